@@ -1,0 +1,31 @@
+//! Every decision of Weir.
+//!
+//! A waiting room is a token bucket that may go into debt. Per line there are two numbers: `next`
+//! (tickets handed out) and `serving` (tickets called), and `number <= serving` is the whole rule.
+//! `serving - next > 0` is spare burst, `< 0` is people waiting. Position, wait and "is there a
+//! line at all" are each one subtraction, so ten million waiting cost what ten cost.
+//!
+//! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
+//! - [`line`]: `next`, `serving` and the transitions between states
+//! - [`drain`]: how fast `serving` moves, no-shows, the wait, the poll interval
+//! - [`pass`]: the passes that live at once
+//! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
+//! - [`quota`]: per client; [`limit`]: per upstream
+//! - [`admit`]: all the `if`s of a request
+//!
+//! What is absent: sockets, HTTP, stores, logs, metrics, clocks and randomness. Time comes in as
+//! milliseconds of the store's clock and decisions go out as values.
+
+pub mod admit;
+pub mod drain;
+pub mod limit;
+pub mod line;
+pub mod pass;
+pub mod quota;
+pub mod room;
+pub mod scope;
+pub mod seal;
+pub mod ticket;
+
+/// Milliseconds of the store's clock since the Unix epoch.
+pub type Millis = u64;

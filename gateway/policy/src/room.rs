@@ -1,0 +1,88 @@
+//! The rules that protect a set of hosts and paths.
+//!
+//! [`Rules`] is the part that a store needs to move a line; [`Room`] adds what `admit` asks. How a
+//! room was written in a file, and which requests belong to it, is not here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Millis;
+
+/// What a line may let through. Only numbers: the same rules can be sent to a store's script.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rules {
+    /// New shoppers per second, above 0 (`new_users_per_minute / 60`).
+    pub rate: f64,
+    /// Spare admissions that a calm line may save up, at least 1.
+    pub burst: f64,
+    /// Passes that may live at once; `None` sets no bound.
+    pub total_active_users: Option<u64>,
+    /// How long a pass lives, and for how long a renewal extends it.
+    pub session: Millis,
+    /// How long after its call an unclaimed ticket counts as expected, not as a no-show.
+    pub claim_window: Millis,
+    /// `false` lets nobody new in: `queue_all` and `suspended`.
+    pub open: bool,
+    /// `false` only counts what the limits would have held back: `passthrough`.
+    pub enforced: bool,
+}
+
+impl Rules {
+    /// The rules of a room with this speed and every other field at its default.
+    ///
+    /// ```
+    /// let rules = policy::room::Rules::per_minute(600);
+    /// assert_eq!((rules.rate, rules.burst), (10.0, 10.0));
+    /// ```
+    pub fn per_minute(new_users: u32) -> Self {
+        let rate = f64::from(new_users) / 60.0;
+        Self {
+            rate,
+            burst: rate.max(1.0),
+            total_active_users: None,
+            session: 300_000,
+            claim_window: 300_000,
+            open: true,
+            enforced: true,
+        }
+    }
+}
+
+/// How people beyond the limits are treated. Cloudflare's `queueing_method`, less `random`, which
+/// comes with the draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueingMethod {
+    /// In order of arrival.
+    Fifo,
+    /// Everyone enters; the limits are only reported.
+    Passthrough,
+    /// Nobody waits: over the limits a clear page, no number.
+    Reject,
+}
+
+/// What happens to new shoppers while the store does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailMode {
+    /// The line stands; arrivals keep their place by a provisional ticket.
+    Closed,
+    /// Everyone is let through up to the in-flight limit of the upstream. Gives up promise 1 by name.
+    Open,
+}
+
+/// What `admit` needs to know of a room.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Room {
+    /// The limits.
+    pub rules: Rules,
+    /// How people beyond the limits are treated.
+    pub queueing_method: QueueingMethod,
+    /// Refuse every newcomer, let nobody in from the line, keep places and passes.
+    pub suspended: bool,
+    /// Passes end `session` after they were given, whatever their holders do.
+    pub disable_session_renewal: bool,
+    /// A GET that asks for JSON takes a number and is answered in JSON.
+    pub json_response_enabled: bool,
+    /// What happens while the store does not answer.
+    pub fail_mode: FailMode,
+}

@@ -1,0 +1,1 @@
+//! Which requests belong to a room.

@@ -1,0 +1,3 @@
+//! Weir: an admission gateway for flash sales.
+
+pub mod body;
