@@ -72,7 +72,7 @@ impl RoomStatus {
         let rules = &terms.room.rules;
         Self {
             name: room.name.to_string(),
-            status: snapshot.status.name(),
+            status: snapshot.state.name(),
             store_away: snapshot.away,
             epoch: view.id.epoch,
             generation: view.id.generation,

@@ -24,6 +24,13 @@ impl Body {
     pub fn empty() -> Self {
         Self::Full(None)
     }
+
+    /// Keeps something alive until the last byte was taken; bytes in memory count as taken.
+    pub fn hold(&mut self, more: impl std::any::Any) {
+        if let Self::Stream(_, guard) = self {
+            *guard = Some(Box::new((guard.take(), more)));
+        }
+    }
 }
 
 impl From<Bytes> for Body {

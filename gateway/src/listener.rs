@@ -72,7 +72,8 @@ pub struct Worker {
     /// What all workers share.
     pub shared: Arc<Shared>,
     /// Kept connections to the upstreams.
-    pub pool: Pool,
+    pub pool: Rc<Pool>,
+    ids: Cell<u64>,
     connections: RefCell<Vec<Rc<Connection>>>,
     second: Cell<u64>,
 }
@@ -150,7 +151,8 @@ pub struct Sockets {
 pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken) -> io::Result<()> {
     let worker = Rc::new(Worker {
         shared,
-        pool: Pool::default(),
+        pool: Pool::new(),
+        ids: Cell::new(0),
         connections: RefCell::default(),
         second: Cell::new(0),
     });
@@ -182,6 +184,17 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, tls: bool, stop: Canc
 }
 
 impl Worker {
+    /// A factor around 1 that spreads what many are told to do.
+    pub fn jitter(&self) -> f64 {
+        0.85 + 0.3 * (self.pool.random() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// An id that no other request has.
+    pub fn request_id(&self) -> String {
+        self.ids.set(self.ids.get() + 1);
+        format!("{:08x}{:08x}", self.pool.random() as u32, self.ids.get())
+    }
+
     fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
         let Some(seat) = Seat::take(&self.shared) else {
             telemetry::connection_refused();

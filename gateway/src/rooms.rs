@@ -23,7 +23,10 @@ use policy::drain::PollTable;
 use policy::line::View;
 use policy::room::Room;
 use policy::seal::RoomId;
+use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::ui;
 
 pub use clerk::run;
 
@@ -39,30 +42,6 @@ pub struct Terms {
     pub polls: PollTable,
     /// Polls per second of the whole line.
     pub poll_budget: f64,
-    /// `queue_all`, for the status.
-    pub queue_all: bool,
-}
-
-/// What the operator and the shopper are told of a room's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Newcomers enter at once.
-    NotQueueing,
-    /// People wait.
-    Queueing,
-    /// Nobody new is let in or given a place.
-    Suspended,
-}
-
-impl Status {
-    /// As in the status document.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NotQueueing => "not_queueing",
-            Self::Queueing => "queueing",
-            Self::Suspended => "suspended",
-        }
-    }
 }
 
 /// A room at one moment.
@@ -74,12 +53,10 @@ pub struct Snapshot {
     pub at: Instant,
     /// Whether the store fails to answer.
     pub away: bool,
-    /// Poll intervals, stretched for the crowd.
-    pub polls: PollTable,
     /// The state in one word.
-    pub status: Status,
-    /// The status document.
-    pub document: bytes::Bytes,
+    pub state: ui::State,
+    /// Answers for those who wait, as far as they are the same for everybody.
+    pub answers: ui::Snapshot,
 }
 
 impl Snapshot {
@@ -178,8 +155,12 @@ impl LiveRoom {
     }
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
-    pub fn release(self: &Arc<Self>, number: u64) -> bool {
-        self.mailbox.try_send((self.clone(), Op::Release { number })).is_ok()
+    pub fn release(self: &Arc<Self>, token: &Token) -> bool {
+        let here = self.snapshot().view.as_ref().is_some_and(|view| view.id == token.line);
+        if token.kind == Kind::Provisional || !here {
+            return true;
+        }
+        self.mailbox.try_send((self.clone(), Op::Release { number: token.number })).is_ok()
     }
 
     /// The next place in the order of arrival while the store is away.

@@ -6,13 +6,17 @@
 //! What is absent: tokens, cookies, bodies and full addresses, in metrics and in logs.
 
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use policy::admit::Ignored;
+use tracing_appender::non_blocking::WorkerGuard;
 
+use crate::config::{LogConfig, LogFormat};
 use crate::rooms::LiveRoom;
+use crate::upstream::Upstream;
 
 /// What became of a request, in metrics and in the access line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +48,15 @@ pub enum Mark {
     TooFast,
     /// Answered by the gateway itself, under `/.weir/`.
     Own,
+    /// No upstream serves this host and path.
+    NoRoute,
     /// Not a request that can be answered.
     BadRequest,
 }
 
-const MARKS: [&str; 14] = [
+const MARKS: [&str; 15] = [
     "enter", "claim", "join", "queued", "wait", "open", "bypass", "no_room", "suspended", "full", "needs_pass",
-    "too_fast", "own", "bad_request",
+    "too_fast", "own", "no_route", "bad_request",
 ];
 
 impl Mark {
@@ -187,6 +193,41 @@ pub fn room(room: &LiveRoom) {
     counter!("weir_room_admitted_total", &labels).absolute(view.granted);
     counter!("weir_room_no_shows_total", &labels).absolute(view.no_shows);
     counter!("weir_room_over_limit_total", &labels).absolute(view.over_limit);
+}
+
+/// Says how an upstream is doing.
+pub fn upstream(upstream: &Upstream) {
+    let name = upstream.settings().name.clone();
+    let counters = upstream.counters();
+    for (result, count) in [
+        ("answered", &counters.answered),
+        ("failed", &counters.failed),
+        ("busy", &counters.busy),
+        ("retried", &counters.retried),
+    ] {
+        let labels = [("upstream", name.clone()), ("result", result.to_owned())];
+        counter!("weir_upstream_requests_total", &labels).absolute(count.load(Ordering::Relaxed));
+    }
+    let labels = [("upstream", name.clone())];
+    counter!("weir_upstream_connections_total", &labels).absolute(counters.connected.load(Ordering::Relaxed));
+    counter!("weir_upstream_ejections_total", &labels).absolute(counters.ejected.load(Ordering::Relaxed));
+    gauge!("weir_upstream_in_flight", &labels).set(upstream.in_flight() as f64);
+    for server in upstream.servers() {
+        let labels = [("upstream", name.clone()), ("server", server.address().to_owned())];
+        gauge!("weir_upstream_server_usable", &labels).set(f64::from(u8::from(server.is_usable())));
+    }
+}
+
+/// Starts the log of this process, on standard output. Lines are written by a thread of their own,
+/// which ends when the guard is dropped.
+pub fn log(config: &LogConfig) -> WorkerGuard {
+    let (out, guard) = tracing_appender::non_blocking(std::io::stdout());
+    let log = tracing_subscriber::fmt().with_max_level(config.level).with_writer(out);
+    match config.format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.init(),
+    }
+    guard
 }
 
 /// Starts collecting metrics for this process; the handle renders them.

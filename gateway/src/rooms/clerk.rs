@@ -6,13 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use policy::Millis;
-use policy::drain::PollTable;
 use policy::line::{Adopt, Batch, Grant, Outcome, View};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Entry, HOLD, LiveRoom, Mailbox, Op, Rooms, Snapshot, Status, Terms};
+use super::{Entry, HOLD, LiveRoom, Mailbox, Op, Rooms, Snapshot, Terms};
 use crate::store::{Store, Work};
 use crate::telemetry::StoreMeters;
 use crate::ui;
@@ -276,13 +275,18 @@ fn publish(room: &LiveRoom, view: Option<View>, away: bool) {
 }
 
 fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, away: bool) -> Snapshot {
-    let (waiting, speed) = view.as_ref().map_or((0, 0.0), |v| (v.next.saturating_sub(v.serving), v.speed));
-    let polls: PollTable = terms.polls.within(terms.poll_budget, waiting, speed);
-    let status = match () {
-        () if terms.room.suspended => Status::Suspended,
-        () if waiting > 0 || terms.queue_all => Status::Queueing,
-        () => Status::NotQueueing,
-    };
-    let document = ui::status_document(name, terms, view.as_ref(), &polls, status, away);
-    Snapshot { view, at, away, polls, status, document }
+    let room = &terms.room;
+    let view = view.map(|mut view| {
+        if view.speed <= 0.0 && view.show_share > 0.0 {
+            // The line has not moved yet: it will move as fast as it may.
+            view.speed = room.rules.rate / view.show_share;
+        }
+        view
+    });
+    let unknown = View::default();
+    let line = view.as_ref().unwrap_or(&unknown);
+    let poll = terms.polls.within(terms.poll_budget, line.next.saturating_sub(line.serving), line.speed);
+    let state = ui::State::of(room, line);
+    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away });
+    Snapshot { view, at, away, state, answers }
 }
