@@ -36,6 +36,9 @@ use problem::{Wrong, position};
 use reader::Reader;
 use table::{Value as _, section};
 
+/// A text with more mistakes of syntax is not TOML at all.
+const SYNTAX_ERRORS: usize = 100;
+
 section! {
     /// A whole configuration file.
     Config {
@@ -74,7 +77,7 @@ impl Config {
     pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
         let (entries, errors) = DeTable::parse_recoverable(text);
         let mut reader = Reader::new(file.display().to_string(), text);
-        for error in &errors {
+        for error in errors.iter().take(SYNTAX_ERRORS) {
             reader.syntax(error);
         }
         let mut config: Self = table::read(entries.get_ref(), &mut reader);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::table::section;
-use super::units::Size;
+use super::units::{Size, hours, mins, ms, secs};
 
 section! {
     /// `[listen]`: where connections arrive, and what each may take.
@@ -25,11 +25,11 @@ section! {
         /// Connections open at once; more wait in the kernel.
         max_connections: usize = between(1, 10_000_000).or(50_000),
         /// How long an unused connection of a pass holder is kept.
-        idle_timeout: Duration = between(Duration::from_secs(1), Duration::from_hours(1)).or(Duration::from_secs(75)),
+        idle_timeout: Duration = between(secs(1), hours(1)).or(secs(75)),
         /// How long an unused connection of anybody else is kept.
-        waiting_idle_timeout: Duration = between(Duration::from_secs(1), Duration::from_hours(1)).or(Duration::from_secs(10)),
+        waiting_idle_timeout: Duration = between(secs(1), hours(1)).or(secs(10)),
         /// How long sending the head of a request may take.
-        header_timeout: Duration = between(Duration::from_millis(100), Duration::from_mins(10)).or(Duration::from_secs(10)),
+        header_timeout: Duration = between(ms(100), mins(10)).or(secs(10)),
         /// Headers of a request.
         max_headers: usize = between(8, 10_000).or(100),
         /// Size of the head of a request.
@@ -37,9 +37,9 @@ section! {
         /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed.
         trusted_proxies: Vec<IpNet> = or(Vec::new()),
         /// How long readiness fails before new connections are refused.
-        shutdown_delay: Duration = between(Duration::ZERO, Duration::from_mins(10)).or(Duration::ZERO),
+        shutdown_delay: Duration = between(secs(0), mins(10)).or(secs(0)),
         /// How long open requests may take to end after that.
-        shutdown_timeout: Duration = between(Duration::ZERO, Duration::from_hours(1)).or(Duration::from_secs(30)),
+        shutdown_timeout: Duration = between(secs(0), hours(1)).or(secs(30)),
     }
 }
 

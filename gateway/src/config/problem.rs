@@ -46,7 +46,7 @@ impl Wrong {
 /// Line and column of a byte. Takes any bytes: a file that is no UTF-8 has places too.
 pub(super) fn position(text: &[u8], offset: usize) -> (usize, usize) {
     let before = &text[..offset.min(text.len())];
-    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    let line = before.split(|b| *b == b'\n').count();
     let begins_a_char = |b: &&u8| **b & 0xC0 != 0x80;
     let column = before.iter().rev().take_while(|b| **b != b'\n').filter(begins_a_char).count() + 1;
     (line, column)

@@ -25,6 +25,8 @@ pub(super) struct Reader<'t> {
     problems: Vec<(usize, String, Problem)>,
     /// The file has mistakes of syntax: what is absent may only not have been understood.
     pub(super) broken: bool,
+    /// From here on keys may stand in another table than was meant: the head of theirs is broken.
+    lost: Option<usize>,
 }
 
 impl<'t> Reader<'t> {
@@ -71,8 +73,12 @@ impl<'t> Reader<'t> {
     pub(super) fn syntax(&mut self, error: &toml::de::Error) {
         self.broken = true;
         let offset = error.span().map_or(self.text.len(), |span| span.start);
+        let line = self.text.get(..offset).and_then(|before| before.lines().next_back());
+        if line.is_some_and(|line| line.trim_start().starts_with('[')) {
+            self.lost.get_or_insert(offset);
+        }
         if !self.complained_on_line_of(offset) {
-            self.add(offset, String::new(), Wrong::new(error.message(), ""));
+            self.push(offset, String::new(), Wrong::new(error.message(), ""));
         }
     }
 
@@ -93,10 +99,15 @@ impl<'t> Reader<'t> {
         self.problems.into_iter().map(|(.., problem)| problem).collect()
     }
 
+    /// Adds a problem, unless a mistake of syntax may be its cause.
     fn add(&mut self, offset: usize, path: String, wrong: Wrong) {
-        if self.broken && !path.is_empty() && self.complained_on_line_of(offset) {
-            return;
+        let misled = self.lost.is_some_and(|lost| offset > lost) || self.broken && self.complained_on_line_of(offset);
+        if !misled {
+            self.push(offset, path, wrong);
         }
+    }
+
+    fn push(&mut self, offset: usize, path: String, wrong: Wrong) {
         let (line, column) = position(self.text.as_bytes(), offset);
         let Wrong { what, fix } = wrong;
         let problem = Problem { file: self.file.clone(), line, column, key: self.shown(&path), what, fix };
@@ -105,7 +116,7 @@ impl<'t> Reader<'t> {
 
     fn complained_on_line_of(&self, offset: usize) -> bool {
         let (line, _) = position(self.text.as_bytes(), offset);
-        self.problems.iter().any(|(.., p)| p.line == line && p.key.is_empty())
+        self.problems.iter().any(|(.., problem)| problem.line == line)
     }
 
     /// Where a path begins; what is not in the file is looked for where its table begins.

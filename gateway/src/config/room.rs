@@ -8,6 +8,7 @@ use policy::room::{FailMode, QueueingMethod, Room, Rules};
 use super::problem::Wrong;
 use super::route::{ScopeConfig, is_host, is_path};
 use super::table::section;
+use super::units::{hours, mins, ms, secs};
 use super::upstream::is_name;
 use super::value::Choice;
 
@@ -33,10 +34,10 @@ section! {
         /// New shoppers that a calm room may let in at once. Default: one second's worth, at least 1.
         burst: Option<u32> = between(1, 60_000_000).optional(),
         /// How long a pass lives, and for how long a renewal extends it.
-        session_duration: Duration = between(Duration::from_secs(5), Duration::from_hours(720)).or(Duration::from_mins(5)),
+        session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
         /// Passes end `session_duration` after they were given, whatever their holders do.
         disable_session_renewal: bool = or(false),
-        /// What happens to shoppers over the limits: they wait in order, all enter and are only counted, or are refused.
+        /// Shoppers over the limits wait in order, or all enter and are only counted, or are refused.
         queueing_method: QueueingMethod = or(QueueingMethod::Fifo),
         /// All newcomers wait and nobody is let in.
         queue_all: bool = or(false),
@@ -61,7 +62,7 @@ section! {
         /// `max_in_flight` and gives up the limits.
         fail_mode: FailMode = or(FailMode::Closed),
         /// How long after its call a ticket still counts as expected.
-        claim_window: Duration = between(Duration::from_secs(1), Duration::from_hours(24)).or(Duration::from_mins(5)),
+        claim_window: Duration = between(secs(1), hours(24)).or(mins(5)),
         /// How often waiting shoppers ask.
         poll: PollConfig = or_blank(),
     }
@@ -71,9 +72,9 @@ section! {
     /// How often waiting shoppers ask for news.
     PollConfig {
         /// Least time between two polls of a shopper.
-        min: Duration = between(Duration::from_millis(100), Duration::from_mins(10)).or(Duration::from_secs(1)),
+        min: Duration = between(ms(100), mins(10)).or(secs(1)),
         /// Most time between two polls of a shopper.
-        max: Duration = between(Duration::from_millis(100), Duration::from_hours(1)).or(Duration::from_mins(1)),
+        max: Duration = between(ms(100), hours(1)).or(mins(1)),
         /// Polls per second of the whole line, above which every interval is stretched.
         budget: u32 = between(1, 10_000_000).or(2_000),
     }
@@ -87,7 +88,7 @@ section! {
         /// `Secure` of the cookie; "auto" sets it when the shopper came over TLS.
         secure: Secure = or(Secure::Auto),
         /// `Domain` of the cookie, to share it between hosts; the cookie loses its `__Host-` prefix.
-        domain: Option<String> = must(is_host).optional(),
+        domain: Option<String> = must(is_domain).optional(),
     }
 }
 
@@ -156,6 +157,11 @@ impl RoomConfig {
             fail_mode: self.fail_mode,
         }
     }
+}
+
+fn is_domain(domain: &String) -> Result<(), Wrong> {
+    let no_name = Wrong::new(format!("{domain:?} is not a domain"), "write a name without \"*\" and port");
+    if domain.contains(['*', '[']) { Err(no_name) } else { is_host(domain) }
 }
 
 fn is_cookie_suffix(suffix: &String) -> Result<(), Wrong> {

@@ -2,6 +2,8 @@
 //!
 //! Patterns stay text here; matching requests to them is `policy::scope`'s.
 
+use std::net::Ipv6Addr;
+
 use super::problem::Wrong;
 use super::table::section;
 
@@ -29,15 +31,11 @@ section! {
 
 /// A host that can be matched.
 pub(super) fn is_host(host: &String) -> Result<(), Wrong> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name = host.strip_prefix("*.").unwrap_or(host);
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let address = name.parse::<std::net::Ipv6Addr>().is_ok()
-        || name
-            .strip_prefix('[')
-            .and_then(|n| n.strip_suffix(']'))
-            .is_some_and(|n| n.parse::<std::net::Ipv6Addr>().is_ok());
-    let dotted = !name.is_empty() && name.split('.').all(|label| !label.is_empty()) && name.chars().all(plain);
-    if host == "*" || address || dotted {
+    let dotted = name.split('.').all(|label| !label.is_empty() && label.chars().all(plain));
+    let v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if host == "*" || dotted || v6.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
         return Ok(());
     }
     let fix = "write a name without scheme, port or path, \"*.example.com\" or \"*\"";
@@ -46,14 +44,13 @@ pub(super) fn is_host(host: &String) -> Result<(), Wrong> {
 
 /// A path that can be matched and is not Weir's own.
 pub(super) fn is_path(path: &String) -> Result<(), Wrong> {
-    let before_star = path.strip_suffix("/*").unwrap_or(path);
-    let whole =
-        path.starts_with('/') && !before_star.contains(['*', '?', '#']) && !before_star.contains(char::is_whitespace);
-    if !whole {
+    let root = path.strip_suffix("/*").unwrap_or(path);
+    let foreign = |c: char| matches!(c, '*' | '?' | '#') || c.is_whitespace() || c.is_control();
+    if !path.starts_with('/') || root.contains(foreign) {
         let fix = "write \"/exact\", \"/below/*\" or \"/*\", without a query";
         return Err(Wrong::new(format!("{path:?} is not a path"), fix));
     }
-    if before_star.to_ascii_lowercase().trim_end_matches('/') == "/.weir" || path.starts_with("/.weir/") {
+    if below("/.weir/*", &root.to_ascii_lowercase()) {
         return Err(Wrong::new("\"/.weir/\" is answered by Weir itself", "write a path of the shop"));
     }
     Ok(())
@@ -83,7 +80,20 @@ mod tests {
         for good in ["shop.example.com", "*.example.com", "*", "localhost", "127.0.0.1", "[::1]", "a_b.example"] {
             assert!(is_host(&good.into()).is_ok(), "{good}");
         }
-        for bad in ["", "https://shop", "shop:80", "shop/x", "*.", "a..b", "a.*", "*x.com", "**", "shop example"] {
+        for bad in [
+            "",
+            "https://shop",
+            "shop:80",
+            "shop/x",
+            "*.",
+            "a..b",
+            "a.*",
+            "*x.com",
+            "**",
+            "::1",
+            "*.[::1]",
+            "shop example",
+        ] {
             assert!(is_host(&bad.into()).is_err(), "{bad}");
         }
     }

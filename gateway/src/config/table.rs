@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Wrong;
 use super::reader::Reader;
+use super::value::found;
 
 /// Something that a file can hold.
 pub(super) trait Value: Sized {
@@ -91,7 +92,7 @@ pub(super) fn read<S: Section>(entries: &DeTable<'_>, reader: &mut Reader<'_>) -
 /// Reads a section from a value, which may be no table.
 pub(super) fn read_value<S: Section>(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<S> {
     let Some(entries) = value.get_ref().as_table() else {
-        let what = format!("a {} where a table is expected", value.get_ref().type_str());
+        let what = format!("{} where a table is expected", found(value.get_ref()));
         reader.wrong(Some(value.span()), Wrong::new(what, "write { key = value, .. } or a [section]"));
         return None;
     };
@@ -135,7 +136,7 @@ impl<T: Value> Key<'_, '_, '_, T> {
             self.notes.insert("minimum".into(), from.clone());
             self.notes.insert("maximum".into(), to.clone());
         } else {
-            self.about += &format!(" From {} to {}.", bare(&from), bare(&to));
+            self.note(format_args!("From {} to {}.", bare(&from), bare(&to)));
         }
         self.must(move |value| {
             let inside = low <= *value && *value <= high;
@@ -184,7 +185,7 @@ impl<T: Value> Key<'_, '_, '_, T> {
 
     /// Has this value in its absence, and `words` say which that is.
     pub(super) fn or_from(mut self, words: &str, default: T) -> T {
-        self.about += &format!(" Default: {words}.");
+        self.note(format_args!("Default: {words}."));
         self.take(false).unwrap_or(default)
     }
 
@@ -196,6 +197,11 @@ impl<T: Value> Key<'_, '_, '_, T> {
         let name = self.name;
         let taken = self.take(false);
         taken.unwrap_or_else(|| self.table.reader.within(name, None, None, |reader| read(&DeTable::new(), reader)))
+    }
+
+    /// Adds to what the key is about.
+    fn note(&mut self, words: std::fmt::Arguments<'_>) {
+        self.about = format!("{} {words}", self.about);
     }
 
     fn take(&mut self, required: bool) -> Option<T> {

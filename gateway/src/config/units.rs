@@ -12,6 +12,22 @@ use super::value::{Scalar, found};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub usize);
 
+pub(super) const fn ms(amount: u64) -> Duration {
+    Duration::from_millis(amount)
+}
+
+pub(super) const fn secs(amount: u64) -> Duration {
+    Duration::from_secs(amount)
+}
+
+pub(super) const fn mins(amount: u64) -> Duration {
+    Duration::from_mins(amount)
+}
+
+pub(super) const fn hours(amount: u64) -> Duration {
+    Duration::from_hours(amount)
+}
+
 /// Names and factors, smallest first.
 type Units = [(&'static str, u64)];
 

@@ -6,6 +6,7 @@ use http::uri::Authority;
 
 use super::problem::Wrong;
 use super::table::section;
+use super::units::{hours, mins, ms, secs};
 
 section! {
     /// `[[upstream]]`: servers that answer for one another, and what they can take together.
@@ -17,15 +18,15 @@ section! {
         /// Requests that all servers together work on at once.
         max_in_flight: usize = between(1, 1_000_000).or(200),
         /// How long a request without a pass waits for its turn over that limit.
-        max_wait: Duration = between(Duration::ZERO, Duration::from_secs(60)).or(Duration::from_millis(250)),
+        max_wait: Duration = between(secs(0), mins(1)).or(ms(250)),
         /// How long a request with a pass waits for its turn over that limit.
-        pass_max_wait: Duration = between(Duration::ZERO, Duration::from_secs(60)).or(Duration::from_secs(5)),
+        pass_max_wait: Duration = between(secs(0), mins(1)).or(secs(5)),
         /// How long connecting to a server may take.
-        connect_timeout: Duration = between(Duration::from_millis(10), Duration::from_secs(300)).or(Duration::from_secs(2)),
+        connect_timeout: Duration = between(ms(10), mins(5)).or(secs(2)),
         /// How long a server may take to begin its answer.
-        response_timeout: Duration = between(Duration::from_millis(10), Duration::from_secs(3600)).or(Duration::from_secs(30)),
+        response_timeout: Duration = between(ms(10), hours(1)).or(secs(30)),
         /// How long an unused connection is kept; below the servers' own, or they close it first.
-        idle_timeout: Duration = between(Duration::from_secs(1), Duration::from_secs(3600)).or(Duration::from_secs(20)),
+        idle_timeout: Duration = between(secs(1), hours(1)).or(secs(20)),
         /// Unused connections kept by each worker for each server.
         max_idle: usize = between(0, 100_000).or(64),
         /// Active checks of each server; without it only `eject_after` watches.
@@ -33,7 +34,7 @@ section! {
         /// Failures in a row after which a server gets no requests for a while.
         eject_after: u32 = between(1, 1_000).or(5),
         /// How long that is.
-        eject_for: Duration = between(Duration::from_millis(100), Duration::from_secs(3600)).or(Duration::from_secs(5)),
+        eject_for: Duration = between(ms(100), hours(1)).or(secs(5)),
     }
 }
 
@@ -43,9 +44,9 @@ section! {
         /// Path that answers 2xx or 3xx when the server is well.
         path: String = must(is_absolute).required(),
         /// Time between two checks.
-        interval: Duration = between(Duration::from_millis(100), Duration::from_secs(3600)).or(Duration::from_secs(2)),
+        interval: Duration = between(ms(100), hours(1)).or(secs(2)),
         /// How long a check may take.
-        timeout: Duration = between(Duration::from_millis(10), Duration::from_secs(300)).or(Duration::from_secs(1)),
+        timeout: Duration = between(ms(10), mins(5)).or(secs(1)),
         /// Failed checks in a row after which a server gets no requests.
         unhealthy_after: u32 = between(1, 1_000).or(3),
         /// Passed checks in a row after which it gets requests again.

@@ -126,9 +126,12 @@ macro_rules! whole_numbers {
     ($($type:ty),+) => {$(
         impl Scalar for $type {
             fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
-                let what = format!("{} is not a whole number from 0 to {}", found(value), <$type>::MAX);
-                let number = value.as_integer().and_then(|n| <$type>::from_str_radix(n.as_str(), n.radix()).ok());
-                number.ok_or_else(|| Wrong::new(what, "write digits without quotes, point or unit"))
+                let wrong = |what: &str, fix: &str| Wrong::new(format!("{} {what}", found(value)), fix);
+                let Some(number) = value.as_integer() else {
+                    return Err(wrong("is not a whole number", "write digits without quotes, point or unit"));
+                };
+                let fits = <$type>::from_str_radix(number.as_str(), number.radix());
+                fits.map_err(|_| wrong("is out of range", &format!("write a value from 0 to {}", <$type>::MAX)))
             }
 
             fn schema() -> Json {
