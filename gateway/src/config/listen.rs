@@ -14,7 +14,7 @@ section! {
     ListenConfig {
         /// Addresses for HTTP/1.1 and HTTP/2 in clear.
         http: Vec<SocketAddr> = or(vec![local(8080)]),
-        /// Addresses for TLS; needs [[tls]].
+        /// Addresses for TLS; needs a `tls` section.
         https: Vec<SocketAddr> = or(Vec::new()),
         /// Address of the operator's API, health and metrics; outside loopback it needs `admin_token_file`.
         admin: SocketAddr = or(local(9090)),
