@@ -1,4 +1,5 @@
 //! Weir: an admission gateway for flash sales.
 
 pub mod body;
+pub mod config;
 pub mod store;
