@@ -3,3 +3,5 @@
 pub mod body;
 pub mod config;
 pub mod store;
+pub mod upstream;
+pub mod tls;
