@@ -1,3 +1,4 @@
 //! Weir: an admission gateway for flash sales.
 
 pub mod body;
+pub mod ui;
