@@ -5,3 +5,4 @@ pub mod config;
 pub mod store;
 pub mod upstream;
 pub mod tls;
+pub mod ui;
