@@ -137,9 +137,7 @@ async fn claim<'a>(
             visit.mark = Mark::Claim;
             entered(visit, room, entry)
         }
-        Entry::Ticket(_) | Entry::Full | Entry::Away => {
-            Err(Box::new(reply::wait(visit, room, Place::Held(ticket))))
-        }
+        Entry::Ticket(_) | Entry::Full | Entry::Away => Err(Box::new(reply::wait(visit, room, Place::Held(ticket)))),
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn forward<'a>(
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     visit.holds_pass(onward.pass.is_some());
-    headers::to_upstream(&mut parts, &credentials(visit, onward.pass));
+    headers::to_upstream(&mut parts, &());
     let request = Request::from_parts(parts, Body::Stream(body, None));
     let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
     let mut response = result.unwrap_or_else(|error| reply::upstream_failed(visit, &error));

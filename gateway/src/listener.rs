@@ -225,13 +225,17 @@ impl Worker {
     async fn shake_hands(self: Rc<Self>, stream: TcpStream, connection: &Rc<Connection>) {
         let Some(tls) = &self.shared.tls else { return };
         let limit = self.shared.site.load().config.listen.header_timeout;
-        let handshake = TlsAcceptor::from(tls.server_config()).accept(stream);
+        let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
         if let Ok(Ok(stream)) = timeout(limit, handshake).await {
             self.serve(stream, connection).await;
         }
     }
 
-    async fn serve<I: AsyncRead + AsyncWrite + Unpin + 'static>(self: Rc<Self>, io: I, connection: &Rc<Connection>) {
+    async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self: Rc<Self>,
+        io: I,
+        connection: &Rc<Connection>,
+    ) {
         let builder = self.builder();
         let service = service_fn(|request| edge::handle(UnderWay::begin(&self, connection), self.clone(), request));
         let mut http = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
@@ -256,7 +260,7 @@ impl Worker {
         let listen = &site.config.listen;
         let mut builder = auto::Builder::new(Here);
         let mut http1 = builder.http1();
-        http1.max_buf_size(listen.max_header_size.max(8_192)).header_read_timeout(None);
+        http1.max_buf_size(listen.max_header_size.0).header_read_timeout(None);
         if listen.max_headers != 100 {
             // Only where it differs: the default number of headers is parsed without an allocation.
             http1.max_headers(listen.max_headers);
@@ -264,7 +268,7 @@ impl Worker {
         builder
             .http2()
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(u32::try_from(listen.max_header_size).unwrap_or(u32::MAX));
+            .max_header_list_size(u32::try_from(listen.max_header_size.0).unwrap_or(u32::MAX));
         builder
     }
 
@@ -298,7 +302,11 @@ impl Worker {
                 sleep(ROUND).await;
                 if round > PATIENT_ROUNDS {
                     // Connected and never asked: nothing is lost by closing it.
-                    self.connections.borrow().iter().filter(|c| c.requests.get() == 0).for_each(|c| c.finish(Fate::Over));
+                    self.connections
+                        .borrow()
+                        .iter()
+                        .filter(|c| c.requests.get() == 0)
+                        .for_each(|c| c.finish(Fate::Over));
                 }
             }
         };

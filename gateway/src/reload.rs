@@ -26,7 +26,7 @@ pub struct Watch {
 impl Watch {
     /// Watches `file`, whose present content is in force.
     pub fn new(file: &Path, shared: Arc<Shared>) -> Self {
-        let certificates = shared.tls.as_ref().map_or(0, |tls| tls.fingerprint());
+        let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
         Self { seen: std::fs::read(file).ok(), file: file.to_owned(), certificates, shared }
     }
 
@@ -37,8 +37,8 @@ impl Watch {
             self.seen = content;
             self.configuration();
         }
-        if let Some(tls) = self.shared.tls.clone() {
-            let certificates = tls.fingerprint();
+        if let Some(tls) = &self.shared.tls {
+            let certificates = tls.certificates.fingerprint();
             if certificates != self.certificates {
                 self.certificates = certificates;
                 self.certificates();
@@ -67,8 +67,10 @@ impl Watch {
 
     fn compile(&self, config: Config) -> Result<Site, ()> {
         let before = self.shared.site.load();
-        if config.listen.needs_restart(&before.config.listen) || config.store != before.config.store {
-            tracing::warn!("addresses, workers, admin and store change only with a restart");
+        if needs_restart(&before.config, &config) {
+            tracing::warn!(
+                "addresses, workers, names of certificate files, admin, store and log change only with a restart"
+            );
         }
         let site = Site::compile(config, Some(&before), &self.shared.rooms);
         site.map_err(|error| tracing::error!(error = format!("{error:#}"), "configuration refused"))
@@ -76,11 +78,21 @@ impl Watch {
 
     fn certificates(&self) {
         let Some(tls) = &self.shared.tls else { return };
-        let result = tls.reload();
+        let result = tls.certificates.reload();
         telemetry::reload("certificates", result.is_ok());
         match result {
             Ok(()) => tracing::info!("certificates in force"),
             Err(error) => tracing::error!(%error, "certificates refused; the old ones stay"),
         }
     }
+}
+
+/// Whether a change is in a part that was bound at the start.
+fn needs_restart(before: &Config, now: &Config) -> bool {
+    let bound = |config: &Config| {
+        let listen = &config.listen;
+        let files = (listen.admin_token_file.clone(), config.tls.clone(), config.store.clone(), config.log.level);
+        (listen.http.clone(), listen.https.clone(), listen.admin, listen.workers, files)
+    };
+    bound(before) != bound(now)
 }

@@ -49,13 +49,14 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         }
     };
     visit.mark = if matches!(place, Place::New(_)) { Mark::Queued } else { Mark::Wait };
+    let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
     let mut response = if visit.wants == Wants::Json {
-        answer(room.queueing_status, JSON, snapshot.answers.json(&standing))
+        answer(status, JSON, snapshot.answers.json(&standing))
     } else {
         let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language));
-        let mut response = answer(room.queueing_status, HTML, page);
+        let mut response = answer(status, HTML, page);
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
         response
     };
@@ -192,8 +193,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Body> {
 }
 
 fn answer(status: StatusCode, kind: HeaderValue, body: Bytes) -> Response<Body> {
-    const NOSNIFF: (HeaderName, HeaderValue) =
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -22,7 +22,9 @@ pub enum SecretError {
         source: std::io::Error,
     },
     /// The file holds too little.
-    #[error("the secret file {path} holds {found} bytes; at least {MIN_SECRET} are needed (delete it to have one made)")]
+    #[error(
+        "the secret file {path} holds {found} bytes; at least {MIN_SECRET} are needed (delete it to have one made)"
+    )]
     Short {
         /// Which file.
         path: String,

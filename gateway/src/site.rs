@@ -4,21 +4,22 @@
 //! not change, quotas.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use http::HeaderValue;
 use policy::drain::PollTable;
-use policy::quota::Quotas;
+use policy::quota::{Quota, Quotas};
 use policy::scope::{Pattern, Table};
 use policy::ticket::TICKET_LIFE;
 
-use crate::config::{Config, QuotaConfig, RoomConfig};
+use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
 use crate::ui::{Language, Notices, WaitingPage};
-use crate::upstream::Upstream;
+use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
 
 /// A compiled configuration.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl SiteRoom {
 
     /// Whether the upstream may end a pass.
     pub fn may_revoke(&self) -> bool {
-        self.config.enabled_origin_commands.iter().any(|command| command == "revoke")
+        self.config.enabled_origin_commands.contains(&OriginCommand::Revoke)
     }
 }
 
@@ -77,34 +78,53 @@ impl SiteRoom {
 #[derive(Debug)]
 pub struct Cookie {
     plain: String,
-    secure: String,
+    host: String,
     attributes: String,
     domain: bool,
+    secure: Secure,
 }
 
 impl Cookie {
     fn of(config: &RoomConfig) -> Self {
         let suffix = &config.cookie_suffix;
         let written = &config.cookie_attributes;
-        let mut attributes = format!("; Path=/; HttpOnly; SameSite={}", written.samesite.name());
+        let same_site = match written.samesite {
+            SameSite::Lax => "Lax",
+            SameSite::Strict => "Strict",
+            SameSite::None => "None",
+        };
+        let mut attributes = format!("; Path=/; HttpOnly; SameSite={same_site}");
         if let Some(domain) = &written.domain {
             attributes += "; Domain=";
             attributes += domain;
         }
-        let domain = written.domain.is_some();
-        Self { plain: format!("weir_{suffix}"), secure: format!("__Host-weir_{suffix}"), attributes, domain }
+        Self {
+            plain: format!("weir_{suffix}"),
+            host: format!("__Host-weir_{suffix}"),
+            attributes,
+            domain: written.domain.is_some(),
+            secure: written.secure,
+        }
     }
 
     /// The name on a connection that is TLS as the shopper sees it. A cookie for a whole domain may
     /// not have the `__Host-` prefix.
     pub fn name(&self, tls: bool) -> &str {
-        if tls && !self.domain { &self.secure } else { &self.plain }
+        if self.is_secure(tls) && !self.domain { &self.host } else { &self.plain }
+    }
+
+    fn is_secure(&self, tls: bool) -> bool {
+        match self.secure {
+            Secure::Auto => tls,
+            Secure::Always => true,
+            Secure::Never => false,
+        }
     }
 
     /// The `Set-Cookie` that keeps a token; an empty one ends it.
     pub fn set(&self, token: &str, tls: bool) -> Option<HeaderValue> {
         let life = if token.is_empty() { 0 } else { TICKET_LIFE / 1000 };
-        let secure = if tls { "; Secure" } else { "" };
+        let secure = if self.is_secure(tls) { "; Secure" } else { "" };
         let text = format!("{}={token}; Max-Age={life}{}{secure}", self.name(tls), self.attributes);
         HeaderValue::try_from(text).ok()
     }
@@ -125,8 +145,10 @@ impl SiteQuotas {
         if let Some(same) = before.map(|site| &site.quotas).filter(|quotas| quotas.written == *written) {
             return same.clone();
         }
-        let requests = Quotas::new(written.requests(), written.max_clients);
-        let joins = Quotas::new(written.joins(), written.max_clients);
+        let requests = quota(written.requests_per_second, written.request_burst);
+        let joins = quota(written.joins_per_second, written.join_burst);
+        let requests = Quotas::new(requests, written.max_clients);
+        let joins = Quotas::new(joins, written.max_clients);
         Arc::new(Self { written: written.clone(), requests, joins })
     }
 
@@ -140,6 +162,13 @@ impl SiteQuotas {
     pub fn forget_idle(&self) {
         self.requests.forget_idle();
         self.joins.forget_idle();
+    }
+}
+
+fn quota(per_second: u32, burst: u32) -> Quota {
+    Quota {
+        per_second: NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN),
+        burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
     }
 }
 
@@ -181,7 +210,10 @@ fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: Wait
         live,
         terms,
         page,
-        language: Language::from_tag(&written.default_template_language).unwrap_or(Language::English),
+        language: match written.default_template_language {
+            config::Language::Korean => Language::Korean,
+            config::Language::English => Language::English,
+        },
         meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
@@ -190,14 +222,38 @@ fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: Wait
 }
 
 fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Upstream>> {
-    let make = |settings: &crate::upstream::UpstreamSettings| {
+    let make = |settings: UpstreamSettings| {
         let old = before.and_then(|site| site.upstreams.get(&settings.name));
         match old {
-            Some(same) if same.settings() == settings => same.clone(),
-            old => Arc::new(Upstream::new(settings.clone(), old.map(|old| &**old))),
+            Some(same) if *same.settings() == settings => same.clone(),
+            old => Arc::new(Upstream::new(settings, old.map(|old| &**old))),
         }
     };
-    config.upstreams.iter().map(|written| (written.name.clone(), make(&written.settings()))).collect()
+    config.upstreams.iter().map(|written| (written.name.clone(), make(settings(written)))).collect()
+}
+
+fn settings(written: &config::UpstreamConfig) -> UpstreamSettings {
+    let health = written.health.as_ref().map(|health| HealthSettings {
+        path: health.path.clone(),
+        interval: health.interval,
+        timeout: health.timeout,
+        unhealthy_after: health.unhealthy_after,
+        healthy_after: health.healthy_after,
+    });
+    UpstreamSettings {
+        name: written.name.clone(),
+        servers: written.servers.iter().map(ToString::to_string).collect(),
+        max_in_flight: written.max_in_flight,
+        max_wait: written.max_wait,
+        pass_max_wait: written.pass_max_wait,
+        connect_timeout: written.connect_timeout,
+        response_timeout: written.response_timeout,
+        idle_timeout: written.idle_timeout,
+        max_idle: written.max_idle,
+        health,
+        eject_after: written.eject_after,
+        eject_for: written.eject_for,
+    }
 }
 
 fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Result<Arc<Upstream>> {
@@ -205,9 +261,7 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
 }
 
 fn patterns(room: &RoomConfig) -> anyhow::Result<Vec<Pattern>> {
-    let further = room.additional_routes.iter().map(|route| (&route.host, &route.path));
-    let all = std::iter::once((&room.host, &room.path)).chain(further);
-    all.map(|(host, path)| Ok(Pattern::parse(host, path)?)).collect()
+    room.scopes().map(|(host, path)| Ok(Pattern::parse(host, path)?)).collect()
 }
 
 fn terms(room: &RoomConfig) -> Terms {

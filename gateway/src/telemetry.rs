@@ -55,8 +55,21 @@ pub enum Mark {
 }
 
 const MARKS: [&str; 15] = [
-    "enter", "claim", "join", "queued", "wait", "open", "bypass", "no_room", "suspended", "full", "needs_pass",
-    "too_fast", "own", "no_route", "bad_request",
+    "enter",
+    "claim",
+    "join",
+    "queued",
+    "wait",
+    "open",
+    "bypass",
+    "no_room",
+    "suspended",
+    "full",
+    "needs_pass",
+    "too_fast",
+    "own",
+    "no_route",
+    "bad_request",
 ];
 
 impl Mark {
@@ -238,7 +251,8 @@ pub fn metrics() -> PrometheusHandle {
         .get_or_init(|| {
             let seconds = Matcher::Suffix("_seconds".to_owned());
             let builder = PrometheusBuilder::new();
-            let builder = builder.set_buckets_for_metric(seconds, &buckets).unwrap_or_else(|_| PrometheusBuilder::new());
+            let builder =
+                builder.set_buckets_for_metric(seconds, &buckets).unwrap_or_else(|_| PrometheusBuilder::new());
             let recorder = builder.build_recorder();
             let handle = recorder.handle();
             if metrics::set_global_recorder(recorder).is_err() {

@@ -99,7 +99,7 @@ impl<'a> Visit<'a> {
             mark: Mark::BadRequest,
             reason: "",
             upstream: "",
-            request_id: worker.request_id(&parts.headers, from_proxy),
+            request_id: worker.request_id(),
             accept_language: parts.headers.get(header::ACCEPT_LANGUAGE).cloned(),
             under_way,
         }

@@ -34,7 +34,13 @@ const BATCH: usize = 20_000;
 type Mail = mpsc::Receiver<(Arc<LiveRoom>, Op)>;
 
 /// Runs until cancelled, then commits what was asked and ends.
-pub async fn run(rooms: Arc<Rooms>, mailbox: Mailbox, store: Arc<dyn Store>, meters: StoreMeters, stop: CancellationToken) {
+pub async fn run(
+    rooms: Arc<Rooms>,
+    mailbox: Mailbox,
+    store: Arc<dyn Store>,
+    meters: StoreMeters,
+    stop: CancellationToken,
+) {
     let Mailbox(mut mail) = mailbox;
     let mut clerk = Clerk { rooms, store, meters, desks: HashMap::new() };
     while !stop.is_cancelled() {

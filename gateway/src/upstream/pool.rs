@@ -66,7 +66,7 @@ impl Pool {
     }
 
     /// Good enough to draw servers with (xorshift).
-    pub(super) fn random(&self) -> u64 {
+    pub fn random(&self) -> u64 {
         let mut x = self.random.get();
         x ^= x << 13;
         x ^= x >> 7;
