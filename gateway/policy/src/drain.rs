@@ -7,7 +7,7 @@
 //! ```text
 //! on the shelf   q = claimants without a token
 //! on its way     e = sum over cohorts of (called - shown) x h (1 - F) / (1 - h F)
-//! wanted         w = r x (d + standing),   standing = 0.2 s + 6 / (r + 2 per second)
+//! wanted         w = r x (d + standing),   standing = 0.16 s + 6 / (r + 1 per second)
 //! speed            = (r + (w - q - e) / 0.4 s) / h,   never below 0
 //! ```
 //!
@@ -44,10 +44,16 @@ const MAKE_UP: f64 = 0.4;
 const SHOW_AT_FIRST: (f64, f64) = (0.9, 4.0);
 /// `h` is never taken for less: an outage of all shoppers cannot call the whole line.
 const SHOW_AT_LEAST: f64 = 0.05;
-/// `h` forgets cohorts over this many seconds of called tickets, and never over fewer tickets.
-const SHOW_MEMORY: (f64, f64) = (3.0, 30.0);
-/// The shown speed is a mean over about this many seconds.
-const SPEED_MEMORY: f64 = 10.0;
+/// `h` forgets cohorts over this many seconds of called tickets, and over so many more tickets.
+const SHOW_MEMORY: (f64, f64) = (0.5, 30.0);
+/// The pointer never moves faster than this many times the rate. Nobody is told to ask again later
+/// than it could come at that speed ([`pace`]): else a faster pointer would find fewer people, move
+/// faster still, and run away.
+const FASTEST: f64 = 5.0;
+/// The speed is known after this many seconds of rate and tickets were called, and had time to come.
+const KNOWN_AFTER: (f64, f64) = (3.0, 30.0);
+/// The shown speed is a mean over about this many seconds, and over fewer while the line is young.
+const SPEED_MEMORY: f64 = 15.0;
 /// The flow of freed seats is a mean over about this many seconds.
 const FLOW_MEMORY: f64 = 5.0;
 
@@ -87,6 +93,7 @@ pub struct Drain {
     settled: VecDeque<(u64, Millis)>,
     present: BTreeSet<u64>,
     speed: f64,
+    known_for: f64,
     flow: f64,
 }
 
@@ -107,13 +114,19 @@ impl Drain {
     }
 
     fn share_by(&self, curve: &Curve) -> f64 {
+        let (called, shown) = self.evidence(curve);
         let (guess, weight) = SHOW_AT_FIRST;
-        let (mut called, mut shown) = (self.called + weight, self.shown + weight * guess);
+        ((shown + weight * guess) / (called + weight)).clamp(SHOW_AT_LEAST, 1.0)
+    }
+
+    /// Called tickets whose holders would have come by now, and those who have.
+    fn evidence(&self, curve: &Curve) -> (f64, f64) {
+        let (mut called, mut shown) = (self.called, self.shown);
         for cohort in &self.recent {
             called += cohort.called() * curve.come_by(cohort.age);
             shown += cohort.shown as f64;
         }
-        (shown / called).clamp(SHOW_AT_LEAST, 1.0)
+        (called, shown)
     }
 
     fn curve(&self) -> Curve {
@@ -140,7 +153,7 @@ impl Drain {
         self.recent.iter().map(still).sum()
     }
 
-    /// Mean speed of `serving` over the last seconds, in tickets per second.
+    /// Mean speed of `serving` over the last seconds, in tickets per second; 0 while it is not known.
     pub fn mean_speed(&self) -> f64 {
         self.speed
     }
@@ -153,12 +166,15 @@ impl Drain {
         let ahead = curve.delay + standing(flow);
         let rate = supply.free.map_or(supply.rate, |free| supply.rate.min(flow + free as f64 / ahead));
         let lack = rate * ahead - supply.claimants as f64 - self.expected(h, &curve);
-        ((rate + lack / MAKE_UP.max(seconds)) / h).max(0.0)
+        ((rate + lack / MAKE_UP.max(seconds)) / h).clamp(0.0, FASTEST * supply.rate)
     }
 
     /// Records that the pointer moved from `from` to `to` in the last `elapsed` milliseconds.
     pub fn moved(&mut self, from: u64, to: u64, elapsed: Millis) {
-        self.speed = mean(self.speed, to - from, elapsed, SPEED_MEMORY);
+        if self.speed > 0.0 {
+            self.known_for += elapsed as f64 / 1000.0;
+            self.speed = mean(self.speed, to - from, elapsed, self.known_for.min(SPEED_MEMORY));
+        }
         if to == from {
             return;
         }
@@ -168,9 +184,20 @@ impl Drain {
         }
     }
 
-    /// Records that a line has just formed and will move at about `speed` tickets per second.
-    pub fn begin(&mut self, speed: f64) {
-        self.speed = speed;
+    /// Records that a line has formed which will let in `rate` shoppers per second: its speed is
+    /// known once enough tickets were called to say who comes.
+    pub fn begin(&mut self, rate: f64) {
+        let curve = self.curve();
+        let (seconds, tickets) = KNOWN_AFTER;
+        if self.evidence(&curve).0 >= seconds * rate + tickets {
+            self.speed = rate / self.share_by(&curve);
+            self.known_for = seconds;
+        }
+    }
+
+    /// Records that the line has dissolved.
+    pub fn end(&mut self) {
+        self.speed = 0.0;
     }
 
     /// Records that seats became free in the last `elapsed` milliseconds.
@@ -197,7 +224,7 @@ impl Drain {
         }
         while let Some(cohort) = self.recent.pop_front_if(|cohort| cohort.age >= SHOW_WITHIN) {
             let (seconds, tickets) = SHOW_MEMORY;
-            let memory = (seconds * rate / self.show_share()).max(tickets);
+            let memory = seconds * rate / self.show_share() + tickets;
             let keep = memory / (memory + cohort.called());
             self.called = self.called * keep + cohort.called();
             self.shown = self.shown * keep + cohort.shown as f64;
@@ -241,7 +268,7 @@ impl Curve {
 
 /// Claimants that should be waiting for a token, in seconds of rate: chance weighs more where few come.
 fn standing(rate: f64) -> f64 {
-    0.2 + 6.0 / (rate + 2.0)
+    0.16 + 6.0 / (rate + 1.0)
 }
 
 /// A mean per second that forgets over `memory` seconds, after `events` in `elapsed` milliseconds.
@@ -270,8 +297,14 @@ pub fn wait(position: u64, speed: f64, rate: f64) -> Option<Wait> {
     let expected = position as f64 / speed;
     let slowest = if rate > 0.0 && rate < speed { position as f64 / rate } else { expected * 1.2 };
     let high = slowest.min(expected * 1.5) + 5.0;
-    let low = (expected * 0.75).max((high - 30.0) / 2.0);
+    let low = ((high - 30.0) / 2.0).max(0.0);
     Some(Wait { low: low.floor() as u64, high: high.ceil() as u64 })
+}
+
+/// The speed by which polls are spread: that of the line, or what it might soon be. A line that
+/// stands still, or whose speed is not known, may begin to move at any moment.
+pub fn pace(speed: f64, rate: f64) -> f64 {
+    speed.max(FASTEST / 3.0 * rate)
 }
 
 /// When a shopper should ask again: sooner near the front, and stretched so that all polls
@@ -291,25 +324,40 @@ pub struct PollTable {
 impl PollTable {
     /// One poll a second at the front, one a minute at the back.
     pub const CALM: Self = Self { min: 1.0, max: 60.0, share: 0.3, stretch: 1.0 };
+    /// Longest interval and largest share of the wait that a budget leads to before all is stretched.
+    const SPARING: Self = Self { min: 1.0, max: 600.0, share: 0.6, stretch: 1.0 };
 
-    /// This table, stretched so that `waiting` shoppers in a line of `speed` tickets per second
-    /// send at most `budget` polls per second.
+    /// This table, changed so that `waiting` shoppers in a line of this [`pace`] send at most `budget`
+    /// polls per second: first at the back, then in the middle, and at the front only if it must be,
+    /// because the drain counts on those who are called to come soon.
     #[must_use]
-    pub fn within(self, budget: f64, waiting: u64, speed: f64) -> Self {
-        let stretch = (self.polls_per_second(waiting, speed) / budget).max(1.0);
-        Self { stretch, ..self }
+    pub fn within(self, budget: f64, waiting: u64, pace: f64) -> Self {
+        let mut table = self;
+        while table.polls_per_second(waiting, pace) > budget && table.max < Self::SPARING.max {
+            table.max *= 1.25;
+        }
+        while table.polls_per_second(waiting, pace) > budget && table.share < Self::SPARING.share {
+            table.share *= 1.1;
+        }
+        let stretch = (table.polls_per_second(waiting, pace) / budget).max(1.0);
+        Self { stretch, ..table }
     }
 
     /// Polls per second of `waiting` shoppers: the integral of `1 / interval` along the line.
-    fn polls_per_second(&self, waiting: u64, speed: f64) -> f64 {
+    fn polls_per_second(&self, waiting: u64, pace: f64) -> f64 {
         let waiting = waiting as f64;
-        if speed <= 0.0 {
+        if pace <= 0.0 {
             return waiting / self.max;
         }
-        let near = (speed * self.min / self.share).min(waiting);
-        let far = (speed * self.max / self.share).min(waiting);
-        let middle = if near > 0.0 { speed / self.share * (far / near).ln() } else { 0.0 };
+        let near = (pace * self.min / self.share).min(waiting);
+        let far = (pace * self.max / self.share).min(waiting);
+        let middle = if near > 0.0 { pace / self.share * (far / near).ln() } else { 0.0 };
         near / self.min + middle.max(0.0) + (waiting - far).max(0.0) / self.max
+    }
+
+    /// Seconds until the next poll from this position in a line of this [`pace`], before jitter.
+    pub fn after(&self, position: u64, pace: f64) -> f64 {
+        self.interval((pace > 0.0).then(|| position as f64 / pace))
     }
 
     /// Seconds until the next poll of somebody with this wait (`None`: unknown), before jitter.
@@ -380,8 +428,11 @@ mod tests {
         let small = table.polls_per_second(10_000, 100.0);
         let large = table.polls_per_second(20_000, 100.0);
         assert!(large - small < 300.0, "{small} {large}");
-        let tight = table.within(500.0, 1_000_000, 100.0);
-        let stretched = PollTable { stretch: 1.0, ..tight }.polls_per_second(1_000_000, 100.0) / tight.stretch;
-        assert!(stretched <= 500.1, "{stretched}");
+        for (waiting, budget) in [(10_000, 1_000.0), (1_000_000, 3_000.0), (1_000_000, 500.0)] {
+            let tight = table.within(budget, waiting, 100.0);
+            let polls = PollTable { stretch: 1.0, ..tight }.polls_per_second(waiting, 100.0) / tight.stretch;
+            assert!(polls <= budget + 0.1, "{polls} of {budget}: {tight:?}");
+            assert_eq!(tight.stretch > 1.0, budget < 1_000.0, "the front is stretched last: {tight:?}");
+        }
     }
 }

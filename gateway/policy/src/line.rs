@@ -23,6 +23,8 @@ use crate::ticket::LineId;
 const MAX_ELAPSED: Millis = 1_000;
 /// A claimant of another gateway keeps its precedence this long after that gateway last named it.
 const CLAIMANT_KEPT: Millis = 300;
+/// A claimant who was let go without a token counts as present until the next poll is overdue.
+const CLAIMANT_COUNTS: Millis = 2_000;
 /// The bucket of a standing line holds one token and this many seconds of rate: what a tick brings,
 /// and the part of a token that the tick before could not give.
 const STANDING_BURST: f64 = 0.1;
@@ -191,6 +193,15 @@ impl Bits {
     }
 }
 
+/// The holder of a called ticket who has no token yet.
+#[derive(Debug, Clone, Copy)]
+struct Claimant {
+    gateway: u32,
+    seen: Millis,
+    /// Waits at this moment at its gateway, as far as known.
+    here: bool,
+}
+
 /// Everyone enters: limits are only reported, and the room is open.
 fn unlimited(rules: &Rules) -> bool {
     rules.open && !rules.enforced
@@ -204,7 +215,7 @@ pub struct Line {
     bucket: f64,
     rate: f64,
     drain: Drain,
-    claimants: BTreeMap<u64, (u32, Millis)>,
+    claimants: BTreeMap<u64, Claimant>,
     claimed: Bits,
     windows_ended: u64,
     passes: Passes,
@@ -262,7 +273,7 @@ impl Line {
         let joined_if_called = batch.joins_if_called.min(self.spare(rules));
         self.take(rules, joined_if_called + batch.joins);
         let called = first..=self.counters.next.min(self.counters.serving);
-        self.claimants.extend(called.map(|number| (number, (batch.gateway, self.counters.now))));
+        called.for_each(|number| self.names(number, batch.gateway));
         self.grant(rules, batch.gateway, &mut grants);
         let revoked = self.revoked_since(batch.revocations_seen);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
@@ -292,10 +303,10 @@ impl Line {
         self.expect_speed(rules);
     }
 
-    /// A line that has just formed shows a speed before its pointer has moved.
+    /// A line that has just formed shows a speed as soon as it is known how many come.
     fn expect_speed(&mut self, rules: &Rules) {
         if self.counters.next > self.counters.serving && self.drain.mean_speed() <= 0.0 {
-            self.drain.begin(rules.rate / self.drain.show_share());
+            self.drain.begin(rules.rate);
         }
     }
 
@@ -325,7 +336,10 @@ impl Line {
         let now = now.max(self.counters.now);
         let elapsed = (now - self.counters.now).min(MAX_ELAPSED);
         self.counters.now = now;
-        self.claimants.retain(|_, &mut (_, seen)| now < seen + CLAIMANT_KEPT);
+        self.claimants.retain(|_, claimant| {
+            claimant.here &= now < claimant.seen + CLAIMANT_KEPT;
+            now < claimant.seen + CLAIMANT_COUNTS
+        });
         self.end_passes();
         self.drain.freed(std::mem::take(&mut self.freed), elapsed);
         self.drain.settle(now, elapsed, rules.rate);
@@ -375,7 +389,7 @@ impl Line {
             self.counters.serving = (before + self.whole_carry()).min(self.counters.next);
             self.drain.moved(before, self.counters.serving, elapsed);
         } else {
-            self.drain.begin(0.0);
+            self.drain.end();
             self.carry += rules.rate * seconds;
             let spare = (rules.burst.floor() as u64).min(free.unwrap_or(u64::MAX));
             self.counters.serving = (before + self.whole_carry()).min(self.counters.next + spare).max(before);
@@ -424,15 +438,25 @@ impl Line {
 
     /// Answers the claims that need no token, and makes claimants of the others.
     fn claim(&mut self, batch: &Batch) -> Vec<(u64, Grant)> {
-        self.claimants.retain(|_, &mut (gateway, _)| gateway != batch.gateway);
+        for claimant in self.claimants.values_mut() {
+            claimant.here &= claimant.gateway != batch.gateway;
+        }
         let mut grants = Vec::with_capacity(batch.claims.len());
         for &number in &batch.claims {
             match self.standing_of(number) {
                 Some(grant) => grants.push((number, grant)),
-                None => drop(self.claimants.insert(number, (batch.gateway, self.counters.now))),
+                None => self.names(number, batch.gateway),
             }
         }
         grants
+    }
+
+    /// The holder of a called ticket is here.
+    fn names(&mut self, number: u64, gateway: u32) {
+        let claimant = Claimant { gateway, seen: self.counters.now, here: true };
+        if self.claimants.insert(number, claimant).is_none() {
+            self.drain.shows(number);
+        }
     }
 
     /// The answer to a claim that needs no token, or `None` for a claimant.
@@ -446,27 +470,26 @@ impl Line {
         Some(self.passes.expiry(number).map_or(Grant::Spent, Grant::Pass))
     }
 
-    /// Gives the free tokens to the lowest claimants. A token that falls to another gateway's
-    /// claimant is left for it.
+    /// Gives the free tokens to the lowest claimants who are here. A token that falls to another
+    /// gateway's claimant is left for it.
     fn grant(&mut self, rules: &Rules, gateway: u32, grants: &mut Vec<(u64, Grant)>) {
         let tokens = if unlimited(rules) { u64::MAX } else { self.bucket.floor() as u64 };
         let places = tokens.min(self.free(rules).unwrap_or(u64::MAX));
         let expires = self.counters.now + rules.session;
-        let claimants = std::mem::take(&mut self.claimants);
-        for (rank, (number, (of, seen))) in (0..).zip(claimants) {
-            self.drain.shows(number);
-            if of == gateway && rank < places {
-                self.spend(rules);
-                self.mark_claimed(number);
-                self.seat(number, expires);
-                self.counters.granted += 1;
-                grants.push((number, Grant::Pass(expires)));
-            } else {
-                self.claimants.insert(number, (of, seen));
-                if of == gateway {
-                    grants.push((number, Grant::NotYet));
-                }
+        let here = self.claimants.iter().filter(|(_, claimant)| claimant.here);
+        let ranked = (0..).zip(here).filter(|(_, (_, claimant))| claimant.gateway == gateway);
+        let answers: Vec<(u64, bool)> = ranked.map(|(rank, (&number, _))| (number, rank < places)).collect();
+        for (number, granted) in answers {
+            if !granted {
+                grants.push((number, Grant::NotYet));
+                continue;
             }
+            self.claimants.remove(&number);
+            self.spend(rules);
+            self.mark_claimed(number);
+            self.seat(number, expires);
+            self.counters.granted += 1;
+            grants.push((number, Grant::Pass(expires)));
         }
     }
 

@@ -246,7 +246,7 @@ pub fn waits(world: &mut World, tab: Tab) {
         _ => {}
     }
     let pace = gateway::pace(world, &world.gateways[id as usize].view);
-    let told = world.table.interval(Some(position as f64 / pace));
+    let told = world.table.after(position, pace);
     let told = (told * world.rng.random_range(850.0..1_150.0)) as Millis + world.network() + world.network();
     let after = match habit {
         Habit::Hidden => told.max(world.rng.random_range(55_000..65_000)),

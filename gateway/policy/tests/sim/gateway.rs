@@ -153,7 +153,7 @@ pub fn flush(world: &mut World, id: u32) {
 
 /// The speed by which polls are spread: a line that stands may move at its rate at any moment.
 pub fn pace(world: &World, view: &View) -> f64 {
-    view.speed.max(world.room.rules.rate)
+    policy::drain::pace(view.speed, world.room.rules.rate)
 }
 
 /// Gives the new numbers to those who asked; they are held like claims until the answer is known.
@@ -196,7 +196,7 @@ fn answer_held(world: &mut World, id: u32, grants: &HashMap<u64, Grant>) {
 fn is_near(world: &World, id: u32, number: u64) -> bool {
     let gateway = &world.gateways[id as usize];
     let position = gateway.position(number);
-    position == 0 || gateway.view.speed > 0.0 && position as f64 / gateway.view.speed < HELD_WAIT
+    position == 0 || (position as f64) < HELD_WAIT * pace(world, &gateway.view)
 }
 
 /// The store is away: newcomers keep a provisional place, claims that were held too long wait.

@@ -4,6 +4,7 @@
 //! - [`gateway`]: gathers joins and claims into batches, holds claims, as the real gateway does
 //! - [`store`]: the line with its journal, clock, restarts and outages
 //! - [`watch`]: the view from outside: every promise checked after each step
+//! - [`figures`]: what a launch comes to, in numbers
 //!
 //! [`World::run`] moves time in steps of a millisecond. Nothing here reads a clock, and every choice
 //! comes from the seed of the [`Plan`]: the same seed is the same launch.
@@ -12,6 +13,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
 
 pub mod crowd;
+pub mod figures;
 pub mod gateway;
 pub mod store;
 pub mod watch;
