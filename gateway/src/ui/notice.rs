@@ -7,7 +7,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::language::{Heading, Texts};
-use super::page::{NOTICE, PageError, Segments, Slot, own_csp, render, templates};
+use super::template::{NOTICE, PageError, Segments, Slot, own_csp, render, templates};
 use super::{Language, push_number};
 
 /// What there is to say.
