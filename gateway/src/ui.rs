@@ -7,7 +7,7 @@
 //! What is absent: sockets, headers, status codes, the store, the clock.
 
 mod json;
-pub mod language;
+mod language;
 mod notice;
 mod page;
 mod status;

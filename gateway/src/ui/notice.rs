@@ -41,7 +41,7 @@ pub enum Notice<'a> {
     },
 }
 
-/// What the pages are rendered from, in the order of [`Notice::index`].
+/// How many pages there are: [`Notice::index`] is below it.
 const PAGES: usize = 6;
 
 impl Notice<'_> {

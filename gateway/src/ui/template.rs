@@ -21,7 +21,7 @@ use super::language::Texts;
 pub(super) const NOTICE: &str = "notice.html";
 /// The template of the waiting page.
 pub(super) const WAITING: &str = "page.html";
-/// Instructions that a template may run. Ours takes about 300.
+/// Instructions that a template may run: far more than a page needs, so only a runaway loop meets it.
 const FUEL: u64 = 50_000;
 /// Starts and ends a mark. Not allowed in HTML, and refused in an operator's template.
 const MARK: char = '\u{1}';
