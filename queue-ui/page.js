@@ -70,7 +70,7 @@
       update(status);
     } catch {
       note(data.kept);
-      plan(Math.min(60, Math.max(told, 3 * 2 ** failures++)));
+      plan(Math.max(told, Math.min(60, 3 * 2 ** failures++)));
     }
   };
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
@@ -80,7 +80,7 @@
     clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
   if (ticket > 0 && data.state !== "called") place(Number(data.position));
   document.addEventListener("visibilitychange", now);
-  addEventListener("online", now);
+  addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);
   addEventListener("offline", () => note(data.kept));
   plan(told);

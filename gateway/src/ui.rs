@@ -7,10 +7,11 @@
 //! What is absent: sockets, headers, status codes, the store, the clock.
 
 mod json;
-pub mod language;
+mod language;
 mod notice;
 mod page;
 mod status;
+mod template;
 
 use bytes::Bytes;
 use policy::drain::{self, PollTable, Wait};
@@ -20,7 +21,8 @@ use policy::ticket::LineId;
 
 pub use language::Language;
 pub use notice::{Notice, Notices};
-pub use page::{PageError, WaitingPage};
+pub use page::WaitingPage;
+pub use template::PageError;
 
 /// The state of a room in one word, as Cloudflare names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
