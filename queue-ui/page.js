@@ -56,8 +56,9 @@
     note(status.away ? data.kept : status.open ? "" : data.paused);
     const at = new Date(), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
-    const { min, max, share, stretch } = status.poll;
-    plan(Math.min(max, Math.max(min, range ? (low + high) / 2 * share : max)) * stretch * (document.hidden ? 2 : 1));
+    const { min, max, share, stretch, pace } = status.poll;
+    const interval = numbered ? Math.min(max, Math.max(min, least / pace * share)) : 10;
+    plan(interval * stretch * (document.hidden ? 2 : 1));
   };
   const check = async () => {
     checked = Date.now();

@@ -155,7 +155,7 @@ fn a_shopper_is_told_where_they_stand_and_when_to_ask_again() {
     let called = snapshot.standing(Some(8_000), 0.85);
     assert_eq!((called.position, called.poll_after), (0, 1));
     let provisional = snapshot_of(&room(), &line(), true).standing(None, 1.0);
-    assert_eq!((provisional.wait, provisional.poll_after), (None, 60));
+    assert_eq!((provisional.wait, provisional.poll_after), (None, 10));
 }
 
 /// The page without style and script, which are the same in all.
