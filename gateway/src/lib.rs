@@ -1,3 +1,5 @@
 //! Weir: an admission gateway for flash sales.
 
 pub mod body;
+pub mod headers;
+pub mod visitor;
