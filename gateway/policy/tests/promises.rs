@@ -136,7 +136,8 @@ fn late_returners_enter_first_and_delay_the_others_by_no_more_than_their_own_num
 
 #[test]
 fn seats_are_used_when_they_are_what_binds() {
-    let stays: [(&str, fn(&mut SmallRng) -> (Millis, Exit)); 2] = [
+    type Stay = fn(&mut SmallRng) -> (Millis, Exit);
+    let stays: [(&str, Stay); 2] = [
         ("visits of 5 to 35 s", |rng| (rng.random_range(5_000..35_000), Exit::GivesBack)),
         ("passes that run out", |_| (0, Exit::Silent)),
     ];
