@@ -26,7 +26,7 @@ pub struct Gateway {
     id: u32,
     run: u32,
     pub view: View,
-    seen_at: Millis,
+    pub seen_at: Millis,
     pub paused_until: Millis,
     flush_planned: bool,
     joins: Vec<Tab>,

@@ -256,11 +256,11 @@ impl Watch {
         seen.granted = seen.granted.or(Some(now));
     }
 
-    /// Somebody entered with the pass of this number, by the clock of a gateway. A gateway learns
-    /// within a tick that the store's clock has jumped, or that another gateway took a pass back.
-    pub fn enters(&self, number: u64, clock: Millis, now: Millis) {
+    /// Somebody entered with the pass of this number, by the clock of a gateway whose copy of the line
+    /// is from `seen_at`: it cannot know yet of a clock that jumped since, or of a pass taken back.
+    pub fn enters(&self, number: u64, clock: Millis, seen_at: Millis) {
         let lives = self.live.get(&number).is_some_and(|&expires| expires > clock);
-        let just_ended = self.spent.get(&number).is_some_and(|&ended| now <= ended + 105);
+        let just_ended = self.spent.get(&number).is_some_and(|&ended| ended > seen_at);
         assert!(lives || just_ended, "{number} enters without a pass that lives");
     }
 
