@@ -16,16 +16,17 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadtest::client::Target;
-use loadtest::crowd::{self, Plan, Tally};
+use loadtest::crowd::{self, Counts, Plan, Tally};
 use loadtest::shop::Shop;
 use loadtest::shop::database::Tuning;
+use loadtest::stats::Quantiles;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{CrowdArgs, DemoArgs};
-use show::{Moment, Show, grouped};
-use verdict::{Act, Outcome, Terms, millis};
+use show::{Moment, Show, bold, grouped};
+use verdict::{Act, Outcome, Second, Terms, millis};
 use weir::{Settings, Weir};
 
 /// New shoppers that Weir lets in at once on a calm day, beyond the rate.
@@ -132,12 +133,9 @@ impl Stage {
         );
         println!("  ┌─ Join the line yourself, any time until the demo ends:");
         println!("  │");
-        println!("  │     http://{}/launch/item", self.http);
+        println!("  │     {}", bold(&format!("http://{}/launch/item", self.http)));
         println!("  │");
-        println!(
-            "  └─ the shop behind it: {}   its twin, alone: {}   Weir's admin: {}",
-            self.protected.1, self.alone.1, self.admin
-        );
+        println!("  └─ Its shop: {}   the shop alone: {}   admin: {}", self.protected.1, self.alone.1, self.admin);
     }
 
     /// Both acts, the table, the verdict.
@@ -177,25 +175,26 @@ async fn act(
     let started = Instant::now();
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut orders, mut latency) = (Vec::new(), shop.recent_latency());
+    let (mut seconds, mut latency, mut last) = (Vec::new(), Quantiles::default(), Counts::default());
     while !crowd.is_finished() {
         frames.tick().await;
         weir.check()?;
         let elapsed = started.elapsed();
-        let second_ended = elapsed.as_secs() > orders.len() as u64;
+        let second_ended = elapsed.as_secs() > seconds.len() as u64;
         let counts = tally.counts();
         if second_ended {
-            orders.push(counts.bought - orders.iter().sum::<u64>());
-            latency = shop.recent_latency();
+            seconds.push(Second::between(&last, &counts));
+            latency = tally.page.take_recent();
+            last = counts.clone();
         }
-        let moment = Moment { elapsed, crowd: counts, shop: shop.report(), latency, orders: &orders };
+        let moment = Moment { elapsed, crowd: counts, shop: shop.report(), latency, seconds: &seconds };
         view.update(&moment, second_ended);
     }
     view.close();
     if crowd.join().is_err() {
         bail!("the crowd did not end well");
     }
-    Ok(Act { crowd: tally.counts(), shop: shop.report(), orders })
+    Ok(Act { crowd: tally.counts(), shop: shop.report(), seconds })
 }
 
 /// A fresh shop on this port of loopback, or on a free one.

@@ -100,13 +100,13 @@ struct CrowdArgs {
     #[arg(long, default_value_t = 50.0)]
     times: f64,
     /// Time before the launch, at half of what the shop can take
-    #[arg(long, value_parser = duration, default_value = "3s")]
+    #[arg(long, value_parser = duration, default_value = "5s")]
     calm: Duration,
     /// Length of the launch
     #[arg(long, value_parser = duration, default_value = "6s")]
     launch: Duration,
     /// Time after it, at three times what the shop can take
-    #[arg(long, value_parser = duration, default_value = "9s")]
+    #[arg(long, value_parser = duration, default_value = "7s")]
     after: Duration,
     /// Share of people who see a line and never come back, 0 to 1
     #[arg(long, default_value_t = 0.2)]

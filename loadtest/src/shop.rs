@@ -123,11 +123,6 @@ impl Shop {
         self.capacity
     }
 
-    /// Latencies since this was last called.
-    pub fn recent_latency(&self) -> Quantiles {
-        self.latency.take_recent()
-    }
-
     /// What it counted so far.
     pub fn report(&self) -> Report {
         let visitors = locked(&self.visitors);

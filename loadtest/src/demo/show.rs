@@ -8,6 +8,8 @@ use loadtest::crowd::Counts;
 use loadtest::shop::Report;
 use loadtest::stats::Quantiles;
 
+use super::verdict::Second;
+
 /// Width of the pictures, in characters.
 const WIDTH: usize = 64;
 
@@ -16,10 +18,10 @@ pub(super) struct Moment<'a> {
     pub(super) elapsed: Duration,
     pub(super) crowd: Counts,
     pub(super) shop: Report,
-    /// Latency at the shop over the last second.
+    /// Of the pages that came from the shop in the last second, as shoppers saw it.
     pub(super) latency: Quantiles,
-    /// Orders of every second so far.
-    pub(super) orders: &'a [u64],
+    /// Every second so far.
+    pub(super) seconds: &'a [Second],
 }
 
 /// The panel of one act.
@@ -46,7 +48,10 @@ impl Show {
         match &self.panel {
             Some(bar) => {
                 bar.set_position(moment.elapsed.min(self.length).as_millis() as u64);
-                bar.set_prefix(format!("{} of {} s", moment.elapsed.as_secs(), self.length.as_secs()));
+                bar.set_prefix(match self.length.checked_sub(moment.elapsed) {
+                    Some(left) => format!("{:>2} s left", left.as_secs()),
+                    None => "those inside finish".into(),
+                });
                 bar.set_message(panel(moment));
             }
             None if second_ended => println!("{}", line(moment)),
@@ -58,16 +63,17 @@ impl Show {
     pub(super) fn close(self) {
         if let Some(bar) = self.panel {
             bar.abandon();
+            eprintln!();
         }
     }
 }
 
 fn panel(moment: &Moment) -> String {
-    let Moment { crowd, shop, latency, orders, .. } = moment;
+    let Moment { crowd, shop, latency, seconds, .. } = moment;
     format!(
         "  arrived {:>8}    waiting {:>7}    let in  {:>7}    in the shop {:>5}\n  \
          orders  {:>8}    failed  {:>7}    pages failed {:>9}\n  \
-         shop    p50 {:>8}   p99 {:>8}    in flight {:>5}\n  \
+         a page  p50 {:>8}    p99    {:>7}    shop at work on {:>5}\n  \
          orders a second  {}",
         grouped(crowd.arrived),
         grouped(crowd.waiting),
@@ -76,28 +82,32 @@ fn panel(moment: &Moment) -> String {
         grouped(crowd.bought),
         grouped(crowd.order_failed),
         grouped(crowd.pages_failed_outside + crowd.pages_failed_inside),
-        seconds(latency.p50_ms, latency.count),
-        seconds(latency.p99_ms, latency.count),
+        latency_of(latency, |of| of.p50_ms),
+        latency_of(latency, |of| of.p99_ms),
         grouped(shop.in_flight as u64),
-        bars(orders, shop.capacity),
+        bars(seconds, shop.capacity),
     )
 }
 
 fn line(moment: &Moment) -> String {
-    let Moment { elapsed, crowd, shop, latency, .. } = moment;
+    let Moment { elapsed, crowd, latency, .. } = moment;
     format!(
-        "  {:>2} s  arrived {:>6}  waiting {:>6}  let in {:>5}  orders {:>5}  failed {:>5}  \
-         shop p50 {:>7} p99 {:>7}  in flight {:>4}",
+        "  {:>2} s  arrived {:>6}  waiting {:>6}  let in {:>5}  orders {:>5}  failed {:>5}  page {:>6}, p99 {:>6}",
         elapsed.as_secs(),
         grouped(crowd.arrived),
         grouped(crowd.waiting),
         grouped(crowd.admitted),
         grouped(crowd.bought),
         grouped(crowd.order_failed),
-        seconds(latency.p50_ms, latency.count),
-        seconds(latency.p99_ms, latency.count),
-        shop.in_flight,
+        latency_of(latency, |of| of.p50_ms),
+        latency_of(latency, |of| of.p99_ms),
     )
+}
+
+/// Text that stands out, where the output can do that.
+pub(super) fn bold(text: &str) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stdout().is_terminal();
+    if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
 }
 
 /// A number with its thousands apart.
@@ -114,23 +124,23 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// A latency for people; a dash where nothing was measured.
-pub(super) fn seconds(ms: f64, count: u64) -> String {
-    match ms {
-        _ if count == 0 => "-".into(),
+pub(super) fn latency_of(quantiles: &Quantiles, which: fn(&Quantiles) -> f64) -> String {
+    match which(quantiles) {
+        _ if quantiles.count == 0 => "-".into(),
         ms if ms < 1000.0 => format!("{ms:.0} ms"),
         ms => format!("{:.1} s", ms / 1000.0),
     }
 }
 
-/// A column per second; a full one is `full` orders.
-pub(super) fn bars(orders: &[u64], full: f64) -> String {
+/// The orders of each second as a column; a full one is `full` orders.
+pub(super) fn bars(seconds: &[Second], full: f64) -> String {
     const STEPS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let first = orders.len().saturating_sub(WIDTH);
-    let step = |&count: &u64| match count {
+    let first = seconds.len().saturating_sub(WIDTH);
+    let step = |second: &Second| match second.orders {
         0 => STEPS[0],
         count => STEPS[((count as f64 / full * 8.0).round() as usize).clamp(1, 8)],
     };
-    orders[first..].iter().map(step).collect()
+    seconds[first..].iter().map(step).collect()
 }
 
 #[cfg(test)]
@@ -140,7 +150,9 @@ mod tests {
     #[test]
     fn numbers_are_written_for_people() {
         assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
-        assert_eq!([seconds(3.4, 1), seconds(1234.0, 1), seconds(0.0, 0)], ["3 ms", "1.2 s", "-"]);
-        assert_eq!(bars(&[0, 1, 15, 30, 90], 30.0), " ▁▄██");
+        let latency = |count, p50_ms| latency_of(&Quantiles { count, p50_ms, ..Quantiles::default() }, |of| of.p50_ms);
+        assert_eq!([latency(1, 3.4), latency(1, 1234.0), latency(0, 0.0)], ["3 ms", "1.2 s", "-"]);
+        let seconds = [0, 1, 15, 30, 90].map(|orders| Second { orders, ..Second::default() });
+        assert_eq!(bars(&seconds, 30.0), " ▁▄██");
     }
 }

@@ -7,15 +7,44 @@ use loadtest::crowd::Counts;
 use loadtest::shop::Report;
 use serde::Serialize;
 
-use super::show::{bars, grouped, seconds};
+use super::show::{bars, bold, grouped, latency_of};
 
 /// What one act measured.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Act {
     pub(super) crowd: Counts,
     pub(super) shop: Report,
-    /// Orders in each second.
-    pub(super) orders: Vec<u64>,
+    pub(super) seconds: Vec<Second>,
+}
+
+/// What happened in one second.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Second {
+    pub(super) orders: u64,
+    pub(super) let_in: u64,
+    /// Shoppers in the line, at its start and at its end.
+    pub(super) waiting: [u64; 2],
+}
+
+impl Second {
+    /// The second between two readings.
+    pub(super) fn between(before: &Counts, after: &Counts) -> Self {
+        Self {
+            orders: after.bought - before.bought,
+            let_in: after.admitted - before.admitted,
+            waiting: [before.waiting, after.waiting],
+        }
+    }
+}
+
+impl Act {
+    /// Shoppers let in per second while people waited; `None` if nobody ever did.
+    fn let_in_from_the_line(&self) -> Option<f64> {
+        let with_a_line = || self.seconds.iter().filter(|second| !second.waiting.contains(&0));
+        let count = with_a_line().count();
+        let let_in: u64 = with_a_line().map(|second| second.let_in).sum();
+        (count > 0).then(|| let_in as f64 / count as f64)
+    }
 }
 
 /// What both acts were held against.
@@ -66,9 +95,9 @@ impl Outcome {
         }
         let Self { terms, alone, behind, .. } = self;
         let _ = writeln!(text, "\n  Orders in each second, a full column is {:.0}:", terms.capacity);
-        let _ = writeln!(text, "    shop alone   {}", bars(&alone.orders, terms.capacity));
-        let _ = writeln!(text, "    behind Weir  {}\n", bars(&behind.orders, terms.capacity));
-        let _ = writeln!(text, "  {}", self.verdict());
+        let _ = writeln!(text, "    shop alone   {}", bars(&alone.seconds, terms.capacity));
+        let _ = writeln!(text, "    behind Weir  {}\n", bars(&behind.seconds, terms.capacity));
+        let _ = writeln!(text, "  {}", bold(&self.verdict()));
         text
     }
 
@@ -99,14 +128,17 @@ impl Outcome {
             count("orders failed, of those let in", |crowd| crowd.order_failed + crowd.unfinished),
             count("gave up at the door", |crowd| crowd.turned_away),
             count("left the line (no-shows)", |crowd| crowd.no_shows),
-            count("still waiting at the end, in order", |crowd| crowd.outside),
+            count("still outside when the act ended", |crowd| crowd.outside),
             count("pages that failed", |crowd| crowd.pages_failed_outside + crowd.pages_failed_inside),
             count("errors shown to waiting shoppers", |crowd| crowd.failed_while_waiting),
-            row("page latency inside, p50", &|act| seconds(act.crowd.page.p50_ms, act.crowd.page.count)),
-            row(&format!("page latency inside, p99 (target {:.0} ms)", self.terms.objective_ms), &|act| {
-                seconds(act.crowd.page.p99_ms, act.crowd.page.count)
+            row("a page of the shop takes, p50", &|act| latency_of(&act.crowd.page, |of| of.p50_ms)),
+            row(&format!("a page of the shop takes, p99 (target {:.0} ms)", self.terms.objective_ms), &|act| {
+                latency_of(&act.crowd.page, |of| of.p99_ms)
             }),
             row("most requests at work in the shop at once", &|act| grouped(act.shop.peak_in_flight as u64)),
+            row(&format!("let in per second while people wait (Weir's rate {:.0})", self.terms.rate), &|act| {
+                act.let_in_from_the_line().map_or("-".into(), |rate| format!("{rate:.1}"))
+            }),
             row("most new shoppers in any second", &|act| grouped(act.shop.busiest_second as u64)),
             [
                 format!(
@@ -134,7 +166,7 @@ fn reasons(terms: &Terms, alone: &Act, behind: &Act) -> Vec<String> {
     }
     let page = &behind.crowd.page;
     if page.p99_ms > terms.objective_ms {
-        let (p99, target) = (seconds(page.p99_ms, page.count), terms.objective_ms);
+        let (p99, target) = (latency_of(page, |of| of.p99_ms), terms.objective_ms);
         reasons.push(format!("behind Weir p99 is {p99}, over the target of {target:.0} ms"));
     }
     reasons
@@ -158,7 +190,7 @@ mod tests {
         let admitted = bought + order_failed;
         let page = Quantiles { count: admitted, p50_ms: p99_ms / 3.0, p99_ms, max_ms: p99_ms };
         let crowd = Counts { arrived: 12_000, admitted, bought, order_failed, page, ..Counts::default() };
-        Act { crowd, orders: vec![bought], ..Act::default() }
+        Act { crowd, ..Act::default() }
     }
 
     #[test]

@@ -137,13 +137,12 @@ impl Weir {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let mut weir = Self { child, folder };
-        let ready = timeout(START, weir.ready(settings.admin)).await;
-        match ready.unwrap_or_else(|_| bail!("Weir was not ready within {} s", START.as_secs())) {
-            Ok(()) => Ok(weir),
-            Err(error) => {
+        match timeout(START, weir.ready(settings.admin)).await {
+            Ok(ready) => ready.map(|()| weir),
+            Err(_) => {
                 let log = weir.log();
                 weir.stop().await;
-                Err(error.context(log))
+                bail!("Weir was not ready within {} s. {log}", START.as_secs())
             }
         }
     }
@@ -159,7 +158,7 @@ impl Weir {
     /// An error if Weir has ended.
     pub(super) fn check(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
-            Some(status) => bail!("Weir ended by itself ({status})\n{}", self.log()),
+            Some(status) => bail!("Weir ended by itself ({status}). {}", self.log()),
             None => Ok(()),
         }
     }
@@ -170,7 +169,7 @@ impl Weir {
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
-        format!("Weir's log ends with:\n{}", last.join("\n"))
+        format!("Its log ends with:\n{}", last.join("\n"))
     }
 
     /// Asks Weir to stop, and makes it if it does not.
