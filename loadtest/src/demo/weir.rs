@@ -137,14 +137,12 @@ impl Weir {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let mut weir = Self { child, folder };
-        match timeout(START, weir.ready(settings.admin)).await {
-            Ok(ready) => ready.map(|()| weir),
-            Err(_) => {
-                let log = weir.log();
-                weir.stop().await;
-                bail!("Weir was not ready within {} s. {log}", START.as_secs())
-            }
-        }
+        let Ok(ready) = timeout(START, weir.ready(settings.admin)).await else {
+            let log = weir.log();
+            weir.stop().await;
+            bail!("Weir was not ready within {} s. {log}", START.as_secs())
+        };
+        ready.map(|()| weir)
     }
 
     async fn ready(&mut self, admin: SocketAddr) -> anyhow::Result<()> {
