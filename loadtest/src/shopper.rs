@@ -193,13 +193,18 @@ pub fn told_to_wait(answer: &Answer) -> Option<Duration> {
 fn poll_after(body: &[u8]) -> Option<f64> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Waiting {
+    struct Document {
+        cf_waiting_room: Room,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Room {
         poll_after_seconds: f64,
     }
     if body.first() != Some(&b'{') {
         return None;
     }
-    serde_json::from_slice::<Waiting>(body).ok().map(|waiting| waiting.poll_after_seconds)
+    serde_json::from_slice::<Document>(body).ok().map(|document| document.cf_waiting_room.poll_after_seconds)
 }
 
 #[cfg(test)]
@@ -243,7 +248,7 @@ mod tests {
     fn in_the_line_a_shopper_polls_as_told_until_the_page_comes() {
         let mut shopper = patient();
         assert_eq!(shopper.hear(Some(&line(4))), Next::Ask(Request::Poll, Duration::from_secs(4)));
-        let told = r#"{"inWaitingRoom":true,"pollAfterSeconds":2.5}"#;
+        let told = r#"{"cfWaitingRoom":{"inWaitingRoom":true,"pollAfterSeconds":2.5}}"#;
         let json = Answer { status: 200, retry_after: Some(3), body: told.into() };
         assert_eq!(shopper.hear(Some(&json)), Next::Ask(Request::Poll, Duration::from_millis(2500)));
         let busy = Answer { status: 429, retry_after: Some(1), ..Answer::default() };
@@ -289,7 +294,7 @@ mod tests {
     #[test]
     fn a_page_that_asks_for_an_absurd_pause_is_held_to_ten_minutes() {
         for told in ["1e300", "-4", "1e999"] {
-            let body = format!(r#"{{"pollAfterSeconds":{told}}}"#);
+            let body = format!(r#"{{"cfWaitingRoom":{{"pollAfterSeconds":{told}}}}}"#);
             let answer = Answer { status: 200, retry_after: Some(1), body: body.into() };
             let told = told_to_wait(&answer).expect("a waiting answer");
             assert!(told >= Duration::from_millis(100) && told <= Duration::from_mins(10), "{told:?}");

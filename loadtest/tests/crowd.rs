@@ -89,7 +89,11 @@ impl Room {
         if self.is_called(number) {
             return response.body(pages::item().into()).unwrap();
         }
-        let body = if json { r#"{"inWaitingRoom":true,"pollAfterSeconds":0.2}"# } else { "<html>please wait</html>" };
+        let body = if json {
+            r#"{"cfWaitingRoom":{"inWaitingRoom":true,"pollAfterSeconds":0.2}}"#
+        } else {
+            "<html>please wait</html>"
+        };
         response.header("retry-after", if json { "1" } else { "0" }).body(body.into()).unwrap()
     }
 
