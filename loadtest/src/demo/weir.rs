@@ -44,7 +44,7 @@ impl Settings {
             r#"[listen]
 http = "{http}"
 admin = "{admin}"
-max_connections = 20000
+max_connections = 10000
 shutdown_timeout = "2s"
 
 [store]
