@@ -1,7 +1,7 @@
 //! The crowd: sends every shopper at its planned instant, whatever the answers are like.
 //!
 //! An act ends in two steps. At `closing` nobody outside asks any more (they are counted where they
-//! stand); those inside have `grace` to finish. Every shopper ends in exactly one [`Ending`].
+//! stand); those inside have `grace` to finish. Every shopper ends in exactly one way ([`Counts`]).
 //!
 //! Latency counts from the instant that a request was due, never from when this program woke up;
 //! how late it woke up is measured too ([`Tally::lag`]).
