@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 /// What is alive as long as an answer is being sent: a permit of the upstream, an access line.
@@ -23,6 +23,13 @@ impl Body {
     /// No bytes.
     pub fn empty() -> Self {
         Self::Full(None)
+    }
+
+    /// Keeps something alive until the last byte was taken; bytes in memory count as taken.
+    pub fn hold(&mut self, more: impl std::any::Any) {
+        if let Self::Stream(_, guard) = self {
+            *guard = Some(Box::new((guard.take(), more)));
+        }
     }
 }
 

@@ -1,3 +1,302 @@
 //! Weir: an admission gateway for flash sales.
+//!
+//! ```text
+//! main -> lib -> listener -> edge -> {visit, reply, forward, rooms} -> policy
+//!                                     admin -> rooms -> store
+//! ```
+//!
+//! Worker threads serve shoppers, each with a runtime of its own; one control thread calls the
+//! store, answers the operator, checks upstreams and watches files.
 
+pub mod admin;
 pub mod body;
+pub mod config;
+pub mod edge;
+pub mod forward;
+pub mod headers;
+pub mod listener;
+pub mod own;
+pub mod reload;
+pub mod reply;
+pub mod rooms;
+pub mod secret;
+pub mod site;
+pub mod store;
+pub mod telemetry;
+pub mod tls;
+pub mod ui;
+pub mod upstream;
+pub mod visit;
+pub mod visitor;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use policy::seal::Sealer;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ListenConfig};
+use crate::listener::Sockets;
+use crate::rooms::Rooms;
+use crate::site::Site;
+use crate::store::Store;
+use crate::store::embedded::Embedded;
+use crate::telemetry::StoreMeters;
+use crate::tls::Certificates;
+
+/// What every thread sees.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration in force, compiled.
+    pub site: ArcSwap<Site>,
+    /// The live rooms.
+    pub rooms: Arc<Rooms>,
+    /// Seals tokens.
+    pub sealer: Sealer,
+    /// What TLS listeners need, if there are any.
+    pub tls: Option<Tls>,
+    /// Connections that are open.
+    pub connections: AtomicUsize,
+    /// Whether new shoppers should be sent here.
+    pub ready: AtomicBool,
+    /// Origin of the quotas' time.
+    pub origin: Instant,
+}
+
+/// Certificates, and how TLS is spoken with them.
+#[derive(Debug)]
+pub struct Tls {
+    /// The certificates in force.
+    pub certificates: Arc<Certificates>,
+    /// For the listeners.
+    pub server: Arc<rustls::ServerConfig>,
+}
+
+impl Shared {
+    /// Brings the gauges up to date.
+    pub fn observe(&self) {
+        let site = self.site.load();
+        telemetry::connections(self.connections.load(Ordering::Relaxed));
+        telemetry::quota_clients(site.quotas.requests.clients());
+        self.rooms.all().values().for_each(|room| telemetry::room(room));
+        site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
+    }
+}
+
+/// Serves until the process is asked to end. `file` is where `config` came from; it is watched.
+pub fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
+    let _log = telemetry::log(&config.log);
+    telemetry::metrics();
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    control.block_on(Gateway::start(file, config)?.run())
+}
+
+/// A gateway that has its sockets and its store.
+struct Gateway {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    mailbox: rooms::Mailbox,
+    reload: reload::Watch,
+    admin: std::net::TcpListener,
+    admin_token: Option<Arc<str>>,
+    sockets: Vec<Sockets>,
+}
+
+impl Gateway {
+    fn start(file: &Path, config: Config) -> anyhow::Result<Self> {
+        let listen = &config.listen;
+        let sockets = sockets(listen)?;
+        let admin = bind(listen.admin)?;
+        let admin_token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
+        let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store.path)?);
+        let sealer = secret::sealer(&config.store.secret_file)?;
+        let tls = tls_of(&config)?;
+        let (rooms, mailbox) = rooms::rooms(random_run());
+        let site = Site::compile(config, None, &rooms)?;
+        let shared = Arc::new(Shared {
+            site: ArcSwap::from_pointee(site),
+            rooms,
+            sealer,
+            tls,
+            connections: AtomicUsize::new(0),
+            ready: AtomicBool::new(false),
+            origin: Instant::now(),
+        });
+        let reload = reload::Watch::new(file, shared.clone());
+        Ok(Self { shared, store, mailbox, reload, admin, admin_token, sockets })
+    }
+
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { shared, store, mailbox, reload, admin, admin_token, sockets } = self;
+        let (serving, background) = (CancellationToken::new(), CancellationToken::new());
+        let mut ends = Ends::new()?;
+        let clerk = rooms::run(shared.rooms.clone(), mailbox, store, StoreMeters::new(), background.clone());
+        let clerk = tokio::spawn(clerk);
+        let admin = tokio::net::TcpListener::from_std(admin)?;
+        let (admin_at, router) = (admin.local_addr()?, admin::router(shared.clone(), admin_token));
+        let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
+        let housekeeping = tokio::spawn(housekeeping(shared.clone(), reload, background.clone()));
+        first_answers(&shared).await;
+        let mut bound = addresses(&sockets[0].http)?;
+        bound.extend(addresses(&sockets[0].https)?);
+        let workers = sockets.into_iter().map(|s| start_worker(&shared, s, &serving)).collect::<Result<Vec<_>, _>>()?;
+        shared.ready.store(true, Ordering::Relaxed);
+        tracing::info!(addresses = ?bound, admin = %admin_at, workers = workers.len(), "serving");
+
+        ends.wait().await;
+        let listen = shared.site.load().config.listen.clone();
+        tracing::info!("shutting down: no longer ready, then no new connections, then requests under way finish");
+        shared.ready.store(false, Ordering::Relaxed);
+        tokio::time::sleep(listen.shutdown_delay).await;
+        serving.cancel();
+        let joined = tokio::task::spawn_blocking(|| workers.into_iter().try_for_each(join_worker)).await?;
+        background.cancel();
+        let _ = tokio::join!(clerk, admin, housekeeping);
+        joined
+    }
+}
+
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {} _ = self.interrupt.recv() => {} }
+    }
+}
+
+/// Rooms know their lines before the first shopper comes, if the store answers at all.
+async fn first_answers(shared: &Shared) {
+    for _ in 0..100 {
+        if shared.rooms.all().values().all(|room| !room.snapshot().away) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tracing::error!("the store has not answered yet; rooms follow their fail_mode");
+}
+
+async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: CancellationToken) {
+    let mut hangup = signal(SignalKind::hangup()).ok();
+    let mut clock = tokio::time::interval(Duration::from_millis(20));
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut checks = Checks::default();
+    loop {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = clock.tick() => shared.site.load().quotas.set_time(shared.origin.elapsed()),
+            _ = hung_up => reload.now(),
+            _ = second.tick() => {
+                reload.look();
+                shared.site.load().quotas.forget_idle();
+                checks.follow(&shared.site.load_full(), &stop);
+            }
+        }
+    }
+}
+
+/// The active health checks of the configuration in force.
+#[derive(Default)]
+struct Checks {
+    of: Option<Arc<Site>>,
+    stop: CancellationToken,
+}
+
+impl Checks {
+    fn follow(&mut self, site: &Arc<Site>, stop: &CancellationToken) {
+        if self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, site)) {
+            return;
+        }
+        self.stop.cancel();
+        self.stop = stop.child_token();
+        self.of = Some(site.clone());
+        let upstreams = site.upstreams.values().cloned().collect();
+        tokio::spawn(upstream::health::run(upstreams, self.stop.clone()));
+    }
+}
+
+fn start_worker(
+    shared: &Arc<Shared>,
+    sockets: Sockets,
+    stop: &CancellationToken,
+) -> std::io::Result<JoinHandle<anyhow::Result<()>>> {
+    let (shared, stop) = (shared.clone(), stop.clone());
+    let serve = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        LocalSet::new().block_on(&runtime, listener::work(shared, sockets, stop))?;
+        Ok(())
+    };
+    std::thread::Builder::new().name("worker".to_owned()).spawn(serve)
+}
+
+fn join_worker(worker: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
+    worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked")))
+}
+
+/// Sockets for each worker, all on the same addresses. Port 0 is whatever the first one got.
+fn sockets(listen: &ListenConfig) -> anyhow::Result<Vec<Sockets>> {
+    let all = |addresses: &[SocketAddr]| addresses.iter().map(|&a| bind(a)).collect::<anyhow::Result<Vec<_>>>();
+    let first = Sockets { http: all(&listen.http)?, https: all(&listen.https)? };
+    let (http, https) = (addresses(&first.http)?, addresses(&first.https)?);
+    let mut workers = vec![first];
+    for _ in 1..listen.workers {
+        workers.push(Sockets { http: all(&http)?, https: all(&https)? });
+    }
+    Ok(workers)
+}
+
+fn addresses(listeners: &[std::net::TcpListener]) -> std::io::Result<Vec<SocketAddr>> {
+    listeners.iter().map(std::net::TcpListener::local_addr).collect()
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    listener::bind(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("the admin token file {}", file.display()))?;
+    let token = text.trim();
+    anyhow::ensure!(token.len() >= 16, "the admin token file {} holds less than 16 characters", file.display());
+    Ok(token.into())
+}
+
+fn tls_of(config: &Config) -> anyhow::Result<Option<Tls>> {
+    if config.tls.is_empty() {
+        return Ok(None);
+    }
+    let files: Vec<_> = config.tls.iter().map(|tls| (tls.certificate.clone(), tls.key.clone())).collect();
+    let certificates = Certificates::load(&files)?;
+    let server = tls::server_config(certificates.clone())?;
+    Ok(Some(Tls { certificates, server }))
+}
+
+/// A name for this process among all that ever gave out provisional tickets.
+fn random_run() -> u32 {
+    let mut bytes = [0; 4];
+    // Without randomness the time of the start has to do: the name need not be secret.
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        return std::process::id();
+    }
+    u32::from_ne_bytes(bytes)
+}

@@ -1,0 +1,46 @@
+# The two commands are `make demo` and `make test`; `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: tools
+tools: ## Check what the build needs, and install what is missing where that is allowed
+	@deploy/tools build
+
+.PHONY: build
+build: tools ## Build the release binaries
+	cargo build --release --locked
+
+.PHONY: demo
+demo: build ## Show what Weir is for, in about a minute: a shop alone, then behind Weir
+	target/release/loadtest demo --weir target/release/weir
+
+.PHONY: test
+test: lint unit ## Everything that CI runs
+
+.PHONY: lint
+lint: ## Format, clippy, documentation, licences
+	@deploy/tools test
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	cargo deny --offline --all-features check --hide-inclusion-graph bans licenses sources
+
+.PHONY: unit
+unit: ## The tests alone
+	@deploy/tools test
+	cargo test --workspace --doc --locked --quiet
+	cargo nextest run --workspace --locked
+
+.PHONY: bench
+bench: build ## Weir beside nginx on the same work, and instruction counts (see benches/README.md)
+	@deploy/tools bench
+	benches/run
+
+.PHONY: clean
+clean: ## Remove what was built
+	cargo clean

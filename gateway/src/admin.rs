@@ -1,0 +1,158 @@
+//! The operator's listener: health, metrics, and what each room is doing.
+//!
+//! It binds loopback, or asks for a token. `/healthz` and `/readyz` answer without one: probes have none.
+//!
+//! What is absent: changing anything.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+use crate::rooms::LiveRoom;
+use crate::telemetry;
+
+/// What `GET /api/rooms/{name}/status` answers.
+#[derive(Debug, Serialize)]
+pub struct RoomStatus {
+    /// Its name.
+    name: String,
+    /// `not_queueing`, `queueing` or `suspended`.
+    status: &'static str,
+    /// Whether the store fails to answer: what follows is then old.
+    store_away: bool,
+    /// Which run of the line.
+    epoch: u32,
+    /// Which generation of it.
+    generation: u32,
+    /// Tickets handed out.
+    next: u64,
+    /// Tickets called.
+    serving: u64,
+    /// Tickets handed out and not called.
+    waiting: u64,
+    /// Passes that live.
+    active_users: u64,
+    /// Passes that may live at once.
+    total_active_users: Option<u64>,
+    /// Passes given so far.
+    admitted: u64,
+    /// New shoppers allowed per minute.
+    new_users_per_minute: f64,
+    /// Speed of the line, in tickets per second.
+    tickets_per_second: f64,
+    /// Share of called tickets whose holders come.
+    show_share: f64,
+    /// Called shoppers who wait for a token or a seat.
+    claimants: u64,
+    /// Tickets whose claim window ended without a claim.
+    no_shows: u64,
+    /// Passes given beyond limits that are only reported.
+    over_limit: u64,
+    /// Whether the limits are enforced, or only reported (`passthrough`).
+    limits_enforced: bool,
+    /// Whether the limits are given up at this moment (`fail_mode = "open"` and the store away).
+    limits_given_up: bool,
+}
+
+impl RoomStatus {
+    fn of(room: &LiveRoom) -> Self {
+        let (snapshot, terms) = (room.snapshot(), room.terms());
+        let view = snapshot.view.clone().unwrap_or_default();
+        let rules = &terms.room.rules;
+        Self {
+            name: room.name.to_string(),
+            status: snapshot.state.name(),
+            store_away: snapshot.away,
+            epoch: view.id.epoch,
+            generation: view.id.generation,
+            next: view.next,
+            serving: view.serving,
+            waiting: snapshot.waiting(),
+            active_users: view.active,
+            total_active_users: rules.total_active_users,
+            admitted: view.granted,
+            new_users_per_minute: rules.rate * 60.0,
+            tickets_per_second: view.speed,
+            show_share: view.show_share,
+            claimants: view.claimants,
+            no_shows: view.no_shows,
+            over_limit: view.over_limit,
+            limits_enforced: rules.enforced,
+            limits_given_up: snapshot.away && terms.room.fail_mode == policy::room::FailMode::Open,
+        }
+    }
+}
+
+/// The routes; `token` is what an operator must show.
+pub fn router(shared: Arc<Shared>, token: Option<Arc<str>>) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/rooms", get(rooms))
+        .route("/api/rooms/{name}/status", get(room_status))
+        .layer(from_fn_with_state(token, authorize));
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .merge(guarded)
+        .fallback(async || (StatusCode::NOT_FOUND, "no such page; try /healthz, /readyz, /metrics, /api/rooms\n"))
+        .with_state(shared)
+}
+
+/// Serves the operator until `stop`.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the admin listener ended");
+    }
+}
+
+async fn authorize(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
+    let allowed = match (&token, shown) {
+        (None, _) => true,
+        (Some(token), Some(shown)) => verify_slices_are_equal(token.as_bytes(), shown).is_ok(),
+        (Some(_), None) => false,
+    };
+    if allowed {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, "an operator's token is needed: Authorization: Bearer ...\n").into_response()
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
+    if shared.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> String {
+    shared.observe();
+    telemetry::metrics().render()
+}
+
+async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
+    let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(room)).collect();
+    rooms.sort_by(|a, b| a.name.cmp(&b.name));
+    Json(rooms)
+}
+
+async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    match shared.rooms.all().get(&*name) {
+        Some(room) => Json(RoomStatus::of(room)).into_response(),
+        None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
+    }
+}

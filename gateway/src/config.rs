@@ -1,0 +1,117 @@
+//! The configuration file: what was written, and what it means.
+//!
+//! A file is valid as a whole or not at all. [`Config::load`] reports every problem at once, each with
+//! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
+//!
+//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`upstream`], [`route`],
+//! [`room`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
+//! spans several keys. What is absent: the compiled form that requests look at, and reloading.
+
+mod check;
+pub mod listen;
+pub mod node;
+mod problem;
+mod reader;
+pub mod room;
+pub mod route;
+mod table;
+mod units;
+pub mod upstream;
+mod value;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+use toml::de::DeTable;
+
+pub use listen::{ListenConfig, TlsConfig};
+pub use node::{LogConfig, LogFormat, QuotaConfig, StoreConfig, StoreKind};
+pub use problem::Problem;
+pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
+pub use route::{RouteConfig, ScopeConfig};
+pub use units::Size;
+pub use upstream::{HealthConfig, UpstreamConfig};
+
+use problem::{Wrong, position};
+use reader::Reader;
+use table::{Value as _, section};
+
+/// A text with more mistakes of syntax is not TOML at all.
+const SYNTAX_ERRORS: usize = 100;
+
+section! {
+    /// A whole configuration file.
+    Config {
+        /// Where connections arrive.
+        listen: ListenConfig = or_blank(),
+        /// Certificates for `listen.https`.
+        tls: Vec<TlsConfig> = or(Vec::new()),
+        /// Where places in a line are kept.
+        store: StoreConfig = or_blank(),
+        /// What one client may ask.
+        quota: QuotaConfig = or_blank(),
+        /// What is written to standard output.
+        log: LogConfig = or_blank(),
+        /// The shop's servers.
+        upstreams "upstream": Vec<UpstreamConfig> = or(Vec::new()),
+        /// Which upstream answers which hosts and paths.
+        routes "route": Vec<RouteConfig> = or(Vec::new()),
+        /// The rules that protect hosts and paths.
+        rooms "room": Vec<RoomConfig> = or(Vec::new()),
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    pub fn load(file: &Path) -> Result<Self, Vec<Problem>> {
+        let bytes = std::fs::read(file).map_err(|error| {
+            unreadable(file, &[], 0, Wrong::new(format!("cannot be read: {error}"), "name a file that can be read"))
+        })?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            unreadable(file, &bytes, error.valid_up_to(), Wrong::new("is not UTF-8 here", "save the file as UTF-8"))
+        })?;
+        Self::read(text, file)
+    }
+
+    /// Reads the text of a configuration file. The files that it names are looked for beside `file`.
+    pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
+        let (entries, errors) = DeTable::parse_recoverable(text);
+        let mut reader = Reader::new(file.display().to_string(), text);
+        for error in errors.iter().take(SYNTAX_ERRORS) {
+            reader.syntax(error);
+        }
+        let mut config: Self = table::read(entries.get_ref(), &mut reader);
+        config.resolve(file.parent().unwrap_or(Path::new("")));
+        if !reader.broken {
+            check::all(&config, &mut reader);
+        }
+        let problems = reader.finish();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Makes the names of files independent of the working directory.
+    fn resolve(&mut self, folder: &Path) {
+        let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        let pages = self.rooms.iter_mut().filter_map(|room| room.custom_page_html.as_mut());
+        let node =
+            [&mut self.store.path, &mut self.store.secret_file].into_iter().chain(&mut self.listen.admin_token_file);
+        // Joining makes nothing of an empty name, which stands for one that could not be read.
+        for name in node.chain(tls).chain(pages).filter(|name| **name != PathBuf::new()) {
+            *name = folder.join(&*name);
+        }
+    }
+}
+
+/// JSON schema of the file, for editors and for `weir schema`.
+pub fn schema() -> Json {
+    let mut schema = Config::schema();
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Weir configuration");
+    schema
+}
+
+fn unreadable(file: &Path, bytes: &[u8], offset: usize, wrong: Wrong) -> Vec<Problem> {
+    let (line, column) = position(bytes, offset);
+    let Wrong { what, fix } = wrong;
+    vec![Problem { file: file.display().to_string(), line, column, key: String::new(), what, fix }]
+}

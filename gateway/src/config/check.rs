@@ -1,0 +1,239 @@
+//! What must hold between several keys of a file, and between the file and the disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use policy::room::QueueingMethod;
+
+use super::reader::{Reader, join};
+use super::room::{SameSite, Secure};
+use super::route::{is_path, meet};
+use super::table::nearest;
+use super::{Config, RoomConfig};
+
+/// Checks a file whose values are as plain data in `config`.
+pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
+    addresses(config, reader);
+    admission(config, reader);
+    files(config, reader);
+    upstreams(config, reader);
+    references(config, reader);
+    names(config, reader);
+    scopes(config, reader);
+    for (index, room) in config.rooms.iter().enumerate() {
+        let at = format!("room.{index}");
+        contradictions(room, &at, reader);
+        cookie(room, &at, reader);
+        answered(config, room, &at, reader);
+    }
+}
+
+fn addresses(config: &Config, reader: &mut Reader<'_>) {
+    let listen = &config.listen;
+    let numbered = |key: &str, addresses: &[SocketAddr]| -> Vec<(String, SocketAddr)> {
+        addresses.iter().enumerate().map(|(index, address)| (format!("listen.{key}.{index}"), *address)).collect()
+    };
+    let admin = vec![("listen.admin".to_owned(), listen.admin)];
+    let all = [numbered("http", &listen.http), numbered("https", &listen.https), admin].concat();
+    // The kernel chooses a new port for each 0.
+    distinct(reader, all.into_iter().filter(|(_, address)| address.port() != 0), "listen somewhere else");
+    if listen.http.is_empty() && listen.https.is_empty() && reader.sound("listen") {
+        reader.complain("listen.http", "nobody can connect", "add an address to http or https");
+    }
+}
+
+/// Who may come in: shoppers over TLS, operators from outside.
+fn admission(config: &Config, reader: &mut Reader<'_>) {
+    let listen = &config.listen;
+    if !listen.https.is_empty() && config.tls.is_empty() && reader.sound("tls") {
+        reader.complain("listen.https", "needs a certificate", "add [[tls]] with certificate and key");
+    }
+    if listen.https.is_empty() && !config.tls.is_empty() && reader.sound("listen.https") {
+        reader.complain("tls.0", "no address serves this certificate", "add listen.https");
+    }
+    let open = !listen.admin.ip().is_loopback() && listen.admin_token_file.is_none();
+    if open && reader.sound("listen.admin_token_file") {
+        let what = format!("{} can be reached from outside without a token", listen.admin);
+        reader.complain("listen.admin", what, "add admin_token_file, or listen on 127.0.0.1");
+    }
+}
+
+fn files(config: &Config, reader: &mut Reader<'_>) {
+    let named = [
+        keyed("tls", &config.tls, "certificate", |tls| Some(&tls.certificate)),
+        keyed("tls", &config.tls, "key", |tls| Some(&tls.key)),
+        keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref()),
+        config.listen.admin_token_file.iter().map(|file| ("listen.admin_token_file".to_owned(), file)).collect(),
+    ];
+    for (at, file) in named.concat() {
+        if *file != PathBuf::new() && !file.is_file() {
+            reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
+        }
+    }
+    let store = [("store.secret_file", &config.store.secret_file), ("store.path", &config.store.path)];
+    // A secret beside the store has no folder of its own.
+    let folders: BTreeMap<&Path, &str> = store.iter().filter_map(|(at, file)| Some((file.parent()?, *at))).collect();
+    for (folder, at) in folders {
+        if folder != Path::new("") && !folder.is_dir() {
+            reader.complain(at, format!("there is no folder {}", folder.display()), "make it, or name another");
+        }
+    }
+    if config.store.path == config.store.secret_file {
+        reader.complain("store.secret_file", "is the file of the store itself", "name two files");
+    }
+}
+
+fn upstreams(config: &Config, reader: &mut Reader<'_>) {
+    if config.upstreams.is_empty() && reader.sound("upstream") {
+        reader.complain("", "there is nothing to forward to", "add [[upstream]] with name and servers");
+    }
+    if config.rooms.is_empty() && config.routes.is_empty() && reader.sound("room") && reader.sound("route") {
+        let fix = "add [[room]] with name, host, upstream and new_users_per_minute, or [[route]]";
+        reader.complain("", "there is nothing to protect", fix);
+    }
+    for (index, upstream) in config.upstreams.iter().enumerate() {
+        let at = format!("upstream.{index}");
+        let servers = upstream.servers.iter().map(|server| server.as_str().to_lowercase()).enumerate();
+        let servers = servers.map(|(index, server)| (format!("{at}.servers.{index}"), server));
+        distinct(reader, servers, "list each server once");
+        if upstream.health.as_ref().is_some_and(|health| health.timeout > health.interval) {
+            let what = "a check may take longer than the time until the next";
+            reader.complain(&join(&at, "health.timeout"), what, "write at most the interval");
+        }
+    }
+}
+
+/// Upstreams that routes and rooms refer to.
+fn references(config: &Config, reader: &mut Reader<'_>) {
+    let known: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let routes = keyed("route", &config.routes, "upstream", |route| Some(route.upstream.as_str()));
+    let rooms = keyed("room", &config.rooms, "upstream", |room| room.upstream.as_deref());
+    for (at, name) in routes.into_iter().chain(rooms) {
+        if known.contains(&name) || !reader.sound(&at) {
+            continue;
+        }
+        let fix = match nearest(name, &known) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => format!("add [[upstream]] with name = {name:?}"),
+        };
+        reader.complain(&at, format!("there is no upstream {name:?}"), fix);
+    }
+}
+
+/// Names and cookies that only one may have.
+fn names(config: &Config, reader: &mut Reader<'_>) {
+    let upstreams = keyed("upstream", &config.upstreams, "name", |upstream| written(&upstream.name));
+    distinct(reader, upstreams, "give each upstream its own name");
+    let rooms = keyed("room", &config.rooms, "name", |room| written(&room.name));
+    distinct(reader, rooms, "give each room its own name");
+
+    // Rooms of one name have one cookie by default: that was said just now.
+    let mut seen = BTreeSet::new();
+    let cookies = config.rooms.iter().map(|room| seen.insert((&room.name, &room.cookie_suffix)).then_some(room));
+    let cookies: Vec<_> = cookies.collect();
+    let cookies = keyed("room", &cookies, "cookie_suffix", |room| written(&room.as_ref()?.cookie_suffix));
+    distinct(reader, cookies, "two rooms with one cookie take each other's places: give each its own suffix");
+}
+
+/// Hosts and paths that only one may have.
+fn scopes(config: &Config, reader: &mut Reader<'_>) {
+    let routes = keyed("route", &config.routes, "path", |route| Some(scope((&route.host, &route.path))));
+    distinct(reader, routes, "keep one of these routes");
+    let places = |(index, room): (usize, &RoomConfig)| -> Vec<(String, String)> {
+        let own = std::iter::once(format!("room.{index}.path"));
+        let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}")));
+        places.zip(room.scopes().map(scope)).collect()
+    };
+    let rooms: Vec<_> = config.rooms.iter().enumerate().flat_map(places).filter(|(at, _)| reader.sound(at)).collect();
+    distinct(reader, rooms, "protect each host and path by one room");
+}
+
+fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+    if room.queue_all && room.queueing_method == QueueingMethod::Passthrough {
+        let what = "\"passthrough\" lets everyone in, queue_all lets nobody in";
+        reader.complain(&format!("{at}.queueing_method"), what, "remove one of the two");
+    }
+    if room.poll.min > room.poll.max {
+        reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
+    }
+    for path in room.bypass.iter().filter(|path| is_path(path).is_ok()) {
+        if !room.scopes().any(|(host, inside)| meet((host, inside), (host, path))) {
+            let what = format!("{path:?} is not inside the room");
+            reader.complain(&format!("{at}.bypass"), what, "only paths of the room need a bypass");
+        }
+    }
+}
+
+fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+    let cookie = &room.cookie_attributes;
+    if cookie.samesite == SameSite::None && cookie.secure == Secure::Never {
+        let what = "browsers drop a cookie with SameSite=None that is not secure";
+        reader.complain(&format!("{at}.cookie_attributes.samesite"), what, "write secure = \"auto\" or \"always\"");
+    }
+    let Some(domain) = &cookie.domain else { return };
+    let at = format!("{at}.cookie_attributes.domain");
+    if !reader.sound(&at) {
+        return;
+    }
+    let covers = |host: &str| {
+        let host = host.to_ascii_lowercase();
+        let rest = host.strip_suffix(&domain.to_ascii_lowercase());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    if let Some((host, _)) = room.scopes().find(|(host, _)| !host.is_empty() && !covers(host)) {
+        let what = format!("browsers of {host:?} drop a cookie for {domain:?}");
+        reader.complain(&at, what, "write a domain that all hosts of the room end in");
+    }
+}
+
+/// Each host and path of a room has one upstream: the room's, or that of a route.
+fn answered(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+    let parts = ["upstream", "host", "path", "additional_routes"];
+    if !reader.sound("route") || !parts.iter().all(|part| reader.sound(&join(at, part))) {
+        return;
+    }
+    for it in room.scopes() {
+        let same = |host: &str, path: &str| scope((host, path)) == scope(it);
+        match &room.upstream {
+            Some(name) if config.routes.iter().any(|r| same(&r.host, &r.path) && r.upstream != *name) => {
+                let what = format!("a route sends {} to another upstream", scope(it));
+                reader.complain(&join(at, "upstream"), what, "keep the route or this key");
+            }
+            None if !config.routes.iter().any(|route| meet((&route.host, &route.path), it)) => {
+                let what = format!("nobody answers for {}", scope(it));
+                reader.complain(at, what, "add upstream to the room, or a [[route]] for the same host and path");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A value of each item of a list of tables, with its path.
+fn keyed<'c, T, V>(section: &str, items: &'c [T], key: &str, value: impl Fn(&'c T) -> Option<V>) -> Vec<(String, V)> {
+    let place = |(index, item)| Some((format!("{section}.{index}.{key}"), value(item)?));
+    items.iter().enumerate().filter_map(place).collect()
+}
+
+/// Complains about every item that came before.
+fn distinct<K: Ord + Display>(reader: &mut Reader<'_>, items: impl IntoIterator<Item = (String, K)>, fix: &str) {
+    let mut seen: BTreeMap<K, String> = BTreeMap::new();
+    for (at, key) in items {
+        if let Some(first) = seen.get(&key) {
+            let line = reader.line(first);
+            reader.complain(&at, format!("{key} is already taken on line {line}"), fix);
+        } else {
+            seen.insert(key, at);
+        }
+    }
+}
+
+/// A text that could be read.
+fn written(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn scope((host, path): (&str, &str)) -> String {
+    format!("{}{path}", host.to_ascii_lowercase())
+}

@@ -1,0 +1,62 @@
+//! Where connections arrive, and what each may take.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::table::section;
+use super::units::{Size, hours, mins, ms, secs};
+
+section! {
+    /// `[listen]`: where connections arrive, and what each may take.
+    ListenConfig {
+        /// Addresses for HTTP/1.1 and HTTP/2 in clear.
+        http: Vec<SocketAddr> = or(vec![local(8080)]),
+        /// Addresses for TLS; needs a `tls` section.
+        https: Vec<SocketAddr> = or(Vec::new()),
+        /// Address of the operator's API, health and metrics; outside loopback it needs `admin_token_file`.
+        admin: SocketAddr = or(local(9090)),
+        /// File with the token that the operator's API asks for.
+        admin_token_file: Option<PathBuf> = optional(),
+        /// Threads that serve shoppers.
+        workers: usize = between(1, 1_024).or_from("one for each core", cores()),
+        /// Connections open at once; more wait in the kernel.
+        max_connections: usize = between(1, 10_000_000).or(50_000),
+        /// How long an unused connection of a pass holder is kept.
+        idle_timeout: Duration = between(secs(1), hours(1)).or(secs(75)),
+        /// How long an unused connection of anybody else is kept.
+        waiting_idle_timeout: Duration = between(secs(1), hours(1)).or(secs(10)),
+        /// How long sending the head of a request may take.
+        header_timeout: Duration = between(ms(100), mins(10)).or(secs(10)),
+        /// Headers of a request.
+        max_headers: usize = between(8, 10_000).or(100),
+        /// Size of the head of a request.
+        max_header_size: Size = between(Size(8 << 10), Size(1 << 20)).or(Size(64 << 10)),
+        /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed.
+        trusted_proxies: Vec<IpNet> = or(Vec::new()),
+        /// How long readiness fails before new connections are refused.
+        shutdown_delay: Duration = between(secs(0), mins(10)).or(secs(0)),
+        /// How long open requests may take to end after that.
+        shutdown_timeout: Duration = between(secs(0), hours(1)).or(secs(30)),
+    }
+}
+
+section! {
+    /// `[[tls]]`: a certificate, used for the names that it holds.
+    TlsConfig {
+        /// Certificate and its chain, PEM.
+        certificate: PathBuf = required(),
+        /// Private key, PEM.
+        key: PathBuf = required(),
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(1_024)
+}

@@ -1,0 +1,83 @@
+//! What belongs to the gateway itself: its store, its quotas and its log.
+
+use std::path::PathBuf;
+
+use tracing::Level;
+
+use super::table::section;
+use super::value::Choice;
+
+section! {
+    /// `[store]`: where places in a line are kept.
+    StoreConfig {
+        /// Which store.
+        kind: StoreKind = or(StoreKind::Embedded),
+        /// File of the embedded store, made on first start.
+        path: PathBuf = or(PathBuf::from("weir.redb")),
+        /// File of the secret that seals tickets and passes, made on first start (mode 0600).
+        secret_file: PathBuf = or_from("`path` with the ending .secret", path.with_extension("secret")),
+    }
+}
+
+section! {
+    /// `[quota]`: what one client may ask. A client is the holder of a place, or an address (IPv6: a /64).
+    QuotaConfig {
+        /// Requests per second of each client.
+        requests_per_second: u32 = between(1, 1_000_000).or(50),
+        /// Requests at once of each client.
+        request_burst: u32 = between(1, 1_000_000).or(200),
+        /// New places in a line per second of each address.
+        joins_per_second: u32 = between(1, 1_000_000).or(10),
+        /// New places at once of each address.
+        join_burst: u32 = between(1, 1_000_000).or(100),
+        /// Clients remembered one by one; more share their quotas.
+        max_clients: usize = between(1_000, 100_000_000).or(200_000),
+    }
+}
+
+section! {
+    /// `[log]`: what is written to standard output.
+    LogConfig {
+        /// Form of a line.
+        format: LogFormat = or(LogFormat::Json),
+        /// Least important lines that are written.
+        level: Level = or(Level::INFO),
+        /// One line for each request.
+        access: bool = or(true),
+    }
+}
+
+/// Which store keeps the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In this process, durable in a file.
+    Embedded,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Choice for StoreKind {
+    const NAMES: &'static [(&'static str, Self)] = &[("embedded", Self::Embedded)];
+    const LATER: &'static [(&'static str, &'static str)] = &[("redis", "the Redis store, later work")];
+}
+
+impl Choice for LogFormat {
+    const NAMES: &'static [(&'static str, Self)] = &[("json", Self::Json), ("text", Self::Text)];
+}
+
+impl Choice for Level {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("error", Self::ERROR),
+        ("warn", Self::WARN),
+        ("info", Self::INFO),
+        ("debug", Self::DEBUG),
+        ("trace", Self::TRACE),
+    ];
+}

@@ -1,0 +1,206 @@
+//! A room as it is written, and the rules that it stands for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use policy::room::{FailMode, QueueingMethod, Room, Rules};
+
+use super::problem::Wrong;
+use super::route::{ScopeConfig, is_host, is_path};
+use super::table::section;
+use super::units::{hours, mins, ms, secs};
+use super::upstream::is_name;
+use super::value::Choice;
+
+section! {
+    /// `[[room]]`: the rules that protect a set of hosts and paths. Names are Cloudflare's where it has one.
+    RoomConfig {
+        /// Name of the room in addresses, logs and metrics: a-z, 0-9 and "-".
+        name: String = must(is_name).required(),
+        /// Host that it protects: exact, "*.example.com" or "*".
+        host: String = must(is_host).required(),
+        /// Path that it protects: exact, "/x/*" for everything below it, or "/*".
+        path: String = must(is_path).or("/*".to_owned()),
+        /// More hosts and paths of the same room.
+        additional_routes: Vec<ScopeConfig> = or(Vec::new()),
+        /// Name of the upstream that answers here: the short form of a route for the same hosts and paths.
+        upstream: Option<String> = optional(),
+        /// Paths inside the room that load for everyone, such as images of the waiting page.
+        bypass: Vec<String> = each(is_path).or(Vec::new()),
+        /// New shoppers that may enter in a minute.
+        new_users_per_minute: u32 = between(1, 60_000_000).required(),
+        /// Shoppers inside at once; no bound if absent.
+        total_active_users: Option<u64> = between(1, 1_000_000_000).optional(),
+        /// New shoppers that a calm room may let in at once. Default: one second's worth, at least 1.
+        burst: Option<u32> = between(1, 60_000_000).optional(),
+        /// How long a pass lives, and for how long a renewal extends it.
+        session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
+        /// Passes end `session_duration` after they were given, whatever their holders do.
+        disable_session_renewal: bool = or(false),
+        /// Shoppers over the limits wait in order, or all enter and are only counted, or are refused.
+        queueing_method: QueueingMethod = or(QueueingMethod::Fifo),
+        /// All newcomers wait and nobody is let in.
+        queue_all: bool = or(false),
+        /// Newcomers get 503 and a clear page, the line stands, places and passes are kept. (At Cloudflare a
+        /// suspended room lets everyone pass; here that is `queueing_method = "passthrough"`.)
+        suspended: bool = or(false),
+        /// Status code of the waiting page.
+        queueing_status_code: u16 = one_of(&[200, 202, 429]).or(200),
+        /// A GET that accepts JSON takes a number and is answered in JSON.
+        json_response_enabled: bool = or(true),
+        /// Language of the page for shoppers whose browser asks for none that it has.
+        default_template_language: Language = or(Language::Korean),
+        /// Template of the room's own waiting page.
+        custom_page_html: Option<PathBuf> = optional(),
+        /// Last part of the cookie's name: letters, digits, "-" and "_".
+        cookie_suffix: String = must(is_cookie_suffix).or_from("the room's name", name.clone()),
+        /// Attributes of the room's cookie.
+        cookie_attributes: CookieConfig = or_blank(),
+        /// Commands that the upstream may give in the response header `Weir-Command`.
+        enabled_origin_commands: Vec<OriginCommand> = or(vec![OriginCommand::Revoke]),
+        /// New shoppers while the store does not answer: "closed" keeps them waiting, "open" lets all in up to
+        /// `max_in_flight` and gives up the limits.
+        fail_mode: FailMode = or(FailMode::Closed),
+        /// How long after its call a ticket still counts as expected.
+        claim_window: Duration = between(secs(1), hours(24)).or(mins(5)),
+        /// How often waiting shoppers ask.
+        poll: PollConfig = or_blank(),
+    }
+}
+
+section! {
+    /// How often waiting shoppers ask for news.
+    PollConfig {
+        /// Least time between two polls of a shopper.
+        min: Duration = between(ms(100), mins(10)).or(secs(1)),
+        /// Most time between two polls of a shopper.
+        max: Duration = between(ms(100), hours(1)).or(mins(1)),
+        /// Polls per second of the whole line, above which every interval is stretched.
+        budget: u32 = between(1, 10_000_000).or(2_000),
+    }
+}
+
+section! {
+    /// Attributes of a room's cookie.
+    CookieConfig {
+        /// `SameSite` of the cookie.
+        samesite: SameSite = or(SameSite::Lax),
+        /// `Secure` of the cookie; "auto" sets it when the shopper came over TLS.
+        secure: Secure = or(Secure::Auto),
+        /// `Domain` of the cookie, to share it between hosts; the cookie loses its `__Host-` prefix.
+        domain: Option<String> = must(is_domain).optional(),
+    }
+}
+
+/// Language of the waiting page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// `ko-KR`
+    Korean,
+    /// `en-US`
+    English,
+}
+
+/// `SameSite` of a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// Sent when the shopper comes from elsewhere by a link.
+    Lax,
+    /// Sent only from the site itself.
+    Strict,
+    /// Sent always; needs `Secure`.
+    None,
+}
+
+/// `Secure` of a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secure {
+    /// As the shopper came.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What an upstream may ask of Weir.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OriginCommand {
+    /// Give the shopper's seat back at once.
+    Revoke,
+}
+
+impl RoomConfig {
+    /// Every host and path of the room, its own first.
+    pub fn scopes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let more = self.additional_routes.iter().map(|scope| (scope.host.as_str(), scope.path.as_str()));
+        std::iter::once((self.host.as_str(), self.path.as_str())).chain(more)
+    }
+
+    /// The rules that decide.
+    pub fn policy(&self) -> Room {
+        let rules = Rules::per_minute(self.new_users_per_minute);
+        Room {
+            rules: Rules {
+                burst: self.burst.map_or(rules.burst, f64::from),
+                total_active_users: self.total_active_users,
+                session: self.session_duration.as_millis() as u64,
+                claim_window: self.claim_window.as_millis() as u64,
+                open: !(self.queue_all || self.suspended),
+                enforced: self.queueing_method != QueueingMethod::Passthrough,
+                ..rules
+            },
+            queueing_method: self.queueing_method,
+            suspended: self.suspended,
+            disable_session_renewal: self.disable_session_renewal,
+            json_response_enabled: self.json_response_enabled,
+            fail_mode: self.fail_mode,
+        }
+    }
+}
+
+fn is_domain(domain: &String) -> Result<(), Wrong> {
+    let no_name = Wrong::new(format!("{domain:?} is not a domain"), "write a name without \"*\" and port");
+    if domain.contains(['*', '[']) { Err(no_name) } else { is_host(domain) }
+}
+
+fn is_cookie_suffix(suffix: &String) -> Result<(), Wrong> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    let good = (1..=64).contains(&suffix.len()) && suffix.bytes().all(fits);
+    let wrong = || {
+        Wrong::new(
+            format!("{suffix:?} cannot be part of a cookie's name"),
+            "write 1 to 64 of A-Z, a-z, 0-9, \"-\" and \"_\"",
+        )
+    };
+    good.then_some(()).ok_or_else(wrong)
+}
+
+impl Choice for QueueingMethod {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("fifo", Self::Fifo), ("passthrough", Self::Passthrough), ("reject", Self::Reject)];
+    const LATER: &'static [(&'static str, &'static str)] = &[("random", "the draw, later work")];
+}
+
+impl Choice for FailMode {
+    const NAMES: &'static [(&'static str, Self)] = &[("closed", Self::Closed), ("open", Self::Open)];
+    const LATER: &'static [(&'static str, &'static str)] = &[("static", "the Redis store, later work")];
+}
+
+impl Choice for Language {
+    const NAMES: &'static [(&'static str, Self)] = &[("ko-KR", Self::Korean), ("en-US", Self::English)];
+}
+
+impl Choice for SameSite {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("lax", Self::Lax), ("strict", Self::Strict), ("none", Self::None)];
+}
+
+impl Choice for Secure {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("always", Self::Always), ("never", Self::Never)];
+}
+
+impl Choice for OriginCommand {
+    const NAMES: &'static [(&'static str, Self)] = &[("revoke", Self::Revoke)];
+}

@@ -1,0 +1,69 @@
+//! The shop behind Weir: its servers, and what they can take.
+
+use std::time::Duration;
+
+use http::uri::Authority;
+
+use super::problem::Wrong;
+use super::table::section;
+use super::units::{hours, mins, ms, secs};
+
+section! {
+    /// `[[upstream]]`: servers that answer for one another, and what they can take together.
+    UpstreamConfig {
+        /// Name that routes and rooms refer to: a-z, 0-9 and "-".
+        name: String = must(is_name).required(),
+        /// Servers, each "host:port", spoken to in clear HTTP.
+        servers: Vec<Authority> = filled().required(),
+        /// Requests that all servers together work on at once.
+        max_in_flight: usize = between(1, 1_000_000).or(200),
+        /// How long a request without a pass waits for its turn over that limit.
+        max_wait: Duration = between(secs(0), mins(1)).or(ms(250)),
+        /// How long a request with a pass waits for its turn over that limit.
+        pass_max_wait: Duration = between(secs(0), mins(1)).or(secs(5)),
+        /// How long connecting to a server may take.
+        connect_timeout: Duration = between(ms(10), mins(5)).or(secs(2)),
+        /// How long a server may take to begin its answer.
+        response_timeout: Duration = between(ms(10), hours(1)).or(secs(30)),
+        /// How long an unused connection is kept; below the servers' own, or they close it first.
+        idle_timeout: Duration = between(secs(1), hours(1)).or(secs(20)),
+        /// Unused connections kept by each worker for each server.
+        max_idle: usize = between(0, 100_000).or(64),
+        /// Active checks of each server; without it only `eject_after` watches.
+        health: Option<HealthConfig> = optional(),
+        /// Failures in a row after which a server gets no requests for a while.
+        eject_after: u32 = between(1, 1_000).or(5),
+        /// How long that is.
+        eject_for: Duration = between(ms(100), hours(1)).or(secs(5)),
+    }
+}
+
+section! {
+    /// How each server is asked if it is well.
+    HealthConfig {
+        /// Path that answers 2xx or 3xx when the server is well.
+        path: String = must(is_absolute).required(),
+        /// Time between two checks.
+        interval: Duration = between(ms(100), hours(1)).or(secs(2)),
+        /// How long a check may take.
+        timeout: Duration = between(ms(10), mins(5)).or(secs(1)),
+        /// Failed checks in a row after which a server gets no requests.
+        unhealthy_after: u32 = between(1, 1_000).or(3),
+        /// Passed checks in a row after which it gets requests again.
+        healthy_after: u32 = between(1, 1_000).or(2),
+    }
+}
+
+/// A name that fits into a metric's label, a path and a cookie.
+pub(super) fn is_name(name: &String) -> Result<(), Wrong> {
+    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let good = (1..=32).contains(&name.len()) && name.bytes().all(fits);
+    let wrong = || Wrong::new(format!("{name:?} is not a name"), "write 1 to 32 of a-z, 0-9 and \"-\"");
+    good.then_some(()).ok_or_else(wrong)
+}
+
+/// A path that a request line can carry.
+fn is_absolute(path: &String) -> Result<(), Wrong> {
+    let good = path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok();
+    good.then_some(()).ok_or_else(|| Wrong::new(format!("{path:?} is not a path"), "write it from \"/\" on"))
+}

@@ -1,0 +1,178 @@
+//! The request path, on one screen.
+//!
+//! ```text
+//! read the head -> room for this host and path? -> who is asking -> per-client quota -> policy::admit
+//!   Enter   a valid pass: forward; past half-life it is extended on the way      no store call in the way
+//!   Claim   a called ticket: trade it for a pass, then forward                   one batched store call
+//!   Join    nobody we know: take a number; if it is already called, claim it     one batched store call
+//!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
+//!   Refuse  suspended, full, not a page, too fast                                no store call
+//! ```
+//!
+//! What is absent: decisions (`policy`), the text of answers ([`crate::reply`]), connections.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use policy::admit::{Decision, Refusal, Scene, Verdict, admit};
+use policy::room::FailMode;
+use policy::scope::NormalPath;
+use policy::ticket::Token;
+
+use crate::body::Body;
+use crate::forward::{self, Onward};
+use crate::listener::{UnderWay, Worker};
+use crate::own;
+use crate::reply::{self, Place};
+use crate::rooms::Entry;
+use crate::site::SiteRoom;
+use crate::telemetry::{self, Mark};
+use crate::visit::Visit;
+use crate::visitor;
+
+/// Answers one request.
+pub async fn handle(
+    under_way: UnderWay,
+    worker: Rc<Worker>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let site = worker.shared.site.load_full();
+    let (parts, body) = request.into_parts();
+    let mut visit = Visit::begin(&worker, &site, under_way, &parts);
+    let response = route(&mut visit, parts, body).await;
+    Ok(visit.end(response))
+}
+
+async fn route(visit: &mut Visit<'_>, parts: Parts, body: Incoming) -> Response<Body> {
+    let site = visit.site;
+    let Ok(host) = visitor::host(&parts) else { return reply::bad_request(visit) };
+    if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
+        return own::answer(visit, path, &parts);
+    }
+    let path = NormalPath::of(parts.uri.path());
+    let room = site.rooms.find(host, &path);
+    let upstream = site.routes.find(host, &path);
+    let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
+    match held_back {
+        Some(room) => visit.look_at(room, &parts),
+        None => visit.room = room,
+    }
+    if let Err(wait) = visit.charge() {
+        return reply::too_fast(visit, wait);
+    }
+    let admission = match held_back {
+        Some(room) => at_the_door(visit, room).await,
+        None => {
+            visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
+            Ok(Onward::anonymous())
+        }
+    };
+    match admission {
+        Ok(onward) => forward::forward(visit, upstream, onward, parts, body).await,
+        Err(answer) => *answer,
+    }
+}
+
+/// Lets the shopper on, or says why not.
+async fn at_the_door<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
+    let (verdict, ignored) = decide(visit, room);
+    if let Some(ignored) = ignored {
+        room.meters.ignored(ignored);
+        visit.reason = telemetry::reason(ignored);
+    }
+    let answer = match verdict {
+        Verdict::Enter { pass, renew } => {
+            visit.mark = Mark::Enter;
+            let renewal = renew.then(|| room.live.renew(pass.number));
+            return Ok(Onward::holder(pass, renewal));
+        }
+        Verdict::Open => {
+            visit.mark = Mark::Open;
+            return Ok(open(room));
+        }
+        Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
+        Verdict::Join => return join(visit, room, false).await,
+        Verdict::JoinIfCalled => return join(visit, room, true).await,
+        Verdict::JoinLater => later(visit, room),
+        Verdict::Wait(ticket) => reply::wait(visit, room, Place::Held(ticket)),
+        Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
+        Verdict::Refuse(Refusal::Full) => reply::full(visit),
+        Verdict::Refuse(Refusal::NeedsPass) => reply::needs_pass(visit),
+    };
+    Err(Box::new(answer))
+}
+
+fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
+    let snapshot = room.live.snapshot();
+    let scene = Scene {
+        room: &room.terms.room,
+        line: snapshot.view.as_ref(),
+        store_away: snapshot.away,
+        now: snapshot.store_time(visit.started),
+        revoked: visit.token().is_some_and(|pass| room.live.is_revoked(pass.number)),
+    };
+    admit(scene, visit.credential, visit.intent)
+}
+
+fn open(room: &SiteRoom) -> Onward {
+    if room.terms.room.fail_mode == FailMode::Open && room.live.snapshot().away {
+        room.meters.failed_open();
+    }
+    Onward::anonymous()
+}
+
+/// Trades a called ticket for a pass; one that was used up is worth as much as none.
+async fn claim<'a>(
+    visit: &mut Visit<'a>,
+    room: &'a Arc<SiteRoom>,
+    ticket: Token,
+) -> Result<Onward, Box<Response<Body>>> {
+    match room.live.claim(ticket.number).await {
+        Entry::Spent => join(visit, room, false).await,
+        entry @ Entry::Pass(..) => {
+            visit.mark = Mark::Claim;
+            entered(visit, room, entry)
+        }
+        Entry::Ticket(_) | Entry::Full | Entry::Away => Err(Box::new(reply::wait(visit, room, Place::Held(ticket)))),
+    }
+}
+
+/// Takes a number, under the quota of places that one address may take.
+async fn join<'a>(
+    visit: &mut Visit<'a>,
+    room: &'a Arc<SiteRoom>,
+    if_called: bool,
+) -> Result<Onward, Box<Response<Body>>> {
+    if let Err(wait) = visit.charge_join() {
+        return Err(Box::new(reply::too_fast(visit, wait)));
+    }
+    visit.mark = Mark::Join;
+    let entry = room.live.join(if_called).await;
+    entered(visit, room, entry)
+}
+
+/// What came of a claim or a join.
+fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> Result<Onward, Box<Response<Body>>> {
+    let snapshot = room.live.snapshot();
+    let line = snapshot.view.as_ref().map(|view| view.id).unwrap_or_default();
+    let now = snapshot.store_time(visit.started);
+    drop(snapshot);
+    let answer = match entry {
+        Entry::Pass(number, end) => return Ok(Onward::admitted(Token::pass(line, number, now, end))),
+        Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(line, number, now))),
+        Entry::Full | Entry::Spent => reply::full(visit),
+        Entry::Away => later(visit, room),
+    };
+    Err(Box::new(answer))
+}
+
+/// The store is away: the place is kept in the order of arrival.
+fn later(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
+    let now = room.live.snapshot().store_time(visit.started);
+    let run = visit.worker.shared.rooms.run;
+    reply::wait(visit, room, Place::New(Token::provisional(run, room.live.provisional(), now)))
+}

@@ -1,0 +1,88 @@
+//! A request on its way to the upstream, and the answer on its way back.
+
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use policy::Millis;
+use policy::ticket::Token;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use crate::body::Body;
+use crate::headers;
+use crate::reply;
+use crate::site::SiteRoom;
+use crate::upstream::{Patience, Upstream};
+use crate::visit::Visit;
+
+/// On whose behalf a request is forwarded.
+#[derive(Debug, Default)]
+pub struct Onward {
+    /// The pass, if there is one.
+    pass: Option<Token>,
+    /// The pass is new: the shopper has to be told.
+    new: bool,
+    /// The extension of the pass that was asked for.
+    renewal: Option<oneshot::Receiver<Option<Millis>>>,
+}
+
+impl Onward {
+    /// Nobody's pass.
+    pub fn anonymous() -> Self {
+        Self::default()
+    }
+
+    /// The holder of a pass.
+    pub fn holder(pass: Token, renewal: Option<oneshot::Receiver<Option<Millis>>>) -> Self {
+        Self { pass: Some(pass), new: false, renewal }
+    }
+
+    /// Somebody who got this pass just now.
+    pub fn admitted(pass: Token) -> Self {
+        Self { pass: Some(pass), new: true, renewal: None }
+    }
+
+    fn patience(&self) -> Patience {
+        if self.pass.is_some() { Patience::Pass } else { Patience::Anonymous }
+    }
+}
+
+/// Forwards, and answers with what comes back.
+pub async fn forward<'a>(
+    visit: &mut Visit<'a>,
+    upstream: Option<&'a Arc<Upstream>>,
+    mut onward: Onward,
+    mut parts: Parts,
+    body: Incoming,
+) -> Response<Body> {
+    let Some(upstream) = upstream else { return reply::no_route(visit) };
+    visit.upstream = &upstream.settings().name;
+    visit.holds_pass(onward.pass.is_some());
+    headers::to_upstream(&mut parts, &());
+    let request = Request::from_parts(parts, Body::Stream(body, None));
+    let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
+    let mut response = result.unwrap_or_else(|error| reply::upstream_failed(visit, &error));
+    let revoke = headers::to_shopper(response.headers_mut());
+    let Some(room) = visit.room else { return response };
+    if let Some(cookie) = cookie(visit, room, &mut onward, revoke) {
+        headers::make_private(response.headers_mut());
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// What the shopper's cookie has to become, if it has to change.
+fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &mut Onward, revoke: bool) -> Option<HeaderValue> {
+    let pass = onward.pass?;
+    if revoke && room.may_revoke() {
+        room.live.release(&pass);
+        return room.cookie.set("", visit.tls);
+    }
+    let renewed = onward.renewal.as_mut().and_then(|renewal| renewal.try_recv().ok().flatten());
+    let pass = match renewed {
+        Some(expires) => Token { issued: room.live.snapshot().store_time(visit.started), expires, ..pass },
+        None if onward.new => pass,
+        None => return None,
+    };
+    room.cookie.set(&visit.worker.shared.sealer.seal(room.live.id, &pass), visit.tls)
+}

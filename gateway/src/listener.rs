@@ -1,0 +1,349 @@
+//! Sockets: accept, connection limits, idle connections, graceful end.
+//!
+//! Each worker thread has its own listening sockets (`SO_REUSEPORT`) and a runtime of its own, so
+//! that a request never changes threads. Instead of a timer for each connection, one sweep a second
+//! looks at all connections of a worker: what idles too long, or never sent a whole head, is closed.
+//!
+//! What is absent: what a request means ([`crate::edge`]).
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+use crate::edge;
+use crate::telemetry;
+use crate::upstream::Pool;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4_096;
+/// Pause when no descriptor is left.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
+/// Seconds that a connection which was asked to end may take.
+const LAST_WORDS: u64 = 10;
+/// When shutting down, connections are looked at this often...
+const ROUND: Duration = Duration::from_millis(20);
+/// ...and those without a request are closed after so many looks.
+const PATIENT_ROUNDS: u32 = 50;
+/// Streams of one HTTP/2 connection.
+const MAX_STREAMS: u32 = 128;
+
+/// A listening socket for one worker; several may share an address.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Runs futures of HTTP/2 connections on the worker that accepted them.
+#[derive(Clone, Copy, Debug)]
+struct Here;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// One thread's part of the gateway.
+pub struct Worker {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// Kept connections to the upstreams.
+    pub pool: Rc<Pool>,
+    ids: Cell<u64>,
+    connections: RefCell<Vec<Rc<Connection>>>,
+    second: Cell<u64>,
+}
+
+/// Whether a connection may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// Ends after the request under way; at the latest in that second.
+    Ending(u64),
+    Over,
+}
+
+/// A connection of a shopper.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other end.
+    pub peer: IpAddr,
+    /// Whether it is TLS.
+    pub tls: bool,
+    requests: Cell<u32>,
+    active: Cell<u64>,
+    holder: Cell<bool>,
+    fate: Cell<Fate>,
+    waker: OnceCell<Waker>,
+}
+
+/// A request under way; the connection does not idle as long as this lives.
+#[derive(Debug)]
+pub struct UnderWay {
+    connection: Rc<Connection>,
+    worker: Rc<Worker>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("connections", &self.connections.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+impl UnderWay {
+    fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Self {
+        connection.requests.set(connection.requests.get() + 1);
+        Self { connection: connection.clone(), worker: worker.clone() }
+    }
+
+    /// The connection it came on.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Says whether the shopper holds a pass: their connection may idle for longer.
+    pub fn holds_pass(&self, holder: bool) {
+        self.connection.holder.set(holder);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.connection.requests.set(self.connection.requests.get() - 1);
+        self.connection.active.set(self.worker.second.get());
+    }
+}
+
+/// The sockets of one worker.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Cleartext.
+    pub http: Vec<std::net::TcpListener>,
+    /// TLS.
+    pub https: Vec<std::net::TcpListener>,
+}
+
+/// Serves these sockets until `stop`, then lets requests under way finish.
+pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken) -> io::Result<()> {
+    let worker = Rc::new(Worker {
+        shared,
+        pool: Pool::new(),
+        ids: Cell::new(0),
+        connections: RefCell::default(),
+        second: Cell::new(0),
+    });
+    for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::task::spawn_local(accept(worker.clone(), listener, tls, stop.clone()));
+        }
+    }
+    let mut sweep = interval(Duration::from_secs(1));
+    while !stop.is_cancelled() {
+        tokio::select! { () = stop.cancelled() => {} _ = sweep.tick() => worker.sweep() }
+    }
+    worker.end().await;
+    Ok(())
+}
+
+async fn accept(worker: Rc<Worker>, listener: TcpListener, tls: bool, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! { a = listener.accept() => a, () = stop.cancelled() => return };
+        match accepted {
+            Ok((stream, peer)) => worker.clone().welcome(stream, peer, tls),
+            Err(error) => {
+                tracing::warn!(%error, "no connection accepted");
+                sleep(NO_DESCRIPTOR).await;
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// A factor around 1 that spreads what many are told to do.
+    pub fn jitter(&self) -> f64 {
+        0.85 + 0.3 * (self.pool.random() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// An id that no other request has.
+    pub fn request_id(&self) -> String {
+        self.ids.set(self.ids.get() + 1);
+        format!("{:08x}{:08x}", self.pool.random() as u32, self.ids.get())
+    }
+
+    fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+        let Some(seat) = Seat::take(&self.shared) else {
+            telemetry::connection_refused();
+            return;
+        };
+        let _ = stream.set_nodelay(true);
+        let connection = Rc::new(Connection {
+            peer: peer.ip().to_canonical(),
+            tls,
+            requests: Cell::new(0),
+            active: Cell::new(self.second.get()),
+            holder: Cell::new(false),
+            fate: Cell::new(Fate::Open),
+            waker: OnceCell::new(),
+        });
+        self.connections.borrow_mut().push(connection.clone());
+        tokio::task::spawn_local(async move {
+            let _seat = seat;
+            if tls {
+                self.shake_hands(stream, &connection).await;
+            } else {
+                self.serve(stream, &connection).await;
+            }
+            connection.fate.set(Fate::Over);
+        });
+    }
+
+    async fn shake_hands(self: Rc<Self>, stream: TcpStream, connection: &Rc<Connection>) {
+        let Some(tls) = &self.shared.tls else { return };
+        let limit = self.shared.site.load().config.listen.header_timeout;
+        let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
+        if let Ok(Ok(stream)) = timeout(limit, handshake).await {
+            self.serve(stream, connection).await;
+        }
+    }
+
+    async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self: Rc<Self>,
+        io: I,
+        connection: &Rc<Connection>,
+    ) {
+        let builder = self.builder();
+        let service = service_fn(|request| edge::handle(UnderWay::begin(&self, connection), self.clone(), request));
+        let mut http = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
+        let mut told = false;
+        poll_fn(|cx| {
+            connection.waker.get_or_init(|| cx.waker().clone());
+            match connection.fate.get() {
+                Fate::Over => return Poll::Ready(()),
+                Fate::Ending(_) if !told => {
+                    told = true;
+                    http.as_mut().graceful_shutdown();
+                }
+                _ => {}
+            }
+            http.as_mut().poll(cx).map(drop)
+        })
+        .await;
+    }
+
+    fn builder(&self) -> auto::Builder<Here> {
+        let site = self.shared.site.load();
+        let listen = &site.config.listen;
+        let mut builder = auto::Builder::new(Here);
+        let mut http1 = builder.http1();
+        http1.max_buf_size(listen.max_header_size.0).header_read_timeout(None);
+        if listen.max_headers != 100 {
+            // Only where it differs: the default number of headers is parsed without an allocation.
+            http1.max_headers(listen.max_headers);
+        }
+        builder
+            .http2()
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(listen.max_header_size.0).unwrap_or(u32::MAX));
+        builder
+    }
+
+    /// Looks at every connection once.
+    fn sweep(&self) {
+        let now = self.second.get() + 1;
+        self.second.set(now);
+        let site = self.shared.site.load();
+        let listen = &site.config.listen;
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|c| c.fate.get() != Fate::Over);
+        for connection in connections.iter().filter(|c| c.requests.get() == 0) {
+            let limit = if connection.holder.get() { listen.idle_timeout } else { listen.waiting_idle_timeout };
+            match connection.fate.get() {
+                Fate::Open if now > connection.active.get() + limit.as_secs().max(1) => connection.end(now),
+                Fate::Ending(by) if now > by => connection.finish(Fate::Over),
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks all connections to end and waits until they have, at most the configured time.
+    async fn end(&self) {
+        let open = || self.connections.borrow().iter().any(|c| c.fate.get() != Fate::Over);
+        self.connections.borrow().iter().filter(|c| c.fate.get() == Fate::Open).for_each(|c| c.end(0));
+        let all_ended = async {
+            for round in 0.. {
+                if !open() {
+                    return;
+                }
+                sleep(ROUND).await;
+                if round > PATIENT_ROUNDS {
+                    // Connected and never asked: nothing is lost by closing it.
+                    self.connections
+                        .borrow()
+                        .iter()
+                        .filter(|c| c.requests.get() == 0)
+                        .for_each(|c| c.finish(Fate::Over));
+                }
+            }
+        };
+        let limit = self.shared.site.load().config.listen.shutdown_timeout;
+        if timeout(limit, all_ended).await.is_err() {
+            tracing::warn!("requests were still under way when the time to shut down was over");
+        }
+    }
+}
+
+impl Connection {
+    fn end(&self, now: u64) {
+        self.finish(Fate::Ending(now + LAST_WORDS));
+    }
+
+    fn finish(&self, fate: Fate) {
+        self.fate.set(fate);
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// One of the connections that may be open.
+struct Seat(Arc<Shared>);
+
+impl Seat {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let limit = shared.site.load().config.listen.max_connections;
+        let open = |n: usize| (n < limit).then_some(n + 1);
+        let taken = shared.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, open);
+        taken.is_ok().then(|| Self(shared.clone()))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

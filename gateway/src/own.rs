@@ -1,0 +1,50 @@
+//! What the gateway answers itself: everything under `/.weir/`.
+//!
+//! `GET status/{room}` is the same for everybody and may be cached for a second. `POST leave/{room}`
+//! gives up a place or a pass; it needs the sealed cookie and comes from the shop's own pages only.
+
+use http::request::Parts;
+use http::{Method, Response};
+use policy::admit::Credential;
+
+use crate::body::Body;
+use crate::reply;
+use crate::telemetry::Mark;
+use crate::visit::Visit;
+use crate::visitor;
+
+/// Where these paths begin.
+pub const PREFIX: &str = "/.weir/";
+
+/// Answers `/.weir/{path}`.
+pub fn answer(visit: &mut Visit<'_>, path: &str, parts: &Parts) -> Response<Body> {
+    visit.mark = Mark::Own;
+    let (action, name) = path.split_once('/').unwrap_or((path, ""));
+    let Some(room) = visit.site.by_name.get(name) else { return reply::not_found() };
+    match (action, &parts.method) {
+        ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
+        ("leave", &Method::POST) => {
+            visit.look_at(room, parts);
+            leave(visit, parts)
+        }
+        ("status", _) => reply::wrong_method("GET, HEAD"),
+        ("leave", _) => reply::wrong_method("POST"),
+        _ => reply::not_found(),
+    }
+}
+
+fn leave(visit: &mut Visit<'_>, parts: &Parts) -> Response<Body> {
+    let Some(room) = visit.room else { return reply::not_found() };
+    if let Err(wait) = visit.charge() {
+        return reply::too_fast(visit, wait);
+    }
+    if !visitor::same_origin(parts, visit.tls) {
+        return reply::cross_site();
+    }
+    match visit.credential {
+        Credential::Sealed(token) if !room.live.release(&token) => {
+            reply::too_fast(visit, std::time::Duration::from_secs(1))
+        }
+        _ => reply::left(visit, room),
+    }
+}

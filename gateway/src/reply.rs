@@ -1,0 +1,204 @@
+//! Verdict or error -> answer: status, headers, and which text. The one table of what went wrong.
+//!
+//! Nothing here redirects, and nothing tells a cache to keep an answer but the status document.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
+use policy::ticket::{Kind, Token};
+
+use crate::body::Body;
+use crate::site::SiteRoom;
+use crate::telemetry::Mark;
+use crate::ui::Notice;
+use crate::upstream::UpstreamError;
+use crate::visit::{Visit, Wants};
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
+
+/// Seconds after which a suspended or full room may be asked again.
+const LATER: u64 = 30;
+/// Seconds after which a request without a pass may be tried again.
+const SOON: u64 = 5;
+
+/// Where somebody stands who does not enter now.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// They were just given this.
+    New(Token),
+    /// They came with it.
+    Held(Token),
+}
+
+/// The place in the line, as page or JSON.
+pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Response<Body> {
+    let snapshot = room.live.snapshot();
+    let now = snapshot.store_time(visit.started);
+    let (token, tell) = match place {
+        Place::New(token) => (token, true),
+        Place::Held(token) => {
+            let numbered = visit.token().is_some_and(|shown| shown.kind != token.kind);
+            (token, numbered || token.wants_refresh(now))
+        }
+    };
+    visit.mark = if matches!(place, Place::New(_)) { Mark::Queued } else { Mark::Wait };
+    let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
+    let ticket = (token.kind == Kind::Ticket).then_some(token.number);
+    let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
+    let mut response = if visit.wants == Wants::Json {
+        answer(status, JSON, snapshot.answers.json(&standing))
+    } else {
+        let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language));
+        let mut response = answer(status, HTML, page);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
+        response
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));
+    if tell {
+        let fresh = if token.kind == Kind::Ticket { Token::ticket(token.line, token.number, now) } else { token };
+        let sealed = visit.worker.shared.sealer.seal(room.live.id, &fresh);
+        headers.extend(room.cookie.set(&sealed, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
+    }
+    response
+}
+
+/// The status document of a room.
+pub fn status(room: &SiteRoom) -> Response<Body> {
+    let mut response = Response::new(Body::from(room.live.snapshot().answers.status()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::CACHE_CONTROL, A_SECOND);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// The room is suspended.
+pub fn suspended(visit: &mut Visit<'_>) -> Response<Body> {
+    visit.mark = Mark::Suspended;
+    notice(visit, StatusCode::SERVICE_UNAVAILABLE, Notice::Suspended { retry: LATER })
+}
+
+/// The room is full, and nobody waits here.
+pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
+    visit.mark = Mark::Full;
+    retry(notice(visit, StatusCode::SERVICE_UNAVAILABLE, Notice::Full), LATER)
+}
+
+/// Neither a page nor JSON, and no pass. The body of the request is not read.
+pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
+    visit.mark = Mark::NeedsPass;
+    visit.wants = Wants::Text;
+    notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON })
+}
+
+/// Over a quota.
+pub fn too_fast(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
+    visit.mark = Mark::TooFast;
+    let retry = wait.as_secs() + 1;
+    notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::TooMany { retry })
+}
+
+/// They left; the cookie goes.
+pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
+    let mut response = notice(visit, StatusCode::OK, Notice::Left);
+    let cookie = room.cookie.set("", visit.tls).map(|cookie| (header::SET_COOKIE, cookie));
+    response.headers_mut().extend(cookie);
+    response
+}
+
+/// The upstream gave no answer.
+pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response<Body> {
+    let (status, reason) = match error {
+        UpstreamError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy"),
+        UpstreamError::NoServer => (StatusCode::BAD_GATEWAY, "no_server"),
+        UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        UpstreamError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        UpstreamError::Unsent(_) | UpstreamError::Reset(_) => (StatusCode::BAD_GATEWAY, "upstream_reset"),
+        UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => (StatusCode::BAD_GATEWAY, "upstream_garbage"),
+        UpstreamError::ClientGone(_) => (StatusCode::BAD_REQUEST, "client_gone"),
+        UpstreamError::ClientSlow => (StatusCode::REQUEST_TIMEOUT, "client_slow"),
+    };
+    visit.reason = reason;
+    let request = visit.request_id.clone();
+    let response = notice(visit, status, Notice::Failed { status: status.as_u16(), request: &request });
+    match error {
+        UpstreamError::Busy { retry_after } => retry(response, retry_after.as_secs().max(1)),
+        _ => response,
+    }
+}
+
+/// No upstream serves this host and path.
+pub fn no_route(visit: &mut Visit<'_>) -> Response<Body> {
+    visit.mark = Mark::NoRoute;
+    text(StatusCode::NOT_FOUND, "No upstream serves this host and path.\n")
+}
+
+/// No host, or several.
+pub fn bad_request(visit: &mut Visit<'_>) -> Response<Body> {
+    visit.mark = Mark::BadRequest;
+    text(StatusCode::BAD_REQUEST, "Exactly one Host is needed.\n")
+}
+
+/// Nothing under `/.weir/` has this name.
+pub fn not_found() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "No such page.\n")
+}
+
+/// A state-changing call that another site made.
+pub fn cross_site() -> Response<Body> {
+    text(StatusCode::FORBIDDEN, "Only the shop's own pages may ask for this.\n")
+}
+
+/// The page is there, for another method.
+pub fn wrong_method(allow: &'static str) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Another method is needed; see Allow.\n");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// A notice in the form that the request asks for.
+fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
+    let response = match visit.wants {
+        Wants::Page => {
+            let default = visit.room.map_or(crate::ui::Language::English, |room| room.language);
+            let pages = &visit.site.notices;
+            let mut response = answer(status, HTML, pages.page(notice, visit.language(default)));
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, pages.csp());
+            response
+        }
+        Wants::Json => answer(status, JSON, notice.json()),
+        Wants::Text => answer(status, TEXT, notice.text()),
+    };
+    match notice.retry() {
+        Some(seconds) => retry(response, seconds),
+        None => response,
+    }
+}
+
+fn retry(mut response: Response<Body>, seconds: u64) -> Response<Body> {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Body> {
+    answer(status, TEXT, Bytes::from_static(text.as_bytes()))
+}
+
+fn answer(status: StatusCode, kind: HeaderValue, body: Bytes) -> Response<Body> {
+    const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(NOSNIFF.0, NOSNIFF.1);
+    response
+}

@@ -1,0 +1,240 @@
+//! Live rooms: a snapshot to read, a mailbox to write.
+//!
+//! The request path reads a room's [`Snapshot`] without a lock and without the store. What changes a
+//! line goes into the mailbox; one task, the clerk, gathers it for a few milliseconds, makes one
+//! store call of it (group commit) and hands out the answers. Nothing else calls the store.
+//!
+//! A called shopper without a token, and an arrival whose turn comes within half a second, are held:
+//! their request waits here and is named in every batch until it is granted or its time is up.
+//!
+//! What is absent: the rules of a line (`policy::line`) and HTTP.
+
+mod clerk;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use policy::Millis;
+use policy::drain::PollTable;
+use policy::line::View;
+use policy::room::Room;
+use policy::seal::RoomId;
+use policy::ticket::{Kind, Token};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ui;
+
+pub use clerk::run;
+
+/// Requests that may wait for the clerk; past that, the store counts as away for them.
+const MAILBOX: usize = 1 << 16;
+
+/// How a room is meant to work, as last configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Terms {
+    /// What `admit` asks.
+    pub room: Room,
+    /// Poll intervals before stretching.
+    pub polls: PollTable,
+    /// Polls per second of the whole line.
+    pub poll_budget: f64,
+}
+
+/// A room at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The line, as the store last said; `None` before its first answer.
+    pub view: Option<View>,
+    /// When that was.
+    pub at: Instant,
+    /// Whether the store fails to answer.
+    pub away: bool,
+    /// The state in one word.
+    pub state: ui::State,
+    /// Answers for those who wait, as far as they are the same for everybody.
+    pub answers: ui::Snapshot,
+}
+
+impl Snapshot {
+    /// Store time at `instant`: that of the copy plus the monotonic time since.
+    pub fn store_time(&self, instant: Instant) -> Millis {
+        let since = instant.saturating_duration_since(self.at).as_millis() as u64;
+        self.view.as_ref().map_or(0, |view| view.now) + since
+    }
+
+    /// Tickets handed out and not called.
+    pub fn waiting(&self) -> u64 {
+        self.view.as_ref().map_or(0, |view| view.next.saturating_sub(view.serving))
+    }
+}
+
+/// A room that shoppers may come to.
+#[derive(Debug)]
+pub struct LiveRoom {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id in tokens.
+    pub id: RoomId,
+    terms: ArcSwap<Terms>,
+    snapshot: ArcSwap<Snapshot>,
+    revoked: DashMap<u64, Millis>,
+    revocations: AtomicUsize,
+    provisional: AtomicU64,
+    mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
+}
+
+/// What became of someone who wants in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// A pass of this number, until then.
+    Pass(u64, Millis),
+    /// A place in the line.
+    Ticket(u64),
+    /// The room is full and nobody waits here.
+    Full,
+    /// The ticket was used up.
+    Spent,
+    /// The store did not answer. A ticket stays worth what it was.
+    Away,
+}
+
+/// Something that changes a line.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Join { if_called: bool, reply: oneshot::Sender<Entry> },
+    Claim { number: u64, reply: oneshot::Sender<Entry> },
+    Renew { number: u64, reply: oneshot::Sender<Option<Millis>> },
+    Release { number: u64 },
+}
+
+impl LiveRoom {
+    /// The latest copy of the room.
+    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// The terms in force.
+    pub fn terms(&self) -> Arc<Terms> {
+        self.terms.load_full()
+    }
+
+    /// Whether the pass of this number was given back before its end.
+    pub fn is_revoked(&self, number: u64) -> bool {
+        self.revocations.load(Ordering::Relaxed) > 0 && self.revoked.contains_key(&number)
+    }
+
+    /// Takes a number, and claims it if it is called at once or very soon.
+    pub async fn join(self: &Arc<Self>, if_called: bool) -> Entry {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Op::Join { if_called, reply }, answer).await
+    }
+
+    /// Trades a called ticket for a pass.
+    pub async fn claim(self: &Arc<Self>, number: u64) -> Entry {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Op::Claim { number, reply }, answer).await
+    }
+
+    async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
+        if self.mailbox.try_send((self.clone(), op)).is_err() {
+            return Entry::Away;
+        }
+        answer.await.unwrap_or(Entry::Away)
+    }
+
+    /// Extends a pass; the answer is its new end, if it still lived.
+    pub fn renew(self: &Arc<Self>, number: u64) -> oneshot::Receiver<Option<Millis>> {
+        let (reply, answer) = oneshot::channel();
+        // A full mailbox drops `reply`: the pass is renewed on a later request.
+        let _ = self.mailbox.try_send((self.clone(), Op::Renew { number, reply }));
+        answer
+    }
+
+    /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
+    pub fn release(self: &Arc<Self>, token: &Token) -> bool {
+        let here = self.snapshot().view.as_ref().is_some_and(|view| view.id == token.line);
+        if token.kind == Kind::Provisional || !here {
+            return true;
+        }
+        self.mailbox.try_send((self.clone(), Op::Release { number: token.number })).is_ok()
+    }
+
+    /// The next place in the order of arrival while the store is away.
+    pub fn provisional(&self) -> u64 {
+        self.provisional.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn revoke(&self, number: u64, until: Millis) {
+        self.revoked.insert(number, until);
+        self.revocations.store(self.revoked.len(), Ordering::Relaxed);
+    }
+
+    fn forget_revoked(&self, now: Millis) {
+        self.revoked.retain(|_, &mut until| until > now);
+        self.revocations.store(self.revoked.len(), Ordering::Relaxed);
+    }
+}
+
+/// All rooms by name, and the way to the clerk.
+#[derive(Debug)]
+pub struct Rooms {
+    live: ArcSwap<HashMap<Arc<str>, Arc<LiveRoom>>>,
+    mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
+    /// This process, in provisional tickets.
+    pub run: u32,
+}
+
+/// Rooms without anybody in them, and the mailbox for [`run`].
+pub fn rooms(run: u32) -> (Arc<Rooms>, Mailbox) {
+    let (mailbox, mail) = mpsc::channel(MAILBOX);
+    let rooms = Rooms { live: ArcSwap::default(), mailbox, run };
+    (Arc::new(rooms), Mailbox(mail))
+}
+
+/// What the clerk reads.
+#[derive(Debug)]
+pub struct Mailbox(mpsc::Receiver<(Arc<LiveRoom>, Op)>);
+
+impl Rooms {
+    /// Every live room.
+    pub fn all(&self) -> Arc<HashMap<Arc<str>, Arc<LiveRoom>>> {
+        self.live.load_full()
+    }
+
+    /// The one way to change rooms: these are the rooms now. A room that stays keeps its line.
+    pub fn apply(&self, terms: impl IntoIterator<Item = (String, Terms)>) {
+        let before = self.live.load_full();
+        let mut live = HashMap::new();
+        for (name, terms) in terms {
+            let room = match before.get(&*name) {
+                Some(room) => {
+                    room.terms.store(Arc::new(terms));
+                    room.clone()
+                }
+                None => Arc::new(self.begin(&name, terms)),
+            };
+            live.insert(room.name.clone(), room);
+        }
+        self.live.store(Arc::new(live));
+    }
+
+    fn begin(&self, name: &str, terms: Terms) -> LiveRoom {
+        LiveRoom {
+            name: name.into(),
+            id: RoomId::of(name),
+            snapshot: ArcSwap::from_pointee(clerk::unseen(name, &terms)),
+            terms: ArcSwap::from_pointee(terms),
+            revoked: DashMap::new(),
+            revocations: AtomicUsize::new(0),
+            provisional: AtomicU64::new(0),
+            mailbox: self.mailbox.clone(),
+        }
+    }
+}
+
+/// How long a request may be held for its turn.
+pub(crate) const HOLD: Duration = Duration::from_secs(2);

@@ -1,0 +1,298 @@
+//! The clerk: gathers what is asked, calls the store, hands out the answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use policy::Millis;
+use policy::line::{Adopt, Batch, Grant, Outcome, View};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Entry, HOLD, LiveRoom, Mailbox, Op, Rooms, Snapshot, Terms};
+use crate::store::{Store, Work};
+use crate::telemetry::StoreMeters;
+use crate::ui;
+
+/// Time moves a line at least this often...
+const TICK: Duration = Duration::from_millis(100);
+/// ...and this often while requests are held for a token: a bucket of 0.1 s must not overflow.
+const BUSY_TICK: Duration = Duration::from_millis(20);
+/// What is asked is gathered for this long before it is committed.
+const GATHER: Duration = Duration::from_millis(4);
+/// Pause after the store failed.
+const BACK_OFF: Duration = Duration::from_millis(500);
+/// An arrival whose turn comes within this many seconds is held, not sent to the page.
+const SOON: f64 = 0.5;
+/// Revocations whose pass would have ended are forgotten this often, in milliseconds.
+const TIDY: Millis = 1_000;
+/// Operations in one batch of a room; the rest go into the next.
+const BATCH: usize = 20_000;
+
+type Mail = mpsc::Receiver<(Arc<LiveRoom>, Op)>;
+
+/// Runs until cancelled, then commits what was asked and ends.
+pub async fn run(
+    rooms: Arc<Rooms>,
+    mailbox: Mailbox,
+    store: Arc<dyn Store>,
+    meters: StoreMeters,
+    stop: CancellationToken,
+) {
+    let Mailbox(mut mail) = mailbox;
+    let mut clerk = Clerk { rooms, store, meters, desks: HashMap::new() };
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(clerk.tick()) => {}
+            Some((room, op)) = mail.recv() => {
+                clerk.take(room, op);
+                sleep(GATHER).await;
+            }
+        }
+        clerk.gather(&mut mail);
+        if !clerk.commit().await {
+            sleep(BACK_OFF).await;
+        }
+    }
+    clerk.gather(&mut mail);
+    clerk.commit().await;
+}
+
+struct Clerk {
+    rooms: Arc<Rooms>,
+    store: Arc<dyn Store>,
+    meters: StoreMeters,
+    desks: HashMap<Arc<str>, Desk>,
+}
+
+impl Clerk {
+    fn tick(&self) -> Duration {
+        if self.desks.values().all(|desk| desk.held.is_empty()) { TICK } else { BUSY_TICK }
+    }
+
+    fn take(&mut self, room: Arc<LiveRoom>, op: Op) {
+        let run = self.rooms.run;
+        self.desks.entry(room.name.clone()).or_insert_with(|| Desk::new(room, run)).take(op);
+    }
+
+    fn gather(&mut self, mail: &mut Mail) {
+        for _ in 0..BATCH {
+            match mail.try_recv() {
+                Ok((room, op)) => self.take(room, op),
+                Err(_) => break,
+            }
+        }
+        let live = self.rooms.all();
+        for room in live.values() {
+            let run = self.rooms.run;
+            self.desks.entry(room.name.clone()).or_insert_with(|| Desk::new(room.clone(), run));
+        }
+        self.desks.retain(|name, desk| live.contains_key(name) || !desk.is_idle());
+    }
+
+    /// One store call for all rooms. Answers whether the store did.
+    async fn commit(&mut self) -> bool {
+        let mut desks: Vec<&mut Desk> = self.desks.values_mut().collect();
+        let works = desks.iter_mut().map(|desk| desk.work()).collect();
+        let started = Instant::now();
+        let result = self.store.commit(works).await;
+        self.meters.call(started.elapsed(), result.is_ok());
+        match result {
+            Ok(outcomes) => {
+                desks.into_iter().zip(outcomes).for_each(|(desk, outcome)| desk.hand_out(outcome));
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store does not answer; rooms follow their fail_mode");
+                desks.into_iter().for_each(Desk::store_away);
+                false
+            }
+        }
+    }
+}
+
+/// Somebody whose request is held.
+struct Held {
+    until: Instant,
+    reply: oneshot::Sender<Entry>,
+}
+
+/// What is asked of one room.
+struct Desk {
+    room: Arc<LiveRoom>,
+    run: u32,
+    joins: Vec<oneshot::Sender<Entry>>,
+    joins_if_called: Vec<oneshot::Sender<Entry>>,
+    held: BTreeMap<u64, Vec<Held>>,
+    renewals: Vec<(u64, oneshot::Sender<Option<Millis>>)>,
+    releases: Vec<u64>,
+    adopted: u64,
+    revocations_seen: u64,
+    tidied: Millis,
+}
+
+impl Desk {
+    fn new(room: Arc<LiveRoom>, run: u32) -> Self {
+        Self {
+            room,
+            run,
+            joins: Vec::new(),
+            joins_if_called: Vec::new(),
+            held: BTreeMap::new(),
+            renewals: Vec::new(),
+            releases: Vec::new(),
+            adopted: 0,
+            revocations_seen: 0,
+            tidied: 0,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.joins.is_empty() && self.joins_if_called.is_empty() && self.held.is_empty() && self.releases.is_empty()
+    }
+
+    fn take(&mut self, op: Op) {
+        match op {
+            Op::Join { if_called: true, reply } => self.joins_if_called.push(reply),
+            Op::Join { if_called: false, reply } => self.joins.push(reply),
+            Op::Claim { number, reply } => self.hold(number, reply),
+            Op::Renew { number, reply } => self.renewals.push((number, reply)),
+            Op::Release { number } => self.releases.push(number),
+        }
+    }
+
+    fn hold(&mut self, number: u64, reply: oneshot::Sender<Entry>) {
+        self.held.entry(number).or_default().push(Held { until: Instant::now() + HOLD, reply });
+    }
+
+    /// The batch of this moment. Those who hung up are left out.
+    fn work(&mut self) -> Work {
+        self.joins.retain(|reply| !reply.is_closed());
+        self.joins_if_called.retain(|reply| !reply.is_closed());
+        self.held.retain(|_, held| {
+            held.retain(|h| !h.reply.is_closed());
+            !held.is_empty()
+        });
+        let issued = self.room.provisional.load(Ordering::Relaxed);
+        let adopt = Adopt { run: self.run, first: self.adopted + 1, count: issued - self.adopted };
+        let batch = Batch {
+            gateway: self.run,
+            adopt: Some(adopt).filter(|a| a.count > 0),
+            joins: self.joins.len() as u64,
+            joins_if_called: self.joins_if_called.len() as u64,
+            claims: self.held.keys().copied().collect(),
+            renewals: self.renewals.iter().map(|(number, _)| *number).collect(),
+            releases: self.releases.clone(),
+            revocations_seen: self.revocations_seen,
+        };
+        Work { room: self.room.name.clone(), rules: self.room.terms.load().room.rules.clone(), batch }
+    }
+
+    fn hand_out(&mut self, outcome: Outcome) {
+        let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen } = outcome;
+        self.releases.clear();
+        self.revocations_seen = revocations_seen;
+        self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
+        revoked.into_iter().for_each(|(number, until)| self.room.revoke(number, until));
+        self.renewals.drain(..).zip(renewed).for_each(|((_, reply), (_, end))| drop(reply.send(end)));
+
+        let grants: HashMap<u64, Grant> = grants.into_iter().collect();
+        self.hand_out_held(&grants);
+        let mut number = first;
+        for reply in std::mem::take(&mut self.joins_if_called) {
+            if number < first + joined_if_called {
+                self.enter(number, reply, &grants, &view);
+                number += 1;
+            } else {
+                let _ = reply.send(Entry::Full);
+            }
+        }
+        for reply in std::mem::take(&mut self.joins) {
+            self.enter(number, reply, &grants, &view);
+            number += 1;
+        }
+        if view.now >= self.tidied + TIDY {
+            self.tidied = view.now;
+            self.room.forget_revoked(view.now);
+        }
+        publish(&self.room, Some(view), false);
+    }
+
+    fn hand_out_held(&mut self, grants: &HashMap<u64, Grant>) {
+        let now = Instant::now();
+        let answered = |number: u64, held: &Held| match grants.get(&number) {
+            Some(&Grant::Pass(end)) => Some(Entry::Pass(number, end)),
+            Some(Grant::Spent) => Some(Entry::Spent),
+            _ if held.until <= now => Some(Entry::Ticket(number)),
+            _ => None,
+        };
+        self.held.retain(|&number, waiting| {
+            let (done, still) = std::mem::take(waiting).into_iter().partition(|h| answered(number, h).is_some());
+            *waiting = still;
+            for held in done {
+                if let Some(entry) = answered(number, &held) {
+                    let _ = held.reply.send(entry);
+                }
+            }
+            !waiting.is_empty()
+        });
+    }
+
+    /// A new number: in at once, soon, or in line.
+    fn enter(&mut self, number: u64, reply: oneshot::Sender<Entry>, grants: &HashMap<u64, Grant>, view: &View) {
+        let ahead = number.saturating_sub(view.serving) as f64;
+        let rate = self.room.terms.load().room.rules.rate.max(view.speed);
+        match grants.get(&number) {
+            Some(&Grant::Pass(end)) => drop(reply.send(Entry::Pass(number, end))),
+            _ if ahead < SOON * rate => self.hold(number, reply),
+            _ => drop(reply.send(Entry::Ticket(number))),
+        }
+    }
+
+    /// Nothing of the last batch may be relied on. Releases are kept for the next; they are idempotent.
+    fn store_away(&mut self) {
+        let away = |reply: oneshot::Sender<Entry>| drop(reply.send(Entry::Away));
+        std::mem::take(&mut self.joins).into_iter().for_each(away);
+        std::mem::take(&mut self.joins_if_called).into_iter().for_each(away);
+        std::mem::take(&mut self.held).into_values().flatten().for_each(|held| away(held.reply));
+        self.renewals.clear();
+        let view = self.room.snapshot.load().view.clone();
+        publish(&self.room, view, true);
+    }
+}
+
+/// Up to which sequence this run's provisional tickets are numbered.
+fn adopted_of(view: &View, run: u32) -> Option<u64> {
+    let of_run = view.adopted.iter().filter(|adopted| adopted.adopt.run == run);
+    of_run.map(|adopted| adopted.adopt.first + adopted.adopt.count - 1).max()
+}
+
+/// A room before the store's first answer.
+pub(super) fn unseen(name: &str, terms: &Terms) -> Snapshot {
+    picture(name, terms, None, Instant::now(), true)
+}
+
+fn publish(room: &LiveRoom, view: Option<View>, away: bool) {
+    let at = if away { room.snapshot.load().at } else { Instant::now() };
+    room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, at, away)));
+}
+
+fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, away: bool) -> Snapshot {
+    let room = &terms.room;
+    let view = view.map(|mut view| {
+        if view.speed <= 0.0 && view.show_share > 0.0 {
+            // The line has not moved yet: it will move as fast as it may.
+            view.speed = room.rules.rate / view.show_share;
+        }
+        view
+    });
+    let unknown = View::default();
+    let line = view.as_ref().unwrap_or(&unknown);
+    let poll = terms.polls.within(terms.poll_budget, line.next.saturating_sub(line.serving), line.speed);
+    let state = ui::State::of(room, line);
+    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away });
+    Snapshot { view, at, away, state, answers }
+}

@@ -1,0 +1,279 @@
+//! The configuration in force, compiled: which room and which upstream a request belongs to.
+//!
+//! Immutable; a reload makes a new one and keeps what lives on: lines, upstreams whose settings did
+//! not change, quotas.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http::HeaderValue;
+use policy::drain::PollTable;
+use policy::quota::{Quota, Quotas};
+use policy::scope::{Pattern, Table};
+use policy::ticket::TICKET_LIFE;
+
+use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
+use crate::rooms::{LiveRoom, Rooms, Terms};
+use crate::telemetry::RoomMeters;
+use crate::ui::{Language, Notices, WaitingPage};
+use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
+
+/// A compiled configuration.
+#[derive(Debug)]
+pub struct Site {
+    /// What it was compiled from.
+    pub config: Config,
+    /// Which room a request belongs to.
+    pub rooms: Table<Arc<SiteRoom>>,
+    /// Rooms by name.
+    pub by_name: HashMap<String, Arc<SiteRoom>>,
+    /// Which upstream a request goes to.
+    pub routes: Table<Arc<Upstream>>,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// What each client may ask.
+    pub quotas: Arc<SiteQuotas>,
+    /// Pages that are no waiting page.
+    pub notices: Notices,
+    /// Counters of the traffic of no room.
+    pub outside: RoomMeters,
+}
+
+/// A room, as the request path sees it.
+#[derive(Debug)]
+pub struct SiteRoom {
+    /// Its line.
+    pub live: Arc<LiveRoom>,
+    /// Its rules.
+    pub terms: Terms,
+    /// What was written.
+    pub config: RoomConfig,
+    /// Its waiting page.
+    pub page: WaitingPage,
+    /// Language of those who ask for none that there is.
+    pub language: Language,
+    /// Its counters.
+    pub meters: RoomMeters,
+    /// Its cookie.
+    pub cookie: Cookie,
+    bypass: Vec<Pattern>,
+}
+
+impl SiteRoom {
+    /// Whether this path loads for everyone. Only a path that needs no interpretation does.
+    pub fn bypasses(&self, raw_path: &str) -> bool {
+        self.bypass.iter().any(|pattern| pattern.matches_literally(raw_path))
+    }
+
+    /// Whether the upstream may end a pass.
+    pub fn may_revoke(&self) -> bool {
+        self.config.enabled_origin_commands.contains(&OriginCommand::Revoke)
+    }
+}
+
+/// Names and attributes of the cookie of a room.
+#[derive(Debug)]
+pub struct Cookie {
+    plain: String,
+    host: String,
+    attributes: String,
+    domain: bool,
+    secure: Secure,
+}
+
+impl Cookie {
+    fn of(config: &RoomConfig) -> Self {
+        let suffix = &config.cookie_suffix;
+        let written = &config.cookie_attributes;
+        let same_site = match written.samesite {
+            SameSite::Lax => "Lax",
+            SameSite::Strict => "Strict",
+            SameSite::None => "None",
+        };
+        let mut attributes = format!("; Path=/; HttpOnly; SameSite={same_site}");
+        if let Some(domain) = &written.domain {
+            attributes += "; Domain=";
+            attributes += domain;
+        }
+        Self {
+            plain: format!("weir_{suffix}"),
+            host: format!("__Host-weir_{suffix}"),
+            attributes,
+            domain: written.domain.is_some(),
+            secure: written.secure,
+        }
+    }
+
+    /// The name on a connection that is TLS as the shopper sees it. A cookie for a whole domain may
+    /// not have the `__Host-` prefix.
+    pub fn name(&self, tls: bool) -> &str {
+        if self.is_secure(tls) && !self.domain { &self.host } else { &self.plain }
+    }
+
+    fn is_secure(&self, tls: bool) -> bool {
+        match self.secure {
+            Secure::Auto => tls,
+            Secure::Always => true,
+            Secure::Never => false,
+        }
+    }
+
+    /// The `Set-Cookie` that keeps a token; an empty one ends it.
+    pub fn set(&self, token: &str, tls: bool) -> Option<HeaderValue> {
+        let life = if token.is_empty() { 0 } else { TICKET_LIFE / 1000 };
+        let secure = if self.is_secure(tls) { "; Secure" } else { "" };
+        let text = format!("{}={token}; Max-Age={life}{}{secure}", self.name(tls), self.attributes);
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+/// What each client may ask.
+#[derive(Debug)]
+pub struct SiteQuotas {
+    written: QuotaConfig,
+    /// Requests of each holder of a place, and of each address without one.
+    pub requests: Quotas,
+    /// Places that each address may take.
+    pub joins: Quotas,
+}
+
+impl SiteQuotas {
+    fn of(written: &QuotaConfig, before: Option<&Site>) -> Arc<Self> {
+        if let Some(same) = before.map(|site| &site.quotas).filter(|quotas| quotas.written == *written) {
+            return same.clone();
+        }
+        let requests = quota(written.requests_per_second, written.request_burst);
+        let joins = quota(written.joins_per_second, written.join_burst);
+        let requests = Quotas::new(requests, written.max_clients);
+        let joins = Quotas::new(joins, written.max_clients);
+        Arc::new(Self { written: written.clone(), requests, joins })
+    }
+
+    /// Sets the clock of all quotas.
+    pub fn set_time(&self, since_origin: Duration) {
+        self.requests.set_time(since_origin);
+        self.joins.set_time(since_origin);
+    }
+
+    /// Forgets clients that have not asked for a while.
+    pub fn forget_idle(&self) {
+        self.requests.forget_idle();
+        self.joins.forget_idle();
+    }
+}
+
+fn quota(per_second: u32, burst: u32) -> Quota {
+    Quota {
+        per_second: NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN),
+        burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+    }
+}
+
+impl Site {
+    /// Compiles a configuration and makes its rooms live.
+    pub fn compile(config: Config, before: Option<&Self>, rooms: &Rooms) -> anyhow::Result<Self> {
+        let upstreams = upstreams(&config, before);
+        let mut routes = Vec::new();
+        for route in &config.routes {
+            routes.push((Pattern::parse(&route.host, &route.path)?, find(&upstreams, &route.upstream)?));
+        }
+        let pages = config.rooms.iter().map(page).collect::<anyhow::Result<Vec<_>>>()?;
+        let terms: Vec<_> = config.rooms.iter().map(|room| (room.name.clone(), terms(room))).collect();
+        rooms.apply(terms.clone());
+        let live = rooms.all();
+        let mut scopes = Vec::new();
+        let mut by_name = HashMap::new();
+        for ((written, page), (name, terms)) in config.rooms.iter().zip(pages).zip(terms) {
+            let live = live.get(&*name).context("a room that was just made live")?.clone();
+            let room = Arc::new(site_room(written, live, terms, page)?);
+            for pattern in patterns(written)? {
+                if let Some(upstream) = &written.upstream {
+                    routes.push((pattern.clone(), find(&upstreams, upstream)?));
+                }
+                scopes.push((pattern, room.clone()));
+            }
+            by_name.insert(name, room);
+        }
+        let quotas = SiteQuotas::of(&config.quota, before);
+        let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
+        let (rooms, routes) = (Table::new(scopes), Table::new(routes));
+        Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of("") })
+    }
+}
+
+fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: WaitingPage) -> anyhow::Result<SiteRoom> {
+    let literal = |path: &String| Pattern::parse("*", path).map_err(anyhow::Error::from);
+    Ok(SiteRoom {
+        live,
+        terms,
+        page,
+        language: match written.default_template_language {
+            config::Language::Korean => Language::Korean,
+            config::Language::English => Language::English,
+        },
+        meters: RoomMeters::of(&written.name),
+        cookie: Cookie::of(written),
+        bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
+        config: written.clone(),
+    })
+}
+
+fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Upstream>> {
+    let make = |settings: UpstreamSettings| {
+        let old = before.and_then(|site| site.upstreams.get(&settings.name));
+        match old {
+            Some(same) if *same.settings() == settings => same.clone(),
+            old => Arc::new(Upstream::new(settings, old.map(|old| &**old))),
+        }
+    };
+    config.upstreams.iter().map(|written| (written.name.clone(), make(settings(written)))).collect()
+}
+
+fn settings(written: &config::UpstreamConfig) -> UpstreamSettings {
+    let health = written.health.as_ref().map(|health| HealthSettings {
+        path: health.path.clone(),
+        interval: health.interval,
+        timeout: health.timeout,
+        unhealthy_after: health.unhealthy_after,
+        healthy_after: health.healthy_after,
+    });
+    UpstreamSettings {
+        name: written.name.clone(),
+        servers: written.servers.iter().map(ToString::to_string).collect(),
+        max_in_flight: written.max_in_flight,
+        max_wait: written.max_wait,
+        pass_max_wait: written.pass_max_wait,
+        connect_timeout: written.connect_timeout,
+        response_timeout: written.response_timeout,
+        idle_timeout: written.idle_timeout,
+        max_idle: written.max_idle,
+        health,
+        eject_after: written.eject_after,
+        eject_for: written.eject_for,
+    }
+}
+
+fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Result<Arc<Upstream>> {
+    upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
+}
+
+fn patterns(room: &RoomConfig) -> anyhow::Result<Vec<Pattern>> {
+    room.scopes().map(|(host, path)| Ok(Pattern::parse(host, path)?)).collect()
+}
+
+fn terms(room: &RoomConfig) -> Terms {
+    let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
+    Terms { room: room.policy(), polls, poll_budget: f64::from(room.poll.budget) }
+}
+
+fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
+    let read = |file: &std::path::PathBuf| {
+        std::fs::read_to_string(file).with_context(|| format!("custom_page_html {}", file.display()))
+    };
+    let custom = room.custom_page_html.as_ref().map(read).transpose()?;
+    WaitingPage::new(&room.name, custom.as_deref())
+        .map_err(|error| anyhow::anyhow!("the waiting page of room {:?}: {error}", room.name))
+}

@@ -1,0 +1,58 @@
+//! The port behind which the state of lines is kept.
+//!
+//! One call: a batch for each room goes in, an [`Outcome`] for each comes out, all or nothing. What
+//! a batch does to a line is `policy::line::Line::apply`, whatever the store; a store only says
+//! where the line is and what time it is.
+//!
+//! What is absent: rules, retries, and who waits for the answer ([`crate::rooms`]).
+
+pub mod embedded;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use policy::line::{Batch, Outcome};
+use policy::room::Rules;
+
+/// A batch for one room.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The room.
+    pub room: Arc<str>,
+    /// What it may let through now.
+    pub rules: Rules,
+    /// What is asked.
+    pub batch: Batch,
+}
+
+/// Why a store did not answer. Nothing of the call has happened, or it may have: ask the line.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the file open.
+    #[error("{path} is in use by another process")]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// The embedded database failed.
+    #[error("the store {path}: {source}")]
+    Embedded {
+        /// The file.
+        path: String,
+        /// What it said.
+        source: Box<redb::Error>,
+    },
+    /// The thread of the store ended.
+    #[error("the store was stopped in the middle of a call")]
+    Stopped,
+}
+
+/// The outcomes of a call, in the order of its works.
+pub type Commit<'a> = Pin<Box<dyn Future<Output = Result<Vec<Outcome>, StoreError>> + Send + 'a>>;
+
+/// Where lines are kept.
+pub trait Store: Send + Sync {
+    /// Applies each batch to the line of its room, and answers when the result is durable.
+    fn commit(&self, works: Vec<Work>) -> Commit<'_>;
+}

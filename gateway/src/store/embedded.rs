@@ -1,0 +1,253 @@
+//! Lines in this process, durable in one redb file.
+//!
+//! A commit applies the batches to lines in memory and writes what changed in one transaction; it
+//! answers when that is on the disk. A failed commit is a restart: the lines and the database are
+//! dropped and read again before the next one, so memory is never ahead of the disk.
+//!
+//! Tables, all keyed by room: counters of the line; claimed numbers in blocks of 4,096 bits; live
+//! passes and revoked ones with their ends; adopted provisional tickets.
+//!
+//! The store's clock is the wall clock at opening, then monotonic, and never behind what it said before.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use policy::Millis;
+use policy::line::{Adopt, Adopted, Change, Counters, Line, Outcome};
+use policy::ticket::LineId;
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+
+use super::{Commit, Store, StoreError, Work};
+
+type CountersRow = (u32, u32, u64, u64, u64, u64, u64, u64, f64, f64);
+const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("line");
+const CLAIMED: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("claimed");
+const ACTIVE: TableDefinition<(&str, u64), u64> = TableDefinition::new("active");
+const REVOKED: TableDefinition<(&str, u64), u64> = TableDefinition::new("revoked");
+const ADOPTED: TableDefinition<(&str, u32, u64), (u64, u64)> = TableDefinition::new("adopted");
+
+/// Numbers in one row of claimed bits.
+const BLOCK: u64 = 4_096;
+/// Memory that the database may use for its pages.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// The embedded store.
+pub struct Embedded {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    path: PathBuf,
+    open: Option<Open>,
+}
+
+/// The database, and the lines as they are in it.
+struct Open {
+    database: Database,
+    clock: Clock,
+    lines: HashMap<Arc<str>, Line>,
+}
+
+/// Wall clock once, monotonic from then on.
+#[derive(Clone, Copy)]
+struct Clock {
+    base: Millis,
+    since: Instant,
+}
+
+impl Clock {
+    fn starting_after(kept: Millis) -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        Self { base: wall.max(kept), since: Instant::now() }
+    }
+
+    fn now(&self) -> Millis {
+        self.base + self.since.elapsed().as_millis() as u64
+    }
+}
+
+impl Embedded {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// If another process has it open, or it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let open = Some(Open::new(path).map_err(|source| named(path, source))?);
+        Ok(Self { inner: Arc::new(Mutex::new(Inner { path: path.to_owned(), open })) })
+    }
+}
+
+impl Store for Embedded {
+    fn commit(&self, works: Vec<Work>) -> Commit<'_> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let task = tokio::task::spawn_blocking(move || lock(&inner).commit(&works));
+            task.await.unwrap_or(Err(StoreError::Stopped))
+        })
+    }
+}
+
+/// The store, read anew from the file if a commit panicked.
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(|poisoned| {
+        let mut guard = PoisonError::into_inner(poisoned);
+        guard.open = None;
+        inner.clear_poison();
+        guard
+    })
+}
+
+fn named(path: &Path, source: redb::Error) -> StoreError {
+    let path = path.display().to_string();
+    match source {
+        redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path },
+        source => StoreError::Embedded { path, source: Box::new(source) },
+    }
+}
+
+impl Inner {
+    fn commit(&mut self, works: &[Work]) -> Result<Vec<Outcome>, StoreError> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => Open::new(&self.path).map_err(|source| named(&self.path, source))?,
+        };
+        let outcomes = open.commit(works).map_err(|source| named(&self.path, source))?;
+        self.open = Some(open);
+        Ok(outcomes)
+    }
+}
+
+impl Open {
+    fn new(path: &Path) -> Result<Self, redb::Error> {
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let setup = database.begin_write()?;
+        let kept = {
+            let (counters, _) = (setup.open_table(COUNTERS)?, setup.open_table(CLAIMED)?);
+            let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
+            let mut kept = 0;
+            for row in counters.iter()? {
+                kept = kept.max(counters_of(row?.1.value()).now);
+            }
+            kept
+        };
+        setup.commit()?;
+        Ok(Self { database, clock: Clock::starting_after(kept), lines: HashMap::new() })
+    }
+
+    fn commit(&mut self, works: &[Work]) -> Result<Vec<Outcome>, redb::Error> {
+        let now = self.clock.now();
+        let mut outcomes = Vec::with_capacity(works.len());
+        let mut differences = Vec::new();
+        for work in works {
+            self.load(&work.room, now)?;
+            let Some(line) = self.lines.get_mut(&work.room) else { continue };
+            let before = line.counters();
+            outcomes.push(line.apply(&work.rules, &work.batch, now));
+            let changes = line.take_changes();
+            let after = line.counters();
+            if !changes.is_empty() || (Counters { now: before.now, ..after }) != before {
+                differences.push((&*work.room, after, changes));
+            }
+        }
+        if !differences.is_empty() {
+            let write = self.database.begin_write()?;
+            for (room, counters, changes) in &differences {
+                keep(&write, room, counters, changes)?;
+            }
+            write.commit()?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Reads a line into memory, or begins it.
+    fn load(&mut self, room: &Arc<str>, now: Millis) -> Result<(), redb::Error> {
+        if self.lines.contains_key(room) {
+            return Ok(());
+        }
+        let read = self.database.begin_read()?;
+        let counters = read.open_table(COUNTERS)?.get(&**room)?.map(|row| counters_of(row.value()));
+        let line = match counters {
+            Some(kept) => Line::restored(kept, now, changes_of(&read, room)?),
+            None => Line::new(LineId { epoch: (now / 1000) as u32, generation: 0 }, now),
+        };
+        self.lines.insert(room.clone(), line);
+        Ok(())
+    }
+}
+
+fn counters_of(row: CountersRow) -> Counters {
+    let (epoch, generation, next, serving, now, granted, no_shows, over_limit, called, shown) = row;
+    let id = LineId { epoch, generation };
+    Counters { id, next, serving, now, granted, no_shows, over_limit, memory: (called, shown) }
+}
+
+fn row_of(c: &Counters) -> CountersRow {
+    let (called, shown) = c.memory;
+    (c.id.epoch, c.id.generation, c.next, c.serving, c.now, c.granted, c.no_shows, c.over_limit, called, shown)
+}
+
+/// Everything besides the counters, as the changes that lead there.
+fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, redb::Error> {
+    let all = (room, 0)..=(room, u64::MAX);
+    let mut changes = Vec::new();
+    for row in read.open_table(CLAIMED)?.range(all.clone())? {
+        let (key, bits) = row?;
+        let first = key.value().1 * BLOCK;
+        let set = |&n: &u64| bits.value().get((n / 8) as usize).is_some_and(|byte| byte >> (n % 8) & 1 == 1);
+        changes.extend((0..BLOCK).filter(set).map(|n| Change::Claimed(first + n)));
+    }
+    for row in read.open_table(ACTIVE)?.range(all.clone())? {
+        let (key, expires) = row?;
+        changes.push(Change::Active(key.value().1, Some(expires.value())));
+    }
+    let mut revoked = Vec::new();
+    for row in read.open_table(REVOKED)?.range(all)? {
+        let (key, expires) = row?;
+        revoked.push((expires.value(), key.value().1));
+    }
+    revoked.sort_unstable();
+    changes.extend(revoked.into_iter().map(|(expires, n)| Change::Revoked(n, Some(expires))));
+    for row in read.open_table(ADOPTED)?.range((room, 0, 0)..=(room, u32::MAX, u64::MAX))? {
+        let (key, value) = row?;
+        let ((_, run, first), (count, base)) = (key.value(), value.value());
+        changes.push(Change::Adopted(Adopted { adopt: Adopt { run, first, count }, base }));
+    }
+    Ok(changes)
+}
+
+/// Writes the counters and changes of one line.
+fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Change]) -> Result<(), redb::Error> {
+    write.open_table(COUNTERS)?.insert(room, row_of(counters))?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let (mut active, mut revoked) = (write.open_table(ACTIVE)?, write.open_table(REVOKED)?);
+    let mut blocks: HashMap<u64, Vec<u64>> = HashMap::new();
+    for change in changes {
+        match *change {
+            Change::Claimed(n) => blocks.entry(n / BLOCK).or_default().push(n % BLOCK),
+            Change::Active(n, Some(expires)) => drop(active.insert((room, n), expires)?),
+            Change::Active(n, None) => drop(active.remove((room, n))?),
+            Change::Revoked(n, Some(expires)) => drop(revoked.insert((room, n), expires)?),
+            Change::Revoked(n, None) => drop(revoked.remove((room, n))?),
+            Change::Adopted(Adopted { adopt, base }) => {
+                let mut adopted = write.open_table(ADOPTED)?;
+                adopted.insert((room, adopt.run, adopt.first), (adopt.count, base))?;
+            }
+        }
+    }
+    let mut claimed = write.open_table(CLAIMED)?;
+    for (block, numbers) in blocks {
+        let mut bits = [0; (BLOCK / 8) as usize];
+        if let Some(row) = claimed.get((room, block))? {
+            bits.iter_mut().zip(row.value()).for_each(|(bit, &kept)| *bit = kept);
+        }
+        for n in numbers {
+            bits[(n / 8) as usize] |= 1 << (n % 8);
+        }
+        claimed.insert((room, block), bits.as_slice())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! Every metric name and log field, once.
+//!
+//! Counters of the request path are handles made when a room or upstream is made; what can be read
+//! from a snapshot (waiting, active, in flight) is read when somebody scrapes.
+//!
+//! What is absent: tokens, cookies, bodies and full addresses, in metrics and in logs.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use policy::admit::Ignored;
+use tracing_appender::non_blocking::WorkerGuard;
+
+use crate::config::{LogConfig, LogFormat};
+use crate::rooms::LiveRoom;
+use crate::upstream::Upstream;
+
+/// What became of a request, in metrics and in the access line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Mark {
+    /// Forwarded with a pass.
+    Enter,
+    /// A called ticket became a pass.
+    Claim,
+    /// A newcomer got a pass at once.
+    Join,
+    /// A newcomer got a place in the line.
+    Queued,
+    /// Somebody in the line was told their place.
+    Wait,
+    /// Forwarded without a pass: passthrough, preflight, or the store is away and the room fails open.
+    Open,
+    /// Forwarded: a path that loads for everyone.
+    Bypass,
+    /// Forwarded: traffic of no room.
+    NoRoom,
+    /// The room is suspended.
+    Suspended,
+    /// The room is full and rejects.
+    Full,
+    /// Neither page nor JSON, and no pass.
+    NeedsPass,
+    /// Over the client's quota.
+    TooFast,
+    /// Answered by the gateway itself, under `/.weir/`.
+    Own,
+    /// No upstream serves this host and path.
+    NoRoute,
+    /// Not a request that can be answered.
+    BadRequest,
+}
+
+const MARKS: [&str; 15] = [
+    "enter",
+    "claim",
+    "join",
+    "queued",
+    "wait",
+    "open",
+    "bypass",
+    "no_room",
+    "suspended",
+    "full",
+    "needs_pass",
+    "too_fast",
+    "own",
+    "no_route",
+    "bad_request",
+];
+
+impl Mark {
+    /// As in metrics and logs.
+    pub fn name(self) -> &'static str {
+        MARKS[self as usize]
+    }
+}
+
+/// Why a shown token did not count, in metrics and in the access line.
+pub fn reason(ignored: Ignored) -> &'static str {
+    match ignored {
+        Ignored::Malformed => "malformed",
+        Ignored::Forged => "forged",
+        Ignored::Foreign => "foreign",
+        Ignored::Expired => "expired",
+        Ignored::OldLine => "old_line",
+        Ignored::Revoked => "revoked",
+    }
+}
+
+/// Counters of one room, or of the traffic of none.
+#[derive(Clone)]
+pub struct RoomMeters {
+    marks: [Counter; MARKS.len()],
+    ignored: [Counter; 6],
+    fail_open: Counter,
+}
+
+impl std::fmt::Debug for RoomMeters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RoomMeters")
+    }
+}
+
+impl RoomMeters {
+    /// The counters of the room of this name.
+    pub fn of(room: &str) -> Self {
+        let room = room.to_owned();
+        Self {
+            marks: MARKS.map(|mark| counter!("weir_requests_total", "room" => room.clone(), "verdict" => mark)),
+            ignored: [
+                Ignored::Malformed,
+                Ignored::Forged,
+                Ignored::Foreign,
+                Ignored::Expired,
+                Ignored::OldLine,
+                Ignored::Revoked,
+            ]
+            .map(|i| counter!("weir_tokens_ignored_total", "room" => room.clone(), "reason" => reason(i))),
+            fail_open: counter!("weir_fail_open_total", "room" => room.clone()),
+        }
+    }
+
+    /// Counts a request.
+    pub fn mark(&self, mark: Mark) {
+        self.marks[mark as usize].increment(1);
+    }
+
+    /// Counts a token that did not count.
+    pub fn ignored(&self, ignored: Ignored) {
+        self.ignored[ignored as usize].increment(1);
+    }
+
+    /// Counts a request let through because the store is away.
+    pub fn failed_open(&self) {
+        self.fail_open.increment(1);
+    }
+}
+
+/// Counters of the store.
+pub struct StoreMeters {
+    ok: Counter,
+    failed: Counter,
+    seconds: Histogram,
+}
+
+impl StoreMeters {
+    /// The counters.
+    pub fn new() -> Self {
+        Self {
+            ok: counter!("weir_store_calls_total", "result" => "ok"),
+            failed: counter!("weir_store_calls_total", "result" => "failed"),
+            seconds: histogram!("weir_store_call_seconds"),
+        }
+    }
+
+    /// Counts a call.
+    pub fn call(&self, took: Duration, ok: bool) {
+        self.seconds.record(took.as_secs_f64());
+        if ok { &self.ok } else { &self.failed }.increment(1);
+    }
+}
+
+impl Default for StoreMeters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Counts connections turned away at the limit.
+pub fn connection_refused() {
+    counter!("weir_connections_refused_total").increment(1);
+}
+
+/// Says how many connections are open.
+pub fn connections(open: usize) {
+    gauge!("weir_connections").set(open as f64);
+}
+
+/// Says how many clients have a quota of their own.
+pub fn quota_clients(clients: usize) {
+    gauge!("weir_quota_clients").set(clients as f64);
+}
+
+/// Counts a reload of the configuration or of the certificates.
+pub fn reload(what: &'static str, ok: bool) {
+    counter!("weir_reloads_total", "what" => what, "result" => if ok { "ok" } else { "refused" }).increment(1);
+}
+
+/// Says what a room's snapshot shows.
+pub fn room(room: &LiveRoom) {
+    let snapshot = room.snapshot();
+    let labels = [("room", room.name.to_string())];
+    gauge!("weir_room_store_away", &labels).set(f64::from(u8::from(snapshot.away)));
+    gauge!("weir_room_waiting_tickets", &labels).set(snapshot.waiting() as f64);
+    let Some(view) = &snapshot.view else { return };
+    gauge!("weir_room_active_users", &labels).set(view.active as f64);
+    gauge!("weir_room_claimants", &labels).set(view.claimants as f64);
+    gauge!("weir_room_speed_tickets_per_second", &labels).set(view.speed);
+    gauge!("weir_room_show_share_ratio", &labels).set(view.show_share);
+    counter!("weir_room_tickets_total", &labels).absolute(view.next);
+    counter!("weir_room_called_total", &labels).absolute(view.serving);
+    counter!("weir_room_admitted_total", &labels).absolute(view.granted);
+    counter!("weir_room_no_shows_total", &labels).absolute(view.no_shows);
+    counter!("weir_room_over_limit_total", &labels).absolute(view.over_limit);
+}
+
+/// Says how an upstream is doing.
+pub fn upstream(upstream: &Upstream) {
+    let name = upstream.settings().name.clone();
+    let counters = upstream.counters();
+    for (result, count) in [
+        ("answered", &counters.answered),
+        ("failed", &counters.failed),
+        ("busy", &counters.busy),
+        ("retried", &counters.retried),
+    ] {
+        let labels = [("upstream", name.clone()), ("result", result.to_owned())];
+        counter!("weir_upstream_requests_total", &labels).absolute(count.load(Ordering::Relaxed));
+    }
+    let labels = [("upstream", name.clone())];
+    counter!("weir_upstream_connections_total", &labels).absolute(counters.connected.load(Ordering::Relaxed));
+    counter!("weir_upstream_ejections_total", &labels).absolute(counters.ejected.load(Ordering::Relaxed));
+    gauge!("weir_upstream_in_flight", &labels).set(upstream.in_flight() as f64);
+    for server in upstream.servers() {
+        let labels = [("upstream", name.clone()), ("server", server.address().to_owned())];
+        gauge!("weir_upstream_server_usable", &labels).set(f64::from(u8::from(server.is_usable())));
+    }
+}
+
+/// Starts the log of this process, on standard output. Lines are written by a thread of their own,
+/// which ends when the guard is dropped.
+pub fn log(config: &LogConfig) -> WorkerGuard {
+    let (out, guard) = tracing_appender::non_blocking(std::io::stdout());
+    let log = tracing_subscriber::fmt().with_max_level(config.level).with_writer(out);
+    match config.format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.init(),
+    }
+    guard
+}
+
+/// Starts collecting metrics for this process; the handle renders them.
+pub fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    HANDLE
+        .get_or_init(|| {
+            let seconds = Matcher::Suffix("_seconds".to_owned());
+            let builder = PrometheusBuilder::new();
+            let builder =
+                builder.set_buckets_for_metric(seconds, &buckets).unwrap_or_else(|_| PrometheusBuilder::new());
+            let recorder = builder.build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another recorder collects the metrics of this process");
+            }
+            handle
+        })
+        .clone()
+}
+
+/// Fields of an access line.
+#[derive(Debug)]
+pub struct Access<'a> {
+    /// The room, if any.
+    pub room: &'a str,
+    /// What became of the request.
+    pub verdict: Mark,
+    /// Why a shown token did not count, or what failed.
+    pub reason: &'a str,
+    /// Status of the answer.
+    pub status: u16,
+    /// The upstream, if it was asked.
+    pub upstream: &'a str,
+    /// Until the head of the answer was ready.
+    pub duration: Duration,
+    /// Id of the request, as the upstream saw it.
+    pub request_id: &'a str,
+}
+
+/// Writes the access line of a request.
+pub fn access(line: &Access<'_>) {
+    tracing::info!(
+        target: "access",
+        room = line.room,
+        verdict = line.verdict.name(),
+        reason = line.reason,
+        status = line.status,
+        upstream = line.upstream,
+        duration_ms = line.duration.as_secs_f64() * 1000.0,
+        request_id = line.request_id,
+    );
+}

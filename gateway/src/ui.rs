@@ -1,0 +1,167 @@
+//! What a waiting shopper is answered: the status document, the waiting JSON, the page.
+//!
+//! Pure functions from values to bytes. A [`Snapshot`] is made once per copy of a line and holds
+//! what is the same for everybody; a [`Standing`] is one shopper's place in it. Answering a poll is
+//! then a few numbers written between prepared pieces: no template, no serializer, one allocation.
+//!
+//! What is absent: sockets, headers, status codes, the store, the clock.
+
+mod json;
+pub mod language;
+mod notice;
+mod page;
+mod status;
+
+use bytes::Bytes;
+use policy::drain::{self, PollTable, Wait};
+use policy::line::View;
+use policy::room::Room;
+use policy::ticket::LineId;
+
+pub use language::Language;
+pub use notice::{Notice, Notices};
+pub use page::{PageError, WaitingPage};
+
+/// The state of a room in one word, as Cloudflare names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Everyone goes through.
+    NotQueueing,
+    /// A line stands.
+    Queueing,
+    /// An event gathers people before its start.
+    EventPrequeueing,
+    /// The room is suspended.
+    Suspended,
+}
+
+impl State {
+    /// The state that follows from the rules and the line; events are not looked at.
+    pub fn of(room: &Room, line: &View) -> Self {
+        if room.suspended {
+            Self::Suspended
+        } else if line.next > line.serving || line.claimants > 0 || !room.rules.open {
+            Self::Queueing
+        } else {
+            Self::NotQueueing
+        }
+    }
+
+    /// The word itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotQueueing => "not_queueing",
+            Self::Queueing => "queueing",
+            Self::EventPrequeueing => "event_prequeueing",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// What a [`Snapshot`] is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The room's name, `[a-z0-9-]{1,32}`.
+    pub name: &'a str,
+    /// Its rules.
+    pub room: &'a Room,
+    /// The latest copy of its line.
+    pub line: &'a View,
+    /// How often shoppers should ask.
+    pub poll: PollTable,
+    /// Its state in one word.
+    pub state: State,
+    /// Whether the store fails to answer.
+    pub away: bool,
+}
+
+/// Everything about a line that is the same for everybody at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    status: Bytes,
+    json: Bytes,
+    updated: String,
+    id: LineId,
+    serving: u64,
+    speed: f64,
+    rate: f64,
+    poll: PollTable,
+    open: bool,
+    away: bool,
+}
+
+impl Snapshot {
+    /// Prepares the answers of this moment.
+    pub fn new(facts: &Facts<'_>) -> Self {
+        let updated = status::iso(facts.line.now);
+        Self {
+            status: status::document(facts),
+            json: json::head(facts, &updated),
+            updated,
+            id: facts.line.id,
+            serving: facts.line.serving,
+            speed: facts.line.speed,
+            rate: facts.room.rules.rate,
+            poll: facts.poll,
+            open: facts.room.rules.open,
+            away: facts.away,
+        }
+    }
+
+    /// The status document: JSON under 400 bytes, from which the page works out its own place and wait.
+    pub fn status(&self) -> Bytes {
+        self.status.clone()
+    }
+
+    /// Where the holder of this ticket stands; `None` holds a provisional one. `jitter` (0.85 to
+    /// 1.15) spreads the polls.
+    pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> Standing {
+        let position = ticket.map_or(0, |number| number.saturating_sub(self.serving));
+        let moves = self.open && !self.away && ticket.is_some();
+        let wait = if moves { drain::wait(position, self.speed, self.rate) } else { None };
+        let middle = wait.map(|w| f64::midpoint(w.low as f64, w.high as f64));
+        let poll_after = (self.poll.interval(middle) * jitter).round().max(1.0) as u64;
+        Standing { ticket, position, wait, poll_after }
+    }
+
+    /// The waiting JSON of one shopper.
+    pub fn json(&self, standing: &Standing) -> Bytes {
+        json::waiting(&self.json, standing)
+    }
+
+    fn face(&self, standing: &Standing) -> page::Face {
+        use page::Face;
+        match standing.ticket {
+            None => Face::Provisional,
+            Some(_) if self.away => Face::Away,
+            Some(_) if !self.open => Face::Paused,
+            Some(_) if standing.position == 0 => Face::Called,
+            Some(_) if standing.wait.is_none() => Face::Still,
+            Some(_) => Face::Moving,
+        }
+    }
+}
+
+/// One shopper's place, as told to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Number of the ticket; `None` while it is provisional.
+    pub ticket: Option<u64>,
+    /// People ahead, themselves included: 1 is next, 0 is called.
+    pub position: u64,
+    /// The wait, if it is known.
+    pub wait: Option<Wait>,
+    /// Seconds until they should ask again, at least 1.
+    pub poll_after: u64,
+}
+
+impl Standing {
+    /// The wait in whole minutes, as Cloudflare's `waitTime`: the middle of the range, rounded up.
+    fn wait_minutes(&self) -> u64 {
+        self.wait.map_or(0, |wait| u64::midpoint(wait.low, wait.high).div_ceil(60))
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}

@@ -1,0 +1,70 @@
+//! The waiting JSON, for programs.
+//!
+//! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
+//! unchanged; what Weir adds (`room`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
+//! `pollAfterSeconds`) stands in the same object. What is the same for everybody is written once
+//! per snapshot ([`head`]); a shopper costs one copy and a few numbers ([`waiting`]).
+
+use bytes::Bytes;
+use policy::room::QueueingMethod;
+
+use super::{Facts, Language, Standing, State, push_number};
+
+/// Room for what [`waiting`] adds to the head.
+const TAIL: usize = 400;
+
+/// The fields that are the same for everybody.
+pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
+    let method = facts.room.queueing_method;
+    let name = match method {
+        QueueingMethod::Fifo => "fifo",
+        QueueingMethod::Passthrough => "passthrough",
+        QueueingMethod::Reject => "reject",
+    };
+    let event = facts.state == State::EventPrequeueing;
+    Bytes::from(format!(
+        "{{\"cfWaitingRoom\":{{\"inWaitingRoom\":true,\"room\":\"{}\",\"queueIsFull\":false,\"queueAll\":{},\
+         \"lastUpdated\":\"{updated}\",\"queueingMethod\":\"{name}\",\"isFIFOQueue\":{},\"isRandomQueue\":false,\
+         \"isPassthroughQueue\":{},\"isRejectQueue\":{},\"isEventActive\":{event},\"isEventPrequeueing\":{event},\
+         \"timeUntilEventStart\":0,\"timeUntilEventStartFormatted\":\"unavailable\",\"timeUntilEventEnd\":0,\
+         \"timeUntilEventEndFormatted\":\"unavailable\",\"shuffleAtEventStart\":false,\"waitTime25Percentile\":0,\
+         \"waitTime50Percentile\":0,\"waitTime75Percentile\":0,",
+        facts.name,
+        !facts.room.rules.open && !facts.room.suspended,
+        method == QueueingMethod::Fifo,
+        method == QueueingMethod::Passthrough,
+        method == QueueingMethod::Reject,
+    ))
+}
+
+/// The whole document of one shopper.
+pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
+    let mut out = Vec::with_capacity(head.len() + TAIL);
+    out.extend_from_slice(head);
+    out.extend_from_slice(b"\"waitTimeKnown\":");
+    out.extend_from_slice(if standing.wait.is_some() { b"true" } else { b"false" });
+    out.extend_from_slice(b",\"waitTime\":");
+    push_number(&mut out, standing.wait_minutes());
+    out.extend_from_slice(b",\"waitTimeFormatted\":\"");
+    match standing.wait {
+        Some(wait) => Language::English.push_wait(&mut out, Some(wait)),
+        None => out.extend_from_slice(b"unavailable"),
+    }
+    let position = standing.ticket.map(|_| standing.position);
+    field(&mut out, b"\",\"ticket\":", standing.ticket);
+    field(&mut out, b",\"position\":", position);
+    field(&mut out, b",\"waitLowSeconds\":", standing.wait.map(|w| w.low));
+    field(&mut out, b",\"waitHighSeconds\":", standing.wait.map(|w| w.high));
+    field(&mut out, b",\"refreshIntervalSeconds\":", Some(standing.poll_after));
+    field(&mut out, b",\"pollAfterSeconds\":", Some(standing.poll_after));
+    out.extend_from_slice(b"}}");
+    Bytes::from(out)
+}
+
+fn field(out: &mut Vec<u8>, key: &[u8], value: Option<u64>) {
+    out.extend_from_slice(key);
+    match value {
+        Some(number) => push_number(out, number),
+        None => out.extend_from_slice(b"null"),
+    }
+}

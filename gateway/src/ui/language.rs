@@ -1,0 +1,200 @@
+//! The languages of the page: one file of [`Texts`] each, and an arm here.
+
+mod en;
+mod ko;
+
+use policy::drain::Wait;
+use serde::Serialize;
+
+use super::push_number;
+
+/// A language that the page is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// English, `en-US`.
+    English,
+    /// Korean, `ko-KR`.
+    Korean,
+}
+
+/// Every text that a shopper can see. Plain text; it is escaped where it is put into HTML.
+#[derive(Debug, Serialize)]
+pub(super) struct Texts {
+    /// Sign between groups of three digits.
+    pub(super) thousands: &'static str,
+    /// `{a}` to `{b}`; at most `{b}`; about `{b}`.
+    pub(super) seconds: [&'static str; 3],
+    pub(super) minutes: [&'static str; 3],
+    pub(super) hours: [&'static str; 3],
+    pub(super) unknown: &'static str,
+
+    pub(super) title: &'static str,
+    pub(super) lead: &'static str,
+    pub(super) place: &'static str,
+    pub(super) place_unit: &'static str,
+    pub(super) progress: &'static str,
+    pub(super) wait: &'static str,
+    pub(super) next: &'static str,
+    pub(super) steps: [&'static str; 3],
+    pub(super) ticket: &'static str,
+    pub(super) updated: &'static str,
+    pub(super) leave: &'static str,
+    pub(super) leave_warning: &'static str,
+    pub(super) leave_confirm: &'static str,
+    pub(super) called: &'static str,
+    pub(super) called_lead: &'static str,
+    pub(super) kept_note: &'static str,
+    pub(super) paused_note: &'static str,
+
+    pub(super) suspended: Heading,
+    pub(super) full: Heading,
+    pub(super) too_many: Heading,
+    pub(super) left: Heading,
+    pub(super) busy: Heading,
+    pub(super) failed: Heading,
+    pub(super) refreshes: &'static str,
+    pub(super) try_again: &'static str,
+    pub(super) go_back: &'static str,
+    pub(super) error: &'static str,
+    pub(super) request: &'static str,
+}
+
+/// What a page that is not the waiting page says.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Heading {
+    pub(super) title: &'static str,
+    pub(super) lead: &'static str,
+}
+
+impl Language {
+    /// Every language; `ALL[language as usize]` is the language.
+    pub const ALL: [Self; 2] = [Self::English, Self::Korean];
+
+    /// Its primary subtag, as in `<html lang>` and `Content-Language`.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Korean => "ko",
+        }
+    }
+
+    /// The language of a tag such as `ko` or `en-US`.
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        let primary = tag.trim().split('-').next()?;
+        Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    }
+
+    /// The language that an `Accept-Language` header prefers among ours, else `default`.
+    pub fn pick(accept: &str, default: Self) -> Self {
+        let mut best = (0.0, default);
+        for range in accept.split(',').take(16) {
+            let mut parts = range.split(';');
+            let language = parts.next().and_then(Self::from_tag);
+            let quality = parts.find_map(|part| part.trim().strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+            if let Some(language) = language.filter(|_| quality > best.0) {
+                best = (quality, language);
+            }
+        }
+        best.1
+    }
+
+    pub(super) fn texts(self) -> &'static Texts {
+        match self {
+            Self::English => &en::TEXTS,
+            Self::Korean => &ko::TEXTS,
+        }
+    }
+
+    /// A wait in words: seconds below two minutes, then minutes, then hours. Rounded outwards, so
+    /// that the range stays as honest as it was.
+    pub fn wait(self, wait: Option<Wait>) -> String {
+        let mut out = Vec::new();
+        self.push_wait(&mut out, wait);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    pub(super) fn push_wait(self, out: &mut Vec<u8>, wait: Option<Wait>) {
+        let texts = self.texts();
+        let Some(Wait { low, high }) = wait else {
+            return out.extend_from_slice(texts.unknown.as_bytes());
+        };
+        let ([range, up_to, about], low, high) = match (low, high) {
+            (_, ..120) => (texts.seconds, low / 5 * 5, high.div_ceil(5) * 5),
+            (..7200, _) => (texts.minutes, low / 60, high.div_ceil(60)),
+            _ => (texts.hours, low / 3600, high.div_ceil(3600)),
+        };
+        let pattern = match low {
+            0 => up_to,
+            low if low < high => range,
+            _ => about,
+        };
+        for piece in pattern.split(['{', '}']) {
+            match piece {
+                "a" => push_number(out, low),
+                "b" => push_number(out, high),
+                text => out.extend_from_slice(text.as_bytes()),
+            }
+        }
+    }
+
+    /// A number with its groups of three digits set apart.
+    pub(super) fn push_grouped(self, out: &mut Vec<u8>, number: u64) {
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(number);
+        for (i, digit) in digits.bytes().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                out.extend_from_slice(self.texts().thousands.as_bytes());
+            }
+            out.push(digit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_the_unit_that_fits() {
+        let say = |low, high| [Language::English, Language::Korean].map(|l| l.wait(Some(Wait { low, high })));
+        assert_eq!(say(0, 7), ["less than 10 seconds", "10초 이내"]);
+        assert_eq!(say(23, 41), ["about 20 to 45 seconds", "약 20~45초"]);
+        assert_eq!(say(50, 120), ["less than 2 minutes", "2분 이내"]);
+        assert_eq!(say(260, 400), ["about 4 to 7 minutes", "약 4~7분"]);
+        assert_eq!(say(120, 120), ["about 2 minutes", "약 2분"]);
+        assert_eq!(say(7_300, 14_000), ["about 2 to 4 hours", "약 2~4시간"]);
+        assert_eq!(Language::English.wait(None), "Not known yet. Your place is kept.");
+    }
+
+    #[test]
+    fn the_language_is_the_one_that_the_shopper_likes_best() {
+        let pick = |accept| Language::pick(accept, Language::Korean);
+        assert_eq!(pick("en-US,en;q=0.9,ko;q=0.8"), Language::English);
+        assert_eq!(pick("fr, KO-kr;q=0.5, en;q=0.4"), Language::Korean);
+        assert_eq!(pick("en;q=0"), Language::Korean);
+        assert_eq!(pick("en;q=nan,;;,=,-"), Language::Korean);
+        assert_eq!(pick(""), Language::Korean);
+    }
+
+    #[test]
+    fn texts_that_fill_slots_need_no_escaping() {
+        for language in Language::ALL {
+            let texts = language.texts();
+            assert_eq!(Language::ALL[language as usize], language);
+            let units = [texts.seconds, texts.minutes, texts.hours];
+            for text in units.iter().flatten().chain([&texts.unknown, &texts.thousands]) {
+                assert!(!text.contains(['<', '>', '&', '"', '\'', '|', '\\']), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        let grouped = |number| {
+            let mut out = Vec::new();
+            Language::English.push_grouped(&mut out, number);
+            String::from_utf8(out).expect("digits")
+        };
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

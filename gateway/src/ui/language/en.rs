@@ -1,0 +1,63 @@
+//! English.
+
+use super::{Heading, Texts};
+
+pub(super) static TEXTS: Texts = Texts {
+    thousands: ",",
+    seconds: ["about {a} to {b} seconds", "less than {b} seconds", "about {b} seconds"],
+    minutes: ["about {a} to {b} minutes", "less than {b} minutes", "about {b} minutes"],
+    hours: ["about {a} to {b} hours", "less than {b} hours", "about {b} hours"],
+    unknown: "Not known yet. Your place is kept.",
+
+    title: "You are in line",
+    lead: "Many people are here right now, so everyone enters in order.",
+    place: "Your place in line",
+    place_unit: "",
+    progress: "How far the line has moved for you",
+    wait: "Estimated wait",
+    next: "What happens next",
+    steps: [
+        "You enter automatically when it is your turn.",
+        "Keep this page open, or come back later: your place is kept.",
+        "Refreshing the page does not lose your place.",
+    ],
+    ticket: "Ticket",
+    updated: "Updated",
+    leave: "Leave the line",
+    leave_warning: "You give up your place. If you come back, you start at the end of the line.",
+    leave_confirm: "Give up my place",
+    called: "Your turn in a moment",
+    called_lead: "You have reached the front of the line. Please stay here, you enter automatically.",
+    kept_note: "The line cannot be reached at the moment. Your place is kept, and this page keeps trying.",
+    paused_note: "Nobody is being let in at the moment. Your place is kept.",
+
+    suspended: Heading {
+        title: "Closed for the moment",
+        lead: "Nobody new is let in right now. If you were in line, your place is kept.",
+    },
+    full: Heading {
+        title: "Full right now",
+        lead: "There is no room left at the moment. Please try again a little later.",
+    },
+    too_many: Heading {
+        title: "One moment, please",
+        lead: "Too many requests came from your connection in a short time.",
+    },
+    left: Heading {
+        title: "You have left the line",
+        lead: "Your place is free for the next person. If you come back, you get a new place.",
+    },
+    busy: Heading {
+        title: "Very busy right now",
+        lead: "The site could not take this request in time. Please try again in a moment.",
+    },
+    failed: Heading {
+        title: "Something went wrong",
+        lead: "The site did not answer as it should. Please try again in a moment.",
+    },
+    refreshes: "This page checks again by itself.",
+    try_again: "Try again",
+    go_back: "Back to the site",
+    error: "Error",
+    request: "Request",
+};

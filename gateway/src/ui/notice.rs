@@ -1,0 +1,178 @@
+//! Everything that is said to somebody who neither enters nor waits, as a page, as JSON and as a
+//! line of text. Rendered once for all rooms.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+
+use super::language::{Heading, Texts};
+use super::page::{NOTICE, PageError, Segments, Slot, own_csp, render, templates};
+use super::{Language, push_number};
+
+/// What there is to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice<'a> {
+    /// The room is suspended: look again after `retry` seconds.
+    Suspended {
+        /// Seconds.
+        retry: u64,
+    },
+    /// The room rejects what is over its limits.
+    Full,
+    /// Over a quota.
+    TooMany {
+        /// Seconds.
+        retry: u64,
+    },
+    /// Neither a page nor JSON, and no pass.
+    NeedsPass {
+        /// Seconds.
+        retry: u64,
+    },
+    /// They gave up their place.
+    Left,
+    /// The upstream or the gateway could not answer.
+    Failed {
+        /// Status code of the answer, mostly 502 to 504.
+        status: u16,
+        /// The id to quote to whoever runs the shop.
+        request: &'a str,
+    },
+}
+
+/// What the pages are rendered from, in the order of [`Notice::index`].
+const PAGES: usize = 6;
+
+impl Notice<'_> {
+    fn index(self) -> usize {
+        match self {
+            Self::Suspended { .. } => 0,
+            Self::Full => 1,
+            Self::TooMany { .. } | Self::NeedsPass { .. } => 2,
+            Self::Left => 3,
+            Self::Failed { status: 503, .. } => 4,
+            Self::Failed { .. } => 5,
+        }
+    }
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Suspended { .. } => "suspended",
+            Self::Full => "full",
+            Self::TooMany { .. } => "too_many_requests",
+            Self::NeedsPass { .. } => "needs_pass",
+            Self::Left => "left",
+            Self::Failed { status: 503, .. } => "busy",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Seconds after which asking again makes sense, as in `Retry-After`.
+    pub fn retry(self) -> Option<u64> {
+        match self {
+            Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } => Some(retry),
+            Self::Full | Self::Left | Self::Failed { .. } => None,
+        }
+    }
+
+    fn request(&self) -> Option<&str> {
+        if let Self::Failed { request, .. } = self { Some(request) } else { None }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Suspended { .. } => "The room is suspended.",
+            Self::Full => "The room is full.",
+            Self::TooMany { .. } => "Too many requests.",
+            Self::NeedsPass { .. } => "Not admitted yet: open the page, or ask for JSON, to take a place in line.",
+            Self::Left => "You have left the line.",
+            Self::Failed { status: 503, .. } => "Too busy to answer in time.",
+            Self::Failed { .. } => "The upstream did not answer as it should.",
+        }
+    }
+
+    /// For requests that want neither page nor JSON: one line.
+    pub fn text(self) -> Bytes {
+        let retry = self.retry().map(|seconds| format!(" Retry after {seconds} s.")).unwrap_or_default();
+        let request = self.request().map(|id| format!(" Request {id}.")).unwrap_or_default();
+        Bytes::from(format!("{}{retry}{request}\n", self.sentence()))
+    }
+
+    /// For programs: `{"error": name, "message": sentence, "retryAfterSeconds": n | null, "request": id | null}`.
+    pub fn json(self) -> Bytes {
+        let value = serde_json::json!({
+            "error": self.name(),
+            "message": self.sentence(),
+            "retryAfterSeconds": self.retry(),
+            "request": self.request(),
+        });
+        Bytes::from(value.to_string())
+    }
+}
+
+fn headings(texts: &Texts) -> [Heading; PAGES] {
+    [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed]
+}
+
+/// The pages of every [`Notice`], in every language.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    pages: Vec<Segments>,
+}
+
+impl Notices {
+    /// Renders them.
+    ///
+    /// # Errors
+    /// One of our own templates is wrong, which a test would have told.
+    pub fn new() -> Result<Self, PageError> {
+        let templates = templates()?;
+        let mut pages = Vec::with_capacity(Language::ALL.len() * PAGES);
+        for language in Language::ALL {
+            for (index, heading) in headings(language.texts()).into_iter().enumerate() {
+                let variables = context! {
+                    n => Value::from(Serde(heading)),
+                    refresh => index == 0 || index == 2,
+                    left => index == 3,
+                    failed => index >= 4,
+                    retry => Slot::Retry.mark(),
+                    status => Slot::Status.mark(),
+                    request => Slot::Request.mark(),
+                };
+                pages.push(render(&templates, NOTICE, language, variables)?);
+            }
+        }
+        Ok(Self { pages })
+    }
+
+    /// The `Content-Security-Policy` to send with them.
+    pub fn csp(&self) -> HeaderValue {
+        own_csp()
+    }
+
+    /// The page that says it.
+    pub fn page(&self, notice: Notice<'_>, language: Language) -> Bytes {
+        self.pages[language as usize * PAGES + notice.index()].fill(|out, slot| match (slot, notice) {
+            (Slot::Retry, _) => push_number(out, notice.retry().unwrap_or(30)),
+            (Slot::Status, Notice::Failed { status, .. }) => push_number(out, status.into()),
+            (Slot::Request, Notice::Failed { request, .. }) => push_escaped(out, request),
+            _ => {}
+        })
+    }
+}
+
+/// An id of a request may come from the shopper.
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            byte => out.push(byte),
+        }
+    }
+}

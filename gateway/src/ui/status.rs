@@ -1,0 +1,110 @@
+//! The status document: `GET /.weir/status/{room}`.
+//!
+//! The same bytes for everybody, so a poll is a clone of them and a CDN may keep them for a second.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use policy::{Millis, drain};
+
+use super::Facts;
+
+/// Position of the far end of the straight line through which the wait is told.
+const FAR: u64 = 1_000_000_000;
+
+/// Renders the document. Numbers that JSON cannot carry become 0 or the largest sane value.
+pub(super) fn document(facts: &Facts<'_>) -> Bytes {
+    let Facts { name, room, line, poll, state, away } = *facts;
+    let mut out = String::with_capacity(400);
+    let speed = bounded(line.speed, 1e6);
+    let rate = bounded(room.rules.rate, 1e6);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        out,
+        "{{\"room\":\"{name}\",\"state\":\"{}\",\"open\":{},\"away\":{away},\"epoch\":{},\"generation\":{},\
+         \"serving\":{},\"next\":{},\"speed\":{speed:.2},\"rate\":{rate:.2},\"wait\":",
+        state.name(),
+        room.rules.open,
+        line.id.epoch,
+        line.id.generation,
+        line.serving,
+        line.next,
+    );
+    let _ = match wait_line(speed, rate) {
+        Some([low, low_each, high, high_each]) => write!(out, "[{low},{low_each:.4e},{high},{high_each:.4e}]"),
+        None => write!(out, "null"),
+    };
+    let [min, max, stretch] = [poll.min, poll.max, poll.stretch].map(|seconds| bounded(seconds, 1e5));
+    let share = bounded(poll.share, 100.0);
+    let _ = write!(
+        out,
+        ",\"poll\":{{\"min\":{min:.1},\"max\":{max:.1},\"share\":{share:.2},\"stretch\":{stretch:.2}}},\"now\":{}}}",
+        line.now
+    );
+    Bytes::from(out)
+}
+
+/// `[a, b, c, d]`: the wait at position `p` is `a + b p` to `c + d p` seconds. Read off
+/// [`drain::wait`] itself at both ends, so that the page shows the range that the policy means.
+fn wait_line(speed: f64, rate: f64) -> Option<[f64; 4]> {
+    let near = drain::wait(0, speed, rate)?;
+    let far = drain::wait(FAR, speed, rate)?;
+    let each = |near: u64, far: u64| (far as f64 - near as f64) / FAR as f64;
+    Some([near.low as f64, each(near.low, far.low), near.high as f64, each(near.high, far.high)])
+}
+
+fn bounded(value: f64, max: f64) -> f64 {
+    if value.is_finite() { value.clamp(0.0, max) } else { 0.0 }
+}
+
+/// A time as `2026-01-31T09:05:00.000Z`.
+pub(super) fn iso(at: Millis) -> String {
+    const YEAR_9999: Millis = 253_402_300_799_999;
+    let at = at.min(YEAR_9999);
+    let (year, month, day) = date(at / 86_400_000);
+    let (hour, minute, second) = (at / 3_600_000 % 24, at / 60_000 % 60, at / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", at % 1000)
+}
+
+fn date(mut days: u64) -> (u64, usize, u64) {
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= months[month] {
+        days -= months[month];
+        month += 1;
+    }
+    (year, month + 1, days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_dates() {
+        assert_eq!(iso(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(iso(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(iso(1_767_225_599_999), "2025-12-31T23:59:59.999Z");
+        assert_eq!(iso(u64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn the_page_computes_the_same_range_as_the_policy() {
+        for (speed, rate) in [(1.0, 1.0), (16.0, 10.0), (160.0, 50.0), (0.5, 10.0), (900.0, 1000.0)] {
+            let [low, low_each, high, high_each] = wait_line(speed, rate).expect("it moves");
+            for position in [0, 1, 2, 10, 49, 1_000, 77_777, 3_000_000] {
+                let wait = drain::wait(position, speed, rate).expect("it moves");
+                let ahead = position as f64;
+                assert!(((low + low_each * ahead).floor() - wait.low as f64).abs() <= 1.0, "{position} at {speed}");
+                assert!(((high + high_each * ahead).ceil() - wait.high as f64).abs() <= 1.0, "{position} at {speed}");
+            }
+        }
+        assert_eq!(wait_line(0.0, 10.0), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! What can go wrong between a permit and the head of an answer.
+//!
+//! Facts, not answers: which status a shopper sees is decided in one table elsewhere.
+
+use std::io;
+use std::time::Duration;
+
+use policy::limit::Outcome;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No permit became free in time.
+    #[error("all permits are in use")]
+    Busy {
+        /// A sensible time to come back.
+        retry_after: Duration,
+    },
+    /// The upstream has no server.
+    #[error("no server is configured")]
+    NoServer,
+    /// No server accepted a connection; this is the last one asked.
+    #[error("cannot connect to {server}")]
+    Connect {
+        /// `host:port`.
+        server: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kept connection was closed before the request was sent on it.
+    #[error("connection closed before the request was sent")]
+    Unsent(#[source] hyper::Error),
+    /// Sent, and no head of an answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection broke before the head of an answer.
+    #[error("connection broken before the answer")]
+    Reset(#[source] hyper::Error),
+    /// What came back is not HTTP/1.
+    #[error("answer is not HTTP")]
+    Garbage(#[source] hyper::Error),
+    /// 101, and nobody had asked for it.
+    #[error("switched protocols unasked")]
+    NotAskedToSwitch,
+    /// The shopper broke off while sending the body.
+    #[error("shopper broke off the request")]
+    ClientGone(#[source] hyper::Error),
+    /// The shopper stopped sending the body.
+    #[error("shopper sent nothing of the request in time")]
+    ClientSlow,
+}
+
+impl UpstreamError {
+    /// What the in-flight limit learns of it.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Busy { .. } | Self::NoServer | Self::Unsent(_) | Self::ClientGone(_) | Self::ClientSlow => {
+                Outcome::Ignore
+            }
+            Self::Connect { .. } | Self::Timeout | Self::Reset(_) | Self::Garbage(_) | Self::NotAskedToSwitch => {
+                Outcome::Dropped
+            }
+        }
+    }
+
+    /// True if no byte of the request was sent, so that asking again cannot do a thing twice.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::NoServer | Self::Connect { .. } | Self::Unsent(_))
+    }
+}

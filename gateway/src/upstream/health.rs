@@ -1,0 +1,201 @@
+//! Whether a server is in use: what requests tell of it, and what it says when asked.
+//!
+//! Passive: failures in a row eject a server for a while, longer each time, but never the last one in
+//! use. Active: [`run`] asks for a path at an interval. What is absent: a server that answers 500 is a
+//! server that answers; to take those out, give it a health path.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::{HealthSettings, Upstream};
+
+/// An ejection is at most 2 to this power times as long as the first.
+const MAX_DOUBLINGS: u32 = 4;
+
+/// One server of an upstream, shared by all workers.
+#[derive(Debug)]
+pub struct Server {
+    address: String,
+    born: Instant,
+    in_flight: AtomicUsize,
+    /// Active checks say that it is not well.
+    down: AtomicBool,
+    /// In a row.
+    failures: AtomicU32,
+    /// Without a success in between.
+    ejections: AtomicU32,
+    /// Milliseconds since `born`; 0 if not ejected.
+    ejected_until: AtomicU64,
+}
+
+impl Server {
+    pub(super) fn new(address: String) -> Self {
+        Self {
+            address,
+            born: Instant::now(),
+            in_flight: AtomicUsize::default(),
+            down: AtomicBool::default(),
+            failures: AtomicU32::default(),
+            ejections: AtomicU32::default(),
+            ejected_until: AtomicU64::default(),
+        }
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Requests in work on it, over all workers.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// True if neither checks nor requests found fault with it.
+    pub fn is_usable(&self) -> bool {
+        !self.down.load(Ordering::Relaxed) && !self.is_ejected()
+    }
+
+    fn is_ejected(&self) -> bool {
+        let until = self.ejected_until.load(Ordering::Relaxed);
+        // The clock is read only for a server that was ejected and has not answered since.
+        until != 0 && self.age() < until
+    }
+
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It answered. Writes nothing unless it had failed: the line is shared by all workers.
+    pub(super) fn succeeded(&self) {
+        if self.failures.load(Ordering::Relaxed) != 0 && !self.is_ejected() {
+            self.failures.store(0, Ordering::Relaxed);
+            self.ejections.store(0, Ordering::Relaxed);
+            self.ejected_until.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// It failed; true if that is `eject_after` times in a row or more.
+    pub(super) fn failed(&self, eject_after: u32) -> bool {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        eject_after != 0 && failures >= eject_after
+    }
+
+    /// Takes it out of use; false if it is out. It comes back on probation: the next failure counts as
+    /// the last of its row.
+    pub(super) fn eject(&self, eject_for: Duration) -> bool {
+        let now = self.age();
+        let doublings = self.ejections.load(Ordering::Relaxed).min(MAX_DOUBLINGS);
+        let until = now + ((eject_for.as_millis() as u64) << doublings).max(1);
+        let change = |old: u64| (old <= now).then_some(until);
+        let ejected = self.ejected_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok();
+        if ejected {
+            self.ejections.fetch_add(1, Ordering::Relaxed);
+        }
+        ejected
+    }
+
+    fn age(&self) -> u64 {
+        self.born.elapsed().as_millis() as u64
+    }
+}
+
+/// Checks all servers of those upstreams that want it, until told to stop.
+pub async fn run(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
+    let mut checks = JoinSet::new();
+    for upstream in upstreams {
+        let Some(rules) = upstream.settings().health.clone() else { continue };
+        for server in upstream.servers() {
+            checks.spawn(watch(upstream.settings().name.clone(), server.clone(), rules.clone()));
+        }
+    }
+    stop.cancelled().await;
+    // Dropping the set ends the checks.
+}
+
+async fn watch(upstream: String, server: Arc<Server>, rules: HealthSettings) {
+    let mut interval = tokio::time::interval(rules.interval.max(Duration::from_millis(1)));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Answers in a row that contradict what is believed.
+    let mut streak = 0;
+    loop {
+        interval.tick().await;
+        let well = tokio::time::timeout(rules.timeout, ask(&server.address, &rules.path)).await;
+        let down = !matches!(well, Ok(Ok(status)) if status.is_success() || status.is_redirection());
+        let needed = if down { rules.unhealthy_after } else { rules.healthy_after };
+        streak = if down == server.down.load(Ordering::Relaxed) { 0 } else { streak + 1 };
+        if streak >= needed.max(1) {
+            streak = 0;
+            server.down.store(down, Ordering::Relaxed);
+            tracing::warn!(upstream, server = server.address, down, "health of server changed");
+        }
+    }
+}
+
+/// One question on its own connection: a kept one would not show that new ones are refused.
+async fn ask(address: &str, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header(header::HOST, address)
+        .header(header::USER_AGENT, "weir")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())?;
+    tokio::select! {
+        answer = sender.send_request(request) => Ok(answer?.status()),
+        ended = connection => Err(ended.err().map_or_else(|| "closed without an answer".into(), Into::into)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn failures_count_in_a_row_only() {
+        let server = Server::new("a:1".to_owned());
+        assert!(!server.failed(2));
+        server.succeeded();
+        assert!(!server.failed(2));
+        assert!(server.failed(2));
+        assert!(!server.failed(0));
+    }
+
+    #[test]
+    fn an_ejected_server_is_not_ejected_twice_by_requests_that_were_under_way() {
+        let server = Server::new("a:1".to_owned());
+        assert!(server.eject(SECOND));
+        assert!(!server.eject(SECOND));
+        assert!(!server.is_usable());
+        assert_eq!(server.ejections.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn each_ejection_is_twice_as_long_up_to_a_bound() {
+        let server = Server::new("a:1".to_owned());
+        let mut lengths = Vec::new();
+        for _ in 0..6 {
+            assert!(server.eject(SECOND));
+            let until = server.ejected_until.swap(0, Ordering::Relaxed);
+            lengths.push((until - server.age()).div_ceil(1000));
+        }
+        assert_eq!(lengths, [1, 2, 4, 8, 16, 16]);
+    }
+}

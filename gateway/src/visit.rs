@@ -1,0 +1,171 @@
+//! One request, from its head to its access line.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use http::{HeaderValue, Response, header};
+use policy::admit::{Credential, Intent};
+use policy::quota::Client;
+use policy::ticket::Token;
+
+use crate::body::Body;
+use crate::listener::{UnderWay, Worker};
+use crate::site::{Site, SiteRoom};
+use crate::telemetry::{self, Access, Mark};
+use crate::ui::Language;
+use crate::visitor;
+
+/// In which form the gateway's own answers are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// A page.
+    Page,
+    /// JSON.
+    Json,
+    /// A line of text.
+    Text,
+}
+
+impl Wants {
+    fn of(accept: Option<&HeaderValue>) -> Self {
+        let has = |kind: &str| accept.and_then(|a| a.to_str().ok()).is_some_and(|accept| accept.contains(kind));
+        match () {
+            () if has("text/html") => Self::Page,
+            () if has("application/json") => Self::Json,
+            () => Self::Text,
+        }
+    }
+}
+
+/// What is known of a request while it is answered.
+#[derive(Debug)]
+pub struct Visit<'a> {
+    /// The worker that answers it.
+    pub worker: &'a Rc<Worker>,
+    /// The configuration in force when it came.
+    pub site: &'a Site,
+    /// When its head was there.
+    pub started: Instant,
+    /// The shopper's address, as far as it is believed.
+    pub client: IpAddr,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// Whether the peer is a proxy that is believed.
+    pub trusted: bool,
+    /// Whether the shopper's side is TLS.
+    pub tls: bool,
+    /// Its room, once found.
+    pub room: Option<&'a Arc<SiteRoom>>,
+    /// What was shown.
+    pub credential: Credential,
+    /// What kind of request it is.
+    pub intent: Intent,
+    /// In which form it is answered by the gateway.
+    pub wants: Wants,
+    /// What became of it.
+    pub mark: Mark,
+    /// Why a token did not count, or what failed.
+    pub reason: &'static str,
+    /// The upstream that was asked.
+    pub upstream: &'a str,
+    /// Its id.
+    pub request_id: String,
+    accept_language: Option<HeaderValue>,
+    under_way: UnderWay,
+}
+
+impl<'a> Visit<'a> {
+    /// Reads what every request says of itself.
+    pub fn begin(worker: &'a Rc<Worker>, site: &'a Site, under_way: UnderWay, parts: &Parts) -> Self {
+        let trusted = &site.config.listen.trusted_proxies;
+        let connection = under_way.connection();
+        let peer = connection.peer;
+        let from_proxy = !trusted.is_empty() && visitor::is_trusted(peer, trusted);
+        Self {
+            worker,
+            site,
+            started: Instant::now(),
+            client: if from_proxy { visitor::client_address(peer, &parts.headers, trusted) } else { peer },
+            peer,
+            trusted: from_proxy,
+            tls: connection.tls || (from_proxy && visitor::is_tls(&parts.headers)),
+            room: None,
+            credential: Credential::None,
+            intent: Intent::Other,
+            wants: Wants::of(parts.headers.get(header::ACCEPT)),
+            mark: Mark::BadRequest,
+            reason: "",
+            upstream: "",
+            request_id: worker.request_id(),
+            accept_language: parts.headers.get(header::ACCEPT_LANGUAGE).cloned(),
+            under_way,
+        }
+    }
+
+    /// Reads what the request shows to this room.
+    pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, parts: &Parts) {
+        self.room = Some(room);
+        let sealer = &self.worker.shared.sealer;
+        self.credential = visitor::credential(&parts.headers, room.cookie.name(self.tls), sealer, room.live.id);
+        self.intent = visitor::intent(parts, room.config.json_response_enabled);
+        match self.intent {
+            Intent::Page => self.wants = Wants::Page,
+            Intent::Json => self.wants = Wants::Json,
+            _ => {}
+        }
+    }
+
+    /// The token whose seal is whole, if one was shown.
+    pub fn token(&self) -> Option<Token> {
+        match self.credential {
+            Credential::Sealed(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The best language for the shopper.
+    pub fn language(&self, default: Language) -> Language {
+        let asked = self.accept_language.as_ref().and_then(|value| value.to_str().ok());
+        asked.map_or(default, |asked| Language::pick(asked, default))
+    }
+
+    /// Charges the request to whoever sends it.
+    pub fn charge(&self) -> Result<(), Duration> {
+        let client = match (self.room, self.token()) {
+            (Some(room), Some(token)) => Client::Place(room.live.id, token.number),
+            _ => Client::at(self.client),
+        };
+        self.site.quotas.requests.charge(client)
+    }
+
+    /// Charges a new place to the address.
+    pub fn charge_join(&self) -> Result<(), Duration> {
+        self.site.quotas.joins.charge(Client::at(self.client))
+    }
+
+    /// Says whether the shopper holds a pass.
+    pub fn holds_pass(&self, holder: bool) {
+        self.under_way.holds_pass(holder);
+    }
+
+    /// Counts and logs the request; it is under way until the answer's last byte.
+    pub fn end(self, mut response: Response<Body>) -> Response<Body> {
+        self.room.map_or(&self.site.outside, |room| &room.meters).mark(self.mark);
+        if self.site.config.log.access {
+            telemetry::access(&Access {
+                room: self.room.map_or("", |room| &room.live.name),
+                verdict: self.mark,
+                reason: self.reason,
+                status: response.status().as_u16(),
+                upstream: self.upstream,
+                duration: self.started.elapsed(),
+                request_id: &self.request_id,
+            });
+        }
+        response.body_mut().hold(self.under_way);
+        response
+    }
+}

@@ -1,0 +1,396 @@
+//! What the tests of the whole gateway share: the real binary as a child process, a shop of a few
+//! lines, and a client that sends exactly the bytes that it is told to.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The binary under test.
+pub const WEIR: &str = env!("CARGO_BIN_EXE_weir");
+/// As a browser opens a page.
+pub const PAGE: (&str, &str) = ("Accept", "text/html,*/*;q=0.8");
+/// As a program asks.
+pub const JSON: (&str, &str) = ("Accept", "application/json");
+
+/// A running gateway in a directory of its own; killed when dropped.
+pub struct Weir {
+    pub dir: tempfile::TempDir,
+    pub http: SocketAddr,
+    pub https: Option<SocketAddr>,
+    pub admin: SocketAddr,
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+/// Configuration of a gateway in front of `shop`, with these rooms.
+pub fn config(shop: SocketAddr, rooms: &str) -> String {
+    format!(
+        r#"
+[listen]
+http = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+workers = 2
+[quota]
+requests_per_second = 100000
+request_burst = 100000
+joins_per_second = 100000
+join_burst = 100000
+[[upstream]]
+name = "shop"
+servers = ["{shop}"]
+response_timeout = "2s"
+[[route]]
+host = "*"
+path = "/*"
+upstream = "shop"
+{rooms}
+"#
+    )
+}
+
+/// A room named `launch` on `/launch/*` that lets nobody in.
+pub const CLOSED: &str = r#"
+[[room]]
+name = "launch"
+host = "*"
+path = "/launch/*"
+new_users_per_minute = 600
+queue_all = true
+"#;
+
+/// A room named `launch` on `/launch/*` that lets everybody in at once.
+pub const ROOMY: &str = r#"
+[[room]]
+name = "launch"
+host = "*"
+path = "/launch/*"
+new_users_per_minute = 60000
+"#;
+
+impl Weir {
+    /// Starts one with this configuration.
+    pub fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("weir.toml"), config).unwrap();
+        Self::start_in(dir)
+    }
+
+    /// Starts one in a directory that has a configuration, and perhaps a store.
+    pub fn start_in(dir: tempfile::TempDir) -> Self {
+        let mut command = Command::new(WEIR);
+        command.arg("serve").arg("--config").arg(dir.path().join("weir.toml"));
+        Self::spawn(dir, command)
+    }
+
+    /// Starts one by a command of the caller's.
+    pub fn spawn(dir: tempfile::TempDir, mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let (addresses, admin) = loop {
+            let mut line = String::new();
+            assert!(out.read_line(&mut line).unwrap() > 0, "ended before it served:\n{}", log.lock().unwrap());
+            log.lock().unwrap().push_str(&line);
+            if let Some(found) = serving(&line) {
+                break found;
+            }
+        };
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                let mut log = kept.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { dir, http: addresses[0], https: addresses.get(1).copied(), admin, child, log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.path().join("weir.toml")
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Ends it without a warning; the directory stays for the next.
+    pub fn kill(mut self) -> tempfile::TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it ended by itself.
+    pub fn wait(&mut self) -> i32 {
+        until("it ends", || self.child.try_wait().unwrap()).code().unwrap_or(-1)
+    }
+
+    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        request(self.http, "GET", path, headers, "")
+    }
+
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        request(self.http, method, path, headers, body)
+    }
+
+    /// The metric of this exact name and labels, 0 if it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = request(self.admin, "GET", "/metrics", &[], "").body;
+        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// The operator's view of room `launch`.
+    pub fn room(&self) -> serde_json::Value {
+        serde_json::from_str(&request(self.admin, "GET", "/api/rooms/launch/status", &[], "").body).unwrap()
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Weir {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Addresses in the log line that says that it serves.
+fn serving(line: &str) -> Option<(Vec<SocketAddr>, SocketAddr)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    if fields["message"] != "serving" {
+        return None;
+    }
+    let addresses = fields["addresses"].as_str()?.trim_matches(['[', ']']);
+    let addresses = addresses.split(", ").map(|a| a.parse().unwrap()).collect();
+    Some((addresses, fields["admin"].as_str()?.parse().unwrap()))
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).next()
+    }
+
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// `name=value` of the cookie that it sets.
+    pub fn cookie(&self) -> Option<String> {
+        Some(self.header("set-cookie")?.split(';').next()?.to_owned())
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Number of the ticket in a waiting JSON.
+    pub fn ticket(&self) -> u64 {
+        self.json()["ticket"].as_u64().unwrap_or_else(|| panic!("no ticket: {self:?}"))
+    }
+}
+
+/// One request on a connection of its own.
+pub fn request(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        text += "Host: shop.example\r\n";
+    }
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() {
+        text += &format!("Content-Length: {}\r\n", body.len());
+    }
+    raw(to, (text + "\r\n" + body).as_bytes())
+}
+
+/// Sends these bytes, and reads until the other end closes.
+pub fn raw(to: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let _ = stream.write_all(bytes);
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    parse(&all)
+}
+
+/// The answer in these bytes.
+pub fn parse(bytes: &[u8]) -> Answer {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let mut answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+    if answer.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+        answer.body = unchunked(body);
+    }
+    answer
+}
+
+fn unchunked(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 || after.len() < size {
+            break;
+        }
+        body += &after[..size];
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    body
+}
+
+/// A shop: remembers what reached it, and answers by path.
+pub struct Shop {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Shop {
+    pub fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let shop = Self { address: listener.local_addr().unwrap(), seen: Arc::default(), open: Arc::default() };
+        let (seen, open) = (shop.seen.clone(), shop.open.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (seen, open) = (seen.clone(), open.clone());
+                std::thread::spawn(move || {
+                    open.fetch_add(1, Ordering::SeqCst);
+                    serve(&stream, &seen);
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        shop
+    }
+
+    /// Heads of the requests that reached it.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+}
+
+fn serve(stream: &TcpStream, seen: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while reader.read_line(&mut head).is_ok_and(|read| read > 0) && !head.ends_with("\r\n\r\n") {}
+        if !head.ends_with("\r\n\r\n") {
+            return;
+        }
+        let headers: HashMap<String, String> = head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+            .collect();
+        let mut body = vec![0; headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0)];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        seen.lock().unwrap().push(head.clone());
+        let path = head.split(' ').nth(1).unwrap().to_owned();
+        if answer(stream, &path, &head, &body).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(mut stream: &TcpStream, path: &str, head: &str, body: &[u8]) -> std::io::Result<()> {
+    let closed = || std::io::Error::other("closed");
+    let plain = |extra: &str, body: &str| {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{extra}\r\n{body}", body.len()).into_bytes()
+    };
+    match path.rsplit('/').next().unwrap_or("") {
+        "headers" => stream.write_all(&plain("", head)),
+        "echo" => stream.write_all(&plain("", &String::from_utf8_lossy(body))),
+        "revoke" => stream.write_all(&plain("Weir-Command: revoke\r\n", "thank you")),
+        "cached" => stream.write_all(&plain("Cache-Control: public, max-age=600\r\nExpires: Thu, 01 Jan 2099 00:00:00 GMT\r\n", "x")),
+        "hang" => {
+            std::thread::sleep(Duration::from_secs(20));
+            Err(closed())
+        }
+        "reset" => Err(closed()),
+        "garbage" => {
+            stream.write_all(b"\x00\xff not HTTP at all\r\n\r\n")?;
+            Err(closed())
+        }
+        "slow" => {
+            std::thread::sleep(Duration::from_millis(300));
+            stream.write_all(&plain("", "slow"))
+        }
+        "drip" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            for word in ["one", "two", "three"] {
+                stream.write_all(format!("{:x}\r\n{word}\r\n", word.len()).as_bytes())?;
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            stream.write_all(b"0\r\n\r\n")
+        }
+        _ => stream.write_all(&plain("", "welcome to the shop")),
+    }
+}
+
+/// Waits, at most ten seconds, until there is something.
+pub fn until<T>(what: &str, mut there: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = there() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until this holds.
+pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
+    until(what, || holds().then_some(()));
+}
+
+/// Runs `weir` with arguments; its exit code and all that it printed.
+pub fn weir(arguments: &[&str], dir: &Path) -> (i32, String) {
+    let output = Command::new(WEIR).args(arguments).current_dir(dir).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code().unwrap_or(-1), text)
+}

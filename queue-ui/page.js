@@ -1,0 +1,87 @@
+// Keeps the page true without loading it again: reads the status document, which is the same for
+// everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
+"use strict";
+{
+  const page = document.getElementById("weir"), data = page.dataset, title = document.title;
+  const ticket = Number(data.ticket), told = Number(data.poll);
+  const element = id => document.getElementById(id);
+  const show = (id, text) => { const e = element(id); if (e && e.textContent !== text) e.textContent = text; };
+  const note = text => { show("note", text || ""); const e = element("note"); if (e) e.hidden = !text; };
+  const jitter = () => .85 + Math.random() * .3;
+  let timer, checked = Date.now(), failures = 0, said = 0;
+
+  // The position never grows, not even across reloads or gateways that know less.
+  const key = "weir." + data.room, me = data.line + "." + data.ticket;
+  const remembered = () => { try { const [who, first, least] = localStorage[key].split(" "); if (who === me) return [+first, +least]; } catch {} };
+  let [first, least] = remembered() || [0, Infinity];
+  const place = position => {
+    least = Math.min(least, position);
+    first = Math.max(first, least);
+    try { localStorage[key] = me + " " + first + " " + least; } catch {}
+    const bar = element("progress");
+    if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
+    const text = least.toLocaleString(document.documentElement.lang);
+    show("position", text);
+    document.title = text + " · " + title;
+  };
+
+  // The same words as the page was rendered with: rounded outwards, so that the range stays honest.
+  const span = (unit, low, high) => {
+    const [range, upTo, about] = data[unit].split("|");
+    return (low < 1 ? upTo : low < high ? range : about).replace("{a}", low).replace("{b}", high);
+  };
+  const words = (low, high) =>
+    high < 120 ? span("seconds", Math.floor(low / 5) * 5, Math.ceil(high / 5) * 5) :
+    low < 7200 ? span("minutes", Math.floor(low / 60), Math.ceil(high / 60)) :
+    span("hours", Math.floor(low / 3600), Math.ceil(high / 3600));
+  const wait = text => {
+    const e = element("wait");
+    if (!e || e.textContent === text) return;
+    e.textContent = text;
+    // A screen reader hears a change, but not every number.
+    if (Date.now() - said > 30000) {
+      said = Date.now();
+      show("say", ["place", "position", "expected", "wait"].map(id => element(id)?.textContent || "").join(" "));
+    }
+  };
+
+  const update = status => {
+    const numbered = ticket > 0, moving = status.open && !status.away;
+    if (numbered ? status.epoch + "." + status.generation !== data.line || moving && ticket <= status.serving : !status.away)
+      return location.reload();
+    if (numbered) place(Math.max(0, ticket - status.serving));
+    const range = moving && numbered && status.wait;
+    const [low, high] = range ? [Math.floor(range[0] + range[1] * least), Math.ceil(range[2] + range[3] * least)] : [];
+    wait(range ? words(low, high) : data.unknown);
+    note(status.away ? data.kept : status.open ? "" : data.paused);
+    const at = new Date(), clock = element("updated");
+    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
+    const { min, max, share, stretch } = status.poll;
+    plan(Math.min(max, Math.max(min, range ? (low + high) / 2 * share : max)) * stretch * (document.hidden ? 2 : 1));
+  };
+  const check = async () => {
+    checked = Date.now();
+    try {
+      const answer = await fetch("/.weir/status/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+      if (answer.status === 404) return location.reload();
+      if (!answer.ok) throw answer.status;
+      const status = await answer.json();
+      failures = 0;
+      update(status);
+    } catch {
+      note(data.kept);
+      plan(Math.min(60, Math.max(told, 3 * 2 ** failures++)));
+    }
+  };
+  const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
+  const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
+
+  for (const clock of document.querySelectorAll("time"))
+    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
+  if (ticket > 0 && data.state !== "called") place(Number(data.position));
+  document.addEventListener("visibilitychange", now);
+  addEventListener("online", now);
+  addEventListener("pageshow", now);
+  addEventListener("offline", () => note(data.kept));
+  plan(told);
+}
