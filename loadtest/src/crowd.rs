@@ -80,10 +80,9 @@ pub struct Tally {
     pub failed_while_waiting: AtomicU64,
     /// Questions from the line.
     pub polls: AtomicU64,
-    /// From due to read, of every page that came from the shop.
+    /// From due to read, of every page that came to somebody inside. (The product page is not one of
+    /// them: behind a waiting room its latency is the end of the wait.)
     pub page: Latency,
-    /// The same, of the pages after the product page only: holders of a pass.
-    pub inside_page: Latency,
     /// How late arrivals were sent.
     pub lag: Latency,
 }
@@ -108,7 +107,6 @@ pub struct Counts {
     pub failed_while_waiting: u64,
     pub polls: u64,
     pub page: Quantiles,
-    pub inside_page: Quantiles,
     pub lag: Quantiles,
 }
 
@@ -132,7 +130,6 @@ impl Tally {
             failed_while_waiting: read(&self.failed_while_waiting),
             polls: read(&self.polls),
             page: self.page.total(),
-            inside_page: self.inside_page.total(),
             lag: self.lag.total(),
         }
     }
@@ -140,12 +137,7 @@ impl Tally {
     fn answered(&self, before: Place, answer: Option<&Answer>, shopper: &Shopper, latency: Duration) {
         let was_inside = matches!(before, Place::Inside | Place::Paying(_));
         match answer {
-            Some(answer) if is_page(answer) => {
-                self.page.record(latency);
-                if was_inside {
-                    self.inside_page.record(latency);
-                }
-            }
+            Some(answer) if is_page(answer) && was_inside => self.page.record(latency),
             Some(answer) if !was_inside && answer.status < 500 => {}
             _ if was_inside => count(&self.pages_failed_inside),
             _ => {

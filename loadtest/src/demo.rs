@@ -184,7 +184,7 @@ async fn act(
         let counts = tally.counts();
         if second_ended {
             seconds.push(Second::between(&last, &counts));
-            latency = tally.page.take_recent();
+            latency = shop.recent_latency();
             last = counts.clone();
         }
         let moment = Moment { elapsed, crowd: counts, shop: shop.report(), latency, seconds: &seconds };

@@ -98,7 +98,8 @@ pub struct Report {
     pub peak_in_flight: usize,
     /// Requests that wait for a database slot now.
     pub waiting_for_slot: usize,
-    /// Time from a launch request to its answer, good or bad.
+    /// Time from a launch request to its page, of those that were served. A refusal is quick and
+    /// tells nothing.
     pub latency: Quantiles,
 }
 
@@ -121,6 +122,11 @@ impl Shop {
     /// Orders per second that it can take when nobody waits.
     pub fn capacity(&self) -> f64 {
         self.capacity
+    }
+
+    /// Latency of the pages served since this was last called.
+    pub fn recent_latency(&self) -> Quantiles {
+        self.latency.take_recent()
     }
 
     /// What it counted so far.
@@ -202,10 +208,12 @@ impl Shop {
             self.database.run(weight).await
         };
         let mut response = match work {
-            Ok(()) => self.done(page),
+            Ok(()) => {
+                self.latency.record(started.elapsed());
+                self.done(page)
+            }
             Err(refusal) => self.failed(page, refusal),
         };
-        self.latency.record(started.elapsed());
         if !known {
             let id = self.sessions.fetch_add(1, Relaxed);
             if let Ok(cookie) = header::HeaderValue::try_from(format!("shop={id}; Path=/; HttpOnly; SameSite=Lax")) {

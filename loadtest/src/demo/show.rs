@@ -18,7 +18,7 @@ pub(super) struct Moment<'a> {
     pub(super) elapsed: Duration,
     pub(super) crowd: Counts,
     pub(super) shop: Report,
-    /// Of the pages that came from the shop in the last second, as shoppers saw it.
+    /// Of the pages that the shop served in the last second.
     pub(super) latency: Quantiles,
     /// Every second so far.
     pub(super) seconds: &'a [Second],
@@ -73,7 +73,7 @@ fn panel(moment: &Moment) -> String {
     format!(
         "  arrived {:>8}    waiting {:>7}    let in  {:>7}    in the shop {:>5}\n  \
          orders  {:>8}    failed  {:>7}    pages failed {:>9}\n  \
-         a page  p50 {:>8}    p99    {:>7}    shop at work on {:>5}\n  \
+         shop p50  {:>6}    p99     {:>7}    in flight   {:>5}\n  \
          orders a second  {}",
         grouped(crowd.arrived),
         grouped(crowd.waiting),
@@ -92,7 +92,7 @@ fn panel(moment: &Moment) -> String {
 fn line(moment: &Moment) -> String {
     let Moment { elapsed, crowd, latency, .. } = moment;
     format!(
-        "  {:>2} s  arrived {:>6}  waiting {:>6}  let in {:>5}  orders {:>5}  failed {:>5}  page {:>6}, p99 {:>6}",
+        "  {:>2} s  arrived {:>6}  waiting {:>6}  let in {:>5}  orders {:>5}  failed {:>5}  shop p50 {:>6} p99 {:>6}",
         elapsed.as_secs(),
         grouped(crowd.arrived),
         grouped(crowd.waiting),
