@@ -124,10 +124,11 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         let renew = !room.disable_session_renewal && pass.past_half_life(scene.now);
         return Verdict::Enter { pass, renew };
     }
-    if room.suspended {
-        return Verdict::Refuse(Refusal::Suspended);
-    }
     let asks = matches!(intent, Intent::Page | Intent::Json);
+    if room.suspended {
+        // Whoever has a place is told that it is kept.
+        return token.filter(|_| asks).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
+    }
     if room.queueing_method == QueueingMethod::Passthrough {
         return if asks && !scene.store_away { Verdict::Join } else { Verdict::Open };
     }

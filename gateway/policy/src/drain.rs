@@ -1,17 +1,25 @@
 //! The drain: how fast `serving` moves while a line stands, and what a shopper is told about it.
 //!
 //! Some called tickets never show up, so the pointer must run ahead of the admissions it causes,
-//! and those who do show up come up to one poll later. The law keeps a small standing group of
-//! claimants, so that no token is ever left unused and nobody who was called waits long:
+//! and those who do show up come up to one poll later. The law is that of a shop that orders goods
+//! with a delivery time: count what is on the shelf and what is on its way, and order what lacks.
 //!
 //! ```text
-//! speed = rate / h x (1 + 0.6 x clamp(2 x (target - q) x 0.4 / target, -0.9, 1))
+//! on the shelf   q = claimants without a token
+//! on its way     e = sum over cohorts of (called - shown) x h (1 - F) / (1 - h F)
+//! wanted         w = r x (d + standing),   standing = 0.16 s + 6 / (r + 1 per second)
+//! speed            = (r + (w - q - e) / 0.4 s) / h,   never below 0
 //! ```
 //!
-//! `h` is the share of called tickets whose holders came within [`SHOW_WITHIN`], a mean over the
-//! latest cohorts weighted by their size; `q` is the claimants without a token, in seconds of
-//! rate; `target` is 0.4 s, and never less than 1.5 claimants. The pointer stands while `h x`
-//! (called and not yet come) exceeds what the room can take in the near future.
+//! `h` is the share of called tickets whose holders come within [`SHOW_WITHIN`], `F` the share of
+//! those who have come at the age of a cohort, `d` their mean delay: all three are measured, and
+//! forgotten over a few seconds of called tickets. `r` is the rate, or what the seats allow:
+//! `min(rate, flow of freed seats + free seats / (d + standing))`. So with no seat free the pointer
+//! moves only as seats are freed. A late returner is on the shelf when it comes, and slows the
+//! pointer by itself. The ages of cohorts count time that the line has lived through: in a pause
+//! nobody can come.
+//!
+//! Source: simulated in `tests/simulation.rs` and `tests/promises.rs`, whose figures are asserted.
 //!
 //! What is absent: the token bucket that makes admissions safe ([`crate::line`]). An error here
 //! wastes capacity or makes a called shopper wait; it cannot admit too many.
@@ -21,34 +29,46 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::Millis;
 
 /// Holders of called tickets who come later than this count as absent for the share `h`.
-pub const SHOW_WITHIN: Millis = 2_600;
+pub const SHOW_WITHIN: Millis = COHORT * AGES as Millis;
 /// Called tickets are counted in cohorts of at least this length.
 const COHORT: Millis = 200;
+/// Ages of a cohort, in steps of its length.
+const AGES: usize = 13;
+/// Shows expected at each of the first ages, before any were seen: a poll a second.
+const CAME_AT_FIRST: [f64; 6] = [4.0; 6];
 /// Cohorts past [`SHOW_WITHIN`] are kept in steps of this length until the claim window ends.
 const SETTLED_STEP: Millis = 5_000;
-/// The pointer stands while the expected claimants exceed this many seconds of rate.
-const AHEAD: f64 = 2.5;
-/// Claimants that should be waiting for a token, in seconds of rate.
-const STANDING: f64 = 0.4;
-/// `h` before anybody was called.
-const SHOW_AT_FIRST: f64 = 0.9;
-/// `h` forgets cohorts over this many seconds of called tickets.
-const SHOW_MEMORY: f64 = 3.0;
-/// The shown speed is a mean over about this many seconds.
-const SPEED_MEMORY: f64 = 10.0;
+/// A lack of claimants is made up for within this many seconds.
+const MAKE_UP: f64 = 0.4;
+/// `h` before anybody was called, and the number of tickets that this guess weighs.
+const SHOW_AT_FIRST: (f64, f64) = (0.9, 4.0);
+/// `h` is never taken for less: an outage of all shoppers cannot call the whole line.
+const SHOW_AT_LEAST: f64 = 0.05;
+/// `h` forgets cohorts over this many seconds of called tickets, and over so many more tickets.
+const SHOW_MEMORY: (f64, f64) = (0.5, 30.0);
+/// The pointer never moves faster than this many times the rate. Nobody is told to ask again later
+/// than it could come at that speed ([`pace`]): else a faster pointer would find fewer people, move
+/// faster still, and run away.
+const FASTEST: f64 = 5.0;
+/// The speed is known after this many seconds of rate and tickets were called, and had time to come.
+const KNOWN_AFTER: (f64, f64) = (3.0, 30.0);
+/// The shown speed is a mean over about this many seconds, and over fewer while the line is young.
+const SPEED_MEMORY: f64 = 15.0;
+/// The flow of freed seats is a mean over about this many seconds.
+const FLOW_MEMORY: f64 = 5.0;
 
 /// Tickets called together: the numbers `from < n <= to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cohort {
     from: u64,
     to: u64,
-    at: Millis,
+    age: Millis,
     shown: u64,
 }
 
 impl Cohort {
-    fn called(&self) -> u64 {
-        self.to - self.from
+    fn called(&self) -> f64 {
+        (self.to - self.from) as f64
     }
 }
 
@@ -68,11 +88,13 @@ pub struct Supply {
 pub struct Drain {
     called: f64,
     shown: f64,
+    came: [f64; AGES],
     recent: VecDeque<Cohort>,
     settled: VecDeque<(u64, Millis)>,
     present: BTreeSet<u64>,
     speed: f64,
-    freed: f64,
+    known_for: f64,
+    flow: f64,
 }
 
 impl Drain {
@@ -86,117 +108,173 @@ impl Drain {
         (self.called, self.shown)
     }
 
-    /// The share of called tickets whose holders come, 0.02 to 1.
+    /// The share of called tickets whose holders come, 0.05 to 1.
     pub fn show_share(&self) -> f64 {
-        let prior = 4.0;
-        ((self.shown + prior * SHOW_AT_FIRST) / (self.called + prior)).clamp(0.02, 1.0)
+        self.share_by(&self.curve())
     }
 
-    /// Called tickets, younger than [`SHOW_WITHIN`], whose holders have not come yet.
-    pub fn outstanding(&self) -> u64 {
-        self.recent.iter().map(|c| c.called() - c.shown).sum()
+    fn share_by(&self, curve: &Curve) -> f64 {
+        let (called, shown) = self.evidence(curve);
+        let (guess, weight) = SHOW_AT_FIRST;
+        ((shown + weight * guess) / (called + weight)).clamp(SHOW_AT_LEAST, 1.0)
     }
 
-    /// Mean speed of `serving` over the last seconds, in tickets per second.
+    /// Called tickets whose holders would have come by now, and those who have.
+    fn evidence(&self, curve: &Curve) -> (f64, f64) {
+        let (mut called, mut shown) = (self.called, self.shown);
+        for cohort in &self.recent {
+            called += cohort.called() * curve.come_by(cohort.age);
+            shown += cohort.shown as f64;
+        }
+        (called, shown)
+    }
+
+    fn curve(&self) -> Curve {
+        let mut came = self.came;
+        for (count, guess) in came.iter_mut().zip(CAME_AT_FIRST) {
+            *count += guess;
+        }
+        let total: f64 = came.iter().sum();
+        let mut curve = Curve { by: [0.0; AGES + 1], delay: 0.0 };
+        for (age, count) in came.iter().enumerate() {
+            let share = count / total;
+            curve.by[age + 1] = curve.by[age] + share;
+            curve.delay += share * (age as f64 + 0.5) * COHORT as f64 / 1000.0;
+        }
+        curve
+    }
+
+    /// Holders of called tickets who are expected to come still.
+    fn expected(&self, h: f64, curve: &Curve) -> f64 {
+        let still = |cohort: &Cohort| {
+            let f = curve.come_by(cohort.age);
+            (cohort.called() - cohort.shown as f64) * h * (1.0 - f) / (1.0 - h * f).max(0.01)
+        };
+        self.recent.iter().map(still).sum()
+    }
+
+    /// Mean speed of `serving` over the last seconds, in tickets per second; 0 while it is not known.
     pub fn mean_speed(&self) -> f64 {
         self.speed
     }
 
-    /// Speed at which `serving` should move now, in tickets per second.
-    pub fn speed(&self, supply: &Supply) -> f64 {
-        let h = self.show_share();
-        let expected = h * self.outstanding() as f64;
-        let coming = expected + supply.claimants as f64;
-        let rate = match supply.free {
-            Some(free) if coming + supply.rate > free as f64 => supply.rate.min(self.freed),
-            _ => supply.rate,
-        };
-        let room = match supply.free {
-            Some(free) => (AHEAD * supply.rate).min(free as f64 + AHEAD * rate - supply.claimants as f64),
-            None => AHEAD * supply.rate,
-        };
-        if expected > room || supply.free.is_some_and(|free| free == 0 && rate <= 0.0) {
-            return 0.0;
-        }
-        let base = rate.max(f64::MIN_POSITIVE);
-        let target = STANDING.max(1.5 / base);
-        let q = supply.claimants as f64 / base;
-        let pull = (2.0 * (target - q) * STANDING / target).clamp(-0.9, 1.0);
-        rate / h * (1.0 + 0.6 * pull)
+    /// Speed at which `serving` should move over the next `seconds`, in tickets per second.
+    pub fn speed(&self, supply: &Supply, seconds: f64) -> f64 {
+        let curve = self.curve();
+        let h = self.share_by(&curve);
+        let flow = if supply.free.is_some() { self.flow.min(supply.rate) } else { supply.rate };
+        let ahead = curve.delay + standing(flow);
+        let rate = supply.free.map_or(supply.rate, |free| supply.rate.min(flow + free as f64 / ahead));
+        let lack = rate * ahead - supply.claimants as f64 - self.expected(h, &curve);
+        ((rate + lack / MAKE_UP.max(seconds)) / h).clamp(0.0, FASTEST * supply.rate)
     }
 
-    /// Records that the pointer moved from `from` to `to` in the `elapsed` milliseconds before `now`.
-    pub fn moved(&mut self, from: u64, to: u64, now: Millis, elapsed: Millis) {
-        let seconds = elapsed as f64 / 1000.0;
-        if seconds > 0.0 {
-            let weight = seconds / (seconds + SPEED_MEMORY);
-            self.speed += weight * ((to - from) as f64 / seconds - self.speed);
+    /// Records that the pointer moved from `from` to `to` in the last `elapsed` milliseconds.
+    pub fn moved(&mut self, from: u64, to: u64, elapsed: Millis) {
+        if self.speed > 0.0 {
+            self.known_for += elapsed as f64 / 1000.0;
+            self.speed = mean(self.speed, to - from, elapsed, self.known_for.min(SPEED_MEMORY));
         }
         if to == from {
             return;
         }
         match self.recent.back_mut() {
-            Some(last) if now < last.at + COHORT && last.to == from => last.to = to,
-            _ => self.recent.push_back(Cohort { from, to, at: now, shown: 0 }),
+            Some(last) if last.age < COHORT && last.to == from => last.to = to,
+            _ => self.recent.push_back(Cohort { from, to, age: 0, shown: 0 }),
         }
     }
 
-    /// Records that a line has just formed and will move at about `speed` tickets per second.
-    pub fn begin(&mut self, speed: f64) {
-        self.speed = speed;
+    /// Records that a line has formed which will let in `rate` shoppers per second: its speed is
+    /// known once enough tickets were called to say who comes.
+    pub fn begin(&mut self, rate: f64) {
+        let curve = self.curve();
+        let (seconds, tickets) = KNOWN_AFTER;
+        if self.evidence(&curve).0 >= seconds * rate + tickets {
+            self.speed = rate / self.share_by(&curve);
+            self.known_for = seconds;
+        }
     }
 
-    /// Records that seats became free in the `elapsed` milliseconds before now.
+    /// Records that the line has dissolved.
+    pub fn end(&mut self) {
+        self.speed = 0.0;
+    }
+
+    /// Records that seats became free in the last `elapsed` milliseconds.
     pub fn freed(&mut self, seats: u64, elapsed: Millis) {
-        let seconds = elapsed as f64 / 1000.0;
-        if seconds > 0.0 {
-            let weight = seconds / (seconds + SPEED_MEMORY);
-            self.freed += weight * (seats as f64 / seconds - self.freed);
-        }
+        self.flow = mean(self.flow, seats, elapsed, FLOW_MEMORY);
     }
 
     /// Records that the holder of a called ticket came. Twice is once.
     pub fn shows(&mut self, number: u64) {
-        let Some(cohort) = self.recent.iter_mut().find(|c| c.from < number && number <= c.to) else {
+        let at = self.recent.partition_point(|cohort| cohort.to < number);
+        let Some(cohort) = self.recent.get_mut(at).filter(|cohort| cohort.from < number) else {
             return;
         };
         if self.present.insert(number) {
             cohort.shown += 1;
+            self.came[(cohort.age / COHORT) as usize] += 1.0;
         }
     }
 
-    /// Folds the cohorts that are old enough at `now` into the share `h`.
-    pub fn settle(&mut self, now: Millis, rate: f64) {
-        while let Some(cohort) = self.recent.front().copied() {
-            if now < cohort.at + SHOW_WITHIN {
-                break;
-            }
-            self.recent.pop_front();
-            let size = cohort.called() as f64;
-            let memory = (SHOW_MEMORY * rate / self.show_share()).max(30.0);
-            let keep = memory / (memory + size);
-            self.called = self.called * keep + size;
+    /// Lets cohorts grow older by `elapsed`, and folds those that are old enough into the share `h`.
+    pub fn settle(&mut self, now: Millis, elapsed: Millis, rate: f64) {
+        for cohort in &mut self.recent {
+            cohort.age += elapsed;
+        }
+        while let Some(cohort) = self.recent.pop_front_if(|cohort| cohort.age >= SHOW_WITHIN) {
+            let (seconds, tickets) = SHOW_MEMORY;
+            let memory = seconds * rate / self.show_share() + tickets;
+            let keep = memory / (memory + cohort.called());
+            self.called = self.called * keep + cohort.called();
             self.shown = self.shown * keep + cohort.shown as f64;
+            for count in &mut self.came {
+                *count *= keep;
+            }
             self.present = self.present.split_off(&(cohort.to + 1));
             match self.settled.back_mut() {
-                Some((to, at)) if cohort.at < *at + SETTLED_STEP => *to = cohort.to,
-                _ => self.settled.push_back((cohort.to, cohort.at)),
+                Some((to, at)) if now < *at + SETTLED_STEP => *to = cohort.to,
+                _ => self.settled.push_back((cohort.to, now)),
             }
         }
     }
 
     /// The highest number whose claim window of `window` has ended, if that is news.
     pub fn window_ended(&mut self, now: Millis, window: Millis) -> Option<u64> {
+        let left = SETTLED_STEP + window.saturating_sub(SHOW_WITHIN);
         let mut ended = None;
-        while let Some(&(to, at)) = self.settled.front() {
-            if now < at + SETTLED_STEP + window {
-                break;
-            }
-            self.settled.pop_front();
+        while let Some((to, _)) = self.settled.pop_front_if(|&mut (_, at)| now >= at + left) {
             ended = Some(to);
         }
         ended
     }
+}
+
+/// When those who come do so after their call.
+struct Curve {
+    /// Share that has come at the begin of each age.
+    by: [f64; AGES + 1],
+    /// Their mean delay in seconds.
+    delay: f64,
+}
+
+impl Curve {
+    fn come_by(&self, age: Millis) -> f64 {
+        let step = ((age / COHORT) as usize).min(AGES - 1);
+        let part = (age as f64 / COHORT as f64 - step as f64).min(1.0);
+        self.by[step] + part * (self.by[step + 1] - self.by[step])
+    }
+}
+
+/// Claimants that should be waiting for a token, in seconds of rate: chance weighs more where few come.
+fn standing(rate: f64) -> f64 {
+    0.16 + 6.0 / (rate + 1.0)
+}
+
+/// A mean per second that forgets over `memory` seconds, after `events` in `elapsed` milliseconds.
+fn mean(before: f64, events: u64, elapsed: Millis, memory: f64) -> f64 {
+    let seconds = elapsed as f64 / 1000.0;
+    before + (events as f64 - before * seconds) / (seconds + memory)
 }
 
 /// A wait in seconds, told as a range.
@@ -219,8 +297,14 @@ pub fn wait(position: u64, speed: f64, rate: f64) -> Option<Wait> {
     let expected = position as f64 / speed;
     let slowest = if rate > 0.0 && rate < speed { position as f64 / rate } else { expected * 1.2 };
     let high = slowest.min(expected * 1.5) + 5.0;
-    let low = (expected * 0.75).max((high - 30.0) / 2.0);
+    let low = ((high - 30.0) / 2.0).max(0.0);
     Some(Wait { low: low.floor() as u64, high: high.ceil() as u64 })
+}
+
+/// The speed by which polls are spread: that of the line, or what it might soon be. A line that
+/// stands still, or whose speed is not known, may begin to move at any moment.
+pub fn pace(speed: f64, rate: f64) -> f64 {
+    speed.max(FASTEST / 3.0 * rate)
 }
 
 /// When a shopper should ask again: sooner near the front, and stretched so that all polls
@@ -240,25 +324,40 @@ pub struct PollTable {
 impl PollTable {
     /// One poll a second at the front, one a minute at the back.
     pub const CALM: Self = Self { min: 1.0, max: 60.0, share: 0.3, stretch: 1.0 };
+    /// Longest interval and largest share of the wait that a budget leads to before all is stretched.
+    const SPARING: Self = Self { min: 1.0, max: 600.0, share: 0.6, stretch: 1.0 };
 
-    /// This table, stretched so that `waiting` shoppers in a line of `speed` tickets per second
-    /// send at most `budget` polls per second.
+    /// This table, changed so that `waiting` shoppers in a line of this [`pace`] send at most `budget`
+    /// polls per second: first at the back, then in the middle, and at the front only if it must be,
+    /// because the drain counts on those who are called to come soon.
     #[must_use]
-    pub fn within(self, budget: f64, waiting: u64, speed: f64) -> Self {
-        let stretch = (self.polls_per_second(waiting, speed) / budget).max(1.0);
-        Self { stretch, ..self }
+    pub fn within(self, budget: f64, waiting: u64, pace: f64) -> Self {
+        let mut table = self;
+        while table.polls_per_second(waiting, pace) > budget && table.max < Self::SPARING.max {
+            table.max *= 1.25;
+        }
+        while table.polls_per_second(waiting, pace) > budget && table.share < Self::SPARING.share {
+            table.share *= 1.1;
+        }
+        let stretch = (table.polls_per_second(waiting, pace) / budget).max(1.0);
+        Self { stretch, ..table }
     }
 
     /// Polls per second of `waiting` shoppers: the integral of `1 / interval` along the line.
-    fn polls_per_second(&self, waiting: u64, speed: f64) -> f64 {
+    fn polls_per_second(&self, waiting: u64, pace: f64) -> f64 {
         let waiting = waiting as f64;
-        if speed <= 0.0 {
+        if pace <= 0.0 {
             return waiting / self.max;
         }
-        let near = (speed * self.min / self.share).min(waiting);
-        let far = (speed * self.max / self.share).min(waiting);
-        let middle = if near > 0.0 { speed / self.share * (far / near).ln() } else { 0.0 };
+        let near = (pace * self.min / self.share).min(waiting);
+        let far = (pace * self.max / self.share).min(waiting);
+        let middle = if near > 0.0 { pace / self.share * (far / near).ln() } else { 0.0 };
         near / self.min + middle.max(0.0) + (waiting - far).max(0.0) / self.max
+    }
+
+    /// Seconds until the next poll from this position in a line of this [`pace`], before jitter.
+    pub fn after(&self, position: u64, pace: f64) -> f64 {
+        self.interval((pace > 0.0).then(|| position as f64 / pace))
     }
 
     /// Seconds until the next poll of somebody with this wait (`None`: unknown), before jitter.
@@ -273,38 +372,43 @@ mod tests {
     use super::*;
 
     const EVEN: Supply = Supply { rate: 100.0, claimants: 40, free: None };
+    const TICK: f64 = 0.1;
 
     #[test]
     fn with_the_standing_group_at_its_target_the_pointer_moves_at_rate_over_h() {
         let drain = Drain::default();
-        assert!((drain.speed(&EVEN) - 100.0 / 0.9).abs() < 1e-9);
-        assert!(drain.speed(&Supply { claimants: 0, ..EVEN }) > 120.0);
-        assert!(drain.speed(&Supply { claimants: 400, ..EVEN }) < 60.0);
+        let wanted = Supply { claimants: 86, ..EVEN };
+        assert!((drain.speed(&wanted, TICK) - 100.0 / 0.9).abs() < 1.0, "{}", drain.speed(&wanted, TICK));
+        assert!(drain.speed(&Supply { claimants: 0, ..EVEN }, TICK) > 200.0);
+        assert!(drain.speed(&Supply { claimants: 400, ..EVEN }, TICK) <= 0.0);
     }
 
     #[test]
     fn no_shows_make_the_pointer_faster() {
         let mut drain = Drain::default();
-        drain.moved(0, 1_000, 0, 1_000);
+        drain.moved(0, 1_000, 1_000);
         (1..=300).for_each(|n| drain.shows(n));
         (1..=300).for_each(|n| drain.shows(n));
-        drain.settle(SHOW_WITHIN, 100.0);
+        drain.settle(0, SHOW_WITHIN, 100.0);
         assert!((drain.show_share() - 0.3).abs() < 0.01, "{}", drain.show_share());
     }
 
     #[test]
     fn the_pointer_stands_while_enough_people_are_on_their_way() {
         let mut drain = Drain::default();
-        drain.moved(0, 300, 0, 1_000);
-        assert!(drain.speed(&EVEN) <= 0.0);
-        drain.settle(SHOW_WITHIN, 100.0);
-        assert!(drain.speed(&EVEN) > 0.0);
+        drain.moved(0, 300, 1_000);
+        assert!(drain.speed(&EVEN, TICK) <= 0.0);
+        drain.settle(0, SHOW_WITHIN, 100.0);
+        assert!(drain.speed(&EVEN, TICK) > 0.0);
     }
 
     #[test]
-    fn without_a_free_seat_the_pointer_stands() {
-        let drain = Drain::default();
-        assert!(drain.speed(&Supply { free: Some(0), claimants: 0, ..EVEN }) <= 0.0);
+    fn without_a_free_seat_the_pointer_moves_only_as_seats_are_freed() {
+        let mut drain = Drain::default();
+        let full = Supply { free: Some(0), claimants: 0, ..EVEN };
+        assert!(drain.speed(&full, TICK) <= 0.0);
+        drain.freed(10, 1_000);
+        assert!(drain.speed(&full, TICK) > 0.0, "somebody will be there when the next seat is freed");
     }
 
     #[test]
@@ -324,8 +428,11 @@ mod tests {
         let small = table.polls_per_second(10_000, 100.0);
         let large = table.polls_per_second(20_000, 100.0);
         assert!(large - small < 300.0, "{small} {large}");
-        let tight = table.within(500.0, 1_000_000, 100.0);
-        let stretched = PollTable { stretch: 1.0, ..tight }.polls_per_second(1_000_000, 100.0) / tight.stretch;
-        assert!(stretched <= 500.1, "{stretched}");
+        for (waiting, budget) in [(10_000, 1_000.0), (1_000_000, 3_000.0), (1_000_000, 500.0)] {
+            let tight = table.within(budget, waiting, 100.0);
+            let polls = PollTable { stretch: 1.0, ..tight }.polls_per_second(waiting, 100.0) / tight.stretch;
+            assert!(polls <= budget + 0.1, "{polls} of {budget}: {tight:?}");
+            assert_eq!(tight.stretch > 1.0, budget < 1_000.0, "the front is stretched last: {tight:?}");
+        }
     }
 }

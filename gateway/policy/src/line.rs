@@ -23,7 +23,10 @@ use crate::ticket::LineId;
 const MAX_ELAPSED: Millis = 1_000;
 /// A claimant of another gateway keeps its precedence this long after that gateway last named it.
 const CLAIMANT_KEPT: Millis = 300;
-/// The bucket of a standing line holds this many seconds of rate, and at least one token.
+/// A claimant who was let go without a token counts as present until the next poll is overdue.
+const CLAIMANT_COUNTS: Millis = 2_000;
+/// The bucket of a standing line holds one token and this many seconds of rate: what a tick brings,
+/// and the part of a token that the tick before could not give.
 const STANDING_BURST: f64 = 0.1;
 
 /// Everything that one gateway asks of one line at one moment.
@@ -180,8 +183,28 @@ impl Bits {
 
     /// Set bits among `from < n <= to`.
     fn count(&self, from: u64, to: u64) -> u64 {
-        (from + 1..=to).filter(|&n| self.get(n)).count() as u64
+        let up_to = |n: u64, word: usize| match (n / 64) as usize {
+            end if word < end => u64::MAX,
+            end if word == end => u64::MAX >> (63 - n % 64),
+            _ => 0,
+        };
+        let words = (from / 64) as usize..((to / 64) as usize + 1).min(self.0.len());
+        words.map(|w| u64::from((self.0[w] & up_to(to, w) & !up_to(from, w)).count_ones())).sum()
     }
+}
+
+/// The holder of a called ticket who has no token yet.
+#[derive(Debug, Clone, Copy)]
+struct Claimant {
+    gateway: u32,
+    seen: Millis,
+    /// Waits at this moment at its gateway, as far as known.
+    here: bool,
+}
+
+/// Everyone enters: limits are only reported, and the room is open.
+fn unlimited(rules: &Rules) -> bool {
+    rules.open && !rules.enforced
 }
 
 /// The state of a room.
@@ -190,8 +213,9 @@ pub struct Line {
     counters: Counters,
     carry: f64,
     bucket: f64,
+    rate: f64,
     drain: Drain,
-    claimants: BTreeMap<u64, (u32, Millis)>,
+    claimants: BTreeMap<u64, Claimant>,
     claimed: Bits,
     windows_ended: u64,
     passes: Passes,
@@ -212,6 +236,7 @@ impl Line {
     pub fn restored(kept: Counters, now: Millis, changes: impl IntoIterator<Item = Change>) -> Self {
         let mut line = Self {
             counters: Counters { now: now.max(kept.now), ..kept },
+            rate: f64::INFINITY,
             drain: Drain::remembering(kept.memory),
             windows_ended: kept.serving,
             ..Self::default()
@@ -241,16 +266,15 @@ impl Line {
         }
         let renewed = batch.renewals.iter().map(|&n| (n, self.renew(rules, n))).collect();
         if let Some(adopt) = batch.adopt {
-            self.adopt(adopt);
+            self.adopt(rules, adopt);
         }
+        let mut grants = self.claim(batch);
         let first = self.counters.next + 1;
         let joined_if_called = batch.joins_if_called.min(self.spare(rules));
-        self.take(joined_if_called + batch.joins);
-        if !rules.enforced {
-            self.counters.serving = self.counters.serving.max(self.counters.next);
-        }
+        self.take(rules, joined_if_called + batch.joins);
         let called = first..=self.counters.next.min(self.counters.serving);
-        let grants = self.claim(rules, batch, called);
+        called.for_each(|number| self.names(number, batch.gateway));
+        self.grant(rules, batch.gateway, &mut grants);
         let revoked = self.revoked_since(batch.revocations_seen);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
         Outcome { view: self.view(), first, joined_if_called, grants, renewed, revoked, revocations_seen }
@@ -263,18 +287,36 @@ impl Line {
 
     /// Numbers that could be given and granted at this moment.
     fn spare(&self, rules: &Rules) -> u64 {
+        if unlimited(rules) {
+            return u64::MAX;
+        }
         let called = self.counters.serving.saturating_sub(self.counters.next);
-        let tokens = (self.bucket.floor() as u64).saturating_sub(self.claimants.len() as u64);
-        if rules.enforced { called.min(tokens).min(self.free(rules).unwrap_or(u64::MAX)) } else { u64::MAX }
+        let places = (self.bucket.floor() as u64).min(self.free(rules).unwrap_or(u64::MAX));
+        called.min(places.saturating_sub(self.claimants.len() as u64))
     }
 
-    fn take(&mut self, numbers: u64) {
+    fn take(&mut self, rules: &Rules, numbers: u64) {
         self.counters.next += numbers;
+        if unlimited(rules) {
+            self.counters.serving = self.counters.serving.max(self.counters.next);
+        }
+        self.expect_speed(rules);
     }
 
-    fn adopt(&mut self, adopt: Adopt) {
+    /// A line that has just formed shows a speed as soon as it is known how many come.
+    fn expect_speed(&mut self, rules: &Rules) {
+        if self.counters.next > self.counters.serving && self.drain.mean_speed() <= 0.0 {
+            self.drain.begin(rules.rate);
+        }
+    }
+
+    /// Numbers provisional tickets, once: an answer that was lost may make a gateway ask again.
+    fn adopt(&mut self, rules: &Rules, adopt: Adopt) {
+        if self.adopted.iter().any(|known| known.adopt == adopt) {
+            return;
+        }
         let adopted = Adopted { adopt, base: self.counters.next + 1 };
-        self.take(adopt.count);
+        self.take(rules, adopt.count);
         self.adopted.push(adopted);
         self.changes.push(Change::Adopted(adopted));
     }
@@ -294,10 +336,14 @@ impl Line {
         let now = now.max(self.counters.now);
         let elapsed = (now - self.counters.now).min(MAX_ELAPSED);
         self.counters.now = now;
-        self.claimants.retain(|_, &mut (_, seen)| now < seen + CLAIMANT_KEPT);
+        self.claimants.retain(|_, claimant| {
+            claimant.here &= now < claimant.seen + CLAIMANT_KEPT;
+            now < claimant.seen + CLAIMANT_COUNTS
+        });
         self.end_passes();
         self.drain.freed(std::mem::take(&mut self.freed), elapsed);
-        self.drain.settle(now, rules.rate);
+        self.drain.settle(now, elapsed, rules.rate);
+        self.expect_speed(rules);
         if let Some(to) = self.drain.window_ended(now, rules.claim_window) {
             let from = self.windows_ended.min(to);
             self.counters.no_shows += (to - from) - self.claimed.count(from, to);
@@ -309,6 +355,7 @@ impl Line {
         } else {
             self.bucket = 0.0;
         }
+        self.rate = rules.rate;
         self.counters.memory = self.drain.memory();
     }
 
@@ -324,9 +371,11 @@ impl Line {
         }
     }
 
+    /// The rate may have changed at any moment since the last transition: the lower one counts.
     fn fill(&mut self, rules: &Rules, elapsed: Millis) {
-        let room = if self.stands() { (STANDING_BURST * rules.rate).max(1.0).min(rules.burst) } else { rules.burst };
-        self.bucket = (self.bucket + rules.rate * elapsed as f64 / 1000.0).min(room);
+        let room = if self.stands() { rules.burst.min(1.0 + STANDING_BURST * rules.rate) } else { rules.burst };
+        let rate = self.rate.min(rules.rate);
+        self.bucket = (self.bucket + rate * elapsed as f64 / 1000.0).min(room);
     }
 
     /// Moves `serving`: at the drain's speed while people wait, else ahead of `next` by the burst.
@@ -336,14 +385,11 @@ impl Line {
         let seconds = elapsed as f64 / 1000.0;
         if self.counters.next > before {
             let supply = Supply { rate: rules.rate, claimants: self.claimants.len() as u64, free };
-            if self.drain.mean_speed() <= 0.0 {
-                self.drain.begin(self.drain.speed(&supply));
-            }
-            self.carry += self.drain.speed(&supply) * seconds;
+            self.carry += self.drain.speed(&supply, seconds) * seconds;
             self.counters.serving = (before + self.whole_carry()).min(self.counters.next);
-            self.drain.moved(before, self.counters.serving, self.counters.now, elapsed);
+            self.drain.moved(before, self.counters.serving, elapsed);
         } else {
-            self.drain.begin(0.0);
+            self.drain.end();
             self.carry += rules.rate * seconds;
             let spare = (rules.burst.floor() as u64).min(free.unwrap_or(u64::MAX));
             self.counters.serving = (before + self.whole_carry()).min(self.counters.next + spare).max(before);
@@ -390,19 +436,27 @@ impl Line {
         }
     }
 
-    /// Answers the claims of a batch and of the numbers just given that were called at once.
-    fn claim(&mut self, rules: &Rules, batch: &Batch, new: std::ops::RangeInclusive<u64>) -> Vec<(u64, Grant)> {
-        let now = self.counters.now;
-        self.claimants.retain(|_, &mut (gateway, _)| gateway != batch.gateway);
+    /// Answers the claims that need no token, and makes claimants of the others.
+    fn claim(&mut self, batch: &Batch) -> Vec<(u64, Grant)> {
+        for claimant in self.claimants.values_mut() {
+            claimant.here &= claimant.gateway != batch.gateway;
+        }
         let mut grants = Vec::with_capacity(batch.claims.len());
-        for number in batch.claims.iter().copied().chain(new) {
+        for &number in &batch.claims {
             match self.standing_of(number) {
                 Some(grant) => grants.push((number, grant)),
-                None => drop(self.claimants.insert(number, (batch.gateway, now))),
+                None => self.names(number, batch.gateway),
             }
         }
-        self.grant(rules, batch.gateway, &mut grants);
         grants
+    }
+
+    /// The holder of a called ticket is here.
+    fn names(&mut self, number: u64, gateway: u32) {
+        let claimant = Claimant { gateway, seen: self.counters.now, here: true };
+        if self.claimants.insert(number, claimant).is_none() {
+            self.drain.shows(number);
+        }
     }
 
     /// The answer to a claim that needs no token, or `None` for a claimant.
@@ -416,27 +470,26 @@ impl Line {
         Some(self.passes.expiry(number).map_or(Grant::Spent, Grant::Pass))
     }
 
-    /// Gives the free tokens to the lowest claimants. A token that falls to another gateway's
-    /// claimant is left for it.
+    /// Gives the free tokens to the lowest claimants who are here. A token that falls to another
+    /// gateway's claimant is left for it.
     fn grant(&mut self, rules: &Rules, gateway: u32, grants: &mut Vec<(u64, Grant)>) {
-        let tokens = if rules.enforced { self.bucket.floor() as u64 } else { u64::MAX };
+        let tokens = if unlimited(rules) { u64::MAX } else { self.bucket.floor() as u64 };
         let places = tokens.min(self.free(rules).unwrap_or(u64::MAX));
         let expires = self.counters.now + rules.session;
-        let claimants = std::mem::take(&mut self.claimants);
-        for (rank, (number, (of, seen))) in (0..).zip(claimants) {
-            self.drain.shows(number);
-            if of == gateway && rank < places {
-                self.spend(rules);
-                self.mark_claimed(number);
-                self.seat(number, expires);
-                self.counters.granted += 1;
-                grants.push((number, Grant::Pass(expires)));
-            } else {
-                self.claimants.insert(number, (of, seen));
-                if of == gateway {
-                    grants.push((number, Grant::NotYet));
-                }
+        let here = self.claimants.iter().filter(|(_, claimant)| claimant.here);
+        let ranked = (0..).zip(here).filter(|(_, (_, claimant))| claimant.gateway == gateway);
+        let answers: Vec<(u64, bool)> = ranked.map(|(rank, (&number, _))| (number, rank < places)).collect();
+        for (number, granted) in answers {
+            if !granted {
+                grants.push((number, Grant::NotYet));
+                continue;
             }
+            self.claimants.remove(&number);
+            self.spend(rules);
+            self.mark_claimed(number);
+            self.seat(number, expires);
+            self.counters.granted += 1;
+            grants.push((number, Grant::Pass(expires)));
         }
     }
 

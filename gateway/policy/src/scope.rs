@@ -68,7 +68,7 @@ impl Pattern {
     pub fn matches_literally(&self, raw_path: &str) -> bool {
         match raw_path.strip_prefix(self.literal.as_str()) {
             Some("") => true,
-            Some(rest) => self.path.below && rest.starts_with('/') && path::is_plain(rest.as_bytes(), path::Case::Both),
+            Some(rest) => self.path.below && rest.starts_with('/') && path::is_plain(rest.as_bytes(), path::ASCII),
             None => false,
         }
     }
@@ -105,16 +105,17 @@ fn parse_path(written: &str) -> Result<Reach<Vec<u8>>, BadPattern> {
 
 /// A host without port and trailing dot, in lower case.
 pub fn bare_host(host: &str) -> Cow<'_, str> {
-    let name = match host.find(']') {
-        Some(end) => &host[..=end],
-        None => host.split_once(':').map_or(host, |(name, _port)| name),
-    };
-    let name = name.trim_end_matches('.');
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
+    let bare = |byte| matches!(byte, b'a'..=b'z' | b'-'..=b'.' | b'0'..=b'9');
+    if host.bytes().all(bare) && !host.ends_with('.') {
+        return Cow::Borrowed(host);
     }
+    let end = if host.starts_with('[') {
+        host.find(']').map(|bracket| bracket + 1)
+    } else {
+        host.bytes().position(|byte| byte == b':')
+    };
+    let name = host[..end.unwrap_or(host.len())].trim_end_matches('.');
+    Cow::Owned(name.to_ascii_lowercase())
 }
 
 /// Values by pattern; the most specific pattern of a request wins. An exact host goes before one below

@@ -201,12 +201,8 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers(name).next()
-    }
-
-    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        lines.filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
     }
 
     /// `name=value` of the cookie that it sets.
@@ -218,9 +214,19 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Number of the ticket in a waiting JSON.
+    /// The waiting JSON.
+    pub fn waiting(&self) -> serde_json::Value {
+        self.json()["cfWaitingRoom"].clone()
+    }
+
+    /// Number of the ticket in the waiting JSON.
     pub fn ticket(&self) -> u64 {
-        self.json()["ticket"].as_u64().unwrap_or_else(|| panic!("no ticket: {self:?}"))
+        self.waiting()["ticket"].as_u64().unwrap_or_else(|| panic!("no ticket: {self:?}"))
+    }
+
+    /// Whether the shop answered.
+    pub fn is_shop(&self) -> bool {
+        self.status == 200 && self.body.contains("welcome to the shop")
     }
 }
 

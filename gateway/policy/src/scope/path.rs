@@ -39,7 +39,7 @@ impl<'a> NormalPath<'a> {
     /// ```
     pub fn of(raw: &'a str) -> Self {
         let bytes = raw.as_bytes();
-        if bytes.first() == Some(&b'/') && is_plain(bytes, Case::Lower) {
+        if bytes.first() == Some(&b'/') && is_plain(bytes, LOWER_ASCII) {
             return Self(Readings::Plain(bytes.strip_suffix(b"/").unwrap_or(bytes)));
         }
         Self(match readings(bytes) {
@@ -64,28 +64,28 @@ impl<'a> NormalPath<'a> {
     }
 }
 
-/// Which letters a plain path may have.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Case {
-    Lower,
-    Both,
-}
-
 const SLASH: u8 = 1;
 const DOT: u8 = 2;
 const UPPER: u8 = 3;
-const ODD: u8 = 4;
+const HIGH: u8 = 4;
+const ODD: u8 = 5;
+
+/// The most that a plain path may have: what follows the dot in the list above.
+pub(super) const LOWER_ASCII: u8 = DOT;
+pub(super) const ASCII: u8 = UPPER;
+const ANY_LETTER: u8 = HIGH;
 
 /// What each byte may mean to a server; 0 is nothing but itself.
 const KIND: [u8; 256] = {
     let mut kind = [ODD; 256];
     let mut byte = 0x21;
-    while byte < 0x7f {
-        kind[byte as usize] = match byte {
+    while byte < kind.len() {
+        kind[byte] = match byte as u8 {
             b'/' => SLASH,
             b'.' => DOT,
             b'A'..=b'Z' => UPPER,
-            b'%' | b'\\' | b';' | b'?' | b'#' => ODD,
+            b'%' | b'\\' | b';' | b'?' | b'#' | 0x7f => ODD,
+            0x80.. => HIGH,
             _ => 0,
         };
         byte += 1;
@@ -93,20 +93,16 @@ const KIND: [u8; 256] = {
     kind
 };
 
-/// Whether no step of any server changes this path.
-pub(super) fn is_plain(path: &[u8], case: Case) -> bool {
+/// Whether no step of any server changes this path, and its letters are no more than `letters`.
+pub(super) fn is_plain(path: &[u8], letters: u8) -> bool {
     let mut before = 0;
     for &byte in path {
-        let kind = KIND[byte as usize];
-        let odd = match kind {
-            0 => false,
-            SLASH => before == SLASH || before == DOT,
-            DOT => before == SLASH,
-            UPPER => case == Case::Lower,
-            _ => true,
-        };
-        if odd {
-            return false;
+        let kind = KIND[usize::from(byte)];
+        if kind != 0 {
+            let doubtful = before == SLASH && kind <= DOT || before == DOT && kind == SLASH;
+            if doubtful || kind > letters {
+                return false;
+            }
         }
         before = kind;
     }
@@ -148,7 +144,8 @@ fn readings(raw: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut known = vec![first];
     let mut next = 0;
     while next < known.len() {
-        for step in STEPS {
+        let steps = if is_plain(&known[next], ANY_LETTER) { &[][..] } else { &STEPS };
+        for step in steps {
             let Some(reading) = step(&known[next]).filter(|reading| !known.contains(reading)) else { continue };
             bytes += reading.len();
             if known.len() == MAX_READINGS || bytes > MAX_BYTES {
@@ -183,6 +180,9 @@ fn fold(path: &[u8]) -> Vec<u8> {
 
 /// `%41`, and `%u0041` as IIS knows it, where they stand for what is `wanted`.
 fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
+    if !path.contains(&b'%') {
+        return None;
+    }
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, tail)) = rest.split_first() {

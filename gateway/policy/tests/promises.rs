@@ -1,0 +1,225 @@
+//! The promises of a line as figures: measured in launches of virtual time, printed, and asserted.
+//!
+//! Overshoot, order, second claims and the rest of [`sim::watch`] are asserted in each of these
+//! launches too. `cargo test -p policy --test promises -- --nocapture` shows the figures.
+
+mod sim;
+
+use policy::Millis;
+use policy::line::{Batch, Line};
+use policy::room::Rules;
+use policy::ticket::LineId;
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use sim::crowd::{Exit, Habit};
+use sim::figures::{Figures, stood};
+use sim::{Plan, START, Upset, World, crowd_between, per_second};
+
+/// Rates in shoppers per second, and the seconds for which a line of that rate stands.
+const RATES: [(f64, f64); 5] = [(10.0, 150.0), (30.0, 120.0), (100.0, 60.0), (300.0, 40.0), (1_000.0, 30.0)];
+/// From this instant after the line formed the use of the rate is measured: it learns who comes.
+const WARM_UP: Millis = 10_000;
+
+/// How many stay away, by place in the line 0..1.
+type Absent = fn(f64) -> f64;
+const EVEN_40: Absent = |_| 0.4;
+const EVEN_70: Absent = |_| 0.7;
+const CHANGING: Absent = |place| [0.1, 0.7, 0.3][(place * 3.0) as usize];
+
+fn told(_: &mut SmallRng) -> Habit {
+    Habit::Told
+}
+
+/// A crowd that takes about so many seconds to let in, there within 5 s.
+fn storm(rate: f64, seconds: f64, absent: Absent, present: impl Fn(&mut SmallRng) -> Habit) -> Plan {
+    let mut rng = SmallRng::seed_from_u64(seconds as u64);
+    let show = 1.0 - (0..99).map(|i| absent(f64::from(i) / 99.0)).sum::<f64>() / 99.0;
+    let count = (rate * seconds / show) as usize;
+    let crowd = crowd_between(&mut rng, count, (1_000, 6_000), |rng, place| {
+        if rng.random_bool(absent(place)) { Habit::Absent } else { present(rng) }
+    });
+    Plan { crowd, ..Plan::calm(rate as u64, per_second(rate)) }
+}
+
+/// Runs a launch, in which nobody who stays may be left out, and prints its figures.
+fn measure(name: &str, plan: Plan, warm_up: Millis) -> (World, Figures) {
+    let world = World::run(plan);
+    for (index, person) in world.crowd.iter().enumerate() {
+        assert!(world.watch.satisfied(index as u32) || !person.must_enter(), "{index} was never let in");
+    }
+    let figures = Figures::of(&world, warm_up);
+    println!("{name}: {figures}");
+    (world, figures)
+}
+
+/// What holds in every launch of even or changing no-shows at 10 shoppers a second and more.
+fn holds(rate: f64, name: &str, absent: Absent, seconds: f64) -> Figures {
+    let (world, figures) = measure(&format!("{name}, {rate}/s"), storm(rate, seconds, absent, told), WARM_UP);
+    println!("    {:.4} of the rate used from the first second on", Figures::of(&world, 0).used);
+    assert!(figures.p99_hold <= 2.0 && figures.longest_hold <= 4.0, "a called shopper waits too long");
+    assert!(figures.overtaken <= 2.5, "overtaken by {} s of called tickets", figures.overtaken);
+    assert!(figures.most_per_tick as f64 <= 2.0 * 0.1 * rate + 1.0, "{} in 100 ms", figures.most_per_tick);
+    figures
+}
+
+#[test]
+fn with_40_percent_no_shows_99_percent_of_the_rate_is_used() {
+    for (rate, seconds) in RATES {
+        let figures = holds(rate, "40 % no-shows", EVEN_40, seconds);
+        assert!(figures.used >= 0.99 && figures.inside >= 0.8, "{figures}");
+    }
+}
+
+#[test]
+fn with_70_percent_no_shows_95_percent_of_the_rate_is_used() {
+    for (rate, seconds) in RATES {
+        let figures = holds(rate, "70 % no-shows", EVEN_70, seconds);
+        assert!(figures.used >= 0.98 && figures.inside >= 0.8, "{figures}");
+    }
+}
+
+#[test]
+fn when_no_shows_change_along_the_line_97_percent_of_the_rate_is_used() {
+    for (rate, seconds) in RATES {
+        let figures = holds(rate, "10, 70, 30 % no-shows", CHANGING, seconds.max(60.0));
+        assert!(figures.used >= 0.975 && figures.inside >= 0.8, "{figures}");
+    }
+}
+
+#[test]
+fn slow_lines_use_what_chance_leaves_them() {
+    for (rate, used) in [(0.2, 0.75), (1.0, 0.93), (3.0, 0.98)] {
+        for (name, absent) in [("40 % no-shows", EVEN_40), ("70 % no-shows", EVEN_70)] {
+            let (_, figures) = measure(&format!("{name}, {rate}/s"), storm(rate, 900.0, absent, told), WARM_UP);
+            assert!(figures.used >= used, "{figures}");
+        }
+    }
+}
+
+#[test]
+fn hidden_tabs_do_not_hold_up_those_who_poll_as_told() {
+    let half = |rng: &mut SmallRng| if rng.random_bool(0.5) { Habit::Hidden } else { Habit::Told };
+    for (rate, seconds) in [(10.0, 200.0), (100.0, 100.0)] {
+        let plan = storm(rate, seconds, EVEN_40, half);
+        let (_, figures) = measure(&format!("half of the tabs hidden, {rate}/s"), plan, WARM_UP);
+        assert!(figures.used >= 0.97, "{figures}");
+        assert!(figures.overtaken <= 2.5, "{figures}");
+        assert!(figures.p99_hold <= 4.0, "{figures}");
+    }
+}
+
+#[test]
+fn late_returners_enter_first_and_delay_the_others_by_no_more_than_their_own_number() {
+    for rate in [50.0, 200.0] {
+        let at = 25_000;
+        let mut plan = storm(rate, 40.0, EVEN_40, told);
+        for (late, person) in plan.crowd.iter_mut().filter(|person| person.habit == Habit::Told).take(400).enumerate() {
+            person.habit = Habit::Late(at + late as Millis % 50);
+        }
+        let (world, figures) = measure(&format!("400 late returners at once, {rate}/s"), plan, WARM_UP);
+        let late = world.crowd.iter().zip(&world.watch.people).filter(|(p, _)| matches!(p.habit, Habit::Late(_)));
+        let last = late.filter_map(|(_, seen)| seen.granted).max().unwrap_or(0);
+        println!("    the last of them enters {:.2} s after they come", (last - at) as f64 / 1000.0);
+        let bound = 400.0 / rate + 2.5;
+        assert!((last - at) as f64 / 1000.0 <= bound, "they enter before the tail");
+        assert!(figures.longest_hold <= bound + 1.0, "{figures}");
+        assert!(figures.used >= 0.99, "{figures}");
+    }
+}
+
+#[test]
+fn seats_are_used_when_they_are_what_binds() {
+    let stays: [(&str, fn(&mut SmallRng) -> (Millis, Exit)); 2] = [
+        ("visits of 5 to 35 s", |rng| (rng.random_range(5_000..35_000), Exit::GivesBack)),
+        ("passes that run out", |_| (0, Exit::Silent)),
+    ];
+    for (name, stay) in stays {
+        for (rate, seats) in [(100.0, 300), (20.0, 100)] {
+            let mut rng = SmallRng::seed_from_u64(3);
+            let mut plan = storm(rate, 1_500.0 / rate, EVEN_40, told);
+            let rules = &mut plan.room.rules;
+            (rules.total_active_users, rules.session) = (Some(seats), 40_000);
+            for person in &mut plan.crowd {
+                let (stay, exit) = stay(&mut rng);
+                *person = person.clone().staying(stay, exit);
+            }
+            let (world, _) = measure(&format!("{seats} seats, {rate}/s, {name}"), plan, WARM_UP);
+            seats_are_used(&world, seats);
+        }
+    }
+}
+
+/// While people wait, seats are taken; the pointer calls no more than can sit down.
+fn seats_are_used(world: &World, seats: u64) {
+    let (from, to) = stood(world);
+    let steps: Vec<_> = world.watch.steps.iter().filter(|s| s.now >= from + WARM_UP && s.now <= to).collect();
+    let mut taken = 0.0;
+    for pair in steps.windows(2) {
+        taken += pair[0].active as f64 * (pair[1].now - pair[0].now) as f64;
+    }
+    let used = taken / (seats as f64 * (to - from - WARM_UP) as f64);
+    let most = steps.iter().map(|s| s.claimants).max().unwrap_or(0);
+    println!("    {used:.4} of the seats used, at most {most} claimants without a seat");
+    assert!(used >= 0.97, "{used:.4} of the seats used");
+    assert!(most <= seats / 4 + 10, "{most} called for nothing");
+}
+
+#[test]
+fn no_pointer_runs_away_while_no_seat_is_free() {
+    let mut plan = storm(50.0, 20.0, EVEN_70, told);
+    (plan.room.rules.total_active_users, plan.room.rules.session) = (Some(100), 120_000);
+    let (world, _) = measure("100 seats for 120 s", plan, 0);
+    let full: Vec<_> = world.watch.steps.iter().filter(|s| s.active == 100 && s.now < 120_000).collect();
+    let (first, last) = (full[0], full[full.len() - 1]);
+    println!("    called while all seats were taken: {} in {} ms", last.serving - first.serving, last.now - first.now);
+    assert!(last.serving - first.serving <= 10);
+}
+
+#[test]
+fn polls_stay_within_the_budget() {
+    let mut plan = storm(10.0, 400.0, EVEN_40, told);
+    plan.budget = 100.0;
+    let (world, figures) = measure("4,000 people, 100 polls a second", plan, WARM_UP);
+    let polls = &world.watch.polls[10..300];
+    let most = polls.windows(5).map(|seconds| seconds.iter().map(|p| p.0).sum::<u32>()).max().unwrap_or(0) / 5;
+    println!("    at most {most} polls a second over 5 s");
+    assert!(most <= 110, "{most} polls a second");
+    assert!(figures.used >= 0.95, "{figures}");
+}
+
+#[test]
+fn a_room_that_queued_all_before_its_start_opens_at_full_rate() {
+    let mut plan = storm(50.0, 60.0, EVEN_40, told);
+    let open = plan.room.clone();
+    plan.room.rules.open = false;
+    plan.upsets.push((60_000, Upset::Change(Box::new(open))));
+    let (world, _) = measure("opened after a minute", plan, WARM_UP);
+    let granted = |until: Millis| world.watch.grants.iter().filter(|&&at| at < until).count() as f64;
+    println!("    {} in the first 10 s, {} in the next", granted(70_000), granted(80_000) - granted(70_000));
+    assert!(granted(60_000) == 0.0 && granted(70_000) >= 0.9 * 500.0 && granted(80_000) >= 0.95 * 1_000.0);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "what a step costs is measured, not simulated")]
+fn a_million_waiting_cost_no_more_per_step_than_a_thousand() {
+    let rules = Rules { rate: 10.0, ..Rules::per_minute(600) };
+    let cost = |waiting: u64| {
+        let mut line = Line::new(LineId::default(), START);
+        line.apply(&rules, &Batch { joins: waiting, ..Batch::default() }, START);
+        let steps = (1..=500).map(|step| {
+            let view = line.view();
+            let claims = (view.serving.saturating_sub(20)..=view.serving).collect();
+            let batch = Batch { claims, joins: 1, ..Batch::default() };
+            let begun = std::time::Instant::now();
+            line.apply(&rules, &batch, START + step * 20);
+            begun.elapsed()
+        });
+        let mut steps: Vec<_> = steps.collect();
+        steps.sort_unstable();
+        steps[steps.len() / 2]
+    };
+    let (few, many) = (cost(1_000), cost(1_000_000));
+    println!("median step: {few:?} with 1,000 waiting, {many:?} with 1,000,000");
+    assert!(many <= few * 3, "{many:?} against {few:?}");
+}

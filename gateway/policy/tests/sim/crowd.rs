@@ -1,0 +1,380 @@
+//! The crowd of a launch: each shopper is a small state machine.
+
+use policy::Millis;
+use policy::admit::{Credential, Refusal, Verdict};
+use policy::line::View;
+use policy::room::QueueingMethod;
+use policy::seal::Rejected;
+use policy::ticket::{Kind, LineId, Token};
+use rand::Rng as _;
+
+use super::gateway::{self, Tab};
+use super::{Event, World};
+
+/// How somebody behaves who has a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habit {
+    /// Polls as told.
+    Told,
+    /// Never seen again.
+    Absent,
+    /// The tab is hidden: polls once a minute at most.
+    Hidden,
+    /// Away until this instant.
+    Late(Millis),
+    /// Leaves by the button after waiting so long.
+    Impatient(Millis),
+    /// The same ticket in two tabs.
+    TwoTabs,
+}
+
+/// How somebody leaves the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The pass runs out.
+    Silent,
+    /// By the button, or by a purchase: the pass is given back.
+    GivesBack,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Outside,
+    Waiting,
+    Inside { until: Millis },
+    GaveBack { at: Millis },
+    Gone,
+}
+
+/// A shopper.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub arrives: Millis,
+    pub habit: Habit,
+    /// How long this person stays in the shop; 0: the launch does not look beyond the door.
+    pub stay: Millis,
+    pub exit: Exit,
+    cookie: Option<Token>,
+    state: State,
+    position: Option<u64>,
+    tries: u32,
+}
+
+impl Person {
+    pub fn new(arrives: Millis, habit: Habit) -> Self {
+        Self {
+            arrives,
+            habit,
+            stay: 0,
+            exit: Exit::Silent,
+            cookie: None,
+            state: State::Outside,
+            position: None,
+            tries: 0,
+        }
+    }
+
+    #[must_use]
+    pub fn staying(self, stay: Millis, exit: Exit) -> Self {
+        Self { stay, exit, ..self }
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
+    /// Whether this person must be let in before the launch is over.
+    pub fn must_enter(&self) -> bool {
+        !matches!(self.habit, Habit::Absent | Habit::Impatient(_))
+    }
+}
+
+fn gateway_of(world: &World, person: u32) -> u32 {
+    person % world.gateways.len() as u32
+}
+
+fn gone(world: &mut World, person: u32) {
+    let state = &mut world.crowd[person as usize].state;
+    if *state != State::Gone {
+        *state = State::Gone;
+        world.open -= 1;
+    }
+}
+
+fn again(world: &mut World, (person, tab): Tab, after: Millis) {
+    let when = world.agenda.now + after;
+    world.agenda.at(when, Event::Request { person, tab });
+}
+
+/// A connection was cut: as a browser does, ask again soon.
+pub fn tries_again(world: &mut World, tab: Tab) {
+    let after = world.rng.random_range(200..1_000);
+    again(world, tab, after);
+}
+
+/// A tab sends a request.
+pub fn request(world: &mut World, person: u32, tab: u8) {
+    let now = world.agenda.now;
+    let id = gateway_of(world, person);
+    let gateway = &world.gateways[id as usize];
+    if now < gateway.paused_until {
+        let when = gateway.paused_until + world.rng.random_range(0..60);
+        return world.agenda.at(when, Event::Request { person, tab });
+    }
+    let shopper = &world.crowd[person as usize];
+    match shopper.state {
+        State::Gone => return,
+        State::GaveBack { at } => return tries_what_was_given_back(world, person, at),
+        State::Inside { until } if now >= until => return leaves_the_shop(world, person),
+        _ => {}
+    }
+    let credential = shopper.cookie.map_or(Credential::None, Credential::Sealed);
+    let (verdict, _) = gateway::decide(world, id, credential);
+    world.watch.asked(now, matches!(verdict, Verdict::Wait(_)));
+    act(world, (person, tab), verdict);
+}
+
+fn act(world: &mut World, tab: Tab, verdict: Verdict) {
+    let now = world.agenda.now;
+    let (person, _) = tab;
+    let id = gateway_of(world, person);
+    match verdict {
+        Verdict::Enter { pass, renew } => browses(world, tab, pass, renew),
+        Verdict::Claim(ticket) => {
+            holds_ticket(world, person, ticket);
+            claims(world, tab, ticket.number);
+        }
+        // The pass has run out: this visit is over.
+        Verdict::Join | Verdict::JoinIfCalled | Verdict::JoinLater if world.watch.passed(person) => gone(world, person),
+        Verdict::Join | Verdict::JoinIfCalled => {
+            gateway::join(world, id, tab, verdict == Verdict::JoinIfCalled);
+            gateway::gather(world, id);
+        }
+        Verdict::JoinLater => {
+            world.crowd[person as usize].cookie = Some(world.gateways[id as usize].provisional(now));
+            again(world, tab, 3_000);
+        }
+        Verdict::Wait(ticket) => {
+            holds_ticket(world, person, ticket);
+            waits(world, tab);
+        }
+        Verdict::Open => {
+            world.watch.let_through(person);
+            gone(world, person);
+        }
+        Verdict::Refuse(reason) => {
+            assert_ne!(reason, Refusal::NeedsPass, "a page was asked for");
+            refused(world, tab);
+        }
+    }
+}
+
+fn refused(world: &mut World, tab: Tab) {
+    let after = world.rng.random_range(2_000..8_000);
+    again(world, tab, after);
+}
+
+/// `reject`: nobody waits; some come back, and not for ever.
+pub fn turned_away(world: &mut World, person: u32) {
+    let shopper = &mut world.crowd[person as usize];
+    shopper.tries += 1;
+    if shopper.tries > 5 {
+        world.watch.let_through(person);
+        return gone(world, person);
+    }
+    refused(world, (person, 0));
+}
+
+fn claims(world: &mut World, (person, tab): Tab, number: u64) {
+    let now = world.agenda.now;
+    let id = gateway_of(world, person);
+    world.watch.claims(person, now);
+    world.gateways[id as usize].hold(number, (person, tab), now);
+    gateway::gather(world, id);
+    if world.crowd[person as usize].habit == Habit::TwoTabs && tab == 0 {
+        again(world, (person, 1), 2);
+    }
+}
+
+/// The first answer to a newcomer, if the number was not called at once.
+pub fn takes_number(world: &mut World, person: u32, number: u64, view: &View) {
+    let shopper = &mut world.crowd[person as usize];
+    shopper.cookie = Some(Token::ticket(view.id, number, view.now));
+    shopper.position = None;
+    shopper.state = State::Waiting;
+    if number <= view.serving {
+        world.watch.claims(person, world.agenda.now);
+    }
+}
+
+/// Keeps the ticket, and knows its number when a provisional one was numbered.
+fn holds_ticket(world: &mut World, person: u32, ticket: Token) {
+    let now = world.agenda.now;
+    let id = gateway_of(world, person);
+    if ticket.kind == Kind::Ticket {
+        let ticket = gateway::numbered(ticket, world.gateways[id as usize].clock(now));
+        if world.crowd[person as usize].cookie.is_some_and(|shown| shown.kind == Kind::Provisional) {
+            world.watch.given(ticket.number, person, now);
+        }
+        world.crowd[person as usize].cookie = Some(ticket);
+        world.crowd[person as usize].state = State::Waiting;
+    }
+}
+
+/// The answer to a poll: a position, a range, and when to ask again.
+pub fn waits(world: &mut World, tab: Tab) {
+    let now = world.agenda.now;
+    let (person, _) = tab;
+    let id = gateway_of(world, person);
+    let habit = world.crowd[person as usize].habit;
+    let Some(ticket) = world.crowd[person as usize].cookie.filter(|t| t.kind == Kind::Ticket) else {
+        return again(world, tab, 3_000);
+    };
+    let position = world.gateways[id as usize].position(ticket.number);
+    if let Some(last) = world.crowd[person as usize].position.replace(position) {
+        assert!(position <= last, "the position of {person} grew from {last} to {position}");
+    }
+    if world.room.rules.open {
+        let range = gateway::range(world, id, position);
+        world.watch.shown(person, now, range);
+    }
+    match habit {
+        Habit::Absent => return gone(world, person),
+        Habit::Impatient(patience) if now >= world.crowd[person as usize].arrives + patience => {
+            return gives_back(world, person, ticket.number);
+        }
+        _ => {}
+    }
+    let pace = gateway::pace(world, &world.gateways[id as usize].view);
+    let told = world.table.after(position, pace);
+    let told = (told * world.rng.random_range(850.0..1_150.0)) as Millis + world.network() + world.network();
+    let after = match habit {
+        Habit::Hidden => told.max(world.rng.random_range(55_000..65_000)),
+        Habit::Late(until) => told.max(until.saturating_sub(now)),
+        _ => told,
+    };
+    again(world, tab, after);
+}
+
+/// A claim was granted.
+pub fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis) {
+    let now = world.agenda.now;
+    let (person, _) = tab;
+    let id = gateway_of(world, person);
+    world.watch.gets_pass(person, number, expires, now);
+    let shopper = &mut world.crowd[person as usize];
+    if matches!(shopper.state, State::Inside { .. } | State::Gone) {
+        return;
+    }
+    if shopper.stay == 0 || shopper.habit == Habit::Absent {
+        // The second tab of somebody who is not followed further still gets its answer.
+        return gone(world, person);
+    }
+    let line = world.gateways[id as usize].view.id;
+    shopper.cookie = Some(Token::pass(line, number, world.gateways[id as usize].view.now, expires));
+    shopper.state = State::Inside { until: now + shopper.stay };
+    again(world, (person, 0), 50);
+}
+
+fn browses(world: &mut World, tab: Tab, pass: Token, renew: bool) {
+    let (person, number) = tab;
+    let now = world.agenda.now;
+    let id = gateway_of(world, person);
+    assert!(pass.kind == Kind::Pass);
+    world.watch.enters(pass.number, world.gateways[id as usize].clock(now));
+    if number != 0 {
+        return;
+    }
+    if renew {
+        world.gateways[id as usize].renewals.push(pass.number);
+    }
+    let State::Inside { until } = world.crowd[person as usize].state else {
+        panic!("{person} enters without a pass");
+    };
+    let pause = world.rng.random_range(1_000..6_000).min(until.saturating_sub(now).max(1));
+    again(world, (person, 0), pause);
+}
+
+/// A renewal was answered.
+pub fn renewed(world: &mut World, number: u64, expires: Option<Millis>) {
+    let Some(person) = world.watch.holder(number) else {
+        return;
+    };
+    let now = world.gateways[gateway_of(world, person) as usize].view.now;
+    let shopper = &mut world.crowd[person as usize];
+    if let (State::Inside { .. }, Some(expires), Some(old)) = (shopper.state, expires, shopper.cookie) {
+        shopper.cookie = Some(Token::pass(old.line, number, now, expires));
+    }
+}
+
+fn leaves_the_shop(world: &mut World, person: u32) {
+    let shopper = &world.crowd[person as usize];
+    match shopper.cookie {
+        Some(pass) if shopper.exit == Exit::GivesBack => gives_back(world, person, pass.number),
+        _ => gone(world, person),
+    }
+}
+
+fn gives_back(world: &mut World, person: u32, number: u64) {
+    let now = world.agenda.now;
+    let id = gateway_of(world, person);
+    world.gateways[id as usize].releases.push(number);
+    world.crowd[person as usize].state = State::GaveBack { at: now };
+    again(world, (person, 0), 500);
+}
+
+/// Somebody shows the pass or ticket once more that was given back: it must be worth nothing.
+fn tries_what_was_given_back(world: &mut World, person: u32, at: Millis) {
+    let now = world.agenda.now;
+    let id = gateway_of(world, person);
+    let Some(token) = world.crowd[person as usize].cookie else {
+        return gone(world, person);
+    };
+    if world.watch.is_spent(token.number) {
+        let (verdict, _) = gateway::decide(world, id, Credential::Sealed(token));
+        assert!(!matches!(verdict, Verdict::Enter { .. }), "{token:?} was given back at {at} and enters at {now}");
+        let ticket = Token::ticket(token.line, token.number, world.gateways[id as usize].clock(now));
+        let (verdict, _) = gateway::decide(world, id, Credential::Sealed(ticket));
+        if let Verdict::Claim(ticket) = verdict {
+            world.gateways[id as usize].hold(ticket.number, (person, 0), now);
+            return;
+        }
+    }
+    gone(world, person);
+}
+
+/// A claim of a ticket whose pass was used up or given back.
+pub fn is_spent(world: &mut World, person: u32, number: u64) {
+    assert!(world.watch.is_spent(number), "{number} of {person} was not spent");
+    gone(world, person);
+}
+
+/// Somebody tries what is worth nothing.
+pub fn forge(world: &mut World) {
+    let now = world.agenda.now;
+    let id = world.rng.random_range(0..world.gateways.len() as u32);
+    let gateway = &world.gateways[id as usize];
+    let (clock, line) = (gateway.clock(now), gateway.view.id);
+    let before = LineId { epoch: line.epoch - 1, ..line };
+    let number = world.rng.random_range(1..=gateway.view.next.max(1));
+    let worthless = [
+        Credential::Bad(Rejected::Malformed),
+        Credential::Bad(Rejected::Forged),
+        Credential::Bad(Rejected::Foreign),
+        Credential::Sealed(Token::pass(before, number, clock, clock + 60_000)),
+        Credential::Sealed(Token::ticket(before, number, clock)),
+        Credential::Sealed(Token::pass(line, number, clock.saturating_sub(60_000), clock)),
+        Credential::Sealed(Token { expires: clock, ..Token::ticket(line, number, clock) }),
+    ];
+    let passthrough = world.room.queueing_method == QueueingMethod::Passthrough;
+    for credential in worthless {
+        let (verdict, ignored) = gateway::decide(world, id, credential);
+        assert!(ignored.is_some(), "{credential:?} counts");
+        let nothing = match verdict {
+            Verdict::Join | Verdict::JoinIfCalled | Verdict::JoinLater | Verdict::Refuse(_) => true,
+            Verdict::Open => passthrough,
+            _ => false,
+        };
+        assert!(nothing, "{credential:?} leads to {verdict:?}");
+    }
+}

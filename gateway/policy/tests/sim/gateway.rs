@@ -1,0 +1,247 @@
+//! The gateway of a launch: requests in, `admit`, batches to the store, answers out.
+//!
+//! A claim of a called ticket is held for up to [`HOLD`] and named again in every batch until it is
+//! granted. A join is held too while its wait is short. Joins and claims are gathered for [`GATHER`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use policy::Millis;
+use policy::admit::{Credential, Decision, Intent, Scene, admit};
+use policy::drain::wait;
+use policy::line::{Adopt, Batch, Grant, Outcome, View};
+use policy::ticket::{Kind, Token};
+
+use super::{Event, World, crowd};
+
+const HOLD: Millis = 2_000;
+const HELD_WAIT: f64 = 0.5;
+const GATHER: Millis = 4;
+
+/// Who waits for an answer at a held request.
+pub type Tab = (u32, u8);
+
+#[derive(Debug)]
+pub struct Gateway {
+    id: u32,
+    run: u32,
+    pub view: View,
+    seen_at: Millis,
+    pub paused_until: Millis,
+    flush_planned: bool,
+    joins: Vec<Tab>,
+    joins_if_called: Vec<Tab>,
+    held: BTreeMap<u64, Vec<(Tab, Millis)>>,
+    pub renewals: Vec<u64>,
+    pub releases: Vec<u64>,
+    revoked: HashMap<u64, Millis>,
+    revocations_seen: u64,
+    provisional: u64,
+    adopted: u64,
+}
+
+impl Gateway {
+    pub fn new(id: u32, view: View) -> Self {
+        Self {
+            id,
+            run: 1_000 + id,
+            view,
+            seen_at: 0,
+            paused_until: 0,
+            flush_planned: false,
+            joins: Vec::new(),
+            joins_if_called: Vec::new(),
+            held: BTreeMap::new(),
+            renewals: Vec::new(),
+            releases: Vec::new(),
+            revoked: HashMap::new(),
+            revocations_seen: 0,
+            provisional: 0,
+            adopted: 0,
+        }
+    }
+
+    /// Store time, as far as this gateway knows.
+    pub fn clock(&self, now: Millis) -> Millis {
+        self.view.now + (now - self.seen_at)
+    }
+
+    pub fn position(&self, number: u64) -> u64 {
+        number.saturating_sub(self.view.serving)
+    }
+
+    /// A place kept while the store is away.
+    pub fn provisional(&mut self, now: Millis) -> Token {
+        self.provisional += 1;
+        Token::provisional(self.run, self.provisional, self.clock(now))
+    }
+
+    pub fn hold(&mut self, number: u64, tab: Tab, since: Millis) {
+        self.held.entry(number).or_default().push((tab, since));
+    }
+
+    fn batch(&mut self) -> Batch {
+        let adopt = (self.provisional > self.adopted).then(|| Adopt {
+            run: self.run,
+            first: self.adopted + 1,
+            count: self.provisional - self.adopted,
+        });
+        Batch {
+            gateway: self.id,
+            adopt,
+            joins: self.joins.len() as u64,
+            joins_if_called: self.joins_if_called.len() as u64,
+            claims: self.held.keys().copied().collect(),
+            renewals: std::mem::take(&mut self.renewals),
+            releases: std::mem::take(&mut self.releases),
+            revocations_seen: self.revocations_seen,
+        }
+    }
+}
+
+/// What the room says to a shopper who shows this.
+pub fn decide(world: &World, gateway: u32, credential: Credential) -> Decision {
+    let now = world.agenda.now;
+    let gateway = &world.gateways[gateway as usize];
+    let revoked = matches!(credential, Credential::Sealed(token) if gateway.revoked.contains_key(&token.number));
+    let store_away = now < world.store.away_until;
+    let scene = Scene { room: &world.room, line: Some(&gateway.view), store_away, now: gateway.clock(now), revoked };
+    admit(scene, credential, Intent::Page)
+}
+
+pub fn join(world: &mut World, gateway: u32, tab: Tab, if_called: bool) {
+    let gateway = &mut world.gateways[gateway as usize];
+    if if_called { gateway.joins_if_called.push(tab) } else { gateway.joins.push(tab) }
+}
+
+/// Plans a batch for what was gathered.
+pub fn gather(world: &mut World, gateway: u32) {
+    let when = world.agenda.now + GATHER;
+    if !std::mem::replace(&mut world.gateways[gateway as usize].flush_planned, true) {
+        world.agenda.at(when, Event::Flush(gateway));
+    }
+}
+
+/// Sends the batch and answers everybody whose answer is known.
+pub fn flush(world: &mut World, id: u32) {
+    let now = world.agenda.now;
+    let gateway = &mut world.gateways[id as usize];
+    gateway.flush_planned = false;
+    if now < gateway.paused_until {
+        return;
+    }
+    if now < world.store.away_until {
+        return let_go(world, id);
+    }
+    let batch = gateway.batch();
+    let outcome = world.store.apply(&world.room.rules, &batch, now);
+    world.watch.step(&batch, &outcome, &world.room, world.store.clock(now), now);
+    let gateway = &mut world.gateways[id as usize];
+    gateway.adopted = gateway.provisional;
+    gateway.view = outcome.view.clone();
+    gateway.seen_at = now;
+    gateway.revoked.extend(outcome.revoked.iter().copied());
+    gateway.revocations_seen = outcome.revocations_seen;
+    let waiting = outcome.view.next.saturating_sub(outcome.view.serving);
+    world.table = policy::drain::PollTable::CALM.within(world.budget, waiting, pace(world, &outcome.view));
+    for &(number, expires) in &outcome.renewed {
+        crowd::renewed(world, number, expires);
+    }
+    let grants: HashMap<u64, Grant> = outcome.grants.iter().copied().collect();
+    seat_joins(world, id, &outcome);
+    answer_held(world, id, &grants);
+}
+
+/// The speed by which polls are spread: a line that stands may move at its rate at any moment.
+pub fn pace(world: &World, view: &View) -> f64 {
+    policy::drain::pace(view.speed, world.room.rules.rate)
+}
+
+/// Gives the new numbers to those who asked; they are held like claims until the answer is known.
+fn seat_joins(world: &mut World, id: u32, outcome: &Outcome) {
+    let now = world.agenda.now;
+    let gateway = &mut world.gateways[id as usize];
+    let if_called = std::mem::take(&mut gateway.joins_if_called);
+    let (lucky, turned_away) = if_called.split_at(outcome.joined_if_called as usize);
+    let joins = std::mem::take(&mut gateway.joins);
+    let numbers = outcome.first..;
+    let seated: Vec<(u64, Tab)> = numbers.zip(lucky.iter().chain(&joins).copied()).collect();
+    for &(person, _) in turned_away {
+        crowd::turned_away(world, person);
+    }
+    for (number, tab) in seated {
+        world.watch.given(number, tab.0, now);
+        crowd::takes_number(world, tab.0, number, &outcome.view);
+        world.gateways[id as usize].hold(number, tab, now);
+    }
+}
+
+fn answer_held(world: &mut World, id: u32, grants: &HashMap<u64, Grant>) {
+    let now = world.agenda.now;
+    let held = std::mem::take(&mut world.gateways[id as usize].held);
+    for (number, tabs) in held {
+        for (tab, since) in tabs {
+            match grants.get(&number) {
+                Some(&Grant::Pass(expires)) => crowd::gets_pass(world, tab, number, expires),
+                Some(Grant::Spent) => crowd::is_spent(world, tab.0, number),
+                _ if now < since + HOLD && is_near(world, id, number) => {
+                    world.gateways[id as usize].hold(number, tab, since);
+                }
+                _ => crowd::waits(world, tab),
+            }
+        }
+    }
+}
+
+/// Whether an answer is so near that the request is held for it.
+fn is_near(world: &World, id: u32, number: u64) -> bool {
+    let gateway = &world.gateways[id as usize];
+    let position = gateway.position(number);
+    position == 0 || (position as f64) < HELD_WAIT * pace(world, &gateway.view)
+}
+
+/// The store is away: newcomers keep a provisional place, claims that were held too long wait.
+fn let_go(world: &mut World, id: u32) {
+    let now = world.agenda.now;
+    let gateway = &mut world.gateways[id as usize];
+    let joins: Vec<Tab> = gateway.joins_if_called.drain(..).chain(gateway.joins.drain(..)).collect();
+    for (person, tab) in joins {
+        world.agenda.at(now, Event::Request { person, tab });
+    }
+    answer_held(world, id, &HashMap::new());
+}
+
+/// The last batch before a crash: applied, perhaps, but never confirmed.
+pub fn flush_unconfirmed(world: &mut World, id: u32) {
+    let now = world.agenda.now;
+    if now >= world.store.away_until {
+        let batch = world.gateways[id as usize].batch();
+        world.store.apply_and_die(&world.room.rules, &batch, now);
+    }
+}
+
+/// A killed gateway comes back: open requests are cut, and their senders try again.
+pub fn restart(world: &mut World, id: u32) {
+    let now = world.agenda.now;
+    let fresh = Gateway { run: world.gateways[id as usize].run + 100, ..Gateway::new(id, world.store.line.view()) };
+    let old = std::mem::replace(&mut world.gateways[id as usize], fresh);
+    world.gateways[id as usize].seen_at = now;
+    let cut = old.joins.iter().chain(&old.joins_if_called).copied();
+    let cut: Vec<Tab> = cut.chain(old.held.into_values().flatten().map(|(tab, _)| tab)).collect();
+    for tab in cut {
+        crowd::tries_again(world, tab);
+    }
+}
+
+/// A ticket whose holder was numbered while away, or the one it showed.
+pub fn numbered(token: Token, now: Millis) -> Token {
+    if token.kind == Kind::Ticket && token.wants_refresh(now) {
+        return Token::ticket(token.line, token.number, now);
+    }
+    token
+}
+
+/// The range shown at this position.
+pub fn range(world: &World, id: u32, position: u64) -> Option<policy::drain::Wait> {
+    let view = &world.gateways[id as usize].view;
+    wait(position, view.speed, world.room.rules.rate)
+}

@@ -1,0 +1,291 @@
+//! A launch in virtual time: the real policy code, a made-up crowd and a made-up gateway around it.
+//!
+//! - [`crowd`]: shoppers, each a small state machine that does what it is told, or does not
+//! - [`gateway`]: gathers joins and claims into batches, holds claims, as the real gateway does
+//! - [`store`]: the line with its journal, clock, restarts and outages
+//! - [`watch`]: the view from outside: every promise checked after each step
+//! - [`figures`]: what a launch comes to, in numbers
+//!
+//! [`World::run`] moves time in steps of a millisecond. Nothing here reads a clock, and every choice
+//! comes from the seed of the [`Plan`]: the same seed is the same launch.
+
+#![expect(clippy::expect_used, reason = "a simulation that cannot go on must stop")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
+
+pub mod crowd;
+pub mod figures;
+pub mod gateway;
+pub mod store;
+pub mod watch;
+
+use policy::Millis;
+use policy::drain::PollTable;
+use policy::room::{FailMode, QueueingMethod, Room, Rules};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use crowd::{Habit, Person};
+use gateway::Gateway;
+use store::Store;
+use watch::Watch;
+
+/// Store time at which every launch begins.
+pub const START: Millis = 1_800_000_000_000;
+
+/// What happens to the machinery in mid-launch.
+#[derive(Debug, Clone)]
+pub enum Upset {
+    /// The process is killed and started again; the last commit may be torn away before it was confirmed.
+    Restart { torn: bool },
+    /// One gateway does nothing for so long.
+    Pause(u32, Millis),
+    /// The store does not answer for so long.
+    Away(Millis),
+    /// The store's clock moves by so much at once.
+    Jump(i64),
+    /// The operator changes the room.
+    Change(Box<Room>),
+}
+
+/// A whole launch, as data.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Seed of every choice that is not written here.
+    pub seed: u64,
+    /// The room at first.
+    pub room: Room,
+    /// Gateways.
+    pub gateways: u32,
+    /// The crowd: when each arrives, and what it does.
+    pub crowd: Vec<Person>,
+    /// What goes wrong, by virtual time.
+    pub upsets: Vec<(Millis, Upset)>,
+    /// Polls per second of the whole line.
+    pub budget: f64,
+    /// Somebody tries tokens that are worth nothing, once a second.
+    pub forger: bool,
+    /// The launch must be over by then.
+    pub end: Millis,
+}
+
+impl Plan {
+    /// One gateway, nobody there, and nothing goes wrong.
+    pub fn calm(seed: u64, rules: Rules) -> Self {
+        Self {
+            seed,
+            room: room(rules),
+            gateways: 1,
+            crowd: Vec::new(),
+            upsets: Vec::new(),
+            budget: f64::INFINITY,
+            forger: false,
+            end: 3_600_000,
+        }
+    }
+}
+
+/// A room of these rules with every other field at its default.
+pub fn room(rules: Rules) -> Room {
+    Room {
+        rules,
+        queueing_method: QueueingMethod::Fifo,
+        suspended: false,
+        disable_session_renewal: false,
+        json_response_enabled: true,
+        fail_mode: FailMode::Closed,
+    }
+}
+
+/// Rules of so many new shoppers per second.
+pub fn per_second(rate: f64) -> Rules {
+    Rules { rate, burst: rate.max(1.0), ..Rules::per_minute(60) }
+}
+
+/// What is to happen at some millisecond.
+#[derive(Debug, Clone, Copy)]
+pub enum Event {
+    /// A tab of a person sends a request.
+    Request { person: u32, tab: u8 },
+    /// A gateway sends its batch.
+    Flush(u32),
+    /// The tick of a gateway.
+    Tick(u32),
+    /// An entry of [`Plan::upsets`].
+    Upset(u32),
+    /// The forger tries again.
+    Forge,
+}
+
+/// Events by millisecond, in a ring.
+#[derive(Debug)]
+pub struct Agenda {
+    ring: Vec<Vec<(Millis, Event)>>,
+    pub now: Millis,
+}
+
+impl Agenda {
+    const RING: usize = 1 << 17;
+
+    fn new() -> Self {
+        Self { ring: vec![Vec::new(); Self::RING], now: 0 }
+    }
+
+    /// Plans an event; the past is now.
+    pub fn at(&mut self, when: Millis, event: Event) {
+        let when = when.max(self.now);
+        // What is further away than the ring is long is looked at once per turn.
+        let slot = when.min(self.now + Self::RING as Millis - 1);
+        self.ring[slot as usize % Self::RING].push((when, event));
+    }
+
+    /// The events of this millisecond.
+    fn due(&mut self) -> Vec<Event> {
+        let slot = std::mem::take(&mut self.ring[self.now as usize % Self::RING]);
+        let mut events = Vec::with_capacity(slot.len());
+        for (when, event) in slot {
+            if when <= self.now { events.push(event) } else { self.later(when, event) }
+        }
+        events
+    }
+
+    fn later(&mut self, when: Millis, event: Event) {
+        let slot = when.min(self.now + Self::RING as Millis - 1);
+        self.ring[slot as usize % Self::RING].push((when, event));
+    }
+}
+
+/// Everything there is.
+pub struct World {
+    pub agenda: Agenda,
+    pub rng: SmallRng,
+    pub room: Room,
+    pub table: PollTable,
+    pub budget: f64,
+    pub crowd: Vec<Person>,
+    pub gateways: Vec<Gateway>,
+    pub store: Store,
+    pub watch: Watch,
+    upsets: Vec<(Millis, Upset)>,
+    forger: bool,
+    end: Millis,
+    /// People who may still do something.
+    pub open: usize,
+}
+
+impl World {
+    /// Runs a launch to its end, and returns what was seen.
+    pub fn run(plan: Plan) -> Self {
+        let mut world = Self::new(plan);
+        while world.open > 0 {
+            assert!(world.agenda.now < world.end, "{} people are left over: {:?}", world.open, world.left_over());
+            for event in world.agenda.due() {
+                world.handle(event);
+            }
+            world.agenda.now += 1;
+        }
+        world
+    }
+
+    fn new(plan: Plan) -> Self {
+        let mut agenda = Agenda::new();
+        let mut rng = SmallRng::seed_from_u64(plan.seed);
+        for (index, person) in plan.crowd.iter().enumerate() {
+            agenda.at(person.arrives, Event::Request { person: index as u32, tab: 0 });
+        }
+        for (index, (when, _)) in plan.upsets.iter().enumerate() {
+            agenda.at(*when, Event::Upset(index as u32));
+        }
+        for gateway in 0..plan.gateways {
+            agenda.at(rng.random_range(0..100), Event::Tick(gateway));
+        }
+        if plan.forger {
+            agenda.at(500, Event::Forge);
+        }
+        let store = Store::new(START);
+        let watch = Watch::new(&plan.room, plan.crowd.len(), START);
+        let gateways = (0..plan.gateways).map(|id| Gateway::new(id, store.line.view())).collect();
+        Self {
+            agenda,
+            rng,
+            room: plan.room,
+            table: PollTable::CALM,
+            budget: plan.budget,
+            open: plan.crowd.len(),
+            crowd: plan.crowd,
+            gateways,
+            store,
+            watch,
+            upsets: plan.upsets,
+            forger: plan.forger,
+            end: plan.end,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.agenda.now;
+        match event {
+            Event::Request { person, tab } => crowd::request(self, person, tab),
+            Event::Flush(gateway) => gateway::flush(self, gateway),
+            Event::Tick(gateway) => {
+                gateway::flush(self, gateway);
+                let next = now + 100 + self.rng.random_range(0..4);
+                self.agenda.at(next, Event::Tick(gateway));
+            }
+            Event::Upset(index) => self.upset(index),
+            Event::Forge => {
+                crowd::forge(self);
+                self.agenda.at(now + 1_000, Event::Forge);
+            }
+        }
+    }
+
+    fn upset(&mut self, index: u32) {
+        let now = self.agenda.now;
+        let upset = self.upsets[index as usize].1.clone();
+        match upset {
+            Upset::Pause(gateway, time) => self.gateways[gateway as usize].paused_until = now + time,
+            Upset::Away(time) => self.store.away_until = now + time,
+            Upset::Jump(by) => self.store.jump(by),
+            Upset::Change(room) => {
+                self.watch.change(&room, self.store.clock(now));
+                self.room = *room;
+            }
+            Upset::Restart { torn } => {
+                if torn {
+                    gateway::flush_unconfirmed(self, 0);
+                }
+                self.store.restart(now);
+                for gateway in 0..self.gateways.len() as u32 {
+                    gateway::restart(self, gateway);
+                    // A gateway knows who was revoked before it serves.
+                    gateway::flush(self, gateway);
+                }
+            }
+        }
+    }
+
+    fn left_over(&self) -> Vec<(usize, &Person)> {
+        self.crowd.iter().enumerate().filter(|(_, p)| !p.is_gone()).take(3).collect()
+    }
+
+    /// The way from a shopper to the gateway, or back.
+    pub fn network(&mut self) -> Millis {
+        self.rng.random_range(15..90)
+    }
+}
+
+/// A crowd of so many, arriving evenly between two instants; each drawn by `draw(place in the crowd 0..1)`.
+pub fn crowd_between(
+    rng: &mut SmallRng,
+    count: usize,
+    (from, to): (Millis, Millis),
+    mut draw: impl FnMut(&mut SmallRng, f64) -> Habit,
+) -> Vec<Person> {
+    (0..count)
+        .map(|i| {
+            let place = i as f64 / count as f64;
+            let arrives = from + ((to - from) as f64 * place) as Millis;
+            Person::new(arrives, draw(rng, place))
+        })
+        .collect()
+}

@@ -1,0 +1,302 @@
+//! The view from outside: what the shop, the operator and the shoppers could see themselves.
+//!
+//! It keeps books of its own and believes nothing that the line says of itself.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use policy::Millis;
+use policy::drain::Wait;
+use policy::line::{Batch, Grant, Outcome, View};
+use policy::room::{Room, Rules};
+
+/// What happened to one person.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    pub number: u64,
+    pub joined: Option<Millis>,
+    /// The first range shown, and when.
+    pub shown: Option<(Millis, Wait)>,
+    pub claimed: Option<Millis>,
+    pub granted: Option<Millis>,
+    let_through: bool,
+}
+
+/// One step of the line, as remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    pub now: Millis,
+    pub next: u64,
+    pub serving: u64,
+    pub active: u64,
+    pub claimants: u64,
+    pub granted: u64,
+    pub speed: f64,
+    pub show_share: f64,
+}
+
+/// Checks that no window holds more grants than its share: over all pairs of grants at once.
+///
+/// With `I` the integral of the rate and `B` the burst, grants `i <= j` need
+/// `j - i + 1 <= I(j) - I(i) + B(i)`. So only the least `i - 1 - I(i) + ...` so far matters.
+#[derive(Debug, Clone, Copy)]
+struct Windows {
+    tightest: f64,
+}
+
+impl Windows {
+    fn new() -> Self {
+        Self { tightest: f64::INFINITY }
+    }
+
+    /// Grant number `count` (from 1) at integral `rate_so_far`; returns by how much a window is overrun.
+    fn grant(&mut self, count: u64, rate_so_far: f64, burst: f64) -> f64 {
+        let place = count as f64 - rate_so_far;
+        self.tightest = self.tightest.min(place - 1.0 + burst);
+        place - self.tightest
+    }
+}
+
+#[derive(Debug)]
+pub struct Watch {
+    rules: Rules,
+    clock: Millis,
+    rate_so_far: f64,
+    any: Windows,
+    standing: Windows,
+    stands: bool,
+    last: View,
+    live: HashMap<u64, Millis>,
+    by_expiry: BTreeSet<(Millis, u64)>,
+    spent: HashSet<u64>,
+    holders: HashMap<u64, u32>,
+    highest_given: u64,
+    pub granted: u64,
+    /// The most grants beyond any window's allowance.
+    pub overshoot: f64,
+    pub grants: Vec<Millis>,
+    pub people: Vec<Seen>,
+    pub steps: Vec<Step>,
+    /// Polls answered with `Wait`, and all requests, by second.
+    pub polls: Vec<(u32, u32)>,
+    pub second_claims: u64,
+}
+
+impl Watch {
+    pub fn new(room: &Room, people: usize, clock: Millis) -> Self {
+        Self {
+            rules: room.rules.clone(),
+            clock,
+            rate_so_far: 0.0,
+            any: Windows::new(),
+            standing: Windows::new(),
+            stands: false,
+            last: View::default(),
+            live: HashMap::new(),
+            by_expiry: BTreeSet::new(),
+            spent: HashSet::new(),
+            holders: HashMap::new(),
+            highest_given: 0,
+            granted: 0,
+            overshoot: f64::NEG_INFINITY,
+            grants: Vec::new(),
+            people: vec![Seen::default(); people],
+            steps: Vec::new(),
+            polls: Vec::new(),
+            second_claims: 0,
+        }
+    }
+
+    /// The store's clock shows this; backwards it does not count.
+    pub fn time_passes(&mut self, clock: Millis) {
+        if clock > self.clock {
+            self.rate_so_far += self.rules.rate * (clock - self.clock) as f64 / 1000.0;
+            self.clock = clock;
+        }
+    }
+
+    /// The operator changes the room at this instant.
+    pub fn change(&mut self, room: &Room, clock: Millis) {
+        self.time_passes(clock);
+        self.rules = room.rules.clone();
+    }
+
+    /// A batch was answered.
+    pub fn step(&mut self, batch: &Batch, outcome: &Outcome, room: &Room, clock: Millis, now: Millis) {
+        self.time_passes(clock);
+        let view = &outcome.view;
+        assert!(view.now >= self.last.now && view.now <= self.clock, "the line lives in the store's time");
+        self.ends_passes(batch, outcome);
+        self.checks_numbers(batch, outcome);
+        self.checks_grants(outcome, room, now);
+        assert_eq!(self.live.len() as u64, view.active, "passes that live");
+        let stands = view.next > view.serving && self.last.next > self.last.serving;
+        if !(stands && self.stands) {
+            self.standing = Windows::new();
+        }
+        self.stands = stands;
+        let moved = self.steps.last().is_none_or(|s| s.serving != view.serving || now >= s.now + 100);
+        if moved {
+            let (next, serving, active, claimants) = (view.next, view.serving, view.active, view.claimants);
+            let (speed, show_share, granted) = (view.speed, view.show_share, self.granted);
+            self.steps.push(Step { now, next, serving, active, claimants, granted, speed, show_share });
+        }
+        self.last = view.clone();
+    }
+
+    fn ends_passes(&mut self, batch: &Batch, outcome: &Outcome) {
+        while let Some(&(expires, number)) = self.by_expiry.first().filter(|(expires, _)| *expires <= outcome.view.now)
+        {
+            self.by_expiry.remove(&(expires, number));
+            self.live.remove(&number);
+            self.spent.insert(number);
+        }
+        for &number in &batch.releases {
+            if let Some(expires) = self.live.remove(&number) {
+                self.by_expiry.remove(&(expires, number));
+            }
+            self.spent.insert(number);
+        }
+        for &(number, expires) in &outcome.renewed {
+            assert_eq!(self.live.contains_key(&number), expires.is_some(), "renewal of {number}");
+            if let Some(expires) = expires {
+                self.lives(number, expires);
+            }
+        }
+    }
+
+    fn lives(&mut self, number: u64, expires: Millis) {
+        if let Some(before) = self.live.insert(number, expires) {
+            self.by_expiry.remove(&(before, number));
+        }
+        self.by_expiry.insert((expires, number));
+    }
+
+    fn checks_numbers(&self, batch: &Batch, outcome: &Outcome) {
+        let (view, last) = (&outcome.view, &self.last);
+        assert!(view.next >= last.next && view.serving >= last.serving, "{last:?} went back to {view:?}");
+        assert!(view.granted >= last.granted && view.no_shows >= last.no_shows);
+        let joined = batch.joins + outcome.joined_if_called;
+        assert_eq!(outcome.first + joined, view.next + 1, "as many numbers as were asked for");
+        assert!(outcome.first > self.highest_given, "{} is given twice", outcome.first);
+        if self.rules.enforced {
+            let ahead = view.serving.saturating_sub(view.next);
+            let before = last.serving.saturating_sub(last.next);
+            assert!(ahead as f64 <= self.rules.burst.max(before as f64), "{ahead} ahead");
+        }
+    }
+
+    fn checks_grants(&mut self, outcome: &Outcome, room: &Room, now: Millis) {
+        let mut highest = 0;
+        for &(number, grant) in &outcome.grants {
+            match grant {
+                Grant::Pass(expires) if self.live.contains_key(&number) => {
+                    assert_eq!(self.live[&number], expires, "a second claim of {number} gets another pass");
+                    self.second_claims += 1;
+                }
+                Grant::Pass(expires) => {
+                    assert!(!self.spent.contains(&number), "{number} was spent and gets a pass");
+                    assert!(number <= outcome.view.serving, "{number} was not called");
+                    assert!(room.rules.open, "{number} is let into a closed room");
+                    self.lives(number, expires);
+                    self.counts(room, now);
+                    highest = highest.max(number);
+                }
+                Grant::Spent => assert!(self.spent.contains(&number), "{number} is not spent"),
+                Grant::NotYet => {}
+            }
+        }
+        let left = outcome.grants.iter().filter(|(_, grant)| *grant == Grant::NotYet).map(|(number, _)| *number);
+        let lowest_left = left.min().unwrap_or(u64::MAX);
+        assert!(highest < lowest_left, "{highest} is granted before {lowest_left}");
+    }
+
+    /// One more shopper is let in.
+    fn counts(&mut self, room: &Room, now: Millis) {
+        self.granted += 1;
+        self.grants.push(now);
+        if !room.rules.enforced {
+            // Passes given without a limit are no part of a window that a limit bounds.
+            self.any = Windows::new();
+            return;
+        }
+        let over = self.any.grant(self.granted, self.rate_so_far, self.rules.burst.max(1.0));
+        let bucket = self.rules.burst.min(1.0 + 0.1 * self.rules.rate).max(1.0);
+        let over_standing = self.standing.grant(self.granted, self.rate_so_far, bucket);
+        self.overshoot = self.overshoot.max(over);
+        assert!(over < 1e-6, "{over} too many in a window that ends at {now}");
+        assert!(!self.stands || over_standing < 1e-6, "{over_standing} too many while a line stands, at {now}");
+        if let Some(seats) = room.rules.total_active_users {
+            assert!(self.live.len() as u64 <= seats, "{} passes live, {seats} may", self.live.len());
+        }
+    }
+
+    /// A number was given to a person.
+    pub fn given(&mut self, number: u64, person: u32, now: Millis) {
+        assert!(self.holders.insert(number, person).is_none(), "{number} is given twice");
+        self.highest_given = self.highest_given.max(number);
+        let seen = &mut self.people[person as usize];
+        seen.number = number;
+        seen.joined = seen.joined.or(Some(now));
+    }
+
+    pub fn shown(&mut self, person: u32, now: Millis, range: Option<Wait>) {
+        let seen = &mut self.people[person as usize];
+        seen.shown = seen.shown.or(range.map(|range| (now, range)));
+    }
+
+    pub fn claims(&mut self, person: u32, now: Millis) {
+        let seen = &mut self.people[person as usize];
+        seen.claimed = seen.claimed.or(Some(now));
+    }
+
+    pub fn gets_pass(&mut self, person: u32, number: u64, expires: Millis, now: Millis) {
+        assert_eq!(self.live.get(&number), Some(&expires), "the pass of {number}");
+        let seen = &mut self.people[person as usize];
+        seen.granted = seen.granted.or(Some(now));
+    }
+
+    /// Somebody entered with the pass of this number.
+    pub fn enters(&self, number: u64, clock: Millis) {
+        let lives = self.live.get(&number).is_some_and(|&expires| expires > clock);
+        assert!(lives, "{number} enters without a pass that lives");
+    }
+
+    pub fn asked(&mut self, now: Millis, waits: bool) {
+        let second = (now / 1_000) as usize;
+        if second >= self.polls.len() {
+            self.polls.resize(second + 1, (0, 0));
+        }
+        self.polls[second].0 += u32::from(waits);
+        self.polls[second].1 += 1;
+    }
+
+    /// The room let this person through, or away, without a number.
+    pub fn let_through(&mut self, person: u32) {
+        self.people[person as usize].let_through = true;
+    }
+
+    pub fn holder(&self, number: u64) -> Option<u32> {
+        self.holders.get(&number).copied()
+    }
+
+    pub fn is_spent(&self, number: u64) -> bool {
+        self.spent.contains(&number)
+    }
+
+    /// Whether this person had a pass once.
+    pub fn passed(&self, person: u32) -> bool {
+        self.people[person as usize].granted.is_some()
+    }
+
+    /// Whether the room did with this person what it promises.
+    pub fn satisfied(&self, person: u32) -> bool {
+        let seen = &self.people[person as usize];
+        seen.granted.is_some() || seen.let_through
+    }
+
+    /// When this number was called.
+    pub fn called(&self, number: u64) -> Option<Millis> {
+        let at = self.steps.partition_point(|step| step.serving < number);
+        self.steps.get(at).map(|step| step.now)
+    }
+}
