@@ -1,10 +1,10 @@
 //! The shop's database, as a model: slots, a line for them, and what happens when it is overrun.
 //!
 //! ```text
-//! time in a slot = service time x weight of the page x (1 + contention x waiting / slots)
+//! time in a slot = service time x weight of the page x (1 + contention x (waiting / slots)^2)
 //! ```
 //!
-//! Within capacity this is a fast database. Overrun, it collapses as real ones do: everything that
+//! Within capacity this is a fast database, and a short burst passes. Overrun, it collapses as real ones do: everything that
 //! runs is slowed by everything that waits; what runs past the statement time-out is cancelled, and
 //! its slot is busy with the rollback for a while; what waits past the patience of the pool is
 //! refused; and where too many wait already, a request is refused at once. Work that nobody
@@ -12,13 +12,16 @@
 //!
 //! What is absent: data. Orders are numbers ([`super`]).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+
+use crate::stats::locked;
 
 /// How much the database can take, and how it fails.
 #[derive(Debug, Clone)]
@@ -27,7 +30,7 @@ pub struct Tuning {
     pub slots: usize,
     /// Time in a slot of a page of weight 1, when nobody waits.
     pub service_time: Duration,
-    /// How much slower everything gets with one waiter per slot.
+    /// How much slower everything gets with one waiter per slot; grows with their square.
     pub contention: f64,
     /// Waiters per slot beyond which requests are refused at once.
     pub waiters_per_slot: usize,
@@ -44,7 +47,7 @@ impl Default for Tuning {
         Self {
             slots: 20,
             service_time: Duration::from_millis(50),
-            contention: 0.5,
+            contention: 0.05,
             waiters_per_slot: 10,
             patience: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(1),
@@ -77,12 +80,14 @@ pub struct Database {
     tuning: Tuning,
     slots: Arc<Semaphore>,
     waiting: AtomicUsize,
+    random: Mutex<StdRng>,
 }
 
 impl Database {
     /// All slots free.
     pub fn new(tuning: Tuning) -> Self {
-        Self { slots: Arc::new(Semaphore::new(tuning.slots)), waiting: AtomicUsize::new(0), tuning }
+        let slots = Arc::new(Semaphore::new(tuning.slots));
+        Self { tuning, slots, waiting: AtomicUsize::new(0), random: Mutex::new(StdRng::seed_from_u64(0)) }
     }
 
     /// Requests that wait for a slot now.
@@ -111,8 +116,9 @@ impl Database {
     }
 
     fn time_in_slot(&self, weight: f64) -> Duration {
-        let crowding = 1.0 + self.tuning.contention * self.waiting() as f64 / self.tuning.slots as f64;
-        let luck = rand::rng().random_range(0.8..1.2);
+        let crowd = self.waiting() as f64 / self.tuning.slots as f64;
+        let crowding = 1.0 + self.tuning.contention * crowd * crowd;
+        let luck = locked(&self.random).random_range(0.8..1.2);
         self.tuning.service_time.mul_f64(weight * crowding * luck)
     }
 }
@@ -188,7 +194,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn under_a_full_line_the_heavy_pages_are_cancelled_and_their_slots_stay_busy() {
-        let tuning = Tuning { slots: 1, contention: 10.0, ..Tuning::default() };
+        let tuning = Tuning { slots: 1, contention: 1.0, ..Tuning::default() };
         let database = Arc::new(Database::new(tuning));
         let first = tokio::spawn({
             let database = Arc::clone(&database);
