@@ -56,8 +56,9 @@
     note(status.away ? data.kept : status.open ? "" : data.paused);
     const at = new Date(), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
-    const { min, max, share, stretch } = status.poll;
-    plan(Math.min(max, Math.max(min, range ? (low + high) / 2 * share : max)) * stretch * (document.hidden ? 2 : 1));
+    const { min, max, share, stretch, pace } = status.poll;
+    const interval = numbered ? Math.min(max, Math.max(min, least / pace * share)) : 10;
+    plan(interval * stretch * (document.hidden ? 2 : 1));
   };
   const check = async () => {
     checked = Date.now();
@@ -70,7 +71,7 @@
       update(status);
     } catch {
       note(data.kept);
-      plan(Math.min(60, Math.max(told, 3 * 2 ** failures++)));
+      plan(Math.max(told, Math.min(60, 3 * 2 ** failures++)));
     }
   };
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
@@ -80,7 +81,7 @@
     clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
   if (ticket > 0 && data.state !== "called") place(Number(data.position));
   document.addEventListener("visibilitychange", now);
-  addEventListener("online", now);
+  addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);
   addEventListener("offline", () => note(data.kept));
   plan(told);

@@ -7,10 +7,11 @@
 //! What is absent: sockets, headers, status codes, the store, the clock.
 
 mod json;
-pub mod language;
+mod language;
 mod notice;
 mod page;
 mod status;
+mod template;
 
 use bytes::Bytes;
 use policy::drain::{self, PollTable, Wait};
@@ -20,7 +21,11 @@ use policy::ticket::LineId;
 
 pub use language::Language;
 pub use notice::{Notice, Notices};
-pub use page::{PageError, WaitingPage};
+pub use page::WaitingPage;
+pub use template::PageError;
+
+/// Seconds after which the holder of a provisional ticket asks again, before stretching.
+const PROVISIONAL: f64 = 10.0;
 
 /// The state of a room in one word, as Cloudflare names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +124,9 @@ impl Snapshot {
         let position = ticket.map_or(0, |number| number.saturating_sub(self.serving));
         let moves = self.open && !self.away && ticket.is_some();
         let wait = if moves { drain::wait(position, self.speed, self.rate) } else { None };
-        let middle = wait.map(|w| f64::midpoint(w.low as f64, w.high as f64));
-        let poll_after = (self.poll.interval(middle) * jitter).round().max(1.0) as u64;
+        let pace = drain::pace(self.speed, self.rate);
+        let interval = if ticket.is_some() { self.poll.after(position, pace) } else { PROVISIONAL * self.poll.stretch };
+        let poll_after = (interval * jitter).round().max(1.0) as u64;
         Standing { ticket, position, wait, poll_after }
     }
 

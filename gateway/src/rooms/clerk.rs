@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use policy::Millis;
 use policy::line::{Adopt, Batch, Grant, Outcome, View};
+use policy::{Millis, drain};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -197,7 +197,9 @@ impl Desk {
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
         revoked.into_iter().for_each(|(number, until)| self.room.revoke(number, until));
-        self.renewals.drain(..).zip(renewed).for_each(|((_, reply), (_, end))| drop(reply.send(end)));
+        for ((_, reply), (_, end)) in self.renewals.drain(..).zip(renewed) {
+            let _ = reply.send(end);
+        }
 
         let grants: HashMap<u64, Grant> = grants.into_iter().collect();
         self.hand_out_held(&grants);
@@ -244,20 +246,23 @@ impl Desk {
     /// A new number: in at once, soon, or in line.
     fn enter(&mut self, number: u64, reply: oneshot::Sender<Entry>, grants: &HashMap<u64, Grant>, view: &View) {
         let ahead = number.saturating_sub(view.serving) as f64;
-        let rate = self.room.terms.load().room.rules.rate.max(view.speed);
-        match grants.get(&number) {
-            Some(&Grant::Pass(end)) => drop(reply.send(Entry::Pass(number, end))),
-            _ if ahead < SOON * rate => self.hold(number, reply),
-            _ => drop(reply.send(Entry::Ticket(number))),
-        }
+        let terms = self.room.terms.load();
+        let pace = drain::pace(view.speed, terms.room.rules.rate);
+        let soon = terms.room.rules.open && ahead < SOON * pace;
+        let entry = match grants.get(&number) {
+            Some(&Grant::Pass(end)) => Entry::Pass(number, end),
+            _ if soon => return self.hold(number, reply),
+            _ => Entry::Ticket(number),
+        };
+        let _ = reply.send(entry);
     }
 
     /// Nothing of the last batch may be relied on. Releases are kept for the next; they are idempotent.
     fn store_away(&mut self) {
-        let away = |reply: oneshot::Sender<Entry>| drop(reply.send(Entry::Away));
-        std::mem::take(&mut self.joins).into_iter().for_each(away);
-        std::mem::take(&mut self.joins_if_called).into_iter().for_each(away);
-        std::mem::take(&mut self.held).into_values().flatten().for_each(|held| away(held.reply));
+        let held = std::mem::take(&mut self.held).into_values().flatten().map(|held| held.reply);
+        for reply in self.joins.drain(..).chain(self.joins_if_called.drain(..)).chain(held) {
+            let _ = reply.send(Entry::Away);
+        }
         self.renewals.clear();
         let view = self.room.snapshot.load().view.clone();
         publish(&self.room, view, true);
@@ -282,16 +287,10 @@ fn publish(room: &LiveRoom, view: Option<View>, away: bool) {
 
 fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, away: bool) -> Snapshot {
     let room = &terms.room;
-    let view = view.map(|mut view| {
-        if view.speed <= 0.0 && view.show_share > 0.0 {
-            // The line has not moved yet: it will move as fast as it may.
-            view.speed = room.rules.rate / view.show_share;
-        }
-        view
-    });
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
-    let poll = terms.polls.within(terms.poll_budget, line.next.saturating_sub(line.serving), line.speed);
+    let pace = drain::pace(line.speed, room.rules.rate);
+    let poll = terms.polls.within(terms.poll_budget, line.next.saturating_sub(line.serving), pace);
     let state = ui::State::of(room, line);
     let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away });
     Snapshot { view, at, away, state, answers }

@@ -7,7 +7,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::language::{Heading, Texts};
-use super::page::{NOTICE, PageError, Segments, Slot, own_csp, render, templates};
+use super::template::{NOTICE, PageError, Segments, Slot, own_csp, render, templates};
 use super::{Language, push_number};
 
 /// What there is to say.
@@ -41,7 +41,7 @@ pub enum Notice<'a> {
     },
 }
 
-/// What the pages are rendered from, in the order of [`Notice::index`].
+/// How many pages there are: [`Notice::index`] is below it.
 const PAGES: usize = 6;
 
 impl Notice<'_> {

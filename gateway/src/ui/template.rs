@@ -1,0 +1,208 @@
+//! Templates: rendered when the configuration is read, cut at marks, filled per shopper.
+//!
+//! The template engine never runs for a request. While it runs, what differs from shopper to shopper
+//! is a mark; what it made is cut at the marks ([`Segments`]), and an answer is the pieces with the
+//! values between them.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderValue;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+
+use super::Language;
+use super::language::Texts;
+
+/// The template of everything but the waiting page.
+pub(super) const NOTICE: &str = "notice.html";
+/// The template of the waiting page.
+pub(super) const WAITING: &str = "page.html";
+/// Instructions that a template may run: far more than a page needs, so only a runaway loop meets it.
+const FUEL: u64 = 50_000;
+/// Starts and ends a mark. Not allowed in HTML, and refused in an operator's template.
+const MARK: char = '\u{1}';
+
+/// A template that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (line {line})")]
+pub struct PageError {
+    /// Line of the template, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl From<minijinja::Error> for PageError {
+    fn from(error: minijinja::Error) -> Self {
+        let message = match error.detail() {
+            Some(detail) => format!("{}: {detail}", error.kind()),
+            None => error.kind().to_string(),
+        };
+        Self { line: error.line().unwrap_or(1), message }
+    }
+}
+
+/// Style and script as sent, and the policy that allows exactly them.
+struct Assets {
+    style: String,
+    page_script: String,
+    notice_script: String,
+    csp: HeaderValue,
+}
+
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
+    let style = squeezed(include_str!("../../../queue-ui/page.css"));
+    let page_script = squeezed(include_str!("../../../queue-ui/page.js"));
+    let notice_script = squeezed(include_str!("../../../queue-ui/notice.js"));
+    let hash = |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
+    let csp = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}'; img-src data:; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
+        hash(&style),
+        hash(&page_script),
+        hash(&notice_script)
+    );
+    let csp = HeaderValue::try_from(csp).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    Assets { style, page_script, notice_script, csp }
+});
+
+/// The source without indentation, empty lines and lines that are a comment: what is left fits
+/// into the first flight of a TCP connection.
+fn squeezed(source: &str) -> String {
+    let comment = |line: &str| line.starts_with("//") || line.starts_with("/*") && line.ends_with("*/");
+    let lines: Vec<_> = source.lines().map(str::trim).filter(|line| !line.is_empty() && !comment(line)).collect();
+    lines.join("\n")
+}
+
+/// A value that differs from shopper to shopper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Slot {
+    Line = b'0',
+    Ticket,
+    Position,
+    PositionFormatted,
+    WaitTime,
+    WaitTimeFormatted,
+    PollAfter,
+    LastUpdated,
+    Clock,
+    Retry,
+    Status,
+    Request,
+}
+
+impl Slot {
+    const ALL: [Self; 12] = [
+        Self::Line,
+        Self::Ticket,
+        Self::Position,
+        Self::PositionFormatted,
+        Self::WaitTime,
+        Self::WaitTimeFormatted,
+        Self::PollAfter,
+        Self::LastUpdated,
+        Self::Clock,
+        Self::Retry,
+        Self::Status,
+        Self::Request,
+    ];
+
+    /// What stands in its place while the template runs.
+    pub(super) fn mark(self) -> String {
+        format!("{MARK}{}{MARK}", char::from(self as u8))
+    }
+
+    fn of_mark(mark: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|&slot| mark.as_bytes() == [slot as u8])
+    }
+}
+
+/// A rendered page, cut at its slots.
+#[derive(Debug, Clone)]
+pub(super) struct Segments {
+    text: String,
+    cuts: Vec<(usize, Slot)>,
+}
+
+impl Segments {
+    fn cut(rendered: &str) -> Self {
+        let mut segments = Self { text: String::with_capacity(rendered.len()), cuts: Vec::new() };
+        for (i, piece) in rendered.split(MARK).enumerate() {
+            match Slot::of_mark(piece).filter(|_| i % 2 == 1) {
+                Some(slot) => segments.cuts.push((segments.text.len(), slot)),
+                None => segments.text.push_str(piece),
+            }
+        }
+        segments
+    }
+
+    /// The page with its slots filled. What `write` appends must be safe in HTML.
+    pub(super) fn fill(&self, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
+        let mut out = Vec::with_capacity(self.text.len() + 512);
+        let text = self.text.as_bytes();
+        let mut done = 0;
+        for &(at, slot) in &self.cuts {
+            out.extend_from_slice(&text[done..at]);
+            write(&mut out, slot);
+            done = at;
+        }
+        out.extend_from_slice(&text[done..]);
+        Bytes::from(out)
+    }
+}
+
+/// The template engine, bounded and strict: a misspelt variable is an error when the
+/// configuration is read, not a hole in the page on launch day.
+pub(super) fn templates() -> Result<Environment<'static>, PageError> {
+    let mut templates = Environment::new();
+    templates.set_fuel(Some(FUEL));
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    templates.set_auto_escape_callback(|_| AutoEscape::Html);
+    templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    templates.add_template("shell.html", include_str!("../../../queue-ui/shell.html"))?;
+    templates.add_template(WAITING, include_str!("../../../queue-ui/page.html"))?;
+    templates.add_template(NOTICE, include_str!("../../../queue-ui/notice.html"))?;
+    Ok(templates)
+}
+
+/// Renders and cuts a template. `own` is added to the variables that every page has.
+pub(super) fn render(
+    templates: &Environment<'_>,
+    name: &str,
+    language: Language,
+    own: Value,
+) -> Result<Segments, PageError> {
+    let texts: &Texts = language.texts();
+    let script = if name == NOTICE { &ASSETS.notice_script } else { &ASSETS.page_script };
+    let variables = context! {
+        lang => language.tag(),
+        t => Value::from(Serde(texts)),
+        style => Value::from_safe_string(ASSETS.style.clone()),
+        script => Value::from_safe_string(script.clone()),
+        ..own
+    };
+    Ok(Segments::cut(&templates.get_template(name)?.render(variables)?))
+}
+
+/// The `Content-Security-Policy` of every page that is made of our own templates.
+pub(super) fn own_csp() -> HeaderValue {
+    ASSETS.csp.clone()
+}
+
+/// Adds an operator's template to [`templates`], with the usual rules for white space.
+pub(super) fn add_operators(
+    templates: &mut Environment<'_>,
+    name: &'static str,
+    source: &str,
+) -> Result<(), PageError> {
+    if let Some(line) = source.lines().position(|line| line.contains(MARK)) {
+        return Err(PageError { line: line + 1, message: "control character U+0001".to_owned() });
+    }
+    templates.set_syntax(SyntaxConfig::default());
+    Ok(templates.add_template_owned(name, source.to_owned())?)
+}

@@ -1,0 +1,268 @@
+//! What a waiting shopper is answered: sizes, shapes, and every page as a snapshot.
+#![expect(clippy::expect_used, reason = "a test that cannot read an answer has failed")]
+
+use gateway::ui::{Facts, Language, Notice, Notices, Snapshot, Standing, State, WaitingPage};
+use policy::drain::PollTable;
+use policy::line::View;
+use policy::room::{FailMode, QueueingMethod, Room, Rules};
+use policy::ticket::LineId;
+use serde_json::{Value, json};
+
+/// 2026-03-01T03:00:00Z.
+const NOON_IN_SEOUL: u64 = 1_772_334_000_000;
+
+/// Ten segments of a new TCP connection, less a generous head.
+const FIRST_FLIGHT: usize = 13_500;
+
+fn room() -> Room {
+    Room {
+        rules: Rules::per_minute(600),
+        queueing_method: QueueingMethod::Fifo,
+        suspended: false,
+        disable_session_renewal: false,
+        json_response_enabled: true,
+        fail_mode: FailMode::Closed,
+    }
+}
+
+fn line() -> View {
+    View {
+        id: LineId { epoch: 3, generation: 1 },
+        next: 20_000,
+        serving: 8_766,
+        now: NOON_IN_SEOUL,
+        speed: 14.0,
+        ..View::default()
+    }
+}
+
+fn snapshot_of(room: &Room, line: &View, away: bool) -> Snapshot {
+    let state = State::of(room, line);
+    Snapshot::new(&Facts { name: "launch", room, line, poll: PollTable::CALM, state, away })
+}
+
+fn parsed(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("it is JSON")
+}
+
+#[test]
+fn the_status_document_says_what_the_page_needs() {
+    let status = snapshot_of(&room(), &line(), false).status();
+    insta::assert_snapshot!("status", String::from_utf8_lossy(&status));
+    let still = snapshot_of(&room(), &View { speed: 0.0, ..line() }, true).status();
+    insta::assert_snapshot!("status_still_and_away", String::from_utf8_lossy(&still));
+    parsed(&status);
+    assert_eq!(parsed(&still)["wait"], Value::Null);
+}
+
+#[test]
+fn the_status_document_stays_under_400_bytes() {
+    for number in [f64::MAX, f64::INFINITY, f64::NAN, 1e-300, -5.0, 999_999.994] {
+        let mut room = room();
+        room.rules.rate = number;
+        room.rules.open = false;
+        let line = View {
+            id: LineId { epoch: u32::MAX, generation: u32::MAX },
+            next: u64::MAX,
+            serving: u64::MAX,
+            now: u64::MAX,
+            speed: number,
+            ..View::default()
+        };
+        let poll = PollTable { min: number, max: number, share: number, stretch: number };
+        let name = "a-room-name-of-thirty-two-letter";
+        let facts = Facts { name, room: &room, line: &line, poll, state: State::EventPrequeueing, away: false };
+        let status = Snapshot::new(&facts).status();
+        assert!(status.len() < 400, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
+        assert_eq!(parsed(&status)["room"], name);
+    }
+}
+
+#[test]
+fn the_state_is_told_in_cloudflares_words() {
+    let state = |room: &Room, line: &View| State::of(room, line).name();
+    assert_eq!(state(&room(), &line()), "queueing");
+    assert_eq!(state(&room(), &View::default()), "not_queueing");
+    assert_eq!(state(&Room { suspended: true, ..room() }, &line()), "suspended");
+    let mut all = room();
+    all.rules.open = false;
+    assert_eq!(state(&all, &View::default()), "queueing");
+}
+
+/// The waiting JSON as a serializer would write it.
+fn made_by_serde(standing: &Standing, room: &str) -> Value {
+    let wait = standing.wait;
+    json!({ "cfWaitingRoom": {
+        "inWaitingRoom": true,
+        "waitTimeKnown": wait.is_some(),
+        "waitTime": wait.map_or(0, |w| u64::midpoint(w.low, w.high).div_ceil(60)),
+        "waitTime25Percentile": 0,
+        "waitTime50Percentile": 0,
+        "waitTime75Percentile": 0,
+        "waitTimeFormatted": wait.map_or("unavailable".into(), |w| Language::English.wait(Some(w))),
+        "queueIsFull": false,
+        "queueAll": false,
+        "lastUpdated": "2026-03-01T03:00:00.000Z",
+        "refreshIntervalSeconds": standing.poll_after,
+        "queueingMethod": "fifo",
+        "isFIFOQueue": true,
+        "isRandomQueue": false,
+        "isPassthroughQueue": false,
+        "isRejectQueue": false,
+        "isEventActive": false,
+        "isEventPrequeueing": false,
+        "timeUntilEventStart": 0,
+        "timeUntilEventStartFormatted": "unavailable",
+        "timeUntilEventEnd": 0,
+        "timeUntilEventEndFormatted": "unavailable",
+        "shuffleAtEventStart": false,
+        "room": room,
+        "ticket": standing.ticket,
+        "position": standing.ticket.map(|_| standing.position),
+        "waitLowSeconds": wait.map(|w| w.low),
+        "waitHighSeconds": wait.map(|w| w.high),
+        "pollAfterSeconds": standing.poll_after,
+    }})
+}
+
+#[test]
+fn the_waiting_json_is_what_a_serializer_would_write() {
+    for (away, speed) in [(false, 14.0), (false, 0.0), (true, 14.0)] {
+        let snapshot = snapshot_of(&room(), &View { speed, ..line() }, away);
+        for ticket in [None, Some(1), Some(8_767), Some(12_345), Some(u64::MAX)] {
+            let standing = snapshot.standing(ticket, 1.0);
+            assert_eq!(parsed(&snapshot.json(&standing)), made_by_serde(&standing, "launch"));
+        }
+    }
+}
+
+#[test]
+fn a_line_that_nobody_may_enter_is_told_in_the_json() {
+    let mut room = room();
+    room.rules.open = false;
+    let snapshot = snapshot_of(&room, &line(), false);
+    let json = parsed(&snapshot.json(&snapshot.standing(Some(12_345), 1.0)));
+    assert_eq!(json["cfWaitingRoom"]["queueAll"], true);
+    assert_eq!(json["cfWaitingRoom"]["waitTimeKnown"], false);
+}
+
+#[test]
+fn a_shopper_is_told_where_they_stand_and_when_to_ask_again() {
+    let snapshot = snapshot_of(&room(), &line(), false);
+    let far = snapshot.standing(Some(12_345), 1.0);
+    assert_eq!((far.position, far.poll_after), (3_579, 60));
+    assert_eq!(snapshot.standing(Some(12_345), 0.85).poll_after, 51);
+    let called = snapshot.standing(Some(8_000), 0.85);
+    assert_eq!((called.position, called.poll_after), (0, 1));
+    let provisional = snapshot_of(&room(), &line(), true).standing(None, 1.0);
+    assert_eq!((provisional.wait, provisional.poll_after), (None, 10));
+}
+
+/// The page without style and script, which are the same in all.
+fn bare(page: &[u8]) -> String {
+    let mut text = String::from_utf8(page.to_vec()).expect("UTF-8");
+    for tag in ["style", "script"] {
+        let Some(start) = text.find(&format!("<{tag}>")) else { continue };
+        let end = text.find(&format!("</{tag}>")).expect("it is closed");
+        text.replace_range(start + tag.len() + 2..end, "...");
+    }
+    text
+}
+
+#[test]
+fn every_face_of_the_waiting_page() {
+    let page = WaitingPage::new("launch", None).expect("our own template");
+    let mut paused = room();
+    paused.rules.open = false;
+    let faces = [
+        ("moving", snapshot_of(&room(), &line(), false), Some(12_345)),
+        ("still", snapshot_of(&room(), &View { speed: 0.0, ..line() }, false), Some(12_345)),
+        ("paused", snapshot_of(&paused, &line(), false), Some(12_345)),
+        ("called", snapshot_of(&room(), &line(), false), Some(8_000)),
+        ("away", snapshot_of(&room(), &line(), true), Some(12_345)),
+        ("provisional", snapshot_of(&room(), &line(), true), None),
+    ];
+    for (name, snapshot, ticket) in faces {
+        for language in Language::ALL {
+            let html = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), language);
+            assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
+            insta::assert_snapshot!(format!("page_{name}_{}", language.tag()), bare(&html));
+        }
+    }
+}
+
+#[test]
+fn every_notice() {
+    let notices = Notices::new().expect("our own template");
+    let all = [
+        Notice::Suspended { retry: 30 },
+        Notice::Full,
+        Notice::TooMany { retry: 3 },
+        Notice::NeedsPass { retry: 3 },
+        Notice::Left,
+        Notice::Failed { status: 503, request: "01J8-7F" },
+        Notice::Failed { status: 502, request: "<script>\"'&" },
+    ];
+    for notice in all {
+        for language in Language::ALL {
+            let html = notices.page(notice, language);
+            assert!(html.len() < FIRST_FLIGHT);
+            insta::assert_snapshot!(format!("notice_{}_{}", notice.name(), language.tag()), bare(&html));
+        }
+        let (text, json) = (notice.text(), notice.json());
+        insta::assert_snapshot!(
+            format!("notice_{}_short", notice.name()),
+            format!("{}{}", String::from_utf8_lossy(&text), String::from_utf8_lossy(&json))
+        );
+        assert_eq!(parsed(&json)["error"], notice.name());
+    }
+}
+
+#[test]
+fn an_operators_template_has_the_same_variables() {
+    let template = r#"<html lang="{{ lang }}"><title>{{ room }}</title>
+{% if waitTimeKnown %}{{ waitTime }} min, {{ waitTimeFormatted }}{% else %}{{ t.unknown }}{% endif %}
+{{ ticket }} {{ position }} {{ positionFormatted }} {{ state }} {{ refreshIntervalSeconds }} {{ lastUpdated }}
+<i title="{{ '<&>' }}"></i></html>"#;
+    let page = WaitingPage::new("launch", Some(template)).expect("a good template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(12_345), 1.0), Language::Korean);
+    insta::assert_snapshot!("custom_page", String::from_utf8_lossy(&html));
+    assert!(!page.csp().to_str().expect("ASCII").contains("script-src"));
+}
+
+#[test]
+fn a_wrong_template_is_told_with_its_line() {
+    let wrong = |template: &str| WaitingPage::new("launch", Some(template)).expect_err("it is wrong").to_string();
+    let errors = [
+        wrong("<p>\n{{ waitTimeFormated }}"),
+        wrong("<p>\n\n{% if waitTimeKnown %}"),
+        wrong("{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}"),
+        wrong("{% include 'other.html' %}"),
+        wrong("a\n\u{1}0\u{1}"),
+    ];
+    insta::assert_snapshot!("template_errors", errors.join("\n"));
+}
+
+#[test]
+fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
+    use base64::Engine as _;
+    let page = WaitingPage::new("launch", None).expect("our own template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(12_345), 1.0), Language::English);
+    let html = String::from_utf8_lossy(&html);
+    let csp = page.csp();
+    for tag in ["style", "script"] {
+        let inside = html.split(&format!("<{tag}>")).nth(1).and_then(|rest| rest.split("</").next());
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inside.expect("it is there").as_bytes());
+        let hash = base64::engine::general_purpose::STANDARD.encode(hash);
+        assert!(csp.to_str().expect("ASCII").contains(&format!("{tag}-src 'sha256-{hash}'")));
+    }
+    let suspended = Notices::new().expect("our own template").page(Notice::Suspended { retry: 30 }, Language::English);
+    let suspended = String::from_utf8_lossy(&suspended).into_owned();
+    let script = suspended.split("<script>").nth(1).and_then(|rest| rest.split("</").next()).expect("it is there");
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, script.as_bytes());
+    let hash = base64::engine::general_purpose::STANDARD.encode(hash);
+    assert!(csp.to_str().expect("ASCII").contains(&format!("'sha256-{hash}'; img-src")));
+    assert!(!html.contains("style=") && !html.contains("onclick"), "inline attributes are not allowed");
+}
