@@ -14,6 +14,7 @@ use crate::reply;
 use crate::site::SiteRoom;
 use crate::upstream::{Patience, Upstream};
 use crate::visit::Visit;
+use crate::visitor;
 
 /// On whose behalf a request is forwarded.
 #[derive(Debug, Default)]
@@ -58,17 +59,43 @@ pub async fn forward<'a>(
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     visit.holds_pass(onward.pass.is_some());
-    headers::to_upstream(&mut parts, &());
+    let told = told(visit, &parts, onward.pass);
+    headers::to_upstream(&mut parts, told);
     let request = Request::from_parts(parts, Body::Stream(body, None));
     let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
-    let mut response = result.unwrap_or_else(|error| reply::upstream_failed(visit, &error));
-    let revoke = headers::to_shopper(response.headers_mut());
+    let (mut response, revoke) = match result {
+        Ok(response) => {
+            let (mut parts, body) = response.into_parts();
+            let revoke = headers::to_shopper(&mut parts);
+            (Response::from_parts(parts, body), revoke)
+        }
+        Err(error) => (reply::upstream_failed(visit, &error), false),
+    };
     let Some(room) = visit.room else { return response };
     if let Some(cookie) = cookie(visit, room, &mut onward, revoke) {
         headers::make_private(response.headers_mut());
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// What the upstream is told besides the request.
+fn told<'a>(visit: &'a Visit<'_>, parts: &Parts, pass: Option<Token>) -> headers::Onward<'a> {
+    let room = visit.room.map(|room| &room.name);
+    let pass_id = pass.map(|pass| headers::pass_id(&pass));
+    let signature = room.zip(pass_id.as_ref()).and_then(|(room, id)| {
+        let signature = visit.worker.shared.sealer.signature(room.to_str().ok()?, id.to_str().ok()?);
+        HeaderValue::try_from(signature).ok()
+    });
+    headers::Onward {
+        peer: visit.peer(),
+        tls: visit.tls,
+        upgrade: visitor::upgrade(parts).cloned(),
+        request_id: visit.request_id.clone(),
+        room: room.cloned(),
+        pass_id,
+        signature,
+    }
 }
 
 /// What the shopper's cookie has to become, if it has to change.

@@ -1,16 +1,266 @@
-//! stub
-use http::HeaderMap;
-use http::request::Parts;
-pub fn to_upstream(p: &mut Parts, _: &()) {
-    let h = p.uri.host().map(str::to_owned);
-    let pq = p.uri.path_and_query().cloned();
-    p.uri = http::uri::Uri::from(pq.unwrap());
-    p.headers.remove("connection");
-    let _ = h;
+//! What may pass from one side of the gateway to the other in a head.
+//!
+//! A request arrives at the upstream as if the gateway had sent it: no header of one connection only,
+//! none of Weir's cookies, no word about address, host or path that somebody else made up. An answer
+//! arrives at the shopper without the commands that were meant for the gateway.
+//!
+//! What is absent: who is asking ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
+
+use std::fmt::Write as _;
+
+use http::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, FORWARDED, HOST, HeaderName,
+    SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, request, response};
+use policy::ticket::Token;
+
+use crate::visitor::{Peer, cookies};
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static WEIR_ROOM: HeaderName = HeaderName::from_static("weir-room");
+static WEIR_PASS_ID: HeaderName = HeaderName::from_static("weir-pass-id");
+static WEIR_SIGNATURE: HeaderName = HeaderName::from_static("weir-signature");
+static WEIR_COMMAND: HeaderName = HeaderName::from_static("weir-command");
+
+/// What some cache would obey before `Cache-Control`, and what tells that an answer was stored.
+static OF_CACHES: [HeaderName; 8] = [
+    AGE,
+    EXPIRES,
+    HeaderName::from_static("cdn-cache-control"),
+    HeaderName::from_static("cloudflare-cdn-cache-control"),
+    HeaderName::from_static("vercel-cdn-cache-control"),
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("edge-control"),
+    HeaderName::from_static("x-accel-expires"),
+];
+
+/// What the upstream is told about a request. Values are ready to send.
+#[derive(Debug)]
+pub struct Onward<'a> {
+    /// Who sent it to us.
+    pub peer: &'a Peer,
+    /// Whether the visitor speaks TLS.
+    pub tls: bool,
+    /// The protocol that the connection goes on with, as `visitor::upgrade` says.
+    pub upgrade: Option<HeaderValue>,
+    /// `X-Request-Id`.
+    pub request_id: HeaderValue,
+    /// `Weir-Room`.
+    pub room: Option<HeaderValue>,
+    /// `Weir-Pass-Id`, see [`pass_id`].
+    pub pass_id: Option<HeaderValue>,
+    /// `Weir-Signature`.
+    pub signature: Option<HeaderValue>,
 }
-pub fn to_shopper(h: &mut HeaderMap) -> bool {
-    h.remove("weir-command").is_some()
+
+/// How a pass is named to the upstream: `epoch.generation.number`.
+pub fn pass_id(pass: &Token) -> HeaderValue {
+    let mut id = String::with_capacity(24);
+    // A String takes every write, and a HeaderValue digits and dots.
+    let _ = write!(id, "{}.{}.{}", pass.line.epoch, pass.line.generation, pass.number);
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
-pub fn make_private(h: &mut HeaderMap) {
-    h.insert("cache-control", http::HeaderValue::from_static("private, no-store"));
+
+/// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
+pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
+    to_origin_form(parts);
+    let headers = &mut parts.headers;
+    let trailers = headers.get_all(TE).iter().any(|te| list(te).any(|name| name.eq_ignore_ascii_case(b"trailers")));
+    remove_connection(headers);
+    let believed = onward.peer.trusted;
+    remove_all(headers, |name| is_hop_by_hop(name) || (is_about_the_way(name) && !believed) || is_misleading(name));
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    remove_own_cookies(headers);
+    set_way(headers, onward.peer, onward.tls);
+    headers.insert(&X_REQUEST_ID, onward.request_id);
+    let weir = [(&WEIR_ROOM, onward.room), (&WEIR_PASS_ID, onward.pass_id), (&WEIR_SIGNATURE, onward.signature)];
+    for (name, value) in weir {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    if let Some(protocol) = onward.upgrade {
+        headers.insert(UPGRADE, protocol);
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
 }
+
+/// Makes the head of an upstream's answer one for the shopper. Says whether it told to revoke the pass.
+pub fn to_shopper(parts: &mut response::Parts) -> bool {
+    let headers = &mut parts.headers;
+    let revoke =
+        headers.get_all(&WEIR_COMMAND).iter().any(|line| list(line).any(|c| c.eq_ignore_ascii_case(b"revoke")));
+    let upgrade = headers.get(UPGRADE).filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS).cloned();
+    remove_connection(headers);
+    remove_all(headers, |name| is_hop_by_hop(name) || name.starts_with("weir-"));
+    if headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
+        remove_set_cookies(headers);
+    }
+    headers.append(VIA, HeaderValue::from_static("1.1 weir"));
+    if let Some(protocol) = upgrade {
+        headers.insert(UPGRADE, protocol);
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    revoke
+}
+
+/// Keeps an answer on which Weir sets a cookie out of every cache, whatever the shop said: a stored
+/// pass would be handed to all. `Vary` may stay: what is not stored needs no key.
+pub fn make_private(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    for name in &OF_CACHES {
+        headers.remove(name);
+    }
+}
+
+/// `http://shop/x` and `:authority` become a path and a Host header.
+fn to_origin_form(parts: &mut request::Parts) {
+    parts.version = Version::HTTP_11;
+    let Some(authority) = parts.uri.authority() else { return };
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        parts.headers.insert(HOST, host);
+    }
+    parts.uri = parts.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+}
+
+/// Removes `Connection` and the headers that it names. It cannot name what the gateway relies on.
+fn remove_connection(headers: &mut HeaderMap) {
+    let mut named = Vec::new();
+    for token in headers.get_all(CONNECTION).iter().flat_map(list) {
+        let usual: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
+        if !usual.iter().any(|word| token.eq_ignore_ascii_case(word)) {
+            named.extend(HeaderName::from_bytes(token).ok().filter(|name| !is_relied_on(name)));
+        }
+    }
+    headers.remove(CONNECTION);
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+fn is_relied_on(name: &HeaderName) -> bool {
+    let exact = [HOST, COOKIE, SET_COOKIE, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, CACHE_CONTROL, VIA];
+    exact.contains(name) || is_about_the_way(name.as_str()) || name.as_str().starts_with("weir-")
+}
+
+/// Of this connection only.
+fn is_hop_by_hop(name: &str) -> bool {
+    let standard = matches!(name, "te" | "upgrade" | "expect" | "transfer-encoding");
+    let proxy = matches!(name, "proxy-authenticate" | "proxy-authorization" | "proxy-connection");
+    standard || proxy || matches!(name, "keep-alive" | "http2-settings")
+}
+
+/// Of the way that a request took: to be believed from a trusted proxy only.
+fn is_about_the_way(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+}
+
+/// What would speak with Weir's voice, or name another path than the one that the room was found by.
+fn is_misleading(name: &str) -> bool {
+    name.starts_with("weir-") || matches!(name, "x-original-url" | "x-rewrite-url")
+}
+
+/// Removes every header that is condemned. A length beside a transfer coding goes with it.
+fn remove_all(headers: &mut HeaderMap, condemned: impl Fn(&str) -> bool) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| condemned(name.as_str())).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+/// The items of a list.
+fn list(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Whether a cookie, as `name=value`, is one of Weir's.
+fn is_own(cookie: &[u8]) -> bool {
+    cookie.strip_prefix(b"__Host-").unwrap_or(cookie).starts_with(b"weir_")
+}
+
+/// Joins the cookies into one line, without Weir's own. One line without any of them is not touched.
+fn remove_own_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    let (first, second) = (lines.next(), lines.next());
+    let one_clean_line = |line| second.is_none() && !cookies(line).any(is_own);
+    if first.is_none_or(one_clean_line) {
+        return;
+    }
+    let lines = || headers.get_all(COOKIE).iter();
+    let foreign = lines().flat_map(cookies).filter(|cookie| !cookie.is_empty() && !is_own(cookie));
+    let mut kept = Vec::new();
+    for cookie in foreign {
+        if kept.is_empty() {
+            kept.reserve_exact(lines().map(|line| line.len() + 2).sum());
+        } else {
+            kept.extend_from_slice(b"; ");
+        }
+        kept.extend_from_slice(cookie);
+    }
+    replace(headers, COOKIE, kept);
+}
+
+fn remove_set_cookies(headers: &mut HeaderMap) {
+    let foreign =
+        headers.get_all(SET_COOKIE).iter().filter(|cookie| !is_own(cookie.as_bytes().trim_ascii_start())).cloned();
+    let foreign: Vec<HeaderValue> = foreign.collect();
+    headers.remove(SET_COOKIE);
+    for cookie in foreign {
+        headers.append(SET_COOKIE, cookie);
+    }
+}
+
+/// Tells the upstream which way a request took.
+fn set_way(headers: &mut HeaderMap, peer: &Peer, tls: bool) {
+    let proto = if tls { "https" } else { "http" };
+    let element = forwarded(peer, headers.get(HOST), proto);
+    append_to_list(headers, &X_FORWARDED_FOR, peer.text.clone());
+    append_to_list(headers, &FORWARDED, element);
+    headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(&X_FORWARDED_HOST, host);
+    }
+    headers.append(VIA, HeaderValue::from_static("1.1 weir"));
+}
+
+/// `for=192.0.2.1;host=shop.example.com;proto=https`
+fn forwarded(peer: &Peer, host: Option<&HeaderValue>, proto: &str) -> HeaderValue {
+    let host = host.map_or(&[][..], HeaderValue::as_bytes);
+    let [open, close]: [&[u8]; 2] = if peer.address.is_ipv6() { [b"\"[", b"]\""] } else { [b"", b""] };
+    let quote: &[u8] = if host.contains(&b':') { b"\"" } else { b"" };
+    let address = peer.text.as_bytes();
+    let element = [b"for=", open, address, close, b";host=", quote, host, quote, b";proto=", proto.as_bytes()].concat();
+    HeaderValue::try_from(element).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Adds an item to a list of one line or several, and makes it one line.
+fn append_to_list(headers: &mut HeaderMap, name: &HeaderName, item: HeaderValue) {
+    if !headers.contains_key(name) {
+        headers.insert(name, item);
+        return;
+    }
+    let lines = headers.get_all(name).iter().chain([&item]).map(HeaderValue::as_bytes);
+    let all = lines.collect::<Vec<_>>().join(&b", "[..]);
+    replace(headers, name.clone(), all);
+}
+
+/// One line with this value; none if it is empty.
+fn replace(headers: &mut HeaderMap, name: HeaderName, value: Vec<u8>) {
+    match HeaderValue::try_from(value) {
+        Ok(value) if !value.is_empty() => drop(headers.insert(name, value)),
+        _ => drop(headers.remove(name)),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may fail")]
+mod tests;

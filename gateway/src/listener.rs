@@ -9,7 +9,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use http::HeaderValue;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -32,6 +33,7 @@ use crate::Shared;
 use crate::edge;
 use crate::telemetry;
 use crate::upstream::Pool;
+use crate::visitor::Peer;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4_096;
@@ -91,7 +93,7 @@ enum Fate {
 #[derive(Debug)]
 pub struct Connection {
     /// The other end.
-    pub peer: IpAddr,
+    pub peer: Peer,
     /// Whether it is TLS.
     pub tls: bool,
     requests: Cell<u32>,
@@ -190,9 +192,10 @@ impl Worker {
     }
 
     /// An id that no other request has.
-    pub fn request_id(&self) -> String {
+    pub fn request_id(&self) -> HeaderValue {
         self.ids.set(self.ids.get() + 1);
-        format!("{:08x}{:08x}", self.pool.random() as u32, self.ids.get())
+        let id = format!("{:08x}{:08x}", self.pool.random() as u32, self.ids.get());
+        HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
 
     fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
@@ -202,7 +205,7 @@ impl Worker {
         };
         let _ = stream.set_nodelay(true);
         let connection = Rc::new(Connection {
-            peer: peer.ip().to_canonical(),
+            peer: Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies),
             tls,
             requests: Cell::new(0),
             active: Cell::new(self.second.get()),

@@ -127,8 +127,8 @@ pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response
         UpstreamError::ClientSlow => (StatusCode::REQUEST_TIMEOUT, "client_slow"),
     };
     visit.reason = reason;
-    let request = visit.request_id.clone();
-    let response = notice(visit, status, Notice::Failed { status: status.as_u16(), request: &request });
+    let request = visit.request_id.to_str().unwrap_or_default();
+    let response = notice(visit, status, Notice::Failed { status: status.as_u16(), request });
     match error {
         UpstreamError::Busy { retry_after } => retry(response, retry_after.as_secs().max(1)),
         _ => response,

@@ -45,6 +45,8 @@ pub struct Site {
 /// A room, as the request path sees it.
 #[derive(Debug)]
 pub struct SiteRoom {
+    /// Its name, as the upstream is told.
+    pub name: HeaderValue,
     /// Its line.
     pub live: Arc<LiveRoom>,
     /// Its rules.
@@ -207,6 +209,7 @@ impl Site {
 fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: WaitingPage) -> anyhow::Result<SiteRoom> {
     let literal = |path: &String| Pattern::parse("*", path).map_err(anyhow::Error::from);
     Ok(SiteRoom {
+        name: HeaderValue::try_from(&written.name)?,
         live,
         terms,
         page,

@@ -16,7 +16,7 @@ use crate::listener::{UnderWay, Worker};
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
 use crate::ui::Language;
-use crate::visitor;
+use crate::visitor::{self, Peer};
 
 /// In which form the gateway's own answers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +51,6 @@ pub struct Visit<'a> {
     pub started: Instant,
     /// The shopper's address, as far as it is believed.
     pub client: IpAddr,
-    /// The other end of the connection.
-    pub peer: IpAddr,
-    /// Whether the peer is a proxy that is believed.
-    pub trusted: bool,
     /// Whether the shopper's side is TLS.
     pub tls: bool,
     /// Its room, once found.
@@ -72,7 +68,7 @@ pub struct Visit<'a> {
     /// The upstream that was asked.
     pub upstream: &'a str,
     /// Its id.
-    pub request_id: String,
+    pub request_id: HeaderValue,
     accept_language: Option<HeaderValue>,
     under_way: UnderWay,
 }
@@ -80,18 +76,14 @@ pub struct Visit<'a> {
 impl<'a> Visit<'a> {
     /// Reads what every request says of itself.
     pub fn begin(worker: &'a Rc<Worker>, site: &'a Site, under_way: UnderWay, parts: &Parts) -> Self {
+        let (peer, headers) = (&under_way.connection().peer, &parts.headers);
         let trusted = &site.config.listen.trusted_proxies;
-        let connection = under_way.connection();
-        let peer = connection.peer;
-        let from_proxy = !trusted.is_empty() && visitor::is_trusted(peer, trusted);
         Self {
             worker,
             site,
             started: Instant::now(),
-            client: if from_proxy { visitor::client_address(peer, &parts.headers, trusted) } else { peer },
-            peer,
-            trusted: from_proxy,
-            tls: connection.tls || (from_proxy && visitor::is_tls(&parts.headers)),
+            client: visitor::client_address(peer, headers, trusted),
+            tls: visitor::is_tls(under_way.connection().tls, peer, headers),
             room: None,
             credential: Credential::None,
             intent: Intent::Other,
@@ -99,7 +91,7 @@ impl<'a> Visit<'a> {
             mark: Mark::BadRequest,
             reason: "",
             upstream: "",
-            request_id: worker.request_id(),
+            request_id: visitor::request_id(peer, headers, || worker.request_id()),
             accept_language: parts.headers.get(header::ACCEPT_LANGUAGE).cloned(),
             under_way,
         }
@@ -146,6 +138,11 @@ impl<'a> Visit<'a> {
         self.site.quotas.joins.charge(Client::at(self.client))
     }
 
+    /// Who sent the request to us.
+    pub fn peer(&self) -> &Peer {
+        &self.under_way.connection().peer
+    }
+
     /// Says whether the shopper holds a pass.
     pub fn holds_pass(&self, holder: bool) {
         self.under_way.holds_pass(holder);
@@ -162,7 +159,7 @@ impl<'a> Visit<'a> {
                 status: response.status().as_u16(),
                 upstream: self.upstream,
                 duration: self.started.elapsed(),
-                request_id: &self.request_id,
+                request_id: self.request_id.to_str().unwrap_or(""),
             });
         }
         response.body_mut().hold(self.under_way);

@@ -1,49 +1,200 @@
-//! stub
-use http::HeaderMap;
+//! The head of a request, read for who is asking and what for.
+//!
+//! Pure functions over headers. Whatever a shopper writes is doubted: an address counts only as far
+//! as trusted proxies vouch for it, a cookie only if its seal is whole, and of two readings the one
+//! that gives less away is taken.
+//!
+//! What is absent: sockets, quotas, rooms; and what to do with the visitor, which is `policy::admit`.
+
+mod proxies;
+
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, COOKIE, HOST, HeaderName, ORIGIN, UPGRADE,
+};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Version};
+use memchr::memchr;
 use policy::admit::{Credential, Intent};
 use policy::seal::{RoomId, Sealer};
-use std::net::IpAddr;
-pub fn is_trusted(p: IpAddr, t: &[ipnet::IpNet]) -> bool {
-    t.iter().any(|n| n.contains(&p))
+
+pub use proxies::{Peer, client_address, is_tls, request_id};
+
+/// Cookies of one name that are tried before the rest is ignored.
+const MAX_COOKIES: usize = 4;
+
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// How browsers say that nobody looks at the page yet.
+static PREFETCHES: [HeaderName; 3] =
+    [HeaderName::from_static("sec-purpose"), HeaderName::from_static("purpose"), HeaderName::from_static("x-moz")];
+
+/// Why it is not known which host a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadHost {
+    /// Neither in the request line nor in a header.
+    #[error("no host")]
+    Missing,
+    /// More than one Host header.
+    #[error("more than one Host header")]
+    Several,
+    /// Not a name or address with an optional port.
+    #[error("not a host")]
+    Malformed,
 }
-pub fn client_address(p: IpAddr, _: &HeaderMap, _: &[ipnet::IpNet]) -> IpAddr {
-    p
-}
-pub fn is_tls(_: &HeaderMap) -> bool {
-    false
-}
-pub fn host(parts: &Parts) -> Result<&str, ()> {
-    parts.uri.host().or_else(|| parts.headers.get("host").and_then(|h| h.to_str().ok())).ok_or(())
-}
-pub fn same_origin(_: &Parts, _: bool) -> bool {
-    true
-}
-pub fn credential(h: &HeaderMap, name: &str, s: &Sealer, r: RoomId) -> Credential {
-    for c in h.get_all("cookie") {
-        for p in c.to_str().unwrap_or("").split(';') {
-            if let Some((n, v)) = p.trim().split_once('=') {
-                if n == name {
-                    return match s.open(r, v.as_bytes()) {
-                        Ok(t) => Credential::Sealed(t),
-                        Err(e) => Credential::Bad(e),
-                    };
-                }
-            }
-        }
+
+/// The host that a request is for, as it was sent, with its port: `:authority`, the absolute form, or
+/// the one Host header, in this order.
+pub fn host(parts: &Parts) -> Result<&str, BadHost> {
+    let mut headers = parts.headers.get_all(HOST).iter();
+    let header = headers.next();
+    if headers.next().is_some() {
+        return Err(BadHost::Several);
     }
-    Credential::None
+    let host = match (parts.uri.authority(), header) {
+        (Some(authority), _) => authority.as_str(),
+        (None, Some(header)) => header.to_str().map_err(|_| BadHost::Malformed)?,
+        (None, None) => return Err(BadHost::Missing),
+    };
+    is_host(host).then_some(host).ok_or(BadHost::Malformed)
 }
-pub fn intent(p: &Parts, json: bool) -> Intent {
-    let a = p.headers.get("accept").and_then(|a| a.to_str().ok()).unwrap_or("");
-    if p.method != http::Method::GET {
+
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("", rest),
+        Some(_) => return false,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    name.bytes().all(in_name)
+        && !host.starts_with([':', '.'])
+        && !host.is_empty()
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// What kind of request it is. Only pages and JSON may take a number; `json` tells whether the room
+/// answers in JSON at all.
+pub fn intent(parts: &Parts, json: bool) -> Intent {
+    let headers = &parts.headers;
+    if parts.method == Method::OPTIONS {
+        let preflight = headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        return if preflight { Intent::Preflight } else { Intent::Other };
+    }
+    if parts.method != Method::GET || is_prefetch(headers) || names_upgrade(headers) {
         return Intent::Other;
     }
-    if a.contains("text/html") {
-        Intent::Page
-    } else if json && a.contains("application/json") {
+    let mode = headers.get(&SEC_FETCH_MODE);
+    if mode.is_some_and(|mode| mode == "navigate") {
+        return Intent::Page;
+    }
+    let weight = |wanted| {
+        let named = weighted(headers, &ACCEPT).filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        named.map(|(_, weight)| weight).max()
+    };
+    let (html, as_json) = (weight("text/html"), weight("application/json"));
+    if json && as_json > html {
         Intent::Json
+    } else if mode.is_none() && html.is_some() {
+        Intent::Page
     } else {
         Intent::Other
     }
 }
+
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let says = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"prefetch");
+    PREFETCHES.iter().any(|name| headers.get_all(name).iter().any(says))
+}
+
+/// The protocol that a request asks to go on with, if that may be forwarded: never `h2c`, which would
+/// carry requests past every room.
+pub fn upgrade(parts: &Parts) -> Option<&HeaderValue> {
+    let mut asked = parts.headers.get_all(UPGRADE).iter();
+    let protocol = asked.next().filter(|_| parts.version == Version::HTTP_11 && names_upgrade(&parts.headers))?;
+    let single = asked.next().is_none() && !protocol.as_bytes().contains(&b',');
+    (single && !protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2")).then_some(protocol)
+}
+
+fn names_upgrade(headers: &HeaderMap) -> bool {
+    let tokens = headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    tokens.into_iter().any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// What a header prefers: the more the greater, and of equals the first. What it refuses is left out.
+type Weight = (u16, std::cmp::Reverse<usize>);
+
+/// The names in a list such as `ko-KR, en;q=0.7`, with their weights.
+fn weighted<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, Weight)> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    let items = lines.flat_map(|line| line.split(',')).enumerate();
+    items.filter_map(|(at, item)| {
+        let mut parameters = item.split(';').map(str::trim);
+        let name = parameters.next()?;
+        let q = parameters.find_map(|parameter| parameter.strip_prefix(['q', 'Q'])?.trim_start().strip_prefix('='));
+        let thousandths = q.map_or(1000.0, |q| q.trim().parse::<f32>().unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16;
+        (thousandths > 0).then_some((name, (thousandths, std::cmp::Reverse(at))))
+    })
+}
+
+/// The offered language that the visitor likes best, by primary subtag; else the default.
+pub fn language<L: Copy>(headers: &HeaderMap, offered: &[(&str, L)], default: L) -> L {
+    let known = |name: &str| {
+        let primary = name.split('-').next()?;
+        let found = offered.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(primary)).map(|&(_, language)| language);
+        found.or_else(|| (primary == "*").then_some(default))
+    };
+    let liked = weighted(headers, &ACCEPT_LANGUAGE).filter_map(|(name, weight)| Some((weight, known(name)?)));
+    liked.max_by_key(|&(weight, _)| weight).map_or(default, |(_, language)| language)
+}
+
+/// The cookies of one line, as `name=value`.
+pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line.as_bytes());
+    let next = move || {
+        let all = rest?;
+        let end = memchr(b';', all);
+        rest = end.map(|at| &all[at + 1..]);
+        Some(all[..end.unwrap_or(all.len())].trim_ascii())
+    };
+    std::iter::from_fn(next)
+}
+
+/// The token that a visitor shows in the cookie of this name. A shopper may hold several of one name,
+/// of another path or domain, and cannot tell which comes first: the first whose seal is whole counts.
+pub fn credential(headers: &HeaderMap, cookie: &str, sealer: &Sealer, room: RoomId) -> Credential {
+    let mut bad = None;
+    for value in
+        headers.get_all(COOKIE).iter().flat_map(cookies).filter_map(|pair| value_of(pair, cookie)).take(MAX_COOKIES)
+    {
+        match sealer.open(room, value) {
+            Ok(token) => return Credential::Sealed(token),
+            Err(reason) => drop(bad.get_or_insert(reason)),
+        }
+    }
+    bad.map_or(Credential::None, Credential::Bad)
+}
+
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+}
+
+/// Whether a request that changes something comes from a page of the same host, as far as the browser
+/// tells. Programs tell nothing, and are allowed.
+pub fn is_same_origin(headers: &HeaderMap, tls: bool, host: &str) -> bool {
+    let mut sites = headers.get_all(&SEC_FETCH_SITE).iter().peekable();
+    if sites.peek().is_some() {
+        return sites.all(|site| site == "same-origin" || site == "none");
+    }
+    headers.get_all(ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(|origin| is_origin(origin, tls, host)))
+}
+
+fn is_origin(origin: &str, tls: bool, host: &str) -> bool {
+    let (scheme, port) = if tls { ("https://", ":443") } else { ("http://", ":80") };
+    let bare = |authority: &'_ str| authority.strip_suffix(port).unwrap_or(authority).len();
+    let Some(of_page) = origin.strip_prefix(scheme) else { return false };
+    of_page[..bare(of_page)].eq_ignore_ascii_case(&host[..bare(host)])
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may fail")]
+mod tests;

@@ -97,13 +97,24 @@ fn waiting_answers_say_when_to_ask_again_and_are_not_stored() {
         assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
         let cookie = answer.header("set-cookie").unwrap().to_owned();
         assert!(cookie.starts_with("weir_launch="), "{cookie}");
-        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"), "{cookie}");
+        assert!(
+            cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"),
+            "{cookie}"
+        );
         assert!(!cookie.contains("Secure"), "{cookie}");
     }
     let json = weir.get("/launch/item", &[JSON]).waiting();
     for field in [
-        "inWaitingRoom", "waitTimeKnown", "waitTime", "queueIsFull", "refreshIntervalSeconds", "queueingMethod",
-        "position", "waitLowSeconds", "waitHighSeconds", "pollAfterSeconds",
+        "inWaitingRoom",
+        "waitTimeKnown",
+        "waitTime",
+        "queueIsFull",
+        "refreshIntervalSeconds",
+        "queueingMethod",
+        "position",
+        "waitLowSeconds",
+        "waitHighSeconds",
+        "pollAfterSeconds",
     ] {
         assert!(!json[field].is_null() || field.starts_with("wait"), "{field} is missing in {json}");
     }
@@ -144,8 +155,19 @@ fn the_status_document_is_short_cacheable_and_the_same_for_everybody() {
 fn no_spelling_of_a_protected_path_slips_past_the_room() {
     let (shop, weir) = closed();
     for path in [
-        "/launch", "/launch/", "//launch/item", "/LAUNCH/item", "/%6caunch/item", "/%256caunch/item", "/x/../launch/item",
-        "/./launch/item", "/launch;v=1/item", "/launch%2fitem", "/x/%2e%2e/launch/item", "/\\launch\\item", "/launch/item?x=/y",
+        "/launch",
+        "/launch/",
+        "//launch/item",
+        "/LAUNCH/item",
+        "/%6caunch/item",
+        "/%256caunch/item",
+        "/x/../launch/item",
+        "/./launch/item",
+        "/launch;v=1/item",
+        "/launch%2fitem",
+        "/x/%2e%2e/launch/item",
+        "/\\launch\\item",
+        "/launch/item?x=/y",
     ] {
         let answer = weir.get(path, &[PAGE]);
         assert!(answer.cookie().is_some_and(|c| c.starts_with("weir_launch=")), "{path} slipped past: {answer:?}");
@@ -161,7 +183,9 @@ fn a_calm_room_lets_in_at_once_and_the_pass_reaches_the_shop_again_and_again() {
     let (shop, weir) = roomy();
     let pass = pass(&weir);
     let cookie = format!("basket=7; {pass}; theme=dark");
-    for (method, path) in [("GET", "/launch/a.css"), ("POST", "/launch/echo"), ("HEAD", "/launch/item"), ("GET", "/launch/item")] {
+    for (method, path) in
+        [("GET", "/launch/a.css"), ("POST", "/launch/echo"), ("HEAD", "/launch/item"), ("GET", "/launch/item")]
+    {
         let answer = weir.send(method, path, &[("Cookie", &cookie)], "");
         assert_eq!(answer.status, 200, "{method} {path} {answer:?}");
         assert!(answer.cookie().is_none(), "a pass in its first half is not renewed");
@@ -392,7 +416,8 @@ fn bypass_paths_load_for_everyone_and_only_in_exactly_that_spelling() {
     let shop = Shop::open();
     let weir = Weir::start(&config(shop.address, &format!("{CLOSED}bypass = [\"/launch/assets/*\"]\n")));
     assert!(weir.get("/launch/assets/logo.svg", &[]).is_shop());
-    for path in ["/launch/assets/../item", "/launch/assets/%2e%2e/item", "/launch/assets//x", "/launch/assets/..;/item"] {
+    for path in ["/launch/assets/../item", "/launch/assets/%2e%2e/item", "/launch/assets//x", "/launch/assets/..;/item"]
+    {
         assert_eq!(weir.get(path, &[]).status, 429, "{path}");
     }
     assert!(weir.metric(r#"weir_requests_total{room="launch",verdict="bypass"}"#) >= 1.0);

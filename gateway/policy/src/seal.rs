@@ -57,6 +57,7 @@ impl RoomId {
 struct Key {
     id: u8,
     by_kind: [hmac::Key; 3],
+    upstream: hmac::Key,
 }
 
 impl Key {
@@ -66,6 +67,7 @@ impl Key {
         Self {
             id: hmac::sign(&master, b"weir/1/key-id").as_ref()[0],
             by_kind: [derived("weir/1/ticket"), derived("weir/1/pass"), derived("weir/1/provisional")],
+            upstream: derived("weir/1/upstream"),
         }
     }
 
@@ -113,6 +115,16 @@ impl Sealer {
         let tag = hmac::sign(key.of(token.kind), &bytes[..BODY]);
         bytes[BODY..].copy_from_slice(tag.as_ref());
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Proves to the upstream that a pass was seen here: HMAC-SHA-256 of `room`, a newline and `pass_id` with the key
+    /// HMAC-SHA-256(secret, `weir/1/upstream`), base64url.
+    pub fn signature(&self, room: &str, pass_id: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.keys[0].upstream);
+        for part in [room, "\n", pass_id] {
+            context.update(part.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(context.sign())
     }
 
     /// The token behind a text, if this gateway or one with its secret sealed it for this room.
@@ -191,6 +203,14 @@ mod tests {
         let mut bytes = URL_SAFE_NO_PAD.decode(sealer().seal(room, &token(1))).expect("its own text");
         bytes[0] = Kind::Pass as u8;
         assert_eq!(sealer().open(room, URL_SAFE_NO_PAD.encode(bytes).as_bytes()), Err(Rejected::Forged));
+    }
+
+    #[test]
+    fn the_signature_for_the_upstream_can_be_computed_from_the_secret() {
+        let key = |key: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, key);
+        let derived = hmac::sign(&key(&[7; 32]), b"weir/1/upstream");
+        let expected = hmac::sign(&key(derived.as_ref()), b"launch\n3.1.42");
+        assert_eq!(sealer().signature("launch", "3.1.42"), URL_SAFE_NO_PAD.encode(expected));
     }
 
     #[test]

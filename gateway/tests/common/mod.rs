@@ -351,7 +351,8 @@ fn answer(mut stream: &TcpStream, path: &str, head: &str, body: &[u8]) -> std::i
         "headers" => stream.write_all(&plain("", head)),
         "echo" => stream.write_all(&plain("", &String::from_utf8_lossy(body))),
         "revoke" => stream.write_all(&plain("Weir-Command: revoke\r\n", "thank you")),
-        "cached" => stream.write_all(&plain("Cache-Control: public, max-age=600\r\nExpires: Thu, 01 Jan 2099 00:00:00 GMT\r\n", "x")),
+        "cached" => stream
+            .write_all(&plain("Cache-Control: public, max-age=600\r\nExpires: Thu, 01 Jan 2099 00:00:00 GMT\r\n", "x")),
         "hang" => {
             std::thread::sleep(Duration::from_secs(20));
             Err(closed())

@@ -1,0 +1,314 @@
+use http::{Request, Response};
+use policy::ticket::LineId;
+use proptest::prelude::*;
+
+use super::*;
+
+fn peer(trusted: bool) -> Peer {
+    let nets = if trusted { vec!["192.0.2.0/24".parse().expect("a net")] } else { Vec::new() };
+    Peer::new("192.0.2.1".parse().expect("an address"), &nets)
+}
+
+fn request(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
+    let mut request = Request::builder().uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).expect("a request").into_parts().0
+}
+
+fn onward(peer: &Peer) -> Onward<'_> {
+    let request_id = HeaderValue::from_static("id-1");
+    Onward { peer, tls: true, upgrade: None, request_id, room: None, pass_id: None, signature: None }
+}
+
+fn forwarded_by(trusted: bool, headers: &[(&str, &str)]) -> HeaderMap {
+    let mut parts = request("/", headers);
+    parts.headers.entry(HOST).or_insert(HeaderValue::from_static("shop.example.com"));
+    to_upstream(&mut parts, onward(&peer(trusted)));
+    parts.headers
+}
+
+/// The values that a stranger's headers reach the upstream with.
+fn reach(headers: &[(&str, &str)], name: &str) -> Vec<String> {
+    lines(&forwarded_by(false, headers), name)
+}
+
+fn lines(headers: &HeaderMap, name: &str) -> Vec<String> {
+    headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+}
+
+fn answer(headers: &[(&str, &str)]) -> (HeaderMap, bool) {
+    let mut response = Response::builder();
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    let mut parts = response.body(()).expect("a response").into_parts().0;
+    let revoke = to_shopper(&mut parts);
+    (parts.headers, revoke)
+}
+
+#[test]
+fn headers_of_one_connection_go_no_further() {
+    for name in [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "upgrade",
+        "transfer-encoding",
+        "expect",
+        "http2-settings",
+    ] {
+        assert!(reach(&[(name, "x")], name).is_empty(), "{name}");
+    }
+    assert_eq!(reach(&[("accept", "*/*"), ("authorization", "x")], "authorization"), ["x"]);
+}
+
+#[test]
+fn what_connection_names_goes_no_further() {
+    let named = [("connection", "close, X-Mine"), ("connection", "x-other"), ("x-mine", "1"), ("x-other", "2")];
+    assert!(reach(&named, "x-mine").is_empty() && reach(&named, "x-other").is_empty());
+}
+
+#[test]
+fn connection_cannot_name_what_the_gateway_relies_on() {
+    for name in
+        ["host", "cookie", "content-length", "authorization", "via", "x-forwarded-for", "forwarded", "x-request-id"]
+    {
+        let headers = forwarded_by(true, &[("connection", name), (name, "7")]);
+        assert!(headers.contains_key(name), "{name}");
+        assert!(name == "x-request-id" || headers[name].as_bytes().starts_with(b"7"), "{name}");
+    }
+    let mut parts = request("/", &[("connection", "weir-room, weir-pass-id, weir-signature")]);
+    let value = || Some(HeaderValue::from_static("x"));
+    let peer = peer(false);
+    to_upstream(&mut parts, Onward { room: value(), pass_id: value(), signature: value(), ..onward(&peer) });
+    for name in [&WEIR_ROOM, &WEIR_PASS_ID, &WEIR_SIGNATURE] {
+        assert_eq!(parts.headers[name], "x");
+    }
+}
+
+#[test]
+fn trailers_stay_welcome() {
+    assert_eq!(reach(&[("te", "gzip, Trailers"), ("connection", "TE")], "te"), ["trailers"]);
+}
+
+#[test]
+fn a_length_beside_a_transfer_coding_is_not_believed() {
+    let both = [("transfer-encoding", "chunked"), ("content-length", "5")];
+    assert!(reach(&both, "content-length").is_empty() && reach(&both, "transfer-encoding").is_empty());
+    assert_eq!(reach(&[("content-length", "5")], "content-length"), ["5"]);
+}
+
+#[test]
+fn an_upgrade_passes_only_where_it_is_forwarded() {
+    let mut parts = request("/", &[("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "k")]);
+    let peer = peer(false);
+    let upgrade = crate::visitor::upgrade(&parts).cloned();
+    to_upstream(&mut parts, Onward { upgrade, ..onward(&peer) });
+    assert_eq!(parts.headers[UPGRADE], "websocket");
+    assert_eq!(parts.headers[CONNECTION], "upgrade");
+    assert_eq!(parts.headers["sec-websocket-key"], "k");
+}
+
+#[test]
+fn split_cookies_become_one_line() {
+    assert_eq!(reach(&[("cookie", "a=1"), ("cookie", "b=2;c=3")], "cookie"), ["a=1; b=2; c=3"]);
+}
+
+#[test]
+fn cookies_of_weir_stay_here() {
+    let ours = ["weir_launch=x", "__Host-weir_launch=x", "weir_a=1; __Host-weir_b=2;weir_=3", "a=1; weir_x =y"];
+    for line in &ours[..3] {
+        assert!(reach(&[("cookie", line)], "cookie").is_empty(), "{line}");
+    }
+    assert_eq!(reach(&[("cookie", ours[3])], "cookie"), ["a=1"]);
+    assert_eq!(reach(&[("cookie", "a=1;weir_x=y;  b=2; ")], "cookie"), ["a=1; b=2"]);
+    assert_eq!(reach(&[("cookie", "weir_x=y"), ("cookie", "b=2")], "cookie"), ["b=2"]);
+}
+
+#[test]
+fn a_line_of_the_shops_own_cookies_is_not_touched() {
+    for line in ["a=1;b=2 ;; c", "xweir_a=1", "a=weir_b", "WEIR_a=1", "a=\"x; y\""] {
+        assert_eq!(reach(&[("cookie", line)], "cookie"), [line]);
+    }
+}
+
+#[test]
+fn nobody_else_speaks_with_the_voice_of_weir() {
+    for name in ["weir-room", "weir-pass-id", "weir-signature", "weir-anything"] {
+        assert!(reach(&[(name, "x")], name).is_empty(), "{name}");
+        assert!(lines(&forwarded_by(true, &[(name, "x")]), name).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_header_names_no_other_path_than_the_room_was_found_by() {
+    for name in ["x-original-url", "x-rewrite-url"] {
+        assert!(lines(&forwarded_by(true, &[(name, "/launch")]), name).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn what_a_stranger_says_of_the_way_is_replaced() {
+    let lies = [
+        ("x-forwarded-for", "6.6.6.6"),
+        ("x-forwarded-proto", "ftp"),
+        ("x-forwarded-host", "evil"),
+        ("x-real-ip", "6.6.6.6"),
+        ("forwarded", "for=6.6.6.6"),
+        ("x-forwarded-port", "1"),
+        ("x-request-id", "theirs"),
+        ("via", "1.0 old"),
+    ];
+    assert_eq!(reach(&lies, "x-forwarded-for"), ["192.0.2.1"]);
+    assert_eq!(reach(&lies, "x-forwarded-proto"), ["https"]);
+    assert_eq!(reach(&lies, "x-forwarded-host"), ["shop.example.com"]);
+    assert_eq!(reach(&lies, "forwarded"), ["for=192.0.2.1;host=shop.example.com;proto=https"]);
+    assert!(reach(&lies, "x-real-ip").is_empty() && reach(&lies, "x-forwarded-port").is_empty());
+    assert_eq!(reach(&lies, "x-request-id"), ["id-1"]);
+    assert_eq!(reach(&lies, "via"), ["1.0 old", "1.1 weir"]);
+}
+
+#[test]
+fn what_a_trusted_proxy_says_of_the_way_is_continued() {
+    let said = [
+        ("x-forwarded-for", "1.1.1.1"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("forwarded", "for=1.1.1.1"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-host", "evil"),
+    ];
+    let headers = forwarded_by(true, &said);
+    assert_eq!(lines(&headers, "x-forwarded-for"), ["1.1.1.1, 10.0.0.1, 192.0.2.1"]);
+    assert_eq!(lines(&headers, "forwarded"), ["for=1.1.1.1, for=192.0.2.1;host=shop.example.com;proto=https"]);
+    assert_eq!(lines(&headers, "x-forwarded-port"), ["443"]);
+    assert_eq!(lines(&headers, "x-forwarded-host"), ["shop.example.com"]);
+}
+
+#[test]
+fn an_address_of_version_six_and_a_port_are_quoted() {
+    let peer = Peer::new("2001:db8::1".parse().expect("an address"), &[]);
+    let mut parts = request("/", &[("host", "a:8080")]);
+    to_upstream(&mut parts, Onward { tls: false, ..onward(&peer) });
+    assert_eq!(parts.headers[FORWARDED], r#"for="[2001:db8::1]";host="a:8080";proto=http"#);
+    assert_eq!(parts.headers["x-forwarded-for"], "2001:db8::1");
+}
+
+#[test]
+fn the_absolute_form_becomes_a_path_and_a_host() {
+    let mut parts = request("http://shop.example.com:81/a?b=c", &[("host", "evil")]);
+    parts.version = Version::HTTP_2;
+    to_upstream(&mut parts, onward(&peer(false)));
+    assert_eq!(parts.uri, "/a?b=c");
+    assert!(parts.uri.authority().is_none() && parts.uri.scheme().is_none());
+    assert_eq!(lines(&parts.headers, "host"), ["shop.example.com:81"]);
+    assert_eq!(parts.version, Version::HTTP_11);
+}
+
+#[test]
+fn a_pass_is_named_by_epoch_generation_and_number() {
+    assert_eq!(pass_id(&Token::pass(LineId { epoch: 3, generation: 1 }, 42, 0, 1)), "3.1.42");
+}
+
+#[test]
+fn an_answer_loses_what_was_of_its_connection() {
+    let (headers, _) = answer(&[
+        ("connection", "x-mine"),
+        ("x-mine", "1"),
+        ("keep-alive", "timeout=5"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+        ("proxy-authenticate", "Basic"),
+        ("content-type", "text/html"),
+        ("via", "1.1 shop"),
+    ]);
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["content-type", "via"]);
+    assert_eq!(lines(&headers, "via"), ["1.1 shop", "1.1 weir"]);
+}
+
+#[test]
+fn a_switch_of_protocols_reaches_the_shopper() {
+    let switch = Response::builder().status(101).header("upgrade", "websocket").header("connection", "Upgrade");
+    let mut parts = switch.body(()).expect("a response").into_parts().0;
+    to_shopper(&mut parts);
+    assert_eq!(parts.headers[UPGRADE], "websocket");
+    assert_eq!(parts.headers[CONNECTION], "upgrade");
+}
+
+#[test]
+fn commands_of_the_upstream_are_heard_and_taken_out() {
+    for (value, revokes) in
+        [("revoke", true), ("Revoke", true), ("other, revoke", true), ("revoked", false), ("", false)]
+    {
+        let (headers, revoke) = answer(&[("weir-command", value), ("weir-room", "x")]);
+        assert_eq!(revoke, revokes, "{value}");
+        assert!(!headers.keys().any(|name| name.as_str().starts_with("weir-")));
+    }
+    assert!(!answer(&[]).1);
+}
+
+#[test]
+fn the_upstream_sets_no_cookie_of_weir() {
+    let (headers, _) = answer(&[
+        ("set-cookie", "a=1"),
+        ("set-cookie", "weir_x=1"),
+        ("set-cookie", " __Host-weir_x=1"),
+        ("set-cookie", "b=2"),
+    ]);
+    assert_eq!(lines(&headers, "set-cookie"), ["a=1", "b=2"]);
+}
+
+#[test]
+fn an_answer_with_a_cookie_of_weir_is_stored_by_no_cache() {
+    let mut headers = HeaderMap::new();
+    for name in &OF_CACHES {
+        headers.insert(name, HeaderValue::from_static("max-age=600"));
+    }
+    headers.append(CACHE_CONTROL, HeaderValue::from_static("public"));
+    headers.append(CACHE_CONTROL, HeaderValue::from_static("s-maxage=600"));
+    headers.insert("vary", HeaderValue::from_static("accept"));
+    make_private(&mut headers);
+    assert_eq!(lines(&headers, "cache-control"), ["private, no-store"]);
+    assert_eq!(headers.len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn no_header_makes_it_panic(
+        names in prop::collection::vec(prop::sample::select(vec![
+            "host", "cookie", "connection", "te", "transfer-encoding", "content-length", "upgrade", "x-forwarded-for",
+            "forwarded", "via", "weir-command", "set-cookie", "x-mine", "cache-control",
+        ]), 0..16),
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        trusted in any::<bool>(),
+    ) {
+        let mut given = HeaderMap::new();
+        for (name, value) in names.iter().zip(bytes.chunks(25)) {
+            let Ok(value) = HeaderValue::from_bytes(value) else { continue };
+            given.append(*name, value);
+        }
+        let mut parts = request("/", &[]);
+        parts.headers = given.clone();
+        to_upstream(&mut parts, onward(&peer(trusted)));
+        prop_assert!(!parts.headers.contains_key(TRANSFER_ENCODING));
+        let mut parts = Response::new(()).into_parts().0;
+        parts.headers = given;
+        to_shopper(&mut parts);
+        make_private(&mut parts.headers);
+        prop_assert!(!parts.headers.contains_key(&WEIR_COMMAND));
+    }
+
+    #[test]
+    fn no_cookie_of_weir_reaches_the_upstream(line in "([ ;=a]|weir_|__Host-){0,12}") {
+        let kept = reach(&[("cookie", &line)], "cookie");
+        for cookie in kept.iter().flat_map(|line| line.split(';')).map(str::trim) {
+            prop_assert!(!cookie.starts_with("weir_") && !cookie.starts_with("__Host-weir_"), "{line:?}: {kept:?}");
+        }
+    }
+}

@@ -1,0 +1,296 @@
+use std::net::IpAddr;
+
+use http::Request;
+use ipnet::IpNet;
+use policy::seal::Rejected;
+use policy::ticket::{LineId, Token};
+use proptest::prelude::*;
+
+use super::*;
+
+const COOKIE_NAME: &str = "__Host-weir_launch";
+
+fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).expect("a request").into_parts().0
+}
+
+fn get(headers: &[(&str, &str)]) -> Parts {
+    request("GET", "/", headers)
+}
+
+fn trusted() -> Vec<IpNet> {
+    ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("a net")).to_vec()
+}
+
+fn peer(address: &str) -> Peer {
+    Peer::new(address.parse().expect("an address"), &trusted())
+}
+
+fn client(from: &str, headers: &[(&str, &str)]) -> String {
+    client_address(&peer(from), &get(headers).headers, &trusted()).to_string()
+}
+
+#[test]
+fn a_stranger_is_not_believed_about_its_address() {
+    assert_eq!(client("192.0.2.1", &[("x-forwarded-for", "1.1.1.1"), ("forwarded", "for=1.1.1.1")]), "192.0.2.1");
+    assert_eq!(peer("::ffff:192.0.2.1").text, "192.0.2.1");
+}
+
+#[test]
+fn the_address_is_the_last_that_no_trusted_proxy_has() {
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "6.6.6.6, 1.1.1.1, 10.0.0.2")]), "1.1.1.1");
+    assert_eq!(client("::ffff:10.0.0.1", &[("x-forwarded-for", "::ffff:1.1.1.1")]), "1.1.1.1");
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")]), "10.0.0.3");
+    assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+}
+
+#[test]
+fn several_lines_of_addresses_are_one_list() {
+    let lines = [("x-forwarded-for", "6.6.6.6, 1.1.1.1"), ("x-forwarded-for", "10.0.0.2")];
+    assert_eq!(client("10.0.0.1", &lines), "1.1.1.1");
+}
+
+#[test]
+fn garbage_ends_the_search_at_the_last_believable_address() {
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1, unknown, 10.0.0.2")]), "10.0.0.2");
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1,")]), "10.0.0.1");
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1:x")]), "10.0.0.1");
+    assert_eq!(client("10.0.0.1", &[("forwarded", "for=_hidden, proto=https")]), "10.0.0.1");
+}
+
+#[test]
+fn an_address_may_have_a_port_brackets_and_quotes() {
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1:4711")]), "1.1.1.1");
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:80, fd00::2")]), "2001:db8::1");
+    assert_eq!(
+        client("10.0.0.1", &[("forwarded", r#"for=6.6.6.6, proto=https;For="[2001:db8::1]:80""#)]),
+        "2001:db8::1"
+    );
+}
+
+#[test]
+fn a_quote_left_open_hides_nothing() {
+    assert_eq!(client("10.0.0.1", &[("forwarded", r#"for="6.6.6.6, for=1.1.1.1"#)]), "1.1.1.1");
+}
+
+#[test]
+fn forwarded_counts_only_without_x_forwarded_for() {
+    assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1"), ("forwarded", "for=6.6.6.6")]), "1.1.1.1");
+}
+
+#[test]
+fn tls_is_what_the_connection_or_a_trusted_proxy_says() {
+    let tls = |from, over_tls, headers: &[_]| is_tls(over_tls, &peer(from), &get(headers).headers);
+    assert!(!tls("192.0.2.1", false, &[("x-forwarded-proto", "https")]));
+    assert!(tls("192.0.2.1", true, &[("x-forwarded-proto", "http")]));
+    assert!(tls("10.0.0.1", false, &[("x-forwarded-proto", "HTTPS")]));
+    assert!(!tls("10.0.0.1", true, &[("x-forwarded-proto", "https, http")]));
+    assert!(tls("10.0.0.1", false, &[("forwarded", "for=1.1.1.1;proto=https")]));
+    assert!(tls("10.0.0.1", true, &[]));
+}
+
+#[test]
+fn the_request_id_of_a_trusted_peer_is_kept_if_it_is_harmless() {
+    let long = "x".repeat(129);
+    for (from, given, kept) in [
+        ("10.0.0.1", "a.B_c-1", true),
+        ("192.0.2.1", "a.B_c-1", false),
+        ("10.0.0.1", "a b", false),
+        ("10.0.0.1", "", false),
+        ("10.0.0.1", long.as_str(), false),
+        ("10.0.0.1", &long[1..], true),
+    ] {
+        let headers = get(&[("x-request-id", given)]).headers;
+        let id = request_id(&peer(from), &headers, || HeaderValue::from_static("fresh"));
+        assert_eq!(id, if kept { given } else { "fresh" });
+    }
+}
+
+#[test]
+fn the_host_is_in_the_request_line_or_in_one_header() {
+    assert_eq!(host(&get(&[("host", "Shop.example.com:8080")])), Ok("Shop.example.com:8080"));
+    assert_eq!(host(&request("GET", "http://a.example/x", &[("host", "b.example")])), Ok("a.example"));
+    assert_eq!(host(&get(&[("host", "[::1]:80")])), Ok("[::1]:80"));
+    assert_eq!(host(&get(&[])), Err(BadHost::Missing));
+    assert_eq!(host(&get(&[("host", "a"), ("host", "a")])), Err(BadHost::Several));
+}
+
+#[test]
+fn what_is_no_host_is_refused() {
+    for bad in ["", ":80", "a/b", "a b", "a:b", "a:80:90", "a@b", "a,b", "[::1", "[x]", "[::1]x", ".a", "a\u{e9}"] {
+        let parts = get(&[("host", bad)]);
+        assert_eq!(host(&parts), Err(BadHost::Malformed), "{bad:?}");
+    }
+    assert_eq!(host(&request("GET", "http://user@a.example/", &[])), Err(BadHost::Malformed));
+}
+
+#[test]
+fn a_navigation_is_a_page() {
+    assert_eq!(intent(&get(&[("sec-fetch-mode", "navigate")]), true), Intent::Page);
+    assert_eq!(intent(&get(&[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]), true), Intent::Page);
+    assert_eq!(intent(&get(&[("accept", "Text/HTML")]), false), Intent::Page);
+}
+
+#[test]
+fn what_a_page_loads_is_no_page() {
+    assert_eq!(intent(&get(&[("sec-fetch-mode", "no-cors"), ("accept", "text/html")]), true), Intent::Other);
+    assert_eq!(intent(&get(&[("accept", "image/avif,*/*")]), true), Intent::Other);
+    assert_eq!(intent(&get(&[]), true), Intent::Other);
+    assert_eq!(intent(&get(&[("accept", "text/html;q=0")]), true), Intent::Other);
+}
+
+#[test]
+fn who_prefers_json_gets_json_where_the_room_has_it() {
+    let axios = get(&[("accept", "application/json, text/plain, */*"), ("sec-fetch-mode", "cors")]);
+    assert_eq!(intent(&axios, true), Intent::Json);
+    assert_eq!(intent(&axios, false), Intent::Other);
+    let both = |accept| intent(&get(&[("accept", accept)]), true);
+    assert_eq!(both("text/html;q=0.5, application/json"), Intent::Json);
+    assert_eq!(both("application/json, text/html"), Intent::Json);
+    assert_eq!(both("text/html, application/json"), Intent::Page);
+    assert_eq!(both("application/json;q=0, text/html;q=0.1"), Intent::Page);
+}
+
+#[test]
+fn only_a_get_that_somebody_waits_for_takes_a_number() {
+    let page = ("sec-fetch-mode", "navigate");
+    for method in ["HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS"] {
+        let uri = if method == "CONNECT" { "a:443" } else { "/" };
+        assert_eq!(intent(&request(method, uri, &[page]), true), Intent::Other, "{method}");
+    }
+    let prefetches = [("purpose", "prefetch"), ("sec-purpose", "Prefetch;prerender"), ("x-moz", "prefetch")];
+    for prefetch in prefetches {
+        assert_eq!(intent(&get(&[page, prefetch]), true), Intent::Other, "{prefetch:?}");
+    }
+    assert_eq!(intent(&get(&[page, ("connection", "keep-alive, Upgrade")]), true), Intent::Other);
+}
+
+#[test]
+fn a_preflight_names_its_origin_and_method() {
+    let (origin, method) = (("origin", "https://a"), ("access-control-request-method", "PUT"));
+    assert_eq!(intent(&request("OPTIONS", "/", &[origin, method]), true), Intent::Preflight);
+    assert_eq!(intent(&request("OPTIONS", "/", &[origin]), true), Intent::Other);
+    assert_eq!(intent(&request("OPTIONS", "/", &[method]), true), Intent::Other);
+}
+
+#[test]
+fn a_websocket_may_be_forwarded_and_h2c_never() {
+    let asked = |protocol, connection| upgrade(&get(&[("upgrade", protocol), ("connection", connection)])).is_some();
+    assert!(asked("websocket", "Upgrade") && asked("websocket", "keep-alive, upgrade"));
+    assert!(
+        !asked("h2c", "Upgrade, HTTP2-Settings") && !asked("websocket, h2c", "upgrade") && !asked("H2C", "upgrade")
+    );
+    assert!(!asked("websocket", "close"));
+    assert!(upgrade(&get(&[("connection", "upgrade")])).is_none());
+}
+
+fn sealer() -> Sealer {
+    Sealer::new(&[7; 32]).expect("long enough")
+}
+
+fn shown(cookies: &[&str]) -> Credential {
+    let lines: Vec<_> = cookies.iter().map(|line| ("cookie", *line)).collect();
+    credential(&get(&lines).headers, COOKIE_NAME, &sealer(), RoomId::of("launch"))
+}
+
+fn sealed(number: u64) -> (Token, String) {
+    let token = Token::ticket(LineId { epoch: 1, generation: 0 }, number, 1_000);
+    (token, format!("{COOKIE_NAME}={}", sealer().seal(RoomId::of("launch"), &token)))
+}
+
+#[test]
+fn without_a_cookie_of_the_name_there_is_no_credential() {
+    assert_eq!(shown(&[]), Credential::None);
+    assert_eq!(
+        shown(&["a=1; weir_launch=x; __Host-weir_launch2=x; x__Host-weir_launch=x; __Host-weir_launch"]),
+        Credential::None
+    );
+}
+
+#[test]
+fn the_first_whole_seal_among_four_cookies_counts() {
+    let (token, text) = sealed(7);
+    let bad = format!("{COOKIE_NAME}=bad");
+    assert_eq!(shown(&[&format!("a=1; {text};b=2")]), Credential::Sealed(token));
+    assert_eq!(shown(&[&bad, &format!("{bad};{bad}; {text}")]), Credential::Sealed(token));
+    assert_eq!(shown(&[&bad, &bad, &bad, &bad, &text]), Credential::Bad(Rejected::Malformed));
+}
+
+#[test]
+fn the_first_reason_tells_why_no_cookie_counts() {
+    let (_, text) = sealed(7);
+    let forged = format!("{}{}", &text[..text.len() - 10], "A".repeat(10));
+    assert_eq!(shown(&[&forged, &format!("{COOKIE_NAME}=")]), Credential::Bad(Rejected::Forged));
+    let stranger = Sealer::new(&[7; 32]).expect("long enough").seal(RoomId::of("other"), &sealed(1).0);
+    assert_eq!(shown(&[&format!("{COOKIE_NAME}={stranger}")]), Credential::Bad(Rejected::Foreign));
+}
+
+#[test]
+fn a_cookie_of_eight_kilobytes_is_malformed() {
+    assert_eq!(shown(&[&format!("{COOKIE_NAME}={}", "A".repeat(8192))]), Credential::Bad(Rejected::Malformed));
+}
+
+#[test]
+fn the_language_is_the_best_liked_of_those_offered() {
+    let pick =
+        |accept| language(&get(&[("accept-language", accept)]).headers, &[("ko", "ko"), ("en", "en")], "default");
+    assert_eq!(pick("ko-KR,ko;q=0.9,en-US;q=0.8"), "ko");
+    assert_eq!(pick("de, EN-gb;q=0.3, ko;q=0.2"), "en");
+    assert_eq!(pick("en;q=0.5, ko;q=0.5"), "en");
+    assert_eq!(pick("ko;q=0, en;q=0.1"), "en");
+    assert_eq!(pick("*, en;q=0.5"), "default");
+    assert_eq!(pick("de"), "default");
+    assert_eq!(pick("en;q=x, ko;q=nan"), "default");
+    assert_eq!(language(&HeaderMap::new(), &[("ko", 1)], 2), 2);
+}
+
+#[test]
+fn a_page_of_another_host_changes_nothing() {
+    let allowed = |headers: &[_]| is_same_origin(&get(headers).headers, true, "shop.example.com");
+    assert!(allowed(&[]));
+    assert!(allowed(&[("sec-fetch-site", "same-origin")]) && allowed(&[("sec-fetch-site", "none")]));
+    assert!(!allowed(&[("sec-fetch-site", "cross-site"), ("origin", "https://shop.example.com")]));
+    assert!(!allowed(&[("sec-fetch-site", "same-site")]));
+    assert!(!allowed(&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]));
+    assert!(
+        allowed(&[("origin", "https://SHOP.example.com")]) && allowed(&[("origin", "https://shop.example.com:443")])
+    );
+    for other in
+        ["null", "", "http://shop.example.com", "https://shop.example.com:8443", "https://shop.example.com.evil"]
+    {
+        assert!(!allowed(&[("origin", other)]), "{other}");
+    }
+    assert!(is_same_origin(&get(&[("origin", "http://a:8080")]).headers, false, "a:8080"));
+}
+
+proptest! {
+    #[test]
+    fn no_header_makes_it_panic(
+        names in prop::collection::vec(prop::sample::select(vec![
+            "host", "cookie", "accept", "accept-language", "x-forwarded-for", "forwarded", "x-forwarded-proto", "origin",
+            "connection", "upgrade", "sec-fetch-mode", "sec-fetch-site", "purpose", "x-request-id",
+        ]), 0..12),
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        let mut parts = get(&[]);
+        for (name, value) in names.iter().zip(bytes.chunks(33)) {
+            let Ok(value) = HeaderValue::from_bytes(value) else { continue };
+            parts.headers.append(*name, value);
+        }
+        let peer = peer("10.0.0.1");
+        let headers = &parts.headers;
+        let _: IpAddr = client_address(&peer, headers, &trusted());
+        is_tls(true, &peer, headers);
+        request_id(&peer, headers, || HeaderValue::from_static("x"));
+        let _ = host(&parts);
+        intent(&parts, true);
+        upgrade(&parts);
+        credential(headers, COOKIE_NAME, &sealer(), RoomId::of("launch"));
+        language(headers, &[("ko", 1)], 2);
+        is_same_origin(headers, false, "a");
+    }
+}
