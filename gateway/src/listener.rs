@@ -97,6 +97,7 @@ pub struct Connection {
     /// Whether it is TLS.
     pub tls: bool,
     requests: Cell<u32>,
+    asked: Cell<bool>,
     active: Cell<u64>,
     holder: Cell<bool>,
     fate: Cell<Fate>,
@@ -119,6 +120,7 @@ impl std::fmt::Debug for Worker {
 impl UnderWay {
     fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Self {
         connection.requests.set(connection.requests.get() + 1);
+        connection.asked.set(true);
         Self { connection: connection.clone(), worker: worker.clone() }
     }
 
@@ -208,6 +210,7 @@ impl Worker {
             peer: Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies),
             tls,
             requests: Cell::new(0),
+            asked: Cell::new(false),
             active: Cell::new(self.second.get()),
             holder: Cell::new(false),
             fate: Cell::new(Fate::Open),
@@ -253,7 +256,10 @@ impl Worker {
                 }
                 _ => {}
             }
-            http.as_mut().poll(cx).map(drop)
+            http.as_mut().poll(cx).map(|end| match end {
+                Err(error) if is_unreadable(&*error) => telemetry::unreadable(),
+                _ => {}
+            })
         })
         .await;
     }
@@ -284,9 +290,16 @@ impl Worker {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|c| c.fate.get() != Fate::Over);
         for connection in connections.iter().filter(|c| c.requests.get() == 0) {
-            let limit = if connection.holder.get() { listen.idle_timeout } else { listen.waiting_idle_timeout };
+            let limit = match () {
+                () if !connection.asked.get() => listen.header_timeout,
+                () if connection.holder.get() => listen.idle_timeout,
+                () => listen.waiting_idle_timeout,
+            };
+            let late = now > connection.active.get() + limit.as_secs().max(1);
             match connection.fate.get() {
-                Fate::Open if now > connection.active.get() + limit.as_secs().max(1) => connection.end(now),
+                // Never sent a whole head: there is nothing to answer.
+                Fate::Open if late && !connection.asked.get() => connection.finish(Fate::Over),
+                Fate::Open if late => connection.end(now),
                 Fate::Ending(by) if now > by => connection.finish(Fate::Over),
                 _ => {}
             }
@@ -331,6 +344,11 @@ impl Connection {
             waker.wake_by_ref();
         }
     }
+}
+
+/// Whether a connection ended because its bytes are not a request.
+fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
 }
 
 /// One of the connections that may be open.

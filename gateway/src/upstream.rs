@@ -157,6 +157,11 @@ impl Upstream {
         self.permits.in_flight()
     }
 
+    /// Requests that wait for a permit now; who gave up may still be counted.
+    pub fn waiting(&self) -> usize {
+        self.permits.waiting()
+    }
+
     /// Sends a request and returns the answer as soon as its head is there.
     ///
     /// Must run inside a `LocalSet`. Dropping the future, or the body of the answer before its end,
