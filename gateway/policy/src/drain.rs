@@ -8,7 +8,7 @@
 //! on the shelf   q = claimants without a token
 //! on its way     e = sum over cohorts of (called - shown) x h (1 - F) / (1 - h F)
 //! wanted         w = r x (d + standing),   standing = 0.16 s + 6 / (r + 1 per second)
-//! speed            = (r + (w - q - e) / 0.4 s) / h,   never below 0
+//! speed            = (r + (w - q - e) / 0.4 s) / h,   between 0 and 5 x rate
 //! ```
 //!
 //! `h` is the share of called tickets whose holders come within [`SHOW_WITHIN`], `F` the share of
@@ -19,7 +19,13 @@
 //! pointer by itself. The ages of cohorts count time that the line has lived through: in a pause
 //! nobody can come.
 //!
-//! Source: simulated in `tests/simulation.rs` and `tests/promises.rs`, whose figures are asserted.
+//! Regimes: at 10 shoppers a second and more, 0.99 of the rate is used with up to 70 % of no-shows, and
+//! 0.975 while their share jumps from 10 to 70 to 30 %; beyond 80 % the pointer's bound costs use. Below
+//! 10 a second chance leaves 0.9 to 0.99. Of those who are called and poll as told, 99 % have their pass
+//! within 2 s of their claim.
+//!
+//! Source: base-stock control with a measured delivery time; `tests/promises.rs` and
+//! `tests/simulation.rs` run it against a simulated crowd and assert these figures.
 //!
 //! What is absent: the token bucket that makes admissions safe ([`crate::line`]). An error here
 //! wastes capacity or makes a called shopper wait; it cannot admit too many.
