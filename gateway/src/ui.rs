@@ -105,7 +105,7 @@ impl Snapshot {
             updated,
             id: facts.line.id,
             serving: facts.line.serving,
-            speed: facts.line.speed,
+            speed: facts.line.known_speed(&facts.room.rules),
             rate: facts.room.rules.rate,
             poll: facts.poll,
             open: facts.room.rules.open,

@@ -133,6 +133,21 @@ pub struct View {
     pub adopted: Vec<Adopted>,
 }
 
+impl View {
+    /// Tickets handed out and not called.
+    pub fn waiting(&self) -> u64 {
+        self.next.saturating_sub(self.serving)
+    }
+
+    /// The speed by which a wait may be told, 0 if nobody can know it: where seats hold the line back, it
+    /// moves as seats are freed, and that depends on shoppers who have not decided yet.
+    pub fn known_speed(&self, rules: &Rules) -> f64 {
+        let free = rules.total_active_users.map(|seats| seats.saturating_sub(self.active));
+        let held_back = free.is_some_and(|free| self.waiting() as f64 * self.show_share > free as f64);
+        if held_back { 0.0 } else { self.speed }
+    }
+}
+
 /// What changed in a line besides its counters, for a store that writes differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {

@@ -16,7 +16,7 @@ const FAR: u64 = 1_000_000_000;
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     let Facts { name, room, line, poll, state, away } = *facts;
     let mut out = String::with_capacity(400);
-    let speed = bounded(line.speed, 1e6);
+    let speed = bounded(line.known_speed(&room.rules), 1e6);
     let rate = bounded(room.rules.rate, 1e6);
     // Writing to a String cannot fail.
     let _ = write!(
