@@ -461,7 +461,7 @@ impl Line {
 
     /// The answer to a claim that needs no token, or `None` for a claimant.
     fn standing_of(&self, number: u64) -> Option<Grant> {
-        if number == 0 || number > self.counters.serving {
+        if number == 0 || number > self.counters.serving.min(self.counters.next) {
             return Some(Grant::NotYet);
         }
         if !self.claimed.get(number) {
@@ -548,3 +548,6 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,7 +196,9 @@ impl Desk {
         self.releases.clear();
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
-        revoked.into_iter().for_each(|(number, until)| self.room.revoke(number, until));
+        for (number, until) in revoked {
+            self.room.revoke(number, until);
+        }
         for ((_, reply), (_, end)) in self.renewals.drain(..).zip(renewed) {
             let _ = reply.send(end);
         }

@@ -1,0 +1,92 @@
+//! Memory after ten million tickets of one room: the embedded store on a real file, driven as the
+//! clerk drives it. A quarter of those who are called claim; the others are no-shows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use gateway::store::embedded::Embedded;
+use gateway::store::{Store as _, Work};
+use policy::line::{Batch, Outcome};
+use policy::room::Rules;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TICKETS: u64 = 10_000_000;
+/// Joins of one call.
+const BATCH: u64 = 2_000;
+/// Pause between calls: about 100,000 joins a second, and time for the line to move.
+const PAUSE: Duration = Duration::from_millis(15);
+/// May be used on top of what was used at the start.
+const LIMIT: u64 = 64 << 20;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("weir.redb");
+    let mut line = Driven::open(&file)?;
+    line.call(0).await?;
+    let start = benches::resident_bytes();
+    println!("| tickets | called | passes given | live | memory MB | above the start |\n|---|---|---|---|---|---|");
+    let mut peak = start;
+    let started = Instant::now();
+    loop {
+        let view = line.call(BATCH).await?.view;
+        let now = benches::resident_bytes();
+        peak = peak.max(now);
+        if view.next.is_multiple_of(TICKETS / 10) {
+            let (now, above) = (megabytes(now), megabytes(now.saturating_sub(start)));
+            let [next, called, granted, live] = [view.next, view.serving, view.granted, view.active];
+            println!("| {next} | {called} | {granted} | {live} | {now:.1} | {above:.1} |");
+        }
+        if view.next >= TICKETS {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let above = peak.saturating_sub(start);
+    println!("\npeak {:.1} MB above the start, in {:.0} s", megabytes(above), started.elapsed().as_secs_f64());
+    drop(line);
+    let mut line = Driven::open(&file)?;
+    let view = line.call(0).await?.view;
+    anyhow::ensure!(view.next == TICKETS, "tickets were lost: {}", view.next);
+    println!("read again from {:.1} MB on the disk", megabytes(std::fs::metadata(&file)?.len()));
+    anyhow::ensure!(above <= LIMIT, "more than {:.0} MB above the start", megabytes(LIMIT));
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// A store with one line, and the claims to come.
+struct Driven {
+    store: Embedded,
+    rules: Rules,
+    called: u64,
+    claims: Vec<u64>,
+}
+
+impl Driven {
+    fn open(file: &std::path::Path) -> anyhow::Result<Self> {
+        let rules = Rules { session: 10_000, ..Rules::per_minute(120_000) };
+        Ok(Self { store: Embedded::open(file)?, rules, called: 0, claims: Vec::new() })
+    }
+
+    async fn call(&mut self, joins: u64) -> anyhow::Result<Outcome> {
+        let batch = Batch { gateway: 1, joins, claims: self.claims.clone(), ..Batch::default() };
+        let work = Work { room: Arc::from("launch"), rules: self.rules.clone(), batch };
+        let mut outcomes = self.store.commit(vec![work]).await?;
+        let outcome = outcomes.pop().context("one work, one outcome")?;
+        let answered = |number: &u64| outcome.grants.iter().any(|(n, grant)| n == number && is_final(*grant));
+        self.claims.retain(|number| !answered(number));
+        self.claims.extend((self.called + 1..=outcome.view.serving).filter(|number| number.is_multiple_of(4)));
+        self.called = outcome.view.serving;
+        Ok(outcome)
+    }
+}
+
+fn is_final(grant: policy::line::Grant) -> bool {
+    grant != policy::line::Grant::NotYet
+}

@@ -1,0 +1,90 @@
+//! Store calls per second under a storm of joins, without sockets: live rooms, the clerk and the
+//! embedded store on a real file. `benches/storm` does the same over loopback, as far as that goes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use gateway::rooms::{self, Entry, LiveRoom};
+use gateway::store::embedded::Embedded;
+use gateway::store::{Commit, Store, Work};
+use gateway::telemetry::StoreMeters;
+use hdrhistogram::Histogram;
+use policy::room::Rules;
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const RATES: [u64; 4] = [100, 1_000, 10_000, 50_000];
+const SECONDS: u64 = 5;
+
+/// A store that counts its calls.
+struct Counted {
+    store: Embedded,
+    calls: AtomicU64,
+}
+
+impl Store for Counted {
+    fn commit(&self, works: Vec<Work>) -> Commit<'_> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.store.commit(works)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let store = Embedded::open(&dir.path().join("weir.redb"))?;
+    let store = Arc::new(Counted { store, calls: AtomicU64::new(0) });
+    let (rooms, mailbox) = rooms::rooms(1);
+    rooms.apply([("launch".to_owned(), benches::terms(Rules::per_minute(600)))]);
+    let stop = CancellationToken::new();
+    let clerk = rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::new(), stop.clone());
+    let clerk = tokio::spawn(clerk);
+    let room = rooms.all().get("launch").context("the room was just made")?.clone();
+    // Whoever joins a calm line is held for its turn: those below stand behind a hundred others.
+    joins(&room, 200, 1).await?;
+
+    println!("| joins/s | store calls/s | joins per call | join p50 ms | p99 ms |\n|---|---|---|---|---|");
+    for rate in RATES {
+        let before = store.calls.load(Ordering::Relaxed);
+        let started = Instant::now();
+        let took = joins(&room, rate, SECONDS).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        let calls = (store.calls.load(Ordering::Relaxed) - before) as f64;
+        let millis = |quantile: f64| took.value_at_quantile(quantile) as f64 / 1000.0;
+        let (done, p50, p99) = (took.len() as f64, millis(0.5), millis(0.99));
+        println!("| {:.0} | {:.0} | {:.0} | {p50:.1} | {p99:.1} |", done / seconds, calls / seconds, done / calls);
+    }
+    stop.cancel();
+    Ok(clerk.await?)
+}
+
+/// So many joins a second, whether or not the earlier ones are answered; how long each took, in microseconds.
+async fn joins(room: &Arc<LiveRoom>, rate: u64, seconds: u64) -> anyhow::Result<Histogram<u64>> {
+    let mut waiting = tokio::task::JoinSet::new();
+    let mut clock = tokio::time::interval(Duration::from_millis(1));
+    let started = Instant::now();
+    let mut sent = 0;
+    while sent < rate * seconds {
+        clock.tick().await;
+        let due = (started.elapsed().as_micros() as u64 * rate / 1_000_000).min(rate * seconds);
+        for _ in sent..due {
+            let room = room.clone();
+            waiting.spawn(async move {
+                let asked = Instant::now();
+                (room.join(false).await, asked.elapsed())
+            });
+        }
+        sent = due;
+    }
+    let mut took = Histogram::new(3)?;
+    while let Some(joined) = waiting.join_next().await {
+        let (entry, after) = joined?;
+        anyhow::ensure!(entry != Entry::Away, "the store did not answer");
+        took.saturating_record(after.as_micros() as u64);
+    }
+    Ok(took)
+}

@@ -1,0 +1,195 @@
+"""What the runs share: a directory of their own, free ports on loopback, Weir, nginx, and a client.
+
+Everything that is started here is ended here, by its process id, whatever happens in between.
+"""
+
+import contextlib
+import http.client
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHOP, QUEUE = "shop.test", "queue.test"
+
+WEIR = """
+[listen]
+http = "127.0.0.1:{http}"
+admin = "127.0.0.1:{admin}"
+workers = {workers}
+[store]
+path = "weir.redb"
+[quota]
+requests_per_second = 1000000
+request_burst = 1000000
+joins_per_second = 1000000
+join_burst = 1000000
+[log]
+access = false
+level = "warn"
+[[upstream]]
+name = "shop"
+servers = ["127.0.0.1:{shop}"]
+max_in_flight = 10000
+[[room]]
+name = "launch"
+host = "shop.test"
+upstream = "shop"
+new_users_per_minute = 600000
+session_duration = "24h"
+[[room]]
+name = "queue"
+host = "queue.test"
+upstream = "shop"
+new_users_per_minute = 60
+poll = {{ min = "1s", max = "60s", budget = 1000000 }}
+"""
+
+# Limits of requests per connection are lifted: both sides keep theirs for the whole run.
+NGINX = """
+daemon off;
+worker_processes {workers};
+pid {dir}/{name}.pid;
+error_log {dir}/{name}.log error;
+worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path {dir}/{name}-body;
+  proxy_temp_path {dir}/{name}-proxy;
+  fastcgi_temp_path {dir}/{name}-fastcgi;
+  uwsgi_temp_path {dir}/{name}-uwsgi;
+  scgi_temp_path {dir}/{name}-scgi;
+  {body}
+}}
+"""
+
+
+def ports(count):
+    """Ports of loopback that nobody uses now."""
+    with contextlib.ExitStack() as held:
+        found = []
+        for _ in range(count):
+            s = held.enter_context(socket.socket())
+            s.bind(("127.0.0.1", 0))
+            found.append(s.getsockname()[1])
+        return found
+
+
+class Stand:
+    """Processes and their directory; a context manager."""
+
+    def __init__(self):
+        self.dir = None
+        self._dir = None
+        self._running = []
+
+    def __enter__(self):
+        self._dir = tempfile.TemporaryDirectory(prefix="weir-bench-")
+        self.dir = pathlib.Path(self._dir.name)
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self._running):
+            stop(process)
+        self._dir.cleanup()
+
+    def start(self, command, **options):
+        process = subprocess.Popen([str(part) for part in command], cwd=self.dir, **options)
+        self._running.append(process)
+        return process
+
+    def weir(self, shop, workers, before=()):
+        """A gateway in front of `shop`: its process and the ports of shoppers and operator."""
+        http_port, admin = ports(2)
+        text = WEIR.format(http=http_port, admin=admin, shop=shop, workers=workers)
+        (self.dir / "weir.toml").write_text(text)
+        binary = os.environ.get("WEIR", ROOT / "target/release/weir")
+        process = self.start([*before, binary, "serve", "--config", "weir.toml"])
+        answers(http_port, process, "/.weir/status/launch")
+        return process, http_port, admin
+
+    def nginx(self, name, servers, workers=1, before=()):
+        """nginx with these `server`s; its process."""
+        file = self.dir / f"{name}.conf"
+        file.write_text(NGINX.format(workers=workers, dir=self.dir, name=name, body=servers))
+        return self.start([*before, "nginx", "-c", file])
+
+
+def stop(process):
+    """Ends a process that was started here."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def workers_of(process):
+    """The children of an nginx master."""
+    text = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in text.split()]
+
+
+def get(port, path, host=SHOP, **headers):
+    """One request on a connection of its own: status, headers, body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Host": host, **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def answers(port, process, path="/"):
+    """Waits until somebody answers at a port."""
+    for _ in range(600):
+        if process.poll() is not None:
+            raise SystemExit(f"a server ended before it answered (status {process.returncode})")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            get(port, path)
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"nobody answers at port {port}")
+
+
+def cookie_of(headers):
+    """The cookie that an answer sets, as a request sends it."""
+    return headers["Set-Cookie"].split(";")[0]
+
+
+def a_pass(port):
+    """The cookie of a shopper who got in."""
+    for _ in range(50):
+        status, headers, _ = get(port, "/", SHOP, Accept="text/html")
+        if status == 200 and headers["X-Shop"]:
+            return cookie_of(headers)
+        time.sleep(0.1)
+    raise SystemExit("nobody is let in")
+
+
+def a_ticket(port, ahead=300):
+    """The cookie of somebody who waits, with people ahead of them."""
+    for _ in range(ahead):
+        _, headers, _ = get(port, "/", QUEUE, Accept="text/html")
+    return cookie_of(headers)
+
+
+def shop_answer(size=1024):
+    """An nginx `location` that answers from memory."""
+    return f'location / {{ add_header X-Shop 1; default_type text/plain; return 200 "{"x" * size}"; }}'
+
+
+def status_field(pid, field):
+    """A figure of /proc/PID/status, in KiB."""
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+)", text, re.M).group(1))
