@@ -394,11 +394,11 @@ fn an_endless_header_block_costs_no_memory() {
 fn http_2_requests_that_no_client_would_send_are_refused() {
     let (shop, weir) = behind(CLOSED);
     let bad = [
-        get("/", &literal("Upper", "x")),
-        get("/", &literal("connection", "close")),
-        get("/", &literal("transfer-encoding", "chunked")),
-        get("/", &literal("content-length", "5")),
-        get("/", &literal("host", "other.example")),
+        get("/upper", &literal("Upper", "x")),
+        get("/connection", &literal("connection", "close")),
+        get("/coding", &literal("transfer-encoding", "chunked")),
+        get("/length", &literal("content-length", "5")),
+        get("/hosts", &literal("host", "other.example")),
         vec![0x82, 0x86, 0x84],
         vec![0x82],
         vec![0xff, 0xff, 0xff, 0xff, 0xff],
