@@ -306,7 +306,7 @@ mod tests {
             (method(QueueingMethod::Reject), JoinIfCalled, Claim(called)),
             (method(QueueingMethod::Passthrough), Join, Join),
             (closed, Join, Wait(called)),
-            (suspended, Refuse(Refusal::Suspended), Refuse(Refusal::Suspended)),
+            (suspended, Refuse(Refusal::Suspended), Wait(called)),
         ];
         for (room, newcomer, holder) in table {
             assert_eq!(with(&room, Credential::None).0, newcomer, "{room:?}");

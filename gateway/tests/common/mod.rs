@@ -1,8 +1,8 @@
 //! What the tests of the whole gateway share: the real binary as a child process, a shop of a few
 //! lines, and a client that sends exactly the bytes that it is told to.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-#![allow(unreachable_pub, missing_docs, reason = "a module of the tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "tests")]
+#![allow(unreachable_pub, missing_docs, reason = "a module of each test file")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
