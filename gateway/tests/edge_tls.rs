@@ -57,7 +57,8 @@ fn each_name_has_its_certificate() {
 #[test]
 fn http_2_and_http_1_are_chosen_in_the_handshake() {
     let (_shop, weir) = gateway();
-    let version = |more: &[&str]| curl(&weir, "a.example", "a", "/", &[&["-o", "-", "-w", " by %{http_version}"], more].concat());
+    let version =
+        |more: &[&str]| curl(&weir, "a.example", "a", "/", &[&["-o", "-", "-w", " by %{http_version}"], more].concat());
     assert_eq!(version(&["--http2"]).unwrap(), "welcome to the shop by 2");
     assert_eq!(version(&["--http1.1"]).unwrap(), "welcome to the shop by 1.1");
     assert_eq!(version(&["--http2", "--tlsv1.2", "--tls-max", "1.2"]).unwrap(), "welcome to the shop by 2");
@@ -78,7 +79,8 @@ fn under_tls_the_cookie_is_for_this_host_alone_and_secure() {
         let sealed = cookie.split_once(' ').unwrap().1.split(';').next().unwrap();
         let again = ["-H", "Accept: application/json", "-H", &format!("Cookie: {sealed}")];
         let again = curl(&weir, "a.example", "a", "/launch/item", &again).unwrap();
-        let ticket = |text: &str| text.split_once("\"ticket\":").unwrap().1.split([',', '}']).next().unwrap().to_owned();
+        let ticket =
+            |text: &str| text.split_once("\"ticket\":").unwrap().1.split([',', '}']).next().unwrap().to_owned();
         assert_eq!(ticket(&again), ticket(&answer), "the cookie is read again");
     }
 }
@@ -89,7 +91,8 @@ fn a_proxy_that_is_trusted_may_say_that_the_shopper_speaks_tls() {
     let proto = [JSON, ("X-Forwarded-Proto", "https")];
     let weir = Weir::start(&config(shop.address, CLOSED));
     assert!(weir.get("/launch/item", &proto).cookie().unwrap().starts_with("weir_launch="));
-    let trusting = config(shop.address, CLOSED).replace("workers = 2", "workers = 2\ntrusted_proxies = [\"127.0.0.0/8\"]");
+    let trusting =
+        config(shop.address, CLOSED).replace("workers = 2", "workers = 2\ntrusted_proxies = [\"127.0.0.0/8\"]");
     let weir = Weir::start(&trusting);
     let answer = weir.get("/launch/item", &proto);
     let cookie = answer.header("set-cookie").unwrap();
@@ -101,7 +104,8 @@ fn a_proxy_that_is_trusted_may_say_that_the_shopper_speaks_tls() {
 fn a_changed_certificate_is_used_and_a_bad_one_never() {
     let (_shop, weir) = gateway();
     let dir = weir.dir.path();
-    let reloads = |result: &str| weir.metric(&format!(r#"weir_reloads_total{{what="certificates",result="{result}"}}"#));
+    let reloads =
+        |result: &str| weir.metric(&format!(r#"weir_reloads_total{{what="certificates",result="{result}"}}"#));
     let works = |trusted: &str| curl(&weir, "a.example", trusted, "/", &[]).is_some();
     std::fs::copy(dir.join("a.pem"), dir.join("old.pem")).unwrap();
     certificate(dir, "new", "a.example");

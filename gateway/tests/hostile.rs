@@ -64,7 +64,8 @@ fn a_request_of_doubtful_length_is_refused_and_counted() {
 #[test]
 fn of_two_ways_to_tell_the_length_only_one_reaches_the_shop() {
     let (shop, weir) = behind(CLOSED);
-    for fields in ["Content-Length: 4\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 4"] {
+    for fields in ["Content-Length: 4\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 4"]
+    {
         let text = format!("POST /echo HTTP/1.1\r\nHost: shop.example\r\n{fields}\r\nConnection: close\r\n\r\n");
         let answer = raw(weir.http, (text + "5\r\nhello\r\n0\r\n\r\n").as_bytes());
         assert!(answer.status == 400 || answer.body == "hello", "{answer:?}");
@@ -96,7 +97,13 @@ fn a_body_that_breaks_off_or_is_not_chunked_ends_that_request_alone() {
 #[test]
 fn exactly_one_host_is_needed() {
     let (shop, weir) = behind(CLOSED);
-    for hosts in ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a.example\r\nHost: a.example\r\n", "Host: a b\r\n", "Host: a/b\r\n"] {
+    for hosts in [
+        "",
+        "Host: a.example\r\nHost: b.example\r\n",
+        "Host: a.example\r\nHost: a.example\r\n",
+        "Host: a b\r\n",
+        "Host: a/b\r\n",
+    ] {
         let answer = raw(weir.http, format!("GET / HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n").as_bytes());
         assert_eq!(answer.status, 400, "{hosts:?}: {answer:?}");
     }
@@ -171,7 +178,9 @@ fn who_never_finishes_a_head_is_closed() {
         for stream in &mut slow {
             let _ = stream.write(b"x");
         }
-        slow.retain_mut(|stream| matches!(stream.read(&mut [0; 64]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock));
+        slow.retain_mut(
+            |stream| matches!(stream.read(&mut [0; 64]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock),
+        );
         slow.is_empty()
     });
     until_true("their places are free", || weir.metric("weir_connections") == 0.0);

@@ -9,7 +9,9 @@ use std::io::Write as _;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, head, nobody, ok, request, server, until_true, weir};
+use common::{
+    CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, head, nobody, ok, request, server, until_true, weir,
+};
 
 const RELOADED: &str = r#"weir_reloads_total{what="configuration",result="ok"}"#;
 const REFUSED: &str = r#"weir_reloads_total{what="configuration",result="refused"}"#;
@@ -151,7 +153,13 @@ fn the_command_says_what_is_wrong_and_its_exit_code_too() {
         assert!(line.starts_with("bad.toml:") && told.contains("host"), "{told}");
         assert!(told.contains("to mend"), "{told}");
     }
-    for arguments in [&["check", "none.toml"] as &[&str], &["serve", "--config", "none.toml"], &["check"], &["serv"], &["check", "."]] {
+    for arguments in [
+        &["check", "none.toml"] as &[&str],
+        &["serve", "--config", "none.toml"],
+        &["check"],
+        &["serv"],
+        &["check", "."],
+    ] {
         let (code, told) = weir(arguments, dir.path());
         assert_eq!(code, 2, "{arguments:?}: {told}");
         assert!(!told.is_empty() && !told.contains("panicked"), "{told}");
@@ -195,7 +203,14 @@ fn the_operators_pages_ask_for_the_token_and_probes_do_not() {
     let weir = Weir::start_in(dir);
     let ask = |path: &str, headers: &[(&str, &str)]| request(weir.admin, "GET", path, headers, "");
     for path in ["/metrics", "/api/rooms", "/api/rooms/launch/status", "/api/rooms/none/status"] {
-        for shown in ["", "Bearer", "Bearer ", "Bearer a-token-of-the-operato", "Bearer a-token-of-the-operator2", "Basic a-token-of-the-operator"] {
+        for shown in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer a-token-of-the-operato",
+            "Bearer a-token-of-the-operator2",
+            "Basic a-token-of-the-operator",
+        ] {
             let answer = ask(path, &[("Authorization", shown)]);
             assert_eq!(answer.status, 401, "{path} {shown:?}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -230,7 +245,9 @@ fn when_it_is_told_to_end_readiness_fails_first_and_requests_under_way_finish() 
             stream.write_all(&ok("welcome to the shop")).unwrap();
         }
     });
-    let text = config(shop, CLOSED).replace("workers = 2", "workers = 2\nshutdown_delay = \"3s\"").replace("\"2s\"", "\"30s\"");
+    let text = config(shop, CLOSED)
+        .replace("workers = 2", "workers = 2\nshutdown_delay = \"3s\"")
+        .replace("\"2s\"", "\"30s\"");
     let mut weir = Weir::start(&text);
     assert_eq!(request(weir.admin, "GET", "/readyz", &[], "").status, 200);
     let at = weir.http;
@@ -257,7 +274,9 @@ fn when_it_is_told_to_end_readiness_fails_first_and_requests_under_way_finish() 
 #[test]
 fn a_request_that_never_ends_does_not_keep_the_process_for_ever() {
     let shop = server(|stream| while head(&mut BufReader::new(stream.try_clone().unwrap())).is_some() {});
-    let text = config(shop, CLOSED).replace("workers = 2", "workers = 2\nshutdown_timeout = \"1s\"").replace("\"2s\"", "\"60s\"");
+    let text = config(shop, CLOSED)
+        .replace("workers = 2", "workers = 2\nshutdown_timeout = \"1s\"")
+        .replace("\"2s\"", "\"60s\"");
     let mut weir = Weir::start(&text);
     let mut client = Kept::open(weir.http);
     client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");

@@ -179,7 +179,8 @@ fn who_expects_to_be_asked_for_the_body_is_asked_only_if_it_is_wanted() {
     assert_eq!(client.answer().unwrap().body, "ordered");
     // In the line, nobody asks for it.
     let mut client = Kept::open(weir.http);
-    client.send("POST /launch/order HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    client
+        .send("POST /launch/order HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(client.answer().unwrap().status, 429);
     weir.is_well();
 }
@@ -296,7 +297,8 @@ fn an_upgrade_may_be_silent_for_longer_than_an_idle_connection() {
             let _ = std::io::copy(&mut reader, &mut stream);
         }
     });
-    let text = config(shop, CLOSED).replace("workers = 2", "workers = 1\nidle_timeout = \"1s\"\nwaiting_idle_timeout = \"1s\"");
+    let text = config(shop, CLOSED)
+        .replace("workers = 2", "workers = 1\nidle_timeout = \"1s\"\nwaiting_idle_timeout = \"1s\"");
     let weir = Weir::start(&text);
     let mut client = Kept::open(weir.http);
     client.send("GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
