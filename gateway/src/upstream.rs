@@ -25,7 +25,7 @@ use self::health::Server;
 use self::permit::Permits;
 pub use self::pool::Pool;
 use self::pool::{Exchange, Failed};
-use crate::body::Body;
+use crate::body::{Body, Held};
 
 /// What an operator says of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Upstream {
         }
         self.counters.answered.fetch_add(1, Ordering::Relaxed);
         exchange.server().succeeded();
-        Ok(answer.map(|body| Body::Stream(body, Some(Box::new((exchange, permit))))))
+        Ok(answer.map(|body| Body::Stream(body, Held::new((exchange, permit)))))
     }
 
     /// A server and a connection to it. A server that cannot be connected to is passed over: nothing was

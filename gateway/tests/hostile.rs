@@ -403,11 +403,11 @@ fn an_endless_header_block_costs_no_memory() {
 fn http_2_requests_that_no_client_would_send_are_refused() {
     let (shop, weir) = behind(CLOSED);
     let bad = [
-        get("/", &literal("Upper", "x")),
-        get("/", &literal("connection", "close")),
-        get("/", &literal("transfer-encoding", "chunked")),
-        get("/", &literal("content-length", "5")),
-        get("/", &literal("host", "other.example")),
+        get("/upper", &literal("Upper", "x")),
+        get("/connection", &literal("connection", "close")),
+        get("/coding", &literal("transfer-encoding", "chunked")),
+        get("/length", &literal("content-length", "5")),
+        get("/hosts", &literal("host", "other.example")),
         vec![0x82, 0x86, 0x84],
         vec![0x82],
         vec![0xff, 0xff, 0xff, 0xff, 0xff],
@@ -577,17 +577,41 @@ fn clients_that_do_not_read_their_answer_cannot_keep_the_shop_to_themselves() {
         "/big" => ok(&"x".repeat(64 << 20)),
         _ => ok("welcome to the shop"),
     });
-    let weir = Weir::start(&upstream(&config(shop, CLOSED), "max_in_flight = 2"));
-    let lazy: Vec<TcpStream> = (0..2)
-        .map(|_| {
-            let mut stream = TcpStream::connect(weir.http).unwrap();
-            stream.write_all(b"GET /big HTTP/1.1\r\nHost: shop.example\r\n\r\n").unwrap();
-            stream
-        })
-        .collect();
+    let text = listening(&upstream(&config(shop, CLOSED), "max_in_flight = 3"), "idle_timeout = \"1s\"");
+    let weir = Weir::start(&text);
+    // One that does not read at all, one that reads and stops, and one whose HTTP/2 window stays shut.
+    let mut lazy: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(weir.http).unwrap()).collect();
+    let ask = b"GET /big HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+    lazy[0].write_all(ask).unwrap();
+    lazy[1].write_all(ask).unwrap();
+    lazy[1].read_exact(&mut [0; 1 << 16]).unwrap();
+    let shut = [PREFACE, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]), &frame(HEADERS, END, 1, &get("/big", &[]))];
+    lazy[2].write_all(&shut.concat()).unwrap();
     let in_flight = || weir.metric(r#"weir_upstream_in_flight{upstream="shop"}"#);
-    until_true("both permits are taken", || in_flight() == 2.0);
-    until_true("somebody else is served", || weir.get("/", &[]).is_shop());
-    drop(lazy);
+    until_true("all permits are taken", || in_flight() == 3.0);
+    until_true("all permits are back", || in_flight() == 0.0);
+    assert!(weir.get("/", &[]).is_shop());
+    weir.is_well();
+}
+
+#[test]
+fn who_reads_slowly_or_waits_for_a_slow_shop_is_not_taken_for_lazy() {
+    let shop = server(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(head) = head(&mut reader) {
+            if head.contains("/empty") {
+                stream.write_all(&ok("")).unwrap();
+                continue;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf").unwrap();
+            // Longer than an idle connection is kept.
+            std::thread::sleep(std::time::Duration::from_millis(3_500));
+            stream.write_all(b"half").unwrap();
+        }
+    });
+    let weir = Weir::start(&listening(&config(shop, CLOSED), "idle_timeout = \"1s\"\nwaiting_idle_timeout = \"1s\""));
+    let mut client = Kept::open(weir.http);
+    assert_eq!(client.get("/empty", &[]).status, 200);
+    assert_eq!(client.get("/slow", &[]).body, "halfhalf");
     weir.is_well();
 }

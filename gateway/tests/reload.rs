@@ -292,7 +292,7 @@ fn metrics_are_prometheus_text_with_these_names() {
     let weir = Weir::start(&config(shop.address, ROOMY));
     until_true("somebody is inside", || weir.get("/launch/item", &[JSON]).is_shop());
     weir.get("/", &[]);
-    weir.get("/launch/item", &[JSON, ("Cookie", "weir_launch=forged")]);
+    weir.get("/launch/item", &[JSON, ("Cookie", "weir_launch=a-secret")]);
     common::raw(weir.http, b"not HTTP\r\n\r\n");
     weir.signal("HUP");
     until_true("it was read", || weir.metric(RELOADED) >= 1.0);
@@ -307,6 +307,6 @@ fn metrics_are_prometheus_text_with_these_names() {
             assert!(name.starts_with("weir_") && value.parse::<f64>().is_ok(), "{line}");
         }
     }
-    assert!(!page.body.contains("127.0.0.1\"") && !page.body.contains("forged"), "no address and no token");
+    assert!(!page.body.contains("127.0.0.1\"") && !page.body.contains("a-secret"), "no address and no token");
     insta::assert_snapshot!(names.into_iter().collect::<Vec<_>>().join("\n"));
 }

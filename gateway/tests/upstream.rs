@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gateway::body::Body;
+use gateway::body::{Body, Held};
 use gateway::upstream::{HealthSettings, Patience, Pool, Upstream, UpstreamError, UpstreamSettings, health};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
@@ -88,7 +88,7 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
             let service = service_fn(move |request: Request<Incoming>| {
                 let (upstream, pool) = (upstream.clone(), pool.clone());
                 async move {
-                    let request = request.map(|body| Body::Stream(body, None));
+                    let request = request.map(|body| Body::Stream(body, Held::default()));
                     let answer = upstream.forward(&pool, request, Patience::Anonymous).await;
                     Ok::<_, Infallible>(answer.unwrap_or_else(|error| {
                         let mut answer = Response::new(Body::from(Bytes::from(error.to_string())));
