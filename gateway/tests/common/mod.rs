@@ -320,7 +320,7 @@ impl Kept {
 
     /// Asks for a path.
     pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
         self.send(format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n{headers}\r\n"));
         self.answer().unwrap()
     }
