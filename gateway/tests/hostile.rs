@@ -1,5 +1,6 @@
 //! What goes wrong on purpose, on either side of the gateway: a clear answer, a counter, never a panic.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::float_cmp, clippy::format_collect, reason = "metrics are counts; tests")]
 
 mod common;
 
@@ -57,7 +58,7 @@ fn a_request_of_doubtful_length_is_refused_and_counted() {
     let old = "POST /echo HTTP/1.0\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(raw(weir.http, old.as_bytes()).status, 400);
     assert!(shop.seen().is_empty(), "{:?}", shop.seen());
-    assert!(weir.metric("weir_requests_unreadable_total") >= fields.len() as f64);
+    until_true("all are counted", || weir.metric("weir_requests_unreadable_total") >= fields.len() as f64);
     weir.is_well();
 }
 
@@ -124,7 +125,7 @@ fn ten_thousand_headers_or_one_of_a_megabyte_are_refused() {
         assert!([431, 414].contains(&status), "{status}");
     }
     assert!(shop.seen().is_empty());
-    assert!(weir.metric("weir_requests_unreadable_total") >= 3.0);
+    until_true("all are counted", || weir.metric("weir_requests_unreadable_total") >= 3.0);
     weir.is_well();
 }
 
@@ -220,7 +221,7 @@ fn connections_over_the_limit_are_refused_and_counted() {
     for _ in 0..30 {
         assert!(Kept::open(weir.http).ended());
     }
-    assert_eq!(weir.metric("weir_connections_refused_total"), 30.0);
+    until_true("all are counted", || weir.metric("weir_connections_refused_total") == 30.0);
     drop(held);
     until_true("there is room again", || weir.metric("weir_connections") == 0.0);
     weir.is_well();
@@ -420,7 +421,7 @@ fn http_2_requests_that_no_client_would_send_are_refused() {
     for bytes in [
         frame(0, 1, 1, b"data"),
         frame(8, 0, 0, &[0; 4]),
-        frame(0, 0, 1, &[0; 20_000]),
+        frame(0, 0, 1, &vec![0; 20_000]),
         frame(SETTINGS, 0, 0, &[0; 5]),
         frame(PING, 0, 0, &[0; 3]),
         frame(HEADERS, END, 2, &get("/", &[])),
@@ -428,8 +429,11 @@ fn http_2_requests_that_no_client_would_send_are_refused() {
     ] {
         frames(weir.http, [opening(), bytes].concat());
     }
+    // A Host beside `:authority` does not count: room, route and shop all go by the same one.
     let heads = shop.seen();
-    assert!(heads.is_empty(), "{heads:?}");
+    let harmless = |head: &String| head.starts_with("GET /hosts ") && of(head, "host") == Some("shop.example");
+    assert!(heads.iter().all(harmless), "{heads:?}");
+    assert!(!heads.concat().contains("other.example"), "{heads:?}");
     weir.is_well();
 }
 
@@ -584,7 +588,7 @@ fn clients_that_do_not_read_their_answer_cannot_keep_the_shop_to_themselves() {
     let ask = b"GET /big HTTP/1.1\r\nHost: shop.example\r\n\r\n";
     lazy[0].write_all(ask).unwrap();
     lazy[1].write_all(ask).unwrap();
-    lazy[1].read_exact(&mut [0; 1 << 16]).unwrap();
+    lazy[1].read_exact(&mut vec![0; 1 << 16]).unwrap();
     let shut = [PREFACE, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]), &frame(HEADERS, END, 1, &get("/big", &[]))];
     lazy[2].write_all(&shut.concat()).unwrap();
     let in_flight = || weir.metric(r#"weir_upstream_in_flight{upstream="shop"}"#);

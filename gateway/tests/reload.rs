@@ -1,5 +1,6 @@
 //! What an operator does: change the file, ask for the state, use the command, end the process.
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::float_cmp, reason = "metrics are counts")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Bodies in both directions: passed on as they come, never gathered, and given up with their request.
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::float_cmp, reason = "metrics are counts")]
 
 mod common;
 
