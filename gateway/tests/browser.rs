@@ -1,5 +1,5 @@
-//! The waiting page in a real browser (Debian's Chromium, driven by its WebDriver), with JavaScript and without.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! The waiting page in a real browser (Debian's Chromium and its driver), with JavaScript and without.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod common;
 
@@ -55,7 +55,7 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = if method == "GET" { String::new() } else { body.to_string() };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut driver = Kept::open(self.address);
         let length = body.len();
         driver.send(format!(
@@ -89,12 +89,12 @@ impl Drop for Browser {
     }
 }
 
-/// A line of forty people who do not come back, which moves by up to ten a second.
+/// A line of thirty people who do not come back, which moves by up to five a second.
 fn line() -> (Shop, Weir) {
     let shop = Shop::open();
-    let room = CLOSED.replace("queue_all = true", "burst = 1").replace("= 600", "= 120");
+    let room = CLOSED.replace("queue_all = true", "burst = 1").replace("= 600", "= 60");
     let weir = Weir::start(&config(shop.address, &room));
-    std::thread::scope(|scope| (0..40).for_each(|_| drop(scope.spawn(|| weir.get("/launch/item", &[JSON])))));
+    std::thread::scope(|scope| (0..30).for_each(|_| drop(scope.spawn(|| weir.get("/launch/item", &[JSON])))));
     (shop, weir)
 }
 
