@@ -77,7 +77,11 @@ fn line(c: &mut Criterion) {
     });
     let claims = Batch { gateway: 1, claims: (1..=1_000).collect(), ..Batch::default() };
     group.bench_function("apply 1,000 claims", |b| {
-        b.iter_batched_ref(|| called(&rules), |line| line.apply(&rules, black_box(&claims), 3_100), BatchSize::SmallInput);
+        b.iter_batched_ref(
+            || called(&rules),
+            |line| line.apply(&rules, black_box(&claims), 3_100),
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }

@@ -51,7 +51,7 @@
       return location.reload();
     if (numbered) place(Math.max(0, ticket - status.serving));
     const range = moving && numbered && status.wait;
-    const [low, high] = range ? [Math.floor(range[0] + range[1] * least), Math.ceil(range[2] + range[3] * least)] : [];
+    const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * least)), Math.ceil(range[2] + range[3] * least)] : [];
     wait(range ? words(low, high) : data.unknown);
     note(status.away ? data.kept : status.open ? "" : data.paused);
     const at = new Date(), clock = element("updated");

@@ -31,6 +31,8 @@ pub struct RoomStatus {
     status: &'static str,
     /// Whether the store fails to answer: what follows is then old.
     store_away: bool,
+    /// Time of the store when the rest was true, in milliseconds.
+    store_time_ms: u64,
     /// Which run of the line.
     epoch: u32,
     /// Which generation of it.
@@ -74,6 +76,7 @@ impl RoomStatus {
             name: room.name.to_string(),
             status: snapshot.state.name(),
             store_away: snapshot.away,
+            store_time_ms: view.now,
             epoch: view.id.epoch,
             generation: view.id.generation,
             next: view.next,

@@ -1,6 +1,8 @@
 //! The body of an answer: made here, or streamed from the upstream as it arrives.
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,13 +12,56 @@ use hyper::body::Incoming;
 /// What is alive as long as an answer is being sent: a permit of the upstream, an access line.
 pub type Guard = Box<dyn std::any::Any>;
 
+/// Whether the other end takes what there is for it: one that does not must not hold a permit for ever.
+#[derive(Debug, Default)]
+pub struct Pace {
+    untaken: Cell<bool>,
+    seconds: Cell<u64>,
+}
+
+impl Pace {
+    fn set(&self, untaken: bool) {
+        self.untaken.set(untaken);
+        self.seconds.set(0);
+    }
+
+    /// To be called once a second: for how many seconds there was something that nobody took.
+    pub fn second(&self) -> u64 {
+        self.seconds.set(if self.untaken.get() { self.seconds.get() + 1 } else { 0 });
+        self.seconds.get()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(pace) = &self.pace {
+            pace.set(false);
+        }
+    }
+}
+
 /// The body of an answer.
 #[derive(Debug)]
 pub enum Body {
     /// Bytes in memory, shared between answers; `None` once sent.
     Full(Option<Bytes>),
-    /// Streamed, never gathered. What it holds is dropped when the last byte was taken.
-    Stream(Incoming, Option<Guard>),
+    /// Streamed, never gathered.
+    Stream(Incoming, Held),
+}
+
+/// What goes with a streamed body.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Dropped when the last byte was taken.
+    guard: Option<Guard>,
+    pace: Option<Rc<Pace>>,
+}
+
+impl Held {
+    /// Keeps this alive.
+    pub fn new(guard: impl std::any::Any) -> Self {
+        Self { guard: Some(Box::new(guard)), pace: None }
+    }
 }
 
 impl Body {
@@ -27,8 +72,17 @@ impl Body {
 
     /// Keeps something alive until the last byte was taken; bytes in memory count as taken.
     pub fn hold(&mut self, more: impl std::any::Any) {
-        if let Self::Stream(_, guard) = self {
-            *guard = Some(Box::new((guard.take(), more)));
+        if let Self::Stream(_, held) = self {
+            held.guard = Some(Box::new((held.guard.take(), more)));
+        }
+    }
+
+    /// Tells `pace` how the other end takes it. Bytes in memory are not watched.
+    pub fn watch(&mut self, pace: Rc<Pace>) {
+        if let Self::Stream(_, held) = self {
+            // From the start: who never asks for the first byte does not take it either.
+            pace.set(true);
+            held.pace = Some(pace);
         }
     }
 }
@@ -46,10 +100,13 @@ impl http_body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Self::Stream(incoming, guard) => {
+            Self::Stream(incoming, held) => {
                 let frame = Pin::new(incoming).poll_frame(cx);
+                if let Some(pace) = &held.pace {
+                    pace.set(matches!(frame, Poll::Ready(Some(Ok(_)))));
+                }
                 if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
-                    guard.take();
+                    held.guard.take();
                 }
                 frame
             }

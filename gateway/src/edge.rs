@@ -64,12 +64,11 @@ async fn route(visit: &mut Visit<'_>, parts: Parts, body: Incoming) -> Response<
     if let Err(wait) = visit.charge() {
         return reply::too_fast(visit, wait);
     }
-    let admission = match held_back {
-        Some(room) => at_the_door(visit, room).await,
-        None => {
-            visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
-            Ok(Onward::anonymous())
-        }
+    let admission = if let Some(room) = held_back {
+        at_the_door(visit, room).await
+    } else {
+        visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
+        Ok(Onward::anonymous())
     };
     match admission {
         Ok(onward) => forward::forward(visit, upstream, onward, parts, body).await,
@@ -97,7 +96,10 @@ async fn at_the_door<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Resu
         Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
         Verdict::Join => return join(visit, room, false).await,
         Verdict::JoinIfCalled => return join(visit, room, true).await,
-        Verdict::JoinLater => later(visit, room),
+        Verdict::JoinLater => match visit.charge_join() {
+            Ok(()) => later(visit, room),
+            Err(wait) => reply::too_fast(visit, wait),
+        },
         Verdict::Wait(ticket) => reply::wait(visit, room, Place::Held(ticket)),
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),

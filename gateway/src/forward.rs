@@ -8,7 +8,7 @@ use policy::ticket::Token;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use crate::body::Body;
+use crate::body::{Body, Held};
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
@@ -61,7 +61,7 @@ pub async fn forward<'a>(
     visit.holds_pass(onward.pass.is_some());
     let told = told(visit, &parts, onward.pass);
     headers::to_upstream(&mut parts, told);
-    let request = Request::from_parts(parts, Body::Stream(body, None));
+    let request = Request::from_parts(parts, Body::Stream(body, Held::default()));
     let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
     let (mut response, revoke) = match result {
         Ok(response) => {

@@ -262,5 +262,4 @@ fn replace(headers: &mut HeaderMap, name: HeaderName, value: Vec<u8>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test may fail")]
 mod tests;

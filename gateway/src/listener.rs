@@ -11,13 +11,14 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use http::HeaderValue;
+use http::Version;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -30,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::body::Pace;
 use crate::edge;
 use crate::telemetry;
 use crate::upstream::Pool;
@@ -97,8 +99,13 @@ pub struct Connection {
     /// Whether it is TLS.
     pub tls: bool,
     requests: Cell<u32>,
+    asked: Cell<bool>,
     active: Cell<u64>,
     holder: Cell<bool>,
+    /// Of the answers of HTTP/1, which go one after the other.
+    pace: Rc<Pace>,
+    /// Of the answers of HTTP/2, each its own.
+    paces: RefCell<Vec<Weak<Pace>>>,
     fate: Cell<Fate>,
     waker: OnceCell<Waker>,
 }
@@ -108,6 +115,7 @@ pub struct Connection {
 pub struct UnderWay {
     connection: Rc<Connection>,
     worker: Rc<Worker>,
+    alone: bool,
 }
 
 impl std::fmt::Debug for Worker {
@@ -117,9 +125,20 @@ impl std::fmt::Debug for Worker {
 }
 
 impl UnderWay {
-    fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Self {
+    fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, version: Version) -> Self {
         connection.requests.set(connection.requests.get() + 1);
-        Self { connection: connection.clone(), worker: worker.clone() }
+        connection.asked.set(true);
+        Self { connection: connection.clone(), worker: worker.clone(), alone: version != Version::HTTP_2 }
+    }
+
+    /// By which the shopper takes the answer.
+    pub fn pace(&self) -> Rc<Pace> {
+        if self.alone {
+            return self.connection.pace.clone();
+        }
+        let pace = Rc::new(Pace::default());
+        self.connection.paces.borrow_mut().push(Rc::downgrade(&pace));
+        pace
     }
 
     /// The connection it came on.
@@ -208,8 +227,11 @@ impl Worker {
             peer: Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies),
             tls,
             requests: Cell::new(0),
+            asked: Cell::new(false),
             active: Cell::new(self.second.get()),
             holder: Cell::new(false),
+            pace: Rc::default(),
+            paces: RefCell::default(),
             fate: Cell::new(Fate::Open),
             waker: OnceCell::new(),
         });
@@ -240,7 +262,10 @@ impl Worker {
         connection: &Rc<Connection>,
     ) {
         let builder = self.builder();
-        let service = service_fn(|request| edge::handle(UnderWay::begin(&self, connection), self.clone(), request));
+        let service = service_fn(|request: http::Request<_>| {
+            let under_way = UnderWay::begin(&self, connection, request.version());
+            edge::handle(under_way, self.clone(), request)
+        });
         let mut http = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
         let mut told = false;
         poll_fn(|cx| {
@@ -253,7 +278,10 @@ impl Worker {
                 }
                 _ => {}
             }
-            http.as_mut().poll(cx).map(drop)
+            http.as_mut().poll(cx).map(|end| match end {
+                Err(error) if is_unreadable(&*error) => telemetry::unreadable(),
+                _ => {}
+            })
         })
         .await;
     }
@@ -283,10 +311,23 @@ impl Worker {
         let listen = &site.config.listen;
         let mut connections = self.connections.borrow_mut();
         connections.retain(|c| c.fate.get() != Fate::Over);
+        for connection in connections.iter().filter(|c| c.requests.get() > 0) {
+            if connection.untaken() > listen.idle_timeout.as_secs() {
+                // Whoever does not take their answer must not keep the shop from working on others'.
+                connection.finish(Fate::Over);
+            }
+        }
         for connection in connections.iter().filter(|c| c.requests.get() == 0) {
-            let limit = if connection.holder.get() { listen.idle_timeout } else { listen.waiting_idle_timeout };
+            let limit = match () {
+                () if !connection.asked.get() => listen.header_timeout,
+                () if connection.holder.get() => listen.idle_timeout,
+                () => listen.waiting_idle_timeout,
+            };
+            let late = now > connection.active.get() + limit.as_secs().max(1);
             match connection.fate.get() {
-                Fate::Open if now > connection.active.get() + limit.as_secs().max(1) => connection.end(now),
+                // Never sent a whole head: there is nothing to answer.
+                Fate::Open if late && !connection.asked.get() => connection.finish(Fate::Over),
+                Fate::Open if late => connection.end(now),
                 Fate::Ending(by) if now > by => connection.finish(Fate::Over),
                 _ => {}
             }
@@ -321,6 +362,17 @@ impl Worker {
 }
 
 impl Connection {
+    /// For how many seconds an answer was not taken. To be called once a second.
+    fn untaken(&self) -> u64 {
+        let mut most = self.pace.second();
+        self.paces.borrow_mut().retain(|pace| {
+            let pace = pace.upgrade();
+            most = most.max(pace.as_ref().map_or(0, |pace| pace.second()));
+            pace.is_some()
+        });
+        most
+    }
+
     fn end(&self, now: u64) {
         self.finish(Fate::Ending(now + LAST_WORDS));
     }
@@ -331,6 +383,11 @@ impl Connection {
             waker.wake_by_ref();
         }
     }
+}
+
+/// Whether a connection ended because its bytes are not a request.
+fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
 }
 
 /// One of the connections that may be open.

@@ -55,7 +55,9 @@ impl Watch {
 
     fn configuration(&self) {
         let result = Config::load(&self.file).map_err(|problems| {
-            problems.iter().for_each(|problem| tracing::error!(%problem, "configuration refused"));
+            for problem in &problems {
+                tracing::error!(%problem, "configuration refused");
+            }
         });
         let site = result.and_then(|config| self.compile(config));
         telemetry::reload("configuration", site.is_ok());

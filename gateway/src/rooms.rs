@@ -14,7 +14,7 @@ mod clerk;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -68,7 +68,7 @@ impl Snapshot {
 
     /// Tickets handed out and not called.
     pub fn waiting(&self) -> u64 {
-        self.view.as_ref().map_or(0, |view| view.next.saturating_sub(view.serving))
+        self.view.as_ref().map_or(0, View::waiting)
     }
 }
 
@@ -235,6 +235,3 @@ impl Rooms {
         }
     }
 }
-
-/// How long a request may be held for its turn.
-pub(crate) const HOLD: Duration = Duration::from_secs(2);

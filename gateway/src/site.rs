@@ -21,6 +21,11 @@ use crate::telemetry::RoomMeters;
 use crate::ui::{Language, Notices, WaitingPage};
 use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
 
+/// Polls per second that a line may cause if nobody said how many...
+const LEAST_BUDGET: f64 = 2_000.0;
+/// ...and for each new shopper per second. With less, called shoppers ask too late to use the rate.
+const POLLS_PER_SHOPPER: f64 = 16.0;
+
 /// A compiled configuration.
 #[derive(Debug)]
 pub struct Site {
@@ -269,7 +274,10 @@ fn patterns(room: &RoomConfig) -> anyhow::Result<Vec<Pattern>> {
 
 fn terms(room: &RoomConfig) -> Terms {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
-    Terms { room: room.policy(), polls, poll_budget: f64::from(room.poll.budget) }
+    let policy = room.policy();
+    let enough = (POLLS_PER_SHOPPER * policy.rules.rate).max(LEAST_BUDGET);
+    let poll_budget = room.poll.budget.map_or(enough, f64::from);
+    Terms { room: policy, polls, poll_budget }
 }
 
 fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {

@@ -175,6 +175,11 @@ pub fn connection_refused() {
     counter!("weir_connections_refused_total").increment(1);
 }
 
+/// Counts requests whose head could not be read: not HTTP, too long, or of two lengths.
+pub fn unreadable() {
+    counter!("weir_requests_unreadable_total").increment(1);
+}
+
 /// Says how many connections are open.
 pub fn connections(open: usize) {
     gauge!("weir_connections").set(open as f64);
@@ -225,6 +230,7 @@ pub fn upstream(upstream: &Upstream) {
     counter!("weir_upstream_connections_total", &labels).absolute(counters.connected.load(Ordering::Relaxed));
     counter!("weir_upstream_ejections_total", &labels).absolute(counters.ejected.load(Ordering::Relaxed));
     gauge!("weir_upstream_in_flight", &labels).set(upstream.in_flight() as f64);
+    gauge!("weir_upstream_waiting_requests", &labels).set(upstream.waiting() as f64);
     for server in upstream.servers() {
         let labels = [("upstream", name.clone()), ("server", server.address().to_owned())];
         gauge!("weir_upstream_server_usable", &labels).set(f64::from(u8::from(server.is_usable())));

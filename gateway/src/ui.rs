@@ -105,7 +105,7 @@ impl Snapshot {
             updated,
             id: facts.line.id,
             serving: facts.line.serving,
-            speed: facts.line.speed,
+            speed: facts.line.known_speed(&facts.room.rules),
             rate: facts.room.rules.rate,
             poll: facts.poll,
             open: facts.room.rules.open,
@@ -126,8 +126,8 @@ impl Snapshot {
         let wait = if moves { drain::wait(position, self.speed, self.rate) } else { None };
         let pace = drain::pace(self.speed, self.rate);
         let interval = if ticket.is_some() { self.poll.after(position, pace) } else { PROVISIONAL * self.poll.stretch };
-        let poll_after = (interval * jitter).round().max(1.0) as u64;
-        Standing { ticket, position, wait, poll_after }
+        let poll_tenths = (interval * jitter * 10.0).round() as u64;
+        Standing { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
     }
 
     /// The waiting JSON of one shopper.
@@ -159,6 +159,9 @@ pub struct Standing {
     pub wait: Option<Wait>,
     /// Seconds until they should ask again, at least 1.
     pub poll_after: u64,
+    /// The same in tenths, for those who can: a crowd that came together and counts in whole seconds
+    /// keeps asking in step, and the line runs dry between two waves of claims.
+    pub poll_tenths: u64,
 }
 
 impl Standing {

@@ -25,7 +25,7 @@ use self::health::Server;
 use self::permit::Permits;
 pub use self::pool::Pool;
 use self::pool::{Exchange, Failed};
-use crate::body::Body;
+use crate::body::{Body, Held};
 
 /// What an operator says of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +157,11 @@ impl Upstream {
         self.permits.in_flight()
     }
 
+    /// Requests that wait for a permit now; who gave up may still be counted.
+    pub fn waiting(&self) -> usize {
+        self.permits.waiting()
+    }
+
     /// Sends a request and returns the answer as soon as its head is there.
     ///
     /// Must run inside a `LocalSet`. Dropping the future, or the body of the answer before its end,
@@ -189,7 +194,7 @@ impl Upstream {
         }
         self.counters.answered.fetch_add(1, Ordering::Relaxed);
         exchange.server().succeeded();
-        Ok(answer.map(|body| Body::Stream(body, Some(Box::new((exchange, permit))))))
+        Ok(answer.map(|body| Body::Stream(body, Held::new((exchange, permit)))))
     }
 
     /// A server and a connection to it. A server that cannot be connected to is passed over: nothing was

@@ -162,6 +162,7 @@ impl<'a> Visit<'a> {
                 request_id: self.request_id.to_str().unwrap_or(""),
             });
         }
+        response.body_mut().watch(self.under_way.pace());
         response.body_mut().hold(self.under_way);
         response
     }

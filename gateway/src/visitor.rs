@@ -196,5 +196,4 @@ fn is_origin(origin: &str, tls: bool, host: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test may fail")]
 mod tests;

@@ -121,7 +121,7 @@ fn made_by_serde(standing: &Standing, room: &str) -> Value {
         "position": standing.ticket.map(|_| standing.position),
         "waitLowSeconds": wait.map(|w| w.low),
         "waitHighSeconds": wait.map(|w| w.high),
-        "pollAfterSeconds": standing.poll_after,
+        "pollAfterSeconds": standing.poll_tenths as f64 / 10.0,
     }})
 }
 

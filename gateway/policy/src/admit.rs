@@ -200,3 +200,167 @@ fn provisional(line: &View, store_away: bool, token: Token) -> Result<Option<Tok
         ticket => Ok(ticket),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::{Adopt, Adopted};
+    use crate::room::Rules;
+    use crate::ticket::LineId;
+
+    const LINE: LineId = LineId { epoch: 2, generation: 1 };
+    const NOW: Millis = 1_000_000;
+
+    fn room() -> Room {
+        Room {
+            rules: Rules::per_minute(600),
+            queueing_method: QueueingMethod::Fifo,
+            suspended: false,
+            disable_session_renewal: false,
+            json_response_enabled: true,
+            fail_mode: FailMode::Closed,
+        }
+    }
+
+    fn view() -> View {
+        let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 1, count: 3 }, base: 31 }];
+        View { id: LINE, next: 100, serving: 50, now: NOW, adopted, ..View::default() }
+    }
+
+    fn ticket(number: u64) -> Token {
+        Token::ticket(LINE, number, NOW - 1)
+    }
+
+    fn pass() -> Token {
+        Token::pass(LINE, 7, NOW - 10, NOW + 90)
+    }
+
+    /// The verdict for this credential of a page in a room that answers.
+    fn with(room: &Room, credential: Credential) -> Decision {
+        on(room, credential, Intent::Page, false)
+    }
+
+    fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> Decision {
+        let view = view();
+        admit(Scene { room, line: Some(&view), store_away, now: NOW, revoked: false }, credential, intent)
+    }
+
+    #[test]
+    fn every_credential_has_its_verdict() {
+        use Credential::{Bad, None as Nothing, Sealed};
+        let old = LineId { epoch: 1, ..LINE };
+        let half = Token::pass(LINE, 7, NOW - 50, NOW + 50);
+        let ran_out = Token::pass(LINE, 7, NOW - 100, NOW);
+        let long_gone = Token { expires: NOW, ..ticket(7) };
+        let enters = |pass, renew| (Verdict::Enter { pass, renew }, None);
+        let numbered = Token { kind: Kind::Ticket, line: LINE, number: 33, ..Token::provisional(9, 3, NOW) };
+        let joins = |why| (Verdict::Join, Some(why));
+        let table = [
+            (Nothing, (Verdict::Join, None)),
+            (Bad(Rejected::Malformed), joins(Ignored::Malformed)),
+            (Bad(Rejected::Forged), joins(Ignored::Forged)),
+            (Bad(Rejected::Foreign), joins(Ignored::Foreign)),
+            (Sealed(pass()), enters(pass(), false)),
+            (Sealed(half), enters(half, true)),
+            (Sealed(ran_out), joins(Ignored::Expired)),
+            (Sealed(Token::pass(old, 7, NOW, NOW + 100)), joins(Ignored::OldLine)),
+            (Sealed(ticket(50)), (Verdict::Claim(ticket(50)), None)),
+            (Sealed(ticket(51)), (Verdict::Wait(ticket(51)), None)),
+            (Sealed(ticket(999)), (Verdict::Wait(ticket(999)), None)),
+            (Sealed(long_gone), joins(Ignored::Expired)),
+            (Sealed(Token::ticket(old, 7, NOW)), joins(Ignored::OldLine)),
+            (Sealed(Token::provisional(9, 3, NOW)), (Verdict::Claim(numbered), None)),
+            (Sealed(Token::provisional(9, 4, NOW)), joins(Ignored::OldLine)),
+            (Sealed(Token::provisional(8, 1, NOW)), joins(Ignored::OldLine)),
+        ];
+        for (credential, decision) in table {
+            assert_eq!(with(&room(), credential), decision, "{credential:?}");
+        }
+    }
+
+    #[test]
+    fn only_pages_and_json_take_a_number_and_a_preflight_goes_to_the_upstream() {
+        for intent in [Intent::Page, Intent::Json] {
+            assert_eq!(on(&room(), Credential::None, intent, false).0, Verdict::Join);
+            assert_eq!(on(&room(), Credential::Sealed(ticket(50)), intent, false).0, Verdict::Claim(ticket(50)));
+        }
+        for credential in [Credential::None, Credential::Sealed(ticket(50)), Credential::Sealed(ticket(51))] {
+            let refused = Verdict::Refuse(Refusal::NeedsPass);
+            assert_eq!(on(&room(), credential, Intent::Other, false).0, refused);
+            assert_eq!(on(&room(), credential, Intent::Preflight, false), (Verdict::Open, None));
+        }
+        let enters = Verdict::Enter { pass: pass(), renew: false };
+        assert_eq!(on(&room(), Credential::Sealed(pass()), Intent::Other, false).0, enters);
+    }
+
+    #[test]
+    fn every_kind_of_room_has_its_verdict() {
+        use Verdict::{Claim, Join, JoinIfCalled, Refuse, Wait};
+        let method = |queueing_method| Room { queueing_method, ..room() };
+        let closed = Room { rules: Rules { open: false, ..Rules::per_minute(600) }, ..room() };
+        let suspended = Room { suspended: true, ..room() };
+        let called = ticket(50);
+        // The verdicts for a newcomer and for the holder of a called ticket.
+        let table = [
+            (room(), Join, Claim(called)),
+            (method(QueueingMethod::Reject), JoinIfCalled, Claim(called)),
+            (method(QueueingMethod::Passthrough), Join, Join),
+            (closed, Join, Wait(called)),
+            (suspended, Refuse(Refusal::Suspended), Wait(called)),
+        ];
+        for (room, newcomer, holder) in table {
+            assert_eq!(with(&room, Credential::None).0, newcomer, "{room:?}");
+            assert_eq!(with(&room, Credential::Sealed(called)).0, holder, "{room:?}");
+            let enters = Verdict::Enter { pass: pass(), renew: false };
+            assert_eq!(with(&room, Credential::Sealed(pass())).0, enters, "passes keep: {room:?}");
+        }
+        let passthrough = method(QueueingMethod::Passthrough);
+        assert_eq!(on(&passthrough, Credential::None, Intent::Other, false).0, Verdict::Open);
+    }
+
+    #[test]
+    fn a_pass_of_a_room_without_renewal_is_not_extended() {
+        let half = Token::pass(LINE, 7, NOW - 50, NOW + 50);
+        let room = Room { disable_session_renewal: true, ..room() };
+        assert_eq!(with(&room, Credential::Sealed(half)).0, Verdict::Enter { pass: half, renew: false });
+    }
+
+    #[test]
+    fn a_revoked_pass_is_worth_nothing() {
+        let (room, view) = (room(), view());
+        let scene = Scene { room: &room, line: Some(&view), store_away: false, now: NOW, revoked: true };
+        let decision = admit(scene, Credential::Sealed(pass()), Intent::Page);
+        assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
+    }
+
+    #[test]
+    fn while_the_store_is_away_each_room_does_what_it_declared() {
+        use Verdict::{JoinLater, Open, Refuse, Wait};
+        let open = Room { fail_mode: FailMode::Open, ..room() };
+        let reject = Room { queueing_method: QueueingMethod::Reject, ..room() };
+        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
+        let called = ticket(50);
+        let table = [
+            (room(), JoinLater, Wait(called)),
+            (open, Open, Open),
+            (reject, Refuse(Refusal::Full), Wait(called)),
+            (passthrough, Open, Open),
+        ];
+        for (room, newcomer, holder) in table {
+            assert_eq!(on(&room, Credential::None, Intent::Page, true).0, newcomer, "{room:?}");
+            assert_eq!(on(&room, Credential::Sealed(called), Intent::Page, true).0, holder, "{room:?}");
+            let enters = Verdict::Enter { pass: pass(), renew: false };
+            assert_eq!(on(&room, Credential::Sealed(pass()), Intent::Page, true).0, enters, "{room:?}");
+        }
+        let kept = Token::provisional(9, 4, NOW);
+        assert_eq!(on(&room(), Credential::Sealed(kept), Intent::Page, true), (Wait(kept), None));
+    }
+
+    #[test]
+    fn without_a_copy_of_the_line_nobody_gets_in() {
+        let room = room();
+        let scene = Scene { room: &room, line: None, store_away: false, now: NOW, revoked: false };
+        assert_eq!(admit(scene, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
+        assert_eq!(admit(scene, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
+    }
+}

@@ -8,7 +8,7 @@
 //! on the shelf   q = claimants without a token
 //! on its way     e = sum over cohorts of (called - shown) x h (1 - F) / (1 - h F)
 //! wanted         w = r x (d + standing),   standing = 0.16 s + 6 / (r + 1 per second)
-//! speed            = (r + (w - q - e) / 0.4 s) / h,   never below 0
+//! speed            = (r + (w - q - e) / 0.4 s) / h,   between 0 and 5 x rate
 //! ```
 //!
 //! `h` is the share of called tickets whose holders come within [`SHOW_WITHIN`], `F` the share of
@@ -19,7 +19,13 @@
 //! pointer by itself. The ages of cohorts count time that the line has lived through: in a pause
 //! nobody can come.
 //!
-//! Source: simulated in `tests/simulation.rs` and `tests/promises.rs`, whose figures are asserted.
+//! Regimes: at 10 shoppers a second and more, 0.99 of the rate is used with up to 70 % of no-shows, and
+//! 0.975 while their share jumps from 10 to 70 to 30 %; beyond 80 % the pointer's bound costs use. Below
+//! 10 a second chance leaves 0.9 to 0.99. Of those who are called and poll as told, 99 % have their pass
+//! within 2 s of their claim.
+//!
+//! Source: base-stock control with a measured delivery time; `tests/promises.rs` and
+//! `tests/simulation.rs` run it against a simulated crowd and assert these figures.
 //!
 //! What is absent: the token bucket that makes admissions safe ([`crate::line`]). An error here
 //! wastes capacity or makes a called shopper wait; it cannot admit too many.
@@ -324,20 +330,26 @@ pub struct PollTable {
 impl PollTable {
     /// One poll a second at the front, one a minute at the back.
     pub const CALM: Self = Self { min: 1.0, max: 60.0, share: 0.3, stretch: 1.0 };
-    /// Longest interval and largest share of the wait that a budget leads to before all is stretched.
-    const SPARING: Self = Self { min: 1.0, max: 600.0, share: 0.6, stretch: 1.0 };
+    /// The longest intervals, and the largest share of the wait, that a budget may lead to. Less than
+    /// the whole wait even with jitter: nobody is told to come after the call.
+    const SPARING: Self = Self { min: 60.0, max: 600.0, share: 0.8, stretch: 1.0 };
 
     /// This table, changed so that `waiting` shoppers in a line of this [`pace`] send at most `budget`
     /// polls per second: first at the back, then in the middle, and at the front only if it must be,
-    /// because the drain counts on those who are called to come soon.
+    /// because the drain counts on those who are called to come soon. So a budget of less than 15
+    /// polls for each shopper let in costs use of the rate.
     #[must_use]
     pub fn within(self, budget: f64, waiting: u64, pace: f64) -> Self {
         let mut table = self;
-        while table.polls_per_second(waiting, pace) > budget && table.max < Self::SPARING.max {
+        let over = |table: &Self| table.polls_per_second(waiting, pace) > budget;
+        while over(&table) && table.max < Self::SPARING.max {
             table.max *= 1.25;
         }
-        while table.polls_per_second(waiting, pace) > budget && table.share < Self::SPARING.share {
-            table.share *= 1.1;
+        while over(&table) && table.share < Self::SPARING.share {
+            table.share = (table.share * 1.1).min(Self::SPARING.share);
+        }
+        while over(&table) && table.min < Self::SPARING.min {
+            table.min *= 1.25;
         }
         let stretch = (table.polls_per_second(waiting, pace) / budget).max(1.0);
         Self { stretch, ..table }
@@ -377,7 +389,7 @@ mod tests {
     #[test]
     fn with_the_standing_group_at_its_target_the_pointer_moves_at_rate_over_h() {
         let drain = Drain::default();
-        let wanted = Supply { claimants: 86, ..EVEN };
+        let wanted = Supply { claimants: 82, ..EVEN };
         assert!((drain.speed(&wanted, TICK) - 100.0 / 0.9).abs() < 1.0, "{}", drain.speed(&wanted, TICK));
         assert!(drain.speed(&Supply { claimants: 0, ..EVEN }, TICK) > 200.0);
         assert!(drain.speed(&Supply { claimants: 400, ..EVEN }, TICK) <= 0.0);
@@ -415,7 +427,7 @@ mod tests {
     fn a_range_is_honest() {
         for position in [0, 1, 50, 10_000, 3_000_000] {
             for (speed, rate) in [(1.0, 1.0), (16.0, 10.0), (160.0, 50.0)] {
-                let wait = wait(position, speed, rate).expect("it moves");
+                let Some(wait) = wait(position, speed, rate) else { panic!("it moves") };
                 assert!(wait.low <= wait.high && wait.high <= 2 * wait.low + 33, "{wait:?}");
             }
         }
@@ -428,11 +440,11 @@ mod tests {
         let small = table.polls_per_second(10_000, 100.0);
         let large = table.polls_per_second(20_000, 100.0);
         assert!(large - small < 300.0, "{small} {large}");
-        for (waiting, budget) in [(10_000, 1_000.0), (1_000_000, 3_000.0), (1_000_000, 500.0)] {
+        for (waiting, budget) in [(10_000, 1_000.0), (1_000_000, 3_000.0), (1_000_000, 500.0), (1_000_000, 50.0)] {
             let tight = table.within(budget, waiting, 100.0);
             let polls = PollTable { stretch: 1.0, ..tight }.polls_per_second(waiting, 100.0) / tight.stretch;
             assert!(polls <= budget + 0.1, "{polls} of {budget}: {tight:?}");
-            assert_eq!(tight.stretch > 1.0, budget < 1_000.0, "the front is stretched last: {tight:?}");
+            assert_eq!(tight.min > 1.0, budget < 1_000.0, "the front pays last: {tight:?}");
         }
     }
 }

@@ -6,7 +6,7 @@
 //! line at all" are each one subtraction, so ten million waiting cost what ten cost.
 //!
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
-//! - [`line`]: `next`, `serving` and the transitions between states
+//! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`drain`]: how fast `serving` moves, no-shows, the wait, the poll interval
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text

@@ -10,6 +10,8 @@
 //! What is absent: where the state is kept, who asks, and what time it is. Arithmetic is on
 //! integers below 2^53 and on f64 with `+ - x /`, so that a store's script can repeat it exactly.
 
+mod bits;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::Millis;
@@ -17,6 +19,7 @@ use crate::drain::{Drain, Supply};
 use crate::pass::Passes;
 use crate::room::Rules;
 use crate::ticket::LineId;
+use bits::Bits;
 
 /// Time since the last transition counts for at most this much: a clock that jumps cannot call the
 /// whole line.
@@ -130,6 +133,21 @@ pub struct View {
     pub adopted: Vec<Adopted>,
 }
 
+impl View {
+    /// Tickets handed out and not called.
+    pub fn waiting(&self) -> u64 {
+        self.next.saturating_sub(self.serving)
+    }
+
+    /// The speed by which a wait may be told, 0 if nobody can know it: where seats hold the line back, it
+    /// moves as seats are freed, and that depends on shoppers who have not decided yet.
+    pub fn known_speed(&self, rules: &Rules) -> f64 {
+        let free = rules.total_active_users.map(|seats| seats.saturating_sub(self.active));
+        let held_back = free.is_some_and(|free| self.waiting() as f64 * self.show_share > free as f64);
+        if held_back { 0.0 } else { self.speed }
+    }
+}
+
 /// What changed in a line besides its counters, for a store that writes differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
@@ -162,35 +180,6 @@ pub struct Counters {
     pub over_limit: u64,
     /// What the drain remembers of no-shows.
     pub memory: (f64, f64),
-}
-
-/// One bit a number.
-#[derive(Debug, Clone, Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn get(&self, n: u64) -> bool {
-        self.0.get((n / 64) as usize).is_some_and(|word| word >> (n % 64) & 1 == 1)
-    }
-
-    fn set(&mut self, n: u64) {
-        let word = (n / 64) as usize;
-        if word >= self.0.len() {
-            self.0.resize(word + 1, 0);
-        }
-        self.0[word] |= 1 << (n % 64);
-    }
-
-    /// Set bits among `from < n <= to`.
-    fn count(&self, from: u64, to: u64) -> u64 {
-        let up_to = |n: u64, word: usize| match (n / 64) as usize {
-            end if word < end => u64::MAX,
-            end if word == end => u64::MAX >> (63 - n % 64),
-            _ => 0,
-        };
-        let words = (from / 64) as usize..((to / 64) as usize + 1).min(self.0.len());
-        words.map(|w| u64::from((self.0[w] & up_to(to, w) & !up_to(from, w)).count_ones())).sum()
-    }
 }
 
 /// The holder of a called ticket who has no token yet.
@@ -461,7 +450,7 @@ impl Line {
 
     /// The answer to a claim that needs no token, or `None` for a claimant.
     fn standing_of(&self, number: u64) -> Option<Grant> {
-        if number == 0 || number > self.counters.serving {
+        if number == 0 || number > self.counters.serving.min(self.counters.next) {
             return Some(Grant::NotYet);
         }
         if !self.claimed.get(number) {
@@ -548,3 +537,6 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

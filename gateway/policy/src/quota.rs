@@ -197,7 +197,7 @@ mod tests {
             let _ = quotas.charge(Client::Address(address));
         }
         assert!(quotas.clients() < 1_000 + RECOUNT as usize + SHARED as usize, "{}", quotas.clients());
-        quotas.set_time(Duration::from_secs(60));
+        quotas.set_time(Duration::from_mins(1));
         quotas.forget_idle();
         assert_eq!(quotas.clients(), 0);
     }

@@ -22,9 +22,9 @@ section! {
         admin_token_file: Option<PathBuf> = optional(),
         /// Threads that serve shoppers.
         workers: usize = between(1, 1_024).or_from("one for each core", cores()),
-        /// Connections open at once; more wait in the kernel.
+        /// Connections open at once; more are refused.
         max_connections: usize = between(1, 10_000_000).or(50_000),
-        /// How long an unused connection of a pass holder is kept.
+        /// How long an unused connection of a pass holder is kept, and one on which an answer is not taken.
         idle_timeout: Duration = between(secs(1), hours(1)).or(secs(75)),
         /// How long an unused connection of anybody else is kept.
         waiting_idle_timeout: Duration = between(secs(1), hours(1)).or(secs(10)),

@@ -75,8 +75,9 @@ section! {
         min: Duration = between(ms(100), mins(10)).or(secs(1)),
         /// Most time between two polls of a shopper.
         max: Duration = between(ms(100), hours(1)).or(mins(1)),
-        /// Polls per second of the whole line, above which every interval is stretched.
-        budget: u32 = between(1, 10_000_000).or(2_000),
+        /// Polls per second of the whole line, above which intervals grow. Default: 2,000, or 16 for each new shopper
+        /// a second if that is more; with less the front of the line asks too late to use the whole rate.
+        budget: Option<u32> = between(1, 10_000_000).optional(),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Entry, HOLD, LiveRoom, Mailbox, Op, Rooms, Snapshot, Terms};
+use super::{Entry, LiveRoom, Mailbox, Op, Rooms, Snapshot, Terms};
 use crate::store::{Store, Work};
 use crate::telemetry::StoreMeters;
 use crate::ui;
@@ -24,6 +24,10 @@ const BUSY_TICK: Duration = Duration::from_millis(20);
 const GATHER: Duration = Duration::from_millis(4);
 /// Pause after the store failed.
 const BACK_OFF: Duration = Duration::from_millis(500);
+/// A request is held for its turn this long, and up to [`HOLD_SPREAD`] longer, in so many steps.
+const HOLD: Duration = Duration::from_millis(1_900);
+const HOLD_SPREAD: Duration = Duration::from_millis(600);
+const HOLD_STEPS: u32 = 7;
 /// An arrival whose turn comes within this many seconds is held, not sent to the page.
 const SOON: f64 = 0.5;
 /// Revocations whose pass would have ended are forgotten this often, in milliseconds.
@@ -132,6 +136,7 @@ struct Desk {
     adopted: u64,
     revocations_seen: u64,
     tidied: Millis,
+    turn: u32,
 }
 
 impl Desk {
@@ -147,6 +152,7 @@ impl Desk {
             adopted: 0,
             revocations_seen: 0,
             tidied: 0,
+            turn: 0,
         }
     }
 
@@ -165,7 +171,10 @@ impl Desk {
     }
 
     fn hold(&mut self, number: u64, reply: oneshot::Sender<Entry>) {
-        self.held.entry(number).or_default().push(Held { until: Instant::now() + HOLD, reply });
+        // Those who came together must not all leave together, and come back together.
+        self.turn = (self.turn + 1) % HOLD_STEPS;
+        let until = Instant::now() + HOLD + HOLD_SPREAD * self.turn / HOLD_STEPS;
+        self.held.entry(number).or_default().push(Held { until, reply });
     }
 
     /// The batch of this moment. Those who hung up are left out.
@@ -196,7 +205,9 @@ impl Desk {
         self.releases.clear();
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
-        revoked.into_iter().for_each(|(number, until)| self.room.revoke(number, until));
+        for (number, until) in revoked {
+            self.room.revoke(number, until);
+        }
         for ((_, reply), (_, end)) in self.renewals.drain(..).zip(renewed) {
             let _ = reply.send(end);
         }
@@ -290,7 +301,7 @@ fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, away: boo
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
     let pace = drain::pace(line.speed, room.rules.rate);
-    let poll = terms.polls.within(terms.poll_budget, line.next.saturating_sub(line.serving), pace);
+    let poll = terms.polls.within(terms.poll_budget, line.waiting(), pace);
     let state = ui::State::of(room, line);
     let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away });
     Snapshot { view, at, away, state, answers }

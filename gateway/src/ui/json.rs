@@ -56,7 +56,9 @@ pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
     field(&mut out, b",\"waitLowSeconds\":", standing.wait.map(|w| w.low));
     field(&mut out, b",\"waitHighSeconds\":", standing.wait.map(|w| w.high));
     field(&mut out, b",\"refreshIntervalSeconds\":", Some(standing.poll_after));
-    field(&mut out, b",\"pollAfterSeconds\":", Some(standing.poll_after));
+    field(&mut out, b",\"pollAfterSeconds\":", Some(standing.poll_tenths / 10));
+    out.push(b'.');
+    push_number(&mut out, standing.poll_tenths % 10);
     out.extend_from_slice(b"}}");
     Bytes::from(out)
 }

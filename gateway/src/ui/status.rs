@@ -9,14 +9,14 @@ use policy::{Millis, drain};
 
 use super::Facts;
 
-/// Position of the far end of the straight line through which the wait is told.
+/// A position far out on the straight line through which the wait is told.
 const FAR: u64 = 1_000_000_000;
 
 /// Renders the document. Numbers that JSON cannot carry become 0 or the largest sane value.
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     let Facts { name, room, line, poll, state, away } = *facts;
     let mut out = String::with_capacity(400);
-    let speed = bounded(line.speed, 1e6);
+    let speed = bounded(line.known_speed(&room.rules), 1e6);
     let rate = bounded(room.rules.rate, 1e6);
     // Writing to a String cannot fail.
     let _ = write!(
@@ -45,13 +45,14 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     Bytes::from(out)
 }
 
-/// `[a, b, c, d]`: the wait at position `p` is `a + b p` to `c + d p` seconds. Read off
-/// [`drain::wait`] itself at both ends, so that the page shows the range that the policy means.
+/// `[a, b, c, d]`: the wait at position `p` is `a + b p` to `c + d p` seconds, and never below 0. Read off
+/// [`drain::wait`] itself far out, so that the page shows the range that the policy means.
 fn wait_line(speed: f64, rate: f64) -> Option<[f64; 4]> {
-    let near = drain::wait(0, speed, rate)?;
-    let far = drain::wait(FAR, speed, rate)?;
-    let each = |near: u64, far: u64| (far as f64 - near as f64) / FAR as f64;
-    Some([near.low as f64, each(near.low, far.low), near.high as f64, each(near.high, far.high)])
+    let near = drain::wait(FAR, speed, rate)?;
+    let far = drain::wait(2 * FAR, speed, rate)?;
+    let line = |near: u64, far: u64| [near as f64 - (far - near) as f64, (far - near) as f64 / FAR as f64];
+    let ([a, b], [c, d]) = (line(near.low, far.low), line(near.high, far.high));
+    Some([a, b, c, d])
 }
 
 fn bounded(value: f64, max: f64) -> f64 {
@@ -102,7 +103,10 @@ mod tests {
             for position in [0, 1, 2, 10, 49, 1_000, 77_777, 3_000_000] {
                 let wait = drain::wait(position, speed, rate).expect("it moves");
                 let ahead = position as f64;
-                assert!(((low + low_each * ahead).floor() - wait.low as f64).abs() <= 1.0, "{position} at {speed}");
+                assert!(
+                    ((low + low_each * ahead).floor().max(0.0) - wait.low as f64).abs() <= 1.0,
+                    "{position} at {speed}"
+                );
                 assert!(((high + high_each * ahead).ceil() - wait.high as f64).abs() <= 1.0, "{position} at {speed}");
             }
         }

@@ -156,10 +156,13 @@ async fn ask(address: &str, path: &str) -> Result<StatusCode, Box<dyn std::error
         .header(header::USER_AGENT, "weir")
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    tokio::select! {
-        answer = sender.send_request(request) => Ok(answer?.status()),
-        ended = connection => Err(ended.err().map_or_else(|| "closed without an answer".into(), Into::into)),
-    }
+    let mut answer = std::pin::pin!(sender.send_request(request));
+    let answer = tokio::select! {
+        answer = &mut answer => answer,
+        // It may end in the same moment in which it delivers the answer.
+        _ = connection => answer.await,
+    };
+    Ok(answer?.status())
 }
 
 #[cfg(test)]

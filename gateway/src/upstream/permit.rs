@@ -50,6 +50,10 @@ impl Permits {
         self.limiter.in_flight()
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// A permit, waited for if need be; `None` if there was none in time.
     pub(super) async fn acquire(self: &Arc<Self>, who: Patience, max_wait: Duration) -> Option<Permit> {
         if self.waiting.load(Ordering::Relaxed) == 0

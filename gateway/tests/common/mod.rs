@@ -1,7 +1,8 @@
 //! What the tests of the whole gateway share: the real binary as a child process, a shop of a few
 //! lines, and a client that sends exactly the bytes that it is told to.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "tests")]
+#![allow(unreachable_pub, missing_docs, reason = "a module of each test file")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -91,9 +92,11 @@ impl Weir {
 
     /// Starts one by a command of the caller's.
     pub fn spawn(dir: tempfile::TempDir, mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
+        // A panic is told on standard error: it belongs to what is looked at.
+        keep(BufReader::new(child.stderr.take().unwrap()), log.clone());
         let (addresses, admin) = loop {
             let mut line = String::new();
             assert!(out.read_line(&mut line).unwrap() > 0, "ended before it served:\n{}", log.lock().unwrap());
@@ -102,14 +105,7 @@ impl Weir {
                 break found;
             }
         };
-        let kept = log.clone();
-        std::thread::spawn(move || {
-            for line in out.lines().map_while(Result::ok) {
-                let mut log = kept.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        keep(out, log.clone());
         Self { dir, http: addresses[0], https: addresses.get(1).copied(), admin, child, log }
     }
 
@@ -166,9 +162,26 @@ impl Weir {
 
     /// Resident memory in KiB.
     pub fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that was ever resident, in KiB.
+    pub fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(which)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// It still answers, and nothing in it has panicked.
+    pub fn is_well(&self) {
+        for _ in 0..4 {
+            assert_eq!(self.get("/.weir/status/launch", &[]).status, 200);
+        }
+        assert!(!self.log().contains("panicked"), "{}", self.log());
     }
 }
 
@@ -177,6 +190,17 @@ impl Drop for Weir {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Adds what is printed to the log.
+fn keep(out: impl BufRead + Send + 'static, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
 }
 
 /// Addresses in the log line that says that it serves.
@@ -237,10 +261,10 @@ pub fn request(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)
         text += "Host: shop.example\r\n";
     }
     for (name, value) in headers {
-        text += &format!("{name}: {value}\r\n");
+        text.extend([name, ": ", value, "\r\n"]);
     }
     if !body.is_empty() {
-        text += &format!("Content-Length: {}\r\n", body.len());
+        text.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
     }
     raw(to, (text + "\r\n" + body).as_bytes())
 }
@@ -278,6 +302,113 @@ fn unchunked(mut rest: &str) -> String {
         rest = after[size..].trim_start_matches("\r\n");
     }
     body
+}
+
+/// A connection that is kept between requests.
+pub struct Kept(pub BufReader<TcpStream>);
+
+impl Kept {
+    pub fn open(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    pub fn send(&mut self, text: impl AsRef<[u8]>) {
+        self.0.get_mut().write_all(text.as_ref()).unwrap();
+    }
+
+    /// Asks for a path.
+    pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n{headers}\r\n"));
+        self.answer().unwrap()
+    }
+
+    /// The next answer; `None` if the other end closed.
+    pub fn answer(&mut self) -> Option<Answer> {
+        let head = head(&mut self.0)?;
+        let mut body = Vec::new();
+        if of(&head, "transfer-encoding").is_some() {
+            while let Some(chunk) = chunk(&mut self.0).filter(|chunk| !chunk.is_empty()) {
+                body.extend(chunk);
+            }
+        } else {
+            body = vec![0; of(&head, "content-length").and_then(|l| l.parse().ok()).unwrap_or(0)];
+            self.0.read_exact(&mut body).ok()?;
+        }
+        let head = head.trim_end().to_owned();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    /// Whether the other end has closed.
+    pub fn ended(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]), Ok(0) | Err(_))
+    }
+}
+
+/// The next head on a connection, `None` if it ended.
+pub fn head(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        reader.read_line(&mut head).ok().filter(|&read| read > 0)?;
+    }
+    Some(head)
+}
+
+/// The next chunk of a body, empty at its end (trailers are left); `None` if the connection ended.
+pub fn chunk(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut size = String::new();
+    reader.read_line(&mut size).ok().filter(|&read| read > 0)?;
+    let mut chunk = vec![0; usize::from_str_radix(size.trim(), 16).ok()?];
+    if !chunk.is_empty() {
+        reader.read_exact(&mut chunk).ok()?;
+    }
+    reader.read_line(&mut String::new()).ok()?;
+    Some(chunk)
+}
+
+/// A header of a head.
+pub fn of<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    lines.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+/// An answer of a shop.
+pub fn ok(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A server that gives each connection to `serve`, on a thread of its own.
+pub fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let serve = serve.clone();
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+/// A server that answers each request by its head.
+pub fn answering(answer: impl Fn(&str) -> Vec<u8> + Clone + Send + 'static) -> SocketAddr {
+    server(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(head) = head(&mut reader) {
+            let mut body = vec![0; of(&head, "content-length").and_then(|l| l.parse().ok()).unwrap_or(0)];
+            if reader.read_exact(&mut body).is_err() || stream.write_all(&answer(&head)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// An address where nobody listens.
+pub fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A shop: remembers what reached it, and answers by path.
@@ -333,6 +464,11 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<String>>) {
         let mut body = vec![0; headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0)];
         if reader.read_exact(&mut body).is_err() {
             return;
+        }
+        if headers.contains_key("transfer-encoding") {
+            while let Some(more) = chunk(&mut reader).filter(|chunk| !chunk.is_empty()) {
+                body.extend(more);
+            }
         }
         seen.lock().unwrap().push(head.clone());
         let path = head.split(' ').nth(1).unwrap().to_owned();

@@ -281,7 +281,8 @@ fn browses(world: &mut World, tab: Tab, pass: Token, renew: bool) {
     let now = world.agenda.now;
     let id = gateway_of(world, person);
     assert!(pass.kind == Kind::Pass);
-    world.watch.enters(pass.number, world.gateways[id as usize].clock(now));
+    let gateway = &world.gateways[id as usize];
+    world.watch.enters(pass.number, gateway.clock(now), gateway.seen_at);
     if number != 0 {
         return;
     }

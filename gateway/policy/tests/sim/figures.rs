@@ -18,7 +18,7 @@ pub struct Figures {
     pub p99_hold: f64,
     /// ...and the longest from the call to the pass.
     pub longest_call: f64,
-    /// Most that somebody who polls as told was overtaken by: seconds between two calls.
+    /// Most that somebody who polls as told was overtaken by, in seconds of called tickets.
     pub overtaken: f64,
     /// Most admissions in 100 ms.
     pub most_per_tick: u64,
@@ -79,18 +79,20 @@ impl Figures {
         self.inside = inside / seen_range;
     }
 
-    /// The highest number let in before somebody, against that person's own.
+    /// The highest number let in before somebody, against that person's own, at the line's mean speed.
     fn measure_overtaking(&mut self, world: &World) {
         let mut granted: Vec<(Millis, u64, Habit)> = (world.crowd.iter().zip(&world.watch.people))
             .filter_map(|(person, seen)| Some((seen.granted?, seen.number, person.habit)))
             .collect();
         granted.sort_unstable_by_key(|&(at, number, _)| (at, number));
+        let (from, to) = stood(world);
+        let called = world.watch.steps.last().map_or(0, |step| step.serving.min(step.next));
+        let mean_speed = called as f64 * 1000.0 / (to - from) as f64;
         let mut highest = 0;
         for (_, number, habit) in granted {
             highest = number.max(highest);
-            let calls = [number, highest].map(|number| world.watch.called(number));
-            if let ([Some(own), Some(other)], Habit::Told) = (calls, habit) {
-                self.overtaken = self.overtaken.max(other.saturating_sub(own) as f64 / 1000.0);
+            if habit == Habit::Told {
+                self.overtaken = self.overtaken.max((highest - number) as f64 / mean_speed);
             }
         }
     }

@@ -13,7 +13,8 @@ use policy::ticket::{Kind, Token};
 
 use super::{Event, World, crowd};
 
-const HOLD: Millis = 2_000;
+/// Not the same for all: many who came at once must not all be away at once.
+const HOLD: std::ops::Range<Millis> = 1_900..2_500;
 const HELD_WAIT: f64 = 0.5;
 const GATHER: Millis = 4;
 
@@ -25,7 +26,7 @@ pub struct Gateway {
     id: u32,
     run: u32,
     pub view: View,
-    seen_at: Millis,
+    pub seen_at: Millis,
     pub paused_until: Millis,
     flush_planned: bool,
     joins: Vec<Tab>,
@@ -183,13 +184,18 @@ fn answer_held(world: &mut World, id: u32, grants: &HashMap<u64, Grant>) {
             match grants.get(&number) {
                 Some(&Grant::Pass(expires)) => crowd::gets_pass(world, tab, number, expires),
                 Some(Grant::Spent) => crowd::is_spent(world, tab.0, number),
-                _ if now < since + HOLD && is_near(world, id, number) => {
+                _ if now < since + hold(number, since) && is_near(world, id, number) => {
                     world.gateways[id as usize].hold(number, tab, since);
                 }
                 _ => crowd::waits(world, tab),
             }
         }
     }
+}
+
+/// How long a claim is held.
+fn hold(number: u64, since: Millis) -> Millis {
+    HOLD.start + (number * 37 + since * 101) % (HOLD.end - HOLD.start)
 }
 
 /// Whether an answer is so near that the request is held for it.

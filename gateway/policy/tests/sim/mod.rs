@@ -9,7 +9,6 @@
 //! [`World::run`] moves time in steps of a millisecond. Nothing here reads a clock, and every choice
 //! comes from the seed of the [`Plan`]: the same seed is the same launch.
 
-#![expect(clippy::expect_used, reason = "a simulation that cannot go on must stop")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
 
 pub mod crowd;

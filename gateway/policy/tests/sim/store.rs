@@ -45,8 +45,9 @@ impl Store {
         drop(self.line.apply(rules, batch, self.clock(now)));
     }
 
-    /// Continues from what was committed.
+    /// Continues from what was committed. The store lives in the process: both are back at once.
     pub fn restart(&mut self, now: Millis) {
+        self.away_until = now;
         self.line = Line::restored(self.kept, self.clock(now), self.journal.iter().copied());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It keeps books of its own and believes nothing that the line says of itself.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use policy::Millis;
 use policy::drain::Wait;
@@ -67,7 +67,8 @@ pub struct Watch {
     last: View,
     live: HashMap<u64, Millis>,
     by_expiry: BTreeSet<(Millis, u64)>,
-    spent: HashSet<u64>,
+    /// Tickets that are worth nothing any more, and since when.
+    spent: HashMap<u64, Millis>,
     holders: HashMap<u64, u32>,
     highest_given: u64,
     pub granted: u64,
@@ -93,7 +94,7 @@ impl Watch {
             last: View::default(),
             live: HashMap::new(),
             by_expiry: BTreeSet::new(),
-            spent: HashSet::new(),
+            spent: HashMap::new(),
             holders: HashMap::new(),
             highest_given: 0,
             granted: 0,
@@ -125,7 +126,7 @@ impl Watch {
         self.time_passes(clock);
         let view = &outcome.view;
         assert!(view.now >= self.last.now && view.now <= self.clock, "the line lives in the store's time");
-        self.ends_passes(batch, outcome);
+        self.ends_passes(batch, outcome, now);
         self.checks_numbers(batch, outcome);
         self.checks_grants(outcome, room, now);
         assert_eq!(self.live.len() as u64, view.active, "passes that live");
@@ -143,18 +144,18 @@ impl Watch {
         self.last = view.clone();
     }
 
-    fn ends_passes(&mut self, batch: &Batch, outcome: &Outcome) {
+    fn ends_passes(&mut self, batch: &Batch, outcome: &Outcome, now: Millis) {
         while let Some(&(expires, number)) = self.by_expiry.first().filter(|(expires, _)| *expires <= outcome.view.now)
         {
             self.by_expiry.remove(&(expires, number));
             self.live.remove(&number);
-            self.spent.insert(number);
+            self.spent.insert(number, now);
         }
         for &number in &batch.releases {
             if let Some(expires) = self.live.remove(&number) {
                 self.by_expiry.remove(&(expires, number));
             }
-            self.spent.insert(number);
+            self.spent.insert(number, now);
         }
         for &(number, expires) in &outcome.renewed {
             assert_eq!(self.live.contains_key(&number), expires.is_some(), "renewal of {number}");
@@ -194,14 +195,14 @@ impl Watch {
                     self.second_claims += 1;
                 }
                 Grant::Pass(expires) => {
-                    assert!(!self.spent.contains(&number), "{number} was spent and gets a pass");
+                    assert!(!self.spent.contains_key(&number), "{number} was spent and gets a pass");
                     assert!(number <= outcome.view.serving, "{number} was not called");
                     assert!(room.rules.open, "{number} is let into a closed room");
                     self.lives(number, expires);
                     self.counts(room, now);
                     highest = highest.max(number);
                 }
-                Grant::Spent => assert!(self.spent.contains(&number), "{number} is not spent"),
+                Grant::Spent => assert!(self.spent.contains_key(&number), "{number} is not spent"),
                 Grant::NotYet => {}
             }
         }
@@ -255,10 +256,12 @@ impl Watch {
         seen.granted = seen.granted.or(Some(now));
     }
 
-    /// Somebody entered with the pass of this number.
-    pub fn enters(&self, number: u64, clock: Millis) {
+    /// Somebody entered with the pass of this number, by the clock of a gateway whose copy of the line
+    /// is from `seen_at`: it cannot know yet of a clock that jumped since, or of a pass taken back.
+    pub fn enters(&self, number: u64, clock: Millis, seen_at: Millis) {
         let lives = self.live.get(&number).is_some_and(|&expires| expires > clock);
-        assert!(lives, "{number} enters without a pass that lives");
+        let just_ended = self.spent.get(&number).is_some_and(|&ended| ended > seen_at);
+        assert!(lives || just_ended, "{number} enters without a pass that lives");
     }
 
     pub fn asked(&mut self, now: Millis, waits: bool) {
@@ -280,7 +283,7 @@ impl Watch {
     }
 
     pub fn is_spent(&self, number: u64) -> bool {
-        self.spent.contains(&number)
+        self.spent.contains_key(&number)
     }
 
     /// Whether this person had a pass once.

@@ -1,0 +1,297 @@
+//! What two readers of the model would build differently, each as a test.
+
+use super::*;
+
+const T0: Millis = 1_800_000_000_000;
+
+fn rules() -> Rules {
+    Rules::per_minute(600)
+}
+
+fn line() -> Line {
+    Line::new(LineId { epoch: 1, generation: 1 }, T0)
+}
+
+/// A calm line that has saved up its whole burst.
+fn rested(rules: &Rules) -> Line {
+    let mut line = line();
+    (1..=20).for_each(|second| drop(step(&mut line, rules, Batch::default(), second * 1_000)));
+    line
+}
+
+/// The end of [`rested`].
+const RESTED: Millis = 20_000;
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn step(line: &mut Line, rules: &Rules, batch: Batch, at: Millis) -> Outcome {
+    let outcome = line.apply(rules, &batch, T0 + at);
+    line.check_invariants(rules);
+    outcome
+}
+
+fn joins(count: u64) -> Batch {
+    Batch { joins: count, ..Batch::default() }
+}
+
+fn claims(numbers: impl IntoIterator<Item = u64>) -> Batch {
+    Batch { claims: numbers.into_iter().collect(), ..Batch::default() }
+}
+
+fn passes(outcome: &Outcome) -> Vec<u64> {
+    let passes = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass(_)));
+    passes.map(|(number, _)| *number).collect()
+}
+
+#[test]
+fn a_second_claim_gets_the_same_pass_and_costs_no_token_and_no_seat() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let first = step(&mut line, &rules, joins(1), RESTED);
+    let bucket = line.bucket;
+    let second = step(&mut line, &rules, claims([1]), RESTED);
+    assert_eq!(first.grants, vec![(1, Grant::Pass(T0 + RESTED + 300_000))]);
+    assert_eq!(second.grants, first.grants);
+    assert_eq!((second.view.active, second.view.granted), (1, 1));
+    assert!((line.bucket - bucket).abs() < 1e-9);
+}
+
+#[test]
+fn a_number_that_was_not_given_yet_gets_no_pass_though_it_is_called() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    assert!(line.view().serving >= 5);
+    assert_eq!(step(&mut line, &rules, claims([5]), RESTED).grants, vec![(5, Grant::NotYet)]);
+    assert_eq!(passes(&step(&mut line, &rules, joins(5), RESTED)).len(), 5);
+}
+
+#[test]
+fn a_renewal_moves_the_end_that_a_second_claim_gets() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(1), RESTED);
+    let renewals = Batch { renewals: vec![1, 99], ..Batch::default() };
+    let end = T0 + RESTED + 450_000;
+    assert_eq!(step(&mut line, &rules, renewals, RESTED + 150_000).renewed, vec![(1, Some(end)), (99, None)]);
+    assert_eq!(step(&mut line, &rules, claims([1]), RESTED + 400_000).grants, vec![(1, Grant::Pass(end))]);
+}
+
+#[test]
+fn a_ticket_is_spent_once_its_pass_was_given_back_or_has_run_out() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(2), RESTED);
+    let release = Batch { releases: vec![1], ..Batch::default() };
+    assert_eq!(step(&mut line, &rules, release, RESTED + 10).view.active, 1, "the seat is free at once");
+    assert_eq!(step(&mut line, &rules, claims([1]), RESTED + 20).grants, vec![(1, Grant::Spent)]);
+    let late = step(&mut line, &rules, claims([1, 2]), RESTED + 300_000);
+    assert_eq!(late.grants, vec![(1, Grant::Spent), (2, Grant::Spent)]);
+    assert_eq!(late.view.active, 0);
+}
+
+#[test]
+fn a_place_that_was_given_up_is_spent_when_it_is_called() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(12), RESTED);
+    step(&mut line, &rules, Batch { releases: vec![12, 77], ..Batch::default() }, RESTED + 10);
+    let later = step(&mut line, &rules, claims([11, 12, 77]), RESTED + 1_000);
+    assert_eq!(later.grants, vec![(12, Grant::Spent), (77, Grant::NotYet), (11, Grant::Pass(T0 + RESTED + 301_000))]);
+}
+
+#[test]
+fn a_calm_line_saves_up_its_burst_and_a_standing_line_one_tick_and_one_token() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    assert_eq!(passes(&step(&mut line, &rules, joins(100), RESTED)), (1..=10).collect::<Vec<_>>());
+    step(&mut line, &rules, Batch::default(), RESTED + 1_000);
+    let all = step(&mut line, &rules, claims(11..=100), RESTED + 2_000);
+    assert_eq!(passes(&all), vec![11, 12], "a second without claimants saves up 1 + 0.1 s of 10/s");
+}
+
+#[test]
+fn a_burst_of_one_is_never_exceeded() {
+    let rules = Rules { burst: 1.0, ..rules() };
+    let mut line = rested(&rules);
+    assert_eq!(passes(&step(&mut line, &rules, joins(100), RESTED)), vec![1]);
+    step(&mut line, &rules, Batch::default(), RESTED + 1_000);
+    assert_eq!(passes(&step(&mut line, &rules, claims(2..=100), RESTED + 2_000)), vec![2]);
+}
+
+#[test]
+fn a_clock_that_jumps_forward_calls_no_more_than_a_second_brings() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let before = step(&mut line, &rules, joins(10_000), RESTED).view.serving;
+    let after = step(&mut line, &rules, Batch::default(), RESTED + 3_600_000).view;
+    assert!(after.serving - before <= 50, "{} called", after.serving - before);
+    assert!(line.bucket <= 2.0);
+}
+
+#[test]
+fn a_clock_that_jumps_back_stands_still_until_it_has_caught_up() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let before = step(&mut line, &rules, joins(1_000), RESTED).view;
+    let back = step(&mut line, &rules, claims(11..=1_000), RESTED - 10_000).view;
+    assert_eq!((back.now, back.serving, back.granted), (before.now, before.serving, before.granted));
+    assert!(step(&mut line, &rules, Batch::default(), RESTED + 100).view.serving > before.serving);
+}
+
+#[test]
+fn a_restart_begins_with_an_empty_bucket_and_forgets_no_claim() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let first = step(&mut line, &rules, joins(30), RESTED);
+    assert!(step(&mut line, &rules, Batch::default(), RESTED + 1_000).view.serving > 20, "more are called");
+    let (kept, changes) = (line.counters(), line.take_changes());
+    let mut line = Line::restored(kept, T0 + RESTED + 5_000, changes);
+    let again = step(&mut line, &rules, claims(1..=30), RESTED + 5_000);
+    assert_eq!(passes(&again), (1..=10).collect::<Vec<_>>(), "the same passes, and no new one");
+    assert_eq!(again.grants[0], first.grants[0]);
+    assert_eq!((again.view.next, again.view.granted, again.view.active), (30, 10, 10));
+    assert_eq!(passes(&step(&mut line, &rules, claims(11..=30), RESTED + 5_100)), vec![11]);
+}
+
+#[test]
+fn a_restart_behind_its_own_past_continues_in_that_past() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(30), RESTED);
+    let mut line = Line::restored(line.counters(), T0, line.take_changes());
+    assert_eq!(step(&mut line, &rules, Batch::default(), 0).view.now, T0 + RESTED);
+}
+
+#[test]
+fn whoever_wants_a_number_only_if_it_is_called_gets_a_pass_with_it_or_nothing() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let ask = Batch { joins_if_called: 25, ..Batch::default() };
+    let outcome = step(&mut line, &rules, ask.clone(), RESTED);
+    assert_eq!((outcome.joined_if_called, outcome.view.next), (10, 10));
+    assert_eq!(passes(&outcome), (1..=10).collect::<Vec<_>>());
+    assert_eq!(step(&mut line, &rules, ask, RESTED + 50).joined_if_called, 0);
+}
+
+#[test]
+fn nobody_takes_the_token_of_a_claimant_by_asking_for_a_called_number() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(9), RESTED);
+    step(&mut line, &rules, joins(1), RESTED);
+    let both = Batch { joins_if_called: 1, ..claims([11]) };
+    step(&mut line, &rules, joins(1), RESTED + 1);
+    let outcome = step(&mut line, &rules, both, RESTED + 101);
+    assert_eq!((passes(&outcome), outcome.joined_if_called), (vec![11], 0));
+}
+
+#[test]
+fn passthrough_lets_everyone_enter_and_counts_what_the_limits_would_have_held_back() {
+    let rules = Rules { enforced: false, total_active_users: Some(15), ..rules() };
+    let mut line = rested(&rules);
+    let outcome = step(&mut line, &rules, joins(30), RESTED);
+    assert_eq!(passes(&outcome).len(), 30);
+    assert_eq!(outcome.view.over_limit, 20, "10 tokens were there");
+    let outcome = step(&mut line, &rules, joins(3), RESTED + 1_000);
+    assert_eq!((outcome.view.active, outcome.view.over_limit), (33, 23), "the seats are taken");
+}
+
+#[test]
+fn queue_all_stands_and_keeps_every_place() {
+    for enforced in [true, false] {
+        let closed = Rules { open: false, enforced, ..rules() };
+        let mut line = line();
+        step(&mut line, &closed, joins(50), 0);
+        let outcome = step(&mut line, &closed, claims(1..=50), 60_000);
+        assert_eq!((passes(&outcome), outcome.view.serving, outcome.view.next), (vec![], 0, 50));
+        let open = Rules { open: true, ..closed };
+        step(&mut line, &open, Batch::default(), 60_100);
+        assert!(step(&mut line, &open, claims(1..=50), 61_100).view.serving > 0, "it opens");
+    }
+}
+
+#[test]
+fn a_claim_window_that_ends_counts_a_no_show_and_its_ticket_still_claims() {
+    let rules = Rules { claim_window: 10_000, ..rules() };
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(30), RESTED);
+    let mut view = line.view();
+    for tick in 1..300 {
+        // Number 12 never comes; the others claim as soon as they are called.
+        let numbers = (11..=view.serving.min(30)).filter(|&n| n != 12);
+        view = step(&mut line, &rules, claims(numbers), RESTED + tick * 100).view;
+    }
+    assert_eq!((view.no_shows, view.granted), (1, 29));
+    let late = step(&mut line, &rules, claims([12]), RESTED + 30_000);
+    assert_eq!(passes(&late), vec![12]);
+}
+
+#[test]
+fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(40), RESTED);
+    let adopt = Adopt { run: 9, first: 1, count: 5 };
+    let batch = Batch { adopt: Some(adopt), joins: 2, ..Batch::default() };
+    let outcome = step(&mut line, &rules, batch.clone(), RESTED + 1);
+    assert_eq!(outcome.view.adopted, vec![Adopted { adopt, base: 41 }]);
+    assert_eq!((outcome.first, outcome.view.next), (46, 47));
+    let again = step(&mut line, &rules, Batch { joins: 0, ..batch }, RESTED + 2);
+    assert_eq!((again.view.adopted.len(), again.view.next), (1, 47), "an answer that was lost numbers nobody twice");
+    let restored = Line::restored(line.counters(), T0 + RESTED + 3, line.take_changes());
+    assert_eq!(restored.view().adopted, again.view.adopted);
+}
+
+#[test]
+fn a_revocation_reaches_each_gateway_once_and_is_forgotten_at_its_end() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(2), RESTED);
+    let release = Batch { releases: vec![1], ..Batch::default() };
+    let outcome = step(&mut line, &rules, release, RESTED + 10);
+    let end = T0 + RESTED + 300_000;
+    assert_eq!((outcome.revoked, outcome.revocations_seen), (vec![(1, end)], 1));
+    let of = |gateway, revocations_seen| Batch { gateway, revocations_seen, ..Batch::default() };
+    assert_eq!(step(&mut line, &rules, of(0, 1), RESTED + 20).revoked, vec![]);
+    assert_eq!(step(&mut line, &rules, of(1, 0), RESTED + 20).revoked, vec![(1, end)]);
+    step(&mut line, &rules, Batch { releases: vec![2], ..of(1, 1) }, RESTED + 30);
+    assert_eq!(step(&mut line, &rules, of(0, 1), RESTED + 40).revoked, vec![(2, end)]);
+    assert_eq!(step(&mut line, &rules, of(7, 0), RESTED + 300_000).revoked, vec![]);
+}
+
+#[test]
+fn seats_are_never_given_twice_and_a_freed_seat_is_given_at_once() {
+    let rules = Rules { total_active_users: Some(3), ..rules() };
+    let mut line = rested(&rules);
+    assert_eq!(passes(&step(&mut line, &rules, joins(9), RESTED)), vec![1, 2, 3]);
+    for tick in 1..50 {
+        assert_eq!(passes(&step(&mut line, &rules, claims(4..=9), RESTED + tick * 100)), vec![]);
+    }
+    let batch = Batch { releases: vec![2], ..claims(4..=9) };
+    line.counters.serving = line.counters.serving.max(4);
+    assert_eq!(passes(&step(&mut line, &rules, batch, RESTED + 5_000)), vec![4]);
+}
+
+#[test]
+fn a_token_that_falls_to_another_gateways_claimant_is_left_for_it() {
+    let rules = Rules { burst: 1.0, ..rules() };
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(10), RESTED);
+    line.counters.serving = 10;
+    let of = |gateway, number| Batch { gateway, ..claims([number]) };
+    step(&mut line, &rules, of(1, 2), RESTED + 10);
+    assert_eq!(passes(&step(&mut line, &rules, of(2, 3), RESTED + 100)), vec![]);
+    assert_eq!(passes(&step(&mut line, &rules, of(1, 2), RESTED + 101)), vec![2]);
+    let gone = step(&mut line, &rules, Batch { gateway: 1, ..Batch::default() }, RESTED + 150);
+    assert_eq!(gone.view.claimants, 1);
+    assert_eq!(passes(&step(&mut line, &rules, of(2, 3), RESTED + 250)), vec![3]);
+}
+
+#[test]
+fn a_raised_rate_does_not_count_for_the_time_before() {
+    let rules = Rules { burst: 1_000.0, ..rules() };
+    let mut line = line();
+    step(&mut line, &rules, joins(2_000), 0);
+    let fast = Rules { rate: 1_000.0, ..rules };
+    step(&mut line, &fast, Batch::default(), 100);
+    assert!((line.bucket - 1.0).abs() < 1e-9, "0.1 s of 10/s, not of 1000/s: {}", line.bucket);
+}

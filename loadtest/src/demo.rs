@@ -1,0 +1,226 @@
+//! `loadtest demo`: the same crowd, first at the shop alone, then at a fresh shop behind Weir.
+//!
+//! Shop and crowd have a thread each, Weir is a process of its own. Weir and its shop are there
+//! from the start, so that a person can look at any time; the first act is at a shop of its own.
+
+mod show;
+mod verdict;
+mod weir;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use loadtest::client::Target;
+use loadtest::crowd::{self, Counts, Plan, Tally};
+use loadtest::shop::Shop;
+use loadtest::shop::database::Tuning;
+use loadtest::stats::Quantiles;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{CrowdArgs, DemoArgs};
+use show::{Moment, Show, bold, grouped};
+use verdict::{Act, Outcome, Second, Terms, millis};
+use weir::{Settings, Weir};
+
+/// New shoppers that Weir lets in at once on a calm day, beyond the rate.
+const BURST: u32 = 5;
+/// The live panel is drawn this often.
+const FRAME: Duration = Duration::from_millis(200);
+
+/// Runs the demo. The exit code is 0 only if it shows what it should.
+pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    if args.slots == 0 || args.service_time.is_zero() || !(0.01..=1.0).contains(&args.share) {
+        bail!("--slots and --service-time must be above 0, --share between 0.01 and 1");
+    }
+    let cancel = CancellationToken::new();
+    let _end_all_threads = cancel.clone().drop_guard();
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    let program = Weir::find(args.weir.as_deref())?;
+    let stage = Stage::build(args, &cancel)?;
+    let settings = stage.settings(args);
+    let mut weir = tokio::select! {
+        weir = Weir::start(&program, &settings) => weir?,
+        code = &mut interrupted => return code,
+    };
+    stage.welcome(args);
+    let done = tokio::select! {
+        done = stage.play(args, &mut weir, &cancel) => done,
+        code = &mut interrupted => code,
+    };
+    weir.stop().await;
+    done
+}
+
+/// Ends when somebody wants this program to end, with the exit code that says so.
+async fn interrupted() -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped.map(|()| ExitCode::from(130)).map_err(Into::into),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+    }
+}
+
+/// Both shops, and the addresses of everything.
+struct Stage {
+    tuning: Tuning,
+    alone: (Arc<Shop>, SocketAddr),
+    protected: (Arc<Shop>, SocketAddr),
+    http: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Stage {
+    fn build(args: &DemoArgs, cancel: &CancellationToken) -> anyhow::Result<Self> {
+        let tuning = Tuning { slots: args.slots, service_time: args.service_time, ..Tuning::default() };
+        Ok(Self {
+            alone: open_shop(&tuning, 9000, cancel)?,
+            protected: open_shop(&tuning, 9001, cancel)?,
+            http: listen(8080)?.local_addr()?,
+            admin: listen(9090)?.local_addr()?,
+            tuning,
+        })
+    }
+
+    fn capacity(&self) -> f64 {
+        self.alone.0.capacity()
+    }
+
+    fn settings(&self, args: &DemoArgs) -> Settings {
+        let per_minute = self.new_users_per_minute(args);
+        Settings {
+            http: self.http,
+            admin: self.admin,
+            shop: self.protected.1,
+            new_users_per_minute: per_minute,
+            // A visit takes a few seconds, and a person with a browser may take longer.
+            total_active_users: (per_minute / 4).max(20),
+            max_in_flight: self.tuning.slots * 2,
+            burst: BURST,
+        }
+    }
+
+    fn new_users_per_minute(&self, args: &DemoArgs) -> u32 {
+        (self.capacity() * 60.0 * args.share).round().max(1.0) as u32
+    }
+
+    fn terms(&self, args: &DemoArgs) -> Terms {
+        Terms {
+            capacity: self.capacity(),
+            rate: f64::from(self.new_users_per_minute(args)) / 60.0,
+            burst: BURST,
+            objective_ms: millis(args.objective),
+            seed: args.crowd.seed,
+            no_shows: args.crowd.no_shows,
+        }
+    }
+
+    fn welcome(&self, args: &DemoArgs) {
+        let CrowdArgs { times, no_shows, seed, .. } = &args.crowd;
+        let Terms { capacity, rate, .. } = self.terms(args);
+        println!(
+            "\n  Weir, in about a minute. The shop takes {capacity:.0} orders a second; the launch brings {} shoppers\n  \
+             a second, {times:.0} times as many ({:.0}% leave at the sight of a line; seed {seed}). Weir lets in {rate:.0}.\n",
+            grouped((capacity * times).round() as u64),
+            no_shows * 100.0,
+        );
+        println!("  ┌─ Join the line yourself, any time until the demo ends:");
+        println!("  │");
+        println!("  │     {}", bold(&format!("http://{}/launch/item", self.http)));
+        println!("  │");
+        println!("  └─ Its shop: {}   the shop alone: {}   admin: {}", self.protected.1, self.alone.1, self.admin);
+    }
+
+    /// Both acts, the table, the verdict.
+    async fn play(&self, args: &DemoArgs, weir: &mut Weir, cancel: &CancellationToken) -> anyhow::Result<ExitCode> {
+        let plan = |to: SocketAddr, closing| {
+            args.crowd.plan(Target::new(to, to.to_string(), "/launch"), self.capacity(), closing)
+        };
+        let title = "  Act 1 of 2: the shop alone";
+        let alone = act(title, plan(self.alone.1, None)?, &self.alone.0, weir, cancel).await?;
+        let title = "  Act 2 of 2: the same crowd, at a fresh shop behind Weir";
+        let behind = act(title, plan(self.http, Some(args.behind))?, &self.protected.0, weir, cancel).await?;
+        let outcome = Outcome::of(self.terms(args), alone, behind);
+        println!("{}", outcome.text());
+        if let Some(file) = &args.json {
+            save(file, &outcome)?;
+        }
+        Ok(if outcome.reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn save(file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(outcome)?;
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Sends the crowd of one act and shows it.
+async fn act(
+    title: &str,
+    plan: Plan,
+    shop: &Arc<Shop>,
+    weir: &mut Weir,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Act> {
+    let view = Show::open(title, plan.closing);
+    let tally = Arc::new(Tally::default());
+    let crowd = spawn(crowd::run(plan, Arc::clone(&tally), cancel.clone()))?;
+    let started = Instant::now();
+    let mut frames = interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut seconds, mut latency, mut last) = (Vec::new(), Quantiles::default(), Counts::default());
+    while !crowd.is_finished() {
+        frames.tick().await;
+        weir.check()?;
+        let elapsed = started.elapsed();
+        let second_ended = elapsed.as_secs() > seconds.len() as u64;
+        let counts = tally.counts();
+        if second_ended {
+            seconds.push(Second::between(&last, &counts));
+            latency = shop.recent_latency();
+            last = counts.clone();
+        }
+        let moment = Moment { elapsed, crowd: counts, shop: shop.report(), latency, seconds: &seconds };
+        view.update(&moment, second_ended);
+    }
+    view.close();
+    if crowd.join().is_err() {
+        bail!("the crowd did not end well");
+    }
+    Ok(Act { crowd: tally.counts(), shop: shop.report(), seconds })
+}
+
+/// A fresh shop on this port of loopback, or on a free one.
+fn open_shop(tuning: &Tuning, port: u16, cancel: &CancellationToken) -> anyhow::Result<(Arc<Shop>, SocketAddr)> {
+    let listener = listen(port)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let shop = Shop::new(tuning.clone());
+    let serving = Arc::clone(&shop);
+    let cancel = cancel.clone();
+    spawn(async move {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => serving.serve(listener, cancel).await,
+            Err(error) => eprintln!("loadtest: the shop cannot listen: {error}"),
+        }
+    })?;
+    Ok((shop, address))
+}
+
+/// Listens on this port of loopback, or on a free one if it is taken.
+fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("no free port")
+}
+
+/// Runs a future on a thread of its own, so that shop and crowd do not delay each other.
+fn spawn(future: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(thread::Builder::new().spawn(move || runtime.block_on(future))?)
+}

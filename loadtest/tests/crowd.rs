@@ -1,0 +1,207 @@
+//! The crowd over real sockets: against the shop, and against a tiny waiting room.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use loadtest::arrivals::{Arrivals, Phase, Spacing};
+use loadtest::client::Target;
+use loadtest::crowd::{self, Counts, Plan, Tally};
+use loadtest::shop::database::Tuning;
+use loadtest::shop::{Shop, pages};
+use loadtest::shopper::Habits;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const POLL: Duration = Duration::from_millis(200);
+
+/// A waiting room in forty lines: a number in a cookie, called at `rate` per second.
+struct Room {
+    opened: Instant,
+    rate: f64,
+    next: AtomicU64,
+    not_before: Mutex<Vec<Option<Instant>>>,
+    too_early: AtomicU64,
+    broken: AtomicU64,
+}
+
+impl Room {
+    async fn open(rate: f64) -> (Arc<Self>, SocketAddr) {
+        let room = Arc::new(Self {
+            opened: Instant::now(),
+            rate,
+            next: AtomicU64::new(0),
+            not_before: Mutex::default(),
+            too_early: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = Arc::clone(&room);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let room = Arc::clone(&serving);
+                let service = service_fn(move |request| {
+                    let answer = room.answer(&request);
+                    async move { Ok::<_, Infallible>(answer) }
+                });
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        (room, address)
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let cookie = request.headers().get("cookie").and_then(|c| c.to_str().ok()).unwrap_or_default();
+        let number = cookie.strip_prefix("weir_launch=").and_then(|n| n.parse::<u64>().ok());
+        let json = request.headers()["accept"] == "application/json";
+        if request.method() == Method::POST {
+            // Only for those who were called; orders are numbered by tickets.
+            let page = match (number, request.uri().path()) {
+                (Some(number), "/launch/order") if self.is_called(number) => pages::order(number),
+                (Some(number), "/launch/payment") if self.is_called(number) => pages::receipt(number),
+                _ => {
+                    self.broken.fetch_add(1, Relaxed);
+                    String::new()
+                }
+            };
+            return Response::new(page.into());
+        }
+        let number = number.unwrap_or_else(|| {
+            self.broken.fetch_add(u64::from(json), Relaxed);
+            let mut known = self.not_before.lock().unwrap();
+            known.push(None);
+            self.next.fetch_add(1, Relaxed)
+        });
+        self.note(number);
+        let response = Response::builder().header("set-cookie", format!("weir_launch={number}; Path=/; HttpOnly"));
+        if self.is_called(number) {
+            return response.body(pages::item().into()).unwrap();
+        }
+        let body = if json {
+            r#"{"cfWaitingRoom":{"inWaitingRoom":true,"pollAfterSeconds":0.2}}"#
+        } else {
+            "<html>please wait</html>"
+        };
+        response.header("retry-after", if json { "1" } else { "0" }).body(body.into()).unwrap()
+    }
+
+    fn is_called(&self, number: u64) -> bool {
+        number as f64 <= self.opened.elapsed().as_secs_f64() * self.rate
+    }
+
+    /// Counts polls that come sooner than they were told to. The first page says "at once".
+    fn note(&self, number: u64) {
+        let now = Instant::now();
+        let not_before = &mut self.not_before.lock().unwrap()[number as usize];
+        self.too_early.fetch_add(u64::from(not_before.is_some_and(|then| now < then)), Relaxed);
+        *not_before = Some(if not_before.is_some() { now + POLL } else { now });
+    }
+}
+
+fn plan(to: SocketAddr, phase: Phase, closing: Duration) -> Plan {
+    Plan {
+        target: Target::new(to, to.to_string(), "/launch"),
+        arrivals: Arrivals::new([phase], Spacing::Poisson, 5),
+        habits: Habits { think: 0.02..0.05, retry_after: 0.02..0.05, ..Habits::default() },
+        seed: 5,
+        patience: Duration::from_secs(5),
+        closing,
+        grace: Duration::from_secs(2),
+    }
+}
+
+async fn send(plan: Plan) -> Counts {
+    let tally = Arc::new(Tally::default());
+    crowd::run(plan, Arc::clone(&tally), CancellationToken::new()).await;
+    let counts = tally.counts();
+    let ends =
+        counts.bought + counts.order_failed + counts.turned_away + counts.no_shows + counts.outside + counts.unfinished;
+    assert_eq!(ends, counts.arrived, "every shopper ends in exactly one way: {counts:?}");
+    assert_eq!((counts.waiting, counts.inside), (0, 0), "nobody is left: {counts:?}");
+    counts
+}
+
+#[tokio::test]
+async fn a_crowd_waits_as_told_and_buys_when_it_is_let_in() {
+    let (room, address) = Room::open(100.0).await;
+    let phase = Phase::flat(1000.0, Duration::from_millis(200));
+    let counts = send(plan(address, phase, Duration::from_secs(10))).await;
+    assert!(counts.no_shows > 20, "a fifth leaves at the sight of the line: {counts:?}");
+    assert_eq!(counts.bought, counts.arrived - counts.no_shows, "everybody else buys: {counts:?}");
+    assert_eq!(counts.admitted, counts.bought);
+    assert_eq!((counts.pages_failed_inside, counts.pages_failed_outside), (0, 0));
+    assert_eq!(room.next.load(Relaxed), counts.arrived, "nobody takes two numbers");
+    assert_eq!((room.too_early.load(Relaxed), room.broken.load(Relaxed)), (0, 0));
+    assert!(counts.polls > counts.bought, "{counts:?}");
+}
+
+#[tokio::test]
+async fn at_closing_time_the_line_is_left_where_it_stands() {
+    let (_room, address) = Room::open(20.0).await;
+    let phase = Phase::flat(1000.0, Duration::from_millis(200));
+    let counts = send(plan(address, phase, Duration::from_secs(1))).await;
+    assert!(counts.outside > 50 && counts.bought > 5, "{counts:?}");
+    assert_eq!(counts.unfinished, 0, "those inside finish: {counts:?}");
+}
+
+#[tokio::test]
+async fn within_capacity_the_shop_serves_everybody_over_real_sockets() {
+    let (shop, address) = open_shop(Tuning { service_time: Duration::from_millis(10), ..Tuning::default() }).await;
+    let phase = Phase::flat(shop.capacity() * 0.3, Duration::from_secs(1));
+    let counts = send(plan(address, phase, Duration::from_secs(2))).await;
+    assert!(counts.arrived > 50);
+    assert_eq!(counts.bought, counts.arrived, "{counts:?}");
+    let report = shop.report();
+    assert_eq!((report.orders_ok, report.orders_failed, report.pages_failed), (counts.bought, 0, 0));
+    assert_eq!(report.new_shoppers, counts.arrived, "the shop's cookie tells people from requests");
+    assert_eq!((report.by_weir, report.in_flight), (0, 0));
+    assert_eq!(report.latency.count, counts.bought * 3);
+}
+
+#[tokio::test]
+async fn overrun_the_shop_sells_far_less_than_it_could() {
+    let tuning = Tuning {
+        slots: 4,
+        service_time: Duration::from_millis(25),
+        patience: Duration::from_millis(300),
+        statement_timeout: Duration::from_millis(200),
+        recovery: Duration::from_millis(200),
+        ..Tuning::default()
+    };
+    let (shop, address) = open_shop(tuning).await;
+    let phase = Phase::flat(shop.capacity() * 20.0, Duration::from_secs(2));
+    let counts = send(plan(address, phase, Duration::from_secs(2))).await;
+    let could = shop.capacity() * 2.0;
+    assert!(counts.bought as f64 <= could / 2.0, "{counts:?} of {could}");
+    assert!(counts.order_failed > 0 && counts.turned_away > counts.arrived / 2, "{counts:?}");
+    assert!(shop.report().orders_failed > 0);
+}
+
+#[tokio::test]
+async fn a_shop_that_is_not_there_turns_everybody_away() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let phase = Phase::flat(100.0, Duration::from_millis(200));
+    let counts = send(plan(nobody, phase, Duration::from_secs(5))).await;
+    assert_eq!(counts.turned_away, counts.arrived);
+    assert_eq!(counts.pages_failed_outside, counts.arrived * 3, "each tries three times");
+}
+
+async fn open_shop(tuning: Tuning) -> (Arc<Shop>, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shop = Shop::new(tuning);
+    tokio::spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));
+    (shop, address)
+}
