@@ -46,7 +46,7 @@ session_duration = "24h"
 name = "queue"
 host = "queue.test"
 upstream = "shop"
-new_users_per_minute = 60
+new_users_per_minute = 6
 poll = {{ min = "1s", max = "60s", budget = 1000000 }}
 """
 
