@@ -6,8 +6,6 @@
 //!
 //! What is absent: who is asking ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
 
-use std::fmt::Write as _;
-
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, FORWARDED, HOST, HeaderName,
     SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -59,10 +57,24 @@ pub struct Onward<'a> {
 
 /// How a pass is named to the upstream: `epoch.generation.number`.
 pub fn pass_id(pass: &Token) -> HeaderValue {
-    let mut id = String::with_capacity(24);
-    // A String takes every write, and a HeaderValue digits and dots.
-    let _ = write!(id, "{}.{}.{}", pass.line.epoch, pass.line.generation, pass.number);
+    let mut id = Vec::with_capacity(32);
+    push_decimal(&mut id, pass.line.epoch.into());
+    id.push(b'.');
+    push_decimal(&mut id, pass.line.generation.into());
+    id.push(b'.');
+    push_decimal(&mut id, pass.number);
     HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// `write!` would double the cost of [`pass_id`], which every admitted request pays.
+fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let start = out.len();
+    while number > 9 {
+        out.push(b'0' + (number % 10) as u8);
+        number /= 10;
+    }
+    out.push(b'0' + number as u8);
+    out[start..].reverse();
 }
 
 /// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
@@ -82,7 +94,8 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
     let weir = [(&WEIR_ROOM, onward.room), (&WEIR_PASS_ID, onward.pass_id), (&WEIR_SIGNATURE, onward.signature)];
     for (name, value) in weir {
         if let Some(value) = value {
-            headers.insert(name, value);
+            // Cheaper than an insert, and nothing of the name is left.
+            headers.append(name, value);
         }
     }
     if let Some(protocol) = onward.upgrade {
@@ -132,14 +145,13 @@ fn to_origin_form(parts: &mut request::Parts) {
 /// Removes `Connection` and the headers that it names. It cannot name what the gateway relies on.
 fn remove_connection(headers: &mut HeaderMap) {
     let mut named = Vec::new();
-    for token in headers.get_all(CONNECTION).iter().flat_map(list) {
-        let usual: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
-        if !usual.iter().any(|word| token.eq_ignore_ascii_case(word)) {
-            named.extend(HeaderName::from_bytes(token).ok().filter(|name| !is_relied_on(name)));
+    for line in headers.get_all(CONNECTION) {
+        if line != "keep-alive" {
+            named.extend(list(line).filter_map(|name| HeaderName::from_bytes(name).ok()));
         }
     }
     headers.remove(CONNECTION);
-    for name in named {
+    for name in named.into_iter().filter(|name| !is_relied_on(name)) {
         headers.remove(name);
     }
 }
@@ -149,30 +161,44 @@ fn is_relied_on(name: &HeaderName) -> bool {
     exact.contains(name) || is_about_the_way(name.as_str()) || name.as_str().starts_with("weir-")
 }
 
-/// Of this connection only.
+/// Of this connection only. Most names are told apart by their first letter.
 fn is_hop_by_hop(name: &str) -> bool {
-    let standard = matches!(name, "te" | "upgrade" | "expect" | "transfer-encoding");
-    let proxy = matches!(name, "proxy-authenticate" | "proxy-authorization" | "proxy-connection");
-    standard || proxy || matches!(name, "keep-alive" | "http2-settings")
+    match name.as_bytes().first() {
+        Some(b't') => matches!(name, "te" | "transfer-encoding"),
+        Some(b'u') => name == "upgrade",
+        Some(b'e') => name == "expect",
+        Some(b'k') => name == "keep-alive",
+        Some(b'h') => name == "http2-settings",
+        Some(b'p') => matches!(name, "proxy-authenticate" | "proxy-authorization" | "proxy-connection"),
+        _ => false,
+    }
 }
 
 /// Of the way that a request took: to be believed from a trusted proxy only.
 fn is_about_the_way(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+    match name.as_bytes().first() {
+        Some(b'x') => name.starts_with("x-forwarded-") || name == "x-real-ip",
+        Some(b'f') => name == "forwarded",
+        _ => false,
+    }
 }
 
 /// What would speak with Weir's voice, or name another path than the one that the room was found by.
 fn is_misleading(name: &str) -> bool {
-    name.starts_with("weir-") || matches!(name, "x-original-url" | "x-rewrite-url")
+    match name.as_bytes().first() {
+        Some(b'w') => name.starts_with("weir-"),
+        Some(b'x') => matches!(name, "x-original-url" | "x-rewrite-url"),
+        _ => false,
+    }
 }
 
 /// Removes every header that is condemned. A length beside a transfer coding goes with it.
 fn remove_all(headers: &mut HeaderMap, condemned: impl Fn(&str) -> bool) {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
     let doomed: Vec<HeaderName> = headers.keys().filter(|name| condemned(name.as_str())).cloned().collect();
     for name in doomed {
+        if name == TRANSFER_ENCODING {
+            headers.remove(CONTENT_LENGTH);
+        }
         headers.remove(name);
     }
 }
@@ -222,11 +248,17 @@ fn remove_set_cookies(headers: &mut HeaderMap) {
 /// Tells the upstream which way a request took.
 fn set_way(headers: &mut HeaderMap, peer: &Peer, tls: bool) {
     let proto = if tls { "https" } else { "http" };
-    let element = forwarded(peer, headers.get(HOST), proto);
-    append_to_list(headers, &X_FORWARDED_FOR, peer.text.clone());
-    append_to_list(headers, &FORWARDED, element);
+    let host = headers.get(HOST).cloned();
+    let element = forwarded(peer, host.as_ref(), proto);
+    if peer.trusted {
+        append_to_list(headers, &X_FORWARDED_FOR, peer.text.clone());
+        append_to_list(headers, &FORWARDED, element);
+    } else {
+        headers.append(&X_FORWARDED_FOR, peer.text.clone());
+        headers.append(FORWARDED, element);
+    }
     headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    if let Some(host) = headers.get(HOST).cloned() {
+    if let Some(host) = host {
         headers.insert(&X_FORWARDED_HOST, host);
     }
     headers.append(VIA, HeaderValue::from_static("1.1 weir"));
@@ -235,10 +267,14 @@ fn set_way(headers: &mut HeaderMap, peer: &Peer, tls: bool) {
 /// `for=192.0.2.1;host=shop.example.com;proto=https`
 fn forwarded(peer: &Peer, host: Option<&HeaderValue>, proto: &str) -> HeaderValue {
     let host = host.map_or(&[][..], HeaderValue::as_bytes);
-    let [open, close]: [&[u8]; 2] = if peer.address.is_ipv6() { [b"\"[", b"]\""] } else { [b"", b""] };
-    let quote: &[u8] = if host.contains(&b':') { b"\"" } else { b"" };
-    let address = peer.text.as_bytes();
-    let element = [b"for=", open, address, close, b";host=", quote, host, quote, b";proto=", proto.as_bytes()].concat();
+    let (for_open, for_close) = if peer.address.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    let (host_open, host_close) = if host.contains(&b':') { (";host=\"", "\";proto=") } else { (";host=", ";proto=") };
+    let mut element = Vec::with_capacity(peer.text.len() + host.len() + 32);
+    for piece in [for_open.as_bytes(), peer.text.as_bytes(), for_close.as_bytes(), host_open.as_bytes(), host] {
+        element.extend_from_slice(piece);
+    }
+    element.extend_from_slice(host_close.as_bytes());
+    element.extend_from_slice(proto.as_bytes());
     HeaderValue::try_from(element).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 

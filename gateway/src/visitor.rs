@@ -24,9 +24,6 @@ const MAX_COOKIES: usize = 4;
 
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// How browsers say that nobody looks at the page yet.
-static PREFETCHES: [HeaderName; 3] =
-    [HeaderName::from_static("sec-purpose"), HeaderName::from_static("purpose"), HeaderName::from_static("x-moz")];
 
 /// Why it is not known which host a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,17 +56,19 @@ pub fn host(parts: &Parts) -> Result<&str, BadHost> {
 }
 
 fn is_host(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("", rest),
-        Some(_) => return false,
-        None => host.split_at(host.find(':').unwrap_or(host.len())),
-    };
     let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_domain = |name: &str| name.bytes().all(in_name) && !name.is_empty() && !name.starts_with('.');
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    name.bytes().all(in_name)
-        && !host.starts_with([':', '.'])
-        && !host.is_empty()
-        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+    let is_address = |address: &str| address.parse::<std::net::Ipv6Addr>().is_ok();
+    if is_domain(host) {
+        return true;
+    }
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            is_address(address) && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        }
+        None => host.split_once(':').is_some_and(|(name, port)| is_domain(name) && is_port(port)),
+    }
 }
 
 /// What kind of request it is. Only pages and JSON may take a number; `json` tells whether the room
@@ -101,9 +100,11 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
     }
 }
 
+/// Whether the browser says that nobody looks at the page yet. One pass is cheaper than three look-ups.
 fn is_prefetch(headers: &HeaderMap) -> bool {
+    let tells = |name: &&HeaderName| matches!(name.as_str(), "purpose" | "sec-purpose" | "x-moz");
     let says = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"prefetch");
-    PREFETCHES.iter().any(|name| headers.get_all(name).iter().any(says))
+    headers.keys().filter(tells).any(|name| headers.get_all(name).iter().any(says))
 }
 
 /// The protocol that a request asks to go on with, if that may be forwarded: never `h2c`, which would
