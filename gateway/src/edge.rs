@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use policy::admit::{Decision, Refusal, Scene, Verdict, admit};
 use policy::room::FailMode;
@@ -49,11 +49,14 @@ pub async fn handle(
 
 async fn route(visit: &mut Visit<'_>, parts: Parts, body: Incoming) -> Response<Body> {
     let site = visit.site;
-    let Ok(host) = visitor::host(&parts) else { return reply::bad_request(visit) };
+    let Ok(host) = visitor::host(&parts) else { return reply::bad_request(visit, "Exactly one Host is needed.\n") };
     if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
         return own::answer(visit, path, &parts);
     }
     let path = NormalPath::of(parts.uri.path());
+    if site.rooms.is_ambiguous(host, &path) || parts.method == Method::CONNECT {
+        return reply::bad_request(visit, "This path can be read as several.\n");
+    }
     let room = site.rooms.find(host, &path);
     let upstream = site.routes.find(host, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));

@@ -141,10 +141,10 @@ pub fn no_route(visit: &mut Visit<'_>) -> Response<Body> {
     text(StatusCode::NOT_FOUND, "No upstream serves this host and path.\n")
 }
 
-/// No host, or several.
-pub fn bad_request(visit: &mut Visit<'_>) -> Response<Body> {
+/// It is not clear what is asked for, and `why`.
+pub fn bad_request(visit: &mut Visit<'_>, why: &'static str) -> Response<Body> {
     visit.mark = Mark::BadRequest;
-    text(StatusCode::BAD_REQUEST, "Exactly one Host is needed.\n")
+    text(StatusCode::BAD_REQUEST, why)
 }
 
 /// Nothing under `/.weir/` has this name.

@@ -69,6 +69,12 @@ pub struct SiteRoom {
     bypass: Vec<Pattern>,
 }
 
+impl PartialEq for SiteRoom {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
 impl SiteRoom {
     /// Whether this path loads for everyone. Only a path that needs no interpretation does.
     pub fn bypasses(&self, raw_path: &str) -> bool {

@@ -448,3 +448,14 @@ fn places_have_a_quota_of_their_own_per_address() {
     assert!(statuses.contains(&429), "{statuses:?}");
     assert!(weir.room()["next"].as_u64().unwrap() < 8);
 }
+
+#[test]
+fn a_path_that_can_be_read_as_two_rooms_is_refused_so_that_one_pass_opens_one_room() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, &format!("{ROOMY}{}", ROOMY.replace("launch", "other"))));
+    until_true("the room is open", || weir.get("/launch/item", &[JSON]).is_shop());
+    let pass = pass(&weir);
+    let before = shop.seen().len();
+    let answer = weir.get("/launch/../other/item", &[PAGE, ("Cookie", &pass)]);
+    assert_eq!((answer.status, shop.seen().len()), (400, before), "{answer:?}");
+}
