@@ -105,17 +105,16 @@ fn parse_path(written: &str) -> Result<Reach<Vec<u8>>, BadPattern> {
 
 /// A host without port and trailing dot, in lower case.
 pub fn bare_host(host: &str) -> Cow<'_, str> {
-    let bare = |byte| matches!(byte, b'a'..=b'z' | b'-'..=b'.' | b'0'..=b'9');
-    if host.bytes().all(bare) && !host.ends_with('.') {
-        return Cow::Borrowed(host);
-    }
     let end = if host.starts_with('[') {
         host.find(']').map(|bracket| bracket + 1)
     } else {
         host.bytes().position(|byte| byte == b':')
     };
     let name = host[..end.unwrap_or(host.len())].trim_end_matches('.');
-    Cow::Owned(name.to_ascii_lowercase())
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(name.to_ascii_lowercase());
+    }
+    Cow::Borrowed(name)
 }
 
 /// Values by pattern; the most specific pattern of a request wins. An exact host goes before one below
@@ -184,6 +183,9 @@ impl<T> Table<T> {
     where
         T: PartialEq,
     {
+        if path.is_plain() {
+            return false;
+        }
         let host = bare_host(host);
         let best = |reading| self.of_host(&host).find_map(|paths| paths.find(reading));
         let mut found = path.readings().filter_map(best).map(|(_, value)| value);

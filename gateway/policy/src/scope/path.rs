@@ -58,6 +58,11 @@ impl<'a> NormalPath<'a> {
         plain.into_iter().chain(several.iter().map(Vec::as_slice))
     }
 
+    /// Whether every server reads the path as it stands.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.0, Readings::Plain(_))
+    }
+
     /// Whether the path has more readings than are worth following. No honest client sends one.
     pub fn is_any(&self) -> bool {
         self.0 == Readings::Any
