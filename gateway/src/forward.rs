@@ -81,18 +81,15 @@ pub async fn forward<'a>(
 
 /// What the upstream is told besides the request.
 fn told<'a>(visit: &'a Visit<'_>, parts: &Parts, pass: Option<Token>) -> headers::Onward<'a> {
-    let room = visit.room.map(|room| &room.name);
-    let pass_id = pass.map(|pass| headers::pass_id(&pass));
-    let signature = room.zip(pass_id.as_ref()).and_then(|(room, id)| {
-        let signature = visit.worker.shared.sealer.signature(room.to_str().ok()?, id.to_str().ok()?);
-        HeaderValue::try_from(signature).ok()
-    });
+    let room = visit.room;
+    let introduction = room.zip(pass).map(|(room, pass)| visit.introduce(room, &pass));
+    let (pass_id, signature) = introduction.map_or((None, None), |told| (Some(told.pass_id), told.signature));
     headers::Onward {
         peer: visit.peer(),
         tls: visit.tls,
         upgrade: visitor::upgrade(parts).cloned(),
         request_id: visit.request_id.clone(),
-        room: room.cloned(),
+        room: room.map(|room| room.name.clone()),
         pass_id,
         signature,
     }

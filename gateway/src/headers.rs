@@ -7,7 +7,7 @@
 //! What is absent: who is asking ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
 
 use http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, FORWARDED, HOST, HeaderName,
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, Entry, FORWARDED, HOST, HeaderName,
     SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, request, response};
@@ -81,10 +81,10 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
 pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
     to_origin_form(parts);
     let headers = &mut parts.headers;
-    let trailers = headers.get_all(TE).iter().any(|te| list(te).any(|name| name.eq_ignore_ascii_case(b"trailers")));
-    remove_connection(headers);
     let believed = onward.peer.trusted;
-    remove_all(headers, |name| is_hop_by_hop(name) || (is_about_the_way(name) && !believed) || is_misleading(name));
+    let doomed = doomed(headers, |name| (is_about_the_way(name) && !believed) || is_misleading(name));
+    let trailers = doomed.contains(&TE) && names(headers, &TE, b"trailers");
+    remove(headers, doomed);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -107,11 +107,11 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
 /// Makes the head of an upstream's answer one for the shopper. Says whether it told to revoke the pass.
 pub fn to_shopper(parts: &mut response::Parts) -> bool {
     let headers = &mut parts.headers;
-    let revoke =
-        headers.get_all(&WEIR_COMMAND).iter().any(|line| list(line).any(|c| c.eq_ignore_ascii_case(b"revoke")));
-    let upgrade = headers.get(UPGRADE).filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS).cloned();
-    remove_connection(headers);
-    remove_all(headers, |name| is_hop_by_hop(name) || name.starts_with("weir-"));
+    let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = if switches { headers.get(UPGRADE).cloned() } else { None };
+    let doomed = doomed(headers, |name| name.starts_with("weir-"));
+    let revoke = doomed.contains(&WEIR_COMMAND) && names(headers, &WEIR_COMMAND, b"revoke");
+    remove(headers, doomed);
     if headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
         remove_set_cookies(headers);
     }
@@ -142,18 +142,38 @@ fn to_origin_form(parts: &mut request::Parts) {
     parts.uri = parts.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
 }
 
-/// Removes `Connection` and the headers that it names. It cannot name what the gateway relies on.
-fn remove_connection(headers: &mut HeaderMap) {
-    let mut named = Vec::new();
-    for line in headers.get_all(CONNECTION) {
-        if line != "keep-alive" {
-            named.extend(list(line).filter_map(|name| HeaderName::from_bytes(name).ok()));
-        }
+/// The headers to remove: those of one connection, those that `Connection` names, and what is
+/// condemned besides. One look at every name; most heads have none of them, or one.
+fn doomed(headers: &HeaderMap, condemned: impl Fn(&str) -> bool) -> Vec<HeaderName> {
+    let of_one_hop = |name: &&HeaderName| is_hop_by_hop(name.as_str()) || condemned(name.as_str());
+    let mut doomed: Vec<HeaderName> = headers.keys().filter(of_one_hop).cloned().collect();
+    if doomed.contains(&CONNECTION) {
+        doomed.extend(named_by_connection(headers));
     }
-    headers.remove(CONNECTION);
-    for name in named.into_iter().filter(|name| !is_relied_on(name)) {
+    if doomed.contains(&TRANSFER_ENCODING) {
+        // A length beside a transfer coding is not believed.
+        doomed.push(CONTENT_LENGTH);
+    }
+    doomed
+}
+
+fn remove(headers: &mut HeaderMap, doomed: Vec<HeaderName>) {
+    for name in doomed {
         headers.remove(name);
     }
+}
+
+/// What `Connection` names, except what the gateway relies on.
+fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    let usual: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
+    let tokens = headers.get_all(CONNECTION).iter().flat_map(list);
+    let unusual = tokens.filter(move |token| !usual.iter().any(|word| token.eq_ignore_ascii_case(word)));
+    unusual.filter_map(|token| HeaderName::from_bytes(token).ok().filter(|name| !is_relied_on(name)))
+}
+
+/// Whether a list has this item.
+fn names(headers: &HeaderMap, name: &HeaderName, item: &[u8]) -> bool {
+    headers.get_all(name).iter().any(|line| list(line).any(|named| named.eq_ignore_ascii_case(item)))
 }
 
 fn is_relied_on(name: &HeaderName) -> bool {
@@ -164,6 +184,7 @@ fn is_relied_on(name: &HeaderName) -> bool {
 /// Of this connection only. Most names are told apart by their first letter.
 fn is_hop_by_hop(name: &str) -> bool {
     match name.as_bytes().first() {
+        Some(b'c') => name == "connection",
         Some(b't') => matches!(name, "te" | "transfer-encoding"),
         Some(b'u') => name == "upgrade",
         Some(b'e') => name == "expect",
@@ -189,17 +210,6 @@ fn is_misleading(name: &str) -> bool {
         Some(b'w') => name.starts_with("weir-"),
         Some(b'x') => matches!(name, "x-original-url" | "x-rewrite-url"),
         _ => false,
-    }
-}
-
-/// Removes every header that is condemned. A length beside a transfer coding goes with it.
-fn remove_all(headers: &mut HeaderMap, condemned: impl Fn(&str) -> bool) {
-    let doomed: Vec<HeaderName> = headers.keys().filter(|name| condemned(name.as_str())).cloned().collect();
-    for name in doomed {
-        if name == TRANSFER_ENCODING {
-            headers.remove(CONTENT_LENGTH);
-        }
-        headers.remove(name);
     }
 }
 
@@ -280,13 +290,14 @@ fn forwarded(peer: &Peer, host: Option<&HeaderValue>, proto: &str) -> HeaderValu
 
 /// Adds an item to a list of one line or several, and makes it one line.
 fn append_to_list(headers: &mut HeaderMap, name: &HeaderName, item: HeaderValue) {
-    if !headers.contains_key(name) {
-        headers.insert(name, item);
-        return;
+    match headers.entry(name) {
+        Entry::Vacant(vacant) => drop(vacant.insert(item)),
+        Entry::Occupied(lines) => {
+            let lines = lines.iter().chain([&item]).map(HeaderValue::as_bytes);
+            let all = lines.collect::<Vec<_>>().join(&b", "[..]);
+            replace(headers, name.clone(), all);
+        }
     }
-    let lines = headers.get_all(name).iter().chain([&item]).map(HeaderValue::as_bytes);
-    let all = lines.collect::<Vec<_>>().join(&b", "[..]);
-    replace(headers, name.clone(), all);
 }
 
 /// One line with this value; none if it is empty.

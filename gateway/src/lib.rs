@@ -14,6 +14,7 @@ pub mod config;
 pub mod edge;
 pub mod forward;
 pub mod headers;
+pub mod known;
 pub mod listener;
 pub mod own;
 pub mod reload;

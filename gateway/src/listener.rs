@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Shared;
 use crate::body::Pace;
 use crate::edge;
+use crate::known::Known;
 use crate::telemetry;
 use crate::upstream::Pool;
 use crate::visitor::Peer;
@@ -102,6 +103,8 @@ pub struct Connection {
     asked: Cell<bool>,
     active: Cell<u64>,
     holder: Cell<bool>,
+    /// Who asked last.
+    pub known: Known,
     /// Of the answers of HTTP/1, which go one after the other.
     pace: Rc<Pace>,
     /// Of the answers of HTTP/2, each its own.
@@ -213,8 +216,10 @@ impl Worker {
     /// An id that no other request has.
     pub fn request_id(&self) -> HeaderValue {
         self.ids.set(self.ids.get() + 1);
-        let id = format!("{:08x}{:08x}", self.pool.random() as u32, self.ids.get());
-        HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        let id = self.pool.random() << 32 | self.ids.get() & 0xffff_ffff;
+        let digit = |at: usize| b"0123456789abcdef"[(id >> (60 - 4 * at)) as usize & 15];
+        let digits: [u8; 16] = std::array::from_fn(digit);
+        HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
 
     fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
@@ -230,6 +235,7 @@ impl Worker {
             asked: Cell::new(false),
             active: Cell::new(self.second.get()),
             holder: Cell::new(false),
+            known: Known::default(),
             pace: Rc::default(),
             paces: RefCell::default(),
             fate: Cell::new(Fate::Open),

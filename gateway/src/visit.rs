@@ -12,6 +12,7 @@ use policy::quota::Client;
 use policy::ticket::Token;
 
 use crate::body::Body;
+use crate::known::Introduction;
 use crate::listener::{UnderWay, Worker};
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
@@ -100,8 +101,9 @@ impl<'a> Visit<'a> {
     /// Reads what the request shows to this room.
     pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, parts: &Parts) {
         self.room = Some(room);
-        let sealer = &self.worker.shared.sealer;
-        self.credential = visitor::credential(&parts.headers, room.cookie.name(self.tls), sealer, room.live.id);
+        let (sealer, known) = (&self.worker.shared.sealer, &self.under_way.connection().known);
+        let open = |text: &[u8]| known.open(sealer, room.live.id, text);
+        self.credential = visitor::credential(&parts.headers, room.cookie.name(self.tls), open);
         self.intent = visitor::intent(parts, room.config.json_response_enabled);
         match self.intent {
             Intent::Page => self.wants = Wants::Page,
@@ -116,6 +118,12 @@ impl<'a> Visit<'a> {
             Credential::Sealed(token) => Some(token),
             _ => None,
         }
+    }
+
+    /// How the upstream is told of the shopper's pass.
+    pub fn introduce(&self, room: &SiteRoom, pass: &Token) -> Introduction {
+        let known = &self.under_way.connection().known;
+        known.introduce(&self.worker.shared.sealer, room.live.id, &room.name, pass)
     }
 
     /// The best language for the shopper.

@@ -15,7 +15,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use memchr::memchr;
 use policy::admit::{Credential, Intent};
-use policy::seal::{RoomId, Sealer};
+use policy::seal::Rejected;
+use policy::ticket::Token;
 
 pub use proxies::{Peer, client_address, is_tls, request_id};
 
@@ -79,18 +80,26 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
         let preflight = headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         return if preflight { Intent::Preflight } else { Intent::Other };
     }
-    if parts.method != Method::GET || is_prefetch(headers) || names_upgrade(headers) {
+    if parts.method != Method::GET {
         return Intent::Other;
     }
+    let intent = asked_for(headers, json);
+    if intent != Intent::Other && (is_prefetch(headers) || names_upgrade(headers)) { Intent::Other } else { intent }
+}
+
+fn asked_for(headers: &HeaderMap, json: bool) -> Intent {
     let mode = headers.get(&SEC_FETCH_MODE);
     if mode.is_some_and(|mode| mode == "navigate") {
         return Intent::Page;
     }
-    let weight = |wanted| {
-        let named = weighted(headers, &ACCEPT).filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        named.map(|(_, weight)| weight).max()
-    };
-    let (html, as_json) = (weight("text/html"), weight("application/json"));
+    let (mut html, mut as_json) = (None, None);
+    for (name, weight) in weighted(headers, &ACCEPT) {
+        if name.eq_ignore_ascii_case("text/html") {
+            html = html.max(Some(weight));
+        } else if name.eq_ignore_ascii_case("application/json") {
+            as_json = as_json.max(Some(weight));
+        }
+    }
     if json && as_json > html {
         Intent::Json
     } else if mode.is_none() && html.is_some() {
@@ -161,13 +170,13 @@ pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The token that a visitor shows in the cookie of this name. A shopper may hold several of one name,
-/// of another path or domain, and cannot tell which comes first: the first whose seal is whole counts.
-pub fn credential(headers: &HeaderMap, cookie: &str, sealer: &Sealer, room: RoomId) -> Credential {
+/// of another path or domain, and cannot tell which comes first: the first that `open` takes counts.
+pub fn credential(headers: &HeaderMap, cookie: &str, open: impl Fn(&[u8]) -> Result<Token, Rejected>) -> Credential {
     let mut bad = None;
     for value in
         headers.get_all(COOKIE).iter().flat_map(cookies).filter_map(|pair| value_of(pair, cookie)).take(MAX_COOKIES)
     {
-        match sealer.open(room, value) {
+        match open(value) {
             Ok(token) => return Credential::Sealed(token),
             Err(reason) => drop(bad.get_or_insert(reason)),
         }

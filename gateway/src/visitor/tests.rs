@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use http::Request;
 use ipnet::IpNet;
-use policy::seal::Rejected;
+use policy::seal::{Rejected, RoomId, Sealer};
 use policy::ticket::{LineId, Token};
 use proptest::prelude::*;
 
@@ -192,9 +192,13 @@ fn sealer() -> Sealer {
     Sealer::new(&[7; 32]).expect("long enough")
 }
 
+fn open(text: &[u8]) -> Result<Token, Rejected> {
+    sealer().open(RoomId::of("launch"), text)
+}
+
 fn shown(cookies: &[&str]) -> Credential {
     let lines: Vec<_> = cookies.iter().map(|line| ("cookie", *line)).collect();
-    credential(&get(&lines).headers, COOKIE_NAME, &sealer(), RoomId::of("launch"))
+    credential(&get(&lines).headers, COOKIE_NAME, open)
 }
 
 fn sealed(number: u64) -> (Token, String) {
@@ -289,7 +293,7 @@ proptest! {
         let _ = host(&parts);
         intent(&parts, true);
         upgrade(&parts);
-        credential(headers, COOKIE_NAME, &sealer(), RoomId::of("launch"));
+        credential(headers, COOKIE_NAME, open);
         language(headers, &[("ko", 1)], 2);
         is_same_origin(headers, false, "a");
     }

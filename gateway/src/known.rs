@@ -1,0 +1,117 @@
+//! Who asks again on a connection is recognised.
+//!
+//! To open a token is a hash, and to sign its pass for the upstream is another. Both depend on nothing
+//! but the text of the token and its room, and a browser sends the same text with every request. So each
+//! connection remembers the last text that was whole, and what follows from it.
+//!
+//! What is absent: whether the token still counts. `policy::admit` asks that of every request.
+
+use std::cell::RefCell;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::HeaderValue;
+use policy::seal::{Rejected, RoomId, SEALED_LEN, Sealer};
+use policy::ticket::Token;
+
+use crate::headers::pass_id;
+
+/// The last whole token of one connection.
+#[derive(Debug, Default)]
+pub struct Known(RefCell<Option<Box<Remembered>>>);
+
+#[derive(Debug)]
+struct Remembered {
+    text: [u8; SEALED_LEN],
+    room: RoomId,
+    token: Token,
+    introduction: Option<Introduction>,
+}
+
+/// How a pass is named to the upstream, and the proof that it was seen here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// `Weir-Pass-Id`.
+    pub pass_id: HeaderValue,
+    /// `Weir-Signature`.
+    pub signature: Option<HeaderValue>,
+}
+
+impl Introduction {
+    fn of(sealer: &Sealer, room: &HeaderValue, pass: &Token) -> Self {
+        let pass_id = pass_id(pass);
+        let texts = room.to_str().ok().zip(pass_id.to_str().ok());
+        let signature = texts.and_then(|(room, id)| HeaderValue::try_from(sealer.signature(room, id)).ok());
+        Self { pass_id, signature }
+    }
+}
+
+impl Known {
+    /// As [`Sealer::open`], but a text that was whole before is only compared.
+    pub fn open(&self, sealer: &Sealer, room: RoomId, text: &[u8]) -> Result<Token, Rejected> {
+        let same = |known: &Remembered| known.room == room && verify_slices_are_equal(&known.text, text).is_ok();
+        if let Some(known) = self.0.borrow().as_deref().filter(|known| same(known)) {
+            return Ok(known.token);
+        }
+        let token = sealer.open(room, text)?;
+        if let Ok(text) = text.try_into() {
+            *self.0.borrow_mut() = Some(Box::new(Remembered { text, room, token, introduction: None }));
+        }
+        Ok(token)
+    }
+
+    /// How the upstream is told of this pass.
+    pub fn introduce(&self, sealer: &Sealer, room: RoomId, name: &HeaderValue, pass: &Token) -> Introduction {
+        let new = || Introduction::of(sealer, name, pass);
+        match self.0.borrow_mut().as_deref_mut() {
+            Some(known) if known.room == room && known.token == *pass => {
+                known.introduction.get_or_insert_with(new).clone()
+            }
+            _ => new(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may fail")]
+mod tests {
+    use policy::ticket::LineId;
+
+    use super::*;
+
+    fn sealer() -> Sealer {
+        Sealer::new(&[7; 32]).expect("long enough")
+    }
+
+    fn pass(number: u64) -> Token {
+        Token::pass(LineId { epoch: 3, generation: 1 }, number, 0, 1_000)
+    }
+
+    #[test]
+    fn what_is_remembered_opens_no_other_text_and_no_other_room() {
+        let (known, room, other) = (Known::default(), RoomId::of("launch"), RoomId::of("other"));
+        let text = sealer().seal(room, &pass(1));
+        for _ in 0..2 {
+            assert_eq!(known.open(&sealer(), room, text.as_bytes()), Ok(pass(1)));
+            assert_eq!(known.open(&sealer(), other, text.as_bytes()), Err(Rejected::Foreign));
+            for at in 0..SEALED_LEN {
+                let mut forged = text.clone().into_bytes();
+                forged[at] ^= 1;
+                assert!(known.open(&sealer(), room, &forged).is_err());
+            }
+            assert!(known.open(&sealer(), room, &text.as_bytes()[1..]).is_err());
+        }
+    }
+
+    #[test]
+    fn shoppers_who_share_a_connection_are_told_apart() {
+        let (known, room, name) = (Known::default(), RoomId::of("launch"), HeaderValue::from_static("launch"));
+        for number in [1, 2, 2, 1] {
+            let text = sealer().seal(room, &pass(number));
+            assert_eq!(known.open(&sealer(), room, text.as_bytes()), Ok(pass(number)));
+            for shown in [number, 3] {
+                let introduction = known.introduce(&sealer(), room, &name, &pass(shown));
+                assert_eq!(introduction, Introduction::of(&sealer(), &name, &pass(shown)));
+            }
+        }
+    }
+}
