@@ -36,6 +36,9 @@ static OF_CACHES: [HeaderName; 8] = [
     HeaderName::from_static("x-accel-expires"),
 ];
 
+/// Headers that a request gains at the most: room for them is made once.
+const MOST_ADDED: usize = 11;
+
 /// What the upstream is told about a request. Values are ready to send.
 #[derive(Debug)]
 pub struct Onward<'a> {
@@ -89,6 +92,7 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     remove_own_cookies(headers);
+    headers.reserve(MOST_ADDED);
     set_way(headers, onward.peer, onward.tls);
     headers.insert(&X_REQUEST_ID, onward.request_id);
     let weir = [(&WEIR_ROOM, onward.room), (&WEIR_PASS_ID, onward.pass_id), (&WEIR_SIGNATURE, onward.signature)];

@@ -297,7 +297,7 @@ impl Worker {
         let listen = &site.config.listen;
         let mut builder = auto::Builder::new(Here);
         let mut http1 = builder.http1();
-        http1.max_buf_size(listen.max_header_size.0).header_read_timeout(None);
+        http1.max_buf_size(listen.max_header_size.0).header_read_timeout(None).writev(false);
         if listen.max_headers != 100 {
             // Only where it differs: the default number of headers is parsed without an allocation.
             http1.max_headers(listen.max_headers);
