@@ -230,11 +230,12 @@ fn remove_set_cookies(headers: &mut HeaderMap) {
 /// Tells the upstream which way a request took.
 fn set_way(headers: &mut HeaderMap, peer: &Peer, tls: bool) {
     let proto = if tls { "https" } else { "http" };
-    let element = forwarded(peer, headers.get(HOST), proto);
+    let host = headers.get(HOST).cloned();
+    let element = forwarded(peer, host.as_ref(), proto);
     append_to_list(headers, &X_FORWARDED_FOR, peer.text.clone());
     append_to_list(headers, &FORWARDED, element);
     headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    if let Some(host) = headers.get(HOST).cloned() {
+    if let Some(host) = host {
         headers.insert(&X_FORWARDED_HOST, host);
     }
     headers.append(VIA, HeaderValue::from_static("1.1 weir"));
