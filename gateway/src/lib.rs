@@ -40,8 +40,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use policy::seal::Sealer;
+use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenConfig};
@@ -244,8 +244,8 @@ fn start_worker(
 ) -> std::io::Result<JoinHandle<anyhow::Result<()>>> {
     let (shared, stop) = (shared.clone(), stop.clone());
     let serve = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, listener::work(shared, sockets, stop))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        runtime.block_on(listener::work(shared, sockets, stop))?;
         Ok(())
     };
     std::thread::Builder::new().name("worker".to_owned()).spawn(serve)

@@ -164,7 +164,7 @@ impl Upstream {
 
     /// Sends a request and returns the answer as soon as its head is there.
     ///
-    /// Must run inside a `LocalSet`. Dropping the future, or the body of the answer before its end,
+    /// Must run where tasks can be spawned locally. Dropping the future, or the body of the answer before its end,
     /// closes the connection: the server learns that nobody waits.
     pub async fn forward(
         &self,

@@ -46,7 +46,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool and the task that sweeps it. Must be called inside a `LocalSet`.
+    /// An empty pool and the task that sweeps it. Must be called where tasks can be spawned locally.
     pub fn new() -> Rc<Self> {
         let random = Cell::new(RandomState::new().hash_one(0) | 1);
         let pool = Rc::new(Self { clock: Rc::default(), random, kept: RefCell::default() });

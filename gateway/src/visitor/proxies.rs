@@ -98,8 +98,8 @@ pub fn is_tls(over_tls: bool, peer: &Peer, headers: &HeaderMap) -> bool {
 
 /// The id of a request: what a trusted peer calls it, else a fresh one.
 pub fn request_id(peer: &Peer, headers: &HeaderMap, fresh: impl FnOnce() -> HeaderValue) -> HeaderValue {
-    let given = headers.get(&X_REQUEST_ID).filter(|id| peer.trusted && is_request_id(id.as_bytes()));
-    given.cloned().unwrap_or_else(fresh)
+    let given = if peer.trusted { headers.get(&X_REQUEST_ID) } else { None };
+    given.filter(|id| is_request_id(id.as_bytes())).cloned().unwrap_or_else(fresh)
 }
 
 fn is_request_id(id: &[u8]) -> bool {
