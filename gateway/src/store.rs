@@ -7,6 +7,7 @@
 //! What is absent: rules, retries, and who waits for the answer ([`crate::rooms`]).
 
 pub mod embedded;
+pub mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -42,6 +43,12 @@ pub enum StoreError {
         path: String,
         /// What it said.
         source: Box<redb::Error>,
+    },
+    /// Redis did not answer, or not with what was asked for.
+    #[error("the store in Redis: {source}")]
+    Redis {
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The thread of the store ended.
     #[error("the store was stopped in the middle of a call")]
