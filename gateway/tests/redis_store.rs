@@ -176,6 +176,7 @@ fn any_sequence_of_operations_gets_the_same_answers_from_the_script_as_from_the_
         rooms.set(rooms.get() + 1);
         let mut pair = Pair::new(store.clone(), &format!("room-{}", rooms.get()), kinds().swap_remove(kind));
         runtime.block_on(async {
+            pair.apply(Batch::default()).await;
             for (index, step) in steps.iter().enumerate() {
                 let (expected, found) = pair.step(step).await;
                 prop_assert_eq!(expected, found, "at step {}", index);
