@@ -54,9 +54,9 @@ impl Who {
             Self::Called(behind) => vec![called.saturating_sub(behind)],
             Self::Anyone(share) => vec![(view.next as f64 * share) as u64],
             Self::Nonsense(number) => vec![number],
-            Self::Crowd(absent) => {
-                (called.saturating_sub(150) + 1..=called).filter(|n| n.wrapping_mul(2_654_435_761) % 10 >= absent).collect()
-            }
+            Self::Crowd(absent) => (called.saturating_sub(150) + 1..=called)
+                .filter(|n| n.wrapping_mul(2_654_435_761) % 10 >= absent)
+                .collect(),
         }
     }
 }
