@@ -1,8 +1,8 @@
 //! The port behind which the state of lines is kept.
 //!
-//! One call: a batch for each room goes in, an [`Outcome`] for each comes out, all or nothing. What
-//! a batch does to a line is `policy::line::Line::apply`, whatever the store; a store only says
-//! where the line is and what time it is.
+//! One call: a batch for each room goes in, an [`Outcome`] for each comes out; a batch is applied as
+//! a whole or not at all. What it does to a line is `policy::line::Line::apply`, whatever the store;
+//! a store only says where the line is and what time it is.
 //!
 //! What is absent: rules, retries, and who waits for the answer ([`crate::rooms`]).
 

@@ -214,7 +214,7 @@ fn launch(rules: Rules, crowd: u64, seconds: u64) -> Outcome {
             let view = pair.line.view();
             let called = view.serving.min(view.next);
             for number in seen + 1..=called {
-                // Those who come do so at once; a few come only after everybody else.
+                // Those who come stay until they are in, but miss a batch now and then.
                 if dice.below(10) >= 4 {
                     present.insert(number, dice.below(3) as u32);
                 }
