@@ -68,7 +68,7 @@ async fn route(visit: &mut Visit<'_>, parts: Parts, body: Incoming) -> Response<
         return reply::too_fast(visit, wait);
     }
     let admission = if let Some(room) = held_back {
-        at_the_door(visit, room).await
+        at_the_door(visit, room, &parts).await
     } else {
         visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
         Ok(Onward::anonymous())
@@ -80,8 +80,19 @@ async fn route(visit: &mut Visit<'_>, parts: Parts, body: Incoming) -> Response<
 }
 
 /// Lets the shopper on, or says why not.
-async fn at_the_door<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
-    let (verdict, ignored) = decide(visit, room);
+async fn at_the_door<'a>(
+    visit: &mut Visit<'a>,
+    room: &'a Arc<SiteRoom>,
+    parts: &Parts,
+) -> Result<Onward, Box<Response<Body>>> {
+    let (verdict, ignored) = match decide(visit, room) {
+        enters @ (Verdict::Enter { .. }, _) => enters,
+        _ => {
+            // What kind of request it is matters only without a pass, and is the longest thing to read.
+            visit.read_intent(room, parts);
+            decide(visit, room)
+        }
+    };
     if let Some(ignored) = ignored {
         room.meters.ignored(ignored);
         visit.reason = telemetry::reason(ignored);

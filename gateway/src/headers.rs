@@ -116,7 +116,9 @@ pub fn to_shopper(parts: &mut response::Parts) -> bool {
     let doomed = doomed(headers, |name| name.starts_with("weir-"));
     let revoke = doomed.contains(&WEIR_COMMAND) && names(headers, &WEIR_COMMAND, b"revoke");
     remove(headers, doomed);
-    if headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
+    if headers.contains_key(SET_COOKIE)
+        && headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start()))
+    {
         remove_set_cookies(headers);
     }
     headers.append(VIA, HeaderValue::from_static("1.1 weir"));

@@ -44,12 +44,13 @@ use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ListenConfig};
+use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
 use crate::listener::Sockets;
 use crate::rooms::Rooms;
 use crate::site::Site;
-use crate::store::Store;
 use crate::store::embedded::Embedded;
+use crate::store::redis::Redis;
+use crate::store::{Store, StoreError};
 use crate::telemetry::StoreMeters;
 use crate::tls::Certificates;
 
@@ -117,8 +118,9 @@ impl Gateway {
         let sockets = sockets(listen)?;
         let admin = bind(listen.admin)?;
         let admin_token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
-        let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store.path)?);
-        let sealer = secret::sealer(&config.store.secret_file)?;
+        let store = store_of(&config.store)?;
+        let alone = config.store.kind == StoreKind::Embedded;
+        let sealer = secret::sealer(&config.store.secret_file, alone)?;
         let tls = tls_of(&config)?;
         let (rooms, mailbox) = rooms::rooms(random_run());
         let site = Site::compile(config, None, &rooms)?;
@@ -280,6 +282,13 @@ fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
     let token = text.trim();
     anyhow::ensure!(token.len() >= 16, "the admin token file {} holds less than 16 characters", file.display());
     Ok(token.into())
+}
+
+fn store_of(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match config.kind {
+        StoreKind::Embedded => Arc::new(Embedded::open(&config.path)?),
+        StoreKind::Redis => Arc::new(Redis::at(config.url.as_deref().unwrap_or_default())?),
+    })
 }
 
 fn tls_of(config: &Config) -> anyhow::Result<Option<Tls>> {

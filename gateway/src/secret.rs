@@ -1,4 +1,5 @@
-//! The secret that tokens are sealed with: read from its file, made on the first start.
+//! The secret that tokens are sealed with: read from its file, made on the first start unless other
+//! gateways must have the same.
 //!
 //! There is no default secret. The file holds 64 hexadecimal digits of the system's randomness and
 //! is readable by its owner alone.
@@ -22,9 +23,7 @@ pub enum SecretError {
         source: std::io::Error,
     },
     /// The file holds too little.
-    #[error(
-        "the secret file {path} holds {found} bytes; at least {MIN_SECRET} are needed (delete it to have one made)"
-    )]
+    #[error("the secret file {path} holds {found} bytes; at least {MIN_SECRET} are needed")]
     Short {
         /// Which file.
         path: String,
@@ -36,13 +35,13 @@ pub enum SecretError {
     NoRandomness,
 }
 
-/// The sealer with the secret in this file, which is made if it is not there.
-pub fn sealer(path: &Path) -> Result<Sealer, SecretError> {
+/// The sealer with the secret in this file; if it is not there, it is made or missed.
+pub fn sealer(path: &Path, may_be_made: bool) -> Result<Sealer, SecretError> {
     let name = || path.display().to_string();
     let failed = |source| SecretError::File { path: name(), source };
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound && may_be_made => make(path)?,
         Err(error) => return Err(failed(error)),
     };
     let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
@@ -77,10 +76,11 @@ mod tests {
     fn the_first_start_makes_a_secret_that_only_its_owner_reads_and_the_second_keeps_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("weir.secret");
-        sealer(&path).expect("made");
+        sealer(&path, false).expect_err("nobody has made it");
+        sealer(&path, true).expect("made");
         let first = std::fs::read(&path).expect("there");
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
-        sealer(&path).expect("read");
+        sealer(&path, false).expect("read");
         assert_eq!(std::fs::read(&path).expect("there"), first);
     }
 
@@ -89,7 +89,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("weir.secret");
         std::fs::write(&path, "hunter2").expect("written");
-        let error = sealer(&path).expect_err("too short").to_string();
+        let error = sealer(&path, true).expect_err("too short").to_string();
         assert!(error.contains("weir.secret") && error.contains("7 bytes"), "{error}");
     }
 }

@@ -1,12 +1,13 @@
 //! The port behind which the state of lines is kept.
 //!
-//! One call: a batch for each room goes in, an [`Outcome`] for each comes out, all or nothing. What
-//! a batch does to a line is `policy::line::Line::apply`, whatever the store; a store only says
-//! where the line is and what time it is.
+//! One call: a batch for each room goes in, an [`Outcome`] for each comes out; a batch is applied as
+//! a whole or not at all. What it does to a line is `policy::line::Line::apply`, whatever the store;
+//! a store only says where the line is and what time it is.
 //!
 //! What is absent: rules, retries, and who waits for the answer ([`crate::rooms`]).
 
 pub mod embedded;
+pub mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -42,6 +43,12 @@ pub enum StoreError {
         path: String,
         /// What it said.
         source: Box<redb::Error>,
+    },
+    /// Redis did not answer, or not with what was asked for.
+    #[error("the store in Redis: {source}")]
+    Redis {
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The thread of the store ended.
     #[error("the store was stopped in the middle of a call")]

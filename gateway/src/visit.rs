@@ -104,6 +104,10 @@ impl<'a> Visit<'a> {
         let (sealer, known) = (&self.worker.shared.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
         self.credential = visitor::credential(&parts.headers, room.cookie.name(self.tls), open);
+    }
+
+    /// Reads what kind of request it is.
+    pub fn read_intent(&mut self, room: &SiteRoom, parts: &Parts) {
         self.intent = visitor::intent(parts, room.config.json_response_enabled);
         match self.intent {
             Intent::Page => self.wants = Wants::Page,

@@ -184,7 +184,13 @@ fn contradictions_are_refused() {
     };
     refused("", "queueing_method = \"random\"", "not built yet");
     refused("", "fail_mode = \"static\"", "not built yet");
-    refused("[store]\nkind = \"redis\"", "", "not built yet");
+    let url = "url = \"redis://127.0.0.1:6379\"";
+    let redis = |more: &str| format!("[store]\nkind = \"redis\"\n{more}");
+    refused(&redis("secret_file = \"../Cargo.toml\""), "", "needs the address");
+    refused(&redis(url), "", "needs a secret_file");
+    refused(&redis(&format!("{url}\nsecret_file = \"none.secret\"")), "", "is not made");
+    refused("[store]\nurl = \"rediss://:hunter2@localhost\"", "", "TLS to Redis is not built yet");
+    refused("[store]\nurl = \"localhost:6379\"", "", "not the address of a Redis");
     refused("", "queueing_method = \"passthrough\"\nqueue_all = true", "lets nobody in");
     refused("", "session_duration = \"1s\"", "out of range");
     refused("", "poll = { min = \"1m\", max = \"1s\" }", "longer than poll.max");

@@ -299,13 +299,17 @@ impl Line {
         }
     }
 
-    /// Numbers provisional tickets, once: an answer that was lost may make a gateway ask again.
-    fn adopt(&mut self, rules: &Rules, adopt: Adopt) {
-        if self.adopted.iter().any(|known| known.adopt == adopt) {
+    /// Numbers provisional tickets, once: an answer that was lost makes a gateway ask again, perhaps
+    /// with more of them.
+    fn adopt(&mut self, rules: &Rules, Adopt { run, first, count }: Adopt) {
+        let known = self.adopted.iter().map(|known| known.adopt).filter(|known| known.run == run);
+        let from = known.map(|known| known.first + known.count).fold(first, u64::max);
+        let count = (first + count).saturating_sub(from);
+        if count == 0 {
             return;
         }
-        let adopted = Adopted { adopt, base: self.counters.next + 1 };
-        self.take(rules, adopt.count);
+        let adopted = Adopted { adopt: Adopt { run, first: from, count }, base: self.counters.next + 1 };
+        self.take(rules, count);
         self.adopted.push(adopted);
         self.changes.push(Change::Adopted(adopted));
     }

@@ -11,13 +11,14 @@ use super::reader::{Reader, join};
 use super::room::{SameSite, Secure};
 use super::route::{is_path, meet};
 use super::table::nearest;
-use super::{Config, RoomConfig};
+use super::{Config, RoomConfig, StoreKind};
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
     addresses(config, reader);
     admission(config, reader);
     files(config, reader);
+    shared_store(config, reader);
     upstreams(config, reader);
     references(config, reader);
     names(config, reader);
@@ -82,6 +83,29 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     }
     if config.store.path == config.store.secret_file {
         reader.complain("store.secret_file", "is the file of the store itself", "name two files");
+    }
+}
+
+/// Several gateways may share this store: they must be told where it is, and one secret.
+fn shared_store(config: &Config, reader: &mut Reader<'_>) {
+    let store = &config.store;
+    if store.kind != StoreKind::Redis {
+        return;
+    }
+    if store.url.is_none() && reader.sound("store.url") {
+        let fix = "add url, such as \"redis://127.0.0.1:6379\"";
+        reader.complain("store.kind", "\"redis\" needs the address of the server", fix);
+    }
+    if !reader.sound("store.secret_file") {
+        return;
+    }
+    let fix = "make one file of 32 random bytes (openssl rand -hex 32) and give each gateway a copy";
+    if !reader.has("store.secret_file") {
+        reader.complain("store.kind", "\"redis\" needs a secret_file that all gateways share", fix);
+    } else if !store.secret_file.is_file() {
+        let what =
+            format!("there is no file {}; the secret that gateways share is not made", store.secret_file.display());
+        reader.complain("store.secret_file", what, fix);
     }
 }
 

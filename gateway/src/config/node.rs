@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use http::Uri;
 use tracing::Level;
 
+use super::problem::Wrong;
 use super::table::section;
 use super::value::Choice;
 
@@ -14,7 +16,10 @@ section! {
         kind: StoreKind = or(StoreKind::Embedded),
         /// File of the embedded store, made on first start.
         path: PathBuf = or(PathBuf::from("weir.redb")),
-        /// File of the secret that seals tickets and passes, made on first start (mode 0600).
+        /// Address of Redis or Valkey 7, for kind = "redis".
+        url: Option<String> = must(redis_url).optional(),
+        /// File of the secret that seals tickets and passes. With the embedded store it is made on first
+        /// start (mode 0600); gateways that share a line need the same one.
         secret_file: PathBuf = or_from("`path` with the ending .secret", path.with_extension("secret")),
     }
 }
@@ -52,6 +57,20 @@ section! {
 pub enum StoreKind {
     /// In this process, durable in a file.
     Embedded,
+    /// In Redis or Valkey, shared by several gateways.
+    Redis,
+}
+
+/// The address may hold a password: it is never repeated.
+#[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
+fn redis_url(url: &String) -> Result<(), Wrong> {
+    if url.starts_with("rediss://") {
+        return Err(Wrong::new("TLS to Redis is not built yet", "write \"redis://host:port\""));
+    }
+    let address = url.parse::<Uri>().ok().filter(|address| address.scheme_str() == Some("redis"));
+    let host = address.as_ref().and_then(Uri::host).unwrap_or_default();
+    let fix = "write \"redis://host:port\", with a password \"redis://:password@host:port\"";
+    if host.is_empty() { Err(Wrong::new("is not the address of a Redis", fix)) } else { Ok(()) }
 }
 
 /// Form of a log line.
@@ -64,8 +83,7 @@ pub enum LogFormat {
 }
 
 impl Choice for StoreKind {
-    const NAMES: &'static [(&'static str, Self)] = &[("embedded", Self::Embedded)];
-    const LATER: &'static [(&'static str, &'static str)] = &[("redis", "the Redis store, later work")];
+    const NAMES: &'static [(&'static str, Self)] = &[("embedded", Self::Embedded), ("redis", Self::Redis)];
 }
 
 impl Choice for LogFormat {

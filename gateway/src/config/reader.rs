@@ -88,6 +88,11 @@ impl<'t> Reader<'t> {
         !self.problems.iter().any(|(_, p, _)| p == path || p.starts_with(&below))
     }
 
+    /// Whether something is written at this path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.places.contains_key(path)
+    }
+
     /// The line of the value at this path.
     pub(super) fn line(&self, path: &str) -> usize {
         position(self.text.as_bytes(), self.offset(path)).0

@@ -185,7 +185,7 @@ impl Choice for QueueingMethod {
 
 impl Choice for FailMode {
     const NAMES: &'static [(&'static str, Self)] = &[("closed", Self::Closed), ("open", Self::Open)];
-    const LATER: &'static [(&'static str, &'static str)] = &[("static", "the Redis store, later work")];
+    const LATER: &'static [(&'static str, &'static str)] = &[("static", "leases between gateways, later work")];
 }
 
 impl Choice for Language {

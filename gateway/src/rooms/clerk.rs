@@ -22,8 +22,11 @@ const TICK: Duration = Duration::from_millis(100);
 const BUSY_TICK: Duration = Duration::from_millis(20);
 /// What is asked is gathered for this long before it is committed.
 const GATHER: Duration = Duration::from_millis(4);
-/// Pause after the store failed.
-const BACK_OFF: Duration = Duration::from_millis(500);
+/// Pause after the store failed...
+const BACK_OFF: Duration = Duration::from_millis(400);
+/// ...and up to so many milliseconds more, another number at each gateway: they lost the store at one
+/// moment and must not come back at one.
+const SPREAD: u32 = 200;
 /// A request is held for its turn this long, and up to [`HOLD_SPREAD`] longer, in so many steps.
 const HOLD: Duration = Duration::from_millis(1_900);
 const HOLD_SPREAD: Duration = Duration::from_millis(600);
@@ -58,7 +61,7 @@ pub async fn run(
         }
         clerk.gather(&mut mail);
         if !clerk.commit().await {
-            sleep(BACK_OFF).await;
+            sleep(BACK_OFF + Duration::from_millis(u64::from(clerk.rooms.run % SPREAD))).await;
         }
     }
     clerk.gather(&mut mail);

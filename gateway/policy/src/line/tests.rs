@@ -237,8 +237,12 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
     assert_eq!((outcome.first, outcome.view.next), (46, 47));
     let again = step(&mut line, &rules, Batch { joins: 0, ..batch }, RESTED + 2);
     assert_eq!((again.view.adopted.len(), again.view.next), (1, 47), "an answer that was lost numbers nobody twice");
+    let more = Batch { adopt: Some(Adopt { count: 7, ..adopt }), ..Batch::default() };
+    let more = step(&mut line, &rules, more, RESTED + 3).view;
+    let rest = Adopted { adopt: Adopt { first: 6, count: 2, ..adopt }, base: 48 };
+    assert_eq!((more.adopted[1], more.next), (rest, 49), "nor when more have come since");
     let restored = Line::restored(line.counters(), T0 + RESTED + 3, line.take_changes());
-    assert_eq!(restored.view().adopted, again.view.adopted);
+    assert_eq!(restored.view().adopted, more.adopted);
 }
 
 #[test]

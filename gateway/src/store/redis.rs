@@ -1,0 +1,171 @@
+//! Lines in Redis or Valkey 7, shared by any number of gateways without a leader.
+//!
+//! A commit runs one script for each room (`line.lua`, what `Line::apply` does) on one connection,
+//! all in flight at once. The clock is the server's own. A commit has one second; whatever fails
+//! drops the connection, and the next commit makes a new one: how often that is tried, and with
+//! what pauses, is up to the caller ([`crate::rooms`]).
+//!
+//! Every key of a room has one hash tag (`weir:{room}:..`), so a room is in one slot.
+//!
+//! What is absent: the repair of a store that lost writes, Sentinel, Cluster and TLS.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use policy::Millis;
+use policy::line::{Adopt, Adopted, Grant, Outcome, View};
+use policy::ticket::LineId;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, Script};
+use tokio::time::timeout;
+
+use super::{Commit, Store, StoreError, Work};
+
+/// What one room's part of a commit is turned into.
+const SCRIPT: &str = include_str!("line.lua");
+/// The keys of a room, in the order of the script.
+const KEYS: [&str; 11] =
+    ["line", "claimed", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted"];
+/// A commit that takes longer has failed: whoever waits for it is waiting at a door.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen.
+type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64);
+/// Epoch, generation, next, serving, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
+type ViewReply = (u32, u32, u64, u64, Millis, f64, f64, u64, u64, u64, u64, u64);
+
+/// The Redis store.
+pub struct Redis {
+    client: Client,
+    script: Script,
+    /// The connection, while nobody uses it and it has not failed.
+    idle: Mutex<Option<MultiplexedConnection>>,
+}
+
+impl Redis {
+    /// A store at `url`, such as `redis://:password@127.0.0.1:6379/0`. The first commit connects.
+    ///
+    /// # Errors
+    /// If the address cannot be understood.
+    pub fn at(url: &str) -> Result<Self, StoreError> {
+        let settings = TcpSettings::default().set_nodelay(true);
+        let address = url.into_connection_info().map_err(failed)?.set_tcp_settings(settings);
+        let client = Client::open(address).map_err(failed)?;
+        Ok(Self { client, script: Script::new(SCRIPT), idle: Mutex::default() })
+    }
+
+    /// A commit at this time instead of the server's: for tests that compare.
+    #[doc(hidden)]
+    pub async fn commit_at(&self, works: &[Work], now: Option<Millis>) -> Result<Vec<Outcome>, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let run = async {
+            let connection = match idle {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let transitions = works.iter().map(|work| self.transition(connection.clone(), work, now));
+            let outcomes = try_join_all(transitions).await?;
+            Ok((connection, outcomes))
+        };
+        let (connection, outcomes) = timeout(DEADLINE, run).await.map_err(failed)??;
+        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok(outcomes)
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
+        let limits =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
+        self.client.get_multiplexed_async_connection_with_config(&limits).await.map_err(failed)
+    }
+
+    /// Runs the script for one room. A server that does not know it yet is told once.
+    async fn transition(
+        &self,
+        mut connection: MultiplexedConnection,
+        Work { room, rules, batch }: &Work,
+        now: Option<Millis>,
+    ) -> Result<Outcome, StoreError> {
+        let mut call = self.script.prepare_invoke();
+        for key in KEYS {
+            call.key(format!("weir:{{{room}}}:{key}"));
+        }
+        call.arg(optional(now)).arg(rules.rate).arg(rules.burst).arg(optional(rules.total_active_users));
+        call.arg(rules.session).arg(rules.claim_window).arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
+        call.arg(batch.gateway).arg(batch.revocations_seen).arg(batch.joins).arg(batch.joins_if_called);
+        let adopt = batch.adopt;
+        call.arg(optional(adopt.map(|a| a.run.into()))).arg(optional(adopt.map(|a| a.first)));
+        call.arg(optional(adopt.map(|a| a.count)));
+        for numbers in [&batch.claims, &batch.renewals, &batch.releases] {
+            call.arg(numbers.len()).arg(numbers);
+        }
+        let reply: Reply = call.invoke_async(&mut connection).await.map_err(failed)?;
+        outcome(reply, &batch.renewals).ok_or_else(|| failed("its answer is not one of this version's script"))
+    }
+}
+
+impl Store for Redis {
+    fn commit(&self, works: Vec<Work>) -> Commit<'_> {
+        Box::pin(async move { self.commit_at(&works, None).await })
+    }
+}
+
+fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Redis { source: source.into() }
+}
+
+/// An argument that may be absent.
+fn optional(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+/// The answer of the script; `None` if it is not one.
+fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
+    let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen) = reply;
+    let (epoch, generation, next, serving, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
+        view;
+    let view = View {
+        id: LineId { epoch, generation },
+        next,
+        serving,
+        now,
+        speed,
+        show_share,
+        claimants,
+        active,
+        granted,
+        no_shows,
+        over_limit,
+        adopted: adopted.iter().map(|text| adopted_of(text)).collect::<Option<_>>()?,
+    };
+    Some(Outcome {
+        view,
+        first,
+        joined_if_called,
+        grants: grants.chunks_exact(2).map(|pair| grant_of(pair[0], pair[1])).collect::<Option<_>>()?,
+        renewed: renewals.iter().copied().zip(renewed.iter().map(|&end| end.try_into().ok())).collect(),
+        revoked: revoked.iter().map(|text| numbers(text).map(|[number, end]| (number, end))).collect::<Option<_>>()?,
+        revocations_seen,
+    })
+}
+
+fn adopted_of(text: &str) -> Option<Adopted> {
+    let [run, first, count, base] = numbers(text)?;
+    Some(Adopted { adopt: Adopt { run: run.try_into().ok()?, first, count }, base })
+}
+
+fn grant_of(number: i128, grant: i128) -> Option<(u64, Grant)> {
+    let grant = match grant {
+        -1 => Grant::NotYet,
+        -2 => Grant::Spent,
+        end => Grant::Pass(end.try_into().ok()?),
+    };
+    Some((number.try_into().ok()?, grant))
+}
+
+/// The numbers in a text of the script's lists.
+fn numbers<const N: usize>(text: &str) -> Option<[u64; N]> {
+    let numbers: Vec<u64> = text.split(' ').map(|word| word.parse().ok()).collect::<Option<_>>()?;
+    numbers.try_into().ok()
+}

@@ -1,0 +1,316 @@
+//! The contract of the Redis store: whatever happens to a line, the script answers exactly what
+//! `Line::apply` answers. Against a real `redis-server`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::redis::RedisServer;
+use gateway::store::redis::Redis;
+use gateway::store::{Store as _, StoreError, Work};
+use policy::Millis;
+use policy::line::{Adopt, Batch, Grant, Line, Outcome};
+use policy::room::Rules;
+use policy::ticket::LineId;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+const T0: Millis = 1_800_000_000_000;
+
+/// Every kind of room.
+fn kinds() -> Vec<Rules> {
+    let rules = Rules::per_minute(600);
+    let fast = Rules { burst: 1.0, claim_window: 4_000, ..Rules::per_minute(60_000) };
+    let slow = Rules { session: 5_000, ..Rules::per_minute(7) };
+    let seats = Rules { total_active_users: Some(5), session: 3_000, claim_window: 2_000, ..rules.clone() };
+    let passthrough = Rules { enforced: false, total_active_users: Some(20), ..rules.clone() };
+    let closed = Rules { open: false, ..rules.clone() };
+    let suspended = Rules { open: false, ..passthrough.clone() };
+    let uneven = Rules { burst: 33.3, session: 12_345, ..Rules::per_minute(9_999) };
+    vec![rules, fast, slow, seats, passthrough, closed, suspended, uneven]
+}
+
+/// Somebody whom a batch names.
+#[derive(Debug, Clone)]
+enum Who {
+    /// This far behind the pointer.
+    Called(u64),
+    /// This share of all numbers.
+    Anyone(f64),
+    /// Whatever.
+    Nonsense(u64),
+    /// All called lately, but for some in ten who never come.
+    Crowd(u64),
+}
+
+impl Who {
+    fn numbers(&self, line: &Line) -> Vec<u64> {
+        let view = line.view();
+        let called = view.serving.min(view.next);
+        match *self {
+            Self::Called(behind) => vec![called.saturating_sub(behind)],
+            Self::Anyone(share) => vec![(view.next as f64 * share) as u64],
+            Self::Nonsense(number) => vec![number],
+            Self::Crowd(absent) => (called.saturating_sub(150) + 1..=called)
+                .filter(|n| n.wrapping_mul(2_654_435_761) % 10 >= absent)
+                .collect(),
+        }
+    }
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![
+        6 => (0..40_u64).prop_map(Who::Called),
+        2 => (0.0..1.1).prop_map(Who::Anyone),
+        1 => prop_oneof![Just(0), Just(u64::MAX), Just(1 << 53), any::<u64>()].prop_map(Who::Nonsense),
+        2 => (0..9_u64).prop_map(Who::Crowd),
+    ]
+}
+
+/// A batch, before it is known how the line is.
+#[derive(Debug, Clone)]
+struct Step {
+    after: i64,
+    kind: Option<usize>,
+    gateway: u32,
+    joins: u64,
+    joins_if_called: u64,
+    adopt: Option<Adopt>,
+    claims: Vec<Who>,
+    renewals: Vec<Who>,
+    releases: Vec<Who>,
+    /// The gateway has forgotten what it knew of revocations.
+    forgetful: bool,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let after = prop_oneof![
+        2 => Just(0_i64),
+        4 => 1..60_i64,
+        8 => Just(100_i64),
+        3 => 100..450_i64,
+        2 => 1_500..2_700_i64,
+        1 => 2_000..20_000_i64,
+        1 => 100_000..700_000_i64,
+        1 => -5_000..0_i64,
+    ];
+    let joins = prop_oneof![6 => Just(0_u64), 6 => 0..5_u64, 2 => 5..300_u64, 1 => 1_000..3_000_u64];
+    let adopt = (1..3_u32, 1..9_u64, 0..6_u64).prop_map(|(run, first, count)| Adopt { run, first, count });
+    let gateway = prop_oneof![4 => Just(7_u32), 2 => Just(0_u32), 2 => Just(1_u32), 1 => Just(u32::MAX)];
+    (
+        (after, prop::option::weighted(0.05, 0..kinds().len()), gateway, prop::bool::weighted(0.1)),
+        (joins, prop_oneof![3 => Just(0_u64), 1 => 0..12_u64], prop::option::weighted(0.06, adopt)),
+        prop::collection::vec(who(), 0..6),
+        prop::collection::vec(who(), 0..3),
+        prop::collection::vec(who(), 0..2),
+    )
+        .prop_map(|(a, b, claims, renewals, releases)| {
+            let ((after, kind, gateway, forgetful), (joins, joins_if_called, adopt)) = (a, b);
+            Step { after, kind, gateway, joins, joins_if_called, adopt, claims, renewals, releases, forgetful }
+        })
+}
+
+/// One line in both places.
+struct Pair {
+    store: Arc<Redis>,
+    room: Arc<str>,
+    line: Line,
+    rules: Rules,
+    now: Millis,
+    revocations: HashMap<u32, u64>,
+}
+
+impl Pair {
+    fn new(store: Arc<Redis>, room: &str, rules: Rules) -> Self {
+        let line = Line::new(LineId { epoch: (T0 / 1000) as u32, generation: 0 }, T0);
+        Self { store, room: room.into(), line, rules, now: T0, revocations: HashMap::new() }
+    }
+
+    async fn step(&mut self, step: &Step) -> (Outcome, Outcome) {
+        self.now = self.now.saturating_add_signed(step.after);
+        if let Some(kind) = step.kind {
+            self.rules = kinds().swap_remove(kind);
+        }
+        let all = |who: &[Who]| who.iter().flat_map(|who| who.numbers(&self.line)).collect::<Vec<_>>();
+        let known = self.revocations.get(&step.gateway).copied().unwrap_or(0);
+        let batch = Batch {
+            gateway: step.gateway,
+            adopt: step.adopt,
+            joins: step.joins,
+            joins_if_called: step.joins_if_called,
+            claims: all(&step.claims),
+            renewals: all(&step.renewals),
+            releases: all(&step.releases),
+            revocations_seen: if step.forgetful { 0 } else { known },
+        };
+        let outcomes = self.apply(batch).await;
+        self.revocations.insert(step.gateway, outcomes.0.revocations_seen);
+        outcomes
+    }
+
+    /// What the line answers, and what the store does.
+    async fn apply(&mut self, batch: Batch) -> (Outcome, Outcome) {
+        let expected = self.line.apply(&self.rules, &batch, self.now);
+        let work = Work { room: self.room.clone(), rules: self.rules.clone(), batch };
+        let mut found = self.store.commit_at(&[work], Some(self.now)).await.unwrap();
+        (expected, found.remove(0))
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn any_sequence_of_operations_gets_the_same_answers_from_the_script_as_from_the_line() {
+    let server = RedisServer::start();
+    let runtime = runtime();
+    let store = Arc::new(Redis::at(&server.url()).unwrap());
+    let rooms = std::cell::Cell::new(0);
+    let config = ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() };
+    let sequence = (0..kinds().len(), prop::collection::vec(step(), 1..120));
+    let result = TestRunner::new(config).run(&sequence, |(kind, steps)| {
+        rooms.set(rooms.get() + 1);
+        let mut pair = Pair::new(store.clone(), &format!("room-{}", rooms.get()), kinds().swap_remove(kind));
+        runtime.block_on(async {
+            pair.apply(Batch::default()).await;
+            for (index, step) in steps.iter().enumerate() {
+                let (expected, found) = pair.step(step).await;
+                prop_assert_eq!(expected, found, "at step {}", index);
+            }
+            Ok(())
+        })
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Numbers from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// Minutes of a launch with 40 % of no-shows at three gateways, one of which comes and goes.
+fn launch(rules: Rules, crowd: u64, seconds: u64) -> Outcome {
+    let server = RedisServer::start();
+    let mut pair = Pair::new(Arc::new(Redis::at(&server.url()).unwrap()), "launch", rules);
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut present: HashMap<u64, u32> = HashMap::new();
+    let mut seen = 0;
+    runtime().block_on(async {
+        let mut last = pair.apply(Batch { joins: crowd, ..Batch::default() }).await.0;
+        for tick in 1..seconds * 30 {
+            pair.now += 20 + dice.below(28);
+            let gateway = (tick % 3) as u32;
+            let view = pair.line.view();
+            let called = view.serving.min(view.next);
+            for number in seen + 1..=called {
+                // Those who come stay until they are in, but miss a batch now and then.
+                if dice.below(10) >= 4 {
+                    present.insert(number, dice.below(3) as u32);
+                }
+            }
+            seen = called;
+            let silent = gateway == 2 && (tick / 200) % 2 == 1;
+            let mut claims: Vec<u64> = present.iter().filter(|(_, at)| **at == gateway).map(|(n, _)| *n).collect();
+            claims.sort_unstable();
+            claims.retain(|_| !silent && dice.below(20) > 0);
+            let batch = Batch { gateway, joins: dice.below(3), claims, ..Batch::default() };
+            let (expected, found) = pair.apply(batch).await;
+            assert_eq!(expected, found, "at tick {tick}");
+            for (number, grant) in &expected.grants {
+                if matches!(grant, Grant::Pass(_)) {
+                    present.remove(number);
+                }
+            }
+            last = expected;
+        }
+        last
+    })
+}
+
+#[test]
+fn two_minutes_of_a_launch_are_equal_to_the_last_digit() {
+    let last = launch(Rules { claim_window: 10_000, ..Rules::per_minute(3_000) }, 20_000, 120).view;
+    assert!(last.granted > 4_000 && last.no_shows > 1_000, "it was a launch: {last:?}");
+}
+
+#[test]
+fn a_room_bound_by_its_seats_is_equal_to_the_last_digit() {
+    let rules = Rules { total_active_users: Some(300), session: 10_000, ..Rules::per_minute(6_000) };
+    let last = launch(rules, 20_000, 60).view;
+    assert!(last.granted > 1_000 && last.active <= 300, "it was a launch: {last:?}");
+}
+
+fn work(room: &str, batch: Batch) -> Work {
+    Work { room: room.into(), rules: Rules::per_minute(600), batch }
+}
+
+#[tokio::test]
+async fn the_clock_is_the_servers_and_rooms_are_apart() {
+    let server = RedisServer::start();
+    let store = Redis::at(&server.url()).unwrap();
+    let works = vec![work("a", Batch { joins: 3, ..Batch::default() }), work("b", Batch::default())];
+    let outcomes = store.commit(works).await.unwrap();
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    assert!(wall.abs_diff(outcomes[0].view.now) < 2_000, "{} {wall}", outcomes[0].view.now);
+    assert_eq!((outcomes[0].view.next, outcomes[1].view.next), (3, 0));
+    let again = store.commit(vec![work("a", Batch::default())]).await.unwrap();
+    assert_eq!((again[0].view.next, again[0].view.id), (3, outcomes[0].view.id));
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_script_is_told_again() {
+    let server = RedisServer::start();
+    let store = Redis::at(&server.url()).unwrap();
+    let join = || work("a", Batch { joins: 1, ..Batch::default() });
+    store.commit(vec![join()]).await.unwrap();
+    assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
+    assert_eq!(store.commit(vec![join(), work("b", Batch::default())]).await.unwrap()[0].view.next, 2);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_or_stalls_fails_within_a_second_and_comes_back_by_itself() {
+    let mut server = RedisServer::durable();
+    let store = Redis::at(&server.url()).unwrap();
+    let join = || vec![work("a", Batch { joins: 1, ..Batch::default() })];
+    store.commit(join()).await.unwrap();
+    server.kill();
+    for _ in 0..2 {
+        assert!(matches!(store.commit(join()).await, Err(StoreError::Redis { .. })));
+    }
+    server.restart();
+    assert_eq!(store.commit(join()).await.unwrap()[0].view.next, 2, "it is the line that it was");
+
+    server.signal("STOP");
+    let started = std::time::Instant::now();
+    let stalled = store.commit(vec![work("a", Batch::default())]).await;
+    assert!(stalled.is_err() && started.elapsed().as_millis() < 1_500, "{stalled:?}");
+    server.signal("CONT");
+    assert_eq!(store.commit(vec![work("a", Batch::default())]).await.unwrap()[0].view.next, 2);
+}
+
+#[tokio::test]
+async fn ten_million_waiting_cost_what_ten_cost() {
+    let server = RedisServer::start();
+    let store = Redis::at(&server.url()).unwrap();
+    store.commit(vec![work("a", Batch { joins: 10_000_000, ..Batch::default() })]).await.unwrap();
+    let used = |info: &str| -> u64 {
+        let line = info.lines().find(|line| line.starts_with("used_memory_dataset:")).unwrap();
+        line.rsplit(':').next().unwrap().trim().parse().unwrap()
+    };
+    let before = used(&server.command("INFO memory"));
+    // The last one gives up: the bitmap of claims is as long as it can get.
+    store.commit(vec![work("a", Batch { releases: vec![10_000_000], ..Batch::default() })]).await.unwrap();
+    let grown = used(&server.command("INFO memory")) - before;
+    assert!(grown < 3_000_000, "{grown} bytes");
+}
