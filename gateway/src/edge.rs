@@ -85,14 +85,13 @@ async fn at_the_door<'a>(
     room: &'a Arc<SiteRoom>,
     parts: &Parts,
 ) -> Result<Onward, Box<Response<Body>>> {
-    let (verdict, ignored) = match decide(visit, room) {
-        enters @ (Verdict::Enter { .. }, _) => enters,
-        _ => {
-            // What kind of request it is matters only without a pass, and is the longest thing to read.
-            visit.read_intent(room, parts);
-            decide(visit, room)
-        }
-    };
+    let mut decision = decide(visit, room);
+    if !matches!(decision.0, Verdict::Enter { .. }) {
+        // What kind of request it is matters only without a pass, and is the longest thing to read.
+        visit.read_intent(room, parts);
+        decision = decide(visit, room);
+    }
+    let (verdict, ignored) = decision;
     if let Some(ignored) = ignored {
         room.meters.ignored(ignored);
         visit.reason = telemetry::reason(ignored);

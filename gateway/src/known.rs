@@ -72,7 +72,6 @@ impl Known {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test may fail")]
 mod tests {
     use policy::ticket::LineId;
 
