@@ -5,7 +5,7 @@ SHELL := bash
 
 .PHONY: help
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-19s %s\n", $$1, $$2 }'
 
 .PHONY: tools
 tools: ## Check what the build needs, and install what is missing where that is allowed
@@ -40,6 +40,12 @@ unit: ## The tests alone
 bench: build ## Weir beside nginx on the same work, and instruction counts (see benches/README.md)
 	@deploy/tools bench
 	benches/run
+	benches/instructions
+
+.PHONY: bench-instructions
+bench-instructions: build ## Instructions per request against the record: fails where they grew
+	@deploy/tools bench
+	benches/instructions
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -84,7 +84,7 @@ async fn joins(room: &Arc<LiveRoom>, rate: u64, seconds: u64) -> anyhow::Result<
     while let Some(joined) = waiting.join_next().await {
         let (entry, after) = joined?;
         anyhow::ensure!(entry != Entry::Away, "the store did not answer");
-        took.saturating_record(after.as_micros() as u64);
+        took.record(after.as_micros() as u64)?;
     }
     Ok(took)
 }
