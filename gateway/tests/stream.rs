@@ -329,7 +329,8 @@ fn http_2_in_clear_is_served_as_well() {
     assert_eq!(told, (true, "/a as shop.example by 2".to_owned()));
     let (_, waiting) = curl(&["--http2-prior-knowledge", "-H", "Accept: application/json", &url("/launch/item")]);
     assert!(waiting.contains("\"inWaitingRoom\":true"), "{waiting}");
-    let (_, posted) = curl(&["--http2-prior-knowledge", "-w", " %{http_code}", "-d", "x=y", &url("/launch/order")]);
+    // Without a body: curl 7.88 at times loses an answer that ends the stream before its upload has.
+    let (_, posted) = curl(&["--http2-prior-knowledge", "-w", " %{http_code}", "-X", "POST", &url("/launch/order")]);
     assert!(posted.ends_with(" 429"), "{posted}");
     weir.is_well();
 }
