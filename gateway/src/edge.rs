@@ -123,12 +123,21 @@ async fn at_the_door<'a>(
 
 fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
     let snapshot = room.live.snapshot();
+    let now = snapshot.store_time(visit.started);
+    let token = visit.token();
+    if let (Some(token), Some(view)) = (&token, &snapshot.view)
+        && view.lacks(token)
+        && now < token.expires
+        && !room.live.is_revoked(token.number)
+    {
+        room.live.testify(token);
+    }
     let scene = Scene {
         room: &room.terms.room,
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
-        now: snapshot.store_time(visit.started),
-        revoked: visit.token().is_some_and(|pass| room.live.is_revoked(pass.number)),
+        now,
+        revoked: token.is_some_and(|pass| room.live.is_revoked(pass.number)),
     };
     admit(scene, visit.credential, visit.intent)
 }
@@ -173,12 +182,11 @@ async fn join<'a>(
 /// What came of a claim or a join.
 fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> Result<Onward, Box<Response<Body>>> {
     let snapshot = room.live.snapshot();
-    let line = snapshot.view.as_ref().map(|view| view.id).unwrap_or_default();
     let now = snapshot.store_time(visit.started);
     drop(snapshot);
     let answer = match entry {
-        Entry::Pass(number, end) => return Ok(Onward::admitted(Token::pass(line, number, now, end))),
-        Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(line, number, now))),
+        Entry::Pass(number, end) => return Ok(Onward::admitted(Token::pass(number, now, end))),
+        Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
         Entry::Full | Entry::Spent => reply::full(visit),
         Entry::Away => later(visit, room),
     };

@@ -82,6 +82,8 @@ pub struct LiveRoom {
     terms: ArcSwap<Terms>,
     snapshot: ArcSwap<Snapshot>,
     revoked: DashMap<u64, Millis>,
+    /// Passes that the line was told of since the last loss, with their ends.
+    testified: DashMap<u64, Millis>,
     revocations: AtomicUsize,
     provisional: AtomicU64,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
@@ -108,7 +110,9 @@ pub(crate) enum Op {
     Join { if_called: bool, reply: oneshot::Sender<Entry> },
     Claim { number: u64, reply: oneshot::Sender<Entry> },
     Renew { number: u64, reply: oneshot::Sender<Option<Millis>> },
-    Release { number: u64 },
+    Release { token: Token },
+    /// A token that the line may not know of.
+    Shown { token: Token },
 }
 
 impl LiveRoom {
@@ -156,11 +160,20 @@ impl LiveRoom {
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
-        let here = self.snapshot().view.as_ref().is_some_and(|view| view.id == token.line);
-        if token.kind == Kind::Provisional || !here {
-            return true;
+        token.kind == Kind::Provisional
+            || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
+    }
+
+    /// Tells the line of a token that its copy `lacks`: the store may have lost what it is a proof of.
+    pub fn testify(self: &Arc<Self>, token: &Token) {
+        if token.kind == Kind::Pass {
+            if self.testified.contains_key(&token.number) {
+                return;
+            }
+            self.testified.insert(token.number, token.expires);
         }
-        self.mailbox.try_send((self.clone(), Op::Release { number: token.number })).is_ok()
+        // A full mailbox drops it: the next request of a ticket tells it again, and a pass goes on.
+        let _ = self.mailbox.try_send((self.clone(), Op::Shown { token: *token }));
     }
 
     /// The next place in the order of arrival while the store is away.
@@ -176,6 +189,7 @@ impl LiveRoom {
     fn forget_revoked(&self, now: Millis) {
         self.revoked.retain(|_, &mut until| until > now);
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
+        self.testified.retain(|_, &mut until| until > now);
     }
 }
 
@@ -229,6 +243,7 @@ impl Rooms {
             snapshot: ArcSwap::from_pointee(clerk::unseen(name, &terms)),
             terms: ArcSwap::from_pointee(terms),
             revoked: DashMap::new(),
+            testified: DashMap::new(),
             revocations: AtomicUsize::new(0),
             provisional: AtomicU64::new(0),
             mailbox: self.mailbox.clone(),

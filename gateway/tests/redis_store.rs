@@ -12,9 +12,8 @@ use common::redis::RedisServer;
 use gateway::store::redis::Redis;
 use gateway::store::{Store as _, StoreError, Work};
 use policy::Millis;
-use policy::line::{Adopt, Batch, Grant, Line, Outcome};
+use policy::line::{Adopt, Batch, Grant, Line, Memory, Outcome, Restore, Segment, Stamp, segment};
 use policy::room::Rules;
-use policy::ticket::LineId;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -48,13 +47,26 @@ enum Who {
 
 impl Who {
     fn numbers(&self, line: &Line) -> Vec<u64> {
-        let view = line.view();
-        let called = view.serving.min(view.next);
+        let segments = line.view().segments;
+        // Mostly whoever was called last, in an earlier segment if people wait there.
+        let last = segments.iter().find(|segment| segment.waiting() > 0).unwrap_or(&segments.open);
+        let called = last.serving.min(last.next);
         match *self {
             Self::Called(behind) => vec![called.saturating_sub(behind)],
-            Self::Anyone(share) => vec![(view.next as f64 * share) as u64],
+            Self::Anyone(share) => {
+                let at = (segments.given() as f64 * share) as u64;
+                let mut left = at;
+                let found = segments.iter().find_map(|segment| {
+                    let given = segment.next - segment.base;
+                    let within = left <= given;
+                    let number = segment.base + left;
+                    left = left.saturating_sub(given);
+                    within.then_some(number)
+                });
+                vec![found.unwrap_or(segments.open.next + at)]
+            }
             Self::Nonsense(number) => vec![number],
-            Self::Crowd(absent) => (called.saturating_sub(150) + 1..=called)
+            Self::Crowd(absent) => (called.saturating_sub(150).max(last.base) + 1..=called)
                 .filter(|n| n.wrapping_mul(2_654_435_761) % 10 >= absent)
                 .collect(),
         }

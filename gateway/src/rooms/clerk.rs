@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use policy::line::{Adopt, Batch, Grant, Outcome, View};
+use policy::line::{Adopt, Batch, Grant, Memory, Outcome, View};
 use policy::{Millis, drain};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Entry, LiveRoom, Mailbox, Op, Rooms, Snapshot, Terms};
 use crate::store::{Store, Work};
-use crate::telemetry::StoreMeters;
+use crate::telemetry::{self, StoreMeters};
 use crate::ui;
 
 /// Time moves a line at least this often...
@@ -77,7 +77,7 @@ struct Clerk {
 
 impl Clerk {
     fn tick(&self) -> Duration {
-        if self.desks.values().all(|desk| desk.held.is_empty()) { TICK } else { BUSY_TICK }
+        if self.desks.values().all(|desk| desk.held.is_empty() && !desk.memory.has_more()) { TICK } else { BUSY_TICK }
     }
 
     fn take(&mut self, room: Arc<LiveRoom>, op: Op) {
@@ -136,6 +136,7 @@ struct Desk {
     held: BTreeMap<u64, Vec<Held>>,
     renewals: Vec<(u64, oneshot::Sender<Option<Millis>>)>,
     releases: Vec<u64>,
+    memory: Memory,
     adopted: u64,
     revocations_seen: u64,
     tidied: Millis,
@@ -152,6 +153,7 @@ impl Desk {
             held: BTreeMap::new(),
             renewals: Vec::new(),
             releases: Vec::new(),
+            memory: Memory::default(),
             adopted: 0,
             revocations_seen: 0,
             tidied: 0,
@@ -169,7 +171,11 @@ impl Desk {
             Op::Join { if_called: false, reply } => self.joins.push(reply),
             Op::Claim { number, reply } => self.hold(number, reply),
             Op::Renew { number, reply } => self.renewals.push((number, reply)),
-            Op::Release { number } => self.releases.push(number),
+            Op::Release { token } => {
+                self.memory.returned(&token);
+                self.releases.push(token.number);
+            }
+            Op::Shown { token } => self.memory.shown(&token),
         }
     }
 
@@ -190,8 +196,11 @@ impl Desk {
         });
         let issued = self.room.provisional.load(Ordering::Relaxed);
         let adopt = Adopt { run: self.run, first: self.adopted + 1, count: issued - self.adopted };
+        let (seen, restore) = self.memory.recall();
         let batch = Batch {
             gateway: self.run,
+            seen,
+            restore,
             adopt: Some(adopt).filter(|a| a.count > 0),
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
@@ -204,6 +213,11 @@ impl Desk {
     }
 
     fn hand_out(&mut self, outcome: Outcome) {
+        if self.memory.note(&self.releases, &outcome) {
+            tracing::warn!(room = %self.room.name, "the store has lost writes; what this gateway knows is given back");
+            self.room.testified.clear();
+            telemetry::loss(&self.room.name);
+        }
         let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen } = outcome;
         self.releases.clear();
         self.revocations_seen = revocations_seen;
@@ -233,6 +247,7 @@ impl Desk {
         if view.now >= self.tidied + TIDY {
             self.tidied = view.now;
             self.room.forget_revoked(view.now);
+            self.memory.tidy(&view);
         }
         publish(&self.room, Some(view), false);
     }
@@ -259,7 +274,7 @@ impl Desk {
 
     /// A new number: in at once, soon, or in line.
     fn enter(&mut self, number: u64, reply: oneshot::Sender<Entry>, grants: &HashMap<u64, Grant>, view: &View) {
-        let ahead = number.saturating_sub(view.serving) as f64;
+        let ahead = view.segments.ahead_of(number) as f64;
         let terms = self.room.terms.load();
         let pace = drain::pace(view.speed, terms.room.rules.rate);
         let soon = terms.room.rules.open && ahead < SOON * pace;

@@ -1,40 +1,48 @@
 //! Lines in Redis or Valkey 7, shared by any number of gateways without a leader.
 //!
-//! A commit runs one script for each room (`line.lua`, what `Line::apply` does) on one connection,
+//! A commit runs one script for each room (`line/*.lua`, what `Line::apply` does) on one connection,
 //! all in flight at once. The clock is the server's own. A commit has one second; whatever fails
 //! drops the connection, and the next commit makes a new one: how often that is tried, and with
 //! what pauses, is up to the caller ([`crate::rooms`]).
 //!
 //! Every key of a room has one hash tag (`weir:{room}:..`), so a room is in one slot.
 //!
-//! What is absent: the repair of a store that lost writes, Sentinel, Cluster and TLS.
+//! A server names itself by its `run_id`: so the script sees that another one has taken over, or that it was started
+//! again, and may have lost what was written last (`policy::line`, the repair).
+//!
+//! What is absent: Sentinel, Cluster and TLS.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use policy::Millis;
-use policy::line::{Adopt, Adopted, Grant, Outcome, View};
-use policy::ticket::LineId;
+use policy::line::{Adopt, Adopted, Grant, Outcome, Restore, Seen, Segment, Segments, Stamp, View, segment};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, Script};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, Script, ScriptInvocation};
 use tokio::time::timeout;
 
 use super::{Commit, Store, StoreError, Work};
 
 /// What one room's part of a commit is turned into.
-const SCRIPT: &str = include_str!("line.lua");
+const SCRIPT: &str = concat!(
+    include_str!("line/arguments.lua"),
+    include_str!("line/state.lua"),
+    include_str!("line/repair.lua"),
+    include_str!("line/drain.lua"),
+    include_str!("line/line.lua"),
+);
 /// The keys of a room, in the order of the script.
-const KEYS: [&str; 11] =
-    ["line", "claimed", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted"];
+const KEYS: [&str; 10] =
+    ["line", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted"];
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen.
 type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64);
-/// Epoch, generation, next, serving, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
-type ViewReply = (u32, u32, u64, u64, Millis, f64, f64, u64, u64, u64, u64, u64);
+/// Segments, forgotten below, lost at, unsure, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
+type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u64, u64, u64);
 
 /// The Redis store.
 pub struct Redis {
@@ -56,16 +64,16 @@ impl Redis {
         Ok(Self { client, script: Script::new(SCRIPT), idle: Mutex::default() })
     }
 
-    /// A commit at this time instead of the server's: for tests that compare.
+    /// A commit at this time of this server instead of the real ones: for tests that compare.
     #[doc(hidden)]
-    pub async fn commit_at(&self, works: &[Work], now: Option<Millis>) -> Result<Vec<Outcome>, StoreError> {
+    pub async fn commit_at(&self, works: &[Work], at: Option<Stamp>) -> Result<Vec<Outcome>, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let run = async {
             let connection = match idle {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
-            let transitions = works.iter().map(|work| self.transition(connection.clone(), work, now));
+            let transitions = works.iter().map(|work| self.transition(connection.clone(), work, at));
             let outcomes = try_join_all(transitions).await?;
             Ok((connection, outcomes))
         };
@@ -85,13 +93,16 @@ impl Redis {
         &self,
         mut connection: MultiplexedConnection,
         Work { room, rules, batch }: &Work,
-        now: Option<Millis>,
+        at: Option<Stamp>,
     ) -> Result<Outcome, StoreError> {
         let mut call = self.script.prepare_invoke();
         for key in KEYS {
             call.key(format!("weir:{{{room}}}:{key}"));
         }
-        call.arg(optional(now)).arg(rules.rate).arg(rules.burst).arg(optional(rules.total_active_users));
+        for slot in 0..segment::MOST {
+            call.key(format!("weir:{{{room}}}:claimed:{slot}"));
+        }
+        call.arg(optional(at.map(|at| at.now))).arg(optional(at.map(|at| at.server))).arg(rules.rate).arg(rules.burst).arg(optional(rules.total_active_users));
         call.arg(rules.session).arg(rules.claim_window).arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
         call.arg(batch.gateway).arg(batch.revocations_seen).arg(batch.joins).arg(batch.joins_if_called);
         let adopt = batch.adopt;
@@ -100,6 +111,8 @@ impl Redis {
         for numbers in [&batch.claims, &batch.renewals, &batch.releases] {
             call.arg(numbers.len()).arg(numbers);
         }
+        seen(&mut call, &batch.seen);
+        restore(&mut call, &batch.restore);
         let reply: Reply = call.invoke_async(&mut connection).await.map_err(failed)?;
         outcome(reply, &batch.renewals).ok_or_else(|| failed("its answer is not one of this version's script"))
     }
@@ -115,6 +128,33 @@ fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreE
     StoreError::Redis { source: source.into() }
 }
 
+/// What the gateway remembers, as arguments.
+fn seen(call: &mut ScriptInvocation<'_>, seen: &Seen) {
+    call.arg(optional(seen.opened)).arg(seen.granted).arg(seen.active).arg(seen.now);
+    call.arg(3 * seen.segments.len());
+    for segment in &seen.segments {
+        call.arg(segment.base).arg(segment.next).arg(segment.serving);
+    }
+    call.arg(seen.adopted.len());
+    for Adopted { adopt, base } in &seen.adopted {
+        call.arg(format!("{} {} {} {base}", adopt.run, adopt.first, adopt.count));
+    }
+}
+
+/// What the gateway gives back, as arguments.
+fn restore(call: &mut ScriptInvocation<'_>, restore: &Restore) {
+    for passes in [&restore.passes, &restore.revoked] {
+        call.arg(2 * passes.len());
+        for (number, expires) in passes {
+            call.arg(number).arg(expires);
+        }
+    }
+    call.arg(2 * restore.claimed.len());
+    for chunk in &restore.claimed {
+        call.arg(chunk.first).arg(chunk.bits.as_slice());
+    }
+}
+
 /// An argument that may be absent.
 fn optional(number: Option<u64>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
@@ -123,12 +163,13 @@ fn optional(number: Option<u64>) -> String {
 /// The answer of the script; `None` if it is not one.
 fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
     let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen) = reply;
-    let (epoch, generation, next, serving, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
+    let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
         view;
     let view = View {
-        id: LineId { epoch, generation },
-        next,
-        serving,
+        segments: segments_of(&segments)?,
+        forgotten,
+        lost,
+        unsure,
         now,
         speed,
         show_share,
@@ -148,6 +189,13 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         revoked: revoked.iter().map(|text| numbers(text).map(|[number, end]| (number, end))).collect::<Option<_>>()?,
         revocations_seen,
     })
+}
+
+/// The segments of a line; the last one is open.
+fn segments_of(texts: &[String]) -> Option<Segments> {
+    let segment = |text: &String| numbers(text).map(|[base, next, serving]| Segment { base, next, serving });
+    let mut before: Vec<Segment> = texts.iter().map(segment).collect::<Option<_>>()?;
+    Some(Segments { open: before.pop()?, before })
 }
 
 fn adopted_of(text: &str) -> Option<Adopted> {
