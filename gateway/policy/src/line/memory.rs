@@ -79,7 +79,7 @@ impl Memory {
     pub fn note(&mut self, releases: &[u64], outcome: &Outcome) -> bool {
         self.parts.pop_front();
         self.shown.clear();
-        for &number in releases {
+        for &number in releases.iter().filter(|&&number| outcome.view.segments.has(number)) {
             self.claimed.add(number);
             self.passes.remove(&number);
         }

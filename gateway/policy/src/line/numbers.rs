@@ -20,8 +20,11 @@ pub struct Chunk {
 impl Chunk {
     /// The numbers in it.
     pub fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
-        let bytes = (self.first..).step_by(8).zip(&self.bits);
-        bytes.flat_map(|(first, byte)| (0..8).filter(move |i| byte >> (7 - i) & 1 == 1).map(move |i| first + i))
+        let bytes = (0..).zip(&self.bits);
+        bytes.flat_map(move |(at, byte)| {
+            let set = (0..8).filter(move |i| byte >> (7 - i) & 1 == 1);
+            set.map(move |i| self.first + 8 * at + i)
+        })
     }
 }
 
@@ -49,11 +52,10 @@ impl Numbers {
     /// All of it in chunks of at most so many bytes (8 divides it), without those that are empty.
     pub fn chunks(&self, bytes: usize) -> impl Iterator<Item = Chunk> + '_ {
         self.0.iter().flat_map(move |(base, Bits(words))| {
-            let first = (*base..).step_by(bytes * 8);
-            let parts = first.zip(words.chunks(bytes / 8)).filter(|(_, words)| words.iter().any(|&word| word != 0));
-            parts.map(|(first, words)| {
+            let parts = (0..).zip(words.chunks(bytes / 8)).filter(|(_, words)| words.iter().any(|&word| word != 0));
+            parts.map(move |(part, words)| {
                 let bits = words.iter().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();
-                Chunk { first, bits }
+                Chunk { first: base + part * bytes as u64 * 8, bits }
             })
         })
     }

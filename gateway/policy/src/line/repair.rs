@@ -110,7 +110,7 @@ impl Line {
             self.begin_anew();
         }
         if lost || seen.opened.is_some_and(|opened| opened < before) {
-            self.count_missing(rules, seen.active);
+            self.count_missing(seen.active, now.saturating_add(rules.session));
         }
         now
     }
@@ -197,11 +197,11 @@ impl Line {
     }
 
     /// Seats that were taken before the loss and of which the line has no pass.
-    fn count_missing(&mut self, rules: &Rules, active: u64) {
+    fn count_missing(&mut self, active: u64, until: Millis) {
         if active > self.doubt.remembered {
             self.doubt.missing += active - self.doubt.remembered;
             self.doubt.remembered = active;
-            self.doubt.missing_until = self.counters.now.saturating_add(rules.session);
+            self.doubt.missing_until = until;
         }
     }
 
