@@ -6,10 +6,11 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::redis::RedisServer;
 use common::{Answer, JSON, Shop, Weir, config, until, until_true, weir};
+use policy::line::segment::{base_at, place_of};
 
 /// A room where this many enter in a minute, one by one.
 fn room(per_minute: u32) -> String {
@@ -29,17 +30,21 @@ fn gateway(redis: &RedisServer, shop: SocketAddr, room: &str) -> Weir {
 
 /// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of those who have to wait.
 fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
+    let mut tickets: Vec<_> = sixty(gateways).iter().map(|answer| (answer.ticket(), answer.cookie().unwrap())).collect();
+    tickets.sort();
+    assert!(tickets.len() >= count, "a line has formed: {tickets:?}");
+    tickets.truncate(count);
+    tickets
+}
+
+/// Sixty shoppers who come at one moment, to these gateways in turn: the answers to those who have to wait.
+fn sixty(gateways: &[&Weir]) -> Vec<Answer> {
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let tabs: Vec<_> =
             (0..60).map(|n| scope.spawn(move || gateways[n % gateways.len()].get("/launch/item", &[JSON]))).collect();
         tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
     });
-    let waiting = answers.iter().filter(|answer| !answer.is_shop());
-    let mut tickets: Vec<_> = waiting.map(|answer| (answer.ticket(), answer.cookie().unwrap())).collect();
-    tickets.sort();
-    assert!(tickets.len() >= count, "a line has formed: {tickets:?}");
-    tickets.truncate(count);
-    tickets
+    answers.into_iter().filter(|answer| !answer.is_shop()).collect()
 }
 
 /// What the shop is told of who comes with this cookie, once they are in.
@@ -106,7 +111,7 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
         answer.is_shop().then(|| answer.cookie().unwrap())
     });
     let waiting = tickets(&[&a, &b], 6);
-    let last = a.room()["next"].as_u64().unwrap();
+    let last = (a.room()["segment"].as_u64().unwrap(), a.room()["next"].as_u64().unwrap());
 
     redis.kill();
     until_true("both have noticed", || a.room()["store_away"] == true && b.room()["store_away"] == true);
@@ -124,13 +129,14 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
     let back = Instant::now();
     until_true("both are back", || a.room()["store_away"] == false && b.room()["store_away"] == false);
     assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
-    let mut numbers: HashMap<u64, &String> = waiting.iter().map(|(number, cookie)| (*number, cookie)).collect();
+    let mut numbers: HashMap<_, &String> = waiting.iter().map(|(number, cookie)| ((last.0, *number), cookie)).collect();
     for cookie in &kept {
         // Numbered at the gateway that kept the place, known at both.
         let number = until("the place has a number", || {
-            b.get("/launch/item", &[JSON, ("Cookie", cookie)]).waiting()["ticket"].as_u64()
+            let answer = b.get("/launch/item", &[JSON, ("Cookie", cookie)]);
+            answer.waiting()["ticket"].is_u64().then(|| place(&answer))
         });
-        assert!(number > last && numbers.insert(number, cookie).is_none(), "{number} of {numbers:?}");
+        assert!(number > last && numbers.insert(number, cookie).is_none(), "{number:?} of {numbers:?}");
     }
     assert!(a.get("/launch/item", &[JSON, ("Cookie", &inside)]).is_shop());
     let ids: HashSet<String> = numbers.values().map(|cookie| pass_id(&a, cookie)).collect();
@@ -138,6 +144,147 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
     for weir in [&a, &b] {
         weir.is_well();
     }
+}
+
+/// A ticket as its holder is told it: later ones are greater, whatever the store lost in between.
+fn place(answer: &Answer) -> (u64, u64) {
+    let waiting = answer.waiting();
+    (waiting["segment"].as_u64().unwrap(), waiting["ticket"].as_u64().unwrap())
+}
+
+fn unit_of_now() -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    place_of(base_at(wall)).0
+}
+
+/// Shoppers in line: where they stand, and their cookies.
+type Places = Vec<((u64, u64), String)>;
+
+/// Sixty more shoppers at one moment: the last places.
+fn places(gateways: &[&Weir]) -> Places {
+    let mut places: Places = sixty(gateways).iter().map(|answer| (place(answer), answer.cookie().unwrap())).collect();
+    places.sort();
+    assert!(places.len() >= 6, "a line has formed: {places:?}");
+    places.split_off(places.len() - 6)
+}
+
+/// After a loss: everybody of before stands where they stood, newcomers behind them, no number twice, and all come in.
+fn nobody_is_lost(gateways: &[&Weir], before: &Places) {
+    for (was, cookie) in before {
+        for weir in gateways {
+            let answer = weir.get("/launch/item", &[JSON, ("Cookie", cookie)]);
+            assert!(answer.is_shop() || place(&answer) == *was, "{was:?} lost their place: {answer:?}");
+        }
+    }
+    let after = places(gateways);
+    let last = before.iter().map(|(place, _)| *place).max().unwrap();
+    assert!(after.iter().all(|(place, _)| *place > last), "newcomers stand behind {last:?}: {after:?}");
+    let all: HashSet<(u64, u64)> = before.iter().chain(&after).map(|(place, _)| *place).collect();
+    assert_eq!(all.len(), before.len() + after.len(), "no number is given twice");
+    let ids: HashSet<String> = before.iter().chain(&after).map(|(_, cookie)| pass_id(gateways[0], cookie)).collect();
+    assert_eq!(ids.len(), all.len(), "everybody came in, each with a pass of their own");
+}
+
+/// Somebody who has claimed a ticket: the cookie of it, and the id of the pass.
+fn claimed(weir: &Weir) -> (String, String) {
+    let (_, ticket) = tickets(&[weir], 1).swap_remove(0);
+    let id = pass_id(weir, &ticket);
+    (ticket, id)
+}
+
+#[test]
+fn flushall_in_mid_line_costs_nobody_their_place_and_repeats_no_claim() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600);
+    let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
+    let (ticket, id) = claimed(&a);
+    let waiting = places(&[&a, &b]);
+    until_true("both know how many are in", || a.room()["admitted"] == b.room()["admitted"]);
+    let before = a.room();
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+    let noticed = |weir: &Weir| weir.room()["earlier_segments"] == 1;
+    until_true("both have noticed", || noticed(&a) && noticed(&b));
+    for weir in [&a, &b] {
+        assert!(weir.metric(r#"weir_room_losses_total{room="launch"}"#) >= 1.0);
+        assert!(weir.log().contains("the store has lost writes"), "{}", weir.log());
+    }
+    nobody_is_lost(&[&a, &b], &waiting);
+    let admitted = |room: &serde_json::Value| room["admitted"].as_u64().unwrap();
+    until_true("nobody claims any more", || a.room()["claimants"] == 0);
+    let known = admitted(&a.room());
+    assert!(known >= admitted(&before) + waiting.len() as u64, "{known} after {before}");
+    assert_eq!(pass_id(&b, &ticket), id, "a claim from before gives the same pass at the other gateway");
+    assert_eq!(admitted(&b.room()), known, "and is not counted again");
+}
+
+#[test]
+fn redis_killed_and_started_empty_costs_nobody_their_place() {
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600);
+    let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
+    let waiting = places(&[&a, &b]);
+    redis.kill();
+    until_true("both have noticed", || a.room()["store_away"] == true && b.room()["store_away"] == true);
+    let kept = a.get("/launch/item", &[JSON]);
+    assert!(kept.waiting()["ticket"].is_null(), "a place is kept: {kept:?}");
+    redis.restart();
+    until_true("both are back", || a.room()["store_away"] == false && b.room()["store_away"] == false);
+    let number = until("the place has a number", || {
+        let answer = a.get("/launch/item", &[JSON, ("Cookie", &kept.cookie().unwrap())]);
+        answer.waiting()["ticket"].is_u64().then(|| place(&answer))
+    });
+    assert!(waiting.iter().all(|(place, _)| *place < number), "{number:?} stands behind {waiting:?}");
+    nobody_is_lost(&[&a, &b], &waiting);
+}
+
+#[test]
+fn redis_that_comes_back_from_an_old_file_gives_no_number_twice() {
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600);
+    let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
+    let mut waiting = places(&[&a]);
+    assert_eq!(redis.command("SAVE"), "+OK");
+    waiting.extend(places(&[&a, &b]));
+    redis.kill();
+    redis.restart();
+    until_true("both have noticed", || [&a, &b].iter().all(|weir| weir.room()["earlier_segments"] == 1));
+    nobody_is_lost(&[&a, &b], &waiting);
+}
+
+#[test]
+fn when_redis_and_every_gateway_are_gone_the_cookies_of_shoppers_build_the_line_again() {
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
+    let old = gateway(&redis, shop.address, &room(600));
+    let inside = until("somebody is inside", || {
+        let answer = old.get("/launch/item", &[JSON]);
+        answer.is_shop().then(|| answer.cookie().unwrap())
+    });
+    let waiting = places(&[&old]);
+    // A line that begins within the same four seconds as the one before could not tell their numbers apart.
+    until_true("another segment could be opened", || unit_of_now() > old.room()["segment"].as_u64().unwrap());
+    drop(old.kill());
+    redis.kill();
+    redis.restart();
+
+    // One enters in ten seconds: the line still stands when they come back.
+    let weir = gateway(&redis, shop.address, &room(6));
+    let newcomer = until("the line has begun", || {
+        let answer = weir.get("/launch/item", &[JSON]);
+        answer.waiting()["ticket"].is_u64().then_some(answer)
+    });
+    assert!(newcomer.waiting()["position"].is_null(), "nobody can say how many stand ahead: {newcomer:?}");
+    assert!(weir.get("/launch/item", &[JSON, ("Cookie", &inside)]).is_shop(), "a pass is worth what it was");
+    for (was, cookie) in &waiting {
+        assert_eq!(place(&weir.get("/launch/item", &[JSON, ("Cookie", cookie)])), *was);
+    }
+    until_true("the old line stands before the new one", || weir.room()["earlier_segments"] == 1);
+    until_true("it is known who is inside", || weir.room()["active_users"].as_u64() >= Some(1));
+    let ((_, last), (_, new)) = (waiting.last().unwrap().0, place(&newcomer));
+    let position = until("positions can be told again", || {
+        weir.get("/launch/item", &[JSON, ("Cookie", &newcomer.cookie().unwrap())]).waiting()["position"].as_u64()
+    });
+    assert!(position > new && position <= last + new, "{position} with {last} before");
+    weir.is_well();
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn the_status_document_stays_under_400_bytes() {
             let base = unit * SPAN;
             Segment { base, next: base + SPAN - 1, serving: base + SPAN - 2 }
         };
-        let segments = Segments { before: vec![longest((1 << 26) - 2)], open: longest((1 << 26) - 1) };
+        let segments = Segments { before: vec![longest((1 << 28) - 2)], open: longest((1 << 28) - 1) };
         let line = View { segments, unsure: true, now: u64::MAX, speed: number, ..View::default() };
         let poll = PollTable { min: number, max: number, share: number, stretch: number };
         let name = "a-room-name-of-thirty-two-letter";

@@ -1,7 +1,7 @@
 //! The number space of a room, cut by time into segments.
 //!
 //! ```text
-//! number = base + n,   base = unit x 2^27,   unit = 16 s since 2026-01-01,   1 <= n < 2^27
+//! number = base + n,   base = unit x 2^25,   unit = 4 s since 2026-01-01,   1 <= n < 2^25
 //! ```
 //!
 //! A line numbers its tickets in one segment. When its store has lost writes, nobody knows which numbers were
@@ -18,8 +18,8 @@ use crate::Millis;
 /// 2026-01-01T00:00:00Z, where units begin.
 pub const ORIGIN: Millis = 1_767_225_600_000;
 /// Length of a unit.
-const UNIT: Millis = 16_000;
-const BITS: u32 = 27;
+const UNIT: Millis = 4_000;
+const BITS: u32 = 25;
 /// Numbers of a segment, and the distance between two bases.
 pub const SPAN: u64 = 1 << BITS;
 /// Segments that a line keeps apart. A ninth takes the place of the oldest in which nobody waits.
