@@ -107,12 +107,25 @@ pub enum Entry {
 /// Something that changes a line.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Join { if_called: bool, reply: oneshot::Sender<Entry> },
-    Claim { number: u64, reply: oneshot::Sender<Entry> },
-    Renew { number: u64, reply: oneshot::Sender<Option<Millis>> },
-    Release { token: Token },
+    Join {
+        if_called: bool,
+        reply: oneshot::Sender<Entry>,
+    },
+    Claim {
+        number: u64,
+        reply: oneshot::Sender<Entry>,
+    },
+    Renew {
+        number: u64,
+        reply: oneshot::Sender<Option<Millis>>,
+    },
+    Release {
+        token: Token,
+    },
     /// A token that the line may not know of.
-    Shown { token: Token },
+    Shown {
+        token: Token,
+    },
 }
 
 impl LiveRoom {
@@ -160,8 +173,7 @@ impl LiveRoom {
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
-        token.kind == Kind::Provisional
-            || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
+        token.kind == Kind::Provisional || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
     }
 
     /// Tells the line of a token that its copy `lacks`: the store may have lost what it is a proof of.

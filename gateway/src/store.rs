@@ -37,7 +37,9 @@ pub enum StoreError {
         path: String,
     },
     /// The file was written by another version of Weir.
-    #[error("{path} was written by a version of Weir whose lines this one cannot read; move the file away to begin anew")]
+    #[error(
+        "{path} was written by a version of Weir whose lines this one cannot read; move the file away to begin anew"
+    )]
     Layout {
         /// The file.
         path: String,

@@ -138,7 +138,13 @@ impl Snapshot {
         use page::Face;
         match standing.ticket {
             None => Face::Provisional,
-            Some(_) if standing.position.is_none() => if self.away { Face::Provisional } else { Face::Unsure },
+            Some(_) if standing.position.is_none() => {
+                if self.away {
+                    Face::Provisional
+                } else {
+                    Face::Unsure
+                }
+            }
             Some(_) if self.away => Face::Away,
             Some(_) if !self.open => Face::Paused,
             Some(_) if standing.position == Some(0) => Face::Called,

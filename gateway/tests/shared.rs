@@ -30,7 +30,8 @@ fn gateway(redis: &RedisServer, shop: SocketAddr, room: &str) -> Weir {
 
 /// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of those who have to wait.
 fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
-    let mut tickets: Vec<_> = sixty(gateways).iter().map(|answer| (answer.ticket(), answer.cookie().unwrap())).collect();
+    let mut tickets: Vec<_> =
+        sixty(gateways).iter().map(|answer| (answer.ticket(), answer.cookie().unwrap())).collect();
     tickets.sort();
     assert!(tickets.len() >= count, "a line has formed: {tickets:?}");
     tickets.truncate(count);

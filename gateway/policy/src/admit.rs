@@ -267,7 +267,10 @@ mod tests {
             (Sealed(pass()), enters(pass(), false)),
             (Sealed(half), enters(half, true)),
             (Sealed(ran_out), joins(Ignored::Expired)),
-            (Sealed(Token::pass(FORGOTTEN + 7, NOW, NOW + 100)), enters(Token::pass(FORGOTTEN + 7, NOW, NOW + 100), false)),
+            (
+                Sealed(Token::pass(FORGOTTEN + 7, NOW, NOW + 100)),
+                enters(Token::pass(FORGOTTEN + 7, NOW, NOW + 100), false),
+            ),
             (Sealed(ticket(50)), (Verdict::Claim(ticket(50)), None)),
             (Sealed(ticket(51)), (Verdict::Wait(ticket(51)), None)),
             (Sealed(ticket(999)), (Verdict::Wait(ticket(999)), None)),

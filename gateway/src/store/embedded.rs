@@ -174,9 +174,7 @@ impl Open {
         let read = self.database.begin_read()?;
         let counters = read.open_table(COUNTERS)?.get(&**room)?.map(|row| row.value());
         let line = match counters {
-            Some(row) => {
-                Line::restored(counters_of(row, segments_of(&read, room)?), now, changes_of(&read, room)?)
-            }
+            Some(row) => Line::restored(counters_of(row, segments_of(&read, room)?), now, changes_of(&read, room)?),
             None => Line::new(now),
         };
         self.lines.insert(room.clone(), line);

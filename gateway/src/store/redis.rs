@@ -102,7 +102,11 @@ impl Redis {
         for slot in 0..segment::MOST {
             call.key(format!("weir:{{{room}}}:claimed:{slot}"));
         }
-        call.arg(optional(at.map(|at| at.now))).arg(optional(at.map(|at| at.server))).arg(rules.rate).arg(rules.burst).arg(optional(rules.total_active_users));
+        call.arg(optional(at.map(|at| at.now)))
+            .arg(optional(at.map(|at| at.server)))
+            .arg(rules.rate)
+            .arg(rules.burst)
+            .arg(optional(rules.total_active_users));
         call.arg(rules.session).arg(rules.claim_window).arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
         call.arg(batch.gateway).arg(batch.revocations_seen).arg(batch.joins).arg(batch.joins_if_called);
         let adopt = batch.adopt;

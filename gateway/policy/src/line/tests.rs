@@ -134,8 +134,14 @@ fn a_clock_that_jumps_back_stands_still_until_it_has_caught_up() {
     let mut line = rested(&rules);
     let before = step(&mut line, &rules, joins(1_000), RESTED).view;
     let back = step(&mut line, &rules, claims(11..=1_000), RESTED - 10_000).view;
-    assert_eq!((back.now, back.segments.open.serving, back.granted), (before.now, before.segments.open.serving, before.granted));
-    assert!(step(&mut line, &rules, Batch::default(), RESTED + 100).view.segments.open.serving > before.segments.open.serving);
+    assert_eq!(
+        (back.now, back.segments.open.serving, back.granted),
+        (before.now, before.segments.open.serving, before.granted)
+    );
+    assert!(
+        step(&mut line, &rules, Batch::default(), RESTED + 100).view.segments.open.serving
+            > before.segments.open.serving
+    );
 }
 
 #[test]
@@ -143,7 +149,10 @@ fn a_restart_begins_with_an_empty_bucket_and_forgets_no_claim() {
     let rules = rules();
     let mut line = rested(&rules);
     let first = step(&mut line, &rules, joins(30), RESTED);
-    assert!(step(&mut line, &rules, Batch::default(), RESTED + 1_000).view.segments.open.serving > 20, "more are called");
+    assert!(
+        step(&mut line, &rules, Batch::default(), RESTED + 1_000).view.segments.open.serving > 20,
+        "more are called"
+    );
     let (kept, changes) = (line.counters(), line.take_changes());
     let mut line = Line::restored(kept, T0 + RESTED + 5_000, changes);
     let again = step(&mut line, &rules, claims(1..=30), RESTED + 5_000);
@@ -203,7 +212,10 @@ fn queue_all_stands_and_keeps_every_place() {
         let mut line = line();
         step(&mut line, &closed, joins(50), 0);
         let outcome = step(&mut line, &closed, claims(1..=50), 60_000);
-        assert_eq!((passes(&outcome), outcome.view.segments.open.serving, outcome.view.segments.open.next), (vec![], 0, 50));
+        assert_eq!(
+            (passes(&outcome), outcome.view.segments.open.serving, outcome.view.segments.open.next),
+            (vec![], 0, 50)
+        );
         let open = Rules { open: true, ..closed };
         step(&mut line, &open, Batch::default(), 60_100);
         assert!(step(&mut line, &open, claims(1..=50), 61_100).view.segments.open.serving > 0, "it opens");
@@ -237,7 +249,11 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
     assert_eq!(outcome.view.adopted, vec![Adopted { adopt, base: 41 }]);
     assert_eq!((outcome.first, outcome.view.segments.open.next), (46, 47));
     let again = step(&mut line, &rules, Batch { joins: 0, ..batch }, RESTED + 2);
-    assert_eq!((again.view.adopted.len(), again.view.segments.open.next), (1, 47), "an answer that was lost numbers nobody twice");
+    assert_eq!(
+        (again.view.adopted.len(), again.view.segments.open.next),
+        (1, 47),
+        "an answer that was lost numbers nobody twice"
+    );
     let more = Batch { adopt: Some(Adopt { count: 7, ..adopt }), ..Batch::default() };
     let more = step(&mut line, &rules, more, RESTED + 3).view;
     let rest = Adopted { adopt: Adopt { first: 6, count: 2, ..adopt }, base: 48 };

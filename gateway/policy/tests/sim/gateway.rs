@@ -163,7 +163,8 @@ pub fn flush(world: &mut World, id: u32) {
     gateway.revoked.extend(outcome.revoked.iter().copied());
     gateway.revocations_seen = outcome.revocations_seen;
     gateway.memory.tidy(&outcome.view);
-    world.table = policy::drain::PollTable::CALM.within(world.budget, outcome.view.waiting(), pace(world, &outcome.view));
+    world.table =
+        policy::drain::PollTable::CALM.within(world.budget, outcome.view.waiting(), pace(world, &outcome.view));
     for &(number, expires) in &outcome.renewed {
         crowd::renewed(world, number, expires);
     }

@@ -221,7 +221,11 @@ impl Watch {
                     self.second_claims += 1;
                 }
                 Grant::Pass(expires) => {
-                    assert!(!self.spent.contains_key(&number), "{number} was spent at {:?} and gets a pass at {now}", self.spent.get(&number));
+                    assert!(
+                        !self.spent.contains_key(&number),
+                        "{number} was spent at {:?} and gets a pass at {now}",
+                        self.spent.get(&number)
+                    );
                     assert!(outcome.view.segments.is_called(number), "{number} was not called");
                     assert!(room.rules.open, "{number} is let into a closed room");
                     self.lives(number, expires);
@@ -262,7 +266,11 @@ impl Watch {
         assert!(self.holders.insert(number, person).is_none(), "{number} is given twice");
         self.highest_given = self.highest_given.max(number);
         let seen = &mut self.people[person as usize];
-        assert!(seen.number == 0 || self.repaired == 0 || !self.rules.enforced, "{person} had {}, lost it and takes {number}", seen.number);
+        assert!(
+            seen.number == 0 || self.repaired == 0 || !self.rules.enforced,
+            "{person} had {}, lost it and takes {number}",
+            seen.number
+        );
         seen.number = number;
         seen.joined = seen.joined.or(Some(now));
     }

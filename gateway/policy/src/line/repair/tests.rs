@@ -197,8 +197,7 @@ fn claims_that_living_gateways_know_are_not_granted_again() {
     let mut other = Gate::new(2);
     settle(&mut replica, &rules, at(2, RESTED + 200));
     let outcome = other.ask(&mut replica, &rules, claims(granted.clone()), at(2, RESTED + 2_000));
-    let expected: Vec<_> =
-        granted.iter().map(|&n| (n, if n == 3 { Grant::Spent } else { Grant::Pass(end) })).collect();
+    let expected: Vec<_> = granted.iter().map(|&n| (n, if n == 3 { Grant::Spent } else { Grant::Pass(end) })).collect();
     assert_eq!(outcome.grants, expected, "the same passes, and the one that was given back stays so");
     assert_eq!((outcome.view.active, outcome.view.granted), (9, 10));
     assert_eq!(outcome.revoked, vec![(3, end)], "every gateway hears of it");
