@@ -59,15 +59,18 @@
     const numbered = ticket > 0, moving = status.open && !status.away;
     const position = numbered && ahead(status);
     if (numbered ? moving && !position : !status.away) return location.reload();
-    if (numbered && !status.unsure) place(position);
-    const known = numbered && least < Infinity, range = moving && known && status.wait;
-    const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * least)), Math.ceil(range[2] + range[3] * least)] : [];
+    if (numbered && !status.unsure) {
+      if (!data.position) return location.reload();
+      place(position);
+    }
+    const range = moving && numbered && status.wait;
+    const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     note(status.away ? data.kept : status.open ? "" : data.paused);
     const at = new Date(), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
     const { min, max, share, stretch, pace } = status.poll;
-    const interval = known ? Math.min(max, Math.max(min, least / pace * share)) : 10;
+    const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
   };
   const check = async () => {

@@ -21,6 +21,8 @@
 //!
 //! What is absent: guesses of how much was lost, and any talk between gateways.
 
+use std::cmp::Ordering;
+
 use super::Line;
 use super::batch::{Restore, Seen, Stamp};
 use super::kept::Change;
@@ -32,7 +34,7 @@ use crate::room::Rules;
 const SETTLE: Millis = 1_000;
 /// ...of which a step counts for at most this much: while the store is away, nobody can give anything back.
 const SETTLE_STEP: Millis = 100;
-/// Nobody is told a wait for so long after a line began, or after the last news of an earlier segment.
+/// Nobody is told a wait for so long after the last news of an earlier segment.
 const UNSURE: Millis = 5_000;
 /// More seats than there can be: nobody remembers more.
 const ALL: u64 = 1 << 53;
@@ -59,11 +61,6 @@ pub(super) struct Doubt {
 impl Doubt {
     pub(super) fn none(at: Stamp) -> Self {
         Self { server: at.server, ..Self::default() }
-    }
-
-    /// Of a line that begins: nobody knows if there was one before.
-    pub(super) fn beginning(at: Stamp) -> Self {
-        Self { sure: at.now.saturating_add(UNSURE), ..Self::none(at) }
     }
 }
 
@@ -96,6 +93,7 @@ impl Line {
         self.doubt.server = at.server;
         let now = self.tell_time(lost, seen.now, at.now);
         let before = self.counters.segments.open.base;
+        let furthest = seen.segments.iter().map(|known| known.base).max().unwrap_or(0);
         for known in &seen.segments {
             self.learn(known, now);
         }
@@ -107,7 +105,7 @@ impl Line {
             }
         }
         if lost {
-            self.begin_anew();
+            self.begin_anew(furthest);
         }
         if lost || seen.opened.is_some_and(|opened| opened < before) {
             self.count_missing(seen.active, now.saturating_add(rules.session));
@@ -116,8 +114,13 @@ impl Line {
     }
 
     fn has_lost(&self, seen: &Seen, server: u64) -> bool {
-        let open = &self.counters.segments.open;
-        let further = |known: &Segment| known.base > open.base || known.base == open.base && open.clone().learn(known);
+        let segments = &self.counters.segments;
+        let open = &segments.open;
+        let further = |known: &Segment| match known.base.cmp(&open.base) {
+            Ordering::Less => false,
+            Ordering::Equal => open.clone().learn(known),
+            Ordering::Greater => segments.has_room(),
+        };
         self.doubt.server != server
             || seen.segments.iter().any(further)
             || seen.opened == Some(open.base) && seen.granted > self.counters.granted
@@ -145,9 +148,10 @@ impl Line {
             }
             return;
         }
-        if known.is_empty() || known.base < self.counters.forgotten || !self.make_room() {
+        if known.is_empty() || known.base < self.counters.forgotten || !self.counters.segments.has_room() {
             return;
         }
+        self.make_room();
         if known.base > open {
             self.counters.segments.open(*known);
         } else {
@@ -158,18 +162,16 @@ impl Line {
         self.doubt.settling = SETTLE;
     }
 
-    fn make_room(&mut self) -> bool {
-        let (room, forgotten) = self.counters.segments.make_room();
-        if let Some(base) = forgotten {
+    fn make_room(&mut self) {
+        if let Some(base) = self.counters.segments.make_room() {
             self.counters.forgotten = self.counters.forgotten.max(base + SPAN);
             self.claimed.forget(base);
             self.changes.push(Change::Forgotten(base));
         }
-        room
     }
 
-    fn begin_anew(&mut self) {
-        self.open_segment();
+    fn begin_anew(&mut self, furthest: u64) {
+        self.open_segment(furthest);
         self.bucket = 0.0;
         self.counters.lost = self.counters.now;
         self.doubt.settling = SETTLE;
@@ -177,12 +179,16 @@ impl Line {
         self.doubt.remembered = self.taken();
     }
 
-    /// Numbers are given in a new segment from now on. If people wait in all the segments that a line may have, the
+    /// Numbers are given in a new segment from now on, beyond any that was seen. If people wait in all the segments that a line may have, the
     /// last one goes on: then a number is unique only as far as gateways remember.
-    fn open_segment(&mut self) {
+    fn open_segment(&mut self, beyond: u64) {
         let segments = &self.counters.segments;
-        let base = base_at(self.counters.now).max(segments.open.base + SPAN);
-        if segments.open.is_empty() || self.make_room() {
+        let base = base_at(self.counters.now).max(segments.open.base.max(beyond) + SPAN);
+        let (replaces, room) = (segments.open.is_empty(), segments.has_room());
+        if !replaces && room {
+            self.make_room();
+        }
+        if replaces || room {
             self.counters.segments.open(Segment::at(base));
         }
     }
@@ -191,7 +197,7 @@ impl Line {
     pub(super) fn widen(&mut self, numbers: u64) {
         let open = &self.counters.segments.open;
         if open.next - open.base + numbers >= SPAN {
-            self.open_segment();
+            self.open_segment(0);
             self.doubt.remembered = ALL;
         }
     }

@@ -173,14 +173,19 @@ impl Segments {
         self.before.insert(at, segment);
     }
 
-    /// Makes room for one more: answers whether there is, and the base of the one that was forgotten for it.
-    pub(super) fn make_room(&mut self) -> (bool, Option<u64>) {
-        if self.before.len() + 1 < MOST {
-            return (true, None);
-        }
-        let done = self.before.iter().position(|segment| segment.waiting() == 0);
-        let forgotten = done.map(|at| self.before.remove(at).base);
-        (forgotten.is_some(), forgotten)
+    fn is_full(&self) -> bool {
+        self.before.len() + 1 >= MOST
+    }
+
+    /// Whether there is, or can be made, room for one more.
+    pub(super) fn has_room(&self) -> bool {
+        !self.is_full() || self.before.iter().any(|segment| segment.waiting() == 0)
+    }
+
+    /// Forgets the oldest in which nobody waits, if room for one more is needed; returns its base.
+    pub(super) fn make_room(&mut self) -> Option<u64> {
+        let done = self.before.iter().position(|segment| segment.waiting() == 0)?;
+        self.is_full().then(|| self.before.remove(done).base)
     }
 }
 
@@ -227,13 +232,13 @@ mod tests {
     fn a_ninth_segment_takes_the_place_of_the_oldest_in_which_nobody_waits() {
         let mut segments = Segments::from(Segment { base: A, next: A + 1, serving: A });
         for unit in 6..13 {
-            assert_eq!(segments.make_room(), (true, None));
+            assert_eq!((segments.has_room(), segments.make_room()), (true, None));
             let base = unit * SPAN;
             segments.open(Segment { base, next: base + 1, serving: base + u64::from(unit > 7) });
         }
-        assert_eq!(segments.make_room(), (true, Some(8 * SPAN)));
+        assert_eq!((segments.has_room(), segments.make_room()), (true, Some(8 * SPAN)));
         segments.open(Segment::at(20 * SPAN));
         segments.before.iter_mut().for_each(|segment| segment.serving = segment.base);
-        assert_eq!(segments.make_room(), (false, None));
+        assert_eq!((segments.has_room(), segments.make_room()), (false, None));
     }
 }

@@ -1,7 +1,7 @@
 //! What a gateway may know of a line: a copy that can only be stale.
 
 use super::batch::Adopted;
-use super::segment::{MOST, Segments, base_of};
+use super::segment::{Segments, base_of};
 use crate::Millis;
 use crate::room::Rules;
 use crate::ticket::{Kind, Token};
@@ -53,8 +53,7 @@ impl View {
     /// Whether a ticket of this number is worth nothing any more, because its segment was forgotten.
     pub fn forgot(&self, number: u64) -> bool {
         let base = base_of(number);
-        let full = || self.segments.before.len() + 1 >= MOST;
-        base < self.segments.open.base && self.segments.of(number).is_none() && (base < self.forgotten || full())
+        base < self.segments.open.base && self.segments.of(number).is_none() && (base < self.forgotten || !self.segments.has_room())
     }
 
     /// Whether a token is news to the line: then the store has lost what it is a proof of, or this copy is stale.

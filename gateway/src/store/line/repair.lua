@@ -12,19 +12,25 @@ local function free_slot()
   end
 end
 
-local function make_room()
-  if #segments < MOST then
-    return true
-  end
-  for i = 1, MOST - 1 do
+-- The oldest segment in which nobody waits, but for the last: its place among them.
+local function done()
+  for i = 1, #segments - 1 do
     if waiting_in(segments[i]) == 0 then
-      local gone = table.remove(segments, i)
-      s.forgotten = max(s.forgotten, gone.base + SPAN)
-      call('DEL', claims_of(gone))
-      return true
+      return i
     end
   end
-  return false
+end
+
+local function has_room()
+  return #segments < MOST or done() ~= nil
+end
+
+local function make_room()
+  if #segments == MOST then
+    local gone = table.remove(segments, done())
+    s.forgotten = max(s.forgotten, gone.base + SPAN)
+    call('DEL', claims_of(gone))
+  end
 end
 
 -- Numbers are given in this segment from now on.
@@ -45,9 +51,13 @@ local function insert(segment)
   table.insert(segments, at, segment)
 end
 
-local function open_segment()
-  local base = max(base_at(s.now), current().base + SPAN)
-  if current().next == current().base or make_room() then
+local function open_segment(beyond)
+  local base = max(base_at(s.now), max(current().base, beyond) + SPAN)
+  local replaces, room = current().next == current().base, has_room()
+  if not replaces and room then
+    make_room()
+  end
+  if replaces or room then
     follow_with({ base = base, next = base, serving = base })
   end
 end
@@ -55,7 +65,7 @@ end
 -- Opens the next segment if this one has not so many numbers left.
 local function widen(numbers)
   if current().next - current().base + numbers >= SPAN then
-    open_segment()
+    open_segment(0)
     s.remembered = ALL
   end
 end
@@ -72,7 +82,8 @@ local function has_lost()
   local last = current()
   local lost = s.server ~= server or (seen.opened == last.base and seen.granted > s.granted)
   each_seen(function(base, next, serving)
-    lost = lost or base > last.base or (base == last.base and (next > last.next or serving > last.serving))
+    lost = lost or (base > last.base and has_room())
+    lost = lost or (base == last.base and (next > last.next or serving > last.serving))
   end)
   return lost
 end
@@ -87,9 +98,10 @@ local function learn(base, next, serving)
       return
     end
   end
-  if next == base or base < s.forgotten or not make_room() then
+  if next == base or base < s.forgotten or not has_room() then
     return
   end
+  make_room()
   local segment = { base = base, next = next, serving = serving }
   if base > current().base then
     follow_with(segment)
@@ -115,8 +127,8 @@ local function learn_adopted()
   end
 end
 
-local function begin_anew()
-  open_segment()
+local function begin_anew(furthest)
+  open_segment(furthest)
   s.bucket, s.lost, s.settling = 0, now, SETTLE
   s.sure = max(s.sure, now + SETTLE)
   s.remembered = call('ZCARD', ACTIVE) + s.missing
@@ -132,11 +144,15 @@ local function repair()
   end
   now = max(known, now + s.skew)
   s.now, s.server = lost and now or known, server
+  local furthest = 0
+  each_seen(function(base)
+    furthest = max(furthest, base)
+  end)
   each_seen(learn)
   s.granted = max(s.granted, seen.granted)
   learn_adopted()
   if lost then
-    begin_anew()
+    begin_anew(furthest)
   end
   if (lost or (seen.opened and seen.opened < before)) and seen.active > s.remembered then
     s.missing = s.missing + seen.active - s.remembered

@@ -53,7 +53,7 @@ do
     call('DEL', unpack(KEYS))
     local base = base_at(now)
     segments[1] = { base = base, next = base, serving = base, slot = 0 }
-    s.lost, s.now, s.rate, s.server, s.sure = now, now, math.huge, server, now + UNSURE
+    s.lost, s.now, s.rate, s.server = now, now, math.huge, server
   end
 end
 
