@@ -14,7 +14,7 @@ use crate::reply;
 use crate::site::SiteRoom;
 use crate::upstream::{Patience, Upstream};
 use crate::visit::Visit;
-use crate::visitor;
+use crate::visitor::Host;
 
 /// On whose behalf a request is forwarded.
 #[derive(Debug, Default)]
@@ -52,6 +52,7 @@ impl Onward {
 pub async fn forward<'a>(
     visit: &mut Visit<'a>,
     upstream: Option<&'a Arc<Upstream>>,
+    host: &Host,
     mut onward: Onward,
     mut parts: Parts,
     body: Incoming,
@@ -59,8 +60,7 @@ pub async fn forward<'a>(
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     visit.holds_pass(onward.pass.is_some());
-    let told = told(visit, &parts, onward.pass);
-    headers::to_upstream(&mut parts, told);
+    headers::to_upstream(&mut parts, told(visit, host, onward.pass));
     let request = Request::from_parts(parts, Body::Stream(body, Held::default()));
     let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
     let (mut response, revoke) = match result {
@@ -80,14 +80,14 @@ pub async fn forward<'a>(
 }
 
 /// What the upstream is told besides the request.
-fn told<'a>(visit: &'a Visit<'_>, parts: &Parts, pass: Option<Token>) -> headers::Onward<'a> {
+fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> headers::Onward<'a> {
     let room = visit.room;
     let introduction = room.zip(pass).map(|(room, pass)| visit.introduce(room, &pass));
     let (pass_id, signature) = introduction.map_or((None, None), |told| (Some(told.pass_id), told.signature));
     headers::Onward {
         peer: visit.peer(),
         tls: visit.tls,
-        upgrade: visitor::upgrade(parts).cloned(),
+        host,
         request_id: visit.request_id.clone(),
         room: room.map(|room| room.name.clone()),
         pass_id,

@@ -16,8 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{Request, Response, StatusCode, Version};
 use policy::limit::{Limit, Outcome};
 
 pub use self::error::UpstreamError;
@@ -162,7 +161,7 @@ impl Upstream {
         self.permits.waiting()
     }
 
-    /// Sends a request and returns the answer as soon as its head is there.
+    /// Sends a request, whose target is a path, and returns the answer as soon as its head is there.
     ///
     /// Must run where tasks can be spawned locally. Dropping the future, or the body of the answer before its end,
     /// closes the connection: the server learns that nobody waits.
@@ -174,7 +173,6 @@ impl Upstream {
     ) -> Result<Response<Body>, UpstreamError> {
         let permit = self.permits.acquire(who, self.max_wait(who)).await.ok_or_else(|| self.busy())?;
         let shopper = upgrade::requested(&mut request);
-        towards_server(&mut request);
         let idempotent = request.method().is_idempotent();
         let mut exchange = self.begin(pool, true).await?;
         let answer = match exchange.send(request).await {
@@ -266,16 +264,4 @@ fn less_loaded<'a>(servers: &(impl Iterator<Item = &'a Arc<Server>> + Clone), ra
     let second = (first + 1 + random as u32 as usize % count.saturating_sub(1).max(1)) % count.max(1);
     let drawn = [first, second].into_iter().filter_map(|index| servers.clone().nth(index));
     drawn.min_by_key(|server| server.in_flight())
-}
-
-/// HTTP/1.1 with the path alone in its first line, whatever the shopper's side speaks.
-fn towards_server(request: &mut Request<Body>) {
-    *request.version_mut() = Version::HTTP_11;
-    let Some(authority) = request.uri().authority() else { return };
-    let host = HeaderValue::from_str(authority.as_str()).ok();
-    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    *request.uri_mut() = Uri::from(path);
-    if let Some(host) = host.filter(|_| !request.headers().contains_key(header::HOST)) {
-        request.headers_mut().insert(header::HOST, host);
-    }
 }

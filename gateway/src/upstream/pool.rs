@@ -24,13 +24,12 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
 
 use super::health::Server;
 use super::{UpstreamError, UpstreamSettings};
 use crate::body::Body;
 
-/// How often deadlines are looked at.
+/// In which deadlines are counted, and how often they are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a request may go on after its answer is complete.
 const GRACE: Duration = Duration::from_secs(5);
@@ -46,12 +45,19 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool and the task that sweeps it. Must be called where tasks can be spawned locally.
+    /// An empty pool. Nothing in it ends in time unless it is [swept](Self::sweep).
     pub fn new() -> Rc<Self> {
         let random = Cell::new(RandomState::new().hash_one(0) | 1);
-        let pool = Rc::new(Self { clock: Rc::default(), random, kept: RefCell::default() });
-        tokio::task::spawn_local(sweep(Rc::downgrade(&pool)));
-        pool
+        Rc::new(Self { clock: Rc::default(), random, kept: RefCell::default() })
+    }
+
+    /// Ends what is overdue, at this time since an origin of the caller's. To be called every tick.
+    pub fn sweep(&self, since_origin: Duration) {
+        // From the clock, not counted: a machine that slept is not late for ever.
+        let now = ticks(since_origin);
+        if now > self.clock.replace(now) {
+            self.kept.borrow_mut().retain(|kept| kept.sweep());
+        }
     }
 
     /// The connections to a server. Servers are few, so looking through them beats hashing.
@@ -73,19 +79,6 @@ impl Pool {
         x ^= x << 17;
         self.random.set(x);
         x
-    }
-}
-
-async fn sweep(pool: Weak<Pool>) {
-    let start = Instant::now();
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
-        let Some(pool) = pool.upgrade() else { return };
-        // From the clock, not counted: a machine that slept is not late for ever.
-        pool.clock.set(ticks(start.elapsed()));
-        pool.kept.borrow_mut().retain(|kept| kept.sweep());
     }
 }
 
