@@ -1,4 +1,4 @@
-//! The body of a request or an answer: made here, or streamed from the other side as it arrives.
+//! The body of an answer: made here, or streamed from the upstream as it arrives.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,10 +9,13 @@ use hyper::body::Incoming;
 
 use crate::connection::UnderWay;
 
-/// What is alive as long as an answer is being sent: a permit of the upstream, its connection.
-pub type Guard = Box<dyn std::any::Any>;
+/// Where a streamed body comes from. It is dropped when the last byte was taken.
+pub trait Drive: std::fmt::Debug {
+    /// Moves what bytes there are, and wakes `cx` when there are more.
+    fn drive(&mut self, cx: &mut Context<'_>);
+}
 
-/// The body of a request or an answer.
+/// The body of an answer.
 #[derive(Debug)]
 pub enum Body {
     /// Bytes in memory, shared between answers; `None` once sent.
@@ -24,16 +27,15 @@ pub enum Body {
 /// What goes with a streamed body.
 #[derive(Debug, Default)]
 pub struct Held {
-    /// Dropped when the last byte was taken.
-    guard: Option<Guard>,
+    source: Option<Box<dyn Drive>>,
     /// The request that it answers.
     under_way: Option<UnderWay>,
 }
 
 impl Held {
-    /// Keeps this alive until the last byte was taken.
-    pub fn new(guard: impl std::any::Any) -> Self {
-        Self { guard: Some(Box::new(guard)), under_way: None }
+    /// Comes from this.
+    pub fn new(source: impl Drive + 'static) -> Self {
+        Self { source: Some(Box::new(source)), under_way: None }
     }
 }
 
@@ -68,12 +70,18 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Stream(incoming, held) => {
-                let frame = Pin::new(incoming).poll_frame(cx);
+                let mut frame = Pin::new(&mut *incoming).poll_frame(cx);
+                if frame.is_pending()
+                    && let Some(source) = &mut held.source
+                {
+                    source.drive(cx);
+                    frame = Pin::new(incoming).poll_frame(cx);
+                }
                 if let Some(under_way) = &held.under_way {
                     under_way.pace().set(matches!(frame, Poll::Ready(Some(Ok(_)))));
                 }
                 if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
-                    held.guard.take();
+                    held.source.take();
                     held.under_way.take();
                 }
                 frame

@@ -8,11 +8,11 @@ use policy::ticket::Token;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use crate::body::{Body, Held};
+use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
-use crate::upstream::{Patience, Upstream};
+use crate::upstream::{Patience, Upload, Upstream};
 use crate::visit::Visit;
 use crate::visitor::Host;
 
@@ -54,20 +54,18 @@ pub async fn forward<'a>(
     upstream: Option<&'a Arc<Upstream>>,
     host: &Host,
     mut onward: Onward,
-    mut parts: Parts,
+    parts: &mut Parts,
     body: Incoming,
 ) -> Response<Body> {
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     visit.holds_pass(onward.pass.is_some());
-    headers::to_upstream(&mut parts, told(visit, host, onward.pass));
-    let request = Request::from_parts(parts, Body::Stream(body, Held::default()));
-    let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
-    let (mut response, revoke) = match result {
-        Ok(response) => {
-            let (mut parts, body) = response.into_parts();
-            let revoke = headers::to_shopper(&mut parts);
-            (Response::from_parts(parts, body), revoke)
+    headers::to_upstream(parts, told(visit, host, onward.pass));
+    let mut request = Request::from_parts(take(parts), Upload::from(body));
+    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, &mut request, onward.patience()).await {
+        Ok(mut response) => {
+            let revoke = headers::to_shopper(&mut response);
+            (response, revoke)
         }
         Err(error) => (reply::upstream_failed(visit, &error), false),
     };
@@ -77,6 +75,10 @@ pub async fn forward<'a>(
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+fn take(parts: &mut Parts) -> Parts {
+    std::mem::replace(parts, Request::new(()).into_parts().0)
 }
 
 /// What the upstream is told besides the request.

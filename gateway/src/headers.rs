@@ -10,7 +10,7 @@ use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, Entry, FORWARDED, HOST, HeaderName,
     SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, request, response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version, request};
 use policy::ticket::Token;
 
 use crate::visitor::{self, Host, Peer, cookies};
@@ -114,9 +114,9 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
 }
 
 /// Makes the head of an upstream's answer one for the shopper. Says whether it told to revoke the pass.
-pub fn to_shopper(parts: &mut response::Parts) -> bool {
-    let headers = &mut parts.headers;
-    let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
     let upgrade = if switches { headers.get(UPGRADE).cloned() } else { None };
     let mut sets_cookies = false;
     let doomed = doomed(headers, |name| {
@@ -168,7 +168,7 @@ fn doomed(headers: &HeaderMap, mut condemned: impl FnMut(&str) -> bool) -> Vec<H
         return doomed;
     }
     if doomed.contains(&CONNECTION) {
-        doomed.extend(named_by_connection(headers));
+        condemn_named(headers, &mut doomed);
     }
     if doomed.contains(&TRANSFER_ENCODING) {
         // A length beside a transfer coding is not believed.
@@ -183,12 +183,16 @@ fn remove(headers: &mut HeaderMap, doomed: Vec<HeaderName>) {
     }
 }
 
-/// What `Connection` names, except what the gateway relies on.
-fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
-    let usual: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
-    let tokens = headers.get_all(CONNECTION).iter().flat_map(list);
-    let unusual = tokens.filter(move |token| !usual.iter().any(|word| token.eq_ignore_ascii_case(word)));
-    unusual.filter_map(|token| HeaderName::from_bytes(token).ok().filter(|name| !is_relied_on(name)))
+/// Adds what `Connection` names, except what the gateway relies on.
+fn condemn_named(headers: &HeaderMap, doomed: &mut Vec<HeaderName>) {
+    const USUAL: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
+    for line in headers.get_all(CONNECTION) {
+        for token in list(line) {
+            if !USUAL.iter().any(|word| token.eq_ignore_ascii_case(word)) {
+                doomed.extend(HeaderName::from_bytes(token).ok().filter(|name| !is_relied_on(name)));
+            }
+        }
+    }
 }
 
 /// Whether a list has this item.
