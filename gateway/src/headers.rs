@@ -187,6 +187,9 @@ fn remove(headers: &mut HeaderMap, doomed: Vec<HeaderName>) {
 fn condemn_named(headers: &HeaderMap, doomed: &mut Vec<HeaderName>) {
     const USUAL: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
     for line in headers.get_all(CONNECTION) {
+        if USUAL.contains(&line.as_bytes()) {
+            continue;
+        }
         for token in list(line) {
             if !USUAL.iter().any(|word| token.eq_ignore_ascii_case(word)) {
                 doomed.extend(HeaderName::from_bytes(token).ok().filter(|name| !is_relied_on(name)));

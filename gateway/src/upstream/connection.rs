@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use super::UpstreamError;
+use super::alarm::Alarm;
 use super::deadline::Deadline;
 use super::upload::Upload;
 
@@ -26,6 +28,8 @@ use super::upload::Upload;
 pub(super) struct Connection {
     sender: SendRequest<Upload>,
     bytes: Bytes,
+    alarm: Arc<Alarm>,
+    waker: Waker,
     /// When it has to end.
     pub(super) deadline: Rc<Deadline>,
 }
@@ -35,6 +39,16 @@ enum Bytes {
     Here(Pin<Box<dyn Future<Output = ()>>>),
     InTask(AbortHandle),
     Over,
+}
+
+impl Bytes {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Self::Here(bytes) = self
+            && bytes.as_mut().poll(cx).is_ready()
+        {
+            *self = Self::Over;
+        }
+    }
 }
 
 impl std::fmt::Debug for Connection {
@@ -49,7 +63,10 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let bytes = Bytes::Here(Box::pin(async { drop(connection.with_upgrades().await) }));
-        let mut opened = Self { sender, bytes, deadline };
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
+        deadline.rings(&waker);
+        let mut opened = Self { sender, bytes, alarm, waker, deadline };
         // Only when it was polled once does it say that it takes a request.
         opened.look();
         Ok(opened)
@@ -67,10 +84,10 @@ impl Connection {
 
     /// Moves what bytes there are, and wakes `cx` when there are more.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Bytes::Here(bytes) = &mut self.bytes
-            && bytes.as_mut().poll(cx).is_ready()
-        {
-            self.bytes = Bytes::Over;
+        self.alarm.mute(cx.waker());
+        self.bytes.poll(&mut Context::from_waker(&self.waker));
+        if self.alarm.rang() {
+            cx.waker().wake_by_ref();
         }
     }
 
@@ -86,31 +103,43 @@ impl Connection {
         }
     }
 
-    /// Sends the request, which is taken, and waits for the head of the answer: so many ticks of silence.
-    pub(super) async fn send(
+    /// Sends the request and waits for the head of the answer: so many ticks of silence.
+    pub(super) fn send(
         &mut self,
-        request: &mut Request<Upload>,
+        mut request: Request<Upload>,
         silence: u64,
-    ) -> Result<Response<Incoming>, Failed> {
-        self.deadline.await_answer(silence);
-        request.body_mut().report_to(&self.deadline);
-        let request = std::mem::replace(request, Request::new(Upload::default()));
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let result = poll_fn(|cx| {
-            self.deadline.watched_by(cx.waker());
-            self.drive(cx);
-            if self.deadline.has_passed() { Poll::Ready(None) } else { answer.as_mut().poll(cx).map(Some) }
-        });
-        let result = result.await;
-        self.deadline.lift();
-        match result {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(mut failed)) => Err(match failed.take_message() {
-                Some(request) => Failed::Unsent(Box::new(request), failed.into_error()),
-                None => Failed::Sent(failed.into_error().into()),
-            }),
-            None if self.deadline.was_the_shoppers() => Err(Failed::Sent(UpstreamError::ClientSlow)),
-            None => Err(Failed::Sent(UpstreamError::Timeout)),
+    ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
+        let Self { sender, bytes, alarm, waker, deadline } = self;
+        deadline.await_answer(silence);
+        request.body_mut().report_to(deadline);
+        let answer = sender.try_send_request(request);
+        async move {
+            let mut answer = pin!(answer);
+            let result = poll_fn(|cx| {
+                let inner = &mut Context::from_waker(waker);
+                alarm.mute(cx.waker());
+                bytes.poll(inner);
+                let head = answer.as_mut().poll(inner);
+                let rang = alarm.rang();
+                if head.is_pending() && deadline.has_passed() {
+                    return Poll::Ready(None);
+                }
+                if head.is_pending() && rang {
+                    cx.waker().wake_by_ref();
+                }
+                head.map(Some)
+            });
+            let result = result.await;
+            deadline.lift();
+            match result {
+                Some(Ok(answer)) => Ok(answer),
+                Some(Err(mut failed)) => Err(match failed.take_message() {
+                    Some(request) => Failed::Unsent(Box::new(request), failed.into_error()),
+                    None => Failed::Sent(failed.into_error().into()),
+                }),
+                None if deadline.was_the_shoppers() => Err(Failed::Sent(UpstreamError::ClientSlow)),
+                None => Err(Failed::Sent(UpstreamError::Timeout)),
+            }
         }
     }
 }

@@ -45,12 +45,18 @@ impl Exchange {
         Ok(())
     }
 
-    /// Sends the request, which is taken, and waits for the head of the answer.
-    pub(super) async fn send(&mut self, request: &mut Request<Upload>) -> Result<Response<Incoming>, Failed> {
+    /// Sends the request and waits for the head of the answer.
+    pub(super) fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
         let silence = self.kept.silence();
-        match &mut self.connection {
-            Some(connection) => connection.send(request, silence).await,
-            None => Err(Failed::Sent(UpstreamError::NoServer)),
+        let sent = self.connection.as_mut().map(|connection| connection.send(request, silence));
+        async move {
+            match sent {
+                Some(answer) => answer.await,
+                None => Err(Failed::Sent(UpstreamError::NoServer)),
+            }
         }
     }
 
