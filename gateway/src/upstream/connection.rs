@@ -84,9 +84,9 @@ impl Connection {
 
     /// Moves what bytes there are, and wakes `cx` when there are more.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        self.alarm.mute(cx.waker());
+        self.alarm.mute();
         self.bytes.poll(&mut Context::from_waker(&self.waker));
-        if self.alarm.rang() {
+        if self.alarm.rang(cx.waker()) {
             cx.waker().wake_by_ref();
         }
     }
@@ -112,15 +112,17 @@ impl Connection {
         let Self { sender, bytes, alarm, waker, deadline } = self;
         deadline.await_answer(silence);
         request.body_mut().report_to(deadline);
+        // To send is to wake the other half, which is polled at once.
+        alarm.mute();
         let answer = sender.try_send_request(request);
         async move {
             let mut answer = pin!(answer);
             let result = poll_fn(|cx| {
                 let inner = &mut Context::from_waker(waker);
-                alarm.mute(cx.waker());
+                alarm.mute();
                 bytes.poll(inner);
                 let head = answer.as_mut().poll(inner);
-                let rang = alarm.rang();
+                let rang = alarm.rang(cx.waker());
                 if head.is_pending() && deadline.has_passed() {
                     return Poll::Ready(None);
                 }
