@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -23,6 +24,7 @@ use super::UpstreamError;
 use super::alarm::Alarm;
 use super::deadline::Deadline;
 use super::upload::Upload;
+use crate::body::Piece;
 
 /// A connection that may carry requests, one after the other.
 pub(super) struct Connection {
@@ -82,18 +84,24 @@ impl Connection {
         self.sender.is_closed() || matches!(self.bytes, Bytes::Over)
     }
 
-    /// Moves what bytes there are, and wakes `cx` when there are more.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+    /// The next piece of an answer's body. To take one is to wake the other half: it has its turn when the
+    /// next one is asked for.
+    pub(super) fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece {
         self.alarm.mute();
-        self.bytes.poll(&mut Context::from_waker(&self.waker));
-        if self.alarm.rang(cx.waker()) {
+        let mut frame = Pin::new(&mut *body).poll_frame(cx);
+        if frame.is_pending() {
+            self.bytes.poll(&mut Context::from_waker(&self.waker));
+            frame = Pin::new(body).poll_frame(cx);
+        }
+        if self.alarm.rang(cx.waker()) && frame.is_pending() {
             cx.waker().wake_by_ref();
         }
+        frame
     }
 
     /// Notices what happened while nobody drove it.
     pub(super) fn look(&mut self) {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.bytes.poll(&mut Context::from_waker(Waker::noop()));
     }
 
     /// Lets it go on without being driven.
