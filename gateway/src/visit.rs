@@ -167,7 +167,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Counts and logs the request; it is under way until the answer's last byte.
-    pub fn end(self, mut response: Response<Body>) -> Response<Body> {
+    pub fn end(self, response: &mut Response<Body>) {
         self.room.map_or(&self.site.outside, |room| &room.meters).mark(self.mark);
         if self.site.config.log.access {
             telemetry::access(&Access {
@@ -181,6 +181,5 @@ impl<'a> Visit<'a> {
             });
         }
         response.body_mut().answers(self.under_way);
-        response
     }
 }
