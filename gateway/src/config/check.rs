@@ -20,9 +20,16 @@ pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
     files(config, reader);
     shared_store(config, reader);
     upstreams(config, reader);
+    rooms(config, reader);
+}
+
+/// Checks the rooms, and what they have in common with the rest.
+pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
     references(config, reader);
     names(config, reader);
     scopes(config, reader);
+    let pages = keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref());
+    present(pages, reader);
     for (index, room) in config.rooms.iter().enumerate() {
         let at = format!("room.{index}");
         contradictions(room, &at, reader);
@@ -65,14 +72,9 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     let named = [
         keyed("tls", &config.tls, "certificate", |tls| Some(&tls.certificate)),
         keyed("tls", &config.tls, "key", |tls| Some(&tls.key)),
-        keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref()),
         config.listen.admin_token_file.iter().map(|file| ("listen.admin_token_file".to_owned(), file)).collect(),
     ];
-    for (at, file) in named.concat() {
-        if *file != PathBuf::new() && !file.is_file() {
-            reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
-        }
-    }
+    present(named.concat(), reader);
     let store = [("store.secret_file", &config.store.secret_file), ("store.path", &config.store.path)];
     // A secret beside the store has no folder of its own.
     let folders: BTreeMap<&Path, &str> = store.iter().filter_map(|(at, file)| Some((file.parent()?, *at))).collect();
@@ -83,6 +85,14 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     }
     if config.store.path == config.store.secret_file {
         reader.complain("store.secret_file", "is the file of the store itself", "name two files");
+    }
+}
+
+fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
+    for (at, file) in files {
+        if *file != PathBuf::new() && !file.is_file() {
+            reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
+        }
     }
 }
 
