@@ -26,7 +26,7 @@ use serde_json::{Value as Json, json};
 use toml::de::DeTable;
 
 pub use listen::{ListenConfig, TlsConfig};
-pub use node::{LogConfig, LogFormat, QuotaConfig, StoreConfig, StoreKind};
+pub use node::{LogConfig, LogFormat, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;
 pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{KeyChange, RoomChange, difference};
@@ -48,6 +48,8 @@ section! {
         listen: ListenConfig = or_blank(),
         /// Certificates for `listen.https`.
         tls: Vec<TlsConfig> = or(Vec::new()),
+        /// This gateway among others.
+        node: NodeConfig = or_blank(),
         /// Where places in a line are kept.
         store: StoreConfig = or_blank(),
         /// What one client may ask.

@@ -80,6 +80,8 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     ids: Cell<u64>,
     connections: RefCell<Vec<Rc<Connection>>>,
+    /// Since the last sweep.
+    requests: Cell<u64>,
     second: Cell<u64>,
 }
 
@@ -131,6 +133,7 @@ impl UnderWay {
     fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, version: Version) -> Self {
         connection.requests.set(connection.requests.get() + 1);
         connection.asked.set(true);
+        worker.requests.set(worker.requests.get() + 1);
         Self { connection: connection.clone(), worker: worker.clone(), alone: version != Version::HTTP_2 }
     }
 
@@ -178,6 +181,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         pool: Pool::new(),
         ids: Cell::new(0),
         connections: RefCell::default(),
+        requests: Cell::new(0),
         second: Cell::new(0),
     });
     for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
@@ -313,6 +317,7 @@ impl Worker {
     fn sweep(&self) {
         let now = self.second.get() + 1;
         self.second.set(now);
+        self.shared.requests.fetch_add(self.requests.take(), Ordering::Relaxed);
         let site = self.shared.site.load();
         let listen = &site.config.listen;
         let mut connections = self.connections.borrow_mut();

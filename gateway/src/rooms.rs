@@ -84,6 +84,8 @@ pub struct LiveRoom {
     revoked: DashMap<u64, Millis>,
     revocations: AtomicUsize,
     provisional: AtomicU64,
+    /// Places taken and passes given through this gateway.
+    served: [AtomicU64; 2],
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
 }
 
@@ -130,7 +132,11 @@ impl LiveRoom {
     /// Takes a number, and claims it if it is called at once or very soon.
     pub async fn join(self: &Arc<Self>, if_called: bool) -> Entry {
         let (reply, answer) = oneshot::channel();
-        self.ask(Op::Join { if_called, reply }, answer).await
+        let entry = self.ask(Op::Join { if_called, reply }, answer).await;
+        if let Entry::Pass(..) | Entry::Ticket(_) = entry {
+            self.served[0].fetch_add(1, Ordering::Relaxed);
+        }
+        entry
     }
 
     /// Trades a called ticket for a pass.
@@ -143,7 +149,16 @@ impl LiveRoom {
         if self.mailbox.try_send((self.clone(), op)).is_err() {
             return Entry::Away;
         }
-        answer.await.unwrap_or(Entry::Away)
+        let entry = answer.await.unwrap_or(Entry::Away);
+        if let Entry::Pass(..) = entry {
+            self.served[1].fetch_add(1, Ordering::Relaxed);
+        }
+        entry
+    }
+
+    /// Places taken and passes given through this gateway since the room is live.
+    pub fn served(&self) -> [u64; 2] {
+        self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Extends a pass; the answer is its new end, if it still lived.
@@ -231,6 +246,7 @@ impl Rooms {
             revoked: DashMap::new(),
             revocations: AtomicUsize::new(0),
             provisional: AtomicU64::new(0),
+            served: Default::default(),
             mailbox: self.mailbox.clone(),
         }
     }

@@ -12,6 +12,7 @@ use super::room::{SameSite, Secure};
 use super::route::{is_path, meet};
 use super::table::nearest;
 use super::{Config, RoomConfig, StoreKind};
+use crate::secret::VARIABLE;
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
@@ -106,10 +107,11 @@ fn shared_store(config: &Config, reader: &mut Reader<'_>) {
         let fix = "add url, such as \"redis://127.0.0.1:6379\"";
         reader.complain("store.kind", "\"redis\" needs the address of the server", fix);
     }
-    if !reader.sound("store.secret_file") {
+    if !reader.sound("store.secret_file") || std::env::var_os(VARIABLE).is_some() {
         return;
     }
-    let fix = "make one file of 32 random bytes (openssl rand -hex 32) and give each gateway a copy";
+    let fix =
+        "make one file of 32 random bytes (openssl rand -hex 32) and give each gateway a copy, or set WEIR_SECRET";
     if !reader.has("store.secret_file") {
         reader.complain("store.kind", "\"redis\" needs a secret_file that all gateways share", fix);
     } else if !store.secret_file.is_file() {

@@ -15,7 +15,7 @@ use super::Answer;
 
 /// A gateway that was silent for so long is forgotten.
 pub const SILENCE: Duration = Duration::from_secs(5);
-/// Versions that are kept; the one in force always is.
+/// Versions that are kept; the one in force and the one before it always are.
 pub const KEPT: usize = 20;
 
 /// Which version of the rooms is in force. Number 0 stands for the `[[room]]` tables of each gateway's own file.
@@ -94,9 +94,9 @@ pub trait Board: Send + Sync {
     fn switch(&self, from: InForce, change: Change) -> Answer<'_, Switched>;
 }
 
-/// The numbers to forget, of all that are kept.
-pub(super) fn superfluous(mut kept: Vec<u64>, in_force: u64) -> Vec<u64> {
+/// The numbers to forget, of all that are kept. `needed` are the version in force and the one before it.
+pub(super) fn superfluous(mut kept: Vec<u64>, needed: [u64; 2]) -> Vec<u64> {
     kept.sort_unstable();
     let excess = kept.len().saturating_sub(KEPT);
-    kept.into_iter().filter(|&number| number != in_force).take(excess).collect()
+    kept.into_iter().filter(|number| !needed.contains(number)).take(excess).collect()
 }

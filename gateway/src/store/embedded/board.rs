@@ -90,7 +90,7 @@ fn change_in(write: &WriteTransaction, from: InForce, change: &Change, now: u64)
     };
     row.insert((), (next.switch, next.number))?;
     let kept = versions.iter()?.map(|row| Ok(row?.0.value())).collect::<Result<Vec<_>, redb::Error>>()?;
-    for number in superfluous(kept, next.number) {
+    for number in superfluous(kept, [present.number, next.number]) {
         versions.remove(number)?;
     }
     Ok(Switched::Now(next))

@@ -9,6 +9,7 @@ local present = redis.call('GET', KEYS[1]) or '0 0'
 if present ~= ARGV[1] then
   return { 'other', present }
 end
+local before = string.match(present, '%d+$')
 local switch = string.format('%.0f', tonumber(string.match(present, '^%d+')) + 1)
 local number, after = switch, switch .. ' ' .. switch
 if ARGV[3] == 'add' then
@@ -33,7 +34,7 @@ local kept = redis.call('HKEYS', KEYS[2])
 table.sort(kept, function(a, b) return tonumber(a) < tonumber(b) end)
 local excess = #kept - tonumber(ARGV[2])
 for i = 1, #kept do
-  if excess > 0 and kept[i] ~= number then
+  if excess > 0 and kept[i] ~= number and kept[i] ~= before then
     redis.call('HDEL', KEYS[2], kept[i])
     excess = excess - 1
   end
