@@ -7,6 +7,9 @@
 //!
 //! What is absent: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
 
+mod rates;
+
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use rates::Rates;
+
 use crate::Shared;
 use crate::plan::{Plan, Preview, Report};
 use crate::store::StoreError;
@@ -22,8 +27,6 @@ use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched,
 
 /// Time between two exchanges.
 const BEAT: Duration = Duration::from_millis(500);
-/// Rates are measured over at least this long.
-const MEASURE: Duration = Duration::from_secs(1);
 
 /// What a gateway says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +81,16 @@ pub struct Identity {
     pub admin: String,
 }
 
+impl Identity {
+    /// Named as configured, else by its host and the port of its admin listener.
+    pub fn of(name: Option<&String>, addresses: &[SocketAddr], admin: SocketAddr) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = if host.trim().is_empty() { "weir" } else { host.trim() };
+        let name = name.cloned().unwrap_or_else(|| format!("{host}:{}", admin.port()));
+        Self { name, addresses: addresses.iter().map(ToString::to_string).collect(), admin: admin.to_string() }
+    }
+}
+
 /// This gateway among the others.
 pub struct Fleet {
     /// What every thread sees.
@@ -105,6 +118,9 @@ pub enum NotSwitched {
     /// There is no such version.
     #[error("no version {0} is kept; see weir versions")]
     Unknown(u64),
+    /// It is asked by a page in a browser.
+    #[error("a browser may change nothing here; use weir apply")]
+    Browser,
     /// The store did not answer. The change may have happened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -113,7 +129,7 @@ pub enum NotSwitched {
 impl Fleet {
     /// A gateway that nobody knows yet.
     pub fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
-        let rates = Mutex::new(Rates::new(counts(&shared)));
+        let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
         Self { shared, plan, board, identity, started, rates, heard, turn }
     }
@@ -136,11 +152,11 @@ impl Fleet {
         let text = serde_json::to_string(&self.myself()).unwrap_or_default();
         match self.board.exchange(Beat { run: self.shared.rooms.run, text, knows }).await {
             Ok(News { in_force, gateways, .. }) if in_force.switch < knows.switch => {
-                self.hear(gateways);
+                self.hear(&gateways);
                 self.restore(in_force, knows, version).await;
             }
             Ok(News { in_force, version, gateways }) => {
-                self.hear(gateways);
+                self.hear(&gateways);
                 if in_force != knows {
                     self.plan.switched(in_force, version);
                 }
@@ -156,7 +172,7 @@ impl Fleet {
         }
     }
 
-    fn hear(&self, texts: Vec<String>) {
+    fn hear(&self, texts: &[String]) {
         // A gateway of another version of Weir may say it in other words.
         let gateways = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
@@ -173,7 +189,7 @@ impl Fleet {
 
     fn myself(&self) -> Gateway {
         let Identity { name, addresses, admin } = self.identity.clone();
-        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner).at(counts(&self.shared));
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner).now(&self.shared);
         let site = self.shared.site.load();
         Gateway {
             name,
@@ -249,41 +265,4 @@ fn members(mut gateways: Vec<Gateway>) -> Vec<Member> {
     let joins: f64 = gateways.iter().map(|gateway| gateway.joins_per_second).sum();
     let share = |gateway: &Gateway| (joins > 0.0).then(|| gateway.joins_per_second / joins);
     gateways.into_iter().map(|gateway| Member { share: share(&gateway), gateway }).collect()
-}
-
-/// Requests, joins and admissions since the start.
-type Counts = [u64; 3];
-
-fn counts(shared: &Shared) -> Counts {
-    let mut counts = [shared.requests.load(Ordering::Relaxed), 0, 0];
-    for room in shared.rooms.all().values() {
-        let [joined, admitted] = room.served();
-        counts[1] += joined;
-        counts[2] += admitted;
-    }
-    counts
-}
-
-/// Counts as rates.
-struct Rates {
-    since: Instant,
-    counts: Counts,
-    per_second: [f64; 3],
-}
-
-impl Rates {
-    fn new(counts: Counts) -> Self {
-        Self { since: Instant::now(), counts, per_second: [0.0; 3] }
-    }
-
-    fn at(&mut self, counts: Counts) -> [f64; 3] {
-        let elapsed = self.since.elapsed();
-        if elapsed >= MEASURE {
-            // A room that went took its counts with it.
-            let grown = |at: usize| counts[at].saturating_sub(self.counts[at]) as f64;
-            let tenths = |at: usize| (grown(at) / elapsed.as_secs_f64() * 10.0).round() / 10.0;
-            *self = Self { since: Instant::now(), counts, per_second: [tenths(0), tenths(1), tenths(2)] };
-        }
-        self.per_second
-    }
 }

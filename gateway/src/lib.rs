@@ -124,11 +124,11 @@ impl Gateway {
         let sockets = sockets(listen)?;
         let admin = bind(listen.admin)?;
         let admin_token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
-        let (store, board) = store_of(&config.store)?;
+        let Stores { lines, board } = stores(&config.store)?;
         let alone = config.store.kind == StoreKind::Embedded;
         let (ring, sealer) = Ring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
-        let identity = identity(&config, &sockets[0], &admin)?;
+        let identity = Identity::of(config.node.name.as_ref(), &bound(&sockets[0])?, admin.local_addr()?);
         let (rooms, mailbox) = rooms::rooms(random_run());
         let site = Site::compile(config, None, &rooms, Arc::new(sealer))?;
         let shared = Arc::new(Shared {
@@ -143,7 +143,7 @@ impl Gateway {
         let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
         let reload = reload::Watch::new(file, shared.clone(), plan.clone(), ring);
         let fleet = Arc::new(Fleet::new(shared, plan, board, identity));
-        Ok(Self { fleet, store, mailbox, reload, admin, admin_token, sockets })
+        Ok(Self { fleet, store: lines, mailbox, reload, admin, admin_token, sockets })
     }
 
     async fn run(self) -> anyhow::Result<()> {
@@ -292,16 +292,6 @@ fn bound(sockets: &Sockets) -> std::io::Result<Vec<SocketAddr>> {
     Ok(bound)
 }
 
-/// Who this process is among the gateways.
-fn identity(config: &Config, sockets: &Sockets, admin: &std::net::TcpListener) -> anyhow::Result<Identity> {
-    let admin = admin.local_addr()?;
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() { "weir" } else { host.trim() };
-    let name = config.node.name.clone().unwrap_or_else(|| format!("{host}:{}", admin.port()));
-    let addresses = bound(sockets)?.iter().map(ToString::to_string).collect();
-    Ok(Identity { name, addresses, admin: admin.to_string() })
-}
-
 fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
     listener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
@@ -313,17 +303,24 @@ fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
     Ok(token.into())
 }
 
-fn store_of(config: &StoreConfig) -> Result<(Arc<dyn Store>, Arc<dyn Board>), StoreError> {
-    Ok(match config.kind {
-        StoreKind::Embedded => both(Embedded::open(&config.path)?),
-        StoreKind::Redis => both(Redis::at(config.url.as_deref().unwrap_or_default())?),
-    })
+/// A store is both.
+struct Stores {
+    lines: Arc<dyn Store>,
+    board: Arc<dyn Board>,
 }
 
-/// A store is both: where lines are kept, and what gateways share.
-fn both<S: Store + Board + 'static>(store: S) -> (Arc<dyn Store>, Arc<dyn Board>) {
-    let store = Arc::new(store);
-    (store.clone(), store)
+impl Stores {
+    fn both<S: Store + Board + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { lines: store.clone(), board: store }
+    }
+}
+
+fn stores(config: &StoreConfig) -> Result<Stores, StoreError> {
+    Ok(match config.kind {
+        StoreKind::Embedded => Stores::both(Embedded::open(&config.path)?),
+        StoreKind::Redis => Stores::both(Redis::at(config.url.as_deref().unwrap_or_default())?),
+    })
 }
 
 fn tls_of(config: &Config) -> anyhow::Result<Option<Tls>> {

@@ -92,8 +92,10 @@ impl Operator {
         };
         line(0, "", "(the rooms of each gateway's own file)");
         for version in &versions {
-            let made = OffsetDateTime::from_unix_timestamp((version.made_ms / 1000) as i64).map(shown);
-            line(version.number, &made.unwrap_or_default(), &version.rooms.join(", "));
+            let made = i64::try_from(version.made_ms / 1000)
+                .ok()
+                .and_then(|made| OffsetDateTime::from_unix_timestamp(made).ok());
+            line(version.number, &made.map(shown).unwrap_or_default(), &version.rooms.join(", "));
         }
         Ok(told)
     }

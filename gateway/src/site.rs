@@ -225,6 +225,7 @@ impl Site {
     }
 
     /// The same with other keys.
+    #[must_use]
     pub fn with_sealer(&self, sealer: Arc<Sealer>) -> Self {
         Self { sealer, ..self.clone() }
     }

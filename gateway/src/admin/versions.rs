@@ -75,6 +75,7 @@ impl IntoResponse for NotSwitched {
             Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Other(_) => StatusCode::CONFLICT,
             Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Browser => StatusCode::FORBIDDEN,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let error = self.to_string();
@@ -108,9 +109,9 @@ pub(super) async fn apply(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
     text: String,
-) -> Result<Json<Changed>, Response> {
+) -> Result<Json<Changed>, NotSwitched> {
     no_browser(&headers)?;
-    let preview = fleet.preview(&text).map_err(IntoResponse::into_response)?;
+    let preview = fleet.preview(&text)?;
     change(&fleet, &asked, preview.from, preview.changes, Change::Add(text.into())).await
 }
 
@@ -119,13 +120,13 @@ pub(super) async fn switch(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
-) -> Result<Json<Changed>, Response> {
+) -> Result<Json<Changed>, NotSwitched> {
     no_browser(&headers)?;
     let to = match asked.to {
         Some(number) => number,
-        None => before_the_one_in_force(&fleet).await.map_err(|e| NotSwitched::from(e).into_response())?,
+        None => before_the_one_in_force(&fleet).await?,
     };
-    let preview = fleet.preview_of(to).await.map_err(IntoResponse::into_response)?;
+    let preview = fleet.preview_of(to).await?;
     change(&fleet, &asked, preview.from, preview.changes, Change::To(to)).await
 }
 
@@ -141,20 +142,19 @@ async fn change(
     from: u64,
     changes: Vec<RoomChange>,
     change: Change,
-) -> Result<Json<Changed>, Response> {
+) -> Result<Json<Changed>, NotSwitched> {
     if asked.from.is_some_and(|asked| asked != from) {
-        return Err(NotSwitched::Other(from).into_response());
+        return Err(NotSwitched::Other(from));
     }
     let same = matches!(change, Change::To(number) if number == from);
     if asked.dry_run || same || (changes.is_empty() && matches!(change, Change::Add(_))) {
         return Ok(Json(Changed { from, in_force: from, changes }));
     }
-    let in_force = fleet.switch(from, change).await.map_err(IntoResponse::into_response)?;
+    let in_force = fleet.switch(from, change).await?;
     tracing::info!(from, in_force, rooms_changed = changes.len(), "an operator changed the rooms");
     Ok(Json(Changed { from, in_force, changes }))
 }
 
-fn no_browser(headers: &HeaderMap) -> Result<(), Response> {
-    let refused = || (StatusCode::FORBIDDEN, "a browser may change nothing here; use weir apply\n").into_response();
-    if headers.contains_key(header::ORIGIN) { Err(refused()) } else { Ok(()) }
+fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {
+    if headers.contains_key(header::ORIGIN) { Err(NotSwitched::Browser) } else { Ok(()) }
 }

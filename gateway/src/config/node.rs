@@ -70,7 +70,6 @@ pub enum StoreKind {
     Redis,
 }
 
-#[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
 fn is_node_name(name: &String) -> Result<(), Wrong> {
     let fits = |c: u8| c.is_ascii_alphanumeric() || b".:-_".contains(&c);
     let good = (1..=64).contains(&name.len()) && name.bytes().all(fits);

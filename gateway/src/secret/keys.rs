@@ -78,20 +78,19 @@ impl Key {
     }
 
     fn read(number: usize, line: &str) -> Result<Self, KeysError> {
-        let mut key = Self::plain(b"");
+        let (mut from, mut until) = (None, None);
         let mut rest = line.trim();
         while let Some((before, word)) = rest.rsplit_once([' ', '\t']) {
             let slot = match word.split_once('=') {
-                Some(("from", time)) => (&mut key.from, time),
-                Some(("until", time)) => (&mut key.until, time),
+                Some(("from", time)) => (&mut from, time),
+                Some(("until", time)) => (&mut until, time),
                 _ => break,
             };
             let time = OffsetDateTime::parse(slot.1, &Rfc3339);
             *slot.0 = Some(time.map_err(|_| KeysError::Time { number, word: word.to_owned() })?);
             rest = before.trim_end();
         }
-        key.secret = rest.as_bytes().to_owned();
-        key.long_enough(number)
+        Self { secret: rest.into(), from, until }.long_enough(number)
     }
 
     fn long_enough(self, number: usize) -> Result<Self, KeysError> {
