@@ -198,6 +198,9 @@ impl LiveRoom {
 #[derive(Debug)]
 pub struct Rooms {
     live: ArcSwap<HashMap<Arc<str>, Arc<LiveRoom>>>,
+    /// Every room that was ever live. One that comes back must go on counting where it was: its provisional
+    /// tickets are known to the store by this process and their sequence.
+    known: DashMap<Arc<str>, Arc<LiveRoom>>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
     /// This process, in provisional tickets.
     pub run: u32,
@@ -206,7 +209,7 @@ pub struct Rooms {
 /// Rooms without anybody in them, and the mailbox for [`run`].
 pub fn rooms(run: u32) -> (Arc<Rooms>, Mailbox) {
     let (mailbox, mail) = mpsc::channel(MAILBOX);
-    let rooms = Rooms { live: ArcSwap::default(), mailbox, run };
+    let rooms = Rooms { live: ArcSwap::default(), known: DashMap::new(), mailbox, run };
     (Arc::new(rooms), Mailbox(mail))
 }
 
@@ -220,18 +223,14 @@ impl Rooms {
         self.live.load_full()
     }
 
-    /// The one way to change rooms: these are the rooms now. A room that stays keeps its line.
+    /// The one way to change rooms: these are the rooms now. A room that stays or comes back keeps its line.
     pub fn apply(&self, terms: impl IntoIterator<Item = (String, Terms)>) {
-        let before = self.live.load_full();
         let mut live = HashMap::new();
         for (name, terms) in terms {
-            let room = match before.get(&*name) {
-                Some(room) => {
-                    room.terms.store(Arc::new(terms));
-                    room.clone()
-                }
-                None => Arc::new(self.begin(&name, terms)),
-            };
+            let known = self.known.get(&*name).map(|room| room.clone());
+            let room = known.unwrap_or_else(|| Arc::new(self.begin(&name, terms.clone())));
+            room.terms.store(Arc::new(terms));
+            self.known.insert(room.name.clone(), room.clone());
             live.insert(room.name.clone(), room);
         }
         self.live.store(Arc::new(live));

@@ -109,12 +109,18 @@ fn wrong_rooms_are_refused_with_their_lines_and_an_overtaken_change_is_told() {
     let (code, told) = as_a_browser(&weir);
     assert!(code == 403 && rate(&weir) == 700.0, "{told}");
 
+    // The rooms of the file stand by, whatever becomes of them.
+    let changed = std::fs::read_to_string(weir.config_file()).unwrap().replace("= 600", "= 1600");
+    std::fs::write(weir.config_file(), changed).unwrap();
+    until_true("it is said", || weir.log().contains("tables of the file stand by"));
+    assert_eq!(rate(&weir), 700.0);
+
     // The rooms outlive the process.
     let weir = Weir::start_in(weir.kill());
     assert_eq!(rate(&weir), 700.0);
     let (code, told) = operator(&weir, &["rollback"]);
     assert!(code == 0 && told.contains("version 0 is in force on 1 gateway(s)"), "{told}");
-    assert_eq!(rate(&weir), 600.0);
+    assert_eq!(rate(&weir), 1600.0);
     assert!(!weir.log().contains("panicked"));
 }
 
@@ -245,4 +251,52 @@ fn a_gateway_that_is_alone_lists_itself() {
     let port = weir.admin.port().to_string();
     assert!(members[0]["name"].as_str().unwrap().ends_with(&port), "host and port: {members}");
     assert_eq!(members[0]["rooms_version"], 0);
+}
+
+#[test]
+fn an_operator_is_asked_for_the_token_and_finds_both_in_the_configuration() {
+    let shop = Shop::open();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), "a token of an operator\n").unwrap();
+    std::fs::write(dir.path().join("rooms.toml"), CLOSED.replace("= 600", "= 700")).unwrap();
+    let text = config(shop.address, CLOSED).replace("workers = 2", "workers = 2\nadmin_token_file = \"token\"");
+    std::fs::write(dir.path().join("weir.toml"), &text).unwrap();
+    let weir = Weir::start_in(dir);
+    let (code, told) = operator(&weir, &["apply", "rooms.toml"]);
+    assert!(code == 1 && told.contains("401"), "{told}");
+    let admin = format!("admin = \"{}\"", weir.admin);
+    std::fs::write(weir.dir.path().join("known.toml"), text.replace("admin = \"127.0.0.1:0\"", &admin)).unwrap();
+    let (code, told) = common::weir(&["apply", "rooms.toml", "--config", "known.toml"], weir.dir.path());
+    assert!(code == 0 && told.contains("600 -> 700") && told.contains("version 1 is in force"), "{told}");
+    let (code, told) = operator(&weir, &["versions", "--token-file", "token"]);
+    assert!(code == 0 && told.contains("launch"), "{told}");
+    let (code, told) = common::weir(&["versions", "--admin", "127.0.0.1:1"], weir.dir.path());
+    assert!(code == 1 && told.contains("127.0.0.1:1") && told.lines().count() == 1, "{told}");
+}
+
+/// A room that goes and comes back in one process, with provisional tickets that the store has numbered.
+#[test]
+fn a_room_that_comes_back_by_a_rollback_goes_on_where_it_was() {
+    let (mut redis, shop) = (RedisServer::durable(), Shop::open());
+    let weir = gateway(&redis, "a", &config(shop.address, CLOSED));
+    let first = weir.get("/launch/item", &[JSON]);
+    redis.kill();
+    until_true("the store is missed", || weir.room()["store_away"] == true);
+    let kept: Vec<String> = (0..3).map(|_| weir.get("/launch/item", &[JSON]).cookie().unwrap()).collect();
+    redis.restart();
+    let number = |cookie: &String| weir.get("/launch/item", &[JSON, ("Cookie", cookie)]).waiting()["ticket"].as_u64();
+    let numbers = until("they are numbered", || kept.iter().map(number).collect::<Option<Vec<_>>>());
+
+    let (code, told) = apply(&weir, &CLOSED.replace("launch", "drop"));
+    assert_eq!(code, 0, "{told}");
+    until_true("the room is gone", || weir.get("/launch/item", &[JSON]).is_shop());
+    std::thread::sleep(Duration::from_millis(300));
+    let (code, told) = operator(&weir, &["rollback"]);
+    assert_eq!(code, 0, "{told}");
+    until_true("the room is back", || weir.room()["store_away"] == false);
+    let next = weir.get("/launch/item", &[JSON]).ticket();
+    assert_eq!(kept.iter().map(number).collect::<Option<Vec<_>>>(), Some(numbers.clone()));
+    assert_eq!(next, numbers.iter().max().unwrap() + 1, "no number was given for nobody: {numbers:?}");
+    assert_eq!(number(&first.cookie().unwrap()), Some(first.ticket()));
+    weir.is_well();
 }
