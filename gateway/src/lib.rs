@@ -11,6 +11,7 @@
 pub mod admin;
 pub mod body;
 pub mod config;
+pub mod connection;
 pub mod edge;
 pub mod fleet;
 pub mod forward;
@@ -44,6 +45,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
@@ -75,9 +77,12 @@ pub struct Shared {
     pub requests: AtomicU64,
     /// Whether new shoppers should be sent here.
     pub ready: AtomicBool,
-    /// Origin of the quotas' time.
-    pub origin: Instant,
+    /// Time since the start, moved on by the control thread: no worker arms a timer for it.
+    pub clock: watch::Sender<Duration>,
 }
+
+/// How often [`Shared::clock`] moves on.
+const TICK: Duration = Duration::from_millis(25);
 
 /// Certificates, and how TLS is spoken with them.
 #[derive(Debug)]
@@ -138,7 +143,7 @@ impl Gateway {
             connections: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
-            origin: Instant::now(),
+            clock: watch::Sender::new(Duration::ZERO),
         });
         let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
         let reload = reload::Watch::new(file, shared.clone(), plan.clone(), ring);
@@ -208,7 +213,8 @@ async fn first_answers(shared: &Shared) {
 
 async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: CancellationToken) {
     let mut hangup = signal(SignalKind::hangup()).ok();
-    let mut clock = tokio::time::interval(Duration::from_millis(20));
+    let origin = Instant::now();
+    let mut clock = tokio::time::interval(TICK);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut checks = Checks::default();
     loop {
@@ -220,7 +226,11 @@ async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: Canc
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = clock.tick() => shared.site.load().quotas.set_time(shared.origin.elapsed()),
+            _ = clock.tick() => {
+                let now = origin.elapsed();
+                shared.site.load().quotas.set_time(now);
+                shared.clock.send_replace(now);
+            }
             _ = hung_up => reload.now(),
             _ = second.tick() => {
                 reload.look();

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use super::{Redis, failed};
@@ -10,6 +9,7 @@ use crate::store::board::{Beat, Board, Change, InForce, KEPT, News, SILENCE, Swi
 use crate::store::{Answer, StoreError};
 
 const EXCHANGE: &str = include_str!("exchange.lua");
+const KEPT_VERSIONS: &str = include_str!("versions.lua");
 const SWITCH: &str = include_str!("switch.lua");
 
 // No room has a name with a colon: its keys begin with `weir:{`.
@@ -20,12 +20,13 @@ const GATEWAYS: &str = "weir:rooms:{versions}:gateways";
 /// The scripts of the board.
 pub(super) struct Scripts {
     exchange: Script,
+    versions: Script,
     switch: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        Self { exchange: Script::new(EXCHANGE), switch: Script::new(SWITCH) }
+        Self { exchange: Script::new(EXCHANGE), versions: Script::new(KEPT_VERSIONS), switch: Script::new(SWITCH) }
     }
 }
 
@@ -43,12 +44,10 @@ impl Board for Redis {
 
     fn versions(&self) -> Answer<'_, Vec<Version>> {
         Box::pin(async move {
-            let all = |mut connection: MultiplexedConnection| async move {
-                redis::cmd("HGETALL").arg(VERSIONS).query_async::<Vec<(u64, String)>>(&mut connection).await
-            };
-            let rows = self.with_board(all).await?;
-            let mut versions =
-                rows.iter().map(|(number, row)| version_of(*number, row)).collect::<Result<Vec<_>, _>>()?;
+            let call = self.board.versions.key(VERSIONS);
+            let rows: Vec<(u64, String)> = self.ask(&call).await?;
+            let versions = rows.iter().map(|(number, row)| version_of(*number, row));
+            let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
             versions.sort_unstable_by_key(|version| version.number);
             Ok(versions)
         })
@@ -77,16 +76,10 @@ impl Board for Redis {
 }
 
 impl Redis {
-    async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        self.with_board(|mut connection| async move { call.invoke_async(&mut connection).await }).await
-    }
-
     /// A call on the connection of the board: it never waits for a commit, and no commit for it.
-    async fn with_board<T, F: Future<Output = redis::RedisResult<T>>>(
-        &self,
-        call: impl FnOnce(MultiplexedConnection) -> F,
-    ) -> Result<T, StoreError> {
-        self.on(&self.board_idle, |connection| async { call(connection).await.map_err(failed) }).await
+    async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        let run = |mut connection| async move { call.invoke_async(&mut connection).await.map_err(failed) };
+        self.on(&self.board_idle, run).await
     }
 }
 
