@@ -158,7 +158,7 @@ impl Fleet {
             Ok(News { in_force, version, gateways }) => {
                 self.hear(&gateways);
                 if in_force != knows {
-                    self.plan.switched(in_force, version);
+                    self.plan.switched(in_force, version).await;
                 }
             }
             Err(error) => tracing::debug!(%error, "no exchange with other gateways"),

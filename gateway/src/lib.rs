@@ -202,13 +202,9 @@ impl Ends {
 
 /// Rooms know their lines before the first shopper comes, if the store answers at all.
 async fn first_answers(shared: &Shared) {
-    for _ in 0..100 {
-        if shared.rooms.all().values().all(|room| !room.snapshot().away) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    if !shared.rooms.first_answers(Duration::from_secs(2)).await {
+        tracing::error!("the store has not answered yet; rooms follow their fail_mode");
     }
-    tracing::error!("the store has not answered yet; rooms follow their fail_mode");
 }
 
 async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: CancellationToken) {
@@ -231,9 +227,9 @@ async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: Canc
                 shared.site.load().quotas.set_time(now);
                 shared.clock.send_replace(now);
             }
-            _ = hung_up => reload.now(),
+            _ = hung_up => reload.now().await,
             _ = second.tick() => {
-                reload.look();
+                reload.look().await;
                 shared.site.load().quotas.forget_idle();
                 checks.follow(&shared.site.load_full(), &stop);
             }

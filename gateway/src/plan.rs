@@ -4,12 +4,15 @@
 //! ([`crate::reload`]), a version of the rooms in the store ([`crate::fleet`]), other keys. If the store
 //! holds a version, its rooms stand in for those of the file. A version that this gateway cannot take, say
 //! because its file has no such upstream, leaves the rooms as they are and is tried again with every change
-//! of the file.
+//! of the file. A room that is new here serves when the store has said where its line is: until then nobody could
+//! be told from a stranger.
 //!
 //! What is absent: watching anything.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use policy::seal::Sealer;
 use serde::{Deserialize, Serialize};
@@ -25,7 +28,12 @@ pub struct Plan {
     shared: Arc<Shared>,
     folder: PathBuf,
     state: Mutex<State>,
+    /// One change at a time.
+    turn: tokio::sync::Mutex<()>,
 }
+
+/// How long the store may take to say where the lines of new rooms are.
+const FIRST_ANSWER: Duration = Duration::from_millis(400);
 
 struct State {
     /// The file, as it was last valid.
@@ -80,68 +88,76 @@ impl Plan {
     pub fn new(path: &Path, shared: Arc<Shared>, keys: Vec<String>) -> Self {
         let (file, folder) = (shared.site.load().config.clone(), path.parent().unwrap_or(Path::new("")).to_owned());
         let (wanted, taken) = (Rooms::default(), Rooms::default());
-        Self { shared, folder, state: Mutex::new(State { file, wanted, taken, refused: None, keys }) }
+        let state = Mutex::new(State { file, wanted, taken, refused: None, keys });
+        Self { shared, folder, state, turn: tokio::sync::Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is wanted, and what is in force here.
+    fn rooms(&self) -> (Rooms, Rooms) {
+        let state = self.lock();
+        (state.wanted.clone(), state.taken.clone())
+    }
+
     /// The file is this one now.
     ///
     /// # Errors
     /// Everything that is wrong with it and the rooms in force together; nothing has changed then.
-    pub fn file(&self, file: Config) -> Result<(), Vec<String>> {
-        let mut state = self.lock();
-        let wanted = self.compile(&file, &state.wanted);
-        let (site, refused) = match wanted {
-            Ok(site) => {
-                state.taken = state.wanted.clone();
-                (site, None)
-            }
-            Err(why) if state.taken == state.wanted => return Err(why),
+    pub async fn file(&self, file: Config) -> Result<(), Vec<String>> {
+        let _turn = self.turn.lock().await;
+        let (wanted, taken) = self.rooms();
+        let (site, taken, refused) = match self.compile(&file, &wanted).await {
+            Ok(site) => (site, wanted, None),
+            Err(why) if taken == wanted => return Err(why),
             Err(why) => {
-                let version = state.wanted.in_force.number;
-                (self.compile(&file, &state.taken)?, Some(Refused { version, why }))
+                let version = wanted.in_force.number;
+                (self.compile(&file, &taken).await?, taken, Some(Refused { version, why }))
             }
         };
-        if !file.rooms.is_empty() && state.taken.in_force.number > 0 {
-            let version = state.taken.in_force.number;
+        let version = taken.in_force.number;
+        if version > 0 && !file.rooms.is_empty() {
             tracing::info!(version, "the rooms are those of the store; the [[room]] tables of the file stand by");
         }
-        (state.file, state.refused) = (file, refused);
+        let mut state = self.lock();
+        (state.file, state.taken, state.refused) = (file, taken, refused);
         self.shared.site.store(Arc::new(site));
         Ok(())
     }
 
     /// The store says that this is in force now.
-    pub fn switched(&self, in_force: InForce, version: Option<Version>) {
-        let mut state = self.lock();
-        state.wanted = Rooms { in_force, version };
-        let site = self.compile(&state.file, &state.wanted);
+    pub async fn switched(&self, in_force: InForce, version: Option<Version>) {
+        let _turn = self.turn.lock().await;
+        let wanted = Rooms { in_force, version };
+        let file = self.lock().file.clone();
+        let site = self.compile(&file, &wanted).await;
         telemetry::reload("rooms", site.is_ok());
+        let mut state = self.lock();
+        state.wanted = wanted.clone();
         match site {
             Ok(site) => {
                 self.shared.site.store(Arc::new(site));
-                (state.taken, state.refused) = (state.wanted.clone(), None);
+                (state.taken, state.refused) = (wanted, None);
                 tracing::info!(version = in_force.number, "rooms in force");
             }
             Err(why) => {
                 for problem in &why {
                     tracing::error!(version = in_force.number, problem, "rooms refused; the old ones stay");
                 }
-                state.refused = Some(Refused { version: state.wanted.in_force.number, why });
+                state.refused = Some(Refused { version: in_force.number, why });
             }
         }
     }
 
     /// Tokens are sealed and opened with these keys now.
-    pub fn keys(&self, sealer: Sealer, names: Vec<String>) {
-        let mut state = self.lock();
+    pub async fn keys(&self, sealer: Sealer, names: Vec<String>) {
+        let _turn = self.turn.lock().await;
         let site = self.shared.site.load().with_sealer(Arc::new(sealer));
         self.shared.site.store(Arc::new(site));
         tracing::info!(seals = names.first(), opens = ?names, "keys in force");
-        state.keys = names;
+        self.lock().keys = names;
     }
 
     /// What the store last said is in force, with its text if it has one.
@@ -182,7 +198,7 @@ impl Plan {
         Ok(Preview { from: wanted, changes: difference(&before.config.rooms, &config.rooms) })
     }
 
-    fn compile(&self, file: &Config, rooms: &Rooms) -> Result<Site, Vec<String>> {
+    async fn compile(&self, file: &Config, rooms: &Rooms) -> Result<Site, Vec<String>> {
         let before = self.shared.site.load();
         let config = match (rooms.in_force.number, &rooms.version) {
             (0, _) => file.clone(),
@@ -193,7 +209,12 @@ impl Plan {
             }
         };
         let site = Site::compile(config, Some(&before), &self.shared.rooms, before.sealer.clone());
-        site.map_err(|error| vec![format!("{error:#}")])
+        let site = site.map_err(|error| vec![format!("{error:#}")])?;
+        // At the start nobody asks the store yet.
+        if self.shared.ready.load(Ordering::Relaxed) {
+            self.shared.rooms.first_answers(FIRST_ANSWER).await;
+        }
+        Ok(site)
     }
 }
 

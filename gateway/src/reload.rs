@@ -33,11 +33,11 @@ impl Watch {
     }
 
     /// Applies what has changed since the last look.
-    pub fn look(&mut self) {
+    pub async fn look(&mut self) {
         let content = std::fs::read(&self.file).ok();
         if content.is_some() && content != self.seen {
             self.seen = content;
-            self.configuration();
+            self.configuration().await;
         }
         if let Some(tls) = &self.shared.tls {
             let certificates = tls.certificates.fingerprint();
@@ -46,24 +46,25 @@ impl Watch {
                 self.certificates();
             }
         }
-        self.keys();
+        self.keys().await;
     }
 
     /// Applies everything again.
-    pub fn now(&mut self) {
+    pub async fn now(&mut self) {
         self.seen = std::fs::read(&self.file).ok();
-        self.configuration();
+        self.configuration().await;
         self.certificates();
-        self.keys();
+        self.keys().await;
     }
 
-    fn configuration(&self) {
-        let taken = Config::load(&self.file)
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
-            .and_then(|config| {
+    async fn configuration(&self) {
+        let taken = match Config::load(&self.file) {
+            Ok(config) => {
                 self.say_what_needs_a_restart(&config);
-                self.plan.file(config)
-            });
+                self.plan.file(config).await
+            }
+            Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+        };
         telemetry::reload("configuration", taken.is_ok());
         match taken {
             Ok(()) => tracing::info!(file = %self.file.display(), "configuration in force"),
@@ -78,11 +79,11 @@ impl Watch {
     }
 
     /// Keys change with their file, and as their times come.
-    fn keys(&mut self) {
+    async fn keys(&mut self) {
         let Some(result) = self.ring.look() else { return };
         telemetry::reload("keys", result.is_ok());
         match result {
-            Ok(sealer) => self.plan.keys(sealer, self.ring.names()),
+            Ok(sealer) => self.plan.keys(sealer, self.ring.names()).await,
             Err(error) => tracing::error!(%error, "keys refused; the old ones stay"),
         }
     }

@@ -14,7 +14,7 @@ mod clerk;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -25,6 +25,7 @@ use policy::room::Room;
 use policy::seal::RoomId;
 use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 
 use crate::ui;
 
@@ -32,6 +33,9 @@ pub use clerk::run;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
 const MAILBOX: usize = 1 << 16;
+
+/// Who waits for the first answer of the store looks this often.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How a room is meant to work, as last configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,6 +238,16 @@ impl Rooms {
             live.insert(room.name.clone(), room);
         }
         self.live.store(Arc::new(live));
+    }
+
+    /// Waits until the store has said of every room where its line is. Answers whether it did, in that time.
+    pub async fn first_answers(&self, limit: Duration) -> bool {
+        let all = async {
+            while self.all().values().any(|room| room.snapshot().view.is_none()) {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(limit, all).await.is_ok()
     }
 
     fn begin(&self, name: &str, terms: Terms) -> LiveRoom {

@@ -274,6 +274,37 @@ fn an_operator_is_asked_for_the_token_and_finds_both_in_the_configuration() {
     assert!(code == 1 && told.contains("127.0.0.1:1") && told.lines().count() == 1, "{told}");
 }
 
+#[test]
+fn a_new_room_knows_its_line_before_its_first_shopper_comes() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, CLOSED));
+    for name in ["one", "two", "three", "four"] {
+        let room = CLOSED.replace("launch", name) + "fail_mode = \"open\"\n";
+        let path = format!("/{name}/item");
+        let applied = std::sync::atomic::AtomicBool::new(false);
+        let answers: Vec<common::Answer> = std::thread::scope(|scope| {
+            let asks = scope.spawn(|| {
+                let mut kept = common::Kept::open(weir.http);
+                let mut answers = Vec::new();
+                while !applied.load(std::sync::atomic::Ordering::Relaxed) {
+                    answers.push(kept.get(&path, &[JSON]));
+                }
+                answers.push(kept.get(&path, &[JSON]));
+                answers
+            });
+            let (code, told) = apply(&weir, &room);
+            applied.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(code, 0, "{told}");
+            asks.join().unwrap()
+        });
+        assert!(!answers.last().unwrap().is_shop());
+        let first = answers.iter().position(|answer| !answer.is_shop()).unwrap();
+        assert!(answers[first..].iter().all(|answer| answer.ticket() > 0));
+    }
+    let failed_open = |name| weir.metric(&format!("weir_fail_open_total{{room=\"{name}\"}}"));
+    assert_eq!(["one", "two", "three", "four"].map(failed_open), [0.0; 4], "nobody slipped in");
+}
+
 /// A room that goes and comes back in one process, with provisional tickets that the store has numbered.
 #[test]
 fn a_room_that_comes_back_by_a_rollback_goes_on_where_it_was() {
