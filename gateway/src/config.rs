@@ -29,7 +29,7 @@ pub use listen::{ListenConfig, TlsConfig};
 pub use node::{LogConfig, LogFormat, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;
 pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
-pub use rooms::{KeyChange, RoomChange, difference};
+pub use rooms::{KeyChange, RoomChange, What, difference};
 pub use route::{RouteConfig, ScopeConfig};
 pub use units::Size;
 pub use upstream::{HealthConfig, UpstreamConfig};

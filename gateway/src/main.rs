@@ -37,9 +37,9 @@ enum Command {
     },
     /// Print the JSON schema of the configuration file.
     Schema,
-    /// Show what a file of [[room]] tables changes, and put it in force on every gateway.
+    /// Show what a file of rooms changes, and put it in force on every gateway.
     Apply {
-        /// The file, with [[room]] tables alone.
+        /// The file, with `room` tables alone.
         rooms: PathBuf,
         /// The version that the file was made from: refused if another is in force.
         #[arg(long)]

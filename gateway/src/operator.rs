@@ -22,14 +22,14 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::versions::{Changed, Refusal, Versions};
-use crate::config::RoomChange;
+use crate::config::{RoomChange, What};
 use crate::fleet::Member;
 use crate::secret::keys::shown;
 
 /// How long a gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long all gateways may take to be on a new version.
-const ARRIVAL: Duration = Duration::from_secs(3);
+const ARRIVAL: Duration = Duration::from_secs(5);
 
 /// A running gateway, as an operator reaches it.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Operator {
     }
 
     /// Applies a text of rooms that was made from version `from`; the version in force if it is not said. With
-    /// `dry_run` only tells what would be different. The answer is for people.
+    /// `dry_run` only tells what would be different. Prints the difference, and answers what became of it.
     ///
     /// # Errors
     /// If the rooms are wrong, another version is in force, or not every gateway took them.
@@ -113,14 +113,13 @@ impl Operator {
     }
 
     async fn told(&self, changed: Changed, dry_run: bool) -> anyhow::Result<String> {
-        let mut told = difference(&changed.changes);
+        print!("{}", difference(&changed.changes));
         let (from, now) = (changed.from, changed.in_force);
         match () {
-            () if dry_run => drop(writeln!(told, "nothing was changed: version {from} is in force")),
-            () if from == now => drop(writeln!(told, "nothing to do: version {from} is in force")),
-            () => told += &self.arrival(now).await.with_context(|| told.clone())?,
+            () if dry_run => Ok(format!("nothing was changed: version {from} is in force\n")),
+            () if from == now => Ok(format!("nothing to do: version {from} is in force\n")),
+            () => self.arrival(now).await,
         }
-        Ok(told)
     }
 
     /// Waits until every gateway is on this version.
@@ -198,9 +197,14 @@ fn difference(changes: &[RoomChange]) -> String {
         told += "no difference\n";
     }
     for RoomChange { room, what, keys } in changes {
-        let _ = writeln!(told, "room {room:?}: {what}");
+        let word = match what {
+            What::Added => "added",
+            What::Removed => "removed",
+            What::Changed => "changed",
+        };
+        let _ = writeln!(told, "room {room:?}: {word}");
         for key in keys {
-            let from = if what == "changed" { format!("{} -> ", value(&key.from)) } else { String::new() };
+            let from = if *what == What::Changed { format!("{} -> ", value(&key.from)) } else { String::new() };
             let _ = writeln!(told, "  {}: {from}{}", key.key, value(&key.to));
         }
     }

@@ -132,6 +132,33 @@ fn as_a_browser(weir: &Weir) -> (u16, String) {
 }
 
 #[test]
+fn what_is_no_change_at_all_is_refused_and_changes_nothing() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, CLOSED));
+    let long = "#".repeat(2 << 20);
+    for (method, path, body, status) in [
+        ("POST", "/api/versions", long.as_str(), 413),
+        ("POST", "/api/versions?from=x", CLOSED, 400),
+        ("POST", "/api/versions?dry_run=perhaps", CLOSED, 400),
+        ("POST", "/api/versions", "\0[[room]\n", 422),
+        ("POST", "/api/versions?from=7", &CLOSED.replace("= 600", "= 700"), 409),
+        ("PUT", "/api/versions", CLOSED, 405),
+        ("PUT", "/api/versions/in-force?to=-1", "", 400),
+        ("PUT", "/api/versions/in-force?to=18446744073709551615", "", 404),
+        ("GET", "/api/versions/0", "", 404),
+        ("GET", "/api/versions/x", "", 400),
+    ] {
+        let answer = request(weir.admin, method, path, &[], body);
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+    }
+    let bytes = b"POST /api/versions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n\xff\xfe";
+    assert_eq!(common::raw(weir.admin, bytes).status, 400);
+    let versions = api(weir.admin, "/api/versions");
+    assert!(versions["in_force"] == 0 && versions["versions"].as_array().unwrap().is_empty(), "{versions}");
+    weir.is_well();
+}
+
+#[test]
 fn of_two_operators_who_apply_at_once_one_is_told() {
     let (redis, shop) = (RedisServer::start(), Shop::open());
     let text = config(shop.address, CLOSED);
@@ -203,20 +230,22 @@ fn a_store_that_forgot_the_rooms_gets_them_back() {
 
 #[test]
 fn gateways_know_each_other_and_forget_who_has_gone() {
-    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
     let text = config(shop.address, CLOSED);
     let (a, b) = (gateway(&redis, "a", &text), gateway(&redis, "b", &text));
+    let share = |members: &Json, at: usize| members[at]["share"].as_f64();
     let seen = until("both are seen with their load", || {
         for weir in [&a, &a, &a, &b] {
             weir.get("/launch/item", &[JSON]);
         }
         let members = api(b.admin, "/api/gateways");
-        let loaded = |member: &Json| member["requests_per_second"].as_f64() > Some(0.0) && !member["share"].is_null();
+        let loaded = |member: &Json| member["requests_per_second"].as_f64() > Some(0.0);
         let all = members.as_array().unwrap();
-        (all.len() == 2 && all.iter().all(loaded)).then_some(members)
+        let known = all.len() == 2 && all.iter().all(loaded) && share(&members, 1) > Some(0.0);
+        (known && share(&members, 0) > share(&members, 1)).then_some(members)
     });
-    let share = |at: usize| seen[at]["share"].as_f64().unwrap();
-    assert!(share(0) > share(1) && (share(0) + share(1) - 1.0).abs() < 1e-9, "{seen}");
+    let whole = share(&seen, 0).unwrap() + share(&seen, 1).unwrap();
+    assert!((whole - 1.0).abs() < 1e-9, "{seen}");
     insta::assert_json_snapshot!("gateways", without_what_differs(&seen));
     assert_eq!(seen[0]["admin"], a.admin.to_string());
 
@@ -224,6 +253,8 @@ fn gateways_know_each_other_and_forget_who_has_gone() {
     drop(a.kill());
     until_true("who has gone is forgotten", || api(b.admin, "/api/gateways").as_array().unwrap().len() == 1);
     assert!(gone.elapsed() > Duration::from_secs(3), "not at the first silence");
+    redis.kill();
+    until_true("who is alone says that the store is away", || api(b.admin, "/api/gateways")[0]["store_away"] == true);
 }
 
 /// What is the same in every run.

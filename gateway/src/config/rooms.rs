@@ -3,7 +3,7 @@
 //! It is read and checked like the rooms of a whole file, against everything else that is in that file.
 //! Names of files are looked for beside the file of each gateway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -46,10 +46,22 @@ pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
 pub struct RoomChange {
     /// Its name.
     pub room: String,
-    /// `added`, `removed` or `changed`.
-    pub what: String,
+    /// What became of it.
+    pub what: What,
     /// The keys that differ; of a new room all that have a value.
     pub keys: Vec<KeyChange>,
+}
+
+/// What became of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// Some of its keys have another value.
+    Changed,
 }
 
 /// A key with another value. What is absent is null.
@@ -66,18 +78,18 @@ pub struct KeyChange {
 /// What is different, room by room and key by key. Defaults count as written.
 pub fn difference(before: &[RoomConfig], after: &[RoomConfig]) -> Vec<RoomChange> {
     let (before, after) = (by_name(before), by_name(after));
-    let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let change = |name: &&&str| {
         let (old, new) = (before.get(**name), after.get(**name));
         let what = match (old, new) {
-            (None, _) => "added",
-            (_, None) => "removed",
-            _ => "changed",
+            (None, _) => What::Added,
+            (_, None) => What::Removed,
+            _ => What::Changed,
         };
         let keys = if new.is_some() { keys(old, new) } else { Vec::new() };
-        RoomChange { room: (**name).to_owned(), what: what.to_owned(), keys }
+        RoomChange { room: (**name).to_owned(), what, keys }
     };
-    names.iter().map(change).filter(|change| change.what != "changed" || !change.keys.is_empty()).collect()
+    names.iter().map(change).filter(|change| change.what != What::Changed || !change.keys.is_empty()).collect()
 }
 
 fn by_name(rooms: &[RoomConfig]) -> BTreeMap<&str, BTreeMap<String, Json>> {
@@ -144,18 +156,18 @@ mod tests {
         let told: Vec<String> = told
             .iter()
             .flat_map(|change| {
-                let line = format!("{} {}", change.room, change.what);
+                let line = format!("{} {:?}", change.room, change.what);
                 let keys = change.keys.iter().map(|key| format!("{} {} -> {}", key.key, key.from, key.to));
-                std::iter::once(line).chain(keys.filter(|_| change.what == "changed")).collect::<Vec<_>>()
+                std::iter::once(line).chain(keys.filter(|_| change.what == What::Changed)).collect::<Vec<_>>()
             })
             .collect();
         let expected = [
-            "launch changed",
+            "launch Changed",
             "burst 3 -> null",
             "new_users_per_minute 60 -> 90",
             "poll.min \"1s\" -> \"2s\"",
-            "new added",
-            "old removed",
+            "new Added",
+            "old Removed",
         ];
         assert_eq!(told, expected);
     }
