@@ -221,7 +221,7 @@ impl Fleet {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn preview(&self, text: &str) -> Result<Preview, NotSwitched> {
-        self.plan.preview(Some((text, "rooms"))).map_err(NotSwitched::Wrong)
+        self.plan.preview(Some((text, "rooms.toml"))).map_err(NotSwitched::Wrong)
     }
 
     /// What would change if this version came in force.

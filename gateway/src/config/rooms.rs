@@ -48,7 +48,7 @@ pub struct RoomChange {
     pub room: String,
     /// What became of it.
     pub what: What,
-    /// The keys that differ; of a new room all that have a value.
+    /// The keys that differ; of a new room those that are not as by default, from null.
     pub keys: Vec<KeyChange>,
 }
 
@@ -80,45 +80,55 @@ pub fn difference(before: &[RoomConfig], after: &[RoomConfig]) -> Vec<RoomChange
     let (before, after) = (by_name(before), by_name(after));
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let change = |name: &&&str| {
-        let (old, new) = (before.get(**name), after.get(**name));
-        let what = match (old, new) {
-            (None, _) => What::Added,
-            (_, None) => What::Removed,
-            _ => What::Changed,
+        let (what, keys) = match (before.get(**name), after.get(**name)) {
+            (Some(_), None) => (What::Removed, Vec::new()),
+            (Some(old), Some(new)) => (What::Changed, differing(&flat(old), &flat(new))),
+            (None, new) => (What::Added, new.map(|new| written(new)).unwrap_or_default()),
         };
-        let keys = if new.is_some() { keys(old, new) } else { Vec::new() };
         RoomChange { room: (**name).to_owned(), what, keys }
     };
     names.iter().map(change).filter(|change| change.what != What::Changed || !change.keys.is_empty()).collect()
 }
 
-fn by_name(rooms: &[RoomConfig]) -> BTreeMap<&str, BTreeMap<String, Json>> {
-    let flat = |room: &RoomConfig| {
-        let mut keys = BTreeMap::new();
-        if let Json::Object(table) = room.show() {
-            flatten("", table, &mut keys);
-        }
-        keys
-    };
-    rooms.iter().map(|room| (room.name.as_str(), flat(room))).collect()
+fn by_name(rooms: &[RoomConfig]) -> BTreeMap<&str, &RoomConfig> {
+    rooms.iter().map(|room| (room.name.as_str(), room)).collect()
 }
 
-fn flatten(prefix: &str, table: Map<String, Json>, into: &mut BTreeMap<String, Json>) {
+/// The keys of a new room that have another value than in one of which only the name is written.
+fn written(room: &RoomConfig) -> Vec<KeyChange> {
+    let text = format!("name = {:?}", room.name);
+    let (blank, _) = parse::<RoomConfig>(&text, String::new());
+    let keys = differing(&flat(&blank), &flat(room)).into_iter();
+    keys.map(|key| KeyChange { from: Json::Null, ..key }).collect()
+}
+
+type Keys = BTreeMap<String, Json>;
+
+fn differing(old: &Keys, new: &Keys) -> Vec<KeyChange> {
+    let change = |(key, to): (&String, &Json)| KeyChange {
+        key: key.clone(),
+        from: old.get(key).cloned().unwrap_or_default(),
+        to: to.clone(),
+    };
+    new.iter().map(change).filter(|change| change.from != change.to).collect()
+}
+
+/// The keys of a room with what they stand for.
+fn flat(room: &RoomConfig) -> Keys {
+    let mut keys = Keys::new();
+    if let Json::Object(table) = room.show() {
+        flatten("", table, &mut keys);
+    }
+    keys
+}
+
+fn flatten(prefix: &str, table: Map<String, Json>, into: &mut Keys) {
     for (name, value) in table {
         match value {
             Json::Object(inner) => flatten(&format!("{prefix}{name}."), inner, into),
             value => drop(into.insert(format!("{prefix}{name}"), value)),
         }
     }
-}
-
-type Keys = BTreeMap<String, Json>;
-
-fn keys(old: Option<&Keys>, new: Option<&Keys>) -> Vec<KeyChange> {
-    let value = |of: Option<&Keys>, key: &String| of.and_then(|keys| keys.get(key)).cloned().unwrap_or_default();
-    let all = new.or(old).into_iter().flat_map(BTreeMap::keys);
-    let changes = all.map(|key| KeyChange { key: key.clone(), from: value(old, key), to: value(new, key) });
-    changes.filter(|change| change.from != change.to).collect()
 }
 
 #[cfg(test)]
@@ -158,7 +168,7 @@ mod tests {
             .flat_map(|change| {
                 let line = format!("{} {:?}", change.room, change.what);
                 let keys = change.keys.iter().map(|key| format!("{} {} -> {}", key.key, key.from, key.to));
-                std::iter::once(line).chain(keys.filter(|_| change.what == What::Changed)).collect::<Vec<_>>()
+                std::iter::once(line).chain(keys).collect::<Vec<_>>()
             })
             .collect();
         let expected = [
@@ -167,6 +177,8 @@ mod tests {
             "new_users_per_minute 60 -> 90",
             "poll.min \"1s\" -> \"2s\"",
             "new Added",
+            "host null -> \"new.example\"",
+            "new_users_per_minute null -> 60",
             "old Removed",
         ];
         assert_eq!(told, expected);
