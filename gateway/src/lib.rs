@@ -163,7 +163,8 @@ impl Gateway {
         let admin = tokio::net::TcpListener::from_std(admin)?;
         let (admin_at, router) = (admin.local_addr()?, admin::router(fleet.clone(), admin_token));
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
-        let housekeeping = tokio::spawn(housekeeping(shared.clone(), reload, background.clone()));
+        let housekeeping = tokio::spawn(housekeeping(shared.clone(), background.clone()));
+        let reload = tokio::spawn(reload.run(background.clone()));
         let fleet = tokio::spawn(fleet.run(background.clone()));
         first_answers(&shared).await;
         let bound = bound(&sockets[0])?;
@@ -179,7 +180,7 @@ impl Gateway {
         serving.cancel();
         let joined = tokio::task::spawn_blocking(|| workers.into_iter().try_for_each(join_worker)).await?;
         background.cancel();
-        let _ = tokio::join!(clerk, admin, housekeeping, fleet);
+        let _ = tokio::join!(clerk, admin, housekeeping, reload, fleet);
         joined
     }
 }
@@ -207,19 +208,12 @@ async fn first_answers(shared: &Shared) {
     }
 }
 
-async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: CancellationToken) {
-    let mut hangup = signal(SignalKind::hangup()).ok();
+async fn housekeeping(shared: Arc<Shared>, stop: CancellationToken) {
     let origin = Instant::now();
     let mut clock = tokio::time::interval(TICK);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut checks = Checks::default();
     loop {
-        let hung_up = async {
-            match &mut hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = stop.cancelled() => return,
             _ = clock.tick() => {
@@ -227,9 +221,7 @@ async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: Canc
                 shared.site.load().quotas.set_time(now);
                 shared.clock.send_replace(now);
             }
-            _ = hung_up => reload.now().await,
             _ = second.tick() => {
-                reload.look().await;
                 shared.site.load().quotas.forget_idle();
                 checks.follow(&shared.site.load_full(), &stop);
             }

@@ -8,6 +8,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::config::Config;
@@ -32,8 +37,27 @@ impl Watch {
         Self { seen: std::fs::read(file).ok(), file: file.to_owned(), certificates, ring, shared, plan }
     }
 
+    /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut second = interval(Duration::from_secs(1));
+        loop {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = hung_up => self.now().await,
+                _ = second.tick() => self.look().await,
+            }
+        }
+    }
+
     /// Applies what has changed since the last look.
-    pub async fn look(&mut self) {
+    async fn look(&mut self) {
         let content = std::fs::read(&self.file).ok();
         if content.is_some() && content != self.seen {
             self.seen = content;
@@ -50,7 +74,7 @@ impl Watch {
     }
 
     /// Applies everything again.
-    pub async fn now(&mut self) {
+    async fn now(&mut self) {
         self.seen = std::fs::read(&self.file).ok();
         self.configuration().await;
         self.certificates();
