@@ -104,11 +104,14 @@ impl Watch {
 
     /// Keys change with their file, and as their times come.
     async fn keys(&mut self) {
-        let Some(result) = self.ring.look() else { return };
-        telemetry::reload("keys", result.is_ok());
-        match result {
-            Ok(sealer) => self.plan.keys(sealer, self.ring.names()).await,
-            Err(error) => tracing::error!(%error, "keys refused; the old ones stay"),
+        let (sealer, error) = self.ring.look();
+        if let Some(sealer) = sealer {
+            telemetry::reload("keys", true);
+            self.plan.keys(sealer, self.ring.names()).await;
+        }
+        if let Some(error) = error {
+            telemetry::reload("keys", false);
+            tracing::error!(%error, "keys refused; the old ones stay");
         }
     }
 

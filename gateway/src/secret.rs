@@ -117,24 +117,29 @@ impl Ring {
         sealer.map(|sealer| (ring, sealer)).ok_or(SecretError::Weak(WeakSecret(0)))
     }
 
-    /// Looks again: a sealer if other keys count now than before. What cannot be read changes nothing, and
-    /// is told once.
-    pub fn look(&mut self) -> Option<Result<Sealer, SecretError>> {
-        let read = self.source.read().map(|keys| self.keys = keys);
-        let result = read.and_then(|()| self.sealer(OffsetDateTime::now_utc()));
-        let complaint = result.as_ref().err().map(ToString::to_string);
+    /// Looks again: a sealer if other keys count now than before, and what is wrong, told once. A list that
+    /// cannot be used leaves the last one as it is, and its times go on.
+    pub fn look(&mut self) -> (Option<Sealer>, Option<SecretError>) {
+        let now = OffsetDateTime::now_utc();
+        let read = self.source.read().and_then(|keys| {
+            keys.at(now).map_err(none_seals)?;
+            self.keys = keys;
+            Ok(())
+        });
+        let sealer = self.sealer(now);
+        let (sealer, error) = match (sealer, read) {
+            (Ok(sealer), read) => (sealer, read.err()),
+            (Err(error), read) => (None, Some(read.err().unwrap_or(error))),
+        };
+        let complaint = error.as_ref().map(ToString::to_string);
         let news = complaint != self.complaint;
         self.complaint = complaint;
-        match result {
-            Err(_) if !news => None,
-            result => result.transpose(),
-        }
+        (sealer, error.filter(|_| news))
     }
 
     /// A sealer, if other keys count at this time than before.
     fn sealer(&mut self, now: OffsetDateTime) -> Result<Option<Sealer>, SecretError> {
-        let place = || "the secret".to_owned();
-        let counting = self.keys.at(now).map_err(|source| SecretError::Keys { place: place(), source })?;
+        let counting = self.keys.at(now).map_err(none_seals)?;
         if self.counting.iter().map(Vec::as_slice).eq(counting.iter().copied()) {
             return Ok(None);
         }
@@ -147,6 +152,10 @@ impl Ring {
     pub fn names(&self) -> Vec<String> {
         self.counting.iter().map(|secret| name(secret)).collect()
     }
+}
+
+fn none_seals(source: KeysError) -> SecretError {
+    SecretError::Keys { place: "the secret".to_owned(), source }
 }
 
 /// By what a key may be called in the open.
@@ -242,15 +251,17 @@ mod tests {
         let path = dir.path().join("weir.secret");
         let mut ring = open(&path, true).expect("made");
         let first = std::fs::read(&path).expect("there");
-        assert!(ring.look().is_none(), "nothing has changed");
+        assert!(matches!(ring.look(), (None, None)), "nothing has changed");
         replace(&path, b"short\n").expect("written");
-        assert!(matches!(ring.look(), Some(Err(_))) && ring.look().is_none() && ring.names().len() == 1);
+        assert!(
+            matches!(ring.look(), (None, Some(_))) && matches!(ring.look(), (None, None)) && ring.names().len() == 1
+        );
         let more = [random().expect("random").as_bytes(), b"\n", &first].concat();
         replace(&path, &more).expect("written");
-        assert!(matches!(ring.look(), Some(Ok(_))));
+        assert!(matches!(ring.look(), (Some(_), None)));
         assert_eq!(ring.names()[1], name(first.trim_ascii()));
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         std::fs::remove_file(&path).expect("removed");
-        assert!(matches!(ring.look(), Some(Err(_))) && ring.names().len() == 2);
+        assert!(matches!(ring.look(), (None, Some(_))) && ring.names().len() == 2);
     }
 }

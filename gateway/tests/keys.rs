@@ -5,10 +5,13 @@ mod common;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use common::redis::RedisServer;
 use common::{CLOSED, JSON, Kept, ROOMY, Shop, WEIR, Weir, config, nobody, request, until, until_true, weir};
+use gateway::secret::keys::shown;
 use serde_json::Value as Json;
+use time::OffsetDateTime;
 
 const OLD: &str = "one secret for all the gateways of a line";
 
@@ -116,6 +119,23 @@ fn a_rotation_ends_no_session_at_any_gateway_before_during_and_after_it() {
     assert!(!old.is_known(&a) && !old.is_known(&b) && after[0].is_known(&b));
     assert_eq!(kept.get("/launch/a.css", &[("Cookie", &old.pass)]).status, 429, "nor is it remembered");
     [&a, &b, &untold].into_iter().for_each(Weir::is_well);
+}
+
+#[test]
+fn a_key_begins_to_seal_and_ceases_to_open_when_its_time_comes() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let weir = gateway(&redis, &shop, OLD);
+    let (shopper, before) = (Shopper::at(&weir), keys(&weir));
+    let in_seconds = |seconds| shown(OffsetDateTime::now_utc() + Duration::from_secs(seconds));
+    let new = "0123456789abcdef0123456789abcdef";
+    give(&weir, &format!("{new} from={}\n{OLD}\n", in_seconds(3)), 2);
+    std::fs::remove_file(secret(&weir)).unwrap();
+    until_true("the new one seals, whatever became of the file", || keys(&weir)[1] == before[0]);
+    let later = Shopper::at(&weir);
+    assert!(shopper.is_known(&weir));
+    std::fs::write(secret(&weir), format!("{new}\n{OLD} until={}\n", in_seconds(2))).unwrap();
+    until_true("the old one is gone", || keys(&weir).len() == 1);
+    assert!(!shopper.is_known(&weir) && later.is_known(&weir));
 }
 
 #[test]
