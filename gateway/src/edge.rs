@@ -12,27 +12,33 @@
 //! What is absent: decisions (`policy`), the text of answers ([`crate::reply`]), connections.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::admit::{Decision, Refusal, Scene, Verdict, admit};
 use policy::room::FailMode;
 use policy::scope::NormalPath;
 use policy::ticket::Token;
+use tokio::time::timeout;
 
 use crate::body::Body;
-use crate::forward::{self, Onward};
-use crate::listener::{UnderWay, Worker};
+use crate::connection::UnderWay;
+use crate::forward::{self, Onward, Way};
+use crate::listener::Worker;
 use crate::own;
 use crate::reply::{self, Place};
 use crate::rooms::Entry;
 use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
-use crate::visitor;
 
 /// Answers one request.
 pub async fn handle(
@@ -41,42 +47,75 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let site = worker.shared.site.load_full();
+    let http2 = request.version() == Version::HTTP_2;
     let (parts, body) = request.into_parts();
     let mut visit = Visit::begin(&worker, &site, under_way, &parts);
-    let response = route(&mut visit, parts, body).await;
-    Ok(visit.end(response))
+    let mut response = match route(&mut visit, &parts).await {
+        Ok(way) => forward::forward(&mut visit, way, parts, body).await,
+        Err(answer) => {
+            if http2 {
+                let_finish(body);
+            }
+            *answer
+        }
+    };
+    visit.end(&mut response);
+    Ok(response)
 }
 
-async fn route(visit: &mut Visit<'_>, parts: Parts, body: Incoming) -> Response<Body> {
+/// Lets a short upload finish that was answered unread. To drop it would reset its stream of HTTP/2, and
+/// there are clients (curl 7.88) that lose the answer when the reset comes before they have sent all.
+fn let_finish(mut body: Incoming) {
+    const SHORT: usize = 64 * 1024;
+    const SOON: Duration = Duration::from_secs(2);
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::task::spawn_local(timeout(SOON, async move {
+        let mut read = 0;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > SHORT {
+                return;
+            }
+        }
+    }));
+}
+
+/// Where the request goes, or the answer that it gets here.
+async fn route<'a>(visit: &mut Visit<'a>, parts: &Parts) -> Result<Way<'a>, Box<Response<Body>>> {
     let site = visit.site;
-    let Ok(host) = visitor::host(&parts) else { return reply::bad_request(visit, "Exactly one Host is needed.\n") };
+    let Ok(host) = visit.read_host(parts) else {
+        return no(reply::bad_request(visit, "Exactly one Host is needed.\n"));
+    };
     if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
-        return own::answer(visit, path, &parts);
+        return no(own::answer(visit, path, parts));
     }
     let path = NormalPath::of(parts.uri.path());
-    if site.rooms.is_ambiguous(host, &path) || parts.method == Method::CONNECT {
-        return reply::bad_request(visit, "This path can be read as several.\n");
+    if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
+        return no(reply::bad_request(visit, "This path can be read as several.\n"));
     }
-    let room = site.rooms.find(host, &path);
-    let upstream = site.routes.find(host, &path);
+    let room = site.rooms.find(&host.bare, &path);
+    let upstream = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
     match held_back {
-        Some(room) => visit.look_at(room, &parts),
+        Some(room) => visit.look_at(room, parts),
         None => visit.room = room,
     }
     if let Err(wait) = visit.charge() {
-        return reply::too_fast(visit, wait);
+        return no(reply::too_fast(visit, wait));
     }
-    let admission = if let Some(room) = held_back {
-        at_the_door(visit, room, &parts).await
+    let onward = if let Some(room) = held_back {
+        at_the_door(visit, room, parts).await?
     } else {
         visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
-        Ok(Onward::anonymous())
+        Onward::anonymous()
     };
-    match admission {
-        Ok(onward) => forward::forward(visit, upstream, onward, parts, body).await,
-        Err(answer) => *answer,
-    }
+    Ok(Way { upstream, host, onward })
+}
+
+fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {
+    Err(Box::new(answer))
 }
 
 /// Lets the shopper on, or says why not.
@@ -118,7 +157,7 @@ async fn at_the_door<'a>(
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
         Verdict::Refuse(Refusal::NeedsPass) => reply::needs_pass(visit),
     };
-    Err(Box::new(answer))
+    no(answer)
 }
 
 fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
@@ -161,7 +200,7 @@ async fn claim<'a>(
             visit.mark = Mark::Claim;
             entered(visit, room, entry)
         }
-        Entry::Ticket(_) | Entry::Full | Entry::Away => Err(Box::new(reply::wait(visit, room, Place::Held(ticket)))),
+        Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
     }
 }
 
@@ -172,7 +211,7 @@ async fn join<'a>(
     if_called: bool,
 ) -> Result<Onward, Box<Response<Body>>> {
     if let Err(wait) = visit.charge_join() {
-        return Err(Box::new(reply::too_fast(visit, wait)));
+        return no(reply::too_fast(visit, wait));
     }
     visit.mark = Mark::Join;
     let entry = room.live.join(if_called).await;
@@ -190,7 +229,7 @@ fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> 
         Entry::Full | Entry::Spent => reply::full(visit),
         Entry::Away => later(visit, room),
     };
-    Err(Box::new(answer))
+    no(answer)
 }
 
 /// The store is away: the place is kept in the order of arrival.

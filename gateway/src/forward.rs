@@ -5,16 +5,17 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use policy::Millis;
 use policy::ticket::Token;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use crate::body::{Body, Held};
+use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
-use crate::upstream::{Patience, Upstream};
+use crate::upstream::{Patience, Upload, Upstream};
 use crate::visit::Visit;
-use crate::visitor;
+use crate::visitor::Host;
 
 /// On whose behalf a request is forwarded.
 #[derive(Debug, Default)]
@@ -48,26 +49,29 @@ impl Onward {
     }
 }
 
+/// Where a request goes.
+#[derive(Debug)]
+pub struct Way<'a> {
+    /// The upstream of its host and path, if there is one.
+    pub upstream: Option<&'a Arc<Upstream>>,
+    /// The host that was asked for.
+    pub host: Rc<Host>,
+    /// On whose behalf.
+    pub onward: Onward,
+}
+
 /// Forwards, and answers with what comes back.
-pub async fn forward<'a>(
-    visit: &mut Visit<'a>,
-    upstream: Option<&'a Arc<Upstream>>,
-    mut onward: Onward,
-    mut parts: Parts,
-    body: Incoming,
-) -> Response<Body> {
+pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, body: Incoming) -> Response<Body> {
+    let Way { upstream, host, mut onward } = way;
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     visit.holds_pass(onward.pass.is_some());
-    let told = told(visit, &parts, onward.pass);
-    headers::to_upstream(&mut parts, told);
-    let request = Request::from_parts(parts, Body::Stream(body, Held::default()));
-    let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
-    let (mut response, revoke) = match result {
-        Ok(response) => {
-            let (mut parts, body) = response.into_parts();
-            let revoke = headers::to_shopper(&mut parts);
-            (Response::from_parts(parts, body), revoke)
+    headers::to_upstream(&mut parts, told(visit, &host, onward.pass));
+    let request = Request::from_parts(parts, Upload::from(body));
+    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, onward.patience()).await {
+        Ok(mut response) => {
+            let revoke = headers::to_shopper(&mut response);
+            (response, revoke)
         }
         Err(error) => (reply::upstream_failed(visit, &error), false),
     };
@@ -80,14 +84,14 @@ pub async fn forward<'a>(
 }
 
 /// What the upstream is told besides the request.
-fn told<'a>(visit: &'a Visit<'_>, parts: &Parts, pass: Option<Token>) -> headers::Onward<'a> {
+fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> headers::Onward<'a> {
     let room = visit.room;
     let introduction = room.zip(pass).map(|(room, pass)| visit.introduce(room, &pass));
     let (pass_id, signature) = introduction.map_or((None, None), |told| (Some(told.pass_id), told.signature));
     headers::Onward {
         peer: visit.peer(),
         tls: visit.tls,
-        upgrade: visitor::upgrade(parts).cloned(),
+        host,
         request_id: visit.request_id.clone(),
         room: room.map(|room| room.name.clone()),
         pass_id,
@@ -108,5 +112,5 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &mut Onward, revoke: bool)
         None if onward.new => pass,
         None => return None,
     };
-    room.cookie.set(&visit.worker.shared.sealer.seal(room.live.id, &pass), visit.tls)
+    room.cookie.set(&visit.site.sealer.seal(room.live.id, &pass), visit.tls)
 }

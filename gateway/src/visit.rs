@@ -12,12 +12,13 @@ use policy::quota::Client;
 use policy::ticket::Token;
 
 use crate::body::Body;
+use crate::connection::UnderWay;
 use crate::known::Introduction;
-use crate::listener::{UnderWay, Worker};
+use crate::listener::Worker;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
 use crate::ui::Language;
-use crate::visitor::{self, Peer};
+use crate::visitor::{self, BadHost, Host, Peer};
 
 /// In which form the gateway's own answers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,10 +99,15 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// Reads which host the request is for.
+    pub fn read_host(&self, parts: &Parts) -> Result<Rc<Host>, BadHost> {
+        self.under_way.connection().known.host(parts)
+    }
+
     /// Reads what the request shows to this room.
     pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, parts: &Parts) {
         self.room = Some(room);
-        let (sealer, known) = (&self.worker.shared.sealer, &self.under_way.connection().known);
+        let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
         self.credential = visitor::credential(&parts.headers, room.cookie.name(self.tls), open);
     }
@@ -127,7 +133,7 @@ impl<'a> Visit<'a> {
     /// How the upstream is told of the shopper's pass.
     pub fn introduce(&self, room: &SiteRoom, pass: &Token) -> Introduction {
         let known = &self.under_way.connection().known;
-        known.introduce(&self.worker.shared.sealer, room.live.id, &room.name, pass)
+        known.introduce(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
     /// The best language for the shopper.
@@ -161,7 +167,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Counts and logs the request; it is under way until the answer's last byte.
-    pub fn end(self, mut response: Response<Body>) -> Response<Body> {
+    pub fn end(self, response: &mut Response<Body>) {
         self.room.map_or(&self.site.outside, |room| &room.meters).mark(self.mark);
         if self.site.config.log.access {
             telemetry::access(&Access {
@@ -174,8 +180,6 @@ impl<'a> Visit<'a> {
                 request_id: self.request_id.to_str().unwrap_or(""),
             });
         }
-        response.body_mut().watch(self.under_way.pace());
-        response.body_mut().hold(self.under_way);
-        response
+        response.body_mut().answers(self.under_way);
     }
 }

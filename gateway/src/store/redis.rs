@@ -12,6 +12,8 @@
 //!
 //! What is absent: Sentinel, Cluster and TLS.
 
+mod board;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,9 +50,15 @@ type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u6
 pub struct Redis {
     client: Client,
     script: Script,
-    /// The connection, while nobody uses it and it has not failed.
-    idle: Mutex<Option<MultiplexedConnection>>,
+    board: board::Scripts,
+    /// The connection of commits...
+    idle: Idle,
+    /// ...and of the board.
+    board_idle: Idle,
 }
+
+/// A connection, while nobody uses it and it has not failed.
+type Idle = Mutex<Option<MultiplexedConnection>>;
 
 impl Redis {
     /// A store at `url`, such as `redis://:password@127.0.0.1:6379/0`. The first commit connects.
@@ -61,25 +69,36 @@ impl Redis {
         let settings = TcpSettings::default().set_nodelay(true);
         let address = url.into_connection_info().map_err(failed)?.set_tcp_settings(settings);
         let client = Client::open(address).map_err(failed)?;
-        Ok(Self { client, script: Script::new(SCRIPT), idle: Mutex::default() })
+        let (script, board) = (Script::new(SCRIPT), board::Scripts::new());
+        Ok(Self { client, script, board, idle: Mutex::default(), board_idle: Mutex::default() })
     }
 
     /// A commit at this time of this server instead of the real ones: for tests that compare.
     #[doc(hidden)]
     pub async fn commit_at(&self, works: &[Work], at: Option<Stamp>) -> Result<Vec<Outcome>, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let transitions = |connection: MultiplexedConnection| {
+            try_join_all(works.iter().map(move |work| self.transition(connection.clone(), work, at)))
+        };
+        self.on(&self.idle, transitions).await
+    }
+
+    /// Calls on a connection: the idle one, or a new one. It is kept unless they fail.
+    async fn on<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        idle: &Idle,
+        calls: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<T, StoreError> {
+        let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let run = async {
-            let connection = match idle {
+            let connection = match kept {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
-            let transitions = works.iter().map(|work| self.transition(connection.clone(), work, at));
-            let outcomes = try_join_all(transitions).await?;
-            Ok((connection, outcomes))
+            Ok((calls(connection.clone()).await?, connection))
         };
-        let (connection, outcomes) = timeout(DEADLINE, run).await.map_err(failed)??;
-        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok(outcomes)
+        let (answer, connection) = timeout(DEADLINE, run).await.map_err(failed)??;
+        *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok(answer)
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {

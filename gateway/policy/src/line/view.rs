@@ -53,7 +53,9 @@ impl View {
     /// Whether a ticket of this number is worth nothing any more, because its segment was forgotten.
     pub fn forgot(&self, number: u64) -> bool {
         let base = base_of(number);
-        base < self.segments.open.base && self.segments.of(number).is_none() && (base < self.forgotten || !self.segments.has_room())
+        base < self.segments.open.base
+            && self.segments.of(number).is_none()
+            && (base < self.forgotten || !self.segments.has_room())
     }
 
     /// Whether a token is news to the line: then the store has lost what it is a proof of, or this copy is stale.

@@ -1,0 +1,196 @@
+//! A connection to a server, driven by the request that uses it.
+//!
+//! hyper's client is two halves: one takes requests, one moves bytes and must be polled. Usually the second
+//! is a task of its own. Here the request's own task polls it, which saves waking and running another
+//! task three times a request. What outlives the request (the rest of an upload that was answered early,
+//! another protocol) becomes a task after all.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+use super::UpstreamError;
+use super::alarm::Alarm;
+use super::deadline::Deadline;
+use super::upload::Upload;
+use crate::body::Piece;
+
+/// A connection that may carry requests, one after the other.
+pub(super) struct Connection {
+    sender: SendRequest<Upload>,
+    bytes: Bytes,
+    alarm: Arc<Alarm>,
+    waker: Waker,
+    /// When it has to end.
+    pub(super) deadline: Rc<Deadline>,
+}
+
+/// The half that moves bytes. Its errors reach the request, or the body of the answer.
+enum Bytes {
+    Here(Pin<Box<dyn Future<Output = ()>>>),
+    InTask(AbortHandle),
+    Over,
+}
+
+impl Bytes {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Self::Here(bytes) = self
+            && bytes.as_mut().poll(cx).is_ready()
+        {
+            *self = Self::Over;
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("ready", &self.sender.is_ready()).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    pub(super) async fn open(address: &str, deadline: Rc<Deadline>) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        // One buffer and a plain write: most requests are a head alone.
+        let handshake = http1::Builder::new().writev(false).handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
+        let bytes = Bytes::Here(Box::pin(async { drop(connection.with_upgrades().await) }));
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
+        deadline.rings(&waker);
+        let mut opened = Self { sender, bytes, alarm, waker, deadline };
+        // Only when it was polled once does it say that it takes a request.
+        opened.look();
+        Ok(opened)
+    }
+
+    /// Whether it takes a request now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready() && !self.deadline.has_passed()
+    }
+
+    /// Whether it will never take one again.
+    pub(super) fn is_over(&self) -> bool {
+        self.sender.is_closed() || matches!(self.bytes, Bytes::Over)
+    }
+
+    /// The next piece of an answer's body. To take one is to wake the other half: it has its turn when the
+    /// next one is asked for.
+    pub(super) fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece {
+        self.alarm.mute();
+        let mut frame = Pin::new(&mut *body).poll_frame(cx);
+        if frame.is_pending() {
+            self.bytes.poll(&mut Context::from_waker(&self.waker));
+            frame = Pin::new(body).poll_frame(cx);
+        }
+        if self.alarm.rang(cx.waker()) && frame.is_pending() {
+            cx.waker().wake_by_ref();
+        }
+        frame
+    }
+
+    /// Notices what happened while nobody drove it.
+    pub(super) fn look(&mut self) {
+        self.bytes.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// Lets it go on without being driven.
+    pub(super) fn detach(&mut self) {
+        if let Bytes::Here(bytes) = std::mem::replace(&mut self.bytes, Bytes::Over) {
+            self.bytes = Bytes::InTask(tokio::task::spawn_local(bytes).abort_handle());
+        }
+    }
+
+    /// Sends the request and waits for the head of the answer: so many ticks of silence.
+    pub(super) fn send(
+        &mut self,
+        mut request: Request<Upload>,
+        silence: u64,
+    ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
+        let Self { sender, bytes, alarm, waker, deadline } = self;
+        deadline.await_answer(silence);
+        request.body_mut().report_to(deadline);
+        // To send is to wake the other half, which is polled at once.
+        alarm.mute();
+        let answer = sender.try_send_request(request);
+        async move {
+            let mut answer = pin!(answer);
+            let result = poll_fn(|cx| {
+                let inner = &mut Context::from_waker(waker);
+                alarm.mute();
+                bytes.poll(inner);
+                let head = answer.as_mut().poll(inner);
+                let rang = alarm.rang(cx.waker());
+                if head.is_pending() && deadline.has_passed() {
+                    return Poll::Ready(None);
+                }
+                if head.is_pending() && rang {
+                    cx.waker().wake_by_ref();
+                }
+                head.map(Some)
+            });
+            let result = result.await;
+            deadline.lift();
+            match result {
+                Some(Ok(answer)) => Ok(answer),
+                Some(Err(mut failed)) => Err(match failed.take_message() {
+                    Some(request) => Failed::Unsent(Box::new(request), failed.into_error()),
+                    None => Failed::Sent(failed.into_error().into()),
+                }),
+                None if deadline.was_the_shoppers() => Err(Failed::Sent(UpstreamError::ClientSlow)),
+                None => Err(Failed::Sent(UpstreamError::Timeout)),
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Bytes::InTask(task) = &self.bytes {
+            task.abort();
+        }
+    }
+}
+
+/// No answer.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Not a byte was sent; here is the request.
+    Unsent(Box<Request<Upload>>, hyper::Error),
+    /// It was, at least in part.
+    Sent(UpstreamError),
+}
+
+impl From<Failed> for UpstreamError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Unsent(_, error) => Self::Unsent(error),
+            Failed::Sent(error) => error,
+        }
+    }
+}
+
+impl From<hyper::Error> for UpstreamError {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse() {
+            Self::Garbage(error)
+        } else if error.is_user() {
+            // The only thing of ours that fails in there is the body that the shopper sends.
+            Self::ClientGone(error)
+        } else {
+            Self::Reset(error)
+        }
+    }
+}
