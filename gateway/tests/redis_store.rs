@@ -497,3 +497,70 @@ async fn ten_million_waiting_cost_what_ten_cost() {
     let grown = used(&server.command("INFO memory")) - before;
     assert!(grown < 3_000_000, "{grown} bytes");
 }
+
+#[tokio::test]
+async fn a_server_that_was_started_again_is_another_one_and_numbers_go_on_in_a_new_segment() {
+    let mut server = RedisServer::durable();
+    let store = Redis::at(&server.url()).unwrap();
+    let join = || vec![work("a", Batch { joins: 1, ..Batch::default() })];
+    let first = store.commit(join()).await.unwrap().remove(0);
+    let second = store.commit(join()).await.unwrap().remove(0);
+    assert_eq!(second.first, first.first + 1, "the same server, the same segment");
+    server.kill();
+    server.restart();
+    let _ = store.commit(join()).await;
+    let third = store.commit(join()).await.unwrap().remove(0);
+    assert_eq!(third.view.segments.before, vec![second.view.segments.open]);
+    assert!(third.first > second.first && third.view.lost > second.view.lost);
+}
+
+/// Waits until the replica has what its master has.
+async fn in_step(master: &RedisServer, replica: &RedisServer) {
+    let offset = |server: &RedisServer, name: &str| {
+        let info = server.command("INFO replication");
+        info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+    };
+    for _ in 0..500 {
+        let written = offset(master, "master_repl_offset:");
+        if written.is_some() && offset(replica, "slave_repl_offset:") >= written {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the replica does not follow");
+}
+
+#[tokio::test]
+async fn a_failover_and_back_gives_no_number_twice_though_each_replica_lacks_the_last_writes() {
+    let (a, b) = (RedisServer::start(), RedisServer::start());
+    let follow = |server: &RedisServer, master: &RedisServer| {
+        let address = master.address;
+        assert_eq!(server.command(&format!("REPLICAOF {} {}", address.ip(), address.port())), "+OK");
+    };
+    let stores = [Redis::at(&a.url()).unwrap(), Redis::at(&b.url()).unwrap()];
+    let mut memory = Memory::default();
+    let mut given = std::collections::BTreeSet::new();
+    let servers = [&a, &b];
+    for round in 0..4 {
+        let (master, replica) = (servers[round % 2], servers[(round + 1) % 2]);
+        assert_eq!(master.command("REPLICAOF NO ONE"), "+OK");
+        let store = &stores[round % 2];
+        for join in 0..4 {
+            if join == 1 {
+                follow(replica, master);
+                in_step(master, replica).await;
+                // From here on the replica gets nothing: what follows is lost with the master.
+                assert_eq!(replica.command("REPLICAOF NO ONE"), "+OK");
+            }
+            let (seen, restore) = memory.recall();
+            let batch = Batch { joins: 5, seen, restore, ..Batch::default() };
+            let outcome = store.commit(vec![work("a", batch)]).await.unwrap().remove(0);
+            memory.note(&[], &outcome);
+            for number in outcome.first..outcome.first + 5 {
+                assert!(given.insert(number), "{number} is given twice in round {round}");
+            }
+            assert_eq!(outcome.view.segments.given(), given.len() as u64, "and nobody is lost");
+        }
+    }
+    assert!(given.len() == 80 && memory.recall().0.segments.len() == 4, "{memory:?}");
+}

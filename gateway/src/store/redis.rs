@@ -1,6 +1,6 @@
 //! Lines in Redis or Valkey 7, shared by any number of gateways without a leader.
 //!
-//! A commit runs one script for each room (`line/*.lua`, what `Line::apply` does) on one connection,
+//! A commit runs one script for each room (`redis/line/*.lua`, what `Line::apply` does) on one connection,
 //! all in flight at once. The clock is the server's own. A commit has one second; whatever fails
 //! drops the connection, and the next commit makes a new one: how often that is tried, and with
 //! what pauses, is up to the caller ([`crate::rooms`]).
@@ -29,11 +29,11 @@ use super::{Commit, Store, StoreError, Work};
 
 /// What one room's part of a commit is turned into.
 const SCRIPT: &str = concat!(
-    include_str!("line/arguments.lua"),
-    include_str!("line/state.lua"),
-    include_str!("line/repair.lua"),
-    include_str!("line/drain.lua"),
-    include_str!("line/line.lua"),
+    include_str!("redis/line/arguments.lua"),
+    include_str!("redis/line/state.lua"),
+    include_str!("redis/line/repair.lua"),
+    include_str!("redis/line/drain.lua"),
+    include_str!("redis/line/line.lua"),
 );
 /// The keys of a room, in the order of the script.
 const KEYS: [&str; 10] =
