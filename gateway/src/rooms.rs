@@ -197,14 +197,14 @@ impl LiveRoom {
 
     /// Tells the line of a token that its copy `lacks`: the store may have lost what it is a proof of.
     pub fn testify(self: &Arc<Self>, token: &Token) {
-        if token.kind == Kind::Pass {
-            if self.testified.contains_key(&token.number) {
-                return;
-            }
+        if token.kind == Kind::Pass && self.testified.contains_key(&token.number) {
+            return;
+        }
+        // A full mailbox drops it: the next request tells it again.
+        let told = self.mailbox.try_send((self.clone(), Op::Shown { token: *token })).is_ok();
+        if told && token.kind == Kind::Pass {
             self.testified.insert(token.number, token.expires);
         }
-        // A full mailbox drops it: the next request of a ticket tells it again, and a pass goes on.
-        let _ = self.mailbox.try_send((self.clone(), Op::Shown { token: *token }));
     }
 
     /// The next place in the order of arrival while the store is away.

@@ -4,9 +4,9 @@
 //! other. The pointer `serving` carries fairness; the token bucket at the claim carries safety: a
 //! claim costs one token and one seat, so no error of the pointer can admit too many.
 //!
-//! - [`segment`]: the number space, cut by time; [`repair`]: a store that lost writes
-//! - [`claims`]: claims, passes, places given up; [`numbers`]: one bit a number
-//! - [`batch`], [`view`], [`kept`]: what is asked, told and stored; [`memory`]: what a gateway remembers
+//! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
+//! - `claims`: claims, passes, places given up; `numbers`: one bit a number
+//! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
 //!
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
 //! pass was granted, `0 <= bucket <= burst`, and live passes never exceed `total_active_users`.

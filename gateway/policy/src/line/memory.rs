@@ -3,7 +3,7 @@
 //! The furthest that it saw goes along with every batch: a few numbers. What it knows of claims and passes is
 //! given back only when the line says that something was lost, in parts of bounded size.
 //!
-//! What is absent: the store's side of it ([`super::repair`]), and whatever other gateways know.
+//! What is absent: the store's side of it (`repair`), and whatever other gateways know.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -179,8 +179,8 @@ impl Line {
         self.doubt.remembered = self.taken();
     }
 
-    /// Numbers are given in a new segment from now on, beyond any that was seen. If people wait in all the segments that a line may have, the
-    /// last one goes on: then a number is unique only as far as gateways remember.
+    /// Numbers are given in a new segment from now on, beyond any that was seen. If people wait in all the segments
+    /// that a line may have, the last one goes on: then a number is unique only as far as gateways remember.
     fn open_segment(&mut self, beyond: u64) {
         let segments = &self.counters.segments;
         let base = base_at(self.counters.now).max(segments.open.base.max(beyond) + SPAN);

@@ -11,7 +11,7 @@
 //!
 //! Numbers stay below 2^53 until 2060, so that a script's doubles hold them exactly.
 //!
-//! What is absent: when a segment is opened ([`super::repair`]).
+//! What is absent: when a segment is opened (`repair`).
 
 use crate::Millis;
 
