@@ -3,8 +3,8 @@
 //! A file is valid as a whole or not at all. [`Config::load`] reports every problem at once, each with
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
-//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`upstream`], [`route`],
-//! [`room`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
+//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`redis`], [`upstream`],
+//! [`route`], [`room`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
 //! spans several keys. What is absent: the compiled form that requests look at, and reloading.
 
 mod check;
@@ -12,6 +12,7 @@ pub mod listen;
 pub mod node;
 mod problem;
 mod reader;
+pub mod redis;
 pub mod room;
 pub mod route;
 mod table;
@@ -27,6 +28,8 @@ use toml::de::DeTable;
 pub use listen::{ListenConfig, TlsConfig};
 pub use node::{LogConfig, LogFormat, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;
+pub(crate) use redis::host_and_port;
+pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use route::{RouteConfig, ScopeConfig};
 pub use units::Size;
@@ -93,10 +96,9 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         let pages = self.rooms.iter_mut().filter_map(|room| room.custom_page_html.as_mut());
-        let node =
-            [&mut self.store.path, &mut self.store.secret_file].into_iter().chain(&mut self.listen.admin_token_file);
+        let admin = self.listen.admin_token_file.iter_mut();
         // Joining makes nothing of an empty name, which stands for one that could not be read.
-        for name in node.chain(tls).chain(pages).filter(|name| **name != PathBuf::new()) {
+        for name in self.store.files().chain(admin).chain(tls).chain(pages).filter(|name| **name != PathBuf::new()) {
             *name = folder.join(&*name);
         }
     }

@@ -287,7 +287,7 @@ fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
 fn store_of(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match config.kind {
         StoreKind::Embedded => Arc::new(Embedded::open(&config.path)?),
-        StoreKind::Redis => Arc::new(Redis::at(config.url.as_deref().unwrap_or_default())?),
+        StoreKind::Redis => Arc::new(Redis::open(config)?),
     })
 }
 
