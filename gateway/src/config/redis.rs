@@ -65,6 +65,7 @@ pub(super) fn is_url(url: &String) -> Result<(), Wrong> {
     Ok(())
 }
 
+#[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
 fn is_filled(text: &String) -> Result<(), Wrong> {
     if text.is_empty() { Err(Wrong::new("is empty", "write it, or remove the key")) } else { Ok(()) }
 }

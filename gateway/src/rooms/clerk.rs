@@ -136,6 +136,8 @@ struct Desk {
     held: BTreeMap<u64, Vec<Held>>,
     renewals: Vec<(u64, oneshot::Sender<Option<Millis>>)>,
     releases: Vec<u64>,
+    /// Places kept by other runs, to be numbered: the last of each.
+    orphans: BTreeMap<u32, u64>,
     adopted: u64,
     revocations_seen: u64,
     tidied: Millis,
@@ -152,6 +154,7 @@ impl Desk {
             held: BTreeMap::new(),
             renewals: Vec::new(),
             releases: Vec::new(),
+            orphans: BTreeMap::new(),
             adopted: 0,
             revocations_seen: 0,
             tidied: 0,
@@ -170,6 +173,10 @@ impl Desk {
             Op::Claim { number, reply } => self.hold(number, reply),
             Op::Renew { number, reply } => self.renewals.push((number, reply)),
             Op::Release { number } => self.releases.push(number),
+            Op::Adopt { run, last } => {
+                let known = self.orphans.entry(run).or_default();
+                *known = last.max(*known);
+            }
         }
     }
 
@@ -188,11 +195,9 @@ impl Desk {
             held.retain(|h| !h.reply.is_closed());
             !held.is_empty()
         });
-        let issued = self.room.provisional.load(Ordering::Relaxed);
-        let adopt = Adopt { run: self.run, first: self.adopted + 1, count: issued - self.adopted };
         let batch = Batch {
             gateway: self.run,
-            adopt: Some(adopt).filter(|a| a.count > 0),
+            adopt: self.adopt(),
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
             claims: self.held.keys().copied().collect(),
@@ -203,11 +208,23 @@ impl Desk {
         Work { room: self.room.name.clone(), rules: self.room.terms.load().room.rules.clone(), batch }
     }
 
+    /// Places to be numbered, one run at a time: those kept here, then those that other gateways kept. What fails
+    /// to be numbered is asked for again by whoever holds it.
+    fn adopt(&mut self) -> Option<Adopt> {
+        let kept = self.room.places_kept();
+        if kept > self.adopted {
+            return Some(Adopt { run: self.run, first: self.adopted + 1, count: kept - self.adopted });
+        }
+        self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last })
+    }
+
     fn hand_out(&mut self, outcome: Outcome) {
         let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen } = outcome;
         self.releases.clear();
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
+        // A room that was removed and came back begins to count where it had stopped.
+        self.room.provisional.fetch_max(self.adopted, Ordering::Relaxed);
         for (number, until) in revoked {
             self.room.revoke(number, until);
         }

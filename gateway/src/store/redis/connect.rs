@@ -37,7 +37,7 @@ pub(super) enum Way {
     /// To the server that sentinels call by this name.
     Sentinels { sentinels: Vec<Client>, master: String, peer: Peer },
     /// To all servers of a Cluster.
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 /// A connection; clones share it.
@@ -60,7 +60,7 @@ impl Way {
         }
         if !config.cluster.is_empty() {
             let seeds = config.cluster.iter().map(|s| peer.address(host_and_port(s)));
-            return peer.cluster(seeds.collect::<RedisResult<_>>()?).map(Self::Cluster);
+            return peer.cluster(seeds.collect::<RedisResult<_>>()?).map(|client| Self::Cluster(Box::new(client)));
         }
         peer.at(config.url.as_deref().unwrap_or_default()).map(Self::Server)
     }
