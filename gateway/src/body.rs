@@ -1,43 +1,18 @@
 //! The body of an answer: made here, or streamed from the upstream as it arrives.
 
-use std::cell::Cell;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// What is alive as long as an answer is being sent: a permit of the upstream, an access line.
-pub type Guard = Box<dyn std::any::Any>;
+use crate::connection::UnderWay;
 
-/// Whether the other end takes what there is for it: one that does not must not hold a permit for ever.
-#[derive(Debug, Default)]
-pub struct Pace {
-    untaken: Cell<bool>,
-    seconds: Cell<u64>,
-}
-
-impl Pace {
-    fn set(&self, untaken: bool) {
-        self.untaken.set(untaken);
-        self.seconds.set(0);
-    }
-
-    /// To be called once a second: for how many seconds there was something that nobody took.
-    pub fn second(&self) -> u64 {
-        self.seconds.set(if self.untaken.get() { self.seconds.get() + 1 } else { 0 });
-        self.seconds.get()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(pace) = &self.pace {
-            pace.set(false);
-        }
-    }
+/// Where a streamed body comes from. It is dropped when the last byte was taken.
+pub trait Drive: std::fmt::Debug {
+    /// Moves what bytes there are, and wakes `cx` when there are more.
+    fn drive(&mut self, cx: &mut Context<'_>);
 }
 
 /// The body of an answer.
@@ -52,15 +27,15 @@ pub enum Body {
 /// What goes with a streamed body.
 #[derive(Debug, Default)]
 pub struct Held {
-    /// Dropped when the last byte was taken.
-    guard: Option<Guard>,
-    pace: Option<Rc<Pace>>,
+    source: Option<Box<dyn Drive>>,
+    /// The request that it answers.
+    under_way: Option<UnderWay>,
 }
 
 impl Held {
-    /// Keeps this alive.
-    pub fn new(guard: impl std::any::Any) -> Self {
-        Self { guard: Some(Box::new(guard)), pace: None }
+    /// Comes from this.
+    pub fn new(source: impl Drive + 'static) -> Self {
+        Self { source: Some(Box::new(source)), under_way: None }
     }
 }
 
@@ -70,19 +45,13 @@ impl Body {
         Self::Full(None)
     }
 
-    /// Keeps something alive until the last byte was taken; bytes in memory count as taken.
-    pub fn hold(&mut self, more: impl std::any::Any) {
-        if let Self::Stream(_, held) = self {
-            held.guard = Some(Box::new((held.guard.take(), more)));
-        }
-    }
-
-    /// Tells `pace` how the other end takes it. Bytes in memory are not watched.
-    pub fn watch(&mut self, pace: Rc<Pace>) {
+    /// Says which request this answers: it is under way until the last byte was taken, and its pace is
+    /// that at which the other end takes them. Bytes in memory count as taken.
+    pub fn answers(&mut self, under_way: UnderWay) {
         if let Self::Stream(_, held) = self {
             // From the start: who never asks for the first byte does not take it either.
-            pace.set(true);
-            held.pace = Some(pace);
+            under_way.pace().set(true);
+            held.under_way = Some(under_way);
         }
     }
 }
@@ -101,12 +70,19 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Stream(incoming, held) => {
-                let frame = Pin::new(incoming).poll_frame(cx);
-                if let Some(pace) = &held.pace {
-                    pace.set(matches!(frame, Poll::Ready(Some(Ok(_)))));
+                let mut frame = Pin::new(&mut *incoming).poll_frame(cx);
+                if frame.is_pending()
+                    && let Some(source) = &mut held.source
+                {
+                    source.drive(cx);
+                    frame = Pin::new(incoming).poll_frame(cx);
+                }
+                if let Some(under_way) = &held.under_way {
+                    under_way.pace().set(matches!(frame, Poll::Ready(Some(Ok(_)))));
                 }
                 if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
-                    held.guard.take();
+                    held.source.take();
+                    held.under_way.take();
                 }
                 frame
             }

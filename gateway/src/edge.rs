@@ -24,15 +24,15 @@ use policy::scope::NormalPath;
 use policy::ticket::Token;
 
 use crate::body::Body;
+use crate::connection::UnderWay;
 use crate::forward::{self, Onward};
-use crate::listener::{UnderWay, Worker};
+use crate::listener::Worker;
 use crate::own;
 use crate::reply::{self, Place};
 use crate::rooms::Entry;
 use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
-use crate::visitor;
 
 /// Answers one request.
 pub async fn handle(
@@ -41,40 +41,40 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let site = worker.shared.site.load_full();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut visit = Visit::begin(&worker, &site, under_way, &parts);
-    let response = route(&mut visit, parts, body).await;
+    let response = route(&mut visit, &mut parts, body).await;
     Ok(visit.end(response))
 }
 
-async fn route(visit: &mut Visit<'_>, parts: Parts, body: Incoming) -> Response<Body> {
+async fn route(visit: &mut Visit<'_>, parts: &mut Parts, body: Incoming) -> Response<Body> {
     let site = visit.site;
-    let Ok(host) = visitor::host(&parts) else { return reply::bad_request(visit, "Exactly one Host is needed.\n") };
+    let Ok(host) = visit.read_host(parts) else { return reply::bad_request(visit, "Exactly one Host is needed.\n") };
     if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
-        return own::answer(visit, path, &parts);
+        return own::answer(visit, path, parts);
     }
     let path = NormalPath::of(parts.uri.path());
-    if site.rooms.is_ambiguous(host, &path) || parts.method == Method::CONNECT {
+    if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
         return reply::bad_request(visit, "This path can be read as several.\n");
     }
-    let room = site.rooms.find(host, &path);
-    let upstream = site.routes.find(host, &path);
+    let room = site.rooms.find(&host.bare, &path);
+    let upstream = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
     match held_back {
-        Some(room) => visit.look_at(room, &parts),
+        Some(room) => visit.look_at(room, parts),
         None => visit.room = room,
     }
     if let Err(wait) = visit.charge() {
         return reply::too_fast(visit, wait);
     }
     let admission = if let Some(room) = held_back {
-        at_the_door(visit, room, &parts).await
+        at_the_door(visit, room, parts).await
     } else {
         visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
         Ok(Onward::anonymous())
     };
     match admission {
-        Ok(onward) => forward::forward(visit, upstream, onward, parts, body).await,
+        Ok(onward) => forward::forward(visit, upstream, &host, onward, parts, body).await,
         Err(answer) => *answer,
     }
 }

@@ -8,13 +8,13 @@ use policy::ticket::Token;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use crate::body::{Body, Held};
+use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
-use crate::upstream::{Patience, Upstream};
+use crate::upstream::{Patience, Upload, Upstream};
 use crate::visit::Visit;
-use crate::visitor;
+use crate::visitor::Host;
 
 /// On whose behalf a request is forwarded.
 #[derive(Debug, Default)]
@@ -52,22 +52,20 @@ impl Onward {
 pub async fn forward<'a>(
     visit: &mut Visit<'a>,
     upstream: Option<&'a Arc<Upstream>>,
+    host: &Host,
     mut onward: Onward,
-    mut parts: Parts,
+    parts: &mut Parts,
     body: Incoming,
 ) -> Response<Body> {
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     visit.holds_pass(onward.pass.is_some());
-    let told = told(visit, &parts, onward.pass);
-    headers::to_upstream(&mut parts, told);
-    let request = Request::from_parts(parts, Body::Stream(body, Held::default()));
-    let result = upstream.forward(&visit.worker.pool, request, onward.patience()).await;
-    let (mut response, revoke) = match result {
-        Ok(response) => {
-            let (mut parts, body) = response.into_parts();
-            let revoke = headers::to_shopper(&mut parts);
-            (Response::from_parts(parts, body), revoke)
+    headers::to_upstream(parts, told(visit, host, onward.pass));
+    let mut request = Request::from_parts(take(parts), Upload::from(body));
+    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, &mut request, onward.patience()).await {
+        Ok(mut response) => {
+            let revoke = headers::to_shopper(&mut response);
+            (response, revoke)
         }
         Err(error) => (reply::upstream_failed(visit, &error), false),
     };
@@ -79,15 +77,19 @@ pub async fn forward<'a>(
     response
 }
 
+fn take(parts: &mut Parts) -> Parts {
+    std::mem::replace(parts, Request::new(()).into_parts().0)
+}
+
 /// What the upstream is told besides the request.
-fn told<'a>(visit: &'a Visit<'_>, parts: &Parts, pass: Option<Token>) -> headers::Onward<'a> {
+fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> headers::Onward<'a> {
     let room = visit.room;
     let introduction = room.zip(pass).map(|(room, pass)| visit.introduce(room, &pass));
     let (pass_id, signature) = introduction.map_or((None, None), |told| (Some(told.pass_id), told.signature));
     headers::Onward {
         peer: visit.peer(),
         tls: visit.tls,
-        upgrade: visitor::upgrade(parts).cloned(),
+        host,
         request_id: visit.request_id.clone(),
         room: room.map(|room| room.name.clone()),
         pass_id,

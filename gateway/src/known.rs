@@ -2,22 +2,28 @@
 //!
 //! To open a token is a hash, and to sign its pass for the upstream is another. Both depend on nothing
 //! but the text of the token and its room, and a browser sends the same text with every request. So each
-//! connection remembers the last text that was whole, and what follows from it.
+//! connection remembers the last text that was whole, and what follows from it; and the last host.
 //!
 //! What is absent: whether the token still counts. `policy::admit` asks that of every request.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderValue;
+use http::request::Parts;
 use policy::seal::{Rejected, RoomId, SEALED_LEN, Sealer};
 use policy::ticket::Token;
 
 use crate::headers::pass_id;
+use crate::visitor::{BadHost, Host, sent_host};
 
-/// The last whole token of one connection.
+/// What one connection showed last.
 #[derive(Debug, Default)]
-pub struct Known(RefCell<Option<Box<Remembered>>>);
+pub struct Known {
+    token: RefCell<Option<Box<Remembered>>>,
+    host: RefCell<Option<Rc<Host>>>,
+}
 
 #[derive(Debug)]
 struct Remembered {
@@ -46,15 +52,29 @@ impl Introduction {
 }
 
 impl Known {
+    /// The host that a request is for.
+    ///
+    /// # Errors
+    /// If it names none, several or no possible one.
+    pub fn host(&self, parts: &Parts) -> Result<Rc<Host>, BadHost> {
+        let sent = sent_host(parts)?;
+        if let Some(known) = self.host.borrow().as_ref().filter(|known| known.sent == *sent) {
+            return Ok(known.clone());
+        }
+        let host = Rc::new(Host::of(sent)?);
+        *self.host.borrow_mut() = Some(host.clone());
+        Ok(host)
+    }
+
     /// As [`Sealer::open`], but a text that was whole before is only compared.
     pub fn open(&self, sealer: &Sealer, room: RoomId, text: &[u8]) -> Result<Token, Rejected> {
         let same = |known: &Remembered| known.room == room && verify_slices_are_equal(&known.text, text).is_ok();
-        if let Some(known) = self.0.borrow().as_deref().filter(|known| same(known)) {
+        if let Some(known) = self.token.borrow().as_deref().filter(|known| same(known)) {
             return Ok(known.token);
         }
         let token = sealer.open(room, text)?;
         if let Ok(text) = text.try_into() {
-            *self.0.borrow_mut() = Some(Box::new(Remembered { text, room, token, introduction: None }));
+            *self.token.borrow_mut() = Some(Box::new(Remembered { text, room, token, introduction: None }));
         }
         Ok(token)
     }
@@ -62,7 +82,7 @@ impl Known {
     /// How the upstream is told of this pass.
     pub fn introduce(&self, sealer: &Sealer, room: RoomId, name: &HeaderValue, pass: &Token) -> Introduction {
         let new = || Introduction::of(sealer, name, pass);
-        match self.0.borrow_mut().as_deref_mut() {
+        match self.token.borrow_mut().as_deref_mut() {
             Some(known) if known.room == room && known.token == *pass => {
                 known.introduction.get_or_insert_with(new).clone()
             }

@@ -11,6 +11,7 @@
 pub mod admin;
 pub mod body;
 pub mod config;
+pub mod connection;
 pub mod edge;
 pub mod forward;
 pub mod headers;
@@ -42,6 +43,7 @@ use arc_swap::ArcSwap;
 use policy::seal::Sealer;
 use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
@@ -69,9 +71,12 @@ pub struct Shared {
     pub connections: AtomicUsize,
     /// Whether new shoppers should be sent here.
     pub ready: AtomicBool,
-    /// Origin of the quotas' time.
-    pub origin: Instant,
+    /// Time since the start, moved on by the control thread: no worker arms a timer for it.
+    pub clock: watch::Sender<Duration>,
 }
+
+/// How often [`Shared::clock`] moves on.
+const TICK: Duration = Duration::from_millis(25);
 
 /// Certificates, and how TLS is spoken with them.
 #[derive(Debug)]
@@ -131,7 +136,7 @@ impl Gateway {
             tls,
             connections: AtomicUsize::new(0),
             ready: AtomicBool::new(false),
-            origin: Instant::now(),
+            clock: watch::Sender::new(Duration::ZERO),
         });
         let reload = reload::Watch::new(file, shared.clone());
         Ok(Self { shared, store, mailbox, reload, admin, admin_token, sockets })
@@ -196,7 +201,8 @@ async fn first_answers(shared: &Shared) {
 
 async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: CancellationToken) {
     let mut hangup = signal(SignalKind::hangup()).ok();
-    let mut clock = tokio::time::interval(Duration::from_millis(20));
+    let origin = Instant::now();
+    let mut clock = tokio::time::interval(TICK);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut checks = Checks::default();
     loop {
@@ -208,7 +214,11 @@ async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: Canc
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = clock.tick() => shared.site.load().quotas.set_time(shared.origin.elapsed()),
+            _ = clock.tick() => {
+                let now = origin.elapsed();
+                shared.site.load().quotas.set_time(now);
+                shared.clock.send_replace(now);
+            }
             _ = hung_up => reload.now(),
             _ = second.tick() => {
                 reload.look();

@@ -1,24 +1,23 @@
 //! Sockets: accept, connection limits, idle connections, graceful end.
 //!
 //! Each worker thread has its own listening sockets (`SO_REUSEPORT`) and a runtime of its own, so
-//! that a request never changes threads. Instead of a timer for each connection, one sweep a second
+//! that a request never changes threads. Instead of a timer for each connection, a sweep each second
 //! looks at all connections of a worker: what idles too long, or never sent a whole head, is closed.
 //!
 //! What is absent: what a request means ([`crate::edge`]).
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::Version;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,14 +25,13 @@ use hyper_util::server::conn::auto;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
-use crate::body::Pace;
+use crate::connection::{Connection, Fate, UnderWay};
 use crate::edge;
-use crate::known::Known;
 use crate::telemetry;
 use crate::upstream::Pool;
 use crate::visitor::Peer;
@@ -42,8 +40,6 @@ use crate::visitor::Peer;
 const BACKLOG: i32 = 4_096;
 /// Pause when no descriptor is left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
-/// Seconds that a connection which was asked to end may take.
-const LAST_WORDS: u64 = 10;
 /// When shutting down, connections are looked at this often...
 const ROUND: Duration = Duration::from_millis(20);
 /// ...and those without a request are closed after so many looks.
@@ -80,85 +76,12 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     ids: Cell<u64>,
     connections: RefCell<Vec<Rc<Connection>>>,
-    second: Cell<u64>,
-}
-
-/// Whether a connection may go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Open,
-    /// Ends after the request under way; at the latest in that second.
-    Ending(u64),
-    Over,
-}
-
-/// A connection of a shopper.
-#[derive(Debug)]
-pub struct Connection {
-    /// The other end.
-    pub peer: Peer,
-    /// Whether it is TLS.
-    pub tls: bool,
-    requests: Cell<u32>,
-    asked: Cell<bool>,
-    active: Cell<u64>,
-    holder: Cell<bool>,
-    /// Who asked last.
-    pub known: Known,
-    /// Of the answers of HTTP/1, which go one after the other.
-    pace: Rc<Pace>,
-    /// Of the answers of HTTP/2, each its own.
-    paces: RefCell<Vec<Weak<Pace>>>,
-    fate: Cell<Fate>,
-    waker: OnceCell<Waker>,
-}
-
-/// A request under way; the connection does not idle as long as this lives.
-#[derive(Debug)]
-pub struct UnderWay {
-    connection: Rc<Connection>,
-    worker: Rc<Worker>,
-    alone: bool,
+    second: Rc<Cell<u64>>,
 }
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker").field("connections", &self.connections.borrow().len()).finish_non_exhaustive()
-    }
-}
-
-impl UnderWay {
-    fn begin(worker: &Rc<Worker>, connection: &Rc<Connection>, version: Version) -> Self {
-        connection.requests.set(connection.requests.get() + 1);
-        connection.asked.set(true);
-        Self { connection: connection.clone(), worker: worker.clone(), alone: version != Version::HTTP_2 }
-    }
-
-    /// By which the shopper takes the answer.
-    pub fn pace(&self) -> Rc<Pace> {
-        if self.alone {
-            return self.connection.pace.clone();
-        }
-        let pace = Rc::new(Pace::default());
-        self.connection.paces.borrow_mut().push(Rc::downgrade(&pace));
-        pace
-    }
-
-    /// The connection it came on.
-    pub fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// Says whether the shopper holds a pass: their connection may idle for longer.
-    pub fn holds_pass(&self, holder: bool) {
-        self.connection.holder.set(holder);
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.connection.requests.set(self.connection.requests.get() - 1);
-        self.connection.active.set(self.worker.second.get());
     }
 }
 
@@ -178,7 +101,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         pool: Pool::new(),
         ids: Cell::new(0),
         connections: RefCell::default(),
-        second: Cell::new(0),
+        second: Rc::default(),
     });
     for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
         for listener in listeners {
@@ -186,12 +109,23 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
             tokio::task::spawn_local(accept(worker.clone(), listener, tls, stop.clone()));
         }
     }
-    let mut sweep = interval(Duration::from_secs(1));
-    while !stop.is_cancelled() {
-        tokio::select! { () = stop.cancelled() => {} _ = sweep.tick() => worker.sweep() }
-    }
+    tokio::task::spawn_local(sweep(worker.clone()));
+    stop.cancelled().await;
     worker.end().await;
     Ok(())
+}
+
+/// Ends what is overdue, by the clock of the control thread: with no timer of its own a worker waits for
+/// sockets alone, which is a good part of the cost of waiting.
+async fn sweep(worker: Rc<Worker>) {
+    let mut clock = worker.shared.clock.subscribe();
+    while clock.changed().await.is_ok() {
+        let now = *clock.borrow_and_update();
+        worker.pool.sweep(now);
+        if now.as_secs() > worker.second.get() {
+            worker.sweep(now.as_secs());
+        }
+    }
 }
 
 async fn accept(worker: Rc<Worker>, listener: TcpListener, tls: bool, stop: CancellationToken) {
@@ -228,19 +162,8 @@ impl Worker {
             return;
         };
         let _ = stream.set_nodelay(true);
-        let connection = Rc::new(Connection {
-            peer: Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies),
-            tls,
-            requests: Cell::new(0),
-            asked: Cell::new(false),
-            active: Cell::new(self.second.get()),
-            holder: Cell::new(false),
-            known: Known::default(),
-            pace: Rc::default(),
-            paces: RefCell::default(),
-            fate: Cell::new(Fate::Open),
-            waker: OnceCell::new(),
-        });
+        let peer = Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies);
+        let connection = Connection::new(peer, tls, self.second.clone());
         self.connections.borrow_mut().push(connection.clone());
         tokio::task::spawn_local(async move {
             let _seat = seat;
@@ -249,7 +172,7 @@ impl Worker {
             } else {
                 self.serve(stream, &connection).await;
             }
-            connection.fate.set(Fate::Over);
+            connection.finish(Fate::Over);
         });
     }
 
@@ -269,14 +192,14 @@ impl Worker {
     ) {
         let builder = self.builder();
         let service = service_fn(|request: http::Request<_>| {
-            let under_way = UnderWay::begin(&self, connection, request.version());
+            let under_way = UnderWay::begin(connection, request.version());
             edge::handle(under_way, self.clone(), request)
         });
         let mut http = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
         let mut told = false;
         poll_fn(|cx| {
-            connection.waker.get_or_init(|| cx.waker().clone());
-            match connection.fate.get() {
+            connection.serve_by(cx.waker());
+            match connection.fate() {
                 Fate::Over => return Poll::Ready(()),
                 Fate::Ending(_) if !told => {
                     told = true;
@@ -310,30 +233,29 @@ impl Worker {
     }
 
     /// Looks at every connection once.
-    fn sweep(&self) {
-        let now = self.second.get() + 1;
+    fn sweep(&self, now: u64) {
         self.second.set(now);
         let site = self.shared.site.load();
         let listen = &site.config.listen;
         let mut connections = self.connections.borrow_mut();
-        connections.retain(|c| c.fate.get() != Fate::Over);
-        for connection in connections.iter().filter(|c| c.requests.get() > 0) {
+        connections.retain(|c| c.fate() != Fate::Over);
+        for connection in connections.iter().filter(|c| c.requests() > 0) {
             if connection.untaken() > listen.idle_timeout.as_secs() {
                 // Whoever does not take their answer must not keep the shop from working on others'.
                 connection.finish(Fate::Over);
             }
         }
-        for connection in connections.iter().filter(|c| c.requests.get() == 0) {
+        for connection in connections.iter().filter(|c| c.requests() == 0) {
             let limit = match () {
-                () if !connection.asked.get() => listen.header_timeout,
-                () if connection.holder.get() => listen.idle_timeout,
+                () if !connection.has_asked() => listen.header_timeout,
+                () if connection.is_holder() => listen.idle_timeout,
                 () => listen.waiting_idle_timeout,
             };
-            let late = now > connection.active.get() + limit.as_secs().max(1);
-            match connection.fate.get() {
+            let late = now > connection.active() + limit.as_secs().max(1);
+            match connection.fate() {
                 // Never sent a whole head: there is nothing to answer.
-                Fate::Open if late && !connection.asked.get() => connection.finish(Fate::Over),
-                Fate::Open if late => connection.end(now),
+                Fate::Open if late && !connection.has_asked() => connection.finish(Fate::Over),
+                Fate::Open if late => connection.end(),
                 Fate::Ending(by) if now > by => connection.finish(Fate::Over),
                 _ => {}
             }
@@ -342,8 +264,8 @@ impl Worker {
 
     /// Asks all connections to end and waits until they have, at most the configured time.
     async fn end(&self) {
-        let open = || self.connections.borrow().iter().any(|c| c.fate.get() != Fate::Over);
-        self.connections.borrow().iter().filter(|c| c.fate.get() == Fate::Open).for_each(|c| c.end(0));
+        let open = || self.connections.borrow().iter().any(|c| c.fate() != Fate::Over);
+        self.connections.borrow().iter().filter(|c| c.fate() == Fate::Open).for_each(|c| c.end());
         let all_ended = async {
             for round in 0.. {
                 if !open() {
@@ -352,41 +274,13 @@ impl Worker {
                 sleep(ROUND).await;
                 if round > PATIENT_ROUNDS {
                     // Connected and never asked: nothing is lost by closing it.
-                    self.connections
-                        .borrow()
-                        .iter()
-                        .filter(|c| c.requests.get() == 0)
-                        .for_each(|c| c.finish(Fate::Over));
+                    self.connections.borrow().iter().filter(|c| c.requests() == 0).for_each(|c| c.finish(Fate::Over));
                 }
             }
         };
         let limit = self.shared.site.load().config.listen.shutdown_timeout;
         if timeout(limit, all_ended).await.is_err() {
             tracing::warn!("requests were still under way when the time to shut down was over");
-        }
-    }
-}
-
-impl Connection {
-    /// For how many seconds an answer was not taken. To be called once a second.
-    fn untaken(&self) -> u64 {
-        let mut most = self.pace.second();
-        self.paces.borrow_mut().retain(|pace| {
-            let pace = pace.upgrade();
-            most = most.max(pace.as_ref().map_or(0, |pace| pace.second()));
-            pace.is_some()
-        });
-        most
-    }
-
-    fn end(&self, now: u64) {
-        self.finish(Fate::Ending(now + LAST_WORDS));
-    }
-
-    fn finish(&self, fate: Fate) {
-        self.fate.set(fate);
-        if let Some(waker) = self.waker.get() {
-            waker.wake_by_ref();
         }
     }
 }

@@ -6,25 +6,30 @@
 //! cost of a proxied request. What is absent: HTTP/2 and TLS towards the shop, buffering of bodies,
 //! header rules (see the `headers` module), and what a shopper is told about an error.
 
+mod connection;
+mod deadline;
 mod error;
+mod exchange;
 pub mod health;
 mod permit;
 mod pool;
 mod upgrade;
+mod upload;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{Request, Response, StatusCode, Version};
 use policy::limit::{Limit, Outcome};
 
+use self::connection::Failed;
 pub use self::error::UpstreamError;
+use self::exchange::Exchange;
 use self::health::Server;
 use self::permit::Permits;
 pub use self::pool::Pool;
-use self::pool::{Exchange, Failed};
+pub use self::upload::Upload;
 use crate::body::{Body, Held};
 
 /// What an operator says of an upstream.
@@ -162,39 +167,42 @@ impl Upstream {
         self.permits.waiting()
     }
 
-    /// Sends a request and returns the answer as soon as its head is there.
+    /// Sends a request, whose target is a path, and returns the answer as soon as its head is there. The
+    /// request is taken, and an empty one is left.
     ///
     /// Must run where tasks can be spawned locally. Dropping the future, or the body of the answer before its end,
     /// closes the connection: the server learns that nobody waits.
     pub async fn forward(
         &self,
         pool: &Pool,
-        mut request: Request<Body>,
+        request: &mut Request<Upload>,
         who: Patience,
     ) -> Result<Response<Body>, UpstreamError> {
         let permit = self.permits.acquire(who, self.max_wait(who)).await.ok_or_else(|| self.busy())?;
-        let shopper = upgrade::requested(&mut request);
-        towards_server(&mut request);
+        let shopper = upgrade::requested(request);
         let idempotent = request.method().is_idempotent();
         let mut exchange = self.begin(pool, true).await?;
         let answer = match exchange.send(request).await {
-            Err(Failed::Unsent(request, _)) if idempotent => {
+            Err(Failed::Unsent(unsent, _)) if idempotent => {
                 self.counters.retried.fetch_add(1, Ordering::Relaxed);
                 exchange = self.begin(pool, false).await?;
-                exchange.send(*request).await
+                *request = *unsent;
+                exchange.send(request).await
             }
             answer => answer,
         };
         let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into()))?;
         *answer.version_mut() = Version::HTTP_11;
+        exchange.answered(permit);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let shopper = shopper.ok_or_else(|| self.failed(exchange.server(), UpstreamError::NotAskedToSwitch))?;
-            upgrade::bridge(shopper, hyper::upgrade::on(&mut answer), Box::new((exchange, permit)));
+            exchange.switched();
+            upgrade::bridge(shopper, hyper::upgrade::on(&mut answer), exchange);
             return Ok(answer.map(|_| Body::empty()));
         }
         self.counters.answered.fetch_add(1, Ordering::Relaxed);
         exchange.server().succeeded();
-        Ok(answer.map(|body| Body::Stream(body, Held::new((exchange, permit)))))
+        Ok(answer.map(|body| Body::Stream(body, Held::new(exchange))))
     }
 
     /// A server and a connection to it. A server that cannot be connected to is passed over: nothing was
@@ -266,16 +274,4 @@ fn less_loaded<'a>(servers: &(impl Iterator<Item = &'a Arc<Server>> + Clone), ra
     let second = (first + 1 + random as u32 as usize % count.saturating_sub(1).max(1)) % count.max(1);
     let drawn = [first, second].into_iter().filter_map(|index| servers.clone().nth(index));
     drawn.min_by_key(|server| server.in_flight())
-}
-
-/// HTTP/1.1 with the path alone in its first line, whatever the shopper's side speaks.
-fn towards_server(request: &mut Request<Body>) {
-    *request.version_mut() = Version::HTTP_11;
-    let Some(authority) = request.uri().authority() else { return };
-    let host = HeaderValue::from_str(authority.as_str()).ok();
-    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    *request.uri_mut() = Uri::from(path);
-    if let Some(host) = host.filter(|_| !request.headers().contains_key(header::HOST)) {
-        request.headers_mut().insert(header::HOST, host);
-    }
 }

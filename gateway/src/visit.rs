@@ -12,12 +12,13 @@ use policy::quota::Client;
 use policy::ticket::Token;
 
 use crate::body::Body;
+use crate::connection::UnderWay;
 use crate::known::Introduction;
-use crate::listener::{UnderWay, Worker};
+use crate::listener::Worker;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
 use crate::ui::Language;
-use crate::visitor::{self, Peer};
+use crate::visitor::{self, BadHost, Host, Peer};
 
 /// In which form the gateway's own answers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,11 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// Reads which host the request is for.
+    pub fn read_host(&self, parts: &Parts) -> Result<Rc<Host>, BadHost> {
+        self.under_way.connection().known.host(parts)
+    }
+
     /// Reads what the request shows to this room.
     pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, parts: &Parts) {
         self.room = Some(room);
@@ -174,8 +180,7 @@ impl<'a> Visit<'a> {
                 request_id: self.request_id.to_str().unwrap_or(""),
             });
         }
-        response.body_mut().watch(self.under_way.pace());
-        response.body_mut().hold(self.under_way);
+        response.body_mut().answers(self.under_way);
         response
     }
 }

@@ -6,10 +6,11 @@
 //!
 //! What is absent: sockets, quotas, rooms; and what to do with the visitor, which is `policy::admit`.
 
+mod host;
 mod proxies;
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, COOKIE, HOST, HeaderName, ORIGIN, UPGRADE,
+    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, COOKIE, HeaderName, ORIGIN, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
@@ -18,6 +19,7 @@ use policy::admit::{Credential, Intent};
 use policy::seal::Rejected;
 use policy::ticket::Token;
 
+pub use host::{BadHost, Host, sent_host};
 pub use proxies::{Peer, client_address, is_tls, request_id};
 
 /// Cookies of one name that are tried before the rest is ignored.
@@ -25,56 +27,6 @@ const MAX_COOKIES: usize = 4;
 
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// Why it is not known which host a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadHost {
-    /// Neither in the request line nor in a header.
-    #[error("no host")]
-    Missing,
-    /// More than one Host header.
-    #[error("more than one Host header")]
-    Several,
-    /// Not a name or address with an optional port.
-    #[error("not a host")]
-    Malformed,
-}
-
-/// The host that a request is for, as it was sent, with its port: `:authority`, the absolute form, or
-/// the one Host header, in this order.
-pub fn host(parts: &Parts) -> Result<&str, BadHost> {
-    let header = parts.headers.get(HOST);
-    if repeats(&parts.headers) && parts.headers.get_all(HOST).iter().nth(1).is_some() {
-        return Err(BadHost::Several);
-    }
-    let host = match (parts.uri.authority(), header) {
-        (Some(authority), _) => authority.as_str(),
-        (None, Some(header)) => header.to_str().map_err(|_| BadHost::Malformed)?,
-        (None, None) => return Err(BadHost::Missing),
-    };
-    is_host(host).then_some(host).ok_or(BadHost::Malformed)
-}
-
-/// Whether any header stands there twice: cheaper to ask than to look for all of each name.
-fn repeats(headers: &HeaderMap) -> bool {
-    headers.len() > headers.keys_len()
-}
-
-fn is_host(host: &str) -> bool {
-    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let is_domain = |name: &str| name.bytes().all(in_name) && !name.is_empty() && !name.starts_with('.');
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_address = |address: &str| address.parse::<std::net::Ipv6Addr>().is_ok();
-    if is_domain(host) {
-        return true;
-    }
-    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, port)) => {
-            is_address(address) && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
-        }
-        None => host.split_once(':').is_some_and(|(name, port)| is_domain(name) && is_port(port)),
-    }
-}
 
 /// What kind of request it is. Only pages and JSON may take a number; `json` tells whether the room
 /// answers in JSON at all.
@@ -176,13 +128,14 @@ pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 /// The token that a visitor shows in the cookie of this name. A shopper may hold several of one name,
 /// of another path or domain, and cannot tell which comes first: the first that `open` takes counts.
 pub fn credential(headers: &HeaderMap, cookie: &str, open: impl Fn(&[u8]) -> Result<Token, Rejected>) -> Credential {
-    let mut bad = None;
-    for value in
-        headers.get_all(COOKIE).iter().flat_map(cookies).filter_map(|pair| value_of(pair, cookie)).take(MAX_COOKIES)
-    {
-        match open(value) {
-            Ok(token) => return Credential::Sealed(token),
-            Err(reason) => drop(bad.get_or_insert(reason)),
+    let (mut bad, mut tries) = (None, 0..MAX_COOKIES);
+    for line in headers.get_all(COOKIE) {
+        for value in cookies(line).filter_map(|pair| value_of(pair, cookie)) {
+            match tries.next().map(|_| open(value)) {
+                Some(Ok(token)) => return Credential::Sealed(token),
+                Some(Err(reason)) => drop(bad.get_or_insert(reason)),
+                None => break,
+            }
         }
     }
     bad.map_or(Credential::None, Credential::Bad)

@@ -95,7 +95,9 @@ pub struct Quota {
     pub burst: NonZeroU32,
 }
 
-type Limiter = RateLimiter<Client, DashMapStateStore<Client>, Set, NoOpMiddleware<Moment>>;
+/// Seeded, so that addresses cannot be chosen to collide, and a quarter of the cost of the default.
+type Hasher = foldhash::quality::RandomState;
+type Limiter = RateLimiter<Client, DashMapStateStore<Client, Hasher>, Set, NoOpMiddleware<Moment>>;
 
 /// The quotas of all clients.
 pub struct Quotas {
@@ -117,7 +119,7 @@ impl Quotas {
     pub fn new(quota: Quota, bound: usize) -> Self {
         let clock = Set::default();
         let quota = governor::Quota::per_second(quota.per_second).allow_burst(quota.burst);
-        let limiter = RateLimiter::new(quota, DashMapStateStore::default(), clock.clone());
+        let limiter = RateLimiter::dashmap_with_clock_and_hasher(quota, clock.clone(), Hasher::default());
         Self { limiter, clock, bound, charges: AtomicU64::new(0), full: AtomicBool::new(false) }
     }
 

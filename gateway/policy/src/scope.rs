@@ -163,10 +163,10 @@ impl<T> Table<T> {
         Self { hosts }
     }
 
-    /// The value of the most specific pattern that any reading of the path matches.
+    /// The value of the most specific pattern that any reading of the path matches. The host is
+    /// [bare](bare_host), here and below.
     pub fn find(&self, host: &str, path: &NormalPath<'_>) -> Option<&T> {
-        let host = bare_host(host);
-        self.of_host(&host)
+        self.of_host(host)
             .find_map(|paths| {
                 let ranked = |(rank, _): &(Rank, &T)| *rank;
                 if path.is_any() {
@@ -186,8 +186,7 @@ impl<T> Table<T> {
         if path.is_plain() {
             return false;
         }
-        let host = bare_host(host);
-        let best = |reading| self.of_host(&host).find_map(|paths| paths.find(reading));
+        let best = |reading| self.of_host(host).find_map(|paths| paths.find(reading));
         let mut found = path.readings().filter_map(best).map(|(_, value)| value);
         path.is_any() || found.next().is_some_and(|first| found.any(|other| other != first))
     }

@@ -12,7 +12,7 @@ fn table(patterns: &[(&str, &str)]) -> Table<usize> {
 }
 
 fn found(patterns: &[(&str, &str)], host: &str, path: &str) -> Option<usize> {
-    table(patterns).find(host, &NormalPath::of(path)).copied()
+    table(patterns).find(&bare_host(host), &NormalPath::of(path)).copied()
 }
 
 /// Whether a room over `/launch/*` holds back this path.
@@ -464,8 +464,8 @@ proptest! {
         let rooms = table(&[(SHOP, "/launch/*"), ("*", "/x")]);
         for path in [path.as_str(), &encoded, &String::from_utf8_lossy(&bytes)] {
             let normal = NormalPath::of(path);
-            rooms.find(&host, &normal);
-            rooms.is_ambiguous(&host, &normal);
+            rooms.find(&bare_host(&host), &normal);
+            rooms.is_ambiguous(&bare_host(&host), &normal);
             let _ = Pattern::parse(&host, path).map(|pattern| pattern.matches_literally(path));
         }
     }

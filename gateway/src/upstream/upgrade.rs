@@ -4,17 +4,18 @@ use http::Request;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::body::{Body, Guard};
+use super::exchange::Exchange;
+use super::upload::Upload;
 
 /// The shopper's side, if the request asks for another protocol.
-pub(super) fn requested(request: &mut Request<Body>) -> Option<OnUpgrade> {
+pub(super) fn requested(request: &mut Request<Upload>) -> Option<OnUpgrade> {
     request.extensions_mut().remove()
 }
 
 /// Carries bytes between both sides until one of them ends.
-pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, held: Guard) {
+pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, exchange: Exchange) {
     tokio::task::spawn_local(async move {
-        let _held = held;
+        let _exchange = exchange;
         // The shopper's side is there once the 101 is written. A side that breaks ends the other one;
         // there is nobody left to tell.
         if let Ok((shopper, server)) = tokio::try_join!(shopper, server) {

@@ -1,0 +1,113 @@
+//! The one deadline of a connection to a server, in ticks.
+//!
+//! What it means depends on what the connection does: the silence that is borne before an answer, the age
+//! of a kept connection, the grace of an upload that was answered early. It is a number in a cell; one
+//! sweep a tick looks at all of them. So a request arms no timer and reads no clock (a `tokio` timer per
+//! request costs hundreds of instructions), and in return a deadline is met up to two ticks late.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// In which deadlines are counted, and how often they are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// A duration in ticks.
+pub(super) fn ticks(duration: Duration) -> u64 {
+    (duration.as_millis() / TICK.as_millis()) as u64
+}
+
+/// When a connection has to end.
+#[derive(Debug)]
+pub(super) struct Deadline {
+    clock: Rc<Cell<u64>>,
+    at: Cell<u64>,
+    /// While an answer is awaited: the ticks that each piece of the request's body is good for.
+    silence: Cell<u64>,
+    /// A request's body is on its way.
+    uploading: Cell<bool>,
+    /// The silence is the shopper's, not the server's.
+    awaits_shopper: Cell<bool>,
+    passed: Cell<bool>,
+    /// Whoever drives the connection.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Deadline {
+    pub(super) fn new(clock: Rc<Cell<u64>>) -> Rc<Self> {
+        let (at, waker) = (Cell::new(NEVER), RefCell::default());
+        let (silence, uploading, awaits_shopper, passed) = Default::default();
+        Rc::new(Self { clock, at, silence, uploading, awaits_shopper, passed, waker })
+    }
+
+    /// Allows so many ticks from now.
+    pub(super) fn allow(&self, ticks: u64) {
+        // One more, as the current tick is partly over.
+        self.at.set(self.clock.get() + ticks + 1);
+    }
+
+    /// An answer is due within so many ticks of silence.
+    pub(super) fn await_answer(&self, silence: u64) {
+        self.silence.set(silence);
+        self.awaits_shopper.set(false);
+        self.allow(silence);
+    }
+
+    pub(super) fn upload_begins(&self) {
+        self.uploading.set(true);
+    }
+
+    pub(super) fn upload_ends(&self) {
+        self.uploading.set(false);
+    }
+
+    /// Whether a request's body is still on its way.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.uploading.get()
+    }
+
+    /// A piece of the request's body moved, or the shopper is waited for.
+    pub(super) fn upload(&self, moved: bool) {
+        self.awaits_shopper.set(!moved);
+        if moved && self.silence.get() > 0 {
+            self.allow(self.silence.get());
+        }
+    }
+
+    /// There is no deadline any more.
+    pub(super) fn lift(&self) {
+        self.silence.set(0);
+        self.at.set(NEVER);
+    }
+
+    /// Whether the last silence was the shopper's.
+    pub(super) fn was_the_shoppers(&self) -> bool {
+        self.awaits_shopper.get()
+    }
+
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed.get()
+    }
+
+    /// To be woken when it passes.
+    pub(super) fn watched_by(&self, waker: &Waker) {
+        let mut watching = self.waker.borrow_mut();
+        if !watching.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *watching = Some(waker.clone());
+        }
+    }
+
+    /// False, for good, once it has passed.
+    pub(super) fn look(&self) -> bool {
+        if self.clock.get() >= self.at.get() {
+            self.passed.set(true);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+        !self.passed.get()
+    }
+}

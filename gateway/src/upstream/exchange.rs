@@ -1,0 +1,89 @@
+//! One request on its way to a server, and its answer on the way back.
+
+use std::io;
+use std::rc::Rc;
+use std::task::Context;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::UpstreamError;
+use super::connection::{Connection, Failed};
+use super::health::Server;
+use super::permit::Permit;
+use super::pool::Kept;
+use super::upload::Upload;
+use crate::body::Drive;
+
+/// A request on its way and its answer on the way back. Dropped when the answer was taken, or not wanted.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    kept: Rc<Kept>,
+    connection: Option<Connection>,
+    permit: Option<Permit>,
+}
+
+impl Exchange {
+    pub(super) fn new(kept: Rc<Kept>) -> Self {
+        kept.server().enter();
+        Self { kept, connection: None, permit: None }
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        self.kept.server()
+    }
+
+    /// Takes a kept connection; false if there is none.
+    pub(super) fn take(&mut self) -> bool {
+        self.connection = self.kept.take();
+        self.connection.is_some()
+    }
+
+    /// Opens a connection.
+    pub(super) async fn connect(&mut self) -> io::Result<()> {
+        self.connection = Some(self.kept.connect().await?);
+        Ok(())
+    }
+
+    /// Sends the request, which is taken, and waits for the head of the answer.
+    pub(super) async fn send(&mut self, request: &mut Request<Upload>) -> Result<Response<Incoming>, Failed> {
+        let silence = self.kept.silence();
+        match &mut self.connection {
+            Some(connection) => connection.send(request, silence).await,
+            None => Err(Failed::Sent(UpstreamError::NoServer)),
+        }
+    }
+
+    /// What comes after the head: the permit is held until the answer was taken, and the rest of an upload
+    /// does not wait for whoever takes it.
+    pub(super) fn answered(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+        if let Some(connection) = self.connection.as_mut().filter(|connection| connection.deadline.is_uploading()) {
+            connection.detach();
+        }
+    }
+
+    /// The connection speaks another protocol from now on, and nobody will drive it.
+    pub(super) fn switched(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.detach();
+        }
+    }
+}
+
+impl Drive for Exchange {
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection {
+            connection.drive(cx);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.kept.server().leave();
+        if let Some(connection) = self.connection.take() {
+            self.kept.put(connection);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The host that a request is for.
+//!
+//! A browser asks the same host with every request of a connection, so what follows from its name is
+//! worked out once for a connection and shared by its requests ([`crate::known`]).
+
+use std::cell::OnceCell;
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use policy::scope::bare_host;
+
+use super::Peer;
+
+/// Why it is not known which host a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadHost {
+    /// Neither in the request line nor in a header.
+    #[error("no host")]
+    Missing,
+    /// More than one Host header.
+    #[error("more than one Host header")]
+    Several,
+    /// Not a name or address with an optional port.
+    #[error("not a host")]
+    Malformed,
+}
+
+/// A host, and what follows from it.
+#[derive(Debug)]
+pub struct Host {
+    /// As it was sent, with its port.
+    pub sent: HeaderValue,
+    /// Without port and trailing dot, in lower case.
+    pub bare: String,
+    /// What [`Host::forwarded`] says without and with TLS.
+    forwarded: [OnceCell<HeaderValue>; 2],
+}
+
+impl Host {
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// If it is not a name or address with an optional port.
+    pub fn of(sent: &str) -> Result<Self, BadHost> {
+        let value = HeaderValue::from_str(sent).ok().filter(|_| is_host(sent)).ok_or(BadHost::Malformed)?;
+        Ok(Self { sent: value, bare: bare_host(sent).into_owned(), forwarded: Default::default() })
+    }
+
+    /// `for=192.0.2.1;host=shop.example.com;proto=https`, for requests of one peer.
+    pub fn forwarded(&self, peer: &Peer, tls: bool) -> HeaderValue {
+        self.forwarded[usize::from(tls)].get_or_init(|| self.element(peer, tls)).clone()
+    }
+
+    fn element(&self, peer: &Peer, tls: bool) -> HeaderValue {
+        let host = self.sent.as_bytes();
+        let (for_open, for_close) = if peer.address.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+        let (host_open, host_close) = if host.contains(&b':') { (";host=\"", "\"") } else { (";host=", "") };
+        let proto = if tls { ";proto=https" } else { ";proto=http" };
+        let pieces = [for_open.as_bytes(), peer.text.as_bytes(), for_close.as_bytes(), host_open.as_bytes(), host];
+        let element = [pieces.concat(), [host_close, proto].concat().into_bytes()].concat();
+        HeaderValue::try_from(element).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+/// The host that a request names, unread: `:authority`, the absolute form, or the one Host header, in
+/// this order.
+///
+/// # Errors
+/// If there is none, or more than one.
+pub fn sent_host(parts: &Parts) -> Result<&str, BadHost> {
+    let header = parts.headers.get(HOST);
+    if repeats(&parts.headers) && parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(BadHost::Several);
+    }
+    match (parts.uri.authority(), header) {
+        (Some(authority), _) => Ok(authority.as_str()),
+        (None, Some(header)) => header.to_str().map_err(|_| BadHost::Malformed),
+        (None, None) => Err(BadHost::Missing),
+    }
+}
+
+/// Whether any header stands there twice: cheaper to ask than to look for all of each name.
+fn repeats(headers: &HeaderMap) -> bool {
+    headers.len() > headers.keys_len()
+}
+
+fn is_host(host: &str) -> bool {
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_domain = |name: &str| name.bytes().all(in_name) && !name.is_empty() && !name.starts_with('.');
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_address = |address: &str| address.parse::<std::net::Ipv6Addr>().is_ok();
+    if is_domain(host) {
+        return true;
+    }
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            is_address(address) && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        }
+        None => host.split_once(':').is_some_and(|(name, port)| is_domain(name) && is_port(port)),
+    }
+}
