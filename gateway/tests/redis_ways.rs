@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use common::line::{self, gateway_with, pass_id, shared_store, tickets};
 use common::redis::RedisServer;
 use common::redis::cluster::Cluster;
 use common::redis::encryption::Authority;
-use common::redis::sentinel::{self, Watched};
-use common::{nobody, until_true};
+use common::redis::sentinel::Watched;
+use common::{JSON, Shop, nobody, until_true};
 use gateway::config::Config;
 use gateway::store::redis::Redis;
 use gateway::store::{Store as _, Work};
@@ -22,15 +23,12 @@ use policy::room::Rules;
 /// The store of a gateway whose `[store]` has these lines.
 fn store(lines: &str) -> Redis {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("shared.secret"), "one secret for all the gateways of a line").unwrap();
-    std::fs::write(dir.path().join("redis.password"), "open-sesame\n").unwrap();
-    std::fs::write(dir.path().join("sentinel.password"), "watch-me").unwrap();
-    let store = format!("[store]\nkind = \"redis\"\nsecret_file = \"shared.secret\"\n{lines}");
-    let text = common::config(nobody(), common::CLOSED) + &store;
+    let text = common::config(nobody(), common::CLOSED) + &shared_store(dir.path(), lines);
     let config = Config::read(&text, &dir.path().join("weir.toml")).unwrap_or_else(|all| panic!("{all:?}"));
     Redis::open(&config.store).unwrap()
 }
 
+const ANSWERED: &str = "weir_store_calls_total{result=\"ok\"}";
 const LOGIN: &str = "[store.login]\npassword_file = \"redis.password\"\n";
 
 fn join(rooms: &[&str]) -> Vec<Work> {
@@ -80,21 +78,13 @@ async fn over_tls_both_sides_show_a_certificate() {
     refusal(&url).await;
 }
 
-/// Lines for a gateway that asks these sentinels.
-fn asking(watched: &Watched) -> String {
-    let sentinels = watched.addresses().map(|address| format!("\"{address}\"")).join(", ");
-    let login = format!("{LOGIN}[store.sentinel_login]\npassword_file = \"sentinel.password\"\n");
-    format!("sentinels = [{sentinels}]\nmaster = \"{}\"\n{login}", sentinel::NAME)
-}
-
 #[tokio::test]
 async fn sentinels_are_asked_for_the_master_again_when_it_is_another() {
     let mut watched = Watched::start(String::new);
-    let store = store(&asking(&watched));
+    let store = store(&watched.asked());
     assert_eq!(next(&store).await, 1);
-    let asked = format!("SENTINEL FAILOVER {}", sentinel::NAME);
     let first = watched.master().address;
-    until_true("the sentinel finds a replica good enough", || watched.sentinel.command(&asked) == "+OK");
+    watched.fail_over();
     println!("after a failover that was asked for: {:?}", commits_elsewhere(&mut watched, &store, first).await);
     let second = watched.master().address;
     watched.master().kill();
@@ -116,9 +106,9 @@ async fn commits_elsewhere(watched: &mut Watched, store: &Redis, before: SocketA
 }
 
 #[tokio::test]
-async fn no_sentinel_and_a_sentinel_without_a_master_are_told_apart_from_a_dead_server() {
+async fn a_sentinel_that_does_not_know_the_name_or_the_password_says_so() {
     let watched = Watched::start(String::new);
-    let lines = asking(&watched);
+    let lines = watched.asked();
     let unknown = refusal(&lines.replace("master = \"launch\"", "master = \"lunch\"")).await;
     assert!(unknown.contains("knows no master \"lunch\""), "{unknown}");
     let shut_out = refusal(&lines.replace("sentinel.password", "redis.password")).await;
@@ -129,7 +119,29 @@ async fn no_sentinel_and_a_sentinel_without_a_master_are_told_apart_from_a_dead_
 async fn sentinels_and_their_master_are_spoken_to_over_tls() {
     let authority = Authority::new();
     let watched = Watched::start(encrypted(&authority));
-    assert_eq!(next(&store(&(asking(&watched) + &authority.trusted()))).await, 1);
+    assert_eq!(next(&store(&(watched.asked() + &authority.trusted()))).await, 1);
+}
+
+#[test]
+fn gateways_follow_the_master_and_their_line_goes_on() {
+    let (mut watched, shop) = (Watched::start(String::new), Shop::open());
+    let (store, room) = (watched.asked(), line::room(600));
+    let (a, b) = (gateway_with(&store, shop.address, &room), gateway_with(&store, shop.address, &room));
+    let mut waiting = tickets(&[&a, &b], 8);
+    let first = watched.master().address;
+    watched.fail_over();
+    until_true("the sentinel has chosen another", || watched.master().address != first);
+    for weir in [&a, &b] {
+        let answered = weir.metric(ANSWERED);
+        until_true("calls are answered again", || weir.metric(ANSWERED) > answered + 2.0);
+        let cookie = weir.get("/launch/item", &[JSON]).cookie().unwrap();
+        waiting.push((line::number(weir, &cookie), cookie));
+    }
+    let numbers: BTreeSet<u64> = waiting.iter().map(|(number, _)| *number).collect();
+    let ids: BTreeSet<String> = waiting.iter().map(|(_, cookie)| pass_id(&b, cookie)).collect();
+    assert_eq!((numbers.len(), ids.len()), (10, 10), "everybody came in by a number of their own: {waiting:?}");
+    a.is_well();
+    b.is_well();
 }
 
 /// Rooms that are on all three servers of a Cluster.

@@ -24,8 +24,8 @@ const BUSY_TICK: Duration = Duration::from_millis(20);
 const GATHER: Duration = Duration::from_millis(4);
 /// Pause after the store failed...
 const BACK_OFF: Duration = Duration::from_millis(400);
-/// ...and up to so many milliseconds more, another number at each gateway: they lost the store at one
-/// moment and must not come back at one.
+/// ...and up to so many milliseconds more, another number at each gateway and each time: they lost the store
+/// at one moment and must not come back at one.
 const SPREAD: u32 = 200;
 /// A request is held for its turn this long, and up to [`HOLD_SPREAD`] longer, in so many steps.
 const HOLD: Duration = Duration::from_millis(1_900);
@@ -50,6 +50,7 @@ pub async fn run(
 ) {
     let Mailbox(mut mail) = mailbox;
     let mut clerk = Clerk { rooms, store, meters, desks: HashMap::new() };
+    let mut failures = 0;
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -61,11 +62,17 @@ pub async fn run(
         }
         clerk.gather(&mut mail);
         if !clerk.commit().await {
-            sleep(BACK_OFF + Duration::from_millis(u64::from(clerk.rooms.run % SPREAD))).await;
+            failures += 1;
+            sleep(back_off(clerk.rooms.run, failures)).await;
         }
     }
     clerk.gather(&mut mail);
     clerk.commit().await;
+}
+
+/// The pause after a failure; `run` is random.
+fn back_off(run: u32, failures: u32) -> Duration {
+    BACK_OFF + Duration::from_millis(u64::from(run.rotate_left(failures.wrapping_mul(7)) % SPREAD))
 }
 
 struct Clerk {

@@ -1,7 +1,9 @@
 //! A line that several gateways share.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
+use super::redis::sentinel;
 use super::{Answer, JSON, Weir, config, until};
 
 /// A room where this many enter in a minute, one by one.
@@ -13,11 +15,22 @@ pub fn room(per_minute: u32) -> String {
 
 /// A gateway of those that share the Redis at this address and one secret.
 pub fn gateway(redis: SocketAddr, shop: SocketAddr, room: &str) -> Weir {
+    gateway_with(&format!("url = \"redis://{redis}\"\n"), shop, room)
+}
+
+/// The same, with these lines in its `[store]`.
+pub fn gateway_with(store: &str, shop: SocketAddr, room: &str) -> Weir {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("shared.secret"), "one secret for all the gateways of a line").unwrap();
-    let store = format!("[store]\nkind = \"redis\"\nurl = \"redis://{redis}\"\nsecret_file = \"shared.secret\"\n");
-    std::fs::write(dir.path().join("weir.toml"), config(shop, room) + &store).unwrap();
+    std::fs::write(dir.path().join("weir.toml"), config(shop, room) + &shared_store(dir.path(), store)).unwrap();
     Weir::start_in(dir)
+}
+
+/// A `[store]` with these lines; the files that they may name are put into the folder.
+pub fn shared_store(dir: &Path, lines: &str) -> String {
+    std::fs::write(dir.join("shared.secret"), "one secret for all the gateways of a line").unwrap();
+    std::fs::write(dir.join("redis.password"), format!("{}\n", sentinel::PASSWORD)).unwrap();
+    std::fs::write(dir.join("sentinel.password"), sentinel::SENTINEL_PASSWORD).unwrap();
+    format!("[store]\nkind = \"redis\"\nsecret_file = \"shared.secret\"\n{lines}")
 }
 
 /// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of those who have to wait.

@@ -11,7 +11,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::select_ok;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -74,10 +75,7 @@ impl Way {
     pub(super) async fn connect(&self) -> RedisResult<Connection> {
         Ok(match self {
             Self::Server(client) => Connection::Server(dial(client).await?),
-            Self::Sentinels { sentinels, master, peer } => {
-                let asked = sentinels.iter().map(|sentinel| Box::pin(peer.master(sentinel, master)));
-                Connection::Server(select_ok(asked).await?.0)
-            }
+            Self::Sentinels { sentinels, master, peer } => Connection::Server(peer.master_of(sentinels, master).await?),
             Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
         })
     }
@@ -142,17 +140,31 @@ impl Peer {
         }
     }
 
+    /// A connection to the first master that one of the sentinels leads to; else what each of them answered.
+    async fn master_of(&self, sentinels: &[Client], name: &str) -> RedisResult<MultiplexedConnection> {
+        let ask = |sentinel| async move { (sentinel, self.master(sentinel, name).await) };
+        let mut answers: FuturesUnordered<_> = sentinels.iter().map(ask).collect();
+        let mut reasons = Vec::new();
+        while let Some((sentinel, answer)) = answers.next().await {
+            match answer {
+                Ok(server) => return Ok(server),
+                Err(error) => reasons.push(format!("{}: {error}", sentinel.get_connection_info().addr())),
+            }
+        }
+        Err(wrong(reasons.join("; ")))
+    }
+
     /// A connection to the master that a sentinel names, if that server agrees.
     async fn master(&self, sentinel: &Client, name: &str) -> RedisResult<MultiplexedConnection> {
         let mut sentinel = dial(sentinel).await?;
         let mut question = redis::cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
         let named: Option<(String, u16)> = question.query_async(&mut sentinel).await?;
-        let unknown = || wrong(format!("a sentinel knows no master {name:?}"));
+        let unknown = || wrong(format!("it knows no master {name:?}"));
         let mut server = dial(&self.client(named.ok_or_else(unknown)?)?).await?;
         match redis::cmd("ROLE").query_async(&mut server).await? {
             Role::Primary { .. } => Ok(server),
-            _ => Err(wrong("the server that a sentinel names is no master".to_owned())),
+            _ => Err(wrong("the server that it names says that it is no master".to_owned())),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A master with two replicas, and a sentinel that watches them; all ask for a password.
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
 
 use super::RedisServer;
 use crate::common::{nobody, until_true};
@@ -13,6 +13,7 @@ pub const NAME: &str = "launch";
 pub struct Watched {
     servers: Vec<RedisServer>,
     pub sentinel: RedisServer,
+    silent: TcpListener,
 }
 
 impl Watched {
@@ -33,7 +34,7 @@ impl Watched {
                 options()
             )
         });
-        let watched = Self { servers, sentinel };
+        let watched = Self { servers, sentinel, silent: TcpListener::bind("0.0.0.0:0").unwrap() };
         until_true("both replicas follow, and the sentinel knows them", || {
             let follows = |server: &RedisServer| server.info("master_link_status") == "up";
             watched.servers[..2].iter().all(follows) && watched.sentinel.info("master0").contains("slaves=2")
@@ -47,8 +48,23 @@ impl Watched {
         self.servers.iter_mut().find(|server| seen.contains(&format!("address={},", server.spoken_to()))).unwrap()
     }
 
-    /// The sentinel, and before it one that is not there.
-    pub fn addresses(&self) -> [SocketAddr; 2] {
-        [nobody(), self.sentinel.spoken_to()]
+    /// Lines of a gateway's `[store]`: the sentinel, and before it one that is not there and three that never
+    /// answer.
+    pub fn asked(&self) -> String {
+        let silent = self.silent.local_addr().unwrap();
+        // Another address of this machine for each, or it would be one server listed three times.
+        let silent = (1..4).map(|last| format!("127.0.0.{last}:{}", silent.port()));
+        let there = [nobody(), self.sentinel.spoken_to()].map(|address| address.to_string());
+        let all: Vec<String> = silent.chain(there).collect();
+        format!(
+            "sentinels = {all:?}\nmaster = \"{NAME}\"\n[store.login]\npassword_file = \"redis.password\"\n\
+             [store.sentinel_login]\npassword_file = \"sentinel.password\"\n"
+        )
+    }
+
+    /// Makes another server the master.
+    pub fn fail_over(&self) {
+        let asked = format!("SENTINEL FAILOVER {NAME}");
+        until_true("the sentinel finds a replica good enough", || self.sentinel.command(&asked) == "+OK");
     }
 }
