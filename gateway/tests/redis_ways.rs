@@ -16,16 +16,20 @@ use common::redis::sentinel::Watched;
 use common::{JSON, Shop, nobody, until_true};
 use gateway::config::Config;
 use gateway::store::redis::Redis;
-use gateway::store::{Store as _, Work};
+use gateway::store::{Store as _, StoreError, Work};
 use policy::line::Batch;
 use policy::room::Rules;
 
 /// The store of a gateway whose `[store]` has these lines.
 fn store(lines: &str) -> Redis {
+    opened(lines).unwrap()
+}
+
+fn opened(lines: &str) -> Result<Redis, StoreError> {
     let dir = tempfile::tempdir().unwrap();
     let text = common::config(nobody(), common::CLOSED) + &shared_store(dir.path(), lines);
     let config = Config::read(&text, &dir.path().join("weir.toml")).unwrap_or_else(|all| panic!("{all:?}"));
-    Redis::open(&config.store).unwrap()
+    Redis::open(&config.store)
 }
 
 const ANSWERED: &str = "weir_store_calls_total{result=\"ok\"}";
@@ -76,6 +80,10 @@ async fn over_tls_both_sides_show_a_certificate() {
     let ca_file = format!("[store.tls]\nca_file = \"{}\"\n", authority.file("ca.pem").display());
     refusal(&format!("{url}{ca_file}")).await;
     refusal(&url).await;
+
+    let no_certificate = authority.trusted().replace("ca.pem", "client.key");
+    let error = opened(&format!("{url}{no_certificate}")).err().unwrap().to_string();
+    assert!(error.contains("no certificate in") && error.contains("client.key"), "{error}");
 }
 
 #[tokio::test]
@@ -120,6 +128,14 @@ async fn sentinels_and_their_master_are_spoken_to_over_tls() {
     let authority = Authority::new();
     let watched = Watched::start(encrypted(&authority));
     assert_eq!(next(&store(&(watched.asked() + &authority.trusted()))).await, 1);
+}
+
+#[tokio::test]
+async fn a_master_that_lost_its_replicas_takes_nothing_if_it_was_told_so() {
+    let server = RedisServer::with(|| "min-replicas-to-write 1\n".to_owned());
+    let refused = refusal(&format!("url = \"{}\"\n", server.url())).await;
+    assert!(refused.contains("NOREPLICAS"), "{refused}");
+    assert_eq!(server.command("DBSIZE"), ":0");
 }
 
 #[test]

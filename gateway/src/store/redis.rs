@@ -1,7 +1,7 @@
 //! Lines in Redis or Valkey 7, shared by any number of gateways without a leader.
 //!
 //! A commit runs one script for each room (`line.lua`, what `Line::apply` does) on one connection
-//! ([`connect`]: to one server, to the master that sentinels name, or to a Cluster), all in flight at once. The clock is the server's own. A commit has one second; whatever fails
+//! (`connect`: to one server, to the master that sentinels name, or to a Cluster), all in flight at once. The clock is the server's own. A commit has one second; whatever fails
 //! drops the connection, and the next commit makes a new one: how often that is tried, and with
 //! what pauses, is up to the caller ([`crate::rooms`]).
 //!

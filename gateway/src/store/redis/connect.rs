@@ -21,6 +21,8 @@ use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
     IntoConnectionInfo as _, RedisConnectionInfo, RedisError, RedisResult, Role, ScriptInvocation, TlsCertificates,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::DEADLINE;
 use crate::config::{LoginConfig, StoreConfig, StoreTlsConfig, host_and_port};
@@ -200,11 +202,18 @@ fn login(config: &LoginConfig) -> RedisResult<RedisConnectionInfo> {
 fn certificates(config: &StoreTlsConfig) -> RedisResult<TlsCertificates> {
     let client_tls = match (&config.certificate, &config.key) {
         (Some(certificate), Some(key)) => {
-            Some(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+            Some(ClientTlsConfig { client_cert: certificate_in(certificate)?, client_key: read(key)? })
         }
         _ => None,
     };
-    Ok(TlsCertificates { client_tls, root_cert: config.ca_file.as_deref().map(read).transpose()? })
+    Ok(TlsCertificates { client_tls, root_cert: config.ca_file.as_deref().map(certificate_in).transpose()? })
+}
+
+/// A file without a certificate would be taken for one that trusts nobody, and be found out at the first commit.
+fn certificate_in(file: &Path) -> RedisResult<Vec<u8>> {
+    let text = read(file)?;
+    let first = CertificateDer::pem_slice_iter(&text).next();
+    if matches!(first, Some(Ok(_))) { Ok(text) } else { Err(wrong(format!("no certificate in {}", file.display()))) }
 }
 
 fn read(file: &Path) -> RedisResult<Vec<u8>> {
