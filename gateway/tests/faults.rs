@@ -5,12 +5,56 @@
 mod common;
 
 use std::collections::HashSet;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::fault::{Fault, Faulty};
 use common::line::{gateway, number, pass_id, room, tickets};
 use common::redis::RedisServer;
-use common::{JSON, Shop, Weir, until, until_true};
+use common::{JSON, Shop, Weir, server, until, until_true};
+
+#[test]
+fn the_proxy_does_to_a_connection_what_it_is_told() {
+    let echo = server(|mut stream| drop(std::io::copy(&mut stream.try_clone().unwrap(), &mut stream)));
+    let way = Faulty::to(echo);
+    let open = || {
+        let stream = TcpStream::connect(way.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    // What comes back of a byte, and how late.
+    let said = |mut stream: &TcpStream| {
+        let _ = stream.write_all(b"x");
+        let (began, mut heard) = (Instant::now(), [0]);
+        (stream.read(&mut heard).map(|read| heard[..read].to_vec()), began.elapsed())
+    };
+    let hears_nothing = |stream: &TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert_eq!(said(stream).0.unwrap_err().kind(), ErrorKind::WouldBlock);
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    };
+    let kept = open();
+    assert_eq!(said(&kept).0.unwrap(), b"x");
+    way.set(Fault::Late(Duration::from_millis(50)));
+    let (heard, after) = said(&kept);
+    assert!(heard.unwrap() == b"x" && after >= Duration::from_millis(100), "both ways: {after:?}");
+    way.set(Fault::Stalled);
+    hears_nothing(&kept);
+    way.set(Fault::None);
+    assert_eq!((&kept).read(&mut [0]).unwrap(), 1, "it was only kept");
+    way.set(Fault::Cut);
+    hears_nothing(&kept);
+    hears_nothing(&open());
+    way.set(Fault::None);
+    assert!(matches!(said(&kept).0.as_deref(), Ok([]) | Err(_)), "what was lost does not come");
+    let reset = open();
+    assert_eq!(said(&reset).0.unwrap(), b"x");
+    way.set(Fault::Reset);
+    assert_eq!((&reset).read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    way.set(Fault::None);
+    assert_eq!(said(&open()).0.unwrap(), b"x");
+}
 
 const OK: &str = "weir_store_calls_total{result=\"ok\"}";
 const FAILED: &str = "weir_store_calls_total{result=\"failed\"}";
