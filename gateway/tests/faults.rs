@@ -225,3 +225,38 @@ fn places_kept_before_redis_was_ever_there_are_numbered_in_order() {
     let numbers: Vec<u64> = kept.iter().map(|cookie| number(&weir, cookie)).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
 }
+
+#[test]
+fn redis_that_stands_still_for_five_seconds_gives_no_number_twice() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600);
+    let (a, b) = (gateway(redis.address, shop.address, &room), gateway(redis.address, shop.address, &room));
+    let pass = insider(&a);
+    let waiting = tickets(&[&a, &b], 10);
+    redis.signal("STOP");
+    let began = Instant::now();
+    until_true("both have noticed", || away(&a) && away(&b));
+    let mut kept = [(&a, Vec::new()), (&b, Vec::new())];
+    while kept[1].1.len() < 3 || began.elapsed() < Duration::from_secs(5) {
+        for (weir, cookies) in &mut kept {
+            assert!(is_in(weir, &pass), "a pass needs no store");
+            cookies.push(weir.get("/launch/item", &[JSON]).cookie().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    // What was sent before is worked off now, though nobody waits for its answer any more.
+    redis.signal("CONT");
+    let back = Instant::now();
+    until_true("both are back", || !away(&a) && !away(&b));
+    println!("both back {:?} after Redis moved on", back.elapsed());
+    let mut numbers: Vec<u64> = waiting.iter().map(|(number, _)| *number).collect();
+    for (_, cookies) in &kept {
+        let own: Vec<u64> = cookies.iter().map(|cookie| number(&b, cookie)).collect();
+        assert!(own.is_sorted(), "in order of arrival: {own:?}");
+        numbers.extend(own);
+    }
+    assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len(), "no number twice: {numbers:?}");
+    a.is_well();
+    b.is_well();
+}
