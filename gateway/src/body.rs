@@ -9,10 +9,13 @@ use hyper::body::Incoming;
 
 use crate::connection::UnderWay;
 
+/// A piece of a body.
+pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+
 /// Where a streamed body comes from. It is dropped when the last byte was taken.
-pub trait Drive: std::fmt::Debug {
-    /// Moves what bytes there are, and wakes `cx` when there are more.
-    fn drive(&mut self, cx: &mut Context<'_>);
+pub trait Source: std::fmt::Debug {
+    /// The next piece of the body: moves what bytes there are, and wakes `cx` when there are more.
+    fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece;
 }
 
 /// The body of an answer.
@@ -27,14 +30,14 @@ pub enum Body {
 /// What goes with a streamed body.
 #[derive(Debug, Default)]
 pub struct Held {
-    source: Option<Box<dyn Drive>>,
+    source: Option<Box<dyn Source>>,
     /// The request that it answers.
     under_way: Option<UnderWay>,
 }
 
 impl Held {
     /// Comes from this.
-    pub fn new(source: impl Drive + 'static) -> Self {
+    pub fn new(source: impl Source + 'static) -> Self {
         Self { source: Some(Box::new(source)), under_way: None }
     }
 }
@@ -66,17 +69,14 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Piece {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Stream(incoming, held) => {
-                let mut frame = Pin::new(&mut *incoming).poll_frame(cx);
-                if frame.is_pending()
-                    && let Some(source) = &mut held.source
-                {
-                    source.drive(cx);
-                    frame = Pin::new(incoming).poll_frame(cx);
-                }
+                let frame = match &mut held.source {
+                    Some(source) => source.poll_frame(incoming, cx),
+                    None => Pin::new(incoming).poll_frame(cx),
+                };
                 if let Some(under_way) = &held.under_way {
                     under_way.pace().set(matches!(frame, Poll::Ready(Some(Ok(_)))));
                 }

@@ -25,7 +25,7 @@ use policy::ticket::Token;
 
 use crate::body::Body;
 use crate::connection::UnderWay;
-use crate::forward::{self, Onward};
+use crate::forward::{self, Onward, Way};
 use crate::listener::Worker;
 use crate::own;
 use crate::reply::{self, Place};
@@ -41,21 +41,27 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let site = worker.shared.site.load_full();
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let mut visit = Visit::begin(&worker, &site, under_way, &parts);
-    let response = route(&mut visit, &mut parts, body).await;
+    let response = match route(&mut visit, &parts).await {
+        Ok(way) => forward::forward(&mut visit, way, parts, body).await,
+        Err(answer) => *answer,
+    };
     Ok(visit.end(response))
 }
 
-async fn route(visit: &mut Visit<'_>, parts: &mut Parts, body: Incoming) -> Response<Body> {
+/// Where the request goes, or the answer that it gets here.
+async fn route<'a>(visit: &mut Visit<'a>, parts: &Parts) -> Result<Way<'a>, Box<Response<Body>>> {
     let site = visit.site;
-    let Ok(host) = visit.read_host(parts) else { return reply::bad_request(visit, "Exactly one Host is needed.\n") };
+    let Ok(host) = visit.read_host(parts) else {
+        return no(reply::bad_request(visit, "Exactly one Host is needed.\n"));
+    };
     if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
-        return own::answer(visit, path, parts);
+        return no(own::answer(visit, path, parts));
     }
     let path = NormalPath::of(parts.uri.path());
     if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
-        return reply::bad_request(visit, "This path can be read as several.\n");
+        return no(reply::bad_request(visit, "This path can be read as several.\n"));
     }
     let room = site.rooms.find(&host.bare, &path);
     let upstream = site.routes.find(&host.bare, &path);
@@ -65,18 +71,19 @@ async fn route(visit: &mut Visit<'_>, parts: &mut Parts, body: Incoming) -> Resp
         None => visit.room = room,
     }
     if let Err(wait) = visit.charge() {
-        return reply::too_fast(visit, wait);
+        return no(reply::too_fast(visit, wait));
     }
-    let admission = if let Some(room) = held_back {
-        at_the_door(visit, room, parts).await
+    let onward = if let Some(room) = held_back {
+        at_the_door(visit, room, parts).await?
     } else {
         visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
-        Ok(Onward::anonymous())
+        Onward::anonymous()
     };
-    match admission {
-        Ok(onward) => forward::forward(visit, upstream, &host, onward, parts, body).await,
-        Err(answer) => *answer,
-    }
+    Ok(Way { upstream, host, onward })
+}
+
+fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {
+    Err(Box::new(answer))
 }
 
 /// Lets the shopper on, or says why not.
@@ -121,7 +128,7 @@ async fn at_the_door<'a>(
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
         Verdict::Refuse(Refusal::NeedsPass) => reply::needs_pass(visit),
     };
-    Err(Box::new(answer))
+    no(answer)
 }
 
 fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
@@ -155,7 +162,7 @@ async fn claim<'a>(
             visit.mark = Mark::Claim;
             entered(visit, room, entry)
         }
-        Entry::Ticket(_) | Entry::Full | Entry::Away => Err(Box::new(reply::wait(visit, room, Place::Held(ticket)))),
+        Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
     }
 }
 
@@ -166,7 +173,7 @@ async fn join<'a>(
     if_called: bool,
 ) -> Result<Onward, Box<Response<Body>>> {
     if let Err(wait) = visit.charge_join() {
-        return Err(Box::new(reply::too_fast(visit, wait)));
+        return no(reply::too_fast(visit, wait));
     }
     visit.mark = Mark::Join;
     let entry = room.live.join(if_called).await;
@@ -185,7 +192,7 @@ fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> 
         Entry::Full | Entry::Spent => reply::full(visit),
         Entry::Away => later(visit, room),
     };
-    Err(Box::new(answer))
+    no(answer)
 }
 
 /// The store is away: the place is kept in the order of arrival.

@@ -5,6 +5,7 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use policy::Millis;
 use policy::ticket::Token;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -48,21 +49,26 @@ impl Onward {
     }
 }
 
+/// Where a request goes.
+#[derive(Debug)]
+pub struct Way<'a> {
+    /// The upstream of its host and path, if there is one.
+    pub upstream: Option<&'a Arc<Upstream>>,
+    /// The host that was asked for.
+    pub host: Rc<Host>,
+    /// On whose behalf.
+    pub onward: Onward,
+}
+
 /// Forwards, and answers with what comes back.
-pub async fn forward<'a>(
-    visit: &mut Visit<'a>,
-    upstream: Option<&'a Arc<Upstream>>,
-    host: &Host,
-    mut onward: Onward,
-    parts: &mut Parts,
-    body: Incoming,
-) -> Response<Body> {
+pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, body: Incoming) -> Response<Body> {
+    let Way { upstream, host, mut onward } = way;
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     visit.holds_pass(onward.pass.is_some());
-    headers::to_upstream(parts, told(visit, host, onward.pass));
-    let mut request = Request::from_parts(take(parts), Upload::from(body));
-    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, &mut request, onward.patience()).await {
+    headers::to_upstream(&mut parts, told(visit, &host, onward.pass));
+    let request = Request::from_parts(parts, Upload::from(body));
+    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, onward.patience()).await {
         Ok(mut response) => {
             let revoke = headers::to_shopper(&mut response);
             (response, revoke)
@@ -75,10 +81,6 @@ pub async fn forward<'a>(
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
-}
-
-fn take(parts: &mut Parts) -> Parts {
-    std::mem::replace(parts, Request::new(()).into_parts().0)
 }
 
 /// What the upstream is told besides the request.

@@ -84,7 +84,7 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
 pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
     let believed = onward.peer.trusted;
     let mut has_cookies = false;
-    let doomed = doomed(&parts.headers, |name| {
+    let doomed = Doomed::of(&parts.headers, |name| {
         has_cookies |= name == COOKIE.as_str();
         (is_about_the_way(name) && !believed) || is_misleading(name)
     });
@@ -92,7 +92,7 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
     to_origin_form(parts, onward.host);
     let headers = &mut parts.headers;
     let trailers = doomed.contains(&TE) && names(headers, &TE, b"trailers");
-    remove(headers, doomed);
+    doomed.remove_from(headers);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -119,12 +119,12 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
     let headers = response.headers_mut();
     let upgrade = if switches { headers.get(UPGRADE).cloned() } else { None };
     let mut sets_cookies = false;
-    let doomed = doomed(headers, |name| {
+    let doomed = Doomed::of(headers, |name| {
         sets_cookies |= name == SET_COOKIE.as_str();
         name.starts_with("weir-")
     });
     let revoke = doomed.contains(&WEIR_COMMAND) && names(headers, &WEIR_COMMAND, b"revoke");
-    remove(headers, doomed);
+    doomed.remove_from(headers);
     if sets_cookies && headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
         remove_set_cookies(headers);
     }
@@ -154,43 +154,58 @@ fn to_origin_form(parts: &mut request::Parts, host: &Host) {
     }
 }
 
-/// The headers to remove: those of one connection, those that `Connection` names, and what is
-/// condemned besides. One look at every name; most heads have none of them, or one.
-fn doomed(headers: &HeaderMap, mut condemned: impl FnMut(&str) -> bool) -> Vec<HeaderName> {
-    let mut doomed = Vec::new();
-    // Each name is shown to `condemned`, and a loop costs a third of what `filter` and `cloned` do.
-    for name in headers.keys() {
-        if condemned(name.as_str()) | is_hop_by_hop(name.as_str()) {
-            doomed.push(name.clone());
+/// The headers of a head that go no further: those of one connection, those that `Connection` names,
+/// and what is condemned besides.
+struct Doomed {
+    /// Most heads have none.
+    names: Vec<HeaderName>,
+    /// Many have this one, and what it names is worked out as it is removed.
+    connection: bool,
+}
+
+impl Doomed {
+    /// One look at every name; each is shown to `condemned`.
+    fn of(headers: &HeaderMap, mut condemned: impl FnMut(&str) -> bool) -> Self {
+        let mut doomed = Self { names: Vec::new(), connection: false };
+        // A loop costs a third of what `filter` and `cloned` do.
+        for name in headers.keys() {
+            let text = name.as_str();
+            doomed.connection |= text == CONNECTION.as_str();
+            if condemned(text) | is_hop_by_hop(text) {
+                doomed.names.push(name.clone());
+            }
+        }
+        doomed
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        self.names.contains(name)
+    }
+
+    fn remove_from(mut self, headers: &mut HeaderMap) {
+        if self.connection {
+            self.remove_connection(headers);
+        }
+        if self.contains(&TRANSFER_ENCODING) {
+            // A length beside a transfer coding is not believed.
+            headers.remove(CONTENT_LENGTH);
+        }
+        for name in self.names {
+            headers.remove(name);
         }
     }
-    if doomed.is_empty() {
-        return doomed;
-    }
-    if doomed.contains(&CONNECTION) {
-        condemn_named(headers, &mut doomed);
-    }
-    if doomed.contains(&TRANSFER_ENCODING) {
-        // A length beside a transfer coding is not believed.
-        doomed.push(CONTENT_LENGTH);
-    }
-    doomed
-}
 
-fn remove(headers: &mut HeaderMap, doomed: Vec<HeaderName>) {
-    for name in doomed {
-        headers.remove(name);
-    }
-}
-
-/// Adds what `Connection` names, except what the gateway relies on.
-fn condemn_named(headers: &HeaderMap, doomed: &mut Vec<HeaderName>) {
-    const USUAL: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
-    for line in headers.get_all(CONNECTION) {
-        for token in list(line) {
-            if !USUAL.iter().any(|word| token.eq_ignore_ascii_case(word)) {
-                doomed.extend(HeaderName::from_bytes(token).ok().filter(|name| !is_relied_on(name)));
+    /// Condemns what `Connection` names, except what the gateway relies on.
+    fn remove_connection(&mut self, headers: &mut HeaderMap) {
+        const USUAL: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
+        let Entry::Occupied(connection) = headers.entry(CONNECTION) else { return };
+        for line in connection.remove_entry_mult().1 {
+            if USUAL.contains(&line.as_bytes()) {
+                continue;
             }
+            let unusual = list(&line).filter(|token| !USUAL.iter().any(|word| token.eq_ignore_ascii_case(word)));
+            let names = unusual.filter_map(|token| HeaderName::from_bytes(token).ok());
+            self.names.extend(names.filter(|name| !is_relied_on(name)));
         }
     }
 }
@@ -205,10 +220,9 @@ fn is_relied_on(name: &HeaderName) -> bool {
     exact.contains(name) || is_about_the_way(name.as_str()) || name.as_str().starts_with("weir-")
 }
 
-/// Of this connection only. Most names are told apart by their first letter.
+/// Of this connection only, as `Connection` is. Most names are told apart by their first letter.
 fn is_hop_by_hop(name: &str) -> bool {
     match name.as_bytes().first() {
-        Some(b'c') => name == "connection",
         Some(b't') => matches!(name, "te" | "transfer-encoding"),
         Some(b'u') => name == "upgrade",
         Some(b'e') => name == "expect",

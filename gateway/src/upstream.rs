@@ -6,6 +6,7 @@
 //! cost of a proxied request. What is absent: HTTP/2 and TLS towards the shop, buffering of bodies,
 //! header rules (see the `headers` module), and what a shopper is told about an error.
 
+mod alarm;
 mod connection;
 mod deadline;
 mod error;
@@ -167,27 +168,25 @@ impl Upstream {
         self.permits.waiting()
     }
 
-    /// Sends a request, whose target is a path, and returns the answer as soon as its head is there. The
-    /// request is taken, and an empty one is left.
+    /// Sends a request, whose target is a path, and returns the answer as soon as its head is there.
     ///
     /// Must run where tasks can be spawned locally. Dropping the future, or the body of the answer before its end,
     /// closes the connection: the server learns that nobody waits.
     pub async fn forward(
         &self,
         pool: &Pool,
-        request: &mut Request<Upload>,
+        mut request: Request<Upload>,
         who: Patience,
     ) -> Result<Response<Body>, UpstreamError> {
         let permit = self.permits.acquire(who, self.max_wait(who)).await.ok_or_else(|| self.busy())?;
-        let shopper = upgrade::requested(request);
+        let shopper = upgrade::requested(&mut request);
         let idempotent = request.method().is_idempotent();
         let mut exchange = self.begin(pool, true).await?;
         let answer = match exchange.send(request).await {
             Err(Failed::Unsent(unsent, _)) if idempotent => {
                 self.counters.retried.fetch_add(1, Ordering::Relaxed);
                 exchange = self.begin(pool, false).await?;
-                *request = *unsent;
-                exchange.send(request).await
+                exchange.send(*unsent).await
             }
             answer => answer,
         };

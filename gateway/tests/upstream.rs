@@ -103,8 +103,8 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
             let service = service_fn(move |request: Request<Incoming>| {
                 let (upstream, pool) = (upstream.clone(), pool.clone());
                 async move {
-                    let mut request = request.map(Upload::from);
-                    let answer = upstream.forward(&pool, &mut request, Patience::Anonymous).await;
+                    let request = request.map(Upload::from);
+                    let answer = upstream.forward(&pool, request, Patience::Anonymous).await;
                     Ok::<_, Infallible>(answer.unwrap_or_else(|error| {
                         let mut answer = Response::new(Body::from(Bytes::from(error.to_string())));
                         *answer.status_mut() = StatusCode::BAD_GATEWAY;
@@ -185,7 +185,7 @@ fn a_connection_is_kept_and_used_again() {
         let shop = shop(|_| async { reply("hello") }).await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         for _ in 0..5 {
-            let answer = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap();
+            let answer = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap();
             assert_eq!(upstream.in_flight(), 1);
             assert_eq!(text(answer).await, "hello");
             assert_eq!(upstream.in_flight(), 0);
@@ -207,7 +207,7 @@ fn a_streamed_answer_arrives_as_it_is_written() {
         })
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-        let mut answer = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap();
+        let mut answer = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap();
         for piece in ["one", "two", "three"] {
             feed.send(Frame::data(Bytes::from(piece))).unwrap();
             let frame = answer.body_mut().frame().await.unwrap().unwrap();
@@ -315,12 +315,12 @@ async fn closing_shop() -> (String, std::sync::mpsc::Sender<()>, TcpStream) {
 async fn on_a_stale_connection(method: &str) -> (Result<Response<Body>, UpstreamError>, Arc<Upstream>) {
     let (shop, close, mut signal) = closing_shop().await;
     let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-    let answer = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap();
+    let answer = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap();
     assert_eq!(text(answer).await, "ok");
     close.send(()).unwrap();
     std::thread::sleep(ms(50));
     signal.read_u8().await.unwrap();
-    let answer = upstream.forward(&pool, &mut request(method, "/"), Patience::Pass).await;
+    let answer = upstream.forward(&pool, request(method, "/"), Patience::Pass).await;
     (answer, upstream)
 }
 
@@ -356,7 +356,7 @@ fn a_connection_that_was_seen_closed_is_not_used_whatever_the_method() {
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         for _ in 0..3 {
-            let answer = upstream.forward(&pool, &mut request("POST", "/"), Patience::Pass).await.unwrap();
+            let answer = upstream.forward(&pool, request("POST", "/"), Patience::Pass).await.unwrap();
             assert_eq!(text(answer).await, "ok");
             tokio::time::sleep(ms(20)).await;
         }
@@ -375,7 +375,7 @@ fn a_get_whose_bytes_were_sent_is_not_sent_again() {
         })
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-        let error = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap_err();
+        let error = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
         assert!(!error.is_unsent());
         assert_eq!(asked.get(), 1);
@@ -391,7 +391,7 @@ fn a_shop_that_hangs_is_given_up_in_time() {
         .await;
         let (upstream, pool) = (upstream(&[&shop], |s| s.response_timeout = ms(200)), pool());
         let start = Instant::now();
-        let error = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap_err();
+        let error = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Timeout), "{error:?}");
         assert!((ms(200)..ms(600)).contains(&start.elapsed()), "{:?}", start.elapsed());
         assert_eq!(upstream.in_flight(), 0);
@@ -426,7 +426,7 @@ fn a_reset_is_told_apart_from_garbage() {
         })
         .await;
         let (reset, pool) = (upstream(&[&resetting], |_| ()), pool());
-        let error = reset.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap_err();
+        let error = reset.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
         for garbage in
             ["SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"]
@@ -437,7 +437,7 @@ fn a_reset_is_told_apart_from_garbage() {
             })
             .await;
             let upstream = upstream(&[&talking], |_| ());
-            let error = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap_err();
+            let error = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Garbage(_)), "{garbage:?}: {error:?}");
             assert_eq!(upstream.in_flight(), 0);
         }
@@ -454,7 +454,7 @@ fn an_answer_cut_short_is_an_error_to_the_shopper_and_its_connection_is_not_kept
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         for connected in 1..=2 {
-            let answer = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap();
+            let answer = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap();
             assert!(answer.into_body().collect().await.is_err());
             assert_eq!(upstream.in_flight(), 0);
             assert_eq!(count(&upstream.counters().connected), connected);
@@ -472,14 +472,12 @@ fn a_full_shop_is_busy_after_the_wait_and_a_holder_of_a_pass_waits_longer() {
         .await;
         let change = |s: &mut UpstreamSettings| (s.max_in_flight, s.max_wait) = (1, ms(50));
         let (upstream, pool) = (upstream(&[&shop], change), pool());
-        let first =
-            async { text(upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap()).await };
+        let first = async { text(upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap()).await };
         let anonymous = async {
-            let error = upstream.forward(&pool, &mut request("GET", "/"), Patience::Anonymous).await.unwrap_err();
+            let error = upstream.forward(&pool, request("GET", "/"), Patience::Anonymous).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Busy { retry_after } if retry_after >= ms(1000)), "{error:?}");
         };
-        let pass =
-            async { text(upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap()).await };
+        let pass = async { text(upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap()).await };
         let (first, (), pass) = tokio::join!(first, anonymous, pass);
         assert_eq!((first.as_str(), pass.as_str()), ("late", "late"));
         assert_eq!(count(&upstream.counters().busy), 1);
@@ -510,7 +508,7 @@ fn in_flight_never_passes_the_limit() {
             visits.spawn_local(async move {
                 let who = if visitor % 3 == 0 { Patience::Pass } else { Patience::Anonymous };
                 for _ in 0..10 {
-                    let answer = upstream.forward(&pool, &mut request("GET", "/"), who).await.unwrap();
+                    let answer = upstream.forward(&pool, request("GET", "/"), who).await.unwrap();
                     assert!(upstream.in_flight() <= 7);
                     assert_eq!(text(answer).await, "x");
                 }
@@ -534,14 +532,14 @@ fn a_reload_with_another_limit_counts_what_is_in_work() {
         })
         .await;
         let (old, pool) = (upstream(&[&shop], |s| s.max_in_flight = 2), pool());
-        let both = async || old.forward(&pool, &mut request("GET", "/"), Patience::Pass).await;
+        let both = || old.forward(&pool, request("GET", "/"), Patience::Pass);
         let after = async {
             tokio::time::sleep(ms(50)).await;
             let mut settings = settings(&[&shop]);
             (settings.max_in_flight, settings.max_wait) = (1, ms(20));
             let new = Upstream::new(settings, Some(&old));
             assert_eq!(new.in_flight(), 2);
-            let error = new.forward(&pool, &mut request("GET", "/"), Patience::Anonymous).await.unwrap_err();
+            let error = new.forward(&pool, request("GET", "/"), Patience::Anonymous).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Busy { .. }));
         };
         let (one, two, ()) = tokio::join!(both(), both(), after);
@@ -624,7 +622,7 @@ fn the_idle_one_of_two_servers_is_preferred() {
         for _ in 0..50 {
             let (upstream, pool) = (upstream.clone(), pool.clone());
             visits.spawn_local(async move {
-                let answer = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap();
+                let answer = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap();
                 text(answer).await
             });
             tokio::time::sleep(ms(5)).await;
@@ -647,7 +645,7 @@ fn a_server_that_refuses_is_passed_over_whatever_the_method_and_ejected() {
         let alive = numbered(1, ms(0), asked.clone()).await;
         let (upstream, pool) = (upstream(&[&dead, &alive], |s| s.eject_after = 2), pool());
         for _ in 0..30 {
-            let answer = upstream.forward(&pool, &mut request("POST", "/"), Patience::Pass).await.unwrap();
+            let answer = upstream.forward(&pool, request("POST", "/"), Patience::Pass).await.unwrap();
             assert_eq!(text(answer).await, "1");
         }
         assert_eq!(asked.get(), 30);
@@ -662,11 +660,11 @@ fn when_no_server_accepts_the_last_refusal_is_told_and_none_is_ejected_last() {
         let (one, two) = (nobody().await, nobody().await);
         let (upstream, pool) = (upstream(&[&one, &two], |s| s.eject_after = 1), pool());
         for _ in 0..5 {
-            let error = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap_err();
+            let error = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Connect { .. }), "{error:?}");
         }
         assert_eq!(upstream.servers().iter().filter(|server| server.is_usable()).count(), 1);
-        let error = Upstream::new(settings(&[]), None).forward(&pool, &mut request("GET", "/"), Patience::Pass).await;
+        let error = Upstream::new(settings(&[]), None).forward(&pool, request("GET", "/"), Patience::Pass).await;
         assert!(matches!(error, Err(UpstreamError::NoServer)));
     });
 }
@@ -689,7 +687,7 @@ fn an_ejected_server_returns_after_its_time() {
         let steady = numbered(2, ms(0), asked.clone()).await;
         let change = |s: &mut UpstreamSettings| (s.eject_after, s.eject_for) = (2, ms(200));
         let (upstream, pool) = (upstream(&[&flaky, &steady], change), pool());
-        let get = async || match upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await {
+        let get = async || match upstream.forward(&pool, request("GET", "/"), Patience::Pass).await {
             Ok(answer) => text(answer).await,
             Err(error) => error.to_string(),
         };
@@ -785,7 +783,7 @@ fn a_101_that_nobody_asked_for_is_an_error() {
         })
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-        let error = upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap_err();
+        let error = upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap_err();
         assert!(matches!(error, UpstreamError::NotAskedToSwitch), "{error:?}");
         assert_eq!(upstream.in_flight(), 0);
     });
@@ -811,7 +809,7 @@ fn idle_connections_are_bounded_in_number_and_age() {
         let (upstream, pool) = (upstream(&[&shop], change), pool());
         let mut answers = Vec::new();
         for _ in 0..5 {
-            answers.push(upstream.forward(&pool, &mut request("GET", "/"), Patience::Pass).await.unwrap());
+            answers.push(upstream.forward(&pool, request("GET", "/"), Patience::Pass).await.unwrap());
         }
         assert_eq!(open.get(), 5);
         for answer in answers {

@@ -9,9 +9,11 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -19,13 +21,17 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use super::UpstreamError;
+use super::alarm::Alarm;
 use super::deadline::Deadline;
 use super::upload::Upload;
+use crate::body::Piece;
 
 /// A connection that may carry requests, one after the other.
 pub(super) struct Connection {
     sender: SendRequest<Upload>,
     bytes: Bytes,
+    alarm: Arc<Alarm>,
+    waker: Waker,
     /// When it has to end.
     pub(super) deadline: Rc<Deadline>,
 }
@@ -35,6 +41,16 @@ enum Bytes {
     Here(Pin<Box<dyn Future<Output = ()>>>),
     InTask(AbortHandle),
     Over,
+}
+
+impl Bytes {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Self::Here(bytes) = self
+            && bytes.as_mut().poll(cx).is_ready()
+        {
+            *self = Self::Over;
+        }
+    }
 }
 
 impl std::fmt::Debug for Connection {
@@ -49,7 +65,10 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let bytes = Bytes::Here(Box::pin(async { drop(connection.with_upgrades().await) }));
-        let mut opened = Self { sender, bytes, deadline };
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
+        deadline.rings(&waker);
+        let mut opened = Self { sender, bytes, alarm, waker, deadline };
         // Only when it was polled once does it say that it takes a request.
         opened.look();
         Ok(opened)
@@ -65,18 +84,24 @@ impl Connection {
         self.sender.is_closed() || matches!(self.bytes, Bytes::Over)
     }
 
-    /// Moves what bytes there are, and wakes `cx` when there are more.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Bytes::Here(bytes) = &mut self.bytes
-            && bytes.as_mut().poll(cx).is_ready()
-        {
-            self.bytes = Bytes::Over;
+    /// The next piece of an answer's body. To take one is to wake the other half: it has its turn when the
+    /// next one is asked for.
+    pub(super) fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece {
+        self.alarm.mute();
+        let mut frame = Pin::new(&mut *body).poll_frame(cx);
+        if frame.is_pending() {
+            self.bytes.poll(&mut Context::from_waker(&self.waker));
+            frame = Pin::new(body).poll_frame(cx);
         }
+        if self.alarm.rang(cx.waker()) && frame.is_pending() {
+            cx.waker().wake_by_ref();
+        }
+        frame
     }
 
     /// Notices what happened while nobody drove it.
     pub(super) fn look(&mut self) {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.bytes.poll(&mut Context::from_waker(Waker::noop()));
     }
 
     /// Lets it go on without being driven.
@@ -86,31 +111,45 @@ impl Connection {
         }
     }
 
-    /// Sends the request, which is taken, and waits for the head of the answer: so many ticks of silence.
-    pub(super) async fn send(
+    /// Sends the request and waits for the head of the answer: so many ticks of silence.
+    pub(super) fn send(
         &mut self,
-        request: &mut Request<Upload>,
+        mut request: Request<Upload>,
         silence: u64,
-    ) -> Result<Response<Incoming>, Failed> {
-        self.deadline.await_answer(silence);
-        request.body_mut().report_to(&self.deadline);
-        let request = std::mem::replace(request, Request::new(Upload::default()));
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let result = poll_fn(|cx| {
-            self.deadline.watched_by(cx.waker());
-            self.drive(cx);
-            if self.deadline.has_passed() { Poll::Ready(None) } else { answer.as_mut().poll(cx).map(Some) }
-        });
-        let result = result.await;
-        self.deadline.lift();
-        match result {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(mut failed)) => Err(match failed.take_message() {
-                Some(request) => Failed::Unsent(Box::new(request), failed.into_error()),
-                None => Failed::Sent(failed.into_error().into()),
-            }),
-            None if self.deadline.was_the_shoppers() => Err(Failed::Sent(UpstreamError::ClientSlow)),
-            None => Err(Failed::Sent(UpstreamError::Timeout)),
+    ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
+        let Self { sender, bytes, alarm, waker, deadline } = self;
+        deadline.await_answer(silence);
+        request.body_mut().report_to(deadline);
+        // To send is to wake the other half, which is polled at once.
+        alarm.mute();
+        let answer = sender.try_send_request(request);
+        async move {
+            let mut answer = pin!(answer);
+            let result = poll_fn(|cx| {
+                let inner = &mut Context::from_waker(waker);
+                alarm.mute();
+                bytes.poll(inner);
+                let head = answer.as_mut().poll(inner);
+                let rang = alarm.rang(cx.waker());
+                if head.is_pending() && deadline.has_passed() {
+                    return Poll::Ready(None);
+                }
+                if head.is_pending() && rang {
+                    cx.waker().wake_by_ref();
+                }
+                head.map(Some)
+            });
+            let result = result.await;
+            deadline.lift();
+            match result {
+                Some(Ok(answer)) => Ok(answer),
+                Some(Err(mut failed)) => Err(match failed.take_message() {
+                    Some(request) => Failed::Unsent(Box::new(request), failed.into_error()),
+                    None => Failed::Sent(failed.into_error().into()),
+                }),
+                None if deadline.was_the_shoppers() => Err(Failed::Sent(UpstreamError::ClientSlow)),
+                None => Err(Failed::Sent(UpstreamError::Timeout)),
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Deadline {
     /// The silence is the shopper's, not the server's.
     awaits_shopper: Cell<bool>,
     passed: Cell<bool>,
-    /// Whoever drives the connection.
+    /// Of the connection.
     waker: RefCell<Option<Waker>>,
 }
 
@@ -92,12 +92,9 @@ impl Deadline {
         self.passed.get()
     }
 
-    /// To be woken when it passes.
-    pub(super) fn watched_by(&self, waker: &Waker) {
-        let mut watching = self.waker.borrow_mut();
-        if !watching.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *watching = Some(waker.clone());
-        }
+    /// Rings when it passes.
+    pub(super) fn rings(&self, waker: &Waker) {
+        *self.waker.borrow_mut() = Some(waker.clone());
     }
 
     /// False, for good, once it has passed.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -13,7 +13,7 @@ use super::health::Server;
 use super::permit::Permit;
 use super::pool::Kept;
 use super::upload::Upload;
-use crate::body::Drive;
+use crate::body::{Piece, Source};
 
 /// A request on its way and its answer on the way back. Dropped when the answer was taken, or not wanted.
 #[derive(Debug)]
@@ -45,12 +45,18 @@ impl Exchange {
         Ok(())
     }
 
-    /// Sends the request, which is taken, and waits for the head of the answer.
-    pub(super) async fn send(&mut self, request: &mut Request<Upload>) -> Result<Response<Incoming>, Failed> {
+    /// Sends the request and waits for the head of the answer.
+    pub(super) fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
         let silence = self.kept.silence();
-        match &mut self.connection {
-            Some(connection) => connection.send(request, silence).await,
-            None => Err(Failed::Sent(UpstreamError::NoServer)),
+        let sent = self.connection.as_mut().map(|connection| connection.send(request, silence));
+        async move {
+            match sent {
+                Some(answer) => answer.await,
+                None => Err(Failed::Sent(UpstreamError::NoServer)),
+            }
         }
     }
 
@@ -71,10 +77,11 @@ impl Exchange {
     }
 }
 
-impl Drive for Exchange {
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection {
-            connection.drive(cx);
+impl Source for Exchange {
+    fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece {
+        match &mut self.connection {
+            Some(connection) => connection.poll_frame(body, cx),
+            None => Poll::Ready(None),
         }
     }
 }
