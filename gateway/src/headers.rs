@@ -265,23 +265,32 @@ fn is_own(cookie: &[u8]) -> bool {
 /// Joins the cookies into one line, without Weir's own. One line without any of them is not touched.
 fn remove_own_cookies(headers: &mut HeaderMap) {
     let mut lines = headers.get_all(COOKIE).iter();
-    let (first, second) = (lines.next(), lines.next());
-    let one_clean_line = |line| second.is_none() && !cookies(line).any(is_own);
-    if first.is_none_or(one_clean_line) {
+    let Some(first) = lines.next() else { return };
+    let several = lines.next().is_some();
+    if !several && !cookies(first).any(is_own) {
         return;
     }
-    let lines = || headers.get_all(COOKIE).iter();
-    let foreign = lines().flat_map(cookies).filter(|cookie| !cookie.is_empty() && !is_own(cookie));
     let mut kept = Vec::new();
-    for cookie in foreign {
+    keep_foreign(first, &mut kept);
+    if several {
+        headers.get_all(COOKIE).iter().skip(1).for_each(|line| keep_foreign(line, &mut kept));
+    }
+    if kept.is_empty() {
+        headers.remove(COOKIE);
+    } else {
+        replace(headers, COOKIE, kept);
+    }
+}
+
+fn keep_foreign(line: &HeaderValue, kept: &mut Vec<u8>) {
+    for cookie in cookies(line).filter(|cookie| !cookie.is_empty() && !is_own(cookie)) {
         if kept.is_empty() {
-            kept.reserve_exact(lines().map(|line| line.len() + 2).sum());
+            kept.reserve(line.len());
         } else {
             kept.extend_from_slice(b"; ");
         }
         kept.extend_from_slice(cookie);
     }
-    replace(headers, COOKIE, kept);
 }
 
 fn remove_set_cookies(headers: &mut HeaderMap) {

@@ -58,7 +58,7 @@ impl Known {
     /// If it names none, several or no possible one.
     pub fn host(&self, parts: &Parts) -> Result<Rc<Host>, BadHost> {
         let sent = sent_host(parts)?;
-        if let Some(known) = self.host.borrow().as_ref().filter(|known| known.sent == *sent) {
+        if let Some(known) = self.host.borrow().as_ref().filter(|known| known.sent.as_bytes() == sent) {
             return Ok(known.clone());
         }
         let host = Rc::new(Host::of(sent)?);

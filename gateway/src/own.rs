@@ -38,7 +38,11 @@ fn leave(visit: &mut Visit<'_>, parts: &Parts) -> Response<Body> {
     if let Err(wait) = visit.charge() {
         return reply::too_fast(visit, wait);
     }
-    if !visitor::is_same_origin(&parts.headers, visit.tls, visitor::sent_host(parts).unwrap_or_default()) {
+    if !visitor::is_same_origin(
+        &parts.headers,
+        visit.tls,
+        &visitor::sent_host(parts).map(String::from_utf8_lossy).unwrap_or_default(),
+    ) {
         return reply::cross_site();
     }
     match visit.credential {

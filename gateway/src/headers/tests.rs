@@ -18,7 +18,7 @@ fn request(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
 }
 
 fn host(sent: &str) -> Host {
-    Host::of(sent).expect("a host")
+    Host::of(sent.as_bytes()).expect("a host")
 }
 
 fn onward<'a>(peer: &'a Peer, host: &'a Host) -> Onward<'a> {

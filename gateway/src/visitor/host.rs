@@ -42,9 +42,10 @@ impl Host {
     ///
     /// # Errors
     /// If it is not a name or address with an optional port.
-    pub fn of(sent: &str) -> Result<Self, BadHost> {
-        let value = HeaderValue::from_str(sent).ok().filter(|_| is_host(sent)).ok_or(BadHost::Malformed)?;
-        Ok(Self { sent: value, bare: bare_host(sent).into_owned(), forwarded: Default::default() })
+    pub fn of(sent: &[u8]) -> Result<Self, BadHost> {
+        let text = std::str::from_utf8(sent).ok().filter(|text| is_host(text)).ok_or(BadHost::Malformed)?;
+        let value = HeaderValue::from_str(text).map_err(|_| BadHost::Malformed)?;
+        Ok(Self { sent: value, bare: bare_host(text).into_owned(), forwarded: Default::default() })
     }
 
     /// `for=192.0.2.1;host=shop.example.com;proto=https`, for requests of one peer.
@@ -68,14 +69,14 @@ impl Host {
 ///
 /// # Errors
 /// If there is none, or more than one.
-pub fn sent_host(parts: &Parts) -> Result<&str, BadHost> {
+pub fn sent_host(parts: &Parts) -> Result<&[u8], BadHost> {
     let header = parts.headers.get(HOST);
     if repeats(&parts.headers) && parts.headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(BadHost::Several);
     }
     match (parts.uri.authority(), header) {
-        (Some(authority), _) => Ok(authority.as_str()),
-        (None, Some(header)) => header.to_str().map_err(|_| BadHost::Malformed),
+        (Some(authority), _) => Ok(authority.as_str().as_bytes()),
+        (None, Some(header)) => Ok(header.as_bytes()),
         (None, None) => Err(BadHost::Missing),
     }
 }
