@@ -195,8 +195,11 @@ fn login(config: &LoginConfig) -> RedisResult<RedisConnectionInfo> {
         (None, Some(name)) => Some(std::env::var(name).map_err(|why| wrong(format!("variable {name}: {why}")))?),
         (None, None) => None,
     };
-    // A text editor ends a file with a line break; no password does.
-    Ok(password.map_or(login.clone(), |password| login.set_password(password.trim_end_matches(['\r', '\n']))))
+    if let Some(password) = password {
+        // A text editor ends a file with a line break; no password does.
+        login = login.set_password(password.trim_end_matches(['\r', '\n']));
+    }
+    Ok(login)
 }
 
 fn certificates(config: &StoreTlsConfig) -> RedisResult<TlsCertificates> {
