@@ -1,24 +1,27 @@
-//! The operator's listener: health, metrics, and what each room is doing.
+//! The operator's listener: health, metrics, what each room and each gateway is doing, and the rooms by version.
 //!
 //! It binds loopback, or asks for a token. `/healthz` and `/readyz` answer without one: probes have none.
 //!
-//! What is absent: changing anything.
+//! What is absent: changing anything else.
+
+pub mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::fleet::{Fleet, Member};
 use crate::rooms::LiveRoom;
 use crate::telemetry;
 
@@ -97,19 +100,31 @@ impl RoomStatus {
     }
 }
 
+const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/versions\n";
+/// The longest text of rooms that is read, in bytes.
+const LONGEST: usize = 1 << 20;
+
 /// The routes; `token` is what an operator must show.
-pub fn router(shared: Arc<Shared>, token: Option<Arc<str>>) -> Router {
-    let guarded = Router::new()
-        .route("/metrics", get(metrics))
+pub fn router(fleet: Arc<Fleet>, token: Option<Arc<str>>) -> Router {
+    let shared = fleet.shared.clone();
+    let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{name}/status", get(room_status))
-        .layer(from_fn_with_state(token, authorize));
+        .with_state(shared.clone());
+    let of_all = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/gateways", get(gateways))
+        .route("/api/versions", get(versions::list).post(versions::apply))
+        .route("/api/versions/in-force", put(versions::switch))
+        .route("/api/versions/{number}", get(versions::text))
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .with_state(fleet);
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .merge(guarded)
-        .fallback(async || (StatusCode::NOT_FOUND, "no such page; try /healthz, /readyz, /metrics, /api/rooms\n"))
         .with_state(shared)
+        .merge(of_this_gateway.merge(of_all).layer(from_fn_with_state(token, authorize)))
+        .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
 }
 
 /// Serves the operator until `stop`.
@@ -142,9 +157,14 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) 
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> String {
-    shared.observe();
+async fn metrics(State(fleet): State<Arc<Fleet>>) -> String {
+    fleet.shared.observe();
+    fleet.plan.observe();
     telemetry::metrics().render()
+}
+
+async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {
+    Json(fleet.members())
 }
 
 async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {

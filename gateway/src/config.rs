@@ -3,8 +3,8 @@
 //! A file is valid as a whole or not at all. [`Config::load`] reports every problem at once, each with
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
-//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`redis`], [`upstream`],
-//! [`route`], [`room`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
+//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`redis`], [`upstream`], [`route`],
+//! [`room`], [`rooms`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
 //! spans several keys. What is absent: the compiled form that requests look at, and reloading.
 
 mod check;
@@ -14,6 +14,7 @@ mod problem;
 mod reader;
 pub mod redis;
 pub mod room;
+pub mod rooms;
 pub mod route;
 mod table;
 mod units;
@@ -26,18 +27,19 @@ use serde_json::{Value as Json, json};
 use toml::de::DeTable;
 
 pub use listen::{ListenConfig, TlsConfig};
-pub use node::{LogConfig, LogFormat, QuotaConfig, StoreConfig, StoreKind};
+pub use node::{LogConfig, LogFormat, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
+pub use rooms::{KeyChange, RoomChange, What, difference};
 pub use route::{RouteConfig, ScopeConfig};
 pub use units::Size;
 pub use upstream::{HealthConfig, UpstreamConfig};
 
 use problem::{Wrong, position};
 use reader::Reader;
-use table::{Value as _, section};
+use table::{Section, Value as _, section};
 
 /// A text with more mistakes of syntax is not TOML at all.
 const SYNTAX_ERRORS: usize = 100;
@@ -49,6 +51,8 @@ section! {
         listen: ListenConfig = or_blank(),
         /// Certificates for `listen.https`.
         tls: Vec<TlsConfig> = or(Vec::new()),
+        /// This gateway among others.
+        node: NodeConfig = or_blank(),
         /// Where places in a line are kept.
         store: StoreConfig = or_blank(),
         /// What one client may ask.
@@ -78,12 +82,7 @@ impl Config {
 
     /// Reads the text of a configuration file. The files that it names are looked for beside `file`.
     pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
-        let (entries, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader::new(file.display().to_string(), text);
-        for error in errors.iter().take(SYNTAX_ERRORS) {
-            reader.syntax(error);
-        }
-        let mut config: Self = table::read(entries.get_ref(), &mut reader);
+        let (mut config, mut reader) = parse::<Self>(text, file.display().to_string());
         config.resolve(file.parent().unwrap_or(Path::new("")));
         if !reader.broken {
             check::all(&config, &mut reader);
@@ -95,12 +94,25 @@ impl Config {
     /// Makes the names of files independent of the working directory.
     fn resolve(&mut self, folder: &Path) {
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
-        let pages = self.rooms.iter_mut().filter_map(|room| room.custom_page_html.as_mut());
-        let admin = self.listen.admin_token_file.iter_mut();
-        // Joining makes nothing of an empty name, which stands for one that could not be read.
-        for name in self.store.files().chain(admin).chain(tls).chain(pages).filter(|name| **name != PathBuf::new()) {
-            *name = folder.join(&*name);
-        }
+        beside(folder, self.store.files().chain(&mut self.listen.admin_token_file).chain(tls));
+        rooms::resolve(&mut self.rooms, folder);
+    }
+}
+
+/// Reads a section from a whole text, with everything that is wrong so far.
+fn parse<S: Section>(text: &str, name: String) -> (S, Reader<'_>) {
+    let (entries, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(name, text);
+    for error in errors.iter().take(SYNTAX_ERRORS) {
+        reader.syntax(error);
+    }
+    (table::read(entries.get_ref(), &mut reader), reader)
+}
+
+/// Makes names of files independent of the working directory. An empty one stands for one that could not be read.
+fn beside<'n>(folder: &Path, names: impl Iterator<Item = &'n mut PathBuf>) {
+    for name in names.filter(|name| **name != PathBuf::new()) {
+        *name = folder.join(&*name);
     }
 }
 

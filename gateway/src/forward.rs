@@ -112,5 +112,5 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &mut Onward, revoke: bool)
         None if onward.new => pass,
         None => return None,
     };
-    room.cookie.set(&visit.worker.shared.sealer.seal(room.live.id, &pass), visit.tls)
+    room.cookie.set(&visit.site.sealer.seal(room.live.id, &pass), visit.tls)
 }

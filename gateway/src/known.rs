@@ -2,12 +2,14 @@
 //!
 //! To open a token is a hash, and to sign its pass for the upstream is another. Both depend on nothing
 //! but the text of the token and its room, and a browser sends the same text with every request. So each
-//! connection remembers the last text that was whole, and what follows from it; and the last host.
+//! connection remembers the last text that was whole, and what follows from it, as long as the keys stay;
+//! and the last host.
 //!
 //! What is absent: whether the token still counts. `policy::admit` asks that of every request.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderValue;
@@ -27,6 +29,7 @@ pub struct Known {
 
 #[derive(Debug)]
 struct Remembered {
+    sealer: Arc<Sealer>,
     text: [u8; SEALED_LEN],
     room: RoomId,
     token: Token,
@@ -67,23 +70,27 @@ impl Known {
     }
 
     /// As [`Sealer::open`], but a text that was whole before is only compared.
-    pub fn open(&self, sealer: &Sealer, room: RoomId, text: &[u8]) -> Result<Token, Rejected> {
-        let same = |known: &Remembered| known.room == room && verify_slices_are_equal(&known.text, text).is_ok();
+    pub fn open(&self, sealer: &Arc<Sealer>, room: RoomId, text: &[u8]) -> Result<Token, Rejected> {
+        let same = |known: &Remembered| {
+            let same_seal = known.room == room && Arc::ptr_eq(&known.sealer, sealer);
+            same_seal && verify_slices_are_equal(&known.text, text).is_ok()
+        };
         if let Some(known) = self.token.borrow().as_deref().filter(|known| same(known)) {
             return Ok(known.token);
         }
         let token = sealer.open(room, text)?;
         if let Ok(text) = text.try_into() {
-            *self.token.borrow_mut() = Some(Box::new(Remembered { text, room, token, introduction: None }));
+            let sealer = sealer.clone();
+            *self.token.borrow_mut() = Some(Box::new(Remembered { sealer, text, room, token, introduction: None }));
         }
         Ok(token)
     }
 
     /// How the upstream is told of this pass.
-    pub fn introduce(&self, sealer: &Sealer, room: RoomId, name: &HeaderValue, pass: &Token) -> Introduction {
+    pub fn introduce(&self, sealer: &Arc<Sealer>, room: RoomId, name: &HeaderValue, pass: &Token) -> Introduction {
         let new = || Introduction::of(sealer, name, pass);
         match self.token.borrow_mut().as_deref_mut() {
-            Some(known) if known.room == room && known.token == *pass => {
+            Some(known) if known.room == room && known.token == *pass && Arc::ptr_eq(&known.sealer, sealer) => {
                 known.introduction.get_or_insert_with(new).clone()
             }
             _ => new(),
@@ -97,8 +104,8 @@ mod tests {
 
     use super::*;
 
-    fn sealer() -> Sealer {
-        Sealer::new(&[7; 32]).expect("long enough")
+    fn sealer() -> Arc<Sealer> {
+        Arc::new(Sealer::new(&[7; 32]).expect("long enough"))
     }
 
     fn pass(number: u64) -> Token {
@@ -108,29 +115,45 @@ mod tests {
     #[test]
     fn what_is_remembered_opens_no_other_text_and_no_other_room() {
         let (known, room, other) = (Known::default(), RoomId::of("launch"), RoomId::of("other"));
-        let text = sealer().seal(room, &pass(1));
+        let sealer = sealer();
+        let text = sealer.seal(room, &pass(1));
         for _ in 0..2 {
-            assert_eq!(known.open(&sealer(), room, text.as_bytes()), Ok(pass(1)));
-            assert_eq!(known.open(&sealer(), other, text.as_bytes()), Err(Rejected::Foreign));
+            assert_eq!(known.open(&sealer, room, text.as_bytes()), Ok(pass(1)));
+            assert_eq!(known.open(&sealer, other, text.as_bytes()), Err(Rejected::Foreign));
             for at in 0..SEALED_LEN {
                 let mut forged = text.clone().into_bytes();
                 forged[at] ^= 1;
-                assert!(known.open(&sealer(), room, &forged).is_err());
+                assert!(known.open(&sealer, room, &forged).is_err());
             }
-            assert!(known.open(&sealer(), room, &text.as_bytes()[1..]).is_err());
+            assert!(known.open(&sealer, room, &text.as_bytes()[1..]).is_err());
         }
     }
 
     #[test]
     fn shoppers_who_share_a_connection_are_told_apart() {
         let (known, room, name) = (Known::default(), RoomId::of("launch"), HeaderValue::from_static("launch"));
+        let sealer = sealer();
         for number in [1, 2, 2, 1] {
-            let text = sealer().seal(room, &pass(number));
-            assert_eq!(known.open(&sealer(), room, text.as_bytes()), Ok(pass(number)));
+            let text = sealer.seal(room, &pass(number));
+            assert_eq!(known.open(&sealer, room, text.as_bytes()), Ok(pass(number)));
             for shown in [number, 3] {
-                let introduction = known.introduce(&sealer(), room, &name, &pass(shown));
-                assert_eq!(introduction, Introduction::of(&sealer(), &name, &pass(shown)));
+                let introduction = known.introduce(&sealer, room, &name, &pass(shown));
+                assert_eq!(introduction, Introduction::of(&sealer, &name, &pass(shown)));
             }
         }
+    }
+
+    #[test]
+    fn what_was_remembered_under_other_keys_is_opened_again() {
+        let (known, room, old) = (Known::default(), RoomId::of("launch"), sealer());
+        let text = old.seal(room, &pass(1));
+        assert_eq!(known.open(&old, room, text.as_bytes()), Ok(pass(1)));
+        let secrets: [&[u8]; 2] = [&[8; 32], &[7; 32]];
+        let both = Arc::new(Sealer::of(secrets).expect("long enough"));
+        assert_eq!(known.open(&both, room, text.as_bytes()), Ok(pass(1)));
+        let name = HeaderValue::from_static("launch");
+        assert_eq!(known.introduce(&both, room, &name, &pass(1)), Introduction::of(&both, &name, &pass(1)));
+        let without = Arc::new(Sealer::new(&[8; 32]).expect("long enough"));
+        assert_eq!(known.open(&without, room, text.as_bytes()), Err(Rejected::Forged));
     }
 }

@@ -2,22 +2,25 @@
 //!
 //! ```text
 //! main -> lib -> listener -> edge -> {visit, reply, forward, rooms} -> policy
-//!                                     admin -> rooms -> store
+//!                                     admin -> {rooms, fleet -> plan} -> store
 //! ```
 //!
 //! Worker threads serve shoppers, each with a runtime of its own; one control thread calls the
-//! store, answers the operator, checks upstreams and watches files.
+//! store, answers the operator, talks to other gateways, checks upstreams and watches files.
 
 pub mod admin;
 pub mod body;
 pub mod config;
 pub mod connection;
 pub mod edge;
+pub mod fleet;
 pub mod forward;
 pub mod headers;
 pub mod known;
 pub mod listener;
+pub mod operator;
 pub mod own;
+pub mod plan;
 pub mod reload;
 pub mod reply;
 pub mod rooms;
@@ -34,22 +37,25 @@ pub mod visitor;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use policy::seal::Sealer;
 use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
+use crate::fleet::{Fleet, Identity};
 use crate::listener::Sockets;
+use crate::plan::Plan;
 use crate::rooms::Rooms;
+use crate::secret::{Ring, Source};
 use crate::site::Site;
+use crate::store::board::Board;
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
 use crate::store::{Store, StoreError};
@@ -63,12 +69,12 @@ pub struct Shared {
     pub site: ArcSwap<Site>,
     /// The live rooms.
     pub rooms: Arc<Rooms>,
-    /// Seals tokens.
-    pub sealer: Sealer,
     /// What TLS listeners need, if there are any.
     pub tls: Option<Tls>,
     /// Connections that are open.
     pub connections: AtomicUsize,
+    /// Requests so far, to the second.
+    pub requests: AtomicU64,
     /// Whether new shoppers should be sent here.
     pub ready: AtomicBool,
     /// Time since the start, moved on by the control thread: no worker arms a timer for it.
@@ -108,7 +114,7 @@ pub fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
 
 /// A gateway that has its sockets and its store.
 struct Gateway {
-    shared: Arc<Shared>,
+    fleet: Arc<Fleet>,
     store: Arc<dyn Store>,
     mailbox: rooms::Mailbox,
     reload: reload::Watch,
@@ -123,38 +129,45 @@ impl Gateway {
         let sockets = sockets(listen)?;
         let admin = bind(listen.admin)?;
         let admin_token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
-        let store = store_of(&config.store)?;
+        let Stores { lines, board } = stores(&config.store)?;
         let alone = config.store.kind == StoreKind::Embedded;
-        let sealer = secret::sealer(&config.store.secret_file, alone)?;
+        let (ring, sealer) = Ring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
+        let identity = Identity::of(config.node.name.as_ref(), &bound(&sockets[0])?, admin.local_addr()?);
         let (rooms, mailbox) = rooms::rooms(random_run());
-        let site = Site::compile(config, None, &rooms)?;
+        let site = Site::compile(config, None, &rooms, Arc::new(sealer))?;
         let shared = Arc::new(Shared {
             site: ArcSwap::from_pointee(site),
             rooms,
-            sealer,
             tls,
             connections: AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             clock: watch::Sender::new(Duration::ZERO),
         });
-        let reload = reload::Watch::new(file, shared.clone());
-        Ok(Self { shared, store, mailbox, reload, admin, admin_token, sockets })
+        let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
+        let reload = reload::Watch::new(file, shared.clone(), plan.clone(), ring);
+        let fleet = Arc::new(Fleet::new(shared, plan, board, identity));
+        Ok(Self { fleet, store: lines, mailbox, reload, admin, admin_token, sockets })
     }
 
     async fn run(self) -> anyhow::Result<()> {
-        let Self { shared, store, mailbox, reload, admin, admin_token, sockets } = self;
+        let Self { fleet, store, mailbox, reload, admin, admin_token, sockets } = self;
+        let shared = fleet.shared.clone();
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
         let mut ends = Ends::new()?;
+        // The rooms that the store holds come before the first line is begun.
+        fleet.look().await;
         let clerk = rooms::run(shared.rooms.clone(), mailbox, store, StoreMeters::new(), background.clone());
         let clerk = tokio::spawn(clerk);
         let admin = tokio::net::TcpListener::from_std(admin)?;
-        let (admin_at, router) = (admin.local_addr()?, admin::router(shared.clone(), admin_token));
+        let (admin_at, router) = (admin.local_addr()?, admin::router(fleet.clone(), admin_token));
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
-        let housekeeping = tokio::spawn(housekeeping(shared.clone(), reload, background.clone()));
+        let housekeeping = tokio::spawn(housekeeping(shared.clone(), background.clone()));
+        let reload = tokio::spawn(reload.run(background.clone()));
+        let fleet = tokio::spawn(fleet.run(background.clone()));
         first_answers(&shared).await;
-        let mut bound = addresses(&sockets[0].http)?;
-        bound.extend(addresses(&sockets[0].https)?);
+        let bound = bound(&sockets[0])?;
         let workers = sockets.into_iter().map(|s| start_worker(&shared, s, &serving)).collect::<Result<Vec<_>, _>>()?;
         shared.ready.store(true, Ordering::Relaxed);
         tracing::info!(addresses = ?bound, admin = %admin_at, workers = workers.len(), "serving");
@@ -167,7 +180,7 @@ impl Gateway {
         serving.cancel();
         let joined = tokio::task::spawn_blocking(|| workers.into_iter().try_for_each(join_worker)).await?;
         background.cancel();
-        let _ = tokio::join!(clerk, admin, housekeeping);
+        let _ = tokio::join!(clerk, admin, housekeeping, reload, fleet);
         joined
     }
 }
@@ -190,28 +203,17 @@ impl Ends {
 
 /// Rooms know their lines before the first shopper comes, if the store answers at all.
 async fn first_answers(shared: &Shared) {
-    for _ in 0..100 {
-        if shared.rooms.all().values().all(|room| !room.snapshot().away) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    if !shared.rooms.first_answers(Duration::from_secs(2)).await {
+        tracing::error!("the store has not answered yet; rooms follow their fail_mode");
     }
-    tracing::error!("the store has not answered yet; rooms follow their fail_mode");
 }
 
-async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: CancellationToken) {
-    let mut hangup = signal(SignalKind::hangup()).ok();
+async fn housekeeping(shared: Arc<Shared>, stop: CancellationToken) {
     let origin = Instant::now();
     let mut clock = tokio::time::interval(TICK);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut checks = Checks::default();
     loop {
-        let hung_up = async {
-            match &mut hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = stop.cancelled() => return,
             _ = clock.tick() => {
@@ -219,9 +221,7 @@ async fn housekeeping(shared: Arc<Shared>, mut reload: reload::Watch, stop: Canc
                 shared.site.load().quotas.set_time(now);
                 shared.clock.send_replace(now);
             }
-            _ = hung_up => reload.now(),
             _ = second.tick() => {
-                reload.look();
                 shared.site.load().quotas.forget_idle();
                 checks.follow(&shared.site.load_full(), &stop);
             }
@@ -283,6 +283,13 @@ fn addresses(listeners: &[std::net::TcpListener]) -> std::io::Result<Vec<SocketA
     listeners.iter().map(std::net::TcpListener::local_addr).collect()
 }
 
+/// Where shoppers reach a worker.
+fn bound(sockets: &Sockets) -> std::io::Result<Vec<SocketAddr>> {
+    let mut bound = addresses(&sockets.http)?;
+    bound.extend(addresses(&sockets.https)?);
+    Ok(bound)
+}
+
 fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {
     listener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
@@ -294,10 +301,23 @@ fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
     Ok(token.into())
 }
 
-fn store_of(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
+/// A store is both.
+struct Stores {
+    lines: Arc<dyn Store>,
+    board: Arc<dyn Board>,
+}
+
+impl Stores {
+    fn both<S: Store + Board + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { lines: store.clone(), board: store }
+    }
+}
+
+fn stores(config: &StoreConfig) -> Result<Stores, StoreError> {
     Ok(match config.kind {
-        StoreKind::Embedded => Arc::new(Embedded::open(&config.path)?),
-        StoreKind::Redis => Arc::new(Redis::open(config)?),
+        StoreKind::Embedded => Stores::both(Embedded::open(&config.path)?),
+        StoreKind::Redis => Stores::both(Redis::open(config)?),
     })
 }
 

@@ -76,6 +76,8 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     ids: Cell<u64>,
     connections: RefCell<Vec<Rc<Connection>>>,
+    /// Since the last sweep.
+    requests: Cell<u64>,
     second: Rc<Cell<u64>>,
 }
 
@@ -101,6 +103,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         pool: Pool::new(),
         ids: Cell::new(0),
         connections: RefCell::default(),
+        requests: Cell::new(0),
         second: Rc::default(),
     });
     for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
@@ -193,6 +196,7 @@ impl Worker {
         let builder = self.builder();
         let service = service_fn(|request: http::Request<_>| {
             let under_way = UnderWay::begin(connection, request.version());
+            self.requests.set(self.requests.get() + 1);
             edge::handle(under_way, self.clone(), request)
         });
         let mut http = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
@@ -235,6 +239,7 @@ impl Worker {
     /// Looks at every connection once.
     fn sweep(&self, now: u64) {
         self.second.set(now);
+        self.shared.requests.fetch_add(self.requests.take(), Ordering::Relaxed);
         let site = self.shared.site.load();
         let listen = &site.config.listen;
         let mut connections = self.connections.borrow_mut();

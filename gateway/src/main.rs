@@ -1,10 +1,15 @@
 //! The command `weir`.
 
+mod keys;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
 use gateway::config::{self, Config};
+use gateway::operator::Operator;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,25 +37,88 @@ enum Command {
     },
     /// Print the JSON schema of the configuration file.
     Schema,
+    /// Show what a file of rooms changes, and put it in force on every gateway.
+    Apply {
+        /// The file, with `room` tables alone.
+        rooms: PathBuf,
+        /// The version that the file was made from: refused if another is in force.
+        #[arg(long)]
+        from: Option<u64>,
+        /// Only show.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Put an earlier version of the rooms in force again.
+    Rollback {
+        /// Its number; 0 for the rooms of each gateway's own file. Default: the one before.
+        #[arg(long)]
+        to: Option<u64>,
+        /// Only show.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List the versions of the rooms, or print one.
+    Versions {
+        /// Its number.
+        number: Option<u64>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List or rotate the keys that seal tickets and passes.
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+}
+
+/// How a running gateway is reached.
+#[derive(Args)]
+struct Reach {
+    /// The configuration file of the gateway: its admin listener and token.
+    #[arg(long, default_value = "weir.toml")]
+    config: PathBuf,
+    /// Address of an admin listener, instead of the one in the file.
+    #[arg(long, value_parser = address)]
+    admin: Option<SocketAddr>,
+    /// File with the token that it asks for, with --admin.
+    #[arg(long, requires = "admin")]
+    token_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Serve { config } => serve(&config),
-        Command::Check { file } => check(&file),
-        Command::Schema => schema(),
-    }
+    let done = match Arguments::parse().command {
+        Command::Serve { config } => return serve(&config),
+        Command::Check { file } => return check(&file),
+        Command::Schema => serde_json::to_string_pretty(&config::schema()).map(|text| text + "\n").map_err(Into::into),
+        Command::Apply { rooms, from, dry_run, reach } => apply(&rooms, from, dry_run, &reach),
+        Command::Rollback { to, dry_run, reach } => reach.ask(async |gateway| gateway.rollback(to, dry_run).await),
+        Command::Versions { number: Some(number), reach } => reach.ask(async |gateway| gateway.text(number).await),
+        Command::Versions { number: None, reach } => reach.ask(async |gateway| gateway.versions().await),
+        Command::Keys { command } => keys::run(&command),
+    };
+    told(done)
 }
 
-fn serve(file: &Path) -> ExitCode {
-    let Some(config) = load(file) else { return ExitCode::from(2) };
-    match gateway::serve(file, config) {
-        Ok(()) => ExitCode::SUCCESS,
+fn told(done: anyhow::Result<String>) -> ExitCode {
+    match done {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("weir: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn serve(file: &Path) -> ExitCode {
+    let Some(config) = load(file) else { return ExitCode::from(2) };
+    told(gateway::serve(file, config).map(|()| String::new()))
 }
 
 fn check(file: &Path) -> ExitCode {
@@ -71,15 +139,29 @@ fn load(file: &Path) -> Option<Config> {
     None
 }
 
-fn schema() -> ExitCode {
-    match serde_json::to_string_pretty(&config::schema()) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("weir: {error}");
-            ExitCode::FAILURE
-        }
+fn apply(rooms: &Path, from: Option<u64>, dry_run: bool, reach: &Reach) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(rooms).with_context(|| rooms.display().to_string())?;
+    reach.ask(async |gateway| gateway.apply(text, from, dry_run).await)
+}
+
+impl Reach {
+    fn ask(&self, ask: impl AsyncFnOnce(&Operator) -> anyhow::Result<String>) -> anyhow::Result<String> {
+        let gateway = self.gateway()?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask(&gateway))
     }
+
+    fn gateway(&self) -> anyhow::Result<Operator> {
+        if let Some(admin) = self.admin {
+            return Operator::at(admin, self.token_file.as_deref());
+        }
+        let config =
+            load(&self.config).context("the configuration says where the admin listener is; or use --admin")?;
+        Operator::at(config.listen.admin, config.listen.admin_token_file.as_deref())
+    }
+}
+
+/// An address with a port, with or without `http://` before it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    bare.parse().map_err(|_| format!("{text:?} is not an address with a port, such as 127.0.0.1:9090"))
 }

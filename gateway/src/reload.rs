@@ -1,4 +1,4 @@
-//! Configuration and certificates, read again when their files change or on SIGHUP.
+//! Configuration, certificates and keys, read again when their files change or on SIGHUP.
 //!
 //! A new configuration is in force as a whole or not at all, and connections do not notice. Files
 //! are compared by content once a second: that also sees a replaced directory or a changed link.
@@ -8,34 +8,60 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::config::Config;
-use crate::site::Site;
+use crate::plan::Plan;
+use crate::secret::Ring;
 use crate::telemetry;
 
-/// Watches the configuration file.
-#[derive(Debug)]
+/// Watches the files.
 pub struct Watch {
     file: PathBuf,
     seen: Option<Vec<u8>>,
     certificates: u64,
+    ring: Ring,
     shared: Arc<Shared>,
+    plan: Arc<Plan>,
 }
 
 impl Watch {
     /// Watches `file`, whose present content is in force.
-    pub fn new(file: &Path, shared: Arc<Shared>) -> Self {
+    pub fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, ring: Ring) -> Self {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
-        Self { seen: std::fs::read(file).ok(), file: file.to_owned(), certificates, shared }
+        Self { seen: std::fs::read(file).ok(), file: file.to_owned(), certificates, ring, shared, plan }
+    }
+
+    /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut second = interval(Duration::from_secs(1));
+        loop {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = hung_up => self.now().await,
+                _ = second.tick() => self.look().await,
+            }
+        }
     }
 
     /// Applies what has changed since the last look.
-    pub fn look(&mut self) {
+    async fn look(&mut self) {
         let content = std::fs::read(&self.file).ok();
         if content.is_some() && content != self.seen {
             self.seen = content;
-            self.configuration();
+            self.configuration().await;
         }
         if let Some(tls) = &self.shared.tls {
             let certificates = tls.certificates.fingerprint();
@@ -44,38 +70,49 @@ impl Watch {
                 self.certificates();
             }
         }
+        self.keys().await;
     }
 
     /// Applies everything again.
-    pub fn now(&mut self) {
+    async fn now(&mut self) {
         self.seen = std::fs::read(&self.file).ok();
-        self.configuration();
+        self.configuration().await;
         self.certificates();
+        self.keys().await;
     }
 
-    fn configuration(&self) {
-        let result = Config::load(&self.file).map_err(|problems| {
-            for problem in &problems {
-                tracing::error!(%problem, "configuration refused");
+    async fn configuration(&self) {
+        let taken = match Config::load(&self.file) {
+            Ok(config) => {
+                self.say_what_needs_a_restart(&config);
+                self.plan.file(config).await
             }
-        });
-        let site = result.and_then(|config| self.compile(config));
-        telemetry::reload("configuration", site.is_ok());
-        if let Ok(site) = site {
-            self.shared.site.store(Arc::new(site));
-            tracing::info!(file = %self.file.display(), "configuration in force");
+            Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+        };
+        telemetry::reload("configuration", taken.is_ok());
+        match taken {
+            Ok(()) => tracing::info!(file = %self.file.display(), "configuration in force"),
+            Err(problems) => problems.iter().for_each(|problem| tracing::error!(problem, "configuration refused")),
         }
     }
 
-    fn compile(&self, config: Config) -> Result<Site, ()> {
-        let before = self.shared.site.load();
-        if needs_restart(&before.config, &config) {
-            tracing::warn!(
-                "addresses, workers, names of certificate files, admin, store and log change only with a restart"
-            );
+    fn say_what_needs_a_restart(&self, config: &Config) {
+        if needs_restart(&self.shared.site.load().config, config) {
+            tracing::warn!("addresses, workers, names of files, name, admin, store and log change only with a restart");
         }
-        let site = Site::compile(config, Some(&before), &self.shared.rooms);
-        site.map_err(|error| tracing::error!(error = format!("{error:#}"), "configuration refused"))
+    }
+
+    /// Keys change with their file, and as their times come.
+    async fn keys(&mut self) {
+        let (sealer, error) = self.ring.look();
+        if let Some(sealer) = sealer {
+            telemetry::reload("keys", true);
+            self.plan.keys(sealer, self.ring.names()).await;
+        }
+        if let Some(error) = error {
+            telemetry::reload("keys", false);
+            tracing::error!(%error, "keys refused; the old ones stay");
+        }
     }
 
     fn certificates(&self) {
@@ -94,7 +131,7 @@ fn needs_restart(before: &Config, now: &Config) -> bool {
     let bound = |config: &Config| {
         let listen = &config.listen;
         let files = (listen.admin_token_file.clone(), config.tls.clone(), config.store.clone(), config.log.level);
-        (listen.http.clone(), listen.https.clone(), listen.admin, listen.workers, files)
+        (listen.http.clone(), listen.https.clone(), listen.admin, listen.workers, config.node.clone(), files)
     };
     bound(before) != bound(now)
 }

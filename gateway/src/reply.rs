@@ -64,7 +64,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));
     if tell {
         let fresh = if token.kind == Kind::Ticket { Token::ticket(token.line, token.number, now) } else { token };
-        let sealed = visit.worker.shared.sealer.seal(room.live.id, &fresh);
+        let sealed = visit.site.sealer.seal(room.live.id, &fresh);
         headers.extend(room.cookie.set(&sealed, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
     }
     response

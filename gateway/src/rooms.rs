@@ -25,6 +25,7 @@ use policy::room::Room;
 use policy::seal::RoomId;
 use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 
 use crate::ui;
 
@@ -32,6 +33,9 @@ pub use clerk::run;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
 const MAILBOX: usize = 1 << 16;
+
+/// Who waits for the first answer of the store looks this often.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How a room is meant to work, as last configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +94,8 @@ pub struct LiveRoom {
     revoked: DashMap<u64, Millis>,
     revocations: AtomicUsize,
     provisional: AtomicU64,
+    /// Places taken and passes given through this gateway.
+    served: [AtomicU64; 2],
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
 }
 
@@ -137,7 +143,11 @@ impl LiveRoom {
     /// Takes a number, and claims it if it is called at once or very soon.
     pub async fn join(self: &Arc<Self>, if_called: bool) -> Entry {
         let (reply, answer) = oneshot::channel();
-        self.ask(Op::Join { if_called, reply }, answer).await
+        let entry = self.ask(Op::Join { if_called, reply }, answer).await;
+        if let Entry::Pass(..) | Entry::Ticket(_) = entry {
+            self.served[0].fetch_add(1, Ordering::Relaxed);
+        }
+        entry
     }
 
     /// Trades a called ticket for a pass.
@@ -150,7 +160,16 @@ impl LiveRoom {
         if self.mailbox.try_send((self.clone(), op)).is_err() {
             return Entry::Away;
         }
-        answer.await.unwrap_or(Entry::Away)
+        let entry = answer.await.unwrap_or(Entry::Away);
+        if let Entry::Pass(..) = entry {
+            self.served[1].fetch_add(1, Ordering::Relaxed);
+        }
+        entry
+    }
+
+    /// Places taken and passes given through this gateway since the room is live.
+    pub fn served(&self) -> [u64; 2] {
+        self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Extends a pass; the answer is its new end, if it still lived.
@@ -205,6 +224,9 @@ impl LiveRoom {
 #[derive(Debug)]
 pub struct Rooms {
     live: ArcSwap<HashMap<Arc<str>, Arc<LiveRoom>>>,
+    /// Every room that was ever live. One that comes back must go on counting where it was: its provisional
+    /// tickets are known to the store by this process and their sequence.
+    known: DashMap<Arc<str>, Arc<LiveRoom>>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
     /// This process, in provisional tickets.
     pub run: u32,
@@ -213,7 +235,7 @@ pub struct Rooms {
 /// Rooms without anybody in them, and the mailbox for [`run`].
 pub fn rooms(run: u32) -> (Arc<Rooms>, Mailbox) {
     let (mailbox, mail) = mpsc::channel(MAILBOX);
-    let rooms = Rooms { live: ArcSwap::default(), mailbox, run };
+    let rooms = Rooms { live: ArcSwap::default(), known: DashMap::new(), mailbox, run };
     (Arc::new(rooms), Mailbox(mail))
 }
 
@@ -227,21 +249,27 @@ impl Rooms {
         self.live.load_full()
     }
 
-    /// The one way to change rooms: these are the rooms now. A room that stays keeps its line.
+    /// The one way to change rooms: these are the rooms now. A room that stays or comes back keeps its line.
     pub fn apply(&self, terms: impl IntoIterator<Item = (String, Terms)>) {
-        let before = self.live.load_full();
         let mut live = HashMap::new();
         for (name, terms) in terms {
-            let room = match before.get(&*name) {
-                Some(room) => {
-                    room.terms.store(Arc::new(terms));
-                    room.clone()
-                }
-                None => Arc::new(self.begin(&name, terms)),
-            };
+            let known = self.known.get(&*name).map(|room| room.clone());
+            let room = known.unwrap_or_else(|| Arc::new(self.begin(&name, terms.clone())));
+            room.terms.store(Arc::new(terms));
+            self.known.insert(room.name.clone(), room.clone());
             live.insert(room.name.clone(), room);
         }
         self.live.store(Arc::new(live));
+    }
+
+    /// Waits until the store has said of every room where its line is. Answers whether it did, in that time.
+    pub async fn first_answers(&self, limit: Duration) -> bool {
+        let all = async {
+            while self.all().values().any(|room| room.snapshot().view.is_none()) {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(limit, all).await.is_ok()
     }
 
     fn begin(&self, name: &str, terms: Terms) -> LiveRoom {
@@ -253,6 +281,7 @@ impl Rooms {
             revoked: DashMap::new(),
             revocations: AtomicUsize::new(0),
             provisional: AtomicU64::new(0),
+            served: Default::default(),
             mailbox: self.mailbox.clone(),
         }
     }

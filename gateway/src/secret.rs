@@ -1,15 +1,26 @@
-//! The secret that tokens are sealed with: read from its file, made on the first start unless other
-//! gateways must have the same.
+//! The secret that tokens are sealed with: from the environment or a file, made on the first start
+//! unless other gateways must have the same, and exchanged while running.
 //!
-//! There is no default secret. The file holds 64 hexadecimal digits of the system's randomness and
-//! is readable by its owner alone.
+//! There is no default secret. A file that was made holds 64 hexadecimal digits of the system's
+//! randomness and is readable by its owner alone.
+//!
+//! What is absent: the list of keys as such ([`keys`]).
+
+pub mod keys;
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
 
-use policy::seal::{MIN_SECRET, Sealer};
+use aws_lc_rs::hmac;
+use policy::seal::{Sealer, WeakSecret};
+use time::OffsetDateTime;
+
+use keys::{Keys, KeysError};
+
+/// The variable that goes before the file.
+pub const VARIABLE: &str = "WEIR_SECRET";
 
 /// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
@@ -22,65 +33,206 @@ pub enum SecretError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file holds too little.
-    #[error("the secret file {path} holds {found} bytes; at least {MIN_SECRET} are needed")]
-    Short {
-        /// Which file.
-        path: String,
-        /// Bytes found.
-        found: usize,
+    /// What is there is no list of keys.
+    #[error("{place}: {source}")]
+    Keys {
+        /// Where.
+        place: String,
+        /// What is wrong.
+        source: KeysError,
     },
     /// No randomness from the system.
     #[error("the system gives no randomness for a secret")]
     NoRandomness,
+    /// A key is too short, as the sealer says.
+    #[error(transparent)]
+    Weak(#[from] WeakSecret),
 }
 
-/// The sealer with the secret in this file; if it is not there, it is made or missed.
-pub fn sealer(path: &Path, may_be_made: bool) -> Result<Sealer, SecretError> {
-    let name = || path.display().to_string();
-    let failed = |source| SecretError::File { path: name(), source };
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound && may_be_made => make(path)?,
-        Err(error) => return Err(failed(error)),
-    };
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        tracing::warn!(path = name(), "the secret file is readable by others; chmod 600 it");
+/// Where the keys are.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// In [`VARIABLE`]: a list by commas or lines. It stays as it is while the process runs.
+    Environment(Vec<u8>),
+    /// In a file: one key a line.
+    File(PathBuf),
+}
+
+impl Source {
+    /// The variable if it is set, else this file.
+    pub fn of(file: &Path) -> Self {
+        match std::env::var_os(VARIABLE) {
+            Some(list) => Self::Environment(list.into_encoded_bytes()),
+            None => Self::File(file.to_owned()),
+        }
     }
-    let secret = text.trim_ascii();
-    Sealer::new(secret).map_err(|weak| SecretError::Short { path: name(), found: weak.0 })
+
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn read(&self) -> Result<Keys, SecretError> {
+        let (bytes, separators, place) = match self {
+            Self::Environment(list) => (list.clone(), &[',', '\n'] as &[char], VARIABLE.to_owned()),
+            Self::File(path) => {
+                let bytes = std::fs::read(path).map_err(|source| failed(path, source))?;
+                (bytes, &['\n'] as &[char], format!("the secret file {}", path.display()))
+            }
+        };
+        Keys::read(&bytes, separators).map_err(|source| SecretError::Keys { place, source })
+    }
 }
 
-fn make(path: &Path) -> Result<Vec<u8>, SecretError> {
+fn failed(path: &Path, source: std::io::Error) -> SecretError {
+    SecretError::File { path: path.display().to_string(), source }
+}
+
+/// The keys in force, and what becomes of them as time passes and their file changes.
+pub struct Ring {
+    source: Source,
+    keys: Keys,
+    /// Those that count, the one that seals first.
+    counting: Vec<Vec<u8>>,
+    complaint: Option<String>,
+}
+
+impl Ring {
+    /// The keys of `source`; if its file is not there, it is made or missed.
+    ///
+    /// # Errors
+    /// If there is no key that may seal.
+    pub fn open(source: Source, may_be_made: bool) -> Result<(Self, Sealer), SecretError> {
+        if let Source::File(path) = &source {
+            if may_be_made && !path.exists() {
+                write_new(path, format!("{}\n", random()?).as_bytes())?;
+            }
+            let mode = std::fs::metadata(path).map_err(|source| failed(path, source))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                tracing::warn!(path = %path.display(), "the secret file is readable by others; chmod 600 it");
+            }
+        }
+        let keys = source.read()?;
+        let mut ring = Self { source, keys, counting: Vec::new(), complaint: None };
+        let sealer = ring.sealer(OffsetDateTime::now_utc())?;
+        sealer.map(|sealer| (ring, sealer)).ok_or(SecretError::Weak(WeakSecret(0)))
+    }
+
+    /// Looks again: a sealer if other keys count now than before, and what is wrong, told once. A list that
+    /// cannot be used leaves the last one as it is, and its times go on.
+    pub fn look(&mut self) -> (Option<Sealer>, Option<SecretError>) {
+        let now = OffsetDateTime::now_utc();
+        let read = self.source.read().and_then(|keys| {
+            keys.at(now).map_err(none_seals)?;
+            self.keys = keys;
+            Ok(())
+        });
+        let sealer = self.sealer(now);
+        let (sealer, error) = match (sealer, read) {
+            (Ok(sealer), read) => (sealer, read.err()),
+            (Err(error), read) => (None, Some(read.err().unwrap_or(error))),
+        };
+        let complaint = error.as_ref().map(ToString::to_string);
+        let news = complaint != self.complaint;
+        self.complaint = complaint;
+        (sealer, error.filter(|_| news))
+    }
+
+    /// A sealer, if other keys count at this time than before.
+    fn sealer(&mut self, now: OffsetDateTime) -> Result<Option<Sealer>, SecretError> {
+        let counting = self.keys.at(now).map_err(none_seals)?;
+        if self.counting.iter().map(Vec::as_slice).eq(counting.iter().copied()) {
+            return Ok(None);
+        }
+        let sealer = Sealer::of(counting.iter().copied())?;
+        self.counting = counting.into_iter().map(<[u8]>::to_vec).collect();
+        Ok(Some(sealer))
+    }
+
+    /// Names of the keys that count, the one that seals first.
+    pub fn names(&self) -> Vec<String> {
+        self.counting.iter().map(|secret| name(secret)).collect()
+    }
+}
+
+fn none_seals(source: KeysError) -> SecretError {
+    SecretError::Keys { place: "the secret".to_owned(), source }
+}
+
+/// By what a key may be called in the open.
+pub fn name(secret: &[u8]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"weir/1/key-name");
+    hex(&tag.as_ref()[..4])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A new secret.
+///
+/// # Errors
+/// If the system gives no randomness.
+pub fn random() -> Result<String, SecretError> {
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| SecretError::NoRandomness)?;
-    let mut text = String::new();
-    for byte in random {
-        let _ = write!(text, "{byte:02x}");
-    }
+    Ok(hex(&random))
+}
+
+fn write_new(path: &Path, text: &[u8]) -> Result<(), SecretError> {
     let write = || {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(text)?;
         file.sync_all()
     };
-    write().map_err(|source| SecretError::File { path: path.display().to_string(), source })?;
-    Ok(text.into_bytes())
+    write().map_err(|source| failed(path, source))
+}
+
+/// Puts another text in place of the file, whole or not at all, with the same owner and rights.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn replace(path: &Path, text: &[u8]) -> Result<(), SecretError> {
+    // A link goes on being one.
+    let path = &path.canonicalize().map_err(|source| failed(path, source))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&beside, error)),
+        _ => {}
+    }
+    write_new(&beside, text)?;
+    let exchange = || {
+        let (old, new) = (std::fs::metadata(path)?, std::fs::metadata(&beside)?);
+        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+            chown(&beside, Some(old.uid()), Some(old.gid()))?;
+        }
+        std::fs::set_permissions(&beside, old.permissions())?;
+        std::fs::rename(&beside, path)
+    };
+    exchange().map_err(|source| failed(path, source))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn open(path: &Path, may_be_made: bool) -> Result<Ring, SecretError> {
+        Ring::open(Source::File(path.to_owned()), may_be_made).map(|(ring, _)| ring)
+    }
+
     #[test]
     fn the_first_start_makes_a_secret_that_only_its_owner_reads_and_the_second_keeps_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("weir.secret");
-        sealer(&path, false).expect_err("nobody has made it");
-        sealer(&path, true).expect("made");
+        assert!(open(&path, false).is_err(), "nobody has made it");
+        open(&path, true).expect("made");
         let first = std::fs::read(&path).expect("there");
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
-        sealer(&path, false).expect("read");
+        open(&path, false).expect("read");
         assert_eq!(std::fs::read(&path).expect("there"), first);
     }
 
@@ -89,7 +241,27 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("weir.secret");
         std::fs::write(&path, "hunter2").expect("written");
-        let error = sealer(&path, true).expect_err("too short").to_string();
-        assert!(error.contains("weir.secret") && error.contains("7 bytes"), "{error}");
+        let error = open(&path, true).err().expect("too short").to_string();
+        assert!(error.contains("weir.secret") && error.contains("7 bytes") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_changed_file_is_taken_and_a_bad_one_is_told_once_and_changes_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("weir.secret");
+        let mut ring = open(&path, true).expect("made");
+        let first = std::fs::read(&path).expect("there");
+        assert!(matches!(ring.look(), (None, None)), "nothing has changed");
+        replace(&path, b"short\n").expect("written");
+        assert!(
+            matches!(ring.look(), (None, Some(_))) && matches!(ring.look(), (None, None)) && ring.names().len() == 1
+        );
+        let more = [random().expect("random").as_bytes(), b"\n", &first].concat();
+        replace(&path, &more).expect("written");
+        assert!(matches!(ring.look(), (Some(_), None)));
+        assert_eq!(ring.names()[1], name(first.trim_ascii()));
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(&path).expect("removed");
+        assert!(matches!(ring.look(), (None, Some(_))) && ring.names().len() == 2);
     }
 }

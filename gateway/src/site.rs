@@ -13,6 +13,7 @@ use http::HeaderValue;
 use policy::drain::PollTable;
 use policy::quota::{Quota, Quotas};
 use policy::scope::{Pattern, Table};
+use policy::seal::Sealer;
 use policy::ticket::TICKET_LIFE;
 
 use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
@@ -27,7 +28,7 @@ const LEAST_BUDGET: f64 = 2_000.0;
 const POLLS_PER_SHOPPER: f64 = 16.0;
 
 /// A compiled configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Site {
     /// What it was compiled from.
     pub config: Config,
@@ -45,6 +46,8 @@ pub struct Site {
     pub notices: Notices,
     /// Counters of the traffic of no room.
     pub outside: RoomMeters,
+    /// Seals and opens tokens.
+    pub sealer: Arc<Sealer>,
 }
 
 /// A room, as the request path sees it.
@@ -187,13 +190,13 @@ fn quota(per_second: u32, burst: u32) -> Quota {
 
 impl Site {
     /// Compiles a configuration and makes its rooms live.
-    pub fn compile(config: Config, before: Option<&Self>, rooms: &Rooms) -> anyhow::Result<Self> {
+    pub fn compile(config: Config, before: Option<&Self>, rooms: &Rooms, sealer: Arc<Sealer>) -> anyhow::Result<Self> {
         let upstreams = upstreams(&config, before);
         let mut routes = Vec::new();
         for route in &config.routes {
             routes.push((Pattern::parse(&route.host, &route.path)?, find(&upstreams, &route.upstream)?));
         }
-        let pages = config.rooms.iter().map(page).collect::<anyhow::Result<Vec<_>>>()?;
+        let pages = Self::pages(&config)?;
         let terms: Vec<_> = config.rooms.iter().map(|room| (room.name.clone(), terms(room))).collect();
         rooms.apply(terms.clone());
         let live = rooms.all();
@@ -213,7 +216,18 @@ impl Site {
         let quotas = SiteQuotas::of(&config.quota, before);
         let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
         let (rooms, routes) = (Table::new(scopes), Table::new(routes));
-        Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of("") })
+        Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of(""), sealer })
+    }
+
+    /// The waiting pages of all rooms, in their order.
+    pub fn pages(config: &Config) -> anyhow::Result<Vec<WaitingPage>> {
+        config.rooms.iter().map(page).collect()
+    }
+
+    /// The same with other keys.
+    #[must_use]
+    pub fn with_sealer(&self, sealer: Arc<Sealer>) -> Self {
+        Self { sealer, ..self.clone() }
     }
 }
 

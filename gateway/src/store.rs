@@ -4,8 +4,11 @@
 //! a whole or not at all. What it does to a line is `policy::line::Line::apply`, whatever the store;
 //! a store only says where the line is and what time it is.
 //!
+//! What gateways share besides lines has a port of its own, [`board`]; a store has both.
+//!
 //! What is absent: rules, retries, and who waits for the answer ([`crate::rooms`]).
 
+pub mod board;
 pub mod embedded;
 pub mod redis;
 
@@ -55,8 +58,11 @@ pub enum StoreError {
     Stopped,
 }
 
+/// What a store answers.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
 /// The outcomes of a call, in the order of its works.
-pub type Commit<'a> = Pin<Box<dyn Future<Output = Result<Vec<Outcome>, StoreError>> + Send + 'a>>;
+pub type Commit<'a> = Answer<'a, Vec<Outcome>>;
 
 /// Where lines are kept.
 pub trait Store: Send + Sync {

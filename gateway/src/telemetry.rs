@@ -190,9 +190,15 @@ pub fn quota_clients(clients: usize) {
     gauge!("weir_quota_clients").set(clients as f64);
 }
 
-/// Counts a reload of the configuration or of the certificates.
+/// Counts a reload of the configuration, the certificates, the keys or the rooms.
 pub fn reload(what: &'static str, ok: bool) {
     counter!("weir_reloads_total", "what" => what, "result" => if ok { "ok" } else { "refused" }).increment(1);
+}
+
+/// Says which version of the rooms is in force here, and which in the store.
+pub fn rooms_version(here: u64, store: u64) {
+    gauge!("weir_rooms_version").set(here as f64);
+    gauge!("weir_rooms_version_wanted").set(store as f64);
 }
 
 /// Says what a room's snapshot shows.

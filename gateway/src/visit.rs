@@ -107,7 +107,7 @@ impl<'a> Visit<'a> {
     /// Reads what the request shows to this room.
     pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, parts: &Parts) {
         self.room = Some(room);
-        let (sealer, known) = (&self.worker.shared.sealer, &self.under_way.connection().known);
+        let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
         self.credential = visitor::credential(&parts.headers, room.cookie.name(self.tls), open);
     }
@@ -133,7 +133,7 @@ impl<'a> Visit<'a> {
     /// How the upstream is told of the shopper's pass.
     pub fn introduce(&self, room: &SiteRoom, pass: &Token) -> Introduction {
         let known = &self.under_way.connection().known;
-        known.introduce(&self.worker.shared.sealer, room.live.id, &room.name, pass)
+        known.introduce(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
     /// The best language for the shopper.
@@ -167,7 +167,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Counts and logs the request; it is under way until the answer's last byte.
-    pub fn end(self, mut response: Response<Body>) -> Response<Body> {
+    pub fn end(self, response: &mut Response<Body>) {
         self.room.map_or(&self.site.outside, |room| &room.meters).mark(self.mark);
         if self.site.config.log.access {
             telemetry::access(&Access {
@@ -181,6 +181,5 @@ impl<'a> Visit<'a> {
             });
         }
         response.body_mut().answers(self.under_way);
-        response
     }
 }

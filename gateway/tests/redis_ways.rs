@@ -13,7 +13,7 @@ use common::redis::RedisServer;
 use common::redis::cluster::Cluster;
 use common::redis::encryption::Authority;
 use common::redis::sentinel::Watched;
-use common::{JSON, Shop, nobody, until_true};
+use common::{JSON, Shop, nobody, request, until_true};
 use gateway::config::Config;
 use gateway::store::redis::Redis;
 use gateway::store::{Store as _, StoreError, Work};
@@ -188,6 +188,18 @@ async fn in_a_cluster_rooms_of_all_servers_commit_in_one_call_and_are_followed_w
     let outcomes = store.commit(join(&["launch", "moved"])).await.unwrap();
     assert_eq!((outcomes[0].view.next, outcomes[1].view.next), (3, 1));
     assert_eq!(cluster.servers[(home + 1) % 3].command("EXISTS weir:{moved}:line"), ":1");
+}
+
+#[test]
+fn gateways_on_a_cluster_share_their_line_and_know_each_other() {
+    let (cluster, shop) = (Cluster::start(String::new), Shop::open());
+    let (store, room) = (seed(&cluster), line::room(600));
+    let (a, b) = (gateway_with(&store, shop.address, &room), gateway_with(&store, shop.address, &room));
+    let waiting = tickets(&[&a, &b], 8);
+    let ids: BTreeSet<String> = waiting.iter().map(|(_, cookie)| pass_id(&b, cookie)).collect();
+    assert_eq!(ids.len(), 8);
+    let known = || request(a.admin, "GET", "/api/gateways", &[], "").json().as_array().map_or(0, Vec::len);
+    until_true("both are known", || known() == 2);
 }
 
 #[tokio::test]

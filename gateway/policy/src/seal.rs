@@ -94,10 +94,20 @@ impl Sealer {
     /// # Errors
     /// If the secret is shorter than [`MIN_SECRET`].
     pub fn new(secret: &[u8]) -> Result<Self, WeakSecret> {
-        if secret.len() < MIN_SECRET {
-            return Err(WeakSecret(secret.len()));
-        }
-        Ok(Self { keys: vec![Key::derive(secret)] })
+        Self::of([secret])
+    }
+
+    /// Seals with the first of these secrets, and opens what any of them has sealed.
+    ///
+    /// # Errors
+    /// If one is shorter than [`MIN_SECRET`], or there is none.
+    pub fn of<'s>(secrets: impl IntoIterator<Item = &'s [u8]>) -> Result<Self, WeakSecret> {
+        let derive = |secret: &[u8]| match secret.len() {
+            len if len < MIN_SECRET => Err(WeakSecret(len)),
+            _ => Ok(Key::derive(secret)),
+        };
+        let keys = secrets.into_iter().map(derive).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() { Err(WeakSecret(0)) } else { Ok(Self { keys }) }
     }
 
     /// The text of a token of this room.
@@ -195,6 +205,24 @@ mod tests {
         assert_eq!(sealer().open(RoomId::of("other"), text.as_bytes()), Err(Rejected::Foreign));
         let stranger = Sealer::new(&[8; 32]).expect("long enough");
         assert_eq!(stranger.open(RoomId::of("launch"), text.as_bytes()), Err(Rejected::Forged));
+    }
+
+    #[test]
+    fn the_first_secret_seals_and_all_open() {
+        let (room, [old, new]) = (RoomId::of("launch"), [[7; 32], [8; 32]]);
+        let secrets = |secrets: &[[u8; 32]]| Sealer::of(secrets.iter().map(<[u8; 32]>::as_slice)).expect("long enough");
+        let texts = [secrets(&[old]).seal(room, &token(1)), secrets(&[new, old]).seal(room, &token(1))];
+        assert_eq!(texts[1], secrets(&[new]).seal(room, &token(1)));
+        for both in [secrets(&[old, new]), secrets(&[new, old])] {
+            assert!(texts.iter().all(|text| both.open(room, text.as_bytes()) == Ok(token(1))));
+        }
+        assert_eq!(
+            secrets(&[new]).open(room, texts[0].as_bytes()),
+            Err(Rejected::Forged),
+            "what was removed is worth nothing"
+        );
+        assert_eq!(Sealer::of([]).err(), Some(WeakSecret(0)));
+        assert_eq!(Sealer::of([&new as &[u8], b"short"]).err(), Some(WeakSecret(5)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::room::{SameSite, Secure};
 use super::route::{is_path, meet};
 use super::table::nearest;
 use super::{Config, RoomConfig, StoreKind};
+use crate::secret::VARIABLE;
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
@@ -22,9 +23,16 @@ pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
     redis::check(&config.store, reader);
     shared_store(config, reader);
     upstreams(config, reader);
+    rooms(config, reader);
+}
+
+/// Checks the rooms, and what they have in common with the rest.
+pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
     references(config, reader);
     names(config, reader);
     scopes(config, reader);
+    let pages = keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref());
+    present(pages, reader);
     for (index, room) in config.rooms.iter().enumerate() {
         let at = format!("room.{index}");
         contradictions(room, &at, reader);
@@ -67,14 +75,9 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     let named = [
         keyed("tls", &config.tls, "certificate", |tls| Some(&tls.certificate)),
         keyed("tls", &config.tls, "key", |tls| Some(&tls.key)),
-        keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref()),
         config.listen.admin_token_file.iter().map(|file| ("listen.admin_token_file".to_owned(), file)).collect(),
     ];
-    for (at, file) in named.concat() {
-        if *file != PathBuf::new() && !file.is_file() {
-            reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
-        }
-    }
+    present(named.concat(), reader);
     let store = [("store.secret_file", &config.store.secret_file), ("store.path", &config.store.path)];
     // A secret beside the store has no folder of its own.
     let folders: BTreeMap<&Path, &str> = store.iter().filter_map(|(at, file)| Some((file.parent()?, *at))).collect();
@@ -88,16 +91,25 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
+pub(super) fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
+    for (at, file) in files {
+        if *file != PathBuf::new() && !file.is_file() {
+            reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
+        }
+    }
+}
+
 /// Several gateways may share this store: they must be told one secret.
 fn shared_store(config: &Config, reader: &mut Reader<'_>) {
     let store = &config.store;
     if store.kind != StoreKind::Redis {
         return;
     }
-    if !reader.sound("store.secret_file") {
+    if !reader.sound("store.secret_file") || std::env::var_os(VARIABLE).is_some() {
         return;
     }
-    let fix = "make one file of 32 random bytes (openssl rand -hex 32) and give each gateway a copy";
+    let fix =
+        "make one file of 32 random bytes (openssl rand -hex 32) and give each gateway a copy, or set WEIR_SECRET";
     if !reader.has("store.secret_file") {
         reader.complain("store.kind", "\"redis\" needs a secret_file that all gateways share", fix);
     } else if !store.secret_file.is_file() {

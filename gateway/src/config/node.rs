@@ -1,13 +1,22 @@
-//! What belongs to the gateway itself: its store, its quotas and its log.
+//! What belongs to the gateway itself: its name, its store, its quotas and its log.
 
 use std::path::PathBuf;
 
 use http::uri::Authority;
 use tracing::Level;
 
+use super::problem::Wrong;
 use super::redis::{self, LoginConfig, StoreTlsConfig};
 use super::table::section;
 use super::value::Choice;
+
+section! {
+    /// `[node]`: this gateway among others.
+    NodeConfig {
+        /// Its name in `/api/gateways`. Default: name of the host and port of `listen.admin`.
+        name: Option<String> = must(is_node_name).optional(),
+    }
+}
 
 section! {
     /// `[store]`: where places in a line are kept.
@@ -30,8 +39,9 @@ section! {
         sentinel_login: LoginConfig = or_blank(),
         /// TLS to Redis and to its sentinels.
         tls: Option<StoreTlsConfig> = optional(),
-        /// File of the secret that seals tickets and passes. With the embedded store it is made on first
-        /// start (mode 0600); gateways that share a line need the same one.
+        /// File of the secret that seals tickets and passes, one key a line: the first seals, all open. With the
+        /// embedded store it is made on first start (mode 0600); gateways that share a line need the same one.
+        /// The variable `WEIR_SECRET` goes before it.
         secret_file: PathBuf = or_from("`path` with the ending .secret", path.with_extension("secret")),
     }
 }
@@ -71,6 +81,13 @@ pub enum StoreKind {
     Embedded,
     /// In Redis or Valkey, shared by several gateways.
     Redis,
+}
+
+fn is_node_name(name: &String) -> Result<(), Wrong> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || b".:-_".contains(&c);
+    let good = (1..=64).contains(&name.len()) && name.bytes().all(fits);
+    let wrong = || Wrong::new(format!("{name:?} is not a name"), "write 1 to 64 of A-Z, a-z, 0-9 and \".:-_\"");
+    good.then_some(()).ok_or_else(wrong)
 }
 
 /// Form of a log line.

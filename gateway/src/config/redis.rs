@@ -2,12 +2,12 @@
 //!
 //! A password never stands in a message. What is absent: connecting (`crate::store::redis`).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use http::Uri;
 use http::uri::Authority;
 
-use super::check::distinct;
+use super::check::{distinct, present};
 use super::problem::Wrong;
 use super::reader::{Reader, join};
 use super::table::section;
@@ -130,7 +130,7 @@ fn login(login: &LoginConfig, at: &str, reader: &mut Reader<'_>) {
     let (file, variable) = (join(at, "password_file"), join(at, "password_env"));
     match (&login.password_file, &login.password_env) {
         (Some(_), Some(_)) => reader.complain(&variable, "password_file is given as well", "keep one of the two"),
-        (Some(path), None) => is_there(path, &file, reader),
+        (Some(path), None) => present(vec![(file, path)], reader),
         (None, Some(name)) if std::env::var_os(name).is_none_or(|value| value.is_empty()) => {
             reader.complain(&variable, format!("the environment has no {name}"), "set it, or name a file");
         }
@@ -151,22 +151,13 @@ fn encryption(store: &StoreConfig, reader: &mut Reader<'_>) {
         );
     }
     let files = [("ca_file", &tls.ca_file), ("certificate", &tls.certificate), ("key", &tls.key)];
-    for (key, file) in files {
-        if let Some(file) = file {
-            is_there(file, &join("store.tls", key), reader);
-        }
-    }
+    let named = files.into_iter().filter_map(|(key, file)| Some((join("store.tls", key), file.as_ref()?)));
+    present(named.collect(), reader);
     for (key, one, other) in [("certificate", &tls.certificate, &tls.key), ("key", &tls.key, &tls.certificate)] {
         if one.is_some() && other.is_none() && reader.sound("store.tls") {
             let what = "certificate and key are only of use together";
             reader.complain(&join("store.tls", key), what, "add the other one");
         }
-    }
-}
-
-fn is_there(file: &Path, at: &str, reader: &mut Reader<'_>) {
-    if file != Path::new("") && !file.is_file() {
-        reader.complain(at, format!("there is no file {}", file.display()), "names are relative to this file");
     }
 }
 

@@ -29,6 +29,24 @@ pub(super) trait Value: Sized {
     }
 }
 
+/// A value that may be absent.
+pub(super) trait Shown {
+    /// As it would be written; null if it is absent.
+    fn shown(&self) -> Json;
+}
+
+impl<T: Value> Shown for T {
+    fn shown(&self) -> Json {
+        self.show()
+    }
+}
+
+impl<T: Value> Shown for Option<T> {
+    fn shown(&self) -> Json {
+        self.as_ref().map(Value::show).unwrap_or_default()
+    }
+}
+
 /// A table with named keys. Made by [`section!`].
 pub(super) trait Section: Value {
     /// Takes all keys.
@@ -302,6 +320,16 @@ macro_rules! section {
 
             fn schema() -> serde_json::Value {
                 $crate::config::table::describe::<Self>()
+            }
+
+            fn show(&self) -> serde_json::Value {
+                use $crate::config::table::Shown as _;
+                let mut table = serde_json::Map::new();
+                $(
+                    let name = $crate::config::table::section!(@key $field $($key)?);
+                    table.insert(name.to_owned(), self.$field.shown());
+                )+
+                table.into()
             }
         }
     };

@@ -5,9 +5,12 @@
 //! dropped and read again before the next one, so memory is never ahead of the disk.
 //!
 //! Tables, all keyed by room: counters of the line; claimed numbers in blocks of 4,096 bits; live
-//! passes and revoked ones with their ends; adopted provisional tickets.
+//! passes and revoked ones with their ends; adopted provisional tickets. The rooms by version stand beside
+//! them (`board`).
 //!
 //! The store's clock is the wall clock at opening, then monotonic, and never behind what it said before.
+
+mod board;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,7 @@ use policy::line::{Adopt, Adopted, Change, Counters, Line, Outcome};
 use policy::ticket::LineId;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
-use super::{Commit, Store, StoreError, Work};
+use super::{Answer, Commit, Store, StoreError, Work};
 
 type CountersRow = (u32, u32, u64, u64, u64, u64, u64, u64, f64, f64);
 const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("line");
@@ -79,13 +82,23 @@ impl Embedded {
     }
 }
 
-impl Store for Embedded {
-    fn commit(&self, works: Vec<Work>) -> Commit<'_> {
+impl Embedded {
+    /// Does something with the open file on a thread that may wait for the disk.
+    fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Open) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Answer<'_, T> {
         let inner = self.inner.clone();
         Box::pin(async move {
-            let task = tokio::task::spawn_blocking(move || lock(&inner).commit(&works));
+            let task = tokio::task::spawn_blocking(move || lock(&inner).run(work));
             task.await.unwrap_or(Err(StoreError::Stopped))
         })
+    }
+}
+
+impl Store for Embedded {
+    fn commit(&self, works: Vec<Work>) -> Commit<'_> {
+        self.call(move |open| open.commit(&works))
     }
 }
 
@@ -108,14 +121,14 @@ fn named(path: &Path, source: redb::Error) -> StoreError {
 }
 
 impl Inner {
-    fn commit(&mut self, works: &[Work]) -> Result<Vec<Outcome>, StoreError> {
+    fn run<T>(&mut self, work: impl FnOnce(&mut Open) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => Open::new(&self.path).map_err(|source| named(&self.path, source))?,
         };
-        let outcomes = open.commit(works).map_err(|source| named(&self.path, source))?;
+        let answer = work(&mut open).map_err(|source| named(&self.path, source))?;
         self.open = Some(open);
-        Ok(outcomes)
+        Ok(answer)
     }
 }
 
@@ -126,6 +139,7 @@ impl Open {
         let kept = {
             let (counters, _) = (setup.open_table(COUNTERS)?, setup.open_table(CLAIMED)?);
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
+            board::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
                 kept = kept.max(counters_of(row?.1.value()).now);

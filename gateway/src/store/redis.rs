@@ -9,6 +9,7 @@
 //!
 //! What is absent: the repair of a store that lost writes.
 
+mod board;
 mod connect;
 
 use std::sync::{Mutex, PoisonError};
@@ -42,9 +43,15 @@ type ViewReply = (u32, u32, u64, u64, Millis, f64, f64, u64, u64, u64, u64, u64)
 pub struct Redis {
     way: Way,
     script: Script,
-    /// The connection, while nobody uses it and it has not failed.
-    idle: Mutex<Option<Connection>>,
+    board: board::Scripts,
+    /// The connection of commits...
+    idle: Idle,
+    /// ...and of the board.
+    board_idle: Idle,
 }
+
+/// A connection, while nobody uses it and it has not failed.
+type Idle = Mutex<Option<Connection>>;
 
 impl Redis {
     /// The store that is configured. The first commit connects.
@@ -64,25 +71,36 @@ impl Redis {
     }
 
     fn by(way: Way) -> Self {
-        Self { way, script: Script::new(SCRIPT), idle: Mutex::default() }
+        let (script, board) = (Script::new(SCRIPT), board::Scripts::new());
+        Self { way, script, board, idle: Mutex::default(), board_idle: Mutex::default() }
     }
 
     /// A commit at this time instead of the server's: for tests that compare.
     #[doc(hidden)]
     pub async fn commit_at(&self, works: &[Work], now: Option<Millis>) -> Result<Vec<Outcome>, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let transitions = |connection: Connection| {
+            try_join_all(works.iter().map(move |work| self.transition(connection.clone(), work, now)))
+        };
+        self.on(&self.idle, transitions).await
+    }
+
+    /// Calls on a connection: the idle one, or a new one. It is kept unless they fail.
+    async fn on<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        idle: &Idle,
+        calls: impl FnOnce(Connection) -> F,
+    ) -> Result<T, StoreError> {
+        let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let run = async {
-            let connection = match idle {
+            let connection = match kept {
                 Some(connection) => connection,
                 None => self.way.connect().await.map_err(failed)?,
             };
-            let transitions = works.iter().map(|work| self.transition(connection.clone(), work, now));
-            let outcomes = try_join_all(transitions).await?;
-            Ok((connection, outcomes))
+            Ok((calls(connection.clone()).await?, connection))
         };
-        let (connection, outcomes) = timeout(DEADLINE, run).await.map_err(failed)??;
-        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok(outcomes)
+        let (answer, connection) = timeout(DEADLINE, run).await.map_err(failed)??;
+        *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok(answer)
     }
 
     /// Runs the script for one room. A server that does not know it yet is told once.

@@ -63,7 +63,9 @@ impl Connection {
     pub(super) async fn open(address: &str, deadline: Rc<Deadline>) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        // One buffer and a plain write: most requests are a head alone.
+        let handshake = http1::Builder::new().writev(false).handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let bytes = Bytes::Here(Box::pin(async { drop(connection.with_upgrades().await) }));
         let alarm = Arc::new(Alarm::default());
         let waker = Waker::from(alarm.clone());

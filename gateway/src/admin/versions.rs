@@ -1,0 +1,160 @@
+//! The rooms by version, as an operator sees and changes them.
+//!
+//! Every change names the version that it was made from, and is refused if another is in force by then: of two
+//! operators who change at once, one is told. A browser may change nothing here: whatever carries an
+//! `Origin` is refused, so no page that an operator happens to open can speak for them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::config::RoomChange;
+use crate::fleet::{Fleet, NotSwitched};
+use crate::store::StoreError;
+use crate::store::board::{Change, Version};
+
+/// What `GET /api/versions` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Versions {
+    /// The version in force; 0 are the rooms of each gateway's own file.
+    pub in_force: u64,
+    /// Those that are kept, the oldest first.
+    pub versions: Vec<Listed>,
+}
+
+/// A version in a list.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its number.
+    pub number: u64,
+    /// When it was made, in milliseconds since 1970 by the clock of the store.
+    pub made_ms: u64,
+    /// Names of its rooms.
+    pub rooms: Vec<String>,
+}
+
+/// What a change did, or would do.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// The version that was in force.
+    pub from: u64,
+    /// The version in force now; the same as `from` if nothing was done.
+    pub in_force: u64,
+    /// What is different, room by room.
+    pub changes: Vec<RoomChange>,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// In a sentence.
+    pub error: String,
+    /// Everything that is wrong, one by one.
+    pub problems: Vec<String>,
+}
+
+/// How a change is asked for.
+#[derive(Debug, Deserialize)]
+pub struct Asked {
+    /// The version that it was made from.
+    from: Option<u64>,
+    /// The version to switch to.
+    to: Option<u64>,
+    /// Only tell what would be different.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+impl IntoResponse for NotSwitched {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Other(_) => StatusCode::CONFLICT,
+            Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Browser => StatusCode::FORBIDDEN,
+            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let error = self.to_string();
+        let problems = if let Self::Wrong(problems) = self { problems } else { Vec::new() };
+        (status, Json(Refusal { error, problems })).into_response()
+    }
+}
+
+pub(super) async fn list(State(fleet): State<Arc<Fleet>>) -> Result<Json<Versions>, NotSwitched> {
+    let versions = fleet.versions().await?;
+    let in_force = fleet.plan.wanted().0.number;
+    Ok(Json(Versions { in_force, versions: versions.iter().map(listed).collect() }))
+}
+
+fn listed(version: &Version) -> Listed {
+    let table: toml::Table = version.text.parse().unwrap_or_default();
+    let rooms = table.get("room").and_then(toml::Value::as_array).into_iter().flatten();
+    let names = rooms.filter_map(|room| Some(room.get("name")?.as_str()?.to_owned()));
+    Listed { number: version.number, made_ms: version.made, rooms: names.collect() }
+}
+
+pub(super) async fn text(State(fleet): State<Arc<Fleet>>, Path(number): Path<u64>) -> Result<String, NotSwitched> {
+    let versions = fleet.versions().await?;
+    let found = versions.iter().find(|version| version.number == number);
+    found.map(|version| version.text.to_string()).ok_or(NotSwitched::Unknown(number))
+}
+
+/// `POST /api/versions`: the text in the body is the next version.
+pub(super) async fn apply(
+    State(fleet): State<Arc<Fleet>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    text: String,
+) -> Result<Json<Changed>, NotSwitched> {
+    no_browser(&headers)?;
+    let preview = fleet.preview(&text)?;
+    change(&fleet, &asked, preview.from, preview.changes, Change::Add(text.into())).await
+}
+
+/// `PUT /api/versions/in-force`: a version that is kept is in force again.
+pub(super) async fn switch(
+    State(fleet): State<Arc<Fleet>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Json<Changed>, NotSwitched> {
+    no_browser(&headers)?;
+    let to = match asked.to {
+        Some(number) => number,
+        None => before_the_one_in_force(&fleet).await?,
+    };
+    let preview = fleet.preview_of(to).await?;
+    change(&fleet, &asked, preview.from, preview.changes, Change::To(to)).await
+}
+
+async fn before_the_one_in_force(fleet: &Fleet) -> Result<u64, StoreError> {
+    let in_force = fleet.plan.wanted().0.number;
+    let numbers = fleet.versions().await?.into_iter().map(|version| version.number);
+    Ok(numbers.filter(|number| *number < in_force).max().unwrap_or(0))
+}
+
+async fn change(
+    fleet: &Fleet,
+    asked: &Asked,
+    from: u64,
+    changes: Vec<RoomChange>,
+    change: Change,
+) -> Result<Json<Changed>, NotSwitched> {
+    if asked.from.is_some_and(|asked| asked != from) {
+        return Err(NotSwitched::Other(from));
+    }
+    let same = matches!(change, Change::To(number) if number == from);
+    if asked.dry_run || same || (changes.is_empty() && matches!(change, Change::Add(_))) {
+        return Ok(Json(Changed { from, in_force: from, changes }));
+    }
+    let in_force = fleet.switch(from, change).await?;
+    tracing::info!(from, in_force, rooms_changed = changes.len(), "an operator changed the rooms");
+    Ok(Json(Changed { from, in_force, changes }))
+}
+
+fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {
+    if headers.contains_key(header::ORIGIN) { Err(NotSwitched::Browser) } else { Ok(()) }
+}

@@ -1,0 +1,209 @@
+//! Rooms on their own: a text of `[[room]]` tables, as `weir apply` takes it and the store keeps it.
+//!
+//! It is read and checked like the rooms of a whole file, against everything else that is in that file.
+//! Names of files are looked for beside the file of each gateway.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::table::{Value as _, section};
+use super::{Config, Problem, RoomConfig, beside, check, parse};
+
+section! {
+    /// A text that holds rooms and nothing else.
+    RoomsConfig {
+        /// The rules that protect hosts and paths.
+        rooms "room": Vec<RoomConfig> = filled().required(),
+    }
+}
+
+impl Config {
+    /// This configuration with the rooms of `text` instead of its own. Problems name the text as `name`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, or with it and the rest of this configuration together.
+    pub fn with_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
+        let (RoomsConfig { mut rooms }, mut reader) = parse(text, name.to_owned());
+        resolve(&mut rooms, folder);
+        let config = Self { rooms, ..self.clone() };
+        if !reader.broken {
+            check::rooms(&config, &mut reader);
+        }
+        let problems = reader.finish();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
+    beside(folder, rooms.iter_mut().filter_map(|room| room.custom_page_html.as_mut()));
+}
+
+/// What is different about a room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoomChange {
+    /// Its name.
+    pub room: String,
+    /// What became of it.
+    pub what: What,
+    /// The keys that differ; of a new room those that are not as by default, from null.
+    pub keys: Vec<KeyChange>,
+}
+
+/// What became of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// Some of its keys have another value.
+    Changed,
+}
+
+/// A key with another value. What is absent is null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// The key, such as `poll.min`.
+    pub key: String,
+    /// What it was.
+    pub from: Json,
+    /// What it is.
+    pub to: Json,
+}
+
+/// What is different, room by room and key by key. Defaults count as written.
+pub fn difference(before: &[RoomConfig], after: &[RoomConfig]) -> Vec<RoomChange> {
+    let (before, after) = (by_name(before), by_name(after));
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let change = |name: &&&str| {
+        let (what, keys) = match (before.get(**name), after.get(**name)) {
+            (Some(_), None) => (What::Removed, Vec::new()),
+            (Some(old), Some(new)) => (What::Changed, differing(&flat(old), &flat(new))),
+            (None, new) => (What::Added, new.map(|new| written(new)).unwrap_or_default()),
+        };
+        RoomChange { room: (**name).to_owned(), what, keys }
+    };
+    names.iter().map(change).filter(|change| change.what != What::Changed || !change.keys.is_empty()).collect()
+}
+
+fn by_name(rooms: &[RoomConfig]) -> BTreeMap<&str, &RoomConfig> {
+    rooms.iter().map(|room| (room.name.as_str(), room)).collect()
+}
+
+/// The keys of a new room that have another value than in one of which only the name is written.
+fn written(room: &RoomConfig) -> Vec<KeyChange> {
+    let text = format!("name = {:?}", room.name);
+    let (blank, _) = parse::<RoomConfig>(&text, String::new());
+    let keys = differing(&flat(&blank), &flat(room)).into_iter();
+    keys.map(|key| KeyChange { from: Json::Null, ..key }).collect()
+}
+
+type Keys = BTreeMap<String, Json>;
+
+fn differing(old: &Keys, new: &Keys) -> Vec<KeyChange> {
+    let change = |(key, to): (&String, &Json)| KeyChange {
+        key: key.clone(),
+        from: old.get(key).cloned().unwrap_or_default(),
+        to: to.clone(),
+    };
+    new.iter().map(change).filter(|change| change.from != change.to).collect()
+}
+
+/// The keys of a room with what they stand for.
+fn flat(room: &RoomConfig) -> Keys {
+    let mut keys = Keys::new();
+    if let Json::Object(table) = room.show() {
+        flatten("", table, &mut keys);
+    }
+    keys
+}
+
+fn flatten(prefix: &str, table: Map<String, Json>, into: &mut Keys) {
+    for (name, value) in table {
+        match value {
+            Json::Object(inner) => flatten(&format!("{prefix}{name}."), inner, into),
+            value => drop(into.insert(format!("{prefix}{name}"), value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str =
+        "[[upstream]]\nname = \"shop\"\nservers = \"shop:80\"\n[[route]]\nhost = \"*\"\nupstream = \"shop\"\n";
+    const LAUNCH: &str = "[[room]]\nname = \"launch\"\nhost = \"*\"\nnew_users_per_minute = 60\n";
+
+    fn rooms(text: &str) -> Result<Config, Vec<Problem>> {
+        let file = Config::read(FILE, Path::new("weir.toml")).expect("a good file");
+        file.with_rooms(text, "rooms.toml", Path::new("pages"))
+    }
+
+    fn problems(text: &str) -> String {
+        let problems = rooms(text).err().unwrap_or_default();
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_same_rooms_written_otherwise_are_no_difference() {
+        let before = rooms(&format!("{LAUNCH}claim_window = \"60s\"\n")).expect("good").rooms;
+        let after = format!("{LAUNCH}claim_window = \"1m\"\nsuspended = false\npath = \"/*\"\npoll.max = \"60s\"\n");
+        assert_eq!(difference(&before, &rooms(&after).expect("good").rooms), []);
+    }
+
+    #[test]
+    fn a_difference_names_rooms_and_keys() {
+        let before =
+            format!("{LAUNCH}burst = 3\n[[room]]\nname = \"old\"\nhost = \"old.example\"\nnew_users_per_minute = 1\n");
+        let after = LAUNCH.replace("= 60", "= 90") + "poll = { min = \"2s\" }\n";
+        let after = after + &LAUNCH.replace("launch", "new").replace("\"*\"", "\"new.example\"");
+        let told = difference(&rooms(&before).expect("good").rooms, &rooms(&after).expect("good").rooms);
+        let told: Vec<String> = told
+            .iter()
+            .flat_map(|change| {
+                let line = format!("{} {:?}", change.room, change.what);
+                let keys = change.keys.iter().map(|key| format!("{} {} -> {}", key.key, key.from, key.to));
+                std::iter::once(line).chain(keys).collect::<Vec<_>>()
+            })
+            .collect();
+        let expected = [
+            "launch Changed",
+            "burst 3 -> null",
+            "new_users_per_minute 60 -> 90",
+            "poll.min \"1s\" -> \"2s\"",
+            "new Added",
+            "host null -> \"new.example\"",
+            "new_users_per_minute null -> 60",
+            "old Removed",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line_and_nothing_else_is() {
+        let told = problems(&LAUNCH.replace("new_users", "new_user"));
+        assert!(
+            told.contains("rooms.toml:4:1") && told.contains("did you mean") && told.lines().count() == 2,
+            "{told}"
+        );
+        let told = problems(&format!("{LAUNCH}upstream = \"shoop\"\n"));
+        assert!(told.starts_with("rooms.toml:5:12: ") && told.lines().count() == 1, "{told}");
+        let told = problems(&format!("{LAUNCH}custom_page_html = \"none.html\"\n"));
+        assert!(told.contains("pages/none.html") && told.lines().count() == 1, "{told}");
+        let told = problems(&format!("{LAUNCH}{LAUNCH}"));
+        assert!(told.contains("already taken on line"), "{told}");
+    }
+
+    #[test]
+    fn a_text_without_rooms_or_with_anything_else_is_refused() {
+        assert!(problems("").contains("room: is missing"), "{}", problems(""));
+        assert!(problems("room = []").contains("empty list"));
+        assert!(problems(&format!("{LAUNCH}[store]\n")).contains("unknown key \"store\""));
+        assert!(problems("[[room]\n").contains("rooms.toml:1"));
+    }
+}

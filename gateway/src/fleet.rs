@@ -1,0 +1,268 @@
+//! Gateways that know each other.
+//!
+//! Twice a second each tells the board of its store that it is there and how it is doing, and hears the same of
+//! the others and which version of the rooms is in force: one small call whatever the crowd. A switch is
+//! therefore in force everywhere within a second. A store that lost its versions gets them back
+//! from any gateway that remembers: the number of switches only grows.
+//!
+//! What is absent: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
+
+mod rates;
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use rates::Rates;
+
+use crate::Shared;
+use crate::plan::{Plan, Preview, Report};
+use crate::store::StoreError;
+use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
+
+/// Time between two exchanges.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// What a gateway says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// As configured, or its host and the port of its admin listener.
+    pub name: String,
+    /// Which process, in provisional tickets too.
+    pub run: String,
+    /// Version of the program.
+    pub weir: String,
+    /// When it started, by its own clock, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// Where shoppers reach it.
+    pub addresses: Vec<String>,
+    /// Where operators reach it.
+    pub admin: String,
+    /// Its rooms and keys.
+    #[serde(flatten)]
+    pub plan: Report,
+    /// Whether the store fails to answer it for some room.
+    pub store_away: bool,
+    /// Requests in a second.
+    pub requests_per_second: f64,
+    /// New places in a second, of all rooms.
+    pub joins_per_second: f64,
+    /// New passes in a second, of all rooms.
+    pub admissions_per_second: f64,
+    /// Connections that are open.
+    pub connections: usize,
+    /// Requests that upstreams work on.
+    pub in_flight: usize,
+}
+
+/// A gateway, and its part of the whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub gateway: Gateway,
+    /// Its part of all joins in a second; null if nobody joins anywhere.
+    pub share: Option<f64>,
+}
+
+/// Who this process is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Where shoppers reach it.
+    pub addresses: Vec<String>,
+    /// Where operators reach it.
+    pub admin: String,
+}
+
+impl Identity {
+    /// Named as configured, else by its host and the port of its admin listener.
+    pub fn of(name: Option<&String>, addresses: &[SocketAddr], admin: SocketAddr) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = if host.trim().is_empty() { "weir" } else { host.trim() };
+        let name = name.cloned().unwrap_or_else(|| format!("{host}:{}", admin.port()));
+        Self { name, addresses: addresses.iter().map(ToString::to_string).collect(), admin: admin.to_string() }
+    }
+}
+
+/// This gateway among the others.
+pub struct Fleet {
+    /// What every thread sees.
+    pub shared: Arc<Shared>,
+    /// What is meant to be in force here.
+    pub plan: Arc<Plan>,
+    board: Arc<dyn Board>,
+    identity: Identity,
+    started: SystemTime,
+    rates: Mutex<Rates>,
+    heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
+    /// One exchange at a time: an old answer must not come after a new one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// Why the rooms were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSwitched {
+    /// They are wrong on this gateway.
+    #[error("{} to mend", .0.len())]
+    Wrong(Vec<String>),
+    /// Another version came in force.
+    #[error("version {0} is in force by now: look at the difference again")]
+    Other(u64),
+    /// There is no such version.
+    #[error("no version {0} is kept; see weir versions")]
+    Unknown(u64),
+    /// It is asked by a page in a browser.
+    #[error("a browser may change nothing here; use weir apply")]
+    Browser,
+    /// The store did not answer. The change may have happened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Fleet {
+    /// A gateway that nobody knows yet.
+    pub fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
+        let rates = Mutex::new(Rates::of(&shared));
+        let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
+        Self { shared, plan, board, identity, started, rates, heard, turn }
+    }
+
+    /// Tells and hears until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut beat = interval(BEAT);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = beat.tick() => self.look().await,
+            }
+        }
+    }
+
+    /// One exchange. A store that does not answer changes nothing: the clerk says so in the log.
+    pub async fn look(&self) {
+        let _turn = self.turn.lock().await;
+        let (knows, version) = self.plan.wanted();
+        let text = serde_json::to_string(&self.myself()).unwrap_or_default();
+        match self.board.exchange(Beat { run: self.shared.rooms.run, text, knows }).await {
+            Ok(News { in_force, gateways, .. }) if in_force.switch < knows.switch => {
+                self.hear(&gateways);
+                self.restore(in_force, knows, version).await;
+            }
+            Ok(News { in_force, version, gateways }) => {
+                self.hear(&gateways);
+                if in_force != knows {
+                    self.plan.switched(in_force, version).await;
+                }
+            }
+            Err(error) => tracing::debug!(%error, "no exchange with other gateways"),
+        }
+    }
+
+    async fn restore(&self, present: InForce, lost: InForce, version: Option<Version>) {
+        match self.board.switch(present, Change::Restore(lost, version)).await {
+            Ok(_) => tracing::warn!(version = lost.number, "the store had lost the rooms in force; given back"),
+            Err(error) => tracing::debug!(%error, "the rooms in force could not be given back"),
+        }
+    }
+
+    fn hear(&self, texts: &[String]) {
+        // A gateway of another version of Weir may say it in other words.
+        let gateways = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
+    }
+
+    /// Every gateway that was heard of, by name; while the store is away only this one.
+    pub fn members(&self) -> Vec<Member> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let myself = self.myself();
+        let fresh = heard.filter(|(at, _)| at.elapsed() < SILENCE).map(|(_, gateways)| gateways).unwrap_or_default();
+        let others = fresh.into_iter().filter(|gateway| gateway.run != myself.run);
+        members(others.chain([myself.clone()]).collect())
+    }
+
+    fn myself(&self) -> Gateway {
+        let Identity { name, addresses, admin } = self.identity.clone();
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner).now(&self.shared);
+        let site = self.shared.site.load();
+        Gateway {
+            name,
+            run: format!("{:08x}", self.shared.rooms.run),
+            weir: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: self.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+            addresses,
+            admin,
+            plan: self.plan.report(),
+            store_away: self.shared.rooms.all().values().any(|room| room.snapshot().away),
+            requests_per_second: rates[0],
+            joins_per_second: rates[1],
+            admissions_per_second: rates[2],
+            connections: self.shared.connections.load(Ordering::Relaxed),
+            in_flight: site.upstreams.values().map(|upstream| upstream.in_flight()).sum(),
+        }
+    }
+
+    /// Every version that is kept.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn versions(&self) -> Result<Vec<Version>, StoreError> {
+        self.board.versions().await
+    }
+
+    /// What would change if this text came in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn preview(&self, text: &str) -> Result<Preview, NotSwitched> {
+        self.plan.preview(Some((text, "rooms.toml"))).map_err(NotSwitched::Wrong)
+    }
+
+    /// What would change if this version came in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, or that it is not there.
+    pub async fn preview_of(&self, number: u64) -> Result<Preview, NotSwitched> {
+        if number == 0 {
+            return self.plan.preview(None).map_err(NotSwitched::Wrong);
+        }
+        let versions = self.versions().await?;
+        let version = versions.iter().find(|version| version.number == number).ok_or(NotSwitched::Unknown(number))?;
+        let name = format!("version {number} of the rooms");
+        self.plan.preview(Some((&version.text, &name))).map_err(NotSwitched::Wrong)
+    }
+
+    /// Makes a change that was made from version `from`, and takes it here at once.
+    ///
+    /// # Errors
+    /// If another version is in force, or the store does not answer.
+    pub async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
+        let (knows, _) = self.plan.wanted();
+        if knows.number != from {
+            return Err(NotSwitched::Other(knows.number));
+        }
+        let to = if let Change::To(number) = change { number } else { 0 };
+        match self.board.switch(knows, change).await? {
+            Switched::Now(in_force) => {
+                self.look().await;
+                Ok(in_force.number)
+            }
+            Switched::Other(in_force) => Err(NotSwitched::Other(in_force.number)),
+            Switched::Unknown => Err(NotSwitched::Unknown(to)),
+        }
+    }
+}
+
+/// Gateways by name, each with its part of the whole.
+fn members(mut gateways: Vec<Gateway>) -> Vec<Member> {
+    gateways.sort_by(|a, b| (&a.name, &a.run).cmp(&(&b.name, &b.run)));
+    let joins: f64 = gateways.iter().map(|gateway| gateway.joins_per_second).sum();
+    let share = |gateway: &Gateway| (joins > 0.0).then(|| gateway.joins_per_second / joins);
+    gateways.into_iter().map(|gateway| Member { share: share(&gateway), gateway }).collect()
+}

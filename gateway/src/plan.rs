@@ -1,0 +1,223 @@
+//! What is meant to be in force: the file, the rooms by version, the keys.
+//!
+//! The one place that makes another [`Site`] while the gateway runs, whoever wants it: a changed file
+//! ([`crate::reload`]), a version of the rooms in the store ([`crate::fleet`]), other keys. If the store
+//! holds a version, its rooms stand in for those of the file. A version that this gateway cannot take, say
+//! because its file has no such upstream, leaves the rooms as they are and is tried again with every change
+//! of the file. A room that is new here serves when the store has said where its line is: until then nobody could
+//! be told from a stranger.
+//!
+//! What is absent: watching anything.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use policy::seal::Sealer;
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::config::{Config, RoomChange, difference};
+use crate::site::Site;
+use crate::store::board::{InForce, Version};
+use crate::telemetry;
+
+/// The plan of this gateway.
+pub struct Plan {
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    state: Mutex<State>,
+    /// One change at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// How long the store may take to say where the lines of new rooms are.
+const FIRST_ANSWER: Duration = Duration::from_millis(400);
+
+struct State {
+    /// The file, as it was last valid.
+    file: Config,
+    /// What the store says is in force.
+    wanted: Rooms,
+    /// What is in force here.
+    taken: Rooms,
+    refused: Option<Refused>,
+    /// Names of the keys that count, the one that seals first.
+    keys: Vec<String>,
+}
+
+/// Rooms of a version, or of the file.
+#[derive(Clone, Default, PartialEq)]
+struct Rooms {
+    in_force: InForce,
+    version: Option<Version>,
+}
+
+/// A version that this gateway could not take, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its number.
+    pub version: u64,
+    /// Everything that is wrong with it here.
+    pub why: Vec<String>,
+}
+
+/// What a gateway says of its rooms and keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of the rooms that is in force here; 0 are those of the file.
+    pub rooms_version: u64,
+    /// The version that is wanted and could not be taken.
+    pub refused: Option<Refused>,
+    /// Names of the keys that open tokens here; the first seals.
+    pub keys: Vec<String>,
+}
+
+/// What a text of rooms would change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The version in force that it was compared with.
+    pub from: u64,
+    /// What is different, room by room.
+    pub changes: Vec<RoomChange>,
+}
+
+impl Plan {
+    /// The plan that is in force at the start: `file` and nothing else.
+    pub fn new(path: &Path, shared: Arc<Shared>, keys: Vec<String>) -> Self {
+        let (file, folder) = (shared.site.load().config.clone(), path.parent().unwrap_or(Path::new("")).to_owned());
+        let (wanted, taken) = (Rooms::default(), Rooms::default());
+        let state = Mutex::new(State { file, wanted, taken, refused: None, keys });
+        Self { shared, folder, state, turn: tokio::sync::Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wanted, and what is in force here.
+    fn rooms(&self) -> (Rooms, Rooms) {
+        let state = self.lock();
+        (state.wanted.clone(), state.taken.clone())
+    }
+
+    /// The file is this one now.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it and the rooms in force together; nothing has changed then.
+    pub async fn file(&self, file: Config) -> Result<(), Vec<String>> {
+        let _turn = self.turn.lock().await;
+        let (wanted, taken) = self.rooms();
+        let (site, taken, refused) = match self.compile(&file, &wanted).await {
+            Ok(site) => (site, wanted, None),
+            Err(why) if taken == wanted => return Err(why),
+            Err(why) => {
+                let version = wanted.in_force.number;
+                (self.compile(&file, &taken).await?, taken, Some(Refused { version, why }))
+            }
+        };
+        let version = taken.in_force.number;
+        if version > 0 && !file.rooms.is_empty() {
+            tracing::info!(version, "the rooms are those of the store; the [[room]] tables of the file stand by");
+        }
+        let mut state = self.lock();
+        (state.file, state.taken, state.refused) = (file, taken, refused);
+        self.shared.site.store(Arc::new(site));
+        Ok(())
+    }
+
+    /// The store says that this is in force now.
+    pub async fn switched(&self, in_force: InForce, version: Option<Version>) {
+        let _turn = self.turn.lock().await;
+        let wanted = Rooms { in_force, version };
+        let file = self.lock().file.clone();
+        let site = self.compile(&file, &wanted).await;
+        telemetry::reload("rooms", site.is_ok());
+        let mut state = self.lock();
+        state.wanted = wanted.clone();
+        match site {
+            Ok(site) => {
+                self.shared.site.store(Arc::new(site));
+                (state.taken, state.refused) = (wanted, None);
+                tracing::info!(version = in_force.number, "rooms in force");
+            }
+            Err(why) => {
+                for problem in &why {
+                    tracing::error!(version = in_force.number, problem, "rooms refused; the old ones stay");
+                }
+                state.refused = Some(Refused { version: in_force.number, why });
+            }
+        }
+    }
+
+    /// Tokens are sealed and opened with these keys now.
+    pub async fn keys(&self, sealer: Sealer, names: Vec<String>) {
+        let _turn = self.turn.lock().await;
+        let site = self.shared.site.load().with_sealer(Arc::new(sealer));
+        self.shared.site.store(Arc::new(site));
+        tracing::info!(seals = names.first(), opens = ?names, "keys in force");
+        self.lock().keys = names;
+    }
+
+    /// What the store last said is in force, with its text if it has one.
+    pub fn wanted(&self) -> (InForce, Option<Version>) {
+        let state = self.lock();
+        (state.wanted.in_force, state.wanted.version.clone())
+    }
+
+    /// What this gateway says of itself.
+    pub fn report(&self) -> Report {
+        let state = self.lock();
+        let (refused, keys) = (state.refused.clone(), state.keys.clone());
+        Report { rooms_version: state.taken.in_force.number, refused, keys }
+    }
+
+    /// Brings the gauges up to date.
+    pub fn observe(&self) {
+        let state = self.lock();
+        telemetry::rooms_version(state.taken.in_force.number, state.wanted.in_force.number);
+    }
+
+    /// What would change if the rooms of `version` came in force; `None` stands for those of the file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them on this gateway.
+    pub fn preview(&self, text: Option<(&str, &str)>) -> Result<Preview, Vec<String>> {
+        let state = self.lock();
+        let wanted = state.wanted.in_force.number;
+        if state.refused.is_some() {
+            return Err(vec![format!("this gateway could not take version {wanted}, which is in force: ask another")]);
+        }
+        let config = match text {
+            Some((text, name)) => state.file.with_rooms(text, name, &self.folder).map_err(|all| lines(&all))?,
+            None => state.file.clone(),
+        };
+        Site::pages(&config).map_err(|error| vec![format!("{error:#}")])?;
+        let before = self.shared.site.load();
+        Ok(Preview { from: wanted, changes: difference(&before.config.rooms, &config.rooms) })
+    }
+
+    async fn compile(&self, file: &Config, rooms: &Rooms) -> Result<Site, Vec<String>> {
+        let before = self.shared.site.load();
+        let config = match (rooms.in_force.number, &rooms.version) {
+            (0, _) => file.clone(),
+            (number, None) => return Err(vec![format!("the store has no text of version {number}")]),
+            (number, Some(version)) => {
+                let name = format!("version {number} of the rooms");
+                file.with_rooms(&version.text, &name, &self.folder).map_err(|all| lines(&all))?
+            }
+        };
+        let site = Site::compile(config, Some(&before), &self.shared.rooms, before.sealer.clone());
+        let site = site.map_err(|error| vec![format!("{error:#}")])?;
+        // At the start nobody asks the store yet.
+        if self.shared.ready.load(Ordering::Relaxed) {
+            self.shared.rooms.first_answers(FIRST_ANSWER).await;
+        }
+        Ok(site)
+    }
+}
+
+fn lines(problems: &[crate::config::Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}

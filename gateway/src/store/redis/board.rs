@@ -1,0 +1,101 @@
+//! The board in Redis: three keys of one hash tag, apart from those of every room.
+
+use std::sync::Arc;
+
+use redis::{FromRedisValue, Script, ScriptInvocation};
+
+use super::connect::Connection;
+use super::{Redis, failed};
+use crate::store::board::{Beat, Board, Change, InForce, KEPT, News, SILENCE, Switched, Version};
+use crate::store::{Answer, StoreError};
+
+const EXCHANGE: &str = include_str!("exchange.lua");
+const KEPT_VERSIONS: &str = include_str!("versions.lua");
+const SWITCH: &str = include_str!("switch.lua");
+
+// No room has a name with a colon: its keys begin with `weir:{`.
+const IN_FORCE: &str = "weir:rooms:{versions}:in_force";
+const VERSIONS: &str = "weir:rooms:{versions}:texts";
+const GATEWAYS: &str = "weir:rooms:{versions}:gateways";
+
+/// The scripts of the board.
+pub(super) struct Scripts {
+    exchange: Script,
+    versions: Script,
+    switch: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self { exchange: Script::new(EXCHANGE), versions: Script::new(KEPT_VERSIONS), switch: Script::new(SWITCH) }
+    }
+}
+
+impl Board for Redis {
+    fn exchange(&self, beat: Beat) -> Answer<'_, News> {
+        Box::pin(async move {
+            let mut call = self.board.exchange.key(IN_FORCE);
+            call.key(VERSIONS).key(GATEWAYS).arg(format!("{:08x}", beat.run)).arg(&beat.text);
+            call.arg(beat.knows.switch).arg(SILENCE.as_millis() as u64);
+            let (switch, number, version, gateways): (u64, u64, String, Vec<String>) = self.ask(&call).await?;
+            let version = if version.is_empty() { None } else { Some(version_of(number, &version)?) };
+            Ok(News { in_force: InForce { switch, number }, version, gateways })
+        })
+    }
+
+    fn versions(&self) -> Answer<'_, Vec<Version>> {
+        Box::pin(async move {
+            let call = self.board.versions.key(VERSIONS);
+            let rows: Vec<(u64, String)> = self.ask(&call).await?;
+            let versions = rows.iter().map(|(number, row)| version_of(*number, row));
+            let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
+            versions.sort_unstable_by_key(|version| version.number);
+            Ok(versions)
+        })
+    }
+
+    fn switch(&self, from: InForce, change: Change) -> Answer<'_, Switched> {
+        Box::pin(async move {
+            let mut call = self.board.switch.key(IN_FORCE);
+            call.key(VERSIONS).arg(pair(from)).arg(KEPT);
+            match &change {
+                Change::Add(text) => call.arg("add").arg(&**text),
+                Change::To(number) => call.arg("to").arg(number),
+                Change::Restore(lost, version) => {
+                    let row = version.as_ref().map(|version| format!("{} {}", version.made, version.text));
+                    call.arg("restore").arg(pair(*lost)).arg(lost.number).arg(row.unwrap_or_default())
+                }
+            };
+            let (word, present): (String, String) = self.ask(&call).await?;
+            Ok(match word.as_str() {
+                "now" => Switched::Now(in_force_of(&present)?),
+                "other" => Switched::Other(in_force_of(&present)?),
+                _ => Switched::Unknown,
+            })
+        })
+    }
+}
+
+impl Redis {
+    /// A call on the connection of the board: it never waits for a commit, and no commit for it.
+    async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        let run = |mut connection: Connection| async move { connection.run(call).await.map_err(failed) };
+        self.on(&self.board_idle, run).await
+    }
+}
+
+fn pair(InForce { switch, number }: InForce) -> String {
+    format!("{switch} {number}")
+}
+
+fn in_force_of(text: &str) -> Result<InForce, StoreError> {
+    let numbers = text.split_once(' ').and_then(|(switch, number)| Some((switch.parse().ok()?, number.parse().ok()?)));
+    let (switch, number) = numbers.ok_or_else(|| failed("what is in force is not two numbers"))?;
+    Ok(InForce { switch, number })
+}
+
+fn version_of(number: u64, row: &str) -> Result<Version, StoreError> {
+    let parts = row.split_once(' ').and_then(|(made, text)| Some((made.parse().ok()?, text)));
+    let (made, text) = parts.ok_or_else(|| failed("a version of the rooms is not one"))?;
+    Ok(Version { number, made, text: Arc::from(text) })
+}
