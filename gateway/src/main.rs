@@ -123,8 +123,13 @@ fn serve(file: &Path) -> ExitCode {
 
 fn check(file: &Path) -> ExitCode {
     let Some(config) = load(file) else { return ExitCode::from(2) };
-    println!("{}: fine ({} rooms, {} upstreams)", file.display(), config.rooms.len(), config.upstreams.len());
+    let (rooms, upstreams) = (counted(config.rooms.len(), "room"), counted(config.upstreams.len(), "upstream"));
+    println!("{}: fine ({rooms}, {upstreams})", file.display());
     ExitCode::SUCCESS
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 fn load(file: &Path) -> Option<Config> {

@@ -146,7 +146,7 @@ fn the_command_says_what_is_wrong_and_its_exit_code_too() {
     std::fs::write(dir.path().join("bad.toml"), bad).unwrap();
 
     let (code, told) = weir(&["check", "good.toml"], dir.path());
-    assert!(code == 0 && told.contains("good.toml: fine (1 rooms, 1 upstreams)"), "{code} {told}");
+    assert!(code == 0 && told.contains("good.toml: fine (1 room, 1 upstream)"), "{code} {told}");
     for arguments in [&["check", "bad.toml"] as &[&str], &["serve", "--config", "bad.toml"]] {
         let (code, told) = weir(arguments, dir.path());
         assert_eq!(code, 2, "{told}");
