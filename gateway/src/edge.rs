@@ -154,7 +154,10 @@ async fn at_the_door<'a>(
             Ok(()) => later(visit, room),
             Err(wait) => reply::too_fast(visit, wait),
         },
-        Verdict::Wait(ticket) => reply::wait(visit, room, Place::Held(ticket)),
+        Verdict::Wait(ticket) => {
+            room.live.adopt(&ticket);
+            reply::wait(visit, room, Place::Held(ticket))
+        }
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
         Verdict::Refuse(Refusal::NeedsPass) => reply::needs_pass(visit),

@@ -8,48 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use common::line::{self, pass_id, room, tickets};
 use common::redis::RedisServer;
-use common::{Answer, JSON, Shop, Weir, config, until, until_true, weir};
+use common::{JSON, Shop, Weir, config, until, until_true, weir};
 
-/// A room where this many enter in a minute, one by one.
-fn room(per_minute: u32) -> String {
-    format!(
-        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nnew_users_per_minute = {per_minute}\nburst = 1\n"
-    )
-}
-
-/// A gateway of those that share this Redis and one secret.
+/// A gateway of those that share this Redis.
 fn gateway(redis: &RedisServer, shop: SocketAddr, room: &str) -> Weir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("shared.secret"), "one secret for all the gateways of a line").unwrap();
-    let store = format!("[store]\nkind = \"redis\"\nurl = \"{}\"\nsecret_file = \"shared.secret\"\n", redis.url());
-    std::fs::write(dir.path().join("weir.toml"), config(shop, room) + &store).unwrap();
-    Weir::start_in(dir)
-}
-
-/// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of those who have to wait.
-fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
-    let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let tabs: Vec<_> =
-            (0..60).map(|n| scope.spawn(move || gateways[n % gateways.len()].get("/launch/item", &[JSON]))).collect();
-        tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
-    });
-    let waiting = answers.iter().filter(|answer| !answer.is_shop());
-    let mut tickets: Vec<_> = waiting.map(|answer| (answer.ticket(), answer.cookie().unwrap())).collect();
-    tickets.sort();
-    assert!(tickets.len() >= count, "a line has formed: {tickets:?}");
-    tickets.truncate(count);
-    tickets
-}
-
-/// What the shop is told of who comes with this cookie, once they are in.
-fn pass_id(weir: &Weir, cookie: &str) -> String {
-    until("the shopper is in", || pass_id_of(&weir.get("/launch/headers", &[JSON, ("Cookie", cookie)])))
-}
-
-fn pass_id_of(answer: &Answer) -> Option<String> {
-    let mut lines = answer.body.lines().map(str::to_lowercase);
-    lines.find_map(|line| line.strip_prefix("weir-pass-id:").map(|id| id.trim().to_owned()))
+    line::gateway(redis.address, shop, room)
 }
 
 #[test]

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "tests")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of each test file")]
 
+pub mod fault;
+pub mod line;
 pub mod redis;
 
 use std::collections::HashMap;
