@@ -28,6 +28,7 @@ lint: ## Format, clippy, documentation, licences
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	cargo fetch --locked --quiet
 	cargo deny --offline --all-features check --hide-inclusion-graph bans licenses sources
 
 .PHONY: unit

@@ -3,7 +3,7 @@
 //! A file is valid as a whole or not at all. [`Config::load`] reports every problem at once, each with
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
-//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`upstream`], [`route`],
+//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`redis`], [`upstream`], [`route`],
 //! [`room`], [`rooms`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
 //! spans several keys. What is absent: the compiled form that requests look at, and reloading.
 
@@ -12,6 +12,7 @@ pub mod listen;
 pub mod node;
 mod problem;
 mod reader;
+pub mod redis;
 pub mod room;
 pub mod rooms;
 pub mod route;
@@ -28,6 +29,8 @@ use toml::de::DeTable;
 pub use listen::{ListenConfig, TlsConfig};
 pub use node::{LogConfig, LogFormat, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;
+pub(crate) use redis::host_and_port;
+pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{KeyChange, RoomChange, What, difference};
 pub use route::{RouteConfig, ScopeConfig};
@@ -91,9 +94,7 @@ impl Config {
     /// Makes the names of files independent of the working directory.
     fn resolve(&mut self, folder: &Path) {
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
-        let node =
-            [&mut self.store.path, &mut self.store.secret_file].into_iter().chain(&mut self.listen.admin_token_file);
-        beside(folder, node.chain(tls));
+        beside(folder, self.store.files().chain(&mut self.listen.admin_token_file).chain(tls));
         rooms::resolve(&mut self.rooms, folder);
     }
 }

@@ -39,6 +39,7 @@ use crate::rooms::Entry;
 use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
+use crate::visitor::Head;
 
 /// Answers one request.
 pub async fn handle(
@@ -49,8 +50,9 @@ pub async fn handle(
     let site = worker.shared.site.load_full();
     let http2 = request.version() == Version::HTTP_2;
     let (parts, body) = request.into_parts();
-    let mut visit = Visit::begin(&worker, &site, under_way, &parts);
-    let mut response = match route(&mut visit, &parts).await {
+    let head = Head::of(&parts);
+    let mut visit = Visit::begin(&worker, &site, under_way, &head);
+    let mut response = match route(&mut visit, &head).await {
         Ok(way) => forward::forward(&mut visit, way, parts, body).await,
         Err(answer) => {
             if http2 {
@@ -83,13 +85,13 @@ fn let_finish(mut body: Incoming) {
 }
 
 /// Where the request goes, or the answer that it gets here.
-async fn route<'a>(visit: &mut Visit<'a>, parts: &Parts) -> Result<Way<'a>, Box<Response<Body>>> {
-    let site = visit.site;
-    let Ok(host) = visit.read_host(parts) else {
+async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Box<Response<Body>>> {
+    let (site, parts) = (visit.site, head.parts);
+    let Ok(host) = visit.read_host(head) else {
         return no(reply::bad_request(visit, "Exactly one Host is needed.\n"));
     };
     if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
-        return no(own::answer(visit, path, parts));
+        return no(own::answer(visit, path, head));
     }
     let path = NormalPath::of(parts.uri.path());
     if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
@@ -99,7 +101,7 @@ async fn route<'a>(visit: &mut Visit<'a>, parts: &Parts) -> Result<Way<'a>, Box<
     let upstream = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
     match held_back {
-        Some(room) => visit.look_at(room, parts),
+        Some(room) => visit.look_at(room, head),
         None => visit.room = room,
     }
     if let Err(wait) = visit.charge() {
@@ -152,7 +154,10 @@ async fn at_the_door<'a>(
             Ok(()) => later(visit, room),
             Err(wait) => reply::too_fast(visit, wait),
         },
-        Verdict::Wait(ticket) => reply::wait(visit, room, Place::Held(ticket)),
+        Verdict::Wait(ticket) => {
+            room.live.adopt(&ticket);
+            reply::wait(visit, room, Place::Held(ticket))
+        }
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
         Verdict::Refuse(Refusal::NeedsPass) => reply::needs_pass(visit),

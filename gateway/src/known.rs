@@ -13,12 +13,11 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderValue;
-use http::request::Parts;
 use policy::seal::{Rejected, RoomId, SEALED_LEN, Sealer};
 use policy::ticket::Token;
 
 use crate::headers::pass_id;
-use crate::visitor::{BadHost, Host, sent_host};
+use crate::visitor::{BadHost, Head, Host, sent_host};
 
 /// What one connection showed last.
 #[derive(Debug, Default)]
@@ -59,8 +58,8 @@ impl Known {
     ///
     /// # Errors
     /// If it names none, several or no possible one.
-    pub fn host(&self, parts: &Parts) -> Result<Rc<Host>, BadHost> {
-        let sent = sent_host(parts)?;
+    pub fn host(&self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
+        let sent = sent_host(head)?;
         if let Some(known) = self.host.borrow().as_ref().filter(|known| known.sent.as_bytes() == sent) {
             return Ok(known.clone());
         }

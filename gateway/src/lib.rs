@@ -317,7 +317,7 @@ impl Stores {
 fn stores(config: &StoreConfig) -> Result<Stores, StoreError> {
     Ok(match config.kind {
         StoreKind::Embedded => Stores::both(Embedded::open(&config.path)?),
-        StoreKind::Redis => Stores::both(Redis::at(config.url.as_deref().unwrap_or_default())?),
+        StoreKind::Redis => Stores::both(Redis::open(config)?),
     })
 }
 

@@ -3,7 +3,6 @@
 //! `GET status/{room}` is the same for everybody and may be cached for a second. `POST leave/{room}`
 //! gives up a place or a pass; it needs the sealed cookie and comes from the shop's own pages only.
 
-use http::request::Parts;
 use http::{Method, Response};
 use policy::admit::Credential;
 
@@ -11,21 +10,21 @@ use crate::body::Body;
 use crate::reply;
 use crate::telemetry::Mark;
 use crate::visit::Visit;
-use crate::visitor;
+use crate::visitor::{self, Head};
 
 /// Where these paths begin.
 pub const PREFIX: &str = "/.weir/";
 
 /// Answers `/.weir/{path}`.
-pub fn answer(visit: &mut Visit<'_>, path: &str, parts: &Parts) -> Response<Body> {
+pub fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
     visit.mark = Mark::Own;
     let (action, name) = path.split_once('/').unwrap_or((path, ""));
     let Some(room) = visit.site.by_name.get(name) else { return reply::not_found() };
-    match (action, &parts.method) {
+    match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
         ("leave", &Method::POST) => {
-            visit.look_at(room, parts);
-            leave(visit, parts)
+            visit.look_at(room, head);
+            leave(visit, head)
         }
         ("status", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
@@ -33,15 +32,15 @@ pub fn answer(visit: &mut Visit<'_>, path: &str, parts: &Parts) -> Response<Body
     }
 }
 
-fn leave(visit: &mut Visit<'_>, parts: &Parts) -> Response<Body> {
+fn leave(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
     let Some(room) = visit.room else { return reply::not_found() };
     if let Err(wait) = visit.charge() {
         return reply::too_fast(visit, wait);
     }
     if !visitor::is_same_origin(
-        &parts.headers,
+        &head.parts.headers,
         visit.tls,
-        &visitor::sent_host(parts).map(String::from_utf8_lossy).unwrap_or_default(),
+        &visitor::sent_host(head).map(String::from_utf8_lossy).unwrap_or_default(),
     ) {
         return reply::cross_site();
     }

@@ -14,7 +14,7 @@ mod clerk;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -65,9 +65,15 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Store time at `instant`: that of the copy plus the monotonic time since.
+    ///
+    /// Before the first answer it is this machine's time: nothing is decided by it, but a place that is kept
+    /// meanwhile must not look a lifetime old afterwards.
     pub fn store_time(&self, instant: Instant) -> Millis {
-        let since = instant.saturating_duration_since(self.at).as_millis() as u64;
-        self.view.as_ref().map_or(0, |view| view.now) + since
+        let millis = |duration: Duration| duration.as_millis() as u64;
+        let Some(view) = &self.view else {
+            return UNIX_EPOCH.elapsed().map_or(0, millis);
+        };
+        view.now + millis(instant.saturating_duration_since(self.at))
     }
 
     /// Tickets handed out and not called.
@@ -131,6 +137,10 @@ pub(crate) enum Op {
     /// A token that the line may not know of.
     Shown {
         token: Token,
+    },
+    Adopt {
+        run: u32,
+        last: u64,
     },
 }
 
@@ -210,6 +220,21 @@ impl LiveRoom {
     /// The next place in the order of arrival while the store is away.
     pub fn provisional(&self) -> u64 {
         self.provisional.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Asks for the number of a place that some gateway kept while the store was away; the next poll finds it.
+    /// That gateway may be dead: whoever is shown the ticket has its run numbered up to there, in its order.
+    pub fn adopt(self: &Arc<Self>, token: &Token) {
+        if token.kind == Kind::Provisional && !self.snapshot().away {
+            let op = Op::Adopt { run: token.run, last: token.number };
+            // A full mailbox drops it: the next poll asks again.
+            let _ = self.mailbox.try_send((self.clone(), op));
+        }
+    }
+
+    /// Places kept so far while the store was away.
+    pub fn places_kept(&self) -> u64 {
+        self.provisional.load(Ordering::Relaxed)
     }
 
     fn revoke(&self, number: u64, until: Millis) {

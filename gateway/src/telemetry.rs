@@ -212,6 +212,7 @@ pub fn room(room: &LiveRoom) {
     let labels = [("room", room.name.to_string())];
     gauge!("weir_room_store_away", &labels).set(f64::from(u8::from(snapshot.away)));
     gauge!("weir_room_waiting_tickets", &labels).set(snapshot.waiting() as f64);
+    counter!("weir_room_places_kept_total", &labels).absolute(room.places_kept());
     let Some(view) = &snapshot.view else { return };
     gauge!("weir_room_active_users", &labels).set(view.active as f64);
     gauge!("weir_room_claimants", &labels).set(view.claimants as f64);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
 use policy::ticket::Token;
@@ -18,7 +18,7 @@ use crate::listener::Worker;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
 use crate::ui::Language;
-use crate::visitor::{self, BadHost, Host, Peer};
+use crate::visitor::{self, BadHost, Head, Host, Peer};
 
 /// In which form the gateway's own answers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +77,8 @@ pub struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     /// Reads what every request says of itself.
-    pub fn begin(worker: &'a Rc<Worker>, site: &'a Site, under_way: UnderWay, parts: &Parts) -> Self {
-        let (peer, headers) = (&under_way.connection().peer, &parts.headers);
+    pub fn begin(worker: &'a Rc<Worker>, site: &'a Site, under_way: UnderWay, head: &Head<'_>) -> Self {
+        let (peer, headers) = (&under_way.connection().peer, &head.parts.headers);
         let trusted = &site.config.listen.trusted_proxies;
         Self {
             worker,
@@ -89,27 +89,27 @@ impl<'a> Visit<'a> {
             room: None,
             credential: Credential::None,
             intent: Intent::Other,
-            wants: Wants::of(parts.headers.get(header::ACCEPT)),
+            wants: Wants::of(head.accept),
             mark: Mark::BadRequest,
             reason: "",
             upstream: "",
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
-            accept_language: parts.headers.get(header::ACCEPT_LANGUAGE).cloned(),
+            accept_language: head.accept_language.cloned(),
             under_way,
         }
     }
 
     /// Reads which host the request is for.
-    pub fn read_host(&self, parts: &Parts) -> Result<Rc<Host>, BadHost> {
-        self.under_way.connection().known.host(parts)
+    pub fn read_host(&self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
+        self.under_way.connection().known.host(head)
     }
 
     /// Reads what the request shows to this room.
-    pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, parts: &Parts) {
+    pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, head: &Head<'_>) {
         self.room = Some(room);
         let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
-        self.credential = visitor::credential(&parts.headers, room.cookie.name(self.tls), open);
+        self.credential = visitor::credential(head, room.cookie.name(self.tls), open);
     }
 
     /// Reads what kind of request it is.

@@ -6,6 +6,7 @@
 //!
 //! What is absent: sockets, quotas, rooms; and what to do with the visitor, which is `policy::admit`.
 
+mod head;
 mod host;
 mod proxies;
 
@@ -19,6 +20,7 @@ use policy::admit::{Credential, Intent};
 use policy::seal::Rejected;
 use policy::ticket::Token;
 
+pub use head::Head;
 pub use host::{BadHost, Host, sent_host};
 pub use proxies::{Peer, client_address, is_tls, request_id};
 
@@ -127,9 +129,9 @@ pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 
 /// The token that a visitor shows in the cookie of this name. A shopper may hold several of one name,
 /// of another path or domain, and cannot tell which comes first: the first that `open` takes counts.
-pub fn credential(headers: &HeaderMap, cookie: &str, open: impl Fn(&[u8]) -> Result<Token, Rejected>) -> Credential {
+pub fn credential(head: &Head<'_>, cookie: &str, open: impl Fn(&[u8]) -> Result<Token, Rejected>) -> Credential {
     let (mut bad, mut tries) = (None, 0..MAX_COOKIES);
-    for line in headers.get_all(COOKIE) {
+    for line in head.cookie.each(&COOKIE, &head.parts.headers) {
         for value in cookies(line).filter_map(|pair| value_of(pair, cookie)) {
             match tries.next().map(|_| open(value)) {
                 Some(Ok(token)) => return Credential::Sealed(token),

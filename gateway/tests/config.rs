@@ -100,10 +100,10 @@ fn example_schema_and_reader_have_the_same_keys() {
     // The reader knows each of them: a value of a type that no key takes is a wrong value, not an unknown key.
     for path in described.keys() {
         let text: Vec<String> = path.split('.').map(str::to_owned).collect();
-        let list = |name: &str| matches!(name, "tls" | "upstream" | "route" | "room" | "additional_routes");
+        let list = |name: &str| matches!(name, "tls" | "upstream" | "route" | "room" | "room.additional_routes");
         let header = |end: usize| {
             let name = text[..end].join(".");
-            if list(&text[end - 1]) { format!("[[{name}]]\n") } else { format!("[{name}]\n") }
+            if list(&name) { format!("[[{name}]]\n") } else { format!("[{name}]\n") }
         };
         let headers: String = (1..text.len()).map(header).collect();
         let all = problems(&format!("{headers}{} = 1979-05-27\n", text[text.len() - 1])).join("\n");
@@ -189,8 +189,8 @@ fn contradictions_are_refused() {
     refused(&redis("secret_file = \"../Cargo.toml\""), "", "needs the address");
     refused(&redis(url), "", "needs a secret_file");
     refused(&redis(&format!("{url}\nsecret_file = \"none.secret\"")), "", "is not made");
-    refused("[store]\nurl = \"rediss://:hunter2@localhost\"", "", "TLS to Redis is not built yet");
     refused("[store]\nurl = \"localhost:6379\"", "", "not the address of a Redis");
+    refused("[store]\nurl = \"redis://:hunter2@localhost/one\"", "", "has more in it");
     refused("", "queueing_method = \"passthrough\"\nqueue_all = true", "lets nobody in");
     refused("", "session_duration = \"1s\"", "out of range");
     refused("", "poll = { min = \"1m\", max = \"1s\" }", "longer than poll.max");
@@ -207,6 +207,40 @@ fn contradictions_are_refused() {
     let route = "[[route]]\nhost = \"A.example\"\nupstream = \"other\"";
     refused(&format!("{other}{route}"), "", "to another upstream");
     refused("[[room]]\nname = \"b\"\nhost = \"b.example\"\nnew_users_per_minute = 1", "", "nobody answers");
+}
+
+#[test]
+fn there_is_exactly_one_way_to_redis_and_all_that_it_needs() {
+    let problems =
+        |more: &str| with(&format!("[store]\nkind = \"redis\"\nsecret_file = \"../Cargo.toml\"\n{more}"), "");
+    let refused = |more: &str, what: &str| {
+        let all = problems(more);
+        assert!(all.len() == 1 && all[0].contains(what) && !all[0].contains("hunter2"), "{more}: {all:?}");
+    };
+    let (url, file) = ("url = \"rediss://redis:6379/1\"\n", "password_file = \"../Cargo.toml\"\n");
+    let sentinels = "sentinels = [\"a:26379\", \"[::1]:26379\"]\nmaster = \"mymaster\"\n";
+    let mutual = "[store.tls]\nca_file = \"../Cargo.toml\"\ncertificate = \"../Cargo.toml\"\nkey = \"../Cargo.toml\"\n";
+    for way in [url, sentinels, "cluster = \"a:7000\"\n"] {
+        assert_eq!(problems(&format!("{way}[store.login]\nusername = \"weir\"\n{file}{mutual}")), [""; 0]);
+    }
+    assert_eq!(problems(&format!("{sentinels}[store.sentinel_login]\npassword_env = \"PATH\"")), [""; 0]);
+
+    refused(&format!("{url}cluster = \"a:7000\""), "store.cluster: url is another way to Redis");
+    refused(&format!("{url}{sentinels}"), "store.sentinels: url is another way to Redis");
+    refused("sentinels = \"a:26379\"", "none is written");
+    refused(&format!("{url}master = \"mymaster\""), "there are no sentinels");
+    refused(&format!("{url}[store.sentinel_login]\n{file}"), "there are no sentinels");
+    refused("cluster = [\"a:7000\", \"a:7000\"]", "already taken");
+    refused("cluster = \"rediss://a:7000\"", "not a server with a port");
+    refused("url = \"rediss://:hunter2@redis:6379/1#insecure\"", "has more in it");
+    refused(&format!("url = \"redis://:hunter2@redis\"\n[store.login]\n{file}"), "holds a login as well");
+    refused(&format!("{url}[store.login]\nusername = \"weir\""), "has no password");
+    refused(&format!("{url}[store.login]\npassword_file = \"no.password\""), "there is no file");
+    refused(&format!("{url}[store.login]\npassword_env = \"WEIR_NEVER_SET\""), "the environment has no");
+    refused(&format!("{url}[store.login]\npassword_env = \"PATH\"\n{file}"), "password_file is given as well");
+    refused("url = \"redis://redis\"\n[store.tls]", "speaks in clear");
+    refused(&format!("{url}[store.tls]\nkey = \"../Cargo.toml\""), "only of use together");
+    refused(&format!("{url}[store.tls]\nca_file = \"no.pem\""), "there is no file");
 }
 
 #[test]

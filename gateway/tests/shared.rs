@@ -8,54 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use common::line::{self, last_tickets, pass_id, room, tickets};
 use common::redis::RedisServer;
-use common::{Answer, JSON, Shop, Weir, config, until, until_true, weir};
-use policy::line::segment::{base_at, place_of};
+use common::{JSON, Shop, Weir, config, until, until_true, weir};
+use policy::line::segment::{SPAN, base_at};
 
-/// A room where this many enter in a minute, one by one.
-fn room(per_minute: u32) -> String {
-    format!(
-        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nnew_users_per_minute = {per_minute}\nburst = 1\n"
-    )
-}
-
-/// A gateway of those that share this Redis and one secret.
+/// A gateway of those that share this Redis.
 fn gateway(redis: &RedisServer, shop: SocketAddr, room: &str) -> Weir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("shared.secret"), "one secret for all the gateways of a line").unwrap();
-    let store = format!("[store]\nkind = \"redis\"\nurl = \"{}\"\nsecret_file = \"shared.secret\"\n", redis.url());
-    std::fs::write(dir.path().join("weir.toml"), config(shop, room) + &store).unwrap();
-    Weir::start_in(dir)
-}
-
-/// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of those who have to wait.
-fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
-    let mut tickets: Vec<_> =
-        sixty(gateways).iter().map(|answer| (answer.ticket(), answer.cookie().unwrap())).collect();
-    tickets.sort();
-    assert!(tickets.len() >= count, "a line has formed: {tickets:?}");
-    tickets.truncate(count);
-    tickets
-}
-
-/// Sixty shoppers who come at one moment, to these gateways in turn: the answers to those who have to wait.
-fn sixty(gateways: &[&Weir]) -> Vec<Answer> {
-    let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let tabs: Vec<_> =
-            (0..60).map(|n| scope.spawn(move || gateways[n % gateways.len()].get("/launch/item", &[JSON]))).collect();
-        tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
-    });
-    answers.into_iter().filter(|answer| !answer.is_shop()).collect()
-}
-
-/// What the shop is told of who comes with this cookie, once they are in.
-fn pass_id(weir: &Weir, cookie: &str) -> String {
-    until("the shopper is in", || pass_id_of(&weir.get("/launch/headers", &[JSON, ("Cookie", cookie)])))
-}
-
-fn pass_id_of(answer: &Answer) -> Option<String> {
-    let mut lines = answer.body.lines().map(str::to_lowercase);
-    lines.find_map(|line| line.strip_prefix("weir-pass-id:").map(|id| id.trim().to_owned()))
+    line::gateway(redis.address, shop, room)
 }
 
 #[test]
@@ -112,7 +72,7 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
         answer.is_shop().then(|| answer.cookie().unwrap())
     });
     let waiting = tickets(&[&a, &b], 6);
-    let last = (a.room()["segment"].as_u64().unwrap(), a.room()["next"].as_u64().unwrap());
+    let last = waiting[0].0 / SPAN * SPAN + a.room()["next"].as_u64().unwrap();
 
     redis.kill();
     until_true("both have noticed", || a.room()["store_away"] == true && b.room()["store_away"] == true);
@@ -130,14 +90,11 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
     let back = Instant::now();
     until_true("both are back", || a.room()["store_away"] == false && b.room()["store_away"] == false);
     assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
-    let mut numbers: HashMap<_, &String> = waiting.iter().map(|(number, cookie)| ((last.0, *number), cookie)).collect();
+    let mut numbers: HashMap<u64, &String> = waiting.iter().map(|(number, cookie)| (*number, cookie)).collect();
     for cookie in &kept {
         // Numbered at the gateway that kept the place, known at both.
-        let number = until("the place has a number", || {
-            let answer = b.get("/launch/item", &[JSON, ("Cookie", cookie)]);
-            answer.waiting()["ticket"].is_u64().then(|| place(&answer))
-        });
-        assert!(number > last && numbers.insert(number, cookie).is_none(), "{number:?} of {numbers:?}");
+        let number = until("the place has a number", || b.get("/launch/item", &[JSON, ("Cookie", cookie)]).number());
+        assert!(number > last && numbers.insert(number, cookie).is_none(), "{number} of {numbers:?}");
     }
     assert!(a.get("/launch/item", &[JSON, ("Cookie", &inside)]).is_shop());
     let ids: HashSet<String> = numbers.values().map(|cookie| pass_id(&a, cookie)).collect();
@@ -147,40 +104,23 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
     }
 }
 
-/// A ticket as its holder is told it: later ones are greater, whatever the store lost in between.
-fn place(answer: &Answer) -> (u64, u64) {
-    let waiting = answer.waiting();
-    (waiting["segment"].as_u64().unwrap(), waiting["ticket"].as_u64().unwrap())
-}
-
 fn unit_of_now() -> u64 {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    place_of(base_at(wall)).0
-}
-
-/// Shoppers in line: where they stand, and their cookies.
-type Places = Vec<((u64, u64), String)>;
-
-/// Sixty more shoppers at one moment: the last places.
-fn places(gateways: &[&Weir]) -> Places {
-    let mut places: Places = sixty(gateways).iter().map(|answer| (place(answer), answer.cookie().unwrap())).collect();
-    places.sort();
-    assert!(places.len() >= 6, "a line has formed: {places:?}");
-    places.split_off(places.len() - 6)
+    base_at(wall) / SPAN
 }
 
 /// After a loss: everybody of before stands where they stood, newcomers behind them, no number twice, and all come in.
-fn nobody_is_lost(gateways: &[&Weir], before: &Places) {
+fn nobody_is_lost(gateways: &[&Weir], before: &[(u64, String)]) {
     for (was, cookie) in before {
         for weir in gateways {
             let answer = weir.get("/launch/item", &[JSON, ("Cookie", cookie)]);
-            assert!(answer.is_shop() || place(&answer) == *was, "{was:?} lost their place: {answer:?}");
+            assert!(answer.is_shop() || answer.ticket() == *was, "{was} lost their place: {answer:?}");
         }
     }
-    let after = places(gateways);
-    let last = before.iter().map(|(place, _)| *place).max().unwrap();
-    assert!(after.iter().all(|(place, _)| *place > last), "newcomers stand behind {last:?}: {after:?}");
-    let all: HashSet<(u64, u64)> = before.iter().chain(&after).map(|(place, _)| *place).collect();
+    let after = last_tickets(gateways, 6);
+    let last = before.iter().map(|(number, _)| *number).max().unwrap();
+    assert!(after.iter().all(|(number, _)| *number > last), "newcomers stand behind {last}: {after:?}");
+    let all: HashSet<u64> = before.iter().chain(&after).map(|(number, _)| *number).collect();
     assert_eq!(all.len(), before.len() + after.len(), "no number is given twice");
     let ids: HashSet<String> = before.iter().chain(&after).map(|(_, cookie)| pass_id(gateways[0], cookie)).collect();
     assert_eq!(ids.len(), all.len(), "everybody came in, each with a pass of their own");
@@ -199,7 +139,7 @@ fn flushall_in_mid_line_costs_nobody_their_place_and_repeats_no_claim() {
     let room = room(600);
     let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
     let (ticket, id) = claimed(&a);
-    let waiting = places(&[&a, &b]);
+    let waiting = last_tickets(&[&a, &b], 6);
     until_true("both know how many are in", || a.room()["admitted"] == b.room()["admitted"]);
     let before = a.room();
     assert_eq!(redis.command("FLUSHALL"), "+OK");
@@ -223,7 +163,7 @@ fn redis_killed_and_started_empty_costs_nobody_their_place() {
     let (mut redis, shop) = (RedisServer::start(), Shop::open());
     let room = room(600);
     let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
-    let waiting = places(&[&a, &b]);
+    let waiting = last_tickets(&[&a, &b], 6);
     redis.kill();
     until_true("both have noticed", || a.room()["store_away"] == true && b.room()["store_away"] == true);
     let kept = a.get("/launch/item", &[JSON]);
@@ -231,10 +171,9 @@ fn redis_killed_and_started_empty_costs_nobody_their_place() {
     redis.restart();
     until_true("both are back", || a.room()["store_away"] == false && b.room()["store_away"] == false);
     let number = until("the place has a number", || {
-        let answer = a.get("/launch/item", &[JSON, ("Cookie", &kept.cookie().unwrap())]);
-        answer.waiting()["ticket"].is_u64().then(|| place(&answer))
+        a.get("/launch/item", &[JSON, ("Cookie", &kept.cookie().unwrap())]).number()
     });
-    assert!(waiting.iter().all(|(place, _)| *place < number), "{number:?} stands behind {waiting:?}");
+    assert!(waiting.iter().all(|(before, _)| *before < number), "{number} stands behind {waiting:?}");
     nobody_is_lost(&[&a, &b], &waiting);
 }
 
@@ -243,9 +182,9 @@ fn redis_that_comes_back_from_an_old_file_gives_no_number_twice() {
     let (mut redis, shop) = (RedisServer::start(), Shop::open());
     let room = room(600);
     let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
-    let mut waiting = places(&[&a]);
+    let mut waiting = last_tickets(&[&a], 6);
     assert_eq!(redis.command("SAVE"), "+OK");
-    waiting.extend(places(&[&a, &b]));
+    waiting.extend(last_tickets(&[&a, &b], 6));
     redis.kill();
     redis.restart();
     until_true("both have noticed", || [&a, &b].iter().all(|weir| weir.room()["earlier_segments"] == 1));
@@ -260,7 +199,7 @@ fn when_redis_and_every_gateway_are_gone_the_cookies_of_shoppers_build_the_line_
         let answer = old.get("/launch/item", &[JSON]);
         answer.is_shop().then(|| answer.cookie().unwrap())
     });
-    let waiting = places(&[&old]);
+    let waiting = last_tickets(&[&old], 6);
     // A line that begins within the same four seconds as the one before could not tell their numbers apart.
     until_true("another segment could be opened", || unit_of_now() > old.room()["segment"].as_u64().unwrap());
     drop(old.kill());
@@ -271,15 +210,15 @@ fn when_redis_and_every_gateway_are_gone_the_cookies_of_shoppers_build_the_line_
     let weir = gateway(&redis, shop.address, &room(6));
     let newcomer = until("the line has begun", || {
         let answer = weir.get("/launch/item", &[JSON]);
-        answer.waiting()["ticket"].is_u64().then_some(answer)
+        answer.number().is_some().then_some(answer)
     });
     assert!(weir.get("/launch/item", &[JSON, ("Cookie", &inside)]).is_shop(), "a pass is worth what it was");
     for (was, cookie) in &waiting {
-        assert_eq!(place(&weir.get("/launch/item", &[JSON, ("Cookie", cookie)])), *was);
+        assert_eq!(weir.get("/launch/item", &[JSON, ("Cookie", cookie)]).ticket(), *was);
     }
     until_true("the old line stands before the new one", || weir.room()["earlier_segments"] == 1);
     until_true("it is known who is inside", || weir.room()["active_users"].as_u64() >= Some(1));
-    let ((_, last), (_, new)) = (waiting.last().unwrap().0, place(&newcomer));
+    let (last, new) = (waiting[5].0 % SPAN, newcomer.ticket() % SPAN);
     let position = until("positions can be told again", || {
         weir.get("/launch/item", &[JSON, ("Cookie", &newcomer.cookie().unwrap())]).waiting()["position"].as_u64()
     });

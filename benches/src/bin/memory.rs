@@ -4,11 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use benches::Driven;
 use gateway::store::embedded::Embedded;
-use gateway::store::{Store as _, Work};
-use policy::line::{Batch, Outcome};
-use policy::room::Rules;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,7 +22,7 @@ const LIMIT: u64 = 64 << 20;
 async fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("weir.redb");
-    let mut line = Driven::open(&file)?;
+    let mut line = open(&file)?;
     line.call(0).await?;
     let start = benches::resident_bytes();
     println!("| tickets | called | passes given | live | memory MB | above the start |\n|---|---|---|---|---|---|");
@@ -49,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
     let above = peak.saturating_sub(start);
     println!("\npeak {:.1} MB above the start, in {:.0} s", megabytes(above), started.elapsed().as_secs_f64());
     drop(line);
-    let mut line = Driven::open(&file)?;
+    let mut line = open(&file)?;
     let view = line.call(0).await?.view;
     anyhow::ensure!(view.segments.given() == TICKETS, "tickets were lost: {:?}", view.segments);
     println!("read again from {:.1} MB on the disk", megabytes(std::fs::metadata(&file)?.len()));
@@ -57,38 +54,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn open(file: &std::path::Path) -> anyhow::Result<Driven> {
+    Ok(Driven::new(Arc::new(Embedded::open(file)?)))
+}
+
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-/// A store with one line, and the claims to come.
-struct Driven {
-    store: Embedded,
-    rules: Rules,
-    called: u64,
-    claims: Vec<u64>,
-}
-
-impl Driven {
-    fn open(file: &std::path::Path) -> anyhow::Result<Self> {
-        let rules = Rules { session: 10_000, ..Rules::per_minute(120_000) };
-        Ok(Self { store: Embedded::open(file)?, rules, called: 0, claims: Vec::new() })
-    }
-
-    async fn call(&mut self, joins: u64) -> anyhow::Result<Outcome> {
-        let batch = Batch { gateway: 1, joins, claims: self.claims.clone(), ..Batch::default() };
-        let work = Work { room: Arc::from("launch"), rules: self.rules.clone(), batch };
-        let mut outcomes = self.store.commit(vec![work]).await?;
-        let outcome = outcomes.pop().context("one work, one outcome")?;
-        let answered = |number: &u64| outcome.grants.iter().any(|(n, grant)| n == number && is_final(*grant));
-        self.claims.retain(|number| !answered(number));
-        let open = outcome.view.segments.open;
-        self.claims.extend((self.called.max(open.base) + 1..=open.serving).filter(|number| number.is_multiple_of(4)));
-        self.called = open.serving;
-        Ok(outcome)
-    }
-}
-
-fn is_final(grant: policy::line::Grant) -> bool {
-    grant != policy::line::Grant::NotYet
 }

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
-use gateway::rooms::{self, Entry, LiveRoom};
+use gateway::rooms;
 use gateway::store::embedded::Embedded;
 use gateway::store::{Commit, Store, Work};
 use gateway::telemetry::StoreMeters;
-use hdrhistogram::Histogram;
 use policy::room::Rules;
 use tokio_util::sync::CancellationToken;
 
@@ -45,13 +44,13 @@ async fn main() -> anyhow::Result<()> {
     let clerk = tokio::spawn(clerk);
     let room = rooms.all().get("launch").context("the room was just made")?.clone();
     // Whoever joins a calm line is held for its turn: those below stand behind a hundred others.
-    joins(&room, 200, 1).await?;
+    benches::joins(&room, 200, 1).await?;
 
     println!("| joins/s | store calls/s | joins per call | join p50 ms | p99 ms |\n|---|---|---|---|---|");
     for rate in RATES {
         let before = store.calls.load(Ordering::Relaxed);
         let started = Instant::now();
-        let took = joins(&room, rate, SECONDS).await?;
+        let took = benches::joins(&room, rate, SECONDS).await?;
         let seconds = started.elapsed().as_secs_f64();
         let calls = (store.calls.load(Ordering::Relaxed) - before) as f64;
         let millis = |quantile: f64| took.value_at_quantile(quantile) as f64 / 1000.0;
@@ -60,31 +59,4 @@ async fn main() -> anyhow::Result<()> {
     }
     stop.cancel();
     Ok(clerk.await?)
-}
-
-/// So many joins a second, whether or not the earlier ones are answered; how long each took, in microseconds.
-async fn joins(room: &Arc<LiveRoom>, rate: u64, seconds: u64) -> anyhow::Result<Histogram<u64>> {
-    let mut waiting = tokio::task::JoinSet::new();
-    let mut clock = tokio::time::interval(Duration::from_millis(1));
-    let started = Instant::now();
-    let mut sent = 0;
-    while sent < rate * seconds {
-        clock.tick().await;
-        let due = (started.elapsed().as_micros() as u64 * rate / 1_000_000).min(rate * seconds);
-        for _ in sent..due {
-            let room = room.clone();
-            waiting.spawn(async move {
-                let asked = Instant::now();
-                (room.join(false).await, asked.elapsed())
-            });
-        }
-        sent = due;
-    }
-    let mut took = Histogram::new(3)?;
-    while let Some(joined) = waiting.join_next().await {
-        let (entry, after) = joined?;
-        anyhow::ensure!(entry != Entry::Away, "the store did not answer");
-        took.record(after.as_micros() as u64)?;
-    }
-    Ok(took)
 }

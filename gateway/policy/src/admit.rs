@@ -179,25 +179,22 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
         return Err(Ignored::Expired);
     }
     match token.kind {
-        Kind::Provisional => provisional(line, scene.store_away, token),
+        Kind::Provisional => Ok(Some(provisional(line, token))),
         Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
         Kind::Pass if scene.revoked => Err(Ignored::Revoked),
         _ => Ok(Some(token)),
     }
 }
 
-/// A provisional ticket becomes the ticket whose number it was given when the store came back.
-fn provisional(line: &View, store_away: bool, token: Token) -> Result<Option<Token>, Ignored> {
+/// A provisional ticket becomes the ticket whose number it was given when the store came back. One without
+/// a number stays what it is, wherever it is shown: its gateway may be on the way to number it, or dead.
+fn provisional(line: &View, token: Token) -> Token {
     let numbered = line.adopted.iter().find_map(|adopted| {
         let of = adopted.adopt;
         let index = token.number.checked_sub(of.first).filter(|&i| of.run == token.run && i < of.count)?;
         Some(Token { kind: Kind::Ticket, run: 0, number: adopted.base + index, ..token })
     });
-    match numbered {
-        None if store_away => Ok(Some(token)),
-        None => Err(Ignored::OldLine),
-        ticket => Ok(ticket),
-    }
+    numbered.unwrap_or(token)
 }
 
 #[cfg(test)]
@@ -234,6 +231,10 @@ mod tests {
         Token::ticket(BASE + number, NOW - 1)
     }
 
+    fn kept(run: u32, sequence: u64) -> Token {
+        Token::provisional(run, sequence, NOW)
+    }
+
     fn pass() -> Token {
         Token::pass(BASE + 7, NOW - 10, NOW + 90)
     }
@@ -257,7 +258,7 @@ mod tests {
         let ran_out = Token::pass(BASE + 7, NOW - 100, NOW);
         let long_gone = Token { expires: NOW, ..ticket(7) };
         let enters = |pass, renew| (Verdict::Enter { pass, renew }, None);
-        let numbered = Token { kind: Kind::Ticket, run: 0, number: BASE + 33, ..Token::provisional(9, 3, NOW) };
+        let numbered = Token { kind: Kind::Ticket, run: 0, number: BASE + 33, ..kept(9, 3) };
         let joins = |why| (Verdict::Join, Some(why));
         let table = [
             (Nothing, (Verdict::Join, None)),
@@ -279,9 +280,9 @@ mod tests {
             (Sealed(earlier(4)), (Verdict::Claim(earlier(4)), None)),
             (Sealed(earlier(5)), (Verdict::Wait(earlier(5)), None)),
             (Sealed(unheard_of), (Verdict::Wait(unheard_of), None)),
-            (Sealed(Token::provisional(9, 3, NOW)), (Verdict::Claim(numbered), None)),
-            (Sealed(Token::provisional(9, 4, NOW)), joins(Ignored::OldLine)),
-            (Sealed(Token::provisional(8, 1, NOW)), joins(Ignored::OldLine)),
+            (Sealed(kept(9, 3)), (Verdict::Claim(numbered), None)),
+            (Sealed(kept(9, 4)), (Verdict::Wait(kept(9, 4)), None)),
+            (Sealed(kept(8, 1)), (Verdict::Wait(kept(8, 1)), None)),
         ];
         for (credential, decision) in table {
             assert_eq!(with(&room(), credential), decision, "{credential:?}");
@@ -362,8 +363,7 @@ mod tests {
             let enters = Verdict::Enter { pass: pass(), renew: false };
             assert_eq!(on(&room, Credential::Sealed(pass()), Intent::Page, true).0, enters, "{room:?}");
         }
-        let kept = Token::provisional(9, 4, NOW);
-        assert_eq!(on(&room(), Credential::Sealed(kept), Intent::Page, true), (Wait(kept), None));
+        assert_eq!(on(&room(), Credential::Sealed(kept(9, 4)), Intent::Page, true), (Wait(kept(9, 4)), None));
     }
 
     #[test]

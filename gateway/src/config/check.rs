@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use policy::room::QueueingMethod;
 
 use super::reader::{Reader, join};
+use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{is_path, meet};
 use super::table::nearest;
@@ -19,6 +20,7 @@ pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
     addresses(config, reader);
     admission(config, reader);
     files(config, reader);
+    redis::check(&config.store, reader);
     shared_store(config, reader);
     upstreams(config, reader);
     rooms(config, reader);
@@ -89,7 +91,7 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
-fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
+pub(super) fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
     for (at, file) in files {
         if *file != PathBuf::new() && !file.is_file() {
             reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
@@ -97,15 +99,11 @@ fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
     }
 }
 
-/// Several gateways may share this store: they must be told where it is, and one secret.
+/// Several gateways may share this store: they must be told one secret.
 fn shared_store(config: &Config, reader: &mut Reader<'_>) {
     let store = &config.store;
     if store.kind != StoreKind::Redis {
         return;
-    }
-    if store.url.is_none() && reader.sound("store.url") {
-        let fix = "add url, such as \"redis://127.0.0.1:6379\"";
-        reader.complain("store.kind", "\"redis\" needs the address of the server", fix);
     }
     if !reader.sound("store.secret_file") || std::env::var_os(VARIABLE).is_some() {
         return;
@@ -253,7 +251,11 @@ fn keyed<'c, T, V>(section: &str, items: &'c [T], key: &str, value: impl Fn(&'c 
 }
 
 /// Complains about every item that came before.
-fn distinct<K: Ord + Display>(reader: &mut Reader<'_>, items: impl IntoIterator<Item = (String, K)>, fix: &str) {
+pub(super) fn distinct<K: Ord + Display>(
+    reader: &mut Reader<'_>,
+    items: impl IntoIterator<Item = (String, K)>,
+    fix: &str,
+) {
     let mut seen: BTreeMap<K, String> = BTreeMap::new();
     for (at, key) in items {
         if let Some(first) = seen.get(&key) {

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use http::Uri;
+use http::uri::Authority;
 use tracing::Level;
 
 use super::problem::Wrong;
+use super::redis::{self, LoginConfig, StoreTlsConfig};
 use super::table::section;
 use super::value::Choice;
 
@@ -24,8 +25,20 @@ section! {
         kind: StoreKind = or(StoreKind::Embedded),
         /// File of the embedded store, made on first start.
         path: PathBuf = or(PathBuf::from("weir.redb")),
-        /// Address of Redis or Valkey 7, for kind = "redis".
-        url: Option<String> = must(redis_url).optional(),
+        /// Address of a stand-alone Redis or Valkey 7, for kind = "redis".
+        url: Option<String> = must(redis::is_url).optional(),
+        /// Sentinels to ask for the server instead, each "host:port"; needs `master`.
+        sentinels: Vec<Authority> = or(Vec::new()),
+        /// What the sentinels call the server.
+        master: Option<String> = optional(),
+        /// Servers of a Cluster instead, each "host:port"; those that are not listed are found.
+        cluster: Vec<Authority> = or(Vec::new()),
+        /// Who Weir is to Redis.
+        login: LoginConfig = or_blank(),
+        /// Who Weir is to the sentinels.
+        sentinel_login: LoginConfig = or_blank(),
+        /// TLS to Redis and to its sentinels.
+        tls: Option<StoreTlsConfig> = optional(),
         /// File of the secret that seals tickets and passes, one key a line: the first seals, all open. With the
         /// embedded store it is made on first start (mode 0600); gateways that share a line need the same one.
         /// The variable `WEIR_SECRET` goes before it.
@@ -75,18 +88,6 @@ fn is_node_name(name: &String) -> Result<(), Wrong> {
     let good = (1..=64).contains(&name.len()) && name.bytes().all(fits);
     let wrong = || Wrong::new(format!("{name:?} is not a name"), "write 1 to 64 of A-Z, a-z, 0-9 and \".:-_\"");
     good.then_some(()).ok_or_else(wrong)
-}
-
-/// The address may hold a password: it is never repeated.
-#[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
-fn redis_url(url: &String) -> Result<(), Wrong> {
-    if url.starts_with("rediss://") {
-        return Err(Wrong::new("TLS to Redis is not built yet", "write \"redis://host:port\""));
-    }
-    let address = url.parse::<Uri>().ok().filter(|address| address.scheme_str() == Some("redis"));
-    let host = address.as_ref().and_then(Uri::host).unwrap_or_default();
-    let fix = "write \"redis://host:port\", with a password \"redis://:password@host:port\"";
-    if host.is_empty() { Err(Wrong::new("is not the address of a Redis", fix)) } else { Ok(()) }
 }
 
 /// Form of a log line.

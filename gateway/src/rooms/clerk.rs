@@ -24,8 +24,8 @@ const BUSY_TICK: Duration = Duration::from_millis(20);
 const GATHER: Duration = Duration::from_millis(4);
 /// Pause after the store failed...
 const BACK_OFF: Duration = Duration::from_millis(400);
-/// ...and up to so many milliseconds more, another number at each gateway: they lost the store at one
-/// moment and must not come back at one.
+/// ...and up to so many milliseconds more, another number at each gateway and each time: they lost the store
+/// at one moment and must not come back at one.
 const SPREAD: u32 = 200;
 /// A request is held for its turn this long, and up to [`HOLD_SPREAD`] longer, in so many steps.
 const HOLD: Duration = Duration::from_millis(1_900);
@@ -50,6 +50,7 @@ pub async fn run(
 ) {
     let Mailbox(mut mail) = mailbox;
     let mut clerk = Clerk { rooms, store, meters, desks: HashMap::new() };
+    let mut failures = 0;
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -61,11 +62,17 @@ pub async fn run(
         }
         clerk.gather(&mut mail);
         if !clerk.commit().await {
-            sleep(BACK_OFF + Duration::from_millis(u64::from(clerk.rooms.run % SPREAD))).await;
+            failures += 1;
+            sleep(back_off(clerk.rooms.run, failures)).await;
         }
     }
     clerk.gather(&mut mail);
     clerk.commit().await;
+}
+
+/// The pause after a failure; `run` is random.
+fn back_off(run: u32, failures: u32) -> Duration {
+    BACK_OFF + Duration::from_millis(u64::from(run.rotate_left(failures.wrapping_mul(7)) % SPREAD))
 }
 
 struct Clerk {
@@ -137,6 +144,8 @@ struct Desk {
     renewals: Vec<(u64, oneshot::Sender<Option<Millis>>)>,
     releases: Vec<u64>,
     memory: Memory,
+    /// Places kept by other runs, to be numbered: the last of each.
+    orphans: BTreeMap<u32, u64>,
     adopted: u64,
     revocations_seen: u64,
     tidied: Millis,
@@ -154,6 +163,7 @@ impl Desk {
             renewals: Vec::new(),
             releases: Vec::new(),
             memory: Memory::default(),
+            orphans: BTreeMap::new(),
             adopted: 0,
             revocations_seen: 0,
             tidied: 0,
@@ -176,6 +186,10 @@ impl Desk {
                 self.releases.push(token.number);
             }
             Op::Shown { token } => self.memory.shown(&token),
+            Op::Adopt { run, last } => {
+                let known = self.orphans.entry(run).or_default();
+                *known = last.max(*known);
+            }
         }
     }
 
@@ -194,14 +208,12 @@ impl Desk {
             held.retain(|h| !h.reply.is_closed());
             !held.is_empty()
         });
-        let issued = self.room.provisional.load(Ordering::Relaxed);
-        let adopt = Adopt { run: self.run, first: self.adopted + 1, count: issued - self.adopted };
         let (seen, restore) = self.memory.recall();
         let batch = Batch {
             gateway: self.run,
             seen,
             restore,
-            adopt: Some(adopt).filter(|a| a.count > 0),
+            adopt: self.adopt(),
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
             claims: self.held.keys().copied().collect(),
@@ -210,6 +222,16 @@ impl Desk {
             revocations_seen: self.revocations_seen,
         };
         Work { room: self.room.name.clone(), rules: self.room.terms.load().room.rules.clone(), batch }
+    }
+
+    /// Places to be numbered, one run at a time: those kept here, then those that other gateways kept. What fails
+    /// to be numbered is asked for again by whoever holds it.
+    fn adopt(&mut self) -> Option<Adopt> {
+        let kept = self.room.places_kept();
+        if kept > self.adopted {
+            return Some(Adopt { run: self.run, first: self.adopted + 1, count: kept - self.adopted });
+        }
+        self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last })
     }
 
     fn hand_out(&mut self, outcome: Outcome) {
@@ -222,6 +244,8 @@ impl Desk {
         self.releases.clear();
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
+        // A room that was removed and came back begins to count where it had stopped.
+        self.room.provisional.fetch_max(self.adopted, Ordering::Relaxed);
         for (number, until) in revoked {
             self.room.revoke(number, until);
         }

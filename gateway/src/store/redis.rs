@@ -1,7 +1,8 @@
 //! Lines in Redis or Valkey 7, shared by any number of gateways without a leader.
 //!
-//! A commit runs one script for each room (`redis/line/*.lua`, what `Line::apply` does) on one connection,
-//! all in flight at once. The clock is the server's own. A commit has one second; whatever fails
+//! A commit runs one script for each room (`redis/line/*.lua`, what `Line::apply` does) on one connection
+//! (`connect`: to one server, to the master that sentinels name, or to a Cluster), all in flight at once. The
+//! clock is the server's own. A commit has one second; whatever fails
 //! drops the connection, and the next commit makes a new one: how often that is tried, and with
 //! what pauses, is up to the caller ([`crate::rooms`]).
 //!
@@ -9,10 +10,9 @@
 //!
 //! A server names itself by its `run_id`: so the script sees that another one has taken over, or that it was started
 //! again, and may have lost what was written last (`policy::line`, the repair).
-//!
-//! What is absent: Sentinel, Cluster and TLS.
 
 mod board;
+mod connect;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,12 +20,12 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use policy::Millis;
 use policy::line::{Adopt, Adopted, Grant, Outcome, Restore, Seen, Segment, Segments, Stamp, View, segment};
-use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, Script, ScriptInvocation};
+use redis::{Script, ScriptInvocation};
 use tokio::time::timeout;
 
 use super::{Commit, Store, StoreError, Work};
+use crate::config::StoreConfig;
+use connect::{Connection, Way};
 
 /// What one room's part of a commit is turned into.
 const SCRIPT: &str = concat!(
@@ -48,7 +48,7 @@ type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u6
 
 /// The Redis store.
 pub struct Redis {
-    client: Client,
+    way: Way,
     script: Script,
     board: board::Scripts,
     /// The connection of commits...
@@ -58,25 +58,34 @@ pub struct Redis {
 }
 
 /// A connection, while nobody uses it and it has not failed.
-type Idle = Mutex<Option<MultiplexedConnection>>;
+type Idle = Mutex<Option<Connection>>;
 
 impl Redis {
+    /// The store that is configured. The first commit connects.
+    ///
+    /// # Errors
+    /// If an address, a certificate or a password cannot be understood or read.
+    pub fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        Ok(Self::by(Way::of(config).map_err(failed)?))
+    }
+
     /// A store at `url`, such as `redis://:password@127.0.0.1:6379/0`. The first commit connects.
     ///
     /// # Errors
     /// If the address cannot be understood.
     pub fn at(url: &str) -> Result<Self, StoreError> {
-        let settings = TcpSettings::default().set_nodelay(true);
-        let address = url.into_connection_info().map_err(failed)?.set_tcp_settings(settings);
-        let client = Client::open(address).map_err(failed)?;
+        Ok(Self::by(Way::at(url).map_err(failed)?))
+    }
+
+    fn by(way: Way) -> Self {
         let (script, board) = (Script::new(SCRIPT), board::Scripts::new());
-        Ok(Self { client, script, board, idle: Mutex::default(), board_idle: Mutex::default() })
+        Self { way, script, board, idle: Mutex::default(), board_idle: Mutex::default() }
     }
 
     /// A commit at this time of this server instead of the real ones: for tests that compare.
     #[doc(hidden)]
     pub async fn commit_at(&self, works: &[Work], at: Option<Stamp>) -> Result<Vec<Outcome>, StoreError> {
-        let transitions = |connection: MultiplexedConnection| {
+        let transitions = |connection: Connection| {
             try_join_all(works.iter().map(move |work| self.transition(connection.clone(), work, at)))
         };
         self.on(&self.idle, transitions).await
@@ -86,13 +95,13 @@ impl Redis {
     async fn on<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         idle: &Idle,
-        calls: impl FnOnce(MultiplexedConnection) -> F,
+        calls: impl FnOnce(Connection) -> F,
     ) -> Result<T, StoreError> {
         let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let run = async {
             let connection = match kept {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                None => self.way.connect().await.map_err(failed)?,
             };
             Ok((calls(connection.clone()).await?, connection))
         };
@@ -101,16 +110,10 @@ impl Redis {
         Ok(answer)
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
-        let limits =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
-        self.client.get_multiplexed_async_connection_with_config(&limits).await.map_err(failed)
-    }
-
     /// Runs the script for one room. A server that does not know it yet is told once.
     async fn transition(
         &self,
-        mut connection: MultiplexedConnection,
+        mut connection: Connection,
         Work { room, rules, batch }: &Work,
         at: Option<Stamp>,
     ) -> Result<Outcome, StoreError> {
@@ -136,7 +139,7 @@ impl Redis {
         }
         seen(&mut call, &batch.seen);
         restore(&mut call, &batch.restore);
-        let reply: Reply = call.invoke_async(&mut connection).await.map_err(failed)?;
+        let reply: Reply = connection.run(&call).await.map_err(failed)?;
         outcome(reply, &batch.renewals).ok_or_else(|| failed("its answer is not one of this version's script"))
     }
 }

@@ -5,12 +5,10 @@
 
 use std::cell::OnceCell;
 
-use http::header::HOST;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use policy::scope::bare_host;
 
-use super::Peer;
+use super::{Head, Peer};
 
 /// Why it is not known which host a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,21 +67,15 @@ impl Host {
 ///
 /// # Errors
 /// If there is none, or more than one.
-pub fn sent_host(parts: &Parts) -> Result<&[u8], BadHost> {
-    let header = parts.headers.get(HOST);
-    if repeats(&parts.headers) && parts.headers.get_all(HOST).iter().nth(1).is_some() {
+pub fn sent_host<'a>(head: &Head<'a>) -> Result<&'a [u8], BadHost> {
+    if head.host.several {
         return Err(BadHost::Several);
     }
-    match (parts.uri.authority(), header) {
+    match (head.parts.uri.authority(), head.host.first) {
         (Some(authority), _) => Ok(authority.as_str().as_bytes()),
         (None, Some(header)) => Ok(header.as_bytes()),
         (None, None) => Err(BadHost::Missing),
     }
-}
-
-/// Whether any header stands there twice: cheaper to ask than to look for all of each name.
-fn repeats(headers: &HeaderMap) -> bool {
-    headers.len() > headers.keys_len()
 }
 
 fn is_host(host: &str) -> bool {

@@ -111,7 +111,7 @@ fn the_request_id_of_a_trusted_peer_is_kept_if_it_is_harmless() {
 }
 
 fn host(parts: &Parts) -> Result<String, BadHost> {
-    let host = Host::of(sent_host(parts)?)?;
+    let host = Host::of(sent_host(&Head::of(parts))?)?;
     Ok(String::from_utf8_lossy(host.sent.as_bytes()).into_owned())
 }
 
@@ -203,7 +203,7 @@ fn open(text: &[u8]) -> Result<Token, Rejected> {
 
 fn shown(cookies: &[&str]) -> Credential {
     let lines: Vec<_> = cookies.iter().map(|line| ("cookie", *line)).collect();
-    credential(&get(&lines).headers, COOKIE_NAME, open)
+    credential(&Head::of(&get(&lines)), COOKIE_NAME, open)
 }
 
 fn sealed(number: u64) -> (Token, String) {
@@ -298,7 +298,7 @@ proptest! {
         let _ = host(&parts);
         intent(&parts, true);
         upgrade(&parts);
-        credential(headers, COOKIE_NAME, open);
+        credential(&Head::of(&parts), COOKIE_NAME, open);
         language(headers, &[("ko", 1)], 2);
         is_same_origin(headers, false, "a");
     }

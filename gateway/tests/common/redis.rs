@@ -1,7 +1,12 @@
 //! A real `redis-server` on a port of its own, in a directory of its own; killed when dropped.
 
+pub mod cluster;
+pub mod encryption;
+pub mod sentinel;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::{nobody, until};
@@ -9,35 +14,29 @@ use super::{nobody, until};
 pub struct RedisServer {
     pub address: SocketAddr,
     dir: tempfile::TempDir,
-    durable: bool,
+    options: String,
     child: Child,
 }
 
 impl RedisServer {
     /// One that forgets everything when it ends.
     pub fn start() -> Self {
-        Self::start_as(false)
+        Self::with(String::new)
     }
 
     /// One that has written what it acknowledged.
     pub fn durable() -> Self {
-        Self::start_as(true)
+        Self::with(|| "appendonly yes\n".to_owned())
     }
 
-    fn start_as(durable: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    /// One with these lines in its configuration. They are asked for again if somebody has taken a port.
+    pub fn with(options: impl Fn() -> String) -> Self {
         until("a Redis has a port of its own", || {
-            let address = nobody();
-            let child = spawn(address, &dir, durable);
-            let mut server = Self { address, dir: tempfile::tempdir().unwrap(), durable, child };
+            let (address, dir, options) = (nobody(), tempfile::tempdir().unwrap(), options());
+            let child = spawn(address, dir.path(), &options);
+            let mut server = Self { address, dir, options, child };
             server.answers().then_some(server)
         })
-        .in_directory(dir)
-    }
-
-    fn in_directory(mut self, dir: tempfile::TempDir) -> Self {
-        self.dir = dir;
-        self
     }
 
     /// Whether it comes up; not if somebody else has taken its port.
@@ -48,6 +47,12 @@ impl RedisServer {
             }
             TcpStream::connect(self.address).is_ok().then(|| self.command("PING") == "+PONG").filter(|&up| up)
         })
+    }
+
+    /// Where those who speak TLS connect, if it does; else its address.
+    pub fn spoken_to(&self) -> SocketAddr {
+        let port = self.option("tls-port").parse().unwrap_or(self.address.port());
+        SocketAddr::new(self.address.ip(), port)
     }
 
     pub fn url(&self) -> String {
@@ -62,7 +67,7 @@ impl RedisServer {
 
     /// Starts it again where it was.
     pub fn restart(&mut self) {
-        self.child = spawn(self.address, &self.dir, self.durable);
+        self.child = spawn(self.address, self.dir.path(), &self.options);
         assert!(self.answers(), "its port was taken");
     }
 
@@ -75,15 +80,23 @@ impl RedisServer {
     /// The answer to a command without spaces in its words: a line, or the text that was announced by it.
     pub fn command(&self, command: &str) -> String {
         let mut stream = BufReader::new(TcpStream::connect(self.address).unwrap());
-        stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
-        let mut line = String::new();
-        stream.read_line(&mut line).unwrap();
-        let Some(length) = line.strip_prefix('$').and_then(|length| length.trim().parse().ok()) else {
-            return line.trim().to_owned();
-        };
-        let mut text = vec![0; length];
-        stream.read_exact(&mut text).unwrap();
-        String::from_utf8(text).unwrap()
+        if let Some(password) = self.options.lines().find_map(|line| line.strip_prefix("requirepass ")) {
+            assert_eq!(answer(&mut stream, &format!("AUTH {password}")), "+OK");
+        }
+        answer(&mut stream, command)
+    }
+
+    /// An option that it was started with.
+    pub fn option(&self, name: &str) -> String {
+        let value = self.options.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// A figure of `INFO`.
+    pub fn info(&self, name: &str) -> String {
+        let all = self.command("INFO everything");
+        let line = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
+        line.trim().to_owned()
     }
 }
 
@@ -94,9 +107,23 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(address: SocketAddr, dir: &tempfile::TempDir, durable: bool) -> Child {
+fn answer(stream: &mut BufReader<TcpStream>, command: &str) -> String {
+    stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    let Some(length) = line.strip_prefix('$').and_then(|length| length.trim().parse().ok()) else {
+        return line.trim().to_owned();
+    };
+    let mut text = vec![0; length];
+    stream.read_exact(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+fn spawn(address: SocketAddr, dir: &Path, options: &str) -> Child {
+    let file = dir.join("redis.conf");
+    let own = format!("port {}\nbind 127.0.0.1\ndir {}\n", address.port(), dir.display());
+    std::fs::write(&file, format!("{own}save \"\"\nappendfsync always\n{options}")).unwrap();
     let mut command = Command::new("redis-server");
-    command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
-    command.arg(dir.path()).args(["--appendonly", if durable { "yes" } else { "no" }, "--appendfsync", "always"]);
+    command.arg(&file).args(options.contains("sentinel ").then_some("--sentinel"));
     command.stdout(Stdio::null()).spawn().expect("redis-server is installed (deploy/tools test)")
 }

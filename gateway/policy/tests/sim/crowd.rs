@@ -218,6 +218,8 @@ fn holds_ticket(world: &mut World, person: u32, ticket: Token) {
         }
         world.crowd[person as usize].cookie = Some(ticket);
         world.crowd[person as usize].state = State::Waiting;
+    } else if now >= world.store.away_until {
+        world.gateways[id as usize].adopt(ticket);
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Gateway {
     revocations_seen: u64,
     provisional: u64,
     adopted: u64,
+    /// Places kept by other runs whose holders came here: the last of each.
+    orphans: BTreeMap<u32, u64>,
 }
 
 impl Gateway {
@@ -60,6 +62,7 @@ impl Gateway {
             revocations_seen: 0,
             provisional: 0,
             adopted: 0,
+            orphans: BTreeMap::new(),
         }
     }
 
@@ -79,6 +82,12 @@ impl Gateway {
         Token::provisional(self.run, self.provisional, self.clock(now))
     }
 
+    /// Somebody shows a place that was kept elsewhere, or before this gateway was killed.
+    pub fn adopt(&mut self, kept: Token) {
+        let last = self.orphans.entry(kept.run).or_default();
+        *last = kept.number.max(*last);
+    }
+
     pub fn hold(&mut self, number: u64, tab: Tab, since: Millis) {
         self.held.entry(number).or_default().push((tab, since));
     }
@@ -91,11 +100,9 @@ impl Gateway {
     }
 
     fn batch(&mut self) -> Batch {
-        let adopt = (self.provisional > self.adopted).then(|| Adopt {
-            run: self.run,
-            first: self.adopted + 1,
-            count: self.provisional - self.adopted,
-        });
+        let own = Adopt { run: self.run, first: self.adopted + 1, count: self.provisional - self.adopted };
+        let mut orphans = || self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last });
+        let adopt = if own.count > 0 { Some(own) } else { orphans() };
         let (seen, restore) = self.memory.recall();
         Batch {
             gateway: self.id,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
+use super::connect::Connection;
 use super::{Redis, failed};
 use crate::store::board::{Beat, Board, Change, InForce, KEPT, News, SILENCE, Switched, Version};
 use crate::store::{Answer, StoreError};
@@ -78,7 +79,7 @@ impl Board for Redis {
 impl Redis {
     /// A call on the connection of the board: it never waits for a commit, and no commit for it.
     async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        let run = |mut connection| async move { call.invoke_async(&mut connection).await.map_err(failed) };
+        let run = |mut connection: Connection| async move { connection.run(call).await.map_err(failed) };
         self.on(&self.board_idle, run).await
     }
 }

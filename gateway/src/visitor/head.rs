@@ -1,0 +1,60 @@
+//! The head of a request, and what every request is read for.
+
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, COOKIE, HOST, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+
+/// A head. What every request is asked for is found in one look over its headers: to look a name up costs
+/// more than to compare it with a few.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// All of it.
+    pub parts: &'a Parts,
+    /// `Host`.
+    pub(super) host: Lines<'a>,
+    /// `Cookie`.
+    pub(super) cookie: Lines<'a>,
+    /// The first `Accept`.
+    pub accept: Option<&'a HeaderValue>,
+    /// The first `Accept-Language`.
+    pub accept_language: Option<&'a HeaderValue>,
+}
+
+/// The lines of one name: nearly always one.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Lines<'a> {
+    pub(super) first: Option<&'a HeaderValue>,
+    pub(super) several: bool,
+}
+
+impl<'a> Lines<'a> {
+    fn add(&mut self, line: &'a HeaderValue) {
+        self.several = self.first.is_some();
+        self.first.get_or_insert(line);
+    }
+
+    /// Every one of them.
+    pub(super) fn each(self, name: &HeaderName, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderValue> {
+        let others = self.several.then(|| headers.get_all(name).iter().skip(1));
+        self.first.into_iter().chain(others.into_iter().flatten())
+    }
+}
+
+impl<'a> Head<'a> {
+    /// Looks at a head.
+    pub fn of(parts: &'a Parts) -> Self {
+        let (mut host, mut cookie) = (Lines::default(), Lines::default());
+        let (mut accept, mut accept_language) = (None, None);
+        for (name, value) in &parts.headers {
+            // Most names are told apart by their first letter.
+            match name.as_str().as_bytes()[0] {
+                b'h' if *name == HOST => host.add(value),
+                b'c' if *name == COOKIE => cookie.add(value),
+                b'a' if *name == ACCEPT => accept = accept.or(Some(value)),
+                b'a' if *name == ACCEPT_LANGUAGE => accept_language = accept_language.or(Some(value)),
+                _ => {}
+            }
+        }
+        Self { parts, host, cookie, accept, accept_language }
+    }
+}
