@@ -163,7 +163,8 @@ impl Sealer {
         }
         Ok(Token {
             kind,
-            run: number(&body[10..18]) as u32,
+            // Tokens from before lines were cut into segments have more here.
+            run: number(&body[10..18]).try_into().map_err(|_| Rejected::Malformed)?,
             number: number(&body[18..26]),
             issued: number(&body[26..32]),
             expires: number(&body[32..38]),
