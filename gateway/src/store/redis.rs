@@ -179,6 +179,7 @@ fn restore(call: &mut ScriptInvocation<'_>, restore: &Restore) {
     for chunk in &restore.claimed {
         call.arg(chunk.first).arg(chunk.bits.as_slice());
     }
+    call.arg(u8::from(restore.more));
 }
 
 /// An argument that may be absent.

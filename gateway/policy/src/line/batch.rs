@@ -56,6 +56,8 @@ pub struct Restore {
     pub revoked: Vec<(u64, Millis)>,
     /// Numbers that were claimed.
     pub claimed: Vec<Chunk>,
+    /// There is more of what it knew when it noticed the loss.
+    pub more: bool,
 }
 
 /// Provisional tickets of one run of a gateway: `count` from sequence `first` on.

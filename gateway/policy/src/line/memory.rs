@@ -15,7 +15,7 @@ use crate::Millis;
 use crate::ticket::{Kind, Token};
 
 /// Passes and revocations given back at once.
-const PASSES: usize = 4_096;
+const PASSES: usize = 2_048;
 /// Bytes of a chunk of claims, and how many chunks are given back at once.
 const CHUNK: usize = 4_096;
 const CHUNKS: usize = 8;
@@ -39,6 +39,7 @@ impl Memory {
     pub fn recall(&self) -> (Seen, Restore) {
         let mut restore = self.parts.front().cloned().unwrap_or_default();
         restore.passes.extend(&self.shown);
+        restore.more = self.parts.len() > 1;
         (self.seen.clone(), restore)
     }
 

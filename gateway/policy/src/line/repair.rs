@@ -9,7 +9,7 @@
 //!
 //! - the open segment is closed with the highest that is known, and a new one is opened: nobody has to know which
 //!   numbers were given in it, and nobody has to wait to join;
-//! - the bucket is empty, and nothing is granted for [`SETTLE`]: in that time every gateway that lives gives back
+//! - the bucket is empty, and nothing is granted for [`SETTLE`] at least: in that time every gateway that lives gives back
 //!   the claims, passes and revocations that it knows ([`Restore`]), so no claim is granted again;
 //! - seats that were taken, as far as anybody remembers, and whose passes nobody has given back, count as taken
 //!   for the length of a session;
@@ -30,10 +30,12 @@ use super::segment::{SPAN, Segment, base_at, base_of};
 use crate::Millis;
 use crate::room::Rules;
 
-/// Nothing is granted for so long after a loss...
+/// Nothing is granted for so long after a loss, at least...
 const SETTLE: Millis = 1_000;
 /// ...of which a step counts for at most this much: while the store is away, nobody can give anything back.
 const SETTLE_STEP: Millis = 100;
+/// While a gateway gives back so much that it takes several batches, the next may take so long to come.
+const SETTLE_MORE: Millis = 300;
 /// Nobody is told a wait for so long after the last news of an earlier segment.
 const UNSURE: Millis = 5_000;
 /// More seats than there can be: nobody remembers more.
@@ -213,6 +215,9 @@ impl Line {
 
     /// Takes back what a gateway knows of claims and passes.
     pub(super) fn restore(&mut self, restore: &Restore) {
+        if restore.more && self.settles() {
+            self.doubt.settling = self.doubt.settling.max(SETTLE_MORE);
+        }
         for &(number, expires) in &restore.passes {
             self.restore_pass(number, expires);
         }

@@ -204,6 +204,29 @@ fn claims_that_living_gateways_know_are_not_granted_again() {
 }
 
 #[test]
+fn whoever_has_much_to_give_back_is_waited_for() {
+    let rules = Rules { rate: 10_000.0, burst: 10_000.0, ..rules() };
+    let (mut line, mut gate) = rested(&rules);
+    let mut replica = line.clone();
+    let granted = passes(&gate.ask(&mut line, &rules, joins(9_000), at(1, RESTED)));
+    let mut other = Gate::new(2);
+    let mut tick = 0;
+    // Meanwhile somebody claims what was claimed. The parts come so slowly that a second would not do.
+    while tick == 0 || gate.memory.has_more() {
+        if tick % 3 == 0 {
+            gate.ask(&mut replica, &rules, Batch::default(), at(2, RESTED + tick * 90));
+        }
+        let outcome = other.ask(&mut replica, &rules, claims(granted.clone()), at(2, RESTED + tick * 90));
+        assert_eq!(outcome.view.granted, 9_000, "after {tick} steps");
+        tick += 1;
+    }
+    assert!(tick > 15, "{tick} steps");
+    settle(&mut replica, &rules, at(2, RESTED + 3_000));
+    let outcome = other.ask(&mut replica, &rules, claims(granted.clone()), at(2, RESTED + 5_000));
+    assert_eq!((outcome.grants.len(), outcome.view.granted, outcome.view.active), (9_000, 9_000, 9_000));
+}
+
+#[test]
 fn a_claim_of_which_only_the_ticket_is_left_is_spent() {
     let rules = Rules { session: 5_000, ..rules() };
     let (mut line, mut gate) = rested(&rules);

@@ -89,6 +89,7 @@ local seen = {
 }
 -- What it gives back: number and end of passes that live and that were given back; first number and bits of claims.
 local restored = { passes = texts(), revoked = texts(), claimed = texts() }
+local gives_more = number() == 1 -- and more of it comes with the next batch
 
 local unlimited = open and not enforced
 

@@ -219,6 +219,9 @@ local function restore_claims(first, bits)
 end
 
 local function restore()
+  if gives_more and s.settling > 0 then
+    s.settling = max(s.settling, SETTLE_MORE)
+  end
   local revoked = {}
   if #restored.passes + #restored.revoked > 0 then
     for _, entry in ipairs(call('LRANGE', REVOKED, 0, -1)) do
