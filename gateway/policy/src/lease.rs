@@ -88,19 +88,19 @@ pub(crate) struct Leases {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Aside {
     /// Speed, in tokens per second.
-    pub share: f64,
+    pub(crate) share: f64,
     /// Room in the bucket, in tokens.
-    pub hold: f64,
+    pub(crate) hold: f64,
 }
 
 impl Leases {
     /// Gateways that hold leases, or may.
-    pub fn holders(&self) -> u64 {
+    pub(crate) fn holders(&self) -> u64 {
         self.lent.len() as u64 + self.unknown()
     }
 
     /// A gateway says what it holds, and of which answer. What it does not say it may still hold.
-    pub fn hears(&mut self, gateway: u32, held: Option<Held>, answer: Millis) {
+    pub(crate) fn hears(&mut self, gateway: u32, held: Option<Held>, answer: Millis) {
         let known = self.lent.get(&gateway).copied();
         // A batch that was on its way for long says nothing new.
         if known.is_some_and(|lent| answer < lent.heard) {
@@ -125,17 +125,17 @@ impl Leases {
     }
 
     /// The store has lost writes: who holds leases is not known.
-    pub fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         *self = Self { before: self.before, unknown_for: KEPT, ..Self::default() };
     }
 
     /// Somebody remembers so many gateways that held leases before the loss.
-    pub fn remembers(&mut self, gateways: u64) {
+    pub(crate) fn remembers(&mut self, gateways: u64) {
         self.before = self.before.max(gateways);
     }
 
     /// Time passes. A clock that jumps counts for little: `elapsed` is bounded.
-    pub fn advance(&mut self, elapsed: Millis) {
+    pub(crate) fn advance(&mut self, elapsed: Millis) {
         self.lent.retain(|_, lent| {
             lent.left = lent.left.saturating_sub(elapsed);
             lent.left > 0
@@ -155,7 +155,7 @@ impl Leases {
     }
 
     /// What may be spent by others at this moment.
-    pub fn aside(&self, now: Millis, rate: f64) -> Aside {
+    pub(crate) fn aside(&self, now: Millis, rate: f64) -> Aside {
         let mut aside = Aside { share: 0.0, hold: 0.0 };
         for lent in self.lent.values().filter(|lent| lent.spent || now >= lent.heard + SILENT) {
             aside.share += lent.share;
@@ -170,12 +170,12 @@ impl Leases {
     }
 
     /// Seats that are lent.
-    pub fn seats(&self) -> u64 {
+    pub(crate) fn seats(&self) -> u64 {
         if self.unknown() > 0 { u64::MAX } else { self.lent.values().map(|lent| lent.seats).sum() }
     }
 
     /// Lends to a gateway that is here; `free` seats are nobody's, lent or not.
-    pub fn lend(&mut self, gateway: u32, rules: &Rules, free: Option<u64>, now: Millis) -> Lease {
+    pub(crate) fn lend(&mut self, gateway: u32, rules: &Rules, free: Option<u64>, now: Millis) -> Lease {
         let own = self.lent.get(&gateway).copied();
         let own = own.unwrap_or(Lent { share: 0.0, seats: 0, left: KEPT, heard: now, spent: false });
         let known = self.unknown() == 0;
@@ -237,8 +237,12 @@ impl Lending {
 
     /// Whether the gateway lives on its lease now.
     pub fn is_on(&self, now: Millis) -> bool {
-        let lasts = self.answered + BEGIN <= now && now < self.answered + LEASE;
-        lasts && self.lease.is_some_and(|lease| lease.share > 0.0)
+        self.answered + BEGIN <= now && self.may_be_on(now)
+    }
+
+    /// Whether the gateway lives on its lease now, or will if it hears nothing more.
+    pub fn may_be_on(&self, now: Millis) -> bool {
+        now < self.answered + LEASE && self.lease.is_some_and(|lease| lease.share > 0.0)
     }
 
     /// What goes along with a batch: what the gateway holds, and the passes that the line does not know.

@@ -131,7 +131,14 @@ pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decisi
     }
     let revoked = matches!(credential, Credential::Sealed(token) if gateway.revoked.contains_key(&token.number));
     let store_away = now < world.store.away_until;
-    let scene = Scene { room: &world.room, line: Some(&gateway.view), store_away, now: gateway.clock(now), revoked };
+    let scene = Scene {
+        room: &world.room,
+        line: Some(&gateway.view),
+        store_away,
+        on_lease: false,
+        now: gateway.clock(now),
+        revoked,
+    };
     admit(scene, credential, Intent::Page)
 }
 
