@@ -18,11 +18,14 @@
 //! After a loss of writes the line does not know who holds leases. It knows how many gateways there were, and until
 //! all of them have told, or their leases have ended, it fills only at the shares of those who have.
 //!
+//! Seats of a gateway that never comes back count as taken for a session more: it may have given them.
+//!
 //! What is absent: a lowered rate reaches a gateway that is cut off only when its lease ends.
 
 use std::collections::BTreeMap;
 
 use crate::Millis;
+use crate::line::View;
 use crate::line::segment::Segments;
 use crate::room::Rules;
 
@@ -58,6 +61,12 @@ pub struct Held {
 /// The most tokens that the bucket of a lease on this share holds.
 pub fn hold(share: f64) -> f64 {
     if share > 0.0 { 1.0 + HOLD * share } else { 0.0 }
+}
+
+/// Speed at which the pointer of a lease moves, in tickets per second: that of the line, or while nobody knows it, the
+/// one that uses the rate.
+pub fn speed(view: &View, rules: &Rules) -> f64 {
+    if view.speed > 0.0 { view.speed } else { rules.rate / view.show_share.max(0.05) }
 }
 
 /// What a line has lent to one gateway, as far as that gateway may know.
@@ -134,16 +143,21 @@ impl Leases {
         self.before = self.before.max(gateways);
     }
 
-    /// Time passes. A clock that jumps counts for little: `elapsed` is bounded.
-    pub(crate) fn advance(&mut self, elapsed: Millis) {
+    /// Time passes. A clock that jumps counts for little: `elapsed` is bounded. Returns the seats that gateways may have
+    /// given and will not tell of any more, if so many are nobody's.
+    pub(crate) fn advance(&mut self, elapsed: Millis, free: Option<u64>) -> u64 {
+        let mut given = 0;
         self.lent.retain(|_, lent| {
             lent.left = lent.left.saturating_sub(elapsed);
+            given += if lent.left > 0 { 0 } else { lent.seats };
             lent.left > 0
         });
         self.unknown_for = self.unknown_for.saturating_sub(elapsed);
         if self.unknown_for == 0 {
+            given += if self.unknown() > 0 { free.unwrap_or(0).div_ceil(2) } else { 0 };
             (self.before, self.told) = (0, 0);
         }
+        given
     }
 
     fn unknown(&self) -> u64 {

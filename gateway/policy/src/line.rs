@@ -200,7 +200,8 @@ impl Line {
         while let Some((from, to)) = self.drain.window_ended(now, rules.claim_window) {
             self.counters.no_shows += (to - from) - self.claimed.count(from, to);
         }
-        self.leases.advance(elapsed);
+        let given = self.leases.advance(elapsed, self.unseated(rules));
+        self.lose_seats(given, now.saturating_add(rules.session));
         let aside = self.leases.aside(now, rules.rate);
         if rules.open {
             self.fill(rules, elapsed, aside);

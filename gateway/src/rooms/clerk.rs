@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use policy::lease::Lending;
+use policy::lease::{self, Lending};
 use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Segments, View};
 use policy::room::Rules;
 use policy::{Millis, drain};
@@ -290,9 +290,10 @@ impl Desk {
             self.room.testified.clear();
             telemetry::loss(&self.room.name);
         }
-        let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease } = outcome;
-        self.lending.note(lease, view.now);
-        self.answered = (view.segments.clone(), view.speed);
+        let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease: lent } =
+            outcome;
+        self.lending.note(lent, view.now);
+        self.answered = (view.segments.clone(), lease::speed(&view, &self.room.terms.load().room.rules));
         self.releases.clear();
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);

@@ -18,7 +18,7 @@ fn settled(gateways: u32, rules: &Rules, free: Option<u64>) -> (Leases, Vec<Lend
     let mut answers = vec![0; gateways as usize];
     for _ in 0..8 {
         now += 100;
-        leases.advance(100);
+        leases.advance(100, free);
         for (gateway, lending) in (0..).zip(&mut lendings) {
             leases.hears(gateway, lending.recall().0, answers[gateway as usize]);
             lending.note(Some(leases.lend(gateway, rules, free, now)), now);
@@ -150,7 +150,7 @@ fn after_a_loss_only_the_shares_of_those_who_have_told_are_used_until_the_leases
     let mut all = leases.clone();
     all.hears(1, lendings[1].recall().0, now);
     assert!(aside(&all).abs() < 1e-9 && all.seats() == 30);
-    leases.advance(KEPT);
+    assert_eq!(leases.advance(KEPT, Some(41)), 41, "twenty of those who told, and half of what is nobody's");
     assert!(leases.aside(now + KEPT, rules.rate).share.abs() < 1e-9);
     lendings[0].note(Some(leases.lend(0, &rules, Some(60), now + KEPT)), now + KEPT);
     assert_eq!(lendings[0].lease, Some(Lease { share: 30.0, seats: Some(30) }));
@@ -193,7 +193,7 @@ proptest! {
         let mut cut: Vec<(Lending, Millis)> = Vec::new();
         for (slot, after, turn) in turns {
             now += after;
-            leases.advance(after.min(1_000));
+            leases.advance(after.min(1_000), Some(seats));
             let (id, lending, answered) = gateways.entry(slot).or_insert_with(|| { next += 1; (next, Lending::default(), 0) });
             match turn {
                 Turn::StoreLoses => {

@@ -216,6 +216,14 @@ impl Line {
         }
     }
 
+    /// So many seats may have been given by gateways that will not tell of it any more.
+    pub(super) fn lose_seats(&mut self, seats: u64, until: Millis) {
+        if seats > 0 {
+            self.doubt.missing += seats;
+            self.doubt.missing_until = until;
+        }
+    }
+
     /// Takes back what a gateway knows of claims and passes.
     pub(super) fn restore(&mut self, restore: &Restore) {
         if restore.more && self.settles() {
@@ -263,6 +271,9 @@ impl Line {
         }
         self.counters.granted += 1;
         self.counters.second_passes += u64::from(self.claimed.has(number));
+        if known.is_none() {
+            self.doubt.missing = self.doubt.missing.saturating_sub(1);
+        }
         self.claimants.remove(&number);
         self.mark_claimed(number);
         if expires > self.counters.now && known.is_none_or(|known| known < expires) {

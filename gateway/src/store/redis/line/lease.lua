@@ -59,16 +59,23 @@ local function lose_leases()
   s.lenders_told, s.lenders_unknown_for = 0, KEPT
 end
 
-local function advance_leases(elapsed)
+local function advance_leases(elapsed, unseated)
+  local given = 0
   for i = #leases, 1, -1 do
     leases[i].left = max(leases[i].left - elapsed, 0)
     if leases[i].left == 0 then
-      table.remove(leases, i)
+      given = given + table.remove(leases, i).seats
     end
   end
   s.lenders_unknown_for = max(s.lenders_unknown_for - elapsed, 0)
   if s.lenders_unknown_for == 0 then
+    if unknown_lenders() > 0 then
+      given = given + floor(((unseated or 0) + 1) / 2)
+    end
     s.lenders_before, s.lenders_told = 0, 0
+  end
+  if given > 0 then
+    s.missing, s.missing_until = s.missing + given, now + session
   end
 end
 

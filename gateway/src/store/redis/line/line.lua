@@ -93,7 +93,7 @@ local function advance()
   settle()
   expect_speed()
   end_windows()
-  advance_leases(elapsed)
+  advance_leases(elapsed, unseated())
   local share, held_back = aside()
   if open then
     fill(share, held_back)

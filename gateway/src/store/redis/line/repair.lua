@@ -218,6 +218,9 @@ local function restore_lent(n_text, ends, revoked)
   end
   s.granted = s.granted + 1
   s.second_passes = s.second_passes + (is_claimed(n) and 1 or 0)
+  if not known then
+    s.missing = max(s.missing - 1, 0)
+  end
   drop_claimant(n_text)
   mark_claimed(n)
   if ends > now and (not known or known < ends) then
