@@ -256,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place() {
+        let (room, view) = (Room { fail_mode: FailMode::Static, ..room() }, view());
+        let on_lease = |on_lease, credential| {
+            let scene = Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, revoked: false };
+            admit(scene, credential, Intent::Page).0
+        };
+        let ticket = Token::ticket(view.segments.open.serving, NOW);
+        assert_eq!(on_lease(true, Credential::Sealed(ticket)), Verdict::Claim(ticket));
+        assert_eq!(on_lease(false, Credential::Sealed(ticket)), Verdict::Wait(ticket));
+        let later = Token::ticket(view.segments.open.serving + 1, NOW);
+        assert_eq!(on_lease(true, Credential::Sealed(later)), Verdict::Wait(later));
+        assert_eq!([true, false].map(|on| on_lease(on, Credential::None)), [Verdict::JoinLater; 2]);
+    }
+
+    #[test]
     fn every_credential_has_its_verdict() {
         use Credential::{Bad, None as Nothing, Sealed};
         let (old, earlier) = (Token::ticket(FORGOTTEN + 7, NOW), |n| Token::ticket(3 * SPAN + n, NOW));

@@ -399,7 +399,7 @@ impl Desk {
         let (segments, speed) = &self.answered;
         let called = self.lending.called(segments, *speed, now);
         let claims = || self.held.keys().copied().filter(|&number| called.is_called(number));
-        let known = claims().filter_map(|number| Some((number, self.memory.standing_of(number)?)));
+        let known = claims().filter_map(|number| Some((number, self.memory.standing_of(number, now)?)));
         let mut grants: HashMap<u64, Grant> = known.collect();
         let claimants: Vec<u64> = claims().filter(|number| !grants.contains_key(number)).collect();
         let granted = self.lending.grant(&self.room.terms.load().room.rules, claimants, now);

@@ -72,9 +72,10 @@ impl Memory {
     }
 
     /// What a claim of this number is worth, as far as this gateway knows; `None`: it knows of no claim.
-    pub fn standing_of(&self, number: u64) -> Option<Grant> {
+    pub fn standing_of(&self, number: u64, now: Millis) -> Option<Grant> {
         let claimed = self.claimed.has(number) || self.revoked.contains_key(&number);
-        claimed.then(|| self.passes.get(&number).map_or(Grant::Spent, |&expires| Grant::Pass(expires)))
+        let lives = self.passes.get(&number).filter(|&&expires| expires > now);
+        claimed.then(|| lives.map_or(Grant::Spent, |&expires| Grant::Pass(expires)))
     }
 
     /// A pass is given back: the line must hear of it first, or it would not know what ends.
@@ -82,6 +83,8 @@ impl Memory {
         if token.kind == Kind::Pass {
             self.learn(&Segment::proved_by_pass(token.number));
             self.shown.push((token.number, token.expires));
+            self.claimed.add(token.number);
+            self.passes.remove(&token.number);
         }
     }
 

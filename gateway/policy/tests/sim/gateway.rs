@@ -277,7 +277,7 @@ fn lend(world: &mut World, id: u32) -> HashMap<u64, Grant> {
     }
     let called = gateway.lending.called(&gateway.answered.0, gateway.answered.1, clock);
     let claims: Vec<u64> = gateway.held.keys().copied().filter(|&number| called.is_called(number)).collect();
-    let known = claims.iter().filter_map(|&number| Some((number, gateway.memory.standing_of(number)?)));
+    let known = claims.iter().filter_map(|&number| Some((number, gateway.memory.standing_of(number, clock)?)));
     let mut grants: HashMap<u64, Grant> = known.collect();
     let claimants: Vec<u64> = claims.into_iter().filter(|number| !grants.contains_key(number)).collect();
     let granted = gateway.lending.grant(&world.room.rules, claimants, clock);

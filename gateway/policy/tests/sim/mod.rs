@@ -292,7 +292,13 @@ impl World {
 
     /// Whoever knows what the store has lost is there to tell it.
     fn wake(&mut self) {
-        self.watch.loss(self.agenda.now);
+        // Who is cut off tells what it knows when it is back, and all do when the store is.
+        let told = self
+            .gateways
+            .iter()
+            .map(|gateway| gateway.cut_until)
+            .fold(self.agenda.now.max(self.store.away_until), Millis::max);
+        self.watch.loss(told);
         for gateway in &mut self.gateways {
             gateway.paused_until = 0;
         }

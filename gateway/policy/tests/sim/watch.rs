@@ -86,7 +86,7 @@ pub struct Watch {
     /// Passes given under leases, and those of them for tickets that had one already.
     pub lent: u64,
     pub second_passes: u64,
-    /// A gateway was killed, perhaps before it told what it gave under its lease.
+    /// A gateway was killed, perhaps before it told what it gave under its lease, or what only it had seen.
     pub killed: bool,
 }
 
@@ -204,7 +204,7 @@ impl Watch {
     /// No segment goes back, but in the second in which a loss is repaired.
     fn checks_segments(&self, view: &View, last: &View) {
         assert!(view.segments.open.base >= last.segments.open.base, "{last:?} went back to {view:?}");
-        for before in last.segments.iter().filter(|segment| !segment.is_empty() && !self.repairing) {
+        for before in last.segments.iter().filter(|segment| !segment.is_empty() && !self.repairing && !self.killed) {
             let now = view.segments.of(before.base + 1);
             let further = now.is_some_and(|now| now.next >= before.next && now.serving >= before.serving);
             assert!(further || view.forgotten > before.base, "{last:?} went back to {view:?}");
