@@ -28,6 +28,7 @@ use crate::telemetry;
 
 /// What `GET /api/rooms/{name}/status` answers.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
 pub struct RoomStatus {
     /// Its name.
     name: String,

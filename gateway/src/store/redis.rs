@@ -231,7 +231,7 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         renewed: renewals.iter().copied().zip(renewed.iter().map(|&end| end.try_into().ok())).collect(),
         revoked: revoked.iter().map(|text| numbers(text).map(|[number, end]| (number, end))).collect::<Option<_>>()?,
         revocations_seen,
-        lease: lease_of(&lease)?,
+        lease: if lease.is_empty() { None } else { Some(lease_of(&lease)?) },
     })
 }
 
@@ -247,16 +247,10 @@ fn adopted_of(text: &str) -> Option<Adopted> {
     Some(Adopted { adopt: Adopt { run: run.try_into().ok()?, first, count }, base })
 }
 
-/// The lease in an answer: outside `None` it is not one.
-fn lease_of(texts: &[String]) -> Option<Option<Lease>> {
-    match texts {
-        [] => Some(None),
-        [share, seats] => {
-            let seats = if seats.is_empty() { None } else { Some(seats.parse().ok()?) };
-            Some(Some(Lease { share: share.parse().ok()?, seats }))
-        }
-        _ => None,
-    }
+fn lease_of(texts: &[String]) -> Option<Lease> {
+    let [share, seats] = texts else { return None };
+    let seats = if seats.is_empty() { None } else { Some(seats.parse().ok()?) };
+    Some(Lease { share: share.parse().ok()?, seats })
 }
 
 fn grant_of(number: i128, grant: i128) -> Option<(u64, Grant)> {
