@@ -77,6 +77,19 @@ impl Client {
         Self { target, source, patience, cookies: Vec::new(), connection: None }
     }
 
+    /// Asks at this address from now on, as one that a load balancer sends elsewhere; the cookies stay.
+    pub fn turn_to(&mut self, address: SocketAddr) {
+        if self.target.address != address {
+            self.target.address = address;
+            self.connection = None;
+        }
+    }
+
+    /// The value of a cookie that was set.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.iter().find(|(kept, _)| kept == name).map(|(_, value)| value.as_str())
+    }
+
     /// Sends a request and reads its answer.
     pub async fn send(&mut self, request: Request) -> Result<Answer, Lost> {
         let patience = self.patience;
@@ -207,6 +220,8 @@ mod tests {
         client.keep_cookie("nonsense");
         let request = client.write(Request::Page).expect("a request");
         assert_eq!(request.headers()[header::COOKIE], "shop=5; weir_launch=two");
+        client.turn_to(([127, 0, 0, 1], 2).into());
+        assert_eq!((client.cookie("weir_launch"), client.cookie("weir")), (Some("two"), None));
         client.keep_cookie("shop=; Max-Age=0");
         let request = client.write(Request::Page).expect("a request");
         assert_eq!(request.headers()[header::COOKIE], "weir_launch=two");
