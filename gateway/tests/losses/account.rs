@@ -41,6 +41,11 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn of(visits: &[Visit], rules: Rules) -> Self {
+        if std::env::var_os("DBG").is_some() {
+            for v in visits.iter().filter(|v| !v.positions.is_sorted_by(|a, b| a >= b)).take(12) {
+                eprintln!("{:?}", v.positions);
+            }
+        }
         let count = |holds: fn(&Visit) -> bool| visits.iter().filter(|visit| holds(visit)).count();
         let mut grants: Vec<Grant> = visits.iter().filter_map(|visit| grant(visit, rules)).collect();
         grants.sort();

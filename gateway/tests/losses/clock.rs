@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::common::{WEIR, Weir, until};
 
@@ -43,13 +45,15 @@ impl Clock {
     }
 }
 
-/// Waits until the gateway's own clock is off by this many seconds, to within a minute.
+/// Waits until the gateway's own clock is off by this many seconds, to within a minute: it stamps what it logs.
 pub(crate) fn shows(weir: &Weir, off: i64) {
     until("the clock of the gateway has jumped", || {
-        let answer = weir.get("/.weir/status/launch", &[]);
-        let date = httpdate::parse_http_date(answer.header("date")?).ok()?;
-        let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().cast_signed();
-        ((seconds(date) - seconds(SystemTime::now()) - off).abs() < 60).then_some(())
+        // It reads its configuration anew, and says so.
+        weir.signal("HUP");
+        let log = weir.log();
+        let last: serde_json::Value = serde_json::from_str(log.lines().last()?).unwrap();
+        let stamp = OffsetDateTime::parse(last["timestamp"].as_str()?, &Rfc3339).unwrap();
+        ((stamp - OffsetDateTime::now_utc()).whole_seconds().abs_diff(off) < 60).then_some(())
     });
 }
 
