@@ -41,11 +41,6 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn of(visits: &[Visit], rules: Rules) -> Self {
-        if std::env::var_os("DBG").is_some() {
-            for v in visits.iter().filter(|v| !v.positions.is_sorted_by(|a, b| a >= b)).take(12) {
-                eprintln!("{:?}", v.positions);
-            }
-        }
         let count = |holds: fn(&Visit) -> bool| visits.iter().filter(|visit| holds(visit)).count();
         let mut grants: Vec<Grant> = visits.iter().filter_map(|visit| grant(visit, rules)).collect();
         grants.sort();
@@ -73,6 +68,15 @@ impl Account {
     pub(crate) fn longest_pause(&self) -> f64 {
         let full = &self.grants[..self.grants.len() * 9 / 10];
         full.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap_or(0) as f64 / 1e3
+    }
+
+    /// The share of the rate that was used from five seconds after the first pass on, for this many seconds.
+    pub(crate) fn used(&self, rules: Rules, seconds: f64) -> f64 {
+        let from = self.grants[0].at + 5_000;
+        let within = from..from + (seconds * 1e3) as Millis;
+        let last = self.grants.last().unwrap().at;
+        assert!(last > within.end + 1_000, "the line ran dry: a larger crowd is needed");
+        self.grants.iter().filter(|grant| within.contains(&grant.at)).count() as f64 / (rules.rate * seconds)
     }
 
     /// The most passes in any window of this length.
@@ -113,12 +117,13 @@ fn numbers_twice(visits: &[Visit]) -> usize {
 }
 
 fn overshoot(grants: &[Grant], rules: Rules) -> f64 {
+    // In thousandths, or a sum of decimals would be a little more than none.
     let excess = |(n, m): (usize, usize)| {
-        let seconds = (grants[m].at - grants[n].at) as f64 / 1e3;
-        (m + 1 - n) as f64 - rules.rate * seconds - rules.burst
+        let milliseconds = (grants[m].at - grants[n].at) as f64;
+        ((m + 1 - n) as f64 - rules.burst) * 1e3 - rules.rate * milliseconds
     };
     let windows = (0..grants.len()).flat_map(|n| (n..grants.len()).map(move |m| (n, m)));
-    windows.map(excess).fold(0.0, f64::max)
+    windows.map(excess).fold(0.0, f64::max) / 1e3
 }
 
 #[cfg(test)]

@@ -9,9 +9,7 @@ use policy::Millis;
 
 use super::account::Account;
 use super::crowd::{Crowd, Plan};
-use crate::common::fault::Faulty;
 use crate::common::line::shared_store;
-use crate::common::redis::RedisServer;
 use crate::common::{WEIR, Weir, answering, config, ok, until_true};
 
 /// What the room promises.
@@ -29,43 +27,50 @@ pub(crate) const RULES: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_00
 
 /// A thousand people, two in five of whom see the line and stay away.
 pub(crate) fn launch_crowd() -> Plan {
-    let arrivals = vec![
-        Phase { from: 300.0, to: 300.0, seconds: 2.0 },
-        Phase { from: 40.0, to: 40.0, seconds: 10.0 },
-    ];
+    let arrivals = vec![Phase { from: 300.0, to: 300.0, seconds: 2.0 }, Phase { from: 40.0, to: 40.0, seconds: 10.0 }];
     Plan { arrivals, no_shows: 0.4, seed: 3 }
 }
 
-/// All that runs.
+/// The gateways of a line, and a shop.
 pub(crate) struct Stand {
-    pub(crate) redis: RedisServer,
-    /// The way of each gateway to Redis.
-    pub(crate) ways: Vec<Faulty>,
-    /// The gateways that live.
-    pub(crate) gateways: Vec<Option<Weir>>,
+    rules: Rules,
     shop: SocketAddr,
+    /// `None` where one was killed.
+    gateways: Vec<Option<Weir>>,
 }
 
 impl Stand {
-    /// This many gateways on this Redis.
-    pub(crate) fn of(gateways: usize, redis: RedisServer) -> Self {
-        let shop = answering(|_| ok("welcome to the shop"));
-        let mut stand = Self { redis, ways: Vec::new(), gateways: Vec::new(), shop };
+    /// Nobody yet.
+    pub(crate) fn empty(rules: Rules) -> Self {
+        Self { rules, shop: answering(|_| ok("welcome to the shop")), gateways: Vec::new() }
+    }
+
+    /// This many gateways on one Redis.
+    pub(crate) fn of(gateways: usize, redis: SocketAddr) -> Self {
+        let mut stand = Self::empty(RULES);
         for _ in 0..gateways {
-            stand.add(RULES, Command::new(WEIR));
+            stand.add(redis);
         }
         stand
     }
 
-    /// One more gateway, started by this command and `weir`'s own arguments.
-    pub(crate) fn add(&mut self, rules: Rules, mut weir: Command) {
-        let way = Faulty::to(self.redis.address);
+    /// One more gateway on this Redis.
+    pub(crate) fn add(&mut self, redis: SocketAddr) {
+        self.add_by(Command::new(WEIR), &url(redis));
+    }
+
+    /// One more gateway, started by this command, with these lines in its `[store]`.
+    pub(crate) fn add_by(&mut self, mut weir: Command, store: &str) {
         let dir = tempfile::tempdir().unwrap();
-        let store = shared_store(dir.path(), &format!("url = \"redis://{}\"\n", way.address));
-        std::fs::write(dir.path().join("weir.toml"), config(self.shop, &room(rules)) + &store).unwrap();
+        let store = shared_store(dir.path(), store);
+        std::fs::write(dir.path().join("weir.toml"), config(self.shop, &room(self.rules)) + &store).unwrap();
         weir.arg("serve").arg("--config").arg(dir.path().join("weir.toml"));
         self.gateways.push(Some(Weir::spawn(dir, weir)));
-        self.ways.push(way);
+    }
+
+    /// Ends a gateway without a warning.
+    pub(crate) fn kill(&mut self, index: usize) {
+        drop(self.gateways[index].take().unwrap().kill());
     }
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
@@ -79,13 +84,13 @@ impl Stand {
 
     /// A launch that meets a loss when its line stands and people have gone in; from when its recovery counts,
     /// and whose.
-    pub(crate) fn launch(mut self, loss: impl FnOnce(&mut Self) -> Recovers) -> (Account, Recovers) {
-        let crowd = Crowd::send(&self.addresses(), &launch_crowd());
+    pub(crate) fn launch(mut self, crowd: &Plan, loss: impl FnOnce(&mut Self) -> Recovers) -> (Account, Recovers) {
+        let crowd = Crowd::send(&self.addresses(), crowd);
         until_true("the launch is in its middle", || crowd.entered() >= 80);
         let line = self.gateway(0).room();
         assert!(line["waiting"].as_u64().unwrap() > 200, "a line stands: {line}");
         let recovers = loss(&mut self);
-        let account = Account::of(&crowd.gone(), RULES);
+        let account = Account::of(&crowd.gone(), self.rules);
         for weir in self.gateways.iter().flatten() {
             weir.is_well();
         }
@@ -111,6 +116,11 @@ impl Recovers {
 /// The clock of this machine, which is the store's.
 pub(crate) fn now() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Millis
+}
+
+/// The line of a `[store]` that is at this Redis.
+pub(crate) fn url(redis: SocketAddr) -> String {
+    format!("url = \"redis://{redis}\"\n")
 }
 
 fn room(rules: Rules) -> String {
