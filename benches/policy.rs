@@ -8,19 +8,17 @@ use std::num::NonZeroU32;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use policy::admit::{Credential, Intent, Scene, admit};
-use policy::line::{Batch, Line, View};
+use policy::line::{Batch, Line, Segment, View};
 use policy::quota::{Client, Quota, Quotas};
 use policy::room::Rules;
 use policy::scope::{NormalPath, Pattern, Table};
 use policy::seal::{RoomId, Sealer};
-use policy::ticket::{LineId, Token};
-
-const LINE: LineId = LineId { epoch: 1, generation: 0 };
+use policy::ticket::Token;
 
 fn seal(c: &mut Criterion) {
     let Ok(sealer) = Sealer::new(&[7; 32]) else { return };
     let room = RoomId::of("launch");
-    let pass = Token::pass(LINE, 7, 0, 1_000);
+    let pass = Token::pass(7, 0, 1_000);
     let text = sealer.seal(room, &pass);
     let mut forged = text.clone().into_bytes();
     forged[60] ^= 1;
@@ -31,10 +29,10 @@ fn seal(c: &mut Criterion) {
 
 fn decide(c: &mut Criterion) {
     let room = benches::room(Rules::per_minute(600));
-    let view = View { id: LINE, next: 1_000, serving: 100, now: 10, ..View::default() };
+    let view = View { segments: Segment { base: 0, next: 1_000, serving: 100 }.into(), now: 10, ..View::default() };
     let scene = Scene { room: &room, line: Some(&view), store_away: false, now: 20, revoked: false };
-    let pass = Credential::Sealed(Token::pass(LINE, 7, 0, 1_000));
-    let ticket = Credential::Sealed(Token::ticket(LINE, 700, 0));
+    let pass = Credential::Sealed(Token::pass(7, 0, 1_000));
+    let ticket = Credential::Sealed(Token::ticket(700, 0));
     c.bench_function("admit/pass", |b| b.iter(|| admit(scene, black_box(pass), Intent::Other)));
     c.bench_function("admit/ticket", |b| b.iter(|| admit(scene, black_box(ticket), Intent::Json)));
     c.bench_function("admit/nobody", |b| b.iter(|| admit(scene, black_box(Credential::None), Intent::Page)));
@@ -72,7 +70,7 @@ fn line(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1_000));
     let joins = Batch { gateway: 1, joins: 1_000, ..Batch::default() };
     group.bench_function("apply 1,000 joins", |b| {
-        let new = || Line::new(LINE, 0);
+        let new = || Line::new(0);
         b.iter_batched_ref(new, |line| line.apply(&rules, black_box(&joins), 100), BatchSize::SmallInput);
     });
     let claims = Batch { gateway: 1, claims: (1..=1_000).collect(), ..Batch::default() };
@@ -88,7 +86,7 @@ fn line(c: &mut Criterion) {
 
 /// A line of 10,000 that has called some thousand of them.
 fn called(rules: &Rules) -> Line {
-    let mut line = Line::new(LINE, 0);
+    let mut line = Line::new(0);
     line.apply(rules, &Batch { joins: 10_000, ..Batch::default() }, 0);
     for tick in 1..=30 {
         line.apply(rules, &Batch::default(), tick * 100);

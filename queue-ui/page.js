@@ -3,7 +3,7 @@
 "use strict";
 {
   const page = document.getElementById("weir"), data = page.dataset, title = document.title;
-  const ticket = Number(data.ticket), told = Number(data.poll);
+  const ticket = Number(data.ticket), line = Number(data.line), told = Number(data.poll);
   const element = id => document.getElementById(id);
   const show = (id, text) => { const e = element(id); if (e && e.textContent !== text) e.textContent = text; };
   const note = text => { show("note", text || ""); const e = element("note"); if (e) e.hidden = !text; };
@@ -45,19 +45,32 @@
     }
   };
 
+  // Numbers that are called until this one is, itself included; 0: it is called, or the gateway must look at it.
+  const ahead = status => {
+    let sum = 0;
+    for (const [segment, serving, next] of [...status.before || [], [status.segment, status.serving, status.next]]) {
+      if (segment === line) return ticket <= serving ? 0 : sum + ticket - serving;
+      if (segment < line) sum += Math.max(0, next - serving);
+    }
+    return line > status.segment ? sum + ticket : 0;
+  };
+
   const update = status => {
     const numbered = ticket > 0, moving = status.open && !status.away;
-    if (numbered ? status.epoch + "." + status.generation !== data.line || moving && ticket <= status.serving : !status.away)
-      return location.reload();
-    if (numbered) place(Math.max(0, ticket - status.serving));
+    const position = numbered && ahead(status);
+    if (numbered ? moving && !position : !status.away) return location.reload();
+    if (numbered && !status.unsure) {
+      if (!data.position) return location.reload();
+      place(position);
+    }
     const range = moving && numbered && status.wait;
-    const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * least)), Math.ceil(range[2] + range[3] * least)] : [];
+    const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     note(status.away ? data.kept : status.open ? "" : data.paused);
     const at = new Date(), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
     const { min, max, share, stretch, pace } = status.poll;
-    const interval = numbered ? Math.min(max, Math.max(min, least / pace * share)) : 10;
+    const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
   };
   const check = async () => {
@@ -79,7 +92,7 @@
 
   for (const clock of document.querySelectorAll("time"))
     clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
-  if (ticket > 0 && data.state !== "called") place(Number(data.position));
+  if (ticket > 0 && data.state !== "called" && data.position) place(Number(data.position));
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);

@@ -87,8 +87,9 @@ impl Driven {
         let outcome = outcomes.pop().context("one work, one outcome")?;
         let answered = |number: &u64| outcome.grants.iter().any(|(n, grant)| n == number && is_final(*grant));
         self.claims.retain(|number| !answered(number));
-        self.claims.extend((self.called + 1..=outcome.view.serving).filter(|number| number.is_multiple_of(4)));
-        self.called = outcome.view.serving;
+        let open = outcome.view.segments.open;
+        self.claims.extend((self.called.max(open.base) + 1..=open.serving).filter(|number| number.is_multiple_of(4)));
+        self.called = open.serving;
         Ok(outcome)
     }
 }

@@ -16,6 +16,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use policy::line::segment::place_of;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,14 +37,16 @@ pub struct RoomStatus {
     store_away: bool,
     /// Time of the store when the rest was true, in milliseconds.
     store_time_ms: u64,
-    /// Which run of the line.
-    epoch: u32,
-    /// Which generation of it.
-    generation: u32,
-    /// Tickets handed out.
+    /// The segment in which numbers are given.
+    segment: u64,
+    /// Tickets handed out in it.
     next: u64,
-    /// Tickets called.
+    /// Tickets called in it.
     serving: u64,
+    /// Earlier segments: the store has lost writes so often, as far as the line remembers.
+    earlier_segments: usize,
+    /// Store time at which the line began, or at which a loss was last noticed, in milliseconds.
+    lost_ms: u64,
     /// Tickets handed out and not called.
     waiting: u64,
     /// Passes that live.
@@ -74,16 +77,17 @@ impl RoomStatus {
     fn of(room: &LiveRoom) -> Self {
         let (snapshot, terms) = (room.snapshot(), room.terms());
         let view = snapshot.view.clone().unwrap_or_default();
-        let rules = &terms.room.rules;
+        let (rules, open) = (&terms.room.rules, view.segments.open);
         Self {
             name: room.name.to_string(),
             status: snapshot.state.name(),
             store_away: snapshot.away,
             store_time_ms: view.now,
-            epoch: view.id.epoch,
-            generation: view.id.generation,
-            next: view.next,
-            serving: view.serving,
+            segment: place_of(open.base).0,
+            next: open.next - open.base,
+            serving: open.serving - open.base,
+            earlier_segments: view.segments.before.len(),
+            lost_ms: view.lost,
             waiting: snapshot.waiting(),
             active_users: view.active,
             total_active_users: rules.total_active_users,

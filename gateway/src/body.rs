@@ -1,11 +1,14 @@
 //! The body of an answer: made here, or streamed from the upstream as it arrives.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use crate::connection::UnderWay;
 
@@ -102,4 +105,23 @@ impl http_body::Body for Body {
             Self::Stream(incoming, _) => incoming.size_hint(),
         }
     }
+}
+
+/// Lets a short upload finish that was answered unread. To drop it would reset its stream of HTTP/2, and
+/// there are clients (curl 7.88) that lose the answer when the reset comes before they have sent all.
+pub fn let_finish(mut body: Incoming) {
+    const SHORT: usize = 64 * 1024;
+    const SOON: Duration = Duration::from_secs(2);
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::task::spawn_local(timeout(SOON, async move {
+        let mut read = 0;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > SHORT {
+                return;
+            }
+        }
+    }));
 }

@@ -12,24 +12,18 @@
 //! What is absent: decisions (`policy`), the text of answers ([`crate::reply`]), connections.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::admit::{Decision, Refusal, Scene, Verdict, admit};
 use policy::room::FailMode;
 use policy::scope::NormalPath;
 use policy::ticket::Token;
-use tokio::time::timeout;
 
-use crate::body::Body;
+use crate::body::{Body, let_finish};
 use crate::connection::UnderWay;
 use crate::forward::{self, Onward, Way};
 use crate::listener::Worker;
@@ -63,25 +57,6 @@ pub async fn handle(
     };
     visit.end(&mut response);
     Ok(response)
-}
-
-/// Lets a short upload finish that was answered unread. To drop it would reset its stream of HTTP/2, and
-/// there are clients (curl 7.88) that lose the answer when the reset comes before they have sent all.
-fn let_finish(mut body: Incoming) {
-    const SHORT: usize = 64 * 1024;
-    const SOON: Duration = Duration::from_secs(2);
-    if body.is_end_stream() {
-        return;
-    }
-    tokio::task::spawn_local(timeout(SOON, async move {
-        let mut read = 0;
-        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > SHORT {
-                return;
-            }
-        }
-    }));
 }
 
 /// Where the request goes, or the answer that it gets here.
@@ -167,12 +142,21 @@ async fn at_the_door<'a>(
 
 fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
     let snapshot = room.live.snapshot();
+    let now = snapshot.store_time(visit.started);
+    let token = visit.token();
+    if let (Some(token), Some(view)) = (&token, &snapshot.view)
+        && view.lacks(token)
+        && now < token.expires
+        && !room.live.is_revoked(token.number)
+    {
+        room.live.testify(token);
+    }
     let scene = Scene {
         room: &room.terms.room,
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
-        now: snapshot.store_time(visit.started),
-        revoked: visit.token().is_some_and(|pass| room.live.is_revoked(pass.number)),
+        now,
+        revoked: token.is_some_and(|pass| room.live.is_revoked(pass.number)),
     };
     admit(scene, visit.credential, visit.intent)
 }
@@ -217,12 +201,11 @@ async fn join<'a>(
 /// What came of a claim or a join.
 fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> Result<Onward, Box<Response<Body>>> {
     let snapshot = room.live.snapshot();
-    let line = snapshot.view.as_ref().map(|view| view.id).unwrap_or_default();
     let now = snapshot.store_time(visit.started);
     drop(snapshot);
     let answer = match entry {
-        Entry::Pass(number, end) => return Ok(Onward::admitted(Token::pass(line, number, now, end))),
-        Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(line, number, now))),
+        Entry::Pass(number, end) => return Ok(Onward::admitted(Token::pass(number, now, end))),
+        Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
         Entry::Full | Entry::Spent => reply::full(visit),
         Entry::Away => later(visit, room),
     };

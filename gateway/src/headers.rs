@@ -11,6 +11,7 @@ use http::header::{
     SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version, request};
+use policy::line::segment::place_of;
 use policy::ticket::Token;
 
 use crate::visitor::{self, Host, Peer, cookies};
@@ -58,14 +59,13 @@ pub struct Onward<'a> {
     pub signature: Option<HeaderValue>,
 }
 
-/// How a pass is named to the upstream: `epoch.generation.number`.
+/// How a pass is named to the upstream: `segment.number`.
 pub fn pass_id(pass: &Token) -> HeaderValue {
     let mut id = Vec::with_capacity(32);
-    push_decimal(&mut id, pass.line.epoch.into());
+    let (segment, number) = place_of(pass.number);
+    push_decimal(&mut id, segment);
     id.push(b'.');
-    push_decimal(&mut id, pass.line.generation.into());
-    id.push(b'.');
-    push_decimal(&mut id, pass.number);
+    push_decimal(&mut id, number);
     HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 

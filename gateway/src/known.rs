@@ -99,7 +99,6 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use policy::ticket::LineId;
 
     use super::*;
 
@@ -108,7 +107,7 @@ mod tests {
     }
 
     fn pass(number: u64) -> Token {
-        Token::pass(LineId { epoch: 3, generation: 1 }, number, 0, 1_000)
+        Token::pass(number, 0, 1_000)
     }
 
     #[test]

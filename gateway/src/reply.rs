@@ -63,7 +63,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));
     if tell {
-        let fresh = if token.kind == Kind::Ticket { Token::ticket(token.line, token.number, now) } else { token };
+        let fresh = if token.kind == Kind::Ticket { Token::ticket(token.number, now) } else { token };
         let sealed = visit.site.sealer.seal(room.live.id, &fresh);
         headers.extend(room.cookie.set(&sealed, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
     }

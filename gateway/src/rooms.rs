@@ -92,6 +92,8 @@ pub struct LiveRoom {
     terms: ArcSwap<Terms>,
     snapshot: ArcSwap<Snapshot>,
     revoked: DashMap<u64, Millis>,
+    /// Passes that the line was told of since the last loss, with their ends.
+    testified: DashMap<u64, Millis>,
     revocations: AtomicUsize,
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
@@ -117,11 +119,29 @@ pub enum Entry {
 /// Something that changes a line.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Join { if_called: bool, reply: oneshot::Sender<Entry> },
-    Claim { number: u64, reply: oneshot::Sender<Entry> },
-    Renew { number: u64, reply: oneshot::Sender<Option<Millis>> },
-    Release { number: u64 },
-    Adopt { run: u32, last: u64 },
+    Join {
+        if_called: bool,
+        reply: oneshot::Sender<Entry>,
+    },
+    Claim {
+        number: u64,
+        reply: oneshot::Sender<Entry>,
+    },
+    Renew {
+        number: u64,
+        reply: oneshot::Sender<Option<Millis>>,
+    },
+    Release {
+        token: Token,
+    },
+    /// A token that the line may not know of.
+    Shown {
+        token: Token,
+    },
+    Adopt {
+        run: u32,
+        last: u64,
+    },
 }
 
 impl LiveRoom {
@@ -182,11 +202,19 @@ impl LiveRoom {
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
-        let here = self.snapshot().view.as_ref().is_some_and(|view| view.id == token.line);
-        if token.kind == Kind::Provisional || !here {
-            return true;
+        token.kind == Kind::Provisional || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
+    }
+
+    /// Tells the line of a token that its copy `lacks`: the store may have lost what it is a proof of.
+    pub fn testify(self: &Arc<Self>, token: &Token) {
+        if token.kind == Kind::Pass && self.testified.contains_key(&token.number) {
+            return;
         }
-        self.mailbox.try_send((self.clone(), Op::Release { number: token.number })).is_ok()
+        // A full mailbox drops it: the next request tells it again.
+        let told = self.mailbox.try_send((self.clone(), Op::Shown { token: *token })).is_ok();
+        if told && token.kind == Kind::Pass {
+            self.testified.insert(token.number, token.expires);
+        }
     }
 
     /// The next place in the order of arrival while the store is away.
@@ -198,7 +226,7 @@ impl LiveRoom {
     /// That gateway may be dead: whoever is shown the ticket has its run numbered up to there, in its order.
     pub fn adopt(self: &Arc<Self>, token: &Token) {
         if token.kind == Kind::Provisional && !self.snapshot().away {
-            let op = Op::Adopt { run: token.line.generation, last: token.number };
+            let op = Op::Adopt { run: token.run, last: token.number };
             // A full mailbox drops it: the next poll asks again.
             let _ = self.mailbox.try_send((self.clone(), op));
         }
@@ -217,6 +245,7 @@ impl LiveRoom {
     fn forget_revoked(&self, now: Millis) {
         self.revoked.retain(|_, &mut until| until > now);
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
+        self.testified.retain(|_, &mut until| until > now);
     }
 }
 
@@ -279,6 +308,7 @@ impl Rooms {
             snapshot: ArcSwap::from_pointee(clerk::unseen(name, &terms)),
             terms: ArcSwap::from_pointee(terms),
             revoked: DashMap::new(),
+            testified: DashMap::new(),
             revocations: AtomicUsize::new(0),
             provisional: AtomicU64::new(0),
             served: Default::default(),

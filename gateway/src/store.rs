@@ -39,6 +39,14 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
+    /// The file was written by another version of Weir.
+    #[error(
+        "{path} was written by a version of Weir whose lines this one cannot read; move the file away to begin anew"
+    )]
+    Layout {
+        /// The file.
+        path: String,
+    },
     /// The embedded database failed.
     #[error("the store {path}: {source}")]
     Embedded {

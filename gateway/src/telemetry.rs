@@ -195,6 +195,11 @@ pub fn reload(what: &'static str, ok: bool) {
     counter!("weir_reloads_total", "what" => what, "result" => if ok { "ok" } else { "refused" }).increment(1);
 }
 
+/// Counts a loss of writes that was noticed in the store.
+pub fn loss(room: &str) {
+    counter!("weir_room_losses_total", "room" => room.to_owned()).increment(1);
+}
+
 /// Says which version of the rooms is in force here, and which in the store.
 pub fn rooms_version(here: u64, store: u64) {
     gauge!("weir_rooms_version").set(here as f64);
@@ -213,8 +218,9 @@ pub fn room(room: &LiveRoom) {
     gauge!("weir_room_claimants", &labels).set(view.claimants as f64);
     gauge!("weir_room_speed_tickets_per_second", &labels).set(view.speed);
     gauge!("weir_room_show_share_ratio", &labels).set(view.show_share);
-    counter!("weir_room_tickets_total", &labels).absolute(view.next);
-    counter!("weir_room_called_total", &labels).absolute(view.serving);
+    gauge!("weir_room_segments", &labels).set((view.segments.before.len() + 1) as f64);
+    counter!("weir_room_tickets_total", &labels).absolute(view.segments.given());
+    counter!("weir_room_called_total", &labels).absolute(view.segments.called());
     counter!("weir_room_admitted_total", &labels).absolute(view.granted);
     counter!("weir_room_no_shows_total", &labels).absolute(view.no_shows);
     counter!("weir_room_over_limit_total", &labels).absolute(view.over_limit);

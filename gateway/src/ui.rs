@@ -16,8 +16,8 @@ mod template;
 use bytes::Bytes;
 use policy::drain::{self, PollTable, Wait};
 use policy::line::View;
+use policy::line::segment::place_of;
 use policy::room::Room;
-use policy::ticket::LineId;
 
 pub use language::Language;
 pub use notice::{Notice, Notices};
@@ -45,7 +45,7 @@ impl State {
     pub fn of(room: &Room, line: &View) -> Self {
         if room.suspended {
             Self::Suspended
-        } else if line.next > line.serving || line.claimants > 0 || !room.rules.open {
+        } else if line.waiting() > 0 || line.claimants > 0 || !room.rules.open {
             Self::Queueing
         } else {
             Self::NotQueueing
@@ -86,8 +86,7 @@ pub struct Snapshot {
     status: Bytes,
     json: Bytes,
     updated: String,
-    id: LineId,
-    serving: u64,
+    line: View,
     speed: f64,
     rate: f64,
     poll: PollTable,
@@ -103,8 +102,7 @@ impl Snapshot {
             status: status::document(facts),
             json: json::head(facts, &updated),
             updated,
-            id: facts.line.id,
-            serving: facts.line.serving,
+            line: View { adopted: Vec::new(), ..facts.line.clone() },
             speed: facts.line.known_speed(&facts.room.rules),
             rate: facts.room.rules.rate,
             poll: facts.poll,
@@ -121,12 +119,13 @@ impl Snapshot {
     /// Where the holder of this ticket stands; `None` holds a provisional one. `jitter` (0.85 to
     /// 1.15) spreads the polls.
     pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> Standing {
-        let position = ticket.map_or(0, |number| number.saturating_sub(self.serving));
+        let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
         let moves = self.open && !self.away && ticket.is_some();
-        let wait = if moves { drain::wait(position, self.speed, self.rate) } else { None };
+        let wait = if moves { drain::wait(ahead, self.speed, self.rate) } else { None };
         let pace = drain::pace(self.speed, self.rate);
-        let interval = if ticket.is_some() { self.poll.after(position, pace) } else { PROVISIONAL * self.poll.stretch };
+        let interval = if ticket.is_some() { self.poll.after(ahead, pace) } else { PROVISIONAL * self.poll.stretch };
         let poll_tenths = (interval * jitter * 10.0).round() as u64;
+        let position = ticket.and_then(|number| self.line.position(number));
         Standing { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
     }
 
@@ -139,9 +138,16 @@ impl Snapshot {
         use page::Face;
         match standing.ticket {
             None => Face::Provisional,
+            Some(_) if standing.position.is_none() => {
+                if self.away {
+                    Face::Provisional
+                } else {
+                    Face::Unsure
+                }
+            }
             Some(_) if self.away => Face::Away,
             Some(_) if !self.open => Face::Paused,
-            Some(_) if standing.position == 0 => Face::Called,
+            Some(_) if standing.position == Some(0) => Face::Called,
             Some(_) if standing.wait.is_none() => Face::Still,
             Some(_) => Face::Moving,
         }
@@ -153,8 +159,8 @@ impl Snapshot {
 pub struct Standing {
     /// Number of the ticket; `None` while it is provisional.
     pub ticket: Option<u64>,
-    /// People ahead, themselves included: 1 is next, 0 is called.
-    pub position: u64,
+    /// People ahead, themselves included: 1 is next, 0 is called. `None` while nobody can say.
+    pub position: Option<u64>,
     /// The wait, if it is known.
     pub wait: Option<Wait>,
     /// Seconds until they should ask again, at least 1.
@@ -165,6 +171,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// The ticket as its holder is told it: the segment that it is of, and the number there.
+    fn place(&self) -> Option<(u64, u64)> {
+        self.ticket.map(place_of)
+    }
+
     /// The wait in whole minutes, as Cloudflare's `waitTime`: the middle of the range, rounded up.
     fn wait_minutes(&self) -> u64 {
         self.wait.map_or(0, |wait| u64::midpoint(wait.low, wait.high).div_ceil(60))

@@ -346,7 +346,7 @@ fn a_room_that_comes_back_by_a_rollback_goes_on_where_it_was() {
     until_true("the store is missed", || weir.room()["store_away"] == true);
     let kept: Vec<String> = (0..3).map(|_| weir.get("/launch/item", &[JSON]).cookie().unwrap()).collect();
     redis.restart();
-    let number = |cookie: &String| weir.get("/launch/item", &[JSON, ("Cookie", cookie)]).waiting()["ticket"].as_u64();
+    let number = |cookie: &String| weir.get("/launch/item", &[JSON, ("Cookie", cookie)]).number();
     let numbers = until("they are numbered", || kept.iter().map(number).collect::<Option<Vec<_>>>());
 
     let (code, told) = apply(&weir, &CLOSED.replace("launch", "drop"));

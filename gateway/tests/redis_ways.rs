@@ -41,7 +41,7 @@ fn join(rooms: &[&str]) -> Vec<Work> {
 }
 
 async fn next(store: &Redis) -> u64 {
-    store.commit(join(&["launch"])).await.unwrap()[0].view.next
+    store.commit(join(&["launch"])).await.unwrap()[0].view.segments.given()
 }
 
 /// Why nothing can be committed.
@@ -173,7 +173,7 @@ async fn every_room_is_served(cluster: &Cluster, store: &Redis) {
     assert_eq!(homes.len(), 3, "the rooms are on all servers");
     for expected in 1..3 {
         let outcomes = store.commit(join(&ROOMS)).await.unwrap();
-        assert!(outcomes.iter().all(|outcome| outcome.view.next == expected), "{outcomes:?}");
+        assert!(outcomes.iter().all(|outcome| outcome.view.segments.given() == expected), "{outcomes:?}");
     }
 }
 
@@ -186,7 +186,7 @@ async fn in_a_cluster_rooms_of_all_servers_commit_in_one_call_and_are_followed_w
     let (slot, home) = cluster.home("moved");
     cluster.give(slot, (home + 1) % 3);
     let outcomes = store.commit(join(&["launch", "moved"])).await.unwrap();
-    assert_eq!((outcomes[0].view.next, outcomes[1].view.next), (3, 1));
+    assert_eq!((outcomes[0].view.segments.given(), outcomes[1].view.segments.given()), (3, 1));
     assert_eq!(cluster.servers[(home + 1) % 3].command("EXISTS weir:{moved}:line"), ":1");
 }
 

@@ -6,11 +6,12 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::line::{self, pass_id, room, tickets};
+use common::line::{self, last_tickets, pass_id, room, tickets};
 use common::redis::RedisServer;
 use common::{JSON, Shop, Weir, config, until, until_true, weir};
+use policy::line::segment::{SPAN, base_at};
 
 /// A gateway of those that share this Redis.
 fn gateway(redis: &RedisServer, shop: SocketAddr, room: &str) -> Weir {
@@ -71,7 +72,7 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
         answer.is_shop().then(|| answer.cookie().unwrap())
     });
     let waiting = tickets(&[&a, &b], 6);
-    let last = a.room()["next"].as_u64().unwrap();
+    let last = waiting[0].0 / SPAN * SPAN + a.room()["next"].as_u64().unwrap();
 
     redis.kill();
     until_true("both have noticed", || a.room()["store_away"] == true && b.room()["store_away"] == true);
@@ -92,9 +93,7 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
     let mut numbers: HashMap<u64, &String> = waiting.iter().map(|(number, cookie)| (*number, cookie)).collect();
     for cookie in &kept {
         // Numbered at the gateway that kept the place, known at both.
-        let number = until("the place has a number", || {
-            b.get("/launch/item", &[JSON, ("Cookie", cookie)]).waiting()["ticket"].as_u64()
-        });
+        let number = until("the place has a number", || b.get("/launch/item", &[JSON, ("Cookie", cookie)]).number());
         assert!(number > last && numbers.insert(number, cookie).is_none(), "{number} of {numbers:?}");
     }
     assert!(a.get("/launch/item", &[JSON, ("Cookie", &inside)]).is_shop());
@@ -103,6 +102,128 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
     for weir in [&a, &b] {
         weir.is_well();
     }
+}
+
+fn unit_of_now() -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    base_at(wall) / SPAN
+}
+
+/// After a loss: everybody of before stands where they stood, newcomers behind them, no number twice, and all come in.
+fn nobody_is_lost(gateways: &[&Weir], before: &[(u64, String)]) {
+    for (was, cookie) in before {
+        for weir in gateways {
+            let answer = weir.get("/launch/item", &[JSON, ("Cookie", cookie)]);
+            assert!(answer.is_shop() || answer.ticket() == *was, "{was} lost their place: {answer:?}");
+        }
+    }
+    let after = last_tickets(gateways, 6);
+    let last = before.iter().map(|(number, _)| *number).max().unwrap();
+    assert!(after.iter().all(|(number, _)| *number > last), "newcomers stand behind {last}: {after:?}");
+    let all: HashSet<u64> = before.iter().chain(&after).map(|(number, _)| *number).collect();
+    assert_eq!(all.len(), before.len() + after.len(), "no number is given twice");
+    let ids: HashSet<String> = before.iter().chain(&after).map(|(_, cookie)| pass_id(gateways[0], cookie)).collect();
+    assert_eq!(ids.len(), all.len(), "everybody came in, each with a pass of their own");
+}
+
+/// Somebody who has claimed a ticket: the cookie of it, and the id of the pass.
+fn claimed(weir: &Weir) -> (String, String) {
+    let (_, ticket) = tickets(&[weir], 1).swap_remove(0);
+    let id = pass_id(weir, &ticket);
+    (ticket, id)
+}
+
+#[test]
+fn flushall_in_mid_line_costs_nobody_their_place_and_repeats_no_claim() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600);
+    let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
+    let (ticket, id) = claimed(&a);
+    let waiting = last_tickets(&[&a, &b], 6);
+    until_true("both know how many are in", || a.room()["admitted"] == b.room()["admitted"]);
+    let before = a.room();
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+    let noticed = |weir: &Weir| weir.room()["earlier_segments"] == 1;
+    until_true("both have noticed", || noticed(&a) && noticed(&b));
+    for weir in [&a, &b] {
+        assert!(weir.metric(r#"weir_room_losses_total{room="launch"}"#) >= 1.0);
+        assert!(weir.log().contains("the store has lost writes"), "{}", weir.log());
+    }
+    nobody_is_lost(&[&a, &b], &waiting);
+    let admitted = |room: &serde_json::Value| room["admitted"].as_u64().unwrap();
+    until_true("nobody claims any more", || a.room()["claimants"] == 0);
+    let known = admitted(&a.room());
+    assert!(known >= admitted(&before) + waiting.len() as u64, "{known} after {before}");
+    assert_eq!(pass_id(&b, &ticket), id, "a claim from before gives the same pass at the other gateway");
+    assert_eq!(admitted(&b.room()), known, "and is not counted again");
+}
+
+#[test]
+fn redis_killed_and_started_empty_costs_nobody_their_place() {
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600);
+    let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
+    let waiting = last_tickets(&[&a, &b], 6);
+    redis.kill();
+    until_true("both have noticed", || a.room()["store_away"] == true && b.room()["store_away"] == true);
+    let kept = a.get("/launch/item", &[JSON]);
+    assert!(kept.waiting()["ticket"].is_null(), "a place is kept: {kept:?}");
+    redis.restart();
+    until_true("both are back", || a.room()["store_away"] == false && b.room()["store_away"] == false);
+    let number = until("the place has a number", || {
+        a.get("/launch/item", &[JSON, ("Cookie", &kept.cookie().unwrap())]).number()
+    });
+    assert!(waiting.iter().all(|(before, _)| *before < number), "{number} stands behind {waiting:?}");
+    nobody_is_lost(&[&a, &b], &waiting);
+}
+
+#[test]
+fn redis_that_comes_back_from_an_old_file_gives_no_number_twice() {
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600);
+    let (a, b) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
+    let mut waiting = last_tickets(&[&a], 6);
+    assert_eq!(redis.command("SAVE"), "+OK");
+    waiting.extend(last_tickets(&[&a, &b], 6));
+    redis.kill();
+    redis.restart();
+    until_true("both have noticed", || [&a, &b].iter().all(|weir| weir.room()["earlier_segments"] == 1));
+    nobody_is_lost(&[&a, &b], &waiting);
+}
+
+#[test]
+fn when_redis_and_every_gateway_are_gone_the_cookies_of_shoppers_build_the_line_again() {
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
+    let old = gateway(&redis, shop.address, &room(600));
+    let inside = until("somebody is inside", || {
+        let answer = old.get("/launch/item", &[JSON]);
+        answer.is_shop().then(|| answer.cookie().unwrap())
+    });
+    let waiting = last_tickets(&[&old], 6);
+    // A line that begins within the same four seconds as the one before could not tell their numbers apart.
+    until_true("another segment could be opened", || unit_of_now() > old.room()["segment"].as_u64().unwrap());
+    drop(old.kill());
+    redis.kill();
+    redis.restart();
+
+    // One enters in ten seconds: the line still stands when they come back.
+    let weir = gateway(&redis, shop.address, &room(6));
+    let newcomer = until("the line has begun", || {
+        let answer = weir.get("/launch/item", &[JSON]);
+        answer.number().is_some().then_some(answer)
+    });
+    assert!(weir.get("/launch/item", &[JSON, ("Cookie", &inside)]).is_shop(), "a pass is worth what it was");
+    for (was, cookie) in &waiting {
+        assert_eq!(weir.get("/launch/item", &[JSON, ("Cookie", cookie)]).ticket(), *was);
+    }
+    until_true("the old line stands before the new one", || weir.room()["earlier_segments"] == 1);
+    until_true("it is known who is inside", || weir.room()["active_users"].as_u64() >= Some(1));
+    let (last, new) = (waiting[5].0 % SPAN, newcomer.ticket() % SPAN);
+    let position = until("positions can be told again", || {
+        weir.get("/launch/item", &[JSON, ("Cookie", &newcomer.cookie().unwrap())]).waiting()["position"].as_u64()
+    });
+    assert!(position > new && position <= last + new, "{position} with {last} before");
+    weir.is_well();
 }
 
 #[test]

@@ -3,13 +3,16 @@
 
 use gateway::ui::{Facts, Language, Notice, Notices, Snapshot, Standing, State, WaitingPage};
 use policy::drain::PollTable;
-use policy::line::View;
+use policy::line::segment::SPAN;
+use policy::line::{Segment, Segments, View};
 use policy::room::{FailMode, QueueingMethod, Room, Rules};
-use policy::ticket::LineId;
 use serde_json::{Value, json};
 
 /// 2026-03-01T03:00:00Z.
 const NOON_IN_SEOUL: u64 = 1_772_334_000_000;
+
+/// The base of the segment in which numbers are given.
+const BASE: u64 = 333_333 * SPAN;
 
 /// Ten segments of a new TCP connection, less a generous head.
 const FIRST_FLIGHT: usize = 13_500;
@@ -27,9 +30,7 @@ fn room() -> Room {
 
 fn line() -> View {
     View {
-        id: LineId { epoch: 3, generation: 1 },
-        next: 20_000,
-        serving: 8_766,
+        segments: Segment { base: BASE, next: BASE + 20_000, serving: BASE + 8_766 }.into(),
         now: NOON_IN_SEOUL,
         speed: 14.0,
         ..View::default()
@@ -61,14 +62,12 @@ fn the_status_document_stays_under_400_bytes() {
         let mut room = room();
         room.rules.rate = number;
         room.rules.open = false;
-        let line = View {
-            id: LineId { epoch: u32::MAX, generation: u32::MAX },
-            next: u64::MAX,
-            serving: u64::MAX,
-            now: u64::MAX,
-            speed: number,
-            ..View::default()
+        let longest = |unit: u64| {
+            let base = unit * SPAN;
+            Segment { base, next: base + SPAN - 1, serving: base + SPAN - 2 }
         };
+        let segments = Segments { before: vec![longest((1 << 28) - 2)], open: longest((1 << 28) - 1) };
+        let line = View { segments, unsure: true, now: u64::MAX, speed: number, ..View::default() };
         let poll = PollTable { min: number, max: number, share: number, stretch: number };
         let name = "a-room-name-of-thirty-two-letter";
         let facts = Facts { name, room: &room, line: &line, poll, state: State::EventPrequeueing, away: false };
@@ -117,8 +116,9 @@ fn made_by_serde(standing: &Standing, room: &str) -> Value {
         "timeUntilEventEndFormatted": "unavailable",
         "shuffleAtEventStart": false,
         "room": room,
-        "ticket": standing.ticket,
-        "position": standing.ticket.map(|_| standing.position),
+        "segment": standing.ticket.map(|ticket| ticket / SPAN),
+        "ticket": standing.ticket.map(|ticket| ticket % SPAN),
+        "position": standing.position,
         "waitLowSeconds": wait.map(|w| w.low),
         "waitHighSeconds": wait.map(|w| w.high),
         "pollAfterSeconds": standing.poll_tenths as f64 / 10.0,
@@ -129,7 +129,7 @@ fn made_by_serde(standing: &Standing, room: &str) -> Value {
 fn the_waiting_json_is_what_a_serializer_would_write() {
     for (away, speed) in [(false, 14.0), (false, 0.0), (true, 14.0)] {
         let snapshot = snapshot_of(&room(), &View { speed, ..line() }, away);
-        for ticket in [None, Some(1), Some(8_767), Some(12_345), Some(u64::MAX)] {
+        for ticket in [None, Some(BASE + 1), Some(BASE + 8_767), Some(BASE + 12_345), Some(u64::MAX)] {
             let standing = snapshot.standing(ticket, 1.0);
             assert_eq!(parsed(&snapshot.json(&standing)), made_by_serde(&standing, "launch"));
         }
@@ -141,7 +141,7 @@ fn a_line_that_nobody_may_enter_is_told_in_the_json() {
     let mut room = room();
     room.rules.open = false;
     let snapshot = snapshot_of(&room, &line(), false);
-    let json = parsed(&snapshot.json(&snapshot.standing(Some(12_345), 1.0)));
+    let json = parsed(&snapshot.json(&snapshot.standing(Some(BASE + 12_345), 1.0)));
     assert_eq!(json["cfWaitingRoom"]["queueAll"], true);
     assert_eq!(json["cfWaitingRoom"]["waitTimeKnown"], false);
 }
@@ -149,13 +149,43 @@ fn a_line_that_nobody_may_enter_is_told_in_the_json() {
 #[test]
 fn a_shopper_is_told_where_they_stand_and_when_to_ask_again() {
     let snapshot = snapshot_of(&room(), &line(), false);
-    let far = snapshot.standing(Some(12_345), 1.0);
-    assert_eq!((far.position, far.poll_after), (3_579, 60));
-    assert_eq!(snapshot.standing(Some(12_345), 0.85).poll_after, 51);
-    let called = snapshot.standing(Some(8_000), 0.85);
-    assert_eq!((called.position, called.poll_after), (0, 1));
+    let far = snapshot.standing(Some(BASE + 12_345), 1.0);
+    assert_eq!((far.position, far.poll_after), (Some(3_579), 60));
+    assert_eq!(snapshot.standing(Some(BASE + 12_345), 0.85).poll_after, 51);
+    let called = snapshot.standing(Some(BASE + 8_000), 0.85);
+    assert_eq!((called.position, called.poll_after), (Some(0), 1));
     let provisional = snapshot_of(&room(), &line(), true).standing(None, 1.0);
     assert_eq!((provisional.wait, provisional.poll_after), (None, 10));
+}
+
+/// After losses: 100 people wait in an earlier segment, of whom 40 are called, and all of another one are.
+fn after_losses() -> View {
+    let base = |unit: u64| unit * SPAN;
+    let waits = Segment { base: base(7), next: base(7) + 100, serving: base(7) + 40 };
+    let called = Segment { base: base(8), next: base(8) + 9, serving: base(8) + 9 };
+    let line = line();
+    View { segments: Segments { before: vec![waits, called], open: line.segments.open }, ..line }
+}
+
+#[test]
+fn after_a_loss_the_earlier_places_stand_ahead_and_are_told_to_the_page() {
+    let snapshot = snapshot_of(&room(), &after_losses(), false);
+    insta::assert_snapshot!("status_after_losses", String::from_utf8_lossy(&snapshot.status()));
+    let position = |number| snapshot.standing(Some(number), 1.0).position;
+    let numbers = [7 * SPAN + 40, 7 * SPAN + 41, 8 * SPAN + 9, BASE + 8_766, BASE + 8_767];
+    assert_eq!(numbers.map(position), [Some(0), Some(1), Some(0), Some(0), Some(61)]);
+    let json = parsed(&snapshot.json(&snapshot.standing(Some(7 * SPAN + 41), 1.0)));
+    assert_eq!((&json["cfWaitingRoom"]["segment"], &json["cfWaitingRoom"]["ticket"]), (&json!(7), &json!(41)));
+}
+
+#[test]
+fn while_places_may_come_back_nobody_is_told_a_position_that_could_grow() {
+    let snapshot = snapshot_of(&room(), &View { unsure: true, ..after_losses() }, false);
+    insta::assert_snapshot!("status_unsure", String::from_utf8_lossy(&snapshot.status()));
+    let newcomer = snapshot.standing(Some(BASE + 8_767), 1.0);
+    assert_eq!((newcomer.position, newcomer.wait), (None, None));
+    let earlier = snapshot.standing(Some(7 * SPAN + 41), 1.0);
+    assert_eq!((earlier.position, earlier.wait), (Some(1), None), "nobody stands before it");
 }
 
 /// The page without style and script, which are the same in all.
@@ -175,11 +205,12 @@ fn every_face_of_the_waiting_page() {
     let mut paused = room();
     paused.rules.open = false;
     let faces = [
-        ("moving", snapshot_of(&room(), &line(), false), Some(12_345)),
-        ("still", snapshot_of(&room(), &View { speed: 0.0, ..line() }, false), Some(12_345)),
-        ("paused", snapshot_of(&paused, &line(), false), Some(12_345)),
-        ("called", snapshot_of(&room(), &line(), false), Some(8_000)),
-        ("away", snapshot_of(&room(), &line(), true), Some(12_345)),
+        ("moving", snapshot_of(&room(), &line(), false), Some(BASE + 12_345)),
+        ("still", snapshot_of(&room(), &View { speed: 0.0, ..line() }, false), Some(BASE + 12_345)),
+        ("unsure", snapshot_of(&room(), &View { unsure: true, ..line() }, false), Some(BASE + 12_345)),
+        ("paused", snapshot_of(&paused, &line(), false), Some(BASE + 12_345)),
+        ("called", snapshot_of(&room(), &line(), false), Some(BASE + 8_000)),
+        ("away", snapshot_of(&room(), &line(), true), Some(BASE + 12_345)),
         ("provisional", snapshot_of(&room(), &line(), true), None),
     ];
     for (name, snapshot, ticket) in faces {
@@ -226,7 +257,7 @@ fn an_operators_template_has_the_same_variables() {
 <i title="{{ '<&>' }}"></i></html>"#;
     let page = WaitingPage::new("launch", Some(template)).expect("a good template");
     let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(12_345), 1.0), Language::Korean);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::Korean);
     insta::assert_snapshot!("custom_page", String::from_utf8_lossy(&html));
     assert!(!page.csp().to_str().expect("ASCII").contains("script-src"));
 }
@@ -249,7 +280,7 @@ fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
     use base64::Engine as _;
     let page = WaitingPage::new("launch", None).expect("our own template");
     let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(12_345), 1.0), Language::English);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::English);
     let html = String::from_utf8_lossy(&html);
     let csp = page.csp();
     for tag in ["style", "script"] {

@@ -30,14 +30,15 @@ async fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
         let view = line.call(BATCH).await?.view;
+        let [next, called] = [view.segments.given(), view.segments.called()];
         let now = benches::resident_bytes();
         peak = peak.max(now);
-        if view.next.is_multiple_of(TICKETS / 10) {
+        if next.is_multiple_of(TICKETS / 10) {
             let (now, above) = (megabytes(now), megabytes(now.saturating_sub(start)));
-            let [next, called, granted, live] = [view.next, view.serving, view.granted, view.active];
+            let [granted, live] = [view.granted, view.active];
             println!("| {next} | {called} | {granted} | {live} | {now:.1} | {above:.1} |");
         }
-        if view.next >= TICKETS {
+        if next >= TICKETS {
             break;
         }
         tokio::time::sleep(PAUSE).await;
@@ -47,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
     drop(line);
     let mut line = open(&file)?;
     let view = line.call(0).await?.view;
-    anyhow::ensure!(view.next == TICKETS, "tickets were lost: {}", view.next);
+    anyhow::ensure!(view.segments.given() == TICKETS, "tickets were lost: {:?}", view.segments);
     println!("read again from {:.1} MB on the disk", megabytes(std::fs::metadata(&file)?.len()));
     anyhow::ensure!(above <= LIMIT, "more than {:.0} MB above the start", megabytes(LIMIT));
     Ok(())

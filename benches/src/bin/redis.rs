@@ -98,9 +98,9 @@ async fn step(server: &Server, room: &Arc<LiveRoom>, waiting: u64, rate: u64) ->
 
 /// Six in ten of those who are called come and claim.
 async fn called(room: Arc<LiveRoom>) {
-    let mut seen = room.snapshot().view.as_ref().map_or(0, |view| view.serving);
+    let mut seen = room.snapshot().view.as_ref().map_or(0, |view| view.segments.open.serving);
     loop {
-        let serving = room.snapshot().view.as_ref().map_or(0, |view| view.serving);
+        let serving = room.snapshot().view.as_ref().map_or(0, |view| view.segments.open.serving);
         for number in (seen + 1..=serving).filter(|number| number % 10 < 6) {
             let room = room.clone();
             tokio::spawn(async move { room.claim(number).await });
@@ -122,11 +122,13 @@ async fn memory() -> anyhow::Result<f64> {
         tokio::time::sleep(PAUSE).await;
     }
     // A bitmap is as long as its highest number.
-    let batch = Batch { releases: vec![TICKETS], ..Batch::default() };
+    let last = line.call(0).await?.view.segments.open.next;
+    let batch = Batch { releases: vec![last], ..Batch::default() };
     let rules = Rules::per_minute(120_000);
     let view = store.commit(vec![Work { room: "launch".into(), rules, batch }]).await?.remove(0).view;
     let used = server.work()?.memory - start;
-    println!("\n{} tickets, {} called, {} passes given, {} live\n", view.next, view.serving, view.granted, view.active);
+    let (given, called) = (view.segments.given(), view.segments.called());
+    println!("\n{} tickets, {} called, {} passes given, {} live\n", given, called, view.granted, view.active);
     println!("| key | bytes |\n|---|---|");
     let mut active = 0.0;
     let keys = server.keys()?;

@@ -97,7 +97,7 @@ pub enum Ignored {
     Foreign,
     /// Its time is over.
     Expired,
-    /// Of an earlier run of the line.
+    /// Of a part of the line that was forgotten, or a provisional ticket that nobody knows.
     OldLine,
     /// A pass that was given back.
     Revoked,
@@ -147,7 +147,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
 
 /// Somebody who is in the line.
 fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
-    let called = scene.line.is_some_and(|line| ticket.kind == Kind::Ticket && ticket.number <= line.serving);
+    let called = scene.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
     if called && scene.room.rules.open { Verdict::Claim(ticket) } else { Verdict::Wait(ticket) }
 }
 
@@ -180,7 +180,7 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
     }
     match token.kind {
         Kind::Provisional => Ok(Some(provisional(line, token))),
-        _ if token.line != line.id => Err(Ignored::OldLine),
+        Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
         Kind::Pass if scene.revoked => Err(Ignored::Revoked),
         _ => Ok(Some(token)),
     }
@@ -189,11 +189,10 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
 /// A provisional ticket becomes the ticket whose number it was given when the store came back. One without
 /// a number stays what it is, wherever it is shown: its gateway may be on the way to number it, or dead.
 fn provisional(line: &View, token: Token) -> Token {
-    let run = token.line.generation;
     let numbered = line.adopted.iter().find_map(|adopted| {
         let of = adopted.adopt;
-        let index = token.number.checked_sub(of.first).filter(|&i| of.run == run && i < of.count)?;
-        Some(Token { kind: Kind::Ticket, line: line.id, number: adopted.base + index, ..token })
+        let index = token.number.checked_sub(of.first).filter(|&i| of.run == token.run && i < of.count)?;
+        Some(Token { kind: Kind::Ticket, run: 0, number: adopted.base + index, ..token })
     });
     numbered.unwrap_or(token)
 }
@@ -201,11 +200,13 @@ fn provisional(line: &View, token: Token) -> Token {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::{Adopt, Adopted};
+    use crate::line::segment::SPAN;
+    use crate::line::{Adopt, Adopted, Segment, Segments};
     use crate::room::Rules;
-    use crate::ticket::LineId;
 
-    const LINE: LineId = LineId { epoch: 2, generation: 1 };
+    /// The segment that is open, and one before it that was forgotten.
+    const BASE: u64 = 9 * SPAN;
+    const FORGOTTEN: u64 = 2 * SPAN;
     const NOW: Millis = 1_000_000;
 
     fn room() -> Room {
@@ -220,12 +221,14 @@ mod tests {
     }
 
     fn view() -> View {
-        let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 1, count: 3 }, base: 31 }];
-        View { id: LINE, next: 100, serving: 50, now: NOW, adopted, ..View::default() }
+        let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 1, count: 3 }, base: BASE + 31 }];
+        let before = vec![Segment { base: 3 * SPAN, next: 3 * SPAN + 9, serving: 3 * SPAN + 4 }];
+        let segments = Segments { before, open: Segment { base: BASE, next: BASE + 100, serving: BASE + 50 } };
+        View { segments, forgotten: FORGOTTEN + SPAN, now: NOW, adopted, ..View::default() }
     }
 
     fn ticket(number: u64) -> Token {
-        Token::ticket(LINE, number, NOW - 1)
+        Token::ticket(BASE + number, NOW - 1)
     }
 
     fn kept(run: u32, sequence: u64) -> Token {
@@ -233,7 +236,7 @@ mod tests {
     }
 
     fn pass() -> Token {
-        Token::pass(LINE, 7, NOW - 10, NOW + 90)
+        Token::pass(BASE + 7, NOW - 10, NOW + 90)
     }
 
     /// The verdict for this credential of a page in a room that answers.
@@ -249,12 +252,13 @@ mod tests {
     #[test]
     fn every_credential_has_its_verdict() {
         use Credential::{Bad, None as Nothing, Sealed};
-        let old = LineId { epoch: 1, ..LINE };
-        let half = Token::pass(LINE, 7, NOW - 50, NOW + 50);
-        let ran_out = Token::pass(LINE, 7, NOW - 100, NOW);
+        let (old, earlier) = (Token::ticket(FORGOTTEN + 7, NOW), |n| Token::ticket(3 * SPAN + n, NOW));
+        let unheard_of = Token::ticket(5 * SPAN + 1, NOW);
+        let half = Token::pass(BASE + 7, NOW - 50, NOW + 50);
+        let ran_out = Token::pass(BASE + 7, NOW - 100, NOW);
         let long_gone = Token { expires: NOW, ..ticket(7) };
         let enters = |pass, renew| (Verdict::Enter { pass, renew }, None);
-        let numbered = Token { kind: Kind::Ticket, line: LINE, number: 33, ..kept(9, 3) };
+        let numbered = Token { kind: Kind::Ticket, run: 0, number: BASE + 33, ..kept(9, 3) };
         let joins = |why| (Verdict::Join, Some(why));
         let table = [
             (Nothing, (Verdict::Join, None)),
@@ -264,12 +268,18 @@ mod tests {
             (Sealed(pass()), enters(pass(), false)),
             (Sealed(half), enters(half, true)),
             (Sealed(ran_out), joins(Ignored::Expired)),
-            (Sealed(Token::pass(old, 7, NOW, NOW + 100)), joins(Ignored::OldLine)),
+            (
+                Sealed(Token::pass(FORGOTTEN + 7, NOW, NOW + 100)),
+                enters(Token::pass(FORGOTTEN + 7, NOW, NOW + 100), false),
+            ),
             (Sealed(ticket(50)), (Verdict::Claim(ticket(50)), None)),
             (Sealed(ticket(51)), (Verdict::Wait(ticket(51)), None)),
             (Sealed(ticket(999)), (Verdict::Wait(ticket(999)), None)),
             (Sealed(long_gone), joins(Ignored::Expired)),
-            (Sealed(Token::ticket(old, 7, NOW)), joins(Ignored::OldLine)),
+            (Sealed(old), joins(Ignored::OldLine)),
+            (Sealed(earlier(4)), (Verdict::Claim(earlier(4)), None)),
+            (Sealed(earlier(5)), (Verdict::Wait(earlier(5)), None)),
+            (Sealed(unheard_of), (Verdict::Wait(unheard_of), None)),
             (Sealed(kept(9, 3)), (Verdict::Claim(numbered), None)),
             (Sealed(kept(9, 4)), (Verdict::Wait(kept(9, 4)), None)),
             (Sealed(kept(8, 1)), (Verdict::Wait(kept(8, 1)), None)),
@@ -321,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_pass_of_a_room_without_renewal_is_not_extended() {
-        let half = Token::pass(LINE, 7, NOW - 50, NOW + 50);
+        let half = Token::pass(BASE + 7, NOW - 50, NOW + 50);
         let room = Room { disable_session_renewal: true, ..room() };
         assert_eq!(with(&room, Credential::Sealed(half)).0, Verdict::Enter { pass: half, renew: false });
     }

@@ -76,6 +76,19 @@ impl Cohort {
     fn called(&self) -> f64 {
         (self.to - self.from) as f64
     }
+
+    fn holds(&self, number: u64) -> bool {
+        self.from < number && number <= self.to
+    }
+}
+
+/// Tickets past [`SHOW_WITHIN`], until their claim window ends: the numbers `from < n <= to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Settled {
+    from: u64,
+    to: u64,
+    /// When the first of them were that old.
+    at: Millis,
 }
 
 /// What the room can take at this moment.
@@ -96,7 +109,7 @@ pub struct Drain {
     shown: f64,
     came: [f64; AGES],
     recent: VecDeque<Cohort>,
-    settled: VecDeque<(u64, Millis)>,
+    settled: VecDeque<Settled>,
     present: BTreeSet<u64>,
     speed: f64,
     known_for: f64,
@@ -175,12 +188,16 @@ impl Drain {
         ((rate + lack / MAKE_UP.max(seconds)) / h).clamp(0.0, FASTEST * supply.rate)
     }
 
-    /// Records that the pointer moved from `from` to `to` in the last `elapsed` milliseconds.
-    pub fn moved(&mut self, from: u64, to: u64, elapsed: Millis) {
+    /// Records that the pointer moved on by so many tickets in the last `elapsed` milliseconds.
+    pub fn moved(&mut self, tickets: u64, elapsed: Millis) {
         if self.speed > 0.0 {
             self.known_for += elapsed as f64 / 1000.0;
-            self.speed = mean(self.speed, to - from, elapsed, self.known_for.min(SPEED_MEMORY));
+            self.speed = mean(self.speed, tickets, elapsed, self.known_for.min(SPEED_MEMORY));
         }
+    }
+
+    /// Records that the numbers `from < n <= to` were called.
+    pub fn calls(&mut self, from: u64, to: u64) {
         if to == from {
             return;
         }
@@ -213,8 +230,8 @@ impl Drain {
 
     /// Records that the holder of a called ticket came. Twice is once.
     pub fn shows(&mut self, number: u64) {
-        let at = self.recent.partition_point(|cohort| cohort.to < number);
-        let Some(cohort) = self.recent.get_mut(at).filter(|cohort| cohort.from < number) else {
+        // Not in order of number where places have come back that stand ahead of those called last.
+        let Some(cohort) = self.recent.iter_mut().rev().find(|cohort| cohort.holds(number)) else {
             return;
         };
         if self.present.insert(number) {
@@ -237,22 +254,24 @@ impl Drain {
             for count in &mut self.came {
                 *count *= keep;
             }
-            self.present = self.present.split_off(&(cohort.to + 1));
+            self.forget_present(&cohort);
             match self.settled.back_mut() {
-                Some((to, at)) if now < *at + SETTLED_STEP => *to = cohort.to,
-                _ => self.settled.push_back((cohort.to, now)),
+                Some(last) if last.to == cohort.from && now < last.at + SETTLED_STEP => last.to = cohort.to,
+                _ => self.settled.push_back(Settled { from: cohort.from, to: cohort.to, at: now }),
             }
         }
     }
 
-    /// The highest number whose claim window of `window` has ended, if that is news.
-    pub fn window_ended(&mut self, now: Millis, window: Millis) -> Option<u64> {
+    fn forget_present(&mut self, cohort: &Cohort) {
+        let mut from_here = self.present.split_off(&(cohort.from + 1));
+        self.present.append(&mut from_here.split_off(&(cohort.to + 1)));
+    }
+
+    /// Numbers `from < n <= to` whose claim window of `window` has ended; each once.
+    pub fn window_ended(&mut self, now: Millis, window: Millis) -> Option<(u64, u64)> {
         let left = SETTLED_STEP + window.saturating_sub(SHOW_WITHIN);
-        let mut ended = None;
-        while let Some((to, _)) = self.settled.pop_front_if(|&mut (_, at)| now >= at + left) {
-            ended = Some(to);
-        }
-        ended
+        let ended = self.settled.pop_front_if(|settled| now >= settled.at + left)?;
+        Some((ended.from, ended.to))
     }
 }
 
@@ -398,7 +417,7 @@ mod tests {
     #[test]
     fn no_shows_make_the_pointer_faster() {
         let mut drain = Drain::default();
-        drain.moved(0, 1_000, 1_000);
+        drain.calls(0, 1_000);
         (1..=300).for_each(|n| drain.shows(n));
         (1..=300).for_each(|n| drain.shows(n));
         drain.settle(0, SHOW_WITHIN, 100.0);
@@ -408,7 +427,7 @@ mod tests {
     #[test]
     fn the_pointer_stands_while_enough_people_are_on_their_way() {
         let mut drain = Drain::default();
-        drain.moved(0, 300, 1_000);
+        drain.calls(0, 300);
         assert!(drain.speed(&EVEN, TICK) <= 0.0);
         drain.settle(0, SHOW_WITHIN, 100.0);
         assert!(drain.speed(&EVEN, TICK) > 0.0);

@@ -1,7 +1,7 @@
 //! The sealed text of a ticket or pass.
 //!
 //! ```text
-//! kind 1 | key id 1 | room 8 | epoch 4 | generation 4 | number 8 | issued 6 | expires 6 | tag 32
+//! kind 1 | key id 1 | room 8 | run 8 | number 8 | issued 6 | expires 6 | tag 32
 //! ```
 //!
 //! big-endian, HMAC-SHA-256 over what stands before the tag, base64url without padding: 94 characters.
@@ -13,7 +13,7 @@ use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::ticket::{Kind, LineId, Token};
+use crate::ticket::{Kind, Token};
 
 const BODY: usize = 38;
 const TAG: usize = 32;
@@ -117,8 +117,7 @@ impl Sealer {
         bytes[0] = token.kind as u8;
         bytes[1] = key.id;
         bytes[2..10].copy_from_slice(&room.0);
-        bytes[10..14].copy_from_slice(&token.line.epoch.to_be_bytes());
-        bytes[14..18].copy_from_slice(&token.line.generation.to_be_bytes());
+        bytes[10..18].copy_from_slice(&u64::from(token.run).to_be_bytes());
         bytes[18..26].copy_from_slice(&token.number.to_be_bytes());
         bytes[26..32].copy_from_slice(&token.issued.to_be_bytes()[2..]);
         bytes[32..38].copy_from_slice(&token.expires.to_be_bytes()[2..]);
@@ -164,7 +163,8 @@ impl Sealer {
         }
         Ok(Token {
             kind,
-            line: LineId { epoch: number(&body[10..14]) as u32, generation: number(&body[14..18]) as u32 },
+            // Tokens from before lines were cut into segments have more here.
+            run: number(&body[10..18]).try_into().map_err(|_| Rejected::Malformed)?,
             number: number(&body[18..26]),
             issued: number(&body[26..32]),
             expires: number(&body[32..38]),
@@ -187,8 +187,7 @@ mod tests {
     }
 
     fn token(number: u64) -> Token {
-        let line = LineId { epoch: 3, generation: 1 };
-        Token { kind: Kind::Ticket, line, number, issued: 1_700_000_000_000, expires: 1_700_000_060_000 }
+        Token { kind: Kind::Ticket, run: 3, number, issued: 1_700_000_000_000, expires: 1_700_000_060_000 }
     }
 
     #[test]
@@ -237,8 +236,8 @@ mod tests {
     fn the_signature_for_the_upstream_can_be_computed_from_the_secret() {
         let key = |key: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, key);
         let derived = hmac::sign(&key(&[7; 32]), b"weir/1/upstream");
-        let expected = hmac::sign(&key(derived.as_ref()), b"launch\n3.1.42");
-        assert_eq!(sealer().signature("launch", "3.1.42"), URL_SAFE_NO_PAD.encode(expected));
+        let expected = hmac::sign(&key(derived.as_ref()), b"launch\n3.42");
+        assert_eq!(sealer().signature("launch", "3.42"), URL_SAFE_NO_PAD.encode(expected));
     }
 
     #[test]

@@ -4,15 +4,6 @@
 
 use crate::Millis;
 
-/// Which run of a line a number belongs to. A number is unique as (epoch, generation, number).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct LineId {
-    /// Changes when a line is begun anew: an earlier epoch's tickets are worth nothing.
-    pub epoch: u32,
-    /// Changes when a store lost numbers: a later generation stands behind the earlier.
-    pub generation: u32,
-}
-
 /// What a token entitles to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -21,8 +12,7 @@ pub enum Kind {
     Ticket = 1,
     /// The right to reach the upstream until it expires.
     Pass = 2,
-    /// A place kept while the store is away: `line.generation` names the gateway's run, `number`
-    /// the order of arrival within it.
+    /// A place kept while the store is away: `number` is the order of arrival within the gateway's `run`.
     Provisional = 3,
 }
 
@@ -31,9 +21,9 @@ pub enum Kind {
 pub struct Token {
     /// What it entitles to.
     pub kind: Kind,
-    /// Which run of the line.
-    pub line: LineId,
-    /// Place in the line, from 1.
+    /// Which run of which gateway, of a provisional ticket; 0 of any other.
+    pub run: u32,
+    /// Place in the line, unique in its room: see [`crate::line::segment`].
     pub number: u64,
     /// Store time at which it was sealed.
     pub issued: Millis,
@@ -49,19 +39,18 @@ const REFRESH_AFTER: Millis = 60 * 60 * 1000;
 
 impl Token {
     /// A ticket for place `number`, sealed at `now`.
-    pub fn ticket(line: LineId, number: u64, now: Millis) -> Self {
-        Self { kind: Kind::Ticket, line, number, issued: now, expires: now + TICKET_LIFE }
+    pub fn ticket(number: u64, now: Millis) -> Self {
+        Self { kind: Kind::Ticket, run: 0, number, issued: now, expires: now + TICKET_LIFE }
     }
 
     /// A pass of place `number` that ends at `expires`.
-    pub fn pass(line: LineId, number: u64, now: Millis, expires: Millis) -> Self {
-        Self { kind: Kind::Pass, line, number, issued: now, expires }
+    pub fn pass(number: u64, now: Millis, expires: Millis) -> Self {
+        Self { kind: Kind::Pass, run: 0, number, issued: now, expires }
     }
 
     /// A place kept by run `run` of a gateway while its store is away.
     pub fn provisional(run: u32, sequence: u64, now: Millis) -> Self {
-        let line = LineId { epoch: 0, generation: run };
-        Self { kind: Kind::Provisional, line, number: sequence, issued: now, expires: now + TICKET_LIFE }
+        Self { kind: Kind::Provisional, run, number: sequence, issued: now, expires: now + TICKET_LIFE }
     }
 
     /// Whether a pass has used up half its life and should be renewed.
@@ -81,14 +70,14 @@ mod tests {
 
     #[test]
     fn a_pass_is_renewed_from_half_of_its_life_on() {
-        let pass = Token::pass(LineId::default(), 1, 1_000, 2_000);
+        let pass = Token::pass(1, 1_000, 2_000);
         assert!(!pass.past_half_life(1_499));
         assert!(pass.past_half_life(1_500));
     }
 
     #[test]
     fn a_ticket_seen_every_hour_never_ends() {
-        let ticket = Token::ticket(LineId::default(), 1, 0);
+        let ticket = Token::ticket(1, 0);
         assert!(!ticket.wants_refresh(59 * 60 * 1000));
         assert!(ticket.wants_refresh(60 * 60 * 1000));
         assert!(ticket.expires > 60 * 60 * 1000);

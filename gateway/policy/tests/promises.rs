@@ -8,7 +8,6 @@ mod sim;
 use policy::Millis;
 use policy::line::{Batch, Line};
 use policy::room::Rules;
-use policy::ticket::LineId;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -212,11 +211,12 @@ fn a_room_that_queued_all_before_its_start_opens_at_full_rate() {
 fn a_million_waiting_cost_no_more_per_step_than_a_thousand() {
     let rules = Rules { rate: 10.0, ..Rules::per_minute(600) };
     let cost = |waiting: u64| {
-        let mut line = Line::new(LineId::default(), START);
+        let mut line = Line::new(START);
         line.apply(&rules, &Batch { joins: waiting, ..Batch::default() }, START);
         let steps = (1..=500).map(|step| {
             let view = line.view();
-            let claims = (view.serving.saturating_sub(20)..=view.serving).collect();
+            let serving = view.segments.open.serving;
+            let claims = (serving.saturating_sub(20)..=serving).collect();
             let batch = Batch { claims, joins: 1, ..Batch::default() };
             let begun = std::time::Instant::now();
             line.apply(&rules, &batch, START + step * 20);

@@ -62,8 +62,10 @@ fn plan(seed: u64) -> Plan {
     let crowd = draw_crowd(rng, &room);
     let gateways = rng.random_range(1..=3);
     let budget = if rng.random_bool(0.2) { 40.0 } else { f64::INFINITY };
+    // A store in the process restarts with it; a shared one may lose what it had confirmed.
+    let draw = if rng.random_bool(0.5) { draw_restart } else { draw_loss };
     let mut upsets: Vec<(Millis, Upset)> = (0..rng.random_range(0..6))
-        .map(|_| (rng.random_range(1_000..STORM), draw_upset(rng, &room, gateways)))
+        .map(|_| (rng.random_range(1_000..STORM), draw_upset(rng, &room, gateways, draw)))
         .collect();
     let last = Room { suspended: false, ..room.clone() };
     upsets.push((STORM + 11_000, Upset::Change(Box::new(last))));
@@ -125,12 +127,23 @@ fn draw_habit(rng: &mut SmallRng) -> Habit {
     }
 }
 
-fn draw_upset(rng: &mut SmallRng, room: &Room, gateways: u32) -> Upset {
-    match rng.random_range(0..8) {
-        0 | 1 => Upset::Restart { torn: rng.random_bool(0.5) },
-        2 => Upset::Pause(rng.random_range(0..gateways), rng.random_range(1_000..10_000)),
-        3 => Upset::Away(rng.random_range(500..8_000)),
-        4 => Upset::Jump([-3_000, -200, 700, 5_000, 3_600_000][rng.random_range(0..5)]),
+fn draw_restart(rng: &mut SmallRng) -> Upset {
+    Upset::Restart { torn: rng.random_bool(0.5) }
+}
+
+fn draw_loss(rng: &mut SmallRng) -> Upset {
+    match rng.random_range(0..4) {
+        0 => Upset::Flush,
+        _ => Upset::Lose(rng.random_range(0..2_000)),
+    }
+}
+
+fn draw_upset(rng: &mut SmallRng, room: &Room, gateways: u32, draw: fn(&mut SmallRng) -> Upset) -> Upset {
+    match rng.random_range(0..9) {
+        0..=2 => draw(rng),
+        3 => Upset::Pause(rng.random_range(0..gateways), rng.random_range(1_000..10_000)),
+        4 => Upset::Away(rng.random_range(500..8_000)),
+        5 => Upset::Jump([-3_000, -200, 700, 5_000, 3_600_000][rng.random_range(0..5)]),
         _ => Upset::Change(Box::new(draw_change(rng, room))),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use policy::line::{Adopt, Batch, Grant, Outcome, View};
+use policy::line::{Adopt, Batch, Grant, Memory, Outcome, View};
 use policy::{Millis, drain};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Entry, LiveRoom, Mailbox, Op, Rooms, Snapshot, Terms};
 use crate::store::{Store, Work};
-use crate::telemetry::StoreMeters;
+use crate::telemetry::{self, StoreMeters};
 use crate::ui;
 
 /// Time moves a line at least this often...
@@ -84,7 +84,7 @@ struct Clerk {
 
 impl Clerk {
     fn tick(&self) -> Duration {
-        if self.desks.values().all(|desk| desk.held.is_empty()) { TICK } else { BUSY_TICK }
+        if self.desks.values().all(|desk| desk.held.is_empty() && !desk.memory.has_more()) { TICK } else { BUSY_TICK }
     }
 
     fn take(&mut self, room: Arc<LiveRoom>, op: Op) {
@@ -143,6 +143,7 @@ struct Desk {
     held: BTreeMap<u64, Vec<Held>>,
     renewals: Vec<(u64, oneshot::Sender<Option<Millis>>)>,
     releases: Vec<u64>,
+    memory: Memory,
     /// Places kept by other runs, to be numbered: the last of each.
     orphans: BTreeMap<u32, u64>,
     adopted: u64,
@@ -161,6 +162,7 @@ impl Desk {
             held: BTreeMap::new(),
             renewals: Vec::new(),
             releases: Vec::new(),
+            memory: Memory::default(),
             orphans: BTreeMap::new(),
             adopted: 0,
             revocations_seen: 0,
@@ -179,7 +181,11 @@ impl Desk {
             Op::Join { if_called: false, reply } => self.joins.push(reply),
             Op::Claim { number, reply } => self.hold(number, reply),
             Op::Renew { number, reply } => self.renewals.push((number, reply)),
-            Op::Release { number } => self.releases.push(number),
+            Op::Release { token } => {
+                self.memory.returned(&token);
+                self.releases.push(token.number);
+            }
+            Op::Shown { token } => self.memory.shown(&token),
             Op::Adopt { run, last } => {
                 let known = self.orphans.entry(run).or_default();
                 *known = last.max(*known);
@@ -202,8 +208,11 @@ impl Desk {
             held.retain(|h| !h.reply.is_closed());
             !held.is_empty()
         });
+        let (seen, restore) = self.memory.recall();
         let batch = Batch {
             gateway: self.run,
+            seen,
+            restore,
             adopt: self.adopt(),
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
@@ -226,6 +235,11 @@ impl Desk {
     }
 
     fn hand_out(&mut self, outcome: Outcome) {
+        if self.memory.note(&self.releases, &outcome) {
+            tracing::warn!(room = %self.room.name, "the store has lost writes; what this gateway knows is given back");
+            self.room.testified.clear();
+            telemetry::loss(&self.room.name);
+        }
         let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen } = outcome;
         self.releases.clear();
         self.revocations_seen = revocations_seen;
@@ -257,6 +271,7 @@ impl Desk {
         if view.now >= self.tidied + TIDY {
             self.tidied = view.now;
             self.room.forget_revoked(view.now);
+            self.memory.tidy(&view);
         }
         publish(&self.room, Some(view), false);
     }
@@ -283,7 +298,7 @@ impl Desk {
 
     /// A new number: in at once, soon, or in line.
     fn enter(&mut self, number: u64, reply: oneshot::Sender<Entry>, grants: &HashMap<u64, Grant>, view: &View) {
-        let ahead = number.saturating_sub(view.serving) as f64;
+        let ahead = view.segments.ahead_of(number) as f64;
         let terms = self.room.terms.load();
         let pace = drain::pace(view.speed, terms.room.rules.rate);
         let soon = terms.room.rules.open && ahead < SOON * pace;

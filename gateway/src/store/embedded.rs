@@ -4,7 +4,7 @@
 //! answers when that is on the disk. A failed commit is a restart: the lines and the database are
 //! dropped and read again before the next one, so memory is never ahead of the disk.
 //!
-//! Tables, all keyed by room: counters of the line; claimed numbers in blocks of 4,096 bits; live
+//! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
 //! passes and revoked ones with their ends; adopted provisional tickets. The rooms by version stand beside
 //! them (`board`).
 //!
@@ -18,14 +18,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use policy::Millis;
-use policy::line::{Adopt, Adopted, Change, Counters, Line, Outcome};
-use policy::ticket::LineId;
+use policy::line::segment::SPAN;
+use policy::line::{Adopt, Adopted, Change, Counters, Line, Outcome, Segment, Segments};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use super::{Answer, Commit, Store, StoreError, Work};
 
-type CountersRow = (u32, u32, u64, u64, u64, u64, u64, u64, f64, f64);
+/// Forgotten below, lost at, now, granted, no-shows, over limit, and the drain's memory.
+type CountersRow = (u64, u64, u64, u64, u64, u64, f64, f64);
 const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("line");
+/// Base of a segment -> `next`, `serving`.
+const SEGMENTS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("segments");
 const CLAIMED: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("claimed");
 const ACTIVE: TableDefinition<(&str, u64), u64> = TableDefinition::new("active");
 const REVOKED: TableDefinition<(&str, u64), u64> = TableDefinition::new("revoked");
@@ -116,6 +119,7 @@ fn named(path: &Path, source: redb::Error) -> StoreError {
     let path = path.display().to_string();
     match source {
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path },
+        redb::Error::TableTypeMismatch { .. } => StoreError::Layout { path },
         source => StoreError::Embedded { path, source: Box::new(source) },
     }
 }
@@ -137,12 +141,13 @@ impl Open {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
         let setup = database.begin_write()?;
         let kept = {
-            let (counters, _) = (setup.open_table(COUNTERS)?, setup.open_table(CLAIMED)?);
+            let counters = setup.open_table(COUNTERS)?;
+            let _ = (setup.open_table(SEGMENTS)?, setup.open_table(CLAIMED)?);
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
             board::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
-                kept = kept.max(counters_of(row?.1.value()).now);
+                kept = kept.max(counters_of(row?.1.value(), Segments::default()).now);
             }
             kept
         };
@@ -161,7 +166,7 @@ impl Open {
             outcomes.push(line.apply(&work.rules, &work.batch, now));
             let changes = line.take_changes();
             let after = line.counters();
-            if !changes.is_empty() || (Counters { now: before.now, ..after }) != before {
+            if !changes.is_empty() || (Counters { now: before.now, ..after.clone() }) != before {
                 differences.push((&*work.room, after, changes));
             }
         }
@@ -181,25 +186,36 @@ impl Open {
             return Ok(());
         }
         let read = self.database.begin_read()?;
-        let counters = read.open_table(COUNTERS)?.get(&**room)?.map(|row| counters_of(row.value()));
+        let counters = read.open_table(COUNTERS)?.get(&**room)?.map(|row| row.value());
         let line = match counters {
-            Some(kept) => Line::restored(kept, now, changes_of(&read, room)?),
-            None => Line::new(LineId { epoch: (now / 1000) as u32, generation: 0 }, now),
+            Some(row) => Line::restored(counters_of(row, segments_of(&read, room)?), now, changes_of(&read, room)?),
+            None => Line::new(now),
         };
         self.lines.insert(room.clone(), line);
         Ok(())
     }
 }
 
-fn counters_of(row: CountersRow) -> Counters {
-    let (epoch, generation, next, serving, now, granted, no_shows, over_limit, called, shown) = row;
-    let id = LineId { epoch, generation };
-    Counters { id, next, serving, now, granted, no_shows, over_limit, memory: (called, shown) }
+fn counters_of(row: CountersRow, segments: Segments) -> Counters {
+    let (forgotten, lost, now, granted, no_shows, over_limit, called, shown) = row;
+    Counters { segments, forgotten, lost, now, granted, no_shows, over_limit, memory: (called, shown) }
+}
+
+/// The segments of a line. The last one is open.
+fn segments_of(read: &redb::ReadTransaction, room: &str) -> Result<Segments, redb::Error> {
+    let mut before = Vec::new();
+    for row in read.open_table(SEGMENTS)?.range((room, 0)..=(room, u64::MAX))? {
+        let (key, value) = row?;
+        let (next, serving) = value.value();
+        before.push(Segment { base: key.value().1, next, serving });
+    }
+    let open = before.pop().unwrap_or_default();
+    Ok(Segments { before, open })
 }
 
 fn row_of(c: &Counters) -> CountersRow {
     let (called, shown) = c.memory;
-    (c.id.epoch, c.id.generation, c.next, c.serving, c.now, c.granted, c.no_shows, c.over_limit, called, shown)
+    (c.forgotten, c.lost, c.now, c.granted, c.no_shows, c.over_limit, called, shown)
 }
 
 /// Everything besides the counters, as the changes that lead there.
@@ -231,9 +247,21 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
     Ok(changes)
 }
 
+/// Writes the segments of a line; those that are not there any more go.
+fn keep_segments(write: &WriteTransaction, room: &str, segments: &Segments) -> Result<(), redb::Error> {
+    let mut table = write.open_table(SEGMENTS)?;
+    let all = (room, 0)..=(room, u64::MAX);
+    table.retain_in(all, |(_, base), _| segments.iter().any(|segment| segment.base == base))?;
+    for segment in segments.iter() {
+        table.insert((room, segment.base), (segment.next, segment.serving))?;
+    }
+    Ok(())
+}
+
 /// Writes the counters and changes of one line.
 fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Change]) -> Result<(), redb::Error> {
     write.open_table(COUNTERS)?.insert(room, row_of(counters))?;
+    keep_segments(write, room, &counters.segments)?;
     if changes.is_empty() {
         return Ok(());
     }
@@ -246,6 +274,10 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
             Change::Active(n, None) => drop(active.remove((room, n))?),
             Change::Revoked(n, Some(expires)) => drop(revoked.insert((room, n), expires)?),
             Change::Revoked(n, None) => drop(revoked.remove((room, n))?),
+            Change::Forgotten(base) => {
+                let all = (room, base / BLOCK)..(room, (base + SPAN) / BLOCK);
+                write.open_table(CLAIMED)?.retain_in(all, |_, _| false)?;
+            }
             Change::Adopted(Adopted { adopt, base }) => {
                 let mut adopted = write.open_table(ADOPTED)?;
                 adopted.insert((room, adopt.run, adopt.first), (adopt.count, base))?;

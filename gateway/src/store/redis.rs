@@ -1,13 +1,15 @@
 //! Lines in Redis or Valkey 7, shared by any number of gateways without a leader.
 //!
-//! A commit runs one script for each room (`line.lua`, what `Line::apply` does) on one connection
-//! (`connect`: to one server, to the master that sentinels name, or to a Cluster), all in flight at once. The clock is the server's own. A commit has one second; whatever fails
+//! A commit runs one script for each room (`redis/line/*.lua`, what `Line::apply` does) on one connection
+//! (`connect`: to one server, to the master that sentinels name, or to a Cluster), all in flight at once. The
+//! clock is the server's own. A commit has one second; whatever fails
 //! drops the connection, and the next commit makes a new one: how often that is tried, and with
 //! what pauses, is up to the caller ([`crate::rooms`]).
 //!
 //! Every key of a room has one hash tag (`weir:{room}:..`), so a room is in one slot.
 //!
-//! What is absent: the repair of a store that lost writes.
+//! A server names itself by its `run_id`: so the script sees that another one has taken over, or that it was started
+//! again, and may have lost what was written last (`policy::line`, the repair).
 
 mod board;
 mod connect;
@@ -17,9 +19,8 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use policy::Millis;
-use policy::line::{Adopt, Adopted, Grant, Outcome, View};
-use policy::ticket::LineId;
-use redis::Script;
+use policy::line::{Adopt, Adopted, Grant, Outcome, Restore, Seen, Segment, Segments, Stamp, View, segment};
+use redis::{Script, ScriptInvocation};
 use tokio::time::timeout;
 
 use super::{Commit, Store, StoreError, Work};
@@ -27,17 +28,23 @@ use crate::config::StoreConfig;
 use connect::{Connection, Way};
 
 /// What one room's part of a commit is turned into.
-const SCRIPT: &str = include_str!("line.lua");
+const SCRIPT: &str = concat!(
+    include_str!("redis/line/arguments.lua"),
+    include_str!("redis/line/state.lua"),
+    include_str!("redis/line/repair.lua"),
+    include_str!("redis/line/drain.lua"),
+    include_str!("redis/line/line.lua"),
+);
 /// The keys of a room, in the order of the script.
-const KEYS: [&str; 11] =
-    ["line", "claimed", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted"];
+const KEYS: [&str; 10] =
+    ["line", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted"];
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen.
 type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64);
-/// Epoch, generation, next, serving, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
-type ViewReply = (u32, u32, u64, u64, Millis, f64, f64, u64, u64, u64, u64, u64);
+/// Segments, forgotten below, lost at, unsure, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
+type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u64, u64, u64);
 
 /// The Redis store.
 pub struct Redis {
@@ -75,11 +82,11 @@ impl Redis {
         Self { way, script, board, idle: Mutex::default(), board_idle: Mutex::default() }
     }
 
-    /// A commit at this time instead of the server's: for tests that compare.
+    /// A commit at this time of this server instead of the real ones: for tests that compare.
     #[doc(hidden)]
-    pub async fn commit_at(&self, works: &[Work], now: Option<Millis>) -> Result<Vec<Outcome>, StoreError> {
+    pub async fn commit_at(&self, works: &[Work], at: Option<Stamp>) -> Result<Vec<Outcome>, StoreError> {
         let transitions = |connection: Connection| {
-            try_join_all(works.iter().map(move |work| self.transition(connection.clone(), work, now)))
+            try_join_all(works.iter().map(move |work| self.transition(connection.clone(), work, at)))
         };
         self.on(&self.idle, transitions).await
     }
@@ -108,13 +115,20 @@ impl Redis {
         &self,
         mut connection: Connection,
         Work { room, rules, batch }: &Work,
-        now: Option<Millis>,
+        at: Option<Stamp>,
     ) -> Result<Outcome, StoreError> {
         let mut call = self.script.prepare_invoke();
         for key in KEYS {
             call.key(format!("weir:{{{room}}}:{key}"));
         }
-        call.arg(optional(now)).arg(rules.rate).arg(rules.burst).arg(optional(rules.total_active_users));
+        for slot in 0..segment::MOST {
+            call.key(format!("weir:{{{room}}}:claimed:{slot}"));
+        }
+        call.arg(optional(at.map(|at| at.now)))
+            .arg(optional(at.map(|at| at.server)))
+            .arg(rules.rate)
+            .arg(rules.burst)
+            .arg(optional(rules.total_active_users));
         call.arg(rules.session).arg(rules.claim_window).arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
         call.arg(batch.gateway).arg(batch.revocations_seen).arg(batch.joins).arg(batch.joins_if_called);
         let adopt = batch.adopt;
@@ -123,6 +137,8 @@ impl Redis {
         for numbers in [&batch.claims, &batch.renewals, &batch.releases] {
             call.arg(numbers.len()).arg(numbers);
         }
+        seen(&mut call, &batch.seen);
+        restore(&mut call, &batch.restore);
         let reply: Reply = connection.run(&call).await.map_err(failed)?;
         outcome(reply, &batch.renewals).ok_or_else(|| failed("its answer is not one of this version's script"))
     }
@@ -138,6 +154,34 @@ fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreE
     StoreError::Redis { source: source.into() }
 }
 
+/// What the gateway remembers, as arguments.
+fn seen(call: &mut ScriptInvocation<'_>, seen: &Seen) {
+    call.arg(optional(seen.opened)).arg(seen.granted).arg(seen.active).arg(seen.now);
+    call.arg(3 * seen.segments.len());
+    for segment in &seen.segments {
+        call.arg(segment.base).arg(segment.next).arg(segment.serving);
+    }
+    call.arg(seen.adopted.len());
+    for Adopted { adopt, base } in &seen.adopted {
+        call.arg(format!("{} {} {} {base}", adopt.run, adopt.first, adopt.count));
+    }
+}
+
+/// What the gateway gives back, as arguments.
+fn restore(call: &mut ScriptInvocation<'_>, restore: &Restore) {
+    for passes in [&restore.passes, &restore.revoked] {
+        call.arg(2 * passes.len());
+        for (number, expires) in passes {
+            call.arg(number).arg(expires);
+        }
+    }
+    call.arg(2 * restore.claimed.len());
+    for chunk in &restore.claimed {
+        call.arg(chunk.first).arg(chunk.bits.as_slice());
+    }
+    call.arg(u8::from(restore.more));
+}
+
 /// An argument that may be absent.
 fn optional(number: Option<u64>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
@@ -146,12 +190,13 @@ fn optional(number: Option<u64>) -> String {
 /// The answer of the script; `None` if it is not one.
 fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
     let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen) = reply;
-    let (epoch, generation, next, serving, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
+    let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
         view;
     let view = View {
-        id: LineId { epoch, generation },
-        next,
-        serving,
+        segments: segments_of(&segments)?,
+        forgotten,
+        lost,
+        unsure,
         now,
         speed,
         show_share,
@@ -171,6 +216,13 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         revoked: revoked.iter().map(|text| numbers(text).map(|[number, end]| (number, end))).collect::<Option<_>>()?,
         revocations_seen,
     })
+}
+
+/// The segments of a line; the last one is open.
+fn segments_of(texts: &[String]) -> Option<Segments> {
+    let segment = |text: &String| numbers(text).map(|[base, next, serving]| Segment { base, next, serving });
+    let mut before: Vec<Segment> = texts.iter().map(segment).collect::<Option<_>>()?;
+    Some(Segments { open: before.pop()?, before })
 }
 
 fn adopted_of(text: &str) -> Option<Adopted> {

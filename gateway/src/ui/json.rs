@@ -1,7 +1,7 @@
 //! The waiting JSON, for programs.
 //!
 //! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
-//! unchanged; what Weir adds (`room`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
+//! unchanged; what Weir adds (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
 //! `pollAfterSeconds`) stands in the same object. What is the same for everybody is written once
 //! per snapshot ([`head`]); a shopper costs one copy and a few numbers ([`waiting`]).
 
@@ -50,9 +50,10 @@ pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
         Some(wait) => Language::English.push_wait(&mut out, Some(wait)),
         None => out.extend_from_slice(b"unavailable"),
     }
-    let position = standing.ticket.map(|_| standing.position);
-    field(&mut out, b"\",\"ticket\":", standing.ticket);
-    field(&mut out, b",\"position\":", position);
+    let place = standing.place();
+    field(&mut out, b"\",\"segment\":", place.map(|(segment, _)| segment));
+    field(&mut out, b",\"ticket\":", place.map(|(_, number)| number));
+    field(&mut out, b",\"position\":", standing.position);
     field(&mut out, b",\"waitLowSeconds\":", standing.wait.map(|w| w.low));
     field(&mut out, b",\"waitHighSeconds\":", standing.wait.map(|w| w.high));
     field(&mut out, b",\"refreshIntervalSeconds\":", Some(standing.poll_after));

@@ -21,6 +21,8 @@ pub(super) enum Face {
     Moving,
     /// The line stands still for now: no wait.
     Still,
+    /// Places may come back that stand before this one: no position, no wait.
+    Unsure,
     /// Nobody is let in: no wait.
     Paused,
     /// At the front, and without a token or a seat so far.
@@ -32,11 +34,12 @@ pub(super) enum Face {
 }
 
 impl Face {
-    const ALL: [Self; 6] = [Self::Moving, Self::Still, Self::Paused, Self::Called, Self::Away, Self::Provisional];
+    const ALL: [Self; 7] =
+        [Self::Moving, Self::Still, Self::Unsure, Self::Paused, Self::Called, Self::Away, Self::Provisional];
 
     fn state(self) -> &'static str {
         match self {
-            Self::Moving | Self::Still => "waiting",
+            Self::Moving | Self::Still | Self::Unsure => "waiting",
             Self::Paused => "paused",
             Self::Called => "called",
             Self::Away | Self::Provisional => "kept",
@@ -48,7 +51,7 @@ impl Face {
             room,
             state => self.state(),
             waitTimeKnown => self == Self::Moving,
-            positionKnown => !matches!(self, Self::Called | Self::Provisional),
+            positionKnown => !matches!(self, Self::Called | Self::Unsure | Self::Provisional),
             line => Slot::Line.mark(),
             ticket => Slot::Ticket.mark(),
             position => Slot::Position.mark(),
@@ -105,17 +108,25 @@ impl WaitingPage {
         let segments = &self.renderings[language as usize * Face::ALL.len() + snapshot.face(standing) as usize];
         segments.fill(|out, slot| match slot {
             Slot::Line => {
-                push_number(out, snapshot.id.epoch.into());
-                out.push(b'.');
-                push_number(out, snapshot.id.generation.into());
+                if let Some((segment, _)) = standing.place() {
+                    push_number(out, segment);
+                }
             }
             Slot::Ticket => {
-                if let Some(number) = standing.ticket {
+                if let Some((_, number)) = standing.place() {
                     push_number(out, number);
                 }
             }
-            Slot::Position => push_number(out, standing.position),
-            Slot::PositionFormatted => language.push_grouped(out, standing.position),
+            Slot::Position => {
+                if let Some(position) = standing.position {
+                    push_number(out, position);
+                }
+            }
+            Slot::PositionFormatted => {
+                if let Some(position) = standing.position {
+                    language.push_grouped(out, position);
+                }
+            }
             Slot::WaitTime => push_number(out, standing.wait_minutes()),
             Slot::WaitTimeFormatted => language.push_wait(out, standing.wait),
             Slot::PollAfter => push_number(out, standing.poll_after),

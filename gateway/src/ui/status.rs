@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use policy::line::segment::place_of;
+use policy::line::{Segment, View};
 use policy::{Millis, drain};
 
 use super::Facts;
@@ -21,15 +23,12 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "{{\"room\":\"{name}\",\"state\":\"{}\",\"open\":{},\"away\":{away},\"epoch\":{},\"generation\":{},\
-         \"serving\":{},\"next\":{},\"speed\":{speed:.2},\"rate\":{rate:.2},\"wait\":",
+        "{{\"room\":\"{name}\",\"state\":\"{}\",\"open\":{},\"away\":{away},",
         state.name(),
         room.rules.open,
-        line.id.epoch,
-        line.id.generation,
-        line.serving,
-        line.next,
     );
+    segments(&mut out, line);
+    let _ = write!(out, "\"speed\":{speed:.2},\"rate\":{rate:.2},\"wait\":");
     let _ = match wait_line(speed, rate) {
         Some([low, low_each, high, high_each]) => write!(out, "[{low},{low_each:.4e},{high},{high_each:.4e}]"),
         None => write!(out, "null"),
@@ -43,6 +42,25 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         line.now
     );
     Bytes::from(out)
+}
+
+/// The open segment, and those before it in which people wait, as `[segment, serving, next]`: a ticket of any other is
+/// called, or for the gateway to look at.
+fn segments(out: &mut String, line: &View) {
+    let told = |segment: &Segment| {
+        let (unit, serving) = place_of(segment.serving);
+        (unit, serving, segment.next - segment.base)
+    };
+    let (unit, serving, next) = told(&line.segments.open);
+    let _ = write!(out, "\"segment\":{unit},\"serving\":{serving},\"next\":{next},");
+    let mut before = line.segments.before.iter().filter(|segment| segment.waiting() > 0).map(told).peekable();
+    if before.peek().is_some() {
+        let list: Vec<String> = before.map(|(unit, serving, next)| format!("[{unit},{serving},{next}]")).collect();
+        let _ = write!(out, "\"before\":[{}],", list.join(","));
+    }
+    if line.unsure {
+        out.push_str("\"unsure\":true,");
+    }
 }
 
 /// `[a, b, c, d]`: the wait at position `p` is `a + b p` to `c + d p` seconds, and never below 0. Read off

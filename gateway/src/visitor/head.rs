@@ -47,11 +47,11 @@ impl<'a> Head<'a> {
         let (mut accept, mut accept_language) = (None, None);
         for (name, value) in &parts.headers {
             // Most names are told apart by their first letter.
-            match name.as_str().as_bytes()[0] {
-                b'h' if *name == HOST => host.add(value),
-                b'c' if *name == COOKIE => cookie.add(value),
-                b'a' if *name == ACCEPT => accept = accept.or(Some(value)),
-                b'a' if *name == ACCEPT_LANGUAGE => accept_language = accept_language.or(Some(value)),
+            match name.as_str().as_bytes().first() {
+                Some(b'h') if *name == HOST => host.add(value),
+                Some(b'c') if *name == COOKIE => cookie.add(value),
+                Some(b'a') if *name == ACCEPT => accept = accept.or(Some(value)),
+                Some(b'a') if *name == ACCEPT_LANGUAGE => accept_language = accept_language.or(Some(value)),
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use http::Request;
 use ipnet::IpNet;
 use policy::seal::{Rejected, RoomId, Sealer};
-use policy::ticket::{LineId, Token};
+use policy::ticket::Token;
 use proptest::prelude::*;
 
 use super::*;
@@ -207,7 +207,7 @@ fn shown(cookies: &[&str]) -> Credential {
 }
 
 fn sealed(number: u64) -> (Token, String) {
-    let token = Token::ticket(LineId { epoch: 1, generation: 0 }, number, 1_000);
+    let token = Token::ticket(number, 1_000);
     (token, format!("{COOKIE_NAME}={}", sealer().seal(RoomId::of("launch"), &token)))
 }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use policy::line::segment::SPAN;
+
 use super::redis::sentinel;
 use super::{Answer, JSON, Weir, config, until};
 
@@ -38,6 +40,18 @@ pub fn shared_store(dir: &Path, lines: &str) -> String {
 
 /// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of those who have to wait.
 pub fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
+    let mut tickets = all_tickets(gateways, count);
+    tickets.truncate(count);
+    tickets
+}
+
+/// The same, the last tickets.
+pub fn last_tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
+    let mut tickets = all_tickets(gateways, count);
+    tickets.split_off(tickets.len() - count)
+}
+
+fn all_tickets(gateways: &[&Weir], at_least: usize) -> Vec<(u64, String)> {
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let tabs: Vec<_> =
             (0..60).map(|n| scope.spawn(move || gateways[n % gateways.len()].get("/launch/item", &[JSON]))).collect();
@@ -46,8 +60,7 @@ pub fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
     let waiting = answers.iter().filter(|answer| !answer.is_shop());
     let mut tickets: Vec<_> = waiting.map(|answer| (answer.ticket(), answer.cookie().unwrap())).collect();
     tickets.sort();
-    assert!(tickets.len() >= count, "a line has formed: {tickets:?}");
-    tickets.truncate(count);
+    assert!(tickets.len() >= at_least, "a line has formed: {tickets:?}");
     tickets
 }
 
@@ -55,8 +68,9 @@ pub fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
 pub fn number(weir: &Weir, cookie: &str) -> u64 {
     until("the place has a number", || {
         let answer = weir.get("/launch/headers", &[JSON, ("Cookie", cookie)]);
-        let Some(id) = pass_id_of(&answer) else { return answer.waiting()["ticket"].as_u64() };
-        id.rsplit('.').next()?.parse().ok()
+        let Some(id) = pass_id_of(&answer) else { return answer.number() };
+        let (segment, number) = id.split_once('.')?;
+        Some(segment.parse::<u64>().ok()? * SPAN + number.parse::<u64>().ok()?)
     })
 }
 

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use policy::line::segment::SPAN;
+
 /// The binary under test.
 pub const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 /// As a browser opens a page.
@@ -247,9 +249,15 @@ impl Answer {
         self.json()["cfWaitingRoom"].clone()
     }
 
-    /// Number of the ticket in the waiting JSON.
+    /// Number of the ticket in the waiting JSON, in all segments of the line.
     pub fn ticket(&self) -> u64 {
-        self.waiting()["ticket"].as_u64().unwrap_or_else(|| panic!("no ticket: {self:?}"))
+        self.number().unwrap_or_else(|| panic!("no ticket: {self:?}"))
+    }
+
+    /// The same; `None` while the ticket has no number.
+    pub fn number(&self) -> Option<u64> {
+        let waiting = self.waiting();
+        Some(waiting["segment"].as_u64()? * SPAN + waiting["ticket"].as_u64()?)
     }
 
     /// Whether the shop answered.

@@ -2,14 +2,15 @@
 
 use super::*;
 
-const T0: Millis = 1_800_000_000_000;
+/// Here the base of a segment is 0.
+const T0: Millis = segment::ORIGIN;
 
 fn rules() -> Rules {
     Rules::per_minute(600)
 }
 
 fn line() -> Line {
-    Line::new(LineId { epoch: 1, generation: 1 }, T0)
+    Line::new(T0)
 }
 
 /// A calm line that has saved up its whole burst.
@@ -59,7 +60,7 @@ fn a_second_claim_gets_the_same_pass_and_costs_no_token_and_no_seat() {
 fn a_number_that_was_not_given_yet_gets_no_pass_though_it_is_called() {
     let rules = rules();
     let mut line = rested(&rules);
-    assert!(line.view().serving >= 5);
+    assert!(line.view().segments.open.serving >= 5);
     assert_eq!(step(&mut line, &rules, claims([5]), RESTED).grants, vec![(5, Grant::NotYet)]);
     assert_eq!(passes(&step(&mut line, &rules, joins(5), RESTED)).len(), 5);
 }
@@ -121,9 +122,9 @@ fn a_burst_of_one_is_never_exceeded() {
 fn a_clock_that_jumps_forward_calls_no_more_than_a_second_brings() {
     let rules = rules();
     let mut line = rested(&rules);
-    let before = step(&mut line, &rules, joins(10_000), RESTED).view.serving;
+    let before = step(&mut line, &rules, joins(10_000), RESTED).view.segments.open.serving;
     let after = step(&mut line, &rules, Batch::default(), RESTED + 3_600_000).view;
-    assert!(after.serving - before <= 50, "{} called", after.serving - before);
+    assert!(after.segments.open.serving - before <= 50, "{} called", after.segments.open.serving - before);
     assert!(line.bucket <= 2.0);
 }
 
@@ -133,8 +134,14 @@ fn a_clock_that_jumps_back_stands_still_until_it_has_caught_up() {
     let mut line = rested(&rules);
     let before = step(&mut line, &rules, joins(1_000), RESTED).view;
     let back = step(&mut line, &rules, claims(11..=1_000), RESTED - 10_000).view;
-    assert_eq!((back.now, back.serving, back.granted), (before.now, before.serving, before.granted));
-    assert!(step(&mut line, &rules, Batch::default(), RESTED + 100).view.serving > before.serving);
+    assert_eq!(
+        (back.now, back.segments.open.serving, back.granted),
+        (before.now, before.segments.open.serving, before.granted)
+    );
+    assert!(
+        step(&mut line, &rules, Batch::default(), RESTED + 100).view.segments.open.serving
+            > before.segments.open.serving
+    );
 }
 
 #[test]
@@ -142,13 +149,16 @@ fn a_restart_begins_with_an_empty_bucket_and_forgets_no_claim() {
     let rules = rules();
     let mut line = rested(&rules);
     let first = step(&mut line, &rules, joins(30), RESTED);
-    assert!(step(&mut line, &rules, Batch::default(), RESTED + 1_000).view.serving > 20, "more are called");
+    assert!(
+        step(&mut line, &rules, Batch::default(), RESTED + 1_000).view.segments.open.serving > 20,
+        "more are called"
+    );
     let (kept, changes) = (line.counters(), line.take_changes());
     let mut line = Line::restored(kept, T0 + RESTED + 5_000, changes);
     let again = step(&mut line, &rules, claims(1..=30), RESTED + 5_000);
     assert_eq!(passes(&again), (1..=10).collect::<Vec<_>>(), "the same passes, and no new one");
     assert_eq!(again.grants[0], first.grants[0]);
-    assert_eq!((again.view.next, again.view.granted, again.view.active), (30, 10, 10));
+    assert_eq!((again.view.segments.open.next, again.view.granted, again.view.active), (30, 10, 10));
     assert_eq!(passes(&step(&mut line, &rules, claims(11..=30), RESTED + 5_100)), vec![11]);
 }
 
@@ -167,7 +177,7 @@ fn whoever_wants_a_number_only_if_it_is_called_gets_a_pass_with_it_or_nothing() 
     let mut line = rested(&rules);
     let ask = Batch { joins_if_called: 25, ..Batch::default() };
     let outcome = step(&mut line, &rules, ask.clone(), RESTED);
-    assert_eq!((outcome.joined_if_called, outcome.view.next), (10, 10));
+    assert_eq!((outcome.joined_if_called, outcome.view.segments.open.next), (10, 10));
     assert_eq!(passes(&outcome), (1..=10).collect::<Vec<_>>());
     assert_eq!(step(&mut line, &rules, ask, RESTED + 50).joined_if_called, 0);
 }
@@ -202,10 +212,13 @@ fn queue_all_stands_and_keeps_every_place() {
         let mut line = line();
         step(&mut line, &closed, joins(50), 0);
         let outcome = step(&mut line, &closed, claims(1..=50), 60_000);
-        assert_eq!((passes(&outcome), outcome.view.serving, outcome.view.next), (vec![], 0, 50));
+        assert_eq!(
+            (passes(&outcome), outcome.view.segments.open.serving, outcome.view.segments.open.next),
+            (vec![], 0, 50)
+        );
         let open = Rules { open: true, ..closed };
         step(&mut line, &open, Batch::default(), 60_100);
-        assert!(step(&mut line, &open, claims(1..=50), 61_100).view.serving > 0, "it opens");
+        assert!(step(&mut line, &open, claims(1..=50), 61_100).view.segments.open.serving > 0, "it opens");
     }
 }
 
@@ -217,7 +230,7 @@ fn a_claim_window_that_ends_counts_a_no_show_and_its_ticket_still_claims() {
     let mut view = line.view();
     for tick in 1..300 {
         // Number 12 never comes; the others claim as soon as they are called.
-        let numbers = (11..=view.serving.min(30)).filter(|&n| n != 12);
+        let numbers = (11..=view.segments.open.serving.min(30)).filter(|&n| n != 12);
         view = step(&mut line, &rules, claims(numbers), RESTED + tick * 100).view;
     }
     assert_eq!((view.no_shows, view.granted), (1, 29));
@@ -234,13 +247,17 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
     let batch = Batch { adopt: Some(adopt), joins: 2, ..Batch::default() };
     let outcome = step(&mut line, &rules, batch.clone(), RESTED + 1);
     assert_eq!(outcome.view.adopted, vec![Adopted { adopt, base: 41 }]);
-    assert_eq!((outcome.first, outcome.view.next), (46, 47));
+    assert_eq!((outcome.first, outcome.view.segments.open.next), (46, 47));
     let again = step(&mut line, &rules, Batch { joins: 0, ..batch }, RESTED + 2);
-    assert_eq!((again.view.adopted.len(), again.view.next), (1, 47), "an answer that was lost numbers nobody twice");
+    assert_eq!(
+        (again.view.adopted.len(), again.view.segments.open.next),
+        (1, 47),
+        "an answer that was lost numbers nobody twice"
+    );
     let more = Batch { adopt: Some(Adopt { count: 7, ..adopt }), ..Batch::default() };
     let more = step(&mut line, &rules, more, RESTED + 3).view;
     let rest = Adopted { adopt: Adopt { first: 6, count: 2, ..adopt }, base: 48 };
-    assert_eq!((more.adopted[1], more.next), (rest, 49), "nor when more have come since");
+    assert_eq!((more.adopted[1], more.segments.open.next), (rest, 49), "nor when more have come since");
     let restored = Line::restored(line.counters(), T0 + RESTED + 3, line.take_changes());
     assert_eq!(restored.view().adopted, more.adopted);
 }
@@ -271,7 +288,7 @@ fn seats_are_never_given_twice_and_a_freed_seat_is_given_at_once() {
         assert_eq!(passes(&step(&mut line, &rules, claims(4..=9), RESTED + tick * 100)), vec![]);
     }
     let batch = Batch { releases: vec![2], ..claims(4..=9) };
-    line.counters.serving = line.counters.serving.max(4);
+    line.counters.segments.open.serving = line.counters.segments.open.serving.max(4);
     assert_eq!(passes(&step(&mut line, &rules, batch, RESTED + 5_000)), vec![4]);
 }
 
@@ -280,7 +297,7 @@ fn a_token_that_falls_to_another_gateways_claimant_is_left_for_it() {
     let rules = Rules { burst: 1.0, ..rules() };
     let mut line = rested(&rules);
     step(&mut line, &rules, joins(10), RESTED);
-    line.counters.serving = 10;
+    line.counters.segments.open.serving = 10;
     let of = |gateway, number| Batch { gateway, ..claims([number]) };
     step(&mut line, &rules, of(1, 2), RESTED + 10);
     assert_eq!(passes(&step(&mut line, &rules, of(2, 3), RESTED + 100)), vec![]);

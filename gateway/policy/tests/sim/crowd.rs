@@ -5,7 +5,7 @@ use policy::admit::{Credential, Refusal, Verdict};
 use policy::line::View;
 use policy::room::QueueingMethod;
 use policy::seal::Rejected;
-use policy::ticket::{Kind, LineId, Token};
+use policy::ticket::{Kind, Token};
 use rand::Rng as _;
 
 use super::gateway::{self, Tab};
@@ -199,10 +199,10 @@ fn claims(world: &mut World, (person, tab): Tab, number: u64) {
 /// The first answer to a newcomer, if the number was not called at once.
 pub fn takes_number(world: &mut World, person: u32, number: u64, view: &View) {
     let shopper = &mut world.crowd[person as usize];
-    shopper.cookie = Some(Token::ticket(view.id, number, view.now));
+    shopper.cookie = Some(Token::ticket(number, view.now));
     shopper.position = None;
     shopper.state = State::Waiting;
-    if number <= view.serving {
+    if view.segments.is_called(number) {
         world.watch.claims(person, world.agenda.now);
     }
 }
@@ -233,9 +233,12 @@ pub fn waits(world: &mut World, tab: Tab) {
         return again(world, tab, 3_000);
     };
     let position = world.gateways[id as usize].position(ticket.number);
-    if let Some(last) = world.crowd[person as usize].position.replace(position) {
+    if let Some(position) = position
+        && let Some(last) = world.crowd[person as usize].position.replace(position)
+    {
         assert!(position <= last, "the position of {person} grew from {last} to {position}");
     }
+    let position = world.gateways[id as usize].view.segments.ahead_of(ticket.number);
     if world.room.rules.open {
         let range = gateway::range(world, id, position);
         world.watch.shown(person, now, range);
@@ -272,8 +275,7 @@ pub fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis) {
         // The second tab of somebody who is not followed further still gets its answer.
         return gone(world, person);
     }
-    let line = world.gateways[id as usize].view.id;
-    shopper.cookie = Some(Token::pass(line, number, world.gateways[id as usize].view.now, expires));
+    shopper.cookie = Some(Token::pass(number, world.gateways[id as usize].view.now, expires));
     shopper.state = State::Inside { until: now + shopper.stay };
     again(world, (person, 0), 50);
 }
@@ -305,8 +307,8 @@ pub fn renewed(world: &mut World, number: u64, expires: Option<Millis>) {
     };
     let now = world.gateways[gateway_of(world, person) as usize].view.now;
     let shopper = &mut world.crowd[person as usize];
-    if let (State::Inside { .. }, Some(expires), Some(old)) = (shopper.state, expires, shopper.cookie) {
-        shopper.cookie = Some(Token::pass(old.line, number, now, expires));
+    if let (State::Inside { .. }, Some(expires)) = (shopper.state, expires) {
+        shopper.cookie = Some(Token::pass(number, now, expires));
     }
 }
 
@@ -321,7 +323,8 @@ fn leaves_the_shop(world: &mut World, person: u32) {
 fn gives_back(world: &mut World, person: u32, number: u64) {
     let now = world.agenda.now;
     let id = gateway_of(world, person);
-    world.gateways[id as usize].releases.push(number);
+    let cookie = world.crowd[person as usize].cookie;
+    world.gateways[id as usize].release(number, cookie);
     world.crowd[person as usize].state = State::GaveBack { at: now };
     again(world, (person, 0), 500);
 }
@@ -336,7 +339,7 @@ fn tries_what_was_given_back(world: &mut World, person: u32, at: Millis) {
     if world.watch.is_spent(token.number) {
         let (verdict, _) = gateway::decide(world, id, Credential::Sealed(token));
         assert!(!matches!(verdict, Verdict::Enter { .. }), "{token:?} was given back at {at} and enters at {now}");
-        let ticket = Token::ticket(token.line, token.number, world.gateways[id as usize].clock(now));
+        let ticket = Token::ticket(token.number, world.gateways[id as usize].clock(now));
         let (verdict, _) = gateway::decide(world, id, Credential::Sealed(ticket));
         if let Verdict::Claim(ticket) = verdict {
             world.gateways[id as usize].hold(ticket.number, (person, 0), now);
@@ -357,17 +360,14 @@ pub fn forge(world: &mut World) {
     let now = world.agenda.now;
     let id = world.rng.random_range(0..world.gateways.len() as u32);
     let gateway = &world.gateways[id as usize];
-    let (clock, line) = (gateway.clock(now), gateway.view.id);
-    let before = LineId { epoch: line.epoch - 1, ..line };
-    let number = world.rng.random_range(1..=gateway.view.next.max(1));
+    let (clock, open) = (gateway.clock(now), gateway.view.segments.open);
+    let number = world.rng.random_range(open.base + 1..=open.next.max(open.base + 1));
     let worthless = [
         Credential::Bad(Rejected::Malformed),
         Credential::Bad(Rejected::Forged),
         Credential::Bad(Rejected::Foreign),
-        Credential::Sealed(Token::pass(before, number, clock, clock + 60_000)),
-        Credential::Sealed(Token::ticket(before, number, clock)),
-        Credential::Sealed(Token::pass(line, number, clock.saturating_sub(60_000), clock)),
-        Credential::Sealed(Token { expires: clock, ..Token::ticket(line, number, clock) }),
+        Credential::Sealed(Token::pass(number, clock.saturating_sub(60_000), clock)),
+        Credential::Sealed(Token { expires: clock, ..Token::ticket(number, clock) }),
     ];
     let passthrough = world.room.queueing_method == QueueingMethod::Passthrough;
     for credential in worthless {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use policy::Millis;
 use policy::admit::{Credential, Decision, Intent, Scene, admit};
 use policy::drain::wait;
-use policy::line::{Adopt, Batch, Grant, Outcome, View};
+use policy::line::{Adopt, Batch, Grant, Memory, Outcome, View};
 use policy::ticket::{Kind, Token};
 
 use super::{Event, World, crowd};
@@ -26,6 +26,7 @@ pub struct Gateway {
     id: u32,
     run: u32,
     pub view: View,
+    memory: Memory,
     pub seen_at: Millis,
     pub paused_until: Millis,
     flush_planned: bool,
@@ -48,6 +49,7 @@ impl Gateway {
             id,
             run: 1_000 + id,
             view,
+            memory: Memory::default(),
             seen_at: 0,
             paused_until: 0,
             flush_planned: false,
@@ -69,8 +71,9 @@ impl Gateway {
         self.view.now + (now - self.seen_at)
     }
 
-    pub fn position(&self, number: u64) -> u64 {
-        number.saturating_sub(self.view.serving)
+    /// The position that is told, if one can be.
+    pub fn position(&self, number: u64) -> Option<u64> {
+        self.view.position(number)
     }
 
     /// A place kept while the store is away.
@@ -81,7 +84,7 @@ impl Gateway {
 
     /// Somebody shows a place that was kept elsewhere, or before this gateway was killed.
     pub fn adopt(&mut self, kept: Token) {
-        let last = self.orphans.entry(kept.line.generation).or_default();
+        let last = self.orphans.entry(kept.run).or_default();
         *last = kept.number.max(*last);
     }
 
@@ -89,12 +92,22 @@ impl Gateway {
         self.held.entry(number).or_default().push((tab, since));
     }
 
+    pub fn release(&mut self, number: u64, token: Option<Token>) {
+        if let Some(token) = token {
+            self.memory.returned(&token);
+        }
+        self.releases.push(number);
+    }
+
     fn batch(&mut self) -> Batch {
         let own = Adopt { run: self.run, first: self.adopted + 1, count: self.provisional - self.adopted };
         let mut orphans = || self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last });
         let adopt = if own.count > 0 { Some(own) } else { orphans() };
+        let (seen, restore) = self.memory.recall();
         Batch {
             gateway: self.id,
+            seen,
+            restore,
             adopt,
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
@@ -107,9 +120,15 @@ impl Gateway {
 }
 
 /// What the room says to a shopper who shows this.
-pub fn decide(world: &World, gateway: u32, credential: Credential) -> Decision {
+pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decision {
     let now = world.agenda.now;
-    let gateway = &world.gateways[gateway as usize];
+    let gateway = &mut world.gateways[gateway as usize];
+    if let Credential::Sealed(token) = credential
+        && token.expires > gateway.clock(now)
+        && gateway.view.lacks(&token)
+    {
+        gateway.memory.shown(&token);
+    }
     let revoked = matches!(credential, Credential::Sealed(token) if gateway.revoked.contains_key(&token.number));
     let store_away = now < world.store.away_until;
     let scene = Scene { room: &world.room, line: Some(&gateway.view), store_away, now: gateway.clock(now), revoked };
@@ -142,6 +161,7 @@ pub fn flush(world: &mut World, id: u32) {
     }
     let batch = gateway.batch();
     let outcome = world.store.apply(&world.room.rules, &batch, now);
+    world.gateways[id as usize].memory.note(&batch.releases, &outcome);
     world.watch.step(&batch, &outcome, &world.room, world.store.clock(now), now);
     let gateway = &mut world.gateways[id as usize];
     gateway.adopted = gateway.provisional;
@@ -149,8 +169,9 @@ pub fn flush(world: &mut World, id: u32) {
     gateway.seen_at = now;
     gateway.revoked.extend(outcome.revoked.iter().copied());
     gateway.revocations_seen = outcome.revocations_seen;
-    let waiting = outcome.view.next.saturating_sub(outcome.view.serving);
-    world.table = policy::drain::PollTable::CALM.within(world.budget, waiting, pace(world, &outcome.view));
+    gateway.memory.tidy(&outcome.view);
+    world.table =
+        policy::drain::PollTable::CALM.within(world.budget, outcome.view.waiting(), pace(world, &outcome.view));
     for &(number, expires) in &outcome.renewed {
         crowd::renewed(world, number, expires);
     }
@@ -208,7 +229,7 @@ fn hold(number: u64, since: Millis) -> Millis {
 /// Whether an answer is so near that the request is held for it.
 fn is_near(world: &World, id: u32, number: u64) -> bool {
     let gateway = &world.gateways[id as usize];
-    let position = gateway.position(number);
+    let position = gateway.view.segments.ahead_of(number);
     position == 0 || (position as f64) < HELD_WAIT * pace(world, &gateway.view)
 }
 
@@ -248,7 +269,7 @@ pub fn restart(world: &mut World, id: u32) {
 /// A ticket whose holder was numbered while away, or the one it showed.
 pub fn numbered(token: Token, now: Millis) -> Token {
     if token.kind == Kind::Ticket && token.wants_refresh(now) {
-        return Token::ticket(token.line, token.number, now);
+        return Token::ticket(token.number, now);
     }
     token
 }
@@ -256,5 +277,5 @@ pub fn numbered(token: Token, now: Millis) -> Token {
 /// The range shown at this position.
 pub fn range(world: &World, id: u32, position: u64) -> Option<policy::drain::Wait> {
     let view = &world.gateways[id as usize].view;
-    wait(position, view.speed, world.room.rules.rate)
+    wait(position, if view.unsure { 0.0 } else { view.speed }, world.room.rules.rate)
 }

@@ -42,6 +42,10 @@ pub enum Upset {
     Away(Millis),
     /// The store's clock moves by so much at once.
     Jump(i64),
+    /// Another server takes over as the store, and has only what was written so long ago.
+    Lose(Millis),
+    /// The store has lost everything.
+    Flush,
     /// The operator changes the room.
     Change(Box<Room>),
 }
@@ -200,7 +204,8 @@ impl World {
         if plan.forger {
             agenda.at(500, Event::Forge);
         }
-        let store = Store::new(START);
+        let replicated = plan.upsets.iter().any(|(_, upset)| matches!(upset, Upset::Lose(_)));
+        let store = Store::new(START, replicated);
         let watch = Watch::new(&plan.room, plan.crowd.len(), START);
         let gateways = (0..plan.gateways).map(|id| Gateway::new(id, store.line.view())).collect();
         Self {
@@ -245,6 +250,14 @@ impl World {
             Upset::Pause(gateway, time) => self.gateways[gateway as usize].paused_until = now + time,
             Upset::Away(time) => self.store.away_until = now + time,
             Upset::Jump(by) => self.store.jump(by),
+            Upset::Lose(back) => {
+                self.wake();
+                self.store.lose(now, back);
+            }
+            Upset::Flush => {
+                self.wake();
+                self.store.flush(now);
+            }
             Upset::Change(room) => {
                 self.watch.change(&room, self.store.clock(now));
                 self.room = *room;
@@ -260,6 +273,14 @@ impl World {
                     gateway::flush(self, gateway);
                 }
             }
+        }
+    }
+
+    /// Whoever knows what the store has lost is there to tell it.
+    fn wake(&mut self) {
+        self.watch.loss(self.agenda.now);
+        for gateway in &mut self.gateways {
+            gateway.paused_until = 0;
         }
     }
 

@@ -1,0 +1,128 @@
+//! What is asked of a line at one moment, and its answer.
+
+use super::numbers::Chunk;
+use super::segment::Segment;
+use super::view::View;
+use crate::Millis;
+
+/// Everything that one gateway asks of one line at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Which gateway asks; its earlier claimants are replaced by the ones below.
+    pub gateway: u32,
+    /// What it remembers of the line, against a store that lost writes.
+    pub seen: Seen,
+    /// What it gives back to a store that lost writes.
+    pub restore: Restore,
+    /// Places kept while the store was away: they are numbered first.
+    pub adopt: Option<Adopt>,
+    /// New arrivals.
+    pub joins: u64,
+    /// Arrivals that want a number only if it is already called (`reject`): they come first.
+    pub joins_if_called: u64,
+    /// Called tickets whose holders are here, in any order.
+    pub claims: Vec<u64>,
+    /// Passes to extend.
+    pub renewals: Vec<u64>,
+    /// Passes and tickets to end at once.
+    pub releases: Vec<u64>,
+    /// How many revocations of this line the gateway knows already.
+    pub revocations_seen: u64,
+}
+
+/// The most that a gateway has seen of a line, in answers of its store and in sealed tokens.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// The base of the segment that was open in the last answer; `None`: there was none yet.
+    pub opened: Option<u64>,
+    /// The furthest that each segment was seen, in order.
+    pub segments: Vec<Segment>,
+    /// Passes given, as last answered.
+    pub granted: u64,
+    /// Seats taken, as last answered.
+    pub active: u64,
+    /// Store time of the last answer.
+    pub now: Millis,
+    /// Provisional tickets that have their numbers.
+    pub adopted: Vec<Adopted>,
+}
+
+/// What a gateway knows of claims and passes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restore {
+    /// Passes that live: number and end.
+    pub passes: Vec<(u64, Millis)>,
+    /// Passes that were given back: number and end.
+    pub revoked: Vec<(u64, Millis)>,
+    /// Numbers that were claimed.
+    pub claimed: Vec<Chunk>,
+    /// There is more of what it knew when it noticed the loss.
+    pub more: bool,
+}
+
+/// Provisional tickets of one run of a gateway: `count` from sequence `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopt {
+    /// The run that gave them out.
+    pub run: u32,
+    /// First sequence number.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Provisional tickets that have their numbers: sequence `first + i` is number `base + i`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopted {
+    /// Which provisional tickets.
+    pub adopt: Adopt,
+    /// Number of the first.
+    pub base: u64,
+}
+
+/// When a store does something, and which store it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its clock.
+    pub now: Millis,
+    /// Which server. Another one than before may not have what was written last.
+    pub server: u64,
+}
+
+/// The time of a store that is always the same.
+impl From<Millis> for Stamp {
+    fn from(now: Millis) -> Self {
+        Self { now, server: 0 }
+    }
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// A pass, until then. A repeated claim gets the same one.
+    Pass(Millis),
+    /// Not called, or called and without a token or a seat so far: ask again.
+    NotYet,
+    /// Its pass was used up or given back: the ticket is worth nothing.
+    Spent,
+}
+
+/// The answer to a [`Batch`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The line after it.
+    pub view: View,
+    /// Numbers given to `joins_if_called`, then `joins`: the first of them...
+    pub first: u64,
+    /// ...how many of `joins_if_called` were given one (the rest are turned away)...
+    pub joined_if_called: u64,
+    /// Grants for the claims and for new numbers that were called at once. A number that is not
+    /// here waits.
+    pub grants: Vec<(u64, Grant)>,
+    /// New end of each renewed pass; `None` if it had ended.
+    pub renewed: Vec<(u64, Option<Millis>)>,
+    /// Passes given back before their end that the gateway did not know of: (number, end).
+    pub revoked: Vec<(u64, Millis)>,
+    /// How many revocations it knows with these.
+    pub revocations_seen: u64,
+}

@@ -1,0 +1,141 @@
+//! Claims, passes, and places that are given up.
+
+use super::batch::{Batch, Grant};
+use super::kept::Change;
+use super::{Claimant, Line, unlimited};
+use crate::Millis;
+use crate::room::Rules;
+
+impl Line {
+    pub(super) fn is_given_and_called(&self, number: u64) -> bool {
+        let segments = &self.counters.segments;
+        segments.of(number).is_some_and(|segment| number <= segment.next.min(segment.serving))
+    }
+
+    /// Answers the claims that need no token, and makes claimants of the others.
+    pub(super) fn claim(&mut self, batch: &Batch) -> Vec<(u64, Grant)> {
+        for claimant in self.claimants.values_mut() {
+            claimant.here &= claimant.gateway != batch.gateway;
+        }
+        let mut grants = Vec::with_capacity(batch.claims.len());
+        for &number in &batch.claims {
+            match self.standing_of(number) {
+                Some(grant) => grants.push((number, grant)),
+                None => self.names(number, batch.gateway),
+            }
+        }
+        grants
+    }
+
+    /// The holder of a called ticket is here.
+    pub(super) fn names(&mut self, number: u64, gateway: u32) {
+        let claimant = Claimant { gateway, seen: self.counters.now, here: true };
+        if self.claimants.insert(number, claimant).is_none() {
+            self.drain.shows(number);
+        }
+    }
+
+    /// The answer to a claim that needs no token, or `None` for a claimant.
+    fn standing_of(&self, number: u64) -> Option<Grant> {
+        if !self.is_given_and_called(number) {
+            return Some(Grant::NotYet);
+        }
+        if !self.claimed.has(number) {
+            return None;
+        }
+        if self.settles() {
+            // Its pass may have been given back, which some gateway still has to tell.
+            return Some(Grant::NotYet);
+        }
+        Some(self.passes.expiry(number).map_or(Grant::Spent, Grant::Pass))
+    }
+
+    /// Passes that the bucket and the seats allow at this moment.
+    pub(super) fn places(&self, rules: &Rules) -> u64 {
+        let tokens = match () {
+            () if unlimited(rules) => u64::MAX,
+            () if self.settles() => 0,
+            () => self.bucket.floor() as u64,
+        };
+        tokens.min(self.free(rules).unwrap_or(u64::MAX))
+    }
+
+    /// Gives the free tokens to the lowest claimants who are here. A token that falls to another
+    /// gateway's claimant is left for it.
+    pub(super) fn grant(&mut self, rules: &Rules, gateway: u32, grants: &mut Vec<(u64, Grant)>) {
+        let places = self.places(rules);
+        let expires = self.counters.now + rules.session;
+        let here = self.claimants.iter().filter(|(_, claimant)| claimant.here);
+        let ranked = (0..).zip(here).filter(|(_, (_, claimant))| claimant.gateway == gateway);
+        let answers: Vec<(u64, bool)> = ranked.map(|(rank, (&number, _))| (number, rank < places)).collect();
+        for (number, granted) in answers {
+            if !granted {
+                grants.push((number, Grant::NotYet));
+                continue;
+            }
+            self.claimants.remove(&number);
+            self.spend(rules);
+            self.mark_claimed(number);
+            self.seat(number, expires);
+            self.counters.granted += 1;
+            grants.push((number, Grant::Pass(expires)));
+        }
+    }
+
+    fn spend(&mut self, rules: &Rules) {
+        if rules.enforced {
+            self.bucket -= 1.0;
+            return;
+        }
+        let seats = rules.total_active_users.is_some_and(|seats| self.taken() >= seats);
+        self.counters.over_limit += u64::from(self.bucket < 1.0 || seats);
+        self.bucket = (self.bucket - 1.0).max(0.0);
+    }
+
+    pub(super) fn renew(&mut self, rules: &Rules, number: u64) -> Option<Millis> {
+        self.passes.expiry(number)?;
+        let expires = self.counters.now + rules.session;
+        self.seat(number, expires);
+        Some(expires)
+    }
+
+    pub(super) fn seat(&mut self, number: u64, expires: Millis) {
+        self.passes.set(number, expires);
+        self.changes.push(Change::Active(number, Some(expires)));
+    }
+
+    /// Ends a pass, or gives up a place that was not claimed.
+    pub(super) fn release(&mut self, number: u64) {
+        let ends = self.passes.remove(number);
+        if ends.is_none() && !self.counters.segments.has(number) {
+            return;
+        }
+        self.mark_claimed(number);
+        self.claimants.remove(&number);
+        if let Some(expires) = ends {
+            self.freed += 1;
+            self.changes.push(Change::Active(number, None));
+            self.revoke(number, expires);
+        }
+    }
+
+    pub(super) fn revoke(&mut self, number: u64, expires: Millis) {
+        self.revoked.push_back((number, expires));
+        self.changes.push(Change::Revoked(number, Some(expires)));
+    }
+
+    /// Notes a claim; not in a segment that was forgotten.
+    pub(super) fn mark_claimed(&mut self, number: u64) {
+        if self.counters.segments.of(number).is_some() && self.claimed.add(number) {
+            self.changes.push(Change::Claimed(number));
+        }
+    }
+
+    /// Revocations that a gateway does not know. Their count begins anew where the store lost some: then it gets all.
+    pub(super) fn revoked_since(&self, batch: &Batch) -> Vec<(u64, Millis)> {
+        let elder = batch.seen.opened.is_some_and(|opened| opened < self.counters.segments.open.base);
+        let seen = if elder { 0 } else { batch.revocations_seen };
+        let skip = seen.saturating_sub(self.revocations_forgotten) as usize;
+        self.revoked.iter().skip(skip).copied().collect()
+    }
+}

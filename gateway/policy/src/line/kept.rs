@@ -1,0 +1,86 @@
+//! What a store keeps of a line, and the line that it is continued from.
+
+use super::Line;
+use super::batch::{Adopted, Stamp};
+use super::repair::Doubt;
+use super::segment::Segments;
+use crate::Millis;
+use crate::drain::Drain;
+
+/// What changed in a line besides its counters, for a store that writes differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// This number was claimed or given up.
+    Claimed(u64),
+    /// The pass of this number ends then; `None`: it has ended.
+    Active(u64, Option<Millis>),
+    /// The pass of this number was given back; forget it then.
+    Revoked(u64, Option<Millis>),
+    /// Provisional tickets were numbered.
+    Adopted(Adopted),
+    /// The claims of the segment with this base are not needed any more.
+    Forgotten(u64),
+}
+
+/// The counters of a line: what a store must keep, besides the [`Change`]s, to continue after a restart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Counters {
+    /// Tickets handed out and called.
+    pub segments: Segments,
+    /// Segments below this base were forgotten, but for those that are kept.
+    pub forgotten: u64,
+    /// Store time of the begin, or of the last loss.
+    pub lost: Millis,
+    /// Store time of the last transition.
+    pub now: Millis,
+    /// Passes given so far.
+    pub granted: u64,
+    /// Tickets whose claim window ended without a claim.
+    pub no_shows: u64,
+    /// Passes given beyond limits that are only reported.
+    pub over_limit: u64,
+    /// What the drain remembers of no-shows.
+    pub memory: (f64, f64),
+}
+
+impl Line {
+    /// A line as a store kept it, continued now by the same server.
+    pub fn restored(kept: Counters, at: impl Into<Stamp>, changes: impl IntoIterator<Item = Change>) -> Self {
+        let at = at.into();
+        let mut line = Self {
+            doubt: Doubt::none(at),
+            counters: Counters { now: at.now.max(kept.now), ..kept },
+            rate: f64::INFINITY,
+            drain: Drain::remembering(kept.memory),
+            ..Self::default()
+        };
+        for change in changes {
+            line.replay(change);
+        }
+        line
+    }
+
+    fn replay(&mut self, change: Change) {
+        match change {
+            Change::Claimed(number) => {
+                self.claimed.add(number);
+            }
+            Change::Active(number, Some(expires)) => self.passes.set(number, expires),
+            Change::Active(number, None) => drop(self.passes.remove(number)),
+            Change::Revoked(number, Some(expires)) => self.revoked.push_back((number, expires)),
+            Change::Revoked(number, None) => self.revoked.retain(|&(n, _)| n != number),
+            Change::Adopted(adopted) => self.adopted.push(adopted),
+            Change::Forgotten(base) => self.claimed.forget(base),
+        }
+    }
+
+    /// The counters to keep.
+    pub fn counters(&self) -> Counters {
+        Counters { memory: self.drain.memory(), ..self.counters.clone() }
+    }
+
+    /// What changed besides the counters since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+}

@@ -1,0 +1,156 @@
+//! What a gateway remembers of a line, so that a store which lost writes can be told.
+//!
+//! The furthest that it saw goes along with every batch: a few numbers. What it knows of claims and passes is
+//! given back only when the line says that something was lost, in parts of bounded size.
+//!
+//! What is absent: the store's side of it (`repair`), and whatever other gateways know.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::batch::{Grant, Outcome, Restore, Seen};
+use super::numbers::Numbers;
+use super::segment::{MOST, Segment};
+use super::view::View;
+use crate::Millis;
+use crate::ticket::{Kind, Token};
+
+/// Passes and revocations given back at once.
+const PASSES: usize = 2_048;
+/// Bytes of a chunk of claims, and how many chunks are given back at once.
+const CHUNK: usize = 4_096;
+const CHUNKS: usize = 8;
+
+/// A gateway's memory of one line.
+#[derive(Debug, Default)]
+pub struct Memory {
+    seen: Seen,
+    lost: Millis,
+    claimed: Numbers,
+    passes: HashMap<u64, Millis>,
+    revoked: HashMap<u64, Millis>,
+    /// Passes that shoppers showed and of which the line may not know.
+    shown: Vec<(u64, Millis)>,
+    /// What is still to be given back.
+    parts: VecDeque<Restore>,
+}
+
+impl Memory {
+    /// What goes along with the next batch. It counts as given back when [`Self::note`] hears the answer.
+    pub fn recall(&self) -> (Seen, Restore) {
+        let mut restore = self.parts.front().cloned().unwrap_or_default();
+        restore.passes.extend(&self.shown);
+        restore.more = self.parts.len() > 1;
+        (self.seen.clone(), restore)
+    }
+
+    /// Whether there is more to give back, and soon.
+    pub fn has_more(&self) -> bool {
+        !self.parts.is_empty() || !self.shown.is_empty()
+    }
+
+    /// A token whose seal is whole is evidence.
+    pub fn shown(&mut self, token: &Token) {
+        match token.kind {
+            Kind::Ticket => self.learn(&Segment::proved_by_ticket(token.number)),
+            Kind::Pass => {
+                self.learn(&Segment::proved_by_pass(token.number));
+                self.shown_pass(token.number, token.expires);
+            }
+            Kind::Provisional => {}
+        }
+    }
+
+    /// A pass is given back: the line must hear of it first, or it would not know what ends.
+    pub fn returned(&mut self, token: &Token) {
+        if token.kind == Kind::Pass {
+            self.learn(&Segment::proved_by_pass(token.number));
+            self.shown.push((token.number, token.expires));
+        }
+    }
+
+    fn shown_pass(&mut self, number: u64, expires: Millis) {
+        let known = self.passes.get(&number).is_some_and(|&known| known >= expires);
+        if !known && !self.revoked.contains_key(&number) {
+            self.passes.insert(number, expires);
+            self.shown.push((number, expires));
+        }
+    }
+
+    /// Notes an answer of the line to a batch with these releases. Answers whether it shows a loss since the last one.
+    pub fn note(&mut self, releases: &[u64], outcome: &Outcome) -> bool {
+        self.parts.pop_front();
+        self.shown.clear();
+        for &number in releases.iter().filter(|&&number| outcome.view.segments.has(number)) {
+            self.claimed.add(number);
+            self.passes.remove(&number);
+        }
+        for &(number, grant) in &outcome.grants {
+            match grant {
+                Grant::Pass(expires) => self.passes.insert(number, expires),
+                Grant::Spent => self.passes.remove(&number),
+                Grant::NotYet => continue,
+            };
+            self.claimed.add(number);
+        }
+        for &(number, expires) in &outcome.renewed {
+            match expires {
+                Some(expires) => self.passes.insert(number, expires),
+                None => self.passes.remove(&number),
+            };
+        }
+        for &(number, expires) in &outcome.revoked {
+            self.claimed.add(number);
+            self.passes.remove(&number);
+            self.revoked.insert(number, expires);
+        }
+        self.sees(&outcome.view)
+    }
+
+    fn sees(&mut self, view: &View) -> bool {
+        for segment in view.segments.iter() {
+            self.learn(segment);
+        }
+        let first = self.seen.opened.replace(view.segments.open.base).is_none();
+        (self.seen.granted, self.seen.active, self.seen.now) = (view.granted, view.active, view.now);
+        if self.seen.adopted.len() != view.adopted.len() {
+            self.seen.adopted.clone_from(&view.adopted);
+        }
+        let lost = std::mem::replace(&mut self.lost, view.lost) != view.lost && !first;
+        if lost {
+            self.parts = self.all();
+        }
+        lost
+    }
+
+    fn learn(&mut self, known: &Segment) {
+        let segments = &mut self.seen.segments;
+        match segments.binary_search_by_key(&known.base, |segment| segment.base) {
+            Ok(at) => drop(segments[at].learn(known)),
+            Err(at) => segments.insert(at, *known),
+        }
+        if segments.len() > MOST {
+            segments.remove(0);
+        }
+    }
+
+    /// Everything that is to be given back: passes first, because a number that is claimed and has no pass is spent.
+    fn all(&self) -> VecDeque<Restore> {
+        let passes: Vec<(u64, Millis)> = self.passes.iter().map(|(&number, &expires)| (number, expires)).collect();
+        let revoked: Vec<(u64, Millis)> = self.revoked.iter().map(|(&number, &expires)| (number, expires)).collect();
+        let chunks: Vec<_> = self.claimed.chunks(CHUNK).collect();
+        let passes = passes.chunks(PASSES).map(|part| Restore { passes: part.to_vec(), ..Restore::default() });
+        let revoked = revoked.chunks(PASSES).map(|part| Restore { revoked: part.to_vec(), ..Restore::default() });
+        let claimed = chunks.chunks(CHUNKS).map(|part| Restore { claimed: part.to_vec(), ..Restore::default() });
+        passes.chain(revoked).chain(claimed).collect()
+    }
+
+    /// Forgets passes that have ended, and claims in segments that the line has forgotten.
+    pub fn tidy(&mut self, view: &View) {
+        self.passes.retain(|_, &mut expires| expires > view.now);
+        self.revoked.retain(|_, &mut expires| expires > view.now);
+        let gone = |segment: &Segment| segment.base < view.forgotten && view.segments.of(segment.base + 1).is_none();
+        for segment in self.seen.segments.extract_if(.., |segment| gone(segment)) {
+            self.claimed.forget(segment.base);
+        }
+    }
+}

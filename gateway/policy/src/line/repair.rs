@@ -1,0 +1,271 @@
+//! A store that lost writes, and how a line goes on in it.
+//!
+//! Redis may lose what it confirmed: at a failover to a replica that lags, at a restart from an old file, by
+//! `FLUSHALL`. Every number of a line only grows, so whoever saw the highest can give it back. That is what each
+//! batch brings along ([`Seen`]): the furthest that its gateway saw, in answers and in sealed tokens.
+//!
+//! A loss is noticed within one transition, by any of three signs: the line was written by another server; the
+//! gateway has seen more than the line knows; there is no line, and the gateway remembers one. Then
+//!
+//! - the open segment is closed with the highest that is known, and a new one is opened: nobody has to know which
+//!   numbers were given in it, and nobody has to wait to join;
+//! - the bucket is empty, and nothing is granted for [`SETTLE`] at least: in that time every gateway that lives gives back
+//!   the claims, passes and revocations that it knows ([`Restore`]), so no claim is granted again;
+//! - seats that were taken, as far as anybody remembers, and whose passes nobody has given back, count as taken
+//!   for the length of a session;
+//! - time goes on from where it was, whatever the clock of the other server says.
+//!
+//! If all is gone, store and gateways, the tokens that shoppers show are left. They raise what is known of their
+//! segment, or bring it back in front of the new one. While that may go on, nobody is told a wait
+//! ([`super::View::unsure`]).
+//!
+//! What is absent: guesses of how much was lost, and any talk between gateways.
+
+use std::cmp::Ordering;
+
+use super::Line;
+use super::batch::{Restore, Seen, Stamp};
+use super::kept::Change;
+use super::segment::{SPAN, Segment, base_at, base_of};
+use crate::Millis;
+use crate::room::Rules;
+
+/// Nothing is granted for so long after a loss, at least...
+const SETTLE: Millis = 1_000;
+/// ...of which a step counts for at most this much: while the store is away, nobody can give anything back.
+const SETTLE_STEP: Millis = 100;
+/// While a gateway gives back so much that it takes several batches, the next may take so long to come.
+const SETTLE_MORE: Millis = 300;
+/// Nobody is told a wait for so long after the last news of an earlier segment.
+const UNSURE: Millis = 5_000;
+/// More seats than there can be: nobody remembers more.
+const ALL: u64 = 1 << 53;
+
+/// What is in doubt after a loss.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubt {
+    /// The server that wrote the line.
+    server: u64,
+    /// The line's time is ahead of the server's clock by so much.
+    skew: Millis,
+    /// Nothing is granted for so long.
+    settling: Millis,
+    /// No wait is told before.
+    sure: Millis,
+    /// Seats taken when the loss was noticed, as far as anybody remembers.
+    remembered: u64,
+    /// Those of them of which no pass is known.
+    missing: u64,
+    /// They count until then.
+    missing_until: Millis,
+}
+
+impl Doubt {
+    pub(super) fn none(at: Stamp) -> Self {
+        Self { server: at.server, ..Self::default() }
+    }
+}
+
+impl Line {
+    /// Whether claims may still come back.
+    pub(super) fn settles(&self) -> bool {
+        self.doubt.settling > 0
+    }
+
+    pub(super) fn is_unsure(&self) -> bool {
+        self.counters.now < self.doubt.sure
+    }
+
+    /// Seats on which somebody sits, or may sit.
+    pub(super) fn taken(&self) -> u64 {
+        self.passes.len() + self.doubt.missing
+    }
+
+    /// Time passes over what is in doubt.
+    pub(super) fn resolve(&mut self, elapsed: Millis) {
+        self.doubt.settling = self.doubt.settling.saturating_sub(elapsed.min(SETTLE_STEP));
+        if self.counters.now >= self.doubt.missing_until {
+            self.doubt.missing = 0;
+        }
+    }
+
+    /// Takes in what a gateway has seen; goes on in a new segment if that shows a loss. Returns the time.
+    pub(super) fn repair(&mut self, rules: &Rules, seen: &Seen, at: Stamp) -> Millis {
+        let lost = self.has_lost(seen, at.server);
+        self.doubt.server = at.server;
+        let now = self.tell_time(lost, seen.now, at.now);
+        let before = self.counters.segments.open.base;
+        let furthest = seen.segments.iter().map(|known| known.base).max().unwrap_or(0);
+        for known in &seen.segments {
+            self.learn(known, now);
+        }
+        self.counters.granted = self.counters.granted.max(seen.granted);
+        for adopted in &seen.adopted {
+            if !self.adopted.contains(adopted) {
+                self.adopted.push(*adopted);
+                self.changes.push(Change::Adopted(*adopted));
+            }
+        }
+        if lost {
+            self.begin_anew(furthest);
+        }
+        if lost || seen.opened.is_some_and(|opened| opened < before) {
+            self.count_missing(seen.active, now.saturating_add(rules.session));
+        }
+        now
+    }
+
+    fn has_lost(&self, seen: &Seen, server: u64) -> bool {
+        let segments = &self.counters.segments;
+        let open = &segments.open;
+        let further = |known: &Segment| match known.base.cmp(&open.base) {
+            Ordering::Less => false,
+            Ordering::Equal => open.clone().learn(known),
+            Ordering::Greater => segments.has_room(),
+        };
+        self.doubt.server != server
+            || seen.segments.iter().any(further)
+            || seen.opened == Some(open.base) && seen.granted > self.counters.granted
+    }
+
+    /// The line's time: the server's clock, but never behind what was seen. No time passes over a loss.
+    fn tell_time(&mut self, lost: bool, seen: Millis, clock: Millis) -> Millis {
+        let known = self.counters.now.max(seen);
+        if lost {
+            self.doubt.skew = known.saturating_sub(clock);
+        } else if seen > self.counters.now {
+            self.doubt.skew = self.doubt.skew.max(seen.saturating_sub(clock));
+        }
+        let now = known.max(clock.saturating_add(self.doubt.skew));
+        self.counters.now = if lost { now } else { known };
+        now
+    }
+
+    /// Takes in what is known of one segment.
+    fn learn(&mut self, known: &Segment, now: Millis) {
+        let open = self.counters.segments.open.base;
+        if let Some(segment) = self.counters.segments.iter_mut().find(|segment| segment.base == known.base) {
+            if segment.learn(known) && known.base < open {
+                self.doubt.sure = now.saturating_add(UNSURE);
+            }
+            return;
+        }
+        if known.is_empty() || known.base < self.counters.forgotten || !self.counters.segments.has_room() {
+            return;
+        }
+        self.make_room();
+        if known.base > open {
+            self.counters.segments.open(*known);
+        } else {
+            self.counters.segments.insert(*known);
+        }
+        self.counters.lost = now;
+        self.doubt.sure = now.saturating_add(UNSURE);
+        self.doubt.settling = SETTLE;
+    }
+
+    fn make_room(&mut self) {
+        if let Some(base) = self.counters.segments.make_room() {
+            self.counters.forgotten = self.counters.forgotten.max(base + SPAN);
+            self.claimed.forget(base);
+            self.changes.push(Change::Forgotten(base));
+        }
+    }
+
+    fn begin_anew(&mut self, furthest: u64) {
+        self.open_segment(furthest);
+        self.bucket = 0.0;
+        self.counters.lost = self.counters.now;
+        self.doubt.settling = SETTLE;
+        self.doubt.sure = self.doubt.sure.max(self.counters.now.saturating_add(SETTLE));
+        self.doubt.remembered = self.taken();
+    }
+
+    /// Numbers are given in a new segment from now on, beyond any that was seen. If people wait in all the segments
+    /// that a line may have, the last one goes on: then a number is unique only as far as gateways remember.
+    fn open_segment(&mut self, beyond: u64) {
+        let segments = &self.counters.segments;
+        let base = base_at(self.counters.now).max(segments.open.base.max(beyond) + SPAN);
+        let (replaces, room) = (segments.open.is_empty(), segments.has_room());
+        if !replaces && room {
+            self.make_room();
+        }
+        if replaces || room {
+            self.counters.segments.open(Segment::at(base));
+        }
+    }
+
+    /// Opens the next segment if the open one has not so many numbers left. Nothing was lost.
+    pub(super) fn widen(&mut self, numbers: u64) {
+        let open = &self.counters.segments.open;
+        if open.next - open.base + numbers >= SPAN {
+            self.open_segment(0);
+            self.doubt.remembered = ALL;
+        }
+    }
+
+    /// Seats that were taken before the loss and of which the line has no pass.
+    fn count_missing(&mut self, active: u64, until: Millis) {
+        if active > self.doubt.remembered {
+            self.doubt.missing += active - self.doubt.remembered;
+            self.doubt.remembered = active;
+            self.doubt.missing_until = until;
+        }
+    }
+
+    /// Takes back what a gateway knows of claims and passes.
+    pub(super) fn restore(&mut self, restore: &Restore) {
+        if restore.more && self.settles() {
+            self.doubt.settling = self.doubt.settling.max(SETTLE_MORE);
+        }
+        for &(number, expires) in &restore.passes {
+            self.restore_pass(number, expires);
+        }
+        for &(number, expires) in &restore.revoked {
+            self.restore_revocation(number, expires);
+        }
+        for chunk in &restore.claimed {
+            let whole = base_of(chunk.first) == base_of(chunk.first + 8 * (chunk.bits.len() as u64).saturating_sub(1));
+            if whole && self.counters.segments.of(chunk.first + 1).is_some() {
+                chunk.numbers().for_each(|number| self.mark_claimed(number));
+            }
+        }
+        if !restore.claimed.is_empty() {
+            self.claimants.retain(|&number, _| !self.claimed.has(number));
+        }
+    }
+
+    fn restore_pass(&mut self, number: u64, expires: Millis) {
+        let known = self.passes.expiry(number);
+        let over = expires <= self.counters.now || self.is_revoked(number);
+        if over || !self.is_given_and_called(number) || known.is_some_and(|known| known >= expires) {
+            return;
+        }
+        if known.is_none() {
+            self.doubt.missing = self.doubt.missing.saturating_sub(1);
+        }
+        self.claimants.remove(&number);
+        self.mark_claimed(number);
+        self.seat(number, expires);
+    }
+
+    fn restore_revocation(&mut self, number: u64, expires: Millis) {
+        if expires <= self.counters.now || self.is_revoked(number) || !self.is_given_and_called(number) {
+            return;
+        }
+        self.claimants.remove(&number);
+        self.mark_claimed(number);
+        if self.passes.remove(number).is_some() {
+            self.freed += 1;
+            self.changes.push(Change::Active(number, None));
+        }
+        self.revoke(number, expires);
+    }
+
+    fn is_revoked(&self, number: u64) -> bool {
+        self.revoked.iter().any(|&(n, _)| n == number)
+    }
+}
+
+#[cfg(test)]
+mod tests;

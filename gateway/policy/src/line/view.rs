@@ -1,0 +1,78 @@
+//! What a gateway may know of a line: a copy that can only be stale.
+
+use super::batch::Adopted;
+use super::segment::{Segments, base_of};
+use crate::Millis;
+use crate::room::Rules;
+use crate::ticket::{Kind, Token};
+
+/// A copy of a line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// Tickets handed out and called, by segment.
+    pub segments: Segments,
+    /// Segments below this base were forgotten, but for those that are listed.
+    pub forgotten: u64,
+    /// Store time at which the line began, or at which it was last noticed that its store had lost writes.
+    pub lost: Millis,
+    /// Earlier places are coming back, or may be: nobody can say how many people are ahead.
+    pub unsure: bool,
+    /// Store time of this copy.
+    pub now: Millis,
+    /// Speed of `serving` in tickets per second, a mean over the last seconds.
+    pub speed: f64,
+    /// Share of called tickets whose holders come.
+    pub show_share: f64,
+    /// Claimants without a token.
+    pub claimants: u64,
+    /// Seats taken: passes that live, and those that may live since a loss.
+    pub active: u64,
+    /// Passes given so far.
+    pub granted: u64,
+    /// Tickets whose claim window ended without a claim so far.
+    pub no_shows: u64,
+    /// Passes given beyond the limits, where limits are only reported.
+    pub over_limit: u64,
+    /// Provisional tickets that have their numbers.
+    pub adopted: Vec<Adopted>,
+}
+
+impl View {
+    /// Tickets handed out and not called.
+    pub fn waiting(&self) -> u64 {
+        self.segments.waiting()
+    }
+
+    /// People ahead of this number, its holder included; `None` while people may come back who stand before it.
+    pub fn position(&self, number: u64) -> Option<u64> {
+        let may_grow = self.unsure && number > self.segments.open.base;
+        let ahead = self.segments.ahead_of(number);
+        if may_grow && ahead > 0 { None } else { Some(ahead) }
+    }
+
+    /// Whether a ticket of this number is worth nothing any more, because its segment was forgotten.
+    pub fn forgot(&self, number: u64) -> bool {
+        let base = base_of(number);
+        base < self.segments.open.base
+            && self.segments.of(number).is_none()
+            && (base < self.forgotten || !self.segments.has_room())
+    }
+
+    /// Whether a token is news to the line: then the store has lost what it is a proof of, or this copy is stale.
+    pub fn lacks(&self, token: &Token) -> bool {
+        match token.kind {
+            Kind::Ticket => !self.segments.has(token.number) && !self.forgot(token.number),
+            Kind::Pass => token.issued < self.lost || !self.segments.is_called(token.number),
+            Kind::Provisional => false,
+        }
+    }
+
+    /// The speed by which a wait may be told, 0 if nobody can know it: where seats hold the line back, it
+    /// moves as seats are freed, and that depends on shoppers who have not decided yet; after a loss, people
+    /// come back who stand ahead.
+    pub fn known_speed(&self, rules: &Rules) -> f64 {
+        let free = rules.total_active_users.map(|seats| seats.saturating_sub(self.active));
+        let held_back = free.is_some_and(|free| self.waiting() as f64 * self.show_share > free as f64);
+        if held_back || self.unsure { 0.0 } else { self.speed }
+    }
+}

@@ -1,0 +1,95 @@
+-- One transition of one line: `Line::apply` of policy/src/line.rs, its drain and its repair, said again in Lua.
+--
+-- The same arithmetic on the same doubles in the same order: every answer equals that of the Rust
+-- code, and gateway/tests/redis_store.rs holds the two against each other. Whoever changes one
+-- changes both; why things are so is told there. The script is these files, one behind the other:
+-- arguments, state, repair, drain, line.
+--
+-- What a line costs here does not depend on who waits: claimants are kept by differences, so a
+-- call works on what its batch changes. What is absent: any key that is not in KEYS.
+
+local LINE = KEYS[1] -- hash: counters, segments, bucket, drain, doubt
+local CAME = KEYS[2] -- numbers of recent cohorts whose holders came
+local ACTIVE = KEYS[3] -- live passes by their end
+local HERE = KEYS[4] -- claimants who wait at a gateway now, by number
+local NAMED_BY = KEYS[5] -- the same, by gateway
+local GONE = KEYS[6] -- claimants who were let go without a token, by when they were last named
+local GATEWAYS = KEYS[7] -- gateways by the time of their last batch
+local SETTLED = KEYS[8] -- list of "from to time": cohorts until their claim window ends
+local REVOKED = KEYS[9] -- list of "number end": passes given back
+local ADOPTED = KEYS[10] -- list of "run first count base": provisional tickets with numbers
+local CLAIMED = 11 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
+
+local call, floor, min, max = redis.call, math.floor, math.min, math.max
+
+local function clamp(x, low, high)
+  return max(low, min(x, high))
+end
+
+-- An integer below 2^53, and a double, as texts that lose nothing.
+local function int(n)
+  return string.format('%.0f', n)
+end
+
+local function real(x)
+  return string.format('%.17g', x)
+end
+
+-- Calls a command with many arguments, a thousand at a time.
+local function each(command, key, args)
+  for from = 1, #args, 1000 do
+    call(command, key, unpack(args, from, min(from + 999, #args)))
+  end
+end
+
+-- The words of a text, as numbers.
+local function words(text)
+  local list = {}
+  for word in string.gmatch(text, '%S+') do
+    list[#list + 1] = tonumber(word)
+  end
+  return list
+end
+
+-- Arguments ---------------------------------------------------------------------------------------
+
+local at = 0
+local function text()
+  at = at + 1
+  return ARGV[at]
+end
+
+-- A number; nil for an empty text.
+local function number()
+  return tonumber(text())
+end
+
+local function texts()
+  local list = {}
+  for i = 1, number() do
+    list[i] = text()
+  end
+  return list
+end
+
+local now, server = number(), number() -- tests only: a gateway leaves them to the server
+local rate, burst, seats = number(), number(), number()
+local session, claim_window = number(), number()
+local open, enforced = number() == 1, number() == 1
+local gateway, revocations_seen = text(), number()
+local joins, joins_if_called = number(), number()
+local adopt_run, adopt_first, adopt_count = text(), number(), number()
+local claims, renewals, releases = texts(), texts(), texts()
+
+-- What the gateway has seen: the furthest of each segment, and the last answer.
+local seen = {
+  opened = number(), granted = number(), active = number(), now = number(),
+  segments = texts(), -- base, next, serving of each
+  adopted = texts(), -- as in ADOPTED
+}
+-- What it gives back: number and end of passes that live and that were given back; first number and bits of claims.
+local restored = { passes = texts(), revoked = texts(), claimed = texts() }
+local gives_more = number() == 1 -- and more of it comes with the next batch
+
+local unlimited = open and not enforced
+

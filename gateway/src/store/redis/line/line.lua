@@ -1,0 +1,345 @@
+-- Line: time passes -------------------------------------------------------------------------------
+
+-- Claimants who do not wait at their gateway any more.
+local function leave(numbers, last_named)
+  local gone = {}
+  for _, n in ipairs(numbers) do
+    gone[#gone + 1] = last_named
+    gone[#gone + 1] = n
+  end
+  each('ZREM', HERE, numbers)
+  each('ZREM', NAMED_BY, numbers)
+  each('ZADD', GONE, gone)
+end
+
+local function forget_claimants()
+  for _, silent in ipairs(call('ZRANGEBYSCORE', GATEWAYS, '-inf', int(now - 300))) do
+    leave(call('ZRANGEBYSCORE', NAMED_BY, silent, silent), call('ZSCORE', GATEWAYS, silent))
+    call('ZREM', GATEWAYS, silent)
+  end
+  call('ZREMRANGEBYSCORE', GONE, '-inf', int(now - 2000))
+  claimants = call('ZCARD', NAMED_BY) + call('ZCARD', GONE)
+end
+
+local function end_passes()
+  while true do
+    local first = call('LINDEX', REVOKED, 0)
+    if not first or words(first)[2] > now then
+      break
+    end
+    call('LPOP', REVOKED)
+    s.revocations_forgotten = s.revocations_forgotten + 1
+  end
+  s.freed = s.freed + call('ZREMRANGEBYSCORE', ACTIVE, '-inf', int(now))
+  active = call('ZCARD', ACTIVE)
+end
+
+-- Seats that nobody sits on; nil if the room counts none.
+local function free()
+  return enforced and seats and max(seats - taken(), 0) or nil
+end
+
+local function fill()
+  local stands = waiting() > 0 or claimants > 0
+  local room = stands and min(burst, 1 + 0.1 * rate) or burst
+  s.bucket = min(s.bucket + min(s.rate, rate) * elapsed / 1000, room)
+end
+
+local function whole_carry()
+  local whole = floor(s.carry)
+  s.carry = s.carry - whole
+  return whole
+end
+
+-- Calls up to so many of those who wait, the earliest segment first; returns how many.
+local function move_by(most)
+  local left = most
+  for _, segment in ipairs(segments) do
+    local from = segment.serving
+    segment.serving = from + min(waiting_in(segment), left)
+    left = left - (segment.serving - from)
+    calls(from, segment.serving)
+  end
+  return most - left
+end
+
+local function move()
+  local seats_free = free()
+  if waiting() > 0 then
+    s.carry = s.carry + speed(seats_free) * seconds
+    moved(move_by(whole_carry()))
+  else
+    s.speed = 0
+    s.carry = s.carry + rate * seconds
+    local spare = min(floor(burst), seats_free or math.huge)
+    local last = current()
+    last.serving = max(min(last.serving + whole_carry(), last.next + spare), last.serving)
+  end
+end
+
+local function advance()
+  forget_claimants()
+  end_passes()
+  resolve()
+  s.flow = mean(s.flow, s.freed, 5)
+  s.freed = 0
+  settle()
+  expect_speed()
+  end_windows()
+  if open then
+    fill()
+    move()
+  else
+    s.bucket = 0
+  end
+  s.rate = rate
+end
+
+-- Line: what is asked -----------------------------------------------------------------------------
+
+local function release(n_text)
+  local n = tonumber(n_text)
+  local ends = call('ZSCORE', ACTIVE, n_text)
+  if not ends and not has(n) then
+    return
+  end
+  mark_claimed(n)
+  drop_claimant(n_text)
+  if ends then
+    call('ZREM', ACTIVE, n_text)
+    active = active - 1
+    s.freed = s.freed + 1
+    call('RPUSH', REVOKED, n_text .. ' ' .. ends)
+  end
+end
+
+-- The new end of each pass, -1 where it had ended.
+local function renew()
+  local ends = {}
+  for i, n_text in ipairs(renewals) do
+    ends[i] = -1
+    if call('ZSCORE', ACTIVE, n_text) then
+      ends[i] = now + session
+      call('ZADD', ACTIVE, int(ends[i]), n_text)
+    end
+  end
+  return ends
+end
+
+-- Gives so many numbers; returns the first.
+local function take(numbers)
+  widen(numbers)
+  local first = current().next + 1
+  current().next = current().next + numbers
+  if unlimited then
+    for _, segment in ipairs(segments) do
+      segment.serving = max(segment.serving, segment.next)
+    end
+  end
+  expect_speed()
+  return first
+end
+
+local function adopt()
+  local first = adopt_first
+  for _, known in ipairs(call('LRANGE', ADOPTED, 0, -1)) do
+    local run, known_first, known_count = string.match(known, '(%S+) (%S+) (%S+)')
+    if run == adopt_run then
+      first = max(first, known_first + known_count)
+    end
+  end
+  local count = adopt_first + adopt_count - first
+  if count > 0 then
+    local adopted = { adopt_run, int(first), int(count), int(take(count)) }
+    call('RPUSH', ADOPTED, table.concat(adopted, ' '))
+  end
+end
+
+local NOT_YET, SPENT = -1, -2
+local grants = {} -- number, then the end of its pass or one of these
+local function answer(n, grant)
+  grants[#grants + 1] = n
+  grants[#grants + 1] = grant
+end
+
+local before = {} -- texts of this gateway's claimants in its last batch, and whether they are in this one
+local named, sorted = {}, true -- claimants in this batch: numbers
+local come = {} -- those among them who were not in the last one: texts
+
+local function name(n, n_text)
+  sorted = sorted and n > (named[#named] or 0)
+  named[#named + 1] = n
+  if before[n_text] == nil then
+    come[#come + 1] = n_text
+  end
+  before[n_text] = true
+end
+
+local function claim()
+  local last_named = call('ZSCORE', GATEWAYS, gateway)
+  local last = call('ZRANGEBYSCORE', NAMED_BY, gateway, gateway)
+  for _, n_text in ipairs(last) do
+    before[n_text] = false
+  end
+  for _, n_text in ipairs(claims) do
+    local n = tonumber(n_text)
+    local known = before[n_text]
+    if not is_given_and_called(n) then
+      answer(n_text, NOT_YET)
+    elseif known == nil and is_claimed(n) then
+      answer(n_text, s.settling > 0 and NOT_YET or tonumber(call('ZSCORE', ACTIVE, n_text) or SPENT))
+    elseif not known then
+      name(n, n_text)
+      if known == nil and call('ZREM', GONE, n_text) == 0 and not call('ZSCORE', NAMED_BY, n_text) then
+        claimants = claimants + 1
+        shows(n, n_text)
+      end
+    end
+  end
+  local left = {}
+  for _, n_text in ipairs(last) do
+    if not before[n_text] then
+      left[#left + 1] = n_text
+    end
+  end
+  leave(left, last_named)
+  call('ZADD', GATEWAYS, int(now), gateway)
+end
+
+-- Passes that the bucket and the seats allow at this moment.
+local function places()
+  local tokens = unlimited and math.huge or s.settling > 0 and 0 or floor(s.bucket)
+  return min(tokens, free() or math.huge)
+end
+
+-- Numbers that could be given and granted at this moment.
+local function spare()
+  if unlimited then
+    return math.huge
+  end
+  return min(max(current().serving - current().next, 0), max(places() - claimants, 0))
+end
+
+local function join()
+  local joined_if_called = min(joins_if_called, spare())
+  local first = take(joined_if_called + joins)
+  for n = first, min(current().next, current().serving) do
+    local n_text = int(n)
+    name(n, n_text)
+    claimants = claimants + 1
+    shows(n, n_text)
+  end
+  return first, joined_if_called
+end
+
+local function spend()
+  if enforced then
+    s.bucket = s.bucket - 1
+    return
+  end
+  if s.bucket < 1 or (seats and taken() >= seats) then
+    s.over_limit = s.over_limit + 1
+  end
+  s.bucket = max(s.bucket - 1, 0)
+end
+
+local function arrive()
+  local here, named_by = {}, {}
+  for i, n_text in ipairs(come) do
+    here[2 * i - 1], here[2 * i] = n_text, n_text
+    named_by[2 * i - 1], named_by[2 * i] = gateway, n_text
+  end
+  each('ZADD', HERE, here)
+  each('ZADD', NAMED_BY, named_by)
+end
+
+-- Gives the free tokens to the lowest claimants who are here; another gateway's keep theirs.
+local function grant()
+  if #named == 0 then
+    return
+  end
+  arrive()
+  if not sorted then
+    table.sort(named)
+  end
+  local most = places()
+  local out_of_reach = most < math.huge and call('ZRANGE', HERE, int(most), int(most))[1]
+  local limit = tonumber(out_of_reach or math.huge)
+  local ends = now + session
+  local granted, passes = {}, {}
+  for _, n in ipairs(named) do
+    if n < limit then
+      local n_text = int(n)
+      spend()
+      mark_claimed(n)
+      passes[#passes + 1] = int(ends)
+      passes[#passes + 1] = n_text
+      granted[#granted + 1] = n_text
+      active = active + 1
+      answer(n_text, ends)
+    else
+      answer(n, NOT_YET)
+    end
+  end
+  each('ZREM', HERE, granted)
+  each('ZREM', NAMED_BY, granted)
+  each('ZADD', ACTIVE, passes)
+  claimants = claimants - #granted
+  s.granted = s.granted + #granted
+end
+
+-- The transition ----------------------------------------------------------------------------------
+
+local function told(segment)
+  return int(segment.base) .. ' ' .. int(segment.next) .. ' ' .. int(segment.serving)
+end
+
+local function keep()
+  local cohorts, counts, args = {}, {}, {}
+  for _, cohort in ipairs(recent) do
+    local cohort_text = { int(cohort.from), int(cohort.to), int(cohort.age), int(cohort.shown) }
+    cohorts[#cohorts + 1] = table.concat(cohort_text, ' ')
+  end
+  for age = 1, AGES do
+    counts[age] = real(came[age])
+  end
+  for _, field in ipairs(FIELDS) do
+    args[#args + 1] = field
+    args[#args + 1] = real(s[field])
+  end
+  local parts = {}
+  for _, segment in ipairs(segments) do
+    parts[#parts + 1] = told(segment) .. ' ' .. int(segment.slot)
+  end
+  local lists = { 'came', table.concat(counts, ' '), 'recent', table.concat(cohorts, ' ') }
+  call('HSET', LINE, 'segments', table.concat(parts, ' '), lists[1], lists[2], lists[3], lists[4], unpack(args))
+end
+
+advance()
+restore()
+for _, n_text in ipairs(releases) do
+  release(n_text)
+end
+local renewed = renew()
+if adopt_run ~= '' then
+  adopt()
+end
+claim()
+local first, joined_if_called = join()
+grant()
+keep()
+
+if seen.opened and seen.opened < current().base then
+  revocations_seen = 0
+end
+local revoked = call('LRANGE', REVOKED, int(clamp(revocations_seen - s.revocations_forgotten, 0, 2 ^ 53)), -1)
+local stretches = {}
+for i, segment in ipairs(segments) do
+  stretches[i] = told(segment)
+end
+local view = {
+  stretches, s.forgotten, s.lost, now < s.sure and 1 or 0, now, real(s.speed), real(show_share()), claimants, taken(),
+  s.granted, s.no_shows, s.over_limit,
+}
+local known = s.revocations_forgotten + call('LLEN', REVOKED)
+return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known }

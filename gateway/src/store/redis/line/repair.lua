@@ -1,0 +1,250 @@
+-- Repair ------------------------------------------------------------------------------------------
+
+local function free_slot()
+  local used = {}
+  for _, segment in ipairs(segments) do
+    used[segment.slot] = true
+  end
+  for slot = 0, MOST - 1 do
+    if not used[slot] then
+      return slot
+    end
+  end
+end
+
+-- The oldest segment in which nobody waits, but for the last: its place among them.
+local function done()
+  for i = 1, #segments - 1 do
+    if waiting_in(segments[i]) == 0 then
+      return i
+    end
+  end
+end
+
+local function has_room()
+  return #segments < MOST or done() ~= nil
+end
+
+local function make_room()
+  if #segments == MOST then
+    local gone = table.remove(segments, done())
+    s.forgotten = max(s.forgotten, gone.base + SPAN)
+    call('DEL', claims_of(gone))
+  end
+end
+
+-- Numbers are given in this segment from now on.
+local function follow_with(segment)
+  if current().next == current().base then
+    table.remove(segments)
+  end
+  segment.slot = free_slot()
+  segments[#segments + 1] = segment
+end
+
+local function insert(segment)
+  segment.slot = free_slot()
+  local at = 1
+  while segments[at].base < segment.base do
+    at = at + 1
+  end
+  table.insert(segments, at, segment)
+end
+
+local function open_segment(beyond)
+  local base = max(base_at(s.now), max(current().base, beyond) + SPAN)
+  local replaces, room = current().next == current().base, has_room()
+  if not replaces and room then
+    make_room()
+  end
+  if replaces or room then
+    follow_with({ base = base, next = base, serving = base })
+  end
+end
+
+-- Opens the next segment if this one has not so many numbers left.
+local function widen(numbers)
+  if current().next - current().base + numbers >= SPAN then
+    open_segment(0)
+    s.remembered = ALL
+  end
+end
+
+-- Each segment that the gateway has seen: base, next, serving.
+local function each_seen(look)
+  local list = seen.segments
+  for i = 1, #list, 3 do
+    look(tonumber(list[i]), tonumber(list[i + 1]), tonumber(list[i + 2]))
+  end
+end
+
+local function has_lost()
+  local last = current()
+  local lost = s.server ~= server or (seen.opened == last.base and seen.granted > s.granted)
+  each_seen(function(base, next, serving)
+    lost = lost or (base > last.base and has_room())
+    lost = lost or (base == last.base and (next > last.next or serving > last.serving))
+  end)
+  return lost
+end
+
+local function learn(base, next, serving)
+  for _, segment in ipairs(segments) do
+    if segment.base == base then
+      if (next > segment.next or serving > segment.serving) and segment ~= current() then
+        s.sure = now + UNSURE
+      end
+      segment.next, segment.serving = max(segment.next, next), max(segment.serving, serving)
+      return
+    end
+  end
+  if next == base or base < s.forgotten or not has_room() then
+    return
+  end
+  make_room()
+  local segment = { base = base, next = next, serving = serving }
+  if base > current().base then
+    follow_with(segment)
+  else
+    insert(segment)
+  end
+  s.lost, s.sure, s.settling = now, now + UNSURE, SETTLE
+end
+
+local function learn_adopted()
+  if #seen.adopted == 0 then
+    return
+  end
+  local known = {}
+  for _, adopted in ipairs(call('LRANGE', ADOPTED, 0, -1)) do
+    known[adopted] = true
+  end
+  for _, adopted in ipairs(seen.adopted) do
+    if not known[adopted] then
+      call('RPUSH', ADOPTED, adopted)
+      known[adopted] = true
+    end
+  end
+end
+
+local function begin_anew(furthest)
+  open_segment(furthest)
+  s.bucket, s.lost, s.settling = 0, now, SETTLE
+  s.sure = max(s.sure, now + SETTLE)
+  s.remembered = call('ZCARD', ACTIVE) + s.missing
+end
+
+local function repair()
+  local lost, before = has_lost(), current().base
+  local known = max(s.now, seen.now)
+  if lost then
+    s.skew = max(known - now, 0)
+  elseif seen.now > s.now then
+    s.skew = max(s.skew, seen.now - now)
+  end
+  now = max(known, now + s.skew)
+  s.now, s.server = lost and now or known, server
+  local furthest = 0
+  each_seen(function(base)
+    furthest = max(furthest, base)
+  end)
+  each_seen(learn)
+  s.granted = max(s.granted, seen.granted)
+  learn_adopted()
+  if lost then
+    begin_anew(furthest)
+  end
+  if (lost or (seen.opened and seen.opened < before)) and seen.active > s.remembered then
+    s.missing = s.missing + seen.active - s.remembered
+    s.remembered, s.missing_until = seen.active, now + session
+  end
+end
+
+repair()
+local elapsed = min(now - s.now, 1000)
+local seconds = elapsed / 1000
+s.now = now
+
+local function resolve()
+  s.settling = max(s.settling - min(elapsed, SETTLE_STEP), 0)
+  if now >= s.missing_until then
+    s.missing = 0
+  end
+end
+
+local function drop_claimant(n_text)
+  claimants = claimants - call('ZREM', NAMED_BY, n_text) - call('ZREM', GONE, n_text)
+  call('ZREM', HERE, n_text)
+end
+
+local function restore_pass(n_text, ends, revoked)
+  local n = tonumber(n_text)
+  local known = call('ZSCORE', ACTIVE, n_text)
+  if ends <= now or revoked[n_text] or not is_given_and_called(n) or (known and tonumber(known) >= ends) then
+    return
+  end
+  if not known then
+    s.missing = max(s.missing - 1, 0)
+    active = active + 1
+  end
+  drop_claimant(n_text)
+  mark_claimed(n)
+  call('ZADD', ACTIVE, int(ends), n_text)
+end
+
+local function restore_revocation(n_text, ends, revoked)
+  local n = tonumber(n_text)
+  if ends <= now or revoked[n_text] or not is_given_and_called(n) then
+    return
+  end
+  drop_claimant(n_text)
+  mark_claimed(n)
+  local ended = call('ZREM', ACTIVE, n_text)
+  active, s.freed = active - ended, s.freed + ended
+  call('RPUSH', REVOKED, n_text .. ' ' .. int(ends))
+  revoked[n_text] = true
+end
+
+local function restore_claims(first, bits)
+  local segment = segment_of(first + 1)
+  if not segment or base_of(first + 8 * max(#bits - 1, 0)) ~= segment.base then
+    return
+  end
+  local key, from, merged = claims_of(segment), (first - segment.base) / 8, {}
+  local kept = call('GETRANGE', key, int(from), int(from + #bits - 1))
+  for i = 1, #bits do
+    merged[i] = string.char(bit.bor(string.byte(bits, i), string.byte(kept, i) or 0))
+  end
+  call('SETRANGE', key, int(from), table.concat(merged))
+end
+
+local function restore()
+  if gives_more and s.settling > 0 then
+    s.settling = max(s.settling, SETTLE_MORE)
+  end
+  local revoked = {}
+  if #restored.passes + #restored.revoked > 0 then
+    for _, entry in ipairs(call('LRANGE', REVOKED, 0, -1)) do
+      revoked[string.match(entry, '%S+')] = true
+    end
+  end
+  for i = 1, #restored.passes, 2 do
+    restore_pass(restored.passes[i], tonumber(restored.passes[i + 1]), revoked)
+  end
+  for i = 1, #restored.revoked, 2 do
+    restore_revocation(restored.revoked[i], tonumber(restored.revoked[i + 1]), revoked)
+  end
+  for i = 1, #restored.claimed, 2 do
+    restore_claims(tonumber(restored.claimed[i]), restored.claimed[i + 1])
+  end
+  if #restored.claimed > 0 then
+    for _, key in ipairs({ NAMED_BY, GONE }) do
+      for _, n_text in ipairs(call('ZRANGE', key, 0, -1)) do
+        if is_claimed(tonumber(n_text)) then
+          drop_claimant(n_text)
+        end
+      end
+    end
+  end
+end
+

@@ -1,0 +1,119 @@
+-- State -------------------------------------------------------------------------------------------
+
+local FIELDS = {
+  'forgotten', 'lost', 'now', 'granted', 'no_shows', 'over_limit',
+  'server', 'skew', 'settling', 'sure', 'remembered', 'missing', 'missing_until',
+  'carry', 'bucket', 'rate', 'revocations_forgotten', 'freed',
+  'called', 'shown', 'speed', 'known_for', 'flow',
+}
+local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
+local SHOW_WITHIN = COHORT * AGES
+local SPAN, MOST, ORIGIN, UNIT = 2 ^ 25, 8, 1767225600000, 4000
+local SETTLE, SETTLE_STEP, SETTLE_MORE, UNSURE, ALL = 1000, 100, 300, 5000, 2 ^ 53
+
+if not now then
+  local time = call('TIME')
+  now = time[1] * 1000 + floor(time[2] / 1000)
+end
+if not server then
+  -- 48 bits of what a server calls itself since it was started.
+  local id = string.match(call('INFO', 'server'), 'run_id:(%x+)')
+  server = tonumber(string.sub(id, 1, 12), 16)
+end
+
+local function base_at(time)
+  return floor(max(time - ORIGIN, 0) / UNIT) * SPAN
+end
+
+local function base_of(n)
+  return floor(n / SPAN) * SPAN
+end
+
+local s = {} -- the fields
+local came = {} -- who came at each age
+local recent = {} -- cohorts, oldest call first: from < n <= to
+local segments = {} -- oldest first; numbers are given in the last one
+do
+  local kept = call('HMGET', LINE, 'came', 'recent', 'segments', unpack(FIELDS))
+  for i, name in ipairs(FIELDS) do
+    s[name] = tonumber(kept[i + 3] or 0)
+  end
+  came = words(kept[1] or string.rep('0 ', AGES))
+  local cohorts = words(kept[2] or '')
+  for i = 1, #cohorts, 4 do
+    local cohort = { from = cohorts[i], to = cohorts[i + 1], age = cohorts[i + 2], shown = cohorts[i + 3] }
+    recent[#recent + 1] = cohort
+  end
+  local parts = words(kept[3] or '')
+  for i = 1, #parts, 4 do
+    local segment = { base = parts[i], next = parts[i + 1], serving = parts[i + 2], slot = parts[i + 3] }
+    segments[#segments + 1] = segment
+  end
+  if #segments == 0 then
+    call('DEL', unpack(KEYS))
+    local base = base_at(now)
+    segments[1] = { base = base, next = base, serving = base, slot = 0 }
+    s.lost, s.now, s.rate, s.server = now, now, math.huge, server
+  end
+end
+
+-- The segment in which numbers are given.
+local function current()
+  return segments[#segments]
+end
+
+-- The segment in which this number stands; nil if it is not known.
+local function segment_of(n)
+  for i = #segments, 1, -1 do
+    local segment = segments[i]
+    if n > segment.base then
+      return n - segment.base < SPAN and segment or nil
+    end
+  end
+end
+
+local function waiting_in(segment)
+  return max(segment.next - segment.serving, 0)
+end
+
+local function waiting()
+  local sum = 0
+  for _, segment in ipairs(segments) do
+    sum = sum + waiting_in(segment)
+  end
+  return sum
+end
+
+local function has(n)
+  local segment = segment_of(n)
+  return segment and n <= segment.next
+end
+
+local function is_given_and_called(n)
+  local segment = segment_of(n)
+  return segment and n <= min(segment.next, segment.serving)
+end
+
+local function claims_of(segment)
+  return KEYS[CLAIMED + segment.slot]
+end
+
+local function is_claimed(n)
+  local segment = segment_of(n)
+  return segment and call('GETBIT', claims_of(segment), int(n - segment.base)) == 1
+end
+
+local function mark_claimed(n)
+  local segment = segment_of(n)
+  if segment then
+    call('SETBIT', claims_of(segment), int(n - segment.base), 1)
+  end
+end
+
+local active, claimants = 0, 0 -- sizes of ACTIVE, and of NAMED_BY and GONE; known once time has passed
+
+-- Seats on which somebody sits, or may sit.
+local function taken()
+  return active + s.missing
+end
+
