@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use policy::Millis;
-use policy::ticket::{Kind, LineId, Token};
+use policy::ticket::{Kind, Token};
 
 use super::crowd::{Held, Visit};
 use super::stand::Rules;
@@ -99,9 +99,9 @@ fn grant(visit: &Visit, rules: Rules) -> Option<Grant> {
 }
 
 /// The numbers that somebody held. A provisional ticket has none yet.
-fn numbers(visit: &Visit) -> HashSet<(LineId, u64)> {
+fn numbers(visit: &Visit) -> HashSet<u64> {
     let tokens = visit.held.iter().map(|held| held.token);
-    tokens.filter(|token: &Token| token.kind != Kind::Provisional).map(|token| (token.line, token.number)).collect()
+    tokens.filter(|token: &Token| token.kind != Kind::Provisional).map(|token| token.number).collect()
 }
 
 fn has_lost_their_place(visit: &Visit) -> bool {
@@ -109,7 +109,7 @@ fn has_lost_their_place(visit: &Visit) -> bool {
 }
 
 fn numbers_twice(visits: &[Visit]) -> usize {
-    let mut holders = HashMap::<(LineId, u64), usize>::new();
+    let mut holders = HashMap::<u64, usize>::new();
     for number in visits.iter().flat_map(numbers) {
         *holders.entry(number).or_default() += 1;
     }
@@ -133,7 +133,7 @@ mod tests {
     const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000 };
 
     fn token(kind: Kind, number: u64, granted: Millis) -> Held {
-        let token = Token { kind, line: LineId::default(), number, issued: 0, expires: granted + RULES.session };
+        let token = Token { kind, run: 0, number, issued: 0, expires: granted + RULES.session };
         Held { token, gateway: 0 }
     }
 
