@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use common::line::{gateway, room};
+use common::redis::RedisServer;
 use common::{CLOSED, JSON, Kept, Shop, Weir, config, until, until_true};
 use serde_json::{Value, json};
 
@@ -117,6 +119,27 @@ fn with_javascript_the_page_counts_down_by_itself_and_enters_when_it_is_their_tu
     assert!(weir.metric(r#"weir_requests_total{room="",verdict="own"}"#) >= 1.0, "it asked for the status document");
     let theirs = |head: &&String| head.starts_with("GET /launch/item") && head.contains("Chrome");
     assert_eq!(shop.seen().iter().filter(theirs).count(), 1);
+}
+
+#[test]
+fn with_javascript_the_page_goes_on_counting_down_when_redis_has_lost_everything() {
+    let browser = Browser::open(true);
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let weir = gateway(redis.address, shop.address, &room(60));
+    let crowd = || std::thread::scope(|s| (0..10).for_each(|_| drop(s.spawn(|| weir.get("/launch/item", &[JSON])))));
+    crowd();
+    browser.go(&weir);
+    let mut last: u64 = until("a place is shown", || browser.text("position").parse().ok());
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+    crowd();
+    until_true("they are inside", || {
+        last = browser.text("position").parse().map_or(last, |now: u64| {
+            assert!(now <= last, "the position grew from {last} to {now}");
+            now
+        });
+        browser.source().contains("welcome to the shop")
+    });
+    assert_eq!(weir.room()["earlier_segments"], 1, "there was a loss");
 }
 
 #[test]

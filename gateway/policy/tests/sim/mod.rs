@@ -2,7 +2,7 @@
 //!
 //! - [`crowd`]: shoppers, each a small state machine that does what it is told, or does not
 //! - [`gateway`]: gathers joins and claims into batches, holds claims, as the real gateway does
-//! - [`store`]: the line with its journal, clock, restarts and outages
+//! - [`store`]: the line with its journal, clock, restarts, outages and losses
 //! - [`watch`]: the view from outside: every promise checked after each step
 //! - [`figures`]: what a launch comes to, in numbers
 //!

@@ -1,4 +1,4 @@
-//! The store of a launch: the line, what was committed of it, and a clock that may jump.
+//! The store of a launch: the line, what was committed of it, copies that lag behind, and a clock that may jump.
 
 use std::collections::VecDeque;
 
