@@ -27,6 +27,10 @@ pub(crate) struct Account {
     pub(crate) places_lost: usize,
     /// Numbers that two people held.
     pub(crate) numbers_twice: usize,
+    /// People who claimed their ticket at two gateways at once.
+    pub(crate) claimed_twice: usize,
+    /// People who got two passes for one ticket.
+    pub(crate) second_passes: usize,
     /// People whose position grew.
     pub(crate) positions_grown: usize,
     /// Passes beyond `rate x T + burst` in the worst window of any length T.
@@ -49,6 +53,8 @@ impl Account {
             entered: count(|visit| visit.entered),
             places_lost: count(has_lost_their_place),
             numbers_twice: numbers_twice(visits),
+            claimed_twice: count(|visit| visit.both_in),
+            second_passes: count(has_two_passes),
             positions_grown: count(|visit| !visit.positions.is_sorted_by(|before, after| before >= after)),
             overshoot: overshoot(&grants, rules),
             errors: visits.iter().map(|visit| visit.errors).sum(),
@@ -108,6 +114,12 @@ fn has_lost_their_place(visit: &Visit) -> bool {
     numbers(visit).len() > 1 || visit.thrown_out || (visit.shows && !visit.entered)
 }
 
+/// A pass that was given again has the same end: nobody stays long enough for a renewal.
+fn has_two_passes(visit: &Visit) -> bool {
+    let passes = visit.held.iter().filter(|held| held.token.kind == Kind::Pass);
+    passes.map(|held| held.token.expires).collect::<HashSet<Millis>>().len() > 1
+}
+
 fn numbers_twice(visits: &[Visit]) -> usize {
     let mut holders = HashMap::<u64, usize>::new();
     for number in visits.iter().flat_map(numbers) {
@@ -152,6 +164,8 @@ mod tests {
         assert_eq!(account(&[visit(vec![token(Kind::Ticket, 2, 0)], false)]).places_lost, 1, "never got in");
         assert_eq!(account(&[Visit { thrown_out: true, ..sound() }]).places_lost, 1);
         assert_eq!(account(&[sound(), sound()]).numbers_twice, 1);
+        let held = vec![token(Kind::Pass, 1, 0), token(Kind::Pass, 1, 500)];
+        assert_eq!(account(&[visit(held, true)]).second_passes, 1);
         assert_eq!(account(&[Visit { positions: vec![5, 3, 4], ..sound() }]).positions_grown, 1);
     }
 

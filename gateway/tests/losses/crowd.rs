@@ -28,6 +28,10 @@ const AT_MOST: Duration = Duration::from_secs(120);
 /// Before somebody tries again who got an error or nothing.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// Share of people who ask in two tabs at once.
+const TWO_TABS: f64 = 0.2;
+const COOKIE: &str = "weir_launch";
+
 /// Who comes.
 #[derive(Clone)]
 pub(crate) struct Plan {
@@ -57,6 +61,8 @@ pub(crate) struct Visit {
     pub(crate) entered: bool,
     /// They were inside, and met the line again.
     pub(crate) thrown_out: bool,
+    /// Both of their tabs got in at the same moment.
+    pub(crate) both_in: bool,
     /// Answers 5xx.
     pub(crate) errors: usize,
     /// Requests without an answer, but for those that no gateway took: there a load balancer asks the next.
@@ -121,6 +127,7 @@ struct Shopper {
     world: World,
     random: StdRng,
     client: Client,
+    two_tabs: bool,
     visit: Visit,
 }
 
@@ -129,7 +136,8 @@ impl Shopper {
         let mut random = StdRng::seed_from_u64(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let visit = Visit { shows: !random.random_bool(no_shows), ..Visit::default() };
         let client = Client::new(Target::new(world.gateways[0], "shop.example", "/launch"), index, PATIENCE);
-        Self { world, random, client, visit }
+        let two_tabs = random.random_bool(TWO_TABS);
+        Self { world, random, client, two_tabs, visit }
     }
 
     /// From the first request until they are inside or gone for good.
@@ -163,37 +171,72 @@ impl Shopper {
         }
     }
 
-    /// Asks a gateway of chance, and the next ones where there is none.
+    /// Asks a gateway of chance, and who has two tabs another one at the same moment. A page in either is a page.
     async fn ask(&mut self, request: Request) -> Answer {
-        let mut gateway = self.random.random_range(0..self.world.gateways.len());
-        loop {
-            self.client.turn_to(self.world.gateways[gateway]);
-            match self.client.send(request).await {
-                Ok(answer) => {
-                    self.client.pause(Duration::MAX);
-                    self.hear(gateway, &answer);
-                    return answer;
+        let count = self.world.gateways.len();
+        let gateway = self.random.random_range(0..count);
+        // Without a cookie two tabs would be two people.
+        if !self.two_tabs || request != Request::Poll || self.client.cookie(COOKIE).is_none() {
+            let heard = self.world.exchange(&mut self.client, gateway, request).await;
+            return self.hear(heard);
+        }
+        let mut other = self.client.tab();
+        let (first, second) = tokio::join!(
+            self.world.exchange(&mut self.client, gateway, request),
+            self.world.exchange(&mut other, (gateway + 1) % count, request),
+        );
+        let (first, second) = (self.hear(first), self.hear(second));
+        self.visit.both_in |= is_page(&first) && is_page(&second);
+        if is_page(&second) {
+            self.client = other;
+            return second;
+        }
+        first
+    }
+
+    fn hear(&mut self, heard: Heard) -> Answer {
+        self.visit.errors += usize::from(heard.answer.status >= 500);
+        self.visit.unanswered += heard.unanswered;
+        if let Some(token) = heard.token.filter(|token| self.visit.held.iter().all(|held| held.token != *token)) {
+            self.visit.held.push(Held { token, gateway: heard.gateway });
+        }
+        heard.answer
+    }
+}
+
+/// An answer, and how it came.
+struct Heard {
+    answer: Answer,
+    /// What the cookie holds now.
+    token: Option<Token>,
+    gateway: usize,
+    unanswered: usize,
+}
+
+impl World {
+    /// Asks a gateway, and the next ones where there is none.
+    async fn exchange(&self, client: &mut Client, mut gateway: usize, request: Request) -> Heard {
+        let mut unanswered = 0;
+        let mut answer = Answer::default();
+        while Instant::now() < self.end {
+            client.turn_to(self.gateways[gateway]);
+            match client.send(request).await {
+                Ok(heard) => {
+                    answer = heard;
+                    break;
                 }
                 Err(Lost::Refused) => sleep(Duration::from_millis(20)).await,
                 Err(Lost::Broken | Lost::Late) => {
-                    self.visit.unanswered += 1;
+                    unanswered += 1;
                     sleep(AGAIN).await;
                 }
             }
-            gateway = (gateway + 1) % self.world.gateways.len();
-            if Instant::now() > self.world.end {
-                return Answer::default();
-            }
+            gateway = (gateway + 1) % self.gateways.len();
         }
-    }
-
-    fn hear(&mut self, gateway: usize, answer: &Answer) {
-        self.visit.errors += usize::from(answer.status >= 500);
-        let Some(cookie) = self.client.cookie("weir_launch") else { return };
-        let token = self.world.sealer.open(RoomId::of("launch"), cookie.as_bytes()).unwrap();
-        if self.visit.held.last().is_none_or(|last| last.token != token) {
-            self.visit.held.push(Held { token, gateway });
-        }
+        // The next request goes elsewhere.
+        client.pause(Duration::MAX);
+        let open = |cookie: &str| self.sealer.open(RoomId::of("launch"), cookie.as_bytes()).unwrap();
+        Heard { answer, token: client.cookie(COOKIE).map(open), gateway, unanswered }
     }
 }
 

@@ -8,12 +8,12 @@ use super::account::Account;
 pub(crate) fn row(loss: &str, account: &Account, recovery: Option<f64>) {
     let recovery = recovery.map_or("never".to_owned(), |seconds| format!("{seconds:.1} s"));
     let mut row = format!("| {loss} | {} | {} |", account.shoppers, account.entered);
-    let counts = [account.places_lost, account.numbers_twice, account.positions_grown, account.errors];
-    for count in counts {
+    let Account { places_lost, numbers_twice, second_passes, positions_grown, errors, unanswered, .. } = account;
+    for count in [places_lost, numbers_twice, second_passes, positions_grown, errors, unanswered] {
         write!(row, " {count} |").unwrap();
     }
     let (overshoot, pause) = (account.overshoot, account.longest_pause());
-    write!(row, " {} | {overshoot:.1} | {pause:.1} s | {recovery} |", account.unanswered).unwrap();
+    write!(row, " {overshoot:.1} | {pause:.1} s | {recovery} |").unwrap();
     println!("{row}");
     keep("losses", &row);
 }
