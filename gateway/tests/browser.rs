@@ -94,7 +94,8 @@ impl Drop for Browser {
 /// A line of thirty people who do not come back, which moves by up to five a second.
 fn line() -> (Shop, Weir) {
     let shop = Shop::open();
-    let room = CLOSED.replace("queue_all = true", "burst = 1").replace("= 600", "= 60");
+    // Asked for every second, the place is seen to fall however long the line takes.
+    let room = CLOSED.replace("queue_all = true", "burst = 1\npoll.max = \"1s\"").replace("= 600", "= 60");
     let weir = Weir::start(&config(shop.address, &room));
     std::thread::scope(|scope| (0..30).for_each(|_| drop(scope.spawn(|| weir.get("/launch/item", &[JSON])))));
     (shop, weir)
