@@ -8,6 +8,7 @@ import http.client
 import os
 import pathlib
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ http = "127.0.0.1:{http}"
 admin = "127.0.0.1:{admin}"
 workers = {workers}
 [store]
-path = "weir.redb"
+{store}
 [quota]
 requests_per_second = 1000000
 request_burst = 1000000
@@ -105,15 +106,32 @@ class Stand:
         self._running.append(process)
         return process
 
-    def weir(self, shop, workers, before=()):
-        """A gateway in front of `shop`: its process and the ports of shoppers and operator."""
+    def weir(self, shop, workers, before=(), redis=None):
+        """A gateway in front of `shop`, with its lines in this Redis if one is named: its process and the
+        ports of shoppers and operator."""
         http_port, admin = ports(2)
-        text = WEIR.format(http=http_port, admin=admin, shop=shop, workers=workers)
+        store = f'kind = "redis"\nurl = "redis://127.0.0.1:{redis}"' if redis else 'path = "weir.redb"'
+        text = WEIR.format(http=http_port, admin=admin, shop=shop, workers=workers, store=store)
         (self.dir / "weir.toml").write_text(text)
         binary = os.environ.get("WEIR", ROOT / "target/release/weir")
-        process = self.start([*before, binary, "serve", "--config", "weir.toml"])
+        env = {**os.environ, "WEIR_SECRET": secrets.token_hex(32)}
+        process = self.start([*before, binary, "serve", "--config", "weir.toml"], env=env)
         answers(http_port, process, "/.weir/status/launch")
         return process, http_port, admin
+
+    def redis(self):
+        """A Redis that keeps nothing: its process and its port."""
+        # Somebody else may take the port before Redis does.
+        for port in ports(5):
+            process = self.start(["redis-server", "--port", port, "--save", "", "--loglevel", "warning"])
+            for _ in range(50):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    if process.poll() is None:
+                        return process, port
+                time.sleep(0.1)
+                if process.poll() is not None:
+                    break
+        raise SystemExit("redis-server does not answer")
 
     def nginx(self, name, servers, workers=1, before=()):
         """nginx with these `server`s; its process."""
