@@ -78,6 +78,7 @@ impl Client {
     }
 
     /// Another tab of the same browser: it has the cookies that this one has now.
+    #[must_use]
     pub fn tab(&self) -> Self {
         let (target, cookies) = (self.target.clone(), self.cookies.clone());
         Self { target, source: self.source, patience: self.patience, cookies, connection: None }

@@ -61,5 +61,5 @@ pub(crate) fn shows(weir: &Weir, off: i64) {
 fn library() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").unwrap().flatten().map(|folder| folder.path());
     let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
-    libraries.find(|library| library.exists()).expect("libfaketime is installed (deploy/tools test)")
+    libraries.find(|library| library.exists()).unwrap_or_else(|| panic!("libfaketime is missing (deploy/tools test)"))
 }

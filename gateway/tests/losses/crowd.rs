@@ -24,7 +24,7 @@ use crate::common::line::SECRET;
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Whoever is not inside by then has lost their place.
-const AT_MOST: Duration = Duration::from_secs(120);
+const AT_MOST: Duration = Duration::from_mins(2);
 /// Before somebody tries again who got an error or nothing.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -51,6 +51,7 @@ pub(crate) struct Held {
 
 /// What one shopper saw.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Visit {
     /// Whether they come back after they saw a line.
     pub(crate) shows: bool,

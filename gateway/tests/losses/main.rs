@@ -99,8 +99,8 @@ fn a_gateway_whose_cable_to_redis_is_pulled_loses_nobody() {
         return;
     }
     let network = Network::start(2);
-    let mut stand = Stand::of(2, network.redis(0));
-    stand.add(network.redis(1));
+    let mut stand = Stand::of(2, Network::redis(0));
+    stand.add(Network::redis(1));
     let pulled = |stand: &mut Stand| {
         network.plug(1, false);
         sleep(A_WHILE);

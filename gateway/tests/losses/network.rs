@@ -51,13 +51,13 @@ impl Network {
         until_true("Redis is in its network", || net("self") != net(&network.redis.id().to_string()));
         for cable in 0..cables {
             network.lay(cable);
-            until_true("Redis answers", || std::net::TcpStream::connect(network.redis(cable)).is_ok());
+            until_true("Redis answers", || std::net::TcpStream::connect(Self::redis(cable)).is_ok());
         }
         network
     }
 
     /// Where Redis is at the end of this cable.
-    pub(crate) fn redis(&self, cable: usize) -> SocketAddr {
+    pub(crate) fn redis(cable: usize) -> SocketAddr {
         SocketAddr::new([10, 77, cable as u8, 2].into(), 6379)
     }
 
