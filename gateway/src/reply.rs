@@ -13,7 +13,7 @@ use policy::ticket::{Kind, Token};
 use crate::body::Body;
 use crate::site::SiteRoom;
 use crate::telemetry::Mark;
-use crate::ui::Notice;
+use crate::ui::{Notice, Standing};
 use crate::upstream::UpstreamError;
 use crate::visit::{Visit, Wants};
 
@@ -27,6 +27,10 @@ const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 const LATER: u64 = 30;
 /// Seconds after which a request without a pass may be tried again.
 const SOON: u64 = 5;
+
+/// A program is told no position from an older copy: the page keeps the least that it was told, but a program may
+/// have heard a smaller one from another gateway, a poll ago at the earliest.
+const FRESH: Duration = Duration::from_millis(800);
 
 /// Where somebody stands who does not enter now.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +57,8 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
     let mut response = if visit.wants == Wants::Json {
-        answer(status, JSON, snapshot.answers.json(&standing))
+        let position = standing.position.filter(|_| snapshot.at.elapsed() < FRESH);
+        answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
     } else {
         let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language));
         let mut response = answer(status, HTML, page);

@@ -185,7 +185,8 @@ fn while_places_may_come_back_nobody_is_told_a_position_that_could_grow() {
     let newcomer = snapshot.standing(Some(BASE + 8_767), 1.0);
     assert_eq!((newcomer.position, newcomer.wait), (None, None));
     let earlier = snapshot.standing(Some(7 * SPAN + 41), 1.0);
-    assert_eq!((earlier.position, earlier.wait), (Some(1), None), "nobody stands before it");
+    assert_eq!((earlier.position, earlier.wait), (None, None), "some gateway may have told a smaller one");
+    assert_eq!(snapshot.standing(Some(7 * SPAN + 40), 1.0).position, Some(0), "whoever is called is called");
 }
 
 /// The page without style and script, which are the same in all.

@@ -77,6 +77,26 @@ impl Client {
         Self { target, source, patience, cookies: Vec::new(), connection: None }
     }
 
+    /// Another tab of the same browser: it has the cookies that this one has now.
+    #[must_use]
+    pub fn tab(&self) -> Self {
+        let (target, cookies) = (self.target.clone(), self.cookies.clone());
+        Self { target, source: self.source, patience: self.patience, cookies, connection: None }
+    }
+
+    /// Asks at this address from now on, as one that a load balancer sends elsewhere; the cookies stay.
+    pub fn turn_to(&mut self, address: SocketAddr) {
+        if self.target.address != address {
+            self.target.address = address;
+            self.connection = None;
+        }
+    }
+
+    /// The value of a cookie that was set.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.iter().find(|(kept, _)| kept == name).map(|(_, value)| value.as_str())
+    }
+
     /// Sends a request and reads its answer.
     pub async fn send(&mut self, request: Request) -> Result<Answer, Lost> {
         let patience = self.patience;
@@ -207,6 +227,9 @@ mod tests {
         client.keep_cookie("nonsense");
         let request = client.write(Request::Page).expect("a request");
         assert_eq!(request.headers()[header::COOKIE], "shop=5; weir_launch=two");
+        client.turn_to(([127, 0, 0, 1], 2).into());
+        assert_eq!((client.cookie("weir_launch"), client.cookie("weir")), (Some("two"), None));
+        assert_eq!(client.tab().cookie("weir_launch"), Some("two"));
         client.keep_cookie("shop=; Max-Age=0");
         let request = client.write(Request::Page).expect("a request");
         assert_eq!(request.headers()[header::COOKIE], "weir_launch=two");

@@ -8,6 +8,9 @@ use policy::line::segment::SPAN;
 use super::redis::sentinel;
 use super::{Answer, JSON, Weir, config, until};
 
+/// The secret of all gateways of a line.
+pub const SECRET: &str = "one secret for all the gateways of a line";
+
 /// A room where this many enter in a minute, one by one.
 pub fn room(per_minute: u32) -> String {
     format!(
@@ -29,7 +32,7 @@ pub fn gateway_with(store: &str, shop: SocketAddr, room: &str) -> Weir {
 
 /// A `[store]` with these lines; the files that they may name are put into the folder.
 pub fn shared_store(dir: &Path, lines: &str) -> String {
-    std::fs::write(dir.join("shared.secret"), "one secret for all the gateways of a line").unwrap();
+    std::fs::write(dir.join("shared.secret"), SECRET).unwrap();
     std::fs::write(dir.join("redis.password"), format!("{}\n", sentinel::PASSWORD)).unwrap();
     std::fs::write(dir.join("sentinel.password"), sentinel::SENTINEL_PASSWORD).unwrap();
     format!("[store]\nkind = \"redis\"\nsecret_file = \"shared.secret\"\n{lines}")

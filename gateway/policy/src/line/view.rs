@@ -47,11 +47,11 @@ impl View {
         self.segments.waiting()
     }
 
-    /// People ahead of this number, its holder included; `None` while people may come back who stand before it.
+    /// People ahead of this number, its holder included; `None` while it could grow: people may come back who stand
+    /// before it, or a gateway that knows that the line had come further.
     pub fn position(&self, number: u64) -> Option<u64> {
-        let may_grow = self.unsure && number > self.segments.open.base;
         let ahead = self.segments.ahead_of(number);
-        if may_grow && ahead > 0 { None } else { Some(ahead) }
+        (ahead == 0 || !self.unsure).then_some(ahead)
     }
 
     /// Whether a ticket of this number is worth nothing any more, because its segment was forgotten.

@@ -62,6 +62,24 @@ impl Watched {
         )
     }
 
+    /// Lines of a gateway's `[store]` that knows the sentinel alone.
+    pub fn known(&self) -> String {
+        format!(
+            "sentinels = [\"{}\"]\nmaster = \"{NAME}\"\n[store.login]\npassword_file = \"redis.password\"\n\
+             [store.sentinel_login]\npassword_file = \"sentinel.password\"\n",
+            self.sentinel.spoken_to()
+        )
+    }
+
+    /// From now on the replicas learn nothing more: they lose their master, and have the wrong password for it.
+    pub fn replicas_stand_still(&mut self) {
+        let master = self.master().address;
+        for replica in self.servers.iter().filter(|server| server.address != master) {
+            assert_eq!(replica.command("CONFIG SET masterauth wrong"), "+OK");
+        }
+        self.master().command("CLIENT KILL TYPE replica");
+    }
+
     /// Makes another server the master.
     pub fn fail_over(&self) {
         let asked = format!("SENTINEL FAILOVER {NAME}");

@@ -1,0 +1,186 @@
+//! The judgement over a launch, from what its shoppers held: the test knows the secret and opens every cookie.
+//!
+//! A pass tells to the millisecond when the store granted it: its end less `session_duration`. So overshoot
+//! is that of the line itself, whatever the network did on the way.
+
+use std::collections::{HashMap, HashSet};
+
+use policy::Millis;
+use policy::ticket::{Kind, Token};
+
+use super::crowd::{Held, Visit};
+use super::stand::Rules;
+
+/// A pass: when it was granted, and which gateway handed it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Grant {
+    pub(crate) at: Millis,
+    pub(crate) gateway: usize,
+}
+
+/// What a launch came to.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) shoppers: usize,
+    pub(crate) entered: usize,
+    /// People whose number changed, who were thrown out, or who came back and never got in.
+    pub(crate) places_lost: usize,
+    /// Numbers that two people held.
+    pub(crate) numbers_twice: usize,
+    /// People who claimed their ticket at two gateways at once.
+    pub(crate) claimed_twice: usize,
+    /// People who got two passes for one ticket.
+    pub(crate) second_passes: usize,
+    /// People whose position grew.
+    pub(crate) positions_grown: usize,
+    /// Passes beyond `rate x T + burst` in the worst window of any length T.
+    pub(crate) overshoot: f64,
+    pub(crate) errors: usize,
+    pub(crate) unanswered: usize,
+    /// People whose pass came from another gateway than their ticket.
+    pub(crate) moved: usize,
+    /// In order of time.
+    pub(crate) grants: Vec<Grant>,
+}
+
+impl Account {
+    pub(crate) fn of(visits: &[Visit], rules: Rules) -> Self {
+        let count = |holds: fn(&Visit) -> bool| visits.iter().filter(|visit| holds(visit)).count();
+        let mut grants: Vec<Grant> = visits.iter().filter_map(|visit| grant(visit, rules)).collect();
+        grants.sort();
+        Self {
+            shoppers: visits.len(),
+            entered: count(|visit| visit.entered),
+            places_lost: count(has_lost_their_place),
+            numbers_twice: numbers_twice(visits),
+            claimed_twice: count(|visit| visit.both_in),
+            second_passes: count(has_two_passes),
+            positions_grown: count(|visit| !visit.positions.is_sorted_by(|before, after| before >= after)),
+            overshoot: overshoot(&grants, rules),
+            errors: visits.iter().map(|visit| visit.errors).sum(),
+            unanswered: visits.iter().map(|visit| visit.unanswered).sum(),
+            moved: count(|visit| first(visit, Kind::Ticket) != first(visit, Kind::Pass)),
+            grants,
+        }
+    }
+
+    /// Seconds from this moment to the next pass, of this gateway if one is named; `None` if there was none.
+    pub(crate) fn recovery(&self, since: Millis, gateway: Option<usize>) -> Option<f64> {
+        let next = |grant: &&Grant| grant.at >= since && gateway.is_none_or(|gateway| gateway == grant.gateway);
+        Some((self.grants.iter().find(next)?.at - since) as f64 / 1e3)
+    }
+
+    /// The longest time without a pass in seconds, but for the last tenth of them: there the line runs out.
+    pub(crate) fn longest_pause(&self) -> f64 {
+        let full = &self.grants[..self.grants.len() * 9 / 10];
+        full.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap_or(0) as f64 / 1e3
+    }
+
+    /// The share of the rate that was used from five seconds after the first pass on, for this many seconds.
+    pub(crate) fn used(&self, rules: Rules, seconds: f64) -> f64 {
+        let from = self.grants[0].at + 5_000;
+        let within = from..from + (seconds * 1e3) as Millis;
+        let last = self.grants.last().unwrap().at;
+        assert!(last > within.end + 1_000, "the line ran dry: a larger crowd is needed");
+        self.grants.iter().filter(|grant| within.contains(&grant.at)).count() as f64 / (rules.rate * seconds)
+    }
+
+    /// The most passes in any window of this length.
+    pub(crate) fn most_within(&self, window: Millis) -> usize {
+        let within = |n: usize| self.grants[n..].iter().take_while(move |grant| grant.at < self.grants[n].at + window);
+        (0..self.grants.len()).map(|n| within(n).count()).max().unwrap_or(0)
+    }
+}
+
+/// Which gateway first gave them one of these; only for those who had a ticket and a pass.
+fn first(visit: &Visit, kind: Kind) -> Option<usize> {
+    let both = [Kind::Ticket, Kind::Pass].map(|kind| visit.held.iter().find(|held| held.token.kind == kind));
+    let held: &Held = both[usize::from(kind == Kind::Pass)]?;
+    both[0].and(both[1]).map(|_| held.gateway)
+}
+
+fn grant(visit: &Visit, rules: Rules) -> Option<Grant> {
+    let first = visit.held.iter().find(|held| held.token.kind == Kind::Pass)?;
+    Some(Grant { at: first.token.expires - rules.session, gateway: first.gateway })
+}
+
+/// The numbers that somebody held. A provisional ticket has none yet.
+fn numbers(visit: &Visit) -> HashSet<u64> {
+    let tokens = visit.held.iter().map(|held| held.token);
+    tokens.filter(|token: &Token| token.kind != Kind::Provisional).map(|token| token.number).collect()
+}
+
+fn has_lost_their_place(visit: &Visit) -> bool {
+    numbers(visit).len() > 1 || visit.thrown_out || (visit.shows && !visit.entered)
+}
+
+/// A pass that was given again has the same end: nobody stays long enough for a renewal.
+fn has_two_passes(visit: &Visit) -> bool {
+    let passes = visit.held.iter().filter(|held| held.token.kind == Kind::Pass);
+    passes.map(|held| held.token.expires).collect::<HashSet<Millis>>().len() > 1
+}
+
+fn numbers_twice(visits: &[Visit]) -> usize {
+    let mut holders = HashMap::<u64, usize>::new();
+    for number in visits.iter().flat_map(numbers) {
+        *holders.entry(number).or_default() += 1;
+    }
+    holders.values().filter(|&&holders| holders > 1).count()
+}
+
+fn overshoot(grants: &[Grant], rules: Rules) -> f64 {
+    // In thousandths, or a sum of decimals would be a little more than none.
+    let excess = |(n, m): (usize, usize)| {
+        let milliseconds = (grants[m].at - grants[n].at) as f64;
+        ((m + 1 - n) as f64 - rules.burst) * 1e3 - rules.rate * milliseconds
+    };
+    let windows = (0..grants.len()).flat_map(|n| (n..grants.len()).map(move |m| (n, m)));
+    windows.map(excess).fold(0.0, f64::max) / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000 };
+
+    fn token(kind: Kind, number: u64, granted: Millis) -> Held {
+        let token = Token { kind, run: 0, number, issued: 0, expires: granted + RULES.session };
+        Held { token, gateway: 0 }
+    }
+
+    fn visit(held: Vec<Held>, entered: bool) -> Visit {
+        Visit { shows: true, held, entered, ..Visit::default() }
+    }
+
+    #[test]
+    fn a_fault_in_a_launch_shows_in_its_account() {
+        let sound = || visit(vec![token(Kind::Ticket, 1, 0), token(Kind::Pass, 1, 1_000)], true);
+        let account = |visits: &[Visit]| Account::of(visits, RULES);
+        let fine = account(&[sound()]);
+        assert_eq!((fine.places_lost, fine.numbers_twice, fine.overshoot, fine.entered), (0, 0, 0.0, 1));
+        let renumbered = visit(vec![token(Kind::Ticket, 2, 0), token(Kind::Pass, 3, 1_000)], true);
+        assert_eq!(account(&[renumbered]).places_lost, 1);
+        assert_eq!(account(&[visit(vec![token(Kind::Ticket, 2, 0)], false)]).places_lost, 1, "never got in");
+        assert_eq!(account(&[Visit { thrown_out: true, ..sound() }]).places_lost, 1);
+        assert_eq!(account(&[sound(), sound()]).numbers_twice, 1);
+        let held = vec![token(Kind::Pass, 1, 0), token(Kind::Pass, 1, 500)];
+        assert_eq!(account(&[visit(held, true)]).second_passes, 1);
+        assert_eq!(account(&[Visit { positions: vec![5, 3, 4], ..sound() }]).positions_grown, 1);
+    }
+
+    #[test]
+    fn overshoot_is_found_in_the_worst_window_of_any_length() {
+        let at = |times: &[Millis]| {
+            let visits: Vec<Visit> =
+                times.iter().zip(1..).map(|(&at, n)| visit(vec![token(Kind::Pass, n, at)], true)).collect();
+            Account::of(&visits, RULES)
+        };
+        assert_eq!(at(&[0, 0, 100, 200, 300]).overshoot, 0.0);
+        assert_eq!(at(&[0, 1_000, 1_000, 1_000, 2_000]).overshoot, 1.0);
+        assert_eq!(at(&[0, 50, 100, 150, 200]).overshoot, 1.0);
+        assert_eq!(at(&[0, 50, 100, 150, 200]).most_within(100), 2);
+        assert_eq!(at(&[0, 2_500, 2_600]).recovery(1_000, None), Some(1.5));
+        assert_eq!(at(&[0]).recovery(1_000, None), None);
+    }
+}
