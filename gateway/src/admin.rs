@@ -28,6 +28,7 @@ use crate::telemetry;
 
 /// What `GET /api/rooms/{name}/status` answers.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
 pub struct RoomStatus {
     /// Its name.
     name: String,
@@ -71,6 +72,10 @@ pub struct RoomStatus {
     limits_enforced: bool,
     /// Whether the limits are given up at this moment (`fail_mode = "open"` and the store away).
     limits_given_up: bool,
+    /// Whether the line moves on at this gateway's share at this moment (`fail_mode = "static"` and the store away).
+    on_lease: bool,
+    /// Passes given for tickets that had one already, on the two sides of a cut.
+    second_passes: u64,
 }
 
 impl RoomStatus {
@@ -100,6 +105,8 @@ impl RoomStatus {
             over_limit: view.over_limit,
             limits_enforced: rules.enforced,
             limits_given_up: snapshot.away && terms.room.fail_mode == policy::room::FailMode::Open,
+            on_lease: snapshot.on_lease,
+            second_passes: view.second_passes,
         }
     }
 }

@@ -155,6 +155,7 @@ fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
         room: &room.terms.room,
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
+        on_lease: snapshot.on_lease,
         now,
         revoked: token.is_some_and(|pass| room.live.is_revoked(pass.number)),
     };

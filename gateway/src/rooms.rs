@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub at: Instant,
     /// Whether the store fails to answer.
     pub away: bool,
+    /// Whether this gateway lives on its lease meanwhile: `view` is as it has moved the line on.
+    pub on_lease: bool,
     /// The state in one word.
     pub state: ui::State,
     /// Answers for those who wait, as far as they are the same for everybody.

@@ -200,6 +200,11 @@ pub fn loss(room: &str) {
     counter!("weir_room_losses_total", "room" => room.to_owned()).increment(1);
 }
 
+/// Counts passes that a gateway gave under its lease, while the store was away.
+pub fn lease_grants(room: &str, passes: u64) {
+    counter!("weir_lease_grants_total", "room" => room.to_owned()).increment(passes);
+}
+
 /// Says which version of the rooms is in force here, and which in the store.
 pub fn rooms_version(here: u64, store: u64) {
     gauge!("weir_rooms_version").set(here as f64);
@@ -211,6 +216,7 @@ pub fn room(room: &LiveRoom) {
     let snapshot = room.snapshot();
     let labels = [("room", room.name.to_string())];
     gauge!("weir_room_store_away", &labels).set(f64::from(u8::from(snapshot.away)));
+    gauge!("weir_room_on_lease", &labels).set(f64::from(u8::from(snapshot.on_lease)));
     gauge!("weir_room_waiting_tickets", &labels).set(snapshot.waiting() as f64);
     counter!("weir_room_places_kept_total", &labels).absolute(room.places_kept());
     let Some(view) = &snapshot.view else { return };
@@ -224,6 +230,7 @@ pub fn room(room: &LiveRoom) {
     counter!("weir_room_admitted_total", &labels).absolute(view.granted);
     counter!("weir_room_no_shows_total", &labels).absolute(view.no_shows);
     counter!("weir_room_over_limit_total", &labels).absolute(view.over_limit);
+    counter!("weir_room_second_passes_total", &labels).absolute(view.second_passes);
 }
 
 /// Says how an upstream is doing.

@@ -174,3 +174,27 @@ fn with_fail_mode_open_a_full_disk_lets_everyone_in_and_says_so() {
     assert!(weir.get("/launch/a.css", &[]).is_shop());
     assert!(weir.metric(r#"weir_fail_open_total{room="launch"}"#) >= 1.0);
 }
+
+#[test]
+fn with_fail_mode_static_the_line_moves_on_at_its_rate_while_the_disk_is_full() {
+    let shop = Shop::open();
+    let room = NARROW.replace("burst = 1", "burst = 5") + "fail_mode = \"static\"\n";
+    let weir = on_a_small_disk(&config(shop.address, &room), 4_096);
+    let arrivals: Vec<_> = std::thread::scope(|scope| {
+        let tabs: Vec<_> = (0..20).map(|_| scope.spawn(|| weir.get("/launch/item", &[JSON]))).collect();
+        tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
+    });
+    let waiting: Vec<String> = arrivals.iter().filter(|a| !a.is_shop()).map(|a| a.cookie().unwrap()).collect();
+    let limit = Command::new("prlimit").args(["--fsize=0:unlimited", "--pid"]).arg(weir.pid().to_string()).status();
+    assert!(limit.unwrap().success());
+    until_true("the store has failed", || weir.room()["on_lease"] == true);
+    for cookie in &waiting {
+        until_true("the shopper is in", || weir.get("/launch/item", &[JSON, ("Cookie", cookie)]).is_shop());
+    }
+    let lent = weir.metric(r#"weir_lease_grants_total{room="launch"}"#);
+    grow_the_disk(&weir);
+    until_true("the store answers", || weir.room()["store_away"] == false);
+    let all = arrivals.len() as u64;
+    until_true("it knows what was given", || weir.room()["admitted"].as_u64() == Some(all));
+    assert!(lent >= 1.0 && weir.room()["second_passes"] == 0, "{lent} by the lease");
+}

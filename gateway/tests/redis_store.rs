@@ -11,6 +11,7 @@ use common::redis::RedisServer;
 use gateway::store::Work;
 use gateway::store::redis::Redis;
 use policy::Millis;
+use policy::lease::{Held, Lending};
 use policy::line::segment::SPAN;
 use policy::line::{Adopt, Batch, Grant, Line, Memory, Outcome, Restore, Seen, Stamp};
 use policy::room::Rules;
@@ -31,7 +32,9 @@ fn kinds() -> Vec<Rules> {
     let closed = Rules { open: false, ..rules.clone() };
     let suspended = Rules { open: false, ..passthrough.clone() };
     let uneven = Rules { burst: 33.3, session: 12_345, ..Rules::per_minute(9_999) };
-    vec![rules, fast, slow, seats, passthrough, closed, suspended, uneven]
+    let lends = Rules { lends: true, ..rules.clone() };
+    let lends_seats = Rules { lends: true, total_active_users: Some(60), session: 4_000, ..Rules::per_minute(2_000) };
+    vec![rules, fast, slow, seats, passthrough, closed, suspended, uneven, lends, lends_seats]
 }
 
 /// Somebody whom a batch names.
@@ -104,6 +107,10 @@ struct Step {
     restarted: bool,
     /// A token of one of these is shown to it.
     shown: Option<(Who, bool)>,
+    /// It gives passes of its lease to these first, if it lives on that.
+    gives: Vec<Who>,
+    /// The answer does not reach it.
+    deaf: bool,
 }
 
 /// How a store loses what it had confirmed.
@@ -152,9 +159,10 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
             prop::option::weighted(losses, loss()),
             prop::bool::weighted(0.03),
             prop::option::weighted(0.08, (who(), any::<bool>())),
+            (prop::collection::vec(who(), 0..3), prop::bool::weighted(0.1)),
         ),
     )
-        .prop_map(|(a, b, claims, renewals, releases, (loss, restarted, shown))| {
+        .prop_map(|(a, b, claims, renewals, releases, (loss, restarted, shown, (gives, deaf)))| {
             let ((after, kind, gateway, forgetful), (joins, joins_if_called, adopt)) = (a, b);
             Step {
                 after,
@@ -170,6 +178,8 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
                 loss,
                 restarted,
                 shown,
+                gives,
+                deaf,
             }
         })
 }
@@ -183,6 +193,7 @@ struct Pair {
     at: Stamp,
     revocations: HashMap<u32, u64>,
     memories: HashMap<u32, Memory>,
+    lendings: HashMap<u32, Lending>,
     /// What both were before the last steps.
     copies: Vec<(Line, Dump)>,
     /// The store has no line.
@@ -205,6 +216,7 @@ impl Pair {
             at,
             revocations: HashMap::new(),
             memories: HashMap::new(),
+            lendings: HashMap::new(),
             copies: Vec::new(),
             begins: true,
         }
@@ -233,18 +245,28 @@ impl Pair {
     }
 
     /// What a gateway sends along, with what it was shown.
-    fn recall(&mut self, step: &Step) -> (Seen, Restore) {
+    fn recall(&mut self, step: &Step) -> (Seen, Restore, Option<Held>) {
         let shown = step.shown.as_ref().map(|(who, pass)| (who.numbers(&self.line), *pass));
         let memory = self.memories.entry(step.gateway).or_default();
         if step.restarted {
             *memory = Memory::default();
+            self.lendings.remove(&step.gateway);
         }
         for number in shown.iter().flat_map(|(numbers, _)| numbers).filter(|&&n| n % SPAN > 0 && n < 1 << 53) {
             let pass = shown.as_ref().is_some_and(|(_, pass)| *pass);
             let (ticket, end) = (Token::ticket(*number, self.at.now), self.at.now + 2_000);
             memory.shown(&if pass { Token::pass(*number, self.at.now, end) } else { ticket });
         }
-        memory.recall()
+        let (lending, segments) = (self.lendings.entry(step.gateway).or_default(), self.line.view().segments);
+        if lending.is_on(self.at.now) {
+            let called = lending.called(&segments, 7.0, self.at.now);
+            let mut claimants: Vec<u64> = step.gives.iter().flat_map(|who| who.numbers(&self.line)).collect();
+            claimants.retain(|&number| called.is_called(number));
+            memory.lent(&lending.grant(&self.rules, claimants, self.at.now), &called);
+        }
+        let (held, lent) = lending.recall();
+        let (seen, restore) = memory.recall();
+        (seen, Restore { lent, ..restore }, held)
     }
 
     /// Keeps what both are now, if a loss is to come.
@@ -266,6 +288,7 @@ impl Pair {
             gateway: step.gateway,
             seen: Seen::default(),
             restore: Restore::default(),
+            lease: None,
             adopt: step.adopt,
             joins: step.joins,
             joins_if_called: step.joins_if_called,
@@ -274,9 +297,15 @@ impl Pair {
             releases: all(&step.releases),
             revocations_seen: if step.forgetful { 0 } else { known },
         };
-        let (seen, restore) = self.recall(step);
+        let (seen, restore, lease) = self.recall(step);
         let releases = batch.releases.clone();
-        let outcomes = self.apply(Batch { seen, restore, ..batch }).await;
+        let outcomes = self.apply(Batch { seen, restore, lease, ..batch }).await;
+        if step.deaf {
+            return outcomes;
+        }
+        if let Some(lending) = self.lendings.get_mut(&step.gateway) {
+            lending.note(outcomes.0.lease, outcomes.0.view.now);
+        }
         if let Some(memory) = self.memories.get_mut(&step.gateway) {
             memory.note(&releases, &outcomes.0);
             memory.tidy(&outcomes.0.view);

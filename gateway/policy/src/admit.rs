@@ -43,6 +43,8 @@ pub struct Scene<'a> {
     pub line: Option<&'a View>,
     /// Whether the store fails to answer.
     pub store_away: bool,
+    /// Whether this gateway lives on its lease meanwhile: `line` is as it has moved it on.
+    pub on_lease: bool,
     /// Store time, as far as known.
     pub now: Millis,
     /// Whether the pass of this number was given back before its end.
@@ -139,7 +141,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         return Verdict::Refuse(Refusal::NeedsPass);
     }
     match token {
-        Some(ticket) if scene.store_away => Verdict::Wait(ticket),
+        Some(ticket) if scene.store_away && !scene.on_lease => Verdict::Wait(ticket),
         Some(ticket) => place(scene, ticket),
         None => newcomer(scene),
     }
@@ -246,7 +248,26 @@ mod tests {
 
     fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> Decision {
         let view = view();
-        admit(Scene { room, line: Some(&view), store_away, now: NOW, revoked: false }, credential, intent)
+        admit(
+            Scene { room, line: Some(&view), store_away, on_lease: false, now: NOW, revoked: false },
+            credential,
+            intent,
+        )
+    }
+
+    #[test]
+    fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place() {
+        let (room, view) = (Room { fail_mode: FailMode::Static, ..room() }, view());
+        let on_lease = |on_lease, credential| {
+            let scene = Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, revoked: false };
+            admit(scene, credential, Intent::Page).0
+        };
+        let ticket = Token::ticket(view.segments.open.serving, NOW);
+        assert_eq!(on_lease(true, Credential::Sealed(ticket)), Verdict::Claim(ticket));
+        assert_eq!(on_lease(false, Credential::Sealed(ticket)), Verdict::Wait(ticket));
+        let later = Token::ticket(view.segments.open.serving + 1, NOW);
+        assert_eq!(on_lease(true, Credential::Sealed(later)), Verdict::Wait(later));
+        assert_eq!([true, false].map(|on| on_lease(on, Credential::None)), [Verdict::JoinLater; 2]);
     }
 
     #[test]
@@ -339,7 +360,8 @@ mod tests {
     #[test]
     fn a_revoked_pass_is_worth_nothing() {
         let (room, view) = (room(), view());
-        let scene = Scene { room: &room, line: Some(&view), store_away: false, now: NOW, revoked: true };
+        let scene =
+            Scene { room: &room, line: Some(&view), store_away: false, on_lease: false, now: NOW, revoked: true };
         let decision = admit(scene, Credential::Sealed(pass()), Intent::Page);
         assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
     }
@@ -369,7 +391,7 @@ mod tests {
     #[test]
     fn without_a_copy_of_the_line_nobody_gets_in() {
         let room = room();
-        let scene = Scene { room: &room, line: None, store_away: false, now: NOW, revoked: false };
+        let scene = Scene { room: &room, line: None, store_away: false, on_lease: false, now: NOW, revoked: false };
         assert_eq!(admit(scene, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
         assert_eq!(admit(scene, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
     }

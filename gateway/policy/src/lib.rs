@@ -8,6 +8,7 @@
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`drain`]: how fast `serving` moves, no-shows, the wait, the poll interval
+//! - [`lease`]: what a gateway may spend while the store is away
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
 //! - [`quota`]: per client; [`limit`]: per upstream
@@ -18,6 +19,7 @@
 
 pub mod admit;
 pub mod drain;
+pub mod lease;
 pub mod limit;
 pub mod line;
 pub mod pass;

@@ -6,6 +6,7 @@
 //!
 //! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
 //! - `claims`: claims, passes, places given up; `numbers`: one bit a number
+//! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
 //! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
 //!
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::Millis;
 use crate::drain::{Drain, Supply};
+use crate::lease::{Aside, Leases};
 use crate::pass::Passes;
 use crate::room::Rules;
 use repair::Doubt;
@@ -80,6 +82,7 @@ pub struct Line {
     revocations_forgotten: u64,
     freed: u64,
     adopted: Vec<Adopted>,
+    leases: Leases,
     doubt: Doubt,
     changes: Vec<Change>,
 }
@@ -96,6 +99,7 @@ impl Line {
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
     pub fn apply(&mut self, rules: &Rules, batch: &Batch, at: impl Into<Stamp>) -> Outcome {
         let now = self.repair(rules, &batch.seen, at.into());
+        self.leases.hears(batch.gateway, batch.lease, batch.seen.now);
         self.advance(rules, now);
         self.restore(&batch.restore);
         for &number in &batch.releases {
@@ -114,7 +118,9 @@ impl Line {
         self.grant(rules, batch.gateway, &mut grants);
         let revoked = self.revoked_since(batch);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
-        Outcome { view: self.view(), first, joined_if_called, grants, renewed, revoked, revocations_seen }
+        let lease = rules.lends.then(|| self.leases.lend(batch.gateway, rules, self.unseated(rules), now));
+        let view = self.view();
+        Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease }
     }
 
     /// Numbers that could be given and granted at this moment.
@@ -164,9 +170,14 @@ impl Line {
     }
 
     /// Seats that nobody sits on, if the room counts seats.
-    fn free(&self, rules: &Rules) -> Option<u64> {
+    fn unseated(&self, rules: &Rules) -> Option<u64> {
         let seats = rules.total_active_users.filter(|_| rules.enforced)?;
         Some(seats.saturating_sub(self.taken()))
+    }
+
+    /// Those of them that are not lent.
+    fn free(&self, rules: &Rules) -> Option<u64> {
+        Some(self.unseated(rules)?.saturating_sub(self.leases.seats()))
     }
 
     fn stands(&self) -> bool {
@@ -189,9 +200,12 @@ impl Line {
         while let Some((from, to)) = self.drain.window_ended(now, rules.claim_window) {
             self.counters.no_shows += (to - from) - self.claimed.count(from, to);
         }
+        let given = self.leases.advance(elapsed, self.unseated(rules));
+        self.lose_seats(given, now.saturating_add(rules.session));
+        let aside = self.leases.aside(now, rules.rate);
         if rules.open {
-            self.fill(rules, elapsed);
-            self.call(rules, elapsed);
+            self.fill(rules, elapsed, aside);
+            self.call(rules, elapsed, aside);
         } else {
             self.bucket = 0.0;
         }
@@ -211,18 +225,20 @@ impl Line {
     }
 
     /// The rate may have changed at any moment since the last transition: the lower one counts.
-    fn fill(&mut self, rules: &Rules, elapsed: Millis) {
+    fn fill(&mut self, rules: &Rules, elapsed: Millis, aside: Aside) {
         let room = if self.stands() { rules.burst.min(1.0 + STANDING_BURST * rules.rate) } else { rules.burst };
-        let rate = self.rate.min(rules.rate);
+        let room = room.min(rules.burst - aside.hold).max(0.0);
+        let rate = (self.rate.min(rules.rate) - aside.share).max(0.0);
         self.bucket = (self.bucket + rate * elapsed as f64 / 1000.0).min(room);
     }
 
     /// Moves `serving`: at the drain's speed while people wait, else ahead of `next` by the burst.
-    fn call(&mut self, rules: &Rules, elapsed: Millis) {
+    fn call(&mut self, rules: &Rules, elapsed: Millis, aside: Aside) {
         let free = self.free(rules);
         let seconds = elapsed as f64 / 1000.0;
         if self.counters.segments.waiting() > 0 {
-            let supply = Supply { rate: rules.rate, claimants: self.claimants.len() as u64, free };
+            let rate = (rules.rate - aside.share).max(0.0);
+            let supply = Supply { rate, claimants: self.claimants.len() as u64, free };
             self.carry += self.drain.speed(&supply, seconds) * seconds;
             let most = self.whole_carry();
             let moved = self.move_by(most);
@@ -271,6 +287,8 @@ impl Line {
             granted: c.granted,
             no_shows: c.no_shows,
             over_limit: c.over_limit,
+            second_passes: c.second_passes,
+            gateways: self.leases.holders(),
             adopted: self.adopted.clone(),
         }
     }

@@ -24,6 +24,8 @@ pub struct Rules {
     pub open: bool,
     /// `false` only counts what the limits would have held back: `passthrough`.
     pub enforced: bool,
+    /// Gateways are lent a part of the rate and of the seats, to go on without the store: [`FailMode::Static`].
+    pub lends: bool,
 }
 
 impl Rules {
@@ -43,6 +45,7 @@ impl Rules {
             claim_window: 300_000,
             open: true,
             enforced: true,
+            lends: false,
         }
     }
 }
@@ -66,6 +69,9 @@ pub enum QueueingMethod {
 pub enum FailMode {
     /// The line stands; arrivals keep their place by a provisional ticket.
     Closed,
+    /// Each gateway goes on for a bounded time at the share of the rate that the line had lent it ([`crate::lease`]).
+    /// Arrivals keep their place by a provisional ticket.
+    Static,
     /// Everyone is let through up to the in-flight limit of the upstream. Gives up promise 1 by name.
     Open,
 }

@@ -58,8 +58,8 @@ section! {
         cookie_attributes: CookieConfig = or_blank(),
         /// Commands that the upstream may give in the response header `Weir-Command`.
         enabled_origin_commands: Vec<OriginCommand> = or(vec![OriginCommand::Revoke]),
-        /// New shoppers while the store does not answer: "closed" keeps them waiting, "open" lets all in up to
-        /// `max_in_flight` and gives up the limits.
+        /// New shoppers while the store does not answer: "closed" keeps them waiting, "static" lets the line move on
+        /// for 30 s at each gateway's share of the limits, "open" lets all in up to `max_in_flight` and gives up the limits.
         fail_mode: FailMode = or(FailMode::Closed),
         /// How long after its call a ticket still counts as expected.
         claim_window: Duration = between(secs(1), hours(24)).or(mins(5)),
@@ -149,6 +149,7 @@ impl RoomConfig {
                 claim_window: self.claim_window.as_millis() as u64,
                 open: !(self.queue_all || self.suspended),
                 enforced: self.queueing_method != QueueingMethod::Passthrough,
+                lends: self.fail_mode == FailMode::Static && self.queueing_method != QueueingMethod::Passthrough,
                 ..rules
             },
             queueing_method: self.queueing_method,
@@ -184,8 +185,8 @@ impl Choice for QueueingMethod {
 }
 
 impl Choice for FailMode {
-    const NAMES: &'static [(&'static str, Self)] = &[("closed", Self::Closed), ("open", Self::Open)];
-    const LATER: &'static [(&'static str, &'static str)] = &[("static", "leases between gateways, later work")];
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("closed", Self::Closed), ("static", Self::Static), ("open", Self::Open)];
 }
 
 impl Choice for Language {

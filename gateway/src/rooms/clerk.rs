@@ -1,11 +1,14 @@
 //! The clerk: gathers what is asked, calls the store, hands out the answers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use policy::line::{Adopt, Batch, Grant, Memory, Outcome, View};
+use policy::lease::{self, Lending};
+use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Segments, View};
+use policy::room::Rules;
 use policy::{Millis, drain};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -49,7 +52,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let Mailbox(mut mail) = mailbox;
-    let mut clerk = Clerk { rooms, store, meters, desks: HashMap::new() };
+    let mut clerk = Clerk { rooms, store, meters, desks: HashMap::new(), late: Vec::new(), leaves: false };
     let mut failures = 0;
     while !stop.is_cancelled() {
         tokio::select! {
@@ -61,13 +64,15 @@ pub async fn run(
             }
         }
         clerk.gather(&mut mail);
-        if !clerk.commit().await {
+        if !clerk.commit(&mut mail).await {
             failures += 1;
-            sleep(back_off(clerk.rooms.run, failures)).await;
+            let pause = sleep(back_off(clerk.rooms.run, failures));
+            clerk.meanwhile(&mut mail, pause).await;
         }
     }
+    clerk.leaves = true;
     clerk.gather(&mut mail);
-    clerk.commit().await;
+    clerk.commit(&mut mail).await;
 }
 
 /// The pause after a failure; `run` is random.
@@ -80,6 +85,10 @@ struct Clerk {
     store: Arc<dyn Store>,
     meters: StoreMeters,
     desks: HashMap<Arc<str>, Desk>,
+    /// What came while a call was under way: it is not part of that.
+    late: Vec<(Arc<LiveRoom>, Op)>,
+    /// This is the last call: leases are given back.
+    leaves: bool,
 }
 
 impl Clerk {
@@ -93,6 +102,9 @@ impl Clerk {
     }
 
     fn gather(&mut self, mail: &mut Mail) {
+        for (room, op) in std::mem::take(&mut self.late) {
+            self.take(room, op);
+        }
         for _ in 0..BATCH {
             match mail.try_recv() {
                 Ok((room, op)) => self.take(room, op),
@@ -108,12 +120,13 @@ impl Clerk {
     }
 
     /// One store call for all rooms. Answers whether the store did.
-    async fn commit(&mut self) -> bool {
-        let mut desks: Vec<&mut Desk> = self.desks.values_mut().collect();
-        let works = desks.iter_mut().map(|desk| desk.work()).collect();
-        let started = Instant::now();
-        let result = self.store.commit(works).await;
+    async fn commit(&mut self, mail: &mut Mail) -> bool {
+        let leaves = self.leaves;
+        let works = self.desks.values_mut().map(|desk| desk.work(leaves)).collect();
+        let (started, store) = (Instant::now(), self.store.clone());
+        let result = self.meanwhile(mail, store.commit(works)).await;
         self.meters.call(started.elapsed(), result.is_ok());
+        let desks: Vec<&mut Desk> = self.desks.values_mut().collect();
         match result {
             Ok(outcomes) => {
                 desks.into_iter().zip(outcomes).for_each(|(desk, outcome)| desk.hand_out(outcome));
@@ -125,6 +138,32 @@ impl Clerk {
                 false
             }
         }
+    }
+}
+
+impl Clerk {
+    /// Waits, and lets lines move on by their leases while the store does not answer.
+    async fn meanwhile<T>(&mut self, mail: &mut Mail, waited_for: impl Future<Output = T>) -> T {
+        let mut waited_for = pin!(waited_for);
+        loop {
+            tokio::select! {
+                done = &mut waited_for => return done,
+                () = sleep(BUSY_TICK), if self.desks.values().any(Desk::may_live_on_lease) => self.lend(mail),
+            }
+        }
+    }
+
+    /// Claims are answered by the lease; everything else must wait for the store.
+    fn lend(&mut self, mail: &mut Mail) {
+        while self.late.len() < BATCH
+            && let Ok((room, op)) = mail.try_recv()
+        {
+            match op {
+                Op::Claim { .. } => self.take(room, op),
+                op => self.late.push((room, op)),
+            }
+        }
+        self.desks.values_mut().for_each(Desk::lend);
     }
 }
 
@@ -144,6 +183,9 @@ struct Desk {
     renewals: Vec<(u64, oneshot::Sender<Option<Millis>>)>,
     releases: Vec<u64>,
     memory: Memory,
+    lending: Lending,
+    /// The line as last answered, and its speed.
+    answered: (Segments, f64),
     /// Places kept by other runs, to be numbered: the last of each.
     orphans: BTreeMap<u32, u64>,
     adopted: u64,
@@ -163,6 +205,8 @@ impl Desk {
             renewals: Vec::new(),
             releases: Vec::new(),
             memory: Memory::default(),
+            lending: Lending::default(),
+            answered: Default::default(),
             orphans: BTreeMap::new(),
             adopted: 0,
             revocations_seen: 0,
@@ -200,8 +244,8 @@ impl Desk {
         self.held.entry(number).or_default().push(Held { until, reply });
     }
 
-    /// The batch of this moment. Those who hung up are left out.
-    fn work(&mut self) -> Work {
+    /// The batch of this moment. Those who hung up are left out, and those whose claims the lease answers meanwhile.
+    fn work(&mut self, leaves: bool) -> Work {
         self.joins.retain(|reply| !reply.is_closed());
         self.joins_if_called.retain(|reply| !reply.is_closed());
         self.held.retain(|_, held| {
@@ -209,19 +253,25 @@ impl Desk {
             !held.is_empty()
         });
         let (seen, restore) = self.memory.recall();
+        let (held, lent) = self.lending.recall();
+        let on_lease = self.lending.is_on(self.time());
+        let claims = self.held.keys().filter(|_| !on_lease).copied().collect();
         let batch = Batch {
             gateway: self.run,
             seen,
-            restore,
+            restore: Restore { lent, ..restore },
+            lease: held.filter(|_| !leaves),
             adopt: self.adopt(),
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
-            claims: self.held.keys().copied().collect(),
+            claims,
             renewals: self.renewals.iter().map(|(number, _)| *number).collect(),
             releases: self.releases.clone(),
             revocations_seen: self.revocations_seen,
         };
-        Work { room: self.room.name.clone(), rules: self.room.terms.load().room.rules.clone(), batch }
+        let rules = self.room.terms.load().room.rules.clone();
+        let rules = Rules { lends: rules.lends && !leaves, ..rules };
+        Work { room: self.room.name.clone(), rules, batch }
     }
 
     /// Places to be numbered, one run at a time: those kept here, then those that other gateways kept. What fails
@@ -240,7 +290,10 @@ impl Desk {
             self.room.testified.clear();
             telemetry::loss(&self.room.name);
         }
-        let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen } = outcome;
+        let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease: lent } =
+            outcome;
+        self.lending.note(lent, view.now);
+        self.answered = (view.segments.clone(), lease::speed(&view, &self.room.terms.load().room.rules));
         self.releases.clear();
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
@@ -273,7 +326,7 @@ impl Desk {
             self.room.forget_revoked(view.now);
             self.memory.tidy(&view);
         }
-        publish(&self.room, Some(view), false);
+        publish(&self.room, Some(view), Reach::Here);
     }
 
     fn hand_out_held(&mut self, grants: &HashMap<u64, Grant>) {
@@ -312,13 +365,53 @@ impl Desk {
 
     /// Nothing of the last batch may be relied on. Releases are kept for the next; they are idempotent.
     fn store_away(&mut self) {
-        let held = std::mem::take(&mut self.held).into_values().flatten().map(|held| held.reply);
-        for reply in self.joins.drain(..).chain(self.joins_if_called.drain(..)).chain(held) {
+        for reply in self.joins.drain(..).chain(self.joins_if_called.drain(..)) {
             let _ = reply.send(Entry::Away);
         }
         self.renewals.clear();
+        if self.lending.is_on(self.time()) {
+            return self.lend();
+        }
+        if !self.may_live_on_lease() {
+            for held in std::mem::take(&mut self.held).into_values().flatten() {
+                let _ = held.reply.send(Entry::Away);
+            }
+        }
         let view = self.room.snapshot.load().view.clone();
-        publish(&self.room, view, true);
+        publish(&self.room, view, Reach::Away);
+    }
+
+    /// Store time, as far as this gateway knows.
+    fn time(&self) -> Millis {
+        self.room.snapshot.load().store_time(Instant::now())
+    }
+
+    fn may_live_on_lease(&self) -> bool {
+        self.lending.may_be_on(self.time())
+    }
+
+    /// Moves the line on as far as the lease allows, and answers claims.
+    fn lend(&mut self) {
+        let (now, snapshot) = (self.time(), self.room.snapshot.load_full());
+        if !self.lending.is_on(now) {
+            return;
+        }
+        let (segments, speed) = &self.answered;
+        let called = self.lending.called(segments, *speed, now);
+        let claims = || self.held.keys().copied().filter(|&number| called.is_called(number));
+        let known = claims().filter_map(|number| Some((number, self.memory.standing_of(number, now)?)));
+        let mut grants: HashMap<u64, Grant> = known.collect();
+        let claimants: Vec<u64> = claims().filter(|number| !grants.contains_key(number)).collect();
+        let granted = self.lending.grant(&self.room.terms.load().room.rules, claimants, now);
+        self.memory.lent(&granted, &called);
+        telemetry::lease_grants(&self.room.name, granted.len() as u64);
+        grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass(expires))));
+        self.hand_out_held(&grants);
+        if !snapshot.on_lease {
+            tracing::warn!(room = %self.room.name, "the store does not answer; the line moves on by this gateway's lease");
+        }
+        let view = snapshot.view.clone().map(|view| View { segments: called, ..view });
+        publish(&self.room, view, Reach::OnLease);
     }
 }
 
@@ -330,21 +423,31 @@ fn adopted_of(view: &View, run: u32) -> Option<u64> {
 
 /// A room before the store's first answer.
 pub(super) fn unseen(name: &str, terms: &Terms) -> Snapshot {
-    picture(name, terms, None, Instant::now(), true)
+    picture(name, terms, None, Instant::now(), Reach::Away)
 }
 
-fn publish(room: &LiveRoom, view: Option<View>, away: bool) {
-    let at = if away { room.snapshot.load().at } else { Instant::now() };
-    room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, at, away)));
+/// How the store can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Here,
+    Away,
+    /// It is away, and this gateway lives on its lease.
+    OnLease,
 }
 
-fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, away: bool) -> Snapshot {
+fn publish(room: &LiveRoom, view: Option<View>, reach: Reach) {
+    let at = if reach == Reach::Here { Instant::now() } else { room.snapshot.load().at };
+    room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, at, reach)));
+}
+
+fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, reach: Reach) -> Snapshot {
     let room = &terms.room;
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
     let pace = drain::pace(line.speed, room.rules.rate);
     let poll = terms.polls.within(terms.poll_budget, line.waiting(), pace);
     let state = ui::State::of(room, line);
-    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away });
-    Snapshot { view, at, away, state, answers }
+    // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
+    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away: reach == Reach::Away });
+    Snapshot { view, at, away: reach != Reach::Here, on_lease: reach == Reach::OnLease, state, answers }
 }

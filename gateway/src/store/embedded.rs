@@ -24,8 +24,8 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 
 use super::{Answer, Commit, Store, StoreError, Work};
 
-/// Forgotten below, lost at, now, granted, no-shows, over limit, and the drain's memory.
-type CountersRow = (u64, u64, u64, u64, u64, u64, f64, f64);
+/// Forgotten below, lost at, now, granted, no-shows, over limit, second passes, and the drain's memory.
+type CountersRow = (u64, u64, u64, u64, u64, u64, u64, f64, f64);
 const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("line");
 /// Base of a segment -> `next`, `serving`.
 const SEGMENTS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("segments");
@@ -197,8 +197,8 @@ impl Open {
 }
 
 fn counters_of(row: CountersRow, segments: Segments) -> Counters {
-    let (forgotten, lost, now, granted, no_shows, over_limit, called, shown) = row;
-    Counters { segments, forgotten, lost, now, granted, no_shows, over_limit, memory: (called, shown) }
+    let (forgotten, lost, now, granted, no_shows, over_limit, second_passes, called, shown) = row;
+    Counters { segments, forgotten, lost, now, granted, no_shows, over_limit, second_passes, memory: (called, shown) }
 }
 
 /// The segments of a line. The last one is open.
@@ -215,7 +215,7 @@ fn segments_of(read: &redb::ReadTransaction, room: &str) -> Result<Segments, red
 
 fn row_of(c: &Counters) -> CountersRow {
     let (called, shown) = c.memory;
-    (c.forgotten, c.lost, c.now, c.granted, c.no_shows, c.over_limit, called, shown)
+    (c.forgotten, c.lost, c.now, c.granted, c.no_shows, c.over_limit, c.second_passes, called, shown)
 }
 
 /// Everything besides the counters, as the changes that lead there.

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use policy::Millis;
+use policy::lease::{Held, Lease};
 use policy::line::{Adopt, Adopted, Grant, Outcome, Restore, Seen, Segment, Segments, Stamp, View, segment};
 use redis::{Script, ScriptInvocation};
 use tokio::time::timeout;
@@ -31,6 +32,7 @@ use connect::{Connection, Way};
 const SCRIPT: &str = concat!(
     include_str!("redis/line/arguments.lua"),
     include_str!("redis/line/state.lua"),
+    include_str!("redis/line/lease.lua"),
     include_str!("redis/line/repair.lua"),
     include_str!("redis/line/drain.lua"),
     include_str!("redis/line/line.lua"),
@@ -41,8 +43,10 @@ const KEYS: [&str; 10] =
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen.
-type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64);
+/// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen, lease.
+type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64, LeaseReply);
+/// The lease (share and seats, or nothing), second passes, gateways that hold leases.
+type LeaseReply = (Vec<String>, u64, u64);
 /// Segments, forgotten below, lost at, unsure, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
 type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u64, u64, u64);
 
@@ -130,6 +134,7 @@ impl Redis {
             .arg(rules.burst)
             .arg(optional(rules.total_active_users));
         call.arg(rules.session).arg(rules.claim_window).arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
+        call.arg(u8::from(rules.lends));
         call.arg(batch.gateway).arg(batch.revocations_seen).arg(batch.joins).arg(batch.joins_if_called);
         let adopt = batch.adopt;
         call.arg(optional(adopt.map(|a| a.run.into()))).arg(optional(adopt.map(|a| a.first)));
@@ -137,6 +142,7 @@ impl Redis {
         for numbers in [&batch.claims, &batch.renewals, &batch.releases] {
             call.arg(numbers.len()).arg(numbers);
         }
+        held(&mut call, batch.lease);
         seen(&mut call, &batch.seen);
         restore(&mut call, &batch.restore);
         let reply: Reply = connection.run(&call).await.map_err(failed)?;
@@ -154,9 +160,16 @@ fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreE
     StoreError::Redis { source: source.into() }
 }
 
+/// What the gateway says of its lease, as arguments.
+fn held(call: &mut ScriptInvocation<'_>, held: Option<Held>) {
+    call.arg(held.map(|held| held.lease.share.to_string()).unwrap_or_default());
+    call.arg(optional(held.and_then(|held| held.lease.seats)));
+    call.arg(u8::from(held.is_some_and(|held| held.spent)));
+}
+
 /// What the gateway remembers, as arguments.
 fn seen(call: &mut ScriptInvocation<'_>, seen: &Seen) {
-    call.arg(optional(seen.opened)).arg(seen.granted).arg(seen.active).arg(seen.now);
+    call.arg(optional(seen.opened)).arg(seen.granted).arg(seen.active).arg(seen.now).arg(seen.gateways);
     call.arg(3 * seen.segments.len());
     for segment in &seen.segments {
         call.arg(segment.base).arg(segment.next).arg(segment.serving);
@@ -169,7 +182,7 @@ fn seen(call: &mut ScriptInvocation<'_>, seen: &Seen) {
 
 /// What the gateway gives back, as arguments.
 fn restore(call: &mut ScriptInvocation<'_>, restore: &Restore) {
-    for passes in [&restore.passes, &restore.revoked] {
+    for passes in [&restore.passes, &restore.revoked, &restore.lent] {
         call.arg(2 * passes.len());
         for (number, expires) in passes {
             call.arg(number).arg(expires);
@@ -189,7 +202,8 @@ fn optional(number: Option<u64>) -> String {
 
 /// The answer of the script; `None` if it is not one.
 fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
-    let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen) = reply;
+    let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen, lent) = reply;
+    let (lease, second_passes, gateways) = lent;
     let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
         view;
     let view = View {
@@ -205,6 +219,8 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         granted,
         no_shows,
         over_limit,
+        second_passes,
+        gateways,
         adopted: adopted.iter().map(|text| adopted_of(text)).collect::<Option<_>>()?,
     };
     Some(Outcome {
@@ -215,6 +231,7 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         renewed: renewals.iter().copied().zip(renewed.iter().map(|&end| end.try_into().ok())).collect(),
         revoked: revoked.iter().map(|text| numbers(text).map(|[number, end]| (number, end))).collect::<Option<_>>()?,
         revocations_seen,
+        lease: if lease.is_empty() { None } else { Some(lease_of(&lease)?) },
     })
 }
 
@@ -228,6 +245,12 @@ fn segments_of(texts: &[String]) -> Option<Segments> {
 fn adopted_of(text: &str) -> Option<Adopted> {
     let [run, first, count, base] = numbers(text)?;
     Some(Adopted { adopt: Adopt { run: run.try_into().ok()?, first, count }, base })
+}
+
+fn lease_of(texts: &[String]) -> Option<Lease> {
+    let [share, seats] = texts else { return None };
+    let seats = if seats.is_empty() { None } else { Some(seats.parse().ok()?) };
+    Some(Lease { share: share.parse().ok()?, seats })
 }
 
 fn grant_of(number: i128, grant: i128) -> Option<(u64, Grant)> {

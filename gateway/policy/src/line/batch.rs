@@ -4,6 +4,7 @@ use super::numbers::Chunk;
 use super::segment::Segment;
 use super::view::View;
 use crate::Millis;
+use crate::lease::{Held, Lease};
 
 /// Everything that one gateway asks of one line at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Batch {
     pub seen: Seen,
     /// What it gives back to a store that lost writes.
     pub restore: Restore,
+    /// What it says of its lease, if it has one.
+    pub lease: Option<Held>,
     /// Places kept while the store was away: they are numbered first.
     pub adopt: Option<Adopt>,
     /// New arrivals.
@@ -43,6 +46,8 @@ pub struct Seen {
     pub active: u64,
     /// Store time of the last answer.
     pub now: Millis,
+    /// Gateways that hold leases, as last answered.
+    pub gateways: u64,
     /// Provisional tickets that have their numbers.
     pub adopted: Vec<Adopted>,
 }
@@ -54,6 +59,8 @@ pub struct Restore {
     pub passes: Vec<(u64, Millis)>,
     /// Passes that were given back: number and end.
     pub revoked: Vec<(u64, Millis)>,
+    /// Passes that were given under a lease and that the line was not told of: number and end.
+    pub lent: Vec<(u64, Millis)>,
     /// Numbers that were claimed.
     pub claimed: Vec<Chunk>,
     /// There is more of what it knew when it noticed the loss.
@@ -125,4 +132,6 @@ pub struct Outcome {
     pub revoked: Vec<(u64, Millis)>,
     /// How many revocations it knows with these.
     pub revocations_seen: u64,
+    /// What the gateway may spend if it hears nothing more, if the room lends.
+    pub lease: Option<Lease>,
 }

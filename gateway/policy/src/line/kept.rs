@@ -39,6 +39,8 @@ pub struct Counters {
     pub no_shows: u64,
     /// Passes given beyond limits that are only reported.
     pub over_limit: u64,
+    /// Passes given for tickets that had one already, on the two sides of a cut.
+    pub second_passes: u64,
     /// What the drain remembers of no-shows.
     pub memory: (f64, f64),
 }

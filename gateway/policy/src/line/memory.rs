@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::batch::{Grant, Outcome, Restore, Seen};
 use super::numbers::Numbers;
-use super::segment::{MOST, Segment};
+use super::segment::{MOST, Segment, Segments};
 use super::view::View;
 use crate::Millis;
 use crate::ticket::{Kind, Token};
@@ -60,11 +60,31 @@ impl Memory {
         }
     }
 
+    /// This gateway gave passes under a lease, and moved the pointer on to here.
+    pub fn lent(&mut self, granted: &[(u64, Millis)], called: &Segments) {
+        for &(number, expires) in granted {
+            self.claimed.add(number);
+            self.passes.insert(number, expires);
+        }
+        for segment in called.iter() {
+            self.learn(segment);
+        }
+    }
+
+    /// What a claim of this number is worth, as far as this gateway knows; `None`: it knows of no claim.
+    pub fn standing_of(&self, number: u64, now: Millis) -> Option<Grant> {
+        let claimed = self.claimed.has(number) || self.revoked.contains_key(&number);
+        let lives = self.passes.get(&number).filter(|&&expires| expires > now);
+        claimed.then(|| lives.map_or(Grant::Spent, |&expires| Grant::Pass(expires)))
+    }
+
     /// A pass is given back: the line must hear of it first, or it would not know what ends.
     pub fn returned(&mut self, token: &Token) {
         if token.kind == Kind::Pass {
             self.learn(&Segment::proved_by_pass(token.number));
             self.shown.push((token.number, token.expires));
+            self.claimed.add(token.number);
+            self.passes.remove(&token.number);
         }
     }
 
@@ -112,6 +132,7 @@ impl Memory {
         }
         let first = self.seen.opened.replace(view.segments.open.base).is_none();
         (self.seen.granted, self.seen.active, self.seen.now) = (view.granted, view.active, view.now);
+        self.seen.gateways = view.gateways;
         if self.seen.adopted.len() != view.adopted.len() {
             self.seen.adopted.clone_from(&view.adopted);
         }

@@ -91,7 +91,7 @@ impl Line {
 
     /// Takes in what a gateway has seen; goes on in a new segment if that shows a loss. Returns the time.
     pub(super) fn repair(&mut self, rules: &Rules, seen: &Seen, at: Stamp) -> Millis {
-        let lost = self.has_lost(seen, at.server);
+        let lost = self.has_lost(rules, seen, at.server);
         self.doubt.server = at.server;
         let now = self.tell_time(lost, seen.now, at.now);
         let before = self.counters.segments.open.base;
@@ -111,16 +111,18 @@ impl Line {
         }
         if lost || seen.opened.is_some_and(|opened| opened < before) {
             self.count_missing(seen.active, now.saturating_add(rules.session));
+            self.leases.remembers(seen.gateways);
         }
         now
     }
 
-    fn has_lost(&self, seen: &Seen, server: u64) -> bool {
+    /// A gateway that lived on its lease has called numbers itself: that is no loss.
+    fn has_lost(&self, rules: &Rules, seen: &Seen, server: u64) -> bool {
         let segments = &self.counters.segments;
         let open = &segments.open;
         let further = |known: &Segment| match known.base.cmp(&open.base) {
             Ordering::Less => false,
-            Ordering::Equal => open.clone().learn(known),
+            Ordering::Equal => known.next > open.next || known.serving > open.serving && !rules.lends,
             Ordering::Greater => segments.has_room(),
         };
         self.doubt.server != server
@@ -175,6 +177,7 @@ impl Line {
     fn begin_anew(&mut self, furthest: u64) {
         self.open_segment(furthest);
         self.bucket = 0.0;
+        self.leases.lose();
         self.counters.lost = self.counters.now;
         self.doubt.settling = SETTLE;
         self.doubt.sure = self.doubt.sure.max(self.counters.now.saturating_add(SETTLE));
@@ -213,6 +216,14 @@ impl Line {
         }
     }
 
+    /// So many seats may have been given by gateways that will not tell of it any more.
+    pub(super) fn lose_seats(&mut self, seats: u64, until: Millis) {
+        if seats > 0 {
+            self.doubt.missing += seats;
+            self.doubt.missing_until = until;
+        }
+    }
+
     /// Takes back what a gateway knows of claims and passes.
     pub(super) fn restore(&mut self, restore: &Restore) {
         if restore.more && self.settles() {
@@ -229,6 +240,9 @@ impl Line {
             if whole && self.counters.segments.of(chunk.first + 1).is_some() {
                 chunk.numbers().for_each(|number| self.mark_claimed(number));
             }
+        }
+        for &(number, expires) in &restore.lent {
+            self.restore_lent(number, expires);
         }
         if !restore.claimed.is_empty() {
             self.claimants.retain(|&number, _| !self.claimed.has(number));
@@ -247,6 +261,24 @@ impl Line {
         self.claimants.remove(&number);
         self.mark_claimed(number);
         self.seat(number, expires);
+    }
+
+    /// Takes in a pass that was given under a lease. The ticket may have been claimed on the other side of the cut.
+    fn restore_lent(&mut self, number: u64, expires: Millis) {
+        let known = self.passes.expiry(number);
+        if known == Some(expires) || !self.is_given_and_called(number) || self.is_revoked(number) {
+            return;
+        }
+        self.counters.granted += 1;
+        self.counters.second_passes += u64::from(self.claimed.has(number));
+        if known.is_none() {
+            self.doubt.missing = self.doubt.missing.saturating_sub(1);
+        }
+        self.claimants.remove(&number);
+        self.mark_claimed(number);
+        if expires > self.counters.now && known.is_none_or(|known| known < expires) {
+            self.seat(number, expires);
+        }
     }
 
     fn restore_revocation(&mut self, number: u64, expires: Millis) {

@@ -155,6 +155,18 @@ impl Segments {
         self.iter().map(|segment| segment.serving - segment.base).sum()
     }
 
+    /// The segments once so many of those who wait are called, the earliest first.
+    #[must_use]
+    pub fn moved_by(&self, most: u64) -> Self {
+        let (mut moved, mut left) = (self.clone(), most);
+        for segment in moved.iter_mut() {
+            let called = segment.waiting().min(left);
+            segment.serving += called;
+            left -= called;
+        }
+        moved
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
         self.before.iter_mut().chain([&mut self.open])
     }

@@ -33,6 +33,10 @@ pub struct View {
     pub no_shows: u64,
     /// Passes given beyond the limits, where limits are only reported.
     pub over_limit: u64,
+    /// Passes given for tickets that had one already, on the two sides of a cut.
+    pub second_passes: u64,
+    /// Gateways that hold leases, or may.
+    pub gateways: u64,
     /// Provisional tickets that have their numbers.
     pub adopted: Vec<Adopted>,
 }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use policy::Millis;
 use policy::admit::{Credential, Decision, Intent, Scene, admit};
 use policy::drain::wait;
-use policy::line::{Adopt, Batch, Grant, Memory, Outcome, View};
+use policy::lease::Lending;
+use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Segments, View};
 use policy::ticket::{Kind, Token};
 
 use super::{Event, World, crowd};
@@ -27,6 +28,11 @@ pub struct Gateway {
     run: u32,
     pub view: View,
     memory: Memory,
+    lending: Lending,
+    /// The line as last answered, and its speed.
+    answered: (Segments, f64),
+    /// The store does not answer this gateway.
+    pub cut_until: Millis,
     pub seen_at: Millis,
     pub paused_until: Millis,
     flush_planned: bool,
@@ -50,6 +56,9 @@ impl Gateway {
             run: 1_000 + id,
             view,
             memory: Memory::default(),
+            lending: Lending::default(),
+            answered: Default::default(),
+            cut_until: 0,
             seen_at: 0,
             paused_until: 0,
             flush_planned: false,
@@ -99,19 +108,22 @@ impl Gateway {
         self.releases.push(number);
     }
 
-    fn batch(&mut self) -> Batch {
+    fn batch(&mut self, now: Millis) -> Batch {
         let own = Adopt { run: self.run, first: self.adopted + 1, count: self.provisional - self.adopted };
         let mut orphans = || self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last });
         let adopt = if own.count > 0 { Some(own) } else { orphans() };
         let (seen, restore) = self.memory.recall();
+        let (lease, lent) = self.lending.recall();
+        let on_lease = self.lending.is_on(self.clock(now));
         Batch {
             gateway: self.id,
             seen,
-            restore,
+            restore: Restore { lent, ..restore },
+            lease,
             adopt,
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
-            claims: self.held.keys().copied().collect(),
+            claims: self.held.keys().filter(|_| !on_lease).copied().collect(),
             renewals: std::mem::take(&mut self.renewals),
             releases: std::mem::take(&mut self.releases),
             revocations_seen: self.revocations_seen,
@@ -130,8 +142,16 @@ pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decisi
         gateway.memory.shown(&token);
     }
     let revoked = matches!(credential, Credential::Sealed(token) if gateway.revoked.contains_key(&token.number));
-    let store_away = now < world.store.away_until;
-    let scene = Scene { room: &world.room, line: Some(&gateway.view), store_away, now: gateway.clock(now), revoked };
+    let store_away = now < world.store.away_until || now < gateway.cut_until;
+    let clock = gateway.clock(now);
+    let scene = Scene {
+        room: &world.room,
+        line: Some(&gateway.view),
+        store_away,
+        on_lease: store_away && gateway.lending.is_on(clock),
+        now: clock,
+        revoked,
+    };
     admit(scene, credential, Intent::Page)
 }
 
@@ -156,15 +176,17 @@ pub fn flush(world: &mut World, id: u32) {
     if now < gateway.paused_until {
         return;
     }
-    if now < world.store.away_until {
+    if now < world.store.away_until || now < gateway.cut_until {
         return let_go(world, id);
     }
-    let batch = gateway.batch();
+    let batch = gateway.batch(now);
     let outcome = world.store.apply(&world.room.rules, &batch, now);
     world.gateways[id as usize].memory.note(&batch.releases, &outcome);
     world.watch.step(&batch, &outcome, &world.room, world.store.clock(now), now);
     let gateway = &mut world.gateways[id as usize];
     gateway.adopted = gateway.provisional;
+    gateway.lending.note(outcome.lease, outcome.view.now);
+    gateway.answered = (outcome.view.segments.clone(), policy::lease::speed(&outcome.view, &world.room.rules));
     gateway.view = outcome.view.clone();
     gateway.seen_at = now;
     gateway.revoked.extend(outcome.revoked.iter().copied());
@@ -241,14 +263,52 @@ fn let_go(world: &mut World, id: u32) {
     for (person, tab) in joins {
         world.agenda.at(now, Event::Request { person, tab });
     }
-    answer_held(world, id, &HashMap::new());
+    let grants = lend(world, id);
+    answer_held(world, id, &grants);
+}
+
+/// Moves the line on as far as the gateway's lease allows, and answers claims.
+fn lend(world: &mut World, id: u32) -> HashMap<u64, Grant> {
+    let now = world.agenda.now;
+    let gateway = &mut world.gateways[id as usize];
+    let clock = gateway.clock(now);
+    if !gateway.lending.is_on(clock) {
+        return HashMap::new();
+    }
+    let called = gateway.lending.called(&gateway.answered.0, gateway.answered.1, clock);
+    let claims: Vec<u64> = gateway.held.keys().copied().filter(|&number| called.is_called(number)).collect();
+    let known = claims.iter().filter_map(|&number| Some((number, gateway.memory.standing_of(number, clock)?)));
+    let mut grants: HashMap<u64, Grant> = known.collect();
+    let claimants: Vec<u64> = claims.into_iter().filter(|number| !grants.contains_key(number)).collect();
+    let granted = gateway.lending.grant(&world.room.rules, claimants, clock);
+    gateway.memory.lent(&granted, &called);
+    gateway.view.segments = called;
+    for &(number, expires) in &granted {
+        world.watch.lends(number, expires, &world.room, world.store.clock(now), now);
+    }
+    grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass(expires))));
+    grants
+}
+
+/// A batch that the store hears, and whose answer is lost.
+pub fn flush_unanswered(world: &mut World, id: u32) {
+    let now = world.agenda.now;
+    let gateway = &mut world.gateways[id as usize];
+    if now >= world.store.away_until && now >= gateway.cut_until && now >= gateway.paused_until {
+        // What is asked again anyway is left out: here nobody could tell when it happened.
+        let (renewals, releases) = (std::mem::take(&mut gateway.renewals), std::mem::take(&mut gateway.releases));
+        let batch = gateway.batch(now);
+        (gateway.renewals, gateway.releases) = (renewals, releases);
+        let outcome = world.store.apply(&world.room.rules, &batch, now);
+        world.watch.unanswered(&batch, &outcome, &world.room, world.store.clock(now), now);
+    }
 }
 
 /// The last batch before a crash: applied, perhaps, but never confirmed.
 pub fn flush_unconfirmed(world: &mut World, id: u32) {
     let now = world.agenda.now;
     if now >= world.store.away_until {
-        let batch = world.gateways[id as usize].batch();
+        let batch = world.gateways[id as usize].batch(now);
         world.store.apply_and_die(&world.room.rules, &batch, now);
     }
 }

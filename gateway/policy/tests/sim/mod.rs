@@ -40,6 +40,10 @@ pub enum Upset {
     Pause(u32, Millis),
     /// The store does not answer for so long.
     Away(Millis),
+    /// The store does not answer one gateway for so long; its last batch may be heard and not answered.
+    Cut(u32, Millis, bool),
+    /// One gateway is killed and started again.
+    Kill(u32),
     /// The store's clock moves by so much at once.
     Jump(i64),
     /// Another server takes over as the store, and has only what was written so long ago.
@@ -249,6 +253,16 @@ impl World {
         match upset {
             Upset::Pause(gateway, time) => self.gateways[gateway as usize].paused_until = now + time,
             Upset::Away(time) => self.store.away_until = now + time,
+            Upset::Cut(gateway, time, unanswered) => {
+                if unanswered {
+                    gateway::flush_unanswered(self, gateway);
+                }
+                self.gateways[gateway as usize].cut_until = now + time;
+            }
+            Upset::Kill(gateway) => {
+                gateway::restart(self, gateway);
+                self.watch.killed = true;
+            }
             Upset::Jump(by) => self.store.jump(by),
             Upset::Lose(back) => {
                 self.wake();
@@ -278,7 +292,13 @@ impl World {
 
     /// Whoever knows what the store has lost is there to tell it.
     fn wake(&mut self) {
-        self.watch.loss(self.agenda.now);
+        // Who is cut off tells what it knows when it is back, and all do when the store is.
+        let told = self
+            .gateways
+            .iter()
+            .map(|gateway| gateway.cut_until)
+            .fold(self.agenda.now.max(self.store.away_until), Millis::max);
+        self.watch.loss(told);
         for gateway in &mut self.gateways {
             gateway.paused_until = 0;
         }

@@ -83,6 +83,11 @@ pub struct Watch {
     /// Polls answered with `Wait`, and all requests, by second.
     pub polls: Vec<(u32, u32)>,
     pub second_claims: u64,
+    /// Passes given under leases, and those of them for tickets that had one already.
+    pub lent: u64,
+    pub second_passes: u64,
+    /// A gateway was killed, perhaps before it told what it gave under its lease, or what only it had seen.
+    pub killed: bool,
 }
 
 impl Watch {
@@ -109,6 +114,9 @@ impl Watch {
             steps: Vec::new(),
             polls: Vec::new(),
             second_claims: 0,
+            lent: 0,
+            second_passes: 0,
+            killed: false,
         }
     }
 
@@ -142,6 +150,8 @@ impl Watch {
         self.checks_grants(outcome, room, now);
         let live = self.live.len() as u64;
         match self.repaired {
+            // What was given under a lease the line hears later.
+            _ if room.rules.lends => {}
             0 => assert_eq!(live, view.active, "passes that live"),
             repaired => assert!(now < repaired || live <= view.active, "{live} passes live: {view:?}"),
         }
@@ -160,6 +170,13 @@ impl Watch {
         self.last = view.clone();
     }
 
+    /// A batch whose answer nobody heard: what it gave it has given, but nobody knows how far the line had come.
+    pub fn unanswered(&mut self, batch: &Batch, outcome: &Outcome, room: &Room, clock: Millis, now: Millis) {
+        let last = self.last.clone();
+        self.step(batch, outcome, room, clock, now);
+        self.last = View { now: self.last.now, ..last };
+    }
+
     fn ends_passes(&mut self, batch: &Batch, outcome: &Outcome, now: Millis) {
         while let Some(&(expires, number)) = self.by_expiry.first().filter(|(expires, _)| *expires <= outcome.view.now)
         {
@@ -174,7 +191,10 @@ impl Watch {
             self.spent.insert(number, now);
         }
         for &(number, expires) in &outcome.renewed {
-            assert!(self.repairing || self.live.contains_key(&number) == expires.is_some(), "renewal of {number}");
+            assert!(
+                self.repairing || self.rules.lends || self.live.contains_key(&number) == expires.is_some(),
+                "renewal of {number}"
+            );
             if let Some(expires) = expires.filter(|_| self.live.contains_key(&number)) {
                 self.lives(number, expires);
             }
@@ -184,7 +204,7 @@ impl Watch {
     /// No segment goes back, but in the second in which a loss is repaired.
     fn checks_segments(&self, view: &View, last: &View) {
         assert!(view.segments.open.base >= last.segments.open.base, "{last:?} went back to {view:?}");
-        for before in last.segments.iter().filter(|segment| !segment.is_empty() && !self.repairing) {
+        for before in last.segments.iter().filter(|segment| !segment.is_empty() && !self.repairing && !self.killed) {
             let now = view.segments.of(before.base + 1);
             let further = now.is_some_and(|now| now.next >= before.next && now.serving >= before.serving);
             assert!(further || view.forgotten > before.base, "{last:?} went back to {view:?}");
@@ -217,12 +237,13 @@ impl Watch {
         for &(number, grant) in &outcome.grants {
             match grant {
                 Grant::Pass(expires) if self.live.contains_key(&number) => {
-                    assert_eq!(self.live[&number], expires, "a second claim of {number} gets another pass");
+                    let same = self.live[&number] == expires || room.rules.lends;
+                    assert!(same, "a second claim of {number} gets another pass");
                     self.second_claims += 1;
                 }
                 Grant::Pass(expires) => {
                     assert!(
-                        !self.spent.contains_key(&number),
+                        !self.spent.contains_key(&number) || self.killed && room.rules.lends,
                         "{number} was spent at {:?} and gets a pass at {now}",
                         self.spent.get(&number)
                     );
@@ -255,10 +276,24 @@ impl Watch {
         let over_standing = self.standing.grant(self.granted, self.rate_so_far, bucket);
         self.overshoot = self.overshoot.max(over);
         assert!(over < 1e-6, "{over} too many in a window that ends at {now}");
-        assert!(!self.stands || over_standing < 1e-6, "{over_standing} too many while a line stands, at {now}");
+        assert!(
+            !self.stands || room.rules.lends || over_standing < 1e-6,
+            "{over_standing} too many while a line stands, at {now}"
+        );
         if let Some(seats) = room.rules.total_active_users {
             assert!(self.live.len() as u64 <= seats, "{} passes live, {seats} may", self.live.len());
         }
+    }
+
+    /// A gateway gives a pass under its lease.
+    pub fn lends(&mut self, number: u64, expires: Millis, room: &Room, clock: Millis, now: Millis) {
+        self.time_passes(clock);
+        assert!(room.rules.lends && room.rules.open, "{number} is let in by a lease that nobody gave");
+        self.lent += 1;
+        let known = self.live.get(&number).copied();
+        self.second_passes += u64::from(known.is_some());
+        self.lives(number, expires.max(known.unwrap_or(0)));
+        self.counts(room, now);
     }
 
     /// A number was given to a person.
@@ -286,7 +321,8 @@ impl Watch {
     }
 
     pub fn gets_pass(&mut self, person: u32, number: u64, expires: Millis, now: Millis) {
-        assert_eq!(self.live.get(&number), Some(&expires), "the pass of {number}");
+        let lives = self.live.get(&number);
+        assert!(lives == Some(&expires) || lives.is_some() && self.rules.lends, "the pass of {number}");
         let seen = &mut self.people[person as usize];
         seen.granted = seen.granted.or(Some(now));
     }

@@ -3,7 +3,7 @@
 -- The same arithmetic on the same doubles in the same order: every answer equals that of the Rust
 -- code, and gateway/tests/redis_store.rs holds the two against each other. Whoever changes one
 -- changes both; why things are so is told there. The script is these files, one behind the other:
--- arguments, state, repair, drain, line.
+-- arguments, state, lease, repair, drain, line.
 --
 -- What a line costs here does not depend on who waits: claimants are kept by differences, so a
 -- call works on what its batch changes. What is absent: any key that is not in KEYS.
@@ -75,20 +75,24 @@ end
 local now, server = number(), number() -- tests only: a gateway leaves them to the server
 local rate, burst, seats = number(), number(), number()
 local session, claim_window = number(), number()
-local open, enforced = number() == 1, number() == 1
+local open, enforced, lends = number() == 1, number() == 1, number() == 1
 local gateway, revocations_seen = text(), number()
 local joins, joins_if_called = number(), number()
 local adopt_run, adopt_first, adopt_count = text(), number(), number()
 local claims, renewals, releases = texts(), texts(), texts()
 
+-- What the gateway says of its lease; no share: it has none.
+local held = { share = number(), seats = number(), spent = number() }
+
 -- What the gateway has seen: the furthest of each segment, and the last answer.
 local seen = {
-  opened = number(), granted = number(), active = number(), now = number(),
+  opened = number(), granted = number(), active = number(), now = number(), gateways = number(),
   segments = texts(), -- base, next, serving of each
   adopted = texts(), -- as in ADOPTED
 }
--- What it gives back: number and end of passes that live and that were given back; first number and bits of claims.
-local restored = { passes = texts(), revoked = texts(), claimed = texts() }
+-- What it gives back: number and end of passes that live, that were given back, and that were given under a lease;
+-- first number and bits of claims.
+local restored = { passes = texts(), revoked = texts(), lent = texts(), claimed = texts() }
 local gives_more = number() == 1 -- and more of it comes with the next batch
 
 local unlimited = open and not enforced

@@ -58,7 +58,8 @@ local function standing(flow)
   return 0.16 + 6 / (flow + 1)
 end
 
-local function speed(free)
+-- At a rate that may be less than the room's.
+local function speed(free, rate)
   local by, delay = curve()
   local h = share_by(by)
   local flow = free and min(s.flow, rate) or rate

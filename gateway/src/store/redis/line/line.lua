@@ -35,14 +35,21 @@ local function end_passes()
 end
 
 -- Seats that nobody sits on; nil if the room counts none.
-local function free()
+local function unseated()
   return enforced and seats and max(seats - taken(), 0) or nil
 end
 
-local function fill()
+-- Those of them that are not lent.
+local function free()
+  local all = unseated()
+  return all and max(all - lent_seats(), 0)
+end
+
+local function fill(share, held_back)
   local stands = waiting() > 0 or claimants > 0
   local room = stands and min(burst, 1 + 0.1 * rate) or burst
-  s.bucket = min(s.bucket + min(s.rate, rate) * elapsed / 1000, room)
+  room = max(min(room, burst - held_back), 0)
+  s.bucket = min(s.bucket + max(min(s.rate, rate) - share, 0) * elapsed / 1000, room)
 end
 
 local function whole_carry()
@@ -63,10 +70,10 @@ local function move_by(most)
   return most - left
 end
 
-local function move()
+local function move(share)
   local seats_free = free()
   if waiting() > 0 then
-    s.carry = s.carry + speed(seats_free) * seconds
+    s.carry = s.carry + speed(seats_free, max(rate - share, 0)) * seconds
     moved(move_by(whole_carry()))
   else
     s.speed = 0
@@ -86,9 +93,11 @@ local function advance()
   settle()
   expect_speed()
   end_windows()
+  advance_leases(elapsed, unseated())
+  local share, held_back = aside()
   if open then
-    fill()
-    move()
+    fill(share, held_back)
+    move(share)
   else
     s.bucket = 0
   end
@@ -312,7 +321,7 @@ local function keep()
     parts[#parts + 1] = told(segment) .. ' ' .. int(segment.slot)
   end
   local lists = { 'came', table.concat(counts, ' '), 'recent', table.concat(cohorts, ' ') }
-  call('HSET', LINE, 'segments', table.concat(parts, ' '), lists[1], lists[2], lists[3], lists[4], unpack(args))
+  call('HSET', LINE, 'segments', table.concat(parts, ' '), 'leases', told_leases(), lists[1], lists[2], lists[3], lists[4], unpack(args))
 end
 
 advance()
@@ -327,6 +336,7 @@ end
 claim()
 local first, joined_if_called = join()
 grant()
+local lease = lends and lend(unseated()) or {}
 keep()
 
 if seen.opened and seen.opened < current().base then
@@ -342,4 +352,6 @@ local view = {
   s.granted, s.no_shows, s.over_limit,
 }
 local known = s.revocations_forgotten + call('LLEN', REVOKED)
-return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known }
+return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
+  lease, s.second_passes, #leases + unknown_lenders(),
+} }

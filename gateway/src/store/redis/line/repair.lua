@@ -83,7 +83,7 @@ local function has_lost()
   local lost = s.server ~= server or (seen.opened == last.base and seen.granted > s.granted)
   each_seen(function(base, next, serving)
     lost = lost or (base > last.base and has_room())
-    lost = lost or (base == last.base and (next > last.next or serving > last.serving))
+    lost = lost or (base == last.base and (next > last.next or (serving > last.serving and not lends)))
   end)
   return lost
 end
@@ -130,6 +130,7 @@ end
 local function begin_anew(furthest)
   open_segment(furthest)
   s.bucket, s.lost, s.settling = 0, now, SETTLE
+  lose_leases()
   s.sure = max(s.sure, now + SETTLE)
   s.remembered = call('ZCARD', ACTIVE) + s.missing
 end
@@ -154,13 +155,17 @@ local function repair()
   if lost then
     begin_anew(furthest)
   end
-  if (lost or (seen.opened and seen.opened < before)) and seen.active > s.remembered then
-    s.missing = s.missing + seen.active - s.remembered
-    s.remembered, s.missing_until = seen.active, now + session
+  if lost or (seen.opened and seen.opened < before) then
+    if seen.active > s.remembered then
+      s.missing = s.missing + seen.active - s.remembered
+      s.remembered, s.missing_until = seen.active, now + session
+    end
+    s.lenders_before = max(s.lenders_before, seen.gateways)
   end
 end
 
 repair()
+hear_of_lease()
 local elapsed = min(now - s.now, 1000)
 local seconds = elapsed / 1000
 s.now = now
@@ -205,6 +210,25 @@ local function restore_revocation(n_text, ends, revoked)
   revoked[n_text] = true
 end
 
+local function restore_lent(n_text, ends, revoked)
+  local n = tonumber(n_text)
+  local known = tonumber(call('ZSCORE', ACTIVE, n_text) or '')
+  if known == ends or not is_given_and_called(n) or revoked[n_text] then
+    return
+  end
+  s.granted = s.granted + 1
+  s.second_passes = s.second_passes + (is_claimed(n) and 1 or 0)
+  if not known then
+    s.missing = max(s.missing - 1, 0)
+  end
+  drop_claimant(n_text)
+  mark_claimed(n)
+  if ends > now and (not known or known < ends) then
+    active = active + (known and 0 or 1)
+    call('ZADD', ACTIVE, int(ends), n_text)
+  end
+end
+
 local function restore_claims(first, bits)
   local segment = segment_of(first + 1)
   if not segment or base_of(first + 8 * max(#bits - 1, 0)) ~= segment.base then
@@ -223,7 +247,7 @@ local function restore()
     s.settling = max(s.settling, SETTLE_MORE)
   end
   local revoked = {}
-  if #restored.passes + #restored.revoked > 0 then
+  if #restored.passes + #restored.revoked + #restored.lent > 0 then
     for _, entry in ipairs(call('LRANGE', REVOKED, 0, -1)) do
       revoked[string.match(entry, '%S+')] = true
     end
@@ -236,6 +260,9 @@ local function restore()
   end
   for i = 1, #restored.claimed, 2 do
     restore_claims(tonumber(restored.claimed[i]), restored.claimed[i + 1])
+  end
+  for i = 1, #restored.lent, 2 do
+    restore_lent(restored.lent[i], tonumber(restored.lent[i + 1]), revoked)
   end
   if #restored.claimed > 0 then
     for _, key in ipairs({ NAMED_BY, GONE }) do

@@ -3,6 +3,7 @@
 local FIELDS = {
   'forgotten', 'lost', 'now', 'granted', 'no_shows', 'over_limit',
   'server', 'skew', 'settling', 'sure', 'remembered', 'missing', 'missing_until',
+  'lenders_before', 'lenders_told', 'lenders_unknown_for', 'second_passes',
   'carry', 'bucket', 'rate', 'revocations_forgotten', 'freed',
   'called', 'shown', 'speed', 'known_for', 'flow',
 }
@@ -32,11 +33,12 @@ end
 local s = {} -- the fields
 local came = {} -- who came at each age
 local recent = {} -- cohorts, oldest call first: from < n <= to
+local leases = {} -- what is lent, in order of gateway
 local segments = {} -- oldest first; numbers are given in the last one
 do
-  local kept = call('HMGET', LINE, 'came', 'recent', 'segments', unpack(FIELDS))
+  local kept = call('HMGET', LINE, 'came', 'recent', 'segments', 'leases', unpack(FIELDS))
   for i, name in ipairs(FIELDS) do
-    s[name] = tonumber(kept[i + 3] or 0)
+    s[name] = tonumber(kept[i + 4] or 0)
   end
   came = words(kept[1] or string.rep('0 ', AGES))
   local cohorts = words(kept[2] or '')
@@ -48,6 +50,12 @@ do
   for i = 1, #parts, 4 do
     local segment = { base = parts[i], next = parts[i + 1], serving = parts[i + 2], slot = parts[i + 3] }
     segments[#segments + 1] = segment
+  end
+  local lent = words(kept[4] or '')
+  for i = 1, #lent, 6 do
+    local lease = { gateway = lent[i], share = lent[i + 1], seats = lent[i + 2] }
+    lease.left, lease.heard, lease.spent = lent[i + 3], lent[i + 4], lent[i + 5]
+    leases[#leases + 1] = lease
   end
   if #segments == 0 then
     call('DEL', unpack(KEYS))
