@@ -3,7 +3,7 @@
 //! With every answer a line lends each gateway a part of itself: a [`Lease`] on a share of the rate and on some of
 //! the free seats, for [`LEASE`]. A gateway that has no answer for [`BEGIN`] lives on its lease until that ends.
 //!
-//! - [`Leases`] is the line's side. A gateway counts as **silent** [`SILENT`] after the last answer that it has
+//! - `Leases` is the line's side. A gateway counts as **silent** `SILENT` after the last answer that it has
 //!   confirmed; from then on it may be spending, and the bucket of the line fills at the rate less its share. Seats
 //!   that are lent are never given by anybody else. What was lent shrinks only when its gateway says that it knows.
 //! - [`Lending`] is the gateway's side: a bucket of its own that starts empty, and a pointer of its own that moves on
