@@ -123,7 +123,7 @@ class Stand:
         """A Redis that keeps nothing: its process and its port."""
         # Somebody else may take the port before Redis does.
         for port in ports(5):
-            process = self.start(["redis-server", "--port", port, "--save", "", "--loglevel", "warning"])
+            process = self.start(["redis-server", "--port", port, "--save", "", "--loglevel", "warning"], stdout=subprocess.DEVNULL)
             for _ in range(50):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     if process.poll() is None:
