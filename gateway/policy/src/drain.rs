@@ -56,8 +56,9 @@ const SHOW_MEMORY: (f64, f64) = (0.5, 30.0);
 /// than it could come at that speed ([`pace`]): else a faster pointer would find fewer people, move
 /// faster still, and run away.
 const FASTEST: f64 = 5.0;
-/// The speed is known after this many seconds of rate and tickets were called, and had time to come.
-const KNOWN_AFTER: (f64, f64) = (3.0, 30.0);
+/// The speed is known after this many seconds of rate and tickets were called, and had time to come. A line
+/// in which everybody shows up remembers no more than 3 s and 30 of them.
+const KNOWN_AFTER: (f64, f64) = (2.0, 20.0);
 /// The shown speed is a mean over about this many seconds, and over fewer while the line is young.
 const SPEED_MEMORY: f64 = 15.0;
 /// The flow of freed seats is a mean over about this many seconds.

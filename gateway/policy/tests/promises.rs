@@ -22,6 +22,7 @@ const WARM_UP: Millis = 10_000;
 
 /// How many stay away, by place in the line 0..1.
 type Absent = fn(f64) -> f64;
+const ALL_SHOW: Absent = |_| 0.0;
 const EVEN_40: Absent = |_| 0.4;
 const EVEN_70: Absent = |_| 0.7;
 const CHANGING: Absent = |place| [0.1, 0.7, 0.3][(place * 3.0) as usize];
@@ -62,6 +63,14 @@ fn holds(name: &str, plan: Plan, overtaken: f64) -> Figures {
     assert!(figures.inside >= 0.8, "{} entered inside the first range", figures.inside);
     assert!(figures.most_per_tick as f64 <= 2.0 * 0.1 * rate + 1.0, "{} in 100 ms", figures.most_per_tick);
     figures
+}
+
+#[test]
+fn where_everybody_shows_up_the_wait_is_known_and_the_rate_is_used() {
+    for (rate, seconds) in RATES {
+        let figures = holds("everybody shows up", storm(rate, seconds, ALL_SHOW, told), 2.5);
+        assert!(figures.used >= 0.99, "{figures}");
+    }
 }
 
 #[test]

@@ -152,9 +152,9 @@ end
 local function expect_speed()
   if s.speed <= 0 and waiting() > 0 then
     local by = curve()
-    if evidence(by) >= 3 * rate + 30 then
+    if evidence(by) >= 2 * rate + 20 then
       s.speed = rate / share_by(by)
-      s.known_for = 3
+      s.known_for = 2
     end
   end
 end
