@@ -31,7 +31,7 @@ pub enum Body {
 }
 
 /// What goes with a streamed body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Held {
     source: Option<Box<dyn Source>>,
     /// The request that it answers.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use policy::lease::{self, Lending};
@@ -139,9 +138,7 @@ impl Clerk {
             }
         }
     }
-}
 
-impl Clerk {
     /// Waits, and lets lines move on by their leases while the store does not answer.
     async fn meanwhile<T>(&mut self, mail: &mut Mail, waited_for: impl Future<Output = T>) -> T {
         let mut waited_for = pin!(waited_for);
@@ -297,8 +294,6 @@ impl Desk {
         self.releases.clear();
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
-        // A room that was removed and came back begins to count where it had stopped.
-        self.room.provisional.fetch_max(self.adopted, Ordering::Relaxed);
         for (number, until) in revoked {
             self.room.revoke(number, until);
         }

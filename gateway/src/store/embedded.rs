@@ -83,9 +83,7 @@ impl Embedded {
         let open = Some(Open::new(path).map_err(|source| named(path, source))?);
         Ok(Self { inner: Arc::new(Mutex::new(Inner { path: path.to_owned(), open })) })
     }
-}
 
-impl Embedded {
     /// Does something with the open file on a thread that may wait for the disk.
     fn call<T: Send + 'static>(
         &self,

@@ -4,6 +4,7 @@
 //! worked out once for a connection and shared by its requests ([`crate::known`]).
 
 use std::cell::OnceCell;
+use std::net::IpAddr;
 
 use http::HeaderValue;
 use policy::scope::bare_host;
@@ -52,12 +53,14 @@ impl Host {
     }
 
     fn element(&self, peer: &Peer, tls: bool) -> HeaderValue {
-        let host = self.sent.as_bytes();
-        let (for_open, for_close) = if peer.address.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
-        let (host_open, host_close) = if host.contains(&b':') { (";host=\"", "\"") } else { (";host=", "") };
-        let proto = if tls { ";proto=https" } else { ";proto=http" };
-        let pieces = [for_open.as_bytes(), peer.text.as_bytes(), for_close.as_bytes(), host_open.as_bytes(), host];
-        let element = [pieces.concat(), [host_close, proto].concat().into_bytes()].concat();
+        let client = match peer.address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("\"[{address}]\""),
+        };
+        let host = self.sent.to_str().unwrap_or_default();
+        let quote = if host.contains(':') { "\"" } else { "" };
+        let proto = if tls { "https" } else { "http" };
+        let element = format!("for={client};host={quote}{host}{quote};proto={proto}");
         HeaderValue::try_from(element).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }

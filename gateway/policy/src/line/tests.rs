@@ -30,15 +30,15 @@ fn step(line: &mut Line, rules: &Rules, batch: Batch, at: Millis) -> Outcome {
     outcome
 }
 
-fn joins(count: u64) -> Batch {
+pub(super) fn joins(count: u64) -> Batch {
     Batch { joins: count, ..Batch::default() }
 }
 
-fn claims(numbers: impl IntoIterator<Item = u64>) -> Batch {
+pub(super) fn claims(numbers: impl IntoIterator<Item = u64>) -> Batch {
     Batch { claims: numbers.into_iter().collect(), ..Batch::default() }
 }
 
-fn passes(outcome: &Outcome) -> Vec<u64> {
+pub(super) fn passes(outcome: &Outcome) -> Vec<u64> {
     let passes = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass(_)));
     passes.map(|(number, _)| *number).collect()
 }

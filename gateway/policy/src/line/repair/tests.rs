@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::line::segment::ORIGIN;
+use crate::line::tests::{claims, joins, passes};
 use crate::line::{Adopt, Batch, Grant, Memory, Outcome};
 use crate::ticket::Token;
 
@@ -66,19 +67,6 @@ fn while_the_store_is_away_nobody_can_give_anything_back_so_that_time_does_not_c
         let outcome = gate.ask(&mut line, &rules, claims(1..=60), at(2, RESTED + 10_000 + tick * 100));
         assert_eq!(passes(&outcome), vec![], "{tick}");
     }
-}
-
-fn joins(count: u64) -> Batch {
-    Batch { joins: count, ..Batch::default() }
-}
-
-fn claims(numbers: impl IntoIterator<Item = u64>) -> Batch {
-    Batch { claims: numbers.into_iter().collect(), ..Batch::default() }
-}
-
-fn passes(outcome: &Outcome) -> Vec<u64> {
-    let passes = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass(_)));
-    passes.map(|(number, _)| *number).collect()
 }
 
 /// A line on server 1 that has saved up its burst, and a gateway that knows it.
