@@ -53,12 +53,13 @@ pub(crate) struct Stand {
     shop: SocketAddr,
     /// `None` where one was killed.
     gateways: Vec<Option<Weir>>,
+    by_lease_of_the_dead: f64,
 }
 
 impl Stand {
     /// Nobody yet.
     pub(crate) fn empty(rules: Rules) -> Self {
-        Self { rules, shop: answering(|_| ok("welcome to the shop")), gateways: Vec::new() }
+        Self { rules, shop: answering(|_| ok("welcome to the shop")), gateways: Vec::new(), by_lease_of_the_dead: 0.0 }
     }
 
     /// This many gateways on one Redis.
@@ -86,7 +87,9 @@ impl Stand {
 
     /// Ends a gateway without a warning.
     pub(crate) fn kill(&mut self, index: usize) {
-        drop(self.gateways[index].take().unwrap().kill());
+        let dies = self.gateways[index].take().unwrap();
+        self.by_lease_of_the_dead += by_lease(&dies);
+        drop(dies.kill());
     }
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
@@ -113,8 +116,7 @@ impl Stand {
             seed: plan.seed,
             recovery: account.recovery(recovers.since, recovers.gateway),
             account,
-            by_lease: alive().map(|weir| weir.metric("weir_lease_grants_total{room=\"launch\"}")).sum(),
-            known_second_passes: alive().filter_map(|weir| weir.room()["second_passes"].as_u64()).max().unwrap_or(0),
+            by_lease: self.by_lease_of_the_dead + alive().map(by_lease).sum::<f64>(),
         }
     }
 }
@@ -126,10 +128,12 @@ pub(crate) struct Launch {
     pub(crate) account: Account,
     /// Seconds from the end of the loss to the next pass; `None`: there was none.
     pub(crate) recovery: Option<f64>,
-    /// Passes that the gateways which live gave by their leases.
+    /// Passes that gateways gave by their leases.
     pub(crate) by_lease: f64,
-    /// Second passes that the line has counted.
-    pub(crate) known_second_passes: u64,
+}
+
+fn by_lease(weir: &Weir) -> f64 {
+    weir.metric("weir_lease_grants_total{room=\"launch\"}")
 }
 
 /// When a loss was over, and whose next pass shows that it is.

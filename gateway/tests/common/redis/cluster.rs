@@ -14,7 +14,11 @@ pub struct Cluster {
 impl Cluster {
     /// All slots served, and known to all; each server has these options besides.
     pub fn start(options: impl Fn() -> String) -> Self {
-        let server = || node(&(options() + "cluster-node-timeout 5000\n"));
+        Self::of(|| options() + "cluster-node-timeout 5000\n")
+    }
+
+    fn of(options: impl Fn() -> String) -> Self {
+        let server = || node(&options());
         let cluster = Self { servers: vec![server(), server(), server()] };
         for (index, server) in cluster.servers.iter().enumerate() {
             let (from, to) = (SLOTS * index / 3, SLOTS * (index + 1) / 3 - 1);
@@ -29,7 +33,7 @@ impl Cluster {
     /// One with replicas that follow. A master counts as dead after two seconds.
     pub fn with_replicas() -> Self {
         let options = "cluster-node-timeout 2000\nrepl-diskless-sync-delay 0\n";
-        let mut cluster = Self::start(|| options.to_owned());
+        let mut cluster = Self::of(|| options.to_owned());
         for master in 0..3 {
             let (replica, id) = (node(options), cluster.servers[master].command("CLUSTER MYID"));
             cluster.welcomes(&replica);
