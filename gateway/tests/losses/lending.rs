@@ -1,9 +1,13 @@
 //! Losses that a room with `fail_mode = "static"` meets: gateways without Redis go on by their leases, and the limits
 //! hold on both sides together.
 
+use std::thread::sleep;
+
+use crate::common::fault::{Fault, Faulty};
 use crate::common::redis::RedisServer;
+use crate::crowd::Plan;
 use crate::nothing_is_lost;
-use crate::stand::{LENDING, Launch, launch_crowd};
+use crate::stand::{LENDING, Launch, Recovers, Stand, launch_crowd};
 use crate::{A_WHILE, gateways, network, redis};
 
 /// Whoever was without Redis has let people in.
@@ -37,6 +41,30 @@ fn redis_stalled_for_five_seconds_in_which_leases_are_used_loses_nobody() {
 fn redis_started_empty_after_leases_were_used_loses_nobody() {
     let loss = "`kill -9` of Redis, started empty 5 s later; `static`";
     leases_were_used(&nothing_is_lost(loss, &launch_crowd(), |crowd| redis::started_empty(LENDING, A_WHILE, crowd)));
+}
+
+/// Redis comes back empty while the third gateway is cut off and spends a lease of which only the others have heard.
+fn started_empty_behind_a_cut(crowd: &Plan) -> Launch {
+    let mut redis = RedisServer::start();
+    let way = Faulty::to(redis.address);
+    let mut stand = Stand::of(LENDING, 2, redis.address);
+    stand.add(way.address);
+    stand.launch(crowd, |_| {
+        way.set(Fault::Cut);
+        sleep(A_WHILE / 4);
+        redis.kill();
+        redis.restart();
+        sleep(A_WHILE);
+        let recovers = Recovers::now(Some(2));
+        way.set(Fault::None);
+        recovers
+    })
+}
+
+#[test]
+fn redis_started_empty_while_a_gateway_is_cut_off_leaves_its_lease_to_it_and_loses_nobody() {
+    let loss = "one gateway cut off for 6 s, `kill -9` of Redis meanwhile, started empty at once; `static`";
+    leases_were_used(&nothing_is_lost(loss, &launch_crowd(), started_empty_behind_a_cut));
 }
 
 #[test]
