@@ -1,7 +1,7 @@
 //! What was seen of a launch, from three sides: the shoppers, the gateways, and the shop.
 //!
 //! Whoever sends a crowd fills it in ([`crate::crowd`]), worker processes send theirs to the one that leads
-//! ([`Evidence::join`]), and [`crate::verdict`] judges it. All instants are [`Micros`] of the leading
+//! (joined there), and [`crate::verdict`] judges it. All instants are [`Micros`] of the leading
 //! process's clock since the start of the run.
 //!
 //! What is absent: judgement, and anything that only a gateway's own code could know.
