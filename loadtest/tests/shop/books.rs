@@ -74,11 +74,15 @@ async fn an_order_is_paid_once_whoever_pays_it_again() {
     }
     let account = shop.books().account().await.unwrap();
     assert_eq!((account.paid, account.duplicates, shop.report().orders_ok), (1, 0, 1));
+    let own = post(address, "payment", format!("order={second}&key=own")).await;
+    let mixed = post(address, "payment", format!("order={second}&key=pay")).await;
+    let receipt_of = |reply: &Reply, order: u64| reply.body.contains(&format!("A-{order:06}"));
+    assert!(receipt_of(&own, second) && receipt_of(&mixed, first), "the key says which receipt");
     for wrong in ["order=999999&key=x", "order=18446744073709551615&key=x", "order=many", "key=x", "order=0"] {
         let reply = post(address, "payment", wrong).await;
         assert_eq!((reply.status, reply.headers.get("weir-command")), (400, None), "{wrong}");
     }
-    assert_eq!(shop.books().account().await.unwrap().paid, 1);
+    assert_eq!(shop.books().account().await.unwrap().paid, 2);
 }
 
 #[tokio::test]

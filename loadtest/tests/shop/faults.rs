@@ -91,10 +91,10 @@ async fn a_connection_that_keeps_silent_is_given_up_and_replaced() {
 #[tokio::test]
 async fn a_database_that_is_killed_is_a_503_and_nothing_is_lost_when_it_is_back() {
     let mut server = PostgresServer::start().await;
-    let (shop, address) = shop_on(&patient(&server, 10)).await;
+    let (shop, address) = shop_on(&Settings { pool: 1, ..patient(&server, 10) }).await;
     let before = post(address, "order", "key=before").await.order().unwrap();
     server.kill();
-    // Its children may answer for a moment longer.
+    // The one process that serves this shop may live for a moment longer.
     until("503", async || (get(address, "/launch/item").await.status == 503).then_some(())).await;
     for page in ["cart", "order", "payment"] {
         let reply = post(address, page, "order=1&key=during").await;
