@@ -174,10 +174,7 @@ impl Shop {
         self.counted.by_weir.fetch_add(u64::from(visit.pass_id.is_some()), Relaxed);
         let fresh = visit.session.is_none().then(pages::fresh_key);
         let session = visit.session.as_deref().or(fresh.as_deref()).unwrap_or_default();
-        let served = {
-            let _in_flight = InFlight::one_of(&self.counted);
-            self.serve_page(page, session, body).await
-        };
+        let served = self.serve_page(page, session, body).await;
         let took = started.elapsed();
         self.count(page, &served, took);
         self.log.append(Entry {
@@ -197,6 +194,7 @@ impl Shop {
     }
 
     async fn serve_page(&self, page: Page, session: &str, body: Incoming) -> Served {
+        let _in_flight = InFlight::one_of(&self.counted);
         let Some(form) = read_form(body).await else { return Served::wrong("The form makes no sense.") };
         let asked = form.order.filter(|_| page == Page::Payment);
         let served = self.work(page, session, form).await.unwrap_or_else(|failure| {
