@@ -39,10 +39,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::evidence::Page;
 use crate::stats::{Latency, Quantiles, locked};
 use books::{Books, Failure, Ordered, Paid};
 use database::Tuning;
-use log::{Entry, Log, Outcome, Page};
+use log::{Entry, Log, Outcome};
 use model::Model;
 use pages::Form;
 pub use report::Report;
@@ -156,7 +157,7 @@ impl Shop {
             (&Method::GET, "/shop/stats") => text("application/json", self.stats().await),
             (&Method::GET, "/shop/log") => text("application/x-ndjson", self.log.read(after(request.uri()))),
             (&Method::GET, "/healthz") => html(StatusCode::OK, "ok\n".into()),
-            _ => html(StatusCode::NOT_FOUND, pages::wrong("There is no such page.")),
+            _ => Served::absent().into_answer(None),
         }
     }
 
@@ -170,7 +171,7 @@ impl Shop {
         let (arrived_us, started) = (unix_micros(), Instant::now());
         let (head, body) = request.into_parts();
         let visit = Visit::of(&head.headers);
-        let new_shopper = self.visitors.note(&visit, started);
+        let new = self.visitors.note(&visit, started);
         self.counted.by_weir.fetch_add(u64::from(visit.pass_id.is_some()), Relaxed);
         let fresh = visit.session.is_none().then(pages::fresh_key);
         let session = visit.session.as_deref().or(fresh.as_deref()).unwrap_or_default();
@@ -180,7 +181,7 @@ impl Shop {
         self.log.append(Entry {
             seq: 0,
             arrived_us,
-            answered_us: arrived_us + u64::try_from(took.as_micros()).unwrap_or_default(),
+            answered_us: arrived_us + i64::try_from(took.as_micros()).unwrap_or_default(),
             request_id: visit.request_id,
             pass_id: visit.pass_id,
             room: visit.room,
@@ -188,7 +189,7 @@ impl Shop {
             status: served.status.as_u16(),
             outcome: served.outcome,
             order: served.order,
-            new_shopper,
+            new,
         });
         served.into_answer(fresh.as_deref())
     }
@@ -224,6 +225,7 @@ impl Shop {
                 Paid::Before(order) => Served::receipt(order, true),
                 Paid::NoSuchOrder => Served::wrong("There is no such order."),
             },
+            (Page::Other, _) => Served::absent(),
         })
     }
 
@@ -247,13 +249,14 @@ impl Shop {
     }
 }
 
+/// The page of the launch that this is; whatever else is asked of the launch is written down too.
 fn page_at(method: &Method, uri: &Uri) -> Option<Page> {
     match (method, uri.path()) {
         (&Method::GET, "/launch/item") => Some(Page::Item),
         (&Method::POST, "/launch/cart") => Some(Page::Cart),
         (&Method::POST, "/launch/order") => Some(Page::Order),
         (&Method::POST, "/launch/payment") => Some(Page::Payment),
-        _ => None,
+        (_, path) => path.starts_with("/launch/").then_some(Page::Other),
     }
 }
 
@@ -268,7 +271,7 @@ async fn read_form(body: Incoming) -> Option<Form> {
     pages::form(&sent.to_bytes())
 }
 
-fn unix_micros() -> u64 {
+fn unix_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or_default()
+    i64::try_from(since.as_micros()).unwrap_or_default()
 }

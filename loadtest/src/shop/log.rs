@@ -15,26 +15,13 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Page;
 use crate::stats::locked;
 
 /// Entries that are kept when nobody says otherwise: some 30 MB.
 const KEPT: usize = 100_000;
 /// Entries in one answer of [`Log::read`].
 pub const PIECE: usize = 5_000;
-
-/// A page of the launch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Page {
-    /// `GET /launch/item`
-    Item,
-    /// `POST /launch/cart`
-    Cart,
-    /// `POST /launch/order`
-    Order,
-    /// `POST /launch/payment`
-    Payment,
-}
 
 /// How a request ended, as the shop sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,24 +31,27 @@ pub enum Outcome {
     Ok,
     /// With the page that says that nothing is left.
     SoldOut,
-    /// Without: the form was wrong (status 400) or the database failed (503).
+    /// Without: the form was wrong (status 400), there is no such page (404), or the database failed (503).
     Failed,
 }
 
 /// One request to a launch page, written when its answer was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// 1, 2, 3 and so on, in the order of answers.
+    /// Its place in the log, from 1 without gaps, in the order of answers.
     pub seq: u64,
     /// When its head had come: microseconds since 1970, by the shop's clock.
-    pub arrived_us: u64,
+    pub arrived_us: i64,
     /// When its answer was made: [`Entry::arrived_us`] plus the time it took, whatever the clock did meanwhile.
-    pub answered_us: u64,
+    pub answered_us: i64,
     /// `X-Request-Id`: the gateway's name for this request.
+    #[serde(default)]
     pub request_id: Option<String>,
-    /// `Weir-Pass-Id`: the gateway's name for the pass that it came with.
+    /// `Weir-Pass-Id`: the gateway's name for the pass that it came with, `segment.number`.
+    #[serde(default)]
     pub pass_id: Option<String>,
     /// `Weir-Room`: the room of that pass.
+    #[serde(default)]
     pub room: Option<String>,
     /// What it asked for.
     pub page: Page,
@@ -70,9 +60,10 @@ pub struct Entry {
     /// How it ended.
     pub outcome: Outcome,
     /// The order that it made, paid, or asked to pay.
+    #[serde(default)]
     pub order: Option<u64>,
     /// The first request of its pass; without a pass, one without the shop's cookie.
-    pub new_shopper: bool,
+    pub new: bool,
 }
 
 /// The entries of a run.
@@ -182,7 +173,7 @@ mod tests {
             status: 200,
             outcome: Outcome::SoldOut,
             order: Some(order),
-            new_shopper: true,
+            new: true,
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::books::Account;
 use crate::stats::Quantiles;
 
 /// What the shop counted, for `/shop/stats`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// Orders per second that the shop can take when nobody waits; 0 where only a run can tell.
     pub capacity: f64,

@@ -55,6 +55,11 @@ impl Served {
         Self { status: StatusCode::BAD_REQUEST, ..Self::with(Outcome::Failed, None, pages::wrong(reason)) }
     }
 
+    /// An address without a page.
+    pub(super) fn absent() -> Self {
+        Self { status: StatusCode::NOT_FOUND, ..Self::wrong("There is no such page.") }
+    }
+
     /// The shop's. What exactly is the operator's business.
     pub(super) fn failed(failure: &Failure) -> Self {
         let told = match failure {

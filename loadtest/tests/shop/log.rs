@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use http::Request;
 use http_body_util::Full;
+use loadtest::evidence::Page;
 use loadtest::shop::books::Books;
 use loadtest::shop::database::Tuning;
-use loadtest::shop::log::{Entry, Log, Outcome, Page};
+use loadtest::shop::log::{Entry, Log, Outcome};
 use loadtest::shop::model::Model;
 use tokio::task::JoinSet;
 
@@ -74,7 +75,7 @@ async fn every_request_of_a_crowd_is_on_the_log_once_by_its_name() {
         let paid = by_name.get(&format!("{i}-pay")).and_then(|entry| entry.order);
         assert_eq!(paid, order.order, "the order that was made is the one that was paid");
     }
-    assert_eq!(log.iter().filter(|entry| entry.new_shopper).count(), 50, "a pass is new once");
+    assert_eq!(log.iter().filter(|entry| entry.new).count(), 50, "a pass is new once");
 }
 
 #[tokio::test]
@@ -87,6 +88,7 @@ async fn what_failed_and_what_was_sent_twice_is_on_the_log_as_it_was_answered() 
     pass_on(shop, "5".into(), "p", "GET /launch/order", "").await;
     pass_on(shop, "6".into(), "p", "POST /launch/cart", "").await;
     get(shop, "/launch/item").await;
+    assert_eq!((get(shop, "/").await.status, get(shop, "/nothing").await.status), (200, 404));
     let told = |entry: Entry| (entry.request_id, entry.page, entry.status, entry.outcome, entry.order);
     let log: Vec<_> = read(shop).await.into_iter().map(told).collect();
     let named = |name: &str| Some(name.to_owned());
@@ -97,10 +99,11 @@ async fn what_failed_and_what_was_sent_twice_is_on_the_log_as_it_was_answered() 
             (named("2"), Page::Order, 200, Outcome::Ok, first),
             (named("3"), Page::Order, 400, Outcome::Failed, None),
             (named("4"), Page::Payment, 400, Outcome::Failed, Some(77)),
+            (named("5"), Page::Other, 404, Outcome::Failed, None),
             (named("6"), Page::Cart, 200, Outcome::Ok, None),
             (None, Page::Item, 200, Outcome::Ok, None),
         ],
-        "a page that is not of the launch is not on it"
+        "what is not of the launch is not on it"
     );
 }
 
