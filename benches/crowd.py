@@ -5,13 +5,11 @@ figure is the ratio of both. A turn in which the generator itself was late count
 """
 
 import json
-import os
-import pathlib
 import subprocess
 import sys
 from dataclasses import dataclass, field
 
-from stand import QUEUE, ROOT, claim, cookie_of, get
+from stand import QUEUE, claim, cookie_of, get, program
 
 # Microseconds of the generator's own lag, 99th percentile, above which a turn is invalid.
 LAG = 2_000
@@ -34,10 +32,6 @@ class Latency:
 
     def ratios(self, quantile):
         return [with_crowd[quantile] / without[quantile] for without, with_crowd, _ in self.rounds]
-
-
-def program(name):
-    return pathlib.Path(os.environ.get("PROBES", ROOT / "target/release")) / name
 
 
 def command(options, name, port, cookie, more):

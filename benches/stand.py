@@ -148,6 +148,11 @@ class Stand:
         return self.start([*before, "nginx", "-c", file])
 
 
+def program(name):
+    """A measuring program of this package; the variable PROBES names another place than the release build."""
+    return pathlib.Path(os.environ.get("PROBES", ROOT / "target/release")) / name
+
+
 def stop(process):
     """Ends a process that was started here."""
     if process.poll() is None:

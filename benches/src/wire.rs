@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 /// A GET request, ready to be sent.
 pub fn request(path: &str, headers: &[String]) -> Vec<u8> {
-    let lines: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let lines: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
     format!("GET {path} HTTP/1.1\r\n{lines}\r\n").into_bytes()
 }
 

@@ -63,7 +63,11 @@ fn main() -> anyhow::Result<()> {
         all.lag.add(times.lag)?;
     }
     let [p50, p99, lag] = [(&all.took, 0.5), (&all.took, 0.99), (&all.lag, 0.99)].map(|(h, q)| h.value_at_quantile(q));
-    println!(r#"{{"requests": {}, "p50": {p50}, "p99": {p99}, "max": {}, "lag_p99": {lag}}}"#, all.took.len(), all.took.max());
+    println!(
+        r#"{{"requests": {}, "p50": {p50}, "p99": {p99}, "max": {}, "lag_p99": {lag}}}"#,
+        all.took.len(),
+        all.took.max()
+    );
     Ok(())
 }
 
