@@ -40,13 +40,13 @@ def command(options, name, port, cookie, more):
     return [*options.pin_load, program(name), f"127.0.0.1:{port}", *shown, *[str(part) for part in more]]
 
 
-def places(running, who):
+def places(servers, who):
     """Port, and the cookies of a holder and of somebody who waits. Of the home-made rooms too: the first who
     ask are let in, the next wait."""
     if who == "weir":
-        port = running.servers[who].ports["http"]
-        return port, claim(port, running.cookies["first"]), running.cookies["waiter"]
-    port = running.servers[who].ports["room"]
+        port = servers.running[who].ports["http"]
+        return port, claim(port, servers.cookies["first"]), servers.cookies["waiter"]
+    port = servers.running[who].ports["room"]
     status, headers, _ = get(port, "/", QUEUE)
     assert status == 200, f"{who}'s room lets nobody in: {status}"
     holder = cookie_of(headers)
@@ -76,9 +76,9 @@ def turn(options, place, crowded):
     return saw, json.loads(text)
 
 
-def measure(running, options):
+def measure(servers, options):
     """All servers in turns."""
-    all_places = {who: places(running, who) for who in WAYS}
+    all_places = {who: places(servers, who) for who in WAYS}
     latencies = [Latency(who) for who in WAYS]
     for number in range(options.rounds):
         for latency in latencies:

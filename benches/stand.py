@@ -24,6 +24,8 @@ http = "127.0.0.1:{http}"
 https = {https}
 admin = "127.0.0.1:{admin}"
 workers = {workers}
+idle_timeout = "1h"
+waiting_idle_timeout = "1h"
 [store]
 {store}
 [quota]
@@ -54,7 +56,7 @@ poll = {{ min = "1s", max = "60s", budget = 1000000 }}
 {tls}
 """
 
-# Limits of requests per connection are lifted: both sides keep theirs for the whole run.
+# Limits of requests per connection are lifted: all servers keep theirs for the whole run.
 NGINX = """
 daemon off;
 worker_processes {workers};
