@@ -168,31 +168,26 @@ impl Worker {
         let peer = Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies);
         let connection = Connection::new(peer, tls, self.second.clone());
         self.connections.borrow_mut().push(connection.clone());
-        tokio::task::spawn_local(async move {
-            let _seat = seat;
-            if tls {
-                self.shake_hands(stream, &connection).await;
-            } else {
-                self.serve(stream, &connection).await;
-            }
-            connection.finish(Fate::Over);
-        });
+        let guest = Guest { connection, _seat: seat };
+        // Two tasks and not one of two kinds, which would be as large as the larger: most connections idle.
+        if tls {
+            tokio::task::spawn_local(self.shake_hands(stream, guest));
+        } else {
+            tokio::task::spawn_local(self.serve(stream, guest));
+        }
     }
 
-    async fn shake_hands(self: Rc<Self>, stream: TcpStream, connection: &Rc<Connection>) {
+    async fn shake_hands(self: Rc<Self>, stream: TcpStream, guest: Guest) {
         let Some(tls) = &self.shared.tls else { return };
         let limit = self.shared.site.load().config.listen.header_timeout;
         let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
         if let Ok(Ok(stream)) = timeout(limit, handshake).await {
-            self.serve(stream, connection).await;
+            self.serve(stream, guest).await;
         }
     }
 
-    async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        self: Rc<Self>,
-        io: I,
-        connection: &Rc<Connection>,
-    ) {
+    async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: Rc<Self>, io: I, guest: Guest) {
+        let connection = &guest.connection;
         let builder = self.builder();
         let service = service_fn(|request: http::Request<_>| {
             let under_way = UnderWay::begin(connection, request.version());
@@ -293,6 +288,18 @@ impl Worker {
 /// Whether a connection ended because its bytes are not a request.
 fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+}
+
+/// Who is served: their connection is over when this goes, whatever ends it.
+struct Guest {
+    connection: Rc<Connection>,
+    _seat: Seat,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.connection.finish(Fate::Over);
+    }
 }
 
 /// One of the connections that may be open.
