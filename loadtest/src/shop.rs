@@ -13,6 +13,7 @@
 //! request without the shop's own cookie. Orders are kept in memory.
 
 pub mod database;
+pub mod log;
 pub mod pages;
 
 use std::collections::HashSet;
@@ -28,7 +29,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -74,7 +75,8 @@ struct Visitors {
 }
 
 /// What the shop counted, for `/shop/stats`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// Orders per second that the shop can take when nobody waits.
     pub capacity: f64,

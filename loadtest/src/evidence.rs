@@ -1,0 +1,254 @@
+//! What was seen of a launch, from three sides: the shoppers, the gateways, and the shop.
+//!
+//! Whoever sends a crowd fills it in ([`crate::crowd`]), worker processes send theirs to the one that leads
+//! (joined there), and [`crate::verdict`] judges it. All instants are [`Micros`] of the leading
+//! process's clock since the start of the run.
+//!
+//! What is absent: judgement, and anything that only a gateway's own code could know.
+
+use serde::{Deserialize, Serialize};
+
+use crate::persona::Persona;
+use crate::token::Token;
+
+/// Microseconds since the start of the run.
+pub type Micros = i64;
+
+/// All of it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Unix time of the start of the run, in microseconds.
+    pub start_unix_us: i64,
+    /// Length of the run.
+    pub took: Micros,
+    /// One for each visitor who was due, in order of `index`.
+    pub visits: Vec<Visit>,
+    /// What the gateways said of the room, in order of time.
+    pub gateways: Vec<GatewaySample>,
+    /// Its time is the shop's own, in microseconds since 1970. Empty if the shop tells nobody.
+    pub shop: Vec<crate::shop::log::Entry>,
+    /// What the shop counted; `None` if it tells nobody.
+    pub shop_report: Option<crate::shop::Report>,
+    /// Second by second.
+    pub timeline: Vec<Second>,
+    /// How the generator itself did, one for each process.
+    pub generators: Vec<Generator>,
+}
+
+/// What one visitor saw and did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Visit {
+    /// Their place in the order of arrivals.
+    pub index: u64,
+    /// Who they were.
+    pub persona: Persona,
+    /// When they were to arrive.
+    pub due: Micros,
+    /// Every different token that their cookie held, in order.
+    pub held: Vec<Held>,
+    /// The first wait that they were shown.
+    pub first_wait: Option<Shown>,
+    /// The first and the last position that they were shown.
+    pub positions: Option<[u64; 2]>,
+    /// How often a position was larger than the one before; always a fault.
+    pub positions_grown: u32,
+    /// When the first page of the shop had come.
+    pub entered: Option<Micros>,
+    /// How it ended.
+    pub end: End,
+    /// When it ended.
+    pub left: Micros,
+    /// Requests sent.
+    pub requests: u32,
+    /// Answers 5xx while they were outside.
+    pub errors_outside: u32,
+    /// Requests outside that had no answer (refused, reset, too late).
+    pub unanswered_outside: u32,
+    /// Whether they met the line again after they were inside, with their cookie kept.
+    pub thrown_out: bool,
+    /// Requests that the shop should know of, or must not know of.
+    pub asked: Vec<Asked>,
+}
+
+/// A token that a cookie held.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// When the answer that brought it had come.
+    pub at: Micros,
+    /// Which target it came from, as an index of the run's targets.
+    pub target: u16,
+    /// What it said.
+    pub token: Token,
+}
+
+/// A wait that was shown, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// When the answer had come.
+    pub at: Micros,
+    /// At least so long.
+    pub low: f64,
+    /// At most so long.
+    pub high: f64,
+}
+
+/// A request with a pass, or an attack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// `X-Request-Id`, which the shop's log has as well if the gateway trusts this machine.
+    pub id: String,
+    /// What was asked for.
+    pub page: Page,
+    /// When it was to be sent: the previous answer plus the pause.
+    pub due: Micros,
+    /// When its answer had come, or was given up.
+    pub answered: Micros,
+    /// Status of the answer; `None` if there was none.
+    pub status: Option<u16>,
+    /// Whether nobody at the shop may ever see it.
+    pub attack: bool,
+}
+
+/// Pages of a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Page {
+    /// The product.
+    Item,
+    /// The cart.
+    Cart,
+    /// The order form.
+    Order,
+    /// The payment form.
+    Payment,
+    /// Anything else.
+    Other,
+}
+
+/// How a visit ended: each in exactly one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// With a paid order.
+    Bought,
+    /// Let in, and everything was sold.
+    SoldOut,
+    /// Let in, but order or payment failed until they gave up.
+    OrderFailed,
+    /// Let in; had no wish to buy (an adversary, or a reader).
+    Looked,
+    /// The first page failed until they gave up.
+    TurnedAway,
+    /// The gateway refused them for good (a clear page, no number).
+    Refused,
+    /// Saw the line and left.
+    NoShow,
+    /// Left the line before their turn.
+    LostPatience,
+    /// Still outside at closing time.
+    Outside,
+    /// Still inside when the grace was over.
+    Unfinished,
+}
+
+/// What a gateway said of the room.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GatewaySample {
+    /// When it was asked.
+    pub at: Micros,
+    /// Which gateway, as an index of the run's admin addresses.
+    pub gateway: u16,
+    /// Store time of its copy, in milliseconds since 1970.
+    pub store_time_ms: u64,
+    /// Passes given so far.
+    pub admitted: u64,
+    /// Tickets handed out and not called.
+    pub waiting: u64,
+    /// Passes that live.
+    pub active_users: u64,
+    /// Whether the store does not answer it.
+    pub store_away: bool,
+    /// Whether the limits are given up at this moment.
+    pub limits_given_up: bool,
+}
+
+/// What the crowd did in one second. Latencies count from the instant that a request was due.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Visitors who arrived.
+    pub arrived: u64,
+    /// Visitors in the line at its end.
+    pub waiting: u64,
+    /// Visitors inside at its end.
+    pub inside: u64,
+    /// Visitors who entered.
+    pub entered: u64,
+    /// Orders that were paid.
+    pub bought: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Answers 5xx, or none.
+    pub failed: u64,
+    /// Pages of those inside: latencies in microseconds with their counts.
+    pub inside_latency: Latencies,
+    /// Answers to those outside: latencies in microseconds with their counts.
+    pub outside_latency: Latencies,
+    /// How late requests were sent: microseconds with their counts.
+    pub lag: Latencies,
+}
+
+/// Latencies as (microseconds, how many), ascending, to three digits: histograms that add up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latencies(pub Vec<(u64, u64)>);
+
+/// How one generating process did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// Its name: `worker 1 of 2`.
+    pub name: String,
+    /// Arrivals that it should have sent and did not.
+    pub dropped_arrivals: u64,
+    /// Connections that failed for want of ports or file descriptors on this side.
+    pub local_failures: u64,
+    /// CPU time that it used, in seconds.
+    pub cpu_seconds: f64,
+    /// Length of its run in seconds.
+    pub seconds: f64,
+    /// Threads that could use CPU.
+    pub threads: u32,
+    /// Most visitors at once.
+    pub most_visitors: u64,
+    /// Most connections at once.
+    pub most_connections: u64,
+    /// Most memory in bytes.
+    pub most_memory: u64,
+    /// Its clock less that of the leading process, in microseconds, and how far that may be wrong.
+    pub clock_offset: [i64; 2],
+}
+
+/// How far a run has come, for whoever watches it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Since the start.
+    pub elapsed: Micros,
+    /// Visitors who arrived so far.
+    pub arrived: u64,
+    /// In the line now.
+    pub waiting: u64,
+    /// Inside now.
+    pub inside: u64,
+    /// Entered so far.
+    pub entered: u64,
+    /// Orders paid so far.
+    pub bought: u64,
+    /// Visits that have ended.
+    pub ended: u64,
+    /// Requests sent so far.
+    pub requests: u64,
+    /// Answers 5xx, or none, so far.
+    pub failed: u64,
+    /// p99 of pages of those inside over the last second, in microseconds; 0 if there were none.
+    pub inside_p99: Micros,
+    /// p99 of how late requests were sent over the last second, in microseconds.
+    pub lag_p99: Micros,
+}

@@ -1,0 +1,92 @@
+//! Who is in the crowd: honest people of several habits, and people who try to cheat.
+//!
+//! Only names and shares are here. What each one does is said by [`crate::shopper`] and
+//! `adversary`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A kind of visitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Persona {
+    /// Waits as told, then buys.
+    Patient,
+    /// Leaves when the wait has lasted longer than they bear.
+    Impatient,
+    /// Sees the line and never comes back.
+    NoShow,
+    /// Opens the page in a second tab, which has the same cookies, and goes on in both.
+    SecondTab,
+    /// Loads the whole page again and again instead of waiting for the next poll.
+    RefreshSpammer,
+    /// Is away when called, and comes back later.
+    LateReturner,
+    /// Loses all cookies while waiting, and begins anew.
+    LosesCookies,
+    /// Changes address while waiting, as a phone that leaves the house.
+    ChangesAddress,
+    /// Reads answers slowly, a little at a time.
+    SlowReader,
+    /// Makes up tokens.
+    Forges,
+    /// Alters a token that they were given.
+    Alters,
+    /// Uses a pass again that was given back.
+    Replays,
+    /// Gives their pass to others at other addresses.
+    Shares,
+    /// Uses a pass after its end.
+    Expired,
+    /// Uses a pass of another room.
+    OtherRoom,
+    /// Asks for inner pages (order, payment, other spellings of the path) without a pass.
+    SkipsLine,
+    /// Polls as fast as answers come.
+    IgnoresHints,
+}
+
+impl Persona {
+    /// All of them, honest ones first.
+    pub const ALL: [Self; 17] = [
+        Self::Patient,
+        Self::Impatient,
+        Self::NoShow,
+        Self::SecondTab,
+        Self::RefreshSpammer,
+        Self::LateReturner,
+        Self::LosesCookies,
+        Self::ChangesAddress,
+        Self::SlowReader,
+        Self::Forges,
+        Self::Alters,
+        Self::Replays,
+        Self::Shares,
+        Self::Expired,
+        Self::OtherRoom,
+        Self::SkipsLine,
+        Self::IgnoresHints,
+    ];
+
+    /// Whether they try to get what is not theirs. Promises about places and waits are made to the others.
+    pub fn is_adversary(self) -> bool {
+        self >= Self::Forges
+    }
+
+    /// Whether promise 3 and 6 are made to them: they keep their cookies, ask when told, and stay.
+    pub fn polls_as_told(self) -> bool {
+        matches!(self, Self::Patient | Self::SecondTab | Self::ChangesAddress | Self::SlowReader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn honest_people_come_first_and_nobody_is_left_out() {
+        assert!(Persona::ALL.is_sorted());
+        assert_eq!(Persona::ALL.iter().filter(|persona| persona.is_adversary()).count(), 8);
+        assert!(Persona::ALL.iter().all(|persona| !(persona.is_adversary() && persona.polls_as_told())));
+    }
+}

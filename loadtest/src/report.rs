@@ -1,0 +1,153 @@
+//! What a run came to, for people and programs: one value, written as `report.json` and drawn as one HTML file.
+//!
+//! A report holds everything that its pictures show, so that it can be drawn again, and compared with another.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::End;
+use crate::persona::Persona;
+use crate::stats::Quantiles;
+use crate::verdict::{Check, Verdict};
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// What was run.
+    pub run: Run,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Why: every check.
+    pub checks: Vec<Check>,
+    /// Visitors by how their visit ended.
+    pub ends: BTreeMap<End, u64>,
+    /// Visitors by kind.
+    pub personas: BTreeMap<Persona, u64>,
+    /// Orders that were paid, as the shop counts them; `None` if it tells nobody.
+    pub orders: Option<u64>,
+    /// Pages of those inside, from due to read.
+    pub page: Quantiles,
+    /// Answers to those outside, from due to read.
+    pub outside: Quantiles,
+    /// How late requests were sent.
+    pub lag: Quantiles,
+    /// Second by second.
+    pub timeline: Vec<Moment>,
+    /// First shown waits against what was had, one for each decile of the wait had.
+    pub waits: Vec<Wait>,
+    /// A sample of those who entered, in order of tickets: for the picture of fairness.
+    pub entries: Vec<Entry>,
+    /// How the generating processes did.
+    pub generators: Vec<Generator>,
+}
+
+/// What was run, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// What it is like.
+    pub about: String,
+    /// Seed of the crowd.
+    pub seed: u64,
+    /// Start, RFC 3339.
+    pub started: String,
+    /// Length in seconds.
+    pub seconds: f64,
+    /// Where it was sent to; `policy` for a run without sockets.
+    pub targets: Vec<String>,
+    /// What the gateway calls itself.
+    pub gateway: String,
+    /// Processor, cores and kernel of the machine that generated it.
+    pub machine: String,
+    /// New shoppers per second that the room promises.
+    pub rate: f64,
+    /// New shoppers at once on top.
+    pub burst: f64,
+    /// Passes that may live at once.
+    pub total_active_users: Option<u64>,
+    /// Visitors who arrived.
+    pub visitors: u64,
+    /// Most visitors in the line at once.
+    pub most_waiting: u64,
+}
+
+/// A second of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Moment {
+    /// Seconds since the start, at its end.
+    pub at: f64,
+    /// Visitors who arrived in it.
+    pub arrived: u64,
+    /// In the line at its end.
+    pub waiting: u64,
+    /// Inside at its end.
+    pub inside: u64,
+    /// Passes granted in it, by store time.
+    pub admitted: u64,
+    /// New shoppers seen at the shop in it.
+    pub at_shop: Option<u64>,
+    /// Orders paid in it.
+    pub bought: u64,
+    /// Requests sent in it.
+    pub requests: u64,
+    /// Answers 5xx, or none, in it.
+    pub failed: u64,
+    /// Pages of those inside.
+    pub inside_latency: Quantiles,
+    /// Answers to those outside.
+    pub outside_latency: Quantiles,
+}
+
+/// Waits of a tenth of the shoppers, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    /// How many shoppers.
+    pub shoppers: u64,
+    /// Their mean of the lower end that they were shown first.
+    pub low: f64,
+    /// Their mean of the upper end that they were shown first.
+    pub high: f64,
+    /// Their mean of what was left of the wait from then on.
+    pub had: f64,
+    /// Median of how far the middle of the range was off, relative to the wait had.
+    pub error: f64,
+    /// Share of them who entered inside the range, 0 to 1.
+    pub inside: f64,
+}
+
+/// Somebody who entered.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Entry {
+    /// Place among those who entered, by ticket.
+    pub place: u64,
+    /// Seconds since the start, at which the pass was granted.
+    pub at: f64,
+    /// Seconds since the start, at which the ticket was given.
+    pub joined: f64,
+}
+
+/// How one generating process did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Generator {
+    /// Its name.
+    pub name: String,
+    /// How late its requests were sent.
+    pub lag: Quantiles,
+    /// Share of its threads' CPU time that it used, 0 to 1.
+    pub cpu: f64,
+    /// Arrivals that it should have sent and did not.
+    pub dropped_arrivals: u64,
+    /// Connections that failed for want of ports or file descriptors on this side.
+    pub local_failures: u64,
+    /// Most visitors at once.
+    pub most_visitors: u64,
+    /// Most connections at once.
+    pub most_connections: u64,
+    /// Most memory in bytes.
+    pub most_memory: u64,
+}

@@ -1,0 +1,347 @@
+//! A launch as it is written: a TOML file, read as a whole or not at all.
+//!
+//! ```toml
+//! name = "example"
+//! seed = 7
+//! closing = "30s"                       # nobody outside asks any more
+//!
+//! [room]
+//! path = "/launch/item"
+//! new_users_per_minute = 1500
+//!
+//! [[arrivals]]
+//! kind = "flat"
+//! rate = 12.0                           # arrivals per second
+//! for = "10s"
+//!
+//! [[arrivals]]
+//! kind = "burst"
+//! rate = 12.0
+//! times = 25
+//! for = "20s"
+//!
+//! [shoppers]                            # weights
+//! patient = 6
+//! no_show = 4
+//! ```
+//!
+//! Everything not written has the default that its field names. What is absent: where the launch is
+//! sent to, by how many processes, and what becomes of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::persona::Persona;
+use crate::span::Span;
+
+/// A launch: who comes when, to which room, and what is held against it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name, as in `loadtest run NAME`.
+    pub name: String,
+    /// What it is like, in a sentence.
+    #[serde(default)]
+    pub about: String,
+    /// The same seed sends the same people at the same instants.
+    #[serde(default = "default::seed")]
+    pub seed: u64,
+    /// What the room promises. The run is held against this, whatever the gateway's own configuration says.
+    pub room: Room,
+    /// When people arrive: phases, one after another.
+    pub arrivals: Vec<Phase>,
+    /// How arrivals lie around their expected instants.
+    #[serde(default)]
+    pub spacing: Spacing,
+    /// Who comes: a weight for each kind of visitor. Without it all are patient.
+    #[serde(default = "default::shoppers")]
+    pub shoppers: BTreeMap<Persona, f64>,
+    /// What they are like.
+    #[serde(default)]
+    pub habits: Habits,
+    /// How they are connected.
+    #[serde(default)]
+    pub wire: Wire,
+    /// When nobody outside asks any more, counted from the start; without it when the last one has arrived.
+    #[serde(default)]
+    pub closing: Option<Span>,
+    /// How long those inside may then take to finish.
+    #[serde(default = "default::grace")]
+    pub grace: Span,
+    /// The shop that a run without `--target` opens.
+    #[serde(default)]
+    pub shop: Shop,
+    /// What must be reached for the verdict "held".
+    #[serde(default)]
+    pub objectives: Objectives,
+}
+
+/// What a room promises.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Room {
+    /// Its name at the gateway.
+    #[serde(default = "default::room")]
+    pub name: String,
+    /// Where the launch begins: the product page. Order and payment are its neighbours.
+    #[serde(default = "default::path")]
+    pub path: String,
+    /// New shoppers per minute.
+    pub new_users_per_minute: f64,
+    /// New shoppers at once on top; without it what Weir takes by default: a second of the rate, at least 1.
+    #[serde(default)]
+    pub burst: Option<f64>,
+    /// Passes that may live at once; without it no bound.
+    #[serde(default)]
+    pub total_active_users: Option<u64>,
+    /// Life of a pass.
+    #[serde(default = "default::session")]
+    pub session_duration: Span,
+}
+
+impl Room {
+    /// New shoppers per second.
+    pub fn rate(&self) -> f64 {
+        self.new_users_per_minute / 60.0
+    }
+
+    /// New shoppers at once on top.
+    pub fn burst(&self) -> f64 {
+        self.burst.unwrap_or_else(|| self.rate().max(1.0))
+    }
+}
+
+/// A stretch of arrivals. Rates are arrivals per second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Phase {
+    /// The same rate all along.
+    Flat {
+        /// Arrivals per second.
+        rate: f64,
+        /// Its length.
+        r#for: Span,
+    },
+    /// From one rate to another in a straight line.
+    Ramp {
+        /// At its start.
+        from: f64,
+        /// At its end.
+        to: f64,
+        /// Its length.
+        r#for: Span,
+    },
+    /// From one rate to another in equal steps.
+    Step {
+        /// On the first step.
+        from: f64,
+        /// On the last step.
+        to: f64,
+        /// How many steps, at least 2.
+        steps: u32,
+        /// Its length.
+        r#for: Span,
+    },
+    /// So many times a usual rate, from its first instant on.
+    Burst {
+        /// The usual rate.
+        rate: f64,
+        /// How many times it.
+        times: f64,
+        /// Its length.
+        r#for: Span,
+    },
+    /// Counts per interval, from a CSV file: one count a line, or `time,count` with a head line.
+    Replay {
+        /// The file; relative to the scenario's.
+        file: PathBuf,
+        /// Length of an interval.
+        interval: Span,
+        /// Every count times this.
+        #[serde(default = "default::one")]
+        times: f64,
+    },
+}
+
+/// How arrivals lie around their expected instants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Spacing {
+    /// Independent people: now nobody, now three at once.
+    #[default]
+    Poisson,
+    /// As even as possible: the crowd has no luck in it.
+    Even,
+}
+
+/// What people are like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Habits {
+    /// The shortest and the longest time on a page before the next click.
+    pub think: [Span; 2],
+    /// Pages that somebody looks at before ordering.
+    pub browse: u32,
+    /// How long somebody waits for an answer.
+    pub patience: Span,
+    /// How often somebody tries a page again that failed.
+    pub retries: u32,
+    /// How long an impatient shopper bears the line: the shortest and the longest time.
+    pub bears: [Span; 2],
+    /// How long a late returner is away.
+    pub away: [Span; 2],
+    /// Whether a waiting page is loaded with the assets that it names.
+    pub assets: bool,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        let span = |ms: u64| Span(std::time::Duration::from_millis(ms));
+        Self {
+            think: [span(800), span(2_200)],
+            browse: 0,
+            patience: span(10_000),
+            retries: 2,
+            bears: [span(5_000), span(60_000)],
+            away: [span(20_000), span(60_000)],
+            assets: true,
+        }
+    }
+}
+
+/// How people are connected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wire {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Whether connections are kept.
+    pub connections: Connections,
+    /// How each shopper gets an address of their own.
+    pub address: Address,
+    /// How many addresses there are.
+    pub addresses: u32,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self { protocol: Protocol::Http1, connections: Connections::Own, address: Address::Loopback, addresses: 1_000 }
+    }
+}
+
+/// What is spoken. With an `https` target each is spoken over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge, or by ALPN.
+    Http2,
+}
+
+/// Whose a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Connections {
+    /// Each shopper has one, kept over a click and closed over a long pause.
+    Own,
+    /// A new one for each request.
+    New,
+    /// This many are shared by all: for crowds larger than the ports of a machine.
+    Shared(u32),
+}
+
+/// Where a shopper seems to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Address {
+    /// Source addresses of 127/8, for a target on loopback; else this machine's own.
+    Loopback,
+    /// PROXY protocol version 2 at the start of a connection.
+    ProxyProtocol,
+    /// `X-Forwarded-For`: the gateway must trust this machine.
+    ForwardedFor,
+}
+
+/// The shop that a run without `--target` opens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shop {
+    /// Pairs in stock; without it enough for everybody.
+    pub stock: Option<u64>,
+    /// Database queries that run at the same time.
+    pub slots: usize,
+    /// Database time of the product page when nobody waits; order and payment take 2 and 3 times it.
+    pub service_time: Span,
+}
+
+impl Default for Shop {
+    fn default() -> Self {
+        Self { stock: None, slots: 20, service_time: Span(std::time::Duration::from_millis(50)) }
+    }
+}
+
+/// What must be reached. Promises of 0 (overshoot, lost places, numbers twice) are not objectives: they always hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objectives {
+    /// Least share of the allowed rate that is used while people wait, 0 to 1.
+    pub use_of_rate: f64,
+    /// Least share of shoppers who enter inside the first range that they were shown, 0 to 1.
+    pub inside_first_range: f64,
+    /// Longest overtaking: so long may somebody enter before another one with a lower number who was there.
+    pub overtaking: Span,
+    /// Latency of pages for those inside, p99.
+    pub page_p99: Span,
+    /// At most this many times the p99 of those inside when nobody waits.
+    pub page_p99_times: f64,
+    /// Least share of those let in who get their order, 0 to 1; those who find the shop sold out count as served.
+    pub orders: f64,
+}
+
+impl Default for Objectives {
+    fn default() -> Self {
+        let span = |ms: u64| Span(std::time::Duration::from_millis(ms));
+        Self {
+            use_of_rate: 0.97,
+            inside_first_range: 0.8,
+            overtaking: span(5_000),
+            page_p99: span(1_000),
+            page_p99_times: 2.0,
+            orders: 0.99,
+        }
+    }
+}
+
+mod default {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use crate::persona::Persona;
+    use crate::span::Span;
+
+    pub(super) fn seed() -> u64 {
+        7
+    }
+    pub(super) fn shoppers() -> BTreeMap<Persona, f64> {
+        BTreeMap::from([(Persona::Patient, 1.0)])
+    }
+    pub(super) fn grace() -> Span {
+        Span(Duration::from_secs(10))
+    }
+    pub(super) fn room() -> String {
+        "launch".into()
+    }
+    pub(super) fn path() -> String {
+        "/launch/item".into()
+    }
+    pub(super) fn session() -> Span {
+        Span(Duration::from_mins(5))
+    }
+    pub(super) fn one() -> f64 {
+        1.0
+    }
+}

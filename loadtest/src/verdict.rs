@@ -1,0 +1,83 @@
+//! The verdict over a launch: what was promised, what was measured, and whether it held.
+//!
+//! Every check is a pure function from [`Evidence`] and [`Scenario`] to [`Check`]s. A check that has nothing to
+//! look at says [`Outcome::Unknown`]; it never holds by default.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Evidence;
+use crate::scenario::Scenario;
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every promise and objective held: exit code 0.
+    Held,
+    /// A promise or an objective was broken: exit code 1.
+    Broken,
+    /// The run tells nothing, because the generator itself failed: exit code 2.
+    Invalid,
+}
+
+/// How one check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// As promised.
+    Held,
+    /// Not as promised.
+    Broken,
+    /// There was nothing to look at; `detail` says why.
+    Unknown,
+    /// The generator was at fault: the run is invalid.
+    Invalid,
+}
+
+/// One line of the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// Its name for programs: `limit-1s`.
+    pub id: String,
+    /// Number of the promise in the model, 1 to 8; `None` for an objective of the run or the generator.
+    pub promise: Option<u8>,
+    /// What is asked, for people.
+    pub title: String,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// What was measured, in `unit`.
+    pub measured: Option<f64>,
+    /// What it was held against, in `unit`.
+    pub allowed: Option<f64>,
+    /// Unit of both: `shoppers`, `ms`, `share`, ...
+    pub unit: String,
+    /// How it was measured, or whom it found: one or two sentences.
+    pub detail: String,
+}
+
+/// Judges a launch.
+pub fn judge(_scenario: &Scenario, _evidence: &Evidence) -> Vec<Check> {
+    Vec::new()
+}
+
+impl Verdict {
+    /// Of all checks. The generator's own fault outweighs what it seems to have found.
+    pub fn of(checks: &[Check]) -> Self {
+        let any = |outcome| checks.iter().any(|check| check.outcome == outcome);
+        match () {
+            () if any(Outcome::Invalid) => Self::Invalid,
+            () if any(Outcome::Broken) => Self::Broken,
+            () => Self::Held,
+        }
+    }
+
+    /// Exit code of a run.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Held => 0,
+            Self::Broken => 1,
+            Self::Invalid => 2,
+        }
+    }
+}
