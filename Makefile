@@ -36,9 +36,10 @@ unit: ## The tests alone
 	@deploy/tools test
 	cargo test --workspace --doc --locked --quiet
 	cargo nextest run --workspace --locked
+	python3 -m doctest benches/table.py
 
 .PHONY: bench
-bench: build ## Weir beside nginx on the same work, and instruction counts (see benches/README.md)
+bench: build ## Weir beside nginx, haproxy and Varnish, and instruction counts, in 25 minutes (see benches/README.md)
 	@deploy/tools bench
 	benches/run
 	benches/instructions
