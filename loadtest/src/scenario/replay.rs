@@ -28,10 +28,7 @@ pub(super) fn read(text: &str) -> Result<Vec<f64>, Vec<BadLine>> {
 
 /// The last field of a line of one or two.
 fn count(line: &str) -> Option<f64> {
-    let field = match line.split(',').collect::<Vec<_>>()[..] {
-        [count] | [_, count] => count,
-        _ => return None,
-    };
+    let ([field] | [_, field]) = line.split(',').collect::<Vec<_>>()[..] else { return None };
     field.trim().trim_matches('"').parse().ok().filter(|count: &f64| count.is_finite() && *count >= 0.0)
 }
 

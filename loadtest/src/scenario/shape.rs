@@ -29,7 +29,9 @@ pub(super) fn read(file: &str, text: &str, files: Files<'_>) -> Result<Scenario,
     let (mut root, mistakes) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(file, text);
     if !mistakes.is_empty() {
-        mistakes.iter().for_each(|mistake| reader.syntax(mistake));
+        for mistake in &mistakes {
+            reader.syntax(mistake);
+        }
         return Err(reader.finish());
     }
     let readable = reader.walk(&mut root);
@@ -118,7 +120,7 @@ fn shown(path: &str) -> String {
     let mut between = "";
     for step in path.split('.') {
         if let Ok(index) = step.parse::<usize>() {
-            shown += &format!(" #{}", index + 1);
+            shown.extend([" #", &(index + 1).to_string()]);
             between = ": ";
         } else {
             shown += between;
@@ -296,13 +298,11 @@ impl<'s> Walk<'_, '_, 's> {
             return self.wrong(at, &path_of_kind, "is missing", all);
         };
         let written = kind.get_ref().as_str().unwrap_or_default();
-        match choices.iter().find(|choice| kind_of(choice) == Some(written)) {
-            Some(choice) => self.table(table, choice, path),
-            None => {
-                let what = format!("{} is not known", found(kind.get_ref()));
-                self.wrong(kind.span(), &path_of_kind, what, meant(written, &kinds))
-            }
+        if let Some(choice) = choices.iter().find(|choice| kind_of(choice) == Some(written)) {
+            return self.table(table, choice, path);
         }
+        let what = format!("{} is not known", found(kind.get_ref()));
+        self.wrong(kind.span(), &path_of_kind, what, meant(written, &kinds))
     }
 }
 
