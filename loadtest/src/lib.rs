@@ -30,3 +30,5 @@ pub mod span;
 pub mod stats;
 pub mod token;
 pub mod verdict;
+pub mod visitor;
+pub mod wire;
