@@ -5,7 +5,9 @@
 
 pub(crate) mod crowd;
 pub(crate) mod demo;
+pub(crate) mod run;
 pub(crate) mod shop;
+pub(crate) mod worker;
 
 use std::fmt;
 use std::process::ExitCode;
