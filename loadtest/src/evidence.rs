@@ -278,6 +278,9 @@ pub struct Generator {
     pub most_memory: u64,
     /// Its clock less that of the leading process, in microseconds, and how far that may be wrong.
     pub clock_offset: [i64; 2],
+    /// How late its requests were sent: microseconds with their counts.
+    #[serde(default)]
+    pub lag: Latencies,
 }
 
 /// How far a run has come, for whoever watches it.
