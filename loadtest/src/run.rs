@@ -2,14 +2,18 @@
 //!
 //! What is absent: what shoppers do (`loadtest::crowd`) and what is held against them (`loadtest::verdict`).
 
+mod facts;
+mod tell;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use loadtest::evidence::{Evidence, Progress};
+use loadtest::report::Report;
 use loadtest::scenario::Scenario;
-use loadtest::verdict::{Check, Outcome, Verdict, judge};
+use loadtest::verdict::{Check, Outcome, judge};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -19,7 +23,7 @@ use crate::cli::run::Run;
 use crate::generate::{Crowd, Generators, Sent, Shown};
 use crate::observe::ask::Asked;
 use crate::observe::{Observers, Witnesses};
-use crate::stage::Stage;
+use crate::stage::{Stage, Wanted};
 use crate::worker::Site;
 use crate::worker::clock::{instant_of, unix_us};
 
@@ -35,8 +39,9 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     args.check()?;
     let scenario = Arc::new(args.scenario()?);
     let mut interrupts = Interrupts::listen()?;
+    let wanted = args.stage()?;
     let (mut stage, sites, witnesses) = tokio::select! {
-        place = place(args, &scenario) => place?,
+        place = place(args, &scenario, wanted.as_ref()) => place?,
         code = interrupts.next() => return Ok(code),
     };
     let generators = args.generators().await?;
@@ -51,33 +56,38 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     if let Some(stage) = stage {
         stage.close().await;
     }
-    let verdict = Verdict::of(&checks);
-    for check in &checks {
-        println!("{:?}  {}  {}", check.outcome, check.title, check.detail);
-    }
-    println!("{verdict:?}");
-    Ok(ExitCode::from(verdict.exit_code()))
+    let facts = facts::facts(&crowd, wanted.as_ref());
+    let report = Report::of(&crowd.scenario, &seen, checks, facts);
+    tell::tell(&report, args.report.as_ref())?;
+    Ok(ExitCode::from(report.verdict.exit_code()))
 }
 
-/// The site: one that runs elsewhere, or a stage of its own.
-async fn place(args: &Run, scenario: &Scenario) -> anyhow::Result<(Option<Stage>, Vec<Site>, Witnesses)> {
-    let sites = args.sites();
-    if sites.is_empty() {
-        let stage = Stage::open(scenario, &args.stage()?).await?;
-        let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
-        let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
-        let gateways = admins.collect::<Result<_, _>>()?;
-        let witnesses = Witnesses { gateways, shop: Some(Asked::at(&stage.shop.to_string(), None)?) };
-        return Ok((Some(stage), sites, witnesses));
-    }
-    for site in &sites {
-        let reached = timeout(REACH, TcpStream::connect(site.target()?.address)).await;
-        reached
-            .map_err(anyhow::Error::from)
-            .and_then(|reached| Ok(reached?))
-            .with_context(|| format!("nothing answers at {}: start the site, or correct --target", site.url))?;
-    }
-    Ok((None, sites, args.witnesses()?))
+/// The site: a stage of its own, or one that runs elsewhere.
+async fn place(
+    args: &Run,
+    scenario: &Scenario,
+    wanted: Option<&Wanted>,
+) -> anyhow::Result<(Option<Stage>, Vec<Site>, Witnesses)> {
+    let Some(wanted) = wanted else {
+        let (sites, witnesses) = (args.sites(), args.witnesses()?);
+        for site in &sites {
+            reach(site).await?;
+        }
+        return Ok((None, sites, witnesses));
+    };
+    let stage = Stage::open(scenario, wanted).await?;
+    let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
+    let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
+    let gateways = admins.collect::<Result<_, _>>()?;
+    let witnesses = Witnesses { gateways, shop: Some(Asked::at(&stage.shop.to_string(), None)?) };
+    Ok((Some(stage), sites, witnesses))
+}
+
+/// An error if nobody listens there: better now than after the crowd was sent.
+async fn reach(site: &Site) -> anyhow::Result<()> {
+    let reached = timeout(REACH, TcpStream::connect(site.target()?.address)).await;
+    let reached = reached.map_err(anyhow::Error::from).and_then(|reached| Ok(reached?));
+    reached.map(drop).with_context(|| format!("nothing answers at {}: start the site, or correct --target", site.url))
 }
 
 /// A run while the crowd is sent.

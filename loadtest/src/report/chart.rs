@@ -313,7 +313,10 @@ mod tests {
     fn an_axis_has_round_labels() {
         assert_eq!(labels(&axis(Scale::Count, 0.0, 2_310.0), 5.0), ["0", "500", "1,000", "1,500", "2,000"]);
         assert_eq!(labels(&axis(Scale::Count, 0.0, 1.06), 5.0), ["0", "1"]);
-        assert_eq!(labels(&axis(Scale::Time, 0.0, 95.0), 7.0), ["0:00", "0:15", "0:30", "0:45", "1:00", "1:15", "1:30"]);
+        assert_eq!(
+            labels(&axis(Scale::Time, 0.0, 95.0), 7.0),
+            ["0:00", "0:15", "0:30", "0:45", "1:00", "1:15", "1:30"]
+        );
         assert_eq!(labels(&axis(Scale::LogMillis, 0.1, 3.4), 5.0), ["10 ms", "100 ms", "1 s"]);
         assert_eq!(labels(&axis(Scale::LogMillis, 0.9, 2.1), 5.0), ["10 ms", "20 ms", "50 ms", "100 ms"]);
         assert!(axis(Scale::Time, 0.0, 1e6).ticks(8.0).len() <= 9, "also a run of days");

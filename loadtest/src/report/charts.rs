@@ -148,9 +148,10 @@ fn waits(report: &Report) -> Chart {
     ];
     Chart {
         title: "Wait shown, against wait had",
-        caption: "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the \
+        caption:
+            "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the \
                   band holds the dot, the range told the truth."
-            .into(),
+                .into(),
         alt: format!(
             "{} shoppers in {} groups by their wait; {} entered inside the range that they were shown first.",
             grouped(shoppers),
@@ -173,10 +174,11 @@ fn fairness(report: &Report) -> Chart {
     ];
     Chart {
         title: "Fairness",
-        caption: "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder \
+        caption:
+            "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder \
                   was let in (dots). Dots on one rising curve are fair; a dot left of the others overtook, and the way \
                   from line to dot is the wait."
-            .into(),
+                .into(),
         alt: format!(
             "{} of {} people who were let in, by ticket and time; the last at {}.",
             grouped(report.entries.len() as u64),

@@ -83,7 +83,9 @@ fn figure(chart: charts::Chart) -> Result<Figure, NotDrawn> {
     let sizes: &[(&str, (u32, u32))] =
         if chart.square { &[("square", SQUARE)] } else { &[("wide", WIDE), ("narrow", NARROW)] };
     let mut drawings = Vec::new();
-    for (picture, &(class, (width, height))) in chart.picture.iter().flat_map(|picture| sizes.iter().map(move |size| (picture, size))) {
+    for (picture, &(class, (width, height))) in
+        chart.picture.iter().flat_map(|picture| sizes.iter().map(move |size| (picture, size)))
+    {
         let svg = Value::from_safe_string(chart::draw(picture, width, height)?);
         drawings.push(Drawing { class, view_box: chart::view_box(width, height), svg });
     }
