@@ -21,6 +21,7 @@ pub mod arrivals;
 pub mod client;
 pub mod crowd;
 pub mod evidence;
+pub mod forecast;
 pub mod persona;
 pub mod report;
 pub mod scenario;

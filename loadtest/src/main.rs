@@ -18,6 +18,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// What a scenario means: its timeline, and everything that is wrong with it
+    Check(cli::check::Check),
+    /// The scenarios that ship
+    Scenarios,
+    /// JSON schemas of scenario files and reports
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: cli::schema::Schema,
+    },
     /// The demo shop: a web shop that collapses when it is overrun
     Shop(cli::shop::Shop),
     /// A crowd that comes to a launch
@@ -38,6 +48,9 @@ fn main() -> ExitCode {
 fn done(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     match command {
+        Command::Check(check) => check.run(),
+        Command::Scenarios => cli::check::list(),
+        Command::Schema { of } => of.print(),
         Command::Shop(shop) => runtime.block_on(shop.run()),
         Command::Crowd(crowd) => runtime.block_on(crowd.run()),
         Command::Demo(demo) => runtime.block_on(demo::run(&demo)),
