@@ -6,8 +6,10 @@
 pub(crate) mod check;
 pub(crate) mod crowd;
 pub(crate) mod demo;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod shop;
+pub(crate) mod worker;
 
 use std::fmt;
 use std::process::ExitCode;

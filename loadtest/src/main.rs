@@ -2,7 +2,11 @@
 
 mod cli;
 mod demo;
+mod generate;
+mod observe;
+mod run;
 mod stage;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,10 @@ enum Command {
     Shop(cli::shop::Shop),
     /// A crowd that comes to a launch
     Crowd(cli::crowd::Crowd),
+    /// A launch: sent to a site, or to a stage of its own, and judged
+    Run(cli::run::Run),
+    /// Sends a part of a crowd for a `loadtest run` elsewhere
+    Worker(cli::worker::Worker),
     /// What Weir is for, in a minute: the shop alone, then behind Weir, under the same crowd
     Demo(cli::demo::Demo),
 }
@@ -53,6 +61,8 @@ fn done(command: Command) -> anyhow::Result<ExitCode> {
         Command::Schema { of } => of.print(),
         Command::Shop(shop) => runtime.block_on(shop.run()),
         Command::Crowd(crowd) => runtime.block_on(crowd.run()),
+        Command::Run(args) => runtime.block_on(run::run(&args)),
+        Command::Worker(worker) => runtime.block_on(worker.run()),
         Command::Demo(demo) => runtime.block_on(demo::run(&demo)),
     }
 }

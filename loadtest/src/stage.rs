@@ -16,11 +16,12 @@ use anyhow::Context;
 use loadtest::scenario::Scenario;
 use loadtest::shop::Shop;
 use loadtest::shop::database::Tuning;
-use rand::Rng;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use redis::Redis;
 use weir::{Settings, Store, Weir};
+
+use crate::worker::random_hex;
 
 /// Any free port of loopback.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -61,7 +62,7 @@ impl Stage {
     }
 
     fn store(&self) -> Store {
-        self.redis.as_ref().map_or(Store::Own, |redis| Store::Redis { url: redis.url(), secret: secret() })
+        self.redis.as_ref().map_or(Store::Own, |redis| Store::Redis { url: redis.url(), secret: random_hex::<32>() })
     }
 
     fn settings<'a>(&self, scenario: &'a Scenario, wanted: &Wanted, store: &'a Store) -> Settings<'a> {
@@ -91,12 +92,6 @@ impl Stage {
             redis.stop().await;
         }
     }
-}
-
-/// 32 random bytes in hexadecimal.
-fn secret() -> String {
-    let bytes: [u8; 32] = rand::rng().random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A fresh shop on this port of loopback, or on a free one.
