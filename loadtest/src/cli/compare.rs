@@ -30,7 +30,10 @@ impl Compare {
         let (old, new) = (draw::load(&self.old)?, draw::load(&self.new)?);
         let differ = differences(&old, &new);
         if !differ.is_empty() && !self.force {
-            return Err(usage(format!("these are two different launches ({}); --force compares them", differ.join("; "))));
+            return Err(usage(format!(
+                "these are two different launches ({}); --force compares them",
+                differ.join("; ")
+            )));
         }
         let tolerances = self.tolerances.into_iter().fold(Tolerances::default(), Tolerances::with);
         let comparison = Comparison::of(&old, &new, &tolerances);
