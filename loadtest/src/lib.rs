@@ -21,6 +21,8 @@ pub mod arrivals;
 pub mod client;
 pub mod crowd;
 pub mod evidence;
+pub mod forecast;
+pub mod live;
 pub mod persona;
 pub mod report;
 pub mod scenario;

@@ -22,6 +22,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// What a scenario means: its timeline, and everything that is wrong with it
+    Check(cli::check::Check),
+    /// The scenarios that ship
+    Scenarios,
+    /// JSON schemas of scenario files and reports
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: cli::schema::Schema,
+    },
     /// The demo shop: a web shop that collapses when it is overrun
     Shop(cli::shop::Shop),
     /// A crowd that comes to a launch
@@ -30,6 +40,10 @@ enum Command {
     Run(cli::run::Run),
     /// Sends a part of a crowd for a `loadtest run` elsewhere
     Worker(cli::worker::Worker),
+    /// Two reports of one launch side by side: exit code 1 if the second is worse
+    Compare(cli::compare::Compare),
+    /// Draws report.html again from report.json
+    Draw(cli::draw::Draw),
     /// What Weir is for, in a minute: the shop alone, then behind Weir, under the same crowd
     Demo(cli::demo::Demo),
 }
@@ -46,10 +60,15 @@ fn main() -> ExitCode {
 fn done(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     match command {
+        Command::Check(check) => check.run(),
+        Command::Scenarios => cli::check::list(),
+        Command::Schema { of } => of.print(),
         Command::Shop(shop) => runtime.block_on(shop.run()),
         Command::Crowd(crowd) => runtime.block_on(crowd.run()),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Worker(worker) => runtime.block_on(worker.run()),
+        Command::Compare(compare) => compare.run(),
+        Command::Draw(draw) => draw.run(),
         Command::Demo(demo) => runtime.block_on(demo::run(&demo)),
     }
 }

@@ -107,6 +107,10 @@ pub struct Room {
     /// Where the launch begins: the product page. Order and payment are its neighbours.
     #[serde(default = "default::path")]
     pub path: String,
+    /// A page of another room of the same gateway, for people who try to use that room's pass here; without it
+    /// they make one up.
+    #[serde(default)]
+    pub other: Option<String>,
     /// New shoppers per minute.
     #[schemars(range(min = 1.0, max = 60_000_000.0))]
     pub new_users_per_minute: f64,
@@ -310,9 +314,14 @@ pub struct Habits {
     pub browse: u32,
     /// How long somebody waits for an answer.
     pub patience: Span,
+    /// Share of people who put it into the cart before they order it, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub cart: f64,
     /// How often somebody tries a page again that failed.
     #[schemars(range(max = 100))]
     pub retries: u32,
+    /// How long after a failure: the shortest and the longest time.
+    pub again: [Span; 2],
     /// How long an impatient shopper bears the line: the shortest and the longest time.
     pub bears: [Span; 2],
     /// How long a late returner is away.
@@ -327,8 +336,10 @@ impl Default for Habits {
         Self {
             think: [span(800), span(2_200)],
             browse: 0,
+            cart: 0.0,
             patience: span(10_000),
             retries: 2,
+            again: [span(1_000), span(3_000)],
             bears: [span(5_000), span(60_000)],
             away: [span(20_000), span(60_000)],
             assets: true,

@@ -19,8 +19,11 @@ const SHORTEST_SESSION: Duration = Duration::from_secs(5);
 /// Looks at a scenario as a whole. Counts to be replayed are read from their files on the way.
 pub(super) fn look(mut scenario: Scenario, reader: &mut Reader<'_>, files: Files<'_>) -> Scenario {
     name(&scenario.name, reader);
-    for (index, phase) in scenario.arrivals.iter_mut().enumerate() {
-        self::phase(phase, &format!("arrivals.{index}"), reader, files);
+    // Where a phase could not be read, those after it are not where they seem to be.
+    if !reader.has(&format!("arrivals.{}", scenario.arrivals.len())) {
+        for (index, phase) in scenario.arrivals.iter_mut().enumerate() {
+            self::phase(phase, &format!("arrivals.{index}"), reader, files);
+        }
     }
     room(&scenario, reader);
     people(&scenario, reader);
@@ -62,7 +65,7 @@ fn phase(phase: &mut Phase, path: &str, reader: &mut Reader<'_>, files: Files<'_
                     reader.complain_of_file(&at, Problem { file, place, key: String::new(), what, fix });
                 }),
                 Err(error) => {
-                    reader.complain(&at, format!("cannot be read: {error}"), "names are relative to this file")
+                    reader.complain(&at, format!("cannot be read: {error}"), "names are relative to this file");
                 }
             }
         }
@@ -113,7 +116,8 @@ fn people(scenario: &Scenario, reader: &mut Reader<'_>) {
         reader.complain("shoppers", "nobody comes", "give one kind of visitor a weight above 0");
     }
     let habits = &scenario.habits;
-    for (key, [from, to]) in [("think", habits.think), ("bears", habits.bears), ("away", habits.away)] {
+    let ranges = [("think", habits.think), ("again", habits.again), ("bears", habits.bears), ("away", habits.away)];
+    for (key, [from, to]) in ranges {
         if from > to {
             let fix = format!("write the shorter one first: [\"{to}\", \"{from}\"]");
             reader.complain(&format!("habits.{key}"), format!("{from} is longer than {to}"), fix);

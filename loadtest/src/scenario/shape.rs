@@ -9,13 +9,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::{Problem, Problems, Wrong, meant, place};
 use super::{Scenario, schema, sense};
@@ -84,6 +85,11 @@ impl<'t> Reader<'t> {
         let is_below =
             |known: &str| known.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         !self.problems.iter().any(|(_, known, _)| is_below(known))
+    }
+
+    /// Whether something is written at this path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.places.contains_key(path)
     }
 
     fn syntax(&mut self, error: &toml::de::Error) {
@@ -167,11 +173,8 @@ impl<'s> Walk<'_, '_, 's> {
         match (kind, value.get_mut()) {
             ("object", DeValue::Table(table)) => self.table(table, schema, path),
             ("array", DeValue::Array(items)) => {
-                let mut sound = self.length(at, items.len(), schema, path);
-                for (index, item) in items.iter_mut().enumerate() {
-                    sound &= self.value(item, &schema["items"], &join(path, &index.to_string()));
-                }
-                sound
+                let sound = self.length(at, items.len(), schema, path);
+                sound & self.items(items, schema, path)
             }
             ("number" | "integer", number) => self.number(at, number, schema, path),
             ("string", DeValue::String(text)) if schema["format"] == "span" => match text.parse::<Span>() {
@@ -228,6 +231,23 @@ impl<'s> Walk<'_, '_, 's> {
         own.or(schema["const"].as_str()).unwrap_or("see the schema").to_owned()
     }
 
+    /// Of a list of any length, what cannot be read is left out.
+    fn items(&mut self, items: &mut DeArray<'_>, schema: &'s Json, path: &str) -> bool {
+        let sound: Vec<bool> = (0..)
+            .zip(items.iter_mut())
+            .map(|(index, item)| self.value(item, &schema["items"], &join(path, &u32::to_string(&index))))
+            .collect();
+        if schema["maxItems"].is_u64() {
+            return !sound.contains(&false);
+        }
+        for (item, sound) in mem::replace(items, DeArray::new()).into_iter().zip(sound) {
+            if sound {
+                items.push(item);
+            }
+        }
+        true
+    }
+
     fn length(&mut self, at: Range<usize>, items: usize, schema: &Json, path: &str) -> bool {
         let bound = |key: &str, none| schema[key].as_u64().map_or(none, |bound| bound as usize);
         let (least, most) = (bound("minItems", 0), bound("maxItems", usize::MAX));
@@ -260,7 +280,7 @@ impl<'s> Walk<'_, '_, 's> {
         }
         let fix = match schema["maximum"].as_f64() {
             Some(_) => format!("write a value from {least} to {most}"),
-            None => format!("write a finite value of at least {least}"),
+            None => format!("write at least {least}"),
         };
         self.wrong(at, path, format!("{} is out of range", found(value)), fix);
         !whole && number.is_finite()
