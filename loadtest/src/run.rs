@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use loadtest::evidence::{Evidence, Progress};
+use loadtest::evidence::{Evidence, GatewaySample, Progress};
+use loadtest::live::Live;
 use loadtest::report::Report;
 use loadtest::scenario::Scenario;
 use loadtest::verdict::{Check, Outcome, judge};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +32,7 @@ use crate::worker::clock::{instant_of, unix_us};
 /// From the order to the start: everybody has heard of it by then.
 const AHEAD: Duration = Duration::from_secs(1);
 /// How often somebody who watches is shown how far it is.
-const FRAME: Duration = Duration::from_secs(1);
+const FRAME: Duration = Duration::from_millis(250);
 /// How long a target may take to be reached.
 const REACH: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,8 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     let generators = args.generators().await?;
     let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
     let observers = witnesses.observe(&crowd.scenario.room, instant_of(crowd.start_unix_us)).await?;
-    let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts };
+    let view = View::open(&crowd.scenario, observers.latest.clone());
+    let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts, view };
     let (mut seen, faults) = match run.send(generators).await? {
         Ended::Sent(seen, faults) => (seen, faults),
         Ended::Left(code) => return Ok(code),
@@ -95,6 +98,7 @@ struct Going<'r> {
     crowd: &'r Crowd,
     stage: Option<&'r mut Stage>,
     interrupts: &'r mut Interrupts,
+    view: View,
 }
 
 /// How the sending ended.
@@ -124,7 +128,7 @@ impl Going<'_> {
                     faults.push(cut_short(shown.all()));
                 }
                 _ = frames.tick() => {
-                    show(shown.all());
+                    self.view.update(shown.all());
                     if let Some(fault) = self.fault().filter(|_| !stop.is_cancelled()) {
                         stop.cancel();
                         faults.push(fault);
@@ -132,6 +136,7 @@ impl Going<'_> {
                 }
             }
         };
+        self.view.live.close();
         faults.extend((!lost.is_empty()).then(|| hole(&lost)));
         Ok(Ended::Sent(evidence, faults))
     }
@@ -180,19 +185,25 @@ fn fault(id: &str, title: &str, outcome: Outcome, detail: String) -> Check {
     }
 }
 
-fn show(now: Progress) {
-    eprintln!(
-        "{:>4} s  arrived {}  waiting {}  inside {}  entered {}  bought {}  failed {}  p99 {} ms  lag {} ms",
-        now.elapsed / 1_000_000,
-        now.arrived,
-        now.waiting,
-        now.inside,
-        now.entered,
-        now.bought,
-        now.failed,
-        now.inside_p99 / 1_000,
-        now.lag_p99 / 1_000,
-    );
+/// What somebody who watches sees.
+struct View {
+    live: Live,
+    history: Vec<Progress>,
+    gateway: watch::Receiver<Option<GatewaySample>>,
+}
+
+impl View {
+    fn open(scenario: &Scenario, gateway: watch::Receiver<Option<GatewaySample>>) -> Self {
+        let live = Live::open(&scenario.name, scenario.closes() + scenario.grace.0, scenario.room.rate());
+        Self { live, history: Vec::new(), gateway }
+    }
+
+    fn update(&mut self, now: Progress) {
+        self.live.update(&now, &self.history, self.gateway.borrow().as_ref());
+        if now.elapsed / 1_000_000 >= self.history.len() as i64 {
+            self.history.push(now);
+        }
+    }
 }
 
 /// Ctrl-C, and the polite request to end. The first stops the crowd, the second everything.
