@@ -2,12 +2,14 @@
 //!
 //! Locks here are held for tens of nanoseconds and never across an await.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+
+use crate::evidence::Latencies;
 
 /// The longest latency that is told apart, in microseconds.
 const LONGEST_MICROS: u64 = 120_000_000;
@@ -28,6 +30,27 @@ pub struct Quantiles {
     pub p99_ms: f64,
     /// The longest.
     pub max_ms: f64,
+}
+
+impl Quantiles {
+    /// Of histograms, taken together.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a Latencies>) -> Self {
+        let mut whole = BTreeMap::<u64, u64>::new();
+        for &(micros, count) in parts.into_iter().flat_map(|part| &part.0) {
+            *whole.entry(micros).or_default() += count;
+        }
+        let count = whole.values().sum();
+        let value = |share: f64| {
+            let rank = ((count as f64 * share).ceil() as u64).max(1);
+            let mut upto = 0;
+            let reached = |(_, count): &(&u64, &u64)| {
+                upto += **count;
+                upto >= rank
+            };
+            whole.iter().find(reached).map_or(0.0, |(&micros, _)| micros as f64 / 1000.0)
+        };
+        Self { count, p50_ms: value(0.5), p99_ms: value(0.99), max_ms: value(1.0) }
+    }
 }
 
 /// Latencies: of the whole run, and since somebody last looked.
@@ -117,6 +140,14 @@ mod tests {
             busiest.record(start + Duration::from_millis(ms));
         }
         assert_eq!(busiest.most(), 4, "900, 950, 1000 and 1100 lie across a full second");
+    }
+
+    #[test]
+    fn histograms_add_up_to_the_quantiles_of_all() {
+        let parts = [Latencies(vec![(1_000, 90), (5_000, 1)]), Latencies(vec![(2_000, 8), (9_000, 1)])];
+        let all = Quantiles::of(&parts);
+        assert_eq!(all, Quantiles { count: 100, p50_ms: 1.0, p99_ms: 5.0, max_ms: 9.0 });
+        assert_eq!(Quantiles::of(&[]), Quantiles::default());
     }
 
     #[test]
