@@ -6,14 +6,15 @@
 //! log-twice       requests of one shopper that the shop saw more than once          = 0
 //! ```
 //!
-//! If these do not hold, other checks have looked at only a part of the launch. Visits that were cut short at the end may have
-//! had a request on its way that nobody waited for: so many strangers are allowed for.
+//! If these do not hold, other checks have looked at only a part of the launch. A shopper remembers a request that brought them
+//! a page. So many strangers are allowed for as there were visits cut short at the end, with a request on its way, and
+//! requests of people outside that had an error or no answer.
 //!
 //! What is absent: what was in the requests.
 
 use std::collections::HashMap;
 
-use crate::evidence::{Asked, End, Page};
+use crate::evidence::{Asked, End, Page, Visit};
 use crate::shop::log::Entry;
 
 use super::{Check, Launch};
@@ -49,12 +50,13 @@ fn pages<'a>(launch: &Launch<'a>) -> impl Iterator<Item = &'a Entry> {
 fn strangers(launch: &Launch<'_>, check: Check) -> Check {
     let is_known = |entry: &&Entry| entry.request_id.as_deref().is_some_and(|id| launch.asked.contains_key(id));
     let strangers: Vec<&Entry> = pages(launch).filter(|entry| !is_known(entry)).collect();
-    let cut = |end: End| matches!(end, End::Outside | End::Unfinished);
-    let cut = launch.evidence.visits.iter().filter(|visit| cut(visit.end)).count();
+    let cut = |visit: &Visit| u32::from(matches!(visit.end, End::Outside | End::Unfinished));
+    let vain = |visit: &Visit| cut(visit) + visit.errors_outside + visit.unanswered_outside;
+    let vain: u32 = launch.evidence.visits.iter().map(vain).sum();
     let first =
         strangers.first().map_or(String::new(), |entry| format!(" The first is entry {} of its log.", entry.seq));
-    let detail = format!("Of {}; {cut} visits were cut short.{first}", pages(launch).count());
-    check.at_most(strangers.len() as f64, cut as f64).detail(detail)
+    let detail = format!("Of {}; {vain} requests were in vain, or cut short at the end.{first}", pages(launch).count());
+    check.at_most(strangers.len() as f64, f64::from(vain)).detail(detail)
 }
 
 fn lost(launch: &Launch<'_>, check: Check) -> Check {
