@@ -241,6 +241,8 @@ pub struct Progress {
     pub entered: u64,
     /// Orders paid so far.
     pub bought: u64,
+    /// Visits of people who were let in and got no order.
+    pub order_failed: u64,
     /// Visits that have ended.
     pub ended: u64,
     /// Requests sent so far.

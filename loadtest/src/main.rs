@@ -10,11 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use loadtest::arrivals::{Arrivals, Phase, Spacing};
-use loadtest::client::Target;
-use loadtest::crowd::{self, Plan, Tally};
+use loadtest::crowd::{Part, Sending};
+use loadtest::scenario::Scenario;
 use loadtest::shop::database::Tuning;
 use loadtest::shop::{Report, Shop};
-use loadtest::shopper::Habits;
+use loadtest::span::Span;
+use loadtest::wire::Target;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
@@ -33,20 +34,6 @@ enum Command {
         listen: String,
         #[command(flatten)]
         tuning: ShopArgs,
-    },
-    /// A crowd that comes to a launch
-    Crowd {
-        /// The site: scheme, host and port
-        #[arg(long, value_name = "URL")]
-        target: http::Uri,
-        /// Orders per second that the shop can take
-        #[arg(long, default_value_t = 30.0)]
-        capacity: f64,
-        /// When the line is left alone; otherwise when the last shopper has come
-        #[arg(long = "for", value_parser = duration)]
-        closing: Option<Duration>,
-        #[command(flatten)]
-        crowd: CrowdArgs,
     },
     /// What Weir is for, in a minute: the shop alone, then behind Weir, under the same crowd
     Demo(DemoArgs),
@@ -119,7 +106,7 @@ struct CrowdArgs {
 impl CrowdArgs {
     /// A crowd for a shop of this capacity. The line is left alone `closing` after the start, or when
     /// nobody arrives any more.
-    fn plan(&self, target: Target, capacity: f64, closing: Option<Duration>) -> anyhow::Result<Plan> {
+    fn sending(&self, target: Target, capacity: f64, closing: Option<Duration>) -> anyhow::Result<Sending> {
         let sane = capacity > 0.0 && (0.0..=1e6).contains(&(capacity * self.times));
         if !sane || !(0.0..=1.0).contains(&self.no_shows) {
             bail!("a crowd of {} times {capacity} with {} no-shows makes no sense", self.times, self.no_shows);
@@ -130,15 +117,24 @@ impl CrowdArgs {
             Phase::flat(capacity * 3.0, self.after),
         ];
         let arrivals = Arrivals::new(phases, Spacing::Poisson, self.seed);
-        Ok(Plan {
-            target,
-            closing: closing.unwrap_or(arrivals.length()),
+        let scenario = self.scenario(closing.unwrap_or(arrivals.length()))?;
+        Ok(Sending {
+            scenario: Arc::new(scenario),
             arrivals,
-            habits: Habits { no_shows: self.no_shows, ..Habits::default() },
-            seed: self.seed,
-            patience: Duration::from_secs(10),
-            grace: Duration::from_secs(6),
+            targets: vec![target],
+            part: Part::ALL,
+            start: tokio::time::Instant::now(),
         })
+    }
+
+    fn scenario(&self, closing: Duration) -> anyhow::Result<Scenario> {
+        let Self { seed, no_shows, .. } = self;
+        let text = format!(
+            "name = 'demo'\nseed = {seed}\narrivals = []\ngrace = '6s'\n\
+             shoppers = {{ patient = {}, no_show = {no_shows} }}\n[room]\nnew_users_per_minute = 60",
+            1.0 - no_shows
+        );
+        Ok(Scenario { closing: Some(Span(closing)), ..toml::from_str(&text)? })
     }
 }
 
@@ -190,9 +186,6 @@ fn main() -> ExitCode {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime").and_then(|runtime| {
             match cli.command {
                 Command::Shop { listen, tuning } => runtime.block_on(shop(&listen, &tuning)),
-                Command::Crowd { target, capacity, closing, crowd } => {
-                    runtime.block_on(send_crowd(&target, capacity, closing, &crowd))
-                }
                 Command::Demo(args) => runtime.block_on(demo::run(&args)),
             }
         });
@@ -249,41 +242,6 @@ fn log(now: &Report, last: &Report) {
         now.latency.p50_ms,
         now.latency.p99_ms,
     );
-}
-
-async fn send_crowd(
-    target: &http::Uri,
-    capacity: f64,
-    closing: Option<Duration>,
-    args: &CrowdArgs,
-) -> anyhow::Result<ExitCode> {
-    let authority = target.authority().filter(|_| target.scheme_str() == Some("http"));
-    let authority = authority.context("--target is an address as http://127.0.0.1:8080")?;
-    let (host, port) = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let address = tokio::net::lookup_host((host, port)).await?.next().context("the target has no address")?;
-    let plan = args.plan(Target::new(address, authority.as_str(), "/launch"), capacity, closing)?;
-    let tally = Arc::new(Tally::default());
-    let stop = CancellationToken::new();
-    let sending = crowd::run(plan, Arc::clone(&tally), stop.clone());
-    tokio::pin!(sending);
-    loop {
-        tokio::select! {
-            () = &mut sending => break,
-            stopped = tokio::signal::ctrl_c() => {
-                stopped?;
-                stop.cancel();
-            }
-            () = tokio::time::sleep(Duration::from_secs(1)) => {
-                let now = tally.counts();
-                eprintln!(
-                    "arrived {}  waiting {}  admitted {}  orders {}  failed orders {}",
-                    now.arrived, now.waiting, now.admitted, now.bought, now.order_failed
-                );
-            }
-        }
-    }
-    println!("{}", serde_json::to_string_pretty(&tally.counts())?);
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

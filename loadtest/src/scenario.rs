@@ -89,6 +89,10 @@ pub struct Room {
     /// Where the launch begins: the product page. Order and payment are its neighbours.
     #[serde(default = "default::path")]
     pub path: String,
+    /// A page of another room of the same gateway, for people who try to use that room's pass here; without it
+    /// they make one up.
+    #[serde(default)]
+    pub other: Option<String>,
     /// New shoppers per minute.
     pub new_users_per_minute: f64,
     /// New shoppers at once on top; without it what Weir takes by default: a second of the rate, at least 1.
@@ -187,8 +191,12 @@ pub struct Habits {
     pub browse: u32,
     /// How long somebody waits for an answer.
     pub patience: Span,
+    /// Share of people who put it into the cart before they order it, 0 to 1.
+    pub cart: f64,
     /// How often somebody tries a page again that failed.
     pub retries: u32,
+    /// How long after a failure: the shortest and the longest time.
+    pub again: [Span; 2],
     /// How long an impatient shopper bears the line: the shortest and the longest time.
     pub bears: [Span; 2],
     /// How long a late returner is away.
@@ -203,8 +211,10 @@ impl Default for Habits {
         Self {
             think: [span(800), span(2_200)],
             browse: 0,
+            cart: 0.0,
             patience: span(10_000),
             retries: 2,
+            again: [span(1_000), span(3_000)],
             bears: [span(5_000), span(60_000)],
             away: [span(20_000), span(60_000)],
             assets: true,
