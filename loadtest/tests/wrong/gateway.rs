@@ -18,10 +18,14 @@ use policy::line::segment::place_of;
 use policy::ticket::Token;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use super::room::{Answer, Intent, POLL, Room};
 
 const COOKIE: &str = "weir_launch";
+/// Somebody who was called stands at the door for so long, and is looked at so often.
+const AT_THE_DOOR: Duration = Duration::from_millis(800);
+const LOOK: Duration = Duration::from_millis(50);
 /// How much longer a pass holder waits where the crowd slows the shop down.
 const SLOWER: Duration = Duration::from_secs(2);
 
@@ -46,7 +50,7 @@ impl Gateway {
 
 async fn tick(room: Arc<Room>) {
     loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
         room.tick();
     }
 }
@@ -87,16 +91,26 @@ impl Door {
         let json = accepts(&request, "application/json");
         let navigates = request.method() == Method::GET && (json || accepts(&request, "text/html"));
         let intent = if navigates { Intent::Page } else { Intent::Other };
-        match self.room.admit(cookie_of(request.headers(), COOKIE).as_deref(), intent) {
+        match self.admit(cookie_of(request.headers(), COOKIE).as_deref(), intent).await {
             Answer::Enter { pass, cookie, crowd } => {
                 if crowd && request.uri().path() != "/launch/item" {
-                    tokio::time::sleep(SLOWER).await;
+                    sleep(SLOWER).await;
                 }
                 self.forward(request, pass, cookie).await
             }
-            Answer::Wait { cookie, position, wait } => waiting(cookie, json.then_some((position, wait))),
+            Answer::Wait { cookie, position, wait, .. } => waiting(cookie, json.then_some((position, wait))),
             Answer::Refuse => told_to_wait(page(StatusCode::TOO_MANY_REQUESTS, "not without a pass")),
             Answer::Fail => page(StatusCode::SERVICE_UNAVAILABLE, "sorry"),
+        }
+    }
+
+    async fn admit(&self, cookie: Option<&str>, intent: Intent) -> Answer {
+        let end = Instant::now() + AT_THE_DOOR;
+        loop {
+            match self.room.admit(cookie, intent) {
+                Answer::Wait { called: true, .. } if Instant::now() < end => sleep(LOOK).await,
+                answer => return answer,
+            }
         }
     }
 
@@ -137,7 +151,11 @@ impl Door {
 }
 
 fn accepts(request: &Request<Incoming>, kind: &str) -> bool {
-    request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(kind))
+    request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains(kind))
 }
 
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
@@ -151,8 +169,10 @@ fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// The shop never sees a token.
 fn hide_cookie(headers: &mut HeaderMap) {
-    let left: Vec<String> =
-        cookies(headers).filter(|(name, _)| !name.starts_with("weir")).map(|(name, value)| format!("{name}={value}")).collect();
+    let left: Vec<String> = cookies(headers)
+        .filter(|(name, _)| !name.starts_with("weir"))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     headers.remove(header::COOKIE);
     if let Ok(line) = HeaderValue::try_from(left.join("; ")) {
         headers.insert(header::COOKIE, line);
@@ -163,10 +183,13 @@ fn waiting(cookie: Option<String>, told: Option<(u64, Option<[u64; 2]>)>) -> Pag
     let answer = match told {
         Some((position, wait)) => {
             let [low, high] = [0, 1].map(|end| wait.map_or("null".to_owned(), |wait| wait[end].to_string()));
-            page(StatusCode::OK, format!(
-                "{{\"cfWaitingRoom\":{{\"inWaitingRoom\":true,\"position\":{position},\"waitLowSeconds\":{low},\
+            page(
+                StatusCode::OK,
+                format!(
+                    "{{\"cfWaitingRoom\":{{\"inWaitingRoom\":true,\"position\":{position},\"waitLowSeconds\":{low},\
                  \"waitHighSeconds\":{high},\"pollAfterSeconds\":{POLL}.0}}}}"
-            ))
+                ),
+            )
         }
         None => page(StatusCode::OK, "<html>please wait</html>"),
     };

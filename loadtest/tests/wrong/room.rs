@@ -1,6 +1,6 @@
 //! A small waiting room on the policy's own line and seal, right unless it is told to be wrong in one way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,8 +16,12 @@ use policy::ticket::{Kind, Token};
 
 /// Seconds between two polls.
 pub(crate) const POLL: u64 = 1;
+/// A claimant is here for so many milliseconds after they asked.
+const HERE: Millis = 200;
 /// Every so many are treated wrongly, where not all are.
 const SOME: u64 = 8;
+/// Numbers that are counted downwards begin here.
+const MIRROR: u64 = 1 << 20;
 
 /// What is wrong with a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +30,8 @@ pub(crate) enum Fault {
     LimitDoubled,
     HalfUnused,
     SeatsIgnored,
-    /// Who came last is let in first; this many come.
-    LastFirst(u64),
+    /// Higher numbers are let in first: they are counted downwards.
+    LastFirst,
     TicketsLost,
     NumbersTwice,
     /// Whoever shows a pass gets another one.
@@ -58,8 +62,8 @@ pub(crate) enum Intent {
 pub(crate) enum Answer {
     /// On to the shop, with this `Weir-Pass-Id` if there is a pass, and perhaps a new cookie.
     Enter { pass: Option<Token>, cookie: Option<String>, crowd: bool },
-    /// A place in the line.
-    Wait { cookie: Option<String>, position: u64, wait: Option<[u64; 2]> },
+    /// A place in the line. Whoever is `called` stands at the door until there is a token.
+    Wait { cookie: Option<String>, position: u64, wait: Option<[u64; 2]>, called: bool },
     /// Not without a pass.
     Refuse,
     /// 503.
@@ -69,7 +73,6 @@ pub(crate) enum Answer {
 /// The room.
 pub(crate) struct Room {
     fault: Fault,
-    promised: Rules,
     rules: Rules,
     sealer: Sealer,
     state: Mutex<State>,
@@ -79,6 +82,8 @@ struct State {
     line: Line,
     view: View,
     revoked: HashSet<u64>,
+    /// Places whose holders were called and are here, and when they asked last.
+    here: BTreeMap<u64, Millis>,
     /// Last position, and when they joined.
     shown: HashMap<u64, (u64, Millis)>,
     /// Tickets that were lost once; positions told so far.
@@ -104,19 +109,15 @@ impl Room {
         let rules = Rules { rate: promised.rate * factor, total_active_users: seats, ..promised.clone() };
         let line = Line::new(now());
         let view = line.view();
-        let (revoked, shown, lost) = Default::default();
-        let state = Mutex::new(State { line, view, revoked, shown, lost, joins: 0, told: 0 });
-        Self { fault, promised, rules, sealer: Sealer::new(&[7; 32]).unwrap(), state }
+        let (revoked, here, shown, lost) = Default::default();
+        let state = Mutex::new(State { line, view, revoked, here, shown, lost, joins: 0, told: 0 });
+        Self { fault, rules, sealer: Sealer::new(&[7; 32]).unwrap(), state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the room promises, whatever it does.
-    pub(crate) fn promised(&self) -> &Rules {
-        &self.promised
-    }
 
     /// Time passes.
     pub(crate) fn tick(&self) {
@@ -171,7 +172,8 @@ impl Room {
 
     fn open(&self, text: &str) -> Option<Token> {
         let of = |room: &str| self.sealer.open(RoomId::of(room), text.as_bytes()).ok();
-        let unchecked = || token::Token::read(text).map(|read| Token::pass(read.number, read.issued_ms, read.expires_ms));
+        let unchecked =
+            || token::Token::read(text).map(|read| Token::pass(read.number, read.issued_ms, read.expires_ms));
         of("launch")
             .or_else(|| of("other").filter(|_| self.fault == Fault::OtherRoomAccepted))
             .or_else(|| unchecked().filter(|_| self.fault == Fault::SealUnchecked))
@@ -188,7 +190,8 @@ impl Room {
         let crowd = state.view.waiting() > 0 && self.fault == Fault::SlowWithACrowd;
         let renewals = vec![self.place(pass.number)];
         let renewed = pass.past_half_life(now()).then(|| Batch { renewals, ..Batch::default() });
-        let ends = renewed.and_then(|batch| state.apply(&self.rules, &batch).renewed.first().and_then(|renewed| renewed.1));
+        let ends =
+            renewed.and_then(|batch| state.apply(&self.rules, &batch).renewed.first().and_then(|renewed| renewed.1));
         let ends = if self.fault == Fault::PassesTwice { Some(now() + self.rules.session) } else { ends };
         let cookie = ends.map(|ends| self.sealed(&Token::pass(pass.number, now(), ends)));
         Answer::Enter { pass: Some(pass), cookie, crowd }
@@ -197,19 +200,20 @@ impl Room {
     fn join(&self, state: &mut State) -> Answer {
         state.joins += 1;
         if self.fault == Fault::NumbersTwice && state.joins.is_multiple_of(SOME) {
-            let last = state.view.segments.open.next;
+            let last = self.place(state.view.segments.open.next);
             return self.claim(state, last, true);
         }
         let outcome = state.apply(&self.rules, &Batch { joins: 1, ..Batch::default() });
-        let number = outcome.first;
+        let number = self.place(outcome.first);
         state.shown.insert(number, (u64::MAX, now()));
-        let grant = outcome.grants.iter().find(|(granted, _)| *granted == number).map(|&(_, grant)| grant);
+        let grant = outcome.grants.iter().find(|(granted, _)| *granted == outcome.first).map(|&(_, grant)| grant);
         self.answer(state, (number, grant), true)
     }
 
     fn claim(&self, state: &mut State, number: u64, fresh: bool) -> Answer {
         let place = self.place(number);
-        let outcome = state.apply(&self.rules, &Batch { claims: vec![place], ..Batch::default() });
+        let claims = state.claimants(place);
+        let outcome = state.apply(&self.rules, &Batch { claims, ..Batch::default() });
         match outcome.grants.iter().find(|(claimed, _)| *claimed == place).map(|&(_, grant)| grant) {
             Some(Grant::Spent) => self.join(state),
             grant => self.answer(state, (number, grant), fresh),
@@ -218,6 +222,7 @@ impl Room {
 
     fn answer(&self, state: &mut State, (number, grant): (u64, Option<Grant>), fresh: bool) -> Answer {
         if let Some(Grant::Pass(ends)) = grant {
+            state.here.remove(&self.place(number));
             let pass = Token::pass(number, now(), ends);
             return Answer::Enter { pass: Some(pass), cookie: Some(self.sealed(&pass)), crowd: false };
         }
@@ -227,7 +232,8 @@ impl Room {
         }
         let cookie = fresh.then(|| self.sealed(&Token::ticket(number, now())));
         let position = self.position(state, number);
-        Answer::Wait { cookie, position, wait: self.wait(state, position) }
+        let called = !fresh && state.view.segments.is_called(self.place(number));
+        Answer::Wait { cookie, position, wait: self.wait(state, position), called }
     }
 
     fn position(&self, state: &mut State, number: u64) -> u64 {
@@ -249,13 +255,10 @@ impl Room {
         drain::wait(position, speed, self.rules.rate).map(|wait| [wait.low, wait.high])
     }
 
-    /// Where a ticket stands: at its number, but where the last are the first.
+    /// Where a ticket of this number stands in the line, and which number the ticket of a place has.
     fn place(&self, number: u64) -> u64 {
         let base = base_of(number);
-        match self.fault {
-            Fault::LastFirst(crowd) if number - base <= crowd => base + crowd + 1 - (number - base),
-            _ => number,
-        }
+        if self.fault == Fault::LastFirst { base + MIRROR - (number - base) } else { number }
     }
 
     /// Whether this ticket is taken for none, once.
@@ -269,6 +272,13 @@ impl Room {
 }
 
 impl State {
+    /// Everybody who was called and is here, and this one.
+    fn claimants(&mut self, place: u64) -> Vec<u64> {
+        self.here.insert(place, now());
+        self.here.retain(|_, asked| now() < *asked + HERE);
+        self.here.keys().copied().collect()
+    }
+
     fn apply(&mut self, rules: &Rules, batch: &Batch) -> policy::line::Outcome {
         let outcome = self.line.apply(rules, batch, now());
         self.view = outcome.view.clone();
