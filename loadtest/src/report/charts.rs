@@ -22,6 +22,8 @@ pub(super) struct Chart {
     pub(super) picture: Option<Picture>,
     /// Whether half of a page is wide enough.
     pub(super) half: bool,
+    /// Whether the figures of waits belong to it.
+    pub(super) waits: bool,
 }
 
 /// All pictures of a report.
@@ -44,6 +46,7 @@ fn arrivals(report: &Report) -> Chart {
         legend: vec![(Role::Arrived, "people who came, per second")],
         picture: over_time(report, Axis::from_zero(Scale::Count, highest(&arrived)), hill(Role::Arrived, arrived)),
         half: false,
+        waits: false,
     }
 }
 
@@ -60,6 +63,7 @@ fn waiting(report: &Report) -> Chart {
         legend: vec![(Role::Waiting, "people in the line")],
         picture: over_time(report, Axis::from_zero(Scale::Count, highest(&waiting)), hill(Role::Waiting, waiting)),
         half: false,
+        waits: false,
     }
 }
 
@@ -94,6 +98,7 @@ fn admitted(report: &Report) -> Chart {
         legend,
         picture: over_time(report, Axis::from_zero(Scale::Count, top), marks),
         half: false,
+        waits: false,
     }
 }
 
@@ -130,6 +135,7 @@ fn latency(report: &Report) -> Chart {
         ],
         picture: if low <= high { over_time(report, y, marks) } else { None },
         half: false,
+        waits: false,
     }
 }
 
@@ -166,6 +172,7 @@ fn waits(report: &Report) -> Chart {
         legend: vec![(Role::Range, "range shown first (mean)"), (Role::Had, "wait had"), (Role::Even, "shown = had")],
         picture: (!waits.is_empty()).then(|| Picture { x: axis(), y: axis(), marks }),
         half: true,
+        waits: true,
     }
 }
 
@@ -197,6 +204,7 @@ fn fairness(report: &Report) -> Chart {
             marks,
         }),
         half: true,
+        waits: false,
     }
 }
 

@@ -40,6 +40,8 @@ pub fn page(report: &Report) -> Result<String, NotDrawn> {
         sentence => sentence(report),
         groups => Serde(groups(&report.checks)),
         keys => Serde(keys(report)),
+        ends => Serde(report.ends.iter().collect::<Vec<_>>()),
+        personas => Serde(report.personas.iter().collect::<Vec<_>>()),
     };
     Ok(environment()?.render_named_str("page.html", include_str!("page.html"), context)?)
 }
@@ -70,6 +72,8 @@ struct Figure {
     alt: String,
     legend: Vec<(&'static str, &'static str)>,
     half: bool,
+    /// Whether its figures are those of waits.
+    waits: bool,
     drawings: Vec<Drawing>,
 }
 
@@ -86,7 +90,15 @@ fn figure(chart: charts::Chart) -> Result<Figure, NotDrawn> {
     let drawing = |picture| sizes.map(|size| drawing(picture, size)).into_iter().collect::<Result<_, _>>();
     let drawings = chart.picture.as_ref().map_or_else(|| Ok(Vec::new()), drawing)?;
     let legend = chart.legend.into_iter().map(|(role, name): (Role, _)| (role.class(), name)).collect();
-    Ok(Figure { title: chart.title, caption: chart.caption, alt: chart.alt, legend, half: chart.half, drawings })
+    Ok(Figure {
+        title: chart.title,
+        caption: chart.caption,
+        alt: chart.alt,
+        legend,
+        half: chart.half,
+        waits: chart.waits,
+        drawings,
+    })
 }
 
 fn drawing(picture: &Picture, (class, width, height): Size) -> Result<Drawing, NotDrawn> {
@@ -160,8 +172,8 @@ fn keys(report: &Report) -> Vec<Key> {
         key("visitors", text::grouped(run.visitors), format!("in {}", text::length(run.seconds))),
         key("most waiting", text::grouped(run.most_waiting), "at once".into()),
         key("let in", text::grouped(run.admitted), format!("at {} a second", text::number(run.rate))),
-        key("use of the rate", checked("use").unwrap_or_else(|| "-".into()), "while people waited".into()),
-        key("overshoot", checked("limit-1s").unwrap_or_else(|| "-".into()), "in any second".into()),
+        key("use of the rate", checked("use-of-rate").unwrap_or_else(|| "-".into()), "while people waited".into()),
+        key("overshoot", checked("limit-any").unwrap_or_else(|| "-".into()), "above the limit, in any window".into()),
         key("inside first range", checked("wait-inside").unwrap_or_else(|| "-".into()), "of the waits shown".into()),
         key("page p99", text::figure(report.page.p99_ms, "ms"), "for those inside".into()),
         key("failed", text::grouped(run.failed), format!("5xx or none, {} of requests", text::figure(failed, "share"))),
