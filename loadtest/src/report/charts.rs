@@ -12,6 +12,8 @@ const MOST_POINTS: usize = 480;
 
 /// A picture with its words.
 pub(super) struct Chart {
+    /// Its name in the page.
+    pub(super) id: &'static str,
     pub(super) title: &'static str,
     /// How to read it.
     pub(super) caption: String,
@@ -22,8 +24,6 @@ pub(super) struct Chart {
     pub(super) picture: Option<Picture>,
     /// Whether half of a page is wide enough.
     pub(super) half: bool,
-    /// Whether the figures of waits belong to it.
-    pub(super) waits: bool,
 }
 
 /// All pictures of a report.
@@ -35,6 +35,7 @@ fn arrivals(report: &Report) -> Chart {
     let arrived = mean(report, |moment| moment.arrived as f64);
     let most = peak(report, |moment| moment.arrived as f64);
     Chart {
+        id: "arrivals",
         title: "Arrivals",
         caption: "How many people came in each second. This is the crowd that the scenario asks for.".into(),
         alt: format!(
@@ -46,7 +47,6 @@ fn arrivals(report: &Report) -> Chart {
         legend: vec![(Role::Arrived, "people who came, per second")],
         picture: over_time(report, Axis::from_zero(Scale::Count, highest(&arrived)), hill(Role::Arrived, arrived)),
         half: false,
-        waits: false,
     }
 }
 
@@ -54,6 +54,7 @@ fn waiting(report: &Report) -> Chart {
     let waiting = mean(report, |moment| moment.waiting as f64);
     let most = peak(report, |moment| moment.waiting as f64);
     Chart {
+        id: "waiting",
         title: "People waiting",
         caption:
             "How many stood in the line. It grows while more come than are let in or leave, and then falls as fast \
@@ -63,7 +64,6 @@ fn waiting(report: &Report) -> Chart {
         legend: vec![(Role::Waiting, "people in the line")],
         picture: over_time(report, Axis::from_zero(Scale::Count, highest(&waiting)), hill(Role::Waiting, waiting)),
         half: false,
-        waits: false,
     }
 }
 
@@ -82,6 +82,7 @@ fn admitted(report: &Report) -> Chart {
     marks.push(line(Role::Admitted, admitted));
     legend.push((Role::Limit, "the room's rate"));
     Chart {
+        id: "let-in",
         title: "Let in, against the limit",
         caption: format!(
             "While people wait, the lines should lie on the rate of {} a second: below it turns are wasted, above it the \
@@ -98,7 +99,6 @@ fn admitted(report: &Report) -> Chart {
         legend,
         picture: over_time(report, Axis::from_zero(Scale::Count, top), marks),
         half: false,
-        waits: false,
     }
 }
 
@@ -115,6 +115,7 @@ fn latency(report: &Report) -> Chart {
     let y = Axis { scale: Scale::LogMillis, from: low - 0.12, to: high + 0.12 };
     let marks = lines.into_iter().map(|(role, points)| line(role, points)).collect();
     Chart {
+        id: "latency",
         title: "How long answers took",
         caption: "Pages of the shop for those inside, and answers of the gateway to those outside, from the instant that a \
                   request was due. Each step of the scale is ten times the one below. The lines for those inside should \
@@ -135,7 +136,6 @@ fn latency(report: &Report) -> Chart {
         ],
         picture: if low <= high { over_time(report, y, marks) } else { None },
         half: false,
-        waits: false,
     }
 }
 
@@ -158,6 +158,7 @@ fn waits(report: &Report) -> Chart {
         },
     ];
     Chart {
+        id: "waits",
         title: "Wait shown, against wait had",
         caption:
             "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the \
@@ -172,7 +173,6 @@ fn waits(report: &Report) -> Chart {
         legend: vec![(Role::Range, "range shown first (mean)"), (Role::Had, "wait had"), (Role::Even, "shown = had")],
         picture: (!waits.is_empty()).then(|| Picture { x: axis(), y: axis(), marks }),
         half: true,
-        waits: true,
     }
 }
 
@@ -185,6 +185,7 @@ fn fairness(report: &Report) -> Chart {
         Mark { role: Role::Entered, shape: Shape::Dots(1.6), points: points(|entry| entry.at).collect() },
     ];
     Chart {
+        id: "fairness",
         title: "Fairness",
         caption:
             "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder \
@@ -204,7 +205,6 @@ fn fairness(report: &Report) -> Chart {
             marks,
         }),
         half: true,
-        waits: false,
     }
 }
 
