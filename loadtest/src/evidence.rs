@@ -243,6 +243,17 @@ impl Second {
 pub struct Latencies(pub Vec<(u64, u64)>);
 
 impl Latencies {
+    /// The latency that a share `q` of them does not exceed; 0 if there are none.
+    pub fn quantile(&self, q: f64) -> u64 {
+        let rank = (self.0.iter().map(|&(_, count)| count).sum::<u64>() as f64 * q).ceil() as u64;
+        let mut seen = 0;
+        let reached = self.0.iter().find(|&&(_, count)| {
+            seen += count;
+            seen >= rank
+        });
+        reached.map_or(0, |&(micros, _)| micros)
+    }
+
     /// Those of others too.
     pub fn add(&mut self, other: &Self) {
         self.0.extend(&other.0);
@@ -379,5 +390,7 @@ mod tests {
         let mut latencies = Latencies(vec![(10, 1), (30, 2)]);
         latencies.add(&Latencies(vec![(5, 7), (30, 1), (40, 1)]));
         assert_eq!(latencies.0, [(5, 7), (10, 1), (30, 3), (40, 1)]);
+        assert_eq!([0.5, 0.75, 0.99].map(|q| latencies.quantile(q)), [5, 30, 40]);
+        assert_eq!(Latencies::default().quantile(0.99), 0);
     }
 }
