@@ -68,9 +68,9 @@ pub(crate) fn evidence() -> Evidence {
     Evidence {
         start_unix_us: START_US,
         took: SECONDS as Micros * 1_000_000,
-        gateways: (0..SECONDS).map(|second| sample(second, &visits)).collect(),
+        gateways: (0..30).map(|look_at| look(look_at * 5_000_000, &visits)).collect(),
         shop: shop(&visits),
-        timeline: (0..SECONDS).map(|second| moment(second, &visits)).collect(),
+        timeline: timeline(&visits),
         generators: vec![generator("worker 1 of 2", 3), generator("worker 2 of 2", 4)],
         visits,
         shop_report: None,
@@ -193,8 +193,8 @@ fn logged(index: u64, asked: &Asked) -> Entry {
     }
 }
 
-fn sample(second: u64, visits: &[Visit]) -> GatewaySample {
-    let at = second as Micros * 1_000_000;
+/// What a gateway says of its room at a moment.
+fn look(at: Micros, visits: &[Visit]) -> GatewaySample {
     let granted = |visit: &&Visit| visit.asked.first().is_some_and(|asked| !asked.attack && asked.due < at);
     GatewaySample {
         at,
@@ -208,25 +208,28 @@ fn sample(second: u64, visits: &[Visit]) -> GatewaySample {
     }
 }
 
-fn moment(second: u64, visits: &[Visit]) -> Second {
-    let end = (second as Micros + 1) * 1_000_000;
-    let count = |of: &dyn Fn(&Visit) -> bool| visits.iter().filter(|visit| of(visit)).count() as u64;
-    let waiting =
-        count(&|visit| visit.positions.is_some() && visit.due < end && visit.entered.unwrap_or(visit.left) >= end);
-    let inside = count(&|visit| visit.entered.is_some_and(|entered| entered < end) && visit.left >= end);
-    let entered = count(&|visit| visit.entered.is_some_and(|entered| (end - 1_000_000..end).contains(&entered)));
-    Second {
-        arrived: count(&|visit| (end - 1_000_000..end).contains(&visit.due)),
-        waiting,
-        inside,
-        entered,
-        bought: count(&|visit| visit.end == End::Bought && (end - 1_000_000..end).contains(&visit.left)),
-        requests: inside + waiting / 4,
-        failed: 0,
-        inside_latency: latencies(inside * 2, 150_000.0 + 20_000.0 * chance(second, 7), second),
-        outside_latency: latencies(waiting / 4 + 2, 900.0 + waiting as f64 * 0.6, second + 1_000),
-        lag: latencies(inside + waiting / 4, 90.0, second + 2_000),
+fn timeline(visits: &[Visit]) -> Vec<Second> {
+    let mut seconds = vec![Second::default(); SECONDS as usize];
+    let of = |at: Micros| (at / 1_000_000) as usize;
+    for visit in visits {
+        seconds[of(visit.due)].arrived += 1;
+        let waits = if visit.positions.is_some() { visit.entered.unwrap_or(visit.left) } else { visit.due };
+        seconds[of(visit.due)..of(waits)].iter_mut().for_each(|second| second.waiting += 1);
+        if let Some(entered) = visit.entered {
+            seconds[of(entered)].entered += 1;
+            seconds[of(entered)..of(visit.left)].iter_mut().for_each(|second| second.inside += 1);
+            seconds[of(visit.left)].bought += 1;
+        }
     }
+    (0..).zip(&mut seconds).for_each(|(at, second)| answers(at, second));
+    seconds
+}
+
+fn answers(at: u64, second: &mut Second) {
+    second.requests = second.inside + second.waiting / 4;
+    second.inside_latency = latencies(second.inside * 2, 150_000.0 + 20_000.0 * chance(at, 7), at);
+    second.outside_latency = latencies(second.waiting / 4 + 2, 900.0 + second.waiting as f64 * 0.6, at + 1_000);
+    second.lag = latencies(second.requests, 90.0, at + 2_000);
 }
 
 /// Answers around a median, with a tail.
