@@ -139,7 +139,7 @@ fn let_in(visits: &mut [Visit]) {
         }
         free = turn + 1_000_000 / RATE as Micros;
         if turn > CLOSING {
-            (visit.end, visit.left) = (End::Outside, CLOSING);
+            (visit.end, visit.left) = (End::Outside, CLOSING.max(visit.due));
             continue;
         }
         let early = if wait > 3_000_000 && chance(visit.index, 3) > 0.97 { 1_800_000 } else { 0 };
