@@ -211,7 +211,7 @@ fn a_report_is_no_worse_than_itself() {
 #[test]
 fn what_got_worse_beyond_its_tolerance_is_marked() {
     let (old, mut new) = (report(), report());
-    new.page.p99_ms *= 1.5;
+    new.page.p50_ms *= 1.5;
     new.run.failed = 1;
     of_id(&mut new, "overtaking").outcome = Outcome::Broken;
     let inside = of_id(&mut new, "wait-inside");
