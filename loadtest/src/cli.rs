@@ -6,7 +6,6 @@
 pub(crate) mod calibrate;
 pub(crate) mod check;
 pub(crate) mod compare;
-pub(crate) mod crowd;
 pub(crate) mod demo;
 pub(crate) mod draw;
 pub(crate) mod run;

@@ -243,17 +243,6 @@ impl Second {
 pub struct Latencies(pub Vec<(u64, u64)>);
 
 impl Latencies {
-    /// The latency that a share `q` of them does not exceed; 0 if there are none.
-    pub fn quantile(&self, q: f64) -> u64 {
-        let rank = (self.0.iter().map(|&(_, count)| count).sum::<u64>() as f64 * q).ceil() as u64;
-        let mut seen = 0;
-        let reached = self.0.iter().find(|&&(_, count)| {
-            seen += count;
-            seen >= rank
-        });
-        reached.map_or(0, |&(micros, _)| micros)
-    }
-
     /// Those of others too.
     pub fn add(&mut self, other: &Self) {
         self.0.extend(&other.0);
@@ -309,6 +298,8 @@ pub struct Progress {
     pub entered: u64,
     /// Orders paid so far.
     pub bought: u64,
+    /// Visits of people who were let in and got no order.
+    pub order_failed: u64,
     /// Visits that have ended.
     pub ended: u64,
     /// Requests sent so far.
@@ -332,6 +323,7 @@ impl Progress {
             inside: self.inside + other.inside,
             entered: self.entered + other.entered,
             bought: self.bought + other.bought,
+            order_failed: self.order_failed + other.order_failed,
             ended: self.ended + other.ended,
             requests: self.requests + other.requests,
             failed: self.failed + other.failed,
@@ -390,7 +382,5 @@ mod tests {
         let mut latencies = Latencies(vec![(10, 1), (30, 2)]);
         latencies.add(&Latencies(vec![(5, 7), (30, 1), (40, 1)]));
         assert_eq!(latencies.0, [(5, 7), (10, 1), (30, 3), (40, 1)]);
-        assert_eq!([0.5, 0.75, 0.99].map(|q| latencies.quantile(q)), [5, 30, 40]);
-        assert_eq!(Latencies::default().quantile(0.99), 0);
     }
 }

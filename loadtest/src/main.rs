@@ -35,8 +35,6 @@ enum Command {
     },
     /// The demo shop: a web shop that collapses when it is overrun
     Shop(cli::shop::Shop),
-    /// A crowd that comes to a launch
-    Crowd(cli::crowd::Crowd),
     /// A launch: sent to a site, or to a stage of its own, and judged
     Run(cli::run::Run),
     /// Sends a part of a crowd for a `loadtest run` elsewhere
@@ -67,7 +65,6 @@ fn done(command: Command) -> anyhow::Result<ExitCode> {
         Command::Scenarios => cli::check::list(),
         Command::Schema { of } => of.print(),
         Command::Shop(shop) => runtime.block_on(shop.run()),
-        Command::Crowd(crowd) => runtime.block_on(crowd.run()),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Worker(worker) => runtime.block_on(worker.run()),
         Command::Calibrate(args) => runtime.block_on(calibrate::run(&args)),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use loadtest::crowd::Watch;
-use loadtest::evidence::{Evidence, Latencies};
+use loadtest::evidence::Evidence;
+use loadtest::stats::Quantiles;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -76,14 +77,13 @@ async fn step(offered: f64, length: Duration) -> anyhow::Result<Step> {
 
 impl Step {
     fn of(offered: f64, length: Duration, seen: &Evidence) -> Self {
-        let mut lag = Latencies::default();
-        seen.timeline.iter().for_each(|second| lag.add(&second.lag));
+        let lag = Quantiles::of(seen.timeline.iter().map(|second| &second.lag));
         let generators = || seen.generators.iter();
         let seconds: f64 = generators().map(|generator| generator.seconds * f64::from(generator.threads)).sum();
         Self {
             offered,
             sent: seen.timeline.iter().map(|second| second.requests).sum::<u64>() as f64 / length.as_secs_f64(),
-            lag_p99_ms: lag.quantile(0.99) as f64 / 1000.0,
+            lag_p99_ms: lag.p99_ms,
             failed: seen.timeline.iter().map(|second| second.failed).sum(),
             local_failures: generators().map(|generator| generator.local_failures).sum(),
             cpu: generators().map(|generator| generator.cpu_seconds).sum::<f64>() / seconds.max(0.001),
