@@ -1,6 +1,7 @@
 //! Reports of a launch that looks like one: what they hold, how they are drawn, and how two of them compare.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::cast_possible_wrap, reason = "minutes in microseconds are far below 2^63")]
 
 #[path = "report/sample.rs"]
 mod sample;
