@@ -146,8 +146,8 @@ impl Axis {
                 .find(|step| span / step <= wanted)
                 .unwrap_or_else(|| 3600.0 * round_step(span / 3600.0 / wanted).max(1.0)),
         };
-        let first = (self.from / step).ceil() as i64;
-        (first..).map(|n| n as f64 * step).take_while(|&tick| tick <= self.to).collect()
+        let (first, last) = ((self.from / step).ceil() as i64, (self.to / step).floor() as i64);
+        (first..=last).map(|n| n as f64 * step).collect()
     }
 
     fn decades(&self, span: f64) -> Vec<f64> {
