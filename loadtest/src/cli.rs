@@ -4,8 +4,10 @@
 //! generator was at fault), 3 it was asked for in a wrong way ([`usage`]).
 
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod crowd;
 pub(crate) mod demo;
+pub(crate) mod draw;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod shop;

@@ -22,6 +22,7 @@ pub mod client;
 pub mod crowd;
 pub mod evidence;
 pub mod forecast;
+pub mod live;
 pub mod persona;
 pub mod report;
 pub mod scenario;

@@ -40,6 +40,10 @@ enum Command {
     Run(cli::run::Run),
     /// Sends a part of a crowd for a `loadtest run` elsewhere
     Worker(cli::worker::Worker),
+    /// Two reports of one launch side by side: exit code 1 if the second is worse
+    Compare(cli::compare::Compare),
+    /// Draws report.html again from report.json
+    Draw(cli::draw::Draw),
     /// What Weir is for, in a minute: the shop alone, then behind Weir, under the same crowd
     Demo(cli::demo::Demo),
 }
@@ -63,6 +67,8 @@ fn done(command: Command) -> anyhow::Result<ExitCode> {
         Command::Crowd(crowd) => runtime.block_on(crowd.run()),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Worker(worker) => runtime.block_on(worker.run()),
+        Command::Compare(compare) => compare.run(),
+        Command::Draw(draw) => draw.run(),
         Command::Demo(demo) => runtime.block_on(demo::run(&demo)),
     }
 }

@@ -16,7 +16,7 @@ impl Schema {
     pub(crate) fn print(self) -> anyhow::Result<ExitCode> {
         let schema = match self {
             Self::Scenario => loadtest::scenario::schema(),
-            Self::Report => schemars::schema_for!(loadtest::report::Report),
+            Self::Report => loadtest::report::schema(),
         };
         println!("{}", serde_json::to_string_pretty(&schema)?);
         Ok(ExitCode::SUCCESS)

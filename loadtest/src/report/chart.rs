@@ -90,7 +90,7 @@ impl Role {
 }
 
 /// How a mark is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     /// From point to point; a point without a value (NaN) is a gap.
     Line,
@@ -98,8 +98,8 @@ pub(super) enum Shape {
     Area,
     /// What lies inside an outline.
     Band,
-    /// A dot for each point.
-    Dots,
+    /// A dot for each point, with this radius in pixels.
+    Dots(f64),
 }
 
 /// Something in a picture.
@@ -233,7 +233,7 @@ fn paint(picture: &Picture, root: &DrawingArea<SVGBackend, Shift>) -> Drawn<()> 
         .margin_top(10 * FINE)
         .margin_right(14 * FINE)
         .x_label_area_size(26 * FINE)
-        .y_label_area_size(50 * FINE)
+        .y_label_area_size(56 * FINE)
         .build_cartesian_2d(picture.x.clone(), picture.y.clone())?;
     mesh(&mut canvas)?;
     for mark in &picture.marks {
@@ -254,7 +254,7 @@ fn mesh(canvas: &mut Canvas) -> Drawn<()> {
         .axis_style(TRANSPARENT)
         .set_all_tick_mark_size(4 * FINE)
         .label_style(letters)
-        .x_labels(labels(width, 62))
+        .x_labels(labels(width, 52))
         .y_labels(labels(height, 40))
         .draw()
 }
@@ -275,8 +275,8 @@ fn draw_mark(mark: &Mark, ground: f64, canvas: &mut Canvas) -> Drawn<()> {
             Shape::Band => {
                 canvas.draw_series([Polygon::new(points, colour.mix(0.24).filled())])?;
             }
-            Shape::Dots => {
-                let dot = |point| Circle::new(point, 2.4 * f64::from(FINE), colour.filled());
+            Shape::Dots(radius) => {
+                let dot = |point| Circle::new(point, radius * f64::from(FINE), colour.filled());
                 canvas.draw_series(points.into_iter().map(dot))?;
             }
         }
@@ -313,7 +313,10 @@ mod tests {
     fn an_axis_has_round_labels() {
         assert_eq!(labels(&axis(Scale::Count, 0.0, 2_310.0), 5.0), ["0", "500", "1,000", "1,500", "2,000"]);
         assert_eq!(labels(&axis(Scale::Count, 0.0, 1.06), 5.0), ["0", "1"]);
-        assert_eq!(labels(&axis(Scale::Time, 0.0, 95.0), 7.0), ["0:00", "0:15", "0:30", "0:45", "1:00", "1:15", "1:30"]);
+        assert_eq!(
+            labels(&axis(Scale::Time, 0.0, 95.0), 7.0),
+            ["0:00", "0:15", "0:30", "0:45", "1:00", "1:15", "1:30"]
+        );
         assert_eq!(labels(&axis(Scale::LogMillis, 0.1, 3.4), 5.0), ["10 ms", "100 ms", "1 s"]);
         assert_eq!(labels(&axis(Scale::LogMillis, 0.9, 2.1), 5.0), ["10 ms", "20 ms", "50 ms", "100 ms"]);
         assert!(axis(Scale::Time, 0.0, 1e6).ticks(8.0).len() <= 9, "also a run of days");
@@ -330,7 +333,7 @@ mod tests {
                 mark(Role::Waiting, Shape::Area),
                 mark(Role::Limit, Shape::Line),
                 mark(Role::Range, Shape::Band),
-                mark(Role::Entered, Shape::Dots),
+                mark(Role::Entered, Shape::Dots(2.0)),
             ],
         };
         let svg = draw(&picture, 400, 200).unwrap();

@@ -20,8 +20,8 @@ pub(super) struct Chart {
     pub(super) legend: Vec<(Role, &'static str)>,
     /// `None` if there is nothing to draw.
     pub(super) picture: Option<Picture>,
-    /// Whether it is as high as it is wide.
-    pub(super) square: bool,
+    /// Whether half of a page is wide enough.
+    pub(super) half: bool,
 }
 
 /// All pictures of a report.
@@ -43,7 +43,7 @@ fn arrivals(report: &Report) -> Chart {
         ),
         legend: vec![(Role::Arrived, "people who came, per second")],
         picture: over_time(report, Axis::from_zero(Scale::Count, highest(&arrived)), hill(Role::Arrived, arrived)),
-        square: false,
+        half: false,
     }
 }
 
@@ -52,13 +52,14 @@ fn waiting(report: &Report) -> Chart {
     let most = peak(report, |moment| moment.waiting as f64);
     Chart {
         title: "People waiting",
-        caption: "How many stood in the line. It grows while more come than are let in, and then falls in a straight \
-                  line, as steep as the room's rate and its no-shows together."
-            .into(),
+        caption:
+            "How many stood in the line. It grows while more come than are let in or leave, and then falls as fast \
+                  as the room lets people in."
+                .into(),
         alt: format!("Line over time: at most {} people waited, at {}.", number(most.1), clock(most.0)),
         legend: vec![(Role::Waiting, "people in the line")],
         picture: over_time(report, Axis::from_zero(Scale::Count, highest(&waiting)), hill(Role::Waiting, waiting)),
-        square: false,
+        half: false,
     }
 }
 
@@ -92,7 +93,7 @@ fn admitted(report: &Report) -> Chart {
         ),
         legend,
         picture: over_time(report, Axis::from_zero(Scale::Count, top), marks),
-        square: false,
+        half: false,
     }
 }
 
@@ -128,7 +129,7 @@ fn latency(report: &Report) -> Chart {
             (Role::OutsideMedian, "outside, half within"),
         ],
         picture: if low <= high { over_time(report, y, marks) } else { None },
-        square: false,
+        half: false,
     }
 }
 
@@ -144,13 +145,18 @@ fn waits(report: &Report) -> Chart {
     let marks = vec![
         Mark { role: Role::Range, shape: Shape::Band, points: lows.chain(highs).collect() },
         line(Role::Even, vec![(0.0, 0.0), (ends, ends)]),
-        Mark { role: Role::Had, shape: Shape::Dots, points: waits.iter().map(|wait| (wait.had, wait.had)).collect() },
+        Mark {
+            role: Role::Had,
+            shape: Shape::Dots(3.6),
+            points: waits.iter().map(|wait| (wait.had, wait.had)).collect(),
+        },
     ];
     Chart {
         title: "Wait shown, against wait had",
-        caption: "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the \
+        caption:
+            "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the \
                   band holds the dot, the range told the truth."
-            .into(),
+                .into(),
         alt: format!(
             "{} shoppers in {} groups by their wait; {} entered inside the range that they were shown first.",
             grouped(shoppers),
@@ -159,7 +165,7 @@ fn waits(report: &Report) -> Chart {
         ),
         legend: vec![(Role::Range, "range shown first (mean)"), (Role::Had, "wait had"), (Role::Even, "shown = had")],
         picture: (!waits.is_empty()).then(|| Picture { x: axis(), y: axis(), marks }),
-        square: true,
+        half: true,
     }
 }
 
@@ -169,14 +175,15 @@ fn fairness(report: &Report) -> Chart {
     let end = report.entries.iter().map(|entry| entry.at).fold(0.0, f64::max);
     let marks = vec![
         line(Role::Joined, points(|entry| entry.joined).collect()),
-        Mark { role: Role::Entered, shape: Shape::Dots, points: points(|entry| entry.at).collect() },
+        Mark { role: Role::Entered, shape: Shape::Dots(1.6), points: points(|entry| entry.at).collect() },
     ];
     Chart {
         title: "Fairness",
-        caption: "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder \
+        caption:
+            "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder \
                   was let in (dots). Dots on one rising curve are fair; a dot left of the others overtook, and the way \
                   from line to dot is the wait."
-            .into(),
+                .into(),
         alt: format!(
             "{} of {} people who were let in, by ticket and time; the last at {}.",
             grouped(report.entries.len() as u64),
@@ -189,7 +196,7 @@ fn fairness(report: &Report) -> Chart {
             y: Axis::from_zero(Scale::Count, last as f64),
             marks,
         }),
-        square: true,
+        half: true,
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use schemars::Schema;
 use serde::Deserialize;
 
-use super::html::{self, NotDrawn};
 use super::Report;
+use super::html::{self, NotDrawn};
 
 /// Version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;

@@ -8,14 +8,16 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Serialize;
 
-use super::chart::{self, Role};
+use super::chart::{self, Picture, Role};
 use super::{Report, charts, text};
 use crate::verdict::{Check, Outcome, Verdict};
 
-/// Width and height in pixels of a picture over the whole width, of one on a phone, and of a square one.
-const WIDE: (u32, u32) = (1040, 250);
-const NARROW: (u32, u32) = (360, 240);
-const SQUARE: (u32, u32) = (505, 400);
+/// Class, width and height in pixels of a picture over the whole page, over half of it, and on a phone.
+const WIDE: Size = ("wide", 1040, 250);
+const HALF: Size = ("wide", 505, 400);
+const NARROW: Size = ("narrow", 330, 240);
+
+type Size = (&'static str, u32, u32);
 
 /// Why there is no page: always a fault of this program.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +69,7 @@ struct Figure {
     caption: String,
     alt: String,
     legend: Vec<(&'static str, &'static str)>,
-    square: bool,
+    half: bool,
     drawings: Vec<Drawing>,
 }
 
@@ -80,15 +82,16 @@ struct Drawing {
 }
 
 fn figure(chart: charts::Chart) -> Result<Figure, NotDrawn> {
-    let sizes: &[(&str, (u32, u32))] =
-        if chart.square { &[("square", SQUARE)] } else { &[("wide", WIDE), ("narrow", NARROW)] };
-    let mut drawings = Vec::new();
-    for (picture, &(class, (width, height))) in chart.picture.iter().flat_map(|picture| sizes.iter().map(move |size| (picture, size))) {
-        let svg = Value::from_safe_string(chart::draw(picture, width, height)?);
-        drawings.push(Drawing { class, view_box: chart::view_box(width, height), svg });
-    }
+    let sizes = [if chart.half { HALF } else { WIDE }, NARROW];
+    let drawing = |picture| sizes.map(|size| drawing(picture, size)).into_iter().collect::<Result<_, _>>();
+    let drawings = chart.picture.as_ref().map_or_else(|| Ok(Vec::new()), drawing)?;
     let legend = chart.legend.into_iter().map(|(role, name): (Role, _)| (role.class(), name)).collect();
-    Ok(Figure { title: chart.title, caption: chart.caption, alt: chart.alt, legend, square: chart.square, drawings })
+    Ok(Figure { title: chart.title, caption: chart.caption, alt: chart.alt, legend, half: chart.half, drawings })
+}
+
+fn drawing(picture: &Picture, (class, width, height): Size) -> Result<Drawing, NotDrawn> {
+    let svg = Value::from_safe_string(chart::draw(picture, width, height)?);
+    Ok(Drawing { class, view_box: chart::view_box(width, height), svg })
 }
 
 /// The verdict in one sentence.

@@ -83,6 +83,11 @@ fn rfc3339(unix_us: i64) -> String {
     instant.ok().and_then(|instant| instant.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
+/// To the microsecond, so that it reads well and comes back from JSON the same.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
 fn seconds(micros: Micros) -> f64 {
     micros as f64 / 1e6
 }
@@ -105,7 +110,7 @@ struct Grant {
 /// By number. The first pass of a number tells when it was granted: its end less its life. Later ones were renewed.
 fn grants(scenario: &Scenario, evidence: &Evidence) -> BTreeMap<u64, Grant> {
     let life_ms = scenario.room.session_duration.0.as_millis() as f64;
-    let since = |unix_ms: f64| (unix_ms - evidence.start_unix_us as f64 / 1000.0) / 1000.0;
+    let since = |unix_ms: f64| rounded((unix_ms - evidence.start_unix_us as f64 / 1000.0) / 1000.0);
     let held = |kind| evidence.visits.iter().flat_map(|visit| &visit.held).map(|held| held.token).filter(of(kind));
     let mut grants = BTreeMap::new();
     for pass in held(Kind::Pass) {
@@ -210,11 +215,11 @@ fn decile(waits: &[[f64; 3]]) -> Wait {
     let held = waits.iter().filter(|[low, high, had]| (low..=high).contains(&had)).count();
     Wait {
         shoppers: waits.len() as u64,
-        low: mean(0),
-        high: mean(1),
-        had: mean(2),
-        error: errors[errors.len() / 2],
-        inside: held as f64 / waits.len() as f64,
+        low: rounded(mean(0)),
+        high: rounded(mean(1)),
+        had: rounded(mean(2)),
+        error: rounded(errors[errors.len() / 2]),
+        inside: rounded(held as f64 / waits.len() as f64),
     }
 }
 
@@ -249,7 +254,7 @@ fn of_generator(generator: &evidence::Generator) -> Generator {
     Generator {
         name: generator.name.clone(),
         lag: quantiles([&generator.lag]),
-        cpu: if possible > 0.0 { generator.cpu_seconds / possible } else { 0.0 },
+        cpu: if possible > 0.0 { rounded(generator.cpu_seconds / possible) } else { 0.0 },
         dropped_arrivals: generator.dropped_arrivals,
         local_failures: generator.local_failures,
         most_visitors: generator.most_visitors,

@@ -1,11 +1,11 @@
 //! What a launch looks like: a calm, a burst that is far too large, and a long tail behind it. Made by arithmetic
 //! alone, so that it is the same every time.
 
+use loadtest::evidence::Page;
 use loadtest::evidence::{End, Evidence, Generator, Held, Latencies, Micros, Second, Shown, Visit};
 use loadtest::persona::Persona;
 use loadtest::scenario::Scenario;
 use loadtest::shop::log::{Entry, Outcome as Served};
-use loadtest::evidence::Page;
 use loadtest::token::{Kind, Token};
 
 /// Unix time of the start, in microseconds.
@@ -140,7 +140,11 @@ fn let_in(visits: &mut [Visit]) -> Vec<Micros> {
 fn enter(visit: &mut Visit, at: Micros, wait: f64) {
     let number = visit.index + 1;
     let expires_ms = unix_ms(at) + SESSION_MS;
-    visit.held.push(Held { at, target: 0, token: Token { kind: Kind::Pass, number, issued_ms: unix_ms(at), expires_ms } });
+    visit.held.push(Held {
+        at,
+        target: 0,
+        token: Token { kind: Kind::Pass, number, issued_ms: unix_ms(at), expires_ms },
+    });
     if wait > 0.5 {
         let guess = wait * (0.86 + 0.3 * chance(visit.index, 4));
         visit.first_wait = Some(Shown { at: visit.due + 4_000, low: guess * 0.78, high: guess * 1.22 + 3.0 });
@@ -190,8 +194,9 @@ fn moment(second: u64, visits: &[Visit]) -> Second {
 
 /// Answers around a median, with a tail.
 fn latencies(count: u64, median: f64, salt: u64) -> Latencies {
-    let mut values: Vec<u64> =
-        (0..count.min(200)).map(|n| (median * (0.2 - 1.25 * f64::ln(chance(n, salt + 8).max(1e-3))).max(0.6)) as u64).collect();
+    let mut values: Vec<u64> = (0..count.min(200))
+        .map(|n| (median * (0.2 - 1.25 * f64::ln(chance(n, salt + 8).max(1e-3))).max(0.6)) as u64)
+        .collect();
     values.sort_unstable();
     Latencies(values.into_iter().map(|value| (value, 1)).collect())
 }
