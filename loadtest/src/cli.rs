@@ -3,9 +3,9 @@
 //! Exit codes are the same everywhere: 0 it held, 1 it was broken, 2 it tells nothing (it could not be run, or the
 //! generator was at fault), 3 it was asked for in a wrong way ([`usage`]).
 
+pub(crate) mod calibrate;
 pub(crate) mod check;
 pub(crate) mod compare;
-pub(crate) mod crowd;
 pub(crate) mod demo;
 pub(crate) mod draw;
 pub(crate) mod run;

@@ -3,6 +3,7 @@
 //! Shop and crowd have a thread each, Weir is a process of its own. Weir and its shop are there
 //! from the start, so that a person can look at any time; the first act is at a shop of its own.
 
+mod counts;
 mod show;
 mod verdict;
 
@@ -13,13 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadtest::client::Target;
-use loadtest::crowd::{self, Counts, Plan, Tally};
+use loadtest::crowd::{self, Sending, Watch};
 use loadtest::scenario::Room;
 use loadtest::shop::Shop;
 use loadtest::shop::database::Tuning;
 use loadtest::span::Span;
 use loadtest::stats::Quantiles;
+use loadtest::wire::Target;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ use crate::cli::demo::{CrowdArgs, Demo};
 use crate::cli::{interrupted, usage};
 use crate::stage::weir::{Settings, Store, Weir};
 use crate::stage::{listen, open_shop, spawn};
+use counts::Counts;
 use show::{Moment, Show, bold, grouped};
 use verdict::{Act, Outcome, Second, Terms, millis};
 
@@ -145,13 +147,12 @@ impl Stage {
 
     /// Both acts, the table, the verdict.
     async fn play(&self, args: &Demo, weir: &mut Weir, cancel: &CancellationToken) -> anyhow::Result<ExitCode> {
-        let plan = |to: SocketAddr, closing| {
-            args.crowd.plan(Target::new(to, to.to_string(), "/launch"), self.capacity(), closing)
-        };
+        let sending =
+            |to: SocketAddr, closing| args.crowd.sending(Target::plain(to, to.to_string()), self.capacity(), closing);
         let title = "  Act 1 of 2: the shop alone";
-        let alone = act(title, plan(self.alone.1, None)?, &self.alone.0, weir, cancel).await?;
+        let alone = act(title, sending(self.alone.1, None)?, &self.alone.0, weir, cancel).await?;
         let title = "  Act 2 of 2: the same crowd, at a fresh shop behind Weir";
-        let behind = act(title, plan(self.http, Some(args.behind.0))?, &self.protected.0, weir, cancel).await?;
+        let behind = act(title, sending(self.http, Some(args.behind.0))?, &self.protected.0, weir, cancel).await?;
         let outcome = Outcome::of(self.terms(args), alone, behind);
         println!("{}", outcome.text());
         if let Some(file) = &args.json {
@@ -169,14 +170,14 @@ fn save(file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
 /// Sends the crowd of one act and shows it.
 async fn act(
     title: &str,
-    plan: Plan,
+    sending: Sending,
     shop: &Arc<Shop>,
     weir: &mut Weir,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Act> {
-    let view = Show::open(title, plan.closing);
-    let tally = Arc::new(Tally::default());
-    let crowd = spawn(crowd::run(plan, Arc::clone(&tally), cancel.clone()))?;
+    let view = Show::open(title, sending.scenario.closing.unwrap_or_default().0);
+    let watch = Watch::default();
+    let crowd = spawn(crowd::send(sending, watch.clone(), cancel.clone()))?;
     let started = Instant::now();
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -186,7 +187,7 @@ async fn act(
         weir.check()?;
         let elapsed = started.elapsed();
         let second_ended = elapsed.as_secs() > seconds.len() as u64;
-        let counts = tally.counts();
+        let counts = Counts::live(&watch.progress());
         if second_ended {
             seconds.push(Second::between(&last, &counts));
             latency = shop.recent_latency();
@@ -196,8 +197,6 @@ async fn act(
         view.update(&moment, second_ended);
     }
     view.close();
-    if crowd.join().is_err() {
-        bail!("the crowd did not end well");
-    }
-    Ok(Act { crowd: tally.counts(), shop: shop.report(), seconds })
+    let Ok(evidence) = crowd.join() else { bail!("the crowd did not end well") };
+    Ok(Act { crowd: Counts::of(&evidence), shop: shop.report(), seconds })
 }

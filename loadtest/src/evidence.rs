@@ -298,6 +298,8 @@ pub struct Progress {
     pub entered: u64,
     /// Orders paid so far.
     pub bought: u64,
+    /// Visits of people who were let in and got no order.
+    pub order_failed: u64,
     /// Visits that have ended.
     pub ended: u64,
     /// Requests sent so far.
@@ -321,6 +323,7 @@ impl Progress {
             inside: self.inside + other.inside,
             entered: self.entered + other.entered,
             bought: self.bought + other.bought,
+            order_failed: self.order_failed + other.order_failed,
             ended: self.ended + other.ended,
             requests: self.requests + other.requests,
             failed: self.failed + other.failed,

@@ -1,5 +1,6 @@
 //! The command line of the load test.
 
+mod calibrate;
 mod cli;
 mod demo;
 mod generate;
@@ -34,12 +35,12 @@ enum Command {
     },
     /// The demo shop: a web shop that collapses when it is overrun
     Shop(cli::shop::Shop),
-    /// A crowd that comes to a launch
-    Crowd(cli::crowd::Crowd),
     /// A launch: sent to a site, or to a stage of its own, and judged
     Run(cli::run::Run),
     /// Sends a part of a crowd for a `loadtest run` elsewhere
     Worker(cli::worker::Worker),
+    /// What this machine can generate
+    Calibrate(cli::calibrate::Calibrate),
     /// Two reports of one launch side by side: exit code 1 if the second is worse
     Compare(cli::compare::Compare),
     /// Draws report.html again from report.json
@@ -64,9 +65,9 @@ fn done(command: Command) -> anyhow::Result<ExitCode> {
         Command::Scenarios => cli::check::list(),
         Command::Schema { of } => of.print(),
         Command::Shop(shop) => runtime.block_on(shop.run()),
-        Command::Crowd(crowd) => runtime.block_on(crowd.run()),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Worker(worker) => runtime.block_on(worker.run()),
+        Command::Calibrate(args) => runtime.block_on(calibrate::run(&args)),
         Command::Compare(compare) => compare.run(),
         Command::Draw(draw) => draw.run(),
         Command::Demo(demo) => runtime.block_on(demo::run(&demo)),

@@ -10,11 +10,13 @@ pub(crate) mod shop;
 use loadtest::evidence::{Evidence, GatewaySample};
 use loadtest::scenario::Room;
 use loadtest::verdict::Check;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use ask::Asked;
+use gateway::Sampler;
 
 /// Who is asked.
 pub(crate) struct Witnesses {
@@ -26,6 +28,8 @@ pub(crate) struct Witnesses {
 pub(crate) struct Observers {
     /// Whether the gateways are set as promised.
     pub(crate) settings: Check,
+    /// What a gateway said last.
+    pub(crate) latest: watch::Receiver<Option<GatewaySample>>,
     gateways: Vec<JoinHandle<Vec<GatewaySample>>>,
     shop: Option<JoinHandle<anyhow::Result<shop::Side>>>,
     stop: DropGuard,
@@ -40,10 +44,10 @@ impl Witnesses {
             told.push((gateway.name.clone(), gateway::rooms(gateway).await?));
         }
         let settings = gateway::set_as_promised(room, &told);
-        let gateways = (0..).zip(self.gateways);
-        let gateways = gateways
-            .map(|gateway| tokio::spawn(gateway::sample(gateway, room.name.clone(), start, stop.clone())))
-            .collect();
+        let (latest, heard) = watch::channel(None);
+        let sampler = |(index, gateway)| Sampler { index, gateway, room: room.name.clone(), start, latest: latest.clone() };
+        let samplers = (0..).zip(self.gateways).map(sampler);
+        let gateways = samplers.map(|sampler| tokio::spawn(sampler.sample(stop.clone()))).collect();
         let shop = match self.shop {
             Some(mut shop) => {
                 shop::stats(&mut shop).await?;
@@ -52,7 +56,7 @@ impl Witnesses {
             }
             None => None,
         };
-        Ok(Observers { settings, gateways, shop, stop: stop.drop_guard() })
+        Ok(Observers { settings, latest: heard, gateways, shop, stop: stop.drop_guard() })
     }
 }
 

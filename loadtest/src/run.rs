@@ -2,16 +2,22 @@
 //!
 //! What is absent: what shoppers do (`loadtest::crowd`) and what is held against them (`loadtest::verdict`).
 
+mod facts;
+mod tell;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use loadtest::evidence::{Evidence, Progress};
+use loadtest::evidence::{Evidence, GatewaySample, Progress};
+use loadtest::live::Live;
+use loadtest::report::Report;
 use loadtest::scenario::Scenario;
-use loadtest::verdict::{Check, Outcome, Verdict, judge};
+use loadtest::verdict::{Check, Outcome, judge};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -19,14 +25,14 @@ use crate::cli::run::Run;
 use crate::generate::{Crowd, Generators, Sent, Shown};
 use crate::observe::ask::Asked;
 use crate::observe::{Observers, Witnesses};
-use crate::stage::Stage;
+use crate::stage::{Stage, Wanted};
 use crate::worker::Site;
 use crate::worker::clock::{instant_of, unix_us};
 
 /// From the order to the start: everybody has heard of it by then.
 const AHEAD: Duration = Duration::from_secs(1);
 /// How often somebody who watches is shown how far it is.
-const FRAME: Duration = Duration::from_secs(1);
+const FRAME: Duration = Duration::from_millis(250);
 /// How long a target may take to be reached.
 const REACH: Duration = Duration::from_secs(5);
 
@@ -35,14 +41,16 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     args.check()?;
     let scenario = Arc::new(args.scenario()?);
     let mut interrupts = Interrupts::listen()?;
+    let wanted = args.stage()?;
     let (mut stage, sites, witnesses) = tokio::select! {
-        place = place(args, &scenario) => place?,
+        place = place(args, &scenario, wanted.as_ref()) => place?,
         code = interrupts.next() => return Ok(code),
     };
     let generators = args.generators().await?;
     let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
     let observers = witnesses.observe(&crowd.scenario.room, instant_of(crowd.start_unix_us)).await?;
-    let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts };
+    let view = View::open(&crowd.scenario, observers.latest.clone());
+    let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts, view };
     let (mut seen, faults) = match run.send(generators).await? {
         Ended::Sent(seen, faults) => (seen, faults),
         Ended::Left(code) => return Ok(code),
@@ -51,33 +59,38 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     if let Some(stage) = stage {
         stage.close().await;
     }
-    let verdict = Verdict::of(&checks);
-    for check in &checks {
-        println!("{:?}  {}  {}", check.outcome, check.title, check.detail);
-    }
-    println!("{verdict:?}");
-    Ok(ExitCode::from(verdict.exit_code()))
+    let facts = facts::facts(&crowd, wanted.as_ref());
+    let report = Report::of(&crowd.scenario, &seen, checks, facts);
+    tell::tell(&report, args.report.as_ref())?;
+    Ok(ExitCode::from(report.verdict.exit_code()))
 }
 
-/// The site: one that runs elsewhere, or a stage of its own.
-async fn place(args: &Run, scenario: &Scenario) -> anyhow::Result<(Option<Stage>, Vec<Site>, Witnesses)> {
-    let sites = args.sites();
-    if sites.is_empty() {
-        let stage = Stage::open(scenario, &args.stage()?).await?;
-        let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
-        let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
-        let gateways = admins.collect::<Result<_, _>>()?;
-        let witnesses = Witnesses { gateways, shop: Some(Asked::at(&stage.shop.to_string(), None)?) };
-        return Ok((Some(stage), sites, witnesses));
-    }
-    for site in &sites {
-        let reached = timeout(REACH, TcpStream::connect(site.target()?.address)).await;
-        reached
-            .map_err(anyhow::Error::from)
-            .and_then(|reached| Ok(reached?))
-            .with_context(|| format!("nothing answers at {}: start the site, or correct --target", site.url))?;
-    }
-    Ok((None, sites, args.witnesses()?))
+/// The site: a stage of its own, or one that runs elsewhere.
+async fn place(
+    args: &Run,
+    scenario: &Scenario,
+    wanted: Option<&Wanted>,
+) -> anyhow::Result<(Option<Stage>, Vec<Site>, Witnesses)> {
+    let Some(wanted) = wanted else {
+        let (sites, witnesses) = (args.sites(), args.witnesses()?);
+        for site in &sites {
+            reach(site).await?;
+        }
+        return Ok((None, sites, witnesses));
+    };
+    let stage = Stage::open(scenario, wanted).await?;
+    let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
+    let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
+    let gateways = admins.collect::<Result<_, _>>()?;
+    let witnesses = Witnesses { gateways, shop: Some(Asked::at(&stage.shop.to_string(), None)?) };
+    Ok((Some(stage), sites, witnesses))
+}
+
+/// An error if nobody listens there: better now than after the crowd was sent.
+async fn reach(site: &Site) -> anyhow::Result<()> {
+    let reached = timeout(REACH, TcpStream::connect(site.target()?.address)).await;
+    let reached = reached.map_err(anyhow::Error::from).and_then(|reached| Ok(reached?));
+    reached.map(drop).with_context(|| format!("nothing answers at {}: start the site, or correct --target", site.url))
 }
 
 /// A run while the crowd is sent.
@@ -85,6 +98,7 @@ struct Going<'r> {
     crowd: &'r Crowd,
     stage: Option<&'r mut Stage>,
     interrupts: &'r mut Interrupts,
+    view: View,
 }
 
 /// How the sending ended.
@@ -114,7 +128,7 @@ impl Going<'_> {
                     faults.push(cut_short(shown.all()));
                 }
                 _ = frames.tick() => {
-                    show(shown.all());
+                    self.view.update(shown.all());
                     if let Some(fault) = self.fault().filter(|_| !stop.is_cancelled()) {
                         stop.cancel();
                         faults.push(fault);
@@ -122,6 +136,7 @@ impl Going<'_> {
                 }
             }
         };
+        self.view.live.close();
         faults.extend((!lost.is_empty()).then(|| hole(&lost)));
         Ok(Ended::Sent(evidence, faults))
     }
@@ -170,19 +185,25 @@ fn fault(id: &str, title: &str, outcome: Outcome, detail: String) -> Check {
     }
 }
 
-fn show(now: Progress) {
-    eprintln!(
-        "{:>4} s  arrived {}  waiting {}  inside {}  entered {}  bought {}  failed {}  p99 {} ms  lag {} ms",
-        now.elapsed / 1_000_000,
-        now.arrived,
-        now.waiting,
-        now.inside,
-        now.entered,
-        now.bought,
-        now.failed,
-        now.inside_p99 / 1_000,
-        now.lag_p99 / 1_000,
-    );
+/// What somebody who watches sees.
+struct View {
+    live: Live,
+    history: Vec<Progress>,
+    gateway: watch::Receiver<Option<GatewaySample>>,
+}
+
+impl View {
+    fn open(scenario: &Scenario, gateway: watch::Receiver<Option<GatewaySample>>) -> Self {
+        let live = Live::open(&scenario.name, scenario.closes() + scenario.grace.0, scenario.room.rate());
+        Self { live, history: Vec::new(), gateway }
+    }
+
+    fn update(&mut self, now: Progress) {
+        self.live.update(&now, &self.history, self.gateway.borrow().as_ref());
+        if now.elapsed / 1_000_000 >= self.history.len() as i64 {
+            self.history.push(now);
+        }
+    }
 }
 
 /// Ctrl-C, and the polite request to end. The first stops the crowd, the second everything.

@@ -36,6 +36,13 @@ pub(crate) struct Wanted {
     pub(crate) redis: bool,
 }
 
+impl Wanted {
+    /// Whether the line is kept in Redis.
+    pub(crate) fn in_redis(&self) -> bool {
+        self.redis || self.gateways > 1
+    }
+}
+
 /// Everything that runs. It ends when this is dropped; [`Stage::close`] lets it end in peace.
 pub(crate) struct Stage {
     pub(crate) shop: SocketAddr,
@@ -51,7 +58,7 @@ impl Stage {
         let tuning =
             Tuning { slots: scenario.shop.slots, service_time: scenario.shop.service_time.0, ..Tuning::default() };
         let (_, shop) = open_shop(&tuning, 0, &cancel)?;
-        let redis = if wanted.redis || wanted.gateways > 1 { Some(Redis::start().await?) } else { None };
+        let redis = if wanted.in_redis() { Some(Redis::start().await?) } else { None };
         let mut stage = Self { shop, gateways: Vec::new(), redis, _shop: cancel.drop_guard() };
         let store = stage.store();
         for _ in 0..wanted.gateways {

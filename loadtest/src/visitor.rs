@@ -6,8 +6,10 @@
 //!
 //! What is absent: sockets, clocks, and the text of pages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adversary::Adversary;
 use crate::evidence::{End, Page};
 use crate::persona::Persona;
 use crate::scenario::Scenario;
@@ -203,35 +205,82 @@ pub struct Heard<'a> {
     pub token: Option<&'a str>,
 }
 
+/// Requests on the side, one after another, and then back to what was to be done at its time.
+#[derive(Debug)]
+pub struct Detour {
+    /// The next one is the last.
+    todo: Vec<Request>,
+    pace: Duration,
+    back: Option<Then>,
+    /// Since the start of the run.
+    back_at: Duration,
+}
+
+impl Detour {
+    /// These requests, each so long after the answer to the one before, and then `back`, which is to be done
+    /// its pause after `now`.
+    pub fn new(requests: impl IntoIterator<Item = Request>, pace: Duration, back: Next, now: Duration) -> Self {
+        let mut todo: Vec<_> = requests.into_iter().collect();
+        todo.reverse();
+        Self { todo, pace, back_at: now + back.pause, back: Some(back.then) }
+    }
+
+    /// What comes next.
+    pub fn next(&mut self, now: Duration) -> Next {
+        match self.todo.pop() {
+            Some(request) => Next::ask(request, self.pace),
+            None => Next {
+                pause: self.back_at.saturating_sub(now),
+                then: self.back.take().unwrap_or(Then::Leave(End::Looked)),
+            },
+        }
+    }
+
+    /// Whether it led back.
+    pub fn is_over(&self) -> bool {
+        self.back.is_none()
+    }
+}
+
 /// One visitor.
 #[derive(Debug)]
 pub enum Visitor {
     /// Who wants to buy.
     Shopper(Shopper),
+    /// Who wants what is not theirs.
+    Adversary(Box<Adversary>),
 }
 
 impl Visitor {
     /// Visitor number `index` of the crowd of this scenario: the same one in every run.
-    pub fn new(scenario: &Scenario, persona: Persona, index: u64) -> Self {
-        let _ = (scenario, persona, index);
-        unimplemented!()
+    pub fn new(scenario: &Arc<Scenario>, persona: Persona, index: u64) -> Self {
+        if persona.is_adversary() {
+            return Self::Adversary(Box::new(Adversary::new(scenario, persona, index)));
+        }
+        Self::Shopper(Shopper::new(scenario, persona, index))
     }
 
     /// Where they are.
     pub fn place(&self) -> Place {
         match self {
-            Self::Shopper(_) => Place::Door,
+            Self::Shopper(shopper) => shopper.place(),
+            Self::Adversary(adversary) => adversary.place(),
         }
     }
 
     /// The first request of a visit.
     pub fn first(&mut self) -> Request {
-        Ask::Item.into()
+        match self {
+            Self::Shopper(shopper) => shopper.first(),
+            Self::Adversary(adversary) => adversary.first(),
+        }
     }
 
     /// Takes what came of the last request.
     pub fn hear(&mut self, heard: Heard<'_>) -> Next {
-        let _ = heard;
-        unimplemented!()
+        match self {
+            Self::Shopper(shopper) => shopper.hear(heard),
+            Self::Adversary(adversary) => adversary.hear(heard),
+        }
     }
 }

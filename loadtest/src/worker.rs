@@ -109,7 +109,7 @@ impl Site {
     }
 
     pub(crate) fn target(&self) -> Result<Target, BadTarget> {
-        Target::parse(&self.url, if self.any_certificate { Trust::Anything } else { Trust::System })
+        Target::parse(&self.url, if self.any_certificate { &Trust::Anything } else { &Trust::System })
     }
 }
 

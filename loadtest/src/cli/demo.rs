@@ -1,14 +1,15 @@
 //! Arguments of `loadtest demo`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use loadtest::arrivals::{Arrivals, Phase, Spacing};
-use loadtest::client::Target;
-use loadtest::crowd::Plan;
-use loadtest::shopper::Habits;
+use loadtest::crowd::{Part, Sending};
+use loadtest::scenario::Scenario;
 use loadtest::span::Span;
+use loadtest::wire::Target;
 
 use super::usage;
 
@@ -64,7 +65,7 @@ pub(crate) struct CrowdArgs {
 impl CrowdArgs {
     /// A crowd for a shop of this capacity. The line is left alone `closing` after the start, or when
     /// nobody arrives any more.
-    pub(crate) fn plan(&self, target: Target, capacity: f64, closing: Option<Duration>) -> anyhow::Result<Plan> {
+    pub(crate) fn sending(&self, target: Target, capacity: f64, closing: Option<Duration>) -> anyhow::Result<Sending> {
         let sane = capacity > 0.0 && (0.0..=1e6).contains(&(capacity * self.times));
         if !sane || !(0.0..=1.0).contains(&self.no_shows) {
             let Self { times, no_shows, .. } = self;
@@ -76,14 +77,23 @@ impl CrowdArgs {
             Phase::flat(capacity * 3.0, self.after.0),
         ];
         let arrivals = Arrivals::new(phases, Spacing::Poisson, self.seed);
-        Ok(Plan {
-            target,
-            closing: closing.unwrap_or(arrivals.length()),
+        let scenario = self.scenario(closing.unwrap_or(arrivals.length()))?;
+        Ok(Sending {
+            scenario: Arc::new(scenario),
             arrivals,
-            habits: Habits { no_shows: self.no_shows, ..Habits::default() },
-            seed: self.seed,
-            patience: Duration::from_secs(10),
-            grace: Duration::from_secs(6),
+            targets: vec![target],
+            part: Part::ALL,
+            start: tokio::time::Instant::now(),
         })
+    }
+
+    fn scenario(&self, closing: Duration) -> anyhow::Result<Scenario> {
+        let Self { seed, no_shows, .. } = self;
+        let text = format!(
+            "name = 'demo'\nseed = {seed}\narrivals = []\ngrace = '6s'\n\
+             shoppers = {{ patient = {}, no_show = {no_shows} }}\n[room]\nnew_users_per_minute = 60",
+            1.0 - no_shows
+        );
+        Ok(Scenario { closing: Some(Span(closing)), ..toml::from_str(&text)? })
     }
 }

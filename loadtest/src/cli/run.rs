@@ -102,9 +102,10 @@ impl Run {
     }
 
     /// The stage that is opened without a target.
-    pub(crate) fn stage(&self) -> anyhow::Result<Wanted> {
+    pub(crate) fn stage(&self) -> anyhow::Result<Option<Wanted>> {
         let StageArgs { gateways, redis, weir } = &self.stage;
-        Ok(Wanted { weir: Weir::find(weir.as_deref())?, gateways: *gateways, redis: *redis })
+        let wanted = || Ok(Wanted { weir: Weir::find(weir.as_deref())?, gateways: *gateways, redis: *redis });
+        self.targets.is_empty().then(wanted).transpose()
     }
 
     /// Who is asked beside the crowd, of a site that runs elsewhere.

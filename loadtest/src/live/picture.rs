@@ -147,6 +147,7 @@ mod tests {
                 inside: 40,
                 entered: second * 20,
                 bought: second * 19,
+                order_failed: 0,
                 ended: second * 25,
                 requests: second * 900,
                 failed: second / 50,

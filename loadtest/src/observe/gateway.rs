@@ -7,6 +7,7 @@ use loadtest::evidence::GatewaySample;
 use loadtest::scenario::Room;
 use loadtest::verdict::{Check, Outcome};
 use serde::Deserialize;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -37,37 +38,48 @@ pub(crate) async fn rooms(gateway: &mut Asked) -> anyhow::Result<Vec<Told>> {
     })
 }
 
-/// Asks a gateway of a room until `stop`. What it does not answer is not there.
-pub(crate) async fn sample(
-    (index, mut gateway): (u16, Asked),
-    room: String,
-    start: Instant,
-    stop: CancellationToken,
-) -> Vec<GatewaySample> {
-    let path = format!("/api/rooms/{room}/status");
-    let mut samples = Vec::new();
-    let mut tick = interval_at(start, EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        samples.extend(ask(&mut gateway, &path, start).await.map(|sample| GatewaySample { gateway: index, ..sample }));
-    }
-    samples.extend(ask(&mut gateway, &path, start).await.map(|sample| GatewaySample { gateway: index, ..sample }));
-    samples
+/// What a gateway said last; any of them.
+pub(crate) type Latest = watch::Sender<Option<GatewaySample>>;
+
+/// One gateway, asked of the room of the run.
+pub(crate) struct Sampler {
+    pub(crate) index: u16,
+    pub(crate) gateway: Asked,
+    pub(crate) room: String,
+    pub(crate) start: Instant,
+    pub(crate) latest: Latest,
 }
 
-async fn ask(gateway: &mut Asked, path: &str, start: Instant) -> Option<GatewaySample> {
-    let at = i64::try_from(start.elapsed().as_micros()).ok()?;
-    let told: Told = serde_json::from_slice(&gateway.get(path).await.ok()?).ok()?;
-    Some(GatewaySample {
-        at,
-        gateway: 0,
-        store_time_ms: told.store_time_ms,
-        admitted: told.admitted,
-        waiting: told.waiting,
-        active_users: told.active_users,
-        store_away: told.store_away,
-        limits_given_up: told.limits_given_up,
-    })
+impl Sampler {
+    /// Asks until `stop`, and once more. What is not answered is not there.
+    pub(crate) async fn sample(mut self, stop: CancellationToken) -> Vec<GatewaySample> {
+        let mut samples = Vec::new();
+        let mut tick = interval_at(self.start, EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            samples.extend(self.ask().await);
+        }
+        samples.extend(self.ask().await);
+        samples
+    }
+
+    async fn ask(&mut self) -> Option<GatewaySample> {
+        let at = i64::try_from(self.start.elapsed().as_micros()).ok()?;
+        let answer = self.gateway.get(&format!("/api/rooms/{}/status", self.room)).await.ok()?;
+        let told: Told = serde_json::from_slice(&answer).ok()?;
+        let sample = GatewaySample {
+            at,
+            gateway: self.index,
+            store_time_ms: told.store_time_ms,
+            admitted: told.admitted,
+            waiting: told.waiting,
+            active_users: told.active_users,
+            store_away: told.store_away,
+            limits_given_up: told.limits_given_up,
+        };
+        self.latest.send_replace(Some(sample));
+        Some(sample)
+    }
 }
 
 /// Whether each gateway is set to what the scenario promises. A gateway tells neither its burst nor how long a pass lives.

@@ -1,29 +1,20 @@
 //! Where requests go: a server, what it is called, and whom it is believed to be.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 
-/// Whose certificates are believed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Those that the system believes.
-    #[default]
-    System,
-    /// Those that are signed by an authority in this PEM file.
-    File(PathBuf),
-    /// Any: for a staging site with a certificate of its own.
-    Anything,
-}
+use rustls::pki_types::ServerName;
+
+use super::tls::{NoTls, Tls, Trust};
 
 /// A server to which requests are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// Where it listens.
     pub address: SocketAddr,
     /// What it is called, as in `Host`.
     pub authority: String,
     /// How TLS is spoken to it; `None`: not at all.
-    pub tls: Option<Trust>,
+    pub tls: Option<Tls>,
 }
 
 /// Why an address of a target is none.
@@ -35,18 +26,21 @@ pub enum BadTarget {
     /// There is no such host.
     #[error("`{0}` has no address")]
     Host(String, #[source] std::io::Error),
+    /// Its certificate could not be judged.
+    #[error("no TLS to `{0}`")]
+    Tls(String, #[source] NoTls),
 }
 
 impl Target {
     /// The server at this URL: scheme, host and perhaps a port; a path is ignored. Looks the host up, which may
     /// take a moment. `trust` is for `https` alone.
-    pub fn parse(url: &str, trust: Trust) -> Result<Self, BadTarget> {
+    pub fn parse(url: &str, trust: &Trust) -> Result<Self, BadTarget> {
         let form = || BadTarget::Form(url.to_owned());
         let uri: http::Uri = url.parse().map_err(|_| form())?;
         let authority = uri.authority().ok_or_else(form)?;
         let (tls, port) = match uri.scheme_str() {
             Some("http") => (None, 80),
-            Some("https") => (Some(trust), 443),
+            Some("https") => (Some(Tls::new(trust).map_err(|error| BadTarget::Tls(url.to_owned(), error))?), 443),
             _ => return Err(form()),
         };
         let host = authority.host().trim_matches(['[', ']']);
@@ -73,6 +67,12 @@ impl Target {
         self.authority[..end.unwrap_or(self.authority.len())].trim_matches(['[', ']'])
     }
 
+    /// Whom its certificate must name.
+    pub(super) fn server_name(&self) -> ServerName<'static> {
+        let name = ServerName::try_from(self.host().to_owned());
+        name.unwrap_or_else(|_| ServerName::from(self.address.ip()))
+    }
+
     /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
@@ -85,13 +85,20 @@ mod tests {
 
     #[test]
     fn a_target_is_a_scheme_a_host_and_perhaps_a_port() {
-        let plain = Target::parse("http://127.0.0.1:8080/launch", Trust::System).unwrap();
-        assert_eq!(plain, Target::plain(([127, 0, 0, 1], 8080).into(), "127.0.0.1:8080"));
-        let secure = Target::parse("https://127.0.0.1", Trust::Anything).unwrap();
-        assert_eq!((secure.address.port(), secure.tls), (443, Some(Trust::Anything)));
+        let plain = Target::parse("http://127.0.0.1:8080/launch", &Trust::System).unwrap();
+        assert_eq!((plain.address, plain.authority.as_str()), (([127, 0, 0, 1], 8080).into(), "127.0.0.1:8080"));
+        let secure = Target::parse("https://127.0.0.1", &Trust::Anything).unwrap();
+        assert_eq!((secure.address.port(), plain.scheme(), secure.scheme()), (443, "http", "https"));
         for wrong in ["127.0.0.1:80", "ftp://127.0.0.1", "/launch", "", "http://"] {
-            assert!(matches!(Target::parse(wrong, Trust::System), Err(BadTarget::Form(_))), "{wrong}");
+            assert!(matches!(Target::parse(wrong, &Trust::System), Err(BadTarget::Form(_))), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_file_of_authorities_that_is_none_is_told() {
+        let file = Trust::File("/nowhere/ca.pem".into());
+        let error = Target::parse("https://127.0.0.1", &file).unwrap_err();
+        assert!(matches!(error, BadTarget::Tls(_, NoTls::File(..))), "{error:?}");
     }
 
     #[test]

@@ -1,0 +1,61 @@
+//! What a run says at its end, and where its report lies.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use loadtest::report::{Report, Run};
+use loadtest::verdict::{Check, Outcome, Verdict};
+
+/// Writes the report, and tells the verdict. What broke stands last, where it is read.
+pub(super) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<()> {
+    let folder = folder.cloned().unwrap_or_else(|| default_folder(&report.run));
+    report.save(&folder).with_context(|| format!("the report cannot be written to {}", folder.display()))?;
+    let mut checks: Vec<_> = report.checks.iter().collect();
+    checks.sort_by_key(|check| rank(check.outcome));
+    println!();
+    checks.iter().for_each(|check| println!("{}", line(check)));
+    println!("\n{}\nThe report: {}", verdict(report.verdict), folder.join("report.html").display());
+    Ok(())
+}
+
+/// A folder of its own for each run, by its start.
+fn default_folder(run: &Run) -> PathBuf {
+    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect::<String>();
+    PathBuf::from("reports").join(format!("{}-{}", plain(&run.scenario), plain(&run.started)))
+}
+
+fn rank(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Held => 0,
+        Outcome::Unknown => 1,
+        Outcome::Broken => 2,
+        Outcome::Invalid => 3,
+    }
+}
+
+fn line(check: &Check) -> String {
+    let word = match check.outcome {
+        Outcome::Held => "held   ",
+        Outcome::Unknown => "unknown",
+        Outcome::Broken => "BROKEN ",
+        Outcome::Invalid => "INVALID",
+    };
+    let measured = check.measured.map(|measured| figure(measured, &check.unit)).unwrap_or_default();
+    let allowed =
+        check.allowed.map(|allowed| format!(" (allowed {})", figure(allowed, &check.unit))).unwrap_or_default();
+    let detail = if check.outcome == Outcome::Held { String::new() } else { format!("\n           {}", check.detail) };
+    format!("  {word}  {:<55} {measured}{allowed}{detail}", check.title)
+}
+
+fn figure(value: f64, unit: &str) -> String {
+    let digits = if value.fract() == 0.0 { 0 } else { 3 };
+    format!("{value:.digits$} {unit}")
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Held => "HELD: every promise and objective that could be looked at.",
+        Verdict::Broken => "BROKEN: see above.",
+        Verdict::Invalid => "INVALID: the generator was at fault, so the run tells nothing.",
+    }
+}
