@@ -187,12 +187,20 @@ impl Crowd {
 
     /// Does everything that is due.
     fn act(&mut self, now: Micros) {
+        if !self.is_closed {
+            // What was due before closing time is done, however late it is.
+            self.act_until(now.min(self.closing - 1));
+        }
         if now >= self.closing && !self.is_closed {
             self.close(now);
         }
-        while let Some((due, who)) = self.agenda.take(now) {
+        self.act_until(now);
+    }
+
+    fn act_until(&mut self, due: Micros) {
+        while let Some((due, who)) = self.agenda.take(due) {
             match who {
-                Who::Newcomer => self.welcome(now),
+                Who::Newcomer => self.welcome(),
                 Who::Visitor(place) => self.turn(place, due),
             }
         }
@@ -219,18 +227,14 @@ impl Crowd {
         }
     }
 
-    fn welcome(&mut self, now: Micros) {
+    fn welcome(&mut self) {
         let Some((index, due)) = self.newcomer.take() else { return };
         self.plan_newcomer();
-        if self.is_closed {
-            self.dropped_arrivals += 1;
-            return;
-        }
         let persona = self.cast.of(self.scenario.seed, index);
         let visitor = Visitor::new(&self.scenario, persona, index);
         self.people.push(Some(Box::new(Person::new(visitor, persona, index, due))));
         self.here += 1;
-        self.watch.arrived(now);
+        self.watch.arrived(due);
         self.turn(self.people.len() - 1, due);
     }
 
