@@ -16,6 +16,7 @@
 
 mod agenda;
 mod board;
+mod errand;
 mod generator;
 mod person;
 
@@ -33,10 +34,11 @@ use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shopper::luck;
 use crate::span::Span;
-use crate::visitor::{Answer, Cookies, Next, Place, Request, Shown, Then, Visitor};
-use crate::wire::{Kept, Message, Paths, Target, Way, Wire};
+use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
+use crate::wire::{Message, Paths, Target, Way, Wire};
 use agenda::{Agenda, Who};
 use board::micros_since;
+use errand::{Errand, Returned};
 use generator::Machine;
 use person::{Person, Sent};
 
@@ -93,13 +95,6 @@ pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Ev
     crowd.plan_newcomer();
     crowd.run(stop).await;
     crowd.finish()
-}
-
-/// What came back from a request, or from one in each of two tabs.
-struct Returned {
-    place: usize,
-    sent: Sent,
-    other_tab: Option<Box<Sent>>,
 }
 
 struct Crowd {
@@ -254,19 +249,11 @@ impl Crowd {
             person.lose_cookies();
         }
         let kept = person.kept.take();
-        let first = self.errand(place, &request, due);
+        let Some(first) = self.errand(place, &request, due) else { return };
         // Without a cookie two tabs would be two people.
-        let second = first.as_ref().filter(|first| request.twice && first.message.cookies.is_some()).is_some();
-        let second = if second { self.errand(place, &request, due) } else { None };
-        let Some(first) = first else { return };
-        self.exchanges.spawn(async move {
-            let Some(mut second) = second else { return first.run(kept).await.of(place) };
-            if first.way.target == second.way.target {
-                second.way.target = (second.way.target + 1) % second.wire.targets();
-            }
-            let (first, second) = tokio::join!(first.run(kept), second.run(None));
-            Returned { place, sent: first, other_tab: Some(Box::new(second)) }
-        });
+        let both = request.twice && first.message.cookies.is_some();
+        let second = if both { self.errand(place, &request, due) } else { None };
+        self.exchanges.spawn(errand::run(place, first, second, kept));
     }
 
     /// A request of this visitor, ready to be sent.
@@ -310,7 +297,7 @@ impl Crowd {
         for sent in [Some(sent), other_tab.map(|sent| *sent)].into_iter().flatten() {
             answers.extend(self.note(&mut person, sent, before));
         }
-        let next = match answers.into_iter().max_by_key(worth) {
+        let next = match answers.into_iter().max_by_key(errand::worth) {
             Some(answer) => person.hear(at, answer.as_ref()),
             None => Next::ask(request, LOCAL_REST),
         };
@@ -390,44 +377,5 @@ impl Crowd {
             generators: vec![generator],
             ..Evidence::default()
         }
-    }
-}
-
-/// Of two tabs the page of the shop is worth more than the line, and that more than an error.
-fn worth(answer: &Option<Answer>) -> u8 {
-    match answer.as_ref().map(|answer| &answer.shown) {
-        Some(Shown::Shop(_)) => 3,
-        Some(Shown::Line(_)) => 2,
-        Some(Shown::Nothing) => 1,
-        None => 0,
-    }
-}
-
-/// A request that is to be sent.
-struct Errand {
-    wire: Arc<Wire>,
-    watch: Watch,
-    start: Instant,
-    way: Way,
-    message: Message,
-    request: Request,
-    due: Micros,
-}
-
-impl Errand {
-    async fn run(self, kept: Option<Box<Kept>>) -> Sent {
-        let seat = self.wire.seat(self.way.target).await;
-        let now = micros_since(self.start);
-        self.watch.sent(now, now - self.due);
-        let exchange = self.wire.exchange(self.way, kept, &self.message).await;
-        drop(seat);
-        let answered = micros_since(self.start);
-        Sent { request: self.request, id: self.message.id, due: self.due, answered, exchange }
-    }
-}
-
-impl Sent {
-    fn of(self, place: usize) -> Returned {
-        Returned { place, sent: self, other_tab: None }
     }
 }
