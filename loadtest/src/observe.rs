@@ -45,7 +45,8 @@ impl Witnesses {
         }
         let settings = gateway::set_as_promised(room, &told);
         let (latest, heard) = watch::channel(None);
-        let sampler = |(index, gateway)| Sampler { index, gateway, room: room.name.clone(), start, latest: latest.clone() };
+        let sampler =
+            |(index, gateway)| Sampler { index, gateway, room: room.name.clone(), start, latest: latest.clone() };
         let samplers = (0..).zip(self.gateways).map(sampler);
         let gateways = samplers.map(|sampler| tokio::spawn(sampler.sample(stop.clone()))).collect();
         let shop = match self.shop {

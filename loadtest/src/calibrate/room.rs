@@ -117,7 +117,10 @@ mod tests {
         let room = Room { free_memory: 1 << 30, of_one: 1024, ports: 28_232, files: 1_000_064 };
         let text = room.to_string();
         assert!(text.contains("     1048576  who wait"), "{text}");
-        assert!(text.contains("     1000000  who are connected to a target on this machine; file descriptors"), "{text}");
+        assert!(
+            text.contains("     1000000  who are connected to a target on this machine; file descriptors"),
+            "{text}"
+        );
         assert!(text.contains("       28232  who are connected to a target elsewhere; ports"), "{text}");
         let few = Room { files: 1_024, ..room };
         assert!(few.to_string().contains("         960  who are connected to a target elsewhere; file"), "{few}");

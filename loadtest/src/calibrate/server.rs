@@ -82,7 +82,8 @@ async fn talk(mut stream: TcpStream, answer: Arc<[u8]>) -> std::io::Result<()> {
 fn end_of_request(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let lines = std::str::from_utf8(&bytes[..head]).ok()?.lines();
-    let length = lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length =
+        lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     let body: usize = length.map_or(Some(0), |(_, length)| length.trim().parse().ok())?;
     head.checked_add(body).filter(|&end| end <= bytes.len())
 }

@@ -12,6 +12,8 @@ const MOST_POINTS: usize = 480;
 
 /// A picture with its words.
 pub(super) struct Chart {
+    /// Its name in the page.
+    pub(super) id: &'static str,
     pub(super) title: &'static str,
     /// How to read it.
     pub(super) caption: String,
@@ -33,6 +35,7 @@ fn arrivals(report: &Report) -> Chart {
     let arrived = mean(report, |moment| moment.arrived as f64);
     let most = peak(report, |moment| moment.arrived as f64);
     Chart {
+        id: "arrivals",
         title: "Arrivals",
         caption: "How many people came in each second. This is the crowd that the scenario asks for.".into(),
         alt: format!(
@@ -51,6 +54,7 @@ fn waiting(report: &Report) -> Chart {
     let waiting = mean(report, |moment| moment.waiting as f64);
     let most = peak(report, |moment| moment.waiting as f64);
     Chart {
+        id: "waiting",
         title: "People waiting",
         caption:
             "How many stood in the line. It grows while more come than are let in or leave, and then falls as fast \
@@ -78,6 +82,7 @@ fn admitted(report: &Report) -> Chart {
     marks.push(line(Role::Admitted, admitted));
     legend.push((Role::Limit, "the room's rate"));
     Chart {
+        id: "let-in",
         title: "Let in, against the limit",
         caption: format!(
             "While people wait, the lines should lie on the rate of {} a second: below it turns are wasted, above it the \
@@ -110,6 +115,7 @@ fn latency(report: &Report) -> Chart {
     let y = Axis { scale: Scale::LogMillis, from: low - 0.12, to: high + 0.12 };
     let marks = lines.into_iter().map(|(role, points)| line(role, points)).collect();
     Chart {
+        id: "latency",
         title: "How long answers took",
         caption: "Pages of the shop for those inside, and answers of the gateway to those outside, from the instant that a \
                   request was due. Each step of the scale is ten times the one below. The lines for those inside should \
@@ -152,6 +158,7 @@ fn waits(report: &Report) -> Chart {
         },
     ];
     Chart {
+        id: "waits",
         title: "Wait shown, against wait had",
         caption:
             "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the \
@@ -178,6 +185,7 @@ fn fairness(report: &Report) -> Chart {
         Mark { role: Role::Entered, shape: Shape::Dots(1.6), points: points(|entry| entry.at).collect() },
     ];
     Chart {
+        id: "fairness",
         title: "Fairness",
         caption:
             "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder \

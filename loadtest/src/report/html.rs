@@ -3,6 +3,8 @@
 //! `page.html` is the page, `page.css` its style. All text is escaped by the template engine; only our own pictures go
 //! in as they are.
 
+mod summary;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
@@ -10,7 +12,6 @@ use serde::Serialize;
 
 use super::chart::{self, Picture, Role};
 use super::{Report, charts, text};
-use crate::verdict::{Check, Outcome, Verdict};
 
 /// Class, width and height in pixels of a picture over the whole page, over half of it, and on a phone.
 const WIDE: Size = ("wide", 1040, 250);
@@ -37,9 +38,11 @@ pub fn page(report: &Report) -> Result<String, NotDrawn> {
         report => Serde(report),
         figures => Serde(figures),
         style => Value::from_safe_string(include_str!("page.css").into()),
-        sentence => sentence(report),
-        groups => Serde(groups(&report.checks)),
-        keys => Serde(keys(report)),
+        sentence => summary::sentence(report),
+        groups => Serde(summary::promises(&report.checks)),
+        keys => Serde(summary::keys(report)),
+        ends => Serde(report.ends.iter().collect::<Vec<_>>()),
+        personas => Serde(report.personas.iter().collect::<Vec<_>>()),
     };
     Ok(environment()?.render_named_str("page.html", include_str!("page.html"), context)?)
 }
@@ -65,6 +68,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
 /// A picture as the page has it.
 #[derive(Serialize)]
 struct Figure {
+    id: &'static str,
     title: &'static str,
     caption: String,
     alt: String,
@@ -86,84 +90,11 @@ fn figure(chart: charts::Chart) -> Result<Figure, NotDrawn> {
     let drawing = |picture| sizes.map(|size| drawing(picture, size)).into_iter().collect::<Result<_, _>>();
     let drawings = chart.picture.as_ref().map_or_else(|| Ok(Vec::new()), drawing)?;
     let legend = chart.legend.into_iter().map(|(role, name): (Role, _)| (role.class(), name)).collect();
-    Ok(Figure { title: chart.title, caption: chart.caption, alt: chart.alt, legend, half: chart.half, drawings })
+    let charts::Chart { id, title, caption, alt, half, .. } = chart;
+    Ok(Figure { id, title, caption, alt, legend, half, drawings })
 }
 
 fn drawing(picture: &Picture, (class, width, height): Size) -> Result<Drawing, NotDrawn> {
     let svg = Value::from_safe_string(chart::draw(picture, width, height)?);
     Ok(Drawing { class, view_box: chart::view_box(width, height), svg })
-}
-
-/// The verdict in one sentence.
-fn sentence(report: &Report) -> String {
-    let count = |outcome| report.checks.iter().filter(|check| check.outcome == outcome).count();
-    let (all, unknown) = (report.checks.len(), count(Outcome::Unknown));
-    let besides = match unknown {
-        0 => String::new(),
-        1 => " 1 had nothing to look at.".into(),
-        more => format!(" {more} had nothing to look at."),
-    };
-    match report.verdict {
-        Verdict::Held if all == 0 => "Nothing was checked.".into(),
-        Verdict::Held => format!("{} of {all} checks came out as promised.{besides}", count(Outcome::Held)),
-        Verdict::Broken => format!("{} of {all} checks did not come out as promised.{besides}", count(Outcome::Broken)),
-        Verdict::Invalid => "This run tells nothing, because the generator itself failed.".into(),
-    }
-}
-
-/// Checks of one promise.
-#[derive(Serialize)]
-struct Group<'a> {
-    title: String,
-    checks: Vec<&'a Check>,
-}
-
-fn groups(checks: &[Check]) -> Vec<Group<'_>> {
-    let promises = (1..=8).map(Some).chain([None]);
-    let of = |promise| checks.iter().filter(|check| check.promise == promise).collect::<Vec<_>>();
-    let groups = promises.map(|promise| Group { title: promised(promise), checks: of(promise) });
-    groups.filter(|group| !group.checks.is_empty()).collect()
-}
-
-fn promised(promise: Option<u8>) -> String {
-    let name = match promise {
-        Some(1) => "Hard limits",
-        Some(2) => "Full use",
-        Some(3) => "Fair",
-        Some(4) => "Nobody is lost",
-        Some(5) => "Nobody slips in",
-        Some(6) => "Honest wait",
-        Some(7) => "The shop's own traffic never pays for the crowd",
-        Some(8) => "Declared failure",
-        _ => return "Objectives and the generator itself".into(),
-    };
-    format!("Promise {}: {name}", promise.unwrap_or_default())
-}
-
-/// A figure of the strip under the verdict.
-#[derive(Serialize)]
-struct Key {
-    name: &'static str,
-    value: String,
-    note: String,
-}
-
-fn keys(report: &Report) -> Vec<Key> {
-    let run = &report.run;
-    let key = |name, value: String, note: String| Key { name, value, note };
-    let checked = |id: &str| {
-        let check = report.checks.iter().find(|check| check.id == id);
-        check.and_then(|check| check.measured.map(|measured| text::figure(measured, &check.unit)))
-    };
-    let failed = run.failed as f64 / (run.requests.max(1) as f64);
-    vec![
-        key("visitors", text::grouped(run.visitors), format!("in {}", text::length(run.seconds))),
-        key("most waiting", text::grouped(run.most_waiting), "at once".into()),
-        key("let in", text::grouped(run.admitted), format!("at {} a second", text::number(run.rate))),
-        key("use of the rate", checked("use").unwrap_or_else(|| "-".into()), "while people waited".into()),
-        key("overshoot", checked("limit-1s").unwrap_or_else(|| "-".into()), "in any second".into()),
-        key("inside first range", checked("wait-inside").unwrap_or_else(|| "-".into()), "of the waits shown".into()),
-        key("page p99", text::figure(report.page.p99_ms, "ms"), "for those inside".into()),
-        key("failed", text::grouped(run.failed), format!("5xx or none, {} of requests", text::figure(failed, "share"))),
-    ]
 }

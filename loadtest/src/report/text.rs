@@ -13,7 +13,7 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
-/// Three digits that matter, and none that do not: `0.0312`, `4.7`, `358`, `12,345`.
+/// The digits that matter: `0.031`, `4.71`, `35.8`, `358`, `12,345`.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     match () {
@@ -24,14 +24,16 @@ pub(crate) fn number(value: f64) -> String {
         }
         () if size >= 10.0 => format!("{value:.1}"),
         () if size >= 0.1 => format!("{value:.2}"),
-        () => format!("{value:.4}"),
+        () => format!("{value:.3}"),
     }
 }
 
 /// A value with its unit, in the size that people say it: a share as percent, long times in seconds.
 pub(crate) fn figure(value: f64, unit: &str) -> String {
     match unit {
-        "share" => format!("{} %", number((value * 10_000.0).round() / 100.0)),
+        "share" => format!("{} %", (value * 10_000.0).round() / 100.0),
+        "tau" => format!("{}", (value * 10_000.0).round() / 10_000.0),
+        "s" if value.abs() < 1.0 => figure(value * 1000.0, "ms"),
         "ms" if value.abs() >= 1000.0 => format!("{} s", number(value / 1000.0)),
         "" => number(value),
         unit => format!("{} {unit}", number(value)),
@@ -69,12 +71,14 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [0.0, 3.0, 0.031_24, 4.71, 35.82, 358.4, 12_345.6].map(number),
-            ["0", "3", "0.0312", "4.71", "35.8", "358", "12,346"]
+            ["0", "3", "0.031", "4.71", "35.8", "358", "12,346"]
         );
         assert_eq!(number(-1234.5), "-1,235");
         assert_eq!(number(f64::NAN), "-");
-        assert_eq!(figure(0.981_23, "share"), "98.1 %");
+        assert_eq!(figure(0.999_73, "share"), "99.97 %");
         assert_eq!(figure(1.0, "share"), "100 %");
+        assert_eq!(figure(0.999_64, "tau"), "0.9996");
+        assert_eq!(figure(0.25, "s"), "250 ms");
         assert_eq!(figure(2_700.0, "ms"), "2.70 s");
         assert_eq!(figure(358.2, "ms"), "358 ms");
     }

@@ -1,8 +1,9 @@
 //! What a launch looks like: a calm, a burst that is far too large, and a long tail behind it. Made by arithmetic
 //! alone, so that it is the same every time.
 
-use loadtest::evidence::Page;
-use loadtest::evidence::{End, Evidence, Generator, Held, Latencies, Micros, Second, Shown, Visit};
+use loadtest::evidence::{
+    Asked, End, Evidence, GatewaySample, Generator, Held, Latencies, Micros, Page, Second, Shown, Visit,
+};
 use loadtest::persona::Persona;
 use loadtest::scenario::Scenario;
 use loadtest::shop::log::{Entry, Outcome as Served};
@@ -12,6 +13,8 @@ use loadtest::token::{Kind, Token};
 const START_US: i64 = 1_790_000_000_000_000;
 const RATE: u64 = 20;
 const SECONDS: u64 = 150;
+/// When those outside go home.
+const CLOSING: Micros = 142_000_000;
 const SESSION_MS: u64 = 300_000;
 
 /// The scenario of it.
@@ -61,16 +64,16 @@ fn arrivals(second: u64) -> u64 {
 /// A launch that went well.
 pub(crate) fn evidence() -> Evidence {
     let mut visits = crowd();
-    let granted = let_in(&mut visits);
-    let timeline = (0..SECONDS).map(|second| moment(second, &visits)).collect();
+    let_in(&mut visits);
     Evidence {
         start_unix_us: START_US,
         took: SECONDS as Micros * 1_000_000,
-        shop: shop(&granted),
-        visits,
-        timeline,
+        gateways: (0..30).map(|look_at| look(look_at * 5_000_000, &visits)).collect(),
+        shop: shop(&visits),
+        timeline: timeline(&visits),
         generators: vec![generator("worker 1 of 2", 3), generator("worker 2 of 2", 4)],
-        ..Evidence::default()
+        visits,
+        shop_report: None,
     }
 }
 
@@ -92,24 +95,31 @@ fn visit(index: u64, due: Micros) -> Visit {
         95..98 => Persona::Forges,
         _ => Persona::SkipsLine,
     };
+    let cheats = persona.is_adversary();
     let token = Token { kind: Kind::Ticket, number: index + 1, issued_ms: unix_ms(due), expires_ms: u64::MAX >> 16 };
+    let attack = Asked { attack: true, status: Some(429), ..asked(index, Page::Order, due + 1_000_000) };
     Visit {
         index,
         persona,
         due,
-        held: vec![Held { at: due + 4_000, target: 0, token }],
+        held: if cheats { Vec::new() } else { vec![Held { at: due + 4_000, target: 0, token }] },
         first_wait: None,
         positions: None,
         positions_grown: 0,
         entered: None,
-        end: if persona.is_adversary() { End::Refused } else { End::NoShow },
-        left: due + 4_000,
+        end: if cheats { End::Looked } else { End::NoShow },
+        left: due + if cheats { 1_100_000 } else { 4_000 },
         requests: 2,
         errors_outside: 0,
         unanswered_outside: 0,
         thrown_out: false,
-        asked: Vec::new(),
+        asked: if cheats { vec![attack] } else { Vec::new() },
     }
+}
+
+fn asked(index: u64, page: Page, due: Micros) -> Asked {
+    let id = format!("visitor-{index}-{page:?}");
+    Asked { id, page, due, answered: due + 180_000, status: Some(200), attack: false }
 }
 
 fn unix_ms(at: Micros) -> u64 {
@@ -117,79 +127,109 @@ fn unix_ms(at: Micros) -> u64 {
 }
 
 /// Lets those in who stay, by ticket, at the room's rate; a few of them a little early.
-fn let_in(visits: &mut [Visit]) -> Vec<Micros> {
+fn let_in(visits: &mut [Visit]) {
     let mut free = 0;
-    let mut granted = Vec::new();
     for visit in visits.iter_mut().filter(|visit| visit.persona != Persona::NoShow && !visit.persona.is_adversary()) {
         let turn = visit.due.max(free);
         let wait = turn - visit.due;
-        free = turn + 1_000_000 / RATE as Micros;
-        if turn > SECONDS as Micros * 1_000_000 - 4_000_000 {
-            visit.end = End::Outside;
-            visit.left = SECONDS as Micros * 1_000_000;
+        visit.positions = (wait > 500_000).then(|| [wait as u64 / 50_000 + 1, 0]);
+        if visit.persona == Persona::Impatient && wait > 30_000_000 {
+            (visit.end, visit.left) = (End::LostPatience, visit.due + 30_000_000);
             continue;
         }
-        let luck = chance(visit.index, 3);
-        let early = if wait > 3_000_000 && luck > 0.97 { 1_800_000 } else { 0 };
+        free = turn + 1_000_000 / RATE as Micros;
+        if turn > CLOSING {
+            (visit.end, visit.left) = (End::Outside, CLOSING.max(visit.due));
+            continue;
+        }
+        let early = if wait > 3_000_000 && chance(visit.index, 3) > 0.97 { 1_800_000 } else { 0 };
         enter(visit, turn - early, wait as f64 / 1e6);
-        granted.push(turn - early);
     }
-    granted
 }
 
 fn enter(visit: &mut Visit, at: Micros, wait: f64) {
-    let number = visit.index + 1;
-    let expires_ms = unix_ms(at) + SESSION_MS;
-    visit.held.push(Held {
-        at,
-        target: 0,
-        token: Token { kind: Kind::Pass, number, issued_ms: unix_ms(at), expires_ms },
-    });
+    let token = Token {
+        kind: Kind::Pass,
+        number: visit.index + 1,
+        issued_ms: unix_ms(at),
+        expires_ms: unix_ms(at) + SESSION_MS,
+    };
     if wait > 0.5 {
-        let guess = wait * (0.86 + 0.3 * chance(visit.index, 4));
+        let guess = wait * (0.86 + 0.3 * chance(visit.index, 4)) * if chance(visit.index, 9) > 0.9 { 0.7 } else { 1.0 };
         visit.first_wait = Some(Shown { at: visit.due + 4_000, low: guess * 0.78, high: guess * 1.22 + 3.0 });
     }
-    let poll = (chance(visit.index, 5) * wait.min(2.0) * 1e6) as Micros;
-    visit.entered = Some(at + poll + 30_000);
-    visit.left = at + poll + 6_000_000;
-    visit.end = if visit.persona == Persona::Impatient { End::LostPatience } else { End::Bought };
+    visit.held.push(Held { at: at + 20_000, target: 0, token });
+    let item = asked(visit.index, Page::Item, at);
+    let payment = asked(visit.index, Page::Payment, at + 5_000_000);
+    visit.entered = Some(item.answered);
+    visit.left = payment.answered;
+    visit.end = End::Bought;
+    visit.asked = vec![item, payment];
 }
 
-fn shop(granted: &[Micros]) -> Vec<Entry> {
-    let entry = |(seq, at): (u64, &Micros)| Entry {
-        seq,
-        arrived_us: START_US + at + (chance(seq, 6) * 700_000.0) as i64,
-        answered_us: START_US + at + 760_000,
-        request_id: None,
-        pass_id: Some(format!("1.{seq}")),
+/// What the shop logs of those who were let in, in order of time.
+fn shop(visits: &[Visit]) -> Vec<Entry> {
+    let pages = visits.iter().filter(|visit| visit.entered.is_some());
+    let pages = pages.flat_map(|visit| visit.asked.iter().map(move |asked| (visit.index, asked)));
+    let mut entries: Vec<Entry> = pages.map(|(index, asked)| logged(index, asked)).collect();
+    entries.sort_by_key(|entry| entry.arrived_us);
+    (1..).zip(&mut entries).for_each(|(seq, entry)| entry.seq = seq);
+    entries
+}
+
+fn logged(index: u64, asked: &Asked) -> Entry {
+    Entry {
+        seq: 0,
+        arrived_us: START_US + asked.due + 2_000 + (chance(index, 6) * 60_000.0) as i64,
+        answered_us: START_US + asked.answered - 3_000,
+        request_id: Some(asked.id.clone()),
+        pass_id: Some(format!("0.{}", index + 1)),
         room: Some("launch".into()),
-        page: Page::Item,
+        page: asked.page,
         status: 200,
         outcome: Served::Ok,
-        order: None,
-        new: true,
-    };
-    (1..).zip(granted).map(entry).collect()
+        order: (asked.page == Page::Payment).then_some(index),
+        new: asked.page == Page::Item,
+    }
 }
 
-fn moment(second: u64, visits: &[Visit]) -> Second {
-    let end = (second as Micros + 1) * 1_000_000;
-    let count = |of: &dyn Fn(&Visit) -> bool| visits.iter().filter(|visit| of(visit)).count() as u64;
-    let waiting = count(&|visit| visit.due < end && visit.entered.unwrap_or(visit.left) >= end);
-    let inside = count(&|visit| visit.entered.is_some_and(|entered| entered < end) && visit.left >= end);
-    let entered = count(&|visit| visit.entered.is_some_and(|entered| (end - 1_000_000..end).contains(&entered)));
-    Second {
-        arrived: count(&|visit| (end - 1_000_000..end).contains(&visit.due)),
-        waiting,
-        inside,
-        entered,
-        bought: count(&|visit| visit.end == End::Bought && (end - 1_000_000..end).contains(&visit.left)),
-        requests: inside + waiting / 4,
-        failed: 0,
-        inside_latency: latencies(inside * 2, 150_000.0 + 20_000.0 * chance(second, 7), second),
-        outside_latency: latencies(waiting / 4 + 2, 900.0 + waiting as f64 * 0.6, second + 1_000),
-        lag: latencies(inside + waiting / 4, 90.0, second + 2_000),
+/// What a gateway says of its room at a moment.
+fn look(at: Micros, visits: &[Visit]) -> GatewaySample {
+    let granted = |visit: &&Visit| visit.asked.first().is_some_and(|asked| !asked.attack && asked.due < at);
+    GatewaySample {
+        at,
+        gateway: 0,
+        store_time_ms: unix_ms(at),
+        admitted: visits.iter().filter(granted).count() as u64,
+        waiting: 0,
+        active_users: 0,
+        store_away: false,
+        limits_given_up: false,
     }
+}
+
+fn timeline(visits: &[Visit]) -> Vec<Second> {
+    let mut seconds = vec![Second::default(); SECONDS as usize];
+    let of = |at: Micros| (at / 1_000_000) as usize;
+    for visit in visits {
+        seconds[of(visit.due)].arrived += 1;
+        let waits = if visit.positions.is_some() { visit.entered.unwrap_or(visit.left) } else { visit.due };
+        seconds[of(visit.due)..of(waits)].iter_mut().for_each(|second| second.waiting += 1);
+        if let Some(entered) = visit.entered {
+            seconds[of(entered)].entered += 1;
+            seconds[of(entered)..of(visit.left)].iter_mut().for_each(|second| second.inside += 1);
+            seconds[of(visit.left)].bought += 1;
+        }
+    }
+    (0..).zip(&mut seconds).for_each(|(at, second)| answers(at, second));
+    seconds
+}
+
+fn answers(at: u64, second: &mut Second) {
+    second.requests = second.inside + second.waiting / 4;
+    second.inside_latency = latencies(second.inside * 2, 150_000.0 + 20_000.0 * chance(at, 7), at);
+    second.outside_latency = latencies(second.waiting / 4 + 2, 900.0 + second.waiting as f64 * 0.6, at + 1_000);
+    second.lag = latencies(second.requests, 90.0, at + 2_000);
 }
 
 /// Answers around a median, with a tail.

@@ -92,14 +92,8 @@ fn check(check: &Check) -> Figure {
         Outcome::Broken => (2, "broken"),
         Outcome::Invalid => (3, "invalid"),
     };
-    let (kind, scale) = match check.unit.as_str() {
-        "ms" => (Kind::Time, 1.0),
-        "s" => (Kind::Time, 1000.0),
-        "share" | "tau" => (Kind::Share, 1.0),
-        _ if check.allowed == Some(0.0) => (Kind::Fault, 1.0),
-        _ => (Kind::Count, 1.0),
-    };
-    let unit = if kind == Kind::Time { "ms" } else { &check.unit };
+    let (kind, scale) = (kind(check), if check.unit == "s" { 1000.0 } else { 1.0 });
+    let unit = if check.unit == "s" { "ms" } else { &check.unit };
     Figure {
         id: format!("check {}", check.id),
         name: check.title.clone(),
@@ -109,6 +103,18 @@ fn check(check: &Check) -> Figure {
         value: check.measured.map(|measured| measured * scale),
         rank,
         word: Some(word),
+    }
+}
+
+/// What a check measured. Below a limit more is no worse, and how the generator did says nothing of a gateway: of both only
+/// the outcome counts.
+fn kind(check: &Check) -> Kind {
+    match check.unit.as_str() {
+        _ if check.id.starts_with("generator-") => Kind::Fact,
+        "ms" | "s" => Kind::Time,
+        "share" | "tau" => Kind::Share,
+        _ if check.allowed == Some(0.0) => Kind::Fault,
+        _ => Kind::Fact,
     }
 }
 
@@ -122,13 +128,12 @@ fn less_is_better(check: &Check) -> bool {
     }
 }
 
+/// Of the times that no check looks at.
 fn times(report: &Report) -> impl Iterator<Item = Figure> {
     let times = [
         ("page p50", "Pages for those inside, half within", report.page.count, report.page.p50_ms),
-        ("page p99", "Pages for those inside, 99 of 100 within", report.page.count, report.page.p99_ms),
         ("outside p50", "Answers to those outside, half within", report.outside.count, report.outside.p50_ms),
         ("outside p99", "Answers to those outside, 99 of 100 within", report.outside.count, report.outside.p99_ms),
-        ("lag p99", "How late requests were sent, p99", report.lag.count, report.lag.p99_ms),
     ];
     times.into_iter().map(|(id, name, count, ms)| Figure {
         kind: Kind::Time,

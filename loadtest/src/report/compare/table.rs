@@ -12,7 +12,8 @@ impl fmt::Display for Comparison {
         writeln!(f, "  {:name$}  {:>old$}  {:>new$}  {:>8}", "", "A", "B", "change")?;
         for row in &self.0 {
             let sign = if row.worse { '!' } else { ' ' };
-            writeln!(f, "{sign} {:name$}  {:>old$}  {:>new$}  {:>8}", row.name, row.old, row.new, change(row))?;
+            let line = format!("{sign} {:name$}  {:>old$}  {:>new$}  {:>8}", row.name, row.old, row.new, change(row));
+            writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }
