@@ -30,19 +30,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::Arrivals;
 use crate::evidence::{End, Evidence, Micros, Visit};
-use crate::persona::{Cast, Persona};
+use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shopper::luck;
 use crate::span::Span;
 use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
 use crate::wire::{Message, Paths, Target, Way, Wire};
 use agenda::{Agenda, Who};
-use board::{Outcome, micros_since};
+use board::micros_since;
 use errand::{Errand, Returned};
 use generator::Machine;
 use person::{Person, Sent};
 
+pub(crate) use board::Outcome;
 pub use board::Watch;
+pub(crate) use generator::most_memory;
 
 /// Whoever could not be sent for want of a port or a file descriptor here tries again after this.
 const LOCAL_REST: Duration = Duration::from_secs(1);
@@ -100,7 +102,6 @@ struct Crowd {
     /// With their places in the order of arrivals.
     arrivals: std::iter::Zip<std::ops::RangeFrom<u64>, Arrivals>,
     part: Part,
-    cast: Cast,
     wire: Arc<Wire>,
     watch: Watch,
     start: Instant,
@@ -132,7 +133,6 @@ impl Crowd {
         let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2);
         let machine = Machine::look(start);
         Self {
-            cast: Cast::new(&scenario.shoppers),
             wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),
             closing: micros(closing),
             over: micros(closing + scenario.grace.0),
@@ -225,7 +225,7 @@ impl Crowd {
     fn welcome(&mut self) {
         let Some((index, due)) = self.newcomer.take() else { return };
         self.plan_newcomer();
-        let persona = self.cast.of(self.scenario.seed, index);
+        let persona = self.scenario.persona(index);
         let visitor = Visitor::new(&self.scenario, persona, index);
         self.people.push(Some(Box::new(Person::new(visitor, persona, index, due))));
         self.here += 1;

@@ -37,6 +37,8 @@ enum Command {
     Shop(cli::shop::ShopArgs),
     /// A launch: sent to a site, or to a stage of its own, and judged
     Run(cli::run::Run),
+    /// The same without sockets: the policy driven directly, in virtual time
+    Simulate(cli::simulate::Simulate),
     /// Sends a part of a crowd for a `loadtest run` elsewhere
     Worker(cli::worker::Worker),
     /// What this machine can generate
@@ -66,6 +68,7 @@ fn done(command: Command) -> anyhow::Result<ExitCode> {
         Command::Schema { of } => of.print(),
         Command::Shop(args) => runtime.block_on(cli::shop::run(&args)),
         Command::Run(args) => runtime.block_on(run::run(&args)),
+        Command::Simulate(simulate) => simulate.run(),
         Command::Worker(worker) => runtime.block_on(worker.run()),
         Command::Calibrate(args) => runtime.block_on(calibrate::run(&args)),
         Command::Compare(compare) => compare.run(),
