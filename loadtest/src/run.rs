@@ -46,9 +46,10 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
         place = place(args, &scenario, wanted.as_ref()) => place?,
         code = interrupts.next() => return Ok(code),
     };
+    let witnesses = witnesses.ask(&scenario.room).await?;
     let generators = args.generators().await?;
     let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
-    let observers = witnesses.observe(&crowd.scenario.room, instant_of(crowd.start_unix_us)).await?;
+    let observers = witnesses.observe(&crowd.scenario.room.name, instant_of(crowd.start_unix_us));
     let view = View::open(&crowd.scenario, observers.latest.clone());
     let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts, view };
     let (mut seen, faults) = match run.send(generators).await? {
