@@ -102,7 +102,9 @@ fn around(page: &str) -> String {
 /// A room without a line, where people get a pass that is worth nothing at the launch.
 fn other_room(page: &str) -> String {
     let path = around(page);
-    format!("[[room]]\nname = \"other\"\nhost = \"*\"\npath = {path}\nupstream = \"shop\"\nnew_users_per_minute = 60000\n\n")
+    format!(
+        "[[room]]\nname = \"other\"\nhost = \"*\"\npath = {path}\nupstream = \"shop\"\nnew_users_per_minute = 60000\n\n"
+    )
 }
 
 fn room_text(room: &Room) -> String {
