@@ -19,6 +19,10 @@ build: tools ## Build the release binaries
 demo: build ## Show what Weir is for, in about a minute: a shop alone, then behind Weir
 	target/release/loadtest demo --weir target/release/weir
 
+.PHONY: load
+load: build ## A shoe launch against a stage of this machine, and the verdict over it: about four minutes
+	target/release/loadtest run nike-launch --weir target/release/weir
+
 .PHONY: test
 test: lint unit ## Everything that CI runs
 

@@ -1,263 +1,381 @@
-//! The crowd: sends every shopper at its planned instant, whatever the answers are like.
+//! The crowd: sends every visitor at their planned instant, whatever the answers are like.
 //!
-//! An act ends in two steps. At `closing` nobody outside asks any more (they are counted where they
-//! stand); those inside have `grace` to finish. Every shopper ends in exactly one way ([`Counts`]).
+//! ```text
+//! arrivals --> agenda (one heap) --due--> exchange (a task) --answer--> visitor decides --> agenda
+//! ```
 //!
-//! Latency counts from the instant that a request was due, never from when this program woke up;
-//! how late it woke up is measured too ([`Tally::lag`]).
+//! One loop owns all visitors. Who waits is an entry of the [`agenda`] and a small value; only an exchange is
+//! a task. Latency counts from the instant that a request was due (of a poll: the answer before it and the
+//! pause that it told), never from when this program woke up. How late requests were sent is measured where
+//! each begins, once it has a shared connection to itself.
+//!
+//! An act ends in two steps. At closing time nobody outside asks any more (they are counted where they stand);
+//! those inside have a grace to finish. Every visitor ends in exactly one way.
+//!
+//! What is absent: judgement, and what a visitor wants ([`crate::visitor`]).
+
+mod agenda;
+mod board;
+mod errand;
+mod generator;
+mod person;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde::Serialize;
+use rand::Rng;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::arrivals::Arrivals;
-use crate::client::{Client, Target};
-use crate::shopper::{Answer, End, Habits, Next, Place, Shopper, is_page};
-use crate::stats::{Latency, Quantiles};
+use crate::evidence::{End, Evidence, Micros, Visit};
+use crate::persona::Persona;
+use crate::scenario::Scenario;
+use crate::shopper::luck;
+use crate::span::Span;
+use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
+use crate::wire::{Message, Paths, Target, Way, Wire};
+use agenda::{Agenda, Who};
+use board::micros_since;
+use errand::{Errand, Returned};
+use generator::Machine;
+use person::{Person, Sent};
 
-/// Everything that makes a crowd.
+pub(crate) use board::Outcome;
+pub use board::Watch;
+pub(crate) use generator::most_memory;
+
+/// Whoever could not be sent for want of a port or a file descriptor here tries again after this.
+const LOCAL_REST: Duration = Duration::from_secs(1);
+/// Keeps the choice of targets apart from the luck of visitors.
+const SALT: u64 = 0x7a26_e75a;
+/// So far apart are the addresses of one visitor.
+const REMOVE: u64 = 7_919;
+
+/// Everything that is sent.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// Where it goes.
-    pub target: Target,
-    /// When its people arrive.
+pub struct Sending {
+    /// Who comes, and what they are like.
+    pub scenario: Arc<Scenario>,
+    /// When they come: all of them, whichever part is sent from here.
     pub arrivals: Arrivals,
-    /// What they are like.
-    pub habits: Habits,
-    /// Who they are: the same seed, the same people.
-    pub seed: u64,
-    /// How long somebody waits for a page.
-    pub patience: Duration,
-    /// When the line is left alone, counted from the start.
-    pub closing: Duration,
-    /// How long those inside may then take to finish.
-    pub grace: Duration,
+    /// Where they go, at least one. With several, each request goes to one of chance, as by a load balancer that
+    /// knows nobody.
+    pub targets: Vec<Target>,
+    /// Which part of the crowd is sent from here.
+    pub part: Part,
+    /// The instant from which everything counts. It may lie ahead.
+    pub start: Instant,
 }
 
-/// What became of a shopper.
+/// A part of a crowd: everybody whose place in the order of arrivals is `index` modulo `of`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Left(End),
-    /// Still outside at closing time.
-    Outside,
-    /// Still inside when the grace was over.
-    Unfinished,
+pub struct Part {
+    /// Which part, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub of: u32,
 }
 
-/// What the crowd counts, live. Readable from any thread.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// Shoppers who came.
-    pub arrived: AtomicU64,
-    /// Shoppers who got the product page.
-    pub admitted: AtomicU64,
-    /// Shoppers in the line now.
-    pub waiting: AtomicU64,
-    /// Shoppers inside now.
-    pub inside: AtomicU64,
-    /// Ends of visits: a paid order.
-    pub bought: AtomicU64,
-    /// Ends of visits: let in, but no order came of it.
-    pub order_failed: AtomicU64,
-    /// Ends of visits: never saw the product page.
-    pub turned_away: AtomicU64,
-    /// Ends of visits: saw the line and left.
-    pub no_shows: AtomicU64,
-    /// Ends of visits: outside at closing time.
-    pub outside: AtomicU64,
-    /// Ends of visits: inside when time was up.
-    pub unfinished: AtomicU64,
-    /// Requests of shoppers at the door or in the line that failed.
-    pub pages_failed_outside: AtomicU64,
-    /// Requests of shoppers inside that failed.
-    pub pages_failed_inside: AtomicU64,
-    /// Answers 5xx, or none, to shoppers who already stood in the line.
-    pub failed_while_waiting: AtomicU64,
-    /// Questions from the line.
-    pub polls: AtomicU64,
-    /// From due to read, of every page that came to somebody inside. (The product page is not one of
-    /// them: behind a waiting room its latency is the end of the wait.)
-    pub page: Latency,
-    /// How late arrivals were sent.
-    pub lag: Latency,
+impl Part {
+    /// Everybody.
+    pub const ALL: Self = Self { index: 0, of: 1 };
+
+    fn has(self, visitor: u64) -> bool {
+        visitor % u64::from(self.of.max(1)) == u64::from(self.index)
+    }
 }
 
-/// What the crowd counted. Every shopper who arrived is in exactly one of `bought`, `order_failed`,
-/// `turned_away`, `no_shows`, `outside`, `unfinished`, once the act is over.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the fields are those of `Tally`, where they are described")]
-pub struct Counts {
-    pub arrived: u64,
-    pub admitted: u64,
-    pub waiting: u64,
-    pub inside: u64,
-    pub bought: u64,
-    pub order_failed: u64,
-    pub turned_away: u64,
-    pub no_shows: u64,
-    pub outside: u64,
-    pub unfinished: u64,
-    pub pages_failed_outside: u64,
-    pub pages_failed_inside: u64,
-    pub failed_while_waiting: u64,
-    pub polls: u64,
-    pub page: Quantiles,
-    pub lag: Quantiles,
+/// Sends a crowd, or a part of it, and returns what it saw when every visit has ended, at the latest when the grace
+/// after closing time is over. `stop` ends it at once.
+pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Evidence {
+    watch.begin(sending.start);
+    let mut crowd = Crowd::new(sending, watch);
+    crowd.plan_newcomer();
+    crowd.run(stop).await;
+    crowd.finish()
 }
 
-impl Tally {
-    /// The state of all counters.
-    pub fn counts(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Relaxed);
-        Counts {
-            arrived: read(&self.arrived),
-            admitted: read(&self.admitted),
-            waiting: read(&self.waiting),
-            inside: read(&self.inside),
-            bought: read(&self.bought),
-            order_failed: read(&self.order_failed),
-            turned_away: read(&self.turned_away),
-            no_shows: read(&self.no_shows),
-            outside: read(&self.outside),
-            unfinished: read(&self.unfinished),
-            pages_failed_outside: read(&self.pages_failed_outside),
-            pages_failed_inside: read(&self.pages_failed_inside),
-            failed_while_waiting: read(&self.failed_while_waiting),
-            polls: read(&self.polls),
-            page: self.page.total(),
-            lag: self.lag.total(),
+struct Crowd {
+    scenario: Arc<Scenario>,
+    /// With their places in the order of arrivals.
+    arrivals: std::iter::Zip<std::ops::RangeFrom<u64>, Arrivals>,
+    part: Part,
+    wire: Arc<Wire>,
+    watch: Watch,
+    start: Instant,
+    /// Nobody outside asks from then on, and nobody at all.
+    closing: Micros,
+    over: Micros,
+    is_closed: bool,
+    /// The visitor who arrives next, and when.
+    newcomer: Option<(u64, Micros)>,
+    people: Vec<Option<Box<Person>>>,
+    /// How many of them are here.
+    here: usize,
+    visits: Vec<Visit>,
+    agenda: Agenda,
+    exchanges: JoinSet<Returned>,
+    machine: Machine,
+    dropped_arrivals: u64,
+    local_failures: u64,
+    /// Begins the id of each request.
+    run: String,
+}
+
+impl Crowd {
+    fn new(sending: Sending, watch: Watch) -> Self {
+        let Sending { scenario, arrivals, targets, part, start } = sending;
+        let closing = scenario.closing.map_or(arrivals.length(), |closing| closing.0);
+        // Visitors know when it is all over, also where the scenario leaves it to the last arrival.
+        let scenario = Arc::new(Scenario { closing: Some(Span(closing)), ..Scenario::clone(&scenario) });
+        let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2);
+        let machine = Machine::look(start);
+        Self {
+            wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),
+            closing: micros(closing),
+            over: micros(closing + scenario.grace.0),
+            is_closed: false,
+            newcomer: None,
+            people: Vec::new(),
+            here: 0,
+            visits: Vec::new(),
+            agenda: Agenda::default(),
+            exchanges: JoinSet::new(),
+            run: format!("{:x}", machine.start_unix_us),
+            machine,
+            dropped_arrivals: 0,
+            local_failures: 0,
+            scenario,
+            arrivals: (0..).zip(arrivals),
+            part,
+            watch,
+            start,
         }
     }
 
-    fn answered(&self, before: Place, answer: Option<&Answer>, shopper: &Shopper, latency: Duration) {
-        let was_inside = matches!(before, Place::Inside | Place::Paying(_));
-        match answer {
-            Some(answer) if is_page(answer) && was_inside => self.page.record(latency),
-            Some(answer) if !was_inside && answer.status < 500 => {}
-            _ if was_inside => count(&self.pages_failed_inside),
-            _ => {
-                count(&self.pages_failed_outside);
-                if before == Place::Line {
-                    count(&self.failed_while_waiting);
-                }
+    fn now(&self) -> Micros {
+        micros_since(self.start)
+    }
+
+    async fn run(&mut self, stop: CancellationToken) {
+        while self.here > 0 || self.newcomer.is_some() {
+            let now = self.now();
+            if now >= self.over {
+                return;
             }
-        }
-        if shopper.is_inside() && !was_inside {
-            count(&self.admitted);
-        }
-    }
-
-    /// Keeps the gauges: a shopper went from one place to another, or away.
-    fn moved(&self, from: Option<Place>, to: Option<Place>) {
-        if let Some(gauge) = from.and_then(|place| self.gauge(place)) {
-            gauge.fetch_sub(1, Relaxed);
-        }
-        if let Some(gauge) = to.and_then(|place| self.gauge(place)) {
-            gauge.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn gauge(&self, place: Place) -> Option<&AtomicU64> {
-        match place {
-            Place::Door => None,
-            Place::Line => Some(&self.waiting),
-            Place::Inside | Place::Paying(_) => Some(&self.inside),
-        }
-    }
-
-    fn end(&self, ending: Ending) {
-        count(match ending {
-            Ending::Left(End::Bought) => &self.bought,
-            Ending::Left(End::OrderFailed) => &self.order_failed,
-            Ending::Left(End::TurnedAway) => &self.turned_away,
-            Ending::Left(End::NoShow) => &self.no_shows,
-            Ending::Outside => &self.outside,
-            Ending::Unfinished => &self.unfinished,
-        });
-    }
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
-}
-
-/// Sends the crowd and returns when every visit has ended. `stop` ends it at once.
-pub async fn run(plan: Plan, tally: Arc<Tally>, stop: CancellationToken) {
-    let start = Instant::now();
-    let act = Act { closing: CancellationToken::new(), over: stop.child_token(), tally };
-    let clock = tokio::spawn(act.clone().watch_the_clock(start + plan.closing, plan.grace));
-    let tracker = TaskTracker::new();
-    for (index, at) in (0..).zip(plan.arrivals.clone()) {
-        if act.over.run_until_cancelled(sleep_until(start + at)).await.is_none() || at >= plan.closing {
-            break;
-        }
-        let client = Client::new(plan.target.clone(), index, plan.patience);
-        let shopper = Shopper::new(plan.habits.clone(), plan.seed, index);
-        count(&act.tally.arrived);
-        act.tally.lag.record(start.elapsed().saturating_sub(at));
-        tracker.spawn(act.clone().visit(shopper, client, start + at));
-    }
-    tracker.close();
-    tracker.wait().await;
-    clock.abort();
-}
-
-#[derive(Clone)]
-struct Act {
-    closing: CancellationToken,
-    over: CancellationToken,
-    tally: Arc<Tally>,
-}
-
-impl Act {
-    async fn watch_the_clock(self, closing: Instant, grace: Duration) {
-        sleep_until(closing).await;
-        self.closing.cancel();
-        sleep_until(closing + grace).await;
-        self.over.cancel();
-    }
-
-    /// One visit, from arrival to its end.
-    async fn visit(self, mut shopper: Shopper, mut client: Client, arrival: Instant) {
-        let ending = self.over.run_until_cancelled(self.walk(&mut shopper, &mut client, arrival)).await;
-        self.tally.moved(Some(shopper.place()), None);
-        let cut = if shopper.is_inside() { Ending::Unfinished } else { Ending::Outside };
-        self.tally.end(ending.unwrap_or(cut));
-    }
-
-    async fn walk(&self, shopper: &mut Shopper, client: &mut Client, arrival: Instant) -> Ending {
-        let (mut request, mut due) = (shopper.first(), arrival);
-        loop {
-            if !self.is_time(due, shopper).await {
-                return Ending::Outside;
+            self.act(now);
+            while let Some(returned) = self.exchanges.try_join_next() {
+                self.hear_task(returned);
             }
-            let before = shopper.place();
-            self.tally.polls.fetch_add(u64::from(before == Place::Line), Relaxed);
-            let answer = client.send(request).await.ok();
-            let next = shopper.hear(answer.as_ref());
-            self.tally.answered(before, answer.as_ref(), shopper, due.elapsed());
-            self.tally.moved(Some(before), Some(shopper.place()));
-            match next {
-                Next::Leave(end) => return Ending::Left(end),
-                Next::Ask(next, pause) => {
-                    client.pause(pause);
-                    (request, due) = (next, Instant::now() + pause);
-                }
+            let turn = if self.is_closed { self.over } else { self.closing };
+            let next = self.agenda.next().map_or(turn, |due| due.min(turn));
+            let next = self.start + Duration::from_micros(next.max(0) as u64);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(returned) = self.exchanges.join_next() => self.hear_task(returned),
+                () = sleep_until(next) => {}
             }
         }
     }
 
-    /// Waits until `due`; `false` if closing time came first for somebody outside.
-    async fn is_time(&self, due: Instant, shopper: &Shopper) -> bool {
-        if shopper.is_inside() {
-            sleep_until(due).await;
-            return true;
+    /// Does everything that is due.
+    fn act(&mut self, now: Micros) {
+        if !self.is_closed {
+            // What was due before closing time is done, however late it is.
+            self.act_until(now.min(self.closing - 1));
         }
-        self.closing.run_until_cancelled(sleep_until(due)).await.is_some()
+        if now >= self.closing && !self.is_closed {
+            self.close(now);
+        }
+        self.act_until(now);
+    }
+
+    fn act_until(&mut self, due: Micros) {
+        while let Some((due, who)) = self.agenda.take(due) {
+            match who {
+                Who::Newcomer => self.welcome(),
+                Who::Visitor(place) => self.turn(place, due),
+            }
+        }
+    }
+
+    /// Closing time: whoever is outside and waits for no answer goes.
+    fn close(&mut self, now: Micros) {
+        self.is_closed = true;
+        for place in 0..self.people.len() {
+            let idle = |person: &Person| person.then.is_some() && person.visitor.place() != Place::Inside;
+            if self.people[place].as_deref().is_some_and(idle) {
+                self.leave(place, End::Outside, now);
+            }
+        }
+    }
+
+    fn plan_newcomer(&mut self) {
+        let part = self.part;
+        let next = self.arrivals.find(|(index, _)| part.has(*index));
+        let due = |at: Duration| Micros::try_from(at.as_micros()).unwrap_or(Micros::MAX);
+        self.newcomer = next.map(|(index, at)| (index, due(at))).filter(|(_, due)| *due < self.closing);
+        if let Some((_, due)) = self.newcomer {
+            self.agenda.plan(due, Who::Newcomer);
+        }
+    }
+
+    fn welcome(&mut self) {
+        let Some((index, due)) = self.newcomer.take() else { return };
+        self.plan_newcomer();
+        let persona = self.scenario.persona(index);
+        let visitor = Visitor::new(&self.scenario, persona, index);
+        self.people.push(Some(Box::new(Person::new(visitor, persona, index, due))));
+        self.here += 1;
+        self.watch.arrived(due);
+        self.turn(self.people.len() - 1, due);
+    }
+
+    /// A visitor does what they had in mind. An entry of somebody who has gone means nothing.
+    fn turn(&mut self, place: usize, due: Micros) {
+        let then = self.people[place].as_deref_mut().and_then(|person| person.then.take());
+        match then {
+            Some(Then::Ask(request)) => self.ask(place, request, due),
+            Some(Then::Leave(end)) => self.leave(place, end, due),
+            None => {}
+        }
+    }
+
+    fn ask(&mut self, place: usize, request: Request, due: Micros) {
+        let Some(person) = self.people[place].as_deref_mut() else { return };
+        if request.cookies == Cookies::Lost {
+            person.lose_cookies();
+        }
+        let kept = person.kept.take();
+        let Some(first) = self.errand(place, &request, due) else { return };
+        // Without a cookie two tabs would be two people.
+        let both = request.twice && first.message.cookies.is_some();
+        let second = if both { self.errand(place, &request, due) } else { None };
+        self.exchanges.spawn(errand::run(place, first, second, kept));
+    }
+
+    /// A request of this visitor, ready to be sent.
+    fn errand(&mut self, place: usize, request: &Request, due: Micros) -> Option<Errand> {
+        let person = self.people[place].as_deref_mut()?;
+        person.visit.requests += 1;
+        let (index, count) = (person.visit.index, person.visit.requests);
+        let from = index + u64::from(request.address) * REMOVE;
+        let cookie = format!("weir_{}", self.scenario.room.name);
+        let message = Message {
+            ask: request.ask.clone(),
+            cookies: person.jar.line(&request.cookies, &cookie),
+            id: format!("{}-{index}-{count}", self.run),
+            forwarded_for: self.wire.forwarded_for(from),
+        };
+        let mut random = luck(self.scenario.seed ^ SALT ^ u64::from(count), index);
+        let way = Way {
+            target: random.random_range(0..self.wire.targets()),
+            from,
+            slow: person.visit.persona == Persona::SlowReader,
+            patience: self.scenario.habits.patience.0,
+        };
+        let (wire, watch, start) = (Arc::clone(&self.wire), self.watch.clone(), self.start);
+        Some(Errand { wire, watch, start, way, message, request: request.clone(), due })
+    }
+
+    fn hear_task(&mut self, returned: Result<Returned, tokio::task::JoinError>) {
+        // An exchange does not panic, and is not aborted before the end.
+        if let Ok(returned) = returned {
+            self.hear(returned);
+        }
+    }
+
+    /// Takes the answer to a request, or the better one of two.
+    fn hear(&mut self, returned: Returned) {
+        let Returned { place, mut sent, other_tab } = returned;
+        let Some(mut person) = self.people[place].take() else { return };
+        let (before, at, request) = (person.visitor.place(), sent.answered, sent.request.clone());
+        let kept = sent.exchange.kept.take();
+        let mut answers = Vec::with_capacity(2);
+        for sent in [Some(sent), other_tab.map(|sent| *sent)].into_iter().flatten() {
+            answers.extend(self.note(&mut person, sent, before));
+        }
+        let next = match answers.into_iter().max_by_key(errand::worth) {
+            Some(answer) => person.hear(at, answer.as_ref()),
+            None => Next::ask(request, LOCAL_REST),
+        };
+        if self.wire.keeps(next.pause) {
+            person.kept = kept;
+        }
+        self.watch.moved(at, before, Some(person.visitor.place()));
+        self.people[place] = Some(person);
+        self.go_on(place, next, at);
+    }
+
+    /// Counts what came of a request; nothing is to be heard where this machine was at fault.
+    fn note(&mut self, person: &mut Person, sent: Sent, before: Place) -> Option<Option<Answer>> {
+        let (at, latency, attack) = (sent.answered, sent.answered - sent.due, sent.request.attack);
+        let reading = person.note(sent, &self.scenario);
+        if reading.local {
+            self.local_failures += 1;
+            return None;
+        }
+        let answer = reading.answer;
+        let failed = answer.as_ref().is_none_or(|answer| answer.status >= 500);
+        let counts = answer.as_ref().is_some_and(|answer| before != Place::Inside || answer.is_shop());
+        let latency = Some(latency).filter(|_| counts && !failed);
+        self.watch.answered(Outcome { at, latency, failed, place: Some(before).filter(|_| !attack) });
+        Some(answer)
+    }
+
+    fn go_on(&mut self, place: usize, next: Next, at: Micros) {
+        let Some(person) = self.people[place].as_deref_mut() else { return };
+        let due = at + Micros::try_from(next.pause.as_micros()).unwrap_or(Micros::MAX / 2);
+        let outside = person.visitor.place() != Place::Inside;
+        match next.then {
+            Then::Leave(end) if next.pause.is_zero() => self.leave(place, end, at),
+            _ if outside && self.is_closed => self.leave(place, End::Outside, at),
+            then => {
+                person.then = Some(then);
+                self.agenda.plan(due, Who::Visitor(place));
+            }
+        }
+    }
+
+    fn leave(&mut self, place: usize, end: End, at: Micros) {
+        let Some(mut person) = self.people[place].take() else { return };
+        (person.visit.end, person.visit.left) = (end, at);
+        self.watch.moved(at, person.visitor.place(), None);
+        self.watch.ended(at, end);
+        self.here -= 1;
+        self.visits.push(person.visit);
+    }
+
+    /// Sends everybody home who is still here, and puts together what was seen.
+    fn finish(mut self) -> Evidence {
+        let now = self.now();
+        for place in 0..self.people.len() {
+            let inside = self.people[place].as_deref().map(|person| person.visitor.place() == Place::Inside);
+            if let Some(inside) = inside {
+                self.leave(place, if inside { End::Unfinished } else { End::Outside }, now);
+            }
+        }
+        while self.newcomer.take().is_some_and(|(_, due)| due <= now) {
+            self.dropped_arrivals += 1;
+            self.plan_newcomer();
+        }
+        self.visits.sort_unstable_by_key(|visit| visit.index);
+        let (timeline, most_visitors) = self.watch.timeline();
+        let mut generator = self.machine.report();
+        generator.name = format!("worker {} of {}", self.part.index + 1, self.part.of);
+        generator.dropped_arrivals = self.dropped_arrivals;
+        generator.local_failures = self.local_failures;
+        generator.most_visitors = most_visitors;
+        generator.most_connections = self.wire.most_connections();
+        Evidence {
+            start_unix_us: self.machine.start_unix_us,
+            took: now,
+            visits: self.visits,
+            timeline,
+            generators: vec![generator],
+            ..Evidence::default()
+        }
     }
 }

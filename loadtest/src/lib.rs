@@ -1,15 +1,15 @@
 //! The crowd, the demo shop and the verdict: the proof of what Weir is for.
 //!
 //! ```text
-//! scenario --> arrivals, persona --> shopper | adversary --> client --> gateway --> shop
+//! scenario --> arrivals, persona --> shopper | adversary --> wire --> gateway --> shop
 //!                                         \-------> evidence <-------/     (three sides)
 //!                                                      |
 //!                                                   verdict --> report
 //! ```
 //!
 //! [`scenario`] is a launch as it is written. [`crowd`] sends its people to a target: [`arrivals`] says when each one
-//! comes, [`persona`] who they are, [`shopper`] what each one does (a pure state machine), [`client`] carries it over a
-//! socket. [`shop`] is a web shop that collapses when it is overrun. What all sides saw is [`evidence`]; [`verdict`] judges
+//! comes, [`persona`] who they are, [`shopper`] and [`adversary`] what each one does (pure state machines, [`visitor`]),
+//! [`wire`] carries it over a socket, and [`reading`] tells what an answer shows. [`shop`] is a web shop that collapses when it is overrun. What all sides saw is [`evidence`]; [`verdict`] judges
 //! it, and [`report`] tells people and programs.
 //!
 //! What is absent: anything of the gateway's code. This crate talks to Weir as the world does, over
@@ -17,16 +17,24 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
 
+pub mod adversary;
 pub mod arrivals;
-pub mod client;
 pub mod crowd;
 pub mod evidence;
+pub mod forecast;
+pub mod forging;
+pub mod jar;
+pub mod live;
 pub mod persona;
+pub mod reading;
 pub mod report;
 pub mod scenario;
 pub mod shop;
 pub mod shopper;
+pub mod simulate;
 pub mod span;
 pub mod stats;
 pub mod token;
 pub mod verdict;
+pub mod visitor;
+pub mod wire;

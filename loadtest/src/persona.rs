@@ -36,13 +36,13 @@ pub enum Persona {
     Replays,
     /// Gives their pass to others at other addresses.
     Shares,
-    /// Uses a pass after its end.
+    /// Uses a pass after its end; where a pass outlives the run, one that looks as if it had ended.
     Expired,
-    /// Uses a pass of another room.
+    /// Uses a pass of another room, or one that looks like it.
     OtherRoom,
     /// Asks for inner pages (order, payment, other spellings of the path) without a pass.
     SkipsLine,
-    /// Polls as fast as answers come.
+    /// Polls many times a second, whatever they are told.
     IgnoresHints,
 }
 
@@ -68,6 +68,37 @@ impl Persona {
         Self::IgnoresHints,
     ];
 
+    /// The names as they are written, each with what it stands for.
+    pub(crate) fn schema_kinds() -> Vec<(String, String)> {
+        let schema = schemars::schema_for!(Self);
+        let text = |kind: &serde_json::Value, key: &str| kind[key].as_str().unwrap_or_default().to_owned();
+        let kinds = schema.get("oneOf").and_then(serde_json::Value::as_array);
+        kinds.into_iter().flatten().map(|kind| (text(kind, "const"), text(kind, "description"))).collect()
+    }
+
+    /// Its name as it is written: `no_show`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Impatient => "impatient",
+            Self::NoShow => "no_show",
+            Self::SecondTab => "second_tab",
+            Self::RefreshSpammer => "refresh_spammer",
+            Self::LateReturner => "late_returner",
+            Self::LosesCookies => "loses_cookies",
+            Self::ChangesAddress => "changes_address",
+            Self::SlowReader => "slow_reader",
+            Self::Forges => "forges",
+            Self::Alters => "alters",
+            Self::Replays => "replays",
+            Self::Shares => "shares",
+            Self::Expired => "expired",
+            Self::OtherRoom => "other_room",
+            Self::SkipsLine => "skips_line",
+            Self::IgnoresHints => "ignores_hints",
+        }
+    }
+
     /// Whether they try to get what is not theirs. Promises about places and waits are made to the others.
     pub fn is_adversary(self) -> bool {
         self >= Self::Forges
@@ -82,6 +113,12 @@ impl Persona {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_as_they_are_written() {
+        let names: Vec<_> = Persona::schema_kinds().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, Persona::ALL.map(Persona::name));
+    }
 
     #[test]
     fn honest_people_come_first_and_nobody_is_left_out() {

@@ -2,12 +2,14 @@
 //!
 //! Locks here are held for tens of nanoseconds and never across an await.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+
+use crate::evidence::Latencies;
 
 /// The longest latency that is told apart, in microseconds.
 const LONGEST_MICROS: u64 = 120_000_000;
@@ -28,6 +30,34 @@ pub struct Quantiles {
     pub p99_ms: f64,
     /// The longest.
     pub max_ms: f64,
+}
+
+impl Quantiles {
+    /// Of histograms that were kept apart, as of seconds, or of processes.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a Latencies>) -> Self {
+        let mut sums = BTreeMap::<u64, u64>::new();
+        for &(micros, count) in parts.into_iter().flat_map(|part| &part.0) {
+            *sums.entry(micros).or_default() += count;
+        }
+        let count: u64 = sums.values().sum();
+        let ms = |micros: Option<u64>| micros.unwrap_or(0) as f64 / 1000.0;
+        Self {
+            count,
+            p50_ms: ms(ranked(&sums, count.div_ceil(2))),
+            p99_ms: ms(ranked(&sums, (count * 99).div_ceil(100))),
+            max_ms: ms(sums.keys().next_back().copied()),
+        }
+    }
+}
+
+/// The value of this rank, counted from 1.
+fn ranked(sums: &BTreeMap<u64, u64>, rank: u64) -> Option<u64> {
+    let mut seen = 0;
+    let reaches = |&(_, count): &(&u64, &u64)| {
+        seen += count;
+        seen >= rank
+    };
+    sums.iter().find(reaches).map(|(&value, _)| value)
 }
 
 /// Latencies: of the whole run, and since somebody last looked.
@@ -117,6 +147,14 @@ mod tests {
             busiest.record(start + Duration::from_millis(ms));
         }
         assert_eq!(busiest.most(), 4, "900, 950, 1000 and 1100 lie across a full second");
+    }
+
+    #[test]
+    fn histograms_add_up() {
+        let parts = [Latencies(vec![(1_000, 50), (2_000, 49)]), Latencies(vec![(2_000, 1)]), Latencies::default()];
+        let sum = Quantiles::of(&parts);
+        assert_eq!(sum, Quantiles { count: 100, p50_ms: 1.0, p99_ms: 2.0, max_ms: 2.0 });
+        assert_eq!(Quantiles::of([]), Quantiles::default());
     }
 
     #[test]

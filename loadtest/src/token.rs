@@ -10,11 +10,34 @@
 //!
 //! What is absent: the seal. It is the gateway's to check, and an adversary's to fake.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use policy::ticket;
 use serde::{Deserialize, Serialize};
 
-const LENGTH: usize = 70;
+/// Bytes of a token.
+pub(crate) const LENGTH: usize = 70;
+
+/// Where a number stands in a token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Field {
+    Number,
+    Issued,
+    Expires,
+}
+
+impl Field {
+    /// Its bytes.
+    pub(crate) fn range(self) -> Range<usize> {
+        match self {
+            Self::Number => 18..26,
+            Self::Issued => 26..32,
+            Self::Expires => 32..38,
+        }
+    }
+}
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,15 +74,27 @@ impl Token {
             3 => Kind::Provisional,
             _ => return None,
         };
-        let number = |from: usize, to: usize| bytes[from..to].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-        Some(Self { kind, number: number(18, 26), issued_ms: number(26, 32), expires_ms: number(32, 38) })
+        let number = |field: Field| bytes[field.range()].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+        let [number, issued_ms, expires_ms] = [Field::Number, Field::Issued, Field::Expires].map(number);
+        Some(Self { kind, number, issued_ms, expires_ms })
+    }
+}
+
+/// What a token of the policy says in clear.
+impl From<&ticket::Token> for Token {
+    fn from(token: &ticket::Token) -> Self {
+        let kind = match token.kind {
+            ticket::Kind::Ticket => Kind::Ticket,
+            ticket::Kind::Pass => Kind::Pass,
+            ticket::Kind::Provisional => Kind::Provisional,
+        };
+        Self { kind, number: token.number, issued_ms: token.issued, expires_ms: token.expires }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use policy::seal::{RoomId, Sealer};
-    use policy::ticket;
 
     use super::*;
 

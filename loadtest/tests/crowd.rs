@@ -14,12 +14,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use loadtest::arrivals::{Arrivals, Phase, Spacing};
-use loadtest::client::Target;
-use loadtest::crowd::{self, Counts, Plan, Tally};
+use loadtest::crowd::{self, Part, Sending, Watch};
+use loadtest::evidence::{End, Evidence};
+use loadtest::scenario::Scenario;
 use loadtest::shop::database::Tuning;
 use loadtest::shop::{Shop, pages};
-use loadtest::shopper::Habits;
-use tokio::net::TcpListener;
+use loadtest::wire::Target;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 const POLL: Duration = Duration::from_millis(200);
@@ -44,8 +46,7 @@ impl Room {
             too_early: AtomicU64::new(0),
             broken: AtomicU64::new(0),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listen();
         let serving = Arc::clone(&room);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -110,64 +111,87 @@ impl Room {
     }
 }
 
-fn plan(to: SocketAddr, phase: Phase, closing: Duration) -> Plan {
-    Plan {
-        target: Target::new(to, to.to_string(), "/launch"),
-        arrivals: Arrivals::new([phase], Spacing::Poisson, 5),
-        habits: Habits { think: 0.02..0.05, retry_after: 0.02..0.05, ..Habits::default() },
-        seed: 5,
-        patience: Duration::from_secs(5),
-        closing,
-        grace: Duration::from_secs(2),
-    }
+/// A busy machine accepts late: the usual line for connections is too short for a whole crowd.
+fn listen() -> (TcpListener, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = socket.listen(4_096).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
 }
 
-async fn send(plan: Plan) -> Counts {
-    let tally = Arc::new(Tally::default());
-    crowd::run(plan, Arc::clone(&tally), CancellationToken::new()).await;
-    let counts = tally.counts();
-    let ends =
-        counts.bought + counts.order_failed + counts.turned_away + counts.no_shows + counts.outside + counts.unfinished;
-    assert_eq!(ends, counts.arrived, "every shopper ends in exactly one way: {counts:?}");
-    assert_eq!((counts.waiting, counts.inside), (0, 0), "nobody is left: {counts:?}");
-    counts
+/// A crowd of hurried people.
+fn scenario(closing: &str, shoppers: &str) -> Scenario {
+    let text = format!(
+        "name = 'test'\nseed = 5\nclosing = '{closing}'\ngrace = '2s'\narrivals = []\nshoppers = {{ {shoppers} }}\n\
+         [room]\nnew_users_per_minute = 60\n\
+         [habits]\nthink = ['20ms', '50ms']\nagain = ['20ms', '50ms']\npatience = '5s'\n"
+    );
+    toml::from_str(&text).unwrap()
+}
+
+async fn send(to: SocketAddr, scenario: Scenario, phase: Phase) -> Evidence {
+    let arrivals = Arrivals::new([phase], Spacing::Poisson, scenario.seed);
+    let targets = vec![Target::plain(to, to.to_string())];
+    let sending =
+        Sending { scenario: Arc::new(scenario), arrivals, targets, part: Part::ALL, start: time::Instant::now() };
+    let watch = Watch::default();
+    let evidence = crowd::send(sending, watch.clone(), CancellationToken::new()).await;
+    let progress = watch.progress();
+    let all = evidence.visits.len() as u64;
+    assert_eq!((progress.arrived, progress.ended, progress.waiting, progress.inside), (all, all, 0, 0));
+    assert_eq!((evidence.generators[0].dropped_arrivals, evidence.generators[0].local_failures), (0, 0));
+    evidence
+}
+
+fn ended(evidence: &Evidence, end: End) -> usize {
+    evidence.visits.iter().filter(|visit| visit.end == end).count()
 }
 
 #[tokio::test]
 async fn a_crowd_waits_as_told_and_buys_when_it_is_let_in() {
     let (room, address) = Room::open(100.0).await;
     let phase = Phase::flat(1000.0, Duration::from_millis(200));
-    let counts = send(plan(address, phase, Duration::from_secs(10))).await;
-    assert!(counts.no_shows > 20, "a fifth leaves at the sight of the line: {counts:?}");
-    assert_eq!(counts.bought, counts.arrived - counts.no_shows, "everybody else buys: {counts:?}");
-    assert_eq!(counts.admitted, counts.bought);
-    assert_eq!((counts.pages_failed_inside, counts.pages_failed_outside), (0, 0));
-    assert_eq!(room.next.load(Relaxed), counts.arrived, "nobody takes two numbers");
+    let seen = send(address, scenario("10s", "patient = 0.8, no_show = 0.2"), phase).await;
+    let (all, bought) = (seen.visits.len(), ended(&seen, End::Bought));
+    assert!(ended(&seen, End::NoShow) > 20, "a fifth leaves at the sight of the line");
+    assert_eq!(bought, all - ended(&seen, End::NoShow), "everybody else buys");
+    assert!(seen.visits.iter().all(|visit| visit.entered.is_some() == (visit.end == End::Bought)));
+    assert!(seen.visits.iter().all(|visit| visit.errors_outside + visit.unanswered_outside == 0));
+    assert_eq!(room.next.load(Relaxed), all as u64, "nobody takes two numbers");
     assert_eq!((room.too_early.load(Relaxed), room.broken.load(Relaxed)), (0, 0));
-    assert!(counts.polls > counts.bought, "{counts:?}");
+    let of_second = |count: fn(&loadtest::evidence::Second) -> u64| seen.timeline.iter().map(count).sum::<u64>();
+    assert_eq!(of_second(|second| second.arrived), all as u64);
+    assert_eq!(of_second(|second| second.bought), bought as u64);
+    assert_eq!(of_second(|second| second.entered), bought as u64);
+    assert_eq!(of_second(|second| second.failed), 0);
+    let requests: u64 = seen.visits.iter().map(|visit| u64::from(visit.requests)).sum();
+    assert_eq!(of_second(|second| second.requests), requests);
+    assert!(requests > 5 * bought as u64, "they poll");
 }
 
 #[tokio::test]
 async fn at_closing_time_the_line_is_left_where_it_stands() {
     let (_room, address) = Room::open(20.0).await;
     let phase = Phase::flat(1000.0, Duration::from_millis(200));
-    let counts = send(plan(address, phase, Duration::from_secs(1))).await;
-    assert!(counts.outside > 50 && counts.bought > 5, "{counts:?}");
-    assert_eq!(counts.unfinished, 0, "those inside finish: {counts:?}");
+    let seen = send(address, scenario("1s", "patient = 1"), phase).await;
+    assert!(ended(&seen, End::Outside) > 50 && ended(&seen, End::Bought) > 5);
+    assert_eq!(ended(&seen, End::Unfinished), 0, "those inside finish");
 }
 
 #[tokio::test]
 async fn within_capacity_the_shop_serves_everybody_over_real_sockets() {
     let (shop, address) = open_shop(Tuning { service_time: Duration::from_millis(10), ..Tuning::default() }).await;
     let phase = Phase::flat(shop.capacity() * 0.3, Duration::from_secs(1));
-    let counts = send(plan(address, phase, Duration::from_secs(2))).await;
-    assert!(counts.arrived > 50);
-    assert_eq!(counts.bought, counts.arrived, "{counts:?}");
+    let seen = send(address, scenario("2s", "patient = 1"), phase).await;
+    let all = seen.visits.len() as u64;
+    assert!(all > 50);
+    assert_eq!(ended(&seen, End::Bought) as u64, all);
     let report = shop.report();
-    assert_eq!((report.orders_ok, report.orders_failed, report.pages_failed), (counts.bought, 0, 0));
-    assert_eq!(report.new_shoppers, counts.arrived, "the shop's cookie tells people from requests");
+    assert_eq!((report.orders_ok, report.orders_failed, report.pages_failed), (all, 0, 0));
+    assert_eq!(report.new_shoppers, all, "the shop's cookie tells people from requests");
     assert_eq!((report.by_weir, report.in_flight), (0, 0));
-    assert_eq!(report.latency.count, counts.bought * 3);
+    assert_eq!(report.latency.count, all * 3);
 }
 
 #[tokio::test]
@@ -182,12 +206,12 @@ async fn overrun_the_shop_sells_far_less_than_it_could() {
     };
     let (shop, address) = open_shop(tuning).await;
     let phase = Phase::flat(shop.capacity() * 20.0, Duration::from_secs(2));
-    let counts = send(plan(address, phase, Duration::from_secs(2))).await;
+    let seen = send(address, scenario("4s", "patient = 1"), phase).await;
     let could = shop.capacity() * 2.0;
-    assert!(counts.bought as f64 <= could / 2.0, "{counts:?} of {could}");
+    assert!(ended(&seen, End::Bought) as f64 <= could / 2.0, "{} of {could}", ended(&seen, End::Bought));
     // On a slow machine more of them still knock when the doors close.
-    let not_let_in = counts.turned_away + counts.outside;
-    assert!(counts.order_failed > 0 && not_let_in > counts.arrived / 2, "{counts:?}");
+    let not_let_in = ended(&seen, End::TurnedAway) + ended(&seen, End::Outside);
+    assert!(ended(&seen, End::OrderFailed) > 0 && not_let_in > seen.visits.len() / 2);
     assert!(shop.report().orders_failed > 0);
 }
 
@@ -195,14 +219,13 @@ async fn overrun_the_shop_sells_far_less_than_it_could() {
 async fn a_shop_that_is_not_there_turns_everybody_away() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let phase = Phase::flat(100.0, Duration::from_millis(200));
-    let counts = send(plan(nobody, phase, Duration::from_secs(5))).await;
-    assert_eq!(counts.turned_away, counts.arrived);
-    assert_eq!(counts.pages_failed_outside, counts.arrived * 3, "each tries three times");
+    let seen = send(nobody, scenario("5s", "patient = 1"), phase).await;
+    assert_eq!(ended(&seen, End::TurnedAway), seen.visits.len());
+    assert!(seen.visits.iter().all(|visit| visit.unanswered_outside == 3), "each tries three times");
 }
 
 async fn open_shop(tuning: Tuning) -> (Arc<Shop>, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = listen();
     let shop = Shop::new(tuning);
     tokio::spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));
     (shop, address)

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use loadtest::arrivals::Phase;
+use loadtest::shop::pages;
 use policy::Millis;
 
 use super::account::Account;
@@ -59,7 +60,9 @@ pub(crate) struct Stand {
 impl Stand {
     /// Nobody yet.
     pub(crate) fn empty(rules: Rules) -> Self {
-        Self { rules, shop: answering(|_| ok("welcome to the shop")), gateways: Vec::new(), by_lease_of_the_dead: 0.0 }
+        // Whatever is asked for, there is an order to be paid.
+        let shop = answering(|_| ok(&pages::order(1)));
+        Self { rules, shop, gateways: Vec::new(), by_lease_of_the_dead: 0.0 }
     }
 
     /// This many gateways on one Redis.

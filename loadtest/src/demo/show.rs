@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use loadtest::crowd::Counts;
 use loadtest::shop::Report;
 use loadtest::stats::Quantiles;
 
+use super::counts::Counts;
 use super::verdict::Second;
 
 /// Width of the pictures, in characters.
@@ -81,7 +81,7 @@ fn panel(moment: &Moment) -> String {
         grouped(crowd.inside),
         grouped(crowd.bought),
         grouped(crowd.order_failed),
-        grouped(crowd.pages_failed_outside + crowd.pages_failed_inside),
+        grouped(crowd.pages_failed),
         latency_of(latency, |of| of.p50_ms),
         latency_of(latency, |of| of.p99_ms),
         grouped(shop.in_flight as u64),

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use loadtest::crowd::Counts;
 use loadtest::shop::Report;
 use serde::Serialize;
 
+use super::counts::Counts;
 use super::show::{bars, bold, grouped, latency_of};
 
 /// What one act measured.
@@ -130,7 +130,7 @@ impl Outcome {
             count("gave up at the door", |crowd| crowd.turned_away),
             count("left at the sight of the line (no-shows)", |crowd| crowd.no_shows),
             count("still outside when the act ended", |crowd| crowd.outside),
-            count("pages that failed", |crowd| crowd.pages_failed_outside + crowd.pages_failed_inside),
+            count("pages that failed", |crowd| crowd.pages_failed),
             count("errors shown to waiting shoppers", |crowd| crowd.failed_while_waiting),
             row("shop latency, p50", &|act| latency_of(&act.shop.latency, |of| of.p50_ms)),
             row(&format!("shop latency, p99 (target {:.0} ms)", self.terms.objective_ms), &|act| {

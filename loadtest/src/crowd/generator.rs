@@ -1,0 +1,70 @@
+//! What a crowd costs the machine that sends it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::Instant;
+
+use crate::evidence::Generator;
+
+/// This machine, since somebody began to look.
+#[derive(Debug)]
+pub(super) struct Machine {
+    since: Instant,
+    cpu: f64,
+    /// Unix time of the start of the run, in microseconds.
+    pub(super) start_unix_us: i64,
+}
+
+impl Machine {
+    /// Looks at it from now on. The run starts, or started, at `start`.
+    pub(super) fn look(start: Instant) -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start_unix_us = unix.as_micros() as i64 - super::micros_since(start);
+        Self { since: Instant::now(), cpu: cpu(), start_unix_us }
+    }
+
+    /// What was used since then. Memory is that of the whole process, at most.
+    pub(super) fn report(&self) -> Generator {
+        Generator {
+            cpu_seconds: cpu() - self.cpu,
+            seconds: self.since.elapsed().as_secs_f64(),
+            threads: Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers() as u32),
+            most_memory: most_memory().unwrap_or(0),
+            ..Generator::default()
+        }
+    }
+}
+
+/// CPU time in seconds: of this thread where a crowd has one to itself, so that a shop beside it does not count.
+fn cpu() -> f64 {
+    let alone = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
+    let time = clock_gettime(if alone { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime });
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The most memory that this process had, in bytes; Linux tells it.
+pub(crate) fn most_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_time_and_memory() {
+        let machine = Machine::look(Instant::now());
+        let mut sum = 0_u64;
+        while cpu() - machine.cpu < 0.02 {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        let report = machine.report();
+        assert!(report.cpu_seconds >= 0.02 && report.seconds > 0.0, "{report:?}");
+        assert!(!cfg!(target_os = "linux") || report.most_memory > 100_000, "{report:?}");
+    }
+}

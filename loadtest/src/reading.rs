@@ -1,0 +1,150 @@
+//! What an answer shows: from its head and body to an [`Answer`].
+//!
+//! An answer of a waiting room carries `Retry-After` and is not an error; in JSON it says more. Everything else
+//! that succeeded is a page of the shop.
+//!
+//! What is absent: trust. Whatever a server sends becomes a sane pause, a sane wait, or nothing.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::shop::pages;
+use crate::visitor::{Answer, Shown, Sight, Told};
+
+/// The shortest and the longest pause that is believed, in seconds.
+const PAUSES: [f64; 2] = [0.1, 600.0];
+/// The longest wait that is believed, in seconds: a month.
+const LONGEST_WAIT: f64 = 30.0 * 86_400.0;
+/// So many parts of a waiting page are loaded.
+const ASSETS: usize = 20;
+
+/// Reads an answer. `retry_after` is that header.
+pub fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answer {
+    let seconds = retry_after.and_then(|text| text.trim().parse::<u64>().ok());
+    let shown = match (status, seconds) {
+        (200 | 202 | 429, Some(seconds)) => Shown::Line(told(seconds, body)),
+        (200..300, _) => Shown::Shop(sight(body)),
+        _ => Shown::Nothing,
+    };
+    Answer { status, shown }
+}
+
+fn sight(body: &[u8]) -> Sight {
+    let key = pages::key_in(body).map(Box::from);
+    Sight { sold_out: pages::is_sold_out(body), order: pages::order_in(body), key }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    cf_waiting_room: Room,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Room {
+    poll_after_seconds: Option<f64>,
+    position: Option<u64>,
+    wait_low_seconds: Option<f64>,
+    wait_high_seconds: Option<f64>,
+}
+
+fn told(seconds: u64, body: &[u8]) -> Told {
+    let pause = |seconds: f64| Duration::from_secs_f64(seconds.clamp(PAUSES[0], PAUSES[1]));
+    let json = Some(body).filter(|body| body.first() == Some(&b'{'));
+    let Some(room) = json.and_then(|body| serde_json::from_slice::<Document>(body).ok()) else {
+        return Told { after: pause(seconds as f64), assets: assets(body), ..Told::default() };
+    };
+    let room = room.cf_waiting_room;
+    Told {
+        after: pause(room.poll_after_seconds.unwrap_or(seconds as f64)),
+        position: room.position,
+        wait: wait(room.wait_low_seconds, room.wait_high_seconds),
+        assets: Vec::new(),
+    }
+}
+
+fn wait(low: Option<f64>, high: Option<f64>) -> Option<[f64; 2]> {
+    let sane = |seconds: &f64| (0.0..=LONGEST_WAIT).contains(seconds);
+    Some([low.filter(sane)?, high.filter(sane)?])
+}
+
+/// What a page loads from its own server: scripts, pictures and style sheets by an absolute path. Data URLs need no
+/// request, and links and forms are not loaded.
+fn assets(page: &[u8]) -> Vec<Box<str>> {
+    let Ok(page) = std::str::from_utf8(page) else { return Vec::new() };
+    let tags = page.split('<').skip(1).filter_map(|rest| rest.split_once('>').map(|(tag, _)| tag));
+    let path = |tag: &str| {
+        let name = tag.split(|c: char| c.is_ascii_whitespace()).next()?;
+        let attribute = match name.to_ascii_lowercase().as_str() {
+            "script" | "img" => "src=\"",
+            "link" => "href=\"",
+            _ => return None,
+        };
+        let (_, value) = tag.split_once(attribute)?;
+        let path = value.split('"').next()?;
+        (path.starts_with('/') && !path.starts_with("//")).then(|| Box::from(path))
+    };
+    let mut found: Vec<Box<str>> = tags.filter_map(path).take(ASSETS).collect();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(retry_after: &str, body: &str) -> Told {
+        match read(200, Some(retry_after), body.as_bytes()).shown {
+            Shown::Line(told) => told,
+            other => panic!("no line: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_place_in_the_line_is_told_in_json_and_less_of_it_by_a_page() {
+        let json = r#"{"cfWaitingRoom":{"inWaitingRoom":true,"position":41,"waitLowSeconds":3,"waitHighSeconds":9,"pollAfterSeconds":2.5}}"#;
+        let told = line("3", json);
+        assert_eq!((told.after, told.position, told.wait), (Duration::from_millis(2_500), Some(41), Some([3.0, 9.0])));
+        let unknown =
+            r#"{"cfWaitingRoom":{"position":null,"waitLowSeconds":null,"waitHighSeconds":9,"pollAfterSeconds":1.0}}"#;
+        assert_eq!((line("3", unknown).position, line("3", unknown).wait), (None, None));
+        assert_eq!(line("3", "<html>please wait</html>"), Told { after: Duration::from_secs(3), ..Told::default() });
+        assert_eq!(line("3", "{").after, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn an_absurd_pause_is_held_to_ten_minutes_and_an_absurd_wait_is_none() {
+        for seconds in ["1e300", "-4"] {
+            let body = format!(
+                r#"{{"cfWaitingRoom":{{"pollAfterSeconds":{seconds},"waitLowSeconds":{seconds},"waitHighSeconds":9}}}}"#
+            );
+            let told = line("1", &body);
+            assert!(told.after >= Duration::from_millis(100) && told.after <= Duration::from_mins(10), "{told:?}");
+            assert_eq!(told.wait, None);
+        }
+        assert_eq!(line("18446744073709551615", "").after, Duration::from_mins(10));
+    }
+
+    #[test]
+    fn an_answer_is_the_line_the_shop_or_nothing() {
+        let shown = |status, retry_after, body: &str| read(status, retry_after, body.as_bytes()).shown;
+        let order = pages::order(7);
+        assert!(matches!(shown(200, None, &order), Shown::Shop(Sight { order: Some(7), .. })));
+        assert!(matches!(shown(429, Some("5"), "slow down"), Shown::Line(_)));
+        for (status, retry_after) in [(429, None), (503, Some("5")), (404, None), (302, None), (500, None)] {
+            assert_eq!(shown(status, retry_after, ""), Shown::Nothing, "{status}");
+        }
+        assert!(matches!(shown(200, Some("Wed, 21 Oct 2026 07:28:00 GMT"), ""), Shown::Shop(_)));
+    }
+
+    #[test]
+    fn a_page_loads_what_it_names_and_not_what_it_links_to() {
+        let page = r#"<html><link rel="icon" href="data:,"><link rel="stylesheet" href="/.weir/a.css"><script src="/.weir/b.js"></script>
+            <script>let x = "/no.js"</script><img alt="" src="/c.png"><a href="/shop">go</a><form action="/.weir/leave/launch">
+            <script src="https://cdn.example/d.js"></script><script src="//cdn.example/e.js">"#;
+        let told = line("3", page);
+        assert_eq!(told.assets, ["/.weir/a.css".into(), "/.weir/b.js".into(), Box::from("/c.png")]);
+    }
+}

@@ -1,0 +1,254 @@
+//! How requests reach a server: HTTP/1.1 or HTTP/2, with TLS or without, on connections of one's own or shared ones.
+//!
+//! What is absent: who asks, and why; and what an answer means.
+
+mod connection;
+mod message;
+mod pool;
+mod source;
+mod target;
+mod tls;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use rustls::pki_types::ServerName;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::scenario::{self, Address, Connections};
+use connection::{Connection, Open, Opening};
+use pool::Pool;
+
+pub use connection::Lost;
+pub use message::{Message, Paths};
+pub use pool::Seat;
+pub use target::{BadTarget, Target};
+pub use tls::{NoTls, Tls, Trust};
+
+/// A connection is kept over pauses of at most this length.
+const KEPT: Duration = Duration::from_millis(2_500);
+/// The longest page that is read.
+const LONGEST_PAGE: usize = 512 * 1024;
+/// How long a slow reader rests after each piece of an answer.
+const RESTS: Duration = Duration::from_millis(50);
+
+/// The way of one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// The target that is asked first, as an index.
+    pub target: usize,
+    /// Whose address it comes from: a number that each visitor, and each of their addresses, has for itself.
+    pub from: u64,
+    /// Whether the answer is read slowly.
+    pub slow: bool,
+    /// How long somebody waits for the answer.
+    pub patience: Duration,
+}
+
+/// A connection that a visitor keeps.
+#[derive(Debug)]
+pub struct Kept {
+    connection: Connection,
+    target: usize,
+    from: u64,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    /// The head of the answer.
+    pub head: Parts,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The answer, or why there is none.
+    pub result: Result<Reply, Lost>,
+    /// Which target was asked last.
+    pub target: usize,
+    /// The connection, if it is the visitor's own and may be used again.
+    pub kept: Option<Box<Kept>>,
+}
+
+struct Remote {
+    target: Target,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    pool: Option<Pool>,
+}
+
+/// The ways to all targets.
+pub struct Wire {
+    settings: scenario::Wire,
+    paths: Paths,
+    remotes: Vec<Remote>,
+    open: Arc<Open>,
+    shared_from: AtomicU64,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("settings", &self.settings).field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+impl Wire {
+    /// To these targets, at least one.
+    pub fn new(settings: scenario::Wire, paths: Paths, targets: Vec<Target>) -> Self {
+        let protocol = settings.protocol;
+        let remote = |target: Target| {
+            let tls = target.tls.as_ref().map(|tls| (tls.connector(protocol), target.server_name()));
+            let pool = match settings.connections {
+                Connections::Shared(connections) => Some(Pool::new(connections, protocol)),
+                Connections::Own | Connections::New => None,
+            };
+            Remote { target, tls, pool }
+        };
+        let remotes = targets.into_iter().map(remote).collect();
+        Self { settings, paths, remotes, open: Arc::default(), shared_from: AtomicU64::new(0) }
+    }
+
+    /// How many targets there are.
+    pub fn targets(&self) -> usize {
+        self.remotes.len()
+    }
+
+    /// The most connections that were open at once.
+    pub fn most_connections(&self) -> u64 {
+        self.open.most()
+    }
+
+    /// The address that is written into each message of whoever comes from there.
+    pub fn forwarded_for(&self, from: u64) -> Option<Ipv4Addr> {
+        (self.settings.address == Address::ForwardedFor).then(|| source::claimed(self.place(from)))
+    }
+
+    /// Whether a connection is worth keeping over a pause.
+    pub fn keeps(&self, pause: Duration) -> bool {
+        self.settings.connections == Connections::Own && pause <= KEPT
+    }
+
+    /// Waits until a request to this target may be sent: at once, but where connections are shared and all in use.
+    pub async fn seat(&self, target: usize) -> Seat {
+        match &self.remotes[target].pool {
+            Some(pool) => pool.seat().await,
+            None => Seat::FREE,
+        }
+    }
+
+    /// Sends a message and reads the answer. Where there is no connection to the target the next one is asked.
+    pub async fn exchange(&self, way: Way, kept: Option<Box<Kept>>, message: &Message) -> Exchange {
+        let mut target = way.target;
+        let result = timeout(way.patience, self.ask_around(way, kept, message, &mut target)).await;
+        match result.unwrap_or(Err(Lost::Late)) {
+            Ok((reply, kept)) => Exchange { result: Ok(reply), target, kept },
+            Err(lost) => Exchange { result: Err(lost), target, kept: None },
+        }
+    }
+
+    async fn ask_around(
+        &self,
+        way: Way,
+        mut kept: Option<Box<Kept>>,
+        message: &Message,
+        target: &mut usize,
+    ) -> Result<(Reply, Option<Box<Kept>>), Lost> {
+        for _ in 1..self.remotes.len() {
+            match self.ask(Way { target: *target, ..way }, kept.take(), message).await {
+                Err(Lost::Refused) => *target = (*target + 1) % self.remotes.len(),
+                done => return done,
+            }
+        }
+        self.ask(Way { target: *target, ..way }, kept, message).await
+    }
+
+    async fn ask(
+        &self,
+        way: Way,
+        kept: Option<Box<Kept>>,
+        message: &Message,
+    ) -> Result<(Reply, Option<Box<Kept>>), Lost> {
+        let remote = &self.remotes[way.target];
+        let kept = kept.filter(|kept| (kept.target, kept.from) == (way.target, way.from));
+        let connection = match (&remote.pool, kept) {
+            (_, Some(kept)) => kept.connection,
+            (Some(pool), None) => pool.take(self.open(way)).await?,
+            (None, None) => self.open(way).await?,
+        };
+        let (reply, connection) = self.on(connection, way, message).await?;
+        match &remote.pool {
+            Some(pool) => pool.give_back(connection),
+            None => {
+                let kept = Kept { connection, target: way.target, from: way.from };
+                return Ok((reply, Some(Box::new(kept))));
+            }
+        }
+        Ok((reply, None))
+    }
+
+    /// Sends on this connection, or on a new one if it was closed meanwhile.
+    async fn on(&self, mut connection: Connection, way: Way, message: &Message) -> Result<(Reply, Connection), Lost> {
+        let target = &self.remotes[way.target].target;
+        let request = message.write(&self.paths, target, connection.version()).ok_or(Lost::Broken)?;
+        let response = match connection.send(request).await {
+            Ok(response) => response,
+            Err(mut error) => {
+                let unsent = error.take_message().ok_or(Lost::Broken)?;
+                connection = self.open(way).await?;
+                connection.send(unsent).await.map_err(|_| Lost::Broken)?
+            }
+        };
+        let (head, body) = response.into_parts();
+        let body = read(body, way.slow).await?;
+        Ok((Reply { head, body }, connection))
+    }
+
+    async fn open(&self, way: Way) -> Result<Connection, Lost> {
+        let remote = &self.remotes[way.target];
+        let from = match remote.pool {
+            Some(_) => self.shared_from.fetch_add(1, Relaxed),
+            None => way.from,
+        };
+        let place = self.place(from);
+        let local = self.settings.address == Address::Loopback;
+        let proxy = self.settings.address == Address::ProxyProtocol;
+        let opening = Opening {
+            to: remote.target.address,
+            from: if local { source::loopback(remote.target.address, place) } else { None },
+            claims: proxy.then(|| source::claimed(place)),
+            tls: remote.tls.as_ref().map(|(connector, name)| (connector, name)),
+            protocol: self.settings.protocol,
+            slow: way.slow,
+            open: &self.open,
+        };
+        Connection::open(&opening).await
+    }
+
+    fn place(&self, from: u64) -> u64 {
+        from % u64::from(self.settings.addresses.max(1))
+    }
+}
+
+async fn read(body: Incoming, slow: bool) -> Result<Bytes, Lost> {
+    let mut body = Limited::new(body, LONGEST_PAGE);
+    if !slow {
+        return body.collect().await.map(|whole| whole.to_bytes()).map_err(|_| Lost::Broken);
+    }
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame.map_err(|_| Lost::Broken)?.into_data() {
+            whole.extend_from_slice(&piece);
+        }
+        sleep(RESTS).await;
+    }
+    Ok(whole.freeze())
+}

@@ -1,0 +1,124 @@
+//! TLS to a target: whose certificates are believed.
+//!
+//! What is absent: resumption of sessions. Each connection is another person's, who was never here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
+
+use crate::scenario::Protocol;
+
+/// Whose certificates are believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that the system believes.
+    #[default]
+    System,
+    /// Those that are signed by an authority in this PEM file.
+    File(PathBuf),
+    /// Any: for a staging site with a certificate of its own.
+    Anything,
+}
+
+/// Why TLS cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTls {
+    /// The file cannot be read as certificates.
+    #[error("{0} is no file of certificates")]
+    File(PathBuf, #[source] rustls::pki_types::pem::Error),
+    /// The system believes nobody, or the file is empty.
+    #[error("there is no certificate authority to believe")]
+    Nobody,
+    /// TLS itself cannot be set up.
+    #[error("TLS cannot be set up")]
+    Setup(#[from] Error),
+}
+
+/// How TLS is spoken.
+#[derive(Debug, Clone)]
+pub struct Tls(ClientConfig);
+
+impl Tls {
+    /// With those whom it believes.
+    pub fn new(trust: &Trust) -> Result<Self, NoTls> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        let mut config = match trust {
+            Trust::Anything => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth()
+            }
+            _ => builder.with_root_certificates(roots(trust)?).with_no_client_auth(),
+        };
+        config.resumption = Resumption::disabled();
+        Ok(Self(config))
+    }
+
+    /// For connections that speak this.
+    pub(super) fn connector(&self, protocol: Protocol) -> TlsConnector {
+        let mut config = self.0.clone();
+        config.alpn_protocols = match protocol {
+            Protocol::Http1 => vec![b"http/1.1".to_vec()],
+            Protocol::Http2 => vec![b"h2".to_vec()],
+        };
+        TlsConnector::from(Arc::new(config))
+    }
+}
+
+fn roots(trust: &Trust) -> Result<RootCertStore, NoTls> {
+    let certificates = match trust {
+        Trust::File(file) => {
+            let bad = |error| NoTls::File(file.clone(), error);
+            CertificateDer::pem_file_iter(file).and_then(Iterator::collect).map_err(bad)?
+        }
+        _ => rustls_native_certs::load_native_certs().certs,
+    };
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 { Err(NoTls::Nobody) } else { Ok(roots) }
+}
+
+/// Believes anybody who holds the key to what they show.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
