@@ -1,6 +1,7 @@
 //! The command line of the crowd and the demo shop.
 
 mod demo;
+mod keeper;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,8 +13,6 @@ use clap::{Args, Parser, Subcommand};
 use loadtest::arrivals::{Arrivals, Phase, Spacing};
 use loadtest::crowd::{Part, Sending};
 use loadtest::scenario::Scenario;
-use loadtest::shop::database::Tuning;
-use loadtest::shop::{Report, Shop};
 use loadtest::span::Span;
 use loadtest::wire::Target;
 use tokio_util::sync::CancellationToken;
@@ -28,57 +27,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// The demo shop: a web shop that collapses when it is overrun
-    Shop {
-        /// Where it listens
-        #[arg(long, default_value = "127.0.0.1:9000")]
-        listen: String,
-        #[command(flatten)]
-        tuning: ShopArgs,
-    },
+    Shop(keeper::ShopArgs),
     /// What Weir is for, in a minute: the shop alone, then behind Weir, under the same crowd
     Demo(DemoArgs),
-}
-
-#[derive(Args, Clone)]
-struct ShopArgs {
-    /// Database queries that run at the same time
-    #[arg(long, default_value_t = 20)]
-    slots: usize,
-    /// Database time of the product page when nobody waits; order and payment take 2 and 3 times it
-    #[arg(long, value_parser = duration, default_value = "50ms")]
-    service_time: Duration,
-    /// How much slower everything gets with one waiting request per slot
-    #[arg(long, default_value_t = Tuning::default().contention)]
-    contention: f64,
-    /// Waiting requests per slot beyond which more are refused
-    #[arg(long, default_value_t = Tuning::default().waiters_per_slot)]
-    waiters_per_slot: usize,
-    /// How long a request waits for a slot
-    #[arg(long, value_parser = duration, default_value = "2s")]
-    patience: Duration,
-    /// How long a query may run
-    #[arg(long, value_parser = duration, default_value = "1s")]
-    statement_timeout: Duration,
-    /// How long the slot of a cancelled query stays busy
-    #[arg(long, value_parser = duration, default_value = "1s")]
-    recovery: Duration,
-}
-
-impl ShopArgs {
-    fn tuning(&self) -> anyhow::Result<Tuning> {
-        if self.slots == 0 || self.service_time.is_zero() || !(0.0..1e6).contains(&self.contention) {
-            bail!("--slots and --service-time must be above 0, --contention not below");
-        }
-        Ok(Tuning {
-            slots: self.slots,
-            service_time: self.service_time,
-            contention: self.contention,
-            waiters_per_slot: self.waiters_per_slot,
-            patience: self.patience,
-            statement_timeout: self.statement_timeout,
-            recovery: self.recovery,
-        })
-    }
 }
 
 #[derive(Args, Clone)]
@@ -185,7 +136,7 @@ fn main() -> ExitCode {
     let done =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime").and_then(|runtime| {
             match cli.command {
-                Command::Shop { listen, tuning } => runtime.block_on(shop(&listen, &tuning)),
+                Command::Shop(args) => runtime.block_on(keeper::run(&args)),
                 Command::Demo(args) => runtime.block_on(demo::run(&args)),
             }
         });
@@ -200,48 +151,6 @@ fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
-async fn shop(listen: &str, tuning: &ShopArgs) -> anyhow::Result<ExitCode> {
-    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let shop = Shop::new(tuning.tuning()?);
-    println!("The shop is open: http://{}/  ({:.0} orders a second)", listener.local_addr()?, shop.capacity());
-    let mut last = Report::default();
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    let serving = Arc::clone(&shop).serve(listener, CancellationToken::new());
-    tokio::pin!(serving);
-    loop {
-        tokio::select! {
-            () = &mut serving => return Ok(ExitCode::SUCCESS),
-            stopped = tokio::signal::ctrl_c() => return Ok(stopped.map(|()| ExitCode::SUCCESS)?),
-            _ = second.tick() => {
-                let now = shop.report();
-                if now != last {
-                    log(&now, &last);
-                    last = now;
-                }
-            }
-        }
-    }
-}
-
-/// One line for the last second of a shop.
-fn log(now: &Report, last: &Report) {
-    println!(
-        "orders {} (+{})  failed {} (+{})  pages {} (+{})  failed {} (+{})  by weir {}  in flight {}  p50 {:.0} ms  p99 {:.0} ms",
-        now.orders_ok,
-        now.orders_ok - last.orders_ok,
-        now.orders_failed,
-        now.orders_failed - last.orders_failed,
-        now.pages_ok,
-        now.pages_ok - last.pages_ok,
-        now.pages_failed,
-        now.pages_failed - last.pages_failed,
-        now.by_weir,
-        now.in_flight,
-        now.latency.p50_ms,
-        now.latency.p99_ms,
-    );
 }
 
 #[cfg(test)]
