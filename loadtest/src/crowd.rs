@@ -4,7 +4,7 @@
 //! arrivals --> agenda (one heap) --due--> exchange (a task) --answer--> visitor decides --> agenda
 //! ```
 //!
-//! One loop owns all visitors. Who waits is an entry of the [`agenda`] and a small value; only an exchange is
+//! One loop owns all visitors. Who waits is an entry of the agenda and a small value; only an exchange is
 //! a task. Latency counts from the instant that a request was due (of a poll: the answer before it and the
 //! pause that it told), never from when this program woke up. How late requests were sent is measured where
 //! each begins, once it has a shared connection to itself.
