@@ -128,7 +128,7 @@ impl World {
         Self {
             gateway: Gateway::new(&scenario, setup),
             shop: Shop::new(&scenario, setup.start_unix_us),
-            agenda: Agenda::default(),
+            agenda: Agenda::until(micros(closing + grace)),
             newcomers: (0..).zip(Arrivals::of(&scenario)).peekable(),
             people: Vec::new(),
             here: 0,
@@ -145,9 +145,6 @@ impl World {
     /// Until nobody is left, or all is over. Returns when that was.
     fn run(&mut self) -> Micros {
         while let Some((now, event)) = self.agenda.next() {
-            if now >= self.over {
-                return self.over;
-            }
             if now >= self.closing && !self.is_closed {
                 self.close(now);
             }

@@ -19,9 +19,10 @@ pub(super) enum Event {
     Flush,
 }
 
-/// Everything that is to come.
-#[derive(Debug, Default)]
+/// Everything that is to come until the end.
+#[derive(Debug)]
 pub(super) struct Agenda {
+    end: Micros,
     /// By millisecond. Those before the present one are empty.
     pages: Vec<Vec<(Micros, Event)>>,
     present: usize,
@@ -31,8 +32,16 @@ pub(super) struct Agenda {
 }
 
 impl Agenda {
+    /// Nothing happens from `end` on.
+    pub(super) fn until(end: Micros) -> Self {
+        Self { end, pages: Vec::new(), present: 0, open: Vec::new(), is_sorted: true }
+    }
+
     /// Something happens then; what lies in the past happens next.
     pub(super) fn plan(&mut self, at: Micros, event: Event) {
+        if at >= self.end {
+            return;
+        }
         let page = usize::try_from(at / PAGE).unwrap_or(0);
         if page <= self.present {
             self.open.push((at, event));
@@ -65,8 +74,8 @@ mod tests {
 
     #[test]
     fn events_happen_in_order_also_those_that_are_planned_on_the_way() {
-        let mut agenda = Agenda::default();
-        for (at, who) in [(5_400, 1), (2, 2), (5_300, 3), (900_000, 4)] {
+        let mut agenda = Agenda::until(900_001);
+        for (at, who) in [(5_400, 1), (2, 2), (5_300, 3), (900_000, 4), (900_001, 5), (Micros::MAX, 6)] {
             agenda.plan(at, Event::Turn(who));
         }
         assert_eq!(agenda.next(), Some((2, Event::Turn(2))));
