@@ -188,7 +188,7 @@ mod tests {
     fn a_range_that_promises_nothing_is_found() {
         let mut made = Made::line_of(10);
         assert_eq!(made.check("wait-honest").outcome, Outcome::Held);
-        made.evidence.visits[3].first_wait = Some(Shown { at: 0, low: 10.0, high: 50.1 });
+        made.evidence.visits[3].first_wait = Some(Shown { at: 0, low: 10.0, high: 53.1 });
         assert_eq!(made.check("wait-honest").measured, Some(1.0));
     }
 }
