@@ -28,6 +28,7 @@ const MIRROR: u64 = 1 << 20;
 pub(crate) enum Fault {
     Nothing,
     LimitDoubled,
+    LimitGone,
     HalfUnused,
     SeatsIgnored,
     /// Higher numbers are let in first: they are counted downwards.
@@ -106,7 +107,8 @@ impl Room {
             _ => 1.0,
         };
         let seats = promised.total_active_users.filter(|_| fault != Fault::SeatsIgnored);
-        let rules = Rules { rate: promised.rate * factor, total_active_users: seats, ..promised.clone() };
+        let (rate, enforced) = (promised.rate * factor, fault != Fault::LimitGone);
+        let rules = Rules { rate, enforced, total_active_users: seats, ..promised };
         let line = Line::new(now());
         let view = line.view();
         let (revoked, here, shown, lost) = Default::default();
@@ -117,7 +119,6 @@ impl Room {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
 
     /// Time passes.
     pub(crate) fn tick(&self) {
