@@ -80,7 +80,7 @@ pub(crate) async fn launch(fault: Fault, scenario: Scenario, coming: &[Coming]) 
     let address = listener.local_addr().unwrap();
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));
-    let gateway = Gateway::open(Room::new(rules(&scenario), fault), address).await;
+    let gateway = Gateway::open(Room::new(&rules(&scenario), fault), address).await;
     let start = Instant::now();
     let (stop, samples) = observe(Arc::clone(&gateway.room), start);
     let scenario = Arc::new(scenario);
