@@ -82,6 +82,29 @@ fn whoever_is_cut_off_with_one_gateway_of_three_enters_by_its_lease_and_all_are_
 }
 
 #[test]
+fn tickets_claimed_on_both_sides_of_a_cut_have_two_passes_and_all_are_counted() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let way = Faulty::to(redis.address);
+    let began = Instant::now();
+    let (cut, other) = (gateway(way.address, shop.address, ROOM), gateway(redis.address, shop.address, ROOM));
+    let waiting = last_tickets(&[&cut, &other], 12);
+    until_true("both know who is in", || admitted(&cut) == admitted(&other));
+    let before = admitted(&other);
+
+    way.set(Fault::Cut);
+    until_true("the gateway lives on its lease", || on_lease(&cut));
+    assert_eq!(all_come_in(&cut, &waiting), all_come_in(&other, &waiting), "nobody on either side knows of the other");
+    assert_eq!(admitted(&other), before + 12);
+    way.set(Fault::None);
+    until_true("both know of all the passes", || {
+        [&cut, &other].iter().all(|weir| admitted(weir) == before + 24 && weir.room()["second_passes"] == 12)
+    });
+    assert_eq!(other.room()["active_users"], before + 12, "a shopper sits on one seat");
+    let most = RATE * began.elapsed().as_secs_f64() + BURST;
+    assert!((before + 24) as f64 <= most, "each has cost a token: {before} and 24 of {most}");
+}
+
+#[test]
 fn with_redis_gone_every_gateway_lets_in_its_share_and_redis_may_come_back_empty() {
     let (mut redis, shop) = (RedisServer::start(), Shop::open());
     let began = Instant::now();

@@ -159,6 +159,26 @@ fn flushall_in_mid_line_costs_nobody_their_place_and_repeats_no_claim() {
 }
 
 #[test]
+fn seats_of_which_nobody_knows_after_a_loss_count_as_taken_for_a_session() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(600) + "total_active_users = 3\nsession_duration = \"6s\"\n";
+    let (dies, lives) = (gateway(&redis, shop.address, &room), gateway(&redis, shop.address, &room));
+    for _ in 0..3 {
+        until_true("somebody is inside", || dies.get("/launch/item", &[JSON]).is_shop());
+    }
+    until_true("both know that it is full", || lives.room()["active_users"] == 3);
+    let waits = lives.get("/launch/item", &[JSON]).cookie().unwrap();
+
+    let before = Instant::now();
+    dies.kill();
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+    until_true("the loss is noticed", || lives.room()["earlier_segments"] == 1);
+    assert_eq!(lives.room()["active_users"], 3, "the passes were known to the other one alone");
+    pass_id(&lives, &waits);
+    assert!(before.elapsed() >= Duration::from_secs(6), "somebody else may have sat there: {:?}", before.elapsed());
+}
+
+#[test]
 fn redis_killed_and_started_empty_costs_nobody_their_place() {
     let (mut redis, shop) = (RedisServer::start(), Shop::open());
     let room = room(600);

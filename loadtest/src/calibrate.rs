@@ -7,7 +7,7 @@
 //! What is absent: the network, and the site. The server shares this machine, so what is found is rather too low.
 
 mod room;
-mod server;
+pub(crate) mod server;
 mod steps;
 
 use std::net::SocketAddr;

@@ -11,6 +11,7 @@ pub(crate) mod draw;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod shop;
+pub(crate) mod simulate;
 pub(crate) mod worker;
 
 use std::fmt;

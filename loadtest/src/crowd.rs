@@ -16,6 +16,7 @@
 
 mod agenda;
 mod board;
+mod errand;
 mod generator;
 mod person;
 
@@ -29,18 +30,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::Arrivals;
 use crate::evidence::{End, Evidence, Micros, Visit};
-use crate::persona::{Cast, Persona};
+use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shopper::luck;
 use crate::span::Span;
-use crate::visitor::{Answer, Cookies, Next, Place, Request, Shown, Then, Visitor};
-use crate::wire::{Kept, Message, Paths, Target, Way, Wire};
+use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
+use crate::wire::{Message, Paths, Target, Way, Wire};
 use agenda::{Agenda, Who};
-use board::{Outcome, micros_since};
+use board::micros_since;
+use errand::{Errand, Returned};
 use generator::Machine;
 use person::{Person, Sent};
 
+pub(crate) use board::Outcome;
 pub use board::Watch;
+pub(crate) use generator::most_memory;
 
 /// Whoever could not be sent for want of a port or a file descriptor here tries again after this.
 const LOCAL_REST: Duration = Duration::from_secs(1);
@@ -93,19 +97,11 @@ pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Ev
     crowd.finish()
 }
 
-/// What came back from a request, or from one in each of two tabs.
-struct Returned {
-    place: usize,
-    sent: Sent,
-    other_tab: Option<Box<Sent>>,
-}
-
 struct Crowd {
     scenario: Arc<Scenario>,
     /// With their places in the order of arrivals.
     arrivals: std::iter::Zip<std::ops::RangeFrom<u64>, Arrivals>,
     part: Part,
-    cast: Cast,
     wire: Arc<Wire>,
     watch: Watch,
     start: Instant,
@@ -137,7 +133,6 @@ impl Crowd {
         let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2);
         let machine = Machine::look(start);
         Self {
-            cast: Cast::new(&scenario.shoppers),
             wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),
             closing: micros(closing),
             over: micros(closing + scenario.grace.0),
@@ -187,12 +182,20 @@ impl Crowd {
 
     /// Does everything that is due.
     fn act(&mut self, now: Micros) {
+        if !self.is_closed {
+            // What was due before closing time is done, however late it is.
+            self.act_until(now.min(self.closing - 1));
+        }
         if now >= self.closing && !self.is_closed {
             self.close(now);
         }
-        while let Some((due, who)) = self.agenda.take(now) {
+        self.act_until(now);
+    }
+
+    fn act_until(&mut self, due: Micros) {
+        while let Some((due, who)) = self.agenda.take(due) {
             match who {
-                Who::Newcomer => self.welcome(now),
+                Who::Newcomer => self.welcome(),
                 Who::Visitor(place) => self.turn(place, due),
             }
         }
@@ -219,18 +222,14 @@ impl Crowd {
         }
     }
 
-    fn welcome(&mut self, now: Micros) {
+    fn welcome(&mut self) {
         let Some((index, due)) = self.newcomer.take() else { return };
         self.plan_newcomer();
-        if self.is_closed {
-            self.dropped_arrivals += 1;
-            return;
-        }
-        let persona = self.cast.of(self.scenario.seed, index);
+        let persona = self.scenario.persona(index);
         let visitor = Visitor::new(&self.scenario, persona, index);
         self.people.push(Some(Box::new(Person::new(visitor, persona, index, due))));
         self.here += 1;
-        self.watch.arrived(now);
+        self.watch.arrived(due);
         self.turn(self.people.len() - 1, due);
     }
 
@@ -250,19 +249,11 @@ impl Crowd {
             person.lose_cookies();
         }
         let kept = person.kept.take();
-        let first = self.errand(place, &request, due);
+        let Some(first) = self.errand(place, &request, due) else { return };
         // Without a cookie two tabs would be two people.
-        let second = first.as_ref().filter(|first| request.twice && first.message.cookies.is_some()).is_some();
-        let second = if second { self.errand(place, &request, due) } else { None };
-        let Some(first) = first else { return };
-        self.exchanges.spawn(async move {
-            let Some(mut second) = second else { return first.run(kept).await.of(place) };
-            if first.way.target == second.way.target {
-                second.way.target = (second.way.target + 1) % second.wire.targets();
-            }
-            let (first, second) = tokio::join!(first.run(kept), second.run(None));
-            Returned { place, sent: first, other_tab: Some(Box::new(second)) }
-        });
+        let both = request.twice && first.message.cookies.is_some();
+        let second = if both { self.errand(place, &request, due) } else { None };
+        self.exchanges.spawn(errand::run(place, first, second, kept));
     }
 
     /// A request of this visitor, ready to be sent.
@@ -306,7 +297,7 @@ impl Crowd {
         for sent in [Some(sent), other_tab.map(|sent| *sent)].into_iter().flatten() {
             answers.extend(self.note(&mut person, sent, before));
         }
-        let next = match answers.into_iter().max_by_key(worth) {
+        let next = match answers.into_iter().max_by_key(errand::worth) {
             Some(answer) => person.hear(at, answer.as_ref()),
             None => Next::ask(request, LOCAL_REST),
         };
@@ -386,44 +377,5 @@ impl Crowd {
             generators: vec![generator],
             ..Evidence::default()
         }
-    }
-}
-
-/// Of two tabs the page of the shop is worth more than the line, and that more than an error.
-fn worth(answer: &Option<Answer>) -> u8 {
-    match answer.as_ref().map(|answer| &answer.shown) {
-        Some(Shown::Shop(_)) => 3,
-        Some(Shown::Line(_)) => 2,
-        Some(Shown::Nothing) => 1,
-        None => 0,
-    }
-}
-
-/// A request that is to be sent.
-struct Errand {
-    wire: Arc<Wire>,
-    watch: Watch,
-    start: Instant,
-    way: Way,
-    message: Message,
-    request: Request,
-    due: Micros,
-}
-
-impl Errand {
-    async fn run(self, kept: Option<Box<Kept>>) -> Sent {
-        let seat = self.wire.seat(self.way.target).await;
-        let now = micros_since(self.start);
-        self.watch.sent(now, now - self.due);
-        let exchange = self.wire.exchange(self.way, kept, &self.message).await;
-        drop(seat);
-        let answered = micros_since(self.start);
-        Sent { request: self.request, id: self.message.id, due: self.due, answered, exchange }
-    }
-}
-
-impl Sent {
-    fn of(self, place: usize) -> Returned {
-        Returned { place, sent: self, other_tab: None }
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! What is absent: judgement, and anything that only a gateway's own code could know.
 
+mod notes;
+
 use serde::{Deserialize, Serialize};
 
 use crate::persona::Persona;

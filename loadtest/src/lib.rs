@@ -31,6 +31,7 @@ pub mod report;
 pub mod scenario;
 pub mod shop;
 pub mod shopper;
+pub mod simulate;
 pub mod span;
 pub mod stats;
 pub mod token;

@@ -2,8 +2,8 @@
 //!
 //! What is absent: what shoppers do (`loadtest::crowd`) and what is held against them (`loadtest::verdict`).
 
-mod facts;
-mod tell;
+pub(crate) mod facts;
+pub(crate) mod tell;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -41,17 +41,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::Arrivals;
 use crate::persona::Persona;
+use crate::shopper::luck;
 use crate::span::Span;
 
 pub use problem::{Problem, Problems};
 pub use sense::MOST_ARRIVALS;
+
+/// Keeps the choice of a persona apart from the luck of the person.
+const SALT: u64 = 0xca57;
 
 /// A launch: who comes when, to which room, and what is held against it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -150,16 +153,20 @@ impl Scenario {
         }
     }
 
-    /// Who person number `index` is: by the weights, and the same in every process.
+    /// Who person number `index` is: by the weights, and the same in every process. Where nobody has a weight, all
+    /// are patient.
     pub fn persona(&self, index: u64) -> Persona {
         let all: f64 = self.shoppers.values().sum();
-        let mut random = SmallRng::seed_from_u64(self.seed.rotate_left(32) ^ index);
-        let mut point = random.random::<f64>() * all;
-        let reached = self.shoppers.iter().find(|&(_, &weight)| {
+        let mut point = luck(self.seed ^ SALT, index).random::<f64>() * all;
+        let mut chosen = Persona::Patient;
+        for (&persona, &weight) in self.shoppers.iter().filter(|(_, weight)| **weight > 0.0) {
+            chosen = persona;
             point -= weight;
-            point < 0.0
-        });
-        reached.map_or(Persona::Patient, |(&persona, _)| persona)
+            if point < 0.0 {
+                break;
+            }
+        }
+        chosen
     }
 
     /// When nobody outside asks any more, counted from the start.

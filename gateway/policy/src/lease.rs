@@ -16,7 +16,8 @@
 //! is no such room. A room whose burst is too small for its gateways lends nothing, and stands as if `closed`.
 //!
 //! After a loss of writes the line does not know who holds leases. It knows how many gateways there were, and until
-//! all of them have told, or their leases have ended, it fills only at the shares of those who have.
+//! all of them have told, or their leases have ended, it fills only at the shares of those who have. A line that begins
+//! where there is none may be one that was lost as a whole.
 //!
 //! Seats of a gateway that never comes back count as taken for a session more: it may have given them.
 //!
@@ -103,6 +104,11 @@ pub(crate) struct Aside {
 }
 
 impl Leases {
+    /// Those of a line that begins: if its store has lost all of it, leases of the line before may still be held.
+    pub(crate) fn begun() -> Self {
+        Self { unknown_for: KEPT, ..Self::default() }
+    }
+
     /// Gateways that hold leases, or may.
     pub(crate) fn holders(&self) -> u64 {
         self.lent.len() as u64 + self.unknown()

@@ -93,7 +93,8 @@ impl Line {
         let at = at.into();
         let segments = Segment::at(base_at(at.now)).into();
         let counters = Counters { segments, now: at.now, lost: at.now, ..Counters::default() };
-        Self { counters, rate: f64::INFINITY, doubt: Doubt::none(at), ..Self::default() }
+        let (leases, doubt) = (Leases::begun(), Doubt::none(at));
+        Self { counters, rate: f64::INFINITY, leases, doubt, ..Self::default() }
     }
 
     /// Runs the line up to now and answers a batch: the only way in which a line changes.

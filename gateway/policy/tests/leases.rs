@@ -70,6 +70,13 @@ fn a_ticket_that_was_claimed_on_both_sides_is_counted() {
 }
 
 #[test]
+fn a_store_that_forgot_everything_leaves_their_shares_to_those_who_are_still_cut_off() {
+    let world = cut(lending(30.0), vec![(20_000, Upset::Cut(0, 25_000, false)), (25_000, Upset::Flush)]);
+    assert!(world.watch.lent >= 200, "{} by the lease", world.watch.lent);
+    assert!(world.watch.overshoot < 1e-6, "{} too many", world.watch.overshoot);
+}
+
+#[test]
 fn whatever_is_cut_killed_or_lost_a_room_that_lends_lets_in_no_more_than_it_may() {
     let seed = std::env::var("WEIR_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = seed.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
@@ -114,8 +121,20 @@ fn plan(seed: u64) -> Plan {
         let stay = if rng.random_bool(0.3) { rng.random_range(500..20_000) } else { 0 };
         *person = person.clone().staying(stay, exit);
     }
-    let upsets = (0..rng.random_range(1..6)).map(|_| (rng.random_range(3_000..STORM), upset(rng, gateways))).collect();
+    let mut upsets: Vec<(Millis, Upset)> =
+        (0..rng.random_range(1..6)).map(|_| (rng.random_range(3_000..STORM), upset(rng, gateways))).collect();
+    if rng.random_bool(0.5) {
+        upsets.extend(loss_behind_a_cut(rng, gateways));
+    }
     Plan { room, gateways, crowd, upsets, end: 3_600_000, ..Plan::calm(seed, per_second(rate)) }
+}
+
+/// The store loses writes while a gateway lives on its lease: who was lent what is then known to the others alone.
+fn loss_behind_a_cut(rng: &mut SmallRng, gateways: u32) -> [(Millis, Upset); 2] {
+    let at = rng.random_range(3_000..STORM - 20_000);
+    let loss = if rng.random_bool(0.5) { Upset::Flush } else { Upset::Lose(rng.random_range(0..2_000)) };
+    let cut = Upset::Cut(rng.random_range(0..gateways), rng.random_range(10_000..45_000), rng.random_bool(0.5));
+    [(at, cut), (at + rng.random_range(0..20_000), loss)]
 }
 
 fn upset(rng: &mut SmallRng, gateways: u32) -> Upset {

@@ -29,6 +29,7 @@ pub struct Faulty {
 }
 
 struct State {
+    server: Mutex<SocketAddr>,
     fault: Mutex<Fault>,
     changed: Condvar,
     open: Mutex<Vec<TcpStream>>,
@@ -39,12 +40,12 @@ impl Faulty {
     pub fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (fault, changed, open) = (Mutex::new(Fault::None), Condvar::new(), Mutex::default());
-        let state = Arc::new(State { fault, changed, open });
+        let (server, fault) = (Mutex::new(server), Mutex::new(Fault::None));
+        let state = Arc::new(State { server, fault, changed: Condvar::new(), open: Mutex::default() });
         let shared = state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                shared.carry(client, server);
+                shared.carry(client);
             }
         });
         Self { address, state }
@@ -57,6 +58,13 @@ impl Faulty {
             self.state.open.lock().unwrap().drain(..).for_each(|stream| reset(&stream));
         }
         self.state.changed.notify_all();
+    }
+
+    /// Leads to another server from now on. All connections to the one before end.
+    pub fn turn_to(&self, server: SocketAddr) {
+        let mut before = self.state.server.lock().unwrap();
+        *before = server;
+        self.state.open.lock().unwrap().drain(..).for_each(|stream| reset(&stream));
     }
 }
 
@@ -71,15 +79,18 @@ impl State {
         *self.fault.lock().unwrap()
     }
 
-    fn carry(self: &Arc<Self>, client: TcpStream, server: SocketAddr) {
+    fn carry(self: &Arc<Self>, client: TcpStream) {
         if self.fault() == Fault::Reset {
             return reset(&client);
         }
-        let Ok(server) = TcpStream::connect(server) else { return };
+        // Until the connection is among the open ones, nobody turns to another server: it would stay with this one.
+        let address = self.server.lock().unwrap();
+        let Ok(server) = TcpStream::connect(*address) else { return };
         for stream in [&client, &server] {
             stream.set_nodelay(true).unwrap();
             self.open.lock().unwrap().push(stream.try_clone().unwrap());
         }
+        drop(address);
         self.pipe(client.try_clone().unwrap(), server.try_clone().unwrap());
         self.pipe(server, client);
     }

@@ -1,4 +1,5 @@
-//! A real `redis-server` on a port of its own, in a directory of its own; killed when dropped.
+//! A real `redis-server` on a port of its own, in a directory of its own; killed when dropped. `WEIR_REDIS_SERVER` names
+//! another program in its place: Valkey.
 
 pub mod cluster;
 pub mod encryption;
@@ -119,11 +120,19 @@ fn answer(stream: &mut BufReader<TcpStream>, command: &str) -> String {
     String::from_utf8(text).unwrap()
 }
 
+/// What is run as Redis.
+pub fn program() -> String {
+    std::env::var("WEIR_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 fn spawn(address: SocketAddr, dir: &Path, options: &str) -> Child {
     let file = dir.join("redis.conf");
     let own = format!("port {}\nbind 127.0.0.1\ndir {}\n", address.port(), dir.display());
     std::fs::write(&file, format!("{own}save \"\"\nappendfsync always\n{options}")).unwrap();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(program());
     command.arg(&file).args(options.contains("sentinel ").then_some("--sentinel"));
-    command.stdout(Stdio::null()).spawn().expect("redis-server is installed (deploy/tools test)")
+    command
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed (deploy/tools test), or what WEIR_REDIS_SERVER names")
 }

@@ -46,7 +46,8 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn of(visits: &[Visit], rules: Rules) -> Self {
         let count = |holds: fn(&Visit) -> bool| visits.iter().filter(|visit| holds(visit)).count();
-        let mut grants: Vec<Grant> = visits.iter().filter_map(|visit| grant(visit, rules)).collect();
+        let grant = |pass: Held| Grant { at: pass.token.expires - rules.session, gateway: pass.gateway };
+        let mut grants: Vec<Grant> = visits.iter().flat_map(passes).map(grant).collect();
         grants.sort();
         Self {
             shoppers: visits.len(),
@@ -54,8 +55,8 @@ impl Account {
             places_lost: count(has_lost_their_place),
             numbers_twice: numbers_twice(visits),
             claimed_twice: count(|visit| visit.both_in),
-            second_passes: count(has_two_passes),
-            positions_grown: count(|visit| !visit.positions.is_sorted_by(|before, after| before >= after)),
+            second_passes: count(|visit| passes(visit).len() > 1),
+            positions_grown: count(|visit| visit.position_grew),
             overshoot: overshoot(&grants, rules),
             errors: visits.iter().map(|visit| visit.errors).sum(),
             unanswered: visits.iter().map(|visit| visit.unanswered).sum(),
@@ -99,9 +100,15 @@ fn first(visit: &Visit, kind: Kind) -> Option<usize> {
     both[0].and(both[1]).map(|_| held.gateway)
 }
 
-fn grant(visit: &Visit, rules: Rules) -> Option<Grant> {
-    let first = visit.held.iter().find(|held| held.token.kind == Kind::Pass)?;
-    Some(Grant { at: first.token.expires - rules.session, gateway: first.gateway })
+/// Every pass that they got. One that was given again has the same end: nobody stays long enough for a renewal.
+fn passes(visit: &Visit) -> Vec<Held> {
+    let mut passes = Vec::<Held>::new();
+    for held in visit.held.iter().filter(|held| held.token.kind == Kind::Pass) {
+        if passes.iter().all(|known| known.token.expires != held.token.expires) {
+            passes.push(*held);
+        }
+    }
+    passes
 }
 
 /// The numbers that somebody held. A provisional ticket has none yet.
@@ -112,12 +119,6 @@ fn numbers(visit: &Visit) -> HashSet<u64> {
 
 fn has_lost_their_place(visit: &Visit) -> bool {
     numbers(visit).len() > 1 || visit.thrown_out || (visit.shows && !visit.entered)
-}
-
-/// A pass that was given again has the same end: nobody stays long enough for a renewal.
-fn has_two_passes(visit: &Visit) -> bool {
-    let passes = visit.held.iter().filter(|held| held.token.kind == Kind::Pass);
-    passes.map(|held| held.token.expires).collect::<HashSet<Millis>>().len() > 1
 }
 
 fn numbers_twice(visits: &[Visit]) -> usize {
@@ -142,7 +143,7 @@ fn overshoot(grants: &[Grant], rules: Rules) -> f64 {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000 };
+    const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000, fail_mode: "closed" };
 
     fn token(kind: Kind, number: u64, granted: Millis) -> Held {
         let token = Token { kind, run: 0, number, issued: 0, expires: granted + RULES.session };
@@ -165,8 +166,9 @@ mod tests {
         assert_eq!(account(&[Visit { thrown_out: true, ..sound() }]).places_lost, 1);
         assert_eq!(account(&[sound(), sound()]).numbers_twice, 1);
         let held = vec![token(Kind::Pass, 1, 0), token(Kind::Pass, 1, 500)];
-        assert_eq!(account(&[visit(held, true)]).second_passes, 1);
-        assert_eq!(account(&[Visit { positions: vec![5, 3, 4], ..sound() }]).positions_grown, 1);
+        let twice = account(&[visit(held, true)]);
+        assert_eq!((twice.second_passes, twice.grants.len()), (1, 2), "each is a grant");
+        assert_eq!(account(&[Visit { position_grew: true, ..sound() }]).positions_grown, 1);
     }
 
     #[test]

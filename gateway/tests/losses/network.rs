@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use crate::common::redis::program;
 use crate::common::until_true;
 use crate::table;
 
@@ -45,7 +46,7 @@ impl Network {
     /// With this many cables.
     pub(crate) fn start(cables: usize) -> Self {
         let mut command = Command::new("unshare");
-        command.args(["--net", "redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]);
+        command.args(["--net", &program(), "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]);
         let network = Self { redis: command.stdout(Stdio::null()).spawn().unwrap() };
         let net = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
         until_true("Redis is in its network", || net("self") != net(&network.redis.id().to_string()));

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use loadtest::arrivals::Phase;
+use loadtest::shop::pages;
 use policy::Millis;
 
 use super::account::Account;
@@ -20,15 +21,31 @@ pub(crate) struct Rules {
     pub(crate) burst: f64,
     /// Life of a pass in milliseconds.
     pub(crate) session: Millis,
+    /// What happens while the store is away.
+    pub(crate) fail_mode: &'static str,
 }
 
-/// Half of the crowd is there in the first seconds; those who come back have to wait for a quarter of a minute.
-pub(crate) const RULES: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_000 };
+/// A line that stands while Redis is away. Those who come back have to wait for a quarter of a minute.
+pub(crate) const CLOSED: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_000, fail_mode: "closed" };
+/// A line that is lent to its gateways: the burst has room for the buckets of three leases.
+pub(crate) const LENDING: Rules = Rules { fail_mode: "static", ..CLOSED };
 
-/// A thousand people, two in five of whom see the line and stay away.
+/// A thousand people, half of whom are there in the first seconds; two in five see the line and stay away.
 pub(crate) fn launch_crowd() -> Plan {
     let arrivals = vec![Phase { from: 300.0, to: 300.0, seconds: 2.0 }, Phase { from: 40.0, to: 40.0, seconds: 10.0 }];
     Plan { arrivals, no_shows: 0.4, seed: 3 }
+}
+
+/// Three times as fast, for three times the people.
+pub(crate) const LARGE: Rules = Rules { rate: 120.0, burst: 30.0, ..CLOSED };
+
+/// Three thousand people who come in the same way.
+pub(crate) fn larger_crowd() -> Plan {
+    let mut crowd = launch_crowd();
+    for phase in &mut crowd.arrivals {
+        (phase.from, phase.to) = (3.0 * phase.from, 3.0 * phase.to);
+    }
+    crowd
 }
 
 /// The gateways of a line, and a shop.
@@ -37,17 +54,20 @@ pub(crate) struct Stand {
     shop: SocketAddr,
     /// `None` where one was killed.
     gateways: Vec<Option<Weir>>,
+    by_lease_of_the_dead: f64,
 }
 
 impl Stand {
     /// Nobody yet.
     pub(crate) fn empty(rules: Rules) -> Self {
-        Self { rules, shop: answering(|_| ok("welcome to the shop")), gateways: Vec::new() }
+        // Whatever is asked for, there is an order to be paid.
+        let shop = answering(|_| ok(&pages::order(1)));
+        Self { rules, shop, gateways: Vec::new(), by_lease_of_the_dead: 0.0 }
     }
 
     /// This many gateways on one Redis.
-    pub(crate) fn of(gateways: usize, redis: SocketAddr) -> Self {
-        let mut stand = Self::empty(RULES);
+    pub(crate) fn of(rules: Rules, gateways: usize, redis: SocketAddr) -> Self {
+        let mut stand = Self::empty(rules);
         for _ in 0..gateways {
             stand.add(redis);
         }
@@ -70,7 +90,9 @@ impl Stand {
 
     /// Ends a gateway without a warning.
     pub(crate) fn kill(&mut self, index: usize) {
-        drop(self.gateways[index].take().unwrap().kill());
+        let dies = self.gateways[index].take().unwrap();
+        self.by_lease_of_the_dead += by_lease(&dies);
+        drop(dies.kill());
     }
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
@@ -82,20 +104,39 @@ impl Stand {
         self.gateways[index].as_ref().unwrap()
     }
 
-    /// A launch that meets a loss when its line stands and people have gone in; from when its recovery counts,
-    /// and whose.
-    pub(crate) fn launch(mut self, crowd: &Plan, loss: impl FnOnce(&mut Self) -> Recovers) -> (Account, Recovers) {
-        let crowd = Crowd::send(&self.addresses(), crowd);
+    /// A launch that meets a loss when its line stands and people have gone in. The loss says from when its recovery
+    /// counts, and whose.
+    pub(crate) fn launch(mut self, plan: &Plan, loss: impl FnOnce(&mut Self) -> Recovers) -> Launch {
+        let crowd = Crowd::send(&self.addresses(), plan);
         until_true("the launch is in its middle", || crowd.entered() >= 80);
         let line = self.gateway(0).room();
         assert!(line["waiting"].as_u64().unwrap() > 200, "a line stands: {line}");
         let recovers = loss(&mut self);
         let account = Account::of(&crowd.gone(), self.rules);
-        for weir in self.gateways.iter().flatten() {
-            weir.is_well();
+        let alive = || self.gateways.iter().flatten();
+        alive().for_each(Weir::is_well);
+        Launch {
+            seed: plan.seed,
+            recovery: account.recovery(recovers.since, recovers.gateway),
+            account,
+            by_lease: self.by_lease_of_the_dead + alive().map(by_lease).sum::<f64>(),
         }
-        (account, recovers)
     }
+}
+
+/// What a launch came to that met a loss.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) seed: u64,
+    pub(crate) account: Account,
+    /// Seconds from the end of the loss to the next pass; `None`: there was none.
+    pub(crate) recovery: Option<f64>,
+    /// Passes that gateways gave by their leases.
+    pub(crate) by_lease: f64,
+}
+
+fn by_lease(weir: &Weir) -> f64 {
+    weir.metric("weir_lease_grants_total{room=\"launch\"}")
 }
 
 /// When a loss was over, and whose next pass shows that it is.
@@ -124,10 +165,10 @@ pub(crate) fn url(redis: SocketAddr) -> String {
 }
 
 fn room(rules: Rules) -> String {
-    let Rules { rate, burst, session } = rules;
+    let Rules { rate, burst, session, fail_mode } = rules;
     format!(
         "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nnew_users_per_minute = {}\nburst = {burst}\n\
-         session_duration = \"{session}ms\"\nfail_mode = \"closed\"\n",
+         session_duration = \"{session}ms\"\nfail_mode = \"{fail_mode}\"\n",
         rate * 60.0
     )
 }

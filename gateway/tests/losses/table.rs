@@ -1,19 +1,43 @@
-//! The table of losses: a line for each launch, printed, and kept in the folder that `WEIR_LOSSES` names.
+//! The table of losses: a line for each loss, printed, and kept in the folder that `WEIR_LOSSES` names.
+//!
+//! A loss is met by one launch, or by as many as `WEIR_LOSSES_SEEDS` says, each with another crowd. Its line shows the
+//! worst of them.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use super::account::Account;
+use super::stand::Launch;
 
-/// Adds the row of one launch.
-pub(crate) fn row(loss: &str, account: &Account, recovery: Option<f64>) {
-    let recovery = recovery.map_or("never".to_owned(), |seconds| format!("{seconds:.1} s"));
-    let mut row = format!("| {loss} | {} | {} |", account.shoppers, account.entered);
-    let Account { places_lost, numbers_twice, second_passes, positions_grown, errors, unanswered, .. } = account;
-    for count in [places_lost, numbers_twice, second_passes, positions_grown, errors, unanswered] {
-        write!(row, " {count} |").unwrap();
+/// The seeds of the launches that meet a loss.
+pub(crate) fn seeds() -> impl Iterator<Item = u64> {
+    let seeds = std::env::var("WEIR_LOSSES_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    3..3 + seeds.unwrap_or(1)
+}
+
+/// Adds the row of a loss: sums of people, and of everything else the worst.
+pub(crate) fn row(loss: &str, launches: &[Launch]) {
+    let sum = |count: fn(&Account) -> usize| launches.iter().map(|launch| count(&launch.account)).sum::<usize>();
+    let worst = |count: fn(&Account) -> usize| launches.iter().map(|launch| count(&launch.account)).max().unwrap_or(0);
+    let longest = |seconds: fn(&Launch) -> f64| launches.iter().map(seconds).fold(0.0, f64::max);
+    let mut row = format!("| {loss} | {} | {} | {} |", launches.len(), sum(|a| a.shoppers), sum(|a| a.entered));
+    let counts: [fn(&Account) -> usize; 6] = [
+        |account| account.places_lost,
+        |account| account.numbers_twice,
+        |account| account.second_passes,
+        |account| account.positions_grown,
+        |account| account.errors,
+        |account| account.unanswered,
+    ];
+    for count in counts {
+        write!(row, " {} |", worst(count)).unwrap();
     }
-    let (overshoot, pause) = (account.overshoot, account.longest_pause());
-    write!(row, " {overshoot:.1} | {pause:.1} s | {recovery} |").unwrap();
+    let (overshoot, pause) =
+        (longest(|launch| launch.account.overshoot), longest(|launch| launch.account.longest_pause()));
+    let recovery = longest(|launch| launch.recovery.unwrap_or(f64::INFINITY));
+    let recovery = if recovery.is_finite() { format!("{recovery:.1} s") } else { "never".to_owned() };
+    let by_lease = launches.iter().map(|launch| launch.by_lease).fold(f64::INFINITY, f64::min);
+    write!(row, " {overshoot:.1} | {pause:.1} s | {recovery} | {by_lease} |").unwrap();
     println!("{row}");
     keep("losses", &row);
 }
@@ -27,9 +51,10 @@ pub(crate) fn skipped(test: &str, why: &str) {
 /// Adds a line to a file of that folder.
 fn keep(file: &str, line: &str) {
     let Some(folder) = std::env::var_os("WEIR_LOSSES") else { return };
+    // Several tests write at once: a line is one write.
     let path = std::path::Path::new(&folder).join(file);
-    let before = std::fs::read_to_string(&path).unwrap_or_default();
-    std::fs::write(path, format!("{before}{line}\n")).unwrap();
+    let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Adds the most passes in a window to the table of limits.

@@ -16,13 +16,13 @@ use crate::stage::{listen, spawn};
 const LONGEST: usize = 16 << 10;
 
 /// It serves until this is dropped.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     _stop: DropGuard,
 }
 
 /// What it answers.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// A page of the shop, with an order that can be paid.
     Shop,
     /// A place in the line, for ten minutes.
@@ -45,7 +45,7 @@ impl Answer {
 
 impl Server {
     /// Opens it on a thread of its own.
-    pub(super) fn open(answer: &Answer) -> anyhow::Result<Self> {
+    pub(crate) fn open(answer: &Answer) -> anyhow::Result<Self> {
         let (listener, stop, answer) = (listen(0)?, CancellationToken::new(), answer.bytes());
         listener.set_nonblocking(true)?;
         let (address, ends) = (listener.local_addr()?, stop.clone());

@@ -45,7 +45,7 @@ fn cpu() -> f64 {
 }
 
 /// The most memory that this process had, in bytes; Linux tells it.
-fn most_memory() -> Option<u64> {
+pub(crate) fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use crate::evidence::{Asked, End, Held, Micros, Shown as FirstWait, Visit};
+use crate::evidence::{Asked, Held, Micros, Visit};
 use crate::jar::Jar;
 use crate::persona::Persona;
 use crate::reading;
 use crate::scenario::Scenario;
-use crate::token::{Kind, Token};
+use crate::token::Token;
 use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Request, Shown, Then, Visitor};
 use crate::wire::{Exchange, Kept, Lost, Reply};
 
@@ -48,23 +48,7 @@ pub(super) struct Reading {
 impl Person {
     pub(super) fn new(mut visitor: Visitor, persona: Persona, index: u64, due: Micros) -> Self {
         let then = Some(Then::Ask(visitor.first()));
-        let visit = Visit {
-            index,
-            persona,
-            due,
-            held: Vec::new(),
-            first_wait: None,
-            positions: None,
-            positions_grown: 0,
-            entered: None,
-            end: End::Outside,
-            left: due,
-            requests: 0,
-            errors_outside: 0,
-            unanswered_outside: 0,
-            thrown_out: false,
-            asked: Vec::new(),
-        };
+        let visit = Visit::begun(index, persona, due);
         Self { visitor, jar: Jar::default(), visit, then, kept: None }
     }
 
@@ -83,7 +67,8 @@ impl Person {
         }
         let shop = answer.as_ref().is_some_and(Answer::is_shop);
         if inside && answer.as_ref().is_some_and(|answer| matches!(answer.shown, Shown::Line(_))) {
-            self.visit.thrown_out |= self.has_a_right(&request, answered, scenario);
+            let own = request.cookies == Cookies::Own;
+            self.visit.thrown_out |= own && self.visit.has_a_right(answered, scenario.room.session_duration.0);
         }
         if (inside || shop || request.attack) && !local && !matches!(request.ask, Ask::Asset(_)) {
             let (page, attack) = (request.ask.page(), request.attack);
@@ -106,35 +91,15 @@ impl Person {
         if let Shown::Line(told) = &answer.shown
             && !request.attack
         {
-            self.see(at, told.position, told.wait);
+            self.visit.see(at, told.position, told.wait);
         }
         answer
     }
 
-    /// Writes a token down that they did not have before.
     fn hold(&mut self, at: Micros, target: usize) {
-        let Some(token) = self.jar.token().and_then(Token::read) else { return };
-        if self.visit.held.last().is_none_or(|held| held.token != token) {
-            self.visit.held.reserve_exact(1);
-            self.visit.held.push(Held { at, target: target as u16, token });
+        if let Some(token) = self.jar.token().and_then(Token::read) {
+            self.visit.hold(Held { at, target: target as u16, token });
         }
-    }
-
-    fn see(&mut self, at: Micros, position: Option<u64>, wait: Option<[f64; 2]>) {
-        if let Some([low, high]) = wait {
-            self.visit.first_wait.get_or_insert(FirstWait { at, low, high });
-        }
-        let Some(position) = position else { return };
-        let [first, last] = self.visit.positions.unwrap_or([position; 2]);
-        self.visit.positions_grown += u32::from(position > last);
-        self.visit.positions = Some([first, position]);
-    }
-
-    /// Whether they showed a pass that had not ended by itself, so that nobody may send them back to the line.
-    fn has_a_right(&self, request: &Request, at: Micros, scenario: &Scenario) -> bool {
-        let life = scenario.room.session_duration.0.as_micros() as Micros;
-        let lives = self.visit.held.last().is_some_and(|held| held.token.kind == Kind::Pass && at < held.at + life);
-        lives && request.cookies == Cookies::Own && !self.visit.persona.is_adversary()
     }
 
     /// Takes an answer, or none, and decides.

@@ -19,6 +19,16 @@ pub(super) fn facts(crowd: &Crowd, stage: Option<&Wanted>) -> Facts {
     }
 }
 
+/// The facts of a run without sockets.
+pub(crate) fn simulated(scenario: &Scenario) -> Facts {
+    Facts {
+        targets: vec!["policy".into()],
+        gateway: "the policy itself, in virtual time".into(),
+        machine: machine(),
+        command: command(scenario),
+    }
+}
+
 fn gateway(stage: &Wanted) -> String {
     let version = Command::new(&stage.weir).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     let version = String::from_utf8_lossy(&version).trim().to_owned();

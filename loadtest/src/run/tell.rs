@@ -7,7 +7,7 @@ use loadtest::report::{Report, Run};
 use loadtest::verdict::{Check, Outcome, Verdict};
 
 /// Writes the report, and tells the verdict. What broke stands last, where it is read.
-pub(super) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<()> {
+pub(crate) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<()> {
     let folder = folder.cloned().unwrap_or_else(|| default_folder(&report.run));
     report.save(&folder).with_context(|| format!("the report cannot be written to {}", folder.display()))?;
     let mut checks: Vec<_> = report.checks.iter().collect();

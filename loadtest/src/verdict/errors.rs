@@ -42,7 +42,10 @@ fn inside(launch: &Launch<'_>) -> String {
     let count = |is: fn(&Asked) -> bool| asked.clone().filter(|asked| is(asked)).count();
     let errors = count(|asked| asked.status.is_some_and(|status| status >= 500));
     let silent = count(|asked| asked.status.is_none());
-    format!(" With a pass: {errors} answers 5xx, {silent} requests without an answer.")
+    let shop = launch.evidence.shop.iter().filter(|entry| entry.status >= 500).count();
+    format!(
+        " With a pass: {errors} answers 5xx, {silent} requests without an answer. The shop itself gave {shop} answers 5xx."
+    )
 }
 
 #[cfg(test)]

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! log-strangers   launch pages in the shop's log that no shopper asked for          = 0
-//! log-lost        pages that shoppers were given with a pass, that the log lacks, and gaps in its count   = 0
+//! log-lost        forms that were accepted, that the log lacks, and gaps in its count       = 0
 //! log-twice       requests of one shopper that the shop saw more than once          = 0
 //! ```
 //!
-//! If these do not hold, other checks have looked at only a part of the launch. Visits that were cut short at the end may have
-//! had a request on its way that nobody waited for: so many strangers are allowed for.
+//! If these do not hold, other checks have looked at only a part of the launch. A shopper remembers a request that brought them
+//! a page. So many strangers are allowed for as there were visits cut short at the end, with a request on its way, and
+//! requests of people outside that had an error or no answer. Of pages only those that a form leads to are looked for in the
+//! log: to whoever opens the product page with a pass that has ended the gateway shows the line.
 //!
 //! What is absent: what was in the requests.
 
 use std::collections::HashMap;
 
-use crate::evidence::{Asked, End, Page};
+use crate::evidence::{Asked, End, Page, Visit};
 use crate::shop::log::Entry;
 
 use super::{Check, Launch};
@@ -22,7 +24,7 @@ pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let check = |id: &str, title: &str| Check::new(id, title).unit("requests");
     let checks = [
         check("log-strangers", "Pages in the shop's log that no shopper asked for"),
-        check("log-lost", "Pages given to shoppers that the shop's log lacks"),
+        check("log-lost", "Forms of shoppers that were accepted and that the shop's log lacks"),
         check("log-twice", "Requests of one shopper that the shop saw twice"),
     ];
     if let Some(why) = not_joined(launch) {
@@ -49,12 +51,13 @@ fn pages<'a>(launch: &Launch<'a>) -> impl Iterator<Item = &'a Entry> {
 fn strangers(launch: &Launch<'_>, check: Check) -> Check {
     let is_known = |entry: &&Entry| entry.request_id.as_deref().is_some_and(|id| launch.asked.contains_key(id));
     let strangers: Vec<&Entry> = pages(launch).filter(|entry| !is_known(entry)).collect();
-    let cut = |end: End| matches!(end, End::Outside | End::Unfinished);
-    let cut = launch.evidence.visits.iter().filter(|visit| cut(visit.end)).count();
+    let cut = |visit: &Visit| u32::from(matches!(visit.end, End::Outside | End::Unfinished));
+    let vain = |visit: &Visit| cut(visit) + visit.errors_outside + visit.unanswered_outside;
+    let vain: u32 = launch.evidence.visits.iter().map(vain).sum();
     let first =
         strangers.first().map_or(String::new(), |entry| format!(" The first is entry {} of its log.", entry.seq));
-    let detail = format!("Of {}; {cut} visits were cut short.{first}", pages(launch).count());
-    check.at_most(strangers.len() as f64, cut as f64).detail(detail)
+    let detail = format!("Of {}; {vain} requests were in vain, or cut short at the end.{first}", pages(launch).count());
+    check.at_most(strangers.len() as f64, f64::from(vain)).detail(detail)
 }
 
 fn lost(launch: &Launch<'_>, check: Check) -> Check {
@@ -62,14 +65,14 @@ fn lost(launch: &Launch<'_>, check: Check) -> Check {
         launch.evidence.shop.iter().filter_map(|entry| Some((entry.request_id.as_deref()?, entry.seq))).collect();
     let given = |asked: &&Asked| {
         let ok = asked.status.is_some_and(|status| (200..300).contains(&status));
-        ok && !asked.attack && asked.page != Page::Other
+        ok && !asked.attack && matches!(asked.page, Page::Cart | Page::Order | Page::Payment)
     };
     let given: Vec<&Asked> = launch.evidence.visits.iter().flat_map(|visit| &visit.asked).filter(given).collect();
     let lost = given.iter().filter(|asked| !logged.contains_key(asked.id.as_str())).count();
     let gaps = gaps(launch);
     check
         .none(lost + gaps)
-        .detail(format!("{lost} of {} pages; {gaps} entries are missing in the log's own count.", given.len()))
+        .detail(format!("{lost} of {} forms; {gaps} entries are missing in the log's own count.", given.len()))
 }
 
 /// Entries that are missing between the first and the last.
@@ -109,11 +112,11 @@ mod tests {
     #[test]
     fn what_only_one_side_knows_is_found() {
         let mut made = Made::line_of(20);
-        made.evidence.shop[5].request_id = Some("somebody".into());
+        made.evidence.shop[4].request_id = Some("somebody".into());
         assert_eq!(broken(&made), ["log-strangers", "log-lost"]);
         let mut made = Made::line_of(20);
-        made.evidence.shop.remove(5);
-        assert_eq!(made.check("log-lost").measured, Some(2.0), "a page and a gap");
+        made.evidence.shop.remove(4);
+        assert_eq!(made.check("log-lost").measured, Some(2.0), "a form and a gap");
         let mut made = Made::line_of(20);
         let entry = made.evidence.shop[5].clone();
         made.evidence.shop.push(entry);

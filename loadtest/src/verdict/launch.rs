@@ -16,6 +16,7 @@
 use std::collections::HashMap;
 
 use crate::evidence::{Asked, Evidence, Micros, Visit};
+use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shop::log::Entry;
 use crate::token::{Kind, Token};
@@ -152,10 +153,11 @@ fn store_ahead(evidence: &Evidence) -> Option<Ahead> {
     )
 }
 
-/// In order of grants, and of numbers where they were granted at once.
+/// In order of grants, and of numbers where they were granted at once. Whoever collects tokens of another room too is left
+/// out: a token does not tell in clear which room it is for.
 fn grants(evidence: &Evidence, session: i64) -> Vec<Grant> {
     let mut grants = HashMap::<u64, Grant>::new();
-    let visits = evidence.visits.iter().enumerate();
+    let visits = evidence.visits.iter().enumerate().filter(|(_, visit)| visit.persona != Persona::OtherRoom);
     let held = visits.flat_map(|(place, visit)| visit.held.iter().map(move |held| (place, held.token)));
     for (visit, token) in held.clone().filter(|(_, token)| token.kind == Kind::Pass) {
         let (ends, number) = (token.expires_ms.cast_signed(), token.number);

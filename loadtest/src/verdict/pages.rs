@@ -5,7 +5,9 @@
 //! page-p99-crowd   p99 in seconds with a line / p99 in seconds without one  <= objective
 //! ```
 //!
-//! A second has a line if somebody waited at its begin and at its end, and none if nobody did at either; others count for neither.
+//! A page counts in the second in which it came. A second has a line if somebody waited at its begin and at its end, and none if
+//! nobody waited in it or before it for as long as somebody is patient: a page that came now may have been asked for then. Others
+//! count for neither.
 //! The ratio needs 100 pages of both kinds, or its p99 is a single page.
 //!
 //! What is absent: answers to those outside.
@@ -55,14 +57,16 @@ fn beside_the_crowd(launch: &Launch<'_>) -> Check {
 
 /// Seconds with a line, or without one.
 fn seconds<'a>(launch: &Launch<'a>, line: bool) -> impl Iterator<Item = &'a Second> {
+    let patience = launch.scenario.habits.patience.seconds().ceil() as usize;
     let timeline = &launch.evidence.timeline;
-    let before = std::iter::once(0).chain(timeline.iter().map(|second| second.waiting));
-    let is_line = move |waiting: u64| (waiting > 0) == line;
-    timeline
-        .iter()
-        .zip(before)
-        .filter(move |(second, before)| is_line(second.waiting) && is_line(*before))
-        .map(|(second, _)| second)
+    let holds = move |&second: &usize| {
+        let waited = |second: usize| timeline[second].waiting > 0;
+        match line {
+            true => waited(second) && second.checked_sub(1).is_some_and(waited),
+            false => !(second.saturating_sub(patience)..=second).any(waited),
+        }
+    };
+    (0..timeline.len()).filter(holds).map(|second| &timeline[second])
 }
 
 #[cfg(test)]
@@ -91,6 +95,14 @@ mod tests {
         assert_eq!((beside.outcome, beside.measured), (Outcome::Held, Some(1.5)), "{beside:?}");
         assert_eq!(seconds(100, 250).check("page-p99-crowd").outcome, Outcome::Broken);
         assert_eq!(seconds(900, 1_100).check("page-p99").outcome, Outcome::Broken);
+    }
+
+    #[test]
+    fn a_page_that_comes_after_the_line_was_asked_for_while_it_stood() {
+        let mut made = seconds(100, 250);
+        let after = Second { waiting: 0, ..made.evidence.timeline[19].clone() };
+        made.evidence.timeline.extend(std::iter::repeat_n(after, 5));
+        assert_eq!(made.check("page-p99-crowd").measured, Some(2.5));
     }
 
     #[test]

@@ -127,12 +127,15 @@ fn receipt(visit: &Visit) -> Option<i64> {
     asked.map(|asked| asked.answered).min()
 }
 
-/// A second tab may ask again after the receipt came to the first.
+/// By what the crowd noticed, or by a ticket that took the place of their pass.
 fn was_thrown_out(launch: &Launch<'_>, visit: &Visit) -> bool {
     let last = numbered(visit).filter(|token| token.kind == Kind::Pass).map(|pass| pass.expires_ms.cast_signed()).max();
     let ran_out = last.zip(launch.store_time(visit.left)).is_some_and(|(ends, left)| ends <= left);
-    let other_tab = visit.persona == Persona::SecondTab && receipt(visit).is_some();
-    visit.thrown_out && !ran_out && !other_tab
+    let back = visit.held.windows(2).any(|pair| {
+        let kinds = [pair[0].token.kind, pair[1].token.kind];
+        kinds == [Kind::Pass, Kind::Ticket] && !had_ended(visit, &pair[0], &pair[1])
+    });
+    (visit.thrown_out && !ran_out) || back
 }
 
 fn has_second_pass(visit: &Visit) -> bool {
@@ -217,7 +220,7 @@ mod tests {
             }
         };
         assert_eq!(broken(&spoiled(again(1_000))), [""; 0], "their pass had run out");
-        assert_eq!(broken(&spoiled(again(0))), ["places-kept"]);
+        assert_eq!(broken(&spoiled(again(0))), ["places-kept", "thrown-out"]);
         let other_tab = spoiled(|visit| {
             again(0)(visit);
             visit.held[2].at = 61_000_000;
@@ -228,6 +231,11 @@ mod tests {
     #[test]
     fn who_is_sent_back_into_the_line_is_found() {
         assert_eq!(broken(&spoiled(|visit| visit.thrown_out = true)), ["thrown-out"]);
+        let waits_again = |visit: &mut Visit| {
+            let again = Held { at: visit.held[1].at + 1_000, ..visit.held[0] };
+            visit.held.push(again);
+        };
+        assert_eq!(broken(&spoiled(waits_again)), ["thrown-out"], "the same number, and no pass any more");
         let stayed = spoiled(|visit| (visit.thrown_out, visit.left) = (true, (SESSION + 10_000) * 1000));
         assert_eq!(broken(&stayed), [""; 0], "their pass had run out");
     }

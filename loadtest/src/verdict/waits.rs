@@ -4,7 +4,7 @@
 //! had      = first page of the shop - answer that first showed a range
 //! inside   low <= had <= high
 //! error    |(low + high) / 2 - had| / had                    relative; of a wait under 1 s to 1 s
-//! honest   high <= 2 x low + 30 s                            a wide range is no promise
+//! honest   high <= 2 x low + 33 s                            a wide range is no promise
 //! ```
 //!
 //! Of those who poll as told. Who still stands outside at the end counts as outside the range if its upper end is over, and not at
@@ -19,8 +19,9 @@ use crate::report::Wait;
 use super::check::{first_of, share};
 use super::{Check, Launch};
 
-/// A range may be this many seconds wide beyond twice its lower end.
-const WIDTH: f64 = 30.0;
+/// A range may be this many seconds wide beyond twice its lower end: 30, and what is lost where the lower end is rounded
+/// down to a whole second and the upper one up.
+const WIDTH: f64 = 33.0;
 
 /// A wait as it was shown first, and as it was had, in seconds.
 #[derive(Debug, Clone, Copy)]

@@ -196,3 +196,119 @@ async fn gather(from: &mut BufReader<OwnedReadHalf>, progress: &impl Fn(Progress
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use loadtest::scenario::Scenario;
+    use tokio::net::TcpListener;
+
+    use super::super::serve;
+    use super::*;
+    use crate::calibrate::server::{Answer, Server};
+    use crate::generate::Generators;
+    use crate::worker::Site;
+    use crate::worker::clock::unix_us;
+
+    const THE_SECRET: &str = "known to both of them";
+
+    async fn worker() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(serve::Worker::new(THE_SECRET.into()).serve(listener));
+        address
+    }
+
+    async fn crew(addresses: &[String]) -> Crew {
+        let mut crew = Crew { workers: Vec::new(), children: Vec::new() };
+        crew.reach(addresses, THE_SECRET).await.unwrap();
+        crew
+    }
+
+    fn crowd(server: &Server, seconds: f64) -> Crowd {
+        let text = format!(
+            "name = 'few'\ngrace = '1s'\nshoppers = {{ patient = 1, no_show = 1, forges = 1 }}\n\
+             [room]\nnew_users_per_minute = 600\n[[arrivals]]\nkind = 'flat'\nrate = 40\nfor = '{seconds}s'\n\
+             [habits]\nthink = ['0ms', '0ms']"
+        );
+        let scenario = Arc::new(Scenario::parse(&text, Path::new("")).unwrap());
+        Crowd { scenario, sites: vec![Site::here(server.address)], start_unix_us: unix_us() + 200_000 }
+    }
+
+    async fn visits(generators: Generators, server: &Server) -> Vec<(u64, loadtest::persona::Persona, i64)> {
+        let sent = generators.send(&crowd(server, 1.0), &Shown::default(), CancellationToken::new()).await.unwrap();
+        assert_eq!(sent.lost, Vec::<String>::new());
+        sent.evidence.visits.iter().map(|visit| (visit.index, visit.persona, visit.due)).collect()
+    }
+
+    #[tokio::test]
+    async fn two_workers_send_the_people_that_one_process_sends() {
+        let server = Server::open(&Answer::Shop).unwrap();
+        let alone = visits(Generators::Here, &server).await;
+        assert!(alone.len() > 20, "{alone:?}");
+        let crew = crew(&[worker().await, worker().await]).await;
+        assert_eq!(visits(Generators::Workers(crew), &server).await, alone);
+    }
+
+    #[tokio::test]
+    async fn a_worker_obeys_nobody_who_does_not_know_the_secret() {
+        let address = worker().await;
+        let error = Worker::reach(&address, "another secret").await.err().unwrap();
+        assert!(format!("{error:#}").contains("the secret is another one"), "{error:#}");
+        let mut stranger = TcpStream::connect(&address).await.unwrap();
+        stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        assert!(Worker::reach(&address, THE_SECRET).await.is_ok(), "and it goes on after nonsense");
+    }
+
+    #[tokio::test]
+    async fn a_worker_leads_for_one_at_a_time() {
+        let address = worker().await;
+        let first = Worker::reach(&address, THE_SECRET).await.unwrap();
+        let error = Worker::reach(&address, THE_SECRET).await.err().unwrap();
+        assert!(format!("{error:#}").contains("somebody else"), "{error:#}");
+        drop(first);
+    }
+
+    /// A worker that is gone as soon as it has its order.
+    async fn faint() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut leader, _) = listener.accept().await.unwrap();
+            let hello = FromWorker::Hello { version: VERSION.into(), challenge: "anything".into() };
+            say(&mut leader, &hello).await.unwrap();
+            loop {
+                match hear(&mut leader, LONGEST).await.unwrap() {
+                    FromLeader::Open { .. } => say(&mut leader, &FromWorker::Welcome).await.unwrap(),
+                    FromLeader::Ping => say(&mut leader, &FromWorker::Pong(unix_us())).await.unwrap(),
+                    FromLeader::Send(_) | FromLeader::Stop => return,
+                }
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_lost_ends_the_run_and_is_named() {
+        let server = Server::open(&Answer::Line).unwrap();
+        let crew = crew(&[worker().await, faint().await]).await;
+        let sending = Generators::Workers(crew);
+        // The crowd would stay for an hour.
+        let crowd = crowd(&server, 3600.0);
+        let sent = sending.send(&crowd, &Shown::default(), CancellationToken::new()).await.unwrap();
+        assert_eq!(sent.lost.len(), 1);
+        assert!(sent.lost[0].contains("worker 2 of 2") && sent.lost[0].contains("was lost"), "{}", sent.lost[0]);
+        assert_eq!(sent.evidence.generators.len(), 1, "the other one told what it saw");
+    }
+
+    #[test]
+    fn every_scenario_that_ships_reaches_a_worker_as_it_is() {
+        for (name, _) in loadtest::scenario::shipped::ALL {
+            let scenario = Scenario::find(name).unwrap();
+            let told = toml::to_string(&scenario).unwrap();
+            assert_eq!(Scenario::parse(&told, Path::new("")).unwrap_or_else(|error| panic!("{error}")), scenario);
+        }
+    }
+}

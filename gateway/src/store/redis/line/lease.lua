@@ -1,6 +1,6 @@
 -- Leases ------------------------------------------------------------------------------------------
 
-local SILENT, KEPT, HOLD = 800, 35000, 0.1
+local SILENT, KEPT, HOLD = 800, LEASE_KEPT, 0.1
 local asking = tonumber(gateway)
 
 local function hold(share)

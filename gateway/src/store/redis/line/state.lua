@@ -11,6 +11,7 @@ local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
 local SPAN, MOST, ORIGIN, UNIT = 2 ^ 25, 8, 1767225600000, 4000
 local SETTLE, SETTLE_STEP, SETTLE_MORE, UNSURE, ALL = 1000, 100, 300, 5000, 2 ^ 53
+local LEASE_KEPT = 35000
 
 if not now then
   local time = call('TIME')
@@ -62,6 +63,7 @@ do
     local base = base_at(now)
     segments[1] = { base = base, next = base, serving = base, slot = 0 }
     s.lost, s.now, s.rate, s.server = now, now, math.huge, server
+    s.lenders_unknown_for = LEASE_KEPT
   end
 end
 

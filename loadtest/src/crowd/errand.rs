@@ -1,0 +1,68 @@
+//! One request under way: the only thing of a crowd that is a task.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::board::{Watch, micros_since};
+use super::person::Sent;
+use crate::evidence::Micros;
+use crate::visitor::{Answer, Request, Shown};
+use crate::wire::{Kept, Message, Way, Wire};
+
+/// A request that is to be sent.
+pub(super) struct Errand {
+    pub(super) wire: Arc<Wire>,
+    pub(super) watch: Watch,
+    pub(super) start: Instant,
+    pub(super) way: Way,
+    pub(super) message: Message,
+    pub(super) request: Request,
+    /// When it should have been sent.
+    pub(super) due: Micros,
+}
+
+/// What came back from a request, or from one in each of two tabs.
+pub(super) struct Returned {
+    /// Whose it was.
+    pub(super) place: usize,
+    pub(super) sent: Sent,
+    pub(super) other_tab: Option<Box<Sent>>,
+}
+
+/// Sends a request of this visitor, on their kept connection if there is one, and at the same moment that of their
+/// other tab: to another target if there are several.
+pub(super) async fn run(place: usize, first: Errand, second: Option<Errand>, kept: Option<Box<Kept>>) -> Returned {
+    let Some(mut second) = second else {
+        return Returned { place, sent: first.run(kept).await, other_tab: None };
+    };
+    if first.way.target == second.way.target {
+        second.way.target = (second.way.target + 1) % second.wire.targets();
+    }
+    let (sent, other) = tokio::join!(first.run(kept), second.run(None));
+    Returned { place, sent, other_tab: Some(Box::new(other)) }
+}
+
+/// Of two tabs the page of the shop is worth more than the line, and that more than an error.
+pub(super) fn worth(answer: &Option<Answer>) -> u8 {
+    match answer.as_ref().map(|answer| &answer.shown) {
+        Some(Shown::Shop(_)) => 3,
+        Some(Shown::Line(_)) => 2,
+        Some(Shown::Nothing) => 1,
+        None => 0,
+    }
+}
+
+impl Errand {
+    /// The lag of the generator is measured here, for every request: after the agenda, this program's own tasks and
+    /// the wait for a shared connection, and before anything that a server could be blamed for.
+    async fn run(self, kept: Option<Box<Kept>>) -> Sent {
+        let seat = self.wire.seat(self.way.target).await;
+        let now = micros_since(self.start);
+        self.watch.sent(now, now - self.due);
+        let exchange = self.wire.exchange(self.way, kept, &self.message).await;
+        drop(seat);
+        let answered = micros_since(self.start);
+        Sent { request: self.request, id: self.message.id, due: self.due, answered, exchange }
+    }
+}
