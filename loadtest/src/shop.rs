@@ -47,7 +47,7 @@ use log::{Entry, Log, Outcome};
 use model::Model;
 use pages::Form;
 pub use report::Report;
-use report::{Counted, InFlight, Stats};
+use report::{Counted, InFlight};
 use served::{Answer, Served, html, text};
 use visitors::{Visit, Visitors};
 
@@ -105,7 +105,7 @@ impl Shop {
         &self.books
     }
 
-    /// What it counted so far.
+    /// What it counted so far, without asking the books.
     pub fn report(&self) -> Report {
         let (new_shoppers, busiest_second) = self.visitors.new_and_busiest();
         Report {
@@ -118,6 +118,12 @@ impl Shop {
             last_failure: locked(&self.last_failure).clone(),
             ..self.counted.report()
         }
+    }
+
+    /// The same, with what its books say now.
+    pub async fn report_with_account(&self) -> Report {
+        let account = self.books.account().await.inspect_err(|failure| self.remember(failure)).ok();
+        Report { account, ..self.report() }
     }
 
     /// Serves until `cancel`. Connections that are open then are dropped.
@@ -154,16 +160,14 @@ impl Shop {
         }
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/") => html(StatusCode::OK, pages::catalogue()),
-            (&Method::GET, "/shop/stats") => text("application/json", self.stats().await),
+            (&Method::GET, "/shop/stats") => {
+                let report = self.report_with_account().await;
+                text("application/json", serde_json::to_string(&report).unwrap_or_default())
+            }
             (&Method::GET, "/shop/log") => text("application/x-ndjson", self.log.read(after(request.uri()))),
             (&Method::GET, "/healthz") => html(StatusCode::OK, "ok\n".into()),
             _ => Served::absent().into_answer(None),
         }
-    }
-
-    async fn stats(&self) -> String {
-        let account = self.books.account().await.inspect_err(|failure| self.remember(failure)).ok();
-        serde_json::to_string(&Stats { report: self.report(), account }).unwrap_or_default()
     }
 
     /// One page of the launch: worked for, counted, timed and written down.
@@ -206,7 +210,7 @@ impl Shop {
     }
 
     async fn work(&self, page: Page, session: &str, form: Form) -> Result<Served, Failure> {
-        let key = form.key.unwrap_or_else(pages::fresh_key);
+        let key = || form.key.unwrap_or_else(pages::fresh_key);
         Ok(match (page, form.order) {
             (Page::Item, _) if self.books.left_over().await? == 0 => Served::sold_out(),
             (Page::Item, _) => Served::page(pages::item()),
@@ -214,13 +218,13 @@ impl Shop {
                 self.books.cart(session).await?;
                 Served::page(pages::cart())
             }
-            (Page::Order, _) => match self.books.order(session, &key).await? {
+            (Page::Order, _) => match self.books.order(session, &key()).await? {
                 Ordered::Now(order) => Served::order(order, false),
                 Ordered::Before(order) => Served::order(order, true),
                 Ordered::SoldOut => Served::sold_out(),
             },
             (Page::Payment, None) => Served::wrong("A payment is for an order."),
-            (Page::Payment, Some(order)) => match self.books.pay(order, &key).await? {
+            (Page::Payment, Some(order)) => match self.books.pay(order, &key()).await? {
                 Paid::Now(order) => Served::receipt(order, false),
                 Paid::Before(order) => Served::receipt(order, true),
                 Paid::NoSuchOrder => Served::wrong("There is no such order."),

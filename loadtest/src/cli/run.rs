@@ -68,6 +68,8 @@ struct StageArgs {
     weir: Option<PathBuf>,
 }
 
+/// A page of the second room that every stage has.
+const OTHER_ROOM: &str = "/other/item";
 /// Most processes of one machine that send a crowd.
 const MOST_WORKERS: usize = 64;
 /// Most gateways of a stage.
@@ -78,6 +80,9 @@ impl Run {
     pub(crate) fn scenario(&self) -> anyhow::Result<Scenario> {
         let mut scenario = Scenario::find(&self.scenario).map_err(|problems| usage(problems.to_string()))?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
+        if self.targets.is_empty() {
+            scenario.room.other.get_or_insert_with(|| OTHER_ROOM.into());
+        }
         Ok(scenario)
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// A value with its unit, in the size that people say it: a share as percent, long times in seconds.
-pub(crate) fn figure(value: f64, unit: &str) -> String {
+pub fn figure(value: f64, unit: &str) -> String {
     match unit {
         "share" => format!("{} %", (value * 10_000.0).round() / 100.0),
         "tau" => format!("{}", (value * 10_000.0).round() / 10_000.0),

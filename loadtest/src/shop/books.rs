@@ -9,7 +9,7 @@ use std::error::Error;
 
 use deadpool_postgres::tokio_postgres::{self, error::SqlState};
 use deadpool_postgres::{PoolError, TimeoutType};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::database::Refusal;
 use super::model::Model;
@@ -114,7 +114,7 @@ impl From<PoolError> for Failure {
 }
 
 /// What the books say of the sale, all at one instant.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Pieces when the sale was opened.
     pub stock: u64,

@@ -44,15 +44,8 @@ pub struct Report {
     pub log_dropped: u64,
     /// Why the database failed last, for the operator.
     pub last_failure: Option<String>,
-}
-
-/// All of `/shop/stats`.
-#[derive(Debug, Serialize)]
-pub(super) struct Stats {
-    #[serde(flatten)]
-    pub(super) report: Report,
-    /// What the books say; `null` while the database is away.
-    pub(super) account: Option<Account>,
+    /// What its books say; `None` while the database is away, and where nobody asked it.
+    pub account: Option<Account>,
 }
 
 #[derive(Debug, Default)]

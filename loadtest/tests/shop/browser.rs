@@ -7,8 +7,7 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
-use loadtest::shop::pages;
-use serde_json::Value;
+use loadtest::shop::{Report, pages};
 use tokio::net::TcpStream;
 
 /// An answer of the shop.
@@ -62,7 +61,7 @@ pub(crate) async fn send(shop: SocketAddr, request: Request<Full<Bytes>>) -> Rep
 }
 
 /// `/shop/stats`.
-pub(crate) async fn stats(shop: SocketAddr) -> Value {
+pub(crate) async fn stats(shop: SocketAddr) -> Report {
     let reply = get(shop, "/shop/stats").await;
     assert_eq!(reply.headers["content-type"], "application/json");
     serde_json::from_str(&reply.body).unwrap()

@@ -41,8 +41,8 @@ async fn the_program_sells_from_a_database_and_writes_its_log_to_a_file() {
     let order = post(address, "order", "key=a").await.order().expect("an order");
     assert!(post(address, "order", "key=b").await.is_sold_out());
     assert_eq!(post(address, "payment", format!("order={order}&key=c")).await.status, 200);
-    let told = stats(address).await;
-    assert_eq!((&told["account"]["orders"], &told["account"]["paid"]), (&1.into(), &1.into()));
+    let account = stats(address).await.account.expect("an account");
+    assert_eq!((account.orders, account.paid), (1, 1));
     let lines = until("three lines in the file", async || {
         let text = std::fs::read_to_string(&file).unwrap();
         (text.lines().count() == 3).then_some(text)
