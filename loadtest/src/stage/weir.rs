@@ -221,7 +221,6 @@ mod tests {
         let room = Room {
             name: "launch".into(),
             path: "/launch/item".into(),
-            other: None,
             new_users_per_minute: 90.5,
             burst: None,
             total_active_users: Some(20),
