@@ -93,6 +93,7 @@ impl Stage {
         Room {
             name: "launch".into(),
             path: "/launch/item".into(),
+            other: None,
             new_users_per_minute: f64::from(per_minute),
             burst: Some(f64::from(BURST)),
             // A visit takes a few seconds, and a person with a browser may take longer.

@@ -128,6 +128,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::evidence::Shown as FirstWait;
+    use crate::token::Kind;
 
     fn scenario() -> Arc<Scenario> {
         let text = "name = 't'\narrivals = []\n[room]\nnew_users_per_minute = 60\nsession_duration = '10s'\n";
