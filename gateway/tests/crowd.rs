@@ -48,8 +48,8 @@ fn configuration(shop: SocketAddr, per_minute: u32) -> String {
     let room = |name: &str, per_minute: u32| {
         format!(
             "[[room]]\nname = \"{name}\"\nhost = \"*\"\npath = \"/{name}/*\"\nnew_users_per_minute = {per_minute}\n\
-             burst = 1\nsession_duration = \"4s\"\ndisable_session_renewal = true\n\
-             enabled_origin_commands = [\"revoke\"]\npoll = {{ min = \"500ms\", max = \"1s\", budget = 10000 }}\n"
+             burst = 1\nsession_duration = \"6s\"\ndisable_session_renewal = true\n\
+             enabled_origin_commands = [\"revoke\"]\npoll = {{ min = \"1s\", max = \"2s\", budget = 10000 }}\n"
         )
     };
     let rooms = room("launch", per_minute) + &room("other", 60_000);
@@ -63,8 +63,8 @@ fn gateway(shop: SocketAddr, per_minute: u32) -> Weir {
 
 fn scenario(more: &str) -> Scenario {
     let text = format!(
-        "name = 'test'\nseed = 11\nclosing = '20s'\ngrace = '8s'\narrivals = []\n{more}\n\
-         [room]\nnew_users_per_minute = 1200\nsession_duration = '4s'\nother = '/other/item'\n\
+        "name = 'test'\nseed = 11\nclosing = '40s'\ngrace = '12s'\narrivals = []\n{more}\n\
+         [room]\nnew_users_per_minute = 1200\nsession_duration = '6s'\nother = '/other/item'\n\
          [habits]\nthink = ['50ms', '150ms']\nagain = ['100ms', '300ms']\nbears = ['1s', '2s']\naway = ['2s', '4s']\n"
     );
     toml::from_str(&text).unwrap()

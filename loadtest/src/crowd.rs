@@ -4,7 +4,7 @@
 //! arrivals --> agenda (one heap) --due--> exchange (a task) --answer--> visitor decides --> agenda
 //! ```
 //!
-//! One loop owns all visitors. Who waits is an entry of the [`agenda`] and a small value; only an exchange is
+//! One loop owns all visitors. Who waits is an entry of the agenda and a small value; only an exchange is
 //! a task. Latency counts from the instant that a request was due (of a poll: the answer before it and the
 //! pause that it told), never from when this program woke up. How late requests were sent is measured where
 //! each begins, once it has a shared connection to itself.
@@ -60,7 +60,7 @@ pub struct Sending {
     pub scenario: Arc<Scenario>,
     /// When they come: all of them, whichever part is sent from here.
     pub arrivals: Arrivals,
-    /// Where they go, at least one. With several, each request goes to one of chance, as by a load balancer that
+    /// Where they go; without any nobody goes. With several, each request goes to one of chance, as by a load balancer that
     /// knows nobody.
     pub targets: Vec<Target>,
     /// Which part of the crowd is sent from here.
@@ -90,6 +90,9 @@ impl Part {
 /// Sends a crowd, or a part of it, and returns what it saw when every visit has ended, at the latest when the grace
 /// after closing time is over. `stop` ends it at once.
 pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Evidence {
+    if sending.targets.is_empty() {
+        return Evidence::default();
+    }
     watch.begin(sending.start);
     let mut crowd = Crowd::new(sending, watch);
     crowd.plan_newcomer();
@@ -277,7 +280,7 @@ impl Crowd {
             patience: self.scenario.habits.patience.0,
         };
         let (wire, watch, start) = (Arc::clone(&self.wire), self.watch.clone(), self.start);
-        Some(Errand { wire, watch, start, way, message, request: request.clone(), due })
+        Some(Errand { wire, watch, start, way, message, request: request.clone(), other_tab: false, due })
     }
 
     fn hear_task(&mut self, returned: Result<Returned, tokio::task::JoinError>) {
@@ -291,7 +294,8 @@ impl Crowd {
     fn hear(&mut self, returned: Returned) {
         let Returned { place, mut sent, other_tab } = returned;
         let Some(mut person) = self.people[place].take() else { return };
-        let (before, at, request) = (person.visitor.place(), sent.answered, sent.request.clone());
+        let (before, request) = (person.visitor.place(), sent.request.clone());
+        let at = other_tab.as_ref().map_or(sent.answered, |other| other.answered.max(sent.answered));
         let kept = sent.exchange.kept.take();
         let mut answers = Vec::with_capacity(2);
         for sent in [Some(sent), other_tab.map(|sent| *sent)].into_iter().flatten() {

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::demo::{CrowdArgs, Demo};
 use crate::cli::{interrupted, usage};
 use crate::stage::weir::{Settings, Store, Weir};
-use crate::stage::{listen, open_shop, spawn};
+use crate::stage::{listen, shop, spawn};
 use counts::Counts;
 use show::{Moment, Show, bold, grouped};
 use verdict::{Act, Outcome, Second, Terms, millis};
@@ -76,8 +76,8 @@ impl Stage {
     fn build(args: &Demo, cancel: &CancellationToken) -> anyhow::Result<Self> {
         let tuning = Tuning { slots: args.slots, service_time: args.service_time.0, ..Tuning::default() };
         Ok(Self {
-            alone: open_shop(&tuning, 9000, cancel)?,
-            protected: open_shop(&tuning, 9001, cancel)?,
+            alone: shop::open(&tuning, 9000, cancel)?,
+            protected: shop::open(&tuning, 9001, cancel)?,
             http: listen(8080)?.local_addr()?,
             admin: listen(9090)?.local_addr()?,
             tuning,
@@ -93,7 +93,6 @@ impl Stage {
         Room {
             name: "launch".into(),
             path: "/launch/item".into(),
-            other: None,
             new_users_per_minute: f64::from(per_minute),
             burst: Some(f64::from(BURST)),
             // A visit takes a few seconds, and a person with a browser may take longer.

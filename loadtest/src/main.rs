@@ -34,7 +34,7 @@ enum Command {
         of: cli::schema::Schema,
     },
     /// The demo shop: a web shop that collapses when it is overrun
-    Shop(cli::shop::Shop),
+    Shop(cli::shop::ShopArgs),
     /// A launch: sent to a site, or to a stage of its own, and judged
     Run(cli::run::Run),
     /// The same without sockets: the policy driven directly, in virtual time
@@ -66,7 +66,7 @@ fn done(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(check) => check.run(),
         Command::Scenarios => cli::check::list(),
         Command::Schema { of } => of.print(),
-        Command::Shop(shop) => runtime.block_on(shop.run()),
+        Command::Shop(args) => runtime.block_on(cli::shop::run(&args)),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Simulate(simulate) => simulate.run(),
         Command::Worker(worker) => runtime.block_on(worker.run()),

@@ -35,29 +35,40 @@ pub(crate) struct Observers {
     stop: DropGuard,
 }
 
+/// Witnesses who have answered once.
+pub(crate) struct Ready {
+    witnesses: Witnesses,
+    settings: Check,
+    /// The last entry of the shop's log before the run.
+    after: u64,
+}
+
 impl Witnesses {
-    /// Asks everybody once, and then all along from `start`.
-    pub(crate) async fn observe(mut self, room: &Room, start: Instant) -> anyhow::Result<Observers> {
-        let stop = CancellationToken::new();
+    /// Asks everybody once.
+    pub(crate) async fn ask(mut self, room: &Room) -> anyhow::Result<Ready> {
         let mut told = Vec::new();
         for gateway in &mut self.gateways {
             told.push((gateway.name.clone(), gateway::rooms(gateway).await?));
         }
-        let settings = gateway::set_as_promised(room, &told);
+        let mut after = 0;
+        if let Some(shop) = &mut self.shop {
+            shop::stats(shop).await?;
+            after = shop::end_of_log(shop).await?;
+        }
+        Ok(Ready { witnesses: self, settings: gateway::set_as_promised(room, &told), after })
+    }
+}
+
+impl Ready {
+    /// Asks everybody all along, gateways from `start` on.
+    pub(crate) fn observe(self, room: &str, start: Instant) -> Observers {
+        let stop = CancellationToken::new();
         let (latest, heard) = watch::channel(None);
-        let sampler =
-            |(index, gateway)| Sampler { index, gateway, room: room.name.clone(), start, latest: latest.clone() };
-        let samplers = (0..).zip(self.gateways).map(sampler);
+        let sampler = |(index, gateway)| Sampler { index, gateway, room: room.into(), start, latest: latest.clone() };
+        let samplers = (0..).zip(self.witnesses.gateways).map(sampler);
         let gateways = samplers.map(|sampler| tokio::spawn(sampler.sample(stop.clone()))).collect();
-        let shop = match self.shop {
-            Some(mut shop) => {
-                shop::stats(&mut shop).await?;
-                let after = shop::end_of_log(&mut shop).await?;
-                Some(tokio::spawn(shop::follow(shop, after, stop.clone())))
-            }
-            None => None,
-        };
-        Ok(Observers { settings, latest: heard, gateways, shop, stop: stop.drop_guard() })
+        let shop = self.witnesses.shop.map(|shop| tokio::spawn(shop::follow(shop, self.after, stop.clone())));
+        Observers { settings: self.settings, latest: heard, gateways, shop, stop: stop.drop_guard() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is in the crowd: honest people of several habits, and people who try to cheat.
 //!
 //! Only names and shares are here. What each one does is said by [`crate::shopper`] and
-//! `adversary`.
+//! [`crate::adversary`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

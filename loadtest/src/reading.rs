@@ -31,7 +31,8 @@ pub fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answer {
 }
 
 fn sight(body: &[u8]) -> Sight {
-    Sight { sold_out: false, order: pages::order_in(body), key: None }
+    let key = pages::key_in(body).map(Box::from);
+    Sight { sold_out: pages::is_sold_out(body), order: pages::order_in(body), key }
 }
 
 #[derive(Deserialize)]

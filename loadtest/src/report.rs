@@ -25,6 +25,7 @@ use crate::verdict::{Check, Verdict};
 
 pub use file::{FORMAT, NotSaved, Unreadable, schema};
 pub use make::Facts;
+pub use text::figure;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::run::Run;
 use crate::generate::{Crowd, Generators, Sent, Shown};
 use crate::observe::ask::Asked;
-use crate::observe::{Observers, Witnesses};
+use crate::observe::{self, Observers, Witnesses};
 use crate::stage::{Stage, Wanted};
 use crate::worker::Site;
 use crate::worker::clock::{instant_of, unix_us};
@@ -39,16 +39,14 @@ const REACH: Duration = Duration::from_secs(5);
 /// Runs a scenario. The exit code is that of the verdict.
 pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     args.check()?;
-    let scenario = Arc::new(args.scenario()?);
+    let (scenario, wanted) = (Arc::new(args.scenario()?), args.stage()?);
     let mut interrupts = Interrupts::listen()?;
-    let wanted = args.stage()?;
-    let (mut stage, sites, witnesses) = tokio::select! {
-        place = place(args, &scenario, wanted.as_ref()) => place?,
+    let Ready { mut stage, sites, witnesses, generators } = tokio::select! {
+        ready = ready(args, &scenario, wanted.as_ref()) => ready?,
         code = interrupts.next() => return Ok(code),
     };
-    let generators = args.generators().await?;
     let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
-    let observers = witnesses.observe(&crowd.scenario.room, instant_of(crowd.start_unix_us)).await?;
+    let observers = witnesses.observe(&crowd.scenario.room.name, instant_of(crowd.start_unix_us));
     let view = View::open(&crowd.scenario, observers.latest.clone());
     let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts, view };
     let (mut seen, faults) = match run.send(generators).await? {
@@ -65,25 +63,41 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(report.verdict.exit_code()))
 }
 
-/// The site: a stage of its own, or one that runs elsewhere.
-async fn place(
-    args: &Run,
-    scenario: &Scenario,
-    wanted: Option<&Wanted>,
-) -> anyhow::Result<(Option<Stage>, Vec<Site>, Witnesses)> {
-    let Some(wanted) = wanted else {
-        let (sites, witnesses) = (args.sites(), args.witnesses()?);
-        for site in &sites {
-            reach(site).await?;
-        }
-        return Ok((None, sites, witnesses));
+/// Everything that a run needs, before anybody is sent.
+struct Ready {
+    stage: Option<Stage>,
+    sites: Vec<Site>,
+    witnesses: observe::Ready,
+    generators: Generators,
+}
+
+/// Opens a stage, or reaches the site; then whoever is asked, and whoever sends.
+async fn ready(args: &Run, scenario: &Scenario, wanted: Option<&Wanted>) -> anyhow::Result<Ready> {
+    let stage = match wanted {
+        Some(wanted) => Some(Stage::open(scenario, wanted).await?),
+        None => None,
     };
-    let stage = Stage::open(scenario, wanted).await?;
+    let (sites, witnesses) = match &stage {
+        Some(stage) => on_stage(stage)?,
+        None => elsewhere(args).await?,
+    };
+    let witnesses = witnesses.ask(&scenario.room).await?;
+    Ok(Ready { stage, sites, witnesses, generators: args.generators().await? })
+}
+
+fn on_stage(stage: &Stage) -> anyhow::Result<(Vec<Site>, Witnesses)> {
     let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
     let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
-    let gateways = admins.collect::<Result<_, _>>()?;
-    let witnesses = Witnesses { gateways, shop: Some(Asked::at(&stage.shop.to_string(), None)?) };
-    Ok((Some(stage), sites, witnesses))
+    let shop = Some(Asked::at(&stage.shop.to_string(), None)?);
+    Ok((sites, Witnesses { gateways: admins.collect::<Result<_, _>>()?, shop }))
+}
+
+async fn elsewhere(args: &Run) -> anyhow::Result<(Vec<Site>, Witnesses)> {
+    let (sites, witnesses) = (args.sites(), args.witnesses()?);
+    for site in &sites {
+        reach(site).await?;
+    }
+    Ok((sites, witnesses))
 }
 
 /// An error if nobody listens there: better now than after the crowd was sent.

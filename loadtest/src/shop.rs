@@ -1,129 +1,93 @@
-//! The demo shop: a real HTTP/1.1 server on a database that collapses when it is overrun.
+//! The demo shop: a real HTTP/1.1 server on books that fail as books in a database do when they are overrun.
 //!
-//! | page | weight for the database |
+//! | page | what it does |
 //! |---|---|
-//! | `GET /` | none |
-//! | `GET /launch/item` | 1 |
-//! | `POST /launch/order` | 2 |
-//! | `POST /launch/payment` | 3; its answer gives the seat back (`Weir-Command: revoke`) |
-//! | `GET /shop/stats` | none: what the shop counted, as JSON |
-//! | `GET /healthz` | none |
+//! | `GET /` | the catalogue; no database |
+//! | `GET /launch/item` | the product, or that it is sold out: reads the stock |
+//! | `POST /launch/cart` | puts it into the cart of the shop's session; a step that may be left out |
+//! | `POST /launch/order` | takes a piece, once for each key of a form |
+//! | `POST /launch/payment` | pays, once; its answer gives the seat back (`Weir-Command: revoke`) |
+//! | `GET /shop/stats` | what the shop counted and what its books say, as JSON |
+//! | `GET /shop/log?after=SEQ` | its [`log`], as JSON lines, in pieces |
+//! | `GET /healthz` | no database |
 //!
-//! A new shopper is a `Weir-Pass-Id` that the shop has not seen, or, without Weir in front, a
-//! request without the shop's own cookie. Orders are kept in memory.
+//! [`books`] keep stock, orders and payments: a model with the temper of a database, or PostgreSQL. Sold out is a
+//! page with status 200 ([`pages::is_sold_out`]); whatever the database cannot do is a 503. A request that
+//! was begun is done to its end, written down and counted, also when its client has gone away.
 
+pub mod books;
 pub mod database;
 pub mod log;
+pub mod model;
 pub mod pages;
+pub mod postgres;
+mod report;
+mod served;
+mod visitors;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::stats::{Busiest, Latency, Quantiles, locked};
-use database::{Database, Refusal, Tuning};
+use crate::evidence::Page;
+use crate::stats::{Latency, Quantiles, locked};
+use books::{Books, Failure, Ordered, Paid};
+use database::Tuning;
+use log::{Entry, Log, Outcome};
+use model::Model;
+use pages::Form;
+pub use report::Report;
+use report::{Counted, InFlight};
+use served::{Answer, Served, html, text};
+use visitors::{Visit, Visitors};
 
-/// Weights of the three pages that a shopper sees on the way to a shoe.
-pub const WEIGHTS: [f64; 3] = [1.0, 2.0, 3.0];
 /// The longest form that is read.
 const LONGEST_FORM: usize = 16 * 1024;
-/// New shoppers per second are counted in sliding windows of this length.
-const WINDOW: Duration = Duration::from_secs(1);
+/// Pieces of a model that nobody gave a number.
+pub const PLENTY: u64 = 1_000_000;
 
-/// The shop: its database, its orders, and what it counted.
+/// The shop: its books, its log, and what it counted.
 #[derive(Debug)]
 pub struct Shop {
-    database: Database,
-    capacity: f64,
-    orders: AtomicU64,
-    sessions: AtomicU64,
-    paid: Mutex<HashSet<u64>>,
-    visitors: Mutex<Visitors>,
+    books: Books,
+    log: Log,
+    visitors: Visitors,
     counted: Counted,
     latency: Latency,
-}
-
-#[derive(Debug, Default)]
-struct Counted {
-    pages_ok: AtomicU64,
-    pages_failed: AtomicU64,
-    orders_failed: AtomicU64,
-    by_weir: AtomicU64,
-    in_flight: AtomicUsize,
-    peak_in_flight: AtomicUsize,
-}
-
-/// Who came, and when somebody new did.
-#[derive(Debug)]
-struct Visitors {
-    passes: HashSet<Vec<u8>>,
-    new: u64,
-    busiest: Busiest,
-}
-
-/// What the shop counted, for `/shop/stats`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Report {
-    /// Orders per second that the shop can take when nobody waits.
-    pub capacity: f64,
-    /// Orders that were paid.
-    pub orders_ok: u64,
-    /// Order and payment requests that failed.
-    pub orders_failed: u64,
-    /// Launch pages that were served.
-    pub pages_ok: u64,
-    /// Launch pages that failed.
-    pub pages_failed: u64,
-    /// Requests that came with Weir's headers.
-    pub by_weir: u64,
-    /// Shoppers who came for the first time.
-    pub new_shoppers: u64,
-    /// The most of them in any second.
-    pub busiest_second: usize,
-    /// Launch pages in work now.
-    pub in_flight: usize,
-    /// The most that were in work at once.
-    pub peak_in_flight: usize,
-    /// Requests that wait for a database slot now.
-    pub waiting_for_slot: usize,
-    /// Time from a launch request to its page, of those that were served. A refusal is quick and
-    /// tells nothing.
-    pub latency: Quantiles,
+    last_failure: Mutex<Option<String>>,
 }
 
 impl Shop {
-    /// A fresh shop.
+    /// A fresh shop on a model of a database, with plenty in stock.
     pub fn new(tuning: Tuning) -> Arc<Self> {
-        let visitors = Visitors { passes: HashSet::new(), new: 0, busiest: Busiest::within(WINDOW) };
+        Self::open(Books::Model(Model::new(tuning, PLENTY)), Log::default())
+    }
+
+    /// A shop with these books that writes this log.
+    pub fn open(books: Books, log: Log) -> Arc<Self> {
         Arc::new(Self {
-            capacity: tuning.capacity() / WEIGHTS.iter().sum::<f64>(),
-            database: Database::new(tuning),
-            orders: AtomicU64::new(0),
-            sessions: AtomicU64::new(0),
-            paid: Mutex::default(),
-            visitors: Mutex::new(visitors),
+            books,
+            log,
+            visitors: Visitors::nobody(),
             counted: Counted::default(),
             latency: Latency::default(),
+            last_failure: Mutex::default(),
         })
     }
 
-    /// Orders per second that it can take when nobody waits.
+    /// Orders per second that it can take when nobody waits; 0 where only a run can tell.
     pub fn capacity(&self) -> f64 {
-        self.capacity
+        self.books.capacity()
     }
 
     /// Latency of the pages served since this was last called.
@@ -131,24 +95,35 @@ impl Shop {
         self.latency.take_recent()
     }
 
-    /// What it counted so far.
+    /// What came to the launch pages.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What stands in its books.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// What it counted so far, without asking the books.
     pub fn report(&self) -> Report {
-        let visitors = locked(&self.visitors);
-        let counted = &self.counted;
+        let (new_shoppers, busiest_second) = self.visitors.new_and_busiest();
         Report {
-            capacity: self.capacity,
-            orders_ok: locked(&self.paid).len() as u64,
-            orders_failed: counted.orders_failed.load(Relaxed),
-            pages_ok: counted.pages_ok.load(Relaxed),
-            pages_failed: counted.pages_failed.load(Relaxed),
-            by_weir: counted.by_weir.load(Relaxed),
-            new_shoppers: visitors.new,
-            busiest_second: visitors.busiest.most(),
-            in_flight: counted.in_flight.load(Relaxed),
-            peak_in_flight: counted.peak_in_flight.load(Relaxed),
-            waiting_for_slot: self.database.waiting(),
+            capacity: self.capacity(),
+            new_shoppers,
+            busiest_second,
+            waiting_for_slot: self.books.waiting(),
             latency: self.latency.total(),
+            log_dropped: self.log.dropped(),
+            last_failure: locked(&self.last_failure).clone(),
+            ..self.counted.report()
         }
+    }
+
+    /// The same, with what its books say now.
+    pub async fn report_with_account(&self) -> Report {
+        let account = self.books.account().await.inspect_err(|failure| self.remember(failure)).ok();
+        Report { account, ..self.report() }
     }
 
     /// Serves until `cancel`. Connections that are open then are dropped.
@@ -177,129 +152,130 @@ impl Shop {
         let _ = cancel.run_until_cancelled(serving).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (head, body) = request.into_parts();
-        match (&head.method, head.uri.path()) {
-            (&Method::GET, "/launch/item") => self.launch(&head.headers, WEIGHTS[0], Launch::Item).await,
-            (&Method::POST, "/launch/order") => self.launch(&head.headers, WEIGHTS[1], Launch::Order).await,
-            (&Method::POST, "/launch/payment") => match order_sent(body).await {
-                Some(order) if order > 0 && order <= self.orders.load(Relaxed) => {
-                    self.launch(&head.headers, WEIGHTS[2], Launch::Payment(order)).await
-                }
-                _ => html(StatusCode::BAD_REQUEST, pages::sorry("There is no such order.")),
-            },
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        if let Some(page) = page_at(request.method(), request.uri()) {
+            // A task of its own: it goes on when the client has gone away.
+            let done = tokio::spawn(async move { self.launch(page, request).await }).await;
+            return done.unwrap_or_else(|_| html(StatusCode::INTERNAL_SERVER_ERROR, pages::sorry("A page broke.")));
+        }
+        match (request.method(), request.uri().path()) {
             (&Method::GET, "/") => html(StatusCode::OK, pages::catalogue()),
-            (&Method::GET, "/shop/stats") => self.stats(),
+            (&Method::GET, "/shop/stats") => {
+                let report = self.report_with_account().await;
+                text("application/json", serde_json::to_string(&report).unwrap_or_default())
+            }
+            (&Method::GET, "/shop/log") => text("application/x-ndjson", self.log.read(after(request.uri()))),
             (&Method::GET, "/healthz") => html(StatusCode::OK, "ok\n".into()),
-            _ => html(StatusCode::NOT_FOUND, pages::sorry("There is no such page.")),
+            _ => Served::absent().into_answer(None),
         }
     }
 
-    fn stats(&self) -> Response<Full<Bytes>> {
-        let mut response = html(StatusCode::OK, serde_json::to_string(&self.report()).unwrap_or_default());
-        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-        response
+    /// One page of the launch: worked for, counted, timed and written down.
+    async fn launch(&self, page: Page, request: Request<Incoming>) -> Answer {
+        let (arrived_us, started) = (unix_micros(), Instant::now());
+        let (head, body) = request.into_parts();
+        let visit = Visit::of(&head.headers);
+        let new = self.visitors.note(&visit, started);
+        self.counted.by_weir.fetch_add(u64::from(visit.pass_id.is_some()), Relaxed);
+        let fresh = visit.session.is_none().then(pages::fresh_key);
+        let session = visit.session.as_deref().or(fresh.as_deref()).unwrap_or_default();
+        let served = self.serve_page(page, session, body).await;
+        let took = started.elapsed();
+        self.count(page, &served, took);
+        self.log.append(Entry {
+            seq: 0,
+            arrived_us,
+            answered_us: arrived_us + i64::try_from(took.as_micros()).unwrap_or_default(),
+            request_id: visit.request_id,
+            pass_id: visit.pass_id,
+            room: visit.room,
+            page,
+            status: served.status.as_u16(),
+            outcome: served.outcome,
+            order: served.order,
+            new,
+        });
+        served.into_answer(fresh.as_deref())
     }
 
-    /// One page of the launch: counted, timed, and worked for by the database.
-    async fn launch(&self, headers: &HeaderMap, weight: f64, page: Launch) -> Response<Full<Bytes>> {
-        let started = Instant::now();
-        let known = self.visit(headers, started);
-        let work = {
-            let _in_flight = InFlight::one_of(&self.counted);
-            self.database.run(weight).await
-        };
-        let mut response = match work {
-            Ok(()) => {
-                self.latency.record(started.elapsed());
-                self.done(page)
+    async fn serve_page(&self, page: Page, session: &str, body: Incoming) -> Served {
+        let _in_flight = InFlight::one_of(&self.counted);
+        let Some(form) = read_form(body).await else { return Served::wrong("The form makes no sense.") };
+        let asked = form.order.filter(|_| page == Page::Payment);
+        let served = self.work(page, session, form).await.unwrap_or_else(|failure| {
+            self.remember(&failure);
+            Served::failed(&failure)
+        });
+        Served { order: served.order.or(asked), ..served }
+    }
+
+    async fn work(&self, page: Page, session: &str, form: Form) -> Result<Served, Failure> {
+        let key = || form.key.unwrap_or_else(pages::fresh_key);
+        Ok(match (page, form.order) {
+            (Page::Item, _) if self.books.left_over().await? == 0 => Served::sold_out(),
+            (Page::Item, _) => Served::page(pages::item()),
+            (Page::Cart, _) => {
+                self.books.cart(session).await?;
+                Served::page(pages::cart())
             }
-            Err(refusal) => self.failed(page, refusal),
-        };
-        if !known {
-            let id = self.sessions.fetch_add(1, Relaxed);
-            if let Ok(cookie) = header::HeaderValue::try_from(format!("shop={id}; Path=/; HttpOnly; SameSite=Lax")) {
-                response.headers_mut().append(header::SET_COOKIE, cookie);
-            }
+            (Page::Order, _) => match self.books.order(session, &key()).await? {
+                Ordered::Now(order) => Served::order(order, false),
+                Ordered::Before(order) => Served::order(order, true),
+                Ordered::SoldOut => Served::sold_out(),
+            },
+            (Page::Payment, None) => Served::wrong("A payment is for an order."),
+            (Page::Payment, Some(order)) => match self.books.pay(order, &key()).await? {
+                Paid::Now(order) => Served::receipt(order, false),
+                Paid::Before(order) => Served::receipt(order, true),
+                Paid::NoSuchOrder => Served::wrong("There is no such order."),
+            },
+            (Page::Other, _) => Served::absent(),
+        })
+    }
+
+    fn count(&self, page: Page, served: &Served, took: Duration) {
+        let counted = &self.counted;
+        let add = |to: &AtomicU64, one: bool| to.fetch_add(u64::from(one), Relaxed);
+        let (ok, broke) = (served.outcome != Outcome::Failed, served.status.is_server_error());
+        if ok {
+            self.latency.record(took);
         }
-        response
+        add(&counted.pages_ok, ok);
+        add(&counted.pages_failed, broke);
+        add(&counted.orders_failed, broke && matches!(page, Page::Order | Page::Payment));
+        add(&counted.sold_out, served.outcome == Outcome::SoldOut);
+        add(&counted.repeats, served.repeated);
+        add(&counted.paid, served.done && !served.repeated);
     }
 
-    /// Takes note of who is here; `true` if the shop's cookie says that it knows them.
-    fn visit(&self, headers: &HeaderMap, now: Instant) -> bool {
-        let pass = headers.get("weir-pass-id");
-        let mut cookies = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let known = cookies.any(|line| line.split("; ").any(|cookie| cookie.starts_with("shop=")));
-        let mut visitors = locked(&self.visitors);
-        let new = pass.map_or(!known, |pass| visitors.passes.insert(pass.as_bytes().to_vec()));
-        if new {
-            visitors.new += 1;
-            visitors.busiest.record(now);
-        }
-        self.counted.by_weir.fetch_add(u64::from(pass.is_some()), Relaxed);
-        known
-    }
-
-    fn done(&self, page: Launch) -> Response<Full<Bytes>> {
-        self.counted.pages_ok.fetch_add(1, Relaxed);
-        match page {
-            Launch::Item => html(StatusCode::OK, pages::item()),
-            Launch::Order => html(StatusCode::OK, pages::order(self.orders.fetch_add(1, Relaxed) + 1)),
-            Launch::Payment(order) => {
-                // Paying twice is paying once.
-                locked(&self.paid).insert(order);
-                let mut response = html(StatusCode::OK, pages::receipt(order));
-                response.headers_mut().insert("weir-command", header::HeaderValue::from_static("revoke"));
-                response
-            }
-        }
-    }
-
-    fn failed(&self, page: Launch, refusal: Refusal) -> Response<Full<Bytes>> {
-        self.counted.pages_failed.fetch_add(1, Relaxed);
-        self.counted.orders_failed.fetch_add(u64::from(page != Launch::Item), Relaxed);
-        match refusal {
-            Refusal::Full => html(StatusCode::SERVICE_UNAVAILABLE, pages::sorry("Too many requests for the database.")),
-            Refusal::NoSlot => html(StatusCode::SERVICE_UNAVAILABLE, pages::sorry("No database connection in time.")),
-            Refusal::Cancelled => html(StatusCode::INTERNAL_SERVER_ERROR, pages::sorry("A query was cancelled.")),
-        }
+    fn remember(&self, failure: &Failure) {
+        *locked(&self.last_failure) = Some(failure.in_full());
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Launch {
-    Item,
-    Order,
-    Payment(u64),
-}
-
-async fn order_sent(body: Incoming) -> Option<u64> {
-    let form = Limited::new(body, LONGEST_FORM).collect().await.ok()?;
-    pages::order_of(&form.to_bytes())
-}
-
-fn html(status: StatusCode, page: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(page)));
-    *response.status_mut() = status;
-    let kind = header::HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-    response
-}
-
-/// Counts one request for as long as it lives, also when its client goes away.
-struct InFlight<'a>(&'a AtomicUsize);
-
-impl<'a> InFlight<'a> {
-    fn one_of(counted: &'a Counted) -> Self {
-        let now = counted.in_flight.fetch_add(1, Relaxed) + 1;
-        counted.peak_in_flight.fetch_max(now, Relaxed);
-        Self(&counted.in_flight)
+/// The page of the launch that this is; whatever else is asked of the launch is written down too.
+fn page_at(method: &Method, uri: &Uri) -> Option<Page> {
+    match (method, uri.path()) {
+        (&Method::GET, "/launch/item") => Some(Page::Item),
+        (&Method::POST, "/launch/cart") => Some(Page::Cart),
+        (&Method::POST, "/launch/order") => Some(Page::Order),
+        (&Method::POST, "/launch/payment") => Some(Page::Payment),
+        (_, path) => path.starts_with("/launch/").then_some(Page::Other),
     }
 }
 
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
+/// The `SEQ` of `?after=SEQ`; everything is after 0.
+fn after(uri: &Uri) -> u64 {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    pairs.filter_map(|pair| pair.strip_prefix("after=")).find_map(|seq| seq.parse().ok()).unwrap_or_default()
+}
+
+async fn read_form(body: Incoming) -> Option<Form> {
+    let sent = Limited::new(body, LONGEST_FORM).collect().await.ok()?;
+    pages::form(&sent.to_bytes())
+}
+
+fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or_default()
 }

@@ -5,7 +5,7 @@
 //!   \--line--> Line --shop--^                 any failure: again, a few times, then leaves
 //! ```
 //!
-//! People of all habits walk the same way; they differ in what they do in the line ([`Shopper::wait`]). A
+//! People of all habits walk the same way; they differ in what they do in the line (`Shopper::wait`). A
 //! page in the line keeps asking whatever happens, as the waiting page does; a person at the door, or inside,
 //! tries a few times.
 //!

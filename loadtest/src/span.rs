@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(span("5"), Err(NoSpan::Unit));
         assert_eq!(span("5d"), Err(NoSpan::Unit));
         assert_eq!(span("ms"), Err(NoSpan::Number));
-        for wrong in ["-1s", "1000h", "-1e300s"] {
+        for wrong in ["-1s", "1000h"] {
             assert_eq!(span(wrong), Err(NoSpan::Range), "{wrong}");
         }
     }

@@ -5,17 +5,15 @@
 
 pub(crate) mod child;
 pub(crate) mod redis;
+pub(crate) mod shop;
 pub(crate) mod weir;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
 use loadtest::scenario::Scenario;
-use loadtest::shop::Shop;
-use loadtest::shop::database::Tuning;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use redis::Redis;
@@ -34,6 +32,8 @@ pub(crate) struct Wanted {
     pub(crate) gateways: usize,
     /// Whether a single gateway keeps its line in Redis too.
     pub(crate) redis: bool,
+    /// A PostgreSQL for the shop's books; otherwise a model of a database.
+    pub(crate) database: Option<String>,
 }
 
 impl Wanted {
@@ -55,9 +55,7 @@ impl Stage {
     /// Opens the shop, then whatever stands in front of it.
     pub(crate) async fn open(scenario: &Scenario, wanted: &Wanted) -> anyhow::Result<Self> {
         let cancel = CancellationToken::new();
-        let tuning =
-            Tuning { slots: scenario.shop.slots, service_time: scenario.shop.service_time.0, ..Tuning::default() };
-        let (_, shop) = open_shop(&tuning, 0, &cancel)?;
+        let shop = shop::of(scenario, wanted.database.as_deref(), &cancel).await?;
         let redis = if wanted.in_redis() { Some(Redis::start().await?) } else { None };
         let mut stage = Self { shop, gateways: Vec::new(), redis, _shop: cancel.drop_guard() };
         let store = stage.store();
@@ -99,27 +97,6 @@ impl Stage {
             redis.stop().await;
         }
     }
-}
-
-/// A fresh shop on this port of loopback, or on a free one.
-pub(crate) fn open_shop(
-    tuning: &Tuning,
-    port: u16,
-    cancel: &CancellationToken,
-) -> anyhow::Result<(Arc<Shop>, SocketAddr)> {
-    let listener = listen(port)?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let shop = Shop::new(tuning.clone());
-    let serving = Arc::clone(&shop);
-    let cancel = cancel.clone();
-    spawn(async move {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => serving.serve(listener, cancel).await,
-            Err(error) => eprintln!("loadtest: the shop cannot listen: {error}"),
-        }
-    })?;
-    Ok((shop, address))
 }
 
 /// Listens on this port of loopback, or on a free one if it is taken.

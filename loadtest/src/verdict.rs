@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::Evidence;
 use crate::scenario::Scenario;
 
-pub use launch::{Grant, Launch};
+pub use launch::{Ahead, Grant, Launch};
 
 /// What a run came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -137,12 +137,17 @@ impl Wire {
         self.settings.connections == Connections::Own && pause <= KEPT
     }
 
-    /// Waits until a request to this target may be sent: at once, but where connections are shared and all in use.
-    pub async fn seat(&self, target: usize) -> Seat {
-        match &self.remotes[target].pool {
+    /// Waits until a request may be sent: at once, but where connections are shared and all in use.
+    pub async fn seat(&self, way: Way) -> Seat {
+        match self.pool(way) {
             Some(pool) => pool.seat().await,
             None => Seat::FREE,
         }
+    }
+
+    /// The connections that this request may share. Nobody shares with a slow reader.
+    fn pool(&self, way: Way) -> Option<&Pool> {
+        self.remotes[way.target].pool.as_ref().filter(|_| !way.slow)
     }
 
     /// Sends a message and reads the answer. Where there is no connection to the target the next one is asked.
@@ -177,22 +182,18 @@ impl Wire {
         kept: Option<Box<Kept>>,
         message: &Message,
     ) -> Result<(Reply, Option<Box<Kept>>), Lost> {
-        let remote = &self.remotes[way.target];
         let kept = kept.filter(|kept| (kept.target, kept.from) == (way.target, way.from));
-        let connection = match (&remote.pool, kept) {
+        let connection = match (self.pool(way), kept) {
             (_, Some(kept)) => kept.connection,
             (Some(pool), None) => pool.take(self.open(way)).await?,
             (None, None) => self.open(way).await?,
         };
         let (reply, connection) = self.on(connection, way, message).await?;
-        match &remote.pool {
-            Some(pool) => pool.give_back(connection),
-            None => {
-                let kept = Kept { connection, target: way.target, from: way.from };
-                return Ok((reply, Some(Box::new(kept))));
-            }
+        if let Some(pool) = self.pool(way) {
+            pool.give_back(connection);
+            return Ok((reply, None));
         }
-        Ok((reply, None))
+        Ok((reply, Some(Box::new(Kept { connection, target: way.target, from: way.from }))))
     }
 
     /// Sends on this connection, or on a new one if it was closed meanwhile.
@@ -214,7 +215,7 @@ impl Wire {
 
     async fn open(&self, way: Way) -> Result<Connection, Lost> {
         let remote = &self.remotes[way.target];
-        let from = match remote.pool {
+        let from = match self.pool(way) {
             Some(_) => self.shared_from.fetch_add(1, Relaxed),
             None => way.from,
         };

@@ -209,7 +209,9 @@ async fn overrun_the_shop_sells_far_less_than_it_could() {
     let seen = send(address, scenario("4s", "patient = 1"), phase).await;
     let could = shop.capacity() * 2.0;
     assert!(ended(&seen, End::Bought) as f64 <= could / 2.0, "{} of {could}", ended(&seen, End::Bought));
-    assert!(ended(&seen, End::OrderFailed) > 0 && ended(&seen, End::TurnedAway) > seen.visits.len() / 2);
+    // On a slow machine more of them still knock when the doors close.
+    let not_let_in = ended(&seen, End::TurnedAway) + ended(&seen, End::Outside);
+    assert!(ended(&seen, End::OrderFailed) > 0 && not_let_in > seen.visits.len() / 2);
     assert!(shop.report().orders_failed > 0);
 }
 

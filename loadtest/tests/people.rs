@@ -168,9 +168,8 @@ async fn forged_and_altered_tokens_arrive_as_cookies_of_the_room() {
         let shown = shown(&visits, &came);
         assert!(shown.len() >= 14 * visits.len(), "{persona}: {}", shown.len());
         assert!(shown.iter().all(|cookie| cookie.starts_with("weir_launch=")), "{persona}: {shown:?}");
-        let given: HashSet<_> =
-            (0..5).flat_map(|n| [token(1, n), token(2, n)]).map(|t| format!("weir_launch={t}")).collect();
-        assert!(shown.iter().all(|cookie| !given.contains(cookie)), "{persona}: nothing that was given");
+        let tickets: HashSet<_> = (0..5).map(|number| format!("weir_launch={}", token(1, number))).collect();
+        assert!(shown.iter().all(|cookie| !tickets.contains(cookie)), "{persona}: nothing that was given");
     }
 }
 
@@ -226,12 +225,12 @@ async fn a_proxy_header_names_each_visitor_before_anything_else() {
 
 #[tokio::test]
 async fn a_slow_reader_takes_their_time_and_reads_it_all() {
-    let (address, _) = open(Manner { page: 200_000, ..NO_LINE }).await;
-    let phase = Phase::flat(4.0, Duration::from_secs(1));
+    let (address, _) = open(Manner { page: 60_000, ..NO_LINE }).await;
+    let phase = Phase::flat(8.0, Duration::from_secs(1));
     let evidence = send(address, scenario("shoppers = { slow_reader = 1 }"), phase, Part::ALL).await;
     for visit in &evidence.visits {
         assert_eq!(visit.end, End::Bought);
-        assert!(visit.entered.unwrap() - visit.due > 500_000, "a page of 200 kB in small pieces: {visit:?}");
+        assert!(visit.entered.unwrap() - visit.due > 500_000, "a long page in small pieces: {visit:?}");
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn inside(test: &str) -> bool {
 /// The server; it forgets everything when it ends.
 pub(crate) struct Network {
     redis: Child,
+    cables: usize,
 }
 
 impl Network {
@@ -47,7 +48,7 @@ impl Network {
     pub(crate) fn start(cables: usize) -> Self {
         let mut command = Command::new("unshare");
         command.args(["--net", &program(), "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]);
-        let network = Self { redis: command.stdout(Stdio::null()).spawn().unwrap() };
+        let network = Self { redis: command.stdout(Stdio::null()).spawn().unwrap(), cables };
         let net = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
         until_true("Redis is in its network", || net("self") != net(&network.redis.id().to_string()));
         for cable in 0..cables {
@@ -84,6 +85,10 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
+        // They would go with the network of the server, but some time later: the next network lays its own.
+        for cable in 0..self.cables {
+            let _ = Command::new("ip").args(["link", "delete", &format!("near{cable}")]).status();
+        }
         let _ = self.redis.kill();
         let _ = self.redis.wait();
     }

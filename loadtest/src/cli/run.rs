@@ -60,11 +60,16 @@ struct StageArgs {
     /// Let a single gateway keep its line in Redis too
     #[arg(long, conflicts_with = "targets")]
     redis: bool,
+    /// A PostgreSQL for the books of the stage's shop, as postgres://user@host/database
+    #[arg(long, value_name = "URL", conflicts_with = "targets")]
+    database: Option<String>,
     /// The weir program of the stage; otherwise the one beside this program
     #[arg(long, value_name = "PATH", conflicts_with = "targets")]
     weir: Option<PathBuf>,
 }
 
+/// A page of the second room that every stage has.
+const OTHER_ROOM: &str = "/other/item";
 /// Most processes of one machine that send a crowd.
 const MOST_WORKERS: usize = 64;
 /// Most gateways of a stage.
@@ -75,6 +80,9 @@ impl Run {
     pub(crate) fn scenario(&self) -> anyhow::Result<Scenario> {
         let mut scenario = Scenario::find(&self.scenario).map_err(|problems| usage(problems.to_string()))?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
+        if self.targets.is_empty() {
+            scenario.room.other.get_or_insert_with(|| OTHER_ROOM.into());
+        }
         Ok(scenario)
     }
 
@@ -103,9 +111,12 @@ impl Run {
 
     /// The stage that is opened without a target.
     pub(crate) fn stage(&self) -> anyhow::Result<Option<Wanted>> {
-        let StageArgs { gateways, redis, weir } = &self.stage;
-        let wanted = || Ok(Wanted { weir: Weir::find(weir.as_deref())?, gateways: *gateways, redis: *redis });
-        self.targets.is_empty().then(wanted).transpose()
+        let StageArgs { gateways, redis, database, weir } = &self.stage;
+        if !self.targets.is_empty() {
+            return Ok(None);
+        }
+        let (weir, database) = (Weir::find(weir.as_deref())?, database.clone());
+        Ok(Some(Wanted { weir, gateways: *gateways, redis: *redis, database }))
     }
 
     /// Who is asked beside the crowd, of a site that runs elsewhere.

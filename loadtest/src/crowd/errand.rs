@@ -18,6 +18,8 @@ pub(super) struct Errand {
     pub(super) way: Way,
     pub(super) message: Message,
     pub(super) request: Request,
+    /// Whether it is sent from the other tab.
+    pub(super) other_tab: bool,
     /// When it should have been sent.
     pub(super) due: Micros,
 }
@@ -36,6 +38,7 @@ pub(super) async fn run(place: usize, first: Errand, second: Option<Errand>, kep
     let Some(mut second) = second else {
         return Returned { place, sent: first.run(kept).await, other_tab: None };
     };
+    second.other_tab = true;
     if first.way.target == second.way.target {
         second.way.target = (second.way.target + 1) % second.wire.targets();
     }
@@ -57,12 +60,13 @@ impl Errand {
     /// The lag of the generator is measured here, for every request: after the agenda, this program's own tasks and
     /// the wait for a shared connection, and before anything that a server could be blamed for.
     async fn run(self, kept: Option<Box<Kept>>) -> Sent {
-        let seat = self.wire.seat(self.way.target).await;
+        let seat = self.wire.seat(self.way).await;
         let now = micros_since(self.start);
         self.watch.sent(now, now - self.due);
         let exchange = self.wire.exchange(self.way, kept, &self.message).await;
         drop(seat);
         let answered = micros_since(self.start);
-        Sent { request: self.request, id: self.message.id, due: self.due, answered, exchange }
+        let Self { request, message, due, other_tab, .. } = self;
+        Sent { request, id: message.id, due, answered, other_tab, exchange }
     }
 }

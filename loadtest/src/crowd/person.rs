@@ -35,6 +35,8 @@ pub(super) struct Sent {
     pub(super) due: Micros,
     /// When its answer had come, or was given up.
     pub(super) answered: Micros,
+    /// Whether it was sent from the other tab.
+    pub(super) other_tab: bool,
     pub(super) exchange: Exchange,
 }
 
@@ -54,12 +56,17 @@ impl Person {
 
     /// Writes down what came of a request, and reads it.
     pub(super) fn note(&mut self, sent: Sent, scenario: &Scenario) -> Reading {
-        let Sent { request, id, due, answered, exchange } = sent;
+        let Sent { request, id, due, answered, other_tab, exchange } = sent;
         let inside = self.visitor.place() == Place::Inside;
         let (answer, local) = match exchange.result {
             Ok(reply) => (Some(self.open(&reply, &request, answered, exchange.target)), false),
             Err(lost) => (None, lost == Lost::Local),
         };
+        if let Some(Answer { shown: Shown::Line(told), .. }) = &answer
+            && !(request.attack || other_tab)
+        {
+            self.visit.see(answered, told.position, told.wait);
+        }
         let status = answer.as_ref().map(|answer| answer.status);
         if !inside && !request.attack && !local {
             self.visit.errors_outside += u32::from(status.is_some_and(|status| status >= 500));
@@ -77,7 +84,7 @@ impl Person {
         Reading { answer, local }
     }
 
-    /// Keeps the cookies and the news of an answer.
+    /// Keeps the cookies of an answer, and reads it.
     fn open(&mut self, reply: &Reply, request: &Request, at: Micros, target: usize) -> Answer {
         let headers = &reply.head.headers;
         for line in headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok()) {
@@ -87,13 +94,7 @@ impl Person {
             self.hold(at, target);
         }
         let retry_after = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let answer = reading::read(reply.head.status.as_u16(), retry_after, &reply.body);
-        if let Shown::Line(told) = &answer.shown
-            && !request.attack
-        {
-            self.visit.see(at, told.position, told.wait);
-        }
-        answer
+        reading::read(reply.head.status.as_u16(), retry_after, &reply.body)
     }
 
     fn hold(&mut self, at: Micros, target: usize) {
@@ -117,5 +118,122 @@ impl Person {
     pub(super) fn lose_cookies(&mut self) {
         self.jar.clear();
         self.visit.positions = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn scenario() -> Arc<Scenario> {
+        let text = "name = 't'\narrivals = []\n[room]\nnew_users_per_minute = 60\nsession_duration = '10s'\n";
+        Arc::new(toml::from_str(text).unwrap())
+    }
+
+    fn person() -> Person {
+        let visitor = Visitor::new(&scenario(), Persona::Patient, 0);
+        Person::new(visitor, Persona::Patient, 0, 0)
+    }
+
+    /// What is heard of this request at this time.
+    fn hears(person: &mut Person, at: Micros, request: impl Into<Request>, result: Result<Reply, Lost>) -> Reading {
+        let exchange = Exchange { result, target: 2, kept: None };
+        let sent =
+            Sent { request: request.into(), id: format!("r{at}"), due: at, answered: at, other_tab: false, exchange };
+        let reading = person.note(sent, &scenario());
+        person.hear(at, reading.answer.as_ref());
+        reading
+    }
+
+    fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Reply, Lost> {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let (head, ()) = response.body(()).unwrap().into_parts();
+        Ok(Reply { head, body: Bytes::copy_from_slice(body.as_bytes()) })
+    }
+
+    fn told(position: u64, low: u64) -> Result<Reply, Lost> {
+        let body = format!(
+            r#"{{"cfWaitingRoom":{{"position":{position},"waitLowSeconds":{low},"waitHighSeconds":9,"pollAfterSeconds":1}}}}"#
+        );
+        reply(200, &[("retry-after", "1")], &body)
+    }
+
+    fn token(kind: u8) -> String {
+        use base64::Engine as _;
+        let mut bytes = [9; crate::token::LENGTH];
+        bytes[0] = kind;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    const SECOND: Micros = 1_000_000;
+
+    #[test]
+    fn the_first_wait_and_every_position_that_grew_are_written_down() {
+        let mut person = person();
+        for (at, position) in [(1, 40), (2, 30), (3, 31), (4, 5)] {
+            hears(&mut person, at, Ask::Poll, told(position, 10 - position / 10));
+        }
+        let visit = &person.visit;
+        assert_eq!((visit.positions, visit.positions_grown), (Some([40, 5]), 1));
+        assert_eq!(visit.first_wait, Some(FirstWait { at: 1, low: 6.0, high: 9.0 }));
+        person.lose_cookies();
+        hears(&mut person, 5, Ask::Poll, told(90, 1));
+        assert_eq!(person.visit.positions_grown, 1, "a new place is another one");
+    }
+
+    #[test]
+    fn tokens_and_entrance_are_written_down_once_each() {
+        let mut person = person();
+        let cookie = |kind| format!("weir_launch={}; Path=/", token(kind));
+        let waits = |kind| reply(200, &[("retry-after", "1"), ("set-cookie", &cookie(kind))], "");
+        for at in 1..4 {
+            hears(&mut person, at, Ask::Poll, waits(1));
+        }
+        hears(&mut person, 7, Ask::Poll, reply(200, &[("set-cookie", &cookie(2))], "shoes"));
+        hears(&mut person, 8, Ask::Order(None), reply(503, &[], ""));
+        let held: Vec<_> = person.visit.held.iter().map(|held| (held.at, held.target, held.token.kind)).collect();
+        assert_eq!(held, [(1, 2, Kind::Ticket), (7, 2, Kind::Pass)]);
+        assert_eq!((person.visit.entered, person.visit.errors_outside), (Some(7), 0));
+        let asked: Vec<_> = person.visit.asked.iter().map(|asked| (asked.id.as_str(), asked.status)).collect();
+        assert_eq!(asked, [("r7", Some(200)), ("r8", Some(503))]);
+    }
+
+    #[test]
+    fn errors_and_silence_outside_are_counted_but_not_what_this_machine_lacked() {
+        let mut person = person();
+        hears(&mut person, 1, Ask::Poll, told(1, 1));
+        hears(&mut person, 2, Ask::Poll, reply(502, &[], ""));
+        hears(&mut person, 3, Ask::Poll, Err(Lost::Broken));
+        assert!(hears(&mut person, 4, Ask::Poll, Err(Lost::Local)).local);
+        assert_eq!((person.visit.errors_outside, person.visit.unanswered_outside), (1, 1));
+    }
+
+    #[test]
+    fn who_is_sent_back_to_the_line_with_a_pass_that_lives_was_thrown_out() {
+        let enters = |person: &mut Person| {
+            let cookie = format!("weir_launch={}", token(2));
+            hears(person, 0, Ask::Item, reply(200, &[("set-cookie", &cookie)], "shoes"));
+        };
+        let back = || reply(429, &[("retry-after", "5")], "");
+        let mut thrown = person();
+        enters(&mut thrown);
+        hears(&mut thrown, 9 * SECOND, Ask::Order(None), back());
+        assert!(thrown.visit.thrown_out);
+        let mut late = person();
+        enters(&mut late);
+        hears(&mut late, 11 * SECOND, Ask::Order(None), back());
+        assert!(!late.visit.thrown_out, "its time was over");
+        let mut bare = person();
+        enters(&mut bare);
+        let without = Request { cookies: Cookies::Hidden, ..Ask::Order(None).into() };
+        hears(&mut bare, SECOND, without, back());
+        assert!(!bare.visit.thrown_out, "they showed no pass");
     }
 }

@@ -75,15 +75,15 @@ fn curve(frame: &mut Frame<'_>, area: Rect, curve: &Curve<'_>) {
     frame.render_widget(Sparkline::default().data(shown).style(Style::new().fg(curve.colour)), bars);
 }
 
-/// What a count grew by, per second, from moment to moment.
+/// What a count grew by, per second, from moment to moment. So short a time as half a second tells nothing yet.
 fn per_second(scene: &Scene<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
     let moments: Vec<&Progress> = scene.history.iter().chain([scene.now]).collect();
     let grown = |pair: &[&Progress]| {
         let time = seconds(pair[1].elapsed - pair[0].elapsed);
         let more = of(pair[1]).saturating_sub(of(pair[0])) as f64;
-        if time > 0.0 { (more / time).round() as u64 } else { 0 }
+        (time >= 0.5).then(|| (more / time).round() as u64)
     };
-    moments.windows(2).map(grown).collect()
+    moments.windows(2).filter_map(grown).collect()
 }
 
 fn levels(scene: &Scene<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
@@ -94,20 +94,20 @@ fn counts(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let now = scene.now;
     let failed = if now.failed > 0 { Style::new().fg(Color::Red).bold() } else { Style::new() };
     let ms = |micros: Micros| figure(micros as f64 / 1000.0, "ms");
-    let mut people = named("arrived", grouped(now.arrived));
-    people.extend(named("inside", grouped(now.inside)));
-    people.extend(named("let in", grouped(now.entered)));
-    people.extend(named("orders", grouped(now.bought)));
-    people.extend(named("gone", grouped(now.ended)));
-    let mut requests = named("requests", grouped(now.requests));
+    let mut people = named("arrived", &grouped(now.arrived));
+    people.extend(named("inside", &grouped(now.inside)));
+    people.extend(named("let in", &grouped(now.entered)));
+    people.extend(named("orders", &grouped(now.bought)));
+    people.extend(named("gone", &grouped(now.ended)));
+    let mut requests = named("requests", &grouped(now.requests));
     requests.extend([Span::raw("failed "), Span::styled(format!("{:<10}", grouped(now.failed)), failed)]);
-    requests.extend(named("page p99", ms(now.inside_p99)));
-    requests.extend(named("lag p99", ms(now.lag_p99)));
+    requests.extend(named("page p99", &ms(now.inside_p99)));
+    requests.extend(named("lag p99", &ms(now.lag_p99)));
     vec![Line::from(people), Line::from(requests)]
 }
 
 /// A figure with its name, as wide as its neighbours above and below.
-fn named(name: &'static str, value: String) -> Vec<Span<'static>> {
+fn named(name: &'static str, value: &str) -> Vec<Span<'static>> {
     vec![Span::raw(name), Span::raw(" "), Span::raw(format!("{value:<10}")).bold()]
 }
 
@@ -115,9 +115,9 @@ fn named(name: &'static str, value: String) -> Vec<Span<'static>> {
 fn told(scene: &Scene<'_>) -> Line<'static> {
     let Some(sample) = scene.gateway else { return Line::default() };
     let mut words = vec![Span::raw("gateway: ")];
-    words.extend(named("admitted", grouped(sample.admitted)));
-    words.extend(named("waiting", grouped(sample.waiting)));
-    words.extend(named("passes", grouped(sample.active_users)));
+    words.extend(named("admitted", &grouped(sample.admitted)));
+    words.extend(named("waiting", &grouped(sample.waiting)));
+    words.extend(named("passes", &grouped(sample.active_users)));
     if sample.store_away {
         words.push("store away".fg(Color::Yellow).bold());
     }
@@ -139,9 +139,10 @@ mod tests {
     use crate::evidence::GatewaySample;
 
     fn moments() -> Vec<Progress> {
-        (0..60_u64)
-            .map(|second| Progress {
-                elapsed: second as Micros * 1_000_000,
+        (0..)
+            .zip(0..60_u64)
+            .map(|(elapsed, second): (Micros, u64)| Progress {
+                elapsed: elapsed * 1_000_000,
                 arrived: if second < 20 { second * 8 } else { 160 + (second - 20) * 160 },
                 waiting: second.saturating_sub(20) * 130,
                 inside: 40,

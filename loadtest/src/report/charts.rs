@@ -10,6 +10,19 @@ use super::{Moment, Report};
 /// The most points of a line: more than that a screen does not show.
 const MOST_POINTS: usize = 480;
 
+// How the pictures are read.
+const ARRIVALS: &str = "How many people came in each second. This is the crowd that the scenario asks for.";
+const WAITING: &str = "How many stood in the line. It grows while more come than are let in or leave, and then falls as fast as the \
+    room lets people in.";
+const LATENCY: &str = "Pages of the shop for those inside, and answers of the gateway to those outside, from the instant that a \
+    request was due. Each step of the scale is ten times the one below. The lines for those inside should not \
+    rise when the crowd comes.";
+const WAITS: &str = "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the band \
+    holds the dot, the range told the truth.";
+const FAIRNESS: &str = "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder was \
+    let in (dots). Dots on one rising curve are fair; a dot left of the others overtook, and the way from line \
+    to dot is the wait.";
+
 /// A picture with its words.
 pub(super) struct Chart {
     /// Its name in the page.
@@ -37,7 +50,7 @@ fn arrivals(report: &Report) -> Chart {
     Chart {
         id: "arrivals",
         title: "Arrivals",
-        caption: "How many people came in each second. This is the crowd that the scenario asks for.".into(),
+        caption: ARRIVALS.into(),
         alt: format!(
             "Line over time: {} people came, at most {} in a second, at {}.",
             grouped(report.run.visitors),
@@ -56,10 +69,7 @@ fn waiting(report: &Report) -> Chart {
     Chart {
         id: "waiting",
         title: "People waiting",
-        caption:
-            "How many stood in the line. It grows while more come than are let in or leave, and then falls as fast \
-                  as the room lets people in."
-                .into(),
+        caption: WAITING.into(),
         alt: format!("Line over time: at most {} people waited, at {}.", number(most.1), clock(most.0)),
         legend: vec![(Role::Waiting, "people in the line")],
         picture: over_time(report, Axis::from_zero(Scale::Count, highest(&waiting)), hill(Role::Waiting, waiting)),
@@ -117,10 +127,7 @@ fn latency(report: &Report) -> Chart {
     Chart {
         id: "latency",
         title: "How long answers took",
-        caption: "Pages of the shop for those inside, and answers of the gateway to those outside, from the instant that a \
-                  request was due. Each step of the scale is ten times the one below. The lines for those inside should \
-                  not rise when the crowd comes."
-            .into(),
+        caption: LATENCY.into(),
         alt: format!(
             "Lines over time. Inside: half within {}, 99 of 100 within {}. Outside: half within {}, 99 of 100 within {}.",
             length(report.page.p50_ms / 1000.0),
@@ -160,10 +167,7 @@ fn waits(report: &Report) -> Chart {
     Chart {
         id: "waits",
         title: "Wait shown, against wait had",
-        caption:
-            "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the \
-                  band holds the dot, the range told the truth."
-                .into(),
+        caption: WAITS.into(),
         alt: format!(
             "{} shoppers in {} groups by their wait; {} entered inside the range that they were shown first.",
             grouped(shoppers),
@@ -187,11 +191,7 @@ fn fairness(report: &Report) -> Chart {
     Chart {
         id: "fairness",
         title: "Fairness",
-        caption:
-            "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder \
-                  was let in (dots). Dots on one rising curve are fair; a dot left of the others overtook, and the way \
-                  from line to dot is the wait."
-                .into(),
+        caption: FAIRNESS.into(),
         alt: format!(
             "{} of {} people who were let in, by ticket and time; the last at {}.",
             grouped(report.entries.len() as u64),

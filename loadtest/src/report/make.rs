@@ -12,7 +12,7 @@ use super::{Entry, FORMAT, Generator, Moment, Report, Run, Wait};
 use crate::evidence::{self, Evidence, Latencies, Micros};
 use crate::scenario::Scenario;
 use crate::stats::Quantiles;
-use crate::verdict::{Check, Launch, Verdict, order, waits};
+use crate::verdict::{Ahead, Check, Launch, Verdict, order, waits};
 
 /// The most people in the picture of fairness.
 const MOST_ENTRIES: usize = 600;
@@ -109,8 +109,10 @@ fn timeline(launch: &Launch<'_>) -> Vec<Moment> {
         at(&mut moments, launch.since_start(grant.at), |moment| moment.admitted += 1);
     }
     if !evidence.shop.is_empty() {
-        moments.iter_mut().for_each(|moment| moment.at_shop = Some(0));
-        let ahead = launch.shop_ahead.map_or(0, |ahead| ahead.best());
+        for moment in &mut moments {
+            moment.at_shop = Some(0);
+        }
+        let ahead = launch.shop_ahead.map_or(0, Ahead::best);
         for entry in evidence.shop.iter().filter(|entry| entry.new) {
             let arrived = seconds(entry.arrived_us - ahead - evidence.start_unix_us);
             at(&mut moments, arrived, |moment| moment.at_shop = moment.at_shop.map(|new| new + 1));

@@ -5,7 +5,7 @@ pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -29,7 +29,7 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// A value with its unit, in the size that people say it: a share as percent, long times in seconds.
-pub(crate) fn figure(value: f64, unit: &str) -> String {
+pub fn figure(value: f64, unit: &str) -> String {
     match unit {
         "share" => format!("{} %", (value * 10_000.0).round() / 100.0),
         "tau" => format!("{}", (value * 10_000.0).round() / 10_000.0),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use loadtest::report::{Report, Run};
+use loadtest::report::{Report, Run, figure};
 use loadtest::verdict::{Check, Outcome, Verdict};
 
 /// Writes the report, and tells the verdict. What broke stands last, where it is read.
@@ -40,22 +40,22 @@ fn line(check: &Check) -> String {
         Outcome::Broken => "BROKEN ",
         Outcome::Invalid => "INVALID",
     };
-    let measured = check.measured.map(|measured| figure(measured, &check.unit)).unwrap_or_default();
-    let allowed =
-        check.allowed.map(|allowed| format!(" (allowed {})", figure(allowed, &check.unit))).unwrap_or_default();
-    let detail = if check.outcome == Outcome::Held { String::new() } else { format!("\n           {}", check.detail) };
-    format!("  {word}  {:<55} {measured}{allowed}{detail}", check.title)
-}
-
-fn figure(value: f64, unit: &str) -> String {
-    let digits = if value.fract() == 0.0 { 0 } else { 3 };
-    format!("{value:.digits$} {unit}")
+    let figure = |value: f64| figure(value, &check.unit);
+    let measured = check.measured.map(figure).unwrap_or_default();
+    let allowed = check.allowed.map(|allowed| format!(" (allowed {})", figure(allowed))).unwrap_or_default();
+    let figures = measured + &allowed;
+    let Check { title, detail, .. } = check;
+    match check.outcome {
+        Outcome::Held => format!("  {word}  {title}: {figures}"),
+        Outcome::Unknown => format!("  {word}  {title}: {detail}"),
+        Outcome::Broken | Outcome::Invalid => format!("  {word}  {title}: {figures}\n           {detail}"),
+    }
 }
 
 fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Held => "HELD: every promise and objective that could be looked at.",
         Verdict::Broken => "BROKEN: see above.",
-        Verdict::Invalid => "INVALID: the generator was at fault, so the run tells nothing.",
+        Verdict::Invalid => "INVALID: the run tells nothing; what was at fault stands last.",
     }
 }

@@ -1,7 +1,18 @@
 //! The pages of the demo shop: small, pleasant, and readable by a state machine.
+//!
+//! A form carries a key that the page made for it. Sent again, by a double click or a client that got no
+//! answer, it asks for the same order or payment, not for a second one.
+
+use std::fmt::Write;
 
 /// The name of the form field that carries an order to its payment.
 pub const ORDER_FIELD: &str = "order";
+/// The name of the form field that says which order or payment this is, however often it is sent.
+pub const KEY_FIELD: &str = "key";
+/// By this a state machine knows the page that says that nothing is left.
+const SOLD_OUT: &str = "<h1 id=\"sold-out\">";
+/// The longest key that is taken, in bytes.
+const LONGEST_KEY: usize = 64;
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -13,6 +24,7 @@ body{margin:0;background:var(--paper);color:var(--ink);font:17px/1.55 system-ui,
 main{max-width:30rem;margin:8vh auto;padding:2rem;background:var(--card);border-radius:1rem;box-shadow:0 1px 12px #0001}
 h1{font-size:1.6rem;margin:.2em 0}p{margin:.6em 0}.dim{color:var(--dim);font-size:.9rem}a{color:var(--accent)}
 button{font:inherit;font-weight:600;padding:.7em 1.4em;border:0;border-radius:.6em;background:var(--accent);color:var(--card);cursor:pointer}
+button.plain{background:none;color:var(--accent)}
 svg{width:100%;height:auto;color:var(--accent)}
 </style></head><body><main>
 "#;
@@ -35,12 +47,24 @@ pub fn catalogue() -> String {
     )
 }
 
-/// The product, with the form that orders it.
+/// The product, with the form that orders it or puts it into the cart.
 pub fn item() -> String {
     page(&format!(
         "{SHOE}<h1>The Weir One</h1><p>Light, quiet, and in stock for those who are let in.</p>\
          <form method=\"post\" action=\"/launch/order\"><input type=\"hidden\" name=\"item\" value=\"weir-one\">\
-         <button>Order a pair, 129.00</button></form>"
+         {}<button>Order a pair, 129.00</button> \
+         <button class=\"plain\" formaction=\"/launch/cart\">Put it in the cart</button></form>",
+        hidden(KEY_FIELD, &fresh_key())
+    ))
+}
+
+/// The cart, with the form that orders what is in it.
+pub fn cart() -> String {
+    page(&format!(
+        "<h1>Your cart</h1><p>The Weir One, a pair: 129.00</p><p class=\"dim\">A cart sets nothing aside.</p>\
+         <form method=\"post\" action=\"/launch/order\"><input type=\"hidden\" name=\"item\" value=\"weir-one\">\
+         {}<button>Order a pair, 129.00</button></form>",
+        hidden(KEY_FIELD, &fresh_key())
     ))
 }
 
@@ -48,8 +72,9 @@ pub fn item() -> String {
 pub fn order(id: u64) -> String {
     page(&format!(
         "<h1>Your order is set aside</h1><p class=\"dim\">Order A-{id:06}</p>\
-         <form method=\"post\" action=\"/launch/payment\">\
-         <input type=\"hidden\" name=\"{ORDER_FIELD}\" value=\"{id}\"><button>Pay 129.00</button></form>"
+         <form method=\"post\" action=\"/launch/payment\">{}{}<button>Pay 129.00</button></form>",
+        hidden(ORDER_FIELD, &id.to_string()),
+        hidden(KEY_FIELD, &fresh_key())
     ))
 }
 
@@ -61,6 +86,15 @@ pub fn receipt(id: u64) -> String {
     ))
 }
 
+/// Nothing is left. It is an answer, not a failure, so it goes out with status 200: what counts statuses on the
+/// way must not take a shop that sold everything for one that is broken.
+pub fn sold_out() -> String {
+    page(&format!(
+        "{SHOE}{SOLD_OUT}Sold out</h1><p>All pairs of the Weir One have found their feet.</p>\
+         <p class=\"dim\">Nothing was ordered, and you pay nothing.</p>"
+    ))
+}
+
 /// A page that could not be made.
 pub fn sorry(reason: &str) -> String {
     page(&format!(
@@ -68,17 +102,70 @@ pub fn sorry(reason: &str) -> String {
     ))
 }
 
-/// The order that a page asks to be paid.
-pub fn order_in(page: &[u8]) -> Option<u64> {
-    let page = std::str::from_utf8(page).ok()?;
-    let (_, after) = page.split_once(&format!("name=\"{ORDER_FIELD}\" value=\""))?;
-    after.split_once('"')?.0.parse().ok()
+/// A form that makes no sense, or an address without a page.
+pub fn wrong(reason: &str) -> String {
+    page(&format!("<h1>That did not work</h1><p>{reason}</p>"))
 }
 
-/// The order that a form sent to be paid.
-pub fn order_of(form: &[u8]) -> Option<u64> {
-    let form = std::str::from_utf8(form).ok()?;
-    form.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == ORDER_FIELD)?.1.parse().ok()
+fn hidden(name: &str, value: &str) -> String {
+    format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
+}
+
+/// A key that nobody has used: 128 random bits as text.
+pub fn fresh_key() -> String {
+    let mut key = String::with_capacity(32);
+    let _ = write!(key, "{:032x}", rand::random::<u128>());
+    key
+}
+
+/// Whether a key, or the value of the shop's cookie, can be one of the shop's.
+pub fn is_key(text: &str) -> bool {
+    (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// The order that a page asks to be paid.
+pub fn order_in(page: &[u8]) -> Option<u64> {
+    value_in(page, ORDER_FIELD)?.parse().ok()
+}
+
+/// The key that the form of a page sends along.
+pub fn key_in(page: &[u8]) -> Option<&str> {
+    value_in(page, KEY_FIELD)
+}
+
+/// Whether a page, served with status 200, says that nothing is left.
+pub fn is_sold_out(page: &[u8]) -> bool {
+    std::str::from_utf8(page).is_ok_and(|page| page.contains(SOLD_OUT))
+}
+
+fn value_in<'a>(page: &'a [u8], name: &str) -> Option<&'a str> {
+    let page = std::str::from_utf8(page).ok()?;
+    let (_, after) = page.split_once(&format!("name=\"{name}\" value=\""))?;
+    Some(after.split_once('"')?.0)
+}
+
+/// What a form sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Form {
+    /// The order to be paid.
+    pub order: Option<u64>,
+    /// The key; a form without one is a request of its own.
+    pub key: Option<String>,
+}
+
+/// Reads a form; `None` if a field has a value that no page of the shop can have given it.
+pub fn form(sent: &[u8]) -> Option<Form> {
+    let sent = std::str::from_utf8(sent).ok()?;
+    let mut form = Form::default();
+    for (name, value) in sent.split('&').filter_map(|pair| pair.split_once('=')) {
+        match name {
+            ORDER_FIELD => form.order = Some(value.parse().ok()?),
+            KEY_FIELD if is_key(value) => form.key = Some(value.to_owned()),
+            KEY_FIELD => return None,
+            _ => {}
+        }
+    }
+    Some(form)
 }
 
 #[cfg(test)]
@@ -86,11 +173,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_finds_its_way_from_the_page_to_the_payment() {
-        assert_eq!(order_in(order(41).as_bytes()), Some(41));
+    fn an_order_and_a_key_find_their_way_from_the_page_to_the_next_step() {
+        let page = order(41);
+        let key = key_in(page.as_bytes()).expect("a key");
+        assert_eq!((order_in(page.as_bytes()), key.len()), (Some(41), 32));
+        let sent = form(format!("x=1&order=41&key={key}").as_bytes());
+        assert_eq!(sent, Some(Form { order: Some(41), key: Some(key.to_owned()) }));
         assert_eq!(order_in(item().as_bytes()), None);
-        assert_eq!(order_of(b"x=1&order=41"), Some(41));
-        assert_eq!(order_of(b"order=many"), None);
-        assert_eq!(order_of(&[0xff]), None);
+        assert_ne!(key_in(item().as_bytes()), key_in(item().as_bytes()), "each page has a key of its own");
+        assert!(key_in(cart().as_bytes()).is_some() && key_in(receipt(1).as_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_form_that_no_page_can_have_sent_is_refused() {
+        assert_eq!(form(b""), Some(Form::default()));
+        for wrong in [&b"order=many"[..], b"order=-1", b"key=", b"key=a%20b", b"key=<b>", &[0xff]] {
+            assert_eq!(form(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(form(format!("key={}", "x".repeat(65)).as_bytes()), None);
+    }
+
+    #[test]
+    fn sold_out_is_told_from_every_other_page() {
+        assert!(is_sold_out(sold_out().as_bytes()));
+        for other in [catalogue(), item(), cart(), order(1), receipt(1), sorry("busy"), wrong("no"), String::new()] {
+            assert!(!is_sold_out(other.as_bytes()), "{other}");
+        }
     }
 }

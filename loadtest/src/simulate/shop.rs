@@ -10,8 +10,9 @@ use policy::ticket::Token;
 use super::{Errand, id_of};
 use crate::evidence::{Micros, Page};
 use crate::scenario::Scenario;
+use crate::shop::Report;
 use crate::shop::log::{Entry, Outcome};
-use crate::shop::{Report, WEIGHTS};
+use crate::shop::model::{ITEM, ORDER, PAYMENT};
 use crate::visitor::{Answer, Ask, Sight};
 
 /// A page that was served.
@@ -36,7 +37,7 @@ pub(super) struct Shop {
 impl Shop {
     pub(super) fn new(scenario: &Scenario, start_unix_us: i64) -> Self {
         let service_time = scenario.shop.service_time.seconds();
-        let capacity = scenario.shop.slots as f64 / service_time / WEIGHTS.iter().sum::<f64>();
+        let capacity = scenario.shop.slots as f64 / service_time / (ITEM + ORDER + PAYMENT);
         Self {
             room: scenario.room.name.clone(),
             start_unix_us,
@@ -99,9 +100,9 @@ impl Shop {
 
 fn weight(page: Page) -> f64 {
     match page {
-        Page::Order => WEIGHTS[1],
-        Page::Payment => WEIGHTS[2],
-        _ => WEIGHTS[0],
+        Page::Order => ORDER,
+        Page::Payment => PAYMENT,
+        _ => ITEM,
     }
 }
 

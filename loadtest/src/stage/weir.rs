@@ -74,8 +74,9 @@ host = "*"
 path = "/*"
 upstream = "shop"
 
-{room}"#,
+{other}{room}"#,
             store = self.store.text(folder),
+            other = self.room.other.as_deref().map(other_room).unwrap_or_default(),
             room = room_text(self.room),
         )
     }
@@ -92,9 +93,22 @@ impl Store {
     }
 }
 
+/// Everything beside a page.
+fn around(page: &str) -> String {
+    let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+    quoted(&format!("{folder}/*"))
+}
+
+/// A room without a line, where people get a pass that is worth nothing at the launch.
+fn other_room(page: &str) -> String {
+    let path = around(page);
+    format!(
+        "[[room]]\nname = \"other\"\nhost = \"*\"\npath = {path}\nupstream = \"shop\"\nnew_users_per_minute = 60000\n\n"
+    )
+}
+
 fn room_text(room: &Room) -> String {
     let optional = |key: &str, value: Option<String>| value.map_or(String::new(), |value| format!("{key} = {value}\n"));
-    let folder = room.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     format!(
         r#"[[room]]
 name = {name}
@@ -108,7 +122,7 @@ enabled_origin_commands = ["revoke"]
 poll = {{ min = "1s", max = "30s", budget = 1000 }}
 "#,
         name = quoted(&room.name),
-        path = quoted(&format!("{folder}/*")),
+        path = around(&room.path),
         rate = room.new_users_per_minute,
         seats = optional("total_active_users", room.total_active_users.map(|seats| seats.to_string())),
         burst = optional("burst", room.burst.map(|burst| burst.to_string())),
@@ -207,11 +221,11 @@ mod tests {
         let room = Room {
             name: "launch".into(),
             path: "/launch/item".into(),
-            other: None,
             new_users_per_minute: 90.5,
             burst: None,
             total_active_users: Some(20),
             session_duration: "90s".parse().unwrap(),
+            other: Some("/other/item".into()),
         };
         let (store, folder) = (Store::Own, Path::new("/tmp/a \"b\"\\c\n"));
         let settings = |one_address| Settings {
@@ -225,7 +239,8 @@ mod tests {
         };
         let read: toml::Table = toml::from_str(&settings(false).text(folder)).unwrap();
         assert_eq!(read["store"]["path"].as_str(), Some("/tmp/a \"b\"\\c\n/weir.redb"));
-        let room = &read["room"][0];
+        assert_eq!(read["room"][0]["path"].as_str(), Some("/other/*"));
+        let room = &read["room"][1];
         assert_eq!(room["path"].as_str(), Some("/launch/*"));
         assert_eq!(room["new_users_per_minute"].as_float(), Some(90.5));
         assert_eq!(room["total_active_users"].as_integer(), Some(20));

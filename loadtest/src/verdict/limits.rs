@@ -56,7 +56,7 @@ fn of_any_window(launch: &Launch<'_>, times: &[i64]) -> Check {
     let place = format!("{:.3} s to {:.3} s", launch.since_start(worst.from), launch.since_start(worst.to));
     let detail = match worst.beyond {
         beyond if beyond > 0.0 => format!("The worst window lies at {place} of the run, by store time."),
-        beyond => format!("The fullest window, {place} of the run, had room for {:.1} more.", -beyond),
+        beyond => format!("The fullest window, {place} of the run, had room for {:.1} more.", beyond.abs()),
     };
     check.at_most(worst.beyond.max(0.0), 0.0).detail(detail)
 }

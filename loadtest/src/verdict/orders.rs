@@ -4,9 +4,10 @@
 //! orders     (bought + sold out) / let in, of those who came to buy       >= objective
 //! receipts   shoppers with a receipt, less orders that the shop has paid  = 0
 //! paid-once  orders that two passes paid                                  = 0
+//! books      oversold + unaccounted + duplicates, as the shop counts them = 0
 //! ```
 //!
-//! Who finds everything sold has been served. What the shop's books say of its stock is the shop's own check.
+//! Who finds everything sold has been served.
 //!
 //! What is absent: how long it took (`pages`).
 
@@ -19,7 +20,7 @@ use super::check::{first_of, share};
 use super::{Check, Launch};
 
 pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
-    vec![served(launch), receipts(launch), paid_once(launch)]
+    vec![served(launch), receipts(launch), paid_once(launch), books(launch)]
 }
 
 fn served(launch: &Launch<'_>) -> Check {
@@ -83,9 +84,30 @@ fn paid_once(launch: &Launch<'_>) -> Check {
         .detail(format!("Of {} paid orders.", payers.len()))
 }
 
+/// What the shop's own books say.
+fn books(launch: &Launch<'_>) -> Check {
+    let check = Check::new("books", "Pieces and orders that do not fit in the shop's books").unit("pieces");
+    let account = launch.evidence.shop_report.as_ref().and_then(|report| report.account.as_ref());
+    let Some(account) = account else { return check.detail("The shop showed nobody its books.") };
+    let wrong = account.oversold + account.unaccounted + account.duplicates;
+    let detail = format!(
+        "{} of {} pieces are left, {} orders, {} paid; {} sold beyond the stock, {} unaccounted, {} duplicates.",
+        account.left_over,
+        account.stock,
+        account.orders,
+        account.paid,
+        account.oversold,
+        account.unaccounted,
+        account.duplicates,
+    );
+    check.none(wrong as usize).detail(detail)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shop::Report;
+    use crate::shop::books::Account;
     use crate::verdict::Outcome;
     use crate::verdict::made::Made;
 
@@ -112,6 +134,20 @@ mod tests {
         made.evidence.shop.clear();
         assert_eq!(made.check("receipts").outcome, Outcome::Unknown);
         assert_eq!(made.check("paid-once").outcome, Outcome::Unknown);
+    }
+
+    #[test]
+    fn books_that_do_not_fit_are_found() {
+        let mut made = Made::line_of(20);
+        assert_eq!(made.check("books").outcome, Outcome::Unknown);
+        let books = |oversold| {
+            let account = Account { stock: 20, orders: 20, paid: 20, oversold, ..Account::default() };
+            Some(Report { orders_ok: 20, account: Some(account), ..Report::default() })
+        };
+        made.evidence.shop_report = books(0);
+        assert_eq!(made.check("books").outcome, Outcome::Held);
+        made.evidence.shop_report = books(1);
+        assert_eq!(made.check("books").measured, Some(1.0));
     }
 
     #[test]

@@ -61,9 +61,10 @@ fn seconds<'a>(launch: &Launch<'a>, line: bool) -> impl Iterator<Item = &'a Seco
     let timeline = &launch.evidence.timeline;
     let holds = move |&second: &usize| {
         let waited = |second: usize| timeline[second].waiting > 0;
-        match line {
-            true => waited(second) && second.checked_sub(1).is_some_and(waited),
-            false => !(second.saturating_sub(patience)..=second).any(waited),
+        if line {
+            waited(second) && second.checked_sub(1).is_some_and(waited)
+        } else {
+            !(second.saturating_sub(patience)..=second).any(waited)
         }
     };
     (0..timeline.len()).filter(holds).map(|second| &timeline[second])

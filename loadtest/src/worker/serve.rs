@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loadtest::arrivals::Arrivals;
 use loadtest::crowd::{self, Part, Sending, Watch};
@@ -19,6 +20,8 @@ use super::wire::{Broken, LONGEST, LONGEST_HELLO, hear, say};
 use super::{FromLeader, FromWorker, Order, SILENCE, TELL, VERSION, is_proof, random_hex};
 use crate::stage::spawn;
 
+/// How long a leader may take to reach all others.
+const UNTIL_ORDERED: Duration = Duration::from_mins(2);
 /// Connections at once: one leads, others are turned away.
 const CONNECTIONS: usize = 16;
 /// A common start that is further off than this was told by a clock that has been set since.
@@ -120,22 +123,22 @@ impl Leader {
         self.say(&FromWorker::Refused(why.to_owned())).await
     }
 
-    async fn hear(&mut self, longest: u32) -> Result<FromLeader, Broken> {
-        let heard = timeout(SILENCE, hear(&mut self.from, longest)).await;
+    async fn hear(&mut self, longest: u32, patience: Duration) -> Result<FromLeader, Broken> {
+        let heard = timeout(patience, hear(&mut self.from, longest)).await;
         heard.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 
     async fn knows(&mut self, secret: &str) -> Result<bool, Broken> {
         let challenge = random_hex::<16>();
         self.say(&FromWorker::Hello { version: VERSION.into(), challenge: challenge.clone() }).await?;
-        let answer = self.hear(LONGEST_HELLO).await?;
+        let answer = self.hear(LONGEST_HELLO, SILENCE).await?;
         Ok(matches!(answer, FromLeader::Open { proof } if is_proof(secret, &challenge, &proof)))
     }
 
     /// Answers pings until there is something to do.
     async fn order(&mut self) -> Result<Option<Order>, Broken> {
         loop {
-            match self.hear(LONGEST).await? {
+            match self.hear(LONGEST, UNTIL_ORDERED).await? {
                 FromLeader::Ping => self.say(&FromWorker::Pong(unix_us())).await?,
                 FromLeader::Send(order) => return Ok(Some(*order)),
                 FromLeader::Open { .. } | FromLeader::Stop => return Ok(None),

@@ -28,6 +28,7 @@ const MIRROR: u64 = 1 << 20;
 pub(crate) enum Fault {
     Nothing,
     LimitDoubled,
+    LimitGone,
     HalfUnused,
     SeatsIgnored,
     /// Higher numbers are let in first: they are counted downwards.
@@ -99,14 +100,15 @@ pub(crate) fn now() -> Millis {
 }
 
 impl Room {
-    pub(crate) fn new(promised: Rules, fault: Fault) -> Self {
+    pub(crate) fn new(promised: &Rules, fault: Fault) -> Self {
         let factor = match fault {
             Fault::LimitDoubled => 2.0,
             Fault::HalfUnused => 0.5,
             _ => 1.0,
         };
         let seats = promised.total_active_users.filter(|_| fault != Fault::SeatsIgnored);
-        let rules = Rules { rate: promised.rate * factor, total_active_users: seats, ..promised.clone() };
+        let (rate, enforced) = (promised.rate * factor, fault != Fault::LimitGone);
+        let rules = Rules { rate, enforced, total_active_users: seats, ..promised.clone() };
         let line = Line::new(now());
         let view = line.view();
         let (revoked, here, shown, lost) = Default::default();
@@ -117,7 +119,6 @@ impl Room {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
 
     /// Time passes.
     pub(crate) fn tick(&self) {
@@ -182,7 +183,7 @@ impl Room {
     fn is_good(&self, state: &State, pass: Token) -> bool {
         let lives = pass.expires > now() || self.fault == Fault::ExpiredAccepted;
         let kept = !state.revoked.contains(&pass.number) || self.fault == Fault::ReplayAccepted;
-        let thrown_out = self.fault == Fault::ThrowsOut && pass.number % SOME == 0;
+        let thrown_out = self.fault == Fault::ThrowsOut && pass.number.is_multiple_of(SOME);
         lives && kept && !thrown_out
     }
 
@@ -263,7 +264,7 @@ impl Room {
 
     /// Whether this ticket is taken for none, once.
     fn loses(&self, state: &mut State, number: u64) -> bool {
-        self.fault == Fault::TicketsLost && number % SOME == 0 && state.lost.insert(number)
+        self.fault == Fault::TicketsLost && number.is_multiple_of(SOME) && state.lost.insert(number)
     }
 
     fn sealed(&self, token: &Token) -> String {

@@ -36,7 +36,8 @@ const SETTLE: Millis = 1_000;
 const SETTLE_STEP: Millis = 100;
 /// While a gateway gives back so much that it takes several batches, the next may take so long to come.
 const SETTLE_MORE: Millis = 300;
-/// Nobody is told a wait for so long after the last news of an earlier segment.
+/// Nobody is told a wait or a position for so long after a loss, and after the last news of an earlier segment: a gateway that
+/// comes back late may know that the line had come further.
 const UNSURE: Millis = 5_000;
 /// More seats than there can be: nobody remembers more.
 const ALL: u64 = 1 << 53;
@@ -180,7 +181,7 @@ impl Line {
         self.leases.lose();
         self.counters.lost = self.counters.now;
         self.doubt.settling = SETTLE;
-        self.doubt.sure = self.doubt.sure.max(self.counters.now.saturating_add(SETTLE));
+        self.doubt.sure = self.doubt.sure.max(self.counters.now.saturating_add(UNSURE));
         self.doubt.remembered = self.taken();
     }
 

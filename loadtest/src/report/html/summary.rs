@@ -19,7 +19,10 @@ pub(super) fn sentence(report: &Report) -> String {
         Verdict::Held if all == 0 => "Nothing was checked.".into(),
         Verdict::Held => format!("{} of {all} checks came out as promised.{besides}", count(Outcome::Held)),
         Verdict::Broken => format!("{} of {all} checks did not come out as promised.{besides}", count(Outcome::Broken)),
-        Verdict::Invalid => "This run tells nothing, whatever else it found:".into(),
+        Verdict::Invalid => {
+            "This run tells nothing, whatever else it found, because the generator or the run itself was at fault."
+                .into()
+        }
     }
 }
 

@@ -131,7 +131,7 @@ local function begin_anew(furthest)
   open_segment(furthest)
   s.bucket, s.lost, s.settling = 0, now, SETTLE
   lose_leases()
-  s.sure = max(s.sure, now + SETTLE)
+  s.sure = max(s.sure, now + UNSURE)
   s.remembered = call('ZCARD', ACTIVE) + s.missing
 end
 

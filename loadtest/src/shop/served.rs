@@ -1,0 +1,102 @@
+//! What the shop answers: one value with all that the shopper, the counters and the log need of it.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+use super::books::Failure;
+use super::log::Outcome;
+use super::pages;
+
+/// An answer of the shop.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// What came of a request to a launch page.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) status: StatusCode,
+    pub(super) outcome: Outcome,
+    /// The order that it is about.
+    pub(super) order: Option<u64>,
+    /// Whether the same form had been answered before.
+    pub(super) repeated: bool,
+    /// Whether the shopper is done, and their seat free.
+    pub(super) done: bool,
+    pub(super) page: String,
+}
+
+impl Served {
+    fn with(outcome: Outcome, order: Option<u64>, page: String) -> Self {
+        Self { status: StatusCode::OK, outcome, order, repeated: false, done: false, page }
+    }
+
+    /// The product or the cart.
+    pub(super) fn page(page: String) -> Self {
+        Self::with(Outcome::Ok, None, page)
+    }
+
+    /// An order that can be paid.
+    pub(super) fn order(order: u64, repeated: bool) -> Self {
+        Self { repeated, ..Self::with(Outcome::Ok, Some(order), pages::order(order)) }
+    }
+
+    /// A receipt; it ends the visit.
+    pub(super) fn receipt(order: u64, repeated: bool) -> Self {
+        Self { repeated, done: true, ..Self::with(Outcome::Ok, Some(order), pages::receipt(order)) }
+    }
+
+    /// Nothing is left.
+    pub(super) fn sold_out() -> Self {
+        Self::with(Outcome::SoldOut, None, pages::sold_out())
+    }
+
+    /// The shopper's mistake.
+    pub(super) fn wrong(reason: &str) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, ..Self::with(Outcome::Failed, None, pages::wrong(reason)) }
+    }
+
+    /// An address without a page.
+    pub(super) fn absent() -> Self {
+        Self { status: StatusCode::NOT_FOUND, ..Self::wrong("There is no such page.") }
+    }
+
+    /// The shop's. What exactly is the operator's business.
+    pub(super) fn failed(failure: &Failure) -> Self {
+        let told = match failure {
+            Failure::Full => "Too many requests for the database.",
+            Failure::NoSlot => "No database connection in time.",
+            Failure::Cancelled => "A query was cancelled.",
+            Failure::Silent | Failure::Database(_) | Failure::Pool(_) | Failure::Missing => "The database is away.",
+        };
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { status, ..Self::with(Outcome::Failed, None, pages::sorry(told)) }
+    }
+
+    /// The answer as it goes out; a session is what its shopper gets as the shop's cookie.
+    pub(super) fn into_answer(self, session: Option<&str>) -> Answer {
+        let mut answer = html(self.status, self.page);
+        if self.done {
+            answer.headers_mut().insert("weir-command", HeaderValue::from_static("revoke"));
+        }
+        let cookie = session.map(|id| HeaderValue::try_from(format!("shop={id}; Path=/; HttpOnly; SameSite=Lax")));
+        if let Some(Ok(cookie)) = cookie {
+            answer.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        answer
+    }
+}
+
+/// A page.
+pub(super) fn html(status: StatusCode, page: String) -> Answer {
+    let mut answer = text("text/html; charset=utf-8", page);
+    *answer.status_mut() = status;
+    answer
+}
+
+/// Something else than a page, with status 200.
+pub(super) fn text(kind: &'static str, text: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
