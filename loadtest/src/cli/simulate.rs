@@ -11,6 +11,7 @@ use loadtest::report::Report;
 use loadtest::scenario::{MOST_ARRIVALS, Scenario};
 use loadtest::simulate::{Setup, simulate};
 use loadtest::verdict::judge;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{check, usage};
 use crate::run::{facts, tell};
@@ -42,13 +43,13 @@ impl Simulate {
         }
         let mut setup = Setup::of(&scenario, now_us());
         setup.rules.rate *= self.rate;
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), cpu_seconds());
         let evidence = simulate(&scenario, &setup, &Watch::default());
-        let took = started.elapsed();
+        let (took, cpu) = (started.elapsed(), cpu_seconds() - before);
         let checks = judge(&scenario, &evidence);
         let report = Report::of(&scenario, &evidence, checks, facts::simulated(&scenario));
         tell::tell(&report, self.report.as_ref())?;
-        println!("{}", speed(&report, took));
+        println!("{}", speed(&report, took, cpu));
         Ok(ExitCode::from(report.verdict.exit_code()))
     }
 
@@ -69,13 +70,19 @@ fn now_us() -> i64 {
     i64::try_from(unix.as_micros()).unwrap_or(0)
 }
 
-/// How fast the launch passed.
-fn speed(report: &Report, took: Duration) -> String {
+/// CPU time of this process.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// How fast the launch passed, in seconds and in CPU time.
+fn speed(report: &Report, took: Duration, cpu: f64) -> String {
     let (run, took) = (&report.run, took.as_secs_f64());
-    let each = took / run.requests.max(1) as f64 * 1e9;
+    let each = cpu / run.requests.max(1) as f64 * 1e6;
     let memory = report.generators.iter().map(|generator| generator.most_memory).max().unwrap_or(0) >> 20;
     format!(
-        "{:.0} s of {} visitors, {} of them waiting at once, passed in {took:.1} s: {} requests, {each:.0} ns each, in {memory} MiB.",
+        "{:.0} s of {} visitors, {} of them waiting at once, passed in {took:.1} s, {cpu:.1} s of CPU: {} requests, {each:.1} us each, in {memory} MiB.",
         run.seconds, run.visitors, run.most_waiting, run.requests
     )
 }
