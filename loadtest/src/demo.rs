@@ -99,7 +99,6 @@ impl Stage {
             // A visit takes a few seconds, and a person with a browser may take longer.
             total_active_users: Some(u64::from(per_minute / 4).max(20)),
             session_duration: Span(Duration::from_mins(5)),
-            other: None,
         }
     }
 
