@@ -360,7 +360,7 @@ mod tests {
         let second = |&(arrived, micros)| Second { arrived, lag: Latencies(vec![(micros, 2)]), ..Second::default() };
         Evidence {
             start_unix_us: 5,
-            took: seconds.len() as Micros,
+            took: Micros::try_from(seconds.len()).unwrap(),
             visits: indices.map(visit).into(),
             timeline: seconds.iter().map(second).collect(),
             generators: vec![Generator { name: name.into(), ..Generator::default() }],

@@ -151,6 +151,7 @@ mod tests {
         reading
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as an exchange has it")]
     fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Reply, Lost> {
         let mut response = http::Response::builder().status(status);
         for (name, value) in headers {
