@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     let view = View::open(&crowd.scenario, observers.latest.clone());
     let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts, view };
     let (mut seen, faults) = match run.send(generators).await? {
-        Ended::Sent(seen, faults) => (seen, faults),
+        Ended::Sent(seen, faults) => (*seen, faults),
         Ended::Left(code) => return Ok(code),
     };
     let checks = checks(&crowd.scenario, observers, &mut seen, faults).await;
@@ -118,7 +118,7 @@ struct Going<'r> {
 /// How the sending ended.
 enum Ended {
     /// This was seen, and this went wrong.
-    Sent(Evidence, Vec<Check>),
+    Sent(Box<Evidence>, Vec<Check>),
     /// Somebody could not wait.
     Left(ExitCode),
 }
@@ -152,7 +152,7 @@ impl Going<'_> {
         };
         self.view.live.close();
         faults.extend((!lost.is_empty()).then(|| hole(&lost)));
-        Ok(Ended::Sent(evidence, faults))
+        Ok(Ended::Sent(Box::new(evidence), faults))
     }
 
     /// A part of the stage that ended by itself.
@@ -214,7 +214,7 @@ impl View {
 
     fn update(&mut self, now: Progress) {
         self.live.update(&now, &self.history, self.gateway.borrow().as_ref());
-        if now.elapsed / 1_000_000 >= self.history.len() as i64 {
+        if now.elapsed / 1_000_000 >= i64::try_from(self.history.len()).unwrap_or(i64::MAX) {
             self.history.push(now);
         }
     }

@@ -59,7 +59,7 @@ struct Manner {
 type Seen = Arc<Mutex<Vec<Came>>>;
 
 /// Serves everybody, after they were told to wait as often as its manner is; a ticket becomes a pass.
-async fn open(manner: Manner) -> (SocketAddr, Seen) {
+fn open(manner: Manner) -> (SocketAddr, Seen) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let listener: TcpListener = socket.listen(4_096).unwrap();
@@ -102,7 +102,7 @@ fn answer(
     seen.push(Came { path: path.clone(), headers, peer, proxy });
     let count = seen.len() as u64;
     let cookie = request.headers().get("cookie").map_or("", |value| value.to_str().unwrap());
-    let held = cookie.split("; ").filter_map(|pair| Token::read(pair.split_once('=')?.1)).next();
+    let held = cookie.split("; ").find_map(|pair| Token::read(pair.split_once('=')?.1));
     // Each answer from the line hands out a new ticket, whose number counts how often it was told.
     let told = held.map_or(0, |token| token.number as usize);
     let response = Response::builder();
@@ -145,7 +145,7 @@ fn ids(seen: &Seen) -> HashMap<String, Came> {
 }
 
 async fn one(persona: &str, manner: Manner) -> (Vec<Visit>, HashMap<String, Came>) {
-    let (address, seen) = open(manner).await;
+    let (address, seen) = open(manner);
     let shoppers = scenario(&format!("shoppers = {{ {persona} = 1 }}"));
     let evidence = send(address, shoppers, Phase::flat(20.0, Duration::from_millis(500)), Part::ALL).await;
     assert!(evidence.visits.len() > 3);
@@ -213,7 +213,7 @@ async fn accomplices_show_the_same_pass_from_other_addresses() {
 
 #[tokio::test]
 async fn a_proxy_header_names_each_visitor_before_anything_else() {
-    let (address, seen) = open(Manner { prefix: 28, ..NO_LINE }).await;
+    let (address, seen) = open(Manner { prefix: 28, ..NO_LINE });
     let wire = scenario("[wire]\naddress = 'proxy_protocol'");
     let evidence = send(address, wire, Phase::flat(20.0, Duration::from_secs(1)), Part::ALL).await;
     assert!(evidence.visits.iter().all(|visit| visit.end == End::Bought));
@@ -225,7 +225,7 @@ async fn a_proxy_header_names_each_visitor_before_anything_else() {
 
 #[tokio::test]
 async fn a_slow_reader_takes_their_time_and_reads_it_all() {
-    let (address, _) = open(Manner { page: 60_000, ..NO_LINE }).await;
+    let (address, _) = open(Manner { page: 60_000, ..NO_LINE });
     let phase = Phase::flat(8.0, Duration::from_secs(1));
     let evidence = send(address, scenario("shoppers = { slow_reader = 1 }"), phase, Part::ALL).await;
     for visit in &evidence.visits {
@@ -236,7 +236,7 @@ async fn a_slow_reader_takes_their_time_and_reads_it_all() {
 
 #[tokio::test]
 async fn the_same_seed_sends_the_same_people_at_the_same_instants_in_whatever_parts() {
-    let (address, _) = open(LINE).await;
+    let (address, _) = open(LINE);
     let everybody: Vec<_> = Persona::ALL.iter().map(|p| serde_json::to_string(p).unwrap() + " = 1").collect();
     let text = format!("shoppers = {{ {} }}", everybody.join(", "));
     let phase = Phase::flat(60.0, Duration::from_millis(700));
@@ -254,7 +254,7 @@ async fn the_same_seed_sends_the_same_people_at_the_same_instants_in_whatever_pa
 
 #[tokio::test]
 async fn a_generator_that_was_held_up_says_so_and_counts_latency_from_when_it_should_have_asked() {
-    let (address, _) = open(NO_LINE).await;
+    let (address, _) = open(NO_LINE);
     tokio::spawn(async {
         time::sleep(Duration::from_millis(300)).await;
         // Nothing else runs on this thread meanwhile.
@@ -272,7 +272,7 @@ async fn a_generator_that_was_held_up_says_so_and_counts_latency_from_when_it_sh
 
 #[tokio::test]
 async fn a_crowd_that_is_stopped_tells_what_it_saw_and_whom_it_did_not_send() {
-    let (address, _) = open(Manner { waits: 1_000, ..NO_LINE }).await;
+    let (address, _) = open(Manner { waits: 1_000, ..NO_LINE });
     let stop = CancellationToken::new();
     let arrivals = Arrivals::new([Phase::flat(50.0, Duration::from_secs(3))], Spacing::Even, 1);
     let targets = vec![Target::plain(address, "shop.test")];

@@ -17,7 +17,7 @@ const SOME: u64 = 5_000;
 /// They come at this rate, per second.
 const RATE: f64 = 1_000.0;
 /// They must all be there by then.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// File descriptors that are not sockets of shoppers.
 const OWN_FILES: u64 = 64;
 /// Source addresses that a scenario has if it says nothing else.

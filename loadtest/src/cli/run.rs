@@ -60,7 +60,7 @@ struct StageArgs {
     /// Let a single gateway keep its line in Redis too
     #[arg(long, conflicts_with = "targets")]
     redis: bool,
-    /// A PostgreSQL for the books of the stage's shop, as postgres://user@host/database
+    /// A PostgreSQL for the books of the stage's shop, as `postgres://user@host/database`
     #[arg(long, value_name = "URL", conflicts_with = "targets")]
     database: Option<String>,
     /// The weir program of the stage; otherwise the one beside this program

@@ -13,7 +13,9 @@ pub(crate) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<
     let mut checks: Vec<_> = report.checks.iter().collect();
     checks.sort_by_key(|check| rank(check.outcome));
     println!();
-    checks.iter().for_each(|check| println!("{}", line(check)));
+    for check in checks {
+        println!("{}", line(check));
+    }
     println!("\n{}\nThe report: {}", verdict(report.verdict), folder.join("report.html").display());
     Ok(())
 }
