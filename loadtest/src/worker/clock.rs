@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn an_instant_is_where_the_clock_says() {
         let ahead = instant_of(unix_us() + 60_000_000).duration_since(Instant::now());
-        assert!(ahead > Duration::from_secs(50) && ahead <= Duration::from_secs(60), "{ahead:?}");
+        assert!(ahead > Duration::from_secs(50) && ahead <= Duration::from_mins(1), "{ahead:?}");
         let _ = [instant_of(i64::MAX), instant_of(i64::MIN), instant_of(0)];
     }
 }
