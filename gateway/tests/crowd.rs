@@ -81,7 +81,7 @@ fn send(targets: Vec<Target>, scenario: Scenario, phase: Phase) -> Evidence {
     })
 }
 
-fn by<'a>(evidence: &'a Evidence, persona: Persona) -> impl Iterator<Item = &'a Visit> {
+fn by(evidence: &Evidence, persona: Persona) -> impl Iterator<Item = &Visit> {
     evidence.visits.iter().filter(move |visit| visit.persona == persona)
 }
 

@@ -34,13 +34,13 @@ use crate::persona::{Cast, Persona};
 use crate::scenario::Scenario;
 use crate::shopper::luck;
 use crate::span::Span;
-use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
+use crate::visitor::{Cookies, Next, Place, Request, Then, Visitor};
 use crate::wire::{Message, Paths, Target, Way, Wire};
 use agenda::{Agenda, Who};
 use board::{Outcome, micros_since};
 use errand::{Errand, Returned};
 use generator::Machine;
-use person::{Person, Sent};
+use person::{Person, Reading, Sent};
 
 pub use board::Watch;
 
@@ -240,22 +240,22 @@ impl Crowd {
     fn turn(&mut self, place: usize, due: Micros) {
         let then = self.people[place].as_deref_mut().and_then(|person| person.then.take());
         match then {
-            Some(Then::Ask(request)) => self.ask(place, request, due),
+            Some(Then::Ask(request)) => self.ask(place, &request, due),
             Some(Then::Leave(end)) => self.leave(place, end, due),
             None => {}
         }
     }
 
-    fn ask(&mut self, place: usize, request: Request, due: Micros) {
+    fn ask(&mut self, place: usize, request: &Request, due: Micros) {
         let Some(person) = self.people[place].as_deref_mut() else { return };
         if request.cookies == Cookies::Lost {
             person.lose_cookies();
         }
         let kept = person.kept.take();
-        let Some(first) = self.errand(place, &request, due) else { return };
+        let Some(first) = self.errand(place, request, due) else { return };
         // Without a cookie two tabs would be two people.
         let both = request.twice && first.message.cookies.is_some();
-        let second = if both { self.errand(place, &request, due) } else { None };
+        let second = if both { self.errand(place, request, due) } else { None };
         self.exchanges.spawn(errand::run(place, first, second, kept));
     }
 
@@ -299,9 +299,12 @@ impl Crowd {
         let kept = sent.exchange.kept.take();
         let mut answers = Vec::with_capacity(2);
         for sent in [Some(sent), other_tab.map(|sent| *sent)].into_iter().flatten() {
-            answers.extend(self.note(&mut person, sent, before));
+            let reading = self.note(&mut person, sent, before);
+            if !reading.local {
+                answers.push(reading.answer);
+            }
         }
-        let next = match answers.into_iter().max_by_key(errand::worth) {
+        let next = match answers.into_iter().max_by_key(|answer| errand::worth(answer.as_ref())) {
             Some(answer) => person.hear(at, answer.as_ref()),
             None => Next::ask(request, LOCAL_REST),
         };
@@ -313,20 +316,20 @@ impl Crowd {
         self.go_on(place, next, at);
     }
 
-    /// Counts what came of a request; nothing is to be heard where this machine was at fault.
-    fn note(&mut self, person: &mut Person, sent: Sent, before: Place) -> Option<Option<Answer>> {
+    /// Counts what came of a request.
+    fn note(&mut self, person: &mut Person, sent: Sent, before: Place) -> Reading {
         let (at, latency, attack) = (sent.answered, sent.answered - sent.due, sent.request.attack);
         let reading = person.note(sent, &self.scenario);
         if reading.local {
             self.local_failures += 1;
-            return None;
+            return reading;
         }
-        let answer = reading.answer;
-        let failed = answer.as_ref().is_none_or(|answer| answer.status >= 500);
-        let counts = answer.as_ref().is_some_and(|answer| before != Place::Inside || answer.is_shop());
+        let answer = reading.answer.as_ref();
+        let failed = answer.is_none_or(|answer| answer.status >= 500);
+        let counts = answer.is_some_and(|answer| before != Place::Inside || answer.is_shop());
         let latency = Some(latency).filter(|_| counts && !failed);
         self.watch.answered(Outcome { at, latency, failed, place: Some(before).filter(|_| !attack) });
-        Some(answer)
+        reading
     }
 
     fn go_on(&mut self, place: usize, next: Next, at: Micros) {

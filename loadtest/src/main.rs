@@ -15,7 +15,6 @@ use loadtest::crowd::{Part, Sending};
 use loadtest::scenario::Scenario;
 use loadtest::span::Span;
 use loadtest::wire::Target;
-use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
 #[command(version, about = "The crowd, the demo shop and the verdict")]

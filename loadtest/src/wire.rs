@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::response::Parts;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Collected, Limited};
 use hyper::body::Incoming;
 use rustls::pki_types::ServerName;
 use tokio::time::{sleep, timeout};
@@ -231,7 +231,8 @@ impl Wire {
             slow: way.slow,
             open: &self.open,
         };
-        Connection::open(&opening).await
+        // Handshakes are large, and rare where connections are kept.
+        Box::pin(Connection::open(&opening)).await
     }
 
     fn place(&self, from: u64) -> u64 {
@@ -242,7 +243,7 @@ impl Wire {
 async fn read(body: Incoming, slow: bool) -> Result<Bytes, Lost> {
     let mut body = Limited::new(body, LONGEST_PAGE);
     if !slow {
-        return body.collect().await.map(|whole| whole.to_bytes()).map_err(|_| Lost::Broken);
+        return body.collect().await.map(Collected::to_bytes).map_err(|_| Lost::Broken);
     }
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -52,7 +52,7 @@ impl Watch {
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         let board = locked(&self.0);
-        let elapsed = board.start.map_or(0, |start| micros_since(start));
+        let elapsed = board.start.map_or(0, micros_since);
         let last = usize::try_from(elapsed / SECOND - 1).ok().and_then(|second| board.seconds.get(second));
         let p99 = |of: fn(&Draft) -> &Tally| last.map_or(0, |draft| quantile(of(draft), 0.99));
         Progress { elapsed, inside_p99: p99(|draft| &draft.inside), lag_p99: p99(|draft| &draft.lag), ..board.so_far }
@@ -193,7 +193,7 @@ fn quantile(tally: &Tally, share: f64) -> Micros {
     let mut left = (all as f64 * share).ceil() as u64;
     for (&micros, &count) in tally {
         if left <= count {
-            return micros as Micros;
+            return micros.cast_signed();
         }
         left -= count;
     }

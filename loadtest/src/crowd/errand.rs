@@ -47,8 +47,8 @@ pub(super) async fn run(place: usize, first: Errand, second: Option<Errand>, kep
 }
 
 /// Of two tabs the page of the shop is worth more than the line, and that more than an error.
-pub(super) fn worth(answer: &Option<Answer>) -> u8 {
-    match answer.as_ref().map(|answer| &answer.shown) {
+pub(super) fn worth(answer: Option<&Answer>) -> u8 {
+    match answer.map(|answer| &answer.shown) {
         Some(Shown::Shop(_)) => 3,
         Some(Shown::Line(_)) => 2,
         Some(Shown::Nothing) => 1,

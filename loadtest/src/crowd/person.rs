@@ -43,7 +43,7 @@ pub(super) struct Sent {
 /// What one answer was.
 pub(super) struct Reading {
     pub(super) answer: Option<Answer>,
-    /// This machine was at fault.
+    /// This machine was at fault: there is nothing to be heard.
     pub(super) local: bool,
 }
 
