@@ -19,6 +19,10 @@ build: tools ## Build the release binaries
 demo: build ## Show what Weir is for, in about a minute: a shop alone, then behind Weir
 	target/release/loadtest demo --weir target/release/weir
 
+.PHONY: load
+load: build ## A shoe launch against a stage of this machine, and the verdict over it: about four minutes
+	target/release/loadtest run nike-launch --weir target/release/weir
+
 .PHONY: test
 test: lint unit ## Everything that CI runs
 
@@ -36,9 +40,10 @@ unit: ## The tests alone
 	@deploy/tools test
 	cargo test --workspace --doc --locked --quiet
 	cargo nextest run --workspace --locked
+	python3 -m doctest benches/table.py
 
 .PHONY: bench
-bench: build ## Weir beside nginx on the same work, and instruction counts (see benches/README.md)
+bench: build ## Weir beside nginx, haproxy and Varnish, and instruction counts, in 25 minutes (see benches/README.md)
 	@deploy/tools bench
 	benches/run
 	benches/instructions

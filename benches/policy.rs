@@ -1,12 +1,15 @@
-//! The functions of `policy` that every request, or every commit, goes through.
+//! The functions that every request, or every commit, goes through: those of `policy`, and the reading of a head.
 
 #![allow(missing_docs, reason = "criterion's macros")]
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use gateway::known::Known;
+use gateway::visitor::{Head, credential, intent};
 use policy::admit::{Credential, Intent, Scene, admit};
 use policy::line::{Batch, Line, Segment, View};
 use policy::quota::{Client, Quota, Quotas};
@@ -36,6 +39,38 @@ fn decide(c: &mut Criterion) {
     c.bench_function("admit/pass", |b| b.iter(|| admit(scene, black_box(pass), Intent::Other)));
     c.bench_function("admit/ticket", |b| b.iter(|| admit(scene, black_box(ticket), Intent::Json)));
     c.bench_function("admit/nobody", |b| b.iter(|| admit(scene, black_box(Credential::None), Intent::Page)));
+}
+
+/// What a browser sends, a pass among its cookies.
+fn browser(pass: &str) -> http::request::Parts {
+    let request = http::Request::get("/launch/shoes/42")
+        .header("host", "shop.example.com")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
+        .header("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+        .header("accept-language", "ko-KR,ko;q=0.8,en-US;q=0.5,en;q=0.3")
+        .header("accept-encoding", "gzip, deflate, br, zstd")
+        .header("referer", "https://shop.example.com/launch/")
+        .header("cookie", format!("basket=8f14e45fceea167a; theme=dark; __Host-weir_launch={pass}"))
+        .header("sec-fetch-mode", "navigate")
+        .header("sec-fetch-site", "same-origin");
+    request.body(()).unwrap_or_default().into_parts().0
+}
+
+fn head(c: &mut Criterion) {
+    let Ok(sealer) = Sealer::new(&[7; 32]).map(Arc::new) else { return };
+    let room = RoomId::of("launch");
+    let parts = browser(&sealer.seal(room, &Token::pass(7, 0, 1_000)));
+    c.bench_function("head/read", |b| b.iter(|| Head::of(black_box(&parts)).accept));
+    let head = Head::of(&parts);
+    let name = "__Host-weir_launch";
+    c.bench_function("head/a pass of a new connection", |b| {
+        b.iter(|| credential(black_box(&head), name, |text| sealer.open(room, text)));
+    });
+    let known = Known::default();
+    c.bench_function("head/the same pass again", |b| {
+        b.iter(|| credential(black_box(&head), name, |text| known.open(&sealer, room, text)));
+    });
+    c.bench_function("head/what is asked for", |b| b.iter(|| intent(black_box(&parts), true)));
 }
 
 fn scope(c: &mut Criterion) {
@@ -94,5 +129,5 @@ fn called(rules: &Rules) -> Line {
     line
 }
 
-criterion_group!(policy, seal, decide, scope, quota, line);
+criterion_group!(policy, seal, decide, head, scope, quota, line);
 criterion_main!(policy);

@@ -21,8 +21,11 @@ SHOP, QUEUE = "shop.test", "queue.test"
 WEIR = """
 [listen]
 http = "127.0.0.1:{http}"
+https = {https}
 admin = "127.0.0.1:{admin}"
 workers = {workers}
+idle_timeout = "1h"
+waiting_idle_timeout = "1h"
 [store]
 {store}
 [quota]
@@ -48,10 +51,12 @@ name = "queue"
 host = "queue.test"
 upstream = "shop"
 new_users_per_minute = 6
+session_duration = "24h"
 poll = {{ min = "1s", max = "60s", budget = 1000000 }}
+{tls}
 """
 
-# Limits of requests per connection are lifted: both sides keep theirs for the whole run.
+# Limits of requests per connection are lifted: all servers keep theirs for the whole run.
 NGINX = """
 daemon off;
 worker_processes {workers};
@@ -106,12 +111,17 @@ class Stand:
         self._running.append(process)
         return process
 
-    def weir(self, shop, workers, before=(), redis=None):
+    def weir(self, shop, workers, before=(), redis=None, tls=None):
         """A gateway in front of `shop`, with its lines in this Redis if one is named: its process and the
-        ports of shoppers and operator."""
+        ports of shoppers and operator. `tls` is a port and the files of certificate and key."""
         http_port, admin = ports(2)
         store = f'kind = "redis"\nurl = "redis://127.0.0.1:{redis}"' if redis else 'path = "weir.redb"'
-        text = WEIR.format(http=http_port, admin=admin, shop=shop, workers=workers, store=store)
+        https, certificate, key = tls or (None, None, None)
+        places = {
+            "https": f'"127.0.0.1:{https}"' if tls else "[]",
+            "tls": f'[[tls]]\ncertificate = "{certificate}"\nkey = "{key}"' if tls else "",
+        }
+        text = WEIR.format(http=http_port, admin=admin, shop=shop, workers=workers, store=store, **places)
         (self.dir / "weir.toml").write_text(text)
         binary = os.environ.get("WEIR", ROOT / "target/release/weir")
         env = {**os.environ, "WEIR_SECRET": secrets.token_hex(32)}
@@ -140,19 +150,24 @@ class Stand:
         return self.start([*before, "nginx", "-c", file])
 
 
+def program(name):
+    """A measuring program of this package; the variable PROBES names another place than the release build."""
+    return pathlib.Path(os.environ.get("PROBES", ROOT / "target/release")) / name
+
+
 def stop(process):
     """Ends a process that was started here."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
-def workers_of(process):
-    """The children of an nginx master."""
+def children(process):
+    """The processes that a process started, such as the workers of an nginx master."""
     text = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [int(pid) for pid in text.split()]
 
@@ -193,6 +208,16 @@ def a_pass(port):
             return cookie_of(headers)
         time.sleep(0.1)
     raise SystemExit("nobody is let in")
+
+
+def claim(port, ticket):
+    """The cookie of the shopper who waited with this one."""
+    for _ in range(300):
+        _, headers, body = get(port, "/", QUEUE, Accept="text/html", Cookie=ticket)
+        if body.startswith(b"xxx"):
+            return cookie_of(headers)
+        time.sleep(0.1)
+    raise SystemExit("nobody is called")
 
 
 def a_ticket(port, ahead=300):

@@ -10,20 +10,20 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::HeaderValue;
 use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -44,6 +44,8 @@ const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 const ROUND: Duration = Duration::from_millis(20);
 /// ...and those without a request are closed after so many looks.
 const PATIENT_ROUNDS: u32 = 50;
+/// How a connection of HTTP/2 begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
 
@@ -168,72 +170,71 @@ impl Worker {
         let peer = Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies);
         let connection = Connection::new(peer, tls, self.second.clone());
         self.connections.borrow_mut().push(connection.clone());
-        tokio::task::spawn_local(async move {
-            let _seat = seat;
-            if tls {
-                self.shake_hands(stream, &connection).await;
-            } else {
-                self.serve(stream, &connection).await;
-            }
-            connection.finish(Fate::Over);
-        });
+        let guest = Guest { connection, _seat: seat };
+        // Two tasks and not one of two kinds, which would be as large as the larger: most connections idle.
+        if tls {
+            tokio::task::spawn_local(self.shake_hands(stream, guest));
+        } else {
+            tokio::task::spawn_local(self.look_and_serve(stream, guest));
+        }
     }
 
-    async fn shake_hands(self: Rc<Self>, stream: TcpStream, connection: &Rc<Connection>) {
+    async fn shake_hands(self: Rc<Self>, stream: TcpStream, guest: Guest) {
         let Some(tls) = &self.shared.tls else { return };
         let limit = self.shared.site.load().config.listen.header_timeout;
         let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
         if let Ok(Ok(stream)) = timeout(limit, handshake).await {
-            self.serve(stream, connection).await;
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            self.serve(stream, http2, guest).await;
         }
     }
 
+    async fn look_and_serve(self: Rc<Self>, stream: TcpStream, guest: Guest) {
+        if let Some(http2) = begins_http2(&stream, &guest.connection).await {
+            self.serve(stream, http2, guest).await;
+        }
+    }
+
+    /// The protocol is known by now. If hyper had to find out it would read the first bytes apart, and the buffer that
+    /// begins with them would grow to twice its size.
     async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         self: Rc<Self>,
         io: I,
-        connection: &Rc<Connection>,
+        http2: bool,
+        guest: Guest,
     ) {
-        let builder = self.builder();
+        let (connection, io) = (&guest.connection, TokioIo::new(io));
         let service = service_fn(|request: http::Request<_>| {
             let under_way = UnderWay::begin(connection, request.version());
             self.requests.set(self.requests.get() + 1);
             edge::handle(under_way, self.clone(), request)
         });
-        let mut http = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
-        let mut told = false;
-        poll_fn(|cx| {
-            connection.serve_by(cx.waker());
-            match connection.fate() {
-                Fate::Over => return Poll::Ready(()),
-                Fate::Ending(_) if !told => {
-                    told = true;
-                    http.as_mut().graceful_shutdown();
-                }
-                _ => {}
-            }
-            http.as_mut().poll(cx).map(|end| match end {
-                Err(error) if is_unreadable(&*error) => telemetry::unreadable(),
-                _ => {}
-            })
-        })
-        .await;
+        if http2 {
+            let http = self.http2().serve_connection(io, service);
+            until_over(connection, http, http2::Connection::graceful_shutdown).await;
+        } else {
+            let http = self.http1().serve_connection(io, service).with_upgrades();
+            until_over(connection, http, http1::UpgradeableConnection::graceful_shutdown).await;
+        }
     }
 
-    fn builder(&self) -> auto::Builder<Here> {
+    fn http1(&self) -> http1::Builder {
         let site = self.shared.site.load();
         let listen = &site.config.listen;
-        let mut builder = auto::Builder::new(Here);
-        let mut http1 = builder.http1();
+        let mut http1 = http1::Builder::new();
         http1.max_buf_size(listen.max_header_size.0).header_read_timeout(None).writev(false);
         if listen.max_headers != 100 {
             // Only where it differs: the default number of headers is parsed without an allocation.
             http1.max_headers(listen.max_headers);
         }
-        builder
-            .http2()
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(u32::try_from(listen.max_header_size.0).unwrap_or(u32::MAX));
-        builder
+        http1
+    }
+
+    fn http2(&self) -> http2::Builder<Here> {
+        let size = self.shared.site.load().config.listen.max_header_size.0;
+        let mut http2 = http2::Builder::new(Here);
+        http2.max_concurrent_streams(MAX_STREAMS).max_header_list_size(u32::try_from(size).unwrap_or(u32::MAX));
+        http2
     }
 
     /// Looks at every connection once.
@@ -290,9 +291,64 @@ impl Worker {
     }
 }
 
-/// Whether a connection ended because its bytes are not a request.
-fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+/// Whether a connection in clear begins with HTTP/2, by its first bytes, which stay where they are; `None` if it
+/// is over before it says so.
+async fn begins_http2(stream: &TcpStream, connection: &Connection) -> Option<bool> {
+    poll_fn(|cx| {
+        connection.serve_by(cx.waker());
+        while connection.fate() == Fate::Open {
+            let mut first = [0; PREFACE.len()];
+            let mut first = ReadBuf::new(&mut first);
+            if ready!(stream.poll_peek(cx, &mut first)).is_err() {
+                break;
+            }
+            let first = first.filled();
+            if first.is_empty() || first == PREFACE || !PREFACE.starts_with(first) {
+                return Poll::Ready(Some(first == PREFACE));
+            }
+            // Too few to tell: not to be looked at again until there are more.
+            let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+        Poll::Ready(None)
+    })
+    .await
+}
+
+/// Serves a connection until it ends or its fate does, and asks it to `end` once where that is its fate.
+async fn until_over<C>(connection: &Connection, http: C, end: fn(Pin<&mut C>))
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut http = pin!(http);
+    let mut told = false;
+    poll_fn(|cx| {
+        connection.serve_by(cx.waker());
+        match connection.fate() {
+            Fate::Over => return Poll::Ready(()),
+            Fate::Ending(_) if !told => {
+                told = true;
+                end(http.as_mut());
+            }
+            _ => {}
+        }
+        http.as_mut().poll(cx).map(|end| match end {
+            Err(error) if error.is_parse() => telemetry::unreadable(),
+            _ => {}
+        })
+    })
+    .await;
+}
+
+/// Who is served: their connection is over when this goes, whatever ends it.
+struct Guest {
+    connection: Rc<Connection>,
+    _seat: Seat,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.connection.finish(Fate::Over);
+    }
 }
 
 /// One of the connections that may be open.

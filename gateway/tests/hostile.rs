@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::ErrorKind::ConnectionReset;
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -351,6 +352,44 @@ fn frames(to: SocketAddr, bytes: Vec<u8>) -> Vec<(u8, u32)> {
     drop(stream);
     sender.join().unwrap();
     found
+}
+
+/// A connection on which these bytes were sent, each in a packet of its own.
+fn one_by_one(to: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    for byte in bytes {
+        stream.write_all(&[*byte]).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    stream
+}
+
+#[test]
+fn first_bytes_that_come_one_by_one_still_tell_the_protocol() {
+    let (_shop, weir) = behind(CLOSED);
+    for method in ["GET", "POST", "PRIx", "PRI"] {
+        let text = format!("{method} / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 0\r\n\r\n");
+        let mut begin = [0; 9];
+        one_by_one(weir.http, text.as_bytes()).read_exact(&mut begin).unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 ", "{method}");
+    }
+    let mut head = [0; 9];
+    one_by_one(weir.http, &opening()).read_exact(&mut head).unwrap();
+    assert_eq!(head[3], SETTINGS);
+    weir.is_well();
+}
+
+#[test]
+fn who_stops_in_the_first_bytes_of_http_2_is_closed() {
+    let shop = Shop::open();
+    let weir = Weir::start(&listening(&config(shop.address, CLOSED), "header_timeout = \"1s\""));
+    let mut stopped = one_by_one(weir.http, &PREFACE[..7]);
+    // Closed with bytes that nobody read, it may be reset.
+    let end = stopped.read(&mut [0; 64]).or_else(|e| if e.kind() == ConnectionReset { Ok(0) } else { Err(e) });
+    assert_eq!(end.unwrap(), 0);
+    weir.is_well();
 }
 
 #[test]

@@ -5,12 +5,17 @@
 //! then. Arrival `i` comes at `A^-1(x_i)`, where `x` grows by exactly 1 ([`Spacing::Even`]) or by a
 //! random step of mean 1 with exponential distribution ([`Spacing::Poisson`]: independent people).
 //!
+//! Steps, bursts and counts to be replayed are flat phases, one after another ([`Arrivals::of`]).
+//!
 //! What is absent: the answers. Nobody arrives later because the shop is slow.
 
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+
+pub use crate::scenario::Spacing;
+use crate::scenario::{self, Scenario};
 
 /// A stretch of time in which the rate of arrivals goes in a straight line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,13 +47,22 @@ impl Phase {
     }
 }
 
-/// How arrivals lie around their expected instants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spacing {
-    /// As even as possible: the crowd has no luck in it.
-    Even,
-    /// Independent people: now nobody, now three at once.
-    Poisson,
+/// The straight lines of a phase as it is written.
+fn straight(phase: &scenario::Phase) -> Vec<Phase> {
+    use scenario::Phase::{Burst, Flat, Ramp, Replay, Step};
+    match phase {
+        Flat { rate, r#for } => vec![Phase::flat(*rate, r#for.0)],
+        Ramp { from, to, r#for } => vec![Phase { from: *from, to: *to, seconds: r#for.seconds() }],
+        Burst { rate, times, r#for } => vec![Phase::flat(rate * times, r#for.0)],
+        Step { from, to, steps, r#for } => {
+            let height = (to - from) / f64::from(steps - 1);
+            let step = |step| Phase::flat(from + height * f64::from(step), r#for.0 / *steps);
+            (0..*steps).map(step).collect()
+        }
+        Replay { counts, interval, times, .. } => {
+            counts.iter().map(|count| Phase::flat(count * times / interval.seconds(), interval.0)).collect()
+        }
+    }
 }
 
 /// The instants of all arrivals, in order, counted from the start. The same seed gives the same.
@@ -59,17 +73,56 @@ pub struct Arrivals {
     random: StdRng,
     /// Arrivals expected by the next one.
     area: f64,
+    /// The phase of the last one: how many lie before it, when it begins, and the arrivals expected by then.
+    phase: usize,
+    start: f64,
+    before: f64,
 }
 
 impl Arrivals {
     /// A plan. Phases without arrivals are a pause.
     pub fn new(phases: impl IntoIterator<Item = Phase>, spacing: Spacing, seed: u64) -> Self {
-        Self { phases: phases.into_iter().collect(), spacing, random: StdRng::seed_from_u64(seed), area: 0.0 }
+        Self {
+            phases: phases.into_iter().collect(),
+            spacing,
+            random: StdRng::seed_from_u64(seed),
+            area: 0.0,
+            phase: 0,
+            start: 0.0,
+            before: 0.0,
+        }
+    }
+
+    /// The arrivals of a scenario that was read and found sound.
+    pub fn of(scenario: &Scenario) -> Self {
+        Self::new(scenario.arrivals.iter().flat_map(straight), scenario.spacing, scenario.seed)
+    }
+
+    /// The straight lines, in order.
+    pub fn phases(&self) -> &[Phase] {
+        &self.phases
     }
 
     /// Arrivals expected in all.
     pub fn expected(&self) -> f64 {
         self.phases.iter().map(Phase::area).sum()
+    }
+
+    /// Arrivals expected by so many seconds after the start.
+    pub fn expected_by(&self, seconds: f64) -> f64 {
+        let mut start = 0.0;
+        let area = |phase: &Phase| {
+            let part = (seconds - start).clamp(0.0, phase.seconds);
+            start += phase.seconds;
+            let slope = if phase.seconds > 0.0 { (phase.to - phase.from) / phase.seconds } else { 0.0 };
+            part * (phase.from + slope * part / 2.0)
+        };
+        self.phases.iter().map(area).sum()
+    }
+
+    /// The highest rate, per second.
+    pub fn fastest(&self) -> f64 {
+        self.phases.iter().map(|phase| phase.from.max(phase.to)).fold(0.0, f64::max)
     }
 
     /// From the first phase to the end of the last.
@@ -91,13 +144,14 @@ impl Iterator for Arrivals {
 
     fn next(&mut self) -> Option<Duration> {
         self.area += self.step();
-        let (mut area, mut start) = (self.area, 0.0);
-        for phase in &self.phases {
+        while let Some(phase) = self.phases.get(self.phase) {
+            let area = self.area - self.before;
             if area <= phase.area() {
-                return Some(Duration::from_secs_f64(start + phase.time_of(area)));
+                return Some(Duration::from_secs_f64(self.start + phase.time_of(area)));
             }
-            area -= phase.area();
-            start += phase.seconds;
+            self.before += phase.area();
+            self.start += phase.seconds;
+            self.phase += 1;
         }
         None
     }
@@ -152,5 +206,57 @@ mod tests {
         let arrivals: Vec<_> = Arrivals::new(phases, Spacing::Even, 0).map(|at| at.as_secs_f64()).collect();
         assert_eq!(arrivals.len(), 10);
         assert!(arrivals.iter().all(|&at| at <= 1.0 || at > 2.0), "{arrivals:?}");
+    }
+
+    fn scenario(phases: &str) -> Scenario {
+        let text = format!("name = \"t\"\n[room]\nnew_users_per_minute = 600\n{phases}");
+        Scenario::parse(&text, std::path::Path::new("")).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    #[test]
+    fn every_kind_of_phase_becomes_straight_lines() {
+        let all = scenario(
+            "[[arrivals]]\nkind = \"step\"\nfrom = 10\nto = 40\nsteps = 4\nfor = \"2s\"\n\
+             [[arrivals]]\nkind = \"burst\"\nrate = 12\ntimes = 25\nfor = \"1s\"\n\
+             [[arrivals]]\nkind = \"ramp\"\nfrom = 300\nto = 0\nfor = \"4s\"\n\
+             [[arrivals]]\nkind = \"replay\"\ncounts = [10, 0, 30]\ninterval = \"500ms\"\ntimes = 2\n",
+        );
+        let flat = |rate, seconds| Phase { from: rate, to: rate, seconds };
+        let expected = [
+            flat(10.0, 0.5),
+            flat(20.0, 0.5),
+            flat(30.0, 0.5),
+            flat(40.0, 0.5),
+            flat(300.0, 1.0),
+            Phase { from: 300.0, to: 0.0, seconds: 4.0 },
+            flat(40.0, 0.5),
+            flat(0.0, 0.5),
+            flat(120.0, 0.5),
+        ];
+        assert_eq!(Arrivals::of(&all).phases(), expected);
+        assert!((Arrivals::of(&all).expected_by(5.0) - (50.0 + 300.0 + 450.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_replay_brings_the_counts_of_its_file() {
+        let counts: Vec<u32> = (0..3_600).map(|second| (second * 7919) % 40).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let lines = counts.iter().enumerate().map(|(second, count)| format!("{second},{count}\n"));
+        std::fs::write(folder.path().join("day.csv"), format!("second,count\n{}", lines.collect::<String>())).unwrap();
+        let text = "name = \"t\"\nspacing = \"even\"\n[room]\nnew_users_per_minute = 600\n\
+                    [[arrivals]]\nkind = \"replay\"\nfile = \"day.csv\"\ninterval = \"1s\"\n";
+        let arrivals = Arrivals::of(&Scenario::parse(text, folder.path()).unwrap());
+        let mut seen = vec![0_u32; counts.len()];
+        // The last of a second may fall onto its end, to within the last digit of a number.
+        arrivals.for_each(|at| seen[(at.as_secs_f64() - 1e-6) as usize] += 1);
+        assert_eq!(seen, counts);
+    }
+
+    #[test]
+    fn a_million_arrivals_of_a_long_replay_are_all_there() {
+        let counts = vec!["100"; 10_000].join(", ");
+        let day = scenario(&format!("[[arrivals]]\nkind = \"replay\"\ncounts = [{counts}]\ninterval = \"1s\"\n"));
+        let count = Arrivals::of(&day).count() as f64;
+        assert!((count - 1e6).abs() < 5.0 * 1e3, "five times the spread of chance: {count}");
     }
 }

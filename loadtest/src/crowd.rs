@@ -30,19 +30,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::Arrivals;
 use crate::evidence::{End, Evidence, Micros, Visit};
-use crate::persona::{Cast, Persona};
+use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shopper::luck;
 use crate::span::Span;
-use crate::visitor::{Cookies, Next, Place, Request, Then, Visitor};
-use crate::wire::{Message, Paths, Target, Way, Wire};
+use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
+use crate::wire::{Lost, Message, Paths, Target, Way, Wire};
 use agenda::{Agenda, Who};
-use board::{Outcome, micros_since};
+use board::micros_since;
 use errand::{Errand, Returned};
 use generator::Machine;
-use person::{Person, Reading, Sent};
+use person::{Person, Sent};
 
+pub(crate) use board::Outcome;
 pub use board::Watch;
+pub(crate) use generator::most_memory;
 
 /// Whoever could not be sent for want of a port or a file descriptor here tries again after this.
 const LOCAL_REST: Duration = Duration::from_secs(1);
@@ -103,7 +105,6 @@ struct Crowd {
     /// With their places in the order of arrivals.
     arrivals: std::iter::Zip<std::ops::RangeFrom<u64>, Arrivals>,
     part: Part,
-    cast: Cast,
     wire: Arc<Wire>,
     watch: Watch,
     start: Instant,
@@ -135,7 +136,6 @@ impl Crowd {
         let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2);
         let machine = Machine::look(start);
         Self {
-            cast: Cast::new(&scenario.shoppers),
             wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),
             closing: micros(closing),
             over: micros(closing + scenario.grace.0),
@@ -228,7 +228,7 @@ impl Crowd {
     fn welcome(&mut self) {
         let Some((index, due)) = self.newcomer.take() else { return };
         self.plan_newcomer();
-        let persona = self.cast.of(self.scenario.seed, index);
+        let persona = self.scenario.persona(index);
         let visitor = Visitor::new(&self.scenario, persona, index);
         self.people.push(Some(Box::new(Person::new(visitor, persona, index, due))));
         self.here += 1;
@@ -299,10 +299,7 @@ impl Crowd {
         let kept = sent.exchange.kept.take();
         let mut answers = Vec::with_capacity(2);
         for sent in [Some(sent), other_tab.map(|sent| *sent)].into_iter().flatten() {
-            let reading = self.note(&mut person, sent, before);
-            if !reading.local {
-                answers.push(reading.answer);
-            }
+            answers.extend(self.note(&mut person, sent, before));
         }
         let next = match answers.into_iter().max_by_key(|answer| errand::worth(answer.as_ref())) {
             Some(answer) => person.hear(at, answer.as_ref()),
@@ -317,19 +314,22 @@ impl Crowd {
     }
 
     /// Counts what came of a request.
-    fn note(&mut self, person: &mut Person, sent: Sent, before: Place) -> Reading {
+    ///
+    /// # Errors
+    /// Where this machine was at fault: then nothing is to be heard.
+    fn note(&mut self, person: &mut Person, sent: Sent, before: Place) -> Result<Option<Answer>, Lost> {
         let (at, latency, attack) = (sent.answered, sent.answered - sent.due, sent.request.attack);
         let reading = person.note(sent, &self.scenario);
         if reading.local {
             self.local_failures += 1;
-            return reading;
+            return Err(Lost::Local);
         }
-        let answer = reading.answer.as_ref();
-        let failed = answer.is_none_or(|answer| answer.status >= 500);
-        let counts = answer.is_some_and(|answer| before != Place::Inside || answer.is_shop());
+        let answer = reading.answer;
+        let failed = answer.as_ref().is_none_or(|answer| answer.status >= 500);
+        let counts = answer.as_ref().is_some_and(|answer| before != Place::Inside || answer.is_shop());
         let latency = Some(latency).filter(|_| counts && !failed);
         self.watch.answered(Outcome { at, latency, failed, place: Some(before).filter(|_| !attack) });
-        reading
+        Ok(answer)
     }
 
     fn go_on(&mut self, place: usize, next: Next, at: Micros) {

@@ -6,30 +6,31 @@
 mod counts;
 mod show;
 mod verdict;
-mod weir;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadtest::crowd::{self, Sending, Watch};
+use loadtest::scenario::Room;
 use loadtest::shop::Shop;
 use loadtest::shop::database::Tuning;
+use loadtest::span::Span;
 use loadtest::stats::Quantiles;
 use loadtest::wire::Target;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{CrowdArgs, DemoArgs};
+use crate::cli::demo::{CrowdArgs, Demo};
+use crate::cli::{interrupted, usage};
+use crate::stage::weir::{Settings, Store, Weir};
+use crate::stage::{listen, shop, spawn};
 use counts::Counts;
 use show::{Moment, Show, bold, grouped};
 use verdict::{Act, Outcome, Second, Terms, millis};
-use weir::{Settings, Weir};
 
 /// New shoppers that Weir lets in at once on a calm day, beyond the rate.
 const BURST: u32 = 5;
@@ -37,9 +38,9 @@ const BURST: u32 = 5;
 const FRAME: Duration = Duration::from_millis(200);
 
 /// Runs the demo. The exit code is 0 only if it shows what it should.
-pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    if args.slots == 0 || args.service_time.is_zero() || !(0.01..=1.0).contains(&args.share) {
-        bail!("--slots and --service-time must be above 0, --share between 0.01 and 1");
+pub(crate) async fn run(args: &Demo) -> anyhow::Result<ExitCode> {
+    if args.slots == 0 || args.service_time.0.is_zero() || !(0.01..=1.0).contains(&args.share) {
+        return Err(usage("--slots and --service-time must be above 0, --share between 0.01 and 1"));
     }
     let cancel = CancellationToken::new();
     let _end_all_threads = cancel.clone().drop_guard();
@@ -47,7 +48,8 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     tokio::pin!(interrupted);
     let program = Weir::find(args.weir.as_deref())?;
     let stage = Stage::build(args, &cancel)?;
-    let settings = stage.settings(args);
+    let room = stage.room(args);
+    let settings = stage.settings(&room);
     let mut weir = tokio::select! {
         weir = Weir::start(&program, &settings) => weir?,
         code = &mut interrupted => return code,
@@ -61,15 +63,6 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     done
 }
 
-/// Ends when somebody wants this program to end, with the exit code that says so.
-async fn interrupted() -> anyhow::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped.map(|()| ExitCode::from(130)).map_err(Into::into),
-        _ = terminate.recv() => Ok(ExitCode::from(143)),
-    }
-}
-
 /// Both shops, and the addresses of everything.
 struct Stage {
     tuning: Tuning,
@@ -80,11 +73,11 @@ struct Stage {
 }
 
 impl Stage {
-    fn build(args: &DemoArgs, cancel: &CancellationToken) -> anyhow::Result<Self> {
-        let tuning = Tuning { slots: args.slots, service_time: args.service_time, ..Tuning::default() };
+    fn build(args: &Demo, cancel: &CancellationToken) -> anyhow::Result<Self> {
+        let tuning = Tuning { slots: args.slots, service_time: args.service_time.0, ..Tuning::default() };
         Ok(Self {
-            alone: open_shop(&tuning, 9000, cancel)?,
-            protected: open_shop(&tuning, 9001, cancel)?,
+            alone: shop::open(&tuning, 9000, cancel)?,
+            protected: shop::open(&tuning, 9001, cancel)?,
             http: listen(8080)?.local_addr()?,
             admin: listen(9090)?.local_addr()?,
             tuning,
@@ -95,36 +88,48 @@ impl Stage {
         self.alone.0.capacity()
     }
 
-    fn settings(&self, args: &DemoArgs) -> Settings {
+    fn room(&self, args: &Demo) -> Room {
         let per_minute = self.new_users_per_minute(args);
+        Room {
+            name: "launch".into(),
+            path: "/launch/item".into(),
+            other: None,
+            new_users_per_minute: f64::from(per_minute),
+            burst: Some(f64::from(BURST)),
+            // A visit takes a few seconds, and a person with a browser may take longer.
+            total_active_users: Some(u64::from(per_minute / 4).max(20)),
+            session_duration: Span(Duration::from_mins(5)),
+        }
+    }
+
+    fn settings<'a>(&self, room: &'a Room) -> Settings<'a> {
         Settings {
             http: self.http,
             admin: self.admin,
             shop: self.protected.1,
-            new_users_per_minute: per_minute,
-            // A visit takes a few seconds, and a person with a browser may take longer.
-            total_active_users: (per_minute / 4).max(20),
+            room,
             max_in_flight: self.tuning.slots * 2,
-            burst: BURST,
+            store: &Store::Own,
+            one_address: true,
         }
     }
 
-    fn new_users_per_minute(&self, args: &DemoArgs) -> u32 {
+    fn new_users_per_minute(&self, args: &Demo) -> u32 {
         (self.capacity() * 60.0 * args.share).round().max(1.0) as u32
     }
 
-    fn terms(&self, args: &DemoArgs) -> Terms {
+    fn terms(&self, args: &Demo) -> Terms {
         Terms {
             capacity: self.capacity(),
             rate: f64::from(self.new_users_per_minute(args)) / 60.0,
             burst: BURST,
-            objective_ms: millis(args.objective),
+            objective_ms: millis(args.objective.0),
             seed: args.crowd.seed,
             no_shows: args.crowd.no_shows,
         }
     }
 
-    fn welcome(&self, args: &DemoArgs) {
+    fn welcome(&self, args: &Demo) {
         let CrowdArgs { times, no_shows, seed, .. } = &args.crowd;
         let Terms { capacity, rate, .. } = self.terms(args);
         println!(
@@ -141,13 +146,13 @@ impl Stage {
     }
 
     /// Both acts, the table, the verdict.
-    async fn play(&self, args: &DemoArgs, weir: &mut Weir, cancel: &CancellationToken) -> anyhow::Result<ExitCode> {
+    async fn play(&self, args: &Demo, weir: &mut Weir, cancel: &CancellationToken) -> anyhow::Result<ExitCode> {
         let sending =
             |to: SocketAddr, closing| args.crowd.sending(Target::plain(to, to.to_string()), self.capacity(), closing);
         let title = "  Act 1 of 2: the shop alone";
         let alone = act(title, sending(self.alone.1, None)?, &self.alone.0, weir, cancel).await?;
         let title = "  Act 2 of 2: the same crowd, at a fresh shop behind Weir";
-        let behind = act(title, sending(self.http, Some(args.behind))?, &self.protected.0, weir, cancel).await?;
+        let behind = act(title, sending(self.http, Some(args.behind.0))?, &self.protected.0, weir, cancel).await?;
         let outcome = Outcome::of(self.terms(args), alone, behind);
         println!("{}", outcome.text());
         if let Some(file) = &args.json {
@@ -194,32 +199,4 @@ async fn act(
     view.close();
     let Ok(evidence) = crowd.join() else { bail!("the crowd did not end well") };
     Ok(Act { crowd: Counts::of(&evidence), shop: shop.report(), seconds })
-}
-
-/// A fresh shop on this port of loopback, or on a free one.
-fn open_shop(tuning: &Tuning, port: u16, cancel: &CancellationToken) -> anyhow::Result<(Arc<Shop>, SocketAddr)> {
-    let listener = listen(port)?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let shop = Shop::new(tuning.clone());
-    let serving = Arc::clone(&shop);
-    let cancel = cancel.clone();
-    spawn(async move {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => serving.serve(listener, cancel).await,
-            Err(error) => eprintln!("loadtest: the shop cannot listen: {error}"),
-        }
-    })?;
-    Ok((shop, address))
-}
-
-/// Listens on this port of loopback, or on a free one if it is taken.
-fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("no free port")
-}
-
-/// Runs a future on a thread of its own, so that shop and crowd do not delay each other.
-fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> anyhow::Result<JoinHandle<T>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(thread::Builder::new().spawn(move || runtime.block_on(future))?)
 }

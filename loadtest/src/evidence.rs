@@ -6,6 +6,8 @@
 //!
 //! What is absent: judgement, and anything that only a gateway's own code could know.
 
+mod notes;
+
 use serde::{Deserialize, Serialize};
 
 use crate::persona::Persona;
@@ -33,6 +35,31 @@ pub struct Evidence {
     pub timeline: Vec<Second>,
     /// How the generator itself did, one for each process.
     pub generators: Vec<Generator>,
+}
+
+impl Evidence {
+    /// What the parts of one crowd saw, as one. Visits are put in order of their index, what happened in the same second
+    /// is added up, generators stand side by side. The start is that of the first part.
+    #[must_use]
+    pub fn join(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut whole = parts.into_iter().reduce(Self::with).unwrap_or_default();
+        whole.visits.sort_by_key(|visit| visit.index);
+        whole.gateways.sort_by_key(|sample| sample.at);
+        whole
+    }
+
+    fn with(mut self, part: Self) -> Self {
+        self.took = self.took.max(part.took);
+        self.visits.extend(part.visits);
+        self.gateways.extend(part.gateways);
+        self.shop.extend(part.shop);
+        self.shop_report = self.shop_report.or(part.shop_report);
+        let length = self.timeline.len().max(part.timeline.len());
+        self.timeline.resize_with(length, Second::default);
+        self.timeline.iter_mut().zip(&part.timeline).for_each(|(second, more)| second.add(more));
+        self.generators.extend(part.generators);
+        self
+    }
 }
 
 /// What one visitor saw and did.
@@ -197,9 +224,38 @@ pub struct Second {
     pub lag: Latencies,
 }
 
+impl Second {
+    /// What others did in the same second.
+    pub fn add(&mut self, other: &Self) {
+        self.arrived += other.arrived;
+        self.waiting += other.waiting;
+        self.inside += other.inside;
+        self.entered += other.entered;
+        self.bought += other.bought;
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.inside_latency.add(&other.inside_latency);
+        self.outside_latency.add(&other.outside_latency);
+        self.lag.add(&other.lag);
+    }
+}
+
 /// Latencies as (microseconds, how many), ascending, to three digits: histograms that add up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latencies(pub Vec<(u64, u64)>);
+
+impl Latencies {
+    /// Those of others too.
+    pub fn add(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+        self.0.sort_unstable();
+        self.0.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0 };
+            same
+        });
+    }
+}
 
 /// How one generating process did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -224,6 +280,9 @@ pub struct Generator {
     pub most_memory: u64,
     /// Its clock less that of the leading process, in microseconds, and how far that may be wrong.
     pub clock_offset: [i64; 2],
+    /// How late its requests were sent: microseconds with their counts.
+    #[serde(default)]
+    pub lag: Latencies,
 }
 
 /// How far a run has come, for whoever watches it.
@@ -253,4 +312,77 @@ pub struct Progress {
     pub inside_p99: Micros,
     /// p99 of how late requests were sent over the last second, in microseconds.
     pub lag_p99: Micros,
+}
+
+impl Progress {
+    /// Of two crowds at once: what is counted is added up, of latencies the worse one is told.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            elapsed: self.elapsed.max(other.elapsed),
+            arrived: self.arrived + other.arrived,
+            waiting: self.waiting + other.waiting,
+            inside: self.inside + other.inside,
+            entered: self.entered + other.entered,
+            bought: self.bought + other.bought,
+            order_failed: self.order_failed + other.order_failed,
+            ended: self.ended + other.ended,
+            requests: self.requests + other.requests,
+            failed: self.failed + other.failed,
+            inside_p99: self.inside_p99.max(other.inside_p99),
+            lag_p99: self.lag_p99.max(other.lag_p99),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, indices: [u64; 2], seconds: &[(u64, u64)]) -> Evidence {
+        let visit = |index| Visit {
+            index,
+            persona: Persona::Patient,
+            due: 0,
+            held: Vec::new(),
+            first_wait: None,
+            positions: None,
+            positions_grown: 0,
+            entered: None,
+            end: End::Outside,
+            left: 0,
+            requests: 1,
+            errors_outside: 0,
+            unanswered_outside: 0,
+            thrown_out: false,
+            asked: Vec::new(),
+        };
+        let second = |&(arrived, micros)| Second { arrived, lag: Latencies(vec![(micros, 2)]), ..Second::default() };
+        Evidence {
+            start_unix_us: 5,
+            took: Micros::try_from(seconds.len()).unwrap(),
+            visits: indices.map(visit).into(),
+            timeline: seconds.iter().map(second).collect(),
+            generators: vec![Generator { name: name.into(), ..Generator::default() }],
+            ..Evidence::default()
+        }
+    }
+
+    #[test]
+    fn parts_of_a_crowd_are_one_crowd() {
+        let whole = Evidence::join([part("a", [0, 2], &[(1, 40)]), part("b", [1, 3], &[(2, 40), (3, 50)])]);
+        assert_eq!(whole.visits.iter().map(|visit| visit.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(whole.timeline.iter().map(|second| second.arrived).collect::<Vec<_>>(), [3, 3]);
+        assert_eq!(whole.timeline[0].lag.0, [(40, 4)]);
+        assert_eq!(whole.generators.iter().map(|generator| &*generator.name).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((whole.start_unix_us, whole.took), (5, 2));
+        assert!(Evidence::join([]).visits.is_empty());
+    }
+
+    #[test]
+    fn latencies_add_up_in_order() {
+        let mut latencies = Latencies(vec![(10, 1), (30, 2)]);
+        latencies.add(&Latencies(vec![(5, 7), (30, 1), (40, 1)]));
+        assert_eq!(latencies.0, [(5, 7), (10, 1), (30, 3), (40, 1)]);
+    }
 }

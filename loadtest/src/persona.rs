@@ -3,16 +3,8 @@
 //! Only names and shares are here. What each one does is said by [`crate::shopper`] and
 //! [`crate::adversary`].
 
-use std::collections::BTreeMap;
-
-use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::shopper::luck;
-
-/// Keeps the choice of a persona apart from the luck of the person.
-const SALT: u64 = 0xca57;
 
 /// A kind of visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +68,37 @@ impl Persona {
         Self::IgnoresHints,
     ];
 
+    /// The names as they are written, each with what it stands for.
+    pub(crate) fn schema_kinds() -> Vec<(String, String)> {
+        let schema = schemars::schema_for!(Self);
+        let text = |kind: &serde_json::Value, key: &str| kind[key].as_str().unwrap_or_default().to_owned();
+        let kinds = schema.get("oneOf").and_then(serde_json::Value::as_array);
+        kinds.into_iter().flatten().map(|kind| (text(kind, "const"), text(kind, "description"))).collect()
+    }
+
+    /// Its name as it is written: `no_show`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Impatient => "impatient",
+            Self::NoShow => "no_show",
+            Self::SecondTab => "second_tab",
+            Self::RefreshSpammer => "refresh_spammer",
+            Self::LateReturner => "late_returner",
+            Self::LosesCookies => "loses_cookies",
+            Self::ChangesAddress => "changes_address",
+            Self::SlowReader => "slow_reader",
+            Self::Forges => "forges",
+            Self::Alters => "alters",
+            Self::Replays => "replays",
+            Self::Shares => "shares",
+            Self::Expired => "expired",
+            Self::OtherRoom => "other_room",
+            Self::SkipsLine => "skips_line",
+            Self::IgnoresHints => "ignores_hints",
+        }
+    }
+
     /// Whether they try to get what is not theirs. Promises about places and waits are made to the others.
     pub fn is_adversary(self) -> bool {
         self >= Self::Forges
@@ -87,51 +110,14 @@ impl Persona {
     }
 }
 
-/// Who comes: chooses a persona for each visitor, by weights.
-#[derive(Debug, Clone)]
-pub struct Cast {
-    /// Each persona with the sum of all weights up to its own.
-    upto: Vec<(Persona, f64)>,
-}
-
-impl Cast {
-    /// From weights; what is below nothing counts as nothing. If nothing is left, all are patient.
-    pub fn new(weights: &BTreeMap<Persona, f64>) -> Self {
-        let mut sum = 0.0;
-        let upto =
-            weights.iter().filter(|(_, weight)| weight.is_finite() && **weight > 0.0).map(|(&persona, weight)| {
-                sum += weight;
-                (persona, sum)
-            });
-        let mut upto: Vec<_> = upto.collect();
-        if upto.is_empty() {
-            upto.push((Persona::Patient, 1.0));
-        }
-        Self { upto }
-    }
-
-    /// Who visitor number `index` of the crowd of this seed is: the same in every run.
-    pub fn of(&self, seed: u64, index: u64) -> Persona {
-        let [.., (last, sum)] = *self.upto else { return Persona::Patient };
-        let place = luck(seed ^ SALT, index).random_range(0.0..sum);
-        self.upto.iter().find(|(_, upto)| place < *upto).map_or(last, |&(persona, _)| persona)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn personas_come_by_their_weights_and_the_same_in_every_run() {
-        let weights = BTreeMap::from([(Persona::Patient, 6.0), (Persona::NoShow, 4.0), (Persona::Forges, 0.0)]);
-        let cast = Cast::new(&weights);
-        let all: Vec<_> = (0..10_000).map(|index| cast.of(7, index)).collect();
-        assert_eq!(all, (0..10_000).map(|index| cast.of(7, index)).collect::<Vec<_>>());
-        let no_shows = all.iter().filter(|&&persona| persona == Persona::NoShow).count();
-        assert!((3_850..4_150).contains(&no_shows), "{no_shows}");
-        assert!(!all.contains(&Persona::Forges));
-        assert_eq!(Cast::new(&BTreeMap::new()).of(7, 1), Persona::Patient);
+    fn names_are_as_they_are_written() {
+        let names: Vec<_> = Persona::schema_kinds().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, Persona::ALL.map(Persona::name));
     }
 
     #[test]

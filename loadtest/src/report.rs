@@ -1,6 +1,17 @@
 //! What a run came to, for people and programs: one value, written as `report.json` and drawn as one HTML file.
 //!
-//! A report holds everything that its pictures show, so that it can be drawn again, and compared with another.
+//! A report holds everything that its pictures show, so that it can be drawn again ([`html`]), and compared with
+//! another ([`compare`]). [`Report::of`] makes it from what was seen, and [`Report::save`] and [`Report::load`] keep it.
+//!
+//! What is absent: judgement. Every check and its outcome comes from [`crate::verdict`].
+
+mod chart;
+mod charts;
+pub mod compare;
+mod file;
+pub mod html;
+mod make;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +22,10 @@ use crate::evidence::End;
 use crate::persona::Persona;
 use crate::stats::Quantiles;
 use crate::verdict::{Check, Verdict};
+
+pub use file::{FORMAT, NotSaved, Unreadable, schema};
+pub use make::Facts;
+pub use text::figure;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +79,8 @@ pub struct Run {
     pub gateway: String,
     /// Processor, cores and kernel of the machine that generated it.
     pub machine: String,
+    /// The command that runs it again.
+    pub command: String,
     /// New shoppers per second that the room promises.
     pub rate: f64,
     /// New shoppers at once on top.
@@ -74,6 +91,12 @@ pub struct Run {
     pub visitors: u64,
     /// Most visitors in the line at once.
     pub most_waiting: u64,
+    /// Passes granted.
+    pub admitted: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Answers 5xx, or none.
+    pub failed: u64,
 }
 
 /// A second of a run.

@@ -25,17 +25,36 @@
 //! no_show = 4
 //! ```
 //!
-//! Everything not written has the default that its field names. What is absent: where the launch is
-//! sent to, by how many processes, and what becomes of it.
+//! Everything not written has the default that its field names. The types below are also the JSON schema ([`schema`]),
+//! and the schema is what a file is held against first, so that every mistake is told with its place (`shape`); then
+//! come the rules that span several keys (`sense`). [`shipped`] are the launches that come with this program.
+//!
+//! What is absent: where the launch is sent to, by how many processes, and what becomes of it.
+
+mod problem;
+mod replay;
+mod sense;
+mod shape;
+pub mod shipped;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::arrivals::Arrivals;
 use crate::persona::Persona;
+use crate::shopper::luck;
 use crate::span::Span;
+
+pub use problem::{Problem, Problems};
+pub use sense::MOST_ARRIVALS;
+
+/// Keeps the choice of a persona apart from the luck of the person.
+const SALT: u64 = 0xca57;
 
 /// A launch: who comes when, to which room, and what is held against it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,12 +71,14 @@ pub struct Scenario {
     /// What the room promises. The run is held against this, whatever the gateway's own configuration says.
     pub room: Room,
     /// When people arrive: phases, one after another.
+    #[schemars(length(min = 1))]
     pub arrivals: Vec<Phase>,
     /// How arrivals lie around their expected instants.
     #[serde(default)]
     pub spacing: Spacing,
     /// Who comes: a weight for each kind of visitor. Without it all are patient.
     #[serde(default = "default::shoppers")]
+    #[schemars(schema_with = "weights")]
     pub shoppers: BTreeMap<Persona, f64>,
     /// What they are like.
     #[serde(default)]
@@ -94,16 +115,97 @@ pub struct Room {
     #[serde(default)]
     pub other: Option<String>,
     /// New shoppers per minute.
+    #[schemars(range(min = 1.0, max = 60_000_000.0))]
     pub new_users_per_minute: f64,
     /// New shoppers at once on top; without it what Weir takes by default: a second of the rate, at least 1.
     #[serde(default)]
+    #[schemars(range(min = 1.0))]
     pub burst: Option<f64>,
     /// Passes that may live at once; without it no bound.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub total_active_users: Option<u64>,
     /// Life of a pass.
     #[serde(default = "default::session")]
     pub session_duration: Span,
+}
+
+impl Scenario {
+    /// Reads what is written, and everything that is wrong with it. Files that it names are looked for in `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, Problems> {
+        shape::read("scenario", text, &|file| std::fs::read_to_string(folder.join(file)))
+    }
+
+    /// Reads a file, and everything that is wrong with it. Files that it names are relative to it.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(&name, &error))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        shape::read(&name, &text, &|file| std::fs::read_to_string(folder.join(file)))
+    }
+
+    /// One that ships with this program, by its name, or else a file.
+    pub fn find(name: &str) -> Result<Self, Problems> {
+        match shipped::text(name) {
+            Some(text) => shipped::read(name, text),
+            None if name.contains(['.', '/']) || Path::new(name).exists() => Self::load(Path::new(name)),
+            None => Err(shipped::unknown(name)),
+        }
+    }
+
+    /// Who person number `index` is: by the weights, and the same in every process. Where nobody has a weight, all
+    /// are patient.
+    pub fn persona(&self, index: u64) -> Persona {
+        let all: f64 = self.shoppers.values().sum();
+        let mut point = luck(self.seed ^ SALT, index).random::<f64>() * all;
+        let mut chosen = Persona::Patient;
+        for (&persona, &weight) in self.shoppers.iter().filter(|(_, weight)| **weight > 0.0) {
+            chosen = persona;
+            point -= weight;
+            if point < 0.0 {
+                break;
+            }
+        }
+        chosen
+    }
+
+    /// When nobody outside asks any more, counted from the start.
+    pub fn closes(&self) -> Duration {
+        self.closing.map_or_else(|| Arrivals::of(self).length(), |closing| closing.0)
+    }
+
+    /// Share of this kind of visitor, 0 to 1.
+    pub fn share(&self, persona: Persona) -> f64 {
+        let all: f64 = self.shoppers.values().sum();
+        self.shoppers.get(&persona).map_or(0.0, |weight| weight / all)
+    }
+
+    /// The same launch so many times as large: crowd, room and stock.
+    #[must_use]
+    pub fn sized(mut self, times: f64) -> Self {
+        for phase in &mut self.arrivals {
+            phase.multiply(times);
+        }
+        let whole = |count: u64| ((count as f64 * times).round() as u64).max(1);
+        self.room.new_users_per_minute = (self.room.new_users_per_minute * times).round().max(1.0);
+        self.room.burst = self.room.burst.map(|burst| (burst * times).round().max(1.0));
+        self.room.total_active_users = self.room.total_active_users.map(whole);
+        self.shop.stock = self.shop.stock.map(whole);
+        self
+    }
+}
+
+/// JSON schema of a scenario file.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Scenario)
+}
+
+/// A weight for each kind of visitor, by its name.
+fn weights(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let kinds = Persona::schema_kinds();
+    let weight = |about: &str| serde_json::json!({ "type": "number", "minimum": 0, "description": about });
+    let properties: serde_json::Map<_, _> = kinds.into_iter().map(|(name, about)| (name, weight(&about))).collect();
+    schemars::json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 impl Room {
@@ -125,6 +227,7 @@ pub enum Phase {
     /// The same rate all along.
     Flat {
         /// Arrivals per second.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
         rate: f64,
         /// Its length.
         r#for: Span,
@@ -132,8 +235,10 @@ pub enum Phase {
     /// From one rate to another in a straight line.
     Ramp {
         /// At its start.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
         from: f64,
         /// At its end.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
         to: f64,
         /// Its length.
         r#for: Span,
@@ -141,10 +246,13 @@ pub enum Phase {
     /// From one rate to another in equal steps.
     Step {
         /// On the first step.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
         from: f64,
         /// On the last step.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
         to: f64,
         /// How many steps, at least 2.
+        #[schemars(range(min = 2, max = 1_000))]
         steps: u32,
         /// Its length.
         r#for: Span,
@@ -152,22 +260,43 @@ pub enum Phase {
     /// So many times a usual rate, from its first instant on.
     Burst {
         /// The usual rate.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
         rate: f64,
         /// How many times it.
+        #[schemars(range(min = 0.0, max = 10_000.0))]
         times: f64,
         /// Its length.
         r#for: Span,
     },
-    /// Counts per interval, from a CSV file: one count a line, or `time,count` with a head line.
+    /// Counts per interval, from a CSV file: one count a line, or `time,count`, with or without a head line.
     Replay {
         /// The file; relative to the scenario's.
-        file: PathBuf,
+        #[serde(default)]
+        file: Option<PathBuf>,
+        /// The counts themselves, in place of a file. What was read from the file stands here afterwards.
+        #[serde(default)]
+        counts: Vec<f64>,
         /// Length of an interval.
         interval: Span,
         /// Every count times this.
         #[serde(default = "default::one")]
+        #[schemars(range(min = 0.0, max = 10_000.0))]
         times: f64,
     },
+}
+
+impl Phase {
+    /// So many times as many people.
+    fn multiply(&mut self, by: f64) {
+        match self {
+            Self::Flat { rate, .. } | Self::Burst { rate, .. } => *rate *= by,
+            Self::Ramp { from, to, .. } | Self::Step { from, to, .. } => {
+                *from *= by;
+                *to *= by;
+            }
+            Self::Replay { times, .. } => *times *= by,
+        }
+    }
 }
 
 /// How arrivals lie around their expected instants.
@@ -188,12 +317,15 @@ pub struct Habits {
     /// The shortest and the longest time on a page before the next click.
     pub think: [Span; 2],
     /// Pages that somebody looks at before ordering.
+    #[schemars(range(max = 100))]
     pub browse: u32,
     /// How long somebody waits for an answer.
     pub patience: Span,
     /// Share of people who put it into the cart before they order it, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub cart: f64,
     /// How often somebody tries a page again that failed.
+    #[schemars(range(max = 100))]
     pub retries: u32,
     /// How long after a failure: the shortest and the longest time.
     pub again: [Span; 2],
@@ -233,6 +365,7 @@ pub struct Wire {
     /// How each shopper gets an address of their own.
     pub address: Address,
     /// How many addresses there are.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub addresses: u32,
 }
 
@@ -261,7 +394,7 @@ pub enum Connections {
     /// A new one for each request.
     New,
     /// This many are shared by all: for crowds larger than the ports of a machine.
-    Shared(u32),
+    Shared(#[schemars(range(min = 1, max = 60_000))] u32),
 }
 
 /// Where a shopper seems to come from.
@@ -283,6 +416,7 @@ pub struct Shop {
     /// Pairs in stock; without it enough for everybody.
     pub stock: Option<u64>,
     /// Database queries that run at the same time.
+    #[schemars(range(min = 1, max = 10_000))]
     pub slots: usize,
     /// Database time of the product page when nobody waits; order and payment take 2 and 3 times it.
     pub service_time: Span,
@@ -299,16 +433,20 @@ impl Default for Shop {
 #[serde(deny_unknown_fields, default)]
 pub struct Objectives {
     /// Least share of the allowed rate that is used while people wait, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub use_of_rate: f64,
     /// Least share of shoppers who enter inside the first range that they were shown, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub inside_first_range: f64,
     /// Longest overtaking: so long may somebody enter before another one with a lower number who was there.
     pub overtaking: Span,
     /// Latency of pages for those inside, p99.
     pub page_p99: Span,
     /// At most this many times the p99 of those inside when nobody waits.
+    #[schemars(range(min = 1.0, max = 1_000.0))]
     pub page_p99_times: f64,
     /// Least share of those let in who get their order, 0 to 1; those who find the shop sold out count as served.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub orders: f64,
 }
 

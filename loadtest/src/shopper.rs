@@ -335,7 +335,9 @@ mod tests {
         let sold_out = Answer::shop(Sight { sold_out: true, ..Sight::default() });
         for pages in [vec![], vec![line(1)], vec![page()], vec![page(), order(1)]] {
             let mut shopper = shopper(Persona::Patient);
-            pages.iter().for_each(|page| drop(hears(&mut shopper, page)));
+            for page in &pages {
+                hears(&mut shopper, page);
+            }
             assert_eq!(hears(&mut shopper, &sold_out), Next::leave(End::SoldOut), "after {pages:?}");
         }
     }

@@ -84,6 +84,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "format": "span",
             "description": "A length of time with its unit: 250ms, 2s, 1m, 2h.",
             "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h)$"
         })

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use policy::ticket;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a token.
@@ -79,10 +80,21 @@ impl Token {
     }
 }
 
+/// What a token of the policy says in clear.
+impl From<&ticket::Token> for Token {
+    fn from(token: &ticket::Token) -> Self {
+        let kind = match token.kind {
+            ticket::Kind::Ticket => Kind::Ticket,
+            ticket::Kind::Pass => Kind::Pass,
+            ticket::Kind::Provisional => Kind::Provisional,
+        };
+        Self { kind, number: token.number, issued_ms: token.issued, expires_ms: token.expires }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use policy::seal::{RoomId, Sealer};
-    use policy::ticket;
 
     use super::*;
 

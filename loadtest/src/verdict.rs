@@ -2,12 +2,47 @@
 //!
 //! Every check is a pure function from [`Evidence`] and [`Scenario`] to [`Check`]s. A check that has nothing to
 //! look at says [`Outcome::Unknown`]; it never holds by default.
+//!
+//! | subject | what is asked |
+//! |---|---|
+//! | `limits`, `seats` | promise 1: new shoppers in every window, passes at once |
+//! | `usage` | promise 2: the rate is used while people wait |
+//! | [`order`] | promise 3: the order of grants is that of tickets |
+//! | `places` | promise 4: a place is kept, a number is given once |
+//! | `intruders` | promise 5: nobody reaches the shop without a right |
+//! | [`waits`] | promise 6: the wait that was shown is the wait that was had |
+//! | `pages`, `errors`, `orders` | promise 7 and the objectives of those inside |
+//! | `joined`, `generator` | whether the three sides tell of the same launch, and whether this side kept up |
+//!
+//! What is absent: the gateway's own code and its secret. Weir's tokens can be read by anybody ([`crate::token`]), and
+//! a gateway that lies in them is found out by the shop's log.
+
+mod check;
+mod errors;
+mod generator;
+mod intruders;
+mod joined;
+mod launch;
+mod limits;
+pub mod order;
+mod orders;
+mod pages;
+mod places;
+mod seats;
+mod usage;
+pub mod waits;
+mod windows;
+
+#[cfg(test)]
+mod made;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
 use crate::scenario::Scenario;
+
+pub use launch::{Ahead, Grant, Launch};
 
 /// What a run came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,8 +92,23 @@ pub struct Check {
 }
 
 /// Judges a launch.
-pub fn judge(_scenario: &Scenario, _evidence: &Evidence) -> Vec<Check> {
-    Vec::new()
+pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
+    let launch = Launch::of(scenario, evidence);
+    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 12] = [
+        limits::checks,
+        seats::checks,
+        usage::checks,
+        order::checks,
+        places::checks,
+        intruders::checks,
+        waits::checks,
+        errors::checks,
+        pages::checks,
+        orders::checks,
+        joined::checks,
+        generator::checks,
+    ];
+    subjects.iter().flat_map(|checks| checks(&launch)).collect()
 }
 
 impl Verdict {

@@ -231,7 +231,7 @@ impl Wire {
             slow: way.slow,
             open: &self.open,
         };
-        // Handshakes are large, and rare where connections are kept.
+        // A handshake of TLS is by far the largest part of an exchange, and most exchanges have none.
         Box::pin(Connection::open(&opening)).await
     }
 

@@ -37,7 +37,7 @@ struct Room {
 }
 
 impl Room {
-    async fn open(rate: f64) -> (Arc<Self>, SocketAddr) {
+    fn open(rate: f64) -> (Arc<Self>, SocketAddr) {
         let room = Arc::new(Self {
             opened: Instant::now(),
             rate,
@@ -150,7 +150,7 @@ fn ended(evidence: &Evidence, end: End) -> usize {
 
 #[tokio::test]
 async fn a_crowd_waits_as_told_and_buys_when_it_is_let_in() {
-    let (room, address) = Room::open(100.0).await;
+    let (room, address) = Room::open(100.0);
     let phase = Phase::flat(1000.0, Duration::from_millis(200));
     let seen = send(address, scenario("10s", "patient = 0.8, no_show = 0.2"), phase).await;
     let (all, bought) = (seen.visits.len(), ended(&seen, End::Bought));
@@ -172,7 +172,7 @@ async fn a_crowd_waits_as_told_and_buys_when_it_is_let_in() {
 
 #[tokio::test]
 async fn at_closing_time_the_line_is_left_where_it_stands() {
-    let (_room, address) = Room::open(20.0).await;
+    let (_room, address) = Room::open(20.0);
     let phase = Phase::flat(1000.0, Duration::from_millis(200));
     let seen = send(address, scenario("1s", "patient = 1"), phase).await;
     assert!(ended(&seen, End::Outside) > 50 && ended(&seen, End::Bought) > 5);
@@ -181,7 +181,7 @@ async fn at_closing_time_the_line_is_left_where_it_stands() {
 
 #[tokio::test]
 async fn within_capacity_the_shop_serves_everybody_over_real_sockets() {
-    let (shop, address) = open_shop(Tuning { service_time: Duration::from_millis(10), ..Tuning::default() }).await;
+    let (shop, address) = open_shop(Tuning { service_time: Duration::from_millis(10), ..Tuning::default() });
     let phase = Phase::flat(shop.capacity() * 0.3, Duration::from_secs(1));
     let seen = send(address, scenario("2s", "patient = 1"), phase).await;
     let all = seen.visits.len() as u64;
@@ -204,12 +204,12 @@ async fn overrun_the_shop_sells_far_less_than_it_could() {
         recovery: Duration::from_millis(200),
         ..Tuning::default()
     };
-    let (shop, address) = open_shop(tuning).await;
+    let (shop, address) = open_shop(tuning);
     let phase = Phase::flat(shop.capacity() * 20.0, Duration::from_secs(2));
     let seen = send(address, scenario("4s", "patient = 1"), phase).await;
     let could = shop.capacity() * 2.0;
     assert!(ended(&seen, End::Bought) as f64 <= could / 2.0, "{} of {could}", ended(&seen, End::Bought));
-    // On a slow machine some still knock when the doors close.
+    // On a slow machine more of them still knock when the doors close.
     let not_let_in = ended(&seen, End::TurnedAway) + ended(&seen, End::Outside);
     assert!(ended(&seen, End::OrderFailed) > 0 && not_let_in > seen.visits.len() / 2);
     assert!(shop.report().orders_failed > 0);
@@ -224,7 +224,7 @@ async fn a_shop_that_is_not_there_turns_everybody_away() {
     assert!(seen.visits.iter().all(|visit| visit.unanswered_outside == 3), "each tries three times");
 }
 
-async fn open_shop(tuning: Tuning) -> (Arc<Shop>, SocketAddr) {
+fn open_shop(tuning: Tuning) -> (Arc<Shop>, SocketAddr) {
     let (listener, address) = listen();
     let shop = Shop::new(tuning);
     tokio::spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));

@@ -376,7 +376,7 @@ impl PollTable {
     }
 
     /// Polls per second of `waiting` shoppers: the integral of `1 / interval` along the line.
-    fn polls_per_second(&self, waiting: u64, pace: f64) -> f64 {
+    pub fn polls_per_second(&self, waiting: u64, pace: f64) -> f64 {
         let waiting = waiting as f64;
         if pace <= 0.0 {
             return waiting / self.max;

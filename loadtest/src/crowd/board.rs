@@ -38,14 +38,14 @@ type Tally = BTreeMap<u64, u64>;
 
 /// What came of a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
-    pub(super) at: Micros,
+pub(crate) struct Outcome {
+    pub(crate) at: Micros,
     /// From due to answered, if there was an answer, in microseconds.
-    pub(super) latency: Option<Micros>,
+    pub(crate) latency: Option<Micros>,
     /// No answer, or a 5xx.
-    pub(super) failed: bool,
+    pub(crate) failed: bool,
     /// Whose request it was; `None` for one of an attack, whose latency is nobody's.
-    pub(super) place: Option<Place>,
+    pub(crate) place: Option<Place>,
 }
 
 impl Watch {
@@ -58,11 +58,11 @@ impl Watch {
         Progress { elapsed, inside_p99: p99(|draft| &draft.inside), lag_p99: p99(|draft| &draft.lag), ..board.so_far }
     }
 
-    pub(super) fn begin(&self, start: Instant) {
+    pub(crate) fn begin(&self, start: Instant) {
         locked(&self.0).start = Some(start);
     }
 
-    pub(super) fn arrived(&self, at: Micros) {
+    pub(crate) fn arrived(&self, at: Micros) {
         self.note(at, |second, so_far| {
             second.arrived += 1;
             so_far.arrived += 1;
@@ -72,7 +72,7 @@ impl Watch {
     }
 
     /// A request was sent `lag` microseconds after it was due.
-    pub(super) fn sent(&self, at: Micros, lag: Micros) {
+    pub(crate) fn sent(&self, at: Micros, lag: Micros) {
         let mut board = locked(&self.0);
         let draft = board.at(at);
         draft.second.requests += 1;
@@ -80,7 +80,7 @@ impl Watch {
         board.so_far.requests += 1;
     }
 
-    pub(super) fn answered(&self, outcome: Outcome) {
+    pub(crate) fn answered(&self, outcome: Outcome) {
         let mut board = locked(&self.0);
         let draft = board.at(outcome.at);
         let tally = match outcome.place {
@@ -96,7 +96,7 @@ impl Watch {
     }
 
     /// A visitor went from one place to another, or away.
-    pub(super) fn moved(&self, at: Micros, from: Place, to: Option<Place>) {
+    pub(crate) fn moved(&self, at: Micros, from: Place, to: Option<Place>) {
         self.note(at, |second, so_far| {
             match from {
                 Place::Door => {}
@@ -114,7 +114,7 @@ impl Watch {
         });
     }
 
-    pub(super) fn ended(&self, at: Micros, end: End) {
+    pub(crate) fn ended(&self, at: Micros, end: End) {
         self.note(at, |second, so_far| {
             so_far.ended += 1;
             so_far.order_failed += u64::from(end == End::OrderFailed);
@@ -124,7 +124,7 @@ impl Watch {
     }
 
     /// Every second, and the most visitors at once.
-    pub(super) fn timeline(&self) -> (Vec<Second>, u64) {
+    pub(crate) fn timeline(&self) -> (Vec<Second>, u64) {
         let board = &mut *locked(&self.0);
         let seconds = board.seconds.iter().map(|draft| Second {
             inside_latency: latencies(&draft.inside),
@@ -165,7 +165,7 @@ impl Board {
 }
 
 /// Microseconds from `start` to now, below 0 before it.
-pub(super) fn micros_since(start: Instant) -> Micros {
+pub(crate) fn micros_since(start: Instant) -> Micros {
     let now = Instant::now();
     let ahead = |duration: std::time::Duration| Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX);
     if now >= start { ahead(now - start) } else { -ahead(start - now) }
@@ -193,7 +193,7 @@ fn quantile(tally: &Tally, share: f64) -> Micros {
     let mut left = (all as f64 * share).ceil() as u64;
     for (&micros, &count) in tally {
         if left <= count {
-            return micros.cast_signed();
+            return Micros::try_from(micros).unwrap_or(Micros::MAX);
         }
         left -= count;
     }

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use crate::evidence::{Asked, End, Held, Micros, Shown as FirstWait, Visit};
+use crate::evidence::{Asked, Held, Micros, Visit};
 use crate::jar::Jar;
 use crate::persona::Persona;
 use crate::reading;
 use crate::scenario::Scenario;
-use crate::token::{Kind, Token};
+use crate::token::Token;
 use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Request, Shown, Then, Visitor};
 use crate::wire::{Exchange, Kept, Lost, Reply};
 
@@ -43,30 +43,14 @@ pub(super) struct Sent {
 /// What one answer was.
 pub(super) struct Reading {
     pub(super) answer: Option<Answer>,
-    /// This machine was at fault: there is nothing to be heard.
+    /// This machine was at fault.
     pub(super) local: bool,
 }
 
 impl Person {
     pub(super) fn new(mut visitor: Visitor, persona: Persona, index: u64, due: Micros) -> Self {
         let then = Some(Then::Ask(visitor.first()));
-        let visit = Visit {
-            index,
-            persona,
-            due,
-            held: Vec::new(),
-            first_wait: None,
-            positions: None,
-            positions_grown: 0,
-            entered: None,
-            end: End::Outside,
-            left: due,
-            requests: 0,
-            errors_outside: 0,
-            unanswered_outside: 0,
-            thrown_out: false,
-            asked: Vec::new(),
-        };
+        let visit = Visit::begun(index, persona, due);
         Self { visitor, jar: Jar::default(), visit, then, kept: None }
     }
 
@@ -81,7 +65,7 @@ impl Person {
         if let Some(Answer { shown: Shown::Line(told), .. }) = &answer
             && !(request.attack || other_tab)
         {
-            self.see(answered, told.position, told.wait);
+            self.visit.see(answered, told.position, told.wait);
         }
         let status = answer.as_ref().map(|answer| answer.status);
         if !inside && !request.attack && !local {
@@ -90,7 +74,8 @@ impl Person {
         }
         let shop = answer.as_ref().is_some_and(Answer::is_shop);
         if inside && answer.as_ref().is_some_and(|answer| matches!(answer.shown, Shown::Line(_))) {
-            self.visit.thrown_out |= self.has_a_right(&request, answered, scenario);
+            let own = request.cookies == Cookies::Own;
+            self.visit.thrown_out |= own && self.visit.has_a_right(answered, scenario.room.session_duration.0);
         }
         if (inside || shop || request.attack) && !local && !matches!(request.ask, Ask::Asset(_)) {
             let (page, attack) = (request.ask.page(), request.attack);
@@ -112,31 +97,10 @@ impl Person {
         reading::read(reply.head.status.as_u16(), retry_after, &reply.body)
     }
 
-    /// Writes a token down that they did not have before.
     fn hold(&mut self, at: Micros, target: usize) {
-        let Some(token) = self.jar.token().and_then(Token::read) else { return };
-        if self.visit.held.last().is_none_or(|held| held.token != token) {
-            self.visit.held.reserve_exact(1);
-            self.visit.held.push(Held { at, target: target as u16, token });
+        if let Some(token) = self.jar.token().and_then(Token::read) {
+            self.visit.hold(Held { at, target: target as u16, token });
         }
-    }
-
-    /// What one tab shows. The other has its own view: it may be of a moment before.
-    fn see(&mut self, at: Micros, position: Option<u64>, wait: Option<[f64; 2]>) {
-        if let Some([low, high]) = wait {
-            self.visit.first_wait.get_or_insert(FirstWait { at, low, high });
-        }
-        let Some(position) = position else { return };
-        let [first, last] = self.visit.positions.unwrap_or([position; 2]);
-        self.visit.positions_grown += u32::from(position > last);
-        self.visit.positions = Some([first, position]);
-    }
-
-    /// Whether they showed a pass that had not ended by itself, so that nobody may send them back to the line.
-    fn has_a_right(&self, request: &Request, at: Micros, scenario: &Scenario) -> bool {
-        let life = scenario.room.session_duration.0.as_micros() as Micros;
-        let lives = self.visit.held.last().is_some_and(|held| held.token.kind == Kind::Pass && at < held.at + life);
-        lives && request.cookies == Cookies::Own && !self.visit.persona.is_adversary()
     }
 
     /// Takes an answer, or none, and decides.
@@ -164,6 +128,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::evidence::Shown as FirstWait;
+    use crate::token::Kind;
 
     fn scenario() -> Arc<Scenario> {
         let text = "name = 't'\narrivals = []\n[room]\nnew_users_per_minute = 60\nsession_duration = '10s'\n";
@@ -185,6 +151,7 @@ mod tests {
         reading
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as an exchange has it")]
     fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Reply, Lost> {
         let mut response = http::Response::builder().status(status);
         for (name, value) in headers {

@@ -11,13 +11,13 @@ use super::database::{Database, Tuning};
 use crate::stats::locked;
 
 /// Database work of the product page.
-const ITEM: f64 = 1.0;
+pub(crate) const ITEM: f64 = 1.0;
 /// Of the cart, which is a step that few take: not in [`Model::capacity`].
 const CART: f64 = 1.0;
 /// Of an order.
-const ORDER: f64 = 2.0;
+pub(crate) const ORDER: f64 = 2.0;
 /// Of a payment.
-const PAYMENT: f64 = 3.0;
+pub(crate) const PAYMENT: f64 = 3.0;
 
 /// Books in memory.
 #[derive(Debug)]

@@ -252,8 +252,9 @@ impl Line {
 
     fn restore_pass(&mut self, number: u64, expires: Millis) {
         let known = self.passes.expiry(number);
-        let over = expires <= self.counters.now || self.is_revoked(number);
-        if over || !self.is_given_and_called(number) || known.is_some_and(|known| known >= expires) {
+        // Whoever gives a pass back tells it first, so this is asked at every purchase: what is cheap to know comes first.
+        let is_news = known.is_none_or(|known| known < expires) && expires > self.counters.now;
+        if !is_news || !self.is_given_and_called(number) || self.is_revoked(number) {
             return;
         }
         if known.is_none() {

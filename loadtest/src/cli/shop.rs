@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use loadtest::shop::books::Books;
 use loadtest::shop::database::Tuning;
@@ -15,9 +15,10 @@ use loadtest::shop::log::Log;
 use loadtest::shop::model::Model;
 use loadtest::shop::postgres::{Postgres, Settings};
 use loadtest::shop::{PLENTY, Report, Shop};
+use loadtest::span::Span;
 use tokio_util::sync::CancellationToken;
 
-use crate::duration;
+use super::usage;
 
 #[derive(Args)]
 pub(crate) struct ShopArgs {
@@ -37,11 +38,11 @@ pub(crate) struct ShopArgs {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// How long a request waits for a connection, or a slot of the model
-    #[arg(long, value_parser = duration, default_value = "2s")]
-    patience: Duration,
+    #[arg(long, default_value = "2s")]
+    patience: Span,
     /// How long a query may run
-    #[arg(long, value_parser = duration, default_value = "1s")]
-    statement_timeout: Duration,
+    #[arg(long, default_value = "1s")]
+    statement_timeout: Span,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -53,8 +54,8 @@ struct ModelArgs {
     #[arg(long, default_value_t = 20, conflicts_with = "database")]
     slots: usize,
     /// Model: time of the product page when nobody waits; order and payment take 2 and 3 times it
-    #[arg(long, value_parser = duration, default_value = "50ms", conflicts_with = "database")]
-    service_time: Duration,
+    #[arg(long, default_value = "50ms", conflicts_with = "database")]
+    service_time: Span,
     /// Model: how much slower everything gets with one waiting request per slot
     #[arg(long, default_value_t = Tuning::default().contention, conflicts_with = "database")]
     contention: f64,
@@ -62,8 +63,8 @@ struct ModelArgs {
     #[arg(long, default_value_t = Tuning::default().waiters_per_slot, conflicts_with = "database")]
     waiters_per_slot: usize,
     /// Model: how long the slot of a cancelled query stays busy
-    #[arg(long, value_parser = duration, default_value = "1s", conflicts_with = "database")]
-    recovery: Duration,
+    #[arg(long, default_value = "1s", conflicts_with = "database")]
+    recovery: Span,
 }
 
 impl ShopArgs {
@@ -74,8 +75,8 @@ impl ShopArgs {
         let settings = Settings {
             url,
             pool: self.pool.get(),
-            patience: self.patience,
-            statement_timeout: self.statement_timeout,
+            patience: self.patience.0,
+            statement_timeout: self.statement_timeout.0,
             stock: self.stock,
         };
         Ok(Books::Postgres(Postgres::open(&settings).await?))
@@ -83,17 +84,17 @@ impl ShopArgs {
 
     fn tuning(&self) -> anyhow::Result<Tuning> {
         let model = &self.model;
-        if model.slots == 0 || model.service_time.is_zero() || !(0.0..1e6).contains(&model.contention) {
-            bail!("--slots and --service-time must be above 0, --contention not below");
+        if model.slots == 0 || model.service_time.0.is_zero() || !(0.0..1e6).contains(&model.contention) {
+            return Err(usage("--slots and --service-time must be above 0, --contention not below"));
         }
         Ok(Tuning {
             slots: model.slots,
-            service_time: model.service_time,
+            service_time: model.service_time.0,
             contention: model.contention,
             waiters_per_slot: model.waiters_per_slot,
-            patience: self.patience,
-            statement_timeout: self.statement_timeout,
-            recovery: model.recovery,
+            patience: self.patience.0,
+            statement_timeout: self.statement_timeout.0,
+            recovery: model.recovery.0,
         })
     }
 

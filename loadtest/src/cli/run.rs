@@ -1,0 +1,147 @@
+//! Arguments of `loadtest run`, and what they mean.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use loadtest::scenario::Scenario;
+
+use super::{usage, worker};
+use crate::generate::Generators;
+use crate::observe::Witnesses;
+use crate::observe::ask::Asked;
+use crate::stage::Wanted;
+use crate::stage::weir::Weir;
+use crate::worker::Site;
+use crate::worker::lead::Crew;
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The name of a scenario that ships with this program, or a file
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+    /// The site: scheme, host and port. Repeat it for each gateway; without it a stage is opened on this machine
+    #[arg(long = "target", value_name = "URL")]
+    targets: Vec<String>,
+    /// Believe any certificate of an https target
+    #[arg(long, requires = "targets")]
+    any_certificate: bool,
+    /// Admin listener of a gateway of the site; repeat it for each
+    #[arg(long = "admin", value_name = "HOST:PORT", requires = "targets")]
+    admins: Vec<String>,
+    /// File with the token that admin listeners ask for
+    #[arg(long, value_name = "FILE", requires = "admins")]
+    admin_token_file: Option<PathBuf>,
+    /// The shop behind the site, if it is `loadtest shop`: its log is read there
+    #[arg(long, value_name = "URL", requires = "targets")]
+    shop: Option<String>,
+    /// Send the crowd from so many processes of this machine
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    workers: usize,
+    /// Send a part of the crowd from `loadtest worker` there; repeat it for each
+    #[arg(long = "worker", value_name = "HOST:PORT")]
+    elsewhere: Vec<String>,
+    #[command(flatten)]
+    stage: StageArgs,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Another seed than the scenario's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// The stage of a run without --target.
+#[derive(Args)]
+struct StageArgs {
+    /// Gateways of the stage; several share a Redis
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "targets")]
+    gateways: usize,
+    /// Let a single gateway keep its line in Redis too
+    #[arg(long, conflicts_with = "targets")]
+    redis: bool,
+    /// A PostgreSQL for the books of the stage's shop, as postgres://user@host/database
+    #[arg(long, value_name = "URL", conflicts_with = "targets")]
+    database: Option<String>,
+    /// The weir program of the stage; otherwise the one beside this program
+    #[arg(long, value_name = "PATH", conflicts_with = "targets")]
+    weir: Option<PathBuf>,
+}
+
+/// A page of the second room that every stage has.
+const OTHER_ROOM: &str = "/other/item";
+/// Most processes of one machine that send a crowd.
+const MOST_WORKERS: usize = 64;
+/// Most gateways of a stage.
+const MOST_GATEWAYS: usize = 16;
+
+impl Run {
+    /// The scenario, with what the command line changes of it.
+    pub(crate) fn scenario(&self) -> anyhow::Result<Scenario> {
+        let mut scenario = Scenario::find(&self.scenario).map_err(|problems| usage(problems.to_string()))?;
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        if self.targets.is_empty() {
+            scenario.room.other.get_or_insert_with(|| OTHER_ROOM.into());
+        }
+        Ok(scenario)
+    }
+
+    /// What is wrong with the command line beyond what its grammar tells.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        for site in self.sites() {
+            site.target().map_err(|error| usage(format!("--target: {error}")))?;
+        }
+        if self.workers > MOST_WORKERS {
+            return Err(usage(format!("--workers: at most {MOST_WORKERS}")));
+        }
+        if !(1..=MOST_GATEWAYS).contains(&self.stage.gateways) {
+            return Err(usage(format!("--gateways: 1 to {MOST_GATEWAYS}")));
+        }
+        if !self.elsewhere.is_empty() {
+            worker::secret()?;
+        }
+        Ok(())
+    }
+
+    /// Where the crowd goes; nowhere: to a stage of its own.
+    pub(crate) fn sites(&self) -> Vec<Site> {
+        let site = |url: &String| Site { url: url.clone(), any_certificate: self.any_certificate };
+        self.targets.iter().map(site).collect()
+    }
+
+    /// The stage that is opened without a target.
+    pub(crate) fn stage(&self) -> anyhow::Result<Option<Wanted>> {
+        let StageArgs { gateways, redis, database, weir } = &self.stage;
+        if !self.targets.is_empty() {
+            return Ok(None);
+        }
+        let (weir, database) = (Weir::find(weir.as_deref())?, database.clone());
+        Ok(Some(Wanted { weir, gateways: *gateways, redis: *redis, database }))
+    }
+
+    /// Who is asked beside the crowd, of a site that runs elsewhere.
+    pub(crate) fn witnesses(&self) -> anyhow::Result<Witnesses> {
+        let token = self.admin_token_file.as_deref().map(token).transpose()?;
+        let wrong = |option: &'static str| move |error: anyhow::Error| usage(format!("{option}: {error:#}"));
+        let gateways = self.admins.iter().map(|admin| Asked::at(admin, token.clone()).map_err(wrong("--admin")));
+        let shop = self.shop.as_deref().map(|shop| Asked::at(shop, None).map_err(wrong("--shop")));
+        Ok(Witnesses { gateways: gateways.collect::<Result<_, _>>()?, shop: shop.transpose()? })
+    }
+
+    /// Whoever sends the crowd, reached and measured.
+    pub(crate) async fn generators(&self) -> anyhow::Result<Generators> {
+        if self.workers == 0 && self.elsewhere.is_empty() {
+            return Ok(Generators::Here);
+        }
+        let mut crew = Crew::start(&std::env::current_exe()?, self.workers).await?;
+        if !self.elsewhere.is_empty() {
+            crew.reach(&self.elsewhere, &worker::secret()?).await?;
+        }
+        Ok(Generators::Workers(crew))
+    }
+}
+
+fn token(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("--admin-token-file {}", file.display()));
+    Ok(text.map_err(|error| usage(format!("{error:#}")))?.trim().to_owned())
+}

@@ -1,0 +1,88 @@
+//! `loadtest simulate`: a launch without sockets, judged and reported as any other.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use loadtest::arrivals::Arrivals;
+use loadtest::crowd::Watch;
+use loadtest::report::Report;
+use loadtest::scenario::{MOST_ARRIVALS, Scenario};
+use loadtest::simulate::{Setup, simulate};
+use loadtest::verdict::judge;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{check, usage};
+use crate::run::{facts, tell};
+
+#[derive(Args)]
+pub(crate) struct Simulate {
+    /// The name of a scenario that ships with this program, or a file
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+    /// So many visitors; room, seats and stock grow or shrink with them
+    #[arg(long, value_name = "N")]
+    visitors: Option<u64>,
+    /// Another seed than the scenario's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Sets the gateway to so many times the rate that the room promises, to see what the verdict says
+    #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
+    rate: f64,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+impl Simulate {
+    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+        let scenario = self.scenario()?;
+        if !(0.01..=100.0).contains(&self.rate) {
+            return Err(usage("--rate: 0.01 to 100"));
+        }
+        let mut setup = Setup::of(&scenario, now_us());
+        setup.rules.rate *= self.rate;
+        let (started, before) = (Instant::now(), cpu_seconds());
+        let evidence = simulate(&scenario, &setup, &Watch::default());
+        let (took, cpu) = (started.elapsed(), cpu_seconds() - before);
+        let checks = judge(&scenario, &evidence);
+        let report = Report::of(&scenario, &evidence, checks, facts::simulated(&scenario));
+        tell::tell(&report, self.report.as_ref())?;
+        println!("{}", speed(&report, took, cpu));
+        Ok(ExitCode::from(report.verdict.exit_code()))
+    }
+
+    fn scenario(&self) -> anyhow::Result<Scenario> {
+        let mut scenario = check::read(&self.scenario)?;
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        let Some(visitors) = self.visitors else { return Ok(scenario) };
+        if !(1.0..=MOST_ARRIVALS).contains(&(visitors as f64)) {
+            return Err(usage(format!("--visitors: 1 to {MOST_ARRIVALS:.0}")));
+        }
+        let times = visitors as f64 / Arrivals::of(&scenario).expected();
+        Ok(scenario.sized(times))
+    }
+}
+
+fn now_us() -> i64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(unix.as_micros()).unwrap_or(0)
+}
+
+/// CPU time of this process.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// How fast the launch passed, in seconds and in CPU time.
+fn speed(report: &Report, took: Duration, cpu: f64) -> String {
+    let (run, took) = (&report.run, took.as_secs_f64());
+    let each = cpu / run.requests.max(1) as f64 * 1e6;
+    let memory = report.generators.iter().map(|generator| generator.most_memory).max().unwrap_or(0) >> 20;
+    format!(
+        "{:.0} s of {} visitors, {} of them waiting at once, passed in {took:.1} s, {cpu:.1} s of CPU: {} requests, {each:.1} us each, in {memory} MiB.",
+        run.seconds, run.visitors, run.most_waiting, run.requests
+    )
+}

@@ -1,0 +1,87 @@
+//! How a visit is written down: by whoever sends visitors, over sockets or in virtual time.
+
+use std::time::Duration;
+
+use super::{End, Held, Micros, Shown, Visit};
+use crate::persona::Persona;
+use crate::token::Kind;
+
+impl Visit {
+    /// Somebody arrives.
+    pub fn begun(index: u64, persona: Persona, due: Micros) -> Self {
+        Self {
+            index,
+            persona,
+            due,
+            held: Vec::new(),
+            first_wait: None,
+            positions: None,
+            positions_grown: 0,
+            entered: None,
+            end: End::Outside,
+            left: due,
+            requests: 0,
+            errors_outside: 0,
+            unanswered_outside: 0,
+            thrown_out: false,
+            asked: Vec::new(),
+        }
+    }
+
+    /// Writes a token down that they did not have before.
+    pub fn hold(&mut self, held: Held) {
+        if self.held.last().is_none_or(|last| last.token != held.token) {
+            self.held.reserve_exact(1);
+            self.held.push(held);
+        }
+    }
+
+    /// Writes down what they were shown of the line: their position, and a wait as its lower and upper end in seconds.
+    pub fn see(&mut self, at: Micros, position: Option<u64>, wait: Option<[f64; 2]>) {
+        if let Some([low, high]) = wait {
+            self.first_wait.get_or_insert(Shown { at, low, high });
+        }
+        let Some(position) = position else { return };
+        let [first, last] = self.positions.unwrap_or([position; 2]);
+        self.positions_grown += u32::from(position > last);
+        self.positions = Some([first, position]);
+    }
+
+    /// Whether somebody who shows their cookie has a pass that has not ended by itself: nobody may send them back to
+    /// the line then. A pass lives for `session`.
+    pub fn has_a_right(&self, at: Micros, session: Duration) -> bool {
+        let life = Micros::try_from(session.as_micros()).unwrap_or(Micros::MAX / 2);
+        let lives = self.held.last().is_some_and(|held| held.token.kind == Kind::Pass && at < held.at + life);
+        lives && !self.persona.is_adversary()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::Token;
+
+    #[test]
+    fn the_first_wait_and_the_first_and_last_position_are_kept_and_growth_is_counted() {
+        let mut visit = Visit::begun(3, Persona::Patient, 10);
+        visit.see(20, None, None);
+        for (at, position) in [(30, 9), (40, 4), (50, 6), (60, 2)] {
+            visit.see(at, Some(position), Some([at as f64, 99.0]));
+        }
+        assert_eq!(visit.first_wait, Some(Shown { at: 30, low: 30.0, high: 99.0 }));
+        assert_eq!((visit.positions, visit.positions_grown), (Some([9, 2]), 1));
+    }
+
+    #[test]
+    fn a_token_is_kept_once_and_a_pass_is_a_right_while_it_lives() {
+        let mut visit = Visit::begun(3, Persona::Patient, 10);
+        let held = |at, kind| Held { at, target: 0, token: Token { kind, number: 1, issued_ms: 1, expires_ms: 2 } };
+        let session = Duration::from_micros(100);
+        visit.hold(held(20, Kind::Ticket));
+        visit.hold(held(30, Kind::Ticket));
+        assert_eq!(visit.held.len(), 1);
+        assert!(!visit.has_a_right(40, session));
+        visit.hold(held(50, Kind::Pass));
+        assert!(visit.has_a_right(149, session) && !visit.has_a_right(150, session));
+    }
+}

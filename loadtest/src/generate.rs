@@ -1,0 +1,92 @@
+//! Where a crowd is sent from: this process, or workers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context;
+use loadtest::arrivals::Arrivals;
+use loadtest::crowd::{self, Part, Sending, Watch};
+use loadtest::evidence::{Evidence, Progress};
+use loadtest::scenario::Scenario;
+use loadtest::stats::locked;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::stage::spawn;
+use crate::worker::Site;
+use crate::worker::clock::instant_of;
+use crate::worker::lead::Crew;
+
+/// How often a crowd of this process is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What is to be sent, and when.
+pub(crate) struct Crowd {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) sites: Vec<Site>,
+    /// The start by this machine's clock, in microseconds since 1970.
+    pub(crate) start_unix_us: i64,
+}
+
+/// What came back.
+pub(crate) struct Sent {
+    pub(crate) evidence: Evidence,
+    /// Parts of the crowd that were lost, and why.
+    pub(crate) lost: Vec<String>,
+}
+
+/// How far each part has come. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Shown(Arc<Mutex<BTreeMap<u32, Progress>>>);
+
+impl Shown {
+    pub(crate) fn set(&self, part: u32, progress: Progress) {
+        locked(&self.0).insert(part, progress);
+    }
+
+    /// All parts together.
+    pub(crate) fn all(&self) -> Progress {
+        locked(&self.0).values().copied().reduce(Progress::with).unwrap_or_default()
+    }
+}
+
+/// Whoever sends it.
+pub(crate) enum Generators {
+    /// A thread of this process.
+    Here,
+    Workers(Crew),
+}
+
+impl Generators {
+    /// Sends a crowd, until its end or `stop`.
+    pub(crate) async fn send(self, crowd: &Crowd, shown: &Shown, stop: CancellationToken) -> anyhow::Result<Sent> {
+        let mut sent = match self {
+            Self::Here => crowd.send_here(shown, stop).await?,
+            Self::Workers(crew) => crew.send(crowd, shown, stop).await?,
+        };
+        sent.evidence.start_unix_us = crowd.start_unix_us;
+        Ok(sent)
+    }
+}
+
+impl Crowd {
+    async fn send_here(&self, shown: &Shown, stop: CancellationToken) -> anyhow::Result<Sent> {
+        let targets: Result<Vec<_>, _> = self.sites.iter().map(Site::target).collect();
+        let sending = Sending {
+            scenario: Arc::clone(&self.scenario),
+            arrivals: Arrivals::of(&self.scenario),
+            targets: targets?,
+            part: Part::ALL,
+            start: instant_of(self.start_unix_us),
+        };
+        let watch = Watch::default();
+        let crowd = spawn(crowd::send(sending, watch.clone(), stop))?;
+        while !crowd.is_finished() {
+            shown.set(0, watch.progress());
+            sleep(LOOK).await;
+        }
+        let evidence = crowd.join().ok().context("the crowd broke in the middle; its last words are above")?;
+        Ok(Sent { evidence, lost: Vec::new() })
+    }
+}

@@ -1,0 +1,82 @@
+//! What a person sees while a run goes on: a picture on a terminal, else a line every few seconds.
+//!
+//! The picture stands in the last lines of the terminal and stays there when the run is over. Nothing of the terminal is
+//! changed that would have to be put back (no raw mode, no other screen, the cursor stays seen and below the picture),
+//! so however the program ends, the terminal is as it was.
+//!
+//! What is absent: a clock, and the counting. Whoever watches the crowd brings [`Progress`] when it is time.
+
+mod line;
+mod picture;
+
+use std::io::{IsTerminal, Stdout, stdout};
+use std::time::Duration;
+
+use ratatui::backend::CrosstermBackend;
+use ratatui::{Terminal, TerminalOptions, Viewport};
+
+use crate::evidence::{GatewaySample, Micros, Progress};
+
+/// Time between two lines where there is no terminal.
+const BETWEEN_LINES: Micros = 5_000_000;
+
+/// The view of one run.
+#[derive(Debug)]
+pub struct Live {
+    title: String,
+    length: Duration,
+    rate: f64,
+    screen: Option<Terminal<CrosstermBackend<Stdout>>>,
+    next_line: Micros,
+}
+
+/// One moment of a run.
+#[derive(Debug, Clone, Copy)]
+struct Scene<'a> {
+    title: &'a str,
+    length: Duration,
+    /// New shoppers per second that the room promises.
+    rate: f64,
+    now: &'a Progress,
+    history: &'a [Progress],
+    gateway: Option<&'a GatewaySample>,
+}
+
+impl Live {
+    /// Of a run that is expected to last about `length`, in a room of `rate` new shoppers per second.
+    pub fn open(title: &str, length: Duration, rate: f64) -> Self {
+        Self { title: title.to_owned(), length, rate, screen: screen(), next_line: 0 }
+    }
+
+    /// Shows a moment. `history` holds the moments before it, about one for each second, oldest first.
+    pub fn update(&mut self, now: &Progress, history: &[Progress], gateway: Option<&GatewaySample>) {
+        let scene = Scene { title: &self.title, length: self.length, rate: self.rate, now, history, gateway };
+        if let Some(screen) = &mut self.screen {
+            match screen.draw(|frame| picture::draw(frame, &scene)) {
+                Ok(_) => return,
+                Err(_) => self.screen = None,
+            }
+        }
+        if now.elapsed >= self.next_line {
+            eprintln!("{}", line::of(&scene));
+            self.next_line = now.elapsed + BETWEEN_LINES;
+        }
+    }
+
+    /// Leaves the last moment where it is, and goes on below it.
+    pub fn close(self) {
+        if self.screen.is_some() {
+            println!();
+        }
+    }
+}
+
+/// The place of the picture; `None` where there is no terminal that can show it.
+fn screen() -> Option<Terminal<CrosstermBackend<Stdout>>> {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if dumb || !stdout().is_terminal() {
+        return None;
+    }
+    let options = TerminalOptions { viewport: Viewport::Inline(picture::HEIGHT) };
+    Terminal::with_options(CrosstermBackend::new(stdout()), options).ok()
+}

@@ -1,0 +1,94 @@
+//! The second and the third side of a run: what the gateways and the shop say while the crowd is there.
+//!
+//! What has no address is not asked, and the verdict then says that it does not know. What has one must answer
+//! before anybody is sent.
+
+pub(crate) mod ask;
+pub(crate) mod gateway;
+pub(crate) mod shop;
+
+use loadtest::evidence::{Evidence, GatewaySample};
+use loadtest::scenario::Room;
+use loadtest::verdict::Check;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use ask::Asked;
+use gateway::Sampler;
+
+/// Who is asked.
+pub(crate) struct Witnesses {
+    pub(crate) gateways: Vec<Asked>,
+    pub(crate) shop: Option<Asked>,
+}
+
+/// Whoever answers, being asked all along.
+pub(crate) struct Observers {
+    /// Whether the gateways are set as promised.
+    pub(crate) settings: Check,
+    /// What a gateway said last.
+    pub(crate) latest: watch::Receiver<Option<GatewaySample>>,
+    gateways: Vec<JoinHandle<Vec<GatewaySample>>>,
+    shop: Option<JoinHandle<anyhow::Result<shop::Side>>>,
+    stop: DropGuard,
+}
+
+/// Witnesses who have answered once.
+pub(crate) struct Ready {
+    witnesses: Witnesses,
+    settings: Check,
+    /// The last entry of the shop's log before the run.
+    after: u64,
+}
+
+impl Witnesses {
+    /// Asks everybody once.
+    pub(crate) async fn ask(mut self, room: &Room) -> anyhow::Result<Ready> {
+        let mut told = Vec::new();
+        for gateway in &mut self.gateways {
+            told.push((gateway.name.clone(), gateway::rooms(gateway).await?));
+        }
+        let mut after = 0;
+        if let Some(shop) = &mut self.shop {
+            shop::stats(shop).await?;
+            after = shop::end_of_log(shop).await?;
+        }
+        Ok(Ready { witnesses: self, settings: gateway::set_as_promised(room, &told), after })
+    }
+}
+
+impl Ready {
+    /// Asks everybody all along, gateways from `start` on.
+    pub(crate) fn observe(self, room: &str, start: Instant) -> Observers {
+        let stop = CancellationToken::new();
+        let (latest, heard) = watch::channel(None);
+        let sampler = |(index, gateway)| Sampler { index, gateway, room: room.into(), start, latest: latest.clone() };
+        let samplers = (0..).zip(self.witnesses.gateways).map(sampler);
+        let gateways = samplers.map(|sampler| tokio::spawn(sampler.sample(stop.clone()))).collect();
+        let shop = self.witnesses.shop.map(|shop| tokio::spawn(shop::follow(shop, self.after, stop.clone())));
+        Observers { settings: self.settings, latest: heard, gateways, shop, stop: stop.drop_guard() }
+    }
+}
+
+impl Observers {
+    /// Ends the asking, and puts what was said beside what the crowd saw. If the shop could not be heard to its end, why:
+    /// then nothing of what it said counts.
+    pub(crate) async fn finish(self, evidence: &mut Evidence) -> Option<String> {
+        drop(self.stop);
+        for gateway in self.gateways {
+            evidence.gateways.extend(gateway.await.unwrap_or_default());
+        }
+        evidence.gateways.sort_by_key(|sample| sample.at);
+        let side = self.shop?.await.unwrap_or_else(|error| Err(error.into()));
+        match side {
+            Ok(side) => {
+                evidence.shop = side.log;
+                evidence.shop_report = Some(side.report);
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The gateways' side: what they are set to, and what they say of the room.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use loadtest::evidence::GatewaySample;
+use loadtest::scenario::Room;
+use loadtest::verdict::{Check, Outcome};
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use super::ask::Asked;
+
+/// How often a gateway is asked.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// A room, as the operator's API tells it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Told {
+    name: String,
+    store_away: bool,
+    store_time_ms: u64,
+    waiting: u64,
+    active_users: u64,
+    total_active_users: Option<u64>,
+    admitted: u64,
+    new_users_per_minute: f64,
+    limits_enforced: bool,
+    limits_given_up: bool,
+}
+
+/// All rooms of a gateway.
+pub(crate) async fn rooms(gateway: &mut Asked) -> anyhow::Result<Vec<Told>> {
+    serde_json::from_slice(&gateway.get("/api/rooms").await?).with_context(|| {
+        format!("http://{}/api/rooms is not the admin listener of a Weir of this version", gateway.name)
+    })
+}
+
+/// What a gateway said last; any of them.
+pub(crate) type Latest = watch::Sender<Option<GatewaySample>>;
+
+/// One gateway, asked of the room of the run.
+pub(crate) struct Sampler {
+    pub(crate) index: u16,
+    pub(crate) gateway: Asked,
+    pub(crate) room: String,
+    pub(crate) start: Instant,
+    pub(crate) latest: Latest,
+}
+
+impl Sampler {
+    /// Asks until `stop`, and once more. What is not answered is not there.
+    pub(crate) async fn sample(mut self, stop: CancellationToken) -> Vec<GatewaySample> {
+        let mut samples = Vec::new();
+        let mut tick = interval_at(self.start, EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            samples.extend(self.ask().await);
+        }
+        samples.extend(self.ask().await);
+        samples
+    }
+
+    async fn ask(&mut self) -> Option<GatewaySample> {
+        let at = i64::try_from(self.start.elapsed().as_micros()).ok()?;
+        let answer = self.gateway.get(&format!("/api/rooms/{}/status", self.room)).await.ok()?;
+        let told: Told = serde_json::from_slice(&answer).ok()?;
+        let sample = GatewaySample {
+            at,
+            gateway: self.index,
+            store_time_ms: told.store_time_ms,
+            admitted: told.admitted,
+            waiting: told.waiting,
+            active_users: told.active_users,
+            store_away: told.store_away,
+            limits_given_up: told.limits_given_up,
+        };
+        self.latest.send_replace(Some(sample));
+        Some(sample)
+    }
+}
+
+/// Whether each gateway is set to what the scenario promises. A gateway tells neither its burst nor how long a pass lives.
+pub(crate) fn set_as_promised(room: &Room, gateways: &[(String, Vec<Told>)]) -> Check {
+    let faults: Vec<String> = gateways
+        .iter()
+        .flat_map(|(name, rooms)| faults(room, rooms).into_iter().map(move |f| format!("{name}: {f}")))
+        .collect();
+    let (outcome, detail) = match () {
+        () if gateways.is_empty() => (Outcome::Unknown, "No --admin address was given.".to_owned()),
+        () if faults.is_empty() => (Outcome::Held, format!("{} of {} asked.", gateways.len(), gateways.len())),
+        () => (Outcome::Broken, format!("{}. All is held against the scenario.", faults.join("; "))),
+    };
+    let measured = (!gateways.is_empty()).then_some(faults.len() as f64);
+    Check {
+        id: "settings".into(),
+        promise: None,
+        title: "The gateways are set to what the scenario promises".into(),
+        outcome,
+        measured,
+        allowed: Some(0.0),
+        unit: "differences".into(),
+        detail,
+    }
+}
+
+fn faults(room: &Room, told: &[Told]) -> Vec<String> {
+    let Some(set) = told.iter().find(|told| told.name == room.name) else {
+        let names: Vec<_> = told.iter().map(|told| &*told.name).collect();
+        return vec![format!("no room is named {:?}, only {names:?}", room.name)];
+    };
+    let seats = |seats: Option<u64>| seats.map_or("no bound".to_owned(), |seats| seats.to_string());
+    let mut faults = Vec::new();
+    if (set.new_users_per_minute - room.new_users_per_minute).abs() > 1e-6 * room.new_users_per_minute {
+        let (is, promised) = (set.new_users_per_minute, room.new_users_per_minute);
+        faults.push(format!("new_users_per_minute is {is}, not {promised}"));
+    }
+    if set.total_active_users != room.total_active_users {
+        let (is, promised) = (seats(set.total_active_users), seats(room.total_active_users));
+        faults.push(format!("total_active_users is {is}, not {promised}"));
+    }
+    if !set.limits_enforced {
+        faults.push("its limits are only reported (passthrough)".into());
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> Room {
+        serde_json::from_str(r#"{"new_users_per_minute": 600, "total_active_users": 50}"#).unwrap()
+    }
+
+    fn told(change: impl Fn(&mut Told)) -> Vec<(String, Vec<Told>)> {
+        let mut told = Told {
+            name: "launch".into(),
+            store_away: false,
+            store_time_ms: 0,
+            waiting: 0,
+            active_users: 0,
+            total_active_users: Some(50),
+            admitted: 0,
+            new_users_per_minute: 600.0,
+            limits_enforced: true,
+            limits_given_up: false,
+        };
+        change(&mut told);
+        vec![("gateway:9090".into(), vec![told])]
+    }
+
+    #[test]
+    fn a_gateway_that_is_set_otherwise_is_found() {
+        assert_eq!(set_as_promised(&room(), &told(|_| ())).outcome, Outcome::Held);
+        assert_eq!(set_as_promised(&room(), &[]).outcome, Outcome::Unknown);
+        let wrong: [(fn(&mut Told), &str); 4] = [
+            (|room| room.new_users_per_minute = 1200.0, "gateway:9090: new_users_per_minute is 1200, not 600"),
+            (|room| room.total_active_users = None, "total_active_users is no bound, not 50"),
+            (|room| room.limits_enforced = false, "only reported"),
+            (|room| room.name = "other".into(), r#"no room is named "launch", only ["other"]"#),
+        ];
+        for (change, word) in wrong {
+            let check = set_as_promised(&room(), &told(change));
+            assert_eq!((check.outcome, check.measured), (Outcome::Broken, Some(1.0)));
+            assert!(check.detail.contains(word), "{}", check.detail);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The shop's side: its log, read in pieces while it is written, and what it counted.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use loadtest::shop::Report;
+use loadtest::shop::log::Entry;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::ask::Asked;
+
+/// How often the log is read.
+const EVERY: Duration = Duration::from_millis(250);
+/// How long requests that are still in work at the end may take.
+const LAST: Duration = Duration::from_secs(3);
+
+/// What the shop told.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) log: Vec<Entry>,
+    pub(crate) report: Report,
+}
+
+/// What the shop counted so far.
+pub(crate) async fn stats(shop: &mut Asked) -> anyhow::Result<Report> {
+    serde_json::from_slice(&shop.get("/shop/stats").await?)
+        .with_context(|| format!("http://{}/shop/stats is not that of a demo shop of this version", shop.name))
+}
+
+/// The number of the last entry of its log, so that what was before this run is not read as of it.
+pub(crate) async fn end_of_log(shop: &mut Asked) -> anyhow::Result<u64> {
+    let mut last = 0;
+    loop {
+        let piece = piece(shop, last).await?;
+        match piece.last() {
+            Some(entry) => last = entry.seq,
+            None => return Ok(last),
+        }
+    }
+}
+
+/// Reads the log after this entry until `stop`, and then what is left of it.
+pub(crate) async fn follow(mut shop: Asked, after: u64, stop: CancellationToken) -> anyhow::Result<Side> {
+    let mut reading = Reading { log: Vec::new(), after };
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        // What cannot be read now is read the next time.
+        let _ = reading.on(&mut shop).await;
+    }
+    let report = at_rest(&mut shop).await?;
+    reading.on(&mut shop).await?;
+    Ok(Side { log: reading.log, report })
+}
+
+/// What the shop counted when nothing was in work any more: a request is in the log when it is done.
+async fn at_rest(shop: &mut Asked) -> anyhow::Result<Report> {
+    let end = Instant::now() + LAST;
+    loop {
+        let report = stats(shop).await?;
+        if report.in_flight == 0 || Instant::now() > end {
+            return Ok(report);
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// How far a log has been read.
+struct Reading {
+    log: Vec<Entry>,
+    after: u64,
+}
+
+impl Reading {
+    async fn on(&mut self, shop: &mut Asked) -> anyhow::Result<()> {
+        loop {
+            let piece = piece(shop, self.after).await?;
+            let Some(last) = piece.last().map(|entry| entry.seq) else { return Ok(()) };
+            if last.checked_sub(self.after) != Some(piece.len() as u64) {
+                bail!("the shop's log lost entries before they were read");
+            }
+            self.after = last;
+            self.log.extend(piece);
+        }
+    }
+}
+
+async fn piece(shop: &mut Asked, after: u64) -> anyhow::Result<Vec<Entry>> {
+    let text = shop.get(&format!("/shop/log?after={after}")).await?;
+    let entries = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(serde_json::from_slice);
+    entries
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("http://{}/shop/log is not that of a demo shop", shop.name))
+}

@@ -1,0 +1,241 @@
+//! `loadtest run`: a crowd is sent, three sides tell what they saw, and it is judged.
+//!
+//! What is absent: what shoppers do (`loadtest::crowd`) and what is held against them (`loadtest::verdict`).
+
+pub(crate) mod facts;
+pub(crate) mod tell;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use loadtest::evidence::{Evidence, GatewaySample, Progress};
+use loadtest::live::Live;
+use loadtest::report::Report;
+use loadtest::scenario::Scenario;
+use loadtest::verdict::{Check, Outcome, judge};
+use tokio::net::TcpStream;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::run::Run;
+use crate::generate::{Crowd, Generators, Sent, Shown};
+use crate::observe::ask::Asked;
+use crate::observe::{self, Observers, Witnesses};
+use crate::stage::{Stage, Wanted};
+use crate::worker::Site;
+use crate::worker::clock::{instant_of, unix_us};
+
+/// From the order to the start: everybody has heard of it by then.
+const AHEAD: Duration = Duration::from_secs(1);
+/// How often somebody who watches is shown how far it is.
+const FRAME: Duration = Duration::from_millis(250);
+/// How long a target may take to be reached.
+const REACH: Duration = Duration::from_secs(5);
+
+/// Runs a scenario. The exit code is that of the verdict.
+pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
+    args.check()?;
+    let (scenario, wanted) = (Arc::new(args.scenario()?), args.stage()?);
+    let mut interrupts = Interrupts::listen()?;
+    let Ready { mut stage, sites, witnesses, generators } = tokio::select! {
+        ready = ready(args, &scenario, wanted.as_ref()) => ready?,
+        code = interrupts.next() => return Ok(code),
+    };
+    let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
+    let observers = witnesses.observe(&crowd.scenario.room.name, instant_of(crowd.start_unix_us));
+    let view = View::open(&crowd.scenario, observers.latest.clone());
+    let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts, view };
+    let (mut seen, faults) = match run.send(generators).await? {
+        Ended::Sent(seen, faults) => (seen, faults),
+        Ended::Left(code) => return Ok(code),
+    };
+    let checks = checks(&crowd.scenario, observers, &mut seen, faults).await;
+    if let Some(stage) = stage {
+        stage.close().await;
+    }
+    let facts = facts::facts(&crowd, wanted.as_ref());
+    let report = Report::of(&crowd.scenario, &seen, checks, facts);
+    tell::tell(&report, args.report.as_ref())?;
+    Ok(ExitCode::from(report.verdict.exit_code()))
+}
+
+/// Everything that a run needs, before anybody is sent.
+struct Ready {
+    stage: Option<Stage>,
+    sites: Vec<Site>,
+    witnesses: observe::Ready,
+    generators: Generators,
+}
+
+/// Opens a stage, or reaches the site; then whoever is asked, and whoever sends.
+async fn ready(args: &Run, scenario: &Scenario, wanted: Option<&Wanted>) -> anyhow::Result<Ready> {
+    let stage = match wanted {
+        Some(wanted) => Some(Stage::open(scenario, wanted).await?),
+        None => None,
+    };
+    let (sites, witnesses) = match &stage {
+        Some(stage) => on_stage(stage)?,
+        None => elsewhere(args).await?,
+    };
+    let witnesses = witnesses.ask(&scenario.room).await?;
+    Ok(Ready { stage, sites, witnesses, generators: args.generators().await? })
+}
+
+fn on_stage(stage: &Stage) -> anyhow::Result<(Vec<Site>, Witnesses)> {
+    let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
+    let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
+    let shop = Some(Asked::at(&stage.shop.to_string(), None)?);
+    Ok((sites, Witnesses { gateways: admins.collect::<Result<_, _>>()?, shop }))
+}
+
+async fn elsewhere(args: &Run) -> anyhow::Result<(Vec<Site>, Witnesses)> {
+    let (sites, witnesses) = (args.sites(), args.witnesses()?);
+    for site in &sites {
+        reach(site).await?;
+    }
+    Ok((sites, witnesses))
+}
+
+/// An error if nobody listens there: better now than after the crowd was sent.
+async fn reach(site: &Site) -> anyhow::Result<()> {
+    let reached = timeout(REACH, TcpStream::connect(site.target()?.address)).await;
+    let reached = reached.map_err(anyhow::Error::from).and_then(|reached| Ok(reached?));
+    reached.map(drop).with_context(|| format!("nothing answers at {}: start the site, or correct --target", site.url))
+}
+
+/// A run while the crowd is sent.
+struct Going<'r> {
+    crowd: &'r Crowd,
+    stage: Option<&'r mut Stage>,
+    interrupts: &'r mut Interrupts,
+    view: View,
+}
+
+/// How the sending ended.
+enum Ended {
+    /// This was seen, and this went wrong.
+    Sent(Evidence, Vec<Check>),
+    /// Somebody could not wait.
+    Left(ExitCode),
+}
+
+impl Going<'_> {
+    async fn send(mut self, generators: Generators) -> anyhow::Result<Ended> {
+        let (shown, stop) = (Shown::default(), CancellationToken::new());
+        let mut faults = Vec::new();
+        let sending = generators.send(self.crowd, &shown, stop.clone());
+        tokio::pin!(sending);
+        let mut frames = interval(FRAME);
+        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let Sent { evidence, lost } = loop {
+            tokio::select! {
+                sent = &mut sending => break sent?,
+                code = self.interrupts.next() => {
+                    if stop.is_cancelled() {
+                        return Ok(Ended::Left(code));
+                    }
+                    stop.cancel();
+                    faults.push(cut_short(shown.all()));
+                }
+                _ = frames.tick() => {
+                    self.view.update(shown.all());
+                    if let Some(fault) = self.fault().filter(|_| !stop.is_cancelled()) {
+                        stop.cancel();
+                        faults.push(fault);
+                    }
+                }
+            }
+        };
+        self.view.live.close();
+        faults.extend((!lost.is_empty()).then(|| hole(&lost)));
+        Ok(Ended::Sent(evidence, faults))
+    }
+
+    /// A part of the stage that ended by itself.
+    fn fault(&mut self) -> Option<Check> {
+        let error = self.stage.as_mut()?.check().err()?;
+        Some(fault("stage", "Every gateway kept running", Outcome::Broken, format!("{error:#}")))
+    }
+}
+
+/// Hears the witnesses out, and judges.
+async fn checks(scenario: &Scenario, observers: Observers, seen: &mut Evidence, faults: Vec<Check>) -> Vec<Check> {
+    let settings = observers.settings.clone();
+    let unheard = observers.finish(seen).await;
+    let mut checks = faults;
+    checks.push(settings);
+    if let Some(why) = unheard {
+        checks.push(fault("shop-side", "The shop's log was read to its end", Outcome::Unknown, why));
+    }
+    checks.extend(judge(scenario, seen));
+    checks
+}
+
+fn cut_short(progress: Progress) -> Check {
+    let after = progress.elapsed as f64 / 1e6;
+    let detail = format!("It was stopped after {after:.0} s. What it found is so; what it did not find means nothing.");
+    fault("whole", "The run went to its end", Outcome::Invalid, detail)
+}
+
+fn hole(lost: &[String]) -> Check {
+    let detail = format!("{}. The others were stopped, and what they saw is a crowd with a hole.", lost.join("; "));
+    fault("workers", "Every worker sent its part", Outcome::Invalid, detail)
+}
+
+fn fault(id: &str, title: &str, outcome: Outcome, detail: String) -> Check {
+    Check {
+        id: id.into(),
+        promise: None,
+        title: title.into(),
+        outcome,
+        measured: None,
+        allowed: None,
+        unit: String::new(),
+        detail,
+    }
+}
+
+/// What somebody who watches sees.
+struct View {
+    live: Live,
+    history: Vec<Progress>,
+    gateway: watch::Receiver<Option<GatewaySample>>,
+}
+
+impl View {
+    fn open(scenario: &Scenario, gateway: watch::Receiver<Option<GatewaySample>>) -> Self {
+        let live = Live::open(&scenario.name, scenario.closes() + scenario.grace.0, scenario.room.rate());
+        Self { live, history: Vec::new(), gateway }
+    }
+
+    fn update(&mut self, now: Progress) {
+        self.live.update(&now, &self.history, self.gateway.borrow().as_ref());
+        if now.elapsed / 1_000_000 >= self.history.len() as i64 {
+            self.history.push(now);
+        }
+    }
+}
+
+/// Ctrl-C, and the polite request to end. The first stops the crowd, the second everything.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// The exit code of a program that ended at once.
+    async fn next(&mut self) -> ExitCode {
+        tokio::select! {
+            _ = self.interrupt.recv() => ExitCode::from(130),
+            _ = self.terminate.recv() => ExitCode::from(143),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The shop of a simulated launch: every page in its time, however many come.
+//!
+//! What is absent: a database that is overrun. Whoever wants to see that sends a crowd to the real one.
+
+use std::collections::HashSet;
+
+use policy::line::segment::place_of;
+use policy::ticket::Token;
+
+use super::{Errand, id_of};
+use crate::evidence::{Micros, Page};
+use crate::scenario::Scenario;
+use crate::shop::Report;
+use crate::shop::log::{Entry, Outcome};
+use crate::shop::model::{ITEM, ORDER, PAYMENT};
+use crate::visitor::{Answer, Ask, Sight};
+
+/// A page that was served.
+pub(super) struct Served {
+    pub(super) answer: Answer,
+    pub(super) took: Micros,
+    /// The receipt gives the seat back.
+    pub(super) gives_back: bool,
+}
+
+pub(super) struct Shop {
+    room: String,
+    start_unix_us: i64,
+    service_time: f64,
+    stock: u64,
+    orders: u64,
+    known: HashSet<u64>,
+    log: Vec<Entry>,
+    report: Report,
+}
+
+impl Shop {
+    pub(super) fn new(scenario: &Scenario, start_unix_us: i64) -> Self {
+        let service_time = scenario.shop.service_time.seconds();
+        let capacity = scenario.shop.slots as f64 / service_time / (ITEM + ORDER + PAYMENT);
+        Self {
+            room: scenario.room.name.clone(),
+            start_unix_us,
+            service_time,
+            stock: scenario.shop.stock.unwrap_or(u64::MAX),
+            orders: 0,
+            known: HashSet::new(),
+            log: Vec::new(),
+            report: Report { capacity, ..Report::default() },
+        }
+    }
+
+    pub(super) fn serve(&mut self, errand: &Errand, pass: Option<Token>, now: Micros) -> Served {
+        let ask = &errand.request.ask;
+        let (sight, outcome) = self.sight(ask);
+        let page = ask.page();
+        let took = (self.service_time * weight(page) * 1e6) as Micros;
+        let new = pass.is_some_and(|pass| self.known.insert(pass.number));
+        let paid = page == Page::Payment && outcome == Outcome::Ok;
+        let order = if let Ask::Payment(order, _) = ask { Some(*order) } else { sight.order };
+        self.report.new_shoppers += u64::from(new);
+        self.report.by_weir += u64::from(pass.is_some());
+        self.report.pages_ok += 1;
+        self.report.orders_ok += u64::from(paid);
+        self.log.push(Entry {
+            seq: self.log.len() as u64 + 1,
+            arrived_us: self.start_unix_us + now,
+            answered_us: self.start_unix_us + now + took,
+            request_id: Some(id_of(errand)),
+            pass_id: pass.map(|pass| pass_id(&pass)),
+            room: pass.map(|_| self.room.clone()),
+            page,
+            status: 200,
+            outcome,
+            order,
+            new,
+        });
+        Served { answer: Answer::shop(sight), took, gives_back: paid && pass.is_some() }
+    }
+
+    /// What the page shows. An order takes a pair out of stock; what is ordered can be paid.
+    fn sight(&mut self, ask: &Ask) -> (Sight, Outcome) {
+        let sold_out = self.orders >= self.stock;
+        match ask {
+            Ask::Payment(..) => (Sight::default(), Outcome::Ok),
+            _ if sold_out => (Sight { sold_out, ..Sight::default() }, Outcome::SoldOut),
+            Ask::Order(_) => {
+                self.orders += 1;
+                (Sight { order: Some(self.orders), ..Sight::default() }, Outcome::Ok)
+            }
+            _ => (Sight::default(), Outcome::Ok),
+        }
+    }
+
+    /// Its log, and what it counted.
+    pub(super) fn close(self) -> (Vec<Entry>, Report) {
+        (self.log, self.report)
+    }
+}
+
+fn weight(page: Page) -> f64 {
+    match page {
+        Page::Order => ORDER,
+        Page::Payment => PAYMENT,
+        _ => ITEM,
+    }
+}
+
+/// `Weir-Pass-Id`: `segment.number`.
+fn pass_id(pass: &Token) -> String {
+    let (segment, number) = place_of(pass.number);
+    format!("{segment}.{number}")
+}

@@ -1,0 +1,112 @@
+use std::path::Path;
+
+use super::*;
+use crate::persona::Persona;
+use crate::verdict::{Check, Outcome as Held, Verdict, judge};
+
+/// 2026-07-31, on a whole second.
+const START: i64 = 1_785_492_000_000_000;
+
+/// Five thousand people of all kinds, for a room of 50 a second.
+fn launch(room: &str) -> Scenario {
+    let weight = |persona: Persona| match persona {
+        Persona::Patient => 40.0,
+        Persona::NoShow => 25.0,
+        persona if persona.is_adversary() => 1.25,
+        _ => 3.5,
+    };
+    let shoppers: Vec<_> = Persona::ALL.map(|kind| format!("{} = {:?}\n", kind.name(), weight(kind))).into();
+    let text = format!(
+        "name = 't'\nclosing = '150s'\ngrace = '15s'\n\
+         [room]\nnew_users_per_minute = 3000\nsession_duration = '40s'\n{room}\n\
+         [[arrivals]]\nkind = 'flat'\nrate = 20\nfor = '10s'\n\
+         [[arrivals]]\nkind = 'burst'\nrate = 20\ntimes = 25\nfor = '9s'\n\
+         [[arrivals]]\nkind = 'flat'\nrate = 15\nfor = '20s'\n[shoppers]\n{}",
+        shoppers.concat()
+    );
+    Scenario::parse(&text, Path::new("")).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn run(scenario: &Scenario, setup: &Setup) -> (Evidence, Vec<Check>) {
+    let evidence = simulate(scenario, setup, &Watch::default());
+    let checks = judge(scenario, &evidence);
+    (evidence, checks)
+}
+
+/// What is found in this launch, if the gateway is set to something else than the room promises.
+fn found(scenario: &Scenario, wrong: impl FnOnce(&mut Rules)) -> Vec<String> {
+    let mut setup = Setup::of(scenario, START);
+    wrong(&mut setup.rules);
+    let (_, checks) = run(scenario, &setup);
+    checks.into_iter().filter(|check| check.outcome == Held::Broken).map(|check| check.id).collect()
+}
+
+fn is_found(found: &[String], ids: &[&str]) -> bool {
+    ids.iter().all(|id| found.iter().any(|found| found == id))
+}
+
+#[test]
+fn a_launch_of_some_thousands_holds_every_promise() {
+    let scenario = launch("total_active_users = 600");
+    let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+    let not_held: Vec<_> = checks.iter().filter(|check| check.outcome != Held::Held).map(|check| &*check.id).collect();
+    assert_eq!(not_held, ["books"], "a simulated shop keeps none: {checks:#?}");
+    assert_eq!(Verdict::of(&checks), Verdict::Held);
+    let ended = |end| evidence.visits.iter().filter(|visit| visit.end == end).count();
+    assert!(ended(End::Bought) > 2_500 && ended(End::NoShow) > 1_000 && ended(End::Outside) == 0);
+    assert!(evidence.visits.iter().flat_map(|visit| &visit.asked).filter(|asked| asked.attack).count() > 5_000);
+    let most = evidence.timeline.iter().map(|second| second.waiting).max();
+    assert!(most > Some(2_000), "the line was long: {most:?}");
+}
+
+#[test]
+fn the_same_scenario_is_the_same_launch_and_another_seed_another() {
+    let text = |seed| {
+        let scenario = Scenario { seed, ..launch("") };
+        serde_json::to_string(&simulate(&scenario, &Setup::of(&scenario, START), &Watch::default()).visits).unwrap()
+    };
+    let (one, again, other) = (text(1), text(1), text(2));
+    assert!(one == again && one != other);
+}
+
+#[test]
+fn a_gateway_that_lets_in_twice_as_many_is_found() {
+    let found = found(&launch(""), |rules| rules.rate *= 2.0);
+    assert!(is_found(&found, &["limit-1s", "limit-10s", "limit-shop-10s"]), "{found:?}");
+}
+
+#[test]
+fn a_gateway_that_lets_in_too_many_at_once_is_found() {
+    let found = found(&launch("burst = 5"), |rules| rules.burst = 100.0);
+    assert!(is_found(&found, &["limit-100ms"]), "{found:?}");
+}
+
+#[test]
+fn a_gateway_that_counts_no_seats_is_found() {
+    let found = found(&launch("total_active_users = 120"), |rules| rules.total_active_users = None);
+    assert!(is_found(&found, &["seats", "seats-counters"]), "{found:?}");
+}
+
+#[test]
+fn a_gateway_that_lets_in_too_few_is_found() {
+    let found = found(&launch(""), |rules| rules.rate *= 0.8);
+    assert!(is_found(&found, &["use-of-rate"]), "{found:?}");
+}
+
+#[test]
+fn on_a_calm_day_nobody_sees_the_waiting_page() {
+    let scenario = Scenario::find("calm-day").unwrap();
+    let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+    assert!(evidence.timeline.iter().all(|second| second.waiting == 0));
+    assert!(evidence.visits.len() > 1_000);
+    assert_eq!(Verdict::of(&checks), Verdict::Held, "{checks:#?}");
+}
+
+#[test]
+fn when_everything_is_sold_the_others_are_told_so_and_nothing_is_sold_twice() {
+    let scenario = Scenario { shop: crate::scenario::Shop { stock: Some(300), ..Default::default() }, ..launch("") };
+    let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+    assert_eq!(evidence.shop_report.as_ref().map(|report| report.orders_ok), Some(300));
+    assert!(evidence.visits.iter().filter(|visit| visit.end == End::SoldOut).count() > 1_000);
+    assert_eq!(Verdict::of(&checks), Verdict::Held, "{checks:#?}");
+}

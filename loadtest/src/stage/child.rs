@@ -1,0 +1,132 @@
+//! A child process that does not outlive this one, in a folder of its own that goes with it.
+//!
+//! It ends when its [`Child`] is dropped, so also on an error or a panic. If this program is killed outright, the
+//! kernel ends it (`setpriv --pdeathsig`, of util-linux; on a system without it nobody does). Ctrl-C is not
+//! for it: it is in a process group of its own, and the run decides when it is needed no more.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::{self, Command};
+use tokio::time::{sleep, timeout};
+
+/// How long it may take to start.
+const START: Duration = Duration::from_secs(15);
+/// How long it may take to stop when asked to.
+const STOP: Duration = Duration::from_secs(5);
+/// How often its log is looked at while it starts.
+const LOOK: Duration = Duration::from_millis(20);
+/// Lines of its log that are shown when it fails.
+const LOG_LINES: usize = 15;
+
+/// A running process.
+pub(crate) struct Child {
+    name: &'static str,
+    process: process::Child,
+    folder: TempDir,
+}
+
+/// A folder for a child.
+pub(crate) fn folder() -> anyhow::Result<TempDir> {
+    tempfile::Builder::new().prefix("loadtest-").tempdir().context("no folder for a child process")
+}
+
+/// A command that the kernel ends with this program. It has to be started on a thread that lives as long as the
+/// program: the kernel counts threads.
+pub(crate) fn command(program: &Path) -> Command {
+    let Some(setpriv) = find("setpriv") else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+/// A program of this name in the `PATH`.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+impl Child {
+    /// Starts it; what it prints goes into a file.
+    pub(crate) fn start(name: &'static str, mut command: Command, folder: TempDir) -> anyhow::Result<Self> {
+        let log = File::create(folder.path().join("log"))?;
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name, process, folder })
+    }
+
+    /// Waits until something stands in its log.
+    pub(crate) async fn says<T>(&mut self, found: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+        let waiting = async {
+            loop {
+                if let Some(found) = self.log().lines().find_map(&found) {
+                    return Ok(found);
+                }
+                self.check()?;
+                sleep(LOOK).await;
+            }
+        };
+        match timeout(START, waiting).await {
+            Ok(said) => said,
+            Err(_) => bail!("{} was not ready within {} s. {}", self.name, START.as_secs(), self.end_of_log()),
+        }
+    }
+
+    /// An error if it has ended.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        match self.process.try_wait()? {
+            Some(status) => bail!("{} ended by itself ({status}). {}", self.name, self.end_of_log()),
+            None => Ok(()),
+        }
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn end_of_log(&self) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        format!("Its log ends with:\n{}", last.join("\n"))
+    }
+
+    /// Asks it to stop, and makes it if it does not.
+    pub(crate) async fn stop(mut self) {
+        let pid = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if timeout(STOP, self.process.wait()).await.is_err() {
+            let _ = self.process.kill().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_child_says_is_heard_and_its_end_is_told_with_its_last_words() {
+        let mut shell = command(Path::new("/bin/sh"));
+        shell.args(["-c", "echo at 7; echo no luck >&2; exit 5"]);
+        let mut child = Child::start("the child", shell, folder().unwrap()).unwrap();
+        let at = child.says(|line| line.strip_prefix("at ")?.parse::<u32>().ok()).await.unwrap();
+        assert_eq!(at, 7);
+        let error = child.says(|line| line.strip_prefix("never").map(drop)).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 5") && error.contains("no luck"), "{error}");
+    }
+}

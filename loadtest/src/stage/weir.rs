@@ -1,0 +1,260 @@
+//! Weir as a child process: its configuration file, its start, its end.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::bail;
+use loadtest::scenario::Room;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::child::{self, Child};
+
+/// What is asked of Weir.
+pub(crate) struct Settings<'a> {
+    /// Where shoppers come in; port 0 takes a free one.
+    pub(crate) http: SocketAddr,
+    /// Where the operator does.
+    pub(crate) admin: SocketAddr,
+    pub(crate) shop: SocketAddr,
+    pub(crate) room: &'a Room,
+    /// Requests that this gateway may have in work at the shop.
+    pub(crate) max_in_flight: usize,
+    pub(crate) store: &'a Store,
+    /// Whether all shoppers come from one address, so that no quota can tell them apart.
+    pub(crate) one_address: bool,
+}
+
+/// Where the line is kept.
+pub(crate) enum Store {
+    /// In the gateway's own file.
+    Own,
+    /// In a Redis that several gateways share, with the secret that they share.
+    Redis { url: String, secret: String },
+}
+
+const NO_QUOTA: &str = "
+[quota]
+requests_per_second = 100000
+request_burst = 100000
+joins_per_second = 100000
+join_burst = 100000
+";
+
+impl Settings<'_> {
+    /// The configuration file. This machine is trusted as a proxy: so request ids of the crowd are kept, and its
+    /// `X-Forwarded-For` is believed.
+    fn text(&self, folder: &Path) -> String {
+        let Self { http, admin, shop, max_in_flight, .. } = self;
+        let quota = if self.one_address { NO_QUOTA } else { "" };
+        format!(
+            r#"[listen]
+http = "{http}"
+admin = "{admin}"
+trusted_proxies = ["127.0.0.0/8"]
+shutdown_timeout = "2s"
+
+[store]
+{store}{quota}
+[log]
+format = "json"
+level = "info"
+access = false
+
+[[upstream]]
+name = "shop"
+servers = ["{shop}"]
+max_in_flight = {max_in_flight}
+
+[[route]]
+host = "*"
+path = "/*"
+upstream = "shop"
+
+{other}{room}"#,
+            store = self.store.text(folder),
+            other = self.room.other.as_deref().map(other_room).unwrap_or_default(),
+            room = room_text(self.room),
+        )
+    }
+}
+
+impl Store {
+    fn text(&self, folder: &Path) -> String {
+        match self {
+            Self::Own => {
+                format!("kind = \"embedded\"\npath = {}\n", quoted(&folder.join("weir.redb").to_string_lossy()))
+            }
+            Self::Redis { url, .. } => format!("kind = \"redis\"\nurl = {}\n", quoted(url)),
+        }
+    }
+}
+
+/// Everything beside a page.
+fn around(page: &str) -> String {
+    let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+    quoted(&format!("{folder}/*"))
+}
+
+/// A room without a line, where people get a pass that is worth nothing at the launch.
+fn other_room(page: &str) -> String {
+    let path = around(page);
+    format!(
+        "[[room]]\nname = \"other\"\nhost = \"*\"\npath = {path}\nupstream = \"shop\"\nnew_users_per_minute = 60000\n\n"
+    )
+}
+
+fn room_text(room: &Room) -> String {
+    let optional = |key: &str, value: Option<String>| value.map_or(String::new(), |value| format!("{key} = {value}\n"));
+    format!(
+        r#"[[room]]
+name = {name}
+host = "*"
+path = {path}
+upstream = "shop"
+new_users_per_minute = {rate}
+{seats}{burst}session_duration = "{session}"
+default_template_language = "en-US"
+enabled_origin_commands = ["revoke"]
+poll = {{ min = "1s", max = "30s", budget = 1000 }}
+"#,
+        name = quoted(&room.name),
+        path = around(&room.path),
+        rate = room.new_users_per_minute,
+        seats = optional("total_active_users", room.total_active_users.map(|seats| seats.to_string())),
+        burst = optional("burst", room.burst.map(|burst| burst.to_string())),
+        session = room.session_duration,
+    )
+}
+
+/// A string of the configuration, whatever is in it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// A running Weir.
+pub(crate) struct Weir {
+    child: Child,
+    /// Where shoppers come in.
+    pub(crate) http: SocketAddr,
+    /// Where the operator does.
+    pub(crate) admin: SocketAddr,
+}
+
+impl Weir {
+    /// The program at `path`, or the one beside this program.
+    pub(crate) fn find(path: Option<&Path>) -> anyhow::Result<PathBuf> {
+        let path = match path {
+            Some(path) => path.to_owned(),
+            None => std::env::current_exe()?.with_file_name(format!("weir{}", std::env::consts::EXE_SUFFIX)),
+        };
+        if !path.is_file() {
+            bail!(
+                "there is no weir program at {}: build it with `cargo build --release`, or name it with --weir",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+
+    /// Starts Weir and waits until it is ready.
+    pub(crate) async fn start(program: &Path, settings: &Settings<'_>) -> anyhow::Result<Self> {
+        let folder = child::folder()?;
+        let config = folder.path().join("weir.toml");
+        fs::write(&config, settings.text(folder.path()))?;
+        let mut command = child::command(program);
+        command.args(["serve", "--config"]).arg(&config).env_remove("WEIR_SECRET");
+        if let Store::Redis { secret, .. } = settings.store {
+            command.env("WEIR_SECRET", secret);
+        }
+        let mut child = Child::start("Weir", command, folder)?;
+        let (http, admin) = child.says(serving).await?;
+        let mut weir = Self { child, http, admin };
+        while !weir.is_ready().await {
+            weir.check()?;
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(weir)
+    }
+
+    /// An error if Weir has ended.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        self.child.check()
+    }
+
+    /// Asks Weir to stop, and makes it if it does not.
+    pub(crate) async fn stop(self) {
+        self.child.stop().await;
+    }
+
+    /// Whether `/readyz` answers 200.
+    async fn is_ready(&self) -> bool {
+        let ask = async {
+            let mut stream = TcpStream::connect(self.admin).await?;
+            stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+            let mut head = [0; 12];
+            stream.read_exact(&mut head).await?;
+            std::io::Result::Ok(head == *b"HTTP/1.1 200")
+        };
+        matches!(timeout(Duration::from_secs(1), ask).await, Ok(Ok(true)))
+    }
+}
+
+/// The addresses in the line that says that Weir serves.
+fn serving(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").filter(|fields| fields["message"] == "serving")?;
+    let addresses = fields["addresses"].as_str()?.trim_matches(['[', ']']);
+    Some((addresses.split(", ").next()?.parse().ok()?, fields["admin"].as_str()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_says_what_the_scenario_promises() {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let room = Room {
+            name: "launch".into(),
+            path: "/launch/item".into(),
+            new_users_per_minute: 90.5,
+            burst: None,
+            total_active_users: Some(20),
+            session_duration: "90s".parse().unwrap(),
+            other: Some("/other/item".into()),
+        };
+        let (store, folder) = (Store::Own, Path::new("/tmp/a \"b\"\\c\n"));
+        let settings = |one_address| Settings {
+            http: nowhere,
+            admin: nowhere,
+            shop: nowhere,
+            room: &room,
+            max_in_flight: 4,
+            store: &store,
+            one_address,
+        };
+        let read: toml::Table = toml::from_str(&settings(false).text(folder)).unwrap();
+        assert_eq!(read["store"]["path"].as_str(), Some("/tmp/a \"b\"\\c\n/weir.redb"));
+        assert_eq!(read["room"][0]["path"].as_str(), Some("/other/*"));
+        let room = &read["room"][1];
+        assert_eq!(room["path"].as_str(), Some("/launch/*"));
+        assert_eq!(room["new_users_per_minute"].as_float(), Some(90.5));
+        assert_eq!(room["total_active_users"].as_integer(), Some(20));
+        assert_eq!(room["session_duration"].as_str(), Some("90s"));
+        assert!(room.get("burst").is_none() && read.get("quota").is_none());
+        assert!(settings(true).text(folder).contains("joins_per_second = 100000\n"));
+    }
+
+    #[test]
+    fn the_addresses_are_those_of_the_line_that_says_serving() {
+        let line = r#"{"level":"INFO","fields":{"message":"serving","addresses":"[127.0.0.1:81, [::1]:82]","admin":"127.0.0.1:83"}}"#;
+        assert_eq!(serving(line), Some(("127.0.0.1:81".parse().unwrap(), "127.0.0.1:83".parse().unwrap())));
+        for other in ["", "{}", r#"{"fields":{"message":"reloaded"}}"#, r#"{"fields":{"message":"serving"}}"#] {
+            assert_eq!(serving(other), None, "{other}");
+        }
+    }
+}

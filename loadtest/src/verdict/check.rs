@@ -1,0 +1,102 @@
+//! How a check is written down.
+//!
+//! A check begins unknown. Only a measurement that is held against something makes it held or broken.
+
+use super::{Check, Outcome};
+
+/// Sums of decimals may miss a whole number by this much.
+const ROUNDING: f64 = 1e-6;
+
+impl Check {
+    /// A check that has looked at nothing yet.
+    pub(super) fn new(id: &str, title: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            promise: None,
+            title: title.to_owned(),
+            outcome: Outcome::Unknown,
+            measured: None,
+            allowed: None,
+            unit: String::new(),
+            detail: String::new(),
+        }
+    }
+
+    /// Which promise of the model it looks after.
+    pub(super) fn promise(self, number: u8) -> Self {
+        Self { promise: Some(number), ..self }
+    }
+
+    /// Unit of what is measured and allowed.
+    pub(super) fn unit(self, unit: &str) -> Self {
+        Self { unit: unit.to_owned(), ..self }
+    }
+
+    /// Held if no more was measured than is allowed.
+    pub(super) fn at_most(self, measured: f64, allowed: f64) -> Self {
+        self.judged(measured, allowed, measured <= allowed + ROUNDING)
+    }
+
+    /// Held if no less was measured than is asked for.
+    pub(super) fn at_least(self, measured: f64, asked: f64) -> Self {
+        self.judged(measured, asked, measured >= asked - ROUNDING)
+    }
+
+    /// Held if there were none.
+    pub(super) fn none(self, count: usize) -> Self {
+        self.at_most(count as f64, 0.0)
+    }
+
+    /// How it was measured, or why it was not.
+    pub(super) fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    /// What is broken makes the run invalid: it is the generator's own fault.
+    pub(super) fn or_invalid(self) -> Self {
+        let outcome = if self.outcome == Outcome::Broken { Outcome::Invalid } else { self.outcome };
+        Self { outcome, ..self }
+    }
+
+    fn judged(self, measured: f64, allowed: f64, holds: bool) -> Self {
+        let outcome = if holds { Outcome::Held } else { Outcome::Broken };
+        Self { outcome, measured: Some(measured), allowed: Some(allowed), ..self }
+    }
+}
+
+/// Names a few of those who were found: ` First: visitor 3, visitor 9.`
+pub(super) fn first_of(found: &[u64]) -> String {
+    if found.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = found.iter().take(3).map(|index| format!("visitor {index}")).collect();
+    format!(" First of them: {}.", named.join(", "))
+}
+
+/// A share of so many, 0 to 1; 0 of none.
+pub(super) fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Verdict;
+
+    #[test]
+    fn a_check_that_measured_nothing_is_unknown() {
+        let check = Check::new("x", "x").detail("no log");
+        assert_eq!((check.outcome, check.measured), (Outcome::Unknown, None));
+        assert_eq!(check.or_invalid().outcome, Outcome::Unknown);
+    }
+
+    #[test]
+    fn the_generators_fault_outweighs_what_it_found() {
+        let broken = Check::new("x", "x").at_most(2.0, 1.0);
+        let invalid = broken.clone().or_invalid();
+        let held = Check::new("x", "x").at_least(1.0, 1.0);
+        assert_eq!(Verdict::of(&[held.clone(), broken.clone()]).exit_code(), 1);
+        assert_eq!(Verdict::of(&[broken, invalid, held.clone()]).exit_code(), 2);
+        assert_eq!(Verdict::of(&[held, Check::new("y", "y")]).exit_code(), 0);
+    }
+}

@@ -1,0 +1,158 @@
+//! Promise 5: nobody slips in.
+//!
+//! ```text
+//! attacks        requests that were sent as an attack and that the shop's log has, joined by request id     = 0
+//! without pass   launch pages at the shop without a `Weir-Pass-Id`                                          = 0
+//! shared pass    requests of one pass at the shop within a second     <= gateways x (burst + 1 s of the quota)
+//! ```
+//!
+//! A shared pass cannot be told from a shopper who changes networks, so it is bounded and not forbidden: by the gateway's quota per
+//! place, whose defaults stand in `deploy/weir.example.toml`.
+//!
+//! What is absent: how a token is forged; the crowd's adversaries do that.
+
+use std::collections::HashMap;
+
+use crate::evidence::{Asked, Page};
+use crate::shop::log::Entry;
+
+use super::windows::most_within;
+use super::{Check, Launch};
+
+/// Requests per second of each client, and at once: `requests_per_second` and `request_burst`.
+const QUOTA: [f64; 2] = [50.0, 200.0];
+
+pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+    vec![attacks(launch), without_pass(launch), shared(launch)]
+}
+
+fn attacks(launch: &Launch<'_>) -> Check {
+    let check = Check::new("attacks-at-shop", "Attacks that reached the shop").promise(5).unit("requests");
+    let sent = launch.evidence.visits.iter().flat_map(|visit| &visit.asked).filter(|asked| asked.attack).count();
+    let joined: Vec<(&Asked, &Entry)> = launch.joined().collect();
+    match () {
+        () if sent == 0 => check.detail("Nobody attacked."),
+        () if launch.evidence.shop.is_empty() => check.detail("The shop told nobody what it saw."),
+        () if joined.is_empty() => check.detail(
+            "No request id of a shopper is in the shop's log: the gateway must trust this machine (`trusted_proxies`) to pass it on.",
+        ),
+        () => check.none(joined.iter().filter(|(asked, _)| asked.attack).count()).detail(by_kind(launch, &joined, sent)),
+    }
+}
+
+/// How many attacks were sent, and which kinds got through.
+fn by_kind(launch: &Launch<'_>, joined: &[(&Asked, &Entry)], sent: usize) -> String {
+    let through: std::collections::HashSet<&str> =
+        joined.iter().filter(|(asked, _)| asked.attack).map(|(asked, _)| asked.id.as_str()).collect();
+    let attackers = launch.evidence.visits.iter().filter(|visit| visit.asked.iter().any(|asked| asked.attack));
+    let successful =
+        attackers.clone().filter(|visit| visit.asked.iter().any(|asked| through.contains(asked.id.as_str())));
+    let mut kinds: Vec<String> = successful.map(|visit| format!("{:?}", visit.persona)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let found = if kinds.is_empty() { String::new() } else { format!(" Got through: {}.", kinds.join(", ")) };
+    format!("{sent} were sent by {} visitors.{found}", attackers.count())
+}
+
+fn without_pass(launch: &Launch<'_>) -> Check {
+    let check = Check::new("entries-without-pass", "Pages of the launch that the shop served without a pass");
+    let check = check.promise(5).unit("requests");
+    let pages: Vec<&Entry> = launch.evidence.shop.iter().filter(|entry| entry.page != Page::Other).collect();
+    if pages.is_empty() {
+        return check.detail("The shop told nobody what it saw.");
+    }
+    let without: Vec<&&Entry> = pages.iter().filter(|entry| entry.pass_id.is_none()).collect();
+    let given_up = launch.evidence.gateways.iter().any(|look| look.limits_given_up);
+    if given_up && !without.is_empty() {
+        return check
+            .detail(format!("{} came while the gateways had given up the limits, as fail_mode says.", without.len()));
+    }
+    let first = without.first().map_or(String::new(), |entry| format!(" The first is entry {} of its log.", entry.seq));
+    check.none(without.len()).detail(format!("Of {} in its log.{first}", pages.len()))
+}
+
+fn shared(launch: &Launch<'_>) -> Check {
+    let check =
+        Check::new("requests-per-pass", "Requests of one pass at the shop within a second").promise(5).unit("requests");
+    let mut by_pass = HashMap::<&str, Vec<i64>>::new();
+    for entry in &launch.evidence.shop {
+        if let Some(pass) = &entry.pass_id {
+            by_pass.entry(pass).or_default().push(entry.arrived_us);
+        }
+    }
+    let most = by_pass.values_mut().map(|times| {
+        times.sort_unstable();
+        most_within(times, 1_000_000)
+    });
+    let Some(most) = most.max() else { return check.detail("The shop saw no pass.") };
+    let held = launch.evidence.visits.iter().flat_map(|visit| &visit.held);
+    let gateways = held.map(|held| held.target).max().map_or(1, |last| usize::from(last) + 1);
+    let allowed = gateways as f64 * (QUOTA[0] + QUOTA[1]);
+    let detail = format!(
+        "The busiest of {} passes. A pass may be shared, but only within the quota of one client: {} at once and {} a second at each of {gateways} gateways.",
+        by_pass.len(),
+        QUOTA[1],
+        QUOTA[0],
+    );
+    check.at_most(most as f64, allowed).detail(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::persona::Persona;
+    use crate::verdict::Outcome;
+    use crate::verdict::made::Made;
+
+    /// A launch in which one visitor attacks, and whether the shop sees it.
+    fn attacked(seen: bool) -> Made {
+        let mut made = Made::line_of(20);
+        made.outside(90, 500).persona = Persona::Forges;
+        made.visits_shop(90, Page::Item, 900);
+        made.evidence.visits[20].asked[0].attack = true;
+        if !seen {
+            made.evidence.shop.pop();
+        }
+        made
+    }
+
+    #[test]
+    fn an_attack_is_looked_for_in_the_shops_log() {
+        assert_eq!(Made::line_of(5).check("attacks-at-shop").outcome, Outcome::Unknown, "nobody attacked");
+        assert_eq!(attacked(false).check("attacks-at-shop").outcome, Outcome::Held);
+        let check = attacked(true).check("attacks-at-shop");
+        assert_eq!((check.outcome, check.measured), (Outcome::Broken, Some(1.0)));
+        assert!(check.detail.contains("Forges"), "{check:?}");
+    }
+
+    #[test]
+    fn without_request_ids_in_the_log_nothing_is_known_of_attacks() {
+        let mut made = attacked(false);
+        made.evidence.shop.iter_mut().for_each(|entry| entry.request_id = None);
+        assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Unknown);
+        made.evidence.shop.clear();
+        assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Unknown);
+        assert_eq!(made.check("entries-without-pass").outcome, Outcome::Unknown);
+    }
+
+    #[test]
+    fn a_page_that_was_served_without_a_pass_is_found() {
+        let mut made = Made::line_of(20);
+        assert_eq!(made.check("entries-without-pass").outcome, Outcome::Held);
+        made.evidence.shop[7].pass_id = None;
+        let check = made.check("entries-without-pass");
+        assert!(check.outcome == Outcome::Broken && check.detail.contains("entry 8 "), "{check:?}");
+        made.evidence.shop[7].page = Page::Other;
+        assert_eq!(made.check("entries-without-pass").outcome, Outcome::Held, "not a page of the launch");
+    }
+
+    #[test]
+    fn a_shared_pass_stays_within_the_quota_of_one_client() {
+        let mut made = Made::line_of(2);
+        assert_eq!(made.check("requests-per-pass").measured, Some(3.0));
+        for n in 0..260 {
+            made.visits_shop(2, Page::Item, 5_000 + n);
+        }
+        assert_eq!(made.check("requests-per-pass").outcome, Outcome::Broken);
+    }
+}
