@@ -152,11 +152,12 @@ mod tests {
         vec![("gateway:9090".into(), vec![told])]
     }
 
+    type Change = fn(&mut Told);
+
     #[test]
     fn a_gateway_that_is_set_otherwise_is_found() {
         assert_eq!(set_as_promised(&room(), &told(|_| ())).outcome, Outcome::Held);
         assert_eq!(set_as_promised(&room(), &[]).outcome, Outcome::Unknown);
-        type Change = fn(&mut Told);
         let wrong: [(Change, &str); 4] = [
             (|room| room.new_users_per_minute = 1200.0, "gateway:9090: new_users_per_minute is 1200, not 600"),
             (|room| room.total_active_users = None, "total_active_users is no bound, not 50"),
