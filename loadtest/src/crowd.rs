@@ -371,6 +371,9 @@ impl Crowd {
         self.visits.sort_unstable_by_key(|visit| visit.index);
         let (timeline, most_visitors) = self.watch.timeline();
         let mut generator = self.machine.report();
+        for second in &timeline {
+            generator.lag.add(&second.lag);
+        }
         generator.name = format!("worker {} of {}", self.part.index + 1, self.part.of);
         generator.dropped_arrivals = self.dropped_arrivals;
         generator.local_failures = self.local_failures;
