@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{self, Clock};
 use crate::common::fault::{Fault, Faulty};
 use crate::common::redis::RedisServer;
-use crate::common::{JSON, until_true};
+use crate::common::{JSON, until, until_true};
 use crate::crowd::Plan;
 use crate::network::{self, Network};
 use crate::stand::{CLOSED, Launch, Recovers, Rules, Stand, launch_crowd, url};
@@ -138,8 +138,11 @@ fn a_pass_lives_as_long_as_the_store_says_whatever_the_clock_of_a_gateway_says()
     clock::shows(stand.gateway(1), 3_600);
     clock::shows(stand.gateway(2), -3_600);
 
-    let before = Instant::now();
-    let pass = stand.gateway(0).get("/launch/item", &[JSON]).cookie().unwrap();
+    // A line that has just begun lets nobody in at once.
+    let (before, pass) = until("somebody is let in", || {
+        let (before, answer) = (Instant::now(), stand.gateway(0).get("/launch/item", &[JSON]));
+        answer.is_shop().then(|| (before, answer.cookie().unwrap()))
+    });
     // Anything but a page: with that nobody would take a new number, and before half of its life nothing renews a pass.
     let is_in = |gateway: usize| stand.gateway(gateway).get("/launch/a.css", &[("Cookie", &pass)]).is_shop();
     assert!(is_in(0) && is_in(1), "it has not ended where it is an hour later");
