@@ -2,12 +2,29 @@
 //!
 //! HTTP/1.1 with `Content-Length` alone, which is all that the measured answers are.
 
-use anyhow::{Context as _, bail};
+use std::net::SocketAddr;
 
-/// A GET request, ready to be sent.
-pub fn request(path: &str, headers: &[String]) -> Vec<u8> {
-    let lines: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
-    format!("GET {path} HTTP/1.1\r\n{lines}\r\n").into_bytes()
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+/// Who is asked for what, on the command line of such a program.
+#[derive(Debug, Clone, Args)]
+pub struct Asked {
+    /// Server to ask.
+    pub address: SocketAddr,
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// Lines of the request, a ticket or pass among them: "Name: value".
+    #[arg(long = "header")]
+    headers: Vec<String>,
+}
+
+impl Asked {
+    /// The GET request, ready to be sent.
+    pub fn request(&self) -> Vec<u8> {
+        let lines: String = self.headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+        format!("GET {} HTTP/1.1\r\n{lines}\r\n", self.path).into_bytes()
+    }
 }
 
 /// An answer as far as it matters here.

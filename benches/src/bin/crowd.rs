@@ -4,11 +4,10 @@
 //! caught up. Prints one line of JSON when it ends: the rate that was reached, and how many of the
 //! answers came from the shop, which should not be.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::ensure;
-use benches::wire::{Answer, request};
+use benches::wire::{Answer, Asked};
 use clap::Parser;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -18,13 +17,8 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Parser, Clone)]
 #[command(about = "A crowd that waits, open loop")]
 struct Options {
-    /// Server to ask.
-    address: SocketAddr,
-    #[arg(long, default_value = "/")]
-    path: String,
-    /// Lines of the request, the ticket among them: "Name: value".
-    #[arg(long = "header")]
-    headers: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// Requests per second, of all connections together.
     #[arg(long, default_value_t = 20_000)]
     rate: u32,
@@ -61,9 +55,9 @@ async fn main() -> anyhow::Result<()> {
 
 /// One connection's requests, until the time is over.
 async fn wait(number: u32, options: Options, start: Instant) -> anyhow::Result<Count> {
-    let mut stream = TcpStream::connect(options.address).await?;
+    let mut stream = TcpStream::connect(options.asked.address).await?;
     stream.set_nodelay(true)?;
-    let request = request(&options.path, &options.headers);
+    let request = options.asked.request();
     let (mut buffer, mut count) = (vec![0; 32_768], Count::default());
     let end = start + Duration::from_secs(1) * options.seconds;
     // The connections take turns, evenly.

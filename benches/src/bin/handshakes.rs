@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use benches::wire::request;
+use benches::wire::Asked;
 use clap::Parser;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,15 +21,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 #[derive(Parser)]
-#[command(about = "TLS handshakes")]
+#[command(about = "TLS handshakes; \"Connection: close\" has to be among the lines of the request")]
 struct Options {
-    /// Server to ask.
-    address: SocketAddr,
-    #[arg(long, default_value = "/")]
-    path: String,
-    /// Lines of the request; "Connection: close" has to be among them.
-    #[arg(long = "header")]
-    headers: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// At once.
     #[arg(long, default_value_t = 32)]
     connections: u32,
@@ -41,11 +36,11 @@ struct Options {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let connector = TlsConnector::from(Arc::new(config()?));
-    let request: Arc<[u8]> = request(&options.path, &options.headers).into();
+    let request: Arc<[u8]> = options.asked.request().into();
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let mut clients = JoinSet::new();
     for _ in 0..options.connections {
-        let (connector, request, address) = (connector.clone(), request.clone(), options.address);
+        let (connector, request, address) = (connector.clone(), request.clone(), options.asked.address);
         clients.spawn(async move {
             let mut made = 0_u64;
             while Instant::now() < end {

@@ -6,25 +6,20 @@
 //! Prints one line of JSON, in microseconds.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use benches::wire::{Answer, request};
+use benches::wire::{Answer, Asked};
 use clap::Parser;
 use hdrhistogram::Histogram;
 
 #[derive(Parser, Clone)]
 #[command(about = "Latency of pass holders, open loop")]
 struct Options {
-    /// Server to ask.
-    address: SocketAddr,
-    #[arg(long, default_value = "/")]
-    path: String,
-    /// Lines of the request, the pass among them: "Name: value".
-    #[arg(long = "header")]
-    headers: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// Requests per second, of all holders together.
     #[arg(long, default_value_t = 200)]
     rate: u32,
@@ -73,10 +68,10 @@ fn main() -> anyhow::Result<()> {
 
 /// One holder's requests: the holders take turns.
 fn hold(number: u32, options: &Options, start: Instant) -> anyhow::Result<Times> {
-    let mut stream = TcpStream::connect(options.address)?;
+    let mut stream = TcpStream::connect(options.asked.address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let request = request(&options.path, &options.headers);
+    let request = options.asked.request();
     ask(&mut stream, &request)?;
     let mut times = Times::new()?;
     for turn in (number..options.rate * options.seconds).step_by(options.holders as usize) {
