@@ -63,6 +63,8 @@ const KNOWN_AFTER: (f64, f64) = (2.0, 20.0);
 const SPEED_MEMORY: f64 = 15.0;
 /// The flow of freed seats is a mean over about this many seconds.
 const FLOW_MEMORY: f64 = 5.0;
+/// The mean stay forgets over this many turns of all taken seats, and over so many more people.
+const STAY_MEMORY: (f64, f64) = (2.0, 20.0);
 
 /// Tickets called together: the numbers `from < n <= to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +117,8 @@ pub struct Drain {
     speed: f64,
     known_for: f64,
     flow: f64,
+    left: f64,
+    sat: f64,
 }
 
 impl Drain {
@@ -178,6 +182,12 @@ impl Drain {
         self.speed
     }
 
+    /// How long a seat is taken, in seconds, a mean over those who left last; 0 before as many have left as
+    /// the `taken` who are inside: the others might stay longer. Source: Little's law.
+    pub fn mean_stay(&self, taken: u64) -> f64 {
+        if self.left > 0.0 && self.left >= taken as f64 { self.sat / self.left } else { 0.0 }
+    }
+
     /// Speed at which `serving` should move over the next `seconds`, in tickets per second.
     pub fn speed(&self, supply: &Supply, seconds: f64) -> f64 {
         let curve = self.curve();
@@ -224,9 +234,14 @@ impl Drain {
         self.speed = 0.0;
     }
 
-    /// Records that seats became free in the last `elapsed` milliseconds.
-    pub fn freed(&mut self, seats: u64, elapsed: Millis) {
+    /// Records that seats became free in the last `elapsed` milliseconds, and so many are `taken`.
+    pub fn freed(&mut self, seats: u64, taken: u64, elapsed: Millis) {
         self.flow = mean(self.flow, seats, elapsed, FLOW_MEMORY);
+        let (turns, people) = STAY_MEMORY;
+        let memory = turns * taken as f64 + people;
+        let keep = memory / (memory + seats as f64);
+        self.left = self.left * keep + seats as f64;
+        self.sat = self.sat * keep + taken as f64 * elapsed as f64 / 1000.0;
     }
 
     /// Records that the holder of a called ticket came. Twice is once.
@@ -439,7 +454,7 @@ mod tests {
         let mut drain = Drain::default();
         let full = Supply { free: Some(0), claimants: 0, ..EVEN };
         assert!(drain.speed(&full, TICK) <= 0.0);
-        drain.freed(10, 1_000);
+        drain.freed(10, 0, 1_000);
         assert!(drain.speed(&full, TICK) > 0.0, "somebody will be there when the next seat is freed");
     }
 

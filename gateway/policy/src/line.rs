@@ -195,7 +195,7 @@ impl Line {
         });
         self.end_passes();
         self.resolve(elapsed);
-        self.drain.freed(std::mem::take(&mut self.freed), elapsed);
+        self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
         self.drain.settle(now, elapsed, rules.rate);
         self.expect_speed(rules);
         while let Some((from, to)) = self.drain.window_ended(now, rules.claim_window) {
@@ -283,6 +283,7 @@ impl Line {
             now: c.now,
             speed: self.drain.mean_speed(),
             show_share: self.drain.show_share(),
+            stay: self.drain.mean_stay(self.taken()),
             claimants: self.claimants.len() as u64,
             active: self.taken(),
             granted: c.granted,

@@ -23,6 +23,8 @@ pub struct View {
     pub speed: f64,
     /// Share of called tickets whose holders come.
     pub show_share: f64,
+    /// How long a seat is taken, in seconds, a mean over those who left last; 0 while it is not known.
+    pub stay: f64,
     /// Claimants without a token.
     pub claimants: u64,
     /// Seats taken: passes that live, and those that may live since a loss.
@@ -71,12 +73,21 @@ impl View {
         }
     }
 
-    /// The speed by which a wait may be told, 0 if nobody can know it: where seats hold the line back, it
-    /// moves as seats are freed, and that depends on shoppers who have not decided yet; after a loss, people
-    /// come back who stand ahead.
+    /// The speed by which a wait may be told, 0 if nobody can know it. Where the line needs more seats than are
+    /// free, it comes to move as they are freed: known once it is known how long people stay. After a loss,
+    /// people come back who stand ahead.
     pub fn known_speed(&self, rules: &Rules) -> f64 {
-        let free = rules.total_active_users.map(|seats| seats.saturating_sub(self.active));
-        let held_back = free.is_some_and(|free| self.waiting() as f64 * self.show_share > free as f64);
-        if held_back || self.unsure { 0.0 } else { self.speed }
+        if self.unsure { 0.0 } else { self.speed.min(self.speed_by_seats(rules)) }
+    }
+
+    /// The speed that the seats allow in the long run, in tickets per second; infinite while there are enough.
+    fn speed_by_seats(&self, rules: &Rules) -> f64 {
+        let needed = self.waiting() as f64 * self.show_share;
+        match rules.total_active_users {
+            Some(seats) if needed > seats.saturating_sub(self.active) as f64 => {
+                if self.stay > 0.0 { seats as f64 / self.stay / self.show_share } else { 0.0 }
+            }
+            _ => f64::INFINITY,
+        }
     }
 }

@@ -337,5 +337,5 @@ pub fn numbered(token: Token, now: Millis) -> Token {
 /// The range shown at this position.
 pub fn range(world: &World, id: u32, position: u64) -> Option<policy::drain::Wait> {
     let view = &world.gateways[id as usize].view;
-    wait(position, if view.unsure { 0.0 } else { view.speed }, world.room.rules.rate)
+    wait(position, view.known_speed(&world.room.rules), world.room.rules.rate)
 }

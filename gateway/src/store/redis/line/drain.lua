@@ -73,6 +73,19 @@ local function mean(before, events, memory)
   return before + (events - before * seconds) / (seconds + memory)
 end
 
+local function freed(seats, taken_now)
+  s.flow = mean(s.flow, seats, 5)
+  local memory = 2 * taken_now + 20
+  local keep = memory / (memory + seats)
+  s.left = s.left * keep + seats
+  s.sat = s.sat * keep + taken_now * elapsed / 1000
+end
+
+-- How long a seat is taken; 0 while it is not known.
+local function mean_stay()
+  return s.left > 0 and s.left >= taken() and s.sat / s.left or 0
+end
+
 local function moved(tickets)
   if s.speed > 0 then
     s.known_for = s.known_for + seconds

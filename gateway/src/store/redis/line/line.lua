@@ -88,7 +88,7 @@ local function advance()
   forget_claimants()
   end_passes()
   resolve()
-  s.flow = mean(s.flow, s.freed, 5)
+  freed(s.freed, taken())
   s.freed = 0
   settle()
   expect_speed()
@@ -353,5 +353,5 @@ local view = {
 }
 local known = s.revocations_forgotten + call('LLEN', REVOKED)
 return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
-  lease, s.second_passes, #leases + unknown_lenders(),
+  lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()),
 } }
