@@ -17,7 +17,8 @@
 //!
 //! After a loss of writes the line does not know who holds leases. It knows how many gateways there were, and until
 //! all of them have told, or their leases have ended, it fills only at the shares of those who have. A line that begins
-//! where there is none may be one that was lost as a whole.
+//! where there is none may be one that was lost as a whole: if tokens of an earlier line are shown and nobody remembers its
+//! gateways, there was one that is not here.
 //!
 //! Seats of a gateway that never comes back count as taken for a session more: it may have given them.
 //!
@@ -149,6 +150,13 @@ impl Leases {
         self.before = self.before.max(gateways);
     }
 
+    /// There are people of an earlier line, and nobody who is here knows it: a gateway that does may live on a lease.
+    pub(crate) fn suspects(&mut self) {
+        if self.unknown_for > 0 && self.before == 0 {
+            self.before = self.told + 1;
+        }
+    }
+
     /// Time passes. A clock that jumps counts for little: `elapsed` is bounded. Returns the seats that gateways may have
     /// given and will not tell of any more, if so many are nobody's.
     pub(crate) fn advance(&mut self, elapsed: Millis, free: Option<u64>) -> u64 {
@@ -164,6 +172,11 @@ impl Leases {
             (self.before, self.told) = (0, 0);
         }
         given
+    }
+
+    /// Whether a gateway that held a lease before a loss has not told yet, and still may.
+    pub(crate) fn any_unknown(&self) -> bool {
+        self.unknown() > 0
     }
 
     fn unknown(&self) -> u64 {

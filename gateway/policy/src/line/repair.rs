@@ -37,7 +37,7 @@ const SETTLE_STEP: Millis = 100;
 /// While a gateway gives back so much that it takes several batches, the next may take so long to come.
 const SETTLE_MORE: Millis = 300;
 /// Nobody is told a wait or a position for so long after a loss, and after the last news of an earlier segment: a gateway that
-/// comes back late may know that the line had come further.
+/// comes back late may know that the line had come further. In a room that lends it is known how many still have to tell.
 const UNSURE: Millis = 5_000;
 /// More seats than there can be: nobody remembers more.
 const ALL: u64 = 1 << 53;
@@ -74,7 +74,7 @@ impl Line {
     }
 
     pub(super) fn is_unsure(&self) -> bool {
-        self.counters.now < self.doubt.sure
+        self.counters.now < self.doubt.sure || self.leases.any_unknown()
     }
 
     /// Seats on which somebody sits, or may sit.
@@ -113,6 +113,9 @@ impl Line {
         if lost || seen.opened.is_some_and(|opened| opened < before) {
             self.count_missing(seen.active, now.saturating_add(rules.session));
             self.leases.remembers(seen.gateways);
+        }
+        if rules.lends && !self.counters.segments.before.is_empty() {
+            self.leases.suspects();
         }
         now
     }

@@ -261,16 +261,18 @@ impl World {
             }
             Upset::Kill(gateway) => {
                 gateway::restart(self, gateway);
+                // It knows who was revoked before it serves, if the store can be asked.
+                gateway::flush(self, gateway);
                 self.watch.killed = true;
             }
             Upset::Jump(by) => self.store.jump(by),
             Upset::Lose(back) => {
-                self.wake();
                 self.store.lose(now, back);
+                self.wake();
             }
             Upset::Flush => {
-                self.wake();
                 self.store.flush(now);
+                self.wake();
             }
             Upset::Change(room) => {
                 self.watch.change(&room, self.store.clock(now));
@@ -298,7 +300,7 @@ impl World {
             .iter()
             .map(|gateway| gateway.cut_until)
             .fold(self.agenda.now.max(self.store.away_until), Millis::max);
-        self.watch.loss(told);
+        self.watch.loss(told, |number| self.store.knows_pass_of(number));
         for gateway in &mut self.gateways {
             gateway.paused_until = 0;
         }

@@ -94,6 +94,11 @@ impl Store {
         self.continue_from(line, journal);
     }
 
+    /// Whether it knows that a pass was given for this number.
+    pub fn knows_pass_of(&self, number: u64) -> bool {
+        self.journal.iter().any(|change| matches!(change, Change::Active(known, Some(_)) if *known == number))
+    }
+
     /// Everything is gone.
     pub fn flush(&mut self, now: Millis) {
         self.continue_from(Line::new(self.stamp(now)), 0);

@@ -72,6 +72,8 @@ pub struct Watch {
     by_expiry: BTreeSet<(Millis, u64)>,
     /// Tickets that are worth nothing any more, and since when.
     spent: HashMap<u64, Millis>,
+    /// Numbers whose passes were given in answers that nobody heard.
+    unheard: BTreeSet<u64>,
     holders: HashMap<u64, u32>,
     highest_given: u64,
     pub granted: u64,
@@ -105,6 +107,7 @@ impl Watch {
             live: HashMap::new(),
             by_expiry: BTreeSet::new(),
             spent: HashMap::new(),
+            unheard: BTreeSet::new(),
             holders: HashMap::new(),
             highest_given: 0,
             granted: 0,
@@ -128,9 +131,16 @@ impl Watch {
         }
     }
 
-    /// The store has lost writes; everybody who knows of them lives.
-    pub fn loss(&mut self, now: Millis) {
+    /// The store has lost writes; everybody who knows of them lives, but of a pass that it gave in an answer which nobody
+    /// heard. `knows` says of which passes the store knows still.
+    pub fn loss(&mut self, now: Millis, knows: impl Fn(u64) -> bool) {
         self.repaired = now + 1_000;
+        for number in self.unheard.extract_if(.., |number| !knows(*number)) {
+            self.spent.remove(&number);
+            if let Some(expires) = self.live.remove(&number) {
+                self.by_expiry.remove(&(expires, number));
+            }
+        }
     }
 
     /// The operator changes the room at this instant.
@@ -174,6 +184,8 @@ impl Watch {
     pub fn unanswered(&mut self, batch: &Batch, outcome: &Outcome, room: &Room, clock: Millis, now: Millis) {
         let last = self.last.clone();
         self.step(batch, outcome, room, clock, now);
+        let given = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass(_)));
+        self.unheard.extend(given.map(|(number, _)| *number));
         self.last = View { now: self.last.now, ..last };
     }
 
@@ -237,6 +249,7 @@ impl Watch {
         for &(number, grant) in &outcome.grants {
             match grant {
                 Grant::Pass(expires) if self.live.contains_key(&number) => {
+                    self.unheard.remove(&number);
                     let same = self.live[&number] == expires || room.rules.lends;
                     assert!(same, "a second claim of {number} gets another pass");
                     self.second_claims += 1;
@@ -290,6 +303,7 @@ impl Watch {
         self.time_passes(clock);
         assert!(room.rules.lends && room.rules.open, "{number} is let in by a lease that nobody gave");
         self.lent += 1;
+        self.unheard.remove(&number);
         let known = self.live.get(&number).copied();
         self.second_passes += u64::from(known.is_some());
         self.lives(number, expires.max(known.unwrap_or(0)));

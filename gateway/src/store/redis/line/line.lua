@@ -348,7 +348,7 @@ for i, segment in ipairs(segments) do
   stretches[i] = told(segment)
 end
 local view = {
-  stretches, s.forgotten, s.lost, now < s.sure and 1 or 0, now, real(s.speed), real(show_share()), claimants, taken(),
+  stretches, s.forgotten, s.lost, (now < s.sure or unknown_lenders() > 0) and 1 or 0, now, real(s.speed), real(show_share()), claimants, taken(),
   s.granted, s.no_shows, s.over_limit,
 }
 local known = s.revocations_forgotten + call('LLEN', REVOKED)

@@ -162,6 +162,10 @@ local function repair()
     end
     s.lenders_before = max(s.lenders_before, seen.gateways)
   end
+  -- There are people of an earlier line, and nobody who is here knows it.
+  if lends and #segments > 1 and s.lenders_unknown_for > 0 and s.lenders_before == 0 then
+    s.lenders_before = s.lenders_told + 1
+  end
 end
 
 repair()
