@@ -261,9 +261,9 @@ impl World {
             }
             Upset::Kill(gateway) => {
                 gateway::restart(self, gateway);
+                self.watch.killed = true;
                 // It knows who was revoked before it serves, if the store can be asked.
                 gateway::flush(self, gateway);
-                self.watch.killed = true;
             }
             Upset::Jump(by) => self.store.jump(by),
             Upset::Lose(back) => {
