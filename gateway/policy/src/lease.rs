@@ -140,9 +140,10 @@ impl Leases {
         (self.unknown_for > 0).then_some(KEPT)
     }
 
-    /// The store has lost writes: who holds leases is not known.
+    /// The store has lost writes: who holds leases is not known, but as many did as in what it has.
     pub(crate) fn lose(&mut self) {
-        *self = Self { before: self.before, unknown_for: KEPT, ..Self::default() };
+        let before = self.before.max(self.holders());
+        *self = Self { before, unknown_for: KEPT, ..Self::default() };
     }
 
     /// Somebody remembers so many gateways that held leases before the loss.

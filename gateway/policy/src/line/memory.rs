@@ -98,6 +98,8 @@ impl Memory {
 
     /// Notes an answer of the line to a batch with these releases. Answers whether it shows a loss since the last one.
     pub fn note(&mut self, releases: &[u64], outcome: &Outcome) -> bool {
+        // A line that has lost writes may not know a pass that is about to be given back.
+        let may_lack = self.lost != outcome.view.lost || self.parts.len() > 1;
         self.parts.pop_front();
         self.shown.clear();
         for &number in releases.iter().filter(|&&number| outcome.view.segments.has(number)) {
@@ -115,6 +117,7 @@ impl Memory {
         for &(number, expires) in &outcome.renewed {
             match expires {
                 Some(expires) => self.passes.insert(number, expires),
+                None if may_lack => continue,
                 None => self.passes.remove(&number),
             };
         }

@@ -85,7 +85,11 @@ impl View {
         let needed = self.waiting() as f64 * self.show_share;
         match rules.total_active_users {
             Some(seats) if needed > seats.saturating_sub(self.active) as f64 => {
-                if self.stay > 0.0 { seats as f64 / self.stay / self.show_share } else { 0.0 }
+                if self.stay > 0.0 {
+                    seats as f64 / self.stay / self.show_share
+                } else {
+                    0.0
+                }
             }
             _ => f64::INFINITY,
         }

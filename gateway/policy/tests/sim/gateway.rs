@@ -24,7 +24,6 @@ pub type Tab = (u32, u8);
 
 #[derive(Debug)]
 pub struct Gateway {
-    id: u32,
     run: u32,
     pub view: View,
     memory: Memory,
@@ -52,7 +51,6 @@ pub struct Gateway {
 impl Gateway {
     pub fn new(id: u32, view: View) -> Self {
         Self {
-            id,
             run: 1_000 + id,
             view,
             memory: Memory::default(),
@@ -116,7 +114,7 @@ impl Gateway {
         let (lease, lent) = self.lending.recall();
         let on_lease = self.lending.is_on(self.clock(now));
         Batch {
-            gateway: self.id,
+            gateway: self.run,
             seen,
             restore: Restore { lent, ..restore },
             lease,

@@ -392,3 +392,18 @@ fn a_full_segment_is_followed_by_the_next_without_a_loss() {
     assert_eq!((gate.losses, outcome.view.active), (0, 11));
     assert_eq!(gate.ask(&mut line, &rules, Batch::default(), at(1, RESTED + 2_100)).view.active, 11);
 }
+
+#[test]
+fn a_renewal_that_meets_a_line_without_its_pass_does_not_make_the_gateway_forget_it() {
+    let rules = rules();
+    let (mut line, mut gate) = (Line::new(at(1, 0)), Gate::new(1));
+    gate.ask(&mut line, &rules, Batch::default(), at(1, RESTED));
+    gate.ask(&mut line, &rules, joins(1), at(1, RESTED + 10));
+    let renewal = || Batch { renewals: vec![1], ..Batch::default() };
+    let mut empty = Line::new(at(2, RESTED + 1_000));
+    let refused = gate.ask(&mut empty, &rules, renewal(), at(2, RESTED + 1_000));
+    assert_eq!(refused.renewed, vec![(1, None)]);
+    gate.give_back(&mut empty, &rules, at(2, RESTED + 1_010));
+    let renewed = gate.ask(&mut empty, &rules, renewal(), at(2, RESTED + 1_020));
+    assert_eq!(renewed.renewed, vec![(1, Some(T0 + RESTED + 1_020 + rules.session))]);
+}

@@ -55,6 +55,7 @@ local function hear_of_lease()
 end
 
 local function lose_leases()
+  s.lenders_before = max(s.lenders_before, #leases + unknown_lenders())
   leases = {}
   s.lenders_told, s.lenders_unknown_for = 0, KEPT
 end
