@@ -18,7 +18,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
-use policy::admit::{Decision, Refusal, Scene, Verdict, admit};
+use policy::admit::{Decision, Intent, Refusal, Scene, Verdict, admit};
 use policy::room::FailMode;
 use policy::scope::NormalPath;
 use policy::ticket::Token;
@@ -176,11 +176,12 @@ async fn claim<'a>(
     ticket: Token,
 ) -> Result<Onward, Box<Response<Body>>> {
     match room.live.claim(ticket.number).await {
-        Entry::Spent => join(visit, room, false).await,
         entry @ Entry::Pass(..) => {
             visit.mark = Mark::Claim;
             entered(visit, room, entry)
         }
+        _ if visit.intent == Intent::Form => no(reply::needs_pass(visit)),
+        Entry::Spent => join(visit, room, false).await,
         Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
     }
 }

@@ -38,6 +38,9 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
         let preflight = headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         return if preflight { Intent::Preflight } else { Intent::Other };
     }
+    if [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method) {
+        return Intent::Form;
+    }
     if parts.method != Method::GET {
         return Intent::Other;
     }

@@ -213,6 +213,21 @@ fn an_answer_that_sets_a_cookie_is_private_whatever_the_shop_said() {
 }
 
 #[test]
+fn a_form_enters_with_a_ticket_that_a_second_tab_has_put_in_the_place_of_the_pass() {
+    let shop = Shop::open();
+    let room = CLOSED.replace("queue_all = true", "burst = 1").replace("= 600", "= 60");
+    let weir = Weir::start(&config(shop.address, &room));
+    let waiting = until("somebody waits", || Some(weir.get("/launch/item", &[JSON])).filter(|a| !a.is_shop()));
+    let ticket = waiting.cookie().unwrap();
+    until_true("the ticket is called", || weir.get("/launch/item", &[JSON, ("Cookie", &ticket)]).is_shop());
+    let seats = weir.room()["active_users"].clone();
+    let order = weir.send("POST", "/launch/order", &[("Cookie", &ticket)], "a=b");
+    assert!(order.is_shop() && order.cookie().is_some_and(|pass| pass != ticket), "{order:?}");
+    assert_eq!(weir.room()["active_users"], seats, "with the pass that they have");
+    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &ticket)]).status, 429, "nobody looks at what is fetched");
+}
+
+#[test]
 fn a_second_claim_returns_the_same_pass_and_takes_no_second_seat() {
     let shop = Shop::open();
     let room = CLOSED.replace("queue_all = true", "burst = 1").replace("= 600", "= 60");

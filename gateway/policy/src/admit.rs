@@ -30,7 +30,10 @@ pub enum Intent {
     Json,
     /// A CORS preflight: carries no cookie, and goes to the upstream.
     Preflight,
-    /// Everything else: assets, fetches, POST, HEAD, prefetches, upgrades.
+    /// A person sends something: takes no number, but a ticket that is called is traded. The answer to a second tab may have
+    /// put the ticket in the place of the pass.
+    Form,
+    /// Everything else: assets, fetches, HEAD, prefetches, upgrades.
     Other,
 }
 
@@ -137,12 +140,10 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     if scene.store_away && room.fail_mode == FailMode::Open {
         return Verdict::Open;
     }
-    if !asks {
-        return Verdict::Refuse(Refusal::NeedsPass);
-    }
-    match token {
-        Some(ticket) if scene.store_away && !scene.on_lease => Verdict::Wait(ticket),
-        Some(ticket) => place(scene, ticket),
+    match token.map(|ticket| place(scene, ticket)) {
+        Some(claim @ Verdict::Claim(_)) if intent == Intent::Form => claim,
+        _ if !asks => Verdict::Refuse(Refusal::NeedsPass),
+        Some(verdict) => verdict,
         None => newcomer(scene),
     }
 }
@@ -150,7 +151,8 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
 /// Somebody who is in the line.
 fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
     let called = scene.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
-    if called && scene.room.rules.open { Verdict::Claim(ticket) } else { Verdict::Wait(ticket) }
+    let away = scene.store_away && !scene.on_lease;
+    if called && scene.room.rules.open && !away { Verdict::Claim(ticket) } else { Verdict::Wait(ticket) }
 }
 
 /// Somebody whom nobody knows.
@@ -321,6 +323,14 @@ mod tests {
             assert_eq!(on(&room(), credential, Intent::Other, false).0, refused);
             assert_eq!(on(&room(), credential, Intent::Preflight, false), (Verdict::Open, None));
         }
+        let claims = Verdict::Claim(ticket(50));
+        assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Form, false).0, claims);
+        for credential in [Credential::None, Credential::Sealed(ticket(51))] {
+            let refused = Verdict::Refuse(Refusal::NeedsPass);
+            assert_eq!(on(&room(), credential, Intent::Form, false).0, refused);
+        }
+        let away = on(&room(), Credential::Sealed(ticket(50)), Intent::Form, true).0;
+        assert_eq!(away, Verdict::Refuse(Refusal::NeedsPass), "nobody can trade it");
         let enters = Verdict::Enter { pass: pass(), renew: false };
         assert_eq!(on(&room(), Credential::Sealed(pass()), Intent::Other, false).0, enters);
     }

@@ -163,7 +163,10 @@ fn who_prefers_json_gets_json_where_the_room_has_it() {
 #[test]
 fn only_a_get_that_somebody_waits_for_takes_a_number() {
     let page = ("sec-fetch-mode", "navigate");
-    for method in ["HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS"] {
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        assert_eq!(intent(&request(method, "/", &[page]), true), Intent::Form, "{method}");
+    }
+    for method in ["HEAD", "CONNECT", "OPTIONS"] {
         let uri = if method == "CONNECT" { "a:443" } else { "/" };
         assert_eq!(intent(&request(method, uri, &[page]), true), Intent::Other, "{method}");
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! attacks        requests that were sent as an attack and that the shop's log has, joined by request id     = 0
+//!                (not a form that was sent with a ticket, if its holder was called meanwhile and got the pass with it)
 //! without pass   launch pages at the shop without a `Weir-Pass-Id`                                          = 0
 //! shared pass    requests of one pass at the shop within a second     <= gateways x (burst + 1 s of the quota)
 //! ```
@@ -11,10 +12,12 @@
 //!
 //! What is absent: how a token is forged; the crowd's adversaries do that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::evidence::{Asked, Page};
+use crate::evidence::{Asked, Page, Visit};
+use crate::persona::Persona;
 use crate::shop::log::Entry;
+use crate::token::Kind;
 
 use super::windows::most_within;
 use super::{Check, Launch};
@@ -36,14 +39,26 @@ fn attacks(launch: &Launch<'_>) -> Check {
         () if joined.is_empty() => check.detail(
             "No request id of a shopper is in the shop's log: the gateway must trust this machine (`trusted_proxies`) to pass it on.",
         ),
-        () => check.none(joined.iter().filter(|(asked, _)| asked.attack).count()).detail(by_kind(launch, &joined, sent)),
+        () => {
+            let theirs = sent_in_their_turn(launch);
+            let through = |(asked, entry): &&(&Asked, &Entry)| {
+                asked.attack && !(entry.pass_id.is_some() && theirs.contains(asked.id.as_str()))
+            };
+            let through: HashSet<&str> = joined.iter().filter(through).map(|(asked, _)| asked.id.as_str()).collect();
+            check.none(through.len()).detail(by_kind(launch, &through, sent))
+        }
     }
 }
 
+/// Forms of people who skip the line and who were given a pass: a ticket that is called is traded when a form comes with it.
+fn sent_in_their_turn<'l>(launch: &'l Launch<'_>) -> HashSet<&'l str> {
+    let has_pass = |visit: &&Visit| visit.held.iter().any(|held| held.token.kind == Kind::Pass);
+    let skip = launch.evidence.visits.iter().filter(|visit| visit.persona == Persona::SkipsLine);
+    skip.filter(has_pass).flat_map(|visit| &visit.asked).map(|asked| asked.id.as_str()).collect()
+}
+
 /// How many attacks were sent, and which kinds got through.
-fn by_kind(launch: &Launch<'_>, joined: &[(&Asked, &Entry)], sent: usize) -> String {
-    let through: std::collections::HashSet<&str> =
-        joined.iter().filter(|(asked, _)| asked.attack).map(|(asked, _)| asked.id.as_str()).collect();
+fn by_kind(launch: &Launch<'_>, through: &HashSet<&str>, sent: usize) -> String {
     let attackers = launch.evidence.visits.iter().filter(|visit| visit.asked.iter().any(|asked| asked.attack));
     let successful =
         attackers.clone().filter(|visit| visit.asked.iter().any(|asked| through.contains(asked.id.as_str())));
@@ -100,7 +115,6 @@ fn shared(launch: &Launch<'_>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::persona::Persona;
     use crate::verdict::Outcome;
     use crate::verdict::made::Made;
 
@@ -123,6 +137,17 @@ mod tests {
         let check = attacked(true).check("attacks-at-shop");
         assert_eq!((check.outcome, check.measured), (Outcome::Broken, Some(1.0)));
         assert!(check.detail.contains("Forges"), "{check:?}");
+    }
+
+    #[test]
+    fn who_skips_the_line_and_is_called_meanwhile_may_send_a_form_with_the_ticket() {
+        let mut made = Made::line_of(20);
+        made.shopper(90, 500, 800).persona = Persona::SkipsLine;
+        made.visits_shop(90, Page::Order, 900);
+        made.evidence.visits[20].asked.iter_mut().for_each(|asked| asked.attack = true);
+        assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Held);
+        made.evidence.shop.iter_mut().for_each(|entry| entry.pass_id = None);
+        assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Broken, "without a pass it is an attack");
     }
 
     #[test]
