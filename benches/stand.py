@@ -220,8 +220,8 @@ def claim(port, ticket):
     raise SystemExit("nobody is called")
 
 
-def a_ticket(port, ahead=300):
-    """The cookie of somebody who waits, with people ahead of them."""
+def a_ticket(port, ahead=1500):
+    """The cookie of somebody who waits, with people ahead of them, none of whom comes back: the line calls up to 30 a minute."""
     for _ in range(ahead):
         _, headers, _ = get(port, "/", QUEUE, Accept="text/html")
     return cookie_of(headers)

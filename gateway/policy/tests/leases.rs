@@ -1,6 +1,6 @@
 //! Rooms that live on leases while gateways are cut off from the store: the whole machinery in virtual time.
 //!
-//! A failing seed is printed. `WEIR_SIM_SEED=n cargo test -p policy --test leases` runs it alone.
+//! A failing seed is printed. `WEIR_SIM_SEED=n cargo test -p policy --test leases` runs it alone, `WEIR_SIM_SEEDS=n` the first n.
 
 mod sim;
 
@@ -14,7 +14,7 @@ use rand::{Rng as _, SeedableRng as _};
 use sim::crowd::{Exit, Habit};
 use sim::{Plan, Upset, World, crowd_between, per_second, room};
 
-const SEEDS: u64 = 96;
+const SEEDS: u64 = 256;
 /// Misfortunes happen before this instant.
 const STORM: Millis = 70_000;
 
@@ -78,8 +78,9 @@ fn a_store_that_forgot_everything_leaves_their_shares_to_those_who_are_still_cut
 
 #[test]
 fn whatever_is_cut_killed_or_lost_a_room_that_lends_lets_in_no_more_than_it_may() {
-    let seed = std::env::var("WEIR_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = seed.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
+    let asked = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let seed = asked("WEIR_SIM_SEED");
+    let seeds = seed.map_or(0..asked("WEIR_SIM_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
     let next = AtomicU64::new(seeds.start);
     let lent = AtomicU64::new(0);
     let work = || {
