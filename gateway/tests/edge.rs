@@ -212,14 +212,20 @@ fn an_answer_that_sets_a_cookie_is_private_whatever_the_shop_said() {
     assert_eq!(later.header("cache-control"), Some("public, max-age=600"));
 }
 
-#[test]
-fn a_form_enters_with_a_ticket_that_a_second_tab_has_put_in_the_place_of_the_pass() {
+/// A ticket whose holder has their pass.
+fn claimed() -> (Shop, Weir, String) {
     let shop = Shop::open();
     let room = CLOSED.replace("queue_all = true", "burst = 1").replace("= 600", "= 60");
     let weir = Weir::start(&config(shop.address, &room));
     let waiting = until("somebody waits", || Some(weir.get("/launch/item", &[JSON])).filter(|a| !a.is_shop()));
     let ticket = waiting.cookie().unwrap();
     until_true("the ticket is called", || weir.get("/launch/item", &[JSON, ("Cookie", &ticket)]).is_shop());
+    (shop, weir, ticket)
+}
+
+#[test]
+fn a_form_enters_with_a_ticket_that_a_second_tab_has_put_in_the_place_of_the_pass() {
+    let (_shop, weir, ticket) = claimed();
     let seats = weir.room()["active_users"].clone();
     let order = weir.send("POST", "/launch/order", &[("Cookie", &ticket)], "a=b");
     assert!(order.is_shop() && order.cookie().is_some_and(|pass| pass != ticket), "{order:?}");
@@ -229,12 +235,7 @@ fn a_form_enters_with_a_ticket_that_a_second_tab_has_put_in_the_place_of_the_pas
 
 #[test]
 fn a_second_claim_returns_the_same_pass_and_takes_no_second_seat() {
-    let shop = Shop::open();
-    let room = CLOSED.replace("queue_all = true", "burst = 1").replace("= 600", "= 60");
-    let weir = Weir::start(&config(shop.address, &room));
-    let waiting = until("somebody waits", || Some(weir.get("/launch/item", &[JSON])).filter(|a| !a.is_shop()));
-    let last = waiting.cookie().unwrap();
-    until_true("the ticket is called", || weir.get("/launch/item", &[JSON, ("Cookie", &last)]).is_shop());
+    let (_shop, weir, last) = claimed();
     let seats = weir.room()["active_users"].clone();
     let tabs: Vec<_> = std::thread::scope(|scope| {
         let tab = || weir.get("/launch/headers", &[JSON, ("Cookie", &last)]);

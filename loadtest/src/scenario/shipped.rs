@@ -67,7 +67,11 @@ mod tests {
             assert!(arrivals.fastest() <= 1_500.0, "{}: {}", scenario.name, arrivals.fastest());
             assert!((10.0..=50.0).contains(&scenario.room.rate()), "{}", scenario.name);
             let seconds = scenario.closes().as_secs();
-            let longest = if scenario.name == "tv-spot" { 600 } else { 240 };
+            let longest = match scenario.name.as_str() {
+                "tv-spot" => 600,
+                "stadium" => 240,
+                _ => 180,
+            };
             assert!((60..=longest).contains(&seconds), "{}: {seconds} s", scenario.name);
         }
     }

@@ -50,11 +50,15 @@ fn attacks(launch: &Launch<'_>) -> Check {
     }
 }
 
-/// Forms of people who skip the line and who were given a pass: a ticket that is called is traded when a form comes with it.
+/// Forms of people who skip the line, from the answer on that brought them a pass: a ticket that is called is traded when
+/// a form comes with it.
 fn sent_in_their_turn<'l>(launch: &'l Launch<'_>) -> HashSet<&'l str> {
-    let has_pass = |visit: &&Visit| visit.held.iter().any(|held| held.token.kind == Kind::Pass);
+    let turn = |visit: &'l Visit| {
+        let pass = visit.held.iter().find(|held| held.token.kind == Kind::Pass).map(|held| held.at);
+        visit.asked.iter().filter(move |asked| pass.is_some_and(|pass| asked.answered >= pass))
+    };
     let skip = launch.evidence.visits.iter().filter(|visit| visit.persona == Persona::SkipsLine);
-    skip.filter(has_pass).flat_map(|visit| &visit.asked).map(|asked| asked.id.as_str()).collect()
+    skip.flat_map(turn).map(|asked| asked.id.as_str()).collect()
 }
 
 /// How many attacks were sent, and which kinds got through.
@@ -146,6 +150,10 @@ mod tests {
         made.visits_shop(90, Page::Order, 900);
         made.evidence.visits[20].asked.iter_mut().for_each(|asked| asked.attack = true);
         assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Held);
+        let answered = made.evidence.visits[20].asked[0].answered;
+        made.evidence.visits[20].asked[0].answered = 0;
+        assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Broken, "before they had a pass");
+        made.evidence.visits[20].asked[0].answered = answered;
         made.evidence.shop.iter_mut().for_each(|entry| entry.pass_id = None);
         assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Broken, "without a pass it is an attack");
     }
