@@ -58,6 +58,10 @@ pub struct RoomStatus {
     admitted: u64,
     /// New shoppers allowed per minute.
     new_users_per_minute: f64,
+    /// New shoppers allowed at once on top.
+    burst: f64,
+    /// Life of a pass, in milliseconds.
+    session_duration_ms: u64,
     /// Speed of the line, in tickets per second.
     tickets_per_second: f64,
     /// Share of called tickets whose holders come.
@@ -98,6 +102,8 @@ impl RoomStatus {
             total_active_users: rules.total_active_users,
             admitted: view.granted,
             new_users_per_minute: rules.rate * 60.0,
+            burst: rules.burst,
+            session_duration_ms: rules.session,
             tickets_per_second: view.speed,
             show_share: view.show_share,
             claimants: view.claimants,

@@ -127,7 +127,7 @@ fn a_gateway_that_is_set_otherwise_breaks_the_verdict() {
     let output = run(folder.path(), &["--target", &target, "--admin", &admin]);
     let report = report(folder.path());
     let settings = check(&report, "settings");
-    assert_eq!((&settings["outcome"], settings["measured"].as_f64()), (&"broken".into(), Some(2.0)), "{settings}");
+    assert_eq!((&settings["outcome"], settings["measured"].as_f64()), (&"broken".into(), Some(4.0)), "{settings}");
     assert!(settings["detail"].as_str().unwrap().contains("new_users_per_minute is 600, not 300"), "{settings}");
     assert!(matches!(output.status.code(), Some(1 | 2)), "{}", said(&output));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use loadtest::evidence::GatewaySample;
 use loadtest::scenario::Room;
+use loadtest::span::Span;
 use loadtest::verdict::{Check, Outcome};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -27,6 +28,8 @@ pub(crate) struct Told {
     total_active_users: Option<u64>,
     admitted: u64,
     new_users_per_minute: f64,
+    burst: f64,
+    session_duration_ms: u64,
     limits_enforced: bool,
     limits_given_up: bool,
 }
@@ -82,7 +85,7 @@ impl Sampler {
     }
 }
 
-/// Whether each gateway is set to what the scenario promises. A gateway tells neither its burst nor how long a pass lives.
+/// Whether each gateway is set to what the scenario promises.
 pub(crate) fn set_as_promised(room: &Room, gateways: &[(String, Vec<Told>)]) -> Check {
     let faults: Vec<String> = gateways
         .iter()
@@ -111,16 +114,24 @@ fn faults(room: &Room, told: &[Told]) -> Vec<String> {
         let names: Vec<_> = told.iter().map(|told| &*told.name).collect();
         return vec![format!("no room is named {:?}, only {names:?}", room.name)];
     };
+    let near = |is: f64, promised: f64| (is - promised).abs() <= 1e-6 * promised;
     let seats = |seats: Option<u64>| seats.map_or("no bound".to_owned(), |seats| seats.to_string());
-    let mut faults = Vec::new();
-    if (set.new_users_per_minute - room.new_users_per_minute).abs() > 1e-6 * room.new_users_per_minute {
-        let (is, promised) = (set.new_users_per_minute, room.new_users_per_minute);
-        faults.push(format!("new_users_per_minute is {is}, not {promised}"));
-    }
-    if set.total_active_users != room.total_active_users {
-        let (is, promised) = (seats(set.total_active_users), seats(room.total_active_users));
-        faults.push(format!("total_active_users is {is}, not {promised}"));
-    }
+    let session = Span(Duration::from_millis(set.session_duration_ms));
+    let (rate, promised_rate) = (set.new_users_per_minute, room.new_users_per_minute);
+    let (burst, promised_burst) = (set.burst, room.burst());
+    let keys = [
+        ("new_users_per_minute", near(rate, promised_rate), rate.to_string(), promised_rate.to_string()),
+        ("burst", near(burst, promised_burst), burst.to_string(), promised_burst.to_string()),
+        (
+            "total_active_users",
+            set.total_active_users == room.total_active_users,
+            seats(set.total_active_users),
+            seats(room.total_active_users),
+        ),
+        ("session_duration", session == room.session_duration, session.to_string(), room.session_duration.to_string()),
+    ];
+    let differing = keys.into_iter().filter(|(_, same, ..)| !same);
+    let mut faults: Vec<_> = differing.map(|(key, _, is, promised)| format!("{key} is {is}, not {promised}")).collect();
     if !set.limits_enforced {
         faults.push("its limits are only reported (passthrough)".into());
     }
@@ -145,6 +156,8 @@ mod tests {
             total_active_users: Some(50),
             admitted: 0,
             new_users_per_minute: 600.0,
+            burst: 10.0,
+            session_duration_ms: 300_000,
             limits_enforced: true,
             limits_given_up: false,
         };
@@ -158,8 +171,10 @@ mod tests {
     fn a_gateway_that_is_set_otherwise_is_found() {
         assert_eq!(set_as_promised(&room(), &told(|_| ())).outcome, Outcome::Held);
         assert_eq!(set_as_promised(&room(), &[]).outcome, Outcome::Unknown);
-        let wrong: [(Change, &str); 4] = [
+        let wrong: [(Change, &str); 6] = [
             (|room| room.new_users_per_minute = 1200.0, "gateway:9090: new_users_per_minute is 1200, not 600"),
+            (|room| room.burst = 100.0, "burst is 100, not 10"),
+            (|room| room.session_duration_ms = 40_000, "session_duration is 40s, not 5m"),
             (|room| room.total_active_users = None, "total_active_users is no bound, not 50"),
             (|room| room.limits_enforced = false, "only reported"),
             (|room| room.name = "other".into(), r#"no room is named "launch", only ["other"]"#),
