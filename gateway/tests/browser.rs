@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use common::line::{gateway, room};
+use common::line::gateway;
 use common::redis::RedisServer;
 use common::{CLOSED, JSON, Kept, Shop, Weir, config, until, until_true};
 use serde_json::{Value, json};
@@ -91,14 +91,30 @@ impl Drop for Browser {
     }
 }
 
-/// A line of thirty people who do not come back, which moves by up to five a second.
+/// A room in which nobody is let in before [`open`]; then its line moves by up to five people a second, if they do not
+/// come back. Asked for every second, a place is seen to fall however long that takes.
+fn room() -> String {
+    CLOSED.replace("= 600", "= 60\nburst = 1\npoll.max = \"1s\"")
+}
+
+/// So many people who do not come back.
+fn crowd(weir: &Weir, people: usize) {
+    std::thread::scope(|scope| (0..people).for_each(|_| drop(scope.spawn(|| weir.get("/launch/item", &[JSON])))));
+}
+
+/// A closed room with a line of thirty.
 fn line() -> (Shop, Weir) {
     let shop = Shop::open();
-    // Asked for every second, the place is seen to fall however long the line takes.
-    let room = CLOSED.replace("queue_all = true", "burst = 1\npoll.max = \"1s\"").replace("= 600", "= 60");
-    let weir = Weir::start(&config(shop.address, &room));
-    std::thread::scope(|scope| (0..30).for_each(|_| drop(scope.spawn(|| weir.get("/launch/item", &[JSON])))));
+    let weir = Weir::start(&config(shop.address, &room()));
+    crowd(&weir, 30);
     (shop, weir)
+}
+
+/// From now on people are let in. The browser has been seen in the line by then, however long it took to start.
+fn open(weir: &Weir) {
+    let file = weir.config_file();
+    let closed = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file, closed.replace("queue_all = true\n", "")).unwrap();
 }
 
 #[test]
@@ -108,6 +124,7 @@ fn with_javascript_the_page_counts_down_by_itself_and_enters_when_it_is_their_tu
     browser.go(&weir);
     let first: u64 = until("a place is shown", || browser.text("position").parse().ok());
     let mut last = first;
+    open(&weir);
     until_true("they are inside", || {
         let page = browser.source();
         last = browser.text("position").parse().map_or(last, |now: u64| {
@@ -126,13 +143,13 @@ fn with_javascript_the_page_counts_down_by_itself_and_enters_when_it_is_their_tu
 fn with_javascript_the_page_goes_on_counting_down_when_redis_has_lost_everything() {
     let browser = Browser::open(true);
     let (redis, shop) = (RedisServer::start(), Shop::open());
-    let weir = gateway(redis.address, shop.address, &room(60));
-    let crowd = || std::thread::scope(|s| (0..10).for_each(|_| drop(s.spawn(|| weir.get("/launch/item", &[JSON])))));
-    crowd();
+    let weir = gateway(redis.address, shop.address, &room());
+    crowd(&weir, 10);
     browser.go(&weir);
     let mut last: u64 = until("a place is shown", || browser.text("position").parse().ok());
     assert_eq!(redis.command("FLUSHALL"), "+OK");
-    crowd();
+    crowd(&weir, 10);
+    open(&weir);
     until_true("they are inside", || {
         last = browser.text("position").parse().map_or(last, |now: u64| {
             assert!(now <= last, "the position grew from {last} to {now}");
@@ -150,6 +167,7 @@ fn without_javascript_the_page_shows_the_place_and_comes_back_by_itself_until_th
     browser.go(&weir);
     let first: u64 = until("a place is shown", || browser.text("position").parse().ok());
     assert!(first > 0 && browser.source().contains("/.weir/leave/launch"));
+    open(&weir);
     until_true("they are inside", || browser.source().contains("welcome to the shop"));
     assert!((weir.metric(r#"weir_requests_total{room="",verdict="own"}"#)).abs() < 0.5, "no script ran");
 }
