@@ -102,11 +102,11 @@ fn crowd(weir: &Weir, people: usize) {
     std::thread::scope(|scope| (0..people).for_each(|_| drop(scope.spawn(|| weir.get("/launch/item", &[JSON])))));
 }
 
-/// A closed room with a line of thirty.
+/// A closed room with a line of twenty.
 fn line() -> (Shop, Weir) {
     let shop = Shop::open();
     let weir = Weir::start(&config(shop.address, &room()));
-    crowd(&weir, 30);
+    crowd(&weir, 20);
     (shop, weir)
 }
 
