@@ -5,13 +5,14 @@
 //!
 //! What is absent: sockets ([`crate::listener`]), and what a request means ([`crate::edge`]).
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::{Rc, Weak};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::Waker;
 
 use http::Version;
 
 use crate::known::Known;
+use crate::seats::{Class, Seat};
 use crate::visitor::Peer;
 
 /// Seconds that a connection which was asked to end may take.
@@ -26,7 +27,8 @@ pub(crate) enum Fate {
     Over,
 }
 
-/// A connection of a shopper.
+/// A connection of a shopper. It is open, and has its seat, as long as it is served: by its own task, or by a request that
+/// became another protocol and took its [`UnderWay`] along.
 #[derive(Debug)]
 pub struct Connection {
     /// The other end.
@@ -37,32 +39,34 @@ pub struct Connection {
     pub known: Known,
     /// Seconds that its worker has lived.
     second: Rc<Cell<u64>>,
+    seat: RefCell<Option<Seat>>,
     requests: Cell<u32>,
     asked: Cell<bool>,
     active: Cell<u64>,
     holder: Cell<bool>,
     /// Of the answers of HTTP/1, which go one after the other.
-    pace: Rc<Pace>,
-    /// Of the answers of HTTP/2, each its own.
-    paces: RefCell<Vec<Weak<Pace>>>,
+    pace: Pace,
+    /// Of the answers of HTTP/2 under way, each its own.
+    paces: RefCell<Vec<Rc<Pace>>>,
     fate: Cell<Fate>,
-    waker: OnceCell<Waker>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Connection {
-    pub(crate) fn new(peer: Peer, tls: bool, second: Rc<Cell<u64>>) -> Rc<Self> {
+    pub(crate) fn new(peer: Peer, tls: bool, second: Rc<Cell<u64>>, seat: Option<Seat>) -> Rc<Self> {
         Rc::new(Self {
             peer,
             tls,
             known: Known::default(),
+            seat: RefCell::new(seat),
             requests: Cell::new(0),
             asked: Cell::new(false),
             active: Cell::new(second.get()),
             holder: Cell::new(false),
-            pace: Rc::default(),
+            pace: Pace::default(),
             paces: RefCell::default(),
             fate: Cell::new(Fate::Open),
-            waker: OnceCell::new(),
+            waker: RefCell::default(),
             second,
         })
     }
@@ -77,34 +81,40 @@ impl Connection {
         self.asked.get()
     }
 
-    /// The second in which the last request ended.
+    /// The second in which the last request began or ended.
     pub(crate) fn active(&self) -> u64 {
         self.active.get()
     }
 
-    /// Whether the shopper holds a pass: their connection may idle for longer.
-    pub(crate) fn is_holder(&self) -> bool {
-        self.holder.get()
+    /// What it is to the gateway. One of a pass holder, or of a trusted proxy, may idle for longer.
+    pub(crate) fn class(&self) -> Class {
+        match () {
+            () if self.holder.get() || self.peer.trusted => Class::Holder,
+            () if self.asked.get() => Class::Waiting,
+            () => Class::Silent,
+        }
+    }
+
+    /// Reads something off its seat, if it has one.
+    pub(crate) fn with_seat<T>(&self, read: impl FnOnce(&Seat) -> T) -> Option<T> {
+        self.seat.borrow().as_ref().map(read)
     }
 
     pub(crate) fn fate(&self) -> Fate {
         self.fate.get()
     }
 
-    /// To be woken when the fate changes.
+    /// To be woken when the fate changes. It is told to the last who asked.
     pub(crate) fn serve_by(&self, waker: &Waker) {
-        self.waker.get_or_init(|| waker.clone());
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
     }
 
     /// For how many seconds an answer was not taken. To be called once a second.
     pub(crate) fn untaken(&self) -> u64 {
-        let mut most = self.pace.second();
-        self.paces.borrow_mut().retain(|pace| {
-            let pace = pace.upgrade();
-            most = most.max(pace.as_ref().map_or(0, |pace| pace.second()));
-            pace.is_some()
-        });
-        most
+        self.paces.borrow().iter().fold(self.pace.second(), |most, pace| most.max(pace.second()))
     }
 
     /// Asks it to end after the request under way.
@@ -112,10 +122,32 @@ impl Connection {
         self.finish(Fate::Ending(self.second.get() + LAST_WORDS));
     }
 
+    /// Closes it: another one needs its seat, which is free at once.
+    pub(crate) fn evict(&self) {
+        self.finish(Fate::Over);
+        self.seat.take();
+    }
+
     pub(crate) fn finish(&self, fate: Fate) {
         self.fate.set(fate);
-        if let Some(waker) = self.waker.get() {
+        if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
+        }
+    }
+
+    /// The pace of another answer.
+    fn add_pace(&self) -> Rc<Pace> {
+        let mut paces = self.paces.borrow_mut();
+        let pace = Rc::new(Pace { place: Cell::new(paces.len()), ..Pace::default() });
+        paces.push(pace.clone());
+        pace
+    }
+
+    fn remove_pace(&self, pace: &Pace) {
+        let (mut paces, place) = (self.paces.borrow_mut(), pace.place.get());
+        paces.swap_remove(place);
+        if let Some(moved) = paces.get(place) {
+            moved.place.set(place);
         }
     }
 }
@@ -132,17 +164,14 @@ impl UnderWay {
     pub(crate) fn begin(connection: &Rc<Connection>, version: Version) -> Self {
         connection.requests.set(connection.requests.get() + 1);
         connection.asked.set(true);
-        let own_pace = (version == Version::HTTP_2).then(|| {
-            let pace = Rc::new(Pace::default());
-            connection.paces.borrow_mut().push(Rc::downgrade(&pace));
-            pace
-        });
+        connection.active.set(connection.second.get());
+        let own_pace = (version == Version::HTTP_2).then(|| connection.add_pace());
         Self { connection: connection.clone(), own_pace }
     }
 
     /// By which the shopper takes the answer.
     pub fn pace(&self) -> &Pace {
-        self.own_pace.as_ref().unwrap_or(&self.connection.pace)
+        self.own_pace.as_deref().unwrap_or(&self.connection.pace)
     }
 
     /// The connection it came on.
@@ -158,7 +187,10 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.pace().set(false);
+        match &self.own_pace {
+            Some(pace) => self.connection.remove_pace(pace),
+            None => self.connection.pace.set(false),
+        }
         self.connection.requests.set(self.connection.requests.get() - 1);
         self.connection.active.set(self.connection.second.get());
     }
@@ -167,6 +199,8 @@ impl Drop for UnderWay {
 /// Whether the other end takes what there is for it: one that does not must not hold a permit for ever.
 #[derive(Debug, Default)]
 pub struct Pace {
+    /// In the list of its connection.
+    place: Cell<usize>,
     untaken: Cell<bool>,
     seconds: Cell<u64>,
 }
@@ -182,5 +216,28 @@ impl Pace {
     fn second(&self) -> u64 {
         self.seconds.set(if self.untaken.get() { self.seconds.get() + 1 } else { 0 });
         self.seconds.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_kept_for_each_answer_under_way_and_for_no_other() {
+        let peer = Peer::new([127, 0, 0, 1].into(), &[]);
+        let connection = Connection::new(peer, false, Rc::default(), None);
+        let mut under_way = Vec::new();
+        for round in 0..1_000 {
+            under_way.push(UnderWay::begin(&connection, Version::HTTP_2));
+            if under_way.len() > 7 {
+                under_way.swap_remove(round % 5);
+            }
+            assert_eq!(connection.paces.borrow().len(), under_way.len());
+        }
+        under_way[3].pace().set(true);
+        assert_eq!((connection.untaken(), connection.untaken()), (1, 2));
+        under_way.remove(3);
+        assert_eq!(connection.untaken(), 0);
     }
 }

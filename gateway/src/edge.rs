@@ -104,6 +104,7 @@ async fn at_the_door<'a>(
     let mut decision = decide(visit, room);
     if !matches!(decision.0, Verdict::Enter { .. }) {
         // What kind of request it is matters only without a pass, and is the longest thing to read.
+        visit.holds_pass(false);
         visit.read_intent(room, parts);
         decision = decide(visit, room);
     }

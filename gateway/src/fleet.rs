@@ -10,7 +10,6 @@
 mod rates;
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -203,7 +202,7 @@ impl Fleet {
             requests_per_second: rates[0],
             joins_per_second: rates[1],
             admissions_per_second: rates[2],
-            connections: self.shared.connections.load(Ordering::Relaxed),
+            connections: self.shared.seats.open(),
             in_flight: site.upstreams.values().map(|upstream| upstream.in_flight()).sum(),
         }
     }

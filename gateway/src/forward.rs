@@ -65,7 +65,9 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     let Way { upstream, host, mut onward } = way;
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
-    visit.holds_pass(onward.pass.is_some());
+    if onward.pass.is_some() {
+        visit.holds_pass(true);
+    }
     headers::to_upstream(&mut parts, told(visit, &host, onward.pass));
     let request = Request::from_parts(parts, Upload::from(body));
     let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, onward.patience()).await {

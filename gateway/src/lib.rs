@@ -24,6 +24,7 @@ pub mod plan;
 pub mod reload;
 pub mod reply;
 pub mod rooms;
+pub mod seats;
 pub mod secret;
 pub mod site;
 pub mod store;
@@ -37,7 +38,7 @@ pub mod visitor;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,7 @@ use crate::fleet::{Fleet, Identity};
 use crate::listener::Sockets;
 use crate::plan::Plan;
 use crate::rooms::Rooms;
+use crate::seats::Seats;
 use crate::secret::{Ring, Source};
 use crate::site::Site;
 use crate::store::board::Board;
@@ -72,7 +74,7 @@ pub struct Shared {
     /// What TLS listeners need, if there are any.
     pub tls: Option<Tls>,
     /// Connections that are open.
-    pub connections: AtomicUsize,
+    pub seats: Seats,
     /// Requests so far, to the second.
     pub requests: AtomicU64,
     /// Whether new shoppers should be sent here.
@@ -97,7 +99,7 @@ impl Shared {
     /// Brings the gauges up to date.
     pub fn observe(&self) {
         let site = self.site.load();
-        telemetry::connections(self.connections.load(Ordering::Relaxed));
+        telemetry::connections(self.seats.open(), self.seats.by_class());
         telemetry::quota_clients(site.quotas.requests.clients());
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
@@ -140,7 +142,7 @@ impl Gateway {
             site: ArcSwap::from_pointee(site),
             rooms,
             tls,
-            connections: AtomicUsize::new(0),
+            seats: Seats::default(),
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             clock: watch::Sender::new(Duration::ZERO),

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, ready};
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Shared;
 use crate::connection::{Connection, Fate, UnderWay};
 use crate::edge;
+use crate::seats::{self, Class, Lack, Seat};
 use crate::telemetry;
 use crate::upstream::Pool;
 use crate::visitor::Peer;
@@ -77,7 +78,10 @@ pub struct Worker {
     /// Kept connections to the upstreams.
     pub pool: Rc<Pool>,
     ids: Cell<u64>,
-    connections: RefCell<Vec<Rc<Connection>>>,
+    /// Those that are served, and until the next sweep those that were.
+    connections: RefCell<Vec<Weak<Connection>>>,
+    /// What was told of them last.
+    classes: Cell<[usize; Class::ALL.len()]>,
     /// Since the last sweep.
     requests: Cell<u64>,
     second: Rc<Cell<u64>>,
@@ -105,6 +109,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         pool: Pool::new(),
         ids: Cell::new(0),
         connections: RefCell::default(),
+        classes: Cell::default(),
         requests: Cell::new(0),
         second: Rc::default(),
     });
@@ -127,6 +132,9 @@ async fn sweep(worker: Rc<Worker>) {
     while clock.changed().await.is_ok() {
         let now = *clock.borrow_and_update();
         worker.pool.sweep(now);
+        if worker.shared.seats.is_one_wanted() {
+            worker.make_room(&Lack::All, false);
+        }
         if now.as_secs() > worker.second.get() {
             worker.sweep(now.as_secs());
         }
@@ -162,36 +170,58 @@ impl Worker {
     }
 
     fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
-        let Some(seat) = Seat::take(&self.shared) else {
+        let _ = stream.set_nodelay(true);
+        let site = self.shared.site.load();
+        let peer = Peer::new(peer.ip(), &site.config.listen.trusted_proxies);
+        let seat = Seat::take(&self.shared, (!peer.trusted).then_some(peer.address));
+        if let Some(lack) = seat.lacks(&site.config.listen)
+            && !self.make_room(&lack, true)
+        {
             telemetry::connection_refused();
             return;
-        };
-        let _ = stream.set_nodelay(true);
-        let peer = Peer::new(peer.ip(), &self.shared.site.load().config.listen.trusted_proxies);
-        let connection = Connection::new(peer, tls, self.second.clone());
-        self.connections.borrow_mut().push(connection.clone());
-        let guest = Guest { connection, _seat: seat };
+        }
+        let connection = Connection::new(peer, tls, self.second.clone(), Some(seat));
+        self.connections.borrow_mut().push(Rc::downgrade(&connection));
         // Two tasks and not one of two kinds, which would be as large as the larger: most connections idle.
         if tls {
-            tokio::task::spawn_local(self.shake_hands(stream, guest));
+            tokio::task::spawn_local(self.shake_hands(stream, connection));
         } else {
-            tokio::task::spawn_local(self.look_and_serve(stream, guest));
+            tokio::task::spawn_local(self.look_and_serve(stream, connection));
         }
     }
 
-    async fn shake_hands(self: Rc<Self>, stream: TcpStream, guest: Guest) {
+    /// Closes connections for a new one; false if none can be closed.
+    fn make_room(&self, lack: &Lack, may_ask_others: bool) -> bool {
+        let most = self.shared.site.load().config.listen.max_connections;
+        // Of its own client a holder may be closed; for all others only if every connection is a holder's.
+        let elsewhere = matches!(lack, Lack::All) && self.shared.seats.has_others();
+        let victims = seats::victims(self.open().into_iter(), self.second.get(), lack, most, !elsewhere);
+        if victims.is_empty() && elsewhere && may_ask_others {
+            self.shared.seats.want_one();
+        }
+        victims.iter().for_each(|victim| victim.evict());
+        telemetry::connections_evicted(lack.name(), victims.len());
+        !victims.is_empty()
+    }
+
+    /// The connections that are served.
+    fn open(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    async fn shake_hands(self: Rc<Self>, stream: TcpStream, connection: Rc<Connection>) {
         let Some(tls) = &self.shared.tls else { return };
-        let limit = self.shared.site.load().config.listen.header_timeout;
         let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
-        if let Ok(Ok(stream)) = timeout(limit, handshake).await {
+        // How long it may take is the sweep's to say: nothing was asked yet.
+        if let Some(Ok(stream)) = while_open(&connection, handshake).await {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            self.serve(stream, http2, guest).await;
+            self.serve(stream, http2, connection).await;
         }
     }
 
-    async fn look_and_serve(self: Rc<Self>, stream: TcpStream, guest: Guest) {
-        if let Some(http2) = begins_http2(&stream, &guest.connection).await {
-            self.serve(stream, http2, guest).await;
+    async fn look_and_serve(self: Rc<Self>, stream: TcpStream, connection: Rc<Connection>) {
+        if let Some(http2) = begins_http2(&stream, &connection).await {
+            self.serve(stream, http2, connection).await;
         }
     }
 
@@ -201,9 +231,9 @@ impl Worker {
         self: Rc<Self>,
         io: I,
         http2: bool,
-        guest: Guest,
+        connection: Rc<Connection>,
     ) {
-        let (connection, io) = (&guest.connection, TokioIo::new(io));
+        let (connection, io) = (&connection, TokioIo::new(io));
         let service = service_fn(|request: http::Request<_>| {
             let under_way = UnderWay::begin(connection, request.version());
             self.requests.set(self.requests.get() + 1);
@@ -243,8 +273,11 @@ impl Worker {
         self.shared.requests.fetch_add(self.requests.take(), Ordering::Relaxed);
         let site = self.shared.site.load();
         let listen = &site.config.listen;
-        let mut connections = self.connections.borrow_mut();
-        connections.retain(|c| c.fate() != Fate::Over);
+        self.connections.borrow_mut().retain(|connection| connection.strong_count() > 0);
+        let connections = self.open();
+        let mut classes = [0; Class::ALL.len()];
+        connections.iter().for_each(|connection| classes[connection.class() as usize] += 1);
+        self.shared.seats.recount(self.classes.replace(classes), classes);
         for connection in connections.iter().filter(|c| c.requests() > 0) {
             if connection.untaken() > listen.idle_timeout.as_secs() {
                 // Whoever does not take their answer must not keep the shop from working on others'.
@@ -252,10 +285,10 @@ impl Worker {
             }
         }
         for connection in connections.iter().filter(|c| c.requests() == 0) {
-            let limit = match () {
-                () if !connection.has_asked() => listen.header_timeout,
-                () if connection.is_holder() => listen.idle_timeout,
-                () => listen.waiting_idle_timeout,
+            let limit = match connection.class() {
+                _ if !connection.has_asked() => listen.header_timeout,
+                Class::Holder => listen.idle_timeout,
+                _ => listen.waiting_idle_timeout,
             };
             let late = now > connection.active() + limit.as_secs().max(1);
             match connection.fate() {
@@ -270,8 +303,8 @@ impl Worker {
 
     /// Asks all connections to end and waits until they have, at most the configured time.
     async fn end(&self) {
-        let open = || self.connections.borrow().iter().any(|c| c.fate() != Fate::Over);
-        self.connections.borrow().iter().filter(|c| c.fate() == Fate::Open).for_each(|c| c.end());
+        let open = || self.connections.borrow().iter().any(|c| c.strong_count() > 0);
+        self.open().iter().filter(|c| c.fate() == Fate::Open).for_each(|c| c.end());
         let all_ended = async {
             for round in 0.. {
                 if !open() {
@@ -280,7 +313,7 @@ impl Worker {
                 sleep(ROUND).await;
                 if round > PATIENT_ROUNDS {
                     // Connected and never asked: nothing is lost by closing it.
-                    self.connections.borrow().iter().filter(|c| c.requests() == 0).for_each(|c| c.finish(Fate::Over));
+                    self.open().iter().filter(|c| c.requests() == 0).for_each(|c| c.finish(Fate::Over));
                 }
             }
         };
@@ -314,6 +347,19 @@ async fn begins_http2(stream: &TcpStream, connection: &Connection) -> Option<boo
     .await
 }
 
+/// What comes of a future, unless the connection is over before.
+async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        connection.serve_by(cx.waker());
+        if connection.fate() == Fate::Over {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
 /// Serves a connection until it ends or its fate does, and asks it to `end` once where that is its fate.
 async fn until_over<C>(connection: &Connection, http: C, end: fn(Pin<&mut C>))
 where
@@ -337,34 +383,4 @@ where
         })
     })
     .await;
-}
-
-/// Who is served: their connection is over when this goes, whatever ends it.
-struct Guest {
-    connection: Rc<Connection>,
-    _seat: Seat,
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.connection.finish(Fate::Over);
-    }
-}
-
-/// One of the connections that may be open.
-struct Seat(Arc<Shared>);
-
-impl Seat {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let limit = shared.site.load().config.listen.max_connections;
-        let open = |n: usize| (n < limit).then_some(n + 1);
-        let taken = shared.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, open);
-        taken.is_ok().then(|| Self(shared.clone()))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -180,9 +180,17 @@ pub fn unreadable() {
     counter!("weir_requests_unreadable_total").increment(1);
 }
 
-/// Says how many connections are open.
-pub fn connections(open: usize) {
+/// Counts connections closed for others, and the bound that was the reason.
+pub fn connections_evicted(reason: &'static str, count: usize) {
+    counter!("weir_connections_evicted_total", "reason" => reason).increment(count as u64);
+}
+
+/// Says how many connections are open, and of which class as of the last second.
+pub fn connections(open: usize, classes: [(&'static str, usize); 3]) {
     gauge!("weir_connections").set(open as f64);
+    for (class, open) in classes {
+        gauge!("weir_connections_by_class", "class" => class).set(open as f64);
+    }
 }
 
 /// Says how many clients have a quota of their own.

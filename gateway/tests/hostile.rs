@@ -214,15 +214,15 @@ fn a_body_that_stops_coming_gives_its_permit_back() {
 }
 
 #[test]
-fn connections_over_the_limit_are_refused_and_counted() {
+fn connections_over_the_limit_take_the_place_of_silent_ones_and_are_counted() {
     let shop = Shop::open();
     let weir = Weir::start(&listening(&config(shop.address, CLOSED), "max_connections = 20"));
     let held: Vec<_> = (0..20).map(|_| TcpStream::connect(weir.http).unwrap()).collect();
     until_true("all are held", || weir.metric("weir_connections") == 20.0);
     for _ in 0..30 {
-        assert!(Kept::open(weir.http).ended());
+        assert_eq!(Kept::open(weir.http).get("/launch/item", &[PAGE]).status, 200);
     }
-    until_true("all are counted", || weir.metric("weir_connections_refused_total") == 30.0);
+    until_true("all are counted", || weir.metric(r#"weir_connections_evicted_total{reason="max_connections"}"#) >= 1.0);
     drop(held);
     until_true("there is room again", || weir.metric("weir_connections") == 0.0);
     weir.is_well();

@@ -22,8 +22,10 @@ section! {
         admin_token_file: Option<PathBuf> = optional(),
         /// Threads that serve shoppers.
         workers: usize = between(1, 1_024).or_from("one for each core", cores()),
-        /// Connections open at once; more are refused.
+        /// Connections open at once. For one more, the longest idle without a pass is closed.
         max_connections: usize = between(1, 10_000_000).or(50_000),
+        /// The same for one client, an IPv4 address or an IPv6 /64; a /48 has 16 times as many, a trusted proxy no bound.
+        max_connections_per_client: usize = between(1, 10_000_000).or(4_000),
         /// How long an unused connection of a pass holder is kept, and one on which an answer is not taken.
         idle_timeout: Duration = between(secs(1), hours(1)).or(secs(75)),
         /// How long an unused connection of anybody else is kept.
