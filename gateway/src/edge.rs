@@ -18,10 +18,10 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
-use policy::admit::{Decision, Intent, Refusal, Scene, Verdict, admit};
+use policy::admit::{Credential, Decision, Intent, Refusal, Scene, Verdict, admit};
 use policy::room::FailMode;
 use policy::scope::NormalPath;
-use policy::ticket::Token;
+use policy::ticket::{Kind, Token};
 
 use crate::body::{Body, let_finish};
 use crate::connection::UnderWay;
@@ -116,27 +116,43 @@ async fn at_the_door<'a>(
     let answer = match verdict {
         Verdict::Enter { pass, renew } => {
             visit.mark = Mark::Enter;
-            let renewal = renew.then(|| room.live.renew(pass.number));
-            return Ok(Onward::holder(pass, renewal));
+            if renew {
+                room.live.renew(&pass, room.live.snapshot().store_time(visit.started));
+            }
+            return Ok(Onward::holder(pass, renew));
         }
+        Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
+        Verdict::Wait(ticket) => {
+            room.live.adopt(&ticket);
+            reply::wait(visit, room, Place::Held(ticket))
+        }
+        newcomer => return without_a_place(visit, room, newcomer).await,
+    };
+    no(answer)
+}
+
+/// Somebody who shows nothing that counts.
+async fn without_a_place<'a>(
+    visit: &mut Visit<'a>,
+    room: &'a Arc<SiteRoom>,
+    verdict: Verdict,
+) -> Result<Onward, Box<Response<Body>>> {
+    let answer = match verdict {
         Verdict::Open => {
             visit.mark = Mark::Open;
             return Ok(open(room));
         }
-        Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
         Verdict::Join => return join(visit, room, false).await,
         Verdict::JoinIfCalled => return join(visit, room, true).await,
         Verdict::JoinLater => match visit.charge_join() {
             Ok(()) => later(visit, room),
             Err(wait) => reply::too_fast(visit, wait),
         },
-        Verdict::Wait(ticket) => {
-            room.live.adopt(&ticket);
-            reply::wait(visit, room, Place::Held(ticket))
-        }
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
-        Verdict::Refuse(Refusal::NeedsPass) => reply::needs_pass(visit),
+        Verdict::Refuse(Refusal::NeedsPass) | Verdict::Enter { .. } | Verdict::Claim(_) | Verdict::Wait(_) => {
+            reply::needs_pass(visit)
+        }
     };
     no(answer)
 }
@@ -176,13 +192,19 @@ async fn claim<'a>(
     room: &'a Arc<SiteRoom>,
     ticket: Token,
 ) -> Result<Onward, Box<Response<Body>>> {
-    match room.live.claim(ticket.number).await {
-        entry @ Entry::Pass(..) => {
+    let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
+    let entry = if shows_pass { room.live.claim_again(ticket.number).await } else { room.live.claim(ticket.number).await };
+    match entry {
+        Entry::Pass(..) => {
             visit.mark = Mark::Claim;
             entered(visit, room, entry)
         }
+        Entry::Spent => {
+            visit.credential = Credential::None;
+            let (verdict, _) = decide(visit, room);
+            without_a_place(visit, room, verdict).await
+        }
         _ if visit.intent == Intent::Form => no(reply::needs_pass(visit)),
-        Entry::Spent => join(visit, room, false).await,
         Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
     }
 }

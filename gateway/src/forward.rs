@@ -3,11 +3,9 @@
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use policy::Millis;
 use policy::ticket::Token;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 use crate::body::Body;
 use crate::headers;
@@ -24,8 +22,8 @@ pub struct Onward {
     pass: Option<Token>,
     /// The pass is new: the shopper has to be told.
     new: bool,
-    /// The extension of the pass that was asked for.
-    renewal: Option<oneshot::Receiver<Option<Millis>>>,
+    /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
+    renews: bool,
 }
 
 impl Onward {
@@ -34,14 +32,14 @@ impl Onward {
         Self::default()
     }
 
-    /// The holder of a pass.
-    pub fn holder(pass: Token, renewal: Option<oneshot::Receiver<Option<Millis>>>) -> Self {
-        Self { pass: Some(pass), new: false, renewal }
+    /// The holder of a pass, which may be due for renewal.
+    pub fn holder(pass: Token, renews: bool) -> Self {
+        Self { pass: Some(pass), new: false, renews }
     }
 
     /// Somebody who got this pass just now.
     pub fn admitted(pass: Token) -> Self {
-        Self { pass: Some(pass), new: true, renewal: None }
+        Self { pass: Some(pass), new: true, renews: false }
     }
 
     fn patience(&self) -> Patience {
@@ -62,7 +60,7 @@ pub struct Way<'a> {
 
 /// Forwards, and answers with what comes back.
 pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, body: Incoming) -> Response<Body> {
-    let Way { upstream, host, mut onward } = way;
+    let Way { upstream, host, onward } = way;
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;
     if onward.pass.is_some() {
@@ -78,7 +76,7 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
         Err(error) => (reply::upstream_failed(visit, &error), false),
     };
     let Some(room) = visit.room else { return response };
-    if let Some(cookie) = cookie(visit, room, &mut onward, revoke) {
+    if let Some(cookie) = cookie(visit, room, &onward, revoke) {
         headers::make_private(response.headers_mut());
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -102,17 +100,13 @@ fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> header
 }
 
 /// What the shopper's cookie has to become, if it has to change.
-fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &mut Onward, revoke: bool) -> Option<HeaderValue> {
+fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> Option<HeaderValue> {
     let pass = onward.pass?;
     if revoke && room.may_revoke() {
         room.live.release(&pass);
         return room.cookie.set("", visit.tls);
     }
-    let renewed = onward.renewal.as_mut().and_then(|renewal| renewal.try_recv().ok().flatten());
-    let pass = match renewed {
-        Some(expires) => Token { issued: room.live.snapshot().store_time(visit.started), expires, ..pass },
-        None if onward.new => pass,
-        None => return None,
-    };
+    let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
+    let pass = renewed.or(Some(pass).filter(|_| onward.new))?;
     room.cookie.set(&visit.site.sealer.seal(room.live.id, &pass), visit.tls)
 }

@@ -10,6 +10,7 @@
 //! What is absent: the rules of a line (`policy::line`) and HTTP.
 
 mod clerk;
+mod renewals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,9 +31,15 @@ use tokio::time::{sleep, timeout};
 use crate::ui;
 
 pub use clerk::run;
+use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
 const MAILBOX: usize = 1 << 16;
+
+/// That a number is used up is remembered for so long, of at most so many numbers: past that, an expired pass counts
+/// as used up unasked.
+const SPENT: Millis = 30_000;
+const MOST_SPENT: usize = 1 << 16;
 
 /// Who waits for the first answer of the store looks this often.
 const LOOK: Duration = Duration::from_millis(10);
@@ -97,6 +104,9 @@ pub struct LiveRoom {
     /// Passes that the line was told of since the last loss, with their ends.
     testified: DashMap<u64, Millis>,
     revocations: AtomicUsize,
+    renewals: Renewals,
+    /// Numbers of expired passes that are used up, as the line said until then.
+    spent: DashMap<u64, Millis>,
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
@@ -131,7 +141,6 @@ pub(crate) enum Op {
     },
     Renew {
         number: u64,
-        reply: oneshot::Sender<Option<Millis>>,
     },
     Release {
         token: Token,
@@ -178,6 +187,20 @@ impl LiveRoom {
         self.ask(Op::Claim { number, reply }, answer).await
     }
 
+    /// Asks what the number of a pass is worth that has run out. That it is used up is remembered: whoever shows such a
+    /// pass with every request costs the store one call in [`SPENT`].
+    pub async fn claim_again(self: &Arc<Self>, number: u64) -> Entry {
+        let now = self.snapshot().store_time(Instant::now());
+        if self.spent.len() >= MOST_SPENT || self.spent.get(&number).is_some_and(|until| *until > now) {
+            return Entry::Spent;
+        }
+        let entry = self.claim(number).await;
+        if entry == Entry::Spent {
+            self.spent.insert(number, now + SPENT);
+        }
+        entry
+    }
+
     async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
         if self.mailbox.try_send((self.clone(), op)).is_err() {
             return Entry::Away;
@@ -194,12 +217,24 @@ impl LiveRoom {
         self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// Extends a pass; the answer is its new end, if it still lived.
-    pub fn renew(self: &Arc<Self>, number: u64) -> oneshot::Receiver<Option<Millis>> {
-        let (reply, answer) = oneshot::channel();
-        // A full mailbox drops `reply`: the pass is renewed on a later request.
-        let _ = self.mailbox.try_send((self.clone(), Op::Renew { number, reply }));
-        answer
+    /// Has a pass extended, unless that is under way or was done lately. [`Self::renewed`] tells the new end, on this
+    /// request or on a later one.
+    pub fn renew(self: &Arc<Self>, pass: &Token, now: Millis) {
+        let number = pass.number;
+        // A full mailbox drops it: the next request asks again.
+        if self.renewals.begin(pass, now) && self.mailbox.try_send((self.clone(), Op::Renew { number })).is_err() {
+            self.renewals.fail(number);
+        }
+    }
+
+    /// The pass as it was renewed here last, if it lives longer than what its holder shows.
+    pub fn renewed(&self, pass: &Token) -> Option<Token> {
+        self.renewals.newer(pass)
+    }
+
+    /// Renewals that are remembered, and expired passes that are known to be used up.
+    pub fn remembered(&self) -> [usize; 2] {
+        [self.renewals.len(), self.spent.len()]
     }
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
@@ -248,6 +283,8 @@ impl LiveRoom {
         self.revoked.retain(|_, &mut until| until > now);
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
         self.testified.retain(|_, &mut until| until > now);
+        self.renewals.tidy(now);
+        self.spent.retain(|_, &mut until| until > now);
     }
 }
 
@@ -312,6 +349,8 @@ impl Rooms {
             revoked: DashMap::new(),
             testified: DashMap::new(),
             revocations: AtomicUsize::new(0),
+            renewals: Renewals::default(),
+            spent: DashMap::new(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
             mailbox: self.mailbox.clone(),

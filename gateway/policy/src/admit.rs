@@ -77,7 +77,7 @@ pub enum Verdict {
     },
     /// Forward without a pass: nobody is held back here, or the store is away and the room fails open.
     Open,
-    /// Trade a called ticket for a pass, then forward.
+    /// Trade a called ticket, or a pass that has run out and may live on in the line, for a pass; then forward.
     Claim(Token),
     /// Take a number; if it is called at once, claim it.
     Join,
@@ -116,11 +116,25 @@ pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decisi
     if intent == Intent::Preflight {
         return (Verdict::Open, None);
     }
-    let (token, ignored) = match valid(scene, credential) {
-        Ok(token) => (token, None),
-        Err(ignored) => (None, Some(ignored)),
+    match valid(scene, credential) {
+        Ok(token) => (decide(scene, token, intent), None),
+        Err(ignored) => {
+            let claim = ended_pass(scene, credential, ignored).filter(|_| intent != Intent::Other);
+            (claim.map_or_else(|| decide(scene, None, intent), Verdict::Claim), Some(ignored))
+        }
+    }
+}
+
+/// A pass whose text has run out may live on in the line: a renewal was committed, and the cookie never heard of it.
+/// Then it is the same pass to a claim of its number; else the number is used up. It is not asked when nothing can
+/// have come of it: a text can be renewed until its end, and for one session.
+fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Option<Token> {
+    let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
+        return None;
     };
-    (decide(scene, token, intent), ignored)
+    let may_live = pass.kind == Kind::Pass && scene.now < pass.expires.saturating_add(scene.room.rules.session);
+    let known = !scene.revoked && line.segments.is_called(pass.number) && !line.forgot(pass.number);
+    (may_live && known && !scene.store_away).then(|| Token::ticket(pass.number, scene.now))
 }
 
 fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
@@ -279,6 +293,8 @@ mod tests {
         let unheard_of = Token::ticket(5 * SPAN + 1, NOW);
         let half = Token::pass(BASE + 7, NOW - 50, NOW + 50);
         let ran_out = Token::pass(BASE + 7, NOW - 100, NOW);
+        let long_over = Token::pass(BASE + 7, NOW - 400_000, NOW - room().rules.session);
+        let ended_before = Token::pass(FORGOTTEN + 7, NOW - 100, NOW);
         let long_gone = Token { expires: NOW, ..ticket(7) };
         let enters = |pass, renew| (Verdict::Enter { pass, renew }, None);
         let numbered = Token { kind: Kind::Ticket, run: 0, number: BASE + 33, ..kept(9, 3) };
@@ -290,7 +306,9 @@ mod tests {
             (Bad(Rejected::Foreign), joins(Ignored::Foreign)),
             (Sealed(pass()), enters(pass(), false)),
             (Sealed(half), enters(half, true)),
-            (Sealed(ran_out), joins(Ignored::Expired)),
+            (Sealed(ran_out), (Verdict::Claim(Token::ticket(BASE + 7, NOW)), Some(Ignored::Expired))),
+            (Sealed(long_over), joins(Ignored::Expired)),
+            (Sealed(ended_before), joins(Ignored::Expired)),
             (
                 Sealed(Token::pass(FORGOTTEN + 7, NOW, NOW + 100)),
                 enters(Token::pass(FORGOTTEN + 7, NOW, NOW + 100), false),
@@ -368,12 +386,30 @@ mod tests {
     }
 
     #[test]
+    fn the_line_is_asked_of_an_expired_pass_by_pages_and_forms_in_every_room_while_it_answers() {
+        let ran_out = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
+        let asked = Verdict::Claim(Token::ticket(BASE + 7, NOW));
+        let closed = Room { rules: Rules { open: false, ..Rules::per_minute(600) }, ..room() };
+        let suspended = Room { suspended: true, ..room() };
+        for room in [room(), closed, suspended] {
+            for intent in [Intent::Page, Intent::Json, Intent::Form] {
+                assert_eq!(on(&room, ran_out, intent, false).0, asked, "{intent:?} {room:?}");
+            }
+            let nothing = |intent, away| on(&room, Credential::None, intent, away).0;
+            assert_eq!(on(&room, ran_out, Intent::Other, false).0, nothing(Intent::Other, false));
+            assert_eq!(on(&room, ran_out, Intent::Page, true).0, nothing(Intent::Page, true));
+        }
+    }
+
+    #[test]
     fn a_revoked_pass_is_worth_nothing() {
         let (room, view) = (room(), view());
         let scene =
             Scene { room: &room, line: Some(&view), store_away: false, on_lease: false, now: NOW, revoked: true };
         let decision = admit(scene, Credential::Sealed(pass()), Intent::Page);
         assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
+        let ended = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
+        assert_eq!(admit(scene, ended, Intent::Page), (Verdict::Join, Some(Ignored::Expired)));
     }
 
     #[test]

@@ -177,7 +177,7 @@ struct Desk {
     joins: Vec<oneshot::Sender<Entry>>,
     joins_if_called: Vec<oneshot::Sender<Entry>>,
     held: BTreeMap<u64, Vec<Held>>,
-    renewals: Vec<(u64, oneshot::Sender<Option<Millis>>)>,
+    renewals: Vec<u64>,
     releases: Vec<u64>,
     memory: Memory,
     lending: Lending,
@@ -213,7 +213,8 @@ impl Desk {
     }
 
     fn is_idle(&self) -> bool {
-        self.joins.is_empty() && self.joins_if_called.is_empty() && self.held.is_empty() && self.releases.is_empty()
+        let asked = [self.joins.len(), self.joins_if_called.len(), self.held.len()];
+        asked == [0; 3] && self.renewals.is_empty() && self.releases.is_empty()
     }
 
     fn take(&mut self, op: Op) {
@@ -221,7 +222,7 @@ impl Desk {
             Op::Join { if_called: true, reply } => self.joins_if_called.push(reply),
             Op::Join { if_called: false, reply } => self.joins.push(reply),
             Op::Claim { number, reply } => self.hold(number, reply),
-            Op::Renew { number, reply } => self.renewals.push((number, reply)),
+            Op::Renew { number } => self.renewals.push(number),
             Op::Release { token } => {
                 self.memory.returned(&token);
                 self.releases.push(token.number);
@@ -262,7 +263,7 @@ impl Desk {
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
             claims,
-            renewals: self.renewals.iter().map(|(number, _)| *number).collect(),
+            renewals: self.renewals.clone(),
             releases: self.releases.clone(),
             revocations_seen: self.revocations_seen,
         };
@@ -297,8 +298,9 @@ impl Desk {
         for (number, until) in revoked {
             self.room.revoke(number, until);
         }
-        for ((_, reply), (_, end)) in self.renewals.drain(..).zip(renewed) {
-            let _ = reply.send(end);
+        self.renewals.clear();
+        for (number, end) in renewed {
+            self.room.renewals.end(number, view.now, end);
         }
 
         let grants: HashMap<u64, Grant> = grants.into_iter().collect();
@@ -363,7 +365,7 @@ impl Desk {
         for reply in self.joins.drain(..).chain(self.joins_if_called.drain(..)) {
             let _ = reply.send(Entry::Away);
         }
-        self.renewals.clear();
+        self.renewals.drain(..).for_each(|number| self.room.renewals.fail(number));
         if self.lending.is_on(self.time()) {
             return self.lend();
         }
