@@ -132,9 +132,12 @@ fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Opt
     let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
         return None;
     };
+    if scene.store_away || scene.room.queueing_method == QueueingMethod::Passthrough {
+        return None;
+    }
     let may_live = pass.kind == Kind::Pass && scene.now < pass.expires.saturating_add(scene.room.rules.session);
     let known = !scene.revoked && line.segments.is_called(pass.number) && !line.forgot(pass.number);
-    (may_live && known && !scene.store_away).then(|| Token::ticket(pass.number, scene.now))
+    (may_live && known).then(|| Token::ticket(pass.number, scene.now))
 }
 
 fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
@@ -399,6 +402,8 @@ mod tests {
             assert_eq!(on(&room, ran_out, Intent::Other, false).0, nothing(Intent::Other, false));
             assert_eq!(on(&room, ran_out, Intent::Page, true).0, nothing(Intent::Page, true));
         }
+        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
+        assert_eq!(on(&passthrough, ran_out, Intent::Page, false).0, Verdict::Join);
     }
 
     #[test]
