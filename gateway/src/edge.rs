@@ -193,7 +193,8 @@ async fn claim<'a>(
     ticket: Token,
 ) -> Result<Onward, Box<Response<Body>>> {
     let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
-    let entry = if shows_pass { room.live.claim_again(ticket.number).await } else { room.live.claim(ticket.number).await };
+    let entry =
+        if shows_pass { room.live.claim_again(ticket.number).await } else { room.live.claim(ticket.number).await };
     match entry {
         Entry::Pass(..) => {
             visit.mark = Mark::Claim;

@@ -232,9 +232,9 @@ impl LiveRoom {
         self.renewals.newer(pass)
     }
 
-    /// Renewals that are remembered, and expired passes that are known to be used up.
-    pub fn remembered(&self) -> [usize; 2] {
-        [self.renewals.len(), self.spent.len()]
+    /// Passes that are remembered: renewed ones, and expired ones whose number is used up.
+    pub fn remembered(&self) -> [(&'static str, usize); 2] {
+        [("renewed", self.renewals.len()), ("spent", self.spent.len())]
     }
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.

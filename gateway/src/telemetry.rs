@@ -227,9 +227,10 @@ pub fn room(room: &LiveRoom) {
     gauge!("weir_room_on_lease", &labels).set(f64::from(u8::from(snapshot.on_lease)));
     gauge!("weir_room_waiting_tickets", &labels).set(snapshot.waiting() as f64);
     counter!("weir_room_places_kept_total", &labels).absolute(room.places_kept());
-    let [renewals, spent] = room.remembered();
-    gauge!("weir_room_renewals_remembered", &labels).set(renewals as f64);
-    gauge!("weir_room_spent_passes_remembered", &labels).set(spent as f64);
+    for (what, passes) in room.remembered() {
+        let labels = [("room", room.name.to_string()), ("what", what.to_owned())];
+        gauge!("weir_room_passes_remembered", &labels).set(passes as f64);
+    }
     let Some(view) = &snapshot.view else { return };
     gauge!("weir_room_active_users", &labels).set(view.active as f64);
     gauge!("weir_room_claimants", &labels).set(view.claimants as f64);

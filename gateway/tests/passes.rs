@@ -69,7 +69,7 @@ fn who_asks_every_half_second_stays_in_though_the_shop_answers_at_once() {
     let most = 2 * started.elapsed().as_secs() / SESSION.as_secs() + 2;
     let renewals = shopper.cookies.len() as u64 - 1;
     assert!((4..=most).contains(&renewals), "{renewals} renewals in {:?}", started.elapsed());
-    assert!(weir.metric(r#"weir_room_renewals_remembered{room="launch"}"#) <= 1.0);
+    assert!(weir.metric(r#"weir_room_passes_remembered{room="launch",what="renewed"}"#) <= 1.0);
 }
 
 #[test]
