@@ -5,11 +5,13 @@
 //!
 //! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`redis`], [`upstream`], [`route`],
 //! [`room`], [`rooms`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
-//! spans several keys. What is absent: the compiled form that requests look at, and reloading.
+//! spans several keys. What can be used but should be known is a warning ([`Config::warnings`]): `weir check` tells
+//! it, the log tells it when the configuration comes in force. What is absent: the compiled form that requests look at, and reloading.
 
 mod check;
 pub mod listen;
 pub mod node;
+mod opening;
 mod problem;
 mod reader;
 pub mod redis;
@@ -66,6 +68,10 @@ section! {
         /// The rules that protect hosts and paths.
         rooms "room": Vec<RoomConfig> = or(Vec::new()),
     }
+    beside {
+        /// What an operator should know: the file can be used, but perhaps not as it was meant.
+        warnings: Vec<Problem>,
+    }
 }
 
 impl Config {
@@ -87,8 +93,15 @@ impl Config {
         if !reader.broken {
             check::all(&config, &mut reader);
         }
-        let problems = reader.finish();
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        config.warnings = reader.finish()?;
+        Ok(config)
+    }
+
+    /// Writes the warnings into the log.
+    pub fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(%warning, "configuration");
+        }
     }
 
     /// Makes the names of files independent of the working directory.

@@ -110,6 +110,7 @@ impl Shared {
 pub fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
     let _log = telemetry::log(&config.log);
     telemetry::metrics();
+    config.log_warnings();
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     control.block_on(Gateway::start(file, config)?.run())
 }

@@ -124,7 +124,14 @@ fn serve(file: &Path) -> ExitCode {
 fn check(file: &Path) -> ExitCode {
     let Some(config) = load(file) else { return ExitCode::from(2) };
     let (rooms, upstreams) = (counted(config.rooms.len(), "room"), counted(config.upstreams.len(), "upstream"));
-    println!("{}: fine ({rooms}, {upstreams})", file.display());
+    for warning in &config.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let said = match config.warnings.len() {
+        0 => "fine".to_owned(),
+        some => format!("can be used, with {}", counted(some, "warning")),
+    };
+    println!("{}: {said} ({rooms}, {upstreams})", file.display());
     ExitCode::SUCCESS
 }
 

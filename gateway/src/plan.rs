@@ -121,6 +121,7 @@ impl Plan {
         if version > 0 && !file.rooms.is_empty() {
             tracing::info!(version, "the rooms are those of the store; the [[room]] tables of the file stand by");
         }
+        site.config.log_warnings();
         let mut state = self.lock();
         (state.file, state.taken, state.refused) = (file, taken, refused);
         self.shared.site.store(Arc::new(site));
@@ -138,6 +139,7 @@ impl Plan {
         state.wanted = wanted.clone();
         match site {
             Ok(site) => {
+                site.config.log_warnings();
                 self.shared.site.store(Arc::new(site));
                 (state.taken, state.refused) = (wanted, None);
                 tracing::info!(version = in_force.number, "rooms in force");

@@ -172,6 +172,22 @@ fn the_command_says_what_is_wrong_and_its_exit_code_too() {
 }
 
 #[test]
+fn a_warning_is_told_by_the_command_and_by_the_log_at_the_start_and_at_a_reload() {
+    let shop = Shop::open();
+    let open = config(shop.address, &CLOSED.replace("host = \"*\"", "host = \"shop.example\""));
+    let weir = Weir::start(&open);
+    let warnings = || weir.log().lines().filter(|line| line.contains("WARN") && line.contains("past this room")).count();
+    until_true("it is said at the start", || warnings() == 1);
+    let (code, told) = common::weir(&["check", "weir.toml"], weir.dir.path());
+    assert!(code == 0 && told.contains("can be used, with 1 warning (1 room, 1 upstream)"), "{told}");
+    assert!(told.contains("warning: weir.toml:") && told.contains("other.example") && !told.contains("fine"), "{told}");
+    change(&weir, &(open.clone() + "suspended = true\n"));
+    until_true("it is said again", || warnings() == 2);
+    change(&weir, &config(shop.address, CLOSED));
+    assert_eq!(warnings(), 2, "nothing is to be said of this one");
+}
+
+#[test]
 fn what_cannot_be_had_at_the_start_is_told_in_one_line_with_exit_code_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let held = std::net::TcpListener::bind(taken).unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use policy::room::QueueingMethod;
 
+use super::opening;
 use super::reader::{Reader, join};
 use super::redis;
 use super::room::{SameSite, Secure};
@@ -39,6 +40,7 @@ pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
         cookie(room, &at, reader);
         answered(config, room, &at, reader);
     }
+    opening::warn(config, reader);
 }
 
 fn addresses(config: &Config, reader: &mut Reader<'_>) {

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration file, where, and how to put it right.
+//! What is wrong with a configuration file, or what an operator should know about it; where, and how to put it right.
 
 use std::fmt;
 
-/// One mistake in a configuration file.
+/// One mistake in a configuration file, or one warning about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file, as it was named.

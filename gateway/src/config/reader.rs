@@ -23,6 +23,7 @@ pub(super) struct Reader<'t> {
     path: String,
     places: BTreeMap<String, Place>,
     problems: Vec<(usize, String, Problem)>,
+    warnings: Vec<(usize, Problem)>,
     /// The file has mistakes of syntax: what is absent may only not have been understood.
     pub(super) broken: bool,
     /// From here on keys may stand in another table than was meant: the head of theirs is broken.
@@ -69,6 +70,13 @@ impl<'t> Reader<'t> {
         self.add(self.offset(path), path.to_owned(), Wrong::new(what, fix));
     }
 
+    /// The value at this path can be used, but an operator should know something about it.
+    pub(super) fn warn(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
+        let offset = self.offset(path);
+        let problem = self.problem(offset, path, Wrong::new(what, fix));
+        self.warnings.push((offset, problem));
+    }
+
     /// The text is not TOML here. One mistake often trips the parser twice: the first of a line counts.
     pub(super) fn syntax(&mut self, error: &toml::de::Error) {
         self.broken = true;
@@ -98,10 +106,14 @@ impl<'t> Reader<'t> {
         position(self.text.as_bytes(), self.offset(path)).0
     }
 
-    /// Everything that was wrong, in order of place.
-    pub(super) fn finish(mut self) -> Vec<Problem> {
+    /// The warnings, or else everything that was wrong; in order of place.
+    pub(super) fn finish(mut self) -> Result<Vec<Problem>, Vec<Problem>> {
+        if self.problems.is_empty() {
+            self.warnings.sort_by_key(|(offset, _)| *offset);
+            return Ok(self.warnings.into_iter().map(|(_, warning)| warning).collect());
+        }
         self.problems.sort_by_key(|(offset, ..)| *offset);
-        self.problems.into_iter().map(|(.., problem)| problem).collect()
+        Err(self.problems.into_iter().map(|(.., problem)| problem).collect())
     }
 
     /// Adds a problem, unless a mistake of syntax may be its cause.
@@ -113,10 +125,14 @@ impl<'t> Reader<'t> {
     }
 
     fn push(&mut self, offset: usize, path: String, wrong: Wrong) {
+        let problem = self.problem(offset, &path, wrong);
+        self.problems.push((offset, path, problem));
+    }
+
+    fn problem(&self, offset: usize, path: &str, wrong: Wrong) -> Problem {
         let (line, column) = position(self.text.as_bytes(), offset);
         let Wrong { what, fix } = wrong;
-        let problem = Problem { file: self.file.clone(), line, column, key: self.shown(&path), what, fix };
-        self.problems.push((offset, path, problem));
+        Problem { file: self.file.clone(), line, column, key: self.shown(path), what, fix }
     }
 
     fn complained_on_line_of(&self, offset: usize) -> bool {

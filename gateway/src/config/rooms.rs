@@ -28,12 +28,13 @@ impl Config {
     pub fn with_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
         let (RoomsConfig { mut rooms }, mut reader) = parse(text, name.to_owned());
         resolve(&mut rooms, folder);
-        let config = Self { rooms, ..self.clone() };
+        let mut config = Self { rooms, ..self.clone() };
         if !reader.broken {
             check::rooms(&config, &mut reader);
         }
-        let problems = reader.finish();
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        config.warnings.retain(|warning| !warning.key.starts_with("room "));
+        config.warnings.extend(reader.finish()?);
+        Ok(config)
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn meet(a: (&str, &str), b: (&str, &str)) -> bool {
 }
 
 /// Whether `path` lies in what `scope` stands for.
-fn below(scope: &str, path: &str) -> bool {
+pub(super) fn below(scope: &str, path: &str) -> bool {
     match scope.strip_suffix("/*") {
         Some(root) => path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
         None => scope == path,

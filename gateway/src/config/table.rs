@@ -277,7 +277,7 @@ fn bare(shown: &Json) -> String {
 /// Declares a section: its struct, how it is read, and its schema, each key written once.
 ///
 /// `name: Type = rule(..).rule(..).absence()`; a default may use the keys above it. A field that is
-/// not called like its key is followed by the key in quotes.
+/// not called like its key is followed by the key in quotes. Fields `beside` the keys are not written.
 macro_rules! section {
     (@key $field:ident) => { stringify!($field) };
     (@key $field:ident $key:literal) => { $key };
@@ -290,11 +290,18 @@ macro_rules! section {
                     $first:ident($($first_arg:expr),*) $(.$next:ident($($next_arg:expr),*))*,
             )+
         }
+        $( beside {
+            $(
+                $(#[doc = $beside_doc:literal])+
+                $beside:ident: $beside_type:ty,
+            )+
+        } )?
     ) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, PartialEq)]
         pub struct $name {
             $( $(#[doc = $doc])+ pub $field: $type, )+
+            $($( $(#[doc = $beside_doc])+ pub $beside: $beside_type, )+)?
         }
 
         impl $crate::config::table::Section for $name {
@@ -304,7 +311,7 @@ macro_rules! section {
                         .key($crate::config::table::section!(@key $field $($key)?), concat!($($doc),+))
                         .$first($($first_arg),*)$(.$next($($next_arg),*))*;
                 )+
-                Self { $($field),+ }
+                Self { $($field,)+ $($($beside: Default::default(),)+)? }
             }
         }
 
