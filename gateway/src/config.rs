@@ -34,8 +34,8 @@ pub use problem::Problem;
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
-pub use rooms::{KeyChange, RoomChange, What, difference};
-pub use route::{RouteConfig, ScopeConfig};
+pub use rooms::{KeyChange, RoomChange, What, difference, kept};
+pub use route::{RouteConfig, Scope, ScopeConfig};
 pub use units::Size;
 pub use upstream::{HealthConfig, UpstreamConfig};
 
@@ -104,10 +104,11 @@ impl Config {
         }
     }
 
-    /// Makes the names of files independent of the working directory.
+    /// Makes the names of files independent of the working directory, and gives each path one spelling.
     fn resolve(&mut self, folder: &Path) {
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         beside(folder, self.store.files().chain(&mut self.listen.admin_token_file).chain(tls));
+        self.routes.iter_mut().for_each(|route| route::tidy(&mut route.path, route.exact));
         rooms::resolve(&mut self.rooms, folder);
     }
 }

@@ -72,6 +72,9 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
     if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
         return no(reply::bad_request(visit, "This path can be read as several.\n"));
     }
+    if !path.is_plain() && !is_rooted(parts.uri.path()) {
+        return no(reply::bad_request(visit, "A path begins with \"/\".\n"));
+    }
     let room = site.rooms.find(&host.bare, &path);
     let upstream = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
@@ -89,6 +92,11 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
         Onward::anonymous()
     };
     Ok(Way { upstream, host, onward })
+}
+
+/// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is of all paths.
+fn is_rooted(path: &str) -> bool {
+    path.starts_with('/') || path == "*"
 }
 
 fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {

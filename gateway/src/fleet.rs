@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use rates::Rates;
 
 use crate::Shared;
-use crate::plan::{Plan, Preview, Report};
+use crate::plan::{Next, Plan, Preview, Report};
 use crate::store::StoreError;
 use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
 
@@ -215,26 +215,25 @@ impl Fleet {
         self.board.versions().await
     }
 
-    /// What would change if this text came in force.
+    /// What would change if this text came in force, made from version `from` if that is said.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn preview(&self, text: &str) -> Result<Preview, NotSwitched> {
-        self.plan.preview(Some((text, "rooms.toml"))).map_err(NotSwitched::Wrong)
+    pub fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
+        self.plan.preview(Next::Text(text), from).map_err(NotSwitched::Wrong)
     }
 
-    /// What would change if this version came in force.
+    /// What would change if this version came in force, in place of `from` if that is said.
     ///
     /// # Errors
     /// Everything that is wrong with it, or that it is not there.
-    pub async fn preview_of(&self, number: u64) -> Result<Preview, NotSwitched> {
+    pub async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
         if number == 0 {
-            return self.plan.preview(None).map_err(NotSwitched::Wrong);
+            return self.plan.preview(Next::File, from).map_err(NotSwitched::Wrong);
         }
         let versions = self.versions().await?;
         let version = versions.iter().find(|version| version.number == number).ok_or(NotSwitched::Unknown(number))?;
-        let name = format!("version {number} of the rooms");
-        self.plan.preview(Some((&version.text, &name))).map_err(NotSwitched::Wrong)
+        self.plan.preview(Next::Kept(version), from).map_err(NotSwitched::Wrong)
     }
 
     /// Makes a change that was made from version `from`, and takes it here at once.

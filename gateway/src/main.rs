@@ -132,6 +132,7 @@ fn check(file: &Path) -> ExitCode {
         some => format!("can be used, with {}", counted(some, "warning")),
     };
     println!("{}: {said} ({rooms}, {upstreams})", file.display());
+    config.rooms.iter().for_each(|room| println!("  {}", room.coverage()));
     ExitCode::SUCCESS
 }
 

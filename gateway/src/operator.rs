@@ -114,6 +114,7 @@ impl Operator {
 
     async fn told(&self, changed: Changed, dry_run: bool) -> anyhow::Result<String> {
         print!("{}", difference(&changed.changes));
+        changed.warnings.iter().for_each(|warning| println!("warning: {warning}"));
         let (from, now) = (changed.from, changed.in_force);
         match () {
             () if dry_run => Ok(format!("nothing was changed: version {from} is in force\n")),

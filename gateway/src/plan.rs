@@ -74,6 +74,17 @@ pub struct Report {
     pub keys: Vec<String>,
 }
 
+/// Rooms that may come in force.
+#[derive(Debug, Clone, Copy)]
+pub enum Next<'a> {
+    /// A text that was just written.
+    Text(&'a str),
+    /// A version that is kept.
+    Kept(&'a Version),
+    /// Those of the file.
+    File,
+}
+
 /// What a text of rooms would change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preview {
@@ -81,6 +92,8 @@ pub struct Preview {
     pub from: u64,
     /// What is different, room by room.
     pub changes: Vec<RoomChange>,
+    /// What an operator should know of the rooms.
+    pub warnings: Vec<String>,
 }
 
 impl Plan {
@@ -181,23 +194,28 @@ impl Plan {
         telemetry::rooms_version(state.taken.in_force.number, state.wanted.in_force.number);
     }
 
-    /// What would change if the rooms of `version` came in force; `None` stands for those of the file.
+    /// What would change if these rooms came in force here. Where the version in force was refused, only for an
+    /// operator who names it: the difference is to the rooms that stayed.
     ///
     /// # Errors
     /// Everything that is wrong with them on this gateway.
-    pub fn preview(&self, text: Option<(&str, &str)>) -> Result<Preview, Vec<String>> {
+    pub fn preview(&self, next: Next<'_>, named: Option<u64>) -> Result<Preview, Vec<String>> {
         let state = self.lock();
         let wanted = state.wanted.in_force.number;
-        if state.refused.is_some() {
-            return Err(vec![format!("this gateway could not take version {wanted}, which is in force: ask another")]);
+        if state.refused.is_some() && named != Some(wanted) {
+            let what = format!("this gateway could not take version {wanted}, which is in force");
+            return Err(vec![format!("{what}: ask another, or replace it with --from {wanted}")]);
         }
-        let config = match text {
-            Some((text, name)) => state.file.with_rooms(text, name, &self.folder).map_err(|all| lines(&all))?,
-            None => state.file.clone(),
+        let config = match next {
+            Next::Text(text) => state.file.with_rooms(text, "rooms.toml", &self.folder),
+            Next::Kept(version) => state.file.with_kept_rooms(&version.text, &version.name(), &self.folder),
+            Next::File => Ok(state.file.clone()),
         };
+        let config = config.map_err(|all| lines(&all))?;
         Site::pages(&config).map_err(|error| vec![format!("{error:#}")])?;
         let before = self.shared.site.load();
-        Ok(Preview { from: wanted, changes: difference(&before.config.rooms, &config.rooms) })
+        let changes = difference(&before.config.rooms, &config.rooms);
+        Ok(Preview { from: wanted, changes, warnings: lines(&config.warnings) })
     }
 
     async fn compile(&self, file: &Config, rooms: &Rooms) -> Result<Site, Vec<String>> {
@@ -205,9 +223,8 @@ impl Plan {
         let config = match (rooms.in_force.number, &rooms.version) {
             (0, _) => file.clone(),
             (number, None) => return Err(vec![format!("the store has no text of version {number}")]),
-            (number, Some(version)) => {
-                let name = format!("version {number} of the rooms");
-                file.with_rooms(&version.text, &name, &self.folder).map_err(|all| lines(&all))?
+            (_, Some(version)) => {
+                file.with_kept_rooms(&version.text, &version.name(), &self.folder).map_err(|all| lines(&all))?
             }
         };
         let site = Site::compile(config, Some(&before), &self.shared.rooms, before.sealer.clone());

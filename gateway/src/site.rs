@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use policy::drain::PollTable;
 use policy::quota::{Quota, Quotas};
-use policy::scope::{Pattern, Table};
+use policy::scope::{Literal, Table};
 use policy::seal::Sealer;
 use policy::ticket::TICKET_LIFE;
 
@@ -69,7 +69,7 @@ pub struct SiteRoom {
     pub meters: RoomMeters,
     /// Its cookie.
     pub cookie: Cookie,
-    bypass: Vec<Pattern>,
+    bypass: Vec<Literal>,
 }
 
 impl PartialEq for SiteRoom {
@@ -81,7 +81,7 @@ impl PartialEq for SiteRoom {
 impl SiteRoom {
     /// Whether this path loads for everyone. Only a path that needs no interpretation does.
     pub fn bypasses(&self, raw_path: &str) -> bool {
-        self.bypass.iter().any(|pattern| pattern.matches_literally(raw_path))
+        self.bypass.iter().any(|literal| literal.matches(raw_path))
     }
 
     /// Whether the upstream may end a pass.
@@ -194,7 +194,7 @@ impl Site {
         let upstreams = upstreams(&config, before);
         let mut routes = Vec::new();
         for route in &config.routes {
-            routes.push((Pattern::parse(&route.host, &route.path)?, find(&upstreams, &route.upstream)?));
+            routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
         }
         let pages = Self::pages(&config)?;
         let terms: Vec<_> = config.rooms.iter().map(|room| (room.name.clone(), terms(room))).collect();
@@ -205,7 +205,8 @@ impl Site {
         for ((written, page), (name, terms)) in config.rooms.iter().zip(pages).zip(terms) {
             let live = live.get(&*name).context("a room that was just made live")?.clone();
             let room = Arc::new(site_room(written, live, terms, page)?);
-            for pattern in patterns(written)? {
+            for scope in written.scopes() {
+                let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
                     routes.push((pattern.clone(), find(&upstreams, upstream)?));
                 }
@@ -232,7 +233,7 @@ impl Site {
 }
 
 fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: WaitingPage) -> anyhow::Result<SiteRoom> {
-    let literal = |path: &String| Pattern::parse("*", path).map_err(anyhow::Error::from);
+    let literal = |path: &String| Literal::parse(path).map_err(anyhow::Error::from);
     Ok(SiteRoom {
         name: HeaderValue::try_from(&written.name)?,
         live,
@@ -286,10 +287,6 @@ fn settings(written: &config::UpstreamConfig) -> UpstreamSettings {
 
 fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Result<Arc<Upstream>> {
     upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
-}
-
-fn patterns(room: &RoomConfig) -> anyhow::Result<Vec<Pattern>> {
-    room.scopes().map(|(host, path)| Ok(Pattern::parse(host, path)?)).collect()
 }
 
 fn terms(room: &RoomConfig) -> Terms {

@@ -195,7 +195,10 @@ fn contradictions_are_refused() {
     refused("", "poll = { min = \"1m\", max = \"1s\" }", "longer than poll.max");
     refused("", "cookie_attributes = { samesite = \"none\", secure = \"never\" }", "browsers drop");
     refused("", "cookie_attributes = { domain = \"b.example\" }", "browsers of");
-    refused("", "bypass = \"/x\"\npath = \"/launch/*\"", "not inside the room");
+    refused("", "bypass = \"/x\"\npath = \"/launch\"", "not inside the room");
+    refused("", "bypass = \"/launch/x\"\npath = \"/launch\"\nexact = true", "not inside the room");
+    refused("", "path = \"/launch/*\"\nexact = true", "exact = true for the path alone");
+    refused("", "path = \"/a//b\"", "a path is written plainly");
     refused("[listen]\nadmin = \"0.0.0.0:9090\"", "", "without a token");
     refused("[listen]\nhttps = \"127.0.0.1:443\"", "", "needs a certificate");
     refused("[listen]\nhttp = []", "", "nobody can connect");
@@ -255,7 +258,38 @@ fn two_rooms_share_neither_name_nor_place_nor_cookie() {
     let same_cookie = with(&second("b", "cookie_suffix = \"launch\""), "");
     assert!(same_cookie.len() == 1 && same_cookie[0].contains("one cookie"), "{same_cookie:?}");
     let same_place = with(&second("b", "additional_routes = [{ host = \"A.example\" }]"), "");
-    assert!(same_place.len() == 1 && same_place[0].contains("a.example/* is already taken"), "{same_place:?}");
+    assert!(same_place.len() == 1 && same_place[0].contains("a.example/ is already taken"), "{same_place:?}");
+}
+
+#[test]
+fn a_path_covers_what_is_below_it_unless_it_is_exact_and_has_one_spelling() {
+    let room = |keys: &str| {
+        let text = format!(
+            "[[upstream]]\nname = \"shop\"\nservers = \"shop:80\"\n[[room]]\nname = \"launch\"\nhost = \"a.example\"\n\
+             upstream = \"shop\"\nnew_users_per_minute = 60\n{keys}\n"
+        );
+        read(&text).unwrap().rooms.remove(0)
+    };
+    for same in
+        ["path = \"/launch\"", "path = \"/launch/\"", "path = \"/launch/*\"", "path = \"/launch\"\nexact = false"]
+    {
+        assert_eq!(room(same), room("path = \"/launch\""), "{same}");
+    }
+    for all in ["", "path = \"/\"", "path = \"/*\""] {
+        assert_eq!(room(all).coverage(), "room \"launch\" covers everything on a.example", "{all}");
+    }
+    let more = "path = \"/launch\"\nbypass = [\"/launch/logo.svg\", \"/launch/images/*\"]\n\
+                additional_routes = [{ host = \"*\", path = \"/cart/\", exact = true }]";
+    assert_eq!(
+        room(more).coverage(),
+        "room \"launch\" covers a.example/launch and everything below it and /cart alone on every host, except \
+         /launch/logo.svg and /launch/images and everything plainly below it"
+    );
+    let both = with(
+        "",
+        "path = \"/launch\"\nadditional_routes = [{ host = \"a.example\", path = \"/launch\", exact = true }]",
+    );
+    assert_eq!(both, [""; 0], "an exact path goes before the same with what is below it");
 }
 
 #[test]

@@ -13,7 +13,7 @@ const NARROW: &str = r#"
 [[room]]
 name = "launch"
 host = "*"
-path = "/launch/*"
+path = "/launch"
 new_users_per_minute = 300
 burst = 1
 "#;
@@ -126,7 +126,7 @@ fn grow_the_disk(weir: &Weir) {
 #[test]
 fn on_a_full_disk_places_are_kept_in_order_of_arrival_and_numbered_when_there_is_room_again() {
     let shop = Shop::open();
-    let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nnew_users_per_minute = 6\nburst = 1\n";
+    let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 6\nburst = 1\n";
     let weir = on_a_small_disk(&config(shop.address, room), 4_096);
     let first = weir.get("/launch/item", &[JSON]);
     assert_eq!(first.waiting()["inWaitingRoom"], true);

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::redis::RedisServer;
 use common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true, weir};
+use gateway::store::board::{Board as _, Change, InForce, Switched};
+use gateway::store::redis::Redis;
 use serde_json::Value as Json;
 
 /// A gateway of those that share this Redis and one secret.
@@ -80,13 +82,49 @@ fn rooms_are_applied_on_every_gateway_and_those_in_line_keep_their_place() {
     let (_, told) = operator(&gateways[0], &["versions"]);
     let lines: Vec<&str> = told.lines().collect();
     assert!(lines.len() == 3 && lines[1].contains("in force") && lines[2].contains("launch, drop"), "{told}");
-    assert_eq!(operator(&gateways[0], &["versions", "2"]), (0, two));
+    assert_eq!(operator(&gateways[0], &["versions", "2"]), (0, format!("format = 2\n{two}")));
     let (code, told) = operator(&gateways[0], &["rollback", "--to", "0"]);
     assert!(code == 0 && told.contains("1200 -> 600"), "{told}");
     until_true("the rooms of the file are in force", || gateways.iter().all(|weir| rate(weir) == 600.0));
     let again = gateways[2].get("/launch/item", &[JSON, ("Cookie", &cookie)]);
     assert_eq!(again.ticket(), ticket.ticket());
     gateways.iter().for_each(Weir::is_well);
+}
+
+/// Keeps a text as a Weir did that wrote no format.
+fn keep_as_before(redis: &RedisServer, text: &str) {
+    let board = Redis::at(&redis.url()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let kept = runtime.block_on(board.switch(InForce::default(), Change::Add(text.into()))).unwrap();
+    assert_eq!(kept, Switched::Now(InForce { switch: 1, number: 1 }));
+}
+
+#[test]
+fn a_version_kept_when_a_path_meant_itself_alone_is_refused_and_can_be_replaced() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    keep_as_before(&redis, &CLOSED.replace("\"/launch\"", "\"/launch/item\""));
+    let weir = gateway(&redis, "a", &config(shop.address, CLOSED));
+    until_true("it is refused", || {
+        weir.log().contains("rooms refused") && weir.log().contains("was kept as the path alone")
+    });
+    assert_eq!(weir.get("/launch/other", &[JSON]).waiting()["inWaitingRoom"], true, "the rooms of the file stay");
+    assert_eq!(api(weir.admin, "/api/gateways")[0]["refused"]["version"], 1);
+
+    let (code, told) = apply(&weir, CLOSED);
+    assert!(code == 1 && told.contains("--from 1"), "{told}");
+    let (code, told) = operator(&weir, &["apply", "rooms.toml", "--from", "1"]);
+    assert!(code == 0 && told.contains("version 2 is in force on 1 gateway(s)"), "{told}");
+    let (code, told) = operator(&weir, &["rollback", "--to", "1"]);
+    assert!(code == 1 && told.contains("version 1 of the rooms:") && told.contains("apply the rooms again"), "{told}");
+    assert!(operator(&weir, &["versions", "2"]).1.starts_with("format = 2\n"));
+}
+
+#[test]
+fn a_version_kept_before_that_means_the_same_today_is_taken() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    keep_as_before(&redis, &CLOSED.replace("\"/launch\"", "\"/launch/*\"").replace("= 600", "= 1200"));
+    let weir = gateway(&redis, "a", &config(shop.address, CLOSED));
+    assert_eq!(rate(&weir), 1200.0);
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn sample(weir: &Weir) -> Sample {
 /// Samples of a launch of `rate` per second, once its line stands, for `seconds` of store time.
 fn launch(rate: f64, no_shows: usize, shoppers: usize, seconds: f64) -> (Vec<Sample>, Vec<Instant>) {
     let (address, came) = shop();
-    let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nburst = 10\n";
+    let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nburst = 10\n";
     let weir = Weir::start(&config(address, &format!("{room}new_users_per_minute = {}\n", rate * 60.0)));
     let at = weir.http;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

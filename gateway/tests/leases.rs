@@ -15,7 +15,7 @@ use common::{JSON, Shop, Weir, until_true};
 /// Twenty a second.
 const RATE: f64 = 20.0;
 const BURST: f64 = 20.0;
-const ROOM: &str = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nnew_users_per_minute = 1200\n\
+const ROOM: &str = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 1200\n\
                     burst = 20\nfail_mode = \"static\"\n";
 const GRANTED: &str = "weir_lease_grants_total{room=\"launch\"}";
 

@@ -120,7 +120,7 @@ fn a_launch_holds_at_three_gateways_on_redis() {
 
 #[test]
 fn a_gateway_that_is_set_otherwise_breaks_the_verdict() {
-    let rooms = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nnew_users_per_minute = 600\n";
+    let rooms = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 600\n";
     let weir = Weir::start(&config(common::nobody(), rooms));
     let folder = folder(TINY);
     let (target, admin) = (format!("http://{}", weir.http), weir.admin.to_string());

@@ -69,7 +69,7 @@ fn an_answer_under_way_survives_a_change_of_its_upstream_and_room() {
     let mut client = Kept::open(weir.http);
     client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     assert!(head(&mut client.0).is_some());
-    change(&weir, &config(new, "").replace("path = \"/*\"", "path = \"/*\"\n"));
+    change(&weir, &config(new, "").replace("path = \"/\"", "path = \"/\"\n"));
     assert_eq!(weir.get("/", &[]).body, "new");
     word.send(()).unwrap();
     let mut body = [0; 6];
@@ -99,7 +99,7 @@ fn an_invalid_file_is_refused_as_a_whole_and_its_problems_are_in_the_log() {
     let ticket = weir.get("/launch/item", &[JSON]);
     let wrongs = [
         good.replace("new_users_per_minute = 600", "new_users_per_minute = 1200\nnew_user_per_minute = 7"),
-        good.replace("path = \"/launch/*\"", "path = \"launch\"").replace("= 600", "= 1200"),
+        good.replace("path = \"/launch\"", "path = \"launch\"").replace("= 600", "= 1200"),
         good.replace("upstream = \"shop\"", "upstream = \"shoop\"").replace("= 600", "= 1200"),
         good.replace("= 600", "= "),
         String::new(),
@@ -142,7 +142,7 @@ fn the_command_says_what_is_wrong_and_its_exit_code_too() {
     let dir = tempfile::tempdir().unwrap();
     let good = config(nobody(), CLOSED);
     std::fs::write(dir.path().join("good.toml"), &good).unwrap();
-    let bad = good.replace("host = \"*\"\npath = \"/launch/*\"", "hots = \"*\"\npath = \"launch\"");
+    let bad = good.replace("host = \"*\"\npath = \"/launch\"", "hots = \"*\"\npath = \"launch\"");
     std::fs::write(dir.path().join("bad.toml"), bad).unwrap();
 
     let (code, told) = weir(&["check", "good.toml"], dir.path());
@@ -176,7 +176,8 @@ fn a_warning_is_told_by_the_command_and_by_the_log_at_the_start_and_at_a_reload(
     let shop = Shop::open();
     let open = config(shop.address, &CLOSED.replace("host = \"*\"", "host = \"shop.example\""));
     let weir = Weir::start(&open);
-    let warnings = || weir.log().lines().filter(|line| line.contains("WARN") && line.contains("past this room")).count();
+    let warnings =
+        || weir.log().lines().filter(|line| line.contains("WARN") && line.contains("a way past this room")).count();
     until_true("it is said at the start", || warnings() == 1);
     let (code, told) = common::weir(&["check", "weir.toml"], weir.dir.path());
     assert!(code == 0 && told.contains("can be used, with 1 warning (1 room, 1 upstream)"), "{told}");

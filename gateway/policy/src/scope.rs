@@ -3,7 +3,7 @@
 //! A [`Pattern`] names hosts and paths; a [`Table`] finds the most specific pattern of a request. The
 //! guarantee is one-sided: no spelling that a usual server could map to a protected path slips past,
 //! and matching too much is accepted. Where matching too much is the danger (paths that nothing
-//! holds back) [`Pattern::matches_literally`] is the question to ask.
+//! holds back) a [`Literal`] is the question to ask.
 //!
 //! What is absent: methods, queries, headers; and what a request that matches nothing means.
 
@@ -20,8 +20,13 @@ pub use path::NormalPath;
 pub struct Pattern {
     host: Reach<String>,
     path: Reach<Vec<u8>>,
-    /// The path as it was written, without `/*`.
-    literal: String,
+}
+
+/// A path in one spelling, or with all that is plainly spelled below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Literal {
+    base: String,
+    below: bool,
 }
 
 /// `base`, and how far from there. All hosts are below the empty host, all paths below the empty path.
@@ -49,26 +54,42 @@ pub enum BadPattern {
 }
 
 impl Pattern {
-    /// Hosts: a name, `*.name` (any depth below it, not itself) or `*`. Paths: exact, `/x/*` (which
-    /// covers `/x`) or `/*`. Case, a port, a trailing dot of the host and a trailing slash do not count.
+    /// A path and everything below it, by segments: `/x` covers `/x/y` and not `/xy`. A `/*` at its end says
+    /// the same. Hosts: a name, `*.name` (any depth below it, not itself) or `*`. Case, a port, a trailing dot
+    /// of the host and a trailing slash do not count.
     pub fn parse(host: &str, path: &str) -> Result<Self, BadPattern> {
-        let literal = path.strip_suffix("/*").unwrap_or(path).to_owned();
-        Ok(Self { host: parse_host(host)?, path: parse_path(path)?, literal })
+        let (base, _) = without_star(path)?;
+        Ok(Self { host: parse_host(host)?, path: Reach { base: parse_path(base)?, below: true } })
     }
 
-    /// Whether a path, as it was sent, is spelled as the pattern is, case included. What a `/*` covers
-    /// must be plain: nothing encoded, no dot segments, nothing that any server might read otherwise.
+    /// A path and nothing below it.
+    pub fn exact(host: &str, path: &str) -> Result<Self, BadPattern> {
+        Ok(Self { host: parse_host(host)?, path: Reach { base: parse_path(path)?, below: false } })
+    }
+}
+
+impl Literal {
+    /// One path, or a path and what is below it if it ends in `/*`.
+    pub fn parse(path: &str) -> Result<Self, BadPattern> {
+        let (base, below) = without_star(path)?;
+        parse_path(base)?;
+        let base = if below && base == "/" { "" } else { base };
+        Ok(Self { base: base.to_owned(), below })
+    }
+
+    /// Whether a path, as it was sent, is spelled like this, case included. What a `/*` covers must be
+    /// plain: nothing encoded, no dot segments, nothing that any server might read otherwise.
     ///
     /// ```
-    /// let images = policy::scope::Pattern::parse("*", "/images/*")?;
-    /// assert!(images.matches_literally("/images/Logo.svg"));
-    /// assert!(!images.matches_literally("/images/../checkout"));
+    /// let images = policy::scope::Literal::parse("/images/*")?;
+    /// assert!(images.matches("/images/Logo.svg"));
+    /// assert!(!images.matches("/images/../checkout"));
     /// # Ok::<(), policy::scope::BadPattern>(())
     /// ```
-    pub fn matches_literally(&self, raw_path: &str) -> bool {
-        match raw_path.strip_prefix(self.literal.as_str()) {
+    pub fn matches(&self, raw_path: &str) -> bool {
+        match raw_path.strip_prefix(self.base.as_str()) {
             Some("") => true,
-            Some(rest) => self.path.below && rest.starts_with('/') && path::is_plain(rest.as_bytes(), path::ASCII),
+            Some(rest) => self.below && rest.starts_with('/') && path::is_plain(rest.as_bytes(), path::ASCII),
             None => false,
         }
     }
@@ -88,19 +109,26 @@ fn parse_host(written: &str) -> Result<Reach<String>, BadPattern> {
     Ok(Reach { base: base.into_owned(), below })
 }
 
-fn parse_path(written: &str) -> Result<Reach<Vec<u8>>, BadPattern> {
+/// The path before a `/*`, and whether there is one.
+fn without_star(path: &str) -> Result<(&str, bool), BadPattern> {
+    match path.strip_suffix("/*") {
+        Some("") => Ok(("/", true)),
+        Some(base) if base.ends_with('/') => Err(BadPattern::Twisted),
+        Some(base) => Ok((base, true)),
+        None => Ok((path, false)),
+    }
+}
+
+/// The root is the empty path, as all others are without a slash at their end.
+fn parse_path(written: &str) -> Result<Vec<u8>, BadPattern> {
     if !written.starts_with('/') {
         return Err(BadPattern::Relative);
     }
-    let (base, below) = match written.strip_suffix("/*") {
-        Some(base) => (base, true),
-        None => (written.strip_suffix('/').unwrap_or(written), false),
-    };
+    let base = written.strip_suffix('/').unwrap_or(written);
     if base.contains('*') {
         return Err(BadPattern::Star);
     }
-    let plain = path::as_written(base).filter(|plain| !plain.ends_with(b"/")).ok_or(BadPattern::Twisted)?;
-    Ok(Reach { base: plain, below })
+    path::as_written(base).filter(|plain| !plain.ends_with(b"/")).ok_or(BadPattern::Twisted)
 }
 
 /// A host without port and trailing dot, in lower case.

@@ -1,13 +1,18 @@
 //! No spelling of a protected path slips past its room, and nothing else is let through a bypass.
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
-use policy::scope::{BadPattern, NormalPath, Pattern, Table, bare_host};
+use policy::scope::{BadPattern, Literal, NormalPath, Pattern, Table, bare_host};
 use proptest::prelude::*;
 
 const SHOP: &str = "shop.example.com";
 
+/// Patterns that end in `/*` cover what is below them, others are exact.
 fn table(patterns: &[(&str, &str)]) -> Table<usize> {
-    let parse = |(value, (host, path)): (usize, &(&str, &str))| (Pattern::parse(host, path).expect(path), value);
+    let pattern = |host: &str, path: &str| match path.strip_suffix("/*") {
+        Some(_) => Pattern::parse(host, path),
+        None => Pattern::exact(host, path),
+    };
+    let parse = |(value, (host, path)): (usize, &(&str, &str))| (pattern(host, path).expect(path), value);
     Table::new(patterns.iter().enumerate().map(parse).collect())
 }
 
@@ -21,13 +26,25 @@ fn held(path: &str) -> bool {
 }
 
 fn literally(pattern: &str, path: &str) -> bool {
-    Pattern::parse("*", pattern).expect(pattern).matches_literally(path)
+    Literal::parse(pattern).expect(pattern).matches(path)
 }
 
 #[test]
 fn a_prefix_covers_itself_and_what_lies_below_and_nothing_beside() {
     assert!(held("/launch") && held("/launch/") && held("/launch/a/b"));
     assert!(!held("/launchpad") && !held("/") && !held("/x/launch") && !held(""));
+}
+
+#[test]
+fn a_path_means_itself_and_what_lies_below_it_with_or_without_a_star() {
+    for path in ["/launch", "/launch/", "/launch/*"] {
+        assert_eq!(Pattern::parse(SHOP, path), Pattern::parse(SHOP, "/launch"), "{path}");
+    }
+    assert_eq!(Pattern::parse("*", "/"), Pattern::parse("*", "/*"));
+    let root = Table::new(vec![(Pattern::parse("*", "/").expect("the root"), ())]);
+    for path in ["/", "/launch", "/a/b/", "//x", "/x/..", "*"] {
+        assert!(root.find(SHOP, &NormalPath::of(path)).is_some(), "{path}");
+    }
 }
 
 #[test]
@@ -93,6 +110,28 @@ fn a_backslash_does_not_slip_past() {
 #[test]
 fn double_slashes_do_not_slip_past() {
     assert!(held("//launch") && held("///launch//x"));
+}
+
+/// RFC 3986, section 4.2: `//` begins an authority; browsers' URL standard also takes `\\` for `/` and skips further ones.
+#[test]
+fn an_authority_before_the_path_does_not_slip_past() {
+    for slashes in ["//", "///", "////", "/\\", "\\\\", "/\\/", "//\\", "/%2f", "%2f%2F", "/%5c", "/\t/", "/%09/"] {
+        for host in ["x", "x:80", "u:p@x", "x@y", "shop.example.com", "[::1]", "%78", ".."] {
+            for path in ["/launch/item", "\\launch", "%2flaunch/item", "/./launch", "//launch", "/x/../launch"] {
+                let target = format!("{slashes}{host}{path}");
+                assert!(held(&target), "{target:?}");
+            }
+        }
+    }
+    assert!(held("////x/launch") && held("///x//y/launch") && held("////launch"));
+    assert!(!held("//x/y/launch") && !held("/x//launch") && !held("//launcher/x") && held("/x/..//y/launch"));
+}
+
+#[test]
+fn an_authority_alone_is_the_root() {
+    for path in ["//x", "//x/", "/\\x", "//", "//u@x:80"] {
+        assert_eq!(found(&[(SHOP, "/")], SHOP, path), Some(0), "{path}");
+    }
 }
 
 #[test]
@@ -220,6 +259,8 @@ fn a_pattern_that_servers_would_read_differently_is_refused() {
     for path in ["/a*", "/*/b", "/a/*/*"] {
         assert_eq!(Pattern::parse("*", path), Err(BadPattern::Star), "{path}");
     }
+    assert_eq!(Pattern::exact("*", "/a/*"), Err(BadPattern::Star));
+    assert_eq!(Literal::parse("//*"), Err(BadPattern::Twisted));
     for path in ["", "a", "*", "http://x/"] {
         assert_eq!(Pattern::parse("*", path), Err(BadPattern::Relative), "{path}");
     }
@@ -275,6 +316,7 @@ enum Server {
     Backslashes,
     Parameters,
     Collapse,
+    Authority,
     Dots,
     BrowserDots,
     Lower,
@@ -282,13 +324,14 @@ enum Server {
     DropControls,
 }
 
-const SERVERS: [Server; 11] = [
+const SERVERS: [Server; 12] = [
     Server::Decode,
     Server::DecodeButSlashes,
     Server::DecodeUnreserved,
     Server::Backslashes,
     Server::Parameters,
     Server::Collapse,
+    Server::Authority,
     Server::Dots,
     Server::BrowserDots,
     Server::Lower,
@@ -305,6 +348,10 @@ impl Server {
             Self::Backslashes => path.replace('\\', "/"),
             Self::Parameters => each(path, |segment, out| out.push(segment.split(';').next().unwrap_or_default())),
             Self::Collapse => each(path, |segment, out| out.extend(Some(segment).filter(|s| !s.is_empty()))),
+            Self::Authority => path.strip_prefix("//").map_or(path.to_owned(), |rest| {
+                let rest = rest.trim_start_matches('/');
+                rest.find('/').map_or("/", |end| &rest[end..]).to_owned()
+            }),
             Self::Dots => each(path, |segment, out| resolve(segment, segment, out)),
             Self::BrowserDots => each(path, |segment, out| {
                 resolve(&segment.to_lowercase().replace("%2e", "."), segment, out);
@@ -466,7 +513,8 @@ proptest! {
             let normal = NormalPath::of(path);
             rooms.find(&bare_host(&host), &normal);
             rooms.is_ambiguous(&bare_host(&host), &normal);
-            let _ = Pattern::parse(&host, path).map(|pattern| pattern.matches_literally(path));
+            let _ = Pattern::parse(&host, path);
+            let _ = Literal::parse(path).map(|literal| literal.matches(path));
         }
     }
 

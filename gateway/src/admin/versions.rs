@@ -12,8 +12,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::config::RoomChange;
+use crate::config::{RoomChange, kept};
 use crate::fleet::{Fleet, NotSwitched};
+use crate::plan::Preview;
 use crate::store::StoreError;
 use crate::store::board::{Change, Version};
 
@@ -46,6 +47,9 @@ pub struct Changed {
     pub in_force: u64,
     /// What is different, room by room.
     pub changes: Vec<RoomChange>,
+    /// What an operator should know of the rooms.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Why nothing was changed.
@@ -111,8 +115,8 @@ pub(super) async fn apply(
     text: String,
 ) -> Result<Json<Changed>, NotSwitched> {
     no_browser(&headers)?;
-    let preview = fleet.preview(&text)?;
-    change(&fleet, &asked, preview.from, preview.changes, Change::Add(text.into())).await
+    let preview = fleet.preview(&text, asked.from)?;
+    change(&fleet, &asked, preview, Change::Add(kept(&text).into())).await
 }
 
 /// `PUT /api/versions/in-force`: a version that is kept is in force again.
@@ -126,8 +130,8 @@ pub(super) async fn switch(
         Some(number) => number,
         None => before_the_one_in_force(&fleet).await?,
     };
-    let preview = fleet.preview_of(to).await?;
-    change(&fleet, &asked, preview.from, preview.changes, Change::To(to)).await
+    let preview = fleet.preview_of(to, asked.from).await?;
+    change(&fleet, &asked, preview, Change::To(to)).await
 }
 
 async fn before_the_one_in_force(fleet: &Fleet) -> Result<u64, StoreError> {
@@ -136,23 +140,22 @@ async fn before_the_one_in_force(fleet: &Fleet) -> Result<u64, StoreError> {
     Ok(numbers.filter(|number| *number < in_force).max().unwrap_or(0))
 }
 
-async fn change(
-    fleet: &Fleet,
-    asked: &Asked,
-    from: u64,
-    changes: Vec<RoomChange>,
-    change: Change,
-) -> Result<Json<Changed>, NotSwitched> {
+async fn change(fleet: &Fleet, asked: &Asked, preview: Preview, change: Change) -> Result<Json<Changed>, NotSwitched> {
+    let Preview { from, changes, warnings } = preview;
     if asked.from.is_some_and(|asked| asked != from) {
         return Err(NotSwitched::Other(from));
     }
-    let same = matches!(change, Change::To(number) if number == from);
-    if asked.dry_run || same || (changes.is_empty() && matches!(change, Change::Add(_))) {
-        return Ok(Json(Changed { from, in_force: from, changes }));
+    let same = match change {
+        Change::To(number) => number == from,
+        // A version that this gateway has refused is replaced, however little is different.
+        _ => changes.is_empty() && fleet.plan.report().refused.is_none(),
+    };
+    if asked.dry_run || same {
+        return Ok(Json(Changed { from, in_force: from, changes, warnings }));
     }
     let in_force = fleet.switch(from, change).await?;
     tracing::info!(from, in_force, rooms_changed = changes.len(), "an operator changed the rooms");
-    Ok(Json(Changed { from, in_force, changes }))
+    Ok(Json(Changed { from, in_force, changes, warnings }))
 }
 
 fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {

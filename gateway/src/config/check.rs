@@ -11,7 +11,7 @@ use super::opening;
 use super::reader::{Reader, join};
 use super::redis;
 use super::room::{SameSite, Secure};
-use super::route::{is_path, meet};
+use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::table::nearest;
 use super::{Config, RoomConfig, StoreKind};
 use crate::secret::VARIABLE;
@@ -175,15 +175,29 @@ fn names(config: &Config, reader: &mut Reader<'_>) {
 
 /// Hosts and paths that only one may have.
 fn scopes(config: &Config, reader: &mut Reader<'_>) {
-    let routes = keyed("route", &config.routes, "path", |route| Some(scope((&route.host, &route.path))));
+    let routes = keyed("route", &config.routes, "path", |route| Some(route.scope().key()));
     distinct(reader, routes, "keep one of these routes");
+    let routes = keyed("route", &config.routes, "exact", |route| Some(route.scope()));
+    routes.into_iter().for_each(|(at, scope)| exact(&at, scope, reader));
     let places = |(index, room): (usize, &RoomConfig)| -> Vec<(String, String)> {
         let own = std::iter::once(format!("room.{index}.path"));
         let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}")));
-        places.zip(room.scopes().map(scope)).collect()
+        places.zip(room.scopes().map(|scope| scope.key())).collect()
     };
+    for (index, room) in config.rooms.iter().enumerate() {
+        let own = std::iter::once(format!("room.{index}.exact"));
+        let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}.exact")));
+        places.zip(room.scopes()).for_each(|(at, scope)| exact(&at, scope, reader));
+    }
     let rooms: Vec<_> = config.rooms.iter().enumerate().flat_map(places).filter(|(at, _)| reader.sound(at)).collect();
     distinct(reader, rooms, "protect each host and path by one room");
+}
+
+fn exact(at: &str, scope: Scope<'_>, reader: &mut Reader<'_>) {
+    if scope.exact && scope.path.ends_with("/*") {
+        let what = format!("{:?} stands for everything below it, exact = true for the path alone", scope.path);
+        reader.complain(at, what, "remove one of the two");
+    }
 }
 
 fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
@@ -194,8 +208,9 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }
-    for path in room.bypass.iter().filter(|path| is_path(path).is_ok()) {
-        if !room.scopes().any(|(host, inside)| meet((host, inside), (host, path))) {
+    for path in room.bypass.iter().filter(|path| is_literal(path).is_ok()) {
+        let free = Scope { host: "*", path: bare(path), exact: !path.ends_with("/*") };
+        if !room.scopes().any(|scope| scope.meets(&free)) {
             let what = format!("{path:?} is not inside the room");
             reader.complain(&format!("{at}.bypass"), what, "only paths of the room need a bypass");
         }
@@ -218,7 +233,8 @@ fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
         let rest = host.strip_suffix(&domain.to_ascii_lowercase());
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    if let Some((host, _)) = room.scopes().find(|(host, _)| !host.is_empty() && !covers(host)) {
+    let hosts = room.scopes().map(|scope| scope.host);
+    if let Some(host) = hosts.into_iter().find(|host| !host.is_empty() && !covers(host)) {
         let what = format!("browsers of {host:?} drop a cookie for {domain:?}");
         reader.complain(&at, what, "write a domain that all hosts of the room end in");
     }
@@ -230,15 +246,15 @@ fn answered(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_
     if !reader.sound("route") || !parts.iter().all(|part| reader.sound(&join(at, part))) {
         return;
     }
-    for it in room.scopes() {
-        let same = |host: &str, path: &str| scope((host, path)) == scope(it);
+    for scope in room.scopes() {
+        let another = |route: &RouteConfig, name: &str| route.scope().key() == scope.key() && route.upstream != name;
         match &room.upstream {
-            Some(name) if config.routes.iter().any(|r| same(&r.host, &r.path) && r.upstream != *name) => {
-                let what = format!("a route sends {} to another upstream", scope(it));
+            Some(name) if config.routes.iter().any(|route| another(route, name)) => {
+                let what = format!("a route sends {} to another upstream", scope.key());
                 reader.complain(&join(at, "upstream"), what, "keep the route or this key");
             }
-            None if !config.routes.iter().any(|route| meet((&route.host, &route.path), it)) => {
-                let what = format!("nobody answers for {}", scope(it));
+            None if !config.routes.iter().any(|route| route.scope().meets(&scope)) => {
+                let what = format!("nobody answers for {}", scope.key());
                 reader.complain(at, what, "add upstream to the room, or a [[route]] for the same host and path");
             }
             _ => {}
@@ -272,8 +288,4 @@ pub(super) fn distinct<K: Ord + Display>(
 /// A text that could be read.
 fn written(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-fn scope((host, path): (&str, &str)) -> String {
-    format!("{}{path}", host.to_ascii_lowercase())
 }

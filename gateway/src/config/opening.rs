@@ -9,16 +9,15 @@
 
 use std::collections::BTreeSet;
 
-use policy::scope::{NormalPath, Pattern, Table, bare_host};
+use policy::scope::{NormalPath, Table, bare_host};
 
 use super::reader::Reader;
-use super::{Config, RoomConfig};
+use super::{Config, RoomConfig, Scope};
 
-/// A route, as it is told to people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Requests that go to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Route<'c> {
-    host: &'c str,
-    path: &'c str,
+    scope: Scope<'c>,
     upstream: &'c str,
 }
 
@@ -31,13 +30,13 @@ pub(super) fn warn(config: &Config, reader: &mut Reader<'_>) {
         let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}.host")));
         for (at, scope) in places.zip(room.scopes()) {
             for (route, host) in view.openings(room, scope) {
-                let Route { host: wide, path, upstream } = route;
+                let Route { scope: wide, upstream } = route;
                 let what = format!(
-                    "past this room: the route for {wide}{path} takes {} of other hosts, such as {host:?}, to the same \
-                     upstream {upstream:?}",
-                    scope.1
+                    "there is a way past this room: a request with another Host, such as {host:?}, for {} goes to the same \
+                     upstream {upstream:?}, because a route takes {wide}",
+                    scope.path
                 );
-                let fix = "let the room protect all hosts of the route, or let the route name the room's host alone";
+                let fix = "let the room protect all hosts of that route, or let the route name the room's host alone";
                 reader.warn(&at, what, fix);
             }
         }
@@ -46,13 +45,10 @@ pub(super) fn warn(config: &Config, reader: &mut Reader<'_>) {
 
 /// Everything that is a route: the short form in a room, too.
 fn routes(config: &Config) -> Vec<Route<'_>> {
-    let of = |(host, path), upstream| Route { host, path, upstream };
-    let written = config.routes.iter().map(|route| of((&*route.host, &*route.path), &*route.upstream));
-    let short = |room| {
-        let RoomConfig { upstream, .. } = room;
-        upstream.iter().flat_map(move |upstream| RoomConfig::scopes(room).map(move |scope| of(scope, upstream)))
-    };
-    written.chain(config.rooms.iter().flat_map(short)).collect()
+    let written = config.routes.iter().map(|route| Route { scope: route.scope(), upstream: &route.upstream });
+    let short = config.rooms.iter().filter_map(|room| Some((room, room.upstream.as_deref()?)));
+    let short = short.flat_map(|(room, upstream)| room.scopes().map(move |scope| Route { scope, upstream }));
+    written.chain(short).collect()
 }
 
 /// What requests find, and examples of them.
@@ -60,31 +56,31 @@ struct View<'c> {
     rooms: Table<&'c str>,
     routes: Table<Route<'c>>,
     hosts: BTreeSet<String>,
-    paths: Vec<&'c str>,
+    scopes: Vec<Scope<'c>>,
 }
 
 impl<'c> View<'c> {
     /// `None` if something is written that is no pattern.
     fn of(config: &'c Config, routes: &[Route<'c>]) -> Option<Self> {
-        let pattern = |host, path| Pattern::parse(host, path).ok();
-        let scopes = config.rooms.iter().flat_map(|room| room.scopes().map(|scope| (room.name.as_str(), scope)));
-        let scopes: Vec<_> = scopes.collect();
-        let rooms = scopes.iter().map(|&(room, (host, path))| Some((pattern(host, path)?, room)));
-        let table = routes.iter().map(|route| Some((pattern(route.host, route.path)?, *route)));
-        let hosts = scopes.iter().map(|(_, (host, _))| *host).chain(routes.iter().map(|route| route.host));
-        let hosts: BTreeSet<&str> = hosts.collect();
+        let of_rooms = config.rooms.iter().flat_map(|room| room.scopes().map(|scope| (room.name.as_str(), scope)));
+        let of_rooms: Vec<_> = of_rooms.collect();
+        let rooms = of_rooms.iter().map(|(room, scope)| Some((scope.pattern().ok()?, *room)));
+        let table = routes.iter().map(|route| Some((route.scope.pattern().ok()?, *route)));
+        let scopes = of_rooms.iter().map(|(_, scope)| *scope).chain(routes.iter().map(|route| route.scope));
+        let scopes: Vec<Scope<'_>> = scopes.collect();
+        let hosts: BTreeSet<&str> = scopes.iter().map(|scope| scope.host).collect();
         Some(Self {
             rooms: Table::new(rooms.collect::<Option<_>>()?),
             routes: Table::new(table.collect::<Option<_>>()?),
             hosts: hosts.iter().map(|host| example(host, &hosts)).collect(),
-            paths: routes.iter().map(|route| route.path).collect(),
+            scopes,
         })
     }
 
     /// The routes that lead past a room into this scope of it, each with a host that they do it for.
-    fn openings(&self, room: &RoomConfig, (_, path): (&str, &'c str)) -> Vec<(Route<'c>, &str)> {
-        let inside = self.paths.iter().filter(|inside| super::route::below(path, inside));
-        let paths: BTreeSet<String> = inside.chain([&path]).flat_map(|path| examples(path)).collect();
+    fn openings(&self, room: &RoomConfig, scope: Scope<'_>) -> Vec<(Route<'c>, &str)> {
+        let inside = self.scopes.iter().filter(|inside| scope.covers(inside.path));
+        let paths: BTreeSet<String> = inside.flat_map(examples).filter(|path| scope.covers(path)).collect();
         let cases = || self.hosts.iter().flat_map(|host| paths.iter().map(move |path| (host.as_str(), path)));
         let found = |(host, path): (&'_ str, &String)| {
             let path = NormalPath::of(path);
@@ -113,12 +109,11 @@ fn example(pattern: &str, written: &BTreeSet<&str>) -> String {
     hosts.find(|host| !written.contains(host.as_str())).unwrap_or_default()
 }
 
-/// Paths that a pattern covers.
-fn examples(pattern: &str) -> Vec<String> {
-    match pattern.strip_suffix("/*") {
-        Some(base) => vec![format!("{base}/"), format!("{base}/other")],
-        None => vec![pattern.to_owned()],
-    }
+/// Paths that a scope covers.
+fn examples(scope: &Scope<'_>) -> Vec<String> {
+    let own = scope.path.to_owned();
+    let below = format!("{}/other", own.trim_end_matches('/'));
+    if scope.exact { vec![own] } else { vec![own, below] }
 }
 
 #[cfg(test)]
@@ -128,14 +123,15 @@ mod tests {
     use super::*;
 
     fn warnings(rooms_and_routes: &str) -> Vec<String> {
-        let upstreams = ["shop", "blog"].map(|name| format!("[[upstream]]\nname = \"{name}\"\nservers = \"{name}:80\"\n"));
+        let upstreams =
+            ["shop", "blog"].map(|name| format!("[[upstream]]\nname = \"{name}\"\nservers = \"{name}:80\"\n"));
         let config = Config::read(&(upstreams.concat() + rooms_and_routes), Path::new("weir.toml"));
         let config = config.unwrap_or_else(|all| panic!("{all:?}"));
         config.warnings.iter().map(ToString::to_string).collect()
     }
 
     fn room(host: &str, more: &str) -> String {
-        let name = host.replace(['.', '*'], "");
+        let name = host.replace('.', "").replace('*', "any");
         format!("[[room]]\nname = \"r{name}\"\nhost = \"{host}\"\nnew_users_per_minute = 60\n{more}\n")
     }
 
@@ -145,22 +141,24 @@ mod tests {
 
     #[test]
     fn a_route_for_more_hosts_than_a_room_is_a_way_past_it() {
-        let all = warnings(&(room("shop.example.com", "path = \"/launch/*\"") + &route("*", "/*", "shop")));
+        let all = warnings(&(room("shop.example.com", "path = \"/launch\"") + &route("*", "/", "shop")));
         assert_eq!(all.len(), 1, "{all:?}");
-        for part in ["weir.toml:9:8: room \"rshopexamplecom\": host", "route for */*", "/launch", "\"other.example\"", "\"shop\""] {
+        let (place, words) =
+            ("weir.toml:9:8: room \"rshopexamplecom\": host", "a route takes everything on every host");
+        for part in [place, words, "for /launch", "\"other.example\"", "upstream \"shop\""] {
             assert!(all[0].contains(part), "{part}: {all:?}");
         }
-        let below = warnings(&(room("shop.example.com", "upstream = \"shop\"") + &route("*.example.com", "/*", "shop")));
+        let below = warnings(&(room("shop.example.com", "upstream = \"shop\"") + &route("*.example.com", "/", "shop")));
         assert!(below.len() == 1 && below[0].contains("\"other.example.com\""), "{below:?}");
     }
 
     #[test]
     fn a_room_for_all_hosts_of_a_route_or_an_upstream_of_its_own_has_no_way_past() {
         let fine = [
-            room("*", "path = \"/launch/*\"") + &route("*", "/*", "shop"),
-            room("shop.example.com", "") + &route("shop.example.com", "/*", "shop"),
-            room("shop.example.com", "upstream = \"shop\"") + &route("*", "/*", "blog"),
-            room("shop.example.com", "path = \"/launch/*\"\nupstream = \"shop\"") + &route("*", "/api/*", "shop"),
+            room("*", "path = \"/launch\"") + &route("*", "/", "shop"),
+            room("shop.example.com", "") + &route("shop.example.com", "/", "shop"),
+            room("shop.example.com", "upstream = \"shop\"") + &route("*", "/", "blog"),
+            room("shop.example.com", "path = \"/launch\"\nupstream = \"shop\"") + &route("*", "/api", "shop"),
             room("*.example.com", "upstream = \"shop\"") + &room("example.com", "upstream = \"shop\""),
             room("a.com", "upstream = \"shop\"\nadditional_routes = [{ host = \"*\" }]"),
         ];
@@ -171,16 +169,22 @@ mod tests {
 
     #[test]
     fn a_host_with_a_room_of_its_own_for_another_path_is_a_way_past() {
-        let other = room("b.com", "path = \"/other/*\"\nupstream = \"shop\"");
-        let all = warnings(&(room("a.com", "path = \"/launch/*\"\nupstream = \"shop\"") + &other));
+        let other = room("b.com", "path = \"/other\"\nupstream = \"shop\"");
+        let all = warnings(&(room("a.com", "path = \"/launch\"\nupstream = \"shop\"") + &other));
         assert_eq!(all, [""; 0], "no route takes /launch of b.com");
-        let all = warnings(&(room("a.com", "path = \"/launch/*\"") + &other + &route("a.com", "/*", "shop") + &route("b.com", "/*", "shop")));
+        let all = warnings(
+            &(room("a.com", "path = \"/launch\"")
+                + &other
+                + &route("a.com", "/", "shop")
+                + &route("b.com", "/", "shop")),
+        );
         assert!(all.len() == 2 && all[0].contains("\"b.com\"") && all[1].contains("\"a.com\""), "{all:?}");
     }
 
     #[test]
     fn a_route_into_a_part_of_a_room_is_looked_at_too() {
-        let all = warnings(&(room("a.com", "path = \"/launch/*\"\nupstream = \"shop\"") + &route("*", "/launch/pay/*", "shop")));
-        assert!(all.len() == 1 && all[0].contains("*/launch/pay"), "{all:?}");
+        let all =
+            warnings(&(room("a.com", "path = \"/launch\"\nupstream = \"shop\"") + &route("*", "/launch/pay", "shop")));
+        assert!(all.len() == 1 && all[0].contains("/launch/pay and everything below it on every host"), "{all:?}");
     }
 }

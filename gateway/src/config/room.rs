@@ -6,7 +6,7 @@ use std::time::Duration;
 use policy::room::{FailMode, QueueingMethod, Room, Rules};
 
 use super::problem::Wrong;
-use super::route::{ScopeConfig, is_host, is_path};
+use super::route::{Scope, ScopeConfig, is_host, is_literal, is_path};
 use super::table::section;
 use super::units::{hours, mins, ms, secs};
 use super::upstream::is_name;
@@ -19,14 +19,17 @@ section! {
         name: String = must(is_name).required(),
         /// Host that it protects: exact, "*.example.com" or "*".
         host: String = must(is_host).required(),
-        /// Path that it protects: exact, "/x/*" for everything below it, or "/*".
-        path: String = must(is_path).or("/*".to_owned()),
+        /// Path that it protects, with everything below it; "/" is all of the host.
+        path: String = must(is_path).or("/".to_owned()),
+        /// The path alone, without what is below it.
+        exact: bool = or(false),
         /// More hosts and paths of the same room.
         additional_routes: Vec<ScopeConfig> = or(Vec::new()),
         /// Name of the upstream that answers here: the short form of a route for the same hosts and paths.
         upstream: Option<String> = optional(),
-        /// Paths inside the room that load for everyone, such as images of the waiting page.
-        bypass: Vec<String> = each(is_path).or(Vec::new()),
+        /// Paths inside the room that load for everyone, such as images of the waiting page: each exactly as it is
+        /// spelled, "/x/*" with everything below it.
+        bypass: Vec<String> = each(is_literal).or(Vec::new()),
         /// New shoppers that may enter in a minute.
         new_users_per_minute: u32 = between(1, 60_000_000).required(),
         /// Shoppers inside at once; no bound if absent.
@@ -133,9 +136,21 @@ pub enum OriginCommand {
 
 impl RoomConfig {
     /// Every host and path of the room, its own first.
-    pub fn scopes(&self) -> impl Iterator<Item = (&str, &str)> {
-        let more = self.additional_routes.iter().map(|scope| (scope.host.as_str(), scope.path.as_str()));
-        std::iter::once((self.host.as_str(), self.path.as_str())).chain(more)
+    pub fn scopes(&self) -> impl Iterator<Item = Scope<'_>> {
+        let own = Scope { host: &self.host, path: &self.path, exact: self.exact };
+        std::iter::once(own).chain(self.additional_routes.iter().map(ScopeConfig::scope))
+    }
+
+    /// What the room covers, in words.
+    pub fn coverage(&self) -> String {
+        let covered: Vec<String> = self.scopes().map(|scope| scope.to_string()).collect();
+        let free = |path: &String| match path.strip_suffix("/*") {
+            Some(base) => format!("{base} and everything plainly below it"),
+            None => path.clone(),
+        };
+        let free: Vec<String> = self.bypass.iter().map(free).collect();
+        let except = if free.is_empty() { String::new() } else { format!(", except {}", free.join(" and ")) };
+        format!("room {:?} covers {}{except}", self.name, covered.join(" and "))
     }
 
     /// The rules that decide.

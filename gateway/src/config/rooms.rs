@@ -1,5 +1,6 @@
 //! Rooms on their own: a text of `[[room]]` tables, as `weir apply` takes it and the store keeps it.
 //!
+//! A kept text says for which meaning of the keys it was written: a newer Weir must not read more or less into it.
 //! It is read and checked like the rooms of a whole file, against everything else that is in that file.
 //! Names of files are looked for beside the file of each gateway.
 
@@ -9,12 +10,18 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::reader::Reader;
 use super::table::{Value as _, section};
-use super::{Config, Problem, RoomConfig, beside, check, parse};
+use super::{Config, Problem, RoomConfig, beside, check, parse, route};
+
+/// The meaning of the keys. 1 is not written: `path` was the path alone, unless it ended in `/*`. 2: it covers what is below.
+const FORMAT: u32 = 2;
 
 section! {
     /// A text that holds rooms and nothing else.
     RoomsConfig {
+        /// For which meaning of the keys the text was written; `weir apply` adds it.
+        format: Option<u32> = one_of(&[FORMAT]).optional(),
         /// The rules that protect hosts and paths.
         rooms "room": Vec<RoomConfig> = filled().required(),
     }
@@ -26,7 +33,27 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the text, or with it and the rest of this configuration together.
     pub fn with_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
-        let (RoomsConfig { mut rooms }, mut reader) = parse(text, name.to_owned());
+        self.with(text, name, folder, |_, _| ())
+    }
+
+    /// The same for a text that was kept. One of an older meaning is refused where it says something else today.
+    ///
+    /// # Errors
+    /// As above, and what has another meaning.
+    pub fn with_kept_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
+        self.with(text, name, folder, refuse_older_meaning)
+    }
+
+    fn with(
+        &self,
+        text: &str,
+        name: &str,
+        folder: &Path,
+        also: fn(&RoomsConfig, &mut Reader<'_>),
+    ) -> Result<Self, Vec<Problem>> {
+        let (written, mut reader) = parse(text, name.to_owned());
+        also(&written, &mut reader);
+        let RoomsConfig { mut rooms, .. } = written;
         resolve(&mut rooms, folder);
         let mut config = Self { rooms, ..self.clone() };
         if !reader.broken {
@@ -38,7 +65,35 @@ impl Config {
     }
 }
 
+/// A text as it is kept: it says for which meaning of the keys it was written.
+pub fn kept(text: &str) -> String {
+    let written: toml::Table = text.parse().unwrap_or_default();
+    let text = text.trim_start_matches('\u{feff}');
+    if written.contains_key("format") { text.to_owned() } else { format!("format = {FORMAT}\n{text}") }
+}
+
+/// A path without `/*` was that path alone before the text said its format.
+fn refuse_older_meaning(written: &RoomsConfig, reader: &mut Reader<'_>) {
+    if written.format.is_some() || reader.has("format") {
+        return;
+    }
+    for (index, room) in written.rooms.iter().enumerate() {
+        let own = std::iter::once(format!("room.{index}.path"));
+        let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}.path")));
+        for (at, scope) in places.zip(room.scopes()).filter(|(_, scope)| !scope.path.ends_with("/*")) {
+            if reader.has(&at) {
+                let what = format!("{:?} was kept as the path alone, and covers all below it today", scope.path);
+                reader.complain(&at, what, "apply the rooms again, with exact = true where the path alone is meant");
+            }
+        }
+    }
+}
+
 pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
+    for room in rooms.iter_mut() {
+        route::tidy(&mut room.path, room.exact);
+        room.additional_routes.iter_mut().for_each(|scope| route::tidy(&mut scope.path, scope.exact));
+    }
     beside(folder, rooms.iter_mut().filter_map(|room| room.custom_page_html.as_mut()));
 }
 
@@ -153,7 +208,9 @@ mod tests {
     #[test]
     fn the_same_rooms_written_otherwise_are_no_difference() {
         let before = rooms(&format!("{LAUNCH}claim_window = \"60s\"\n")).expect("good").rooms;
-        let after = format!("{LAUNCH}claim_window = \"1m\"\nsuspended = false\npath = \"/*\"\npoll.max = \"60s\"\n");
+        let after = format!(
+            "{LAUNCH}claim_window = \"1m\"\nsuspended = false\npath = \"/*\"\nexact = false\npoll.max = \"60s\"\n"
+        );
         assert_eq!(difference(&before, &rooms(&after).expect("good").rooms), []);
     }
 
@@ -198,6 +255,30 @@ mod tests {
         assert!(told.contains("pages/none.html") && told.lines().count() == 1, "{told}");
         let told = problems(&format!("{LAUNCH}{LAUNCH}"));
         assert!(told.contains("already taken on line"), "{told}");
+    }
+
+    #[test]
+    fn a_kept_text_of_the_older_meaning_is_refused_where_it_would_be_widened() {
+        let file = Config::read(FILE, Path::new("weir.toml")).expect("a good file");
+        let kept_before = |text: &str| file.with_kept_rooms(text, "version 3 of the rooms", Path::new(""));
+        let more =
+            |path: &str| format!("{LAUNCH}additional_routes = [{{ host = \"a.example\", path = \"{path}\" }}]\n");
+        for same in [LAUNCH.to_owned(), format!("{LAUNCH}path = \"/launch/*\"\n"), more("/x/*")] {
+            assert!(kept_before(&same).is_ok(), "{same}");
+        }
+        for wider in [format!("{LAUNCH}path = \"/launch\"\n"), format!("{LAUNCH}path = \"/\"\n"), more("/x")] {
+            let problems = kept_before(&wider).err().unwrap_or_default();
+            let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            assert!(
+                told.starts_with("version 3 of the rooms:5:") && told.contains("was kept as the path alone"),
+                "{told}"
+            );
+            assert!(told.contains("apply the rooms again") && told.lines().count() == 1, "{told}");
+            assert!(rooms(&wider).is_ok(), "as a text of today");
+            let marked = kept(&wider);
+            assert!(kept_before(&marked).is_ok() && kept(&marked) == marked, "{marked}");
+        }
+        assert!(problems(&format!("format = 3\n{LAUNCH}")).contains("3 is not allowed; write 2"));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //!
 //! Patterns stay text here; matching requests to them is `policy::scope`'s.
 
+use std::fmt;
 use std::net::Ipv6Addr;
+
+use policy::scope::{BadPattern, Literal, Pattern};
 
 use super::problem::Wrong;
 use super::table::section;
@@ -12,8 +15,10 @@ section! {
     RouteConfig {
         /// Host: exact, "*.example.com" or "*".
         host: String = must(is_host).required(),
-        /// Path: exact, "/x/*" for everything below it, or "/*".
-        path: String = must(is_path).or("/*".to_owned()),
+        /// Path, with everything below it; "/" is all of the host.
+        path: String = must(is_path).or("/".to_owned()),
+        /// The path alone, without what is below it.
+        exact: bool = or(false),
         /// Name of the upstream that answers.
         upstream: String = required(),
     }
@@ -24,8 +29,76 @@ section! {
     ScopeConfig {
         /// Host: exact, "*.example.com" or "*".
         host: String = must(is_host).required(),
-        /// Path: exact, "/x/*" for everything below it, or "/*".
-        path: String = must(is_path).or("/*".to_owned()),
+        /// Path, with everything below it; "/" is all of the host.
+        path: String = must(is_path).or("/".to_owned()),
+        /// The path alone, without what is below it.
+        exact: bool = or(false),
+    }
+}
+
+impl RouteConfig {
+    /// What it takes.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { host: &self.host, path: &self.path, exact: self.exact }
+    }
+}
+
+impl ScopeConfig {
+    /// What it adds.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { host: &self.host, path: &self.path, exact: self.exact }
+    }
+}
+
+/// A host and a path as they are written, the path without `/*` or a slash at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope<'c> {
+    /// A name, `*.name` or `*`.
+    pub host: &'c str,
+    /// The path.
+    pub path: &'c str,
+    /// Without what is below the path.
+    pub exact: bool,
+}
+
+/// What it covers, in words.
+impl fmt::Display for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, path, exact } = *self;
+        match (host, path, exact) {
+            ("*", "/", false) => write!(f, "everything on every host"),
+            ("*", _, false) => write!(f, "{path} and everything below it on every host"),
+            ("*", _, true) => write!(f, "{path} alone on every host"),
+            (_, "/", false) => write!(f, "everything on {host}"),
+            (_, _, false) => write!(f, "{host}{path} and everything below it"),
+            (_, _, true) => write!(f, "{host}{path} alone"),
+        }
+    }
+}
+
+impl Scope<'_> {
+    /// What it matches.
+    pub fn pattern(&self) -> Result<Pattern, BadPattern> {
+        if self.exact { Pattern::exact(self.host, self.path) } else { Pattern::parse(self.host, self.path) }
+    }
+
+    /// Equal for two scopes that match the same.
+    pub(super) fn key(&self) -> String {
+        let exact = if self.exact { " (exact)" } else { "" };
+        format!("{}{}{exact}", self.host.to_ascii_lowercase(), self.path.to_ascii_lowercase())
+    }
+
+    /// Whether its path covers that one.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        if self.exact { self.path == path } else { below(self.path, path) }
+    }
+
+    /// Whether some request can match both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let one_way = |a: &str, b: &str| a.strip_prefix('*').is_some_and(|end| b.ends_with(end));
+        let (a, b) = (self.host, other.host);
+        let hosts = a.eq_ignore_ascii_case(b) || one_way(a, b) || one_way(b, a);
+        hosts && (self.covers(other.path) || other.covers(self.path))
     }
 }
 
@@ -44,31 +117,46 @@ pub(super) fn is_host(host: &String) -> Result<(), Wrong> {
 
 /// A path that can be matched and is not Weir's own.
 pub(super) fn is_path(path: &String) -> Result<(), Wrong> {
-    let root = path.strip_suffix("/*").unwrap_or(path);
-    let foreign = |c: char| matches!(c, '*' | '?' | '#') || c.is_whitespace() || c.is_control();
-    if !path.starts_with('/') || root.contains(foreign) {
-        let fix = "write \"/exact\", \"/below/*\" or \"/*\", without a query";
-        return Err(Wrong::new(format!("{path:?} is not a path"), fix));
+    let fix = "write \"/launch\" for the path and everything below it, or \"/\"";
+    usable(path, Pattern::parse("*", path).err(), fix)
+}
+
+/// A path that may load for everyone.
+pub(super) fn is_literal(path: &String) -> Result<(), Wrong> {
+    let fix = "write \"/logo.svg\" for the path alone, or \"/images/*\" for everything below it";
+    usable(path, Literal::parse(path).err(), fix)
+}
+
+fn usable(path: &str, bad: Option<BadPattern>, fix: &str) -> Result<(), Wrong> {
+    let unseen = |c: char| c.is_whitespace() || c.is_control();
+    if let Some(bad) = bad {
+        return Err(Wrong::new(format!("{path:?} is not a path: {bad}"), fix));
     }
-    if below("/.weir/*", &root.to_ascii_lowercase()) {
+    if path.contains(unseen) {
+        return Err(Wrong::new(format!("{path:?} is not a path: there is a space in it"), fix));
+    }
+    if below("/.weir", &bare(path).to_ascii_lowercase()) {
         return Err(Wrong::new("\"/.weir/\" is answered by Weir itself", "write a path of the shop"));
     }
     Ok(())
 }
 
-/// Whether some request can match both.
-pub(super) fn meet(a: (&str, &str), b: (&str, &str)) -> bool {
-    let one_way = |a: &str, b: &str| a.strip_prefix('*').is_some_and(|end| b.ends_with(end));
-    let hosts = a.0.eq_ignore_ascii_case(b.0) || one_way(a.0, b.0) || one_way(b.0, a.0);
-    hosts && (below(a.1, b.1) || below(b.1, a.1))
+/// A path without `/*` or a slash at its end.
+pub(super) fn bare(path: &str) -> &str {
+    let base = path.strip_suffix("/*").or_else(|| path.strip_suffix('/')).unwrap_or(path);
+    if base.is_empty() { "/" } else { base }
 }
 
-/// Whether `path` lies in what `scope` stands for.
-pub(super) fn below(scope: &str, path: &str) -> bool {
-    match scope.strip_suffix("/*") {
-        Some(root) => path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        None => scope == path,
+/// One spelling for each path that is read; what an exact path with a star means is asked.
+pub(super) fn tidy(path: &mut String, exact: bool) {
+    if !(exact && path.ends_with('*')) {
+        *path = bare(path).to_owned();
     }
+}
+
+/// Whether a path is this one or below it, by segments.
+fn below(base: &str, path: &str) -> bool {
+    base == "/" || path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -100,20 +188,45 @@ mod tests {
 
     #[test]
     fn a_star_stands_only_at_the_end_of_a_path() {
-        for good in ["/", "/*", "/launch", "/launch/*", "/a/b/*"] {
-            assert!(is_path(&good.into()).is_ok(), "{good}");
+        for good in ["/", "/*", "/launch", "/launch/", "/launch/*", "/a/b/*", "/출시", "/%EC%B6%9C"] {
+            assert!(is_path(&good.into()).is_ok() && is_literal(&good.into()).is_ok(), "{good}");
         }
-        for bad in ["", "launch", "*", "/x*", "/*/x", "/x/*/*", "/x?y", "/x#y", "/x y", "/.weir/*", "/.weir/status/a"] {
-            assert!(is_path(&bad.into()).is_err(), "{bad}");
+        let own = ["/.weir", "/.weir/*", "/.Weir/status/a"];
+        let twisted = ["/a//b", "//", "//*", "/a/../b", "/a;b", "/a\\b", "/%2541", "/a."];
+        for bad in
+            ["", "launch", "*", "/x*", "/*/x", "/x/*/*", "/x?y", "/x#y", "/x y"].iter().chain(&own).chain(&twisted)
+        {
+            assert!(is_path(&(*bad).into()).is_err() && is_literal(&(*bad).into()).is_err(), "{bad}");
+        }
+    }
+
+    fn scope(host: &'static str, path: &'static str) -> Scope<'static> {
+        Scope { host, path, exact: false }
+    }
+
+    #[test]
+    fn what_is_covered_is_told_in_words() {
+        let exact = |scope| Scope { exact: true, ..scope };
+        for (scope, words) in [
+            (scope("*", "/"), "everything on every host"),
+            (scope("*", "/launch"), "/launch and everything below it on every host"),
+            (scope("a.b", "/"), "everything on a.b"),
+            (scope("*.a.b", "/launch"), "*.a.b/launch and everything below it"),
+            (exact(scope("a.b", "/")), "a.b/ alone"),
+            (exact(scope("*", "/launch")), "/launch alone on every host"),
+        ] {
+            assert_eq!(scope.to_string(), words);
         }
     }
 
     #[test]
     fn scopes_meet_when_one_request_can_be_of_both() {
-        assert!(meet(("shop.example.com", "/launch/*"), ("*", "/*")));
-        assert!(meet(("*.example.com", "/launch/now"), ("SHOP.example.com", "/launch/*")));
-        assert!(meet(("a.b", "/launch"), ("a.b", "/launch/*")));
-        assert!(!meet(("a.b", "/launcher"), ("a.b", "/launch/*")));
-        assert!(!meet(("a.b", "/*"), ("b.b", "/*")));
+        let exact = |scope| Scope { exact: true, ..scope };
+        assert!(scope("shop.example.com", "/launch").meets(&scope("*", "/")));
+        assert!(exact(scope("*.example.com", "/launch/now")).meets(&scope("SHOP.example.com", "/launch")));
+        assert!(exact(scope("a.b", "/launch")).meets(&scope("a.b", "/launch")));
+        assert!(!exact(scope("a.b", "/launch")).meets(&exact(scope("a.b", "/launch/x"))));
+        assert!(!scope("a.b", "/launcher").meets(&scope("a.b", "/launch")));
+        assert!(!scope("a.b", "/").meets(&scope("b.b", "/")));
     }
 }

@@ -38,6 +38,13 @@ pub struct Version {
     pub text: Arc<str>,
 }
 
+impl Version {
+    /// How problems of its text name it.
+    pub fn name(&self) -> String {
+        format!("version {} of the rooms", self.number)
+    }
+}
+
 /// What a gateway tells.
 #[derive(Debug, Clone)]
 pub struct Beat {

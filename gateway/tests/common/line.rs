@@ -14,7 +14,7 @@ pub const SECRET: &str = "one secret for all the gateways of a line";
 /// A room where this many enter in a minute, one by one.
 pub fn room(per_minute: u32) -> String {
     format!(
-        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch/*\"\nnew_users_per_minute = {per_minute}\nburst = 1\n"
+        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {per_minute}\nburst = 1\n"
     )
 }
 

@@ -55,7 +55,7 @@ servers = ["{shop}"]
 response_timeout = "2s"
 [[route]]
 host = "*"
-path = "/*"
+path = "/"
 upstream = "shop"
 {rooms}
 "#
@@ -67,7 +67,7 @@ pub const CLOSED: &str = r#"
 [[room]]
 name = "launch"
 host = "*"
-path = "/launch/*"
+path = "/launch"
 new_users_per_minute = 600
 queue_all = true
 "#;
@@ -77,7 +77,7 @@ pub const ROOMY: &str = r#"
 [[room]]
 name = "launch"
 host = "*"
-path = "/launch/*"
+path = "/launch"
 new_users_per_minute = 60000
 "#;
 
@@ -328,6 +328,11 @@ impl Kept {
 
     pub fn send(&mut self, text: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(text.as_ref()).unwrap();
+    }
+
+    /// The same; the other end may have closed.
+    pub fn try_send(&mut self, text: &str) {
+        let _ = self.0.get_mut().write_all(text.as_bytes());
     }
 
     /// Asks for a path.

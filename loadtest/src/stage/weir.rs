@@ -71,7 +71,7 @@ max_in_flight = {max_in_flight}
 
 [[route]]
 host = "*"
-path = "/*"
+path = "/"
 upstream = "shop"
 
 {other}{room}"#,
@@ -96,7 +96,7 @@ impl Store {
 /// Everything beside a page.
 fn around(page: &str) -> String {
     let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
-    quoted(&format!("{folder}/*"))
+    quoted(if folder.is_empty() { "/" } else { folder })
 }
 
 /// A room without a line, where people get a pass that is worth nothing at the launch.
@@ -239,9 +239,9 @@ mod tests {
         };
         let read: toml::Table = toml::from_str(&settings(false).text(folder)).unwrap();
         assert_eq!(read["store"]["path"].as_str(), Some("/tmp/a \"b\"\\c\n/weir.redb"));
-        assert_eq!(read["room"][0]["path"].as_str(), Some("/other/*"));
+        assert_eq!(read["room"][0]["path"].as_str(), Some("/other"));
         let room = &read["room"][1];
-        assert_eq!(room["path"].as_str(), Some("/launch/*"));
+        assert_eq!(room["path"].as_str(), Some("/launch"));
         assert_eq!(room["new_users_per_minute"].as_float(), Some(90.5));
         assert_eq!(room["total_active_users"].as_integer(), Some(20));
         assert_eq!(room["session_duration"].as_str(), Some("90s"));

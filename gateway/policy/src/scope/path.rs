@@ -4,15 +4,16 @@
 //! one resolves `..` before the rest and one never. A single normal form picks one of them, and the
 //! others can be slipped past. So [`NormalPath`] holds every reading that a chain of such steps can
 //! reach. A usual path has exactly one reading, itself, and is only borrowed; a path with more
-//! readings than are worth following is taken for any path at all.
+//! readings than are worth following is taken for any path at all. That bounds the work on a path, too:
+//! a step costs a look at each byte of a reading, so all steps together look at `STEPS * MAX_BYTES` bytes.
 //!
 //! What is absent: equivalences that only one application knows (`/a.json` for `/a`, composed and
 //! decomposed Unicode, overlong UTF-8, short names of a file system).
 
-/// Readings of one path, beyond which it is taken for any path.
-const MAX_READINGS: usize = 64;
-/// Bytes of all readings of one path, beyond which it is taken for any path.
-const MAX_BYTES: usize = 32 * 1024;
+/// Readings of one path, beyond which it is taken for any path. An encoded link with query and fragment has 10.
+const MAX_READINGS: usize = 32;
+/// Bytes of all readings of one path, beyond which it is taken for any path. Holds 450 Hangul, encoded and decoded.
+const MAX_BYTES: usize = 6 * 1024;
 
 /// The readings of a path: lower-case, beginning with `/`, without a trailing `/` (the root is empty).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl<'a> NormalPath<'a> {
         if bytes.first() == Some(&b'/') && is_plain(bytes, LOWER_ASCII) {
             return Self(Readings::Plain(bytes.strip_suffix(b"/").unwrap_or(bytes)));
         }
-        Self(match readings(bytes) {
+        Self(match readings(bytes, &mut 0) {
             Some(several) => Readings::Several(several),
             None => Readings::Any,
         })
@@ -124,12 +125,14 @@ pub(super) fn as_written(path: &str) -> Option<Vec<u8>> {
 /// What a server may do to a path; `None` if it changes nothing.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     |path| decode(path, |_| true),
     |path| decode(path, |byte| byte != b'/' && byte != b'\\'),
     backslashes,
     parameters,
     double_slashes,
+    authority,
+    authority_after_all_slashes,
     |path| dot_segments(path, &[b"."]),
     |path| dot_segments(path, &[b".", b"%2e"]),
     controls,
@@ -139,8 +142,11 @@ const STEPS: [Step; 12] = [
     trailing_dots,
 ];
 
-/// All that any order of the steps can make of a path; `None` beyond the bounds.
-fn readings(raw: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// All that any order of the steps can make of a path; `None` beyond the bounds. Counts the bytes that steps looked at.
+fn readings(raw: &[u8], looked_at: &mut usize) -> Option<Vec<Vec<u8>>> {
+    if raw.len() > MAX_BYTES {
+        return None;
+    }
     let mut first = fold(raw);
     if first.first() != Some(&b'/') {
         first.insert(0, b'/');
@@ -151,6 +157,7 @@ fn readings(raw: &[u8]) -> Option<Vec<Vec<u8>>> {
     while next < known.len() {
         let steps = if is_plain(&known[next], ANY_LETTER) { &[][..] } else { &STEPS };
         for step in steps {
+            *looked_at += known[next].len();
             let Some(reading) = step(&known[next]).filter(|reading| !known.contains(reading)) else { continue };
             bytes += reading.len();
             if known.len() == MAX_READINGS || bytes > MAX_BYTES {
@@ -228,6 +235,23 @@ fn double_slashes(path: &[u8]) -> Option<Vec<u8>> {
     double.then(|| join(segments(path).filter(|segment| !segment.is_empty())))
 }
 
+/// `//host/a` is `/a` to a server that resolves the target as a reference (RFC 3986, section 4.2).
+fn authority(path: &[u8]) -> Option<Vec<u8>> {
+    path.strip_prefix(b"//").map(after_segment)
+}
+
+/// `///host/a` is `/a` to the URL standard of browsers, which `new URL` of Node follows.
+fn authority_after_all_slashes(path: &[u8]) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix(b"//")?;
+    let slashes = rest.iter().take_while(|&&byte| byte == b'/').count();
+    Some(after_segment(&rest[slashes..]))
+}
+
+/// What follows the first segment, from its slash on.
+fn after_segment(path: &[u8]) -> Vec<u8> {
+    path.iter().position(|&byte| byte == b'/').map_or_else(|| b"/".to_vec(), |end| path[end..].to_vec())
+}
+
 /// `/a/./b/../c` is `/a/c`; a browser takes `%2e` for a dot here, whatever it decodes elsewhere.
 fn dot_segments(path: &[u8], dot: &[&[u8]]) -> Option<Vec<u8>> {
     let mut kept = Vec::new();
@@ -287,4 +311,80 @@ fn join<'a>(segments: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         path.extend_from_slice(segment);
     }
     if path.is_empty() { b"/".to_vec() } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes that steps look at for this path.
+    fn work(path: &str) -> usize {
+        let mut looked_at = 0;
+        readings(path.as_bytes(), &mut looked_at);
+        looked_at
+    }
+
+    #[test]
+    fn the_work_on_any_path_is_bounded() {
+        let parts = [
+            "%25",
+            "%2f",
+            "%252e",
+            "..",
+            "/",
+            "//",
+            "\\",
+            ";",
+            ";a=1",
+            "?",
+            "#",
+            "%00",
+            ".",
+            " ",
+            "launch",
+            "%2525255c",
+            "/x/../",
+        ];
+        let (mut most, mut seed) = (0, 1_u32);
+        for length in [1, 4, 12, 40, 120, 400, 1_200, 20_000] {
+            for _ in 0..60 {
+                let mut path = String::from("/");
+                for _ in 0..length {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    path += parts[(seed >> 16) as usize % parts.len()];
+                }
+                most = most.max(work(&path));
+            }
+        }
+        assert!(most <= STEPS.len() * MAX_BYTES, "{most}");
+        assert!(most > MAX_BYTES, "these are hard cases: {most}");
+    }
+
+    #[test]
+    fn a_path_of_all_that_a_head_may_hold_is_not_looked_at() {
+        for part in ["%41", "/..", "//", ";x", "가"] {
+            assert_eq!(work(&format!("/{}", part.repeat(20_000))), 0, "{part}");
+        }
+    }
+
+    #[test]
+    fn no_usual_path_is_near_the_bounds() {
+        let long = format!("/%ec%8b%a0%eb%b0%9c/{}", "%ea%b0%80".repeat(440));
+        let link = "https%3A%2F%2Fshop.example%2Fp%3Fid%3D1%26x%3D2%23top";
+        let twice = link.replace('%', "%25");
+        let usual = [
+            "/search/100%25%20off;jsessionid=0A1B2C".to_owned(),
+            format!("/share/{link}"),
+            format!("/share/{link}/a%20b/%E2%9C%93"),
+            format!("/share/{twice}"),
+            "//static//img//logo.png".to_owned(),
+            "/a/../b/./c/../d/..".to_owned(),
+            long,
+        ];
+        for path in usual {
+            let found = readings(path.as_bytes(), &mut 0);
+            let found = found.unwrap_or_else(|| panic!("{path}"));
+            assert!(found.len() <= MAX_READINGS * 2 / 3, "{path}: {}", found.len());
+        }
+    }
 }

@@ -1,0 +1,125 @@
+//! Real proxies as shops behind a closed room: nginx and HAProxy, each with its own ideas of a path, also before Node.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::common::{CLOSED, Weir, config, until_true};
+use crate::shop::{Node, inside};
+use crate::spellings::{Dice, how_many, seed};
+
+/// A server that is killed when dropped.
+struct Server(Child);
+
+impl Server {
+    fn start(command: &mut Command, ports: &[u16]) -> Self {
+        let server = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        for port in ports {
+            until_true("it listens", || TcpStream::connect(("127.0.0.1", *port)).is_ok());
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Ports that were free just now.
+fn ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// As it reads paths itself, with slashes merged and not; and in front of Node, the path as sent and as read.
+fn nginx(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
+    let kinds = ["merged", "unmerged", "read", "sent"];
+    let ports = ports::<4>();
+    let own = "location ~* ^/launch(/|$) { return 200 inside; } location / { return 200 outside; }";
+    let forward = |end| format!("location / {{ proxy_pass http://{node}{end}; proxy_http_version 1.1; }}");
+    let bodies = [
+        own.to_owned(),
+        format!("merge_slashes off; {own}"),
+        format!("merge_slashes off; {}", forward("/")),
+        forward(""),
+    ];
+    let servers = ports.iter().zip(&bodies);
+    let servers: String =
+        servers.map(|(port, body)| format!("server {{ listen 127.0.0.1:{port}; {body} }}\n")).collect();
+    let text = format!(
+        "daemon off; master_process off; worker_processes 1; pid {0}/nginx.pid; error_log /dev/null;\n\
+         events {{}}\nhttp {{ access_log off; default_type text/plain; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
+         client_body_temp_path {0}/b; proxy_temp_path {0}/p; fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\
+         {servers} }}\n",
+        dir.display()
+    );
+    std::fs::write(dir.join("nginx.conf"), text).unwrap();
+    let server =
+        Server::start(Command::new("nginx").arg("-e").arg("stderr").arg("-c").arg(dir.join("nginx.conf")), &ports);
+    (server, kinds.iter().map(|kind| format!("nginx-{kind}")).zip(ports).collect())
+}
+
+/// As it reads paths itself, as sent, decoded and with its normalizers; and in front of Node.
+fn haproxy(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
+    let kinds = ["sent", "decoded", "normal", "node", "normal-node"];
+    let ports = ports::<5>();
+    let answer = |what| format!("http-request return status 200 content-type text/plain string {what}");
+    let own = |path| format!("{} if {{ {path} -m reg -i ^/launch(/|$) }}\n{}\n", answer("inside"), answer("outside"));
+    let normal = "http-request normalize-uri percent-decode-unreserved\nhttp-request normalize-uri path-merge-slashes\n\
+                  http-request normalize-uri path-strip-dot\nhttp-request normalize-uri path-strip-dotdot full\n";
+    let forward = format!("server node {node}\n");
+    let bodies = [
+        own("path"),
+        own("path,url_dec"),
+        format!("{normal}{}", own("path")),
+        forward.clone(),
+        format!("{}{forward}", normal.replace("http-request normalize-uri path-merge-slashes\n", "")),
+    ];
+    let proxies = ports.iter().zip(&bodies).enumerate();
+    let proxies: String =
+        proxies.map(|(n, (port, body))| format!("listen p{n}\nbind 127.0.0.1:{port}\n{body}")).collect();
+    let text = format!(
+        "global\nexpose-experimental-directives\ndefaults\nmode http\ntimeout connect 5s\ntimeout client 600s\ntimeout server 600s\n{proxies}"
+    );
+    std::fs::write(dir.join("haproxy.cfg"), text).unwrap();
+    let server = Server::start(Command::new("haproxy").arg("-db").arg("-f").arg(dir.join("haproxy.cfg")), &ports);
+    (server, kinds.iter().map(|kind| format!("haproxy-{kind}")).zip(ports).collect())
+}
+
+#[test]
+#[ignore = "needs nginx and HAProxy, and minutes: make differential"]
+fn what_a_proxy_reads_as_inside_a_room_is_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start();
+    let (_nginx, mut shops) = nginx(dir.path(), node.address);
+    let (_haproxy, more) = haproxy(dir.path(), node.address);
+    shops.extend(more);
+    let part = |(name, port): &(String, u16)| {
+        format!(
+            "[[upstream]]\nname = \"{name}\"\nservers = \"127.0.0.1:{port}\"\n[[route]]\nhost = \"{name}.example\"\n\
+             upstream = \"{name}\"\n"
+        )
+    };
+    let routes: String = shops.iter().map(part).collect();
+    let weir = Weir::start(&(config(node.address, CLOSED) + &routes));
+    let mut dice = Dice::new(seed());
+    let targets: Vec<String> = (0..how_many(2_000)).map(|_| dice.target()).collect();
+    for (name, port) in &shops {
+        let host = format!("{name}.example");
+        let meant = inside(SocketAddr::from(([127, 0, 0, 1], *port)), &host, &targets);
+        assert!(meant.len() > targets.len() / 20, "{name}: too few to tell: {}", meant.len());
+        let through = inside(weir.http, &host, &targets);
+        assert!(
+            through.is_empty(),
+            "{name}: {} of {}: {:?}",
+            through.len(),
+            meant.len(),
+            &through[..through.len().min(20)]
+        );
+        println!("{name}: {} of {} targets are inside, none came through", meant.len(), targets.len());
+    }
+    weir.is_well();
+}
