@@ -12,13 +12,13 @@ use crate::common::{Answer, CLOSED, Kept, Weir, config, raw};
 use crate::spellings::{Dice, how_many, seed};
 
 /// A program that tells on its first line at which port it answers; killed when dropped.
-pub struct Node {
+pub(crate) struct Node {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Node {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut command = Command::new("node");
         let mut child = command.args(["-e", include_str!("shop.js")]).stdout(Stdio::piped()).spawn().unwrap();
         let mut port = String::new();
@@ -106,7 +106,7 @@ fn what_is_forwarded_is_what_was_judged() {
 }
 
 /// Sends every target by a connection that is kept while it lasts; those that came inside.
-pub fn inside(to: SocketAddr, host: &str, targets: &[String]) -> Vec<String> {
+pub(crate) fn inside(to: SocketAddr, host: &str, targets: &[String]) -> Vec<String> {
     let mut connection = Kept::open(to);
     let mut found = Vec::new();
     for target in targets {

@@ -87,10 +87,10 @@ const PIECES: [&str; 28] = [
 ];
 
 /// Numbers that are the same for the same seed (SplitMix64).
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -119,7 +119,7 @@ impl Dice {
     }
 
     /// The next target; it begins with a slash or a backslash.
-    pub fn target(&mut self) -> String {
+    pub(crate) fn target(&mut self) -> String {
         let mut target = if self.roll(4) == 0 {
             let length = 1 + self.roll(12);
             format!("/{}", (0..length).map(|_| self.pick(&PIECES)).collect::<String>())
@@ -140,11 +140,11 @@ impl Dice {
 }
 
 /// So many spellings as the variable `WEIR_SPELLINGS` says, or as few as a quick test has time for.
-pub fn how_many(quick: usize) -> usize {
+pub(crate) fn how_many(quick: usize) -> usize {
     std::env::var("WEIR_SPELLINGS").ok().and_then(|text| text.parse().ok()).unwrap_or(quick)
 }
 
 /// The first of all targets, by `WEIR_SEED` if another course is wanted.
-pub fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     std::env::var("WEIR_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
