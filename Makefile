@@ -61,6 +61,11 @@ bench-instructions: build ## Instructions per request against the record: fails 
 	@deploy/tools bench
 	benches/instructions
 
+.PHONY: siege
+siege: build ## Every attack of a crowd at the rate of one core, and pass holders beside it: writes benches/SIEGE.md, in ten minutes
+	@deploy/tools bench
+	benches/siege
+
 .PHONY: clean
 clean: ## Remove what was built
 	cargo clean

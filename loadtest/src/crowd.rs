@@ -35,7 +35,7 @@ use crate::scenario::Scenario;
 use crate::shopper::luck;
 use crate::span::Span;
 use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
-use crate::wire::{Lost, Message, Paths, Target, Way, Wire};
+use crate::wire::{Lost, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
 use agenda::{Agenda, Who};
 use board::micros_since;
 use errand::{Errand, Returned};
@@ -50,6 +50,8 @@ pub(crate) use generator::most_memory;
 const LOCAL_REST: Duration = Duration::from_secs(1);
 /// Keeps the choice of targets apart from the luck of visitors.
 const SALT: u64 = 0x7a26_e75a;
+/// The same of who shares the one address.
+const SHARED: u64 = 0x0ff1_ce00;
 /// So far apart are the addresses of one visitor.
 const REMOVE: u64 = 7_919;
 
@@ -264,7 +266,9 @@ impl Crowd {
         let person = self.people[place].as_deref_mut()?;
         person.visit.requests += 1;
         let (index, count) = (person.visit.index, person.visit.requests);
-        let from = index + u64::from(request.address) * REMOVE;
+        let among =
+            luck(self.scenario.seed ^ SHARED, index).random_bool(self.scenario.wire.one_address.clamp(0.0, 1.0));
+        let from = if among { SHARED_ADDRESS } else { index + u64::from(request.address) * REMOVE };
         let cookie = format!("weir_{}", self.scenario.room.name);
         let message = Message {
             ask: request.ask.clone(),

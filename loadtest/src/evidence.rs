@@ -10,6 +10,7 @@ mod notes;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attack::Attacked;
 use crate::persona::Persona;
 use crate::token::Token;
 
@@ -33,6 +34,12 @@ pub struct Evidence {
     pub shop_report: Option<crate::shop::Report>,
     /// Second by second.
     pub timeline: Vec<Second>,
+    /// What became of each attack, in order of time.
+    #[serde(default)]
+    pub attacks: Vec<Attacked>,
+    /// Memory of the gateways of a stage, in order of time.
+    #[serde(default)]
+    pub memory: Vec<Memory>,
     /// How the generator itself did, one for each process.
     pub generators: Vec<Generator>,
 }
@@ -53,6 +60,8 @@ impl Evidence {
         self.visits.extend(part.visits);
         self.gateways.extend(part.gateways);
         self.shop.extend(part.shop);
+        self.attacks.extend(part.attacks);
+        self.memory.extend(part.memory);
         self.shop_report = self.shop_report.or(part.shop_report);
         let length = self.timeline.len().max(part.timeline.len());
         self.timeline.resize_with(length, Second::default);
@@ -93,6 +102,9 @@ pub struct Visit {
     pub unanswered_outside: u32,
     /// Whether they met the line again after they were inside, with their cookie kept.
     pub thrown_out: bool,
+    /// When they first met the line again after they were inside, with their cookie shown.
+    #[serde(default)]
+    pub sent_back: Option<Micros>,
     /// Requests that the shop should know of, or must not know of.
     pub asked: Vec<Asked>,
 }
@@ -197,6 +209,17 @@ pub struct GatewaySample {
     pub store_away: bool,
     /// Whether the limits are given up at this moment.
     pub limits_given_up: bool,
+}
+
+/// Memory of a gateway of the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// When it was looked at.
+    pub at: Micros,
+    /// Which gateway.
+    pub gateway: u16,
+    /// Resident, in bytes.
+    pub bytes: u64,
 }
 
 /// What the crowd did in one second. Latencies count from the instant that a request was due.
@@ -355,6 +378,7 @@ mod tests {
             errors_outside: 0,
             unanswered_outside: 0,
             thrown_out: false,
+            sent_back: None,
             asked: Vec::new(),
         };
         let second = |&(arrived, micros)| Second { arrived, lag: Latencies(vec![(micros, 2)]), ..Second::default() };

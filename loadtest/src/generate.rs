@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use loadtest::arrivals::Arrivals;
+use loadtest::attack::{Attacked, Siege};
 use loadtest::crowd::{self, Part, Sending, Watch};
 use loadtest::evidence::{Evidence, Progress};
 use loadtest::scenario::Scenario;
@@ -20,6 +22,9 @@ use crate::worker::lead::Crew;
 
 /// How often a crowd of this process is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// By how much the priority of attacks is below that of people (`nice`).
+const GIVES_WAY: i32 = 10;
 
 /// What is to be sent, and when.
 pub(crate) struct Crowd {
@@ -61,10 +66,17 @@ pub(crate) enum Generators {
 impl Generators {
     /// Sends a crowd, until its end or `stop`.
     pub(crate) async fn send(self, crowd: &Crowd, shown: &Shown, stop: CancellationToken) -> anyhow::Result<Sent> {
-        let mut sent = match self {
-            Self::Here => crowd.send_here(shown, stop).await?,
-            Self::Workers(crew) => crew.send(crowd, shown, stop).await?,
+        let over = stop.child_token();
+        let siege = crowd.lay_siege(over.clone())?;
+        let sent = match self {
+            Self::Here => crowd.send_here(shown, stop).await,
+            Self::Workers(crew) => crew.send(crowd, shown, stop).await,
         };
+        // Nobody is left to be attacked beside.
+        over.cancel();
+        let attacks = ended(siege).await.context("the attacks broke in the middle; their last words are above")?;
+        let mut sent = sent?;
+        sent.evidence.attacks = attacks;
         sent.evidence.start_unix_us = crowd.start_unix_us;
         Ok(sent)
     }
@@ -89,4 +101,31 @@ impl Crowd {
         let evidence = crowd.join().ok().context("the crowd broke in the middle; its last words are above")?;
         Ok(Sent { evidence, lost: Vec::new() })
     }
+
+    /// Attacks are made from a thread of this process, which gives way to the one that sends people.
+    fn lay_siege(&self, stop: CancellationToken) -> anyhow::Result<JoinHandle<Vec<Attacked>>> {
+        let targets: Result<Vec<_>, _> = self.sites.iter().map(Site::target).collect();
+        let targets = targets?;
+        if !self.scenario.attacks.is_empty() && targets.iter().any(|target| target.tls.is_some()) {
+            bail!("attacks are made in clear: name a target with http, or leave [[attack]] out");
+        }
+        let siege = Siege {
+            attacks: self.scenario.attacks.clone(),
+            room: self.scenario.room.clone(),
+            targets,
+            start: instant_of(self.start_unix_us),
+        };
+        spawn(async move {
+            let _ = rustix::process::nice(GIVES_WAY);
+            siege.lay(stop).await
+        })
+    }
+}
+
+/// What a thread returned, or nothing if it broke.
+async fn ended<T>(thread: JoinHandle<T>) -> Option<T> {
+    while !thread.is_finished() {
+        sleep(LOOK).await;
+    }
+    thread.join().ok()
 }

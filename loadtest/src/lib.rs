@@ -12,6 +12,8 @@
 //! [`wire`] carries it over a socket, and [`reading`] tells what an answer shows. [`shop`] is a web shop that collapses when it is overrun. What all sides saw is [`evidence`]; [`verdict`] judges
 //! it, and [`report`] tells people and programs.
 //!
+//! [`attack`]s come beside them over connections of their own.
+//!
 //! What is absent: anything of the gateway's code. This crate talks to Weir as the world does, over
 //! HTTP and by its configuration file, so that it can also test a Weir that runs elsewhere.
 
@@ -19,6 +21,7 @@
 
 pub mod adversary;
 pub mod arrivals;
+pub mod attack;
 pub mod crowd;
 pub mod evidence;
 pub mod forecast;

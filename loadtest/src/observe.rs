@@ -5,9 +5,10 @@
 
 pub(crate) mod ask;
 pub(crate) mod gateway;
+mod memory;
 pub(crate) mod shop;
 
-use loadtest::evidence::{Evidence, GatewaySample};
+use loadtest::evidence::{Evidence, GatewaySample, Memory};
 use loadtest::scenario::Room;
 use loadtest::verdict::Check;
 use tokio::sync::watch;
@@ -22,6 +23,8 @@ use gateway::Sampler;
 pub(crate) struct Witnesses {
     pub(crate) gateways: Vec<Asked>,
     pub(crate) shop: Option<Asked>,
+    /// Processes of gateways that run here.
+    pub(crate) pids: Vec<u32>,
 }
 
 /// Whoever answers, being asked all along.
@@ -32,6 +35,7 @@ pub(crate) struct Observers {
     pub(crate) latest: watch::Receiver<Option<GatewaySample>>,
     gateways: Vec<JoinHandle<Vec<GatewaySample>>>,
     shop: Option<JoinHandle<anyhow::Result<shop::Side>>>,
+    memory: JoinHandle<Vec<Memory>>,
     stop: DropGuard,
 }
 
@@ -67,8 +71,9 @@ impl Ready {
         let sampler = |(index, gateway)| Sampler { index, gateway, room: room.into(), start, latest: latest.clone() };
         let samplers = (0..).zip(self.witnesses.gateways).map(sampler);
         let gateways = samplers.map(|sampler| tokio::spawn(sampler.sample(stop.clone()))).collect();
+        let memory = tokio::spawn(memory::watch(self.witnesses.pids, start, stop.clone()));
         let shop = self.witnesses.shop.map(|shop| tokio::spawn(shop::follow(shop, self.after, stop.clone())));
-        Observers { settings: self.settings, latest: heard, gateways, shop, stop: stop.drop_guard() }
+        Observers { settings: self.settings, latest: heard, gateways, shop, memory, stop: stop.drop_guard() }
     }
 }
 
@@ -80,6 +85,7 @@ impl Observers {
         for gateway in self.gateways {
             evidence.gateways.extend(gateway.await.unwrap_or_default());
         }
+        evidence.memory = self.memory.await.unwrap_or_default();
         evidence.gateways.sort_by_key(|sample| sample.at);
         let side = self.shop?.await.unwrap_or_else(|error| Err(error.into()));
         match side {

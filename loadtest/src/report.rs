@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::attack::Kind;
 use crate::evidence::End;
 use crate::persona::Persona;
 use crate::stats::Quantiles;
@@ -56,8 +57,46 @@ pub struct Report {
     pub waits: Vec<Wait>,
     /// A sample of those who entered, in order of tickets: for the picture of fairness.
     pub entries: Vec<Entry>,
+    /// What was done to the site, and what those inside had of it.
+    #[serde(default)]
+    pub attacks: Vec<Attack>,
     /// How the generating processes did.
     pub generators: Vec<Generator>,
+}
+
+/// An attack, and what those inside had of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Attack {
+    /// What was done.
+    pub kind: Kind,
+    /// When it began, in seconds since the start.
+    pub from: f64,
+    /// When it ended, in seconds since the start.
+    pub until: f64,
+    /// Connections opened.
+    pub opened: u64,
+    /// Connections at once, at most.
+    pub most: u64,
+    /// Connections that were refused, or closed by the site.
+    pub cut: u64,
+    /// Requests begun.
+    pub requests: u64,
+    /// Answers by their status.
+    pub answers: BTreeMap<u16, u64>,
+    /// Pages of those inside that came.
+    pub pages: u64,
+    /// Pages of those inside that were a 5xx or a 429, or did not come, until 10 s after its end.
+    pub failed: u64,
+    /// p99 of the pages that came.
+    pub p99_ms: f64,
+    /// The same, against calm.
+    pub p99_times: f64,
+    /// Pages of each holder of a pass, against calm: 0 to 1.
+    pub throughput: f64,
+    /// p99 against calm from 5 s to 10 s after its end.
+    pub p99_times_after: f64,
+    /// Most memory of a gateway before it and while it lasted, in bytes; `None` if it runs elsewhere.
+    pub memory: Option<[u64; 2]>,
 }
 
 /// What was run, and where.

@@ -25,6 +25,7 @@ use crate::cli::run::Run;
 use crate::generate::{Crowd, Generators, Sent, Shown};
 use crate::observe::ask::Asked;
 use crate::observe::{self, Observers, Witnesses};
+use crate::stage::weir::Weir;
 use crate::stage::{Stage, Wanted};
 use crate::worker::Site;
 use crate::worker::clock::{instant_of, unix_us};
@@ -89,7 +90,8 @@ fn on_stage(stage: &Stage) -> anyhow::Result<(Vec<Site>, Witnesses)> {
     let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
     let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
     let shop = Some(Asked::at(&stage.shop.to_string(), None)?);
-    Ok((sites, Witnesses { gateways: admins.collect::<Result<_, _>>()?, shop }))
+    let pids = stage.gateways.iter().filter_map(Weir::pid).collect();
+    Ok((sites, Witnesses { gateways: admins.collect::<Result<_, _>>()?, shop, pids }))
 }
 
 async fn elsewhere(args: &Run) -> anyhow::Result<(Vec<Site>, Witnesses)> {

@@ -46,6 +46,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::Arrivals;
+use crate::attack::Attack;
 use crate::persona::Persona;
 use crate::shopper::luck;
 use crate::span::Span;
@@ -86,6 +87,9 @@ pub struct Scenario {
     /// How they are connected.
     #[serde(default)]
     pub wire: Wire,
+    /// What is done to the site meanwhile, one after another.
+    #[serde(default, rename = "attack")]
+    pub attacks: Vec<Attack>,
     /// When nobody outside asks any more, counted from the start; without it when the last one has arrived.
     #[serde(default)]
     pub closing: Option<Span>,
@@ -367,11 +371,20 @@ pub struct Wire {
     /// How many addresses there are.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub addresses: u32,
+    /// Share of people who all come from one address more, as those of an office or a mobile network do, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub one_address: f64,
 }
 
 impl Default for Wire {
     fn default() -> Self {
-        Self { protocol: Protocol::Http1, connections: Connections::Own, address: Address::Loopback, addresses: 1_000 }
+        Self {
+            protocol: Protocol::Http1,
+            connections: Connections::Own,
+            address: Address::Loopback,
+            addresses: 1_000,
+            one_address: 0.0,
+        }
     }
 }
 
@@ -418,7 +431,8 @@ pub struct Shop {
     /// Database queries that run at the same time.
     #[schemars(range(min = 1, max = 10_000))]
     pub slots: usize,
-    /// Database time of the product page when nobody waits; order and payment take 2 and 3 times it.
+    /// Database time of the product page when nobody waits; order and payment take 2 and 3 times it. "0ms" is a shop
+    /// that answers at once.
     pub service_time: Span,
 }
 
@@ -448,6 +462,15 @@ pub struct Objectives {
     /// Least share of those let in who get their order, 0 to 1; those who find the shop sold out count as served.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub orders: f64,
+    /// While an attack lasts, and after it: at most this many times the p99 of those inside before it.
+    #[schemars(range(min = 1.0, max = 1_000.0))]
+    pub attack_p99_times: f64,
+    /// While an attack lasts, and after it: least share of the pages that those inside had before it, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub attack_throughput: f64,
+    /// Most memory of a gateway of the stage, in MiB; without it none is judged.
+    #[schemars(range(min = 1))]
+    pub gateway_memory: Option<u64>,
 }
 
 impl Default for Objectives {
@@ -460,6 +483,9 @@ impl Default for Objectives {
             page_p99: span(1_000),
             page_p99_times: 2.0,
             orders: 0.99,
+            attack_p99_times: 3.0,
+            attack_throughput: 0.8,
+            gateway_memory: None,
         }
     }
 }

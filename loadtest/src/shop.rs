@@ -3,6 +3,9 @@
 //! | page | what it does |
 //! |---|---|
 //! | `GET /` | the catalogue; no database |
+//! | `GET /picture` | a megabyte; no database |
+//! | `POST /newsletter` | reads a form; no database |
+//! | `GET /live` | a WebSocket on which nothing is said |
 //! | `GET /launch/item` | the product, or that it is sold out: reads the stock |
 //! | `POST /launch/cart` | puts it into the cart of the shop's session; a step that may be left out |
 //! | `POST /launch/order` | takes a piece, once for each key of a form |
@@ -14,6 +17,10 @@
 //! [`books`] keep stock, orders and payments: a model with the temper of a database, or PostgreSQL. Sold out is a
 //! page with status 200 ([`pages::is_sold_out`]); whatever the database cannot do is a 503. A request that
 //! was begun is done to its end, written down and counted, also when its client has gone away.
+//!
+//! It reads requests as tolerantly as many shops do, so that what slips past a gateway is seen here: a target that begins
+//! with two slashes is an authority and a path ([`pages::read_as_url`]), and a body may name another method
+//! (`X-HTTP-Method-Override`).
 
 pub mod books;
 pub mod database;
@@ -30,9 +37,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -147,19 +154,26 @@ impl Shop {
             let shop = Arc::clone(&self);
             async move { Ok::<_, Infallible>(shop.answer(request).await) }
         });
-        let serving = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        let http = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        let serving = http.with_upgrades();
         // A client that went away in the middle is its own affair.
         let _ = cancel.run_until_cancelled(serving).await;
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
-        if let Some(page) = page_at(request.method(), request.uri()) {
+        if let Some(page) = page_at(method_of(&request), request.uri()) {
             // A task of its own: it goes on when the client has gone away.
             let done = tokio::spawn(async move { self.launch(page, request).await }).await;
             return done.unwrap_or_else(|_| html(StatusCode::INTERNAL_SERVER_ERROR, pages::sorry("A page broke.")));
         }
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/") => html(StatusCode::OK, pages::catalogue()),
+            (&Method::GET, "/picture") => served::picture(),
+            (&Method::POST, "/newsletter") => match read_form(request.into_body()).await {
+                Some(_) => html(StatusCode::OK, pages::thanks()),
+                None => Served::wrong("The form makes no sense.").into_answer(None),
+            },
+            (&Method::GET, "/live") if request.headers().contains_key(header::UPGRADE) => served::live(request),
             (&Method::GET, "/shop/stats") => {
                 let report = self.report_with_account().await;
                 text("application/json", serde_json::to_string(&report).unwrap_or_default())
@@ -253,9 +267,15 @@ impl Shop {
     }
 }
 
+/// The method, or the one that a body goes with.
+fn method_of(request: &Request<Incoming>) -> &Method {
+    let posted = request.headers().get("x-http-method-override").is_some_and(|method| method == "POST");
+    if posted && !request.body().is_end_stream() { &Method::POST } else { request.method() }
+}
+
 /// The page of the launch that this is; whatever else is asked of the launch is written down too.
 fn page_at(method: &Method, uri: &Uri) -> Option<Page> {
-    match (method, uri.path()) {
+    match (method, pages::read_as_url(uri.path())) {
         (&Method::GET, "/launch/item") => Some(Page::Item),
         (&Method::POST, "/launch/cart") => Some(Page::Cart),
         (&Method::POST, "/launch/order") => Some(Page::Order),

@@ -374,6 +374,7 @@ impl World {
             shop_report: Some(report),
             timeline,
             generators: vec![generator],
+            ..Evidence::default()
         }
     }
 }

@@ -8,15 +8,17 @@
 //! | `limits`, `seats` | promise 1: new shoppers in every window, passes at once |
 //! | `usage` | promise 2: the rate is used while people wait |
 //! | [`order`] | promise 3: the order of grants is that of tickets |
-//! | `places` | promise 4: a place is kept, a number is given once |
+//! | `places`, `active` | promise 4: a place is kept, a number is given once, those who are active stay in |
 //! | `intruders` | promise 5: nobody reaches the shop without a right |
 //! | [`waits`] | promise 6: the wait that was shown is the wait that was had |
 //! | `pages`, `errors`, `orders` | promise 7 and the objectives of those inside |
+//! | [`siege`] | pass holders beside attacks, and whether an attack found a way in |
 //! | `joined`, `generator` | whether the three sides tell of the same launch, and whether this side kept up |
 //!
 //! What is absent: the gateway's own code and its secret. Weir's tokens can be read by anybody ([`crate::token`]), and
 //! a gateway that lies in them is found out by the shop's log.
 
+mod active;
 mod check;
 mod errors;
 mod generator;
@@ -29,6 +31,7 @@ mod orders;
 mod pages;
 mod places;
 mod seats;
+pub mod siege;
 mod usage;
 pub mod waits;
 mod windows;
@@ -94,17 +97,19 @@ pub struct Check {
 /// Judges a launch.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
     let launch = Launch::of(scenario, evidence);
-    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 12] = [
+    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 14] = [
         limits::checks,
         seats::checks,
         usage::checks,
         order::checks,
         places::checks,
+        active::checks,
         intruders::checks,
         waits::checks,
         errors::checks,
         pages::checks,
         orders::checks,
+        siege::checks,
         joined::checks,
         generator::checks,
     ];

@@ -29,11 +29,14 @@ use pool::Pool;
 pub use connection::Lost;
 pub use message::{Message, Paths};
 pub use pool::Seat;
+pub(crate) use source::attacker as attacker_address;
 pub use target::{BadTarget, Target};
 pub use tls::{NoTls, Tls, Trust};
 
 /// A connection is kept over pauses of at most this length.
 const KEPT: Duration = Duration::from_millis(2_500);
+/// Whoever comes from there comes from the one address that many have.
+pub const SHARED_ADDRESS: u64 = u64::MAX;
 /// The longest page that is read.
 const LONGEST_PAGE: usize = 512 * 1024;
 /// How long a slow reader rests after each piece of an answer.
@@ -236,7 +239,8 @@ impl Wire {
     }
 
     fn place(&self, from: u64) -> u64 {
-        from % u64::from(self.settings.addresses.max(1))
+        let addresses = u64::from(self.settings.addresses.max(1));
+        if from == SHARED_ADDRESS { addresses } else { from % addresses }
     }
 }
 

@@ -64,8 +64,15 @@ pub(crate) fn list() -> anyhow::Result<ExitCode> {
 /// A scenario as a person likes to see it.
 fn show(scenario: &Scenario) -> String {
     let forecast = Forecast::of(scenario);
-    let blocks = [head(scenario), phases(scenario), picture(&forecast), people(scenario), outcome(scenario, &forecast)];
-    blocks.join("\n") + "\n"
+    let blocks = [
+        head(scenario),
+        phases(scenario),
+        attacks(scenario),
+        picture(&forecast),
+        people(scenario),
+        outcome(scenario, &forecast),
+    ];
+    blocks.into_iter().filter(|block| !block.is_empty()).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn head(scenario: &Scenario) -> String {
@@ -94,6 +101,23 @@ fn phases(scenario: &Scenario) -> String {
         let visitors = whole(arrivals.expected_by(end) - arrivals.expected_by(start));
         let _ = writeln!(text, "{:>8}{:>8}{visitors:>12}   {rates}", clock(start), clock(end));
         start = end;
+    }
+    text
+}
+
+/// What is done to the site meanwhile; nothing if it is left in peace.
+fn attacks(scenario: &Scenario) -> String {
+    let mut text = String::new();
+    for attack in &scenario.attacks {
+        let (from, until) = (clock(attack.from.seconds()), clock(attack.until().as_secs_f64()));
+        let _ = writeln!(
+            text,
+            "{from:>8}{until:>8}   {}: {} connections of {} addresses, {} a second",
+            attack.kind.name(),
+            whole(f64::from(attack.connections)),
+            whole(f64::from(attack.addresses)),
+            rate(attack.rate),
+        );
     }
     text
 }

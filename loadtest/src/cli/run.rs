@@ -125,7 +125,7 @@ impl Run {
         let wrong = |option: &'static str| move |error: anyhow::Error| usage(format!("{option}: {error:#}"));
         let gateways = self.admins.iter().map(|admin| Asked::at(admin, token.clone()).map_err(wrong("--admin")));
         let shop = self.shop.as_deref().map(|shop| Asked::at(shop, None).map_err(wrong("--shop")));
-        Ok(Witnesses { gateways: gateways.collect::<Result<_, _>>()?, shop: shop.transpose()? })
+        Ok(Witnesses { gateways: gateways.collect::<Result<_, _>>()?, shop: shop.transpose()?, pids: Vec::new() })
     }
 
     /// Whoever sends the crowd, reached and measured.

@@ -73,9 +73,9 @@ impl Person {
             self.visit.unanswered_outside += u32::from(status.is_none());
         }
         let shop = answer.as_ref().is_some_and(Answer::is_shop);
-        if inside && answer.as_ref().is_some_and(|answer| matches!(answer.shown, Shown::Line(_))) {
-            let own = request.cookies == Cookies::Own;
-            self.visit.thrown_out |= own && self.visit.has_a_right(answered, scenario.room.session_duration.0);
+        let line = answer.as_ref().is_some_and(|answer| matches!(answer.shown, Shown::Line(_)));
+        if inside && line && request.cookies == Cookies::Own {
+            self.visit.sent_back(answered, scenario.room.session_duration.0);
         }
         if (inside || shop || request.attack) && !local && !matches!(request.ask, Ask::Asset(_)) {
             let (page, attack) = (request.ask.page(), request.attack);

@@ -24,6 +24,7 @@ impl Visit {
             errors_outside: 0,
             unanswered_outside: 0,
             thrown_out: false,
+            sent_back: None,
             asked: Vec::new(),
         }
     }
@@ -45,6 +46,12 @@ impl Visit {
         let [first, last] = self.positions.unwrap_or([position; 2]);
         self.positions_grown += u32::from(position > last);
         self.positions = Some([first, position]);
+    }
+
+    /// Writes down that somebody inside, who showed their cookie, met the line again. A pass lives for `session`.
+    pub fn sent_back(&mut self, at: Micros, session: Duration) {
+        self.thrown_out |= self.has_a_right(at, session);
+        self.sent_back.get_or_insert(at);
     }
 
     /// Whether somebody who shows their cookie has a pass that has not ended by itself: nobody may send them back to

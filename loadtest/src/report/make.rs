@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Entry, FORMAT, Generator, Moment, Report, Run, Wait};
+use super::{Attack, Entry, FORMAT, Generator, Moment, Report, Run, Wait};
 use crate::evidence::{self, Evidence, Latencies, Micros};
 use crate::scenario::Scenario;
 use crate::stats::Quantiles;
+use crate::verdict::siege::{self, Pages, Phase};
 use crate::verdict::{Ahead, Check, Launch, Verdict, order, waits};
 
 /// The most people in the picture of fairness.
@@ -52,6 +53,7 @@ impl Report {
             timeline: timeline(&launch),
             waits: waits::deciles(&evidence.visits).into_iter().map(wait).collect(),
             entries: sample(&order::entries(&launch, usize::MAX)),
+            attacks: attacks(&launch),
             generators: evidence.generators.iter().map(of_generator).collect(),
         }
     }
@@ -180,6 +182,33 @@ fn overtakers(entries: &[Entry]) -> Vec<Entry> {
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.into_iter().map(|(_, entry)| entry).collect()
+}
+
+fn attacks(launch: &Launch<'_>) -> Vec<Attack> {
+    let (calm, phases) = siege::phases(launch);
+    let times = |pages: &Pages| rounded(if calm.good > 0 { pages.p99_ms() / calm.p99_ms() } else { 0.0 });
+    let share = |pages: &Pages| rounded(if calm.good > 0 { pages.throughput() / calm.throughput() } else { 0.0 });
+    let told = |phase: &Phase<'_>| {
+        let attack = phase.attack;
+        Attack {
+            kind: attack.kind,
+            from: seconds(attack.from),
+            until: seconds(attack.until),
+            opened: attack.opened,
+            most: attack.most,
+            cut: attack.cut,
+            requests: attack.requests,
+            answers: attack.answers.clone(),
+            pages: phase.during.good,
+            failed: phase.during.failed + phase.after.failed,
+            p99_ms: phase.during.p99_ms(),
+            p99_times: times(&phase.during),
+            throughput: share(&phase.during),
+            p99_times_after: times(&phase.after),
+            memory: phase.memory,
+        }
+    };
+    phases.iter().map(told).collect()
 }
 
 fn of_generator(generator: &evidence::Generator) -> Generator {

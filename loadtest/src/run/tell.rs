@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use loadtest::report::{Report, Run, figure};
+use loadtest::report::{Attack, Report, Run, figure};
 use loadtest::verdict::{Check, Outcome, Verdict};
 
 /// Writes the report, and tells the verdict. What broke stands last, where it is read.
@@ -16,6 +16,7 @@ pub(crate) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<
     for check in checks {
         println!("{}", line(check));
     }
+    report.attacks.iter().for_each(|attack| println!("{}", row(attack)));
     println!("\n{}\nThe report: {}", verdict(report.verdict), folder.join("report.html").display());
     Ok(())
 }
@@ -52,6 +53,27 @@ fn line(check: &Check) -> String {
         Outcome::Unknown => format!("  {word}  {title}: {detail}"),
         Outcome::Broken | Outcome::Invalid => format!("  {word}  {title}: {figures}\n           {detail}"),
     }
+}
+
+/// An attack in a line.
+fn row(attack: &Attack) -> String {
+    let memory = attack
+        .memory
+        .map_or_else(String::new, |[before, most]| format!(", memory {} to {} MiB", before >> 20, most >> 20));
+    format!(
+        "  {:16}{:>4.0} s to {:>3.0} s: {} requests, {} connections at once, {} cut; inside {} pages, {} failed, p99 {} ({:.1} times), {} of calm{memory}",
+        attack.kind.name(),
+        attack.from,
+        attack.until,
+        attack.requests,
+        attack.most,
+        attack.cut,
+        attack.pages,
+        attack.failed,
+        figure(attack.p99_ms, "ms"),
+        attack.p99_times,
+        figure(attack.throughput, "share"),
+    )
 }
 
 fn verdict(verdict: Verdict) -> &'static str {

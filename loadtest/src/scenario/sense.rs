@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::shape::{Files, Reader};
 use super::{Address, Connections, Phase, Protocol, Scenario, replay};
 use crate::arrivals::Arrivals;
+use crate::attack::{CALM, RECOVERY};
 use crate::persona::Persona;
 use crate::span::Span;
 
@@ -28,6 +29,7 @@ pub(super) fn look(mut scenario: Scenario, reader: &mut Reader<'_>, files: Files
     room(&scenario, reader);
     people(&scenario, reader);
     wire(&scenario, reader);
+    attacks(&scenario, reader);
     if reader.sound("arrivals") {
         arrivals(&scenario, reader);
     }
@@ -124,7 +126,6 @@ fn people(scenario: &Scenario, reader: &mut Reader<'_>) {
         }
     }
     lasts(habits.patience, "habits.patience", reader);
-    lasts(scenario.shop.service_time, "shop.service_time", reader);
 }
 
 fn wire(scenario: &Scenario, reader: &mut Reader<'_>) {
@@ -141,6 +142,23 @@ fn wire(scenario: &Scenario, reader: &mut Reader<'_>) {
     if shared && wire.protocol == Protocol::Http2 && scenario.share(Persona::SlowReader) > 0.0 {
         let fix = "give each shopper a connection, or leave slow_reader out";
         reader.complain("wire.connections", "a slow reader would slow down all who share its connection", fix);
+    }
+}
+
+/// One after another, with enough calm before each to be held against, and after the last.
+fn attacks(scenario: &Scenario, reader: &mut Reader<'_>) {
+    let (apart, mut free) = (CALM + RECOVERY, CALM);
+    for (index, attack) in scenario.attacks.iter().enumerate() {
+        lasts(attack.r#for, &format!("attack.{index}.for"), reader);
+        if attack.from.0 < free {
+            let fix = format!("write at least \"{}\"", Span(free));
+            reader.complain(&format!("attack.{index}.from"), "leaves too little calm before it", fix);
+        }
+        free = attack.until() + apart;
+    }
+    if !scenario.attacks.is_empty() && reader.sound("arrivals") && scenario.closes() < free {
+        let fix = format!("let people come, or write closing, until \"{}\"", Span(free));
+        reader.complain("attack", "the launch is over before it can be calm again after the last", fix);
     }
 }
 

@@ -7,7 +7,7 @@ use super::problem::{Problem, Problems, meant};
 use super::{Scenario, shape};
 
 /// Name and text of each, as in `loadtest/scenarios`.
-pub const ALL: [(&str, &str); 8] = [
+pub const ALL: [(&str, &str); 9] = [
     ("nike-launch", include_str!("../../scenarios/nike-launch.toml")),
     ("double-eleven", include_str!("../../scenarios/double-eleven.toml")),
     ("tv-spot", include_str!("../../scenarios/tv-spot.toml")),
@@ -15,6 +15,7 @@ pub const ALL: [(&str, &str); 8] = [
     ("calm-day", include_str!("../../scenarios/calm-day.toml")),
     ("replay-day", include_str!("../../scenarios/replay-day.toml")),
     ("stadium", include_str!("../../scenarios/stadium.toml")),
+    ("siege", include_str!("../../scenarios/siege.toml")),
     ("million", include_str!("../../scenarios/million.toml")),
 ];
 
@@ -69,7 +70,7 @@ mod tests {
             let seconds = scenario.closes().as_secs();
             let longest = match scenario.name.as_str() {
                 "tv-spot" => 600,
-                "stadium" => 240,
+                "stadium" | "siege" => 240,
                 _ => 180,
             };
             assert!((60..=longest).contains(&seconds), "{}: {seconds} s", scenario.name);
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn those_who_cheat_come_in_all_kinds_and_are_a_tenth_but_where_size_is_what_is_tested() {
-        for scenario in all().iter().filter(|scenario| !["stadium", "million"].contains(&&*scenario.name)) {
+        for scenario in all().iter().filter(|scenario| !["stadium", "siege", "million"].contains(&&*scenario.name)) {
             let bots = Persona::ALL.into_iter().filter(|persona| persona.is_adversary());
             let shares: Vec<f64> = bots.map(|persona| scenario.share(persona)).collect();
             assert!(shares.iter().all(|&share| share > 0.0), "{}", scenario.name);

@@ -23,6 +23,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::stats::locked;
 
+/// What a page takes at least in the sum of what can be done, in seconds.
+pub(crate) const LEAST_TIME: f64 = 1e-6;
+
 /// How much the database can take, and how it fails.
 #[derive(Debug, Clone)]
 pub struct Tuning {
@@ -59,7 +62,7 @@ impl Default for Tuning {
 impl Tuning {
     /// Units of weight per second that the slots can do when nobody waits.
     pub fn capacity(&self) -> f64 {
-        self.slots as f64 / self.service_time.as_secs_f64()
+        self.slots as f64 / self.service_time.as_secs_f64().max(LEAST_TIME)
     }
 }
 
@@ -125,7 +128,9 @@ impl Database {
 
 async fn query(slot: OwnedSemaphorePermit, time: Duration, tuning: Tuning) -> Result<(), Refusal> {
     if time <= tuning.statement_timeout {
-        sleep(time).await;
+        if !time.is_zero() {
+            sleep(time).await;
+        }
         return Ok(());
     }
     sleep(tuning.statement_timeout).await;

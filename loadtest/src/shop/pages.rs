@@ -86,6 +86,22 @@ pub fn receipt(id: u64) -> String {
     ))
 }
 
+/// Somebody wants the newsletter.
+pub fn thanks() -> String {
+    page("<h1>Thank you!</h1><p>You will hear from us before the next shoe.</p>")
+}
+
+/// The path of a request, read as `new URL(target, base)` of JavaScript reads it: after two slashes, or
+/// backslashes, an authority comes first.
+pub fn read_as_url(path: &str) -> &str {
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let authority = path.trim_start_matches(is_slash);
+    if path.len() - authority.len() < 2 {
+        return path;
+    }
+    authority.find(is_slash).map_or("/", |start| &authority[start..])
+}
+
 /// Nothing is left. It is an answer, not a failure, so it goes out with status 200: what counts statuses on the
 /// way must not take a shop that sold everything for one that is broken.
 pub fn sold_out() -> String {
@@ -182,6 +198,14 @@ mod tests {
         assert_eq!(order_in(item().as_bytes()), None);
         assert_ne!(key_in(item().as_bytes()), key_in(item().as_bytes()), "each page has a key of its own");
         assert!(key_in(cart().as_bytes()).is_some() && key_in(receipt(1).as_bytes()).is_none());
+    }
+
+    #[test]
+    fn two_slashes_begin_an_authority() {
+        for path in ["/launch/item", "//x/launch/item", "///x/launch/item", "/\\x/launch/item", "//x@y/launch/item"] {
+            assert_eq!(read_as_url(path), "/launch/item", "{path}");
+        }
+        assert_eq!([read_as_url("//x"), read_as_url("/launch//item"), read_as_url("")], ["/", "/launch//item", ""]);
     }
 
     #[test]

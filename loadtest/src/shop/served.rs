@@ -1,8 +1,10 @@
 //! What the shop answers: one value with all that the shopper, the counters and the log need of it.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 
 use super::books::Failure;
 use super::log::Outcome;
@@ -86,6 +88,43 @@ impl Served {
     }
 }
 
+/// A large picture, from memory.
+pub(super) fn picture() -> Answer {
+    static PICTURE: [u8; 1 << 20] = [0; 1 << 20];
+    let mut answer = Response::new(Full::new(Bytes::from_static(&PICTURE)));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    answer
+}
+
+/// A WebSocket on which nothing is said until the other side ends it.
+pub(super) fn live(request: Request<Incoming>) -> Answer {
+    let mut answer = Response::new(Full::default());
+    let key = request.headers().get("sec-websocket-key").map(|key| accept(key.as_bytes()));
+    let Some(Ok(key)) = key.map(HeaderValue::try_from) else { return Served::wrong("No key.").into_answer(None) };
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, key),
+    ] {
+        answer.headers_mut().insert(name, value);
+    }
+    tokio::spawn(async move {
+        if let Ok(stream) = hyper::upgrade::on(request).await {
+            let _ = tokio::io::copy(&mut TokioIo::new(stream), &mut tokio::io::sink()).await;
+        }
+    });
+    answer
+}
+
+/// `Sec-WebSocket-Accept` for this key (RFC 6455, 4.2.2).
+fn accept(key: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = [key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &text);
+    base64::engine::general_purpose::STANDARD.encode(digest)
+}
+
 /// A page.
 pub(super) fn html(status: StatusCode, page: String) -> Answer {
     let mut answer = text("text/html; charset=utf-8", page);
@@ -99,4 +138,12 @@ pub(super) fn text(kind: &'static str, text: String) -> Answer {
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_websocket_is_accepted_as_the_standards_example_says() {
+        assert_eq!(super::accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
 }

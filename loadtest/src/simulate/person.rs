@@ -68,8 +68,9 @@ impl Person {
             && !request.attack
         {
             self.visit.see(at, told.position, told.wait);
-            let own = request.cookies == Cookies::Own;
-            self.visit.thrown_out |= inside && own && self.visit.has_a_right(at, scenario.room.session_duration.0);
+            if inside && request.cookies == Cookies::Own {
+                self.visit.sent_back(at, scenario.room.session_duration.0);
+            }
         }
         if (inside || answer.is_shop() || request.attack) && !matches!(request.ask, Ask::Asset(_)) {
             let (id, page, status) = (id_of(errand), request.ask.page(), Some(answer.status));

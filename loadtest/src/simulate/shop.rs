@@ -11,6 +11,7 @@ use super::{Errand, id_of};
 use crate::evidence::{Micros, Page};
 use crate::scenario::Scenario;
 use crate::shop::Report;
+use crate::shop::database::LEAST_TIME;
 use crate::shop::log::{Entry, Outcome};
 use crate::shop::model::{ITEM, ORDER, PAYMENT};
 use crate::visitor::{Answer, Ask, Sight};
@@ -37,7 +38,7 @@ pub(super) struct Shop {
 impl Shop {
     pub(super) fn new(scenario: &Scenario, start_unix_us: i64) -> Self {
         let service_time = scenario.shop.service_time.seconds();
-        let capacity = scenario.shop.slots as f64 / service_time / (ITEM + ORDER + PAYMENT);
+        let capacity = scenario.shop.slots as f64 / service_time.max(LEAST_TIME) / (ITEM + ORDER + PAYMENT);
         Self {
             room: scenario.room.name.clone(),
             start_unix_us,

@@ -185,6 +185,11 @@ impl Weir {
         self.child.check()
     }
 
+    /// Its process id, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.pid()
+    }
+
     /// Asks Weir to stop, and makes it if it does not.
     pub(crate) async fn stop(self) {
         self.child.stop().await;

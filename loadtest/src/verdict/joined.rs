@@ -15,6 +15,7 @@
 
 use std::collections::HashMap;
 
+use crate::attack;
 use crate::evidence::{Asked, End, Page, Visit};
 use crate::shop::log::Entry;
 
@@ -49,7 +50,8 @@ fn pages<'a>(launch: &Launch<'a>) -> impl Iterator<Item = &'a Entry> {
 }
 
 fn strangers(launch: &Launch<'_>, check: Check) -> Check {
-    let is_known = |entry: &&Entry| entry.request_id.as_deref().is_some_and(|id| launch.asked.contains_key(id));
+    let known = |id: &str| id.starts_with(attack::ID) || launch.asked.contains_key(id);
+    let is_known = |entry: &&Entry| entry.request_id.as_deref().is_some_and(known);
     let strangers: Vec<&Entry> = pages(launch).filter(|entry| !is_known(entry)).collect();
     let cut = |visit: &Visit| u32::from(matches!(visit.end, End::Outside | End::Unfinished));
     let vain = |visit: &Visit| cut(visit) + visit.errors_outside + visit.unanswered_outside;

@@ -73,6 +73,7 @@ impl Made {
             errors_outside: 0,
             unanswered_outside: 0,
             thrown_out: false,
+            sent_back: None,
             asked: Vec::new(),
         };
         self.second(visit.due).arrived += 1;

@@ -55,7 +55,7 @@ pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
 
 const ONE_END: &str = "Visitors who did not end in exactly one way";
 
-fn keeps_cookies(visit: &Visit) -> bool {
+pub(super) fn keeps_cookies(visit: &Visit) -> bool {
     !visit.persona.is_adversary() && visit.persona != Persona::LosesCookies
 }
 
@@ -121,7 +121,7 @@ fn had_ended(visit: &Visit, before: &Held, after: &Held) -> bool {
 }
 
 /// When the receipt had come: it gives the seat back.
-fn receipt(visit: &Visit) -> Option<i64> {
+pub(super) fn receipt(visit: &Visit) -> Option<i64> {
     let paid = |status: u16| (200..300).contains(&status);
     let asked = visit.asked.iter().filter(|asked| asked.page == Page::Payment && asked.status.is_some_and(paid));
     asked.map(|asked| asked.answered).min()

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const MEASURING: u64 = 1 << 17;
 /// Usable hosts in each 127.x.y.0/24 that is used.
 const HOSTS: u64 = 250;
+/// The second byte of an attack's address is so far above that of a visitor's, of which there are a million at most.
+const ATTACKERS: u8 = 200;
 /// Start of a PROXY header, version 2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -16,6 +18,14 @@ pub(super) fn loopback(target: SocketAddr, index: u64) -> Option<Ipv4Addr> {
     let local = cfg!(target_os = "linux") && target.is_ipv4() && target.ip().is_loopback();
     let [low, middle, high] = [index % HOSTS, index / HOSTS % HOSTS, index / (HOSTS * HOSTS) % HOSTS];
     local.then(|| Ipv4Addr::new(127, 1 + high as u8, middle as u8, 1 + low as u8))
+}
+
+/// Address number `index` of those that attacks come from: none of a visitor's.
+pub(crate) fn attacker(target: SocketAddr, index: u32) -> Option<Ipv4Addr> {
+    loopback(target, u64::from(index)).map(|address| {
+        let [net, high, middle, low] = address.octets();
+        Ipv4Addr::new(net, high + ATTACKERS, middle, low)
+    })
 }
 
 /// The address that is claimed for visitor `index`.

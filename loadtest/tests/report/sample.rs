@@ -74,6 +74,8 @@ pub(crate) fn evidence() -> Evidence {
         generators: vec![generator("worker 1 of 2", 3), generator("worker 2 of 2", 4)],
         visits,
         shop_report: None,
+        attacks: Vec::new(),
+        memory: Vec::new(),
     }
 }
 
@@ -113,6 +115,7 @@ fn visit(index: u64, due: Micros) -> Visit {
         errors_outside: 0,
         unanswered_outside: 0,
         thrown_out: false,
+        sent_back: None,
         asked: if cheats { vec![attack] } else { Vec::new() },
     }
 }

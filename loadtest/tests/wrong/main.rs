@@ -79,7 +79,7 @@ async fn a_gateway_without_a_fault_is_judged_held() {
     assert_eq!(Verdict::of(&held), Verdict::Held, "{held:#?}");
     let unknown: Vec<_> =
         held.iter().filter(|check| check.outcome == Outcome::Unknown).map(|check| &*check.id).collect();
-    assert_eq!(unknown, ["page-p99-crowd"], "a line stood all along");
+    assert_eq!(unknown, ["active-stay-in", "page-p99-crowd"], "visits were short, and a line stood all along");
 }
 
 #[tokio::test]
@@ -134,6 +134,19 @@ async fn a_second_pass_for_one_number_is_found() {
 #[tokio::test]
 async fn people_who_are_sent_back_to_the_line_are_found() {
     plain(Fault::ThrowsOut).await.is_found_by(["thrown-out"]);
+}
+
+#[tokio::test]
+async fn active_shoppers_who_lose_their_pass_are_found() {
+    let long = scenario(|scenario| {
+        scenario.room.session_duration = span(2_000);
+        scenario.habits.browse = 40;
+    });
+    let calm: [Coming; 1] = [(30.0, 1.0)];
+    let (right, wrong) =
+        tokio::join!(launch(Fault::Nothing, long.clone(), &calm), launch(Fault::NeverRenews, long.clone(), &calm));
+    assert_eq!(right.check("active-stay-in").outcome, Outcome::Held, "{:#?}", right.check("active-stay-in"));
+    wrong.is_found_by(["active-stay-in"]);
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     ErrorsWhileWaiting,
     SlowWithACrowd,
     ThrowsOut,
+    /// Passes end with their first life, however active their holders are.
+    NeverRenews,
 }
 
 /// Who asks, as far as a token can tell, and for what.
@@ -190,7 +192,8 @@ impl Room {
     fn enter(&self, state: &mut State, pass: Token) -> Answer {
         let crowd = state.view.waiting() > 0 && self.fault == Fault::SlowWithACrowd;
         let renewals = vec![self.place(pass.number)];
-        let renewed = pass.past_half_life(now()).then(|| Batch { renewals, ..Batch::default() });
+        let renews = pass.past_half_life(now()) && self.fault != Fault::NeverRenews;
+        let renewed = renews.then(|| Batch { renewals, ..Batch::default() });
         let ends =
             renewed.and_then(|batch| state.apply(&self.rules, &batch).renewed.first().and_then(|renewed| renewed.1));
         let ends = if self.fault == Fault::PassesTwice { Some(now() + self.rules.session) } else { ends };

@@ -1,0 +1,69 @@
+//! Attacks that look for a way past the room, or for work that costs much and is asked for in one line.
+
+use std::io;
+
+use super::FORGED_PASS;
+use super::attacker::Attacker;
+
+/// How often a costly piece is repeated: some kilobytes of path.
+const COSTLY: usize = 400;
+const FORM: &str = "item=weir-one&quantity=1";
+
+impl Attacker {
+    pub(super) async fn twisted(&mut self) -> io::Result<()> {
+        let spelling = spelling(&self.ground.page, &self.ground.target.authority, self.count);
+        let head = self.head("GET", &spelling, &["Accept: */*", "Sec-Fetch-Mode: cors"]);
+        self.ask(head.as_bytes()).await.map(drop)
+    }
+
+    /// A preflight that brings a form, and says who it is.
+    pub(super) async fn preflight(&mut self) -> io::Result<()> {
+        let folder = self.ground.page.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let (order, room) = (format!("{folder}/order"), format!("Weir-Room: {}", self.ground.room));
+        let (pass, length) = (format!("Weir-Pass-Id: {FORGED_PASS}"), format!("Content-Length: {}", FORM.len()));
+        let lines = [
+            "Origin: https://shop.example",
+            "Access-Control-Request-Method: POST",
+            "X-HTTP-Method-Override: POST",
+            "Content-Type: application/x-www-form-urlencoded",
+            &room,
+            &pass,
+            &length,
+        ];
+        let request = self.head("OPTIONS", &order, &lines) + FORM;
+        self.ask(request.as_bytes()).await.map(drop)
+    }
+}
+
+/// Targets that some server reads as the room's page, and targets that are long to read, in turns.
+fn spelling(page: &str, host: &str, turn: u64) -> String {
+    let inner = page.trim_start_matches('/');
+    match turn % 13 {
+        0 => format!("//x{page}"),
+        1 => format!("///x{page}"),
+        2 => format!("/\\x{page}"),
+        3 => format!("//x@y{page}"),
+        4 => format!("//x\\{inner}"),
+        5 => format!("http://{host}//x{page}"),
+        6 => format!("/x/..{page}"),
+        7 => format!("/%2e%2e{page}"),
+        8 => format!("/./%2e/{inner}"),
+        9 => format!("/{}{inner}", "%2e%2e/a/../".repeat(COSTLY)),
+        10 => format!("/{}{inner}", "%25".repeat(COSTLY)),
+        11 => format!("{}{page}", "/".repeat(4 * COSTLY)),
+        _ => format!("/{}{page}", ";a=b/..".repeat(COSTLY)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shop::pages::read_as_url;
+
+    #[test]
+    fn the_demo_shop_reads_some_spellings_as_the_page() {
+        let read = |turn| read_as_url(&spelling("/launch/item", "shop.test", turn)).to_owned();
+        assert!((0..4).all(|turn| read(turn) == "/launch/item"));
+        assert_ne!(read(7), "/launch/item", "others are for other shops");
+    }
+}
