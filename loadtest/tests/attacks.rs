@@ -53,13 +53,16 @@ async fn every_attack_is_made_and_counted_and_ends_by_itself() {
     for kind in Kind::ALL {
         let attacked = of(kind);
         assert!(attacked.requests > 0 && attacked.opened > 0 && attacked.local_failures == 0, "{attacked:?}");
-        assert!(attacked.most <= CONNECTIONS.into(), "{attacked:?}");
+        assert!(attacked.most <= u64::from(CONNECTIONS), "{attacked:?}");
     }
     for kind in [Kind::SlowBody, Kind::SlowPreflight, Kind::SlowReader] {
         let held = of(kind);
-        assert!(held.answers.is_empty() && held.opened == CONNECTIONS.into(), "the shop waits for all of it: {held:?}");
+        assert!(
+            held.answers.is_empty() && held.opened == u64::from(CONNECTIONS),
+            "the shop waits for all of it: {held:?}"
+        );
     }
-    assert_eq!(of(Kind::UpgradeHoarder).answers, [(101, CONNECTIONS.into())].into());
+    assert_eq!(of(Kind::UpgradeHoarder).answers, [(101, u64::from(CONNECTIONS))].into());
     assert!(of(Kind::ZeroWindow).cut > 0, "the shop speaks no HTTP/2");
     let came = |page: Page| log.iter().filter(|entry| entry.page == page).count();
     assert!(
