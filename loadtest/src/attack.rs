@@ -7,7 +7,7 @@
 //! | slow reader | asks for a large page, or many small ones, and hardly reads | requests in flight, memory |
 //! | zero window | HTTP/2 streams that take nothing | the same, with hundreds of streams a connection |
 //! | idle hoarder | connections with a status request each seven seconds | connections |
-//! | upgrade hoarder | silent WebSockets | connections and requests in flight that never end |
+//! | upgrade hoarder | silent `WebSockets` | connections and requests in flight that never end |
 //! | twisted path | spellings that somebody may read as the room's page, and costly ones | a way in; processor time |
 //! | preflight | CORS preflights with a form, `Weir-Room` and `Weir-Pass-Id` of its own | a way in |
 //! | line stuffer | takes places and never claims: half of them poll, half never come back | the line's rate |

@@ -78,7 +78,7 @@ impl Attacker {
         }
     }
 
-    /// A WebSocket on which nothing is ever said.
+    /// A `WebSocket` on which nothing is ever said.
     pub(super) async fn upgrade(&mut self) -> io::Result<()> {
         let lines = [
             "Connection: Upgrade",
