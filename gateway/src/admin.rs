@@ -1,16 +1,21 @@
 //! The operator's listener: health, metrics, what each room and each gateway is doing, and the rooms by version.
 //!
-//! It binds loopback, or asks for a token. `/healthz` and `/readyz` answer without one: probes have none.
+//! It binds loopback, or asks for a token. `/healthz` and `/readyz` answer without one: probes have none. Where no token
+//! is asked for, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
+//! browser whose own name was pointed at this listener (DNS rebinding) learns nothing.
 //!
-//! What is absent: changing anything else.
+//! Out of scope: changing anything else, and connections ([`connection`]).
 
+mod connection;
 pub mod versions;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +27,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
-use crate::fleet::{Fleet, Member};
+use crate::fleet::keys::KeyState;
+use crate::fleet::{Fleet, LONGEST, Member};
 use crate::rooms::LiveRoom;
 use crate::telemetry;
 
@@ -118,16 +124,25 @@ impl RoomStatus {
 }
 
 const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/versions\n";
-/// The longest text of rooms that is read, in bytes.
-const LONGEST: usize = 1 << 20;
+const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
+const FOREIGN_HOST: &str = "this Host is not the admin listener's: ask for it by address or as localhost, or list the \
+                            name in listen.admin_hosts\n";
 
-/// The routes; `token` is what an operator must show.
-pub fn router(fleet: Arc<Fleet>, token: Option<Arc<str>>) -> Router {
-    let shared = fleet.shared.clone();
+/// Who is an operator.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What an operator must show, if anything.
+    pub token: Option<Arc<str>>,
+    /// Names of this listener, beside addresses and `localhost`; asked for only where there is no token.
+    pub hosts: Arc<[String]>,
+}
+
+/// The routes, for those who have `access`.
+pub fn router(fleet: Arc<Fleet>, access: Access) -> Router {
     let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{name}/status", get(room_status))
-        .with_state(shared.clone());
+        .with_state(fleet.shared.clone());
     let of_all = Router::new()
         .route("/metrics", get(metrics))
         .route("/api/gateways", get(gateways))
@@ -135,27 +150,25 @@ pub fn router(fleet: Arc<Fleet>, token: Option<Arc<str>>) -> Router {
         .route("/api/versions/in-force", put(versions::switch))
         .route("/api/versions/{number}", get(versions::text))
         .layer(DefaultBodyLimit::max(LONGEST))
-        .with_state(fleet);
+        .with_state(fleet.clone());
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .with_state(shared)
-        .merge(of_this_gateway.merge(of_all).layer(from_fn_with_state(token, authorize)))
+        .with_state(fleet.clone())
+        .merge(of_this_gateway.merge(of_all).layer(from_fn_with_state(access, authorize)))
         .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
 }
 
 /// Serves the operator until `stop`.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the admin listener ended");
-    }
+    connection::serve(listener, router, stop).await;
 }
 
-async fn authorize(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
+async fn authorize(State(access): State<Access>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
-    let allowed = match (&token, shown) {
-        (None, _) => true,
+    let allowed = match (&access.token, shown) {
+        (None, _) if access.names(&request) => true,
+        (None, _) => return (StatusCode::FORBIDDEN, FOREIGN_HOST).into_response(),
         (Some(token), Some(shown)) => verify_slices_are_equal(token.as_bytes(), shown).is_ok(),
         (Some(_), None) => false,
     };
@@ -166,11 +179,27 @@ async fn authorize(State(token): State<Option<Arc<str>>>, request: Request, next
     (StatusCode::UNAUTHORIZED, challenge, "an operator's token is needed: Authorization: Bearer ...\n").into_response()
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    if shared.ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+impl Access {
+    /// Whether the request names this listener. One without a `Host` comes from no browser.
+    fn names(&self, request: &Request) -> bool {
+        let written = request.headers().get(header::HOST).map(|host| host.to_str().ok()?.parse::<Authority>().ok());
+        let host = match (request.uri().authority(), &written) {
+            (Some(authority), _) => authority.host(),
+            (None, Some(Some(authority))) => authority.host(),
+            (None, Some(None)) => return false,
+            (None, None) => return true,
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let named = |name: &str| host.eq_ignore_ascii_case(name);
+        bare.parse::<IpAddr>().is_ok() || named("localhost") || self.hosts.iter().any(|name| named(name))
+    }
+}
+
+async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
+    match fleet.standing().get() {
+        _ if !fleet.shared.ready.load(Ordering::Relaxed) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        KeyState::Foreign => (StatusCode::SERVICE_UNAVAILABLE, FOREIGN_KEYS),
+        KeyState::Unknown | KeyState::Shared => (StatusCode::OK, "ready\n"),
     }
 }
 

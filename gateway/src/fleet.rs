@@ -7,8 +7,11 @@
 //!
 //! What is absent: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
 
+pub mod guarded;
+pub mod keys;
 mod rates;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,13 +20,17 @@ use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use keys::{Judge, KeyState, Peer, Standing};
 use rates::Rates;
 
 use crate::Shared;
 use crate::plan::{Next, Plan, Preview, Report};
 use crate::store::StoreError;
 use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
+use crate::telemetry;
 
+/// The longest text of rooms that is taken, in bytes.
+pub const LONGEST: usize = 1 << 20;
 /// Time between two exchanges.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -45,6 +52,9 @@ pub struct Gateway {
     /// Its rooms and keys.
     #[serde(flatten)]
     pub plan: Report,
+    /// Whether its keys are those of the fleet; if not, it is not ready.
+    #[serde(default)]
+    pub key_state: KeyState,
     /// Whether the store fails to answer it for some room.
     pub store_away: bool,
     /// Requests in a second.
@@ -101,6 +111,10 @@ pub struct Fleet {
     started: SystemTime,
     rates: Mutex<Rates>,
     heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
+    standing: Arc<Standing>,
+    judge: Mutex<Judge>,
+    /// Gateways whose keys were told to be foreign, by their process.
+    strangers: Mutex<HashSet<String>>,
     /// One exchange at a time: an old answer must not come after a new one.
     turn: tokio::sync::Mutex<()>,
 }
@@ -117,9 +131,18 @@ pub enum NotSwitched {
     /// There is no such version.
     #[error("no version {0} is kept; see weir versions")]
     Unknown(u64),
+    /// This gateway does not belong to the fleet.
+    #[error("this gateway has no key in common with the others: ask one of them")]
+    Foreign,
     /// It is asked by a page in a browser.
     #[error("a browser may change nothing here; use weir apply")]
     Browser,
+    /// The text is larger than any rooms.
+    #[error("the text of the rooms is longer than {LONGEST} bytes")]
+    TooLong,
+    /// The text cannot be read.
+    #[error("{0}")]
+    Unread(String),
     /// The store did not answer. The change may have happened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -130,7 +153,14 @@ impl Fleet {
     pub fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
-        Self { shared, plan, board, identity, started, rates, heard, turn }
+        let (standing, judge, strangers) = Default::default();
+        telemetry::keys_foreign(false, 0);
+        Self { shared, plan, board, identity, started, rates, heard, standing, judge, strangers, turn }
+    }
+
+    /// Whether this gateway belongs to the others.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// Tells and hears until `stop`.
@@ -144,15 +174,26 @@ impl Fleet {
         }
     }
 
-    /// One exchange. A store that does not answer changes nothing: the clerk says so in the log.
+    /// One exchange; two if the first one tells this gateway whether it belongs to the others, which they are to hear.
     pub async fn look(&self) {
         let _turn = self.turn.lock().await;
+        let before = self.standing.get();
+        self.exchange().await;
+        if self.standing.get() != before {
+            self.exchange().await;
+        }
+    }
+
+    /// A store that does not answer changes nothing: the clerk says so in the log.
+    async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
         let text = serde_json::to_string(&self.myself()).unwrap_or_default();
         match self.board.exchange(Beat { run: self.shared.rooms.run, text, knows }).await {
             Ok(News { in_force, gateways, .. }) if in_force.switch < knows.switch => {
                 self.hear(&gateways);
-                self.restore(in_force, knows, version).await;
+                if self.standing.get() == KeyState::Shared {
+                    self.restore(in_force, knows, version).await;
+                }
             }
             Ok(News { in_force, version, gateways }) => {
                 self.hear(&gateways);
@@ -173,8 +214,52 @@ impl Fleet {
 
     fn hear(&self, texts: &[String]) {
         // A gateway of another version of Weir may say it in other words.
-        let gateways = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let gateways: Vec<Gateway> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        self.judge(&gateways);
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
+    }
+
+    /// Compares the keys of this gateway with those of the others.
+    fn judge(&self, gateways: &[Gateway]) {
+        let (own, run) = (self.plan.report().keys, self.incarnation());
+        let others: Vec<&Gateway> = gateways.iter().filter(|gateway| gateway.run != run).collect();
+        let peers: Vec<Peer<'_>> =
+            others.iter().map(|other| Peer { keys: &other.plan.keys, state: other.key_state }).collect();
+        let before = self.standing.get();
+        let mut judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = judge.state(before, &own, &peers, Instant::now());
+        self.standing.set(state);
+        let strangers: Vec<&Gateway> =
+            others.iter().zip(&peers).filter(|(_, peer)| !peer.shares(&own)).map(|(other, _)| *other).collect();
+        telemetry::keys_foreign(state == KeyState::Foreign, strangers.len());
+        match (before, state) {
+            (KeyState::Unknown | KeyState::Shared, KeyState::Foreign) => tell_foreign(&own, &strangers),
+            (KeyState::Foreign, KeyState::Shared) => {
+                tracing::info!(keys = ?own, "this gateway belongs to the others on its store again");
+            }
+            (_, KeyState::Shared) => self.tell_strangers(&strangers),
+            _ => {}
+        }
+    }
+
+    /// Says once of each gateway that it has none of our keys.
+    fn tell_strangers(&self, strangers: &[&Gateway]) {
+        let mut told = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|run| strangers.iter().any(|stranger| stranger.run == *run));
+        for stranger in strangers {
+            if told.insert(stranger.run.clone()) {
+                tracing::error!(
+                    gateway = stranger.name,
+                    keys = ?stranger.plan.keys,
+                    "a gateway on the same store has none of the keys of this one: give it the same secret file"
+                );
+            }
+        }
+    }
+
+    /// Which process it is, as a text.
+    fn incarnation(&self) -> String {
+        format!("{:08x}", self.shared.rooms.run)
     }
 
     /// Every gateway that was heard of, by name; while the store is away only this one.
@@ -192,12 +277,13 @@ impl Fleet {
         let site = self.shared.site.load();
         Gateway {
             name,
-            run: format!("{:08x}", self.shared.rooms.run),
+            run: self.incarnation(),
             weir: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
             addresses,
             admin,
             plan: self.plan.report(),
+            key_state: self.standing.get(),
             store_away: self.shared.rooms.all().values().any(|room| room.snapshot().away),
             requests_per_second: rates[0],
             joins_per_second: rates[1],
@@ -219,8 +305,8 @@ impl Fleet {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
-        self.plan.preview(Next::Text(text), from).map_err(NotSwitched::Wrong)
+    pub async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
+        self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Wrong)
     }
 
     /// What would change if this version came in force, in place of `from` if that is said.
@@ -229,11 +315,11 @@ impl Fleet {
     /// Everything that is wrong with it, or that it is not there.
     pub async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
         if number == 0 {
-            return self.plan.preview(Next::File, from).map_err(NotSwitched::Wrong);
+            return self.plan.preview(Next::File, from).await.map_err(NotSwitched::Wrong);
         }
-        let versions = self.versions().await?;
-        let version = versions.iter().find(|version| version.number == number).ok_or(NotSwitched::Unknown(number))?;
-        self.plan.preview(Next::Kept(version), from).map_err(NotSwitched::Wrong)
+        let mut versions = self.versions().await?.into_iter();
+        let version = versions.find(|version| version.number == number).ok_or(NotSwitched::Unknown(number))?;
+        self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Wrong)
     }
 
     /// Makes a change that was made from version `from`, and takes it here at once.
@@ -241,6 +327,9 @@ impl Fleet {
     /// # Errors
     /// If another version is in force, or the store does not answer.
     pub async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
+        if self.standing.get() != KeyState::Shared {
+            return Err(NotSwitched::Foreign);
+        }
         let (knows, _) = self.plan.wanted();
         if knows.number != from {
             return Err(NotSwitched::Other(knows.number));
@@ -255,6 +344,18 @@ impl Fleet {
             Switched::Unknown => Err(NotSwitched::Unknown(to)),
         }
     }
+}
+
+/// Says why this gateway is not ready, and the way out.
+fn tell_foreign(own: &[String], others: &[&Gateway]) {
+    let theirs: Vec<String> =
+        others.iter().map(|other| format!("{}: {}", other.name, other.plan.keys.join(" "))).collect();
+    tracing::error!(
+        keys = ?own,
+        others = theirs.join(", "),
+        "this gateway has no key in common with the others on its store: it is not ready and commits nothing; give it \
+         their secret (store.secret_file or WEIR_SECRET), see weir keys list"
+    );
 }
 
 /// Gateways by name, each with its part of the whole.

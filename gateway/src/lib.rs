@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod capacity;
 pub mod config;
 pub mod connection;
 pub mod edge;
@@ -18,6 +19,7 @@ pub mod forward;
 pub mod headers;
 pub mod known;
 pub mod listener;
+pub mod log;
 pub mod operator;
 pub mod own;
 pub mod plan;
@@ -49,9 +51,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Access;
 use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
+use crate::fleet::guarded::Guarded;
 use crate::fleet::{Fleet, Identity};
 use crate::listener::Sockets;
+use crate::log::Losses;
 use crate::plan::Plan;
 use crate::rooms::Rooms;
 use crate::seats::Seats;
@@ -107,12 +112,18 @@ impl Shared {
 }
 
 /// Serves until the process is asked to end. `file` is where `config` came from; it is watched.
-pub fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
-    let _log = telemetry::log(&config.log);
+pub fn serve(file: &Path, mut config: Config) -> anyhow::Result<()> {
+    let log = log::start(&config.log);
     telemetry::metrics();
+    capacity::fit(&mut config);
+    capacity::watch();
     config.log_warnings();
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    control.block_on(Gateway::start(file, config)?.run())
+    let gateway = Gateway::start(file, config)?;
+    let ended = control.block_on(gateway.run(log.losses.clone()));
+    // A read that never returns must not keep the process.
+    control.shutdown_background();
+    ended
 }
 
 /// A gateway that has its sockets and its store.
@@ -122,7 +133,7 @@ struct Gateway {
     mailbox: rooms::Mailbox,
     reload: reload::Watch,
     admin: std::net::TcpListener,
-    admin_token: Option<Arc<str>>,
+    access: Access,
     sockets: Vec<Sockets>,
 }
 
@@ -131,7 +142,8 @@ impl Gateway {
         let listen = &config.listen;
         let sockets = sockets(listen)?;
         let admin = bind(listen.admin)?;
-        let admin_token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
+        let token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
+        let access = Access { token, hosts: listen.admin_hosts.as_slice().into() };
         let Stores { lines, board } = stores(&config.store)?;
         let alone = config.store.kind == StoreKind::Embedded;
         let (ring, sealer) = Ring::open(Source::of(&config.store.secret_file), alone)?;
@@ -151,11 +163,12 @@ impl Gateway {
         let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
         let reload = reload::Watch::new(file, shared.clone(), plan.clone(), ring);
         let fleet = Arc::new(Fleet::new(shared, plan, board, identity));
-        Ok(Self { fleet, store: lines, mailbox, reload, admin, admin_token, sockets })
+        let store = Arc::new(Guarded::new(lines, fleet.standing().clone()));
+        Ok(Self { fleet, store, mailbox, reload, admin, access, sockets })
     }
 
-    async fn run(self) -> anyhow::Result<()> {
-        let Self { fleet, store, mailbox, reload, admin, admin_token, sockets } = self;
+    async fn run(self, losses: Arc<Losses>) -> anyhow::Result<()> {
+        let Self { fleet, store, mailbox, reload, admin, access, sockets } = self;
         let shared = fleet.shared.clone();
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
         let mut ends = Ends::new()?;
@@ -164,9 +177,9 @@ impl Gateway {
         let clerk = rooms::run(shared.rooms.clone(), mailbox, store, StoreMeters::new(), background.clone());
         let clerk = tokio::spawn(clerk);
         let admin = tokio::net::TcpListener::from_std(admin)?;
-        let (admin_at, router) = (admin.local_addr()?, admin::router(fleet.clone(), admin_token));
+        let (admin_at, router) = (admin.local_addr()?, admin::router(fleet.clone(), access));
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
-        let housekeeping = tokio::spawn(housekeeping(shared.clone(), background.clone()));
+        let housekeeping = tokio::spawn(housekeeping(shared.clone(), losses, background.clone()));
         let reload = tokio::spawn(reload.run(background.clone()));
         let fleet = tokio::spawn(fleet.run(background.clone()));
         first_answers(&shared).await;
@@ -211,7 +224,7 @@ async fn first_answers(shared: &Shared) {
     }
 }
 
-async fn housekeeping(shared: Arc<Shared>, stop: CancellationToken) {
+async fn housekeeping(shared: Arc<Shared>, losses: Arc<Losses>, stop: CancellationToken) {
     let origin = Instant::now();
     let mut clock = tokio::time::interval(TICK);
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -226,6 +239,8 @@ async fn housekeeping(shared: Arc<Shared>, stop: CancellationToken) {
             }
             _ = second.tick() => {
                 shared.site.load().quotas.forget_idle();
+                losses.tell();
+                telemetry::log_losses(&losses);
                 checks.follow(&shared.site.load_full(), &stop);
             }
         }

@@ -38,7 +38,7 @@ use crate::upstream::Pool;
 use crate::visitor::Peer;
 
 /// Connections that wait to be accepted.
-const BACKLOG: i32 = 4_096;
+pub const BACKLOG: i32 = 4_096;
 /// Pause when no descriptor is left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 /// When shutting down, connections are looked at this often...

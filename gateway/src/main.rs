@@ -106,7 +106,10 @@ fn main() -> ExitCode {
 fn told(done: anyhow::Result<String>) -> ExitCode {
     match done {
         Ok(text) => {
-            print!("{text}");
+            // Nothing to say must not wait for a reader either.
+            if !text.is_empty() {
+                print!("{text}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -124,6 +127,10 @@ fn serve(file: &Path) -> ExitCode {
 fn check(file: &Path) -> ExitCode {
     let Some(config) = load(file) else { return ExitCode::from(2) };
     let (rooms, upstreams) = (counted(config.rooms.len(), "room"), counted(config.upstreams.len(), "upstream"));
+    // The file may be fine where the machine is not.
+    if let Some(shortage) = gateway::capacity::shortage(&config) {
+        eprintln!("warning: {shortage}");
+    }
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }

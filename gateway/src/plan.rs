@@ -16,12 +16,15 @@ use std::time::Duration;
 
 use policy::seal::Sealer;
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::Shared;
 use crate::config::{Config, RoomChange, difference};
 use crate::site::Site;
 use crate::store::board::{InForce, Version};
 use crate::telemetry;
+use crate::ui::WaitingPage;
 
 /// The plan of this gateway.
 pub struct Plan {
@@ -34,6 +37,9 @@ pub struct Plan {
 
 /// How long the store may take to say where the lines of new rooms are.
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
+
+/// How long reading the pages of the rooms may take.
+const FILES: Duration = Duration::from_secs(3);
 
 struct State {
     /// The file, as it was last valid.
@@ -75,12 +81,12 @@ pub struct Report {
 }
 
 /// Rooms that may come in force.
-#[derive(Debug, Clone, Copy)]
-pub enum Next<'a> {
+#[derive(Debug, Clone)]
+pub enum Next {
     /// A text that was just written.
-    Text(&'a str),
+    Text(Arc<str>),
     /// A version that is kept.
-    Kept(&'a Version),
+    Kept(Version),
     /// Those of the file.
     File,
 }
@@ -199,35 +205,43 @@ impl Plan {
     ///
     /// # Errors
     /// Everything that is wrong with them on this gateway.
-    pub fn preview(&self, next: Next<'_>, named: Option<u64>) -> Result<Preview, Vec<String>> {
-        let state = self.lock();
-        let wanted = state.wanted.in_force.number;
-        if state.refused.is_some() && named != Some(wanted) {
-            let what = format!("this gateway could not take version {wanted}, which is in force");
-            return Err(vec![format!("{what}: ask another, or replace it with --from {wanted}")]);
-        }
-        let config = match next {
-            Next::Text(text) => state.file.with_rooms(text, "rooms.toml", &self.folder),
-            Next::Kept(version) => state.file.with_kept_rooms(&version.text, &version.name(), &self.folder),
-            Next::File => Ok(state.file.clone()),
+    pub async fn preview(&self, next: Next, named: Option<u64>) -> Result<Preview, Vec<String>> {
+        let (wanted, file) = {
+            let state = self.lock();
+            let wanted = state.wanted.in_force.number;
+            if state.refused.is_some() && named != Some(wanted) {
+                let what = format!("this gateway could not take version {wanted}, which is in force");
+                return Err(vec![format!("{what}: ask another, or replace it with --from {wanted}")]);
+            }
+            (wanted, state.file.clone())
         };
-        let config = config.map_err(|all| lines(&all))?;
-        Site::pages(&config).map_err(|error| vec![format!("{error:#}")])?;
+        let (config, _) = self.read(file, next).await?;
         let before = self.shared.site.load();
         let changes = difference(&before.config.rooms, &config.rooms);
         Ok(Preview { from: wanted, changes, warnings: lines(&config.warnings) })
     }
 
-    async fn compile(&self, file: &Config, rooms: &Rooms) -> Result<Site, Vec<String>> {
-        let before = self.shared.site.load();
-        let config = match (rooms.in_force.number, &rooms.version) {
-            (0, _) => file.clone(),
-            (number, None) => return Err(vec![format!("the store has no text of version {number}")]),
-            (_, Some(version)) => {
-                file.with_kept_rooms(&version.text, &version.name(), &self.folder).map_err(|all| lines(&all))?
+    /// [`read`] on a thread that may block: the control thread does not wait for a file system.
+    async fn read(&self, file: Config, next: Next) -> Result<(Config, Vec<WaitingPage>), Vec<String>> {
+        let folder = self.folder.clone();
+        let reading = spawn_blocking(move || read(file, &next, &folder));
+        match timeout(FILES, reading).await {
+            Ok(read) => read.unwrap_or_else(|error| Err(vec![error.to_string()])),
+            Err(_) => {
+                Err(vec![format!("the files of the rooms cannot be read for {FILES:?}: look at the file system")])
             }
+        }
+    }
+
+    async fn compile(&self, file: &Config, rooms: &Rooms) -> Result<Site, Vec<String>> {
+        let next = match (rooms.in_force.number, &rooms.version) {
+            (0, _) => Next::File,
+            (number, None) => return Err(vec![format!("the store has no text of version {number}")]),
+            (_, Some(version)) => Next::Kept(version.clone()),
         };
-        let site = Site::compile(config, Some(&before), &self.shared.rooms, before.sealer.clone());
+        let (config, pages) = self.read(file.clone(), next).await?;
+        let before = self.shared.site.load();
+        let site = Site::with_pages(config, pages, Some(&before), &self.shared.rooms, before.sealer.clone());
         let site = site.map_err(|error| vec![format!("{error:#}")])?;
         // At the start nobody asks the store yet.
         if self.shared.ready.load(Ordering::Relaxed) {
@@ -235,6 +249,18 @@ impl Plan {
         }
         Ok(site)
     }
+}
+
+/// The configuration with other rooms, and the pages of all of them.
+fn read(file: Config, next: &Next, folder: &Path) -> Result<(Config, Vec<WaitingPage>), Vec<String>> {
+    let config = match next {
+        Next::Text(text) => file.with_rooms(text, "rooms.toml", folder),
+        Next::Kept(version) => file.with_kept_rooms(&version.text, &version.name(), folder),
+        Next::File => Ok(file),
+    };
+    let config = config.map_err(|all| lines(&all))?;
+    let pages = Site::pages(&config).map_err(|error| vec![format!("{error:#}")])?;
+    Ok((config, pages))
 }
 
 fn lines(problems: &[crate::config::Problem]) -> Vec<String> {

@@ -3,7 +3,10 @@
 //! A new configuration is in force as a whole or not at all, and connections do not notice. Files
 //! are compared by content once a second: that also sees a replaced directory or a changed link.
 //!
-//! What is absent: listening addresses, workers, store and admin, which need a restart; a change of
+//! Files are read on a thread that may block, one reading at a time: a mount that hangs holds up this watcher and
+//! nothing else. Keys go on to change at the times that were last read.
+//!
+//! Out of scope: listening addresses, workers, store and admin, which need a restart; a change of
 //! theirs is said in the log.
 
 use std::path::{Path, PathBuf};
@@ -11,34 +14,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::interval;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
-use crate::config::Config;
+use crate::capacity;
+use crate::config::{Config, Problem};
 use crate::plan::Plan;
-use crate::secret::Ring;
+use crate::secret::keys::Keys;
+use crate::secret::{Ring, SecretError, Source};
 use crate::telemetry;
+use crate::tls::{Certificates, TlsError};
+
+/// Reading the files takes no longer than this, or it is said.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Watches the files.
 pub struct Watch {
     file: PathBuf,
-    seen: Option<Vec<u8>>,
+    seen: Option<Arc<[u8]>>,
     certificates: u64,
     ring: Ring,
     shared: Arc<Shared>,
     plan: Arc<Plan>,
+    /// The reading under way.
+    reading: Option<JoinHandle<Found>>,
+    stalled: bool,
+    /// Everything is to be applied again.
+    anew: bool,
 }
 
 impl Watch {
     /// Watches `file`, whose present content is in force.
     pub fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, ring: Ring) -> Self {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
-        Self { seen: std::fs::read(file).ok(), file: file.to_owned(), certificates, ring, shared, plan }
+        let seen = std::fs::read(file).ok().map(Arc::from);
+        telemetry::files_stalled(false);
+        let (reading, stalled, anew) = (None, false, false);
+        Self { seen, file: file.to_owned(), certificates, ring, shared, plan, reading, stalled, anew }
     }
 
     /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
     pub async fn run(mut self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.watch()).await;
+    }
+
+    async fn watch(&mut self) {
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut second = interval(Duration::from_secs(1));
         loop {
@@ -49,41 +71,66 @@ impl Watch {
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => return,
-                _ = hung_up => self.now().await,
-                _ = second.tick() => self.look().await,
+                _ = hung_up => self.anew = true,
+                _ = second.tick() => {}
+            }
+            match self.read().await {
+                Some(found) => self.apply(found).await,
+                None => self.keys(None).await,
             }
         }
     }
 
-    /// Applies what has changed since the last look.
-    async fn look(&mut self) {
-        let content = std::fs::read(&self.file).ok();
-        if content.is_some() && content != self.seen {
+    /// What the files hold now; `None` if reading them takes too long.
+    async fn read(&mut self) -> Option<Found> {
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => self.begin(),
+        };
+        let Ok(found) = timeout(PATIENCE, &mut reading).await else {
+            self.reading = Some(reading);
+            if !std::mem::replace(&mut self.stalled, true) {
+                let file = self.file.display();
+                tracing::error!(%file, "the configuration, its certificates or its keys cannot be read for {PATIENCE:?}: look at the file system; what is in force stays");
+                telemetry::files_stalled(true);
+            }
+            return None;
+        };
+        if std::mem::take(&mut self.stalled) {
+            tracing::info!("the configuration, its certificates and its keys can be read again");
+            telemetry::files_stalled(false);
+        }
+        found.ok()
+    }
+
+    fn begin(&mut self) -> JoinHandle<Found> {
+        let files = Files {
+            configuration: self.file.clone(),
+            seen: self.seen.clone(),
+            certificates: self.shared.tls.as_ref().map(|tls| (tls.certificates.clone(), self.certificates)),
+            keys: self.ring.source().clone(),
+            anew: std::mem::take(&mut self.anew),
+        };
+        spawn_blocking(move || files.read())
+    }
+
+    /// Applies what was found.
+    async fn apply(&mut self, found: Found) {
+        if let Some((content, config)) = found.configuration {
             self.seen = content;
-            self.configuration().await;
+            self.configuration(config).await;
         }
-        if let Some(tls) = &self.shared.tls {
-            let certificates = tls.certificates.fingerprint();
-            if certificates != self.certificates {
-                self.certificates = certificates;
-                self.certificates();
-            }
+        if let Some((fingerprint, reloaded)) = found.certificates {
+            self.certificates = fingerprint;
+            certificates(&reloaded);
         }
-        self.keys().await;
+        self.keys(Some(found.keys)).await;
     }
 
-    /// Applies everything again.
-    async fn now(&mut self) {
-        self.seen = std::fs::read(&self.file).ok();
-        self.configuration().await;
-        self.certificates();
-        self.keys().await;
-    }
-
-    async fn configuration(&self) {
-        let taken = match Config::load(&self.file) {
-            Ok(config) => {
+    async fn configuration(&self, config: Result<Config, Vec<Problem>>) {
+        let taken = match config {
+            Ok(mut config) => {
+                capacity::fit(&mut config);
                 self.say_what_needs_a_restart(&config);
                 self.plan.file(config).await
             }
@@ -103,8 +150,8 @@ impl Watch {
     }
 
     /// Keys change with their file, and as their times come.
-    async fn keys(&mut self) {
-        let (sealer, error) = self.ring.look();
+    async fn keys(&mut self, read: Option<Result<Keys, SecretError>>) {
+        let (sealer, error) = self.ring.take(read);
         if let Some(sealer) = sealer {
             telemetry::reload("keys", true);
             self.plan.keys(sealer, self.ring.names()).await;
@@ -114,15 +161,47 @@ impl Watch {
             tracing::error!(%error, "keys refused; the old ones stay");
         }
     }
+}
 
-    fn certificates(&self) {
-        let Some(tls) = &self.shared.tls else { return };
-        let result = tls.certificates.reload();
-        telemetry::reload("certificates", result.is_ok());
-        match result {
-            Ok(()) => tracing::info!("certificates in force"),
-            Err(error) => tracing::error!(%error, "certificates refused; the old ones stay"),
-        }
+/// What is to be read, by a thread that may block.
+struct Files {
+    configuration: PathBuf,
+    /// The content that was applied last.
+    seen: Option<Arc<[u8]>>,
+    /// With the fingerprint of those that were applied last.
+    certificates: Option<(Arc<Certificates>, u64)>,
+    keys: Source,
+    /// Whether what has not changed counts as changed.
+    anew: bool,
+}
+
+/// What was read.
+struct Found {
+    /// The content, and what it means; if it has changed.
+    configuration: Option<(Option<Arc<[u8]>>, Result<Config, Vec<Problem>>)>,
+    /// The fingerprint, and what became of the certificates; if they have changed.
+    certificates: Option<(u64, Result<(), TlsError>)>,
+    keys: Result<Keys, SecretError>,
+}
+
+impl Files {
+    fn read(self) -> Found {
+        let content: Option<Arc<[u8]>> = std::fs::read(&self.configuration).ok().map(Arc::from);
+        let changed = self.anew || (content.is_some() && content != self.seen);
+        let configuration = changed.then(|| (content, Config::load(&self.configuration)));
+        let certificates = self.certificates.and_then(|(certificates, before)| {
+            let fingerprint = certificates.fingerprint();
+            (self.anew || fingerprint != before).then(|| (fingerprint, certificates.reload()))
+        });
+        Found { configuration, certificates, keys: self.keys.read() }
+    }
+}
+
+fn certificates(reloaded: &Result<(), TlsError>) {
+    telemetry::reload("certificates", reloaded.is_ok());
+    match reloaded {
+        Ok(()) => tracing::info!("certificates in force"),
+        Err(error) => tracing::error!(%error, "certificates refused; the old ones stay"),
     }
 }
 

@@ -104,7 +104,7 @@ impl Ring {
     pub fn open(source: Source, may_be_made: bool) -> Result<(Self, Sealer), SecretError> {
         if let Source::File(path) = &source {
             if may_be_made && !path.exists() {
-                write_new(path, format!("{}\n", random()?).as_bytes())?;
+                make(path)?;
             }
             let mode = std::fs::metadata(path).map_err(|source| failed(path, source))?.permissions().mode();
             if mode & 0o077 != 0 {
@@ -117,11 +117,19 @@ impl Ring {
         sealer.map(|sealer| (ring, sealer)).ok_or(SecretError::Weak(WeakSecret(0)))
     }
 
-    /// Looks again: a sealer if other keys count now than before, and what is wrong, told once. A list that
-    /// cannot be used leaves the last one as it is, and its times go on.
-    pub fn look(&mut self) -> (Option<Sealer>, Option<SecretError>) {
+    /// Where the keys are.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Takes what was read, if anything was: a sealer if other keys count now than before, and what is wrong, told
+    /// once. A list that cannot be used leaves the last one as it is, and its times go on.
+    pub fn take(&mut self, read: Option<Result<Keys, SecretError>>) -> (Option<Sealer>, Option<SecretError>) {
         let now = OffsetDateTime::now_utc();
-        let read = self.source.read().and_then(|keys| {
+        let Some(read) = read else {
+            return (self.sealer(now).ok().flatten(), None);
+        };
+        let read = read.and_then(|keys| {
             keys.at(now).map_err(none_seals)?;
             self.keys = keys;
             Ok(())
@@ -181,6 +189,23 @@ pub fn random() -> Result<String, SecretError> {
     Ok(hex(&random))
 }
 
+/// Makes the file of a new secret, whole or not at all. Of several processes that do so at once, one succeeds and the
+/// others find its file.
+fn make(path: &Path) -> Result<(), SecretError> {
+    let secret = random()?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", &name(secret.as_bytes())));
+    let beside = PathBuf::from(beside);
+    write_new(&beside, format!("{secret}\n").as_bytes())?;
+    // A link, unlike a rename, does not replace what is there.
+    let linked = std::fs::hard_link(&beside, path);
+    let _ = std::fs::remove_file(&beside);
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.map_err(|source| failed(path, source)),
+    }
+}
+
 fn write_new(path: &Path, text: &[u8]) -> Result<(), SecretError> {
     let write = || {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
@@ -219,6 +244,35 @@ pub fn replace(path: &Path, text: &[u8]) -> Result<(), SecretError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Ring {
+        fn look(&mut self) -> (Option<Sealer>, Option<SecretError>) {
+            let read = self.source.read();
+            self.take(Some(read))
+        }
+    }
+
+    #[test]
+    fn of_many_who_make_the_file_at_once_all_have_the_same_secret() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("weir.secret");
+            let start = std::sync::Barrier::new(8);
+            let names: Vec<_> = std::thread::scope(|scope| {
+                let makers: Vec<_> = (0..8)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            start.wait();
+                            open(&path, true).map(|ring| ring.names()).map_err(|error| error.to_string())
+                        })
+                    })
+                    .collect();
+                makers.into_iter().map(|maker| maker.join().expect("no panic")).collect()
+            });
+            assert!(names[0].is_ok() && names.iter().all(|name| *name == names[0]), "{names:?}");
+            assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 1, "nothing is left beside it");
+        }
+    }
 
     fn open(path: &Path, may_be_made: bool) -> Result<Ring, SecretError> {
         Ring::open(Source::File(path.to_owned()), may_be_made).map(|(ring, _)| ring)

@@ -189,14 +189,25 @@ fn quota(per_second: u32, burst: u32) -> Quota {
 }
 
 impl Site {
-    /// Compiles a configuration and makes its rooms live.
+    /// Compiles a configuration and makes its rooms live. Reads the files of its pages.
     pub fn compile(config: Config, before: Option<&Self>, rooms: &Rooms, sealer: Arc<Sealer>) -> anyhow::Result<Self> {
+        let pages = Self::pages(&config)?;
+        Self::with_pages(config, pages, before, rooms, sealer)
+    }
+
+    /// The same with [pages](Self::pages) that were read before: it does not block.
+    pub fn with_pages(
+        config: Config,
+        pages: Vec<WaitingPage>,
+        before: Option<&Self>,
+        rooms: &Rooms,
+        sealer: Arc<Sealer>,
+    ) -> anyhow::Result<Self> {
         let upstreams = upstreams(&config, before);
         let mut routes = Vec::new();
         for route in &config.routes {
             routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
         }
-        let pages = Self::pages(&config)?;
         let terms: Vec<_> = config.rooms.iter().map(|room| (room.name.clone(), terms(room))).collect();
         rooms.apply(terms.clone());
         let live = rooms.all();
@@ -220,7 +231,7 @@ impl Site {
         Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of(""), sealer })
     }
 
-    /// The waiting pages of all rooms, in their order.
+    /// The waiting pages of all rooms, in their order. Reads their files.
     pub fn pages(config: &Config) -> anyhow::Result<Vec<WaitingPage>> {
         config.rooms.iter().map(page).collect()
     }

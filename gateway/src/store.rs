@@ -61,6 +61,9 @@ pub enum StoreError {
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It was not called: this gateway does not belong to those that share it, or has not heard of them yet.
+    #[error("this gateway has no key in common with the others on the store, or has not heard of them yet")]
+    NoMember,
     /// The thread of the store ended.
     #[error("the store was stopped in the middle of a call")]
     Stopped,

@@ -9,12 +9,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use machine::{ListenLosses, Usage};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use policy::admit::Ignored;
-use tracing_appender::non_blocking::WorkerGuard;
 
-use crate::config::{LogConfig, LogFormat};
+use crate::log::{ACCESS, Losses};
 use crate::rooms::LiveRoom;
 use crate::upstream::Upstream;
 
@@ -269,16 +269,39 @@ pub fn upstream(upstream: &Upstream) {
     }
 }
 
-/// Starts the log of this process, on standard output. Lines are written by a thread of their own,
-/// which ends when the guard is dropped.
-pub fn log(config: &LogConfig) -> WorkerGuard {
-    let (out, guard) = tracing_appender::non_blocking(std::io::stdout());
-    let log = tracing_subscriber::fmt().with_max_level(config.level).with_writer(out);
-    match config.format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Text => log.init(),
+/// Says how many log lines were not written, and why.
+pub fn log_losses(losses: &Losses) {
+    for (why, lines) in [("rate", losses.over_rate()), ("queue", losses.queue_full())] {
+        counter!("weir_log_dropped_total", "why" => why).absolute(lines);
     }
-    guard
+}
+
+/// Says whether this gateway has no key in common with the others, and how many of them have none of its keys.
+pub fn keys_foreign(foreign: bool, others: usize) {
+    gauge!("weir_keys_foreign").set(f64::from(u8::from(foreign)));
+    gauge!("weir_gateways_with_other_keys").set(others as f64);
+}
+
+/// Says how much of a limit of the kernel is in use.
+pub fn machine(name: &'static str, usage: Usage) {
+    gauge!("weir_machine_used", "limit" => name).set(usage.used as f64);
+    gauge!("weir_machine_limit", "limit" => name).set(usage.limit as f64);
+}
+
+/// Says what full listening queues have cost on this machine.
+pub fn listen_losses(losses: ListenLosses) {
+    counter!("weir_machine_listen_overflows_total").absolute(losses.overflows);
+    counter!("weir_machine_listen_drops_total").absolute(losses.drops);
+}
+
+/// Says how many packets a full connection tracking table has cost on this machine.
+pub fn conntrack_drops(packets: u64) {
+    counter!("weir_machine_conntrack_drops_total").absolute(packets);
+}
+
+/// Says whether files are being read for longer than they should.
+pub fn files_stalled(stalled: bool) {
+    gauge!("weir_files_stalled").set(f64::from(u8::from(stalled)));
 }
 
 /// Starts collecting metrics for this process; the handle renders them.
@@ -323,7 +346,7 @@ pub struct Access<'a> {
 /// Writes the access line of a request.
 pub fn access(line: &Access<'_>) {
     tracing::info!(
-        target: "access",
+        target: ACCESS,
         room = line.room,
         verdict = line.verdict.name(),
         reason = line.reason,

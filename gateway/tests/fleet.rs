@@ -189,7 +189,8 @@ fn what_is_no_change_at_all_is_refused_and_changes_nothing() {
         let answer = request(weir.admin, method, path, &[], body);
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
     }
-    let bytes = b"POST /api/versions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n\xff\xfe";
+    let bytes =
+        b"POST /api/versions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n\xff\xfe";
     assert_eq!(common::raw(weir.admin, bytes).status, 400);
     let versions = api(weir.admin, "/api/versions");
     assert!(versions["in_force"] == 0 && versions["versions"].as_array().unwrap().is_empty(), "{versions}");

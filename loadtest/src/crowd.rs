@@ -18,6 +18,7 @@ mod agenda;
 mod board;
 mod errand;
 mod generator;
+mod kernel;
 mod person;
 
 use std::sync::Arc;

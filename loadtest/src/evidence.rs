@@ -306,6 +306,33 @@ pub struct Generator {
     /// How late its requests were sent: microseconds with their counts.
     #[serde(default)]
     pub lag: Latencies,
+    /// The kernel's limits on its machine, each at the most that was in use; empty if the kernel tells none.
+    #[serde(default)]
+    pub limits: Vec<KernelLimit>,
+    /// Packets that its machine dropped for want of room in the connection tracking table.
+    #[serde(default)]
+    pub dropped_packets: u64,
+    /// Connections that found a full listening queue on its machine.
+    #[serde(default)]
+    pub listen_overflows: u64,
+}
+
+/// How much of a limit of the kernel was in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelLimit {
+    /// What it limits: `descriptors`, `conntrack`, `ephemeral_ports`.
+    pub name: String,
+    /// The most that was in use.
+    pub used: u64,
+    /// As many as there may be.
+    pub limit: u64,
+}
+
+impl KernelLimit {
+    /// The share that was in use.
+    pub fn share(&self) -> f64 {
+        self.used as f64 / self.limit.max(1) as f64
+    }
 }
 
 /// How far a run has come, for whoever watches it.

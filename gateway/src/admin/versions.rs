@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::StringRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -79,7 +80,10 @@ impl IntoResponse for NotSwitched {
             Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Other(_) => StatusCode::CONFLICT,
             Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Foreign => StatusCode::SERVICE_UNAVAILABLE,
             Self::Browser => StatusCode::FORBIDDEN,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unread(_) => StatusCode::BAD_REQUEST,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let error = self.to_string();
@@ -112,10 +116,11 @@ pub(super) async fn apply(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
-    text: String,
+    text: Result<String, StringRejection>,
 ) -> Result<Json<Changed>, NotSwitched> {
     no_browser(&headers)?;
-    let preview = fleet.preview(&text, asked.from)?;
+    let text = text.map_err(unread)?;
+    let preview = fleet.preview(&text, asked.from).await?;
     change(&fleet, &asked, preview, Change::Add(kept(&text).into())).await
 }
 
@@ -156,6 +161,13 @@ async fn change(fleet: &Fleet, asked: &Asked, preview: Preview, change: Change) 
     let in_force = fleet.switch(from, change).await?;
     tracing::info!(from, in_force, rooms_changed = changes.len(), "an operator changed the rooms");
     Ok(Json(Changed { from, in_force, changes, warnings }))
+}
+
+fn unread(rejection: StringRejection) -> NotSwitched {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => NotSwitched::TooLong,
+        _ => NotSwitched::Unread(rejection.body_text()),
+    }
 }
 
 fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {

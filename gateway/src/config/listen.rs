@@ -20,6 +20,8 @@ section! {
         admin: SocketAddr = or(local(9090)),
         /// File with the token that the operator's API asks for.
         admin_token_file: Option<PathBuf> = optional(),
+        /// Names by which the operator's API is asked without a token, beside addresses and localhost.
+        admin_hosts: Vec<String> = or(Vec::new()),
         /// Threads that serve shoppers.
         workers: usize = between(1, 1_024).or_from("one for each core", cores()),
         /// Connections open at once. For one more, the longest idle without a pass is closed.

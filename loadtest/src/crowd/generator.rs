@@ -6,6 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
+use super::kernel::Kernel;
 use crate::evidence::Generator;
 
 /// This machine, since somebody began to look.
@@ -13,6 +14,7 @@ use crate::evidence::Generator;
 pub(super) struct Machine {
     since: Instant,
     cpu: f64,
+    kernel: Kernel,
     /// Unix time of the start of the run, in microseconds.
     pub(super) start_unix_us: i64,
 }
@@ -22,18 +24,18 @@ impl Machine {
     pub(super) fn look(start: Instant) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start_unix_us = unix.as_micros() as i64 - super::micros_since(start);
-        Self { since: Instant::now(), cpu: cpu(), start_unix_us }
+        Self { since: Instant::now(), cpu: cpu(), kernel: Kernel::watch(), start_unix_us }
     }
 
     /// What was used since then. Memory is that of the whole process, at most.
     pub(super) fn report(&self) -> Generator {
-        Generator {
+        self.kernel.report(Generator {
             cpu_seconds: cpu() - self.cpu,
             seconds: self.since.elapsed().as_secs_f64(),
             threads: Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers() as u32),
             most_memory: most_memory().unwrap_or(0),
             ..Generator::default()
-        }
+        })
     }
 }
 

@@ -7,9 +7,13 @@
 //! | `generator-arrivals` | 0 dropped | a crowd that lacks people is another crowd |
 //! | `generator-sockets` | 0 failures | ports or file descriptors were the bottleneck |
 //! | `generator-cpu` | 90 % of a process's threads | so busy a process measures itself |
+//! | `generator-kernel` | 97 % of each limit of the kernel | full, new connections fail on this side |
+//! | `generator-packets` | 0 dropped | a full connection tracking table drops them in silence |
 //! | `generator-clock` | 10 ms | a tenth of the smallest window that is judged |
 //!
-//! What is absent: how much this machine could do; `loadtest calibrate` tells that before.
+//! A machine whose kernel tells no limits is not asked for them.
+//!
+//! Out of scope: how much this machine could do; `loadtest calibrate` tells that before.
 
 use crate::evidence::Generator;
 use crate::stats::Quantiles;
@@ -20,6 +24,8 @@ use super::{Check, Launch};
 const LAG_MS: f64 = 10.0;
 /// Share of its threads' time that a process may use.
 const CPU: f64 = 0.9;
+/// Share of a limit of the kernel that may be in use.
+const KERNEL: f64 = 0.97;
 /// How far the clocks of two processes may be apart without anybody knowing, in milliseconds.
 const CLOCK_MS: f64 = 10.0;
 
@@ -32,6 +38,7 @@ pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
         none(launch, ["generator-sockets", "Connections that failed on this side"], sum(|one| one.local_failures)),
     ]);
     checks.extend([cpu(generators), clock(generators)]);
+    checks.extend(kernel(generators));
     checks.into_iter().map(or_silent).map(Check::or_invalid).collect()
 }
 
@@ -82,6 +89,27 @@ fn cpu(generators: &[Generator]) -> Check {
     }
 }
 
+/// The fullest limit of all machines, and what a full one has cost.
+fn kernel(generators: &[Generator]) -> Vec<Check> {
+    let told = || generators.iter().flat_map(|one| one.limits.iter().map(move |limit| (limit, one)));
+    let Some((fullest, of)) = told().max_by(|a, b| a.0.share().total_cmp(&b.0.share())) else { return Vec::new() };
+    let check = Check::new("generator-kernel", "The fullest of the kernel's limits on this side").unit("share");
+    let overflows: u64 = generators.iter().map(|one| one.listen_overflows).max().unwrap_or(0);
+    let detail = format!(
+        "{}: {} of {} at the most, on the machine of {}. {overflows} connections found a full listening queue there.",
+        fullest.name, fullest.used, fullest.limit, of.name
+    );
+    // Processes of one machine tell of the same packets.
+    let packets = generators.iter().map(|one| one.dropped_packets).max().unwrap_or(0);
+    let lost = Check::new("generator-packets", "Packets dropped for want of connection tracking").unit("packets");
+    vec![
+        check.at_most(fullest.share(), KERNEL).detail(detail),
+        lost.none(packets as usize).detail(
+            "By the kernel of a generating machine, in silence: raise net.netfilter.nf_conntrack_max, or exempt the ports.",
+        ),
+    ]
+}
+
 fn clock(generators: &[Generator]) -> Check {
     let check = Check::new("generator-clock", "How far the clock of a generating process may be wrong").unit("ms");
     let worst = generators.iter().map(|generator| generator.clock_offset[1].unsigned_abs()).max();
@@ -99,13 +127,15 @@ mod tests {
     use crate::verdict::made::Made;
     use crate::verdict::{Outcome, Verdict, judge};
 
-    const ALL: [&str; 6] = [
+    const ALL: [&str; 8] = [
         "generator-crowd",
         "generator-lag",
         "generator-arrivals",
         "generator-sockets",
         "generator-cpu",
         "generator-clock",
+        "generator-kernel",
+        "generator-packets",
     ];
 
     fn invalid(spoil: impl Fn(&mut Made)) -> Vec<&'static str> {
@@ -127,10 +157,21 @@ mod tests {
         assert_eq!(spoiled(|generator| generator.dropped_arrivals = 1), ["generator-arrivals"]);
         assert_eq!(spoiled(|generator| generator.local_failures = 1), ["generator-sockets"]);
         assert_eq!(spoiled(|generator| generator.cpu_seconds = 18.1), ["generator-cpu"]);
+        assert_eq!(spoiled(|generator| generator.limits[0].used = 98), ["generator-kernel"]);
+        assert_eq!(spoiled(|generator| generator.dropped_packets = 1), ["generator-packets"]);
         assert_eq!(spoiled(|generator| generator.clock_offset = [0, 10_001]), ["generator-clock"]);
         let late = invalid(|made| made.evidence.timeline[0].lag = Latencies(vec![(200, 90), (10_500, 10)]));
         assert_eq!(late, ["generator-lag"]);
         assert_eq!(spoiled(|generator| generator.lag = Latencies(vec![(10_500, 1)])), ["generator-lag"]);
+    }
+
+    #[test]
+    fn a_machine_that_tells_no_limits_is_not_judged_by_them() {
+        let mut made = Made::line_of(50);
+        made.evidence.generators[0].limits.clear();
+        let checks = judge(&made.scenario, &made.evidence);
+        assert!(!checks.iter().any(|check| check.id == "generator-kernel"));
+        assert_eq!(Verdict::of(&checks), Verdict::Held);
     }
 
     #[test]

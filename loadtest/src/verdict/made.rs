@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, Launch, judge};
-use crate::evidence::{Asked, End, Evidence, Generator, Held, Micros, Page, Second, Shown, Visit};
+use crate::evidence::{Asked, End, Evidence, Generator, Held, KernelLimit, Micros, Page, Second, Shown, Visit};
 use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shop::log::{Entry, Outcome};
@@ -31,7 +31,8 @@ impl Made {
         let text = "name = \"made\"\n[room]\nnew_users_per_minute = 600\n[[arrivals]]\nkind = \"flat\"\nrate = 1.0\nfor = \"1s\"\n";
         let mut scenario: Scenario = toml::from_str(text).unwrap();
         scenario.room.session_duration = Span(Duration::from_millis(SESSION as u64));
-        let generator = Generator { seconds: 10.0, cpu_seconds: 1.0, threads: 2, ..Generator::default() };
+        let limits = vec![KernelLimit { name: "conntrack".into(), used: 50, limit: 100 }];
+        let generator = Generator { seconds: 10.0, cpu_seconds: 1.0, threads: 2, limits, ..Generator::default() };
         let evidence = Evidence { start_unix_us: START_MS * 1000, generators: vec![generator], ..Evidence::default() };
         Self { scenario, evidence, store_ahead_ms: 0, shop_ahead_ms: 0 }
     }

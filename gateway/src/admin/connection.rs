@@ -1,0 +1,155 @@
+//! Connections of the operator's listener: they end in time, and there is a bound on them.
+//!
+//! All of it holds before a token was shown. At the bound the longest open connection without a request in work gives
+//! way to a new one, so that probes and operators get in whoever holds connections.
+//!
+//! Out of scope: what is answered ([`super`]).
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Connections open at once.
+const MOST: usize = 128;
+/// How long the head of a request may take, and how long a connection may idle.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long a request may take, with its body.
+const REQUEST: Duration = Duration::from_secs(30);
+/// How long a connection lives at most; it is asked to end then, and has [`HEAD`] for that.
+const LIFE: Duration = Duration::from_mins(5);
+/// How long what is still sent is read after the last answer, so that the answer arrives.
+const LINGER: Duration = Duration::from_secs(2);
+/// Pause when no descriptor is left.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
+/// Size of the head of a request.
+const HEAD_SIZE: usize = 64 << 10;
+/// How long requests in work have at the end of the process.
+const END: Duration = Duration::from_secs(2);
+
+/// Serves until `stop`, then lets requests in work finish.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let mut connections = Connections::default();
+    let router = TowerToHyperService::new(router);
+    loop {
+        let accepted = tokio::select! { accepted = listener.accept() => accepted, () = stop.cancelled() => break };
+        match accepted {
+            Ok((stream, _)) => connections.welcome(stream, &router, &stop),
+            Err(error) => {
+                tracing::warn!(%error, "no connection of an operator accepted");
+                sleep(NO_DESCRIPTOR).await;
+            }
+        }
+    }
+    let _ = timeout(END, async { while connections.tasks.join_next().await.is_some() {} }).await;
+}
+
+/// Those that are open, the longest open first.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    open: Vec<Open>,
+}
+
+struct Open {
+    task: AbortHandle,
+    in_work: InWork,
+}
+
+impl Connections {
+    fn welcome(&mut self, stream: TcpStream, router: &TowerToHyperService<Router>, stop: &CancellationToken) {
+        while self.tasks.try_join_next().is_some() {}
+        self.open.retain(|open| !open.task.is_finished());
+        if self.open.len() >= MOST {
+            let Some(idle) = self.open.iter().position(|open| open.in_work.is_none()) else { return };
+            self.open.remove(idle).task.abort();
+        }
+        let in_work = InWork::default();
+        let task = self.tasks.spawn(serve_one(stream, router.clone(), in_work.clone(), stop.clone()));
+        self.open.push(Open { task, in_work });
+    }
+}
+
+/// Requests of a connection that are not answered yet.
+#[derive(Clone, Default)]
+struct InWork(Arc<AtomicUsize>);
+
+impl InWork {
+    fn is_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn begin(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        self.clone()
+    }
+
+    fn end(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn serve_one(stream: TcpStream, router: TowerToHyperService<Router>, in_work: InWork, stop: CancellationToken) {
+    let service = service_fn(move |request| Box::pin(answer(router.clone(), in_work.begin(), request)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE);
+    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    let over = async {
+        tokio::select! { () = stop.cancelled() => {} () = sleep(LIFE) => {} }
+    };
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
+        () = over => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            let Ok(ended) = timeout(HEAD, poll_fn(|cx| connection.poll_without_shutdown(cx))).await else { return };
+            ended
+        }
+    };
+    if ended.is_ok() {
+        linger(connection.into_parts().io.into_inner()).await;
+    }
+}
+
+async fn answer(
+    router: TowerToHyperService<Router>,
+    in_work: InWork,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let answered = timeout(REQUEST, router.call(request)).await;
+    in_work.end();
+    answered.unwrap_or_else(|_| {
+        let late = format!("the request took longer than {REQUEST:?}\n");
+        Ok((StatusCode::REQUEST_TIMEOUT, late).into_response())
+    })
+}
+
+/// Closes a connection whose last answer was sent. What the other end still sends is read and thrown away for a while:
+/// closed before, the answer would be lost with it.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = [0; 8 << 10];
+    let _ = timeout(LINGER, async { while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {} }).await;
+}

@@ -1,0 +1,33 @@
+//! A store that is spoken to only while this gateway belongs to its fleet.
+//!
+//! A gateway whose tokens no other gateway can open must give out no number and no pass. To its rooms the store is
+//! away meanwhile: they follow their `fail_mode`.
+//!
+//! Out of scope: who belongs to a fleet ([`super::keys`]).
+
+use std::sync::Arc;
+
+use super::keys::{KeyState, Standing};
+use crate::store::{Commit, Store, StoreError, Work};
+
+/// A store behind the standing of this gateway.
+pub struct Guarded {
+    store: Arc<dyn Store>,
+    standing: Arc<Standing>,
+}
+
+impl Guarded {
+    /// Calls `store` while this gateway belongs to the fleet.
+    pub fn new(store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
+        Self { store, standing }
+    }
+}
+
+impl Store for Guarded {
+    fn commit(&self, works: Vec<Work>) -> Commit<'_> {
+        match self.standing.get() {
+            KeyState::Shared => self.store.commit(works),
+            KeyState::Unknown | KeyState::Foreign => Box::pin(async { Err(StoreError::NoMember) }),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The log of this process: lines on standard output, written by a thread of their own.
+//!
+//! No attack may turn into log volume, and no reader of the log may hold the gateway up:
+//!
+//! - Libraries are heard from `ERROR` on; from the configured level on if that is `debug` or `trace`.
+//! - One place in the code writes at most [`LINES`] lines a second; access lines are one for each request and not bounded here.
+//! - Lines wait in a queue for the writer; what does not fit is lost.
+//! - The end of the process waits for the writer at most [`FLUSH`].
+//!
+//! What is lost in either way is counted, and said in the log once a second.
+//!
+//! Out of scope: what a line says ([`crate::telemetry`]).
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use tracing::callsite::Identifier;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, WorkerGuard};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Lines that one place in the code may write in a second.
+pub const LINES: u32 = 100;
+/// How long the end of the process waits for what is not written yet.
+pub const FLUSH: Duration = Duration::from_secs(2);
+/// The target of access lines.
+pub const ACCESS: &str = "access";
+/// Targets of our own crates begin with one of these.
+const OURS: [&str; 4] = ["gateway", "weir", "policy", ACCESS];
+
+/// The running log. Dropping it writes what is left, as far as a reader takes it.
+#[derive(Debug)]
+pub struct Log {
+    writer: Option<WorkerGuard>,
+    /// What was lost.
+    pub losses: Arc<Losses>,
+}
+
+/// Lines that were not written.
+#[derive(Debug)]
+pub struct Losses {
+    limiter: Arc<Limiter>,
+    queue: ErrorCounter,
+    /// Of the queue, as last told.
+    told: AtomicU64,
+}
+
+/// Starts the log.
+pub fn start(config: &LogConfig) -> Log {
+    let (out, writer) = tracing_appender::non_blocking(standard_output());
+    let limiter = Arc::new(Limiter::new(config.level));
+    let losses = Arc::new(Losses { limiter: limiter.clone(), queue: out.error_counter(), told: AtomicU64::new(0) });
+    subscribe(config.format, out, limiter);
+    Log { writer: Some(writer), losses }
+}
+
+fn subscribe(format: LogFormat, out: NonBlocking, limiter: Arc<Limiter>) {
+    let registry = tracing_subscriber::registry().with(Gate(limiter));
+    let lines = tracing_subscriber::fmt::layer().with_writer(out);
+    match format {
+        LogFormat::Json => registry.with(lines.json()).init(),
+        LogFormat::Text => registry.with(lines).init(),
+    }
+}
+
+/// Standard output without the lock of `std`: a writer that stands still must not hold up `print!` at the end.
+fn standard_output() -> Box<dyn Write + Send> {
+    match std::io::stdout().as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(File::from(descriptor)),
+        Err(_) => Box::new(std::io::stdout()),
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let Some(writer) = self.writer.take() else { return };
+        let (done, ended) = channel();
+        // The guard waits for its thread, and prints if that takes long: both may never end when nothing is read.
+        let flush = move || {
+            drop(writer);
+            let _ = done.send(());
+        };
+        if std::thread::Builder::new().name("log-flush".to_owned()).spawn(flush).is_ok() {
+            let _ = ended.recv_timeout(FLUSH);
+        }
+    }
+}
+
+impl Losses {
+    /// Lines that were over the rate of their place so far.
+    pub fn over_rate(&self) -> u64 {
+        self.limiter.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Lines that found the queue full so far.
+    pub fn queue_full(&self) -> u64 {
+        self.queue.dropped_lines() as u64
+    }
+
+    /// Says in the log what was lost since the last call.
+    pub fn tell(&self) {
+        for (place, lines) in self.limiter.news() {
+            tracing::warn!(place, lines, "log lines left out: over {LINES} a second from one place");
+        }
+        let full = self.queue_full();
+        let lines = full - self.told.swap(full, Ordering::Relaxed).min(full);
+        if lines > 0 {
+            tracing::warn!(lines, "log lines lost: the reader of the log is too slow");
+        }
+    }
+}
+
+/// Which events are written.
+#[derive(Debug)]
+struct Limiter {
+    level: Level,
+    /// Of libraries.
+    theirs: Level,
+    began: Instant,
+    places: DashMap<Identifier, Place>,
+    dropped: AtomicU64,
+}
+
+/// What one place in the code has written.
+#[derive(Debug)]
+struct Place {
+    name: String,
+    second: u64,
+    lines: u32,
+    /// Not told yet.
+    dropped: u64,
+}
+
+impl Limiter {
+    fn new(level: Level) -> Self {
+        let theirs = if level > Level::INFO { level } else { Level::ERROR };
+        Self { level, theirs, began: Instant::now(), places: DashMap::new(), dropped: AtomicU64::new(0) }
+    }
+
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = OURS.iter().any(|name| metadata.target().starts_with(name));
+        *metadata.level() <= if ours { self.level } else { self.theirs }
+    }
+
+    /// Whether this place may write another line at this second.
+    fn admits(&self, metadata: &Metadata<'_>, second: u64) -> bool {
+        let new = || Place { name: place(metadata), second, lines: 0, dropped: 0 };
+        let mut place = self.places.entry(metadata.callsite()).or_insert_with(new);
+        if place.second != second {
+            (place.second, place.lines) = (second, 0);
+        }
+        place.lines = place.lines.saturating_add(1);
+        let admitted = place.lines <= LINES;
+        if !admitted {
+            place.dropped += 1;
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    /// Lines left out since the last call, by place. Gathered first: telling of them asks this limiter again.
+    fn news(&self) -> Vec<(String, u64)> {
+        let dropped = self.places.iter_mut().filter(|place| place.dropped > 0);
+        dropped.map(|mut place| (place.name.clone(), std::mem::take(&mut place.dropped))).collect()
+    }
+}
+
+/// The name of a place: its module and line.
+fn place(metadata: &Metadata<'_>) -> String {
+    let module = metadata.module_path().unwrap_or(metadata.target());
+    metadata.line().map_or_else(|| module.to_owned(), |line| format!("{module}:{line}"))
+}
+
+/// The limiter as a layer.
+struct Gate(Arc<Limiter>);
+
+impl<S: Subscriber> Layer<S> for Gate {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.0.wants(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.0.wants(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::from_level(self.0.level))
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        metadata.target() == ACCESS || self.0.admits(metadata, self.0.began.elapsed().as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `events` under a limiter of this level; what its places came to: lines that were let through and dropped.
+    fn under(level: Level, events: impl FnOnce()) -> (u64, u64) {
+        let limiter = Arc::new(Limiter::new(level));
+        let passed = Arc::new(AtomicU64::new(0));
+        let subscriber = tracing_subscriber::registry().with(Gate(limiter.clone())).with(Count(passed.clone()));
+        tracing::subscriber::with_default(subscriber, events);
+        (passed.load(Ordering::Relaxed), limiter.dropped.load(Ordering::Relaxed))
+    }
+
+    struct Count(Arc<AtomicU64>);
+
+    impl<S: Subscriber> Layer<S> for Count {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_library_is_heard_from_error_on_and_our_own_from_the_level_on() {
+        let events = || {
+            tracing::warn!(target: "h2::proto", "a frame that nobody asked for");
+            tracing::error!(target: "h2::proto", "broken");
+            tracing::info!("ours");
+            tracing::debug!("ours");
+        };
+        assert_eq!(under(Level::INFO, events), (2, 0));
+        assert_eq!(under(Level::ERROR, events), (1, 0));
+        assert_eq!(under(Level::DEBUG, events), (4, 0));
+    }
+
+    #[test]
+    fn a_place_that_writes_without_end_is_cut_off_and_access_lines_are_not() {
+        let events = || {
+            for _ in 0..5_000 {
+                tracing::error!(target: "h2::proto", "broken");
+                tracing::info!(target: ACCESS, status = 200);
+            }
+        };
+        let (passed, dropped) = under(Level::INFO, events);
+        assert_eq!(passed + dropped, 10_000);
+        assert!(passed >= 5_000 && dropped > 3_000, "{dropped} of 5000 dropped");
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_once_and_each_second_begins_anew() {
+        let limiter = Arc::new(Limiter::new(Level::INFO));
+        let subscriber = tracing_subscriber::registry().with(Gate(limiter.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..5_000 {
+                tracing::error!("again");
+            }
+        });
+        let news = limiter.news();
+        assert!(news.len() == 1 && news[0].0.contains("log::tests"), "{news:?}");
+        assert_eq!(news[0].1, limiter.dropped.load(Ordering::Relaxed));
+        assert!(limiter.news().is_empty());
+    }
+}
