@@ -178,7 +178,9 @@ fn scopes(config: &Config, reader: &mut Reader<'_>) {
     let routes = keyed("route", &config.routes, "path", |route| Some(route.scope().key()));
     distinct(reader, routes, "keep one of these routes");
     let routes = keyed("route", &config.routes, "exact", |route| Some(route.scope()));
-    routes.into_iter().for_each(|(at, scope)| exact(&at, scope, reader));
+    for (at, scope) in routes {
+        exact(&at, scope, reader);
+    }
     let places = |(index, room): (usize, &RoomConfig)| -> Vec<(String, String)> {
         let own = std::iter::once(format!("room.{index}.path"));
         let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}")));

@@ -116,12 +116,14 @@ pub(super) fn is_host(host: &String) -> Result<(), Wrong> {
 }
 
 /// A path that can be matched and is not Weir's own.
+#[expect(clippy::ptr_arg, reason = "a rule of a key takes the type of the key")]
 pub(super) fn is_path(path: &String) -> Result<(), Wrong> {
     let fix = "write \"/launch\" for the path and everything below it, or \"/\"";
     usable(path, Pattern::parse("*", path).err(), fix)
 }
 
 /// A path that may load for everyone.
+#[expect(clippy::ptr_arg, reason = "a rule of a key takes the type of the key")]
 pub(super) fn is_literal(path: &String) -> Result<(), Wrong> {
     let fix = "write \"/logo.svg\" for the path alone, or \"/images/*\" for everything below it";
     usable(path, Literal::parse(path).err(), fix)
