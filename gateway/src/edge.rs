@@ -18,7 +18,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
-use policy::admit::{Credential, Decision, Intent, Refusal, Scene, Verdict, admit};
+use policy::admit::{Credential, Decision, Intent, PassState, Refusal, Scene, Verdict, admit};
 use policy::room::FailMode;
 use policy::scope::NormalPath;
 use policy::ticket::{Kind, Token};
@@ -127,7 +127,8 @@ async fn at_the_door<'a>(
             if renew {
                 room.live.renew(&pass, room.live.snapshot().store_time(visit.started));
             }
-            return Ok(Onward::holder(pass, renew));
+            let confirmed = pass.is_new() && room.live.confirm(&pass);
+            return Ok(Onward::holder(pass, renew, confirmed));
         }
         Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
         Verdict::Wait(ticket) => {
@@ -172,7 +173,7 @@ fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
     if let (Some(token), Some(view)) = (&token, &snapshot.view)
         && view.lacks(token)
         && now < token.expires
-        && !room.live.is_revoked(token.number)
+        && room.live.pass_state(token) == PassState::Lives
     {
         room.live.testify(token);
     }
@@ -182,7 +183,7 @@ fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
         now,
-        revoked: token.is_some_and(|pass| room.live.is_revoked(pass.number)),
+        pass: token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass)),
     };
     admit(scene, visit.credential, visit.intent)
 }
@@ -238,7 +239,12 @@ fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> 
     let now = snapshot.store_time(visit.started);
     drop(snapshot);
     let answer = match entry {
-        Entry::Pass(number, end) => return Ok(Onward::admitted(Token::pass(number, now, end))),
+        Entry::Pass(number, end) => {
+            // Where seats are counted, a pass that never comes back is the first to lose its seat.
+            let counted = room.terms.room.rules.total_active_users.is_some();
+            let pass = if counted { Token::new_pass } else { Token::pass };
+            return Ok(Onward::admitted(pass(number, now, end)));
+        }
         Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
         Entry::Full | Entry::Spent => reply::full(visit),
         Entry::Away => later(visit, room),

@@ -20,8 +20,8 @@ use crate::visitor::Host;
 pub struct Onward {
     /// The pass, if there is one.
     pass: Option<Token>,
-    /// The pass is new: the shopper has to be told.
-    new: bool,
+    /// The text that the shopper has to be told: of a pass that is new, or that came back for the first time.
+    news: Option<Token>,
     /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
     renews: bool,
 }
@@ -32,14 +32,14 @@ impl Onward {
         Self::default()
     }
 
-    /// The holder of a pass, which may be due for renewal.
-    pub fn holder(pass: Token, renews: bool) -> Self {
-        Self { pass: Some(pass), new: false, renews }
+    /// The holder of a pass, which may be due for renewal, or confirmed on this request.
+    pub fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
+        Self { pass: Some(pass), news: confirmed.then(|| pass.confirmed()), renews }
     }
 
     /// Somebody who got this pass just now.
     pub fn admitted(pass: Token) -> Self {
-        Self { pass: Some(pass), new: true, renews: false }
+        Self { pass: Some(pass), news: Some(pass), renews: false }
     }
 
     fn patience(&self) -> Patience {
@@ -107,6 +107,6 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> 
         return room.cookie.set("", visit.tls);
     }
     let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
-    let pass = renewed.or(Some(pass).filter(|_| onward.new))?;
+    let pass = renewed.or(onward.news)?;
     room.cookie.set(&visit.site.sealer.seal(room.live.id, &pass), visit.tls)
 }

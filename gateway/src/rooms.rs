@@ -20,8 +20,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use policy::Millis;
+use policy::admit::PassState;
 use policy::drain::PollTable;
-use policy::line::View;
+use policy::line::{Revoked, View};
 use policy::room::Room;
 use policy::seal::RoomId;
 use policy::ticket::{Kind, Token};
@@ -100,7 +101,9 @@ pub struct LiveRoom {
     pub id: RoomId,
     terms: ArcSwap<Terms>,
     snapshot: ArcSwap<Snapshot>,
-    revoked: DashMap<u64, Millis>,
+    revoked: DashMap<u64, Revoked>,
+    /// Passes that came back, as the line was told, with their ends.
+    confirmed: DashMap<u64, Millis>,
     /// Passes that the line was told of since the last loss, with their ends.
     testified: DashMap<u64, Millis>,
     revocations: AtomicUsize,
@@ -142,6 +145,10 @@ pub(crate) enum Op {
     Renew {
         number: u64,
     },
+    /// The holder of a pass came back with it.
+    Confirm {
+        number: u64,
+    },
     Release {
         token: Token,
     },
@@ -166,9 +173,17 @@ impl LiveRoom {
         self.terms.load_full()
     }
 
-    /// Whether the pass of this number was given back before its end.
-    pub fn is_revoked(&self, number: u64) -> bool {
-        self.revocations.load(Ordering::Relaxed) > 0 && self.revoked.contains_key(&number)
+    /// What became of the pass that is shown, as far as the line has told.
+    pub fn pass_state(&self, shown: &Token) -> PassState {
+        if self.revocations.load(Ordering::Relaxed) == 0 {
+            return PassState::Lives;
+        }
+        match self.revoked.get(&shown.number).as_deref() {
+            Some(revoked) if !revoked.evicted => PassState::Revoked,
+            // A later pass of the number ends later.
+            Some(revoked) if shown.expires <= revoked.expires => PassState::Evicted,
+            _ => PassState::Lives,
+        }
     }
 
     /// Takes a number, and claims it if it is called at once or very soon.
@@ -232,9 +247,24 @@ impl LiveRoom {
         self.renewals.newer(pass)
     }
 
-    /// Passes that are remembered: renewed ones, and expired ones whose number is used up.
-    pub fn remembered(&self) -> [(&'static str, usize); 2] {
-        [("renewed", self.renewals.len()), ("spent", self.spent.len())]
+    /// Tells the line that a marked pass came back. Answers whether its holder is to get the text without the mark: the
+    /// requests of a page come at once, and one of them does.
+    pub fn confirm(self: &Arc<Self>, pass: &Token) -> bool {
+        let told = self.confirmed.get(&pass.number).is_some_and(|told| *told >= pass.expires);
+        if told || self.confirmed.insert(pass.number, pass.expires).is_some_and(|told| told >= pass.expires) {
+            return false;
+        }
+        if self.mailbox.try_send((self.clone(), Op::Confirm { number: pass.number })).is_err() {
+            // A full mailbox: the next request tells it.
+            self.confirmed.remove(&pass.number);
+            return false;
+        }
+        true
+    }
+
+    /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
+    pub fn remembered(&self) -> [(&'static str, usize); 3] {
+        [("renewed", self.renewals.len()), ("spent", self.spent.len()), ("confirmed", self.confirmed.len())]
     }
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
@@ -274,13 +304,17 @@ impl LiveRoom {
         self.provisional.load(Ordering::Relaxed)
     }
 
-    fn revoke(&self, number: u64, until: Millis) {
-        self.revoked.insert(number, until);
+    fn revoke(&self, revoked: Revoked) {
+        let known = self.revoked.get(&revoked.number).is_some_and(|known| !known.evicted);
+        if !known {
+            self.revoked.insert(revoked.number, revoked);
+        }
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
     }
 
     fn forget_revoked(&self, now: Millis) {
-        self.revoked.retain(|_, &mut until| until > now);
+        self.revoked.retain(|_, revoked| revoked.expires > now);
+        self.confirmed.retain(|_, &mut until| until > now);
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
         self.testified.retain(|_, &mut until| until > now);
         self.renewals.tidy(now);
@@ -347,6 +381,7 @@ impl Rooms {
             snapshot: ArcSwap::from_pointee(clerk::unseen(name, &terms)),
             terms: ArcSwap::from_pointee(terms),
             revoked: DashMap::new(),
+            confirmed: DashMap::new(),
             testified: DashMap::new(),
             revocations: AtomicUsize::new(0),
             renewals: Renewals::default(),

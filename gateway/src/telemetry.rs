@@ -88,6 +88,7 @@ pub fn reason(ignored: Ignored) -> &'static str {
         Ignored::Expired => "expired",
         Ignored::OldLine => "old_line",
         Ignored::Revoked => "revoked",
+        Ignored::Evicted => "evicted",
     }
 }
 
@@ -95,7 +96,7 @@ pub fn reason(ignored: Ignored) -> &'static str {
 #[derive(Clone)]
 pub struct RoomMeters {
     marks: [Counter; MARKS.len()],
-    ignored: [Counter; 6],
+    ignored: [Counter; 7],
     fail_open: Counter,
 }
 
@@ -118,6 +119,7 @@ impl RoomMeters {
                 Ignored::Expired,
                 Ignored::OldLine,
                 Ignored::Revoked,
+                Ignored::Evicted,
             ]
             .map(|i| counter!("weir_tokens_ignored_total", "room" => room.clone(), "reason" => reason(i))),
             fail_open: counter!("weir_fail_open_total", "room" => room.clone()),
@@ -211,6 +213,13 @@ pub fn loss(room: &str) {
 /// Counts passes that a gateway gave under its lease, while the store was away.
 pub fn lease_grants(room: &str, passes: u64) {
     counter!("weir_lease_grants_total", "room" => room.to_owned()).increment(passes);
+}
+
+/// Counts passes that lost their seats because they never came back, as this gateway hears of them.
+pub fn evictions(room: &str, passes: u64) {
+    if passes > 0 {
+        counter!("weir_room_evictions_total", "room" => room.to_owned()).increment(passes);
+    }
 }
 
 /// Says which version of the rooms is in force here, and which in the store.

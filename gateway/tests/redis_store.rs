@@ -34,7 +34,24 @@ fn kinds() -> Vec<Rules> {
     let uneven = Rules { burst: 33.3, session: 12_345, ..Rules::per_minute(9_999) };
     let lends = Rules { lends: true, ..rules.clone() };
     let lends_seats = Rules { lends: true, total_active_users: Some(60), session: 4_000, ..Rules::per_minute(2_000) };
-    vec![rules, fast, slow, seats, passthrough, closed, suspended, uneven, lends, lends_seats]
+    // Passes that never come back are evicted here.
+    let hoarded = Rules { total_active_users: Some(5), session: 100_000, ..rules.clone() };
+    let hoarded_lends = Rules { lends: true, total_active_users: Some(40), ..Rules::per_minute(2_000) };
+    let hoarded_lends = Rules { session: 90_000, ..hoarded_lends };
+    vec![
+        rules,
+        fast,
+        slow,
+        seats,
+        passthrough,
+        closed,
+        suspended,
+        uneven,
+        lends,
+        lends_seats,
+        hoarded,
+        hoarded_lends,
+    ]
 }
 
 /// Somebody whom a batch names.
@@ -98,6 +115,7 @@ struct Step {
     adopt: Option<Adopt>,
     claims: Vec<Who>,
     renewals: Vec<Who>,
+    confirmed: Vec<Who>,
     releases: Vec<Who>,
     /// The gateway has forgotten what it knew of revocations.
     forgetful: bool,
@@ -143,6 +161,7 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         3 => 100..450_i64,
         2 => 1_500..2_700_i64,
         1 => 2_000..20_000_i64,
+        1 => 28_000..40_000_i64,
         1 => 100_000..700_000_i64,
         1 => -5_000..0_i64,
     ];
@@ -153,7 +172,7 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         (after, prop::option::weighted(0.05, 0..kinds().len()), gateway, prop::bool::weighted(0.1)),
         (joins, prop_oneof![3 => Just(0_u64), 1 => 0..12_u64], prop::option::weighted(0.06, adopt)),
         prop::collection::vec(who(), 0..6),
-        prop::collection::vec(who(), 0..3),
+        (prop::collection::vec(who(), 0..3), prop::collection::vec(who(), 0..2)),
         prop::collection::vec(who(), 0..2),
         (
             prop::option::weighted(losses, loss()),
@@ -162,7 +181,7 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
             (prop::collection::vec(who(), 0..3), prop::bool::weighted(0.1)),
         ),
     )
-        .prop_map(|(a, b, claims, renewals, releases, (loss, restarted, shown, (gives, deaf)))| {
+        .prop_map(|(a, b, claims, (renewals, confirmed), releases, (loss, restarted, shown, (gives, deaf)))| {
             let ((after, kind, gateway, forgetful), (joins, joins_if_called, adopt)) = (a, b);
             Step {
                 after,
@@ -173,6 +192,7 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
                 adopt,
                 claims,
                 renewals,
+                confirmed,
                 releases,
                 forgetful,
                 loss,
@@ -294,6 +314,7 @@ impl Pair {
             joins_if_called: step.joins_if_called,
             claims: all(&step.claims),
             renewals: all(&step.renewals),
+            confirmed: all(&step.confirmed),
             releases: all(&step.releases),
             revocations_seen: if step.forgetful { 0 } else { known },
         };

@@ -230,6 +230,7 @@ impl World {
                 let shown = self.gateway.credential(person, &errand.request.cookies);
                 match self.gateway.admit(shown, intent(asks), now) {
                     Verdict::Enter { pass, renew } => {
+                        self.gateway.confirm(&pass);
                         if renew {
                             self.gateway.renew(pass.number, errand.who);
                         }

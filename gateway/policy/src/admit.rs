@@ -50,8 +50,19 @@ pub struct Scene<'a> {
     pub on_lease: bool,
     /// Store time, as far as known.
     pub now: Millis,
-    /// Whether the pass of this number was given back before its end.
-    pub revoked: bool,
+    /// Whether the pass that is shown was taken away before its end, as far as this gateway was told.
+    pub pass: PassState,
+}
+
+/// What became of a pass before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassState {
+    /// Nothing.
+    Lives,
+    /// It was given back, for good.
+    Revoked,
+    /// It lost its seat because it had never come back: its number claims again.
+    Evicted,
 }
 
 /// Why nobody gets in on this request.
@@ -106,6 +117,8 @@ pub enum Ignored {
     OldLine,
     /// A pass that was given back.
     Revoked,
+    /// A pass that lost its seat.
+    Evicted,
 }
 
 /// A verdict, and why a token that was shown did not count.
@@ -118,6 +131,7 @@ pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decisi
     }
     match valid(scene, credential) {
         Ok(token) => (decide(scene, token, intent), None),
+        Err(Ignored::Evicted) => (decide(scene, evicted(scene, credential), intent), Some(Ignored::Evicted)),
         Err(ignored) => {
             let claim = ended_pass(scene, credential, ignored).filter(|_| intent != Intent::Other);
             (claim.map_or_else(|| decide(scene, None, intent), Verdict::Claim), Some(ignored))
@@ -136,8 +150,14 @@ fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Opt
         return None;
     }
     let may_live = pass.kind == Kind::Pass && scene.now < pass.expires.saturating_add(scene.room.rules.session);
-    let known = !scene.revoked && line.segments.is_called(pass.number) && !line.forgot(pass.number);
+    let known = scene.pass != PassState::Revoked && line.segments.is_called(pass.number) && !line.forgot(pass.number);
     (may_live && known).then(|| Token::ticket(pass.number, scene.now))
+}
+
+/// A pass that has lost its seat is worth the called ticket that it was.
+fn evicted(scene: Scene<'_>, credential: Credential) -> Option<Token> {
+    let (Credential::Sealed(pass), Some(line)) = (credential, scene.line) else { return None };
+    (!line.forgot(pass.number)).then(|| Token::ticket(pass.number, scene.now))
 }
 
 fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
@@ -202,7 +222,8 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
     match token.kind {
         Kind::Provisional => Ok(Some(provisional(line, token))),
         Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
-        Kind::Pass if scene.revoked => Err(Ignored::Revoked),
+        Kind::Pass if scene.pass == PassState::Revoked => Err(Ignored::Revoked),
+        Kind::Pass if scene.pass == PassState::Evicted => Err(Ignored::Evicted),
         _ => Ok(Some(token)),
     }
 }
@@ -268,7 +289,7 @@ mod tests {
     fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> Decision {
         let view = view();
         admit(
-            Scene { room, line: Some(&view), store_away, on_lease: false, now: NOW, revoked: false },
+            Scene { room, line: Some(&view), store_away, on_lease: false, now: NOW, pass: PassState::Lives },
             credential,
             intent,
         )
@@ -278,7 +299,7 @@ mod tests {
     fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place() {
         let (room, view) = (Room { fail_mode: FailMode::Static, ..room() }, view());
         let on_lease = |on_lease, credential| {
-            let scene = Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, revoked: false };
+            let scene = Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, pass: PassState::Lives };
             admit(scene, credential, Intent::Page).0
         };
         let ticket = Token::ticket(view.segments.open.serving, NOW);
@@ -410,11 +431,30 @@ mod tests {
     fn a_revoked_pass_is_worth_nothing() {
         let (room, view) = (room(), view());
         let scene =
-            Scene { room: &room, line: Some(&view), store_away: false, on_lease: false, now: NOW, revoked: true };
+            Scene { room: &room, line: Some(&view), store_away: false, on_lease: false, now: NOW, pass: PassState::Revoked };
         let decision = admit(scene, Credential::Sealed(pass()), Intent::Page);
         assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
         let ended = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
         assert_eq!(admit(scene, ended, Intent::Page), (Verdict::Join, Some(Ignored::Expired)));
+    }
+
+    #[test]
+    fn a_pass_that_lost_its_seat_is_worth_its_place() {
+        let view = view();
+        let shown = |room: &Room, store_away, intent| {
+            let line = Some(&view);
+            let scene = Scene { room, line, store_away, on_lease: false, now: NOW, pass: PassState::Evicted };
+            admit(scene, Credential::Sealed(pass()), intent)
+        };
+        let (place, why) = (Token::ticket(BASE + 7, NOW), Some(Ignored::Evicted));
+        for intent in [Intent::Page, Intent::Json, Intent::Form] {
+            assert_eq!(shown(&room(), false, intent), (Verdict::Claim(place), why));
+        }
+        assert_eq!(shown(&room(), false, Intent::Other), (Verdict::Refuse(Refusal::NeedsPass), why));
+        let suspended = Room { suspended: true, ..room() };
+        for (room, store_away) in [(&suspended, false), (&room(), true)] {
+            assert_eq!(shown(room, store_away, Intent::Page), (Verdict::Wait(place), why), "its place is kept");
+        }
     }
 
     #[test]
@@ -442,7 +482,7 @@ mod tests {
     #[test]
     fn without_a_copy_of_the_line_nobody_gets_in() {
         let room = room();
-        let scene = Scene { room: &room, line: None, store_away: false, on_lease: false, now: NOW, revoked: false };
+        let scene = Scene { room: &room, line: None, store_away: false, on_lease: false, now: NOW, pass: PassState::Lives };
         assert_eq!(admit(scene, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
         assert_eq!(admit(scene, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
     }

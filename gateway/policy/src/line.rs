@@ -5,7 +5,7 @@
 //! claim costs one token and one seat, so no error of the pointer can admit too many.
 //!
 //! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
-//! - `claims`: claims, passes, places given up; `numbers`: one bit a number
+//! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
 //! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
 //!
@@ -22,6 +22,7 @@ mod memory;
 mod numbers;
 mod repair;
 pub mod segment;
+mod unconfirmed;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -33,8 +34,9 @@ use crate::pass::Passes;
 use crate::room::Rules;
 use repair::Doubt;
 use segment::base_at;
+use unconfirmed::Unconfirmed;
 
-pub use batch::{Adopt, Adopted, Batch, Grant, Outcome, Restore, Seen, Stamp};
+pub use batch::{Adopt, Adopted, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
 pub use kept::{Change, Counters};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
@@ -78,7 +80,8 @@ pub struct Line {
     claimants: BTreeMap<u64, Claimant>,
     claimed: Numbers,
     passes: Passes,
-    revoked: VecDeque<(u64, Millis)>,
+    unconfirmed: Unconfirmed,
+    revoked: VecDeque<Revoked>,
     revocations_forgotten: u64,
     freed: u64,
     adopted: Vec<Adopted>,
@@ -103,6 +106,9 @@ impl Line {
         self.leases.hears(batch.gateway, batch.lease, batch.seen.now);
         self.advance(rules, now);
         self.restore(&batch.restore);
+        for &number in &batch.confirmed {
+            self.confirm(number);
+        }
         for &number in &batch.releases {
             self.release(number);
         }
@@ -176,9 +182,11 @@ impl Line {
         Some(seats.saturating_sub(self.taken()))
     }
 
-    /// Those of them that are not lent.
+    /// Those of them that are not lent, with those that passes which never came back would lose.
     fn free(&self, rules: &Rules) -> Option<u64> {
-        Some(self.unseated(rules)?.saturating_sub(self.leases.seats()))
+        let seats = rules.total_active_users.filter(|_| rules.enforced)?;
+        let taken = self.taken().saturating_add(self.leases.seats());
+        Some((seats + self.loose_seats()).saturating_sub(taken))
     }
 
     fn stands(&self) -> bool {
@@ -215,14 +223,19 @@ impl Line {
 
     fn end_passes(&mut self) {
         let now = self.counters.now;
-        while let Some((number, _)) = self.revoked.pop_front_if(|&mut (_, expires)| expires <= now) {
+        while let Some(over) = self.revoked.pop_front_if(|revoked| revoked.expires <= now) {
             self.revocations_forgotten += 1;
-            self.changes.push(Change::Revoked(number, None));
+            self.changes.push(match over {
+                Revoked { number, expires, evicted: true } => Change::EvictionOver(number, expires),
+                Revoked { number, .. } => Change::Revoked(number, None),
+            });
         }
-        while let Some(number) = self.passes.pop_expired(now) {
+        while let Some((number, _)) = self.passes.pop_until(now) {
+            self.confirm(number);
             self.changes.push(Change::Active(number, None));
             self.freed += 1;
         }
+        self.loosen();
     }
 
     /// The rate may have changed at any moment since the last transition: the lower one counts.
@@ -306,6 +319,9 @@ impl Line {
         for (number, _) in self.passes.iter().filter(|&(number, _)| segments.of(number).is_some()) {
             assert!(self.claimed.has(number), "{number} has a pass and no claim");
             assert!(segments.is_called(number), "{number} has a pass and was not called");
+        }
+        for number in self.unconfirmed.numbers() {
+            assert!(self.passes.expiry(number).is_some(), "{number} is unconfirmed and has no pass");
         }
         for &number in self.claimants.keys() {
             assert!(!self.claimed.has(number), "{number} claims twice");

@@ -44,14 +44,16 @@ impl Passes {
         Some(expires)
     }
 
-    /// Ends one pass whose time has come, earliest first.
-    pub fn pop_expired(&mut self, now: Millis) -> Option<u64> {
-        let &(expires, number) = self.by_expiry.first()?;
-        if expires > now {
-            return None;
-        }
+    /// The one that ends first: number and end.
+    pub fn first(&self) -> Option<(u64, Millis)> {
+        self.by_expiry.first().map(|&(expires, number)| (number, expires))
+    }
+
+    /// Ends one pass whose time has come, earliest first: number and end.
+    pub fn pop_until(&mut self, now: Millis) -> Option<(u64, Millis)> {
+        let (number, expires) = self.first().filter(|&(_, expires)| expires <= now)?;
         self.remove(number);
-        Some(number)
+        Some((number, expires))
     }
 
     /// Every live pass: number and end.
@@ -71,9 +73,9 @@ mod tests {
         passes.set(2, 50);
         passes.set(1, 200);
         assert_eq!(passes.len(), 2);
-        assert_eq!(passes.pop_expired(100), Some(2));
-        assert_eq!(passes.pop_expired(100), None);
-        assert_eq!(passes.pop_expired(200), Some(1));
+        assert_eq!(passes.pop_until(100), Some((2, 50)));
+        assert_eq!(passes.pop_until(100), None);
+        assert_eq!(passes.pop_until(200), Some((1, 200)));
         assert!(passes.is_empty());
     }
 }

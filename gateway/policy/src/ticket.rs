@@ -21,7 +21,7 @@ pub enum Kind {
 pub struct Token {
     /// What it entitles to.
     pub kind: Kind,
-    /// Which run of which gateway, of a provisional ticket; 0 of any other.
+    /// Which run of which gateway, of a provisional ticket; [`Token::new_pass`] marks its token here; 0 of any other.
     pub run: u32,
     /// Place in the line, unique in its room: see [`crate::line::segment`].
     pub number: u64,
@@ -30,6 +30,9 @@ pub struct Token {
     /// Store time from which it is worth nothing.
     pub expires: Millis,
 }
+
+/// The mark of a pass that was just given.
+const NEW: u32 = 1;
 
 /// How long a ticket stays valid since its holder was last seen: a day.
 pub const TICKET_LIFE: Millis = 24 * 60 * 60 * 1000;
@@ -46,6 +49,22 @@ impl Token {
     /// A pass of place `number` that ends at `expires`.
     pub fn pass(number: u64, now: Millis, expires: Millis) -> Self {
         Self { kind: Kind::Pass, run: 0, number, issued: now, expires }
+    }
+
+    /// The same, marked: when it is shown, the line is to be told that its holder came back.
+    pub fn new_pass(number: u64, now: Millis, expires: Millis) -> Self {
+        Self { run: NEW, ..Self::pass(number, now, expires) }
+    }
+
+    /// Whether this is a pass whose holder may not have come back before.
+    pub fn is_new(&self) -> bool {
+        self.run == NEW && self.kind == Kind::Pass
+    }
+
+    /// The same pass without the mark.
+    #[must_use]
+    pub fn confirmed(self) -> Self {
+        Self { run: 0, ..self }
     }
 
     /// A place kept by run `run` of a gateway while its store is away.

@@ -1,6 +1,6 @@
 //! The clerk: gathers what is asked, calls the store, hands out the answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ const HOLD_STEPS: u32 = 7;
 const SOON: f64 = 0.5;
 /// Revocations whose pass would have ended are forgotten this often, in milliseconds.
 const TIDY: Millis = 1_000;
+/// Passes that came back, told at once; the rest go into the next batch.
+const CONFIRMED: usize = 2_048;
 /// Operations in one batch of a room; the rest go into the next.
 const BATCH: usize = 20_000;
 
@@ -92,7 +94,8 @@ struct Clerk {
 
 impl Clerk {
     fn tick(&self) -> Duration {
-        if self.desks.values().all(|desk| desk.held.is_empty() && !desk.memory.has_more()) { TICK } else { BUSY_TICK }
+        let is_calm = |desk: &Desk| desk.held.is_empty() && desk.confirmed.is_empty() && !desk.memory.has_more();
+        if self.desks.values().all(is_calm) { TICK } else { BUSY_TICK }
     }
 
     fn take(&mut self, room: Arc<LiveRoom>, op: Op) {
@@ -178,6 +181,7 @@ struct Desk {
     joins_if_called: Vec<oneshot::Sender<Entry>>,
     held: BTreeMap<u64, Vec<Held>>,
     renewals: Vec<u64>,
+    confirmed: VecDeque<u64>,
     releases: Vec<u64>,
     memory: Memory,
     lending: Lending,
@@ -200,6 +204,7 @@ impl Desk {
             joins_if_called: Vec::new(),
             held: BTreeMap::new(),
             renewals: Vec::new(),
+            confirmed: VecDeque::new(),
             releases: Vec::new(),
             memory: Memory::default(),
             lending: Lending::default(),
@@ -214,7 +219,7 @@ impl Desk {
 
     fn is_idle(&self) -> bool {
         let asked = [self.joins.len(), self.joins_if_called.len(), self.held.len()];
-        asked == [0; 3] && self.renewals.is_empty() && self.releases.is_empty()
+        asked == [0; 3] && self.renewals.is_empty() && self.confirmed.is_empty() && self.releases.is_empty()
     }
 
     fn take(&mut self, op: Op) {
@@ -223,6 +228,7 @@ impl Desk {
             Op::Join { if_called: false, reply } => self.joins.push(reply),
             Op::Claim { number, reply } => self.hold(number, reply),
             Op::Renew { number } => self.renewals.push(number),
+            Op::Confirm { number } => self.confirmed.push_back(number),
             Op::Release { token } => {
                 self.memory.returned(&token);
                 self.releases.push(token.number);
@@ -264,6 +270,7 @@ impl Desk {
             joins_if_called: self.joins_if_called.len() as u64,
             claims,
             renewals: self.renewals.clone(),
+            confirmed: self.confirmed.iter().take(CONFIRMED).copied().collect(),
             releases: self.releases.clone(),
             revocations_seen: self.revocations_seen,
         };
@@ -283,9 +290,12 @@ impl Desk {
     }
 
     fn hand_out(&mut self, outcome: Outcome) {
+        let told = self.confirmed.len().min(CONFIRMED);
         if self.memory.note(&self.releases, &outcome) {
             tracing::warn!(room = %self.room.name, "the store has lost writes; what this gateway knows is given back");
             self.room.testified.clear();
+            // Who came back must not lose a seat because that was lost.
+            self.confirmed.extend(self.room.confirmed.iter().map(|told| *told.key()));
             telemetry::loss(&self.room.name);
         }
         let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease: lent } =
@@ -293,10 +303,12 @@ impl Desk {
         self.lending.note(lent, view.now);
         self.answered = (view.segments.clone(), lease::speed(&view, &self.room.terms.load().room.rules));
         self.releases.clear();
+        self.confirmed.drain(..told);
         self.revocations_seen = revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
-        for (number, until) in revoked {
-            self.room.revoke(number, until);
+        telemetry::evictions(&self.room.name, revoked.iter().filter(|revoked| revoked.evicted).count() as u64);
+        for revoked in revoked {
+            self.room.revoke(revoked);
         }
         self.renewals.clear();
         for (number, end) in renewed {

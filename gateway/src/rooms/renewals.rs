@@ -28,7 +28,7 @@ impl Renewals {
     /// The pass as it was renewed last, if that is news to its holder.
     pub(super) fn newer(&self, pass: &Token) -> Option<Token> {
         let Renewal { issued, expires, .. } = *self.0.get(&pass.number)?;
-        (expires > pass.expires).then_some(Token { issued, expires, ..*pass })
+        (expires > pass.expires).then_some(Token { issued, expires, ..pass.confirmed() })
     }
 
     /// Whether the caller is to ask for a renewal: it is due, and none is pending.

@@ -5,7 +5,7 @@
 //! dropped and read again before the next one, so memory is never ahead of the disk.
 //!
 //! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
-//! passes and revoked ones with their ends; adopted provisional tickets. The rooms by version stand beside
+//! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets. The rooms by version stand beside
 //! them (`board`).
 //!
 //! The store's clock is the wall clock at opening, then monotonic, and never behind what it said before.
@@ -32,6 +32,10 @@ const SEGMENTS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new(
 const CLAIMED: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("claimed");
 const ACTIVE: TableDefinition<(&str, u64), u64> = TableDefinition::new("active");
 const REVOKED: TableDefinition<(&str, u64), u64> = TableDefinition::new("revoked");
+/// Number of a pass that has not come back -> when it was given.
+const UNCONFIRMED: TableDefinition<(&str, u64), u64> = TableDefinition::new("unconfirmed");
+/// End and number of a pass that has lost its seat.
+const EVICTED: TableDefinition<(&str, u64, u64), ()> = TableDefinition::new("evicted");
 const ADOPTED: TableDefinition<(&str, u32, u64), (u64, u64)> = TableDefinition::new("adopted");
 
 /// Numbers in one row of claimed bits.
@@ -142,6 +146,7 @@ impl Open {
             let counters = setup.open_table(COUNTERS)?;
             let _ = (setup.open_table(SEGMENTS)?, setup.open_table(CLAIMED)?);
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
+            let _ = (setup.open_table(UNCONFIRMED)?, setup.open_table(EVICTED)?);
             board::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
@@ -220,6 +225,11 @@ fn row_of(c: &Counters) -> CountersRow {
 fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, redb::Error> {
     let all = (room, 0)..=(room, u64::MAX);
     let mut changes = Vec::new();
+    // Before the claims: an evicted number may have been claimed again.
+    for row in read.open_table(EVICTED)?.range((room, 0, 0)..=(room, u64::MAX, u64::MAX))? {
+        let (_, expires, n) = row?.0.value();
+        changes.push(Change::Evicted(n, expires));
+    }
     for row in read.open_table(CLAIMED)?.range(all.clone())? {
         let (key, bits) = row?;
         let first = key.value().1 * BLOCK;
@@ -229,6 +239,10 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
     for row in read.open_table(ACTIVE)?.range(all.clone())? {
         let (key, expires) = row?;
         changes.push(Change::Active(key.value().1, Some(expires.value())));
+    }
+    for row in read.open_table(UNCONFIRMED)?.range(all.clone())? {
+        let (key, given) = row?;
+        changes.push(Change::Unconfirmed(key.value().1, Some(given.value())));
     }
     let mut revoked = Vec::new();
     for row in read.open_table(REVOKED)?.range(all)? {
@@ -264,14 +278,22 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
         return Ok(());
     }
     let (mut active, mut revoked) = (write.open_table(ACTIVE)?, write.open_table(REVOKED)?);
-    let mut blocks: HashMap<u64, Vec<u64>> = HashMap::new();
+    let (mut unconfirmed, mut evicted) = (write.open_table(UNCONFIRMED)?, write.open_table(EVICTED)?);
+    let mut blocks: HashMap<u64, Vec<(u64, bool)>> = HashMap::new();
     for change in changes {
         match *change {
-            Change::Claimed(n) => blocks.entry(n / BLOCK).or_default().push(n % BLOCK),
+            Change::Claimed(n) => blocks.entry(n / BLOCK).or_default().push((n % BLOCK, true)),
             Change::Active(n, Some(expires)) => drop(active.insert((room, n), expires)?),
             Change::Active(n, None) => drop(active.remove((room, n))?),
             Change::Revoked(n, Some(expires)) => drop(revoked.insert((room, n), expires)?),
             Change::Revoked(n, None) => drop(revoked.remove((room, n))?),
+            Change::Unconfirmed(n, Some(given)) => drop(unconfirmed.insert((room, n), given)?),
+            Change::Unconfirmed(n, None) => drop(unconfirmed.remove((room, n))?),
+            Change::Evicted(n, expires) => {
+                blocks.entry(n / BLOCK).or_default().push((n % BLOCK, false));
+                evicted.insert((room, expires, n), ())?;
+            }
+            Change::EvictionOver(n, expires) => drop(evicted.remove((room, expires, n))?),
             Change::Forgotten(base) => {
                 let all = (room, base / BLOCK)..(room, (base + SPAN) / BLOCK);
                 write.open_table(CLAIMED)?.retain_in(all, |_, _| false)?;
@@ -288,8 +310,9 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
         if let Some(row) = claimed.get((room, block))? {
             bits.iter_mut().zip(row.value()).for_each(|(bit, &kept)| *bit = kept);
         }
-        for n in numbers {
-            bits[(n / 8) as usize] |= 1 << (n % 8);
+        for (n, claimed) in numbers {
+            let (byte, bit) = (&mut bits[(n / 8) as usize], 1 << (n % 8));
+            *byte = if claimed { *byte | bit } else { *byte & !bit };
         }
         claimed.insert((room, block), bits.as_slice())?;
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use policy::Millis;
 use policy::lease::{Held, Lease};
-use policy::line::{Adopt, Adopted, Grant, Outcome, Restore, Seen, Segment, Segments, Stamp, View, segment};
+use policy::line::{Adopt, Adopted, Grant, Outcome, Restore, Revoked, Seen, Segment, Segments, Stamp, View, segment};
 use redis::{Script, ScriptInvocation};
 use tokio::time::timeout;
 
@@ -38,8 +38,19 @@ const SCRIPT: &str = concat!(
     include_str!("redis/line/line.lua"),
 );
 /// The keys of a room, in the order of the script.
-const KEYS: [&str; 10] =
-    ["line", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted"];
+const KEYS: [&str; 11] = [
+    "line",
+    "came",
+    "active",
+    "here",
+    "named_by",
+    "gone",
+    "gateways",
+    "settled",
+    "revoked",
+    "adopted",
+    "unconfirmed",
+];
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -139,7 +150,7 @@ impl Redis {
         let adopt = batch.adopt;
         call.arg(optional(adopt.map(|a| a.run.into()))).arg(optional(adopt.map(|a| a.first)));
         call.arg(optional(adopt.map(|a| a.count)));
-        for numbers in [&batch.claims, &batch.renewals, &batch.releases] {
+        for numbers in [&batch.claims, &batch.renewals, &batch.releases, &batch.confirmed] {
             call.arg(numbers.len()).arg(numbers);
         }
         held(&mut call, batch.lease);
@@ -230,7 +241,7 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         joined_if_called,
         grants: grants.chunks_exact(2).map(|pair| grant_of(pair[0], pair[1])).collect::<Option<_>>()?,
         renewed: renewals.iter().copied().zip(renewed.iter().map(|&end| end.try_into().ok())).collect(),
-        revoked: revoked.iter().map(|text| numbers(text).map(|[number, end]| (number, end))).collect::<Option<_>>()?,
+        revoked: revoked.iter().map(|text| revoked_of(text)).collect::<Option<_>>()?,
         revocations_seen,
         lease: if lease.is_empty() { None } else { Some(lease_of(&lease)?) },
     })
@@ -246,6 +257,12 @@ fn segments_of(texts: &[String]) -> Option<Segments> {
 fn adopted_of(text: &str) -> Option<Adopted> {
     let [run, first, count, base] = numbers(text)?;
     Some(Adopted { adopt: Adopt { run: run.try_into().ok()?, first, count }, base })
+}
+
+/// A pass that was taken away: number, end, and a third word if it was evicted.
+fn revoked_of(text: &str) -> Option<Revoked> {
+    let given_back = numbers(text).map(|[number, expires]| Revoked { number, expires, evicted: false });
+    given_back.or_else(|| numbers(text).map(|[number, expires, _]| Revoked { number, expires, evicted: true }))
 }
 
 fn lease_of(texts: &[String]) -> Option<Lease> {

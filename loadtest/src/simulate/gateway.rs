@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use policy::Millis;
-use policy::admit::{Credential, Intent, Scene, Verdict, admit};
+use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
 use policy::drain::{PollTable, pace, wait};
-use policy::line::{Batch, Grant, Line, Memory, View};
+use policy::line::{Batch, Grant, Line, Memory, Revoked, View};
 use policy::room::{FailMode, QueueingMethod, Room};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
@@ -78,7 +78,8 @@ pub(super) struct Gateway {
     held: BTreeMap<u64, Vec<Held>>,
     renewals: Vec<(u64, u32)>,
     releases: Vec<u64>,
-    revoked: HashMap<u64, Millis>,
+    confirmed: Vec<u64>,
+    revoked: HashMap<u64, Revoked>,
     revocations_seen: u64,
     turn: Micros,
     /// When the next batch goes.
@@ -114,6 +115,7 @@ impl Gateway {
             held: BTreeMap::new(),
             renewals: Vec::new(),
             releases: Vec::new(),
+            confirmed: Vec::new(),
             revoked: HashMap::new(),
             revocations_seen: 0,
             turn: 0,
@@ -150,11 +152,28 @@ impl Gateway {
         {
             self.memory.shown(&token);
         }
-        let revoked = matches!(shown, Credential::Sealed(token) if self.revoked.contains_key(&token.number));
+        let pass = match shown {
+            Credential::Sealed(token) => self.state_of(&token),
+            _ => PassState::Lives,
+        };
         let now = self.store_time(now);
-        let scene =
-            Scene { room: &self.room, line: Some(&self.view), store_away: false, on_lease: false, now, revoked };
+        let scene = Scene { room: &self.room, line: Some(&self.view), store_away: false, on_lease: false, now, pass };
         admit(scene, shown, intent).0
+    }
+
+    fn state_of(&self, shown: &Token) -> PassState {
+        match self.revoked.get(&shown.number) {
+            Some(revoked) if !revoked.evicted => PassState::Revoked,
+            Some(revoked) if shown.expires <= revoked.expires => PassState::Evicted,
+            _ => PassState::Lives,
+        }
+    }
+
+    /// Somebody shows a pass.
+    pub(super) fn confirm(&mut self, pass: &Token) {
+        if self.room.rules.total_active_users.is_some() {
+            self.confirmed.push(pass.number);
+        }
     }
 
     /// What another room gives, where everybody enters at once.
@@ -232,6 +251,7 @@ impl Gateway {
             joins: joins.len() as u64,
             claims: self.held.keys().copied().collect(),
             renewals: renewals.iter().map(|(number, _)| *number).collect(),
+            confirmed: std::mem::take(&mut self.confirmed),
             releases: std::mem::take(&mut self.releases),
             revocations_seen: self.revocations_seen,
             ..Batch::default()
@@ -240,7 +260,7 @@ impl Gateway {
         // What a store would write down.
         drop(self.line.take_changes());
         self.memory.note(&batch.releases, &outcome);
-        self.revoked.extend(outcome.revoked.iter().copied());
+        self.revoked.extend(outcome.revoked.iter().map(|revoked| (revoked.number, *revoked)));
         self.revocations_seen = outcome.revocations_seen;
         self.view = outcome.view;
         self.polls = PollTable::CALM;
@@ -309,7 +329,7 @@ impl Gateway {
         if now >= self.tidied + TIDY {
             self.tidied = now;
             self.memory.tidy(&self.view);
-            self.revoked.retain(|_, end| *end > now);
+            self.revoked.retain(|_, revoked| revoked.expires > now);
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Batch {
     pub claims: Vec<u64>,
     /// Passes to extend.
     pub renewals: Vec<u64>,
+    /// Passes whose holders came back with them.
+    pub confirmed: Vec<u64>,
     /// Passes and tickets to end at once.
     pub releases: Vec<u64>,
     /// How many revocations of this line the gateway knows already.
@@ -114,6 +116,17 @@ pub enum Grant {
     Spent,
 }
 
+/// A pass that was taken away before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revoked {
+    /// Its number.
+    pub number: u64,
+    /// When it would have ended.
+    pub expires: Millis,
+    /// It has only lost its seat, because it never came back: its number claims again. A later pass of it ends later.
+    pub evicted: bool,
+}
+
 /// The answer to a [`Batch`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -128,8 +141,8 @@ pub struct Outcome {
     pub grants: Vec<(u64, Grant)>,
     /// New end of each renewed pass; `None` if it had ended.
     pub renewed: Vec<(u64, Option<Millis>)>,
-    /// Passes given back before their end that the gateway did not know of: (number, end).
-    pub revoked: Vec<(u64, Millis)>,
+    /// Passes taken away before their end that the gateway did not know of.
+    pub revoked: Vec<Revoked>,
     /// How many revocations it knows with these.
     pub revocations_seen: u64,
     /// What the gateway may spend if it hears nothing more, if the room lends.

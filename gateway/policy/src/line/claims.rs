@@ -1,6 +1,6 @@
 //! Claims, passes, and places that are given up.
 
-use super::batch::{Batch, Grant};
+use super::batch::{Batch, Grant, Revoked};
 use super::kept::Change;
 use super::{Claimant, Line, unlimited};
 use crate::Millis;
@@ -68,6 +68,7 @@ impl Line {
         let here = self.claimants.iter().filter(|(_, claimant)| claimant.here);
         let ranked = (0..).zip(here).filter(|(_, (_, claimant))| claimant.gateway == gateway);
         let answers: Vec<(u64, bool)> = ranked.map(|(rank, (&number, _))| (number, rank < places)).collect();
+        self.free_seats(rules, answers.iter().filter(|(_, granted)| *granted).count() as u64);
         for (number, granted) in answers {
             if !granted {
                 grants.push((number, Grant::NotYet));
@@ -77,6 +78,7 @@ impl Line {
             self.spend(rules);
             self.mark_claimed(number);
             self.seat(number, expires);
+            self.expect_back(rules, number);
             self.counters.granted += 1;
             grants.push((number, Grant::Pass(expires)));
         }
@@ -95,6 +97,7 @@ impl Line {
     pub(super) fn renew(&mut self, rules: &Rules, number: u64) -> Option<Millis> {
         self.passes.expiry(number)?;
         let expires = self.counters.now + rules.session;
+        self.confirm(number);
         self.seat(number, expires);
         Some(expires)
     }
@@ -114,13 +117,14 @@ impl Line {
         self.claimants.remove(&number);
         if let Some(expires) = ends {
             self.freed += 1;
+            self.confirm(number);
             self.changes.push(Change::Active(number, None));
             self.revoke(number, expires);
         }
     }
 
     pub(super) fn revoke(&mut self, number: u64, expires: Millis) {
-        self.revoked.push_back((number, expires));
+        self.revoked.push_back(Revoked { number, expires, evicted: false });
         self.changes.push(Change::Revoked(number, Some(expires)));
     }
 
@@ -132,7 +136,7 @@ impl Line {
     }
 
     /// Revocations that a gateway does not know. Their count begins anew where the store lost some: then it gets all.
-    pub(super) fn revoked_since(&self, batch: &Batch) -> Vec<(u64, Millis)> {
+    pub(super) fn revoked_since(&self, batch: &Batch) -> Vec<Revoked> {
         let elder = batch.seen.opened.is_some_and(|opened| opened < self.counters.segments.open.base);
         let seen = if elder { 0 } else { batch.revocations_seen };
         let skip = seen.saturating_sub(self.revocations_forgotten) as usize;

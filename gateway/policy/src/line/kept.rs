@@ -1,7 +1,7 @@
 //! What a store keeps of a line, and the line that it is continued from.
 
 use super::Line;
-use super::batch::{Adopted, Stamp};
+use super::batch::{Adopted, Revoked, Stamp};
 use super::repair::Doubt;
 use super::segment::Segments;
 use crate::Millis;
@@ -16,6 +16,12 @@ pub enum Change {
     Active(u64, Option<Millis>),
     /// The pass of this number was given back; forget it then.
     Revoked(u64, Option<Millis>),
+    /// The pass of this number was given then, and has not come back; `None`: it has, or it has ended.
+    Unconfirmed(u64, Option<Millis>),
+    /// The pass of this number has lost its seat, and would have ended then: the number is not claimed any more.
+    Evicted(u64, Millis),
+    /// That pass would have ended by now: forget that it was evicted.
+    EvictionOver(u64, Millis),
     /// Provisional tickets were numbered.
     Adopted(Adopted),
     /// The claims of the segment with this base are not needed any more.
@@ -69,8 +75,20 @@ impl Line {
             }
             Change::Active(number, Some(expires)) => self.passes.set(number, expires),
             Change::Active(number, None) => drop(self.passes.remove(number)),
-            Change::Revoked(number, Some(expires)) => self.revoked.push_back((number, expires)),
-            Change::Revoked(number, None) => self.revoked.retain(|&(n, _)| n != number),
+            Change::Revoked(number, Some(expires)) => {
+                self.revoked.push_back(Revoked { number, expires, evicted: false });
+            }
+            Change::Revoked(number, None) => self.revoked.retain(|known| known.evicted || known.number != number),
+            Change::Unconfirmed(number, Some(given)) => self.unconfirmed.add(number, given),
+            Change::Unconfirmed(number, None) => drop(self.unconfirmed.remove(number)),
+            Change::Evicted(number, expires) => {
+                self.claimed.remove(number);
+                self.revoked.push_back(Revoked { number, expires, evicted: true });
+            }
+            Change::EvictionOver(number, expires) => {
+                let over = Revoked { number, expires, evicted: true };
+                self.revoked.retain(|&known| known != over);
+            }
             Change::Adopted(adopted) => self.adopted.push(adopted),
             Change::Forgotten(base) => self.claimed.forget(base),
         }

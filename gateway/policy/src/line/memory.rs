@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::batch::{Grant, Outcome, Restore, Seen};
+use super::batch::{Grant, Outcome, Restore, Revoked, Seen};
 use super::numbers::Numbers;
 use super::segment::{MOST, Segment, Segments};
 use super::view::View;
@@ -121,12 +121,24 @@ impl Memory {
                 None => self.passes.remove(&number),
             };
         }
-        for &(number, expires) in &outcome.revoked {
-            self.claimed.add(number);
-            self.passes.remove(&number);
-            self.revoked.insert(number, expires);
+        for revoked in &outcome.revoked {
+            self.note_revoked(revoked);
         }
         self.sees(&outcome.view)
+    }
+
+    /// An evicted pass is as if it had never been given, unless its number has a later one.
+    fn note_revoked(&mut self, &Revoked { number, expires, evicted }: &Revoked) {
+        if evicted {
+            if self.passes.get(&number).is_none_or(|&known| known <= expires) {
+                self.passes.remove(&number);
+                self.claimed.remove(number);
+            }
+            return;
+        }
+        self.claimed.add(number);
+        self.passes.remove(&number);
+        self.revoked.insert(number, expires);
     }
 
     fn sees(&mut self, view: &View) -> bool {

@@ -39,6 +39,13 @@ impl Numbers {
         self.0.entry(base_of(number)).or_default().set(number % SPAN)
     }
 
+    /// Takes a number out.
+    pub fn remove(&mut self, number: u64) {
+        if let Some(bits) = self.0.get_mut(&base_of(number)) {
+            bits.clear(number % SPAN);
+        }
+    }
+
     /// How many of `from < n <= to` it has; both stand in one segment.
     pub fn count(&self, from: u64, to: u64) -> u64 {
         self.0.get(&base_of(to)).map_or(0, |bits| bits.count(from % SPAN, to % SPAN))
@@ -80,6 +87,12 @@ impl Bits {
         self.0[word] != before
     }
 
+    fn clear(&mut self, n: u64) {
+        if let Some(word) = self.0.get_mut((n / 64) as usize) {
+            *word &= !(1 << (n % 64));
+        }
+    }
+
     /// Set bits among `from < n <= to`.
     fn count(&self, from: u64, to: u64) -> u64 {
         let up_to = |n: u64, word: usize| match (n / 64) as usize {
@@ -102,6 +115,8 @@ mod tests {
             let mut numbers = Numbers::default();
             for n in [1, 63, 64, 65, 127, 128, 300] {
                 assert!(numbers.add(base + n) && !numbers.add(base + n));
+                numbers.remove(base + n);
+                assert!(!numbers.has(base + n) && numbers.add(base + n));
             }
             let slow = |from, to| (from + 1..=to).filter(|&n| numbers.has(n)).count() as u64;
             let pairs = [(0, 0), (0, 63), (63, 64), (1, 65), (0, 1_000), (64, 299), (127, 128), (300, 900), (5, 5)];

@@ -24,7 +24,7 @@
 use std::cmp::Ordering;
 
 use super::Line;
-use super::batch::{Restore, Seen, Stamp};
+use super::batch::{Restore, Revoked, Seen, Stamp};
 use super::kept::Change;
 use super::segment::{SPAN, Segment, base_at, base_of};
 use crate::Millis;
@@ -257,7 +257,7 @@ impl Line {
         let known = self.passes.expiry(number);
         // Whoever gives a pass back tells it first, so this is asked at every purchase: what is cheap to know comes first.
         let is_news = known.is_none_or(|known| known < expires) && expires > self.counters.now;
-        if !is_news || !self.is_given_and_called(number) || self.is_revoked(number) {
+        if !is_news || !self.is_given_and_called(number) || self.is_revoked(number, expires) {
             return;
         }
         if known.is_none() {
@@ -271,7 +271,7 @@ impl Line {
     /// Takes in a pass that was given under a lease. The ticket may have been claimed on the other side of the cut.
     fn restore_lent(&mut self, number: u64, expires: Millis) {
         let known = self.passes.expiry(number);
-        if known == Some(expires) || !self.is_given_and_called(number) || self.is_revoked(number) {
+        if known == Some(expires) || !self.is_given_and_called(number) || self.is_revoked(number, expires) {
             return;
         }
         self.counters.granted += 1;
@@ -287,20 +287,24 @@ impl Line {
     }
 
     fn restore_revocation(&mut self, number: u64, expires: Millis) {
-        if expires <= self.counters.now || self.is_revoked(number) || !self.is_given_and_called(number) {
+        let given_back = |revoked: &Revoked| revoked.number == number && !revoked.evicted;
+        if expires <= self.counters.now || self.revoked.iter().any(given_back) || !self.is_given_and_called(number) {
             return;
         }
         self.claimants.remove(&number);
         self.mark_claimed(number);
         if self.passes.remove(number).is_some() {
             self.freed += 1;
+            self.confirm(number);
             self.changes.push(Change::Active(number, None));
         }
         self.revoke(number, expires);
     }
 
-    fn is_revoked(&self, number: u64) -> bool {
-        self.revoked.iter().any(|&(n, _)| n == number)
+    /// Whether a pass of this number and end was taken away. A number that was only evicted may have a later one.
+    fn is_revoked(&self, number: u64, expires: Millis) -> bool {
+        let over = |revoked: &Revoked| !revoked.evicted || expires <= revoked.expires;
+        self.revoked.iter().any(|revoked| revoked.number == number && over(revoked))
     }
 }
 

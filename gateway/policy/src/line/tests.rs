@@ -270,12 +270,13 @@ fn a_revocation_reaches_each_gateway_once_and_is_forgotten_at_its_end() {
     let release = Batch { releases: vec![1], ..Batch::default() };
     let outcome = step(&mut line, &rules, release, RESTED + 10);
     let end = T0 + RESTED + 300_000;
-    assert_eq!((outcome.revoked, outcome.revocations_seen), (vec![(1, end)], 1));
+    let back = |number| Revoked { number, expires: end, evicted: false };
+    assert_eq!((outcome.revoked, outcome.revocations_seen), (vec![back(1)], 1));
     let of = |gateway, revocations_seen| Batch { gateway, revocations_seen, ..Batch::default() };
     assert_eq!(step(&mut line, &rules, of(0, 1), RESTED + 20).revoked, vec![]);
-    assert_eq!(step(&mut line, &rules, of(1, 0), RESTED + 20).revoked, vec![(1, end)]);
+    assert_eq!(step(&mut line, &rules, of(1, 0), RESTED + 20).revoked, vec![back(1)]);
     step(&mut line, &rules, Batch { releases: vec![2], ..of(1, 1) }, RESTED + 30);
-    assert_eq!(step(&mut line, &rules, of(0, 1), RESTED + 40).revoked, vec![(2, end)]);
+    assert_eq!(step(&mut line, &rules, of(0, 1), RESTED + 40).revoked, vec![back(2)]);
     assert_eq!(step(&mut line, &rules, of(7, 0), RESTED + 300_000).revoked, vec![]);
 }
 

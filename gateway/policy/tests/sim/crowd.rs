@@ -276,7 +276,7 @@ pub fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis) {
         // The second tab of somebody who is not followed further still gets its answer.
         return gone(world, person);
     }
-    shopper.cookie = Some(Token::pass(number, world.gateways[id as usize].view.now, expires));
+    shopper.cookie = Some(Token::new_pass(number, world.gateways[id as usize].view.now, expires));
     shopper.state = State::Inside { until: now + shopper.stay };
     again(world, (person, 0), 50);
 }
@@ -290,6 +290,10 @@ fn browses(world: &mut World, tab: Tab, pass: Token, renew: bool) {
     world.watch.enters(pass.number, gateway.clock(now), gateway.seen_at);
     if number != 0 {
         return;
+    }
+    if pass.is_new() {
+        world.gateways[id as usize].confirmed.push(pass.number);
+        world.crowd[person as usize].cookie = Some(pass.confirmed());
     }
     if renew {
         world.gateways[id as usize].renewals.push(pass.number);

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use policy::Millis;
-use policy::admit::{Credential, Decision, Intent, Scene, admit};
+use policy::admit::{Credential, Decision, Intent, PassState, Scene, admit};
 use policy::drain::wait;
 use policy::lease::Lending;
-use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Segments, View};
+use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Revoked, Segments, View};
 use policy::ticket::{Kind, Token};
 
 use super::{Event, World, crowd};
@@ -40,7 +40,8 @@ pub struct Gateway {
     held: BTreeMap<u64, Vec<(Tab, Millis)>>,
     pub renewals: Vec<u64>,
     pub releases: Vec<u64>,
-    revoked: HashMap<u64, Millis>,
+    pub confirmed: Vec<u64>,
+    revoked: HashMap<u64, Revoked>,
     revocations_seen: u64,
     provisional: u64,
     adopted: u64,
@@ -65,6 +66,7 @@ impl Gateway {
             held: BTreeMap::new(),
             renewals: Vec::new(),
             releases: Vec::new(),
+            confirmed: Vec::new(),
             revoked: HashMap::new(),
             revocations_seen: 0,
             provisional: 0,
@@ -106,6 +108,14 @@ impl Gateway {
         self.releases.push(number);
     }
 
+    fn state_of(&self, shown: &Token) -> PassState {
+        match self.revoked.get(&shown.number) {
+            Some(revoked) if !revoked.evicted => PassState::Revoked,
+            Some(revoked) if shown.expires <= revoked.expires => PassState::Evicted,
+            _ => PassState::Lives,
+        }
+    }
+
     fn batch(&mut self, now: Millis) -> Batch {
         let own = Adopt { run: self.run, first: self.adopted + 1, count: self.provisional - self.adopted };
         let mut orphans = || self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last });
@@ -123,6 +133,7 @@ impl Gateway {
             joins_if_called: self.joins_if_called.len() as u64,
             claims: self.held.keys().filter(|_| !on_lease).copied().collect(),
             renewals: std::mem::take(&mut self.renewals),
+            confirmed: std::mem::take(&mut self.confirmed),
             releases: std::mem::take(&mut self.releases),
             revocations_seen: self.revocations_seen,
         }
@@ -139,7 +150,10 @@ pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decisi
     {
         gateway.memory.shown(&token);
     }
-    let revoked = matches!(credential, Credential::Sealed(token) if gateway.revoked.contains_key(&token.number));
+    let pass = match credential {
+        Credential::Sealed(token) => gateway.state_of(&token),
+        _ => PassState::Lives,
+    };
     let store_away = now < world.store.away_until || now < gateway.cut_until;
     let clock = gateway.clock(now);
     let scene = Scene {
@@ -148,7 +162,7 @@ pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decisi
         store_away,
         on_lease: store_away && gateway.lending.is_on(clock),
         now: clock,
-        revoked,
+        pass,
     };
     admit(scene, credential, Intent::Page)
 }
@@ -187,7 +201,7 @@ pub fn flush(world: &mut World, id: u32) {
     gateway.answered = (outcome.view.segments.clone(), policy::lease::speed(&outcome.view, &world.room.rules));
     gateway.view = outcome.view.clone();
     gateway.seen_at = now;
-    gateway.revoked.extend(outcome.revoked.iter().copied());
+    gateway.revoked.extend(outcome.revoked.iter().map(|revoked| (revoked.number, *revoked)));
     gateway.revocations_seen = outcome.revocations_seen;
     gateway.memory.tidy(&outcome.view);
     world.table =
@@ -295,8 +309,9 @@ pub fn flush_unanswered(world: &mut World, id: u32) {
     if now >= world.store.away_until && now >= gateway.cut_until && now >= gateway.paused_until {
         // What is asked again anyway is left out: here nobody could tell when it happened.
         let (renewals, releases) = (std::mem::take(&mut gateway.renewals), std::mem::take(&mut gateway.releases));
+        let confirmed = gateway.confirmed.clone();
         let batch = gateway.batch(now);
-        (gateway.renewals, gateway.releases) = (renewals, releases);
+        (gateway.renewals, gateway.releases, gateway.confirmed) = (renewals, releases, confirmed);
         let outcome = world.store.apply(&world.room.rules, &batch, now);
         world.watch.unanswered(&batch, &outcome, &world.room, world.store.clock(now), now);
     }

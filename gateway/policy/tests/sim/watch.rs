@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use policy::Millis;
 use policy::drain::Wait;
-use policy::line::{Batch, Grant, Outcome, View};
+use policy::line::{Batch, Grant, Outcome, Revoked, View};
 use policy::room::{Room, Rules};
 
 /// What happened to one person.
@@ -72,6 +72,8 @@ pub struct Watch {
     by_expiry: BTreeSet<(Millis, u64)>,
     /// Tickets that are worth nothing any more, and since when.
     spent: HashMap<u64, Millis>,
+    /// Numbers that have lost their seats, and when.
+    pub evicted: HashMap<u64, Millis>,
     /// Numbers whose passes were given in answers that nobody heard.
     unheard: BTreeSet<u64>,
     holders: HashMap<u64, u32>,
@@ -107,6 +109,7 @@ impl Watch {
             live: HashMap::new(),
             by_expiry: BTreeSet::new(),
             spent: HashMap::new(),
+            evicted: HashMap::new(),
             unheard: BTreeSet::new(),
             holders: HashMap::new(),
             highest_given: 0,
@@ -195,6 +198,13 @@ impl Watch {
             self.by_expiry.remove(&(expires, number));
             self.live.remove(&number);
             self.spent.insert(number, now);
+        }
+        for &Revoked { number, expires, .. } in outcome.revoked.iter().filter(|revoked| revoked.evicted) {
+            if self.live.get(&number) == Some(&expires) {
+                self.live.remove(&number);
+                self.by_expiry.remove(&(expires, number));
+                self.evicted.insert(number, now);
+            }
         }
         for &number in &batch.releases {
             if let Some(expires) = self.live.remove(&number) {
@@ -345,7 +355,8 @@ impl Watch {
     /// is from `seen_at`: it cannot know yet of a clock that jumped since, or of a pass taken back.
     pub fn enters(&self, number: u64, clock: Millis, seen_at: Millis) {
         let lives = self.live.get(&number).is_some_and(|&expires| expires > clock);
-        let just_ended = self.spent.get(&number).is_some_and(|&ended| ended > seen_at);
+        let ended = self.spent.get(&number).max(self.evicted.get(&number));
+        let just_ended = ended.is_some_and(|&ended| ended > seen_at);
         assert!(lives || just_ended, "{number} enters without a pass that lives");
     }
 

@@ -188,7 +188,7 @@ fn claims_that_living_gateways_know_are_not_granted_again() {
     let expected: Vec<_> = granted.iter().map(|&n| (n, if n == 3 { Grant::Spent } else { Grant::Pass(end) })).collect();
     assert_eq!(outcome.grants, expected, "the same passes, and the one that was given back stays so");
     assert_eq!((outcome.view.active, outcome.view.granted), (9, 10));
-    assert_eq!(outcome.revoked, vec![(3, end)], "every gateway hears of it");
+    assert_eq!(outcome.revoked, vec![Revoked { number: 3, expires: end, evicted: false }], "every gateway hears of it");
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn revocations_after_a_loss_reach_gateways_that_had_counted_more_before_it() {
     other.ask(&mut replica, &rules, Batch { releases: vec![4], ..Batch::default() }, at(2, RESTED + 100));
     let asks = Batch { revocations_seen: seen, ..Batch::default() };
     let outcome = gate.ask(&mut replica, &rules, asks, at(2, RESTED + 110));
-    assert_eq!(outcome.revoked.iter().map(|(n, _)| *n).collect::<Vec<_>>(), vec![4]);
+    assert_eq!(outcome.revoked.iter().map(|revoked| revoked.number).collect::<Vec<_>>(), vec![4]);
 }
 
 #[test]

@@ -16,9 +16,10 @@ local NAMED_BY = KEYS[5] -- the same, by gateway
 local GONE = KEYS[6] -- claimants who were let go without a token, by when they were last named
 local GATEWAYS = KEYS[7] -- gateways by the time of their last batch
 local SETTLED = KEYS[8] -- list of "from to time": cohorts until their claim window ends
-local REVOKED = KEYS[9] -- list of "number end": passes given back
+local REVOKED = KEYS[9] -- list of "number end": passes given back; "number end 1": passes that lost their seats
 local ADOPTED = KEYS[10] -- list of "run first count base": provisional tickets with numbers
-local CLAIMED = 11 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
+local UNCONFIRMED = KEYS[11] -- passes that have not come back, by when they were given; numbers of 16 digits
+local CLAIMED = 12 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
 
 local call, floor, min, max = redis.call, math.floor, math.min, math.max
 
@@ -29,6 +30,11 @@ end
 -- An integer below 2^53, and a double, as texts that lose nothing.
 local function int(n)
   return string.format('%.0f', n)
+end
+
+-- A number below 2^53 so that texts are in the order of numbers.
+local function wide(n)
+  return string.format('%016.0f', n)
 end
 
 local function real(x)
@@ -79,7 +85,7 @@ local open, enforced, lends = number() == 1, number() == 1, number() == 1
 local gateway, revocations_seen = text(), number()
 local joins, joins_if_called = number(), number()
 local adopt_run, adopt_first, adopt_count = text(), number(), number()
-local claims, renewals, releases = texts(), texts(), texts()
+local claims, renewals, releases, confirmed = texts(), texts(), texts(), texts()
 
 -- What the gateway says of its lease; no share: it has none.
 local held = { share = number(), seats = number(), spent = number() }

@@ -30,6 +30,11 @@ local function end_passes()
     call('LPOP', REVOKED)
     s.revocations_forgotten = s.revocations_forgotten + 1
   end
+  if call('EXISTS', UNCONFIRMED) == 1 then
+    for _, n_text in ipairs(call('ZRANGEBYSCORE', ACTIVE, '-inf', int(now))) do
+      confirm(tonumber(n_text))
+    end
+  end
   s.freed = s.freed + call('ZREMRANGEBYSCORE', ACTIVE, '-inf', int(now))
   active = call('ZCARD', ACTIVE)
 end
@@ -39,10 +44,12 @@ local function unseated()
   return enforced and seats and max(seats - taken(), 0) or nil
 end
 
--- Those of them that are not lent.
+-- Those of them that are not lent, with those that passes which never came back would lose.
 local function free()
-  local all = unseated()
-  return all and max(all - lent_seats(), 0)
+  if enforced and seats then
+    local loose = call('ZCOUNT', UNCONFIRMED, '-inf', int(now - GRACE))
+    return max(seats + loose - taken() - lent_seats(), 0)
+  end
 end
 
 local function fill(share, held_back)
@@ -118,6 +125,7 @@ local function release(n_text)
     call('ZREM', ACTIVE, n_text)
     active = active - 1
     s.freed = s.freed + 1
+    confirm(n)
     call('RPUSH', REVOKED, n_text .. ' ' .. ends)
   end
 end
@@ -129,6 +137,7 @@ local function renew()
     ends[i] = -1
     if call('ZSCORE', ACTIVE, n_text) then
       ends[i] = now + session
+      confirm(tonumber(n_text))
       call('ZADD', ACTIVE, int(ends[i]), n_text)
     end
   end
@@ -262,6 +271,33 @@ local function arrive()
   each('ZADD', NAMED_BY, named_by)
 end
 
+local function evict(n)
+  local n_text, segment = int(n), segment_of(n)
+  local ends = call('ZSCORE', ACTIVE, n_text)
+  call('ZREM', ACTIVE, n_text)
+  confirm(n)
+  active = active - 1
+  s.freed = s.freed + 1
+  if segment then
+    call('SETBIT', claims_of(segment), int(n - segment.base), 0)
+  end
+  call('RPUSH', REVOKED, n_text .. ' ' .. ends .. ' 1')
+end
+
+-- So many passes are about to be given: makes room for those of them for which no seat is free.
+local function free_seats(passes)
+  if not (enforced and seats) or passes == 0 then
+    return
+  end
+  local short = taken() + passes + lent_seats() - seats
+  if short > 0 then
+    local loose = { '-inf', int(now - GRACE), 'LIMIT', '0', int(short) }
+    for _, wide_text in ipairs(call('ZRANGEBYSCORE', UNCONFIRMED, unpack(loose))) do
+      evict(tonumber(wide_text))
+    end
+  end
+end
+
 -- Gives the free tokens to the lowest claimants who are here; another gateway's keep theirs.
 local function grant()
   if #named == 0 then
@@ -275,7 +311,12 @@ local function grant()
   local out_of_reach = most < math.huge and call('ZRANGE', HERE, int(most), int(most))[1]
   local limit = tonumber(out_of_reach or math.huge)
   local ends = now + session
-  local granted, passes = {}, {}
+  local granted, passes, new = {}, {}, {}
+  local most_granted = 0
+  for _, n in ipairs(named) do
+    most_granted = most_granted + (n < limit and 1 or 0)
+  end
+  free_seats(most_granted)
   for _, n in ipairs(named) do
     if n < limit then
       local n_text = int(n)
@@ -284,6 +325,8 @@ local function grant()
       passes[#passes + 1] = int(ends)
       passes[#passes + 1] = n_text
       granted[#granted + 1] = n_text
+      new[#new + 1] = int(now)
+      new[#new + 1] = wide(n)
       active = active + 1
       answer(n_text, ends)
     else
@@ -293,6 +336,9 @@ local function grant()
   each('ZREM', HERE, granted)
   each('ZREM', NAMED_BY, granted)
   each('ZADD', ACTIVE, passes)
+  if enforced and seats then
+    each('ZADD', UNCONFIRMED, new)
+  end
   claimants = claimants - #granted
   s.granted = s.granted + #granted
 end
@@ -326,6 +372,9 @@ end
 
 advance()
 restore()
+for _, n_text in ipairs(confirmed) do
+  confirm(tonumber(n_text))
+end
 for _, n_text in ipairs(releases) do
   release(n_text)
 end

@@ -189,7 +189,7 @@ end
 local function restore_pass(n_text, ends, revoked)
   local n = tonumber(n_text)
   local known = call('ZSCORE', ACTIVE, n_text)
-  if ends <= now or revoked[n_text] or not is_given_and_called(n) or (known and tonumber(known) >= ends) then
+  if ends <= now or ends <= (revoked[n_text] or 0) or not is_given_and_called(n) or (known and tonumber(known) >= ends) then
     return
   end
   if not known then
@@ -203,21 +203,22 @@ end
 
 local function restore_revocation(n_text, ends, revoked)
   local n = tonumber(n_text)
-  if ends <= now or revoked[n_text] or not is_given_and_called(n) then
+  if ends <= now or revoked[n_text] == math.huge or not is_given_and_called(n) then
     return
   end
   drop_claimant(n_text)
   mark_claimed(n)
+  confirm(n)
   local ended = call('ZREM', ACTIVE, n_text)
   active, s.freed = active - ended, s.freed + ended
   call('RPUSH', REVOKED, n_text .. ' ' .. int(ends))
-  revoked[n_text] = true
+  revoked[n_text] = math.huge
 end
 
 local function restore_lent(n_text, ends, revoked)
   local n = tonumber(n_text)
   local known = tonumber(call('ZSCORE', ACTIVE, n_text) or '')
-  if known == ends or not is_given_and_called(n) or revoked[n_text] then
+  if known == ends or not is_given_and_called(n) or ends <= (revoked[n_text] or 0) then
     return
   end
   s.granted = s.granted + 1
@@ -250,10 +251,11 @@ local function restore()
   if gives_more and s.settling > 0 then
     s.settling = max(s.settling, SETTLE_MORE)
   end
-  local revoked = {}
+  local revoked = {} -- up to which end passes of a number are worth nothing
   if #restored.passes + #restored.revoked + #restored.lent > 0 then
     for _, entry in ipairs(call('LRANGE', REVOKED, 0, -1)) do
-      revoked[string.match(entry, '%S+')] = true
+      local n_text, ends, evicted = string.match(entry, '(%S+) (%S+) ?(%S*)')
+      revoked[n_text] = max(revoked[n_text] or 0, evicted == '' and math.huge or tonumber(ends))
     end
   end
   for i = 1, #restored.passes, 2 do

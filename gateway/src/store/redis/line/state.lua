@@ -12,6 +12,7 @@ local SHOW_WITHIN = COHORT * AGES
 local SPAN, MOST, ORIGIN, UNIT = 2 ^ 25, 8, 1767225600000, 4000
 local SETTLE, SETTLE_STEP, SETTLE_MORE, UNSURE, ALL = 1000, 100, 300, 5000, 2 ^ 53
 local LEASE_KEPT = 35000
+local GRACE = 30000
 
 if not now then
   local time = call('TIME')
@@ -118,6 +119,11 @@ local function mark_claimed(n)
   if segment then
     call('SETBIT', claims_of(segment), int(n - segment.base), 1)
   end
+end
+
+-- The pass of this number came back, or has ended.
+local function confirm(n)
+  call('ZREM', UNCONFIRMED, wide(n))
 end
 
 local active, claimants = 0, 0 -- sizes of ACTIVE, and of NAMED_BY and GONE; known once time has passed
