@@ -79,3 +79,75 @@ fn without_renewal_a_pass_ends_however_active_its_holder_is() {
     until_true("it ends", || shopper.asks("GET", "/launch/a.css", &[]).status == 429);
     assert_eq!(shopper.cookies.len(), 1, "no answer moved its end");
 }
+
+#[test]
+fn an_expired_text_of_a_pass_that_was_renewed_is_worth_the_pass_and_takes_no_number() {
+    let (shop, weir) = short("");
+    let mut shopper = Shopper::enters(&weir);
+    let (first, id) = (shopper.cookie.clone(), shopper.pass_id());
+    let expired = || weir.get("/launch/a.css", &[("Cookie", &first)]).status == 429;
+    // Another tab stays active: its cookie never reaches this one.
+    until_true("the first text expires while the pass lives", || {
+        sleep(Duration::from_millis(300));
+        assert_eq!(shopper.asks("GET", "/launch/a.css", &[]).status, 200);
+        expired()
+    });
+    let taken = weir.room()["next"].as_u64();
+    let back = weir.get("/launch/headers", &[JSON, ("Cookie", &first)]);
+    assert!(pass_id_of(&back) == id && back.cookie().is_some(), "the same pass, in a text that counts: {back:?}");
+    let form = weir.send("POST", "/launch/order", &[("Cookie", &first)], "card=1");
+    assert!(form.is_shop(), "a form whose pass lives goes through: {form:?}");
+    assert_eq!(weir.room()["next"].as_u64(), taken);
+
+    assert_eq!(shopper.asks("GET", "/launch/revoke", &[]).status, 200);
+    let seen = shop.seen().len();
+    for _ in 0..20 {
+        let form = weir.send("POST", "/launch/order", &[("Cookie", &first)], "card=1");
+        assert_eq!(form.status, 429, "{form:?}");
+    }
+    assert_eq!(shop.seen().len(), seen, "a pass that was given back stays dead");
+    let anew = until("they come in anew", || {
+        Some(weir.get("/launch/headers", &[JSON, ("Cookie", &first)])).filter(|answer| pass_id_of(answer).is_some())
+    });
+    assert_ne!(pass_id_of(&anew), id);
+}
+
+#[test]
+fn a_dead_pass_that_is_shown_with_every_request_is_asked_of_the_line_once_in_a_while() {
+    let (_shop, weir) = short("disable_session_renewal = true\n");
+    let shopper = Shopper::enters(&weir);
+    let post = || weir.send("POST", "/launch/order", &[("Cookie", &shopper.cookie)], "card=1").status;
+    until_true("it ends", || post() == 429);
+    let remembered = || weir.metric(r#"weir_room_passes_remembered{room="launch",what="spent"}"#);
+    until_true("the line has said so", || remembered() >= 1.0);
+    assert!((0..20).all(|_| post() == 429));
+    assert!(remembered() <= 1.0);
+}
+
+#[test]
+fn seats_that_were_never_shown_again_go_to_who_is_here_and_who_comes_back_sits_down_next() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, &format!("{ROOMY}total_active_users = 3\n")));
+    let hoarded: Vec<Shopper<'_>> = (0..3).map(|_| Shopper::enters(&weir)).collect();
+    let waiting = weir.get("/launch/item", &[JSON]);
+    let mut shopper = Shopper { cookie: waiting.cookie().unwrap(), weir: &weir, cookies: BTreeSet::new() };
+    let started = Instant::now();
+    while shopper.pass_id().is_none() {
+        assert!(started.elapsed() < Duration::from_secs(90), "no seat after {:?}", started.elapsed());
+        sleep(Duration::from_millis(500));
+    }
+    assert!(started.elapsed() >= Duration::from_secs(20), "who reads a page keeps the seat for half a minute");
+    assert_eq!(weir.room()["active_users"], 3);
+    let told: Vec<bool> = (0..3).map(|_| shopper.asks("GET", "/launch/a.css", &[]).cookie().is_some()).collect();
+    assert_eq!(told, [true, false, false], "one answer takes the mark out of the cookie");
+
+    // The oldest has lost its seat: it takes the place of the next that never came back.
+    let mut reader = hoarded.into_iter().next().unwrap();
+    let stale = reader.asks("GET", "/launch/a.css", &[]);
+    assert_eq!(stale.status, 429, "{stale:?}");
+    assert!(reader.pass_id().is_some(), "before the line, for the next seat");
+    assert_eq!(weir.room()["active_users"], 3);
+    assert_eq!(reader.asks("GET", "/launch/a.css", &[]).status, 200);
+    assert!(weir.metric(r#"weir_room_evictions_total{room="launch"}"#) >= 2.0);
+    assert!(weir.metric(r#"weir_tokens_ignored_total{room="launch",reason="evicted"}"#) >= 1.0);
+}

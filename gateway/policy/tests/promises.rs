@@ -11,7 +11,7 @@ use policy::room::Rules;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use sim::crowd::{Exit, Habit};
+use sim::crowd::{Exit, Habit, Person};
 use sim::figures::{Figures, stood};
 use sim::{Plan, START, Upset, World, crowd_between, per_second};
 
@@ -148,7 +148,7 @@ fn seats_are_used_when_they_are_what_binds() {
     // Passes that only run out free the seats in waves, a session apart: who stands between two meets the later one.
     let stays: [(&str, Stay, f64); 2] = [
         ("visits of 5 to 35 s", |rng| (rng.random_range(5_000..35_000), Exit::GivesBack), 0.95),
-        ("passes that run out", |_| (0, Exit::Silent), 0.4),
+        ("passes that run out", |_| (100, Exit::Silent), 0.4),
     ];
     for (name, stay, inside) in stays {
         for (rate, seats) in [(100.0, 300), (20.0, 100)] {
@@ -191,6 +191,47 @@ fn no_pointer_runs_away_while_no_seat_is_free() {
     let (first, last) = (full[0], full[full.len() - 1]);
     println!("    called while all seats were taken: {} in {} ms", last.serving - first.serving, last.now - first.now);
     assert!(last.serving - first.serving <= 10);
+}
+
+/// 3,000 seats for five minutes, all taken within a minute by clients that never come back; then a crowd comes.
+fn hoarded(readers: usize) -> World {
+    let mut rng = SmallRng::seed_from_u64(11);
+    let rules = Rules { total_active_users: Some(3_000), session: 300_000, ..per_second(50.0) };
+    let mut draw = |rng: &mut SmallRng, count, between, stay, reads| {
+        let people = crowd_between(rng, count, between, told_anywhere);
+        people.into_iter().map(move |person| Person { reads, ..person.staying(stay, Exit::GivesBack) })
+    };
+    let mut crowd: Vec<Person> = draw(&mut rng, readers, (0, 2_000), 130_000, 120_000).collect();
+    crowd.extend(draw(&mut rng, 3_000 - readers, (2_000, 62_000), 0, 0));
+    crowd.extend(draw(&mut rng, 2_000, (70_000, 72_000), 200_000, 50));
+    World::run(Plan { crowd, ..Plan::calm(11, rules) })
+}
+
+fn told_anywhere(_: &mut SmallRng, _: f64) -> Habit {
+    Habit::Told
+}
+
+#[test]
+fn seats_hoarded_by_clients_who_never_come_back_go_to_the_crowd_at_the_rate() {
+    let world = hoarded(0);
+    let granted = world.watch.grants.iter().filter(|at| (75_000..105_000).contains(*at)).count();
+    println!("{granted} of 1,500 entered in 30 s; {} seats were taken back", world.watch.evicted.len());
+    assert!(granted >= 1_425, "{granted} of 1,500");
+    let holders = world.watch.evicted.keys().filter_map(|&number| world.watch.holder(number));
+    assert!(holders.clone().count() >= 1_900 && holders.max() < Some(3_000), "nobody who came back lost a seat");
+    assert!((0..world.crowd.len() as u32).all(|person| world.watch.satisfied(person)));
+}
+
+#[test]
+fn who_reads_for_two_minutes_loses_the_seat_only_to_others_and_is_the_next_to_sit_down() {
+    let world = hoarded(50);
+    let readers = &world.watch.people[..50];
+    let lost: Vec<_> = readers.iter().filter(|reader| world.watch.evicted.contains_key(&reader.number)).collect();
+    assert_eq!(lost.len(), 50, "they are the oldest who have not come back");
+    for reader in lost {
+        let (came, again) = (reader.granted.unwrap_or(0) + 120_000, reader.again.unwrap_or(Millis::MAX));
+        assert!(again < came + 3_000, "back at {came}, inside at {again}");
+    }
 }
 
 #[test]

@@ -318,3 +318,30 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_come_back_and_who_was_evicted_are_read_as_they_were_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let open = Open::new(&dir.path().join("lines")).expect("a new file");
+        let write = |changes: &[Change]| {
+            let write = open.database.begin_write()?;
+            keep(&write, "launch", &Counters::default(), changes)?;
+            Ok::<(), redb::Error>(write.commit()?)
+        };
+        let (seated, waits) = (Change::Active(5, Some(90)), Change::Unconfirmed(5, Some(1)));
+        let before = [Change::Claimed(5), seated, waits, Change::Unconfirmed(6, Some(1)), Change::Claimed(6)];
+        let evicted = [Change::Claimed(7), Change::Unconfirmed(6, None), Change::Evicted(6, 80), Change::Evicted(7, 70)];
+        // The seventh claims again, and the eighth is over.
+        let after = [Change::Claimed(7), Change::Evicted(8, 60), Change::EvictionOver(8, 60)];
+        for changes in [&before[..], &evicted, &after] {
+            write(changes).expect("it is written");
+        }
+        let read = changes_of(&open.database.begin_read().expect("readable"), "launch").expect("it is read");
+        let claimed = [Change::Claimed(5), Change::Claimed(7)];
+        assert_eq!(read, [&[Change::Evicted(7, 70), Change::Evicted(6, 80)], &claimed[..], &[seated, waits]].concat());
+    }
+}

@@ -54,6 +54,8 @@ pub struct Person {
     /// How long this person stays in the shop; 0: the launch does not look beyond the door.
     pub stay: Millis,
     pub exit: Exit,
+    /// How long it reads the first page before it asks for another.
+    pub reads: Millis,
     cookie: Option<Token>,
     state: State,
     position: Option<u64>,
@@ -67,6 +69,7 @@ impl Person {
             habit,
             stay: 0,
             exit: Exit::Silent,
+            reads: 50,
             cookie: None,
             state: State::Outside,
             position: None,
@@ -278,7 +281,8 @@ pub fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis) {
     }
     shopper.cookie = Some(Token::new_pass(number, world.gateways[id as usize].view.now, expires));
     shopper.state = State::Inside { until: now + shopper.stay };
-    again(world, (person, 0), 50);
+    let reads = shopper.reads;
+    again(world, (person, 0), reads);
 }
 
 fn browses(world: &mut World, tab: Tab, pass: Token, renew: bool) {

@@ -300,7 +300,8 @@ impl World {
             .iter()
             .map(|gateway| gateway.cut_until)
             .fold(self.agenda.now.max(self.store.away_until), Millis::max);
-        self.watch.loss(told, |number| self.store.knows_pass_of(number));
+        let (knows, took) = (|number| self.store.knows_pass_of(number), |number| self.store.took_seat_of(number));
+        self.watch.loss(told, knows, took);
         for gateway in &mut self.gateways {
             gateway.paused_until = 0;
         }

@@ -99,6 +99,11 @@ impl Store {
         self.journal.iter().any(|change| matches!(change, Change::Active(known, Some(_)) if *known == number))
     }
 
+    /// Whether it knows that the pass of this number lost its seat.
+    pub fn took_seat_of(&self, number: u64) -> bool {
+        self.journal.iter().any(|change| matches!(change, Change::Evicted(known, _) if *known == number))
+    }
+
     /// Everything is gone.
     pub fn flush(&mut self, now: Millis) {
         self.continue_from(Line::new(self.stamp(now)), 0);

@@ -18,6 +18,8 @@ pub struct Seen {
     pub shown: Option<(Millis, Wait)>,
     pub claimed: Option<Millis>,
     pub granted: Option<Millis>,
+    /// The last pass, if the seat of one before was lost.
+    pub again: Option<Millis>,
     let_through: bool,
 }
 
@@ -72,8 +74,8 @@ pub struct Watch {
     by_expiry: BTreeSet<(Millis, u64)>,
     /// Tickets that are worth nothing any more, and since when.
     spent: HashMap<u64, Millis>,
-    /// Numbers that have lost their seats, and when.
-    pub evicted: HashMap<u64, Millis>,
+    /// Numbers that have lost their seats: when, and the ends of their passes.
+    pub evicted: HashMap<u64, (Millis, Millis)>,
     /// Numbers whose passes were given in answers that nobody heard.
     unheard: BTreeSet<u64>,
     holders: HashMap<u64, u32>,
@@ -135,9 +137,16 @@ impl Watch {
     }
 
     /// The store has lost writes; everybody who knows of them lives, but of a pass that it gave in an answer which nobody
-    /// heard. `knows` says of which passes the store knows still.
-    pub fn loss(&mut self, now: Millis, knows: impl Fn(u64) -> bool) {
+    /// heard. `knows` says of which passes the store knows still, and `took` of which seats that it took them.
+    pub fn loss(&mut self, now: Millis, knows: impl Fn(u64) -> bool, took: impl Fn(u64) -> bool) {
         self.repaired = now + 1_000;
+        let lost = self.evicted.iter().filter(|&(&number, _)| knows(number) && !took(number));
+        let back: Vec<(u64, Millis)> = lost.map(|(&number, &(_, expires))| (number, expires)).collect();
+        for (number, expires) in back {
+            if expires > self.clock && !self.live.contains_key(&number) {
+                self.lives(number, expires);
+            }
+        }
         for number in self.unheard.extract_if(.., |number| !knows(*number)) {
             self.spent.remove(&number);
             if let Some(expires) = self.live.remove(&number) {
@@ -203,7 +212,7 @@ impl Watch {
             if self.live.get(&number) == Some(&expires) {
                 self.live.remove(&number);
                 self.by_expiry.remove(&(expires, number));
-                self.evicted.insert(number, now);
+                self.evicted.insert(number, (now, expires));
             }
         }
         for &number in &batch.releases {
@@ -213,6 +222,9 @@ impl Watch {
             self.spent.insert(number, now);
         }
         for &(number, expires) in &outcome.renewed {
+            if let Some(expires) = expires.filter(|_| self.may_be_back(number)) {
+                self.lives(number, expires);
+            }
             assert!(
                 self.repairing || self.rules.lends || self.live.contains_key(&number) == expires.is_some(),
                 "renewal of {number}"
@@ -264,6 +276,9 @@ impl Watch {
                     assert!(same, "a second claim of {number} gets another pass");
                     self.second_claims += 1;
                 }
+                Grant::Pass(expires) if self.may_be_back(number) && self.evicted[&number].1 >= expires => {
+                    self.lives(number, expires);
+                }
                 Grant::Pass(expires) => {
                     assert!(
                         !self.spent.contains_key(&number) || self.killed && room.rules.lends,
@@ -276,7 +291,7 @@ impl Watch {
                     self.counts(room, now);
                     highest = highest.max(number);
                 }
-                Grant::Spent => assert!(self.spent.contains_key(&number), "{number} is not spent"),
+                Grant::Spent => assert!(self.is_spent(number), "{number} is not spent"),
                 Grant::NotYet => {}
             }
         }
@@ -320,6 +335,11 @@ impl Watch {
         self.counts(room, now);
     }
 
+    /// The store may have lost that this number lost its seat, or hear from a gateway that did not know.
+    fn may_be_back(&self, number: u64) -> bool {
+        self.repaired > 0 && self.evicted.contains_key(&number)
+    }
+
     /// A number was given to a person.
     pub fn given(&mut self, number: u64, person: u32, now: Millis) {
         assert!(self.holders.insert(number, person).is_none(), "{number} is given twice");
@@ -347,7 +367,9 @@ impl Watch {
     pub fn gets_pass(&mut self, person: u32, number: u64, expires: Millis, now: Millis) {
         let lives = self.live.get(&number);
         assert!(lives == Some(&expires) || lives.is_some() && self.rules.lends, "the pass of {number}");
+        let evicted = self.evicted.contains_key(&number);
         let seen = &mut self.people[person as usize];
+        seen.again = if evicted { Some(now) } else { seen.again };
         seen.granted = seen.granted.or(Some(now));
     }
 
@@ -355,9 +377,9 @@ impl Watch {
     /// is from `seen_at`: it cannot know yet of a clock that jumped since, or of a pass taken back.
     pub fn enters(&self, number: u64, clock: Millis, seen_at: Millis) {
         let lives = self.live.get(&number).is_some_and(|&expires| expires > clock);
-        let ended = self.spent.get(&number).max(self.evicted.get(&number));
-        let just_ended = ended.is_some_and(|&ended| ended > seen_at);
-        assert!(lives || just_ended, "{number} enters without a pass that lives");
+        let evicted = self.evicted.get(&number).map(|(at, _)| at);
+        let just_ended = self.spent.get(&number).max(evicted).is_some_and(|&ended| ended > seen_at);
+        assert!(lives || just_ended || self.may_be_back(number), "{number} enters without a pass that lives");
     }
 
     pub fn asked(&mut self, now: Millis, waits: bool) {
@@ -379,7 +401,7 @@ impl Watch {
     }
 
     pub fn is_spent(&self, number: u64) -> bool {
-        self.spent.contains_key(&number)
+        self.spent.contains_key(&number) || self.may_be_back(number)
     }
 
     /// Whether this person had a pass once.
