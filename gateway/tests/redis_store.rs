@@ -38,20 +38,7 @@ fn kinds() -> Vec<Rules> {
     let hoarded = Rules { total_active_users: Some(5), session: 100_000, ..rules.clone() };
     let hoarded_lends = Rules { lends: true, total_active_users: Some(40), ..Rules::per_minute(2_000) };
     let hoarded_lends = Rules { session: 90_000, ..hoarded_lends };
-    vec![
-        rules,
-        fast,
-        slow,
-        seats,
-        passthrough,
-        closed,
-        suspended,
-        uneven,
-        lends,
-        lends_seats,
-        hoarded,
-        hoarded_lends,
-    ]
+    vec![rules, fast, slow, seats, passthrough, closed, suspended, uneven, lends, lends_seats, hoarded, hoarded_lends]
 }
 
 /// Somebody whom a batch names.

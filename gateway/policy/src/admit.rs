@@ -299,7 +299,8 @@ mod tests {
     fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place() {
         let (room, view) = (Room { fail_mode: FailMode::Static, ..room() }, view());
         let on_lease = |on_lease, credential| {
-            let scene = Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, pass: PassState::Lives };
+            let scene =
+                Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, pass: PassState::Lives };
             admit(scene, credential, Intent::Page).0
         };
         let ticket = Token::ticket(view.segments.open.serving, NOW);
@@ -430,8 +431,14 @@ mod tests {
     #[test]
     fn a_revoked_pass_is_worth_nothing() {
         let (room, view) = (room(), view());
-        let scene =
-            Scene { room: &room, line: Some(&view), store_away: false, on_lease: false, now: NOW, pass: PassState::Revoked };
+        let scene = Scene {
+            room: &room,
+            line: Some(&view),
+            store_away: false,
+            on_lease: false,
+            now: NOW,
+            pass: PassState::Revoked,
+        };
         let decision = admit(scene, Credential::Sealed(pass()), Intent::Page);
         assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
         let ended = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
@@ -482,7 +489,8 @@ mod tests {
     #[test]
     fn without_a_copy_of_the_line_nobody_gets_in() {
         let room = room();
-        let scene = Scene { room: &room, line: None, store_away: false, on_lease: false, now: NOW, pass: PassState::Lives };
+        let scene =
+            Scene { room: &room, line: None, store_away: false, on_lease: false, now: NOW, pass: PassState::Lives };
         assert_eq!(admit(scene, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
         assert_eq!(admit(scene, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
     }

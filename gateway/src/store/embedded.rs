@@ -334,7 +334,8 @@ mod tests {
         };
         let (seated, waits) = (Change::Active(5, Some(90)), Change::Unconfirmed(5, Some(1)));
         let before = [Change::Claimed(5), seated, waits, Change::Unconfirmed(6, Some(1)), Change::Claimed(6)];
-        let evicted = [Change::Claimed(7), Change::Unconfirmed(6, None), Change::Evicted(6, 80), Change::Evicted(7, 70)];
+        let evicted =
+            [Change::Claimed(7), Change::Unconfirmed(6, None), Change::Evicted(6, 80), Change::Evicted(7, 70)];
         // The seventh claims again, and the eighth is over.
         let after = [Change::Claimed(7), Change::Evicted(8, 60), Change::EvictionOver(8, 60)];
         for changes in [&before[..], &evicted, &after] {

@@ -38,19 +38,8 @@ const SCRIPT: &str = concat!(
     include_str!("redis/line/line.lua"),
 );
 /// The keys of a room, in the order of the script.
-const KEYS: [&str; 11] = [
-    "line",
-    "came",
-    "active",
-    "here",
-    "named_by",
-    "gone",
-    "gateways",
-    "settled",
-    "revoked",
-    "adopted",
-    "unconfirmed",
-];
+const KEYS: [&str; 11] =
+    ["line", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted", "unconfirmed"];
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);
 

@@ -11,9 +11,9 @@
 //! Bound: one entry for each live pass that was not shown yet. What is absent: leases. Loose seats are not lent, and
 //! a pass that was given under a lease, or given back after a loss, counts as confirmed.
 
+use super::Line;
 use super::batch::Revoked;
 use super::kept::Change;
-use super::Line;
 use crate::Millis;
 use crate::pass::Passes;
 use crate::room::Rules;
