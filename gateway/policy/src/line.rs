@@ -186,7 +186,7 @@ impl Line {
     fn free(&self, rules: &Rules) -> Option<u64> {
         let seats = rules.total_active_users.filter(|_| rules.enforced)?;
         let taken = self.taken().saturating_add(self.leases.seats());
-        Some((seats + self.loose_seats()).saturating_sub(taken))
+        Some(seats.saturating_add(self.loose_seats()).saturating_sub(taken))
     }
 
     fn stands(&self) -> bool {

@@ -197,9 +197,9 @@ fn no_pointer_runs_away_while_no_seat_is_free() {
 fn hoarded(readers: usize) -> World {
     let mut rng = SmallRng::seed_from_u64(11);
     let rules = Rules { total_active_users: Some(3_000), session: 300_000, ..per_second(50.0) };
-    let mut draw = |rng: &mut SmallRng, count, between, stay, reads| {
+    let draw = |rng: &mut SmallRng, count, between, stay, reads| {
         let people = crowd_between(rng, count, between, told_anywhere);
-        people.into_iter().map(move |person| Person { reads, ..person.staying(stay, Exit::GivesBack) })
+        people.into_iter().map(move |person| person.staying(stay, Exit::GivesBack).reading(reads))
     };
     let mut crowd: Vec<Person> = draw(&mut rng, readers, (0, 2_000), 130_000, 120_000).collect();
     crowd.extend(draw(&mut rng, 3_000 - readers, (2_000, 62_000), 0, 0));

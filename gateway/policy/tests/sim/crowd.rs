@@ -82,6 +82,12 @@ impl Person {
         Self { stay, exit, ..self }
     }
 
+    /// Reads the first page for so long before the next request.
+    #[must_use]
+    pub fn reading(self, reads: Millis) -> Self {
+        Self { reads, ..self }
+    }
+
     pub fn is_gone(&self) -> bool {
         self.state == State::Gone
     }

@@ -86,7 +86,7 @@ fn who_lost_the_seat_takes_the_next_free_one_before_the_line() {
 #[test]
 fn a_gateway_takes_an_evicted_number_for_one_that_may_claim() {
     let (mut line, mut memory) = (full(), Memory::default());
-    let note = |memory: &mut Memory, outcome: &Outcome| drop(memory.note(&[], outcome));
+    let note = |memory: &mut Memory, outcome: &Outcome| assert!(!memory.note(&[], outcome), "nothing was lost");
     let first = step(&mut line, &claims([1]), CAME + 100);
     note(&mut memory, &first);
     assert_eq!(memory.standing_of(1, T0 + CAME), Some(Grant::Pass(T0 + CAME + rules().session)));
