@@ -108,6 +108,51 @@ fn a_launch_holds_at_one_gateway_and_two_workers_send_the_same_people() {
     assert_eq!(by_two["generators"].as_array().unwrap().len(), 2);
 }
 
+/// A shop that answers at once, shoppers who look around for two lives of a pass, and one attack.
+const FAST: &str = r#"
+name = "fast"
+seed = 3
+closing = "19s"
+grace = "10s"
+
+[room]
+new_users_per_minute = 600
+session_duration = "6s"
+
+[[arrivals]]
+kind = "flat"
+rate = 3
+for = "3s"
+
+[habits]
+think = ["200ms", "400ms"]
+browse = 40
+
+[shop]
+service_time = "0ms"
+
+[[attack]]
+kind = "twisted_path"
+connections = 4
+addresses = 4
+rate = 100
+from = "5s"
+for = "2s"
+"#;
+
+#[test]
+fn active_shoppers_stay_in_at_a_fast_shop_and_twisted_paths_find_no_way_past_the_room() {
+    let folder = folder(FAST);
+    let output = run(folder.path(), &["--weir", WEIR]);
+    let report = report(folder.path());
+    for id in ["active-stay-in", "attack-sent", "attack-past"] {
+        assert_eq!(check(&report, id)["outcome"], "held", "{}", said(&output));
+    }
+    let attack = &report["attacks"][0];
+    assert!(attack["kind"] == "twisted_path" && attack["requests"].as_u64() > Some(10), "{attack}");
+    assert!(attack["memory"][1].as_u64() > Some(1 << 20), "the stage's gateway is looked at: {attack}");
+}
+
 #[test]
 fn a_launch_holds_at_three_gateways_on_redis() {
     let folder = folder(TINY);

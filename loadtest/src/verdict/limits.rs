@@ -15,7 +15,7 @@
 use crate::evidence::GatewaySample;
 
 use super::windows::{Limit, Step, most_within, steps};
-use super::{Check, Launch};
+use super::{Check, Launch, siege};
 
 /// Length in milliseconds, and what it is called.
 const WINDOWS: [(i64, &str); 3] = [(100, "100ms"), (1_000, "1s"), (10_000, "10s")];
@@ -97,7 +97,8 @@ struct AtShop {
 impl AtShop {
     fn of(launch: &Launch<'_>) -> Self {
         let delay = |entry| launch.grant_at_shop(entry).map(|grant| entry.arrived_us - grant.at * 1000);
-        let new = launch.evidence.shop.iter().filter(|entry| entry.new);
+        // A preflight of an attack is nobody who came.
+        let new = launch.evidence.shop.iter().filter(|entry| entry.new && !siege::is_preflight(entry));
         let mut new: Vec<_> = new.map(|entry| (entry.arrived_us, delay(entry))).collect();
         new.sort_unstable();
         let mut delays: Vec<i64> = new.iter().filter_map(|&(_, delay)| delay).collect();

@@ -279,6 +279,11 @@ fn past(launch: &Launch<'_>) -> Check {
     check.none(seqs.len()).detail(format!("Pages of the launch without a pass, or with a forged name of one.{first}"))
 }
 
+/// Whether it is a request of an attack for no page of the launch, without a pass: gateways may let preflights by.
+pub(super) fn is_preflight(entry: &Entry) -> bool {
+    is_of_attack(entry) && entry.page == Page::Other && entry.pass_id.is_none()
+}
+
 fn is_of_attack(entry: &Entry) -> bool {
     entry.request_id.as_deref().is_some_and(|id| id.starts_with(ID))
 }
@@ -403,7 +408,8 @@ mod tests {
                 page,
                 ..made.evidence.shop[0].clone()
             };
-            made.evidence.shop.push(entry);
+            made.evidence.shop.extend(std::iter::repeat_n(entry, 50));
+            assert_eq!(page == Page::Other && pass.is_none(), made.check("limit-shop-1s").outcome == Outcome::Held);
             made.check("attack-past").outcome
         };
         assert_eq!(through(Page::Item, None, None), Outcome::Broken);
