@@ -208,6 +208,20 @@ mod tests {
     }
 
     #[test]
+    fn preflights_of_an_attack_are_nobody_who_came() {
+        let mut made = Made::line_of(50);
+        let preflight = crate::shop::log::Entry {
+            request_id: Some("attack-0-0-1".into()),
+            pass_id: None,
+            page: crate::evidence::Page::Other,
+            new: true,
+            ..made.evidence.shop[9].clone()
+        };
+        made.evidence.shop.extend(std::iter::repeat_n(preflight, 50));
+        assert_eq!(made.check("limit-shop-100ms").outcome, Outcome::Held);
+    }
+
+    #[test]
     fn a_way_of_uneven_length_is_allowed_for_and_stated() {
         let mut made = Made::line_of(100);
         for entry in made.evidence.shop.iter_mut().filter(|entry| entry.new) {

@@ -408,8 +408,7 @@ mod tests {
                 page,
                 ..made.evidence.shop[0].clone()
             };
-            made.evidence.shop.extend(std::iter::repeat_n(entry, 50));
-            assert_eq!(page == Page::Other && pass.is_none(), made.check("limit-shop-1s").outcome == Outcome::Held);
+            made.evidence.shop.push(entry);
             made.check("attack-past").outcome
         };
         assert_eq!(through(Page::Item, None, None), Outcome::Broken);
