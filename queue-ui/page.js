@@ -97,5 +97,9 @@
   addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);
   addEventListener("offline", () => note(data.kept));
-  plan(told);
+  // No place yet: it is given to whoever comes back with the cookie that came with this page, and that is done at once. Where
+  // no cookie is kept that would go on for ever, so a second time is left to the answer's Refresh.
+  const arrives = () => { try { const last = +sessionStorage[key] || 0; sessionStorage[key] = Date.now(); return Date.now() - last > 10000; } catch {} };
+  if (data.state !== "arriving") plan(told);
+  else if (arrives()) location.reload();
 }

@@ -12,7 +12,7 @@ use gateway::store::{Store, Work};
 use hdrhistogram::Histogram;
 use policy::drain::PollTable;
 use policy::line::{Batch, Grant, Outcome};
-use policy::room::{FailMode, QueueingMethod, Room, Rules};
+use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 
 /// A first-come-first-served room with these rules.
 pub fn room(rules: Rules) -> Room {
@@ -21,6 +21,7 @@ pub fn room(rules: Rules) -> Room {
         queueing_method: QueueingMethod::Fifo,
         suspended: false,
         disable_session_renewal: false,
+        join: Join::Direct,
         json_response_enabled: true,
         fail_mode: FailMode::Closed,
     }

@@ -1,10 +1,12 @@
 //! The request path, on one screen.
 //!
 //! ```text
-//! read the head -> room for this host and path? -> who is asking -> per-client quota -> policy::admit
+//! read the head -> room for this host and path? -> who is asking -> quota of a place -> policy::admit
 //!   Enter   a valid pass: forward; past half-life it is extended on the way      no store call in the way
 //!   Claim   a called ticket: trade it for a pass, then forward                   one batched store call
 //!   Join    nobody we know: take a number; if it is already called, claim it     one batched store call
+//!   Confirm the address is over its quota: come back with this arrival           no store call
+//!   Arrive  an arrival that came back: as Join                                   one batched store call
 //!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
 //!   Refuse  suspended, full, not a page, too fast                                no store call
 //! ```
@@ -19,7 +21,8 @@ use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use policy::admit::{Credential, Decision, Intent, PassState, Refusal, Scene, Verdict, admit};
-use policy::room::FailMode;
+use policy::line::Arrival;
+use policy::room::{FailMode, Join, QueueingMethod};
 use policy::scope::NormalPath;
 use policy::ticket::{Kind, Token};
 
@@ -82,16 +85,15 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
     let room = site.rooms.find(&host.bare, &path);
     let upstream = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
-    match held_back {
-        Some(room) => visit.look_at(room, head),
-        None => visit.room = room,
-    }
-    if let Err(wait) = visit.charge() {
-        return no(reply::too_fast(visit, wait));
-    }
     let onward = if let Some(room) = held_back {
+        visit.look_at(room, head);
+        if let Err(wait) = visit.charge() {
+            return no(reply::too_fast(visit, wait));
+        }
         at_the_door(visit, room, parts).await?
     } else {
+        // Under the permits of the upstream, not under a quota: hundreds may share an address.
+        visit.room = room;
         visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
         Onward::anonymous()
     };
@@ -139,7 +141,10 @@ async fn at_the_door<'a>(
             room.live.adopt(&ticket);
             reply::wait(visit, room, Place::Held(ticket))
         }
-        newcomer => return without_a_place(visit, room, newcomer).await,
+        verdict => {
+            visit.note_peer_of_newcomer(&parts.headers);
+            return without_a_place(visit, room, verdict).await;
+        }
     };
     no(answer)
 }
@@ -159,8 +164,10 @@ async fn without_a_place<'a>(
         Verdict::JoinIfCalled => return join(visit, room, true).await,
         Verdict::JoinLater => match visit.charge_join() {
             Ok(()) => later(visit, room),
-            Err(wait) => reply::too_fast(visit, wait),
+            Err(_) => reply::confirm(visit, room),
         },
+        Verdict::Confirm => reply::confirm(visit, room),
+        Verdict::Arrive(arrival) => return arrive(visit, room, arrival).await,
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
         Verdict::Refuse(Refusal::NeedsPass) | Verdict::Enter { .. } | Verdict::Claim(_) | Verdict::Wait(_) => {
@@ -223,18 +230,51 @@ async fn claim<'a>(
     }
 }
 
-/// Takes a number, under the quota of places that one address may take.
+/// A place that was used up is worth as much as none.
+async fn anew<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
+    match room.terms.room.join {
+        Join::Direct => join(visit, room, room.terms.room.queueing_method == QueueingMethod::Reject).await,
+        Join::Confirmed => no(reply::confirm(visit, room)),
+    }
+}
+
+/// Trades an arrival for its number, under the quota of places that one address may confirm.
+async fn arrive<'a>(
+    visit: &mut Visit<'a>,
+    room: &'a Arc<SiteRoom>,
+    arrival: Arrival,
+) -> Result<Onward, Box<Response<Body>>> {
+    if let Err(wait) = visit.charge_confirmed_join() {
+        return no(reply::too_fast(visit, wait));
+    }
+    visit.mark = Mark::Join;
+    match room.live.arrive(arrival).await {
+        Entry::Spent => anew(visit, room).await,
+        entry => entered(visit, room, entry),
+    }
+}
+
+/// Takes a number. Over the quota of places that one address may take at once, a newcomer is asked to confirm.
 async fn join<'a>(
     visit: &mut Visit<'a>,
     room: &'a Arc<SiteRoom>,
     if_called: bool,
 ) -> Result<Onward, Box<Response<Body>>> {
-    if let Err(wait) = visit.charge_join() {
-        return no(reply::too_fast(visit, wait));
+    if visit.charge_join().is_err() {
+        return over_quota(visit, room);
     }
     visit.mark = Mark::Join;
     let entry = room.live.join(if_called).await;
     entered(visit, room, entry)
+}
+
+/// Everyone enters a room that only counts: there the quota bounds what is counted.
+fn over_quota<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
+    if room.terms.room.queueing_method == QueueingMethod::Passthrough {
+        visit.mark = Mark::Open;
+        return Ok(open(room));
+    }
+    no(reply::confirm(visit, room))
 }
 
 /// What came of a claim or a join.

@@ -66,7 +66,9 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     if onward.pass.is_some() {
         visit.holds_pass(true);
     }
-    headers::to_upstream(&mut parts, told(visit, &host, onward.pass));
+    if headers::to_upstream(&mut parts, told(visit, &host, onward.pass)) {
+        visit.note_unbelieved();
+    }
     let request = Request::from_parts(parts, Upload::from(body));
     let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, onward.patience()).await {
         Ok(mut response) => {

@@ -80,13 +80,16 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
     out[start..].reverse();
 }
 
-/// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
-pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
+/// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1. Says whether a peer that is not
+/// believed told of the way that it took.
+pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> bool {
     let believed = onward.peer.trusted;
-    let mut has_cookies = false;
+    let (mut has_cookies, mut tells) = (false, false);
     let doomed = Doomed::of(&parts.headers, |name| {
         has_cookies |= name == COOKIE.as_str();
-        (is_about_the_way(name) && !believed) || is_misleading(name)
+        let unbelieved = is_about_the_way(name) && !believed;
+        tells |= unbelieved;
+        unbelieved || is_misleading(name)
     });
     let upgrade = if doomed.contains(&UPGRADE) { visitor::upgrade(parts).cloned() } else { None };
     to_origin_form(parts, onward.host);
@@ -111,6 +114,7 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
         headers.insert(UPGRADE, protocol);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
+    tells
 }
 
 /// Makes the head of an upstream's answer one for the shopper. Says whether it told to revoke the pass.

@@ -67,7 +67,7 @@ use crate::store::board::Board;
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
 use crate::store::{Store, StoreError};
-use crate::telemetry::StoreMeters;
+use crate::telemetry::{StoreMeters, Unbelieved};
 use crate::tls::Certificates;
 
 /// What every thread sees.
@@ -85,6 +85,8 @@ pub struct Shared {
     pub requests: AtomicU64,
     /// Whether new shoppers should be sent here.
     pub ready: AtomicBool,
+    /// Peers that say for whom they ask and are not believed.
+    pub unbelieved: Unbelieved,
     /// Time since the start, moved on by the control thread: no worker arms a timer for it.
     pub clock: watch::Sender<Duration>,
 }
@@ -107,7 +109,7 @@ impl Shared {
         let site = self.site.load();
         telemetry::connections(self.seats.open(), self.seats.by_class());
         telemetry::answer_buffer(self.seats.untaken());
-        telemetry::quota_clients(site.quotas.requests.clients());
+        telemetry::quota_clients(site.quotas.clients());
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
     }
@@ -160,6 +162,7 @@ impl Gateway {
             seats: Seats::default(),
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            unbelieved: Unbelieved::new(),
             clock: watch::Sender::new(Duration::ZERO),
         });
         let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));

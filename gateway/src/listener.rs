@@ -176,6 +176,11 @@ impl Worker {
         0.85 + 0.3 * (self.pool.random() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// An id that no other arrival has.
+    pub fn arrival_id(&self) -> u64 {
+        self.pool.random()
+    }
+
     /// An id that no other request has.
     pub fn request_id(&self) -> HeaderValue {
         self.ids.set(self.ids.get() + 1);

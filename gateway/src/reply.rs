@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
-use policy::ticket::{Kind, Token};
+use policy::ticket::{ARRIVAL_LIFE, Kind, Token};
 
 use crate::body::Body;
 use crate::site::SiteRoom;
@@ -73,6 +73,28 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         headers.extend(room.cookie.set(&sealed, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
     }
     response
+}
+
+/// Asks a newcomer to come back with the arrival of this answer, which takes the place. The page does so at once, by
+/// itself; without a script or with an operator's page a browser follows `Refresh`.
+pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
+    visit.mark = Mark::Confirm;
+    let snapshot = room.live.snapshot();
+    let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
+    let mut response = if visit.wants == Wants::Json {
+        answer(status, JSON, snapshot.answers.arriving_json())
+    } else {
+        let page = room.page.arriving(&snapshot.answers, visit.language(room.language));
+        let mut response = answer(status, HTML, page);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
+        response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
+        response
+    };
+    let arrival = Token::arrival(visit.worker.arrival_id(), snapshot.store_time(visit.started));
+    let sealed = visit.site.sealer.seal(room.live.id, &arrival);
+    let cookie = room.cookie.keep(&sealed, ARRIVAL_LIFE, visit.tls);
+    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    retry(response, Standing::ARRIVING.poll_after)
 }
 
 /// The status document of a room.

@@ -22,7 +22,7 @@ use dashmap::DashMap;
 use policy::Millis;
 use policy::admit::PassState;
 use policy::drain::PollTable;
-use policy::line::{Revoked, View};
+use policy::line::{Arrival, Revoked, View};
 use policy::room::Room;
 use policy::seal::RoomId;
 use policy::ticket::{Kind, Token};
@@ -138,6 +138,10 @@ pub(crate) enum Op {
         if_called: bool,
         reply: oneshot::Sender<Entry>,
     },
+    Arrive {
+        arrival: Arrival,
+        reply: oneshot::Sender<Entry>,
+    },
     Claim {
         number: u64,
         reply: oneshot::Sender<Entry>,
@@ -189,7 +193,20 @@ impl LiveRoom {
     /// Takes a number, and claims it if it is called at once or very soon.
     pub async fn join(self: &Arc<Self>, if_called: bool) -> Entry {
         let (reply, answer) = oneshot::channel();
-        let entry = self.ask(Op::Join { if_called, reply }, answer).await;
+        self.counted(self.ask(Op::Join { if_called, reply }, answer).await)
+    }
+
+    /// Trades an arrival for its number, and claims that if it is called at once or very soon.
+    pub async fn arrive(self: &Arc<Self>, arrival: Arrival) -> Entry {
+        if self.snapshot().away {
+            return Entry::Away;
+        }
+        let (reply, answer) = oneshot::channel();
+        self.counted(self.ask(Op::Arrive { arrival, reply }, answer).await)
+    }
+
+    /// Counts a place that was taken.
+    fn counted(&self, entry: Entry) -> Entry {
         if let Entry::Pass(..) | Entry::Ticket(_) = entry {
             self.served[0].fetch_add(1, Ordering::Relaxed);
         }
@@ -269,7 +286,8 @@ impl LiveRoom {
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
-        token.kind == Kind::Provisional || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
+        matches!(token.kind, Kind::Provisional | Kind::Arrival)
+            || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
     }
 
     /// Tells the line of a token that its copy `lacks`: the store may have lost what it is a proof of.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use http::HeaderValue;
+use policy::Millis;
 use policy::drain::PollTable;
 use policy::quota::{Quota, Quotas};
 use policy::scope::{Literal, Table};
@@ -137,9 +138,14 @@ impl Cookie {
         }
     }
 
-    /// The `Set-Cookie` that keeps a token; an empty one ends it.
+    /// The `Set-Cookie` that keeps a ticket or pass; an empty one ends it.
     pub fn set(&self, token: &str, tls: bool) -> Option<HeaderValue> {
-        let life = if token.is_empty() { 0 } else { TICKET_LIFE / 1000 };
+        self.keep(token, if token.is_empty() { 0 } else { TICKET_LIFE }, tls)
+    }
+
+    /// The `Set-Cookie` that keeps a token for so long.
+    pub fn keep(&self, token: &str, life: Millis, tls: bool) -> Option<HeaderValue> {
+        let life = life / 1000;
         let secure = if self.is_secure(tls) { "; Secure" } else { "" };
         let text = format!("{}={token}; Max-Age={life}{}{secure}", self.name(tls), self.attributes);
         HeaderValue::try_from(text).ok()
@@ -150,10 +156,12 @@ impl Cookie {
 #[derive(Debug)]
 pub struct SiteQuotas {
     written: QuotaConfig,
-    /// Requests of each holder of a place, and of each address without one.
+    /// Requests of each holder of a place, and of each address that shows broken tokens.
     pub requests: Quotas,
-    /// Places that each address may take.
+    /// Places that each address may take at once.
     pub joins: Quotas,
+    /// Places that each address may take by coming back with an arrival.
+    pub confirmed_joins: Quotas,
 }
 
 impl SiteQuotas {
@@ -161,23 +169,32 @@ impl SiteQuotas {
         if let Some(same) = before.map(|site| &site.quotas).filter(|quotas| quotas.written == *written) {
             return same.clone();
         }
-        let requests = quota(written.requests_per_second, written.request_burst);
-        let joins = quota(written.joins_per_second, written.join_burst);
-        let requests = Quotas::new(requests, written.max_clients);
-        let joins = Quotas::new(joins, written.max_clients);
-        Arc::new(Self { written: written.clone(), requests, joins })
+        let quotas = |per_second, burst| Quotas::new(quota(per_second, burst), written.max_clients);
+        Arc::new(Self {
+            written: written.clone(),
+            requests: quotas(written.requests_per_second, written.request_burst),
+            joins: quotas(written.joins_per_second, written.join_burst),
+            confirmed_joins: quotas(written.confirmed_joins_per_second, written.confirmed_join_burst),
+        })
+    }
+
+    fn all(&self) -> [&Quotas; 3] {
+        [&self.requests, &self.joins, &self.confirmed_joins]
     }
 
     /// Sets the clock of all quotas.
     pub fn set_time(&self, since_origin: Duration) {
-        self.requests.set_time(since_origin);
-        self.joins.set_time(since_origin);
+        self.all().into_iter().for_each(|quotas| quotas.set_time(since_origin));
     }
 
     /// Forgets clients that have not asked for a while.
     pub fn forget_idle(&self) {
-        self.requests.forget_idle();
-        self.joins.forget_idle();
+        self.all().into_iter().for_each(Quotas::forget_idle);
+    }
+
+    /// Clients that are remembered.
+    pub fn clients(&self) -> usize {
+        self.all().into_iter().map(Quotas::clients).sum()
     }
 }
 

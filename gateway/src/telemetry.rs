@@ -5,8 +5,9 @@
 //!
 //! What is absent: tokens, cookies, bodies and full addresses, in metrics and in logs.
 
+use std::net::IpAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use machine::{ListenLosses, Usage};
@@ -30,6 +31,8 @@ pub enum Mark {
     Join,
     /// A newcomer got a place in the line.
     Queued,
+    /// A newcomer was asked to confirm.
+    Confirm,
     /// Somebody in the line was told their place.
     Wait,
     /// Forwarded without a pass: passthrough, preflight, or the store is away and the room fails open.
@@ -54,11 +57,12 @@ pub enum Mark {
     BadRequest,
 }
 
-const MARKS: [&str; 15] = [
+const MARKS: [&str; 16] = [
     "enter",
     "claim",
     "join",
     "queued",
+    "confirm",
     "wait",
     "open",
     "bypass",
@@ -200,9 +204,61 @@ pub fn answer_buffer(bytes: usize) {
     gauge!("weir_answer_buffer_bytes").set(bytes as f64);
 }
 
-/// Says how many clients have a quota of their own.
+/// Says how many clients the quotas remember.
 pub fn quota_clients(clients: usize) {
     gauge!("weir_quota_clients").set(clients as f64);
+}
+
+/// Requests of peers that say for whom they ask and are not in `listen.trusted_proxies`: a balancer that is missing there
+/// makes one client of all its visitors.
+pub struct Unbelieved {
+    requests: Counter,
+    /// Seconds since the start before which the log says nothing more.
+    quiet_until: AtomicU64,
+}
+
+/// The log tells of such peers once in so many seconds.
+const TOLD_EVERY: u64 = 60;
+
+impl std::fmt::Debug for Unbelieved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unbelieved")
+    }
+}
+
+impl Unbelieved {
+    /// The counter.
+    pub fn new() -> Self {
+        Self { requests: counter!("weir_untrusted_forwarded_total"), quiet_until: AtomicU64::new(0) }
+    }
+
+    /// Counts a request. A private address is named: it is no shopper's, and the operator has to know which it is.
+    pub fn note(&self, peer: IpAddr, since_start: Duration) {
+        self.requests.increment(1);
+        let now = since_start.as_secs();
+        let due = |until: u64| (now >= until).then_some(now + TOLD_EVERY);
+        if self.quiet_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok() {
+            let peer = if is_private(peer) { peer.to_string() } else { "a public address".to_owned() };
+            tracing::warn!(
+                peer,
+                "X-Forwarded-For of a peer that is not in listen.trusted_proxies: if it is a balancer or CDN, name it there, or all \
+                 its visitors are one client"
+            );
+        }
+    }
+}
+
+impl Default for Unbelieved {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
 }
 
 /// Counts a reload of the configuration, the certificates, the keys or the rooms.

@@ -129,6 +129,11 @@ impl Snapshot {
         Standing { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
     }
 
+    /// The waiting JSON of a newcomer who is asked to confirm.
+    pub fn arriving_json(&self) -> Bytes {
+        json::arriving(&self.json)
+    }
+
     /// The waiting JSON of one shopper.
     pub fn json(&self, standing: &Standing) -> Bytes {
         json::waiting(&self.json, standing)
@@ -171,6 +176,9 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// No place yet: it is given to whoever comes back in a second.
+    pub const ARRIVING: Self = Self { ticket: None, position: None, wait: None, poll_after: 1, poll_tenths: 10 };
+
     /// The ticket as its holder is told it: the segment that it is of, and the number there.
     fn place(&self) -> Option<(u64, u64)> {
         self.ticket.map(place_of)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
-use policy::ticket::Token;
+use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::connection::UnderWay;
@@ -142,10 +142,13 @@ impl<'a> Visit<'a> {
         asked.map_or(default, |asked| Language::pick(asked, default))
     }
 
-    /// Charges the request to whoever sends it.
+    /// Charges a request of a room to the place that its sender holds. Without one only what costs something is charged,
+    /// to the address: to open a token that is none. What an arrival costs is charged when it is traded.
     pub fn charge(&self) -> Result<(), Duration> {
-        let client = match (self.room, self.token()) {
-            (Some(room), Some(token)) => Client::Place(room.live.id, token.number),
+        let client = match (self.room, self.credential) {
+            (_, Credential::None) => return Ok(()),
+            (_, Credential::Sealed(Token { kind: Kind::Arrival, .. })) => return Ok(()),
+            (Some(room), Credential::Sealed(token)) => Client::Place(room.live.id, token.number),
             _ => Client::at(self.client),
         };
         self.site.quotas.requests.charge(client)
@@ -154,6 +157,24 @@ impl<'a> Visit<'a> {
     /// Charges a new place to the address.
     pub fn charge_join(&self) -> Result<(), Duration> {
         self.site.quotas.joins.charge(Client::at(self.client))
+    }
+
+    /// Charges a place that is taken by an arrival to the address.
+    pub fn charge_confirmed_join(&self) -> Result<(), Duration> {
+        self.site.quotas.confirmed_joins.charge(Client::at(self.client))
+    }
+
+    /// A newcomer is charged to the address of the peer. If that speaks for others and is not believed, somebody should know.
+    pub fn note_peer_of_newcomer(&self, headers: &HeaderMap) {
+        if !self.peer().trusted && visitor::tells_of_others(headers) {
+            self.note_unbelieved();
+        }
+    }
+
+    /// The peer said for whom it asks, and is not believed.
+    pub fn note_unbelieved(&self) {
+        let shared = &self.worker.shared;
+        shared.unbelieved.note(self.peer().address, *shared.clock.borrow());
     }
 
     /// Who sent the request to us.

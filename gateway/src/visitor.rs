@@ -22,7 +22,7 @@ use policy::ticket::Token;
 
 pub use head::Head;
 pub use host::{BadHost, Host, sent_host};
-pub use proxies::{Peer, client_address, is_tls, request_id};
+pub use proxies::{Peer, client_address, is_tls, request_id, tells_of_others};
 
 /// Cookies of one name that are tried before the rest is ignored.
 const MAX_COOKIES: usize = 4;

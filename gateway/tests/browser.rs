@@ -102,6 +102,20 @@ fn crowd(weir: &Weir, people: usize) {
     std::thread::scope(|scope| (0..people).for_each(|_| drop(scope.spawn(|| weir.get("/launch/item", &[JSON])))));
 }
 
+#[test]
+fn whoever_is_asked_to_confirm_lands_in_the_line_by_itself_with_javascript_and_without() {
+    for javascript in [true, false] {
+        let browser = Browser::open(javascript);
+        let shop = Shop::open();
+        let weir = Weir::start(&config(shop.address, &format!("{}join = \"confirmed\"\n", room())));
+        browser.go(&weir);
+        let place: u64 = until("a place is shown", || browser.text("position").parse().ok());
+        assert_eq!((place, weir.room()["next"].as_u64()), (1, Some(1)));
+        let asked = weir.metric(r#"weir_requests_total{room="launch",verdict="confirm"}"#);
+        assert!((asked - 1.0).abs() < 0.5, "asked {asked} times");
+    }
+}
+
 /// A closed room with a line of twenty.
 fn line() -> (Shop, Weir) {
     let shop = Shop::open();

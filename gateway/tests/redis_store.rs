@@ -13,7 +13,7 @@ use gateway::store::redis::Redis;
 use policy::Millis;
 use policy::lease::{Held, Lending};
 use policy::line::segment::SPAN;
-use policy::line::{Adopt, Batch, Grant, Line, Memory, Outcome, Restore, Seen, Stamp};
+use policy::line::{Adopt, Arrival, Batch, Grant, Line, Memory, Outcome, Restore, Seen, Stamp};
 use policy::room::Rules;
 use policy::ticket::Token;
 use proptest::prelude::*;
@@ -99,6 +99,8 @@ struct Step {
     gateway: u32,
     joins: u64,
     joins_if_called: u64,
+    /// One of a few ids, so that some are shown again.
+    arrivals: Vec<Arrival>,
     adopt: Option<Adopt>,
     claims: Vec<Who>,
     renewals: Vec<Who>,
@@ -154,10 +156,17 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
     ];
     let joins = prop_oneof![6 => Just(0_u64), 6 => 0..5_u64, 2 => 5..300_u64, 1 => 1_000..3_000_u64];
     let adopt = (1..3_u32, 1..9_u64, 0..6_u64).prop_map(|(run, first, count)| Adopt { run, first, count });
+    let arrival = prop_oneof![3 => 0..60_u64, 1 => Just(u64::MAX), 2 => any::<u64>()];
+    let arrival = (arrival, prop::bool::weighted(0.3)).prop_map(|(id, if_called)| Arrival { id, if_called });
+    let arrivals = prop_oneof![
+        3 => prop::collection::vec(arrival.clone(), 0..1),
+        3 => prop::collection::vec(arrival.clone(), 0..8),
+        1 => prop::collection::vec(arrival, 0..1_200)
+    ];
     let gateway = prop_oneof![4 => Just(7_u32), 2 => Just(0_u32), 2 => Just(1_u32), 1 => Just(u32::MAX)];
     (
         (after, prop::option::weighted(0.05, 0..kinds().len()), gateway, prop::bool::weighted(0.1)),
-        (joins, prop_oneof![3 => Just(0_u64), 1 => 0..12_u64], prop::option::weighted(0.06, adopt)),
+        (joins, prop_oneof![3 => Just(0_u64), 1 => 0..12_u64], prop::option::weighted(0.06, adopt), arrivals),
         prop::collection::vec(who(), 0..6),
         (prop::collection::vec(who(), 0..3), prop::collection::vec(who(), 0..2)),
         prop::collection::vec(who(), 0..2),
@@ -169,13 +178,14 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         ),
     )
         .prop_map(|(a, b, claims, (renewals, confirmed), releases, (loss, restarted, shown, (gives, deaf)))| {
-            let ((after, kind, gateway, forgetful), (joins, joins_if_called, adopt)) = (a, b);
+            let ((after, kind, gateway, forgetful), (joins, joins_if_called, adopt, arrivals)) = (a, b);
             Step {
                 after,
                 kind,
                 gateway,
                 joins,
                 joins_if_called,
+                arrivals,
                 adopt,
                 claims,
                 renewals,
@@ -297,6 +307,7 @@ impl Pair {
             restore: Restore::default(),
             lease: None,
             adopt: step.adopt,
+            arrivals: step.arrivals.clone(),
             joins: step.joins,
             joins_if_called: step.joins_if_called,
             claims: all(&step.claims),

@@ -5,7 +5,7 @@ use gateway::ui::{Facts, Language, Notice, Notices, Snapshot, Standing, State, W
 use policy::drain::PollTable;
 use policy::line::segment::SPAN;
 use policy::line::{Segment, Segments, View};
-use policy::room::{FailMode, QueueingMethod, Room, Rules};
+use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 use serde_json::{Value, json};
 
 /// 2026-03-01T03:00:00Z.
@@ -23,6 +23,7 @@ fn room() -> Room {
         queueing_method: QueueingMethod::Fifo,
         suspended: false,
         disable_session_renewal: false,
+        join: Join::Direct,
         json_response_enabled: true,
         fail_mode: FailMode::Closed,
     }
@@ -221,6 +222,21 @@ fn every_face_of_the_waiting_page() {
             insta::assert_snapshot!(format!("page_{name}_{}", language.tag()), bare(&html));
         }
     }
+}
+
+#[test]
+fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
+    let page = WaitingPage::new("launch", None).expect("our own template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    for language in Language::ALL {
+        let html = page.arriving(&snapshot, language);
+        assert!(html.len() < FIRST_FLIGHT, "{} bytes", html.len());
+        insta::assert_snapshot!(format!("page_arriving_{}", language.tag()), bare(&html));
+    }
+    let told = parsed(&snapshot.arriving_json());
+    let mut expected = made_by_serde(&Standing::ARRIVING, "launch");
+    expected["cfWaitingRoom"]["confirm"] = true.into();
+    assert_eq!(told, expected);
 }
 
 #[test]

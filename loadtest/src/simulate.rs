@@ -242,9 +242,11 @@ impl World {
                         return self.plan_flush(now, |gateway| gateway.hold(ticket.number, errand, now));
                     }
                     Verdict::Join => return self.plan_flush(now, |gateway| gateway.join(errand)),
-                    Verdict::JoinIfCalled | Verdict::JoinLater | Verdict::Refuse(_) => {
-                        Reply { answer: status(429), cookie: Cookie::Kept, at }
-                    }
+                    Verdict::JoinIfCalled
+                    | Verdict::JoinLater
+                    | Verdict::Confirm
+                    | Verdict::Arrive(_)
+                    | Verdict::Refuse(_) => Reply { answer: status(429), cookie: Cookie::Kept, at },
                 }
             }
         };

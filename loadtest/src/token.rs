@@ -47,7 +47,7 @@ pub enum Kind {
     Ticket,
     /// The right to reach the upstream.
     Pass,
-    /// A place without a number yet: the store is away.
+    /// No number yet: the store is away, or the newcomer was asked to confirm.
     Provisional,
 }
 
@@ -71,7 +71,7 @@ impl Token {
         let kind = match bytes[0] {
             1 => Kind::Ticket,
             2 => Kind::Pass,
-            3 => Kind::Provisional,
+            3 | 4 => Kind::Provisional,
             _ => return None,
         };
         let number = |field: Field| bytes[field.range()].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
@@ -86,7 +86,7 @@ impl From<&ticket::Token> for Token {
         let kind = match token.kind {
             ticket::Kind::Ticket => Kind::Ticket,
             ticket::Kind::Pass => Kind::Pass,
-            ticket::Kind::Provisional => Kind::Provisional,
+            ticket::Kind::Provisional | ticket::Kind::Arrival => Kind::Provisional,
         };
         Self { kind, number: token.number, issued_ms: token.issued, expires_ms: token.expires }
     }

@@ -5,10 +5,13 @@
 //! because a claim is decided by the line itself.
 
 use crate::Millis;
-use crate::line::View;
-use crate::room::{FailMode, QueueingMethod, Room};
+use crate::line::{Arrival, View};
+use crate::room::{FailMode, Join, QueueingMethod, Room};
 use crate::seal::Rejected;
-use crate::ticket::{Kind, Token};
+use crate::ticket::{ARRIVAL_LIFE, Kind, Token};
+
+/// Readings of the store's clock differ by less than this among gateways.
+const CLOCKS: Millis = 1_000;
 
 /// What the shopper showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,10 @@ pub enum Verdict {
     Join,
     /// Take a number only if it can be claimed at once.
     JoinIfCalled,
+    /// Ask to confirm: the answer is an arrival, and no number is taken before it comes back.
+    Confirm,
+    /// An arrival that came back: trade it for a number, or for a provisional ticket if the store is away.
+    Arrive(Arrival),
     /// The store is away: keep the place with a provisional ticket.
     JoinLater,
     /// Show the place in the line.
@@ -166,6 +173,8 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         let renew = !room.disable_session_renewal && pass.past_half_life(scene.now);
         return Verdict::Enter { pass, renew };
     }
+    let arrival = token.filter(|t| t.kind == Kind::Arrival);
+    let token = token.filter(|t| t.kind != Kind::Arrival);
     let asks = matches!(intent, Intent::Page | Intent::Json);
     if room.suspended {
         // Whoever has a place is told that it is kept.
@@ -181,7 +190,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         Some(claim @ Verdict::Claim(_)) if intent == Intent::Form => claim,
         _ if !asks => Verdict::Refuse(Refusal::NeedsPass),
         Some(verdict) => verdict,
-        None => newcomer(scene),
+        None => newcomer(scene, arrival),
     }
 }
 
@@ -192,11 +201,13 @@ fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
     if called && scene.room.rules.open && !away { Verdict::Claim(ticket) } else { Verdict::Wait(ticket) }
 }
 
-/// Somebody whom nobody knows.
-fn newcomer(scene: Scene<'_>) -> Verdict {
+/// Somebody whom nobody knows, or who was asked to confirm.
+fn newcomer(scene: Scene<'_>, arrival: Option<Token>) -> Verdict {
     let reject = scene.room.queueing_method == QueueingMethod::Reject;
     match (reject, scene.store_away) {
         (true, true) => Verdict::Refuse(Refusal::Full),
+        _ if let Some(Token { number, .. }) = arrival => Verdict::Arrive(Arrival { id: number, if_called: reject }),
+        _ if scene.room.join == Join::Confirmed => Verdict::Confirm,
         (true, false) => Verdict::JoinIfCalled,
         (false, true) => Verdict::JoinLater,
         (false, false) => Verdict::Join,
@@ -214,7 +225,8 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
     };
     let Some(line) = scene.line else {
         // Without a copy of the line a seal cannot be told from an old one's: let it wait, not in.
-        return Ok(Some(token).filter(|t| t.kind != Kind::Pass));
+        let ended = token.kind == Kind::Arrival && (token.expires <= scene.now || is_ahead(&token, scene.now));
+        return Ok(Some(token).filter(|t| t.kind != Kind::Pass && !ended));
     };
     if token.expires <= scene.now {
         return Err(Ignored::Expired);
@@ -224,8 +236,14 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
         Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
         Kind::Pass if scene.pass == PassState::Revoked => Err(Ignored::Revoked),
         Kind::Pass if scene.pass == PassState::Evicted => Err(Ignored::Evicted),
+        Kind::Arrival if is_ahead(&token, scene.now) => Err(Ignored::Expired),
         _ => Ok(Some(token)),
     }
+}
+
+/// Whether an arrival was issued by a clock that is ahead: it would outlive what the line remembers of it.
+fn is_ahead(arrival: &Token, now: Millis) -> bool {
+    arrival.expires > now + ARRIVAL_LIFE + CLOCKS
 }
 
 /// A provisional ticket becomes the ticket whose number it was given when the store came back. One without
@@ -255,6 +273,7 @@ mod tests {
         Room {
             rules: Rules::per_minute(600),
             queueing_method: QueueingMethod::Fifo,
+            join: Join::Direct,
             suspended: false,
             disable_session_renewal: false,
             json_response_enabled: true,
@@ -401,6 +420,38 @@ mod tests {
         }
         let passthrough = method(QueueingMethod::Passthrough);
         assert_eq!(on(&passthrough, Credential::None, Intent::Other, false).0, Verdict::Open);
+    }
+
+    #[test]
+    fn an_arrival_that_comes_back_is_traded_and_a_room_with_confirmed_joins_asks_for_one() {
+        let confirmed = Room { join: Join::Confirmed, ..room() };
+        let reject = |join| Room { queueing_method: QueueingMethod::Reject, join, ..room() };
+        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..confirmed.clone() };
+        let (fresh, arrives) = (Token::arrival(7, NOW - 1), |if_called| Verdict::Arrive(Arrival { id: 7, if_called }));
+        let table = [
+            (room(), Verdict::Join, arrives(false)),
+            (confirmed.clone(), Verdict::Confirm, arrives(false)),
+            (reject(Join::Direct), Verdict::JoinIfCalled, arrives(true)),
+            (reject(Join::Confirmed), Verdict::Confirm, arrives(true)),
+            (passthrough, Verdict::Join, Verdict::Join),
+        ];
+        for (room, newcomer, back) in table {
+            assert_eq!(with(&room, Credential::None).0, newcomer, "{room:?}");
+            assert_eq!(with(&room, Credential::Sealed(fresh)).0, back, "{room:?}");
+        }
+        let of_another_clock = Token::arrival(7, NOW + 60_000);
+        for over in [Token::arrival(7, NOW - ARRIVAL_LIFE), of_another_clock] {
+            let again = (Verdict::Confirm, Some(Ignored::Expired));
+            assert_eq!(with(&confirmed, Credential::Sealed(over)), again, "{over:?}");
+        }
+        for intent in [Intent::Other, Intent::Form] {
+            let refused = Verdict::Refuse(Refusal::NeedsPass);
+            assert_eq!(on(&confirmed, Credential::Sealed(fresh), intent, false).0, refused, "an arrival is no place");
+        }
+        let suspended = Room { suspended: true, ..confirmed.clone() };
+        assert_eq!(with(&suspended, Credential::Sealed(fresh)).0, Verdict::Refuse(Refusal::Suspended));
+        assert_eq!(on(&confirmed, Credential::Sealed(fresh), Intent::Page, true).0, arrives(false), "a place is kept");
+        assert_eq!(on(&confirmed, Credential::None, Intent::Page, true).0, Verdict::Confirm);
     }
 
     #[test]

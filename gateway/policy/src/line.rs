@@ -5,7 +5,8 @@
 //! claim costs one token and one seat, so no error of the pointer can admit too many.
 //!
 //! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
-//! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number
+//! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
+//!   `arrivals`: newcomers who came back
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
 //! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
 //!
@@ -15,6 +16,7 @@
 //! What is absent: where the state is kept, who asks, and what time it is. Arithmetic is on
 //! integers below 2^53 and on f64 with `+ - x /`, so that a store's script can repeat it exactly.
 
+mod arrivals;
 mod batch;
 mod claims;
 mod kept;
@@ -32,11 +34,12 @@ use crate::drain::{Drain, Supply};
 use crate::lease::{Aside, Leases};
 use crate::pass::Passes;
 use crate::room::Rules;
+use arrivals::Arrivals;
 use repair::Doubt;
 use segment::base_at;
 use unconfirmed::Unconfirmed;
 
-pub use batch::{Adopt, Adopted, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
+pub use batch::{Adopt, Adopted, Arrival, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
 pub use kept::{Change, Counters};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
@@ -85,6 +88,7 @@ pub struct Line {
     revocations_forgotten: u64,
     freed: u64,
     adopted: Vec<Adopted>,
+    arrivals: Arrivals,
     leases: Leases,
     doubt: Doubt,
     changes: Vec<Change>,
@@ -117,17 +121,22 @@ impl Line {
             self.adopt(rules, adopt);
         }
         let mut grants = self.claim(batch);
-        let joined_if_called = batch.joins_if_called.min(self.spare(rules));
-        let first = self.take(rules, joined_if_called + batch.joins);
+        let spare = self.spare(rules);
+        let fresh = self.fresh(&batch.arrivals, spare);
+        let arrived = fresh.len() as u64;
+        let joined_if_called = batch.joins_if_called.min(spare.saturating_sub(arrived));
+        let first_given = self.take(rules, arrived + joined_if_called + batch.joins);
+        self.trade(&fresh, first_given);
         let open = self.counters.segments.open;
-        let called = first..=open.next.min(open.serving);
+        let called = first_given..=open.next.min(open.serving);
         called.for_each(|number| self.names(number, batch.gateway));
         self.grant(rules, batch.gateway, &mut grants);
         let revoked = self.revoked_since(batch);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
         let lease = rules.lends.then(|| self.leases.lend(batch.gateway, rules, self.unseated(rules), now));
-        let view = self.view();
-        Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease }
+        let arrivals = batch.arrivals.iter().map(|arrival| self.arrivals.number(arrival.id)).collect();
+        let (view, first) = (self.view(), first_given + arrived);
+        Outcome { view, arrivals, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease }
     }
 
     /// Numbers that could be given and granted at this moment.
@@ -202,6 +211,7 @@ impl Line {
             now < claimant.seen + CLAIMANT_COUNTS
         });
         self.end_passes();
+        self.end_arrivals();
         self.resolve(elapsed);
         self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
         self.drain.settle(now, elapsed, rules.rate);

@@ -3,6 +3,9 @@
 //! The arithmetic is governor's (GCRA). Three of its traps are closed here: a quota that admits
 //! nothing cannot be built, the map of keys is bounded, and its clock is the caller's.
 //!
+//! One IPv6 network of 64 bits is one client, and whoever was given a /48 has 65,536 of them: an IPv6 address is charged
+//! to its /48 as well, which may ask [`WIDE`] times as much.
+//!
 //! What is absent: who the client is; that is for the request path to say, as a [`Client`].
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,16 +23,23 @@ use governor::state::keyed::DashMapStateStore;
 
 use crate::seal::RoomId;
 
+/// What an IPv6 network of 48 bits may ask, in quotas of one client.
+pub const WIDE: u32 = 16;
 /// Clients beyond the bound share this many quotas.
 const SHARED: u64 = 4_096;
 /// The clients are counted every so many charges: counting walks the map's shards.
 const RECOUNT: u64 = 256;
+
+/// Marks an IPv6 address. Those of the internet begin with 001, so no two of them become one.
+const V6: u64 = 1 << 63;
 
 /// Whose quota a request is charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Client {
     /// Someone without a token: the IPv4 address, or the first 64 bits of an IPv6 address.
     Address(u64),
+    /// The first 48 bits of an IPv6 address.
+    Wide(u64),
     /// The holder of a place in the line of a room.
     Place(RoomId, u64),
     /// One of the quotas that clients share once too many are known.
@@ -41,8 +51,29 @@ impl Client {
     pub fn at(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
-            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 | 1 << 63,
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 | V6,
         })
+    }
+
+    /// The network of 48 bits that an IPv6 address belongs to; `None` of an IPv4 address.
+    ///
+    /// ```
+    /// use policy::quota::Client;
+    /// let wide = |text: &str| Client::wide(text.parse().unwrap());
+    /// assert_eq!(wide("2001:db8::1"), wide("2001:db8:0:ffff::1"));
+    /// assert_ne!(wide("2001:db8::1"), wide("2001:db8:1::1"));
+    /// assert_eq!(wide("192.0.2.1"), None);
+    /// ```
+    pub fn wide(address: IpAddr) -> Option<Self> {
+        Self::at(address).network()
+    }
+
+    /// The wider network of a client by address, if it has one.
+    fn network(self) -> Option<Self> {
+        match self {
+            Self::Address(bits) if bits & V6 != 0 => Some(Self::Wide(bits >> 16)),
+            _ => None,
+        }
     }
 
     fn shared(self) -> Self {
@@ -101,8 +132,15 @@ type Limiter = RateLimiter<Client, DashMapStateStore<Client, Hasher>, Set, NoOpM
 
 /// The quotas of all clients.
 pub struct Quotas {
-    limiter: Limiter,
+    clients: Bounded,
+    /// Of IPv6 networks of 48 bits.
+    networks: Bounded,
     clock: Set,
+}
+
+/// The same quota for each key, and how many keys are remembered one by one.
+struct Bounded {
+    limiter: Limiter,
     bound: usize,
     charges: AtomicU64,
     full: AtomicBool,
@@ -110,7 +148,33 @@ pub struct Quotas {
 
 impl std::fmt::Debug for Quotas {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Quotas").field("clients", &self.limiter.len()).finish_non_exhaustive()
+        f.debug_struct("Quotas").field("clients", &self.clients()).finish_non_exhaustive()
+    }
+}
+
+impl Bounded {
+    fn new(quota: Quota, bound: usize, clock: &Set) -> Self {
+        let quota = governor::Quota::per_second(quota.per_second).allow_burst(quota.burst);
+        let limiter = RateLimiter::dashmap_with_clock_and_hasher(quota, clock.clone(), Hasher::default());
+        Self { limiter, bound, charges: AtomicU64::new(0), full: AtomicBool::new(false) }
+    }
+
+    fn charge(&self, client: Client, clock: &Set) -> Result<(), Duration> {
+        if self.charges.fetch_add(1, Ordering::Relaxed).is_multiple_of(RECOUNT) {
+            self.recount();
+        }
+        let client = if self.full.load(Ordering::Relaxed) { client.shared() } else { client };
+        self.limiter.check_key(&client).map_err(|refusal| refusal.wait_time_from(clock.now()))
+    }
+
+    fn recount(&self) {
+        self.full.store(self.limiter.len() >= self.bound, Ordering::Relaxed);
+    }
+
+    fn forget_idle(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+        self.recount();
     }
 }
 
@@ -118,9 +182,10 @@ impl Quotas {
     /// The same quota for each client, remembering at most `bound` of them on their own.
     pub fn new(quota: Quota, bound: usize) -> Self {
         let clock = Set::default();
-        let quota = governor::Quota::per_second(quota.per_second).allow_burst(quota.burst);
-        let limiter = RateLimiter::dashmap_with_clock_and_hasher(quota, clock.clone(), Hasher::default());
-        Self { limiter, clock, bound, charges: AtomicU64::new(0), full: AtomicBool::new(false) }
+        let times = |n: NonZeroU32| n.saturating_mul(NonZeroU32::MIN.saturating_add(WIDE - 1));
+        let wide = Quota { per_second: times(quota.per_second), burst: times(quota.burst) };
+        let (clients, networks) = (Bounded::new(quota, bound, &clock), Bounded::new(wide, bound, &clock));
+        Self { clients, networks, clock }
     }
 
     /// Sets the clock, to time since an origin of the caller's.
@@ -128,37 +193,30 @@ impl Quotas {
         self.clock.0.store(since_origin.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// Charges one request at the time last set; to a shared quota once the map of clients is full.
+    /// Charges one request at the time last set, to the client and to its wider network; to a shared quota once the map
+    /// of clients is full.
     ///
     /// # Errors
     /// The time until the client may ask again.
     pub fn charge(&self, client: Client) -> Result<(), Duration> {
-        if self.charges.fetch_add(1, Ordering::Relaxed).is_multiple_of(RECOUNT) {
-            self.recount();
-        }
-        let client = if self.is_full() { client.shared() } else { client };
-        self.limiter.check_key(&client).map_err(|refusal| refusal.wait_time_from(self.clock.now()))
+        self.clients.charge(client, &self.clock)?;
+        client.network().map_or(Ok(()), |network| self.networks.charge(network, &self.clock))
     }
 
     /// Whether new clients share their quotas.
     pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
-    }
-
-    fn recount(&self) {
-        self.full.store(self.limiter.len() >= self.bound, Ordering::Relaxed);
+        self.clients.full.load(Ordering::Relaxed)
     }
 
     /// Forgets the clients whose quota has filled up again; for a slow tick.
     pub fn forget_idle(&self) {
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
-        self.recount();
+        self.clients.forget_idle();
+        self.networks.forget_idle();
     }
 
     /// Clients that are remembered.
     pub fn clients(&self) -> usize {
-        self.limiter.len()
+        self.clients.limiter.len() + self.networks.limiter.len()
     }
 }
 
@@ -190,6 +248,21 @@ mod tests {
         assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
         assert_eq!(at("::ffff:10.0.0.1"), at("10.0.0.1"));
         assert_ne!(at("10.0.0.1"), at("10.0.0.2"));
+    }
+
+    #[test]
+    fn an_ipv6_network_of_48_bits_may_ask_16_times_as_much_as_one_of_64() {
+        let quotas = quotas(1, 10, 100_000);
+        let granted = |network: &str| {
+            let at = |n: u32| Client::at(format!("{network}:{n:x}::1").parse().expect("an address"));
+            (0..1_000).filter(|&n| quotas.charge(at(n)).is_ok()).count()
+        };
+        assert_eq!(granted("2001:db8:0"), 160);
+        assert_eq!(granted("2001:db8:1"), 160, "another network has its own");
+        let one = Client::at("2001:db8:2::1".parse().expect("an address"));
+        assert_eq!((0..1_000).filter(|_| quotas.charge(one).is_ok()).count(), 10);
+        let v4 = |n: u32| Client::at(std::net::Ipv4Addr::from_bits(n).into());
+        assert!((0..1_000).all(|n| quotas.charge(v4(n)).is_ok()), "IPv4 has no wider network");
     }
 
     #[test]

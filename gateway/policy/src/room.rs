@@ -63,6 +63,16 @@ pub enum QueueingMethod {
     Reject,
 }
 
+/// How a newcomer comes to a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Join {
+    /// With the first request; over the quota of its address with the second, as in `Confirmed`.
+    Direct,
+    /// With the second request: the first is answered with an arrival that has to come back.
+    Confirmed,
+}
+
 /// What happens to new shoppers while the store does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -83,6 +93,8 @@ pub struct Room {
     pub rules: Rules,
     /// How people beyond the limits are treated.
     pub queueing_method: QueueingMethod,
+    /// How a newcomer comes to a number.
+    pub join: Join,
     /// Refuse every newcomer, let nobody in from the line, keep places and passes.
     pub suspended: bool,
     /// Passes end `session` after they were given, whatever their holders do.

@@ -56,7 +56,7 @@ impl RoomId {
 /// One secret, as keys.
 struct Key {
     id: u8,
-    by_kind: [hmac::Key; 3],
+    by_kind: [hmac::Key; 4],
     upstream: hmac::Key,
 }
 
@@ -66,7 +66,7 @@ impl Key {
         let derived = |label: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, label.as_bytes()).as_ref());
         Self {
             id: hmac::sign(&master, b"weir/1/key-id").as_ref()[0],
-            by_kind: [derived("weir/1/ticket"), derived("weir/1/pass"), derived("weir/1/provisional")],
+            by_kind: ["ticket", "pass", "provisional", "arrival"].map(|kind| derived(&format!("weir/1/{kind}"))),
             upstream: derived("weir/1/upstream"),
         }
     }
@@ -154,6 +154,7 @@ impl Sealer {
             1 => Kind::Ticket,
             2 => Kind::Pass,
             3 => Kind::Provisional,
+            4 => Kind::Arrival,
             _ => return Err(Rejected::Malformed),
         };
         let sealed_by = |key: &&Key| key.id == body[1] && hmac::verify(key.of(kind), body, tag).is_ok();

@@ -14,9 +14,11 @@ pub enum Kind {
     Pass = 2,
     /// A place kept while the store is away: `number` is the order of arrival within the gateway's `run`.
     Provisional = 3,
+    /// No place yet: who shows it again within [`ARRIVAL_LIFE`] is given one. `number` is its id.
+    Arrival = 4,
 }
 
-/// A ticket, pass or provisional ticket, as carried by the shopper.
+/// A ticket, pass, provisional ticket or arrival, as carried by the shopper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// What it entitles to.
@@ -36,6 +38,9 @@ const NEW: u32 = 1;
 
 /// How long a ticket stays valid since its holder was last seen: a day.
 pub const TICKET_LIFE: Millis = 24 * 60 * 60 * 1000;
+
+/// How long an arrival may be shown, and how long the line remembers which number it was traded for: a minute.
+pub const ARRIVAL_LIFE: Millis = 60 * 1000;
 
 /// A ticket older than this is sealed anew when its holder is seen: an hour.
 const REFRESH_AFTER: Millis = 60 * 60 * 1000;
@@ -70,6 +75,11 @@ impl Token {
     /// A place kept by run `run` of a gateway while its store is away.
     pub fn provisional(run: u32, sequence: u64, now: Millis) -> Self {
         Self { kind: Kind::Provisional, run, number: sequence, issued: now, expires: now + TICKET_LIFE }
+    }
+
+    /// An arrival of this id, to be shown again.
+    pub fn arrival(id: u64, now: Millis) -> Self {
+        Self { kind: Kind::Arrival, run: 0, number: id, issued: now, expires: now + ARRIVAL_LIFE }
     }
 
     /// Whether a pass has used up half its life and should be renewed.

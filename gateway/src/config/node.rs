@@ -47,16 +47,22 @@ section! {
 }
 
 section! {
-    /// `[quota]`: what one client may ask. A client is the holder of a place, or an address (IPv6: a /64).
+    /// `[quota]`: what one client may ask of a room. A client is the holder of a place, or an address (IPv6: a /64, and
+    /// its /48 with 16 times as much). Traffic of no room, `bypass` paths and answers that cost nothing are not charged.
     QuotaConfig {
-        /// Requests per second of each client.
+        /// Requests per second of each holder of a place or pass, and of each address that shows tokens with a broken seal.
         requests_per_second: u32 = between(1, 1_000_000).or(50),
-        /// Requests at once of each client.
+        /// The same, at once.
         request_burst: u32 = between(1, 1_000_000).or(200),
-        /// New places in a line per second of each address.
+        /// New places in a line per second of each address. Over it nobody is refused: newcomers confirm first, by
+        /// coming back with the cookie of the answer, which a browser does by itself.
         joins_per_second: u32 = between(1, 1_000_000).or(10),
         /// New places at once of each address.
         join_burst: u32 = between(1, 1_000_000).or(100),
+        /// Confirmed new places per second of each address: hundreds may share one.
+        confirmed_joins_per_second: u32 = between(1, 1_000_000).or(100),
+        /// Confirmed new places at once of each address.
+        confirmed_join_burst: u32 = between(1, 1_000_000).or(1_000),
         /// Clients remembered one by one; more share their quotas.
         max_clients: usize = between(1_000, 100_000_000).or(200_000),
     }

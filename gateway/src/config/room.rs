@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use policy::room::{FailMode, QueueingMethod, Room, Rules};
+use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 
 use super::problem::Wrong;
 use super::route::{Scope, ScopeConfig, is_host, is_literal, is_path};
@@ -42,6 +42,9 @@ section! {
         disable_session_renewal: bool = or(false),
         /// Shoppers over the limits wait in order, or all enter and are only counted, or are refused.
         queueing_method: QueueingMethod = or(QueueingMethod::Fifo),
+        /// How a newcomer takes a place: "direct" with the first request; "confirmed" with the second, which shows the
+        /// cookie of the first. A browser does that by itself; a script without cookies takes no place.
+        join: Join = or(Join::Direct),
         /// All newcomers wait and nobody is let in.
         queue_all: bool = or(false),
         /// Newcomers get 503 and a clear page, the line stands, places and passes are kept. (At Cloudflare a
@@ -168,6 +171,7 @@ impl RoomConfig {
                 ..rules
             },
             queueing_method: self.queueing_method,
+            join: self.join,
             suspended: self.suspended,
             disable_session_renewal: self.disable_session_renewal,
             json_response_enabled: self.json_response_enabled,
@@ -197,6 +201,10 @@ impl Choice for QueueingMethod {
     const NAMES: &'static [(&'static str, Self)] =
         &[("fifo", Self::Fifo), ("passthrough", Self::Passthrough), ("reject", Self::Reject)];
     const LATER: &'static [(&'static str, &'static str)] = &[("random", "the draw, later work")];
+}
+
+impl Choice for Join {
+    const NAMES: &'static [(&'static str, Self)] = &[("direct", Self::Direct), ("confirmed", Self::Confirmed)];
 }
 
 impl Choice for FailMode {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use policy::lease::{self, Lending};
-use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Segments, View};
+use policy::line::{Adopt, Arrival, Batch, Grant, Memory, Outcome, Restore, Segments, View};
 use policy::room::Rules;
 use policy::{Millis, drain};
 use tokio::sync::{mpsc, oneshot};
@@ -177,6 +177,7 @@ struct Held {
 struct Desk {
     room: Arc<LiveRoom>,
     run: u32,
+    arrivals: Vec<(Arrival, oneshot::Sender<Entry>)>,
     joins: Vec<oneshot::Sender<Entry>>,
     joins_if_called: Vec<oneshot::Sender<Entry>>,
     held: BTreeMap<u64, Vec<Held>>,
@@ -200,6 +201,7 @@ impl Desk {
         Self {
             room,
             run,
+            arrivals: Vec::new(),
             joins: Vec::new(),
             joins_if_called: Vec::new(),
             held: BTreeMap::new(),
@@ -218,14 +220,15 @@ impl Desk {
     }
 
     fn is_idle(&self) -> bool {
-        let asked = [self.joins.len(), self.joins_if_called.len(), self.held.len()];
-        asked == [0; 3] && self.renewals.is_empty() && self.confirmed.is_empty() && self.releases.is_empty()
+        let asked = [self.arrivals.len(), self.joins.len(), self.joins_if_called.len(), self.held.len()];
+        asked == [0; 4] && self.renewals.is_empty() && self.confirmed.is_empty() && self.releases.is_empty()
     }
 
     fn take(&mut self, op: Op) {
         match op {
             Op::Join { if_called: true, reply } => self.joins_if_called.push(reply),
             Op::Join { if_called: false, reply } => self.joins.push(reply),
+            Op::Arrive { arrival, reply } => self.arrivals.push((arrival, reply)),
             Op::Claim { number, reply } => self.hold(number, reply),
             Op::Renew { number } => self.renewals.push(number),
             Op::Confirm { number } => self.confirmed.push_back(number),
@@ -250,6 +253,7 @@ impl Desk {
 
     /// The batch of this moment. Those who hung up are left out, and those whose claims the lease answers meanwhile.
     fn work(&mut self, leaves: bool) -> Work {
+        self.arrivals.retain(|(_, reply)| !reply.is_closed());
         self.joins.retain(|reply| !reply.is_closed());
         self.joins_if_called.retain(|reply| !reply.is_closed());
         self.held.retain(|_, held| {
@@ -266,6 +270,7 @@ impl Desk {
             restore: Restore { lent, ..restore },
             lease: held.filter(|_| !leaves),
             adopt: self.adopt(),
+            arrivals: self.arrivals.iter().map(|(arrival, _)| *arrival).collect(),
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
             claims,
@@ -298,8 +303,17 @@ impl Desk {
             self.confirmed.extend(self.room.confirmed.iter().map(|told| *told.key()));
             telemetry::loss(&self.room.name);
         }
-        let Outcome { view, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease: lent } =
-            outcome;
+        let Outcome {
+            view,
+            arrivals,
+            first,
+            joined_if_called,
+            grants,
+            renewed,
+            revoked,
+            revocations_seen,
+            lease: lent,
+        } = outcome;
         self.lending.note(lent, view.now);
         self.answered = (view.segments.clone(), lease::speed(&view, &self.room.terms.load().room.rules));
         self.releases.clear();
@@ -317,6 +331,12 @@ impl Desk {
 
         let grants: HashMap<u64, Grant> = grants.into_iter().collect();
         self.hand_out_held(&grants);
+        for ((_, reply), number) in std::mem::take(&mut self.arrivals).into_iter().zip(arrivals) {
+            match number {
+                Some(number) => self.enter(number, reply, &grants, &view),
+                None => drop(reply.send(Entry::Full)),
+            }
+        }
         let mut number = first;
         for reply in std::mem::take(&mut self.joins_if_called) {
             if number < first + joined_if_called {
@@ -366,6 +386,7 @@ impl Desk {
         let soon = terms.room.rules.open && ahead < SOON * pace;
         let entry = match grants.get(&number) {
             Some(&Grant::Pass(end)) => Entry::Pass(number, end),
+            Some(Grant::Spent) => Entry::Spent,
             _ if soon => return self.hold(number, reply),
             _ => Entry::Ticket(number),
         };
@@ -374,7 +395,8 @@ impl Desk {
 
     /// Nothing of the last batch may be relied on. Releases are kept for the next; they are idempotent.
     fn store_away(&mut self) {
-        for reply in self.joins.drain(..).chain(self.joins_if_called.drain(..)) {
+        let arrivals = self.arrivals.drain(..).map(|(_, reply)| reply);
+        for reply in arrivals.chain(self.joins.drain(..)).chain(self.joins_if_called.drain(..)) {
             let _ = reply.send(Entry::Away);
         }
         self.renewals.drain(..).for_each(|number| self.room.renewals.fail(number));

@@ -5,7 +5,8 @@
 //! dropped and read again before the next one, so memory is never ahead of the disk.
 //!
 //! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
-//! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets. The rooms by version stand beside
+//! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets; arrivals that
+//! were given a number. The rooms by version stand beside
 //! them (`board`).
 //!
 //! The store's clock is the wall clock at opening, then monotonic, and never behind what it said before.
@@ -37,6 +38,8 @@ const UNCONFIRMED: TableDefinition<(&str, u64), u64> = TableDefinition::new("unc
 /// End and number of a pass that has lost its seat.
 const EVICTED: TableDefinition<(&str, u64, u64), ()> = TableDefinition::new("evicted");
 const ADOPTED: TableDefinition<(&str, u32, u64), (u64, u64)> = TableDefinition::new("adopted");
+/// Number of an arrival, and when it is forgotten.
+const ARRIVALS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("arrivals");
 
 /// Numbers in one row of claimed bits.
 const BLOCK: u64 = 4_096;
@@ -147,6 +150,7 @@ impl Open {
             let _ = (setup.open_table(SEGMENTS)?, setup.open_table(CLAIMED)?);
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
             let _ = (setup.open_table(UNCONFIRMED)?, setup.open_table(EVICTED)?);
+            setup.open_table(ARRIVALS)?;
             board::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
@@ -245,6 +249,14 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
         changes.push(Change::Unconfirmed(key.value().1, Some(given.value())));
     }
     let mut revoked = Vec::new();
+    let mut arrived = Vec::new();
+    for row in read.open_table(ARRIVALS)?.range(all.clone())? {
+        let (key, value) = row?;
+        let (number, until) = value.value();
+        arrived.push((until, key.value().1, number));
+    }
+    arrived.sort_unstable();
+    changes.extend(arrived.into_iter().map(|(until, id, number)| Change::Arrived(id, Some((number, until)))));
     for row in read.open_table(REVOKED)?.range(all)? {
         let (key, expires) = row?;
         revoked.push((expires.value(), key.value().1));
@@ -279,6 +291,7 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
     }
     let (mut active, mut revoked) = (write.open_table(ACTIVE)?, write.open_table(REVOKED)?);
     let (mut unconfirmed, mut evicted) = (write.open_table(UNCONFIRMED)?, write.open_table(EVICTED)?);
+    let mut arrivals = write.open_table(ARRIVALS)?;
     let mut blocks: HashMap<u64, Vec<(u64, bool)>> = HashMap::new();
     for change in changes {
         match *change {
@@ -294,6 +307,8 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
                 evicted.insert((room, expires, n), ())?;
             }
             Change::EvictionOver(n, expires) => drop(evicted.remove((room, expires, n))?),
+            Change::Arrived(id, Some(row)) => drop(arrivals.insert((room, id), row)?),
+            Change::Arrived(id, None) => drop(arrivals.remove((room, id))?),
             Change::Forgotten(base) => {
                 let all = (room, base / BLOCK)..(room, (base + SPAN) / BLOCK);
                 write.open_table(CLAIMED)?.retain_in(all, |_, _| false)?;

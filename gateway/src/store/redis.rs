@@ -38,15 +38,17 @@ const SCRIPT: &str = concat!(
     include_str!("redis/line/line.lua"),
 );
 /// The keys of a room, in the order of the script.
-const KEYS: [&str; 11] =
-    ["line", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted", "unconfirmed"];
+const KEYS: [&str; 13] = [
+    "line", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted", "unconfirmed",
+    "arrived", "arrivals",
+];
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen, lease.
 type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64, MoreReply);
-/// The lease (share and seats, or nothing), second passes, gateways that hold leases, mean stay.
-type MoreReply = (Vec<String>, u64, u64, f64);
+/// The lease (share and seats, or nothing), second passes, gateways that hold leases, mean stay, numbers of arrivals.
+type MoreReply = (Vec<String>, u64, u64, f64, Vec<i64>);
 /// Segments, forgotten below, lost at, unsure, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
 type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u64, u64, u64);
 
@@ -139,6 +141,10 @@ impl Redis {
         let adopt = batch.adopt;
         call.arg(optional(adopt.map(|a| a.run.into()))).arg(optional(adopt.map(|a| a.first)));
         call.arg(optional(adopt.map(|a| a.count)));
+        call.arg(2 * batch.arrivals.len());
+        for arrival in &batch.arrivals {
+            call.arg(arrival.id).arg(u8::from(arrival.if_called));
+        }
         for numbers in [&batch.claims, &batch.renewals, &batch.releases, &batch.confirmed] {
             call.arg(numbers.len()).arg(numbers);
         }
@@ -203,7 +209,7 @@ fn optional(number: Option<u64>) -> String {
 /// The answer of the script; `None` if it is not one.
 fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
     let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen, more) = reply;
-    let (lease, second_passes, gateways, stay) = more;
+    let (lease, second_passes, gateways, stay, arrivals) = more;
     let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
         view;
     let view = View {
@@ -226,6 +232,7 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
     };
     Some(Outcome {
         view,
+        arrivals: arrivals.iter().map(|&number| number.try_into().ok()).collect(),
         first,
         joined_if_called,
         grants: grants.chunks_exact(2).map(|pair| grant_of(pair[0], pair[1])).collect::<Option<_>>()?,

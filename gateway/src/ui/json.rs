@@ -2,7 +2,7 @@
 //!
 //! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
 //! unchanged; what Weir adds (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
-//! `pollAfterSeconds`) stands in the same object. What is the same for everybody is written once
+//! `pollAfterSeconds`, and `confirm` before there is a place) stands in the same object. What is the same for everybody is written once
 //! per snapshot ([`head`]); a shopper costs one copy and a few numbers ([`waiting`]).
 
 use bytes::Bytes;
@@ -61,6 +61,14 @@ pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
     out.push(b'.');
     push_number(&mut out, standing.poll_tenths % 10);
     out.extend_from_slice(b"}}");
+    Bytes::from(out)
+}
+
+/// The document of a newcomer who is asked to confirm: `"confirm": true` and no place.
+pub(super) fn arriving(head: &Bytes) -> Bytes {
+    let mut out = Vec::from(waiting(head, &Standing::ARRIVING));
+    out.truncate(out.len() - 2);
+    out.extend_from_slice(b",\"confirm\":true}}");
     Bytes::from(out)
 }
 

@@ -31,11 +31,21 @@ pub(super) enum Face {
     Away,
     /// The store does not answer, and the ticket has no number yet.
     Provisional,
+    /// A newcomer who is asked to confirm: no place yet.
+    Arriving,
 }
 
 impl Face {
-    const ALL: [Self; 7] =
-        [Self::Moving, Self::Still, Self::Unsure, Self::Paused, Self::Called, Self::Away, Self::Provisional];
+    const ALL: [Self; 8] = [
+        Self::Moving,
+        Self::Still,
+        Self::Unsure,
+        Self::Paused,
+        Self::Called,
+        Self::Away,
+        Self::Provisional,
+        Self::Arriving,
+    ];
 
     fn state(self) -> &'static str {
         match self {
@@ -43,6 +53,7 @@ impl Face {
             Self::Paused => "paused",
             Self::Called => "called",
             Self::Away | Self::Provisional => "kept",
+            Self::Arriving => "arriving",
         }
     }
 
@@ -51,7 +62,7 @@ impl Face {
             room,
             state => self.state(),
             waitTimeKnown => self == Self::Moving,
-            positionKnown => !matches!(self, Self::Called | Self::Unsure | Self::Provisional),
+            positionKnown => !matches!(self, Self::Called | Self::Unsure | Self::Provisional | Self::Arriving),
             line => Slot::Line.mark(),
             ticket => Slot::Ticket.mark(),
             position => Slot::Position.mark(),
@@ -105,7 +116,16 @@ impl WaitingPage {
 
     /// The page of one shopper.
     pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
-        let segments = &self.renderings[language as usize * Face::ALL.len() + snapshot.face(standing) as usize];
+        self.face(snapshot.face(standing), snapshot, standing, language)
+    }
+
+    /// The page of a newcomer who is asked to confirm.
+    pub fn arriving(&self, snapshot: &Snapshot, language: Language) -> Bytes {
+        self.face(Face::Arriving, snapshot, &Standing::ARRIVING, language)
+    }
+
+    fn face(&self, face: Face, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
+        let segments = &self.renderings[language as usize * Face::ALL.len() + face as usize];
         segments.fill(|out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {

@@ -35,6 +35,11 @@ impl Peer {
     }
 }
 
+/// Whether a peer says for whom it asks.
+pub fn tells_of_others(headers: &HeaderMap) -> bool {
+    headers.contains_key(&X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
+}
+
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }

@@ -12,7 +12,7 @@ use policy::Millis;
 use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
 use policy::drain::{PollTable, pace, wait};
 use policy::line::{Batch, Grant, Line, Memory, Revoked, View};
-use policy::room::{FailMode, QueueingMethod, Room};
+use policy::room::{FailMode, Join, QueueingMethod, Room};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
 use rand::rngs::SmallRng;
@@ -98,6 +98,7 @@ impl Gateway {
             queueing_method: QueueingMethod::Fifo,
             suspended: false,
             disable_session_renewal: false,
+            join: Join::Direct,
             json_response_enabled: true,
             fail_mode: FailMode::Closed,
         };

@@ -19,9 +19,11 @@ pub struct Batch {
     pub lease: Option<Held>,
     /// Places kept while the store was away: they are numbered first.
     pub adopt: Option<Adopt>,
-    /// New arrivals.
+    /// Newcomers who came back with an arrival: they are numbered before those without.
+    pub arrivals: Vec<Arrival>,
+    /// Newcomers without one.
     pub joins: u64,
-    /// Arrivals that want a number only if it is already called (`reject`): they come first.
+    /// Newcomers that want a number only if it is already called (`reject`): they come first.
     pub joins_if_called: u64,
     /// Called tickets whose holders are here, in any order.
     pub claims: Vec<u64>,
@@ -33,6 +35,15 @@ pub struct Batch {
     pub releases: Vec<u64>,
     /// How many revocations of this line the gateway knows already.
     pub revocations_seen: u64,
+}
+
+/// An arrival that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its id: good for one number.
+    pub id: u64,
+    /// It wants a number only if that is already called.
+    pub if_called: bool,
 }
 
 /// The most that a gateway has seen of a line, in answers of its store and in sealed tokens.
@@ -132,6 +143,8 @@ pub struct Revoked {
 pub struct Outcome {
     /// The line after it.
     pub view: View,
+    /// The number of each arrival, in their order; `None`: turned away. One that was shown before has the same again.
+    pub arrivals: Vec<Option<u64>>,
     /// Numbers given to `joins_if_called`, then `joins`: the first of them...
     pub first: u64,
     /// ...how many of `joins_if_called` were given one (the rest are turned away)...

@@ -12,13 +12,15 @@ impl Line {
         segments.of(number).is_some_and(|segment| number <= segment.next.min(segment.serving))
     }
 
-    /// Answers the claims that need no token, and makes claimants of the others.
+    /// Answers the claims that need no token, and makes claimants of the others. An arrival that was traded before claims
+    /// what it was given.
     pub(super) fn claim(&mut self, batch: &Batch) -> Vec<(u64, Grant)> {
         for claimant in self.claimants.values_mut() {
             claimant.here &= claimant.gateway != batch.gateway;
         }
         let mut grants = Vec::with_capacity(batch.claims.len());
-        for &number in &batch.claims {
+        let again: Vec<u64> = self.numbers_of(&batch.arrivals).collect();
+        for &number in batch.claims.iter().chain(&again) {
             match self.standing_of(number) {
                 Some(grant) => grants.push((number, grant)),
                 None => self.names(number, batch.gateway),

@@ -24,6 +24,8 @@ pub enum Change {
     EvictionOver(u64, Millis),
     /// Provisional tickets were numbered.
     Adopted(Adopted),
+    /// This arrival was given a number; forget it then (number, then).
+    Arrived(u64, Option<(u64, Millis)>),
     /// The claims of the segment with this base are not needed any more.
     Forgotten(u64),
 }
@@ -90,6 +92,8 @@ impl Line {
                 self.revoked.retain(|&known| known != over);
             }
             Change::Adopted(adopted) => self.adopted.push(adopted),
+            Change::Arrived(id, Some((number, until))) => self.arrivals.set(id, number, until),
+            Change::Arrived(..) => {}
             Change::Forgotten(base) => self.claimed.forget(base),
         }
     }

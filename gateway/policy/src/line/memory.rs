@@ -56,7 +56,7 @@ impl Memory {
                 self.learn(&Segment::proved_by_pass(token.number));
                 self.shown_pass(token.number, token.expires);
             }
-            Kind::Provisional => {}
+            Kind::Provisional | Kind::Arrival => {}
         }
     }
 

@@ -317,3 +317,58 @@ fn a_raised_rate_does_not_count_for_the_time_before() {
     step(&mut line, &fast, Batch::default(), 100);
     assert!((line.bucket - 1.0).abs() < 1e-9, "0.1 s of 10/s, not of 1000/s: {}", line.bucket);
 }
+
+fn back(ids: impl IntoIterator<Item = u64>, if_called: bool) -> Batch {
+    let arrivals = ids.into_iter().map(|id| Arrival { id, if_called }).collect();
+    Batch { arrivals, ..Batch::default() }
+}
+
+#[test]
+fn an_arrival_is_good_for_one_number_and_stands_before_those_who_come_without() {
+    let rules = Rules { open: false, ..rules() };
+    let mut line = line();
+    let first = step(&mut line, &rules, Batch { joins: 2, ..back([71, 72, 71], false) }, 0);
+    assert_eq!((&first.arrivals, first.first), (&vec![Some(1), Some(2), Some(1)], 3));
+    assert_eq!(first.view.segments.open.next, 4);
+    let again = step(&mut line, &rules, back([72, 73], false), 59_999);
+    assert_eq!(again.arrivals, [Some(2), Some(5)]);
+}
+
+#[test]
+fn an_arrival_is_forgotten_after_a_minute_of_the_store() {
+    let rules = Rules { open: false, ..rules() };
+    let mut line = line();
+    step(&mut line, &rules, back([7], false), 0);
+    let changes = line.take_changes();
+    assert!(changes.contains(&Change::Arrived(7, Some((1, T0 + 60_000)))), "{changes:?}");
+    let kept = Line::restored(line.counters(), T0 + 1_000, changes);
+    assert_eq!(step(&mut kept.clone(), &rules, back([7], false), 2_000).arrivals, [Some(1)], "also across a restart");
+    assert_eq!(step(&mut line, &rules, back([7], false), 60_000).arrivals, [Some(2)]);
+    assert!(line.take_changes().contains(&Change::Arrived(7, None)));
+}
+
+#[test]
+fn an_arrival_that_is_called_at_once_gets_its_pass_in_the_same_call_and_the_same_one_when_it_is_shown_again() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let first = step(&mut line, &rules, back([7], false), RESTED);
+    assert_eq!((&first.arrivals, passes(&first)), (&vec![Some(1)], vec![1]));
+    let again = step(&mut line, &rules, back([7], false), RESTED + 5);
+    assert_eq!((&again.arrivals, &again.grants), (&first.arrivals, &first.grants));
+    assert_eq!((again.view.granted, again.view.active), (1, 1));
+    step(&mut line, &rules, Batch { releases: vec![1], ..Batch::default() }, RESTED + 10);
+    assert_eq!(step(&mut line, &rules, back([7], false), RESTED + 15).grants, [(1, Grant::Spent)]);
+}
+
+#[test]
+fn arrivals_that_want_only_what_is_called_are_turned_away_and_leave_nothing_behind() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let batch = Batch { joins_if_called: 5, ..back(1..=8, true) };
+    let first = step(&mut line, &rules, batch, RESTED);
+    let given = first.arrivals.iter().flatten().count() as u64;
+    assert_eq!((given, first.joined_if_called, passes(&first).len()), (8, 2, 10), "a burst of ten");
+    let more = step(&mut line, &rules, back([9], true), RESTED + 1);
+    assert_eq!((more.arrivals, more.view.segments.open.next), (vec![None], 10));
+    assert_eq!(step(&mut line, &rules, back([9], false), RESTED + 2).arrivals, [Some(11)]);
+}

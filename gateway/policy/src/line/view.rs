@@ -69,7 +69,7 @@ impl View {
         match token.kind {
             Kind::Ticket => !self.segments.has(token.number) && !self.forgot(token.number),
             Kind::Pass => token.issued < self.lost || !self.segments.is_called(token.number),
-            Kind::Provisional => false,
+            Kind::Provisional | Kind::Arrival => false,
         }
     }
 

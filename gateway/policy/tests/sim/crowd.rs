@@ -171,6 +171,7 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
             world.watch.let_through(person);
             gone(world, person);
         }
+        Verdict::Confirm | Verdict::Arrive(_) => panic!("this room asks nobody to confirm"),
         Verdict::Refuse(reason) => {
             assert_ne!(reason, Refusal::NeedsPass, "a page was asked for");
             refused(world, tab);

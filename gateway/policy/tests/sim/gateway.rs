@@ -136,6 +136,7 @@ impl Gateway {
             confirmed: std::mem::take(&mut self.confirmed),
             releases: std::mem::take(&mut self.releases),
             revocations_seen: self.revocations_seen,
+            arrivals: Vec::new(),
         }
     }
 }

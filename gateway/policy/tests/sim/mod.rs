@@ -19,7 +19,7 @@ pub mod watch;
 
 use policy::Millis;
 use policy::drain::PollTable;
-use policy::room::{FailMode, QueueingMethod, Room, Rules};
+use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -98,6 +98,7 @@ pub fn room(rules: Rules) -> Room {
         queueing_method: QueueingMethod::Fifo,
         suspended: false,
         disable_session_renewal: false,
+        join: Join::Direct,
         json_response_enabled: true,
         fail_mode: FailMode::Closed,
     }

@@ -19,7 +19,9 @@ local SETTLED = KEYS[8] -- list of "from to time": cohorts until their claim win
 local REVOKED = KEYS[9] -- list of "number end": passes given back; "number end 1": passes that lost their seats
 local ADOPTED = KEYS[10] -- list of "run first count base": provisional tickets with numbers
 local UNCONFIRMED = KEYS[11] -- passes that have not come back, by when they were given; numbers of 16 digits
-local CLAIMED = 12 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
+local ARRIVED = KEYS[12] -- hash: id of an arrival that came back -> its number
+local ARRIVALS = KEYS[13] -- list of "id end": when each of them is forgotten
+local CLAIMED = 14 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
 
 local call, floor, min, max = redis.call, math.floor, math.min, math.max
 
@@ -85,6 +87,7 @@ local open, enforced, lends = number() == 1, number() == 1, number() == 1
 local gateway, revocations_seen = text(), number()
 local joins, joins_if_called = number(), number()
 local adopt_run, adopt_first, adopt_count = text(), number(), number()
+local arrivals = texts() -- id of each, and 1 if it wants a number only if that is called
 local claims, renewals, releases, confirmed = texts(), texts(), texts(), texts()
 
 -- What the gateway says of its lease; no share: it has none.

@@ -39,6 +39,24 @@ local function end_passes()
   active = call('ZCARD', ACTIVE)
 end
 
+-- Forgets arrivals whose time is over, and those that are too many.
+local function end_arrivals()
+  local over = max(call('LLEN', ARRIVALS) - MOST_ARRIVALS, 0)
+  repeat
+    local gone = {}
+    for _, entry in ipairs(call('LRANGE', ARRIVALS, 0, 99)) do
+      local id, ends = string.match(entry, '(%S+) (%S+)')
+      if over == 0 and tonumber(ends) > now then
+        break
+      end
+      over = max(over - 1, 0)
+      gone[#gone + 1] = id
+    end
+    each('HDEL', ARRIVED, gone)
+    call('LTRIM', ARRIVALS, #gone, -1)
+  until #gone < 100
+end
+
 -- Seats that nobody sits on; nil if the room counts none.
 local function unseated()
   return enforced and seats and max(seats - taken(), 0) or nil
@@ -94,6 +112,7 @@ end
 local function advance()
   forget_claimants()
   end_passes()
+  end_arrivals()
   resolve()
   freed(s.freed, taken())
   s.freed = 0
@@ -199,6 +218,9 @@ local function claim()
   for _, n_text in ipairs(last) do
     before[n_text] = false
   end
+  for i = 1, #arrivals, 2 do
+    claims[#claims + 1] = call('HGET', ARRIVED, arrivals[i]) or nil
+  end
   for _, n_text in ipairs(claims) do
     local n = tonumber(n_text)
     local known = before[n_text]
@@ -238,16 +260,51 @@ local function spare()
   return min(max(current().serving - current().next, 0), max(places() - claimants, 0))
 end
 
+-- The ids of arrivals that are given a number now, once each. So many numbers could be granted.
+local function fresh(could)
+  local ids, is_in = {}, {}
+  for i = 1, #arrivals, 2 do
+    local id, fits = arrivals[i], arrivals[i + 1] == '0' or #ids < could
+    if fits and not is_in[id] and call('HEXISTS', ARRIVED, id) == 0 then
+      ids[#ids + 1], is_in[id] = id, true
+    end
+  end
+  return ids
+end
+
+-- Gives these the numbers from the first on.
+local function trade(ids, first)
+  local numbers, ends = {}, {}
+  for i, id in ipairs(ids) do
+    numbers[2 * i - 1], numbers[2 * i] = id, int(first + i - 1)
+    ends[i] = id .. ' ' .. int(now + ARRIVAL_LIFE)
+  end
+  each('HSET', ARRIVED, numbers)
+  each('RPUSH', ARRIVALS, ends)
+end
+
+-- The number of each arrival, -1 where it was turned away.
+local function numbers_of_arrivals()
+  local numbers = {}
+  for i = 1, #arrivals, 2 do
+    numbers[#numbers + 1] = tonumber(call('HGET', ARRIVED, arrivals[i]) or -1)
+  end
+  return numbers
+end
+
 local function join()
-  local joined_if_called = min(joins_if_called, spare())
-  local first = take(joined_if_called + joins)
+  local could = spare()
+  local ids = fresh(could)
+  local joined_if_called = min(joins_if_called, max(could - #ids, 0))
+  local first = take(#ids + joined_if_called + joins)
+  trade(ids, first)
   for n = first, min(current().next, current().serving) do
     local n_text = int(n)
     name(n, n_text)
     claimants = claimants + 1
     shows(n, n_text)
   end
-  return first, joined_if_called
+  return first + #ids, joined_if_called
 end
 
 local function spend()
@@ -402,5 +459,5 @@ local view = {
 }
 local known = s.revocations_forgotten + call('LLEN', REVOKED)
 return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
-  lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()),
+  lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), numbers_of_arrivals(),
 } }

@@ -13,6 +13,7 @@ local SPAN, MOST, ORIGIN, UNIT = 2 ^ 25, 8, 1767225600000, 4000
 local SETTLE, SETTLE_STEP, SETTLE_MORE, UNSURE, ALL = 1000, 100, 300, 5000, 2 ^ 53
 local LEASE_KEPT = 35000
 local GRACE = 30000
+local ARRIVAL_LIFE, MOST_ARRIVALS = 60000, 2 ^ 18
 
 if not now then
   local time = call('TIME')

@@ -1,0 +1,80 @@
+//! Arrivals that came back, and the number that each was given.
+//!
+//! Whoever is asked to confirm brings back an id, and it is good once: shown again, by a second tab or because the answer was
+//! lost, it is worth the same number. It is remembered for as long as an arrival may be shown; after that its seal has ended.
+//!
+//! What is absent: the seal and the end of an arrival ([`crate::admit`]), and memory across a store that lost writes: an arrival
+//! that was traded in the minute before is worth a second number then.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::Line;
+use super::batch::Arrival;
+use super::kept::Change;
+use crate::Millis;
+use crate::ticket::ARRIVAL_LIFE;
+
+/// Arrivals remembered at once; past that the oldest is forgotten. The same bound stands in `line.lua`.
+const MOST: usize = 1 << 18;
+
+/// Numbers of arrivals, and when they are forgotten.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrivals {
+    numbers: HashMap<u64, u64>,
+    /// The end of each, in the order in which they came.
+    ends: VecDeque<(Millis, u64)>,
+}
+
+impl Arrivals {
+    pub(super) fn set(&mut self, id: u64, number: u64, until: Millis) {
+        self.numbers.insert(id, number);
+        self.ends.push_back((until, id));
+    }
+
+    pub(super) fn number(&self, id: u64) -> Option<u64> {
+        self.numbers.get(&id).copied()
+    }
+
+    /// Takes out one whose time is over, or that is one too many.
+    fn pop(&mut self, now: Millis) -> Option<u64> {
+        let over = self.ends.len() > MOST;
+        let (_, id) = self.ends.pop_front_if(|&mut (until, _)| over || until <= now)?;
+        self.numbers.remove(&id);
+        Some(id)
+    }
+}
+
+impl Line {
+    /// The numbers of those that were traded before.
+    pub(super) fn numbers_of<'a>(&'a self, arrivals: &'a [Arrival]) -> impl Iterator<Item = u64> + 'a {
+        arrivals.iter().filter_map(|arrival| self.arrivals.number(arrival.id))
+    }
+
+    /// The ids of those that are given a number now, once each. So many numbers could be granted at this moment.
+    pub(super) fn fresh(&self, arrivals: &[Arrival], spare: u64) -> Vec<u64> {
+        let (mut fresh, mut seen) = (Vec::new(), HashSet::new());
+        for &Arrival { id, if_called } in arrivals {
+            let fits = !if_called || (fresh.len() as u64) < spare;
+            if fits && self.arrivals.number(id).is_none() && seen.insert(id) {
+                fresh.push(id);
+            }
+        }
+        fresh
+    }
+
+    /// Gives these the numbers from `first` on.
+    pub(super) fn trade(&mut self, fresh: &[u64], first: u64) {
+        let until = self.counters.now + ARRIVAL_LIFE;
+        for (&id, number) in fresh.iter().zip(first..) {
+            self.arrivals.set(id, number, until);
+            self.changes.push(Change::Arrived(id, Some((number, until))));
+        }
+    }
+
+    /// Forgets those whose time is over.
+    pub(super) fn end_arrivals(&mut self) {
+        while let Some(id) = self.arrivals.pop(self.counters.now) {
+            self.changes.push(Change::Arrived(id, None));
+        }
+    }
+}
