@@ -390,3 +390,18 @@ proptest! {
         prop_assert!(Config::load(&file).is_err());
     }
 }
+
+#[test]
+fn a_listener_for_everybody_is_asked_which_balancer_stands_in_front() {
+    let rest = "[[upstream]]\nname = \"shop\"\nservers = \"shop:80\"\n[[route]]\nhost = \"*\"\nupstream = \"shop\"\n";
+    let warnings = |listen: &str| read(&format!("[listen]\n{listen}\n{rest}")).unwrap().warnings;
+    let told = warnings("http = [\"0.0.0.0:80\"]");
+    assert!(told.len() == 1 && told[0].to_string().contains("balancer"), "{told:?}");
+    for quiet in [
+        "http = [\"127.0.0.1:80\"]",
+        "http = [\"0.0.0.0:80\"]\ntrusted_proxies = []",
+        "trusted_proxies = [\"10.0.0.0/8\"]",
+    ] {
+        assert!(warnings(quiet).is_empty(), "{quiet}");
+    }
+}

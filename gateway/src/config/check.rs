@@ -71,6 +71,14 @@ fn admission(config: &Config, reader: &mut Reader<'_>) {
         let what = format!("{} can be reached from outside without a token", listen.admin);
         reader.complain("listen.admin", what, "add admin_token_file, or listen on 127.0.0.1");
     }
+    let mut addresses = listen.http.iter().chain(&listen.https);
+    if addresses.any(|address| !address.ip().is_loopback()) && !reader.has("listen.trusted_proxies") {
+        // An empty list that is written says that nothing stands in front.
+        let what = "is absent: visitors are told apart by the address of their connection";
+        let fix =
+            "if a balancer or CDN stands in front, name it, or all its visitors are one client; if none does, write []";
+        reader.warn("listen.trusted_proxies", what, fix);
+    }
 }
 
 fn files(config: &Config, reader: &mut Reader<'_>) {
