@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
+use crate::telemetry;
 use crate::upstream::{Patience, Upload, Upstream};
 use crate::visit::Visit;
 use crate::visitor::Host;
@@ -24,6 +25,8 @@ pub struct Onward {
     news: Option<Token>,
     /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
     renews: bool,
+    /// A preflight of somebody without a pass.
+    preflight: bool,
 }
 
 impl Onward {
@@ -32,14 +35,19 @@ impl Onward {
         Self::default()
     }
 
+    /// A preflight, which carries no pass.
+    pub fn preflight() -> Self {
+        Self { preflight: true, ..Self::default() }
+    }
+
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
     pub fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
-        Self { pass: Some(pass), news: confirmed.then(|| pass.confirmed()), renews }
+        Self { pass: Some(pass), news: confirmed.then(|| pass.confirmed()), renews, ..Self::default() }
     }
 
     /// Somebody who got this pass just now.
     pub fn admitted(pass: Token) -> Self {
-        Self { pass: Some(pass), news: Some(pass), renews: false }
+        Self { pass: Some(pass), news: Some(pass), ..Self::default() }
     }
 
     fn patience(&self) -> Patience {
@@ -66,10 +74,15 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     if onward.pass.is_some() {
         visit.holds_pass(true);
     }
-    if headers::to_upstream(&mut parts, told(visit, &host, onward.pass)) {
+    let ready = headers::to_upstream(&mut parts, told(visit, &host, &onward));
+    if ready.ambiguous > 0 {
+        telemetry::ambiguous_headers(ready.ambiguous);
+    }
+    if ready.unbelieved {
         visit.note_unbelieved();
     }
-    let request = Request::from_parts(parts, Upload::from(body));
+    let body = Upload::framed(&mut parts.headers, body, ready.trailers);
+    let request = Request::from_parts(parts, body);
     let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, onward.patience()).await {
         Ok(mut response) => {
             let revoke = headers::to_shopper(&mut response);
@@ -86,9 +99,9 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
 }
 
 /// What the upstream is told besides the request.
-fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> headers::Onward<'a> {
-    let room = visit.room;
-    let introduction = room.zip(pass).map(|(room, pass)| visit.introduce(room, &pass));
+fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::Onward<'a> {
+    let room = visit.room.filter(|_| onward.pass.is_some());
+    let introduction = room.zip(onward.pass).map(|(room, pass)| visit.introduce(room, &pass));
     let (pass_id, signature) = introduction.map_or((None, None), |told| (Some(told.pass_id), told.signature));
     headers::Onward {
         peer: visit.peer(),
@@ -98,6 +111,7 @@ fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> header
         room: room.map(|room| room.name.clone()),
         pass_id,
         signature,
+        preflight: onward.preflight,
     }
 }
 
@@ -106,9 +120,9 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> 
     let pass = onward.pass?;
     if revoke && room.may_revoke() {
         room.live.release(&pass);
-        return room.cookie.set("", visit.tls);
+        return room.cookie.end(visit.tls);
     }
     let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
     let pass = renewed.or(onward.news)?;
-    room.cookie.set(&visit.site.sealer.seal(room.live.id, &pass), visit.tls)
+    room.cookie.keep(&visit.site.sealer.seal(room.live.id, &pass), &pass, visit.tls)
 }
