@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
-use policy::ticket::{ARRIVAL_LIFE, Kind, Token};
+use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::site::SiteRoom;
