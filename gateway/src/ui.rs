@@ -122,7 +122,7 @@ impl Snapshot {
         let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
         let moves = self.open && !self.away && ticket.is_some();
         let wait = if moves { drain::wait(ahead, self.speed, self.rate) } else { None };
-        let pace = drain::pace(self.speed, self.rate);
+        let pace = drain::pace(self.speed, self.line.bound, self.rate);
         let interval = if ticket.is_some() { self.poll.after(ahead, pace) } else { PROVISIONAL * self.poll.stretch };
         let poll_tenths = (interval * jitter * 10.0).round() as u64;
         let position = ticket.and_then(|number| self.line.position(number));

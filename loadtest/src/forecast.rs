@@ -179,7 +179,7 @@ fn pages(scenario: &Scenario) -> f64 {
 fn busiest(scenario: &Scenario, line: &[Moment], speed: f64) -> f64 {
     let inside = scenario.room.rate() * (1.0 + pages(scenario));
     let assets = if scenario.habits.assets { ASSETS } else { 0.0 };
-    let pace = pace(speed, scenario.room.rate());
+    let pace = pace(speed, 0.0, scenario.room.rate());
     let in_step = |pair: &[Moment]| {
         let arriving = (pair[1].arrived - pair[0].arrived) / (pair[1].at - pair[0].at);
         let page = if pair[1].waiting > 0.0 { 1.0 + assets } else { 1.0 };

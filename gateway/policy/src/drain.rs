@@ -8,8 +8,12 @@
 //! on the shelf   q = claimants without a token
 //! on its way     e = sum over cohorts of (called - shown) x h (1 - F) / (1 - h F)
 //! wanted         w = r x (d + standing),   standing = 0.16 s + 6 / (r + 1 per second)
-//! speed            = (r + (w - q - e) / 0.4 s) / h,   between 0 and 5 x rate
+//! speed            = (r + (w - q - e) / 0.4 s) / h,   between 0 and b x rate
 //! ```
+//!
+//! The bound `b` is 5. While fewer come than such a pointer can find, as where a line is stuffed with tickets
+//! that no one will claim, it grows by an eighth a second towards `2 / h`, at most 50, and shrinks as it grew.
+//! Nobody at all coming is taken for an outage of the shoppers, not for stuffing: then it stays.
 //!
 //! `h` is the share of called tickets whose holders come within [`SHOW_WITHIN`], `F` the share of
 //! those who have come at the age of a cohort, `d` their mean delay: all three are measured, and
@@ -20,7 +24,8 @@
 //! nobody can come.
 //!
 //! Regimes: at 10 shoppers a second and more, 0.99 of the rate is used with up to 70 % of no-shows, and
-//! 0.975 while their share jumps from 10 to 70 to 30 %; beyond 80 % the pointer's bound costs use. Below
+//! 0.975 while their share jumps from 10 to 70 to 30 %. With 95 % of no-shows from the start, 0.9 is used after
+//! 30 s. Below
 //! 10 a second chance leaves 0.9 to 0.99. Of those who are called and poll as told, 99 % have their pass
 //! within 2 s of their claim.
 //!
@@ -49,18 +54,26 @@ const MAKE_UP: f64 = 0.4;
 /// `h` before anybody was called, and the number of tickets that this guess weighs.
 const SHOW_AT_FIRST: (f64, f64) = (0.9, 4.0);
 /// `h` is never taken for less: an outage of all shoppers cannot call the whole line.
-const SHOW_AT_LEAST: f64 = 0.05;
+const SHOW_AT_LEAST: f64 = 0.02;
 /// `h` forgets cohorts over this many seconds of called tickets, and over so many more tickets.
 const SHOW_MEMORY: (f64, f64) = (0.5, 30.0);
-/// The pointer never moves faster than this many times the rate. Nobody is told to ask again later
-/// than it could come at that speed ([`pace`]): else a faster pointer would find fewer people, move
-/// faster still, and run away.
-const FASTEST: f64 = 5.0;
+/// The pointer moves at most this many times the rate, and more only as the bound grows. Nobody is told to ask
+/// again later than it could come at that speed ([`View::pace`](crate::line::View::pace)): else a faster pointer
+/// would find fewer people, move faster still, and run away.
+pub(crate) const FASTEST: f64 = 5.0;
+/// The bound never grows beyond this many times the rate...
+const FASTEST_EVER: f64 = 50.0;
+/// ...and e-fold in this many seconds: people who were told when to ask by a slower pointer have asked by then.
+const BOUND_GROWS: f64 = 8.0;
+/// The bound that is aimed at, in pointers that would just do.
+const BOUND_MARGIN: f64 = 2.0;
 /// The speed is known after this many seconds of rate and tickets were called, and had time to come. A line
 /// in which everybody shows up remembers no more than 3 s and 30 of them.
 const KNOWN_AFTER: (f64, f64) = (2.0, 20.0);
 /// The shown speed is a mean over about this many seconds, and over fewer while the line is young.
 const SPEED_MEMORY: f64 = 15.0;
+/// Seconds of a known speed after which it counts as settled.
+const SETTLED_AFTER: f64 = 10.0;
 /// The flow of freed seats is a mean over about this many seconds.
 const FLOW_MEMORY: f64 = 5.0;
 /// The mean stay forgets over this many turns of all taken seats, and over so many more people.
@@ -119,6 +132,8 @@ pub struct Drain {
     flow: f64,
     left: f64,
     sat: f64,
+    /// The present bound of the speed, in multiples of the rate; below [`FASTEST`] it is that.
+    bound: f64,
 }
 
 impl Drain {
@@ -182,21 +197,45 @@ impl Drain {
         self.speed
     }
 
+    /// Whether the speed has been known for so long that it will hardly change at once.
+    pub fn is_settled(&self) -> bool {
+        self.speed > 0.0 && self.known_for >= SETTLED_AFTER
+    }
+
     /// How long a seat is taken, in seconds, a mean over those who left last; 0 before as many have left as
     /// the `taken` who are inside: the others might stay longer. Source: Little's law.
     pub fn mean_stay(&self, taken: u64) -> f64 {
         if self.left > 0.0 && self.left >= taken as f64 { self.sat / self.left } else { 0.0 }
     }
 
+    /// The bound of the speed of `serving` that may soon be needed, in multiples of the rate.
+    pub fn bound(&self) -> f64 {
+        bound_for(self.show_share())
+    }
+
+    /// The present bound of the speed, moved towards what a share `h` of shows needs, over the next `seconds`.
+    fn adapt_bound(&mut self, h: f64, seconds: f64) -> f64 {
+        let (bound, wanted) = (self.bound.max(FASTEST), bound_for(h));
+        let somebody_comes = self.recent.iter().any(|cohort| cohort.shown > 0);
+        let step = bound * seconds / BOUND_GROWS;
+        self.bound = match () {
+            () if wanted < bound => (bound - step).max(wanted),
+            () if somebody_comes => (bound + step).min(wanted),
+            () => bound,
+        };
+        self.bound
+    }
+
     /// Speed at which `serving` should move over the next `seconds`, in tickets per second.
-    pub fn speed(&self, supply: &Supply, seconds: f64) -> f64 {
+    pub fn speed(&mut self, supply: &Supply, seconds: f64) -> f64 {
         let curve = self.curve();
         let h = self.share_by(&curve);
+        let bound = self.adapt_bound(h, seconds);
         let flow = if supply.free.is_some() { self.flow.min(supply.rate) } else { supply.rate };
         let ahead = curve.delay + standing(flow);
         let rate = supply.free.map_or(supply.rate, |free| supply.rate.min(flow + free as f64 / ahead));
         let lack = rate * ahead - supply.claimants as f64 - self.expected(h, &curve);
-        ((rate + lack / MAKE_UP.max(seconds)) / h).clamp(0.0, FASTEST * supply.rate)
+        ((rate + lack / MAKE_UP.max(seconds)) / h).clamp(0.0, bound * supply.rate)
     }
 
     /// Records that the pointer moved on by so many tickets in the last `elapsed` milliseconds.
@@ -307,6 +346,11 @@ impl Curve {
     }
 }
 
+/// The bound of the speed that a share `h` of shows needs, in multiples of the rate.
+fn bound_for(h: f64) -> f64 {
+    (BOUND_MARGIN / h).clamp(FASTEST, FASTEST_EVER)
+}
+
 /// Claimants that should be waiting for a token, in seconds of rate: chance weighs more where few come.
 fn standing(rate: f64) -> f64 {
     0.16 + 6.0 / (rate + 1.0)
@@ -342,10 +386,10 @@ pub fn wait(position: u64, speed: f64, rate: f64) -> Option<Wait> {
     Some(Wait { low: low.floor() as u64, high: high.ceil() as u64 })
 }
 
-/// The speed by which polls are spread: that of the line, or what it might soon be. A line that
-/// stands still, or whose speed is not known, may begin to move at any moment.
-pub fn pace(speed: f64, rate: f64) -> f64 {
-    speed.max(FASTEST / 3.0 * rate)
+/// The speed by which polls are spread: that of the line, or what it might soon be with this [`Drain::bound`]. A
+/// line that stands still, or whose speed is not known, may begin to move at any moment.
+pub fn pace(speed: f64, bound: f64, rate: f64) -> f64 {
+    speed.max(bound.max(FASTEST) / 3.0 * rate)
 }
 
 /// When a shopper should ask again: sooner near the front, and stretched so that all polls
@@ -423,7 +467,7 @@ mod tests {
 
     #[test]
     fn with_the_standing_group_at_its_target_the_pointer_moves_at_rate_over_h() {
-        let drain = Drain::default();
+        let mut drain = Drain::default();
         let wanted = Supply { claimants: 82, ..EVEN };
         assert!((drain.speed(&wanted, TICK) - 100.0 / 0.9).abs() < 1.0, "{}", drain.speed(&wanted, TICK));
         assert!(drain.speed(&Supply { claimants: 0, ..EVEN }, TICK) > 200.0);

@@ -306,6 +306,8 @@ impl Line {
             now: c.now,
             speed: self.drain.mean_speed(),
             show_share: self.drain.show_share(),
+            settled: self.drain.is_settled(),
+            bound: self.drain.bound(),
             stay: self.drain.mean_stay(self.taken()),
             claimants: self.claimants.len() as u64,
             active: self.taken(),

@@ -98,6 +98,19 @@ fn when_no_shows_change_along_the_line_97_percent_of_the_rate_is_used() {
 }
 
 #[test]
+fn a_line_of_which_95_percent_is_stuffing_uses_the_rate_after_half_a_minute() {
+    for habit in [Habit::Absent, Habit::Stuffs] {
+        for (rate, seconds) in [(10.0, 180.0), (100.0, 90.0)] {
+            let mut plan = storm(rate, seconds, |_| 0.95, told);
+            plan.crowd.iter_mut().filter(|p| p.habit == Habit::Absent).for_each(|p| p.habit = habit);
+            let (_, figures) = measure(&format!("95 % stuffing ({habit:?}), {rate}/s"), plan, 30_000);
+            assert!(figures.used >= 0.95, "{figures}");
+            assert!(figures.p99_hold <= 5.0, "{figures}");
+        }
+    }
+}
+
+#[test]
 fn slow_lines_use_what_chance_leaves_them() {
     for (rate, used) in [(0.2, 0.75), (1.0, 0.93), (3.0, 0.98)] {
         for (name, absent) in [("40 % no-shows", EVEN_40), ("70 % no-shows", EVEN_70)] {

@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use policy::Millis;
 use policy::lease::{self, Lending};
 use policy::line::{Adopt, Arrival, Batch, Grant, Memory, Outcome, Restore, Segments, View};
 use policy::room::Rules;
-use policy::{Millis, drain};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -382,8 +382,8 @@ impl Desk {
     fn enter(&mut self, number: u64, reply: oneshot::Sender<Entry>, grants: &HashMap<u64, Grant>, view: &View) {
         let ahead = view.segments.ahead_of(number) as f64;
         let terms = self.room.terms.load();
-        let pace = drain::pace(view.speed, terms.room.rules.rate);
-        let soon = terms.room.rules.open && ahead < SOON * pace;
+        let rules = &terms.room.rules;
+        let soon = rules.open && ahead < SOON * view.pace(rules);
         let entry = match grants.get(&number) {
             Some(&Grant::Pass(end)) => Entry::Pass(number, end),
             Some(Grant::Spent) => Entry::Spent,
@@ -475,8 +475,7 @@ fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, reach: Re
     let room = &terms.room;
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
-    let pace = drain::pace(line.speed, room.rules.rate);
-    let poll = terms.polls.within(terms.poll_budget, line.waiting(), pace);
+    let poll = line.poll_table(terms.polls, terms.poll_budget, &room.rules);
     let state = ui::State::of(room, line);
     // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
     let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away: reach == Reach::Away });

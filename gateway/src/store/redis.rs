@@ -47,8 +47,9 @@ const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen, lease.
 type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64, MoreReply);
-/// The lease (share and seats, or nothing), second passes, gateways that hold leases, mean stay, numbers of arrivals.
-type MoreReply = (Vec<String>, u64, u64, f64, Vec<i64>);
+/// The lease (share and seats, or nothing), second passes, gateways that hold leases, mean stay, bound of the speed,
+/// settled, numbers of arrivals.
+type MoreReply = (Vec<String>, u64, u64, f64, f64, bool, Vec<i64>);
 /// Segments, forgotten below, lost at, unsure, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
 type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u64, u64, u64);
 
@@ -209,7 +210,7 @@ fn optional(number: Option<u64>) -> String {
 /// The answer of the script; `None` if it is not one.
 fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
     let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen, more) = reply;
-    let (lease, second_passes, gateways, stay, arrivals) = more;
+    let (lease, second_passes, gateways, stay, bound, settled, arrivals) = more;
     let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
         view;
     let view = View {
@@ -220,6 +221,8 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         now,
         speed,
         show_share,
+        settled,
+        bound,
         stay,
         claimants,
         active,

@@ -35,7 +35,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     };
     let [min, max, stretch] = [poll.min, poll.max, poll.stretch].map(|seconds| bounded(seconds, 1e5));
     let share = bounded(poll.share, 100.0);
-    let pace = bounded(drain::pace(speed, rate), 1e7);
+    let pace = bounded(drain::pace(speed, line.bound, rate), 1e7);
     let _ = write!(
         out,
         ",\"poll\":{{\"min\":{min:.1},\"max\":{max:.1},\"share\":{share:.2},\"stretch\":{stretch:.2},\"pace\":{pace:.2}}},\"now\":{}}}",

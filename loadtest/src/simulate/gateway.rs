@@ -189,7 +189,8 @@ impl Gateway {
         let ahead = self.view.segments.ahead_of(number);
         let speed = self.view.known_speed(rules);
         let wait = wait(ahead, speed, rules.rate).filter(|_| rules.open);
-        let interval = self.polls.after(ahead, pace(speed, rules.rate)) * self.random.random_range(0.85..1.15);
+        let interval =
+            self.polls.after(ahead, pace(speed, self.view.bound, rules.rate)) * self.random.random_range(0.85..1.15);
         Told {
             after: Duration::from_millis((interval * 10.0).round() as u64 * 100),
             position: self.view.position(number),
@@ -286,7 +287,7 @@ impl Gateway {
         grants: &HashMap<u64, Grant>,
         now: Micros,
     ) -> Vec<(Errand, Entry)> {
-        let soon = SOON * pace(self.view.speed, self.room.rules.rate);
+        let soon = SOON * self.view.pace(&self.room.rules);
         let mut answered = Vec::new();
         for (number, errand) in (first..).zip(joins) {
             let ahead = self.view.segments.ahead_of(number) as f64;

@@ -3,8 +3,13 @@
 use super::batch::Adopted;
 use super::segment::{Segments, base_of};
 use crate::Millis;
+use crate::drain::{self, FASTEST, PollTable};
 use crate::room::Rules;
 use crate::ticket::{Kind, Token};
+
+/// The longest interval between polls, in seconds, while the speed of a line is not settled: with a longer one a
+/// shopper could be called by a faster line long before the next poll.
+const POLL_WHILE_UNKNOWN: f64 = 15.0;
 
 /// A copy of a line.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +28,10 @@ pub struct View {
     pub speed: f64,
     /// Share of called tickets whose holders come.
     pub show_share: f64,
+    /// The speed has been known for so long that it will hardly change at once.
+    pub settled: bool,
+    /// The bound of the speed that may soon be needed, in multiples of the rate ([`crate::drain`]).
+    pub bound: f64,
     /// How long a seat is taken, in seconds, a mean over those who left last; 0 while it is not known.
     pub stay: f64,
     /// Claimants without a token.
@@ -71,6 +80,19 @@ impl View {
             Kind::Pass => token.issued < self.lost || !self.segments.is_called(token.number),
             Kind::Provisional | Kind::Arrival => false,
         }
+    }
+
+    /// The speed by which polls are spread, in tickets per second ([`drain::pace`]).
+    pub fn pace(&self, rules: &Rules) -> f64 {
+        drain::pace(self.speed, self.bound, rules.rate)
+    }
+
+    /// When waiting shoppers should ask, within a budget of so many polls per second. The bound grows where most
+    /// tickets have no one behind them, and these send no polls: the estimate leaves out as many.
+    pub fn poll_table(&self, table: PollTable, budget: f64, rules: &Rules) -> PollTable {
+        let spared = self.bound.max(FASTEST) / FASTEST;
+        let max = if self.settled { table.max } else { table.max.min(POLL_WHILE_UNKNOWN) };
+        PollTable { max, ..table }.within(budget * spared, self.waiting(), self.pace(rules))
     }
 
     /// The speed by which a wait may be told, 0 if nobody can know it. Where the line needs more seats than are

@@ -26,6 +26,8 @@ pub enum Habit {
     Impatient(Millis),
     /// The same ticket in two tabs.
     TwoTabs,
+    /// Took the ticket only so that others find the line longer: polls as told and never claims.
+    Stuffs,
 }
 
 /// How somebody leaves the shop.
@@ -94,7 +96,7 @@ impl Person {
 
     /// Whether this person must be let in before the launch is over.
     pub fn must_enter(&self) -> bool {
-        !matches!(self.habit, Habit::Absent | Habit::Impatient(_))
+        !matches!(self.habit, Habit::Absent | Habit::Impatient(_) | Habit::Stuffs)
     }
 }
 
@@ -149,6 +151,7 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
     let id = gateway_of(world, person);
     match verdict {
         Verdict::Enter { pass, renew } => browses(world, tab, pass, renew),
+        Verdict::Claim(_) if world.crowd[person as usize].habit == Habit::Stuffs => gone(world, person),
         Verdict::Claim(ticket) => {
             holds_ticket(world, person, ticket);
             claims(world, tab, ticket.number);

@@ -205,8 +205,7 @@ pub fn flush(world: &mut World, id: u32) {
     gateway.revoked.extend(outcome.revoked.iter().map(|revoked| (revoked.number, *revoked)));
     gateway.revocations_seen = outcome.revocations_seen;
     gateway.memory.tidy(&outcome.view);
-    world.table =
-        policy::drain::PollTable::CALM.within(world.budget, outcome.view.waiting(), pace(world, &outcome.view));
+    world.table = outcome.view.poll_table(policy::drain::PollTable::CALM, world.budget, &world.room.rules);
     for &(number, expires) in &outcome.renewed {
         crowd::renewed(world, number, expires);
     }
@@ -217,7 +216,7 @@ pub fn flush(world: &mut World, id: u32) {
 
 /// The speed by which polls are spread: a line that stands may move at its rate at any moment.
 pub fn pace(world: &World, view: &View) -> f64 {
-    policy::drain::pace(view.speed, world.room.rules.rate)
+    view.pace(&world.room.rules)
 }
 
 /// Gives the new numbers to those who asked; they are held like claims until the answer is known.

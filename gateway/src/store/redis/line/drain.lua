@@ -37,7 +37,7 @@ end
 
 local function share_by(by)
   local called, shown = evidence(by)
-  return clamp((shown + 4 * 0.9) / (called + 4), 0.05, 1)
+  return clamp((shown + 4 * 0.9) / (called + 4), 0.02, 1)
 end
 
 local function show_share()
@@ -58,15 +58,39 @@ local function standing(flow)
   return 0.16 + 6 / (flow + 1)
 end
 
+-- The bound of the speed that a share h of shows needs, in multiples of the rate.
+local function bound_for(h)
+  return clamp(2 / h, 5, 50)
+end
+
+-- The present bound of the speed, moved towards what a share h of shows needs.
+local function adapt_bound(h)
+  local now_at, wanted = max(s.bound, 5), bound_for(h)
+  local somebody_comes = false
+  for _, cohort in ipairs(recent) do
+    somebody_comes = somebody_comes or cohort.shown > 0
+  end
+  local step = now_at * seconds / 8
+  if wanted < now_at then
+    s.bound = max(now_at - step, wanted)
+  elseif somebody_comes then
+    s.bound = min(now_at + step, wanted)
+  else
+    s.bound = now_at
+  end
+  return s.bound
+end
+
 -- At a rate that may be less than the room's.
 local function speed(free, rate)
   local by, delay = curve()
   local h = share_by(by)
+  local most = adapt_bound(h)
   local flow = free and min(s.flow, rate) or rate
   local ahead = delay + standing(flow)
   local able = free and min(rate, flow + free / ahead) or rate
   local lack = able * ahead - claimants - expected(h, by)
-  return clamp((able + lack / max(0.4, seconds)) / h, 0, 5 * rate)
+  return clamp((able + lack / max(0.4, seconds)) / h, 0, most * rate)
 end
 
 local function mean(before, events, memory)

@@ -459,5 +459,6 @@ local view = {
 }
 local known = s.revocations_forgotten + call('LLEN', REVOKED)
 return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
-  lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), numbers_of_arrivals(),
+  lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), real(bound_for(show_share())),
+  s.speed > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(),
 } }
