@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flow::Flow;
 use crate::known::Known;
+use crate::load::Turn;
 use crate::seats::{Class, Seat};
 use crate::visitor::Peer;
 
@@ -73,6 +74,7 @@ pub struct Connection {
     bodiless: Cell<bool>,
     rests: Cell<bool>,
     fate: Cell<Fate>,
+    turn: Cell<Turn>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -95,6 +97,7 @@ impl Connection {
             bodiless: Cell::new(false),
             rests: Cell::new(false),
             fate: Cell::new(Fate::Open),
+            turn: Cell::default(),
             waker: RefCell::default(),
             flow: Arc::default(),
             ledger,
@@ -125,6 +128,12 @@ impl Connection {
         }
     }
 
+    /// Whether what it has to read may wait: it shows no pass, and no answer to it is under way. Requests of HTTP/2 are
+    /// read beside answers, so there it may wait at any moment.
+    pub(crate) fn can_be_deferred(&self) -> bool {
+        self.class() != Class::Holder && (self.requests.get() == 0 || self.streams.get().is_some())
+    }
+
     /// Reads something off its seat, if it has one.
     pub(crate) fn with_seat<T>(&self, read: impl FnOnce(&Seat) -> T) -> Option<T> {
         self.seat.borrow().as_ref().map(read)
@@ -132,6 +141,15 @@ impl Connection {
 
     pub(crate) fn fate(&self) -> Fate {
         self.fate.get()
+    }
+
+    /// Whether it waits for its worker, which has more to do than it can.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn.get()
+    }
+
+    pub(crate) fn set_turn(&self, turn: Turn) {
+        self.turn.set(turn);
     }
 
     /// To be woken when the fate changes. It is told to the last who asked.
@@ -163,7 +181,7 @@ impl Connection {
         self.wake();
     }
 
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

@@ -20,6 +20,7 @@ pub mod forward;
 pub mod headers;
 pub mod known;
 pub mod listener;
+pub mod load;
 pub mod log;
 pub mod operator;
 pub mod own;

@@ -36,6 +36,7 @@ use crate::body::Body;
 use crate::connection::{Connection, Fate, Ledger, UnderWay};
 use crate::edge;
 use crate::flow::{self, Stream, Watched};
+use crate::load::Load;
 use crate::seats::{self, Class, Lack, Seat};
 use crate::telemetry;
 use crate::upstream::Pool;
@@ -98,6 +99,7 @@ pub struct Worker {
     ledger: Rc<Ledger>,
     /// Bytes of answers that were not taken, as told last.
     told_untaken: Cell<usize>,
+    load: Load,
 }
 
 impl std::fmt::Debug for Worker {
@@ -126,6 +128,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         requests: Cell::new(0),
         ledger: Rc::default(),
         told_untaken: Cell::default(),
+        load: Load::default(),
     });
     worker.ledger.most_untaken.set(worker.shared.site.load().config.listen.answer_buffer_per_connection.0);
     for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
@@ -151,6 +154,9 @@ async fn sweep(worker: Rc<Worker>) {
             worker.make_room(&Lack::All, false);
         }
         worker.relieve();
+        worker.load.tick();
+        worker.load.probe();
+        worker.shared.rooms.stretch_polls(worker.load.stretch());
         if now.as_secs() > worker.ledger.second.get() {
             worker.sweep(now.as_secs());
         }
@@ -159,7 +165,11 @@ async fn sweep(worker: Rc<Worker>) {
 
 async fn accept(worker: Rc<Worker>, listener: TcpListener, tls: bool, stop: CancellationToken) {
     loop {
-        let accepted = tokio::select! { a = listener.accept() => a, () = stop.cancelled() => return };
+        let accepted = async {
+            worker.load.accepts().await;
+            listener.accept().await
+        };
+        let accepted = tokio::select! { a = accepted => a, () = stop.cancelled() => return };
         match accepted {
             Ok((stream, peer)) => worker.clone().welcome(stream, peer, tls),
             Err(error) => {
@@ -298,7 +308,7 @@ impl Worker {
             let mut http = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
             let rests = poll_fn(|cx| {
                 let http = Pin::new(&mut http);
-                match poll_served(connection, http, http1::UpgradeableConnection::graceful_shutdown, cx) {
+                match self.poll_served(connection, http, http1::UpgradeableConnection::graceful_shutdown, cx) {
                     Poll::Ready(()) => Poll::Ready(false),
                     Poll::Pending if connection.is_resting() => Poll::Ready(true),
                     Poll::Pending => Poll::Pending,
@@ -340,7 +350,7 @@ impl Worker {
             }
         });
         let mut http = pin!(self.http2().serve_connection(TokioIo::new(io), service));
-        poll_fn(|cx| poll_served(connection, http.as_mut(), http2::Connection::graceful_shutdown, cx)).await;
+        poll_fn(|cx| self.poll_served(connection, http.as_mut(), http2::Connection::graceful_shutdown, cx)).await;
         connection.finish(Fate::Over);
     }
 
@@ -415,6 +425,31 @@ impl Worker {
         }
     }
 
+    /// Serves a connection until it ends or its fate does, and asks it to `end` where that is its fate. One without a
+    /// pass waits for its turn where the worker has more to do than it can.
+    fn poll_served<C>(
+        &self,
+        connection: &Rc<Connection>,
+        mut http: Pin<&mut C>,
+        end: fn(Pin<&mut C>),
+        cx: &mut Context<'_>,
+    ) -> Poll<()>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        connection.serve_by(cx.waker());
+        match connection.fate() {
+            Fate::Over => return Poll::Ready(()),
+            Fate::Ending(_) => end(http.as_mut()),
+            Fate::Open if connection.can_be_deferred() && self.load.defers(connection) => return Poll::Pending,
+            Fate::Open => {}
+        }
+        http.poll(cx).map(|end| match end {
+            Err(error) if error.is_parse() => telemetry::unreadable(),
+            _ => {}
+        })
+    }
+
     /// Asks all connections to end and waits until they have, at most the configured time.
     async fn end(&self) {
         let open = || self.connections.borrow().iter().any(|c| c.strong_count() > 0);
@@ -472,28 +507,6 @@ async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>)
         future.as_mut().poll(cx).map(Some)
     })
     .await
-}
-
-/// Serves a connection until it ends or its fate does, and asks it to `end` where that is its fate.
-fn poll_served<C>(
-    connection: &Connection,
-    mut http: Pin<&mut C>,
-    end: fn(Pin<&mut C>),
-    cx: &mut Context<'_>,
-) -> Poll<()>
-where
-    C: Future<Output = hyper::Result<()>>,
-{
-    connection.serve_by(cx.waker());
-    match connection.fate() {
-        Fate::Over => return Poll::Ready(()),
-        Fate::Ending(_) => end(http.as_mut()),
-        Fate::Open => {}
-    }
-    http.poll(cx).map(|end| match end {
-        Err(error) if error.is_parse() => telemetry::unreadable(),
-        _ => {}
-    })
 }
 
 /// Whether a connection that nothing was served on meanwhile has more to say; false if it is over, or asked to end.

@@ -14,7 +14,7 @@ mod renewals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -113,6 +113,7 @@ pub struct LiveRoom {
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
+    stretch: Arc<PollStretch>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
 }
 
@@ -350,12 +351,29 @@ pub struct Rooms {
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
     /// This process, in provisional tickets.
     pub run: u32,
+    stretch: Arc<PollStretch>,
+}
+
+/// The factor by which a gateway that has more to do than it can stretches the polls of all its lines, in percent.
+#[derive(Debug)]
+pub struct PollStretch(AtomicU32);
+
+impl Default for PollStretch {
+    fn default() -> Self {
+        Self(AtomicU32::new(100))
+    }
+}
+
+impl PollStretch {
+    fn factor(&self) -> f64 {
+        f64::from(self.0.load(Ordering::Relaxed)) / 100.0
+    }
 }
 
 /// Rooms without anybody in them, and the mailbox for [`run`].
 pub fn rooms(run: u32) -> (Arc<Rooms>, Mailbox) {
     let (mailbox, mail) = mpsc::channel(MAILBOX);
-    let rooms = Rooms { live: ArcSwap::default(), known: DashMap::new(), mailbox, run };
+    let rooms = Rooms { live: ArcSwap::default(), known: DashMap::new(), mailbox, run, stretch: Arc::default() };
     (Arc::new(rooms), Mailbox(mail))
 }
 
@@ -382,6 +400,14 @@ impl Rooms {
         self.live.store(Arc::new(live));
     }
 
+    /// Says by which factor a worker wants polls to be stretched. The largest counts, and fades by a hundredth each time
+    /// that a smaller one is said.
+    pub fn stretch_polls(&self, factor: f64) {
+        let (known, wanted) = (&self.stretch.0, (factor * 100.0) as u32);
+        let faded = known.load(Ordering::Relaxed).saturating_mul(99) / 100;
+        known.store(wanted.max(faded).max(100), Ordering::Relaxed);
+    }
+
     /// Waits until the store has said of every room where its line is. Answers whether it did, in that time.
     pub async fn first_answers(&self, limit: Duration) -> bool {
         let all = async {
@@ -406,6 +432,7 @@ impl Rooms {
             spent: DashMap::new(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
+            stretch: self.stretch.clone(),
             mailbox: self.mailbox.clone(),
         }
     }

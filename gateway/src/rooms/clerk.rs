@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use policy::Millis;
+use policy::drain::PollTable;
 use policy::lease::{self, Lending};
 use policy::line::{Adopt, Arrival, Batch, Grant, Memory, Outcome, Restore, Segments, View};
 use policy::room::Rules;
@@ -454,7 +455,7 @@ fn adopted_of(view: &View, run: u32) -> Option<u64> {
 
 /// A room before the store's first answer.
 pub(super) fn unseen(name: &str, terms: &Terms) -> Snapshot {
-    picture(name, terms, None, Instant::now(), Reach::Away)
+    picture(name, terms, None, Instant::now(), Reach::Away, 1.0)
 }
 
 /// How the store can be reached.
@@ -468,14 +469,17 @@ pub(super) enum Reach {
 
 fn publish(room: &LiveRoom, view: Option<View>, reach: Reach) {
     let at = if reach == Reach::Here { Instant::now() } else { room.snapshot.load().at };
-    room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, at, reach)));
+    let stretch = room.stretch.factor();
+    room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, at, reach, stretch)));
 }
 
-fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, reach: Reach) -> Snapshot {
+/// What is told of a room from now on, with the pauses between polls stretched by this factor.
+fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, reach: Reach, stretch: f64) -> Snapshot {
     let room = &terms.room;
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
     let poll = line.poll_table(terms.polls, terms.poll_budget, &room.rules);
+    let poll = PollTable { stretch: poll.stretch * stretch, ..poll };
     let state = ui::State::of(room, line);
     // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
     let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away: reach == Reach::Away });
