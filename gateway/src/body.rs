@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,61 +11,69 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use crate::buffer::Charge;
 use crate::connection::UnderWay;
 
 /// A piece of a body.
 pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 
-/// Where a streamed body comes from. It is dropped when the last byte was taken.
+/// Carries another protocol between both ends, until it ends.
+pub type Bridge = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Where a streamed body comes from.
 pub trait Source: std::fmt::Debug {
     /// The next piece of the body: moves what bytes there are, and wakes `cx` when there are more.
-    fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece;
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Piece;
+
+    /// Whether nothing follows.
+    fn is_end_stream(&self) -> bool;
+
+    /// How much follows.
+    fn size_hint(&self) -> SizeHint;
+
+    /// Says which request this answers: it is under way until the last byte was taken.
+    fn answers(&self, under_way: UnderWay);
 }
 
 /// The body of an answer.
-#[derive(Debug)]
 pub enum Body {
-    /// Bytes in memory, shared between answers; `None` once sent.
-    Full(Option<Bytes>),
+    /// Bytes in memory, shared between answers; `None` once sent. Those of the upstream are counted.
+    Full(Option<Bytes>, Option<Charge>),
     /// Streamed, never gathered.
-    Stream(Incoming, Held),
+    Stream(Rc<dyn Source>),
+    /// None: what follows is another protocol. The bridge is taken by the connection.
+    Switch(Option<Bridge>),
 }
 
-/// What goes with a streamed body.
-#[derive(Debug)]
-pub struct Held {
-    source: Option<Box<dyn Source>>,
-    /// The request that it answers.
-    under_way: Option<UnderWay>,
-}
-
-impl Held {
-    /// Comes from this.
-    pub fn new(source: impl Source + 'static) -> Self {
-        Self { source: Some(Box::new(source)), under_way: None }
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Full(bytes, _) => f.debug_tuple("Full").field(bytes).finish(),
+            Self::Stream(source) => f.debug_tuple("Stream").field(source).finish(),
+            Self::Switch(_) => f.write_str("Switch"),
+        }
     }
 }
 
 impl Body {
     /// No bytes.
     pub fn empty() -> Self {
-        Self::Full(None)
+        Self::Full(None, None)
     }
 
-    /// Says which request this answers: it is under way until the last byte was taken, and its pace is
-    /// that at which the other end takes them. Bytes in memory count as taken.
+    /// Says which request this answers. Bytes in memory count as taken; another protocol goes on by itself.
     pub fn answers(&mut self, under_way: UnderWay) {
-        if let Self::Stream(_, held) = self {
-            // From the start: who never asks for the first byte does not take it either.
-            under_way.pace().set(true);
-            held.under_way = Some(under_way);
+        match self {
+            Self::Full(..) => {}
+            Self::Stream(source) => source.answers(under_way),
+            Self::Switch(bridge) => under_way.connection().switch(bridge.take()),
         }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::Full(Some(bytes).filter(|b| !b.is_empty()))
+        Self::Full(Some(bytes).filter(|b| !b.is_empty()), None)
     }
 }
 
@@ -74,35 +83,28 @@ impl http_body::Body for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Piece {
         match self.get_mut() {
-            Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Self::Stream(incoming, held) => {
-                let frame = match &mut held.source {
-                    Some(source) => source.poll_frame(incoming, cx),
-                    None => Pin::new(incoming).poll_frame(cx),
-                };
-                if let Some(under_way) = &held.under_way {
-                    under_way.pace().set(matches!(frame, Poll::Ready(Some(Ok(_)))));
-                }
-                if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
-                    held.source.take();
-                    held.under_way.take();
-                }
-                frame
+            Self::Full(bytes, charge) => {
+                *charge = None;
+                Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b))))
             }
+            Self::Stream(source) => source.poll_frame(cx),
+            Self::Switch(_) => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Full(bytes) => bytes.is_none(),
-            Self::Stream(incoming, _) => incoming.is_end_stream(),
+            Self::Full(bytes, _) => bytes.is_none(),
+            Self::Stream(source) => source.is_end_stream(),
+            Self::Switch(_) => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Self::Stream(incoming, _) => incoming.size_hint(),
+            Self::Full(bytes, _) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Stream(source) => source.size_hint(),
+            Self::Switch(_) => SizeHint::with_exact(0),
         }
     }
 }

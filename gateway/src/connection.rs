@@ -9,8 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
-use http::Version;
-
+use crate::body::Bridge;
 use crate::known::Known;
 use crate::seats::{Class, Seat};
 use crate::visitor::Peer;
@@ -25,6 +24,16 @@ pub(crate) enum Fate {
     /// Ends after the request under way; at the latest in that second.
     Ending(u64),
     Over,
+}
+
+/// A bridge to the shop, until it is taken.
+#[derive(Default)]
+struct Bridged(Cell<Option<Bridge>>);
+
+impl std::fmt::Debug for Bridged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bridged")
+    }
 }
 
 /// A connection of a shopper. It is open, and has its seat, as long as it is served: by its own task, or by a request that
@@ -44,10 +53,8 @@ pub struct Connection {
     asked: Cell<bool>,
     active: Cell<u64>,
     holder: Cell<bool>,
-    /// Of the answers of HTTP/1, which go one after the other.
-    pace: Pace,
-    /// Of the answers of HTTP/2 under way, each its own.
-    paces: RefCell<Vec<Rc<Pace>>>,
+    /// What follows another protocol that was agreed on.
+    bridge: Bridged,
     fate: Cell<Fate>,
     waker: RefCell<Option<Waker>>,
 }
@@ -63,8 +70,7 @@ impl Connection {
             asked: Cell::new(false),
             active: Cell::new(second.get()),
             holder: Cell::new(false),
-            pace: Pace::default(),
-            paces: RefCell::default(),
+            bridge: Bridged::default(),
             fate: Cell::new(Fate::Open),
             waker: RefCell::default(),
             second,
@@ -112,9 +118,14 @@ impl Connection {
         }
     }
 
-    /// For how many seconds an answer was not taken. To be called once a second.
-    pub(crate) fn untaken(&self) -> u64 {
-        self.paces.borrow().iter().fold(self.pace.second(), |most, pace| most.max(pace.second()))
+    /// It carries another protocol once its last answer was written.
+    pub(crate) fn switch(&self, bridge: Option<Bridge>) {
+        self.bridge.0.set(bridge);
+    }
+
+    /// What carries the other protocol, if there is one.
+    pub(crate) fn take_bridge(&self) -> Option<Bridge> {
+        self.bridge.0.take()
     }
 
     /// Asks it to end after the request under way.
@@ -128,26 +139,15 @@ impl Connection {
         self.seat.take();
     }
 
+    /// Ends it at once.
+    pub(crate) fn leave(&self) {
+        self.finish(Fate::Over);
+    }
+
     pub(crate) fn finish(&self, fate: Fate) {
         self.fate.set(fate);
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
-        }
-    }
-
-    /// The pace of another answer.
-    fn add_pace(&self) -> Rc<Pace> {
-        let mut paces = self.paces.borrow_mut();
-        let pace = Rc::new(Pace { place: Cell::new(paces.len()), ..Pace::default() });
-        paces.push(pace.clone());
-        pace
-    }
-
-    fn remove_pace(&self, pace: &Pace) {
-        let (mut paces, place) = (self.paces.borrow_mut(), pace.place.get());
-        paces.swap_remove(place);
-        if let Some(moved) = paces.get(place) {
-            moved.place.set(place);
         }
     }
 }
@@ -156,22 +156,14 @@ impl Connection {
 #[derive(Debug)]
 pub struct UnderWay {
     connection: Rc<Connection>,
-    /// Of its answer, if that does not go alone.
-    own_pace: Option<Rc<Pace>>,
 }
 
 impl UnderWay {
-    pub(crate) fn begin(connection: &Rc<Connection>, version: Version) -> Self {
+    pub(crate) fn begin(connection: &Rc<Connection>) -> Self {
         connection.requests.set(connection.requests.get() + 1);
         connection.asked.set(true);
         connection.active.set(connection.second.get());
-        let own_pace = (version == Version::HTTP_2).then(|| connection.add_pace());
-        Self { connection: connection.clone(), own_pace }
-    }
-
-    /// By which the shopper takes the answer.
-    pub fn pace(&self) -> &Pace {
-        self.own_pace.as_deref().unwrap_or(&self.connection.pace)
+        Self { connection: connection.clone() }
     }
 
     /// The connection it came on.
@@ -187,57 +179,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        match &self.own_pace {
-            Some(pace) => self.connection.remove_pace(pace),
-            None => self.connection.pace.set(false),
-        }
         self.connection.requests.set(self.connection.requests.get() - 1);
         self.connection.active.set(self.connection.second.get());
-    }
-}
-
-/// Whether the other end takes what there is for it: one that does not must not hold a permit for ever.
-#[derive(Debug, Default)]
-pub struct Pace {
-    /// In the list of its connection.
-    place: Cell<usize>,
-    untaken: Cell<bool>,
-    seconds: Cell<u64>,
-}
-
-impl Pace {
-    /// Says whether there is something that nobody took yet.
-    pub fn set(&self, untaken: bool) {
-        self.untaken.set(untaken);
-        self.seconds.set(0);
-    }
-
-    /// To be called once a second: for how many seconds there was something that nobody took.
-    fn second(&self) -> u64 {
-        self.seconds.set(if self.untaken.get() { self.seconds.get() + 1 } else { 0 });
-        self.seconds.get()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pace_is_kept_for_each_answer_under_way_and_for_no_other() {
-        let peer = Peer::new([127, 0, 0, 1].into(), &[]);
-        let connection = Connection::new(peer, false, Rc::default(), None);
-        let mut under_way = Vec::new();
-        for round in 0..1_000 {
-            under_way.push(UnderWay::begin(&connection, Version::HTTP_2));
-            if under_way.len() > 7 {
-                under_way.swap_remove(round % 5);
-            }
-            assert_eq!(connection.paces.borrow().len(), under_way.len());
-        }
-        under_way[3].pace().set(true);
-        assert_eq!((connection.untaken(), connection.untaken()), (1, 2));
-        under_way.remove(3);
-        assert_eq!(connection.untaken(), 0);
     }
 }

@@ -3,6 +3,7 @@
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
+use policy::quota::Client;
 use policy::ticket::Token;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
-use crate::upstream::{Patience, Upload, Upstream};
+use crate::upstream::{Caller, Patience, Upload, Upstream};
 use crate::visit::Visit;
 use crate::visitor::Host;
 
@@ -68,7 +69,8 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     }
     headers::to_upstream(&mut parts, told(visit, &host, onward.pass));
     let request = Request::from_parts(parts, Upload::from(body));
-    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, onward.patience()).await {
+    let caller = caller(visit, &onward);
+    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, caller).await {
         Ok(mut response) => {
             let revoke = headers::to_shopper(&mut response);
             (response, revoke)
@@ -81,6 +83,15 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// Whose share of the upstream the request takes.
+fn caller(visit: &Visit<'_>, onward: &Onward) -> Caller {
+    let client = match (visit.room, onward.pass) {
+        (Some(room), Some(pass)) => Client::Place(room.live.id, pass.number),
+        _ => Client::network(visit.client),
+    };
+    Caller { who: onward.patience(), client }
 }
 
 /// What the upstream is told besides the request.

@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod buffer;
 pub mod capacity;
 pub mod config;
 pub mod connection;
@@ -106,6 +107,7 @@ impl Shared {
         let site = self.site.load();
         telemetry::connections(self.seats.open(), self.seats.by_class());
         telemetry::quota_clients(site.quotas.requests.clients());
+        telemetry::buffered(0.0);
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
     }

@@ -235,7 +235,7 @@ impl Worker {
     ) {
         let (connection, io) = (&connection, TokioIo::new(io));
         let service = service_fn(|request: http::Request<_>| {
-            let under_way = UnderWay::begin(connection, request.version());
+            let under_way = UnderWay::begin(connection);
             self.requests.set(self.requests.get() + 1);
             edge::handle(under_way, self.clone(), request)
         });
@@ -245,6 +245,7 @@ impl Worker {
         } else {
             let http = self.http1().serve_connection(io, service).with_upgrades();
             until_over(connection, http, http1::UpgradeableConnection::graceful_shutdown).await;
+            carry(connection).await;
         }
     }
 
@@ -278,12 +279,7 @@ impl Worker {
         let mut classes = [0; Class::ALL.len()];
         connections.iter().for_each(|connection| classes[connection.class() as usize] += 1);
         self.shared.seats.recount(self.classes.replace(classes), classes);
-        for connection in connections.iter().filter(|c| c.requests() > 0) {
-            if connection.untaken() > listen.idle_timeout.as_secs() {
-                // Whoever does not take their answer must not keep the shop from working on others'.
-                connection.finish(Fate::Over);
-            }
-        }
+        self.pool.sweep_answers(listen.idle_timeout);
         for connection in connections.iter().filter(|c| c.requests() == 0) {
             let limit = match connection.class() {
                 _ if !connection.has_asked() => listen.header_timeout,
@@ -381,6 +377,17 @@ where
             Err(error) if error.is_parse() => telemetry::unreadable(),
             _ => {}
         })
+    })
+    .await;
+}
+
+/// Carries another protocol, if one was agreed on: the connection keeps its seat, and ends when it is asked to.
+async fn carry(connection: &Rc<Connection>) {
+    let Some(mut bridge) = connection.take_bridge() else { return };
+    let _under_way = UnderWay::begin(connection);
+    poll_fn(|cx| match connection.fate() {
+        Fate::Open => bridge.as_mut().poll(cx),
+        Fate::Ending(_) | Fate::Over => Poll::Ready(()),
     })
     .await;
 }
