@@ -15,6 +15,7 @@ pub mod config;
 pub mod connection;
 pub mod edge;
 pub mod fleet;
+pub mod flow;
 pub mod forward;
 pub mod headers;
 pub mod known;
@@ -105,6 +106,7 @@ impl Shared {
     pub fn observe(&self) {
         let site = self.site.load();
         telemetry::connections(self.seats.open(), self.seats.by_class());
+        telemetry::answer_buffer(self.seats.untaken());
         telemetry::quota_clients(site.quotas.requests.clients());
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));

@@ -26,6 +26,9 @@ use super::deadline::Deadline;
 use super::upload::Upload;
 use crate::body::Piece;
 
+/// Bytes of an answer that are read at once, and the longest head of one.
+const PIECE: usize = 64 << 10;
+
 /// A connection that may carry requests, one after the other.
 pub(super) struct Connection {
     sender: SendRequest<Upload>,
@@ -63,8 +66,8 @@ impl Connection {
     pub(super) async fn open(address: &str, deadline: Rc<Deadline>) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        // One buffer and a plain write: most requests are a head alone.
-        let handshake = http1::Builder::new().writev(false).handshake(TokioIo::new(stream));
+        // One buffer and a plain write: most requests are a head alone. What is read at once is what a slow reader holds.
+        let handshake = http1::Builder::new().writev(false).max_buf_size(PIECE).handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let bytes = Bytes::Here(Box::pin(async { drop(connection.with_upgrades().await) }));
         let alarm = Arc::new(Alarm::default());
