@@ -299,15 +299,17 @@ impl Worker {
                 }
             });
             let parts = if rests.await { http.into_parts() } else { None };
-            let Some(parts) = parts else { return };
-            io = parts.io.into_inner();
-            if parts.read_buf.is_empty() {
+            let Some(http1::Parts { io: watched, read_buf, .. }) = parts else { return };
+            io = watched.into_inner();
+            if read_buf.is_empty() {
+                // Empty, it still holds its 8 KiB.
+                drop(read_buf);
                 if !comes_back(io.tcp(), connection).await {
                     let _ = while_open(connection, io.shutdown()).await;
                     return;
                 }
             } else {
-                io.unread(parts.read_buf);
+                io.unread(read_buf);
             }
             connection.rises();
         }

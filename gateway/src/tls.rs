@@ -22,9 +22,6 @@ use rustls::{InconsistentKeys, ServerConfig};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Bytes of early data, under keys of somebody else's tickets, that are skipped.
-const SKIPPED_EARLY_DATA: u32 = 64 << 10;
-
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -128,9 +125,6 @@ pub fn server_config(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Never taken: with a ticketer rustls rejects all of it. But so much of what a client sent on trust is skipped; else a
-    // single whole record of it would end the handshake with `bad_record_mac`.
-    config.max_early_data_size = SKIPPED_EARLY_DATA;
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Setup)?;
     // Tickets need no memory here; the default would also keep sessions behind a lock.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -2,18 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway::tls::{Certificates, TlsError, server_config};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig,
-    SupportedProtocolVersion,
-};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,11 +30,7 @@ fn pair(directory: &TempDir, file: &str) -> (PathBuf, PathBuf) {
 
 /// A server that echoes one byte per connection; those that fail the handshake are dropped.
 async fn serve(certificates: &Arc<Certificates>) -> std::net::SocketAddr {
-    echo(server_config(certificates.clone()).unwrap()).await
-}
-
-async fn echo(config: Arc<ServerConfig>) -> std::net::SocketAddr {
-    let acceptor = TlsAcceptor::from(config);
+    let acceptor = TlsAcceptor::from(server_config(certificates.clone()).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -230,41 +221,4 @@ async fn garbage_in_place_of_a_handshake_ends_that_connection_only() {
     }
     let config = Arc::new(client(&[&certificate], rustls::ALL_VERSIONS));
     assert!(visit(address, &config, "a.example").await.is_ok());
-}
-
-#[tokio::test]
-async fn early_data_under_a_ticket_of_another_server_is_skipped() {
-    let directory = TempDir::new().unwrap();
-    let trusted = issue(&directory, "shop", &["shop.example"]);
-    let files = pair(&directory, "shop");
-    let key = PrivateKeyDer::from_pem_file(&files.1).unwrap();
-    let other = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![trusted.clone()], key);
-    let mut other = other.unwrap();
-    other.max_early_data_size = 1 << 20;
-    let other = echo(Arc::new(other)).await;
-    let address = serve(&Certificates::load(&[files]).unwrap()).await;
-    let mut config = client(&[&trusted], &[&rustls::version::TLS13]);
-    config.enable_early_data = true;
-    let config = Arc::new(config);
-    visit(other, &config, "shop.example").await.unwrap();
-    let asked = tokio::task::spawn_blocking(move || {
-        let mut socket = std::net::TcpStream::connect(address).unwrap();
-        let mut session = ClientConnection::new(config, ServerName::try_from("shop.example").unwrap()).unwrap();
-        // More than one whole record.
-        session.early_data().expect("the ticket allows it").write_all(&[7; 20_000]).unwrap();
-        while session.is_handshaking() {
-            session.complete_io(&mut socket).unwrap();
-        }
-        assert!(!session.is_early_data_accepted());
-        let mut stream = rustls::Stream::new(&mut session, &mut socket);
-        stream.write_all(&[9]).unwrap();
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        byte
-    });
-    assert_eq!(asked.await.unwrap(), [9]);
 }

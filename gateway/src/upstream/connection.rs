@@ -27,7 +27,7 @@ use super::upload::Upload;
 use crate::body::Piece;
 
 /// Bytes of an answer that are read at once, and the longest head of one.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 32 << 10;
 
 /// A connection that may carry requests, one after the other.
 pub(super) struct Connection {
