@@ -174,6 +174,11 @@ impl Connection {
         self.untaken.get() + self.flow.unsent()
     }
 
+    /// Whether there are bytes of HTTP/2 for the other end, and none was taken and nothing asked for longer than this.
+    pub(crate) fn takes_nothing(&self, limit: u64) -> bool {
+        self.untaken.get() > 0 && self.ledger.second.get() > self.active.get() + limit
+    }
+
     /// Streams of HTTP/2 that are worked on at once: few, until a pass is shown.
     pub(crate) fn bound_streams(&self, few: usize, most: usize) {
         let first = if self.class() == Class::Holder { most } else { few.min(most) };

@@ -379,7 +379,8 @@ impl Worker {
         connections.iter().for_each(|connection| classes[connection.class() as usize] += 1);
         self.shared.seats.recount(self.classes.replace(classes), classes);
         for connection in connections.iter().filter(|c| c.requests() > 0) {
-            if connection.untaken() > listen.idle_timeout.as_secs() {
+            let limit = listen.idle_timeout.as_secs();
+            if connection.untaken() > limit || connection.takes_nothing(limit) {
                 // Whoever does not take their answer must not keep the shop from working on others'.
                 connection.finish(Fate::Over);
             }

@@ -199,7 +199,7 @@ fn changed(shop: SocketAddr, lines: &str, from: &str, to: &str) -> Weir {
 fn refusals_behind_closed_windows_are_one_page_and_end_by_pace() {
     let shop = Shop::open();
     let quota = ("requests_per_second = 100000\nrequest_burst = 100000", "requests_per_second = 1\nrequest_burst = 1");
-    let weir = changed(shop.address, "waiting_idle_timeout = \"3s\"", quota.0, quota.1);
+    let weir = changed(shop.address, "idle_timeout = \"3s\"", quota.0, quota.1);
     weir.is_well();
     let before = weir.resident();
     let held: Vec<TcpStream> = (0..100)
@@ -331,12 +331,16 @@ fn slow_readers_of_large_answers_hold_a_piece_each() {
 
 #[test]
 fn an_idle_kept_connection_holds_little_and_goes_on() {
-    let (_shop, weir) = listening("waiting_idle_timeout = \"60s\"", CLOSED);
+    let (_shop, weir) = listening("waiting_idle_timeout = \"60s\"\nmax_connections_per_client = 10000", CLOSED);
     weir.is_well();
     let before = weir.resident();
-    let mut idle: Vec<Kept> = (0..2_000).map(|_| asked(1, weir.http)).collect();
-    std::thread::sleep(Duration::from_secs(5));
-    let each = (weir.resident() - before) * 1024 / 2_000;
+    let mut idle = Vec::new();
+    // What the first ones give back serves the next ones: the allocator keeps some of it.
+    for _ in 0..5 {
+        idle.extend((0..1_000).map(|_| asked(1, weir.http)));
+        std::thread::sleep(Duration::from_secs(4));
+    }
+    let each = (weir.resident() - before) * 1024 / 5_000;
     assert!(each < 12 << 10, "{each} bytes each");
     for kept in &mut idle {
         assert_eq!(kept.get("/.weir/status/launch", &[]).status, 200);
