@@ -298,12 +298,13 @@ impl UnderWay {
         Self { connection: connection.clone(), own_pace, slot: None }
     }
 
-    /// Waits for its turn among the streams of its connection.
-    pub(crate) async fn take_turn(&mut self) {
+    /// Waits for its turn among the streams of its connection; false if that is over meanwhile.
+    pub(crate) async fn take_turn(&mut self) -> bool {
         let slots = self.connection.streams.get().map(|streams| streams.slots.clone());
         if let Some(slots) = slots {
             self.slot = slots.acquire_owned().await.ok();
         }
+        self.connection.fate() != Fate::Over
     }
 
     /// Waits, with HTTP/1, until the answers before were taken: who sends requests and reads nothing makes no more of them.

@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::body::Body;
 use crate::connection::{Connection, Fate, Ledger, UnderWay};
 use crate::edge;
 use crate::flow::{self, Stream, Watched};
@@ -325,13 +326,17 @@ impl Worker {
             self.requests.set(self.requests.get() + 1);
             let worker = self.clone();
             async move {
-                under_way.take_turn().await;
+                if !under_way.take_turn().await {
+                    // The others of its connection went with it; nobody is there to be answered.
+                    return Ok(http::Response::new(Body::empty()));
+                }
                 // In a box, which is gone when the answer waits for the other end's window.
                 Box::pin(edge::handle(under_way, worker, request)).await
             }
         });
         let mut http = pin!(self.http2().serve_connection(TokioIo::new(io), service));
         poll_fn(|cx| poll_served(connection, http.as_mut(), http2::Connection::graceful_shutdown, cx)).await;
+        connection.finish(Fate::Over);
     }
 
     fn http1(&self) -> http1::Builder {
