@@ -66,6 +66,11 @@ siege: build ## Every attack of a crowd at the rate of one core, and pass holder
 	@deploy/tools bench
 	benches/siege
 
+.PHONY: bench-connections
+bench-connections: ## Memory of 20,000 idle connections, and of 5,000 with closed windows
+	cargo build --release --locked -p gateway -p benches
+	target/release/connections
+
 .PHONY: clean
 clean: ## Remove what was built
 	cargo clean

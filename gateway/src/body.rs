@@ -6,16 +6,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::buffer::Charge;
-use crate::connection::UnderWay;
+use crate::connection::{UnderWay, Untaken};
 
 /// A piece of a body.
 pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+
+/// A piece of a body on its way out.
+pub type Chunks = Poll<Option<Result<Frame<Chunk>, hyper::Error>>>;
 
 /// Carries another protocol between both ends, until it ends.
 pub type Bridge = Pin<Box<dyn Future<Output = ()>>>;
@@ -23,7 +26,7 @@ pub type Bridge = Pin<Box<dyn Future<Output = ()>>>;
 /// Where a streamed body comes from.
 pub trait Source: std::fmt::Debug {
     /// The next piece of the body: moves what bytes there are, and wakes `cx` when there are more.
-    fn poll_frame(&self, cx: &mut Context<'_>) -> Piece;
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Chunks;
 
     /// Whether nothing follows.
     fn is_end_stream(&self) -> bool;
@@ -35,10 +38,44 @@ pub trait Source: std::fmt::Debug {
     fn answers(&self, under_way: UnderWay);
 }
 
+/// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
+#[derive(Debug)]
+pub struct Chunk {
+    bytes: Bytes,
+    untaken: Option<Untaken>,
+}
+
+impl Chunk {
+    /// Of the answer to this request.
+    pub(crate) fn of(under_way: Option<&UnderWay>, bytes: Bytes) -> Self {
+        Self { untaken: under_way.and_then(|under_way| under_way.untaken(bytes.len())), bytes }
+    }
+}
+
+impl Buf for Chunk {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// The body of an answer.
 pub enum Body {
     /// Bytes in memory, shared between answers; `None` once sent. Those of the upstream are counted.
-    Full(Option<Bytes>, Option<Charge>),
+    Full(Option<Chunk>, Option<Charge>),
     /// Streamed, never gathered.
     Stream(Rc<dyn Source>),
     /// None: what follows is another protocol. The bridge is taken by the connection.
@@ -61,10 +98,17 @@ impl Body {
         Self::Full(None, None)
     }
 
-    /// Says which request this answers. Bytes in memory count as taken; another protocol goes on by itself.
+    /// Bytes of the upstream, which are counted until the other end asks for them.
+    pub(crate) fn counted(bytes: Option<Bytes>, charge: Charge) -> Self {
+        Self::Full(bytes.map(|bytes| Chunk { bytes, untaken: None }), Some(charge))
+    }
+
+    /// Says which request this answers: it is under way until the last byte was taken. Bytes in memory are no request under
+    /// way, but count as untaken; another protocol goes on by itself.
     pub fn answers(&mut self, under_way: UnderWay) {
         match self {
-            Self::Full(..) => {}
+            Self::Full(Some(chunk), _) => chunk.untaken = under_way.into_untaken(chunk.bytes.len()),
+            Self::Full(None, _) => {}
             Self::Stream(source) => source.answers(under_way),
             Self::Switch(bridge) => under_way.connection().switch(bridge.take()),
         }
@@ -73,19 +117,19 @@ impl Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::Full(Some(bytes).filter(|b| !b.is_empty()), None)
+        Self::Full((!bytes.is_empty()).then_some(Chunk { bytes, untaken: None }), None)
     }
 }
 
 impl http_body::Body for Body {
-    type Data = Bytes;
+    type Data = Chunk;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Piece {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Chunks {
         match self.get_mut() {
-            Self::Full(bytes, charge) => {
+            Self::Full(chunk, charge) => {
                 *charge = None;
-                Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b))))
+                Poll::Ready(chunk.take().map(|chunk| Ok(Frame::data(chunk))))
             }
             Self::Stream(source) => source.poll_frame(cx),
             Self::Switch(_) => Poll::Ready(None),
@@ -94,7 +138,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Full(bytes, _) => bytes.is_none(),
+            Self::Full(chunk, _) => chunk.is_none(),
             Self::Stream(source) => source.is_end_stream(),
             Self::Switch(_) => true,
         }
@@ -102,7 +146,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes, _) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Full(chunk, _) => SizeHint::with_exact(chunk.as_ref().map_or(0, |chunk| chunk.remaining() as u64)),
             Self::Stream(source) => source.size_hint(),
             Self::Switch(_) => SizeHint::with_exact(0),
         }

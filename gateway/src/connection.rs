@@ -5,11 +5,17 @@
 //!
 //! What is absent: sockets ([`crate::listener`]), and what a request means ([`crate::edge`]).
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Waker;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use http::Version;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::body::Bridge;
+use crate::flow::Flow;
 use crate::known::Known;
 use crate::seats::{Class, Seat};
 use crate::visitor::Peer;
@@ -24,6 +30,17 @@ pub(crate) enum Fate {
     /// Ends after the request under way; at the latest in that second.
     Ending(u64),
     Over,
+}
+
+/// What a worker's connections have in common.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Seconds that the worker has lived.
+    pub(crate) second: Cell<u64>,
+    /// Bytes of answers of HTTP/2 that the other ends have not taken.
+    pub(crate) untaken: Cell<usize>,
+    /// How many of them one connection may have.
+    pub(crate) most_untaken: Cell<usize>,
 }
 
 /// A bridge to the shop, until it is taken.
@@ -46,8 +63,9 @@ pub struct Connection {
     pub tls: bool,
     /// What was shown on it.
     pub known: Known,
-    /// Seconds that its worker has lived.
-    second: Rc<Cell<u64>>,
+    /// How its bytes move, if it is HTTP/1.
+    pub flow: Arc<Flow>,
+    ledger: Rc<Ledger>,
     seat: RefCell<Option<Seat>>,
     requests: Cell<u32>,
     asked: Cell<bool>,
@@ -55,12 +73,24 @@ pub struct Connection {
     holder: Cell<bool>,
     /// What follows another protocol that was agreed on.
     bridge: Bridged,
+    /// Of the answers of HTTP/1, which go one after the other.
+    pace: Pace,
+    /// Of the answers of HTTP/2 under way, each its own.
+    paces: RefCell<Vec<Rc<Pace>>>,
+    /// Which of the streams of HTTP/2 are worked on; the others wait.
+    streams: OnceCell<Streams>,
+    untaken: Cell<usize>,
+    /// Answers that go on when less is untaken.
+    held_back: RefCell<Vec<Waker>>,
+    /// The last request had no body: when it is answered, the next one begins.
+    bodiless: Cell<bool>,
+    rests: Cell<bool>,
     fate: Cell<Fate>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Connection {
-    pub(crate) fn new(peer: Peer, tls: bool, second: Rc<Cell<u64>>, seat: Option<Seat>) -> Rc<Self> {
+    pub(crate) fn new(peer: Peer, tls: bool, ledger: Rc<Ledger>, seat: Option<Seat>) -> Rc<Self> {
         Rc::new(Self {
             peer,
             tls,
@@ -68,12 +98,20 @@ impl Connection {
             seat: RefCell::new(seat),
             requests: Cell::new(0),
             asked: Cell::new(false),
-            active: Cell::new(second.get()),
+            active: Cell::new(ledger.second.get()),
             holder: Cell::new(false),
             bridge: Bridged::default(),
+            pace: Pace::default(),
+            paces: RefCell::default(),
+            streams: OnceCell::new(),
+            untaken: Cell::new(0),
+            held_back: RefCell::default(),
+            bodiless: Cell::new(false),
+            rests: Cell::new(false),
             fate: Cell::new(Fate::Open),
             waker: RefCell::default(),
-            second,
+            flow: Arc::default(),
+            ledger,
         })
     }
 
@@ -118,6 +156,22 @@ impl Connection {
         }
     }
 
+    /// For how many seconds an answer was not taken. To be called once a second.
+    pub(crate) fn untaken(&self) -> u64 {
+        self.paces.borrow().iter().fold(self.pace.second(), |most, pace| most.max(pace.second()))
+    }
+
+    /// Asks it to end after the request under way.
+    pub(crate) fn end(&self) {
+        self.finish(Fate::Ending(self.ledger.second.get() + LAST_WORDS));
+    }
+
+    /// Closes it: another one needs its seat, which is free at once.
+    pub(crate) fn evict(&self) {
+        self.finish(Fate::Over);
+        self.seat.take();
+    }
+
     /// It carries another protocol once its last answer was written.
     pub(crate) fn switch(&self, bridge: Option<Bridge>) {
         self.bridge.0.set(bridge);
@@ -128,17 +182,6 @@ impl Connection {
         self.bridge.0.take()
     }
 
-    /// Asks it to end after the request under way.
-    pub(crate) fn end(&self) {
-        self.finish(Fate::Ending(self.second.get() + LAST_WORDS));
-    }
-
-    /// Closes it: another one needs its seat, which is free at once.
-    pub(crate) fn evict(&self) {
-        self.finish(Fate::Over);
-        self.seat.take();
-    }
-
     /// Ends it at once.
     pub(crate) fn leave(&self) {
         self.finish(Fate::Over);
@@ -146,9 +189,121 @@ impl Connection {
 
     pub(crate) fn finish(&self, fate: Fate) {
         self.fate.set(fate);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Bytes that the other end has not taken.
+    pub(crate) fn untaken_bytes(&self) -> usize {
+        self.untaken.get() + self.flow.unsent()
+    }
+
+    /// Whether there are bytes of HTTP/2 for the other end, and none was taken and nothing asked for longer than this.
+    pub(crate) fn takes_nothing(&self, limit: u64) -> bool {
+        self.untaken.get() > 0 && self.ledger.second.get() > self.active.get() + limit
+    }
+
+    /// Streams of HTTP/2 that are worked on at once: few, until a pass is shown.
+    pub(crate) fn bound_streams(&self, few: usize, most: usize) {
+        let first = if self.class() == Class::Holder { most } else { few.min(most) };
+        let more = Cell::new(most - first);
+        let _ = self.streams.set(Streams { slots: Arc::new(Semaphore::new(first)), more });
+    }
+
+    /// Asks it to give its buffers back, if it only waits for the next request.
+    pub(crate) fn rest(&self) {
+        let idle = self.requests.get() == 0 && self.ledger.second.get() > self.active.get() + 1;
+        if idle && self.can_rest() && !self.rests.replace(true) {
+            self.wake();
+        }
+    }
+
+    /// Whether it was asked to, and still can.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.rests.get() && self.can_rest()
+    }
+
+    /// Something came.
+    pub(crate) fn rises(&self) {
+        self.rests.set(false);
+    }
+
+    fn can_rest(&self) -> bool {
+        self.requests.get() == 0 && self.bodiless.get() && self.fate.get() == Fate::Open && self.flow.rests()
+    }
+
+    /// Whether another piece of an answer may be made.
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.untaken.get() < self.ledger.most_untaken.get() || self.peer.trusted {
+            return Poll::Ready(());
+        }
+        self.held_back.borrow_mut().push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn add_untaken(&self, bytes: usize) {
+        self.untaken.set(self.untaken.get() + bytes);
+        self.ledger.untaken.set(self.ledger.untaken.get() + bytes);
+    }
+
+    fn remove_untaken(&self, bytes: usize) {
+        self.untaken.set(self.untaken.get() - bytes);
+        self.ledger.untaken.set(self.ledger.untaken.get() - bytes);
+        self.active.set(self.ledger.second.get());
+        // Not at each piece: all of them look again.
+        if self.untaken.get() <= self.ledger.most_untaken.get() / 2 {
+            self.held_back.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// The pace of another answer.
+    fn add_pace(&self) -> Rc<Pace> {
+        let mut paces = self.paces.borrow_mut();
+        let pace = Rc::new(Pace { place: Cell::new(paces.len()), ..Pace::default() });
+        paces.push(pace.clone());
+        pace
+    }
+
+    fn remove_pace(&self, pace: &Pace) {
+        let (mut paces, place) = (self.paces.borrow_mut(), pace.place.get());
+        paces.swap_remove(place);
+        if let Some(moved) = paces.get(place) {
+            moved.place.set(place);
+        }
+    }
+}
+
+/// The streams of a connection that are worked on.
+#[derive(Debug)]
+struct Streams {
+    slots: Arc<Semaphore>,
+    /// Those that a pass adds.
+    more: Cell<usize>,
+}
+
+/// Bytes of an answer of HTTP/2 that the other end has not taken.
+#[derive(Debug)]
+pub struct Untaken {
+    connection: Rc<Connection>,
+    bytes: usize,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Untaken {
+    fn new(connection: &Rc<Connection>, bytes: usize, slot: Option<OwnedSemaphorePermit>) -> Self {
+        connection.add_untaken(bytes);
+        Self { connection: connection.clone(), bytes, _slot: slot }
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        self.connection.remove_untaken(self.bytes);
     }
 }
 
@@ -156,14 +311,60 @@ impl Connection {
 #[derive(Debug)]
 pub struct UnderWay {
     connection: Rc<Connection>,
+    /// Of its answer, if that does not go alone.
+    own_pace: Option<Rc<Pace>>,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl UnderWay {
-    pub(crate) fn begin(connection: &Rc<Connection>) -> Self {
+    pub(crate) fn begin(connection: &Rc<Connection>, version: Version, bodiless: bool) -> Self {
         connection.requests.set(connection.requests.get() + 1);
         connection.asked.set(true);
-        connection.active.set(connection.second.get());
-        Self { connection: connection.clone() }
+        connection.active.set(connection.ledger.second.get());
+        connection.bodiless.set(bodiless);
+        connection.flow.begin();
+        let own_pace = (version == Version::HTTP_2).then(|| connection.add_pace());
+        Self { connection: connection.clone(), own_pace, slot: None }
+    }
+
+    /// Waits for its turn among the streams of its connection; false if that is over meanwhile.
+    pub(crate) async fn take_turn(&mut self) -> bool {
+        let slots = self.connection.streams.get().map(|streams| streams.slots.clone());
+        if let Some(slots) = slots {
+            self.slot = slots.acquire_owned().await.ok();
+        }
+        self.connection.fate() != Fate::Over
+    }
+
+    /// Waits, with HTTP/1, until the answers before were taken: who sends requests and reads nothing makes no more of them.
+    pub(crate) async fn wait_for_reader(&self) {
+        self.pace().set(true);
+        poll_fn(|_| self.connection.flow.poll_sent()).await;
+        self.pace().set(false);
+    }
+
+    /// Whether another piece of its answer may be made.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        match self.own_pace {
+            Some(_) => self.connection.poll_room(cx),
+            None => self.connection.flow.poll_sent(),
+        }
+    }
+
+    /// Counts bytes of its answer until they are taken. Those of HTTP/1 are copied and gone.
+    pub fn untaken(&self, bytes: usize) -> Option<Untaken> {
+        self.own_pace.as_ref().map(|_| Untaken::new(&self.connection, bytes, None))
+    }
+
+    /// The same for all of its answer: its stream is one that is worked on until then.
+    pub fn into_untaken(mut self, bytes: usize) -> Option<Untaken> {
+        let slot = self.slot.take();
+        self.own_pace.as_ref().map(|_| Untaken::new(&self.connection, bytes, slot))
+    }
+
+    /// By which the shopper takes the answer.
+    pub fn pace(&self) -> &Pace {
+        self.own_pace.as_deref().unwrap_or(&self.connection.pace)
     }
 
     /// The connection it came on.
@@ -174,12 +375,65 @@ impl UnderWay {
     /// Says whether the shopper holds a pass.
     pub fn holds_pass(&self, holder: bool) {
         self.connection.holder.set(holder);
+        if let Some(streams) = self.connection.streams.get().filter(|_| holder) {
+            streams.slots.add_permits(streams.more.take());
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        match &self.own_pace {
+            Some(pace) => self.connection.remove_pace(pace),
+            None => self.connection.pace.set(false),
+        }
         self.connection.requests.set(self.connection.requests.get() - 1);
-        self.connection.active.set(self.connection.second.get());
+        self.connection.active.set(self.connection.ledger.second.get());
+    }
+}
+
+/// Whether the other end takes what there is for it: one that does not must not hold a permit for ever.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// In the list of its connection.
+    place: Cell<usize>,
+    untaken: Cell<bool>,
+    seconds: Cell<u64>,
+}
+
+impl Pace {
+    /// Says whether there is something that nobody took yet.
+    pub fn set(&self, untaken: bool) {
+        self.untaken.set(untaken);
+        self.seconds.set(0);
+    }
+
+    /// To be called once a second: for how many seconds there was something that nobody took.
+    fn second(&self) -> u64 {
+        self.seconds.set(if self.untaken.get() { self.seconds.get() + 1 } else { 0 });
+        self.seconds.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_kept_for_each_answer_under_way_and_for_no_other() {
+        let peer = Peer::new([127, 0, 0, 1].into(), &[]);
+        let connection = Connection::new(peer, false, Rc::default(), None);
+        let mut under_way = Vec::new();
+        for round in 0..1_000 {
+            under_way.push(UnderWay::begin(&connection, Version::HTTP_2, true));
+            if under_way.len() > 7 {
+                under_way.swap_remove(round % 5);
+            }
+            assert_eq!(connection.paces.borrow().len(), under_way.len());
+        }
+        under_way[3].pace().set(true);
+        assert_eq!((connection.untaken(), connection.untaken()), (1, 2));
+        under_way.remove(3);
+        assert_eq!(connection.untaken(), 0);
     }
 }

@@ -62,6 +62,10 @@ pub async fn handle(
 /// Where the request goes, or the answer that it gets here.
 async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Box<Response<Body>>> {
     let (site, parts) = (visit.site, head.parts);
+    if parts.headers.len() > site.config.listen.max_headers {
+        // hyper counts those of HTTP/1; in HPACK one costs a byte to send and a hundred to keep.
+        return no(reply::too_many_headers(visit));
+    }
     let Ok(host) = visit.read_host(head) else {
         return no(reply::bad_request(visit, "Exactly one Host is needed.\n"));
     };

@@ -16,6 +16,7 @@ pub mod config;
 pub mod connection;
 pub mod edge;
 pub mod fleet;
+pub mod flow;
 pub mod forward;
 pub mod headers;
 pub mod known;
@@ -106,6 +107,7 @@ impl Shared {
     pub fn observe(&self) {
         let site = self.site.load();
         telemetry::connections(self.seats.open(), self.seats.by_class());
+        telemetry::answer_buffer(self.seats.untaken());
         telemetry::quota_clients(site.quotas.requests.clients());
         telemetry::buffered(0.0);
         self.rooms.all().values().for_each(|room| telemetry::room(room));

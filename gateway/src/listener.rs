@@ -14,24 +14,28 @@ use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::HeaderValue;
+use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
-use crate::connection::{Connection, Fate, UnderWay};
+use crate::body::Body;
+use crate::connection::{Connection, Fate, Ledger, UnderWay};
 use crate::edge;
+use crate::flow::{self, Stream, Watched};
 use crate::seats::{self, Class, Lack, Seat};
 use crate::telemetry;
 use crate::upstream::Pool;
@@ -47,8 +51,13 @@ const ROUND: Duration = Duration::from_millis(20);
 const PATIENT_ROUNDS: u32 = 50;
 /// How a connection of HTTP/2 begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Streams of one HTTP/2 connection.
-const MAX_STREAMS: u32 = 128;
+/// Bytes that the socket holds and has not sent. What is above stays with us, where it is counted; without this bound the
+/// kernel would take megabytes for who reads slowly.
+const NOT_SENT: u32 = 64 << 10;
+/// Bytes of requests that a connection of HTTP/2 may send ahead of who reads them.
+const UPLOAD_WINDOW: u32 = 256 << 10;
+/// Bytes of an answer that a stream of HTTP/2 holds, besides the piece that goes over it.
+const SEND_BUFFER: usize = 16 << 10;
 
 /// A listening socket for one worker; several may share an address.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -56,6 +65,8 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Those that it accepts inherit it.
+    socket.set_tcp_notsent_lowat(NOT_SENT)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -84,7 +95,9 @@ pub struct Worker {
     classes: Cell<[usize; Class::ALL.len()]>,
     /// Since the last sweep.
     requests: Cell<u64>,
-    second: Rc<Cell<u64>>,
+    ledger: Rc<Ledger>,
+    /// Bytes of answers that were not taken, as told last.
+    told_untaken: Cell<usize>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -111,8 +124,10 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         connections: RefCell::default(),
         classes: Cell::default(),
         requests: Cell::new(0),
-        second: Rc::default(),
+        ledger: Rc::default(),
+        told_untaken: Cell::default(),
     });
+    worker.ledger.most_untaken.set(worker.shared.site.load().config.listen.answer_buffer_per_connection.0);
     for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
@@ -135,7 +150,8 @@ async fn sweep(worker: Rc<Worker>) {
         if worker.shared.seats.is_one_wanted() {
             worker.make_room(&Lack::All, false);
         }
-        if now.as_secs() > worker.second.get() {
+        worker.relieve();
+        if now.as_secs() > worker.ledger.second.get() {
             worker.sweep(now.as_secs());
         }
     }
@@ -180,7 +196,7 @@ impl Worker {
             telemetry::connection_refused();
             return;
         }
-        let connection = Connection::new(peer, tls, self.second.clone(), Some(seat));
+        let connection = Connection::new(peer, tls, self.ledger.clone(), Some(seat));
         self.connections.borrow_mut().push(Rc::downgrade(&connection));
         // Two tasks and not one of two kinds, which would be as large as the larger: most connections idle.
         if tls {
@@ -195,13 +211,40 @@ impl Worker {
         let most = self.shared.site.load().config.listen.max_connections;
         // Of its own client a holder may be closed; for all others only if every connection is a holder's.
         let elsewhere = matches!(lack, Lack::All) && self.shared.seats.has_others();
-        let victims = seats::victims(self.open().into_iter(), self.second.get(), lack, most, !elsewhere);
+        let victims = seats::victims(self.open().into_iter(), self.ledger.second.get(), lack, most, !elsewhere);
         if victims.is_empty() && elsewhere && may_ask_others {
             self.shared.seats.want_one();
         }
         victims.iter().for_each(|victim| victim.evict());
         telemetry::connections_evicted(lack.name(), victims.len());
         !victims.is_empty()
+    }
+
+    /// Closes connections that do not take their answers while there are too many bytes of them: pass holders last, and
+    /// before others who has taken nothing for the longest time.
+    fn relieve(&self) {
+        let site = self.shared.site.load();
+        let listen = &site.config.listen;
+        let most = listen.answer_buffer.0 / listen.workers.max(1);
+        let mut untaken = self.ledger.untaken.get();
+        if untaken <= most {
+            return;
+        }
+        let mut open = self.open();
+        open.retain(|connection| connection.untaken_bytes() > 0);
+        open.sort_by_key(|connection| (connection.class() == Class::Holder, connection.active()));
+        // To some room, so that it is not the work of each tick.
+        let enough = most / 8 * 7;
+        let mut closed = 0;
+        for connection in &open {
+            if untaken <= enough {
+                break;
+            }
+            untaken = untaken.saturating_sub(connection.untaken_bytes());
+            connection.evict();
+            closed += 1;
+        }
+        telemetry::connections_evicted("answer_buffer", closed);
     }
 
     /// The connections that are served.
@@ -227,26 +270,76 @@ impl Worker {
 
     /// The protocol is known by now. If hyper had to find out it would read the first bytes apart, and the buffer that
     /// begins with them would grow to twice its size.
-    async fn serve<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        self: Rc<Self>,
-        io: I,
-        http2: bool,
-        connection: Rc<Connection>,
-    ) {
-        let (connection, io) = (&connection, TokioIo::new(io));
-        let service = service_fn(|request: http::Request<_>| {
-            let under_way = UnderWay::begin(connection);
-            self.requests.set(self.requests.get() + 1);
-            edge::handle(under_way, self.clone(), request)
-        });
-        if http2 {
-            let http = self.http2().serve_connection(io, service);
-            until_over(connection, http, http2::Connection::graceful_shutdown).await;
-        } else {
-            let http = self.http1().serve_connection(io, service).with_upgrades();
-            until_over(connection, http, http1::UpgradeableConnection::graceful_shutdown).await;
-            carry(connection).await;
+    async fn serve<I: Stream>(self: Rc<Self>, io: I, http2: bool, connection: Rc<Connection>) {
+        if http2 { self.serve_http2(io, &connection).await } else { self.serve_http1(io, &connection).await }
+    }
+
+    /// hyper keeps its buffers, 8 KiB each, as long as it serves. So it is let go while a connection only waits for the next
+    /// request, and begins anew when there is something to read.
+    async fn serve_http1<I: Stream>(self: Rc<Self>, io: I, connection: &Rc<Connection>) {
+        let mut io = Watched::new(io, connection.flow.clone());
+        loop {
+            let service = service_fn(|request: http::Request<Incoming>| {
+                let under_way = UnderWay::begin(connection, request.version(), request.body().is_end_stream());
+                self.requests.set(self.requests.get() + 1);
+                let (worker, unread) = (self.clone(), connection.flow.unsent() > 0);
+                async move {
+                    if unread {
+                        under_way.wait_for_reader().await;
+                    }
+                    edge::handle(under_way, worker, request).await
+                }
+            });
+            let mut http = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
+            let rests = poll_fn(|cx| {
+                let http = Pin::new(&mut http);
+                match poll_served(connection, http, http1::UpgradeableConnection::graceful_shutdown, cx) {
+                    Poll::Ready(()) => Poll::Ready(false),
+                    Poll::Pending if connection.is_resting() => Poll::Ready(true),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            let parts = if rests.await { http.into_parts() } else { None };
+            let Some(http1::Parts { io: watched, read_buf, .. }) = parts else {
+                carry(connection).await;
+                return;
+            };
+            io = watched.into_inner();
+            if read_buf.is_empty() {
+                // Empty, it still holds its 8 KiB.
+                drop(read_buf);
+                if !comes_back(io.tcp(), connection).await {
+                    let _ = while_open(connection, io.shutdown()).await;
+                    return;
+                }
+            } else {
+                io.unread(read_buf);
+            }
+            connection.rises();
         }
+    }
+
+    async fn serve_http2<I: Stream>(self: Rc<Self>, io: I, connection: &Rc<Connection>) {
+        let site = self.shared.site.load();
+        let (few, most) = (site.config.listen.max_streams_without_pass, site.config.listen.max_streams);
+        drop(site);
+        connection.bound_streams(few as usize, most as usize);
+        let service = service_fn(|request: http::Request<Incoming>| {
+            let mut under_way = UnderWay::begin(connection, request.version(), false);
+            self.requests.set(self.requests.get() + 1);
+            let worker = self.clone();
+            async move {
+                if !under_way.take_turn().await {
+                    // The others of its connection went with it; nobody is there to be answered.
+                    return Ok(http::Response::new(Body::empty()));
+                }
+                // In a box, which is gone when the answer waits for the other end's window.
+                Box::pin(edge::handle(under_way, worker, request)).await
+            }
+        });
+        let mut http = pin!(self.http2().serve_connection(TokioIo::new(io), service));
+        poll_fn(|cx| poll_served(connection, http.as_mut(), http2::Connection::graceful_shutdown, cx)).await;
+        connection.finish(Fate::Over);
     }
 
     fn http1(&self) -> http1::Builder {
@@ -261,25 +354,46 @@ impl Worker {
         http1
     }
 
+    /// What h2 bounds, and what is left to it: a reset stream that was not taken up yet is kept 20 times, then the client is
+    /// sent away; headers in CONTINUATION frames are bounded by the size of a head, and HPACK's table by its usual 4 KiB. No
+    /// ping keeps a connection alive: that would be a timer for each, and the sweep ends what idles.
     fn http2(&self) -> http2::Builder<Here> {
-        let size = self.shared.site.load().config.listen.max_header_size.0;
+        let site = self.shared.site.load();
+        let listen = &site.config.listen;
         let mut http2 = http2::Builder::new(Here);
-        http2.max_concurrent_streams(MAX_STREAMS).max_header_list_size(u32::try_from(size).unwrap_or(u32::MAX));
+        http2
+            .max_concurrent_streams(listen.max_streams)
+            .max_header_list_size(u32::try_from(listen.max_header_size.0).unwrap_or(u32::MAX))
+            .initial_stream_window_size(UPLOAD_WINDOW)
+            .initial_connection_window_size(UPLOAD_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(256);
         http2
     }
 
     /// Looks at every connection once.
     fn sweep(&self, now: u64) {
-        self.second.set(now);
+        self.ledger.second.set(now);
         self.shared.requests.fetch_add(self.requests.take(), Ordering::Relaxed);
         let site = self.shared.site.load();
         let listen = &site.config.listen;
         self.connections.borrow_mut().retain(|connection| connection.strong_count() > 0);
         let connections = self.open();
+        self.ledger.most_untaken.set(listen.answer_buffer_per_connection.0);
+        let untaken: usize = connections.iter().map(|connection| connection.untaken_bytes()).sum();
+        self.shared.seats.recount_untaken(self.told_untaken.replace(untaken), untaken);
         let mut classes = [0; Class::ALL.len()];
         connections.iter().for_each(|connection| classes[connection.class() as usize] += 1);
         self.shared.seats.recount(self.classes.replace(classes), classes);
         self.pool.sweep_answers(listen.idle_timeout);
+        for connection in connections.iter().filter(|c| c.requests() > 0) {
+            let limit = listen.idle_timeout.as_secs();
+            if connection.untaken() > limit || connection.takes_nothing(limit) {
+                // Whoever does not take their answer must not keep the shop from working on others'.
+                connection.finish(Fate::Over);
+            }
+        }
         for connection in connections.iter().filter(|c| c.requests() == 0) {
             let limit = match connection.class() {
                 _ if !connection.has_asked() => listen.header_timeout,
@@ -288,10 +402,13 @@ impl Worker {
             };
             let late = now > connection.active() + limit.as_secs().max(1);
             match connection.fate() {
-                // Never sent a whole head: there is nothing to answer.
-                Fate::Open if late && !connection.has_asked() => connection.finish(Fate::Over),
+                // Never sent a whole head, or does not take the last answer: there is nothing more to say.
+                Fate::Open if late && (!connection.has_asked() || connection.untaken_bytes() > 0) => {
+                    connection.finish(Fate::Over);
+                }
                 Fate::Open if late => connection.end(),
                 Fate::Ending(by) if now > by => connection.finish(Fate::Over),
+                Fate::Open => connection.rest(),
                 _ => {}
             }
         }
@@ -356,35 +473,41 @@ async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>)
     .await
 }
 
-/// Serves a connection until it ends or its fate does, and asks it to `end` once where that is its fate.
-async fn until_over<C>(connection: &Connection, http: C, end: fn(Pin<&mut C>))
+/// Serves a connection until it ends or its fate does, and asks it to `end` where that is its fate.
+fn poll_served<C>(
+    connection: &Connection,
+    mut http: Pin<&mut C>,
+    end: fn(Pin<&mut C>),
+    cx: &mut Context<'_>,
+) -> Poll<()>
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut http = pin!(http);
-    let mut told = false;
+    connection.serve_by(cx.waker());
+    match connection.fate() {
+        Fate::Over => return Poll::Ready(()),
+        Fate::Ending(_) => end(http.as_mut()),
+        Fate::Open => {}
+    }
+    http.poll(cx).map(|end| match end {
+        Err(error) if error.is_parse() => telemetry::unreadable(),
+        _ => {}
+    })
+}
+
+/// Whether a connection that nothing was served on meanwhile has more to say; false if it is over, or asked to end.
+async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
-        match connection.fate() {
-            Fate::Over => return Poll::Ready(()),
-            Fate::Ending(_) if !told => {
-                told = true;
-                end(http.as_mut());
-            }
-            _ => {}
-        }
-        http.as_mut().poll(cx).map(|end| match end {
-            Err(error) if error.is_parse() => telemetry::unreadable(),
-            _ => {}
-        })
+        if connection.fate() == Fate::Open { flow::poll_more(tcp, cx) } else { Poll::Ready(false) }
     })
-    .await;
+    .await
 }
 
 /// Carries another protocol, if one was agreed on: the connection keeps its seat, and ends when it is asked to.
 async fn carry(connection: &Rc<Connection>) {
     let Some(mut bridge) = connection.take_bridge() else { return };
-    let _under_way = UnderWay::begin(connection);
+    let _under_way = UnderWay::begin(connection, http::Version::HTTP_11, false);
     poll_fn(|cx| match connection.fate() {
         Fate::Open => bridge.as_mut().poll(cx),
         Fate::Ending(_) | Fate::Over => Poll::Ready(()),

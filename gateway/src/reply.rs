@@ -13,7 +13,7 @@ use policy::ticket::{Kind, Token};
 use crate::body::Body;
 use crate::site::SiteRoom;
 use crate::telemetry::Mark;
-use crate::ui::{Notice, Standing};
+use crate::ui::{Form, Notice, Standing};
 use crate::upstream::UpstreamError;
 use crate::visit::{Visit, Wants};
 
@@ -136,10 +136,9 @@ pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response
     };
     visit.reason = reason;
     let request = visit.request_id.to_str().unwrap_or_default();
-    let response = notice(visit, status, Notice::Failed { status: status.as_u16(), request });
     match error {
-        UpstreamError::Busy { retry_after } => retry(response, retry_after.as_secs().max(1)),
-        _ => response,
+        UpstreamError::Busy { retry_after } => retry(notice(visit, status, Notice::Busy), retry_after.as_secs().max(1)),
+        _ => notice(visit, status, Notice::Failed { status: status.as_u16(), request }),
     }
 }
 
@@ -153,6 +152,12 @@ pub fn no_route(visit: &mut Visit<'_>) -> Response<Body> {
 pub fn bad_request(visit: &mut Visit<'_>, why: &'static str) -> Response<Body> {
     visit.mark = Mark::BadRequest;
     text(StatusCode::BAD_REQUEST, why)
+}
+
+/// More headers than are read.
+pub fn too_many_headers(visit: &mut Visit<'_>) -> Response<Body> {
+    visit.mark = Mark::BadRequest;
+    text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many headers.\n")
 }
 
 /// Nothing under `/.weir/` has this name.
@@ -174,16 +179,16 @@ pub fn wrong_method(allow: &'static str) -> Response<Body> {
 
 /// A notice in the form that the request asks for.
 fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
+    let pages = &visit.site.notices;
     let response = match visit.wants {
         Wants::Page => {
             let default = visit.room.map_or(crate::ui::Language::English, |room| room.language);
-            let pages = &visit.site.notices;
-            let mut response = answer(status, HTML, pages.page(notice, visit.language(default)));
+            let mut response = answer(status, HTML, pages.shared(notice, Form::Page(visit.language(default))));
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, pages.csp());
             response
         }
-        Wants::Json => answer(status, JSON, notice.json()),
-        Wants::Text => answer(status, TEXT, notice.text()),
+        Wants::Json => answer(status, JSON, pages.shared(notice, Form::Json)),
+        Wants::Text => answer(status, TEXT, pages.shared(notice, Form::Text)),
     };
     match notice.retry() {
         Some(seconds) => retry(response, seconds),

@@ -52,6 +52,7 @@ pub struct Seats {
     clients: DashMap<IpNet, Arc<Share>>,
     classes: [AtomicUsize; Class::ALL.len()],
     wanted: AtomicBool,
+    untaken: AtomicUsize,
 }
 
 /// The seats of one client.
@@ -77,6 +78,16 @@ impl Seats {
         for ((class, before), now) in self.classes.iter().zip(before).zip(now) {
             class.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
         }
+    }
+
+    /// Bytes of answers that were made and not taken, as of the last second.
+    pub fn untaken(&self) -> usize {
+        self.untaken.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a worker has now so many of them, and had so many before.
+    pub(crate) fn recount_untaken(&self, before: usize, now: usize) {
+        self.untaken.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 
     /// Whether there are connections without a pass.

@@ -198,6 +198,11 @@ pub fn buffered(more: f64) {
     gauge!("weir_buffered_bytes").increment(more);
 }
 
+/// Says how many bytes of answers were made and not taken, as of the last second.
+pub fn answer_buffer(bytes: usize) {
+    gauge!("weir_answer_buffer_bytes").set(bytes as f64);
+}
+
 /// Says how many clients have a quota of their own.
 pub fn quota_clients(clients: usize) {
     gauge!("weir_quota_clients").set(clients as f64);

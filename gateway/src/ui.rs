@@ -20,7 +20,7 @@ use policy::line::segment::place_of;
 use policy::room::Room;
 
 pub use language::Language;
-pub use notice::{Notice, Notices};
+pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
 pub use template::PageError;
 

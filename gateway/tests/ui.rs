@@ -232,7 +232,7 @@ fn every_notice() {
         Notice::TooMany { retry: 3 },
         Notice::NeedsPass { retry: 3 },
         Notice::Left,
-        Notice::Failed { status: 503, request: "01J8-7F" },
+        Notice::Busy,
         Notice::Failed { status: 502, request: "<script>\"'&" },
     ];
     for notice in all {

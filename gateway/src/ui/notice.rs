@@ -1,5 +1,8 @@
 //! Everything that is said to somebody who neither enters nor waits, as a page, as JSON and as a
-//! line of text. Rendered once for all rooms.
+//! line of text. Rendered once for all rooms, and all but those that name a request are made once: who asks in vain a
+//! million times is sent the same bytes.
+
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -32,9 +35,11 @@ pub enum Notice<'a> {
     },
     /// They gave up their place.
     Left,
+    /// The upstream has too much to do.
+    Busy,
     /// The upstream or the gateway could not answer.
     Failed {
-        /// Status code of the answer, mostly 502 to 504.
+        /// Status code of the answer, mostly 502 or 504.
         status: u16,
         /// The id to quote to whoever runs the shop.
         request: &'a str,
@@ -43,6 +48,8 @@ pub enum Notice<'a> {
 
 /// How many pages there are: [`Notice::index`] is below it.
 const PAGES: usize = 6;
+/// How many notices are the same for all who are told them.
+const KINDS: usize = 6;
 
 impl Notice<'_> {
     fn index(self) -> usize {
@@ -51,8 +58,35 @@ impl Notice<'_> {
             Self::Full => 1,
             Self::TooMany { .. } | Self::NeedsPass { .. } => 2,
             Self::Left => 3,
-            Self::Failed { status: 503, .. } => 4,
+            Self::Busy => 4,
             Self::Failed { .. } => 5,
+        }
+    }
+
+    /// Which of the notices it is, and which of [`SECONDS`] it names; `None` for one that names a request.
+    fn kind(self) -> Option<(usize, usize)> {
+        let kind = match self {
+            Self::Suspended { .. } => 0,
+            Self::Full => 1,
+            Self::TooMany { .. } => 2,
+            Self::NeedsPass { .. } => 3,
+            Self::Left => 4,
+            Self::Busy => 5,
+            Self::Failed { .. } => return None,
+        };
+        let seconds = self.retry().unwrap_or(0);
+        let step = SECONDS.iter().position(|&step| seconds <= step).unwrap_or(SECONDS.len() - 1);
+        Some((kind, step))
+    }
+
+    /// The same, naming the seconds of this step.
+    fn rounded(self, step: usize) -> Self {
+        let retry = SECONDS[step];
+        match self {
+            Self::Suspended { .. } => Self::Suspended { retry },
+            Self::TooMany { .. } => Self::TooMany { retry },
+            Self::NeedsPass { .. } => Self::NeedsPass { retry },
+            other => other,
         }
     }
 
@@ -64,7 +98,7 @@ impl Notice<'_> {
             Self::TooMany { .. } => "too_many_requests",
             Self::NeedsPass { .. } => "needs_pass",
             Self::Left => "left",
-            Self::Failed { status: 503, .. } => "busy",
+            Self::Busy => "busy",
             Self::Failed { .. } => "failed",
         }
     }
@@ -73,7 +107,7 @@ impl Notice<'_> {
     pub fn retry(self) -> Option<u64> {
         match self {
             Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } => Some(retry),
-            Self::Full | Self::Left | Self::Failed { .. } => None,
+            Self::Full | Self::Left | Self::Busy | Self::Failed { .. } => None,
         }
     }
 
@@ -88,7 +122,7 @@ impl Notice<'_> {
             Self::TooMany { .. } => "Too many requests.",
             Self::NeedsPass { .. } => "Not admitted yet: open the page, or ask for JSON, to take a place in line.",
             Self::Left => "You have left the line.",
-            Self::Failed { status: 503, .. } => "Too busy to answer in time.",
+            Self::Busy => "Too busy to answer in time.",
             Self::Failed { .. } => "The upstream did not answer as it should.",
         }
     }
@@ -116,10 +150,38 @@ fn headings(texts: &Texts) -> [Heading; PAGES] {
     [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed]
 }
 
+/// In which form a notice is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A page.
+    Page(Language),
+    /// For programs.
+    Json,
+    /// One line.
+    Text,
+}
+
+impl Form {
+    const COUNT: usize = Language::ALL.len() + 2;
+
+    fn index(self) -> usize {
+        match self {
+            Self::Json => 0,
+            Self::Text => 1,
+            Self::Page(language) => 2 + language as usize,
+        }
+    }
+}
+
+/// Seconds that a notice names; others are told as the next of these. `Retry-After` has them to the second.
+const SECONDS: [u64; 8] = [1, 2, 5, 10, 30, 60, 300, 3_600];
+
 /// The pages of every [`Notice`], in every language.
 #[derive(Debug, Clone)]
 pub struct Notices {
     pages: Vec<Segments>,
+    /// Made when first asked for: by notice, form and seconds.
+    shared: Vec<OnceLock<Bytes>>,
 }
 
 impl Notices {
@@ -136,7 +198,7 @@ impl Notices {
                     n => Value::from(Serde(heading)),
                     refresh => index == 0 || index == 2,
                     left => index == 3,
-                    failed => index >= 4,
+                    failed => index >= 5,
                     retry => Slot::Retry.mark(),
                     status => Slot::Status.mark(),
                     request => Slot::Request.mark(),
@@ -144,12 +206,29 @@ impl Notices {
                 pages.push(render(&templates, NOTICE, language, variables)?);
             }
         }
-        Ok(Self { pages })
+        let shared = vec![OnceLock::new(); KINDS * Form::COUNT * SECONDS.len()];
+        Ok(Self { pages, shared })
     }
 
     /// The `Content-Security-Policy` to send with them.
     pub fn csp(&self) -> HeaderValue {
         own_csp()
+    }
+
+    /// The notice in this form. The same bytes for all who are told the same.
+    pub fn shared(&self, notice: Notice<'_>, form: Form) -> Bytes {
+        let Some((kind, step)) = notice.kind() else { return self.make(notice, form) };
+        let place = (kind * Form::COUNT + form.index()) * SECONDS.len() + step;
+        let made = self.shared.get(place).map(|shared| shared.get_or_init(|| self.make(notice.rounded(step), form)));
+        made.cloned().unwrap_or_default()
+    }
+
+    fn make(&self, notice: Notice<'_>, form: Form) -> Bytes {
+        match form {
+            Form::Page(language) => self.page(notice, language),
+            Form::Json => notice.json(),
+            Form::Text => notice.text(),
+        }
     }
 
     /// The page that says it.

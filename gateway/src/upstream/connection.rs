@@ -29,6 +29,8 @@ use crate::body::Piece;
 
 /// Headers of an answer that hyper parses without an allocation.
 const DEFAULT_MAX_HEADERS: usize = 100;
+/// Bytes of an answer that are read at once, and the longest head of one.
+const PIECE: usize = 32 << 10;
 
 /// A connection that may carry requests, one after the other.
 pub(super) struct Connection {
@@ -72,8 +74,8 @@ impl Connection {
         stream.set_nodelay(true)?;
         let probe = Probe::default();
         let mut http1 = http1::Builder::new();
-        // One buffer and a plain write: most requests are a head alone.
-        http1.writev(false);
+        // One buffer and a plain write: most requests are a head alone. What is read at once is what a slow reader holds.
+        http1.writev(false).max_buf_size(PIECE);
         if max_headers != DEFAULT_MAX_HEADERS {
             http1.max_headers(max_headers);
         }

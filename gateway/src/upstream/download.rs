@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -22,7 +22,7 @@ use super::exchange::Exchange;
 use super::pace::{LeastPace, Pace};
 use super::pool::Pool;
 use super::{Counters, UpstreamSettings};
-use crate::body::{Body, Piece, Source};
+use crate::body::{Body, Chunk, Chunks, Piece, Source};
 use crate::buffer::Charge;
 use crate::connection::UnderWay;
 
@@ -151,7 +151,7 @@ impl State {
             return None;
         }
         let bytes = self.ahead.pop_front().and_then(|frame| frame.into_data().ok());
-        Some(Body::Full(bytes, Some(self.charge.split())))
+        Some(Body::counted(bytes.filter(|bytes| !bytes.is_empty()), self.charge.split()))
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Piece {
@@ -167,13 +167,24 @@ impl State {
 }
 
 impl Source for Download {
-    fn poll_frame(&self, cx: &mut Context<'_>) -> Piece {
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Chunks {
         let mut state = self.state.borrow_mut();
+        if let Some(under_way) = &state.under_way {
+            // While the other end does not take what there is, it is given no more.
+            if under_way.poll_room(cx).is_pending() {
+                self.untaken.set(true);
+                return Poll::Pending;
+            }
+        }
         let frame = state.next(cx);
         self.untaken.set(matches!(frame, Poll::Ready(Some(Ok(_)))));
         self.untaken_for.set(0);
+        if let Some(under_way) = &state.under_way {
+            under_way.pace().set(self.untaken.get());
+        }
+        let frame = frame.map_ok(|frame| frame.map_data(|bytes| Chunk::of(state.under_way.as_ref(), bytes)));
         match &frame {
-            Poll::Ready(Some(Ok(frame))) => self.pace.moved(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(Some(Ok(frame))) => self.pace.moved(frame.data_ref().map_or(0, Buf::remaining)),
             Poll::Ready(_) => (state.exchange, state.under_way) = (None, None),
             Poll::Pending => {}
         }
@@ -195,6 +206,8 @@ impl Source for Download {
     }
 
     fn answers(&self, under_way: UnderWay) {
+        // From the start: a client that never asks for the first byte does not take it either.
+        under_way.pace().set(true);
         self.state.borrow_mut().under_way = Some(under_way);
     }
 }
