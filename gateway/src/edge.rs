@@ -6,6 +6,7 @@
 //!   Claim   a called ticket: trade it for a pass, then forward                   one batched store call
 //!   Join    nobody we know: take a number; if it is already called, claim it     one batched store call
 //!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
+//!   Preflight  a question of the browser, which has no pass: bare, at a rate      no store call
 //!   Refuse  suspended, full, not a page, too fast                                no store call
 //! ```
 //!
@@ -15,8 +16,8 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::request::Parts;
 use http::{Method, Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::admit::{Credential, Decision, Intent, Refusal, Scene, Verdict, admit};
 use policy::room::FailMode;
@@ -44,7 +45,8 @@ pub async fn handle(
     let site = worker.shared.site.load_full();
     let http2 = request.version() == Version::HTTP_2;
     let (parts, body) = request.into_parts();
-    let head = Head::of(&parts);
+    let mut head = Head::of(&parts);
+    head.has_body = !body.is_end_stream();
     let mut visit = Visit::begin(&worker, &site, under_way, &head);
     let mut response = match route(&mut visit, &head).await {
         Ok(way) => forward::forward(&mut visit, way, parts, body).await,
@@ -65,6 +67,9 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
     if parts.headers.len() > site.config.listen.max_headers {
         // hyper counts those of HTTP/1; in HPACK one costs a byte to send and a hundred to keep.
         return no(reply::too_many_headers(visit));
+    }
+    if !head.is_framed() {
+        return no(reply::unframed(visit, parts.version == Version::HTTP_2));
     }
     let Ok(host) = visit.read_host(head) else {
         return no(reply::bad_request(visit, "Exactly one Host is needed.\n"));
@@ -90,7 +95,7 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
         return no(reply::too_fast(visit, wait));
     }
     let onward = if let Some(room) = held_back {
-        at_the_door(visit, room, parts).await?
+        at_the_door(visit, room, head).await?
     } else {
         visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
         Onward::anonymous()
@@ -111,13 +116,13 @@ fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {
 async fn at_the_door<'a>(
     visit: &mut Visit<'a>,
     room: &'a Arc<SiteRoom>,
-    parts: &Parts,
+    head: &Head<'_>,
 ) -> Result<Onward, Box<Response<Body>>> {
     let mut decision = decide(visit, room);
     if !matches!(decision.0, Verdict::Enter { .. }) {
         // What kind of request it is matters only without a pass, and is the longest thing to read.
         visit.holds_pass(false);
-        visit.read_intent(room, parts);
+        visit.read_intent(room, head.parts);
         decision = decide(visit, room);
     }
     let (verdict, ignored) = decision;
@@ -134,6 +139,7 @@ async fn at_the_door<'a>(
             return Ok(Onward::holder(pass, renew));
         }
         Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
+        Verdict::Preflight => return preflight(visit, room, head),
         Verdict::Wait(ticket) => {
             room.live.adopt(&ticket);
             reply::wait(visit, room, Place::Held(ticket))
@@ -162,9 +168,11 @@ async fn without_a_place<'a>(
         },
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
-        Verdict::Refuse(Refusal::NeedsPass) | Verdict::Enter { .. } | Verdict::Claim(_) | Verdict::Wait(_) => {
-            reply::needs_pass(visit)
-        }
+        Verdict::Refuse(Refusal::NeedsPass)
+        | Verdict::Enter { .. }
+        | Verdict::Claim(_)
+        | Verdict::Wait(_)
+        | Verdict::Preflight => reply::needs_pass(visit),
     };
     no(answer)
 }
@@ -196,6 +204,18 @@ fn open(room: &SiteRoom) -> Onward {
         room.meters.failed_open();
     }
     Onward::anonymous()
+}
+
+/// Lets a question of the browser through, bare and at a bounded rate.
+fn preflight(visit: &mut Visit<'_>, room: &SiteRoom, head: &Head<'_>) -> Result<Onward, Box<Response<Body>>> {
+    if head.has_body {
+        return no(reply::bad_request(visit, "A preflight has no body.\n"));
+    }
+    if let Err(wait) = room.charge_preflight(visit.started) {
+        return no(reply::preflights_over(visit, wait));
+    }
+    visit.mark = Mark::Preflight;
+    Ok(Onward::preflight())
 }
 
 /// Trades a called ticket for a pass; one that was used up is worth as much as none.

@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
+use crate::telemetry;
 use crate::upstream::{Caller, Patience, Upload, Upstream};
 use crate::visit::Visit;
 use crate::visitor::Host;
@@ -25,6 +26,8 @@ pub struct Onward {
     new: bool,
     /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
     renews: bool,
+    /// A preflight of somebody without a pass.
+    preflight: bool,
 }
 
 impl Onward {
@@ -33,14 +36,19 @@ impl Onward {
         Self::default()
     }
 
+    /// A preflight, which carries no pass.
+    pub fn preflight() -> Self {
+        Self { preflight: true, ..Self::default() }
+    }
+
     /// The holder of a pass, which may be due for renewal.
     pub fn holder(pass: Token, renews: bool) -> Self {
-        Self { pass: Some(pass), new: false, renews }
+        Self { pass: Some(pass), renews, ..Self::default() }
     }
 
     /// Somebody who got this pass just now.
     pub fn admitted(pass: Token) -> Self {
-        Self { pass: Some(pass), new: true, renews: false }
+        Self { pass: Some(pass), new: true, ..Self::default() }
     }
 
     fn patience(&self) -> Patience {
@@ -67,8 +75,12 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     if onward.pass.is_some() {
         visit.holds_pass(true);
     }
-    headers::to_upstream(&mut parts, told(visit, &host, onward.pass));
-    let request = Request::from_parts(parts, Upload::from(body));
+    let ready = headers::to_upstream(&mut parts, told(visit, &host, &onward));
+    if ready.ambiguous > 0 {
+        telemetry::ambiguous_headers(ready.ambiguous);
+    }
+    let body = Upload::framed(&mut parts.headers, body, ready.trailers);
+    let request = Request::from_parts(parts, body);
     let caller = caller(visit, &onward);
     let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, caller).await {
         Ok(mut response) => {
@@ -95,9 +107,9 @@ fn caller(visit: &Visit<'_>, onward: &Onward) -> Caller {
 }
 
 /// What the upstream is told besides the request.
-fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> headers::Onward<'a> {
-    let room = visit.room;
-    let introduction = room.zip(pass).map(|(room, pass)| visit.introduce(room, &pass));
+fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::Onward<'a> {
+    let room = visit.room.filter(|_| onward.pass.is_some());
+    let introduction = room.zip(onward.pass).map(|(room, pass)| visit.introduce(room, &pass));
     let (pass_id, signature) = introduction.map_or((None, None), |told| (Some(told.pass_id), told.signature));
     headers::Onward {
         peer: visit.peer(),
@@ -107,6 +119,7 @@ fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, pass: Option<Token>) -> header
         room: room.map(|room| room.name.clone()),
         pass_id,
         signature,
+        preflight: onward.preflight,
     }
 }
 
@@ -115,9 +128,9 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> 
     let pass = onward.pass?;
     if revoke && room.may_revoke() {
         room.live.release(&pass);
-        return room.cookie.set("", visit.tls);
+        return room.cookie.end(visit.tls);
     }
     let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
     let pass = renewed.or(Some(pass).filter(|_| onward.new))?;
-    room.cookie.set(&visit.site.sealer.seal(room.live.id, &pass), visit.tls)
+    room.cookie.keep(&visit.site.sealer.seal(room.live.id, &pass), &pass, visit.tls)
 }

@@ -1,19 +1,26 @@
 //! What may pass from one side of the gateway to the other in a head.
 //!
 //! A request arrives at the upstream as if the gateway had sent it: no header of one connection only,
-//! none of Weir's cookies, no word about address, host or path that somebody else made up. An answer
-//! arrives at the shopper without the commands that were meant for the gateway.
+//! none of Weir's cookies, no word about address, host or path that somebody else made up, no name that a
+//! shop could take for another. An answer arrives at the shopper without the commands that were meant for
+//! the gateway.
 //!
 //! What is absent: who is asking ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
 
+mod names;
+mod trailers;
+
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, Entry, FORWARDED, HOST, HeaderName,
-    SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version, request};
+use hyper::upgrade::OnUpgrade;
 use policy::line::segment::place_of;
 use policy::ticket::Token;
 
+use self::names::{is_about_the_way, is_hop_by_hop, is_misleading, is_plain};
+pub use self::trailers::Trailers;
 use crate::visitor::{self, Host, Peer, cookies};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -57,6 +64,17 @@ pub struct Onward<'a> {
     pub pass_id: Option<HeaderValue>,
     /// `Weir-Signature`.
     pub signature: Option<HeaderValue>,
+    /// It is a preflight of somebody without a pass: nothing passes but what a browser sends with one.
+    pub preflight: bool,
+}
+
+/// What is left to be known of a head that was made ready.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// What may come after the body.
+    pub trailers: Trailers,
+    /// Headers that were taken out because a shop could read their names as others.
+    pub ambiguous: u64,
 }
 
 /// How a pass is named to the upstream: `segment.number`.
@@ -81,19 +99,25 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
-pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
+pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
     let believed = onward.peer.trusted;
-    let mut has_cookies = false;
+    let (mut has_cookies, mut ambiguous) = (false, 0);
     let doomed = Doomed::of(&parts.headers, |name| {
         has_cookies |= name == COOKIE.as_str();
-        (is_about_the_way(name) && !believed) || is_misleading(name)
+        let plain = is_plain(name);
+        ambiguous += u64::from(!plain);
+        !plain
+            || (is_about_the_way(name) && !believed)
+            || is_misleading(name)
+            || (onward.preflight && !belongs_to_a_preflight(name, believed))
     });
-    let upgrade = if doomed.contains(&UPGRADE) { visitor::upgrade(parts).cloned() } else { None };
+    let upgrade = if doomed.contains(&UPGRADE) { switch(parts, &onward) } else { None };
+    let trailers = if doomed.contains(&TRAILER) { announced(parts) } else { Trailers::default() };
     to_origin_form(parts, onward.host);
     let headers = &mut parts.headers;
-    let trailers = doomed.contains(&TE) && names(headers, &TE, b"trailers");
+    let wants_trailers = doomed.contains(&TE) && names(headers, &TE, b"trailers");
     doomed.remove_from(headers);
-    if trailers {
+    if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     if has_cookies {
@@ -111,6 +135,27 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) {
         headers.insert(UPGRADE, protocol);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
+    Ready { trailers, ambiguous }
+}
+
+fn belongs_to_a_preflight(name: &str, believed: bool) -> bool {
+    if believed { !names::betrays_a_preflight(name) } else { names::is_of_preflights(name) }
+}
+
+/// The protocol that the request may go on with. Where there is none an upstream that switches all the same
+/// finds no one to switch to.
+fn switch(parts: &mut request::Parts, onward: &Onward<'_>) -> Option<HeaderValue> {
+    let protocol = visitor::upgrade(parts).filter(|_| !onward.preflight).cloned();
+    if protocol.is_none() {
+        parts.extensions.remove::<OnUpgrade>();
+    }
+    protocol
+}
+
+/// What may come after the body: nothing after one whose length was told, but in HTTP/2.
+fn announced(parts: &request::Parts) -> Trailers {
+    let possible = parts.version == Version::HTTP_2 || parts.headers.contains_key(TRANSFER_ENCODING);
+    if possible { Trailers::announced_by(&parts.headers) } else { Trailers::default() }
 }
 
 /// Makes the head of an upstream's answer one for the shopper. Says whether it told to revoke the pass.
@@ -220,38 +265,6 @@ fn is_relied_on(name: &HeaderName) -> bool {
     exact.contains(name) || is_about_the_way(name.as_str()) || name.as_str().starts_with("weir-")
 }
 
-/// Of this connection only, as `Connection` is. Most names are told apart by their first letter.
-fn is_hop_by_hop(name: &str) -> bool {
-    match name.as_bytes().first() {
-        Some(b't') => matches!(name, "te" | "transfer-encoding"),
-        Some(b'u') => name == "upgrade",
-        Some(b'e') => name == "expect",
-        Some(b'k') => name == "keep-alive",
-        Some(b'h') => name == "http2-settings",
-        Some(b'p') => matches!(name, "proxy-authenticate" | "proxy-authorization" | "proxy-connection"),
-        _ => false,
-    }
-}
-
-/// Of the way that a request took: to be believed from a trusted proxy only.
-fn is_about_the_way(name: &str) -> bool {
-    match name.as_bytes().first() {
-        Some(b'x') => name.starts_with("x-forwarded-") || name == "x-real-ip",
-        Some(b'f') => name == "forwarded",
-        _ => false,
-    }
-}
-
-/// What would speak with Weir's voice, or name another path than the one that the room was found by. (The
-/// id of a request was read before, and is set anew.)
-fn is_misleading(name: &str) -> bool {
-    match name.as_bytes().first() {
-        Some(b'w') => name.starts_with("weir-"),
-        Some(b'x') => matches!(name, "x-original-url" | "x-rewrite-url" | "x-request-id"),
-        _ => false,
-    }
-}
-
 /// The items of a list.
 fn list(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
@@ -275,15 +288,17 @@ fn remove_own_cookies(headers: &mut HeaderMap) {
     if several {
         headers.get_all(COOKIE).iter().skip(1).for_each(|line| keep_foreign(line, &mut kept));
     }
-    if kept.is_empty() {
-        headers.remove(COOKIE);
-    } else {
-        replace(headers, COOKIE, kept);
-    }
+    replace(headers, COOKIE, kept);
 }
 
+/// Version 1 cookies (RFC 2965, Java's `CookieManager`) have attributes behind them: those of ours go too.
 fn keep_foreign(line: &HeaderValue, kept: &mut Vec<u8>) {
-    for cookie in cookies(line).filter(|cookie| !cookie.is_empty() && !is_own(cookie)) {
+    let mut of_ours = false;
+    let foreign = |cookie: &&[u8]| {
+        of_ours = is_own(cookie) || (of_ours && cookie.starts_with(b"$"));
+        !of_ours && !cookie.is_empty()
+    };
+    for cookie in cookies(line).filter(foreign) {
         if kept.is_empty() {
             kept.reserve(line.len());
         } else {

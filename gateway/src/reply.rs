@@ -70,7 +70,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     if tell {
         let fresh = if token.kind == Kind::Ticket { Token::ticket(token.number, now) } else { token };
         let sealed = visit.site.sealer.seal(room.live.id, &fresh);
-        headers.extend(room.cookie.set(&sealed, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
+        headers.extend(room.cookie.keep(&sealed, &fresh, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
     }
     response
 }
@@ -111,10 +111,16 @@ pub fn too_fast(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
     notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::TooMany { retry })
 }
 
+/// More preflights than the room lets pass. A browser reads no more of it than the status.
+pub fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
+    visit.mark = Mark::PreflightsOver;
+    retry(text(StatusCode::TOO_MANY_REQUESTS, "Too many preflights at once.\n"), wait.as_secs() + 1)
+}
+
 /// They left; the cookie goes.
 pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
     let mut response = notice(visit, StatusCode::OK, Notice::Left);
-    let cookie = room.cookie.set("", visit.tls).map(|cookie| (header::SET_COOKIE, cookie));
+    let cookie = room.cookie.end(visit.tls).map(|cookie| (header::SET_COOKIE, cookie));
     response.headers_mut().extend(cookie);
     response
 }
@@ -158,6 +164,15 @@ pub fn bad_request(visit: &mut Visit<'_>, why: &'static str) -> Response<Body> {
 pub fn too_many_headers(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::BadRequest;
     text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many headers.\n")
+}
+
+/// It is not clear where the body ends. What comes after it on the connection could be anything.
+pub fn unframed(visit: &mut Visit<'_>, http2: bool) -> Response<Body> {
+    let mut response = bad_request(visit, "The length of the body is not clear.\n");
+    if !http2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Nothing under `/.weir/` has this name.

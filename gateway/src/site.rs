@@ -6,15 +6,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::HeaderValue;
 use policy::drain::PollTable;
-use policy::quota::{Quota, Quotas};
+use policy::quota::{Quota, Quotas, Rate};
 use policy::scope::{Literal, Table};
 use policy::seal::Sealer;
-use policy::ticket::TICKET_LIFE;
+use policy::ticket::{TICKET_LIFE, Token};
 
 use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
 use crate::rooms::{LiveRoom, Rooms, Terms};
@@ -29,6 +29,10 @@ const POLLS_PER_SHOPPER: f64 = 16.0;
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
+/// Preflights per second that a room lets pass if nobody said how many...
+const LEAST_PREFLIGHTS: u32 = 50;
+/// ...and for each new shopper per second. Browsers keep the answer, so those inside ask seldom.
+const PREFLIGHTS_PER_SHOPPER: u32 = 4;
 
 /// A compiled configuration.
 #[derive(Debug, Clone)]
@@ -73,6 +77,8 @@ pub struct SiteRoom {
     /// Its cookie.
     pub cookie: Cookie,
     bypass: Vec<Literal>,
+    preflights: Rate,
+    made: Instant,
 }
 
 impl PartialEq for SiteRoom {
@@ -85,6 +91,14 @@ impl SiteRoom {
     /// Whether this path loads for everyone. Only a path that needs no interpretation does.
     pub fn bypasses(&self, raw_path: &str) -> bool {
         self.bypass.iter().any(|literal| literal.matches(raw_path))
+    }
+
+    /// Charges a preflight to all that the room lets pass.
+    ///
+    /// # Errors
+    /// The time until the next one may pass.
+    pub fn charge_preflight(&self, now: Instant) -> Result<(), Duration> {
+        self.preflights.charge(now.saturating_duration_since(self.made))
     }
 
     /// Whether the upstream may end a pass.
@@ -140,11 +154,21 @@ impl Cookie {
         }
     }
 
-    /// The `Set-Cookie` that keeps a token; an empty one ends it.
-    pub fn set(&self, token: &str, tls: bool) -> Option<HeaderValue> {
-        let life = if token.is_empty() { 0 } else { TICKET_LIFE / 1000 };
+    /// The `Set-Cookie` that keeps this token, as sealed: as long as it lives, and for a day at least, so that
+    /// who comes back with a pass that ended is known.
+    pub fn keep(&self, sealed: &str, token: &Token, tls: bool) -> Option<HeaderValue> {
+        let life = token.expires.saturating_sub(token.issued).max(TICKET_LIFE);
+        self.set(sealed, life / 1000, tls)
+    }
+
+    /// The `Set-Cookie` that ends it.
+    pub fn end(&self, tls: bool) -> Option<HeaderValue> {
+        self.set("", 0, tls)
+    }
+
+    fn set(&self, value: &str, seconds: u64, tls: bool) -> Option<HeaderValue> {
         let secure = if self.is_secure(tls) { "; Secure" } else { "" };
-        let text = format!("{}={token}; Max-Age={life}{}{secure}", self.name(tls), self.attributes);
+        let text = format!("{}={value}; Max-Age={seconds}{}{secure}", self.name(tls), self.attributes);
         HeaderValue::try_from(text).ok()
     }
 }
@@ -260,8 +284,16 @@ fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: Wait
         meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
+        preflights: preflights(written),
+        made: Instant::now(),
         config: written.clone(),
     })
+}
+
+fn preflights(written: &RoomConfig) -> Rate {
+    let enough = (written.new_users_per_minute / 60).saturating_mul(PREFLIGHTS_PER_SHOPPER).max(LEAST_PREFLIGHTS);
+    let per_second = written.preflights_per_second.unwrap_or(enough);
+    Rate::new(quota(per_second, per_second.saturating_mul(2)))
 }
 
 fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Upstream>> {

@@ -32,8 +32,12 @@ pub enum Mark {
     Queued,
     /// Somebody in the line was told their place.
     Wait,
-    /// Forwarded without a pass: passthrough, preflight, or the store is away and the room fails open.
+    /// Forwarded without a pass: passthrough, or the store is away and the room fails open.
     Open,
+    /// Forwarded: a CORS preflight, which carries no pass.
+    Preflight,
+    /// A preflight over the room's rate of them.
+    PreflightsOver,
     /// Forwarded: a path that loads for everyone.
     Bypass,
     /// Forwarded: traffic of no room.
@@ -54,13 +58,15 @@ pub enum Mark {
     BadRequest,
 }
 
-const MARKS: [&str; 15] = [
+const MARKS: [&str; 17] = [
     "enter",
     "claim",
     "join",
     "queued",
     "wait",
     "open",
+    "preflight",
+    "preflights_over",
     "bypass",
     "no_room",
     "suspended",
@@ -183,6 +189,11 @@ pub fn unreadable() {
 /// Counts connections closed for others, and the bound that was the reason.
 pub fn connections_evicted(reason: &'static str, count: usize) {
     counter!("weir_connections_evicted_total", "reason" => reason).increment(count as u64);
+}
+
+/// Counts headers that were not passed on because a shop could read their names as others.
+pub fn ambiguous_headers(count: u64) {
+    counter!("weir_request_headers_ambiguous_total").increment(count);
 }
 
 /// Says how many connections are open, and of which class as of the last second.

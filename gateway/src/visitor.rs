@@ -45,7 +45,7 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
         return Intent::Other;
     }
     let intent = asked_for(headers, json);
-    if intent != Intent::Other && (is_prefetch(headers) || names_upgrade(headers)) { Intent::Other } else { intent }
+    if intent != Intent::Other && (is_prefetch(headers) || switches(headers)) { Intent::Other } else { intent }
 }
 
 fn asked_for(headers: &HeaderMap, json: bool) -> Intent {
@@ -77,18 +77,36 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     headers.keys().filter(tells).any(|name| headers.get_all(name).iter().any(says))
 }
 
-/// The protocol that a request asks to go on with, if that may be forwarded: never `h2c`, which would
-/// carry requests past every room.
+/// The protocol that a request asks to go on with, if that may be forwarded: never one that would carry
+/// requests past every room.
 pub fn upgrade(parts: &Parts) -> Option<&HeaderValue> {
     let mut asked = parts.headers.get_all(UPGRADE).iter();
     let protocol = asked.next().filter(|_| parts.version == Version::HTTP_11 && names_upgrade(&parts.headers))?;
     let single = asked.next().is_none() && !protocol.as_bytes().contains(&b',');
-    (single && !protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2")).then_some(protocol)
+    (single && !carries_requests(protocol.as_bytes())).then_some(protocol)
+}
+
+/// Whether somebody asks to go on with another protocol. Programs that offer HTTP/2 or TLS with every request
+/// (Java's client, `curl --http2`, Apache's client) are content to be ignored (RFC 9110, section 7.8).
+fn switches(headers: &HeaderMap) -> bool {
+    let mut asked = items(headers, &UPGRADE);
+    names_upgrade(headers) && asked.any(|protocol| !protocol.is_empty() && !carries_requests(protocol))
+}
+
+/// HTTP of any version, also below TLS.
+fn carries_requests(protocol: &[u8]) -> bool {
+    let is = |name: &[u8]| protocol.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    [&b"h2"[..], b"h3", b"http", b"tls", b"spdy"].into_iter().any(is)
 }
 
 fn names_upgrade(headers: &HeaderMap) -> bool {
-    let tokens = headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-    tokens.into_iter().any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    items(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// The items of a list, over all its lines.
+fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).iter();
+    lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// What a header prefers: the more the greater, and of equals the first. What it refuses is left out.
@@ -146,8 +164,11 @@ pub fn credential(head: &Head<'_>, cookie: &str, open: impl Fn(&[u8]) -> Result<
     bad.map_or(Credential::None, Credential::Bad)
 }
 
+/// The value of a cookie of this name; Java's `CookieManager` puts it in quotes, as RFC 2965 had it.
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+    let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+    let quoted = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    Some(quoted.unwrap_or(value))
 }
 
 /// Whether a request that changes something comes from a page of the same host, as far as the browser

@@ -28,7 +28,7 @@ pub enum Intent {
     Page,
     /// A program asks for JSON: may take a number, and is answered in JSON.
     Json,
-    /// A CORS preflight: carries no cookie, and goes to the upstream.
+    /// A CORS preflight: carries no cookie, and the upstream alone can answer it.
     Preflight,
     /// A person sends something: takes no number, but a ticket that is called is traded. The answer to a second tab may have
     /// put the ticket in the place of the pass.
@@ -77,6 +77,8 @@ pub enum Verdict {
     },
     /// Forward without a pass: nobody is held back here, or the store is away and the room fails open.
     Open,
+    /// Forward a preflight, bare and at a bounded rate.
+    Preflight,
     /// Trade a called ticket, or a pass that has run out and may live on in the line, for a pass; then forward.
     Claim(Token),
     /// Take a number; if it is called at once, claim it.
@@ -113,13 +115,11 @@ pub type Decision = (Verdict, Option<Ignored>);
 
 /// Decides on a request that belongs to a room.
 pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decision {
-    if intent == Intent::Preflight {
-        return (Verdict::Open, None);
-    }
     match valid(scene, credential) {
         Ok(token) => (decide(scene, token, intent), None),
         Err(ignored) => {
-            let claim = ended_pass(scene, credential, ignored).filter(|_| intent != Intent::Other);
+            let claim =
+                ended_pass(scene, credential, ignored).filter(|_| !matches!(intent, Intent::Other | Intent::Preflight));
             (claim.map_or_else(|| decide(scene, None, intent), Verdict::Claim), Some(ignored))
         }
     }
@@ -156,6 +156,9 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     }
     if scene.store_away && room.fail_mode == FailMode::Open {
         return Verdict::Open;
+    }
+    if intent == Intent::Preflight {
+        return Verdict::Preflight;
     }
     match token.map(|ticket| place(scene, ticket)) {
         Some(claim @ Verdict::Claim(_)) if intent == Intent::Form => claim,
@@ -342,7 +345,7 @@ mod tests {
         for credential in [Credential::None, Credential::Sealed(ticket(50)), Credential::Sealed(ticket(51))] {
             let refused = Verdict::Refuse(Refusal::NeedsPass);
             assert_eq!(on(&room(), credential, Intent::Other, false).0, refused);
-            assert_eq!(on(&room(), credential, Intent::Preflight, false), (Verdict::Open, None));
+            assert_eq!(on(&room(), credential, Intent::Preflight, false), (Verdict::Preflight, None));
         }
         let claims = Verdict::Claim(ticket(50));
         assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Form, false).0, claims);

@@ -17,6 +17,7 @@ use governor::clock::{Clock, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
 
 use crate::seal::RoomId;
 
@@ -170,6 +171,36 @@ impl Quotas {
     }
 }
 
+/// One quota that everybody shares.
+pub struct Rate {
+    limiter: RateLimiter<NotKeyed, InMemoryState, Set, NoOpMiddleware<Moment>>,
+    clock: Set,
+}
+
+impl std::fmt::Debug for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rate").finish_non_exhaustive()
+    }
+}
+
+impl Rate {
+    /// All of it unused.
+    pub fn new(quota: Quota) -> Self {
+        let clock = Set::default();
+        let quota = governor::Quota::per_second(quota.per_second).allow_burst(quota.burst);
+        Self { limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock }
+    }
+
+    /// Charges one request at a time since an origin of the caller's.
+    ///
+    /// # Errors
+    /// The time until the next one may be charged.
+    pub fn charge(&self, since_origin: Duration) -> Result<(), Duration> {
+        self.clock.0.store(since_origin.as_nanos() as u64, Ordering::Relaxed);
+        self.limiter.check().map_err(|refusal| refusal.wait_time_from(self.clock.now()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +220,15 @@ mod tests {
         assert_eq!(quotas.charge(Client::Address(2)), Ok(()));
         quotas.set_time(wait);
         assert_eq!(quotas.charge(client), Ok(()));
+    }
+
+    #[test]
+    fn a_shared_quota_is_one_for_all() {
+        let some = |n| NonZeroU32::new(n).expect("not zero");
+        let rate = Rate::new(Quota { per_second: some(10), burst: some(2) });
+        let at = Duration::from_millis;
+        assert_eq!([0, 0, 0, 100, 100].map(|ms| rate.charge(at(ms)).is_ok()), [true, true, false, true, false]);
+        assert_eq!(rate.charge(at(150)), Err(at(50)));
     }
 
     #[test]

@@ -66,6 +66,9 @@ section! {
         fail_mode: FailMode = or(FailMode::Closed),
         /// How long after its call a ticket still counts as expected.
         claim_window: Duration = between(secs(1), hours(24)).or(mins(5)),
+        /// CORS preflights per second that may pass, all shoppers together: they carry no pass, and are let through before
+        /// one is held. Default: 50, or 4 for each new shopper a second if that is more.
+        preflights_per_second: Option<u32> = between(1, 1_000_000).optional(),
         /// How often waiting shoppers ask.
         poll: PollConfig = or_blank(),
     }

@@ -23,7 +23,7 @@ fn host(sent: &str) -> Host {
 
 fn onward<'a>(peer: &'a Peer, host: &'a Host) -> Onward<'a> {
     let request_id = HeaderValue::from_static("id-1");
-    Onward { peer, tls: true, host, request_id, room: None, pass_id: None, signature: None }
+    Onward { peer, tls: true, host, request_id, room: None, pass_id: None, signature: None, preflight: false }
 }
 
 fn forwarded_by(trusted: bool, headers: &[(&str, &str)]) -> HeaderMap {
@@ -117,6 +117,11 @@ fn an_upgrade_passes_only_where_it_is_forwarded() {
     assert_eq!(parts.headers[UPGRADE], "websocket");
     assert_eq!(parts.headers[CONNECTION], "upgrade");
     assert_eq!(parts.headers["sec-websocket-key"], "k");
+    for protocol in ["h2c", "TLS/1.2", "HTTP/2.0"] {
+        let mut parts = request("/", &[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", protocol)]);
+        to_upstream(&mut parts, onward(&peer(false), &host("shop.example.com")));
+        assert!(!parts.headers.contains_key(UPGRADE) && !parts.headers.contains_key(CONNECTION), "{protocol}");
+    }
 }
 
 #[test]
@@ -152,9 +157,144 @@ fn nobody_else_speaks_with_the_voice_of_weir() {
 
 #[test]
 fn a_header_names_no_other_path_than_the_room_was_found_by() {
-    for name in ["x-original-url", "x-rewrite-url"] {
+    for name in [
+        "x-original-url",
+        "x-original-uri",
+        "x-rewrite-url",
+        "x-forwarded-uri",
+        "x-forwarded-path",
+        "x-original-method",
+    ] {
         assert!(lines(&forwarded_by(true, &[(name, "/launch")]), name).is_empty(), "{name}");
     }
+}
+
+#[test]
+fn names_that_a_shop_may_read_as_others_go_no_further_and_are_counted() {
+    let ambiguous = ["weir_pass_id", "x_forwarded_for", "content_length", "weir.room", "a~b", "a'b", "a`", "!", "a|b"];
+    for name in ambiguous {
+        for trusted in [true, false] {
+            assert!(!forwarded_by(trusted, &[(name, "x")]).contains_key(name), "{name}");
+        }
+        let mut parts = request("/", &[(name, "x"), ("x-fine-2", "x")]);
+        let ready = to_upstream(&mut parts, onward(&peer(false), &host("shop.example.com")));
+        assert_eq!((ready.ambiguous, parts.headers.contains_key("x-fine-2")), (1, true), "{name}");
+    }
+}
+
+#[test]
+fn what_only_a_proxy_can_know_is_believed_from_a_trusted_one_alone() {
+    for name in [
+        "x-forwarded-prefix",
+        "x-forwarded-port",
+        "x-forwarded-server",
+        "x-forwarded-scheme",
+        "x-forwarded-ssl",
+        "x-forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "cf-visitor",
+        "fastly-client-ip",
+        "x-cluster-client-ip",
+        "wl-proxy-client-ip",
+        "proxy-client-ip",
+        "remote-addr",
+        "x-host",
+        "front-end-https",
+        "x-url-scheme",
+        "x-scheme",
+        "x-original-host",
+        "x-original-forwarded-for",
+        "x-azure-clientip",
+        "ssl-client-verify",
+        "x-ssl-client-verify",
+        "x-sendfile-type",
+        "x-accel-mapping",
+    ] {
+        assert!(reach(&[(name, "x")], name).is_empty(), "{name}");
+        assert_eq!(lines(&forwarded_by(true, &[(name, "x")]), name), ["x"], "{name}");
+    }
+    for name in
+        ["x-requested-with", "x-csrf-token", "x-http-method-override", "content-type", "range", "sec-fetch-site"]
+    {
+        assert_eq!(reach(&[(name, "x")], name), ["x"], "{name}");
+    }
+    for trusted in [true, false] {
+        assert!(lines(&forwarded_by(trusted, &[("proxy", "http://evil")]), "proxy").is_empty());
+    }
+}
+
+#[test]
+fn a_preflight_passes_with_what_a_browser_sends_alone() {
+    let usual = [
+        ("origin", "https://a"),
+        ("access-control-request-method", "PUT"),
+        ("access-control-request-headers", "x"),
+        ("accept", "*/*"),
+        ("user-agent", "x"),
+        ("sec-fetch-mode", "cors"),
+        ("referer", "https://a/"),
+    ];
+    let unusual = [
+        ("x-http-method-override", "POST"),
+        ("x-http-method", "POST"),
+        ("x-method-override", "POST"),
+        ("cookie", "a=1"),
+        ("authorization", "x"),
+        ("content-type", "x"),
+        ("x-token", "x"),
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+    ];
+    for (trusted, kept) in [(false, ["x-token"; 0].as_slice()), (true, &["content-type", "x-token"])] {
+        let mut parts = request("/", &[&usual[..], &unusual].concat());
+        parts.headers.insert(HOST, HeaderValue::from_static("shop.example.com"));
+        let peer = peer(trusted);
+        let host = host("shop.example.com");
+        to_upstream(&mut parts, Onward { preflight: true, ..onward(&peer, &host) });
+        for (name, value) in usual {
+            assert_eq!(parts.headers[name], value);
+        }
+        assert!(parts.headers.contains_key("host") && parts.headers.contains_key("x-forwarded-for"));
+        for (name, _) in unusual {
+            assert_eq!(parts.headers.contains_key(name), kept.contains(&name), "{name} {trusted}");
+        }
+    }
+}
+
+#[test]
+fn trailers_are_announced_by_name_and_never_speak_for_weir_or_the_framing() {
+    let announce = [
+        ("transfer-encoding", "chunked"),
+        ("trailer", "X-Checksum, Content-Digest, Weir-Pass-Id, weir_room, X-Forwarded-For, Content-Length, Host"),
+        ("trailer", "cookie, grpc-status, transfer-encoding, trailer, if-match, content-type, x-original-url"),
+    ];
+    let ready = |headers: &[_]| {
+        let mut parts = request("/", headers);
+        let ready = to_upstream(&mut parts, onward(&peer(true), &host("shop.example.com")));
+        assert!(!parts.headers.contains_key(TRAILER));
+        ready.trailers
+    };
+    let trailers = ready(&announce);
+    let mut head = HeaderMap::new();
+    trailers.announce(&mut head);
+    assert_eq!(lines(&head, "trailer"), ["x-checksum, content-digest, grpc-status"]);
+    let mut sent = HeaderMap::new();
+    for name in ["x-checksum", "weir-pass-id", "x-unannounced", "host"] {
+        sent.append(name, HeaderValue::from_static("x"));
+    }
+    trailers.filter(&mut sent);
+    assert_eq!((sent.len(), sent.contains_key("x-checksum")), (1, true));
+    assert!(ready(&announce[1..]).is_empty(), "there is nowhere to put them");
+}
+
+#[test]
+fn the_attributes_of_a_version_1_cookie_of_weir_stay_with_it() {
+    let line = r#"$Version="1"; weir_launch="x";$Path="/";$Domain="a"; b="2";$Path="/""#;
+    assert_eq!(reach(&[("cookie", line)], "cookie"), [r#"$Version="1"; b="2"; $Path="/""#]);
 }
 
 #[test]
@@ -289,7 +429,7 @@ proptest! {
     fn no_header_makes_it_panic(
         names in prop::collection::vec(prop::sample::select(vec![
             "host", "cookie", "connection", "te", "transfer-encoding", "content-length", "upgrade", "x-forwarded-for",
-            "forwarded", "via", "weir-command", "set-cookie", "x-mine", "cache-control",
+            "forwarded", "via", "weir-command", "set-cookie", "x-mine", "cache-control", "trailer", "x_mine",
         ]), 0..16),
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         trusted in any::<bool>(),

@@ -1,4 +1,4 @@
-//! The body of a request on its way to a server.
+//! The body of a request on its way to a server, and how the server learns where it ends.
 //!
 //! Its beginning is gathered before the request takes a permit, so that a client that is slow to send holds nothing
 //! of the shop: a short body as a whole, a long one up to `request_buffer`, and one of unknown length as far as it is
@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -17,6 +19,7 @@ use super::UpstreamError;
 use super::deadline::Deadline;
 use crate::body::Piece;
 use crate::buffer::Charge;
+use crate::headers::Trailers;
 
 /// The body of a request. While it moves, the answer is not late.
 #[derive(Debug, Default)]
@@ -29,9 +32,11 @@ struct Moving {
     /// What follows; `None` once it ended.
     rest: Option<Incoming>,
     /// Trailers that were gathered.
-    trailers: Option<Frame<Bytes>>,
+    last: Option<Frame<Bytes>>,
     charge: Option<Charge>,
     deadline: Option<Rc<Deadline>>,
+    /// Which trailers may come; all of them if nothing is said.
+    trailers: Option<Trailers>,
 }
 
 /// How much is gathered before a permit is asked for.
@@ -49,8 +54,8 @@ impl From<Incoming> for Upload {
     fn from(body: Incoming) -> Self {
         // Most requests have no body, and one word is cheaper to move than all of one.
         Self((!body.is_end_stream()).then(|| {
-            let (first, trailers, charge, deadline) = Default::default();
-            Box::new(Moving { first, rest: Some(body), trailers, charge, deadline })
+            let (first, last, charge, deadline, trailers) = Default::default();
+            Box::new(Moving { first, rest: Some(body), last, charge, deadline, trailers })
         }))
     }
 }
@@ -84,6 +89,22 @@ impl Upload {
         gathered.await?;
         deadline.lift();
         Ok(())
+    }
+
+    /// A body, and in `headers` where it ends: as the length there says, or in chunks, after which these
+    /// trailers may come. (hyper sends no body with a GET or HEAD whose head does not announce one.)
+    pub fn framed(headers: &mut HeaderMap, body: Incoming, trailers: Trailers) -> Self {
+        let mut upload = Self::from(body);
+        let Some(moving) = &mut upload.0 else { return upload };
+        if !trailers.is_empty() {
+            headers.remove(CONTENT_LENGTH);
+            trailers.announce(headers);
+        }
+        moving.trailers = Some(trailers);
+        if !headers.contains_key(CONTENT_LENGTH) {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        upload
     }
 
     /// Tells this deadline how it moves.
@@ -120,11 +141,11 @@ impl Moving {
                             !self.keep(data, rule)
                         }
                         Err(trailers) => {
-                            self.trailers = Some(trailers);
+                            self.last = Some(trailers);
                             true
                         }
                     };
-                    if self.trailers.is_some() || self.rest.as_ref().is_some_and(Body::is_end_stream) {
+                    if self.last.is_some() || self.rest.as_ref().is_some_and(Body::is_end_stream) {
                         self.rest = None;
                     }
                     if full {
@@ -168,10 +189,15 @@ impl Body for Upload {
             moving.charge = None;
             return Poll::Ready(Some(Ok(Frame::data(moving.first.split().freeze()))));
         }
-        let frame = match &mut moving.rest {
+        let mut frame = match &mut moving.rest {
             Some(rest) => Pin::new(rest).poll_frame(cx),
-            None => Poll::Ready(moving.trailers.take().map(Ok)),
+            None => Poll::Ready(moving.last.take().map(Ok)),
         };
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame
+            && let (Some(fields), Some(trailers)) = (frame.trailers_mut(), &moving.trailers)
+        {
+            trailers.filter(fields);
+        }
         if let Some(deadline) = &moving.deadline {
             deadline.upload(match &frame {
                 Poll::Ready(Some(Ok(frame))) => Some(frame.data_ref().map_or(0, Bytes::len)),
@@ -184,7 +210,7 @@ impl Body for Upload {
 
     fn is_end_stream(&self) -> bool {
         self.0.as_ref().is_none_or(|moving| {
-            let ended = moving.rest.as_ref().map_or(moving.trailers.is_none(), Body::is_end_stream);
+            let ended = moving.rest.as_ref().map_or(moving.last.is_none(), Body::is_end_stream);
             ended && moving.first.is_empty()
         })
     }
@@ -193,7 +219,7 @@ impl Body for Upload {
         let Some(moving) = &self.0 else { return SizeHint::with_exact(0) };
         let rest = match &moving.rest {
             Some(rest) => rest.size_hint().exact(),
-            None => moving.trailers.is_none().then_some(0),
+            None => moving.last.is_none().then_some(0),
         };
         rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + moving.first.len() as u64))
     }

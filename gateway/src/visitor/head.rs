@@ -1,6 +1,6 @@
 //! The head of a request, and what every request is read for.
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, COOKIE, HOST, HeaderName};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
@@ -18,6 +18,10 @@ pub struct Head<'a> {
     pub accept: Option<&'a HeaderValue>,
     /// The first `Accept-Language`.
     pub accept_language: Option<&'a HeaderValue>,
+    /// Whether a body comes after it, be it an empty one.
+    pub has_body: bool,
+    length: Lines<'a>,
+    coding: Lines<'a>,
 }
 
 /// The lines of one name: nearly always one.
@@ -44,17 +48,38 @@ impl<'a> Head<'a> {
     /// Looks at a head.
     pub fn of(parts: &'a Parts) -> Self {
         let (mut host, mut cookie) = (Lines::default(), Lines::default());
+        let (mut length, mut coding) = (Lines::default(), Lines::default());
         let (mut accept, mut accept_language) = (None, None);
         for (name, value) in &parts.headers {
             // Most names are told apart by their first letter.
             match name.as_str().as_bytes().first() {
                 Some(b'h') if *name == HOST => host.add(value),
                 Some(b'c') if *name == COOKIE => cookie.add(value),
+                Some(b'c') if *name == CONTENT_LENGTH => length.add(value),
+                Some(b't') if *name == TRANSFER_ENCODING => coding.add(value),
                 Some(b'a') if *name == ACCEPT => accept = accept.or(Some(value)),
                 Some(b'a') if *name == ACCEPT_LANGUAGE => accept_language = accept_language.or(Some(value)),
                 _ => {}
             }
         }
-        Self { parts, host, cookie, accept, accept_language }
+        Self { parts, host, cookie, accept, accept_language, has_body: false, length, coding }
+    }
+
+    /// Whether it is beyond doubt where the body ends: after one length, written as every server reads it, or
+    /// after chunks of no other coding. `010` is eight to some.
+    pub fn is_framed(&self) -> bool {
+        let one = |lines: Lines<'_>, good: fn(&[u8]) -> bool| {
+            lines.first.is_none_or(|line| !lines.several && good(line.as_bytes()))
+        };
+        one(self.length, is_canonical) && one(self.coding, |coding| coding.eq_ignore_ascii_case(b"chunked"))
+    }
+}
+
+/// A decimal number without sign, space or leading zero.
+fn is_canonical(number: &[u8]) -> bool {
+    match number {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
     }
 }

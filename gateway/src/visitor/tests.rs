@@ -174,7 +174,41 @@ fn only_a_get_that_somebody_waits_for_takes_a_number() {
     for prefetch in prefetches {
         assert_eq!(intent(&get(&[page, prefetch]), true), Intent::Other, "{prefetch:?}");
     }
-    assert_eq!(intent(&get(&[page, ("connection", "keep-alive, Upgrade")]), true), Intent::Other);
+    let asks = |upgrade| intent(&get(&[page, ("connection", "keep-alive, Upgrade"), ("upgrade", upgrade)]), true);
+    assert_eq!(["websocket", "h2c, websocket", "x"].map(asks), [Intent::Other; 3]);
+}
+
+#[test]
+fn an_offer_of_http_2_or_tls_is_ignored() {
+    let page = ("accept", "text/html");
+    for offer in ["h2c", "H2C", "h2", "TLS/1.2", "HTTP/2.0", "h2c, TLS/1.0", ""] {
+        let java =
+            [page, ("connection", "Upgrade, HTTP2-Settings"), ("upgrade", offer), ("http2-settings", "AAEAAEAA")];
+        assert_eq!(intent(&get(&java), true), Intent::Page, "{offer}");
+    }
+    assert_eq!(intent(&get(&[page, ("connection", "upgrade")]), true), Intent::Page);
+    assert_eq!(intent(&get(&[page, ("upgrade", "websocket")]), true), Intent::Page);
+}
+
+#[test]
+fn a_length_is_one_decimal_number_and_a_coding_is_chunked() {
+    let framed = |lines: &[_]| Head::of(&get(lines)).is_framed();
+    let length = |text| framed(&[("content-length", text)]);
+    for good in ["0", "10", "9007199254740993"] {
+        assert!(length(good), "{good}");
+    }
+    for bad in ["", "010", "00", "+10", "-1", "1_0", " 10", "10 ", "10, 10", "0x10", "1e3", "10;", "1.0", "\u{661}"] {
+        let line = HeaderValue::from_bytes(bad.as_bytes()).expect("a value");
+        let mut parts = get(&[]);
+        parts.headers.append("content-length", line);
+        assert!(!Head::of(&parts).is_framed(), "{bad}");
+    }
+    assert!(!framed(&[("content-length", "10"), ("content-length", "10")]));
+    assert!(framed(&[("transfer-encoding", "chunked")]) && framed(&[("transfer-encoding", "Chunked")]));
+    for bad in ["gzip, chunked", "chunked, chunked", "identity", "xchunked", "chunked;q=1", "\"chunked\"", ""] {
+        assert!(!framed(&[("transfer-encoding", bad)]), "{bad}");
+    }
+    assert!(!framed(&[("transfer-encoding", "identity"), ("transfer-encoding", "chunked")]));
 }
 
 #[test]
@@ -192,6 +226,7 @@ fn a_websocket_may_be_forwarded_and_h2c_never() {
     assert!(
         !asked("h2c", "Upgrade, HTTP2-Settings") && !asked("websocket, h2c", "upgrade") && !asked("H2C", "upgrade")
     );
+    assert!(!asked("TLS/1.2", "upgrade") && !asked("HTTP/2.0", "upgrade") && !asked("SPDY/3", "upgrade"));
     assert!(!asked("websocket", "close"));
     assert!(upgrade(&get(&[("connection", "upgrade")])).is_none());
 }
@@ -230,6 +265,19 @@ fn the_first_whole_seal_among_four_cookies_counts() {
     assert_eq!(shown(&[&format!("a=1; {text};b=2")]), Credential::Sealed(token));
     assert_eq!(shown(&[&bad, &format!("{bad};{bad}; {text}")]), Credential::Sealed(token));
     assert_eq!(shown(&[&bad, &bad, &bad, &bad, &text]), Credential::Bad(Rejected::Malformed));
+}
+
+#[test]
+fn a_value_in_quotes_counts() {
+    let (token, text) = sealed(7);
+    let quoted = text.replacen('=', "=\"", 1) + "\"";
+    for line in
+        [quoted.clone(), format!("$Version=\"1\"; {quoted};$Path=\"/\";$Domain=\"a\""), format!("a=\"1\"; {quoted}")]
+    {
+        assert_eq!(shown(&[&line]), Credential::Sealed(token), "{line}");
+    }
+    assert_eq!(shown(&[&quoted[..quoted.len() - 1]]), Credential::Bad(Rejected::Malformed));
+    assert_eq!(shown(&[&format!("{COOKIE_NAME}=\"")]), Credential::Bad(Rejected::Malformed));
 }
 
 #[test]

@@ -162,6 +162,7 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
             world.watch.let_through(person);
             gone(world, person);
         }
+        Verdict::Preflight => unreachable!("a page was asked for"),
         Verdict::Refuse(reason) => {
             assert_ne!(reason, Refusal::NeedsPass, "a page was asked for");
             refused(world, tab);
