@@ -46,14 +46,6 @@ impl Client {
         })
     }
 
-    /// A client by the network that its provider gave out: one IPv6 network of 48 bits is one client.
-    pub fn network(address: IpAddr) -> Self {
-        match Self::at(address) {
-            Self::Address(at) if at >> 63 == 1 => Self::Address(at & !0xffff),
-            client => client,
-        }
-    }
-
     fn shared(self) -> Self {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
@@ -238,10 +230,6 @@ mod tests {
         assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
         assert_eq!(at("::ffff:10.0.0.1"), at("10.0.0.1"));
         assert_ne!(at("10.0.0.1"), at("10.0.0.2"));
-        let network = |text: &str| Client::network(text.parse().expect("an address"));
-        assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
-        assert_ne!(network("2001:db8:1::1"), network("2001:db8:2::1"));
-        assert_eq!(network("10.0.0.1"), at("10.0.0.1"));
     }
 
     #[test]
