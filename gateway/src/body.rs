@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -10,15 +11,65 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use crate::buffer::Charge;
 use crate::connection::{UnderWay, Untaken};
 
 /// A piece of a body.
 pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 
-/// Where a streamed body comes from. It is dropped when the last byte was taken.
+/// A piece of a body on its way out.
+pub type Chunks = Poll<Option<Result<Frame<Chunk>, hyper::Error>>>;
+
+/// Carries another protocol between both ends, until it ends.
+pub type Bridge = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Where a streamed body comes from.
 pub trait Source: std::fmt::Debug {
     /// The next piece of the body: moves what bytes there are, and wakes `cx` when there are more.
-    fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece;
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Chunks;
+
+    /// Whether nothing follows.
+    fn is_end_stream(&self) -> bool;
+
+    /// How much follows.
+    fn size_hint(&self) -> SizeHint;
+
+    /// Says which request this answers: it is under way until the last byte was taken.
+    fn answers(&self, under_way: UnderWay);
+}
+
+/// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
+#[derive(Debug)]
+pub struct Chunk {
+    bytes: Bytes,
+    untaken: Option<Untaken>,
+}
+
+impl Chunk {
+    /// Of the answer to this request.
+    pub(crate) fn of(under_way: Option<&UnderWay>, bytes: Bytes) -> Self {
+        Self { untaken: under_way.and_then(|under_way| under_way.untaken(bytes.len())), bytes }
+    }
+}
+
+impl Buf for Chunk {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
@@ -49,53 +100,51 @@ impl AsRef<[u8]> for Chunk {
 }
 
 /// The body of an answer.
-#[derive(Debug)]
 pub enum Body {
-    /// Bytes in memory, shared between answers; `None` once sent.
-    Full(Option<Chunk>),
+    /// Bytes in memory, shared between answers; `None` once sent. Those of the upstream are counted.
+    Full(Option<Chunk>, Option<Charge>),
     /// Streamed, never gathered.
-    Stream(Incoming, Held),
+    Stream(Rc<dyn Source>),
+    /// None: what follows is another protocol. The bridge is taken by the connection.
+    Switch(Option<Bridge>),
 }
 
-/// What goes with a streamed body.
-#[derive(Debug)]
-pub struct Held {
-    source: Option<Box<dyn Source>>,
-    /// The request that it answers.
-    under_way: Option<UnderWay>,
-}
-
-impl Held {
-    /// Comes from this.
-    pub fn new(source: impl Source + 'static) -> Self {
-        Self { source: Some(Box::new(source)), under_way: None }
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Full(bytes, _) => f.debug_tuple("Full").field(bytes).finish(),
+            Self::Stream(source) => f.debug_tuple("Stream").field(source).finish(),
+            Self::Switch(_) => f.write_str("Switch"),
+        }
     }
 }
 
 impl Body {
     /// No bytes.
     pub fn empty() -> Self {
-        Self::Full(None)
+        Self::Full(None, None)
     }
 
-    /// Says which request this answers: it is under way until the last byte was taken, and its pace is
-    /// that at which the other end takes them. Bytes in memory are no request under way, but count as untaken.
+    /// Bytes of the upstream, which are counted until the other end asks for them.
+    pub(crate) fn counted(bytes: Option<Bytes>, charge: Charge) -> Self {
+        Self::Full(bytes.map(|bytes| Chunk { bytes, untaken: None }), Some(charge))
+    }
+
+    /// Says which request this answers: it is under way until the last byte was taken. Bytes in memory are no request under
+    /// way, but count as untaken; another protocol goes on by itself.
     pub fn answers(&mut self, under_way: UnderWay) {
         match self {
-            Self::Stream(_, held) => {
-                // From the start: who never asks for the first byte does not take it either.
-                under_way.pace().set(true);
-                held.under_way = Some(under_way);
-            }
-            Self::Full(Some(chunk)) => chunk.untaken = under_way.into_untaken(chunk.bytes.len()),
-            Self::Full(None) => {}
+            Self::Full(Some(chunk), _) => chunk.untaken = under_way.into_untaken(chunk.bytes.len()),
+            Self::Full(None, _) => {}
+            Self::Stream(source) => source.answers(under_way),
+            Self::Switch(bridge) => under_way.connection().switch(bridge.take()),
         }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::Full((!bytes.is_empty()).then_some(Chunk { bytes, untaken: None }))
+        Self::Full((!bytes.is_empty()).then_some(Chunk { bytes, untaken: None }), None)
     }
 }
 
@@ -103,45 +152,30 @@ impl http_body::Body for Body {
     type Data = Chunk;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Chunks {
         match self.get_mut() {
-            Self::Full(chunk) => Poll::Ready(chunk.take().map(|chunk| Ok(Frame::data(chunk)))),
-            Self::Stream(incoming, held) => {
-                if let Some(under_way) = &held.under_way {
-                    // While the other end does not take what there is, the shop is not asked for more.
-                    ready!(under_way.poll_room(cx));
-                }
-                let frame = match &mut held.source {
-                    Some(source) => source.poll_frame(incoming, cx),
-                    None => Pin::new(incoming).poll_frame(cx),
-                };
-                if let Some(under_way) = &held.under_way {
-                    under_way.pace().set(matches!(frame, Poll::Ready(Some(Ok(_)))));
-                }
-                let frame = frame.map_ok(|frame| {
-                    let under_way = held.under_way.as_ref();
-                    frame.map_data(|bytes| Chunk { untaken: under_way.and_then(|u| u.untaken(bytes.len())), bytes })
-                });
-                if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
-                    held.source.take();
-                    held.under_way.take();
-                }
-                frame
+            Self::Full(chunk, charge) => {
+                *charge = None;
+                Poll::Ready(chunk.take().map(|chunk| Ok(Frame::data(chunk))))
             }
+            Self::Stream(source) => source.poll_frame(cx),
+            Self::Switch(_) => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Full(chunk) => chunk.is_none(),
-            Self::Stream(incoming, _) => incoming.is_end_stream(),
+            Self::Full(chunk, _) => chunk.is_none(),
+            Self::Stream(source) => source.is_end_stream(),
+            Self::Switch(_) => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(chunk) => SizeHint::with_exact(chunk.as_ref().map_or(0, |chunk| chunk.remaining() as u64)),
-            Self::Stream(incoming, _) => incoming.size_hint(),
+            Self::Full(chunk, _) => SizeHint::with_exact(chunk.as_ref().map_or(0, |chunk| chunk.remaining() as u64)),
+            Self::Stream(source) => source.size_hint(),
+            Self::Switch(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use http::Version;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::body::Bridge;
 use crate::flow::Flow;
 use crate::known::Known;
 use crate::load::Turn;
@@ -43,6 +44,16 @@ pub struct Ledger {
     pub(crate) most_untaken: Cell<usize>,
 }
 
+/// A bridge to the shop, until it is taken.
+#[derive(Default)]
+struct Bridged(Cell<Option<Bridge>>);
+
+impl std::fmt::Debug for Bridged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bridged")
+    }
+}
+
 /// A connection of a shopper. It is open, and has its seat, as long as it is served: by its own task, or by a request that
 /// became another protocol and took its [`UnderWay`] along.
 #[derive(Debug)]
@@ -61,6 +72,8 @@ pub struct Connection {
     asked: Cell<bool>,
     active: Cell<u64>,
     holder: Cell<bool>,
+    /// What follows another protocol that was agreed on.
+    bridge: Bridged,
     /// Of the answers of HTTP/1, which go one after the other.
     pace: Pace,
     /// Of the answers of HTTP/2 under way, each its own.
@@ -89,6 +102,7 @@ impl Connection {
             asked: Cell::new(false),
             active: Cell::new(ledger.second.get()),
             holder: Cell::new(false),
+            bridge: Bridged::default(),
             pace: Pace::default(),
             paces: RefCell::default(),
             streams: OnceCell::new(),
@@ -174,6 +188,21 @@ impl Connection {
     pub(crate) fn evict(&self) {
         self.finish(Fate::Over);
         self.seat.take();
+    }
+
+    /// It carries another protocol once its last answer was written.
+    pub(crate) fn switch(&self, bridge: Option<Bridge>) {
+        self.bridge.0.set(bridge);
+    }
+
+    /// What carries the other protocol, if there is one.
+    pub(crate) fn take_bridge(&self) -> Option<Bridge> {
+        self.bridge.0.take()
+    }
+
+    /// Ends it at once.
+    pub(crate) fn leave(&self) {
+        self.finish(Fate::Over);
     }
 
     pub(crate) fn finish(&self, fate: Fate) {

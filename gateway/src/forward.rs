@@ -3,7 +3,9 @@
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
+use policy::quota::Client;
 use policy::ticket::Token;
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
 use crate::telemetry;
-use crate::upstream::{Patience, Upload, Upstream};
+use crate::upstream::{Caller, Patience, Upload, Upstream};
 use crate::visit::Visit;
 use crate::visitor::Host;
 
@@ -83,7 +85,8 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     }
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let request = Request::from_parts(parts, body);
-    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, onward.patience()).await {
+    let caller = caller(visit, &onward);
+    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, caller).await {
         Ok(mut response) => {
             let revoke = headers::to_shopper(&mut response);
             (response, revoke)
@@ -96,6 +99,15 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// Whose share of the upstream the request takes.
+fn caller(visit: &Visit<'_>, onward: &Onward) -> Caller {
+    let client = match (visit.room, onward.pass) {
+        (Some(room), Some(pass)) => Client::Place(room.live.id, pass.number),
+        _ => Client::at(network(visit.client)),
+    };
+    Caller { who: onward.patience(), client }
 }
 
 /// What the upstream is told besides the request.
@@ -125,4 +137,25 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> 
     let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
     let pass = renewed.or(onward.news)?;
     room.cookie.keep(&visit.site.sealer.seal(room.live.id, &pass), &pass, visit.tls)
+}
+
+/// The address, or of IPv6 the network of 48 bits that its provider gave out: of the upstream that is one client.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ipv6_network_of_48_bits_is_one_client_of_the_upstream() {
+        let at = |text: &str| text.parse().map(network);
+        assert_eq!(at("2001:db8:0:1::1"), at("2001:db8:0:2::1"));
+        assert_ne!(at("2001:db8:1::1"), at("2001:db8:2::1"));
+        assert_ne!(at("10.0.0.1"), at("10.0.0.2"));
+    }
 }

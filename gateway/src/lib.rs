@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod buffer;
 pub mod capacity;
 pub mod config;
 pub mod connection;
@@ -111,6 +112,7 @@ impl Shared {
         telemetry::connections(self.seats.open(), self.seats.by_class());
         telemetry::answer_buffer(self.seats.untaken());
         telemetry::quota_clients(site.quotas.clients());
+        telemetry::buffered(0.0);
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
     }

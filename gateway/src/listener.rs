@@ -315,7 +315,10 @@ impl Worker {
                 }
             });
             let parts = if rests.await { http.into_parts() } else { None };
-            let Some(http1::Parts { io: watched, read_buf, .. }) = parts else { return };
+            let Some(http1::Parts { io: watched, read_buf, .. }) = parts else {
+                carry(connection).await;
+                return;
+            };
             io = watched.into_inner();
             if read_buf.is_empty() {
                 // Empty, it still holds its 8 KiB.
@@ -398,6 +401,7 @@ impl Worker {
         let mut classes = [0; Class::ALL.len()];
         connections.iter().for_each(|connection| classes[connection.class() as usize] += 1);
         self.shared.seats.recount(self.classes.replace(classes), classes);
+        self.pool.sweep_answers(listen.idle_timeout);
         for connection in connections.iter().filter(|c| c.requests() > 0) {
             let limit = listen.idle_timeout.as_secs();
             if connection.untaken() > limit || connection.takes_nothing(limit) {
@@ -514,6 +518,17 @@ async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
         if connection.fate() == Fate::Open { flow::poll_more(tcp, cx) } else { Poll::Ready(false) }
+    })
+    .await
+}
+
+/// Carries another protocol, if one was agreed on: the connection keeps its seat, and ends when it is asked to.
+async fn carry(connection: &Rc<Connection>) {
+    let Some(mut bridge) = connection.take_bridge() else { return };
+    let _under_way = UnderWay::begin(connection, http::Version::HTTP_11, false);
+    poll_fn(|cx| match connection.fate() {
+        Fate::Open => bridge.as_mut().poll(cx),
+        Fate::Ending(_) | Fate::Over => Poll::Ready(()),
     })
     .await
 }

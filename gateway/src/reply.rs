@@ -151,10 +151,13 @@ pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
 pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response<Body> {
     let (status, reason) = match error {
         UpstreamError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy"),
+        UpstreamError::UpgradesFull => (StatusCode::SERVICE_UNAVAILABLE, "upgrades_full"),
+        UpstreamError::Exhausted { .. } => (StatusCode::SERVICE_UNAVAILABLE, "gateway_exhausted"),
         UpstreamError::NoServer => (StatusCode::BAD_GATEWAY, "no_server"),
         UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         UpstreamError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         UpstreamError::Unsent(_) | UpstreamError::Reset(_) => (StatusCode::BAD_GATEWAY, "upstream_reset"),
+        UpstreamError::HeadTooLarge(_) => (StatusCode::BAD_GATEWAY, "upstream_head_too_large"),
         UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => (StatusCode::BAD_GATEWAY, "upstream_garbage"),
         UpstreamError::ClientGone(_) => (StatusCode::BAD_REQUEST, "client_gone"),
         UpstreamError::ClientSlow => (StatusCode::REQUEST_TIMEOUT, "client_slow"),

@@ -27,6 +27,8 @@ const LEAST_BUDGET: f64 = 2_000.0;
 /// ...and for each new shopper per second. With less, called shoppers ask too late to use the rate.
 const POLLS_PER_SHOPPER: f64 = 16.0;
 
+/// Requests that one browser sends at once for a page.
+const LEAST_SHARE: usize = 8;
 /// Preflights per second that a room lets pass if nobody said how many...
 const LEAST_PREFLIGHTS: u32 = 50;
 /// ...and for each new shopper per second. Browsers keep the answer, so those inside ask seldom.
@@ -314,10 +316,12 @@ fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Ups
             old => Arc::new(Upstream::new(settings, old.map(|old| &**old))),
         }
     };
-    config.upstreams.iter().map(|written| (written.name.clone(), make(settings(written)))).collect()
+    let rooms = !config.rooms.is_empty();
+    config.upstreams.iter().map(|written| (written.name.clone(), make(settings(written, rooms)))).collect()
 }
 
-fn settings(written: &config::UpstreamConfig) -> UpstreamSettings {
+/// What is not written follows from `max_in_flight`. Without a room there are no passes to keep a reserve for.
+fn settings(written: &config::UpstreamConfig, rooms: bool) -> UpstreamSettings {
     let health = written.health.as_ref().map(|health| HealthSettings {
         path: health.path.clone(),
         interval: health.interval,
@@ -325,10 +329,26 @@ fn settings(written: &config::UpstreamConfig) -> UpstreamSettings {
         unhealthy_after: health.unhealthy_after,
         healthy_after: health.healthy_after,
     });
+    let limit = written.max_in_flight;
+    let pass_reserve = written.pass_reserve.unwrap_or(if rooms { limit / 4 } else { 0 }).min(limit - 1);
+    let open = limit - pass_reserve;
     UpstreamSettings {
         name: written.name.clone(),
         servers: written.servers.iter().map(ToString::to_string).collect(),
-        max_in_flight: written.max_in_flight,
+        max_in_flight: limit,
+        pass_reserve,
+        max_in_flight_per_pass: written.max_in_flight_per_pass.unwrap_or((limit / 8).max(LEAST_SHARE)),
+        max_in_flight_per_address: written.max_in_flight_per_address.unwrap_or(open.div_ceil(2).max(LEAST_SHARE)),
+        max_upgraded: written.max_upgraded,
+        max_upgraded_per_client: written.max_upgraded_per_client.unwrap_or(written.max_upgraded.div_ceil(4)),
+        upgraded_idle_timeout: written.upgraded_idle_timeout,
+        request_buffer: written.request_buffer.0,
+        response_buffer: written.response_buffer.0,
+        max_buffered: written.max_buffered.0,
+        pace_grace: written.pace_grace,
+        min_upload_rate: written.min_upload_rate.0,
+        min_download_rate: written.min_download_rate.0,
+        max_response_headers: written.max_response_headers,
         max_wait: written.max_wait,
         pass_max_wait: written.pass_max_wait,
         connect_timeout: written.connect_timeout,

@@ -17,7 +17,7 @@ use policy::admit::Ignored;
 
 use crate::log::{ACCESS, Losses};
 use crate::rooms::LiveRoom;
-use crate::upstream::Upstream;
+use crate::upstream::{Patience, Upstream};
 
 /// What became of a request, in metrics and in the access line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +210,11 @@ pub fn connections(open: usize, classes: [(&'static str, usize); 3]) {
     }
 }
 
+/// Says by how many bytes more a worker holds bodies in memory.
+pub fn buffered(more: f64) {
+    gauge!("weir_buffered_bytes").increment(more);
+}
+
 /// Says how many bytes of answers were made and not taken, as of the last second.
 pub fn answer_buffer(bytes: usize) {
     gauge!("weir_answer_buffer_bytes").set(bytes as f64);
@@ -335,6 +340,10 @@ pub fn upstream(upstream: &Upstream) {
         ("failed", &counters.failed),
         ("busy", &counters.busy),
         ("retried", &counters.retried),
+        ("upgrade_refused", &counters.upgrades_refused),
+        ("exhausted", &counters.exhausted),
+        ("slow_upload", &counters.slow_uploads),
+        ("slow_download", &counters.slow_downloads),
     ] {
         let labels = [("upstream", name.clone()), ("result", result.to_owned())];
         counter!("weir_upstream_requests_total", &labels).absolute(count.load(Ordering::Relaxed));
@@ -343,6 +352,11 @@ pub fn upstream(upstream: &Upstream) {
     counter!("weir_upstream_connections_total", &labels).absolute(counters.connected.load(Ordering::Relaxed));
     counter!("weir_upstream_ejections_total", &labels).absolute(counters.ejected.load(Ordering::Relaxed));
     gauge!("weir_upstream_in_flight", &labels).set(upstream.in_flight() as f64);
+    for (class, who) in [("pass", Patience::Pass), ("anonymous", Patience::Anonymous)] {
+        let labels = [("upstream", name.clone()), ("class", class.to_owned())];
+        gauge!("weir_upstream_permits", &labels).set(upstream.in_flight_of(who) as f64);
+    }
+    gauge!("weir_upstream_upgraded_connections", &labels).set(upstream.upgraded() as f64);
     gauge!("weir_upstream_waiting_requests", &labels).set(upstream.waiting() as f64);
     for server in upstream.servers() {
         let labels = [("upstream", name.clone()), ("server", server.address().to_owned())];

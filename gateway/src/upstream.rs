@@ -9,29 +9,40 @@
 mod alarm;
 mod connection;
 mod deadline;
+mod download;
 mod error;
 mod exchange;
 pub mod health;
+mod pace;
 mod permit;
 mod pool;
+mod share;
+mod socket;
 mod upgrade;
 mod upload;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
 use policy::limit::{Limit, Outcome};
+use policy::quota::Client;
 
 use self::connection::Failed;
+use self::deadline::ticks;
+use self::download::Download;
 pub use self::error::UpstreamError;
 use self::exchange::Exchange;
 use self::health::Server;
-use self::permit::Permits;
+use self::pace::LeastPace;
+use self::permit::{Permit, Permits, Rules};
 pub use self::pool::Pool;
+use self::upgrade::Silence;
+use self::upload::Gathering;
 pub use self::upload::Upload;
-use crate::body::{Body, Held};
+use crate::body::Body;
 
 /// What an operator says of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +53,32 @@ pub struct UpstreamSettings {
     pub servers: Vec<String>,
     /// Requests in work at once, over all servers and workers.
     pub max_in_flight: usize,
+    /// Of these, kept for holders of a pass.
+    pub pass_reserve: usize,
+    /// Of these, held by one pass while they are scarce...
+    pub max_in_flight_per_pass: usize,
+    /// ...and by one address without a pass.
+    pub max_in_flight_per_address: usize,
+    /// Upgraded connections (WebSockets) open at once.
+    pub max_upgraded: usize,
+    /// Of these, by one pass or by one address without one.
+    pub max_upgraded_per_client: usize,
+    /// An upgraded connection on which no byte moves is ended after this.
+    pub upgraded_idle_timeout: Duration,
+    /// Bytes of a request that are gathered before it takes a permit.
+    pub request_buffer: usize,
+    /// Bytes of an answer that are held in memory when its client does not take it.
+    pub response_buffer: usize,
+    /// Bytes that each worker holds in memory, of all requests and answers.
+    pub max_buffered: usize,
+    /// How long a client that moves a body is waited for, before its pace counts.
+    pub pace_grace: Duration,
+    /// Bytes per second that a client must send of a request; 0 asks for nothing.
+    pub min_upload_rate: usize,
+    /// Bytes per second that a client must take of an answer; 0 asks for nothing.
+    pub min_download_rate: usize,
+    /// Headers of an answer.
+    pub max_response_headers: usize,
     /// How long a request of anonymous traffic waits for a permit.
     pub max_wait: Duration,
     /// How long a request of a holder of a pass waits for a permit.
@@ -84,20 +121,68 @@ impl UpstreamSettings {
             name: name.into(),
             servers,
             max_in_flight: 200,
+            pass_reserve: 0,
+            max_in_flight_per_pass: 200,
+            max_in_flight_per_address: 200,
+            max_upgraded: 2_000,
+            max_upgraded_per_client: 1_000,
+            upgraded_idle_timeout: Duration::from_mins(1),
+            request_buffer: 64 << 10,
+            response_buffer: 64 << 10,
+            max_buffered: 32 << 20,
+            pace_grace: Duration::from_secs(10),
+            min_upload_rate: 4 << 10,
+            min_download_rate: 4 << 10,
+            max_response_headers: 256,
             max_wait: Duration::from_millis(250),
             pass_max_wait: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_millis(1_500),
             max_idle: 64,
             health: None,
             eject_after: 5,
             eject_for: Duration::from_secs(5),
         }
     }
+
+    /// What is asked of a client that sends a body.
+    fn upload_pace(&self) -> LeastPace {
+        LeastPace::new(self.pace_grace, self.min_upload_rate)
+    }
+
+    fn permits(&self) -> Rules {
+        let limit = Limit::Fixed(self.max_in_flight).permits();
+        Rules {
+            limit,
+            reserve: self.pass_reserve,
+            per_pass: self.max_in_flight_per_pass.max(1),
+            per_address: self.max_in_flight_per_address.max(1),
+            scarce_from: limit / SCARCE,
+        }
+    }
+
+    fn upgrades(&self) -> Rules {
+        let per_client = self.max_upgraded_per_client.max(1);
+        let reserve = if self.pass_reserve > 0 { self.max_upgraded / 4 } else { 0 };
+        let (limit, per_pass, per_address) = (self.max_upgraded, per_client, per_client);
+        Rules { limit, reserve, per_pass, per_address, scarce_from: 0 }
+    }
 }
 
-/// Who asks for a permit; holders of a pass come first and wait longer.
+/// Permits are scarce when one in so many is in use.
+const SCARCE: usize = 4;
+
+/// Who asks for a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// How it is treated.
+    pub who: Patience,
+    /// Whose share it takes.
+    pub client: Client,
+}
+
+/// How a request is treated; holders of a pass come first and wait longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
     /// A holder of a pass.
@@ -115,6 +200,14 @@ pub struct Counters {
     pub failed: AtomicU64,
     /// Requests that found no permit in time.
     pub busy: AtomicU64,
+    /// Requests for another protocol that found no room.
+    pub upgrades_refused: AtomicU64,
+    /// Times that this machine had nothing left to connect with.
+    pub exhausted: AtomicU64,
+    /// Requests ended because their client sent them too slowly.
+    pub slow_uploads: AtomicU64,
+    /// Answers ended because their client took them too slowly.
+    pub slow_downloads: AtomicU64,
     /// Requests sent again, the first time having sent nothing.
     pub retried: AtomicU64,
     /// Connections opened.
@@ -129,18 +222,23 @@ pub struct Upstream {
     settings: Arc<UpstreamSettings>,
     servers: Vec<Arc<Server>>,
     permits: Arc<Permits>,
-    counters: Counters,
+    upgrades: Arc<Permits>,
+    counters: Arc<Counters>,
+    /// When exhaustion was last told.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Upstream {
     /// An upstream by these settings. It takes over the permits of the one that it replaces, so that a
     /// reload never lets both limits be used at once.
     pub fn new(settings: UpstreamSettings, replaced: Option<&Self>) -> Self {
-        let limit = Limit::Fixed(settings.max_in_flight).permits();
         let permits = replaced.map_or_else(Arc::default, |old| old.permits.clone());
-        permits.set_limit(limit);
+        permits.set_rules(settings.permits());
+        let upgrades = replaced.map_or_else(Arc::default, |old| old.upgrades.clone());
+        upgrades.set_rules(settings.upgrades());
         let servers = settings.servers.iter().map(|address| Arc::new(Server::new(address.clone()))).collect();
-        Self { settings: Arc::new(settings), servers, permits, counters: Counters::default() }
+        let (counters, told) = Default::default();
+        Self { settings: Arc::new(settings), servers, permits, upgrades, counters, told }
     }
 
     /// What it was made of.
@@ -163,6 +261,16 @@ impl Upstream {
         self.permits.in_flight()
     }
 
+    /// Requests in work now of these.
+    pub fn in_flight_of(&self, who: Patience) -> usize {
+        self.permits.used_by(who)
+    }
+
+    /// Upgraded connections now.
+    pub fn upgraded(&self) -> usize {
+        self.upgrades.in_flight()
+    }
+
     /// Requests that wait for a permit now; who gave up may still be counted.
     pub fn waiting(&self) -> usize {
         self.permits.waiting()
@@ -176,42 +284,81 @@ impl Upstream {
         &self,
         pool: &Pool,
         mut request: Request<Upload>,
-        who: Patience,
+        caller: Caller,
     ) -> Result<Response<Body>, UpstreamError> {
-        let permit = self.permits.acquire(who, self.max_wait(who)).await.ok_or_else(|| self.busy())?;
+        if !request.body().is_empty() {
+            self.gather(pool, request.body_mut()).await?;
+        }
         let shopper = upgrade::requested(&mut request);
-        let idempotent = request.method().is_idempotent();
-        let mut exchange = self.begin(pool, true).await?;
+        let seat = if shopper.is_some() { Some(self.upgrade(caller).await?) } else { None };
+        let permit = self.permits.acquire(caller, self.max_wait(caller.who)).await.ok_or_else(|| self.busy())?;
+        let (mut exchange, mut answer) = self.send(pool, request).await?;
+        *answer.version_mut() = Version::HTTP_11;
+        exchange.answered(permit);
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let asked = shopper.zip(seat);
+            let (shopper, seat) =
+                asked.ok_or_else(|| self.failed(exchange.server(), UpstreamError::NotAskedToSwitch))?;
+            exchange.switched();
+            let silence = Silence::new(pool.deadline(LeastPace::default()), self.settings.upgraded_idle_timeout);
+            let bridge = upgrade::bridge(shopper, hyper::upgrade::on(&mut answer), silence, (exchange, seat));
+            return Ok(answer.map(|_| Body::Switch(Some(bridge))));
+        }
+        self.counters.answered.fetch_add(1, Ordering::Relaxed);
+        exchange.server().succeeded();
+        let (parts, body) = answer.into_parts();
+        let body = Download::begin(body, exchange, pool, &self.settings, &self.counters).await;
+        Ok(Response::from_parts(parts, body))
+    }
+
+    /// Waits for the beginning of a request's body.
+    async fn gather(&self, pool: &Pool, body: &mut Upload) -> Result<(), UpstreamError> {
+        let settings = &self.settings;
+        let (most, most_of_all) = (settings.request_buffer, settings.max_buffered);
+        let rule = Gathering { most, most_of_all, silence: ticks(settings.response_timeout) };
+        let deadline = pool.deadline(settings.upload_pace());
+        let gathered = body.gather(rule, pool.charge(), &deadline).await;
+        gathered.inspect_err(|error| self.blame_client(error))
+    }
+
+    /// The right to one upgraded connection.
+    async fn upgrade(&self, caller: Caller) -> Result<Permit, UpstreamError> {
+        self.upgrades.acquire(caller, Duration::ZERO).await.ok_or_else(|| {
+            self.counters.upgrades_refused.fetch_add(1, Ordering::Relaxed);
+            UpstreamError::UpgradesFull
+        })
+    }
+
+    /// Sends a request. What was not sent is sent again, whatever its method: the server knows nothing of it.
+    async fn send(
+        &self,
+        pool: &Pool,
+        request: Request<Upload>,
+    ) -> Result<(Exchange, Response<Incoming>), UpstreamError> {
+        let careful = !request.method().is_safe();
+        let mut exchange = self.begin(pool, Some(careful)).await?;
         let answer = match exchange.send(request).await {
-            Err(Failed::Unsent(unsent, _)) if idempotent => {
+            Err(Failed::Unsent(unsent, _)) => {
                 self.counters.retried.fetch_add(1, Ordering::Relaxed);
-                exchange = self.begin(pool, false).await?;
+                exchange = self.begin(pool, None).await?;
                 exchange.send(*unsent).await
             }
             answer => answer,
         };
-        let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into()))?;
-        *answer.version_mut() = Version::HTTP_11;
-        exchange.answered(permit);
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let shopper = shopper.ok_or_else(|| self.failed(exchange.server(), UpstreamError::NotAskedToSwitch))?;
-            exchange.switched();
-            upgrade::bridge(shopper, hyper::upgrade::on(&mut answer), exchange);
-            return Ok(answer.map(|_| Body::empty()));
+        match answer {
+            Ok(answer) => Ok((exchange, answer)),
+            Err(failed) => Err(self.failed(exchange.server(), failed.into())),
         }
-        self.counters.answered.fetch_add(1, Ordering::Relaxed);
-        exchange.server().succeeded();
-        Ok(answer.map(|body| Body::Stream(body, Held::new(exchange))))
     }
 
     /// A server and a connection to it. A server that cannot be connected to is passed over: nothing was
     /// sent, so the others may be asked whatever the method.
-    async fn begin(&self, pool: &Pool, kept: bool) -> Result<Exchange, UpstreamError> {
+    async fn begin(&self, pool: &Pool, kept: Option<bool>) -> Result<Exchange, UpstreamError> {
         let mut tried = Vec::new();
         let mut error = UpstreamError::NoServer;
         while let Some(server) = self.choose(pool.random(), &tried) {
             let mut exchange = Exchange::new(pool.kept(server, &self.settings));
-            if kept && exchange.take() {
+            if kept.is_some_and(|careful| exchange.take(careful)) {
                 return Ok(exchange);
             }
             match exchange.connect().await {
@@ -220,8 +367,7 @@ impl Upstream {
                     return Ok(exchange);
                 }
                 Err(source) => {
-                    let failed = UpstreamError::Connect { server: server.address().to_owned(), source };
-                    error = self.failed(server, failed);
+                    error = self.failed(server, UpstreamError::connecting(server.address().to_owned(), source));
                     tried.push(server.clone());
                 }
             }
@@ -242,6 +388,8 @@ impl Upstream {
     /// Notes what an error says about the server.
     fn failed(&self, server: &Server, error: UpstreamError) -> UpstreamError {
         if error.outcome() != Outcome::Dropped {
+            self.blame_client(&error);
+            self.blame_us(&error);
             return error;
         }
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
@@ -251,6 +399,24 @@ impl Upstream {
             tracing::warn!(upstream = self.settings.name, server = server.address(), %error, "server ejected");
         }
         error
+    }
+
+    fn blame_client(&self, error: &UpstreamError) {
+        if matches!(error, UpstreamError::ClientSlow) {
+            self.counters.slow_uploads.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts and tells that this machine has nothing left to connect with, at most once a second.
+    fn blame_us(&self, error: &UpstreamError) {
+        let UpstreamError::Exhausted { server, source } = error else { return };
+        self.counters.exhausted.fetch_add(1, Ordering::Relaxed);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= Duration::from_secs(1)) {
+            *told = Some(Instant::now());
+            let upstream = &self.settings.name;
+            tracing::error!(upstream, server, error = %source, "no descriptor or port left to connect with");
+        }
     }
 
     fn max_wait(&self, who: Patience) -> Duration {

@@ -223,7 +223,8 @@ fn refusals_behind_closed_windows_are_one_page_and_end_by_pace() {
 #[test]
 fn a_pass_brings_more_streams() {
     let shop = Shop::open();
-    let weir = changed(shop.address, "", "response_timeout = \"2s\"", "response_timeout = \"20s\"");
+    let lines = "response_timeout = \"20s\"\nmax_in_flight_per_pass = 200";
+    let weir = changed(shop.address, "", "response_timeout = \"2s\"", lines);
     let pass = pass(&weir);
     let mut stranger = from(1, weir.http);
     stranger.write_all(&shut("/hang", &[], 100)).unwrap();

@@ -205,7 +205,7 @@ fn who_idles_after_an_answer_or_stops_in_a_second_head_is_closed() {
 #[test]
 fn a_body_that_stops_coming_gives_its_permit_back() {
     let shop = Shop::open();
-    let weir = Weir::start(&upstream(&config(shop.address, CLOSED), "max_in_flight = 1"));
+    let weir = Weir::start(&upstream(&config(shop.address, CLOSED), "max_in_flight = 1\npace_grace = \"1s\""));
     let mut client = Kept::open(weir.http);
     client.send("POST /echo HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 100\r\n\r\nonly this");
     assert_eq!(client.answer().unwrap().status, 408);

@@ -204,7 +204,8 @@ fn an_upload_refused_early_is_told_so_while_it_is_still_sent() {
     });
     let weir = Weir::start(&one_at_a_time(shop));
     let mut client = Kept::open(weir.http);
-    client.send("POST /upload HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1000000000\r\n\r\nthe first of it");
+    client.send("POST /upload HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1000000000\r\n\r\n");
+    client.send([b'x'; 70_000]);
     assert_eq!(client.answer().unwrap().status, 413);
     until_true("the permit is back", || weir.metric(IN_FLIGHT) == 0.0);
     assert!(weir.get("/", &[]).is_shop());
@@ -236,7 +237,8 @@ fn who_goes_away_frees_the_permit_and_the_shop_learns_of_it() {
 
     // In the middle of an upload.
     let mut client = Kept::open(quiet.http);
-    client.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 100\r\n\r\nhalf of");
+    client.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1000000\r\n\r\n");
+    client.send([b'x'; 70_000]);
     until_true("it is in work", || quiet.metric(IN_FLIGHT) == 1.0);
     drop(client);
     until_true("the permit is back", || quiet.metric(IN_FLIGHT) == 0.0);
@@ -281,10 +283,11 @@ fn an_upgrade_with_a_pass_carries_bytes_both_ways_and_without_one_is_refused() {
         client.0.read_exact(&mut back).unwrap();
         assert_eq!(back, word.as_bytes());
     }
-    assert_eq!(weir.metric(IN_FLIGHT), 1.0, "it counts as long as it is open");
+    let upgraded = || weir.metric(r#"weir_upstream_upgraded_connections{upstream="shop"}"#);
+    assert_eq!((upgraded(), weir.metric(IN_FLIGHT)), (1.0, 0.0), "it counts as long as it is open");
     client.0.get_mut().shutdown(Shutdown::Write).unwrap();
     assert!(client.ended());
-    until_true("the permit is back", || weir.metric(IN_FLIGHT) == 0.0);
+    until_true("its place is free", || upgraded() == 0.0);
     weir.is_well();
 }
 

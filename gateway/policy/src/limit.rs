@@ -4,7 +4,7 @@
 //! gives out and takes back permits. A limit that follows latency fits in without touching the
 //! limiter. What is absent: waiting for a permit, which needs a runtime.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a request that held a permit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,29 +40,75 @@ impl Limit {
     }
 }
 
-/// Counts permits in use. Shared by all threads, without a lock.
-#[derive(Debug, Default)]
-pub struct Limiter {
-    in_flight: AtomicUsize,
+/// Which permits a request may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// All of them.
+    Reserved,
+    /// Those that are not kept in reserve.
+    Open,
 }
 
+/// How many permits may be in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// By both classes.
+    pub all: usize,
+    /// By the open class.
+    pub open: usize,
+}
+
+/// A permit of the open class, in the upper half of the counter; each permit counts in the lower half.
+const OPEN: u64 = 1 << 32;
+
+/// Counts permits in use. Shared by all threads, without a lock.
+#[derive(Debug, Default)]
+pub struct Limiter(AtomicU64);
+
 impl Limiter {
-    /// Takes a permit if fewer than `limit` are in use.
-    pub fn try_acquire(&self, limit: usize) -> bool {
-        let take = |used: usize| (used < limit).then_some(used + 1);
-        self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, take).is_ok()
+    /// Takes a permit if that keeps within the bounds.
+    pub fn try_acquire(&self, class: Class, bounds: Bounds) -> bool {
+        let take = |used: u64| {
+            let fits = all(used) < bounds.all && (class == Class::Reserved || open(used) < bounds.open);
+            fits.then_some(used + unit(class))
+        };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, take).is_ok()
     }
 
-    /// Gives a permit back.
-    pub fn release(&self) {
-        let give = |used: usize| used.checked_sub(1);
-        let _ = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, give);
+    /// Gives back a permit of this class.
+    pub fn release(&self, class: Class) {
+        let give = |used: u64| used.checked_sub(unit(class));
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, give);
     }
 
     /// Permits in use.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        all(self.0.load(Ordering::Relaxed))
     }
+
+    /// Permits in use by this class.
+    pub fn used_by(&self, class: Class) -> usize {
+        let used = self.0.load(Ordering::Relaxed);
+        match class {
+            Class::Reserved => all(used).saturating_sub(open(used)),
+            Class::Open => open(used),
+        }
+    }
+}
+
+fn unit(class: Class) -> u64 {
+    match class {
+        Class::Reserved => 1,
+        Class::Open => OPEN + 1,
+    }
+}
+
+fn all(used: u64) -> usize {
+    (used % OPEN) as usize
+}
+
+fn open(used: u64) -> usize {
+    (used / OPEN) as usize
 }
 
 #[cfg(test)]
@@ -72,11 +118,24 @@ mod tests {
     #[test]
     fn never_more_permits_than_the_limit() {
         let limiter = Limiter::default();
-        let limit = Limit::Fixed(2).permits();
-        assert!(limiter.try_acquire(limit) && limiter.try_acquire(limit));
-        assert!(!limiter.try_acquire(limit));
-        limiter.release();
-        assert!(limiter.try_acquire(limit));
+        let bounds = Bounds { all: Limit::Fixed(2).permits(), open: 2 };
+        assert!(limiter.try_acquire(Class::Open, bounds) && limiter.try_acquire(Class::Reserved, bounds));
+        assert!(!limiter.try_acquire(Class::Reserved, bounds));
+        limiter.release(Class::Open);
+        assert!(limiter.try_acquire(Class::Open, bounds));
         assert_eq!(limiter.in_flight(), 2);
+    }
+
+    #[test]
+    fn the_open_class_leaves_the_reserve_alone_and_the_other_may_use_all() {
+        let limiter = Limiter::default();
+        let bounds = Bounds { all: 3, open: 2 };
+        let try_acquire = |class| limiter.try_acquire(class, bounds);
+        assert!(try_acquire(Class::Open) && try_acquire(Class::Open) && !try_acquire(Class::Open));
+        assert!(try_acquire(Class::Reserved) && !try_acquire(Class::Reserved));
+        assert_eq!((limiter.used_by(Class::Open), limiter.used_by(Class::Reserved)), (2, 1));
+        limiter.release(Class::Open);
+        assert!(try_acquire(Class::Reserved));
+        assert_eq!(limiter.in_flight(), 3);
     }
 }

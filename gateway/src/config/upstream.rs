@@ -6,7 +6,7 @@ use http::uri::Authority;
 
 use super::problem::Wrong;
 use super::table::section;
-use super::units::{hours, mins, ms, secs};
+use super::units::{Size, hours, mins, ms, secs};
 
 section! {
     /// `[[upstream]]`: servers that answer for one another, and what they can take together.
@@ -17,6 +17,32 @@ section! {
         servers: Vec<Authority> = filled().required(),
         /// Requests that all servers together work on at once.
         max_in_flight: usize = between(1, 1_000_000).or(200),
+        /// Of these, kept for requests with a pass.
+        pass_reserve: Option<usize> = optional(),
+        /// Of these, held by one pass once a quarter is in use; further ones wait.
+        max_in_flight_per_pass: Option<usize> = optional(),
+        /// The same for one address without a pass (IPv6: one network of 48 bits).
+        max_in_flight_per_address: Option<usize> = optional(),
+        /// WebSockets and other upgraded connections open at once; more are answered 503. They hold no request's place.
+        max_upgraded: usize = between(0, 1_000_000).or(2_000),
+        /// Of these, by one pass, or by one address without one.
+        max_upgraded_per_client: Option<usize> = optional(),
+        /// An upgraded connection on which no byte moves either way is ended after this.
+        upgraded_idle_timeout: Duration = between(secs(1), hours(24)).or(secs(60)),
+        /// How much of a request's body is gathered before the request takes its place in flight.
+        request_buffer: Size = between(Size(0), Size(16 << 20)).or(Size(64 << 10)),
+        /// How much of an answer is held in memory when its client does not take it, so that the server need not wait.
+        response_buffer: Size = between(Size(0), Size(16 << 20)).or(Size(64 << 10)),
+        /// How much each worker holds in memory of all these; over that, clients are waited for in flight.
+        max_buffered: Size = between(Size(0), Size(64 << 30)).or(Size(32 << 20)),
+        /// How long a client that is slow to send or to take a body is waited for, in all...
+        pace_grace: Duration = between(secs(1), hours(1)).or(secs(10)),
+        /// ...and longer by a second for so much that it sent of a request. "0B" asks for nothing.
+        min_upload_rate: Size = between(Size(0), Size(1 << 30)).or(Size(4 << 10)),
+        /// The same for what it took of an answer over `response_buffer`.
+        min_download_rate: Size = between(Size(0), Size(1 << 30)).or(Size(4 << 10)),
+        /// Headers of an answer; more is an error of the server's.
+        max_response_headers: usize = between(8, 10_000).or(256),
         /// How long a request without a pass waits for its turn over that limit.
         max_wait: Duration = between(secs(0), mins(1)).or(ms(250)),
         /// How long a request with a pass waits for its turn over that limit.
@@ -26,7 +52,7 @@ section! {
         /// How long a server may take to begin its answer.
         response_timeout: Duration = between(ms(10), hours(1)).or(secs(30)),
         /// How long an unused connection is kept; below the servers' own, or they close it first.
-        idle_timeout: Duration = between(secs(1), hours(1)).or(secs(20)),
+        idle_timeout: Duration = between(ms(100), hours(1)).or(ms(1_500)),
         /// Unused connections kept by each worker for each server.
         max_idle: usize = between(0, 100_000).or(64),
         /// Active checks of each server; without it only `eject_after` watches.

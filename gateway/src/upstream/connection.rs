@@ -23,9 +23,12 @@ use tokio::task::AbortHandle;
 use super::UpstreamError;
 use super::alarm::Alarm;
 use super::deadline::Deadline;
+use super::socket::{Probe, Socket};
 use super::upload::Upload;
 use crate::body::Piece;
 
+/// Headers of an answer that hyper parses without an allocation.
+const DEFAULT_MAX_HEADERS: usize = 100;
 /// Bytes of an answer that are read at once, and the longest head of one.
 const PIECE: usize = 32 << 10;
 
@@ -35,6 +38,9 @@ pub(super) struct Connection {
     bytes: Bytes,
     alarm: Arc<Alarm>,
     waker: Waker,
+    probe: Probe,
+    /// When it was last kept, in ticks.
+    pub(super) kept_at: u64,
     /// When it has to end.
     pub(super) deadline: Rc<Deadline>,
 }
@@ -63,17 +69,23 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(address: &str, deadline: Rc<Deadline>) -> io::Result<Self> {
+    pub(super) async fn open(address: &str, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        let probe = Probe::default();
+        let mut http1 = http1::Builder::new();
         // One buffer and a plain write: most requests are a head alone. What is read at once is what a slow reader holds.
-        let handshake = http1::Builder::new().writev(false).max_buf_size(PIECE).handshake(TokioIo::new(stream));
+        http1.writev(false).max_buf_size(PIECE);
+        if max_headers != DEFAULT_MAX_HEADERS {
+            http1.max_headers(max_headers);
+        }
+        let handshake = http1.handshake(TokioIo::new(Socket::new(stream, probe.clone())));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let bytes = Bytes::Here(Box::pin(async { drop(connection.with_upgrades().await) }));
         let alarm = Arc::new(Alarm::default());
         let waker = Waker::from(alarm.clone());
         deadline.rings(&waker);
-        let mut opened = Self { sender, bytes, alarm, waker, deadline };
+        let mut opened = Self { sender, bytes, alarm, waker, probe, kept_at: 0, deadline };
         // Only when it was polled once does it say that it takes a request.
         opened.look();
         Ok(opened)
@@ -82,6 +94,11 @@ impl Connection {
     /// Whether it takes a request now.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready() && !self.deadline.has_passed()
+    }
+
+    /// Has the kernel asked, before the next request is written, whether the server is still there.
+    pub(super) fn probe(&self) {
+        self.probe.arm();
     }
 
     /// Whether it will never take one again.
@@ -122,7 +139,7 @@ impl Connection {
         mut request: Request<Upload>,
         silence: u64,
     ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
-        let Self { sender, bytes, alarm, waker, deadline } = self;
+        let Self { sender, bytes, alarm, waker, deadline, .. } = self;
         deadline.await_answer(silence);
         request.body_mut().report_to(deadline);
         // To send is to wake the other half, which is polled at once.
@@ -187,7 +204,9 @@ impl From<Failed> for UpstreamError {
 
 impl From<hyper::Error> for UpstreamError {
     fn from(error: hyper::Error) -> Self {
-        if error.is_parse() {
+        if error.is_parse_too_large() {
+            Self::HeadTooLarge(error)
+        } else if error.is_parse() {
             Self::Garbage(error)
         } else if error.is_user() {
             // The only thing of ours that fails in there is the body that the shopper sends.

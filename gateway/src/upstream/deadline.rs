@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::pace::{LeastPace, Pace};
+
 /// In which deadlines are counted, and how often they are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// No deadline.
@@ -32,15 +34,20 @@ pub(super) struct Deadline {
     /// The silence is the shopper's, not the server's.
     awaits_shopper: Cell<bool>,
     passed: Cell<bool>,
+    least_pace: LeastPace,
+    /// Of the shopper, with the body of the request.
+    pace: Pace,
+    /// When it was last looked at.
+    looked: Cell<u64>,
     /// Of the connection.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Deadline {
-    pub(super) fn new(clock: Rc<Cell<u64>>) -> Rc<Self> {
-        let (at, waker) = (Cell::new(NEVER), RefCell::default());
-        let (silence, uploading, awaits_shopper, passed) = Default::default();
-        Rc::new(Self { clock, at, silence, uploading, awaits_shopper, passed, waker })
+    pub(super) fn new(clock: Rc<Cell<u64>>, least_pace: LeastPace) -> Rc<Self> {
+        let (at, waker, looked) = (Cell::new(NEVER), RefCell::default(), Cell::new(clock.get()));
+        let (silence, uploading, awaits_shopper, passed, pace) = Default::default();
+        Rc::new(Self { clock, at, silence, uploading, awaits_shopper, passed, least_pace, pace, looked, waker })
     }
 
     /// Allows so many ticks from now.
@@ -58,6 +65,14 @@ impl Deadline {
 
     pub(super) fn upload_begins(&self) {
         self.uploading.set(true);
+        self.pace.reset();
+    }
+
+    /// The shopper is waited for, and nothing else: so many ticks of silence.
+    pub(super) fn gather(&self, silence: u64) {
+        self.upload_begins();
+        self.await_answer(silence);
+        self.awaits_shopper.set(true);
     }
 
     pub(super) fn upload_ends(&self) {
@@ -69,10 +84,12 @@ impl Deadline {
         self.uploading.get()
     }
 
-    /// A piece of the request's body moved, or the shopper is waited for.
-    pub(super) fn upload(&self, moved: bool) {
-        self.awaits_shopper.set(!moved);
-        if moved && self.silence.get() > 0 {
+    /// So many bytes of the request's body moved, or the shopper is waited for.
+    pub(super) fn upload(&self, moved: Option<usize>) {
+        self.awaits_shopper.set(moved.is_none());
+        let Some(bytes) = moved else { return };
+        self.pace.moved(bytes);
+        if self.silence.get() > 0 {
             self.allow(self.silence.get());
         }
     }
@@ -99,7 +116,10 @@ impl Deadline {
 
     /// False, for good, once it has passed.
     pub(super) fn look(&self) -> bool {
-        if self.clock.get() >= self.at.get() {
+        let now = self.clock.get();
+        let since = now.saturating_sub(self.looked.replace(now));
+        let slow = self.uploading.get() && self.awaits_shopper.get() && self.pace.waited(since, self.least_pace);
+        if slow || now >= self.at.get() {
             self.passed.set(true);
             if let Some(waker) = self.waker.take() {
                 waker.wake();

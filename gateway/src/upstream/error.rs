@@ -16,12 +16,23 @@ pub enum UpstreamError {
         /// A sensible time to come back.
         retry_after: Duration,
     },
+    /// All upgraded connections are in use.
+    #[error("all upgraded connections are in use")]
+    UpgradesFull,
     /// The upstream has no server.
     #[error("no server is configured")]
     NoServer,
     /// No server accepted a connection; this is the last one asked.
     #[error("cannot connect to {server}")]
     Connect {
+        /// `host:port`.
+        server: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// This machine has no descriptor, port or memory left for a connection: no fault of the server's.
+    #[error("no descriptor or port left to connect to {server}")]
+    Exhausted {
         /// `host:port`.
         server: String,
         /// Why.
@@ -39,6 +50,9 @@ pub enum UpstreamError {
     /// What came back is not HTTP/1.
     #[error("answer is not HTTP")]
     Garbage(#[source] hyper::Error),
+    /// The head of the answer has more headers or bytes than are read.
+    #[error("head of the answer is too large")]
+    HeadTooLarge(#[source] hyper::Error),
     /// 101, and nobody had asked for it.
     #[error("switched protocols unasked")]
     NotAskedToSwitch,
@@ -50,21 +64,46 @@ pub enum UpstreamError {
     ClientSlow,
 }
 
+/// Whether an error of `connect` is about this machine: EMFILE, ENFILE, ENOBUFS, ENOMEM or EADDRNOTAVAIL.
+pub(super) fn is_local(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12 | 99))
+}
+
 impl UpstreamError {
+    /// Why there is no connection to this server.
+    pub(super) fn connecting(server: String, source: io::Error) -> Self {
+        if is_local(&source) { Self::Exhausted { server, source } } else { Self::Connect { server, source } }
+    }
+
     /// What the in-flight limit learns of it.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Busy { .. } | Self::NoServer | Self::Unsent(_) | Self::ClientGone(_) | Self::ClientSlow => {
-                Outcome::Ignore
-            }
-            Self::Connect { .. } | Self::Timeout | Self::Reset(_) | Self::Garbage(_) | Self::NotAskedToSwitch => {
-                Outcome::Dropped
-            }
+            Self::Busy { .. }
+            | Self::UpgradesFull
+            | Self::NoServer
+            | Self::Exhausted { .. }
+            | Self::Unsent(_)
+            | Self::ClientGone(_)
+            | Self::ClientSlow => Outcome::Ignore,
+            Self::Connect { .. }
+            | Self::Timeout
+            | Self::Reset(_)
+            | Self::Garbage(_)
+            | Self::HeadTooLarge(_)
+            | Self::NotAskedToSwitch => Outcome::Dropped,
         }
     }
 
     /// True if no byte of the request was sent, so that asking again cannot do a thing twice.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::NoServer | Self::Connect { .. } | Self::Unsent(_))
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::UpgradesFull
+                | Self::NoServer
+                | Self::Connect { .. }
+                | Self::Exhausted { .. }
+                | Self::Unsent(_)
+        )
     }
 }

@@ -13,7 +13,7 @@ use super::health::Server;
 use super::permit::Permit;
 use super::pool::Kept;
 use super::upload::Upload;
-use crate::body::{Piece, Source};
+use crate::body::Piece;
 
 /// A request on its way and its answer on the way back. Dropped when the answer was taken, or not wanted.
 #[derive(Debug)]
@@ -33,9 +33,9 @@ impl Exchange {
         self.kept.server()
     }
 
-    /// Takes a kept connection; false if there is none.
-    pub(super) fn take(&mut self) -> bool {
-        self.connection = self.kept.take();
+    /// Takes a kept connection; false if there is none. One that must not fail is looked at first.
+    pub(super) fn take(&mut self, careful: bool) -> bool {
+        self.connection = self.kept.take(careful);
         self.connection.is_some()
     }
 
@@ -69,19 +69,19 @@ impl Exchange {
         }
     }
 
-    /// The connection speaks another protocol from now on, and nobody will drive it.
-    pub(super) fn switched(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            connection.detach();
-        }
-    }
-}
-
-impl Source for Exchange {
-    fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece {
+    /// The next piece of the answer's body.
+    pub(super) fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece {
         match &mut self.connection {
             Some(connection) => connection.poll_frame(body, cx),
             None => Poll::Ready(None),
+        }
+    }
+
+    /// The connection speaks another protocol from now on, and nobody will drive it. The permit is for requests.
+    pub(super) fn switched(&mut self) {
+        self.permit = None;
+        if let Some(connection) = &mut self.connection {
+            connection.detach();
         }
     }
 }

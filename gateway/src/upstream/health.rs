@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::error::is_local;
 use super::{HealthSettings, Upstream};
 
 /// An ejection is at most 2 to this power times as long as the first.
@@ -136,6 +137,10 @@ async fn watch(upstream: String, server: Arc<Server>, rules: HealthSettings) {
     loop {
         interval.tick().await;
         let well = tokio::time::timeout(rules.timeout, ask(&server.address, &rules.path)).await;
+        if matches!(&well, Ok(Err(error)) if error.downcast_ref().is_some_and(is_local)) {
+            // Nothing was learned of the server.
+            continue;
+        }
         let down = !matches!(well, Ok(Ok(status)) if status.is_success() || status.is_redirection());
         let needed = if down { rules.unhealthy_after } else { rules.healthy_after };
         streak = if down == server.down.load(Ordering::Relaxed) { 0 } else { streak + 1 };

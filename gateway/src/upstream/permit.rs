@@ -1,48 +1,101 @@
 //! Permits of an upstream, and who gets the next one that becomes free.
 //!
-//! While permits are free, taking one is one load and one compare-and-swap. When none is, requests stand
+//! While permits are free, taking one is two loads and one compare-and-swap. When none is, requests stand
 //! in two lines, holders of a pass before the rest, each in order of arrival, and a permit that becomes
 //! free is handed to the first of them: a newcomer cannot snatch it. The lock is touched only then.
+//!
+//! Anonymous traffic leaves a reserve to holders of a pass, and no client holds more than its share. Shares are
+//! counted only while permits run short: what is held in calm costs no map of clients.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy::limit::Limiter;
+use policy::limit::{Bounds, Class, Limiter};
+use policy::quota::Client;
 use tokio::sync::oneshot;
 
-use super::Patience;
+use super::share::{Share, Shares};
+use super::{Caller, Patience};
+
+/// How many permits there are, and for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// In use at once.
+    pub(super) limit: usize,
+    /// Of these, kept for holders of a pass.
+    pub(super) reserve: usize,
+    /// Held at once by one pass...
+    pub(super) per_pass: usize,
+    /// ...and by one address without one...
+    pub(super) per_address: usize,
+    /// ...of those that were taken while so many were in use.
+    pub(super) scarce_from: usize,
+}
+
+impl Rules {
+    fn bounds(&self) -> Bounds {
+        Bounds { all: self.limit, open: self.limit.saturating_sub(self.reserve) }
+    }
+}
+
+/// The rules in force, each readable without a lock.
+#[derive(Debug, Default)]
+struct InForce {
+    limit: AtomicUsize,
+    open: AtomicUsize,
+    per_pass: AtomicUsize,
+    per_address: AtomicUsize,
+    scarce_from: AtomicUsize,
+}
 
 /// The permits of one upstream, across workers and reloads.
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     limiter: Limiter,
-    /// What `Limit::permits` said last.
-    limit: AtomicUsize,
-    /// How many stand in `lines`, readable without the lock.
+    rules: InForce,
+    shares: Arc<Shares>,
+    /// How many stand in `lines`, readable without the lock...
     waiting: AtomicUsize,
+    /// ...and how many of them hold a pass.
+    waiting_passes: AtomicUsize,
     lines: Mutex<Lines>,
 }
 
 /// The right to one request in work; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<Permits>);
+pub(super) struct Permit {
+    permits: Arc<Permits>,
+    class: Class,
+    share: Option<Share>,
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.limiter.release();
-        // Pairs with the fence in `acquire`: either that request finds this permit free, or it is seen here.
+        let permits = &self.permits;
+        permits.limiter.release(self.class);
+        // Pairs with the fence in `next`: either that request finds this permit free, or it is seen here.
         fence(Ordering::SeqCst);
-        if self.0.waiting.load(Ordering::Relaxed) > 0 {
-            self.0.hand_out();
+        if permits.waiting.load(Ordering::Relaxed) > 0 {
+            permits.hand_out();
         }
     }
 }
 
 impl Permits {
-    pub(super) fn set_limit(self: &Arc<Self>, limit: usize) {
-        self.limit.store(limit, Ordering::Relaxed);
+    pub(super) fn set_rules(self: &Arc<Self>, rules: Rules) {
+        let Bounds { all, open } = rules.bounds();
+        let of = &self.rules;
+        for (now, new) in [
+            (&of.limit, all),
+            (&of.open, open),
+            (&of.per_pass, rules.per_pass),
+            (&of.per_address, rules.per_address),
+            (&of.scarce_from, rules.scarce_from),
+        ] {
+            now.store(new, Ordering::Relaxed);
+        }
         self.hand_out();
     }
 
@@ -50,50 +103,104 @@ impl Permits {
         self.limiter.in_flight()
     }
 
+    pub(super) fn used_by(&self, who: Patience) -> usize {
+        self.limiter.used_by(class(who))
+    }
+
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.load(Ordering::Relaxed) + self.shares.waiting()
     }
 
     /// A permit, waited for if need be; `None` if there was none in time.
-    pub(super) async fn acquire(self: &Arc<Self>, who: Patience, max_wait: Duration) -> Option<Permit> {
-        if self.waiting.load(Ordering::Relaxed) == 0
-            && let Some(permit) = self.try_acquire()
-        {
+    pub(super) async fn acquire(self: &Arc<Self>, caller: Caller, max_wait: Duration) -> Option<Permit> {
+        let scarce = self.in_flight() >= self.rules.scarce_from.load(Ordering::Relaxed);
+        if !scarce && let Some(permit) = self.try_next(caller.who) {
             return Some(permit);
         }
+        tokio::time::timeout(max_wait, self.next_in_share(caller)).await.ok()?
+    }
+
+    /// A permit of the client's own share.
+    async fn next_in_share(self: &Arc<Self>, Caller { who, client }: Caller) -> Option<Permit> {
+        let share = self.shares.take(client, self.share_of(client)).await;
+        let mut permit = match self.try_next(who) {
+            Some(permit) => permit,
+            None => self.next(who).await?,
+        };
+        permit.share = Some(share);
+        Some(permit)
+    }
+
+    fn share_of(&self, client: Client) -> usize {
+        match client {
+            Client::Place(..) => self.rules.per_pass.load(Ordering::Relaxed),
+            _ => self.rules.per_address.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A permit, unless somebody is before this request in the line.
+    fn try_next(self: &Arc<Self>, who: Patience) -> Option<Permit> {
+        let before = match who {
+            Patience::Pass => &self.waiting_passes,
+            Patience::Anonymous => &self.waiting,
+        };
+        if before.load(Ordering::Relaxed) == 0 { self.try_acquire(class(who)) } else { None }
+    }
+
+    async fn next(self: &Arc<Self>, who: Patience) -> Option<Permit> {
         let (sender, permit) = oneshot::channel();
         {
             let mut lines = self.lines();
-            lines.push(who, sender);
-            self.waiting.store(lines.len(), Ordering::Relaxed);
+            lines.of(who).push_back(sender);
+            self.count(&lines);
         }
         fence(Ordering::SeqCst);
         self.hand_out();
         // A permit that arrives while this gives up is dropped with the channel, and so given back.
-        tokio::time::timeout(max_wait, permit).await.ok()?.ok()
+        permit.await.ok()
     }
 
-    fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
-        self.limiter.try_acquire(self.limit.load(Ordering::Relaxed)).then(|| Permit(self.clone()))
+    fn try_acquire(self: &Arc<Self>, class: Class) -> Option<Permit> {
+        let (all, open) = (self.rules.limit.load(Ordering::Relaxed), self.rules.open.load(Ordering::Relaxed));
+        let permit = || Permit { permits: self.clone(), class, share: None };
+        self.limiter.try_acquire(class, Bounds { all, open }).then(permit)
     }
 
     /// Gives the free permits to those who wait.
     fn hand_out(self: &Arc<Self>) {
-        // Declared before the lock, so dropped after it: dropping a permit may take the lock again.
-        let mut spare = None;
-        let mut lines = self.lines();
-        while lines.prune() {
-            let Some(permit) = spare.take().or_else(|| self.try_acquire()) else { break };
-            spare = match lines.pop() {
-                Some(waiter) => waiter.send(permit).err(),
-                None => Some(permit),
-            };
+        while let Some((waiter, permit)) = self.next_waiter() {
+            // Out of the lock: a permit that is not wanted any more is dropped, and so handed out again.
+            drop(waiter.send(permit));
         }
-        self.waiting.store(lines.len(), Ordering::Relaxed);
+    }
+
+    /// The first of those who wait that there is a permit for.
+    fn next_waiter(self: &Arc<Self>) -> Option<(oneshot::Sender<Permit>, Permit)> {
+        let mut lines = self.lines();
+        lines.prune();
+        let next = [Patience::Pass, Patience::Anonymous].into_iter().find_map(|who| {
+            lines.of(who).front()?;
+            let permit = self.try_acquire(class(who))?;
+            Some((lines.of(who).pop_front()?, permit))
+        });
+        self.count(&lines);
+        next
+    }
+
+    fn count(&self, lines: &Lines) {
+        self.waiting.store(lines.pass.len() + lines.anonymous.len(), Ordering::Relaxed);
+        self.waiting_passes.store(lines.pass.len(), Ordering::Relaxed);
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn class(who: Patience) -> Class {
+    match who {
+        Patience::Pass => Class::Reserved,
+        Patience::Anonymous => Class::Open,
     }
 }
 
@@ -105,27 +212,18 @@ struct Lines {
 }
 
 impl Lines {
-    fn push(&mut self, who: Patience, waiter: oneshot::Sender<Permit>) {
+    fn of(&mut self, who: Patience) -> &mut VecDeque<oneshot::Sender<Permit>> {
         match who {
-            Patience::Pass => self.pass.push_back(waiter),
-            Patience::Anonymous => self.anonymous.push_back(waiter),
+            Patience::Pass => &mut self.pass,
+            Patience::Anonymous => &mut self.anonymous,
         }
     }
 
-    /// Drops those at the front who gave up; true if somebody is left.
-    fn prune(&mut self) -> bool {
+    /// Drops those at the front who gave up.
+    fn prune(&mut self) {
         for line in [&mut self.pass, &mut self.anonymous] {
             while line.pop_front_if(|waiter| waiter.is_closed()).is_some() {}
         }
-        self.len() > 0
-    }
-
-    fn pop(&mut self) -> Option<oneshot::Sender<Permit>> {
-        self.pass.pop_front().or_else(|| self.anonymous.pop_front())
-    }
-
-    fn len(&self) -> usize {
-        self.pass.len() + self.anonymous.len()
     }
 }
 
@@ -137,21 +235,30 @@ mod tests {
 
     fn permits(limit: usize) -> Arc<Permits> {
         let permits = Arc::new(Permits::default());
-        permits.set_limit(limit);
+        permits.set_rules(rules(limit));
         permits
+    }
+
+    fn rules(limit: usize) -> Rules {
+        Rules { limit, reserve: 0, per_pass: 100, per_address: 100, scarce_from: 0 }
+    }
+
+    /// A client of its own, or the one of this number.
+    fn caller(who: Patience, number: u64) -> Caller {
+        Caller { who, client: Client::Address(number) }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_comes_before_anonymous_traffic_and_each_in_order() {
         let permits = permits(1);
-        let held = permits.acquire(Patience::Anonymous, LONG).await;
+        let held = permits.acquire(caller(Patience::Anonymous, 1), LONG).await;
         let (log, mut order) = tokio::sync::mpsc::unbounded_channel();
         for (name, who) in
             [("a1", Patience::Anonymous), ("a2", Patience::Anonymous), ("p1", Patience::Pass), ("p2", Patience::Pass)]
         {
             let (permits, log) = (permits.clone(), log.clone());
             tokio::spawn(async move {
-                let permit = permits.acquire(who, LONG).await;
+                let permit = permits.acquire(caller(who, 1), LONG).await;
                 assert!(permit.is_some());
                 assert!(log.send(name).is_ok());
             });
@@ -169,18 +276,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_costs_no_permit() {
         let permits = permits(1);
-        let held = permits.acquire(Patience::Pass, LONG).await;
-        assert!(permits.acquire(Patience::Pass, Duration::from_millis(5)).await.is_none());
+        let held = permits.acquire(caller(Patience::Pass, 1), LONG).await;
+        assert!(permits.acquire(caller(Patience::Pass, 1), Duration::from_millis(5)).await.is_none());
         let gone = tokio::spawn({
             let permits = permits.clone();
-            async move { permits.acquire(Patience::Pass, LONG).await }
+            async move { permits.acquire(caller(Patience::Pass, 1), LONG).await }
         });
         tokio::task::yield_now().await;
         gone.abort();
         let _ = gone.await;
         drop(held);
         assert_eq!(permits.in_flight(), 0);
-        assert!(permits.acquire(Patience::Anonymous, Duration::ZERO).await.is_some());
+        assert!(permits.acquire(caller(Patience::Anonymous, 1), Duration::ZERO).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,11 +295,48 @@ mod tests {
         let permits = permits(0);
         let waiter = tokio::spawn({
             let permits = permits.clone();
-            async move { permits.acquire(Patience::Anonymous, LONG).await }
+            async move { permits.acquire(caller(Patience::Anonymous, 1), LONG).await }
         });
         tokio::task::yield_now().await;
-        permits.set_limit(1);
+        permits.set_rules(rules(1));
         assert!(matches!(waiter.await, Ok(Some(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn anonymous_traffic_that_holds_and_waits_does_not_keep_a_pass_from_the_reserve() {
+        let permits = permits(4);
+        permits.set_rules(Rules { reserve: 1, ..rules(4) });
+        let mut held = Vec::new();
+        for client in 0..3 {
+            held.extend(permits.acquire(caller(Patience::Anonymous, client), Duration::ZERO).await);
+        }
+        assert_eq!(held.len(), 3);
+        let waits = tokio::spawn({
+            let permits = permits.clone();
+            async move { permits.acquire(caller(Patience::Anonymous, 3), LONG).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(permits.waiting(), 1);
+        let pass = permits.acquire(caller(Patience::Pass, 4), Duration::ZERO).await;
+        assert!(pass.is_some());
+        assert_eq!((permits.used_by(Patience::Anonymous), permits.used_by(Patience::Pass)), (3, 1));
+        drop(held.pop());
+        assert!(matches!(waits.await, Ok(Some(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_client_that_takes_all_it_can_leaves_some_to_the_others() {
+        let permits = permits(8);
+        permits.set_rules(Rules { per_address: 4, scarce_from: 2, ..rules(8) });
+        let mut held = Vec::new();
+        for _ in 0..20 {
+            held.extend(permits.acquire(caller(Patience::Anonymous, 1), Duration::from_millis(5)).await);
+        }
+        assert_eq!(held.len(), 6, "two while there were plenty, and its share of four");
+        let other = permits.acquire(caller(Patience::Anonymous, 2), Duration::ZERO).await;
+        assert!(other.is_some());
+        drop((held, other));
+        assert_eq!((permits.in_flight(), permits.shares.clients(), permits.waiting()), (0, 0, 0));
     }
 
     #[test]
@@ -207,8 +351,8 @@ mod tests {
                     runtime.block_on(async {
                         for round in 0..500 {
                             let who = if (worker + round) % 2 == 0 { Patience::Pass } else { Patience::Anonymous };
-                            let one = permits.acquire(who, LONG);
-                            let two = permits.acquire(who, Duration::from_micros(50));
+                            let one = permits.acquire(caller(who, 1), LONG);
+                            let two = permits.acquire(caller(who, 1), Duration::from_micros(50));
                             let (one, two) = tokio::join!(async { drop(one.await) }, two);
                             assert!(permits.in_flight() <= 3);
                             drop((one, two));

@@ -13,7 +13,11 @@ use std::time::Duration;
 use super::UpstreamSettings;
 use super::connection::Connection;
 use super::deadline::{Deadline, ticks};
+use super::download::Download;
 use super::health::Server;
+use super::pace::LeastPace;
+use crate::buffer::{Buffers, Charge};
+use crate::telemetry;
 
 /// How long a request may go on after its answer is complete.
 const GRACE: Duration = Duration::from_secs(5);
@@ -24,13 +28,21 @@ pub struct Pool {
     clock: Rc<Cell<u64>>,
     random: Cell<u64>,
     kept: RefCell<Vec<Rc<Kept>>>,
+    /// Of what waits for a client, and for nothing of a server's.
+    deadlines: RefCell<Vec<Weak<Deadline>>>,
+    /// Answers that are streamed.
+    answers: RefCell<Vec<Weak<Download>>>,
+    buffers: Buffers,
+    /// Bytes held when it was last told.
+    told: Cell<usize>,
 }
 
 impl Pool {
     /// An empty pool. Nothing in it ends in time unless it is [swept](Self::sweep).
     pub fn new() -> Rc<Self> {
         let random = Cell::new(RandomState::new().hash_one(0) | 1);
-        Rc::new(Self { clock: Rc::default(), random, kept: RefCell::default() })
+        let (clock, kept, deadlines, answers, buffers, told) = Default::default();
+        Rc::new(Self { clock, random, kept, deadlines, answers, buffers, told })
     }
 
     /// Ends what is overdue, at this time since an origin of the caller's. To be called every tick.
@@ -39,7 +51,35 @@ impl Pool {
         let now = ticks(since_origin);
         if now > self.clock.replace(now) {
             self.kept.borrow_mut().retain(|kept| kept.sweep());
+            sweep(&self.deadlines);
         }
+    }
+
+    /// Looks at the answers that are not taken, once a second; none stays untaken for longer than this.
+    pub fn sweep_answers(&self, most_untaken: Duration) {
+        let answers: Vec<_> = self.answers.borrow().iter().filter_map(Weak::upgrade).collect();
+        answers.iter().for_each(|answer| answer.sweep(most_untaken.as_secs()));
+        self.answers.borrow_mut().retain(|answer| answer.strong_count() > 1);
+        let held = self.buffers.held();
+        if held != self.told.get() {
+            telemetry::buffered(held as f64 - self.told.replace(held) as f64);
+        }
+    }
+
+    pub(super) fn watch_answer(&self, answer: &Rc<Download>) {
+        self.answers.borrow_mut().push(Rc::downgrade(answer));
+    }
+
+    /// A deadline of its own.
+    pub(super) fn deadline(&self, least_pace: LeastPace) -> Rc<Deadline> {
+        let deadline = Deadline::new(self.clock.clone(), least_pace);
+        self.deadlines.borrow_mut().push(Rc::downgrade(&deadline));
+        deadline
+    }
+
+    /// To count what is held in memory.
+    pub(super) fn charge(&self) -> Charge {
+        self.buffers.charge()
     }
 
     /// The connections to a server. Servers are few, so looking through them beats hashing.
@@ -62,6 +102,11 @@ impl Pool {
         self.random.set(x);
         x
     }
+}
+
+/// Ends what is overdue.
+fn sweep(deadlines: &RefCell<Vec<Weak<Deadline>>>) {
+    deadlines.borrow_mut().retain(|deadline| deadline.upgrade().is_some_and(|deadline| deadline.look()));
 }
 
 /// A worker's connections to one server.
@@ -96,15 +141,22 @@ impl Kept {
     }
 
     pub(super) async fn connect(&self) -> io::Result<Connection> {
-        let deadline = Deadline::new(self.clock.clone());
+        let least_pace = self.settings.upload_pace();
+        let deadline = Deadline::new(self.clock.clone(), least_pace);
         self.deadlines.borrow_mut().push(Rc::downgrade(&deadline));
-        let opening = Connection::open(self.server.address(), deadline);
+        let opening = Connection::open(self.server.address(), self.settings.max_response_headers, deadline);
         tokio::time::timeout(self.settings.connect_timeout, opening).await?
     }
 
-    pub(super) fn take(&self) -> Option<Connection> {
+    /// The kept connection that was used last. Where it was kept for a while, or the request cannot be sent again
+    /// once it was written, the kernel is asked whether the server closed it: one call of some 300 ns.
+    pub(super) fn take(&self, careful: bool) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        std::iter::from_fn(|| idle.pop()).find(Connection::is_ready)
+        let connection = std::iter::from_fn(|| idle.pop()).find(Connection::is_ready)?;
+        if careful || connection.kept_at != self.clock.get() {
+            connection.probe();
+        }
+        Some(connection)
     }
 
     /// Keeps a connection whose answer was read to its end. hyper tells: before, it is not ready for
@@ -117,6 +169,7 @@ impl Kept {
             let mut idle = self.idle.borrow_mut();
             if idle.len() < self.settings.max_idle {
                 connection.deadline.allow(self.idle_age);
+                connection.kept_at = self.clock.get();
                 idle.push(connection);
             }
         } else if connection.deadline.is_uploading() && !connection.is_over() {
@@ -127,7 +180,7 @@ impl Kept {
 
     /// Ends what is overdue. False when nothing is left and the upstream itself is gone.
     fn sweep(&self) -> bool {
-        self.deadlines.borrow_mut().retain(|deadline| deadline.upgrade().is_some_and(|deadline| deadline.look()));
+        sweep(&self.deadlines);
         self.idle.borrow_mut().retain_mut(|connection| {
             connection.look();
             connection.is_ready()

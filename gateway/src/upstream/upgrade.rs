@@ -1,26 +1,113 @@
-//! After `101 Switching Protocols` Weir only carries bytes, both ways, holding the request's permit.
+//! After `101 Switching Protocols` Weir only carries bytes, both ways.
+//!
+//! An upgraded connection holds no permit: it has a bound of its own, and keeps the seat of its client's connection.
+//! It ends with silence, and a while after one side has said that it sends no more.
 
-use http::Request;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::exchange::Exchange;
+use super::deadline::{Deadline, ticks};
 use super::upload::Upload;
+use crate::body::Bridge;
+
+/// How long the other side may go on once one side sends no more.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
+/// Of each direction; messages are short.
+const BUFFER: usize = 4 << 10;
+
+/// The silence that is borne.
+#[derive(Debug, Clone)]
+pub(super) struct Silence {
+    deadline: Rc<Deadline>,
+    ticks: u64,
+    half_closed: Rc<std::cell::Cell<bool>>,
+}
+
+impl Silence {
+    /// So much of it, from now on.
+    pub(super) fn new(deadline: Rc<Deadline>, borne: Duration) -> Self {
+        let silence = Self { deadline, ticks: ticks(borne), half_closed: Rc::default() };
+        silence.deadline.allow(silence.ticks);
+        silence
+    }
+
+    /// So many bytes came; none is the end of a side.
+    fn came(&self, bytes: usize) {
+        if bytes == 0 && !self.half_closed.replace(true) {
+            self.deadline.allow(ticks(HALF_CLOSED));
+        } else if !self.half_closed.get() {
+            self.deadline.allow(self.ticks);
+        }
+    }
+}
 
 /// The shopper's side, if the request asks for another protocol.
 pub(super) fn requested(request: &mut Request<Upload>) -> Option<OnUpgrade> {
-    request.extensions_mut().remove()
+    let shopper = request.extensions_mut().remove();
+    shopper.filter(|_| request.headers().contains_key(header::UPGRADE))
 }
 
-/// Carries bytes between both sides until one of them ends.
-pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, exchange: Exchange) {
-    tokio::task::spawn_local(async move {
-        let _exchange = exchange;
-        // The shopper's side is there once the 101 is written. A side that breaks ends the other one;
-        // there is nobody left to tell.
-        if let Ok((shopper, server)) = tokio::try_join!(shopper, server) {
-            let (mut shopper, mut server) = (TokioIo::new(shopper), TokioIo::new(server));
-            drop(tokio::io::copy_bidirectional(&mut shopper, &mut server).await);
+/// Carries bytes between both sides until one of them breaks, both end, or nothing came for too long. What is held is
+/// given back then.
+pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, held: impl Sized + 'static) -> Bridge {
+    Box::pin(async move {
+        let _held = held;
+        let deadline = silence.deadline.clone();
+        let mut carried = pin!(carry(shopper, server, silence));
+        poll_fn(|cx| {
+            deadline.rings(cx.waker());
+            if deadline.has_passed() { Poll::Ready(()) } else { carried.as_mut().poll(cx) }
+        })
+        .await;
+    })
+}
+
+async fn carry(shopper: OnUpgrade, server: OnUpgrade, silence: Silence) {
+    // The shopper's side is there once the 101 is written. A side that breaks ends the other one; there is nobody left
+    // to tell.
+    if let Ok((shopper, server)) = tokio::try_join!(shopper, server) {
+        let mut shopper = Heard { io: TokioIo::new(shopper), silence: silence.clone() };
+        let mut server = Heard { io: TokioIo::new(server), silence };
+        drop(tokio::io::copy_bidirectional_with_sizes(&mut shopper, &mut server, BUFFER, BUFFER).await);
+    }
+}
+
+/// A side that tells when something came.
+struct Heard<T> {
+    io: T,
+    silence: Silence,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() {
+            self.silence.came(buf.filled().len() - before);
         }
-    });
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
 }

@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway::body::Body;
-use gateway::upstream::{HealthSettings, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health};
+use gateway::upstream::{
+    Caller, HealthSettings, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health,
+};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
@@ -29,6 +31,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use policy::quota::Client;
+use policy::seal::RoomId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
@@ -110,7 +114,10 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
                 let (upstream, pool) = (upstream.clone(), pool.clone());
                 async move {
                     let request = request.map(Upload::from);
-                    let answer = upstream.forward(&pool, request, Patience::Anonymous).await;
+                    let mut answer = upstream.forward(&pool, request, anybody()).await;
+                    if let Ok(Body::Switch(bridge)) = answer.as_mut().map(Response::body_mut) {
+                        spawn_local(bridge.take().unwrap());
+                    }
                     Ok::<_, Infallible>(answer.unwrap_or_else(|error| {
                         let mut answer = Response::new(Body::from(Bytes::from(error.to_string())));
                         *answer.status_mut() = StatusCode::BAD_GATEWAY;
@@ -122,6 +129,14 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
         }
     });
     address
+}
+
+fn holder() -> Caller {
+    Caller { who: Patience::Pass, client: Client::Place(RoomId::of("launch"), 1) }
+}
+
+fn anybody() -> Caller {
+    Caller { who: Patience::Anonymous, client: Client::Address(1) }
 }
 
 fn settings(servers: &[&String]) -> UpstreamSettings {

@@ -1,0 +1,213 @@
+//! The body of an answer on its way to a client.
+//!
+//! An answer that is here as a whole with its head is taken into memory at once, and what it held of the shop is given
+//! back before its client sees the first byte. Any other is streamed. Once a second all streamed answers are looked
+//! at: of one that its client does not take, the rest is moved into memory, up to `response_buffer`, which gives back
+//! permit and connection; one that is larger has a least pace.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::deadline::ticks;
+use super::exchange::Exchange;
+use super::pace::{LeastPace, Pace};
+use super::pool::Pool;
+use super::{Counters, UpstreamSettings};
+use crate::body::{Body, Chunk, Chunks, Piece, Source};
+use crate::buffer::Charge;
+use crate::connection::UnderWay;
+
+/// What a piece that is held costs besides its bytes.
+const PIECE: usize = 64;
+
+/// A streamed answer.
+#[derive(Debug)]
+pub(super) struct Download {
+    state: RefCell<State>,
+    /// There is something for the client that it did not come for yet.
+    untaken: Cell<bool>,
+    /// For so many seconds in a row.
+    untaken_for: Cell<u64>,
+    pace: Pace,
+    settings: Arc<UpstreamSettings>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug)]
+struct State {
+    incoming: Incoming,
+    /// What it holds of the shop; `None` once it is here to its end.
+    exchange: Option<Exchange>,
+    /// Moved into memory.
+    ahead: VecDeque<Frame<Bytes>>,
+    /// What follows these.
+    broke: Option<hyper::Error>,
+    charge: Charge,
+    under_way: Option<UnderWay>,
+}
+
+impl Download {
+    /// The body of an answer whose head is here.
+    pub(super) async fn begin(
+        incoming: Incoming,
+        exchange: Exchange,
+        pool: &Pool,
+        settings: &Arc<UpstreamSettings>,
+        counters: &Arc<Counters>,
+    ) -> Body {
+        if incoming.is_end_stream() {
+            return Body::empty();
+        }
+        let (ahead, broke, under_way) = Default::default();
+        let charge = pool.charge();
+        let mut state = State { incoming, exchange: Some(exchange), ahead, broke, charge, under_way };
+        let most = settings.response_buffer;
+        poll_fn(|cx| {
+            // A piece, and the end after it where that is not known with it. More is a stream.
+            if state.poll_ahead(most, settings.max_buffered, cx) && state.exchange.is_some() {
+                state.poll_ahead(most, settings.max_buffered, cx);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        if let Some(body) = state.whole() {
+            return body;
+        }
+        let (untaken, untaken_for, pace) = (Cell::new(true), Cell::default(), Pace::default());
+        let (settings, counters) = (settings.clone(), counters.clone());
+        let download = Self { state: RefCell::new(state), untaken, untaken_for, pace, settings, counters };
+        let download = Rc::new(download);
+        pool.watch_answer(&download);
+        Body::Stream(download)
+    }
+
+    /// To be called once a second. An answer that is not taken gives back what it holds of the shop, or its client is
+    /// left; at the latest after so many seconds without a step.
+    pub(super) fn sweep(&self, most_untaken: u64) {
+        if !self.untaken.get() {
+            self.untaken_for.set(0);
+            return;
+        }
+        self.untaken_for.set(self.untaken_for.get() + 1);
+        let mut state = self.state.borrow_mut();
+        let cx = &mut Context::from_waker(Waker::noop());
+        while state.poll_ahead(self.settings.response_buffer, self.settings.max_buffered, cx) {}
+        let settings = &self.settings;
+        let least = LeastPace::new(settings.pace_grace, settings.min_download_rate);
+        let slow = self.pace.waited(ticks(SECOND), least) && state.exchange.is_some();
+        if slow || self.untaken_for.get() > most_untaken {
+            self.counters.slow_downloads.fetch_add(1, Ordering::Relaxed);
+            if let Some(under_way) = &state.under_way {
+                under_way.connection().leave();
+            }
+        }
+    }
+}
+
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl State {
+    /// Moves a piece into memory. False if there is none, or no room for more.
+    fn poll_ahead(&mut self, most: usize, most_of_all: usize, cx: &mut Context<'_>) -> bool {
+        let Some(exchange) = &mut self.exchange else { return false };
+        if self.charge.bytes() >= most || !self.charge.grow(PIECE, most_of_all) {
+            return false;
+        }
+        match exchange.poll_frame(&mut self.incoming, cx) {
+            Poll::Pending => {
+                self.charge.shrink(PIECE);
+                return false;
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                // It is here already: a bound that it passes stops the next.
+                self.charge.grow(frame.data_ref().map_or(0, Bytes::len), usize::MAX);
+                self.ahead.push_back(frame);
+                if self.incoming.is_end_stream() {
+                    self.exchange = None;
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.broke = Some(error);
+                self.exchange = None;
+            }
+            Poll::Ready(None) => self.exchange = None,
+        }
+        true
+    }
+
+    /// The answer in one piece, if it is here as such.
+    fn whole(&mut self) -> Option<Body> {
+        let here = self.exchange.is_none() && self.broke.is_none() && self.ahead.len() <= 1;
+        if !here || self.ahead.iter().any(Frame::is_trailers) {
+            return None;
+        }
+        let bytes = self.ahead.pop_front().and_then(|frame| frame.into_data().ok());
+        Some(Body::counted(bytes.filter(|bytes| !bytes.is_empty()), self.charge.split()))
+    }
+
+    fn next(&mut self, cx: &mut Context<'_>) -> Piece {
+        if let Some(frame) = self.ahead.pop_front() {
+            self.charge.shrink(PIECE + frame.data_ref().map_or(0, Bytes::len));
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match &mut self.exchange {
+            Some(exchange) => exchange.poll_frame(&mut self.incoming, cx),
+            None => Poll::Ready(self.broke.take().map(Err)),
+        }
+    }
+}
+
+impl Source for Download {
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Chunks {
+        let mut state = self.state.borrow_mut();
+        if let Some(under_way) = &state.under_way {
+            // While the other end does not take what there is, it is given no more.
+            if under_way.poll_room(cx).is_pending() {
+                self.untaken.set(true);
+                return Poll::Pending;
+            }
+        }
+        let frame = state.next(cx);
+        self.untaken.set(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        self.untaken_for.set(0);
+        if let Some(under_way) = &state.under_way {
+            under_way.pace().set(self.untaken.get());
+        }
+        let frame = frame.map_ok(|frame| frame.map_data(|bytes| Chunk::of(state.under_way.as_ref(), bytes)));
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => self.pace.moved(frame.data_ref().map_or(0, Buf::remaining)),
+            Poll::Ready(_) => (state.exchange, state.under_way) = (None, None),
+            Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.state.borrow();
+        let here = state.exchange.is_none() && state.broke.is_none();
+        state.ahead.is_empty() && (here || state.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let state = self.state.borrow();
+        let ahead: usize = state.ahead.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        // A stream whose end is not known by its length stays one, also when its end is here.
+        let rest = state.incoming.size_hint().exact();
+        rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + ahead as u64))
+    }
+
+    fn answers(&self, under_way: UnderWay) {
+        // From the start: a client that never asks for the first byte does not take it either.
+        under_way.pace().set(true);
+        self.state.borrow_mut().under_way = Some(under_way);
+    }
+}
