@@ -81,6 +81,20 @@ def latency(latencies, rounds):
     return "\n".join(rows) + f"\n\n{late}"
 
 
+def besieged(row):
+    """How pass holders fared beside an attack, as cells.
+
+    >>> row = {"p99_times": 1.24, "failed": 3, "throughput": 0.98, "memory": (31.2, 40.0), "p99_times_after": 1.1, "pages": 500}
+    >>> besieged(row)
+    '1.2 | 3 | 98 % | 31, 40 MiB | yes'
+    """
+    before, most = row["memory"]
+    memory = "-" if before is None or most is None else f"{before:,.0f}, {most:,.0f} MiB"
+    times = f"{row['p99_times']:.1f}" if row["pages"] else "none came"
+    calm = "yes" if 0 < row["p99_times_after"] <= 3 else "no"
+    return f"{times} | {row['failed']:,} | {row['throughput'] * 100:.0f} % | {memory} | {calm}"
+
+
 def first_line(*command):
     out = subprocess.run(command, capture_output=True, text=True)
     return (out.stdout + out.stderr).strip().splitlines()[0]

@@ -72,33 +72,6 @@ impl AsRef<[u8]> for Chunk {
     }
 }
 
-/// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
-#[derive(Debug)]
-pub struct Chunk {
-    bytes: Bytes,
-    untaken: Option<Untaken>,
-}
-
-impl Buf for Chunk {
-    fn remaining(&self) -> usize {
-        self.bytes.remaining()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self.bytes.chunk()
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-    }
-}
-
-impl AsRef<[u8]> for Chunk {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 /// The body of an answer.
 pub enum Body {
     /// Bytes in memory, shared between answers; `None` once sent. Those of the upstream are counted.

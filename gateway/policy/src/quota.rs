@@ -251,36 +251,6 @@ impl Rate {
     }
 }
 
-/// One quota that everybody shares.
-pub struct Rate {
-    limiter: RateLimiter<NotKeyed, InMemoryState, Set, NoOpMiddleware<Moment>>,
-    clock: Set,
-}
-
-impl std::fmt::Debug for Rate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rate").finish_non_exhaustive()
-    }
-}
-
-impl Rate {
-    /// All of it unused.
-    pub fn new(quota: Quota) -> Self {
-        let clock = Set::default();
-        let quota = governor::Quota::per_second(quota.per_second).allow_burst(quota.burst);
-        Self { limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock }
-    }
-
-    /// Charges one request at a time since an origin of the caller's.
-    ///
-    /// # Errors
-    /// The time until the next one may be charged.
-    pub fn charge(&self, since_origin: Duration) -> Result<(), Duration> {
-        self.clock.0.store(since_origin.as_nanos() as u64, Ordering::Relaxed);
-        self.limiter.check().map_err(|refusal| refusal.wait_time_from(self.clock.now()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
