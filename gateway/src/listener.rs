@@ -397,6 +397,7 @@ impl Worker {
         let connections = self.open();
         self.ledger.most_untaken.set(listen.answer_buffer_per_connection.0);
         let untaken: usize = connections.iter().map(|connection| connection.untaken_bytes()).sum();
+        self.load.report();
         self.shared.seats.recount_untaken(self.told_untaken.replace(untaken), untaken);
         let mut classes = [0; Class::ALL.len()];
         connections.iter().for_each(|connection| classes[connection.class() as usize] += 1);

@@ -210,6 +210,11 @@ pub fn connections(open: usize, classes: [(&'static str, usize); 3]) {
     }
 }
 
+/// So many times a connection without a pass had to wait for its worker.
+pub fn deferrals(more: u64) {
+    counter!("weir_connections_deferred_total").increment(more);
+}
+
 /// Says by how many bytes more a worker holds bodies in memory.
 pub fn buffered(more: f64) {
     gauge!("weir_buffered_bytes").increment(more);

@@ -7,6 +7,7 @@ mod answers;
 mod common;
 mod http2;
 mod kept;
+mod overload;
 mod shares;
 mod upgrades;
 mod uploads;
