@@ -138,7 +138,7 @@ pub struct Access {
 }
 
 /// The routes, for those who have `access`.
-pub fn router(fleet: Arc<Fleet>, access: Access) -> Router {
+pub fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
     let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{name}/status", get(room_status))
@@ -184,8 +184,7 @@ impl Access {
     fn names(&self, request: &Request) -> bool {
         let written = request.headers().get(header::HOST).map(|host| host.to_str().ok()?.parse::<Authority>().ok());
         let host = match (request.uri().authority(), &written) {
-            (Some(authority), _) => authority.host(),
-            (None, Some(Some(authority))) => authority.host(),
+            (Some(authority), _) | (None, Some(Some(authority))) => authority.host(),
             (None, Some(None)) => return false,
             (None, None) => return true,
         };

@@ -185,7 +185,7 @@ impl Gateway {
         let clerk = rooms::run(shared.rooms.clone(), mailbox, store, StoreMeters::new(), background.clone());
         let clerk = tokio::spawn(clerk);
         let admin = tokio::net::TcpListener::from_std(admin)?;
-        let (admin_at, router) = (admin.local_addr()?, admin::router(fleet.clone(), access));
+        let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access));
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
         let housekeeping = tokio::spawn(housekeeping(shared.clone(), losses, background.clone()));
         let reload = tokio::spawn(reload.run(background.clone()));

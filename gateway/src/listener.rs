@@ -230,7 +230,9 @@ impl Worker {
         if victims.is_empty() && elsewhere && may_ask_others {
             self.shared.seats.want_one();
         }
-        victims.iter().for_each(|victim| victim.evict());
+        for victim in &victims {
+            victim.evict();
+        }
         telemetry::connections_evicted(lack.name(), victims.len());
         !victims.is_empty()
     }
@@ -400,7 +402,9 @@ impl Worker {
         self.load.report();
         self.shared.seats.recount_untaken(self.told_untaken.replace(untaken), untaken);
         let mut classes = [0; Class::ALL.len()];
-        connections.iter().for_each(|connection| classes[connection.class() as usize] += 1);
+        for connection in &connections {
+            classes[connection.class() as usize] += 1;
+        }
         self.shared.seats.recount(self.classes.replace(classes), classes);
         self.pool.sweep_answers(listen.idle_timeout);
         for connection in connections.iter().filter(|c| c.requests() > 0) {
@@ -531,5 +535,5 @@ async fn carry(connection: &Rc<Connection>) {
         Fate::Open => bridge.as_mut().poll(cx),
         Fate::Ending(_) | Fate::Over => Poll::Ready(()),
     })
-    .await
+    .await;
 }

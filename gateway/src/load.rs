@@ -13,7 +13,7 @@
 //! calm again        after CALM_AFTER ticks with nothing deferred
 //! ```
 //!
-//! Source: additive-increase control of concurrency on the delay at the bottleneck (as in CoDel, RFC 8289: the
+//! Source: additive-increase control of concurrency on the delay at the bottleneck (as in `CoDel`, RFC 8289: the
 //! sojourn time of a queue, not its length). Deferring costs a hundredth of serving, so the queue drains at once.
 //!
 //! A deferred request is not refused: it is read later, and a called ticket keeps its turn meanwhile.
@@ -117,7 +117,7 @@ impl Load {
             Turn::Released => connection.set_turn(Turn::Free),
             Turn::Free if !self.is_over() => {}
             Turn::Free if self.left.get() > 0 && self.deferred.borrow().is_empty() => {
-                self.left.set(self.left.get() - 1)
+                self.left.set(self.left.get() - 1);
             }
             Turn::Free => {
                 connection.set_turn(Turn::Deferred);

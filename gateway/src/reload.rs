@@ -57,7 +57,7 @@ impl Watch {
 
     /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
     pub async fn run(mut self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.watch()).await;
+        stop.run_until_cancelled(Box::pin(self.watch())).await;
     }
 
     async fn watch(&mut self) {
@@ -175,10 +175,13 @@ struct Files {
     anew: bool,
 }
 
+/// The content of the configuration file, and what it means.
+type ReadConfig = (Option<Arc<[u8]>>, Result<Config, Vec<Problem>>);
+
 /// What was read.
 struct Found {
     /// The content, and what it means; if it has changed.
-    configuration: Option<(Option<Arc<[u8]>>, Result<Config, Vec<Problem>>)>,
+    configuration: Option<ReadConfig>,
     /// The fingerprint, and what became of the certificates; if they have changed.
     certificates: Option<(u64, Result<(), TlsError>)>,
     keys: Result<Keys, SecretError>,

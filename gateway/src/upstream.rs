@@ -59,7 +59,7 @@ pub struct UpstreamSettings {
     pub max_in_flight_per_pass: usize,
     /// ...and by one address without a pass.
     pub max_in_flight_per_address: usize,
-    /// Upgraded connections (WebSockets) open at once.
+    /// Upgraded connections (`WebSocket`s) open at once.
     pub max_upgraded: usize,
     /// Of these, by one pass or by one address without one.
     pub max_upgraded_per_client: usize,

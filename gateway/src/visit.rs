@@ -146,8 +146,7 @@ impl<'a> Visit<'a> {
     /// to the address: to open a token that is none. What an arrival costs is charged when it is traded.
     pub fn charge(&self) -> Result<(), Duration> {
         let client = match (self.room, self.credential) {
-            (_, Credential::None) => return Ok(()),
-            (_, Credential::Sealed(Token { kind: Kind::Arrival, .. })) => return Ok(()),
+            (_, Credential::None | Credential::Sealed(Token { kind: Kind::Arrival, .. })) => return Ok(()),
             (Some(room), Credential::Sealed(token)) => Client::Place(room.live.id, token.number),
             _ => Client::at(self.client),
         };

@@ -185,7 +185,7 @@ fn shut(path: &str, headers: &[(&str, &str)], streams: u32) -> Vec<u8> {
     bytes
 }
 
-const ACCEPT_PAGE: (&str, &str) = ("accept", "text/html");
+const ACCEPT_IMAGE: (&str, &str) = ("accept", "image/png");
 const IN_FLIGHT: &str = r#"weir_upstream_in_flight{upstream="shop"}"#;
 
 /// A gateway with these lines in `[listen]` and this other change to its configuration.
@@ -198,18 +198,17 @@ fn changed(shop: SocketAddr, lines: &str, from: &str, to: &str) -> Weir {
 #[test]
 fn refusals_behind_closed_windows_are_one_page_and_end_by_pace() {
     let shop = Shop::open();
-    let quota = ("requests_per_second = 100000\nrequest_burst = 100000", "requests_per_second = 1\nrequest_burst = 1");
-    let weir = changed(shop.address, "idle_timeout = \"3s\"", quota.0, quota.1);
+    let weir = changed(shop.address, "idle_timeout = \"3s\"", "", "");
     weir.is_well();
     let before = weir.resident();
     let held: Vec<TcpStream> = (0..100)
         .map(|_| {
             let mut stream = from(1, weir.http);
-            stream.write_all(&shut("/", &[ACCEPT_PAGE], 100)).unwrap();
+            stream.write_all(&shut("/launch/picture", &[ACCEPT_IMAGE], 100)).unwrap();
             stream
         })
         .collect();
-    let refused = || weir.metric(r#"weir_requests_total{room="",verdict="too_fast"}"#);
+    let refused = || weir.metric(r#"weir_requests_total{room="launch",verdict="needs_pass"}"#);
     until_true("those that are worked on are answered", || refused() >= 3_190.0);
     let each = (weir.resident() - before) / 100;
     // Without optimisation the tasks alone are half of it.
@@ -248,7 +247,8 @@ fn what_a_closed_window_makes_the_shop_send_is_bounded() {
     let untaken = weir.metric("weir_answer_buffer_bytes");
     assert!(untaken <= 384_000.0, "{untaken}");
     let grown = weir.resident() - before;
-    assert!(grown < 8 << 10, "{grown} KiB");
+    // Without optimisation; 200 MiB would fit behind the windows of the shop.
+    assert!(grown < 12 << 10, "{grown} KiB");
     weir.is_well();
 }
 

@@ -118,13 +118,12 @@ async fn serve_one(stream: TcpStream, router: TowerToHyperService<Router>, in_wo
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
         () = over => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            Pin::new(&mut connection).graceful_shutdown();
-            let Ok(ended) = timeout(HEAD, poll_fn(|cx| connection.poll_without_shutdown(cx))).await else { return };
-            ended
-        }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        Pin::new(&mut connection).graceful_shutdown();
+        let Ok(ended) = timeout(HEAD, poll_fn(|cx| connection.poll_without_shutdown(cx))).await else { return };
+        ended
     };
     if ended.is_ok() {
         linger(connection.into_parts().io.into_inner()).await;

@@ -80,11 +80,10 @@ impl IntoResponse for NotSwitched {
             Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Other(_) => StatusCode::CONFLICT,
             Self::Unknown(_) => StatusCode::NOT_FOUND,
-            Self::Foreign => StatusCode::SERVICE_UNAVAILABLE,
             Self::Browser => StatusCode::FORBIDDEN,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unread(_) => StatusCode::BAD_REQUEST,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Foreign | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let error = self.to_string();
         let problems = if let Self::Wrong(problems) = self { problems } else { Vec::new() };
@@ -119,7 +118,7 @@ pub(super) async fn apply(
     text: Result<String, StringRejection>,
 ) -> Result<Json<Changed>, NotSwitched> {
     no_browser(&headers)?;
-    let text = text.map_err(unread)?;
+    let text = text.map_err(|rejection| unread(&rejection))?;
     let preview = fleet.preview(&text, asked.from).await?;
     change(&fleet, &asked, preview, Change::Add(kept(&text).into())).await
 }
@@ -163,7 +162,7 @@ async fn change(fleet: &Fleet, asked: &Asked, preview: Preview, change: Change) 
     Ok(Json(Changed { from, in_force, changes, warnings }))
 }
 
-fn unread(rejection: StringRejection) -> NotSwitched {
+fn unread(rejection: &StringRejection) -> NotSwitched {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => NotSwitched::TooLong,
         _ => NotSwitched::Unread(rejection.body_text()),

@@ -23,7 +23,7 @@ section! {
         max_in_flight_per_pass: Option<usize> = optional(),
         /// The same for one address without a pass (IPv6: one network of 48 bits).
         max_in_flight_per_address: Option<usize> = optional(),
-        /// WebSockets and other upgraded connections open at once; more are answered 503. They hold no request's place.
+        /// `WebSocket`s and other upgraded connections open at once; more are answered 503. They hold no request's place.
         max_upgraded: usize = between(0, 1_000_000).or(2_000),
         /// Of these, by one pass, or by one address without one.
         max_upgraded_per_client: Option<usize> = optional(),

@@ -39,8 +39,19 @@ const SCRIPT: &str = concat!(
 );
 /// The keys of a room, in the order of the script.
 const KEYS: [&str; 13] = [
-    "line", "came", "active", "here", "named_by", "gone", "gateways", "settled", "revoked", "adopted", "unconfirmed",
-    "arrived", "arrivals",
+    "line",
+    "came",
+    "active",
+    "here",
+    "named_by",
+    "gone",
+    "gateways",
+    "settled",
+    "revoked",
+    "adopted",
+    "unconfirmed",
+    "arrived",
+    "arrivals",
 ];
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);

@@ -58,7 +58,9 @@ impl Pool {
     /// Looks at the answers that are not taken, once a second; none stays untaken for longer than this.
     pub fn sweep_answers(&self, most_untaken: Duration) {
         let answers: Vec<_> = self.answers.borrow().iter().filter_map(Weak::upgrade).collect();
-        answers.iter().for_each(|answer| answer.sweep(most_untaken.as_secs()));
+        for answer in &answers {
+            answer.sweep(most_untaken.as_secs());
+        }
         self.answers.borrow_mut().retain(|answer| answer.strong_count() > 1);
         let held = self.buffers.held();
         if held != self.told.get() {

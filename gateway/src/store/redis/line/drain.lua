@@ -1,5 +1,10 @@
 -- Drain -------------------------------------------------------------------------------------------
 
+-- What other parts call. The rest is in a block: a script has 200 local names at most.
+local show_share, bound_for, speed, freed, mean_stay, moved, calls, shows, settle, end_windows,
+  expect_speed
+do
+
 local function called_of(cohort)
   return cohort.to - cohort.from
 end
@@ -40,7 +45,7 @@ local function share_by(by)
   return clamp((shown + 4 * 0.9) / (called + 4), 0.02, 1)
 end
 
-local function show_share()
+function show_share()
   local by = curve()
   return share_by(by)
 end
@@ -59,7 +64,7 @@ local function standing(flow)
 end
 
 -- The bound of the speed that a share h of shows needs, in multiples of the rate.
-local function bound_for(h)
+function bound_for(h)
   return clamp(2 / h, 5, 50)
 end
 
@@ -82,7 +87,7 @@ local function adapt_bound(h)
 end
 
 -- At a rate that may be less than the room's.
-local function speed(free, rate)
+function speed(free, rate)
   local by, delay = curve()
   local h = share_by(by)
   local most = adapt_bound(h)
@@ -97,7 +102,7 @@ local function mean(before, events, memory)
   return before + (events - before * seconds) / (seconds + memory)
 end
 
-local function freed(seats, taken_now)
+function freed(seats, taken_now)
   s.flow = mean(s.flow, seats, 5)
   local memory = 2 * taken_now + 20
   local keep = memory / (memory + seats)
@@ -106,18 +111,18 @@ local function freed(seats, taken_now)
 end
 
 -- How long a seat is taken; 0 while it is not known.
-local function mean_stay()
+function mean_stay()
   return s.left > 0 and s.left >= taken() and s.sat / s.left or 0
 end
 
-local function moved(tickets)
+function moved(tickets)
   if s.speed > 0 then
     s.known_for = s.known_for + seconds
     s.speed = mean(s.speed, tickets, min(s.known_for, 15))
   end
 end
 
-local function calls(from, to)
+function calls(from, to)
   if to == from then
     return
   end
@@ -129,7 +134,7 @@ local function calls(from, to)
   end
 end
 
-local function shows(n, n_text)
+function shows(n, n_text)
   for i = #recent, 1, -1 do
     local cohort = recent[i]
     if cohort.from < n and n <= cohort.to then
@@ -143,7 +148,7 @@ local function shows(n, n_text)
   end
 end
 
-local function settle()
+function settle()
   for _, cohort in ipairs(recent) do
     cohort.age = cohort.age + elapsed
   end
@@ -166,7 +171,7 @@ local function settle()
   end
 end
 
-local function end_windows()
+function end_windows()
   local left = SETTLED_STEP + max(claim_window - SHOW_WITHIN, 0)
   while true do
     local first = call('LINDEX', SETTLED, 0)
@@ -186,7 +191,7 @@ local function end_windows()
   end
 end
 
-local function expect_speed()
+function expect_speed()
   if s.speed <= 0 and waiting() > 0 then
     local by = curve()
     if evidence(by) >= 2 * rate + 20 then
@@ -194,5 +199,7 @@ local function expect_speed()
       s.known_for = 2
     end
   end
+end
+
 end
 

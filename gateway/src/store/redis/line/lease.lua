@@ -1,5 +1,10 @@
 -- Leases ------------------------------------------------------------------------------------------
 
+-- What other parts call. The rest is in a block: a script has 200 local names at most.
+local unknown_lenders, hear_of_lease, lose_leases, advance_leases, aside, lent_seats, lend,
+  told_leases
+do
+
 local SILENT, KEPT, HOLD = 800, LEASE_KEPT, 0.1
 local asking = tonumber(gateway)
 
@@ -27,11 +32,11 @@ local function put_lease(lease)
 end
 
 -- Gateways that may hold leases of which the line does not know, after a loss.
-local function unknown_lenders()
+function unknown_lenders()
   return max(s.lenders_before - s.lenders_told, 0)
 end
 
-local function hear_of_lease()
+function hear_of_lease()
   local i, is_known = lease_at()
   local known = is_known and leases[i]
   if known and seen.now < known.heard then
@@ -54,13 +59,13 @@ local function hear_of_lease()
   put_lease(lease)
 end
 
-local function lose_leases()
+function lose_leases()
   s.lenders_before = max(s.lenders_before, #leases + unknown_lenders())
   leases = {}
   s.lenders_told, s.lenders_unknown_for = 0, KEPT
 end
 
-local function advance_leases(elapsed, unseated)
+function advance_leases(elapsed, unseated)
   local given = 0
   for i = #leases, 1, -1 do
     leases[i].left = max(leases[i].left - elapsed, 0)
@@ -89,7 +94,7 @@ local function shares()
 end
 
 -- What may be spent by others at this moment: speed, and room in the bucket.
-local function aside()
+function aside()
   local share, held_back = 0, 0
   for _, lease in ipairs(leases) do
     if lease.spent == 1 or now >= lease.heard + SILENT then
@@ -104,7 +109,7 @@ local function aside()
   return share, held_back
 end
 
-local function lent_seats()
+function lent_seats()
   if unknown_lenders() > 0 then
     return math.huge
   end
@@ -131,7 +136,7 @@ local function offer(unseated)
 end
 
 -- What is lent to the gateway that asks, as texts.
-local function lend(unseated)
+function lend(unseated)
   local i, known = lease_at()
   local own = known and leases[i] or { share = 0, seats = 0, heard = now, spent = 0 }
   local share, offered = own.share, unseated and own.seats
@@ -144,7 +149,7 @@ local function lend(unseated)
   return { real(share), offered and int(offered) or '' }
 end
 
-local function told_leases()
+function told_leases()
   local parts = {}
   for _, lease in ipairs(leases) do
     local text = { int(lease.gateway), real(lease.share), int(lease.seats), int(lease.left), int(lease.heard), int(lease.spent) }
@@ -152,3 +157,6 @@ local function told_leases()
   end
   return table.concat(parts, ' ')
 end
+
+end
+
