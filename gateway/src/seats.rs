@@ -278,7 +278,9 @@ mod tests {
         let network = networks([10, 0, 0, 1].into())[0].expect("a client");
         let shares = [seats.share(network), seats.share(network)];
         assert_eq!(seats.clients.len(), 1);
-        shares.iter().for_each(|share| seats.leave(share));
+        for share in &shares {
+            seats.leave(share);
+        }
         assert!(seats.clients.is_empty());
     }
 }

@@ -111,7 +111,9 @@ fn connections_that_never_ask_are_closed_before_those_that_did() {
 fn a_connection_is_refused_where_none_can_be_closed() {
     let (_shop, weir) = listening("max_connections = 4", CLOSED);
     let mut busy: Vec<Kept> = (0..4).map(|n| Kept(BufReader::new(from(1 + n, weir.http)))).collect();
-    busy.iter_mut().for_each(|kept| kept.send("GET /hang HTTP/1.1\r\nHost: shop.example\r\n\r\n"));
+    for kept in &mut busy {
+        kept.send("GET /hang HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    }
     until_true("all are busy", || weir.metric(r#"weir_upstream_in_flight{upstream="shop"}"#) == 4.0);
     assert!(Kept(BufReader::new(from(9, weir.http))).ended());
     assert_eq!(weir.metric("weir_connections_refused_total"), 1.0);

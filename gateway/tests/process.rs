@@ -290,7 +290,9 @@ fn a_fleet_whose_secret_was_exchanged_without_overlap_is_ready_again_by_itself()
     let (redis, shop) = (RedisServer::start(), Shop::open());
     let text = config(shop.address, CLOSED);
     let fleet = ["a", "b"].map(|name| member(&redis, name, FLEET, &text));
-    fleet.iter().for_each(|weir| give(weir, STRANGE));
+    for weir in &fleet {
+        give(weir, STRANGE);
+    }
     until_true("the keys count", || fleet.iter().all(|weir| weir.log().contains("keys in force")));
     let ready = || fleet.iter().all(|weir| is_ready(weir) && weir.get("/launch/item", &[JSON]).number().is_some());
     let again = (0..1_500).any(|_| {

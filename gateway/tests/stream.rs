@@ -205,7 +205,7 @@ fn an_upload_refused_early_is_told_so_while_it_is_still_sent() {
     let weir = Weir::start(&one_at_a_time(shop));
     let mut client = Kept::open(weir.http);
     client.send("POST /upload HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1000000000\r\n\r\n");
-    client.send([b'x'; 70_000]);
+    client.send(vec![b'x'; 70_000]);
     assert_eq!(client.answer().unwrap().status, 413);
     until_true("the permit is back", || weir.metric(IN_FLIGHT) == 0.0);
     assert!(weir.get("/", &[]).is_shop());
@@ -238,7 +238,7 @@ fn who_goes_away_frees_the_permit_and_the_shop_learns_of_it() {
     // In the middle of an upload.
     let mut client = Kept::open(quiet.http);
     client.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1000000\r\n\r\n");
-    client.send([b'x'; 70_000]);
+    client.send(vec![b'x'; 70_000]);
     until_true("it is in work", || quiet.metric(IN_FLIGHT) == 1.0);
     drop(client);
     until_true("the permit is back", || quiet.metric(IN_FLIGHT) == 0.0);

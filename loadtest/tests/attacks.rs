@@ -41,7 +41,7 @@ async fn besieged() -> (Vec<Attacked>, Vec<Entry>) {
         targets: vec![target],
         start: Instant::now(),
     };
-    let done = timeout(Duration::from_secs(60), siege.lay(CancellationToken::new())).await.unwrap();
+    let done = timeout(Duration::from_mins(1), siege.lay(CancellationToken::new())).await.unwrap();
     let log = shop.log().read(0).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     (done, log)
 }

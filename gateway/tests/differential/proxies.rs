@@ -1,4 +1,4 @@
-//! Real proxies as shops behind a closed room: nginx and HAProxy, each with its own ideas of a path, also before Node.
+//! Real proxies as shops behind a closed room: nginx and `HAProxy`, each with its own ideas of a path, also before Node.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -47,8 +47,9 @@ fn nginx(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
         forward(""),
     ];
     let servers = ports.iter().zip(&bodies);
-    let servers: String =
+    let servers: Vec<_> =
         servers.map(|(port, body)| format!("server {{ listen 127.0.0.1:{port}; {body} }}\n")).collect();
+    let servers = servers.concat();
     let text = format!(
         "daemon off; master_process off; worker_processes 1; pid {0}/nginx.pid; error_log /dev/null;\n\
          events {{}}\nhttp {{ access_log off; default_type text/plain; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
@@ -79,8 +80,9 @@ fn haproxy(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
         format!("{}{forward}", normal.replace("http-request normalize-uri path-merge-slashes\n", "")),
     ];
     let proxies = ports.iter().zip(&bodies).enumerate();
-    let proxies: String =
+    let proxies: Vec<_> =
         proxies.map(|(n, (port, body))| format!("listen p{n}\nbind 127.0.0.1:{port}\n{body}")).collect();
+    let proxies = proxies.concat();
     let text = format!(
         "global\nexpose-experimental-directives\ndefaults\nmode http\ntimeout connect 5s\ntimeout client 600s\ntimeout server 600s\n{proxies}"
     );

@@ -86,7 +86,7 @@ const PIECES: [&str; 28] = [
     "item", "%2f", "%2e", "%5c", "%25", "%6c", "%252e", "%00", "%09", "http:",
 ];
 
-/// Numbers that are the same for the same seed (SplitMix64).
+/// Numbers that are the same for the same seed (`SplitMix64`).
 pub(crate) struct Dice(u64);
 
 impl Dice {

@@ -20,7 +20,7 @@ const ANNOUNCED: &str = "X-Checksum, Weir-Pass-Id, weir_room, X-Forwarded-For, C
 #[test]
 fn trailers_of_http_1_pass_by_the_rules_of_headers() {
     let (shop, weir) = behind(CLOSED);
-    let trailers: String = SENT.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let trailers = SENT.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
     for method in ["POST", "GET"] {
         let path = format!("/one/{method}");
         let head = format!(

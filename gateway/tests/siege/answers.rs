@@ -15,9 +15,9 @@ fn an_answer_that_is_not_taken_holds_nothing_of_the_shop() {
         while let Some(head) = head(&mut reader) {
             if head.contains("/parts") {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n").unwrap();
-                stream.write_all(&[b'x'; 20_000]).unwrap();
+                stream.write_all(&vec![b'x'; 20_000]).unwrap();
                 std::thread::sleep(Duration::from_millis(50));
-                stream.write_all(&[b'x'; 20_000]).unwrap();
+                stream.write_all(&vec![b'x'; 20_000]).unwrap();
             } else {
                 stream.write_all(&ok("welcome to the shop")).unwrap();
             }
@@ -65,7 +65,7 @@ fn a_large_answer_that_is_not_taken_is_ended_and_leaves_the_reserve_until_then()
 
 #[test]
 fn an_answer_of_two_hundred_headers_passes_and_one_of_more_than_the_bound_has_a_reason() {
-    let lines = |count: usize| -> String { (0..count).map(|n| format!("X-{n}: {n}\r\n")).collect() };
+    let lines = |count: usize| (0..count).map(|n| format!("X-{n}: {n}\r\n")).collect::<Vec<_>>().concat();
     let shop = answering(move |head| {
         let count = if head.contains("/many") { 200 } else { 300 };
         format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\nhi", lines(count)).into_bytes()

@@ -57,7 +57,9 @@ fn silent_websockets_hold_no_request_of_the_shop_and_stay_counted_as_connections
     assert_eq!(&back, b"hello");
 
     // The end of one side ends it, though the other stays.
-    open.iter().for_each(|client| client.0.get_ref().shutdown(Shutdown::Write).unwrap());
+    for client in &open {
+        client.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
     until_true("all are ended", || weir.metric(UPGRADED) == 0.0 && weir.metric("weir_connections") == 0.0);
     weir.is_well();
 }

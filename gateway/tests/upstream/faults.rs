@@ -93,7 +93,7 @@ fn a_shopper_who_breaks_off_an_upload_is_not_the_shops_failure() {
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         let mut shopper = TcpStream::connect(front(&upstream, &pool).await).await.unwrap();
         shopper.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
-        shopper.write_all(&[b'x'; 70_000]).await.unwrap();
+        shopper.write_all(&vec![b'x'; 70_000]).await.unwrap();
         eventually(|| upstream.in_flight() == 1).await;
         drop(shopper);
         eventually(|| upstream.in_flight() == 0).await;
