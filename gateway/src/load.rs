@@ -8,7 +8,7 @@
 //! backlog. While the deferred wait long, everybody who waits in line is told to ask less often ([`Load::stretch`]).
 //!
 //! ```text
-//! delay > TARGET    budget = 0.7 x min(budget, connections served in the last tick)
+//! delay > TARGET    budget = 0.7 x min(budget, connections served in the last tick), at least LEAST
 //! delay <= TARGET   budget = budget + 1/8 budget + 1
 //! calm again        after CALM_AFTER ticks with nothing deferred
 //! ```
@@ -32,8 +32,9 @@ use crate::telemetry;
 
 /// Run-queue delay above which a worker defers connections without a pass.
 const TARGET: Duration = Duration::from_millis(5);
-/// Connections without a pass served each tick, at the least: the line never stands still.
-const LEAST: u32 = 2;
+/// Connections without a pass served each tick, at the least. With no more of them than this a long delay is not their
+/// doing: another process has the processor.
+const LEAST: u32 = 32;
 /// Ticks with nothing deferred after which a worker is calm again: half a second.
 const CALM_AFTER: u32 = 20;
 /// Ticks of waiting for service above which polls are stretched.
@@ -174,7 +175,7 @@ impl Load {
 
     fn adapt(&self) {
         let (delay, served) = (self.delay.get(), self.served.take());
-        if delay > TARGET {
+        if delay > TARGET && served > LEAST {
             let most = self.budget.get().min(served);
             self.budget.set((u64::from(most) * 7 / 10).max(LEAST.into()) as u32);
             self.calm_for.set(0);
