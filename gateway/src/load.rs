@@ -30,8 +30,8 @@ use tokio::sync::Notify;
 use crate::connection::Connection;
 use crate::telemetry;
 
-/// Run-queue delay above which a worker defers connections without a pass.
-const TARGET: Duration = Duration::from_millis(5);
+/// Run-queue delay above which a worker defers connections without a pass: well above what other processes cause.
+const TARGET: Duration = Duration::from_millis(20);
 /// Connections without a pass served each tick, at the least. With no more of them than this a long delay is not their
 /// doing: another process has the processor.
 const LEAST: u32 = 32;
