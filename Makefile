@@ -43,12 +43,17 @@ unit: ## The tests alone
 	python3 -m doctest benches/table.py
 
 .PHONY: test-world
-test-world: differential ## Tests against other people's programs, longer than make test
+test-world: differential fuzz ## Tests against other people's programs and random bytes, longer than make test
 
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
 	@deploy/tools world
 	WEIR_SPELLINGS=$${WEIR_SPELLINGS:-10000} cargo nextest run --workspace --locked --test differential --run-ignored all
+
+.PHONY: fuzz
+fuzz: ## Random bytes against what reads tokens, paths, hosts, heads and the configuration, a minute for each
+	@deploy/tools fuzz
+	fuzz/run
 
 .PHONY: bench
 bench: build ## Weir beside nginx, haproxy and Varnish, and instruction counts, in 25 minutes (see benches/README.md)

@@ -1,0 +1,4 @@
+//! `targets::head` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::head(bytes));
