@@ -18,8 +18,7 @@ const OF_THE_CONNECTION: [&str; 9] = [
     "proxy-connection",
 ];
 /// What the gateway alone tells the shop of a stranger's way, in one line.
-const OF_THE_WAY: [&str; 5] =
-    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id"];
+const OF_THE_WAY: [&str; 5] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-request-id"];
 /// What no stranger may tell.
 const OF_PROXIES: [&str; 8] = [
     "x-real-ip",

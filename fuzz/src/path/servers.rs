@@ -81,7 +81,9 @@ fn backslashes(path: &[u8]) -> Vec<u8> {
 /// `//host/a` is `/a`.
 fn authority(path: &[u8]) -> Vec<u8> {
     match path.strip_prefix(b"//") {
-        Some(rest) => rest.iter().position(|&byte| byte == b'/').map_or_else(|| b"/".to_vec(), |at| rest[at..].to_vec()),
+        Some(rest) => {
+            rest.iter().position(|&byte| byte == b'/').map_or_else(|| b"/".to_vec(), |at| rest[at..].to_vec())
+        }
         None => path.to_vec(),
     }
 }

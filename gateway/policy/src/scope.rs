@@ -103,7 +103,8 @@ fn parse_host(written: &str) -> Result<Reach<String>, BadPattern> {
     };
     let base = bare_host(base);
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
-    if base.is_empty() || base.starts_with('.') || base.contains("..") || !base.bytes().all(usual) {
+    let below_an_address = below && base.starts_with('[');
+    if base.is_empty() || base.starts_with('.') || base.contains("..") || below_an_address || !base.bytes().all(usual) {
         return Err(BadPattern::Host);
     }
     Ok(Reach { base: base.into_owned(), below })

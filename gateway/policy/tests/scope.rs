@@ -98,6 +98,11 @@ fn encoding_as_iis_knows_it_does_not_slip_past() {
 }
 
 #[test]
+fn encoding_that_iis_alone_knows_is_a_name_to_all_others() {
+    assert!(held("/x%u002fy/..%2flaunch") && held("/x%u005cy/..%2flaunch") && held("/x%u002fy%2f..%2f%6caunch"));
+}
+
+#[test]
 fn an_encoded_slash_does_not_slip_past() {
     assert!(held("/launch%2fx") && held("/%2flaunch") && held("/launch%252fx"));
 }
@@ -264,7 +269,7 @@ fn a_pattern_that_servers_would_read_differently_is_refused() {
     for path in ["", "a", "*", "http://x/"] {
         assert_eq!(Pattern::parse("*", path), Err(BadPattern::Relative), "{path}");
     }
-    for host in ["", "*.", "a.*", "*a.com", "**", "a b", "a/b", ".a", "a..b", "*.*.a"] {
+    for host in ["", "*.", "a.*", "*a.com", "**", "a b", "a/b", ".a", "a..b", "*.*.a", "*.[::1]"] {
         assert_eq!(Pattern::parse(host, "/*"), Err(BadPattern::Host), "{host}");
     }
 }

@@ -118,16 +118,18 @@ pub(super) fn is_plain(path: &[u8], letters: u8) -> bool {
 /// The one reading of a path that an operator wrote: percent-encoding and case aside, as it stands.
 pub(super) fn as_written(path: &str) -> Option<Vec<u8>> {
     let folded = fold(path.as_bytes());
-    let plain = decode(&folded, |_| true).unwrap_or(folded);
+    let plain = decode(&folded, |_| true, true).unwrap_or(folded);
     STEPS.iter().all(|step| step(&plain).is_none()).then_some(plain)
 }
 
 /// What a server may do to a path; `None` if it changes nothing.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
-const STEPS: [Step; 14] = [
-    |path| decode(path, |_| true),
-    |path| decode(path, |byte| byte != b'/' && byte != b'\\'),
+const STEPS: [Step; 16] = [
+    |path| decode(path, |_| true, false),
+    |path| decode(path, is_no_slash, false),
+    |path| decode_as_iis(path, |_| true),
+    |path| decode_as_iis(path, is_no_slash),
     backslashes,
     parameters,
     double_slashes,
@@ -150,6 +152,10 @@ fn readings(raw: &[u8], looked_at: &mut usize) -> Option<Vec<Vec<u8>>> {
     let mut first = fold(raw);
     if first.first() != Some(&b'/') {
         first.insert(0, b'/');
+    }
+    // Some letters are three when folded.
+    if first.len() > MAX_BYTES {
+        return None;
     }
     let mut bytes = first.len();
     let mut known = vec![first];
@@ -190,8 +196,8 @@ fn fold(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `%41`, and `%u0041` as IIS knows it, where they stand for what is `wanted`.
-fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
+/// `%41` where it stands for what is `wanted`; beside it `%u0041` as IIS alone knows it, a letter of a name to all others.
+fn decode(path: &[u8], wanted: fn(u8) -> bool, as_iis: bool) -> Option<Vec<u8>> {
     if !path.contains(&b'%') {
         return None;
     }
@@ -203,7 +209,9 @@ fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
                 out.push(value as u8);
                 &rest[3..]
             }
-            [b'%', b'u', a, b, c, d, ..] if let Some(letter) = hex(&[a, b, c, d]).and_then(char::from_u32) => {
+            [b'%', b'u', a, b, c, d, ..]
+                if as_iis && let Some(letter) = hex(&[a, b, c, d]).and_then(char::from_u32) =>
+            {
                 out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
                 &rest[6..]
             }
@@ -214,6 +222,16 @@ fn decode(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
         };
     }
     (out.len() < path.len()).then(|| fold(&out))
+}
+
+/// The same with `%u0041`, where there is any.
+fn decode_as_iis(path: &[u8], wanted: fn(u8) -> bool) -> Option<Vec<u8>> {
+    let any = path.windows(2).any(|pair| pair == b"%u");
+    any.then(|| decode(path, wanted, true)).flatten()
+}
+
+fn is_no_slash(byte: u8) -> bool {
+    byte != b'/' && byte != b'\\'
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {
@@ -365,6 +383,12 @@ mod tests {
         for part in ["%41", "/..", "//", ";x", "가"] {
             assert_eq!(work(&format!("/{}", part.repeat(20_000))), 0, "{part}");
         }
+    }
+
+    #[test]
+    fn letters_that_grow_when_folded_are_counted_as_folded() {
+        assert_eq!(work(&format!("/{}%", "\u{390}".repeat(MAX_BYTES / 2 - 1))), 0);
+        assert!(NormalPath::of(&format!("/{}", "\u{390}".repeat(MAX_BYTES / 4))).is_any());
     }
 
     #[test]
