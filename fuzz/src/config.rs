@@ -9,12 +9,16 @@ pub fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match read(text) {
         Ok(config) => {
-            config.warnings.iter().for_each(|warning| a_problem_is_told(warning, text));
+            for warning in &config.warnings {
+                a_problem_is_told(warning, text);
+            }
             assert_eq!(read(text).ok().as_ref(), Some(&config), "read again");
         }
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a word");
-            problems.iter().for_each(|problem| a_problem_is_told(problem, text));
+            for problem in &problems {
+                a_problem_is_told(problem, text);
+            }
         }
     }
 }
