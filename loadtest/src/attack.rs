@@ -13,7 +13,7 @@
 //! | line stuffer | takes places and never claims: half of them poll, half never come back | the line's rate |
 //! | seat hoarder | enters without cookies and never comes back | seats |
 //!
-//! An attack is a number of connections, each driven by an [`attacker`]: it acts, rests, and opens another connection
+//! An attack is a number of connections, each driven by an `attacker`: it acts, rests, and opens another connection
 //! where the old one was closed. All of them end at the end of the attack, whatever the site does. Every request carries an
 //! id of [`ID`], by which the shop's log tells it apart.
 //!
