@@ -4,7 +4,7 @@
 //! is asked for, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
 //! browser whose own name was pointed at this listener (DNS rebinding) learns nothing.
 //!
-//! Out of scope: changing anything else, and connections ([`connection`]).
+//! Out of scope: changing anything else, and connections (`connection`).
 
 mod connection;
 pub mod versions;

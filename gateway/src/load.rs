@@ -2,10 +2,10 @@
 //!
 //! A worker runs ready tasks in order of readiness. With more of them than it can run, a pass holder's request
 //! stands behind every poll that became readable before it. So each worker measures its **run-queue delay**, from
-//! readiness to service, and holds it near [`TARGET`]: a connection without a pass that has something to read is
+//! readiness to service, and holds it near `TARGET`: a connection without a pass that has something to read is
 //! *deferred*, and so many deferred connections are released each tick as the budget allows. Connections of pass
 //! holders are never deferred. New connections are accepted at the same budget; the rest wait in the kernel's
-//! backlog. While the deferred wait long, everybody who waits in line is told to ask less often ([`Load::stretch`]).
+//! backlog. While the deferred wait long, everybody who waits in line is told to ask less often (`Load::stretch`).
 //!
 //! ```text
 //! delay > TARGET    budget = 0.7 x min(budget, connections served in the last tick), at least LEAST

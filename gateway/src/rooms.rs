@@ -221,7 +221,7 @@ impl LiveRoom {
     }
 
     /// Asks what the number of a pass is worth that has run out. That it is used up is remembered: whoever shows such a
-    /// pass with every request costs the store one call in [`SPENT`].
+    /// pass with every request costs the store one call in `SPENT`.
     pub async fn claim_again(self: &Arc<Self>, number: u64) -> Entry {
         let now = self.snapshot().store_time(Instant::now());
         if self.spent.len() >= MOST_SPENT || self.spent.get(&number).is_some_and(|until| *until > now) {
