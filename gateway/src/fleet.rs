@@ -201,6 +201,9 @@ impl Fleet {
                     self.plan.switched(in_force, version).await;
                 }
             }
+            Err(error) if self.standing.get() == KeyState::Unknown => {
+                tracing::error!(%error, "no exchange with other gateways so far: no line is touched before");
+            }
             Err(error) => tracing::debug!(%error, "no exchange with other gateways"),
         }
     }

@@ -165,10 +165,12 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
     let headers = response.headers_mut();
     let upgrade = if switches { headers.get(UPGRADE).cloned() } else { None };
     let mut sets_cookies = false;
-    let doomed = Doomed::of(headers, |name| {
+    let mut doomed = Doomed::of(headers, |name| {
         sets_cookies |= name == SET_COOKIE.as_str();
         name.starts_with("weir-")
     });
+    // hyper sends the trailers of an answer only if its head announces them.
+    doomed.names.retain(|name| name != TRAILER);
     let revoke = doomed.contains(&WEIR_COMMAND) && names(headers, &WEIR_COMMAND, b"revoke");
     doomed.remove_from(headers);
     if sets_cookies && headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
