@@ -142,6 +142,11 @@ impl Connection {
         }
     }
 
+    /// Whether nothing is under way. What a deferred connection has to say is not read yet: its client does not idle.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.requests.get() == 0 && self.turn.get() != Turn::Deferred
+    }
+
     /// Whether what it has to read may wait: it shows no pass, and no answer to it is under way. Requests of HTTP/2 are
     /// read beside answers, so there it may wait at any moment.
     pub(crate) fn can_be_deferred(&self) -> bool {
@@ -164,6 +169,13 @@ impl Connection {
 
     pub(crate) fn set_turn(&self, turn: Turn) {
         self.turn.set(turn);
+    }
+
+    /// Its turn has come: its client has been idle from now on, if there is nothing to read after all.
+    pub(crate) fn release(&self) {
+        self.turn.set(Turn::Released);
+        self.active.set(self.ledger.second.get());
+        self.wake();
     }
 
     /// To be woken when the fate changes. It is told to the last who asked.
@@ -210,7 +222,7 @@ impl Connection {
         self.wake();
     }
 
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
@@ -235,7 +247,7 @@ impl Connection {
 
     /// Asks it to give its buffers back, if it only waits for the next request.
     pub(crate) fn rest(&self) {
-        let idle = self.requests.get() == 0 && self.ledger.second.get() > self.active.get() + 1;
+        let idle = self.is_idle() && self.ledger.second.get() > self.active.get() + 1;
         if idle && self.can_rest() && !self.rests.replace(true) {
             self.wake();
         }
@@ -436,6 +448,22 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_whose_connection_is_deferred_does_not_idle() {
+        let peer = Peer::new([127, 0, 0, 1].into(), &[]);
+        let connection = Connection::new(peer, false, Rc::default(), None);
+        assert!(connection.is_idle());
+        connection.set_turn(Turn::Deferred);
+        assert!(!connection.is_idle());
+        connection.ledger.second.set(60);
+        connection.release();
+        assert!(connection.is_idle() && connection.active() == 60, "from its release on it may");
+        let under_way = UnderWay::begin(&connection, Version::HTTP_11, true);
+        assert!(!connection.is_idle());
+        drop(under_way);
+        assert!(connection.is_idle());
+    }
 
     #[test]
     fn a_pace_is_kept_for_each_answer_under_way_and_for_no_other() {

@@ -113,6 +113,7 @@ impl Shared {
         telemetry::answer_buffer(self.seats.untaken());
         telemetry::quota_clients(site.quotas.clients());
         telemetry::buffered(0.0);
+        // There from the first scrape on.
         telemetry::deferrals(0);
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));

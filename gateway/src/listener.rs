@@ -414,7 +414,7 @@ impl Worker {
                 connection.finish(Fate::Over);
             }
         }
-        for connection in connections.iter().filter(|c| c.requests() == 0) {
+        for connection in connections.iter().filter(|c| c.is_idle()) {
             let limit = match connection.class() {
                 _ if !connection.has_asked() => listen.header_timeout,
                 Class::Holder => listen.idle_timeout,

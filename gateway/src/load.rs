@@ -8,15 +8,18 @@
 //! backlog. While the deferred wait long, everybody who waits in line is told to ask less often (`Load::stretch`).
 //!
 //! ```text
-//! delay > TARGET    budget = 0.7 x min(budget, connections served in the last tick), at least LEAST
-//! delay <= TARGET   budget = budget + 1/8 budget + 1
-//! calm again        after CALM_AFTER ticks with nothing deferred
+//! delay > TARGET and served > LEAST    budget = 0.7 x min(budget, served), at least LEAST
+//! else, while over capacity            budget = budget + 1/8 budget + 1
+//! calm again                           after CALM_AFTER ticks with nothing deferred
+//!
+//! served    connections without a pass that were served in the last tick
 //! ```
 //!
 //! Source: additive-increase control of concurrency on the delay at the bottleneck (as in `CoDel`, RFC 8289: the
-//! sojourn time of a queue, not its length). Deferring costs a hundredth of serving, so the queue drains at once.
+//! sojourn time of a queue, not its length). To defer is to read nothing, parse nothing and write nothing.
 //!
-//! A deferred request is not refused: it is read later, and a called ticket keeps its turn meanwhile.
+//! A deferred request is not refused: it is read later, and a called ticket keeps its turn meanwhile. The time that a
+//! connection is deferred is not idle time of its client.
 //!
 //! Out of scope: what a request means, and limits of the shop ([`crate::upstream`]).
 
@@ -159,8 +162,7 @@ impl Load {
         {
             // One that is over meanwhile costs nothing.
             if let Some(connection) = connection.upgrade() {
-                connection.set_turn(Turn::Released);
-                connection.wake();
+                connection.release();
                 left -= 1;
             }
         }

@@ -8,6 +8,7 @@ use std::io::{BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use common::h2::{END, HEADERS, PREFACE, SETTINGS, frame, literal};
 use common::{CLOSED, JSON, Kept, ROOMY, Shop, Weir, answering, config, ok, until_true};
 use socket2::{Domain, Socket, Type};
 
@@ -154,18 +155,6 @@ fn a_handshake_that_stops_is_no_reason_to_refuse_anybody() {
 
 // HTTP/2 by hand, with the window of every stream shut.
 
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const END: u8 = 1 | 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 /// So many streams that ask for this path with these headers, behind a window of nothing.
 fn shut(path: &str, headers: &[(&str, &str)], streams: u32) -> Vec<u8> {
     let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
@@ -173,13 +162,10 @@ fn shut(path: &str, headers: &[(&str, &str)], streams: u32) -> Vec<u8> {
     block.extend([0x01, 12]);
     block.extend(b"shop.example");
     for (name, value) in headers {
-        block.extend([0x00, name.len() as u8]);
-        block.extend(name.as_bytes());
         assert!(value.len() < 127);
-        block.push(value.len() as u8);
-        block.extend(value.as_bytes());
+        block.extend(literal(name, value));
     }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
     for n in 0..streams {
         bytes.extend(frame(HEADERS, END, n * 2 + 1, &block));

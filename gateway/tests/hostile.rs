@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+use common::h2::{CONTINUATION, END, GOAWAY, HEADERS, PING, PREFACE, RESET, SETTINGS, frame, literal};
 use common::{
     CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, answering, config, head, nobody, of, ok, raw, request, server,
     until_true,
@@ -291,23 +292,6 @@ fn first_bytes_that_are_not_http_end_the_connection_alone() {
 
 // HTTP/2, by hand: a library would be too polite.
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END: u8 = 1 | 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 /// The headers of a GET, and more in HPACK.
 fn get(path: &str, more: &[u8]) -> Vec<u8> {
     let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
@@ -315,15 +299,6 @@ fn get(path: &str, more: &[u8]) -> Vec<u8> {
     block.extend([0x01, 12]);
     block.extend(b"shop.example");
     block.extend(more);
-    block
-}
-
-/// A header that enters no table.
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let mut block = vec![0x00, name.len() as u8];
-    block.extend(name.as_bytes());
-    block.push(value.len() as u8);
-    block.extend(value.as_bytes());
     block
 }
 

@@ -68,7 +68,7 @@ pub fn hold(share: f64) -> f64 {
 /// Speed at which the pointer of a lease moves, in tickets per second: that of the line, or while nobody knows it, the
 /// one that uses the rate.
 pub fn speed(view: &View, rules: &Rules) -> f64 {
-    if view.speed > 0.0 { view.speed } else { rules.rate / view.show_share.max(0.02) }
+    if view.speed > 0.0 { view.speed } else { rules.rate / view.show_share.max(0.05) }
 }
 
 /// What a line has lent to one gateway, as far as that gateway may know.

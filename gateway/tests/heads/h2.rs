@@ -4,13 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+use crate::common::h2::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RESET, SETTINGS, frame, literal};
 
 /// What follows the head of a request.
 #[derive(Debug, Clone, Copy)]
@@ -23,31 +17,16 @@ pub enum After<'a> {
     Trailers(&'a str, &'a [(&'a str, &'a str)]),
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 /// Headers that enter no table.
 fn block(headers: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in headers {
-        block.extend([0, name.len() as u8]);
-        block.extend(name.as_bytes());
-        block.push(value.len() as u8);
-        block.extend(value.as_bytes());
-    }
-    block
+    headers.iter().flat_map(|(name, value)| literal(name, value)).collect()
 }
 
 /// One request on a connection of its own: the status of the answer, 0 if the request was refused without one.
 pub fn request(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], after: After<'_>) -> u16 {
     let start = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "shop.example")];
     let head = block(&[&start[..], headers].concat());
-    let mut bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[])].concat();
+    let mut bytes = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[])].concat();
     match after {
         After::Nothing => bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)),
         After::Body(body) => {

@@ -3,18 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const END: u8 = 1 | 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
+use crate::common::h2::{END, HEADERS, PREFACE, SETTINGS, frame};
 
 fn literal(block: &mut Vec<u8>, value: &str) {
     block.push(value.len() as u8);
