@@ -23,6 +23,9 @@ use crate::visitor::Peer;
 
 /// Seconds that a connection which was asked to end may take.
 const LAST_WORDS: u64 = 10;
+/// What a stream of HTTP/2 holds besides the bytes of its answer: its head, its task and its place in the connection
+/// (measured by `make bench-connections`).
+const STREAM: usize = 2 << 10;
 
 /// Whether a connection may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +42,18 @@ pub struct Ledger {
     /// Seconds that the worker has lived.
     pub(crate) second: Cell<u64>,
     /// Bytes of answers of HTTP/2 that the other ends have not taken.
-    pub(crate) untaken: Cell<usize>,
+    untaken: Cell<usize>,
+    /// Streams of HTTP/2 that were not answered, or whose answers were not taken.
+    streams: Cell<usize>,
     /// How many of them one connection may have.
     pub(crate) most_untaken: Cell<usize>,
+}
+
+impl Ledger {
+    /// Bytes that are held for who has not taken them.
+    pub(crate) fn held(&self) -> usize {
+        self.untaken.get() + self.streams.get() * STREAM
+    }
 }
 
 /// A bridge to the shop, until it is taken.
@@ -80,6 +92,7 @@ pub struct Connection {
     paces: RefCell<Vec<Rc<Pace>>>,
     /// Which of the streams of HTTP/2 are worked on; the others wait.
     streams: OnceCell<Streams>,
+    open_streams: Cell<usize>,
     untaken: Cell<usize>,
     /// Answers that go on when less is untaken.
     held_back: RefCell<Vec<Waker>>,
@@ -106,6 +119,7 @@ impl Connection {
             pace: Pace::default(),
             paces: RefCell::default(),
             streams: OnceCell::new(),
+            open_streams: Cell::new(0),
             untaken: Cell::new(0),
             held_back: RefCell::default(),
             bodiless: Cell::new(false),
@@ -233,6 +247,11 @@ impl Connection {
         self.untaken.get() + self.flow.unsent()
     }
 
+    /// Bytes that are held until the other end takes them.
+    pub(crate) fn held(&self) -> usize {
+        self.untaken_bytes() + self.open_streams.get() * STREAM
+    }
+
     /// Whether there are bytes of HTTP/2 for the other end, and none was taken and nothing asked for longer than this.
     pub(crate) fn takes_nothing(&self, limit: u64) -> bool {
         self.untaken.get() > 0 && self.ledger.second.get() > self.active.get() + limit
@@ -316,18 +335,42 @@ struct Streams {
     more: Cell<usize>,
 }
 
+/// A stream of HTTP/2, from the head of its request until its answer was taken.
+#[derive(Debug)]
+struct OpenStream {
+    connection: Rc<Connection>,
+    /// Once it is worked on.
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl OpenStream {
+    fn new(connection: &Rc<Connection>) -> Self {
+        connection.open_streams.set(connection.open_streams.get() + 1);
+        connection.ledger.streams.set(connection.ledger.streams.get() + 1);
+        Self { connection: connection.clone(), slot: None }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        connection.open_streams.set(connection.open_streams.get() - 1);
+        connection.ledger.streams.set(connection.ledger.streams.get() - 1);
+    }
+}
+
 /// Bytes of an answer of HTTP/2 that the other end has not taken.
 #[derive(Debug)]
 pub struct Untaken {
     connection: Rc<Connection>,
     bytes: usize,
-    _slot: Option<OwnedSemaphorePermit>,
+    _stream: Option<OpenStream>,
 }
 
 impl Untaken {
-    fn new(connection: &Rc<Connection>, bytes: usize, slot: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(connection: &Rc<Connection>, bytes: usize, stream: Option<OpenStream>) -> Self {
         connection.add_untaken(bytes);
-        Self { connection: connection.clone(), bytes, _slot: slot }
+        Self { connection: connection.clone(), bytes, _stream: stream }
     }
 }
 
@@ -343,7 +386,7 @@ pub struct UnderWay {
     connection: Rc<Connection>,
     /// Of its answer, if that does not go alone.
     own_pace: Option<Rc<Pace>>,
-    slot: Option<OwnedSemaphorePermit>,
+    stream: Option<OpenStream>,
 }
 
 impl UnderWay {
@@ -353,15 +396,17 @@ impl UnderWay {
         connection.active.set(connection.ledger.second.get());
         connection.bodiless.set(bodiless);
         connection.flow.begin();
-        let own_pace = (version == Version::HTTP_2).then(|| connection.add_pace());
-        Self { connection: connection.clone(), own_pace, slot: None }
+        let http2 = version == Version::HTTP_2;
+        let (own_pace, stream) =
+            if http2 { (Some(connection.add_pace()), Some(OpenStream::new(connection))) } else { (None, None) };
+        Self { connection: connection.clone(), own_pace, stream }
     }
 
     /// Waits for its turn among the streams of its connection; false if that is over meanwhile.
     pub(crate) async fn take_turn(&mut self) -> bool {
         let slots = self.connection.streams.get().map(|streams| streams.slots.clone());
-        if let Some(slots) = slots {
-            self.slot = slots.acquire_owned().await.ok();
+        if let (Some(slots), Some(stream)) = (slots, &mut self.stream) {
+            stream.slot = slots.acquire_owned().await.ok();
         }
         self.connection.fate() != Fate::Over
     }
@@ -388,8 +433,8 @@ impl UnderWay {
 
     /// The same for all of its answer: its stream is one that is worked on until then.
     pub fn into_untaken(mut self, bytes: usize) -> Option<Untaken> {
-        let slot = self.slot.take();
-        self.own_pace.as_ref().map(|_| Untaken::new(&self.connection, bytes, slot))
+        let stream = self.stream.take();
+        self.own_pace.as_ref().map(|_| Untaken::new(&self.connection, bytes, stream))
     }
 
     /// By which the shopper takes the answer.

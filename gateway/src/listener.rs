@@ -243,21 +243,21 @@ impl Worker {
         let site = self.shared.site.load();
         let listen = &site.config.listen;
         let most = listen.answer_buffer.0 / listen.workers.max(1);
-        let mut untaken = self.ledger.untaken.get();
-        if untaken <= most {
+        let mut held = self.ledger.held();
+        if held <= most {
             return;
         }
         let mut open = self.open();
-        open.retain(|connection| connection.untaken_bytes() > 0);
+        open.retain(|connection| connection.held() > 0);
         open.sort_by_key(|connection| (connection.class() == Class::Holder, connection.active()));
         // To some room, so that it is not the work of each tick.
         let enough = most / 8 * 7;
         let mut closed = 0;
         for connection in &open {
-            if untaken <= enough {
+            if held <= enough {
                 break;
             }
-            untaken = untaken.saturating_sub(connection.untaken_bytes());
+            held = held.saturating_sub(connection.held());
             connection.evict();
             closed += 1;
         }

@@ -259,6 +259,23 @@ fn when_all_answers_together_are_too_much_those_that_nobody_takes_are_closed() {
 }
 
 #[test]
+fn streams_that_nobody_takes_the_short_answers_of_count_with_what_they_hold_themselves() {
+    let (_shop, weir) = listening("answer_buffer = \"2MiB\"", CLOSED);
+    let held: Vec<TcpStream> = (0..40)
+        .map(|n| {
+            let mut stream = from(1 + n, weir.http);
+            stream.write_all(&shut("/.weir/status/launch", &[], 100)).unwrap();
+            stream
+        })
+        .collect();
+    let evicted = r#"weir_connections_evicted_total{reason="answer_buffer"}"#;
+    // 4,000 answers of less than 300 bytes would fit; 4,000 streams of 2 KiB do not.
+    until_true("most of them are closed", || weir.metric(evicted) >= 25.0);
+    drop(held);
+    weir.is_well();
+}
+
+#[test]
 fn headers_of_http_2_are_counted_too() {
     let (shop, weir) = listening("", CLOSED);
     let many: Vec<(&str, &str)> = (0..300).map(|_| ("a", "")).collect();

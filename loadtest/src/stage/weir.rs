@@ -45,8 +45,8 @@ join_burst = 100000
 ";
 
 impl Settings<'_> {
-    /// The configuration file. This machine is trusted as a proxy: so request ids of the crowd are kept, and its
-    /// `X-Forwarded-For` is believed.
+    /// The configuration file. The addresses that shoppers come from are trusted as a proxy's: so request ids of the
+    /// crowd are kept, and its `X-Forwarded-For` is believed. Those of attacks (`wire::attacker`) are not.
     fn text(&self, folder: &Path) -> String {
         let Self { http, admin, shop, max_in_flight, .. } = self;
         let quota = if self.one_address { NO_QUOTA } else { "" };
@@ -54,7 +54,7 @@ impl Settings<'_> {
             r#"[listen]
 http = "{http}"
 admin = "{admin}"
-trusted_proxies = ["127.0.0.0/8"]
+trusted_proxies = ["127.0.0.0/9"]
 shutdown_timeout = "2s"
 
 [store]
