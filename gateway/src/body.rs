@@ -42,7 +42,7 @@ pub trait Source: std::fmt::Debug {
 #[derive(Debug)]
 pub struct Chunk {
     bytes: Bytes,
-    untaken: Option<Untaken>,
+    untaken: Option<Box<Untaken>>,
 }
 
 impl Chunk {

@@ -339,6 +339,8 @@ struct Streams {
 #[derive(Debug)]
 struct OpenStream {
     connection: Rc<Connection>,
+    /// Of its answer.
+    pace: Rc<Pace>,
     /// Once it is worked on.
     slot: Option<OwnedSemaphorePermit>,
 }
@@ -347,7 +349,7 @@ impl OpenStream {
     fn new(connection: &Rc<Connection>) -> Self {
         connection.open_streams.set(connection.open_streams.get() + 1);
         connection.ledger.streams.set(connection.ledger.streams.get() + 1);
-        Self { connection: connection.clone(), slot: None }
+        Self { connection: connection.clone(), pace: connection.add_pace(), slot: None }
     }
 }
 
@@ -364,13 +366,13 @@ impl Drop for OpenStream {
 pub struct Untaken {
     connection: Rc<Connection>,
     bytes: usize,
-    _stream: Option<OpenStream>,
+    _stream: Option<Box<OpenStream>>,
 }
 
 impl Untaken {
-    fn new(connection: &Rc<Connection>, bytes: usize, stream: Option<OpenStream>) -> Self {
+    fn new(connection: &Rc<Connection>, bytes: usize, stream: Option<Box<OpenStream>>) -> Box<Self> {
         connection.add_untaken(bytes);
-        Self { connection: connection.clone(), bytes, _stream: stream }
+        Box::new(Self { connection: connection.clone(), bytes, _stream: stream })
     }
 }
 
@@ -384,9 +386,8 @@ impl Drop for Untaken {
 #[derive(Debug)]
 pub struct UnderWay {
     connection: Rc<Connection>,
-    /// Of its answer, if that does not go alone.
-    own_pace: Option<Rc<Pace>>,
-    stream: Option<OpenStream>,
+    /// Of HTTP/2. In a box: most requests have none, and carry this about.
+    stream: Option<Box<OpenStream>>,
 }
 
 impl UnderWay {
@@ -396,10 +397,8 @@ impl UnderWay {
         connection.active.set(connection.ledger.second.get());
         connection.bodiless.set(bodiless);
         connection.flow.begin();
-        let http2 = version == Version::HTTP_2;
-        let (own_pace, stream) =
-            if http2 { (Some(connection.add_pace()), Some(OpenStream::new(connection))) } else { (None, None) };
-        Self { connection: connection.clone(), own_pace, stream }
+        let stream = (version == Version::HTTP_2).then(|| Box::new(OpenStream::new(connection)));
+        Self { connection: connection.clone(), stream }
     }
 
     /// Waits for its turn among the streams of its connection; false if that is over meanwhile.
@@ -420,26 +419,27 @@ impl UnderWay {
 
     /// Whether another piece of its answer may be made.
     pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        match self.own_pace {
+        match self.stream {
             Some(_) => self.connection.poll_room(cx),
             None => self.connection.flow.poll_sent(),
         }
     }
 
     /// Counts bytes of its answer until they are taken. Those of HTTP/1 are copied and gone.
-    pub fn untaken(&self, bytes: usize) -> Option<Untaken> {
-        self.own_pace.as_ref().map(|_| Untaken::new(&self.connection, bytes, None))
+    pub fn untaken(&self, bytes: usize) -> Option<Box<Untaken>> {
+        self.stream.as_ref().map(|_| Untaken::new(&self.connection, bytes, None))
     }
 
     /// The same for all of its answer: its stream is one that is worked on until then.
-    pub fn into_untaken(mut self, bytes: usize) -> Option<Untaken> {
-        let stream = self.stream.take();
-        self.own_pace.as_ref().map(|_| Untaken::new(&self.connection, bytes, stream))
+    pub fn into_untaken(mut self, bytes: usize) -> Option<Box<Untaken>> {
+        let stream = self.stream.take()?;
+        self.connection.remove_pace(&stream.pace);
+        Some(Untaken::new(&self.connection, bytes, Some(stream)))
     }
 
     /// By which the shopper takes the answer.
     pub fn pace(&self) -> &Pace {
-        self.own_pace.as_deref().unwrap_or(&self.connection.pace)
+        self.stream.as_ref().map_or(&self.connection.pace, |stream| &stream.pace)
     }
 
     /// The connection it came on.
@@ -458,8 +458,8 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        match &self.own_pace {
-            Some(pace) => self.connection.remove_pace(pace),
+        match &self.stream {
+            Some(stream) => self.connection.remove_pace(&stream.pace),
             None => self.connection.pace.set(false),
         }
         self.connection.requests.set(self.connection.requests.get() - 1);

@@ -22,12 +22,23 @@ use crate::visitor::Host;
 pub struct Onward {
     /// The pass, if there is one.
     pass: Option<Token>,
-    /// The text that the shopper has to be told: of a pass that is new, or that came back for the first time.
-    news: Option<Token>,
+    /// What the shopper has to be told of it.
+    news: News,
     /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
     renews: bool,
     /// A preflight of somebody without a pass.
     preflight: bool,
+}
+
+/// What is new about a pass.
+#[derive(Debug, Clone, Copy, Default)]
+enum News {
+    #[default]
+    Nothing,
+    /// It was given just now.
+    Given,
+    /// It came back for the first time.
+    Confirmed,
 }
 
 impl Onward {
@@ -43,12 +54,13 @@ impl Onward {
 
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
     pub fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
-        Self { pass: Some(pass), news: confirmed.then(|| pass.confirmed()), renews, ..Self::default() }
+        let news = if confirmed { News::Confirmed } else { News::Nothing };
+        Self { pass: Some(pass), news, renews, preflight: false }
     }
 
     /// Somebody who got this pass just now.
     pub fn admitted(pass: Token) -> Self {
-        Self { pass: Some(pass), news: Some(pass), ..Self::default() }
+        Self { pass: Some(pass), news: News::Given, ..Self::default() }
     }
 
     fn patience(&self) -> Patience {
@@ -135,6 +147,10 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> 
         return room.cookie.end(visit.tls);
     }
     let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
-    let pass = renewed.or(onward.news)?;
+    let pass = renewed.or(match onward.news {
+        News::Nothing => None,
+        News::Given => Some(pass),
+        News::Confirmed => Some(pass.confirmed()),
+    })?;
     room.cookie.keep(&visit.site.sealer.seal(room.live.id, &pass), &pass, visit.tls)
 }

@@ -275,20 +275,22 @@ impl Worker {
         // How long it may take is the sweep's to say: nothing was asked yet.
         if let Some(Ok(stream)) = while_open(&connection, handshake).await {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            self.serve(stream, http2, connection).await;
+            if http2 {
+                self.serve_http2(stream, &connection).await
+            } else {
+                self.serve_http1(stream, &connection).await
+            }
         }
     }
 
+    /// If hyper had to find out the protocol it would read the first bytes apart, and the buffer that begins with them would
+    /// grow to twice its size.
     async fn look_and_serve(self: Rc<Self>, stream: TcpStream, connection: Rc<Connection>) {
-        if let Some(http2) = begins_http2(&stream, &connection).await {
-            self.serve(stream, http2, connection).await;
+        match begins_http2(&stream, &connection).await {
+            Some(true) => self.serve_http2(stream, &connection).await,
+            Some(false) => self.serve_http1(stream, &connection).await,
+            None => {}
         }
-    }
-
-    /// The protocol is known by now. If hyper had to find out it would read the first bytes apart, and the buffer that
-    /// begins with them would grow to twice its size.
-    async fn serve<I: Stream>(self: Rc<Self>, io: I, http2: bool, connection: Rc<Connection>) {
-        if http2 { self.serve_http2(io, &connection).await } else { self.serve_http1(io, &connection).await }
     }
 
     /// hyper keeps its buffers, 8 KiB each, as long as it serves. So it is let go while a connection only waits for the next

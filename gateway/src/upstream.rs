@@ -291,7 +291,10 @@ impl Upstream {
         }
         let shopper = upgrade::requested(&mut request);
         let seat = if shopper.is_some() { Some(self.upgrade(caller).await?) } else { None };
-        let permit = self.permits.acquire(caller, self.max_wait(caller.who)).await.ok_or_else(|| self.busy())?;
+        let permit = match self.permits.acquire_in_calm(caller.who) {
+            Some(permit) => permit,
+            None => self.wait_for_permit(caller).await?,
+        };
         let (mut exchange, mut answer) = self.send(pool, request).await?;
         *answer.version_mut() = Version::HTTP_11;
         exchange.answered(permit);
@@ -309,6 +312,10 @@ impl Upstream {
         let (parts, body) = answer.into_parts();
         let body = Download::begin(body, exchange, pool, &self.settings, &self.counters).await;
         Ok(Response::from_parts(parts, body))
+    }
+
+    async fn wait_for_permit(&self, caller: Caller) -> Result<Permit, UpstreamError> {
+        self.permits.acquire(caller, self.max_wait(caller.who)).await.ok_or_else(|| self.busy())
     }
 
     /// Waits for the beginning of a request's body.

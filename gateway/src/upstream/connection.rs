@@ -69,7 +69,8 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(address: &str, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Self> {
+    /// In a box, for it goes through many hands with each request.
+    pub(super) async fn open(address: &str, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let probe = Probe::default();
@@ -85,7 +86,7 @@ impl Connection {
         let alarm = Arc::new(Alarm::default());
         let waker = Waker::from(alarm.clone());
         deadline.rings(&waker);
-        let mut opened = Self { sender, bytes, alarm, waker, probe, kept_at: 0, deadline };
+        let mut opened = Box::new(Self { sender, bytes, alarm, waker, probe, kept_at: 0, deadline });
         // Only when it was polled once does it say that it takes a request.
         opened.look();
         Ok(opened)

@@ -19,7 +19,7 @@ use crate::body::Piece;
 #[derive(Debug)]
 pub(super) struct Exchange {
     kept: Rc<Kept>,
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     permit: Option<Permit>,
 }
 

@@ -68,7 +68,8 @@ pub(super) struct Permits {
 pub(super) struct Permit {
     permits: Arc<Permits>,
     class: Class,
-    share: Option<Share>,
+    /// In a box: there is none in calm.
+    share: Option<Box<Share>>,
 }
 
 impl Drop for Permit {
@@ -113,11 +114,16 @@ impl Permits {
 
     /// A permit, waited for if need be; `None` if there was none in time.
     pub(super) async fn acquire(self: &Arc<Self>, caller: Caller, max_wait: Duration) -> Option<Permit> {
-        let scarce = self.in_flight() >= self.rules.scarce_from.load(Ordering::Relaxed);
-        if !scarce && let Some(permit) = self.try_next(caller.who) {
-            return Some(permit);
+        match self.acquire_in_calm(caller.who) {
+            Some(permit) => Some(permit),
+            None => tokio::time::timeout(max_wait, self.next_in_share(caller)).await.ok()?,
         }
-        tokio::time::timeout(max_wait, self.next_in_share(caller)).await.ok()?
+    }
+
+    /// A permit, if permits are not scarce: whose share it is is not asked then.
+    pub(super) fn acquire_in_calm(self: &Arc<Self>, who: Patience) -> Option<Permit> {
+        let scarce = self.in_flight() >= self.rules.scarce_from.load(Ordering::Relaxed);
+        if scarce { None } else { self.try_next(who) }
     }
 
     /// A permit of the client's own share.
@@ -127,7 +133,7 @@ impl Permits {
             Some(permit) => permit,
             None => self.next(who).await?,
         };
-        permit.share = Some(share);
+        permit.share = Some(Box::new(share));
         Some(permit)
     }
 

@@ -113,6 +113,7 @@ fn sweep(deadlines: &RefCell<Vec<Weak<Deadline>>>) {
 
 /// A worker's connections to one server.
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "they are handed on in their boxes")]
 pub(super) struct Kept {
     server: Arc<Server>,
     settings: Arc<UpstreamSettings>,
@@ -120,9 +121,9 @@ pub(super) struct Kept {
     silence: u64,
     idle_age: u64,
     /// Ready for a request, the last used at the end: the others may grow old.
-    idle: RefCell<Vec<Connection>>,
+    idle: RefCell<Vec<Box<Connection>>>,
     /// Answered and not ready: still sending the request.
-    ending: RefCell<Vec<Connection>>,
+    ending: RefCell<Vec<Box<Connection>>>,
     deadlines: RefCell<Vec<Weak<Deadline>>>,
 }
 
@@ -142,7 +143,7 @@ impl Kept {
         self.silence
     }
 
-    pub(super) async fn connect(&self) -> io::Result<Connection> {
+    pub(super) async fn connect(&self) -> io::Result<Box<Connection>> {
         let least_pace = self.settings.upload_pace();
         let deadline = Deadline::new(self.clock.clone(), least_pace);
         self.deadlines.borrow_mut().push(Rc::downgrade(&deadline));
@@ -152,9 +153,9 @@ impl Kept {
 
     /// The kept connection that was used last. Where it was kept for a while, or the request cannot be sent again
     /// once it was written, the kernel is asked whether the server closed it: one call of some 300 ns.
-    pub(super) fn take(&self, careful: bool) -> Option<Connection> {
+    pub(super) fn take(&self, careful: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        let connection = std::iter::from_fn(|| idle.pop()).find(Connection::is_ready)?;
+        let connection = std::iter::from_fn(|| idle.pop()).find(|connection| connection.is_ready())?;
         if careful || connection.kept_at != self.clock.get() {
             connection.probe();
         }
@@ -163,7 +164,7 @@ impl Kept {
 
     /// Keeps a connection whose answer was read to its end. hyper tells: before, it is not ready for
     /// another request, and it closes when the rest of an answer is not wanted.
-    pub(super) fn put(&self, mut connection: Connection) {
+    pub(super) fn put(&self, mut connection: Box<Connection>) {
         if !connection.is_ready() {
             connection.look();
         }
@@ -187,8 +188,9 @@ impl Kept {
             connection.look();
             connection.is_ready()
         });
-        let still_ending = |connection: &Connection| !connection.is_over() && !connection.deadline.has_passed();
-        let (ready, not_ready): (Vec<_>, Vec<_>) = self.ending.take().into_iter().partition(Connection::is_ready);
+        let still_ending = |connection: &Box<Connection>| !connection.is_over() && !connection.deadline.has_passed();
+        let (ready, not_ready): (Vec<_>, Vec<_>) =
+            self.ending.take().into_iter().partition(|connection: &Box<Connection>| connection.is_ready());
         self.ending.borrow_mut().extend(not_ready.into_iter().filter(still_ending));
         for connection in ready {
             self.put(connection);
