@@ -1,7 +1,11 @@
 //! Targets of requests for `/launch/item`, spelled as somebody would who wants to get past a room there; or not quite.
 
 /// What reads as one slash to some server.
-const SLASHES: [&str; 24] = [
+const SLASHES: [&str; 28] = [
+    "/",
+    "/",
+    "/",
+    "/",
     "/",
     "/",
     "/",
@@ -28,7 +32,11 @@ const SLASHES: [&str; 24] = [
     "/x/..%u002F",
 ];
 /// What may stand before the first segment.
-const STARTS: [&str; 26] = [
+const STARTS: [&str; 30] = [
+    "",
+    "",
+    "",
+    "",
     "",
     "",
     "",
