@@ -219,7 +219,7 @@ fn preflight(visit: &mut Visit<'_>, room: &SiteRoom, head: &Head<'_>) -> Result<
     if head.has_body {
         return no(reply::bad_request(visit, "A preflight has no body.\n"));
     }
-    if let Err(wait) = room.charge_preflight(visit.started) {
+    if let Err(wait) = room.charge_preflight(visit.client, visit.started) {
         return no(reply::preflights_over(visit, wait));
     }
     visit.mark = Mark::Preflight;

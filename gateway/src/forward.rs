@@ -105,6 +105,11 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
         Err(error) => (reply::upstream_failed(visit, &error), false),
     };
     let Some(room) = visit.room else { return response };
+    if let (Some(pass), Body::Switch(bridge)) = (onward.pass, response.body_mut())
+        && room.config.upgrades_end_with_pass
+    {
+        *bridge = bridge.take().map(|bridge| bridge.until(room.live.clone().pass_ended(pass)));
+    }
     if let Some(cookie) = cookie(visit, room, &onward, revoke) {
         headers::make_private(response.headers_mut());
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -248,7 +248,7 @@ async fn housekeeping(shared: Arc<Shared>, losses: Arc<Losses>, stop: Cancellati
                 shared.clock.send_replace(now);
             }
             _ = second.tick() => {
-                shared.site.load().quotas.forget_idle();
+                shared.site.load().forget_idle();
                 losses.tell();
                 telemetry::log_losses(&losses);
                 checks.follow(&shared.site.load_full(), &stop);

@@ -534,7 +534,7 @@ async fn carry(connection: &Rc<Connection>) {
     let Some(mut bridge) = connection.take_bridge() else { return };
     let _under_way = UnderWay::begin(connection, http::Version::HTTP_11, false);
     poll_fn(|cx| match connection.fate() {
-        Fate::Open => bridge.as_mut().poll(cx),
+        Fate::Open => Pin::new(&mut bridge).poll(cx),
         Fate::Ending(_) | Fate::Over => Poll::Ready(()),
     })
     .await;

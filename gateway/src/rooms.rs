@@ -42,6 +42,9 @@ const MAILBOX: usize = 1 << 16;
 const SPENT: Millis = 30_000;
 const MOST_SPENT: usize = 1 << 16;
 
+/// Who waits for the end of a pass looks this often.
+const LOOK_AT_PASS: Duration = Duration::from_secs(1);
+
 /// Who waits for the first answer of the store looks this often.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -232,6 +235,24 @@ impl LiveRoom {
             self.spent.insert(number, now + SPENT);
         }
         entry
+    }
+
+    /// Waits until a pass has ended: run out, given back or taken away. Another request may renew it, at another gateway
+    /// too: where it has run out as far as is known here, the line is asked.
+    pub async fn pass_ended(self: Arc<Self>, mut pass: Token) {
+        loop {
+            sleep(LOOK_AT_PASS).await;
+            pass = self.renewed(&pass).unwrap_or(pass);
+            if self.pass_state(&pass) != PassState::Lives {
+                return;
+            }
+            if pass.expires <= self.snapshot().store_time(Instant::now()) {
+                match self.claim_again(pass.number).await {
+                    Entry::Pass(_, expires) if expires > pass.expires => pass.expires = expires,
+                    _ => return,
+                }
+            }
+        }
     }
 
     async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {

@@ -4,6 +4,7 @@
 //! not change, quotas.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use http::HeaderValue;
 use policy::drain::PollTable;
-use policy::quota::{Quota, Quotas, Rate};
+use policy::quota::{Client, Quota, Quotas, Rate};
 use policy::scope::{Literal, Table};
 use policy::seal::Sealer;
 use policy::ticket::{Kind, TICKET_LIFE, Token};
@@ -33,6 +34,8 @@ const LEAST_SHARE: usize = 8;
 const LEAST_PREFLIGHTS: u32 = 50;
 /// ...and for each new shopper per second. Browsers keep the answer, so those inside ask seldom.
 const PREFLIGHTS_PER_SHOPPER: u32 = 4;
+/// One address may take one of so many shares of them.
+const PREFLIGHT_SHARES: u32 = 4;
 
 /// A compiled configuration.
 #[derive(Debug, Clone)]
@@ -77,8 +80,35 @@ pub struct SiteRoom {
     /// Its cookie.
     pub cookie: Cookie,
     bypass: Vec<Literal>,
-    preflights: Rate,
+    preflights: Preflights,
+}
+
+/// Preflights that a room lets pass: at one rate for all, and a share of it for each address.
+#[derive(Debug)]
+struct Preflights {
+    all: Rate,
+    each: Quotas,
     made: Instant,
+}
+
+impl Preflights {
+    fn of(written: &RoomConfig, most_clients: usize) -> Self {
+        let enough = (written.new_users_per_minute / 60).saturating_mul(PREFLIGHTS_PER_SHOPPER).max(LEAST_PREFLIGHTS);
+        let at_rate = |per_second: u32| quota(per_second, per_second.saturating_mul(2));
+        let per_second = written.preflights_per_second.unwrap_or(enough);
+        let share = (per_second / PREFLIGHT_SHARES).max(1);
+        let (all, each) = (Rate::new(at_rate(per_second)), Quotas::new(at_rate(share), most_clients));
+        Self { all, each, made: Instant::now() }
+    }
+
+    /// Charges the address first: what is over its share takes nothing from others.
+    fn charge(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        let since = now.saturating_duration_since(self.made);
+        self.each.set_time(since);
+        // Of IPv6 all that a provider gave out: 16 times the share of a /64 would be more than there is.
+        self.each.charge(Client::wide(client).unwrap_or_else(|| Client::at(client)))?;
+        self.all.charge(since)
+    }
 }
 
 impl PartialEq for SiteRoom {
@@ -93,12 +123,12 @@ impl SiteRoom {
         self.bypass.iter().any(|literal| literal.matches(raw_path))
     }
 
-    /// Charges a preflight to all that the room lets pass.
+    /// Charges a preflight to its address and to all that the room lets pass.
     ///
     /// # Errors
     /// The time until the next one may pass.
-    pub fn charge_preflight(&self, now: Instant) -> Result<(), Duration> {
-        self.preflights.charge(now.saturating_duration_since(self.made))
+    pub fn charge_preflight(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.preflights.charge(client, now)
     }
 
     /// Whether the upstream may end a pass.
@@ -254,7 +284,7 @@ impl Site {
         let mut by_name = HashMap::new();
         for ((written, page), (name, terms)) in config.rooms.iter().zip(pages).zip(terms) {
             let live = live.get(&*name).context("a room that was just made live")?.clone();
-            let room = Arc::new(site_room(written, live, terms, page)?);
+            let room = Arc::new(site_room(written, live, terms, page, config.quota.max_clients)?);
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
@@ -275,6 +305,12 @@ impl Site {
         config.rooms.iter().map(page).collect()
     }
 
+    /// Forgets clients that have not asked for a while.
+    pub fn forget_idle(&self) {
+        self.quotas.forget_idle();
+        self.by_name.values().for_each(|room| room.preflights.each.forget_idle());
+    }
+
     /// The same with other keys.
     #[must_use]
     pub fn with_sealer(&self, sealer: Arc<Sealer>) -> Self {
@@ -282,7 +318,13 @@ impl Site {
     }
 }
 
-fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: WaitingPage) -> anyhow::Result<SiteRoom> {
+fn site_room(
+    written: &RoomConfig,
+    live: Arc<LiveRoom>,
+    terms: Terms,
+    page: WaitingPage,
+    most_clients: usize,
+) -> anyhow::Result<SiteRoom> {
     let literal = |path: &String| Literal::parse(path).map_err(anyhow::Error::from);
     Ok(SiteRoom {
         name: HeaderValue::try_from(&written.name)?,
@@ -296,16 +338,9 @@ fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: Wait
         meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
-        preflights: preflights(written),
-        made: Instant::now(),
+        preflights: Preflights::of(written, most_clients),
         config: written.clone(),
     })
-}
-
-fn preflights(written: &RoomConfig) -> Rate {
-    let enough = (written.new_users_per_minute / 60).saturating_mul(PREFLIGHTS_PER_SHOPPER).max(LEAST_PREFLIGHTS);
-    let per_second = written.preflights_per_second.unwrap_or(enough);
-    Rate::new(quota(per_second, per_second.saturating_mul(2)))
 }
 
 fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Upstream>> {

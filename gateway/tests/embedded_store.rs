@@ -6,7 +6,7 @@ use std::path::Path;
 use gateway::store::embedded::Embedded;
 use gateway::store::{Store as _, StoreError, Work};
 use policy::line::segment::{SPAN, base_of};
-use policy::line::{Batch, Grant, Memory, Outcome};
+use policy::line::{Adopt, Batch, Grant, Memory, Outcome};
 use policy::room::Rules;
 use policy::ticket::Token;
 use redb::{Database, TableDefinition};
@@ -74,4 +74,23 @@ fn a_file_of_another_layout_is_refused_with_a_word_on_what_to_do() {
     assert!(is_refused(&file));
     let told = Embedded::open(&file).err().unwrap().to_string();
     assert!(told.contains("move the file away"), "{told}");
+}
+
+#[tokio::test]
+async fn records_of_cuts_are_bounded_and_read_again_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("weir.redb");
+    let cut = |run| Work {
+        room: "launch".into(),
+        rules: Rules::per_minute(60_000),
+        batch: Batch { adopt: Some(Adopt { run, first: 1, count: 2 }), ..Batch::default() },
+    };
+    let store = Embedded::open(&file).unwrap();
+    // The later a gateway was cut off, the smaller is its name: the order of the file is not that of the line.
+    let before = store.commit((0..520).map(|n| cut(1_000 - n)).collect()).await.unwrap().pop().unwrap().view.adopted;
+    drop(store);
+    let store = Embedded::open(&file).unwrap();
+    let after = store.commit(vec![cut(7)]).await.unwrap().pop().unwrap().view.adopted;
+    assert_eq!((before.len(), after.len()), (512, 512));
+    assert_eq!((&after[..511], after[511].adopt.run), (&before[1..], 7));
 }

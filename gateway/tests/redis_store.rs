@@ -478,3 +478,26 @@ fn a_room_bound_by_its_seats_is_equal_to_the_last_digit() {
     let last = launch(rules, 20_000, 60).view;
     assert!(last.granted > 1_000 && last.active <= 300, "it was a launch: {last:?}");
 }
+
+#[test]
+fn of_too_many_cuts_script_and_line_forget_the_same() {
+    let server = RedisServer::start();
+    let mut pair = Pair::new(Arc::new(Redis::at(&server.url()).unwrap()), "cuts", Rules::per_minute(60_000));
+    runtime().block_on(async {
+        let first = pair.apply(Batch::default()).await.0.view;
+        let mut old = first;
+        for run in 1..=520 {
+            pair.at.now += 1;
+            let adopt = Some(Adopt { run, first: 1, count: 2 });
+            // One gateway remembers what was before the first ones were forgotten.
+            let seen = Seen { adopted: old.adopted.clone(), ..Seen::default() };
+            let (expected, found) = pair.apply(Batch { adopt, seen, ..Batch::default() }).await;
+            assert_eq!(expected, found, "at cut {run}");
+            if run <= 5 {
+                old = expected.view;
+            }
+        }
+        let kept = pair.apply(Batch::default()).await.1.view.adopted;
+        assert_eq!((kept.len(), kept[0].adopt.run, kept[511].adopt.run), (512, 9, 520));
+    });
+}

@@ -5,7 +5,7 @@
 //! because a claim is decided by the line itself.
 
 use crate::Millis;
-use crate::line::{Arrival, View};
+use crate::line::{Adopt, Arrival, View};
 use crate::room::{FailMode, Join, QueueingMethod, Room};
 use crate::seal::Rejected;
 use crate::ticket::{ARRIVAL_LIFE, Kind, Token};
@@ -235,7 +235,7 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
         return Err(Ignored::Expired);
     }
     match token.kind {
-        Kind::Provisional => Ok(Some(provisional(line, token))),
+        Kind::Provisional => provisional(line, token).map(Some),
         Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
         Kind::Pass if scene.pass == PassState::Revoked => Err(Ignored::Revoked),
         Kind::Pass if scene.pass == PassState::Evicted => Err(Ignored::Evicted),
@@ -250,21 +250,27 @@ fn is_ahead(arrival: &Token, now: Millis) -> bool {
 }
 
 /// A provisional ticket becomes the ticket whose number it was given when the store came back. One without
-/// a number stays what it is, wherever it is shown: its gateway may be on the way to number it, or dead.
-fn provisional(line: &View, token: Token) -> Token {
+/// a number stays what it is, wherever it is shown: its gateway may be on the way to number it, or dead. Those of a run are
+/// numbered in order: where later ones have numbers and this one has none, its record was forgotten.
+fn provisional(line: &View, token: Token) -> Result<Token, Ignored> {
     let numbered = line.adopted.iter().find_map(|adopted| {
         let of = adopted.adopt;
         let index = token.number.checked_sub(of.first).filter(|&i| of.run == token.run && i < of.count)?;
         Some(Token { kind: Kind::Ticket, run: 0, number: adopted.base + index, ..token })
     });
-    numbered.unwrap_or(token)
+    let is_later = |of: Adopt| of.run == token.run && of.first > token.number;
+    match numbered {
+        Some(ticket) => Ok(ticket),
+        None if line.adopted.iter().any(|adopted| is_later(adopted.adopt)) => Err(Ignored::OldLine),
+        None => Ok(token),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::line::segment::SPAN;
-    use crate::line::{Adopt, Adopted, Segment, Segments};
+    use crate::line::{Adopted, Segment, Segments};
     use crate::room::Rules;
 
     /// The segment that is open, and one before it that was forgotten.
@@ -315,6 +321,27 @@ mod tests {
             credential,
             intent,
         )
+    }
+
+    #[test]
+    fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one() {
+        let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 6, count: 3 }, base: BASE + 31 }];
+        let (room, line) = (room(), View { adopted, ..view() });
+        let shown = |run, sequence| {
+            let scene = Scene {
+                room: &room,
+                line: Some(&line),
+                store_away: false,
+                on_lease: false,
+                now: NOW,
+                pass: PassState::Lives,
+            };
+            admit(scene, Credential::Sealed(kept(run, sequence)), Intent::Page)
+        };
+        assert_eq!(shown(9, 5), (Verdict::Join, Some(Ignored::OldLine)));
+        for (run, sequence) in [(9, 9), (8, 5)] {
+            assert_eq!(shown(run, sequence), (Verdict::Wait(kept(run, sequence)), None), "it may be numbered yet");
+        }
     }
 
     #[test]

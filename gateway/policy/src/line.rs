@@ -53,6 +53,9 @@ const MAX_ELAPSED: Millis = 1_000;
 const CLAIMANT_KEPT: Millis = 300;
 /// A claimant who was let go without a token counts as present until the next poll is overdue.
 const CLAIMANT_COUNTS: Millis = 2_000;
+/// Records of provisional tickets that have their numbers, one for each time that a gateway was cut off: ten gateways may
+/// be cut off fifty times in the day that a ticket lives. Beyond, the oldest is forgotten.
+const MOST_ADOPTED: usize = 512;
 /// The bucket of a standing line holds one token and this many seconds of rate: what a tick brings,
 /// and the part of a token that the tick before could not give.
 const STANDING_BURST: f64 = 0.1;
@@ -180,9 +183,15 @@ impl Line {
         if count == 0 {
             return;
         }
-        let adopted = Adopted { adopt: Adopt { run, first: from, count }, base: self.take(rules, count) };
+        let base = self.take(rules, count);
+        self.keep_adopted(Adopted { adopt: Adopt { run, first: from, count }, base });
+    }
+
+    fn keep_adopted(&mut self, adopted: Adopted) {
         self.adopted.push(adopted);
         self.changes.push(Change::Adopted(adopted));
+        let over = self.adopted.len().saturating_sub(MOST_ADOPTED);
+        self.changes.extend(self.adopted.drain(..over).map(Change::AdoptionOver));
     }
 
     /// Seats that nobody sits on, if the room counts seats.

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::iter::successors;
+use std::net::Ipv6Addr;
 
 mod path;
 
@@ -104,7 +105,14 @@ fn parse_host(written: &str) -> Result<Reach<String>, BadPattern> {
     let base = bare_host(base);
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
     let below_an_address = below && base.starts_with('[');
-    if base.is_empty() || base.starts_with('.') || base.contains("..") || below_an_address || !base.bytes().all(usual) {
+    let no_address = base.starts_with('[') && address_of(&base).is_none();
+    if no_address
+        || base.is_empty()
+        || base.starts_with('.')
+        || base.contains("..")
+        || below_an_address
+        || !base.bytes().all(usual)
+    {
         return Err(BadPattern::Host);
     }
     Ok(Reach { base: base.into_owned(), below })
@@ -132,8 +140,16 @@ fn parse_path(written: &str) -> Result<Vec<u8>, BadPattern> {
     path::as_written(base).filter(|plain| !plain.ends_with(b"/")).ok_or(BadPattern::Twisted)
 }
 
-/// A host without port and trailing dot, in lower case.
+/// A host without port and trailing dot, in lower case; an IPv6 address in the one spelling of RFC 5952.
+///
+/// ```
+/// use policy::scope::bare_host;
+/// assert_eq!(bare_host("[0:0::0001]:8080"), bare_host("[::1]"));
+/// ```
 pub fn bare_host(host: &str) -> Cow<'_, str> {
+    if let Some(address) = address_of(host) {
+        return Cow::Owned(format!("[{address}]"));
+    }
     let end = if host.starts_with('[') {
         host.find(']').map(|bracket| bracket + 1)
     } else {
@@ -144,6 +160,11 @@ pub fn bare_host(host: &str) -> Cow<'_, str> {
         return Cow::Owned(name.to_ascii_lowercase());
     }
     Cow::Borrowed(name)
+}
+
+/// The IPv6 address in brackets that a host begins with.
+fn address_of(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.split_once(']')?.0.parse().ok()
 }
 
 /// Values by pattern; the most specific pattern of a request wins. An exact host goes before one below

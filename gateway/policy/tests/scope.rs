@@ -30,6 +30,18 @@ fn literally(pattern: &str, path: &str) -> bool {
 }
 
 #[test]
+fn an_ipv6_address_is_held_in_each_of_its_spellings() {
+    for room in ["[2001:db8::a]", "[2001:DB8:0:0:0:0:0:A]", "[2001:0db8::0.0.0.10]:80"] {
+        for asked in ["[2001:db8::a]", "[2001:db8:0::000a]:8080", "[2001:DB8:0:0:0:0:0:A]", "[2001:db8::0.0.0.10]"] {
+            assert_eq!(found(&[(room, "/launch/*")], asked, "/launch/x"), Some(0), "{room} {asked}");
+        }
+        assert_eq!(found(&[(room, "/launch/*")], "[2001:db8::b]", "/launch/x"), None);
+    }
+    assert_eq!(Pattern::parse("[::1", "/"), Err(BadPattern::Host));
+    assert_eq!(Pattern::parse("[x]", "/"), Err(BadPattern::Host));
+}
+
+#[test]
 fn a_prefix_covers_itself_and_what_lies_below_and_nothing_beside() {
     assert!(held("/launch") && held("/launch/") && held("/launch/a/b"));
     assert!(!held("/launchpad") && !held("/") && !held("/x/launch") && !held(""));

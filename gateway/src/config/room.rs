@@ -40,6 +40,9 @@ section! {
         session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
         /// Passes end `session_duration` after they were given, whatever their holders do.
         disable_session_renewal: bool = or(false),
+        /// Upgraded connections (`WebSocket`s) that a pass opened end with it. What moves on them renews no pass, so a page
+        /// that only listens loses its connection after `session_duration`: not where that would surprise the shop.
+        upgrades_end_with_pass: bool = or(false),
         /// Shoppers over the limits wait in order, or all enter and are only counted, or are refused.
         queueing_method: QueueingMethod = or(QueueingMethod::Fifo),
         /// How a newcomer takes a place: "direct" with the first request; "confirmed" with the second, which shows the
@@ -70,7 +73,7 @@ section! {
         /// How long after its call a ticket still counts as expected.
         claim_window: Duration = between(secs(1), hours(24)).or(mins(5)),
         /// CORS preflights per second that may pass, all shoppers together: they carry no pass, and are let through before
-        /// one is held. Default: 50, or 4 for each new shopper a second if that is more.
+        /// one is held. One address may take a quarter of them. Default: 50, or 4 for each new shopper a second if that is more.
         preflights_per_second: Option<u32> = between(1, 1_000_000).optional(),
         /// How often waiting shoppers ask.
         poll: PollConfig = or_blank(),

@@ -263,11 +263,15 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
     }
     revoked.sort_unstable();
     changes.extend(revoked.into_iter().map(|(expires, n)| Change::Revoked(n, Some(expires))));
+    let mut adopted = Vec::new();
     for row in read.open_table(ADOPTED)?.range((room, 0, 0)..=(room, u32::MAX, u64::MAX))? {
         let (key, value) = row?;
         let ((_, run, first), (count, base)) = (key.value(), value.value());
-        changes.push(Change::Adopted(Adopted { adopt: Adopt { run, first, count }, base }));
+        adopted.push(Adopted { adopt: Adopt { run, first, count }, base });
     }
+    // In the order in which they were numbered: the first is the first to be forgotten.
+    adopted.sort_unstable_by_key(|adopted| adopted.base);
+    changes.extend(adopted.into_iter().map(Change::Adopted));
     Ok(changes)
 }
 
@@ -316,6 +320,9 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
             Change::Adopted(Adopted { adopt, base }) => {
                 let mut adopted = write.open_table(ADOPTED)?;
                 adopted.insert((room, adopt.run, adopt.first), (adopt.count, base))?;
+            }
+            Change::AdoptionOver(Adopted { adopt, .. }) => {
+                drop(write.open_table(ADOPTED)?.remove((room, adopt.run, adopt.first))?);
             }
         }
     }

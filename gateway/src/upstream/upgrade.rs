@@ -1,7 +1,8 @@
 //! After `101 Switching Protocols` Weir only carries bytes, both ways.
 //!
 //! An upgraded connection holds no permit: it has a bound of its own, and keeps the seat of its client's connection.
-//! It ends with silence, and a while after one side has said that it sends no more.
+//! It ends with silence, and a while after one side has said that it sends no more; or when it is told to, and then both
+//! sides read the end of it.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +14,9 @@ use std::time::Duration;
 use http::{Request, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::deadline::{Deadline, ticks};
 use super::upload::Upload;
@@ -21,6 +24,8 @@ use crate::body::Bridge;
 
 /// How long the other side may go on once one side sends no more.
 const HALF_CLOSED: Duration = Duration::from_secs(5);
+/// How long it goes on reading what both sides still say, once it has told them that nothing follows.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Of each direction; messages are short.
 const BUFFER: usize = 4 << 10;
 
@@ -56,13 +61,13 @@ pub(super) fn requested(request: &mut Request<Upload>) -> Option<OnUpgrade> {
     shopper.filter(|_| request.headers().contains_key(header::UPGRADE))
 }
 
-/// Carries bytes between both sides until one of them breaks, both end, or nothing came for too long. What is held is
-/// given back then.
+/// Carries bytes between both sides until one of them breaks, both end, nothing came for too long, or it is told to end.
+/// What is held is given back then.
 pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, held: impl Sized + 'static) -> Bridge {
-    Box::pin(async move {
+    Bridge::new(|end| async move {
         let _held = held;
         let deadline = silence.deadline.clone();
-        let mut carried = pin!(carry(shopper, server, silence));
+        let mut carried = pin!(carry(shopper, server, silence, end));
         poll_fn(|cx| {
             deadline.rings(cx.waker());
             if deadline.has_passed() { Poll::Ready(()) } else { carried.as_mut().poll(cx) }
@@ -71,13 +76,25 @@ pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, he
     })
 }
 
-async fn carry(shopper: OnUpgrade, server: OnUpgrade, silence: Silence) {
+async fn carry(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, end: Rc<Notify>) {
     // The shopper's side is there once the 101 is written. A side that breaks ends the other one; there is nobody left
     // to tell.
-    if let Ok((shopper, server)) = tokio::try_join!(shopper, server) {
-        let mut shopper = Heard { io: TokioIo::new(shopper), silence: silence.clone() };
-        let mut server = Heard { io: TokioIo::new(server), silence };
-        drop(tokio::io::copy_bidirectional_with_sizes(&mut shopper, &mut server, BUFFER, BUFFER).await);
+    let Ok((shopper, server)) = tokio::try_join!(shopper, server) else { return };
+    let mut shopper = Heard { io: TokioIo::new(shopper), silence: silence.clone() };
+    let mut server = Heard { io: TokioIo::new(server), silence };
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional_with_sizes(&mut shopper, &mut server, BUFFER, BUFFER) => {}
+        () = end.notified() => {
+            let both = async { tokio::join!(finish(&mut shopper), finish(&mut server)) };
+            let _ = timeout(LAST_WORDS, both).await;
+        }
+    }
+}
+
+/// Tells a side that nothing follows. What it still says is read: else it would be told by a reset.
+async fn finish(side: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    if side.shutdown().await.is_ok() {
+        let _ = tokio::io::copy(side, &mut tokio::io::sink()).await;
     }
 }
 

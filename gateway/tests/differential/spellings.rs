@@ -1,7 +1,11 @@
 //! Targets of requests for `/launch/item`, spelled as somebody would who wants to get past a room there; or not quite.
 
 /// What reads as one slash to some server.
-const SLASHES: [&str; 20] = [
+const SLASHES: [&str; 28] = [
+    "/",
+    "/",
+    "/",
+    "/",
     "/",
     "/",
     "/",
@@ -22,9 +26,17 @@ const SLASHES: [&str; 20] = [
     "%252f",
     "/x/..%2f",
     "/x\\..\\",
+    "%u002f",
+    "%u005c",
+    "/x/%u002e%u002e/",
+    "/x/..%u002F",
 ];
 /// What may stand before the first segment.
-const STARTS: [&str; 26] = [
+const STARTS: [&str; 30] = [
+    "",
+    "",
+    "",
+    "",
     "",
     "",
     "",
@@ -58,7 +70,7 @@ const ENDS: [&str; 24] = [
     "%3fx", "%23x", ".", "%20", "%09", "@x", "/x;/..;/",
 ];
 /// What nobody expects in the middle of a name.
-const ODD: [&str; 20] = [
+const ODD: [&str; 24] = [
     "%09",
     "%0a",
     "%0d",
@@ -79,11 +91,15 @@ const ODD: [&str; 20] = [
     "*",
     "|",
     "%",
+    "%u002f",
+    "%u002e",
+    "%u005c",
+    "%u006c",
 ];
 /// Pieces for targets without a plan.
-const PIECES: [&str; 28] = [
+const PIECES: [&str; 31] = [
     "/", "/", "/", "//", ".", "..", "/../", "/./", "\\", ";", "?", "#", "@", ":", "x", "launch", "launch", "LAUNCH",
-    "item", "%2f", "%2e", "%5c", "%25", "%6c", "%252e", "%00", "%09", "http:",
+    "item", "%2f", "%2e", "%5c", "%25", "%6c", "%252e", "%00", "%09", "http:", "%u002f", "%u002e", "%u005c",
 ];
 
 /// Numbers that are the same for the same seed (`SplitMix64`).

@@ -82,6 +82,32 @@ fn preflights_have_a_rate_of_their_own() {
 }
 
 #[test]
+fn one_address_cannot_use_up_the_preflights_of_all() {
+    let (shop, weir) = behind(&format!("{CLOSED}preflights_per_second = 20\n"));
+    let asks = |host: u8| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, host], 0)).into()).unwrap();
+        socket.connect(&weir.http.into()).unwrap();
+        let mut stream = std::net::TcpStream::from(socket);
+        let head = "OPTIONS /launch/api HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\
+                    Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\r\n";
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        answer.starts_with("HTTP/1.1 200")
+    };
+    let mut flood = 0;
+    while asks(1) {
+        flood += 1;
+        assert!(flood < 1_000, "one address has no bound");
+    }
+    for other in 2..5 {
+        assert!(asks(other), "address {other} is shut out by one that let {flood} pass");
+    }
+    assert_eq!(shop.received().len(), flood + 3);
+}
+
+#[test]
 fn no_preflight_passes_a_suspended_room() {
     let (shop, weir) = behind(&format!("{CLOSED}suspended = true\n"));
     assert_eq!(preflight(&weir, "/launch/api", &[]).status, 503);

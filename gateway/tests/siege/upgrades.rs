@@ -14,6 +14,11 @@ fn echoing() -> SocketAddr {
         let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
         while let Some(head) = head(&mut reader) {
             if of(&head, "upgrade").is_none() {
+                if head.contains("/launch/thanks") {
+                    let end = "HTTP/1.1 200 OK\r\nWeir-Command: revoke\r\nContent-Length: 9\r\n\r\nthank you";
+                    stream.write_all(end.as_bytes()).unwrap();
+                    continue;
+                }
                 stream.write_all(&ok("welcome to the shop")).unwrap();
                 continue;
             }
@@ -113,4 +118,68 @@ fn an_open_websocket_does_not_keep_the_gateway_from_ending() {
     weir.signal("TERM");
     assert_eq!(weir.wait(), 0);
     assert!(client.ended());
+}
+
+/// A room whose passes are short, and take their `WebSocket`s along.
+fn gateway_of_short_passes() -> Weir {
+    let room = format!("{ROOMY}session_duration = \"5s\"\nupgrades_end_with_pass = true\n");
+    let weir = Weir::start(&config(echoing(), &room));
+    until_true("the room has saved up its burst", || weir.room()["serving"].as_u64().unwrap() >= 100);
+    weir
+}
+
+/// Whether a side hears an echo.
+fn talks(client: &mut Kept) -> bool {
+    let mut back = [0];
+    let sent = client.0.get_mut().write_all(b"x");
+    sent.is_ok() && std::io::Read::read(&mut client.0, &mut back).is_ok_and(|read| read == 1)
+}
+
+/// Waits for a clean end, not a reset.
+fn ends_in_order(client: &mut Kept) {
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(&mut client.0, &mut rest).unwrap();
+    assert_eq!(rest, b"");
+}
+
+#[test]
+fn a_websocket_ends_with_its_pass_where_the_room_says_so() {
+    let weir = gateway_of_short_passes();
+    let (short, mut long) = (pass(&weir), pass(&weir));
+    let (mut ended, head) = upgrade(&weir, "/launch/live", &short);
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    let (mut open, _) = upgrade(&weir, "/launch/live", &long);
+    let (mut free, _) = upgrade(&weir, "/live", &short);
+    // Other requests renew the second pass while the first one runs out.
+    let watch = std::thread::spawn(move || ends_in_order(&mut ended));
+    until_true("the other one ends", || {
+        let answer = weir.get("/launch/item", &[("Cookie", &long)]);
+        assert!(answer.is_shop(), "{answer:?}");
+        long = answer.cookie().unwrap_or_else(|| long.clone());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        watch.is_finished()
+    });
+    watch.join().unwrap();
+    assert!(talks(&mut open) && talks(&mut free), "one whose pass lives, and one that no pass opened");
+    until_true("nothing is left of it", || weir.metric(UPGRADED) == 2.0);
+    ends_in_order(&mut open);
+}
+
+#[test]
+fn a_websocket_ends_when_its_pass_is_revoked_or_left() {
+    let weir = gateway_of_short_passes();
+    let (left, revoked) = (pass(&weir), pass(&weir));
+    let (mut first, _) = upgrade(&weir, "/launch/live", &left);
+    let (mut second, _) = upgrade(&weir, "/launch/live", &revoked);
+    assert!(talks(&mut first) && talks(&mut second));
+    let from = std::time::Instant::now();
+    assert_eq!(
+        weir.send("POST", "/.weir/leave/launch", &[("Cookie", &*left), ("Origin", "http://shop.example")], "").status,
+        200
+    );
+    assert!(weir.get("/launch/thanks", &[("Cookie", &revoked)]).body.contains("thank you"));
+    ends_in_order(&mut first);
+    ends_in_order(&mut second);
+    assert!(from.elapsed() < std::time::Duration::from_secs(5), "not because they ran out");
+    weir.is_well();
 }

@@ -63,6 +63,21 @@ fn a_launch_of_some_thousands_holds_every_promise() {
     assert!(most > Some(2_000), "the line was long: {most:?}");
 }
 
+/// The rate is 10 a second. Nineteen of twenty take a ticket and are never seen again: the line learns it within half a
+/// minute.
+#[test]
+fn a_line_of_which_19_of_20_are_stuffing_uses_nine_tenths_of_the_rate_after_half_a_minute() {
+    let text = "name = 't'\nclosing = '120s'\ngrace = '15s'\n[room]\nnew_users_per_minute = 600\n\
+                [[arrivals]]\nkind = 'flat'\nrate = 2000\nfor = '12s'\n[shoppers]\npatient = 5\nno_show = 95\n";
+    let scenario = Scenario::parse(text, Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
+    let (evidence, _) = run(&scenario, &Setup::of(&scenario, START));
+    let mut entered: Vec<_> = evidence.visits.iter().filter_map(|visit| visit.entered).collect();
+    entered.sort_unstable();
+    let from = entered[0] + 30_000_000;
+    let within = entered.iter().filter(|&&at| (from..from + 60_000_000).contains(&at)).count();
+    assert!((540..=601).contains(&within), "{within} of 600 that the rate allows; {} in all", entered.len());
+}
+
 #[test]
 fn the_same_scenario_is_the_same_launch_and_another_seed_another() {
     let text = |seed| {

@@ -24,6 +24,8 @@ pub enum Change {
     EvictionOver(u64, Millis),
     /// Provisional tickets were numbered.
     Adopted(Adopted),
+    /// There are too many records of them: forget this one.
+    AdoptionOver(Adopted),
     /// This arrival was given a number; forget it then (number, then).
     Arrived(u64, Option<(u64, Millis)>),
     /// The claims of the segment with this base are not needed any more.
@@ -92,6 +94,7 @@ impl Line {
                 self.revoked.retain(|&known| known != over);
             }
             Change::Adopted(adopted) => self.adopted.push(adopted),
+            Change::AdoptionOver(over) => self.adopted.retain(|&known| known != over),
             Change::Arrived(id, Some((number, until))) => self.arrivals.set(id, number, until),
             Change::Arrived(..) => {}
             Change::Forgotten(base) => self.claimed.forget(base),

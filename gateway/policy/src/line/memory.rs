@@ -148,7 +148,7 @@ impl Memory {
         let first = self.seen.opened.replace(view.segments.open.base).is_none();
         (self.seen.granted, self.seen.active, self.seen.now) = (view.granted, view.active, view.now);
         self.seen.gateways = view.gateways;
-        if self.seen.adopted.len() != view.adopted.len() {
+        if self.seen.adopted != view.adopted {
             self.seen.adopted.clone_from(&view.adopted);
         }
         let lost = std::mem::replace(&mut self.lost, view.lost) != view.lost && !first;

@@ -24,7 +24,7 @@
 use std::cmp::Ordering;
 
 use super::Line;
-use super::batch::{Restore, Revoked, Seen, Stamp};
+use super::batch::{Adopted, Restore, Revoked, Seen, Stamp};
 use super::kept::Change;
 use super::segment::{SPAN, Segment, base_at, base_of};
 use crate::Millis;
@@ -101,11 +101,8 @@ impl Line {
             self.learn(known, now);
         }
         self.counters.granted = self.counters.granted.max(seen.granted);
-        for adopted in &seen.adopted {
-            if !self.adopted.contains(adopted) {
-                self.adopted.push(*adopted);
-                self.changes.push(Change::Adopted(*adopted));
-            }
+        for &adopted in &seen.adopted {
+            self.learn_adopted(adopted);
         }
         if lost {
             self.begin_anew(furthest);
@@ -175,6 +172,15 @@ impl Line {
             self.counters.forgotten = self.counters.forgotten.max(base + SPAN);
             self.claimed.forget(base);
             self.changes.push(Change::Forgotten(base));
+        }
+    }
+
+    /// A full list has forgotten what is older than all of it.
+    fn learn_adopted(&mut self, adopted: Adopted) {
+        let full = self.adopted.len() >= super::MOST_ADOPTED;
+        let is_forgotten = full && self.adopted.first().is_some_and(|oldest| adopted.base < oldest.base);
+        if !is_forgotten && !self.adopted.contains(&adopted) {
+            self.keep_adopted(adopted);
         }
     }
 

@@ -263,6 +263,27 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
 }
 
 #[test]
+fn of_more_cuts_than_are_kept_the_oldest_is_forgotten_and_stays_so() {
+    let rules = rules();
+    let mut line = rested(&rules);
+    let cut = |run| Batch { adopt: Some(Adopt { run, first: 1, count: 2 }), ..Batch::default() };
+    let before = step(&mut line, &rules, cut(1), RESTED).view;
+    let most = MOST_ADOPTED as u32;
+    for run in 2..most + 3 {
+        step(&mut line, &rules, cut(run), RESTED + 1);
+    }
+    let last = step(&mut line, &rules, cut(most + 3), RESTED + 1);
+    let runs: Vec<u32> = last.view.adopted.iter().map(|adopted| adopted.adopt.run).collect();
+    assert_eq!(runs, (4..=most + 3).collect::<Vec<_>>());
+    // A gateway that has slept meanwhile does not bring it back.
+    let seen = Seen { adopted: before.adopted, ..Seen::default() };
+    let view = step(&mut line, &rules, Batch { seen, ..Batch::default() }, RESTED + 2).view;
+    assert_eq!(view.adopted, last.view.adopted);
+    let restored = Line::restored(line.counters(), T0 + RESTED + 2, line.take_changes());
+    assert_eq!(restored.view().adopted, view.adopted);
+}
+
+#[test]
 fn a_revocation_reaches_each_gateway_once_and_is_forgotten_at_its_end() {
     let rules = rules();
     let mut line = rested(&rules);

@@ -188,7 +188,7 @@ local function adopt()
   local count = adopt_first + adopt_count - first
   if count > 0 then
     local adopted = { adopt_run, int(first), int(count), int(take(count)) }
-    call('RPUSH', ADOPTED, table.concat(adopted, ' '))
+    keep_adopted(table.concat(adopted, ' '))
   end
 end
 

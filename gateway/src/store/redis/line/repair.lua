@@ -111,18 +111,33 @@ local function learn(base, next, serving)
   s.lost, s.sure, s.settling = now, now + UNSURE, SETTLE
 end
 
+local MOST_ADOPTED = 512
+
+local function keep_adopted(adopted)
+  call('RPUSH', ADOPTED, adopted)
+  call('LTRIM', ADOPTED, -MOST_ADOPTED, -1)
+end
+
 local function learn_adopted()
   if #seen.adopted == 0 then
     return
   end
-  local known = {}
-  for _, adopted in ipairs(call('LRANGE', ADOPTED, 0, -1)) do
+  local function base(adopted)
+    return tonumber(string.match(adopted, '%S+$'))
+  end
+  local list, known = call('LRANGE', ADOPTED, 0, -1), {}
+  for _, adopted in ipairs(list) do
     known[adopted] = true
   end
   for _, adopted in ipairs(seen.adopted) do
-    if not known[adopted] then
-      call('RPUSH', ADOPTED, adopted)
+    local full = #list >= MOST_ADOPTED
+    if not known[adopted] and not (full and base(adopted) < base(list[1])) then
+      keep_adopted(adopted)
       known[adopted] = true
+      list[#list + 1] = adopted
+      while #list > MOST_ADOPTED do
+        known[table.remove(list, 1)] = nil
+      end
     end
   end
 end
