@@ -94,10 +94,11 @@ pub(super) enum Slot {
     Retry,
     Status,
     Request,
+    Reason,
 }
 
 impl Slot {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -110,6 +111,7 @@ impl Slot {
         Self::Retry,
         Self::Status,
         Self::Request,
+        Self::Reason,
     ];
 
     /// What stands in its place while the template runs.

@@ -15,7 +15,7 @@
 
 use std::collections::HashMap;
 
-use crate::evidence::{Asked, Evidence, Micros, Visit};
+use crate::evidence::{Asked, Evidence, GatewaySample, Micros, Visit};
 use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shop::log::Entry;
@@ -100,6 +100,17 @@ impl<'a> Launch<'a> {
     /// New shoppers that the room promises.
     pub(super) fn limit(&self) -> Limit {
         Limit { rate: self.scenario.room.rate(), burst: self.scenario.room.burst() }
+    }
+
+    /// When gateways were found to be set to fewer new shoppers than before.
+    pub(super) fn cuts(&self) -> Vec<Micros> {
+        let mut set = HashMap::new();
+        let looks = self.evidence.gateways.iter();
+        let cut = |look: &&GatewaySample| {
+            let before = set.insert(look.gateway, look.new_users_per_minute);
+            before.is_some_and(|before| look.new_users_per_minute < before)
+        };
+        looks.filter(cut).map(|look| look.at).collect()
     }
 
     /// The pass of this number.
