@@ -202,7 +202,8 @@ impl Drain {
     pub fn entering(&self, claimants: u64) -> f64 {
         let curve = self.curve();
         let h = self.share_by(&curve);
-        ((claimants as f64 + self.expected(h, &curve)) / h).floor()
+        // Rounding may expect a little less than nobody.
+        ((claimants as f64 + self.expected(h, &curve)) / h).floor().max(0.0)
     }
 
     /// Mean speed at which places move up over the last seconds, in tickets per second; 0 while it is not known.

@@ -30,7 +30,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         room.rules.open,
     );
     segments(&mut out, line);
-    if line.told > 0 && line.waiting() > 0 {
+    if line.told > 0 && line.waiting() > 0 && !line.unsure {
         let _ = write!(out, "\"entering\":{},", line.told);
     }
     if let Some(reason) = line.standstill(&room.rules) {

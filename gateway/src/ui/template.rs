@@ -82,7 +82,8 @@ fn squeezed(source: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Slot {
-    Line = b'0',
+    // From here on letters: HTML escapes none of them.
+    Line = b'A',
     Ticket,
     Position,
     PositionFormatted,

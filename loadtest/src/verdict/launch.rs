@@ -113,6 +113,16 @@ impl<'a> Launch<'a> {
         looks.filter(cut).map(|look| look.at).collect()
     }
 
+    /// New shoppers per second that may be expected at this store time: those that the room promises, or after a cut less.
+    pub(super) fn rate_at(&self, store_ms: i64) -> f64 {
+        let set = |look: &GatewaySample| look.new_users_per_minute;
+        let mut looks = self.evidence.gateways.iter();
+        let first = looks.clone().next().map(set);
+        let last = looks.rfind(|look| look.store_time_ms.cast_signed() <= store_ms).map(set);
+        let left = first.zip(last).map_or(1.0, |(first, last)| (last / first).min(1.0));
+        self.limit().rate * left
+    }
+
     /// The pass of this number.
     pub fn grant_of(&self, number: u64) -> Option<&Grant> {
         self.by_number.get(&number).map(|&place| &self.grants[place])

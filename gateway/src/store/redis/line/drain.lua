@@ -67,7 +67,7 @@ end
 function entering()
   local by = curve()
   local h = share_by(by)
-  return floor((claimants + expected(h, by)) / h)
+  return max(floor((claimants + expected(h, by)) / h), 0)
 end
 
 -- The bound of the speed that a share h of shows needs, in multiples of the rate.
