@@ -10,6 +10,9 @@
 //!
 //! What is absent: when to ask again ([`crate::drain::PollTable`]).
 
+/// A line of which a place moves up in hours, if ever, stands still.
+const STILL: f64 = 1e-4;
+
 /// A wait in seconds, told as a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
@@ -59,7 +62,7 @@ impl Outlook {
     /// `rate`, where everybody shows up) or faster than they do now.
     pub fn wait(&self, ahead: u64) -> Option<Wait> {
         let Self { entering, speed, rate } = *self;
-        if speed <= 0.0 {
+        if speed < STILL {
             return None;
         }
         let place = ahead.saturating_add(entering) as f64;
