@@ -227,7 +227,9 @@ impl Gateway {
     /// The numbers of the passes that were given back by now.
     fn releases(&mut self, now: Micros) -> Vec<u64> {
         let given_back: Vec<(Micros, Token)> = self.returns.extract_if(.., |(then, _)| *then <= now).collect();
-        given_back.iter().for_each(|(_, pass)| self.memory.returned(pass));
+        for (_, pass) in &given_back {
+            self.memory.returned(pass);
+        }
         given_back.iter().map(|(_, pass)| pass.number).collect()
     }
 
