@@ -45,7 +45,7 @@
     }
   };
 
-  // Numbers that are called until this one is, itself included; 0: it is called, or the gateway must look at it.
+  // Numbers that are called until this one is, itself included; the place is behind those who are `entering` too; 0: it is called, or the gateway must look at it.
   const ahead = status => {
     let sum = 0;
     for (const [segment, serving, next] of [...status.before || [], [status.segment, status.serving, status.next]]) {
@@ -61,13 +61,14 @@
     if (numbered ? moving && !position : !status.away) return location.reload();
     if (numbered && !status.unsure) {
       if (!data.position) return location.reload();
-      place(position);
+      place(position + (position && (status.entering || 0)));
     }
     const range = moving && numbered && status.wait;
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     note(status.away ? data.kept : status.open ? "" : data.paused);
-    const at = new Date(), clock = element("updated");
+    show("reason", moving && data[status.reason] || "");
+    const at = new Date(status.now), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
     const { min, max, share, stretch, pace } = status.poll;
     const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;

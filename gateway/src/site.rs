@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::HeaderValue;
-use policy::drain::PollTable;
+use policy::drain::{self, PollTable};
 use policy::quota::{Client, Quota, Quotas, Rate};
 use policy::scope::{Literal, Table};
 use policy::seal::Sealer;
@@ -22,11 +22,6 @@ use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
 use crate::ui::{Language, Notices, WaitingPage};
 use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
-
-/// Polls per second that a line may cause if nobody said how many...
-const LEAST_BUDGET: f64 = 2_000.0;
-/// ...and for each new shopper per second. With less, called shoppers ask too late to use the rate.
-const POLLS_PER_SHOPPER: f64 = 16.0;
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
@@ -403,8 +398,7 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
 fn terms(room: &RoomConfig) -> Terms {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
     let policy = room.policy();
-    let enough = (POLLS_PER_SHOPPER * policy.rules.rate).max(LEAST_BUDGET);
-    let poll_budget = room.poll.budget.map_or(enough, f64::from);
+    let poll_budget = room.poll.budget.map_or(drain::budget_for(policy.rules.rate), f64::from);
     Terms { room: policy, polls, poll_budget }
 }
 

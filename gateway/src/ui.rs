@@ -14,9 +14,10 @@ mod status;
 mod template;
 
 use bytes::Bytes;
-use policy::drain::{self, PollTable, Wait};
+use policy::drain::{self, PollTable};
 use policy::line::View;
 use policy::line::segment::place_of;
+use policy::outlook::{Outlook, Standstill, Wait};
 use policy::room::Room;
 
 pub use language::Language;
@@ -87,8 +88,8 @@ pub struct Snapshot {
     json: Bytes,
     updated: String,
     line: View,
-    speed: f64,
-    rate: f64,
+    outlook: Outlook,
+    standstill: Option<Standstill>,
     poll: PollTable,
     open: bool,
     away: bool,
@@ -103,8 +104,8 @@ impl Snapshot {
             json: json::head(facts, &updated),
             updated,
             line: View { adopted: Vec::new(), ..facts.line.clone() },
-            speed: facts.line.known_speed(&facts.room.rules),
-            rate: facts.room.rules.rate,
+            outlook: facts.line.outlook(&facts.room.rules),
+            standstill: facts.line.standstill(&facts.room.rules),
             poll: facts.poll,
             open: facts.room.rules.open,
             away: facts.away,
@@ -121,8 +122,8 @@ impl Snapshot {
     pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> Standing {
         let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
         let moves = self.open && !self.away && ticket.is_some();
-        let wait = if moves { drain::wait(ahead, self.speed, self.rate) } else { None };
-        let pace = drain::pace(self.speed, self.line.bound, self.rate);
+        let wait = self.outlook.wait(ahead).filter(|_| moves);
+        let pace = drain::pace(self.outlook.speed, self.line.bound, self.outlook.rate);
         let interval = if ticket.is_some() { self.poll.after(ahead, pace) } else { PROVISIONAL * self.poll.stretch };
         let poll_tenths = (interval * jitter * 10.0).round() as u64;
         let position = ticket.and_then(|number| self.line.position(number));

@@ -77,7 +77,7 @@ fn written(value: &toml::Value, path: &str, into: &mut BTreeMap<String, toml::Va
 fn the_example_works_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::read(EXAMPLE, &folder.path().join("weir.toml")).unwrap();
-    assert_eq!(config.rooms[0].poll.max, Duration::from_mins(1));
+    assert_eq!(config.rooms[0].poll.max, Duration::from_secs(8));
     assert_eq!(config.store.path, folder.path().join("weir.redb"));
     assert_eq!(config.store.secret_file, folder.path().join("weir.secret"));
 }

@@ -51,6 +51,39 @@ fn a_changed_file_is_in_force_and_connections_places_and_passes_stay() {
     weir.is_well();
 }
 
+/// Two seats for five minutes.
+const TWO_SEATS: &str = r#"
+[[room]]
+name = "launch"
+host = "*"
+path = "/launch"
+new_users_per_minute = 600
+total_active_users = 2
+"#;
+
+#[test]
+fn while_no_seat_is_free_the_line_says_so_until_there_is_one() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, TWO_SEATS));
+    let came = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..20).map(|_| scope.spawn(|| weir.get("/launch/item", &[JSON]))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    let status = || weir.get("/.weir/status/launch", &[]).json();
+    until_true("it says why", || status()["reason"] == "full");
+    let last = came.iter().filter(|answer| !answer.is_shop()).max_by_key(|answer| answer.ticket()).unwrap();
+    let cookie = last.cookie().unwrap();
+    let told = weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).waiting();
+    assert_eq!(told["reason"], "full");
+    let page = weir.get("/launch/item", &[PAGE, ("Accept-Language", "en"), ("Cookie", &cookie)]).body;
+    assert!(page.contains("The shop is full at the moment") && page.contains("as of <time"), "{page}");
+
+    let ahead = told["ticket"].as_u64().unwrap() - status()["serving"].as_u64().unwrap();
+    assert!(told["position"].as_u64().unwrap() >= ahead, "who is called and has not entered stands before");
+    change(&weir, &config(shop.address, &TWO_SEATS.replace("= 2", "= 2000")));
+    until_true("it is over", || status()["reason"].is_null());
+}
+
 #[test]
 fn an_answer_under_way_survives_a_change_of_its_upstream_and_room() {
     let (word, words) = channel::<()>();

@@ -62,13 +62,14 @@ fn the_status_document_stays_under_400_bytes() {
     for number in [f64::MAX, f64::INFINITY, f64::NAN, 1e-300, -5.0, 999_999.994] {
         let mut room = room();
         room.rules.rate = number;
-        room.rules.open = false;
+        (room.rules.open, room.rules.total_active_users) = (number.is_finite(), Some(1));
         let longest = |unit: u64| {
             let base = unit * SPAN;
             Segment { base, next: base + SPAN - 1, serving: base + SPAN - 2 }
         };
         let segments = Segments { before: vec![longest((1 << 28) - 2)], open: longest((1 << 28) - 1) };
-        let line = View { segments, unsure: true, now: u64::MAX, speed: number, ..View::default() };
+        let line = View { segments, unsure: number > 1.0, now: u64::MAX, speed: number, ..View::default() };
+        let line = View { entering: SPAN, told: SPAN, claimants: 7, ..line };
         let poll = PollTable { min: number, max: number, share: number, stretch: number };
         let name = "a-room-name-of-thirty-two-letter";
         let facts = Facts { name, room: &room, line: &line, poll, state: State::EventPrequeueing, away: false };
@@ -99,6 +100,7 @@ fn made_by_serde(standing: &Standing, room: &str) -> Value {
         "waitTime25Percentile": 0,
         "waitTime50Percentile": 0,
         "waitTime75Percentile": 0,
+        "reason": null,
         "waitTimeFormatted": wait.map_or("unavailable".into(), |w| Language::English.wait(Some(w))),
         "queueIsFull": false,
         "queueAll": false,
@@ -151,12 +153,67 @@ fn a_line_that_nobody_may_enter_is_told_in_the_json() {
 fn a_shopper_is_told_where_they_stand_and_when_to_ask_again() {
     let snapshot = snapshot_of(&room(), &line(), false);
     let far = snapshot.standing(Some(BASE + 12_345), 1.0);
-    assert_eq!((far.position, far.poll_after), (Some(3_579), 60));
-    assert_eq!(snapshot.standing(Some(BASE + 12_345), 0.85).poll_after, 51);
+    assert_eq!((far.position, far.poll_after), (Some(3_579), 8));
+    assert_eq!(snapshot.standing(Some(BASE + 12_345), 0.85).poll_after, 7);
     let called = snapshot.standing(Some(BASE + 8_000), 0.85);
     assert_eq!((called.position, called.poll_after), (Some(0), 1));
     let provisional = snapshot_of(&room(), &line(), true).standing(None, 1.0);
     assert_eq!((provisional.wait, provisional.poll_after), (None, 10));
+}
+
+/// 12 places are at the door, of which 9 may be told, and the room has so many seats, all of them taken.
+fn full(seats: u64) -> (Room, View) {
+    let mut room = room();
+    room.rules.total_active_users = Some(seats);
+    (room, View { entering: 12, told: 9, active: seats, stay: 30.0, show_share: 1.0, ..line() })
+}
+
+#[test]
+fn who_was_called_and_has_not_entered_stands_in_the_place_and_in_the_wait() {
+    let (room, line) = full(500);
+    let alone = snapshot_of(&room, &View { entering: 0, told: 0, ..line.clone() }, false);
+    let snapshot = snapshot_of(&room, &line, false);
+    let standing = |snapshot: &Snapshot, ahead| snapshot.standing(Some(BASE + 8_766 + ahead), 1.0);
+    assert_eq!(standing(&snapshot, 1).position, Some(10));
+    assert_eq!(standing(&snapshot, 0).position, Some(0), "whoever is called is called");
+    assert_eq!(standing(&snapshot, 100).wait, standing(&alone, 112).wait);
+    assert_eq!(
+        standing(&snapshot, 100).poll_tenths,
+        standing(&alone, 100).poll_tenths,
+        "they ask in time for the call"
+    );
+    let status = parsed(&snapshot.status());
+    assert_eq!(status["entering"], 9);
+    let page_reads = |at: usize, ahead: f64| {
+        let number = |i: usize| status["wait"][i].as_f64().unwrap_or(f64::NAN);
+        number(at) + number(at + 1) * ahead
+    };
+    let wait = standing(&snapshot, 100).wait.expect("it moves");
+    assert!((page_reads(2, 100.0).ceil() - wait.high as f64).abs() <= 1.0);
+    assert!((page_reads(0, 100.0).floor().max(0.0) - wait.low as f64).abs() <= 1.0);
+}
+
+#[test]
+fn where_places_stand_still_document_json_and_page_say_why_and_the_number_carries_its_time() {
+    let (room, line) = full(500);
+    let back = View { entering: 300, active: 10, ..line.clone() };
+    for (name, view) in [("full", &line), ("returning", &back)] {
+        let snapshot = snapshot_of(&room, view, false);
+        let standing = snapshot.standing(Some(BASE + 12_345), 1.0);
+        assert_eq!(parsed(&snapshot.status())["reason"], name);
+        assert_eq!(parsed(&snapshot.json(&standing))["cfWaitingRoom"]["reason"], name);
+        let page = WaitingPage::new("launch", None).expect("our own template");
+        for (language, time) in [(Language::English, "as of <time"), (Language::Korean, "</time> 기준")] {
+            let html = page.fill(&snapshot, &standing, language);
+            let html = String::from_utf8_lossy(&html);
+            let known = html.split(&format!("data-{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+            let reason = known.expect("the script knows it");
+            assert!(html.contains(&format!("<p id=\"reason\" role=\"status\">{reason}</p>")), "{html}");
+            assert!(html.contains(time) && html.contains("03:00:00 UTC"), "{html}");
+        }
+    }
+    let moving = snapshot_of(&room, &View { active: 10, ..line }, false);
+    assert_eq!(parsed(&moving.status())["reason"], Value::Null);
 }
 
 /// After losses: 100 people wait in an earlier segment, of whom 40 are called, and all of another one are.
@@ -270,7 +327,7 @@ fn every_notice() {
 fn an_operators_template_has_the_same_variables() {
     let template = r#"<html lang="{{ lang }}"><title>{{ room }}</title>
 {% if waitTimeKnown %}{{ waitTime }} min, {{ waitTimeFormatted }}{% else %}{{ t.unknown }}{% endif %}
-{{ ticket }} {{ position }} {{ positionFormatted }} {{ state }} {{ refreshIntervalSeconds }} {{ lastUpdated }}
+{{ ticket }} {{ position }} {{ positionFormatted }} {{ reason }} {{ state }} {{ refreshIntervalSeconds }} {{ lastUpdated }}
 <i title="{{ '<&>' }}"></i></html>"#;
     let page = WaitingPage::new("launch", Some(template)).expect("a good template");
     let snapshot = snapshot_of(&room(), &line(), false);

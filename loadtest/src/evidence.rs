@@ -205,6 +205,8 @@ pub struct GatewaySample {
     pub waiting: u64,
     /// Passes that live.
     pub active_users: u64,
+    /// New shoppers per minute that it is set to.
+    pub new_users_per_minute: f64,
     /// Whether the store does not answer it.
     pub store_away: bool,
     /// Whether the limits are given up at this moment.

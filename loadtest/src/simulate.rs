@@ -49,6 +49,8 @@ const ASSETS: [&str; 2] = ["/.weir/page.css", "/.weir/page.js"];
 pub struct Setup {
     /// What the gateway is set to. [`rules`] are those that the scenario promises; others are a fault to be found.
     pub rules: Rules,
+    /// What it is set to later, and when: in order of time.
+    pub changes: Vec<(Micros, Rules)>,
     /// Unix time of the start, in microseconds.
     pub start_unix_us: i64,
 }
@@ -56,7 +58,7 @@ pub struct Setup {
 impl Setup {
     /// A gateway that is set to what the scenario promises.
     pub fn of(scenario: &Scenario, start_unix_us: i64) -> Self {
-        Self { rules: rules(scenario), start_unix_us }
+        Self { rules: rules(scenario), changes: Vec::new(), start_unix_us }
     }
 }
 
@@ -288,7 +290,7 @@ impl World {
         let served = self.shop.serve(errand, pass, now);
         let cookie = match pass.filter(|_| served.gives_back) {
             Some(pass) => {
-                self.gateway.release(&pass);
+                self.gateway.release(&pass, now + served.took);
                 Cookie::Dropped
             }
             None => Cookie::Kept,

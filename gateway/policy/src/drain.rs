@@ -1,4 +1,4 @@
-//! The drain: how fast `serving` moves while a line stands, and what a shopper is told about it.
+//! The drain: how fast `serving` moves while a line stands, and when shoppers should ask.
 //!
 //! Some called tickets never show up, so the pointer must run ahead of the admissions it causes,
 //! and those who do show up come up to one poll later. The law is that of a shop that orders goods
@@ -18,8 +18,8 @@
 //! `h` is the share of called tickets whose holders come within [`SHOW_WITHIN`], `F` the share of
 //! those who have come at the age of a cohort, `d` their mean delay: all three are measured, and
 //! forgotten over a few seconds of called tickets. `r` is the rate, or what the seats allow:
-//! `min(rate, flow of freed seats + free seats / (d + standing))`. So with no seat free the pointer
-//! moves only as seats are freed. A late returner is on the shelf when it comes, and slows the
+//! `min(rate, flow of freed seats + free seats / (d + standing at the rate))`. So with no seat free the pointer
+//! moves only as seats are freed, and while there are enough free seats as if there were no bound. A late returner is on the shelf when it comes, and slows the
 //! pointer by itself. The ages of cohorts count time that the line has lived through: in a pause
 //! nobody can come.
 //!
@@ -32,7 +32,8 @@
 //! Source: base-stock control with a measured delivery time; `tests/promises.rs` and
 //! `tests/simulation.rs` run it against a simulated crowd and assert these figures.
 //!
-//! What is absent: the token bucket that makes admissions safe ([`crate::line`]). An error here
+//! What is absent: what a shopper is told of it ([`crate::outlook`]), and the token bucket that makes admissions safe
+//! ([`crate::line`]). An error here
 //! wastes capacity or makes a called shopper wait; it cannot admit too many.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -78,6 +79,10 @@ const SETTLED_AFTER: f64 = 10.0;
 const FLOW_MEMORY: f64 = 5.0;
 /// The mean stay forgets over this many turns of all taken seats, and over so many more people.
 const STAY_MEMORY: (f64, f64) = (2.0, 20.0);
+
+/// Polls per second that any line may cause, and for each new shopper per second.
+const LEAST_BUDGET: f64 = 2_000.0;
+const POLLS_PER_SHOPPER: f64 = 16.0;
 
 /// Tickets called together: the numbers `from < n <= to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +197,16 @@ impl Drain {
         self.recent.iter().map(still).sum()
     }
 
-    /// Mean speed of `serving` over the last seconds, in tickets per second; 0 while it is not known.
+    /// Places of those who are called and have not entered: the claimants, and those who are expected. Each stands for
+    /// `1 / h` tickets, as a place further back does.
+    pub fn entering(&self, claimants: u64) -> f64 {
+        let curve = self.curve();
+        let h = self.share_by(&curve);
+        // Rounding may expect a little less than nobody.
+        ((claimants as f64 + self.expected(h, &curve)) / h).floor().max(0.0)
+    }
+
+    /// Mean speed at which places move up over the last seconds, in tickets per second; 0 while it is not known.
     pub fn mean_speed(&self) -> f64 {
         self.speed
     }
@@ -231,19 +245,27 @@ impl Drain {
         let curve = self.curve();
         let h = self.share_by(&curve);
         let bound = self.adapt_bound(h, seconds);
-        let flow = if supply.free.is_some() { self.flow.min(supply.rate) } else { supply.rate };
-        let ahead = curve.delay + standing(flow);
-        let rate = supply.free.map_or(supply.rate, |free| supply.rate.min(flow + free as f64 / ahead));
+        let ahead = |rate| curve.delay + standing(rate);
+        let by_seats = |free| self.flow.min(supply.rate) + free as f64 / ahead(supply.rate);
+        let rate = supply.free.map_or(supply.rate, |free| supply.rate.min(by_seats(free)));
+        let ahead = ahead(rate);
         let lack = rate * ahead - supply.claimants as f64 - self.expected(h, &curve);
         ((rate + lack / MAKE_UP.max(seconds)) / h).clamp(0.0, bound * supply.rate)
     }
 
-    /// Records that the pointer moved on by so many tickets in the last `elapsed` milliseconds.
-    pub fn moved(&mut self, tickets: u64, elapsed: Millis) {
+    /// Records that all places moved up by so many in the last `elapsed` milliseconds.
+    pub fn moved(&mut self, places: f64, elapsed: Millis) {
         if self.speed > 0.0 {
             self.known_for += elapsed as f64 / 1000.0;
-            self.speed = mean(self.speed, tickets, elapsed, self.known_for.min(SPEED_MEMORY));
+            self.speed = mean(self.speed, places, elapsed, self.known_for.min(SPEED_MEMORY));
         }
+    }
+
+    /// Records that the room lets in another number of shoppers per second from now on: so will the line move, unless
+    /// it is seats that bind.
+    pub fn rate_changed(&mut self, before: f64, rate: f64) {
+        let follows = if rate < before { self.speed.min(rate / self.show_share()) } else { self.speed * rate / before };
+        self.speed = follows;
     }
 
     /// Records that the numbers `from < n <= to` were called.
@@ -275,7 +297,7 @@ impl Drain {
 
     /// Records that seats became free in the last `elapsed` milliseconds, and so many are `taken`.
     pub fn freed(&mut self, seats: u64, taken: u64, elapsed: Millis) {
-        self.flow = mean(self.flow, seats, elapsed, FLOW_MEMORY);
+        self.flow = mean(self.flow, seats as f64, elapsed, FLOW_MEMORY);
         let (turns, people) = STAY_MEMORY;
         let memory = turns * taken as f64 + people;
         let keep = memory / (memory + seats as f64);
@@ -357,39 +379,21 @@ fn standing(rate: f64) -> f64 {
 }
 
 /// A mean per second that forgets over `memory` seconds, after `events` in `elapsed` milliseconds.
-fn mean(before: f64, events: u64, elapsed: Millis, memory: f64) -> f64 {
+fn mean(before: f64, events: f64, elapsed: Millis, memory: f64) -> f64 {
     let seconds = elapsed as f64 / 1000.0;
-    before + (events as f64 - before * seconds) / (seconds + memory)
-}
-
-/// A wait in seconds, told as a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait {
-    /// Few enter sooner.
-    pub low: u64,
-    /// Most have entered by then; at most `2 x low + 30`.
-    pub high: u64,
-}
-
-/// The wait for `position` at `speed` tickets per second; `None` while the line stands still.
-///
-/// The share of no-shows further back is unknown, so the pointer may turn out slower (down to
-/// `rate`, where everybody shows up) or faster than it is now.
-pub fn wait(position: u64, speed: f64, rate: f64) -> Option<Wait> {
-    if speed <= 0.0 {
-        return None;
-    }
-    let expected = position as f64 / speed;
-    let slowest = if rate > 0.0 && rate < speed { position as f64 / rate } else { expected * 1.2 };
-    let high = slowest.min(expected * 1.5) + 5.0;
-    let low = ((high - 30.0) / 2.0).max(0.0);
-    Some(Wait { low: low.floor() as u64, high: high.ceil() as u64 })
+    before + (events - before * seconds) / (seconds + memory)
 }
 
 /// The speed by which polls are spread: that of the line, or what it might soon be with this [`Drain::bound`]. A
 /// line that stands still, or whose speed is not known, may begin to move at any moment.
 pub fn pace(speed: f64, bound: f64, rate: f64) -> f64 {
     speed.max(bound.max(FASTEST) / 3.0 * rate)
+}
+
+/// Polls per second that a line may cause if nobody said how many. With less for each new shopper per second, called
+/// shoppers ask too late to use the rate.
+pub fn budget_for(rate: f64) -> f64 {
+    (POLLS_PER_SHOPPER * rate).max(LEAST_BUDGET)
 }
 
 /// When a shopper should ask again: sooner near the front, and stretched so that all polls
@@ -407,8 +411,9 @@ pub struct PollTable {
 }
 
 impl PollTable {
-    /// One poll a second at the front, one a minute at the back.
-    pub const CALM: Self = Self { min: 1.0, max: 60.0, share: 0.3, stretch: 1.0 };
+    /// One poll a second at the front, and with jitter one in less than ten seconds at the back: so old may a place be that
+    /// somebody looks at.
+    pub const CALM: Self = Self { min: 1.0, max: 8.0, share: 0.3, stretch: 1.0 };
     /// The longest intervals, and the largest share of the wait, that a budget may lead to. Less than
     /// the whole wait even with jitter: nobody is told to come after the call.
     const SPARING: Self = Self { min: 60.0, max: 600.0, share: 0.8, stretch: 1.0 };
@@ -503,19 +508,8 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_honest() {
-        for position in [0, 1, 50, 10_000, 3_000_000] {
-            for (speed, rate) in [(1.0, 1.0), (16.0, 10.0), (160.0, 50.0)] {
-                let Some(wait) = wait(position, speed, rate) else { panic!("it moves") };
-                assert!(wait.low <= wait.high && wait.high <= 2 * wait.low + 33, "{wait:?}");
-            }
-        }
-        assert_eq!(wait(10, 0.0, 10.0), None);
-    }
-
-    #[test]
     fn polls_stay_inside_the_budget_and_grow_with_the_logarithm_of_the_crowd() {
-        let table = PollTable::CALM;
+        let table = PollTable { max: 60.0, ..PollTable::CALM };
         let small = table.polls_per_second(10_000, 100.0);
         let large = table.polls_per_second(20_000, 100.0);
         assert!(large - small < 300.0, "{small} {large}");

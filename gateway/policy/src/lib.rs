@@ -7,7 +7,7 @@
 //!
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
-//! - [`drain`]: how fast `serving` moves, no-shows, the wait, the poll interval
+//! - [`drain`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
 //! - [`lease`]: what a gateway may spend while the store is away
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
@@ -22,6 +22,7 @@ pub mod drain;
 pub mod lease;
 pub mod limit;
 pub mod line;
+pub mod outlook;
 pub mod pass;
 pub mod quota;
 pub mod room;

@@ -69,6 +69,21 @@ struct Claimant {
     here: bool,
 }
 
+/// What is told of the places of those who are called and have not entered ([`crate::outlook`]).
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    /// As last told; infinite while nobody waits.
+    told: f64,
+    /// Tickets called since.
+    called: f64,
+    /// By how much all places have moved up, as far as the drain was not told.
+    moved: f64,
+}
+
+impl Places {
+    const NONE: Self = Self { told: f64::INFINITY, called: 0.0, moved: 0.0 };
+}
+
 /// Everyone enters: limits are only reported, and the room is open.
 fn unlimited(rules: &Rules) -> bool {
     rules.open && !rules.enforced
@@ -83,6 +98,7 @@ pub struct Line {
     bucket: f64,
     rate: f64,
     drain: Drain,
+    places: Places,
     claimants: BTreeMap<u64, Claimant>,
     claimed: Numbers,
     passes: Passes,
@@ -104,7 +120,7 @@ impl Line {
         let segments = Segment::at(base_at(at.now)).into();
         let counters = Counters { segments, now: at.now, lost: at.now, ..Counters::default() };
         let (leases, doubt) = (Leases::begun(), Doubt::none(at));
-        Self { counters, rate: f64::INFINITY, leases, doubt, ..Self::default() }
+        Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, doubt, ..Self::default() }
     }
 
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
@@ -138,6 +154,7 @@ impl Line {
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
         let lease = rules.lends.then(|| self.leases.lend(batch.gateway, rules, self.unseated(rules), now));
         let arrivals = batch.arrivals.iter().map(|arrival| self.arrivals.number(arrival.id)).collect();
+        self.tell_places();
         let (view, first) = (self.view(), first_given + arrived);
         Outcome { view, arrivals, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease }
     }
@@ -224,6 +241,7 @@ impl Line {
         self.resolve(elapsed);
         self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
         self.drain.settle(now, elapsed, rules.rate);
+        self.drain.rate_changed(self.rate, rules.rate);
         self.expect_speed(rules);
         while let Some((from, to)) = self.drain.window_ended(now, rules.claim_window) {
             self.counters.no_shows += (to - from) - self.claimed.count(from, to);
@@ -274,8 +292,8 @@ impl Line {
             let supply = Supply { rate, claimants: self.claimants.len() as u64, free };
             self.carry += self.drain.speed(&supply, seconds) * seconds;
             let most = self.whole_carry();
-            let moved = self.move_by(most);
-            self.drain.moved(moved, elapsed);
+            self.drain.moved(std::mem::take(&mut self.places.moved), elapsed);
+            self.places.called += self.move_by(most) as f64;
         } else {
             self.drain.end();
             self.carry += rules.rate * seconds;
@@ -304,6 +322,22 @@ impl Line {
         whole as u64
     }
 
+    /// Places move up by as much as was called since the last transition, less what they may have to tell of it still.
+    fn tell_places(&mut self) {
+        let Places { told, called, .. } = self.places;
+        let now = self.told();
+        self.places = match self.counters.segments.waiting() {
+            0 => Places::NONE,
+            _ if told.is_finite() => Places { told: now, called: 0.0, moved: self.places.moved + told + called - now },
+            _ => Places { told: now, ..Places::NONE },
+        };
+    }
+
+    /// Places of those who are called and have not entered, as they may be told: more only by calls, so that no position grows.
+    fn told(&self) -> f64 {
+        self.drain.entering(self.claimants.len() as u64).min(self.places.told + self.places.called)
+    }
+
     /// A copy of what gateways may know.
     pub fn view(&self) -> View {
         let c = &self.counters;
@@ -319,6 +353,8 @@ impl Line {
             bound: self.drain.bound(),
             stay: self.drain.mean_stay(self.taken()),
             claimants: self.claimants.len() as u64,
+            entering: self.drain.entering(self.claimants.len() as u64) as u64,
+            told: self.told() as u64,
             active: self.taken(),
             granted: c.granted,
             no_shows: c.no_shows,

@@ -7,6 +7,7 @@ mod sim;
 
 use policy::Millis;
 use policy::line::{Batch, Line};
+use policy::outlook::Wait;
 use policy::room::Rules;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -161,7 +162,7 @@ fn seats_are_used_when_they_are_what_binds() {
     // Passes that only run out free the seats in waves, a session apart: who stands between two meets the later one.
     let stays: [(&str, Stay, f64); 2] = [
         ("visits of 5 to 35 s", |rng| (rng.random_range(5_000..35_000), Exit::GivesBack), 0.95),
-        ("passes that run out", |_| (100, Exit::Silent), 0.4),
+        ("passes that run out", |_| (100, Exit::Silent), 0.7),
     ];
     for (name, stay, inside) in stays {
         for (rate, seats) in [(100.0, 300), (20.0, 100)] {
@@ -178,6 +179,93 @@ fn seats_are_used_when_they_are_what_binds() {
             assert!(figures.inside >= inside, "{} entered inside the first range", figures.inside);
         }
     }
+}
+
+/// 8 shoppers a second, for half a minute, come to a room of 5 a second; they stay for so long.
+fn slow_line(seats: Option<u64>, stay: impl Fn(&mut SmallRng) -> Millis) -> Plan {
+    let mut rng = SmallRng::seed_from_u64(12);
+    let mut crowd = crowd_between(&mut rng, 240, (1_000, 31_000), told_anywhere);
+    for person in &mut crowd {
+        let stay = stay(&mut rng);
+        *person = person.clone().staying(stay, Exit::GivesBack);
+    }
+    let rules = Rules { total_active_users: seats, session: 300_000, ..per_second(5.0) };
+    Plan { crowd, ..Plan::calm(12, rules) }
+}
+
+#[test]
+fn a_line_that_forms_slowly_has_the_wait_that_it_is_told_whatever_the_seats() {
+    type Stay = fn(&mut SmallRng) -> Millis;
+    let rooms: [(&str, Option<u64>, Stay); 6] = [
+        ("no bound of seats", None, |_| 60_000),
+        ("seats that do not bind, visits that outlast the line", Some(500), |_| 300_000),
+        ("seats that do not bind, short visits", Some(500), |rng| rng.random_range(2_000..6_000)),
+        ("seats that begin to bind late", Some(180), |rng| rng.random_range(30_000..50_000)),
+        ("seats that begin to bind early", Some(70), |rng| rng.random_range(15_000..30_000)),
+        ("seats that bind from the start", Some(20), |rng| rng.random_range(4_000..8_000)),
+    ];
+    for (name, seats, stay) in rooms {
+        let (world, figures) = measure(&format!("8/s at 5/s, {name}"), slow_line(seats, stay), WARM_UP);
+        assert!(figures.inside >= 0.8, "{} entered inside the first range", figures.inside);
+        let most = world.watch.steps.iter().map(|step| step.entering).max().unwrap_or(0);
+        println!("    at most {most} called and not admitted");
+        assert!(seats.is_some_and(|seats| seats < 500) || most <= 16, "{most} stand called and not admitted");
+    }
+}
+
+#[test]
+fn after_a_cut_of_the_rate_places_go_on_moving_and_a_wait_that_is_told_is_had() {
+    for (name, absent) in [("everybody shows up", ALL_SHOW), ("40 % no-shows", EVEN_40)] {
+        let cut = 20_000;
+        let mut plan = slow_line(None, |_| 0);
+        let mut rng = SmallRng::seed_from_u64(8);
+        plan.crowd = crowd_between(&mut rng, 400, (1_000, 41_000), |rng, place| {
+            if rng.random_bool(absent(place)) { Habit::Absent } else { Habit::Told }
+        });
+        let mut room = plan.room.clone();
+        (room.rules.rate, room.rules.burst) = (1.0, 1.0);
+        plan.upsets.push((cut, Upset::Change(Box::new(room))));
+        let (world, _) = measure(&format!("from 300 to 60 a minute, {name}"), plan, WARM_UP);
+        let stood = longest_stand(&world, cut);
+        let told_later = world.watch.people.iter().filter(|seen| seen.shown.is_some_and(|(at, _)| at > cut));
+        let waits: Vec<bool> = told_later.filter_map(|seen| is_inside(&seen.shown?, seen.granted?)).collect();
+        let inside = waits.iter().filter(|&&inside| inside).count() as f64 / waits.len() as f64;
+        println!(
+            "    places stood for {stood} ms at most; {inside:.2} of {} told after the cut entered inside",
+            waits.len()
+        );
+        assert!(stood <= 6_000, "places stood still for {stood} ms");
+        assert!(waits.len() > 50 && inside >= 0.8, "{inside} of {}", waits.len());
+    }
+}
+
+fn is_inside((at, range): &(Millis, Wait), granted: Millis) -> Option<bool> {
+    let wait = granted.checked_sub(*at)? as f64 / 1000.0;
+    Some(range.low as f64 <= wait && wait <= range.high as f64)
+}
+
+/// For how long no place moved up from this instant on, while people waited.
+fn longest_stand(world: &World, from: Millis) -> Millis {
+    let (_, to) = stood(world);
+    let steps = world.watch.steps.iter().filter(|step| step.now >= from && step.now <= to);
+    let mut moved = (from, 0);
+    let mut longest = 0;
+    for step in steps {
+        let front = step.serving - step.told.min(step.serving);
+        if front > moved.1 {
+            moved = (step.now, front);
+        }
+        longest = longest.max(step.now - moved.0);
+    }
+    longest
+}
+
+#[test]
+fn a_place_that_somebody_looks_at_is_never_ten_seconds_old_within_the_budget() {
+    let (world, _) = measure("a long line of 10/s", storm(10.0, 300.0, EVEN_40, told), WARM_UP);
+    let longest = world.watch.people.iter().map(|seen| seen.longest_silence).max().unwrap_or(0);
+    println!("    at most {longest} ms from one answer to the next");
+    assert!(longest <= 10_000, "{longest} ms");
 }
 
 /// While people wait, seats are taken; the pointer calls no more than can sit down.

@@ -85,8 +85,9 @@ section! {
     PollConfig {
         /// Least time between two polls of a shopper.
         min: Duration = between(ms(100), mins(10)).or(secs(1)),
-        /// Most time between two polls of a shopper.
-        max: Duration = between(ms(100), hours(1)).or(mins(1)),
+        /// Most time between two polls of a shopper while they stay within the budget: so old may the place on the page
+        /// be, and a seventh more.
+        max: Duration = between(ms(100), hours(1)).or(secs(8)),
         /// Polls per second of the whole line, above which intervals grow. Default: 2,000, or 16 for each new shopper
         /// a second if that is more; with less the front of the line asks too late to use the whole rate.
         budget: Option<u32> = between(1, 10_000_000).optional(),

@@ -209,7 +209,7 @@ mod tests {
     fn the_same_rooms_written_otherwise_are_no_difference() {
         let before = rooms(&format!("{LAUNCH}claim_window = \"60s\"\n")).expect("good").rooms;
         let after = format!(
-            "{LAUNCH}claim_window = \"1m\"\nsuspended = false\npath = \"/*\"\nexact = false\npoll.max = \"60s\"\n"
+            "{LAUNCH}claim_window = \"1m\"\nsuspended = false\npath = \"/*\"\nexact = false\npoll.max = \"8s\"\n"
         );
         assert_eq!(difference(&before, &rooms(&after).expect("good").rooms), []);
     }

@@ -305,7 +305,7 @@ impl Desk {
             telemetry::loss(&self.room.name);
         }
         let Outcome {
-            view,
+            mut view,
             arrivals,
             first,
             joined_if_called,
@@ -315,6 +315,9 @@ impl Desk {
             revocations_seen,
             lease: lent,
         } = outcome;
+        if let Some(before) = &self.room.snapshot.load().view {
+            view.follow(before);
+        }
         self.lending.note(lent, view.now);
         self.answered = (view.segments.clone(), lease::speed(&view, &self.room.terms.load().room.rules));
         self.releases.clear();

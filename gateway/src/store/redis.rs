@@ -59,8 +59,8 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen, lease.
 type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64, MoreReply);
 /// The lease (share and seats, or nothing), second passes, gateways that hold leases, mean stay, bound of the speed,
-/// settled, numbers of arrivals.
-type MoreReply = (Vec<String>, u64, u64, f64, f64, bool, Vec<i64>);
+/// settled, numbers of arrivals, places of those who are entering, and as they are told.
+type MoreReply = (Vec<String>, u64, u64, f64, f64, bool, Vec<i64>, u64, u64);
 /// Segments, forgotten below, lost at, unsure, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
 type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u64, u64, u64);
 
@@ -221,7 +221,7 @@ fn optional(number: Option<u64>) -> String {
 /// The answer of the script; `None` if it is not one.
 fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
     let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen, more) = reply;
-    let (lease, second_passes, gateways, stay, bound, settled, arrivals) = more;
+    let (lease, second_passes, gateways, stay, bound, settled, arrivals, entering, told) = more;
     let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
         view;
     let view = View {
@@ -236,6 +236,8 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         bound,
         stay,
         claimants,
+        entering,
+        told,
         active,
         granted,
         no_shows,

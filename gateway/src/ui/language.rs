@@ -3,7 +3,7 @@
 mod en;
 mod ko;
 
-use policy::drain::Wait;
+use policy::outlook::{Standstill, Wait};
 use serde::Serialize;
 
 use super::push_number;
@@ -38,6 +38,10 @@ pub(super) struct Texts {
     pub(super) steps: [&'static str; 3],
     pub(super) ticket: &'static str,
     pub(super) updated: &'static str,
+    /// Before and after the time of a place.
+    pub(super) as_of: [&'static str; 2],
+    /// Why places stand still, in the order of `Standstill::ALL`; no character that HTML would escape.
+    pub(super) standstill: [&'static str; Standstill::ALL.len()],
     pub(super) leave: &'static str,
     pub(super) leave_warning: &'static str,
     pub(super) leave_confirm: &'static str,

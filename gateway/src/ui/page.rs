@@ -73,6 +73,7 @@ impl Face {
             refreshIntervalSeconds => Slot::PollAfter.mark(),
             lastUpdated => Slot::LastUpdated.mark(),
             updated => Slot::Clock.mark(),
+            reason => Slot::Reason.mark(),
         }
     }
 }
@@ -154,6 +155,11 @@ impl WaitingPage {
             Slot::Clock => {
                 out.extend_from_slice(snapshot.updated.get(11..19).unwrap_or_default().as_bytes());
                 out.extend_from_slice(b" UTC");
+            }
+            Slot::Reason => {
+                if let Some(reason) = snapshot.standstill.filter(|_| standing.ticket.is_some()) {
+                    out.extend_from_slice(language.texts().standstill[reason as usize].as_bytes());
+                }
             }
             Slot::Retry | Slot::Status | Slot::Request => {}
         })

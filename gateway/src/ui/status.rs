@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use policy::line::segment::place_of;
 use policy::line::{Segment, View};
+use policy::outlook::Outlook;
 use policy::{Millis, drain};
 
 use super::Facts;
@@ -18,8 +19,9 @@ const FAR: u64 = 1_000_000_000;
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     let Facts { name, room, line, poll, state, away } = *facts;
     let mut out = String::with_capacity(400);
-    let speed = bounded(line.known_speed(&room.rules), 1e6);
-    let rate = bounded(room.rules.rate, 1e6);
+    let outlook = line.outlook(&room.rules);
+    let (speed, rate) = (bounded(outlook.speed, 1e6), bounded(outlook.rate, 1e6));
+    let outlook = Outlook { speed, rate, ..outlook };
     // Writing to a String cannot fail.
     let _ = write!(
         out,
@@ -28,8 +30,14 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         room.rules.open,
     );
     segments(&mut out, line);
+    if line.told > 0 && line.waiting() > 0 && !line.unsure {
+        let _ = write!(out, "\"entering\":{},", line.told);
+    }
+    if let Some(reason) = line.standstill(&room.rules) {
+        let _ = write!(out, "\"reason\":\"{}\",", reason.name());
+    }
     let _ = write!(out, "\"speed\":{speed:.2},\"rate\":{rate:.2},\"wait\":");
-    let _ = match wait_line(speed, rate) {
+    let _ = match wait_line(&outlook) {
         Some([low, low_each, high, high_each]) => write!(out, "[{low},{low_each:.4e},{high},{high_each:.4e}]"),
         None => write!(out, "null"),
     };
@@ -63,11 +71,11 @@ fn segments(out: &mut String, line: &View) {
     }
 }
 
-/// `[a, b, c, d]`: the wait at position `p` is `a + b p` to `c + d p` seconds, and never below 0. Read off
-/// [`drain::wait`] itself far out, so that the page shows the range that the policy means.
-fn wait_line(speed: f64, rate: f64) -> Option<[f64; 4]> {
-    let near = drain::wait(FAR, speed, rate)?;
-    let far = drain::wait(2 * FAR, speed, rate)?;
+/// `[a, b, c, d]`: the wait with `p` tickets until the call is `a + b p` to `c + d p` seconds, and never below 0. Read off
+/// [`Outlook::wait`] itself far out, so that the page shows the range that the policy means.
+fn wait_line(outlook: &Outlook) -> Option<[f64; 4]> {
+    let near = outlook.wait(FAR)?;
+    let far = outlook.wait(2 * FAR)?;
     let line = |near: u64, far: u64| [near as f64 - (far - near) as f64, (far - near) as f64 / FAR as f64];
     let ([a, b], [c, d]) = (line(near.low, far.low), line(near.high, far.high));
     Some([a, b, c, d])
@@ -117,9 +125,10 @@ mod tests {
     #[test]
     fn the_page_computes_the_same_range_as_the_policy() {
         for (speed, rate) in [(1.0, 1.0), (16.0, 10.0), (160.0, 50.0), (0.5, 10.0), (900.0, 1000.0)] {
-            let [low, low_each, high, high_each] = wait_line(speed, rate).expect("it moves");
+            let outlook = Outlook { entering: (rate * 1.5) as u64, speed, rate };
+            let [low, low_each, high, high_each] = wait_line(&outlook).expect("it moves");
             for position in [0, 1, 2, 10, 49, 1_000, 77_777, 3_000_000] {
-                let wait = drain::wait(position, speed, rate).expect("it moves");
+                let wait = outlook.wait(position).expect("it moves");
                 let ahead = position as f64;
                 assert!(
                     ((low + low_each * ahead).floor().max(0.0) - wait.low as f64).abs() <= 1.0,
@@ -128,6 +137,6 @@ mod tests {
                 assert!(((high + high_each * ahead).ceil() - wait.high as f64).abs() <= 1.0, "{position} at {speed}");
             }
         }
-        assert_eq!(wait_line(0.0, 10.0), None);
+        assert_eq!(wait_line(&Outlook { entering: 5, speed: 0.0, rate: 10.0 }), None);
     }
 }

@@ -82,7 +82,8 @@ fn squeezed(source: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Slot {
-    Line = b'0',
+    // From here on letters: HTML escapes none of them.
+    Line = b'A',
     Ticket,
     Position,
     PositionFormatted,
@@ -94,10 +95,11 @@ pub(super) enum Slot {
     Retry,
     Status,
     Request,
+    Reason,
 }
 
 impl Slot {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -110,6 +112,7 @@ impl Slot {
         Self::Retry,
         Self::Status,
         Self::Request,
+        Self::Reason,
     ];
 
     /// What stands in its place while the template runs.

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use loadtest::arrivals::Arrivals;
 use loadtest::crowd::Watch;
+use loadtest::evidence::Micros;
 use loadtest::report::Report;
 use loadtest::scenario::{MOST_ARRIVALS, Scenario};
 use loadtest::simulate::{Setup, simulate};
+use loadtest::span::Span;
 use loadtest::verdict::judge;
+use policy::room::Rules;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{check, usage};
@@ -30,6 +33,9 @@ pub(crate) struct Simulate {
     /// Sets the gateway to so many times the rate that the room promises, to see what the verdict says
     #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
     rate: f64,
+    /// Sets it to so many new shoppers per minute after so long, as an operator might: `40s=60`
+    #[arg(long, value_name = "AFTER=PER_MINUTE", value_parser = change)]
+    change: Vec<(Micros, f64)>,
     /// Where the report goes
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -43,6 +49,10 @@ impl Simulate {
         }
         let mut setup = Setup::of(&scenario, now_us());
         setup.rules.rate *= self.rate;
+        let changed =
+            |&(then, per_minute): &(Micros, f64)| (then, Rules { rate: per_minute / 60.0, ..setup.rules.clone() });
+        setup.changes = self.change.iter().map(changed).collect();
+        setup.changes.sort_by_key(|(then, _)| *then);
         let (started, before) = (Instant::now(), cpu_seconds());
         let evidence = simulate(&scenario, &setup, &Watch::default());
         let (took, cpu) = (started.elapsed(), cpu_seconds() - before);
@@ -63,6 +73,17 @@ impl Simulate {
         let times = visitors as f64 / Arrivals::of(&scenario).expected();
         Ok(scenario.sized(times))
     }
+}
+
+/// `40s=60`.
+fn change(text: &str) -> Result<(Micros, f64), String> {
+    let (after, per_minute) = text.split_once('=').ok_or("write it as 40s=60")?;
+    let after: Span = after.parse().map_err(|error| format!("{error}"))?;
+    let per_minute: f64 = per_minute.parse().map_err(|_| format!("{per_minute:?} is no number"))?;
+    if !(1.0..=60_000_000.0).contains(&per_minute) {
+        return Err("1 to 60000000 new shoppers per minute".into());
+    }
+    Ok((Micros::try_from(after.0.as_micros()).unwrap_or(Micros::MAX), per_minute))
 }
 
 fn now_us() -> i64 {

@@ -168,6 +168,7 @@ mod tests {
             admitted: 1_180,
             waiting: 5_070,
             active_users: 310,
+            new_users_per_minute: 1_200.0,
             store_away: true,
             limits_given_up: false,
         };

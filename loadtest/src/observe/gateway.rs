@@ -77,6 +77,7 @@ impl Sampler {
             admitted: told.admitted,
             waiting: told.waiting,
             active_users: told.active_users,
+            new_users_per_minute: told.new_users_per_minute,
             store_away: told.store_away,
             limits_given_up: told.limits_given_up,
         };

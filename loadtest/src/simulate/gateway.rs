@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use policy::Millis;
 use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
-use policy::drain::{PollTable, pace, wait};
+use policy::drain::{PollTable, budget_for};
 use policy::line::{Batch, Grant, Line, Memory, Revoked, View};
-use policy::room::{FailMode, Join, QueueingMethod, Room};
+use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
 use rand::rngs::SmallRng;
@@ -77,11 +77,14 @@ pub(super) struct Gateway {
     joins: Vec<Errand>,
     held: BTreeMap<u64, Vec<Held>>,
     renewals: Vec<(u64, u32)>,
-    releases: Vec<u64>,
+    /// Passes that are given back, and when.
+    returns: Vec<(Micros, Token)>,
     confirmed: Vec<u64>,
     revoked: HashMap<u64, Revoked>,
     revocations_seen: u64,
     turn: Micros,
+    /// What it will be set to, the last first.
+    changes: Vec<(Micros, Rules)>,
     /// When the next batch goes.
     due: Micros,
     tidied: Millis,
@@ -115,8 +118,9 @@ impl Gateway {
             joins: Vec::new(),
             held: BTreeMap::new(),
             renewals: Vec::new(),
-            releases: Vec::new(),
+            returns: Vec::new(),
             confirmed: Vec::new(),
+            changes: setup.changes.iter().rev().cloned().collect(),
             revoked: HashMap::new(),
             revocations_seen: 0,
             turn: 0,
@@ -187,10 +191,8 @@ impl Gateway {
     pub(super) fn tell(&mut self, number: u64) -> Told {
         let rules = &self.room.rules;
         let ahead = self.view.segments.ahead_of(number);
-        let speed = self.view.known_speed(rules);
-        let wait = wait(ahead, speed, rules.rate).filter(|_| rules.open);
-        let interval =
-            self.polls.after(ahead, pace(speed, self.view.bound, rules.rate)) * self.random.random_range(0.85..1.15);
+        let wait = self.view.outlook(rules).wait(ahead).filter(|_| rules.open);
+        let interval = self.polls.after(ahead, self.view.pace(rules)) * self.random.random_range(0.85..1.15);
         Told {
             after: Duration::from_millis((interval * 10.0).round() as u64 * 100),
             position: self.view.position(number),
@@ -217,10 +219,18 @@ impl Gateway {
         self.renewals.push((number, who));
     }
 
-    /// A pass is given back.
-    pub(super) fn release(&mut self, pass: &Token) {
-        self.memory.returned(pass);
-        self.releases.push(pass.number);
+    /// A pass is given back, with the answer that goes out then.
+    pub(super) fn release(&mut self, pass: &Token, then: Micros) {
+        self.returns.push((then, *pass));
+    }
+
+    /// The numbers of the passes that were given back by now.
+    fn releases(&mut self, now: Micros) -> Vec<u64> {
+        let given_back: Vec<(Micros, Token)> = self.returns.extract_if(.., |(then, _)| *then <= now).collect();
+        for (_, pass) in &given_back {
+            self.memory.returned(pass);
+        }
+        given_back.iter().map(|(_, pass)| pass.number).collect()
     }
 
     /// Something was gathered: when its batch goes, if that is sooner than the next one.
@@ -243,8 +253,12 @@ impl Gateway {
 
     /// Sends the batch, and tells what is known by then.
     pub(super) fn flush(&mut self, now: Micros) -> Flushed {
+        while let Some((_, rules)) = self.changes.pop_if(|(then, _)| *then <= now) {
+            self.room.rules = rules;
+        }
         let joins = std::mem::take(&mut self.joins);
         let renewals = std::mem::take(&mut self.renewals);
+        let releases = self.releases(now);
         let (seen, restore) = self.memory.recall();
         let batch = Batch {
             gateway: 1,
@@ -254,7 +268,7 @@ impl Gateway {
             claims: self.held.keys().copied().collect(),
             renewals: renewals.iter().map(|(number, _)| *number).collect(),
             confirmed: std::mem::take(&mut self.confirmed),
-            releases: std::mem::take(&mut self.releases),
+            releases,
             revocations_seen: self.revocations_seen,
             ..Batch::default()
         };
@@ -264,8 +278,10 @@ impl Gateway {
         self.memory.note(&batch.releases, &outcome);
         self.revoked.extend(outcome.revoked.iter().map(|revoked| (revoked.number, *revoked)));
         self.revocations_seen = outcome.revocations_seen;
-        self.view = outcome.view;
-        self.polls = PollTable::CALM;
+        let before = std::mem::replace(&mut self.view, outcome.view);
+        self.view.follow(&before);
+        let rules = &self.room.rules;
+        self.polls = self.view.poll_table(PollTable::CALM, budget_for(rules.rate), rules);
         self.tidy();
         self.sample(now);
         let grants: HashMap<u64, Grant> = outcome.grants.into_iter().collect();
@@ -347,6 +363,7 @@ impl Gateway {
             admitted: self.view.granted,
             waiting: self.view.waiting(),
             active_users: self.view.active,
+            new_users_per_minute: self.room.rules.rate * 60.0,
             store_away: false,
             limits_given_up: false,
         });

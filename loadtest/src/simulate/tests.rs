@@ -52,8 +52,8 @@ fn a_launch_of_some_thousands_holds_every_promise() {
     let not_held: Vec<_> = checks.iter().filter(|check| check.outcome != Held::Held).map(|check| &*check.id).collect();
     assert_eq!(
         not_held,
-        ["active-stay-in", "books"],
-        "visits are short, and a simulated shop keeps no books: {checks:#?}"
+        ["active-stay-in", "wait-cut", "books"],
+        "visits are short, nobody cuts the rate, and a simulated shop keeps no books: {checks:#?}"
     );
     assert_eq!(Verdict::of(&checks), Verdict::Held);
     let ended = |end| evidence.visits.iter().filter(|visit| visit.end == end).count();
@@ -110,6 +110,34 @@ fn a_gateway_that_counts_no_seats_is_found() {
 fn a_gateway_that_lets_in_too_few_is_found() {
     let found = found(&launch(""), |rules| rules.rate *= 0.8);
     assert!(is_found(&found, &["use-of-rate"]), "{found:?}");
+}
+
+/// The share that entered inside the first range.
+fn inside(checks: &[Check]) -> f64 {
+    checks.iter().find(|check| check.id == "wait-inside").and_then(|check| check.measured).unwrap_or(0.0)
+}
+
+#[test]
+fn in_lines_that_form_slowly_the_wait_is_as_it_was_told_whether_or_not_the_seats_bind() {
+    for name in ["slow-line", "full-house"] {
+        let scenario = Scenario::find(name).unwrap();
+        let (_, checks) = run(&scenario, &Setup::of(&scenario, START));
+        assert_eq!(Verdict::of(&checks), Verdict::Held, "{name}: {checks:#?}");
+        assert!(inside(&checks) >= 0.9, "{name}: {}", inside(&checks));
+    }
+}
+
+#[test]
+fn a_range_that_was_told_before_the_rate_was_cut_is_listed_apart() {
+    let scenario = Scenario::find("slow-line").unwrap();
+    let setup = Setup::of(&scenario, START);
+    let cut = Rules { rate: 1.0, burst: 1.0, ..setup.rules.clone() };
+    let (_, checks) = run(&scenario, &Setup { changes: vec![(20_000_000, cut)], ..setup });
+    let apart = checks.iter().find(|check| check.id == "wait-cut").unwrap();
+    assert_eq!(apart.outcome, Held::Broken, "{apart:?}");
+    assert!(apart.measured > Some(20.0) && inside(&checks) < 0.9, "{apart:?}, {}", inside(&checks));
+    let held = |id: &str| checks.iter().any(|check| check.id == id && check.outcome == Held::Held);
+    assert!(held("positions-grown") && held("use-of-rate"), "{checks:#?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@
 
 use std::collections::HashMap;
 
-use crate::evidence::{Asked, Evidence, Micros, Visit};
+use crate::evidence::{Asked, Evidence, GatewaySample, Micros, Visit};
 use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shop::log::Entry;
@@ -100,6 +100,27 @@ impl<'a> Launch<'a> {
     /// New shoppers that the room promises.
     pub(super) fn limit(&self) -> Limit {
         Limit { rate: self.scenario.room.rate(), burst: self.scenario.room.burst() }
+    }
+
+    /// When gateways were found to be set to fewer new shoppers than before.
+    pub(super) fn cuts(&self) -> Vec<Micros> {
+        let mut set = HashMap::new();
+        let looks = self.evidence.gateways.iter();
+        let cut = |look: &&GatewaySample| {
+            let before = set.insert(look.gateway, look.new_users_per_minute);
+            before.is_some_and(|before| look.new_users_per_minute < before)
+        };
+        looks.filter(cut).map(|look| look.at).collect()
+    }
+
+    /// New shoppers per second that may be expected at this store time: those that the room promises, or after a cut less.
+    pub(super) fn rate_at(&self, store_ms: i64) -> f64 {
+        let set = |look: &GatewaySample| look.new_users_per_minute;
+        let mut looks = self.evidence.gateways.iter();
+        let first = looks.clone().next().map(set);
+        let last = looks.rfind(|look| look.store_time_ms.cast_signed() <= store_ms).map(set);
+        let left = first.zip(last).map_or(1.0, |(first, last)| (last / first).min(1.0));
+        self.limit().rate * left
     }
 
     /// The pass of this number.

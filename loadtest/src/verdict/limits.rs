@@ -244,6 +244,7 @@ mod tests {
             admitted,
             waiting: 0,
             active_users: 0,
+            new_users_per_minute: 600.0,
             store_away: false,
             limits_given_up: false,
         };

@@ -1,7 +1,7 @@
 //! Promise 2: with people waiting, the rate is used.
 //!
 //! ```text
-//! used = grants in the seconds looked at / (rate x seconds looked at)
+//! used = grants in the seconds looked at / sum of the rate in force over the seconds looked at
 //! ```
 //!
 //! A second is looked at if at its begin and its end so many people waited that the rate could be used: people who poll as
@@ -38,7 +38,7 @@ pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
             seconds.len()
         ))];
     }
-    let allowed = launch.limit().rate * seconds.len() as f64;
+    let allowed: f64 = seconds.iter().map(|&from| launch.rate_at(from + 1_000)).sum();
     let granted: usize = seconds.iter().map(|&from| granted_within(launch, from)).sum();
     let objective = launch.scenario.objectives.use_of_rate - TICK / seconds.len() as f64;
     let detail = format!("{granted} of {allowed:.0} in {} s in which enough people waited.", seconds.len());

@@ -10,6 +10,9 @@
 //! Of those who poll as told. Who still stands outside at the end counts as outside the range if its upper end is over, and not at
 //! all if it is not.
 //!
+//! A range that was told before the rate was cut is held against the wait like any other, and if it was not kept it is listed
+//! apart too (`wait-cut`): whoever cuts the rate breaks it.
+//!
 //! What is absent: waits that nobody was told.
 
 use crate::evidence::{End, Visit};
@@ -42,7 +45,7 @@ impl Told {
 }
 
 pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
-    vec![inside(launch), grown(launch), honest(launch)]
+    vec![inside(launch), cut(launch), grown(launch), honest(launch)]
 }
 
 /// First shown waits against what was had, one for each decile of the wait had.
@@ -100,6 +103,24 @@ fn inside(launch: &Launch<'_>) -> Check {
     check.at_least(share(inside, all), launch.scenario.objectives.inside_first_range).detail(detail)
 }
 
+fn cut(launch: &Launch<'_>) -> Check {
+    let check =
+        Check::new("wait-cut", "Ranges told before the rate was cut that were not kept").promise(6).unit("visitors");
+    let cuts = launch.cuts();
+    let (Some(first), Some(last)) = (cuts.iter().min(), cuts.iter().max()) else {
+        return check.detail("No gateway was seen to cut the rate.");
+    };
+    let waits_through = |visit: &&Visit| {
+        let until = visit.entered.unwrap_or(visit.left);
+        visit.first_wait.is_some_and(|shown| cuts.iter().any(|&cut| shown.at < cut && cut < until))
+    };
+    let waited: Vec<&Visit> = launch.evidence.visits.iter().filter(waits_through).collect();
+    let outside = |visit: &&&Visit| told_and_had(visit).is_some_and(|told| !told.is_inside()) || waits_in_vain(visit);
+    let found: Vec<u64> = waited.iter().filter(outside).map(|visit| visit.index).collect();
+    let when = format!("The rate was cut {:.0} s into the run, last {:.0} s.", *first as f64 / 1e6, *last as f64 / 1e6);
+    check.none(found.len()).detail(format!("{when} Of {} who waited then.{}", waited.len(), first_of(&found)))
+}
+
 fn grown(launch: &Launch<'_>) -> Check {
     let check = Check::new("positions-grown", "Visitors whose position grew").promise(6).unit("visitors");
     let honest = |visit: &&Visit| !visit.persona.is_adversary() && visit.persona != Persona::LosesCookies;
@@ -137,7 +158,7 @@ fn honest(launch: &Launch<'_>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::Shown;
+    use crate::evidence::{GatewaySample, Shown};
     use crate::verdict::Outcome;
     use crate::verdict::made::Made;
 
@@ -173,6 +194,33 @@ mod tests {
             made.outside(number, 0).first_wait = Some(Shown { at: 0, low: 20.0, high });
         }
         assert_eq!(made.check("wait-inside").measured, Some(10.0 / 11.0));
+    }
+
+    #[test]
+    fn ranges_that_a_cut_of_the_rate_broke_are_listed_apart_and_count_like_others() {
+        let mut made = Made::line_of(10);
+        let look = |at, new_users_per_minute| GatewaySample {
+            at,
+            gateway: 0,
+            store_time_ms: 0,
+            admitted: 0,
+            waiting: 0,
+            active_users: 0,
+            new_users_per_minute,
+            store_away: false,
+            limits_given_up: false,
+        };
+        made.evidence.gateways = vec![look(0, 600.0), look(90_000_000, 600.0)];
+        assert_eq!(made.check("wait-cut").outcome, Outcome::Unknown);
+        let visit = &mut made.evidence.visits[9];
+        let told = Shown { at: visit.entered.unwrap() - 3_000_000, low: 0.0, high: 1.0 };
+        visit.first_wait = Some(told);
+        made.evidence.gateways = vec![look(0, 600.0), look(told.at + 1_000_000, 60.0), look(90_000_000, 600.0)];
+        let check = made.check("wait-cut");
+        assert_eq!((check.outcome, check.measured), (Outcome::Broken, Some(1.0)), "{check:?}");
+        assert_eq!(made.check("wait-inside").measured, Some(0.9));
+        made.evidence.gateways[1].at = told.at - 1_000_000;
+        assert_eq!(made.check("wait-cut").measured, Some(0.0), "they were told by the lower rate");
     }
 
     #[test]

@@ -206,6 +206,7 @@ fn look(at: Micros, visits: &[Visit]) -> GatewaySample {
         admitted: visits.iter().filter(granted).count() as u64,
         waiting: 0,
         active_users: 0,
+        new_users_per_minute: 600.0,
         store_away: false,
         limits_given_up: false,
     }

@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use loadtest::evidence::GatewaySample;
 use loadtest::token;
 use policy::Millis;
-use policy::drain;
 use policy::line::segment::base_of;
 use policy::line::{Batch, Grant, Line, View};
 use policy::room::Rules;
@@ -137,6 +136,7 @@ impl Room {
             admitted: state.view.granted,
             waiting: state.view.waiting(),
             active_users: state.view.active,
+            new_users_per_minute: self.rules.rate * 60.0,
             store_away: false,
             limits_given_up: false,
         }
@@ -255,8 +255,7 @@ impl Room {
         if self.fault == Fault::WaitInvented {
             return Some([200, 300]);
         }
-        let speed = state.view.known_speed(&self.rules);
-        drain::wait(position, speed, self.rules.rate).map(|wait| [wait.low, wait.high])
+        state.view.outlook(&self.rules).wait(position).map(|wait| [wait.low, wait.high])
     }
 
     /// Where a ticket of this number stands in the line, and which number the ticket of a place has.

@@ -1,9 +1,9 @@
 //! What a store keeps of a line, and the line that it is continued from.
 
-use super::Line;
 use super::batch::{Adopted, Revoked, Stamp};
 use super::repair::Doubt;
 use super::segment::Segments;
+use super::{Line, Places};
 use crate::Millis;
 use crate::drain::Drain;
 
@@ -63,6 +63,8 @@ impl Line {
             doubt: Doubt::none(at),
             counters: Counters { now: at.now.max(kept.now), ..kept },
             rate: f64::INFINITY,
+            // Whatever was told, it was not less.
+            places: Places { told: 0.0, ..Places::NONE },
             drain: Drain::remembering(kept.memory),
             ..Self::default()
         };

@@ -4,12 +4,16 @@ use super::batch::Adopted;
 use super::segment::{Segments, base_of};
 use crate::Millis;
 use crate::drain::{self, FASTEST, PollTable};
+use crate::outlook::{Outlook, Standstill};
 use crate::room::Rules;
 use crate::ticket::{Kind, Token};
 
 /// The longest interval between polls, in seconds, while the speed of a line is not settled: with a longer one a
 /// shopper could be called by a faster line long before the next poll.
 const POLL_WHILE_UNKNOWN: f64 = 15.0;
+
+/// Places stand still, and this is said, when those who came back late take this many seconds to enter.
+const LATE: f64 = 2.0;
 
 /// A copy of a line.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,7 +28,7 @@ pub struct View {
     pub unsure: bool,
     /// Store time of this copy.
     pub now: Millis,
-    /// Speed of `serving` in tickets per second, a mean over the last seconds.
+    /// Places that move up per second, a mean over the last seconds.
     pub speed: f64,
     /// Share of called tickets whose holders come.
     pub show_share: f64,
@@ -36,6 +40,10 @@ pub struct View {
     pub stay: f64,
     /// Claimants without a token.
     pub claimants: u64,
+    /// Places of those who were called and have not entered.
+    pub entering: u64,
+    /// As much of that as a position tells: with it none grows where people come back who were called long ago.
+    pub told: u64,
     /// Seats taken: passes that live, and those that may live since a loss.
     pub active: u64,
     /// Passes given so far.
@@ -61,8 +69,36 @@ impl View {
     /// People ahead of this number, its holder included; `None` while it could grow: people may come back who stand
     /// before it, or a gateway that knows that the line had come further.
     pub fn position(&self, number: u64) -> Option<u64> {
-        let ahead = self.segments.ahead_of(number);
-        (ahead == 0 || !self.unsure).then_some(ahead)
+        match self.segments.ahead_of(number) {
+            0 => Some(0),
+            ahead => (!self.unsure).then_some(ahead + self.told),
+        }
+    }
+
+    /// Takes care that no position grows from that copy to this one, which may be of a line that has moved on otherwise
+    /// than this gateway thought.
+    pub fn follow(&mut self, before: &Self) {
+        let called = before.waiting().saturating_sub(self.segments.ahead_of(before.segments.open.next));
+        if before.waiting() > 0 {
+            self.told = self.told.min(before.told + called);
+        }
+    }
+
+    /// What the wait of everybody follows from.
+    pub fn outlook(&self, rules: &Rules) -> Outlook {
+        Outlook { entering: self.entering, speed: self.known_speed(rules), rate: rules.rate }
+    }
+
+    /// Why places do not move up, or not as fast as the rate lets them.
+    pub fn standstill(&self, rules: &Rules) -> Option<Standstill> {
+        let seats = rules.total_active_users.filter(|_| rules.enforced);
+        let late = self.entering.saturating_sub(self.told) as f64;
+        match () {
+            () if self.waiting() == 0 || !rules.open => None,
+            () if seats.is_some_and(|seats| self.active + self.claimants >= seats) => Some(Standstill::Full),
+            () if late > LATE * rules.rate => Some(Standstill::Returning),
+            () => None,
+        }
     }
 
     /// Whether a ticket of this number is worth nothing any more, because its segment was forgotten.
@@ -104,7 +140,7 @@ impl View {
 
     /// The speed that the seats allow in the long run, in tickets per second; infinite while there are enough.
     fn speed_by_seats(&self, rules: &Rules) -> f64 {
-        let needed = self.waiting() as f64 * self.show_share;
+        let needed = (self.waiting() + self.entering) as f64 * self.show_share;
         match rules.total_active_users {
             Some(seats) if needed > seats.saturating_sub(self.active) as f64 => {
                 if self.stay > 0.0 {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use policy::Millis;
 use policy::admit::{Credential, Decision, Intent, PassState, Scene, admit};
-use policy::drain::wait;
 use policy::lease::Lending;
 use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Revoked, Segments, View};
 use policy::ticket::{Kind, Token};
@@ -200,7 +199,8 @@ pub fn flush(world: &mut World, id: u32) {
     gateway.adopted = gateway.provisional;
     gateway.lending.note(outcome.lease, outcome.view.now);
     gateway.answered = (outcome.view.segments.clone(), policy::lease::speed(&outcome.view, &world.room.rules));
-    gateway.view = outcome.view.clone();
+    let before = std::mem::replace(&mut gateway.view, outcome.view.clone());
+    gateway.view.follow(&before);
     gateway.seen_at = now;
     gateway.revoked.extend(outcome.revoked.iter().map(|revoked| (revoked.number, *revoked)));
     gateway.revocations_seen = outcome.revocations_seen;
@@ -347,8 +347,8 @@ pub fn numbered(token: Token, now: Millis) -> Token {
     token
 }
 
-/// The range shown at this position.
-pub fn range(world: &World, id: u32, position: u64) -> Option<policy::drain::Wait> {
+/// The range shown with so many tickets until the call.
+pub fn range(world: &World, id: u32, ahead: u64) -> Option<policy::outlook::Wait> {
     let view = &world.gateways[id as usize].view;
-    wait(position, view.known_speed(&world.room.rules), world.room.rules.rate)
+    view.outlook(&world.room.rules).wait(ahead)
 }

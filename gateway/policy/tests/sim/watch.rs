@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use policy::Millis;
-use policy::drain::Wait;
 use policy::line::{Batch, Grant, Outcome, Revoked, View};
+use policy::outlook::Wait;
 use policy::room::{Room, Rules};
 
 /// What happened to one person.
@@ -18,6 +18,9 @@ pub struct Seen {
     pub shown: Option<(Millis, Wait)>,
     pub claimed: Option<Millis>,
     pub granted: Option<Millis>,
+    /// The last answer in the line, and the longest time from one to the next.
+    told: Option<Millis>,
+    pub longest_silence: Millis,
     /// The last pass, if the seat of one before was lost.
     pub again: Option<Millis>,
     let_through: bool,
@@ -31,6 +34,9 @@ pub struct Step {
     pub serving: u64,
     pub active: u64,
     pub claimants: u64,
+    /// Places of those called who have not entered, and as they are told.
+    pub entering: u64,
+    pub told: u64,
     pub granted: u64,
     pub speed: f64,
     pub show_share: f64,
@@ -185,9 +191,9 @@ impl Watch {
         let (next, serving) = (view.segments.open.next, view.segments.open.serving);
         let moved = self.steps.last().is_none_or(|s| s.serving != serving || now >= s.now + 100);
         if moved {
-            let (active, claimants) = (view.active, view.claimants);
+            let (active, claimants, entering, told) = (view.active, view.claimants, view.entering, view.told);
             let (speed, show_share, granted) = (view.speed, view.show_share, self.granted);
-            self.steps.push(Step { now, next, serving, active, claimants, granted, speed, show_share });
+            self.steps.push(Step { now, next, serving, active, claimants, entering, told, granted, speed, show_share });
         }
         self.last = view.clone();
     }
@@ -357,6 +363,8 @@ impl Watch {
     pub fn shown(&mut self, person: u32, now: Millis, range: Option<Wait>) {
         let seen = &mut self.people[person as usize];
         seen.shown = seen.shown.or(range.map(|range| (now, range)));
+        let silence = seen.told.replace(now).map_or(0, |last| now - last);
+        seen.longest_silence = seen.longest_silence.max(silence);
     }
 
     pub fn claims(&mut self, person: u32, now: Millis) {

@@ -23,6 +23,11 @@ pub(super) static TEXTS: Texts = Texts {
     ],
     ticket: "Ticket",
     updated: "Updated",
+    as_of: ["as of ", ""],
+    standstill: [
+        "The shop is full at the moment. The line moves on as people leave.",
+        "People whose turn came earlier are back and go first. Your place is kept.",
+    ],
     leave: "Leave the line",
     leave_warning: "You give up your place. If you come back, you start at the end of the line.",
     leave_confirm: "Give up my place",

@@ -23,6 +23,11 @@ pub(super) static TEXTS: Texts = Texts {
     ],
     ticket: "대기 번호",
     updated: "마지막 확인",
+    as_of: ["", " 기준"],
+    standstill: [
+        "지금은 자리가 모두 찼습니다. 먼저 입장하신 분이 나가시는 대로 순서가 줄어듭니다.",
+        "먼저 차례가 되셨던 분들이 돌아와 우선 입장하고 있습니다. 순서는 유지됩니다.",
+    ],
     leave: "대기 그만두기",
     leave_warning: "지금 순서를 포기하게 됩니다. 다시 오시면 맨 뒤에서 기다리셔야 합니다.",
     leave_confirm: "순서 포기하기",

@@ -2,7 +2,7 @@
 
 -- What other parts call. The rest is in a block: a script has 200 local names at most.
 local show_share, bound_for, speed, freed, mean_stay, moved, calls, shows, settle, end_windows,
-  expect_speed
+  expect_speed, entering, rate_changed
 do
 
 local function called_of(cohort)
@@ -63,6 +63,13 @@ local function standing(flow)
   return 0.16 + 6 / (flow + 1)
 end
 
+-- Places of those who are called and have not entered.
+function entering()
+  local by = curve()
+  local h = share_by(by)
+  return max(floor((claimants + expected(h, by)) / h), 0)
+end
+
 -- The bound of the speed that a share h of shows needs, in multiples of the rate.
 function bound_for(h)
   return clamp(2 / h, 5, 50)
@@ -91,9 +98,8 @@ function speed(free, rate)
   local by, delay = curve()
   local h = share_by(by)
   local most = adapt_bound(h)
-  local flow = free and min(s.flow, rate) or rate
-  local ahead = delay + standing(flow)
-  local able = free and min(rate, flow + free / ahead) or rate
+  local able = free and min(rate, min(s.flow, rate) + free / (delay + standing(rate))) or rate
+  local ahead = delay + standing(able)
   local lack = able * ahead - claimants - expected(h, by)
   return clamp((able + lack / max(0.4, seconds)) / h, 0, most * rate)
 end
@@ -115,10 +121,18 @@ function mean_stay()
   return s.left > 0 and s.left >= taken() and s.sat / s.left or 0
 end
 
-function moved(tickets)
+function moved(places)
   if s.speed > 0 then
     s.known_for = s.known_for + seconds
-    s.speed = mean(s.speed, tickets, min(s.known_for, 15))
+    s.speed = mean(s.speed, places, min(s.known_for, 15))
+  end
+end
+
+function rate_changed(before)
+  if rate < before then
+    s.speed = min(s.speed, rate / show_share())
+  else
+    s.speed = s.speed * rate / before
   end
 end
 

@@ -99,7 +99,9 @@ local function move(share)
   local seats_free = free()
   if waiting() > 0 then
     s.carry = s.carry + speed(seats_free, max(rate - share, 0)) * seconds
-    moved(move_by(whole_carry()))
+    moved(s.places_moved)
+    s.places_moved = 0
+    s.places_called = s.places_called + move_by(whole_carry())
   else
     s.speed = 0
     s.carry = s.carry + rate * seconds
@@ -117,6 +119,7 @@ local function advance()
   freed(s.freed, taken())
   s.freed = 0
   settle()
+  rate_changed(s.rate)
   expect_speed()
   end_windows()
   advance_leases(elapsed, unseated())
@@ -443,6 +446,18 @@ claim()
 local first, joined_if_called = join()
 grant()
 local lease = lends and lend(unseated()) or {}
+do
+  -- Places move up by as much as was called since the last transition, less what they may have to tell of it still.
+  local told, called = s.places_told, s.places_called
+  s.places_told, s.places_called = min(entering(), told + called), 0
+  if waiting() == 0 then
+    s.places_told, s.places_moved = math.huge, 0
+  elseif told < math.huge then
+    s.places_moved = s.places_moved + told + called - s.places_told
+  else
+    s.places_moved = 0
+  end
+end
 keep()
 
 if seen.opened and seen.opened < current().base then
@@ -460,5 +475,6 @@ local view = {
 local known = s.revocations_forgotten + call('LLEN', REVOKED)
 return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
   lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), real(bound_for(show_share())),
-  s.speed > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(),
+  s.speed > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(), entering(),
+  min(entering(), s.places_told),
 } }

@@ -6,6 +6,7 @@ local FIELDS = {
   'lenders_before', 'lenders_told', 'lenders_unknown_for', 'second_passes',
   'carry', 'bucket', 'rate', 'revocations_forgotten', 'freed',
   'called', 'shown', 'speed', 'known_for', 'flow', 'left', 'sat', 'bound',
+  'places_told', 'places_called', 'places_moved',
 }
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
@@ -65,6 +66,7 @@ do
     local base = base_at(now)
     segments[1] = { base = base, next = base, serving = base, slot = 0 }
     s.lost, s.now, s.rate, s.server = now, now, math.huge, server
+    s.places_told = math.huge
     s.lenders_unknown_for = LEASE_KEPT
   end
 end
