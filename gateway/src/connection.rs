@@ -370,9 +370,9 @@ pub struct Untaken {
 }
 
 impl Untaken {
-    fn new(connection: &Rc<Connection>, bytes: usize, stream: Option<Box<OpenStream>>) -> Box<Self> {
+    fn new(connection: &Rc<Connection>, bytes: usize, stream: Option<Box<OpenStream>>) -> Self {
         connection.add_untaken(bytes);
-        Box::new(Self { connection: connection.clone(), bytes, _stream: stream })
+        Self { connection: connection.clone(), bytes, _stream: stream }
     }
 }
 
@@ -427,14 +427,14 @@ impl UnderWay {
 
     /// Counts bytes of its answer until they are taken. Those of HTTP/1 are copied and gone.
     pub fn untaken(&self, bytes: usize) -> Option<Box<Untaken>> {
-        self.stream.as_ref().map(|_| Untaken::new(&self.connection, bytes, None))
+        self.stream.as_ref().map(|_| Box::new(Untaken::new(&self.connection, bytes, None)))
     }
 
     /// The same for all of its answer: its stream is one that is worked on until then.
     pub fn into_untaken(mut self, bytes: usize) -> Option<Box<Untaken>> {
         let stream = self.stream.take()?;
         self.connection.remove_pace(&stream.pace);
-        Some(Untaken::new(&self.connection, bytes, Some(stream)))
+        Some(Box::new(Untaken::new(&self.connection, bytes, Some(stream))))
     }
 
     /// By which the shopper takes the answer.

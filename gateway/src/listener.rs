@@ -276,9 +276,9 @@ impl Worker {
         if let Some(Ok(stream)) = while_open(&connection, handshake).await {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             if http2 {
-                self.serve_http2(stream, &connection).await
+                self.serve_http2(stream, &connection).await;
             } else {
-                self.serve_http1(stream, &connection).await
+                self.serve_http1(stream, &connection).await;
             }
         }
     }

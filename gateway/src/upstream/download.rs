@@ -47,7 +47,9 @@ struct State {
     incoming: Incoming,
     /// What it holds of the shop; `None` once it is here to its end.
     exchange: Option<Exchange>,
-    /// Moved into memory.
+    /// Moved into memory: one piece, as which most answers come as a whole...
+    first: Option<Frame<Bytes>>,
+    /// ...and those after it.
     ahead: VecDeque<Frame<Bytes>>,
     /// What follows these.
     broke: Option<hyper::Error>,
@@ -67,9 +69,9 @@ impl Download {
         if incoming.is_end_stream() {
             return Body::empty();
         }
-        let (ahead, broke, under_way) = Default::default();
+        let (first, ahead, broke, under_way) = Default::default();
         let charge = pool.charge();
-        let mut state = State { incoming, exchange: Some(exchange), ahead, broke, charge, under_way };
+        let mut state = State { incoming, exchange: Some(exchange), first, ahead, broke, charge, under_way };
         let most = settings.response_buffer;
         poll_fn(|cx| {
             // A piece, and the end after it where that is not known with it. More is a stream.
@@ -130,7 +132,11 @@ impl State {
             Poll::Ready(Some(Ok(frame))) => {
                 // It is here already: a bound that it passes stops the next.
                 self.charge.grow(frame.data_ref().map_or(0, Bytes::len), usize::MAX);
-                self.ahead.push_back(frame);
+                if self.first.is_none() && self.ahead.is_empty() {
+                    self.first = Some(frame);
+                } else {
+                    self.ahead.push_back(frame);
+                }
                 if self.incoming.is_end_stream() {
                     self.exchange = None;
                 }
@@ -146,16 +152,16 @@ impl State {
 
     /// The answer in one piece, if it is here as such.
     fn whole(&mut self) -> Option<Body> {
-        let here = self.exchange.is_none() && self.broke.is_none() && self.ahead.len() <= 1;
-        if !here || self.ahead.iter().any(Frame::is_trailers) {
+        let here = self.exchange.is_none() && self.broke.is_none() && self.ahead.is_empty();
+        if !here || self.first.as_ref().is_some_and(Frame::is_trailers) {
             return None;
         }
-        let bytes = self.ahead.pop_front().and_then(|frame| frame.into_data().ok());
+        let bytes = self.first.take().and_then(|frame| frame.into_data().ok());
         Some(Body::counted(bytes.filter(|bytes| !bytes.is_empty()), self.charge.split()))
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Piece {
-        if let Some(frame) = self.ahead.pop_front() {
+        if let Some(frame) = self.first.take().or_else(|| self.ahead.pop_front()) {
             self.charge.shrink(PIECE + frame.data_ref().map_or(0, Bytes::len));
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -194,12 +200,12 @@ impl Source for Download {
     fn is_end_stream(&self) -> bool {
         let state = self.state.borrow();
         let here = state.exchange.is_none() && state.broke.is_none();
-        state.ahead.is_empty() && (here || state.incoming.is_end_stream())
+        state.first.is_none() && state.ahead.is_empty() && (here || state.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         let state = self.state.borrow();
-        let ahead: usize = state.ahead.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        let ahead: usize = state.first.iter().chain(&state.ahead).filter_map(Frame::data_ref).map(Bytes::len).sum();
         // A stream whose end is not known by its length stays one, also when its end is here.
         let rest = state.incoming.size_hint().exact();
         rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + ahead as u64))

@@ -46,17 +46,11 @@ impl Exchange {
     }
 
     /// Sends the request and waits for the head of the answer.
-    pub(super) fn send(
-        &mut self,
-        request: Request<Upload>,
-    ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
+    pub(super) async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Failed> {
         let silence = self.kept.silence();
-        let sent = self.connection.as_mut().map(|connection| connection.send(request, silence));
-        async move {
-            match sent {
-                Some(answer) => answer.await,
-                None => Err(Failed::Sent(UpstreamError::NoServer)),
-            }
+        match &mut self.connection {
+            Some(connection) => connection.send(request, silence).await,
+            None => Err(Failed::Sent(UpstreamError::NoServer)),
         }
     }
 

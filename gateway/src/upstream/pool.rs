@@ -188,10 +188,10 @@ impl Kept {
             connection.look();
             connection.is_ready()
         });
-        let still_ending = |connection: &Box<Connection>| !connection.is_over() && !connection.deadline.has_passed();
+        let still_ending = |connection: &Connection| !connection.is_over() && !connection.deadline.has_passed();
         let (ready, not_ready): (Vec<_>, Vec<_>) =
-            self.ending.take().into_iter().partition(|connection: &Box<Connection>| connection.is_ready());
-        self.ending.borrow_mut().extend(not_ready.into_iter().filter(still_ending));
+            self.ending.take().into_iter().partition(|connection| connection.is_ready());
+        self.ending.borrow_mut().extend(not_ready.into_iter().filter(|connection| still_ending(connection)));
         for connection in ready {
             self.put(connection);
         }
