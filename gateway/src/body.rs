@@ -10,10 +10,10 @@ use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use crate::buffer::Charge;
 use crate::connection::{UnderWay, Untaken};
+use crate::timer::timeout;
 
 /// A piece of a body.
 pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;

@@ -45,14 +45,21 @@ pub struct Ledger {
     untaken: Cell<usize>,
     /// Streams of HTTP/2 that were not answered, or whose answers were not taken.
     streams: Cell<usize>,
-    /// How many of them one connection may have.
+    /// How many bytes one connection may have.
     pub(crate) most_untaken: Cell<usize>,
+    /// How many bytes all together may hold.
+    pub(crate) most_held: Cell<usize>,
 }
 
 impl Ledger {
     /// Bytes that are held for who has not taken them.
     pub(crate) fn held(&self) -> usize {
         self.untaken.get() + self.streams.get() * STREAM
+    }
+
+    /// Whether that is too much.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held() > self.most_held.get()
     }
 }
 
@@ -101,6 +108,12 @@ pub struct Connection {
     rests: Cell<bool>,
     fate: Cell<Fate>,
     turn: Cell<Turn>,
+    /// It had a request of HTTP/1 since it was polled last.
+    served: Cell<bool>,
+    /// Another one stands behind what else is ready.
+    yields: Cell<bool>,
+    /// It was looked at whether its peer speaks for others.
+    asked_for_others: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -126,6 +139,9 @@ impl Connection {
             rests: Cell::new(false),
             fate: Cell::new(Fate::Open),
             turn: Cell::default(),
+            served: Cell::default(),
+            yields: Cell::default(),
+            asked_for_others: Cell::default(),
             waker: RefCell::default(),
             flow: Arc::default(),
             ledger,
@@ -164,7 +180,22 @@ impl Connection {
     /// Whether what it has to read may wait: it shows no pass, and no answer to it is under way. Requests of HTTP/2 are
     /// read beside answers, so there it may wait at any moment.
     pub(crate) fn can_be_deferred(&self) -> bool {
-        self.class() != Class::Holder && (self.requests.get() == 0 || self.streams.get().is_some())
+        self.class() != Class::Holder && (self.requests.get() == 0 || self.yields.get() || self.is_http2())
+    }
+
+    /// True once: what a peer says of others it says with each request.
+    pub(crate) fn is_to_be_asked_for_others(&self) -> bool {
+        !self.peer.trusted && !self.asked_for_others.replace(true)
+    }
+
+    /// It is served now, by one poll: one request of HTTP/1.
+    pub(crate) fn begin_turn(&self) {
+        self.served.set(false);
+        self.yields.set(false);
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.streams.get().is_some()
     }
 
     /// Reads something off its seat, if it has one.
@@ -401,20 +432,38 @@ impl UnderWay {
         Self { connection: connection.clone(), stream }
     }
 
-    /// Waits for its turn among the streams of its connection; false if that is over meanwhile.
-    pub(crate) async fn take_turn(&mut self) -> bool {
+    /// Waits for its turn, with HTTP/1. If its connection was served a request just now, all that is ready goes first: who
+    /// sends many at once keeps nobody waiting for all of them. And who reads no answers makes no more of them.
+    pub(crate) async fn take_turn(&self) {
+        let connection = &self.connection;
+        if self.stream.is_some() {
+            return;
+        }
+        if connection.served.replace(true) {
+            poll_fn(|cx| {
+                if connection.served.replace(true) {
+                    connection.yields.set(true);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
+        }
+        if connection.flow.unsent() > 0 {
+            self.pace().set(true);
+            poll_fn(|_| connection.flow.poll_sent()).await;
+            self.pace().set(false);
+        }
+    }
+
+    /// Waits for a slot among the streams of its connection; false if that is over meanwhile.
+    pub(crate) async fn take_slot(&mut self) -> bool {
         let slots = self.connection.streams.get().map(|streams| streams.slots.clone());
         if let (Some(slots), Some(stream)) = (slots, &mut self.stream) {
             stream.slot = slots.acquire_owned().await.ok();
         }
         self.connection.fate() != Fate::Over
-    }
-
-    /// Waits, with HTTP/1, until the answers before were taken: who sends requests and reads nothing makes no more of them.
-    pub(crate) async fn wait_for_reader(&self) {
-        self.pace().set(true);
-        poll_fn(|_| self.connection.flow.poll_sent()).await;
-        self.pace().set(false);
     }
 
     /// Whether another piece of its answer may be made.

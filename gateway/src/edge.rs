@@ -33,7 +33,7 @@ use crate::forward::{self, Onward, Way};
 use crate::listener::Worker;
 use crate::own;
 use crate::reply::{self, Place};
-use crate::rooms::Entry;
+use crate::rooms::{Entry, Snapshot};
 use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
@@ -45,6 +45,7 @@ pub async fn handle(
     worker: Rc<Worker>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    under_way.take_turn().await;
     let site = worker.shared.site.load_full();
     let http2 = request.version() == Version::HTTP_2;
     let (parts, body) = request.into_parts();
@@ -120,14 +121,18 @@ async fn at_the_door<'a>(
     room: &'a Arc<SiteRoom>,
     head: &Head<'_>,
 ) -> Result<Onward, Box<Response<Body>>> {
-    let mut decision = decide(visit, room);
-    if !matches!(decision.0, Verdict::Enter { .. }) {
-        // What kind of request it is matters only without a pass, and is the longest thing to read.
-        visit.holds_pass(false);
-        visit.read_intent(room, head.parts);
-        decision = decide(visit, room);
-    }
-    let (verdict, ignored) = decision;
+    let (verdict, ignored) = {
+        let snapshot = room.live.snapshot();
+        let decision = decide(visit, room, &snapshot);
+        if matches!(decision.0, Verdict::Enter { .. }) {
+            decision
+        } else {
+            // What kind of request it is matters only without a pass, and is the longest thing to read.
+            visit.holds_pass(false);
+            visit.read_intent(room, head.parts);
+            decide(visit, room, &snapshot)
+        }
+    };
     if let Some(ignored) = ignored {
         room.meters.ignored(ignored);
         visit.reason = telemetry::reason(ignored);
@@ -185,8 +190,7 @@ async fn without_a_place<'a>(
     no(answer)
 }
 
-fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
-    let snapshot = room.live.snapshot();
+fn decide(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot) -> Decision {
     let now = snapshot.store_time(visit.started);
     let token = visit.token();
     if let (Some(token), Some(view)) = (&token, &snapshot.view)
@@ -242,7 +246,7 @@ async fn claim<'a>(
         }
         Entry::Spent => {
             visit.credential = Credential::None;
-            let (verdict, _) = decide(visit, room);
+            let (verdict, _) = decide(visit, room, &room.live.snapshot());
             without_a_place(visit, room, verdict).await
         }
         _ if visit.intent == Intent::Form => no(reply::needs_pass(visit)),

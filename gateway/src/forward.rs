@@ -95,9 +95,9 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
         visit.note_unbelieved();
     }
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
-    let request = Request::from_parts(parts, body);
+    let mut request = Some(Request::from_parts(parts, body));
     let caller = caller(visit, &onward);
-    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, request, caller).await {
+    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, &mut request, caller).await {
         Ok(mut response) => {
             let revoke = headers::to_shopper(&mut response);
             (response, revoke)

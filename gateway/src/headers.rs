@@ -103,15 +103,20 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
 /// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
 pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
     let believed = onward.peer.trusted;
-    let (mut has_cookies, mut ambiguous, mut unbelieved) = (false, 0, false);
-    let doomed = Doomed::of(&parts.headers, |name| {
-        has_cookies |= name == COOKIE.as_str();
+    let (mut cookies, mut ambiguous, mut unbelieved) = (Cookies::None, 0, false);
+    let mut doomed = Doomed::of(&parts.headers, |name, value| {
+        if name == COOKIE.as_str() {
+            cookies.look_at(value);
+        }
         let plain = is_plain(name);
         ambiguous += u64::from(!plain);
         let tells = is_about_the_way(name) && !believed;
         unbelieved |= tells;
         !plain || tells || is_misleading(name) || (onward.preflight && !belongs_to_a_preflight(name, believed))
     });
+    if cookies == Cookies::Ours {
+        doomed.names.push(COOKIE);
+    }
     let upgrade = if doomed.contains(&UPGRADE) { switch(parts, &onward) } else { None };
     let trailers = if doomed.contains(&TRAILER) { announced(parts) } else { Trailers::default() };
     to_origin_form(parts, onward.host);
@@ -121,7 +126,7 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if has_cookies {
+    if cookies == Cookies::Others {
         remove_own_cookies(headers);
     }
     headers.reserve(MOST_ADDED);
@@ -165,7 +170,7 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
     let headers = response.headers_mut();
     let upgrade = if switches { headers.get(UPGRADE).cloned() } else { None };
     let mut sets_cookies = false;
-    let mut doomed = Doomed::of(headers, |name| {
+    let mut doomed = Doomed::of(headers, |name, _| {
         sets_cookies |= name == SET_COOKIE.as_str();
         name.starts_with("weir-")
     });
@@ -213,13 +218,13 @@ struct Doomed {
 
 impl Doomed {
     /// One look at every name; each is shown to `condemned`.
-    fn of(headers: &HeaderMap, mut condemned: impl FnMut(&str) -> bool) -> Self {
+    fn of(headers: &HeaderMap, mut condemned: impl FnMut(&str, &HeaderValue) -> bool) -> Self {
         let mut doomed = Self { names: Vec::new(), connection: false };
         // A loop costs a third of what `filter` and `cloned` do.
-        for name in headers.keys() {
+        for (name, value) in headers {
             let text = name.as_str();
             doomed.connection |= text == CONNECTION.as_str();
-            if condemned(text) | is_hop_by_hop(text) {
+            if condemned(text, value) | is_hop_by_hop(text) {
                 doomed.names.push(name.clone());
             }
         }
@@ -271,6 +276,23 @@ fn is_relied_on(name: &HeaderName) -> bool {
 /// The items of a list.
 fn list(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// What a request brings of cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cookies {
+    None,
+    /// One line with Weir's alone, as people have it who have no session at the shop: it goes as a whole.
+    Ours,
+    /// Others, too, or several lines.
+    Others,
+}
+
+impl Cookies {
+    fn look_at(&mut self, line: &HeaderValue) {
+        let ours = *self == Self::None && cookies(line).all(is_own);
+        *self = if ours { Self::Ours } else { Self::Others };
+    }
 }
 
 /// Whether a cookie, as `name=value`, is one of Weir's.

@@ -34,6 +34,7 @@ pub mod secret;
 pub mod site;
 pub mod store;
 pub mod telemetry;
+mod timer;
 pub mod tls;
 pub mod ui;
 pub mod upstream;
@@ -283,8 +284,10 @@ fn start_worker(
     stop: &CancellationToken,
 ) -> std::io::Result<JoinHandle<anyhow::Result<()>>> {
     let (shared, stop) = (shared.clone(), stop.clone());
+    let control = tokio::runtime::Handle::current();
     let serve = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        timer::are_kept_by(control);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
         runtime.block_on(listener::work(shared, sockets, stop))?;
         Ok(())
     };

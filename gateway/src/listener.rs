@@ -27,7 +27,6 @@ use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -36,9 +35,10 @@ use crate::body::Body;
 use crate::connection::{Connection, Fate, Ledger, UnderWay};
 use crate::edge;
 use crate::flow::{self, Stream, Watched};
-use crate::load::Load;
+use crate::load::{Full, Load};
 use crate::seats::{self, Class, Lack, Seat};
 use crate::telemetry;
+use crate::timer::{sleep, timeout};
 use crate::upstream::Pool;
 use crate::visitor::Peer;
 
@@ -130,7 +130,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         told_untaken: Cell::default(),
         load: Load::default(),
     });
-    worker.ledger.most_untaken.set(worker.shared.site.load().config.listen.answer_buffer_per_connection.0);
+    worker.bound_answers();
     for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
@@ -138,6 +138,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         }
     }
     tokio::task::spawn_local(sweep(worker.clone()));
+    tokio::task::spawn_local(worker.load.stand());
     stop.cancelled().await;
     worker.end().await;
     Ok(())
@@ -154,7 +155,7 @@ async fn sweep(worker: Rc<Worker>) {
             worker.make_room(&Lack::All, false);
         }
         worker.relieve();
-        worker.load.tick();
+        worker.load.tick(Full(worker.ledger.is_full()));
         worker.load.probe();
         worker.shared.rooms.stretch_polls(worker.load.stretch());
         if now.as_secs() > worker.ledger.second.get() {
@@ -237,21 +238,27 @@ impl Worker {
         !victims.is_empty()
     }
 
+    /// Reads how many bytes of answers may be held for those who do not take them. Each worker has its part.
+    fn bound_answers(&self) {
+        let site = self.shared.site.load();
+        let listen = &site.config.listen;
+        self.ledger.most_untaken.set(listen.answer_buffer_per_connection.0);
+        self.ledger.most_held.set(listen.answer_buffer.0 / listen.workers.max(1));
+    }
+
     /// Closes connections that do not take their answers while there are too many bytes of them: pass holders last, and
     /// before others who has taken nothing for the longest time.
     fn relieve(&self) {
-        let site = self.shared.site.load();
-        let listen = &site.config.listen;
-        let most = listen.answer_buffer.0 / listen.workers.max(1);
-        let mut held = self.ledger.held();
-        if held <= most {
+        if !self.ledger.is_full() {
             return;
         }
         let mut open = self.open();
-        open.retain(|connection| connection.held() > 0);
+        // What was closed before is gone when its task has run.
+        open.retain(|connection| connection.held() > 0 && connection.fate() != Fate::Over);
         open.sort_by_key(|connection| (connection.class() == Class::Holder, connection.active()));
+        let mut held: usize = open.iter().map(|connection| connection.held()).sum();
         // To some room, so that it is not the work of each tick.
-        let enough = most / 8 * 7;
+        let enough = self.ledger.most_held.get() / 8 * 7;
         let mut closed = 0;
         for connection in &open {
             if held <= enough {
@@ -301,13 +308,7 @@ impl Worker {
             let service = service_fn(|request: http::Request<Incoming>| {
                 let under_way = UnderWay::begin(connection, request.version(), request.body().is_end_stream());
                 self.requests.set(self.requests.get() + 1);
-                let (worker, unread) = (self.clone(), connection.flow.unsent() > 0);
-                async move {
-                    if unread {
-                        under_way.wait_for_reader().await;
-                    }
-                    edge::handle(under_way, worker, request).await
-                }
+                edge::handle(under_way, self.clone(), request)
             });
             let mut http = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
             let rests = poll_fn(|cx| {
@@ -348,7 +349,7 @@ impl Worker {
             self.requests.set(self.requests.get() + 1);
             let worker = self.clone();
             async move {
-                if !under_way.take_turn().await {
+                if !under_way.take_slot().await {
                     // The others of its connection went with it; nobody is there to be answered.
                     return Ok(http::Response::new(Body::empty()));
                 }
@@ -399,7 +400,7 @@ impl Worker {
         let listen = &site.config.listen;
         self.connections.borrow_mut().retain(|connection| connection.strong_count() > 0);
         let connections = self.open();
-        self.ledger.most_untaken.set(listen.answer_buffer_per_connection.0);
+        self.bound_answers();
         let untaken: usize = connections.iter().map(|connection| connection.untaken_bytes()).sum();
         self.load.report();
         self.shared.seats.recount_untaken(self.told_untaken.replace(untaken), untaken);
@@ -452,13 +453,21 @@ impl Worker {
         match connection.fate() {
             Fate::Over => return Poll::Ready(()),
             Fate::Ending(_) => end(http.as_mut()),
-            Fate::Open if connection.can_be_deferred() && self.load.defers(connection) => return Poll::Pending,
-            Fate::Open => {}
+            Fate::Open if !connection.can_be_deferred() => {}
+            Fate::Open => {
+                let full = Full(connection.is_http2() && self.ledger.is_full());
+                if self.load.defers(connection, full) {
+                    return Poll::Pending;
+                }
+                connection.begin_turn();
+                let before = self.requests.get();
+                let polled = http.poll(cx);
+                self.load.charge(self.requests.get().wrapping_sub(before) as u32);
+                return polled.map(note_unreadable);
+            }
         }
-        http.poll(cx).map(|end| match end {
-            Err(error) if error.is_parse() => telemetry::unreadable(),
-            _ => {}
-        })
+        connection.begin_turn();
+        http.poll(cx).map(note_unreadable)
     }
 
     /// Asks all connections to end and waits until they have, at most the configured time.
@@ -481,6 +490,13 @@ impl Worker {
         if timeout(limit, all_ended).await.is_err() {
             tracing::warn!("requests were still under way when the time to shut down was over");
         }
+    }
+}
+
+/// Counts what could not be read as a request.
+fn note_unreadable(end: hyper::Result<()>) {
+    if end.is_err_and(|error| error.is_parse()) {
+        telemetry::unreadable();
     }
 }
 

@@ -1,19 +1,27 @@
-//! Load shedding: who is served first when a worker has more to do than its processor can.
+//! Load shedding: who is served first when a worker has more to do than its processor, or its memory, can.
 //!
 //! A worker runs ready tasks in order of readiness. With more of them than it can run, a pass holder's request
 //! stands behind every poll that became readable before it. So each worker measures its **run-queue delay**, from
 //! readiness to service, and holds it near `TARGET`: a connection without a pass that has something to read is
 //! *deferred*, and so many deferred connections are released each tick as the budget allows. Connections of pass
-//! holders are never deferred. New connections are accepted at the same budget; the rest wait in the kernel's
-//! backlog. While the deferred wait long, everybody who waits in line is told to ask less often (`Load::stretch`).
+//! holders are never deferred. The rest of the crowd is served in this order: newcomers, who take a number; then polls,
+//! which are told to come less often while they wait long (`Load::stretch`). New connections are accepted at a quarter
+//! of the budget; those beyond it wait in the kernel's backlog.
 //!
 //! ```text
-//! delay > TARGET and served > LEAST    budget = 0.7 x min(budget, served), at least LEAST
+//! delay > TARGET, half of it own work  budget = 0.7 x min(budget, served), at least LEAST
 //! else, while over capacity            budget = budget + 1/8 budget + 1
 //! calm again                           after CALM_AFTER ticks with nothing deferred
 //!
-//! served    connections without a pass that were served in the last tick
+//! served    requests of connections without a pass in the last tick
+//! own work  time that this thread had the processor meanwhile: a delay that another process makes is none of theirs
 //! ```
+//!
+//! A connection that sent many requests at once is served one of them at a time ([`crate::connection::UnderWay::take_turn`]);
+//! one of HTTP/2 owes for all of the streams that it began. What was overdrawn in a tick is missing in the next.
+//!
+//! A connection of HTTP/2 is deferred also while too many bytes of answers are held for those who do not take them
+//! ([`Full`]), until others' are gone.
 //!
 //! Source: additive-increase control of concurrency on the delay at the bottleneck (as in `CoDel`, RFC 8289: the
 //! sojourn time of a queue, not its length). To defer is to read nothing, parse nothing and write nothing.
@@ -35,9 +43,8 @@ use crate::telemetry;
 
 /// Run-queue delay above which a worker defers connections without a pass: well above what other processes cause.
 const TARGET: Duration = Duration::from_millis(20);
-/// Connections without a pass served each tick, at the least. With no more of them than this a long delay is not their
-/// doing: another process has the processor.
-const LEAST: u32 = 32;
+/// Requests without a pass served each tick, at the least.
+const LEAST: u32 = 4;
 /// Ticks with nothing deferred after which a worker is calm again: half a second.
 const CALM_AFTER: u32 = 20;
 /// Ticks of waiting for service above which polls are stretched.
@@ -57,11 +64,78 @@ pub(crate) enum Turn {
     Released,
 }
 
+/// Whether more bytes of answers are held for those who do not take them than the worker may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full(pub(crate) bool);
+
+/// How long something stood in the run queue.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sojourn {
+    delay: Duration,
+    /// For so long this thread worked meanwhile.
+    worked: Duration,
+}
+
+impl Sojourn {
+    fn is_long(self) -> bool {
+        self.delay > TARGET && self.worked > TARGET / 2
+    }
+}
+
+/// What was measured of the run queue, by a task that stands in it.
+#[derive(Debug, Default)]
+struct RunQueue {
+    /// Since when the task stands there, and how long this thread had worked before.
+    stands: Cell<Option<(Instant, Duration)>>,
+    /// The task that stands there was long already, and that was told.
+    told: Cell<bool>,
+    /// Of the last time that it ran, until that is told.
+    last: Cell<Option<Sojourn>>,
+    /// The task stands in the queue from here on.
+    ready: Notify,
+}
+
+impl RunQueue {
+    /// The task that stands in it, again and again.
+    async fn stand(self: Rc<Self>) {
+        loop {
+            self.ready.notified().await;
+            let sojourn = self.sojourn();
+            self.stands.set(None);
+            self.last.set(sojourn.filter(|_| !self.told.take()));
+        }
+    }
+
+    fn measure(&self) {
+        if self.stands.get().is_none() {
+            self.stands.set(Some((Instant::now(), machine::thread_time())));
+            self.ready.notify_one();
+        }
+    }
+
+    fn sojourn(&self) -> Option<Sojourn> {
+        let (since, before) = self.stands.get()?;
+        Some(Sojourn { delay: since.elapsed(), worked: machine::thread_time().saturating_sub(before) })
+    }
+
+    /// What is not known yet: once for each task, and at once where it has stood there for long.
+    fn news(&self) -> Option<Sojourn> {
+        if let Some(sojourn) = self.last.take() {
+            return Some(sojourn);
+        }
+        let long = self.sojourn().filter(|sojourn| sojourn.is_long() && !self.told.get());
+        self.told.set(self.told.get() || long.is_some());
+        long
+    }
+}
+
 /// The load of one worker.
 #[derive(Debug)]
 pub(crate) struct Load {
+    /// Requests without a pass each tick.
     budget: Cell<u32>,
-    left: Cell<u32>,
+    /// What is left of it in this tick; below 0 where more was served.
+    left: Cell<i64>,
     served: Cell<u32>,
     calm_for: Cell<u32>,
     stretch: Cell<f64>,
@@ -69,8 +143,11 @@ pub(crate) struct Load {
     /// It was over capacity since that was told last, be it for less than a second.
     was_over: Cell<bool>,
     told: Cell<bool>,
-    delay: Rc<Cell<Duration>>,
-    deferred: RefCell<VecDeque<Weak<Connection>>>,
+    last_delay: Cell<Duration>,
+    queue: Rc<RunQueue>,
+    /// Those that never asked, and the others.
+    newcomers: RefCell<VecDeque<Weak<Connection>>>,
+    others: RefCell<VecDeque<Weak<Connection>>>,
     released: Notify,
 }
 
@@ -78,22 +155,24 @@ impl Default for Load {
     fn default() -> Self {
         Self {
             budget: Cell::new(u32::MAX),
-            left: Cell::new(u32::MAX),
+            left: Cell::new(u32::MAX.into()),
             served: Cell::default(),
             calm_for: Cell::default(),
             stretch: Cell::new(1.0),
             deferrals: Cell::default(),
             was_over: Cell::default(),
             told: Cell::default(),
-            delay: Rc::default(),
-            deferred: RefCell::default(),
+            last_delay: Cell::default(),
+            queue: Rc::default(),
+            newcomers: RefCell::default(),
+            others: RefCell::default(),
             released: Notify::new(),
         }
     }
 }
 
 impl Load {
-    /// Whether connections without a pass are deferred at all.
+    /// Whether connections without a pass are deferred because the processor is too slow.
     pub(crate) fn is_over(&self) -> bool {
         self.budget.get() != u32::MAX
     }
@@ -107,7 +186,7 @@ impl Load {
     pub(crate) fn report(&self) {
         telemetry::deferrals(self.deferrals.take());
         if self.was_over.take() && !self.told.replace(true) {
-            let delay_ms = self.delay.get().as_millis() as u64;
+            let delay_ms = self.last_delay.get().as_millis() as u64;
             tracing::warn!(
                 delay_ms,
                 "more to do than the processor can: pass holders go first, other connections are served as time is left"
@@ -119,75 +198,105 @@ impl Load {
     }
 
     /// Whether this connection, which has no pass and something to read, has to wait for its release.
-    pub(crate) fn defers(&self, connection: &Rc<Connection>) -> bool {
+    pub(crate) fn defers(&self, connection: &Rc<Connection>, full: Full) -> bool {
         match connection.turn() {
             Turn::Deferred => return true,
-            Turn::Released => connection.set_turn(Turn::Free),
-            Turn::Free if !self.is_over() => {}
-            Turn::Free if self.left.get() > 0 && self.deferred.borrow().is_empty() => {
-                self.left.set(self.left.get() - 1);
+            _ if full.0 => {}
+            Turn::Released => {
+                connection.set_turn(Turn::Free);
+                return false;
             }
-            Turn::Free => {
-                connection.set_turn(Turn::Deferred);
-                self.deferrals.set(self.deferrals.get() + 1);
-                self.deferred.borrow_mut().push_back(Rc::downgrade(connection));
-                return true;
-            }
+            Turn::Free if !self.is_over() || (self.left.get() > 0 && self.deferred() == 0) => return false,
+            Turn::Free => {}
         }
-        self.served.set(self.served.get().saturating_add(1));
-        false
+        connection.set_turn(Turn::Deferred);
+        self.deferrals.set(self.deferrals.get() + 1);
+        let queue = if connection.has_asked() { &self.others } else { &self.newcomers };
+        queue.borrow_mut().push_back(Rc::downgrade(connection));
+        true
+    }
+
+    /// Counts what a connection without a pass was served: so many requests, or a look at what is none yet.
+    pub(crate) fn charge(&self, requests: u32) {
+        let cost = requests.max(1);
+        self.served.set(self.served.get().saturating_add(cost));
+        self.left.set(self.left.get() - i64::from(cost));
     }
 
     /// Waits until one more connection may be accepted.
     pub(crate) async fn accepts(&self) {
-        while self.is_over() && self.left.get() == 0 {
+        while self.is_over() && self.left.get() <= 0 {
             self.released.notified().await;
         }
-        if self.is_over() {
-            self.left.set(self.left.get() - 1);
+        self.left.set(self.left.get() - 1);
+    }
+
+    /// The task that stands in the run queue to be measured: to be run beside what is to be served.
+    pub(crate) fn stand(&self) -> impl Future<Output = ()> + 'static {
+        self.queue.clone().stand()
+    }
+
+    /// Starts a measurement of the delay, if none is under way and somebody was served who could be deferred.
+    pub(crate) fn probe(&self) {
+        if self.served.get() > LEAST {
+            self.queue.measure();
         }
     }
 
-    /// Starts a measurement of the delay: must run where tasks can be spawned locally.
-    pub(crate) fn probe(&self) {
-        let (delay, ready) = (self.delay.clone(), Instant::now());
-        tokio::task::spawn_local(async move { delay.set(ready.elapsed()) });
+    /// Adapts the budget to what was measured, and releases as many connections as it allows: none while too much is held
+    /// for those that were released before. To be called every tick.
+    pub(crate) fn tick(&self, full: Full) {
+        let before = self.is_over();
+        self.adapt();
+        let budget = i64::from(self.budget.get());
+        self.left.set(self.left.get().min(0) + budget);
+        if !full.0 && self.deferred() > 0 {
+            // New connections have a share also while others wait: their holder's pass is not known yet.
+            let most = self.left.get() - budget / 4;
+            let newcomers = Self::release(&self.newcomers, most * 3 / 4);
+            let others = Self::release(&self.others, most - newcomers);
+            Self::release(&self.newcomers, most - newcomers - others);
+        }
+        if self.is_over() {
+            self.spread_polls(self.deferred());
+        }
+        if before || self.is_over() {
+            self.released.notify_waiters();
+        }
     }
 
-    /// Adapts the budget to the last measurement, and releases as many connections as it allows. To be called every
-    /// tick.
-    pub(crate) fn tick(&self) {
-        self.adapt();
-        let budget = self.budget.get();
-        let mut left = budget;
-        let mut deferred = self.deferred.borrow_mut();
-        while left > 0
-            && let Some(connection) = deferred.pop_front()
+    fn deferred(&self) -> usize {
+        self.newcomers.borrow().len() + self.others.borrow().len()
+    }
+
+    /// At most so many of them; answers how many. What they cost is charged when they are served.
+    fn release(queue: &RefCell<VecDeque<Weak<Connection>>>, most: i64) -> i64 {
+        let mut released = 0;
+        while released < most
+            && let Some(connection) = queue.borrow_mut().pop_front()
         {
             // One that is over meanwhile costs nothing.
             if let Some(connection) = connection.upgrade() {
                 connection.release();
-                left -= 1;
+                released += 1;
             }
         }
-        // New connections have a share also while others wait: their holder's pass is not known yet.
-        self.left.set(left.max(budget / 4).max(1));
-        if self.is_over() {
-            self.spread_polls(deferred.len());
-        }
-        drop(deferred);
-        self.released.notify_waiters();
+        released
     }
 
     fn adapt(&self) {
-        let (delay, served) = (self.delay.get(), self.served.take());
-        if delay > TARGET && served > LEAST {
+        let served = self.served.take();
+        let news = self.queue.news();
+        if let Some(sojourn) = news {
+            self.last_delay.set(sojourn.delay);
+        }
+        if news.is_some_and(Sojourn::is_long) {
             self.was_over.set(true);
             let most = self.budget.get().min(served);
             self.budget.set((u64::from(most) * 7 / 10).max(LEAST.into()) as u32);
             self.calm_for.set(0);
-        } else if self.is_over() {
-            let calm = if self.deferred.borrow().is_empty() { self.calm_for.get() + 1 } else { 0 };
+        } else if self.is_over() && !self.queue.told.get() {
+            let calm = if self.deferred() == 0 { self.calm_for.get() + 1 } else { 0 };
             self.calm_for.set(calm);
             let budget = self.budget.get();
             self.budget.set(if calm > CALM_AFTER { u32::MAX } else { (budget + budget / 8 + 1).min(u32::MAX - 1) });
@@ -210,19 +319,30 @@ mod tests {
     use super::*;
     use crate::visitor::Peer;
 
+    const ROOM: Full = Full(false);
+
     fn crowd(size: usize) -> Vec<Rc<Connection>> {
         let peer = || Peer::new([127, 0, 0, 1].into(), &[]);
         (0..size).map(|_| Connection::new(peer(), false, Rc::default(), None)).collect()
     }
 
-    /// Everyone has something to read; how many are served.
-    fn round(load: &Load, crowd: &[Rc<Connection>]) -> usize {
-        crowd.iter().filter(|connection| !load.defers(connection)).count()
+    fn serves(load: &Load, connection: &Rc<Connection>) -> bool {
+        let served = !load.defers(connection, ROOM);
+        if served {
+            load.charge(1);
+        }
+        served
     }
 
+    /// Everyone has something to read; how many are served.
+    fn round(load: &Load, crowd: &[Rc<Connection>]) -> usize {
+        crowd.iter().filter(|connection| serves(load, connection)).count()
+    }
+
+    /// The delay is this thread's own work.
     fn tick(load: &Load, delay: Duration) {
-        load.delay.set(delay);
-        load.tick();
+        load.queue.last.set(Some(Sojourn { delay, worked: delay }));
+        load.tick(ROOM);
     }
 
     #[test]
@@ -232,7 +352,16 @@ mod tests {
             tick(&load, TARGET);
             assert_eq!(round(&load, &crowd), 1_000);
         }
-        assert!(!load.is_over() && load.deferred.borrow().is_empty());
+        assert!(!load.is_over() && load.deferred() == 0);
+    }
+
+    #[test]
+    fn a_delay_that_other_processes_make_changes_nothing() {
+        let (load, crowd) = (Load::default(), crowd(1_000));
+        round(&load, &crowd);
+        load.queue.last.set(Some(Sojourn { delay: TARGET * 10, worked: TARGET / 4 }));
+        load.tick(ROOM);
+        assert!(!load.is_over());
     }
 
     #[test]
@@ -243,10 +372,9 @@ mod tests {
             tick(&load, TARGET * 10);
             served.push(round(&load, &crowd));
         }
-        let few = |served: &usize| *served <= LEAST as usize * 5 / 4;
-        let down = served.iter().position(few).expect("it comes down");
+        let down = served.iter().position(|&served| served <= LEAST as usize).expect("it comes down");
         assert!(served[..down].is_sorted_by(|before, after| before > after), "{served:?}");
-        assert!(served[down..].iter().all(few) && served.iter().all(|&n| n >= LEAST as usize), "{served:?}");
+        assert!(served[down..].iter().all(|&n| n > 0 && n <= LEAST as usize), "{served:?}");
         assert!(load.stretch() >= 1.0);
     }
 
@@ -259,7 +387,7 @@ mod tests {
         let mut served = vec![0; crowd.len()];
         for _ in 0..400 {
             for (index, connection) in crowd.iter().enumerate() {
-                if connection.turn() != Turn::Deferred && served[index] < 3 && !load.defers(connection) {
+                if connection.turn() != Turn::Deferred && served[index] < 3 && serves(&load, connection) {
                     served[index] += 1;
                     order.push(index);
                 }
@@ -268,7 +396,47 @@ mod tests {
         }
         assert!(served.iter().all(|&times| times == 3), "{served:?}");
         assert!(!load.is_over(), "calm again");
-        assert!(load.deferred.borrow().is_empty());
+        assert_eq!(load.deferred(), 0);
+    }
+
+    #[test]
+    fn of_the_deferred_those_who_never_asked_go_first_and_leave_some_to_the_others() {
+        let (load, crowd) = (Load::default(), crowd(400));
+        let (asked, new) = crowd.split_at(200);
+        for connection in asked {
+            drop(crate::connection::UnderWay::begin(connection, http::Version::HTTP_11, true));
+        }
+        round(&load, &crowd);
+        tick(&load, TARGET * 10);
+        round(&load, &crowd);
+        load.budget.set(100);
+        tick(&load, TARGET);
+        let released = |some: &[Rc<Connection>]| some.iter().filter(|c| c.turn() == Turn::Released).count();
+        assert!(released(asked) > 10 && released(new) > 2 * released(asked), "{} {}", released(new), released(asked));
+    }
+
+    #[test]
+    fn who_was_served_many_requests_at_once_owes_them() {
+        let (load, crowd) = (Load::default(), crowd(100));
+        round(&load, &crowd);
+        tick(&load, TARGET * 10);
+        load.charge(1_000);
+        for _ in 0..5 {
+            tick(&load, TARGET);
+            assert_eq!(round(&load, &crowd), 0);
+        }
+    }
+
+    #[test]
+    fn while_too_much_is_held_everybody_is_deferred_also_who_was_released() {
+        let (load, crowd) = (Load::default(), crowd(3));
+        assert!(crowd.iter().all(|connection| load.defers(connection, Full(true))));
+        load.tick(Full(true));
+        assert!(crowd.iter().all(|connection| connection.turn() == Turn::Deferred));
+        load.tick(ROOM);
+        assert!(load.defers(&crowd[0], Full(true)) && serves(&load, &crowd[1]));
+        load.tick(ROOM);
+        assert!(serves(&load, &crowd[0]));
     }
 
     #[test]
@@ -288,9 +456,36 @@ mod tests {
         round(&load, &crowd);
         tick(&load, TARGET * 10);
         round(&load, &crowd);
-        assert!(!load.deferred.borrow().is_empty());
+        assert!(load.deferred() > 0);
         drop(crowd);
-        tick(&load, TARGET);
-        assert!(load.deferred.borrow().is_empty());
+        (0..3).for_each(|_| tick(&load, TARGET));
+        assert_eq!(load.deferred(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_stands_in_the_run_queue_for_long_is_told_before_it_runs_and_once() {
+        let local = tokio::task::LocalSet::new();
+        let work = |time: Duration| {
+            let until = machine::thread_time() + time;
+            while machine::thread_time() < until {}
+        };
+        local
+            .run_until(async {
+                let queue = Rc::<RunQueue>::default();
+                tokio::task::spawn_local(queue.clone().stand());
+                tokio::task::yield_now().await;
+                queue.measure();
+                assert!(queue.news().is_none());
+                work(TARGET * 2);
+                assert!(queue.news().is_some_and(Sojourn::is_long));
+                queue.measure();
+                assert!(queue.news().is_none() && queue.told.get());
+                tokio::task::yield_now().await;
+                assert!(queue.news().is_none() && !queue.told.get());
+                queue.measure();
+                tokio::task::yield_now().await;
+                assert!(queue.news().is_some_and(|sojourn| sojourn.worked < TARGET * 2));
+            })
+            .await;
     }
 }

@@ -56,7 +56,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
-    let mut response = if visit.wants == Wants::Json {
+    let mut response = if visit.wants() == Wants::Json {
         let position = standing.position.filter(|_| snapshot.at.elapsed() < FRESH);
         answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
     } else {
@@ -81,7 +81,7 @@ pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     visit.mark = Mark::Confirm;
     let snapshot = room.live.snapshot();
     let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
-    let mut response = if visit.wants == Wants::Json {
+    let mut response = if visit.wants() == Wants::Json {
         answer(status, JSON, snapshot.answers.arriving_json())
     } else {
         let page = room.page.arriving(&snapshot.answers, visit.language(room.language));
@@ -122,7 +122,7 @@ pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
 /// Neither a page nor JSON, and no pass. The body of the request is not read.
 pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::NeedsPass;
-    visit.wants = Wants::Text;
+    visit.answer_in_text();
     notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON })
 }
 
@@ -217,7 +217,7 @@ pub fn wrong_method(allow: &'static str) -> Response<Body> {
 /// A notice in the form that the request asks for.
 fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
     let pages = &visit.site.notices;
-    let response = match visit.wants {
+    let response = match visit.wants() {
         Wants::Page => {
             let default = visit.room.map_or(crate::ui::Language::English, |room| room.language);
             let mut response = answer(status, HTML, pages.shared(notice, Form::Page(visit.language(default))));

@@ -29,7 +29,7 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::ui;
+use crate::{timer, ui};
 
 pub use clerk::run;
 use renewals::Renewals;
@@ -241,7 +241,7 @@ impl LiveRoom {
     /// too: where it has run out as far as is known here, the line is asked.
     pub async fn pass_ended(self: Arc<Self>, mut pass: Token) {
         loop {
-            sleep(LOOK_AT_PASS).await;
+            timer::sleep(LOOK_AT_PASS).await;
             pass = self.renewed(&pass).unwrap_or(pass);
             if self.pass_state(&pass) != PassState::Lives {
                 return;

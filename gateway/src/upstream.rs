@@ -25,12 +25,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use http::{Response, StatusCode, Version};
 use policy::limit::{Limit, Outcome};
 use policy::quota::Client;
 
 use self::connection::Failed;
+pub use self::connection::Outgoing;
 use self::deadline::ticks;
 use self::download::Download;
 pub use self::error::UpstreamError;
@@ -276,26 +276,38 @@ impl Upstream {
         self.permits.waiting()
     }
 
-    /// Sends a request, whose target is a path, and returns the answer as soon as its head is there.
+    /// Sends a request, whose target is a path, and returns the answer as soon as its head is there. The request is
+    /// taken from where it stands: to hand it on from future to future costs more than to read it.
     ///
     /// Must run where tasks can be spawned locally. Dropping the future, or the body of the answer before its end,
     /// closes the connection: the server learns that nobody waits.
     pub async fn forward(
         &self,
         pool: &Pool,
-        mut request: Request<Upload>,
+        outgoing: &mut Outgoing,
         caller: Caller,
     ) -> Result<Response<Body>, UpstreamError> {
+        let Some(request) = outgoing else { return Err(UpstreamError::NoServer) };
         if !request.body().is_empty() {
             self.gather(pool, request.body_mut()).await?;
         }
-        let shopper = upgrade::requested(&mut request);
+        // One that must not be sent twice.
+        let careful = !request.method().is_safe();
+        let shopper = upgrade::requested(request);
         let seat = if shopper.is_some() { Some(self.upgrade(caller).await?) } else { None };
         let permit = match self.permits.acquire_in_calm(caller.who) {
             Some(permit) => permit,
             None => self.wait_for_permit(caller).await?,
         };
-        let (mut exchange, mut answer) = self.send(pool, request).await?;
+        let mut exchange = self.begin(pool, Some(careful)).await?;
+        let mut answer = exchange.send(outgoing).await;
+        if let Err(Failed::Unsent(_)) = &answer {
+            // Whatever its method: the server knows nothing of it.
+            self.counters.retried.fetch_add(1, Ordering::Relaxed);
+            exchange = self.begin(pool, None).await?;
+            answer = exchange.send(outgoing).await;
+        }
+        let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into()))?;
         *answer.version_mut() = Version::HTTP_11;
         exchange.answered(permit);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -334,28 +346,6 @@ impl Upstream {
             self.counters.upgrades_refused.fetch_add(1, Ordering::Relaxed);
             UpstreamError::UpgradesFull
         })
-    }
-
-    /// Sends a request. What was not sent is sent again, whatever its method: the server knows nothing of it.
-    async fn send(
-        &self,
-        pool: &Pool,
-        request: Request<Upload>,
-    ) -> Result<(Exchange, Response<Incoming>), UpstreamError> {
-        let careful = !request.method().is_safe();
-        let mut exchange = self.begin(pool, Some(careful)).await?;
-        let answer = match exchange.send(request).await {
-            Err(Failed::Unsent(unsent, _)) => {
-                self.counters.retried.fetch_add(1, Ordering::Relaxed);
-                exchange = self.begin(pool, None).await?;
-                exchange.send(*unsent).await
-            }
-            answer => answer,
-        };
-        match answer {
-            Ok(answer) => Ok((exchange, answer)),
-            Err(failed) => Err(self.failed(exchange.server(), failed.into())),
-        }
     }
 
     /// A server and a connection to it. A server that cannot be connected to is passed over: nothing was

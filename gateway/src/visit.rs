@@ -61,8 +61,9 @@ pub struct Visit<'a> {
     pub credential: Credential,
     /// What kind of request it is.
     pub intent: Intent,
-    /// In which form it is answered by the gateway.
-    pub wants: Wants,
+    /// In which form it is answered by the gateway, where that is not what its `Accept` says.
+    wants: Option<Wants>,
+    accept: Option<HeaderValue>,
     /// What became of it.
     pub mark: Mark,
     /// Why a token did not count, or what failed.
@@ -89,7 +90,8 @@ impl<'a> Visit<'a> {
             room: None,
             credential: Credential::None,
             intent: Intent::Other,
-            wants: Wants::of(head.accept),
+            wants: None,
+            accept: head.accept.cloned(),
             mark: Mark::BadRequest,
             reason: "",
             upstream: "",
@@ -116,10 +118,20 @@ impl<'a> Visit<'a> {
     pub fn read_intent(&mut self, room: &SiteRoom, parts: &Parts) {
         self.intent = visitor::intent(parts, room.config.json_response_enabled);
         match self.intent {
-            Intent::Page => self.wants = Wants::Page,
-            Intent::Json => self.wants = Wants::Json,
+            Intent::Page => self.wants = Some(Wants::Page),
+            Intent::Json => self.wants = Some(Wants::Json),
             _ => {}
         }
+    }
+
+    /// In which form it is answered by the gateway.
+    pub fn wants(&self) -> Wants {
+        self.wants.unwrap_or_else(|| Wants::of(self.accept.as_ref()))
+    }
+
+    /// It is answered in a line of text, whatever it accepts.
+    pub fn answer_in_text(&mut self) {
+        self.wants = Some(Wants::Text);
     }
 
     /// The token whose seal is whole, if one was shown.
@@ -165,7 +177,7 @@ impl<'a> Visit<'a> {
 
     /// A newcomer is charged to the address of the peer. If that speaks for others and is not believed, somebody should know.
     pub fn note_peer_of_newcomer(&self, headers: &HeaderMap) {
-        if !self.peer().trusted && visitor::tells_of_others(headers) {
+        if self.under_way.connection().is_to_be_asked_for_others() && visitor::tells_of_others(headers) {
             self.note_unbelieved();
         }
     }

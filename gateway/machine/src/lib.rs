@@ -11,7 +11,10 @@ mod sockets;
 
 use std::fs;
 
+use std::time::Duration;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 pub use sockets::{Destination, busiest_destination};
 
@@ -51,6 +54,12 @@ impl Usage {
             _ => Level::Calm,
         }
     }
+}
+
+/// For how long this thread has had a processor.
+pub fn thread_time() -> Duration {
+    // Never negative; should it be, it is no time.
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
 /// Raises the soft limit of file descriptors to the hard limit. The answer is what this process may have open now; no

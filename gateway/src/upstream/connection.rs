@@ -45,6 +45,9 @@ pub(super) struct Connection {
     pub(super) deadline: Rc<Deadline>,
 }
 
+/// A request that is to be sent; `None` once it was.
+pub type Outgoing = Option<Request<Upload>>;
+
 /// The half that moves bytes. Its errors reach the request, or the body of the answer.
 enum Bytes {
     Here(Pin<Box<dyn Future<Output = ()>>>),
@@ -134,19 +137,22 @@ impl Connection {
         }
     }
 
-    /// Sends the request and waits for the head of the answer: so many ticks of silence.
+    /// Sends the request, which is taken, and waits for the head of the answer: so many ticks of silence.
     pub(super) fn send(
         &mut self,
-        mut request: Request<Upload>,
+        request: &mut Outgoing,
         silence: u64,
     ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
         let Self { sender, bytes, alarm, waker, deadline, .. } = self;
         deadline.await_answer(silence);
-        request.body_mut().report_to(deadline);
         // To send is to wake the other half, which is polled at once.
         alarm.mute();
-        let answer = sender.try_send_request(request);
+        let answer = request.take().map(|mut taken| {
+            taken.body_mut().report_to(deadline);
+            sender.try_send_request(taken)
+        });
         async move {
+            let Some(answer) = answer else { return Err(Failed::Sent(UpstreamError::NoServer)) };
             let mut answer = pin!(answer);
             let result = poll_fn(|cx| {
                 let inner = &mut Context::from_waker(waker);
@@ -167,7 +173,10 @@ impl Connection {
             match result {
                 Some(Ok(answer)) => Ok(answer),
                 Some(Err(mut failed)) => Err(match failed.take_message() {
-                    Some(request) => Failed::Unsent(Box::new(request), failed.into_error()),
+                    Some(unsent) => {
+                        *request = Some(unsent);
+                        Failed::Unsent(failed.into_error())
+                    }
                     None => Failed::Sent(failed.into_error().into()),
                 }),
                 None if deadline.was_the_shoppers() => Err(Failed::Sent(UpstreamError::ClientSlow)),
@@ -188,8 +197,8 @@ impl Drop for Connection {
 /// No answer.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// Not a byte was sent; here is the request.
-    Unsent(Box<Request<Upload>>, hyper::Error),
+    /// Not a byte was sent: the request is given back.
+    Unsent(hyper::Error),
     /// It was, at least in part.
     Sent(UpstreamError),
 }
@@ -197,7 +206,7 @@ pub(super) enum Failed {
 impl From<Failed> for UpstreamError {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Unsent(_, error) => Self::Unsent(error),
+            Failed::Unsent(error) => Self::Unsent(error),
             Failed::Sent(error) => error,
         }
     }

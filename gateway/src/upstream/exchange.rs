@@ -4,15 +4,15 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use futures_util::future::{Either, ready};
+use http::Response;
 use hyper::body::Incoming;
 
 use super::UpstreamError;
-use super::connection::{Connection, Failed};
+use super::connection::{Connection, Failed, Outgoing};
 use super::health::Server;
 use super::permit::Permit;
 use super::pool::Kept;
-use super::upload::Upload;
 use crate::body::Piece;
 
 /// A request on its way and its answer on the way back. Dropped when the answer was taken, or not wanted.
@@ -46,11 +46,10 @@ impl Exchange {
     }
 
     /// Sends the request and waits for the head of the answer.
-    pub(super) async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Failed> {
-        let silence = self.kept.silence();
+    pub(super) fn send(&mut self, request: &mut Outgoing) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
         match &mut self.connection {
-            Some(connection) => connection.send(request, silence).await,
-            None => Err(Failed::Sent(UpstreamError::NoServer)),
+            Some(connection) => Either::Left(connection.send(request, self.kept.silence())),
+            None => Either::Right(ready(Err(Failed::Sent(UpstreamError::NoServer)))),
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::share::{Share, Shares};
 use super::{Caller, Patience};
+use crate::timer;
 
 /// How many permits there are, and for whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Permits {
     pub(super) async fn acquire(self: &Arc<Self>, caller: Caller, max_wait: Duration) -> Option<Permit> {
         match self.acquire_in_calm(caller.who) {
             Some(permit) => Some(permit),
-            None => tokio::time::timeout(max_wait, self.next_in_share(caller)).await.ok()?,
+            None => timer::timeout(max_wait, self.next_in_share(caller)).await.ok()?,
         }
     }
 

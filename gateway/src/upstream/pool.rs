@@ -17,7 +17,7 @@ use super::download::Download;
 use super::health::Server;
 use super::pace::LeastPace;
 use crate::buffer::{Buffers, Charge};
-use crate::telemetry;
+use crate::{telemetry, timer};
 
 /// How long a request may go on after its answer is complete.
 const GRACE: Duration = Duration::from_secs(5);
@@ -148,7 +148,7 @@ impl Kept {
         let deadline = Deadline::new(self.clock.clone(), least_pace);
         self.deadlines.borrow_mut().push(Rc::downgrade(&deadline));
         let opening = Connection::open(self.server.address(), self.settings.max_response_headers, deadline);
-        tokio::time::timeout(self.settings.connect_timeout, opening).await?
+        timer::timeout(self.settings.connect_timeout, opening).await?
     }
 
     /// The kept connection that was used last. Where it was kept for a while, or the request cannot be sent again

@@ -16,11 +16,11 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use super::deadline::{Deadline, ticks};
 use super::upload::Upload;
 use crate::body::Bridge;
+use crate::timer::timeout;
 
 /// How long the other side may go on once one side sends no more.
 const HALF_CLOSED: Duration = Duration::from_secs(5);

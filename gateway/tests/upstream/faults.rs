@@ -11,7 +11,7 @@ fn a_shop_that_hangs_is_given_up_in_time() {
         .await;
         let (upstream, pool) = (upstream(&[&shop], |s| s.response_timeout = ms(200)), pool());
         let start = Instant::now();
-        let error = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap_err();
+        let error = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Timeout), "{error:?}");
         assert!((ms(200)..ms(600)).contains(&start.elapsed()), "{:?}", start.elapsed());
         assert_eq!(upstream.in_flight(), 0);
@@ -47,7 +47,7 @@ fn a_reset_is_told_apart_from_garbage() {
         })
         .await;
         let (reset, pool) = (upstream(&[&resetting], |_| ()), pool());
-        let error = reset.forward(&pool, request("GET", "/"), holder()).await.unwrap_err();
+        let error = reset.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
         for garbage in
             ["SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"]
@@ -58,7 +58,7 @@ fn a_reset_is_told_apart_from_garbage() {
             })
             .await;
             let upstream = upstream(&[&talking], |_| ());
-            let error = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap_err();
+            let error = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Garbage(_)), "{garbage:?}: {error:?}");
             assert_eq!(upstream.in_flight(), 0);
         }
@@ -75,7 +75,7 @@ fn an_answer_cut_short_is_an_error_to_the_shopper_and_its_connection_is_not_kept
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         for connected in 1..=2 {
-            let answer = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap();
+            let answer = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap();
             assert!(answer.into_body().collect().await.is_err());
             assert_eq!(upstream.in_flight(), 0);
             assert_eq!(count(&upstream.counters().connected), connected);

@@ -8,7 +8,7 @@ fn a_connection_is_kept_and_used_again() {
         let shop = shop(|_| async { reply("hello") }).await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         for _ in 0..5 {
-            let answer = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap();
+            let answer = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap();
             assert_eq!(upstream.in_flight(), 0, "it is here as a whole, taken or not");
             assert_eq!(text(answer).await, "hello");
         }
@@ -46,12 +46,12 @@ async fn closing_shop() -> (String, std::sync::mpsc::Sender<()>, TcpStream) {
 async fn on_a_stale_connection(method: &str) -> (Result<Response<Body>, UpstreamError>, Arc<Upstream>) {
     let (shop, close, mut signal) = closing_shop().await;
     let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-    let answer = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap();
+    let answer = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap();
     assert_eq!(text(answer).await, "ok");
     close.send(()).unwrap();
     std::thread::sleep(ms(50));
     signal.read_u8().await.unwrap();
-    let answer = upstream.forward(&pool, request(method, "/"), holder()).await;
+    let answer = upstream.forward(&pool, &mut request(method, "/"), holder()).await;
     (answer, upstream)
 }
 
@@ -82,7 +82,7 @@ fn a_connection_that_was_closed_unseen_is_looked_at_before_a_post() {
         let (shop, close, _signal) = closing_shop().await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         for _ in 0..20 {
-            let answer = upstream.forward(&pool, request("POST", "/"), holder()).await.unwrap();
+            let answer = upstream.forward(&pool, &mut request("POST", "/"), holder()).await.unwrap();
             assert_eq!(text(answer).await, "ok");
             close.send(()).unwrap();
             // The worker is busy and hears nothing of it.
@@ -102,7 +102,7 @@ fn a_connection_that_was_seen_closed_is_not_used_whatever_the_method() {
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
         for _ in 0..3 {
-            let answer = upstream.forward(&pool, request("POST", "/"), holder()).await.unwrap();
+            let answer = upstream.forward(&pool, &mut request("POST", "/"), holder()).await.unwrap();
             assert_eq!(text(answer).await, "ok");
             tokio::time::sleep(ms(20)).await;
         }
@@ -121,7 +121,7 @@ fn a_get_whose_bytes_were_sent_is_not_sent_again() {
         })
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-        let error = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap_err();
+        let error = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Reset(_)), "{error:?}");
         assert!(!error.is_unsent());
         assert_eq!(asked.get(), 1);
@@ -146,7 +146,7 @@ fn idle_connections_are_bounded_in_number_and_age() {
         .await;
         let change = |s: &mut UpstreamSettings| (s.max_idle, s.idle_timeout) = (2, ms(300));
         let (upstream, pool) = (upstream(&[&shop], change), pool());
-        let five = (0..5).map(|_| upstream.forward(&pool, request("GET", "/"), holder()));
+        let five = (0..5).map(|_| async { upstream.forward(&pool, &mut request("GET", "/"), holder()).await });
         for answer in futures_util::future::join_all(five).await {
             text(answer.unwrap()).await;
         }

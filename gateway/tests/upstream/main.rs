@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gateway::body::Body;
 use gateway::upstream::{
-    Caller, HealthSettings, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health,
+    Caller, HealthSettings, Outgoing, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health,
 };
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
@@ -113,8 +113,8 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
             let service = service_fn(move |request: Request<Incoming>| {
                 let (upstream, pool) = (upstream.clone(), pool.clone());
                 async move {
-                    let request = request.map(Upload::from);
-                    let mut answer = upstream.forward(&pool, request, anybody()).await;
+                    let mut request = Some(request.map(Upload::from));
+                    let mut answer = upstream.forward(&pool, &mut request, anybody()).await;
                     if let Ok(Body::Switch(bridge)) = answer.as_mut().map(Response::body_mut) {
                         spawn_local(bridge.take().unwrap());
                     }
@@ -149,8 +149,8 @@ fn upstream(servers: &[&String], change: impl FnOnce(&mut UpstreamSettings)) -> 
     Arc::new(Upstream::new(settings, None))
 }
 
-fn request(method: &str, path: &str) -> Request<Upload> {
-    Request::builder().method(method).uri(path).header("host", "shop.example").body(Upload::default()).unwrap()
+fn request(method: &str, path: &str) -> Outgoing {
+    Some(Request::builder().method(method).uri(path).header("host", "shop.example").body(Upload::default()).unwrap())
 }
 
 fn reply(text: impl Into<Bytes>) -> Reply {

@@ -12,12 +12,12 @@ fn a_full_shop_is_busy_after_the_wait_and_a_holder_of_a_pass_waits_longer() {
         .await;
         let change = |s: &mut UpstreamSettings| (s.max_in_flight, s.max_wait) = (1, ms(50));
         let (upstream, pool) = (upstream(&[&shop], change), pool());
-        let first = async { text(upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap()).await };
+        let first = async { text(upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap()).await };
         let anonymous = async {
-            let error = upstream.forward(&pool, request("GET", "/"), anybody()).await.unwrap_err();
+            let error = upstream.forward(&pool, &mut request("GET", "/"), anybody()).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Busy { retry_after } if retry_after >= ms(1000)), "{error:?}");
         };
-        let pass = async { text(upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap()).await };
+        let pass = async { text(upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap()).await };
         let (first, (), pass) = tokio::join!(first, anonymous, pass);
         assert_eq!((first.as_str(), pass.as_str()), ("late", "late"));
         assert_eq!(count(&upstream.counters().busy), 1);
@@ -48,7 +48,7 @@ fn in_flight_never_passes_the_limit() {
             visits.spawn_local(async move {
                 let who = if visitor % 3 == 0 { holder() } else { anybody() };
                 for _ in 0..10 {
-                    let answer = upstream.forward(&pool, request("GET", "/"), who).await.unwrap();
+                    let answer = upstream.forward(&pool, &mut request("GET", "/"), who).await.unwrap();
                     assert!(upstream.in_flight() <= 7);
                     assert_eq!(text(answer).await, "x");
                 }
@@ -72,14 +72,14 @@ fn a_reload_with_another_limit_counts_what_is_in_work() {
         })
         .await;
         let (old, pool) = (upstream(&[&shop], |s| s.max_in_flight = 2), pool());
-        let both = || old.forward(&pool, request("GET", "/"), holder());
+        let both = async || old.forward(&pool, &mut request("GET", "/"), holder()).await;
         let after = async {
             tokio::time::sleep(ms(50)).await;
             let mut settings = settings(&[&shop]);
             (settings.max_in_flight, settings.max_wait) = (1, ms(20));
             let new = Upstream::new(settings, Some(&old));
             assert_eq!(new.in_flight(), 2);
-            let error = new.forward(&pool, request("GET", "/"), anybody()).await.unwrap_err();
+            let error = new.forward(&pool, &mut request("GET", "/"), anybody()).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Busy { .. }));
         };
         let (one, two, ()) = tokio::join!(both(), both(), after);

@@ -25,7 +25,7 @@ fn the_idle_one_of_two_servers_is_preferred() {
         for _ in 0..50 {
             let (upstream, pool) = (upstream.clone(), pool.clone());
             visits.spawn_local(async move {
-                let answer = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap();
+                let answer = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap();
                 text(answer).await
             });
             tokio::time::sleep(ms(5)).await;
@@ -48,7 +48,7 @@ fn a_server_that_refuses_is_passed_over_whatever_the_method_and_ejected() {
         let alive = numbered(1, ms(0), asked.clone()).await;
         let (upstream, pool) = (upstream(&[&dead, &alive], |s| s.eject_after = 2), pool());
         for _ in 0..30 {
-            let answer = upstream.forward(&pool, request("POST", "/"), holder()).await.unwrap();
+            let answer = upstream.forward(&pool, &mut request("POST", "/"), holder()).await.unwrap();
             assert_eq!(text(answer).await, "1");
         }
         assert_eq!(asked.get(), 30);
@@ -63,11 +63,11 @@ fn when_no_server_accepts_the_last_refusal_is_told_and_none_is_ejected_last() {
         let (one, two) = (nobody().await, nobody().await);
         let (upstream, pool) = (upstream(&[&one, &two], |s| s.eject_after = 1), pool());
         for _ in 0..5 {
-            let error = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap_err();
+            let error = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Connect { .. }), "{error:?}");
         }
         assert_eq!(upstream.servers().iter().filter(|server| server.is_usable()).count(), 1);
-        let error = Upstream::new(settings(&[]), None).forward(&pool, request("GET", "/"), holder()).await;
+        let error = Upstream::new(settings(&[]), None).forward(&pool, &mut request("GET", "/"), holder()).await;
         assert!(matches!(error, Err(UpstreamError::NoServer)));
     });
 }
@@ -90,7 +90,7 @@ fn an_ejected_server_returns_after_its_time() {
         let steady = numbered(2, ms(0), asked.clone()).await;
         let change = |s: &mut UpstreamSettings| (s.eject_after, s.eject_for) = (2, ms(200));
         let (upstream, pool) = (upstream(&[&flaky, &steady], change), pool());
-        let get = async || match upstream.forward(&pool, request("GET", "/"), holder()).await {
+        let get = async || match upstream.forward(&pool, &mut request("GET", "/"), holder()).await {
             Ok(answer) => text(answer).await,
             Err(error) => error.to_string(),
         };

@@ -13,7 +13,7 @@ fn a_streamed_answer_arrives_as_it_is_written() {
         })
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-        let mut answer = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap();
+        let mut answer = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap();
         for piece in ["one", "two", "three"] {
             feed.send(Frame::data(Bytes::from(piece))).unwrap();
             let frame = answer.body_mut().frame().await.unwrap().unwrap();
@@ -133,7 +133,7 @@ fn a_101_that_nobody_asked_for_is_an_error() {
         })
         .await;
         let (upstream, pool) = (upstream(&[&shop], |_| ()), pool());
-        let error = upstream.forward(&pool, request("GET", "/"), holder()).await.unwrap_err();
+        let error = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap_err();
         assert!(matches!(error, UpstreamError::NotAskedToSwitch), "{error:?}");
         assert_eq!(upstream.in_flight(), 0);
     });

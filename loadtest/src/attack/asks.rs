@@ -7,6 +7,8 @@ use super::attacker::Attacker;
 
 /// How often a costly piece is repeated: some kilobytes of path.
 const COSTLY: usize = 400;
+/// Requests of a flood that are written at once: less work to send than to answer.
+const AT_ONCE: usize = 40;
 const FORM: &str = "item=weir-one&quantity=1";
 
 impl Attacker {
@@ -14,6 +16,12 @@ impl Attacker {
         let spelling = spelling(&self.ground.page, &self.ground.target.authority, self.count);
         let head = self.head("GET", &spelling, &["Accept: */*", "Sec-Fetch-Mode: cors"]);
         self.ask(head.as_bytes()).await.map(drop)
+    }
+
+    pub(super) async fn flood(&mut self) -> io::Result<()> {
+        let status = format!("/.weir/status/{}", self.ground.room);
+        let requests = self.head("GET", &status, &[]).repeat(AT_ONCE);
+        self.ask_at_once(requests.as_bytes(), AT_ONCE).await.map(drop)
     }
 
     /// A preflight that brings a form, and says who it is.

@@ -84,6 +84,7 @@ impl Attacker {
             Kind::Preflight => self.preflight().await,
             Kind::LineStuffer => self.stuff().await,
             Kind::SeatHoarder => self.take_a_seat().await,
+            Kind::PollFlood => self.flood().await,
         }
     }
 
@@ -111,11 +112,20 @@ impl Attacker {
 
     /// A request on the kept connection, or on a new one.
     pub(super) async fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
+        self.ask_at_once(request, 1).await
+    }
+
+    /// So many requests, written at once; the last answer.
+    pub(super) async fn ask_at_once(&mut self, requests: &[u8], count: usize) -> io::Result<Answer> {
         let mut door = match self.kept.take() {
             Some(door) => door,
             None => self.open(false).await?,
         };
-        let answer = door.ask(request).await?;
+        let mut answer = door.ask(requests).await?;
+        for _ in 1..count {
+            door.tally.asked();
+            answer = door.answer().await?;
+        }
         self.kept = answer.keeps().then_some(door);
         Ok(answer)
     }

@@ -20,7 +20,7 @@ const SMALL_BUFFER: u32 = 2_048;
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) stream: BufReader<TcpStream>,
-    tally: Arc<Tally>,
+    pub(super) tally: Arc<Tally>,
     _open: Open,
 }
 

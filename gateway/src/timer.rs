@@ -1,0 +1,61 @@
+//! Timers for the threads that serve shoppers.
+//!
+//! A runtime that keeps timers looks at them each time that it has waited for a socket: some 300 instructions, twice for a
+//! request that is forwarded. A worker needs one seldom (a permit that is waited for, a connection that opens), so its runtime
+//! keeps none: the control thread's does, and wakes it. Elsewhere, and in tests, these are tokio's own.
+//!
+//! What is absent: what ends by the clock of the sweep, as nearly everything here does ([`crate::listener`]).
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Sleep, Timeout};
+
+thread_local! {
+    static KEEPER: OnceCell<Handle> = const { OnceCell::new() };
+}
+
+/// The timers of this thread are kept by that runtime, which has to outlive it.
+pub(crate) fn are_kept_by(runtime: Handle) {
+    KEEPER.with(|keeper| drop(keeper.set(runtime)));
+}
+
+/// As [`tokio::time::sleep`].
+pub(crate) fn sleep(span: Duration) -> Sleep {
+    made(|| tokio::time::sleep(span))
+}
+
+/// As [`tokio::time::timeout`].
+pub(crate) fn timeout<F: Future>(span: Duration, future: F) -> Timeout<F> {
+    made(|| tokio::time::timeout(span, future))
+}
+
+/// A timer belongs to the runtime in whose context it is made.
+fn made<T>(make: impl FnOnce() -> T) -> T {
+    KEEPER.with(|keeper| {
+        let _inside = keeper.get().map(Handle::enter);
+        make()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_without_timers_of_its_own_is_woken_by_those_of_another() {
+        let keeper =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("threads");
+        let handle = keeper.handle().clone();
+        let worker = std::thread::spawn(move || {
+            are_kept_by(handle);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+            runtime.block_on(async {
+                sleep(Duration::from_millis(1)).await;
+                timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err()
+            })
+        });
+        assert!(worker.join().expect("it does not panic"));
+    }
+}
