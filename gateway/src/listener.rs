@@ -156,7 +156,6 @@ async fn sweep(worker: Rc<Worker>) {
         }
         worker.relieve();
         worker.load.tick(Full(worker.ledger.is_full()));
-        worker.load.probe();
         worker.shared.rooms.stretch_polls(worker.load.stretch());
         if now.as_secs() > worker.ledger.second.get() {
             worker.sweep(now.as_secs());

@@ -136,6 +136,8 @@ pub(crate) struct Load {
     budget: Cell<u32>,
     /// What is left of it in this tick; below 0 where more was served.
     left: Cell<i64>,
+    /// The connection that is served now was released: its first request is paid for.
+    paid: Cell<bool>,
     served: Cell<u32>,
     calm_for: Cell<u32>,
     stretch: Cell<f64>,
@@ -156,6 +158,7 @@ impl Default for Load {
         Self {
             budget: Cell::new(u32::MAX),
             left: Cell::new(u32::MAX.into()),
+            paid: Cell::default(),
             served: Cell::default(),
             calm_for: Cell::default(),
             stretch: Cell::new(1.0),
@@ -204,6 +207,7 @@ impl Load {
             _ if full.0 => {}
             Turn::Released => {
                 connection.set_turn(Turn::Free);
+                self.paid.set(true);
                 return false;
             }
             Turn::Free if !self.is_over() || (self.left.get() > 0 && self.deferred() == 0) => return false,
@@ -220,7 +224,8 @@ impl Load {
     pub(crate) fn charge(&self, requests: u32) {
         let cost = requests.max(1);
         self.served.set(self.served.get().saturating_add(cost));
-        self.left.set(self.left.get() - i64::from(cost));
+        let due = cost - u32::from(self.paid.take());
+        self.left.set(self.left.get() - i64::from(due));
     }
 
     /// Waits until one more connection may be accepted.
@@ -236,18 +241,14 @@ impl Load {
         self.queue.clone().stand()
     }
 
-    /// Starts a measurement of the delay, if none is under way and somebody was served who could be deferred.
-    pub(crate) fn probe(&self) {
-        if self.served.get() > LEAST {
-            self.queue.measure();
-        }
-    }
-
     /// Adapts the budget to what was measured, and releases as many connections as it allows: none while too much is held
-    /// for those that were released before. To be called every tick.
+    /// for those that were released before. Starts the next measurement, if there is anybody who could be deferred. To be
+    /// called every tick.
     pub(crate) fn tick(&self, full: Full) {
         let before = self.is_over();
-        self.adapt();
+        if self.adapt() > LEAST || before {
+            self.queue.measure();
+        }
         let budget = i64::from(self.budget.get());
         self.left.set(self.left.get().min(0) + budget);
         if !full.0 && self.deferred() > 0 {
@@ -255,7 +256,8 @@ impl Load {
             let most = self.left.get() - budget / 4;
             let newcomers = Self::release(&self.newcomers, most * 3 / 4);
             let others = Self::release(&self.others, most - newcomers);
-            Self::release(&self.newcomers, most - newcomers - others);
+            let more = Self::release(&self.newcomers, most - newcomers - others);
+            self.left.set(self.left.get() - newcomers - others - more);
         }
         if self.is_over() {
             self.spread_polls(self.deferred());
@@ -269,7 +271,7 @@ impl Load {
         self.newcomers.borrow().len() + self.others.borrow().len()
     }
 
-    /// At most so many of them; answers how many. What they cost is charged when they are served.
+    /// At most so many of them; answers how many.
     fn release(queue: &RefCell<VecDeque<Weak<Connection>>>, most: i64) -> i64 {
         let mut released = 0;
         while released < most
@@ -284,7 +286,8 @@ impl Load {
         released
     }
 
-    fn adapt(&self) {
+    /// Answers how many requests were served.
+    fn adapt(&self) -> u32 {
         let served = self.served.take();
         let news = self.queue.news();
         if let Some(sojourn) = news {
@@ -304,6 +307,7 @@ impl Load {
                 self.stretch.set(1.0);
             }
         }
+        served
     }
 
     /// Longer pauses between polls while the deferred wait for long.
@@ -408,7 +412,8 @@ mod tests {
         }
         round(&load, &crowd);
         tick(&load, TARGET * 10);
-        round(&load, &crowd);
+        load.left.set(0);
+        assert_eq!(round(&load, &crowd), 0);
         load.budget.set(100);
         tick(&load, TARGET);
         let released = |some: &[Rc<Connection>]| some.iter().filter(|c| c.turn() == Turn::Released).count();
@@ -425,6 +430,13 @@ mod tests {
             tick(&load, TARGET);
             assert_eq!(round(&load, &crowd), 0);
         }
+        assert!(
+            (0..100).any(|_| {
+                tick(&load, TARGET);
+                round(&load, &crowd) > 0
+            }),
+            "until they are paid"
+        );
     }
 
     #[test]

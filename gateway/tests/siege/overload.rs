@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::*;
 use crate::common::{CLOSED, Kept, Shop};
 
-/// Connections of the crowd. Each sends this many requests at once, and reads the answers: to answer them is so much more
-/// work than to send them that the gateway is the slower one on any machine.
-const CROWD: usize = 150;
-const AT_ONCE: usize = 40;
+/// Connections of the crowd: so many that one request of each is far more than the gateway may be late. Each sends some at
+/// once, and reads the answers: to answer them is so much more work than to send them that the gateway is the slower one on
+/// any machine.
+const CROWD: usize = 800;
+const AT_ONCE: usize = 10;
 
 /// Ends the crowd with the test, also where that fails.
 struct Ends<'a>(&'a AtomicBool);
