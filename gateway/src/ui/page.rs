@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use minijinja::{Value, context};
 
+use super::held::HeldForm;
+use super::notice::push_escaped;
 use super::template::{PageError, Segments, Slot, WAITING, add_operators, own_csp, render, templates};
 use super::{Language, Snapshot, Standing, push_number};
 
@@ -73,8 +75,19 @@ impl Face {
             refreshIntervalSeconds => Slot::PollAfter.mark(),
             lastUpdated => Slot::LastUpdated.mark(),
             updated => Slot::Clock.mark(),
+            refresh => Slot::Refresh.mark(),
+            why => Slot::Why.mark(),
+            form => Slot::Form.mark(),
         }
     }
+}
+
+/// What a page says besides the place.
+#[derive(Debug, Clone, Copy)]
+struct More<'a> {
+    /// The shopper's pass has run out.
+    ended: bool,
+    form: Option<&'a HeldForm>,
 }
 
 /// The waiting page of one room, ready to be filled.
@@ -82,6 +95,8 @@ impl Face {
 pub struct WaitingPage {
     /// By language, then by face.
     renderings: Vec<Segments>,
+    /// Ours, where those are an operator's: an operator's page holds no form.
+    own: Option<Vec<Segments>>,
     csp: HeaderValue,
 }
 
@@ -100,13 +115,13 @@ impl WaitingPage {
             // An operator's page brings what it likes; it must not be framed by strangers.
             csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
         }
-        let mut renderings = Vec::with_capacity(Language::ALL.len() * Face::ALL.len());
-        for language in Language::ALL {
-            for face in Face::ALL {
-                renderings.push(render(&templates, template, language, face.variables(name))?);
-            }
-        }
-        Ok(Self { renderings, csp })
+        let all = |template| {
+            let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
+            let rendered = faces.map(|(language, face)| render(&templates, template, language, face.variables(name)));
+            rendered.collect::<Result<Vec<_>, _>>()
+        };
+        let own = (template != WAITING).then(|| all(WAITING)).transpose()?;
+        Ok(Self { renderings: all(template)?, own, csp })
     }
 
     /// The `Content-Security-Policy` to send with it.
@@ -115,17 +130,41 @@ impl WaitingPage {
     }
 
     /// The page of one shopper.
-    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
-        self.face(snapshot.face(standing), snapshot, standing, language)
+    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language, ended: bool) -> Bytes {
+        let more = More { ended, form: None };
+        self.face(&self.renderings, snapshot.face(standing), snapshot, standing, language, more)
+    }
+
+    /// The page of a shopper whose form was not sent on: it holds the form. Always ours; to be sent with [`own_csp`].
+    pub fn holding(
+        &self,
+        form: &HeldForm,
+        snapshot: &Snapshot,
+        standing: Option<&Standing>,
+        language: Language,
+        ended: bool,
+    ) -> Bytes {
+        let (face, standing) = standing.map_or((Face::Arriving, &Standing::ARRIVING), |s| (snapshot.face(s), s));
+        let more = More { ended, form: Some(form) };
+        self.face(self.own.as_ref().unwrap_or(&self.renderings), face, snapshot, standing, language, more)
     }
 
     /// The page of a newcomer who is asked to confirm.
     pub fn arriving(&self, snapshot: &Snapshot, language: Language) -> Bytes {
-        self.face(Face::Arriving, snapshot, &Standing::ARRIVING, language)
+        let more = More { ended: false, form: None };
+        self.face(&self.renderings, Face::Arriving, snapshot, &Standing::ARRIVING, language, more)
     }
 
-    fn face(&self, face: Face, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
-        let segments = &self.renderings[language as usize * Face::ALL.len() + face as usize];
+    fn face(
+        &self,
+        renderings: &[Segments],
+        face: Face,
+        snapshot: &Snapshot,
+        standing: &Standing,
+        language: Language,
+        more: More<'_>,
+    ) -> Bytes {
+        let segments = &renderings[language as usize * Face::ALL.len() + face as usize];
         segments.fill(|out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {
@@ -155,7 +194,22 @@ impl WaitingPage {
                 out.extend_from_slice(snapshot.updated.get(11..19).unwrap_or_default().as_bytes());
                 out.extend_from_slice(b" UTC");
             }
-            Slot::Retry | Slot::Status | Slot::Request => {}
+            Slot::Refresh if more.form.is_none() => {
+                out.extend_from_slice(b"<noscript><meta http-equiv=\"refresh\" content=\"");
+                push_number(out, standing.poll_after);
+                out.extend_from_slice(b"\"></noscript>");
+            }
+            Slot::Why if more.ended => {
+                out.extend_from_slice(b"\n<p>");
+                push_escaped(out, language.texts().ended_note);
+                out.extend_from_slice(b"</p>");
+            }
+            Slot::Form => {
+                if let Some(form) = more.form {
+                    form.push(out, language);
+                }
+            }
+            Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request => {}
         })
     }
 }

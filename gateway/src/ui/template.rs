@@ -82,7 +82,7 @@ fn squeezed(source: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Slot {
-    Line = b'0',
+    Line = b'A',
     Ticket,
     Position,
     PositionFormatted,
@@ -94,10 +94,13 @@ pub(super) enum Slot {
     Retry,
     Status,
     Request,
+    Refresh,
+    Why,
+    Form,
 }
 
 impl Slot {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -110,6 +113,9 @@ impl Slot {
         Self::Retry,
         Self::Status,
         Self::Request,
+        Self::Refresh,
+        Self::Why,
+        Self::Form,
     ];
 
     /// What stands in its place while the template runs.
@@ -190,7 +196,7 @@ pub(super) fn render(
 }
 
 /// The `Content-Security-Policy` of every page that is made of our own templates.
-pub(super) fn own_csp() -> HeaderValue {
+pub fn own_csp() -> HeaderValue {
     ASSETS.csp.clone()
 }
 
