@@ -126,7 +126,7 @@ impl<'a> Visit<'a> {
         }
         match self.intent {
             Intent::Form if self.wants == Wants::Text && visitor::is_json(&head.parts.headers) => {
-                self.wants = Wants::Json
+                self.wants = Wants::Json;
             }
             Intent::Page | Intent::Submit => self.wants = Wants::Page,
             Intent::Json => self.wants = Wants::Json,

@@ -132,7 +132,7 @@ impl WaitingPage {
     /// The page of one shopper.
     pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language, ended: bool) -> Bytes {
         let more = More { ended, form: None };
-        self.face(&self.renderings, snapshot.face(standing), snapshot, standing, language, more)
+        Self::face(&self.renderings, snapshot.face(standing), snapshot, standing, language, more)
     }
 
     /// The page of a shopper whose form was not sent on: it holds the form. Always ours; to be sent with [`own_csp`].
@@ -146,17 +146,16 @@ impl WaitingPage {
     ) -> Bytes {
         let (face, standing) = standing.map_or((Face::Arriving, &Standing::ARRIVING), |s| (snapshot.face(s), s));
         let more = More { ended, form: Some(form) };
-        self.face(self.own.as_ref().unwrap_or(&self.renderings), face, snapshot, standing, language, more)
+        Self::face(self.own.as_ref().unwrap_or(&self.renderings), face, snapshot, standing, language, more)
     }
 
     /// The page of a newcomer who is asked to confirm.
     pub fn arriving(&self, snapshot: &Snapshot, language: Language) -> Bytes {
         let more = More { ended: false, form: None };
-        self.face(&self.renderings, Face::Arriving, snapshot, &Standing::ARRIVING, language, more)
+        Self::face(&self.renderings, Face::Arriving, snapshot, &Standing::ARRIVING, language, more)
     }
 
     fn face(
-        &self,
         renderings: &[Segments],
         face: Face,
         snapshot: &Snapshot,
