@@ -7,6 +7,7 @@
 //!   Join    nobody we know: take a number; if it is already called, claim it     one batched store call
 //!   Confirm the address is over its quota: come back with this arrival           no store call
 //!   Arrive  an arrival that came back: as Join                                   one batched store call
+//!   Late    a form whose pass has just ended: forward, at most three times       one batched store call
 //!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
 //!   Preflight  a question of the browser, which has no pass: bare, at a rate      no store call
 //!   Refuse  suspended, full, not a page, too fast                                no store call
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use policy::admit::{Credential, Decision, Intent, PassState, Refusal, Scene, Verdict, admit};
+use policy::admit::{Decision, Ignored, Intent, PassState, Refusal, Scene, Verdict, admit};
 use policy::line::Arrival;
 use policy::room::{FailMode, Join, QueueingMethod};
 use policy::scope::NormalPath;
@@ -29,6 +30,7 @@ use policy::ticket::{Kind, Token};
 
 use crate::body::{Body, let_finish};
 use crate::connection::UnderWay;
+use crate::form;
 use crate::forward::{self, Onward, Way};
 use crate::listener::Worker;
 use crate::own;
@@ -54,10 +56,16 @@ pub async fn handle(
     let mut response = match route(&mut visit, &head).await {
         Ok(way) => forward::forward(&mut visit, way, parts, body).await,
         Err(answer) => {
-            if http2 {
+            let mut answer = *answer;
+            let rest = match visit.unsent.take() {
+                // On the heap: requests that go through should not carry its state.
+                Some(unsent) => Box::pin(form::give_back(&mut answer, &visit, unsent, &parts.headers, body)).await,
+                None => Some(body),
+            };
+            if let Some(body) = rest.filter(|_| http2) {
                 let_finish(body);
             }
-            *answer
+            answer
         }
     };
     visit.end(&mut response);
@@ -120,17 +128,18 @@ async fn at_the_door<'a>(
     room: &'a Arc<SiteRoom>,
     head: &Head<'_>,
 ) -> Result<Onward, Box<Response<Body>>> {
-    let mut decision = decide(visit, room);
+    let mut decision = decide(visit, room, None);
     if !matches!(decision.0, Verdict::Enter { .. }) {
         // What kind of request it is matters only without a pass, and is the longest thing to read.
         visit.holds_pass(false);
-        visit.read_intent(room, head.parts);
-        decision = decide(visit, room);
+        visit.read_intent(room, head);
+        decision = decide(visit, room, None);
     }
     let (verdict, ignored) = decision;
     if let Some(ignored) = ignored {
         room.meters.ignored(ignored);
         visit.reason = telemetry::reason(ignored);
+        visit.ended = ignored == Ignored::Expired && visit.token().is_some_and(|token| token.kind == Kind::Pass);
     }
     let answer = match verdict {
         Verdict::Enter { pass, renew } => {
@@ -168,6 +177,10 @@ async fn without_a_place<'a>(
         }
         Verdict::Join => return join(visit, room, false).await,
         Verdict::JoinIfCalled => return join(visit, room, true).await,
+        Verdict::Late(pass) => {
+            visit.mark = Mark::Late;
+            return Ok(Onward::holder(pass, false, false));
+        }
         Verdict::JoinLater => match visit.charge_join() {
             Ok(()) => later(visit, room),
             Err(_) => reply::confirm(visit, room),
@@ -176,6 +189,7 @@ async fn without_a_place<'a>(
         Verdict::Arrive(arrival) => return arrive(visit, room, arrival).await,
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
+        Verdict::Refuse(Refusal::Ended) => reply::ended(visit),
         Verdict::Refuse(Refusal::NeedsPass)
         | Verdict::Enter { .. }
         | Verdict::Claim(_)
@@ -185,7 +199,16 @@ async fn without_a_place<'a>(
     no(answer)
 }
 
-fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
+/// Decides, with what the line has said of the token since, if it was asked. A form that comes too often after its pass is
+/// decided on once more, as one that comes too late.
+fn decide(visit: &Visit<'_>, room: &SiteRoom, said: Option<PassState>) -> Decision {
+    match weigh(visit, room, said) {
+        (Verdict::Late(pass), _) if !room.live.take_late_form(&pass) => weigh(visit, room, Some(PassState::Overdrawn)),
+        decision => decision,
+    }
+}
+
+fn weigh(visit: &Visit<'_>, room: &SiteRoom, said: Option<PassState>) -> Decision {
     let snapshot = room.live.snapshot();
     let now = snapshot.store_time(visit.started);
     let token = visit.token();
@@ -202,7 +225,7 @@ fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
         now,
-        pass: token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass)),
+        pass: said.unwrap_or_else(|| token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass))),
     };
     admit(scene, visit.credential, visit.intent)
 }
@@ -241,11 +264,10 @@ async fn claim<'a>(
             entered(visit, room, entry)
         }
         Entry::Spent => {
-            visit.credential = Credential::None;
-            let (verdict, _) = decide(visit, room);
+            let (verdict, _) = decide(visit, room, Some(PassState::Spent));
             without_a_place(visit, room, verdict).await
         }
-        _ if visit.intent == Intent::Form => no(reply::needs_pass(visit)),
+        _ if visit.intent == Intent::Form => no(reply::ended(visit)),
         Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
     }
 }

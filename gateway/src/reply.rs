@@ -56,11 +56,12 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
+    visit.hold_form(standing, false);
     let mut response = if visit.wants == Wants::Json {
         let position = standing.position.filter(|_| snapshot.at.elapsed() < FRESH);
         answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
     } else {
-        let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language));
+        let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language), visit.ended);
         let mut response = answer(status, HTML, page);
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
         response
@@ -79,6 +80,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
 /// itself; without a script or with an operator's page a browser follows `Refresh`.
 pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     visit.mark = Mark::Confirm;
+    visit.hold_form(Standing::ARRIVING, true);
     let snapshot = room.live.snapshot();
     let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
     let mut response = if visit.wants == Wants::Json {
@@ -124,6 +126,13 @@ pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::NeedsPass;
     visit.wants = Wants::Text;
     notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON })
+}
+
+/// A form whose pass has ended, and that no page can hold: of another site, of a program, or with no place in line. The body of the
+/// request is not read.
+pub fn ended(visit: &mut Visit<'_>) -> Response<Body> {
+    visit.mark = Mark::NeedsPass;
+    notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::Ended { retry: SOON })
 }
 
 /// Over a quota.

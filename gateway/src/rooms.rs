@@ -10,6 +10,7 @@
 //! What is absent: the rules of a line (`policy::line`) and HTTP.
 
 mod clerk;
+mod late;
 mod renewals;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use tokio::time::{sleep, timeout};
 use crate::ui;
 
 pub use clerk::run;
+use late::LateForms;
 use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
@@ -113,6 +115,7 @@ pub struct LiveRoom {
     renewals: Renewals,
     /// Numbers of expired passes that are used up, as the line said until then.
     spent: DashMap<u64, Millis>,
+    late: LateForms,
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
@@ -302,12 +305,18 @@ impl LiveRoom {
     }
 
     /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
-    pub fn remembered(&self) -> [(&'static str, usize); 3] {
-        [("renewed", self.renewals.len()), ("spent", self.spent.len()), ("confirmed", self.confirmed.len())]
+    pub fn remembered(&self) -> [(&'static str, usize); 4] {
+        [
+            ("late", self.late.len()),
+            ("renewed", self.renewals.len()),
+            ("spent", self.spent.len()),
+            ("confirmed", self.confirmed.len()),
+        ]
     }
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
+        self.late.close(token, self.terms.load().room.rules.form_grace);
         matches!(token.kind, Kind::Provisional | Kind::Arrival)
             || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
     }
@@ -322,6 +331,11 @@ impl LiveRoom {
         if told && token.kind == Kind::Pass {
             self.testified.insert(token.number, token.expires);
         }
+    }
+
+    /// Lets a form through after the end of its pass, unless as many have gone through here as may.
+    pub fn take_late_form(&self, pass: &Token) -> bool {
+        self.late.take(pass, self.terms.load().room.rules.form_grace)
     }
 
     /// The next place in the order of arrival while the store is away.
@@ -353,7 +367,9 @@ impl LiveRoom {
     }
 
     fn forget_revoked(&self, now: Millis) {
-        self.revoked.retain(|_, revoked| revoked.expires > now);
+        let grace = self.terms.load().room.rules.form_grace;
+        self.revoked.retain(|_, revoked| revoked.expires.saturating_add(grace) > now);
+        self.late.tidy(now);
         self.confirmed.retain(|_, &mut until| until > now);
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
         self.testified.retain(|_, &mut until| until > now);
@@ -451,6 +467,7 @@ impl Rooms {
             revocations: AtomicUsize::new(0),
             renewals: Renewals::default(),
             spent: DashMap::new(),
+            late: LateForms::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
             stretch: self.stretch.clone(),

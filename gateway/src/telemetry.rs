@@ -25,6 +25,8 @@ use crate::upstream::{Patience, Upstream};
 pub enum Mark {
     /// Forwarded with a pass.
     Enter,
+    /// Forwarded: a form whose pass had just ended.
+    Late,
     /// A called ticket became a pass.
     Claim,
     /// A newcomer got a pass at once.
@@ -61,8 +63,9 @@ pub enum Mark {
     BadRequest,
 }
 
-const MARKS: [&str; 18] = [
+const MARKS: [&str; 19] = [
     "enter",
+    "late",
     "claim",
     "join",
     "queued",

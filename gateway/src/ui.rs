@@ -6,6 +6,7 @@
 //!
 //! What is absent: sockets, headers, status codes, the store, the clock.
 
+mod held;
 mod json;
 mod language;
 mod notice;
@@ -20,10 +21,11 @@ use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill, Wait};
 use policy::room::Room;
 
+pub use held::HeldForm;
 pub use language::Language;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
-pub use template::PageError;
+pub use template::{PageError, own_csp};
 
 /// Seconds after which the holder of a provisional ticket asks again, before stretching.
 const PROVISIONAL: f64 = 10.0;

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
@@ -13,11 +12,12 @@ use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::connection::UnderWay;
+use crate::form::Unsent;
 use crate::known::Introduction;
 use crate::listener::Worker;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
-use crate::ui::Language;
+use crate::ui::{Language, Standing};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
 
 /// In which form the gateway's own answers are wanted.
@@ -65,6 +65,10 @@ pub struct Visit<'a> {
     pub wants: Wants,
     /// What became of it.
     pub mark: Mark,
+    /// Whether the shopper comes with a pass that has run out: then the page says why one waits again.
+    pub ended: bool,
+    /// A form that was not sent on, and could be told to come again by the page that answers it.
+    pub unsent: Option<Unsent>,
     /// Why a token did not count, or what failed.
     pub reason: &'static str,
     /// The upstream that was asked.
@@ -91,6 +95,8 @@ impl<'a> Visit<'a> {
             intent: Intent::Other,
             wants: Wants::of(head.accept),
             mark: Mark::BadRequest,
+            ended: false,
+            unsent: None,
             reason: "",
             upstream: "",
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
@@ -113,10 +119,16 @@ impl<'a> Visit<'a> {
     }
 
     /// Reads what kind of request it is.
-    pub fn read_intent(&mut self, room: &SiteRoom, parts: &Parts) {
-        self.intent = visitor::intent(parts, room.config.json_response_enabled);
+    pub fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
+        self.intent = visitor::intent(head.parts, room.config.json_response_enabled);
+        if self.intent == Intent::Form && visitor::is_submitted(head, self.tls) {
+            self.intent = Intent::Submit;
+        }
         match self.intent {
-            Intent::Page => self.wants = Wants::Page,
+            Intent::Form if self.wants == Wants::Text && visitor::is_json(&head.parts.headers) => {
+                self.wants = Wants::Json;
+            }
+            Intent::Page | Intent::Submit => self.wants = Wants::Page,
             Intent::Json => self.wants = Wants::Json,
             _ => {}
         }
@@ -134,6 +146,13 @@ impl<'a> Visit<'a> {
     pub fn introduce(&self, room: &SiteRoom, pass: &Token) -> Introduction {
         let known = &self.under_way.connection().known;
         known.introduce(&self.site.sealer, room.live.id, &room.name, pass)
+    }
+
+    /// The page that is answered at this place is to hold the form that was sent, if one was.
+    pub fn hold_form(&mut self, standing: Standing, arriving: bool) {
+        if self.intent == Intent::Submit {
+            self.unsent = Some(Unsent { standing, arriving });
+        }
     }
 
     /// The best language for the shopper.

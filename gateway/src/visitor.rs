@@ -11,7 +11,8 @@ mod host;
 mod proxies;
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, COOKIE, HeaderName, ORIGIN, UPGRADE,
+    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
@@ -179,6 +180,36 @@ pub fn is_same_origin(headers: &HeaderMap, tls: bool, host: &str) -> bool {
         return sites.all(|site| site == "same-origin" || site == "none");
     }
     headers.get_all(ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(|origin| is_origin(origin, tls, host)))
+}
+
+/// Whether a form is sent by a page of this very origin, and its answer will be shown as a page. Unlike in [`is_same_origin`],
+/// silence is no proof: what comes of it is a page of the shop that sends the same fields.
+pub fn is_submitted(head: &Head<'_>, tls: bool) -> bool {
+    let headers = &head.parts.headers;
+    let shown = match headers.get(&SEC_FETCH_MODE) {
+        Some(mode) => mode == "navigate",
+        None => asked_for(headers, false) == Intent::Page,
+    };
+    head.parts.method == Method::POST && shown && is_of_this_origin(head, tls)
+}
+
+fn is_of_this_origin(head: &Head<'_>, tls: bool) -> bool {
+    let headers = &head.parts.headers;
+    let mut sites = headers.get_all(&SEC_FETCH_SITE).iter();
+    if let Some(site) = sites.next() {
+        return site == "same-origin" && sites.next().is_none();
+    }
+    let host = sent_host(head).map(String::from_utf8_lossy).unwrap_or_default();
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let origin = origins.next().and_then(|origin| origin.to_str().ok()).filter(|_| origins.next().is_none());
+    origin.is_some_and(|origin| is_origin(origin, tls, &host))
+}
+
+/// Whether the body is JSON, as far as its head tells.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 fn is_origin(origin: &str, tls: bool, host: &str) -> bool {

@@ -174,6 +174,46 @@ fn with_javascript_the_page_goes_on_counting_down_when_redis_has_lost_everything
     assert_eq!(weir.room()["earlier_segments"], 1, "there was a loss");
 }
 
+/// Fills in a form on a page of the shop, and sends it when the pass has ended and the room is closed.
+fn sends_a_form_too_late(browser: &Browser, weir: &Weir, fields: &str) {
+    let closed = || std::fs::read_to_string(weir.config_file()).unwrap();
+    until_true("they are inside", || {
+        browser.go(weir);
+        browser.source().contains("welcome to the shop")
+    });
+    let form = format!(
+        "document.body.innerHTML = '<form method=post action=/launch/echo>{fields}</form>'; \
+         document.querySelector('[name=name]').value = 'Kim \"<b>&'"
+    );
+    browser.call("POST", "/execute/sync", &json!({ "script": form, "args": [] }));
+    std::fs::write(weir.config_file(), closed().replace("session_duration", "queue_all = true\nsession_duration"))
+        .unwrap();
+    until_true("the pass ends", || weir.room()["active_users"] == 0);
+    let send = json!({ "script": "document.querySelector('form').submit()", "args": [] });
+    browser.call("POST", "/execute/sync", &send);
+    until_true("the form comes back", || browser.source().contains("id=\"held\""));
+}
+
+#[test]
+fn a_form_that_was_filled_in_for_too_long_comes_back_and_is_sent_when_it_is_their_turn() {
+    let browser = Browser::open(true);
+    let shop = Shop::open();
+    let room = room()
+        .replace("queue_all = true", "session_duration = \"5s\"\nform_grace = \"0s\"\ndisable_session_renewal = true");
+    let weir = Weir::start(&config(shop.address, &room));
+    sends_a_form_too_late(
+        &browser,
+        &weir,
+        "<input name=name><textarea name=memo>a\\nb</textarea><input name=name value=2>",
+    );
+    assert!(!shop.seen().iter().any(|head| head.starts_with("POST")));
+    open(&weir);
+    // `&` and `<` as the browser shows the body that the shop got.
+    let sent = "name=Kim+%22%3Cb%3E%26&amp;memo=a%0D%0Ab&amp;name=2";
+    until_true("it is sent by itself", || browser.source().contains(sent));
+    assert_eq!(shop.seen().iter().filter(|head| head.starts_with("POST /launch/echo")).count(), 1);
+}
+
 #[test]
 fn without_javascript_the_page_shows_the_place_and_comes_back_by_itself_until_they_are_inside() {
     let browser = Browser::open(false);

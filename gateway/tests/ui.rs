@@ -1,7 +1,7 @@
 //! What a waiting shopper is answered: sizes, shapes, and every page as a snapshot.
 #![expect(clippy::expect_used, reason = "a test that cannot read an answer has failed")]
 
-use gateway::ui::{Facts, Language, Notice, Notices, Snapshot, Standing, State, WaitingPage};
+use gateway::ui::{Facts, HeldForm, Language, Notice, Notices, Snapshot, Standing, State, WaitingPage};
 use policy::drain::PollTable;
 use policy::line::segment::SPAN;
 use policy::line::{Segment, Segments, View};
@@ -274,7 +274,7 @@ fn every_face_of_the_waiting_page() {
     ];
     for (name, snapshot, ticket) in faces {
         for language in Language::ALL {
-            let html = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), language);
+            let html = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), language, false);
             assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
             insta::assert_snapshot!(format!("page_{name}_{}", language.tag()), bare(&html));
         }
@@ -297,6 +297,28 @@ fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
 }
 
 #[test]
+fn the_page_says_why_one_waits_again_and_holds_the_form() {
+    let page = WaitingPage::new("launch", None).expect("our own template");
+    let custom = WaitingPage::new("launch", Some("{{ room }}")).expect("a good template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    let standing = snapshot.standing(Some(BASE + 12_345), 1.0);
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let fields = vec![field("name", "\"><script>alert(1)</script>"), field("lines", "a\r\nb'"), field("<i>", "")];
+    let whole = HeldForm { fields: Some(fields), left_out: Vec::new() };
+    let part = HeldForm { left_out: vec!["card<b>".to_owned(), "cvc".to_owned()], ..whole.clone() };
+    for language in Language::ALL {
+        for (name, form) in [("whole", &whole), ("part", &part), ("lost", &HeldForm::default())] {
+            let html = page.holding(form, &snapshot, Some(&standing), language, true);
+            assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
+            assert_eq!(html, custom.holding(form, &snapshot, Some(&standing), language, true));
+            insta::assert_snapshot!(format!("page_form_{name}_{}", language.tag()), bare(&html));
+        }
+    }
+    let again = page.fill(&snapshot, &standing, Language::English, true);
+    insta::assert_snapshot!("page_ended_en", bare(&again));
+}
+
+#[test]
 fn every_notice() {
     let notices = Notices::new().expect("our own template");
     let all = [
@@ -304,6 +326,7 @@ fn every_notice() {
         Notice::Full,
         Notice::TooMany { retry: 3 },
         Notice::NeedsPass { retry: 3 },
+        Notice::Ended { retry: 5 },
         Notice::Left,
         Notice::Busy,
         Notice::Failed { status: 502, request: "<script>\"'&" },
@@ -331,7 +354,7 @@ fn an_operators_template_has_the_same_variables() {
 <i title="{{ '<&>' }}"></i></html>"#;
     let page = WaitingPage::new("launch", Some(template)).expect("a good template");
     let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::Korean);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::Korean, false);
     insta::assert_snapshot!("custom_page", String::from_utf8_lossy(&html));
     assert!(!page.csp().to_str().expect("ASCII").contains("script-src"));
 }
@@ -354,7 +377,7 @@ fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
     use base64::Engine as _;
     let page = WaitingPage::new("launch", None).expect("our own template");
     let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::English);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::English, false);
     let html = String::from_utf8_lossy(&html);
     let csp = page.csp();
     for tag in ["style", "script"] {

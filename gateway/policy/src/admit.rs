@@ -13,6 +13,9 @@ use crate::ticket::{ARRIVAL_LIFE, Kind, Token};
 /// Readings of the store's clock differ by less than this among gateways.
 const CLOCKS: Millis = 1_000;
 
+/// Forms that go through after the end of one pass.
+pub const LATE_FORMS: u8 = 3;
+
 /// What the shopper showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
@@ -36,6 +39,9 @@ pub enum Intent {
     /// A person sends something: takes no number, but a ticket that is called is traded. The answer to a second tab may have
     /// put the ticket in the place of the pass.
     Form,
+    /// The same from a page of the shop itself, and the answer will be looked at as a page: where a token comes with it, it may
+    /// take a number, because the page that is answered holds the form until its turn.
+    Submit,
     /// Everything else: assets, fetches, HEAD, prefetches, upgrades.
     Other,
 }
@@ -66,6 +72,10 @@ pub enum PassState {
     Revoked,
     /// It lost its seat because it had never come back: its number claims again.
     Evicted,
+    /// The line says that its number is used up.
+    Spent,
+    /// So it is, and as many forms as may be late with a pass have gone through.
+    Overdrawn,
 }
 
 /// Why nobody gets in on this request.
@@ -77,6 +87,8 @@ pub enum Refusal {
     Full,
     /// Neither a page nor JSON, and no pass.
     NeedsPass,
+    /// A form of somebody whose time inside is over, or who has not been called.
+    Ended,
 }
 
 /// What is to be done with a request.
@@ -89,6 +101,8 @@ pub enum Verdict {
         /// Half its life is over: extend it on the way.
         renew: bool,
     },
+    /// Forward a form though the pass has ended: it was being filled in. Bounded to [`LATE_FORMS`] a pass; it renews nothing.
+    Late(Token),
     /// Forward without a pass: nobody is held back here, or the store is away and the room fails open.
     Open,
     /// Forward a preflight, bare and at a bounded rate.
@@ -135,13 +149,24 @@ pub type Decision = (Verdict, Option<Ignored>);
 
 /// Decides on a request that belongs to a room.
 pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decision {
+    // Who shows nothing of this room has no form that could be kept.
+    let sealed = matches!(credential, Credential::Sealed(_));
+    let intent = if intent == Intent::Submit && !sealed { Intent::Form } else { intent };
     match valid(scene, credential) {
         Ok(token) => (decide(scene, token, intent), None),
         Err(Ignored::Evicted) => (decide(scene, evicted(scene, credential), intent), Some(Ignored::Evicted)),
         Err(ignored) => {
             let claim =
                 ended_pass(scene, credential, ignored).filter(|_| !matches!(intent, Intent::Other | Intent::Preflight));
-            (claim.map_or_else(|| decide(scene, None, intent), Verdict::Claim), Some(ignored))
+            let late = || late_form(scene, credential, ignored, intent).map(Verdict::Late);
+            let verdict = claim.map(Verdict::Claim).or_else(late);
+            let verdict = verdict.unwrap_or_else(|| match decide(scene, None, intent) {
+                Verdict::Refuse(Refusal::NeedsPass) if sealed && intent == Intent::Form => {
+                    Verdict::Refuse(Refusal::Ended)
+                }
+                verdict => verdict,
+            });
+            (verdict, Some(ignored))
         }
     }
 }
@@ -157,8 +182,21 @@ fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Opt
         return None;
     }
     let may_live = pass.kind == Kind::Pass && scene.now < pass.expires.saturating_add(scene.room.rules.session);
-    let known = scene.pass != PassState::Revoked && line.segments.is_called(pass.number) && !line.forgot(pass.number);
+    let known = matches!(scene.pass, PassState::Lives | PassState::Evicted)
+        && line.segments.is_called(pass.number)
+        && !line.forgot(pass.number);
     (may_live && known).then(|| Token::ticket(pass.number, scene.now))
+}
+
+/// A form that was begun inside and comes within `form_grace` of the end of its pass. Never one of a pass that was taken away.
+fn late_form(scene: Scene<'_>, credential: Credential, ignored: Ignored, intent: Intent) -> Option<Token> {
+    let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
+        return None;
+    };
+    let untouched = matches!(scene.pass, PassState::Lives | PassState::Spent) && !line.forgot(pass.number);
+    let in_time = scene.now < pass.expires.saturating_add(scene.room.rules.form_grace);
+    let form = pass.kind == Kind::Pass && matches!(intent, Intent::Form | Intent::Submit);
+    (form && in_time && untouched).then_some(pass)
 }
 
 /// A pass that has lost its seat is worth the called ticket that it was.
@@ -175,7 +213,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     }
     let arrival = token.filter(|t| t.kind == Kind::Arrival);
     let token = token.filter(|t| t.kind != Kind::Arrival);
-    let asks = matches!(intent, Intent::Page | Intent::Json);
+    let asks = matches!(intent, Intent::Page | Intent::Json | Intent::Submit);
     if room.suspended {
         // Whoever has a place is told that it is kept.
         return token.filter(|_| asks).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
@@ -191,6 +229,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     }
     match token.map(|ticket| place(scene, ticket)) {
         Some(claim @ Verdict::Claim(_)) if intent == Intent::Form => claim,
+        Some(_) if intent == Intent::Form => Verdict::Refuse(Refusal::Ended),
         _ if !asks => Verdict::Refuse(Refusal::NeedsPass),
         Some(verdict) => verdict,
         None => newcomer(scene, arrival),
@@ -237,6 +276,9 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
     match token.kind {
         Kind::Provisional => provisional(line, token).map(Some),
         Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
+        Kind::Pass | Kind::Ticket if matches!(scene.pass, PassState::Spent | PassState::Overdrawn) => {
+            Err(Ignored::Expired)
+        }
         Kind::Pass if scene.pass == PassState::Revoked => Err(Ignored::Revoked),
         Kind::Pass if scene.pass == PassState::Evicted => Err(Ignored::Evicted),
         Kind::Arrival if is_ahead(&token, scene.now) => Err(Ignored::Expired),
@@ -417,12 +459,18 @@ mod tests {
         }
         let claims = Verdict::Claim(ticket(50));
         assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Form, false).0, claims);
-        for credential in [Credential::None, Credential::Sealed(ticket(51))] {
-            let refused = Verdict::Refuse(Refusal::NeedsPass);
-            assert_eq!(on(&room(), credential, Intent::Form, false).0, refused);
+        for (credential, why) in
+            [(Credential::None, Refusal::NeedsPass), (Credential::Sealed(ticket(51)), Refusal::Ended)]
+        {
+            assert_eq!(on(&room(), credential, Intent::Form, false).0, Verdict::Refuse(why));
         }
         let away = on(&room(), Credential::Sealed(ticket(50)), Intent::Form, true).0;
-        assert_eq!(away, Verdict::Refuse(Refusal::NeedsPass), "nobody can trade it");
+        assert_eq!(away, Verdict::Refuse(Refusal::Ended), "nobody can trade it");
+        // A form of the shop's own page takes a number where a token comes with it.
+        assert_eq!(on(&room(), Credential::None, Intent::Submit, false).0, Verdict::Refuse(Refusal::NeedsPass));
+        let bad = Credential::Bad(Rejected::Forged);
+        assert_eq!(on(&room(), bad, Intent::Submit, false).0, Verdict::Refuse(Refusal::NeedsPass));
+        assert_eq!(on(&room(), Credential::Sealed(ticket(51)), Intent::Submit, false).0, Verdict::Wait(ticket(51)));
         let enters = Verdict::Enter { pass: pass(), renew: false };
         assert_eq!(on(&room(), Credential::Sealed(pass()), Intent::Other, false).0, enters);
     }
@@ -524,6 +572,32 @@ mod tests {
         assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
         let ended = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
         assert_eq!(admit(scene, ended, Intent::Page), (Verdict::Join, Some(Ignored::Expired)));
+    }
+
+    #[test]
+    fn a_form_goes_through_for_a_while_after_the_end_of_its_pass_and_nothing_else_does() {
+        let (room, view) = (room(), view());
+        let grace = room.rules.form_grace;
+        let shown = |room: &Room, expires, intent, pass| {
+            let scene = Scene { room, line: Some(&view), store_away: false, on_lease: false, now: NOW, pass };
+            admit(scene, Credential::Sealed(Token::pass(BASE + 7, expires - 100, expires)), intent).0
+        };
+        let (first, late) = (NOW - grace + 1, |expires| Verdict::Late(Token::pass(BASE + 7, expires - 100, expires)));
+        for intent in [Intent::Form, Intent::Submit] {
+            assert_eq!(shown(&room, NOW, intent, PassState::Lives), Verdict::Claim(Token::ticket(BASE + 7, NOW)));
+            for expires in [NOW, first] {
+                assert_eq!(shown(&room, expires, intent, PassState::Spent), late(expires));
+            }
+            let then = if intent == Intent::Form { Verdict::Refuse(Refusal::Ended) } else { Verdict::Join };
+            assert_eq!(shown(&room, first - 1, intent, PassState::Spent), then);
+            for taken in [PassState::Overdrawn, PassState::Revoked] {
+                assert_eq!(shown(&room, NOW, intent, taken), then, "{taken:?}");
+            }
+            let none = Room { rules: Rules { form_grace: 0, ..room.rules.clone() }, ..room.clone() };
+            assert_eq!(shown(&none, NOW, intent, PassState::Spent), then);
+        }
+        assert_eq!(shown(&room, NOW, Intent::Page, PassState::Spent), Verdict::Join);
+        assert_eq!(shown(&room, NOW, Intent::Other, PassState::Spent), Verdict::Refuse(Refusal::NeedsPass));
     }
 
     #[test]

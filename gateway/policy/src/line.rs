@@ -236,7 +236,7 @@ impl Line {
             claimant.here &= now < claimant.seen + CLAIMANT_KEPT;
             now < claimant.seen + CLAIMANT_COUNTS
         });
-        self.end_passes();
+        self.end_passes(rules);
         self.end_arrivals();
         self.resolve(elapsed);
         self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
@@ -258,9 +258,11 @@ impl Line {
         self.rate = rules.rate;
     }
 
-    fn end_passes(&mut self) {
+    /// A revocation outlives its pass: a form that comes late must not go through with it.
+    fn end_passes(&mut self, rules: &Rules) {
         let now = self.counters.now;
-        while let Some(over) = self.revoked.pop_front_if(|revoked| revoked.expires <= now) {
+        let over = |revoked: &mut Revoked| revoked.expires.saturating_add(rules.form_grace) <= now;
+        while let Some(over) = self.revoked.pop_front_if(over) {
             self.revocations_forgotten += 1;
             self.changes.push(match over {
                 Revoked { number, expires, evicted: true } => Change::EvictionOver(number, expires),

@@ -38,6 +38,8 @@ section! {
         burst: Option<u32> = between(1, 60_000_000).optional(),
         /// How long a pass lives, and for how long a renewal extends it.
         session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
+        /// How long after the end of a pass a form of its holder still goes through, at most three times; "0s": not at all.
+        form_grace: Duration = between(secs(0), mins(10)).or(mins(2)),
         /// Passes end `session_duration` after they were given, whatever their holders do.
         disable_session_renewal: bool = or(false),
         /// Upgraded connections (`WebSocket`s) that a pass opened end with it. What moves on them renews no pass, so a page
@@ -172,6 +174,7 @@ impl RoomConfig {
                 total_active_users: self.total_active_users,
                 session: self.session_duration.as_millis() as u64,
                 claim_window: self.claim_window.as_millis() as u64,
+                form_grace: self.form_grace.as_millis() as u64,
                 open: !(self.queue_all || self.suspended),
                 enforced: self.queueing_method != QueueingMethod::Passthrough,
                 lends: self.fail_mode == FailMode::Static && self.queueing_method != QueueingMethod::Passthrough,

@@ -147,7 +147,8 @@ impl Redis {
             .arg(rules.rate)
             .arg(rules.burst)
             .arg(optional(rules.total_active_users));
-        call.arg(rules.session).arg(rules.claim_window).arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
+        call.arg(rules.session).arg(rules.claim_window).arg(rules.form_grace);
+        call.arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
         call.arg(u8::from(rules.lends));
         call.arg(batch.gateway).arg(batch.revocations_seen).arg(batch.joins).arg(batch.joins_if_called);
         let adopt = batch.adopt;

@@ -33,6 +33,11 @@ pub enum Notice<'a> {
         /// Seconds.
         retry: u64,
     },
+    /// A form whose pass has ended.
+    Ended {
+        /// Seconds.
+        retry: u64,
+    },
     /// They gave up their place.
     Left,
     /// The upstream has too much to do.
@@ -47,9 +52,9 @@ pub enum Notice<'a> {
 }
 
 /// How many pages there are: [`Notice::index`] is below it.
-const PAGES: usize = 6;
+const PAGES: usize = 7;
 /// How many notices are the same for all who are told them.
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 impl Notice<'_> {
     fn index(self) -> usize {
@@ -60,6 +65,7 @@ impl Notice<'_> {
             Self::Left => 3,
             Self::Busy => 4,
             Self::Failed { .. } => 5,
+            Self::Ended { .. } => 6,
         }
     }
 
@@ -72,6 +78,7 @@ impl Notice<'_> {
             Self::NeedsPass { .. } => 3,
             Self::Left => 4,
             Self::Busy => 5,
+            Self::Ended { .. } => 6,
             Self::Failed { .. } => return None,
         };
         let seconds = self.retry().unwrap_or(0);
@@ -86,6 +93,7 @@ impl Notice<'_> {
             Self::Suspended { .. } => Self::Suspended { retry },
             Self::TooMany { .. } => Self::TooMany { retry },
             Self::NeedsPass { .. } => Self::NeedsPass { retry },
+            Self::Ended { .. } => Self::Ended { retry },
             other => other,
         }
     }
@@ -97,6 +105,7 @@ impl Notice<'_> {
             Self::Full => "full",
             Self::TooMany { .. } => "too_many_requests",
             Self::NeedsPass { .. } => "needs_pass",
+            Self::Ended { .. } => "pass_ended",
             Self::Left => "left",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
@@ -106,7 +115,9 @@ impl Notice<'_> {
     /// Seconds after which asking again makes sense, as in `Retry-After`.
     pub fn retry(self) -> Option<u64> {
         match self {
-            Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } => Some(retry),
+            Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } | Self::Ended { retry } => {
+                Some(retry)
+            }
             Self::Full | Self::Left | Self::Busy | Self::Failed { .. } => None,
         }
     }
@@ -121,6 +132,9 @@ impl Notice<'_> {
             Self::Full => "The room is full.",
             Self::TooMany { .. } => "Too many requests.",
             Self::NeedsPass { .. } => "Not admitted yet: open the page, or ask for JSON, to take a place in line.",
+            Self::Ended { .. } => {
+                "The time inside has ended, and this was not sent: open the page to take a place in line."
+            }
             Self::Left => "You have left the line.",
             Self::Busy => "Too busy to answer in time.",
             Self::Failed { .. } => "The upstream did not answer as it should.",
@@ -147,7 +161,7 @@ impl Notice<'_> {
 }
 
 fn headings(texts: &Texts) -> [Heading; PAGES] {
-    [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed]
+    [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed, texts.ended]
 }
 
 /// In which form a notice is told.
@@ -198,7 +212,7 @@ impl Notices {
                     n => Value::from(Serde(heading)),
                     refresh => index == 0 || index == 2,
                     left => index == 3,
-                    failed => index >= 5,
+                    failed => index == 5,
                     retry => Slot::Retry.mark(),
                     status => Slot::Status.mark(),
                     request => Slot::Request.mark(),
@@ -243,7 +257,7 @@ impl Notices {
 }
 
 /// An id of a request may come from the shopper.
-fn push_escaped(out: &mut Vec<u8>, text: &str) {
+pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'<' => out.extend_from_slice(b"&lt;"),
@@ -251,6 +265,9 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
             b'&' => out.extend_from_slice(b"&amp;"),
             b'"' => out.extend_from_slice(b"&quot;"),
             b'\'' => out.extend_from_slice(b"&#39;"),
+            // A parser of HTML would make one line end of both.
+            b'\r' => out.extend_from_slice(b"&#13;"),
+            b'\n' => out.extend_from_slice(b"&#10;"),
             byte => out.push(byte),
         }
     }

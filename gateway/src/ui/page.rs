@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use minijinja::{Value, context};
 
+use super::held::HeldForm;
+use super::notice::push_escaped;
 use super::template::{PageError, Segments, Slot, WAITING, add_operators, own_csp, render, templates};
 use super::{Language, Snapshot, Standing, push_number};
 
@@ -74,8 +76,19 @@ impl Face {
             lastUpdated => Slot::LastUpdated.mark(),
             updated => Slot::Clock.mark(),
             reason => Slot::Reason.mark(),
+            refresh => Slot::Refresh.mark(),
+            why => Slot::Why.mark(),
+            form => Slot::Form.mark(),
         }
     }
+}
+
+/// What a page says besides the place.
+#[derive(Debug, Clone, Copy)]
+struct More<'a> {
+    /// The shopper's pass has run out.
+    ended: bool,
+    form: Option<&'a HeldForm>,
 }
 
 /// The waiting page of one room, ready to be filled.
@@ -83,6 +96,8 @@ impl Face {
 pub struct WaitingPage {
     /// By language, then by face.
     renderings: Vec<Segments>,
+    /// Ours, where those are an operator's: an operator's page holds no form.
+    own: Option<Vec<Segments>>,
     csp: HeaderValue,
 }
 
@@ -101,13 +116,13 @@ impl WaitingPage {
             // An operator's page brings what it likes; it must not be framed by strangers.
             csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
         }
-        let mut renderings = Vec::with_capacity(Language::ALL.len() * Face::ALL.len());
-        for language in Language::ALL {
-            for face in Face::ALL {
-                renderings.push(render(&templates, template, language, face.variables(name))?);
-            }
-        }
-        Ok(Self { renderings, csp })
+        let all = |template| {
+            let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
+            let rendered = faces.map(|(language, face)| render(&templates, template, language, face.variables(name)));
+            rendered.collect::<Result<Vec<_>, _>>()
+        };
+        let own = (template != WAITING).then(|| all(WAITING)).transpose()?;
+        Ok(Self { renderings: all(template)?, own, csp })
     }
 
     /// The `Content-Security-Policy` to send with it.
@@ -116,17 +131,40 @@ impl WaitingPage {
     }
 
     /// The page of one shopper.
-    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
-        self.face(snapshot.face(standing), snapshot, standing, language)
+    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language, ended: bool) -> Bytes {
+        let more = More { ended, form: None };
+        Self::face(&self.renderings, snapshot.face(standing), snapshot, standing, language, more)
+    }
+
+    /// The page of a shopper whose form was not sent on: it holds the form. Always ours; to be sent with [`own_csp`].
+    pub fn holding(
+        &self,
+        form: &HeldForm,
+        snapshot: &Snapshot,
+        standing: Option<&Standing>,
+        language: Language,
+        ended: bool,
+    ) -> Bytes {
+        let (face, standing) = standing.map_or((Face::Arriving, &Standing::ARRIVING), |s| (snapshot.face(s), s));
+        let more = More { ended, form: Some(form) };
+        Self::face(self.own.as_ref().unwrap_or(&self.renderings), face, snapshot, standing, language, more)
     }
 
     /// The page of a newcomer who is asked to confirm.
     pub fn arriving(&self, snapshot: &Snapshot, language: Language) -> Bytes {
-        self.face(Face::Arriving, snapshot, &Standing::ARRIVING, language)
+        let more = More { ended: false, form: None };
+        Self::face(&self.renderings, Face::Arriving, snapshot, &Standing::ARRIVING, language, more)
     }
 
-    fn face(&self, face: Face, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
-        let segments = &self.renderings[language as usize * Face::ALL.len() + face as usize];
+    fn face(
+        renderings: &[Segments],
+        face: Face,
+        snapshot: &Snapshot,
+        standing: &Standing,
+        language: Language,
+        more: More<'_>,
+    ) -> Bytes {
+        let segments = &renderings[language as usize * Face::ALL.len() + face as usize];
         segments.fill(|out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {
@@ -161,7 +199,22 @@ impl WaitingPage {
                     out.extend_from_slice(language.texts().standstill[reason as usize].as_bytes());
                 }
             }
-            Slot::Retry | Slot::Status | Slot::Request => {}
+            Slot::Refresh if more.form.is_none() => {
+                out.extend_from_slice(b"<noscript><meta http-equiv=\"refresh\" content=\"");
+                push_number(out, standing.poll_after);
+                out.extend_from_slice(b"\"></noscript>");
+            }
+            Slot::Why if more.ended => {
+                out.extend_from_slice(b"\n<p>");
+                push_escaped(out, language.texts().ended_note);
+                out.extend_from_slice(b"</p>");
+            }
+            Slot::Form => {
+                if let Some(form) = more.form {
+                    form.push(out, language);
+                }
+            }
+            Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request => {}
         })
     }
 }

@@ -96,10 +96,13 @@ pub(super) enum Slot {
     Status,
     Request,
     Reason,
+    Refresh,
+    Why,
+    Form,
 }
 
 impl Slot {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -113,6 +116,9 @@ impl Slot {
         Self::Status,
         Self::Request,
         Self::Reason,
+        Self::Refresh,
+        Self::Why,
+        Self::Form,
     ];
 
     /// What stands in its place while the template runs.
@@ -193,7 +199,7 @@ pub(super) fn render(
 }
 
 /// The `Content-Security-Policy` of every page that is made of our own templates.
-pub(super) fn own_csp() -> HeaderValue {
+pub fn own_csp() -> HeaderValue {
     ASSETS.csp.clone()
 }
 

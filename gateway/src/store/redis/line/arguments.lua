@@ -82,7 +82,7 @@ end
 
 local now, server = number(), number() -- tests only: a gateway leaves them to the server
 local rate, burst, seats = number(), number(), number()
-local session, claim_window = number(), number()
+local session, claim_window, form_grace = number(), number(), number()
 local open, enforced, lends = number() == 1, number() == 1, number() == 1
 local gateway, revocations_seen = text(), number()
 local joins, joins_if_called = number(), number()

@@ -24,7 +24,7 @@ end
 local function end_passes()
   while true do
     local first = call('LINDEX', REVOKED, 0)
-    if not first or words(first)[2] > now then
+    if not first or words(first)[2] + form_grace > now then
       break
     end
     call('LPOP', REVOKED)
