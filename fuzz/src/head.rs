@@ -43,6 +43,7 @@ fn the_kind_follows_the_method(parts: &Parts) {
             Intent::Form => [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method),
             Intent::Preflight => parts.method == Method::OPTIONS,
             Intent::Other => true,
+            Intent::Return => false,
         };
         assert!(fits, "{} is {intent:?}", parts.method);
     }
