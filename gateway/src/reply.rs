@@ -126,17 +126,15 @@ pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
 pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::NeedsPass;
     let (status, needs) = (StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON });
+    // As `telemetry::reason` names what was shown and did not count.
     let ended = matches!(visit.reason, "expired" | "revoked" | "evicted" | "old_line");
     let word = if ended { program::EXPIRED } else { needs.status() };
-    let response = match (visit.wants, visit.room) {
-        (Wants::Json, Some(room)) => {
-            let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
-            retry(answer(status, JSON, needs.json_for(word, &room.config.name, page)), SOON)
-        }
-        _ => {
-            visit.wants = Wants::Text;
-            notice(visit, status, needs)
-        }
+    let response = if let (Wants::Json, Some(room)) = (visit.wants, visit.room) {
+        let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
+        retry(answer(status, JSON, needs.json_for(word, &room.config.name, page)), SOON)
+    } else {
+        visit.wants = Wants::Text;
+        notice(visit, status, needs)
     };
     program::told(visit, word, response)
 }

@@ -34,7 +34,7 @@ section! {
         /// forwarded too, at `quota.returns_per_second` of an address and in a tenth of `max_in_flight`. Each exactly as it
         /// is spelled, "/x/*" with everything below it.
         return_paths: Vec<String> = each(is_literal).or(Vec::new()),
-        /// Origins besides the room's own hosts whose scripts may read the answers of Weir, as "https://app.example.com".
+        /// Origins besides the room's own hosts whose scripts may read the answers of Weir, as `https://app.example.com`.
         cors_origins: Vec<String> = each(is_origin).or(Vec::new()),
         /// New shoppers that may enter in a minute.
         new_users_per_minute: u32 = between(1, 60_000_000).required(),
