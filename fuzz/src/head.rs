@@ -45,6 +45,7 @@ fn the_kind_follows_the_method(parts: &Parts) {
             }
             Intent::Preflight => parts.method == Method::OPTIONS,
             Intent::Other => true,
+            Intent::Return => false,
         };
         assert!(fits, "{} is {intent:?}", parts.method);
     }

@@ -9,6 +9,7 @@
 //!   Arrive  an arrival that came back: as Join                                   one batched store call
 //!   Late    a form whose pass has just ended: forward, at most three times       one batched store call
 //!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
+//!   Return  back from a payment without a pass: at a rate, in a few permits      no store call
 //!   Preflight  a question of the browser, which has no pass: bare, at a rate      no store call
 //!   Refuse  suspended, full, not a page, too fast                                no store call
 //! ```
@@ -152,6 +153,7 @@ async fn at_the_door<'a>(
         }
         Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
         Verdict::Preflight => return preflight(visit, room, head),
+        Verdict::Return => return come_back(visit),
         Verdict::Wait(ticket) => {
             room.live.adopt(&ticket);
             reply::wait(visit, room, Place::Held(ticket))
@@ -187,6 +189,7 @@ async fn without_a_place<'a>(
         },
         Verdict::Confirm => reply::confirm(visit, room),
         Verdict::Arrive(arrival) => return arrive(visit, room, arrival).await,
+        Verdict::Return => return come_back(visit),
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
         Verdict::Refuse(Refusal::Ended) => reply::ended(visit),
@@ -249,6 +252,15 @@ fn preflight(visit: &mut Visit<'_>, room: &SiteRoom, head: &Head<'_>) -> Result<
     Ok(Onward::preflight())
 }
 
+/// Lets somebody through who returns from a payment without a pass, at a rate of the address.
+fn come_back(visit: &mut Visit<'_>) -> Result<Onward, Box<Response<Body>>> {
+    if let Err(wait) = visit.charge_return() {
+        return no(reply::too_fast(visit, wait));
+    }
+    visit.mark = Mark::Return;
+    Ok(Onward::returning())
+}
+
 /// Trades a called ticket for a pass; one that was used up is worth as much as none.
 async fn claim<'a>(
     visit: &mut Visit<'a>,
@@ -267,6 +279,7 @@ async fn claim<'a>(
             let (verdict, _) = decide(visit, room, Some(PassState::Spent));
             without_a_place(visit, room, verdict).await
         }
+        _ if visit.intent == Intent::Return => come_back(visit),
         _ if visit.intent == Intent::Form => no(reply::ended(visit)),
         Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
     }

@@ -2,6 +2,8 @@
 //!
 //! Nothing here redirects, and nothing tells a cache to keep an answer but the status document.
 
+mod program;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +75,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         let sealed = visit.site.sealer.seal(room.live.id, &fresh);
         headers.extend(room.cookie.keep(&sealed, &fresh, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
     }
-    response
+    program::told(visit, program::WAITING, response)
 }
 
 /// Asks a newcomer to come back with the arrival of this answer, which takes the place. The page does so at once, by
@@ -96,7 +98,8 @@ pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     let sealed = visit.site.sealer.seal(room.live.id, &arrival);
     let cookie = room.cookie.keep(&sealed, &arrival, visit.tls);
     response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
-    retry(response, Standing::ARRIVING.poll_after)
+    let response = retry(response, Standing::ARRIVING.poll_after);
+    program::told(visit, program::WAITING, response)
 }
 
 /// The status document of a room.
@@ -124,8 +127,18 @@ pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
 /// Neither a page nor JSON, and no pass. The body of the request is not read.
 pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::NeedsPass;
-    visit.wants = Wants::Text;
-    notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON })
+    let (status, needs) = (StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON });
+    // As `telemetry::reason` names what was shown and did not count.
+    let ended = matches!(visit.reason, "expired" | "revoked" | "evicted" | "old_line");
+    let word = if ended { program::EXPIRED } else { needs.status() };
+    let response = if let (Wants::Json, Some(room)) = (visit.wants, visit.room) {
+        let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
+        retry(answer(status, JSON, needs.json_for(word, &room.config.name, page)), SOON)
+    } else {
+        visit.wants = Wants::Text;
+        notice(visit, status, needs)
+    };
+    program::told(visit, word, response)
 }
 
 /// A form whose pass has ended, and that no page can hold: of another site, of a program, or with no place in line. The body of the
@@ -145,7 +158,9 @@ pub fn too_fast(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
 /// More preflights than the room lets pass. A browser reads no more of it than the status.
 pub fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
     visit.mark = Mark::PreflightsOver;
-    retry(text(StatusCode::TOO_MANY_REQUESTS, "Too many preflights at once.\n"), wait.as_secs() + 1)
+    let notice = Notice::TooMany { retry: wait.as_secs() + 1 };
+    let response = text(StatusCode::TOO_MANY_REQUESTS, "Too many preflights at once.\n");
+    program::told(visit, notice.status(), retry(response, wait.as_secs() + 1))
 }
 
 /// They left; the cookie goes.
@@ -236,6 +251,7 @@ fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response
         Wants::Json => answer(status, JSON, pages.shared(notice, Form::Json)),
         Wants::Text => answer(status, TEXT, pages.shared(notice, Form::Text)),
     };
+    let response = program::told(visit, notice.status(), response);
     match notice.retry() {
         Some(seconds) => retry(response, seconds),
         None => response,

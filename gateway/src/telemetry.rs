@@ -41,6 +41,8 @@ pub enum Mark {
     Open,
     /// Forwarded: a CORS preflight, which carries no pass.
     Preflight,
+    /// Forwarded: somebody who returns from a payment without a pass.
+    Return,
     /// A preflight over the room's rate of them.
     PreflightsOver,
     /// Forwarded: a path that loads for everyone.
@@ -73,6 +75,7 @@ const MARKS: [&str; 19] = [
     "wait",
     "open",
     "preflight",
+    "return",
     "preflights_over",
     "bypass",
     "no_room",
@@ -360,7 +363,7 @@ pub fn upstream(upstream: &Upstream) {
     counter!("weir_upstream_connections_total", &labels).absolute(counters.connected.load(Ordering::Relaxed));
     counter!("weir_upstream_ejections_total", &labels).absolute(counters.ejected.load(Ordering::Relaxed));
     gauge!("weir_upstream_in_flight", &labels).set(upstream.in_flight() as f64);
-    for (class, who) in [("pass", Patience::Pass), ("anonymous", Patience::Anonymous)] {
+    for (class, who) in [("pass", Patience::Pass), ("return", Patience::Return), ("anonymous", Patience::Anonymous)] {
         let labels = [("upstream", name.clone()), ("class", class.to_owned())];
         gauge!("weir_upstream_permits", &labels).set(upstream.in_flight_of(who) as f64);
     }

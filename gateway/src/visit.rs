@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
 use policy::ticket::{Kind, Token};
@@ -75,6 +75,10 @@ pub struct Visit<'a> {
     pub upstream: &'a str,
     /// Its id.
     pub request_id: HeaderValue,
+    /// The host that it is for, once read.
+    pub host: Option<Rc<Host>>,
+    /// The origin of the page that asks.
+    pub origin: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
     under_way: UnderWay,
 }
@@ -100,14 +104,18 @@ impl<'a> Visit<'a> {
             reason: "",
             upstream: "",
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
+            host: None,
+            origin: head.origin().cloned(),
             accept_language: head.accept_language.cloned(),
             under_way,
         }
     }
 
     /// Reads which host the request is for.
-    pub fn read_host(&self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
-        self.under_way.connection().known.host(head)
+    pub fn read_host(&mut self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
+        let host = self.under_way.connection().known.host(head)?;
+        self.host = Some(host.clone());
+        Ok(host)
     }
 
     /// Reads what the request shows to this room.
@@ -116,11 +124,20 @@ impl<'a> Visit<'a> {
         let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
         self.credential = visitor::credential(head, room.cookie.name(self.tls), open);
+        if let (Credential::None, Some(name)) = (self.credential, room.cookie.name_in_clear(self.tls)) {
+            self.credential = visitor::credential_in_clear(head, name, open);
+        }
     }
 
     /// Reads what kind of request it is.
     pub fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
-        self.intent = visitor::intent(head.parts, room.config.json_response_enabled);
+        let parts = head.parts;
+        let sent_back = [Method::GET, Method::POST].contains(&parts.method) && visitor::upgrade(parts).is_none();
+        self.intent = if sent_back && room.takes_returns(parts.uri.path()) {
+            Intent::Return
+        } else {
+            visitor::intent(parts, room.config.json_response_enabled)
+        };
         if self.intent == Intent::Form && visitor::is_submitted(head, self.tls) {
             self.intent = Intent::Submit;
         }
@@ -175,6 +192,11 @@ impl<'a> Visit<'a> {
     /// Charges a new place to the address.
     pub fn charge_join(&self) -> Result<(), Duration> {
         self.site.quotas.joins.charge(Client::at(self.client))
+    }
+
+    /// Charges a return from a payment without a pass to the address.
+    pub fn charge_return(&self) -> Result<(), Duration> {
+        self.site.quotas.returns.charge(Client::at(self.client))
     }
 
     /// Charges a place that is taken by an arrival to the address.

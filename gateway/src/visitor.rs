@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use memchr::memchr;
 use policy::admit::{Credential, Intent};
 use policy::seal::Rejected;
-use policy::ticket::Token;
+use policy::ticket::{Kind, Token};
 
 pub use head::Head;
 pub use host::{BadHost, Host, sent_host};
@@ -30,9 +30,10 @@ const MAX_COOKIES: usize = 4;
 
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// What kind of request it is. Only pages and JSON may take a number; `json` tells whether the room
-/// answers in JSON at all.
+/// What kind of request it is. Only pages and JSON may take a number, and nothing that another site asks for behind its
+/// own page; `json` tells whether the room answers in JSON at all.
 pub fn intent(parts: &Parts, json: bool) -> Intent {
     let headers = &parts.headers;
     if parts.method == Method::OPTIONS {
@@ -40,13 +41,25 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
         return if preflight { Intent::Preflight } else { Intent::Other };
     }
     if [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method) {
-        return Intent::Form;
+        return if is_hidden(headers) { Intent::Other } else { Intent::Form };
     }
     if parts.method != Method::GET {
         return Intent::Other;
     }
     let intent = asked_for(headers, json);
-    if intent != Intent::Other && (is_prefetch(headers) || switches(headers)) { Intent::Other } else { intent }
+    let condemned = || is_prefetch(headers) || switches(headers) || is_hidden(headers);
+    if intent != Intent::Other && condemned() { Intent::Other } else { intent }
+}
+
+/// Whether another site may have asked for it without anybody seeing it: in a frame, or by a script or picture of that
+/// site. Cookies with `SameSite=None` travel on these too, and one page elsewhere could use up a visitor's place. Browsers
+/// send `Sec-Fetch-Site` whenever they send `Sec-Fetch-Mode`; programs send neither. A navigation that a service worker
+/// passes on is of the destination `empty`, which no frame is.
+fn is_hidden(headers: &HeaderMap) -> bool {
+    if headers.get(&SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate") {
+        return headers.get_all(&SEC_FETCH_DEST).iter().any(|dest| dest != "document" && dest != "empty");
+    }
+    headers.get_all(&SEC_FETCH_SITE).iter().any(|site| site == "cross-site")
 }
 
 fn asked_for(headers: &HeaderMap, json: bool) -> Intent {
@@ -149,6 +162,19 @@ pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(next)
 }
 
+/// A token that came in a cookie of this name without TLS, over TLS: anybody on the way could have put it there. A ticket
+/// is worth no more than a place that anybody can take; a pass is not taken from there.
+pub fn credential_in_clear(
+    head: &Head<'_>,
+    cookie: &str,
+    open: impl Fn(&[u8]) -> Result<Token, Rejected>,
+) -> Credential {
+    match credential(head, cookie, open) {
+        Credential::Sealed(token) if token.kind == Kind::Pass => Credential::None,
+        credential => credential,
+    }
+}
+
 /// The token that a visitor shows in the cookie of this name. A shopper may hold several of one name,
 /// of another path or domain, and cannot tell which comes first: the first that `open` takes counts.
 pub fn credential(head: &Head<'_>, cookie: &str, open: impl Fn(&[u8]) -> Result<Token, Rejected>) -> Credential {
@@ -212,7 +238,8 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-fn is_origin(origin: &str, tls: bool, host: &str) -> bool {
+/// Whether an origin is that of a host, with its port, over TLS or not.
+pub fn is_origin(origin: &str, tls: bool, host: &str) -> bool {
     let (scheme, port) = if tls { ("https://", ":443") } else { ("http://", ":80") };
     let bare = |authority: &'_ str| authority.strip_suffix(port).unwrap_or(authority).len();
     let Some(of_page) = origin.strip_prefix(scheme) else { return false };

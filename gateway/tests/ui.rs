@@ -95,6 +95,7 @@ fn made_by_serde(standing: &Standing, room: &str) -> Value {
     let wait = standing.wait;
     json!({ "cfWaitingRoom": {
         "inWaitingRoom": true,
+        "status": "waiting",
         "waitTimeKnown": wait.is_some(),
         "waitTime": wait.map_or(0, |w| u64::midpoint(w.low, w.high).div_ceil(60)),
         "waitTime25Percentile": 0,

@@ -12,6 +12,7 @@
 //! | preflight | CORS preflights with a form, `Weir-Room` and `Weir-Pass-Id` of its own | a way in |
 //! | line stuffer | takes places and never claims: half of them poll, half never come back | the line's rate |
 //! | seat hoarder | enters without cookies and never comes back | seats |
+//! | return path | comes back from a payment that nobody made | requests in flight at the shop, past the room |
 //!
 //! An attack is a number of connections, each driven by an `attacker`: it acts, rests, and opens another connection
 //! where the old one was closed. All of them end at the end of the attack, whatever the site does. Every request carries an
@@ -79,11 +80,13 @@ pub enum Kind {
     LineStuffer,
     /// Enters without cookies and never comes back.
     SeatHoarder,
+    /// Comes back from a payment that nobody made.
+    ReturnPath,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SlowBody,
         Self::SlowPreflight,
         Self::SlowReader,
@@ -94,6 +97,7 @@ impl Kind {
         Self::Preflight,
         Self::LineStuffer,
         Self::SeatHoarder,
+        Self::ReturnPath,
     ];
 
     /// Its name as people read it: `slow body`.
@@ -109,6 +113,7 @@ impl Kind {
             Self::Preflight => "preflight",
             Self::LineStuffer => "line stuffer",
             Self::SeatHoarder => "seat hoarder",
+            Self::ReturnPath => "return path",
         }
     }
 }

@@ -238,7 +238,9 @@ impl World {
                         }
                         self.serve(&errand, Some(pass), now)
                     }
-                    Verdict::Open | Verdict::Preflight | Verdict::Late(_) => self.serve(&errand, None, now),
+                    Verdict::Open | Verdict::Preflight | Verdict::Late(_) | Verdict::Return => {
+                        self.serve(&errand, None, now)
+                    }
                     Verdict::Wait(ticket) => self.in_line(&errand, ticket.number, Cookie::Kept, now),
                     Verdict::Claim(ticket) => {
                         return self.plan_flush(now, |gateway| gateway.hold(ticket.number, errand, now));

@@ -42,6 +42,9 @@ pub enum Intent {
     /// The same from a page of the shop itself, and the answer will be looked at as a page: where a token comes with it, it may
     /// take a number, because the page that is answered holds the form until its turn.
     Submit,
+    /// A payment page sends a person back, to one of the room's `return_paths`: takes no number and uses up no ticket,
+    /// because any page of any site can send such a request.
+    Return,
     /// Everything else: assets, fetches, HEAD, prefetches, upgrades.
     Other,
 }
@@ -107,6 +110,8 @@ pub enum Verdict {
     Open,
     /// Forward a preflight, bare and at a bounded rate.
     Preflight,
+    /// Forward a return from a payment page without a pass, at a rate of the address and in a small part of the permits.
+    Return,
     /// Trade a called ticket, or a pass that has run out and may live on in the line, for a pass; then forward.
     Claim(Token),
     /// Take a number; if it is called at once, claim it.
@@ -195,7 +200,7 @@ fn late_form(scene: Scene<'_>, credential: Credential, ignored: Ignored, intent:
     };
     let untouched = matches!(scene.pass, PassState::Lives | PassState::Spent) && !line.forgot(pass.number);
     let in_time = scene.now < pass.expires.saturating_add(scene.room.rules.form_grace);
-    let form = pass.kind == Kind::Pass && matches!(intent, Intent::Form | Intent::Submit);
+    let form = pass.kind == Kind::Pass && matches!(intent, Intent::Form | Intent::Submit | Intent::Return);
     (form && in_time && untouched).then_some(pass)
 }
 
@@ -211,6 +216,11 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         let renew = !room.disable_session_renewal && pass.past_half_life(scene.now);
         return Verdict::Enter { pass, renew };
     }
+    let fails_open = scene.store_away && room.fail_mode == FailMode::Open;
+    if intent == Intent::Return && room.queueing_method != QueueingMethod::Passthrough && !fails_open {
+        // Somebody has paid: in a suspended room too, where the passes are kept.
+        return Verdict::Return;
+    }
     let arrival = token.filter(|t| t.kind == Kind::Arrival);
     let token = token.filter(|t| t.kind != Kind::Arrival);
     let asks = matches!(intent, Intent::Page | Intent::Json | Intent::Submit);
@@ -221,7 +231,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     if room.queueing_method == QueueingMethod::Passthrough {
         return if asks && !scene.store_away { Verdict::Join } else { Verdict::Open };
     }
-    if scene.store_away && room.fail_mode == FailMode::Open {
+    if fails_open {
         return Verdict::Open;
     }
     if intent == Intent::Preflight {
@@ -530,6 +540,37 @@ mod tests {
         assert_eq!(with(&suspended, Credential::Sealed(fresh)).0, Verdict::Refuse(Refusal::Suspended));
         assert_eq!(on(&confirmed, Credential::Sealed(fresh), Intent::Page, true).0, arrives(false), "a place is kept");
         assert_eq!(on(&confirmed, Credential::None, Intent::Page, true).0, Verdict::Confirm);
+    }
+
+    #[test]
+    fn a_return_from_a_payment_page_is_never_lost_and_uses_up_no_place() {
+        let closed = Room { rules: Rules { open: false, ..Rules::per_minute(600) }, ..room() };
+        let suspended = Room { suspended: true, ..room() };
+        let reject = Room { queueing_method: QueueingMethod::Reject, join: Join::Confirmed, ..room() };
+        let nothing = [Credential::None, Credential::Bad(Rejected::Forged), Credential::Sealed(Token::arrival(7, NOW))];
+        let tickets = [50, 51].map(|number| Credential::Sealed(ticket(number)));
+        for room in [room(), closed, suspended, reject] {
+            for away in [false, true] {
+                for credential in nothing.into_iter().chain(tickets) {
+                    assert_eq!(
+                        on(&room, credential, Intent::Return, away).0,
+                        Verdict::Return,
+                        "{credential:?} {room:?}"
+                    );
+                }
+                let enters = Verdict::Enter { pass: pass(), renew: false };
+                assert_eq!(on(&room, Credential::Sealed(pass()), Intent::Return, away).0, enters);
+            }
+            let ran_out = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
+            let asked = Verdict::Claim(Token::ticket(BASE + 7, NOW));
+            assert_eq!(on(&room, ran_out, Intent::Return, false).0, asked, "the pass may live on in the line");
+            assert_eq!(on(&room, ran_out, Intent::Return, true).0, Verdict::Return);
+        }
+        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
+        let open = Room { fail_mode: FailMode::Open, ..room() };
+        for (room, away) in [(passthrough, false), (open, true)] {
+            assert_eq!(on(&room, Credential::None, Intent::Return, away).0, Verdict::Open);
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
         let at = format!("room.{index}");
         contradictions(room, &at, reader);
         cookie(room, &at, reader);
+        hidden_tls(config, room, &at, reader);
         answered(config, room, &at, reader);
     }
     opening::warn(config, reader);
@@ -218,13 +219,39 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }
-    for path in room.bypass.iter().filter(|path| is_literal(path).is_ok()) {
-        let free = Scope { host: "*", path: bare(path), exact: !path.ends_with("/*") };
-        if !room.scopes().any(|scope| scope.meets(&free)) {
-            let what = format!("{path:?} is not inside the room");
-            reader.complain(&format!("{at}.bypass"), what, "only paths of the room need a bypass");
+    let openings = [
+        ("bypass", &room.bypass, "only paths of the room need a bypass"),
+        ("return_paths", &room.return_paths, "to a path of no room people return as it is"),
+    ];
+    for (key, paths, fix) in openings {
+        for path in paths.iter().filter(|path| is_literal(path).is_ok()) {
+            let opening = Scope { host: "*", path: bare(path), exact: !path.ends_with("/*") };
+            if !room.scopes().any(|scope| scope.meets(&opening)) {
+                reader.complain(&format!("{at}.{key}"), format!("{path:?} is not inside the room"), fix);
+            }
         }
     }
+}
+
+/// People who come back from a payment show their pass only in a cookie with `SameSite=None`, and browsers keep that one
+/// over TLS alone. Where Weir hears of no TLS it sets another.
+fn hidden_tls(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+    let cookie = &room.cookie_attributes;
+    let by_itself = cookie.samesite == SameSite::Auto && cookie.secure == Secure::Auto;
+    let key = format!("{at}.cookie_attributes");
+    let said = ["samesite", "secure"].iter().any(|name| reader.has(&join(&key, name)));
+    if room.return_paths.is_empty() || !by_itself || said || !config.listen.https.is_empty() {
+        return;
+    }
+    let fix = "write secure = \"always\" in the room's cookie_attributes, if all shoppers come over TLS; samesite = \"lax\", if none does";
+    let what = if config.listen.trusted_proxies.is_empty() {
+        "Weir hears of no TLS: the pass of a shopper who comes back by POST is not sent along. If a balancer in front ends TLS, \
+         name it in listen.trusted_proxies and let it set X-Forwarded-Proto"
+    } else {
+        "Weir hears of TLS from listen.trusted_proxies alone: if they do not set X-Forwarded-Proto: https, the pass of a shopper \
+         who comes back by POST is not sent along"
+    };
+    reader.warn(&format!("{at}.return_paths"), what, fix);
 }
 
 fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {

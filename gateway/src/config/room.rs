@@ -30,6 +30,12 @@ section! {
         /// Paths inside the room that load for everyone, such as images of the waiting page: each exactly as it is
         /// spelled, "/x/*" with everything below it.
         bypass: Vec<String> = each(is_literal).or(Vec::new()),
+        /// Paths inside the room to which a payment page sends people back, by GET or POST: with a pass as ever, without one
+        /// forwarded too, at `quota.returns_per_second` of an address and in a tenth of `max_in_flight`. Each exactly as it
+        /// is spelled, "/x/*" with everything below it.
+        return_paths: Vec<String> = each(is_literal).or(Vec::new()),
+        /// Origins besides the room's own hosts whose scripts may read the answers of Weir, as `https://app.example.com`.
+        cors_origins: Vec<String> = each(is_origin).or(Vec::new()),
         /// New shoppers that may enter in a minute.
         new_users_per_minute: u32 = between(1, 60_000_000).required(),
         /// Shoppers inside at once; no bound if absent.
@@ -55,8 +61,9 @@ section! {
         /// Newcomers get 503 and a clear page, the line stands, places and passes are kept. (At Cloudflare a
         /// suspended room lets everyone pass; here that is `queueing_method = "passthrough"`.)
         suspended: bool = or(false),
-        /// Status code of the waiting page.
-        queueing_status_code: u16 = one_of(&[200, 202, 429]).or(200),
+        /// Status code of the waiting page and of the waiting JSON. 429 is stored by no cache and, in general, by no service
+        /// worker, and no search engine takes it for the product; 200 is Cloudflare's default.
+        queueing_status_code: u16 = one_of(&[200, 202, 429]).or(429),
         /// A GET that accepts JSON takes a number and is answered in JSON.
         json_response_enabled: bool = or(true),
         /// Language of the page for shoppers whose browser asks for none that it has.
@@ -99,8 +106,9 @@ section! {
 section! {
     /// Attributes of a room's cookie.
     CookieConfig {
-        /// `SameSite` of the cookie.
-        samesite: SameSite = or(SameSite::Lax),
+        /// `SameSite` of the cookie; "auto" is `None` where the cookie is `Secure`, so that it comes back with the POST of a
+        /// payment page, and else `Lax`.
+        samesite: SameSite = or(SameSite::Auto),
         /// `Secure` of the cookie; "auto" sets it when the shopper came over TLS.
         secure: Secure = or(Secure::Auto),
         /// `Domain` of the cookie, to share it between hosts; the cookie loses its `__Host-` prefix.
@@ -120,6 +128,8 @@ pub enum Language {
 /// `SameSite` of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SameSite {
+    /// `None` where the cookie is `Secure`, else `Lax`.
+    Auto,
     /// Sent when the shopper comes from elsewhere by a link.
     Lax,
     /// Sent only from the site itself.
@@ -160,9 +170,13 @@ impl RoomConfig {
             Some(base) => format!("{base} and everything plainly below it"),
             None => path.clone(),
         };
-        let free: Vec<String> = self.bypass.iter().map(free).collect();
-        let except = if free.is_empty() { String::new() } else { format!(", except {}", free.join(" and ")) };
-        format!("room {:?} covers {}{except}", self.name, covered.join(" and "))
+        let list = |before: &str, paths: &[String]| {
+            let paths: Vec<String> = paths.iter().map(free).collect();
+            if paths.is_empty() { String::new() } else { format!("{before}{}", paths.join(" and ")) }
+        };
+        let except = list(", except ", &self.bypass);
+        let returns = list("; a few requests without a pass may return from a payment to ", &self.return_paths);
+        format!("room {:?} covers {}{except}{returns}", self.name, covered.join(" and "))
     }
 
     /// The rules that decide.
@@ -193,6 +207,23 @@ impl RoomConfig {
 fn is_domain(domain: &String) -> Result<(), Wrong> {
     let no_name = Wrong::new(format!("{domain:?} is not a domain"), "write a name without \"*\" and port");
     if domain.contains(['*', '[']) { Err(no_name) } else { is_host(domain) }
+}
+
+/// As a browser writes it in `Origin`.
+fn is_origin(origin: &String) -> Result<(), Wrong> {
+    let usual = [("https://", ":443"), ("http://", ":80")];
+    let parts = usual.iter().find_map(|&(scheme, port)| Some((origin.strip_prefix(scheme)?, port)));
+    let good = parts.is_some_and(|(authority, usual_port)| {
+        let ported = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        let host = ported.map_or(authority, |(host, _)| host).to_owned();
+        let plain = is_host(&host).is_ok() && !host.contains('*') && !authority.bytes().any(|b| b.is_ascii_uppercase());
+        plain && !authority.ends_with(usual_port)
+    });
+    let wrong = || {
+        let fix = "write scheme and host, and the port if it is not the usual one, in small letters: \"https://app.example.com\"";
+        Wrong::new(format!("{origin:?} is not an origin"), fix)
+    };
+    good.then_some(()).ok_or_else(wrong)
 }
 
 fn is_cookie_suffix(suffix: &String) -> Result<(), Wrong> {
@@ -228,7 +259,7 @@ impl Choice for Language {
 
 impl Choice for SameSite {
     const NAMES: &'static [(&'static str, Self)] =
-        &[("lax", Self::Lax), ("strict", Self::Strict), ("none", Self::None)];
+        &[("auto", Self::Auto), ("lax", Self::Lax), ("strict", Self::Strict), ("none", Self::None)];
 }
 
 impl Choice for Secure {

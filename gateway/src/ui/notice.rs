@@ -112,6 +112,18 @@ impl Notice<'_> {
         }
     }
 
+    /// The word of `Weir-Status`: what a program can make of it.
+    pub fn status(self) -> &'static str {
+        match self {
+            Self::Suspended { .. } | Self::Full => "queue-closed",
+            Self::TooMany { .. } => "too-fast",
+            Self::NeedsPass { .. } => "needs-pass",
+            Self::Left => "left",
+            Self::Busy => "busy",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
     /// Seconds after which asking again makes sense, as in `Retry-After`.
     pub fn retry(self) -> Option<u64> {
         match self {
@@ -148,15 +160,28 @@ impl Notice<'_> {
         Bytes::from(format!("{}{retry}{request}\n", self.sentence()))
     }
 
-    /// For programs: `{"error": name, "message": sentence, "retryAfterSeconds": n | null, "request": id | null}`.
+    /// For programs: `{"error": name, "status": word, "message": sentence, "retryAfterSeconds": n | null, "request": id | null}`.
     pub fn json(self) -> Bytes {
-        let value = serde_json::json!({
+        Bytes::from(self.value().to_string())
+    }
+
+    /// The same with another word, the room, and the path where its line can be entered, as a page or as JSON.
+    pub fn json_for(self, status: &str, room: &str, waiting_page: &str) -> Bytes {
+        let mut value = self.value();
+        for (key, text) in [("status", status), ("room", room), ("waitingPage", waiting_page)] {
+            value[key] = text.into();
+        }
+        Bytes::from(value.to_string())
+    }
+
+    fn value(self) -> serde_json::Value {
+        serde_json::json!({
             "error": self.name(),
+            "status": self.status(),
             "message": self.sentence(),
             "retryAfterSeconds": self.retry(),
             "request": self.request(),
-        });
-        Bytes::from(value.to_string())
+        })
     }
 }
 
