@@ -66,6 +66,8 @@ pub(crate) struct Load {
     calm_for: Cell<u32>,
     stretch: Cell<f64>,
     deferrals: Cell<u64>,
+    /// It was over capacity since that was told last, be it for less than a second.
+    was_over: Cell<bool>,
     told: Cell<bool>,
     delay: Rc<Cell<Duration>>,
     deferred: RefCell<VecDeque<Weak<Connection>>>,
@@ -81,6 +83,7 @@ impl Default for Load {
             calm_for: Cell::default(),
             stretch: Cell::new(1.0),
             deferrals: Cell::default(),
+            was_over: Cell::default(),
             told: Cell::default(),
             delay: Rc::default(),
             deferred: RefCell::default(),
@@ -103,13 +106,14 @@ impl Load {
     /// Tells metrics and log how it stands. To be called once a second.
     pub(crate) fn report(&self) {
         telemetry::deferrals(self.deferrals.take());
-        if self.is_over() && !self.told.replace(true) {
+        if self.was_over.take() && !self.told.replace(true) {
             let delay_ms = self.delay.get().as_millis() as u64;
             tracing::warn!(
                 delay_ms,
                 "more to do than the processor can: pass holders go first, other connections are served as time is left"
             );
-        } else if !self.is_over() && self.told.replace(false) {
+        }
+        if !self.is_over() && self.told.replace(false) {
             tracing::info!("the processor has time for all connections again");
         }
     }
@@ -178,6 +182,7 @@ impl Load {
     fn adapt(&self) {
         let (delay, served) = (self.delay.get(), self.served.take());
         if delay > TARGET && served > LEAST {
+            self.was_over.set(true);
             let most = self.budget.get().min(served);
             self.budget.set((u64::from(most) * 7 / 10).max(LEAST.into()) as u32);
             self.calm_for.set(0);

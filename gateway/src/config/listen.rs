@@ -40,7 +40,7 @@ section! {
         max_streams_without_pass: u32 = between(1, 10_000).or(32),
         /// Bytes of answers that a connection of HTTP/2 has not taken; more is not asked of the upstream. A trusted proxy has no bound.
         answer_buffer_per_connection: Size = between(Size(16 << 10), Size(1 << 30)).or(Size(256 << 10)),
-        /// The same for all connections. Above it those that take nothing are closed, pass holders last.
+        /// The same for all connections, and 2 KiB for each stream. Above it those that take nothing are closed, pass holders last.
         answer_buffer: Size = between(Size(1 << 20), Size(1 << 40)).or(Size(256 << 20)),
         /// Headers of a request.
         max_headers: usize = between(8, 10_000).or(100),

@@ -6,9 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::*;
 use crate::common::{CLOSED, Kept, Shop};
 
-/// Connections of the crowd. Each sends this many requests at once, and reads the answers.
+/// Connections of the crowd. Each sends this many requests at once, and reads the answers: to answer them is so much more
+/// work than to send them that the gateway is the slower one on any machine.
 const CROWD: usize = 150;
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 40;
+
+/// Ends the crowd with the test, also where that fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Asks and asks, over so many connections, until it is told to stop. Answers how many answers each connection had.
 fn flood(to: SocketAddr, text: &str, stop: &AtomicBool) -> Vec<u64> {
@@ -39,6 +49,7 @@ fn while_a_crowd_wants_more_than_the_processor_can_holders_are_served_and_the_cr
     let (stop, deferred) = (AtomicBool::new(false), AtomicU64::new(0));
     let answers = std::thread::scope(|scope| {
         let crowd = scope.spawn(|| flood(weir.http, status, &stop));
+        let ends = Ends(&stop);
         let mut holder = Kept::open(weir.http);
         until_true("connections without a pass are deferred", || {
             let answer = holder.get("/launch/item", &[("Cookie", &pass)]);
@@ -49,7 +60,7 @@ fn while_a_crowd_wants_more_than_the_processor_can_holders_are_served_and_the_cr
         for _ in 0..50 {
             assert!(holder.get("/launch/item", &[("Cookie", &pass)]).is_shop());
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(ends);
         crowd.join().unwrap()
     });
     assert!(answers.iter().all(|&answers| answers > 0), "each has its turn: {answers:?}");
@@ -68,10 +79,11 @@ fn a_ticket_whose_poll_is_deferred_keeps_its_place() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let crowd = scope.spawn(|| flood(weir.http, status, &stop));
+        let ends = Ends(&stop);
         until_true("connections are deferred", || weir.metric("weir_connections_deferred_total") > 0.0);
         let again = weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]);
         assert_eq!(again.ticket(), ticket, "{again:?}");
-        stop.store(true, Ordering::Relaxed);
+        drop(ends);
         crowd.join().unwrap();
     });
     weir.is_well();
