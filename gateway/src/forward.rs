@@ -62,7 +62,7 @@ impl Onward {
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
     pub fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
         let news = if confirmed { News::Confirmed } else { News::Nothing };
-        Self { pass: Some(pass), news, renews, preflight: false }
+        Self { pass: Some(pass), news, renews, ..Self::default() }
     }
 
     /// Somebody who got this pass just now.

@@ -126,26 +126,32 @@ pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
 
 /// Neither a page nor JSON, and no pass. The body of the request is not read.
 pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
-    visit.mark = Mark::NeedsPass;
-    let (status, needs) = (StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON });
-    // As `telemetry::reason` names what was shown and did not count.
-    let ended = matches!(visit.reason, "expired" | "revoked" | "evicted" | "old_line");
-    let word = if ended { program::EXPIRED } else { needs.status() };
-    let response = if let (Wants::Json, Some(room)) = (visit.wants, visit.room) {
-        let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
-        retry(answer(status, JSON, needs.json_for(word, &room.config.name, page)), SOON)
-    } else {
+    if visit.wants == Wants::Page {
         visit.wants = Wants::Text;
-        notice(visit, status, needs)
-    };
-    program::told(visit, word, response)
+    }
+    without_pass(visit, Notice::NeedsPass { retry: SOON })
 }
 
 /// A form whose pass has ended, and that no page can hold: of another site, of a program, or with no place in line. The body of the
 /// request is not read.
 pub fn ended(visit: &mut Visit<'_>) -> Response<Body> {
+    without_pass(visit, Notice::Ended { retry: SOON })
+}
+
+/// Says to a program besides what became of its pass, if it showed one, and where the line can be entered.
+fn without_pass(visit: &mut Visit<'_>, why: Notice<'_>) -> Response<Body> {
     visit.mark = Mark::NeedsPass;
-    notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::Ended { retry: SOON })
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    // As `telemetry::reason` names what was shown and did not count.
+    let ended = matches!(visit.reason, "expired" | "revoked" | "evicted" | "old_line");
+    let word = if ended { program::EXPIRED } else { why.status() };
+    let response = if let (Wants::Json, Some(room)) = (visit.wants, visit.room) {
+        let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
+        retry(answer(status, JSON, why.json_for(word, &room.config.name, page)), SOON)
+    } else {
+        notice(visit, status, why)
+    };
+    program::told(visit, word, response)
 }
 
 /// Over a quota.

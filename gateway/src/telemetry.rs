@@ -65,7 +65,7 @@ pub enum Mark {
     BadRequest,
 }
 
-const MARKS: [&str; 19] = [
+const MARKS: [&str; 20] = [
     "enter",
     "late",
     "claim",

@@ -99,19 +99,18 @@ fn with_javascript_the_page_goes_on_counting_down_when_redis_has_lost_everything
 fn sends_a_form_too_late(browser: &Browser, weir: &Weir, fields: &str) {
     let closed = || std::fs::read_to_string(weir.config_file()).unwrap();
     until_true("they are inside", || {
-        browser.go(weir);
+        go(browser, weir);
         browser.source().contains("welcome to the shop")
     });
     let form = format!(
         "document.body.innerHTML = '<form method=post action=/launch/echo>{fields}</form>'; \
          document.querySelector('[name=name]').value = 'Kim \"<b>&'"
     );
-    browser.call("POST", "/execute/sync", &json!({ "script": form, "args": [] }));
+    browser.act(&form);
     std::fs::write(weir.config_file(), closed().replace("session_duration", "queue_all = true\nsession_duration"))
         .unwrap();
     until_true("the pass ends", || weir.room()["active_users"] == 0);
-    let send = json!({ "script": "document.querySelector('form').submit()", "args": [] });
-    browser.call("POST", "/execute/sync", &send);
+    browser.act("document.querySelector('form').submit()");
     until_true("the form comes back", || browser.source().contains("id=\"held\""));
 }
 

@@ -64,6 +64,7 @@ fn three_forms_go_through_after_the_end_of_their_pass_and_none_of_one_that_was_t
     let seen = shop.seen().len();
     let json = weir.send("POST", "/launch/order", &[("Cookie", &cookie), ("Content-Type", "application/json")], "{}");
     assert_eq!((json.status, json.json()["error"].as_str()), (429, Some("pass_ended")), "{json:?}");
+    assert_eq!((json.told(), json.json()["waitingPage"].as_str()), (Some("expired"), Some("/launch")), "{json:?}");
     assert!(json.header("retry-after").is_some());
     for cookie in [&revoked, &left] {
         assert_eq!(weir.send("POST", "/launch/order", &[("Cookie", cookie)], "name=Kim").status, 429);
@@ -103,7 +104,7 @@ fn a_form_comes_back_in_the_page_and_reaches_the_shop_as_it_was_when_it_is_their
     let again = submit(&weir, &place, &[FORM, OWN], "name=b");
     assert!(again.status == 429 && text(&again).contains("value=\"b\""), "{again:?}");
     let page = weir.get("/launch/item", &[PAGE, ("Cookie", &ended)]);
-    assert!(page.status == 200 && text(&page).contains("시간이 끝나"), "the page says why: {page:?}");
+    assert!(page.is_line() && text(&page).contains("시간이 끝나"), "the page says why: {page:?}");
     assert!(!shop.seen().iter().any(|head| head.starts_with("POST")));
 
     rewrite(&weir, "queue_all = true\n", "");

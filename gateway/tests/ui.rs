@@ -205,7 +205,7 @@ fn where_places_stand_still_document_json_and_page_say_why_and_the_number_carrie
         assert_eq!(parsed(&snapshot.json(&standing))["cfWaitingRoom"]["reason"], name);
         let page = WaitingPage::new("launch", None).expect("our own template");
         for (language, time) in [(Language::English, "as of <time"), (Language::Korean, "</time> 기준")] {
-            let html = page.fill(&snapshot, &standing, language);
+            let html = page.fill(&snapshot, &standing, language, false);
             let html = String::from_utf8_lossy(&html);
             let known = html.split(&format!("data-{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
             let reason = known.expect("the script knows it");

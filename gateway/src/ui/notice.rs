@@ -118,6 +118,7 @@ impl Notice<'_> {
             Self::Suspended { .. } | Self::Full => "queue-closed",
             Self::TooMany { .. } => "too-fast",
             Self::NeedsPass { .. } => "needs-pass",
+            Self::Ended { .. } => "expired",
             Self::Left => "left",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",

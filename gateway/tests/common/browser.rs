@@ -81,6 +81,11 @@ impl Browser {
         self.call("POST", "/execute/async", &json!({ "script": script, "args": [] }))
     }
 
+    /// Does something in the page, be it to leave it.
+    pub fn act(&self, script: &str) {
+        self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }));
+    }
+
     pub fn source(&self) -> String {
         self.call("GET", "/source", &Value::Null).as_str().unwrap_or_default().to_owned()
     }
