@@ -136,9 +136,9 @@ fn a_form_of_another_site_or_of_nobody_or_too_large_a_one_is_not_held() {
         &[("Origin", "null")],
         &[("Origin", "http://evil.example")],
         &[("Origin", &own), ("Origin", "http://evil.example")],
-        &[("Sec-Fetch-Site", "cross-site"), ("Origin", &own)],
+        &[("Sec-Fetch-Site", "cross-site"), NAVIGATE, ("Origin", &own)],
         &[("Sec-Fetch-Site", "same-site"), NAVIGATE],
-        &[OWN, ("Sec-Fetch-Site", "cross-site")],
+        &[OWN, NAVIGATE, ("Sec-Fetch-Site", "cross-site")],
     ];
     for headers in foreign {
         let answer = plain(headers);

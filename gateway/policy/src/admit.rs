@@ -564,7 +564,11 @@ mod tests {
             let ran_out = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
             let asked = Verdict::Claim(Token::ticket(BASE + 7, NOW));
             assert_eq!(on(&room, ran_out, Intent::Return, false).0, asked, "the pass may live on in the line");
-            assert_eq!(on(&room, ran_out, Intent::Return, true).0, Verdict::Return);
+            let late = Token::pass(BASE + 7, NOW - 100, NOW);
+            assert_eq!(on(&room, ran_out, Intent::Return, true).0, Verdict::Late(late), "it is as good as in time");
+            let over = NOW - room.rules.form_grace;
+            let over = Credential::Sealed(Token::pass(BASE + 7, over - 100, over));
+            assert_eq!(on(&room, over, Intent::Return, true).0, Verdict::Return);
         }
         let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
         let open = Room { fail_mode: FailMode::Open, ..room() };
