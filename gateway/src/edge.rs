@@ -201,6 +201,7 @@ fn decide(visit: &Visit<'_>, room: &SiteRoom) -> Decision {
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
+        shop_rests: snapshot.shop_rests,
         now,
         pass: token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass)),
     };

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use policy::drain::PollTable;
 use policy::quota::{Quota, Quotas, Rate};
-use policy::scope::{Literal, Table};
+use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 use policy::ticket::{Kind, TICKET_LIFE, Token};
 
@@ -267,6 +267,9 @@ impl Site {
         let quotas = SiteQuotas::of(&config.quota, before);
         let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
         let (rooms, routes) = (Table::new(scopes), Table::new(routes));
+        for room in by_name.values() {
+            room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
+        }
         Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of(""), sealer })
     }
 
@@ -300,6 +303,19 @@ fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: Wait
         made: Instant::now(),
         config: written.clone(),
     })
+}
+
+/// The upstream that answers the room's own host and path: its line stands while that rests.
+fn shop_of(
+    room: &RoomConfig,
+    routes: &Table<Arc<Upstream>>,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+) -> Option<Arc<Upstream>> {
+    // Of "*.example.com" some host below it, of "*" one that no pattern but "*" matches.
+    let host = room.host.replacen('*', "x", 1);
+    let answers = || routes.find(&bare_host(&host), &NormalPath::of(&room.path)).cloned();
+    let only = || upstreams.values().next().filter(|_| upstreams.len() == 1).cloned();
+    room.upstream.as_ref().and_then(|name| upstreams.get(name).cloned()).or_else(answers).or_else(only)
 }
 
 fn preflights(written: &RoomConfig) -> Rate {

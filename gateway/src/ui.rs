@@ -78,6 +78,8 @@ pub struct Facts<'a> {
     pub state: State,
     /// Whether the store fails to answer.
     pub away: bool,
+    /// Whether no server of the shop can be reached.
+    pub shop_rests: bool,
 }
 
 /// Everything about a line that is the same for everybody at one moment.
@@ -92,6 +94,7 @@ pub struct Snapshot {
     poll: PollTable,
     open: bool,
     away: bool,
+    rests: bool,
 }
 
 impl Snapshot {
@@ -108,6 +111,7 @@ impl Snapshot {
             poll: facts.poll,
             open: facts.room.rules.open,
             away: facts.away,
+            rests: facts.shop_rests,
         }
     }
 
@@ -120,7 +124,7 @@ impl Snapshot {
     /// 1.15) spreads the polls.
     pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> Standing {
         let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
-        let moves = self.open && !self.away && ticket.is_some();
+        let moves = self.open && !self.away && !self.rests && ticket.is_some();
         let wait = if moves { drain::wait(ahead, self.speed, self.rate) } else { None };
         let pace = drain::pace(self.speed, self.line.bound, self.rate);
         let interval = if ticket.is_some() { self.poll.after(ahead, pace) } else { PROVISIONAL * self.poll.stretch };
@@ -152,6 +156,8 @@ impl Snapshot {
             }
             Some(_) if self.away => Face::Away,
             Some(_) if !self.open => Face::Paused,
+            Some(_) if self.rests && standing.position == Some(0) => Face::CalledAtRest,
+            Some(_) if self.rests => Face::AtRest,
             Some(_) if standing.position == Some(0) => Face::Called,
             Some(_) if standing.wait.is_none() => Face::Still,
             Some(_) => Face::Moving,

@@ -40,7 +40,13 @@ fn line() -> View {
 
 fn snapshot_of(room: &Room, line: &View, away: bool) -> Snapshot {
     let state = State::of(room, line);
-    Snapshot::new(&Facts { name: "launch", room, line, poll: PollTable::CALM, state, away })
+    Snapshot::new(&Facts { name: "launch", room, line, poll: PollTable::CALM, state, away, shop_rests: false })
+}
+
+/// The same while no server of the shop can be reached.
+fn at_rest(room: &Room, line: &View) -> Snapshot {
+    let state = State::of(room, line);
+    Snapshot::new(&Facts { name: "launch", room, line, poll: PollTable::CALM, state, away: false, shop_rests: true })
 }
 
 fn parsed(bytes: &[u8]) -> Value {
@@ -53,6 +59,10 @@ fn the_status_document_says_what_the_page_needs() {
     insta::assert_snapshot!("status", String::from_utf8_lossy(&status));
     let still = snapshot_of(&room(), &View { speed: 0.0, ..line() }, true).status();
     insta::assert_snapshot!("status_still_and_away", String::from_utf8_lossy(&still));
+    let resting = at_rest(&room(), &line());
+    insta::assert_snapshot!("status_resting", String::from_utf8_lossy(&resting.status()));
+    let told = parsed(&resting.json(&resting.standing(Some(BASE + 12_345), 1.0)))["cfWaitingRoom"].clone();
+    assert_eq!((&told["shopResting"], &told["waitTimeKnown"]), (&json!(true), &json!(false)));
     parsed(&status);
     assert_eq!(parsed(&still)["wait"], Value::Null);
 }
@@ -71,7 +81,15 @@ fn the_status_document_stays_under_400_bytes() {
         let line = View { segments, unsure: true, now: u64::MAX, speed: number, ..View::default() };
         let poll = PollTable { min: number, max: number, share: number, stretch: number };
         let name = "a-room-name-of-thirty-two-letter";
-        let facts = Facts { name, room: &room, line: &line, poll, state: State::EventPrequeueing, away: false };
+        let facts = Facts {
+            name,
+            room: &room,
+            line: &line,
+            poll,
+            state: State::EventPrequeueing,
+            away: false,
+            shop_rests: true,
+        };
         let status = Snapshot::new(&facts).status();
         assert!(status.len() < 400, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
         assert_eq!(parsed(&status)["room"], name);
@@ -99,6 +117,7 @@ fn made_by_serde(standing: &Standing, room: &str) -> Value {
         "waitTime25Percentile": 0,
         "waitTime50Percentile": 0,
         "waitTime75Percentile": 0,
+        "shopResting": false,
         "waitTimeFormatted": wait.map_or("unavailable".into(), |w| Language::English.wait(Some(w))),
         "queueIsFull": false,
         "queueAll": false,
@@ -211,6 +230,8 @@ fn every_face_of_the_waiting_page() {
         ("still", snapshot_of(&room(), &View { speed: 0.0, ..line() }, false), Some(BASE + 12_345)),
         ("unsure", snapshot_of(&room(), &View { unsure: true, ..line() }, false), Some(BASE + 12_345)),
         ("paused", snapshot_of(&paused, &line(), false), Some(BASE + 12_345)),
+        ("resting", at_rest(&room(), &line()), Some(BASE + 12_345)),
+        ("called_resting", at_rest(&room(), &line()), Some(BASE + 8_000)),
         ("called", snapshot_of(&room(), &line(), false), Some(BASE + 8_000)),
         ("away", snapshot_of(&room(), &line(), true), Some(BASE + 12_345)),
         ("provisional", snapshot_of(&room(), &line(), true), None),

@@ -48,6 +48,7 @@ pub(super) struct Texts {
     pub(super) called_lead: &'static str,
     pub(super) kept_note: &'static str,
     pub(super) paused_note: &'static str,
+    pub(super) resting_note: &'static str,
 
     pub(super) suspended: Heading,
     pub(super) full: Heading,

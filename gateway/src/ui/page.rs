@@ -25,6 +25,10 @@ pub(super) enum Face {
     Unsure,
     /// Nobody is let in: no wait.
     Paused,
+    /// The shop rests: no wait.
+    AtRest,
+    /// The same, and at the front.
+    CalledAtRest,
     /// At the front, and without a token or a seat so far.
     Called,
     /// The store does not answer: the last position, no wait.
@@ -36,11 +40,13 @@ pub(super) enum Face {
 }
 
 impl Face {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Moving,
         Self::Still,
         Self::Unsure,
         Self::Paused,
+        Self::AtRest,
+        Self::CalledAtRest,
         Self::Called,
         Self::Away,
         Self::Provisional,
@@ -51,6 +57,7 @@ impl Face {
         match self {
             Self::Moving | Self::Still | Self::Unsure => "waiting",
             Self::Paused => "paused",
+            Self::AtRest | Self::CalledAtRest => "resting",
             Self::Called => "called",
             Self::Away | Self::Provisional => "kept",
             Self::Arriving => "arriving",
@@ -62,7 +69,10 @@ impl Face {
             room,
             state => self.state(),
             waitTimeKnown => self == Self::Moving,
-            positionKnown => !matches!(self, Self::Called | Self::Unsure | Self::Provisional | Self::Arriving),
+            positionKnown => !matches!(
+                self,
+                Self::Called | Self::CalledAtRest | Self::Unsure | Self::Provisional | Self::Arriving
+            ),
             line => Slot::Line.mark(),
             ticket => Slot::Ticket.mark(),
             position => Slot::Position.mark(),

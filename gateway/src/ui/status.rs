@@ -16,7 +16,7 @@ const FAR: u64 = 1_000_000_000;
 
 /// Renders the document. Numbers that JSON cannot carry become 0 or the largest sane value.
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
-    let Facts { name, room, line, poll, state, away } = *facts;
+    let Facts { name, room, line, poll, state, away, shop_rests } = *facts;
     let mut out = String::with_capacity(400);
     let speed = bounded(line.known_speed(&room.rules), 1e6);
     let rate = bounded(room.rules.rate, 1e6);
@@ -27,6 +27,9 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         state.name(),
         room.rules.open,
     );
+    if shop_rests {
+        out.push_str("\"resting\":true,");
+    }
     segments(&mut out, line);
     let _ = write!(out, "\"speed\":{speed:.2},\"rate\":{rate:.2},\"wait\":");
     let _ = match wait_line(speed, rate) {

@@ -162,6 +162,7 @@ pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decisi
         line: Some(&gateway.view),
         store_away,
         on_lease: store_away && gateway.lending.is_on(clock),
+        shop_rests: false,
         now: clock,
         pass,
     };

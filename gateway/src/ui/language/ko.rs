@@ -33,6 +33,7 @@ pub(super) static TEXTS: Texts = Texts {
     called_lead: "차례가 되었습니다. 이 화면에서 잠시만 기다려 주시면 자동으로 입장합니다.",
     kept_note: "지금은 대기 상황을 확인할 수 없습니다. 순서는 유지되며, 자동으로 다시 확인합니다.",
     paused_note: "지금은 입장이 잠시 멈추어 있습니다. 순서는 유지됩니다.",
+    resting_note: "쇼핑몰이 잠시 숨을 고르고 있습니다. 순서는 유지되며, 입장은 자동으로 다시 시작됩니다.",
 
     suspended: Heading {
         title: "잠시 이용이 중단되었습니다",

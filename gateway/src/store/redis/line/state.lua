@@ -6,6 +6,7 @@ local FIELDS = {
   'lenders_before', 'lenders_told', 'lenders_unknown_for', 'second_passes',
   'carry', 'bucket', 'rate', 'revocations_forgotten', 'freed',
   'called', 'shown', 'speed', 'known_for', 'flow', 'left', 'sat', 'bound',
+  'idle', 'stood', 'easing',
 }
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
