@@ -125,6 +125,7 @@ impl Gateway {
         let on_lease = self.lending.is_on(self.clock(now));
         Batch {
             gateway: self.run,
+            shop_rests: false,
             seen,
             restore: Restore { lent, ..restore },
             lease,
