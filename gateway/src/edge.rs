@@ -124,7 +124,7 @@ async fn at_the_door<'a>(
     if !matches!(decision.0, Verdict::Enter { .. }) {
         // What kind of request it is matters only without a pass, and is the longest thing to read.
         visit.holds_pass(false);
-        visit.read_intent(room, head.parts);
+        visit.read_intent(room, head);
         decision = decide(visit, room);
     }
     let (verdict, ignored) = decision;

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
+use jiff::tz::TimeZone;
 use policy::Millis;
 use policy::admit::PassState;
 use policy::drain::PollTable;
@@ -56,6 +57,8 @@ pub struct Terms {
     pub polls: PollTable,
     /// Polls per second of the whole line.
     pub poll_budget: f64,
+    /// Where the times that are told are.
+    pub zone: TimeZone,
 }
 
 /// A room at one moment.

@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::HeaderValue;
+use jiff::tz::TimeZone;
 use policy::drain::PollTable;
 use policy::quota::{Quota, Quotas, Rate};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 use policy::ticket::{Kind, TICKET_LIFE, Token};
 
-use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
+use crate::config::{self, BrandConfig, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
-use crate::ui::{Language, Notices, WaitingPage};
+use crate::ui::{Brand, Colour, Language, Logo, Notices, WaitingPage};
 use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
 
 /// Polls per second that a line may cause if nobody said how many...
@@ -70,8 +71,8 @@ pub struct SiteRoom {
     pub config: RoomConfig,
     /// Its waiting page.
     pub page: WaitingPage,
-    /// Language of those who ask for none that there is.
-    pub language: Language,
+    /// Language of those who ask for none that there is, if it was set.
+    pub language: Option<Language>,
     /// Its counters.
     pub meters: RoomMeters,
     /// Its cookie.
@@ -292,10 +293,10 @@ fn site_room(written: &RoomConfig, live: Arc<LiveRoom>, terms: Terms, page: Wait
         live,
         terms,
         page,
-        language: match written.default_template_language {
+        language: written.default_template_language.map(|language| match language {
             config::Language::Korean => Language::Korean,
             config::Language::English => Language::English,
-        },
+        }),
         meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
@@ -386,7 +387,8 @@ fn terms(room: &RoomConfig) -> Terms {
     let policy = room.policy();
     let enough = (POLLS_PER_SHOPPER * policy.rules.rate).max(LEAST_BUDGET);
     let poll_budget = room.poll.budget.map_or(enough, f64::from);
-    Terms { room: policy, polls, poll_budget }
+    let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
+    Terms { room: policy, polls, poll_budget, zone }
 }
 
 fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
@@ -394,6 +396,24 @@ fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
         std::fs::read_to_string(file).with_context(|| format!("custom_page_html {}", file.display()))
     };
     let custom = room.custom_page_html.as_ref().map(read).transpose()?;
-    WaitingPage::new(&room.name, custom.as_deref())
+    WaitingPage::new(&room.name, custom.as_deref(), &brand(&room.brand)?)
         .map_err(|error| anyhow::anyhow!("the waiting page of room {:?}: {error}", room.name))
+}
+
+fn brand(written: &BrandConfig) -> anyhow::Result<Brand> {
+    let read = |file: &std::path::PathBuf| -> anyhow::Result<Logo> {
+        let bytes = std::fs::read(file).with_context(|| format!("brand.logo {}", file.display()))?;
+        Logo::of(bytes).with_context(|| format!("brand.logo {}", file.display()))
+    };
+    let mut brand = Brand {
+        name: written.name.clone().unwrap_or_default(),
+        logo: written.logo.as_ref().map(read).transpose()?,
+        colour: written.color.as_deref().and_then(Colour::parse),
+        ..Brand::default()
+    };
+    let texts = [(Language::Korean, &written.text.korean), (Language::English, &written.text.english)];
+    for (language, text) in texts {
+        brand.lines[language as usize] = text.clone().unwrap_or_default();
+    }
+    Ok(brand)
 }

@@ -6,6 +6,8 @@
 //!
 //! What is absent: sockets, headers, status codes, the store, the clock.
 
+mod brand;
+mod gzip;
 mod json;
 mod language;
 mod notice;
@@ -14,15 +16,17 @@ mod status;
 mod template;
 
 use bytes::Bytes;
+use jiff::tz::TimeZone;
 use policy::drain::{self, PollTable, Wait};
 use policy::line::View;
 use policy::line::segment::place_of;
 use policy::room::Room;
 
+pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
 pub use language::Language;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
-pub use template::PageError;
+pub use template::{Coding, PageError};
 
 /// Seconds after which the holder of a provisional ticket asks again, before stretching.
 const PROVISIONAL: f64 = 10.0;
@@ -80,6 +84,8 @@ pub struct Facts<'a> {
     pub away: bool,
     /// Whether no server of the shop can be reached.
     pub shop_rests: bool,
+    /// Where the times that are told are.
+    pub zone: &'a TimeZone,
 }
 
 /// Everything about a line that is the same for everybody at one moment.
@@ -88,6 +94,7 @@ pub struct Snapshot {
     status: Bytes,
     json: Bytes,
     updated: String,
+    clock: String,
     line: View,
     speed: f64,
     rate: f64,
@@ -105,6 +112,7 @@ impl Snapshot {
             status: status::document(facts),
             json: json::head(facts, &updated),
             updated,
+            clock: status::clock(facts.line.now, facts.zone),
             line: View { adopted: Vec::new(), ..facts.line.clone() },
             speed: facts.line.known_speed(&facts.room.rules),
             rate: facts.room.rules.rate,

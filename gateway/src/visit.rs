@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
@@ -17,7 +16,7 @@ use crate::known::Introduction;
 use crate::listener::Worker;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
-use crate::ui::Language;
+use crate::ui::{Coding, Language};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
 
 /// In which form the gateway's own answers are wanted.
@@ -71,6 +70,7 @@ pub struct Visit<'a> {
     pub upstream: &'a str,
     /// Its id.
     pub request_id: HeaderValue,
+    coding: Coding,
     accept_language: Option<HeaderValue>,
     under_way: UnderWay,
 }
@@ -94,6 +94,7 @@ impl<'a> Visit<'a> {
             reason: "",
             upstream: "",
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
+            coding: Coding::Identity,
             accept_language: head.accept_language.cloned(),
             under_way,
         }
@@ -113,10 +114,15 @@ impl<'a> Visit<'a> {
     }
 
     /// Reads what kind of request it is.
-    pub fn read_intent(&mut self, room: &SiteRoom, parts: &Parts) {
-        self.intent = visitor::intent(parts, room.config.json_response_enabled);
+    pub fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
+        self.intent = visitor::intent(head.parts, room.config.json_response_enabled);
         match self.intent {
-            Intent::Page => self.wants = Wants::Page,
+            Intent::Page => {
+                self.wants = Wants::Page;
+                if head.accept_encoding.is_some_and(visitor::takes_gzip) {
+                    self.coding = Coding::Gzip;
+                }
+            }
             Intent::Json => self.wants = Wants::Json,
             _ => {}
         }
@@ -136,10 +142,10 @@ impl<'a> Visit<'a> {
         known.introduce(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
-    /// The best language for the shopper.
-    pub fn language(&self, default: Language) -> Language {
+    /// The best language for the shopper, and the coding of a page. `set` is the language for those who ask for none of ours.
+    pub fn form(&self, set: Option<Language>) -> (Language, Coding) {
         let asked = self.accept_language.as_ref().and_then(|value| value.to_str().ok());
-        asked.map_or(default, |asked| Language::pick(asked, default))
+        (Language::pick(asked.unwrap_or_default(), set), self.coding)
     }
 
     /// Charges a request of a room to the place that its sender holds. Without one only what costs something is charged,

@@ -1,7 +1,13 @@
 //! What a waiting shopper is answered: sizes, shapes, and every page as a snapshot.
 #![expect(clippy::expect_used, reason = "a test that cannot read an answer has failed")]
 
-use gateway::ui::{Facts, Language, Notice, Notices, Snapshot, Standing, State, WaitingPage};
+use std::io::Read as _;
+
+use gateway::ui::{
+    Brand, Coding, Colour, Facts, Language, Logo, Notice, Notices, Snapshot, Standing, State, WaitingPage,
+};
+use http::HeaderValue;
+use jiff::tz::TimeZone;
 use policy::drain::PollTable;
 use policy::line::segment::SPAN;
 use policy::line::{Segment, Segments, View};
@@ -40,13 +46,31 @@ fn line() -> View {
 
 fn snapshot_of(room: &Room, line: &View, away: bool) -> Snapshot {
     let state = State::of(room, line);
-    Snapshot::new(&Facts { name: "launch", room, line, poll: PollTable::CALM, state, away, shop_rests: false })
+    Snapshot::new(&Facts {
+        name: "launch",
+        room,
+        line,
+        poll: PollTable::CALM,
+        state,
+        away,
+        shop_rests: false,
+        zone: &TimeZone::UTC,
+    })
 }
 
 /// The same while no server of the shop can be reached.
 fn at_rest(room: &Room, line: &View) -> Snapshot {
     let state = State::of(room, line);
-    Snapshot::new(&Facts { name: "launch", room, line, poll: PollTable::CALM, state, away: false, shop_rests: true })
+    Snapshot::new(&Facts {
+        name: "launch",
+        room,
+        line,
+        poll: PollTable::CALM,
+        state,
+        away: false,
+        shop_rests: true,
+        zone: &TimeZone::UTC,
+    })
 }
 
 fn parsed(bytes: &[u8]) -> Value {
@@ -89,6 +113,7 @@ fn the_status_document_stays_under_400_bytes() {
             state: State::EventPrequeueing,
             away: false,
             shop_rests: true,
+            zone: &TimeZone::UTC,
         };
         let status = Snapshot::new(&facts).status();
         assert!(status.len() < 400, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
@@ -222,7 +247,7 @@ fn bare(page: &[u8]) -> String {
 
 #[test]
 fn every_face_of_the_waiting_page() {
-    let page = WaitingPage::new("launch", None).expect("our own template");
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
     let mut paused = room();
     paused.rules.open = false;
     let faces = [
@@ -238,19 +263,53 @@ fn every_face_of_the_waiting_page() {
     ];
     for (name, snapshot, ticket) in faces {
         for language in Language::ALL {
-            let html = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), language);
+            let html = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), (language, Coding::Identity));
             assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
+            let packed = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), (language, Coding::Gzip));
+            assert!(packed.len() * 2 < html.len() && unpacked(&packed) == html, "{name}: {} bytes", packed.len());
             insta::assert_snapshot!(format!("page_{name}_{}", language.tag()), bare(&html));
         }
     }
 }
 
+fn unpacked(page: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    flate2::read::GzDecoder::new(page).read_to_end(&mut all).expect("whole gzip");
+    all
+}
+
 #[test]
-fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
-    let page = WaitingPage::new("launch", None).expect("our own template");
+fn a_page_with_a_brand() {
+    let brand = Brand {
+        name: "Kim & <Sons>".to_owned(),
+        logo: Logo::of("<svg/>").ok(),
+        colour: Colour::parse("#ffd400"),
+        lines: ["Limited, today at noon".to_owned(), "한정판, 오늘 12시".to_owned()],
+    };
+    let page = WaitingPage::new("launch", None, &brand).expect("our own template");
     let snapshot = snapshot_of(&room(), &line(), false);
     for language in Language::ALL {
-        let html = page.arriving(&snapshot, language);
+        let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), (language, Coding::Identity));
+        assert!(html.len() < FIRST_FLIGHT, "{} bytes", html.len());
+        insta::assert_snapshot!(format!("page_brand_{}", language.tag()), bare(&html));
+        let notices = page.notices().expect("they have it too");
+        let full = notices.page(Notice::Full, language, Coding::Identity);
+        insta::assert_snapshot!(format!("notice_brand_{}", language.tag()), bare(&full));
+    }
+    let html = page.fill(&snapshot, &snapshot.standing(None, 1.0), (Language::English, Coding::Identity));
+    let html = String::from_utf8_lossy(&html).into_owned();
+    let (_, added) = html.split_once("\n:root { --water").expect("its colours");
+    insta::assert_snapshot!("brand_style", format!(":root {{ --water{}", added.split("</style>").next().unwrap_or("")));
+    assert!(page.csp().to_str().expect("ASCII").contains("img-src 'self' data:;"));
+    assert_allowed(&html, &page.csp());
+}
+
+#[test]
+fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    for language in Language::ALL {
+        let html = page.arriving(&snapshot, (language, Coding::Identity));
         assert!(html.len() < FIRST_FLIGHT, "{} bytes", html.len());
         insta::assert_snapshot!(format!("page_arriving_{}", language.tag()), bare(&html));
     }
@@ -274,7 +333,7 @@ fn every_notice() {
     ];
     for notice in all {
         for language in Language::ALL {
-            let html = notices.page(notice, language);
+            let html = notices.page(notice, language, Coding::Identity);
             assert!(html.len() < FIRST_FLIGHT);
             insta::assert_snapshot!(format!("notice_{}_{}", notice.name(), language.tag()), bare(&html));
         }
@@ -293,16 +352,18 @@ fn an_operators_template_has_the_same_variables() {
 {% if waitTimeKnown %}{{ waitTime }} min, {{ waitTimeFormatted }}{% else %}{{ t.unknown }}{% endif %}
 {{ ticket }} {{ position }} {{ positionFormatted }} {{ state }} {{ refreshIntervalSeconds }} {{ lastUpdated }}
 <i title="{{ '<&>' }}"></i></html>"#;
-    let page = WaitingPage::new("launch", Some(template)).expect("a good template");
+    let page = WaitingPage::new("launch", Some(template), &Brand::default()).expect("a good template");
     let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::Korean);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), (Language::Korean, Coding::Identity));
     insta::assert_snapshot!("custom_page", String::from_utf8_lossy(&html));
     assert!(!page.csp().to_str().expect("ASCII").contains("script-src"));
 }
 
 #[test]
 fn a_wrong_template_is_told_with_its_line() {
-    let wrong = |template: &str| WaitingPage::new("launch", Some(template)).expect_err("it is wrong").to_string();
+    let wrong = |template: &str| {
+        WaitingPage::new("launch", Some(template), &Brand::default()).expect_err("it is wrong").to_string()
+    };
     let errors = [
         wrong("<p>\n{{ waitTimeFormated }}"),
         wrong("<p>\n\n{% if waitTimeKnown %}"),
@@ -313,21 +374,32 @@ fn a_wrong_template_is_told_with_its_line() {
     insta::assert_snapshot!("template_errors", errors.join("\n"));
 }
 
-#[test]
-fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
+/// The policy names the style and the script of this page.
+fn assert_allowed(html: &str, csp: &HeaderValue) {
     use base64::Engine as _;
-    let page = WaitingPage::new("launch", None).expect("our own template");
-    let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::English);
-    let html = String::from_utf8_lossy(&html);
-    let csp = page.csp();
     for tag in ["style", "script"] {
         let inside = html.split(&format!("<{tag}>")).nth(1).and_then(|rest| rest.split("</").next());
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inside.expect("it is there").as_bytes());
         let hash = base64::engine::general_purpose::STANDARD.encode(hash);
         assert!(csp.to_str().expect("ASCII").contains(&format!("{tag}-src 'sha256-{hash}'")));
     }
-    let suspended = Notices::new().expect("our own template").page(Notice::Suspended { retry: 30 }, Language::English);
+}
+
+#[test]
+fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
+    use base64::Engine as _;
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    let html =
+        page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), (Language::English, Coding::Identity));
+    let html = String::from_utf8_lossy(&html);
+    let csp = page.csp();
+    assert_allowed(&html, &csp);
+    let suspended = Notices::new().expect("our own template").page(
+        Notice::Suspended { retry: 30 },
+        Language::English,
+        Coding::Identity,
+    );
     let suspended = String::from_utf8_lossy(&suspended).into_owned();
     let script = suspended.split("<script>").nth(1).and_then(|rest| rest.split("</").next()).expect("it is there");
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, script.as_bytes());

@@ -51,6 +51,6 @@ fn picture(name: &str, terms: &Terms, view: Option<View>, reaches: Reaches, stre
     let state = if shop_rests && !room.suspended { ui::State::Queueing } else { ui::State::of(room, line) };
     // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
     let away = store == Reach::Away;
-    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests });
+    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone: &terms.zone });
     Snapshot { view, at, away: store != Reach::Here, on_lease: store == Reach::OnLease, shop_rests, state, answers }
 }

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use minijinja::{Value, context};
 
-use super::template::{PageError, Segments, Slot, WAITING, add_operators, own_csp, render, templates};
+use super::brand::{Brand, Logo};
+use super::notice::Notices;
+use super::template::{Coding, Look, PageError, Segments, Slot, WAITING, add_operators, render, templates};
 use super::{Language, Snapshot, Standing, push_number};
 
 /// The name of an operator's template, as in the configuration.
@@ -93,17 +95,20 @@ pub struct WaitingPage {
     /// By language, then by face.
     renderings: Vec<Segments>,
     csp: HeaderValue,
+    logo: Option<Logo>,
+    notices: Option<Notices>,
 }
 
 impl WaitingPage {
-    /// The page of the room `name`, from an operator's template if there is one.
+    /// The page of the room `name` with the shop's brand, from an operator's template if there is one.
     ///
     /// # Errors
     /// The template does not parse, names an unknown variable, or runs too long.
-    pub fn new(name: &str, custom: Option<&str>) -> Result<Self, PageError> {
+    pub fn new(name: &str, custom: Option<&str>, brand: &Brand) -> Result<Self, PageError> {
+        let look = Look::new(name, brand);
         let mut templates = templates()?;
         let mut template = WAITING;
-        let mut csp = own_csp();
+        let mut csp = look.csp.clone();
         if let Some(source) = custom {
             add_operators(&mut templates, OPERATORS, source)?;
             template = OPERATORS;
@@ -113,10 +118,11 @@ impl WaitingPage {
         let mut renderings = Vec::with_capacity(Language::ALL.len() * Face::ALL.len());
         for language in Language::ALL {
             for face in Face::ALL {
-                renderings.push(render(&templates, template, language, face.variables(name))?);
+                renderings.push(render(&templates, template, language, &look, face.variables(name))?);
             }
         }
-        Ok(Self { renderings, csp })
+        let notices = brand.is_any().then(|| Notices::of(&look)).transpose()?;
+        Ok(Self { renderings, csp, logo: brand.logo.clone(), notices })
     }
 
     /// The `Content-Security-Policy` to send with it.
@@ -124,19 +130,30 @@ impl WaitingPage {
         self.csp.clone()
     }
 
+    /// The shop's logo.
+    pub fn logo(&self) -> Option<&Logo> {
+        self.logo.as_ref()
+    }
+
+    /// What else is said in this room, if it has a brand.
+    pub fn notices(&self) -> Option<&Notices> {
+        self.notices.as_ref()
+    }
+
     /// The page of one shopper.
-    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
-        self.face(snapshot.face(standing), snapshot, standing, language)
+    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, form: (Language, Coding)) -> Bytes {
+        self.face(snapshot.face(standing), snapshot, standing, form)
     }
 
     /// The page of a newcomer who is asked to confirm.
-    pub fn arriving(&self, snapshot: &Snapshot, language: Language) -> Bytes {
-        self.face(Face::Arriving, snapshot, &Standing::ARRIVING, language)
+    pub fn arriving(&self, snapshot: &Snapshot, form: (Language, Coding)) -> Bytes {
+        self.face(Face::Arriving, snapshot, &Standing::ARRIVING, form)
     }
 
-    fn face(&self, face: Face, snapshot: &Snapshot, standing: &Standing, language: Language) -> Bytes {
+    fn face(&self, face: Face, snapshot: &Snapshot, standing: &Standing, form: (Language, Coding)) -> Bytes {
+        let (language, coding) = form;
         let segments = &self.renderings[language as usize * Face::ALL.len() + face as usize];
-        segments.fill(|out, slot| match slot {
+        segments.fill(coding, |out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {
                     push_number(out, segment);
@@ -161,10 +178,7 @@ impl WaitingPage {
             Slot::WaitTimeFormatted => language.push_wait(out, standing.wait),
             Slot::PollAfter => push_number(out, standing.poll_after),
             Slot::LastUpdated => out.extend_from_slice(snapshot.updated.as_bytes()),
-            Slot::Clock => {
-                out.extend_from_slice(snapshot.updated.get(11..19).unwrap_or_default().as_bytes());
-                out.extend_from_slice(b" UTC");
-            }
+            Slot::Clock => out.extend_from_slice(snapshot.clock.as_bytes()),
             Slot::Retry | Slot::Status | Slot::Request => {}
         })
     }
