@@ -93,6 +93,7 @@ fn who() -> impl Strategy<Value = Who> {
 
 /// A batch, before it is known how the line is.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each may happen with any other")]
 struct Step {
     after: i64,
     kind: Option<usize>,

@@ -201,7 +201,7 @@ fn a_shop_that_fails_whoever_asks_does_not_stop_the_line() {
     // Ten errors in a row, then ten that are no answer at all.
     let shop = answering(|_| {
         let n = asked.fetch_add(1, Ordering::Relaxed);
-        if n / 10 % 2 == 0 { failure() } else { b"\0garbage\r\n\r\n".to_vec() }
+        if (n / 10).is_multiple_of(2) { failure() } else { b"\0garbage\r\n\r\n".to_vec() }
     });
     let weir = Weir::start(&config(shop, &line::room(1_200)));
     let waiting = {

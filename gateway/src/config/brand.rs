@@ -10,7 +10,7 @@ section! {
     /// The shop's brand on the pages of a room.
     BrandConfig {
         /// The shop's name, up to 60 characters.
-        name: Option<String> = must(is_name).optional(),
+        name: Option<String> = must(|name: &String| is_short(name, 60)).optional(),
         /// File of its logo: SVG, PNG, JPEG, GIF or WebP, up to 64 KiB.
         logo: Option<PathBuf> = optional(),
         /// Its colour, such as "#0b6e82". Text in it is made darker or lighter where it could not be read.
@@ -24,23 +24,15 @@ section! {
     /// A line of text in each language of the page, up to 200 characters.
     BrandTextConfig {
         /// In Korean.
-        korean "ko-KR": Option<String> = must(is_line).optional(),
+        korean "ko-KR": Option<String> = must(|line: &String| is_short(line, 200)).optional(),
         /// In English.
-        english "en-US": Option<String> = must(is_line).optional(),
+        english "en-US": Option<String> = must(|line: &String| is_short(line, 200)).optional(),
     }
 }
 
 fn is_color(color: &String) -> Result<(), Wrong> {
     let wrong = || Wrong::new(format!("{color:?} is not a colour"), "write \"#\" and six digits, such as \"#0b6e82\"");
     Colour::parse(color).map(drop).ok_or_else(wrong)
-}
-
-fn is_name(name: &String) -> Result<(), Wrong> {
-    is_short(name, 60)
-}
-
-fn is_line(line: &String) -> Result<(), Wrong> {
-    is_short(line, 200)
 }
 
 fn is_short(text: &str, most: usize) -> Result<(), Wrong> {

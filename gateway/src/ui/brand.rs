@@ -145,8 +145,8 @@ impl Logo {
         }
         let kind = kind_of(&bytes).ok_or(LogoError::Kind)?;
         let hash = digest(&SHA256, &bytes);
-        let version = hash.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { bytes, kind, version })
+        let begin = hash.as_ref().first_chunk().map_or(0, |begin| u64::from_be_bytes(*begin));
+        Ok(Self { bytes, kind, version: format!("{:012x}", begin >> 16) })
     }
 }
 
