@@ -60,6 +60,8 @@ pub struct Scene<'a> {
     pub store_away: bool,
     /// Whether this gateway lives on its lease meanwhile: `line` is as it has moved it on.
     pub on_lease: bool,
+    /// Whether no server of the shop can be reached from here: nobody is let in from the line.
+    pub shop_rests: bool,
     /// Store time, as far as known.
     pub now: Millis,
     /// Whether the pass that is shown was taken away before its end, as far as this gateway was told.
@@ -250,13 +252,18 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
 fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
     let called = scene.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
     let away = scene.store_away && !scene.on_lease;
-    if called && scene.room.rules.open && !away { Verdict::Claim(ticket) } else { Verdict::Wait(ticket) }
+    if called && scene.room.rules.open && !away && !scene.shop_rests {
+        Verdict::Claim(ticket)
+    } else {
+        Verdict::Wait(ticket)
+    }
 }
 
 /// Somebody whom nobody knows, or who was asked to confirm.
 fn newcomer(scene: Scene<'_>, arrival: Option<Token>) -> Verdict {
     let reject = scene.room.queueing_method == QueueingMethod::Reject;
     match (reject, scene.store_away) {
+        _ if reject && scene.shop_rests => Verdict::Refuse(Refusal::Full),
         (true, true) => Verdict::Refuse(Refusal::Full),
         _ if let Some(Token { number, .. }) = arrival => Verdict::Arrive(Arrival { id: number, if_called: reject }),
         _ if scene.room.join == Join::Confirmed => Verdict::Confirm,
@@ -369,7 +376,15 @@ mod tests {
     fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> Decision {
         let view = view();
         admit(
-            Scene { room, line: Some(&view), store_away, on_lease: false, now: NOW, pass: PassState::Lives },
+            Scene {
+                room,
+                line: Some(&view),
+                store_away,
+                on_lease: false,
+                shop_rests: false,
+                now: NOW,
+                pass: PassState::Lives,
+            },
             credential,
             intent,
         )
@@ -385,6 +400,7 @@ mod tests {
                 line: Some(&line),
                 store_away: false,
                 on_lease: false,
+                shop_rests: false,
                 now: NOW,
                 pass: PassState::Lives,
             };
@@ -400,8 +416,15 @@ mod tests {
     fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place() {
         let (room, view) = (Room { fail_mode: FailMode::Static, ..room() }, view());
         let on_lease = |on_lease, credential| {
-            let scene =
-                Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, pass: PassState::Lives };
+            let scene = Scene {
+                room: &room,
+                line: Some(&view),
+                store_away: true,
+                on_lease,
+                shop_rests: false,
+                now: NOW,
+                pass: PassState::Lives,
+            };
             admit(scene, credential, Intent::Page).0
         };
         let ticket = Token::ticket(view.segments.open.serving, NOW);
@@ -410,6 +433,32 @@ mod tests {
         let later = Token::ticket(view.segments.open.serving + 1, NOW);
         assert_eq!(on_lease(true, Credential::Sealed(later)), Verdict::Wait(later));
         assert_eq!([true, false].map(|on| on_lease(on, Credential::None)), [Verdict::JoinLater; 2]);
+    }
+
+    #[test]
+    fn while_the_shop_rests_nobody_claims_and_newcomers_take_their_place() {
+        let (room, view) = (room(), view());
+        let at = |room: &Room, credential, intent| {
+            let scene = Scene {
+                room,
+                line: Some(&view),
+                store_away: false,
+                on_lease: false,
+                shop_rests: true,
+                now: NOW,
+                pass: PassState::Lives,
+            };
+            admit(scene, credential, intent).0
+        };
+        let called = Credential::Sealed(ticket(7));
+        assert_eq!(at(&room, called, Intent::Page), Verdict::Wait(ticket(7)));
+        assert_eq!(at(&room, called, Intent::Form), Verdict::Refuse(Refusal::Ended));
+        assert_eq!(at(&room, called, Intent::Submit), Verdict::Wait(ticket(7)), "the page holds the form");
+        assert_eq!(at(&room, Credential::None, Intent::Json), Verdict::Join);
+        let enters = Verdict::Enter { pass: pass(), renew: false };
+        assert_eq!(at(&room, Credential::Sealed(pass()), Intent::Page), enters);
+        let reject = Room { queueing_method: QueueingMethod::Reject, ..room };
+        assert_eq!(at(&reject, Credential::None, Intent::Page), Verdict::Refuse(Refusal::Full));
     }
 
     #[test]
@@ -610,6 +659,7 @@ mod tests {
             line: Some(&view),
             store_away: false,
             on_lease: false,
+            shop_rests: false,
             now: NOW,
             pass: PassState::Revoked,
         };
@@ -624,7 +674,15 @@ mod tests {
         let (room, view) = (room(), view());
         let grace = room.rules.form_grace;
         let shown = |room: &Room, expires, intent, pass| {
-            let scene = Scene { room, line: Some(&view), store_away: false, on_lease: false, now: NOW, pass };
+            let scene = Scene {
+                room,
+                line: Some(&view),
+                store_away: false,
+                on_lease: false,
+                shop_rests: false,
+                now: NOW,
+                pass,
+            };
             admit(scene, Credential::Sealed(Token::pass(BASE + 7, expires - 100, expires)), intent).0
         };
         let (first, late) = (NOW - grace + 1, |expires| Verdict::Late(Token::pass(BASE + 7, expires - 100, expires)));
@@ -650,7 +708,15 @@ mod tests {
         let view = view();
         let shown = |room: &Room, store_away, intent| {
             let line = Some(&view);
-            let scene = Scene { room, line, store_away, on_lease: false, now: NOW, pass: PassState::Evicted };
+            let scene = Scene {
+                room,
+                line,
+                store_away,
+                on_lease: false,
+                shop_rests: false,
+                now: NOW,
+                pass: PassState::Evicted,
+            };
             admit(scene, Credential::Sealed(pass()), intent)
         };
         let (place, why) = (Token::ticket(BASE + 7, NOW), Some(Ignored::Evicted));
@@ -689,8 +755,15 @@ mod tests {
     #[test]
     fn without_a_copy_of_the_line_nobody_gets_in() {
         let room = room();
-        let scene =
-            Scene { room: &room, line: None, store_away: false, on_lease: false, now: NOW, pass: PassState::Lives };
+        let scene = Scene {
+            room: &room,
+            line: None,
+            store_away: false,
+            on_lease: false,
+            shop_rests: false,
+            now: NOW,
+            pass: PassState::Lives,
+        };
         assert_eq!(admit(scene, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
         assert_eq!(admit(scene, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
     }
