@@ -122,7 +122,7 @@ fn the_page_is_compressed_for_whoever_takes_that_and_is_the_same_page() {
         let cookie = weir.get("/launch/item", &[PAGE]).cookie().unwrap();
         let ask = |accept: &str| sent(weir.http, &[PAGE, ("Cookie", &cookie), ("Accept-Encoding", accept)]);
         let (plain, page) = ask("br, gzip;q=0, *;q=0.5");
-        assert_eq!((plain.status, plain.header("content-encoding")), (200, None));
+        assert!(plain.is_line() && plain.header("content-encoding").is_none());
         assert_eq!(plain.header("vary"), Some("Accept-Encoding"), "a cache must know");
         for accept in ["gzip, deflate, br, zstd", "GZIP;q=0.5", "*"] {
             let (packed, bytes) = ask(accept);

@@ -393,6 +393,8 @@ fn the_page_says_why_one_waits_again_and_holds_the_form() {
             let html = page.holding(form, &snapshot, Some(&standing), (language, Coding::Identity), true);
             assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
             assert_eq!(html, custom.holding(form, &snapshot, Some(&standing), (language, Coding::Identity), true));
+            let packed = page.holding(form, &snapshot, Some(&standing), (language, Coding::Gzip), true);
+            assert_eq!(unpacked(&packed), html);
             insta::assert_snapshot!(format!("page_form_{name}_{}", language.tag()), bare(&html));
         }
     }
