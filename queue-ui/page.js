@@ -8,6 +8,13 @@
   const show = (id, text) => { const e = element(id); if (e && e.textContent !== text) e.textContent = text; };
   const note = text => { show("note", text || ""); const e = element("note"); if (e) e.hidden = !text; };
   const jitter = () => .85 + Math.random() * .3;
+  // At their turn the same is asked for again: the page, or the form that it holds. Something was left out of it: they decide.
+  const held = element("held");
+  const again = () => {
+    if (!held) return location.reload();
+    if (!held.dataset.turn) return HTMLFormElement.prototype.submit.call(held);
+    note(held.dataset.turn);
+  };
   let timer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
@@ -56,17 +63,17 @@
   };
 
   const update = status => {
-    const numbered = ticket > 0, moving = status.open && !status.away;
+    const numbered = ticket > 0, moving = status.open && !status.away && !status.resting;
     const position = numbered && ahead(status);
-    if (numbered ? moving && !position : !status.away) return location.reload();
-    if (numbered && !status.unsure) {
-      if (!data.position) return location.reload();
-      place(position + (position && (status.entering || 0)));
+    if (numbered ? moving && !position : !status.away) return again();
+    if (position && !status.unsure) {
+      if (!data.position) return again();
+      place(position + (status.entering || 0));
     }
     const range = moving && numbered && status.wait;
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
-    note(status.away ? data.kept : status.open ? "" : data.paused);
+    note(status.away ? data.kept : !status.open ? data.paused : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     const at = new Date(status.now), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
@@ -78,7 +85,7 @@
     checked = Date.now();
     try {
       const answer = await fetch("/.weir/status/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
-      if (answer.status === 404) return location.reload();
+      if (answer.status === 404) return again();
       if (!answer.ok) throw answer.status;
       const status = await answer.json();
       failures = 0;
@@ -93,7 +100,7 @@
 
   for (const clock of document.querySelectorAll("time"))
     clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
-  if (ticket > 0 && data.state !== "called" && data.position) place(Number(data.position));
+  if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);
@@ -102,5 +109,5 @@
   // no cookie is kept that would go on for ever, so a second time is left to the answer's Refresh.
   const arrives = () => { try { const last = +sessionStorage[key] || 0; sessionStorage[key] = Date.now(); return Date.now() - last > 10000; } catch {} };
   if (data.state !== "arriving") plan(told);
-  else if (arrives()) location.reload();
+  else if (arrives()) again();
 }

@@ -40,9 +40,12 @@ fn the_kind_follows_the_method(parts: &Parts) {
     for intent in [with_json, without] {
         let fits = match intent {
             Intent::Page | Intent::Json => parts.method == Method::GET,
-            Intent::Form => [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method),
+            Intent::Form | Intent::Submit => {
+                [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method)
+            }
             Intent::Preflight => parts.method == Method::OPTIONS,
             Intent::Other => true,
+            Intent::Return => false,
         };
         assert!(fits, "{} is {intent:?}", parts.method);
     }

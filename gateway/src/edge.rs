@@ -7,7 +7,9 @@
 //!   Join    nobody we know: take a number; if it is already called, claim it     one batched store call
 //!   Confirm the address is over its quota: come back with this arrival           no store call
 //!   Arrive  an arrival that came back: as Join                                   one batched store call
+//!   Late    a form whose pass has just ended: forward, at most three times       one batched store call
 //!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
+//!   Return  back from a payment without a pass: at a rate, in a few permits      no store call
 //!   Preflight  a question of the browser, which has no pass: bare, at a rate      no store call
 //!   Refuse  suspended, full, not a page, too fast                                no store call
 //! ```
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use policy::admit::{Credential, Decision, Intent, PassState, Refusal, Scene, Verdict, admit};
+use policy::admit::{Decision, Ignored, Intent, PassState, Refusal, Scene, Verdict, admit};
 use policy::line::Arrival;
 use policy::room::{FailMode, Join, QueueingMethod};
 use policy::scope::NormalPath;
@@ -29,6 +31,7 @@ use policy::ticket::{Kind, Token};
 
 use crate::body::{Body, let_finish};
 use crate::connection::UnderWay;
+use crate::form;
 use crate::forward::{self, Onward, Way};
 use crate::listener::Worker;
 use crate::own;
@@ -55,10 +58,16 @@ pub async fn handle(
     let mut response = match route(&mut visit, &head).await {
         Ok(way) => forward::forward(&mut visit, way, parts, body).await,
         Err(answer) => {
-            if http2 {
+            let mut answer = *answer;
+            let rest = match visit.unsent.take() {
+                // On the heap: requests that go through should not carry its state.
+                Some(unsent) => Box::pin(form::give_back(&mut answer, &visit, unsent, &parts.headers, body)).await,
+                None => Some(body),
+            };
+            if let Some(body) = rest.filter(|_| http2) {
                 let_finish(body);
             }
-            *answer
+            answer
         }
     };
     visit.end(&mut response);
@@ -123,19 +132,20 @@ async fn at_the_door<'a>(
 ) -> Result<Onward, Box<Response<Body>>> {
     let (verdict, ignored) = {
         let snapshot = room.live.snapshot();
-        let decision = decide(visit, room, &snapshot);
+        let decision = decide(visit, room, &snapshot, None);
         if matches!(decision.0, Verdict::Enter { .. }) {
             decision
         } else {
             // What kind of request it is matters only without a pass, and is the longest thing to read.
             visit.holds_pass(false);
-            visit.read_intent(room, head.parts);
-            decide(visit, room, &snapshot)
+            visit.read_intent(room, head);
+            decide(visit, room, &snapshot, None)
         }
     };
     if let Some(ignored) = ignored {
         room.meters.ignored(ignored);
         visit.reason = telemetry::reason(ignored);
+        visit.ended = ignored == Ignored::Expired && visit.token().is_some_and(|token| token.kind == Kind::Pass);
     }
     let answer = match verdict {
         Verdict::Enter { pass, renew } => {
@@ -148,6 +158,7 @@ async fn at_the_door<'a>(
         }
         Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
         Verdict::Preflight => return preflight(visit, room, head),
+        Verdict::Return => return come_back(visit),
         Verdict::Wait(ticket) => {
             room.live.adopt(&ticket);
             reply::wait(visit, room, Place::Held(ticket))
@@ -173,14 +184,20 @@ async fn without_a_place<'a>(
         }
         Verdict::Join => return join(visit, room, false).await,
         Verdict::JoinIfCalled => return join(visit, room, true).await,
+        Verdict::Late(pass) => {
+            visit.mark = Mark::Late;
+            return Ok(Onward::holder(pass, false, false));
+        }
         Verdict::JoinLater => match visit.charge_join() {
             Ok(()) => later(visit, room),
             Err(_) => reply::confirm(visit, room),
         },
         Verdict::Confirm => reply::confirm(visit, room),
         Verdict::Arrive(arrival) => return arrive(visit, room, arrival).await,
+        Verdict::Return => return come_back(visit),
         Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
         Verdict::Refuse(Refusal::Full) => reply::full(visit),
+        Verdict::Refuse(Refusal::Ended) => reply::ended(visit),
         Verdict::Refuse(Refusal::NeedsPass)
         | Verdict::Enter { .. }
         | Verdict::Claim(_)
@@ -190,7 +207,18 @@ async fn without_a_place<'a>(
     no(answer)
 }
 
-fn decide(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot) -> Decision {
+/// Decides, with what the line has said of the token since, if it was asked. A form that comes too often after its pass is
+/// decided on once more, as one that comes too late.
+fn decide(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
+    match weigh(visit, room, snapshot, said) {
+        (Verdict::Late(pass), _) if !room.live.take_late_form(&pass) => {
+            weigh(visit, room, snapshot, Some(PassState::Overdrawn))
+        }
+        decision => decision,
+    }
+}
+
+fn weigh(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
     let now = snapshot.store_time(visit.started);
     let token = visit.token();
     if let (Some(token), Some(view)) = (&token, &snapshot.view)
@@ -205,8 +233,9 @@ fn decide(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot) -> Decision {
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
+        shop_rests: snapshot.shop_rests,
         now,
-        pass: token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass)),
+        pass: said.unwrap_or_else(|| token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass))),
     };
     admit(scene, visit.credential, visit.intent)
 }
@@ -230,6 +259,15 @@ fn preflight(visit: &mut Visit<'_>, room: &SiteRoom, head: &Head<'_>) -> Result<
     Ok(Onward::preflight())
 }
 
+/// Lets somebody through who returns from a payment without a pass, at a rate of the address.
+fn come_back(visit: &mut Visit<'_>) -> Result<Onward, Box<Response<Body>>> {
+    if let Err(wait) = visit.charge_return() {
+        return no(reply::too_fast(visit, wait));
+    }
+    visit.mark = Mark::Return;
+    Ok(Onward::returning())
+}
+
 /// Trades a called ticket for a pass; one that was used up is worth as much as none.
 async fn claim<'a>(
     visit: &mut Visit<'a>,
@@ -245,11 +283,11 @@ async fn claim<'a>(
             entered(visit, room, entry)
         }
         Entry::Spent => {
-            visit.credential = Credential::None;
-            let (verdict, _) = decide(visit, room, &room.live.snapshot());
+            let (verdict, _) = decide(visit, room, &room.live.snapshot(), Some(PassState::Spent));
             without_a_place(visit, room, verdict).await
         }
-        _ if visit.intent == Intent::Form => no(reply::needs_pass(visit)),
+        _ if visit.intent == Intent::Return => come_back(visit),
+        _ if visit.intent == Intent::Form => no(reply::ended(visit)),
         Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
     }
 }

@@ -28,6 +28,8 @@ pub struct Onward {
     renews: bool,
     /// A preflight of somebody without a pass.
     preflight: bool,
+    /// A return from a payment without a pass.
+    returns: bool,
 }
 
 /// What is new about a pass.
@@ -52,10 +54,15 @@ impl Onward {
         Self { preflight: true, ..Self::default() }
     }
 
+    /// Somebody who returns from a payment without a pass.
+    pub fn returning() -> Self {
+        Self { returns: true, ..Self::default() }
+    }
+
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
     pub fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
         let news = if confirmed { News::Confirmed } else { News::Nothing };
-        Self { pass: Some(pass), news, renews, preflight: false }
+        Self { pass: Some(pass), news, renews, ..Self::default() }
     }
 
     /// Somebody who got this pass just now.
@@ -64,7 +71,11 @@ impl Onward {
     }
 
     fn patience(&self) -> Patience {
-        if self.pass.is_some() { Patience::Pass } else { Patience::Anonymous }
+        match self {
+            Self { pass: Some(_), .. } => Patience::Pass,
+            Self { returns: true, .. } => Patience::Return,
+            _ => Patience::Anonymous,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod connection;
 pub mod edge;
 pub mod fleet;
 pub mod flow;
+pub mod form;
 pub mod forward;
 pub mod headers;
 pub mod known;

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::body::Body;
+use crate::buffer::Buffers;
 use crate::connection::{Connection, Fate, Ledger, UnderWay};
 use crate::edge;
 use crate::flow::{self, Stream, Watched};
@@ -89,6 +90,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Kept connections to the upstreams.
     pub pool: Rc<Pool>,
+    /// What is held of forms whose senders have to wait.
+    pub(crate) forms: Buffers,
     ids: Cell<u64>,
     /// Those that are served, and until the next sweep those that were.
     connections: RefCell<Vec<Weak<Connection>>>,
@@ -125,6 +128,7 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         ids: Cell::new(0),
         connections: RefCell::default(),
         classes: Cell::default(),
+        forms: Buffers::default(),
         requests: Cell::new(0),
         ledger: Rc::default(),
         told_untaken: Cell::default(),

@@ -2,6 +2,8 @@
 //!
 //! Nothing here redirects, and nothing tells a cache to keep an answer but the status document.
 
+mod program;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use policy::ticket::{Kind, Token};
 use crate::body::Body;
 use crate::site::SiteRoom;
 use crate::telemetry::Mark;
-use crate::ui::{Form, Notice, Standing};
+use crate::ui::{Coding, Form, Language, Notice, Standing};
 use crate::upstream::UpstreamError;
 use crate::visit::{Visit, Wants};
 
@@ -56,14 +58,14 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
+    visit.hold_form(standing, false);
     let mut response = if visit.wants() == Wants::Json {
         let position = standing.position.filter(|_| snapshot.at.elapsed() < FRESH);
         answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
     } else {
-        let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language));
-        let mut response = answer(status, HTML, page);
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
-        response
+        let told = visit.language_and_coding(room.language);
+        let body = room.page.fill(&snapshot.answers, &standing, told, visit.ended);
+        page(status, body, told.1, room.page.csp())
     };
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));
@@ -72,21 +74,21 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         let sealed = visit.site.sealer.seal(room.live.id, &fresh);
         headers.extend(room.cookie.keep(&sealed, &fresh, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
     }
-    response
+    program::told(visit, program::WAITING, response)
 }
 
 /// Asks a newcomer to come back with the arrival of this answer, which takes the place. The page does so at once, by
 /// itself; without a script or with an operator's page a browser follows `Refresh`.
 pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     visit.mark = Mark::Confirm;
+    visit.hold_form(Standing::ARRIVING, true);
     let snapshot = room.live.snapshot();
     let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
     let mut response = if visit.wants() == Wants::Json {
         answer(status, JSON, snapshot.answers.arriving_json())
     } else {
-        let page = room.page.arriving(&snapshot.answers, visit.language(room.language));
-        let mut response = answer(status, HTML, page);
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
+        let told = visit.language_and_coding(room.language);
+        let mut response = page(status, room.page.arriving(&snapshot.answers, told), told.1, room.page.csp());
         response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
         response
     };
@@ -94,7 +96,8 @@ pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     let sealed = visit.site.sealer.seal(room.live.id, &arrival);
     let cookie = room.cookie.keep(&sealed, &arrival, visit.tls);
     response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
-    retry(response, Standing::ARRIVING.poll_after)
+    let response = retry(response, Standing::ARRIVING.poll_after);
+    program::told(visit, program::WAITING, response)
 }
 
 /// The status document of a room.
@@ -104,6 +107,17 @@ pub fn status(room: &SiteRoom) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CACHE_CONTROL, A_SECOND);
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// The logo of a room: its address changes with it. An SVG that is opened by itself runs nothing.
+pub fn logo(room: &SiteRoom) -> Response<Body> {
+    let Some(logo) = room.page.logo() else { return not_found() };
+    let mut response = answer(StatusCode::OK, HeaderValue::from_static(logo.kind), logo.bytes.clone());
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=604800"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }
 
@@ -121,9 +135,32 @@ pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
 
 /// Neither a page nor JSON, and no pass. The body of the request is not read.
 pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
+    if visit.wants() == Wants::Page {
+        visit.answer_in_text();
+    }
+    without_pass(visit, Notice::NeedsPass { retry: SOON })
+}
+
+/// A form whose pass has ended, and that no page can hold: of another site, of a program, or with no place in line. The body of the
+/// request is not read.
+pub fn ended(visit: &mut Visit<'_>) -> Response<Body> {
+    without_pass(visit, Notice::Ended { retry: SOON })
+}
+
+/// Says to a program besides what became of its pass, if it showed one, and where the line can be entered.
+fn without_pass(visit: &mut Visit<'_>, why: Notice<'_>) -> Response<Body> {
     visit.mark = Mark::NeedsPass;
-    visit.answer_in_text();
-    notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::NeedsPass { retry: SOON })
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    // As `telemetry::reason` names what was shown and did not count.
+    let ended = matches!(visit.reason, "expired" | "revoked" | "evicted" | "old_line");
+    let word = if ended { program::EXPIRED } else { why.status() };
+    let response = if let (Wants::Json, Some(room)) = (visit.wants(), visit.room) {
+        let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
+        retry(answer(status, JSON, why.json_for(word, &room.config.name, page)), SOON)
+    } else {
+        notice(visit, status, why)
+    };
+    program::told(visit, word, response)
 }
 
 /// Over a quota.
@@ -136,7 +173,9 @@ pub fn too_fast(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
 /// More preflights than the room lets pass. A browser reads no more of it than the status.
 pub fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
     visit.mark = Mark::PreflightsOver;
-    retry(text(StatusCode::TOO_MANY_REQUESTS, "Too many preflights at once.\n"), wait.as_secs() + 1)
+    let notice = Notice::TooMany { retry: wait.as_secs() + 1 };
+    let response = text(StatusCode::TOO_MANY_REQUESTS, "Too many preflights at once.\n");
+    program::told(visit, notice.status(), retry(response, wait.as_secs() + 1))
 }
 
 /// They left; the cookie goes.
@@ -216,17 +255,17 @@ pub fn wrong_method(allow: &'static str) -> Response<Body> {
 
 /// A notice in the form that the request asks for.
 fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
-    let pages = &visit.site.notices;
+    let pages = visit.room.and_then(|room| room.page.notices()).unwrap_or(&visit.site.notices);
     let response = match visit.wants() {
         Wants::Page => {
-            let default = visit.room.map_or(crate::ui::Language::English, |room| room.language);
-            let mut response = answer(status, HTML, pages.shared(notice, Form::Page(visit.language(default))));
-            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, pages.csp());
-            response
+            let set = visit.room.map_or(Some(Language::English), |room| room.language);
+            let (language, coding) = visit.language_and_coding(set);
+            page(status, pages.shared(notice, Form::Page(language, coding)), coding, pages.csp())
         }
         Wants::Json => answer(status, JSON, pages.shared(notice, Form::Json)),
         Wants::Text => answer(status, TEXT, pages.shared(notice, Form::Text)),
     };
+    let response = program::told(visit, notice.status(), response);
     match notice.retry() {
         Some(seconds) => retry(response, seconds),
         None => response,
@@ -235,6 +274,18 @@ fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response
 
 fn retry(mut response: Response<Body>, seconds: u64) -> Response<Body> {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// A page in this coding, under this policy.
+fn page(status: StatusCode, body: Bytes, coding: Coding, policy: HeaderValue) -> Response<Body> {
+    let mut response = answer(status, HTML, body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if coding == Coding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     response
 }
 

@@ -10,6 +10,8 @@
 //! What is absent: the rules of a line (`policy::line`) and HTTP.
 
 mod clerk;
+mod late;
+mod picture;
 mod renewals;
 
 use std::collections::HashMap;
@@ -17,8 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
+use jiff::tz::TimeZone;
 use policy::Millis;
 use policy::admit::PassState;
 use policy::drain::PollTable;
@@ -29,9 +32,11 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::upstream::Upstream;
 use crate::{timer, ui};
 
 pub use clerk::run;
+use late::LateForms;
 use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
@@ -57,6 +62,8 @@ pub struct Terms {
     pub polls: PollTable,
     /// Polls per second of the whole line.
     pub poll_budget: f64,
+    /// Where the times that are told are.
+    pub zone: TimeZone,
 }
 
 /// A room at one moment.
@@ -70,6 +77,8 @@ pub struct Snapshot {
     pub away: bool,
     /// Whether this gateway lives on its lease meanwhile: `view` is as it has moved the line on.
     pub on_lease: bool,
+    /// Whether the shop rests, as this gateway sees it: it lets nobody in from the line.
+    pub shop_rests: bool,
     /// The state in one word.
     pub state: ui::State,
     /// Answers for those who wait, as far as they are the same for everybody.
@@ -103,6 +112,8 @@ pub struct LiveRoom {
     /// Its id in tokens.
     pub id: RoomId,
     terms: ArcSwap<Terms>,
+    /// The upstream that answers the room's own host and path, as far as that is known.
+    shop: ArcSwapOption<Upstream>,
     snapshot: ArcSwap<Snapshot>,
     revoked: DashMap<u64, Revoked>,
     /// Passes that came back, as the line was told, with their ends.
@@ -113,6 +124,7 @@ pub struct LiveRoom {
     renewals: Renewals,
     /// Numbers of expired passes that are used up, as the line said until then.
     spent: DashMap<u64, Millis>,
+    late: LateForms,
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
@@ -179,6 +191,16 @@ impl LiveRoom {
     /// The terms in force.
     pub fn terms(&self) -> Arc<Terms> {
         self.terms.load_full()
+    }
+
+    /// Says which upstream the room stands in front of.
+    pub fn stand_before(&self, shop: Option<Arc<Upstream>>) {
+        self.shop.store(shop);
+    }
+
+    /// Whether that can be reached by no server. Everyone enters a room that only counts.
+    fn shop_rests(&self) -> bool {
+        self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.terms.load().room.rules.enforced
     }
 
     /// What became of the pass that is shown, as far as the line has told.
@@ -302,12 +324,18 @@ impl LiveRoom {
     }
 
     /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
-    pub fn remembered(&self) -> [(&'static str, usize); 3] {
-        [("renewed", self.renewals.len()), ("spent", self.spent.len()), ("confirmed", self.confirmed.len())]
+    pub fn remembered(&self) -> [(&'static str, usize); 4] {
+        [
+            ("late", self.late.len()),
+            ("renewed", self.renewals.len()),
+            ("spent", self.spent.len()),
+            ("confirmed", self.confirmed.len()),
+        ]
     }
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
+        self.late.close(token, self.terms.load().room.rules.form_grace);
         matches!(token.kind, Kind::Provisional | Kind::Arrival)
             || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
     }
@@ -322,6 +350,11 @@ impl LiveRoom {
         if told && token.kind == Kind::Pass {
             self.testified.insert(token.number, token.expires);
         }
+    }
+
+    /// Lets a form through after the end of its pass, unless as many have gone through here as may.
+    pub fn take_late_form(&self, pass: &Token) -> bool {
+        self.late.take(pass, self.terms.load().room.rules.form_grace)
     }
 
     /// The next place in the order of arrival while the store is away.
@@ -353,7 +386,9 @@ impl LiveRoom {
     }
 
     fn forget_revoked(&self, now: Millis) {
-        self.revoked.retain(|_, revoked| revoked.expires > now);
+        let grace = self.terms.load().room.rules.form_grace;
+        self.revoked.retain(|_, revoked| revoked.expires.saturating_add(grace) > now);
+        self.late.tidy(now);
         self.confirmed.retain(|_, &mut until| until > now);
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
         self.testified.retain(|_, &mut until| until > now);
@@ -443,14 +478,16 @@ impl Rooms {
         LiveRoom {
             name: name.into(),
             id: RoomId::of(name),
-            snapshot: ArcSwap::from_pointee(clerk::unseen(name, &terms)),
+            snapshot: ArcSwap::from_pointee(picture::unseen(name, &terms)),
             terms: ArcSwap::from_pointee(terms),
+            shop: ArcSwapOption::empty(),
             revoked: DashMap::new(),
             confirmed: DashMap::new(),
             testified: DashMap::new(),
             revocations: AtomicUsize::new(0),
             renewals: Renewals::default(),
             spent: DashMap::new(),
+            late: LateForms::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
             stretch: self.stretch.clone(),

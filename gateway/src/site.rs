@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::HeaderValue;
+use jiff::tz::TimeZone;
 use policy::drain::{self, PollTable};
 use policy::quota::{Client, Quota, Quotas, Rate};
-use policy::scope::{Literal, Table};
+use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 use policy::ticket::{Kind, TICKET_LIFE, Token};
 
-use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
+use crate::config::{self, BrandConfig, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
-use crate::ui::{Language, Notices, WaitingPage};
+use crate::ui::{Brand, Colour, Language, Logo, Notices, WaitingPage};
 use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
+use crate::visitor;
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
@@ -68,13 +70,14 @@ pub struct SiteRoom {
     pub config: RoomConfig,
     /// Its waiting page.
     pub page: WaitingPage,
-    /// Language of those who ask for none that there is.
-    pub language: Language,
+    /// Language of those who ask for none that there is, if it was set.
+    pub language: Option<Language>,
     /// Its counters.
     pub meters: RoomMeters,
     /// Its cookie.
     pub cookie: Cookie,
     bypass: Vec<Literal>,
+    returns: Vec<Literal>,
     preflights: Preflights,
 }
 
@@ -118,6 +121,31 @@ impl SiteRoom {
         self.bypass.iter().any(|literal| literal.matches(raw_path))
     }
 
+    /// Whether scripts of an origin may read what Weir answers: those of the room's hosts, with the scheme and port of the
+    /// request, and those that are listed. A host with a star is no host of its own.
+    pub fn may_read(&self, origin: &str, requested: &str, tls: bool) -> bool {
+        let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = requested.rfind(':').map_or("", |at| &requested[at..]);
+        let port = if port.strip_prefix(':').is_some_and(digits) { port } else { "" };
+        let own = |host: &str| !host.contains('*') && visitor::is_origin(origin, tls, &format!("{host}{port}"));
+        self.config.cors_origins.iter().any(|listed| listed == origin)
+            || self.config.scopes().any(|scope| own(scope.host))
+    }
+
+    /// The path on this host where its line can be entered.
+    pub fn page_at(&self, host: &str) -> &str {
+        let covers = |pattern: &str| match pattern.strip_prefix('*') {
+            Some(below) => host.ends_with(below),
+            None => host.eq_ignore_ascii_case(pattern),
+        };
+        self.config.scopes().find(|scope| covers(scope.host)).map_or(&self.config.path, |scope| scope.path)
+    }
+
+    /// Whether a payment page sends people back to this path.
+    pub fn takes_returns(&self, raw_path: &str) -> bool {
+        self.returns.iter().any(|literal| literal.matches(raw_path))
+    }
+
     /// Charges a preflight to its address and to all that the room lets pass.
     ///
     /// # Errors
@@ -137,7 +165,8 @@ impl SiteRoom {
 pub struct Cookie {
     plain: String,
     host: String,
-    attributes: String,
+    /// Of one that is not `Secure`, and of one that is.
+    attributes: [String; 2],
     domain: bool,
     secure: Secure,
 }
@@ -146,16 +175,15 @@ impl Cookie {
     fn of(config: &RoomConfig) -> Self {
         let suffix = &config.cookie_suffix;
         let written = &config.cookie_attributes;
-        let same_site = match written.samesite {
-            SameSite::Lax => "Lax",
-            SameSite::Strict => "Strict",
-            SameSite::None => "None",
-        };
-        let mut attributes = format!("; Path=/; HttpOnly; SameSite={same_site}");
-        if let Some(domain) = &written.domain {
-            attributes += "; Domain=";
-            attributes += domain;
-        }
+        let domain = written.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+        let attributes = [false, true].map(|secure| {
+            let same_site = match (written.samesite, secure) {
+                (SameSite::Auto, false) | (SameSite::Lax, _) => "Lax",
+                (SameSite::Auto, true) | (SameSite::None, _) => "None",
+                (SameSite::Strict, _) => "Strict",
+            };
+            format!("; Path=/; HttpOnly; SameSite={same_site}{domain}{}", if secure { "; Secure" } else { "" })
+        });
         Self {
             plain: format!("weir_{suffix}"),
             host: format!("__Host-weir_{suffix}"),
@@ -169,6 +197,11 @@ impl Cookie {
     /// not have the `__Host-` prefix.
     pub fn name(&self, tls: bool) -> &str {
         if self.is_secure(tls) && !self.domain { &self.host } else { &self.plain }
+    }
+
+    /// The name of one that was set without TLS, where that is another than with it.
+    pub fn name_in_clear(&self, tls: bool) -> Option<&str> {
+        (self.name(tls) != self.plain).then_some(&self.plain)
     }
 
     fn is_secure(&self, tls: bool) -> bool {
@@ -193,8 +226,8 @@ impl Cookie {
     }
 
     fn set(&self, value: &str, seconds: u64, tls: bool) -> Option<HeaderValue> {
-        let secure = if self.is_secure(tls) { "; Secure" } else { "" };
-        let text = format!("{}={value}; Max-Age={seconds}{}{secure}", self.name(tls), self.attributes);
+        let attributes = &self.attributes[usize::from(self.is_secure(tls))];
+        let text = format!("{}={value}; Max-Age={seconds}{attributes}", self.name(tls));
         HeaderValue::try_from(text).ok()
     }
 }
@@ -209,6 +242,8 @@ pub struct SiteQuotas {
     pub joins: Quotas,
     /// Places that each address may take by coming back with an arrival.
     pub confirmed_joins: Quotas,
+    /// Returns from a payment without a pass, of each address.
+    pub returns: Quotas,
 }
 
 impl SiteQuotas {
@@ -222,11 +257,12 @@ impl SiteQuotas {
             requests: quotas(written.requests_per_second, written.request_burst),
             joins: quotas(written.joins_per_second, written.join_burst),
             confirmed_joins: quotas(written.confirmed_joins_per_second, written.confirmed_join_burst),
+            returns: quotas(written.returns_per_second, written.return_burst),
         })
     }
 
-    fn all(&self) -> [&Quotas; 3] {
-        [&self.requests, &self.joins, &self.confirmed_joins]
+    fn all(&self) -> [&Quotas; 4] {
+        [&self.requests, &self.joins, &self.confirmed_joins, &self.returns]
     }
 
     /// Sets the clock of all quotas.
@@ -292,6 +328,9 @@ impl Site {
         let quotas = SiteQuotas::of(&config.quota, before);
         let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
         let (rooms, routes) = (Table::new(scopes), Table::new(routes));
+        for room in by_name.values() {
+            room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
+        }
         Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of(""), sealer })
     }
 
@@ -326,16 +365,30 @@ fn site_room(
         live,
         terms,
         page,
-        language: match written.default_template_language {
+        language: written.default_template_language.map(|language| match language {
             config::Language::Korean => Language::Korean,
             config::Language::English => Language::English,
-        },
+        }),
         meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
+        returns: written.return_paths.iter().map(literal).collect::<anyhow::Result<_>>()?,
         preflights: Preflights::of(written, most_clients),
         config: written.clone(),
     })
+}
+
+/// The upstream that answers the room's own host and path: its line stands while that rests.
+fn shop_of(
+    room: &RoomConfig,
+    routes: &Table<Arc<Upstream>>,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+) -> Option<Arc<Upstream>> {
+    // Of "*.example.com" some host below it, of "*" one that no pattern but "*" matches.
+    let host = room.host.replacen('*', "x", 1);
+    let answers = || routes.find(&bare_host(&host), &NormalPath::of(&room.path)).cloned();
+    let only = || upstreams.values().next().filter(|_| upstreams.len() == 1).cloned();
+    room.upstream.as_ref().and_then(|name| upstreams.get(name).cloned()).or_else(answers).or_else(only)
 }
 
 fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Upstream>> {
@@ -399,7 +452,8 @@ fn terms(room: &RoomConfig) -> Terms {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
     let policy = room.policy();
     let poll_budget = room.poll.budget.map_or(drain::budget_for(policy.rules.rate), f64::from);
-    Terms { room: policy, polls, poll_budget }
+    let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
+    Terms { room: policy, polls, poll_budget, zone }
 }
 
 fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
@@ -407,6 +461,24 @@ fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
         std::fs::read_to_string(file).with_context(|| format!("custom_page_html {}", file.display()))
     };
     let custom = room.custom_page_html.as_ref().map(read).transpose()?;
-    WaitingPage::new(&room.name, custom.as_deref())
+    WaitingPage::new(&room.name, custom.as_deref(), &brand(&room.brand)?)
         .map_err(|error| anyhow::anyhow!("the waiting page of room {:?}: {error}", room.name))
+}
+
+fn brand(written: &BrandConfig) -> anyhow::Result<Brand> {
+    let read = |file: &std::path::PathBuf| -> anyhow::Result<Logo> {
+        let bytes = std::fs::read(file).with_context(|| format!("brand.logo {}", file.display()))?;
+        Logo::of(bytes).with_context(|| format!("brand.logo {}", file.display()))
+    };
+    let mut brand = Brand {
+        name: written.name.clone().unwrap_or_default(),
+        logo: written.logo.as_ref().map(read).transpose()?,
+        colour: written.color.as_deref().and_then(Colour::parse),
+        ..Brand::default()
+    };
+    let texts = [(Language::Korean, &written.text.korean), (Language::English, &written.text.english)];
+    for (language, text) in texts {
+        brand.lines[language as usize] = text.clone().unwrap_or_default();
+    }
+    Ok(brand)
 }

@@ -25,6 +25,8 @@ use crate::upstream::{Patience, Upstream};
 pub enum Mark {
     /// Forwarded with a pass.
     Enter,
+    /// Forwarded: a form whose pass had just ended.
+    Late,
     /// A called ticket became a pass.
     Claim,
     /// A newcomer got a pass at once.
@@ -39,6 +41,8 @@ pub enum Mark {
     Open,
     /// Forwarded: a CORS preflight, which carries no pass.
     Preflight,
+    /// Forwarded: somebody who returns from a payment without a pass.
+    Return,
     /// A preflight over the room's rate of them.
     PreflightsOver,
     /// Forwarded: a path that loads for everyone.
@@ -61,8 +65,9 @@ pub enum Mark {
     BadRequest,
 }
 
-const MARKS: [&str; 18] = [
+const MARKS: [&str; 20] = [
     "enter",
+    "late",
     "claim",
     "join",
     "queued",
@@ -70,6 +75,7 @@ const MARKS: [&str; 18] = [
     "wait",
     "open",
     "preflight",
+    "return",
     "preflights_over",
     "bypass",
     "no_room",
@@ -315,6 +321,7 @@ pub fn room(room: &LiveRoom) {
     let snapshot = room.snapshot();
     let labels = [("room", room.name.to_string())];
     gauge!("weir_room_store_away", &labels).set(f64::from(u8::from(snapshot.away)));
+    gauge!("weir_room_shop_rests", &labels).set(f64::from(u8::from(snapshot.shop_rests)));
     gauge!("weir_room_on_lease", &labels).set(f64::from(u8::from(snapshot.on_lease)));
     gauge!("weir_room_waiting_tickets", &labels).set(snapshot.waiting() as f64);
     counter!("weir_room_places_kept_total", &labels).absolute(room.places_kept());
@@ -357,7 +364,7 @@ pub fn upstream(upstream: &Upstream) {
     counter!("weir_upstream_connections_total", &labels).absolute(counters.connected.load(Ordering::Relaxed));
     counter!("weir_upstream_ejections_total", &labels).absolute(counters.ejected.load(Ordering::Relaxed));
     gauge!("weir_upstream_in_flight", &labels).set(upstream.in_flight() as f64);
-    for (class, who) in [("pass", Patience::Pass), ("anonymous", Patience::Anonymous)] {
+    for (class, who) in [("pass", Patience::Pass), ("return", Patience::Return), ("anonymous", Patience::Anonymous)] {
         let labels = [("upstream", name.clone()), ("class", class.to_owned())];
         gauge!("weir_upstream_permits", &labels).set(upstream.in_flight_of(who) as f64);
     }

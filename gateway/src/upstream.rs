@@ -156,6 +156,7 @@ impl UpstreamSettings {
         Rules {
             limit,
             reserve: self.pass_reserve,
+            returns: (limit / RETURNS).max(1),
             per_pass: self.max_in_flight_per_pass.max(1),
             per_address: self.max_in_flight_per_address.max(1),
             scarce_from: limit / SCARCE,
@@ -166,9 +167,12 @@ impl UpstreamSettings {
         let per_client = self.max_upgraded_per_client.max(1);
         let reserve = if self.pass_reserve > 0 { self.max_upgraded / 4 } else { 0 };
         let (limit, per_pass, per_address) = (self.max_upgraded, per_client, per_client);
-        Rules { limit, reserve, per_pass, per_address, scarce_from: 0 }
+        Rules { limit, reserve, returns: (limit / RETURNS).max(1), per_pass, per_address, scarce_from: 0 }
     }
 }
+
+/// Returns from a payment without a pass hold one permit in so many.
+const RETURNS: usize = 10;
 
 /// Permits are scarce when one in so many is in use.
 const SCARCE: usize = 4;
@@ -187,6 +191,9 @@ pub struct Caller {
 pub enum Patience {
     /// A holder of a pass.
     Pass,
+    /// Somebody who returns from a payment without a pass: waits as long as a holder, because nobody can pay again at a
+    /// click, behind all of them and in a small part of the permits.
+    Return,
     /// Anybody else.
     Anonymous,
 }
@@ -249,6 +256,11 @@ impl Upstream {
     /// Its servers, in the order written.
     pub fn servers(&self) -> &[Arc<Server>] {
         &self.servers
+    }
+
+    /// Whether none of its servers can be reached: nobody new is sent to it.
+    pub fn rests(&self) -> bool {
+        !self.servers.iter().any(|server| server.is_reachable())
     }
 
     /// What happened so far.
@@ -360,11 +372,16 @@ impl Upstream {
             }
             match exchange.connect().await {
                 Ok(()) => {
+                    server.connected(true);
                     self.counters.connected.fetch_add(1, Ordering::Relaxed);
                     return Ok(exchange);
                 }
                 Err(source) => {
-                    error = self.failed(server, UpstreamError::connecting(server.address().to_owned(), source));
+                    error = UpstreamError::connecting(server.address().to_owned(), source);
+                    if let UpstreamError::Connect { .. } = error {
+                        server.connected(false);
+                    }
+                    error = self.failed(server, error);
                     tried.push(server.clone());
                 }
             }
@@ -418,7 +435,7 @@ impl Upstream {
 
     fn max_wait(&self, who: Patience) -> Duration {
         match who {
-            Patience::Pass => self.settings.pass_max_wait,
+            Patience::Pass | Patience::Return => self.settings.pass_max_wait,
             Patience::Anonymous => self.settings.max_wait,
         }
     }

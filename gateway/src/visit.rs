@@ -5,19 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
 use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::connection::UnderWay;
+use crate::form::Unsent;
 use crate::known::Introduction;
 use crate::listener::Worker;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
-use crate::ui::Language;
+use crate::ui::{Coding, Language, Standing};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
 
 /// In which form the gateway's own answers are wanted.
@@ -66,12 +66,21 @@ pub struct Visit<'a> {
     accept: Option<HeaderValue>,
     /// What became of it.
     pub mark: Mark,
+    /// Whether the shopper comes with a pass that has run out: then the page says why one waits again.
+    pub ended: bool,
+    /// A form that was not sent on, and could be told to come again by the page that answers it.
+    pub unsent: Option<Unsent>,
     /// Why a token did not count, or what failed.
     pub reason: &'static str,
     /// The upstream that was asked.
     pub upstream: &'a str,
     /// Its id.
     pub request_id: HeaderValue,
+    /// The host that it is for, once read.
+    pub host: Option<Rc<Host>>,
+    /// The origin of the page that asks.
+    pub origin: Option<HeaderValue>,
+    coding: Coding,
     accept_language: Option<HeaderValue>,
     under_way: UnderWay,
 }
@@ -93,17 +102,24 @@ impl<'a> Visit<'a> {
             wants: None,
             accept: head.accept.cloned(),
             mark: Mark::BadRequest,
+            ended: false,
+            unsent: None,
             reason: "",
             upstream: "",
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
+            host: None,
+            origin: head.origin().cloned(),
+            coding: Coding::Identity,
             accept_language: head.accept_language.cloned(),
             under_way,
         }
     }
 
     /// Reads which host the request is for.
-    pub fn read_host(&self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
-        self.under_way.connection().known.host(head)
+    pub fn read_host(&mut self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
+        let host = self.under_way.connection().known.host(head)?;
+        self.host = Some(host.clone());
+        Ok(host)
     }
 
     /// Reads what the request shows to this room.
@@ -112,13 +128,33 @@ impl<'a> Visit<'a> {
         let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
         self.credential = visitor::credential(head, room.cookie.name(self.tls), open);
+        if let (Credential::None, Some(name)) = (self.credential, room.cookie.name_in_clear(self.tls)) {
+            self.credential = visitor::credential_in_clear(head, name, open);
+        }
     }
 
     /// Reads what kind of request it is.
-    pub fn read_intent(&mut self, room: &SiteRoom, parts: &Parts) {
-        self.intent = visitor::intent(parts, room.config.json_response_enabled);
+    pub fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
+        let parts = head.parts;
+        let sent_back = [Method::GET, Method::POST].contains(&parts.method) && visitor::upgrade(parts).is_none();
+        self.intent = if sent_back && room.takes_returns(parts.uri.path()) {
+            Intent::Return
+        } else {
+            visitor::intent(parts, room.config.json_response_enabled)
+        };
+        if self.intent == Intent::Form && visitor::is_submitted(head, self.tls) {
+            self.intent = Intent::Submit;
+        }
         match self.intent {
-            Intent::Page => self.wants = Some(Wants::Page),
+            Intent::Form if self.wants() == Wants::Text && visitor::is_json(&head.parts.headers) => {
+                self.wants = Some(Wants::Json);
+            }
+            Intent::Page | Intent::Submit => {
+                self.wants = Some(Wants::Page);
+                if head.accept_encoding.is_some_and(visitor::takes_gzip) {
+                    self.coding = Coding::Gzip;
+                }
+            }
             Intent::Json => self.wants = Some(Wants::Json),
             _ => {}
         }
@@ -148,10 +184,17 @@ impl<'a> Visit<'a> {
         known.introduce(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
-    /// The best language for the shopper.
-    pub fn language(&self, default: Language) -> Language {
+    /// The page that is answered at this place is to hold the form that was sent, if one was.
+    pub fn hold_form(&mut self, standing: Standing, arriving: bool) {
+        if self.intent == Intent::Submit {
+            self.unsent = Some(Unsent { standing, arriving });
+        }
+    }
+
+    /// The best language for the shopper, and the coding of a page. `set` is the language for those who ask for none of ours.
+    pub fn language_and_coding(&self, set: Option<Language>) -> (Language, Coding) {
         let asked = self.accept_language.as_ref().and_then(|value| value.to_str().ok());
-        asked.map_or(default, |asked| Language::pick(asked, default))
+        (Language::pick(asked.unwrap_or_default(), set), self.coding)
     }
 
     /// Charges a request of a room to the place that its sender holds. Without one only what costs something is charged,
@@ -168,6 +211,11 @@ impl<'a> Visit<'a> {
     /// Charges a new place to the address.
     pub fn charge_join(&self) -> Result<(), Duration> {
         self.site.quotas.joins.charge(Client::at(self.client))
+    }
+
+    /// Charges a return from a payment without a pass to the address.
+    pub fn charge_return(&self) -> Result<(), Duration> {
+        self.site.quotas.returns.charge(Client::at(self.client))
     }
 
     /// Charges a place that is taken by an arrival to the address.

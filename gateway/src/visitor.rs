@@ -11,14 +11,15 @@ mod host;
 mod proxies;
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, COOKIE, HeaderName, ORIGIN, UPGRADE,
+    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use memchr::memchr;
 use policy::admit::{Credential, Intent};
 use policy::seal::Rejected;
-use policy::ticket::Token;
+use policy::ticket::{Kind, Token};
 
 pub use head::Head;
 pub use host::{BadHost, Host, sent_host};
@@ -29,9 +30,10 @@ const MAX_COOKIES: usize = 4;
 
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// What kind of request it is. Only pages and JSON may take a number; `json` tells whether the room
-/// answers in JSON at all.
+/// What kind of request it is. Only pages and JSON may take a number, and nothing that another site asks for behind its
+/// own page; `json` tells whether the room answers in JSON at all.
 pub fn intent(parts: &Parts, json: bool) -> Intent {
     let headers = &parts.headers;
     if parts.method == Method::OPTIONS {
@@ -39,13 +41,25 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
         return if preflight { Intent::Preflight } else { Intent::Other };
     }
     if [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method) {
-        return Intent::Form;
+        return if is_hidden(headers) { Intent::Other } else { Intent::Form };
     }
     if parts.method != Method::GET {
         return Intent::Other;
     }
     let intent = asked_for(headers, json);
-    if intent != Intent::Other && (is_prefetch(headers) || switches(headers)) { Intent::Other } else { intent }
+    let condemned = || is_prefetch(headers) || switches(headers) || is_hidden(headers);
+    if intent != Intent::Other && condemned() { Intent::Other } else { intent }
+}
+
+/// Whether another site may have asked for it without anybody seeing it: in a frame, or by a script or picture of that
+/// site. Cookies with `SameSite=None` travel on these too, and one page elsewhere could use up a visitor's place. Browsers
+/// send `Sec-Fetch-Site` whenever they send `Sec-Fetch-Mode`; programs send neither. A navigation that a service worker
+/// passes on is of the destination `empty`, which no frame is.
+fn is_hidden(headers: &HeaderMap) -> bool {
+    if headers.get(&SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate") {
+        return headers.get_all(&SEC_FETCH_DEST).iter().any(|dest| dest != "document" && dest != "empty");
+    }
+    headers.get_all(&SEC_FETCH_SITE).iter().any(|site| site == "cross-site")
 }
 
 fn asked_for(headers: &HeaderMap, json: bool) -> Intent {
@@ -115,7 +129,10 @@ type Weight = (u16, std::cmp::Reverse<usize>);
 /// The names in a list such as `ko-KR, en;q=0.7`, with their weights.
 fn weighted<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, Weight)> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    let items = lines.flat_map(|line| line.split(',')).enumerate();
+    weighted_items(lines.flat_map(|line| line.split(',')).enumerate())
+}
+
+fn weighted_items<'a>(items: impl Iterator<Item = (usize, &'a str)>) -> impl Iterator<Item = (&'a str, Weight)> {
     items.filter_map(|(at, item)| {
         let mut parameters = item.split(';').map(str::trim);
         let name = parameters.next()?;
@@ -136,6 +153,17 @@ pub fn language<L: Copy>(headers: &HeaderMap, offered: &[(&str, L)], default: L)
     liked.max_by_key(|&(weight, _)| weight).map_or(default, |(_, language)| language)
 }
 
+/// Whether a visitor who sends this `Accept-Encoding` takes gzip.
+pub fn takes_gzip(accept: &HeaderValue) -> bool {
+    let Ok(accept) = accept.to_str() else { return false };
+    let codings = || weighted_items(accept.split(',').enumerate());
+    let named = |name: &str| {
+        accept.split(',').any(|item| item.split(';').next().is_some_and(|n| n.trim().eq_ignore_ascii_case(name)))
+    };
+    let takes = |name: &str| codings().any(|(coding, _)| coding.eq_ignore_ascii_case(name));
+    takes("gzip") || takes("x-gzip") || takes("*") && !named("gzip")
+}
+
 /// The cookies of one line, as `name=value`.
 pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line.as_bytes());
@@ -146,6 +174,19 @@ pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
         Some(all[..end.unwrap_or(all.len())].trim_ascii())
     };
     std::iter::from_fn(next)
+}
+
+/// A token that came in a cookie of this name without TLS, over TLS: anybody on the way could have put it there. A ticket
+/// is worth no more than a place that anybody can take; a pass is not taken from there.
+pub fn credential_in_clear(
+    head: &Head<'_>,
+    cookie: &str,
+    open: impl Fn(&[u8]) -> Result<Token, Rejected>,
+) -> Credential {
+    match credential(head, cookie, open) {
+        Credential::Sealed(token) if token.kind == Kind::Pass => Credential::None,
+        credential => credential,
+    }
 }
 
 /// The token that a visitor shows in the cookie of this name. A shopper may hold several of one name,
@@ -181,7 +222,38 @@ pub fn is_same_origin(headers: &HeaderMap, tls: bool, host: &str) -> bool {
     headers.get_all(ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(|origin| is_origin(origin, tls, host)))
 }
 
-fn is_origin(origin: &str, tls: bool, host: &str) -> bool {
+/// Whether a form is sent by a page of this very origin, and its answer will be shown as a page. Unlike in [`is_same_origin`],
+/// silence is no proof: what comes of it is a page of the shop that sends the same fields.
+pub fn is_submitted(head: &Head<'_>, tls: bool) -> bool {
+    let headers = &head.parts.headers;
+    let shown = match headers.get(&SEC_FETCH_MODE) {
+        Some(mode) => mode == "navigate",
+        None => asked_for(headers, false) == Intent::Page,
+    };
+    head.parts.method == Method::POST && shown && is_of_this_origin(head, tls)
+}
+
+fn is_of_this_origin(head: &Head<'_>, tls: bool) -> bool {
+    let headers = &head.parts.headers;
+    let mut sites = headers.get_all(&SEC_FETCH_SITE).iter();
+    if let Some(site) = sites.next() {
+        return site == "same-origin" && sites.next().is_none();
+    }
+    let host = sent_host(head).map(String::from_utf8_lossy).unwrap_or_default();
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let origin = origins.next().and_then(|origin| origin.to_str().ok()).filter(|_| origins.next().is_none());
+    origin.is_some_and(|origin| is_origin(origin, tls, &host))
+}
+
+/// Whether the body is JSON, as far as its head tells.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// Whether an origin is that of a host, with its port, over TLS or not.
+pub fn is_origin(origin: &str, tls: bool, host: &str) -> bool {
     let (scheme, port) = if tls { ("https://", ":443") } else { ("http://", ":80") };
     let bare = |authority: &'_ str| authority.strip_suffix(port).unwrap_or(authority).len();
     let Some(of_page) = origin.strip_prefix(scheme) else { return false };

@@ -3,98 +3,19 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-
+use common::browser::Browser;
 use common::line::gateway;
 use common::redis::RedisServer;
-use common::{CLOSED, JSON, Kept, Shop, Weir, config, until, until_true};
-use serde_json::{Value, json};
-
-/// A browser with one window. Ends with its driver.
-struct Browser {
-    driver: Child,
-    address: SocketAddr,
-    session: String,
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    fn open(javascript: bool) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("chromedriver is installed (deploy/tools test installs it)");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
-        });
-        std::thread::spawn(move || lines.for_each(drop));
-        let profile = tempfile::tempdir().unwrap();
-        let flags = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--lang=en",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ];
-        let mut flags: Vec<String> = flags.map(str::to_owned).to_vec();
-        flags.push(format!("--user-data-dir={}", profile.path().display()));
-        let prefs = json!({ "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 } });
-        let options = json!({ "args": flags, "prefs": prefs });
-        let mut browser =
-            Self { driver, address: ([127, 0, 0, 1], port.unwrap()).into(), session: String::new(), _profile: profile };
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
-        let session = browser.call("POST", "", &wanted);
-        browser.session = format!("/{}", session["sessionId"].as_str().unwrap_or_else(|| panic!("{session}")));
-        browser
-    }
-
-    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let mut driver = Kept::open(self.address);
-        let length = body.len();
-        driver.send(format!(
-            "{method} /session{}{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}",
-            self.session
-        ));
-        driver.answer().unwrap().json()["value"].clone()
-    }
-
-    fn go(&self, weir: &Weir) {
-        self.call("POST", "/url", &json!({ "url": format!("http://{}/launch/item", weir.http) }));
-    }
-
-    fn source(&self) -> String {
-        self.call("GET", "/source", &Value::Null).as_str().unwrap_or_default().to_owned()
-    }
-
-    /// The text of the element with this id, empty if there is none.
-    fn text(&self, id: &str) -> String {
-        let page = self.source();
-        let after = page.split_once(&format!("id=\"{id}\"")).and_then(|(_, rest)| rest.split_once('>'));
-        after.and_then(|(_, rest)| rest.split_once('<')).map_or(String::new(), |(text, _)| text.trim().to_owned())
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.call("DELETE", "", &Value::Null)));
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
+use common::{CLOSED, JSON, Shop, Weir, config, until, until_true};
 
 /// A room in which nobody is let in before [`open`]; then its line moves by up to five people a second, if they do not
 /// come back. Asked for every second, a place is seen to fall however long that takes.
 fn room() -> String {
     CLOSED.replace("= 600", "= 60\nburst = 1\npoll.max = \"1s\"")
+}
+
+fn go(browser: &Browser, weir: &Weir) {
+    browser.go(&format!("http://{}/launch/item", weir.http));
 }
 
 /// So many people who do not come back.
@@ -108,7 +29,7 @@ fn whoever_is_asked_to_confirm_lands_in_the_line_by_itself_with_javascript_and_w
         let browser = Browser::open(javascript);
         let shop = Shop::open();
         let weir = Weir::start(&config(shop.address, &format!("{}join = \"confirmed\"\n", room())));
-        browser.go(&weir);
+        go(&browser, &weir);
         let place: u64 = until("a place is shown", || browser.text("position").parse().ok());
         assert_eq!((place, weir.room()["next"].as_u64()), (1, Some(1)));
         let asked = weir.metric(r#"weir_requests_total{room="launch",verdict="confirm"}"#);
@@ -135,7 +56,7 @@ fn open(weir: &Weir) {
 fn with_javascript_the_page_counts_down_by_itself_and_enters_when_it_is_their_turn() {
     let browser = Browser::open(true);
     let (shop, weir) = line();
-    browser.go(&weir);
+    go(&browser, &weir);
     let first: u64 = until("a place is shown", || browser.text("position").parse().ok());
     let mut last = first;
     open(&weir);
@@ -159,7 +80,7 @@ fn with_javascript_the_page_goes_on_counting_down_when_redis_has_lost_everything
     let (redis, shop) = (RedisServer::start(), Shop::open());
     let weir = gateway(redis.address, shop.address, &room());
     crowd(&weir, 10);
-    browser.go(&weir);
+    go(&browser, &weir);
     let mut last: u64 = until("a place is shown", || browser.text("position").parse().ok());
     assert_eq!(redis.command("FLUSHALL"), "+OK");
     crowd(&weir, 10);
@@ -174,11 +95,50 @@ fn with_javascript_the_page_goes_on_counting_down_when_redis_has_lost_everything
     assert_eq!(weir.room()["earlier_segments"], 1, "there was a loss");
 }
 
+/// Fills in a form on a page of the shop, and sends it when the pass has ended and the room is closed.
+fn sends_a_form_too_late(browser: &Browser, weir: &Weir, fields: &str) {
+    let closed = || std::fs::read_to_string(weir.config_file()).unwrap();
+    until_true("they are inside", || {
+        go(browser, weir);
+        browser.source().contains("welcome to the shop")
+    });
+    let form = format!(
+        "document.body.innerHTML = '<form method=post action=/launch/echo>{fields}</form>'; \
+         document.querySelector('[name=name]').value = 'Kim \"<b>&'"
+    );
+    browser.act(&form);
+    std::fs::write(weir.config_file(), closed().replace("session_duration", "queue_all = true\nsession_duration"))
+        .unwrap();
+    until_true("the pass ends", || weir.room()["active_users"] == 0);
+    browser.act("document.querySelector('form').submit()");
+    until_true("the form comes back", || browser.source().contains("id=\"held\""));
+}
+
+#[test]
+fn a_form_that_was_filled_in_for_too_long_comes_back_and_is_sent_when_it_is_their_turn() {
+    let browser = Browser::open(true);
+    let shop = Shop::open();
+    let room = room()
+        .replace("queue_all = true", "session_duration = \"5s\"\nform_grace = \"0s\"\ndisable_session_renewal = true");
+    let weir = Weir::start(&config(shop.address, &room));
+    sends_a_form_too_late(
+        &browser,
+        &weir,
+        "<input name=name><textarea name=memo>a\\nb</textarea><input name=name value=2>",
+    );
+    assert!(!shop.seen().iter().any(|head| head.starts_with("POST")));
+    open(&weir);
+    // `&` and `<` as the browser shows the body that the shop got.
+    let sent = "name=Kim+%22%3Cb%3E%26&amp;memo=a%0D%0Ab&amp;name=2";
+    until_true("it is sent by itself", || browser.source().contains(sent));
+    assert_eq!(shop.seen().iter().filter(|head| head.starts_with("POST /launch/echo")).count(), 1);
+}
+
 #[test]
 fn without_javascript_the_page_shows_the_place_and_comes_back_by_itself_until_they_are_inside() {
     let browser = Browser::open(false);
     let (_shop, weir) = line();
-    browser.go(&weir);
+    go(&browser, &weir);
     let first: u64 = until("a place is shown", || browser.text("position").parse().ok());
     assert!(first > 0 && browser.source().contains("/.weir/leave/launch"));
     open(&weir);

@@ -135,13 +135,13 @@ fn on_a_full_disk_places_are_kept_in_order_of_arrival_and_numbered_when_there_is
     let mut kept = Vec::new();
     until_true("the store has failed", || {
         let answer = weir.get("/launch/item", &[JSON]);
-        assert_eq!(answer.status, 200, "never an error for the waiting: {answer:?}");
+        assert!(answer.is_line(), "never an error for the waiting: {answer:?}");
         kept.push(answer);
         weir.room()["store_away"] == true && kept.iter().filter(|a| a.waiting()["ticket"].is_null()).count() >= 5
     });
     let failed = weir.metric(r#"weir_store_calls_total{result="failed"}"#);
     assert!(failed >= 1.0);
-    assert_eq!(weir.get("/launch/item", &[PAGE]).status, 200);
+    assert!(weir.get("/launch/item", &[PAGE]).is_line());
     let own = weir.get("/launch/item", &[JSON, ("Cookie", &first.cookie().unwrap())]);
     assert_eq!(own.ticket(), first.ticket(), "a ticket is worth what it was");
     assert!(weir.log().contains("the store does not answer"));

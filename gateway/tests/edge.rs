@@ -32,9 +32,9 @@ fn pass(weir: &Weir) -> String {
 fn a_page_and_json_take_a_number_and_nothing_else_does() {
     let (shop, weir) = closed();
     let taken = |weir: &Weir| weir.room()["next"].as_u64().unwrap();
-    assert_eq!(weir.get("/launch/item", &[PAGE]).status, 200);
-    assert_eq!(weir.get("/launch/item", &[NAVIGATE, ("Accept", "*/*")]).status, 200);
-    assert_eq!(weir.get("/launch/item", &[JSON]).status, 200);
+    assert!(weir.get("/launch/item", &[PAGE]).is_line());
+    assert!(weir.get("/launch/item", &[NAVIGATE, ("Accept", "*/*")]).is_line());
+    assert!(weir.get("/launch/item", &[JSON]).is_line());
     assert_eq!(taken(&weir), 3);
 
     let others: &[(&str, &[(&str, &str)])] = &[
@@ -51,7 +51,7 @@ fn a_page_and_json_take_a_number_and_nothing_else_does() {
         let answer = weir.send(method, "/launch/item", headers, "");
         assert_eq!(answer.status, 429, "{method} {headers:?} {answer:?}");
         assert!(answer.header("retry-after").is_some() && answer.cookie().is_none(), "{answer:?}");
-        assert!(answer.body.len() < 200, "a short body: {answer:?}");
+        assert!(answer.body.len() < 300, "a short body: {answer:?}");
     }
     assert_eq!(taken(&weir), 3);
     assert!(shop.seen().is_empty());
@@ -303,7 +303,7 @@ fn forged_altered_and_foreign_tokens_reach_nobody_and_are_counted() {
         assert_eq!(asset.status, 429, "{reason}: {asset:?}");
         assert!((weir.metric(&name) - counted - 1.0).abs() < 0.1, "{reason} is not counted");
         let page = weir.get("/launch/item", &[PAGE, ("Cookie", &cookie)]);
-        assert!(page.status == 200 && page.cookie().is_some(), "they wait like anybody new: {page:?}");
+        assert!(page.is_line() && page.cookie().is_some(), "they wait like anybody new: {page:?}");
     }
     assert_eq!(shop.seen().len(), shop_before);
 }
@@ -450,13 +450,13 @@ fn a_client_over_its_quota_is_told_and_holders_of_a_pass_are_not_their_neighbour
     let cookie = cookie.unwrap();
     let over = |cookie: &str| {
         let asked = || weir.get("/launch/item", &[PAGE, ("Cookie", cookie)]);
-        (0..60).map(|_| asked()).find(|answer| answer.status == 429).expect("the quota is used")
+        (0..60).map(|_| asked()).find(|answer| answer.told() == Some("too-fast")).expect("the quota is used")
     };
     let forged = over(&cookie.replace('=', "=A"));
     assert!(forged.header("retry-after").is_some());
     assert!(weir.metric(r#"weir_requests_total{room="launch",verdict="too_fast"}"#) >= 1.0);
     assert!(weir.get("/launch/item", &[PAGE, ("Cookie", &cookie)]).is_shop(), "a pass has a quota of its own");
-    assert_ne!(weir.get("/launch/item", &[PAGE]).status, 429, "whoever shows nothing is not charged for it");
+    assert!(weir.get("/launch/item", &[PAGE]).is_shop(), "whoever shows nothing is not charged for it");
     over(&cookie);
 }
 

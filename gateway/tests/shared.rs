@@ -80,7 +80,7 @@ fn without_redis_passes_go_on_and_arrivals_keep_their_place_and_then_the_line_go
     for weir in [&a, &b, &a, &b] {
         assert!(weir.get("/launch/item", &[JSON, ("Cookie", &inside)]).is_shop(), "a pass needs no store");
         let arrival = weir.get("/launch/item", &[JSON]);
-        assert!(arrival.status == 200 && arrival.waiting()["ticket"].is_null(), "a place is kept: {arrival:?}");
+        assert!(arrival.is_line() && arrival.waiting()["ticket"].is_null(), "a place is kept: {arrival:?}");
         kept.push(arrival.cookie().unwrap());
     }
     let (number, cookie) = &waiting[5];

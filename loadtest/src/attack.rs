@@ -12,6 +12,7 @@
 //! | preflight | CORS preflights with a form, `Weir-Room` and `Weir-Pass-Id` of its own | a way in |
 //! | line stuffer | takes places and never claims: half of them poll, half never come back | the line's rate |
 //! | seat hoarder | enters without cookies and never comes back | seats |
+//! | return path | comes back from a payment that nobody made | requests in flight at the shop, past the room |
 //! | poll flood | asks for the status of the room, dozens at once on each connection | the gateway's processor |
 //!
 //! An attack is a number of connections, each driven by an `attacker`: it acts, rests, and opens another connection
@@ -80,13 +81,15 @@ pub enum Kind {
     LineStuffer,
     /// Enters without cookies and never comes back.
     SeatHoarder,
+    /// Comes back from a payment that nobody made.
+    ReturnPath,
     /// Asks for the status of the room, dozens at once on each connection.
     PollFlood,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SlowBody,
         Self::SlowPreflight,
         Self::SlowReader,
@@ -97,6 +100,7 @@ impl Kind {
         Self::Preflight,
         Self::LineStuffer,
         Self::SeatHoarder,
+        Self::ReturnPath,
         Self::PollFlood,
     ];
 
@@ -113,6 +117,7 @@ impl Kind {
             Self::Preflight => "preflight",
             Self::LineStuffer => "line stuffer",
             Self::SeatHoarder => "seat hoarder",
+            Self::ReturnPath => "return path",
             Self::PollFlood => "poll flood",
         }
     }

@@ -238,12 +238,13 @@ impl Shop {
                 Ordered::SoldOut => Served::sold_out(),
             },
             (Page::Payment, None) => Served::wrong("A payment is for an order."),
-            (Page::Payment, Some(order)) => match self.books.pay(order, &key()).await? {
+            // Or back from paying elsewhere, at `/launch/return`.
+            (Page::Payment | Page::Other, Some(order)) => match self.books.pay(order, &key()).await? {
                 Paid::Now(order) => Served::receipt(order, false),
                 Paid::Before(order) => Served::receipt(order, true),
                 Paid::NoSuchOrder => Served::wrong("There is no such order."),
             },
-            (Page::Other, _) => Served::absent(),
+            (Page::Other, None) => Served::absent(),
         })
     }
 

@@ -13,6 +13,9 @@ use crate::ticket::{ARRIVAL_LIFE, Kind, Token};
 /// Readings of the store's clock differ by less than this among gateways.
 const CLOCKS: Millis = 1_000;
 
+/// Forms that go through after the end of one pass.
+pub const LATE_FORMS: u8 = 3;
+
 /// What the shopper showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
@@ -36,6 +39,12 @@ pub enum Intent {
     /// A person sends something: takes no number, but a ticket that is called is traded. The answer to a second tab may have
     /// put the ticket in the place of the pass.
     Form,
+    /// The same from a page of the shop itself, and the answer will be looked at as a page: where a token comes with it, it may
+    /// take a number, because the page that is answered holds the form until its turn.
+    Submit,
+    /// A payment page sends a person back, to one of the room's `return_paths`: takes no number and uses up no ticket,
+    /// because any page of any site can send such a request.
+    Return,
     /// Everything else: assets, fetches, HEAD, prefetches, upgrades.
     Other,
 }
@@ -51,6 +60,8 @@ pub struct Scene<'a> {
     pub store_away: bool,
     /// Whether this gateway lives on its lease meanwhile: `line` is as it has moved it on.
     pub on_lease: bool,
+    /// Whether no server of the shop can be reached from here: nobody is let in from the line.
+    pub shop_rests: bool,
     /// Store time, as far as known.
     pub now: Millis,
     /// Whether the pass that is shown was taken away before its end, as far as this gateway was told.
@@ -66,6 +77,10 @@ pub enum PassState {
     Revoked,
     /// It lost its seat because it had never come back: its number claims again.
     Evicted,
+    /// The line says that its number is used up.
+    Spent,
+    /// So it is, and as many forms as may be late with a pass have gone through.
+    Overdrawn,
 }
 
 /// Why nobody gets in on this request.
@@ -77,6 +92,8 @@ pub enum Refusal {
     Full,
     /// Neither a page nor JSON, and no pass.
     NeedsPass,
+    /// A form of somebody whose time inside is over, or who has not been called.
+    Ended,
 }
 
 /// What is to be done with a request.
@@ -89,10 +106,14 @@ pub enum Verdict {
         /// Half its life is over: extend it on the way.
         renew: bool,
     },
+    /// Forward a form though the pass has ended: it was being filled in. Bounded to [`LATE_FORMS`] a pass; it renews nothing.
+    Late(Token),
     /// Forward without a pass: nobody is held back here, or the store is away and the room fails open.
     Open,
     /// Forward a preflight, bare and at a bounded rate.
     Preflight,
+    /// Forward a return from a payment page without a pass, at a rate of the address and in a small part of the permits.
+    Return,
     /// Trade a called ticket, or a pass that has run out and may live on in the line, for a pass; then forward.
     Claim(Token),
     /// Take a number; if it is called at once, claim it.
@@ -135,13 +156,24 @@ pub type Decision = (Verdict, Option<Ignored>);
 
 /// Decides on a request that belongs to a room.
 pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decision {
+    // Who shows nothing of this room has no form that could be kept.
+    let sealed = matches!(credential, Credential::Sealed(_));
+    let intent = if intent == Intent::Submit && !sealed { Intent::Form } else { intent };
     match valid(scene, credential) {
         Ok(token) => (decide(scene, token, intent), None),
         Err(Ignored::Evicted) => (decide(scene, evicted(scene, credential), intent), Some(Ignored::Evicted)),
         Err(ignored) => {
             let claim =
                 ended_pass(scene, credential, ignored).filter(|_| !matches!(intent, Intent::Other | Intent::Preflight));
-            (claim.map_or_else(|| decide(scene, None, intent), Verdict::Claim), Some(ignored))
+            let late = || late_form(scene, credential, ignored, intent).map(Verdict::Late);
+            let verdict = claim.map(Verdict::Claim).or_else(late);
+            let verdict = verdict.unwrap_or_else(|| match decide(scene, None, intent) {
+                Verdict::Refuse(Refusal::NeedsPass) if sealed && intent == Intent::Form => {
+                    Verdict::Refuse(Refusal::Ended)
+                }
+                verdict => verdict,
+            });
+            (verdict, Some(ignored))
         }
     }
 }
@@ -157,8 +189,21 @@ fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Opt
         return None;
     }
     let may_live = pass.kind == Kind::Pass && scene.now < pass.expires.saturating_add(scene.room.rules.session);
-    let known = scene.pass != PassState::Revoked && line.segments.is_called(pass.number) && !line.forgot(pass.number);
+    let known = matches!(scene.pass, PassState::Lives | PassState::Evicted)
+        && line.segments.is_called(pass.number)
+        && !line.forgot(pass.number);
     (may_live && known).then(|| Token::ticket(pass.number, scene.now))
+}
+
+/// A form that was begun inside and comes within `form_grace` of the end of its pass. Never one of a pass that was taken away.
+fn late_form(scene: Scene<'_>, credential: Credential, ignored: Ignored, intent: Intent) -> Option<Token> {
+    let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
+        return None;
+    };
+    let untouched = matches!(scene.pass, PassState::Lives | PassState::Spent) && !line.forgot(pass.number);
+    let in_time = scene.now < pass.expires.saturating_add(scene.room.rules.form_grace);
+    let form = pass.kind == Kind::Pass && matches!(intent, Intent::Form | Intent::Submit | Intent::Return);
+    (form && in_time && untouched).then_some(pass)
 }
 
 /// A pass that has lost its seat is worth the called ticket that it was.
@@ -173,9 +218,14 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         let renew = !room.disable_session_renewal && pass.past_half_life(scene.now);
         return Verdict::Enter { pass, renew };
     }
+    let fails_open = scene.store_away && room.fail_mode == FailMode::Open;
+    if intent == Intent::Return && room.queueing_method != QueueingMethod::Passthrough && !fails_open {
+        // Somebody has paid: in a suspended room too, where the passes are kept.
+        return Verdict::Return;
+    }
     let arrival = token.filter(|t| t.kind == Kind::Arrival);
     let token = token.filter(|t| t.kind != Kind::Arrival);
-    let asks = matches!(intent, Intent::Page | Intent::Json);
+    let asks = matches!(intent, Intent::Page | Intent::Json | Intent::Submit);
     if room.suspended {
         // Whoever has a place is told that it is kept.
         return token.filter(|_| asks).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
@@ -183,7 +233,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     if room.queueing_method == QueueingMethod::Passthrough {
         return if asks && !scene.store_away { Verdict::Join } else { Verdict::Open };
     }
-    if scene.store_away && room.fail_mode == FailMode::Open {
+    if fails_open {
         return Verdict::Open;
     }
     if intent == Intent::Preflight {
@@ -191,6 +241,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     }
     match token.map(|ticket| place(scene, ticket)) {
         Some(claim @ Verdict::Claim(_)) if intent == Intent::Form => claim,
+        Some(_) if intent == Intent::Form => Verdict::Refuse(Refusal::Ended),
         _ if !asks => Verdict::Refuse(Refusal::NeedsPass),
         Some(verdict) => verdict,
         None => newcomer(scene, arrival),
@@ -201,13 +252,18 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
 fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
     let called = scene.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
     let away = scene.store_away && !scene.on_lease;
-    if called && scene.room.rules.open && !away { Verdict::Claim(ticket) } else { Verdict::Wait(ticket) }
+    if called && scene.room.rules.open && !away && !scene.shop_rests {
+        Verdict::Claim(ticket)
+    } else {
+        Verdict::Wait(ticket)
+    }
 }
 
 /// Somebody whom nobody knows, or who was asked to confirm.
 fn newcomer(scene: Scene<'_>, arrival: Option<Token>) -> Verdict {
     let reject = scene.room.queueing_method == QueueingMethod::Reject;
     match (reject, scene.store_away) {
+        _ if reject && scene.shop_rests => Verdict::Refuse(Refusal::Full),
         (true, true) => Verdict::Refuse(Refusal::Full),
         _ if let Some(Token { number, .. }) = arrival => Verdict::Arrive(Arrival { id: number, if_called: reject }),
         _ if scene.room.join == Join::Confirmed => Verdict::Confirm,
@@ -237,6 +293,9 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
     match token.kind {
         Kind::Provisional => provisional(line, token).map(Some),
         Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
+        Kind::Pass | Kind::Ticket if matches!(scene.pass, PassState::Spent | PassState::Overdrawn) => {
+            Err(Ignored::Expired)
+        }
         Kind::Pass if scene.pass == PassState::Revoked => Err(Ignored::Revoked),
         Kind::Pass if scene.pass == PassState::Evicted => Err(Ignored::Evicted),
         Kind::Arrival if is_ahead(&token, scene.now) => Err(Ignored::Expired),
@@ -267,312 +326,4 @@ fn provisional(line: &View, token: Token) -> Result<Token, Ignored> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::line::segment::SPAN;
-    use crate::line::{Adopted, Segment, Segments};
-    use crate::room::Rules;
-
-    /// The segment that is open, and one before it that was forgotten.
-    const BASE: u64 = 9 * SPAN;
-    const FORGOTTEN: u64 = 2 * SPAN;
-    const NOW: Millis = 1_000_000;
-
-    fn room() -> Room {
-        Room {
-            rules: Rules::per_minute(600),
-            queueing_method: QueueingMethod::Fifo,
-            join: Join::Direct,
-            suspended: false,
-            disable_session_renewal: false,
-            json_response_enabled: true,
-            fail_mode: FailMode::Closed,
-        }
-    }
-
-    fn view() -> View {
-        let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 1, count: 3 }, base: BASE + 31 }];
-        let before = vec![Segment { base: 3 * SPAN, next: 3 * SPAN + 9, serving: 3 * SPAN + 4 }];
-        let segments = Segments { before, open: Segment { base: BASE, next: BASE + 100, serving: BASE + 50 } };
-        View { segments, forgotten: FORGOTTEN + SPAN, now: NOW, adopted, ..View::default() }
-    }
-
-    fn ticket(number: u64) -> Token {
-        Token::ticket(BASE + number, NOW - 1)
-    }
-
-    fn kept(run: u32, sequence: u64) -> Token {
-        Token::provisional(run, sequence, NOW)
-    }
-
-    fn pass() -> Token {
-        Token::pass(BASE + 7, NOW - 10, NOW + 90)
-    }
-
-    /// The verdict for this credential of a page in a room that answers.
-    fn with(room: &Room, credential: Credential) -> Decision {
-        on(room, credential, Intent::Page, false)
-    }
-
-    fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> Decision {
-        let view = view();
-        admit(
-            Scene { room, line: Some(&view), store_away, on_lease: false, now: NOW, pass: PassState::Lives },
-            credential,
-            intent,
-        )
-    }
-
-    #[test]
-    fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one() {
-        let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 6, count: 3 }, base: BASE + 31 }];
-        let (room, line) = (room(), View { adopted, ..view() });
-        let shown = |run, sequence| {
-            let scene = Scene {
-                room: &room,
-                line: Some(&line),
-                store_away: false,
-                on_lease: false,
-                now: NOW,
-                pass: PassState::Lives,
-            };
-            admit(scene, Credential::Sealed(kept(run, sequence)), Intent::Page)
-        };
-        assert_eq!(shown(9, 5), (Verdict::Join, Some(Ignored::OldLine)));
-        for (run, sequence) in [(9, 9), (8, 5)] {
-            assert_eq!(shown(run, sequence), (Verdict::Wait(kept(run, sequence)), None), "it may be numbered yet");
-        }
-    }
-
-    #[test]
-    fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place() {
-        let (room, view) = (Room { fail_mode: FailMode::Static, ..room() }, view());
-        let on_lease = |on_lease, credential| {
-            let scene =
-                Scene { room: &room, line: Some(&view), store_away: true, on_lease, now: NOW, pass: PassState::Lives };
-            admit(scene, credential, Intent::Page).0
-        };
-        let ticket = Token::ticket(view.segments.open.serving, NOW);
-        assert_eq!(on_lease(true, Credential::Sealed(ticket)), Verdict::Claim(ticket));
-        assert_eq!(on_lease(false, Credential::Sealed(ticket)), Verdict::Wait(ticket));
-        let later = Token::ticket(view.segments.open.serving + 1, NOW);
-        assert_eq!(on_lease(true, Credential::Sealed(later)), Verdict::Wait(later));
-        assert_eq!([true, false].map(|on| on_lease(on, Credential::None)), [Verdict::JoinLater; 2]);
-    }
-
-    #[test]
-    fn every_credential_has_its_verdict() {
-        use Credential::{Bad, None as Nothing, Sealed};
-        let (old, earlier) = (Token::ticket(FORGOTTEN + 7, NOW), |n| Token::ticket(3 * SPAN + n, NOW));
-        let unheard_of = Token::ticket(5 * SPAN + 1, NOW);
-        let half = Token::pass(BASE + 7, NOW - 50, NOW + 50);
-        let ran_out = Token::pass(BASE + 7, NOW - 100, NOW);
-        let long_over = Token::pass(BASE + 7, NOW - 400_000, NOW - room().rules.session);
-        let ended_before = Token::pass(FORGOTTEN + 7, NOW - 100, NOW);
-        let long_gone = Token { expires: NOW, ..ticket(7) };
-        let enters = |pass, renew| (Verdict::Enter { pass, renew }, None);
-        let numbered = Token { kind: Kind::Ticket, run: 0, number: BASE + 33, ..kept(9, 3) };
-        let joins = |why| (Verdict::Join, Some(why));
-        let table = [
-            (Nothing, (Verdict::Join, None)),
-            (Bad(Rejected::Malformed), joins(Ignored::Malformed)),
-            (Bad(Rejected::Forged), joins(Ignored::Forged)),
-            (Bad(Rejected::Foreign), joins(Ignored::Foreign)),
-            (Sealed(pass()), enters(pass(), false)),
-            (Sealed(half), enters(half, true)),
-            (Sealed(ran_out), (Verdict::Claim(Token::ticket(BASE + 7, NOW)), Some(Ignored::Expired))),
-            (Sealed(long_over), joins(Ignored::Expired)),
-            (Sealed(ended_before), joins(Ignored::Expired)),
-            (
-                Sealed(Token::pass(FORGOTTEN + 7, NOW, NOW + 100)),
-                enters(Token::pass(FORGOTTEN + 7, NOW, NOW + 100), false),
-            ),
-            (Sealed(ticket(50)), (Verdict::Claim(ticket(50)), None)),
-            (Sealed(ticket(51)), (Verdict::Wait(ticket(51)), None)),
-            (Sealed(ticket(999)), (Verdict::Wait(ticket(999)), None)),
-            (Sealed(long_gone), joins(Ignored::Expired)),
-            (Sealed(old), joins(Ignored::OldLine)),
-            (Sealed(earlier(4)), (Verdict::Claim(earlier(4)), None)),
-            (Sealed(earlier(5)), (Verdict::Wait(earlier(5)), None)),
-            (Sealed(unheard_of), (Verdict::Wait(unheard_of), None)),
-            (Sealed(kept(9, 3)), (Verdict::Claim(numbered), None)),
-            (Sealed(kept(9, 4)), (Verdict::Wait(kept(9, 4)), None)),
-            (Sealed(kept(8, 1)), (Verdict::Wait(kept(8, 1)), None)),
-        ];
-        for (credential, decision) in table {
-            assert_eq!(with(&room(), credential), decision, "{credential:?}");
-        }
-    }
-
-    #[test]
-    fn only_pages_and_json_take_a_number_and_a_preflight_goes_to_the_upstream() {
-        for intent in [Intent::Page, Intent::Json] {
-            assert_eq!(on(&room(), Credential::None, intent, false).0, Verdict::Join);
-            assert_eq!(on(&room(), Credential::Sealed(ticket(50)), intent, false).0, Verdict::Claim(ticket(50)));
-        }
-        for credential in [Credential::None, Credential::Sealed(ticket(50)), Credential::Sealed(ticket(51))] {
-            let refused = Verdict::Refuse(Refusal::NeedsPass);
-            assert_eq!(on(&room(), credential, Intent::Other, false).0, refused);
-            assert_eq!(on(&room(), credential, Intent::Preflight, false), (Verdict::Preflight, None));
-        }
-        let claims = Verdict::Claim(ticket(50));
-        assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Form, false).0, claims);
-        for credential in [Credential::None, Credential::Sealed(ticket(51))] {
-            let refused = Verdict::Refuse(Refusal::NeedsPass);
-            assert_eq!(on(&room(), credential, Intent::Form, false).0, refused);
-        }
-        let away = on(&room(), Credential::Sealed(ticket(50)), Intent::Form, true).0;
-        assert_eq!(away, Verdict::Refuse(Refusal::NeedsPass), "nobody can trade it");
-        let enters = Verdict::Enter { pass: pass(), renew: false };
-        assert_eq!(on(&room(), Credential::Sealed(pass()), Intent::Other, false).0, enters);
-    }
-
-    #[test]
-    fn every_kind_of_room_has_its_verdict() {
-        use Verdict::{Claim, Join, JoinIfCalled, Refuse, Wait};
-        let method = |queueing_method| Room { queueing_method, ..room() };
-        let closed = Room { rules: Rules { open: false, ..Rules::per_minute(600) }, ..room() };
-        let suspended = Room { suspended: true, ..room() };
-        let called = ticket(50);
-        // The verdicts for a newcomer and for the holder of a called ticket.
-        let table = [
-            (room(), Join, Claim(called)),
-            (method(QueueingMethod::Reject), JoinIfCalled, Claim(called)),
-            (method(QueueingMethod::Passthrough), Join, Join),
-            (closed, Join, Wait(called)),
-            (suspended, Refuse(Refusal::Suspended), Wait(called)),
-        ];
-        for (room, newcomer, holder) in table {
-            assert_eq!(with(&room, Credential::None).0, newcomer, "{room:?}");
-            assert_eq!(with(&room, Credential::Sealed(called)).0, holder, "{room:?}");
-            let enters = Verdict::Enter { pass: pass(), renew: false };
-            assert_eq!(with(&room, Credential::Sealed(pass())).0, enters, "passes keep: {room:?}");
-        }
-        let passthrough = method(QueueingMethod::Passthrough);
-        assert_eq!(on(&passthrough, Credential::None, Intent::Other, false).0, Verdict::Open);
-    }
-
-    #[test]
-    fn an_arrival_that_comes_back_is_traded_and_a_room_with_confirmed_joins_asks_for_one() {
-        let confirmed = Room { join: Join::Confirmed, ..room() };
-        let reject = |join| Room { queueing_method: QueueingMethod::Reject, join, ..room() };
-        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..confirmed.clone() };
-        let (fresh, arrives) = (Token::arrival(7, NOW - 1), |if_called| Verdict::Arrive(Arrival { id: 7, if_called }));
-        let table = [
-            (room(), Verdict::Join, arrives(false)),
-            (confirmed.clone(), Verdict::Confirm, arrives(false)),
-            (reject(Join::Direct), Verdict::JoinIfCalled, arrives(true)),
-            (reject(Join::Confirmed), Verdict::Confirm, arrives(true)),
-            (passthrough, Verdict::Join, Verdict::Join),
-        ];
-        for (room, newcomer, back) in table {
-            assert_eq!(with(&room, Credential::None).0, newcomer, "{room:?}");
-            assert_eq!(with(&room, Credential::Sealed(fresh)).0, back, "{room:?}");
-        }
-        let of_another_clock = Token::arrival(7, NOW + 60_000);
-        for over in [Token::arrival(7, NOW - ARRIVAL_LIFE), of_another_clock] {
-            let again = (Verdict::Confirm, Some(Ignored::Expired));
-            assert_eq!(with(&confirmed, Credential::Sealed(over)), again, "{over:?}");
-        }
-        for intent in [Intent::Other, Intent::Form] {
-            let refused = Verdict::Refuse(Refusal::NeedsPass);
-            assert_eq!(on(&confirmed, Credential::Sealed(fresh), intent, false).0, refused, "an arrival is no place");
-        }
-        let suspended = Room { suspended: true, ..confirmed.clone() };
-        assert_eq!(with(&suspended, Credential::Sealed(fresh)).0, Verdict::Refuse(Refusal::Suspended));
-        assert_eq!(on(&confirmed, Credential::Sealed(fresh), Intent::Page, true).0, arrives(false), "a place is kept");
-        assert_eq!(on(&confirmed, Credential::None, Intent::Page, true).0, Verdict::Confirm);
-    }
-
-    #[test]
-    fn a_pass_of_a_room_without_renewal_is_not_extended() {
-        let half = Token::pass(BASE + 7, NOW - 50, NOW + 50);
-        let room = Room { disable_session_renewal: true, ..room() };
-        assert_eq!(with(&room, Credential::Sealed(half)).0, Verdict::Enter { pass: half, renew: false });
-    }
-
-    #[test]
-    fn the_line_is_asked_of_an_expired_pass_by_pages_and_forms_in_every_room_while_it_answers() {
-        let ran_out = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
-        let asked = Verdict::Claim(Token::ticket(BASE + 7, NOW));
-        let closed = Room { rules: Rules { open: false, ..Rules::per_minute(600) }, ..room() };
-        let suspended = Room { suspended: true, ..room() };
-        for room in [room(), closed, suspended] {
-            for intent in [Intent::Page, Intent::Json, Intent::Form] {
-                assert_eq!(on(&room, ran_out, intent, false).0, asked, "{intent:?} {room:?}");
-            }
-            let nothing = |intent, away| on(&room, Credential::None, intent, away).0;
-            assert_eq!(on(&room, ran_out, Intent::Other, false).0, nothing(Intent::Other, false));
-            assert_eq!(on(&room, ran_out, Intent::Page, true).0, nothing(Intent::Page, true));
-        }
-        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
-        assert_eq!(on(&passthrough, ran_out, Intent::Page, false).0, Verdict::Join);
-    }
-
-    #[test]
-    fn a_revoked_pass_is_worth_nothing() {
-        let (room, view) = (room(), view());
-        let scene = Scene {
-            room: &room,
-            line: Some(&view),
-            store_away: false,
-            on_lease: false,
-            now: NOW,
-            pass: PassState::Revoked,
-        };
-        let decision = admit(scene, Credential::Sealed(pass()), Intent::Page);
-        assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
-        let ended = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
-        assert_eq!(admit(scene, ended, Intent::Page), (Verdict::Join, Some(Ignored::Expired)));
-    }
-
-    #[test]
-    fn a_pass_that_lost_its_seat_is_worth_its_place() {
-        let view = view();
-        let shown = |room: &Room, store_away, intent| {
-            let line = Some(&view);
-            let scene = Scene { room, line, store_away, on_lease: false, now: NOW, pass: PassState::Evicted };
-            admit(scene, Credential::Sealed(pass()), intent)
-        };
-        let (place, why) = (Token::ticket(BASE + 7, NOW), Some(Ignored::Evicted));
-        for intent in [Intent::Page, Intent::Json, Intent::Form] {
-            assert_eq!(shown(&room(), false, intent), (Verdict::Claim(place), why));
-        }
-        assert_eq!(shown(&room(), false, Intent::Other), (Verdict::Refuse(Refusal::NeedsPass), why));
-        let suspended = Room { suspended: true, ..room() };
-        for (room, store_away) in [(&suspended, false), (&room(), true)] {
-            assert_eq!(shown(room, store_away, Intent::Page), (Verdict::Wait(place), why), "its place is kept");
-        }
-    }
-
-    #[test]
-    fn while_the_store_is_away_each_room_does_what_it_declared() {
-        use Verdict::{JoinLater, Open, Refuse, Wait};
-        let open = Room { fail_mode: FailMode::Open, ..room() };
-        let reject = Room { queueing_method: QueueingMethod::Reject, ..room() };
-        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
-        let called = ticket(50);
-        let table = [
-            (room(), JoinLater, Wait(called)),
-            (open, Open, Open),
-            (reject, Refuse(Refusal::Full), Wait(called)),
-            (passthrough, Open, Open),
-        ];
-        for (room, newcomer, holder) in table {
-            assert_eq!(on(&room, Credential::None, Intent::Page, true).0, newcomer, "{room:?}");
-            assert_eq!(on(&room, Credential::Sealed(called), Intent::Page, true).0, holder, "{room:?}");
-            let enters = Verdict::Enter { pass: pass(), renew: false };
-            assert_eq!(on(&room, Credential::Sealed(pass()), Intent::Page, true).0, enters, "{room:?}");
-        }
-        assert_eq!(on(&room(), Credential::Sealed(kept(9, 4)), Intent::Page, true), (Wait(kept(9, 4)), None));
-    }
-
-    #[test]
-    fn without_a_copy_of_the_line_nobody_gets_in() {
-        let room = room();
-        let scene =
-            Scene { room: &room, line: None, store_away: false, on_lease: false, now: NOW, pass: PassState::Lives };
-        assert_eq!(admit(scene, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
-        assert_eq!(admit(scene, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
-    }
-}
+mod tests;

@@ -20,6 +20,8 @@ pub struct Rules {
     pub session: Millis,
     /// How long after its call an unclaimed ticket counts as expected, not as a no-show.
     pub claim_window: Millis,
+    /// How long after the end of a pass a form of its holder still goes through; revocations are kept that much longer.
+    pub form_grace: Millis,
     /// `false` lets nobody new in: `queue_all` and `suspended`.
     pub open: bool,
     /// `false` only counts what the limits would have held back: `passthrough`.
@@ -43,6 +45,7 @@ impl Rules {
             total_active_users: None,
             session: 300_000,
             claim_window: 300_000,
+            form_grace: 120_000,
             open: true,
             enforced: true,
             lends: false,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::table::nearest;
 use super::{Config, RoomConfig, StoreKind};
 use crate::secret::VARIABLE;
+use crate::ui::{LOGO_BYTES, Logo};
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
@@ -34,10 +36,14 @@ pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
     scopes(config, reader);
     let pages = keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref());
     present(pages, reader);
+    let logos = keyed("room", &config.rooms, "brand.logo", |room| room.brand.logo.as_ref());
+    pictures(&logos, reader);
+    present(logos, reader);
     for (index, room) in config.rooms.iter().enumerate() {
         let at = format!("room.{index}");
         contradictions(room, &at, reader);
         cookie(room, &at, reader);
+        hidden_tls(config, room, &at, reader);
         answered(config, room, &at, reader);
     }
     opening::warn(config, reader);
@@ -107,6 +113,23 @@ pub(super) fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
             reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
         }
     }
+}
+
+/// A logo that can be read is a picture of bounded size.
+fn pictures(files: &[(String, &PathBuf)], reader: &mut Reader<'_>) {
+    for (at, file) in files {
+        if let Ok(bytes) = read_at_most(file, LOGO_BYTES + 1)
+            && let Err(wrong) = Logo::of(bytes)
+        {
+            reader.complain(at, format!("{} {wrong}", file.display()), "name a small picture: an SVG is best");
+        }
+    }
+}
+
+fn read_at_most(file: &Path, bytes: usize) -> std::io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    std::fs::File::open(file)?.take(bytes as u64).read_to_end(&mut read)?;
+    Ok(read)
 }
 
 /// Several gateways may share this store: they must be told one secret.
@@ -218,13 +241,39 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }
-    for path in room.bypass.iter().filter(|path| is_literal(path).is_ok()) {
-        let free = Scope { host: "*", path: bare(path), exact: !path.ends_with("/*") };
-        if !room.scopes().any(|scope| scope.meets(&free)) {
-            let what = format!("{path:?} is not inside the room");
-            reader.complain(&format!("{at}.bypass"), what, "only paths of the room need a bypass");
+    let openings = [
+        ("bypass", &room.bypass, "only paths of the room need a bypass"),
+        ("return_paths", &room.return_paths, "to a path of no room people return as it is"),
+    ];
+    for (key, paths, fix) in openings {
+        for path in paths.iter().filter(|path| is_literal(path).is_ok()) {
+            let opening = Scope { host: "*", path: bare(path), exact: !path.ends_with("/*") };
+            if !room.scopes().any(|scope| scope.meets(&opening)) {
+                reader.complain(&format!("{at}.{key}"), format!("{path:?} is not inside the room"), fix);
+            }
         }
     }
+}
+
+/// People who come back from a payment show their pass only in a cookie with `SameSite=None`, and browsers keep that one
+/// over TLS alone. Where Weir hears of no TLS it sets another.
+fn hidden_tls(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+    let cookie = &room.cookie_attributes;
+    let by_itself = cookie.samesite == SameSite::Auto && cookie.secure == Secure::Auto;
+    let key = format!("{at}.cookie_attributes");
+    let said = ["samesite", "secure"].iter().any(|name| reader.has(&join(&key, name)));
+    if room.return_paths.is_empty() || !by_itself || said || !config.listen.https.is_empty() {
+        return;
+    }
+    let fix = "write secure = \"always\" in the room's cookie_attributes, if all shoppers come over TLS; samesite = \"lax\", if none does";
+    let what = if config.listen.trusted_proxies.is_empty() {
+        "Weir hears of no TLS: the pass of a shopper who comes back by POST is not sent along. If a balancer in front ends TLS, \
+         name it in listen.trusted_proxies and let it set X-Forwarded-Proto"
+    } else {
+        "Weir hears of TLS from listen.trusted_proxies alone: if they do not set X-Forwarded-Proto: https, the pass of a shopper \
+         who comes back by POST is not sent along"
+    };
+    reader.warn(&format!("{at}.return_paths"), what, fix);
 }
 
 fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {

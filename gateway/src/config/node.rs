@@ -63,6 +63,10 @@ section! {
         confirmed_joins_per_second: u32 = between(1, 1_000_000).or(100),
         /// Confirmed new places at once of each address.
         confirmed_join_burst: u32 = between(1, 1_000_000).or(1_000),
+        /// Returns from a payment without a pass, to a room's `return_paths`, per second of each address.
+        returns_per_second: u32 = between(1, 1_000_000).or(5),
+        /// The same, at once.
+        return_burst: u32 = between(1, 1_000_000).or(50),
         /// Clients remembered one by one; more share their quotas.
         max_clients: usize = between(1_000, 100_000_000).or(200_000),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 
+use super::brand::BrandConfig;
 use super::problem::Wrong;
 use super::route::{Scope, ScopeConfig, is_host, is_literal, is_path};
 use super::table::section;
@@ -30,6 +31,12 @@ section! {
         /// Paths inside the room that load for everyone, such as images of the waiting page: each exactly as it is
         /// spelled, "/x/*" with everything below it.
         bypass: Vec<String> = each(is_literal).or(Vec::new()),
+        /// Paths inside the room to which a payment page sends people back, by GET or POST: with a pass as ever, without one
+        /// forwarded too, at `quota.returns_per_second` of an address and in a tenth of `max_in_flight`. Each exactly as it
+        /// is spelled, "/x/*" with everything below it.
+        return_paths: Vec<String> = each(is_literal).or(Vec::new()),
+        /// Origins besides the room's own hosts whose scripts may read the answers of Weir, as `https://app.example.com`.
+        cors_origins: Vec<String> = each(is_origin).or(Vec::new()),
         /// New shoppers that may enter in a minute.
         new_users_per_minute: u32 = between(1, 60_000_000).required(),
         /// Shoppers inside at once; no bound if absent.
@@ -38,6 +45,8 @@ section! {
         burst: Option<u32> = between(1, 60_000_000).optional(),
         /// How long a pass lives, and for how long a renewal extends it.
         session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
+        /// How long after the end of a pass a form of its holder still goes through, at most three times; "0s": not at all.
+        form_grace: Duration = between(secs(0), mins(10)).or(mins(2)),
         /// Passes end `session_duration` after they were given, whatever their holders do.
         disable_session_renewal: bool = or(false),
         /// Upgraded connections (`WebSocket`s) that a pass opened end with it. What moves on them renews no pass, so a page
@@ -53,12 +62,18 @@ section! {
         /// Newcomers get 503 and a clear page, the line stands, places and passes are kept. (At Cloudflare a
         /// suspended room lets everyone pass; here that is `queueing_method = "passthrough"`.)
         suspended: bool = or(false),
-        /// Status code of the waiting page.
-        queueing_status_code: u16 = one_of(&[200, 202, 429]).or(200),
+        /// Status code of the waiting page and of the waiting JSON. 429 is stored by no cache and, in general, by no service
+        /// worker, and no search engine takes it for the product; 200 is Cloudflare's default.
+        queueing_status_code: u16 = one_of(&[200, 202, 429]).or(429),
         /// A GET that accepts JSON takes a number and is answered in JSON.
         json_response_enabled: bool = or(true),
-        /// Language of the page for shoppers whose browser asks for none that it has.
-        default_template_language: Language = or(Language::Korean),
+        /// Language of the page for shoppers whose browser asks for none that it has. Default: English where it asks for
+        /// others, Korean where it asks for none.
+        default_template_language: Option<Language> = optional(),
+        /// Time zone of the times on the page, by its IANA name, such as "Asia/Seoul". With JavaScript they are in the shopper's.
+        time_zone: String = must(is_time_zone).or("UTC".to_owned()),
+        /// The shop's brand on the page.
+        brand: BrandConfig = or_blank(),
         /// Template of the room's own waiting page.
         custom_page_html: Option<PathBuf> = optional(),
         /// Last part of the cookie's name: letters, digits, "-" and "_".
@@ -97,8 +112,9 @@ section! {
 section! {
     /// Attributes of a room's cookie.
     CookieConfig {
-        /// `SameSite` of the cookie.
-        samesite: SameSite = or(SameSite::Lax),
+        /// `SameSite` of the cookie; "auto" is `None` where the cookie is `Secure`, so that it comes back with the POST of a
+        /// payment page, and else `Lax`.
+        samesite: SameSite = or(SameSite::Auto),
         /// `Secure` of the cookie; "auto" sets it when the shopper came over TLS.
         secure: Secure = or(Secure::Auto),
         /// `Domain` of the cookie, to share it between hosts; the cookie loses its `__Host-` prefix.
@@ -118,6 +134,8 @@ pub enum Language {
 /// `SameSite` of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SameSite {
+    /// `None` where the cookie is `Secure`, else `Lax`.
+    Auto,
     /// Sent when the shopper comes from elsewhere by a link.
     Lax,
     /// Sent only from the site itself.
@@ -158,9 +176,13 @@ impl RoomConfig {
             Some(base) => format!("{base} and everything plainly below it"),
             None => path.clone(),
         };
-        let free: Vec<String> = self.bypass.iter().map(free).collect();
-        let except = if free.is_empty() { String::new() } else { format!(", except {}", free.join(" and ")) };
-        format!("room {:?} covers {}{except}", self.name, covered.join(" and "))
+        let list = |before: &str, paths: &[String]| {
+            let paths: Vec<String> = paths.iter().map(free).collect();
+            if paths.is_empty() { String::new() } else { format!("{before}{}", paths.join(" and ")) }
+        };
+        let except = list(", except ", &self.bypass);
+        let returns = list("; a few requests without a pass may return from a payment to ", &self.return_paths);
+        format!("room {:?} covers {}{except}{returns}", self.name, covered.join(" and "))
     }
 
     /// The rules that decide.
@@ -172,6 +194,7 @@ impl RoomConfig {
                 total_active_users: self.total_active_users,
                 session: self.session_duration.as_millis() as u64,
                 claim_window: self.claim_window.as_millis() as u64,
+                form_grace: self.form_grace.as_millis() as u64,
                 open: !(self.queue_all || self.suspended),
                 enforced: self.queueing_method != QueueingMethod::Passthrough,
                 lends: self.fail_mode == FailMode::Static && self.queueing_method != QueueingMethod::Passthrough,
@@ -187,9 +210,32 @@ impl RoomConfig {
     }
 }
 
+fn is_time_zone(name: &String) -> Result<(), Wrong> {
+    let wrong =
+        |_| Wrong::new(format!("{name:?} is no time zone"), "write an IANA name, such as \"Asia/Seoul\" or \"UTC\"");
+    jiff::tz::TimeZone::get(name).map(drop).map_err(wrong)
+}
+
 fn is_domain(domain: &String) -> Result<(), Wrong> {
     let no_name = Wrong::new(format!("{domain:?} is not a domain"), "write a name without \"*\" and port");
     if domain.contains(['*', '[']) { Err(no_name) } else { is_host(domain) }
+}
+
+/// As a browser writes it in `Origin`.
+fn is_origin(origin: &String) -> Result<(), Wrong> {
+    let usual = [("https://", ":443"), ("http://", ":80")];
+    let parts = usual.iter().find_map(|&(scheme, port)| Some((origin.strip_prefix(scheme)?, port)));
+    let good = parts.is_some_and(|(authority, usual_port)| {
+        let ported = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        let host = ported.map_or(authority, |(host, _)| host).to_owned();
+        let plain = is_host(&host).is_ok() && !host.contains('*') && !authority.bytes().any(|b| b.is_ascii_uppercase());
+        plain && !authority.ends_with(usual_port)
+    });
+    let wrong = || {
+        let fix = "write scheme and host, and the port if it is not the usual one, in small letters: \"https://app.example.com\"";
+        Wrong::new(format!("{origin:?} is not an origin"), fix)
+    };
+    good.then_some(()).ok_or_else(wrong)
 }
 
 fn is_cookie_suffix(suffix: &String) -> Result<(), Wrong> {
@@ -225,7 +271,7 @@ impl Choice for Language {
 
 impl Choice for SameSite {
     const NAMES: &'static [(&'static str, Self)] =
-        &[("lax", Self::Lax), ("strict", Self::Strict), ("none", Self::None)];
+        &[("auto", Self::Auto), ("lax", Self::Lax), ("strict", Self::Strict), ("none", Self::None)];
 }
 
 impl Choice for Secure {

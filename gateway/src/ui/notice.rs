@@ -1,5 +1,5 @@
 //! Everything that is said to somebody who neither enters nor waits, as a page, as JSON and as a
-//! line of text. Rendered once for all rooms, and all but those that name a request are made once: who asks in vain a
+//! line of text. Rendered once for all rooms without a brand of their own, and all but those that name a request are made once: who asks in vain a
 //! million times is sent the same bytes.
 
 use std::sync::OnceLock;
@@ -9,8 +9,9 @@ use http::HeaderValue;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
+use super::brand::Brand;
 use super::language::{Heading, Texts};
-use super::template::{NOTICE, PageError, Segments, Slot, own_csp, render, templates};
+use super::template::{Coding, Look, NOTICE, PageError, Segments, Slot, render, templates};
 use super::{Language, push_number};
 
 /// What there is to say.
@@ -33,6 +34,11 @@ pub enum Notice<'a> {
         /// Seconds.
         retry: u64,
     },
+    /// A form whose pass has ended.
+    Ended {
+        /// Seconds.
+        retry: u64,
+    },
     /// They gave up their place.
     Left,
     /// The upstream has too much to do.
@@ -47,9 +53,9 @@ pub enum Notice<'a> {
 }
 
 /// How many pages there are: [`Notice::index`] is below it.
-const PAGES: usize = 6;
+const PAGES: usize = 7;
 /// How many notices are the same for all who are told them.
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 impl Notice<'_> {
     fn index(self) -> usize {
@@ -60,6 +66,7 @@ impl Notice<'_> {
             Self::Left => 3,
             Self::Busy => 4,
             Self::Failed { .. } => 5,
+            Self::Ended { .. } => 6,
         }
     }
 
@@ -72,6 +79,7 @@ impl Notice<'_> {
             Self::NeedsPass { .. } => 3,
             Self::Left => 4,
             Self::Busy => 5,
+            Self::Ended { .. } => 6,
             Self::Failed { .. } => return None,
         };
         let seconds = self.retry().unwrap_or(0);
@@ -86,6 +94,7 @@ impl Notice<'_> {
             Self::Suspended { .. } => Self::Suspended { retry },
             Self::TooMany { .. } => Self::TooMany { retry },
             Self::NeedsPass { .. } => Self::NeedsPass { retry },
+            Self::Ended { .. } => Self::Ended { retry },
             other => other,
         }
     }
@@ -97,6 +106,20 @@ impl Notice<'_> {
             Self::Full => "full",
             Self::TooMany { .. } => "too_many_requests",
             Self::NeedsPass { .. } => "needs_pass",
+            Self::Ended { .. } => "pass_ended",
+            Self::Left => "left",
+            Self::Busy => "busy",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// The word of `Weir-Status`: what a program can make of it.
+    pub fn status(self) -> &'static str {
+        match self {
+            Self::Suspended { .. } | Self::Full => "queue-closed",
+            Self::TooMany { .. } => "too-fast",
+            Self::NeedsPass { .. } => "needs-pass",
+            Self::Ended { .. } => "expired",
             Self::Left => "left",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
@@ -106,7 +129,9 @@ impl Notice<'_> {
     /// Seconds after which asking again makes sense, as in `Retry-After`.
     pub fn retry(self) -> Option<u64> {
         match self {
-            Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } => Some(retry),
+            Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } | Self::Ended { retry } => {
+                Some(retry)
+            }
             Self::Full | Self::Left | Self::Busy | Self::Failed { .. } => None,
         }
     }
@@ -121,6 +146,9 @@ impl Notice<'_> {
             Self::Full => "The room is full.",
             Self::TooMany { .. } => "Too many requests.",
             Self::NeedsPass { .. } => "Not admitted yet: open the page, or ask for JSON, to take a place in line.",
+            Self::Ended { .. } => {
+                "The time inside has ended, and this was not sent: open the page to take a place in line."
+            }
             Self::Left => "You have left the line.",
             Self::Busy => "Too busy to answer in time.",
             Self::Failed { .. } => "The upstream did not answer as it should.",
@@ -134,27 +162,40 @@ impl Notice<'_> {
         Bytes::from(format!("{}{retry}{request}\n", self.sentence()))
     }
 
-    /// For programs: `{"error": name, "message": sentence, "retryAfterSeconds": n | null, "request": id | null}`.
+    /// For programs: `{"error": name, "status": word, "message": sentence, "retryAfterSeconds": n | null, "request": id | null}`.
     pub fn json(self) -> Bytes {
-        let value = serde_json::json!({
+        Bytes::from(self.value().to_string())
+    }
+
+    /// The same with another word, the room, and the path where its line can be entered, as a page or as JSON.
+    pub fn json_for(self, status: &str, room: &str, waiting_page: &str) -> Bytes {
+        let mut value = self.value();
+        for (key, text) in [("status", status), ("room", room), ("waitingPage", waiting_page)] {
+            value[key] = text.into();
+        }
+        Bytes::from(value.to_string())
+    }
+
+    fn value(self) -> serde_json::Value {
+        serde_json::json!({
             "error": self.name(),
+            "status": self.status(),
             "message": self.sentence(),
             "retryAfterSeconds": self.retry(),
             "request": self.request(),
-        });
-        Bytes::from(value.to_string())
+        })
     }
 }
 
 fn headings(texts: &Texts) -> [Heading; PAGES] {
-    [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed]
+    [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed, texts.ended]
 }
 
 /// In which form a notice is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A page.
-    Page(Language),
+    Page(Language, Coding),
     /// For programs.
     Json,
     /// One line.
@@ -162,13 +203,13 @@ pub enum Form {
 }
 
 impl Form {
-    const COUNT: usize = Language::ALL.len() + 2;
+    const COUNT: usize = 2 * Language::ALL.len() + 2;
 
     fn index(self) -> usize {
         match self {
             Self::Json => 0,
             Self::Text => 1,
-            Self::Page(language) => 2 + language as usize,
+            Self::Page(language, coding) => 2 + 2 * language as usize + coding as usize,
         }
     }
 }
@@ -180,16 +221,21 @@ const SECONDS: [u64; 8] = [1, 2, 5, 10, 30, 60, 300, 3_600];
 #[derive(Debug, Clone)]
 pub struct Notices {
     pages: Vec<Segments>,
+    csp: HeaderValue,
     /// Made when first asked for: by notice, form and seconds.
     shared: Vec<OnceLock<Bytes>>,
 }
 
 impl Notices {
-    /// Renders them.
+    /// Renders them without a brand.
     ///
     /// # Errors
     /// One of our own templates is wrong, which a test would have told.
     pub fn new() -> Result<Self, PageError> {
+        Self::of(&Look::new("", &Brand::default()))
+    }
+
+    pub(super) fn of(look: &Look<'_>) -> Result<Self, PageError> {
         let templates = templates()?;
         let mut pages = Vec::with_capacity(Language::ALL.len() * PAGES);
         for language in Language::ALL {
@@ -198,21 +244,21 @@ impl Notices {
                     n => Value::from(Serde(heading)),
                     refresh => index == 0 || index == 2,
                     left => index == 3,
-                    failed => index >= 5,
+                    failed => index == 5,
                     retry => Slot::Retry.mark(),
                     status => Slot::Status.mark(),
                     request => Slot::Request.mark(),
                 };
-                pages.push(render(&templates, NOTICE, language, variables)?);
+                pages.push(render(&templates, NOTICE, language, look, variables)?);
             }
         }
         let shared = vec![OnceLock::new(); KINDS * Form::COUNT * SECONDS.len()];
-        Ok(Self { pages, shared })
+        Ok(Self { pages, csp: look.csp.clone(), shared })
     }
 
     /// The `Content-Security-Policy` to send with them.
     pub fn csp(&self) -> HeaderValue {
-        own_csp()
+        self.csp.clone()
     }
 
     /// The notice in this form. The same bytes for all who are told the same.
@@ -225,15 +271,15 @@ impl Notices {
 
     fn make(&self, notice: Notice<'_>, form: Form) -> Bytes {
         match form {
-            Form::Page(language) => self.page(notice, language),
+            Form::Page(language, coding) => self.page(notice, language, coding),
             Form::Json => notice.json(),
             Form::Text => notice.text(),
         }
     }
 
     /// The page that says it.
-    pub fn page(&self, notice: Notice<'_>, language: Language) -> Bytes {
-        self.pages[language as usize * PAGES + notice.index()].fill(|out, slot| match (slot, notice) {
+    pub fn page(&self, notice: Notice<'_>, language: Language, coding: Coding) -> Bytes {
+        self.pages[language as usize * PAGES + notice.index()].fill(coding, |out, slot| match (slot, notice) {
             (Slot::Retry, _) => push_number(out, notice.retry().unwrap_or(30)),
             (Slot::Status, Notice::Failed { status, .. }) => push_number(out, status.into()),
             (Slot::Request, Notice::Failed { request, .. }) => push_escaped(out, request),
@@ -243,7 +289,7 @@ impl Notices {
 }
 
 /// An id of a request may come from the shopper.
-fn push_escaped(out: &mut Vec<u8>, text: &str) {
+pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'<' => out.extend_from_slice(b"&lt;"),
@@ -251,6 +297,9 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
             b'&' => out.extend_from_slice(b"&amp;"),
             b'"' => out.extend_from_slice(b"&quot;"),
             b'\'' => out.extend_from_slice(b"&#39;"),
+            // A parser of HTML would make one line end of both.
+            b'\r' => out.extend_from_slice(b"&#13;"),
+            b'\n' => out.extend_from_slice(b"&#10;"),
             byte => out.push(byte),
         }
     }

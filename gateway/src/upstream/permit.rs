@@ -1,10 +1,10 @@
 //! Permits of an upstream, and who gets the next one that becomes free.
 //!
 //! While permits are free, taking one is two loads and one compare-and-swap. When none is, requests stand
-//! in two lines, holders of a pass before the rest, each in order of arrival, and a permit that becomes
-//! free is handed to the first of them: a newcomer cannot snatch it. The lock is touched only then.
+//! in three lines, holders of a pass before returns from a payment before the rest, each in order of arrival, and
+//! a permit that becomes free is handed to the first of them: a newcomer cannot snatch it. The lock is touched only then.
 //!
-//! Anonymous traffic leaves a reserve to holders of a pass, and no client holds more than its share. Shares are
+//! Returns hold a small part of the permits at most, for anybody can make one. Anonymous traffic leaves a reserve to holders of a pass, and no client holds more than its share. Shares are
 //! counted only while permits run short: what is held in calm costs no map of clients.
 
 use std::collections::VecDeque;
@@ -27,6 +27,8 @@ pub(super) struct Rules {
     pub(super) limit: usize,
     /// Of these, kept for holders of a pass.
     pub(super) reserve: usize,
+    /// Held at once by returns from a payment, of those that are not in reserve.
+    pub(super) returns: usize,
     /// Held at once by one pass...
     pub(super) per_pass: usize,
     /// ...and by one address without one...
@@ -46,6 +48,7 @@ impl Rules {
 struct InForce {
     limit: AtomicUsize,
     open: AtomicUsize,
+    returns: AtomicUsize,
     per_pass: AtomicUsize,
     per_address: AtomicUsize,
     scarce_from: AtomicUsize,
@@ -55,6 +58,8 @@ struct InForce {
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     limiter: Limiter,
+    /// Those of returns, counted once more.
+    returns: Limiter,
     rules: InForce,
     shares: Arc<Shares>,
     /// How many stand in `lines`, readable without the lock...
@@ -68,7 +73,7 @@ pub(super) struct Permits {
 #[derive(Debug)]
 pub(super) struct Permit {
     permits: Arc<Permits>,
-    class: Class,
+    who: Patience,
     /// In a box: there is none in calm.
     share: Option<Box<Share>>,
 }
@@ -76,7 +81,10 @@ pub(super) struct Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let permits = &self.permits;
-        permits.limiter.release(self.class);
+        permits.limiter.release(class(self.who));
+        if self.who == Patience::Return {
+            permits.returns.release(Class::Open);
+        }
         // Pairs with the fence in `next`: either that request finds this permit free, or it is seen here.
         fence(Ordering::SeqCst);
         if permits.waiting.load(Ordering::Relaxed) > 0 {
@@ -92,6 +100,7 @@ impl Permits {
         for (now, new) in [
             (&of.limit, all),
             (&of.open, open),
+            (&of.returns, rules.returns),
             (&of.per_pass, rules.per_pass),
             (&of.per_address, rules.per_address),
             (&of.scarce_from, rules.scarce_from),
@@ -106,7 +115,12 @@ impl Permits {
     }
 
     pub(super) fn used_by(&self, who: Patience) -> usize {
-        self.limiter.used_by(class(who))
+        let returns = self.returns.in_flight();
+        match who {
+            Patience::Pass => self.limiter.used_by(Class::Reserved),
+            Patience::Return => returns,
+            Patience::Anonymous => self.limiter.used_by(Class::Open).saturating_sub(returns),
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -149,9 +163,9 @@ impl Permits {
     fn try_next(self: &Arc<Self>, who: Patience) -> Option<Permit> {
         let before = match who {
             Patience::Pass => &self.waiting_passes,
-            Patience::Anonymous => &self.waiting,
+            Patience::Return | Patience::Anonymous => &self.waiting,
         };
-        if before.load(Ordering::Relaxed) == 0 { self.try_acquire(class(who)) } else { None }
+        if before.load(Ordering::Relaxed) == 0 { self.try_acquire(who) } else { None }
     }
 
     async fn next(self: &Arc<Self>, who: Patience) -> Option<Permit> {
@@ -167,10 +181,21 @@ impl Permits {
         permit.await.ok()
     }
 
-    fn try_acquire(self: &Arc<Self>, class: Class) -> Option<Permit> {
+    fn try_acquire(self: &Arc<Self>, who: Patience) -> Option<Permit> {
+        if who == Patience::Return {
+            let most = self.rules.returns.load(Ordering::Relaxed);
+            if !self.returns.try_acquire(Class::Open, Bounds { all: most, open: most }) {
+                return None;
+            }
+        }
         let (all, open) = (self.rules.limit.load(Ordering::Relaxed), self.rules.open.load(Ordering::Relaxed));
-        let permit = || Permit { permits: self.clone(), class, share: None };
-        self.limiter.try_acquire(class, Bounds { all, open }).then(permit)
+        if self.limiter.try_acquire(class(who), Bounds { all, open }) {
+            return Some(Permit { permits: self.clone(), who, share: None });
+        }
+        if who == Patience::Return {
+            self.returns.release(Class::Open);
+        }
+        None
     }
 
     /// Gives the free permits to those who wait.
@@ -185,9 +210,9 @@ impl Permits {
     fn next_waiter(self: &Arc<Self>) -> Option<(oneshot::Sender<Permit>, Permit)> {
         let mut lines = self.lines();
         lines.prune();
-        let next = [Patience::Pass, Patience::Anonymous].into_iter().find_map(|who| {
+        let next = [Patience::Pass, Patience::Return, Patience::Anonymous].into_iter().find_map(|who| {
             lines.of(who).front()?;
-            let permit = self.try_acquire(class(who))?;
+            let permit = self.try_acquire(who)?;
             Some((lines.of(who).pop_front()?, permit))
         });
         self.count(&lines);
@@ -195,7 +220,7 @@ impl Permits {
     }
 
     fn count(&self, lines: &Lines) {
-        self.waiting.store(lines.pass.len() + lines.anonymous.len(), Ordering::Relaxed);
+        self.waiting.store(lines.pass.len() + lines.returns.len() + lines.anonymous.len(), Ordering::Relaxed);
         self.waiting_passes.store(lines.pass.len(), Ordering::Relaxed);
     }
 
@@ -207,7 +232,7 @@ impl Permits {
 fn class(who: Patience) -> Class {
     match who {
         Patience::Pass => Class::Reserved,
-        Patience::Anonymous => Class::Open,
+        Patience::Return | Patience::Anonymous => Class::Open,
     }
 }
 
@@ -215,6 +240,7 @@ fn class(who: Patience) -> Class {
 #[derive(Debug, Default)]
 struct Lines {
     pass: VecDeque<oneshot::Sender<Permit>>,
+    returns: VecDeque<oneshot::Sender<Permit>>,
     anonymous: VecDeque<oneshot::Sender<Permit>>,
 }
 
@@ -222,13 +248,14 @@ impl Lines {
     fn of(&mut self, who: Patience) -> &mut VecDeque<oneshot::Sender<Permit>> {
         match who {
             Patience::Pass => &mut self.pass,
+            Patience::Return => &mut self.returns,
             Patience::Anonymous => &mut self.anonymous,
         }
     }
 
     /// Drops those at the front who gave up.
     fn prune(&mut self) {
-        for line in [&mut self.pass, &mut self.anonymous] {
+        for line in [&mut self.pass, &mut self.returns, &mut self.anonymous] {
             while line.pop_front_if(|waiter| waiter.is_closed()).is_some() {}
         }
     }
@@ -247,7 +274,7 @@ mod tests {
     }
 
     fn rules(limit: usize) -> Rules {
-        Rules { limit, reserve: 0, per_pass: 100, per_address: 100, scarce_from: 0 }
+        Rules { limit, reserve: 0, returns: 100, per_pass: 100, per_address: 100, scarce_from: 0 }
     }
 
     /// A client of its own, or the one of this number.
@@ -329,6 +356,42 @@ mod tests {
         assert_eq!((permits.used_by(Patience::Anonymous), permits.used_by(Patience::Pass)), (3, 1));
         drop(held.pop());
         assert!(matches!(waits.await, Ok(Some(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn returns_hold_their_part_at_most_and_stand_before_anonymous_traffic() {
+        let permits = permits(8);
+        permits.set_rules(Rules { reserve: 2, returns: 2, ..rules(8) });
+        let mut held = Vec::new();
+        for client in 0..6 {
+            held.extend(permits.acquire(caller(Patience::Return, client), Duration::from_millis(5)).await);
+        }
+        assert_eq!((held.len(), permits.used_by(Patience::Return)), (2, 2));
+        for client in 10..20 {
+            held.extend(permits.acquire(caller(Patience::Anonymous, client), Duration::from_millis(5)).await);
+        }
+        assert_eq!(
+            (held.len(), permits.used_by(Patience::Anonymous)),
+            (6, 4),
+            "others take what is left, not the reserve"
+        );
+        let (log, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for (name, who) in [("anonymous", Patience::Anonymous), ("return", Patience::Return)] {
+            let (permits, log) = (permits.clone(), log.clone());
+            tokio::spawn(async move {
+                let permit = permits.acquire(caller(who, 30), LONG).await;
+                assert!(permit.is_some() && log.send(name).is_ok());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            });
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(permits.used_by(Patience::Pass), 0);
+        let pass = permits.acquire(caller(Patience::Pass, 40), Duration::ZERO).await;
+        assert!(pass.is_some(), "a pass has the reserve");
+        drop((pass, held, log));
+        assert_eq!((order.recv().await, order.recv().await), (Some("return"), Some("anonymous")));
+        assert_eq!(order.recv().await, None);
+        assert_eq!((permits.in_flight(), permits.used_by(Patience::Return)), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -163,6 +163,17 @@ fn who_prefers_json_gets_json_where_the_room_has_it() {
 #[test]
 fn only_a_get_that_somebody_waits_for_takes_a_number() {
     let page = ("sec-fetch-mode", "navigate");
+    let (site, dest) = (|site| ("sec-fetch-site", site), |dest| ("sec-fetch-dest", dest));
+    for dest in ["document", "empty"].map(dest) {
+        assert_eq!(intent(&get(&[page, dest, site("cross-site")]), true), Intent::Page, "a link, or a service worker");
+    }
+    for framed in ["iframe", "frame", "embed", "object"].map(dest) {
+        assert_eq!(intent(&get(&[page, framed, site("same-origin")]), true), Intent::Other, "{framed:?}");
+    }
+    let json = [("accept", "application/json"), ("sec-fetch-mode", "cors"), dest("empty")];
+    for (from, asks) in [("same-origin", Intent::Json), ("same-site", Intent::Json), ("cross-site", Intent::Other)] {
+        assert_eq!(intent(&get(&[&json[..], &[site(from)]].concat()), true), asks, "{from}");
+    }
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         assert_eq!(intent(&request(method, "/", &[page]), true), Intent::Form, "{method}");
     }

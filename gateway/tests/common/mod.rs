@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "tests")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of each test file")]
 
+pub mod browser;
 pub mod fault;
 pub mod h2;
 pub mod line;
@@ -259,6 +260,16 @@ impl Answer {
     pub fn number(&self) -> Option<u64> {
         let waiting = self.waiting();
         Some(waiting["segment"].as_u64()? * SPAN + waiting["ticket"].as_u64()?)
+    }
+
+    /// What Weir says of it to programs; `None` of an answer of the shop.
+    pub fn told(&self) -> Option<&str> {
+        self.header("weir-status")
+    }
+
+    /// Whether it is an answer of the line, as by default.
+    pub fn is_line(&self) -> bool {
+        self.status == 429 && self.told() == Some("waiting")
     }
 
     /// Whether the shop answered.

@@ -78,7 +78,7 @@ fn preflights_have_a_rate_of_their_own() {
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1, "{refused:?}");
     // Others are not charged for it.
     assert!(weir.get("/", &[]).is_shop());
-    assert_eq!(weir.get("/launch/item", &[common::PAGE]).status, 200);
+    assert!(weir.get("/launch/item", &[common::PAGE]).is_line());
 }
 
 #[test]

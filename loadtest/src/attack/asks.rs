@@ -41,6 +41,24 @@ impl Attacker {
         let request = self.head("OPTIONS", &order, &lines) + FORM;
         self.ask(request.as_bytes()).await.map(drop)
     }
+
+    /// As a payment page sends people back, but of nobody who paid: the shop has to look for the order.
+    pub(super) async fn come_back(&mut self) -> io::Result<()> {
+        let folder = self.ground.page.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let (back, form) = (format!("{folder}/return"), format!("order={}&key=none", u32::MAX));
+        let length = format!("Content-Length: {}", form.len());
+        let lines = [
+            "Origin: https://payment.example",
+            "Sec-Fetch-Site: cross-site",
+            "Sec-Fetch-Mode: navigate",
+            "Sec-Fetch-Dest: document",
+            "Accept: text/html",
+            "Content-Type: application/x-www-form-urlencoded",
+            &length,
+        ];
+        let request = self.head("POST", &back, &lines) + &form;
+        self.ask(request.as_bytes()).await.map(drop)
+    }
 }
 
 /// Targets that some server reads as the room's page, and targets that are long to read, in turns.

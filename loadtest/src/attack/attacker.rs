@@ -84,6 +84,7 @@ impl Attacker {
             Kind::Preflight => self.preflight().await,
             Kind::LineStuffer => self.stuff().await,
             Kind::SeatHoarder => self.take_a_seat().await,
+            Kind::ReturnPath => self.come_back().await,
             Kind::PollFlood => self.flood().await,
         }
     }

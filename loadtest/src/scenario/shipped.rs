@@ -48,6 +48,7 @@ pub(super) fn unknown(name: &str) -> Problems {
 mod tests {
     use super::*;
     use crate::arrivals::Arrivals;
+    use crate::attack::Kind;
     use crate::persona::Persona;
     use crate::scenario::{Connections, Protocol};
 
@@ -72,10 +73,19 @@ mod tests {
             let seconds = scenario.closes().as_secs();
             let longest = match scenario.name.as_str() {
                 "tv-spot" => 600,
-                "stadium" | "siege" => 240,
+                "stadium" => 240,
+                "siege" => 260,
                 _ => 180,
             };
             assert!((60..=longest).contains(&seconds), "{}: {seconds} s", scenario.name);
+        }
+    }
+
+    #[test]
+    fn the_siege_makes_every_attack() {
+        let siege = all().into_iter().find(|scenario| scenario.name == "siege").unwrap();
+        for kind in Kind::ALL {
+            assert!(siege.attacks.iter().any(|attack| attack.kind == kind), "{kind:?}");
         }
     }
 

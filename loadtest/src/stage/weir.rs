@@ -116,18 +116,26 @@ host = "*"
 path = {path}
 upstream = "shop"
 new_users_per_minute = {rate}
+return_paths = {back}
 {seats}{burst}session_duration = "{session}"
 default_template_language = "en-US"
 enabled_origin_commands = ["revoke"]
 poll = {{ min = "1s", max = "30s", budget = 1000 }}
+cookie_attributes = {{ samesite = "lax" }}
 "#,
         name = quoted(&room.name),
         path = around(&room.path),
+        back = quoted(&back_to(&room.path)),
         rate = room.new_users_per_minute,
         seats = optional("total_active_users", room.total_active_users.map(|seats| seats.to_string())),
         burst = optional("burst", room.burst.map(|burst| burst.to_string())),
         session = room.session_duration,
     )
+}
+
+/// Where payment pages send people back to, beside a page.
+fn back_to(page: &str) -> String {
+    format!("{}/return", page.rsplit_once('/').map_or("", |(folder, _)| folder))
 }
 
 /// A string of the configuration, whatever is in it.

@@ -298,7 +298,9 @@ fn a_revocation_reaches_each_gateway_once_and_is_forgotten_at_its_end() {
     assert_eq!(step(&mut line, &rules, of(1, 0), RESTED + 20).revoked, vec![back(1)]);
     step(&mut line, &rules, Batch { releases: vec![2], ..of(1, 1) }, RESTED + 30);
     assert_eq!(step(&mut line, &rules, of(0, 1), RESTED + 40).revoked, vec![back(2)]);
-    assert_eq!(step(&mut line, &rules, of(7, 0), RESTED + 300_000).revoked, vec![]);
+    let last = RESTED + 300_000 + rules.form_grace - 1;
+    assert_eq!(step(&mut line, &rules, of(7, 0), last).revoked, vec![back(1), back(2)], "no late form goes through");
+    assert_eq!(step(&mut line, &rules, of(7, 0), last + 1).revoked, vec![]);
 }
 
 #[test]

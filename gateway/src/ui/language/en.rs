@@ -38,6 +38,13 @@ pub(super) static TEXTS: Texts = Texts {
     called_lead: "You have reached the front of the line. Please stay here, you enter automatically.",
     kept_note: "The line cannot be reached at the moment. Your place is kept, and this page keeps trying.",
     paused_note: "Nobody is being let in at the moment. Your place is kept.",
+    resting_note: "The shop is catching its breath. Your place is kept, and the line goes on by itself.",
+    ended_note: "Your time inside has ended, so you are in line again.",
+    form_kept: "What you sent is kept on this page, and is sent by itself when it is your turn.",
+    form_part: "What you sent is kept on this page, but passwords, card details and files are not. Left out:",
+    form_lost: "What you sent could not be kept. When it is your turn this page loads again: let the browser send the form once more, or go back and send it from there.",
+    form_turn: "It is your turn. Go back to fill in what was left out, or send the form without it.",
+    form_send: "Send it again",
 
     suspended: Heading {
         title: "Closed for the moment",
@@ -62,6 +69,10 @@ pub(super) static TEXTS: Texts = Texts {
     failed: Heading {
         title: "Something went wrong",
         lead: "The site did not answer as it should. Please try again in a moment.",
+    },
+    ended: Heading {
+        title: "Your time inside has ended",
+        lead: "The form was not sent. Go back to keep a copy of what you wrote, then take a place in line.",
     },
     refreshes: "This page checks again by itself.",
     try_again: "Try again",

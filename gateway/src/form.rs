@@ -1,0 +1,129 @@
+//! A form whose sender has to wait: its fields come back in the page, which sends them again in their turn.
+//!
+//! Only for a form that a page of this very origin sent, with a sealed token of the room (`Intent::Submit`): what another site
+//! made up would become the shop's own by coming from our page, past its protection against forged requests.
+//!
+//! Bounds: 64 KiB and 5 s a body, 1,000 fields, and 4 MiB of bodies in a worker. Past them, for another kind of body and for what
+//! is no text, the page says so, and the browser can send the form again by itself.
+//!
+//! What is absent: who may send one (`policy::admit`), and the page ([`crate::ui`]).
+
+mod fields;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFRESH};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use crate::body::Body;
+use crate::buffer::Charge;
+use crate::ui::Standing;
+use crate::visit::{Visit, Wants};
+
+/// Bytes of a body that is read.
+const MOST: usize = 64 * 1024;
+/// Bytes of all bodies that a worker reads at once.
+const MOST_OF_ALL: usize = 4 * 1024 * 1024;
+/// How long a body may take.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A form that is answered by a page that holds it.
+#[derive(Debug)]
+pub struct Unsent {
+    /// Where its sender stands.
+    pub standing: Standing,
+    /// The sender is asked to confirm, and has no place yet.
+    pub arriving: bool,
+}
+
+/// Makes the page of this answer one that holds the form. Returns the body if it was not read to its end.
+pub async fn give_back(
+    response: &mut Response<Body>,
+    visit: &Visit<'_>,
+    unsent: Unsent,
+    headers: &HeaderMap,
+    mut body: Incoming,
+) -> Option<Incoming> {
+    let Some(room) = visit.room.filter(|_| visit.wants() == Wants::Page) else { return Some(body) };
+    let mut charge = visit.worker.forms.charge();
+    let form = if is_plain_form(headers) { read(&mut body, &mut charge).await } else { None };
+    let form = form.and_then(|bytes| fields::parse(&bytes)).unwrap_or_default();
+    let snapshot = room.live.snapshot();
+    let standing = (!unsent.arriving).then_some(&unsent.standing);
+    // In the coding that the answer says already.
+    let told = visit.language_and_coding(room.language);
+    let page = room.page.holding(&form, &snapshot.answers, standing, told, visit.ended);
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, room.page.own_csp());
+    response.headers_mut().remove(REFRESH);
+    *response.body_mut() = Body::counted(Some(page), charge);
+    (!body.is_end_stream()).then_some(body)
+}
+
+/// All of a body, if it is short and comes soon.
+async fn read(body: &mut Incoming, charge: &mut Charge) -> Option<Vec<u8>> {
+    if body.size_hint().lower() > MOST as u64 || !charge.grow(MOST, MOST_OF_ALL) {
+        return None;
+    }
+    timeout(SOON, gather(body)).await.ok().flatten()
+}
+
+async fn gather(body: &mut Incoming) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+        let data: Bytes = frame.ok()?.into_data().unwrap_or_default();
+        if all.len() + data.len() > MOST {
+            return None;
+        }
+        all.extend_from_slice(&data);
+    }
+    Some(all)
+}
+
+/// Whether the body is what a browser makes of a form without files, in UTF-8.
+fn is_plain_form(headers: &HeaderMap) -> bool {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let kind = kinds.next().map(HeaderValue::to_str).and_then(Result::ok).unwrap_or_default();
+    let mut parts = kind.split(';').map(str::trim);
+    let is_form = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    let in_utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    is_form && in_utf8 && kinds.next().is_none() && !headers.contains_key(CONTENT_ENCODING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_content_type_that_is_a_form_in_utf8_is_read() {
+        let plain = |kinds: &[&'static str]| {
+            let headers = kinds.iter().map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
+            is_plain_form(&headers.collect())
+        };
+        let form = "application/x-www-form-urlencoded";
+        for kind in [
+            form,
+            "Application/X-WWW-Form-Urlencoded ; charset=UTF-8",
+            "application/x-www-form-urlencoded;charset=\"utf-8\"",
+        ] {
+            assert!(plain(&[kind]), "{kind}");
+        }
+        let other =
+            ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=euc-kr", "text/plain", ""];
+        for kind in other {
+            assert!(!plain(&[kind]), "{kind}");
+        }
+        assert!(!plain(&[]) && !plain(&[form, "text/plain"]), "several");
+    }
+}

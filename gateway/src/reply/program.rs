@@ -1,0 +1,51 @@
+//! What a program can make of an answer of Weir: one word, and for scripts of the room's own hosts the right to read it.
+//!
+//! | `Weir-Status` | what happened | what helps |
+//! |---|---|---|
+//! | `waiting` | in the line, or in it by coming back | the same GET after `Retry-After` |
+//! | `needs-pass` | no place in the line | the waiting page, by a browser or as JSON |
+//! | `expired` | the time inside, or the place, has ended | the same |
+//! | `queue-closed` | suspended, or full where nobody waits | later |
+//! | `too-fast` | over a quota | the same after `Retry-After` |
+//! | `busy` | the shop has too much to do | the same after `Retry-After` |
+//! | `failed` | the shop, or the way to it, failed | whatever helps in an outage |
+//!
+//! The first four are the line, the last two an outage. An answer of the shop never has the header.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, VARY,
+};
+use http::{HeaderMap, HeaderValue, Response};
+
+use crate::body::Body;
+use crate::visit::Visit;
+
+/// The header with the word.
+pub(super) const WEIR_STATUS: HeaderName = HeaderName::from_static("weir-status");
+/// The word of the line.
+pub(super) const WAITING: &str = "waiting";
+/// The word for whoever showed something that has ended.
+pub(super) const EXPIRED: &str = "expired";
+
+/// Says what became of the request, and lets scripts of the room's hosts read it.
+pub(super) fn told(visit: &Visit<'_>, word: &'static str, mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(WEIR_STATUS, HeaderValue::from_static(word));
+    allow(visit, headers);
+    response
+}
+
+/// A script of another origin reads an answer, be it a refusal, only by these headers. The shop's own rules for that
+/// are not known here, so the list is short: the room's exact hosts, by scheme and port of the request, and what
+/// the operator listed.
+fn allow(visit: &Visit<'_>, headers: &mut HeaderMap) {
+    let (Some(origin), Some(room)) = (&visit.origin, visit.room) else { return };
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    let host = visit.host.as_ref().and_then(|host| host.sent.to_str().ok()).unwrap_or_default();
+    if !origin.to_str().is_ok_and(|origin| room.may_read(origin, host, visit.tls)) {
+        return;
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Weir-Status, Retry-After"));
+}

@@ -1,0 +1,50 @@
+//! A form that was sent too late, as the page holds it: hidden fields and a button, sent to where the page came from.
+//!
+//! The form has no `action`, so it goes to the very address that it was sent to, whatever that is.
+
+use super::Language;
+use super::notice::push_escaped;
+
+/// What is held of a form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldForm {
+    /// Names and values in their order; `None`: nothing could be kept.
+    pub fields: Option<Vec<(String, String)>>,
+    /// Names of fields that are not given back.
+    pub left_out: Vec<String>,
+}
+
+impl HeldForm {
+    pub(super) fn push(&self, out: &mut Vec<u8>, language: Language) {
+        let texts = language.texts();
+        let Some(fields) = &self.fields else {
+            out.extend_from_slice(b"\n<p id=\"lost\">");
+            push_escaped(out, texts.form_lost);
+            return out.extend_from_slice(b"</p>");
+        };
+        out.extend_from_slice(b"\n<form method=\"post\" id=\"held\"");
+        if !self.left_out.is_empty() {
+            out.extend_from_slice(b" data-turn=\"");
+            push_escaped(out, texts.form_turn);
+            out.extend_from_slice(b"\"");
+        }
+        out.extend_from_slice(b"><p>");
+        push_escaped(out, if self.left_out.is_empty() { texts.form_kept } else { texts.form_part });
+        for (i, name) in self.left_out.iter().enumerate() {
+            out.extend_from_slice(if i == 0 { b" <b>" } else { b", <b>" });
+            push_escaped(out, name);
+            out.extend_from_slice(b"</b>");
+        }
+        out.extend_from_slice(b"</p>");
+        for (name, value) in fields {
+            out.extend_from_slice(b"<input type=\"hidden\" name=\"");
+            push_escaped(out, name);
+            out.extend_from_slice(b"\" value=\"");
+            push_escaped(out, value);
+            out.extend_from_slice(b"\">");
+        }
+        out.extend_from_slice(b"\n<button class=\"go\">");
+        push_escaped(out, texts.form_send);
+        out.extend_from_slice(b"</button></form>");
+    }
+}
