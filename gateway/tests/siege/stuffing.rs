@@ -21,7 +21,7 @@ const STUFFERS: usize = 8;
 const SOON: Duration = Duration::from_secs(2);
 /// The use of the rate is counted over so long, and it has to be reached by then.
 const WINDOW: Duration = Duration::from_secs(6);
-const BY: Duration = Duration::from_secs(60);
+const BY: Duration = Duration::from_mins(1);
 
 fn item(to: SocketAddr, cookie: &str) -> Answer {
     request(to, "GET", "/launch/item", &[JSON, ("Cookie", cookie)], "")
