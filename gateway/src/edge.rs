@@ -20,6 +20,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -94,7 +95,7 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
     if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
         return no(reply::bad_request(visit, "This path can be read as several.\n"));
     }
-    if !path.is_plain() && !is_rooted(parts.uri.path()) {
+    if !path.is_plain() && !is_rooted(parts) {
         return no(reply::bad_request(visit, "A path begins with \"/\".\n"));
     }
     let room = site.rooms.find(&host.bare, &path);
@@ -115,9 +116,10 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
     Ok(Way { upstream, host, onward })
 }
 
-/// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is of all paths.
-fn is_rooted(path: &str) -> bool {
-    path.starts_with('/') || path == "*"
+/// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is of all paths; no other
+/// method has it.
+fn is_rooted(parts: &Parts) -> bool {
+    parts.uri.path().starts_with('/') || parts.uri.path() == "*" && parts.method == Method::OPTIONS
 }
 
 fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {

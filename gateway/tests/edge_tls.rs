@@ -1,10 +1,18 @@
 //! The HTTPS listener: names, HTTP/2, cookies, and certificates that change while it runs.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, Stream};
 
 use common::{CLOSED, JSON, Shop, Weir, config, until_true};
 
@@ -156,4 +164,54 @@ fn a_certificate_that_cannot_be_used_at_the_start_is_told_in_words() {
     std::fs::write(dir.path().join("weir.toml"), text + "[[tls]]\ncertificate = \"a.pem\"\nkey = \"b.key\"\n").unwrap();
     let (code, told) = common::weir(&["serve", "--config", "weir.toml"], dir.path());
     assert!((code == 1 || code == 2) && told.contains("does not fit"), "{code}: {told}");
+}
+
+/// A handshake in memory, after which the client has what the server gave it for the next one.
+fn shake(client: &mut ClientConnection, server: &mut ServerConnection) {
+    while client.is_handshaking() || server.is_handshaking() || client.wants_write() || server.wants_write() {
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        server.read_tls(&mut &bytes[..]).unwrap();
+        server.process_new_packets().unwrap();
+        bytes.clear();
+        server.write_tls(&mut bytes).unwrap();
+        client.read_tls(&mut &bytes[..]).unwrap();
+        client.process_new_packets().unwrap();
+    }
+}
+
+/// What a client kept of another server of this name, before Weir stood there: that one took early data.
+#[test]
+fn early_data_that_another_server_allowed_is_skipped() {
+    let (_shop, weir) = gateway();
+    let file = |name: &str| weir.dir.path().join(name);
+    let certificate = CertificateDer::from_pem_file(file("a.pem")).unwrap();
+    let mut trusted = RootCertStore::empty();
+    trusted.add(certificate.clone()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let mut client = client.with_root_certificates(trusted).with_no_client_auth();
+    client.enable_early_data = true;
+    let key = PrivateKeyDer::from_pem_file(file("a.key")).unwrap();
+    let server = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut server = server.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    server.max_early_data_size = 16_000;
+    let (client, name) = (Arc::new(client), || "a.example".try_into().unwrap());
+    let mut first = ClientConnection::new(client.clone(), name()).unwrap();
+    shake(&mut first, &mut ServerConnection::new(Arc::new(server)).unwrap());
+
+    let request = b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
+    let mut second = ClientConnection::new(client, name()).unwrap();
+    second.early_data().expect("the ticket allows it").write_all(request).unwrap();
+    let mut socket = TcpStream::connect(weir.https.unwrap()).unwrap();
+    let mut tls = Stream::new(&mut second, &mut socket);
+    while tls.conn.is_handshaking() {
+        tls.conn.complete_io(tls.sock).unwrap();
+    }
+    assert!(!tls.conn.is_early_data_accepted());
+    tls.write_all(request).unwrap();
+    let mut answer = Vec::new();
+    tls.read_to_end(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer).ends_with("welcome to the shop"), "{answer:?}");
+    weir.is_well();
 }

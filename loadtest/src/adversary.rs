@@ -10,6 +10,8 @@
 //! | replays | after the receipt that took the pass away | the pass that was taken away |
 //! | shares | inside | not an attack: accomplices at other addresses use the pass |
 //! | ignores hints | never | polls ten times a second |
+//! | stuffs line | never | takes a place, polls as told, and goes before a poll would claim |
+//! | hoards seats | never | takes a pass, and is not seen again |
 //!
 //! An attack ([`Request::attack`]) is a request that only a valid pass lets through: a form, or a script's fetch. A form that
 //! comes soon after the end of its pass goes through by right, and is judged apart (`verdict::late`).
@@ -33,6 +35,9 @@ use crate::visitor::{Answer, Ask, Cookies, Detour, Heard, Next, Place, Request, 
 const PACE: Duration = Duration::from_millis(100);
 /// Somebody who ignores hints asks again so soon after an answer.
 const PESTERS: Duration = Duration::from_millis(100);
+/// Whoever is told to come back sooner than this may be called by then, and that poll would claim. Polls are told so that
+/// no call comes before the next one.
+const SOON: Duration = Duration::from_secs(2);
 /// At so many answers somebody strikes who can do it again.
 const STRIKES: u32 = 3;
 /// A pass that was given back, or ended, is known everywhere within this time, clocks included.
@@ -143,8 +148,11 @@ impl Adversary {
     }
 
     fn outside(&mut self, next: Next, heard: Heard<'_>) -> Next {
-        if self.persona == Persona::IgnoresHints {
-            return pester(next);
+        match self.persona {
+            Persona::IgnoresHints => return pester(next),
+            Persona::StuffsLine => return stuff(next),
+            Persona::HoardsSeats if self.place() == Place::Line => return Next::leave(End::NoShow),
+            _ => {}
         }
         if self.strikes >= STRIKES {
             return next;
@@ -248,6 +256,11 @@ impl Adversary {
 fn pester(next: Next) -> Next {
     let pause = if matches!(next.then, Then::Ask(_)) { PESTERS } else { next.pause };
     Next { pause, ..next }
+}
+
+fn stuff(next: Next) -> Next {
+    let is_near = matches!(&next.then, Then::Ask(request) if request.ask == Ask::Poll) && next.pause < SOON;
+    if is_near { Next::leave(End::NoShow) } else { next }
 }
 
 #[cfg(test)]
@@ -424,5 +437,19 @@ mod tests {
             hears(&mut adversary(Persona::IgnoresHints), &Answer::status(404), None).1,
             Next::leave(End::Refused)
         );
+    }
+
+    #[test]
+    fn who_stuffs_the_line_polls_as_told_until_a_poll_would_claim_and_who_hoards_seats_is_seen_once() {
+        let told = |millis| Answer::line(Duration::from_millis(millis), Some(90), None);
+        let mut stuffer = adversary(Persona::StuffsLine);
+        for seconds in [8, 8, 2] {
+            let next = hears(&mut stuffer, &told(seconds * 1_000), Some("ticket")).1;
+            assert_eq!(next, Next::ask(Ask::Poll, Duration::from_secs(seconds)));
+        }
+        assert_eq!(hears(&mut stuffer, &told(1_900), Some("ticket")).1, Next::leave(End::NoShow));
+        let mut hoarder = adversary(Persona::HoardsSeats);
+        assert_eq!(hears(&mut hoarder, &page(), Some("pass")), (vec![], Next::leave(End::Looked)));
+        assert_eq!(hears(&mut adversary(Persona::HoardsSeats), &line(), None).1, Next::leave(End::NoShow));
     }
 }

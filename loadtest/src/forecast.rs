@@ -68,7 +68,8 @@ impl Forecast {
     pub fn of(scenario: &Scenario) -> Self {
         let seconds = scenario.closes().as_secs_f64();
         let tickets = 1.0 + scenario.share(Persona::LosesCookies);
-        let shows = (1.0 - scenario.share(Persona::NoShow)).max(0.01) / tickets;
+        let away: f64 = [Persona::NoShow, Persona::StuffsLine].map(|persona| scenario.share(persona)).iter().sum();
+        let shows = (1.0 - away).max(0.01) / tickets;
         let speed = scenario.room.rate() / shows;
         let mut fluid = Fluid { arrivals: Arrivals::of(scenario), tickets, speed, shows, burst: scenario.room.burst() };
         let (line, let_in) = fluid.flow(seconds);

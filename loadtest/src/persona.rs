@@ -44,11 +44,15 @@ pub enum Persona {
     SkipsLine,
     /// Polls many times a second, whatever they are told.
     IgnoresHints,
+    /// Takes a place, polls as told, and goes before their turn: so the line looks longer than it is.
+    StuffsLine,
+    /// Takes a pass and never comes back with it: a client without cookies.
+    HoardsSeats,
 }
 
 impl Persona {
     /// All of them, honest ones first.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Patient,
         Self::Impatient,
         Self::NoShow,
@@ -66,6 +70,8 @@ impl Persona {
         Self::OtherRoom,
         Self::SkipsLine,
         Self::IgnoresHints,
+        Self::StuffsLine,
+        Self::HoardsSeats,
     ];
 
     /// The names as they are written, each with what it stands for.
@@ -96,12 +102,20 @@ impl Persona {
             Self::OtherRoom => "other_room",
             Self::SkipsLine => "skips_line",
             Self::IgnoresHints => "ignores_hints",
+            Self::StuffsLine => "stuffs_line",
+            Self::HoardsSeats => "hoards_seats",
         }
     }
 
     /// Whether they try to get what is not theirs. Promises about places and waits are made to the others.
     pub fn is_adversary(self) -> bool {
         self >= Self::Forges
+    }
+
+    /// Whether they are after what others get, not after a page of the shop. They have a share in no launch but those that
+    /// are about them: it would be another launch.
+    pub fn is_spoiler(self) -> bool {
+        matches!(self, Self::StuffsLine | Self::HoardsSeats)
     }
 
     /// Whether promise 3 and 6 are made to them: they keep their cookies, ask when told, and stay.
@@ -123,7 +137,7 @@ mod tests {
     #[test]
     fn honest_people_come_first_and_nobody_is_left_out() {
         assert!(Persona::ALL.is_sorted());
-        assert_eq!(Persona::ALL.iter().filter(|persona| persona.is_adversary()).count(), 8);
+        assert_eq!(Persona::ALL.iter().filter(|persona| persona.is_adversary()).count(), 10);
         assert!(Persona::ALL.iter().all(|persona| !(persona.is_adversary() && persona.polls_as_told())));
     }
 }

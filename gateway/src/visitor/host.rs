@@ -6,7 +6,8 @@
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use http::HeaderValue;
+use http::uri::Authority;
+use http::{HeaderValue, Version};
 use policy::scope::bare_host;
 
 use super::{Head, Peer};
@@ -20,6 +21,9 @@ pub enum BadHost {
     /// More than one Host header.
     #[error("more than one Host header")]
     Several,
+    /// The request line or `:authority` names one, the Host header another.
+    #[error("two hosts")]
+    Two,
     /// Not a name or address with an optional port.
     #[error("not a host")]
     Malformed,
@@ -66,7 +70,8 @@ impl Host {
 }
 
 /// The host that a request names, unread: `:authority`, the absolute form, or the one Host header, in
-/// this order.
+/// this order. Who is in front of Weir may have gone by the header, so it has to name the same host, and HTTP/1.1 is
+/// not without it (RFC 9112 3.2).
 ///
 /// # Errors
 /// If there is none, or more than one.
@@ -75,10 +80,16 @@ pub fn sent_host<'a>(head: &Head<'a>) -> Result<&'a [u8], BadHost> {
         return Err(BadHost::Several);
     }
     match (head.parts.uri.authority(), head.host.first) {
+        (Some(_), None) if head.parts.version == Version::HTTP_11 => Err(BadHost::Missing),
+        (Some(authority), Some(header)) if !is_same(authority, header) => Err(BadHost::Two),
         (Some(authority), _) => Ok(authority.as_str().as_bytes()),
         (None, Some(header)) => Ok(header.as_bytes()),
         (None, None) => Err(BadHost::Missing),
     }
+}
+
+fn is_same(authority: &Authority, header: &HeaderValue) -> bool {
+    header.to_str().is_ok_and(|header| bare_host(header) == bare_host(authority.as_str()))
 }
 
 fn is_host(host: &str) -> bool {

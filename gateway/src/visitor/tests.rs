@@ -118,7 +118,12 @@ fn host(parts: &Parts) -> Result<String, BadHost> {
 #[test]
 fn the_host_is_in_the_request_line_or_in_one_header() {
     assert_eq!(host(&get(&[("host", "Shop.example.com:8080")])), Ok("Shop.example.com:8080".to_owned()));
-    assert_eq!(host(&request("GET", "http://a.example/x", &[("host", "b.example")])), Ok("a.example".to_owned()));
+    assert_eq!(host(&request("GET", "http://a.example/x", &[("host", "A.example:80")])), Ok("a.example".to_owned()));
+    assert_eq!(host(&request("GET", "http://a.example/x", &[("host", "b.example")])), Err(BadHost::Two));
+    assert_eq!(host(&request("GET", "http://a.example/x", &[])), Err(BadHost::Missing));
+    let mut http2 = request("GET", "http://a.example/x", &[]);
+    http2.version = http::Version::HTTP_2;
+    assert_eq!(host(&http2), Ok("a.example".to_owned()));
     assert_eq!(host(&get(&[("host", "[::1]:80")])), Ok("[::1]:80".to_owned()));
     assert_eq!(host(&get(&[])), Err(BadHost::Missing));
     assert_eq!(host(&get(&[("host", "a"), ("host", "a")])), Err(BadHost::Several));
@@ -130,7 +135,7 @@ fn what_is_no_host_is_refused() {
         let parts = get(&[("host", bad)]);
         assert_eq!(host(&parts), Err(BadHost::Malformed), "{bad:?}");
     }
-    assert_eq!(host(&request("GET", "http://user@a.example/", &[])), Err(BadHost::Malformed));
+    assert_eq!(host(&request("GET", "http://user@a.example/", &[("host", "user@a.example")])), Err(BadHost::Malformed));
 }
 
 #[test]

@@ -186,7 +186,18 @@ fn of_the_published_ways_to_hide_a_request_in_a_body_nothing_malformed_is_forwar
 #[test]
 fn request_lines_and_names_that_are_none_reach_no_shop() {
     let (shop, weir) = behind(CLOSED);
-    let heads: [&str; 14] = [
+    let heads: [&str; 25] = [
+        "GET * HTTP/1.1\r\nHost: shop.example",
+        "POST * HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 0",
+        "GET http://shop.example/bad HTTP/1.1",
+        "GET http://shop.example/bad HTTP/1.1\r\nHost: other.example",
+        "GET http://shop.example/bad HTTP/1.1\r\nHost: shop.example, other.example",
+        "GET http://shop.example/bad HTTP/1.1\r\nHost: shop.example/x",
+        "GET http://shop.example/bad HTTP/1.1\r\nHost:",
+        "GET http://shop.example/bad HTTP/1.1\r\nHost: shop.example\r\nHost: shop.example",
+        "GET http://a@shop.example/bad HTTP/1.1\r\nHost: shop.example",
+        "GET http:///bad HTTP/1.1\r\nHost: shop.example",
+        "CONNECT shop.example:80 HTTP/1.1\r\nHost: shop.example",
         "GET /bad HTTP/1.1\r\nHost: shop.example\r\nX : a",
         "GET /bad HTTP/1.1\r\nHost: shop.example\r\n X: a",
         "GET /bad HTTP/1.1\r\n Host: shop.example\r\nHost: shop.example",
@@ -215,13 +226,34 @@ fn request_lines_and_names_that_are_none_reach_no_shop() {
         ("transfer-encoding", "chunked"),
         ("connection", "x"),
         ("X-Upper", "a"),
+        ("host", "other.example"),
+        ("host", ""),
     ];
     for header in folded {
         h2::request(weir.http, "GET", "/bad", &[header], After::Nothing);
     }
-    for (method, path) in [("GET /x HTTP/1.1\r\nX:", "/bad"), ("GET", "/bad HTTP/1.1\r\nX: a"), ("GET", "/bad bad")] {
+    for (method, path) in
+        [("GET /x HTTP/1.1\r\nX:", "/bad"), ("GET", "/bad HTTP/1.1\r\nX: a"), ("GET", "/bad bad"), ("GET", "*")]
+    {
         h2::request(weir.http, method, path, &[], After::Nothing);
     }
     assert!(shop.received().is_empty(), "{:#?}", shop.received());
     weir.is_well();
+}
+
+#[test]
+fn the_absolute_form_and_the_form_of_all_paths_reach_the_shop_as_they_are_meant() {
+    let (shop, weir) = behind(CLOSED);
+    for target in ["http://shop.example/absolute", "http://SHOP.example:80/absolute"] {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n");
+        assert_eq!(raw(weir.http, text.as_bytes()).status, 200, "{target}");
+    }
+    let all = b"OPTIONS * HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(raw(weir.http, all).status, 200);
+    let same = [("host", "shop.example")];
+    assert_eq!(h2::request(weir.http, "GET", "/absolute", &same, After::Nothing), 200);
+    let seen: Vec<String> = shop.received().iter().map(|request| request.path().to_owned()).collect();
+    assert_eq!(seen, ["/absolute", "/absolute", "*", "/absolute"]);
+    assert!(shop.received().iter().all(|request| request.all("host").len() == 1), "{:#?}", shop.received());
+    shop.received_nothing_malformed();
 }

@@ -77,16 +77,66 @@ fn an_answer_of_two_hundred_headers_passes_and_one_of_more_than_the_bound_has_a_
     until_true("the reason is told", || weir.log().contains("upstream_head_too_large"));
 }
 
+/// Three interim answers, of which one looks like an answer with a body.
+fn interim() -> Vec<u8> {
+    let hints =
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: a=b\r\nContent-Length: 9\r\n\r\n";
+    format!("{hints}HTTP/1.1 102 Processing\r\n\r\n{hints}").into_bytes()
+}
+
 #[test]
 fn early_hints_do_not_disturb_the_answer() {
-    let shop = answering(|_| {
-        let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".to_vec();
-        [hints.clone(), b"HTTP/1.1 102 Processing\r\n\r\n".to_vec(), hints, ok("welcome to the shop")].concat()
+    let shop = answering(|head| {
+        let body = if head.starts_with("HEAD") { "" } else { "welcome to the shop" };
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{body}");
+        [interim(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(), answer.into_bytes()].concat()
     });
     let weir = gateway(shop, "");
+    let pass = pass(&weir);
     let mut client = Kept::open(weir.http);
-    for _ in 0..5 {
-        assert!(client.get("/", &[]).is_shop());
+    for path in ["/", "/launch/item"].into_iter().cycle().take(6) {
+        let answer = client.get(path, &[("Cookie", &pass)]);
+        assert!(answer.is_shop() && answer.header("link").is_none(), "{answer:?}");
+        let form = request(weir.http, "POST", path, &[("Cookie", &pass)], "pair=1");
+        assert!(form.is_shop(), "{form:?}");
+        let head = request(weir.http, "HEAD", path, &[("Cookie", &pass)], "");
+        assert_eq!((head.status, head.header("content-length")), (200, Some("19")), "{head:?}");
     }
+    assert!(client.get("/", &[]).is_shop(), "the next answer on the connection is the next answer");
     assert_eq!(counted(&weir, "failed"), 0.0);
+    weir.is_well();
+}
+
+/// Interim answers for ever, whether now and then or as fast as they are taken: an answer that does not come.
+#[test]
+fn interim_answers_extend_no_deadline_and_keep_nobody_from_being_served() {
+    let shop = server(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(head) = head(&mut reader) {
+            let (many, pause) = if head.contains("/flood") { (100, 0) } else { (1, 50) };
+            if head.contains("/forever") || head.contains("/flood") {
+                while stream.write_all(&interim().repeat(many)).is_ok() {
+                    std::thread::sleep(Duration::from_millis(pause));
+                }
+                return;
+            }
+            if stream.write_all(&ok("welcome to the shop")).is_err() {
+                return;
+            }
+        }
+    });
+    let one_worker = config(shop, ROOMY).replace("workers = 2", "workers = 1").replace("\"2s\"", "\"1s\"");
+    let weir = Weir::start(&one_worker);
+    std::thread::scope(|scope| {
+        let vain: Vec<_> = ["/forever", "/flood"]
+            .iter()
+            .map(|path| scope.spawn(|| request(weir.http, "GET", path, &[], "").status))
+            .collect();
+        for _ in 0..20 {
+            assert!(anybody(&weir).is_shop());
+        }
+        assert_eq!(vain.into_iter().map(|vain| vain.join().unwrap()).collect::<Vec<_>>(), [504, 504]);
+    });
+    until_true("the shop is left alone", || weir.metric(IN_FLIGHT) == 0.0);
+    weir.is_well();
 }

@@ -9,6 +9,7 @@ mod http2;
 mod kept;
 mod overload;
 mod shares;
+mod stuffing;
 mod upgrades;
 mod uploads;
 

@@ -17,14 +17,14 @@ fn launch(room: &str) -> Scenario {
     };
     let shoppers: Vec<_> = Persona::ALL.map(|kind| format!("{} = {:?}\n", kind.name(), weight(kind))).into();
     let text = format!(
-        "name = 't'\nclosing = '150s'\ngrace = '15s'\n\
+        "closing = '150s'\ngrace = '15s'\n\
          [room]\nnew_users_per_minute = 3000\nsession_duration = '40s'\n{room}\n\
          [[arrivals]]\nkind = 'flat'\nrate = 20\nfor = '10s'\n\
          [[arrivals]]\nkind = 'burst'\nrate = 20\ntimes = 25\nfor = '9s'\n\
          [[arrivals]]\nkind = 'flat'\nrate = 15\nfor = '20s'\n[shoppers]\n{}",
         shoppers.concat()
     );
-    Scenario::parse(&text, Path::new("")).unwrap_or_else(|problems| panic!("{problems}"))
+    written(&text)
 }
 
 fn run(scenario: &Scenario, setup: &Setup) -> (Evidence, Vec<Check>) {
@@ -63,19 +63,52 @@ fn a_launch_of_some_thousands_holds_every_promise() {
     assert!(most > Some(2_000), "the line was long: {most:?}");
 }
 
-/// The rate is 10 a second. Nineteen of twenty take a ticket and are never seen again: the line learns it within half a
-/// minute.
+/// A launch of this text.
+fn written(text: &str) -> Scenario {
+    Scenario::parse(&format!("name = 't'\n{text}"), Path::new("")).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The rate is 10 a second. Nineteen of twenty take a ticket that they will not claim, whether they are never seen again or
+/// poll as told until their turn comes near: the line learns it within half a minute.
 #[test]
 fn a_line_of_which_19_of_20_are_stuffing_uses_nine_tenths_of_the_rate_after_half_a_minute() {
-    let text = "name = 't'\nclosing = '120s'\ngrace = '15s'\n[room]\nnew_users_per_minute = 600\n\
-                [[arrivals]]\nkind = 'flat'\nrate = 2000\nfor = '12s'\n[shoppers]\npatient = 5\nno_show = 95\n";
-    let scenario = Scenario::parse(text, Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
-    let (evidence, _) = run(&scenario, &Setup::of(&scenario, START));
-    let mut entered: Vec<_> = evidence.visits.iter().filter_map(|visit| visit.entered).collect();
-    entered.sort_unstable();
-    let from = entered[0] + 30_000_000;
-    let within = entered.iter().filter(|&&at| (from..from + 60_000_000).contains(&at)).count();
-    assert!((540..=601).contains(&within), "{within} of 600 that the rate allows; {} in all", entered.len());
+    for stuffers in ["no_show = 95", "stuffs_line = 95", "no_show = 48\nstuffs_line = 47"] {
+        let scenario = written(&format!(
+            "closing = '120s'\ngrace = '15s'\n[room]\nnew_users_per_minute = 600\n\
+             [[arrivals]]\nkind = 'flat'\nrate = 2000\nfor = '12s'\n[shoppers]\npatient = 5\n{stuffers}\n"
+        ));
+        let (evidence, _) = run(&scenario, &Setup::of(&scenario, START));
+        let mut entered: Vec<_> = evidence.visits.iter().filter_map(|visit| visit.entered).collect();
+        entered.sort_unstable();
+        let from = entered[0] + 30_000_000;
+        let shopper = |visit: &&Visit| visit.persona == Persona::Patient;
+        let within = |visit: &&Visit| visit.entered.is_some_and(|at| (from..from + 60_000_000).contains(&at));
+        let shoppers = evidence.visits.iter().filter(shopper).filter(within).count();
+        assert!((540..=601).contains(&shoppers), "{stuffers}: {shoppers} of 600 that the rate allows");
+        assert_eq!(evidence.visits.iter().filter(within).count(), shoppers, "{stuffers}: who stuffs claims nothing");
+        let polls = evidence.visits.iter().filter(|visit| visit.persona == Persona::StuffsLine && visit.requests > 3);
+        assert_eq!(polls.count() > 8_000, stuffers.contains("stuffs"), "{stuffers}: they polled");
+    }
+}
+
+/// 900 seats, 20 shoppers a second who need about 80 of them, and as many clients a second who keep no cookies: these take a seat
+/// for five minutes each, and would have all of them after three quarters of a minute.
+#[test]
+fn beside_who_hoards_seats_honest_people_enter_and_keep_theirs() {
+    let scenario = written(
+        "closing = '150s'\ngrace = '20s'\n[room]\nnew_users_per_minute = 3000\ntotal_active_users = 900\n\
+         session_duration = '5m'\n[[arrivals]]\nkind = 'flat'\nrate = 40\nfor = '2m'\n\
+         [shoppers]\npatient = 1\nhoards_seats = 1\n",
+    );
+    let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+    let (hoarders, honest): (Vec<_>, Vec<_>) =
+        evidence.visits.iter().partition(|visit| visit.persona == Persona::HoardsSeats);
+    let seats: usize = hoarders.iter().filter(|visit| visit.entered.is_some()).count();
+    assert!(seats > 1_500, "more seats than there are were taken: {seats}");
+    assert!(honest.len() > 2_000 && honest.iter().all(|visit| visit.end == End::Bought && !visit.thrown_out));
+    let most = honest.iter().filter_map(|visit| Some(visit.entered? - visit.due)).max();
+    assert!(most < Some(3_000_000), "whoever came was inside within {most:?} us");
+    assert_eq!(Verdict::of(&checks), Verdict::Held, "{checks:#?}");
 }
 
 #[test]

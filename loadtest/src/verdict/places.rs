@@ -61,7 +61,8 @@ pub(super) fn keeps_cookies(visit: &Visit) -> bool {
 
 /// What they hold is what they were given.
 fn holds_what_was_given(visit: &Visit) -> bool {
-    !visit.persona.is_adversary() || matches!(visit.persona, Persona::SkipsLine | Persona::IgnoresHints)
+    let persona = visit.persona;
+    !persona.is_adversary() || persona.is_spoiler() || matches!(persona, Persona::SkipsLine | Persona::IgnoresHints)
 }
 
 /// Every arrival is one visit, with one index and an end that fits it.

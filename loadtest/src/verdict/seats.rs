@@ -1,7 +1,8 @@
 //! Promise 1: never more than `total_active_users` passes alive at once.
 //!
 //! ```text
-//! a pass lives    from its grant to its end: the last expiry seen in a cookie, or the receipt, which gives the seat back
+//! a pass lives    from its grant to its end: the last expiry seen in a cookie, or the receipt, which gives the seat back;
+//!                 where nobody came back with it, at least 30 s
 //! alive at t    = #grants at or before t - #ends at or before t            all in store time
 //! receipt       = answered at the shop - (shortest time from a grant to the shop)
 //! ```
@@ -15,9 +16,14 @@
 use std::collections::HashMap;
 
 use crate::evidence::Page;
+use crate::persona::Persona;
 use crate::shop::log::Outcome;
 
+use super::launch::Grant;
 use super::{Check, Launch};
+
+/// A pass that has never come back holds its seat for so long at least, in milliseconds.
+const NEVER_BACK: i64 = 30_000;
 
 pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let recounted = Check::new("seats", "Passes alive at once, recounted").promise(1).unit("passes");
@@ -65,8 +71,12 @@ impl Lives {
     pub(super) fn of(launch: &Launch<'_>) -> Self {
         let receipts = receipts(launch);
         let mut begins: Vec<i64> = launch.grants.iter().map(|grant| grant.at).collect();
-        let ended = |number, ends: i64| receipts.get(number).map_or(ends, |&receipt| ends.min(receipt));
-        let mut ends: Vec<i64> = launch.grants.iter().map(|grant| ended(&grant.number, grant.ends)).collect();
+        let ended = |grant: &Grant| match receipts.get(&grant.number) {
+            Some(&receipt) => grant.ends.min(receipt),
+            None if launch.visit(grant).persona == Persona::HoardsSeats => grant.ends.min(grant.at + NEVER_BACK),
+            None => grant.ends,
+        };
+        let mut ends: Vec<i64> = launch.grants.iter().map(ended).collect();
         begins.sort_unstable();
         ends.sort_unstable();
         Self { begins, ends, receipts: receipts.len() }
@@ -103,29 +113,42 @@ fn receipts(launch: &Launch<'_>) -> HashMap<u64, i64> {
 
 #[cfg(test)]
 mod tests {
-    use crate::verdict::Outcome;
+    use super::*;
+    use crate::verdict::Outcome as Held;
     use crate::verdict::made::{Made, SESSION};
 
     #[test]
     fn a_seat_is_taken_until_the_receipt() {
         let mut made = Made::line_of(50);
-        assert_eq!(made.check("seats").outcome, Outcome::Unknown, "no bound");
+        assert_eq!(made.check("seats").outcome, Held::Unknown, "no bound");
         // Somebody comes each 100 ms and stays for about 160 ms.
         made.scenario.room.total_active_users = Some(2);
         let check = made.check("seats");
-        assert_eq!((check.outcome, check.measured), (Outcome::Held, Some(2.0)), "{check:?}");
+        assert_eq!((check.outcome, check.measured), (Held::Held, Some(2.0)), "{check:?}");
         made.scenario.room.total_active_users = Some(1);
-        assert_eq!(made.check("seats").outcome, Outcome::Broken);
+        assert_eq!(made.check("seats").outcome, Held::Broken);
     }
 
     #[test]
     fn without_a_receipt_a_seat_is_taken_until_the_pass_ends() {
         let mut made = Made::line_of(50);
         made.scenario.room.total_active_users = Some(49);
-        made.evidence.shop.retain(|entry| entry.page != crate::evidence::Page::Payment);
+        made.evidence.shop.retain(|entry| entry.page != Page::Payment);
         assert_eq!(made.check("seats").measured, Some(50.0));
         made.shopper(60, 0, SESSION + 5_100);
         assert_eq!(made.check("seats").measured, Some(50.0), "the others had ended");
+    }
+
+    #[test]
+    fn a_pass_that_never_came_back_holds_its_seat_for_half_a_minute_at_least() {
+        let mut made = Made::line_of(50);
+        made.evidence.shop.retain(|entry| entry.page != Page::Payment);
+        made.evidence.visits.iter_mut().for_each(|visit| visit.persona = Persona::HoardsSeats);
+        made.scenario.room.total_active_users = Some(50);
+        made.shopper(60, 0, 36_000);
+        assert_eq!(made.check("seats").measured, Some(50.0), "others may sit there by then");
+        made.shopper(61, 0, 29_000);
+        assert_eq!(made.check("seats").measured, Some(51.0), "and not before");
     }
 
     #[test]
@@ -137,6 +160,6 @@ mod tests {
         }
         made.scenario.room.total_active_users = Some(2);
         let check = made.check("seats");
-        assert_eq!((check.outcome, check.measured), (Outcome::Held, Some(2.0)), "{check:?}");
+        assert_eq!((check.outcome, check.measured), (Held::Held, Some(2.0)), "{check:?}");
     }
 }
