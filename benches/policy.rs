@@ -33,8 +33,15 @@ fn seal(c: &mut Criterion) {
 fn decide(c: &mut Criterion) {
     let room = benches::room(Rules::per_minute(600));
     let view = View { segments: Segment { base: 0, next: 1_000, serving: 100 }.into(), now: 10, ..View::default() };
-    let scene =
-        Scene { room: &room, line: Some(&view), store_away: false, on_lease: false, now: 20, pass: PassState::Lives };
+    let scene = Scene {
+        room: &room,
+        line: Some(&view),
+        store_away: false,
+        on_lease: false,
+        shop_rests: false,
+        now: 20,
+        pass: PassState::Lives,
+    };
     let pass = Credential::Sealed(Token::pass(7, 0, 1_000));
     let ticket = Credential::Sealed(Token::ticket(700, 0));
     c.bench_function("admit/pass", |b| b.iter(|| admit(scene, black_box(pass), Intent::Other)));

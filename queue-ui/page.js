@@ -63,17 +63,17 @@
   };
 
   const update = status => {
-    const numbered = ticket > 0, moving = status.open && !status.away;
+    const numbered = ticket > 0, moving = status.open && !status.away && !status.resting;
     const position = numbered && ahead(status);
     if (numbered ? moving && !position : !status.away) return again();
-    if (numbered && !status.unsure) {
+    if (position && !status.unsure) {
       if (!data.position) return again();
-      place(position + (position && (status.entering || 0)));
+      place(position + (status.entering || 0));
     }
     const range = moving && numbered && status.wait;
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
-    note(status.away ? data.kept : status.open ? "" : data.paused);
+    note(status.away ? data.kept : !status.open ? data.paused : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     const at = new Date(status.now), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
@@ -100,7 +100,7 @@
 
   for (const clock of document.querySelectorAll("time"))
     clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
-  if (ticket > 0 && data.state !== "called" && data.position) place(Number(data.position));
+  if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use gateway::rooms::{Entry, LiveRoom};
 use gateway::store::{Store, Work};
 use hdrhistogram::Histogram;
+use jiff::tz::TimeZone;
 use policy::drain::PollTable;
 use policy::line::{Batch, Grant, Outcome};
 use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
@@ -29,7 +30,7 @@ pub fn room(rules: Rules) -> Room {
 
 /// The same as live rooms take it.
 pub fn terms(rules: Rules) -> gateway::rooms::Terms {
-    gateway::rooms::Terms { room: room(rules), polls: PollTable::CALM, poll_budget: 2_000.0 }
+    gateway::rooms::Terms { room: room(rules), polls: PollTable::CALM, poll_budget: 2_000.0, zone: TimeZone::UTC }
 }
 
 /// Memory of this process that is in use, in bytes; 0 where the kernel does not tell.

@@ -84,6 +84,8 @@ pub struct RoomStatus {
     limits_given_up: bool,
     /// Whether the line moves on at this gateway's share at this moment (`fail_mode = "static"` and the store away).
     on_lease: bool,
+    /// Whether this gateway reaches no server of the room's upstream, and lets nobody in from the line.
+    shop_rests: bool,
     /// Passes given for tickets that had one already, on the two sides of a cut.
     second_passes: u64,
 }
@@ -118,6 +120,7 @@ impl RoomStatus {
             limits_enforced: rules.enforced,
             limits_given_up: snapshot.away && terms.room.fail_mode == policy::room::FailMode::Open,
             on_lease: snapshot.on_lease,
+            shop_rests: snapshot.shop_rests,
             second_passes: view.second_passes,
         }
     }

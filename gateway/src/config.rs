@@ -3,11 +3,12 @@
 //! A file is valid as a whole or not at all. [`Config::load`] reports every problem at once, each with
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
-//! Each key is declared once, in a section of its own file ([`listen`], [`node`], [`redis`], [`upstream`], [`route`],
+//! Each key is declared once, in a section of its own file ([`brand`], [`listen`], [`node`], [`redis`], [`upstream`], [`route`],
 //! [`room`], [`rooms`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
 //! spans several keys. What can be used but should be known is a warning ([`Config::warnings`]): `weir check` tells
 //! it, the log tells it when the configuration comes in force. What is absent: the compiled form that requests look at, and reloading.
 
+pub mod brand;
 mod check;
 pub mod listen;
 pub mod node;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 use toml::de::DeTable;
 
+pub use brand::{BrandConfig, BrandTextConfig};
 pub use listen::{ListenConfig, TlsConfig};
 pub use node::{LogConfig, LogFormat, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;

@@ -227,6 +227,7 @@ fn weigh(visit: &Visit<'_>, room: &SiteRoom, said: Option<PassState>) -> Decisio
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
+        shop_rests: snapshot.shop_rests,
         now,
         pass: said.unwrap_or_else(|| token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass))),
     };

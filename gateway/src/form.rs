@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::buffer::Charge;
-use crate::ui::{Standing, own_csp};
+use crate::ui::Standing;
 use crate::visit::{Visit, Wants};
 
 /// Bytes of a body that is read.
@@ -56,10 +56,11 @@ pub async fn give_back(
     let form = form.and_then(|bytes| fields::parse(&bytes)).unwrap_or_default();
     let snapshot = room.live.snapshot();
     let standing = (!unsent.arriving).then_some(&unsent.standing);
-    let language = visit.language(room.language);
-    let page = room.page.holding(&form, &snapshot.answers, standing, language, visit.ended);
+    // In the coding that the answer says already.
+    let told = visit.language_and_coding(room.language);
+    let page = room.page.holding(&form, &snapshot.answers, standing, told, visit.ended);
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, own_csp());
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, room.page.own_csp());
     response.headers_mut().remove(REFRESH);
     *response.body_mut() = Body::counted(Some(page), charge);
     (!body.is_end_stream()).then_some(body)

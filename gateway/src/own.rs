@@ -1,6 +1,6 @@
 //! What the gateway answers itself: everything under `/.weir/`.
 //!
-//! `GET status/{room}` is the same for everybody and may be cached for a second. `POST leave/{room}`
+//! `GET status/{room}` is the same for everybody and may be cached for a second, `GET logo/{room}` for a week. `POST leave/{room}`
 //! gives up a place or a pass; it needs the sealed cookie and comes from the shop's own pages only.
 
 use http::{Method, Response};
@@ -22,11 +22,12 @@ pub fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Bo
     let Some(room) = visit.site.by_name.get(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
+        ("logo", &(Method::GET | Method::HEAD)) => reply::logo(room),
         ("leave", &Method::POST) => {
             visit.look_at(room, head);
             leave(visit, head)
         }
-        ("status", _) => reply::wrong_method("GET, HEAD"),
+        ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
         _ => reply::not_found(),
     }

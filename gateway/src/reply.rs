@@ -15,7 +15,7 @@ use policy::ticket::{Kind, Token};
 use crate::body::Body;
 use crate::site::SiteRoom;
 use crate::telemetry::Mark;
-use crate::ui::{Form, Notice, Standing};
+use crate::ui::{Coding, Form, Language, Notice, Standing};
 use crate::upstream::UpstreamError;
 use crate::visit::{Visit, Wants};
 
@@ -63,10 +63,9 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         let position = standing.position.filter(|_| snapshot.at.elapsed() < FRESH);
         answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
     } else {
-        let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language), visit.ended);
-        let mut response = answer(status, HTML, page);
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
-        response
+        let told = visit.language_and_coding(room.language);
+        let body = room.page.fill(&snapshot.answers, &standing, told, visit.ended);
+        page(status, body, told.1, room.page.csp())
     };
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));
@@ -88,9 +87,8 @@ pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     let mut response = if visit.wants == Wants::Json {
         answer(status, JSON, snapshot.answers.arriving_json())
     } else {
-        let page = room.page.arriving(&snapshot.answers, visit.language(room.language));
-        let mut response = answer(status, HTML, page);
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
+        let told = visit.language_and_coding(room.language);
+        let mut response = page(status, room.page.arriving(&snapshot.answers, told), told.1, room.page.csp());
         response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
         response
     };
@@ -109,6 +107,17 @@ pub fn status(room: &SiteRoom) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CACHE_CONTROL, A_SECOND);
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// The logo of a room: its address changes with it. An SVG that is opened by itself runs nothing.
+pub fn logo(room: &SiteRoom) -> Response<Body> {
+    let Some(logo) = room.page.logo() else { return not_found() };
+    let mut response = answer(StatusCode::OK, HeaderValue::from_static(logo.kind), logo.bytes.clone());
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=604800"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }
 
@@ -246,13 +255,12 @@ pub fn wrong_method(allow: &'static str) -> Response<Body> {
 
 /// A notice in the form that the request asks for.
 fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
-    let pages = &visit.site.notices;
+    let pages = visit.room.and_then(|room| room.page.notices()).unwrap_or(&visit.site.notices);
     let response = match visit.wants {
         Wants::Page => {
-            let default = visit.room.map_or(crate::ui::Language::English, |room| room.language);
-            let mut response = answer(status, HTML, pages.shared(notice, Form::Page(visit.language(default))));
-            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, pages.csp());
-            response
+            let set = visit.room.map_or(Some(Language::English), |room| room.language);
+            let (language, coding) = visit.language_and_coding(set);
+            page(status, pages.shared(notice, Form::Page(language, coding)), coding, pages.csp())
         }
         Wants::Json => answer(status, JSON, pages.shared(notice, Form::Json)),
         Wants::Text => answer(status, TEXT, pages.shared(notice, Form::Text)),
@@ -266,6 +274,18 @@ fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response
 
 fn retry(mut response: Response<Body>, seconds: u64) -> Response<Body> {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// A page in this coding, under this policy.
+fn page(status: StatusCode, body: Bytes, coding: Coding, policy: HeaderValue) -> Response<Body> {
+    let mut response = answer(status, HTML, body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if coding == Coding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     response
 }
 

@@ -11,6 +11,7 @@
 
 mod clerk;
 mod late;
+mod picture;
 mod renewals;
 
 use std::collections::HashMap;
@@ -18,8 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
+use jiff::tz::TimeZone;
 use policy::Millis;
 use policy::admit::PassState;
 use policy::drain::PollTable;
@@ -31,6 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::ui;
+use crate::upstream::Upstream;
 
 pub use clerk::run;
 use late::LateForms;
@@ -59,6 +62,8 @@ pub struct Terms {
     pub polls: PollTable,
     /// Polls per second of the whole line.
     pub poll_budget: f64,
+    /// Where the times that are told are.
+    pub zone: TimeZone,
 }
 
 /// A room at one moment.
@@ -72,6 +77,8 @@ pub struct Snapshot {
     pub away: bool,
     /// Whether this gateway lives on its lease meanwhile: `view` is as it has moved the line on.
     pub on_lease: bool,
+    /// Whether the shop rests, as this gateway sees it: it lets nobody in from the line.
+    pub shop_rests: bool,
     /// The state in one word.
     pub state: ui::State,
     /// Answers for those who wait, as far as they are the same for everybody.
@@ -105,6 +112,8 @@ pub struct LiveRoom {
     /// Its id in tokens.
     pub id: RoomId,
     terms: ArcSwap<Terms>,
+    /// The upstream that answers the room's own host and path, as far as that is known.
+    shop: ArcSwapOption<Upstream>,
     snapshot: ArcSwap<Snapshot>,
     revoked: DashMap<u64, Revoked>,
     /// Passes that came back, as the line was told, with their ends.
@@ -182,6 +191,16 @@ impl LiveRoom {
     /// The terms in force.
     pub fn terms(&self) -> Arc<Terms> {
         self.terms.load_full()
+    }
+
+    /// Says which upstream the room stands in front of.
+    pub fn stand_before(&self, shop: Option<Arc<Upstream>>) {
+        self.shop.store(shop);
+    }
+
+    /// Whether that can be reached by no server. Everyone enters a room that only counts.
+    fn shop_rests(&self) -> bool {
+        self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.terms.load().room.rules.enforced
     }
 
     /// What became of the pass that is shown, as far as the line has told.
@@ -459,8 +478,9 @@ impl Rooms {
         LiveRoom {
             name: name.into(),
             id: RoomId::of(name),
-            snapshot: ArcSwap::from_pointee(clerk::unseen(name, &terms)),
+            snapshot: ArcSwap::from_pointee(picture::unseen(name, &terms)),
             terms: ArcSwap::from_pointee(terms),
+            shop: ArcSwapOption::empty(),
             revoked: DashMap::new(),
             confirmed: DashMap::new(),
             testified: DashMap::new(),

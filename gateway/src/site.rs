@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::HeaderValue;
+use jiff::tz::TimeZone;
 use policy::drain::{self, PollTable};
 use policy::quota::{Client, Quota, Quotas, Rate};
-use policy::scope::{Literal, Table};
+use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 use policy::ticket::{Kind, TICKET_LIFE, Token};
 
-use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
+use crate::config::{self, BrandConfig, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
-use crate::ui::{Language, Notices, WaitingPage};
+use crate::ui::{Brand, Colour, Language, Logo, Notices, WaitingPage};
 use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
 use crate::visitor;
 
@@ -69,8 +70,8 @@ pub struct SiteRoom {
     pub config: RoomConfig,
     /// Its waiting page.
     pub page: WaitingPage,
-    /// Language of those who ask for none that there is.
-    pub language: Language,
+    /// Language of those who ask for none that there is, if it was set.
+    pub language: Option<Language>,
     /// Its counters.
     pub meters: RoomMeters,
     /// Its cookie.
@@ -327,6 +328,9 @@ impl Site {
         let quotas = SiteQuotas::of(&config.quota, before);
         let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
         let (rooms, routes) = (Table::new(scopes), Table::new(routes));
+        for room in by_name.values() {
+            room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
+        }
         Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of(""), sealer })
     }
 
@@ -361,10 +365,10 @@ fn site_room(
         live,
         terms,
         page,
-        language: match written.default_template_language {
+        language: written.default_template_language.map(|language| match language {
             config::Language::Korean => Language::Korean,
             config::Language::English => Language::English,
-        },
+        }),
         meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
@@ -372,6 +376,19 @@ fn site_room(
         preflights: Preflights::of(written, most_clients),
         config: written.clone(),
     })
+}
+
+/// The upstream that answers the room's own host and path: its line stands while that rests.
+fn shop_of(
+    room: &RoomConfig,
+    routes: &Table<Arc<Upstream>>,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+) -> Option<Arc<Upstream>> {
+    // Of "*.example.com" some host below it, of "*" one that no pattern but "*" matches.
+    let host = room.host.replacen('*', "x", 1);
+    let answers = || routes.find(&bare_host(&host), &NormalPath::of(&room.path)).cloned();
+    let only = || upstreams.values().next().filter(|_| upstreams.len() == 1).cloned();
+    room.upstream.as_ref().and_then(|name| upstreams.get(name).cloned()).or_else(answers).or_else(only)
 }
 
 fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Upstream>> {
@@ -435,7 +452,8 @@ fn terms(room: &RoomConfig) -> Terms {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
     let policy = room.policy();
     let poll_budget = room.poll.budget.map_or(drain::budget_for(policy.rules.rate), f64::from);
-    Terms { room: policy, polls, poll_budget }
+    let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
+    Terms { room: policy, polls, poll_budget, zone }
 }
 
 fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
@@ -443,6 +461,24 @@ fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
         std::fs::read_to_string(file).with_context(|| format!("custom_page_html {}", file.display()))
     };
     let custom = room.custom_page_html.as_ref().map(read).transpose()?;
-    WaitingPage::new(&room.name, custom.as_deref())
+    WaitingPage::new(&room.name, custom.as_deref(), &brand(&room.brand)?)
         .map_err(|error| anyhow::anyhow!("the waiting page of room {:?}: {error}", room.name))
+}
+
+fn brand(written: &BrandConfig) -> anyhow::Result<Brand> {
+    let read = |file: &std::path::PathBuf| -> anyhow::Result<Logo> {
+        let bytes = std::fs::read(file).with_context(|| format!("brand.logo {}", file.display()))?;
+        Logo::of(bytes).with_context(|| format!("brand.logo {}", file.display()))
+    };
+    let mut brand = Brand {
+        name: written.name.clone().unwrap_or_default(),
+        logo: written.logo.as_ref().map(read).transpose()?,
+        colour: written.color.as_deref().and_then(Colour::parse),
+        ..Brand::default()
+    };
+    let texts = [(Language::Korean, &written.text.korean), (Language::English, &written.text.english)];
+    for (language, text) in texts {
+        brand.lines[language as usize] = text.clone().unwrap_or_default();
+    }
+    Ok(brand)
 }

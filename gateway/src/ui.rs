@@ -6,6 +6,8 @@
 //!
 //! What is absent: sockets, headers, status codes, the store, the clock.
 
+mod brand;
+mod gzip;
 mod held;
 mod json;
 mod language;
@@ -15,17 +17,19 @@ mod status;
 mod template;
 
 use bytes::Bytes;
+use jiff::tz::TimeZone;
 use policy::drain::{self, PollTable};
 use policy::line::View;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill, Wait};
 use policy::room::Room;
 
+pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
 pub use held::HeldForm;
 pub use language::Language;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
-pub use template::{PageError, own_csp};
+pub use template::{Coding, PageError};
 
 /// Seconds after which the holder of a provisional ticket asks again, before stretching.
 const PROVISIONAL: f64 = 10.0;
@@ -81,6 +85,17 @@ pub struct Facts<'a> {
     pub state: State,
     /// Whether the store fails to answer.
     pub away: bool,
+    /// Whether no server of the shop can be reached.
+    pub shop_rests: bool,
+    /// Where the times that are told are.
+    pub zone: &'a TimeZone,
+}
+
+impl Facts<'_> {
+    /// Why places do not move up, if it is for the line itself.
+    fn standstill(&self) -> Option<Standstill> {
+        self.line.standstill(&self.room.rules).filter(|_| !self.shop_rests)
+    }
 }
 
 /// Everything about a line that is the same for everybody at one moment.
@@ -89,12 +104,14 @@ pub struct Snapshot {
     status: Bytes,
     json: Bytes,
     updated: String,
+    clock: String,
     line: View,
     outlook: Outlook,
     standstill: Option<Standstill>,
     poll: PollTable,
     open: bool,
     away: bool,
+    rests: bool,
 }
 
 impl Snapshot {
@@ -105,12 +122,14 @@ impl Snapshot {
             status: status::document(facts),
             json: json::head(facts, &updated),
             updated,
+            clock: status::clock(facts.line.now, facts.zone),
             line: View { adopted: Vec::new(), ..facts.line.clone() },
             outlook: facts.line.outlook(&facts.room.rules),
-            standstill: facts.line.standstill(&facts.room.rules),
+            standstill: facts.standstill(),
             poll: facts.poll,
             open: facts.room.rules.open,
             away: facts.away,
+            rests: facts.shop_rests,
         }
     }
 
@@ -123,7 +142,7 @@ impl Snapshot {
     /// 1.15) spreads the polls.
     pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> Standing {
         let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
-        let moves = self.open && !self.away && ticket.is_some();
+        let moves = self.open && !self.away && !self.rests && ticket.is_some();
         let wait = self.outlook.wait(ahead).filter(|_| moves);
         let pace = drain::pace(self.outlook.speed, self.line.bound, self.outlook.rate);
         let interval = if ticket.is_some() { self.poll.after(ahead, pace) } else { PROVISIONAL * self.poll.stretch };
@@ -155,6 +174,8 @@ impl Snapshot {
             }
             Some(_) if self.away => Face::Away,
             Some(_) if !self.open => Face::Paused,
+            Some(_) if self.rests && standing.position == Some(0) => Face::CalledAtRest,
+            Some(_) if self.rests => Face::AtRest,
             Some(_) if standing.position == Some(0) => Face::Called,
             Some(_) if standing.wait.is_none() => Face::Still,
             Some(_) => Face::Moving,

@@ -258,6 +258,11 @@ impl Upstream {
         &self.servers
     }
 
+    /// Whether none of its servers can be reached: nobody new is sent to it.
+    pub fn rests(&self) -> bool {
+        !self.servers.iter().any(|server| server.is_reachable())
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -377,11 +382,16 @@ impl Upstream {
             }
             match exchange.connect().await {
                 Ok(()) => {
+                    server.connected(true);
                     self.counters.connected.fetch_add(1, Ordering::Relaxed);
                     return Ok(exchange);
                 }
                 Err(source) => {
-                    error = self.failed(server, UpstreamError::connecting(server.address().to_owned(), source));
+                    error = UpstreamError::connecting(server.address().to_owned(), source);
+                    if let UpstreamError::Connect { .. } = error {
+                        server.connected(false);
+                    }
+                    error = self.failed(server, error);
                     tried.push(server.clone());
                 }
             }

@@ -17,7 +17,7 @@ use crate::known::Introduction;
 use crate::listener::Worker;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{self, Access, Mark};
-use crate::ui::{Language, Standing};
+use crate::ui::{Coding, Language, Standing};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
 
 /// In which form the gateway's own answers are wanted.
@@ -79,6 +79,7 @@ pub struct Visit<'a> {
     pub host: Option<Rc<Host>>,
     /// The origin of the page that asks.
     pub origin: Option<HeaderValue>,
+    coding: Coding,
     accept_language: Option<HeaderValue>,
     under_way: UnderWay,
 }
@@ -106,6 +107,7 @@ impl<'a> Visit<'a> {
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
             host: None,
             origin: head.origin().cloned(),
+            coding: Coding::Identity,
             accept_language: head.accept_language.cloned(),
             under_way,
         }
@@ -145,7 +147,12 @@ impl<'a> Visit<'a> {
             Intent::Form if self.wants == Wants::Text && visitor::is_json(&head.parts.headers) => {
                 self.wants = Wants::Json;
             }
-            Intent::Page | Intent::Submit => self.wants = Wants::Page,
+            Intent::Page | Intent::Submit => {
+                self.wants = Wants::Page;
+                if head.accept_encoding.is_some_and(visitor::takes_gzip) {
+                    self.coding = Coding::Gzip;
+                }
+            }
             Intent::Json => self.wants = Wants::Json,
             _ => {}
         }
@@ -172,10 +179,10 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The best language for the shopper.
-    pub fn language(&self, default: Language) -> Language {
+    /// The best language for the shopper, and the coding of a page. `set` is the language for those who ask for none of ours.
+    pub fn language_and_coding(&self, set: Option<Language>) -> (Language, Coding) {
         let asked = self.accept_language.as_ref().and_then(|value| value.to_str().ok());
-        asked.map_or(default, |asked| Language::pick(asked, default))
+        (Language::pick(asked.unwrap_or_default(), set), self.coding)
     }
 
     /// Charges a request of a room to the place that its sender holds. Without one only what costs something is charged,

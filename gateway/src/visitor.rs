@@ -129,7 +129,10 @@ type Weight = (u16, std::cmp::Reverse<usize>);
 /// The names in a list such as `ko-KR, en;q=0.7`, with their weights.
 fn weighted<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, Weight)> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    let items = lines.flat_map(|line| line.split(',')).enumerate();
+    weighted_items(lines.flat_map(|line| line.split(',')).enumerate())
+}
+
+fn weighted_items<'a>(items: impl Iterator<Item = (usize, &'a str)>) -> impl Iterator<Item = (&'a str, Weight)> {
     items.filter_map(|(at, item)| {
         let mut parameters = item.split(';').map(str::trim);
         let name = parameters.next()?;
@@ -148,6 +151,17 @@ pub fn language<L: Copy>(headers: &HeaderMap, offered: &[(&str, L)], default: L)
     };
     let liked = weighted(headers, &ACCEPT_LANGUAGE).filter_map(|(name, weight)| Some((weight, known(name)?)));
     liked.max_by_key(|&(weight, _)| weight).map_or(default, |(_, language)| language)
+}
+
+/// Whether a visitor who sends this `Accept-Encoding` takes gzip.
+pub fn takes_gzip(accept: &HeaderValue) -> bool {
+    let Ok(accept) = accept.to_str() else { return false };
+    let codings = || weighted_items(accept.split(',').enumerate());
+    let named = |name: &str| {
+        accept.split(',').any(|item| item.split(';').next().is_some_and(|n| n.trim().eq_ignore_ascii_case(name)))
+    };
+    let takes = |name: &str| codings().any(|(coding, _)| coding.eq_ignore_ascii_case(name));
+    takes("gzip") || takes("x-gzip") || takes("*") && !named("gzip")
 }
 
 /// The cookies of one line, as `name=value`.

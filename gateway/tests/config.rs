@@ -29,6 +29,7 @@ fn folder() -> tempfile::TempDir {
     for file in ["admin.token", "cert.pem", "key.pem", "page.html"] {
         std::fs::write(folder.path().join(file), "x").unwrap();
     }
+    std::fs::write(folder.path().join("logo.svg"), "<svg/>").unwrap();
     folder
 }
 

@@ -103,6 +103,9 @@ fn a_form_comes_back_in_the_page_and_reaches_the_shop_as_it_was_when_it_is_their
     let place = page.cookie().unwrap();
     let again = submit(&weir, &place, &[FORM, OWN], "name=b");
     assert!(again.status == 429 && text(&again).contains("value=\"b\""), "{again:?}");
+    let packed = submit(&weir, &place, &[FORM, OWN, ("Accept-Encoding", "gzip")], "name=b");
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert!(text(&packed).contains("value=\"b\""), "what was filled in is stored as it is: its length tells nothing");
     let page = weir.get("/launch/item", &[PAGE, ("Cookie", &ended)]);
     assert!(page.is_line() && text(&page).contains("시간이 끝나"), "the page says why: {page:?}");
     assert!(!shop.seen().iter().any(|head| head.starts_with("POST")));

@@ -93,10 +93,13 @@ fn who() -> impl Strategy<Value = Who> {
 
 /// A batch, before it is known how the line is.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each may happen with any other")]
 struct Step {
     after: i64,
     kind: Option<usize>,
     gateway: u32,
+    /// It reaches no server of the shop.
+    shop_rests: bool,
     joins: u64,
     joins_if_called: u64,
     /// One of a few ids, so that some are shown again.
@@ -163,9 +166,11 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         3 => prop::collection::vec(arrival.clone(), 0..8),
         1 => prop::collection::vec(arrival, 0..1_200)
     ];
+    // Mostly never or nearly always, so that lines stand.
+    let rests = prop_oneof![3 => Just(false), 1 => prop::bool::weighted(0.3)];
     let gateway = prop_oneof![4 => Just(7_u32), 2 => Just(0_u32), 2 => Just(1_u32), 1 => Just(u32::MAX)];
     (
-        (after, prop::option::weighted(0.05, 0..kinds().len()), gateway, prop::bool::weighted(0.1)),
+        (after, prop::option::weighted(0.05, 0..kinds().len()), gateway, prop::bool::weighted(0.1), rests),
         (joins, prop_oneof![3 => Just(0_u64), 1 => 0..12_u64], prop::option::weighted(0.06, adopt), arrivals),
         prop::collection::vec(who(), 0..6),
         (prop::collection::vec(who(), 0..3), prop::collection::vec(who(), 0..2)),
@@ -178,11 +183,12 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         ),
     )
         .prop_map(|(a, b, claims, (renewals, confirmed), releases, (loss, restarted, shown, (gives, deaf)))| {
-            let ((after, kind, gateway, forgetful), (joins, joins_if_called, adopt, arrivals)) = (a, b);
+            let ((after, kind, gateway, forgetful, shop_rests), (joins, joins_if_called, adopt, arrivals)) = (a, b);
             Step {
                 after,
                 kind,
                 gateway,
+                shop_rests,
                 joins,
                 joins_if_called,
                 arrivals,
@@ -303,6 +309,7 @@ impl Pair {
         let known = self.revocations.get(&step.gateway).copied().unwrap_or(0);
         let batch = Batch {
             gateway: step.gateway,
+            shop_rests: step.shop_rests,
             seen: Seen::default(),
             restore: Restore::default(),
             lease: None,

@@ -1,7 +1,13 @@
 //! What a waiting shopper is answered: sizes, shapes, and every page as a snapshot.
 #![expect(clippy::expect_used, reason = "a test that cannot read an answer has failed")]
 
-use gateway::ui::{Facts, HeldForm, Language, Notice, Notices, Snapshot, Standing, State, WaitingPage};
+use std::io::Read as _;
+
+use gateway::ui::{
+    Brand, Coding, Colour, Facts, HeldForm, Language, Logo, Notice, Notices, Snapshot, Standing, State, WaitingPage,
+};
+use http::HeaderValue;
+use jiff::tz::TimeZone;
 use policy::drain::PollTable;
 use policy::line::segment::SPAN;
 use policy::line::{Segment, Segments, View};
@@ -40,7 +46,31 @@ fn line() -> View {
 
 fn snapshot_of(room: &Room, line: &View, away: bool) -> Snapshot {
     let state = State::of(room, line);
-    Snapshot::new(&Facts { name: "launch", room, line, poll: PollTable::CALM, state, away })
+    Snapshot::new(&Facts {
+        name: "launch",
+        room,
+        line,
+        poll: PollTable::CALM,
+        state,
+        away,
+        shop_rests: false,
+        zone: &TimeZone::UTC,
+    })
+}
+
+/// The same while no server of the shop can be reached.
+fn at_rest(room: &Room, line: &View) -> Snapshot {
+    let state = State::of(room, line);
+    Snapshot::new(&Facts {
+        name: "launch",
+        room,
+        line,
+        poll: PollTable::CALM,
+        state,
+        away: false,
+        shop_rests: true,
+        zone: &TimeZone::UTC,
+    })
 }
 
 fn parsed(bytes: &[u8]) -> Value {
@@ -53,6 +83,10 @@ fn the_status_document_says_what_the_page_needs() {
     insta::assert_snapshot!("status", String::from_utf8_lossy(&status));
     let still = snapshot_of(&room(), &View { speed: 0.0, ..line() }, true).status();
     insta::assert_snapshot!("status_still_and_away", String::from_utf8_lossy(&still));
+    let resting = at_rest(&room(), &line());
+    insta::assert_snapshot!("status_resting", String::from_utf8_lossy(&resting.status()));
+    let told = parsed(&resting.json(&resting.standing(Some(BASE + 12_345), 1.0)))["cfWaitingRoom"].clone();
+    assert_eq!((&told["shopResting"], &told["waitTimeKnown"]), (&json!(true), &json!(false)));
     parsed(&status);
     assert_eq!(parsed(&still)["wait"], Value::Null);
 }
@@ -72,7 +106,16 @@ fn the_status_document_stays_under_400_bytes() {
         let line = View { entering: SPAN, told: SPAN, claimants: 7, ..line };
         let poll = PollTable { min: number, max: number, share: number, stretch: number };
         let name = "a-room-name-of-thirty-two-letter";
-        let facts = Facts { name, room: &room, line: &line, poll, state: State::EventPrequeueing, away: false };
+        let facts = Facts {
+            name,
+            room: &room,
+            line: &line,
+            poll,
+            state: State::EventPrequeueing,
+            away: false,
+            shop_rests: true,
+            zone: &TimeZone::UTC,
+        };
         let status = Snapshot::new(&facts).status();
         assert!(status.len() < 400, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
         assert_eq!(parsed(&status)["room"], name);
@@ -102,6 +145,7 @@ fn made_by_serde(standing: &Standing, room: &str) -> Value {
         "waitTime50Percentile": 0,
         "waitTime75Percentile": 0,
         "reason": null,
+        "shopResting": false,
         "waitTimeFormatted": wait.map_or("unavailable".into(), |w| Language::English.wait(Some(w))),
         "queueIsFull": false,
         "queueAll": false,
@@ -203,9 +247,9 @@ fn where_places_stand_still_document_json_and_page_say_why_and_the_number_carrie
         let standing = snapshot.standing(Some(BASE + 12_345), 1.0);
         assert_eq!(parsed(&snapshot.status())["reason"], name);
         assert_eq!(parsed(&snapshot.json(&standing))["cfWaitingRoom"]["reason"], name);
-        let page = WaitingPage::new("launch", None).expect("our own template");
+        let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
         for (language, time) in [(Language::English, "as of <time"), (Language::Korean, "</time> 기준")] {
-            let html = page.fill(&snapshot, &standing, language, false);
+            let html = page.fill(&snapshot, &standing, (language, Coding::Identity), false);
             let html = String::from_utf8_lossy(&html);
             let known = html.split(&format!("data-{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
             let reason = known.expect("the script knows it");
@@ -261,7 +305,7 @@ fn bare(page: &[u8]) -> String {
 
 #[test]
 fn every_face_of_the_waiting_page() {
-    let page = WaitingPage::new("launch", None).expect("our own template");
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
     let mut paused = room();
     paused.rules.open = false;
     let faces = [
@@ -269,25 +313,62 @@ fn every_face_of_the_waiting_page() {
         ("still", snapshot_of(&room(), &View { speed: 0.0, ..line() }, false), Some(BASE + 12_345)),
         ("unsure", snapshot_of(&room(), &View { unsure: true, ..line() }, false), Some(BASE + 12_345)),
         ("paused", snapshot_of(&paused, &line(), false), Some(BASE + 12_345)),
+        ("resting", at_rest(&room(), &line()), Some(BASE + 12_345)),
+        ("called_resting", at_rest(&room(), &line()), Some(BASE + 8_000)),
         ("called", snapshot_of(&room(), &line(), false), Some(BASE + 8_000)),
         ("away", snapshot_of(&room(), &line(), true), Some(BASE + 12_345)),
         ("provisional", snapshot_of(&room(), &line(), true), None),
     ];
     for (name, snapshot, ticket) in faces {
         for language in Language::ALL {
-            let html = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), language, false);
+            let html = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), (language, Coding::Identity), false);
             assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
+            let packed = page.fill(&snapshot, &snapshot.standing(ticket, 1.0), (language, Coding::Gzip), false);
+            assert!(packed.len() * 2 < html.len() && unpacked(&packed) == html, "{name}: {} bytes", packed.len());
             insta::assert_snapshot!(format!("page_{name}_{}", language.tag()), bare(&html));
         }
     }
 }
 
+fn unpacked(page: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    flate2::read::GzDecoder::new(page).read_to_end(&mut all).expect("whole gzip");
+    all
+}
+
 #[test]
-fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
-    let page = WaitingPage::new("launch", None).expect("our own template");
+fn a_page_with_a_brand() {
+    let brand = Brand {
+        name: "Kim & <Sons>".to_owned(),
+        logo: Logo::of("<svg/>").ok(),
+        colour: Colour::parse("#ffd400"),
+        lines: ["Limited, today at noon".to_owned(), "한정판, 오늘 12시".to_owned()],
+    };
+    let page = WaitingPage::new("launch", None, &brand).expect("our own template");
     let snapshot = snapshot_of(&room(), &line(), false);
     for language in Language::ALL {
-        let html = page.arriving(&snapshot, language);
+        let html =
+            page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), (language, Coding::Identity), false);
+        assert!(html.len() < FIRST_FLIGHT, "{} bytes", html.len());
+        insta::assert_snapshot!(format!("page_brand_{}", language.tag()), bare(&html));
+        let notices = page.notices().expect("they have it too");
+        let full = notices.page(Notice::Full, language, Coding::Identity);
+        insta::assert_snapshot!(format!("notice_brand_{}", language.tag()), bare(&full));
+    }
+    let html = page.fill(&snapshot, &snapshot.standing(None, 1.0), (Language::English, Coding::Identity), false);
+    let html = String::from_utf8_lossy(&html).into_owned();
+    let (_, added) = html.split_once("\n:root { --water").expect("its colours");
+    insta::assert_snapshot!("brand_style", format!(":root {{ --water{}", added.split("</style>").next().unwrap_or("")));
+    assert!(page.csp().to_str().expect("ASCII").contains("img-src 'self' data:;"));
+    assert_allowed(&html, &page.csp());
+}
+
+#[test]
+fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    for language in Language::ALL {
+        let html = page.arriving(&snapshot, (language, Coding::Identity));
         assert!(html.len() < FIRST_FLIGHT, "{} bytes", html.len());
         insta::assert_snapshot!(format!("page_arriving_{}", language.tag()), bare(&html));
     }
@@ -299,8 +380,8 @@ fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
 
 #[test]
 fn the_page_says_why_one_waits_again_and_holds_the_form() {
-    let page = WaitingPage::new("launch", None).expect("our own template");
-    let custom = WaitingPage::new("launch", Some("{{ room }}")).expect("a good template");
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
+    let custom = WaitingPage::new("launch", Some("{{ room }}"), &Brand::default()).expect("a good template");
     let snapshot = snapshot_of(&room(), &line(), false);
     let standing = snapshot.standing(Some(BASE + 12_345), 1.0);
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -309,13 +390,15 @@ fn the_page_says_why_one_waits_again_and_holds_the_form() {
     let part = HeldForm { left_out: vec!["card<b>".to_owned(), "cvc".to_owned()], ..whole.clone() };
     for language in Language::ALL {
         for (name, form) in [("whole", &whole), ("part", &part), ("lost", &HeldForm::default())] {
-            let html = page.holding(form, &snapshot, Some(&standing), language, true);
+            let html = page.holding(form, &snapshot, Some(&standing), (language, Coding::Identity), true);
             assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
-            assert_eq!(html, custom.holding(form, &snapshot, Some(&standing), language, true));
+            assert_eq!(html, custom.holding(form, &snapshot, Some(&standing), (language, Coding::Identity), true));
+            let packed = page.holding(form, &snapshot, Some(&standing), (language, Coding::Gzip), true);
+            assert_eq!(unpacked(&packed), html);
             insta::assert_snapshot!(format!("page_form_{name}_{}", language.tag()), bare(&html));
         }
     }
-    let again = page.fill(&snapshot, &standing, Language::English, true);
+    let again = page.fill(&snapshot, &standing, (Language::English, Coding::Identity), true);
     insta::assert_snapshot!("page_ended_en", bare(&again));
 }
 
@@ -334,7 +417,7 @@ fn every_notice() {
     ];
     for notice in all {
         for language in Language::ALL {
-            let html = notices.page(notice, language);
+            let html = notices.page(notice, language, Coding::Identity);
             assert!(html.len() < FIRST_FLIGHT);
             insta::assert_snapshot!(format!("notice_{}_{}", notice.name(), language.tag()), bare(&html));
         }
@@ -353,16 +436,19 @@ fn an_operators_template_has_the_same_variables() {
 {% if waitTimeKnown %}{{ waitTime }} min, {{ waitTimeFormatted }}{% else %}{{ t.unknown }}{% endif %}
 {{ ticket }} {{ position }} {{ positionFormatted }} {{ reason }} {{ state }} {{ refreshIntervalSeconds }} {{ lastUpdated }}
 <i title="{{ '<&>' }}"></i></html>"#;
-    let page = WaitingPage::new("launch", Some(template)).expect("a good template");
+    let page = WaitingPage::new("launch", Some(template), &Brand::default()).expect("a good template");
     let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::Korean, false);
+    let told = (Language::Korean, Coding::Identity);
+    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), told, false);
     insta::assert_snapshot!("custom_page", String::from_utf8_lossy(&html));
     assert!(!page.csp().to_str().expect("ASCII").contains("script-src"));
 }
 
 #[test]
 fn a_wrong_template_is_told_with_its_line() {
-    let wrong = |template: &str| WaitingPage::new("launch", Some(template)).expect_err("it is wrong").to_string();
+    let wrong = |template: &str| {
+        WaitingPage::new("launch", Some(template), &Brand::default()).expect_err("it is wrong").to_string()
+    };
     let errors = [
         wrong("<p>\n{{ waitTimeFormated }}"),
         wrong("<p>\n\n{% if waitTimeKnown %}"),
@@ -373,21 +459,36 @@ fn a_wrong_template_is_told_with_its_line() {
     insta::assert_snapshot!("template_errors", errors.join("\n"));
 }
 
-#[test]
-fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
+/// The policy names the style and the script of this page.
+fn assert_allowed(html: &str, csp: &HeaderValue) {
     use base64::Engine as _;
-    let page = WaitingPage::new("launch", None).expect("our own template");
-    let snapshot = snapshot_of(&room(), &line(), false);
-    let html = page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), Language::English, false);
-    let html = String::from_utf8_lossy(&html);
-    let csp = page.csp();
     for tag in ["style", "script"] {
         let inside = html.split(&format!("<{tag}>")).nth(1).and_then(|rest| rest.split("</").next());
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inside.expect("it is there").as_bytes());
         let hash = base64::engine::general_purpose::STANDARD.encode(hash);
         assert!(csp.to_str().expect("ASCII").contains(&format!("{tag}-src 'sha256-{hash}'")));
     }
-    let suspended = Notices::new().expect("our own template").page(Notice::Suspended { retry: 30 }, Language::English);
+}
+
+#[test]
+fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
+    use base64::Engine as _;
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    let html = page.fill(
+        &snapshot,
+        &snapshot.standing(Some(BASE + 12_345), 1.0),
+        (Language::English, Coding::Identity),
+        false,
+    );
+    let html = String::from_utf8_lossy(&html);
+    let csp = page.csp();
+    assert_allowed(&html, &csp);
+    let suspended = Notices::new().expect("our own template").page(
+        Notice::Suspended { retry: 30 },
+        Language::English,
+        Coding::Identity,
+    );
     let suspended = String::from_utf8_lossy(&suspended).into_owned();
     let script = suspended.split("<script>").nth(1).and_then(|rest| rest.split("</").next()).expect("it is there");
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, script.as_bytes());

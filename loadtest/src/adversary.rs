@@ -11,7 +11,8 @@
 //! | shares | inside | not an attack: accomplices at other addresses use the pass |
 //! | ignores hints | never | polls ten times a second |
 //!
-//! An attack ([`Request::attack`]) is a request that only a valid pass lets through: a form, or a script's fetch.
+//! An attack ([`Request::attack`]) is a request that only a valid pass lets through: a form, or a script's fetch. A form that
+//! comes soon after the end of its pass goes through by right, and is judged apart (`verdict::late`).
 //! A page that is opened by navigation would be none, for whoever shows a bad token is a newcomer and may be let
 //! in as one.
 

@@ -238,9 +238,8 @@ impl World {
                         }
                         self.serve(&errand, Some(pass), now)
                     }
-                    Verdict::Open | Verdict::Preflight | Verdict::Late(_) | Verdict::Return => {
-                        self.serve(&errand, None, now)
-                    }
+                    Verdict::Late(pass) => self.serve(&errand, Some(pass), now),
+                    Verdict::Open | Verdict::Preflight | Verdict::Return => self.serve(&errand, None, now),
                     Verdict::Wait(ticket) => self.in_line(&errand, ticket.number, Cookie::Kept, now),
                     Verdict::Claim(ticket) => {
                         return self.plan_flush(now, |gateway| gateway.hold(ticket.number, errand, now));

@@ -9,7 +9,7 @@
 //! | `usage` | promise 2: the rate is used while people wait |
 //! | [`order`] | promise 3: the order of grants is that of tickets |
 //! | `places`, `active` | promise 4: a place is kept, a number is given once, those who are active stay in |
-//! | `intruders` | promise 5: nobody reaches the shop without a right |
+//! | `intruders`, `late` | promise 5: nobody reaches the shop without a right; forms that came after the end of their pass |
 //! | [`waits`] | promise 6: the wait that was shown is the wait that was had |
 //! | `pages`, `errors`, `orders` | promise 7 and the objectives of those inside |
 //! | [`siege`] | pass holders beside attacks, and whether an attack found a way in |
@@ -24,6 +24,7 @@ mod errors;
 mod generator;
 mod intruders;
 mod joined;
+mod late;
 mod launch;
 mod limits;
 pub mod order;
@@ -97,7 +98,7 @@ pub struct Check {
 /// Judges a launch.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
     let launch = Launch::of(scenario, evidence);
-    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 14] = [
+    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 15] = [
         limits::checks,
         seats::checks,
         usage::checks,
@@ -105,6 +106,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
         places::checks,
         active::checks,
         intruders::checks,
+        late::checks,
         waits::checks,
         errors::checks,
         pages::checks,

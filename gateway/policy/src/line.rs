@@ -7,6 +7,7 @@
 //! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
+//! - `rest`: a shop that rests, and a line that stands meanwhile
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
 //! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
 //!
@@ -23,6 +24,7 @@ mod kept;
 mod memory;
 mod numbers;
 mod repair;
+mod rest;
 pub mod segment;
 mod unconfirmed;
 mod view;
@@ -36,6 +38,7 @@ use crate::pass::Passes;
 use crate::room::Rules;
 use arrivals::Arrivals;
 use repair::Doubt;
+use rest::Rest;
 use segment::base_at;
 use unconfirmed::Unconfirmed;
 
@@ -110,6 +113,7 @@ pub struct Line {
     arrivals: Arrivals,
     leases: Leases,
     doubt: Doubt,
+    rest: Rest,
     changes: Vec<Change>,
 }
 
@@ -127,7 +131,8 @@ impl Line {
     pub fn apply(&mut self, rules: &Rules, batch: &Batch, at: impl Into<Stamp>) -> Outcome {
         let now = self.repair(rules, &batch.seen, at.into());
         self.leases.hears(batch.gateway, batch.lease, batch.seen.now);
-        self.advance(rules, now);
+        self.advance(rules, now, batch.shop_rests);
+        let rules = &self.eased(rules);
         self.restore(&batch.restore);
         for &number in &batch.confirmed {
             self.confirm(number);
@@ -148,7 +153,9 @@ impl Line {
         self.trade(&fresh, first_given);
         let open = self.counters.segments.open;
         let called = first_given..=open.next.min(open.serving);
-        called.for_each(|number| self.names(number, batch.gateway));
+        if !batch.shop_rests {
+            called.for_each(|number| self.names(number, batch.gateway));
+        }
         self.grant(rules, batch.gateway, &mut grants);
         let revoked = self.revoked_since(batch);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
@@ -186,7 +193,7 @@ impl Line {
 
     /// A line that has just formed shows a speed as soon as it is known how many come.
     fn expect_speed(&mut self, rules: &Rules) {
-        if self.drain.mean_speed() <= 0.0 && self.counters.segments.waiting() > 0 {
+        if self.drain.mean_speed() <= 0.0 && self.rest.easing == 0 && self.counters.segments.waiting() > 0 {
             self.drain.begin(rules.rate);
         }
     }
@@ -228,8 +235,8 @@ impl Line {
         self.counters.segments.waiting() > 0 || !self.claimants.is_empty()
     }
 
-    /// Time passes: passes end, the bucket fills, the pointer moves.
-    fn advance(&mut self, rules: &Rules, now: Millis) {
+    /// Time passes: passes end, and where the shop does not rest the line lives on.
+    fn advance(&mut self, rules: &Rules, now: Millis, shop_rests: bool) {
         let elapsed = (now - self.counters.now).min(MAX_ELAPSED);
         self.counters.now = now;
         self.claimants.retain(|_, claimant| {
@@ -240,18 +247,45 @@ impl Line {
         self.end_arrivals();
         self.resolve(elapsed);
         self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
-        self.drain.settle(now, elapsed, rules.rate);
-        self.drain.rate_changed(self.rate, rules.rate);
-        self.expect_speed(rules);
-        while let Some((from, to)) = self.drain.window_ended(now, rules.claim_window) {
-            self.counters.no_shows += (to - from) - self.claimed.count(from, to);
-        }
         let given = self.leases.advance(elapsed, self.unseated(rules));
         self.lose_seats(given, now.saturating_add(rules.session));
+        if shop_rests {
+            self.rest.idles(elapsed);
+            // What is lowered meanwhile counts.
+            if rules.rate < self.rate {
+                self.drain.rate_changed(self.rate, rules.rate);
+                self.rate = rules.rate;
+            }
+            self.bucket = self.bucket.min(rules.burst);
+            return;
+        }
+        let (lived, stood) = self.rest.lives(elapsed);
+        if stood {
+            self.bucket = 0.0;
+            self.drain.end();
+        }
+        self.live(&self.eased(rules), lived);
+    }
+
+    /// The rules with what is used of the rate at this moment.
+    fn eased(&self, rules: &Rules) -> Rules {
+        Rules { rate: rules.rate * self.rest.ease(), ..rules.clone() }
+    }
+
+    /// The line lives through some time: claim windows end, the bucket fills, the pointer moves.
+    fn live(&mut self, rules: &Rules, lived: Millis) {
+        let now = self.counters.now;
+        let awake = now.saturating_sub(self.rest.stood);
+        self.drain.settle(awake, lived, rules.rate);
+        self.drain.rate_changed(self.rate, rules.rate);
+        self.expect_speed(rules);
+        while let Some((from, to)) = self.drain.window_ended(awake, rules.claim_window) {
+            self.counters.no_shows += (to - from) - self.claimed.count(from, to);
+        }
         let aside = self.leases.aside(now, rules.rate);
         if rules.open {
-            self.fill(rules, elapsed, aside);
-            self.call(rules, elapsed, aside);
+            self.fill(rules, lived, aside);
+            self.call(rules, lived, aside);
         } else {
             self.bucket = 0.0;
         }

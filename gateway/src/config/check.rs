@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::table::nearest;
 use super::{Config, RoomConfig, StoreKind};
 use crate::secret::VARIABLE;
+use crate::ui::{LOGO_BYTES, Logo};
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
@@ -34,6 +36,9 @@ pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
     scopes(config, reader);
     let pages = keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref());
     present(pages, reader);
+    let logos = keyed("room", &config.rooms, "brand.logo", |room| room.brand.logo.as_ref());
+    pictures(&logos, reader);
+    present(logos, reader);
     for (index, room) in config.rooms.iter().enumerate() {
         let at = format!("room.{index}");
         contradictions(room, &at, reader);
@@ -108,6 +113,23 @@ pub(super) fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
             reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
         }
     }
+}
+
+/// A logo that can be read is a picture of bounded size.
+fn pictures(files: &[(String, &PathBuf)], reader: &mut Reader<'_>) {
+    for (at, file) in files {
+        if let Ok(bytes) = read_at_most(file, LOGO_BYTES + 1)
+            && let Err(wrong) = Logo::of(bytes)
+        {
+            reader.complain(at, format!("{} {wrong}", file.display()), "name a small picture: an SVG is best");
+        }
+    }
+}
+
+fn read_at_most(file: &Path, bytes: usize) -> std::io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    std::fs::File::open(file)?.take(bytes as u64).read_to_end(&mut read)?;
+    Ok(read)
 }
 
 /// Several gateways may share this store: they must be told one secret.

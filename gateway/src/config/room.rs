@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 
+use super::brand::BrandConfig;
 use super::problem::Wrong;
 use super::route::{Scope, ScopeConfig, is_host, is_literal, is_path};
 use super::table::section;
@@ -66,8 +67,13 @@ section! {
         queueing_status_code: u16 = one_of(&[200, 202, 429]).or(429),
         /// A GET that accepts JSON takes a number and is answered in JSON.
         json_response_enabled: bool = or(true),
-        /// Language of the page for shoppers whose browser asks for none that it has.
-        default_template_language: Language = or(Language::Korean),
+        /// Language of the page for shoppers whose browser asks for none that it has. Default: English where it asks for
+        /// others, Korean where it asks for none.
+        default_template_language: Option<Language> = optional(),
+        /// Time zone of the times on the page, by its IANA name, such as "Asia/Seoul". With JavaScript they are in the shopper's.
+        time_zone: String = must(is_time_zone).or("UTC".to_owned()),
+        /// The shop's brand on the page.
+        brand: BrandConfig = or_blank(),
         /// Template of the room's own waiting page.
         custom_page_html: Option<PathBuf> = optional(),
         /// Last part of the cookie's name: letters, digits, "-" and "_".
@@ -202,6 +208,12 @@ impl RoomConfig {
             fail_mode: self.fail_mode,
         }
     }
+}
+
+fn is_time_zone(name: &String) -> Result<(), Wrong> {
+    let wrong =
+        |_| Wrong::new(format!("{name:?} is no time zone"), "write an IANA name, such as \"Asia/Seoul\" or \"UTC\"");
+    jiff::tz::TimeZone::get(name).map(drop).map_err(wrong)
 }
 
 fn is_domain(domain: &String) -> Result<(), Wrong> {

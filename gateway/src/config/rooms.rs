@@ -94,7 +94,8 @@ pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
         route::tidy(&mut room.path, room.exact);
         room.additional_routes.iter_mut().for_each(|scope| route::tidy(&mut scope.path, scope.exact));
     }
-    beside(folder, rooms.iter_mut().filter_map(|room| room.custom_page_html.as_mut()));
+    let files = rooms.iter_mut().flat_map(|room| [&mut room.custom_page_html, &mut room.brand.logo]).flatten();
+    beside(folder, files);
 }
 
 /// What is different about a room.

@@ -40,7 +40,7 @@ pub(super) fn told(visit: &Visit<'_>, word: &'static str, mut response: Response
 /// the operator listed.
 fn allow(visit: &Visit<'_>, headers: &mut HeaderMap) {
     let (Some(origin), Some(room)) = (&visit.origin, visit.room) else { return };
-    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
     let host = visit.host.as_ref().and_then(|host| host.sent.to_str().ok()).unwrap_or_default();
     if !origin.to_str().is_ok_and(|origin| room.may_read(origin, host, visit.tls)) {
         return;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use policy::Millis;
-use policy::drain::PollTable;
 use policy::lease::{self, Lending};
 use policy::line::{Adopt, Arrival, Batch, Grant, Memory, Outcome, Restore, Segments, View};
 use policy::room::Rules;
@@ -14,10 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Entry, LiveRoom, Mailbox, Op, Rooms, Snapshot, Terms};
+use super::picture::{Reach, publish};
+use super::{Entry, LiveRoom, Mailbox, Op, Rooms};
 use crate::store::{Store, Work};
 use crate::telemetry::{self, StoreMeters};
-use crate::ui;
 
 /// Time moves a line at least this often...
 const TICK: Duration = Duration::from_millis(100);
@@ -195,6 +194,8 @@ struct Desk {
     revocations_seen: u64,
     tidied: Millis,
     turn: u32,
+    /// The shop rests: nobody is let in, and nobody is held for a token.
+    rests: bool,
 }
 
 impl Desk {
@@ -217,6 +218,7 @@ impl Desk {
             revocations_seen: 0,
             tidied: 0,
             turn: 0,
+            rests: false,
         }
     }
 
@@ -254,6 +256,7 @@ impl Desk {
 
     /// The batch of this moment. Those who hung up are left out, and those whose claims the lease answers meanwhile.
     fn work(&mut self, leaves: bool) -> Work {
+        self.look_at_shop();
         self.arrivals.retain(|(_, reply)| !reply.is_closed());
         self.joins.retain(|reply| !reply.is_closed());
         self.joins_if_called.retain(|reply| !reply.is_closed());
@@ -264,9 +267,10 @@ impl Desk {
         let (seen, restore) = self.memory.recall();
         let (held, lent) = self.lending.recall();
         let on_lease = self.lending.is_on(self.time());
-        let claims = self.held.keys().filter(|_| !on_lease).copied().collect();
+        let claims = self.held.keys().filter(|_| !on_lease && !self.rests).copied().collect();
         let batch = Batch {
             gateway: self.run,
+            shop_rests: self.rests,
             seen,
             restore: Restore { lent, ..restore },
             lease: held.filter(|_| !leaves),
@@ -283,6 +287,22 @@ impl Desk {
         let rules = self.room.terms.load().room.rules.clone();
         let rules = Rules { lends: rules.lends && !leaves, ..rules };
         Work { room: self.room.name.clone(), rules, batch }
+    }
+
+    /// Sees whether the shop rests. Then a room where nobody waits is full.
+    fn look_at_shop(&mut self) {
+        let rests = self.room.shop_rests();
+        if rests != self.rests {
+            let what = if rests { "no server of the shop can be reached: the line stands" } else { "the line goes on" };
+            tracing::warn!(room = %self.room.name, "{what}");
+        }
+        self.rests = rests;
+        if rests {
+            let arrivals = self.arrivals.extract_if(.., |(arrival, _)| arrival.if_called).map(|(_, reply)| reply);
+            for reply in arrivals.chain(self.joins_if_called.drain(..)) {
+                let _ = reply.send(Entry::Full);
+            }
+        }
     }
 
     /// Places to be numbered, one run at a time: those kept here, then those that other gateways kept. What fails
@@ -367,7 +387,7 @@ impl Desk {
         let answered = |number: u64, held: &Held| match grants.get(&number) {
             Some(&Grant::Pass(end)) => Some(Entry::Pass(number, end)),
             Some(Grant::Spent) => Some(Entry::Spent),
-            _ if held.until <= now => Some(Entry::Ticket(number)),
+            _ if held.until <= now || self.rests => Some(Entry::Ticket(number)),
             _ => None,
         };
         self.held.retain(|&number, waiting| {
@@ -387,7 +407,7 @@ impl Desk {
         let ahead = view.segments.ahead_of(number) as f64;
         let terms = self.room.terms.load();
         let rules = &terms.room.rules;
-        let soon = rules.open && ahead < SOON * view.pace(rules);
+        let soon = rules.open && !self.rests && ahead < SOON * view.pace(rules);
         let entry = match grants.get(&number) {
             Some(&Grant::Pass(end)) => Entry::Pass(number, end),
             Some(Grant::Spent) => Entry::Spent,
@@ -431,9 +451,10 @@ impl Desk {
         if !self.lending.is_on(now) {
             return;
         }
+        self.look_at_shop();
         let (segments, speed) = &self.answered;
         let called = self.lending.called(segments, *speed, now);
-        let claims = || self.held.keys().copied().filter(|&number| called.is_called(number));
+        let claims = || self.held.keys().copied().filter(|&number| called.is_called(number) && !self.rests);
         let known = claims().filter_map(|number| Some((number, self.memory.standing_of(number, now)?)));
         let mut grants: HashMap<u64, Grant> = known.collect();
         let claimants: Vec<u64> = claims().filter(|number| !grants.contains_key(number)).collect();
@@ -454,37 +475,4 @@ impl Desk {
 fn adopted_of(view: &View, run: u32) -> Option<u64> {
     let of_run = view.adopted.iter().filter(|adopted| adopted.adopt.run == run);
     of_run.map(|adopted| adopted.adopt.first + adopted.adopt.count - 1).max()
-}
-
-/// A room before the store's first answer.
-pub(super) fn unseen(name: &str, terms: &Terms) -> Snapshot {
-    picture(name, terms, None, Instant::now(), Reach::Away, 1.0)
-}
-
-/// How the store can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    Here,
-    Away,
-    /// It is away, and this gateway lives on its lease.
-    OnLease,
-}
-
-fn publish(room: &LiveRoom, view: Option<View>, reach: Reach) {
-    let at = if reach == Reach::Here { Instant::now() } else { room.snapshot.load().at };
-    let stretch = room.stretch.factor();
-    room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, at, reach, stretch)));
-}
-
-/// What is told of a room from now on, with the pauses between polls stretched by this factor.
-fn picture(name: &str, terms: &Terms, view: Option<View>, at: Instant, reach: Reach, stretch: f64) -> Snapshot {
-    let room = &terms.room;
-    let unknown = View::default();
-    let line = view.as_ref().unwrap_or(&unknown);
-    let poll = line.poll_table(terms.polls, terms.poll_budget, &room.rules);
-    let poll = PollTable { stretch: poll.stretch * stretch, ..poll };
-    let state = ui::State::of(room, line);
-    // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
-    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away: reach == Reach::Away });
-    Snapshot { view, at, away: reach != Reach::Here, on_lease: reach == Reach::OnLease, state, answers }
 }

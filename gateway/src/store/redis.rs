@@ -150,7 +150,8 @@ impl Redis {
         call.arg(rules.session).arg(rules.claim_window).arg(rules.form_grace);
         call.arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
         call.arg(u8::from(rules.lends));
-        call.arg(batch.gateway).arg(batch.revocations_seen).arg(batch.joins).arg(batch.joins_if_called);
+        call.arg(batch.gateway).arg(batch.revocations_seen).arg(u8::from(batch.shop_rests));
+        call.arg(batch.joins).arg(batch.joins_if_called);
         let adopt = batch.adopt;
         call.arg(optional(adopt.map(|a| a.run.into()))).arg(optional(adopt.map(|a| a.first)));
         call.arg(optional(adopt.map(|a| a.count)));

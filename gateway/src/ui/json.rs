@@ -2,7 +2,7 @@
 //!
 //! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
 //! unchanged; what Weir adds (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
-//! `pollAfterSeconds`, `status` as in `Weir-Status`, `reason`, and `confirm` before there is a place) stands in the same object. What is the same for everybody is written once
+//! `pollAfterSeconds`, `status` as in `Weir-Status`, `reason`, `shopResting`, and `confirm` before there is a place) stands in the same object. What is the same for everybody is written once
 //! per snapshot ([`head`]); a shopper costs one copy and a few numbers ([`waiting`]).
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
         QueueingMethod::Reject => "reject",
     };
     let event = facts.state == State::EventPrequeueing;
-    let reason = facts.line.standstill(&facts.room.rules);
+    let reason = facts.standstill();
     let reason = reason.map_or("null".into(), |reason| format!("\"{}\"", reason.name()));
     Bytes::from(format!(
         "{{\"cfWaitingRoom\":{{\"inWaitingRoom\":true,\"status\":\"waiting\",\"room\":\"{}\",\"queueIsFull\":false,\"queueAll\":{},\
@@ -30,12 +30,13 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
          \"isPassthroughQueue\":{},\"isRejectQueue\":{},\"isEventActive\":{event},\"isEventPrequeueing\":{event},\
          \"timeUntilEventStart\":0,\"timeUntilEventStartFormatted\":\"unavailable\",\"timeUntilEventEnd\":0,\
          \"timeUntilEventEndFormatted\":\"unavailable\",\"shuffleAtEventStart\":false,\"waitTime25Percentile\":0,\
-         \"waitTime50Percentile\":0,\"waitTime75Percentile\":0,\"reason\":{reason},",
+         \"waitTime50Percentile\":0,\"waitTime75Percentile\":0,\"reason\":{reason},\"shopResting\":{},",
         facts.name,
         !facts.room.rules.open && !facts.room.suspended,
         method == QueueingMethod::Fifo,
         method == QueueingMethod::Passthrough,
         method == QueueingMethod::Reject,
+        facts.shop_rests,
     ))
 }
 

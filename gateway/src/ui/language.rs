@@ -52,6 +52,7 @@ pub(super) struct Texts {
     pub(super) called_lead: &'static str,
     pub(super) kept_note: &'static str,
     pub(super) paused_note: &'static str,
+    pub(super) resting_note: &'static str,
     pub(super) ended_note: &'static str,
     pub(super) form_kept: &'static str,
     pub(super) form_part: &'static str,
@@ -98,9 +99,11 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }
 
-    /// The language that an `Accept-Language` header prefers among ours, else `default`.
-    pub fn pick(accept: &str, default: Self) -> Self {
-        let mut best = (0.0, default);
+    /// The language that an `Accept-Language` header prefers among ours. If that is none: the one that was `set`, else English
+    /// for somebody who names other languages, and Korean for somebody who names none.
+    pub fn pick(accept: &str, set: Option<Self>) -> Self {
+        let names_any = accept.contains(|c: char| c.is_ascii_alphabetic());
+        let mut best = (0.0, set.unwrap_or(if names_any { Self::English } else { Self::Korean }));
         for range in accept.split(',').take(16) {
             let mut parts = range.split(';');
             let language = parts.next().and_then(Self::from_tag);
@@ -182,12 +185,21 @@ mod tests {
 
     #[test]
     fn the_language_is_the_one_that_the_shopper_likes_best() {
-        let pick = |accept| Language::pick(accept, Language::Korean);
+        let pick = |accept| Language::pick(accept, None);
         assert_eq!(pick("en-US,en;q=0.9,ko;q=0.8"), Language::English);
         assert_eq!(pick("fr, KO-kr;q=0.5, en;q=0.4"), Language::Korean);
-        assert_eq!(pick("en;q=0"), Language::Korean);
-        assert_eq!(pick("en;q=nan,;;,=,-"), Language::Korean);
+        assert_eq!(pick("en;q=nan,;;,=,-"), Language::English);
+        assert_eq!(
+            pick("ja,zh-TW;q=0.8"),
+            Language::English,
+            "who reads neither is told in the one that more can read"
+        );
+        assert_eq!(pick("*"), Language::Korean);
         assert_eq!(pick(""), Language::Korean);
+        for set in Language::ALL {
+            assert_eq!(Language::pick("ja, ko;q=0", Some(set)), set, "what the operator has set wins");
+            assert_eq!(Language::pick("", Some(set)), set);
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Everything that is said to somebody who neither enters nor waits, as a page, as JSON and as a
-//! line of text. Rendered once for all rooms, and all but those that name a request are made once: who asks in vain a
+//! line of text. Rendered once for all rooms without a brand of their own, and all but those that name a request are made once: who asks in vain a
 //! million times is sent the same bytes.
 
 use std::sync::OnceLock;
@@ -9,8 +9,9 @@ use http::HeaderValue;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
+use super::brand::Brand;
 use super::language::{Heading, Texts};
-use super::template::{NOTICE, PageError, Segments, Slot, own_csp, render, templates};
+use super::template::{Coding, Look, NOTICE, PageError, Segments, Slot, render, templates};
 use super::{Language, push_number};
 
 /// What there is to say.
@@ -194,7 +195,7 @@ fn headings(texts: &Texts) -> [Heading; PAGES] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A page.
-    Page(Language),
+    Page(Language, Coding),
     /// For programs.
     Json,
     /// One line.
@@ -202,13 +203,13 @@ pub enum Form {
 }
 
 impl Form {
-    const COUNT: usize = Language::ALL.len() + 2;
+    const COUNT: usize = 2 * Language::ALL.len() + 2;
 
     fn index(self) -> usize {
         match self {
             Self::Json => 0,
             Self::Text => 1,
-            Self::Page(language) => 2 + language as usize,
+            Self::Page(language, coding) => 2 + 2 * language as usize + coding as usize,
         }
     }
 }
@@ -220,16 +221,21 @@ const SECONDS: [u64; 8] = [1, 2, 5, 10, 30, 60, 300, 3_600];
 #[derive(Debug, Clone)]
 pub struct Notices {
     pages: Vec<Segments>,
+    csp: HeaderValue,
     /// Made when first asked for: by notice, form and seconds.
     shared: Vec<OnceLock<Bytes>>,
 }
 
 impl Notices {
-    /// Renders them.
+    /// Renders them without a brand.
     ///
     /// # Errors
     /// One of our own templates is wrong, which a test would have told.
     pub fn new() -> Result<Self, PageError> {
+        Self::of(&Look::new("", &Brand::default()))
+    }
+
+    pub(super) fn of(look: &Look<'_>) -> Result<Self, PageError> {
         let templates = templates()?;
         let mut pages = Vec::with_capacity(Language::ALL.len() * PAGES);
         for language in Language::ALL {
@@ -243,16 +249,16 @@ impl Notices {
                     status => Slot::Status.mark(),
                     request => Slot::Request.mark(),
                 };
-                pages.push(render(&templates, NOTICE, language, variables)?);
+                pages.push(render(&templates, NOTICE, language, look, variables)?);
             }
         }
         let shared = vec![OnceLock::new(); KINDS * Form::COUNT * SECONDS.len()];
-        Ok(Self { pages, shared })
+        Ok(Self { pages, csp: look.csp.clone(), shared })
     }
 
     /// The `Content-Security-Policy` to send with them.
     pub fn csp(&self) -> HeaderValue {
-        own_csp()
+        self.csp.clone()
     }
 
     /// The notice in this form. The same bytes for all who are told the same.
@@ -265,15 +271,15 @@ impl Notices {
 
     fn make(&self, notice: Notice<'_>, form: Form) -> Bytes {
         match form {
-            Form::Page(language) => self.page(notice, language),
+            Form::Page(language, coding) => self.page(notice, language, coding),
             Form::Json => notice.json(),
             Form::Text => notice.text(),
         }
     }
 
     /// The page that says it.
-    pub fn page(&self, notice: Notice<'_>, language: Language) -> Bytes {
-        self.pages[language as usize * PAGES + notice.index()].fill(|out, slot| match (slot, notice) {
+    pub fn page(&self, notice: Notice<'_>, language: Language, coding: Coding) -> Bytes {
+        self.pages[language as usize * PAGES + notice.index()].fill(coding, |out, slot| match (slot, notice) {
             (Slot::Retry, _) => push_number(out, notice.retry().unwrap_or(30)),
             (Slot::Status, Notice::Failed { status, .. }) => push_number(out, status.into()),
             (Slot::Request, Notice::Failed { request, .. }) => push_escaped(out, request),

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use minijinja::{Value, context};
 
+use super::brand::{Brand, Logo};
 use super::held::HeldForm;
-use super::notice::push_escaped;
-use super::template::{PageError, Segments, Slot, WAITING, add_operators, own_csp, render, templates};
+use super::notice::{Notices, push_escaped};
+use super::template::{Coding, Look, PageError, Segments, Slot, WAITING, add_operators, render, templates};
 use super::{Language, Snapshot, Standing, push_number};
 
 /// The name of an operator's template, as in the configuration.
@@ -27,6 +28,10 @@ pub(super) enum Face {
     Unsure,
     /// Nobody is let in: no wait.
     Paused,
+    /// The shop rests: no wait.
+    AtRest,
+    /// The same, and at the front.
+    CalledAtRest,
     /// At the front, and without a token or a seat so far.
     Called,
     /// The store does not answer: the last position, no wait.
@@ -38,11 +43,13 @@ pub(super) enum Face {
 }
 
 impl Face {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Moving,
         Self::Still,
         Self::Unsure,
         Self::Paused,
+        Self::AtRest,
+        Self::CalledAtRest,
         Self::Called,
         Self::Away,
         Self::Provisional,
@@ -53,6 +60,7 @@ impl Face {
         match self {
             Self::Moving | Self::Still | Self::Unsure => "waiting",
             Self::Paused => "paused",
+            Self::AtRest | Self::CalledAtRest => "resting",
             Self::Called => "called",
             Self::Away | Self::Provisional => "kept",
             Self::Arriving => "arriving",
@@ -64,7 +72,10 @@ impl Face {
             room,
             state => self.state(),
             waitTimeKnown => self == Self::Moving,
-            positionKnown => !matches!(self, Self::Called | Self::Unsure | Self::Provisional | Self::Arriving),
+            positionKnown => !matches!(
+                self,
+                Self::Called | Self::CalledAtRest | Self::Unsure | Self::Provisional | Self::Arriving
+            ),
             line => Slot::Line.mark(),
             ticket => Slot::Ticket.mark(),
             position => Slot::Position.mark(),
@@ -91,81 +102,110 @@ struct More<'a> {
     form: Option<&'a HeldForm>,
 }
 
-/// The waiting page of one room, ready to be filled.
+/// A template in every language and face.
 #[derive(Debug, Clone)]
-pub struct WaitingPage {
+struct Faces {
     /// By language, then by face.
-    renderings: Vec<Segments>,
-    /// Ours, where those are an operator's: an operator's page holds no form.
-    own: Option<Vec<Segments>>,
+    pages: Vec<Segments>,
     csp: HeaderValue,
 }
 
+/// The waiting page of one room, ready to be filled.
+#[derive(Debug, Clone)]
+pub struct WaitingPage {
+    shown: Faces,
+    /// Ours, where that is an operator's: an operator's page holds no form.
+    own: Option<Faces>,
+    logo: Option<Logo>,
+    notices: Option<Notices>,
+}
+
 impl WaitingPage {
-    /// The page of the room `name`, from an operator's template if there is one.
+    /// The page of the room `name` with the shop's brand, from an operator's template if there is one.
     ///
     /// # Errors
     /// The template does not parse, names an unknown variable, or runs too long.
-    pub fn new(name: &str, custom: Option<&str>) -> Result<Self, PageError> {
+    pub fn new(name: &str, custom: Option<&str>, brand: &Brand) -> Result<Self, PageError> {
+        let look = Look::new(name, brand);
         let mut templates = templates()?;
         let mut template = WAITING;
-        let mut csp = own_csp();
+        let mut csp = look.csp.clone();
         if let Some(source) = custom {
             add_operators(&mut templates, OPERATORS, source)?;
             template = OPERATORS;
             // An operator's page brings what it likes; it must not be framed by strangers.
             csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
         }
-        let all = |template| {
+        let all = |template, csp| {
             let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
-            let rendered = faces.map(|(language, face)| render(&templates, template, language, face.variables(name)));
-            rendered.collect::<Result<Vec<_>, _>>()
+            let pages =
+                faces.map(|(language, face)| render(&templates, template, language, &look, face.variables(name)));
+            Ok::<_, PageError>(Faces { pages: pages.collect::<Result<_, _>>()?, csp })
         };
-        let own = (template != WAITING).then(|| all(WAITING)).transpose()?;
-        Ok(Self { renderings: all(template)?, own, csp })
+        let own = (template != WAITING).then(|| all(WAITING, look.csp.clone())).transpose()?;
+        let notices = brand.is_any().then(|| Notices::of(&look)).transpose()?;
+        Ok(Self { shown: all(template, csp)?, own, logo: brand.logo.clone(), notices })
     }
 
     /// The `Content-Security-Policy` to send with it.
     pub fn csp(&self) -> HeaderValue {
-        self.csp.clone()
+        self.shown.csp.clone()
+    }
+
+    /// The same for a page that holds a form.
+    pub fn own_csp(&self) -> HeaderValue {
+        self.own().csp.clone()
+    }
+
+    /// The shop's logo.
+    pub fn logo(&self) -> Option<&Logo> {
+        self.logo.as_ref()
+    }
+
+    /// What else is said in this room, if it has a brand.
+    pub fn notices(&self) -> Option<&Notices> {
+        self.notices.as_ref()
     }
 
     /// The page of one shopper.
-    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, language: Language, ended: bool) -> Bytes {
-        let more = More { ended, form: None };
-        Self::face(&self.renderings, snapshot.face(standing), snapshot, standing, language, more)
+    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, told: (Language, Coding), ended: bool) -> Bytes {
+        self.shown.fill(snapshot.face(standing), snapshot, standing, told, More { ended, form: None })
     }
 
-    /// The page of a shopper whose form was not sent on: it holds the form. Always ours; to be sent with [`own_csp`].
+    /// The page of a shopper whose form was not sent on: it holds the form. Always ours; to be sent with [`Self::own_csp`].
     pub fn holding(
         &self,
         form: &HeldForm,
         snapshot: &Snapshot,
         standing: Option<&Standing>,
-        language: Language,
+        told: (Language, Coding),
         ended: bool,
     ) -> Bytes {
         let (face, standing) = standing.map_or((Face::Arriving, &Standing::ARRIVING), |s| (snapshot.face(s), s));
-        let more = More { ended, form: Some(form) };
-        Self::face(self.own.as_ref().unwrap_or(&self.renderings), face, snapshot, standing, language, more)
+        self.own().fill(face, snapshot, standing, told, More { ended, form: Some(form) })
     }
 
     /// The page of a newcomer who is asked to confirm.
-    pub fn arriving(&self, snapshot: &Snapshot, language: Language) -> Bytes {
-        let more = More { ended: false, form: None };
-        Self::face(&self.renderings, Face::Arriving, snapshot, &Standing::ARRIVING, language, more)
+    pub fn arriving(&self, snapshot: &Snapshot, told: (Language, Coding)) -> Bytes {
+        self.shown.fill(Face::Arriving, snapshot, &Standing::ARRIVING, told, More { ended: false, form: None })
     }
 
-    fn face(
-        renderings: &[Segments],
+    fn own(&self) -> &Faces {
+        self.own.as_ref().unwrap_or(&self.shown)
+    }
+}
+
+impl Faces {
+    fn fill(
+        &self,
         face: Face,
         snapshot: &Snapshot,
         standing: &Standing,
-        language: Language,
+        (language, coding): (Language, Coding),
         more: More<'_>,
     ) -> Bytes {
-        let segments = &renderings[language as usize * Face::ALL.len() + face as usize];
-        segments.fill(|out, slot| match slot {
+        let segments = &self.pages[language as usize * Face::ALL.len() + face as usize];
+        segments.fill(coding, |out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {
                     push_number(out, segment);
@@ -190,10 +230,7 @@ impl WaitingPage {
             Slot::WaitTimeFormatted => language.push_wait(out, standing.wait),
             Slot::PollAfter => push_number(out, standing.poll_after),
             Slot::LastUpdated => out.extend_from_slice(snapshot.updated.as_bytes()),
-            Slot::Clock => {
-                out.extend_from_slice(snapshot.updated.get(11..19).unwrap_or_default().as_bytes());
-                out.extend_from_slice(b" UTC");
-            }
+            Slot::Clock => out.extend_from_slice(snapshot.clock.as_bytes()),
             Slot::Reason => {
                 if let Some(reason) = snapshot.standstill.filter(|_| standing.ticket.is_some()) {
                     out.extend_from_slice(language.texts().standstill[reason as usize].as_bytes());

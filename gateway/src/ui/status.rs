@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use policy::line::segment::place_of;
 use policy::line::{Segment, View};
 use policy::outlook::Outlook;
@@ -17,7 +19,7 @@ const FAR: u64 = 1_000_000_000;
 
 /// Renders the document. Numbers that JSON cannot carry become 0 or the largest sane value.
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
-    let Facts { name, room, line, poll, state, away } = *facts;
+    let Facts { name, room, line, poll, state, away, shop_rests, .. } = *facts;
     let mut out = String::with_capacity(400);
     let outlook = line.outlook(&room.rules);
     let (speed, rate) = (bounded(outlook.speed, 1e6), bounded(outlook.rate, 1e6));
@@ -29,11 +31,14 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         state.name(),
         room.rules.open,
     );
+    if shop_rests {
+        out.push_str("\"resting\":true,");
+    }
     segments(&mut out, line);
     if line.told > 0 && line.waiting() > 0 && !line.unsure {
         let _ = write!(out, "\"entering\":{},", line.told);
     }
-    if let Some(reason) = line.standstill(&room.rules) {
+    if let Some(reason) = facts.standstill() {
         let _ = write!(out, "\"reason\":\"{}\",", reason.name());
     }
     let _ = write!(out, "\"speed\":{speed:.2},\"rate\":{rate:.2},\"wait\":");
@@ -94,6 +99,13 @@ pub(super) fn iso(at: Millis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", at % 1000)
 }
 
+/// The time of day in this zone, as `18:05:00 KST`.
+pub(super) fn clock(at: Millis, zone: &TimeZone) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(Timestamp::MAX);
+    let (there, time) = (zone.to_offset_info(at), zone.to_datetime(at).time());
+    format!("{:02}:{:02}:{:02} {}", time.hour(), time.minute(), time.second(), there.abbreviation())
+}
+
 fn date(mut days: u64) -> (u64, usize, u64) {
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
@@ -120,6 +132,16 @@ mod tests {
         assert_eq!(iso(951_782_400_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(iso(1_767_225_599_999), "2025-12-31T23:59:59.999Z");
         assert_eq!(iso(u64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn the_time_of_day_is_that_of_the_zone_summer_and_winter() {
+        let clock = |at, zone| clock(at, &TimeZone::get(zone).expect("a zone"));
+        let (winter, summer) = (1_772_334_000_000, 1_785_553_445_000);
+        assert_eq!(clock(winter, "Asia/Seoul"), "12:00:00 KST");
+        assert_eq!(clock(winter, "UTC"), "03:00:00 UTC");
+        assert_eq!([winter, summer].map(|at| clock(at, "Europe/Berlin")), ["04:00:00 CET", "05:04:05 CEST"]);
+        assert!(clock(u64::MAX, "UTC").ends_with("UTC"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! is a mark; what it made is cut at the marks ([`Segments`]), and an answer is the pieces with the
 //! values between them.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +14,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
-use super::Language;
+use super::brand::Brand;
 use super::language::Texts;
+use super::{Language, gzip};
 
 /// The template of everything but the waiting page.
 pub(super) const NOTICE: &str = "notice.html";
@@ -46,29 +47,49 @@ impl From<minijinja::Error> for PageError {
     }
 }
 
-/// Style and script as sent, and the policy that allows exactly them.
+/// Style and script as sent.
 struct Assets {
     style: String,
     page_script: String,
     notice_script: String,
-    csp: HeaderValue,
 }
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let style = squeezed(include_str!("../../../queue-ui/page.css"));
     let page_script = squeezed(include_str!("../../../queue-ui/page.js"));
     let notice_script = squeezed(include_str!("../../../queue-ui/notice.js"));
-    let hash = |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
-    let csp = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}'; img-src data:; connect-src 'self'; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
-        hash(&style),
-        hash(&page_script),
-        hash(&notice_script)
-    );
-    let csp = HeaderValue::try_from(csp).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    Assets { style, page_script, notice_script, csp }
+    Assets { style, page_script, notice_script }
 });
+
+/// How the pages of a room look: the style with its brand, and the policy that allows exactly that and the scripts.
+#[derive(Debug)]
+pub(super) struct Look<'a> {
+    brand: &'a Brand,
+    /// Address of the logo, empty if there is none.
+    logo: String,
+    style: String,
+    /// The `Content-Security-Policy` of every page that is made of our own templates.
+    pub(super) csp: HeaderValue,
+}
+
+impl<'a> Look<'a> {
+    /// The look of the room of this name.
+    pub(super) fn new(room: &str, brand: &'a Brand) -> Self {
+        let logo = brand.logo.as_ref().map(|logo| format!("/.weir/logo/{room}?{}", logo.version)).unwrap_or_default();
+        let style = format!("{}{}", ASSETS.style, brand.style());
+        let hash = |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
+        let pictures = if logo.is_empty() { "data:" } else { "'self' data:" };
+        let csp = format!(
+            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}'; img-src {pictures}; connect-src 'self'; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
+            hash(&style),
+            hash(&ASSETS.page_script),
+            hash(&ASSETS.notice_script)
+        );
+        let csp = HeaderValue::try_from(csp).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+        Self { brand, logo, style, csp }
+    }
+}
 
 /// The source without indentation, empty lines and lines that are a comment: what is left fits
 /// into the first flight of a TCP connection.
@@ -136,11 +157,23 @@ impl Slot {
 pub(super) struct Segments {
     text: String,
     cuts: Vec<(usize, Slot)>,
+    /// The pieces between the slots as gzip has them, made when first asked for.
+    deflated: OnceLock<Vec<Vec<u8>>>,
+}
+
+/// In which coding a page is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As it is.
+    Identity,
+    /// `gzip`.
+    Gzip,
 }
 
 impl Segments {
     fn cut(rendered: &str) -> Self {
-        let mut segments = Self { text: String::with_capacity(rendered.len()), cuts: Vec::new() };
+        let text = String::with_capacity(rendered.len());
+        let mut segments = Self { text, cuts: Vec::new(), deflated: OnceLock::new() };
         for (i, piece) in rendered.split(MARK).enumerate() {
             match Slot::of_mark(piece).filter(|_| i % 2 == 1) {
                 Some(slot) => segments.cuts.push((segments.text.len(), slot)),
@@ -151,7 +184,14 @@ impl Segments {
     }
 
     /// The page with its slots filled. What `write` appends must be safe in HTML.
-    pub(super) fn fill(&self, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
+    pub(super) fn fill(&self, coding: Coding, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
+        match coding {
+            Coding::Identity => self.plain(write),
+            Coding::Gzip => self.gzip(write),
+        }
+    }
+
+    fn plain(&self, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
         let mut out = Vec::with_capacity(self.text.len() + 512);
         let text = self.text.as_bytes();
         let mut done = 0;
@@ -162,6 +202,28 @@ impl Segments {
         }
         out.extend_from_slice(&text[done..]);
         Bytes::from(out)
+    }
+
+    fn gzip(&self, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
+        let deflated = self.deflated.get_or_init(|| gzip::deflate(self.pieces()));
+        let length = deflated.iter().map(Vec::len).sum::<usize>();
+        let mut page = gzip::Writer::new(length + 2_048);
+        let mut slots = self.cuts.iter().map(|&(_, slot)| slot);
+        for (piece, deflated) in self.pieces().zip(deflated) {
+            page.piece(piece, deflated);
+            if let Some(slot) = slots.next() {
+                write(page.fill(), slot);
+            }
+        }
+        page.end()
+    }
+
+    /// What stands before, between and behind the slots.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let text = self.text.as_bytes();
+        let begins = std::iter::once(0).chain(self.cuts.iter().map(|&(at, _)| at));
+        let ends = self.cuts.iter().map(|&(at, _)| at).chain([text.len()]);
+        begins.zip(ends).map(|(begin, end)| &text[begin..end])
     }
 }
 
@@ -184,6 +246,7 @@ pub(super) fn render(
     templates: &Environment<'_>,
     name: &str,
     language: Language,
+    look: &Look<'_>,
     own: Value,
 ) -> Result<Segments, PageError> {
     let texts: &Texts = language.texts();
@@ -191,16 +254,12 @@ pub(super) fn render(
     let variables = context! {
         lang => language.tag(),
         t => Value::from(Serde(texts)),
-        style => Value::from_safe_string(ASSETS.style.clone()),
+        brand => context! { name => &look.brand.name, logo => Value::from_safe_string(look.logo.clone()), text => &look.brand.lines[language as usize] },
+        style => Value::from_safe_string(look.style.clone()),
         script => Value::from_safe_string(script.clone()),
         ..own
     };
     Ok(Segments::cut(&templates.get_template(name)?.render(variables)?))
-}
-
-/// The `Content-Security-Policy` of every page that is made of our own templates.
-pub fn own_csp() -> HeaderValue {
-    ASSETS.csp.clone()
 }
 
 /// Adds an operator's template to [`templates`], with the usual rules for white space.

@@ -3,6 +3,9 @@
 //! Passive: failures in a row eject a server for a while, longer each time, but never the last one in
 //! use. Active: [`run`] asks for a path at an interval. What is absent: a server that answers 500 is a
 //! server that answers; to take those out, give it a health path.
+//!
+//! Where no server [can be reached](Server::is_reachable) the shop rests, and lines stand. That is told by connecting and by
+//! health checks alone: never by answers, or a request that makes the shop fail could stop a line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -32,6 +35,8 @@ pub struct Server {
     in_flight: AtomicUsize,
     /// Active checks say that it is not well.
     down: AtomicBool,
+    /// The last attempt to connect failed.
+    unreachable: AtomicBool,
     /// In a row.
     failures: AtomicU32,
     /// Without a success in between.
@@ -47,6 +52,7 @@ impl Server {
             born: Instant::now(),
             in_flight: AtomicUsize::default(),
             down: AtomicBool::default(),
+            unreachable: AtomicBool::default(),
             failures: AtomicU32::default(),
             ejections: AtomicU32::default(),
             ejected_until: AtomicU64::default(),
@@ -66,6 +72,18 @@ impl Server {
     /// True if neither checks nor requests found fault with it.
     pub fn is_usable(&self) -> bool {
         !self.down.load(Ordering::Relaxed) && !self.is_ejected()
+    }
+
+    /// True if checks pass, as far as there are any, and the last attempt to connect did not fail.
+    pub fn is_reachable(&self) -> bool {
+        !self.down.load(Ordering::Relaxed) && !self.unreachable.load(Ordering::Relaxed)
+    }
+
+    /// An attempt to connect came to this. Writes nothing that is known: the line is shared by all workers.
+    pub(super) fn connected(&self, well: bool) {
+        if self.unreachable.load(Ordering::Relaxed) == well {
+            self.unreachable.store(!well, Ordering::Relaxed);
+        }
     }
 
     fn is_ejected(&self) -> bool {
@@ -116,10 +134,16 @@ impl Server {
     }
 }
 
-/// Checks all servers of those upstreams that want it, until told to stop.
+/// How often a server is tried that could not be connected to.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Checks all servers of those upstreams that want it, and tries those that cannot be connected to, until told to stop.
 pub async fn run(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
     let mut checks = JoinSet::new();
     for upstream in upstreams {
+        for server in upstream.servers() {
+            checks.spawn(retry(server.clone(), upstream.settings().connect_timeout));
+        }
         let Some(rules) = upstream.settings().health.clone() else { continue };
         for server in upstream.servers() {
             checks.spawn(watch(upstream.settings().name.clone(), server.clone(), rules.clone()));
@@ -148,6 +172,20 @@ async fn watch(upstream: String, server: Arc<Server>, rules: HealthSettings) {
             streak = 0;
             server.down.store(down, Ordering::Relaxed);
             tracing::warn!(upstream, server = server.address, down, "health of server changed");
+        }
+    }
+}
+
+/// Connects again to a server that cannot be connected to: while a line stands, no request of a newcomer does.
+async fn retry(server: Arc<Server>, limit: Duration) {
+    let mut interval = tokio::time::interval(RETRY);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        if server.unreachable.load(Ordering::Relaxed)
+            && let Ok(Ok(_)) = tokio::time::timeout(limit, TcpStream::connect(&server.address)).await
+        {
+            server.connected(true);
         }
     }
 }
@@ -184,6 +222,18 @@ mod tests {
         assert!(!server.failed(2));
         assert!(server.failed(2));
         assert!(!server.failed(0));
+    }
+
+    #[test]
+    fn what_a_request_can_provoke_does_not_make_a_server_unreachable() {
+        let server = Server::new("a:1".to_owned());
+        assert!(server.failed(1) && server.eject(SECOND));
+        assert!(!server.is_usable() && server.is_reachable());
+        server.connected(false);
+        server.succeeded();
+        assert!(!server.is_reachable(), "an answer on a kept connection says nothing of new ones");
+        server.connected(true);
+        assert!(server.is_reachable());
     }
 
     #[test]

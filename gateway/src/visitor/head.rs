@@ -1,6 +1,8 @@
 //! The head of a request, and what every request is read for.
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, COOKIE, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LENGTH, COOKIE, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
@@ -18,6 +20,8 @@ pub struct Head<'a> {
     pub accept: Option<&'a HeaderValue>,
     /// The first `Accept-Language`.
     pub accept_language: Option<&'a HeaderValue>,
+    /// The first `Accept-Encoding`.
+    pub accept_encoding: Option<&'a HeaderValue>,
     origin: Lines<'a>,
     /// Whether a body comes after it, be it an empty one.
     pub has_body: bool,
@@ -50,7 +54,7 @@ impl<'a> Head<'a> {
     pub fn of(parts: &'a Parts) -> Self {
         let (mut host, mut cookie) = (Lines::default(), Lines::default());
         let (mut length, mut coding) = (Lines::default(), Lines::default());
-        let (mut accept, mut accept_language) = (None, None);
+        let (mut accept, mut accept_language, mut accept_encoding) = (None, None, None);
         let mut origin = Lines::default();
         for (name, value) in &parts.headers {
             // Most names are told apart by their first letter.
@@ -62,10 +66,11 @@ impl<'a> Head<'a> {
                 Some(b'o') if *name == ORIGIN => origin.add(value),
                 Some(b'a') if *name == ACCEPT => accept = accept.or(Some(value)),
                 Some(b'a') if *name == ACCEPT_LANGUAGE => accept_language = accept_language.or(Some(value)),
+                Some(b'a') if *name == ACCEPT_ENCODING => accept_encoding = accept_encoding.or(Some(value)),
                 _ => {}
             }
         }
-        Self { parts, host, cookie, accept, accept_language, origin, has_body: false, length, coding }
+        Self { parts, host, cookie, accept, accept_language, accept_encoding, origin, has_body: false, length, coding }
     }
 
     /// The origin of the page that asks, if it is told once.

@@ -162,7 +162,15 @@ impl Gateway {
             _ => PassState::Lives,
         };
         let now = self.store_time(now);
-        let scene = Scene { room: &self.room, line: Some(&self.view), store_away: false, on_lease: false, now, pass };
+        let scene = Scene {
+            room: &self.room,
+            line: Some(&self.view),
+            store_away: false,
+            on_lease: false,
+            shop_rests: false,
+            now,
+            pass,
+        };
         admit(scene, shown, intent).0
     }
 

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! attacks        requests that were sent as an attack and that the shop's log has, joined by request id     = 0
-//!                (not a form that was sent with a ticket, if its holder was called meanwhile and got the pass with it)
+//!                (not a form that was sent with a ticket, if its holder was called meanwhile and got the pass with it;
+//!                not one that came with a pass of before and took a number that was called at once;
+//!                not one that was sent within form_grace of the end of its pass: these are counted in `late`)
 //! without pass   launch pages at the shop without a `Weir-Pass-Id`                                          = 0
 //! shared pass    requests of one pass at the shop within a second     <= gateways x (burst + 1 s of the quota)
 //! ```
@@ -19,6 +21,7 @@ use crate::persona::Persona;
 use crate::shop::log::Entry;
 use crate::token::Kind;
 
+use super::late::{self, LateForm, is_form};
 use super::windows::most_within;
 use super::{Check, Launch};
 
@@ -40,7 +43,7 @@ fn attacks(launch: &Launch<'_>) -> Check {
             "No request id of a shopper is in the shop's log: the gateway must trust this machine (`trusted_proxies`) to pass it on.",
         ),
         () => {
-            let theirs = sent_in_their_turn(launch);
+            let theirs: HashSet<&str> = sent_in_their_turn(launch).chain(sent_in_grace(launch)).collect();
             let through = |(asked, entry): &&(&Asked, &Entry)| {
                 asked.attack && !(entry.pass_id.is_some() && theirs.contains(asked.id.as_str()))
             };
@@ -51,14 +54,30 @@ fn attacks(launch: &Launch<'_>) -> Check {
 }
 
 /// Forms of people who skip the line, from the answer on that brought them a pass: a ticket that is called is traded when
-/// a form comes with it.
-fn sent_in_their_turn<'l>(launch: &'l Launch<'_>) -> HashSet<&'l str> {
+/// a form comes with it. And those with a pass of before that were let in with a number of their own: a form takes one.
+fn sent_in_their_turn<'l>(launch: &'l Launch<'_>) -> impl Iterator<Item = &'l str> {
     let turn = |visit: &'l Visit| {
-        let pass = visit.held.iter().find(|held| held.token.kind == Kind::Pass).map(|held| held.at);
-        visit.asked.iter().filter(move |asked| pass.is_some_and(|pass| asked.answered >= pass))
+        let mut passes = visit.held.iter().filter(|held| held.token.kind == Kind::Pass);
+        let first = passes.next().map(|held| (held.at, held.token.number));
+        let new = move |asked: &Asked| {
+            let mut later = visit.held.iter().filter(|held| held.token.kind == Kind::Pass && held.at == asked.answered);
+            first.is_some_and(|(_, number)| later.any(|held| held.token.number != number))
+        };
+        let theirs = move |asked: &&Asked| match visit.persona {
+            Persona::SkipsLine => first.is_some_and(|(at, _)| asked.answered >= at),
+            Persona::Replays | Persona::Expired => is_form(asked) && new(asked),
+            _ => false,
+        };
+        visit.asked.iter().filter(theirs)
     };
-    let skip = launch.evidence.visits.iter().filter(|visit| visit.persona == Persona::SkipsLine);
-    skip.flat_map(turn).map(|asked| asked.id.as_str()).collect()
+    launch.evidence.visits.iter().flat_map(turn).map(|asked| asked.id.as_str())
+}
+
+/// Forms of people who use their pass when it has just ended.
+fn sent_in_grace<'l>(launch: &'l Launch<'_>) -> impl Iterator<Item = &'l str> {
+    let outlive = launch.evidence.visits.iter().filter(|visit| visit.persona == Persona::Expired);
+    let theirs: HashSet<&str> = outlive.flat_map(|visit| &visit.asked).map(|asked| asked.id.as_str()).collect();
+    late::forms(launch).filter(LateForm::in_time).map(|form| form.id).filter(move |id| theirs.contains(id))
 }
 
 /// How many attacks were sent, and which kinds got through.
@@ -104,8 +123,7 @@ fn shared(launch: &Launch<'_>) -> Check {
         most_within(times, 1_000_000)
     });
     let Some(most) = most.max() else { return check.detail("The shop saw no pass.") };
-    let held = launch.evidence.visits.iter().flat_map(|visit| &visit.held);
-    let gateways = held.map(|held| held.target).max().map_or(1, |last| usize::from(last) + 1);
+    let gateways = launch.gateways();
     let allowed = gateways as f64 * (QUOTA[0] + QUOTA[1]);
     let detail = format!(
         "The busiest of {} passes. A pass may be shared, but only within the quota of one client: {} at once and {} a second at each of {gateways} gateways.",
@@ -156,6 +174,26 @@ mod tests {
         made.evidence.visits[20].asked[0].answered = answered;
         made.evidence.shop.iter_mut().for_each(|entry| entry.pass_id = None);
         assert_eq!(made.check("attacks-at-shop").outcome, Outcome::Broken, "without a pass it is an attack");
+    }
+
+    #[test]
+    fn a_form_with_a_pass_of_before_may_take_a_number_and_enter_with_it_and_nothing_else_may() {
+        let attack = |persona, page, number| {
+            let mut made = Made::line_of(20);
+            made.shopper(90, 500, 800).persona = persona;
+            made.visits_shop(number, page, 5_000);
+            let visit = &mut made.evidence.visits[20];
+            let asked = visit.asked.last_mut().unwrap();
+            asked.attack = true;
+            let (at, mut held) = (asked.answered, visit.held[1]);
+            (held.at, held.token.number) = (at, number);
+            visit.held.push(held);
+            made.check("attacks-at-shop").outcome
+        };
+        assert_eq!(attack(Persona::Replays, Page::Order, 91), Outcome::Held);
+        assert_eq!(attack(Persona::Replays, Page::Order, 90), Outcome::Broken, "with the pass that was taken away");
+        assert_eq!(attack(Persona::Replays, Page::Item, 91), Outcome::Broken, "no form");
+        assert_eq!(attack(Persona::Forges, Page::Order, 91), Outcome::Broken, "nobody knows them");
     }
 
     #[test]

@@ -150,6 +150,12 @@ impl<'a> Launch<'a> {
         entries.filter_map(|entry| Some((*self.asked.get(entry.request_id.as_deref()?)?, entry)))
     }
 
+    /// Gateways that gave a token.
+    pub(super) fn gateways(&self) -> usize {
+        let held = self.evidence.visits.iter().flat_map(|visit| &visit.held);
+        held.map(|held| held.target).max().map_or(1, |last| usize::from(last) + 1)
+    }
+
     /// The visitor behind an index of [`Grant`].
     pub fn visit(&self, grant: &Grant) -> &'a Visit {
         &self.evidence.visits[grant.visit]

@@ -11,6 +11,8 @@ use crate::lease::{Held, Lease};
 pub struct Batch {
     /// Which gateway asks; its earlier claimants are replaced by the ones below.
     pub gateway: u32,
+    /// It reaches no server of the shop: it names nobody, and the line does not live through its time.
+    pub shop_rests: bool,
     /// What it remembers of the line, against a store that lost writes.
     pub seen: Seen,
     /// What it gives back to a store that lost writes.

@@ -23,6 +23,7 @@ impl Line {
         for &number in batch.claims.iter().chain(&again) {
             match self.standing_of(number) {
                 Some(grant) => grants.push((number, grant)),
+                None if batch.shop_rests => grants.push((number, Grant::NotYet)),
                 None => self.names(number, batch.gateway),
             }
         }

@@ -124,6 +124,7 @@ impl Gateway {
         let on_lease = self.lending.is_on(self.clock(now));
         Batch {
             gateway: self.run,
+            shop_rests: false,
             seen,
             restore: Restore { lent, ..restore },
             lease,
@@ -161,6 +162,7 @@ pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decisi
         line: Some(&gateway.view),
         store_away,
         on_lease: store_away && gateway.lending.is_on(clock),
+        shop_rests: false,
         now: clock,
         pass,
     };

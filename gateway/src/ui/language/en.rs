@@ -38,6 +38,7 @@ pub(super) static TEXTS: Texts = Texts {
     called_lead: "You have reached the front of the line. Please stay here, you enter automatically.",
     kept_note: "The line cannot be reached at the moment. Your place is kept, and this page keeps trying.",
     paused_note: "Nobody is being let in at the moment. Your place is kept.",
+    resting_note: "The shop is catching its breath. Your place is kept, and the line goes on by itself.",
     ended_note: "Your time inside has ended, so you are in line again.",
     form_kept: "What you sent is kept on this page, and is sent by itself when it is your turn.",
     form_part: "What you sent is kept on this page, but passwords, card details and files are not. Left out:",

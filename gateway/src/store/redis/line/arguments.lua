@@ -85,6 +85,7 @@ local rate, burst, seats = number(), number(), number()
 local session, claim_window, form_grace = number(), number(), number()
 local open, enforced, lends = number() == 1, number() == 1, number() == 1
 local gateway, revocations_seen = text(), number()
+local shop_rests = number() == 1
 local joins, joins_if_called = number(), number()
 local adopt_run, adopt_first, adopt_count = text(), number(), number()
 local arrivals = texts() -- id of each, and 1 if it wants a number only if that is called

@@ -177,10 +177,10 @@ function settle()
     end
     call('ZREMRANGEBYSCORE', CAME, int(cohort.from + 1), int(cohort.to))
     local last = words(call('LINDEX', SETTLED, -1) or '')
-    if last[2] == cohort.from and now < last[3] + SETTLED_STEP then
+    if last[2] == cohort.from and now - s.stood < last[3] + SETTLED_STEP then
       call('LSET', SETTLED, -1, int(last[1]) .. ' ' .. int(cohort.to) .. ' ' .. int(last[3]))
     else
-      call('RPUSH', SETTLED, int(cohort.from) .. ' ' .. int(cohort.to) .. ' ' .. int(now))
+      call('RPUSH', SETTLED, int(cohort.from) .. ' ' .. int(cohort.to) .. ' ' .. int(now - s.stood))
     end
   end
 end
@@ -190,7 +190,7 @@ function end_windows()
   while true do
     local first = call('LINDEX', SETTLED, 0)
     local settled = first and words(first)
-    if not settled or now < settled[3] + left then
+    if not settled or now - s.stood < settled[3] + left then
       return
     end
     local from, to = settled[1], settled[2]
@@ -206,7 +206,7 @@ function end_windows()
 end
 
 function expect_speed()
-  if s.speed <= 0 and waiting() > 0 then
+  if s.speed <= 0 and s.easing == 0 and waiting() > 0 then
     local by = curve()
     if evidence(by) >= 2 * rate + 20 then
       s.speed = rate / share_by(by)

@@ -111,18 +111,12 @@ local function move(share)
   end
 end
 
-local function advance()
-  forget_claimants()
-  end_passes()
-  end_arrivals()
-  resolve()
-  freed(s.freed, taken())
-  s.freed = 0
+-- The line lives through some time.
+local function live()
   settle()
   rate_changed(s.rate)
   expect_speed()
   end_windows()
-  advance_leases(elapsed, unseated())
   local share, held_back = aside()
   if open then
     fill(share, held_back)
@@ -131,6 +125,46 @@ local function advance()
     s.bucket = 0
   end
   s.rate = rate
+end
+
+-- What the line lives through of what nobody did, and how it goes on after a standstill: policy/src/line/rest.rs.
+local function wake()
+  local idle = s.idle
+  s.idle = 0
+  if idle > 1000 then
+    s.stood, s.easing, s.bucket, s.speed = s.stood + idle, 15000, 0, 0
+  else
+    elapsed = elapsed + idle
+    s.easing = max(s.easing - elapsed, 0)
+  end
+  seconds = elapsed / 1000
+end
+
+local function ease()
+  rate = rate / 2 ^ min(floor((s.easing + 4999) / 5000), 3)
+end
+
+local function advance()
+  forget_claimants()
+  end_passes()
+  end_arrivals()
+  resolve()
+  freed(s.freed, taken())
+  s.freed = 0
+  advance_leases(elapsed, unseated())
+  if shop_rests then
+    s.idle = s.idle + elapsed
+    if rate < s.rate then
+      rate_changed(s.rate)
+      s.rate = rate
+    end
+    s.bucket = min(s.bucket, burst)
+    ease()
+    return
+  end
+  wake()
+  ease()
+  live()
 end
 
 -- Line: what is asked -----------------------------------------------------------------------------
@@ -231,6 +265,8 @@ local function claim()
       answer(n_text, NOT_YET)
     elseif known == nil and is_claimed(n) then
       answer(n_text, s.settling > 0 and NOT_YET or tonumber(call('ZSCORE', ACTIVE, n_text) or SPENT))
+    elseif shop_rests then
+      answer(n_text, NOT_YET)
     elseif not known then
       name(n, n_text)
       if known == nil and call('ZREM', GONE, n_text) == 0 and not call('ZSCORE', NAMED_BY, n_text) then
@@ -301,7 +337,7 @@ local function join()
   local joined_if_called = min(joins_if_called, max(could - #ids, 0))
   local first = take(#ids + joined_if_called + joins)
   trade(ids, first)
-  for n = first, min(current().next, current().serving) do
+  for n = first, shop_rests and 0 or min(current().next, current().serving) do
     local n_text = int(n)
     name(n, n_text)
     claimants = claimants + 1

@@ -7,6 +7,7 @@ local FIELDS = {
   'carry', 'bucket', 'rate', 'revocations_forgotten', 'freed',
   'called', 'shown', 'speed', 'known_for', 'flow', 'left', 'sat', 'bound',
   'places_told', 'places_called', 'places_moved',
+  'idle', 'stood', 'easing',
 }
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
