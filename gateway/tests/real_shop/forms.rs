@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::common::browser::Browser;
 use crate::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
-use crate::stage::{BOOK, Stage, Way, browser, until_true};
+use crate::stage::{BOOK, Stage, Way, browser, until_true, without_javascript};
 
 const SHORT: &str = "session_duration = \"12s\"\n";
 
@@ -55,6 +55,24 @@ fn an_address_whose_time_is_over_waits_with_its_sender_and_is_sent_in_their_turn
         assert_eq!(sessions(), before, "they are logged in as before");
         to_the_payment(&browser);
     }
+}
+
+#[test]
+#[ignore = "needs a shop: make real-shop"]
+fn without_javascript_a_button_sends_the_address_in_their_turn() {
+    let stage = Stage::new(Way::Tls, &format!("{SHORT}form_grace = \"0s\"\n"));
+    let browser = without_javascript();
+    sends_too_late(&stage, &browser);
+    browser.click("#held button");
+    until_true("they wait with it", || browser.text("position") == "1");
+    stage.open_doors();
+    until_true("the shop takes it", || {
+        if !browser.text("position").is_empty() {
+            browser.click("#held button");
+        }
+        browser.url().ends_with("/checkout/payment-details/")
+    });
+    to_the_payment(&browser);
 }
 
 #[test]

@@ -233,10 +233,16 @@ fn nginx(dir: &Path, weir: SocketAddr) -> (Server, u16) {
     (server, port)
 }
 
+const FLAGS: [&str; 2] = ["--host-resolver-rules=MAP *.test 127.0.0.1", "--ignore-certificate-errors"];
+
 /// A browser that finds the shop and takes its certificate.
 pub(crate) fn browser() -> Browser {
-    let flags = ["--host-resolver-rules=MAP *.test 127.0.0.1", "--ignore-certificate-errors"];
-    Browser::with(true, &flags)
+    Browser::with(true, &FLAGS)
+}
+
+/// The same in which no script runs.
+pub(crate) fn without_javascript() -> Browser {
+    Browser::with(false, &FLAGS)
 }
 
 /// Waits for what may take a while: a shop that renders pages on a busy machine, a pass that ends.

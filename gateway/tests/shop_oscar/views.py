@@ -1,5 +1,6 @@
 """What the shop has beside Oscar's pages: an upload, and the page of the payment, which belongs to another site."""
 
+from decimal import Decimal
 from hashlib import sha256
 
 from django.contrib.auth.decorators import login_required
@@ -17,6 +18,7 @@ def photo(request):
 
 def pay(request):
     """The payment page: sends whoever has paid back to the shop, by a form, as usual gateways do."""
-    order = request.GET["order"]
-    paid = {"order": order, "paid": signing.dumps(order, salt="payment")}
-    return render(request, "sandbox/pay.html", {"back": request.GET["back"], "total": request.GET["total"], "paid": paid})
+    asked = request.GET
+    paid = {"order": asked["order"], "paid": signing.dumps(asked["order"], salt="payment")}
+    total = f"{Decimal(asked['total']):,.0f}"
+    return render(request, "sandbox/pay.html", {"back": asked["back"], "total": total, "paid": paid})
