@@ -43,12 +43,22 @@ unit: ## The tests alone
 	python3 -m doctest benches/table.py
 
 .PHONY: test-world
-test-world: differential fuzz ## Tests against other people's programs and random bytes, longer than make test
+test-world: differential real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
 	@deploy/tools world
 	WEIR_SPELLINGS=$${WEIR_SPELLINGS:-10000} cargo nextest run --workspace --locked --test differential --run-ignored all
+
+.PHONY: real-shop
+real-shop: ## A shop of django-oscar behind Weir and nginx, and Chromium that buys something: some minutes
+	@deploy/tools shop
+	cargo nextest run --workspace --locked --test real_shop --run-ignored all
+
+.PHONY: pictures-shop
+pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/pictures
+	@deploy/tools shop
+	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test real_shop --run-ignored all pictures
 
 .PHONY: fuzz
 fuzz: ## Random bytes against what reads tokens, paths, hosts, heads and the configuration, a minute for each
