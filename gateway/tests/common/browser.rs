@@ -17,6 +17,24 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// A driver of its own, and its port.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .args(["--port=0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("chromedriver is installed (deploy/tools test installs it)");
+    let mut lines = BufReader::new(driver.stdout.take()?).lines().map_while(Result::ok);
+    let port = lines.find_map(|line| {
+        line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
+    });
+    std::thread::spawn(move || lines.for_each(drop));
+    if port.is_none() {
+        let _ = driver.wait();
+    }
+    Some((driver, port?))
+}
+
 impl Browser {
     pub fn open(javascript: bool) -> Self {
         Self::with(javascript, &[])
@@ -24,16 +42,8 @@ impl Browser {
 
     /// One with these flags besides.
     pub fn with(javascript: bool, more: &[&str]) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("chromedriver is installed (deploy/tools test installs it)");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
-        });
-        std::thread::spawn(move || lines.for_each(drop));
+        // The port that it takes for itself may be somebody else's a moment later: then it ends.
+        let (driver, port) = (0..5).find_map(|_| start_driver()).expect("chromedriver starts");
         let profile = tempfile::tempdir().unwrap();
         let flags = [
             "--headless",
@@ -52,7 +62,7 @@ impl Browser {
         let prefs = json!({ "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 } });
         let options = json!({ "args": flags, "prefs": prefs });
         let mut browser =
-            Self { driver, address: ([127, 0, 0, 1], port.unwrap()).into(), session: String::new(), _profile: profile };
+            Self { driver, address: ([127, 0, 0, 1], port).into(), session: String::new(), _profile: profile };
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let session = browser.call("POST", "", &wanted);
         browser.session = format!("/{}", session["sessionId"].as_str().unwrap_or_else(|| panic!("{session}")));
