@@ -249,7 +249,7 @@ pub(crate) fn without_javascript() -> Browser {
 pub(crate) fn until_true(what: &str, is: impl Fn() -> bool) {
     let started = Instant::now();
     while !is() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        assert!(started.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
         sleep(Duration::from_millis(50));
     }
 }
