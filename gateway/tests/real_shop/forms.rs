@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::common::browser::Browser;
 use crate::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
-use crate::stage::{BOOK, Stage, Way, browser, until_true, without_javascript};
+use crate::stage::{Stage, Way, browser, until_true, without_javascript};
 
 const SHORT: &str = "session_duration = \"12s\"\n";
 
@@ -14,7 +14,6 @@ const SHORT: &str = "session_duration = \"12s\"\n";
 fn an_address_whose_pass_has_ended_goes_through_and_the_order_is_finished() {
     let stage = Stage::new(Way::Tls, SHORT);
     let browser = browser();
-    browser.go(&stage.address(BOOK));
     to_the_address(&browser, &stage);
     write_the_address(&browser);
     stage.passes_end();
@@ -29,7 +28,6 @@ fn an_address_whose_pass_has_ended_goes_through_and_the_order_is_finished() {
 
 /// Goes to the address form and sends it when the pass has ended and the room is closed.
 pub(crate) fn sends_too_late(stage: &Stage, browser: &Browser) {
-    browser.go(&stage.address(BOOK));
     to_the_address(browser, stage);
     write_the_address(browser);
     stage.close_doors();
@@ -81,7 +79,6 @@ fn whoever_pays_for_longer_than_the_pass_lives_has_ordered_and_waits_for_the_tha
     for way in [Way::Tls, Way::Clear] {
         let stage = Stage::new(way, SHORT);
         let browser = browser();
-        browser.go(&stage.address(BOOK));
         to_the_address(&browser, &stage);
         write_the_address(&browser);
         send_the_address(&browser);
@@ -104,7 +101,6 @@ fn a_photo_arrives_whole_and_one_whose_pass_has_ended_is_sent_again_by_the_brows
     for way in [Way::Tls, Way::Nginx] {
         let stage = Stage::new(way, &format!("{SHORT}form_grace = \"0s\"\n"));
         let browser = browser();
-        browser.go(&stage.address(BOOK));
         to_the_address(&browser, &stage);
         let photo = stage.weir.dir.path().join("photo.jpg");
         let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

@@ -9,8 +9,10 @@ use crate::common::browser::Browser;
 use crate::forms::sends_too_late;
 use crate::stage::{BOOK, Stage, Way, browser, until_true};
 
-/// Puts the book into the basket and goes to the address form of the checkout, by way of the login.
+/// Opens the book, puts it into the basket and goes to the address form of the checkout, by way of the login.
 pub(crate) fn to_the_address(browser: &Browser, stage: &Stage) {
+    // Loaded to its end, pictures and all: what moves while it loads is missed by a click.
+    browser.go(&stage.address(BOOK));
     browser.click("#add_to_basket_form button");
     until_true("it is in the basket", || browser.source().contains("has been added to your basket"));
     browser.go(&stage.address("/checkout/"));
@@ -103,16 +105,16 @@ fn pictures_of_the_journey() {
         };
 
         let stage = Stage::closed(Way::Tls, "burst = 1\n");
-        for _ in 0..30 {
+        for _ in 0..60 {
             stage.weir.get(BOOK, &[JSON, ("Host", "shop.test")]);
         }
         browser.go(&stage.address(BOOK));
-        until_true("a place is shown", || browser.text("position") == "31");
+        until_true("a place is shown", || browser.text("position") == "61");
         seen("closed");
-        stage.rewrite("= 600", "= 60");
+        stage.rewrite("= 600", "= 30");
         stage.open_doors();
         until_true("the line moves, and a wait is told", || {
-            browser.text("position").parse().is_ok_and(|place: u64| place < 31)
+            browser.text("position").parse().is_ok_and(|place: u64| place < 61)
                 && browser.text("wait").contains("second")
         });
         seen("line");
