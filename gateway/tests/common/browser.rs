@@ -24,15 +24,16 @@ fn start_driver() -> Option<(Child, u16)> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("chromedriver is installed (deploy/tools test installs it)");
-    let mut lines = BufReader::new(driver.stdout.take()?).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
     let port = lines.find_map(|line| {
         line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
     });
     std::thread::spawn(move || lines.for_each(drop));
-    if port.is_none() {
-        let _ = driver.wait();
+    if let Some(port) = port {
+        return Some((driver, port));
     }
-    Some((driver, port?))
+    let _ = driver.wait();
+    None
 }
 
 impl Browser {
