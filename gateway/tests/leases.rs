@@ -49,7 +49,7 @@ fn whoever_is_cut_off_with_one_gateway_of_three_enters_by_its_lease_and_all_are_
     let began = Instant::now();
     let cut = gateway(way.address, shop.address, ROOM);
     let (a, b) = (gateway(redis.address, shop.address, ROOM), gateway(redis.address, shop.address, ROOM));
-    let waiting = last_tickets(&[&cut, &a, &b], 16);
+    let waiting = last_tickets(&[&cut, &a, &b], 24);
 
     let cut_off = Instant::now();
     way.set(Fault::Cut);
@@ -58,7 +58,7 @@ fn whoever_is_cut_off_with_one_gateway_of_three_enters_by_its_lease_and_all_are_
     assert_eq!(cut.metric("weir_room_on_lease{room=\"launch\"}"), 1.0);
     let newcomer = cut.get("/launch/item", &[JSON]);
     assert!(newcomer.waiting()["ticket"].is_null(), "a newcomer's place is kept: {newcomer:?}");
-    let (here, there) = waiting.split_at(8);
+    let (here, there) = waiting.split_at(12);
     let mut ids = all_come_in(&cut, here);
     let most = share_since(cut_off, 3.0);
     let granted = cut.metric(GRANTED);
