@@ -17,11 +17,11 @@
 //! own work  time that this thread had the processor meanwhile: a delay that another process makes is none of theirs
 //! ```
 //!
-//! A connection that sent many requests at once is served one of them at a time ([`crate::connection::UnderWay::take_turn`]);
+//! A connection that sent many requests at once is served one of them at a time (`UnderWay::take_turn`);
 //! one of HTTP/2 owes for all of the streams that it began. What was overdrawn in a tick is missing in the next.
 //!
 //! A connection of HTTP/2 is deferred also while too many bytes of answers are held for those who do not take them
-//! ([`Full`]), until others' are gone.
+//! (`Full`), until others' are gone.
 //!
 //! Source: additive-increase control of concurrency on the delay at the bottleneck (as in `CoDel`, RFC 8289: the
 //! sojourn time of a queue, not its length). To defer is to read nothing, parse nothing and write nothing.
