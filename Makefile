@@ -77,7 +77,7 @@ bench-instructions: build ## Instructions per request against the record: fails 
 	benches/instructions
 
 .PHONY: siege
-siege: build ## Every attack of a crowd at the rate of one core, and pass holders beside it: writes benches/SIEGE.md, in ten minutes
+siege: build ## Every attack of a crowd at the rate of one core, and pass holders beside it: writes benches/SIEGE.md, in twelve minutes
 	@deploy/tools bench
 	benches/siege
 

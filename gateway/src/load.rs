@@ -185,8 +185,12 @@ impl Load {
         self.stretch.get()
     }
 
-    /// Tells metrics and log how it stands. To be called once a second.
+    /// Tells metrics and log how it stands, and forgets the deferred who are gone: what they held is kept as long as they
+    /// stand here. To be called once a second.
     pub(crate) fn report(&self) {
+        for queue in [&self.newcomers, &self.others] {
+            queue.borrow_mut().retain(|connection| connection.strong_count() > 0);
+        }
         telemetry::deferrals(self.deferrals.take());
         if self.was_over.take() && !self.told.replace(true) {
             let delay_ms = self.last_delay.get().as_millis() as u64;
@@ -472,6 +476,16 @@ mod tests {
         drop(crowd);
         (0..3).for_each(|_| tick(&load, TARGET));
         assert_eq!(load.deferred(), 0);
+    }
+
+    #[test]
+    fn the_deferred_who_are_gone_are_forgotten_though_nobody_is_released() {
+        let (load, mut crowd) = (Load::default(), crowd(100));
+        assert!(crowd.iter().all(|connection| load.defers(connection, Full(true))));
+        crowd.truncate(10);
+        load.tick(Full(true));
+        load.report();
+        assert_eq!(load.deferred(), 10);
     }
 
     #[tokio::test]
