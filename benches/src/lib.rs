@@ -1,6 +1,7 @@
 //! What the measuring programs share. How to run them and how to read what they print: README.md.
 
 pub mod redis;
+pub mod tls;
 pub mod wire;
 
 use std::sync::Arc;

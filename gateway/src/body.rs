@@ -1,6 +1,8 @@
 //! The body of an answer: made here, or streamed from the upstream as it arrives.
 
+use std::array;
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,6 +16,7 @@ use tokio::sync::Notify;
 use crate::buffer::Charge;
 use crate::connection::{UnderWay, Untaken};
 use crate::timer::timeout;
+use crate::ui::Filled;
 
 /// A piece of a body.
 pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
@@ -82,34 +85,71 @@ pub trait Source: std::fmt::Debug {
 /// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
 #[derive(Debug)]
 pub struct Chunk {
+    /// Empty only if nothing follows.
     bytes: Bytes,
+    /// What follows them.
+    rest: Option<Box<array::IntoIter<Bytes, 2>>>,
     untaken: Option<Box<Untaken>>,
 }
 
 impl Chunk {
     /// Of the answer to this request.
     pub(crate) fn of(under_way: Option<&UnderWay>, bytes: Bytes) -> Self {
-        Self { untaken: under_way.and_then(|under_way| under_way.untaken(bytes.len())), bytes }
+        Self { untaken: under_way.and_then(|under_way| under_way.untaken(bytes.len())), ..Self::from(bytes) }
+    }
+
+    /// The pieces after the first.
+    fn rest(&self) -> &[Bytes] {
+        self.rest.as_ref().map_or(&[], |rest| rest.as_slice())
+    }
+
+    /// Bytes that are kept for this answer: of a page in pieces only what was filled in, as the others are shared.
+    fn kept(&self) -> usize {
+        self.rest().first().map_or(self.bytes.len(), Bytes::len)
+    }
+}
+
+impl From<Bytes> for Chunk {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, rest: None, untaken: None }
+    }
+}
+
+impl From<Filled> for Chunk {
+    fn from(Filled { before, filled, after }: Filled) -> Self {
+        if before.is_empty() && after.is_empty() {
+            return Self::from(filled);
+        }
+        let rest = Some(Box::new([filled, after].into_iter()));
+        let mut chunk = Self { bytes: before, rest, untaken: None };
+        chunk.advance(0);
+        chunk
     }
 }
 
 impl Buf for Chunk {
     fn remaining(&self) -> usize {
-        self.bytes.remaining()
+        self.rest().iter().fold(self.bytes.len(), |sum, piece| sum + piece.len())
     }
 
     fn chunk(&self) -> &[u8] {
-        self.bytes.chunk()
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-    }
-}
-
-impl AsRef<[u8]> for Chunk {
-    fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let pieces = std::iter::once(&self.bytes).chain(self.rest()).filter(|piece| !piece.is_empty());
+        let filled = slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece));
+        filled.count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while count >= self.bytes.len()
+            && let Some(next) = self.rest.as_mut().and_then(|rest| rest.next())
+        {
+            count -= self.bytes.len();
+            self.bytes = next;
+        }
+        self.bytes.advance(count);
     }
 }
 
@@ -141,14 +181,14 @@ impl Body {
 
     /// Bytes of the upstream, which are counted until the other end asks for them.
     pub(crate) fn counted(bytes: Option<Bytes>, charge: Charge) -> Self {
-        Self::Full(bytes.map(|bytes| Chunk { bytes, untaken: None }), Some(charge))
+        Self::Full(bytes.map(Chunk::from), Some(charge))
     }
 
     /// Says which request this answers: it is under way until the last byte was taken. Bytes in memory are no request under
     /// way, but count as untaken; another protocol goes on by itself.
     pub fn answers(&mut self, under_way: UnderWay) {
         match self {
-            Self::Full(Some(chunk), _) => chunk.untaken = under_way.into_untaken(chunk.bytes.len()),
+            Self::Full(Some(chunk), _) => chunk.untaken = under_way.into_untaken(chunk.kept()),
             Self::Full(None, _) => {}
             Self::Stream(source) => source.answers(under_way),
             Self::Switch(bridge) => under_way.connection().switch(bridge.take()),
@@ -158,7 +198,13 @@ impl Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::Full((!bytes.is_empty()).then_some(Chunk { bytes, untaken: None }), None)
+        Self::Full((!bytes.is_empty()).then(|| Chunk::from(bytes)), None)
+    }
+}
+
+impl From<Filled> for Body {
+    fn from(page: Filled) -> Self {
+        Self::Full(Some(Chunk::from(page)), None)
     }
 }
 

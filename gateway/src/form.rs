@@ -62,7 +62,7 @@ pub async fn give_back(
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, room.page.own_csp());
     response.headers_mut().remove(REFRESH);
-    *response.body_mut() = Body::counted(Some(page), charge);
+    *response.body_mut() = Body::counted(Some(page.into()), charge);
     (!body.is_end_stream()).then_some(body)
 }
 

@@ -30,8 +30,9 @@ const LATER: u64 = 30;
 /// Seconds after which a request without a pass may be tried again.
 const SOON: u64 = 5;
 
-/// A program is told no position from an older copy: the page keeps the least that it was told, but a program may
-/// have heard a smaller one from another gateway, a poll ago at the earliest.
+/// A program is told no position from a copy that was asked for longer ago: the page keeps the least that it was told, but a
+/// program may have heard a smaller one from another gateway, a poll ago at the earliest. (When the copy was heard tells nothing:
+/// on the way it may have waited for as long as a busy machine lets it.)
 const FRESH: Duration = Duration::from_millis(800);
 
 /// Where somebody stands who does not enter now.
@@ -60,7 +61,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
     visit.hold_form(standing, false);
     let mut response = if visit.wants() == Wants::Json {
-        let position = standing.position.filter(|_| snapshot.at.elapsed() < FRESH);
+        let position = standing.position.filter(|_| snapshot.asked.elapsed() < FRESH);
         answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
     } else {
         let told = visit.language_and_coding(room.language);
@@ -278,7 +279,7 @@ fn retry(mut response: Response<Body>, seconds: u64) -> Response<Body> {
 }
 
 /// A page in this coding, under this policy.
-fn page(status: StatusCode, body: Bytes, coding: Coding, policy: HeaderValue) -> Response<Body> {
+fn page(status: StatusCode, body: impl Into<Body>, coding: Coding, policy: HeaderValue) -> Response<Body> {
     let mut response = answer(status, HTML, body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -293,9 +294,9 @@ fn text(status: StatusCode, text: &'static str) -> Response<Body> {
     answer(status, TEXT, Bytes::from_static(text.as_bytes()))
 }
 
-fn answer(status: StatusCode, kind: HeaderValue, body: Bytes) -> Response<Body> {
+fn answer(status: StatusCode, kind: HeaderValue, body: impl Into<Body>) -> Response<Body> {
     const NOSNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, kind);

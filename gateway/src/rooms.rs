@@ -71,8 +71,10 @@ pub struct Terms {
 pub struct Snapshot {
     /// The line, as the store last said; `None` before its first answer.
     pub view: Option<View>,
-    /// When that was.
+    /// When that was heard.
     pub at: Instant,
+    /// When it was asked for: the line was as it is shown then, or later.
+    pub asked: Instant,
     /// Whether the store fails to answer.
     pub away: bool,
     /// Whether this gateway lives on its lease meanwhile: `view` is as it has moved the line on.

@@ -29,7 +29,7 @@ pub use held::HeldForm;
 pub use language::Language;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
-pub use template::{Coding, PageError};
+pub use template::{Coding, Filled, PageError};
 
 /// Seconds after which the holder of a provisional ticket asks again, before stretching.
 const PROVISIONAL: f64 = 10.0;

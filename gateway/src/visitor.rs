@@ -69,9 +69,9 @@ fn asked_for(headers: &HeaderMap, json: bool) -> Intent {
     }
     let (mut html, mut as_json) = (None, None);
     for (name, weight) in weighted(headers, &ACCEPT) {
-        if name.eq_ignore_ascii_case("text/html") {
+        if name.eq_ignore_ascii_case(b"text/html") {
             html = html.max(Some(weight));
-        } else if name.eq_ignore_ascii_case("application/json") {
+        } else if name.eq_ignore_ascii_case(b"application/json") {
             as_json = as_json.max(Some(weight));
         }
     }
@@ -119,35 +119,54 @@ fn names_upgrade(headers: &HeaderMap) -> bool {
 
 /// The items of a list, over all its lines.
 fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines = headers.get_all(name).iter();
-    lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+    headers.get_all(name).iter().flat_map(|line| split(line.as_bytes(), b','))
+}
+
+/// What stands between these separators, without the space around it.
+fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let end = memchr(separator, all);
+        rest = end.map(|at| &all[at + 1..]);
+        Some(all[..end.unwrap_or(all.len())].trim_ascii())
+    })
 }
 
 /// What a header prefers: the more the greater, and of equals the first. What it refuses is left out.
 type Weight = (u16, std::cmp::Reverse<usize>);
 
 /// The names in a list such as `ko-KR, en;q=0.7`, with their weights.
-fn weighted<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, Weight)> {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    weighted_items(lines.flat_map(|line| line.split(',')).enumerate())
+fn weighted<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a [u8], Weight)> {
+    weighted_items(items(headers, name))
 }
 
-fn weighted_items<'a>(items: impl Iterator<Item = (usize, &'a str)>) -> impl Iterator<Item = (&'a str, Weight)> {
-    items.filter_map(|(at, item)| {
-        let mut parameters = item.split(';').map(str::trim);
+fn weighted_items<'a>(items: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a [u8], Weight)> {
+    items.enumerate().filter_map(|(at, item)| {
+        let mut parameters = split(item, b';');
         let name = parameters.next()?;
-        let q = parameters.find_map(|parameter| parameter.strip_prefix(['q', 'Q'])?.trim_start().strip_prefix('='));
-        let thousandths = q.map_or(1000.0, |q| q.trim().parse::<f32>().unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16;
+        let q = parameters.find_map(|parameter| match parameter {
+            [b'q' | b'Q', rest @ ..] => rest.trim_ascii_start().strip_prefix(b"="),
+            _ => None,
+        });
+        let thousandths = q.map_or(1000, thousandths);
         (thousandths > 0).then_some((name, (thousandths, std::cmp::Reverse(at))))
     })
 }
 
+/// A weight as it is written, from 0 to 1; what is no number refuses.
+fn thousandths(weight: &[u8]) -> u16 {
+    let weight = std::str::from_utf8(weight.trim_ascii()).ok().and_then(|weight| weight.parse::<f32>().ok());
+    (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16
+}
+
 /// The offered language that the visitor likes best, by primary subtag; else the default.
 pub fn language<L: Copy>(headers: &HeaderMap, offered: &[(&str, L)], default: L) -> L {
-    let known = |name: &str| {
-        let primary = name.split('-').next()?;
-        let found = offered.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(primary)).map(|&(_, language)| language);
-        found.or_else(|| (primary == "*").then_some(default))
+    let known = |name: &[u8]| {
+        let primary = split(name, b'-').next()?;
+        let of = |tag: &str| tag.as_bytes().eq_ignore_ascii_case(primary);
+        let found = offered.iter().find(|(tag, _)| of(tag)).map(|&(_, language)| language);
+        found.or_else(|| (primary == b"*").then_some(default))
     };
     let liked = weighted(headers, &ACCEPT_LANGUAGE).filter_map(|(name, weight)| Some((weight, known(name)?)));
     liked.max_by_key(|&(weight, _)| weight).map_or(default, |(_, language)| language)
@@ -155,25 +174,16 @@ pub fn language<L: Copy>(headers: &HeaderMap, offered: &[(&str, L)], default: L)
 
 /// Whether a visitor who sends this `Accept-Encoding` takes gzip.
 pub fn takes_gzip(accept: &HeaderValue) -> bool {
-    let Ok(accept) = accept.to_str() else { return false };
-    let codings = || weighted_items(accept.split(',').enumerate());
-    let named = |name: &str| {
-        accept.split(',').any(|item| item.split(';').next().is_some_and(|n| n.trim().eq_ignore_ascii_case(name)))
-    };
-    let takes = |name: &str| codings().any(|(coding, _)| coding.eq_ignore_ascii_case(name));
-    takes("gzip") || takes("x-gzip") || takes("*") && !named("gzip")
+    let codings = || split(accept.as_bytes(), b',');
+    let named =
+        |name: &[u8]| codings().any(|coding| split(coding, b';').next().is_some_and(|n| n.eq_ignore_ascii_case(name)));
+    let takes = |name: &[u8]| weighted_items(codings()).any(|(coding, _)| coding.eq_ignore_ascii_case(name));
+    takes(b"gzip") || takes(b"x-gzip") || takes(b"*") && !named(b"gzip")
 }
 
 /// The cookies of one line, as `name=value`.
 pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(line.as_bytes());
-    let next = move || {
-        let all = rest?;
-        let end = memchr(b';', all);
-        rest = end.map(|at| &all[at + 1..]);
-        Some(all[..end.unwrap_or(all.len())].trim_ascii())
-    };
-    std::iter::from_fn(next)
+    split(line.as_bytes(), b';')
 }
 
 /// A token that came in a cookie of this name without TLS, over TLS: anybody on the way could have put it there. A ticket

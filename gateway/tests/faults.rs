@@ -7,6 +7,7 @@ mod common;
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::fault::{Fault, Faulty};
@@ -149,6 +150,27 @@ fn redis_fifty_milliseconds_away_only_takes_its_time() {
     assert_eq!(ids.len(), 5);
     assert!(is_in(&weir, &pass));
     assert!(weir.metric(FAILED) == 0.0 && weir.metric(KEPT) == 0.0 && !away(&weir));
+}
+
+/// A copy of the line is as old as the question for it. One that was on its way for long looks new when it is heard, and a
+/// shopper may have been told a smaller position by another gateway meanwhile.
+#[test]
+fn a_program_is_told_no_position_that_was_long_on_its_way() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let way = Faulty::to(redis.address);
+    let weir = gateway(way.address, shop.address, &room(60));
+    let (_, cookie) = tickets(&[&weir], 30).pop().unwrap();
+    let position = || weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).waiting()["position"].clone();
+    until_true("it is told while Redis is near", || position().is_u64());
+    way.set(Fault::Late(Duration::from_millis(425)));
+    // What was asked for before has arrived, and is old.
+    sleep(Duration::from_secs(2));
+    for _ in 0..25 {
+        assert!(position().is_null());
+        sleep(Duration::from_millis(80));
+    }
+    way.set(Fault::None);
+    until_true("and again", || position().is_u64());
 }
 
 #[test]

@@ -1,23 +1,31 @@
-//! Memory of many connections: idle ones, which were answered once, and ones of HTTP/2 whose window stays shut on a hundred
-//! answers. The gateway is a process of its own; what the kernel holds for all sockets of the machine is shown beside it.
+//! Memory of many connections: idle ones, in clear and over TLS, which were answered once, and ones of HTTP/2 whose window stays
+//! shut on a hundred answers. The gateway is a process of its own; what the kernel holds for all sockets of the machine is shown beside it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use benches::tls;
 use clap::Parser;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
+use tokio_rustls::TlsConnector;
 
-/// An idle connection may hold so much.
+/// An idle connection may hold so much...
 const IDLE_LIMIT: u64 = 12 << 10;
+/// ...and over TLS.
+const IDLE_TLS_LIMIT: u64 = 32 << 10;
 /// All connections with closed windows together.
 const SHUT_LIMIT: u64 = 1 << 30;
 /// Descriptors that a process needs besides its connections.
 const SPARE: usize = 200;
+/// The name in the certificate.
+const NAME: &str = "shop.example";
 const STATUS: &[u8] = b"GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 
 #[derive(Parser)]
@@ -37,6 +45,7 @@ struct Options {
 struct Gateway {
     child: Child,
     at: SocketAddr,
+    tls: SocketAddr,
     _dir: tempfile::TempDir,
 }
 
@@ -53,11 +62,13 @@ async fn main() -> anyhow::Result<()> {
     let most = descriptors()?.saturating_sub(SPARE);
     println!("| connections | number | resident MB | bytes each | sockets in the kernel MB |\n|---|---|---|---|---|");
     let each = idle(&options.weir, options.idle.min(most)).await?;
+    let each_tls = idle_tls(&options.weir, options.idle.min(most)).await?;
     let all = shut(&options.weir, options.shut.min(most)).await?;
     if most < options.idle.max(options.shut) {
         println!("\nThis machine allows {most} connections in a process (ulimit -n).");
     }
     anyhow::ensure!(each <= IDLE_LIMIT, "an idle connection holds more than {IDLE_LIMIT} bytes");
+    anyhow::ensure!(each_tls <= IDLE_TLS_LIMIT, "an idle connection over TLS holds more than {IDLE_TLS_LIMIT} bytes");
     anyhow::ensure!(all <= SHUT_LIMIT, "closed windows hold more than {SHUT_LIMIT} bytes");
     Ok(())
 }
@@ -67,15 +78,35 @@ async fn idle(weir: &Path, count: usize) -> anyhow::Result<u64> {
     let (before, kernel) = (gateway.resident()?, sockets());
     let mut open = Vec::with_capacity(count);
     for n in 0..count {
-        let mut stream = connect(gateway.at, n).await?;
-        stream.write_all(STATUS).await?;
-        let read = stream.read(&mut [0; 4096]).await?;
-        anyhow::ensure!(read > 0, "connection {n} was closed");
-        open.push(stream);
+        open.push(answered_once(connect(gateway.at, n).await?).await?);
     }
+    row_of_idle("idle", &gateway, count, before, kernel).await
+}
+
+async fn idle_tls(weir: &Path, count: usize) -> anyhow::Result<u64> {
+    let gateway = start(weir).await?;
+    let connector = TlsConnector::from(Arc::new(tls::config()?));
+    let (before, kernel) = (gateway.resident()?, sockets());
+    let mut open = Vec::with_capacity(count);
+    for n in 0..count {
+        let stream = connector.connect(ServerName::try_from(NAME)?, connect(gateway.tls, n).await?).await?;
+        open.push(answered_once(stream).await?);
+    }
+    row_of_idle("idle, TLS", &gateway, count, before, kernel).await
+}
+
+async fn answered_once<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> anyhow::Result<S> {
+    stream.write_all(STATUS).await?;
+    let read = stream.read(&mut [0; 4096]).await?;
+    anyhow::ensure!(read > 0, "a connection was closed");
+    Ok(stream)
+}
+
+/// Lets them idle, and says what each holds.
+async fn row_of_idle(what: &str, gateway: &Gateway, count: usize, before: u64, kernel: u64) -> anyhow::Result<u64> {
     sleep(Duration::from_secs(5)).await;
     let held = gateway.resident()?.saturating_sub(before);
-    print_row("idle", count, held, kernel);
+    print_row(what, count, held, kernel);
     Ok(held / count.max(1) as u64)
 }
 
@@ -138,11 +169,18 @@ async fn connect(to: SocketAddr, n: usize) -> anyhow::Result<TcpStream> {
 
 async fn start(weir: &Path) -> anyhow::Result<Gateway> {
     let dir = tempfile::tempdir()?;
-    let at = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    // Both at once, or the second could be the first.
+    let free = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    let [at, tls] = [free[0].local_addr()?, free[1].local_addr()?];
+    drop(free);
+    let made = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
+    std::fs::write(dir.path().join("cert.pem"), made.cert.pem())?;
+    std::fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem())?;
     let config = format!(
         r#"
 [listen]
 http = "{at}"
+https = "{tls}"
 admin = "127.0.0.1:0"
 idle_timeout = "1h"
 waiting_idle_timeout = "1h"
@@ -154,6 +192,9 @@ joins_per_second = 1000000
 join_burst = 1000000
 [log]
 access = false
+[[tls]]
+certificate = "cert.pem"
+key = "key.pem"
 [[upstream]]
 name = "shop"
 servers = ["127.0.0.1:9"]
@@ -170,7 +211,7 @@ queue_all = true
     let mut command = Command::new(weir);
     command.arg("serve").arg("--config").arg(dir.path().join("weir.toml")).stdout(Stdio::null());
     let child = command.spawn().with_context(|| format!("cannot start {}", weir.display()))?;
-    let gateway = Gateway { child, at, _dir: dir };
+    let gateway = Gateway { child, at, tls, _dir: dir };
     for _ in 0..100 {
         if TcpStream::connect(at).await.is_ok() {
             sleep(Duration::from_secs(1)).await;

@@ -66,9 +66,9 @@ fn forwarded(parts: &Parts, peer: &Peer, host: &Host, preflight: bool) -> Parts 
         preflight,
     };
     let mut parts = parts.clone();
-    let odd = parts.headers.keys().filter(|name| !is_plain(name)).count();
+    let odd = parts.headers.iter().filter(|(name, _)| !is_plain(name)).count();
     let ready = to_upstream(&mut parts, onward);
-    assert_eq!(ready.ambiguous, odd as u64, "names that were taken out");
+    assert_eq!(ready.ambiguous, odd as u64, "lines that were taken out");
     parts
 }
 

@@ -131,7 +131,7 @@ impl Clerk {
         let desks: Vec<&mut Desk> = self.desks.values_mut().collect();
         match result {
             Ok(outcomes) => {
-                desks.into_iter().zip(outcomes).for_each(|(desk, outcome)| desk.hand_out(outcome));
+                desks.into_iter().zip(outcomes).for_each(|(desk, outcome)| desk.hand_out(outcome, started));
                 true
             }
             Err(error) => {
@@ -315,7 +315,8 @@ impl Desk {
         self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last })
     }
 
-    fn hand_out(&mut self, outcome: Outcome) {
+    /// Hands out what the store answered, who was asked at this moment.
+    fn hand_out(&mut self, outcome: Outcome, asked: Instant) {
         let told = self.confirmed.len().min(CONFIRMED);
         if self.memory.note(&self.releases, &outcome) {
             tracing::warn!(room = %self.room.name, "the store has lost writes; what this gateway knows is given back");
@@ -379,7 +380,7 @@ impl Desk {
             self.room.forget_revoked(view.now);
             self.memory.tidy(&view);
         }
-        publish(&self.room, Some(view), Reach::Here);
+        publish(&self.room, Some(view), Reach::Here { asked });
     }
 
     fn hand_out_held(&mut self, grants: &HashMap<u64, Grant>) {

@@ -11,7 +11,8 @@ use crate::ui;
 
 /// A room before the store's first answer.
 pub(super) fn unseen(name: &str, terms: &Terms) -> Snapshot {
-    picture(name, terms, None, Reaches { at: Instant::now(), store: Reach::Away, shop_rests: false }, 1.0)
+    let now = Instant::now();
+    picture(name, terms, None, Reaches { at: now, asked: now, store: Reach::Away, shop_rests: false }, 1.0)
 }
 
 /// How store and shop can be reached.
@@ -19,6 +20,8 @@ pub(super) fn unseen(name: &str, terms: &Terms) -> Snapshot {
 struct Reaches {
     /// When the store last answered.
     at: Instant,
+    /// When it was asked for that.
+    asked: Instant,
     store: Reach,
     shop_rests: bool,
 }
@@ -26,7 +29,10 @@ struct Reaches {
 /// How the store can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    Here,
+    Here {
+        /// When it was asked for what it answered.
+        asked: Instant,
+    },
     Away,
     /// It is away, and this gateway lives on its lease.
     OnLease,
@@ -34,15 +40,21 @@ pub(super) enum Reach {
 
 /// Makes what is told of a room now: the line as it was last seen, and what can be reached.
 pub(super) fn publish(room: &LiveRoom, view: Option<View>, store: Reach) {
-    let at = if store == Reach::Here { Instant::now() } else { room.snapshot.load().at };
-    let reaches = Reaches { at, store, shop_rests: room.shop_rests() };
+    let (at, asked) = match store {
+        Reach::Here { asked } => (Instant::now(), asked),
+        Reach::Away | Reach::OnLease => {
+            let before = room.snapshot.load();
+            (before.at, before.asked)
+        }
+    };
+    let reaches = Reaches { at, asked, store, shop_rests: room.shop_rests() };
     let stretch = room.stretch.factor();
     room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, reaches, stretch)));
 }
 
 /// What is told of a room from now on, with the pauses between polls stretched by this factor.
 fn picture(name: &str, terms: &Terms, view: Option<View>, reaches: Reaches, stretch: f64) -> Snapshot {
-    let Reaches { at, store, shop_rests } = reaches;
+    let Reaches { at, asked, store, shop_rests } = reaches;
     let room = &terms.room;
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
@@ -52,5 +64,6 @@ fn picture(name: &str, terms: &Terms, view: Option<View>, reaches: Reaches, stre
     // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
     let away = store == Reach::Away;
     let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone: &terms.zone });
-    Snapshot { view, at, away: store != Reach::Here, on_lease: store == Reach::OnLease, shop_rests, state, answers }
+    let (here, on_lease) = (matches!(store, Reach::Here { .. }), store == Reach::OnLease);
+    Snapshot { view, at, asked, away: !here, on_lease, shop_rests, state, answers }
 }

@@ -11,7 +11,7 @@ use minijinja::{Value, context};
 
 use super::brand::Brand;
 use super::language::{Heading, Texts};
-use super::template::{Coding, Look, NOTICE, PageError, Segments, Slot, render, templates};
+use super::template::{Coding, Filled, Look, NOTICE, PageError, Segments, Slot, render, templates};
 use super::{Language, push_number};
 
 /// What there is to say.
@@ -271,14 +271,14 @@ impl Notices {
 
     fn make(&self, notice: Notice<'_>, form: Form) -> Bytes {
         match form {
-            Form::Page(language, coding) => self.page(notice, language, coding),
+            Form::Page(language, coding) => self.page(notice, language, coding).into(),
             Form::Json => notice.json(),
             Form::Text => notice.text(),
         }
     }
 
     /// The page that says it.
-    pub fn page(&self, notice: Notice<'_>, language: Language, coding: Coding) -> Bytes {
+    pub fn page(&self, notice: Notice<'_>, language: Language, coding: Coding) -> Filled {
         self.pages[language as usize * PAGES + notice.index()].fill(coding, |out, slot| match (slot, notice) {
             (Slot::Retry, _) => push_number(out, notice.retry().unwrap_or(30)),
             (Slot::Status, Notice::Failed { status, .. }) => push_number(out, status.into()),

@@ -4,14 +4,13 @@
 //! has its own rendering. An operator's template goes the same way as ours with the same variables,
 //! so its conditions may look at the names of faces and languages, but not compare a position.
 
-use bytes::Bytes;
 use http::HeaderValue;
 use minijinja::{Value, context};
 
 use super::brand::{Brand, Logo};
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
-use super::template::{Coding, Look, PageError, Segments, Slot, WAITING, add_operators, render, templates};
+use super::template::{Coding, Filled, Look, PageError, Segments, Slot, WAITING, add_operators, render, templates};
 use super::{Language, Snapshot, Standing, push_number};
 
 /// The name of an operator's template, as in the configuration.
@@ -168,7 +167,7 @@ impl WaitingPage {
     }
 
     /// The page of one shopper.
-    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, told: (Language, Coding), ended: bool) -> Bytes {
+    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, told: (Language, Coding), ended: bool) -> Filled {
         self.shown.fill(snapshot.face(standing), snapshot, standing, told, More { ended, form: None })
     }
 
@@ -180,13 +179,13 @@ impl WaitingPage {
         standing: Option<&Standing>,
         told: (Language, Coding),
         ended: bool,
-    ) -> Bytes {
+    ) -> Filled {
         let (face, standing) = standing.map_or((Face::Arriving, &Standing::ARRIVING), |s| (snapshot.face(s), s));
         self.own().fill(face, snapshot, standing, told, More { ended, form: Some(form) })
     }
 
     /// The page of a newcomer who is asked to confirm.
-    pub fn arriving(&self, snapshot: &Snapshot, told: (Language, Coding)) -> Bytes {
+    pub fn arriving(&self, snapshot: &Snapshot, told: (Language, Coding)) -> Filled {
         self.shown.fill(Face::Arriving, snapshot, &Standing::ARRIVING, told, More { ended: false, form: None })
     }
 
@@ -203,7 +202,7 @@ impl Faces {
         standing: &Standing,
         (language, coding): (Language, Coding),
         more: More<'_>,
-    ) -> Bytes {
+    ) -> Filled {
         let segments = &self.pages[language as usize * Face::ALL.len() + face as usize];
         segments.fill(coding, |out, slot| match slot {
             Slot::Line => {

@@ -178,10 +178,29 @@ impl Slot {
 /// A rendered page, cut at its slots.
 #[derive(Debug, Clone)]
 pub(super) struct Segments {
-    text: String,
+    text: Bytes,
     cuts: Vec<(usize, Slot)>,
     /// The pieces between the slots as gzip has them, made when first asked for.
     deflated: OnceLock<Vec<Vec<u8>>>,
+}
+
+/// A page with its slots filled, in pieces: what stands before the first slot, where the style is, and behind the last, where the
+/// script is, are the same bytes for everybody, and are not copied.
+#[derive(Debug, Clone, Default)]
+pub struct Filled {
+    /// What stands before the first slot.
+    pub before: Bytes,
+    /// From the first slot to the last.
+    pub filled: Bytes,
+    /// What stands behind the last slot.
+    pub after: Bytes,
+}
+
+impl From<Filled> for Bytes {
+    /// In one piece, to be kept or looked at.
+    fn from(page: Filled) -> Self {
+        Self::from([page.before, page.filled, page.after].concat())
+    }
 }
 
 /// In which coding a page is sent.
@@ -195,36 +214,35 @@ pub enum Coding {
 
 impl Segments {
     fn cut(rendered: &str) -> Self {
-        let text = String::with_capacity(rendered.len());
-        let mut segments = Self { text, cuts: Vec::new(), deflated: OnceLock::new() };
+        let (mut text, mut cuts) = (String::with_capacity(rendered.len()), Vec::new());
         for (i, piece) in rendered.split(MARK).enumerate() {
             match Slot::of_mark(piece).filter(|_| i % 2 == 1) {
-                Some(slot) => segments.cuts.push((segments.text.len(), slot)),
-                None => segments.text.push_str(piece),
+                Some(slot) => cuts.push((text.len(), slot)),
+                None => text.push_str(piece),
             }
         }
-        segments
+        Self { text: Bytes::from(text), cuts, deflated: OnceLock::new() }
     }
 
     /// The page with its slots filled. What `write` appends must be safe in HTML.
-    pub(super) fn fill(&self, coding: Coding, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
+    pub(super) fn fill(&self, coding: Coding, write: impl Fn(&mut Vec<u8>, Slot)) -> Filled {
         match coding {
             Coding::Identity => self.plain(write),
-            Coding::Gzip => self.gzip(write),
+            Coding::Gzip => Filled { filled: self.gzip(write), ..Filled::default() },
         }
     }
 
-    fn plain(&self, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
-        let mut out = Vec::with_capacity(self.text.len() + 512);
-        let text = self.text.as_bytes();
-        let mut done = 0;
+    fn plain(&self, write: impl Fn(&mut Vec<u8>, Slot)) -> Filled {
+        let (first, last) = (self.cuts.first(), self.cuts.last());
+        let [begin, end] = [first, last].map(|cut| cut.map_or(self.text.len(), |&(at, _)| at));
+        let mut filled = Vec::with_capacity(end - begin + 512);
+        let mut done = begin;
         for &(at, slot) in &self.cuts {
-            out.extend_from_slice(&text[done..at]);
-            write(&mut out, slot);
+            filled.extend_from_slice(&self.text[done..at]);
+            write(&mut filled, slot);
             done = at;
         }
-        out.extend_from_slice(&text[done..]);
-        Bytes::from(out)
+        Filled { before: self.text.slice(..begin), filled: Bytes::from(filled), after: self.text.slice(end..) }
     }
 
     fn gzip(&self, write: impl Fn(&mut Vec<u8>, Slot)) -> Bytes {
@@ -243,7 +261,7 @@ impl Segments {
 
     /// What stands before, between and behind the slots.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let text = self.text.as_bytes();
+        let text = &self.text;
         let begins = std::iter::once(0).chain(self.cuts.iter().map(|&(at, _)| at));
         let ends = self.cuts.iter().map(|&(at, _)| at).chain([text.len()]);
         begins.zip(ends).map(|(begin, end)| &text[begin..end])

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use gateway::body::Body;
 use gateway::upstream::{
     Caller, HealthSettings, Outgoing, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health,
