@@ -53,24 +53,29 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         }
     };
     visit.mark = if matches!(place, Place::New(_)) { Mark::Queued } else { Mark::Wait };
-    let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
+    let status = queueing(room);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
-    let mut response = if visit.wants == Wants::Json {
+    let to_program = || {
         let position = standing.position.filter(|_| snapshot.at.elapsed() < FRESH);
-        answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
-    } else {
-        let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language));
-        let mut response = answer(status, HTML, page);
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
-        response
+        Standing { position, ..standing }
+    };
+    let mut response = match visit.wants {
+        Wants::Json => answer(status, JSON, snapshot.answers.json(&to_program())),
+        // Nobody looks at the answer to what is fetched or sent.
+        Wants::Page if visit.intent.asks() => {
+            let page = room.page.fill(&snapshot.answers, &standing, visit.language(room.language));
+            let mut response = answer(status, HTML, page);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
+            response
+        }
+        _ => answer(StatusCode::TOO_MANY_REQUESTS, TEXT, to_program().text()),
     };
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));
     if tell {
         let fresh = if token.kind == Kind::Ticket { Token::ticket(token.number, now) } else { token };
-        let sealed = visit.site.sealer.seal(room.live.id, &fresh);
-        headers.extend(room.cookie.keep(&sealed, &fresh, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
+        headers.extend(visit.keep(room, &fresh));
     }
     response
 }
@@ -80,21 +85,24 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
 pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     visit.mark = Mark::Confirm;
     let snapshot = room.live.snapshot();
-    let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
-    let mut response = if visit.wants == Wants::Json {
-        answer(status, JSON, snapshot.answers.arriving_json())
-    } else {
-        let page = room.page.arriving(&snapshot.answers, visit.language(room.language));
-        let mut response = answer(status, HTML, page);
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
-        response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
-        response
+    let mut response = match visit.wants {
+        Wants::Json => answer(queueing(room), JSON, snapshot.answers.arriving_json()),
+        Wants::Page => {
+            let page = room.page.arriving(&snapshot.answers, visit.language(room.language));
+            let mut response = answer(queueing(room), HTML, page);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
+            response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
+            response
+        }
+        Wants::Text => answer(StatusCode::TOO_MANY_REQUESTS, TEXT, Standing::arriving_text()),
     };
-    let arrival = Token::arrival(visit.worker.arrival_id(), snapshot.store_time(visit.started));
-    let sealed = visit.site.sealer.seal(room.live.id, &arrival);
-    let cookie = room.cookie.keep(&sealed, &arrival, visit.tls);
-    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    response.headers_mut().extend(visit.keep(room, &visit.new_arrival(room)));
     retry(response, Standing::ARRIVING.poll_after)
+}
+
+/// The status code of those who wait, where a person or a program reads the answer.
+fn queueing(room: &SiteRoom) -> StatusCode {
+    StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK)
 }
 
 /// The status document of a room.
@@ -119,7 +127,7 @@ pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
     retry(notice(visit, StatusCode::SERVICE_UNAVAILABLE, Notice::Full), LATER)
 }
 
-/// Neither a page nor JSON, and no pass. The body of the request is not read.
+/// No place can come of it, and no pass was shown. The body of the request is not read.
 pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::NeedsPass;
     visit.wants = Wants::Text;
@@ -142,8 +150,7 @@ pub fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> 
 /// They left; the cookie goes.
 pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
     let mut response = notice(visit, StatusCode::OK, Notice::Left);
-    let cookie = room.cookie.end(visit.tls).map(|cookie| (header::SET_COOKIE, cookie));
-    response.headers_mut().extend(cookie);
+    response.headers_mut().extend(visit.end_token(room));
     response
 }
 
@@ -195,6 +202,11 @@ pub fn unframed(visit: &mut Visit<'_>, http2: bool) -> Response<Body> {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Whether this gateway takes part in the line: what a balancer asks.
+pub fn health(ready: bool) -> Response<Body> {
+    if ready { text(StatusCode::OK, "ok\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
 /// Nothing under `/.weir/` has this name.

@@ -37,6 +37,8 @@ pub enum Mark {
     Wait,
     /// Forwarded without a pass: passthrough, or the store is away and the room fails open.
     Open,
+    /// Forwarded: somebody who only looks at a calm room, without a number.
+    Visit,
     /// Forwarded: a CORS preflight, which carries no pass.
     Preflight,
     /// A preflight over the room's rate of them.
@@ -49,7 +51,7 @@ pub enum Mark {
     Suspended,
     /// The room is full and rejects.
     Full,
-    /// Neither page nor JSON, and no pass.
+    /// No place can come of the request, and there is no pass.
     NeedsPass,
     /// Over the client's quota.
     TooFast,
@@ -61,7 +63,7 @@ pub enum Mark {
     BadRequest,
 }
 
-const MARKS: [&str; 18] = [
+const MARKS: [&str; 19] = [
     "enter",
     "claim",
     "join",
@@ -69,6 +71,7 @@ const MARKS: [&str; 18] = [
     "confirm",
     "wait",
     "open",
+    "visit",
     "preflight",
     "preflights_over",
     "bypass",

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header::{HeaderName, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response};
 use policy::admit::{Credential, Intent};
@@ -59,6 +60,8 @@ pub struct Visit<'a> {
     pub room: Option<&'a Arc<SiteRoom>>,
     /// What was shown.
     pub credential: Credential,
+    /// Tokens come and go in the header `Weir-Token`, not in a cookie.
+    pub by_header: bool,
     /// What kind of request it is.
     pub intent: Intent,
     /// In which form it is answered by the gateway.
@@ -88,6 +91,7 @@ impl<'a> Visit<'a> {
             tls: visitor::is_tls(under_way.connection().tls, peer, headers),
             room: None,
             credential: Credential::None,
+            by_header: false,
             intent: Intent::Other,
             wants: Wants::of(head.accept),
             mark: Mark::BadRequest,
@@ -109,7 +113,13 @@ impl<'a> Visit<'a> {
         self.room = Some(room);
         let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
-        self.credential = visitor::credential(head, room.cookie.name(self.tls), open);
+        let in_header = visitor::token_in_header(head);
+        self.by_header = in_header.is_some();
+        self.credential = match in_header {
+            Some(b"") => Credential::None,
+            Some(text) => open(text).map_or_else(Credential::Bad, Credential::Sealed),
+            None => visitor::credential(head, room.cookie.name(self.tls), open),
+        };
     }
 
     /// Reads what kind of request it is.
@@ -118,8 +128,31 @@ impl<'a> Visit<'a> {
         match self.intent {
             Intent::Page => self.wants = Wants::Page,
             Intent::Json => self.wants = Wants::Json,
+            _ if self.by_header => self.wants = Wants::Json,
             _ => {}
         }
+    }
+
+    /// The header that has the shopper keep this token: a cookie, or `Weir-Token` for who shows it there.
+    pub fn keep(&self, room: &SiteRoom, token: &Token) -> Option<(HeaderName, HeaderValue)> {
+        let sealed = self.site.sealer.seal(room.live.id, token);
+        if self.by_header {
+            return Some((visitor::WEIR_TOKEN.clone(), HeaderValue::try_from(sealed).ok()?));
+        }
+        Some((SET_COOKIE, room.cookie.keep(&sealed, token, self.tls)?))
+    }
+
+    /// The header that takes the token away.
+    pub fn end_token(&self, room: &SiteRoom) -> Option<(HeaderName, HeaderValue)> {
+        if self.by_header {
+            return Some((visitor::WEIR_TOKEN.clone(), HeaderValue::from_static("")));
+        }
+        Some((SET_COOKIE, room.cookie.end(self.tls)?))
+    }
+
+    /// An arrival that is shown to nobody yet.
+    pub fn new_arrival(&self, room: &SiteRoom) -> Token {
+        Token::arrival(self.worker.arrival_id(), room.live.snapshot().store_time(self.started))
     }
 
     /// The token whose seal is whole, if one was shown.

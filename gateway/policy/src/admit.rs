@@ -31,13 +31,25 @@ pub enum Intent {
     Page,
     /// A program asks for JSON: may take a number, and is answered in JSON.
     Json,
+    /// A program that does not say what it wants (`curl`, an app): may look at a calm room, and take a number once it has
+    /// confirmed that it keeps what it is told.
+    Program,
+    /// Somebody only reads (HEAD, what a page fetches, link previews, prefetches): may look at a calm room, takes no number.
+    Read,
     /// A CORS preflight: carries no cookie, and the upstream alone can answer it.
     Preflight,
     /// A person sends something: takes no number, but a ticket that is called is traded. The answer to a second tab may have
     /// put the ticket in the place of the pass.
     Form,
-    /// Everything else: assets, fetches, HEAD, prefetches, upgrades.
+    /// Everything else: upgrades, methods that nobody knows.
     Other,
+}
+
+impl Intent {
+    /// Whether a place in the line can come of it, and a called ticket be traded.
+    pub fn asks(self) -> bool {
+        matches!(self, Self::Page | Self::Json | Self::Program)
+    }
 }
 
 /// What is known of the line at this moment.
@@ -75,7 +87,7 @@ pub enum Refusal {
     Suspended,
     /// The room rejects what is over its limits.
     Full,
-    /// Neither a page nor JSON, and no pass.
+    /// No place can come of such a request, and nobody may look.
     NeedsPass,
 }
 
@@ -91,6 +103,8 @@ pub enum Verdict {
     },
     /// Forward without a pass: nobody is held back here, or the store is away and the room fails open.
     Open,
+    /// Forward somebody who only looks, if the line lets them: the room is calm.
+    Visit,
     /// Forward a preflight, bare and at a bounded rate.
     Preflight,
     /// Trade a called ticket, or a pass that has run out and may live on in the line, for a pass; then forward.
@@ -139,8 +153,7 @@ pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decisi
         Ok(token) => (decide(scene, token, intent), None),
         Err(Ignored::Evicted) => (decide(scene, evicted(scene, credential), intent), Some(Ignored::Evicted)),
         Err(ignored) => {
-            let claim =
-                ended_pass(scene, credential, ignored).filter(|_| !matches!(intent, Intent::Other | Intent::Preflight));
+            let claim = ended_pass(scene, credential, ignored).filter(|_| intent.asks() || intent == Intent::Form);
             (claim.map_or_else(|| decide(scene, None, intent), Verdict::Claim), Some(ignored))
         }
     }
@@ -175,13 +188,12 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     }
     let arrival = token.filter(|t| t.kind == Kind::Arrival);
     let token = token.filter(|t| t.kind != Kind::Arrival);
-    let asks = matches!(intent, Intent::Page | Intent::Json);
     if room.suspended {
         // Whoever has a place is told that it is kept.
-        return token.filter(|_| asks).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
+        return token.filter(|_| intent.asks()).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
     }
     if room.queueing_method == QueueingMethod::Passthrough {
-        return if asks && !scene.store_away { Verdict::Join } else { Verdict::Open };
+        return if is_counted(intent) && !scene.store_away { Verdict::Join } else { Verdict::Open };
     }
     if scene.store_away && room.fail_mode == FailMode::Open {
         return Verdict::Open;
@@ -189,12 +201,17 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     if intent == Intent::Preflight {
         return Verdict::Preflight;
     }
-    match token.map(|ticket| place(scene, ticket)) {
-        Some(claim @ Verdict::Claim(_)) if intent == Intent::Form => claim,
-        _ if !asks => Verdict::Refuse(Refusal::NeedsPass),
-        Some(verdict) => verdict,
-        None => newcomer(scene, arrival),
+    match token {
+        Some(ticket) if intent.asks() || intent == Intent::Form => place(scene, ticket),
+        // It trades nothing; but whoever has a place is told so.
+        Some(ticket) => Verdict::Wait(ticket),
+        None => newcomer(scene, arrival, intent),
     }
+}
+
+/// Whether a request counts as somebody who comes, without having to confirm.
+fn is_counted(intent: Intent) -> bool {
+    matches!(intent, Intent::Page | Intent::Json)
 }
 
 /// Somebody who is in the line.
@@ -205,12 +222,23 @@ fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
 }
 
 /// Somebody whom nobody knows, or who was asked to confirm.
-fn newcomer(scene: Scene<'_>, arrival: Option<Token>) -> Verdict {
+fn newcomer(scene: Scene<'_>, arrival: Option<Token>, intent: Intent) -> Verdict {
+    let calm = !scene.store_away && scene.line.is_some_and(|line| line.is_calm(&scene.room.rules));
+    match intent {
+        Intent::Program if calm && arrival.is_none() => Verdict::Visit,
+        Intent::Read if calm => Verdict::Visit,
+        _ if intent.asks() => arrives(scene, arrival, !is_counted(intent)),
+        _ => Verdict::Refuse(Refusal::NeedsPass),
+    }
+}
+
+/// A newcomer who may take a number.
+fn arrives(scene: Scene<'_>, arrival: Option<Token>, confirms: bool) -> Verdict {
     let reject = scene.room.queueing_method == QueueingMethod::Reject;
     match (reject, scene.store_away) {
         (true, true) => Verdict::Refuse(Refusal::Full),
         _ if let Some(Token { number, .. }) = arrival => Verdict::Arrive(Arrival { id: number, if_called: reject }),
-        _ if scene.room.join == Join::Confirmed => Verdict::Confirm,
+        _ if confirms || scene.room.join == Join::Confirmed => Verdict::Confirm,
         (true, false) => Verdict::JoinIfCalled,
         (false, true) => Verdict::JoinLater,
         (false, false) => Verdict::Join,
@@ -411,18 +439,21 @@ mod tests {
             assert_eq!(on(&room(), Credential::Sealed(ticket(50)), intent, false).0, Verdict::Claim(ticket(50)));
         }
         for credential in [Credential::None, Credential::Sealed(ticket(50)), Credential::Sealed(ticket(51))] {
-            let refused = Verdict::Refuse(Refusal::NeedsPass);
-            assert_eq!(on(&room(), credential, Intent::Other, false).0, refused);
+            let told = match credential {
+                Credential::Sealed(ticket) => Verdict::Wait(ticket),
+                _ => Verdict::Refuse(Refusal::NeedsPass),
+            };
+            for intent in [Intent::Other, Intent::Read] {
+                assert_eq!(on(&room(), credential, intent, false).0, told, "{intent:?}");
+            }
             assert_eq!(on(&room(), credential, Intent::Preflight, false), (Verdict::Preflight, None));
         }
         let claims = Verdict::Claim(ticket(50));
         assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Form, false).0, claims);
-        for credential in [Credential::None, Credential::Sealed(ticket(51))] {
-            let refused = Verdict::Refuse(Refusal::NeedsPass);
-            assert_eq!(on(&room(), credential, Intent::Form, false).0, refused);
-        }
+        assert_eq!(on(&room(), Credential::None, Intent::Form, false).0, Verdict::Refuse(Refusal::NeedsPass));
+        assert_eq!(on(&room(), Credential::Sealed(ticket(51)), Intent::Form, false).0, Verdict::Wait(ticket(51)));
         let away = on(&room(), Credential::Sealed(ticket(50)), Intent::Form, true).0;
-        assert_eq!(away, Verdict::Refuse(Refusal::NeedsPass), "nobody can trade it");
+        assert_eq!(away, Verdict::Wait(ticket(50)), "nobody can trade it");
         let enters = Verdict::Enter { pass: pass(), renew: false };
         assert_eq!(on(&room(), Credential::Sealed(pass()), Intent::Other, false).0, enters);
     }
@@ -485,6 +516,59 @@ mod tests {
     }
 
     #[test]
+    fn a_calm_room_may_be_looked_at_and_a_program_that_comes_back_is_a_shopper() {
+        use Verdict::{Arrive, Confirm, Refuse, Visit, Wait};
+        let calm = View {
+            segments: Segment { base: BASE, next: BASE + 50, serving: BASE + 60 }.into(),
+            now: NOW,
+            active: 3,
+            ..View::default()
+        };
+        let at = |room: &Room, line: &View, credential, intent, store_away| {
+            let scene = Scene { room, line: Some(line), store_away, on_lease: false, now: NOW, pass: PassState::Lives };
+            admit(scene, credential, intent).0
+        };
+        let needs = Refuse(Refusal::NeedsPass);
+        let asked = |room: &Room, line: &View| {
+            [Intent::Program, Intent::Read].map(|intent| at(room, line, Credential::None, intent, false))
+        };
+        assert_eq!(asked(&room(), &calm), [Visit, Visit]);
+        assert_eq!([Intent::Form, Intent::Other].map(|i| at(&room(), &calm, Credential::None, i, false)), [needs; 2]);
+        let rules = |change: fn(&mut Rules)| {
+            let mut room = room();
+            change(&mut room.rules);
+            room
+        };
+        let rejects = Room { queueing_method: QueueingMethod::Reject, ..room() };
+        assert_eq!(asked(&rejects, &calm), [Visit, Visit]);
+        for (room, line) in [
+            (room(), view()),
+            (room(), View { claimants: 1, ..calm.clone() }),
+            (rules(|rules| rules.total_active_users = Some(3)), calm.clone()),
+            (rules(|rules| rules.open = false), calm.clone()),
+            (rules(|rules| rules.visits = 0.0), calm.clone()),
+            (rejects, view()),
+        ] {
+            assert_eq!(asked(&room, &line), [Confirm, needs], "{room:?} {line:?}");
+        }
+        let away = [Intent::Program, Intent::Read].map(|i| at(&room(), &calm, Credential::None, i, true));
+        assert_eq!(away, [Confirm, needs]);
+
+        let arrival = Credential::Sealed(Token::arrival(7, NOW - 1));
+        for line in [&calm, &view()] {
+            let arrives = Arrive(Arrival { id: 7, if_called: false });
+            assert_eq!(at(&room(), line, arrival, Intent::Program, false), arrives);
+        }
+        assert_eq!(at(&room(), &calm, arrival, Intent::Read, false), Visit);
+        assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Program, false).0, Verdict::Claim(ticket(50)));
+        assert_eq!(on(&room(), Credential::Sealed(ticket(51)), Intent::Program, false).0, Wait(ticket(51)));
+        let suspended = Room { suspended: true, ..room() };
+        assert_eq!(asked(&suspended, &calm), [Refuse(Refusal::Suspended); 2]);
+        let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
+        assert_eq!(asked(&passthrough, &calm), [Verdict::Open; 2], "they are not counted");
+    }
+
+    #[test]
     fn a_pass_of_a_room_without_renewal_is_not_extended() {
         let half = Token::pass(BASE + 7, NOW - 50, NOW + 50);
         let room = Room { disable_session_renewal: true, ..room() };
@@ -538,7 +622,9 @@ mod tests {
         for intent in [Intent::Page, Intent::Json, Intent::Form] {
             assert_eq!(shown(&room(), false, intent), (Verdict::Claim(place), why));
         }
-        assert_eq!(shown(&room(), false, Intent::Other), (Verdict::Refuse(Refusal::NeedsPass), why));
+        for intent in [Intent::Read, Intent::Other] {
+            assert_eq!(shown(&room(), false, intent), (Verdict::Wait(place), why), "it is told so");
+        }
         let suspended = Room { suspended: true, ..room() };
         for (room, store_away) in [(&suspended, false), (&room(), true)] {
             assert_eq!(shown(room, store_away, Intent::Page), (Verdict::Wait(place), why), "its place is kept");

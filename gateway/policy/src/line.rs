@@ -7,6 +7,7 @@
 //! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
+//! - `visits`: those who only look, without a number
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
 //! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
 //!
@@ -26,6 +27,7 @@ mod repair;
 pub mod segment;
 mod unconfirmed;
 mod view;
+mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -96,6 +98,7 @@ pub struct Line {
     counters: Counters,
     carry: f64,
     bucket: f64,
+    visits: f64,
     rate: f64,
     drain: Drain,
     places: Places,
@@ -150,13 +153,14 @@ impl Line {
         let called = first_given..=open.next.min(open.serving);
         called.for_each(|number| self.names(number, batch.gateway));
         self.grant(rules, batch.gateway, &mut grants);
+        let visits = self.visit(rules, batch.visits);
         let revoked = self.revoked_since(batch);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
         let lease = rules.lends.then(|| self.leases.lend(batch.gateway, rules, self.unseated(rules), now));
         let arrivals = batch.arrivals.iter().map(|arrival| self.arrivals.number(arrival.id)).collect();
         self.tell_places();
         let (view, first) = (self.view(), first_given + arrived);
-        Outcome { view, arrivals, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease }
+        Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, revocations_seen, lease }
     }
 
     /// Numbers that could be given and granted at this moment.
@@ -251,9 +255,10 @@ impl Line {
         let aside = self.leases.aside(now, rules.rate);
         if rules.open {
             self.fill(rules, elapsed, aside);
+            self.fill_visits(rules, elapsed);
             self.call(rules, elapsed, aside);
         } else {
-            self.bucket = 0.0;
+            (self.bucket, self.visits) = (0.0, 0.0);
         }
         self.rate = rules.rate;
     }
@@ -371,6 +376,7 @@ impl Line {
     /// If an invariant of this module does not hold.
     pub fn check_invariants(&self, rules: &Rules) {
         assert!(self.bucket >= 0.0 && self.bucket <= rules.burst.max(1.0), "bucket {}", self.bucket);
+        assert!(self.visits >= 0.0 && self.visits <= rules.burst.max(1.0), "visits {}", self.visits);
         assert!((0.0..1.0).contains(&self.carry), "carry {}", self.carry);
         let segments = &self.counters.segments;
         for (number, _) in self.passes.iter().filter(|&(number, _)| segments.of(number).is_some()) {

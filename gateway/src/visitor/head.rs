@@ -4,6 +4,8 @@ use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, COOKIE, HOST, Header
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
+use super::WEIR_TOKEN;
+
 /// A head. What every request is asked for is found in one look over its headers: to look a name up costs
 /// more than to compare it with a few.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Head<'a> {
     pub accept: Option<&'a HeaderValue>,
     /// The first `Accept-Language`.
     pub accept_language: Option<&'a HeaderValue>,
+    /// `Weir-Token`.
+    pub(super) token: Lines<'a>,
     /// Whether a body comes after it, be it an empty one.
     pub has_body: bool,
     length: Lines<'a>,
@@ -49,7 +53,7 @@ impl<'a> Head<'a> {
     pub fn of(parts: &'a Parts) -> Self {
         let (mut host, mut cookie) = (Lines::default(), Lines::default());
         let (mut length, mut coding) = (Lines::default(), Lines::default());
-        let (mut accept, mut accept_language) = (None, None);
+        let (mut accept, mut accept_language, mut token) = (None, None, Lines::default());
         for (name, value) in &parts.headers {
             // Most names are told apart by their first letter.
             match name.as_str().as_bytes().first() {
@@ -57,12 +61,13 @@ impl<'a> Head<'a> {
                 Some(b'c') if *name == COOKIE => cookie.add(value),
                 Some(b'c') if *name == CONTENT_LENGTH => length.add(value),
                 Some(b't') if *name == TRANSFER_ENCODING => coding.add(value),
+                Some(b'w') if *name == WEIR_TOKEN => token.add(value),
                 Some(b'a') if *name == ACCEPT => accept = accept.or(Some(value)),
                 Some(b'a') if *name == ACCEPT_LANGUAGE => accept_language = accept_language.or(Some(value)),
                 _ => {}
             }
         }
-        Self { parts, host, cookie, accept, accept_language, has_body: false, length, coding }
+        Self { parts, host, cookie, accept, accept_language, token, has_body: false, length, coding }
     }
 
     /// Whether it is beyond doubt where the body ends: after one length, written as every server reads it, or

@@ -73,13 +73,14 @@ new_users_per_minute = 600
 queue_all = true
 "#;
 
-/// A room named `launch` on `/launch/*` that lets everybody in at once.
+/// A room named `launch` on `/launch/*` that lets everybody in at once, but no one without a pass.
 pub const ROOMY: &str = r#"
 [[room]]
 name = "launch"
 host = "*"
 path = "/launch"
 new_users_per_minute = 60000
+visits_per_minute = 0
 "#;
 
 impl Weir {

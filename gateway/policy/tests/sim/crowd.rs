@@ -175,7 +175,7 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
             gone(world, person);
         }
         Verdict::Confirm | Verdict::Arrive(_) => panic!("this room asks nobody to confirm"),
-        Verdict::Preflight => unreachable!("a page was asked for"),
+        Verdict::Preflight | Verdict::Visit => unreachable!("a page was asked for"),
         Verdict::Refuse(reason) => {
             assert_ne!(reason, Refusal::NeedsPass, "a page was asked for");
             refused(world, tab);

@@ -75,6 +75,8 @@ local function fill(share, held_back)
   local room = stands and min(burst, 1 + 0.1 * rate) or burst
   room = max(min(room, burst - held_back), 0)
   s.bucket = min(s.bucket + max(min(s.rate, rate) - share, 0) * elapsed / 1000, room)
+  local most = visits.rate > 0 and max(burst * visits.rate / rate, 1) or 0
+  s.visits = min(s.visits + visits.rate * elapsed / 1000, most)
 end
 
 local function whole_carry()
@@ -128,7 +130,7 @@ local function advance()
     fill(share, held_back)
     move(share)
   else
-    s.bucket = 0
+    s.bucket, s.visits = 0, 0
   end
   s.rate = rate
 end
@@ -445,6 +447,10 @@ end
 claim()
 local first, joined_if_called = join()
 grant()
+if waiting() == 0 and claimants == 0 and open and not unlimited then
+  visits.given = min(visits.asked, floor(s.visits), places())
+  s.visits, s.bucket = s.visits - visits.given, s.bucket - visits.given
+end
 local lease = lends and lend(unseated()) or {}
 do
   -- Places move up by as much as was called since the last transition, less what they may have to tell of it still.
@@ -476,5 +482,5 @@ local known = s.revocations_forgotten + call('LLEN', REVOKED)
 return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
   lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), real(bound_for(show_share())),
   s.speed > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(), entering(),
-  min(entering(), s.places_told),
+  min(entering(), s.places_told), visits.given,
 } }

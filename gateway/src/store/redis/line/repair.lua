@@ -144,7 +144,7 @@ end
 
 local function begin_anew(furthest)
   open_segment(furthest)
-  s.bucket, s.lost, s.settling = 0, now, SETTLE
+  s.bucket, s.visits, s.lost, s.settling = 0, 0, now, SETTLE
   lose_leases()
   s.sure = max(s.sure, now + UNSURE)
   s.remembered = call('ZCARD', ACTIVE) + s.missing
