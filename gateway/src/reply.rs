@@ -53,7 +53,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         }
     };
     visit.mark = if matches!(place, Place::New(_)) { Mark::Queued } else { Mark::Wait };
-    let status = queueing(room);
+    let status = queueing(visit, room);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
     let to_program = || {
@@ -86,10 +86,10 @@ pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     visit.mark = Mark::Confirm;
     let snapshot = room.live.snapshot();
     let mut response = match visit.wants {
-        Wants::Json => answer(queueing(room), JSON, snapshot.answers.arriving_json()),
+        Wants::Json => answer(queueing(visit, room), JSON, snapshot.answers.arriving_json()),
         Wants::Page => {
             let page = room.page.arriving(&snapshot.answers, visit.language(room.language));
-            let mut response = answer(queueing(room), HTML, page);
+            let mut response = answer(queueing(visit, room), HTML, page);
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
             response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
             response
@@ -100,8 +100,11 @@ pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     retry(response, Standing::ARRIVING.poll_after)
 }
 
-/// The status code of those who wait, where a person or a program reads the answer.
-fn queueing(room: &SiteRoom) -> StatusCode {
+/// The status code of those who wait. An app, and whatever sends or fetches, tells by it that the shop has not answered.
+fn queueing(visit: &Visit<'_>, room: &SiteRoom) -> StatusCode {
+    if visit.by_header || !visit.intent.asks() {
+        return StatusCode::TOO_MANY_REQUESTS;
+    }
     StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK)
 }
 

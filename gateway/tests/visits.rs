@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::process::Command;
 use std::time::Instant;
 
 use common::line::gateway;
@@ -16,7 +17,7 @@ const ANY: (&str, &str) = ("Accept", "*/*");
 fn room(per_minute: u32, more: &str) -> String {
     format!(
         "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {per_minute}\n\
-         queueing_status_code = 429\n{more}\n"
+         {more}\n"
     )
 }
 
@@ -180,6 +181,7 @@ fn an_app_keeps_its_place_by_a_token_in_a_header_and_the_shop_never_sees_it() {
     let token = |answer: &Answer| answer.header("weir-token").unwrap().to_owned();
     let first = ask("");
     assert_eq!((first.waiting()["confirm"].as_bool(), first.cookie()), (Some(true), None), "{first:?}");
+    assert_eq!(first.status, 429);
     let second = ask(&token(&first));
     assert_eq!((second.waiting()["position"].as_u64(), second.cookie()), (Some(3), None), "{second:?}");
     let ticket = token(&second);
@@ -195,6 +197,21 @@ fn an_app_keeps_its_place_by_a_token_in_a_header_and_the_shop_never_sees_it() {
     assert!(shop.seen().iter().all(|head| !head.to_lowercase().contains("weir-token")));
     let revoked = weir.get("/launch/revoke", &[ANY, ("Weir-Token", &token(&entered))]);
     assert_eq!((revoked.header("weir-token"), revoked.cookie()), (Some(""), None), "{revoked:?}");
+}
+
+#[test]
+fn the_script_in_the_documents_waits_with_curl_and_enters() {
+    let (_shop, weir) = line(6_000, 1);
+    let documents = include_str!("../../docs/clients.md");
+    let script =
+        documents.split("```sh\n").filter_map(|rest| rest.split("```").next()).find(|s| s.contains("Weir-Token"));
+    let (dir, url) = (tempfile::tempdir().unwrap(), format!("http://{}/launch/item", weir.http));
+    let mut curl =
+        Command::new("bash").args(["-euc", script.unwrap()]).env("url", url).current_dir(dir.path()).spawn().unwrap();
+    until_true("it has a place", || weir.room()["next"] == 2);
+    opens(&weir);
+    until_true("it ends", || curl.try_wait().unwrap().is_some_and(|ended| ended.success()));
+    assert_eq!(std::fs::read_to_string(dir.path().join("page")).unwrap(), "welcome to the shop");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "tests")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of each test file")]
 
+pub mod browser;
 pub mod fault;
 pub mod h2;
 pub mod line;
@@ -26,6 +27,8 @@ pub const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 pub const PAGE: (&str, &str) = ("Accept", "text/html,*/*;q=0.8");
 /// As a program asks.
 pub const JSON: (&str, &str) = ("Accept", "application/json");
+/// As a browser fetches what is on a page of the shop.
+pub const FETCH: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
 
 /// A running gateway in a directory of its own; killed when dropped.
 pub struct Weir {

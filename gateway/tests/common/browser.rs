@@ -1,0 +1,102 @@
+//! Debian's Chromium, driven over its own protocol.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::Kept;
+
+/// A browser with one window. Ends with its driver.
+pub struct Browser {
+    driver: Child,
+    address: SocketAddr,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    pub fn open(javascript: bool) -> Self {
+        Self::with(javascript, &[])
+    }
+
+    /// One with these flags besides.
+    pub fn with(javascript: bool, more: &[&str]) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .args(["--port=0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver is installed (deploy/tools test installs it)");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| {
+            line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        let profile = tempfile::tempdir().unwrap();
+        let flags = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--lang=en",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ];
+        let mut flags: Vec<String> = flags.map(str::to_owned).to_vec();
+        flags.extend(more.iter().map(|&flag| flag.to_owned()));
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        let prefs = json!({ "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 } });
+        let options = json!({ "args": flags, "prefs": prefs });
+        let mut browser =
+            Self { driver, address: ([127, 0, 0, 1], port.unwrap()).into(), session: String::new(), _profile: profile };
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let session = browser.call("POST", "", &wanted);
+        browser.session = format!("/{}", session["sessionId"].as_str().unwrap_or_else(|| panic!("{session}")));
+        browser
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut driver = Kept::open(self.address);
+        let length = body.len();
+        driver.send(format!(
+            "{method} /session{}{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}",
+            self.session
+        ));
+        driver.answer().unwrap().json()["value"].clone()
+    }
+
+    /// Opens an address, as whoever types it.
+    pub fn go(&self, url: &str) {
+        self.call("POST", "/url", &json!({ "url": url }));
+    }
+
+    /// What the body of an asynchronous function gives back, run in the page.
+    pub fn run(&self, body: &str) -> Value {
+        let script =
+            format!("const done = arguments[0]; (async () => {{ {body} }})().then(done, e => done('failed: ' + e));");
+        self.call("POST", "/execute/async", &json!({ "script": script, "args": [] }))
+    }
+
+    pub fn source(&self) -> String {
+        self.call("GET", "/source", &Value::Null).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The text of the element with this id, empty if there is none.
+    pub fn text(&self, id: &str) -> String {
+        let page = self.source();
+        let after = page.split_once(&format!("id=\"{id}\"")).and_then(|(_, rest)| rest.split_once('>'));
+        after.and_then(|(_, rest)| rest.split_once('<')).map_or(String::new(), |(text, _)| text.trim().to_owned())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.call("DELETE", "", &Value::Null)));
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
