@@ -69,7 +69,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, room.page.csp());
             response
         }
-        _ => answer(StatusCode::TOO_MANY_REQUESTS, TEXT, to_program().text()),
+        _ => answer(StatusCode::TOO_MANY_REQUESTS, TEXT, snapshot.answers.text(&to_program())),
     };
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));

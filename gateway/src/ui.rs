@@ -140,6 +140,28 @@ impl Snapshot {
         json::waiting(&self.json, standing)
     }
 
+    /// The place of one shopper, for whoever wants neither page nor JSON.
+    pub fn text(&self, standing: &Standing) -> Bytes {
+        let mut out = Vec::with_capacity(120);
+        match standing.position {
+            Some(0) if self.open && !self.away => out.extend_from_slice(b"Your turn has come: ask for the page again"),
+            Some(0) => out.extend_from_slice(b"You are at the front of the line, your place is kept"),
+            Some(position) => {
+                out.extend_from_slice(b"You are in line, place ");
+                push_number(&mut out, position);
+            }
+            None => out.extend_from_slice(b"You are in line, your place is kept"),
+        }
+        if standing.wait.is_some() && standing.position != Some(0) {
+            out.extend_from_slice(b", ");
+            Language::English.push_wait(&mut out, standing.wait);
+        }
+        out.extend_from_slice(b". Ask again in ");
+        push_number(&mut out, standing.poll_after);
+        out.extend_from_slice(b" s.\n");
+        Bytes::from(out)
+    }
+
     fn face(&self, standing: &Standing) -> page::Face {
         use page::Face;
         match standing.ticket {
@@ -185,27 +207,6 @@ impl Standing {
         Bytes::from_static(
             b"There is a line. Ask again within a minute, with the cookie of this answer, to take a place in it.\n",
         )
-    }
-
-    /// The place, for whoever wants neither page nor JSON.
-    pub fn text(&self) -> Bytes {
-        let mut out = Vec::with_capacity(120);
-        match self.position {
-            Some(0) => out.extend_from_slice(b"Your turn has come: ask for the page again"),
-            Some(position) => {
-                out.extend_from_slice(b"You are in line, place ");
-                push_number(&mut out, position);
-            }
-            None => out.extend_from_slice(b"You are in line, your place is kept"),
-        }
-        if self.wait.is_some() && self.position != Some(0) {
-            out.extend_from_slice(b", ");
-            Language::English.push_wait(&mut out, self.wait);
-        }
-        out.extend_from_slice(b". Ask again in ");
-        push_number(&mut out, self.poll_after);
-        out.extend_from_slice(b" s.\n");
-        Bytes::from(out)
     }
 
     /// The ticket as its holder is told it: the segment that it is of, and the number there.

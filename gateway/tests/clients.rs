@@ -105,8 +105,9 @@ impl Program {
             ("200", None) if text == "welcome to the shop" => Seen::Shop,
             ("429", Some(place)) => Seen::Place(place),
             ("429", None) if text.starts_with("There is a line") => Seen::Asked,
-            // As a program that came a moment too early, without a token being free.
-            ("429", None) if text.starts_with("Your turn has come") => Seen::Place(0),
+            ("429", None) if text.starts_with("Your turn has come") || text.starts_with("You are at the front") => {
+                Seen::Place(0)
+            }
             _ => panic!("{line:?}"),
         }
     }
@@ -120,8 +121,8 @@ fn shown(browser: &Browser) -> Option<Seen> {
     }
 }
 
-/// What each step was to a client, in words.
-type Row = Vec<(&'static str, &'static str)>;
+/// A step, and what it was to each client, in words.
+type Column = (&'static str, Vec<&'static str>);
 
 /// A room that lets in many, and to which nobody who is inside comes back after eight seconds.
 const ROOM: &str = "
@@ -136,6 +137,8 @@ queueing_status_code = 429
 poll.max = \"1s\"
 ";
 
+const CLOSED: &str = "queue_all = true\n";
+
 struct Stand {
     _shop: Shop,
     weir: Weir,
@@ -143,12 +146,25 @@ struct Stand {
 }
 
 impl Stand {
-    fn open() -> Self {
+    /// A calm room.
+    fn calm() -> Self {
+        let stand = Self::with(ROOM.to_owned());
+        until_true("the room has saved up its burst", || stand.weir.room()["serving"].as_u64().unwrap() >= 100);
+        stand
+    }
+
+    /// A room that lets nobody in, with a line of two.
+    fn closed() -> Self {
+        let stand = Self::with(format!("{ROOM}{CLOSED}"));
+        (0..2).for_each(|_| drop(stand.weir.get("/launch/item", &[JSON])));
+        stand
+    }
+
+    fn with(room: String) -> Self {
         let shop = Shop::open();
-        let weir = Weir::start(&config(shop.address, ROOM));
+        let weir = Weir::start(&config(shop.address, &room));
         // A name, as shops have one: some jars take no cookies from addresses.
         let url = format!("http://localhost:{}/launch/item", weir.http.port());
-        until_true("the room has saved up its burst", || weir.room()["serving"].as_u64().unwrap() >= 100);
         Self { _shop: shop, weir, url }
     }
 
@@ -156,97 +172,79 @@ impl Stand {
     fn set_open(&self, open: bool) {
         let file = self.weir.config_file();
         let written = std::fs::read_to_string(&file).unwrap();
-        let line = "queue_all = true\n";
-        let other = if open { written.replace(line, "") } else { written + line };
+        let other = if open { written.replace(CLOSED, "") } else { written + CLOSED };
         std::fs::write(&file, other).unwrap();
         let is_open = || self.weir.get("/.weir/status/launch", &[]).json()["open"] == open;
         until_true("the room has heard of it", is_open);
     }
 }
 
-/// All of them at once, one step after the other; what each saw, in the order of the kinds.
-fn journey(kinds: &[Kind]) -> Vec<Row> {
-    let stand = Stand::open();
-    let (weir, url) = (&stand.weir, stand.url.as_str());
-    let mut clients: Vec<Client> = each(kinds.iter().collect(), |kind| (kind.start)());
-    let mut rows: Vec<Row> = kinds.iter().map(|_| Row::new()).collect();
-    let note = |rows: &mut [Row], step, words: Vec<&'static str>| {
-        rows.iter_mut().zip(words).for_each(|(row, words)| row.push((step, words)));
-    };
-    let see = |clients: &mut Vec<Client>, act: fn(&mut Client, &str) -> &'static str| {
-        each(clients.iter_mut().collect(), |client| act(client, url))
-    };
+/// One client of each kind, and a column of the table for each step that they have taken.
+struct Crowd {
+    clients: Vec<Client>,
+    url: String,
+}
 
-    note(
-        &mut rows,
-        "calm",
-        see(&mut clients, |client, url| {
-            assert_eq!(client.ask(url), Seen::Shop);
-            "the page"
-        }),
-    );
-    let browsers = clients.iter().filter(|client| matches!(client, Client::Browser(_))).count() as u64;
-    assert_eq!(weir.room()["next"].as_u64(), Some(browsers), "who only looks takes no number");
+impl Crowd {
+    fn new(kinds: &[Kind], stand: &Stand) -> Self {
+        Self { clients: each(kinds.iter().collect(), |kind| (kind.start)()), url: stand.url.clone() }
+    }
+
+    /// All of them at once; what it was to each, in words.
+    fn see(&mut self, step: &'static str, act: fn(&mut Client, &str) -> &'static str) -> Column {
+        let url = &self.url;
+        (step, each(self.clients.iter_mut().collect(), |client| act(client, url)))
+    }
+}
+
+/// All of them, one step after the other.
+fn journey(kinds: &[Kind]) -> Vec<Column> {
+    let calm = Stand::calm();
+    let mut crowd = Crowd::new(kinds, &calm);
+    let looked = crowd.see("calm", |client, url| {
+        assert_eq!(client.ask(url), Seen::Shop);
+        "the page"
+    });
+    let browsers = crowd.clients.iter().filter(|client| matches!(client, Client::Browser(_))).count() as u64;
+    assert_eq!(calm.weir.room()["next"].as_u64(), Some(browsers), "who only looks takes no number");
 
     // Others, who know nothing of the calm: the line is the first that they see.
-    clients = each(kinds.iter().collect(), |kind| (kind.start)());
-    stand.set_open(false);
-    (0..2).for_each(|_| drop(weir.get("/launch/item", &[JSON])));
-    let before = weir.room()["next"].as_u64().unwrap();
-    note(
-        &mut rows,
-        "a line",
-        see(&mut clients, |client, url| match client.ask(url) {
-            Seen::Asked => "asked to come back",
-            Seen::Place(_) => "its place",
-            seen => panic!("{seen:?}"),
-        }),
-    );
-    note(
-        &mut rows,
-        "waiting",
-        see(&mut clients, |client, url| {
-            let Seen::Place(place) = client.again(url) else { panic!("no place") };
-            let Seen::Place(later) = client.again(url) else { panic!("no place") };
-            assert!(place >= 3 && later <= place, "{place}, then {later}");
-            "its place"
-        }),
-    );
+    let stand = Stand::closed();
+    let mut crowd = Crowd::new(kinds, &stand);
+    let came = crowd.see("a line", |client, url| match client.ask(url) {
+        Seen::Asked => "asked to come back",
+        Seen::Place(_) => "its place",
+        Seen::Shop => panic!("the room is closed"),
+    });
+    let waited = crowd.see("waiting", |client, url| {
+        let Seen::Place(place) = client.again(url) else { panic!("no place") };
+        let Seen::Place(later) = client.again(url) else { panic!("no place") };
+        assert!(place >= 3 && later <= place, "{place}, then {later}");
+        "its place"
+    });
     stand.set_open(true);
-    note(
-        &mut rows,
-        "called",
-        see(&mut clients, |client, url| {
-            until("they are inside", || Some(client.again(url)).filter(|seen| *seen == Seen::Shop));
-            "the page"
-        }),
-    );
-    note(
-        &mut rows,
-        "inside",
-        see(&mut clients, |client, url| {
-            assert!((0..3).all(|_| client.ask(url) == Seen::Shop));
-            "the page"
-        }),
-    );
-    assert_eq!(weir.room()["next"].as_u64(), Some(before + kinds.len() as u64), "each has taken one number");
+    let entered = crowd.see("called", |client, url| {
+        until("they are inside", || Some(client.again(url)).filter(|seen| *seen == Seen::Shop));
+        "the page"
+    });
+    let stayed = crowd.see("inside", |client, url| {
+        assert!((0..3).all(|_| client.ask(url) == Seen::Shop));
+        "the page"
+    });
+    assert_eq!(stand.weir.room()["next"].as_u64(), Some(2 + kinds.len() as u64), "each has taken one number");
 
     stand.set_open(false);
-    note(
-        &mut rows,
-        "expired",
-        see(&mut clients, |client, url| {
-            match until("the pass ends", || Some(client.ask(url)).filter(|seen| *seen != Seen::Shop)) {
-                Seen::Asked => "asked to come back",
-                _ => "its new place",
-            }
-        }),
-    );
-    see(&mut clients, |client, url| {
-        assert!(matches!(client.again(url), Seen::Place(place) if place > 0), "it waits again");
-        ""
+    let ended = crowd.see("expired", |client, url| {
+        match until("the pass ends", || Some(client.ask(url)).filter(|seen| *seen != Seen::Shop)) {
+            Seen::Asked => "asked to come back",
+            _ => "its new place",
+        }
     });
-    rows
+    let again = crowd.see("and again", |client, url| {
+        assert!(matches!(client.again(url), Seen::Place(_)));
+        "its new place"
+    });
+    vec![looked, came, waited, entered, stayed, ended, again]
 }
 
 /// Does this with each of them at once.
@@ -258,14 +256,13 @@ fn each<T: Send, U: Send>(all: Vec<T>, act: impl Fn(T) -> U + Sync) -> Vec<U> {
     })
 }
 
-fn table(kinds: &[Kind], rows: &[Row]) -> String {
+fn table(kinds: &[Kind], columns: &[Column]) -> String {
     let mut out = "| client |".to_owned();
-    rows[0].iter().for_each(|(step, _)| write!(out, " {step} |").unwrap());
-    out += "\n|---|";
-    rows[0].iter().for_each(|_| out += "---|");
-    for (kind, row) in kinds.iter().zip(rows) {
+    columns.iter().for_each(|(step, _)| write!(out, " {step} |").unwrap());
+    out = out + "\n|---|" + &"---|".repeat(columns.len());
+    for (at, kind) in kinds.iter().enumerate() {
         write!(out, "\n| {} |", kind.name).unwrap();
-        row.iter().for_each(|(_, words)| write!(out, " {words} |").unwrap());
+        columns.iter().for_each(|(_, words)| write!(out, " {} |", words[at]).unwrap());
     }
     out + "\n"
 }
@@ -283,8 +280,7 @@ fn few() -> Vec<Kind> {
 #[test]
 fn curl_wget_node_and_python_wait_enter_and_stay() {
     let kinds = few();
-    let rows = journey(&kinds);
-    println!("{}", table(&kinds, &rows));
+    println!("{}", table(&kinds, &journey(&kinds)));
 }
 
 #[test]

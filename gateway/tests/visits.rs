@@ -203,8 +203,11 @@ fn an_app_keeps_its_place_by_a_token_in_a_header_and_the_shop_never_sees_it() {
 fn the_script_in_the_documents_waits_with_curl_and_enters() {
     let (_shop, weir) = line(6_000, 1);
     let documents = include_str!("../../docs/clients.md");
-    let script =
-        documents.split("```sh\n").filter_map(|rest| rest.split("```").next()).find(|s| s.contains("Weir-Token"));
+    let script = documents
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .find(|s| s.contains("Weir-Token"));
     let (dir, url) = (tempfile::tempdir().unwrap(), format!("http://{}/launch/item", weir.http));
     let mut curl =
         Command::new("bash").args(["-euc", script.unwrap()]).env("url", url).current_dir(dir.path()).spawn().unwrap();
