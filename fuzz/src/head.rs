@@ -39,10 +39,11 @@ fn the_kind_follows_the_method(parts: &Parts) {
     let [with_json, without] = [true, false].map(|json| visitor::intent(parts, json));
     for intent in [with_json, without] {
         let fits = match intent {
-            Intent::Page | Intent::Json => parts.method == Method::GET,
+            Intent::Page | Intent::Json | Intent::Program => parts.method == Method::GET,
             Intent::Form | Intent::Submit => {
                 [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method)
             }
+            Intent::Read => [Method::GET, Method::HEAD].contains(&parts.method),
             Intent::Preflight => parts.method == Method::OPTIONS,
             Intent::Other => true,
             Intent::Return => false,

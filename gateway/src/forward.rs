@@ -1,7 +1,8 @@
 //! A request on its way to the upstream, and the answer on its way back.
 
+use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use policy::quota::Client;
 use policy::ticket::Token;
@@ -30,6 +31,8 @@ pub struct Onward {
     preflight: bool,
     /// A return from a payment without a pass.
     returns: bool,
+    /// A program that only looks: it gets an arrival, and is a shopper if it comes back with that.
+    invited: bool,
 }
 
 /// What is new about a pass.
@@ -57,6 +60,11 @@ impl Onward {
     /// Somebody who returns from a payment without a pass.
     pub fn returning() -> Self {
         Self { returns: true, ..Self::default() }
+    }
+
+    /// Somebody who only looks; `invited` to come back as a shopper.
+    pub fn visit(invited: bool) -> Self {
+        Self { invited, ..Self::default() }
     }
 
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
@@ -121,9 +129,9 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     {
         *bridge = bridge.take().map(|bridge| bridge.until(room.live.clone().pass_ended(pass)));
     }
-    if let Some(cookie) = cookie(visit, room, &onward, revoke) {
+    if let Some((name, value)) = told_to_keep(visit, room, &onward, revoke) {
         headers::make_private(response.headers_mut());
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+        response.headers_mut().append(name, value);
     }
     response
 }
@@ -155,12 +163,20 @@ fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::O
     }
 }
 
-/// What the shopper's cookie has to become, if it has to change.
-fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> Option<HeaderValue> {
+/// What the shopper's token has to become, if it has to change.
+fn told_to_keep(
+    visit: &Visit<'_>,
+    room: &SiteRoom,
+    onward: &Onward,
+    revoke: bool,
+) -> Option<(HeaderName, HeaderValue)> {
+    if onward.invited {
+        return visit.keep(room, &visit.new_arrival(room));
+    }
     let pass = onward.pass?;
     if revoke && room.may_revoke() {
         room.live.release(&pass);
-        return room.cookie.end(visit.tls);
+        return visit.end_token(room);
     }
     let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
     let pass = renewed.or(match onward.news {
@@ -168,5 +184,5 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> 
         News::Given => Some(pass),
         News::Confirmed => Some(pass.confirmed()),
     })?;
-    room.cookie.keep(&visit.site.sealer.seal(room.live.id, &pass), &pass, visit.tls)
+    visit.keep(room, &pass)
 }

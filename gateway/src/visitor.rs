@@ -11,13 +11,15 @@ mod host;
 mod proxies;
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN,
-    UPGRADE,
+    ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderName, ORIGIN,
+    REFERER, UPGRADE,
 };
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use memchr::memchr;
 use policy::admit::{Credential, Intent};
+use policy::scope::bare_host;
 use policy::seal::Rejected;
 use policy::ticket::{Kind, Token};
 
@@ -31,9 +33,11 @@ const MAX_COOKIES: usize = 4;
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+/// The token of an app that keeps no cookies, both ways.
+pub static WEIR_TOKEN: HeaderName = HeaderName::from_static("weir-token");
 
-/// What kind of request it is. Only pages and JSON may take a number, and nothing that another site asks for behind its
-/// own page; `json` tells whether the room answers in JSON at all.
+/// What kind of request it is. Only pages, JSON and programs may take a number, and nothing that another site asks for
+/// behind its own page; `json` tells whether the room answers in JSON at all.
 pub fn intent(parts: &Parts, json: bool) -> Intent {
     let headers = &parts.headers;
     if parts.method == Method::OPTIONS {
@@ -43,18 +47,17 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
     if [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method) {
         return if is_hidden(headers) { Intent::Other } else { Intent::Form };
     }
-    if parts.method != Method::GET {
+    if ![Method::GET, Method::HEAD].contains(&parts.method) || switches(headers) {
         return Intent::Other;
     }
-    let intent = asked_for(headers, json);
-    let condemned = || is_prefetch(headers) || switches(headers) || is_hidden(headers);
-    if intent != Intent::Other && condemned() { Intent::Other } else { intent }
+    let read = || parts.method == Method::HEAD || is_prefetch(headers) || is_hidden(headers);
+    if read() { Intent::Read } else { asked_for(parts, json) }
 }
 
 /// Whether another site may have asked for it without anybody seeing it: in a frame, or by a script or picture of that
 /// site. Cookies with `SameSite=None` travel on these too, and one page elsewhere could use up a visitor's place. Browsers
-/// send `Sec-Fetch-Site` whenever they send `Sec-Fetch-Mode`; programs send neither. A navigation that a service worker
-/// passes on is of the destination `empty`, which no frame is.
+/// send `Sec-Fetch-Site` whenever they send `Sec-Fetch-Mode`; programs send neither, or the mode alone. A navigation that a
+/// service worker passes on is of the destination `empty`, which no frame is.
 fn is_hidden(headers: &HeaderMap) -> bool {
     if headers.get(&SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate") {
         return headers.get_all(&SEC_FETCH_DEST).iter().any(|dest| dest != "document" && dest != "empty");
@@ -62,7 +65,8 @@ fn is_hidden(headers: &HeaderMap) -> bool {
     headers.get_all(&SEC_FETCH_SITE).iter().any(|site| site == "cross-site")
 }
 
-fn asked_for(headers: &HeaderMap, json: bool) -> Intent {
+fn asked_for(parts: &Parts, json: bool) -> Intent {
+    let headers = &parts.headers;
     let mode = headers.get(&SEC_FETCH_MODE);
     if mode.is_some_and(|mode| mode == "navigate") {
         return Intent::Page;
@@ -79,9 +83,34 @@ fn asked_for(headers: &HeaderMap, json: bool) -> Intent {
         Intent::Json
     } else if mode.is_none() && html.is_some() {
         Intent::Page
+    } else if is_program(parts) {
+        Intent::Program
     } else {
-        Intent::Other
+        Intent::Read
     }
+}
+
+/// Whether a request that names no form of answer is that of a program, and not of something on a page: browsers tell
+/// of their pages in `Sec-Fetch-Site`, over TLS, and else in `Referer`. (Node's `fetch` sends a `Sec-Fetch-Mode` alone.)
+fn is_program(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    let of_a_browser = [&SEC_FETCH_SITE, &SEC_FETCH_DEST, &ORIGIN].iter().any(|name| headers.contains_key(*name));
+    let kind = |item: &[u8]| item.split(|&byte| byte == b';').next().is_some_and(|kind| kind.trim_ascii() == b"*/*");
+    !of_a_browser && items(headers, &ACCEPT).all(kind) && !is_of_the_same_site(parts)
+}
+
+/// Whether a page of the site made the request, as far as `Referer` tells. Two hosts count as one site if the last two parts
+/// of their names are the same: of `a.co.kr` and `b.co.kr` that is too much, which costs them no more than a place.
+fn is_of_the_same_site(parts: &Parts) -> bool {
+    let site = |authority: &str| {
+        let host = bare_host(authority.rsplit('@').next().unwrap_or(authority)).into_owned();
+        let from = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+        host[from..].to_owned()
+    };
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let page = text(REFERER).and_then(|page| page.split_once("://")?.1.split(['/', '?', '#']).next());
+    let asked = parts.uri.authority().map(Authority::as_str).or_else(|| text(HOST));
+    page.is_some_and(|page| asked.is_none_or(|asked| site(page) == site(asked)))
 }
 
 /// Whether the browser says that nobody looks at the page yet. One pass is cheaper than three look-ups.
@@ -164,6 +193,14 @@ pub fn takes_gzip(accept: &HeaderValue) -> bool {
     takes("gzip") || takes("x-gzip") || takes("*") && !named("gzip")
 }
 
+/// The token in the header of an app, empty if it has none yet; `None` of whoever shows a token in a cookie. A browser's
+/// script must neither read nor show one: it can forge neither of the two headers by which browsers tell of scripts.
+pub fn token_in_header<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let value = head.token.first.filter(|_| !head.token.several)?;
+    let script = [&ORIGIN, &SEC_FETCH_SITE].iter().any(|name| head.parts.headers.contains_key(*name));
+    (!script).then(|| value.as_bytes().trim_ascii())
+}
+
 /// The cookies of one line, as `name=value`.
 pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line.as_bytes());
@@ -228,7 +265,7 @@ pub fn is_submitted(head: &Head<'_>, tls: bool) -> bool {
     let headers = &head.parts.headers;
     let shown = match headers.get(&SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
-        None => asked_for(headers, false) == Intent::Page,
+        None => asked_for(head.parts, false) == Intent::Page,
     };
     head.parts.method == Method::POST && shown && is_of_this_origin(head, tls)
 }

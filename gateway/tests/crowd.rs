@@ -47,7 +47,7 @@ fn shop() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 fn configuration(shop: SocketAddr, per_minute: u32) -> String {
     let room = |name: &str, per_minute: u32| {
         format!(
-            "[[room]]\nname = \"{name}\"\nhost = \"*\"\npath = \"/{name}\"\nnew_users_per_minute = {per_minute}\n\
+            "[[room]]\nname = \"{name}\"\nhost = \"*\"\npath = \"/{name}\"\nnew_users_per_minute = {per_minute}\nvisits_per_minute = 0\n\
              burst = 1\nsession_duration = \"6s\"\ndisable_session_renewal = true\n\
              enabled_origin_commands = [\"revoke\"]\npoll = {{ min = \"1s\", max = \"2s\", budget = 10000 }}\n"
         )
