@@ -43,7 +43,7 @@ unit: ## The tests alone
 	python3 -m doctest benches/table.py
 
 .PHONY: test-world
-test-world: differential clients fuzz ## Tests against other people's programs and random bytes, longer than make test
+test-world: differential clients real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
@@ -55,6 +55,16 @@ clients: ## Clients of eight kinds wait, enter and stay, and HAProxy checks on W
 	@deploy/tools world
 	deploy/venv gateway/tests/clients >/dev/null
 	WEIR_CLIENTS_TABLE=$(CURDIR)/docs/clients-table.md cargo nextest run --workspace --locked --test clients --run-ignored all
+
+.PHONY: real-shop
+real-shop: ## A shop of django-oscar behind Weir and nginx, and Chromium that buys something: some minutes
+	@deploy/tools shop
+	cargo nextest run --workspace --locked --test real_shop --run-ignored all
+
+.PHONY: pictures-shop
+pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/pictures
+	@deploy/tools shop
+	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test real_shop --run-ignored all pictures
 
 .PHONY: fuzz
 fuzz: ## Random bytes against what reads tokens, paths, hosts, heads and the configuration, a minute for each
@@ -73,7 +83,7 @@ bench-instructions: build ## Instructions per request against the record: fails 
 	benches/instructions
 
 .PHONY: siege
-siege: build ## Every attack of a crowd at the rate of one core, and pass holders beside it: writes benches/SIEGE.md, in ten minutes
+siege: build ## Every attack of a crowd at the rate of one core, and pass holders beside it: writes benches/SIEGE.md, in twelve minutes
 	@deploy/tools bench
 	benches/siege
 

@@ -22,7 +22,7 @@
   const remembered = () => { try { const [who, first, least] = localStorage[key].split(" "); if (who === me) return [+first, +least]; } catch {} };
   let [first, least] = remembered() || [0, Infinity];
   const place = position => {
-    least = Math.min(least, position);
+    least = Math.min(least, Math.max(1, position));  // called while nobody is let in: next
     first = Math.max(first, least);
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
     const bar = element("progress");

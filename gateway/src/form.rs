@@ -19,10 +19,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFR
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::buffer::Charge;
+use crate::timer::timeout;
 use crate::ui::Standing;
 use crate::visit::{Visit, Wants};
 

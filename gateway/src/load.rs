@@ -17,11 +17,11 @@
 //! own work  time that this thread had the processor meanwhile: a delay that another process makes is none of theirs
 //! ```
 //!
-//! A connection that sent many requests at once is served one of them at a time ([`crate::connection::UnderWay::take_turn`]);
+//! A connection that sent many requests at once is served one of them at a time (`UnderWay::take_turn`);
 //! one of HTTP/2 owes for all of the streams that it began. What was overdrawn in a tick is missing in the next.
 //!
 //! A connection of HTTP/2 is deferred also while too many bytes of answers are held for those who do not take them
-//! ([`Full`]), until others' are gone.
+//! (`Full`), until others' are gone.
 //!
 //! Source: additive-increase control of concurrency on the delay at the bottleneck (as in `CoDel`, RFC 8289: the
 //! sojourn time of a queue, not its length). To defer is to read nothing, parse nothing and write nothing.
@@ -185,8 +185,12 @@ impl Load {
         self.stretch.get()
     }
 
-    /// Tells metrics and log how it stands. To be called once a second.
+    /// Tells metrics and log how it stands, and forgets the deferred who are gone: what they held is kept as long as they
+    /// stand here. To be called once a second.
     pub(crate) fn report(&self) {
+        for queue in [&self.newcomers, &self.others] {
+            queue.borrow_mut().retain(|connection| connection.strong_count() > 0);
+        }
         telemetry::deferrals(self.deferrals.take());
         if self.was_over.take() && !self.told.replace(true) {
             let delay_ms = self.last_delay.get().as_millis() as u64;
@@ -472,6 +476,16 @@ mod tests {
         drop(crowd);
         (0..3).for_each(|_| tick(&load, TARGET));
         assert_eq!(load.deferred(), 0);
+    }
+
+    #[test]
+    fn the_deferred_who_are_gone_are_forgotten_though_nobody_is_released() {
+        let (load, mut crowd) = (Load::default(), crowd(100));
+        assert!(crowd.iter().all(|connection| load.defers(connection, Full(true))));
+        crowd.truncate(10);
+        load.tick(Full(true));
+        load.report();
+        assert_eq!(load.deferred(), 10);
     }
 
     #[tokio::test]

@@ -43,6 +43,46 @@ fn made<T>(make: impl FnOnce() -> T) -> T {
 mod tests {
     use super::*;
 
+    /// What runs on the control thread, or in another process.
+    const HAVE_TIMERS: [&str; 11] = [
+        "admin/connection.rs",
+        "fleet.rs",
+        "lib.rs",
+        "operator.rs",
+        "plan.rs",
+        "reload.rs",
+        "rooms.rs",
+        "rooms/clerk.rs",
+        "store/redis.rs",
+        "timer.rs",
+        "upstream/health.rs",
+    ];
+
+    #[test]
+    fn whatever_runs_on_a_worker_takes_its_timers_from_here() {
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut folders = vec![sources.clone()];
+        let mut looked = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a source");
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let name = path.strip_prefix(&sources).expect("below").to_string_lossy().into_owned();
+                assert!(
+                    !code.contains("tokio::time") || HAVE_TIMERS.contains(&&*name),
+                    "{name} has a timer of its own"
+                );
+                looked += 1;
+            }
+        }
+        assert!(looked > 50);
+    }
+
     #[test]
     fn a_thread_without_timers_of_its_own_is_woken_by_those_of_another() {
         let keeper =

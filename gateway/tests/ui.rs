@@ -364,6 +364,18 @@ fn a_page_with_a_brand() {
 }
 
 #[test]
+fn whoever_is_called_while_nobody_is_let_in_is_next_and_not_at_place_zero() {
+    let mut paused = room();
+    paused.rules.open = false;
+    let snapshot = snapshot_of(&paused, &line(), false);
+    let standing = snapshot.standing(Some(BASE + 8_000), 1.0);
+    assert_eq!(standing.position, Some(0));
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
+    let html = bare(&page.fill(&snapshot, &standing, (Language::ALL[0], Coding::Identity), false));
+    assert!(html.contains("<span id=\"position\">1</span>"), "{html}");
+}
+
+#[test]
 fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
     let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
     let snapshot = snapshot_of(&room(), &line(), false);

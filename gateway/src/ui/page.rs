@@ -222,8 +222,9 @@ impl Faces {
                 }
             }
             Slot::PositionFormatted => {
+                // Whoever is called while nobody is let in is next.
                 if let Some(position) = standing.position {
-                    language.push_grouped(out, position);
+                    language.push_grouped(out, position.max(1));
                 }
             }
             Slot::WaitTime => push_number(out, standing.wait_minutes()),

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use super::Kept;
@@ -16,6 +17,25 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// A driver of its own, and its port.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .args(["--port=0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("chromedriver is installed (deploy/tools test installs it)");
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port = lines.find_map(|line| {
+        line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
+    });
+    std::thread::spawn(move || lines.for_each(drop));
+    if let Some(port) = port {
+        return Some((driver, port));
+    }
+    let _ = driver.wait();
+    None
+}
+
 impl Browser {
     pub fn open(javascript: bool) -> Self {
         Self::with(javascript, &[])
@@ -23,16 +43,8 @@ impl Browser {
 
     /// One with these flags besides.
     pub fn with(javascript: bool, more: &[&str]) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("chromedriver is installed (deploy/tools test installs it)");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').parse().ok()
-        });
-        std::thread::spawn(move || lines.for_each(drop));
+        // The port that it takes for itself may be somebody else's a moment later: then it ends.
+        let (driver, port) = (0..5).find_map(|_| start_driver()).expect("chromedriver starts");
         let profile = tempfile::tempdir().unwrap();
         let flags = [
             "--headless",
@@ -51,7 +63,7 @@ impl Browser {
         let prefs = json!({ "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 } });
         let options = json!({ "args": flags, "prefs": prefs });
         let mut browser =
-            Self { driver, address: ([127, 0, 0, 1], port.unwrap()).into(), session: String::new(), _profile: profile };
+            Self { driver, address: ([127, 0, 0, 1], port).into(), session: String::new(), _profile: profile };
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let session = browser.call("POST", "", &wanted);
         browser.session = format!("/{}", session["sessionId"].as_str().unwrap_or_else(|| panic!("{session}")));
@@ -84,6 +96,64 @@ impl Browser {
     /// Does something in the page, be it to leave it.
     pub fn act(&self, script: &str) {
         self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }));
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        self.call("GET", "/url", &Value::Null).as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn back(&self) {
+        self.call("POST", "/back", &json!({}));
+    }
+
+    /// Opens a new tab, and gives its name.
+    pub fn tab(&self) -> String {
+        let tab = self.call("POST", "/window/new", &json!({ "type": "tab" }));
+        tab["handle"].as_str().unwrap().to_owned()
+    }
+
+    /// The tab that is looked at.
+    pub fn this_tab(&self) -> String {
+        self.call("GET", "/window", &Value::Null).as_str().unwrap().to_owned()
+    }
+
+    pub fn look_at(&self, tab: &str) {
+        self.call("POST", "/window", &json!({ "handle": tab }));
+    }
+
+    /// Clicks on the first element of this selector.
+    pub fn click(&self, selector: &str) {
+        self.on(selector, "click", &json!({}));
+    }
+
+    /// Types into a field, or gives the path of a file to one for files.
+    pub fn fill(&self, selector: &str, text: &str) {
+        self.on(selector, "value", &json!({ "text": text }));
+    }
+
+    fn on(&self, selector: &str, act: &str, how: &Value) {
+        let by = json!({ "using": "css selector", "value": selector });
+        let found = || {
+            self.call("POST", "/element", &by).as_object()?.iter().next().map(|(name, id)| (name.clone(), id.clone()))
+        };
+        let (_, id) = super::until(selector, || found().filter(|(name, _)| name.starts_with("element-")));
+        let done = self.call("POST", &format!("/element/{}/{act}", id.as_str().unwrap()), how);
+        assert!(done.is_null(), "{act} on {selector}: {done}");
+    }
+
+    /// It looks through a screen of this size, as a phone's if it is narrow.
+    pub fn screen(&self, width: u32, height: u32) {
+        let phone = width < 500;
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": if phone { 2 } else { 1 }, "mobile": phone });
+        let set = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
+        assert_eq!(self.call("POST", "/goog/cdp/execute", &set), json!({}));
+    }
+
+    /// A picture of what is seen.
+    pub fn picture(&self) -> Vec<u8> {
+        let picture = self.call("GET", "/screenshot", &Value::Null);
+        base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap()
     }
 
     pub fn source(&self) -> String {

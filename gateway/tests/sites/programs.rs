@@ -144,11 +144,14 @@ fn a_shop_that_speaks_with_weirs_voice_is_not_heard() {
 fn a_script_that_is_told_that_the_pass_has_ended_waits_in_place_and_goes_on() {
     let shop = Shop::open();
     let room = roomy().replace("[[room]]", "[[room]]\nsession_duration = \"5s\"\ndisable_session_renewal = true");
-    let weir = Weir::start(&config(shop.address, &room));
+    let weir = Weir::start(&config(shop.address, &format!("{room}cors_origins = \"https://app.example\"\n")));
     let here = [("Sec-Fetch-Site", "same-origin"), FETCH, JSON];
     let mut cookie = entered(&weir, &[]).cookie().unwrap();
     let order = |cookie: &str| weir.send("POST", "/launch/order", &[&here[..], &[("Cookie", cookie)]].concat(), "{}");
     let ended = until("the pass has ended", || Some(order(&cookie)).filter(|answer| answer.told() == Some("expired")));
+    let there = [JSON, ("Origin", "https://app.example"), ("Cookie", &cookie)];
+    let refused = weir.send("POST", "/launch/order", &there, "{}");
+    assert_eq!((refused.told(), readable(&refused)), (Some("expired"), Some("https://app.example")), "{refused:?}");
     let page = ended.json()["waitingPage"].as_str().unwrap().to_owned();
     until_true("the line was passed", || {
         let answer = weir.get(&page, &[&here[..], &[("Cookie", &cookie)]].concat());

@@ -149,6 +149,7 @@ fn upstream(servers: &[&String], change: impl FnOnce(&mut UpstreamSettings)) -> 
     Arc::new(Upstream::new(settings, None))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as an upstream takes it")]
 fn request(method: &str, path: &str) -> Outgoing {
     Some(Request::builder().method(method).uri(path).header("host", "shop.example").body(Upload::default()).unwrap())
 }
