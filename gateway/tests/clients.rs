@@ -261,7 +261,7 @@ fn table(kinds: &[Kind], columns: &[Column]) -> String {
         format!("| {first} |{cells}\n")
     };
     let rows = kinds.iter().enumerate().map(|(at, kind)| row(kind.name, &|(_, words)| words[at]));
-    let head = row("client", &|(step, _)| step) + "|---|" + &"---|".repeat(columns.len()) + "\n";
+    let head = row("client", &|(step, _)| *step) + "|---|" + &"---|".repeat(columns.len()) + "\n";
     head + &rows.collect::<String>()
 }
 
