@@ -257,8 +257,8 @@ fn each<T: Send, U: Send>(all: Vec<T>, act: impl Fn(T) -> U + Sync) -> Vec<U> {
 
 fn table(kinds: &[Kind], columns: &[Column]) -> String {
     let row = |first: &str, cell: &dyn Fn(&Column) -> &'static str| {
-        let cells: String = columns.iter().map(|column| format!(" {} |", cell(column))).collect();
-        format!("| {first} |{cells}\n")
+        let cells: Vec<&str> = columns.iter().map(cell).collect();
+        format!("| {first} | {} |\n", cells.join(" | "))
     };
     let rows = kinds.iter().enumerate().map(|(at, kind)| row(kind.name, &|(_, words)| words[at]));
     let head = row("client", &|(step, _)| *step) + "|---|" + &"---|".repeat(columns.len()) + "\n";
