@@ -7,7 +7,6 @@
 
 mod common;
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -148,21 +147,21 @@ struct Stand {
 impl Stand {
     /// A calm room.
     fn calm() -> Self {
-        let stand = Self::with(ROOM.to_owned());
+        let stand = Self::with(ROOM);
         until_true("the room has saved up its burst", || stand.weir.room()["serving"].as_u64().unwrap() >= 100);
         stand
     }
 
     /// A room that lets nobody in, with a line of two.
     fn closed() -> Self {
-        let stand = Self::with(format!("{ROOM}{CLOSED}"));
+        let stand = Self::with(&format!("{ROOM}{CLOSED}"));
         (0..2).for_each(|_| drop(stand.weir.get("/launch/item", &[JSON])));
         stand
     }
 
-    fn with(room: String) -> Self {
+    fn with(room: &str) -> Self {
         let shop = Shop::open();
-        let weir = Weir::start(&config(shop.address, &room));
+        let weir = Weir::start(&config(shop.address, room));
         // A name, as shops have one: some jars take no cookies from addresses.
         let url = format!("http://localhost:{}/launch/item", weir.http.port());
         Self { _shop: shop, weir, url }
@@ -257,14 +256,13 @@ fn each<T: Send, U: Send>(all: Vec<T>, act: impl Fn(T) -> U + Sync) -> Vec<U> {
 }
 
 fn table(kinds: &[Kind], columns: &[Column]) -> String {
-    let mut out = "| client |".to_owned();
-    columns.iter().for_each(|(step, _)| write!(out, " {step} |").unwrap());
-    out = out + "\n|---|" + &"---|".repeat(columns.len());
-    for (at, kind) in kinds.iter().enumerate() {
-        write!(out, "\n| {} |", kind.name).unwrap();
-        columns.iter().for_each(|(_, words)| write!(out, " {} |", words[at]).unwrap());
-    }
-    out + "\n"
+    let row = |first: &str, cell: &dyn Fn(&Column) -> &'static str| {
+        let cells: Vec<&str> = columns.iter().map(cell).collect();
+        format!("| {first} | {} |\n", cells.join(" | "))
+    };
+    let rows = kinds.iter().enumerate().map(|(at, kind)| row(kind.name, &|(_, words)| words[at]));
+    let head = row("client", &|(step, _)| *step) + "|---|" + &"---|".repeat(columns.len()) + "\n";
+    head + &rows.collect::<String>()
 }
 
 /// Those that are there wherever the tests run.

@@ -333,33 +333,22 @@ impl Desk {
             self.confirmed.extend(self.room.confirmed.iter().map(|told| *told.key()));
             telemetry::loss(&self.room.name);
         }
-        let Outcome {
-            mut view,
-            arrivals,
-            first,
-            joined_if_called,
-            visits,
-            grants,
-            renewed,
-            revoked,
-            revocations_seen,
-            lease: lent,
-        } = outcome;
+        let Outcome { mut view, arrivals, first, grants, revoked, .. } = outcome;
         if let Some(before) = &self.room.snapshot.load().view {
             view.follow(before);
         }
-        self.lending.note(lent, view.now);
+        self.lending.note(outcome.lease, view.now);
         self.answered = (view.segments.clone(), lease::speed(&view, &self.room.terms.load().room.rules));
         self.releases.clear();
         self.confirmed.drain(..told);
-        self.revocations_seen = revocations_seen;
+        self.revocations_seen = outcome.revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
         telemetry::evictions(&self.room.name, revoked.iter().filter(|revoked| revoked.evicted).count() as u64);
         for revoked in revoked {
             self.room.revoke(revoked);
         }
         self.renewals.clear();
-        for (number, end) in renewed {
+        for (number, end) in outcome.renewed {
             self.room.renewals.end(number, view.now, end);
         }
 
@@ -373,7 +362,7 @@ impl Desk {
         }
         let mut number = first;
         for reply in std::mem::take(&mut self.joins_if_called) {
-            if number < first + joined_if_called {
+            if number < first + outcome.joined_if_called {
                 self.enter(number, reply, &grants, &view);
                 number += 1;
             } else {
@@ -385,7 +374,7 @@ impl Desk {
             number += 1;
         }
         for (reply, at) in self.visits.drain(..).zip(0..) {
-            let _ = reply.send(if at < visits { Entry::Visit } else { Entry::Full });
+            let _ = reply.send(if at < outcome.visits { Entry::Visit } else { Entry::Full });
         }
         if view.now >= self.tidied + TIDY {
             self.tidied = view.now;
