@@ -27,12 +27,21 @@ pub struct Onward {
     news: News,
     /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
     renews: bool,
-    /// A preflight of somebody without a pass.
-    preflight: bool,
-    /// A return from a payment without a pass.
-    returns: bool,
+    /// Who it is without one.
+    guest: Guest,
+}
+
+/// Who comes without a pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Guest {
+    #[default]
+    Anybody,
+    /// The browser, which asks what it may send.
+    Preflight,
+    /// Somebody who returns from a payment.
+    Returns,
     /// A program that only looks: it gets an arrival, and is a shopper if it comes back with that.
-    invited: bool,
+    Invited,
 }
 
 /// What is new about a pass.
@@ -54,17 +63,17 @@ impl Onward {
 
     /// A preflight, which carries no pass.
     pub fn preflight() -> Self {
-        Self { preflight: true, ..Self::default() }
+        Self { guest: Guest::Preflight, ..Self::default() }
     }
 
     /// Somebody who returns from a payment without a pass.
     pub fn returning() -> Self {
-        Self { returns: true, ..Self::default() }
+        Self { guest: Guest::Returns, ..Self::default() }
     }
 
     /// Somebody who only looks; `invited` to come back as a shopper.
     pub fn visit(invited: bool) -> Self {
-        Self { invited, ..Self::default() }
+        Self { guest: if invited { Guest::Invited } else { Guest::Anybody }, ..Self::default() }
     }
 
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
@@ -81,7 +90,7 @@ impl Onward {
     fn patience(&self) -> Patience {
         match self {
             Self { pass: Some(_), .. } => Patience::Pass,
-            Self { returns: true, .. } => Patience::Return,
+            Self { guest: Guest::Returns, .. } => Patience::Return,
             _ => Patience::Anonymous,
         }
     }
@@ -159,7 +168,7 @@ fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::O
         room: room.map(|room| room.name.clone()),
         pass_id,
         signature,
-        preflight: onward.preflight,
+        preflight: onward.guest == Guest::Preflight,
     }
 }
 
@@ -170,7 +179,7 @@ fn told_to_keep(
     onward: &Onward,
     revoke: bool,
 ) -> Option<(HeaderName, HeaderValue)> {
-    if onward.invited {
+    if onward.guest == Guest::Invited {
         return visit.keep(room, &visit.new_arrival(room));
     }
     let pass = onward.pass?;

@@ -65,7 +65,8 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         Standing { position, ..standing }
     };
     let mut response = match visit.wants() {
-        Wants::Json => answer(status, JSON, snapshot.answers.json(&to_program())),
+        Wants::Json if visit.intent.asks() => answer(status, JSON, snapshot.answers.json(&to_program())),
+        Wants::Json => answer(status, JSON, snapshot.answers.json_elsewhere(&to_program(), waiting_page(visit, room))),
         Wants::Page if visit.intent.asks() => {
             let told = visit.language_and_coding(room.language);
             let body = room.page.fill(&snapshot.answers, &standing, told, visit.ended);
@@ -169,12 +170,17 @@ fn without_pass(visit: &mut Visit<'_>, why: Notice<'_>) -> Response<Body> {
     let ended = matches!(visit.reason, "expired" | "revoked" | "evicted" | "old_line");
     let word = if ended { program::EXPIRED } else { why.status() };
     let response = if let (Wants::Json, Some(room)) = (visit.wants(), visit.room) {
-        let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
+        let page = waiting_page(visit, room);
         retry(answer(status, JSON, why.json_for(word, &room.config.name, page)), SOON)
     } else {
         notice(visit, status, why)
     };
     program::told(visit, word, response)
+}
+
+/// The path where the line can be entered, on the host that was asked.
+fn waiting_page<'a>(visit: &Visit<'_>, room: &'a SiteRoom) -> &'a str {
+    room.page_at(visit.host.as_ref().map_or("", |host| &host.bare))
 }
 
 /// Over a quota.

@@ -161,6 +161,11 @@ impl Snapshot {
         json::waiting(&self.json, standing)
     }
 
+    /// The same for a request that cannot wait in the line, with the path of the page that can.
+    pub fn json_elsewhere(&self, standing: &Standing, page: &str) -> Bytes {
+        json::waiting_elsewhere(&self.json, standing, page)
+    }
+
     /// The place of one shopper, for whoever wants neither page nor JSON.
     pub fn text(&self, standing: &Standing) -> Bytes {
         let mut out = Vec::with_capacity(120);

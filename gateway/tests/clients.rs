@@ -62,6 +62,30 @@ impl Kind {
     }
 }
 
+/// What the table says above its rows.
+const LEGEND: &str = "\
+Each client comes with the settings that it is installed with and the cookie jar that people use with it; `fetch` has none, so its
+program sends the cookie back itself. It asks for `/launch/item`, with no header of its own for Weir.
+
+| step | what happens |
+|---|---|
+| calm | nobody waits; the programs take no number, the browser takes one |
+| a line | other clients, whose first request meets a line of two |
+| waiting | each request after that, while nobody is let in |
+| called | the line moves: the same request, until it is let in |
+| inside | each request after that |
+| expired | the first request after the end of the time inside, when a line stands again |
+| and again | the request after that |
+
+| seen | status | body |
+|---|---|---|
+| the shop | 200 | the shop's page |
+| come back | 429 | `There is a line. Ask again within a minute, with the cookie of this answer, to take a place in it.` |
+| a place | 429 | `You are in line, place 3, less than a minute. Ask again in 1 s.` |
+| a place, as a page | 429 | the waiting page, which asks again by itself |
+
+";
+
 impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -109,6 +133,16 @@ impl Program {
             }
             _ => panic!("{line:?}"),
         }
+    }
+}
+
+/// What the table says of it.
+fn words(client: &Client, seen: Seen) -> &'static str {
+    match (seen, client) {
+        (Seen::Shop, _) => "the shop",
+        (Seen::Asked, _) => "come back",
+        (Seen::Place(_), Client::Program(_)) => "a place",
+        (Seen::Place(_), Client::Browser(_)) => "a place, as a page",
     }
 }
 
@@ -190,9 +224,13 @@ impl Crowd {
     }
 
     /// All of them at once; what it was to each, in words.
-    fn see(&mut self, step: &'static str, act: fn(&mut Client, &str) -> &'static str) -> Column {
+    fn see(&mut self, step: &'static str, act: fn(&mut Client, &str) -> Seen) -> Column {
         let url = &self.url;
-        (step, each(self.clients.iter_mut().collect(), |client| act(client, url)))
+        let seen = |client: &mut Client| {
+            let seen = act(client, url);
+            words(client, seen)
+        };
+        (step, each(self.clients.iter_mut().collect(), seen))
     }
 }
 
@@ -201,8 +239,9 @@ fn journey(kinds: &[Kind]) -> Vec<Column> {
     let calm = Stand::calm();
     let mut crowd = Crowd::new(kinds, &calm);
     let looked = crowd.see("calm", |client, url| {
-        assert_eq!(client.ask(url), Seen::Shop);
-        "the page"
+        let seen = client.ask(url);
+        assert_eq!(seen, Seen::Shop);
+        seen
     });
     let browsers = crowd.clients.iter().filter(|client| matches!(client, Client::Browser(_))).count() as u64;
     assert_eq!(calm.weir.room()["next"].as_u64(), Some(browsers), "who only looks takes no number");
@@ -210,38 +249,35 @@ fn journey(kinds: &[Kind]) -> Vec<Column> {
     // Others, who know nothing of the calm: the line is the first that they see.
     let stand = Stand::closed();
     let mut crowd = Crowd::new(kinds, &stand);
-    let came = crowd.see("a line", |client, url| match client.ask(url) {
-        Seen::Asked => "asked to come back",
-        Seen::Place(_) => "its place",
-        Seen::Shop => panic!("the room is closed"),
+    let came = crowd.see("a line", |client, url| {
+        let seen = client.ask(url);
+        assert_ne!(seen, Seen::Shop, "the room is closed");
+        seen
     });
     let waited = crowd.see("waiting", |client, url| {
         let Seen::Place(place) = client.again(url) else { panic!("no place") };
         let Seen::Place(later) = client.again(url) else { panic!("no place") };
         assert!(place >= 3 && later <= place, "{place}, then {later}");
-        "its place"
+        Seen::Place(later)
     });
     stand.set_open(true);
     let entered = crowd.see("called", |client, url| {
-        until("they are inside", || Some(client.again(url)).filter(|seen| *seen == Seen::Shop));
-        "the page"
+        until("they are inside", || Some(client.again(url)).filter(|seen| *seen == Seen::Shop))
     });
     let stayed = crowd.see("inside", |client, url| {
         assert!((0..3).all(|_| client.ask(url) == Seen::Shop));
-        "the page"
+        Seen::Shop
     });
     assert_eq!(stand.weir.room()["next"].as_u64(), Some(2 + kinds.len() as u64), "each has taken one number");
 
     stand.set_open(false);
     let ended = crowd.see("expired", |client, url| {
-        match until("the pass ends", || Some(client.ask(url)).filter(|seen| *seen != Seen::Shop)) {
-            Seen::Asked => "asked to come back",
-            _ => "its new place",
-        }
+        until("the pass ends", || Some(client.ask(url)).filter(|seen| *seen != Seen::Shop))
     });
     let again = crowd.see("and again", |client, url| {
-        assert!(matches!(client.again(url), Seen::Place(_)));
-        "its new place"
+        let seen = client.again(url);
+        assert!(matches!(seen, Seen::Place(_)), "{seen:?}");
+        seen
     });
     vec![looked, came, waited, entered, stayed, ended, again]
 }
@@ -300,7 +336,7 @@ fn clients_of_eight_kinds_wait_enter_and_stay_as_the_table_says() {
     let seen = table(&kinds, &journey(&kinds));
     println!("{seen}");
     let head = "<!-- make clients writes this: what each client saw in gateway/tests/clients.rs -->\n\n";
-    let (written, file) = (format!("{head}{seen}"), root.join("docs/clients-table.md"));
+    let (written, file) = (format!("{head}{LEGEND}{seen}"), root.join("docs/clients-table.md"));
     match std::env::var_os("WEIR_CLIENTS_TABLE").map(PathBuf::from) {
         Some(file) => std::fs::write(file, written).unwrap(),
         None => assert_eq!(std::fs::read_to_string(file).unwrap(), written, "make clients writes it anew"),

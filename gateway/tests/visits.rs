@@ -276,6 +276,7 @@ fn whoever_has_a_place_is_told_that_and_never_to_take_one() {
     told("You are in line, place 2");
     let json = weir.send("POST", "/launch/item", &[JSON, ("Cookie", &ticket)], "");
     assert_eq!((json.status, json.waiting()["position"].as_u64()), (429, Some(2)), "{json:?}");
+    assert_eq!((json.told(), &json.json()["waitingPage"]), (Some("waiting"), &"/launch".into()), "{json:?}");
     let page = weir.send("POST", "/launch/item", &[PAGE, ("Cookie", &ticket)], "");
     assert!(
         page.is_line() && page.body.contains("전송되지 않았습니다"),
