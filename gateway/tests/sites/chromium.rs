@@ -152,12 +152,13 @@ fn the_lines_of_the_documentation_wait_in_place_and_send_the_same_again() {
     browser.go(&format!("http://{}/", weir.http));
     browser.run(&format!(
         "{lines}
+         window.ask = ask;
          window.showPlace = place => window.place = place;
          ask('/launch/echo', {{ method: 'POST', body: 'my order' }}).then(async answer => window.done = await answer.text());"
     ));
     until_true("the place is shown", || browser.run("return window.place") == 1);
     // Whoever has a place already is told so, and where to wait.
-    browser.run(
+    browser.act(
         "window.place = null;
          ask('/launch/echo', { method: 'POST', body: 'more' }).then(async answer => window.more = await answer.text());",
     );
