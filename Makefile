@@ -43,12 +43,18 @@ unit: ## The tests alone
 	python3 -m doctest benches/table.py
 
 .PHONY: test-world
-test-world: differential real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
+test-world: differential clients real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
 	@deploy/tools world
 	WEIR_SPELLINGS=$${WEIR_SPELLINGS:-10000} cargo nextest run --workspace --locked --test differential --run-ignored all
+
+.PHONY: clients
+clients: ## Clients of eight kinds wait, enter and stay, and HAProxy checks on Weir: writes docs/clients-table.md
+	@deploy/tools world
+	deploy/venv gateway/tests/clients >/dev/null
+	WEIR_CLIENTS_TABLE=$(CURDIR)/docs/clients-table.md cargo nextest run --workspace --locked --test clients --run-ignored all
 
 .PHONY: real-shop
 real-shop: ## A shop of django-oscar behind Weir and nginx, and Chromium that buys something: some minutes

@@ -24,7 +24,6 @@ pub fn head(bytes: &[u8]) {
     no_upgrade_carries_requests(&parts);
     only_what_opens_is_shown(&head);
     strangers_are_not_believed(&parts.headers);
-    visitor::language(&parts.headers, &[("ko", 0), ("en", 1)], 1);
     onward::an_answer_keeps_its_commands_here(&parts.headers);
     // What the edge refuses goes no further.
     if let Some(host) = visitor::sent_host(&head).ok().and_then(|sent| Host::of(sent).ok())
@@ -39,10 +38,11 @@ fn the_kind_follows_the_method(parts: &Parts) {
     let [with_json, without] = [true, false].map(|json| visitor::intent(parts, json));
     for intent in [with_json, without] {
         let fits = match intent {
-            Intent::Page | Intent::Json => parts.method == Method::GET,
+            Intent::Page | Intent::Json | Intent::Program => parts.method == Method::GET,
             Intent::Form | Intent::Submit => {
                 [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&parts.method)
             }
+            Intent::Read => [Method::GET, Method::HEAD].contains(&parts.method),
             Intent::Preflight => parts.method == Method::OPTIONS,
             Intent::Other => true,
             Intent::Return => false,

@@ -5,7 +5,8 @@
 //!   Enter   a valid pass: forward; past half-life it is extended on the way      no store call in the way
 //!   Claim   a called ticket: trade it for a pass, then forward                   one batched store call
 //!   Join    nobody we know: take a number; if it is already called, claim it     one batched store call
-//!   Confirm the address is over its quota: come back with this arrival           no store call
+//!   Visit   only looks at a calm room: forward, without a number                 one batched store call
+//!   Confirm a program, or the address is over its quota: come back with this arrival           no store call
 //!   Arrive  an arrival that came back: as Join                                   one batched store call
 //!   Late    a form whose pass has just ended: forward, at most three times       one batched store call
 //!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
@@ -41,7 +42,7 @@ use crate::rooms::{Entry, Snapshot};
 use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
-use crate::visitor::Head;
+use crate::visitor::{BadHost, Head};
 
 /// Answers one request.
 pub async fn handle(
@@ -85,8 +86,10 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
     if !head.is_framed() {
         return no(reply::unframed(visit, parts.version == Version::HTTP_2));
     }
-    let Ok(host) = visit.read_host(head) else {
-        return no(reply::bad_request(visit, "Exactly one Host is needed.\n"));
+    let host = match visit.read_host(head) {
+        Ok(host) => host,
+        Err(BadHost::Missing) if parts.version == Version::HTTP_10 => return no(own::checked(visit, head)),
+        Err(_) => return no(reply::bad_request(visit, "Exactly one Host is needed.\n")),
     };
     if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
         return no(own::answer(visit, path, head));
@@ -186,6 +189,7 @@ async fn without_a_place<'a>(
             visit.mark = Mark::Open;
             return Ok(open(room));
         }
+        Verdict::Visit => return look(visit, room).await,
         Verdict::Join => return join(visit, room, false).await,
         Verdict::JoinIfCalled => return join(visit, room, true).await,
         Verdict::Late(pass) => {
@@ -272,6 +276,16 @@ fn come_back(visit: &mut Visit<'_>) -> Result<Onward, Box<Response<Body>>> {
     Ok(Onward::returning())
 }
 
+/// Lets somebody through who only looks, if the line has a token for that; else it is as if people waited.
+async fn look<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
+    let program = visit.intent == Intent::Program;
+    if visit.charge_join().is_ok() && room.live.visit().await == Entry::Visit {
+        visit.mark = Mark::Visit;
+        return Ok(Onward::visit(program));
+    }
+    no(if program { reply::confirm(visit, room) } else { reply::needs_pass(visit) })
+}
+
 /// Trades a called ticket for a pass; one that was used up is worth as much as none.
 async fn claim<'a>(
     visit: &mut Visit<'a>,
@@ -291,16 +305,19 @@ async fn claim<'a>(
             without_a_place(visit, room, verdict).await
         }
         _ if visit.intent == Intent::Return => come_back(visit),
-        _ if visit.intent == Intent::Form => no(reply::ended(visit)),
-        Entry::Ticket(_) | Entry::Full | Entry::Away => no(reply::wait(visit, room, Place::Held(ticket))),
+        Entry::Ticket(_) | Entry::Full | Entry::Away | Entry::Visit => {
+            no(reply::wait(visit, room, Place::Held(ticket)))
+        }
     }
 }
 
 /// A place that was used up is worth as much as none.
 async fn anew<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
     match room.terms.room.join {
-        Join::Direct => join(visit, room, room.terms.room.queueing_method == QueueingMethod::Reject).await,
-        Join::Confirmed => no(reply::confirm(visit, room)),
+        Join::Direct if visit.intent != Intent::Program => {
+            join(visit, room, room.terms.room.queueing_method == QueueingMethod::Reject).await
+        }
+        _ => no(reply::confirm(visit, room)),
     }
 }
 
@@ -356,7 +373,7 @@ fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> 
             return Ok(Onward::admitted(pass(number, now, end)));
         }
         Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
-        Entry::Full | Entry::Spent => reply::full(visit),
+        Entry::Full | Entry::Spent | Entry::Visit => reply::full(visit),
         Entry::Away => later(visit, room),
     };
     no(answer)

@@ -153,7 +153,8 @@ impl Fleet {
     pub fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
-        let (standing, judge, strangers) = Default::default();
+        let (judge, strangers) = Default::default();
+        let standing = shared.keys.clone();
         telemetry::keys_foreign(false, 0);
         Self { shared, plan, board, identity, started, rates, heard, standing, judge, strangers, turn }
     }

@@ -1,7 +1,8 @@
 //! A request on its way to the upstream, and the answer on its way back.
 
+use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use policy::quota::Client;
 use policy::ticket::Token;
@@ -26,10 +27,21 @@ pub struct Onward {
     news: News,
     /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
     renews: bool,
-    /// A preflight of somebody without a pass.
-    preflight: bool,
-    /// A return from a payment without a pass.
-    returns: bool,
+    /// Who it is without one.
+    guest: Guest,
+}
+
+/// Who comes without a pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Guest {
+    #[default]
+    Anybody,
+    /// The browser, which asks what it may send.
+    Preflight,
+    /// Somebody who returns from a payment.
+    Returns,
+    /// A program that only looks: it gets an arrival, and is a shopper if it comes back with that.
+    Invited,
 }
 
 /// What is new about a pass.
@@ -51,12 +63,17 @@ impl Onward {
 
     /// A preflight, which carries no pass.
     pub fn preflight() -> Self {
-        Self { preflight: true, ..Self::default() }
+        Self { guest: Guest::Preflight, ..Self::default() }
     }
 
     /// Somebody who returns from a payment without a pass.
     pub fn returning() -> Self {
-        Self { returns: true, ..Self::default() }
+        Self { guest: Guest::Returns, ..Self::default() }
+    }
+
+    /// Somebody who only looks; `invited` to come back as a shopper.
+    pub fn visit(invited: bool) -> Self {
+        Self { guest: if invited { Guest::Invited } else { Guest::Anybody }, ..Self::default() }
     }
 
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
@@ -73,7 +90,7 @@ impl Onward {
     fn patience(&self) -> Patience {
         match self {
             Self { pass: Some(_), .. } => Patience::Pass,
-            Self { returns: true, .. } => Patience::Return,
+            Self { guest: Guest::Returns, .. } => Patience::Return,
             _ => Patience::Anonymous,
         }
     }
@@ -121,9 +138,9 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     {
         *bridge = bridge.take().map(|bridge| bridge.until(room.live.clone().pass_ended(pass)));
     }
-    if let Some(cookie) = cookie(visit, room, &onward, revoke) {
+    if let Some((name, value)) = told_to_keep(visit, room, &onward, revoke) {
         headers::make_private(response.headers_mut());
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+        response.headers_mut().append(name, value);
     }
     response
 }
@@ -151,16 +168,24 @@ fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::O
         room: room.map(|room| room.name.clone()),
         pass_id,
         signature,
-        preflight: onward.preflight,
+        preflight: onward.guest == Guest::Preflight,
     }
 }
 
-/// What the shopper's cookie has to become, if it has to change.
-fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> Option<HeaderValue> {
+/// What the shopper's token has to become, if it has to change.
+fn told_to_keep(
+    visit: &Visit<'_>,
+    room: &SiteRoom,
+    onward: &Onward,
+    revoke: bool,
+) -> Option<(HeaderName, HeaderValue)> {
+    if onward.guest == Guest::Invited {
+        return visit.keep(room, &visit.new_arrival(room));
+    }
     let pass = onward.pass?;
     if revoke && room.may_revoke() {
         room.live.release(&pass);
-        return room.cookie.end(visit.tls);
+        return visit.end_token(room);
     }
     let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
     let pass = renewed.or(match onward.news {
@@ -168,5 +193,5 @@ fn cookie(visit: &Visit<'_>, room: &SiteRoom, onward: &Onward, revoke: bool) -> 
         News::Given => Some(pass),
         News::Confirmed => Some(pass.confirmed()),
     })?;
-    room.cookie.keep(&visit.site.sealer.seal(room.live.id, &pass), &pass, visit.tls)
+    visit.keep(room, &pass)
 }

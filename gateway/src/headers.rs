@@ -104,7 +104,7 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
 pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
     let believed = onward.peer.trusted;
     let (mut cookies, mut ambiguous, mut unbelieved) = (Cookies::None, 0, false);
-    let mut doomed = Doomed::of(&parts.headers, |name, value| {
+    let doomed = Doomed::of(&parts.headers, |name, value| {
         if name == COOKIE.as_str() {
             cookies.look_at(value);
         }
@@ -114,9 +114,6 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
         unbelieved |= tells;
         !plain || tells || is_misleading(name) || (onward.preflight && !belongs_to_a_preflight(name, believed))
     });
-    if cookies == Cookies::Ours {
-        doomed.names.push(COOKIE);
-    }
     let upgrade = if doomed.contains(&UPGRADE) { switch(parts, &onward) } else { None };
     let trailers = if doomed.contains(&TRAILER) { announced(parts) } else { Trailers::default() };
     to_origin_form(parts, onward.host);
@@ -126,8 +123,10 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if cookies == Cookies::Others {
-        remove_own_cookies(headers);
+    match cookies {
+        Cookies::None => {}
+        Cookies::Ours => drop(headers.remove(COOKIE)),
+        Cookies::Others => remove_own_cookies(headers),
     }
     headers.reserve(MOST_ADDED);
     set_way(headers, &onward);

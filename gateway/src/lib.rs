@@ -59,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Access;
 use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
 use crate::fleet::guarded::Guarded;
+use crate::fleet::keys::{KeyState, Standing};
 use crate::fleet::{Fleet, Identity};
 use crate::listener::Sockets;
 use crate::log::Losses;
@@ -89,6 +90,8 @@ pub struct Shared {
     pub requests: AtomicU64,
     /// Whether new shoppers should be sent here.
     pub ready: AtomicBool,
+    /// Whether its keys are those of the fleet.
+    pub keys: Arc<Standing>,
     /// Peers that say for whom they ask and are not believed.
     pub unbelieved: Unbelieved,
     /// Time since the start, moved on by the control thread: no worker arms a timer for it.
@@ -108,6 +111,11 @@ pub struct Tls {
 }
 
 impl Shared {
+    /// Whether new shoppers should be sent to this gateway.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign
+    }
+
     /// Brings the gauges up to date.
     pub fn observe(&self) {
         let site = self.site.load();
@@ -169,6 +177,7 @@ impl Gateway {
             seats: Seats::default(),
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            keys: Arc::default(),
             unbelieved: Unbelieved::new(),
             clock: watch::Sender::new(Duration::ZERO),
         });

@@ -1,7 +1,8 @@
 //! What the gateway answers itself: everything under `/.weir/`.
 //!
 //! `GET status/{room}` is the same for everybody and may be cached for a second, `GET logo/{room}` for a week. `POST leave/{room}`
-//! gives up a place or a pass; it needs the sealed cookie and comes from the shop's own pages only.
+//! gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app. `GET health`
+//! is for balancers, which also ask in HTTP/1.0 for any path without a `Host`: no shopper does, and no room has it.
 
 use http::{Method, Response};
 use policy::admit::Credential;
@@ -18,6 +19,9 @@ pub const PREFIX: &str = "/.weir/";
 /// Answers `/.weir/{path}`.
 pub fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
     visit.mark = Mark::Own;
+    if path == "health" {
+        return checked(visit, head);
+    }
     let (action, name) = path.split_once('/').unwrap_or((path, ""));
     let Some(room) = visit.site.by_name.get(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
@@ -30,6 +34,15 @@ pub fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Bo
         ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
         _ => reply::not_found(),
+    }
+}
+
+/// Tells a balancer whether shoppers should be sent here, as `/readyz` does.
+pub fn checked(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
+    visit.mark = Mark::Own;
+    match head.parts.method {
+        Method::GET | Method::HEAD | Method::OPTIONS => reply::health(visit.worker.shared.is_ready()),
+        _ => reply::wrong_method("GET, HEAD, OPTIONS"),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
+use policy::admit::Intent;
 use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
@@ -56,24 +57,32 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
         }
     };
     visit.mark = if matches!(place, Place::New(_)) { Mark::Queued } else { Mark::Wait };
-    let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
+    let status = queueing(visit, room);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
     visit.hold_form(standing, false);
-    let mut response = if visit.wants() == Wants::Json {
+    let to_program = || {
         let position = standing.position.filter(|_| snapshot.asked.elapsed() < FRESH);
-        answer(status, JSON, snapshot.answers.json(&Standing { position, ..standing }))
-    } else {
-        let told = visit.language_and_coding(room.language);
-        let body = room.page.fill(&snapshot.answers, &standing, told, visit.ended);
-        page(status, body, told.1, room.page.csp())
+        Standing { position, ..standing }
+    };
+    let mut response = match visit.wants() {
+        Wants::Json if visit.intent.asks() => answer(status, JSON, snapshot.answers.json(&to_program())),
+        Wants::Json => answer(status, JSON, snapshot.answers.json_elsewhere(&to_program(), waiting_page(visit, room))),
+        Wants::Page if visit.intent.asks() => {
+            let told = visit.language_and_coding(room.language);
+            let body = room.page.fill(&snapshot.answers, &standing, told, visit.ended);
+            page(status, body, told.1, room.page.csp())
+        }
+        // A person has sent it, and no page may hold it.
+        Wants::Page if visit.intent == Intent::Form => untold(visit, status, Notice::Ended { retry: SOON }),
+        // Nobody looks at the answer to what is fetched.
+        _ => answer(StatusCode::TOO_MANY_REQUESTS, TEXT, snapshot.answers.text(&to_program())),
     };
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(standing.poll_after));
     if tell {
         let fresh = if token.kind == Kind::Ticket { Token::ticket(token.number, now) } else { token };
-        let sealed = visit.site.sealer.seal(room.live.id, &fresh);
-        headers.extend(room.cookie.keep(&sealed, &fresh, visit.tls).map(|cookie| (header::SET_COOKIE, cookie)));
+        headers.extend(visit.keep(room, &fresh));
     }
     program::told(visit, program::WAITING, response)
 }
@@ -84,21 +93,28 @@ pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     visit.mark = Mark::Confirm;
     visit.hold_form(Standing::ARRIVING, true);
     let snapshot = room.live.snapshot();
-    let status = StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK);
-    let mut response = if visit.wants() == Wants::Json {
-        answer(status, JSON, snapshot.answers.arriving_json())
-    } else {
-        let told = visit.language_and_coding(room.language);
-        let mut response = page(status, room.page.arriving(&snapshot.answers, told), told.1, room.page.csp());
-        response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
-        response
+    let mut response = match visit.wants() {
+        Wants::Json => answer(queueing(visit, room), JSON, snapshot.answers.arriving_json()),
+        Wants::Page => {
+            let told = visit.language_and_coding(room.language);
+            let arriving = room.page.arriving(&snapshot.answers, told);
+            let mut response = page(queueing(visit, room), arriving, told.1, room.page.csp());
+            response.headers_mut().insert(header::REFRESH, HeaderValue::from(Standing::ARRIVING.poll_after));
+            response
+        }
+        Wants::Text => answer(StatusCode::TOO_MANY_REQUESTS, TEXT, Standing::arriving_text()),
     };
-    let arrival = Token::arrival(visit.worker.arrival_id(), snapshot.store_time(visit.started));
-    let sealed = visit.site.sealer.seal(room.live.id, &arrival);
-    let cookie = room.cookie.keep(&sealed, &arrival, visit.tls);
-    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    response.headers_mut().extend(visit.keep(room, &visit.new_arrival(room)));
     let response = retry(response, Standing::ARRIVING.poll_after);
     program::told(visit, program::WAITING, response)
+}
+
+/// The status code of those who wait. An app, and whatever sends or fetches, tells by it that the shop has not answered.
+fn queueing(visit: &Visit<'_>, room: &SiteRoom) -> StatusCode {
+    if visit.by_header || !visit.intent.asks() {
+        return StatusCode::TOO_MANY_REQUESTS;
+    }
+    StatusCode::from_u16(room.config.queueing_status_code).unwrap_or(StatusCode::OK)
 }
 
 /// The status document of a room.
@@ -134,7 +150,7 @@ pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
     retry(notice(visit, StatusCode::SERVICE_UNAVAILABLE, Notice::Full), LATER)
 }
 
-/// Neither a page nor JSON, and no pass. The body of the request is not read.
+/// No place can come of it, and no pass was shown. The body of the request is not read.
 pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     if visit.wants() == Wants::Page {
         visit.answer_in_text();
@@ -142,8 +158,7 @@ pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     without_pass(visit, Notice::NeedsPass { retry: SOON })
 }
 
-/// A form whose pass has ended, and that no page can hold: of another site, of a program, or with no place in line. The body of the
-/// request is not read.
+/// A form whose pass has ended, and that no page can hold: of another site, or of a program. The body of the request is not read.
 pub fn ended(visit: &mut Visit<'_>) -> Response<Body> {
     without_pass(visit, Notice::Ended { retry: SOON })
 }
@@ -156,12 +171,17 @@ fn without_pass(visit: &mut Visit<'_>, why: Notice<'_>) -> Response<Body> {
     let ended = matches!(visit.reason, "expired" | "revoked" | "evicted" | "old_line");
     let word = if ended { program::EXPIRED } else { why.status() };
     let response = if let (Wants::Json, Some(room)) = (visit.wants(), visit.room) {
-        let page = room.page_at(visit.host.as_ref().map_or("", |host| &host.bare));
+        let page = waiting_page(visit, room);
         retry(answer(status, JSON, why.json_for(word, &room.config.name, page)), SOON)
     } else {
         notice(visit, status, why)
     };
     program::told(visit, word, response)
+}
+
+/// The path where the line can be entered, on the host that was asked.
+fn waiting_page<'a>(visit: &Visit<'_>, room: &'a SiteRoom) -> &'a str {
+    room.page_at(visit.host.as_ref().map_or("", |host| &host.bare))
 }
 
 /// Over a quota.
@@ -182,8 +202,7 @@ pub fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> 
 /// They left; the cookie goes.
 pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
     let mut response = notice(visit, StatusCode::OK, Notice::Left);
-    let cookie = room.cookie.end(visit.tls).map(|cookie| (header::SET_COOKIE, cookie));
-    response.headers_mut().extend(cookie);
+    response.headers_mut().extend(visit.end_token(room));
     response
 }
 
@@ -237,6 +256,11 @@ pub fn unframed(visit: &mut Visit<'_>, http2: bool) -> Response<Body> {
     response
 }
 
+/// Whether this gateway takes part in the line: what a balancer asks.
+pub fn health(ready: bool) -> Response<Body> {
+    if ready { text(StatusCode::OK, "ok\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}
+
 /// Nothing under `/.weir/` has this name.
 pub fn not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "No such page.\n")
@@ -254,10 +278,19 @@ pub fn wrong_method(allow: &'static str) -> Response<Body> {
     response
 }
 
-/// A notice in the form that the request asks for.
+/// A notice in the form that the request asks for, with its word.
 fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
+    let response = program::told(visit, notice.status(), untold(visit, status, notice));
+    match notice.retry() {
+        Some(seconds) => retry(response, seconds),
+        None => response,
+    }
+}
+
+/// The same without a word of what became of the request.
+fn untold(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
     let pages = visit.room.and_then(|room| room.page.notices()).unwrap_or(&visit.site.notices);
-    let response = match visit.wants() {
+    match visit.wants() {
         Wants::Page => {
             let set = visit.room.map_or(Some(Language::English), |room| room.language);
             let (language, coding) = visit.language_and_coding(set);
@@ -265,11 +298,6 @@ fn notice(visit: &Visit<'_>, status: StatusCode, notice: Notice<'_>) -> Response
         }
         Wants::Json => answer(status, JSON, pages.shared(notice, Form::Json)),
         Wants::Text => answer(status, TEXT, pages.shared(notice, Form::Text)),
-    };
-    let response = program::told(visit, notice.status(), response);
-    match notice.retry() {
-        Some(seconds) => retry(response, seconds),
-        None => response,
     }
 }
 

@@ -145,6 +145,8 @@ pub enum Entry {
     Full,
     /// The ticket was used up.
     Spent,
+    /// No number, but they may look once.
+    Visit,
     /// The store did not answer. A ticket stays worth what it was.
     Away,
 }
@@ -158,6 +160,9 @@ pub(crate) enum Op {
     },
     Arrive {
         arrival: Arrival,
+        reply: oneshot::Sender<Entry>,
+    },
+    Visit {
         reply: oneshot::Sender<Entry>,
     },
     Claim {
@@ -231,6 +236,12 @@ impl LiveRoom {
         }
         let (reply, answer) = oneshot::channel();
         self.counted(self.ask(Op::Arrive { arrival, reply }, answer).await)
+    }
+
+    /// Asks whether somebody may look who takes no number: [`Entry::Visit`] if so.
+    pub async fn visit(self: &Arc<Self>) -> Entry {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Op::Visit { reply }, answer).await
     }
 
     /// Counts a place that was taken.

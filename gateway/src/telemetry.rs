@@ -39,6 +39,8 @@ pub enum Mark {
     Wait,
     /// Forwarded without a pass: passthrough, or the store is away and the room fails open.
     Open,
+    /// Forwarded: somebody who only looks at a calm room, without a number.
+    Visit,
     /// Forwarded: a CORS preflight, which carries no pass.
     Preflight,
     /// Forwarded: somebody who returns from a payment without a pass.
@@ -53,7 +55,7 @@ pub enum Mark {
     Suspended,
     /// The room is full and rejects.
     Full,
-    /// Neither page nor JSON, and no pass.
+    /// No place can come of the request, and there is no pass.
     NeedsPass,
     /// Over the client's quota.
     TooFast,
@@ -65,7 +67,7 @@ pub enum Mark {
     BadRequest,
 }
 
-const MARKS: [&str; 20] = [
+const MARKS: [&str; 21] = [
     "enter",
     "late",
     "claim",
@@ -74,6 +76,7 @@ const MARKS: [&str; 20] = [
     "confirm",
     "wait",
     "open",
+    "visit",
     "preflight",
     "return",
     "preflights_over",

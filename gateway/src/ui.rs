@@ -161,6 +161,33 @@ impl Snapshot {
         json::waiting(&self.json, standing)
     }
 
+    /// The same for a request that cannot wait in the line, with the path of the page that can.
+    pub fn json_elsewhere(&self, standing: &Standing, page: &str) -> Bytes {
+        json::waiting_elsewhere(&self.json, standing, page)
+    }
+
+    /// The place of one shopper, for whoever wants neither page nor JSON.
+    pub fn text(&self, standing: &Standing) -> Bytes {
+        let mut out = Vec::with_capacity(120);
+        match standing.position {
+            Some(0) if self.open && !self.away => out.extend_from_slice(b"Your turn has come: ask for the page again"),
+            Some(0) => out.extend_from_slice(b"You are at the front of the line, your place is kept"),
+            Some(position) => {
+                out.extend_from_slice(b"You are in line, place ");
+                push_number(&mut out, position);
+            }
+            None => out.extend_from_slice(b"You are in line, your place is kept"),
+        }
+        if standing.wait.is_some() && standing.position != Some(0) {
+            out.extend_from_slice(b", ");
+            Language::English.push_wait(&mut out, standing.wait);
+        }
+        out.extend_from_slice(b". Ask again in ");
+        push_number(&mut out, standing.poll_after);
+        out.extend_from_slice(b" s.\n");
+        Bytes::from(out)
+    }
+
     fn face(&self, standing: &Standing) -> page::Face {
         use page::Face;
         match standing.ticket {
@@ -202,6 +229,13 @@ pub struct Standing {
 impl Standing {
     /// No place yet: it is given to whoever comes back in a second.
     pub const ARRIVING: Self = Self { ticket: None, position: None, wait: None, poll_after: 1, poll_tenths: 10 };
+
+    /// What a program that wants neither page nor JSON is told before it has a place.
+    pub fn arriving_text() -> Bytes {
+        Bytes::from_static(
+            b"There is a line. Ask again within a minute, with the cookie of this answer, to take a place in it.\n",
+        )
+    }
 
     /// The ticket as its holder is told it: the segment that it is of, and the number there.
     fn place(&self) -> Option<(u64, u64)> {

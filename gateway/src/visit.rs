@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header::{HeaderName, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
@@ -59,6 +60,8 @@ pub struct Visit<'a> {
     pub room: Option<&'a Arc<SiteRoom>>,
     /// What was shown.
     pub credential: Credential,
+    /// Tokens come and go in the header `Weir-Token`, not in a cookie.
+    pub by_header: bool,
     /// What kind of request it is.
     pub intent: Intent,
     /// In which form it is answered by the gateway, where that is not what its `Accept` says.
@@ -98,6 +101,7 @@ impl<'a> Visit<'a> {
             tls: visitor::is_tls(under_way.connection().tls, peer, headers),
             room: None,
             credential: Credential::None,
+            by_header: false,
             intent: Intent::Other,
             wants: None,
             accept: head.accept.cloned(),
@@ -127,17 +131,26 @@ impl<'a> Visit<'a> {
         self.room = Some(room);
         let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
-        self.credential = visitor::credential(head, room.cookie.name(self.tls), open);
-        if let (Credential::None, Some(name)) = (self.credential, room.cookie.name_in_clear(self.tls)) {
-            self.credential = visitor::credential_in_clear(head, name, open);
-        }
+        let in_header = visitor::token_in_header(head);
+        self.by_header = in_header.is_some();
+        self.credential = match in_header {
+            Some(b"") => Credential::None,
+            Some(text) => open(text).map_or_else(Credential::Bad, Credential::Sealed),
+            None => {
+                match (visitor::credential(head, room.cookie.name(self.tls), open), room.cookie.name_in_clear(self.tls))
+                {
+                    (Credential::None, Some(name)) => visitor::credential_in_clear(head, name, open),
+                    (shown, _) => shown,
+                }
+            }
+        };
     }
 
     /// Reads what kind of request it is.
     pub fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
         let parts = head.parts;
-        let sent_back = [Method::GET, Method::POST].contains(&parts.method) && visitor::upgrade(parts).is_none();
-        self.intent = if sent_back && room.takes_returns(parts.uri.path()) {
+        let sent_back = || [Method::GET, Method::POST].contains(&parts.method) && visitor::upgrade(parts).is_none();
+        self.intent = if room.takes_returns(parts.uri.path()) && sent_back() {
             Intent::Return
         } else {
             visitor::intent(parts, room.config.json_response_enabled)
@@ -156,6 +169,7 @@ impl<'a> Visit<'a> {
                 }
             }
             Intent::Json => self.wants = Some(Wants::Json),
+            _ if self.by_header => self.wants = Some(Wants::Json),
             _ => {}
         }
     }
@@ -168,6 +182,28 @@ impl<'a> Visit<'a> {
     /// It is answered in a line of text, whatever it accepts.
     pub fn answer_in_text(&mut self) {
         self.wants = Some(Wants::Text);
+    }
+
+    /// The header that has the shopper keep this token: a cookie, or `Weir-Token` for who shows it there.
+    pub fn keep(&self, room: &SiteRoom, token: &Token) -> Option<(HeaderName, HeaderValue)> {
+        let sealed = self.site.sealer.seal(room.live.id, token);
+        if self.by_header {
+            return Some((visitor::WEIR_TOKEN.clone(), HeaderValue::try_from(sealed).ok()?));
+        }
+        Some((SET_COOKIE, room.cookie.keep(&sealed, token, self.tls)?))
+    }
+
+    /// The header that takes the token away.
+    pub fn end_token(&self, room: &SiteRoom) -> Option<(HeaderName, HeaderValue)> {
+        if self.by_header {
+            return Some((visitor::WEIR_TOKEN.clone(), HeaderValue::from_static("")));
+        }
+        Some((SET_COOKIE, room.cookie.end(self.tls)?))
+    }
+
+    /// An arrival that is shown to nobody yet.
+    pub fn new_arrival(&self, room: &SiteRoom) -> Token {
+        Token::arrival(self.worker.arrival_id(), room.live.snapshot().store_time(self.started))
     }
 
     /// The token whose seal is whole, if one was shown.

@@ -194,6 +194,8 @@ fn contradictions_are_refused() {
     refused("", "queueing_method = \"passthrough\"\nqueue_all = true", "lets nobody in");
     refused("", "session_duration = \"1s\"", "out of range");
     refused("", "poll = { min = \"1m\", max = \"1s\" }", "longer than poll.max");
+    refused("", "visits_per_minute = 13", "more than a fifth");
+    assert_eq!(with("", "visits_per_minute = 12"), [""; 0]);
     refused("", "cookie_attributes = { samesite = \"none\", secure = \"never\" }", "browsers drop");
     refused("", "cookie_attributes = { domain = \"b.example\" }", "browsers of");
     refused("", "bypass = \"/x\"\npath = \"/launch\"", "not inside the room");

@@ -10,16 +10,17 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{Weir, answering, config, of};
+use common::{JSON, Weir, answering, config, of, until, until_true};
 use loadtest::arrivals::{Arrivals, Phase, Spacing};
 use loadtest::crowd::{self, Part, Sending, Watch};
-use loadtest::evidence::{Asked, End, Evidence, Page, Visit};
+use loadtest::evidence::{Asked, End, Evidence, GatewaySample, Page, Visit};
 use loadtest::persona::Persona;
 use loadtest::scenario::Scenario;
 use loadtest::shop::pages;
 use loadtest::token::Kind;
+use loadtest::verdict::{Check, Outcome, judge};
 use loadtest::wire::{Target, Tls, Trust};
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,7 @@ fn shop() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 fn configuration(shop: SocketAddr, per_minute: u32) -> String {
     let room = |name: &str, per_minute: u32| {
         format!(
-            "[[room]]\nname = \"{name}\"\nhost = \"*\"\npath = \"/{name}\"\nnew_users_per_minute = {per_minute}\n\
+            "[[room]]\nname = \"{name}\"\nhost = \"*\"\npath = \"/{name}\"\nnew_users_per_minute = {per_minute}\nvisits_per_minute = 0\n\
              burst = 1\nsession_duration = \"6s\"\ndisable_session_renewal = true\n\
              enabled_origin_commands = [\"revoke\"]\npoll = {{ min = \"1s\", max = \"2s\", budget = 10000 }}\n"
         )
@@ -242,4 +243,114 @@ fn a_gateway_that_is_gone_is_passed_over_and_the_others_are_asked() {
     assert!(evidence.visits.iter().all(|visit| visit.end == End::Bought && visit.unanswered_outside == 0));
     assert!(evidence.visits.iter().flat_map(|visit| &visit.held).all(|held| held.target == 1));
     assert_eq!(seen.lock().unwrap().len(), 120);
+}
+
+/// A room of so many a minute, in which everybody finds a seat and nobody gives theirs back for a while.
+fn room_with_seats(shop: SocketAddr, per_minute: u32) -> String {
+    let room = format!(
+        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {per_minute}\n\
+         total_active_users = 500\n"
+    );
+    config(shop, &room)
+}
+
+/// Patient people who look around in it for longer than the line stands, which nobody looks at after `closing` seconds.
+fn patient(per_minute: u32, closing: u32) -> Scenario {
+    let text = format!(
+        "name = 'patient'\nseed = 7\nclosing = '{closing}s'\ngrace = '1s'\narrivals = []\n\
+         [room]\nnew_users_per_minute = {per_minute}\ntotal_active_users = 500\n[habits]\nthink = ['30s', '40s']\n"
+    );
+    toml::from_str(&text).unwrap()
+}
+
+fn check(checks: &[Check], id: &str) -> Check {
+    checks.iter().find(|check| check.id == id).unwrap().clone()
+}
+
+#[test]
+fn in_a_room_whose_seats_do_not_bind_people_enter_inside_the_first_range_that_they_are_told() {
+    let (shop, _) = shop();
+    let weir = Weir::start(&room_with_seats(shop, 300));
+    let scenario = patient(300, 20);
+    let arrivals = Phase::flat(12.0, Duration::from_secs(8));
+    let evidence = send(vec![Target::plain(weir.http, "shop.test")], scenario.clone(), arrivals);
+    weir.is_well();
+    let told = evidence.visits.iter().filter(|visit| visit.first_wait.is_some_and(|told| told.high > 6.0)).count();
+    let checks = judge(&scenario, &evidence);
+    for id in ["wait-inside", "wait-honest", "positions-grown"] {
+        assert_eq!(check(&checks, id).outcome, Outcome::Held, "{:?}", check(&checks, id));
+    }
+    assert!(told > 40, "{told} were told to wait");
+}
+
+#[test]
+fn after_a_cut_of_the_rate_the_wait_that_is_told_grows_places_move_and_the_ranges_of_before_are_listed_apart() {
+    let (shop, _) = shop();
+    let weir = Weir::start(&room_with_seats(shop, 600));
+    let scenario = patient(600, 15);
+    let (evidence, looks) = std::thread::scope(|scope| {
+        let (started, target) = (Instant::now(), Target::plain(weir.http, "shop.test"));
+        let crowd = scope.spawn(|| send(vec![target], scenario.clone(), Phase::flat(25.0, Duration::from_secs(4))));
+        let looks = cut(&weir, &room_with_seats(shop, 60), || sample(&weir, started));
+        (crowd.join().unwrap(), looks)
+    });
+    weir.is_well();
+    let checks = judge(&scenario, &Evidence { gateways: looks, ..evidence });
+    let apart = check(&checks, "wait-cut");
+    assert_eq!(apart.outcome, Outcome::Broken, "{apart:?}");
+    assert!(apart.measured >= Some(10.0) && apart.detail.starts_with("The rate was cut"), "{apart:?}");
+    assert!(check(&checks, "wait-inside").measured < Some(0.9), "they count like others: {checks:#?}");
+    assert_eq!(check(&checks, "positions-grown").outcome, Outcome::Held, "{checks:#?}");
+}
+
+/// Somebody who stands in the line when its rate is cut to a tenth, and what the gateway says meanwhile.
+fn cut(weir: &Weir, less: &str, look: impl Fn() -> GatewaySample) -> Vec<GatewaySample> {
+    let mut looks = vec![look()];
+    until_true("a line stands", || weir.room()["waiting"].as_u64() >= Some(25));
+    let cookie = weir.get("/launch/item", &[JSON]).cookie().unwrap();
+    let ask = || weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).waiting();
+    let number = |told: &serde_json::Value, key: &str| told[key].as_u64().unwrap();
+    // As many seconds as places, by the rate of after the cut, is more than anybody was told before.
+    let is_long = |told: &serde_json::Value| Some(told["waitHighSeconds"].as_u64()? >= number(told, "position"));
+    until_true("a wait is known", || is_long(&ask()) == Some(false));
+    looks.push(look());
+    std::fs::write(weir.config_file(), less).unwrap();
+    let at_the_cut =
+        until("the gateway has heard of it", || Some(look()).filter(|look| look.new_users_per_minute < 600.0));
+    looks.push(at_the_cut);
+    let grown = until("the wait grows", || Some(ask()).filter(|told| is_long(told) == Some(true)));
+    let entered = look().admitted - at_the_cut.admitted;
+    assert!(entered <= 3, "{entered} entered before it was told");
+
+    // A place moves up as people enter, or the answer says why it does not.
+    let first = number(&grown, "position");
+    let (mut place, mut moved_at) = (first, look().admitted);
+    until_true("the place moves up by six", || {
+        let told = ask();
+        let (now, admitted) = (number(&told, "position"), look().admitted);
+        if now < place || !told["reason"].is_null() {
+            (place, moved_at) = (now, admitted);
+        }
+        assert!(admitted <= moved_at + 6, "{} entered and {place} stood still: {told}", admitted - moved_at);
+        place + 6 <= first
+    });
+    looks.push(look());
+    looks
+}
+
+/// What the gateway says of the room at this moment.
+fn sample(weir: &Weir, started: Instant) -> GatewaySample {
+    let (at, room) = (started.elapsed().as_micros() as i64, weir.room());
+    let number = |key: &str| room[key].as_u64().unwrap();
+    GatewaySample {
+        at,
+        gateway: 0,
+        store_time_ms: number("store_time_ms"),
+        admitted: number("admitted"),
+        waiting: number("waiting"),
+        active_users: number("active_users"),
+        new_users_per_minute: room["new_users_per_minute"].as_f64().unwrap(),
+        store_away: false,
+        limits_given_up: false,
+    }
 }

@@ -6,7 +6,7 @@ mod common;
 use std::collections::HashSet;
 use std::process::Command;
 
-use common::{JSON, PAGE, Shop, WEIR, Weir, config, until_true};
+use common::{FETCH, JSON, PAGE, Shop, WEIR, Weir, config, until_true};
 
 /// 5 a second enter: a line stands as soon as a few come at once.
 const NARROW: &str = r#"
@@ -15,6 +15,7 @@ name = "launch"
 host = "*"
 path = "/launch"
 new_users_per_minute = 300
+visits_per_minute = 0
 burst = 1
 "#;
 
@@ -75,7 +76,7 @@ fn after_kill_9_a_confirmed_claim_is_the_same_pass_and_costs_nothing_again() {
     let after = weir.room();
     assert_eq!((&after["admitted"], &after["active_users"]), (&before["admitted"], &before["active_users"]));
     for (pass, _) in &inside {
-        assert_eq!(weir.get("/launch/a.css", &[("Cookie", pass)]).status, 200, "a pass was forgotten");
+        assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", pass)]).status, 200, "a pass was forgotten");
     }
 }
 
@@ -91,10 +92,10 @@ fn after_a_restart_a_revoked_pass_stays_revoked() {
     });
     let pass = pass.unwrap();
     weir.get("/launch/revoke", &[("Cookie", &pass)]);
-    until_true("the pass is worth nothing", || weir.get("/launch/a.css", &[("Cookie", &pass)]).status == 429);
+    until_true("the pass is worth nothing", || weir.get("/launch/a.css", &[FETCH, ("Cookie", &pass)]).status == 429);
     let weir = Weir::start_in(weir.kill());
     until_true("its line is read", || weir.room()["next"].as_u64().unwrap() > 0);
-    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &pass)]).status, 429);
+    assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", &pass)]).status, 429);
 }
 
 #[test]

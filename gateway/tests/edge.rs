@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{CLOSED, JSON, PAGE, ROOMY, Shop, Weir, config, raw, until, until_true};
+use common::{CLOSED, FETCH, JSON, PAGE, ROOMY, Shop, Weir, config, raw, until, until_true};
 
 const NAVIGATE: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
 
@@ -39,7 +39,7 @@ fn a_page_and_json_take_a_number_and_nothing_else_does() {
 
     let others: &[(&str, &[(&str, &str)])] = &[
         ("GET", &[("Accept", "image/avif,image/webp,*/*")]),
-        ("GET", &[("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]),
+        ("GET", &[FETCH, ("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")]),
         ("GET", &[PAGE, ("Sec-Purpose", "prefetch;prerender")]),
         ("GET", &[PAGE, ("Purpose", "prefetch")]),
         ("HEAD", &[PAGE]),
@@ -230,7 +230,7 @@ fn a_form_enters_with_a_ticket_that_a_second_tab_has_put_in_the_place_of_the_pas
     let order = weir.send("POST", "/launch/order", &[("Cookie", &ticket)], "a=b");
     assert!(order.is_shop() && order.cookie().is_some_and(|pass| pass != ticket), "{order:?}");
     assert_eq!(weir.room()["active_users"], seats, "with the pass that they have");
-    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &ticket)]).status, 429, "nobody looks at what is fetched");
+    assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", &ticket)]).status, 429, "nobody looks at what is fetched");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn the_shop_frees_a_seat_with_a_header_that_the_shopper_never_sees() {
     let answer = weir.get("/launch/revoke", &[("Cookie", &pass)]);
     assert!(answer.status == 200 && answer.header("weir-command").is_none(), "{answer:?}");
     until_true("the seat is free", || weir.room()["active_users"] == 0);
-    until_true("the pass is worth nothing", || weir.get("/launch/a.css", &[("Cookie", &pass)]).status == 429);
+    until_true("the pass is worth nothing", || weir.get("/launch/a.css", &[FETCH, ("Cookie", &pass)]).status == 429);
     assert!(weir.metric(r#"weir_tokens_ignored_total{room="launch",reason="revoked"}"#) >= 1.0);
 }
 
@@ -299,7 +299,7 @@ fn forged_altered_and_foreign_tokens_reach_nobody_and_are_counted() {
     {
         let name = format!(r#"weir_tokens_ignored_total{{room="launch",reason="{reason}"}}"#);
         let counted = weir.metric(&name);
-        let asset = weir.get("/launch/a.css", &[("Cookie", &cookie)]);
+        let asset = weir.get("/launch/a.css", &[FETCH, ("Cookie", &cookie)]);
         assert_eq!(asset.status, 429, "{reason}: {asset:?}");
         assert!((weir.metric(&name) - counted - 1.0).abs() < 0.1, "{reason} is not counted");
         let page = weir.get("/launch/item", &[PAGE, ("Cookie", &cookie)]);
@@ -312,7 +312,7 @@ fn forged_altered_and_foreign_tokens_reach_nobody_and_are_counted() {
 fn a_ticket_is_no_pass() {
     let (shop, weir) = closed();
     let ticket = weir.get("/launch/item", &[JSON]).cookie().unwrap();
-    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &ticket)]).status, 429);
+    assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", &ticket)]).status, 429);
     assert_eq!(weir.send("POST", "/launch/order", &[("Cookie", &ticket)], "a=b").status, 429);
     assert!(shop.seen().is_empty());
 }
@@ -324,8 +324,8 @@ fn an_expired_pass_is_worth_nothing() {
     let weir = Weir::start(&config(shop.address, &room));
     until_true("the room is open", || weir.get("/launch/item", &[JSON]).is_shop());
     let pass = pass(&weir);
-    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &pass)]).status, 200);
-    until_true("the pass has expired", || weir.get("/launch/a.css", &[("Cookie", &pass)]).status == 429);
+    assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", &pass)]).status, 200);
+    until_true("the pass has expired", || weir.get("/launch/a.css", &[FETCH, ("Cookie", &pass)]).status == 429);
     assert!(weir.metric(r#"weir_tokens_ignored_total{room="launch",reason="expired"}"#) >= 1.0);
 }
 
@@ -342,8 +342,8 @@ fn a_pass_past_its_half_is_renewed_on_the_way() {
     });
     let renewed = renewed.unwrap();
     assert_ne!(renewed, first);
-    until_true("the first text has expired", || weir.get("/launch/a.css", &[("Cookie", &first)]).status == 429);
-    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &renewed)]).status, 200);
+    until_true("the first text has expired", || weir.get("/launch/a.css", &[FETCH, ("Cookie", &first)]).status == 429);
+    assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", &renewed)]).status, 200);
 }
 
 #[test]
@@ -351,11 +351,11 @@ fn of_several_cookies_of_one_name_the_valid_one_counts() {
     let (_shop, weir) = roomy();
     let pass = pass(&weir);
     let several = format!("weir_launch=junk; weir_launch=; {pass}; x=y");
-    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &several)]).status, 200);
+    assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", &several)]).status, 200);
     let lines = [("Cookie", "weir_launch=junk"), ("Cookie", &*pass)];
     assert_eq!(weir.get("/launch/a.css", &lines).status, 200);
     let fifth = format!("{} {pass}", "weir_launch=junk;".repeat(4));
-    assert_eq!(weir.get("/launch/a.css", &[("Cookie", &fifth)]).status, 429, "at most four are tried");
+    assert_eq!(weir.get("/launch/a.css", &[FETCH, ("Cookie", &fifth)]).status, 429, "at most four are tried");
 }
 
 #[test]

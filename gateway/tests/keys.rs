@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::redis::RedisServer;
-use common::{CLOSED, JSON, Kept, ROOMY, Shop, WEIR, Weir, config, nobody, request, until, until_true, weir};
+use common::{CLOSED, FETCH, JSON, Kept, ROOMY, Shop, WEIR, Weir, config, nobody, request, until, until_true, weir};
 use gateway::secret::keys::shown;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -71,7 +71,7 @@ impl Shopper {
 
     /// Whether pass and place are worth here what they were.
     fn is_known(&self, weir: &Weir) -> bool {
-        let inside = weir.get("/launch/a.css", &[("Cookie", &self.pass)]).is_shop();
+        let inside = weir.get("/launch/a.css", &[FETCH, ("Cookie", &self.pass)]).is_shop();
         let place = weir.get("/wait/item", &[JSON, ("Cookie", &self.ticket)]).ticket();
         assert_eq!(inside, place == self.number, "both or none");
         inside
@@ -84,7 +84,7 @@ fn a_rotation_ends_no_session_at_any_gateway_before_during_and_after_it() {
     let (a, b, untold) = (gateway(&redis, &shop, OLD), gateway(&redis, &shop, OLD), gateway(&redis, &shop, OLD));
     let old = Shopper::at(&a);
     let mut kept = Kept::open(b.http);
-    assert!(kept.get("/launch/a.css", &[("Cookie", &old.pass)]).is_shop());
+    assert!(kept.get("/launch/a.css", &[FETCH, ("Cookie", &old.pass)]).is_shop());
 
     // One gateway has the new key: the old one goes on sealing, and all open all.
     let (code, told) = weir(&["keys", "rotate"], a.dir.path());
@@ -110,14 +110,14 @@ fn a_rotation_ends_no_session_at_any_gateway_before_during_and_after_it() {
     for weir in [&a, &b] {
         assert!(old.is_known(weir) && during.iter().chain(&after).all(|shopper| shopper.is_known(weir)));
     }
-    assert!(kept.get("/launch/a.css", &[("Cookie", &old.pass)]).is_shop(), "the connection notices nothing");
+    assert!(kept.get("/launch/a.css", &[FETCH, ("Cookie", &old.pass)]).is_shop(), "the connection notices nothing");
 
     // The time of the old key is over.
     let over = come.lines().next().unwrap().to_owned() + "\n";
     give(&a, &over, 1);
     give(&b, &over, 1);
     assert!(!old.is_known(&a) && !old.is_known(&b) && after[0].is_known(&b));
-    assert_eq!(kept.get("/launch/a.css", &[("Cookie", &old.pass)]).status, 429, "nor is it remembered");
+    assert_eq!(kept.get("/launch/a.css", &[FETCH, ("Cookie", &old.pass)]).status, 429, "nor is it remembered");
     [&a, &b, &untold].into_iter().for_each(Weir::is_well);
 }
 

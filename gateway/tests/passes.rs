@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::line::pass_id_of;
-use common::{Answer, JSON, ROOMY, Shop, Weir, config, until, until_true};
+use common::{Answer, FETCH, JSON, ROOMY, Shop, Weir, config, until, until_true};
 
 const SESSION: Duration = Duration::from_secs(5);
 
@@ -62,7 +62,7 @@ fn who_asks_every_half_second_stays_in_though_the_shop_answers_at_once() {
     while started.elapsed() < 4 * SESSION {
         sleep(Duration::from_millis(500));
         // Nothing but a pass opens this: it takes no number.
-        let answer = shopper.asks("GET", "/launch/a.css", &[]);
+        let answer = shopper.asks("GET", "/launch/a.css", &[FETCH]);
         assert_eq!(answer.status, 200, "thrown out after {:?}", started.elapsed());
     }
     assert_eq!((shopper.pass_id(), weir.room()["next"].as_u64()), (id, taken), "the same pass, and no other number");
@@ -76,7 +76,7 @@ fn who_asks_every_half_second_stays_in_though_the_shop_answers_at_once() {
 fn without_renewal_a_pass_ends_however_active_its_holder_is() {
     let (_shop, weir) = short("disable_session_renewal = true\n");
     let mut shopper = Shopper::enters(&weir);
-    until_true("it ends", || shopper.asks("GET", "/launch/a.css", &[]).status == 429);
+    until_true("it ends", || shopper.asks("GET", "/launch/a.css", &[FETCH]).status == 429);
     assert_eq!(shopper.cookies.len(), 1, "no answer moved its end");
 }
 
@@ -85,11 +85,11 @@ fn an_expired_text_of_a_pass_that_was_renewed_is_worth_the_pass_and_takes_no_num
     let (shop, weir) = short("");
     let mut shopper = Shopper::enters(&weir);
     let (first, id) = (shopper.cookie.clone(), shopper.pass_id());
-    let expired = || weir.get("/launch/a.css", &[("Cookie", &first)]).status == 429;
+    let expired = || weir.get("/launch/a.css", &[FETCH, ("Cookie", &first)]).status == 429;
     // Another tab stays active: its cookie never reaches this one.
     until_true("the first text expires while the pass lives", || {
         sleep(Duration::from_millis(300));
-        assert_eq!(shopper.asks("GET", "/launch/a.css", &[]).status, 200);
+        assert_eq!(shopper.asks("GET", "/launch/a.css", &[FETCH]).status, 200);
         expired()
     });
     let taken = weir.room()["next"].as_u64();
@@ -138,16 +138,16 @@ fn seats_that_were_never_shown_again_go_to_who_is_here_and_who_comes_back_sits_d
     }
     assert!(started.elapsed() >= Duration::from_secs(20), "who reads a page keeps the seat for half a minute");
     assert_eq!(weir.room()["active_users"], 3);
-    let told: Vec<bool> = (0..3).map(|_| shopper.asks("GET", "/launch/a.css", &[]).cookie().is_some()).collect();
+    let told: Vec<bool> = (0..3).map(|_| shopper.asks("GET", "/launch/a.css", &[FETCH]).cookie().is_some()).collect();
     assert_eq!(told, [true, false, false], "one answer takes the mark out of the cookie");
 
     // The oldest has lost its seat: it takes the place of the next that never came back.
     let mut reader = hoarded.into_iter().next().unwrap();
-    let stale = reader.asks("GET", "/launch/a.css", &[]);
+    let stale = reader.asks("GET", "/launch/a.css", &[FETCH]);
     assert_eq!(stale.status, 429, "{stale:?}");
     assert!(reader.pass_id().is_some(), "before the line, for the next seat");
     assert_eq!(weir.room()["active_users"], 3);
-    assert_eq!(reader.asks("GET", "/launch/a.css", &[]).status, 200);
+    assert_eq!(reader.asks("GET", "/launch/a.css", &[FETCH]).status, 200);
     assert!(weir.metric(r#"weir_room_evictions_total{room="launch"}"#) >= 2.0);
     assert!(weir.metric(r#"weir_tokens_ignored_total{room="launch",reason="evicted"}"#) >= 1.0);
 }

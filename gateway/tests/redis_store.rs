@@ -38,7 +38,22 @@ fn kinds() -> Vec<Rules> {
     let hoarded = Rules { total_active_users: Some(5), session: 100_000, ..rules.clone() };
     let hoarded_lends = Rules { lends: true, total_active_users: Some(40), ..Rules::per_minute(2_000) };
     let hoarded_lends = Rules { session: 90_000, ..hoarded_lends };
-    vec![rules, fast, slow, seats, passthrough, closed, suspended, uneven, lends, lends_seats, hoarded, hoarded_lends]
+    let no_visits = Rules { visits: 0.0, ..rules.clone() };
+    vec![
+        no_visits,
+        rules,
+        fast,
+        slow,
+        seats,
+        passthrough,
+        closed,
+        suspended,
+        uneven,
+        lends,
+        lends_seats,
+        hoarded,
+        hoarded_lends,
+    ]
 }
 
 /// Somebody whom a batch names.
@@ -102,6 +117,7 @@ struct Step {
     shop_rests: bool,
     joins: u64,
     joins_if_called: u64,
+    visits: u64,
     /// One of a few ids, so that some are shown again.
     arrivals: Vec<Arrival>,
     adopt: Option<Adopt>,
@@ -158,6 +174,7 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         1 => -5_000..0_i64,
     ];
     let joins = prop_oneof![6 => Just(0_u64), 6 => 0..5_u64, 2 => 5..300_u64, 1 => 1_000..3_000_u64];
+    let few = prop_oneof![3 => Just(0_u64), 1 => 0..12_u64];
     let adopt = (1..3_u32, 1..9_u64, 0..6_u64).prop_map(|(run, first, count)| Adopt { run, first, count });
     let arrival = prop_oneof![3 => 0..60_u64, 1 => Just(u64::MAX), 2 => any::<u64>()];
     let arrival = (arrival, prop::bool::weighted(0.3)).prop_map(|(id, if_called)| Arrival { id, if_called });
@@ -171,7 +188,7 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
     let gateway = prop_oneof![4 => Just(7_u32), 2 => Just(0_u32), 2 => Just(1_u32), 1 => Just(u32::MAX)];
     (
         (after, prop::option::weighted(0.05, 0..kinds().len()), gateway, prop::bool::weighted(0.1), rests),
-        (joins, prop_oneof![3 => Just(0_u64), 1 => 0..12_u64], prop::option::weighted(0.06, adopt), arrivals),
+        (joins, few.clone(), few, prop::option::weighted(0.06, adopt), arrivals),
         prop::collection::vec(who(), 0..6),
         (prop::collection::vec(who(), 0..3), prop::collection::vec(who(), 0..2)),
         prop::collection::vec(who(), 0..2),
@@ -183,7 +200,8 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         ),
     )
         .prop_map(|(a, b, claims, (renewals, confirmed), releases, (loss, restarted, shown, (gives, deaf)))| {
-            let ((after, kind, gateway, forgetful, shop_rests), (joins, joins_if_called, adopt, arrivals)) = (a, b);
+            let ((after, kind, gateway, forgetful, shop_rests), (joins, joins_if_called, visits, adopt, arrivals)) =
+                (a, b);
             Step {
                 after,
                 kind,
@@ -191,6 +209,7 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
                 shop_rests,
                 joins,
                 joins_if_called,
+                visits,
                 arrivals,
                 adopt,
                 claims,
@@ -317,6 +336,7 @@ impl Pair {
             arrivals: step.arrivals.clone(),
             joins: step.joins,
             joins_if_called: step.joins_if_called,
+            visits: step.visits,
             claims: all(&step.claims),
             renewals: all(&step.renewals),
             confirmed: all(&step.confirmed),
@@ -477,6 +497,28 @@ fn launch(rules: Rules, crowd: u64, seconds: u64) -> Outcome {
 fn two_minutes_of_a_launch_are_equal_to_the_last_digit() {
     let last = launch(Rules { claim_window: 10_000, ..Rules::per_minute(3_000) }, 20_000, 120).view;
     assert!(last.granted > 4_000 && last.no_shows > 1_000, "it was a launch: {last:?}");
+}
+
+#[test]
+fn visits_of_a_calm_room_are_equal_to_the_last_digit() {
+    let server = RedisServer::start();
+    let rules = Rules { burst: 12.5, total_active_users: Some(40), session: 2_000, ..Rules::per_minute(700) };
+    let mut pair = Pair::new(Arc::new(Redis::at(&server.url()).unwrap()), "calm", rules);
+    let mut dice = Dice(0x1234_5678_9ABC_DEF1);
+    let visits = runtime().block_on(async {
+        let (mut let_in, mut asked) = (0, 0);
+        for tick in 0..1_500 {
+            pair.at.now += dice.below(120);
+            let batch = Batch { joins: dice.below(40) / 39, visits: dice.below(3), ..Batch::default() };
+            asked += batch.visits;
+            let (expected, found) = pair.apply(batch).await;
+            assert_eq!(expected, found, "at tick {tick}");
+            let_in += found.visits;
+        }
+        (let_in, asked)
+    });
+    // A fifth of 700 a minute, for about 90 seconds.
+    assert!((150..240).contains(&visits.0) && visits.1 > 1_000, "{visits:?}");
 }
 
 #[test]

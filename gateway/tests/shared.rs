@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::line::{self, last_tickets, pass_id, room, tickets};
 use common::redis::RedisServer;
-use common::{JSON, Shop, Weir, config, until, until_true, weir};
+use common::{FETCH, JSON, Shop, Weir, config, until, until_true, weir};
 use policy::line::segment::{SPAN, base_at};
 
 /// A gateway of those that share this Redis.
@@ -36,7 +36,7 @@ fn a_ticket_taken_at_one_gateway_is_served_at_the_other_and_so_is_the_pass() {
     let pass = entered.cookie().unwrap_or(cookie);
     assert!(a.get("/launch/item", &[JSON, ("Cookie", &pass)]).is_shop(), "a pass is a pass everywhere");
     a.get("/launch/revoke", &[("Cookie", &pass)]);
-    let refused = || b.get("/launch/a.css", &[("Cookie", &pass)]).status == 429;
+    let refused = || b.get("/launch/a.css", &[FETCH, ("Cookie", &pass)]).status == 429;
     until_true("the pass given back at one is worth nothing at the other", refused);
 }
 

@@ -90,7 +90,7 @@ fn on_stage(stage: &Stage) -> anyhow::Result<(Vec<Site>, Witnesses)> {
     let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
     let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
     let shop = Some(Asked::at(&stage.shop.to_string(), None)?);
-    let pids = stage.gateways.iter().filter_map(Weir::pid).collect();
+    let pids = stage.gateways.iter().map(Weir::pid).collect();
     Ok((sites, Witnesses { gateways: admins.collect::<Result<_, _>>()?, shop, pids }))
 }
 

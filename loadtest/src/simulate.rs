@@ -249,6 +249,7 @@ impl World {
                     | Verdict::JoinLater
                     | Verdict::Confirm
                     | Verdict::Arrive(_)
+                    | Verdict::Visit
                     | Verdict::Refuse(_) => Reply { answer: status(429), cookie: Cookie::Kept, at },
                 }
             }

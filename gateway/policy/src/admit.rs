@@ -34,6 +34,11 @@ pub enum Intent {
     Page,
     /// A program asks for JSON: may take a number, and is answered in JSON.
     Json,
+    /// A program that does not say what it wants (`curl`, an app): may look at a calm room, and take a number once it has
+    /// confirmed that it keeps what it is told.
+    Program,
+    /// Somebody only reads (HEAD, what a page fetches, link previews, prefetches): may look at a calm room, takes no number.
+    Read,
     /// A CORS preflight: carries no cookie, and the upstream alone can answer it.
     Preflight,
     /// A person sends something: takes no number, but a ticket that is called is traded. The answer to a second tab may have
@@ -45,8 +50,15 @@ pub enum Intent {
     /// A payment page sends a person back, to one of the room's `return_paths`: takes no number and uses up no ticket,
     /// because any page of any site can send such a request.
     Return,
-    /// Everything else: assets, fetches, HEAD, prefetches, upgrades.
+    /// Everything else: upgrades, methods that nobody knows, forms of another site.
     Other,
+}
+
+impl Intent {
+    /// Whether a place in the line can come of it, and a called ticket be traded.
+    pub fn asks(self) -> bool {
+        matches!(self, Self::Page | Self::Json | Self::Program | Self::Submit)
+    }
 }
 
 /// What is known of the line at this moment.
@@ -90,9 +102,9 @@ pub enum Refusal {
     Suspended,
     /// The room rejects what is over its limits.
     Full,
-    /// Neither a page nor JSON, and no pass.
+    /// No place can come of such a request, and nobody may look.
     NeedsPass,
-    /// A form of somebody whose time inside is over, or who has not been called.
+    /// A form of somebody whose time inside, or whose place, is over.
     Ended,
 }
 
@@ -110,6 +122,8 @@ pub enum Verdict {
     Late(Token),
     /// Forward without a pass: nobody is held back here, or the store is away and the room fails open.
     Open,
+    /// Forward somebody who only looks, if the line lets them: the room is calm.
+    Visit,
     /// Forward a preflight, bare and at a bounded rate.
     Preflight,
     /// Forward a return from a payment page without a pass, at a rate of the address and in a small part of the permits.
@@ -163,8 +177,8 @@ pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decisi
         Ok(token) => (decide(scene, token, intent), None),
         Err(Ignored::Evicted) => (decide(scene, evicted(scene, credential), intent), Some(Ignored::Evicted)),
         Err(ignored) => {
-            let claim =
-                ended_pass(scene, credential, ignored).filter(|_| !matches!(intent, Intent::Other | Intent::Preflight));
+            let trades = intent.asks() || matches!(intent, Intent::Form | Intent::Return);
+            let claim = ended_pass(scene, credential, ignored).filter(|_| trades);
             let late = || late_form(scene, credential, ignored, intent).map(Verdict::Late);
             let verdict = claim.map(Verdict::Claim).or_else(late);
             let verdict = verdict.unwrap_or_else(|| match decide(scene, None, intent) {
@@ -225,13 +239,12 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     }
     let arrival = token.filter(|t| t.kind == Kind::Arrival);
     let token = token.filter(|t| t.kind != Kind::Arrival);
-    let asks = matches!(intent, Intent::Page | Intent::Json | Intent::Submit);
     if room.suspended {
         // Whoever has a place is told that it is kept.
-        return token.filter(|_| asks).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
+        return token.filter(|_| intent.asks()).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
     }
     if room.queueing_method == QueueingMethod::Passthrough {
-        return if asks && !scene.store_away { Verdict::Join } else { Verdict::Open };
+        return if is_counted(intent) && !scene.store_away { Verdict::Join } else { Verdict::Open };
     }
     if fails_open {
         return Verdict::Open;
@@ -239,13 +252,17 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     if intent == Intent::Preflight {
         return Verdict::Preflight;
     }
-    match token.map(|ticket| place(scene, ticket)) {
-        Some(claim @ Verdict::Claim(_)) if intent == Intent::Form => claim,
-        Some(_) if intent == Intent::Form => Verdict::Refuse(Refusal::Ended),
-        _ if !asks => Verdict::Refuse(Refusal::NeedsPass),
-        Some(verdict) => verdict,
-        None => newcomer(scene, arrival),
+    match token {
+        Some(ticket) if intent.asks() || intent == Intent::Form => place(scene, ticket),
+        // It trades nothing; but whoever has a place is told so.
+        Some(ticket) => Verdict::Wait(ticket),
+        None => newcomer(scene, arrival, intent),
     }
+}
+
+/// Whether a request counts as somebody who comes, without having to confirm.
+fn is_counted(intent: Intent) -> bool {
+    matches!(intent, Intent::Page | Intent::Json | Intent::Submit)
 }
 
 /// Somebody who is in the line.
@@ -260,13 +277,24 @@ fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
 }
 
 /// Somebody whom nobody knows, or who was asked to confirm.
-fn newcomer(scene: Scene<'_>, arrival: Option<Token>) -> Verdict {
+fn newcomer(scene: Scene<'_>, arrival: Option<Token>, intent: Intent) -> Verdict {
+    let calm = !scene.store_away && !scene.shop_rests && scene.line.is_some_and(|line| line.is_calm(&scene.room.rules));
+    match intent {
+        Intent::Program if calm && arrival.is_none() => Verdict::Visit,
+        Intent::Read if calm => Verdict::Visit,
+        _ if intent.asks() => arrives(scene, arrival, !is_counted(intent)),
+        _ => Verdict::Refuse(Refusal::NeedsPass),
+    }
+}
+
+/// A newcomer who may take a number.
+fn arrives(scene: Scene<'_>, arrival: Option<Token>, confirms: bool) -> Verdict {
     let reject = scene.room.queueing_method == QueueingMethod::Reject;
     match (reject, scene.store_away) {
         _ if reject && scene.shop_rests => Verdict::Refuse(Refusal::Full),
         (true, true) => Verdict::Refuse(Refusal::Full),
         _ if let Some(Token { number, .. }) = arrival => Verdict::Arrive(Arrival { id: number, if_called: reject }),
-        _ if scene.room.join == Join::Confirmed => Verdict::Confirm,
+        _ if confirms || scene.room.join == Join::Confirmed => Verdict::Confirm,
         (true, false) => Verdict::JoinIfCalled,
         (false, true) => Verdict::JoinLater,
         (false, false) => Verdict::Join,

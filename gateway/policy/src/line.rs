@@ -7,7 +7,7 @@
 //! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
-//! - `rest`: a shop that rests, and a line that stands meanwhile
+//! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: those who only look, without a number
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
 //! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
 //!
@@ -28,6 +28,7 @@ mod rest;
 pub mod segment;
 mod unconfirmed;
 mod view;
+mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -99,6 +100,7 @@ pub struct Line {
     counters: Counters,
     carry: f64,
     bucket: f64,
+    visits: f64,
     rate: f64,
     drain: Drain,
     places: Places,
@@ -157,13 +159,14 @@ impl Line {
             called.for_each(|number| self.names(number, batch.gateway));
         }
         self.grant(rules, batch.gateway, &mut grants);
+        let visits = if batch.shop_rests { 0 } else { self.visit(rules, batch.visits) };
         let revoked = self.revoked_since(batch);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
         let lease = rules.lends.then(|| self.leases.lend(batch.gateway, rules, self.unseated(rules), now));
         let arrivals = batch.arrivals.iter().map(|arrival| self.arrivals.number(arrival.id)).collect();
         self.tell_places();
         let (view, first) = (self.view(), first_given + arrived);
-        Outcome { view, arrivals, first, joined_if_called, grants, renewed, revoked, revocations_seen, lease }
+        Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, revocations_seen, lease }
     }
 
     /// Numbers that could be given and granted at this moment.
@@ -256,12 +259,12 @@ impl Line {
                 self.drain.rate_changed(self.rate, rules.rate);
                 self.rate = rules.rate;
             }
-            self.bucket = self.bucket.min(rules.burst);
+            (self.bucket, self.visits) = (self.bucket.min(rules.burst), self.visits.min(rules.burst));
             return;
         }
         let (lived, stood) = self.rest.lives(elapsed);
         if stood {
-            self.bucket = 0.0;
+            (self.bucket, self.visits) = (0.0, 0.0);
             self.drain.end();
         }
         self.live(&self.eased(rules), lived);
@@ -269,7 +272,8 @@ impl Line {
 
     /// The rules with what is used of the rate at this moment.
     fn eased(&self, rules: &Rules) -> Rules {
-        Rules { rate: rules.rate * self.rest.ease(), ..rules.clone() }
+        let ease = self.rest.ease();
+        Rules { rate: rules.rate * ease, visits: rules.visits * ease, ..rules.clone() }
     }
 
     /// The line lives through some time: claim windows end, the bucket fills, the pointer moves.
@@ -285,9 +289,10 @@ impl Line {
         let aside = self.leases.aside(now, rules.rate);
         if rules.open {
             self.fill(rules, lived, aside);
+            self.fill_visits(rules, lived);
             self.call(rules, lived, aside);
         } else {
-            self.bucket = 0.0;
+            (self.bucket, self.visits) = (0.0, 0.0);
         }
         self.rate = rules.rate;
     }
@@ -407,6 +412,7 @@ impl Line {
     /// If an invariant of this module does not hold.
     pub fn check_invariants(&self, rules: &Rules) {
         assert!(self.bucket >= 0.0 && self.bucket <= rules.burst.max(1.0), "bucket {}", self.bucket);
+        assert!(self.visits >= 0.0 && self.visits <= rules.burst.max(1.0), "visits {}", self.visits);
         assert!((0.0..1.0).contains(&self.carry), "carry {}", self.carry);
         let segments = &self.counters.segments;
         for (number, _) in self.passes.iter().filter(|&(number, _)| segments.of(number).is_some()) {

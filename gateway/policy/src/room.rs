@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 
+/// One of so many admissions may be a visit.
+pub const VISITS: f64 = 5.0;
+
 /// What a line may let through. Only numbers: the same rules can be sent to a store's script.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
@@ -16,6 +19,8 @@ pub struct Rules {
     pub burst: f64,
     /// Passes that may live at once; `None` sets no bound.
     pub total_active_users: Option<u64>,
+    /// Visits per second ([`crate::line`]): a [`VISITS`]th of the rate at most, 0 for none.
+    pub visits: f64,
     /// How long a pass lives, and for how long a renewal extends it.
     pub session: Millis,
     /// How long after its call an unclaimed ticket counts as expected, not as a no-show.
@@ -43,6 +48,7 @@ impl Rules {
             rate,
             burst: rate.max(1.0),
             total_active_users: None,
+            visits: rate / VISITS,
             session: 300_000,
             claim_window: 300_000,
             form_grace: 120_000,

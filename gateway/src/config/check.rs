@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use policy::room::QueueingMethod;
+use policy::room::{QueueingMethod, VISITS};
 
 use super::opening;
 use super::reader::{Reader, join};
@@ -237,6 +237,10 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     if room.queue_all && room.queueing_method == QueueingMethod::Passthrough {
         let what = "\"passthrough\" lets everyone in, queue_all lets nobody in";
         reader.complain(&format!("{at}.queueing_method"), what, "remove one of the two");
+    }
+    if room.visits_per_minute.is_some_and(|visits| f64::from(visits) * VISITS > f64::from(room.new_users_per_minute)) {
+        let fix = "four of five tokens are for shoppers; traffic of its own needs a path outside the room, or bypass";
+        reader.complain(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);
     }
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");

@@ -43,6 +43,9 @@ section! {
         total_active_users: Option<u64> = between(1, 1_000_000_000).optional(),
         /// New shoppers that a calm room may let in at once. Default: one second's worth, at least 1.
         burst: Option<u32> = between(1, 60_000_000).optional(),
+        /// Requests in a minute that may look at a calm room without a number (HEAD, probes, link previews, `curl`), as part
+        /// of the new shoppers: at most a fifth of them, the default; 0 for none.
+        visits_per_minute: Option<u32> = between(0, 12_000_000).optional(),
         /// How long a pass lives, and for how long a renewal extends it.
         session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
         /// How long after the end of a pass a form of its holder still goes through, at most three times; "0s": not at all.
@@ -192,6 +195,7 @@ impl RoomConfig {
             rules: Rules {
                 burst: self.burst.map_or(rules.burst, f64::from),
                 total_active_users: self.total_active_users,
+                visits: self.visits_per_minute.map_or(rules.visits, |visits| f64::from(visits) / 60.0),
                 session: self.session_duration.as_millis() as u64,
                 claim_window: self.claim_window.as_millis() as u64,
                 form_grace: self.form_grace.as_millis() as u64,

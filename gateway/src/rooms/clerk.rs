@@ -180,6 +180,7 @@ struct Desk {
     arrivals: Vec<(Arrival, oneshot::Sender<Entry>)>,
     joins: Vec<oneshot::Sender<Entry>>,
     joins_if_called: Vec<oneshot::Sender<Entry>>,
+    visits: Vec<oneshot::Sender<Entry>>,
     held: BTreeMap<u64, Vec<Held>>,
     renewals: Vec<u64>,
     confirmed: VecDeque<u64>,
@@ -206,6 +207,7 @@ impl Desk {
             arrivals: Vec::new(),
             joins: Vec::new(),
             joins_if_called: Vec::new(),
+            visits: Vec::new(),
             held: BTreeMap::new(),
             renewals: Vec::new(),
             confirmed: VecDeque::new(),
@@ -223,14 +225,19 @@ impl Desk {
     }
 
     fn is_idle(&self) -> bool {
-        let asked = [self.arrivals.len(), self.joins.len(), self.joins_if_called.len(), self.held.len()];
-        asked == [0; 4] && self.renewals.is_empty() && self.confirmed.is_empty() && self.releases.is_empty()
+        let newcomers = [self.arrivals.len(), self.joins.len(), self.joins_if_called.len(), self.visits.len()];
+        newcomers == [0; 4]
+            && self.held.is_empty()
+            && self.renewals.is_empty()
+            && self.confirmed.is_empty()
+            && self.releases.is_empty()
     }
 
     fn take(&mut self, op: Op) {
         match op {
             Op::Join { if_called: true, reply } => self.joins_if_called.push(reply),
             Op::Join { if_called: false, reply } => self.joins.push(reply),
+            Op::Visit { reply } => self.visits.push(reply),
             Op::Arrive { arrival, reply } => self.arrivals.push((arrival, reply)),
             Op::Claim { number, reply } => self.hold(number, reply),
             Op::Renew { number } => self.renewals.push(number),
@@ -260,6 +267,7 @@ impl Desk {
         self.arrivals.retain(|(_, reply)| !reply.is_closed());
         self.joins.retain(|reply| !reply.is_closed());
         self.joins_if_called.retain(|reply| !reply.is_closed());
+        self.visits.retain(|reply| !reply.is_closed());
         self.held.retain(|_, held| {
             held.retain(|h| !h.reply.is_closed());
             !held.is_empty()
@@ -278,6 +286,7 @@ impl Desk {
             arrivals: self.arrivals.iter().map(|(arrival, _)| *arrival).collect(),
             joins: self.joins.len() as u64,
             joins_if_called: self.joins_if_called.len() as u64,
+            visits: self.visits.len() as u64,
             claims,
             renewals: self.renewals.clone(),
             confirmed: self.confirmed.iter().take(CONFIRMED).copied().collect(),
@@ -325,32 +334,22 @@ impl Desk {
             self.confirmed.extend(self.room.confirmed.iter().map(|told| *told.key()));
             telemetry::loss(&self.room.name);
         }
-        let Outcome {
-            mut view,
-            arrivals,
-            first,
-            joined_if_called,
-            grants,
-            renewed,
-            revoked,
-            revocations_seen,
-            lease: lent,
-        } = outcome;
+        let Outcome { mut view, arrivals, first, grants, revoked, .. } = outcome;
         if let Some(before) = &self.room.snapshot.load().view {
             view.follow(before);
         }
-        self.lending.note(lent, view.now);
+        self.lending.note(outcome.lease, view.now);
         self.answered = (view.segments.clone(), lease::speed(&view, &self.room.terms.load().room.rules));
         self.releases.clear();
         self.confirmed.drain(..told);
-        self.revocations_seen = revocations_seen;
+        self.revocations_seen = outcome.revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
         telemetry::evictions(&self.room.name, revoked.iter().filter(|revoked| revoked.evicted).count() as u64);
         for revoked in revoked {
             self.room.revoke(revoked);
         }
         self.renewals.clear();
-        for (number, end) in renewed {
+        for (number, end) in outcome.renewed {
             self.room.renewals.end(number, view.now, end);
         }
 
@@ -364,7 +363,7 @@ impl Desk {
         }
         let mut number = first;
         for reply in std::mem::take(&mut self.joins_if_called) {
-            if number < first + joined_if_called {
+            if number < first + outcome.joined_if_called {
                 self.enter(number, reply, &grants, &view);
                 number += 1;
             } else {
@@ -374,6 +373,9 @@ impl Desk {
         for reply in std::mem::take(&mut self.joins) {
             self.enter(number, reply, &grants, &view);
             number += 1;
+        }
+        for (reply, at) in self.visits.drain(..).zip(0..) {
+            let _ = reply.send(if at < outcome.visits { Entry::Visit } else { Entry::Full });
         }
         if view.now >= self.tidied + TIDY {
             self.tidied = view.now;
@@ -421,7 +423,8 @@ impl Desk {
     /// Nothing of the last batch may be relied on. Releases are kept for the next; they are idempotent.
     fn store_away(&mut self) {
         let arrivals = self.arrivals.drain(..).map(|(_, reply)| reply);
-        for reply in arrivals.chain(self.joins.drain(..)).chain(self.joins_if_called.drain(..)) {
+        let joins = self.joins.drain(..).chain(self.joins_if_called.drain(..));
+        for reply in arrivals.chain(joins).chain(self.visits.drain(..)) {
             let _ = reply.send(Entry::Away);
         }
         self.renewals.drain(..).for_each(|number| self.room.renewals.fail(number));

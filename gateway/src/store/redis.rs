@@ -59,8 +59,8 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// The script's answer: view, adopted, first, joined if called, grants, renewed, revoked, revocations seen, lease.
 type Reply = (ViewReply, Vec<String>, u64, u64, Vec<i128>, Vec<i64>, Vec<String>, u64, MoreReply);
 /// The lease (share and seats, or nothing), second passes, gateways that hold leases, mean stay, bound of the speed,
-/// settled, numbers of arrivals, places of those who are entering, and as they are told.
-type MoreReply = (Vec<String>, u64, u64, f64, f64, bool, Vec<i64>, u64, u64);
+/// settled, numbers of arrivals, places of those who are entering, and as they are told, visits let in.
+type MoreReply = (Vec<String>, u64, u64, f64, f64, bool, Vec<i64>, u64, u64, u64);
 /// Segments, forgotten below, lost at, unsure, now, speed, share of shows, claimants, active, granted, no-shows, over limit.
 type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u64, u64, u64);
 
@@ -150,6 +150,7 @@ impl Redis {
         call.arg(rules.session).arg(rules.claim_window).arg(rules.form_grace);
         call.arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
         call.arg(u8::from(rules.lends));
+        call.arg(rules.visits).arg(batch.visits);
         call.arg(batch.gateway).arg(batch.revocations_seen).arg(u8::from(batch.shop_rests));
         call.arg(batch.joins).arg(batch.joins_if_called);
         let adopt = batch.adopt;
@@ -223,7 +224,7 @@ fn optional(number: Option<u64>) -> String {
 /// The answer of the script; `None` if it is not one.
 fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
     let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen, more) = reply;
-    let (lease, second_passes, gateways, stay, bound, settled, arrivals, entering, told) = more;
+    let (lease, second_passes, gateways, stay, bound, settled, arrivals, entering, told, visits) = more;
     let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
         view;
     let view = View {
@@ -253,6 +254,7 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         arrivals: arrivals.iter().map(|&number| number.try_into().ok()).collect(),
         first,
         joined_if_called,
+        visits,
         grants: grants.chunks_exact(2).map(|pair| grant_of(pair[0], pair[1])).collect::<Option<_>>()?,
         renewed: renewals.iter().copied().zip(renewed.iter().map(|&end| end.try_into().ok())).collect(),
         revoked: revoked.iter().map(|text| revoked_of(text)).collect::<Option<_>>()?,

@@ -67,6 +67,17 @@ pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
     Bytes::from(out)
 }
 
+/// The document of a shopper who is told where they stand in answer to something that cannot wait in the line, with the page
+/// that can.
+pub(super) fn waiting_elsewhere(head: &Bytes, standing: &Standing, page: &str) -> Bytes {
+    let mut out = Vec::from(waiting(head, standing));
+    out.pop();
+    out.extend_from_slice(b",\"waitingPage\":");
+    out.extend_from_slice(serde_json::Value::from(page).to_string().as_bytes());
+    out.push(b'}');
+    Bytes::from(out)
+}
+
 /// The document of a newcomer who is asked to confirm: `"confirm": true` and no place.
 pub(super) fn arriving(head: &Bytes) -> Bytes {
     let mut out = Vec::from(waiting(head, &Standing::ARRIVING));

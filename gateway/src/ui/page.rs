@@ -89,6 +89,7 @@ impl Face {
             refresh => Slot::Refresh.mark(),
             why => Slot::Why.mark(),
             form => Slot::Form.mark(),
+            shared => Slot::Shared.mark(),
         }
     }
 }
@@ -251,7 +252,7 @@ impl Faces {
                     form.push(out, language);
                 }
             }
-            Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request => {}
+            Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request | Slot::Shared => {}
         })
     }
 }

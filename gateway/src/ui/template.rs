@@ -50,15 +50,16 @@ impl From<minijinja::Error> for PageError {
 /// Style and script as sent.
 struct Assets {
     style: String,
+    brand_style: String,
     page_script: String,
     notice_script: String,
 }
 
-static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
-    let style = squeezed_style(include_str!("../../../queue-ui/page.css"));
-    let page_script = squeezed(include_str!("../../../queue-ui/page.js"));
-    let notice_script = squeezed(include_str!("../../../queue-ui/notice.js"));
-    Assets { style, page_script, notice_script }
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
+    style: style(include_str!("../../../queue-ui/page.css")),
+    brand_style: style(include_str!("../../../queue-ui/brand.css")),
+    page_script: script(include_str!("../../../queue-ui/page.js")),
+    notice_script: script(include_str!("../../../queue-ui/notice.js")),
 });
 
 /// How the pages of a room look: the style with its brand, and the policy that allows exactly that and the scripts.
@@ -76,7 +77,8 @@ impl<'a> Look<'a> {
     /// The look of the room of this name.
     pub(super) fn new(room: &str, brand: &'a Brand) -> Self {
         let logo = brand.logo.as_ref().map(|logo| format!("/.weir/logo/{room}?{}", logo.version)).unwrap_or_default();
-        let style = format!("{}{}", ASSETS.style, brand.style());
+        let shown = if brand.is_any() { &ASSETS.brand_style } else { "" };
+        let style = format!("{}{shown}{}", ASSETS.style, style(&brand.style()));
         let hash = |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
         let pictures = if logo.is_empty() { "data:" } else { "'self' data:" };
         let csp = format!(
@@ -91,35 +93,18 @@ impl<'a> Look<'a> {
     }
 }
 
-/// The source without indentation, empty lines and lines that are a comment: what is left fits
-/// into the first flight of a TCP connection.
-fn squeezed(source: &str) -> String {
-    let comment = |line: &str| line.starts_with("//") || line.starts_with("/*") && line.ends_with("*/");
-    let lines: Vec<_> = source.lines().map(str::trim).filter(|line| !line.is_empty() && !comment(line)).collect();
-    lines.join("\n")
+/// The text without comments and white space that separates nothing: what is left fits into the first flight of a TCP
+/// connection. As it is where it cannot be read, which a test would tell.
+fn minified(text: &str, minify: impl FnOnce(&str) -> Option<String>) -> String {
+    minify(text).map_or_else(|| text.to_owned(), |minified| minified.trim().to_owned())
 }
 
-/// The same of a style, also without the spaces and line ends that separate nothing. In quotes all stays.
-fn squeezed_style(source: &str) -> String {
-    let text = squeezed(source);
-    let mut out = String::with_capacity(text.len());
-    for (i, piece) in text.split('"').enumerate() {
-        if i > 0 {
-            out.push('"');
-        }
-        if i % 2 == 1 {
-            out.push_str(piece);
-            continue;
-        }
-        let mut piece = piece.replace('\n', " ");
-        for mark in ['{', '}', ';', ','] {
-            piece = piece.replace(&format!(" {mark}"), &mark.to_string());
-            piece = piece.replace(&format!("{mark} "), &mark.to_string());
-        }
-        // Before a colon a space is a descendant's: `main :focus`.
-        out.push_str(&piece.replace(": ", ":").replace(";}", "}"));
-    }
-    out
+fn style(text: &str) -> String {
+    minified(text, |text| Some(minifier::css::minify(text).ok()?.to_string()))
+}
+
+fn script(text: &str) -> String {
+    minified(text, |text| Some(minifier::js::minify(text).ok()?.to_string()))
 }
 
 /// A value that differs from shopper to shopper.
@@ -143,10 +128,12 @@ pub(super) enum Slot {
     Refresh,
     Why,
     Form,
+    /// Nothing is filled in: what comes after it is the same for everybody.
+    Shared,
 }
 
 impl Slot {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -163,6 +150,7 @@ impl Slot {
         Self::Refresh,
         Self::Why,
         Self::Form,
+        Self::Shared,
     ];
 
     /// What stands in its place while the template runs.

@@ -6,6 +6,8 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
+use super::WEIR_TOKEN;
+
 /// A head. What every request is asked for is found in one look over its headers: to look a name up costs
 /// more than to compare it with a few.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Head<'a> {
     pub accept_language: Option<&'a HeaderValue>,
     /// The first `Accept-Encoding`.
     pub accept_encoding: Option<&'a HeaderValue>,
+    /// `Weir-Token`.
+    pub(super) token: Lines<'a>,
     origin: Lines<'a>,
     /// Whether a body comes after it, be it an empty one.
     pub has_body: bool,
@@ -37,13 +41,17 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn add(&mut self, line: &'a HeaderValue) {
+    pub(super) fn add(&mut self, line: &'a HeaderValue) {
         self.several = self.first.is_some();
         self.first.get_or_insert(line);
     }
 
     /// Every one of them.
-    pub(super) fn each(self, name: &HeaderName, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderValue> {
+    pub(super) fn each(
+        self,
+        name: &HeaderName,
+        headers: &'a HeaderMap,
+    ) -> impl Iterator<Item = &'a HeaderValue> + use<'a> {
         let others = self.several.then(|| headers.get_all(name).iter().skip(1));
         self.first.into_iter().chain(others.into_iter().flatten())
     }
@@ -55,7 +63,7 @@ impl<'a> Head<'a> {
         let (mut host, mut cookie) = (Lines::default(), Lines::default());
         let (mut length, mut coding) = (Lines::default(), Lines::default());
         let (mut accept, mut accept_language, mut accept_encoding) = (None, None, None);
-        let mut origin = Lines::default();
+        let (mut origin, mut token) = (Lines::default(), Lines::default());
         for (name, value) in &parts.headers {
             // Most names are told apart by their first letter.
             match name.as_str().as_bytes().first() {
@@ -64,13 +72,26 @@ impl<'a> Head<'a> {
                 Some(b'c') if *name == CONTENT_LENGTH => length.add(value),
                 Some(b't') if *name == TRANSFER_ENCODING => coding.add(value),
                 Some(b'o') if *name == ORIGIN => origin.add(value),
+                Some(b'w') if *name == WEIR_TOKEN => token.add(value),
                 Some(b'a') if *name == ACCEPT => accept = accept.or(Some(value)),
                 Some(b'a') if *name == ACCEPT_LANGUAGE => accept_language = accept_language.or(Some(value)),
                 Some(b'a') if *name == ACCEPT_ENCODING => accept_encoding = accept_encoding.or(Some(value)),
                 _ => {}
             }
         }
-        Self { parts, host, cookie, accept, accept_language, accept_encoding, origin, has_body: false, length, coding }
+        Self {
+            parts,
+            host,
+            cookie,
+            accept,
+            accept_language,
+            accept_encoding,
+            origin,
+            token,
+            has_body: false,
+            length,
+            coding,
+        }
     }
 
     /// The origin of the page that asks, if it is told once.

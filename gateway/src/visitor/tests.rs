@@ -1,7 +1,9 @@
 use std::net::IpAddr;
 
 use http::Request;
+use http::request::Parts;
 use ipnet::IpNet;
+use policy::admit::Intent;
 use policy::seal::{Rejected, RoomId, Sealer};
 use policy::ticket::Token;
 use proptest::prelude::*;
@@ -147,17 +149,65 @@ fn a_navigation_is_a_page() {
 
 #[test]
 fn what_a_page_loads_is_no_page() {
-    assert_eq!(intent(&get(&[("sec-fetch-mode", "no-cors"), ("accept", "text/html")]), true), Intent::Other);
-    assert_eq!(intent(&get(&[("accept", "image/avif,*/*")]), true), Intent::Other);
-    assert_eq!(intent(&get(&[]), true), Intent::Other);
-    assert_eq!(intent(&get(&[("accept", "text/html;q=0")]), true), Intent::Other);
+    assert_eq!(intent(&get(&[("sec-fetch-mode", "no-cors"), ("accept", "text/html")]), true), Intent::Read);
+    assert_eq!(intent(&get(&[("accept", "image/avif,*/*")]), true), Intent::Read);
+    assert_eq!(intent(&get(&[("accept", "text/html;q=0")]), true), Intent::Read);
+}
+
+#[test]
+fn who_names_no_form_of_answer_is_a_program_unless_a_browser_tells_otherwise() {
+    let (any, host) = (("accept", "*/*"), ("host", "www.shop.example:8080"));
+    let of = |headers: &[(&str, &str)]| intent(&get(headers), true);
+    for program in [
+        &[][..],
+        &[any],
+        &[("accept", "*/*;q=0.8, */*")],
+        // As Node's fetch.
+        &[any, ("accept-language", "*"), ("sec-fetch-mode", "cors")],
+        &[any, host, ("referer", "https://search.example/?q=shop")],
+        &[any, ("range", "bytes=0-10")],
+    ] {
+        assert_eq!(of(program), Intent::Program, "{program:?}");
+    }
+    for page in [
+        "http://www.shop.example:8080/",
+        "https://shop.example",
+        "http://SHOP.example/a#b",
+        "http://u@a.shop.example?x",
+    ] {
+        assert_eq!(of(&[any, host, ("referer", page)]), Intent::Read, "{page}");
+    }
+    for browser in [
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-dest", "empty"),
+        ("origin", "https://app.example"),
+        ("accept", "image/png"),
+    ] {
+        assert_eq!(of(&[any, browser]), Intent::Read, "{browser:?}");
+    }
+    let named = request("GET", "http://shop.example/x", &[("referer", "http://shop.example/")]);
+    assert_eq!(intent(&named, true), Intent::Read);
+}
+
+#[test]
+fn a_token_in_a_header_is_that_of_an_app_and_never_of_a_script() {
+    let token = |headers: &[(&str, &str)]| {
+        token_in_header(&Head::of(&get(headers))).map(|text| String::from_utf8_lossy(text).into_owned())
+    };
+    let app = ("weir-token", "abc");
+    assert_eq!(token(&[app]).as_deref(), Some("abc"));
+    assert_eq!(token(&[("weir-token", " ")]).as_deref(), Some(""));
+    for more in [app, ("origin", "https://shop.example"), ("sec-fetch-site", "same-origin")] {
+        assert_eq!(token(&[app, more]), None, "{more:?}");
+    }
+    assert_eq!(token(&[("cookie", "weir_launch=abc")]), None);
 }
 
 #[test]
 fn who_prefers_json_gets_json_where_the_room_has_it() {
     let axios = get(&[("accept", "application/json, text/plain, */*"), ("sec-fetch-mode", "cors")]);
     assert_eq!(intent(&axios, true), Intent::Json);
-    assert_eq!(intent(&axios, false), Intent::Other);
+    assert_eq!(intent(&axios, false), Intent::Read);
     let both = |accept| intent(&get(&[("accept", accept)]), true);
     assert_eq!(both("text/html;q=0.5, application/json"), Intent::Json);
     assert_eq!(both("application/json, text/html"), Intent::Json);
@@ -173,22 +223,23 @@ fn only_a_get_that_somebody_waits_for_takes_a_number() {
         assert_eq!(intent(&get(&[page, dest, site("cross-site")]), true), Intent::Page, "a link, or a service worker");
     }
     for framed in ["iframe", "frame", "embed", "object"].map(dest) {
-        assert_eq!(intent(&get(&[page, framed, site("same-origin")]), true), Intent::Other, "{framed:?}");
+        assert_eq!(intent(&get(&[page, framed, site("same-origin")]), true), Intent::Read, "{framed:?}");
     }
     let json = [("accept", "application/json"), ("sec-fetch-mode", "cors"), dest("empty")];
-    for (from, asks) in [("same-origin", Intent::Json), ("same-site", Intent::Json), ("cross-site", Intent::Other)] {
+    for (from, asks) in [("same-origin", Intent::Json), ("same-site", Intent::Json), ("cross-site", Intent::Read)] {
         assert_eq!(intent(&get(&[&json[..], &[site(from)]].concat()), true), asks, "{from}");
     }
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         assert_eq!(intent(&request(method, "/", &[page]), true), Intent::Form, "{method}");
     }
-    for method in ["HEAD", "CONNECT", "OPTIONS"] {
+    assert_eq!(intent(&request("HEAD", "/", &[page]), true), Intent::Read);
+    for method in ["CONNECT", "OPTIONS", "PROPFIND"] {
         let uri = if method == "CONNECT" { "a:443" } else { "/" };
         assert_eq!(intent(&request(method, uri, &[page]), true), Intent::Other, "{method}");
     }
     let prefetches = [("purpose", "prefetch"), ("sec-purpose", "Prefetch;prerender"), ("x-moz", "prefetch")];
     for prefetch in prefetches {
-        assert_eq!(intent(&get(&[page, prefetch]), true), Intent::Other, "{prefetch:?}");
+        assert_eq!(intent(&get(&[page, prefetch]), true), Intent::Read, "{prefetch:?}");
     }
     let asks = |upgrade| intent(&get(&[page, ("connection", "keep-alive, Upgrade"), ("upgrade", upgrade)]), true);
     assert_eq!(["websocket", "h2c, websocket", "x"].map(asks), [Intent::Other; 3]);
@@ -311,20 +362,6 @@ fn a_cookie_of_eight_kilobytes_is_malformed() {
 }
 
 #[test]
-fn the_language_is_the_best_liked_of_those_offered() {
-    let pick =
-        |accept| language(&get(&[("accept-language", accept)]).headers, &[("ko", "ko"), ("en", "en")], "default");
-    assert_eq!(pick("ko-KR,ko;q=0.9,en-US;q=0.8"), "ko");
-    assert_eq!(pick("de, EN-gb;q=0.3, ko;q=0.2"), "en");
-    assert_eq!(pick("en;q=0.5, ko;q=0.5"), "en");
-    assert_eq!(pick("ko;q=0, en;q=0.1"), "en");
-    assert_eq!(pick("*, en;q=0.5"), "default");
-    assert_eq!(pick("de"), "default");
-    assert_eq!(pick("en;q=x, ko;q=nan"), "default");
-    assert_eq!(language(&HeaderMap::new(), &[("ko", 1)], 2), 2);
-}
-
-#[test]
 fn a_page_of_another_host_changes_nothing() {
     let allowed = |headers: &[_]| is_same_origin(&get(headers).headers, true, "shop.example.com");
     assert!(allowed(&[]));
@@ -366,7 +403,6 @@ proptest! {
         intent(&parts, true);
         upgrade(&parts);
         credential(&Head::of(&parts), COOKIE_NAME, open);
-        language(headers, &[("ko", 1)], 2);
         is_same_origin(headers, false, "a");
     }
 }

@@ -11,10 +11,11 @@ use super::{Answer, JSON, Weir, config, until};
 /// The secret of all gateways of a line.
 pub const SECRET: &str = "one secret for all the gateways of a line";
 
-/// A room where this many enter in a minute, one by one.
+/// A room where this many enter in a minute, one by one, and no one without a pass.
 pub fn room(per_minute: u32) -> String {
     format!(
-        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {per_minute}\nburst = 1\n"
+        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {per_minute}\n\
+         visits_per_minute = 0\nburst = 1\n"
     )
 }
 

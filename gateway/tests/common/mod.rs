@@ -27,6 +27,8 @@ pub const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 pub const PAGE: (&str, &str) = ("Accept", "text/html,*/*;q=0.8");
 /// As a program asks.
 pub const JSON: (&str, &str) = ("Accept", "application/json");
+/// As a browser fetches what is on a page of the shop.
+pub const FETCH: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
 
 /// A running gateway in a directory of its own; killed when dropped.
 pub struct Weir {
@@ -74,13 +76,14 @@ new_users_per_minute = 600
 queue_all = true
 "#;
 
-/// A room named `launch` on `/launch/*` that lets everybody in at once.
+/// A room named `launch` on `/launch/*` that lets everybody in at once, but no one without a pass.
 pub const ROOMY: &str = r#"
 [[room]]
 name = "launch"
 host = "*"
 path = "/launch"
 new_users_per_minute = 60000
+visits_per_minute = 0
 "#;
 
 impl Weir {

@@ -166,7 +166,8 @@ pub(crate) fn url(redis: SocketAddr) -> String {
 fn room(rules: Rules) -> String {
     let Rules { rate, burst, session, fail_mode } = rules;
     format!(
-        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {}\nburst = {burst}\n\
+        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {}\n\
+         visits_per_minute = 0\nburst = {burst}\n\
          session_duration = \"{session}ms\"\nfail_mode = \"{fail_mode}\"\n",
         rate * 60.0
     )

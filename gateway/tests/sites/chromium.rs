@@ -152,13 +152,23 @@ fn the_lines_of_the_documentation_wait_in_place_and_send_the_same_again() {
     browser.go(&format!("http://{}/", weir.http));
     browser.run(&format!(
         "{lines}
+         window.ask = ask;
          window.showPlace = place => window.place = place;
          ask('/launch/echo', {{ method: 'POST', body: 'my order' }}).then(async answer => window.done = await answer.text());"
     ));
     until_true("the place is shown", || browser.run("return window.place") == 1);
-    assert!(!shop.seen().iter().any(|head| head.starts_with("POST")));
+    // Whoever has a place already is told so, and where to wait.
+    browser.act(
+        "window.place = null;
+         ask('/launch/echo', { method: 'POST', body: 'more' }).then(async answer => window.more = await answer.text());",
+    );
+    until_true("the place is shown", || browser.run("return window.place") == 1);
+    assert!(!shop.seen().iter().any(|head| head.contains(" /launch")));
     open(&weir);
-    until_true("it was sent again", || browser.run("return window.done") == "my order");
-    let posts: Vec<String> = shop.seen().into_iter().filter(|head| head.starts_with("POST")).collect();
-    assert!(posts.len() == 1 && posts[0].to_lowercase().contains("weir-pass-id: "), "{posts:?}");
+    for (sent, got) in [("my order", "done"), ("more", "more")] {
+        until_true("it was sent again", || browser.run(&format!("return window.{got}")) == sent);
+    }
+    let asked: Vec<String> = shop.seen().into_iter().filter(|head| head.contains(" /launch/echo")).collect();
+    let inside = |head: &String| head.starts_with("POST") && head.to_lowercase().contains("weir-pass-id: ");
+    assert!(asked.len() == 2 && asked.iter().all(inside), "{asked:?}");
 }

@@ -11,13 +11,14 @@ mod returns;
 
 use common::{Answer, JSON, Weir, until_true};
 
-/// A room that lets nobody in but back from a payment.
+/// A room that lets nobody in but back from a payment, and nobody without a pass.
 const CLOSED: &str = r#"
 [[room]]
 name = "launch"
 host = "*"
 path = "/launch"
 new_users_per_minute = 600
+visits_per_minute = 0
 queue_all = true
 return_paths = ["/launch/paid", "/launch/back/*", "/launch/hang"]
 "#;

@@ -5,14 +5,14 @@
 //! for it: it is in a process group of its own, and the run decides when it is needed no more.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{self, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::{self, Command};
 use tokio::time::{sleep, timeout};
 
 /// How long it may take to start.
@@ -60,7 +60,6 @@ impl Child {
             .stdout(log.try_clone()?)
             .stderr(log)
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         Ok(Self { name, process, folder })
@@ -91,9 +90,13 @@ impl Child {
         }
     }
 
-    /// Its process id, while it runs.
-    pub(crate) fn pid(&self) -> Option<u32> {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    fn runs(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
     }
 
     fn log(&self) -> String {
@@ -110,13 +113,23 @@ impl Child {
 
     /// Asks it to stop, and makes it if it does not.
     pub(crate) async fn stop(mut self) {
-        let pid = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        if let Some(pid) = pid {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| self.runs()) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        if timeout(STOP, self.process.wait()).await.is_err() {
-            let _ = self.process.kill().await;
-        }
+        let ended = async {
+            while self.runs() {
+                sleep(LOOK).await;
+            }
+        };
+        let _ = timeout(STOP, ended).await;
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

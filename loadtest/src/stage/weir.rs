@@ -107,6 +107,7 @@ fn other_room(page: &str) -> String {
     )
 }
 
+/// Without visits: whoever reaches a page of the launch without a pass has slipped in, by the verdict.
 fn room_text(room: &Room) -> String {
     let optional = |key: &str, value: Option<String>| value.map_or(String::new(), |value| format!("{key} = {value}\n"));
     format!(
@@ -117,6 +118,7 @@ path = {path}
 upstream = "shop"
 new_users_per_minute = {rate}
 return_paths = {back}
+visits_per_minute = 0
 {seats}{burst}session_duration = "{session}"
 default_template_language = "en-US"
 enabled_origin_commands = ["revoke"]
@@ -193,8 +195,8 @@ impl Weir {
         self.child.check()
     }
 
-    /// Its process id, while it runs.
-    pub(crate) fn pid(&self) -> Option<u32> {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
     }
 

@@ -44,6 +44,11 @@ fn with(room: &Room, credential: Credential) -> Decision {
     on(room, credential, Intent::Page, false)
 }
 
+/// What is known before there is a copy of the line.
+fn scene(room: &Room) -> Scene<'_> {
+    Scene { room, line: None, store_away: false, on_lease: false, shop_rests: false, now: NOW, pass: PassState::Lives }
+}
+
 fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> Decision {
     let view = view();
     admit(
@@ -123,9 +128,21 @@ fn while_the_shop_rests_nobody_claims_and_newcomers_take_their_place() {
     };
     let called = Credential::Sealed(ticket(7));
     assert_eq!(at(&room, called, Intent::Page), Verdict::Wait(ticket(7)));
-    assert_eq!(at(&room, called, Intent::Form), Verdict::Refuse(Refusal::Ended));
+    assert_eq!(at(&room, called, Intent::Form), Verdict::Wait(ticket(7)));
     assert_eq!(at(&room, called, Intent::Submit), Verdict::Wait(ticket(7)), "the page holds the form");
     assert_eq!(at(&room, Credential::None, Intent::Json), Verdict::Join);
+    let calm = View {
+        segments: Segment { base: BASE, next: BASE + 50, serving: BASE + 60 }.into(),
+        now: NOW,
+        ..View::default()
+    };
+    for (intent, verdict) in [(Intent::Program, Verdict::Confirm), (Intent::Read, Verdict::Refuse(Refusal::NeedsPass))]
+    {
+        let scene = Scene { line: Some(&calm), ..scene(&room) };
+        assert_eq!(admit(scene, Credential::None, intent).0, Verdict::Visit);
+        let rests = Scene { shop_rests: true, ..scene };
+        assert_eq!(admit(rests, Credential::None, intent).0, verdict, "a visit would find nobody");
+    }
     let enters = Verdict::Enter { pass: pass(), renew: false };
     assert_eq!(at(&room, Credential::Sealed(pass()), Intent::Page), enters);
     let reject = Room { queueing_method: QueueingMethod::Reject, ..room };
@@ -180,18 +197,21 @@ fn only_pages_and_json_take_a_number_and_a_preflight_goes_to_the_upstream() {
         assert_eq!(on(&room(), Credential::Sealed(ticket(50)), intent, false).0, Verdict::Claim(ticket(50)));
     }
     for credential in [Credential::None, Credential::Sealed(ticket(50)), Credential::Sealed(ticket(51))] {
-        let refused = Verdict::Refuse(Refusal::NeedsPass);
-        assert_eq!(on(&room(), credential, Intent::Other, false).0, refused);
+        let told = match credential {
+            Credential::Sealed(ticket) => Verdict::Wait(ticket),
+            _ => Verdict::Refuse(Refusal::NeedsPass),
+        };
+        for intent in [Intent::Other, Intent::Read] {
+            assert_eq!(on(&room(), credential, intent, false).0, told, "{intent:?}");
+        }
         assert_eq!(on(&room(), credential, Intent::Preflight, false), (Verdict::Preflight, None));
     }
     let claims = Verdict::Claim(ticket(50));
     assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Form, false).0, claims);
-    for (credential, why) in [(Credential::None, Refusal::NeedsPass), (Credential::Sealed(ticket(51)), Refusal::Ended)]
-    {
-        assert_eq!(on(&room(), credential, Intent::Form, false).0, Verdict::Refuse(why));
-    }
+    assert_eq!(on(&room(), Credential::None, Intent::Form, false).0, Verdict::Refuse(Refusal::NeedsPass));
+    assert_eq!(on(&room(), Credential::Sealed(ticket(51)), Intent::Form, false).0, Verdict::Wait(ticket(51)));
     let away = on(&room(), Credential::Sealed(ticket(50)), Intent::Form, true).0;
-    assert_eq!(away, Verdict::Refuse(Refusal::Ended), "nobody can trade it");
+    assert_eq!(away, Verdict::Wait(ticket(50)), "nobody can trade it");
     // A form of the shop's own page takes a number where a token comes with it.
     assert_eq!(on(&room(), Credential::None, Intent::Submit, false).0, Verdict::Refuse(Refusal::NeedsPass));
     let bad = Credential::Bad(Rejected::Forged);
@@ -290,6 +310,59 @@ fn a_return_from_a_payment_page_is_never_lost_and_uses_up_no_place() {
 }
 
 #[test]
+fn a_calm_room_may_be_looked_at_and_a_program_that_comes_back_is_a_shopper() {
+    use Verdict::{Arrive, Confirm, Refuse, Visit, Wait};
+    let calm = View {
+        segments: Segment { base: BASE, next: BASE + 50, serving: BASE + 60 }.into(),
+        now: NOW,
+        active: 3,
+        ..View::default()
+    };
+    let at = |room: &Room, line: &View, credential, intent, store_away| {
+        let scene = Scene { line: Some(line), store_away, ..scene(room) };
+        admit(scene, credential, intent).0
+    };
+    let needs = Refuse(Refusal::NeedsPass);
+    let asked = |room: &Room, line: &View| {
+        [Intent::Program, Intent::Read].map(|intent| at(room, line, Credential::None, intent, false))
+    };
+    assert_eq!(asked(&room(), &calm), [Visit, Visit]);
+    assert_eq!([Intent::Form, Intent::Other].map(|i| at(&room(), &calm, Credential::None, i, false)), [needs; 2]);
+    let rules = |change: fn(&mut Rules)| {
+        let mut room = room();
+        change(&mut room.rules);
+        room
+    };
+    let rejects = Room { queueing_method: QueueingMethod::Reject, ..room() };
+    assert_eq!(asked(&rejects, &calm), [Visit, Visit]);
+    for (room, line) in [
+        (room(), view()),
+        (room(), View { claimants: 1, ..calm.clone() }),
+        (rules(|rules| rules.total_active_users = Some(3)), calm.clone()),
+        (rules(|rules| rules.open = false), calm.clone()),
+        (rules(|rules| rules.visits = 0.0), calm.clone()),
+        (rejects, view()),
+    ] {
+        assert_eq!(asked(&room, &line), [Confirm, needs], "{room:?} {line:?}");
+    }
+    let away = [Intent::Program, Intent::Read].map(|i| at(&room(), &calm, Credential::None, i, true));
+    assert_eq!(away, [Confirm, needs]);
+
+    let arrival = Credential::Sealed(Token::arrival(7, NOW - 1));
+    for line in [&calm, &view()] {
+        let arrives = Arrive(Arrival { id: 7, if_called: false });
+        assert_eq!(at(&room(), line, arrival, Intent::Program, false), arrives);
+    }
+    assert_eq!(at(&room(), &calm, arrival, Intent::Read, false), Visit);
+    assert_eq!(on(&room(), Credential::Sealed(ticket(50)), Intent::Program, false).0, Verdict::Claim(ticket(50)));
+    assert_eq!(on(&room(), Credential::Sealed(ticket(51)), Intent::Program, false).0, Wait(ticket(51)));
+    let suspended = Room { suspended: true, ..room() };
+    assert_eq!(asked(&suspended, &calm), [Refuse(Refusal::Suspended); 2]);
+    let passthrough = Room { queueing_method: QueueingMethod::Passthrough, ..room() };
+    assert_eq!(asked(&passthrough, &calm), [Verdict::Open; 2], "they are not counted");
+}
+
+#[test]
 fn a_pass_of_a_room_without_renewal_is_not_extended() {
     let half = Token::pass(BASE + 7, NOW - 50, NOW + 50);
     let room = Room { disable_session_renewal: true, ..room() };
@@ -372,7 +445,9 @@ fn a_pass_that_lost_its_seat_is_worth_its_place() {
     for intent in [Intent::Page, Intent::Json, Intent::Form] {
         assert_eq!(shown(&room(), false, intent), (Verdict::Claim(place), why));
     }
-    assert_eq!(shown(&room(), false, Intent::Other), (Verdict::Refuse(Refusal::NeedsPass), why));
+    for intent in [Intent::Read, Intent::Other] {
+        assert_eq!(shown(&room(), false, intent), (Verdict::Wait(place), why), "it is told so");
+    }
     let suspended = Room { suspended: true, ..room() };
     for (room, store_away) in [(&suspended, false), (&room(), true)] {
         assert_eq!(shown(room, store_away, Intent::Page), (Verdict::Wait(place), why), "its place is kept");

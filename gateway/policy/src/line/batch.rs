@@ -27,6 +27,8 @@ pub struct Batch {
     pub joins: u64,
     /// Newcomers that want a number only if it is already called (`reject`): they come first.
     pub joins_if_called: u64,
+    /// Those who only look, without a number: let in if nobody waits.
+    pub visits: u64,
     /// Called tickets whose holders are here, in any order.
     pub claims: Vec<u64>,
     /// Passes to extend.
@@ -151,6 +153,8 @@ pub struct Outcome {
     pub first: u64,
     /// ...how many of `joins_if_called` were given one (the rest are turned away)...
     pub joined_if_called: u64,
+    /// Visits that were let in; the others are turned away.
+    pub visits: u64,
     /// Grants for the claims and for new numbers that were called at once. A number that is not
     /// here waits.
     pub grants: Vec<(u64, Grant)>,

@@ -186,7 +186,7 @@ impl Line {
 
     fn begin_anew(&mut self, furthest: u64) {
         self.open_segment(furthest);
-        self.bucket = 0.0;
+        (self.bucket, self.visits) = (0.0, 0.0);
         self.rest.idle = 0;
         self.leases.lose();
         self.counters.lost = self.counters.now;

@@ -66,6 +66,12 @@ impl View {
         self.segments.waiting()
     }
 
+    /// Whether nobody waits and somebody could enter: those who only look may try, and the line decides.
+    pub fn is_calm(&self, rules: &Rules) -> bool {
+        let seat = rules.total_active_users.is_none_or(|seats| self.active < seats);
+        rules.open && rules.visits > 0.0 && seat && self.waiting() == 0 && self.claimants == 0
+    }
+
     /// People ahead of this number, its holder included; `None` while it could grow: people may come back who stand
     /// before it, or a gateway that knows that the line had come further.
     pub fn position(&self, number: u64) -> Option<u64> {

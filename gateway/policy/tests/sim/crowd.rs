@@ -175,7 +175,9 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
             gone(world, person);
         }
         Verdict::Confirm | Verdict::Arrive(_) => panic!("this room asks nobody to confirm"),
-        Verdict::Preflight | Verdict::Late(_) | Verdict::Return => unreachable!("a page was asked for"),
+        Verdict::Preflight | Verdict::Late(_) | Verdict::Return | Verdict::Visit => {
+            unreachable!("a page was asked for")
+        }
         Verdict::Refuse(reason) => {
             assert_ne!(reason, Refusal::NeedsPass, "a page was asked for");
             refused(world, tab);

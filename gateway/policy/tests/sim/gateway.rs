@@ -137,6 +137,7 @@ impl Gateway {
             releases: std::mem::take(&mut self.releases),
             revocations_seen: self.revocations_seen,
             arrivals: Vec::new(),
+            visits: 0,
         }
     }
 }

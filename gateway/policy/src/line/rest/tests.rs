@@ -116,8 +116,12 @@ fn a_calm_room_spends_nothing_on_newcomers_while_the_shop_rests() {
     let outcome = launch.ask(resting(of(1, joins(4))));
     assert!(outcome.view.segments.is_called(outcome.first) && outcome.grants.is_empty(), "{outcome:?}");
     assert_eq!((outcome.view.claimants, launch.line.bucket), (0, bucket));
+    let visit = Batch { visits: 1, ..Batch::default() };
+    let outcome = launch.ask(resting(of(1, visit.clone())));
+    assert_eq!((outcome.visits, launch.line.bucket), (0, bucket), "nor on visits");
     launch.tick(1);
     assert_eq!(launch.inside, 4, "a shop that was away for a moment costs nobody anything");
+    assert_eq!(launch.ask(of(1, visit)).visits, 1);
 }
 
 #[test]

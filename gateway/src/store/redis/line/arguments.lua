@@ -84,6 +84,7 @@ local now, server = number(), number() -- tests only: a gateway leaves them to t
 local rate, burst, seats = number(), number(), number()
 local session, claim_window, form_grace = number(), number(), number()
 local open, enforced, lends = number() == 1, number() == 1, number() == 1
+local visits = { rate = number(), asked = number(), given = 0 } -- those who only look
 local gateway, revocations_seen = text(), number()
 local shop_rests = number() == 1
 local joins, joins_if_called = number(), number()

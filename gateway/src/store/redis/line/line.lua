@@ -75,6 +75,8 @@ local function fill(share, held_back)
   local room = stands and min(burst, 1 + 0.1 * rate) or burst
   room = max(min(room, burst - held_back), 0)
   s.bucket = min(s.bucket + max(min(s.rate, rate) - share, 0) * elapsed / 1000, room)
+  local most = visits.rate > 0 and max(burst * visits.rate / rate, 1) or 0
+  s.visits = min(s.visits + visits.rate * elapsed / 1000, most)
 end
 
 local function whole_carry()
@@ -122,7 +124,7 @@ local function live()
     fill(share, held_back)
     move(share)
   else
-    s.bucket = 0
+    s.bucket, s.visits = 0, 0
   end
   s.rate = rate
 end
@@ -132,7 +134,7 @@ local function wake()
   local idle = s.idle
   s.idle = 0
   if idle > 1000 then
-    s.stood, s.easing, s.bucket, s.speed = s.stood + idle, 15000, 0, 0
+    s.stood, s.easing, s.bucket, s.visits, s.speed = s.stood + idle, 15000, 0, 0, 0
   else
     elapsed = elapsed + idle
     s.easing = max(s.easing - elapsed, 0)
@@ -141,7 +143,8 @@ local function wake()
 end
 
 local function ease()
-  rate = rate / 2 ^ min(floor((s.easing + 4999) / 5000), 3)
+  local part = 2 ^ min(floor((s.easing + 4999) / 5000), 3)
+  rate, visits.rate = rate / part, visits.rate / part
 end
 
 local function advance()
@@ -158,7 +161,7 @@ local function advance()
       rate_changed(s.rate)
       s.rate = rate
     end
-    s.bucket = min(s.bucket, burst)
+    s.bucket, s.visits = min(s.bucket, burst), min(s.visits, burst)
     ease()
     return
   end
@@ -481,6 +484,10 @@ end
 claim()
 local first, joined_if_called = join()
 grant()
+if waiting() == 0 and claimants == 0 and open and not unlimited and not shop_rests then
+  visits.given = min(visits.asked, floor(s.visits), places())
+  s.visits, s.bucket = s.visits - visits.given, s.bucket - visits.given
+end
 local lease = lends and lend(unseated()) or {}
 do
   -- Places move up by as much as was called since the last transition, less what they may have to tell of it still.
@@ -512,5 +519,5 @@ local known = s.revocations_forgotten + call('LLEN', REVOKED)
 return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
   lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), real(bound_for(show_share())),
   s.speed > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(), entering(),
-  min(entering(), s.places_told),
+  min(entering(), s.places_told), visits.given,
 } }

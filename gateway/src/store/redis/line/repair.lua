@@ -144,7 +144,7 @@ end
 
 local function begin_anew(furthest)
   open_segment(furthest)
-  s.bucket, s.lost, s.settling, s.idle = 0, now, SETTLE, 0
+  s.bucket, s.visits, s.lost, s.settling, s.idle = 0, 0, now, SETTLE, 0
   lose_leases()
   s.sure = max(s.sure, now + UNSURE)
   s.remembered = call('ZCARD', ACTIVE) + s.missing

@@ -4,7 +4,7 @@ local FIELDS = {
   'forgotten', 'lost', 'now', 'granted', 'no_shows', 'over_limit',
   'server', 'skew', 'settling', 'sure', 'remembered', 'missing', 'missing_until',
   'lenders_before', 'lenders_told', 'lenders_unknown_for', 'second_passes',
-  'carry', 'bucket', 'rate', 'revocations_forgotten', 'freed',
+  'carry', 'bucket', 'visits', 'rate', 'revocations_forgotten', 'freed',
   'called', 'shown', 'speed', 'known_for', 'flow', 'left', 'sat', 'bound',
   'places_told', 'places_called', 'places_moved',
   'idle', 'stood', 'easing',
