@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
+use crate::ticket::Token;
 
 /// What a line may let through. Only numbers: the same rules can be sent to a store's script.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Rules {
     pub total_active_users: Option<u64>,
     /// How long a pass lives, and for how long a renewal extends it.
     pub session: Millis,
+    /// How long a pass may be renewed, from when it was given; `None`: as long as its holder is active.
+    pub max_session: Option<Millis>,
     /// How long after its call an unclaimed ticket counts as expected, not as a no-show.
     pub claim_window: Millis,
     /// How long after the end of a pass a form of its holder still goes through; revocations are kept that much longer.
@@ -44,12 +47,20 @@ impl Rules {
             burst: rate.max(1.0),
             total_active_users: None,
             session: 300_000,
+            max_session: None,
             claim_window: 300_000,
             form_grace: 120_000,
             open: true,
             enforced: true,
             lends: false,
         }
+    }
+}
+
+impl Rules {
+    /// Beyond this no renewal moves the end of a pass that was given at `admitted`.
+    pub fn latest_end(&self, admitted: Millis) -> Millis {
+        self.max_session.map_or(Millis::MAX, |max| admitted.saturating_add(max))
     }
 }
 
@@ -106,4 +117,11 @@ pub struct Room {
     pub json_response_enabled: bool,
     /// What happens while the store does not answer.
     pub fail_mode: FailMode,
+}
+
+impl Room {
+    /// Whether a pass may still be renewed.
+    pub fn may_renew(&self, pass: &Token) -> bool {
+        !self.disable_session_renewal && pass.expires < self.rules.latest_end(pass.admitted)
+    }
 }

@@ -238,6 +238,10 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
         let what = "\"passthrough\" lets everyone in, queue_all lets nobody in";
         reader.complain(&format!("{at}.queueing_method"), what, "remove one of the two");
     }
+    if room.max_session.is_some_and(|longest| longest < room.session_duration) {
+        let what = "is shorter than session_duration, for which every pass is given";
+        reader.complain(&format!("{at}.max_session"), what, "write at least as much, or a shorter session_duration");
+    }
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }

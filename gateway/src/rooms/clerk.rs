@@ -181,7 +181,7 @@ struct Desk {
     joins: Vec<oneshot::Sender<Entry>>,
     joins_if_called: Vec<oneshot::Sender<Entry>>,
     held: BTreeMap<u64, Vec<Held>>,
-    renewals: Vec<u64>,
+    renewals: Vec<(u64, Millis)>,
     confirmed: VecDeque<u64>,
     releases: Vec<u64>,
     memory: Memory,
@@ -233,7 +233,7 @@ impl Desk {
             Op::Join { if_called: false, reply } => self.joins.push(reply),
             Op::Arrive { arrival, reply } => self.arrivals.push((arrival, reply)),
             Op::Claim { number, reply } => self.hold(number, reply),
-            Op::Renew { number } => self.renewals.push(number),
+            Op::Renew { number, admitted } => self.renewals.push((number, admitted)),
             Op::Confirm { number } => self.confirmed.push_back(number),
             Op::Release { token } => {
                 self.memory.returned(&token);
@@ -423,7 +423,7 @@ impl Desk {
         for reply in arrivals.chain(self.joins.drain(..)).chain(self.joins_if_called.drain(..)) {
             let _ = reply.send(Entry::Away);
         }
-        self.renewals.drain(..).for_each(|number| self.room.renewals.fail(number));
+        self.renewals.drain(..).for_each(|(number, _)| self.room.renewals.fail(number));
         if self.lending.is_on(self.time()) {
             return self.lend();
         }

@@ -93,7 +93,7 @@ impl<'a> Look<'a> {
 
 /// The source without indentation, empty lines and lines that are a comment: what is left fits
 /// into the first flight of a TCP connection.
-fn squeezed(source: &str) -> String {
+pub(super) fn squeezed(source: &str) -> String {
     let comment = |line: &str| line.starts_with("//") || line.starts_with("/*") && line.ends_with("*/");
     let lines: Vec<_> = source.lines().map(str::trim).filter(|line| !line.is_empty() && !comment(line)).collect();
     lines.join("\n")
@@ -194,7 +194,7 @@ pub enum Coding {
 }
 
 impl Segments {
-    fn cut(rendered: &str) -> Self {
+    pub(super) fn cut(rendered: &str) -> Self {
         let text = String::with_capacity(rendered.len());
         let mut segments = Self { text, cuts: Vec::new(), deflated: OnceLock::new() };
         for (i, piece) in rendered.split(MARK).enumerate() {
