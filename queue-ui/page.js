@@ -14,7 +14,9 @@
     if (!held) return location.reload();
     if (!held.dataset.turn) return HTMLFormElement.prototype.submit.call(held);
     note(held.dataset.turn);
+    show("how", "");
   };
+  show("how", element("how")?.dataset.script);
   let timer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.

@@ -25,6 +25,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use policy::Millis;
 use policy::admit::{Decision, Ignored, Intent, PassState, Refusal, Scene, Verdict, admit};
 use policy::line::Arrival;
 use policy::room::{FailMode, Join, QueueingMethod};
@@ -92,7 +93,7 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
         Err(_) => return no(reply::bad_request(visit, "Exactly one Host is needed.\n")),
     };
     if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
-        return no(own::answer(visit, path, head));
+        return no(own::answer(visit, path, head).await);
     }
     let path = NormalPath::of(parts.uri.path());
     if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
@@ -370,13 +371,23 @@ fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> 
             // Where seats are counted, a pass that never comes back is the first to lose its seat.
             let counted = room.terms.room.rules.total_active_users.is_some();
             let pass = if counted { Token::new_pass } else { Token::pass };
-            return Ok(Onward::admitted(pass(number, now, end)));
+            let admitted = admitted(visit, room, number, end).min(now);
+            return Ok(Onward::admitted(Token { admitted, ..pass(number, now, end) }));
         }
         Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
         Entry::Full | Entry::Spent | Entry::Visit => reply::full(visit),
         Entry::Away => later(visit, room),
     };
     no(answer)
+}
+
+/// When a pass was given that the line has told the end of. One that was shown says so itself; else it is as of one that was
+/// never renewed, and of one that was the line knows better.
+fn admitted(visit: &Visit<'_>, room: &SiteRoom, number: u64, end: Millis) -> Millis {
+    let lives = |pass: &Token| {
+        pass.kind == Kind::Pass && pass.number == number && room.live.pass_state(pass) == PassState::Lives
+    };
+    visit.token().filter(lives).map_or(end.saturating_sub(room.terms.room.rules.session), |pass| pass.admitted)
 }
 
 /// The store is away: the place is kept in the order of arrival.

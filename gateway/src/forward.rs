@@ -159,7 +159,8 @@ fn caller(visit: &Visit<'_>, onward: &Onward) -> Caller {
 fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::Onward<'a> {
     let room = visit.room.filter(|_| onward.pass.is_some());
     let introduction = room.zip(onward.pass).map(|(room, pass)| visit.introduce(room, &pass));
-    let (pass_id, signature) = introduction.map_or((None, None), |told| (Some(told.pass_id), told.signature));
+    let (pass_id, pass_expires, signature) =
+        introduction.map_or((None, None, None), |told| (Some(told.pass_id), Some(told.expires), told.signature));
     headers::Onward {
         peer: visit.peer(),
         tls: visit.tls,
@@ -167,6 +168,7 @@ fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::O
         request_id: visit.request_id.clone(),
         room: room.map(|room| room.name.clone()),
         pass_id,
+        pass_expires,
         signature,
         preflight: onward.guest == Guest::Preflight,
     }

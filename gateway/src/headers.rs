@@ -29,6 +29,7 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static WEIR_ROOM: HeaderName = HeaderName::from_static("weir-room");
 static WEIR_PASS_ID: HeaderName = HeaderName::from_static("weir-pass-id");
+static WEIR_PASS_EXPIRES: HeaderName = HeaderName::from_static("weir-pass-expires");
 static WEIR_SIGNATURE: HeaderName = HeaderName::from_static("weir-signature");
 static WEIR_COMMAND: HeaderName = HeaderName::from_static("weir-command");
 
@@ -45,7 +46,7 @@ static OF_CACHES: [HeaderName; 8] = [
 ];
 
 /// Headers that a request gains at the most: room for them is made once.
-const MOST_ADDED: usize = 11;
+const MOST_ADDED: usize = 12;
 
 /// What the upstream is told about a request. Values are ready to send.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub struct Onward<'a> {
     pub room: Option<HeaderValue>,
     /// `Weir-Pass-Id`, see [`pass_id`].
     pub pass_id: Option<HeaderValue>,
+    /// `Weir-Pass-Expires`, see [`pass_expires`].
+    pub pass_expires: Option<HeaderValue>,
     /// `Weir-Signature`.
     pub signature: Option<HeaderValue>,
     /// It is a preflight of somebody without a pass: nothing passes but what a browser sends with one.
@@ -87,6 +90,12 @@ pub fn pass_id(pass: &Token) -> HeaderValue {
     id.push(b'.');
     push_decimal(&mut id, number);
     HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// When a pass ends, in whole seconds since 1970: an Integer of RFC 9651, which every language reads. A time and not what is
+/// left, because it stays the same for the text of a pass: it is written once for each connection, and no clock is asked.
+pub fn pass_expires(pass: &Token) -> HeaderValue {
+    HeaderValue::from(pass.expires / 1_000)
 }
 
 /// `write!` would double the cost of [`pass_id`], which every admitted request pays.
@@ -130,7 +139,12 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
     }
     headers.reserve(MOST_ADDED);
     set_way(headers, &onward);
-    let weir = [(&WEIR_ROOM, onward.room), (&WEIR_PASS_ID, onward.pass_id), (&WEIR_SIGNATURE, onward.signature)];
+    let weir = [
+        (&WEIR_ROOM, onward.room),
+        (&WEIR_PASS_ID, onward.pass_id),
+        (&WEIR_PASS_EXPIRES, onward.pass_expires),
+        (&WEIR_SIGNATURE, onward.signature),
+    ];
     for (name, value) in weir {
         if let Some(value) = value {
             headers.append(name, value);

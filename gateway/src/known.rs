@@ -16,7 +16,7 @@ use http::HeaderValue;
 use policy::seal::{Rejected, RoomId, SEALED_LEN, Sealer};
 use policy::ticket::Token;
 
-use crate::headers::pass_id;
+use crate::headers::{pass_expires, pass_id};
 use crate::visitor::{BadHost, Head, Host, sent_host};
 
 /// What one connection showed last.
@@ -40,6 +40,8 @@ struct Remembered {
 pub struct Introduction {
     /// `Weir-Pass-Id`.
     pub pass_id: HeaderValue,
+    /// `Weir-Pass-Expires`.
+    pub expires: HeaderValue,
     /// `Weir-Signature`.
     pub signature: Option<HeaderValue>,
 }
@@ -49,7 +51,7 @@ impl Introduction {
         let pass_id = pass_id(pass);
         let texts = room.to_str().ok().zip(pass_id.to_str().ok());
         let signature = texts.and_then(|(room, id)| HeaderValue::try_from(sealer.signature(room, id)).ok());
-        Self { pass_id, signature }
+        Self { pass_id, expires: pass_expires(pass), signature }
     }
 }
 

@@ -3,24 +3,35 @@
 //! `GET status/{room}` is the same for everybody and may be cached for a second, `GET logo/{room}` for a week. `POST leave/{room}`
 //! gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app. `GET health`
 //! is for balancers, which also ask in HTTP/1.0 for any path without a `Host`: no shopper does, and no room has it.
+//!
+//! Where a room has `session_script`: `GET pass.js` is the script, `GET pass/{room}` tells it when the pass of the shopper ends, and
+//! `POST pass/{room}` renews that as any request would, from the shop's own pages only. The cookie itself stays out of its reach.
+
+use std::sync::Arc;
 
 use http::{Method, Response};
-use policy::admit::Credential;
+use policy::admit::{Credential, PassState};
+use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::reply;
+use crate::site::SiteRoom;
 use crate::telemetry::Mark;
 use crate::visit::Visit;
 use crate::visitor::{self, Head};
 
 /// Where these paths begin.
 pub const PREFIX: &str = "/.weir/";
+const SCRIPT: &str = "pass.js";
 
 /// Answers `/.weir/{path}`.
-pub fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
+pub async fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
     visit.mark = Mark::Own;
     if path == "health" {
         return checked(visit, head);
+    }
+    if path == SCRIPT {
+        return script(visit, head);
     }
     let (action, name) = path.split_once('/').unwrap_or((path, ""));
     let Some(room) = visit.site.by_name.get(name) else { return reply::not_found() };
@@ -30,6 +41,15 @@ pub fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Bo
         ("leave", &Method::POST) => {
             visit.look_at(room, head);
             leave(visit, head)
+        }
+        ("pass", method) if room.config.session_script => {
+            let renews = *method == Method::POST;
+            if !renews && *method != Method::GET {
+                return reply::wrong_method("GET, POST");
+            }
+            visit.look_at(room, head);
+            // On the heap: the other requests should not carry its state.
+            Box::pin(pass(visit, room, head, renews)).await
         }
         ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
@@ -51,11 +71,7 @@ fn leave(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
     if let Err(wait) = visit.charge() {
         return reply::too_fast(visit, wait);
     }
-    if !visitor::is_same_origin(
-        &head.parts.headers,
-        visit.tls,
-        &visitor::sent_host(head).map(String::from_utf8_lossy).unwrap_or_default(),
-    ) {
+    if !is_of_the_shop(visit, head) {
         return reply::cross_site();
     }
     match visit.credential {
@@ -64,4 +80,37 @@ fn leave(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
         }
         _ => reply::left(visit, room),
     }
+}
+
+fn is_of_the_shop(visit: &Visit<'_>, head: &Head<'_>) -> bool {
+    let host = visitor::sent_host(head).map(String::from_utf8_lossy).unwrap_or_default();
+    visitor::is_same_origin(&head.parts.headers, visit.tls, &host)
+}
+
+fn script(visit: &Visit<'_>, head: &Head<'_>) -> Response<Body> {
+    if !visit.site.by_name.values().any(|room| room.config.session_script) {
+        return reply::not_found();
+    }
+    match head.parts.method {
+        Method::GET | Method::HEAD => reply::pass_script(head.accept_encoding.is_some_and(visitor::takes_gzip)),
+        _ => reply::wrong_method("GET, HEAD"),
+    }
+}
+
+/// When the pass of this shopper ends, renewed before if it `renews`.
+async fn pass(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, head: &Head<'_>, renews: bool) -> Response<Body> {
+    if let Err(wait) = visit.charge() {
+        return reply::too_fast(visit, wait);
+    }
+    if renews && !is_of_the_shop(visit, head) {
+        return reply::cross_site();
+    }
+    let now = room.live.snapshot().store_time(visit.started);
+    let shown = visit.token().filter(|pass| pass.kind == Kind::Pass && room.live.pass_state(pass) == PassState::Lives);
+    let lives = |pass: &Token| pass.expires > now;
+    let mut pass = shown.map(|pass| room.live.renewed(&pass).unwrap_or(pass)).filter(lives);
+    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && room.terms.room.may_renew(pass)) {
+        pass = room.live.extend(&known, now).await;
+    }
+    reply::pass(visit, room, pass)
 }

@@ -1,11 +1,11 @@
 //! Verdict or error -> answer: status, headers, and which text. The one table of what went wrong.
 //!
-//! Nothing here redirects, and nothing tells a cache to keep an answer but the status document.
+//! Nothing here redirects, and nothing tells a cache to keep an answer but the status document, a logo and the script.
 
 mod program;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};
@@ -16,7 +16,7 @@ use policy::ticket::{Kind, Token};
 use crate::body::Body;
 use crate::site::SiteRoom;
 use crate::telemetry::Mark;
-use crate::ui::{Coding, Form, Language, Notice, Standing};
+use crate::ui::{self, Coding, Form, Language, Notice, Standing};
 use crate::upstream::UpstreamError;
 use crate::visit::{Visit, Wants};
 
@@ -24,6 +24,8 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const SCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
+const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
 /// Seconds after which a suspended or full room may be asked again.
@@ -135,6 +137,28 @@ pub fn logo(room: &SiteRoom) -> Response<Body> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=604800"));
     let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+/// The script for pages of the shop: the same for all rooms, and of this version.
+pub fn pass_script(gzip: bool) -> Response<Body> {
+    let coding = if gzip { Coding::Gzip } else { Coding::Identity };
+    let mut response = answer(StatusCode::OK, SCRIPT, ui::pass_script(coding));
+    response.headers_mut().insert(header::CACHE_CONTROL, AN_HOUR);
+    coded(response, coding)
+}
+
+/// When the shopper's pass ends, for that script; `None`: there is none. A text that is newer than theirs goes along.
+pub fn pass(visit: &Visit<'_>, room: &SiteRoom, pass: Option<Token>) -> Response<Body> {
+    let now = room.live.snapshot().store_time(Instant::now());
+    let (language, _) = visit.language_and_coding(room.language);
+    let told = pass.map(|pass| (pass, room.terms.room.may_renew(&pass)));
+    let mut response = answer(StatusCode::OK, JSON, ui::pass_status(told, now, language));
+    if let Some(pass) = pass.filter(|pass| visit.token() != Some(*pass)) {
+        let sealed = visit.site.sealer.seal(room.live.id, &pass);
+        let cookie = room.cookie.keep(&sealed, &pass, visit.tls).map(|cookie| (header::SET_COOKIE, cookie));
+        response.headers_mut().extend(cookie);
+    }
     response
 }
 
@@ -311,6 +335,12 @@ fn page(status: StatusCode, body: impl Into<Body>, coding: Coding, policy: Heade
     let mut response = answer(status, HTML, body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    coded(response, coding)
+}
+
+/// Says in which coding the body is.
+fn coded(mut response: Response<Body>, coding: Coding) -> Response<Body> {
+    let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if coding == Coding::Gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

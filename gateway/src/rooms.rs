@@ -11,6 +11,7 @@
 
 mod clerk;
 mod late;
+mod passes;
 mod picture;
 mod renewals;
 
@@ -23,7 +24,6 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use policy::Millis;
-use policy::admit::PassState;
 use policy::drain::PollTable;
 use policy::line::{Arrival, Revoked, View};
 use policy::room::Room;
@@ -32,8 +32,8 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::ui;
 use crate::upstream::Upstream;
-use crate::{timer, ui};
 
 pub use clerk::run;
 use late::LateForms;
@@ -41,14 +41,6 @@ use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
 const MAILBOX: usize = 1 << 16;
-
-/// That a number is used up is remembered for so long, of at most so many numbers: past that, an expired pass counts
-/// as used up unasked.
-const SPENT: Millis = 30_000;
-const MOST_SPENT: usize = 1 << 16;
-
-/// Who waits for the end of a pass looks this often.
-const LOOK_AT_PASS: Duration = Duration::from_secs(1);
 
 /// Who waits for the first answer of the store looks this often.
 const LOOK: Duration = Duration::from_millis(10);
@@ -169,8 +161,10 @@ pub(crate) enum Op {
         number: u64,
         reply: oneshot::Sender<Entry>,
     },
+    /// Extend a pass that was given at `admitted`.
     Renew {
         number: u64,
+        admitted: Millis,
     },
     /// The holder of a pass came back with it.
     Confirm {
@@ -210,19 +204,6 @@ impl LiveRoom {
         self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.terms.load().room.rules.enforced
     }
 
-    /// What became of the pass that is shown, as far as the line has told.
-    pub fn pass_state(&self, shown: &Token) -> PassState {
-        if self.revocations.load(Ordering::Relaxed) == 0 {
-            return PassState::Lives;
-        }
-        match self.revoked.get(&shown.number).as_deref() {
-            Some(revoked) if !revoked.evicted => PassState::Revoked,
-            // A later pass of the number ends later.
-            Some(revoked) if shown.expires <= revoked.expires => PassState::Evicted,
-            _ => PassState::Lives,
-        }
-    }
-
     /// Takes a number, and claims it if it is called at once or very soon.
     pub async fn join(self: &Arc<Self>, if_called: bool) -> Entry {
         let (reply, answer) = oneshot::channel();
@@ -258,82 +239,24 @@ impl LiveRoom {
         self.ask(Op::Claim { number, reply }, answer).await
     }
 
-    /// Asks what the number of a pass is worth that has run out. That it is used up is remembered: whoever shows such a
-    /// pass with every request costs the store one call in `SPENT`.
-    pub async fn claim_again(self: &Arc<Self>, number: u64) -> Entry {
-        let now = self.snapshot().store_time(Instant::now());
-        if self.spent.len() >= MOST_SPENT || self.spent.get(&number).is_some_and(|until| *until > now) {
-            return Entry::Spent;
-        }
-        let entry = self.claim(number).await;
-        if entry == Entry::Spent {
-            self.spent.insert(number, now + SPENT);
-        }
-        entry
-    }
-
-    /// Waits until a pass has ended: run out, given back or taken away. Another request may renew it, at another gateway
-    /// too: where it has run out as far as is known here, the line is asked.
-    pub async fn pass_ended(self: Arc<Self>, mut pass: Token) {
-        loop {
-            timer::sleep(LOOK_AT_PASS).await;
-            pass = self.renewed(&pass).unwrap_or(pass);
-            if self.pass_state(&pass) != PassState::Lives {
-                return;
-            }
-            if pass.expires <= self.snapshot().store_time(Instant::now()) {
-                match self.claim_again(pass.number).await {
-                    Entry::Pass(_, expires) if expires > pass.expires => pass.expires = expires,
-                    _ => return,
-                }
-            }
-        }
-    }
-
     async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
-        if self.mailbox.try_send((self.clone(), op)).is_err() {
-            return Entry::Away;
-        }
-        let entry = answer.await.unwrap_or(Entry::Away);
+        let entry = self.send(op, answer).await;
         if let Entry::Pass(..) = entry {
             self.served[1].fetch_add(1, Ordering::Relaxed);
         }
         entry
     }
 
+    async fn send(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
+        if self.mailbox.try_send((self.clone(), op)).is_err() {
+            return Entry::Away;
+        }
+        answer.await.unwrap_or(Entry::Away)
+    }
+
     /// Places taken and passes given through this gateway since the room is live.
     pub fn served(&self) -> [u64; 2] {
         self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
-    }
-
-    /// Has a pass extended, unless that is under way or was done lately. [`Self::renewed`] tells the new end, on this
-    /// request or on a later one.
-    pub fn renew(self: &Arc<Self>, pass: &Token, now: Millis) {
-        let number = pass.number;
-        // A full mailbox drops it: the next request asks again.
-        if self.renewals.begin(pass, now) && self.mailbox.try_send((self.clone(), Op::Renew { number })).is_err() {
-            self.renewals.fail(number);
-        }
-    }
-
-    /// The pass as it was renewed here last, if it lives longer than what its holder shows.
-    pub fn renewed(&self, pass: &Token) -> Option<Token> {
-        self.renewals.newer(pass)
-    }
-
-    /// Tells the line that a marked pass came back. Answers whether its holder is to get the text without the mark: the
-    /// requests of a page come at once, and one of them does.
-    pub fn confirm(self: &Arc<Self>, pass: &Token) -> bool {
-        let told = self.confirmed.get(&pass.number).is_some_and(|told| *told >= pass.expires);
-        if told || self.confirmed.insert(pass.number, pass.expires).is_some_and(|told| told >= pass.expires) {
-            return false;
-        }
-        if self.mailbox.try_send((self.clone(), Op::Confirm { number: pass.number })).is_err() {
-            // A full mailbox: the next request tells it.
-            self.confirmed.remove(&pass.number);
-            return false;
-        }
-        true
     }
 
     /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.

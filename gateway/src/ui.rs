@@ -13,6 +13,7 @@ mod json;
 mod language;
 mod notice;
 mod page;
+mod pass;
 mod status;
 mod template;
 
@@ -29,6 +30,7 @@ pub use held::HeldForm;
 pub use language::Language;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
+pub use pass::{pass_script, pass_status};
 pub use template::{Coding, Filled, PageError};
 
 /// Seconds after which the holder of a provisional ticket asks again, before stretching.

@@ -127,11 +127,53 @@ fn a_form_that_was_filled_in_for_too_long_comes_back_and_is_sent_when_it_is_thei
         "<input name=name><textarea name=memo>a\\nb</textarea><input name=name value=2>",
     );
     assert!(!shop.seen().iter().any(|head| head.starts_with("POST")));
+    assert_eq!(browser.text("how"), "Keep this page open: the form is sent by itself when it is your turn.");
     open(&weir);
     // `&` and `<` as the browser shows the body that the shop got.
     let sent = "name=Kim+%22%3Cb%3E%26&amp;memo=a%0D%0Ab&amp;name=2";
     until_true("it is sent by itself", || browser.source().contains(sent));
     assert_eq!(shop.seen().iter().filter(|head| head.starts_with("POST /launch/echo")).count(), 1);
+}
+
+/// What the bar on a page of the shop says; nothing if there is none.
+fn bar(browser: &Browser) -> String {
+    let said = browser.run("return document.getElementById('weir-pass')?.shadowRoot.textContent || ''");
+    said.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_pass_is_renewed_while_a_form_is_filled_in_and_its_end_is_told_to_who_does_nothing() {
+    let browser = Browser::open(true);
+    let shop = Shop::open();
+    let room = "session_duration = \"6s\"\nsession_script = true";
+    let weir = Weir::start(&config(shop.address, &CLOSED.replace("queue_all = true", room)));
+    until_true("they are at the form", || {
+        browser.go(&format!("http://{}/launch/checkout", weir.http));
+        browser.source().contains("Checkout")
+    });
+    browser.act(
+        "window.told = []; for (const what of ['expiring', 'renewed', 'expired']) \
+         document.addEventListener('weir:pass-' + what, e => told.push(what + (e.detail.renewable ? '!' : '')))",
+    );
+    let told = || browser.run("return told.join(' ')").as_str().unwrap_or_default().to_owned();
+    until_true("it is renewed for who types", || {
+        browser.fill("[name=name]", "k");
+        told().contains("renewed")
+    });
+    assert_eq!((told().as_str(), bar(&browser).as_str()), ("renewed", ""), "they are not bothered");
+    until_true("who does nothing is warned", || bar(&browser).contains("Your time in the shop ends soon."));
+    assert!(bar(&browser).contains("0:0") && bar(&browser).contains("Stay in the shop"), "{}", bar(&browser));
+    if let Ok(folder) = std::env::var("WEIR_PICTURES") {
+        std::fs::write(format!("{folder}/pass-expiring.png"), browser.picture()).expect("the folder is there");
+    }
+    browser.act("document.getElementById('weir-pass').shadowRoot.querySelector('button').click()");
+    until_true("the button renews", || told().ends_with("expiring! renewed"));
+    assert_eq!(bar(&browser), "");
+    until_true("an idle page is not renewed, and is told", || told().ends_with("expiring! renewed expiring! expired"));
+    until_true("it says so", || bar(&browser).contains("has ended"));
+    until_true("the seat is free", || weir.room()["active_users"] == 0);
+    let asked = shop.seen().iter().filter(|head| head.starts_with("GET /launch/checkout")).count();
+    assert_eq!((asked, browser.url().ends_with("/launch/checkout")), (1, true), "the page is as it was");
 }
 
 #[test]

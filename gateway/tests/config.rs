@@ -193,6 +193,8 @@ fn contradictions_are_refused() {
     refused("[store]\nurl = \"redis://:hunter2@localhost/one\"", "", "has more in it");
     refused("", "queueing_method = \"passthrough\"\nqueue_all = true", "lets nobody in");
     refused("", "session_duration = \"1s\"", "out of range");
+    refused("", "session_duration = \"5m\"\nmax_session = \"4m\"", "shorter than session_duration");
+    refused("", "max_session = \"2881h\"", "out of range");
     refused("", "poll = { min = \"1m\", max = \"1s\" }", "longer than poll.max");
     refused("", "visits_per_minute = 13", "more than a fifth");
     assert_eq!(with("", "visits_per_minute = 12"), [""; 0]);
@@ -317,6 +319,13 @@ fn a_room_becomes_the_rules_that_decide() {
     assert_eq!((calm.rules.session, calm.rules.total_active_users), (300_000, Some(5000)));
     assert!(calm.rules.open && calm.rules.enforced && !calm.suspended);
     assert_eq!(calm.queueing_method, QueueingMethod::Fifo);
+    let longest = |keys: &str| room(keys).rules.max_session;
+    assert_eq!(longest("queue_all = false"), None, "who is active stays");
+    assert_eq!(longest("max_session = \"7m\""), Some(420_000));
+    let script = EXAMPLE.replace("session_script = false", "session_script = true");
+    assert_eq!(read(&script).unwrap().rooms[0].policy().rules.max_session, Some(1_200_000), "four times as long");
+    let both = script.replace("#max_session = \"20m\"", "max_session = \"2880h\"");
+    assert_eq!(read(&both).unwrap().rooms[0].policy().rules.max_session, Some(2_880 * 3_600_000));
     let closed = room("queue_all = true");
     assert!(!closed.rules.open && (closed.rules.burst - 10.0).abs() < f64::EPSILON);
     let dry = read(&EXAMPLE.replace("\"fifo\"", "\"passthrough\"")).unwrap().rooms[0].policy();

@@ -97,6 +97,13 @@ fn a_form_comes_back_in_the_page_and_reaches_the_shop_as_it_was_when_it_is_their
                   <input type=\"hidden\" name=\"note\" value=\"x&#13;&#10;y\"><input type=\"hidden\" name=\"csrf\" value=\"t\">";
     assert!(html.contains(fields) && html.contains("<b>password</b>, <b>card_number</b>"), "{html}");
     assert!(!html.contains("hunter2") && html.contains("시간이 끝나"), "{html}");
+    let seen = html.split_once("<h1>").unwrap().1;
+    assert_eq!(seen.matches("순서는 유지").count(), 1, "once, also in a closed room: {html}");
+    assert!(!seen.contains("나중에 다시"), "who goes loses the form: {html}");
+    let how = seen.split_once("id=\"how\"").unwrap().1.split('<').next().unwrap();
+    let (scripted, by_hand) = how.split_once("\">").unwrap();
+    assert!(by_hand.contains("버튼을 눌러") && !by_hand.contains("알려"), "without a script nothing is told: {how}");
+    assert!(scripted.contains("알려 드립니다"), "{how}");
     assert_eq!(html.matches("action=").count(), 1, "the way to leave; the form goes where it came from: {html}");
     assert!(!html.contains("http-equiv=\"refresh\""), "a page that loads itself would lose the form");
     assert_eq!(weir.room()["next"].as_u64(), Some(taken + 1), "they are in line");

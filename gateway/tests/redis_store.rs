@@ -26,16 +26,16 @@ const T0: Millis = 1_800_000_000_000;
 fn kinds() -> Vec<Rules> {
     let rules = Rules::per_minute(600);
     let fast = Rules { burst: 1.0, claim_window: 4_000, ..Rules::per_minute(60_000) };
-    let slow = Rules { session: 5_000, ..Rules::per_minute(7) };
+    let slow = Rules { session: 5_000, max_session: Some(12_000), ..Rules::per_minute(7) };
     let seats = Rules { total_active_users: Some(5), session: 3_000, claim_window: 2_000, ..rules.clone() };
     let passthrough = Rules { enforced: false, total_active_users: Some(20), ..rules.clone() };
     let closed = Rules { open: false, ..rules.clone() };
     let suspended = Rules { open: false, ..passthrough.clone() };
-    let uneven = Rules { burst: 33.3, session: 12_345, ..Rules::per_minute(9_999) };
+    let uneven = Rules { burst: 33.3, session: 12_345, max_session: Some(12_345), ..Rules::per_minute(9_999) };
     let lends = Rules { lends: true, ..rules.clone() };
     let lends_seats = Rules { lends: true, total_active_users: Some(60), session: 4_000, ..Rules::per_minute(2_000) };
     // Passes that never come back are evicted here.
-    let hoarded = Rules { total_active_users: Some(5), session: 100_000, ..rules.clone() };
+    let hoarded = Rules { total_active_users: Some(5), session: 100_000, max_session: Some(300_000), ..rules.clone() };
     let hoarded_lends = Rules { lends: true, total_active_users: Some(40), ..Rules::per_minute(2_000) };
     let hoarded_lends = Rules { session: 90_000, ..hoarded_lends };
     let no_visits = Rules { visits: 0.0, ..rules.clone() };
@@ -311,6 +311,12 @@ impl Pair {
         (seen, Restore { lent, ..restore }, held)
     }
 
+    /// When a pass is said to have been given: about a session ago, and each time somewhat otherwise.
+    fn given(&self, number: u64, by: i64) -> Millis {
+        let about = self.at.now.saturating_sub(self.rules.session).saturating_add_signed(by);
+        about.saturating_sub(number % 3 * self.rules.session)
+    }
+
     /// Keeps what both are now, if a loss is to come.
     async fn keep_copy(&mut self, coming: &[Step], redis: &mut MultiplexedConnection) {
         let back = |step: &Step| matches!(step.loss, Some(Loss::Back(_) | Loss::Silent(_)));
@@ -338,7 +344,7 @@ impl Pair {
             joins_if_called: step.joins_if_called,
             visits: step.visits,
             claims: all(&step.claims),
-            renewals: all(&step.renewals),
+            renewals: all(&step.renewals).into_iter().map(|number| (number, self.given(number, step.after))).collect(),
             confirmed: all(&step.confirmed),
             releases: all(&step.releases),
             revocations_seen: if step.forgetful { 0 } else { known },

@@ -234,7 +234,7 @@ impl World {
                     Verdict::Enter { pass, renew } => {
                         self.gateway.confirm(&pass);
                         if renew {
-                            self.gateway.renew(pass.number, errand.who);
+                            self.gateway.renew(&pass, errand.who);
                         }
                         self.serve(&errand, Some(pass), now)
                     }

@@ -5,7 +5,7 @@
 //! kind 1 | key id 1 | room 8 | run 8 | number 8 | issued 6 | expires 6 | tag 32
 //! ```
 //!
-//! big-endian, base64url without padding. A pass tells to the millisecond when the store granted it: its
+//! big-endian, base64url without padding; `run` of a pass is `admitted 6 | mark 2`. A pass tells to the millisecond when the store granted it: its
 //! end less `session_duration`.
 //!
 //! What is absent: the seal. It is the gateway's to check, and an adversary's to fake.

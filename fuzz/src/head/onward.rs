@@ -62,6 +62,7 @@ fn forwarded(parts: &Parts, peer: &Peer, host: &Host, preflight: bool) -> Parts 
         request_id: value("id-1"),
         room: Some(value("ours")),
         pass_id: Some(value("ours")),
+        pass_expires: Some(value("ours")),
         signature: Some(value("ours")),
         preflight,
     };
@@ -94,7 +95,7 @@ fn nothing_of_this_connection_passes(headers: &HeaderMap) {
 fn weir_speaks_for_itself(headers: &HeaderMap) {
     let ours = headers.iter().filter(|(name, _)| name.as_str().starts_with("weir-"));
     let ours: Vec<_> = ours.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    assert_eq!(ours.len(), 3, "{ours:?}");
+    assert_eq!(ours.len(), 4, "{ours:?}");
     assert!(ours.iter().all(|(_, value)| *value == b"ours"), "{ours:?}");
     let cookies = headers.get_all("cookie").iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
     assert!(!cookies.map(<[u8]>::trim_ascii).any(is_own), "{headers:?}");

@@ -194,7 +194,7 @@ pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decisi
 
 /// A pass whose text has run out may live on in the line: a renewal was committed, and the cookie never heard of it.
 /// Then it is the same pass to a claim of its number; else the number is used up. It is not asked when nothing can
-/// have come of it: a text can be renewed until its end, and for one session.
+/// have come of it: a text can be renewed until its end, and for one session, and none beyond `max_session`.
 fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Option<Token> {
     let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
         return None;
@@ -202,20 +202,24 @@ fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Opt
     if scene.store_away || scene.room.queueing_method == QueueingMethod::Passthrough {
         return None;
     }
-    let may_live = pass.kind == Kind::Pass && scene.now < pass.expires.saturating_add(scene.room.rules.session);
+    let rules = &scene.room.rules;
+    let may_live = pass.kind == Kind::Pass
+        && scene.now < pass.expires.saturating_add(rules.session).min(rules.latest_end(pass.admitted));
     let known = matches!(scene.pass, PassState::Lives | PassState::Evicted)
         && line.segments.is_called(pass.number)
         && !line.forgot(pass.number);
     (may_live && known).then(|| Token::ticket(pass.number, scene.now))
 }
 
-/// A form that was begun inside and comes within `form_grace` of the end of its pass. Never one of a pass that was taken away.
+/// A form that was begun inside and comes within `form_grace` of the end of its pass. Never one of a pass that was taken away,
+/// or that would be over by now however often it was renewed.
 fn late_form(scene: Scene<'_>, credential: Credential, ignored: Ignored, intent: Intent) -> Option<Token> {
     let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
         return None;
     };
     let untouched = matches!(scene.pass, PassState::Lives | PassState::Spent) && !line.forgot(pass.number);
-    let in_time = scene.now < pass.expires.saturating_add(scene.room.rules.form_grace);
+    let rules = &scene.room.rules;
+    let in_time = scene.now < pass.expires.saturating_add(rules.form_grace).min(rules.latest_end(pass.admitted));
     let form = pass.kind == Kind::Pass && matches!(intent, Intent::Form | Intent::Submit | Intent::Return);
     (form && in_time && untouched).then_some(pass)
 }
@@ -229,8 +233,7 @@ fn evicted(scene: Scene<'_>, credential: Credential) -> Option<Token> {
 fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
     let room = scene.room;
     if let Some(pass) = token.filter(|t| t.kind == Kind::Pass) {
-        let renew = !room.disable_session_renewal && pass.past_half_life(scene.now);
-        return Verdict::Enter { pass, renew };
+        return Verdict::Enter { pass, renew: room.may_renew(&pass) && pass.past_half_life(scene.now) };
     }
     let fails_open = scene.store_away && room.fail_mode == FailMode::Open;
     if intent == Intent::Return && room.queueing_method != QueueingMethod::Passthrough && !fails_open {

@@ -107,6 +107,8 @@ pub struct Line {
     claimants: BTreeMap<u64, Claimant>,
     claimed: Numbers,
     passes: Passes,
+    /// When passes that were renewed had been given, while `max_session` may bind them.
+    admitted: Passes,
     unconfirmed: Unconfirmed,
     revoked: VecDeque<Revoked>,
     revocations_forgotten: u64,
@@ -142,7 +144,7 @@ impl Line {
         for &number in &batch.releases {
             self.release(number);
         }
-        let renewed = batch.renewals.iter().map(|&n| (n, self.renew(rules, n))).collect();
+        let renewed = self.renew_all(rules, &batch.renewals);
         if let Some(adopt) = batch.adopt {
             self.adopt(rules, adopt);
         }

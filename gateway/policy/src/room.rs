@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
+use crate::ticket::Token;
 
 /// One of so many admissions may be a visit.
 pub const VISITS: f64 = 5.0;
@@ -23,6 +24,8 @@ pub struct Rules {
     pub visits: f64,
     /// How long a pass lives, and for how long a renewal extends it.
     pub session: Millis,
+    /// How long a pass may be renewed, from when it was given; `None`: as long as its holder is active.
+    pub max_session: Option<Millis>,
     /// How long after its call an unclaimed ticket counts as expected, not as a no-show.
     pub claim_window: Millis,
     /// How long after the end of a pass a form of its holder still goes through; revocations are kept that much longer.
@@ -50,12 +53,20 @@ impl Rules {
             total_active_users: None,
             visits: rate / VISITS,
             session: 300_000,
+            max_session: None,
             claim_window: 300_000,
             form_grace: 120_000,
             open: true,
             enforced: true,
             lends: false,
         }
+    }
+}
+
+impl Rules {
+    /// Beyond this no renewal moves the end of a pass that was given at `admitted`.
+    pub fn latest_end(&self, admitted: Millis) -> Millis {
+        self.max_session.map_or(Millis::MAX, |max| admitted.saturating_add(max))
     }
 }
 
@@ -112,4 +123,11 @@ pub struct Room {
     pub json_response_enabled: bool,
     /// What happens while the store does not answer.
     pub fail_mode: FailMode,
+}
+
+impl Room {
+    /// Whether a pass may still be renewed.
+    pub fn may_renew(&self, pass: &Token) -> bool {
+        !self.disable_session_renewal && pass.expires < self.rules.latest_end(pass.admitted)
+    }
 }

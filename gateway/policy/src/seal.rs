@@ -4,7 +4,7 @@
 //! kind 1 | key id 1 | room 8 | run 8 | number 8 | issued 6 | expires 6 | tag 32
 //! ```
 //!
-//! big-endian, HMAC-SHA-256 over what stands before the tag, base64url without padding: 94 characters.
+//! where `run` of a pass is `admitted 6 | mark 2`; big-endian, HMAC-SHA-256 over what stands before the tag, base64url without padding: 94 characters.
 //! Every kind has a key of its own, derived from the secret, so that a ticket can never be read as a
 //! pass. Only the length, the kind and the key id are looked at before the tag, which is compared in constant
 //! time. Whether the token has expired is for [`crate::admit`] to say: there is no clock here.
@@ -19,6 +19,8 @@ const BODY: usize = 38;
 const TAG: usize = 32;
 /// Characters of a sealed token.
 pub const SEALED_LEN: usize = (BODY + TAG).div_ceil(3) * 4 - 2;
+/// Bits of the mark of a pass.
+const MARK: u32 = 16;
 /// Shortest secret that is accepted, in bytes.
 pub const MIN_SECRET: usize = 32;
 
@@ -117,7 +119,7 @@ impl Sealer {
         bytes[0] = token.kind as u8;
         bytes[1] = key.id;
         bytes[2..10].copy_from_slice(&room.0);
-        bytes[10..18].copy_from_slice(&u64::from(token.run).to_be_bytes());
+        bytes[10..18].copy_from_slice(&about(token).to_be_bytes());
         bytes[18..26].copy_from_slice(&token.number.to_be_bytes());
         bytes[26..32].copy_from_slice(&token.issued.to_be_bytes()[2..]);
         bytes[32..38].copy_from_slice(&token.expires.to_be_bytes()[2..]);
@@ -162,15 +164,24 @@ impl Sealer {
         if body[2..10] != room.0 {
             return Err(Rejected::Foreign);
         }
+        let about = number(&body[10..18]);
+        let (admitted, run) = if kind == Kind::Pass { (about >> MARK, about & ((1 << MARK) - 1)) } else { (0, about) };
         Ok(Token {
             kind,
             // Tokens from before lines were cut into segments have more here.
-            run: number(&body[10..18]).try_into().map_err(|_| Rejected::Malformed)?,
+            run: run.try_into().map_err(|_| Rejected::Malformed)?,
+            admitted,
             number: number(&body[18..26]),
             issued: number(&body[26..32]),
             expires: number(&body[32..38]),
         })
     }
+}
+
+/// What stands in place of `run`.
+fn about(token: &Token) -> u64 {
+    let run = u64::from(token.run);
+    if token.kind == Kind::Pass { token.admitted << MARK | run & ((1 << MARK) - 1) } else { run }
 }
 
 fn number(big_endian: &[u8]) -> u64 {
@@ -188,7 +199,7 @@ mod tests {
     }
 
     fn token(number: u64) -> Token {
-        Token { kind: Kind::Ticket, run: 3, number, issued: 1_700_000_000_000, expires: 1_700_000_060_000 }
+        Token { kind: Kind::Ticket, run: 3, number, issued: 1_700_000_000_000, expires: 1_700_000_060_000, admitted: 0 }
     }
 
     #[test]
@@ -197,6 +208,11 @@ mod tests {
         let text = sealer().seal(room, &token(42));
         assert_eq!(text.len(), SEALED_LEN);
         assert_eq!(sealer().open(room, text.as_bytes()), Ok(token(42)));
+        let given = Token::new_pass(42, 1_700_000_000_000, 1_700_000_060_000);
+        for pass in [given, Token { issued: 1_700_000_040_000, expires: 1_700_000_100_000, ..given.confirmed() }] {
+            let text = sealer().seal(room, &pass);
+            assert_eq!(sealer().open(room, text.as_bytes()), Ok(pass), "when it was given and the mark are two things");
+        }
     }
 
     #[test]

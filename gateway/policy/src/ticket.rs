@@ -31,6 +31,8 @@ pub struct Token {
     pub issued: Millis,
     /// Store time from which it is worth nothing.
     pub expires: Millis,
+    /// Store time at which a pass was given, however often it was renewed since; 0 of any other.
+    pub admitted: Millis,
 }
 
 /// The mark of a pass that was just given.
@@ -48,12 +50,12 @@ const REFRESH_AFTER: Millis = 60 * 60 * 1000;
 impl Token {
     /// A ticket for place `number`, sealed at `now`.
     pub fn ticket(number: u64, now: Millis) -> Self {
-        Self { kind: Kind::Ticket, run: 0, number, issued: now, expires: now + TICKET_LIFE }
+        Self { kind: Kind::Ticket, run: 0, number, issued: now, expires: now + TICKET_LIFE, admitted: 0 }
     }
 
-    /// A pass of place `number` that ends at `expires`.
+    /// A pass of place `number`, given at `now`, that ends at `expires`.
     pub fn pass(number: u64, now: Millis, expires: Millis) -> Self {
-        Self { kind: Kind::Pass, run: 0, number, issued: now, expires }
+        Self { kind: Kind::Pass, run: 0, number, issued: now, expires, admitted: now }
     }
 
     /// The same, marked: when it is shown, the line is to be told that its holder came back.
@@ -74,12 +76,12 @@ impl Token {
 
     /// A place kept by run `run` of a gateway while its store is away.
     pub fn provisional(run: u32, sequence: u64, now: Millis) -> Self {
-        Self { kind: Kind::Provisional, run, number: sequence, issued: now, expires: now + TICKET_LIFE }
+        Self { kind: Kind::Provisional, run, ..Self::ticket(sequence, now) }
     }
 
     /// An arrival of this id, to be shown again.
     pub fn arrival(id: u64, now: Millis) -> Self {
-        Self { kind: Kind::Arrival, run: 0, number: id, issued: now, expires: now + ARRIVAL_LIFE }
+        Self { kind: Kind::Arrival, expires: now + ARRIVAL_LIFE, ..Self::ticket(id, now) }
     }
 
     /// Whether a pass has used up half its life and should be renewed.

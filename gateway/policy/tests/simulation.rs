@@ -23,9 +23,10 @@ const STORM: Millis = 60_000;
 #[test]
 fn a_launch_keeps_its_promises_whatever_happens() {
     if let Ok(seed) = std::env::var("WEIR_SIM_SEED") {
-        return launch(seed.parse().unwrap_or_else(|_| panic!("WEIR_SIM_SEED={seed} is no number")));
+        launch(seed.parse().unwrap_or_else(|_| panic!("WEIR_SIM_SEED={seed} is no number")));
+        return;
     }
-    let next = AtomicU64::new(0);
+    let (next, capped) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         let mut failed = Vec::new();
         loop {
@@ -33,7 +34,9 @@ fn a_launch_keeps_its_promises_whatever_happens() {
             if seed >= SEEDS {
                 return failed;
             }
-            if std::panic::catch_unwind(|| launch(seed)).is_err() {
+            if let Ok(renewals) = std::panic::catch_unwind(|| launch(seed)) {
+                capped.fetch_add(renewals, Ordering::Relaxed);
+            } else {
                 println!("seed {seed} failed; run it alone with WEIR_SIM_SEED={seed}");
                 failed.push(seed);
             }
@@ -44,14 +47,17 @@ fn a_launch_keeps_its_promises_whatever_happens() {
         threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
     });
     assert!(failed.is_empty(), "failing seeds: {failed:?} (WEIR_SIM_SEED=n runs one alone)");
+    assert!(capped.into_inner() > 100, "hardly a renewal came to max_session");
 }
 
-fn launch(seed: u64) {
+/// Renewals that `max_session` cut short.
+fn launch(seed: u64) -> u64 {
     let world = World::run(plan(seed));
     for (index, person) in world.crowd.iter().enumerate() {
         let satisfied = world.watch.satisfied(index as u32);
         assert!(satisfied || !person.must_enter(), "{index} stayed and was never let in: {person:?}");
     }
+    world.watch.capped
 }
 
 /// What a seed means.
@@ -77,6 +83,7 @@ fn draw_room(rng: &mut SmallRng) -> Room {
     let mut rules = per_second(rate);
     rules.burst = [rules.burst, 1.0, 1.0 + 3.0 * rate][rng.random_range(0..3)];
     rules.session = [5_000, 20_000, 60_000][rng.random_range(0..3)];
+    rules.max_session = rng.random_bool(0.5).then(|| rules.session * rng.random_range(1..=3));
     rules.claim_window = [10_000, 300_000][rng.random_range(0..2)];
     let seats = (rate * rules.session as f64 / 1000.0 * rng.random_range(0.3..2.0)) as u64 + 2;
     rules.total_active_users = rng.random_bool(0.4).then_some(seats);

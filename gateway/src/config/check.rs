@@ -242,6 +242,10 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
         let fix = "four of five tokens are for shoppers; traffic of its own needs a path outside the room, or bypass";
         reader.complain(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);
     }
+    if room.max_session.is_some_and(|longest| longest < room.session_duration) {
+        let what = "is shorter than session_duration, for which every pass is given";
+        reader.complain(&format!("{at}.max_session"), what, "write at least as much, or a shorter session_duration");
+    }
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }

@@ -13,6 +13,9 @@ use super::units::{hours, mins, ms, secs};
 use super::upstream::is_name;
 use super::value::Choice;
 
+/// So many times `session_duration` a pass lasts at most where the script renews it, if nothing else was written.
+const SESSIONS: u32 = 4;
+
 section! {
     /// `[[room]]`: the rules that protect a set of hosts and paths. Names are Cloudflare's where it has one.
     RoomConfig {
@@ -48,6 +51,12 @@ section! {
         visits_per_minute: Option<u32> = between(0, 12_000_000).optional(),
         /// How long a pass lives, and for how long a renewal extends it.
         session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
+        /// How long a pass may be renewed in all, from when it was given. Then its holder waits in line again, and `form_grace` is
+        /// over too. At least `session_duration`; default: four times that with `session_script`, else no bound.
+        max_session: Option<Duration> = between(secs(5), hours(2_880)).optional(),
+        /// Serves `/.weir/pass.js` for the shop's pages: it warns before a pass ends, renews it while a form is being filled in, and
+        /// tells the page.
+        session_script: bool = or(false),
         /// How long after the end of a pass a form of its holder still goes through, at most three times; "0s": not at all.
         form_grace: Duration = between(secs(0), mins(10)).or(mins(2)),
         /// Passes end `session_duration` after they were given, whatever their holders do.
@@ -188,6 +197,11 @@ impl RoomConfig {
         format!("room {:?} covers {}{except}{returns}", self.name, covered.join(" and "))
     }
 
+    /// How long a pass may be renewed in all: a script that renews by itself has a bound.
+    fn max_session(&self) -> Option<Duration> {
+        self.max_session.or_else(|| self.session_script.then(|| self.session_duration * SESSIONS))
+    }
+
     /// The rules that decide.
     pub fn policy(&self) -> Room {
         let rules = Rules::per_minute(self.new_users_per_minute);
@@ -197,6 +211,7 @@ impl RoomConfig {
                 total_active_users: self.total_active_users,
                 visits: self.visits_per_minute.map_or(rules.visits, |visits| f64::from(visits) / 60.0),
                 session: self.session_duration.as_millis() as u64,
+                max_session: self.max_session().map(|longest| longest.as_millis() as u64),
                 claim_window: self.claim_window.as_millis() as u64,
                 form_grace: self.form_grace.as_millis() as u64,
                 open: !(self.queue_all || self.suspended),

@@ -23,7 +23,17 @@ fn host(sent: &str) -> Host {
 
 fn onward<'a>(peer: &'a Peer, host: &'a Host) -> Onward<'a> {
     let request_id = HeaderValue::from_static("id-1");
-    Onward { peer, tls: true, host, request_id, room: None, pass_id: None, signature: None, preflight: false }
+    Onward {
+        peer,
+        tls: true,
+        host,
+        request_id,
+        room: None,
+        pass_id: None,
+        pass_expires: None,
+        signature: None,
+        preflight: false,
+    }
 }
 
 fn forwarded_by(trusted: bool, headers: &[(&str, &str)]) -> HeaderMap {
@@ -86,14 +96,20 @@ fn connection_cannot_name_what_the_gateway_relies_on() {
         assert!(headers.contains_key(name), "{name}");
         assert!(name == "x-request-id" || headers[name].as_bytes().starts_with(b"7"), "{name}");
     }
-    let mut parts = request("/", &[("connection", "weir-room, weir-pass-id, weir-signature")]);
+    let mut parts = request("/", &[("connection", "weir-room, weir-pass-id, weir-pass-expires, weir-signature")]);
     let value = || Some(HeaderValue::from_static("x"));
     let peer = peer(false);
     to_upstream(
         &mut parts,
-        Onward { room: value(), pass_id: value(), signature: value(), ..onward(&peer, &host("shop.example.com")) },
+        Onward {
+            room: value(),
+            pass_id: value(),
+            pass_expires: value(),
+            signature: value(),
+            ..onward(&peer, &host("shop.example.com"))
+        },
     );
-    for name in [&WEIR_ROOM, &WEIR_PASS_ID, &WEIR_SIGNATURE] {
+    for name in [&WEIR_ROOM, &WEIR_PASS_ID, &WEIR_PASS_EXPIRES, &WEIR_SIGNATURE] {
         assert_eq!(parts.headers[name], "x");
     }
 }
@@ -149,7 +165,7 @@ fn a_line_of_the_shops_own_cookies_is_not_touched() {
 
 #[test]
 fn nobody_else_speaks_with_the_voice_of_weir() {
-    for name in ["weir-room", "weir-pass-id", "weir-signature", "weir-anything"] {
+    for name in ["weir-room", "weir-pass-id", "weir-pass-expires", "weir-signature", "weir-anything"] {
         assert!(reach(&[(name, "x")], name).is_empty(), "{name}");
         assert!(lines(&forwarded_by(true, &[(name, "x")]), name).is_empty(), "{name}");
     }
@@ -171,7 +187,18 @@ fn a_header_names_no_other_path_than_the_room_was_found_by() {
 
 #[test]
 fn names_that_a_shop_may_read_as_others_go_no_further_and_are_counted() {
-    let ambiguous = ["weir_pass_id", "x_forwarded_for", "content_length", "weir.room", "a~b", "a'b", "a`", "!", "a|b"];
+    let ambiguous = [
+        "weir_pass_id",
+        "weir-pass_expires",
+        "x_forwarded_for",
+        "content_length",
+        "weir.room",
+        "a~b",
+        "a'b",
+        "a`",
+        "!",
+        "a|b",
+    ];
     for name in ambiguous {
         for trusted in [true, false] {
             assert!(!forwarded_by(trusted, &[(name, "x")]).contains_key(name), "{name}");

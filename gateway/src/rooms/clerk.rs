@@ -182,7 +182,7 @@ struct Desk {
     joins_if_called: Vec<oneshot::Sender<Entry>>,
     visits: Vec<oneshot::Sender<Entry>>,
     held: BTreeMap<u64, Vec<Held>>,
-    renewals: Vec<u64>,
+    renewals: Vec<(u64, Millis)>,
     confirmed: VecDeque<u64>,
     releases: Vec<u64>,
     memory: Memory,
@@ -240,7 +240,7 @@ impl Desk {
             Op::Visit { reply } => self.visits.push(reply),
             Op::Arrive { arrival, reply } => self.arrivals.push((arrival, reply)),
             Op::Claim { number, reply } => self.hold(number, reply),
-            Op::Renew { number } => self.renewals.push(number),
+            Op::Renew { number, admitted } => self.renewals.push((number, admitted)),
             Op::Confirm { number } => self.confirmed.push_back(number),
             Op::Release { token } => {
                 self.memory.returned(&token);
@@ -427,7 +427,7 @@ impl Desk {
         for reply in arrivals.chain(joins).chain(self.visits.drain(..)) {
             let _ = reply.send(Entry::Away);
         }
-        self.renewals.drain(..).for_each(|number| self.room.renewals.fail(number));
+        self.renewals.drain(..).for_each(|(number, _)| self.room.renewals.fail(number));
         if self.lending.is_on(self.time()) {
             return self.lend();
         }

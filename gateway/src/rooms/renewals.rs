@@ -24,6 +24,15 @@ struct Renewal {
     expires: Millis,
 }
 
+impl Renewal {
+    /// Whether it is as new as this pass, and in the first half of its time. One that moved nothing, because the line knows that
+    /// the pass is at `max_session`, is not asked for again at once.
+    fn is_fresh(&self, pass: &Token, now: Millis) -> bool {
+        let &Self { issued, expires, .. } = self;
+        expires >= pass.expires && !Token { issued, expires, ..*pass }.past_half_life(now)
+    }
+}
+
 impl Renewals {
     /// The pass as it was renewed last, if that is news to its holder.
     pub(super) fn newer(&self, pass: &Token) -> Option<Token> {
@@ -33,8 +42,8 @@ impl Renewals {
 
     /// Whether the caller is to ask for a renewal: it is due, and none is pending.
     pub(super) fn begin(&self, pass: &Token, now: Millis) -> bool {
-        let due = self.newer(pass).is_none_or(|newer| newer.past_half_life(now));
-        due && !std::mem::replace(&mut self.0.entry(pass.number).or_default().pending, true)
+        let lately = self.0.get(&pass.number).is_some_and(|known| known.is_fresh(pass, now));
+        !lately && !std::mem::replace(&mut self.0.entry(pass.number).or_default().pending, true)
     }
 
     /// The store's answer, given at `now`: the new end. Without one the next request asks again.
@@ -79,11 +88,24 @@ mod tests {
         assert_eq!([(); 3].map(|()| renewals.begin(&pass(), NOW)), [true, false, false]);
         assert_eq!(renewals.newer(&pass()), None);
         renewals.end(7, NOW, Some(NOW + 100));
-        let renewed = Token::pass(7, NOW, NOW + 100);
+        let renewed = Token { issued: NOW, expires: NOW + 100, ..pass() };
         assert_eq!([(); 2].map(|()| renewals.newer(&pass())), [Some(renewed); 2]);
         assert_eq!(renewals.newer(&renewed), None);
         assert!(!renewals.begin(&pass(), NOW + 49), "the newer one is in its first half");
         assert!(renewals.begin(&pass(), NOW + 50) && !renewals.begin(&renewed, NOW + 50));
+    }
+
+    #[test]
+    fn a_renewal_that_moves_nothing_is_asked_for_less_and_less() {
+        let renewals = Renewals::default();
+        let ends = Some(pass().expires);
+        let asked = (NOW..NOW + 40).filter(|&now| renewals.begin(&pass(), now));
+        assert_eq!(
+            asked.inspect(|&now| renewals.end(7, now, ends)).count(),
+            6,
+            "40 ms are left, then 20, 10, 5, 2 and 1"
+        );
+        assert_eq!(renewals.newer(&pass()), None);
     }
 
     #[test]

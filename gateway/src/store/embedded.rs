@@ -32,6 +32,8 @@ const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("line"
 const SEGMENTS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("segments");
 const CLAIMED: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("claimed");
 const ACTIVE: TableDefinition<(&str, u64), u64> = TableDefinition::new("active");
+/// Number of a pass that was renewed -> when it had been given.
+const ADMITTED: TableDefinition<(&str, u64), u64> = TableDefinition::new("admitted");
 const REVOKED: TableDefinition<(&str, u64), u64> = TableDefinition::new("revoked");
 /// Number of a pass that has not come back -> when it was given.
 const UNCONFIRMED: TableDefinition<(&str, u64), u64> = TableDefinition::new("unconfirmed");
@@ -150,7 +152,7 @@ impl Open {
             let _ = (setup.open_table(SEGMENTS)?, setup.open_table(CLAIMED)?);
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
             let _ = (setup.open_table(UNCONFIRMED)?, setup.open_table(EVICTED)?);
-            setup.open_table(ARRIVALS)?;
+            let _ = (setup.open_table(ARRIVALS)?, setup.open_table(ADMITTED)?);
             board::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
@@ -244,6 +246,10 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
         let (key, expires) = row?;
         changes.push(Change::Active(key.value().1, Some(expires.value())));
     }
+    for row in read.open_table(ADMITTED)?.range(all.clone())? {
+        let (key, admitted) = row?;
+        changes.push(Change::Admitted(key.value().1, Some(admitted.value())));
+    }
     for row in read.open_table(UNCONFIRMED)?.range(all.clone())? {
         let (key, given) = row?;
         changes.push(Change::Unconfirmed(key.value().1, Some(given.value())));
@@ -295,13 +301,15 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
     }
     let (mut active, mut revoked) = (write.open_table(ACTIVE)?, write.open_table(REVOKED)?);
     let (mut unconfirmed, mut evicted) = (write.open_table(UNCONFIRMED)?, write.open_table(EVICTED)?);
-    let mut arrivals = write.open_table(ARRIVALS)?;
+    let (mut arrivals, mut admitted) = (write.open_table(ARRIVALS)?, write.open_table(ADMITTED)?);
     let mut blocks: HashMap<u64, Vec<(u64, bool)>> = HashMap::new();
     for change in changes {
         match *change {
             Change::Claimed(n) => blocks.entry(n / BLOCK).or_default().push((n % BLOCK, true)),
             Change::Active(n, Some(expires)) => drop(active.insert((room, n), expires)?),
             Change::Active(n, None) => drop(active.remove((room, n))?),
+            Change::Admitted(n, Some(given)) => drop(admitted.insert((room, n), given)?),
+            Change::Admitted(n, None) => drop(admitted.remove((room, n))?),
             Change::Revoked(n, Some(expires)) => drop(revoked.insert((room, n), expires)?),
             Change::Revoked(n, None) => drop(revoked.remove((room, n))?),
             Change::Unconfirmed(n, Some(given)) => drop(unconfirmed.insert((room, n), given)?),
@@ -361,11 +369,19 @@ mod tests {
             [Change::Claimed(7), Change::Unconfirmed(6, None), Change::Evicted(6, 80), Change::Evicted(7, 70)];
         // The seventh claims again, and the eighth is over.
         let after = [Change::Claimed(7), Change::Evicted(8, 60), Change::EvictionOver(8, 60)];
-        for changes in [&before[..], &evicted, &after] {
+        let renewed = [Change::Admitted(5, Some(3)), Change::Admitted(6, Some(2)), Change::Admitted(6, None)];
+        for changes in [&before[..], &evicted, &after, &renewed] {
             write(changes).expect("it is written");
         }
         let read = changes_of(&open.database.begin_read().expect("readable"), "launch").expect("it is read");
         let lists = [Change::Evicted(7, 70), Change::Evicted(6, 80)];
-        assert_eq!(read, [lists, [Change::Claimed(5), Change::Claimed(7)], [seated, waits]].concat());
+        assert_eq!(
+            read,
+            [lists, [Change::Claimed(5), Change::Claimed(7)], [seated, renewed[0]]]
+                .concat()
+                .into_iter()
+                .chain([waits])
+                .collect::<Vec<_>>()
+        );
     }
 }

@@ -38,7 +38,7 @@ const SCRIPT: &str = concat!(
     include_str!("redis/line/line.lua"),
 );
 /// The keys of a room, in the order of the script.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "line",
     "came",
     "active",
@@ -52,6 +52,7 @@ const KEYS: [&str; 13] = [
     "unconfirmed",
     "arrived",
     "arrivals",
+    "admitted",
 ];
 /// A commit that takes longer has failed: whoever waits for it is waiting at a door.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -147,7 +148,7 @@ impl Redis {
             .arg(rules.rate)
             .arg(rules.burst)
             .arg(optional(rules.total_active_users));
-        call.arg(rules.session).arg(rules.claim_window).arg(rules.form_grace);
+        call.arg(rules.session).arg(rules.claim_window).arg(rules.form_grace).arg(optional(rules.max_session));
         call.arg(u8::from(rules.open)).arg(u8::from(rules.enforced));
         call.arg(u8::from(rules.lends));
         call.arg(rules.visits).arg(batch.visits);
@@ -160,9 +161,10 @@ impl Redis {
         for arrival in &batch.arrivals {
             call.arg(arrival.id).arg(u8::from(arrival.if_called));
         }
-        for numbers in [&batch.claims, &batch.renewals, &batch.releases, &batch.confirmed] {
+        for numbers in [&batch.claims, &batch.releases, &batch.confirmed] {
             call.arg(numbers.len()).arg(numbers);
         }
+        pairs(&mut call, &batch.renewals);
         held(&mut call, batch.lease);
         seen(&mut call, &batch.seen);
         restore(&mut call, &batch.restore);
@@ -204,10 +206,7 @@ fn seen(call: &mut ScriptInvocation<'_>, seen: &Seen) {
 /// What the gateway gives back, as arguments.
 fn restore(call: &mut ScriptInvocation<'_>, restore: &Restore) {
     for passes in [&restore.passes, &restore.revoked, &restore.lent] {
-        call.arg(2 * passes.len());
-        for (number, expires) in passes {
-            call.arg(number).arg(expires);
-        }
+        pairs(call, passes);
     }
     call.arg(2 * restore.claimed.len());
     for chunk in &restore.claimed {
@@ -216,13 +215,21 @@ fn restore(call: &mut ScriptInvocation<'_>, restore: &Restore) {
     call.arg(u8::from(restore.more));
 }
 
+/// Numbers, each with a time.
+fn pairs(call: &mut ScriptInvocation<'_>, pairs: &[(u64, Millis)]) {
+    call.arg(2 * pairs.len());
+    for (number, time) in pairs {
+        call.arg(number).arg(time);
+    }
+}
+
 /// An argument that may be absent.
 fn optional(number: Option<u64>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
 
 /// The answer of the script; `None` if it is not one.
-fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
+fn outcome(reply: Reply, renewals: &[(u64, Millis)]) -> Option<Outcome> {
     let (view, adopted, first, joined_if_called, grants, renewed, revoked, revocations_seen, more) = reply;
     let (lease, second_passes, gateways, stay, bound, settled, arrivals, entering, told, visits) = more;
     let (segments, forgotten, lost, unsure, now, speed, show_share, claimants, active, granted, no_shows, over_limit) =
@@ -256,7 +263,7 @@ fn outcome(reply: Reply, renewals: &[u64]) -> Option<Outcome> {
         joined_if_called,
         visits,
         grants: grants.chunks_exact(2).map(|pair| grant_of(pair[0], pair[1])).collect::<Option<_>>()?,
-        renewed: renewals.iter().copied().zip(renewed.iter().map(|&end| end.try_into().ok())).collect(),
+        renewed: renewals.iter().zip(&renewed).map(|(&(number, _), &end)| (number, end.try_into().ok())).collect(),
         revoked: revoked.iter().map(|text| revoked_of(text)).collect::<Option<_>>()?,
         revocations_seen,
         lease: if lease.is_empty() { None } else { Some(lease_of(&lease)?) },

@@ -20,7 +20,8 @@ impl HeldForm {
         let Some(fields) = &self.fields else {
             out.extend_from_slice(b"\n<p id=\"lost\">");
             push_escaped(out, texts.form_lost);
-            return out.extend_from_slice(b"</p>");
+            out.extend_from_slice(b"</p>");
+            return push_how(out, texts.form_lost_how);
         };
         out.extend_from_slice(b"\n<form method=\"post\" id=\"held\"");
         if !self.left_out.is_empty() {
@@ -29,13 +30,15 @@ impl HeldForm {
             out.extend_from_slice(b"\"");
         }
         out.extend_from_slice(b"><p>");
-        push_escaped(out, if self.left_out.is_empty() { texts.form_kept } else { texts.form_part });
+        let whole = self.left_out.is_empty();
+        push_escaped(out, if whole { texts.form_kept } else { texts.form_part });
         for (i, name) in self.left_out.iter().enumerate() {
             out.extend_from_slice(if i == 0 { b" <b>" } else { b", <b>" });
             push_escaped(out, name);
             out.extend_from_slice(b"</b>");
         }
         out.extend_from_slice(b"</p>");
+        push_how(out, if whole { texts.form_kept_how } else { texts.form_part_how });
         for (name, value) in fields {
             out.extend_from_slice(b"<input type=\"hidden\" name=\"");
             push_escaped(out, name);
@@ -47,4 +50,13 @@ impl HeldForm {
         push_escaped(out, texts.form_send);
         out.extend_from_slice(b"</button></form>");
     }
+}
+
+/// What to do, with a script and without: the script puts its own in.
+fn push_how(out: &mut Vec<u8>, [scripted, by_hand]: [&str; 2]) {
+    out.extend_from_slice(b"<p id=\"how\" data-script=\"");
+    push_escaped(out, scripted);
+    out.extend_from_slice(b"\">");
+    push_escaped(out, by_hand);
+    out.extend_from_slice(b"</p>");
 }

@@ -54,11 +54,24 @@ pub(super) struct Texts {
     pub(super) paused_note: &'static str,
     pub(super) resting_note: &'static str,
     pub(super) ended_note: &'static str,
+    /// Of a page that holds a form.
+    pub(super) held_title: &'static str,
+    pub(super) held_lead: &'static str,
+    /// What is kept of it; and what to do, where a script runs and where none does.
     pub(super) form_kept: &'static str,
+    pub(super) form_kept_how: [&'static str; 2],
     pub(super) form_part: &'static str,
+    pub(super) form_part_how: [&'static str; 2],
     pub(super) form_lost: &'static str,
+    pub(super) form_lost_how: [&'static str; 2],
     pub(super) form_turn: &'static str,
     pub(super) form_send: &'static str,
+    /// In a bar on a page of the shop: the time inside ends soon; the same, and it cannot be extended; it has ended.
+    pub(super) pass_ending: &'static str,
+    pub(super) pass_last: &'static str,
+    pub(super) pass_ended: &'static str,
+    pub(super) pass_stay: &'static str,
+    pub(super) pass_close: &'static str,
 
     pub(super) suspended: Heading,
     pub(super) full: Heading,
@@ -180,7 +193,7 @@ mod tests {
         assert_eq!(say(260, 400), ["about 4 to 7 minutes", "약 4~7분"]);
         assert_eq!(say(120, 120), ["about 2 minutes", "약 2분"]);
         assert_eq!(say(7_300, 14_000), ["about 2 to 4 hours", "약 2~4시간"]);
-        assert_eq!(Language::English.wait(None), "Not known yet. Your place is kept.");
+        assert_eq!(Language::English.wait(None), "Not known yet.");
     }
 
     #[test]

@@ -66,9 +66,11 @@ impl Face {
         }
     }
 
-    fn variables(self, room: &str) -> Value {
+    /// `held`: of a page that holds a form.
+    fn variables(self, room: &str, held: bool) -> Value {
         context! {
             room,
+            held,
             state => self.state(),
             waitTimeKnown => self == Self::Moving,
             positionKnown => !matches!(
@@ -114,8 +116,8 @@ struct Faces {
 #[derive(Debug, Clone)]
 pub struct WaitingPage {
     shown: Faces,
-    /// Ours, where that is an operator's: an operator's page holds no form.
-    own: Option<Faces>,
+    /// Ours as it holds a form: nobody else is sent what is said of one, and an operator's page holds none.
+    holding: Faces,
     logo: Option<Logo>,
     notices: Option<Notices>,
 }
@@ -136,15 +138,15 @@ impl WaitingPage {
             // An operator's page brings what it likes; it must not be framed by strangers.
             csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
         }
-        let all = |template, csp| {
+        let all = |template, csp, held| {
             let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
             let pages =
-                faces.map(|(language, face)| render(&templates, template, language, &look, face.variables(name)));
+                faces.map(|(language, face)| render(&templates, template, language, &look, face.variables(name, held)));
             Ok::<_, PageError>(Faces { pages: pages.collect::<Result<_, _>>()?, csp })
         };
-        let own = (template != WAITING).then(|| all(WAITING, look.csp.clone())).transpose()?;
+        let holding = all(WAITING, look.csp.clone(), true)?;
         let notices = brand.is_any().then(|| Notices::of(&look)).transpose()?;
-        Ok(Self { shown: all(template, csp)?, own, logo: brand.logo.clone(), notices })
+        Ok(Self { shown: all(template, csp, false)?, holding, logo: brand.logo.clone(), notices })
     }
 
     /// The `Content-Security-Policy` to send with it.
@@ -154,7 +156,7 @@ impl WaitingPage {
 
     /// The same for a page that holds a form.
     pub fn own_csp(&self) -> HeaderValue {
-        self.own().csp.clone()
+        self.holding.csp.clone()
     }
 
     /// The shop's logo.
@@ -182,16 +184,12 @@ impl WaitingPage {
         ended: bool,
     ) -> Filled {
         let (face, standing) = standing.map_or((Face::Arriving, &Standing::ARRIVING), |s| (snapshot.face(s), s));
-        self.own().fill(face, snapshot, standing, told, More { ended, form: Some(form) })
+        self.holding.fill(face, snapshot, standing, told, More { ended, form: Some(form) })
     }
 
     /// The page of a newcomer who is asked to confirm.
     pub fn arriving(&self, snapshot: &Snapshot, told: (Language, Coding)) -> Filled {
         self.shown.fill(Face::Arriving, snapshot, &Standing::ARRIVING, told, More { ended: false, form: None })
-    }
-
-    fn own(&self) -> &Faces {
-        self.own.as_ref().unwrap_or(&self.shown)
     }
 }
 

@@ -103,7 +103,7 @@ fn style(text: &str) -> String {
     minified(text, |text| Some(minifier::css::minify(text).ok()?.to_string()))
 }
 
-fn script(text: &str) -> String {
+pub(super) fn script(text: &str) -> String {
     minified(text, |text| Some(minifier::js::minify(text).ok()?.to_string()))
 }
 
@@ -201,7 +201,7 @@ pub enum Coding {
 }
 
 impl Segments {
-    fn cut(rendered: &str) -> Self {
+    pub(super) fn cut(rendered: &str) -> Self {
         let (mut text, mut cuts) = (String::with_capacity(rendered.len()), Vec::new());
         for (i, piece) in rendered.split(MARK).enumerate() {
             match Slot::of_mark(piece).filter(|_| i % 2 == 1) {

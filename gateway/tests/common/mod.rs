@@ -512,6 +512,11 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<String>>) {
     }
 }
 
+/// A page with a form, under a policy that allows nothing inline.
+const CHECKOUT: &str = "<!doctype html><html lang=en><title>Checkout</title><script src=/.weir/pass.js data-room=launch data-warn=2 async></script>\
+    <h1>Checkout</h1><form method=post action=/launch/echo><input name=name><button>Pay</button></form></html>";
+const STRICT: &str = "Content-Security-Policy: default-src 'self'\r\n";
+
 fn answer(mut stream: &TcpStream, path: &str, head: &str, body: &[u8]) -> std::io::Result<()> {
     let closed = || std::io::Error::other("closed");
     let plain = |extra: &str, body: &str| {
@@ -519,6 +524,7 @@ fn answer(mut stream: &TcpStream, path: &str, head: &str, body: &[u8]) -> std::i
     };
     match path.rsplit('/').next().unwrap_or("") {
         "headers" => stream.write_all(&plain("", head)),
+        "checkout" => stream.write_all(&plain(&format!("Content-Type: text/html\r\n{STRICT}"), CHECKOUT)),
         "echo" => stream.write_all(&plain("", &String::from_utf8_lossy(body))),
         "revoke" => stream.write_all(&plain("Weir-Command: revoke\r\n", "thank you")),
         "cached" => stream

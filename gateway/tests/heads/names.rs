@@ -12,6 +12,8 @@ fn a_name_that_a_shop_may_read_as_another_does_not_reach_it() {
         "weir_pass-id",
         "Weir_Room",
         "Weir_Signature",
+        "Weir_Pass_Expires",
+        "Weir-Pass_Expires",
         "Weir.Pass.Id",
         "X_Forwarded_For",
         "X_Forwarded-Proto",
@@ -70,6 +72,7 @@ fn nothing_that_a_stranger_says_of_the_way_reaches_the_shop() {
         "Front-End-Https",
         "X-Url-Scheme",
         "Weir-Pass-Id",
+        "Weir-Pass-Expires",
         "Weir-Room",
         "Weir-Signature",
     ];
@@ -84,11 +87,14 @@ fn nothing_that_a_stranger_says_of_the_way_reaches_the_shop() {
 fn a_pass_id_in_disguise_does_not_stand_beside_the_true_one() {
     let (shop, weir) = behind(ROOMY);
     until_true("the room has saved up its burst", || weir.room()["serving"].as_u64().unwrap() >= 10);
-    let disguises = "Weir_Pass_Id: 1.1\r\nWeir-Pass-Id: 1.2\r\nweir.pass.id: 1.3";
+    let disguises =
+        "Weir_Pass_Id: 1.1\r\nWeir-Pass-Id: 1.2\r\nweir.pass.id: 1.3\r\nWeir-Pass-Expires: 9\r\nWeir_Pass_Expires: 9";
     let ask = "GET /launch/in HTTP/1.1\r\nHost: shop.example\r\nAccept: text/html\r\nConnection: close";
     assert!(raw(weir.http, format!("{ask}\r\n{disguises}\r\n\r\n").as_bytes()).is_shop());
     let received = shop.one("/launch/in");
     let ids = received.all("weir-pass-id");
     assert!(ids.len() == 1 && !["1.1", "1.2", "1.3"].contains(&ids[0]), "{received:?}");
+    let ends = received.all("weir-pass-expires");
+    assert!(ends.len() == 1 && ends[0] != "9", "{received:?}");
     shop.received_nothing_malformed();
 }

@@ -76,7 +76,7 @@ pub(super) struct Gateway {
     start: Millis,
     joins: Vec<Errand>,
     held: BTreeMap<u64, Vec<Held>>,
-    renewals: Vec<(u64, u32)>,
+    renewals: Vec<(Token, u32)>,
     /// Passes that are given back, and when.
     returns: Vec<(Micros, Token)>,
     confirmed: Vec<u64>,
@@ -223,8 +223,8 @@ impl Gateway {
         self.held.entry(number).or_default().push(Held { errand, until, is_new });
     }
 
-    pub(super) fn renew(&mut self, number: u64, who: u32) {
-        self.renewals.push((number, who));
+    pub(super) fn renew(&mut self, pass: &Token, who: u32) {
+        self.renewals.push((*pass, who));
     }
 
     /// A pass is given back, with the answer that goes out then.
@@ -274,7 +274,7 @@ impl Gateway {
             restore,
             joins: joins.len() as u64,
             claims: self.held.keys().copied().collect(),
-            renewals: renewals.iter().map(|(number, _)| *number).collect(),
+            renewals: renewals.iter().map(|(pass, _)| (pass.number, pass.admitted)).collect(),
             confirmed: std::mem::take(&mut self.confirmed),
             releases,
             revocations_seen: self.revocations_seen,
@@ -295,11 +295,11 @@ impl Gateway {
         let grants: HashMap<u64, Grant> = outcome.grants.into_iter().collect();
         let mut answered = self.seat(joins, outcome.first, &grants, now);
         self.answer_held(&grants, now, &mut answered);
-        let holders: HashMap<u64, u32> = renewals.into_iter().collect();
-        let renewed = outcome
-            .renewed
-            .into_iter()
-            .filter_map(|(number, end)| Some((*holders.get(&number)?, Token::pass(number, self.view.now, end?))));
+        let holders: HashMap<u64, (Token, u32)> = renewals.into_iter().map(|held| (held.0.number, held)).collect();
+        let renewed = outcome.renewed.into_iter().filter_map(|(number, end)| {
+            let &(pass, who) = holders.get(&number)?;
+            Some((who, Token { issued: self.view.now, expires: end?, ..pass.confirmed() }))
+        });
         Flushed { renewed: renewed.collect(), answered }
     }
 

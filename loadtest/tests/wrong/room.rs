@@ -191,7 +191,7 @@ impl Room {
 
     fn enter(&self, state: &mut State, pass: Token) -> Answer {
         let crowd = state.view.waiting() > 0 && self.fault == Fault::SlowWithACrowd;
-        let renewals = vec![self.place(pass.number)];
+        let renewals = vec![(self.place(pass.number), pass.admitted)];
         let renews = pass.past_half_life(now()) && self.fault != Fault::NeverRenews;
         let renewed = renews.then(|| Batch { renewals, ..Batch::default() });
         let ends =

@@ -370,6 +370,25 @@ fn a_pass_of_a_room_without_renewal_is_not_extended() {
 }
 
 #[test]
+fn a_pass_that_was_renewed_up_to_max_session_is_not_renewed_nor_late_nor_asked_of_the_line() {
+    let max = 1_000;
+    let rules = Rules { max_session: Some(max), session: 400, form_grace: 300, ..Rules::per_minute(600) };
+    let room = Room { rules, ..room() };
+    let pass = |admitted, expires| Token { admitted, ..Token::pass(BASE + 7, expires - 200, expires) };
+    let renews =
+        |pass| on(&room, Credential::Sealed(pass), Intent::Page, false).0 == Verdict::Enter { pass, renew: true };
+    assert!(renews(pass(NOW - 800, NOW + 50)) && !renews(pass(NOW - 950, NOW + 50)));
+    let form = |admitted, expires, away| on(&room, Credential::Sealed(pass(admitted, expires)), Intent::Form, away).0;
+    let asked = Verdict::Claim(Token::ticket(BASE + 7, NOW));
+    for (expires, away) in [(NOW, false), (NOW - 299, true)] {
+        let late = pass(NOW - max + 1, expires);
+        let taken = if away { Verdict::Late(late) } else { asked };
+        assert_eq!(form(late.admitted, expires, away), taken, "a moment before it");
+        assert_eq!(form(NOW - max, expires, away), Verdict::Refuse(Refusal::Ended), "never after it");
+    }
+}
+
+#[test]
 fn the_line_is_asked_of_an_expired_pass_by_pages_and_forms_in_every_room_while_it_answers() {
     let ran_out = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
     let asked = Verdict::Claim(Token::ticket(BASE + 7, NOW));

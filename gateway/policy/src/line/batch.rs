@@ -31,8 +31,8 @@ pub struct Batch {
     pub visits: u64,
     /// Called tickets whose holders are here, in any order.
     pub claims: Vec<u64>,
-    /// Passes to extend.
-    pub renewals: Vec<u64>,
+    /// Passes to extend: number, and when each was given as far as its token tells.
+    pub renewals: Vec<(u64, Millis)>,
     /// Passes whose holders came back with them.
     pub confirmed: Vec<u64>,
     /// Passes and tickets to end at once.

@@ -97,12 +97,45 @@ impl Line {
         self.bucket = (self.bucket - 1.0).max(0.0);
     }
 
-    pub(super) fn renew(&mut self, rules: &Rules, number: u64) -> Option<Millis> {
-        self.passes.expiry(number)?;
-        let expires = self.counters.now + rules.session;
+    /// Extends passes, each at most to `max_session` after it was given; returns their new ends.
+    pub(super) fn renew_all(&mut self, rules: &Rules, renewals: &[(u64, Millis)]) -> Vec<(u64, Option<Millis>)> {
+        if !renewals.is_empty() {
+            self.forget_admissions(rules);
+        }
+        renewals.iter().map(|&(number, admitted)| (number, self.renew(rules, number, admitted))).collect()
+    }
+
+    fn renew(&mut self, rules: &Rules, number: u64, admitted: Millis) -> Option<Millis> {
+        let ends = self.passes.expiry(number)?;
+        let latest = self.latest_end(rules, number, admitted);
+        // Where `max_session` was made shorter, nobody loses what was given before.
+        let expires = (self.counters.now + rules.session).min(latest.max(ends));
         self.confirm(number);
         self.seat(number, expires);
         Some(expires)
+    }
+
+    /// Who claims a ticket again is given its pass in a token that does not know of renewals. So the line remembers of those
+    /// that were renewed when they had been given: the earliest that it was told.
+    fn latest_end(&mut self, rules: &Rules, number: u64, told: Millis) -> Millis {
+        if rules.max_session.is_none() {
+            return Millis::MAX;
+        }
+        let known = self.admitted.expiry(number);
+        let admitted = known.unwrap_or(Millis::MAX).min(told).min(self.counters.now);
+        if known != Some(admitted) {
+            self.admitted.set(number, admitted);
+            self.changes.push(Change::Admitted(number, Some(admitted)));
+        }
+        rules.latest_end(admitted)
+    }
+
+    /// Of passes that are over by now, however often they were renewed, nothing is remembered.
+    fn forget_admissions(&mut self, rules: &Rules) {
+        let before = self.counters.now.saturating_sub(rules.max_session.unwrap_or(0));
+        while let Some((number, _)) = self.admitted.pop_until(before) {
+            self.changes.push(Change::Admitted(number, None));
+        }
     }
 
     pub(super) fn seat(&mut self, number: u64, expires: Millis) {

@@ -14,6 +14,8 @@ pub enum Change {
     Claimed(u64),
     /// The pass of this number ends then; `None`: it has ended.
     Active(u64, Option<Millis>),
+    /// The pass of this number was renewed, and had been given then; `None`: forget it.
+    Admitted(u64, Option<Millis>),
     /// The pass of this number was given back; forget it then.
     Revoked(u64, Option<Millis>),
     /// The pass of this number was given then, and has not come back; `None`: it has, or it has ended.
@@ -81,6 +83,8 @@ impl Line {
             }
             Change::Active(number, Some(expires)) => self.passes.set(number, expires),
             Change::Active(number, None) => drop(self.passes.remove(number)),
+            Change::Admitted(number, Some(admitted)) => self.admitted.set(number, admitted),
+            Change::Admitted(number, None) => drop(self.admitted.remove(number)),
             Change::Revoked(number, Some(expires)) => {
                 self.revoked.push_back(Revoked { number, expires, evicted: false });
             }

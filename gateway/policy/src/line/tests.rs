@@ -70,10 +70,55 @@ fn a_renewal_moves_the_end_that_a_second_claim_gets() {
     let rules = rules();
     let mut line = rested(&rules);
     step(&mut line, &rules, joins(1), RESTED);
-    let renewals = Batch { renewals: vec![1, 99], ..Batch::default() };
+    let renewals = Batch { renewals: vec![(1, T0), (99, T0)], ..Batch::default() };
     let end = T0 + RESTED + 450_000;
     assert_eq!(step(&mut line, &rules, renewals, RESTED + 150_000).renewed, vec![(1, Some(end)), (99, None)]);
     assert_eq!(step(&mut line, &rules, claims([1]), RESTED + 400_000).grants, vec![(1, Grant::Pass(end))]);
+}
+
+/// A room in which a pass may be renewed up to 700 s after it was given.
+fn bounded() -> Rules {
+    Rules { max_session: Some(700_000), ..rules() }
+}
+
+fn renewal(number: u64, admitted: Millis) -> Batch {
+    Batch { renewals: vec![(number, admitted)], ..Batch::default() }
+}
+
+#[test]
+fn no_renewal_goes_beyond_max_session_also_for_who_claims_the_ticket_again_and_forgets_when_it_was_given() {
+    let rules = bounded();
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(1), RESTED);
+    let (given, latest) = (T0 + RESTED, T0 + RESTED + 700_000);
+    let mut ends = given + 300_000;
+    for at in [150_000, 299_999, 430_000, 660_000] {
+        let again = step(&mut line, &rules, claims([1]), RESTED + at).grants;
+        assert_eq!(again, vec![(1, Grant::Pass(ends))]);
+        // As a gateway takes it that is shown the ticket alone.
+        let told = if at < 200_000 { given } else { ends - 300_000 };
+        let moved = (given + at + 300_000).min(latest);
+        assert_eq!(step(&mut line, &rules, renewal(1, told), RESTED + at).renewed, vec![(1, Some(moved))]);
+        ends = moved;
+    }
+    assert_eq!(ends, latest);
+    assert_eq!(step(&mut line, &rules, renewal(1, latest), RESTED + 699_999).renewed, vec![(1, Some(latest))]);
+    let over = step(&mut line, &rules, Batch { claims: vec![1], ..renewal(1, latest) }, RESTED + 700_000);
+    assert_eq!((over.renewed, over.grants), (vec![(1, None)], vec![(1, Grant::Spent)]));
+    assert!(line.admitted.is_empty(), "nothing of it is remembered any more");
+}
+
+#[test]
+fn a_shorter_max_session_takes_away_nothing_that_was_given_and_without_one_nothing_is_remembered() {
+    let (rules, shorter) = (bounded(), Rules { max_session: Some(310_000), ..rules() });
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(1), RESTED);
+    let ends = vec![(1, Some(T0 + RESTED + 550_000))];
+    assert_eq!(step(&mut line, &rules, renewal(1, T0 + RESTED), RESTED + 250_000).renewed, ends);
+    assert_eq!(step(&mut line, &shorter, renewal(1, T0 + RESTED), RESTED + 300_000).renewed, ends);
+    let without = Rules { max_session: None, ..rules };
+    let moved = step(&mut line, &without, renewal(1, T0 + RESTED), RESTED + 400_000).renewed;
+    assert_eq!((moved, line.admitted.is_empty()), (vec![(1, Some(T0 + RESTED + 700_000))], true));
 }
 
 #[test]

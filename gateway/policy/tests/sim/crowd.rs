@@ -292,7 +292,8 @@ pub fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis) {
         // The second tab of somebody who is not followed further still gets its answer.
         return gone(world, person);
     }
-    shopper.cookie = Some(Token::new_pass(number, world.gateways[id as usize].view.now, expires));
+    let pass = Token::new_pass(number, world.gateways[id as usize].view.now, expires);
+    shopper.cookie = Some(Token { admitted: expires - world.room.rules.session, ..pass });
     shopper.state = State::Inside { until: now + shopper.stay };
     let reads = shopper.reads;
     again(world, (person, 0), reads);
@@ -313,7 +314,7 @@ fn browses(world: &mut World, tab: Tab, pass: Token, renew: bool) {
         world.crowd[person as usize].cookie = Some(pass.confirmed());
     }
     if renew {
-        world.gateways[id as usize].renewals.push(pass.number);
+        world.gateways[id as usize].renewals.push((pass.number, pass.admitted));
     }
     let State::Inside { until } = world.crowd[person as usize].state else {
         panic!("{person} enters without a pass");
@@ -329,8 +330,8 @@ pub fn renewed(world: &mut World, number: u64, expires: Option<Millis>) {
     };
     let now = world.gateways[gateway_of(world, person) as usize].view.now;
     let shopper = &mut world.crowd[person as usize];
-    if let (State::Inside { .. }, Some(expires)) = (shopper.state, expires) {
-        shopper.cookie = Some(Token::pass(number, now, expires));
+    if let (State::Inside { .. }, Some(expires), Some(pass)) = (shopper.state, expires, shopper.cookie) {
+        shopper.cookie = Some(Token { issued: now, expires, ..pass.confirmed() });
     }
 }
 

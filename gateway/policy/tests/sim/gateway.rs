@@ -37,7 +37,7 @@ pub struct Gateway {
     joins: Vec<Tab>,
     joins_if_called: Vec<Tab>,
     held: BTreeMap<u64, Vec<(Tab, Millis)>>,
-    pub renewals: Vec<u64>,
+    pub renewals: Vec<(u64, Millis)>,
     pub releases: Vec<u64>,
     pub confirmed: Vec<u64>,
     revoked: HashMap<u64, Revoked>,

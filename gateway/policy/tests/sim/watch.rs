@@ -78,6 +78,10 @@ pub struct Watch {
     repairing: bool,
     live: HashMap<u64, Millis>,
     by_expiry: BTreeSet<(Millis, u64)>,
+    /// When those passes were given.
+    admitted: HashMap<u64, Millis>,
+    /// Renewals that `max_session` cut short.
+    pub capped: u64,
     /// Tickets that are worth nothing any more, and since when.
     spent: HashMap<u64, Millis>,
     /// Numbers that have lost their seats: when, and the ends of their passes.
@@ -116,6 +120,8 @@ impl Watch {
             repairing: false,
             live: HashMap::new(),
             by_expiry: BTreeSet::new(),
+            admitted: HashMap::new(),
+            capped: 0,
             spent: HashMap::new(),
             evicted: HashMap::new(),
             unheard: BTreeSet::new(),
@@ -237,6 +243,7 @@ impl Watch {
             );
             if let Some(expires) = expires.filter(|_| self.live.contains_key(&number)) {
                 self.lives(number, expires);
+                self.is_renewed(number, expires, outcome.view.now);
             }
         }
     }
@@ -249,6 +256,13 @@ impl Watch {
             let further = now.is_some_and(|now| now.next >= before.next && now.serving >= before.serving);
             assert!(further || view.forgotten > before.base, "{last:?} went back to {view:?}");
         }
+    }
+
+    /// No renewal goes beyond `max_session` after the pass was given, whatever was lost and whoever was killed meanwhile.
+    fn is_renewed(&mut self, number: u64, expires: Millis, now: Millis) {
+        let latest = self.admitted.get(&number).map_or(Millis::MAX, |&admitted| self.rules.latest_end(admitted));
+        assert!(expires <= latest, "{number} is renewed up to {expires}, beyond {latest}");
+        self.capped += u64::from(expires < now + self.rules.session);
     }
 
     fn lives(&mut self, number: u64, expires: Millis) {
@@ -294,6 +308,7 @@ impl Watch {
                     assert!(outcome.view.segments.is_called(number), "{number} was not called");
                     assert!(room.rules.open, "{number} is let into a closed room");
                     self.lives(number, expires);
+                    self.admitted.insert(number, expires - room.rules.session);
                     self.counts(room, now);
                     highest = highest.max(number);
                 }
@@ -338,6 +353,7 @@ impl Watch {
         let known = self.live.get(&number).copied();
         self.second_passes += u64::from(known.is_some());
         self.lives(number, expires.max(known.unwrap_or(0)));
+        self.admitted.insert(number, expires - room.rules.session);
         self.counts(room, now);
     }
 

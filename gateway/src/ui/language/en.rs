@@ -7,7 +7,7 @@ pub(super) static TEXTS: Texts = Texts {
     seconds: ["about {a} to {b} seconds", "less than {b} seconds", "about {b} seconds"],
     minutes: ["about {a} to {b} minutes", "less than {b} minutes", "about {b} minutes"],
     hours: ["about {a} to {b} hours", "less than {b} hours", "about {b} hours"],
-    unknown: "Not known yet. Your place is kept.",
+    unknown: "Not known yet.",
 
     title: "You are in line",
     lead: "Many people are here right now, so everyone enters in order.",
@@ -40,11 +40,30 @@ pub(super) static TEXTS: Texts = Texts {
     paused_note: "Nobody is being let in at the moment. Your place is kept.",
     resting_note: "The shop is catching its breath. Your place is kept, and the line goes on by itself.",
     ended_note: "Your time inside has ended, so you are in line again.",
-    form_kept: "What you sent is kept on this page, and is sent by itself when it is your turn.",
-    form_part: "What you sent is kept on this page, but passwords, card details and files are not. Left out:",
-    form_lost: "What you sent could not be kept. When it is your turn this page loads again: let the browser send the form once more, or go back and send it from there.",
+    held_title: "Not sent yet",
+    held_lead: "The shop has not received your form yet.",
+    form_kept: "All that you filled in is kept on this page.",
+    form_kept_how: [
+        "Keep this page open: the form is sent by itself when it is your turn.",
+        "Keep this page open and press the button now and then: the form is sent once it is your turn.",
+    ],
+    form_part: "What you filled in is kept on this page, but passwords, card details and files are not. Left out:",
+    form_part_how: [
+        "Keep this page open: it tells you when it is your turn.",
+        "Keep this page open and press the button now and then: the form is sent once it is your turn.",
+    ],
+    form_lost: "What you filled in could not be kept on this page.",
+    form_lost_how: [
+        "When it is your turn this page loads again: let the browser send the form once more, or go back and send it from there.",
+        "Load this page again now and then and let the browser send the form once more, or go back and send it from there.",
+    ],
     form_turn: "It is your turn. Go back to fill in what was left out, or send the form without it.",
     form_send: "Send it again",
+    pass_ending: "Your time in the shop ends soon.",
+    pass_last: "Your time in the shop ends soon and cannot be extended. Please finish what you are doing.",
+    pass_ended: "Your time in the shop has ended. You may have to wait in line again, so keep a copy of what you have typed.",
+    pass_stay: "Stay in the shop",
+    pass_close: "Close",
 
     suspended: Heading {
         title: "Closed for the moment",

@@ -233,7 +233,7 @@ fn a_renewal_that_was_lost_is_given_back() {
     let (mut line, mut gate) = rested(&rules);
     gate.ask(&mut line, &rules, joins(1), at(1, RESTED));
     let mut replica = line.clone();
-    let renewal = Batch { renewals: vec![1], ..Batch::default() };
+    let renewal = Batch { renewals: vec![(1, T0)], ..Batch::default() };
     let renewed = gate.ask(&mut line, &rules, renewal, at(1, RESTED + 200_000)).renewed;
     gate.give_back(&mut replica, &rules, at(2, RESTED + 300_500));
     settle(&mut replica, &rules, at(2, RESTED + 300_600));
@@ -286,7 +286,7 @@ fn when_all_is_gone_tickets_and_passes_build_the_line_again_in_front_of_the_newc
     gate.memory.shown(&Token::ticket(200, T0 + RESTED));
     let view = gate.ask(&mut line, &rules, Batch::default(), at(9, RESTED + 60_200)).view;
     assert_eq!((view.segments.before[0].next, gate.losses), (200, 1), "late evidence is no second loss");
-    let renewal = Batch { renewals: vec![called], ..Batch::default() };
+    let renewal = Batch { renewals: vec![(called, T0)], ..Batch::default() };
     assert!(gate.ask(&mut line, &rules, renewal, at(9, RESTED + 60_300)).renewed[0].1.is_some());
     let mut order = Vec::new();
     for tick in 1..600 {
@@ -399,7 +399,7 @@ fn a_renewal_that_meets_a_line_without_its_pass_does_not_make_the_gateway_forget
     let (mut line, mut gate) = (Line::new(at(1, 0)), Gate::new(1));
     gate.ask(&mut line, &rules, Batch::default(), at(1, RESTED));
     gate.ask(&mut line, &rules, joins(1), at(1, RESTED + 10));
-    let renewal = || Batch { renewals: vec![1], ..Batch::default() };
+    let renewal = || Batch { renewals: vec![(1, T0)], ..Batch::default() };
     let mut empty = Line::new(at(2, RESTED + 1_000));
     let refused = gate.ask(&mut empty, &rules, renewal(), at(2, RESTED + 1_000));
     assert_eq!(refused.renewed, vec![(1, None)]);

@@ -53,7 +53,7 @@ fn who_never_came_back_loses_the_seat_to_who_is_here_after_half_a_minute_and_not
 #[test]
 fn who_came_back_or_renewed_keeps_the_seat() {
     let mut line = full();
-    let shown = Batch { confirmed: vec![1, 3, 77], renewals: vec![2], ..Batch::default() };
+    let shown = Batch { confirmed: vec![1, 3, 77], renewals: vec![(2, T0)], ..Batch::default() };
     step(&mut line, &shown, CAME + 200);
     let (got, lost) = claim(&mut line, &[6, 7, 8, 9], (CAME + GRACE, CAME + GRACE + 3_000));
     assert_eq!((got, lost), (vec![6, 7], vec![4, 5]));

@@ -21,7 +21,8 @@ local ADOPTED = KEYS[10] -- list of "run first count base": provisional tickets 
 local UNCONFIRMED = KEYS[11] -- passes that have not come back, by when they were given; numbers of 16 digits
 local ARRIVED = KEYS[12] -- hash: id of an arrival that came back -> its number
 local ARRIVALS = KEYS[13] -- list of "id end": when each of them is forgotten
-local CLAIMED = 14 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
+local ADMITTED = KEYS[14] -- passes that were renewed, by when they had been given
+local CLAIMED = 15 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
 
 local call, floor, min, max = redis.call, math.floor, math.min, math.max
 
@@ -82,7 +83,7 @@ end
 
 local now, server = number(), number() -- tests only: a gateway leaves them to the server
 local rate, burst, seats = number(), number(), number()
-local session, claim_window, form_grace = number(), number(), number()
+local session, claim_window, form_grace, max_session = number(), number(), number(), number()
 local open, enforced, lends = number() == 1, number() == 1, number() == 1
 local visits = { rate = number(), asked = number(), given = 0 } -- those who only look
 local gateway, revocations_seen = text(), number()
@@ -90,7 +91,8 @@ local shop_rests = number() == 1
 local joins, joins_if_called = number(), number()
 local adopt_run, adopt_first, adopt_count = text(), number(), number()
 local arrivals = texts() -- id of each, and 1 if it wants a number only if that is called
-local claims, renewals, releases, confirmed = texts(), texts(), texts(), texts()
+local claims, releases, confirmed = texts(), texts(), texts()
+local renewals = texts() -- number of each, and when its pass was given
 
 -- What the gateway says of its lease; no share: it has none.
 local held = { share = number(), seats = number(), spent = number() }

@@ -189,16 +189,31 @@ local function release(n_text)
   end
 end
 
+-- The latest end of a pass, by the earliest time at which it is said to have been given.
+local function latest_end(n_text, told)
+  if not max_session then
+    return math.huge
+  end
+  local admitted = min(tonumber(call('ZSCORE', ADMITTED, n_text) or now), tonumber(told), now)
+  call('ZADD', ADMITTED, int(admitted), n_text)
+  return admitted + max_session
+end
+
 -- The new end of each pass, -1 where it had ended.
 local function renew()
   local ends = {}
-  for i, n_text in ipairs(renewals) do
-    ends[i] = -1
-    if call('ZSCORE', ACTIVE, n_text) then
-      ends[i] = now + session
+  if #renewals > 0 then
+    call('ZREMRANGEBYSCORE', ADMITTED, '-inf', int(now - (max_session or 0)))
+  end
+  for i = 1, #renewals, 2 do
+    local n_text, expires = renewals[i], -1
+    local known = call('ZSCORE', ACTIVE, n_text)
+    if known then
+      expires = min(now + session, max(latest_end(n_text, renewals[i + 1]), tonumber(known)))
       confirm(tonumber(n_text))
-      call('ZADD', ACTIVE, int(ends[i]), n_text)
+      call('ZADD', ACTIVE, int(expires), n_text)
     end
+    ends[#ends + 1] = expires
   end
   return ends
 end

@@ -1,0 +1,114 @@
+//! What a pass is worth over time: renewals, its end, and what becomes of one that ended before.
+//!
+//! What is absent: forms that come after the end (`late`), and the seats of passes (`policy::line`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use policy::Millis;
+use policy::admit::PassState;
+use policy::ticket::Token;
+use tokio::sync::oneshot;
+
+use super::{Entry, LiveRoom, Op};
+use crate::timer;
+
+/// That a number is used up is remembered for so long, of at most so many numbers: past that, an expired pass counts
+/// as used up unasked.
+const SPENT: Millis = 30_000;
+const MOST_SPENT: usize = 1 << 16;
+
+/// Who waits for the end of a pass looks this often.
+const LOOK_AT_PASS: Duration = Duration::from_secs(1);
+
+impl LiveRoom {
+    /// What became of the pass that is shown, as far as the line has told.
+    pub fn pass_state(&self, shown: &Token) -> PassState {
+        if self.revocations.load(Ordering::Relaxed) == 0 {
+            return PassState::Lives;
+        }
+        match self.revoked.get(&shown.number).as_deref() {
+            Some(revoked) if !revoked.evicted => PassState::Revoked,
+            // A later pass of the number ends later.
+            Some(revoked) if shown.expires <= revoked.expires => PassState::Evicted,
+            _ => PassState::Lives,
+        }
+    }
+
+    /// Asks what the number of a pass is worth that has run out. That it is used up is remembered: whoever shows such a
+    /// pass with every request costs the store one call in `SPENT`.
+    pub async fn claim_again(self: &Arc<Self>, number: u64) -> Entry {
+        let now = self.snapshot().store_time(Instant::now());
+        if self.spent.len() >= MOST_SPENT || self.spent.get(&number).is_some_and(|until| *until > now) {
+            return Entry::Spent;
+        }
+        let entry = self.claim(number).await;
+        if entry == Entry::Spent {
+            self.spent.insert(number, now + SPENT);
+        }
+        entry
+    }
+
+    /// Waits until a pass has ended: run out, given back or taken away. Another request may renew it, at another gateway
+    /// too: where it has run out as far as is known here, the line is asked.
+    pub async fn pass_ended(self: Arc<Self>, mut pass: Token) {
+        loop {
+            timer::sleep(LOOK_AT_PASS).await;
+            pass = self.renewed(&pass).unwrap_or(pass);
+            if self.pass_state(&pass) != PassState::Lives {
+                return;
+            }
+            if pass.expires <= self.snapshot().store_time(Instant::now()) {
+                match self.claim_again(pass.number).await {
+                    Entry::Pass(_, expires) if expires > pass.expires => pass.expires = expires,
+                    _ => return,
+                }
+            }
+        }
+    }
+
+    /// Has a pass extended, unless that is under way or was done lately. [`Self::renewed`] tells the new end, on this
+    /// request or on a later one.
+    pub fn renew(self: &Arc<Self>, pass: &Token, now: Millis) {
+        let Token { number, admitted, .. } = *pass;
+        // A full mailbox drops it: the next request asks again.
+        if self.renewals.begin(pass, now)
+            && self.mailbox.try_send((self.clone(), Op::Renew { number, admitted })).is_err()
+        {
+            self.renewals.fail(number);
+        }
+    }
+
+    /// Has a pass extended as [`Self::renew`] does, and waits until the line has answered. Gives the pass as it is then, as far as
+    /// this gateway knows; `None`: it has ended.
+    pub async fn extend(self: &Arc<Self>, pass: &Token, now: Millis) -> Option<Token> {
+        self.renew(pass, now);
+        // A claim of the number of a pass asks for nothing. It is answered with the renewal, which stands before it.
+        let (reply, answer) = oneshot::channel();
+        match self.send(Op::Claim { number: pass.number, reply }, answer).await {
+            Entry::Spent => None,
+            _ => Some(self.renewed(pass).unwrap_or(*pass)),
+        }
+    }
+
+    /// The pass as it was renewed here last, if it lives longer than what its holder shows.
+    pub fn renewed(&self, pass: &Token) -> Option<Token> {
+        self.renewals.newer(pass)
+    }
+
+    /// Tells the line that a marked pass came back. Answers whether its holder is to get the text without the mark: the
+    /// requests of a page come at once, and one of them does.
+    pub fn confirm(self: &Arc<Self>, pass: &Token) -> bool {
+        let told = self.confirmed.get(&pass.number).is_some_and(|told| *told >= pass.expires);
+        if told || self.confirmed.insert(pass.number, pass.expires).is_some_and(|told| told >= pass.expires) {
+            return false;
+        }
+        if self.mailbox.try_send((self.clone(), Op::Confirm { number: pass.number })).is_err() {
+            // A full mailbox: the next request tells it.
+            self.confirmed.remove(&pass.number);
+            return false;
+        }
+        true
+    }
+}
