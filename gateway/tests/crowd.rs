@@ -313,6 +313,9 @@ fn cut(weir: &Weir, less: &str, look: impl Fn() -> GatewaySample) -> Vec<Gateway
     // As many seconds as places, by the rate of after the cut, is more than anybody was told before.
     let is_long = |told: &serde_json::Value| Some(told["waitHighSeconds"].as_u64()? >= number(told, "position"));
     until_true("a wait is known", || is_long(&ask()) == Some(false));
+    let polls = || weir.metric(r#"weir_requests_total{room="launch",verdict="wait"}"#);
+    let enough = polls() + 60.0;
+    until_true("others have been told theirs", || polls() >= enough);
     looks.push(look());
     std::fs::write(weir.config_file(), less).unwrap();
     let at_the_cut =
