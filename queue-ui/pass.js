@@ -3,7 +3,7 @@
 // Events on `document`: weir:pass-expiring, weir:pass-renewed, weir:pass-expired; preventDefault() leaves the bar out.
 "use strict";
 {
-  const { room, warn = 60 } = document.currentScript?.dataset ?? {};
+  const { room, warn: written } = document.currentScript?.dataset ?? {}, warn = written >= 0 ? written : 60;
   const second = 1000;
   // Milliseconds of this browser's clock: when the pass ends, from when on a request renews it, and when that was asked.
   let end = 0, half = 0, asked = 0, pause = 10 * second, typed = false, warned = false, pass, timer, ticking, bar;
