@@ -21,6 +21,7 @@ use crate::ui::{LOGO_BYTES, Logo};
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
     addresses(config, reader);
+    proxy_protocol(config, reader);
     admission(config, reader);
     files(config, reader);
     redis::check(&config.store, reader);
@@ -60,6 +61,28 @@ fn addresses(config: &Config, reader: &mut Reader<'_>) {
     distinct(reader, all.into_iter().filter(|(_, address)| address.port() != 0), "listen somewhere else");
     if listen.http.is_empty() && listen.https.is_empty() && reader.sound("listen") {
         reader.complain("listen.http", "nobody can connect", "add an address to http or https");
+    }
+}
+
+/// Addresses of proxies that say who their clients are before the first byte.
+fn proxy_protocol(config: &Config, reader: &mut Reader<'_>) {
+    let listen = &config.listen;
+    if !["listen.http", "listen.https", "listen.trusted_proxies"].iter().all(|key| reader.sound(key)) {
+        return;
+    }
+    for (index, address) in listen.proxy_protocol.iter().enumerate() {
+        if !listen.http.contains(address) && !listen.https.contains(address) {
+            let what = format!("{address} is not listened on");
+            reader.complain(
+                &format!("listen.proxy_protocol.{index}"),
+                what,
+                "write it as in http or https, or add it there",
+            );
+        }
+    }
+    if !listen.proxy_protocol.is_empty() && listen.trusted_proxies.is_empty() {
+        let what = "nobody's PROXY header is believed, so every connection would be closed";
+        reader.complain("listen.proxy_protocol", what, "name the proxies in listen.trusted_proxies");
     }
 }
 
