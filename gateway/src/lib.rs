@@ -122,6 +122,9 @@ impl Shared {
         telemetry::deferrals(0);
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
+        for (name, room) in &site.by_name {
+            room.part.iter().for_each(|part| telemetry::part(name, part));
+        }
     }
 }
 

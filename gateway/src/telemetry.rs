@@ -21,7 +21,7 @@ pub use self::proxy_headers::ProxyHeaders;
 use self::proxy_headers::Seldom;
 use crate::log::{ACCESS, Losses};
 use crate::rooms::LiveRoom;
-use crate::upstream::{Patience, Upstream};
+use crate::upstream::{Part, Patience, Upstream};
 
 /// What became of a request, in metrics and in the access line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,6 +339,14 @@ pub fn room(room: &LiveRoom) {
     counter!("weir_room_no_shows_total", &labels).absolute(view.no_shows);
     counter!("weir_room_over_limit_total", &labels).absolute(view.over_limit);
     counter!("weir_room_second_passes_total", &labels).absolute(view.second_passes);
+}
+
+/// Says what a room holds of the shop, under its own limit.
+pub fn part(room: &str, part: &Part) {
+    let labels = [("room", room.to_owned())];
+    gauge!("weir_room_in_flight", &labels).set(part.in_flight() as f64);
+    gauge!("weir_room_waiting_requests", &labels).set(part.waiting() as f64);
+    counter!("weir_room_busy_total", &labels).absolute(part.busy());
 }
 
 /// Says how an upstream is doing.

@@ -45,6 +45,7 @@ pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
         contradictions(room, &at, reader);
         cookie(room, &at, reader);
         hidden_tls(config, room, &at, reader);
+        idle_limit(config, room, &at, reader);
         answered(config, room, &at, reader);
     }
     opening::warn(config, reader);
@@ -261,6 +262,10 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
         let what = "\"passthrough\" lets everyone in, queue_all lets nobody in";
         reader.complain(&format!("{at}.queueing_method"), what, "remove one of the two");
     }
+    if room.max_wait.is_some() && room.max_in_flight.is_none() && reader.sound(&format!("{at}.max_in_flight")) {
+        let what = "is how long a request waits under the room's max_in_flight, and there is none";
+        reader.complain(&format!("{at}.max_wait"), what, "add max_in_flight, or write max_wait at the upstream");
+    }
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }
@@ -297,6 +302,21 @@ fn hidden_tls(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<
          who comes back by POST is not sent along"
     };
     reader.warn(&format!("{at}.return_paths"), what, fix);
+}
+
+/// A room's limit counts only below that of its upstream.
+fn idle_limit(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+    let Some(upstream) = config.upstreams.iter().find(|upstream| Some(&upstream.name) == room.upstream.as_ref()) else {
+        return;
+    };
+    if room.max_in_flight.is_some_and(|limit| limit >= upstream.max_in_flight) {
+        let what = format!(
+            "the upstream takes {} requests at once, so the room never comes to its own limit",
+            upstream.max_in_flight
+        );
+        let fix = "write less here, or more max_in_flight at the upstream: what is between the two is there for the rest of the shop";
+        reader.warn(&format!("{at}.max_in_flight"), what, fix);
+    }
 }
 
 fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {

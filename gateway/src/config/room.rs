@@ -43,6 +43,12 @@ section! {
         total_active_users: Option<u64> = between(1, 1_000_000_000).optional(),
         /// New shoppers that a calm room may let in at once. Default: one second's worth, at least 1.
         burst: Option<u32> = between(1, 60_000_000).optional(),
+        /// Requests of the room that the shop works on at once, within `max_in_flight` of the upstream: a quarter is kept for passes.
+        /// What is no traffic of the room, and its `bypass` paths, are not under it. No default: all that the upstream takes.
+        max_in_flight: Option<usize> = between(1, 1_000_000).optional(),
+        /// How long a request of the room waits for its turn under that limit and the upstream's together. No default:
+        /// `pass_max_wait` of the upstream with a pass, `max_wait` without.
+        max_wait: Option<Duration> = between(secs(0), mins(1)).optional(),
         /// How long a pass lives, and for how long a renewal extends it.
         session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
         /// How long after the end of a pass a form of its holder still goes through, at most three times; "0s": not at all.
