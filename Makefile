@@ -67,7 +67,7 @@ pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/
 	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test real_shop --run-ignored all pictures
 
 .PHONY: fuzz
-fuzz: ## Random bytes against what reads tokens, paths, hosts, heads and the configuration, a minute for each
+fuzz: ## Random bytes against what reads tokens, paths, hosts, heads, PROXY headers and the configuration, a minute for each
 	@deploy/tools fuzz
 	fuzz/run
 

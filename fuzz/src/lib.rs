@@ -12,17 +12,19 @@ mod config;
 mod head;
 mod host;
 mod path;
+mod proxy;
 mod token;
 
 pub use config::config;
 pub use head::head;
 pub use host::host;
 pub use path::path;
+pub use proxy::proxy;
 pub use token::token;
 
 /// What is done with the bytes of one case.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Target); 5] =
-    [("config", config), ("head", head), ("host", host), ("path", path), ("token", token)];
+pub const TARGETS: [(&str, Target); 6] =
+    [("config", config), ("head", head), ("host", host), ("path", path), ("proxy", proxy), ("token", token)];

@@ -13,7 +13,7 @@ use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
-use crate::telemetry;
+use crate::telemetry::{self, Mark};
 use crate::upstream::{Caller, Patience, Upload, Upstream};
 use crate::visit::Visit;
 use crate::visitor::Host;
@@ -146,13 +146,15 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
 }
 
 /// Whose share of the upstream the request takes.
-fn caller(visit: &Visit<'_>, onward: &Onward) -> Caller {
+fn caller<'a>(visit: &Visit<'a>, onward: &Onward) -> Caller<'a> {
     let client = match (visit.room, onward.pass) {
         (Some(room), Some(pass)) => Client::Place(room.live.id, pass.number),
         // Of IPv6 all that a provider gave out: 16 times the share of a /64 would exceed all permits.
         _ => Client::wide(visit.client).unwrap_or_else(|| Client::at(visit.client)),
     };
-    Caller { who: onward.patience(), client }
+    // What loads for everyone is no part of what the room lets in.
+    let part = visit.room.filter(|_| visit.mark != Mark::Bypass).and_then(|room| room.part.as_ref());
+    Caller { who: onward.patience(), client, part }
 }
 
 /// What the upstream is told besides the request.

@@ -27,6 +27,7 @@ pub mod log;
 pub mod operator;
 pub mod own;
 pub mod plan;
+pub mod proxy_header;
 pub mod reload;
 pub mod reply;
 pub mod rooms;
@@ -61,7 +62,7 @@ use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
 use crate::fleet::guarded::Guarded;
 use crate::fleet::keys::{KeyState, Standing};
 use crate::fleet::{Fleet, Identity};
-use crate::listener::Sockets;
+use crate::listener::Door;
 use crate::log::Losses;
 use crate::plan::Plan;
 use crate::rooms::Rooms;
@@ -72,7 +73,7 @@ use crate::store::board::Board;
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{StoreMeters, Unbelieved};
+use crate::telemetry::{ProxyHeaders, StoreMeters, Unbelieved};
 use crate::tls::Certificates;
 
 /// What every thread sees.
@@ -94,6 +95,8 @@ pub struct Shared {
     pub keys: Arc<Standing>,
     /// Peers that say for whom they ask and are not believed.
     pub unbelieved: Unbelieved,
+    /// What proxies tell before the first byte of their connections.
+    pub proxy_headers: ProxyHeaders,
     /// Time since the start, moved on by the control thread: no worker arms a timer for it.
     pub clock: watch::Sender<Duration>,
 }
@@ -127,6 +130,9 @@ impl Shared {
         telemetry::deferrals(0);
         self.rooms.all().values().for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
+        for (name, room) in &site.by_name {
+            room.part.iter().for_each(|part| telemetry::part(name, part));
+        }
     }
 }
 
@@ -153,13 +159,13 @@ struct Gateway {
     reload: reload::Watch,
     admin: std::net::TcpListener,
     access: Access,
-    sockets: Vec<Sockets>,
+    doors: Vec<Vec<Door>>,
 }
 
 impl Gateway {
     fn start(file: &Path, config: Config) -> anyhow::Result<Self> {
         let listen = &config.listen;
-        let sockets = sockets(listen)?;
+        let doors = doors(listen)?;
         let admin = bind(listen.admin)?;
         let token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
         let access = Access { token, hosts: listen.admin_hosts.as_slice().into() };
@@ -167,7 +173,7 @@ impl Gateway {
         let alone = config.store.kind == StoreKind::Embedded;
         let (ring, sealer) = Ring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
-        let identity = Identity::of(config.node.name.as_ref(), &bound(&sockets[0])?, admin.local_addr()?);
+        let identity = Identity::of(config.node.name.as_ref(), &bound(&doors[0])?, admin.local_addr()?);
         let (rooms, mailbox) = rooms::rooms(random_run());
         let site = Site::compile(config, None, &rooms, Arc::new(sealer))?;
         let shared = Arc::new(Shared {
@@ -179,17 +185,18 @@ impl Gateway {
             ready: AtomicBool::new(false),
             keys: Arc::default(),
             unbelieved: Unbelieved::new(),
+            proxy_headers: ProxyHeaders::default(),
             clock: watch::Sender::new(Duration::ZERO),
         });
         let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
         let reload = reload::Watch::new(file, shared.clone(), plan.clone(), ring);
         let fleet = Arc::new(Fleet::new(shared, plan, board, identity));
         let store = Arc::new(Guarded::new(lines, fleet.standing().clone()));
-        Ok(Self { fleet, store, mailbox, reload, admin, access, sockets })
+        Ok(Self { fleet, store, mailbox, reload, admin, access, doors })
     }
 
     async fn run(self, losses: Arc<Losses>) -> anyhow::Result<()> {
-        let Self { fleet, store, mailbox, reload, admin, access, sockets } = self;
+        let Self { fleet, store, mailbox, reload, admin, access, doors } = self;
         let shared = fleet.shared.clone();
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
         let mut ends = Ends::new()?;
@@ -204,8 +211,9 @@ impl Gateway {
         let reload = tokio::spawn(reload.run(background.clone()));
         let fleet = tokio::spawn(fleet.run(background.clone()));
         first_answers(&shared).await;
-        let bound = bound(&sockets[0])?;
-        let workers = sockets.into_iter().map(|s| start_worker(&shared, s, &serving)).collect::<Result<Vec<_>, _>>()?;
+        let bound = bound(&doors[0])?;
+        let workers =
+            doors.into_iter().map(|doors| start_worker(&shared, doors, &serving)).collect::<Result<Vec<_>, _>>()?;
         shared.ready.store(true, Ordering::Relaxed);
         tracing::info!(addresses = ?bound, admin = %admin_at, workers = workers.len(), "serving");
 
@@ -290,7 +298,7 @@ impl Checks {
 
 fn start_worker(
     shared: &Arc<Shared>,
-    sockets: Sockets,
+    doors: Vec<Door>,
     stop: &CancellationToken,
 ) -> std::io::Result<JoinHandle<anyhow::Result<()>>> {
     let (shared, stop) = (shared.clone(), stop.clone());
@@ -298,7 +306,7 @@ fn start_worker(
     let serve = move || {
         timer::are_kept_by(control);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
-        runtime.block_on(listener::work(shared, sockets, stop))?;
+        runtime.block_on(listener::work(shared, doors, stop))?;
         Ok(())
     };
     std::thread::Builder::new().name("worker".to_owned()).spawn(serve)
@@ -308,27 +316,23 @@ fn join_worker(worker: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
     worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked")))
 }
 
-/// Sockets for each worker, all on the same addresses. Port 0 is whatever the first one got.
-fn sockets(listen: &ListenConfig) -> anyhow::Result<Vec<Sockets>> {
-    let all = |addresses: &[SocketAddr]| addresses.iter().map(|&a| bind(a)).collect::<anyhow::Result<Vec<_>>>();
-    let first = Sockets { http: all(&listen.http)?, https: all(&listen.https)? };
-    let (http, https) = (addresses(&first.http)?, addresses(&first.https)?);
-    let mut workers = vec![first];
+/// Listening sockets for each worker, all on the same addresses. Port 0 is whatever the first one got.
+fn doors(listen: &ListenConfig) -> anyhow::Result<Vec<Vec<Door>>> {
+    let written = listen.http.iter().map(|at| (*at, false)).chain(listen.https.iter().map(|at| (*at, true)));
+    let first = written.map(|(address, tls)| {
+        Ok(Door { socket: bind(address)?, tls, proxied: listen.proxy_protocol.contains(&address) })
+    });
+    let mut workers = vec![first.collect::<anyhow::Result<Vec<_>>>()?];
     for _ in 1..listen.workers {
-        workers.push(Sockets { http: all(&http)?, https: all(&https)? });
+        let again = |door: &Door| Ok(Door { socket: bind(door.socket.local_addr()?)?, ..*door });
+        workers.push(workers[0].iter().map(again).collect::<anyhow::Result<_>>()?);
     }
     Ok(workers)
 }
 
-fn addresses(listeners: &[std::net::TcpListener]) -> std::io::Result<Vec<SocketAddr>> {
-    listeners.iter().map(std::net::TcpListener::local_addr).collect()
-}
-
 /// Where shoppers reach a worker.
-fn bound(sockets: &Sockets) -> std::io::Result<Vec<SocketAddr>> {
-    let mut bound = addresses(&sockets.http)?;
-    bound.extend(addresses(&sockets.https)?);
-    Ok(bound)
+fn bound(doors: &[Door]) -> std::io::Result<Vec<SocketAddr>> {
+    doors.iter().map(|door| door.socket.local_addr()).collect()
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<std::net::TcpListener> {

@@ -9,7 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -37,6 +37,7 @@ use crate::connection::{Connection, Fate, Ledger, UnderWay};
 use crate::edge;
 use crate::flow::{self, Stream, Watched};
 use crate::load::{Full, Load};
+use crate::proxy_header::{self, Told, Wrong};
 use crate::seats::{self, Class, Lack, Seat};
 use crate::telemetry;
 use crate::timer::{sleep, timeout};
@@ -111,17 +112,19 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// The sockets of one worker.
+/// A listening socket of one worker, and what its connections begin with.
 #[derive(Debug)]
-pub struct Sockets {
-    /// Cleartext.
-    pub http: Vec<std::net::TcpListener>,
+pub struct Door {
+    /// The socket.
+    pub socket: std::net::TcpListener,
     /// TLS.
-    pub https: Vec<std::net::TcpListener>,
+    pub tls: bool,
+    /// A PROXY header, before TLS.
+    pub proxied: bool,
 }
 
-/// Serves these sockets until `stop`, then lets requests under way finish.
-pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken) -> io::Result<()> {
+/// Serves at these doors until `stop`, then lets requests under way finish.
+pub async fn work(shared: Arc<Shared>, doors: Vec<Door>, stop: CancellationToken) -> io::Result<()> {
     let worker = Rc::new(Worker {
         shared,
         pool: Pool::new(),
@@ -135,11 +138,9 @@ pub async fn work(shared: Arc<Shared>, sockets: Sockets, stop: CancellationToken
         load: Load::default(),
     });
     worker.bound_answers();
-    for (listeners, tls) in [(sockets.http, false), (sockets.https, true)] {
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener)?;
-            tokio::task::spawn_local(accept(worker.clone(), listener, tls, stop.clone()));
-        }
+    for Door { socket, tls, proxied } in doors {
+        let listener = TcpListener::from_std(socket)?;
+        tokio::task::spawn_local(accept(worker.clone(), listener, Kind { tls, proxied }, stop.clone()));
     }
     tokio::task::spawn_local(sweep(worker.clone()));
     tokio::task::spawn_local(worker.load.stand());
@@ -167,7 +168,14 @@ async fn sweep(worker: Rc<Worker>) {
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener, tls: bool, stop: CancellationToken) {
+/// What the connections of a door begin with.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    tls: bool,
+    proxied: bool,
+}
+
+async fn accept(worker: Rc<Worker>, listener: TcpListener, kind: Kind, stop: CancellationToken) {
     loop {
         let accepted = async {
             worker.load.accepts().await;
@@ -175,7 +183,7 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, tls: bool, stop: Canc
         };
         let accepted = tokio::select! { a = accepted => a, () = stop.cancelled() => return };
         match accepted {
-            Ok((stream, peer)) => worker.clone().welcome(stream, peer, tls),
+            Ok((stream, peer)) => worker.clone().welcome(stream, peer, kind),
             Err(error) => {
                 tracing::warn!(%error, "no connection accepted");
                 sleep(NO_DESCRIPTOR).await;
@@ -204,25 +212,66 @@ impl Worker {
         HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
 
-    fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+    fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, kind: Kind) {
         let _ = stream.set_nodelay(true);
-        let site = self.shared.site.load();
-        let peer = Peer::new(peer.ip(), &site.config.listen.trusted_proxies);
-        let seat = Seat::take(&self.shared, (!peer.trusted).then_some(peer.address));
-        if let Some(lack) = seat.lacks(&site.config.listen)
-            && !self.make_room(&lack, true)
-        {
-            telemetry::connection_refused();
-            return;
+        let peer = self.peer(peer.ip());
+        if !kind.proxied {
+            self.admit(stream, peer, kind.tls, kind.tls);
+        } else if peer.trusted {
+            tokio::task::spawn_local(self.hear_proxy(stream, peer, kind.tls));
+        } else {
+            self.shared.proxy_headers.untrusted(peer.address, *self.shared.clock.borrow());
         }
-        let connection = Connection::new(peer, tls, self.ledger.clone(), Some(seat));
-        self.connections.borrow_mut().push(Rc::downgrade(&connection));
+    }
+
+    fn peer(&self, address: IpAddr) -> Peer {
+        Peer::new(address, &self.shared.site.load().config.listen.trusted_proxies)
+    }
+
+    /// Hears from a proxy who its client is, and goes on with that. Until then it is a connection of nobody's, which the
+    /// sweep ends as one that sends no head.
+    async fn hear_proxy(self: Rc<Self>, mut stream: TcpStream, proxy: Peer, tls: bool) {
+        let proxy = Peer { trusted: false, ..proxy };
+        let Some(connection) = self.seat(proxy.clone(), false, None) else { return };
+        let told = while_open(&connection, proxy_header::read(&mut stream)).await.unwrap_or(Err(Wrong::Cut));
+        // Its seat is its client's now, or free.
+        drop(connection);
+        self.shared.proxy_headers.note(told, proxy.address, *self.shared.clock.borrow());
+        match told {
+            Ok(Told::Client { address, tls: at_proxy }) => {
+                let client = self.peer(address);
+                self.admit(stream, client, tls, tls || at_proxy);
+            }
+            // It speaks for itself, and so for nobody else.
+            Ok(Told::Own) => self.admit(stream, proxy, tls, tls),
+            Err(_) => {}
+        }
+    }
+
+    /// A connection to serve: over TLS or not, which may have ended at a proxy before.
+    fn admit(self: Rc<Self>, stream: TcpStream, peer: Peer, handshake: bool, tls: bool) {
+        let client = (!peer.trusted).then_some(peer.address);
+        let Some(connection) = self.seat(peer, tls, client) else { return };
         // Two tasks and not one of two kinds, which would be as large as the larger: most connections idle.
-        if tls {
+        if handshake {
             tokio::task::spawn_local(self.shake_hands(stream, connection));
         } else {
             tokio::task::spawn_local(self.look_and_serve(stream, connection));
         }
+    }
+
+    /// A place for a connection among those that are served, which counts for this client.
+    fn seat(&self, peer: Peer, tls: bool, client: Option<IpAddr>) -> Option<Rc<Connection>> {
+        let seat = Seat::take(&self.shared, client);
+        if let Some(lack) = seat.lacks(&self.shared.site.load().config.listen)
+            && !self.make_room(&lack, true)
+        {
+            telemetry::connection_refused();
+            return None;
+        }
+        let connection = Connection::new(peer, tls, self.ledger.clone(), Some(seat));
+        self.connections.borrow_mut().push(Rc::downgrade(&connection));
+        Some(connection)
     }
 
     /// Closes connections for a new one; false if none can be closed.

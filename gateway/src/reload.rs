@@ -213,7 +213,15 @@ fn needs_restart(before: &Config, now: &Config) -> bool {
     let bound = |config: &Config| {
         let listen = &config.listen;
         let files = (listen.admin_token_file.clone(), config.tls.clone(), config.store.clone(), config.log.level);
-        (listen.http.clone(), listen.https.clone(), listen.admin, listen.workers, config.node.clone(), files)
+        (
+            listen.http.clone(),
+            listen.https.clone(),
+            listen.proxy_protocol.clone(),
+            listen.admin,
+            listen.workers,
+            config.node.clone(),
+            files,
+        )
     };
     bound(before) != bound(now)
 }

@@ -234,6 +234,7 @@ pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
 pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response<Body> {
     let (status, reason) = match error {
         UpstreamError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy"),
+        UpstreamError::RoomBusy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "room_busy"),
         UpstreamError::UpgradesFull => (StatusCode::SERVICE_UNAVAILABLE, "upgrades_full"),
         UpstreamError::Exhausted { .. } => (StatusCode::SERVICE_UNAVAILABLE, "gateway_exhausted"),
         UpstreamError::NoServer => (StatusCode::BAD_GATEWAY, "no_server"),
@@ -248,7 +249,9 @@ pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response
     visit.reason = reason;
     let request = visit.request_id.to_str().unwrap_or_default();
     match error {
-        UpstreamError::Busy { retry_after } => retry(notice(visit, status, Notice::Busy), retry_after.as_secs().max(1)),
+        UpstreamError::Busy { retry_after } | UpstreamError::RoomBusy { retry_after } => {
+            retry(notice(visit, status, Notice::Busy), retry_after.as_secs().max(1))
+        }
         _ => notice(visit, status, Notice::Failed { status: status.as_u16(), request }),
     }
 }

@@ -22,11 +22,13 @@ use crate::config::{self, BrandConfig, Config, OriginCommand, QuotaConfig, RoomC
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
 use crate::ui::{Brand, Colour, Language, Logo, Notices, WaitingPage};
-use crate::upstream::{HealthSettings, Upstream, UpstreamSettings};
+use crate::upstream::{HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
 use crate::visitor;
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
+/// One permit in so many is kept for passes.
+const PASS_RESERVE: usize = 4;
 /// Preflights per second that a room lets pass if nobody said how many...
 const LEAST_PREFLIGHTS: u32 = 50;
 /// ...and for each new shopper per second. Browsers keep the answer, so those inside ask seldom.
@@ -76,6 +78,8 @@ pub struct SiteRoom {
     pub meters: RoomMeters,
     /// Its cookie.
     pub cookie: Cookie,
+    /// What its requests may hold of the shop, if it has a limit of its own.
+    pub part: Option<Part>,
     bypass: Vec<Literal>,
     returns: Vec<Literal>,
     preflights: Preflights,
@@ -315,7 +319,8 @@ impl Site {
         let mut by_name = HashMap::new();
         for ((written, page), (name, terms)) in config.rooms.iter().zip(pages).zip(terms) {
             let live = live.get(&*name).context("a room that was just made live")?.clone();
-            let room = Arc::new(site_room(written, live, terms, page, config.quota.max_clients)?);
+            let part = part(written, before.and_then(|site| site.by_name.get(&name)));
+            let room = Arc::new(SiteRoom { part, ..site_room(written, live, terms, page, config.quota.max_clients)? });
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
@@ -371,11 +376,32 @@ fn site_room(
         }),
         meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
+        part: None,
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
         returns: written.return_paths.iter().map(literal).collect::<anyhow::Result<_>>()?,
         preflights: Preflights::of(written, most_clients),
         config: written.clone(),
     })
+}
+
+/// What a room's requests may hold of the shop, shared out as an upstream's permits are by default.
+fn part(written: &RoomConfig, before: Option<&Arc<SiteRoom>>) -> Option<Part> {
+    let max_in_flight = written.max_in_flight?;
+    let pass_reserve = max_in_flight / PASS_RESERVE;
+    let (max_in_flight_per_pass, max_in_flight_per_address) = shares(max_in_flight, pass_reserve);
+    let settings = PartSettings {
+        max_in_flight,
+        pass_reserve,
+        max_in_flight_per_pass,
+        max_in_flight_per_address,
+        max_wait: written.max_wait,
+    };
+    Some(Part::new(settings, before.and_then(|room| room.part.as_ref())))
+}
+
+/// What one pass, and what one address without one, may hold while permits are scarce.
+fn shares(limit: usize, pass_reserve: usize) -> (usize, usize) {
+    ((limit / 8).max(LEAST_SHARE), (limit - pass_reserve).div_ceil(2).max(LEAST_SHARE))
 }
 
 /// The upstream that answers the room's own host and path: its line stands while that rests.
@@ -413,15 +439,15 @@ fn settings(written: &config::UpstreamConfig, rooms: bool) -> UpstreamSettings {
         healthy_after: health.healthy_after,
     });
     let limit = written.max_in_flight;
-    let pass_reserve = written.pass_reserve.unwrap_or(if rooms { limit / 4 } else { 0 }).min(limit - 1);
-    let open = limit - pass_reserve;
+    let pass_reserve = written.pass_reserve.unwrap_or(if rooms { limit / PASS_RESERVE } else { 0 }).min(limit - 1);
+    let (per_pass, per_address) = shares(limit, pass_reserve);
     UpstreamSettings {
         name: written.name.clone(),
         servers: written.servers.iter().map(ToString::to_string).collect(),
         max_in_flight: limit,
         pass_reserve,
-        max_in_flight_per_pass: written.max_in_flight_per_pass.unwrap_or((limit / 8).max(LEAST_SHARE)),
-        max_in_flight_per_address: written.max_in_flight_per_address.unwrap_or(open.div_ceil(2).max(LEAST_SHARE)),
+        max_in_flight_per_pass: written.max_in_flight_per_pass.unwrap_or(per_pass),
+        max_in_flight_per_address: written.max_in_flight_per_address.unwrap_or(per_address),
         max_upgraded: written.max_upgraded,
         max_upgraded_per_client: written.max_upgraded_per_client.unwrap_or(written.max_upgraded.div_ceil(4)),
         upgraded_idle_timeout: written.upgraded_idle_timeout,

@@ -5,9 +5,11 @@
 //!
 //! What is absent: tokens, cookies, bodies and full addresses, in metrics and in logs.
 
+mod proxy_headers;
+
 use std::net::IpAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use machine::{ListenLosses, Usage};
@@ -15,9 +17,11 @@ use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use policy::admit::Ignored;
 
+pub use self::proxy_headers::ProxyHeaders;
+use self::proxy_headers::Seldom;
 use crate::log::{ACCESS, Losses};
 use crate::rooms::LiveRoom;
-use crate::upstream::{Patience, Upstream};
+use crate::upstream::{Part, Patience, Upstream};
 
 /// What became of a request, in metrics and in the access line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,12 +247,8 @@ pub fn quota_clients(clients: usize) {
 /// makes one client of all its visitors.
 pub struct Unbelieved {
     requests: Counter,
-    /// Seconds since the start before which the log says nothing more.
-    quiet_until: AtomicU64,
+    told: Seldom,
 }
-
-/// The log tells of such peers once in so many seconds.
-const TOLD_EVERY: u64 = 60;
 
 impl std::fmt::Debug for Unbelieved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -259,15 +259,13 @@ impl std::fmt::Debug for Unbelieved {
 impl Unbelieved {
     /// The counter.
     pub fn new() -> Self {
-        Self { requests: counter!("weir_untrusted_forwarded_total"), quiet_until: AtomicU64::new(0) }
+        Self { requests: counter!("weir_untrusted_forwarded_total"), told: Seldom::default() }
     }
 
     /// Counts a request. A private address is named: it is no shopper's, and the operator has to know which it is.
     pub fn note(&self, peer: IpAddr, since_start: Duration) {
         self.requests.increment(1);
-        let now = since_start.as_secs();
-        let due = |until: u64| (now >= until).then_some(now + TOLD_EVERY);
-        if self.quiet_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok() {
+        if self.told.is_due(since_start) {
             let peer = if is_private(peer) { peer.to_string() } else { "a public address".to_owned() };
             tracing::warn!(
                 peer,
@@ -344,6 +342,14 @@ pub fn room(room: &LiveRoom) {
     counter!("weir_room_no_shows_total", &labels).absolute(view.no_shows);
     counter!("weir_room_over_limit_total", &labels).absolute(view.over_limit);
     counter!("weir_room_second_passes_total", &labels).absolute(view.second_passes);
+}
+
+/// Says what a room holds of the shop, under its own limit.
+pub fn part(room: &str, part: &Part) {
+    let labels = [("room", room.to_owned())];
+    gauge!("weir_room_in_flight", &labels).set(part.in_flight() as f64);
+    gauge!("weir_room_waiting_requests", &labels).set(part.waiting() as f64);
+    counter!("weir_room_busy_total", &labels).absolute(part.busy());
 }
 
 /// Says how an upstream is doing.

@@ -14,6 +14,7 @@ mod error;
 mod exchange;
 pub mod health;
 mod pace;
+mod part;
 mod permit;
 mod pool;
 mod share;
@@ -37,12 +38,14 @@ pub use self::error::UpstreamError;
 use self::exchange::Exchange;
 use self::health::Server;
 use self::pace::LeastPace;
+pub use self::part::{Part, PartSettings};
 use self::permit::{Permit, Permits, Rules};
 pub use self::pool::Pool;
 use self::upgrade::Silence;
 use self::upload::Gathering;
 pub use self::upload::Upload;
 use crate::body::Body;
+use crate::timer;
 
 /// What an operator says of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,12 +181,14 @@ const RETURNS: usize = 10;
 const SCARCE: usize = 4;
 
 /// Who asks for a permit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
     /// How it is treated.
     pub who: Patience,
     /// Whose share it takes.
     pub client: Client,
+    /// The part of its room, if that has a limit of its own.
+    pub part: Option<&'a Part>,
 }
 
 /// How a request is treated; holders of a pass come first and wait longer.
@@ -297,7 +302,7 @@ impl Upstream {
         &self,
         pool: &Pool,
         outgoing: &mut Outgoing,
-        caller: Caller,
+        caller: Caller<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
         let Some(request) = outgoing else { return Err(UpstreamError::NoServer) };
         if !request.body().is_empty() {
@@ -307,7 +312,7 @@ impl Upstream {
         let careful = !request.method().is_safe();
         let shopper = upgrade::requested(request);
         let seat = if shopper.is_some() { Some(self.upgrade(caller).await?) } else { None };
-        let permit = match self.permits.acquire_in_calm(caller.who) {
+        let permit = match self.permit_in_calm(caller) {
             Some(permit) => permit,
             None => self.wait_for_permit(caller).await?,
         };
@@ -338,8 +343,35 @@ impl Upstream {
         Ok(Response::from_parts(parts, body))
     }
 
-    async fn wait_for_permit(&self, caller: Caller) -> Result<Permit, UpstreamError> {
-        self.permits.acquire(caller, self.max_wait(caller.who)).await.ok_or_else(|| self.busy())
+    /// A permit, if neither those of its room nor those of the upstream are scarce.
+    fn permit_in_calm(&self, Caller { who, part, .. }: Caller<'_>) -> Option<Permit> {
+        match part {
+            None => self.permits.acquire_in_calm(who),
+            Some(part) => {
+                let of_room = part.permits.acquire_in_calm(who)?;
+                Some(self.permits.acquire_in_calm(who)?.within(Some(of_room)))
+            }
+        }
+    }
+
+    /// Waits for a permit of its room, if that has some of its own, and then for one of the upstream.
+    async fn wait_for_permit(&self, caller: Caller<'_>) -> Result<Permit, UpstreamError> {
+        let max_wait = caller.part.and_then(|part| part.max_wait).unwrap_or_else(|| self.max_wait(caller.who));
+        let mut of_room = None;
+        let permit = timer::timeout(max_wait, async {
+            if let Some(part) = caller.part {
+                of_room = Some(part.permits.acquire_in_turn(caller).await?);
+            }
+            self.permits.acquire_in_turn(caller).await
+        });
+        match (permit.await.ok().flatten(), caller.part) {
+            (Some(permit), _) => Ok(permit.within(of_room)),
+            (None, Some(part)) if of_room.is_none() => {
+                part.was_busy();
+                Err(UpstreamError::RoomBusy { retry_after: max_wait.max(Duration::from_secs(1)) })
+            }
+            (None, _) => Err(self.busy()),
+        }
     }
 
     /// Waits for the beginning of a request's body.
@@ -353,7 +385,7 @@ impl Upstream {
     }
 
     /// The right to one upgraded connection.
-    async fn upgrade(&self, caller: Caller) -> Result<Permit, UpstreamError> {
+    async fn upgrade(&self, caller: Caller<'_>) -> Result<Permit, UpstreamError> {
         self.upgrades.acquire(caller, Duration::ZERO).await.ok_or_else(|| {
             self.counters.upgrades_refused.fetch_add(1, Ordering::Relaxed);
             UpstreamError::UpgradesFull

@@ -5,12 +5,12 @@
 mod common;
 
 use std::io::{BufReader, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use common::h2::{END, HEADERS, PREFACE, SETTINGS, frame, literal};
+use common::program::connect_from as from;
 use common::{CLOSED, JSON, Kept, ROOMY, Shop, Weir, answering, config, ok, until_true};
-use socket2::{Domain, Socket, Type};
 
 const CLIENT_FULL: &str = r#"weir_connections_evicted_total{reason="max_connections_per_client"}"#;
 const FULL: &str = r#"weir_connections_evicted_total{reason="max_connections"}"#;
@@ -23,17 +23,7 @@ fn listening(lines: &str, room: &str) -> (Shop, Weir) {
     (shop, weir)
 }
 
-/// A connection from 127.0.0.`client`.
-fn from(client: u8, to: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, client), 0)).into()).unwrap();
-    socket.connect(&to.into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream
-}
-
-/// The same, with one status request answered on it: it costs nothing, and is charged to nobody.
+/// A connection from 127.0.0.`client`, with one status request answered on it: it costs nothing, and is charged to nobody.
 fn asked(client: u8, to: SocketAddr) -> Kept {
     let mut kept = Kept(BufReader::new(from(client, to)));
     assert_eq!(kept.get("/.weir/status/launch", &[]).status, 200);

@@ -61,6 +61,11 @@ fn no_head_of_the_corpus_breaks_a_promise() {
 }
 
 #[test]
+fn no_proxy_header_of_the_corpus_breaks_a_promise() {
+    replay("proxy");
+}
+
+#[test]
 fn no_configuration_of_the_corpus_breaks_a_promise() {
     replay("config");
 }

@@ -21,6 +21,7 @@ use crate::ui::{LOGO_BYTES, Logo};
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
     addresses(config, reader);
+    proxy_protocol(config, reader);
     admission(config, reader);
     files(config, reader);
     redis::check(&config.store, reader);
@@ -44,6 +45,7 @@ pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
         contradictions(room, &at, reader);
         cookie(room, &at, reader);
         hidden_tls(config, room, &at, reader);
+        idle_limit(config, room, &at, reader);
         answered(config, room, &at, reader);
     }
     opening::warn(config, reader);
@@ -60,6 +62,28 @@ fn addresses(config: &Config, reader: &mut Reader<'_>) {
     distinct(reader, all.into_iter().filter(|(_, address)| address.port() != 0), "listen somewhere else");
     if listen.http.is_empty() && listen.https.is_empty() && reader.sound("listen") {
         reader.complain("listen.http", "nobody can connect", "add an address to http or https");
+    }
+}
+
+/// Addresses of proxies that say who their clients are before the first byte.
+fn proxy_protocol(config: &Config, reader: &mut Reader<'_>) {
+    let listen = &config.listen;
+    if !["listen.http", "listen.https", "listen.trusted_proxies"].iter().all(|key| reader.sound(key)) {
+        return;
+    }
+    for (index, address) in listen.proxy_protocol.iter().enumerate() {
+        if !listen.http.contains(address) && !listen.https.contains(address) {
+            let what = format!("{address} is not listened on");
+            reader.complain(
+                &format!("listen.proxy_protocol.{index}"),
+                what,
+                "write it as in http or https, or add it there",
+            );
+        }
+    }
+    if !listen.proxy_protocol.is_empty() && listen.trusted_proxies.is_empty() {
+        let what = "nobody's PROXY header is believed, so every connection would be closed";
+        reader.complain("listen.proxy_protocol", what, "name the proxies in listen.trusted_proxies");
     }
 }
 
@@ -246,6 +270,10 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
         let what = "is shorter than session_duration, for which every pass is given";
         reader.complain(&format!("{at}.max_session"), what, "write at least as much, or a shorter session_duration");
     }
+    if room.max_wait.is_some() && room.max_in_flight.is_none() && reader.sound(&format!("{at}.max_in_flight")) {
+        let what = "is how long a request waits under the room's max_in_flight, and there is none";
+        reader.complain(&format!("{at}.max_wait"), what, "add max_in_flight, or write max_wait at the upstream");
+    }
     if room.poll.min > room.poll.max {
         reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }
@@ -282,6 +310,21 @@ fn hidden_tls(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<
          who comes back by POST is not sent along"
     };
     reader.warn(&format!("{at}.return_paths"), what, fix);
+}
+
+/// A room's limit counts only below that of its upstream.
+fn idle_limit(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+    let Some(upstream) = config.upstreams.iter().find(|upstream| Some(&upstream.name) == room.upstream.as_ref()) else {
+        return;
+    };
+    if room.max_in_flight.is_some_and(|limit| limit >= upstream.max_in_flight) {
+        let what = format!(
+            "the upstream takes {} requests at once, so the room never comes to its own limit",
+            upstream.max_in_flight
+        );
+        let fix = "write less here, or more max_in_flight at the upstream: what is between the two is there for the rest of the shop";
+        reader.warn(&format!("{at}.max_in_flight"), what, fix);
+    }
 }
 
 fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {

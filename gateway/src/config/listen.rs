@@ -16,6 +16,9 @@ section! {
         http: Vec<SocketAddr> = or(vec![local(8080)]),
         /// Addresses for TLS; needs a `tls` section.
         https: Vec<SocketAddr> = or(Vec::new()),
+        /// Those of these addresses where each connection begins with a PROXY header, version 1 or 2, of a proxy in `trusted_proxies`;
+        /// on `https` before TLS. Whoever it names is the client.
+        proxy_protocol: Vec<SocketAddr> = or(Vec::new()),
         /// Address of the operator's API, health and metrics; outside loopback it needs `admin_token_file`.
         admin: SocketAddr = or(local(9090)),
         /// File with the token that the operator's API asks for.
@@ -46,7 +49,7 @@ section! {
         max_headers: usize = between(8, 10_000).or(100),
         /// Size of the head of a request.
         max_header_size: Size = between(Size(8 << 10), Size(1 << 20)).or(Size(64 << 10)),
-        /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed.
+        /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed, and PROXY headers.
         trusted_proxies: Vec<IpNet> = or(Vec::new()),
         /// How long readiness fails before new connections are refused.
         shutdown_delay: Duration = between(secs(0), mins(10)).or(secs(0)),

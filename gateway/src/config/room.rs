@@ -49,6 +49,12 @@ section! {
         /// Requests in a minute that may look at a calm room without a number (HEAD, probes, link previews, `curl`), as part
         /// of the new shoppers: at most a fifth of them, the default; 0 for none.
         visits_per_minute: Option<u32> = between(0, 12_000_000).optional(),
+        /// Requests of the room that the shop works on at once, within `max_in_flight` of the upstream: a quarter is kept for passes.
+        /// What is no traffic of the room, and its `bypass` paths, are not under it. No default: all that the upstream takes.
+        max_in_flight: Option<usize> = between(1, 1_000_000).optional(),
+        /// How long a request of the room waits for its turn under that limit and the upstream's together. No default:
+        /// `pass_max_wait` of the upstream with a pass, `max_wait` without.
+        max_wait: Option<Duration> = between(secs(0), mins(1)).optional(),
         /// How long a pass lives, and for how long a renewal extends it.
         session_duration: Duration = between(secs(5), hours(720)).or(mins(5)),
         /// How long a pass may be renewed in all, from when it was given. Then its holder waits in line again, and `form_grace` is

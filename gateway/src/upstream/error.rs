@@ -16,6 +16,12 @@ pub enum UpstreamError {
         /// A sensible time to come back.
         retry_after: Duration,
     },
+    /// No permit of the request's room became free in time.
+    #[error("all permits of the room are in use")]
+    RoomBusy {
+        /// A sensible time to come back.
+        retry_after: Duration,
+    },
     /// All upgraded connections are in use.
     #[error("all upgraded connections are in use")]
     UpgradesFull,
@@ -79,6 +85,7 @@ impl UpstreamError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Busy { .. }
+            | Self::RoomBusy { .. }
             | Self::UpgradesFull
             | Self::NoServer
             | Self::Exhausted { .. }
@@ -99,6 +106,7 @@ impl UpstreamError {
         matches!(
             self,
             Self::Busy { .. }
+                | Self::RoomBusy { .. }
                 | Self::UpgradesFull
                 | Self::NoServer
                 | Self::Connect { .. }

@@ -76,6 +76,16 @@ pub(super) struct Permit {
     who: Patience,
     /// In a box: there is none in calm.
     share: Option<Box<Share>>,
+    /// That of its room, where the room has a limit of its own.
+    of_room: Option<Box<Permit>>,
+}
+
+impl Permit {
+    /// The same, with that of its room, which is given back after it.
+    pub(super) fn within(mut self, of_room: Option<Self>) -> Self {
+        self.of_room = of_room.map(Box::new);
+        self
+    }
 }
 
 impl Drop for Permit {
@@ -128,10 +138,18 @@ impl Permits {
     }
 
     /// A permit, waited for if need be; `None` if there was none in time.
-    pub(super) async fn acquire(self: &Arc<Self>, caller: Caller, max_wait: Duration) -> Option<Permit> {
+    pub(super) async fn acquire(self: &Arc<Self>, caller: Caller<'_>, max_wait: Duration) -> Option<Permit> {
         match self.acquire_in_calm(caller.who) {
             Some(permit) => Some(permit),
             None => timer::timeout(max_wait, self.next_in_share(caller)).await.ok()?,
+        }
+    }
+
+    /// A permit, waited for as long as it takes.
+    pub(super) async fn acquire_in_turn(self: &Arc<Self>, caller: Caller<'_>) -> Option<Permit> {
+        match self.acquire_in_calm(caller.who) {
+            Some(permit) => Some(permit),
+            None => self.next_in_share(caller).await,
         }
     }
 
@@ -142,7 +160,7 @@ impl Permits {
     }
 
     /// A permit of the client's own share.
-    async fn next_in_share(self: &Arc<Self>, Caller { who, client }: Caller) -> Option<Permit> {
+    async fn next_in_share(self: &Arc<Self>, Caller { who, client, .. }: Caller<'_>) -> Option<Permit> {
         let share = self.shares.take(client, self.share_of(client)).await;
         let mut permit = match self.try_next(who) {
             Some(permit) => permit,
@@ -190,7 +208,7 @@ impl Permits {
         }
         let (all, open) = (self.rules.limit.load(Ordering::Relaxed), self.rules.open.load(Ordering::Relaxed));
         if self.limiter.try_acquire(class(who), Bounds { all, open }) {
-            return Some(Permit { permits: self.clone(), who, share: None });
+            return Some(Permit { permits: self.clone(), who, share: None, of_room: None });
         }
         if who == Patience::Return {
             self.returns.release(Class::Open);
@@ -278,8 +296,8 @@ mod tests {
     }
 
     /// A client of its own, or the one of this number.
-    fn caller(who: Patience, number: u64) -> Caller {
-        Caller { who, client: Client::Address(number) }
+    fn caller(who: Patience, number: u64) -> Caller<'static> {
+        Caller { who, client: Client::Address(number), part: None }
     }
 
     #[tokio::test(start_paused = true)]

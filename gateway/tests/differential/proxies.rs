@@ -1,41 +1,15 @@
 //! Real proxies as shops behind a closed room: nginx and `HAProxy`, each with its own ideas of a path, also before Node.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use crate::common::{CLOSED, Weir, config, until_true};
+use crate::common::program::{Program, nginx_folders, ports};
+use crate::common::{CLOSED, Weir, config};
 use crate::shop::{Node, inside};
 use crate::spellings::{Dice, how_many, seed};
 
-/// A server that is killed when dropped.
-struct Server(Child);
-
-impl Server {
-    fn start(command: &mut Command, ports: &[u16]) -> Self {
-        let server = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        for port in ports {
-            until_true("it listens", || TcpStream::connect(("127.0.0.1", *port)).is_ok());
-        }
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Ports that were free just now.
-fn ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
-}
-
 /// As it reads paths itself, with slashes merged and not; and in front of Node, the path as sent and as read.
-fn nginx(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
+fn nginx(dir: &Path, node: SocketAddr) -> (Program, Vec<(String, u16)>) {
     let kinds = ["merged", "unmerged", "read", "sent"];
     let ports = ports::<4>();
     let own = "location ~* ^/launch(/|$) { return 200 inside; } location / { return 200 outside; }";
@@ -51,20 +25,16 @@ fn nginx(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
         servers.map(|(port, body)| format!("server {{ listen 127.0.0.1:{port}; {body} }}\n")).collect();
     let servers = servers.concat();
     let text = format!(
-        "daemon off; master_process off; worker_processes 1; pid {0}/nginx.pid; error_log /dev/null;\n\
-         events {{}}\nhttp {{ access_log off; default_type text/plain; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
-         client_body_temp_path {0}/b; proxy_temp_path {0}/p; fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\
-         {servers} }}\n",
-        dir.display()
+        "events {{}}\nhttp {{ access_log off; default_type text/plain; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
+         {}\n{servers} }}\n",
+        nginx_folders(dir)
     );
-    std::fs::write(dir.join("nginx.conf"), text).unwrap();
-    let server =
-        Server::start(Command::new("nginx").arg("-e").arg("stderr").arg("-c").arg(dir.join("nginx.conf")), &ports);
+    let server = Program::nginx(dir, &text, &ports);
     (server, kinds.iter().map(|kind| format!("nginx-{kind}")).zip(ports).collect())
 }
 
 /// As it reads paths itself, as sent, decoded and with its normalizers; and in front of Node.
-fn haproxy(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
+fn haproxy(dir: &Path, node: SocketAddr) -> (Program, Vec<(String, u16)>) {
     let kinds = ["sent", "decoded", "normal", "node", "normal-node"];
     let ports = ports::<5>();
     let answer = |what| format!("http-request return status 200 content-type text/plain string {what}");
@@ -86,8 +56,7 @@ fn haproxy(dir: &Path, node: SocketAddr) -> (Server, Vec<(String, u16)>) {
     let text = format!(
         "global\nexpose-experimental-directives\ndefaults\nmode http\ntimeout connect 5s\ntimeout client 600s\ntimeout server 600s\n{proxies}"
     );
-    std::fs::write(dir.join("haproxy.cfg"), text).unwrap();
-    let server = Server::start(Command::new("haproxy").arg("-db").arg("-f").arg(dir.join("haproxy.cfg")), &ports);
+    let server = Program::haproxy(dir, &text, &ports);
     (server, kinds.iter().map(|kind| format!("haproxy-{kind}")).zip(ports).collect())
 }
 

@@ -131,12 +131,12 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
     address
 }
 
-fn holder() -> Caller {
-    Caller { who: Patience::Pass, client: Client::Place(RoomId::of("launch"), 1) }
+fn holder() -> Caller<'static> {
+    Caller { who: Patience::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None }
 }
 
-fn anybody() -> Caller {
-    Caller { who: Patience::Anonymous, client: Client::Address(1) }
+fn anybody() -> Caller<'static> {
+    Caller { who: Patience::Anonymous, client: Client::Address(1), part: None }
 }
 
 fn settings(servers: &[&String]) -> UpstreamSettings {

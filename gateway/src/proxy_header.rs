@@ -1,0 +1,180 @@
+//! The PROXY protocol: who is behind the balancer in front, told before anything else on a connection.
+//!
+//! Versions 1 (a line) and 2 (binary) as `proxy-protocol.txt` of `HAProxy` has them. Not a byte more than the header is read:
+//! what follows is TLS or HTTP, and is looked at where it stands.
+//!
+//! What is absent: whose headers are believed, and how long one may take ([`crate::listener`]).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Bytes of the longest header that is read. The lengths of version 2 go to 64 KiB; certificates of clients and the ids of
+/// cloud providers, which it may carry, take some hundred.
+pub const MOST: usize = 4 << 10;
+
+/// How version 1 begins...
+const LINE: &[u8] = b"PROXY ";
+/// ...its shortest line...
+const SHORTEST_LINE: usize = b"PROXY UNKNOWN\r\n".len();
+/// ...and its longest.
+const LONGEST_LINE: usize = 107;
+/// How version 2 begins...
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+/// ...with command, family and length.
+const FIXED: usize = SIGNATURE.len() + 4;
+/// Of version 2: what the client's side of the proxy was encrypted with...
+const TYPE_SSL: u8 = 0x20;
+/// ...if it was.
+const CLIENT_SSL: u8 = 1;
+
+/// What a header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Who connected to the proxy.
+    Client {
+        /// Its address.
+        address: IpAddr,
+        /// Whether it speaks TLS, which ends at the proxy.
+        tls: bool,
+    },
+    /// Nobody: the proxy itself asks, as for its health checks, or does not know (`LOCAL`, `UNKNOWN`, unix sockets).
+    Own,
+}
+
+/// Why there is no header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// The connection begins with something else.
+    Missing,
+    /// It begins as a header, and is none.
+    Malformed,
+    /// It would be longer than is read.
+    TooLong,
+    /// The connection ended, or its time, before the header did.
+    Cut,
+}
+
+/// What is known of a header whose beginning is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// At least so many bytes more belong to it.
+    More(usize),
+    /// It is all here.
+    Whole(Told),
+}
+
+/// Reads the header off a stream, and nothing behind it.
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Told, Wrong> {
+    let mut bytes = Vec::new();
+    loop {
+        match progress(&bytes)? {
+            Progress::Whole(told) => return Ok(told),
+            Progress::More(more) => match (&mut *stream).take(more as u64).read_buf(&mut bytes).await {
+                Ok(0) | Err(_) => return Err(Wrong::Cut),
+                Ok(_) => {}
+            },
+        }
+    }
+}
+
+/// What the bytes so far say, of which never more were read than was asked for.
+///
+/// # Errors
+/// As soon as they are no beginning of a header.
+pub fn progress(bytes: &[u8]) -> Result<Progress, Wrong> {
+    let begins = |start: &[u8]| bytes.iter().zip(start).all(|(byte, expected)| byte == expected);
+    match bytes {
+        [] => Ok(Progress::More(SHORTEST_LINE)),
+        _ if begins(SIGNATURE) => binary(bytes),
+        _ if begins(LINE) => line(bytes),
+        _ => Err(Wrong::Missing),
+    }
+}
+
+fn line(bytes: &[u8]) -> Result<Progress, Wrong> {
+    if let Some(text) = bytes.strip_suffix(b"\r\n") {
+        let text = std::str::from_utf8(text).map_err(|_| Wrong::Malformed)?;
+        return words(text).map(Progress::Whole).ok_or(Wrong::Malformed);
+    }
+    let end = if bytes.ends_with(b"\r") { 1 } else { 2 };
+    let more = SHORTEST_LINE.saturating_sub(bytes.len()).max(end);
+    if bytes.len() + more > LONGEST_LINE { Err(Wrong::Malformed) } else { Ok(Progress::More(more)) }
+}
+
+/// `PROXY TCP4 192.0.2.1 10.0.0.1 56324 443`.
+fn words(line: &str) -> Option<Told> {
+    let mut words = line.split(' ').skip(1);
+    let address = match words.next()? {
+        // What follows is to be ignored.
+        "UNKNOWN" => return Some(Told::Own),
+        "TCP4" => source::<Ipv4Addr>(words)?,
+        "TCP6" => source::<Ipv6Addr>(words)?,
+        _ => return None,
+    };
+    Some(Told::Client { address, tls: false })
+}
+
+fn source<'a, A: FromStr + Into<IpAddr>>(mut words: impl Iterator<Item = &'a str>) -> Option<IpAddr> {
+    let mut address = || words.next()?.parse::<A>().ok();
+    let (source, _) = (address()?, address()?);
+    let (_, _) = (port(words.next()?)?, port(words.next()?)?);
+    words.next().is_none().then(|| source.into())
+}
+
+fn port(word: &str) -> Option<u16> {
+    word.parse().ok().filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn binary(bytes: &[u8]) -> Result<Progress, Wrong> {
+    let Some((fixed, body)) = bytes.split_first_chunk::<FIXED>() else {
+        return Ok(Progress::More(FIXED - bytes.len()));
+    };
+    let [.., command, family, high, low] = *fixed;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let is_own = match command {
+        0x20 => true,
+        0x21 => false,
+        _ => return Err(Wrong::Malformed),
+    };
+    if FIXED + length > MOST {
+        return Err(Wrong::TooLong);
+    }
+    let Some(body) = body.get(..length) else {
+        return Ok(Progress::More(length - body.len()));
+    };
+    let told = match family {
+        _ if is_own => Some(Told::Own),
+        0x11 => client(body, |[a, b, c, d, ..]: [u8; 12]| Ipv4Addr::new(a, b, c, d).into()),
+        0x21 => client(body, |addresses: [u8; 36]| first_half(addresses).into()),
+        // Of no family, or by a unix socket.
+        0x00 | 0x31 => Some(Told::Own),
+        _ => None,
+    };
+    told.map(Progress::Whole).ok_or(Wrong::Malformed)
+}
+
+/// The source of these addresses, which some values may follow.
+fn client<const N: usize>(body: &[u8], source: impl Fn([u8; N]) -> IpAddr) -> Option<Told> {
+    let (addresses, values) = body.split_first_chunk::<N>()?;
+    Some(Told::Client { address: source(*addresses), tls: is_over_tls(values) })
+}
+
+fn first_half(addresses: [u8; 36]) -> Ipv6Addr {
+    Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(|at| addresses[at]))
+}
+
+/// Whether the values say that the client spoke TLS. They are the proxy's to get right: behind one that is cut nothing is read.
+fn is_over_tls(mut values: &[u8]) -> bool {
+    while let Some(([kind, high, low], rest)) = values.split_first_chunk::<3>() {
+        let Some((value, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low]))) else {
+            return false;
+        };
+        if *kind == TYPE_SSL {
+            return value.first().is_some_and(|client| client & CLIENT_SSL != 0);
+        }
+        values = rest;
+    }
+    false
+}
