@@ -139,22 +139,21 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
     }
     headers.reserve(MOST_ADDED);
     set_way(headers, &onward);
-    let weir = [
-        (&WEIR_ROOM, onward.room),
-        (&WEIR_PASS_ID, onward.pass_id),
-        (&WEIR_PASS_EXPIRES, onward.pass_expires),
-        (&WEIR_SIGNATURE, onward.signature),
-    ];
-    for (name, value) in weir {
-        if let Some(value) = value {
-            headers.append(name, value);
-        }
-    }
+    tell(headers, &WEIR_ROOM, onward.room);
+    tell(headers, &WEIR_PASS_ID, onward.pass_id);
+    tell(headers, &WEIR_PASS_EXPIRES, onward.pass_expires);
+    tell(headers, &WEIR_SIGNATURE, onward.signature);
     if let Some(protocol) = upgrade {
         headers.insert(UPGRADE, protocol);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     Ready { trailers, ambiguous, unbelieved }
+}
+
+fn tell(headers: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        headers.append(name, value);
+    }
 }
 
 fn belongs_to_a_preflight(name: &str, believed: bool) -> bool {
@@ -194,7 +193,7 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
     if sets_cookies && headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
         remove_set_cookies(headers);
     }
-    headers.append(VIA, HeaderValue::from_static("1.1 weir"));
+    // No `Via`: in answers a gateway may leave it out (RFC 9110, section 7.6.3), and shoppers have no use for it.
     if let Some(protocol) = upgrade {
         headers.insert(UPGRADE, protocol);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -10,11 +10,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use futures_util::task::AtomicWaker;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -35,12 +34,18 @@ impl Probe {
 }
 
 /// What the reactor says of a socket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ear {
-    /// It has said something since the last read found nothing.
+    /// A read may find something: it has said so since the last one found nothing.
     heard: AtomicBool,
     /// Who is told of it.
-    reader: AtomicWaker,
+    reader: Mutex<Waker>,
+}
+
+impl Ear {
+    fn tell(&self, waker: &Waker) {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).clone_from(waker);
+    }
 }
 
 impl Wake for Ear {
@@ -50,7 +55,7 @@ impl Wake for Ear {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.heard.store(true, Ordering::Relaxed);
-        self.reader.wake();
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
     }
 }
 
@@ -62,19 +67,12 @@ pub(super) struct Socket {
     ear: Arc<Ear>,
     /// Wakes the ear.
     waker: Waker,
-    /// Who waits for the ear, as long as the last read found nothing.
-    reader: Option<Waker>,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, probe: Probe) -> Self {
-        let ear = Arc::<Ear>::default();
-        Self { stream, probe, waker: Waker::from(ear.clone()), ear, reader: None }
-    }
-
-    /// Whether a read would find nothing, and this waker is told when that changes.
-    fn still_waits(&self, waker: &Waker) -> bool {
-        !self.ear.heard.load(Ordering::Relaxed) && self.reader.as_ref().is_some_and(|reader| reader.will_wake(waker))
+        let ear = Arc::new(Ear { heard: AtomicBool::new(true), reader: Mutex::new(Waker::noop().clone()) });
+        Self { stream, probe, waker: Waker::from(ear.clone()), ear }
     }
 
     /// Whether the server closed it, or sent what was not asked for.
@@ -89,14 +87,17 @@ impl AsyncRead for Socket {
         if self.probe.fired() && self.is_spent() {
             return Poll::Ready(Ok(()));
         }
-        if self.still_waits(cx.waker()) {
+        let me = &mut *self;
+        me.ear.tell(cx.waker());
+        if !me.ear.heard.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        self.ear.heard.store(false, Ordering::Relaxed);
-        self.ear.reader.register(cx.waker());
-        let me = &mut *self;
+        // Before the read: what is said from then on counts.
+        me.ear.heard.store(false, Ordering::Relaxed);
         let read = Pin::new(&mut me.stream).poll_read(&mut Context::from_waker(&me.waker), buf);
-        me.reader = read.is_pending().then(|| cx.waker().clone());
+        if read.is_ready() {
+            me.ear.heard.store(true, Ordering::Relaxed);
+        }
         read
     }
 }
