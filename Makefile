@@ -23,6 +23,12 @@ demo: build ## Show what Weir is for, in about a minute: a shop alone, then behi
 load: build ## A shoe launch against a stage of this machine, and the verdict over it: about four minutes
 	target/release/loadtest run nike-launch --weir target/release/weir
 
+.PHONY: scenarios
+scenarios: build ## Every launch that ships against a stage of this machine, and the verdict over each: forty minutes
+	for name in $$(target/release/loadtest scenarios | awk '$$1 != "million" { print $$1 }'); do \
+	  target/release/loadtest run $$name --weir target/release/weir; done
+	target/release/loadtest simulate million
+
 .PHONY: test
 test: lint unit ## Everything that CI runs
 

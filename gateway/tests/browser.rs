@@ -58,6 +58,10 @@ fn with_javascript_the_page_counts_down_by_itself_and_enters_when_it_is_their_tu
     let (shop, weir) = line();
     go(&browser, &weir);
     let first: u64 = until("a place is shown", || browser.text("position").parse().ok());
+    let of_when = "const at = document.getElementById('updated'); return [at.parentElement.innerText, at.dateTime]";
+    let told = browser.run(of_when);
+    assert!(told[0].as_str().unwrap().starts_with("as of "), "the number carries its time: {told}");
+    until_true("it is true of a later time", || browser.run(of_when)[1].as_str() > told[1].as_str());
     let mut last = first;
     open(&weir);
     until_true("they are inside", || {

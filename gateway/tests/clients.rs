@@ -81,7 +81,7 @@ program sends the cookie back itself. It asks for `/launch/item`, with no header
 |---|---|---|
 | the shop | 200 | the shop's page |
 | come back | 429 | `There is a line. Ask again within a minute, with the cookie of this answer, to take a place in it.` |
-| a place | 429 | `You are in line, place 3, less than a minute. Ask again in 1 s.` |
+| a place | 429 | `You are in line, place 3. Ask again in 1 s.` |
 | a place, as a page | 429 | the waiting page, which asks again by itself |
 
 ";
@@ -166,7 +166,6 @@ path = \"/launch\"
 new_users_per_minute = 6000
 session_duration = \"8s\"
 disable_session_renewal = true
-queueing_status_code = 429
 poll.max = \"1s\"
 ";
 

@@ -36,6 +36,7 @@
 //! ([`crate::line`]). An error here
 //! wastes capacity or makes a called shopper wait; it cannot admit too many.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::Millis;
@@ -68,9 +69,12 @@ const FASTEST_EVER: f64 = 50.0;
 const BOUND_GROWS: f64 = 8.0;
 /// The bound that is aimed at, in pointers that would just do.
 const BOUND_MARGIN: f64 = 2.0;
-/// The speed is known after this many seconds of rate and tickets were called, and had time to come. A line
+/// The speed is measured after this many seconds of rate and tickets were called, and had time to come. A line
 /// in which everybody shows up remembers no more than 3 s and 30 of them.
-const KNOWN_AFTER: (f64, f64) = (2.0, 20.0);
+const MEASURED_AFTER: (f64, f64) = (2.0, 20.0);
+/// It is known when it was measured for so many turns and until those came who are called by now, both times the share of those
+/// who do not come: the fewer come, the more does chance weigh.
+const KNOWN_AFTER: f64 = 60.0;
 /// The shown speed is a mean over about this many seconds, and over fewer while the line is young.
 const SPEED_MEMORY: f64 = 15.0;
 /// Seconds of a known speed after which it counts as settled.
@@ -134,6 +138,7 @@ pub struct Drain {
     present: BTreeSet<u64>,
     speed: f64,
     known_for: f64,
+    known_after: f64,
     flow: f64,
     left: f64,
     sat: f64,
@@ -208,12 +213,12 @@ impl Drain {
 
     /// Mean speed at which places move up over the last seconds, in tickets per second; 0 while it is not known.
     pub fn mean_speed(&self) -> f64 {
-        self.speed
+        if self.known_for >= self.known_after { self.speed } else { 0.0 }
     }
 
     /// Whether the speed has been known for so long that it will hardly change at once.
     pub fn is_settled(&self) -> bool {
-        self.speed > 0.0 && self.known_for >= SETTLED_AFTER
+        self.mean_speed() > 0.0 && self.known_for >= SETTLED_AFTER
     }
 
     /// How long a seat is taken, in seconds, a mean over those who left last; 0 before as many have left as
@@ -245,6 +250,10 @@ impl Drain {
         let curve = self.curve();
         let h = self.share_by(&curve);
         let bound = self.adapt_bound(h, seconds);
+        if bound * h < 1.0 && self.mean_speed() <= 0.0 {
+            // The bound holds it back, and grows: the line will be faster than anything that is measured now.
+            self.end();
+        }
         let ahead = |rate| curve.delay + standing(rate);
         let by_seats = |free| self.flow.min(supply.rate) + free as f64 / ahead(supply.rate);
         let rate = supply.free.map_or(supply.rate, |free| supply.rate.min(by_seats(free)));
@@ -257,15 +266,21 @@ impl Drain {
     pub fn moved(&mut self, places: f64, elapsed: Millis) {
         if self.speed > 0.0 {
             self.known_for += elapsed as f64 / 1000.0;
-            self.speed = mean(self.speed, places, elapsed, self.known_for.min(SPEED_MEMORY));
+            let memory = self.known_for.min(SPEED_MEMORY.max(self.known_after));
+            self.speed = mean(self.speed, places, elapsed, memory);
         }
     }
 
     /// Records that the room lets in another number of shoppers per second from now on: so will the line move, unless
     /// it is seats that bind.
     pub fn rate_changed(&mut self, before: f64, rate: f64) {
-        let follows = if rate < before { self.speed.min(rate / self.show_share()) } else { self.speed * rate / before };
-        self.speed = follows;
+        self.speed = match rate.total_cmp(&before) {
+            Ordering::Equal => return,
+            // It is measured anew, for as long as the new rate asks for.
+            _ if self.mean_speed() <= 0.0 => 0.0,
+            Ordering::Less => self.speed.min(rate / self.show_share()),
+            Ordering::Greater => self.speed * rate / before,
+        };
     }
 
     /// Records that the numbers `from < n <= to` were called.
@@ -279,15 +294,16 @@ impl Drain {
         }
     }
 
-    /// Records that a line has formed which will let in `rate` shoppers per second: its speed is
-    /// known once enough tickets were called to say who comes.
+    /// Records that a line stands which will let in `rate` shoppers per second: its speed is measured once enough tickets
+    /// were called to say who comes.
     pub fn begin(&mut self, rate: f64) {
-        let curve = self.curve();
-        let (seconds, tickets) = KNOWN_AFTER;
-        if self.evidence(&curve).0 >= seconds * rate + tickets {
-            self.speed = rate / self.share_by(&curve);
-            self.known_for = seconds;
+        let (curve, (seconds, tickets)) = (self.curve(), MEASURED_AFTER);
+        let h = self.share_by(&curve);
+        if self.speed > 0.0 || self.evidence(&curve).0 < seconds * rate + tickets {
+            return;
         }
+        (self.speed, self.known_for) = (rate / h, seconds);
+        self.known_after = seconds + (1.0 - h) * (KNOWN_AFTER / rate + SHOW_WITHIN as f64 / 1000.0);
     }
 
     /// Records that the line has dissolved.

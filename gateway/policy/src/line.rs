@@ -196,9 +196,9 @@ impl Line {
         first
     }
 
-    /// A line that has just formed shows a speed as soon as it is known how many come.
+    /// A line that has formed shows a speed once it is known how many come.
     fn expect_speed(&mut self, rules: &Rules) {
-        if self.drain.mean_speed() <= 0.0 && self.rest.easing == 0 && self.counters.segments.waiting() > 0 {
+        if self.rest.easing == 0 && self.counters.segments.waiting() > 0 {
             self.drain.begin(rules.rate);
         }
     }

@@ -101,6 +101,14 @@ mod tests {
     }
 
     #[test]
+    fn every_one_is_held_to_the_wait_that_it_tells() {
+        for scenario in all() {
+            let promised = scenario.objectives.inside_first_range;
+            assert!(promised >= 0.8, "{}: {promised}", scenario.name);
+        }
+    }
+
+    #[test]
     fn both_protocols_and_both_kinds_of_connections_are_used() {
         let all = all();
         assert!(all.iter().any(|scenario| scenario.wire.protocol == Protocol::Http2));

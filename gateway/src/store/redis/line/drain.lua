@@ -2,7 +2,7 @@
 
 -- What other parts call. The rest is in a block: a script has 200 local names at most.
 local show_share, bound_for, speed, freed, mean_stay, moved, calls, shows, settle, end_windows,
-  expect_speed, entering, rate_changed
+  expect_speed, entering, rate_changed, mean_speed
 do
 
 local function called_of(cohort)
@@ -93,11 +93,19 @@ local function adapt_bound(h)
   return s.bound
 end
 
+-- 0 while it is not known.
+function mean_speed()
+  return s.known_for >= s.known_after and s.speed or 0
+end
+
 -- At a rate that may be less than the room's.
 function speed(free, rate)
   local by, delay = curve()
   local h = share_by(by)
   local most = adapt_bound(h)
+  if most * h < 1 and mean_speed() <= 0 then
+    s.speed = 0
+  end
   local able = free and min(rate, min(s.flow, rate) + free / (delay + standing(rate))) or rate
   local ahead = delay + standing(able)
   local lack = able * ahead - claimants - expected(h, by)
@@ -124,12 +132,16 @@ end
 function moved(places)
   if s.speed > 0 then
     s.known_for = s.known_for + seconds
-    s.speed = mean(s.speed, places, min(s.known_for, 15))
+    s.speed = mean(s.speed, places, min(s.known_for, max(15, s.known_after)))
   end
 end
 
 function rate_changed(before)
-  if rate < before then
+  if rate == before then
+    return
+  elseif mean_speed() <= 0 then
+    s.speed = 0
+  elseif rate < before then
     s.speed = min(s.speed, rate / show_share())
   else
     s.speed = s.speed * rate / before
@@ -209,8 +221,9 @@ function expect_speed()
   if s.speed <= 0 and s.easing == 0 and waiting() > 0 then
     local by = curve()
     if evidence(by) >= 2 * rate + 20 then
-      s.speed = rate / share_by(by)
-      s.known_for = 2
+      local h = share_by(by)
+      s.speed, s.known_for = rate / h, 2
+      s.known_after = 2 + (1 - h) * (60 / rate + SHOW_WITHIN / 1000)
     end
   end
 end

@@ -527,12 +527,12 @@ for i, segment in ipairs(segments) do
   stretches[i] = told(segment)
 end
 local view = {
-  stretches, s.forgotten, s.lost, (now < s.sure or unknown_lenders() > 0) and 1 or 0, now, real(s.speed), real(show_share()), claimants, taken(),
+  stretches, s.forgotten, s.lost, (now < s.sure or unknown_lenders() > 0) and 1 or 0, now, real(mean_speed()), real(show_share()), claimants, taken(),
   s.granted, s.no_shows, s.over_limit,
 }
 local known = s.revocations_forgotten + call('LLEN', REVOKED)
 return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
   lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), real(bound_for(show_share())),
-  s.speed > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(), entering(),
+  mean_speed() > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(), entering(),
   min(entering(), s.places_told), visits.given,
 } }

@@ -5,7 +5,7 @@ local FIELDS = {
   'server', 'skew', 'settling', 'sure', 'remembered', 'missing', 'missing_until',
   'lenders_before', 'lenders_told', 'lenders_unknown_for', 'second_passes',
   'carry', 'bucket', 'visits', 'rate', 'revocations_forgotten', 'freed',
-  'called', 'shown', 'speed', 'known_for', 'flow', 'left', 'sat', 'bound',
+  'called', 'shown', 'speed', 'known_for', 'known_after', 'flow', 'left', 'sat', 'bound',
   'places_told', 'places_called', 'places_moved',
   'idle', 'stood', 'easing',
 }
