@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::way::Wire;
 
 /// A flag that has the next read of a [`Socket`] ask the kernel.
 #[derive(Debug, Clone, Default)]
@@ -33,18 +34,19 @@ impl Probe {
 /// A stream that can be probed.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    wire: Wire,
     probe: Probe,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, probe: Probe) -> Self {
-        Self { stream, probe }
+    pub(super) fn new(wire: Wire, probe: Probe) -> Self {
+        Self { wire, probe }
     }
 
-    /// Whether the server closed it, or sent what was not asked for.
+    /// Whether the server closed it, or sent what was not asked for. Over TLS that is nearly always the word that it closes; what
+    /// a server says of later sessions comes before its first answer.
     fn is_spent(&self) -> bool {
-        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit(); 1]);
+        let peeked = SockRef::from(self.wire.tcp()).peek(&mut [MaybeUninit::uninit(); 1]);
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
@@ -54,20 +56,20 @@ impl AsyncRead for Socket {
         if self.probe.fired() && self.is_spent() {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        Pin::new(&mut self.wire).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        Pin::new(&mut self.wire).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.wire).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }
