@@ -39,7 +39,7 @@ pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, Sa
 pub use rooms::{KeyChange, RoomChange, What, difference, kept};
 pub use route::{RouteConfig, Scope, ScopeConfig};
 pub use units::Size;
-pub use upstream::{HealthConfig, UpstreamConfig};
+pub use upstream::{HealthConfig, ShopServer, UpstreamConfig, UpstreamTlsConfig};
 
 use problem::{Wrong, position};
 use reader::Reader;
@@ -109,7 +109,9 @@ impl Config {
     /// Makes the names of files independent of the working directory, and gives each path one spelling.
     fn resolve(&mut self, folder: &Path) {
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
-        beside(folder, self.store.files().chain(&mut self.listen.admin_token_file).chain(tls));
+        let shop = self.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut());
+        let shop = shop.flat_map(|tls| [&mut tls.ca_file, &mut tls.certificate, &mut tls.key]).flatten();
+        beside(folder, self.store.files().chain(&mut self.listen.admin_token_file).chain(tls).chain(shop));
         self.routes.iter_mut().for_each(|route| route::tidy(&mut route.path, route.exact));
         rooms::resolve(&mut self.rooms, folder);
     }

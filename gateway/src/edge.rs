@@ -102,6 +102,9 @@ async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Bo
     if !path.is_plain() && !is_rooted(parts) {
         return no(reply::bad_request(visit, "A path begins with \"/\".\n"));
     }
+    if site.config.listen.redirect_to_https && !visit.tls {
+        return no(reply::to_https(visit, &host.bare, &parts.uri));
+    }
     let room = site.rooms.find(&host.bare, &path);
     let upstream = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));

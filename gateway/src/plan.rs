@@ -21,10 +21,9 @@ use tokio::time::timeout;
 
 use crate::Shared;
 use crate::config::{Config, RoomChange, difference};
-use crate::site::Site;
+use crate::site::{Files, Site};
 use crate::store::board::{InForce, Version};
 use crate::telemetry;
-use crate::ui::WaitingPage;
 
 /// The plan of this gateway.
 pub struct Plan {
@@ -222,7 +221,7 @@ impl Plan {
     }
 
     /// [`read`] on a thread that may block: the control thread does not wait for a file system.
-    async fn read(&self, file: Config, next: Next) -> Result<(Config, Vec<WaitingPage>), Vec<String>> {
+    async fn read(&self, file: Config, next: Next) -> Result<(Config, Files), Vec<String>> {
         let folder = self.folder.clone();
         let reading = spawn_blocking(move || read(file, &next, &folder));
         match timeout(FILES, reading).await {
@@ -239,9 +238,9 @@ impl Plan {
             (number, None) => return Err(vec![format!("the store has no text of version {number}")]),
             (_, Some(version)) => Next::Kept(version.clone()),
         };
-        let (config, pages) = self.read(file.clone(), next).await?;
+        let (config, files) = self.read(file.clone(), next).await?;
         let before = self.shared.site.load();
-        let site = Site::with_pages(config, pages, Some(&before), &self.shared.rooms, before.sealer.clone());
+        let site = Site::with_files(config, files, Some(&before), &self.shared.rooms, before.sealer.clone());
         let site = site.map_err(|error| vec![format!("{error:#}")])?;
         // At the start nobody asks the store yet.
         if self.shared.ready.load(Ordering::Relaxed) {
@@ -251,16 +250,16 @@ impl Plan {
     }
 }
 
-/// The configuration with other rooms, and the pages of all of them.
-fn read(file: Config, next: &Next, folder: &Path) -> Result<(Config, Vec<WaitingPage>), Vec<String>> {
+/// The configuration with other rooms, and the files that it names.
+fn read(file: Config, next: &Next, folder: &Path) -> Result<(Config, Files), Vec<String>> {
     let config = match next {
         Next::Text(text) => file.with_rooms(text, "rooms.toml", folder),
         Next::Kept(version) => file.with_kept_rooms(&version.text, &version.name(), folder),
         Next::File => Ok(file),
     };
     let config = config.map_err(|all| lines(&all))?;
-    let pages = Site::pages(&config).map_err(|error| vec![format!("{error:#}")])?;
-    Ok((config, pages))
+    let files = Files::read(&config).map_err(|error| vec![format!("{error:#}")])?;
+    Ok((config, files))
 }
 
 fn lines(problems: &[crate::config::Problem]) -> Vec<String> {

@@ -94,12 +94,17 @@ pub fn progress(bytes: &[u8]) -> Result<Progress, Wrong> {
 }
 
 fn line(bytes: &[u8]) -> Result<Progress, Wrong> {
+    if bytes.len() < SHORTEST_LINE {
+        return Ok(Progress::More(SHORTEST_LINE - bytes.len()));
+    }
+    if bytes.split_last().is_some_and(|(_, before)| before.contains(&b'\n')) {
+        return Err(Wrong::Malformed);
+    }
     if let Some(text) = bytes.strip_suffix(b"\r\n") {
         let text = std::str::from_utf8(text).map_err(|_| Wrong::Malformed)?;
         return words(text).map(Progress::Whole).ok_or(Wrong::Malformed);
     }
-    let end = if bytes.ends_with(b"\r") { 1 } else { 2 };
-    let more = SHORTEST_LINE.saturating_sub(bytes.len()).max(end);
+    let more = if bytes.ends_with(b"\r") { 1 } else { 2 };
     if bytes.len() + more > LONGEST_LINE { Err(Wrong::Malformed) } else { Ok(Progress::More(more)) }
 }
 

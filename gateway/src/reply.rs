@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, Uri};
 use policy::admit::Intent;
 use policy::ticket::{Kind, Token};
 
@@ -239,6 +239,7 @@ pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response
         UpstreamError::Exhausted { .. } => (StatusCode::SERVICE_UNAVAILABLE, "gateway_exhausted"),
         UpstreamError::NoServer => (StatusCode::BAD_GATEWAY, "no_server"),
         UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        UpstreamError::Tls { failure, .. } => (StatusCode::BAD_GATEWAY, failure.reason()),
         UpstreamError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         UpstreamError::Unsent(_) | UpstreamError::Reset(_) => (StatusCode::BAD_GATEWAY, "upstream_reset"),
         UpstreamError::HeadTooLarge(_) => (StatusCode::BAD_GATEWAY, "upstream_head_too_large"),
@@ -254,6 +255,18 @@ pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response
         }
         _ => notice(visit, status, Notice::Failed { status: status.as_u16(), request }),
     }
+}
+
+/// The same address over TLS, on its usual port. 308 keeps method and body.
+pub fn to_https(visit: &mut Visit<'_>, host: &str, uri: &Uri) -> Response<Body> {
+    visit.mark = Mark::Redirect;
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let Ok(location) = HeaderValue::try_from(format!("https://{host}{target}")) else {
+        return bad_request(visit, "This address cannot be written.\n");
+    };
+    let mut response = text(StatusCode::PERMANENT_REDIRECT, "Come over TLS.\n");
+    response.headers_mut().insert(header::LOCATION, location);
+    response
 }
 
 /// No upstream serves this host and path.

@@ -3,6 +3,8 @@
 //! Immutable; a reload makes a new one and keeps what lives on: lines, upstreams whose settings did
 //! not change, quotas.
 
+mod files;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -18,12 +20,14 @@ use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 use policy::ticket::{Kind, TICKET_LIFE, Token};
 
-use crate::config::{self, BrandConfig, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
+use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
-use crate::ui::{Brand, Colour, Language, Logo, Notices, WaitingPage};
-use crate::upstream::{HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
+use crate::ui::{Language, Notices, WaitingPage};
+use crate::upstream::{ClientTls, HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
 use crate::visitor;
+
+pub use files::Files;
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
@@ -57,6 +61,8 @@ pub struct Site {
     pub outside: RoomMeters,
     /// Seals and opens tokens.
     pub sealer: Arc<Sealer>,
+    /// `Strict-Transport-Security`, if anything is said of it.
+    pub hsts: Option<HeaderValue>,
 }
 
 /// A room, as the request path sees it.
@@ -295,19 +301,20 @@ fn quota(per_second: u32, burst: u32) -> Quota {
 impl Site {
     /// Compiles a configuration and makes its rooms live. Reads the files of its pages.
     pub fn compile(config: Config, before: Option<&Self>, rooms: &Rooms, sealer: Arc<Sealer>) -> anyhow::Result<Self> {
-        let pages = Self::pages(&config)?;
-        Self::with_pages(config, pages, before, rooms, sealer)
+        let files = Files::read(&config)?;
+        Self::with_files(config, files, before, rooms, sealer)
     }
 
-    /// The same with [pages](Self::pages) that were read before: it does not block.
-    pub fn with_pages(
+    /// The same with files that were read before: it does not block.
+    pub fn with_files(
         config: Config,
-        pages: Vec<WaitingPage>,
+        files: Files,
         before: Option<&Self>,
         rooms: &Rooms,
         sealer: Arc<Sealer>,
     ) -> anyhow::Result<Self> {
-        let upstreams = upstreams(&config, before);
+        let Files { pages, tls } = files;
+        let upstreams = upstreams(&config, before, &tls);
         let mut routes = Vec::new();
         for route in &config.routes {
             routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
@@ -336,12 +343,8 @@ impl Site {
         for room in by_name.values() {
             room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
         }
-        Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside: RoomMeters::of(""), sealer })
-    }
-
-    /// The waiting pages of all rooms, in their order. Reads their files.
-    pub fn pages(config: &Config) -> anyhow::Result<Vec<WaitingPage>> {
-        config.rooms.iter().map(page).collect()
+        let (outside, hsts) = (RoomMeters::of(""), hsts(&config.listen));
+        Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside, sealer, hsts })
     }
 
     /// Forgets clients that have not asked for a while.
@@ -384,6 +387,11 @@ fn site_room(
     })
 }
 
+fn hsts(listen: &config::ListenConfig) -> Option<HeaderValue> {
+    let below = if listen.hsts_include_subdomains { "; includeSubDomains" } else { "" };
+    HeaderValue::try_from(format!("max-age={}{below}", listen.hsts?.as_secs())).ok()
+}
+
 /// What a room's requests may hold of the shop, shared out as an upstream's permits are by default.
 fn part(written: &RoomConfig, before: Option<&Arc<SiteRoom>>) -> Option<Part> {
     let max_in_flight = written.max_in_flight?;
@@ -417,7 +425,11 @@ fn shop_of(
     room.upstream.as_ref().and_then(|name| upstreams.get(name).cloned()).or_else(answers).or_else(only)
 }
 
-fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Upstream>> {
+fn upstreams(
+    config: &Config,
+    before: Option<&Site>,
+    tls: &BTreeMap<String, ClientTls>,
+) -> BTreeMap<String, Arc<Upstream>> {
     let make = |settings: UpstreamSettings| {
         let old = before.and_then(|site| site.upstreams.get(&settings.name));
         match old {
@@ -426,7 +438,11 @@ fn upstreams(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<Ups
         }
     };
     let rooms = !config.rooms.is_empty();
-    config.upstreams.iter().map(|written| (written.name.clone(), make(settings(written, rooms)))).collect()
+    let tls = |name: &String| tls.get(name).cloned();
+    let made = |written: &config::UpstreamConfig| {
+        make(UpstreamSettings { tls: tls(&written.name), ..settings(written, rooms) })
+    };
+    config.upstreams.iter().map(|written| (written.name.clone(), made(written))).collect()
 }
 
 /// What is not written follows from `max_in_flight`. Without a room there are no passes to keep a reserve for.
@@ -444,6 +460,8 @@ fn settings(written: &config::UpstreamConfig, rooms: bool) -> UpstreamSettings {
     UpstreamSettings {
         name: written.name.clone(),
         servers: written.servers.iter().map(ToString::to_string).collect(),
+        tls: None,
+        resolve_every: written.resolve_every,
         max_in_flight: limit,
         pass_reserve,
         max_in_flight_per_pass: written.max_in_flight_per_pass.unwrap_or(per_pass),
@@ -480,31 +498,4 @@ fn terms(room: &RoomConfig) -> Terms {
     let poll_budget = room.poll.budget.map_or(drain::budget_for(policy.rules.rate), f64::from);
     let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
     Terms { room: policy, polls, poll_budget, zone }
-}
-
-fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
-    let read = |file: &std::path::PathBuf| {
-        std::fs::read_to_string(file).with_context(|| format!("custom_page_html {}", file.display()))
-    };
-    let custom = room.custom_page_html.as_ref().map(read).transpose()?;
-    WaitingPage::new(&room.name, custom.as_deref(), &brand(&room.brand)?)
-        .map_err(|error| anyhow::anyhow!("the waiting page of room {:?}: {error}", room.name))
-}
-
-fn brand(written: &BrandConfig) -> anyhow::Result<Brand> {
-    let read = |file: &std::path::PathBuf| -> anyhow::Result<Logo> {
-        let bytes = std::fs::read(file).with_context(|| format!("brand.logo {}", file.display()))?;
-        Logo::of(bytes).with_context(|| format!("brand.logo {}", file.display()))
-    };
-    let mut brand = Brand {
-        name: written.name.clone().unwrap_or_default(),
-        logo: written.logo.as_ref().map(read).transpose()?,
-        colour: written.color.as_deref().and_then(Colour::parse),
-        ..Brand::default()
-    };
-    let texts = [(Language::Korean, &written.text.korean), (Language::English, &written.text.english)];
-    for (language, text) in texts {
-        brand.lines[language as usize] = text.clone().unwrap_or_default();
-    }
-    Ok(brand)
 }

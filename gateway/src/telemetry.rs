@@ -67,11 +67,13 @@ pub enum Mark {
     Own,
     /// No upstream serves this host and path.
     NoRoute,
+    /// Sent to the same address over TLS.
+    Redirect,
     /// Not a request that can be answered.
     BadRequest,
 }
 
-const MARKS: [&str; 21] = [
+const MARKS: [&str; 22] = [
     "enter",
     "late",
     "claim",
@@ -92,6 +94,7 @@ const MARKS: [&str; 21] = [
     "too_fast",
     "own",
     "no_route",
+    "redirect",
     "bad_request",
 ];
 
@@ -382,6 +385,13 @@ pub fn upstream(upstream: &Upstream) {
     for server in upstream.servers() {
         let labels = [("upstream", name.clone()), ("server", server.address().to_owned())];
         gauge!("weir_upstream_server_usable", &labels).set(f64::from(u8::from(server.is_usable())));
+        if let Some(resolved) = server.is_resolved() {
+            gauge!("weir_upstream_server_resolved", &labels).set(f64::from(u8::from(resolved)));
+        }
+        for (failure, count) in server.tls_failures().into_iter().flatten() {
+            let labels = [&labels[..], &[("reason", failure.name().to_owned())]].concat();
+            counter!("weir_upstream_tls_failures_total", &labels).absolute(count);
+        }
     }
 }
 

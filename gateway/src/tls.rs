@@ -69,6 +69,9 @@ pub enum TlsError {
         /// The key's file.
         key: PathBuf,
     },
+    /// The system has no authorities.
+    #[error("the system has no authorities that certificates could be signed by; name a ca_file")]
+    NoAuthorities,
     /// The cryptography itself fails.
     #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),
@@ -170,15 +173,10 @@ fn read_pair(
     key: &Path,
     provider: &CryptoProvider,
 ) -> Result<(CertifiedKey, Vec<String>), TlsError> {
-    let chain = CertificateDer::pem_slice_iter(&read(certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|reason| TlsError::Pem { file: certificate.to_owned(), reason })?;
+    let chain = read_chain(certificate)?;
     let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate(certificate.to_owned()))?;
     let names = read_names(leaf, certificate)?;
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|reason| match reason {
-        pem::Error::NoItemsFound => TlsError::NoKey(key.to_owned()),
-        reason => TlsError::Pem { file: key.to_owned(), reason },
-    })?;
+    let private = read_key(key)?;
     let certified = CertifiedKey::from_der(chain, private, provider).map_err(|source| match source {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }
@@ -187,6 +185,22 @@ fn read_pair(
         source => TlsError::BadKey { file: key.to_owned(), source },
     })?;
     Ok((certified, names))
+}
+
+/// The certificates in a file, at least one.
+pub(crate) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(&read(file)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|reason| TlsError::Pem { file: file.to_owned(), reason })?;
+    if chain.is_empty() { Err(TlsError::NoCertificate(file.to_owned())) } else { Ok(chain) }
+}
+
+/// The private key in a file.
+pub(crate) fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|reason| match reason {
+        pem::Error::NoItemsFound => TlsError::NoKey(file.to_owned()),
+        reason => TlsError::Pem { file: file.to_owned(), reason },
+    })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {

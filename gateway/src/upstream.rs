@@ -3,11 +3,12 @@
 //! An [`Upstream`] is shared by all workers; the connections are each worker's own (its [`Pool`]). A
 //! request takes a permit, a server and a connection, and all three are held by the body of the answer
 //! until its last byte. Connections are kept by hand: a general client's bookkeeping is a quarter of the
-//! cost of a proxied request. What is absent: HTTP/2 and TLS towards the shop, buffering of bodies,
+//! cost of a proxied request. What is absent: HTTP/2 towards the shop, buffering of bodies,
 //! header rules (see the `headers` module), and what a shopper is told about an error.
 
 mod alarm;
 mod connection;
+mod counters;
 mod deadline;
 mod download;
 mod error;
@@ -19,10 +20,12 @@ mod permit;
 mod pool;
 mod share;
 mod socket;
+mod tls;
 mod upgrade;
 mod upload;
+mod way;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,7 @@ use policy::quota::Client;
 
 use self::connection::Failed;
 pub use self::connection::Outgoing;
+pub use self::counters::Counters;
 use self::deadline::ticks;
 use self::download::Download;
 pub use self::error::UpstreamError;
@@ -41,9 +45,12 @@ use self::pace::LeastPace;
 pub use self::part::{Part, PartSettings};
 use self::permit::{Permit, Permits, Rules};
 pub use self::pool::Pool;
+pub(crate) use self::tls::server_name;
+pub use self::tls::{ClientTls, TlsFailure};
 use self::upgrade::Silence;
 use self::upload::Gathering;
 pub use self::upload::Upload;
+use self::way::Way;
 use crate::body::Body;
 use crate::timer;
 
@@ -52,8 +59,12 @@ use crate::timer;
 pub struct UpstreamSettings {
     /// For routes, logs and metrics.
     pub name: String,
-    /// `host:port` each, spoken to in cleartext HTTP/1.1.
+    /// `host:port` each, spoken to in cleartext HTTP/1.1, or `https://host:port`.
     pub servers: Vec<String>,
+    /// How TLS is spoken to the latter.
+    pub tls: Option<ClientTls>,
+    /// How often the names of servers are looked up.
+    pub resolve_every: Duration,
     /// Requests in work at once, over all servers and workers.
     pub max_in_flight: usize,
     /// Of these, kept for holders of a pass.
@@ -123,6 +134,8 @@ impl UpstreamSettings {
         Self {
             name: name.into(),
             servers,
+            tls: None,
+            resolve_every: Duration::from_secs(30),
             max_in_flight: 200,
             pass_reserve: 0,
             max_in_flight_per_pass: 200,
@@ -203,31 +216,6 @@ pub enum Patience {
     Anonymous,
 }
 
-/// What happened so far, for telemetry. Each only grows.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Heads of answers passed on.
-    pub answered: AtomicU64,
-    /// Requests that the upstream failed.
-    pub failed: AtomicU64,
-    /// Requests that found no permit in time.
-    pub busy: AtomicU64,
-    /// Requests for another protocol that found no room.
-    pub upgrades_refused: AtomicU64,
-    /// Times that this machine had nothing left to connect with.
-    pub exhausted: AtomicU64,
-    /// Requests ended because their client sent them too slowly.
-    pub slow_uploads: AtomicU64,
-    /// Answers ended because their client took them too slowly.
-    pub slow_downloads: AtomicU64,
-    /// Requests sent again, the first time having sent nothing.
-    pub retried: AtomicU64,
-    /// Connections opened.
-    pub connected: AtomicU64,
-    /// Times a server was taken out of use for its failures.
-    pub ejected: AtomicU64,
-}
-
 /// A protected shop. Shared by all workers.
 #[derive(Debug)]
 pub struct Upstream {
@@ -248,7 +236,11 @@ impl Upstream {
         permits.set_rules(settings.permits());
         let upgrades = replaced.map_or_else(Arc::default, |old| old.upgrades.clone());
         upgrades.set_rules(settings.upgrades());
-        let servers = settings.servers.iter().map(|address| Arc::new(Server::new(address.clone()))).collect();
+        let servers = settings
+            .servers
+            .iter()
+            .map(|server| Arc::new(Server::new(Way::new(server, settings.tls.as_ref()))))
+            .collect();
         let (counters, told) = Default::default();
         Self { settings: Arc::new(settings), servers, permits, upgrades, counters, told }
     }
@@ -410,9 +402,7 @@ impl Upstream {
                 }
                 Err(source) => {
                     error = UpstreamError::connecting(server.address().to_owned(), source);
-                    if let UpstreamError::Connect { .. } = error {
-                        server.connected(false);
-                    }
+                    self.note_unreachable(server, &error);
                     error = self.failed(server, error);
                     tried.push(server.clone());
                 }
@@ -445,6 +435,15 @@ impl Upstream {
             tracing::warn!(upstream = self.settings.name, server = server.address(), %error, "server ejected");
         }
         error
+    }
+
+    /// The log says why a server cannot be reached when it could be before.
+    fn note_unreachable(&self, server: &Server, error: &UpstreamError) {
+        let (UpstreamError::Connect { source, .. } | UpstreamError::Tls { source, .. }) = error else { return };
+        if server.connected(false) {
+            let (upstream, server, why) = (&self.settings.name, server.address(), source.to_string());
+            tracing::warn!(upstream, server, why, "server cannot be connected to");
+        }
     }
 
     fn blame_client(&self, error: &UpstreamError) {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{HeaderName, SET_COOKIE};
+use http::header::{HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
@@ -295,6 +295,9 @@ impl<'a> Visit<'a> {
                 duration: self.started.elapsed(),
                 request_id: self.request_id.to_str().unwrap_or(""),
             });
+        }
+        if let Some(hsts) = self.site.hsts.as_ref().filter(|_| self.tls) {
+            response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
         }
         response.body_mut().answers(self.under_way);
     }

@@ -26,7 +26,8 @@ fn example_in_full() -> String {
 /// A folder with the files that the example names.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for file in ["admin.token", "cert.pem", "key.pem", "page.html"] {
+    for file in ["admin.token", "cert.pem", "key.pem", "page.html", "shop-ca.pem", "shop-client.pem", "shop-client.key"]
+    {
         std::fs::write(folder.path().join(file), "x").unwrap();
     }
     std::fs::write(folder.path().join("logo.svg"), "<svg/>").unwrap();

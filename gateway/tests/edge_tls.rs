@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, Stream};
 
-use common::{CLOSED, JSON, Shop, Weir, config, until_true};
+use common::{CLOSED, JSON, Shop, Weir, config, until_true, weir};
 
 /// Writes a self-signed certificate for a name, and its key.
 fn certificate(dir: &Path, file: &str, name: &str) {
@@ -73,6 +73,54 @@ fn http_2_and_http_1_are_chosen_in_the_handshake() {
     assert_eq!(version(&["--tlsv1.1", "--tls-max", "1.1"]), None);
     let posted = curl(&weir, "a.example", "a", "/echo", &["--http2", "-d", "a body"]);
     assert_eq!(posted.unwrap(), "a body");
+}
+
+#[test]
+fn who_comes_in_clear_is_sent_to_the_same_address_over_tls_and_told_to_stay_there() {
+    let (shop, weir) = gateway();
+    let text = std::fs::read_to_string(weir.config_file()).unwrap();
+    let lines = "redirect_to_https = true\nhsts = \"365d\"\nhsts_include_subdomains = true\nadmin =";
+    std::fs::write(weir.config_file(), text.replace("admin =", lines)).unwrap();
+    weir.signal("HUP");
+    until_true("it is in force", || weir.get("/", &[]).status == 308);
+    let seen = shop.seen().len();
+    let sent = weir.send("POST", "/launch//order?a=%2F&b", &[("Host", "a.example:8080")], "body");
+    assert_eq!((sent.status, sent.header("location")), (308, Some("https://a.example/launch//order?a=%2F&b")));
+    assert_eq!(sent.header("cache-control"), Some("no-store"));
+    assert!(sent.header("set-cookie").is_none() && sent.header("strict-transport-security").is_none());
+    assert_eq!(weir.get("/.weir/status/launch", &[]).status, 200, "probes are answered");
+    assert_eq!(shop.seen().len(), seen, "the shop hears of none of it");
+    assert!(weir.metric("weir_requests_total{room=\"\",verdict=\"redirect\"}") >= 2.0);
+
+    let port = weir.https.unwrap().port();
+    let (clear, over_tls) = (weir.http.port(), format!("a.example:443:127.0.0.1:{port}"));
+    let from = format!("a.example:80:127.0.0.1:{clear}");
+    let followed = Command::new("curl")
+        .args(["--silent", "--include", "--location", "--connect-to", &from, "--connect-to", &over_tls, "--cacert"])
+        .arg(weir.dir.path().join("a.pem"))
+        .arg("http://a.example/")
+        .output()
+        .unwrap();
+    let followed = String::from_utf8_lossy(&followed.stdout).into_owned();
+    assert!(followed.ends_with("welcome to the shop"), "{followed}");
+    assert!(followed.contains("strict-transport-security: max-age=31536000; includeSubDomains"), "{followed}");
+    weir.is_well();
+}
+
+#[test]
+fn a_redirect_to_nobody_who_speaks_tls_is_refused_by_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |lines: &str| {
+        let text = config("127.0.0.1:9".parse().unwrap(), CLOSED).replace("workers = 2", lines);
+        std::fs::write(dir.path().join("weir.toml"), text).unwrap();
+        weir(&["check", "weir.toml"], dir.path())
+    };
+    let (code, said) = check("redirect_to_https = true");
+    assert!(code != 0 && said.contains("browsers would go in a circle"), "{said}");
+    let (code, said) = check("redirect_to_https = true\ntrusted_proxies = \"10.0.0.1\"");
+    assert!(code == 0 && said.contains("X-Forwarded-Proto"), "{said}");
+    let (code, said) = check("hsts_include_subdomains = true");
+    assert!(code != 0 && said.contains("there is no hsts"), "{said}");
 }
 
 #[test]

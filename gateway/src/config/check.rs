@@ -14,9 +14,10 @@ use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::table::nearest;
-use super::{Config, RoomConfig, StoreKind};
+use super::{Config, RoomConfig, StoreKind, UpstreamConfig};
 use crate::secret::VARIABLE;
 use crate::ui::{LOGO_BYTES, Logo};
+use crate::upstream::{ClientTls, server_name};
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
@@ -95,6 +96,22 @@ fn admission(config: &Config, reader: &mut Reader<'_>) {
     }
     if listen.https.is_empty() && !config.tls.is_empty() && reader.sound("listen.https") {
         reader.complain("tls.0", "no address serves this certificate", "add listen.https");
+    }
+    if listen.redirect_to_https && listen.https.is_empty() {
+        if listen.trusted_proxies.is_empty() && reader.sound("listen.trusted_proxies") && reader.sound("listen.https") {
+            let fix = "add https, or name the proxies that end TLS in trusted_proxies, or remove this";
+            reader.complain("listen.redirect_to_https", "nobody comes over TLS: browsers would go in a circle", fix);
+        } else {
+            let what = "Weir hears of TLS from listen.trusted_proxies alone: if they do not set X-Forwarded-Proto: https, browsers go in a circle";
+            reader.warn("listen.redirect_to_https", what, "let them set it");
+        }
+    }
+    if listen.hsts_include_subdomains && listen.hsts.is_none() && reader.sound("listen.hsts") {
+        reader.complain(
+            "listen.hsts_include_subdomains",
+            "there is no hsts",
+            "add hsts, such as \"365d\", or remove this",
+        );
     }
     let open = !listen.admin.ip().is_loopback() && listen.admin_token_file.is_none();
     if open && reader.sound("listen.admin_token_file") {
@@ -186,13 +203,42 @@ fn upstreams(config: &Config, reader: &mut Reader<'_>) {
     }
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let at = format!("upstream.{index}");
-        let servers = upstream.servers.iter().map(|server| server.as_str().to_lowercase()).enumerate();
+        let servers = upstream.servers.iter().map(|server| server.authority.as_str().to_lowercase()).enumerate();
         let servers = servers.map(|(index, server)| (format!("{at}.servers.{index}"), server));
         distinct(reader, servers, "list each server once");
+        upstream_tls(upstream, &at, reader);
         if upstream.health.as_ref().is_some_and(|health| health.timeout > health.interval) {
             let what = "a check may take longer than the time until the next";
             reader.complain(&join(&at, "health.timeout"), what, "write at most the interval");
         }
+    }
+}
+
+fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
+    let named = upstream.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
+    for (index, server) in upstream.servers.iter().enumerate() {
+        let host = server.authority.host();
+        if server.tls && !named && server_name(host).is_none() {
+            let fix = "write a domain or an address, or server_name in [upstream.tls]";
+            reader.complain(&format!("{at}.servers.{index}"), format!("no certificate can be for {host:?}"), fix);
+        }
+    }
+    let Some(tls) = &upstream.tls else { return };
+    let key = join(at, "tls");
+    let encrypted = upstream.servers.iter().any(|server| server.tls);
+    if !encrypted && reader.sound(&join(at, "servers")) {
+        reader.warn(&key, "no server is spoken to over TLS", "write servers as \"https://host:port\", or remove this");
+    }
+    redis::tls_files(&key, [&tls.ca_file, &tls.certificate, &tls.key], reader);
+    if encrypted
+        && reader.sound(&key)
+        && let Err(unusable) = ClientTls::load(Some(tls))
+    {
+        reader.complain(
+            &key,
+            unusable.to_string(),
+            "name files of PEM: certificates, and a private key without a password",
+        );
     }
 }
 

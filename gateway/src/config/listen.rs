@@ -16,6 +16,13 @@ section! {
         http: Vec<SocketAddr> = or(vec![local(8080)]),
         /// Addresses for TLS; needs a `tls` section.
         https: Vec<SocketAddr> = or(Vec::new()),
+        /// Who comes without TLS is sent to the same address over TLS, on its usual port (308). Answers under `/.weir/` are not.
+        redirect_to_https: bool = or(false),
+        /// For so long browsers come over TLS alone, by `Strict-Transport-Security` in answers over TLS; "0s" takes it back. What
+        /// the shop says of it stays. No default: nothing is said.
+        hsts: Option<Duration> = between(secs(0), hours(24 * 730)).optional(),
+        /// Browsers hold that for all names below the host as well.
+        hsts_include_subdomains: bool = or(false),
         /// Those of these addresses where each connection begins with a PROXY header, version 1 or 2, of a proxy in `trusted_proxies`;
         /// on `https` before TLS. Whoever it names is the client.
         proxy_protocol: Vec<SocketAddr> = or(Vec::new()),

@@ -150,13 +150,18 @@ fn encryption(store: &StoreConfig, reader: &mut Reader<'_>) {
             "write rediss://, or remove store.tls",
         );
     }
-    let files = [("ca_file", &tls.ca_file), ("certificate", &tls.certificate), ("key", &tls.key)];
-    let named = files.into_iter().filter_map(|(key, file)| Some((join("store.tls", key), file.as_ref()?)));
-    present(named.collect(), reader);
-    for (key, one, other) in [("certificate", &tls.certificate, &tls.key), ("key", &tls.key, &tls.certificate)] {
-        if one.is_some() && other.is_none() && reader.sound("store.tls") {
+    tls_files("store.tls", [&tls.ca_file, &tls.certificate, &tls.key], reader);
+}
+
+/// Files of a section of TLS to servers: they are there, and certificate and key together.
+pub(super) fn tls_files(at: &str, files: [&Option<PathBuf>; 3], reader: &mut Reader<'_>) {
+    let [_, certificate, key] = files;
+    let named = ["ca_file", "certificate", "key"].into_iter().zip(files);
+    present(named.filter_map(|(key, file)| Some((join(at, key), file.as_ref()?))).collect(), reader);
+    for (name, one, other) in [("certificate", certificate, key), ("key", key, certificate)] {
+        if one.is_some() && other.is_none() && reader.sound(at) {
             let what = "certificate and key are only of use together";
-            reader.complain(&join("store.tls", key), what, "add the other one");
+            reader.complain(&join(at, name), what, "add the other one");
         }
     }
 }

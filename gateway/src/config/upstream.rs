@@ -1,20 +1,30 @@
 //! The shop behind Weir: its servers, and what they can take.
 
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::uri::Authority;
+use serde_json::{Value as Json, json};
+use toml::de::DeValue;
 
 use super::problem::Wrong;
 use super::table::section;
 use super::units::{Size, hours, mins, ms, secs};
+use super::value::{Scalar, text, with_port};
+use crate::upstream::server_name;
 
 section! {
     /// `[[upstream]]`: servers that answer for one another, and what they can take together.
     UpstreamConfig {
         /// Name that routes and rooms refer to: a-z, 0-9 and "-".
         name: String = must(is_name).required(),
-        /// Servers, each "host:port", spoken to in clear HTTP.
-        servers: Vec<Authority> = filled().required(),
+        /// Servers, each `host:port`, spoken to in clear HTTP, or `https://host:port`.
+        servers: Vec<ShopServer> = filled().required(),
+        /// TLS to those servers that are written with `https`.
+        tls: Option<UpstreamTlsConfig> = optional(),
+        /// How often the names of servers are looked up; one that cannot be leads where it led.
+        resolve_every: Duration = between(secs(1), hours(24)).or(secs(30)),
         /// Requests that all servers together work on at once.
         max_in_flight: usize = between(1, 1_000_000).or(200),
         /// Of these, kept for requests with a pass.
@@ -65,6 +75,20 @@ section! {
 }
 
 section! {
+    /// TLS to the servers of the shop.
+    UpstreamTlsConfig {
+        /// Authorities that sign the servers' certificates, PEM; without it those of the system.
+        ca_file: Option<PathBuf> = optional(),
+        /// Name that the servers are asked for (SNI) and their certificates are for. Default: host of each server.
+        server_name: Option<String> = must(is_server_name).optional(),
+        /// Certificate that Weir shows to the servers, PEM; needs `key`.
+        certificate: Option<PathBuf> = optional(),
+        /// Private key of that certificate, PEM.
+        key: Option<PathBuf> = optional(),
+    }
+}
+
+section! {
     /// How each server is asked if it is well.
     HealthConfig {
         /// Path that answers 2xx or 3xx when the server is well.
@@ -78,6 +102,47 @@ section! {
         /// Passed checks in a row after which it gets requests again.
         healthy_after: u32 = between(1, 1_000).or(2),
     }
+}
+
+/// A server of the shop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShopServer {
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// Its host and port.
+    pub authority: Authority,
+}
+
+impl Display for ShopServer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.tls { "https://" } else { "" }, self.authority)
+    }
+}
+
+impl Scalar for ShopServer {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let text = text(value, "a server")?;
+        let encrypted = text.strip_prefix("https://");
+        let server = encrypted.or(text.strip_prefix("http://")).unwrap_or(text);
+        let fix = "write \"host:port\" or \"https://host:port\", such as \"127.0.0.1:9000\"";
+        let wrong = || Wrong::new(format!("{text:?} is not a server with a port"), fix);
+        Ok(Self { tls: encrypted.is_some(), authority: with_port(server).ok_or_else(wrong)? })
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string" })
+    }
+
+    fn show(&self) -> Json {
+        json!(self.to_string())
+    }
+}
+
+fn is_server_name(name: &String) -> Result<(), Wrong> {
+    let wrong = || {
+        Wrong::new(format!("{name:?} is no name of a server"), "write a domain or an address, without scheme and port")
+    };
+    server_name(name).map(drop).ok_or_else(wrong)
 }
 
 /// A name that fits into a metric's label, a path and a cookie.

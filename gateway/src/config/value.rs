@@ -211,20 +211,13 @@ impl Scalar for IpNet {
     }
 }
 
-/// A server to forward to: `host:port`, with or without `http://` before it.
+/// A server: `host:port`, with or without `http://` before it.
 impl Scalar for Authority {
     fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
         let text = text(value, "a server")?;
-        if text.starts_with("https://") {
-            return Err(Wrong::new(format!("{text:?}: TLS to a server is not built yet"), "write \"host:port\""));
-        }
-        let server = text.strip_prefix("http://").unwrap_or(text).parse::<Self>().ok();
-        let usable = |server: &Self| {
-            let port = server.port_u16().is_some_and(|port| port > 0);
-            port && !server.host().is_empty() && !server.as_str().contains('@')
-        };
         let what = || format!("{text:?} is not a server with a port");
-        server.filter(usable).ok_or_else(|| Wrong::new(what(), "write \"host:port\", such as \"127.0.0.1:9000\""))
+        let server = with_port(text.strip_prefix("http://").unwrap_or(text));
+        server.ok_or_else(|| Wrong::new(what(), "write \"host:port\", such as \"127.0.0.1:9000\""))
     }
 
     fn schema() -> Json {
@@ -236,7 +229,16 @@ impl Scalar for Authority {
     }
 }
 
-fn text<'v>(value: &'v DeValue<'_>, kind: &str) -> Result<&'v str, Wrong> {
+/// Host and port, and nothing else.
+pub(super) fn with_port(text: &str) -> Option<Authority> {
+    let usable = |server: &Authority| {
+        let port = server.port_u16().is_some_and(|port| port > 0);
+        port && !server.host().is_empty() && !server.as_str().contains('@')
+    };
+    text.parse().ok().filter(usable)
+}
+
+pub(super) fn text<'v>(value: &'v DeValue<'_>, kind: &str) -> Result<&'v str, Wrong> {
     value.as_str().ok_or_else(|| Wrong::new(format!("{} is not {kind}", found(value)), "write it in quotes"))
 }
 

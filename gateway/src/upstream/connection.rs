@@ -17,7 +17,6 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use super::UpstreamError;
@@ -25,6 +24,7 @@ use super::alarm::Alarm;
 use super::deadline::Deadline;
 use super::socket::{Probe, Socket};
 use super::upload::Upload;
+use super::way::Way;
 use crate::body::Piece;
 
 /// Headers of an answer that hyper parses without an allocation.
@@ -41,6 +41,8 @@ pub(super) struct Connection {
     probe: Probe,
     /// When it was last kept, in ticks.
     pub(super) kept_at: u64,
+    /// How often its server had moved when it was opened.
+    pub(super) moves: u64,
     /// When it has to end.
     pub(super) deadline: Rc<Deadline>,
 }
@@ -73,9 +75,9 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// In a box, for it goes through many hands with each request.
-    pub(super) async fn open(address: &str, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+    pub(super) async fn open(way: &Way, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
+        let moves = way.moves();
+        let wire = way.connect().await?;
         let probe = Probe::default();
         let mut http1 = http1::Builder::new();
         // One buffer and a plain write: most requests are a head alone. What is read at once is what a slow reader holds.
@@ -83,13 +85,13 @@ impl Connection {
         if max_headers != DEFAULT_MAX_HEADERS {
             http1.max_headers(max_headers);
         }
-        let handshake = http1.handshake(TokioIo::new(Socket::new(stream, probe.clone())));
+        let handshake = http1.handshake(TokioIo::new(Socket::new(wire, probe.clone())));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let bytes = Bytes::Here(Box::pin(async { drop(connection.with_upgrades().await) }));
         let alarm = Arc::new(Alarm::default());
         let waker = Waker::from(alarm.clone());
         deadline.rings(&waker);
-        let mut opened = Box::new(Self { sender, bytes, alarm, waker, probe, kept_at: 0, deadline });
+        let mut opened = Box::new(Self { sender, bytes, alarm, waker, probe, kept_at: 0, moves, deadline });
         // Only when it was polled once does it say that it takes a request.
         opened.look();
         Ok(opened)

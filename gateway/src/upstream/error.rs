@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use policy::limit::Outcome;
 
+use super::tls::TlsFailure;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
@@ -34,6 +36,16 @@ pub enum UpstreamError {
         /// `host:port`.
         server: String,
         /// Why.
+        source: io::Error,
+    },
+    /// A server was connected to, and TLS with it failed; this is the last one asked.
+    #[error("no TLS with {server}: {source}")]
+    Tls {
+        /// `host:port`.
+        server: String,
+        /// What is wrong.
+        failure: TlsFailure,
+        /// In its own words.
         source: io::Error,
     },
     /// This machine has no descriptor, port or memory left for a connection: no fault of the server's.
@@ -78,7 +90,11 @@ pub(super) fn is_local(error: &io::Error) -> bool {
 impl UpstreamError {
     /// Why there is no connection to this server.
     pub(super) fn connecting(server: String, source: io::Error) -> Self {
-        if is_local(&source) { Self::Exhausted { server, source } } else { Self::Connect { server, source } }
+        match TlsFailure::of(&source) {
+            _ if is_local(&source) => Self::Exhausted { server, source },
+            Some(failure) => Self::Tls { server, failure, source },
+            None => Self::Connect { server, source },
+        }
     }
 
     /// What the in-flight limit learns of it.
@@ -93,6 +109,7 @@ impl UpstreamError {
             | Self::ClientGone(_)
             | Self::ClientSlow => Outcome::Ignore,
             Self::Connect { .. }
+            | Self::Tls { .. }
             | Self::Timeout
             | Self::Reset(_)
             | Self::Garbage(_)
@@ -110,6 +127,7 @@ impl UpstreamError {
                 | Self::UpgradesFull
                 | Self::NoServer
                 | Self::Connect { .. }
+                | Self::Tls { .. }
                 | Self::Exhausted { .. }
                 | Self::Unsent(_)
         )

@@ -7,6 +7,7 @@
 //! Where no server [can be reached](Server::is_reachable) the shop rests, and lines stand. That is told by connecting and by
 //! health checks alone: never by answers, or a request that makes the shop fail could stop a line.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,12 +17,13 @@ use http::{Request, StatusCode, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::error::is_local;
+use super::tls::TlsFailure;
+use super::way::{News, Way};
 use super::{HealthSettings, Upstream};
 
 /// An ejection is at most 2 to this power times as long as the first.
@@ -30,7 +32,7 @@ const MAX_DOUBLINGS: u32 = 4;
 /// One server of an upstream, shared by all workers.
 #[derive(Debug)]
 pub struct Server {
-    address: String,
+    way: Way,
     born: Instant,
     in_flight: AtomicUsize,
     /// Active checks say that it is not well.
@@ -46,9 +48,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn new(address: String) -> Self {
+    pub(super) fn new(way: Way) -> Self {
         Self {
-            address,
+            way,
             born: Instant::now(),
             in_flight: AtomicUsize::default(),
             down: AtomicBool::default(),
@@ -61,7 +63,22 @@ impl Server {
 
     /// `host:port`.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.way.address
+    }
+
+    /// How it is reached.
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// Whether its name could be looked up last time; `None` if it has none.
+    pub fn is_resolved(&self) -> Option<bool> {
+        self.way.name().map(|_| self.way.is_resolved())
+    }
+
+    /// How often each failure of TLS was met; `None` if it is spoken to in clear.
+    pub fn tls_failures(&self) -> Option<[(TlsFailure, u64); TlsFailure::ALL.len()]> {
+        self.way.tls_failures()
     }
 
     /// Requests in work on it, over all workers.
@@ -79,11 +96,10 @@ impl Server {
         !self.down.load(Ordering::Relaxed) && !self.unreachable.load(Ordering::Relaxed)
     }
 
-    /// An attempt to connect came to this. Writes nothing that is known: the line is shared by all workers.
-    pub(super) fn connected(&self, well: bool) {
-        if self.unreachable.load(Ordering::Relaxed) == well {
-            self.unreachable.store(!well, Ordering::Relaxed);
-        }
+    /// An attempt to connect came to this; true if the one before did not. Writes nothing that is known: the line is
+    /// shared by all workers.
+    pub(super) fn connected(&self, well: bool) -> bool {
+        self.unreachable.load(Ordering::Relaxed) == well && self.unreachable.swap(!well, Ordering::Relaxed) == well
     }
 
     fn is_ejected(&self) -> bool {
@@ -143,6 +159,10 @@ pub async fn run(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
     for upstream in upstreams {
         for server in upstream.servers() {
             checks.spawn(retry(server.clone(), upstream.settings().connect_timeout));
+            if server.way.name().is_some() {
+                let settings = upstream.settings();
+                checks.spawn(follow_name(settings.name.clone(), server.clone(), settings.resolve_every));
+            }
         }
         let Some(rules) = upstream.settings().health.clone() else { continue };
         for server in upstream.servers() {
@@ -160,7 +180,7 @@ async fn watch(upstream: String, server: Arc<Server>, rules: HealthSettings) {
     let mut streak = 0;
     loop {
         interval.tick().await;
-        let well = tokio::time::timeout(rules.timeout, ask(&server.address, &rules.path)).await;
+        let well = tokio::time::timeout(rules.timeout, ask(&server.way, &rules.path)).await;
         if matches!(&well, Ok(Err(error)) if error.downcast_ref().is_some_and(is_local)) {
             // Nothing was learned of the server.
             continue;
@@ -171,7 +191,12 @@ async fn watch(upstream: String, server: Arc<Server>, rules: HealthSettings) {
         if streak >= needed.max(1) {
             streak = 0;
             server.down.store(down, Ordering::Relaxed);
-            tracing::warn!(upstream, server = server.address, down, "health of server changed");
+            let why = match well {
+                Ok(Ok(status)) => format!("answered {status}"),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            tracing::warn!(upstream, server = server.address(), down, why, "health of server changed");
         }
     }
 }
@@ -183,19 +208,48 @@ async fn retry(server: Arc<Server>, limit: Duration) {
     loop {
         interval.tick().await;
         if server.unreachable.load(Ordering::Relaxed)
-            && let Ok(Ok(_)) = tokio::time::timeout(limit, TcpStream::connect(&server.address)).await
+            && let Ok(Ok(_)) = tokio::time::timeout(limit, server.way.connect()).await
         {
             server.connected(true);
         }
     }
 }
 
+/// How long a look-up may take.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
+/// Looks the name of a server up every so often, and each second while it cannot be connected to.
+async fn follow_name(upstream: String, server: Arc<Server>, every: Duration) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looked_up: Option<Instant> = None;
+    loop {
+        interval.tick().await;
+        let due = looked_up.is_none_or(|looked_up| looked_up.elapsed() >= every);
+        let Some(name) = server.way.name().filter(|_| due || !server.is_reachable()) else { continue };
+        looked_up = Some(Instant::now());
+        let found = match tokio::time::timeout(LOOK_UP, tokio::net::lookup_host(name)).await {
+            Ok(found) => found.map(Iterator::collect),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let why = found.as_ref().err().map(io::Error::to_string);
+        let (server, news) = (server.address(), server.way.learn(found.unwrap_or_default()));
+        match news {
+            News::Nothing => {}
+            News::Moved => tracing::info!(upstream, server, "name of server leads elsewhere"),
+            News::Lost => {
+                tracing::warn!(upstream, server, why, "name of server cannot be looked up: its last addresses stay");
+            }
+            News::Found => tracing::info!(upstream, server, "name of server can be looked up again"),
+        }
+    }
+}
+
 /// One question on its own connection: a kept one would not show that new ones are refused.
-async fn ask(address: &str, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+async fn ask(way: &Way, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(way.connect().await?)).await?;
     let request = Request::get(path)
-        .header(header::HOST, address)
+        .header(header::HOST, &way.address)
         .header(header::USER_AGENT, "weir")
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
@@ -216,7 +270,7 @@ mod tests {
 
     #[test]
     fn failures_count_in_a_row_only() {
-        let server = Server::new("a:1".to_owned());
+        let server = Server::new(Way::new("a:1", None));
         assert!(!server.failed(2));
         server.succeeded();
         assert!(!server.failed(2));
@@ -226,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_a_request_can_provoke_does_not_make_a_server_unreachable() {
-        let server = Server::new("a:1".to_owned());
+        let server = Server::new(Way::new("a:1", None));
         assert!(server.failed(1) && server.eject(SECOND));
         assert!(!server.is_usable() && server.is_reachable());
         server.connected(false);
@@ -238,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_ejected_server_is_not_ejected_twice_by_requests_that_were_under_way() {
-        let server = Server::new("a:1".to_owned());
+        let server = Server::new(Way::new("a:1", None));
         assert!(server.eject(SECOND));
         assert!(!server.eject(SECOND));
         assert!(!server.is_usable());
@@ -247,7 +301,7 @@ mod tests {
 
     #[test]
     fn each_ejection_is_twice_as_long_up_to_a_bound() {
-        let server = Server::new("a:1".to_owned());
+        let server = Server::new(Way::new("a:1", None));
         let mut lengths = Vec::new();
         for _ in 0..6 {
             assert!(server.eject(SECOND));

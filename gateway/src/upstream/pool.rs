@@ -147,7 +147,7 @@ impl Kept {
         let least_pace = self.settings.upload_pace();
         let deadline = Deadline::new(self.clock.clone(), least_pace);
         self.deadlines.borrow_mut().push(Rc::downgrade(&deadline));
-        let opening = Connection::open(self.server.address(), self.settings.max_response_headers, deadline);
+        let opening = Connection::open(self.server.way(), self.settings.max_response_headers, deadline);
         timer::timeout(self.settings.connect_timeout, opening).await?
     }
 
@@ -163,12 +163,13 @@ impl Kept {
     }
 
     /// Keeps a connection whose answer was read to its end. hyper tells: before, it is not ready for
-    /// another request, and it closes when the rest of an answer is not wanted.
+    /// another request, and it closes when the rest of an answer is not wanted. One that may lead to where the server's name
+    /// does not lead any more is not kept.
     pub(super) fn put(&self, mut connection: Box<Connection>) {
         if !connection.is_ready() {
             connection.look();
         }
-        if connection.is_ready() {
+        if connection.is_ready() && connection.moves == self.server.way().moves() {
             let mut idle = self.idle.borrow_mut();
             if idle.len() < self.settings.max_idle {
                 connection.deadline.allow(self.idle_age);

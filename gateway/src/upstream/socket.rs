@@ -16,7 +16,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::way::Wire;
 
 /// A flag that has the next read of a [`Socket`] ask the kernel.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +63,7 @@ impl Wake for Ear {
 /// A stream that can be probed.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    wire: Wire,
     probe: Probe,
     ear: Arc<Ear>,
     /// Wakes the ear.
@@ -70,14 +71,15 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, probe: Probe) -> Self {
+    pub(super) fn new(wire: Wire, probe: Probe) -> Self {
         let ear = Arc::new(Ear { heard: AtomicBool::new(true), reader: Mutex::new(Waker::noop().clone()) });
-        Self { stream, probe, waker: Waker::from(ear.clone()), ear }
+        Self { wire, probe, waker: Waker::from(ear.clone()), ear }
     }
 
-    /// Whether the server closed it, or sent what was not asked for.
+    /// Whether the server closed it, or sent what was not asked for. Over TLS that is nearly always the word that it closes; what
+    /// a server says of later sessions comes before its first answer.
     fn is_spent(&self) -> bool {
-        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit(); 1]);
+        let peeked = SockRef::from(self.wire.tcp()).peek(&mut [MaybeUninit::uninit(); 1]);
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
@@ -94,7 +96,7 @@ impl AsyncRead for Socket {
         }
         // Before the read: what is said from then on counts.
         me.ear.heard.store(false, Ordering::Relaxed);
-        let read = Pin::new(&mut me.stream).poll_read(&mut Context::from_waker(&me.waker), buf);
+        let read = Pin::new(&mut me.wire).poll_read(&mut Context::from_waker(&me.waker), buf);
         if read.is_ready() {
             me.ear.heard.store(true, Ordering::Relaxed);
         }
@@ -104,14 +106,14 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        Pin::new(&mut self.wire).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.wire).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }

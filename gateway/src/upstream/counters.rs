@@ -1,0 +1,28 @@
+//! What an upstream counts.
+
+use std::sync::atomic::AtomicU64;
+
+/// What happened so far, for telemetry. Each only grows.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Heads of answers passed on.
+    pub answered: AtomicU64,
+    /// Requests that the upstream failed.
+    pub failed: AtomicU64,
+    /// Requests that found no permit in time.
+    pub busy: AtomicU64,
+    /// Requests for another protocol that found no room.
+    pub upgrades_refused: AtomicU64,
+    /// Times that this machine had nothing left to connect with.
+    pub exhausted: AtomicU64,
+    /// Requests ended because their client sent them too slowly.
+    pub slow_uploads: AtomicU64,
+    /// Answers ended because their client took them too slowly.
+    pub slow_downloads: AtomicU64,
+    /// Requests sent again, the first time having sent nothing.
+    pub retried: AtomicU64,
+    /// Connections opened.
+    pub connected: AtomicU64,
+    /// Times a server was taken out of use for its failures.
+    pub ejected: AtomicU64,
+}

@@ -1,0 +1,158 @@
+//! TLS towards the servers: who signs their certificates, what they are called, and who Weir is to them.
+//!
+//! TLS 1.2 and 1.3, HTTP/1.1. Files are read when the configuration is, so a handshake waits for no disk; SIGHUP reads them again.
+//!
+//! What is absent: connecting ([`super::way`]), revocation lists, and a way to skip the check of a certificate.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+
+use crate::config::UpstreamTlsConfig;
+use crate::tls::{TlsError, read_chain, read_key};
+
+/// How TLS is spoken to the servers of an upstream.
+#[derive(Clone)]
+pub struct ClientTls {
+    pub(super) config: Arc<ClientConfig>,
+    /// What all servers are called, if not by their hosts.
+    pub(super) name: Option<ServerName<'static>>,
+    /// Differs where the content of a file does.
+    fingerprint: u64,
+}
+
+impl std::fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for ClientTls {
+    fn eq(&self, other: &Self) -> bool {
+        (self.fingerprint, &self.name) == (other.fingerprint, &other.name)
+    }
+}
+
+impl Eq for ClientTls {}
+
+impl ClientTls {
+    /// Reads what the section names; without one, the authorities of the system.
+    pub fn load(written: Option<&UpstreamTlsConfig>) -> Result<Self, TlsError> {
+        let mut hasher = DefaultHasher::new();
+        let roots = roots(written.and_then(|written| written.ca_file.as_deref()), &mut hasher)?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(TlsError::Setup)?
+            .with_root_certificates(roots);
+        let files = written.and_then(|written| Some((written.certificate.as_deref()?, written.key.as_deref()?)));
+        let mut config = match files {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let (chain, private) = identity(certificate, key, &mut hasher)?;
+                let unfit = |source| TlsError::BadKey { file: key.to_owned(), source };
+                builder.with_client_auth_cert(chain, private).map_err(unfit)?
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = written.and_then(|written| written.server_name.as_deref()).and_then(server_name);
+        Ok(Self { config: Arc::new(config), name, fingerprint: hasher.finish() })
+    }
+}
+
+/// A name that a certificate can be for: a domain or an address.
+pub(crate) fn server_name(name: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(name.trim_matches(['[', ']']).to_owned()).ok()
+}
+
+fn roots(file: Option<&Path>, hasher: &mut DefaultHasher) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = file {
+        for authority in read_chain(file)? {
+            authority.hash(hasher);
+            roots.add(authority).map_err(|_| TlsError::BadCertificate(file.to_owned()))?;
+        }
+        return Ok(roots);
+    }
+    let found = rustls_native_certs::load_native_certs().certs;
+    found.hash(hasher);
+    roots.add_parsable_certificates(found);
+    if roots.is_empty() { Err(TlsError::NoAuthorities) } else { Ok(roots) }
+}
+
+fn identity(
+    certificate: &Path,
+    key: &Path,
+    hasher: &mut DefaultHasher,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let (chain, private) = (read_chain(certificate)?, read_key(key)?);
+    chain.hash(hasher);
+    private.secret_der().hash(hasher);
+    Ok((chain, private))
+}
+
+/// Why TLS with a server failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// Its certificate has run out.
+    Expired,
+    /// Its certificate is of later.
+    NotYetValid,
+    /// Its certificate is for another name.
+    OtherName,
+    /// Its certificate is signed by nobody who is trusted.
+    UnknownIssuer,
+    /// Its certificate cannot be used for another reason.
+    Certificate,
+    /// Anything else: it speaks no TLS, none that Weir speaks, or refuses Weir's certificate.
+    Handshake,
+}
+
+impl TlsFailure {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] =
+        [Self::Expired, Self::NotYetValid, Self::OtherName, Self::UnknownIssuer, Self::Certificate, Self::Handshake];
+
+    /// What an error of a handshake says; `None` if it is one of the connection below.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        let rustls::Error::InvalidCertificate(wrong) = error.get_ref()?.downcast_ref::<rustls::Error>()? else {
+            return Some(Self::Handshake);
+        };
+        Some(match wrong {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::OtherName,
+            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            _ => Self::Certificate,
+        })
+    }
+
+    /// As in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::OtherName => "other_name",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Certificate => "certificate",
+            Self::Handshake => "handshake",
+        }
+    }
+
+    /// As in the access line.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Expired => "upstream_certificate_expired",
+            Self::NotYetValid => "upstream_certificate_not_yet_valid",
+            Self::OtherName => "upstream_certificate_other_name",
+            Self::UnknownIssuer => "upstream_certificate_unknown_issuer",
+            Self::Certificate => "upstream_certificate_unusable",
+            Self::Handshake => "upstream_tls_failed",
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The way to one server: where its name leads now, and a connection there, over TLS or not.
+//!
+//! What is absent: when a name is looked up ([`super::health`]), and what is sent.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use http::uri::Authority;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::tls::{ClientTls, TlsFailure, server_name};
+
+/// How a server is reached.
+pub(super) struct Way {
+    /// `host:port`.
+    pub(super) address: String,
+    /// The host, if it is a name, and the port.
+    name: Option<(String, u16)>,
+    /// Where the name led when it was last looked up; empty before.
+    known: ArcSwap<Vec<SocketAddr>>,
+    /// Whether the last look-up succeeded.
+    resolved: AtomicBool,
+    /// How often an address was lost by a look-up.
+    moves: AtomicU64,
+    tls: Option<Encryption>,
+}
+
+struct Encryption {
+    connector: TlsConnector,
+    name: Option<ServerName<'static>>,
+    /// How often each failure was met.
+    failures: [AtomicU64; TlsFailure::ALL.len()],
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Way").field("address", &self.address).field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// What a look-up changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    Nothing,
+    /// The name leads elsewhere.
+    Moved,
+    /// It cannot be looked up any more.
+    Lost,
+    /// It can again.
+    Found,
+}
+
+impl Way {
+    /// To `host:port`, or `https://host:port`.
+    pub(super) fn new(written: &str, tls: Option<&ClientTls>) -> Self {
+        let encrypted = written.strip_prefix("https://");
+        let address = encrypted.unwrap_or(written).to_owned();
+        let authority = address.parse::<Authority>().ok();
+        let host = authority.as_ref().map_or("", |authority| authority.host().trim_matches(['[', ']'])).to_owned();
+        let port = authority.as_ref().and_then(Authority::port_u16).unwrap_or_default();
+        let tls = encrypted.and(tls).map(|tls| Encryption {
+            connector: TlsConnector::from(tls.config.clone()),
+            name: tls.name.clone().or_else(|| server_name(&host)),
+            failures: Default::default(),
+        });
+        let literal = host.parse::<IpAddr>().ok();
+        Self {
+            address,
+            name: if literal.is_some() { None } else { Some((host, port)) },
+            known: ArcSwap::from_pointee(literal.map(|ip| SocketAddr::new(ip, port)).into_iter().collect()),
+            resolved: AtomicBool::new(true),
+            moves: AtomicU64::new(0),
+            tls,
+        }
+    }
+
+    /// The name and port, if it is no address.
+    pub(super) fn name(&self) -> Option<(&str, u16)> {
+        self.name.as_ref().map(|(host, port)| (host.as_str(), *port))
+    }
+
+    /// Whether its name could be looked up last time.
+    pub(super) fn is_resolved(&self) -> bool {
+        self.resolved.load(Ordering::Relaxed)
+    }
+
+    /// Grows when connections that are open may lead to where the name does not lead any more.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Notes what a look-up found; nothing leaves it as it was.
+    pub(super) fn learn(&self, found: Vec<SocketAddr>) -> News {
+        if found.is_empty() {
+            let was = self.resolved.swap(false, Ordering::Relaxed);
+            return if was { News::Lost } else { News::Nothing };
+        }
+        let before = self.known.load();
+        let (lost, gained) =
+            (before.iter().any(|old| !found.contains(old)), found.iter().any(|new| !before.contains(new)));
+        let first = before.is_empty();
+        if lost || gained {
+            self.known.store(Arc::new(found));
+        }
+        if lost {
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        match self.resolved.swap(true, Ordering::Relaxed) {
+            false => News::Found,
+            true if (lost || gained) && !first => News::Moved,
+            true => News::Nothing,
+        }
+    }
+
+    /// How often each failure of TLS was met; `None` if it is spoken to in clear.
+    pub(super) fn tls_failures(&self) -> Option<[(TlsFailure, u64); TlsFailure::ALL.len()]> {
+        let failures = &self.tls.as_ref()?.failures;
+        Some(TlsFailure::ALL.map(|failure| (failure, failures[failure as usize].load(Ordering::Relaxed))))
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(&self) -> io::Result<Wire> {
+        let known = self.known.load_full();
+        let stream = match known.as_slice() {
+            [] => TcpStream::connect(&self.address).await?,
+            known => TcpStream::connect(known).await?,
+        };
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Wire::Plain(stream)) };
+        let name = tls.name.clone().ok_or_else(|| io::Error::other("no certificate can be for this host"))?;
+        let shaken = tls.connector.connect(name, stream).await;
+        if let Some(failure) = shaken.as_ref().err().and_then(TlsFailure::of) {
+            tls.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Wire::Tls(Box::new(shaken?)))
+    }
+}
+
+/// A connection to a server. Over TLS in a box: most are not, and need not be as large.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    /// The socket itself.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(last: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, last], 80))
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_looked_up_leads_where_it_led() {
+        let way = Way::new("shop.internal:80", None);
+        assert_eq!(way.name(), Some(("shop.internal", 80)));
+        assert_eq!((way.learn(vec![at(1)]), way.moves()), (News::Nothing, 0));
+        assert_eq!((way.learn(Vec::new()), way.learn(Vec::new())), (News::Lost, News::Nothing));
+        assert!(!way.is_resolved() && *way.known.load_full() == [at(1)]);
+        assert_eq!((way.learn(vec![at(1)]), way.moves()), (News::Found, 0));
+        assert_eq!((way.learn(vec![at(2), at(1)]), way.moves()), (News::Moved, 0), "nothing is lost");
+        assert_eq!((way.learn(vec![at(1), at(2)]), way.moves()), (News::Nothing, 0), "in another order");
+        assert_eq!((way.learn(vec![at(2)]), way.moves()), (News::Moved, 1));
+    }
+
+    #[test]
+    fn an_address_is_no_name() {
+        for written in ["127.0.0.1:80", "[::1]:80", "https://127.0.0.1:443"] {
+            let way = Way::new(written, None);
+            assert!(way.name().is_none() && way.known.load().len() == 1, "{written}");
+        }
+    }
+}
