@@ -144,7 +144,7 @@ impl Buf for Chunk {
 
     fn advance(&mut self, mut count: usize) {
         while count >= self.bytes.len()
-            && let Some(next) = self.rest.as_mut().and_then(|rest| rest.next())
+            && let Some(next) = self.rest.as_mut().and_then(Iterator::next)
         {
             count -= self.bytes.len();
             self.bytes = next;

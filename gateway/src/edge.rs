@@ -143,14 +143,13 @@ async fn at_the_door<'a>(
         let snapshot = room.live.snapshot();
         let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
         let decision = shows_pass.then(|| decide(visit, room, &snapshot, None));
-        match decision {
-            Some(enter @ (Verdict::Enter { .. }, _)) => enter,
-            _ => {
-                // What kind of request it is matters only without a pass, and is the longest thing to read.
-                visit.holds_pass(false);
-                visit.read_intent(room, head);
-                decide(visit, room, &snapshot, None)
-            }
+        if let Some(enter @ (Verdict::Enter { .. }, _)) = decision {
+            enter
+        } else {
+            // What kind of request it is matters only without a pass, and is the longest thing to read.
+            visit.holds_pass(false);
+            visit.read_intent(room, head);
+            decide(visit, room, &snapshot, None)
         }
     };
     if let Some(ignored) = ignored {

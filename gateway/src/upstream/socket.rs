@@ -43,12 +43,6 @@ struct Ear {
     reader: Mutex<Waker>,
 }
 
-impl Ear {
-    fn tell(&self, waker: &Waker) {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner).clone_from(waker);
-    }
-}
-
 impl Wake for Ear {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -68,12 +62,23 @@ pub(super) struct Socket {
     ear: Arc<Ear>,
     /// Wakes the ear.
     waker: Waker,
+    /// Whom the ear tells: mostly the same, and to compare is cheaper than to lock.
+    reader: Waker,
 }
 
 impl Socket {
     pub(super) fn new(wire: Wire, probe: Probe) -> Self {
-        let ear = Arc::new(Ear { heard: AtomicBool::new(true), reader: Mutex::new(Waker::noop().clone()) });
-        Self { wire, probe, waker: Waker::from(ear.clone()), ear }
+        let reader = Waker::noop().clone();
+        let ear = Arc::new(Ear { heard: AtomicBool::new(true), reader: Mutex::new(reader.clone()) });
+        Self { wire, probe, waker: Waker::from(ear.clone()), ear, reader }
+    }
+
+    /// Has the ear tell this one from now on.
+    fn tell(&mut self, waker: &Waker) {
+        if !self.reader.will_wake(waker) {
+            self.reader.clone_from(waker);
+            self.ear.reader.lock().unwrap_or_else(PoisonError::into_inner).clone_from(waker);
+        }
     }
 
     /// Whether the server closed it, or sent what was not asked for. Over TLS that is nearly always the word that it closes; what
@@ -90,7 +95,7 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         let me = &mut *self;
-        me.ear.tell(cx.waker());
+        me.tell(cx.waker());
         if !me.ear.heard.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
