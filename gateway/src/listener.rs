@@ -112,6 +112,16 @@ impl std::fmt::Debug for Worker {
     }
 }
 
+/// Each byte as two digits.
+const HEX: [[u8; 2]; 256] = {
+    let (digits, mut hex, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+    while byte < 256 {
+        hex[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    hex
+};
+
 /// A listening socket of one worker, and what its connections begin with.
 #[derive(Debug)]
 pub struct Door {
@@ -207,8 +217,10 @@ impl Worker {
     pub fn request_id(&self) -> HeaderValue {
         self.ids.set(self.ids.get() + 1);
         let id = self.pool.random() << 32 | self.ids.get() & 0xffff_ffff;
-        let digit = |at: usize| b"0123456789abcdef"[(id >> (60 - 4 * at)) as usize & 15];
-        let digits: [u8; 16] = std::array::from_fn(digit);
+        let mut digits = [0; 16];
+        for (digits, byte) in digits.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+            digits.copy_from_slice(&HEX[usize::from(byte)]);
+        }
         HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
 

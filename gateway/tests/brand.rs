@@ -39,7 +39,7 @@ fn the_page_wears_the_shops_brand_and_escapes_it() {
     assert!(korean.body.contains("한정판 &lt;오늘&gt; 12시") && english.body.contains("Limited &lt;today&gt; at noon"));
     assert!(english.body.contains("alt=\"Kim &amp; &lt;Sons&gt;\""), "{}", english.body);
     assert!(!korean.body.contains("<Sons>") && !korean.body.contains("<오늘>"));
-    assert!(english.body.contains("--brand: #ffd400; --on-brand: #000000"), "the text on yellow is black");
+    assert!(english.body.contains("--brand:#ffd400;--on-brand:#000000"), "the text on yellow is black");
 
     let address = english.body.split("<img src=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     assert!(address.starts_with("/.weir/logo/launch?"), "{address}");

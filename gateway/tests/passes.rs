@@ -193,7 +193,7 @@ fn the_shop_is_told_when_a_pass_ends_also_when_a_form_comes_late() {
 }
 
 /// A room in which passes are renewed up to nine seconds after they were given.
-const BOUNDED: &str = "session_duration = \"5s\"\nmax_session = \"9s\"\n";
+const BOUNDED: &str = "session_duration = \"5s\"\nmax_session = \"9s\"\nvisits_per_minute = 0\n";
 
 /// Somebody who is active at these gateways in turn, until the pass ends.
 fn stays_as_long_as_may_be(weirs: &mut [Weir], shop: &Shop, restarts: bool) {
@@ -208,7 +208,7 @@ fn stays_as_long_as_may_be(weirs: &mut [Weir], shop: &Shop, restarts: bool) {
             weirs[0] = Weir::start_in(dir);
         }
         let weir = &weirs[turn % weirs.len()];
-        let answer = weir.get("/launch/a.css", &[("Cookie", &cookie)]);
+        let answer = weir.get("/launch/a.css", &[FETCH, ("Cookie", &cookie)]);
         cookie = answer.cookie().unwrap_or_else(|| cookie.clone());
         assert_eq!(times(&cookie)[0], given, "every text of it says when it was given");
         ends.insert(times(&cookie)[1]);
