@@ -57,7 +57,9 @@
     half = told.renew === null ? Infinity : asked + told.renew * second;
     pause = Math.min(10, Math.max(1, told.seconds / 4)) * second;
     if (!end) return before && expire();
-    if (end > before + second) {
+    // What is left is told in whole seconds, rounded up, and each answer takes its time: less is no renewal, which moves the end by
+    // half a session at least.
+    if (end > before + 2 * second) {
       warned = false;
       hide();
       if (before) fire("renewed");

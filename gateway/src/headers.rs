@@ -45,9 +45,6 @@ static OF_CACHES: [HeaderName; 8] = [
     HeaderName::from_static("x-accel-expires"),
 ];
 
-/// Headers that a request gains at the most: room for them is made once.
-const MOST_ADDED: usize = 12;
-
 /// What the upstream is told about a request. Values are ready to send.
 #[derive(Debug)]
 pub struct Onward<'a> {
@@ -137,7 +134,6 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
         Cookies::Ours => drop(headers.remove(COOKIE)),
         Cookies::Others => remove_own_cookies(headers),
     }
-    headers.reserve(MOST_ADDED);
     set_way(headers, &onward);
     tell(headers, &WEIR_ROOM, onward.room);
     tell(headers, &WEIR_PASS_ID, onward.pass_id);

@@ -193,7 +193,7 @@ fn the_shop_is_told_when_a_pass_ends_also_when_a_form_comes_late() {
 }
 
 /// A room in which passes are renewed up to nine seconds after they were given.
-const BOUNDED: &str = "session_duration = \"5s\"\nmax_session = \"9s\"\nvisits_per_minute = 0\n";
+const BOUNDED: &str = "session_duration = \"5s\"\nmax_session = \"9s\"\n";
 
 /// Somebody who is active at these gateways in turn, until the pass ends.
 fn stays_as_long_as_may_be(weirs: &mut [Weir], shop: &Shop, restarts: bool) {
