@@ -189,7 +189,7 @@ fn what_is_no_header_is_closed_counted_and_answered_by_nothing() {
         until_true("it is counted", || headers(&weir, result) == before + 2.0);
     }
     assert!(ask(weir.http, &longest("\r\n"), "").is_some(), "the longest line is one");
-    assert!(weir.log().contains("no PROXY header on an address of listen.proxy_protocol"));
+    until_true("the log says it", || weir.log().contains("no PROXY header on an address of listen.proxy_protocol"));
     assert_eq!(shop.seen().len(), 1);
     is_well(&weir);
 }
@@ -246,7 +246,9 @@ fn a_stranger_is_closed_whatever_it_says() {
         }
     }
     until_true("they are counted", || headers(&weir, "untrusted") == 6.0);
-    assert!(weir.log().contains("127.0.0.9") && weir.log().contains("not in listen.trusted_proxies"));
+    until_true("the log says it", || {
+        weir.log().contains("127.0.0.9") && weir.log().contains("not in listen.trusted_proxies")
+    });
     assert_eq!(shop.seen().len(), 0);
     is_well(&weir);
 }

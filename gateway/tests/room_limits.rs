@@ -101,7 +101,7 @@ fn whose_turn_in_the_room_does_not_come_in_time_is_told_so_and_a_higher_limit_co
     until_true("the room is full", || weir.metric("weir_room_in_flight{room=\"launch\"}") == 2.0);
     let refused = slow(to, &passes[2]);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
-    assert!(weir.log().contains("\"reason\":\"room_busy\""));
+    until_true("the log says why", || weir.log().contains("\"reason\":\"room_busy\""));
     assert_eq!(weir.metric("weir_room_busy_total{room=\"launch\"}"), 1.0);
     assert_eq!(weir.metric("weir_upstream_requests_total{upstream=\"shop\",result=\"busy\"}"), 0.0);
 
