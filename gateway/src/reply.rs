@@ -1,6 +1,6 @@
 //! Verdict or error -> answer: status, headers, and which text. The one table of what went wrong.
 //!
-//! Nothing here redirects, and nothing tells a cache to keep an answer but the status document, a logo and the script.
+//! Nothing here redirects but to the same address over TLS, and nothing tells a cache to keep an answer but the status document, a logo and the script.
 
 mod program;
 

@@ -173,7 +173,7 @@ pub(super) struct Segments {
 }
 
 /// A page with its slots filled, in pieces: what stands before the first slot, where the style is, and behind the last, where the
-/// script is, are the same bytes for everybody, and are not copied.
+/// script is, are the same bytes for everybody: no copy of them is made or held for one page.
 #[derive(Debug, Clone, Default)]
 pub struct Filled {
     /// What stands before the first slot.
