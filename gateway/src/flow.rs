@@ -6,7 +6,7 @@
 //! What is absent: what to do about it ([`crate::connection`]). Atomics stand for cells here: what carries an upgraded connection
 //! has to be `Send`.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -54,15 +54,6 @@ impl Flow {
     /// Whether everything is sent, and nothing of another request was read.
     pub(crate) fn rests(&self) -> bool {
         self.unsent() == 0 && self.waits.load(Relaxed) && !self.heard.load(Relaxed)
-    }
-
-    /// What came of an attempt to write so many bytes.
-    fn written(&self, bytes: usize, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Pending => self.unsent.store(bytes, Relaxed),
-            Poll::Ready(Ok(length)) if *length < bytes => self.unsent.store(bytes - length, Relaxed),
-            Poll::Ready(_) => {}
-        }
     }
 
     fn sent(&self, cx: &Context<'_>) {
@@ -142,23 +133,12 @@ impl<I: Stream> AsyncWrite for Watched<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let me = &mut *self;
         let written = Pin::new(&mut me.io).poll_write(cx, bytes);
-        me.flow.written(bytes.len(), &written);
+        match &written {
+            Poll::Pending => me.flow.unsent.store(bytes.len(), Relaxed),
+            Poll::Ready(Ok(length)) if *length < bytes.len() => me.flow.unsent.store(bytes.len() - length, Relaxed),
+            Poll::Ready(_) => {}
+        }
         written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let me = &mut *self;
-        let written = Pin::new(&mut me.io).poll_write_vectored(cx, bytes);
-        me.flow.written(bytes.iter().map(|slice| slice.len()).sum(), &written);
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
