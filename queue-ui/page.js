@@ -17,7 +17,7 @@
     show("how", "");
   };
   show("how", element("how")?.dataset.script);
-  let timer, checked = Date.now(), failures = 0, said = 0;
+  let timer, newer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
   const key = "weir." + data.room, me = data.line + "." + data.ticket;
@@ -54,14 +54,29 @@
     }
   };
 
+  const segments = status => [...status.before || [], [status.segment, status.serving, status.next]];
   // Numbers that are called until this one is, itself included; the place is behind those who are `entering` too; 0: it is called, or the gateway must look at it.
   const ahead = status => {
     let sum = 0;
-    for (const [segment, serving, next] of [...status.before || [], [status.segment, status.serving, status.next]]) {
+    for (const [segment, serving, next] of segments(status)) {
       if (segment === line) return ticket <= serving ? 0 : sum + ticket - serving;
       if (segment < line) sum += Math.max(0, next - serving);
     }
     return line > status.segment ? sum + ticket : 0;
+  };
+
+  // The page has another text by now: it is loaded again, spread over the line, and at most once a minute: a gateway that has
+  // not heard of the new text yet takes that back.
+  const renew = status => {
+    if (held || !data.page || !status.page || status.page === data.page) return newer = clearTimeout(newer);
+    if (newer) return;
+    const waiting = segments(status).reduce((sum, [, serving, next]) => sum + Math.max(0, next - serving), 0);
+    let pause = 60000;
+    try { pause -= Date.now() - (sessionStorage[key + ".page"] || 0); } catch {}
+    newer = setTimeout(() => {
+      try { sessionStorage[key + ".page"] = Date.now(); } catch {}
+      again();
+    }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
   const update = status => {
@@ -75,6 +90,7 @@
     const range = moving && numbered && status.wait;
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
+    renew(status);
     note(status.away ? data.kept : !status.open ? data.paused : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     const at = new Date(status.now), clock = element("updated");

@@ -31,7 +31,14 @@ pub fn room(rules: Rules) -> Room {
 
 /// The same as live rooms take it.
 pub fn terms(rules: Rules) -> gateway::rooms::Terms {
-    gateway::rooms::Terms { room: room(rules), polls: PollTable::CALM, poll_budget: 2_000.0, zone: TimeZone::UTC }
+    gateway::rooms::Terms {
+        name: "launch".into(),
+        room: room(rules),
+        polls: PollTable::CALM,
+        poll_budget: 2_000.0,
+        zone: TimeZone::UTC,
+        page: 0,
+    }
 }
 
 /// Memory of this process that is in use, in bytes; 0 where the kernel does not tell.

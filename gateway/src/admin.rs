@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Shared;
 use crate::fleet::keys::KeyState;
 use crate::fleet::{Fleet, LONGEST, Member};
+use crate::number;
 use crate::rooms::LiveRoom;
 use crate::telemetry;
 
@@ -38,6 +39,8 @@ use crate::telemetry;
 pub struct RoomStatus {
     /// Its name.
     name: String,
+    /// The name of its line: a former one of the room, if it was renamed.
+    line: String,
     /// `not_queueing`, `queueing` or `suspended`.
     status: &'static str,
     /// Whether the store fails to answer: what follows is then old.
@@ -63,14 +66,18 @@ pub struct RoomStatus {
     /// Passes given so far.
     admitted: u64,
     /// New shoppers allowed per minute.
+    #[serde(serialize_with = "number::real")]
     new_users_per_minute: f64,
     /// New shoppers allowed at once on top.
+    #[serde(serialize_with = "number::real")]
     burst: f64,
     /// Life of a pass, in milliseconds.
     session_duration_ms: u64,
     /// Speed of the line, in tickets per second.
+    #[serde(serialize_with = "number::real")]
     tickets_per_second: f64,
     /// Share of called tickets whose holders come.
+    #[serde(serialize_with = "number::real")]
     show_share: f64,
     /// Called shoppers who wait for a token or a seat.
     claimants: u64,
@@ -96,7 +103,8 @@ impl RoomStatus {
         let view = snapshot.view.clone().unwrap_or_default();
         let (rules, open) = (&terms.room.rules, view.segments.open);
         Self {
-            name: room.name.to_string(),
+            name: terms.name.to_string(),
+            line: room.name.to_string(),
             status: snapshot.state.name(),
             store_away: snapshot.away,
             store_time_ms: view.now,
@@ -109,7 +117,7 @@ impl RoomStatus {
             active_users: view.active,
             total_active_users: rules.total_active_users,
             admitted: view.granted,
-            new_users_per_minute: rules.rate * 60.0,
+            new_users_per_minute: (rules.rate * 60.0).round(),
             burst: rules.burst,
             session_duration_ms: rules.session,
             tickets_per_second: view.speed,
@@ -222,7 +230,7 @@ async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
 }
 
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    match shared.rooms.all().get(&*name) {
+    match shared.rooms.all().values().find(|room| *room.title() == *name) {
         Some(room) => Json(RoomStatus::of(room)).into_response(),
         None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
     }

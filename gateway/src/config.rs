@@ -13,6 +13,7 @@ mod check;
 pub mod listen;
 pub mod node;
 mod opening;
+mod page;
 mod problem;
 mod reader;
 pub mod redis;
@@ -36,13 +37,14 @@ pub use problem::Problem;
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
-pub use rooms::{KeyChange, RoomChange, What, difference, kept};
+pub use rooms::{KeyChange, Loss, RoomChange, What, difference, kept, losses, shown};
 pub use route::{RouteConfig, Scope, ScopeConfig};
 pub use units::Size;
 pub use upstream::{HealthConfig, ShopServer, UpstreamConfig, UpstreamTlsConfig};
 
 use problem::{Wrong, position};
-use reader::Reader;
+use reader::{Reader, Secrets};
+pub(crate) use table::nearest;
 use table::{Section, Value as _, section};
 
 /// A text with more mistakes of syntax is not TOML at all.
@@ -79,18 +81,31 @@ section! {
 impl Config {
     /// Reads a configuration file.
     pub fn load(file: &Path) -> Result<Self, Vec<Problem>> {
+        Self::load_with(file, Secrets::Here)
+    }
+
+    /// The same on a machine that serves nobody with it: what is secret need not be here, and is a warning where it is not.
+    pub fn review(file: &Path) -> Result<Self, Vec<Problem>> {
+        Self::load_with(file, Secrets::Elsewhere)
+    }
+
+    fn load_with(file: &Path, secrets: Secrets) -> Result<Self, Vec<Problem>> {
         let bytes = std::fs::read(file).map_err(|error| {
             unreadable(file, &[], 0, Wrong::new(format!("cannot be read: {error}"), "name a file that can be read"))
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             unreadable(file, &bytes, error.valid_up_to(), Wrong::new("is not UTF-8 here", "save the file as UTF-8"))
         })?;
-        Self::read(text, file)
+        Self::read_with(text, file, secrets)
     }
 
     /// Reads the text of a configuration file. The files that it names are looked for beside `file`.
     pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
-        let (mut config, mut reader) = parse::<Self>(text, file.display().to_string());
+        Self::read_with(text, file, Secrets::Here)
+    }
+
+    fn read_with(text: &str, file: &Path, secrets: Secrets) -> Result<Self, Vec<Problem>> {
+        let (mut config, mut reader) = parse_with::<Self>(text, file.display().to_string(), secrets);
         config.resolve(file.parent().unwrap_or(Path::new("")));
         if !reader.broken {
             check::all(&config, &mut reader);
@@ -119,8 +134,12 @@ impl Config {
 
 /// Reads a section from a whole text, with everything that is wrong so far.
 fn parse<S: Section>(text: &str, name: String) -> (S, Reader<'_>) {
+    parse_with(text, name, Secrets::Here)
+}
+
+fn parse_with<S: Section>(text: &str, name: String, secrets: Secrets) -> (S, Reader<'_>) {
     let (entries, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader::new(name, text);
+    let mut reader = Reader::new(name, text, secrets);
     for error in errors.iter().take(SYNTAX_ERRORS) {
         reader.syntax(error);
     }

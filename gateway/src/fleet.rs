@@ -24,6 +24,7 @@ use keys::{Judge, KeyState, Peer, Standing};
 use rates::Rates;
 
 use crate::Shared;
+use crate::number;
 use crate::plan::{Next, Plan, Preview, Report};
 use crate::store::StoreError;
 use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
@@ -58,10 +59,13 @@ pub struct Gateway {
     /// Whether the store fails to answer it for some room.
     pub store_away: bool,
     /// Requests in a second.
+    #[serde(serialize_with = "number::real")]
     pub requests_per_second: f64,
     /// New places in a second, of all rooms.
+    #[serde(serialize_with = "number::real")]
     pub joins_per_second: f64,
     /// New passes in a second, of all rooms.
+    #[serde(serialize_with = "number::real")]
     pub admissions_per_second: f64,
     /// Connections that are open.
     pub connections: usize,
@@ -76,6 +80,7 @@ pub struct Member {
     #[serde(flatten)]
     pub gateway: Gateway,
     /// Its part of all joins in a second; null if nobody joins anywhere.
+    #[serde(serialize_with = "number::maybe_real")]
     pub share: Option<f64>,
 }
 

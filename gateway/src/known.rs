@@ -32,7 +32,8 @@ struct Remembered {
     text: [u8; SEALED_LEN],
     room: RoomId,
     token: Token,
-    introduction: Option<Introduction>,
+    /// With the name of the room that was signed: it may be another one later.
+    introduction: Option<(HeaderValue, Introduction)>,
 }
 
 /// How a pass is named to the upstream, and the proof that it was seen here.
@@ -92,7 +93,10 @@ impl Known {
         let new = || Introduction::of(sealer, name, pass);
         match self.token.borrow_mut().as_deref_mut() {
             Some(known) if known.room == room && known.token == *pass && Arc::ptr_eq(&known.sealer, sealer) => {
-                known.introduction.get_or_insert_with(new).clone()
+                match &known.introduction {
+                    Some((named, introduction)) if named == name => introduction.clone(),
+                    _ => known.introduction.insert((name.clone(), new())).1.clone(),
+                }
             }
             _ => new(),
         }
@@ -140,6 +144,9 @@ mod tests {
                 let introduction = known.introduce(&sealer, room, &name, &pass(shown));
                 assert_eq!(introduction, Introduction::of(&sealer, &name, &pass(shown)));
             }
+            let renamed = HeaderValue::from_static("drop");
+            let introduction = known.introduce(&sealer, room, &renamed, &pass(number));
+            assert_eq!(introduction, Introduction::of(&sealer, &renamed, &pass(number)), "the name of now is signed");
         }
     }
 

@@ -24,6 +24,7 @@ pub mod known;
 pub mod listener;
 pub mod load;
 pub mod log;
+mod number;
 pub mod operator;
 pub mod own;
 pub mod plan;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use gateway::config::{self, Config};
+use gateway::config::{self, Config, Problem};
 use gateway::operator::Operator;
 
 #[global_allocator]
@@ -16,7 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An admission gateway for flash sales.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "weir", version, about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -25,16 +25,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Stand in front of a shop.
-    Serve {
-        /// The configuration file.
-        #[arg(long, default_value = "weir.toml")]
-        config: PathBuf,
-    },
-    /// Say everything that is wrong with a configuration file.
-    Check {
-        /// The configuration file.
-        file: PathBuf,
-    },
+    Serve(File),
+    /// Say everything that is wrong with a configuration file, and what it would change for the people in line at the
+    /// gateway that runs with it. Secrets need not be here.
+    Check(File),
     /// Print the JSON schema of the configuration file.
     Schema,
     /// Show what a file of rooms changes, and put it in force on every gateway.
@@ -75,6 +69,22 @@ enum Command {
     },
 }
 
+/// The configuration file that is meant.
+#[derive(Args)]
+struct File {
+    /// The configuration file.
+    #[arg(long, default_value = "weir.toml", conflicts_with = "file")]
+    config: PathBuf,
+    /// The same, without `--config`.
+    file: Option<PathBuf>,
+}
+
+impl File {
+    fn path(&self) -> &Path {
+        self.file.as_ref().unwrap_or(&self.config)
+    }
+}
+
 /// How a running gateway is reached.
 #[derive(Args)]
 struct Reach {
@@ -91,8 +101,8 @@ struct Reach {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Serve { config } => return serve(&config),
-        Command::Check { file } => return check(&file),
+        Command::Serve(file) => return serve(file.path()),
+        Command::Check(file) => return check(file.path()),
         Command::Schema => serde_json::to_string_pretty(&config::schema()).map(|text| text + "\n").map_err(Into::into),
         Command::Apply { rooms, from, dry_run, reach } => apply(&rooms, from, dry_run, &reach),
         Command::Rollback { to, dry_run, reach } => reach.ask(async |gateway| gateway.rollback(to, dry_run).await),
@@ -120,12 +130,12 @@ fn told(done: anyhow::Result<String>) -> ExitCode {
 }
 
 fn serve(file: &Path) -> ExitCode {
-    let Some(config) = load(file) else { return ExitCode::from(2) };
+    let Some(config) = told_of(file, Config::load(file)) else { return ExitCode::from(2) };
     told(gateway::serve(file, config).map(|()| String::new()))
 }
 
 fn check(file: &Path) -> ExitCode {
-    let Some(config) = load(file) else { return ExitCode::from(2) };
+    let Some(config) = told_of(file, Config::review(file)) else { return ExitCode::from(2) };
     let (rooms, upstreams) = (counted(config.rooms.len(), "room"), counted(config.upstreams.len(), "upstream"));
     // The file may be fine where the machine is not.
     if let Some(shortage) = gateway::capacity::shortage(&config) {
@@ -134,21 +144,37 @@ fn check(file: &Path) -> ExitCode {
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
-    let said = match config.warnings.len() {
+    let compared = compare(file, &config);
+    let news = compared.as_ref().map_or(&[] as &[String], Vec::as_slice);
+    news.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let said = match config.warnings.len() + news.len() {
         0 => "fine".to_owned(),
         some => format!("can be used, with {}", counted(some, "warning")),
     };
     println!("{}: {said} ({rooms}, {upstreams})", file.display());
     config.rooms.iter().for_each(|room| println!("  {}", room.coverage()));
+    if let Err(error) = compared {
+        println!("  not compared with what is in force: {error:#}");
+    }
     ExitCode::SUCCESS
+}
+
+/// What becomes of the file and of people in line at the gateway of this file, if one runs.
+fn compare(file: &Path, config: &Config) -> anyhow::Result<Vec<String>> {
+    let admin = config.listen.admin;
+    anyhow::ensure!(admin.port() != 0, "the port of the admin listener is not written");
+    let gateway = Operator::at(admin, config.listen.admin_token_file.as_deref())?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    block_on(gateway.compare(config, folder))
 }
 
 fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-fn load(file: &Path) -> Option<Config> {
-    let problems = match Config::load(file) {
+/// The configuration, or its problems on standard error.
+fn told_of(file: &Path, read: Result<Config, Vec<Problem>>) -> Option<Config> {
+    let problems = match read {
         Ok(config) => return Some(config),
         Err(problems) => problems,
     };
@@ -167,17 +193,21 @@ fn apply(rooms: &Path, from: Option<u64>, dry_run: bool, reach: &Reach) -> anyho
 impl Reach {
     fn ask(&self, ask: impl AsyncFnOnce(&Operator) -> anyhow::Result<String>) -> anyhow::Result<String> {
         let gateway = self.gateway()?;
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask(&gateway))
+        block_on(ask(&gateway))
     }
 
     fn gateway(&self) -> anyhow::Result<Operator> {
         if let Some(admin) = self.admin {
             return Operator::at(admin, self.token_file.as_deref());
         }
-        let config =
-            load(&self.config).context("the configuration says where the admin listener is; or use --admin")?;
+        let config = told_of(&self.config, Config::review(&self.config))
+            .context("the configuration says where the admin listener is; or use --admin")?;
         Operator::at(config.listen.admin, config.listen.admin_token_file.as_deref())
     }
+}
+
+fn block_on<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(asked)
 }
 
 /// An address with a port, with or without `http://` before it.

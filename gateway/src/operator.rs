@@ -5,6 +5,8 @@
 //!
 //! What is absent: TLS and names; the admin listener is an address.
 
+mod compare;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -16,15 +18,14 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::versions::{Changed, Refusal, Versions};
-use crate::config::{RoomChange, What};
+use crate::config::{RoomChange, What, shown};
 use crate::fleet::Member;
-use crate::secret::keys::shown;
+use crate::secret::keys::shown as time_of;
 
 /// How long a gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -95,7 +96,7 @@ impl Operator {
             let made = i64::try_from(version.made_ms / 1000)
                 .ok()
                 .and_then(|made| OffsetDateTime::from_unix_timestamp(made).ok());
-            line(version.number, &made.map(shown).unwrap_or_default(), &version.rooms.join(", "));
+            line(version.number, &made.map(time_of).unwrap_or_default(), &version.rooms.join(", "));
         }
         Ok(told)
     }
@@ -197,21 +198,15 @@ fn difference(changes: &[RoomChange]) -> String {
     if changes.is_empty() {
         told += "no difference\n";
     }
-    for RoomChange { room, what, keys } in changes {
-        let word = match what {
-            What::Added => "added",
-            What::Removed => "removed",
-            What::Changed => "changed",
-        };
-        let _ = writeln!(told, "room {room:?}: {word}");
+    for RoomChange { room, what, keys, loses } in changes {
+        let _ = writeln!(told, "room {room:?}: {}", what.name());
         for key in keys {
-            let from = if *what == What::Changed { format!("{} -> ", value(&key.from)) } else { String::new() };
-            let _ = writeln!(told, "  {}: {from}{}", key.key, value(&key.to));
+            let from = if *what == What::Changed { format!("{} -> ", shown(&key.from)) } else { String::new() };
+            let _ = writeln!(told, "  {}: {from}{}", key.key, shown(&key.to));
+        }
+        if let Some(loss) = loses {
+            let _ = writeln!(told, "  {loss}");
         }
     }
     told
-}
-
-fn value(value: &Json) -> String {
-    if value.is_null() { "(none)".to_owned() } else { value.to_string() }
 }

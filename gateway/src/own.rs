@@ -34,7 +34,7 @@ pub async fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Respo
         return script(visit, head);
     }
     let (action, name) = path.split_once('/').unwrap_or((path, ""));
-    let Some(room) = visit.site.by_name.get(name) else { return reply::not_found() };
+    let Some(room) = visit.site.asked(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
         ("logo", &(Method::GET | Method::HEAD)) => reply::logo(room),

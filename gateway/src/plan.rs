@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::Shared;
-use crate::config::{Config, RoomChange, difference};
+use crate::config::{Config, Loss, RoomChange, difference, losses};
 use crate::site::{Files, Site};
 use crate::store::board::{InForce, Version};
 use crate::telemetry;
@@ -126,6 +126,20 @@ impl Plan {
     /// Everything that is wrong with it and the rooms in force together; nothing has changed then.
     pub async fn file(&self, file: Config) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
+        self.take(file).await
+    }
+
+    /// The files of its pages have another content.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them; nothing has changed then.
+    pub async fn pages(&self) -> Result<(), Vec<String>> {
+        let _turn = self.turn.lock().await;
+        let file = self.lock().file.clone();
+        self.take(file).await
+    }
+
+    async fn take(&self, file: Config) -> Result<(), Vec<String>> {
         let (wanted, taken) = self.rooms();
         let (site, taken, refused) = match self.compile(&file, &wanted).await {
             Ok(site) => (site, wanted, None),
@@ -135,12 +149,9 @@ impl Plan {
                 (self.compile(&file, &taken).await?, taken, Some(Refused { version, why }))
             }
         };
-        let version = taken.in_force.number;
-        if version > 0 && !file.rooms.is_empty() {
-            tracing::info!(version, "the rooms are those of the store; the [[room]] tables of the file stand by");
-        }
         site.config.log_warnings();
         let mut state = self.lock();
+        say_what_is_overridden(taken.in_force.number, &state.file, &file);
         (state.file, state.taken, state.refused) = (file, taken, refused);
         self.shared.site.store(Arc::new(site));
         Ok(())
@@ -215,9 +226,35 @@ impl Plan {
             (wanted, state.file.clone())
         };
         let (config, _) = self.read(file, next).await?;
-        let before = self.shared.site.load();
-        let changes = difference(&before.config.rooms, &config.rooms);
-        Ok(Preview { from: wanted, changes, warnings: lines(&config.warnings) })
+        Ok(Preview { from: wanted, changes: self.changes(&config), warnings: lines(&config.warnings) })
+    }
+
+    /// What is different from the rooms that are in force here, and who loses a place by it.
+    fn changes(&self, next: &Config) -> Vec<RoomChange> {
+        let mut changes = difference(&self.shared.site.load().config.rooms, &next.rooms);
+        for change in &mut changes {
+            change.loses = change.loses.take().and_then(|loss| self.counted(loss));
+        }
+        changes
+    }
+
+    /// Who loses a place, if anybody does.
+    fn counted(&self, loss: Loss) -> Option<Loss> {
+        let live = self.shared.rooms.all();
+        let snapshot = live.get(loss.line.as_str())?.snapshot();
+        let view = snapshot.view.as_ref()?;
+        // Who is called and has not entered yet waits as well.
+        let (waiting, active_users) = (view.waiting() + view.claimants, view.active);
+        (waiting + active_users > 0).then_some(Loss { waiting, active_users, ..loss })
+    }
+
+    /// Says who is about to lose a place, as long as it is known.
+    fn say_who_loses(&self, next: &Config) {
+        for (room, loss) in losses(&self.shared.site.load().config.rooms, &next.rooms) {
+            if let Some(Loss { line, waiting, active_users, kept_by }) = self.counted(loss) {
+                tracing::warn!(room, line, waiting, active_users, kept_by, "people lose their places with their line");
+            }
+        }
     }
 
     /// [`read`] on a thread that may block: the control thread does not wait for a file system.
@@ -239,6 +276,7 @@ impl Plan {
             (_, Some(version)) => Next::Kept(version.clone()),
         };
         let (config, files) = self.read(file.clone(), next).await?;
+        self.say_who_loses(&config);
         let before = self.shared.site.load();
         let site = Site::with_files(config, files, Some(&before), &self.shared.rooms, before.sealer.clone());
         let site = site.map_err(|error| vec![format!("{error:#}")])?;
@@ -248,6 +286,24 @@ impl Plan {
         }
         Ok(site)
     }
+}
+
+/// Says that the rooms of a file count for nothing while a version is in force, and loudly so of an edit.
+fn say_what_is_overridden(version: u64, before: &Config, now: &Config) {
+    if version == 0 || before.rooms.is_empty() && now.rooms.is_empty() {
+        return;
+    }
+    if before.rooms == now.rooms {
+        tracing::info!(version, "the rooms are those of the store; the [[room]] tables of the file stand by");
+        return;
+    }
+    let edits: Vec<String> = difference(&before.rooms, &now.rooms).iter().map(ToString::to_string).collect();
+    tracing::warn!(
+        version,
+        edits = edits.join("; "),
+        "the rooms are those of the store; the [[room]] tables of the file stand by, and what was changed in them counts \
+         for nothing: put it in force with weir apply, or go back to the file with weir rollback --to 0"
+    );
 }
 
 /// The configuration with other rooms, and the files that it names.

@@ -1,7 +1,8 @@
-//! Configuration, certificates and keys, read again when their files change or on SIGHUP.
+//! Configuration, pages, certificates and keys, read again when their files change or on SIGHUP.
 //!
 //! A new configuration is in force as a whole or not at all, and connections do not notice. Files
-//! are compared by content once a second: that also sees a replaced directory or a changed link.
+//! are compared by content once a second, pages and logos by what the file system tells of them: that also sees a replaced
+//! directory or a changed link. Pages are those of the rooms in force, whether a file or the store has them.
 //!
 //! Files are read on a thread that may block, one reading at a time: a mount that hangs holds up this watcher and
 //! nothing else. Keys go on to change at the times that were last read.
@@ -24,6 +25,7 @@ use crate::config::{Config, Problem};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
 use crate::secret::{Ring, SecretError, Source};
+use crate::site::{Site, Stamp};
 use crate::telemetry;
 use crate::tls::{Certificates, TlsError};
 
@@ -35,6 +37,8 @@ pub struct Watch {
     file: PathBuf,
     seen: Option<Arc<[u8]>>,
     certificates: u64,
+    /// The pages that were applied last, or tried to be.
+    pages: Stamp,
     ring: Ring,
     shared: Arc<Shared>,
     plan: Arc<Plan>,
@@ -51,8 +55,8 @@ impl Watch {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
         let seen = std::fs::read(file).ok().map(Arc::from);
         telemetry::files_stalled(false);
-        let (reading, stalled, anew) = (None, false, false);
-        Self { seen, file: file.to_owned(), certificates, ring, shared, plan, reading, stalled, anew }
+        let (reading, stalled, anew, pages) = (None, false, false, shared.site.load().stamp);
+        Self { seen, file: file.to_owned(), certificates, pages, ring, shared, plan, reading, stalled, anew }
     }
 
     /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
@@ -108,6 +112,7 @@ impl Watch {
             configuration: self.file.clone(),
             seen: self.seen.clone(),
             certificates: self.shared.tls.as_ref().map(|tls| (tls.certificates.clone(), self.certificates)),
+            pages: (self.shared.site.load_full(), self.pages),
             keys: self.ring.source().clone(),
             anew: std::mem::take(&mut self.anew),
         };
@@ -119,6 +124,9 @@ impl Watch {
         if let Some((content, config)) = found.configuration {
             self.seen = content;
             self.configuration(config).await;
+        } else if let Some(pages) = found.pages {
+            self.pages = pages;
+            self.pages().await;
         }
         if let Some((fingerprint, reloaded)) = found.certificates {
             self.certificates = fingerprint;
@@ -140,6 +148,17 @@ impl Watch {
         match taken {
             Ok(()) => tracing::info!(file = %self.file.display(), "configuration in force"),
             Err(problems) => problems.iter().for_each(|problem| tracing::error!(problem, "configuration refused")),
+        }
+    }
+
+    async fn pages(&self) {
+        let taken = self.plan.pages().await;
+        telemetry::reload("pages", taken.is_ok());
+        match taken {
+            Ok(()) => tracing::info!("pages in force"),
+            Err(problems) => {
+                problems.iter().for_each(|problem| tracing::error!(problem, "pages refused; the old ones stay"));
+            }
         }
     }
 
@@ -170,6 +189,8 @@ struct Files {
     seen: Option<Arc<[u8]>>,
     /// With the fingerprint of those that were applied last.
     certificates: Option<(Arc<Certificates>, u64)>,
+    /// What is in force, and the pages that were tried last.
+    pages: (Arc<Site>, Stamp),
     keys: Source,
     /// Whether what has not changed counts as changed.
     anew: bool,
@@ -184,6 +205,8 @@ struct Found {
     configuration: Option<ReadConfig>,
     /// The fingerprint, and what became of the certificates; if they have changed.
     certificates: Option<(u64, Result<(), TlsError>)>,
+    /// The pages, if they have changed.
+    pages: Option<Stamp>,
     keys: Result<Keys, SecretError>,
 }
 
@@ -196,7 +219,9 @@ impl Files {
             let fingerprint = certificates.fingerprint();
             (self.anew || fingerprint != before).then(|| (fingerprint, certificates.reload()))
         });
-        Found { configuration, certificates, keys: self.keys.read() }
+        let (site, tried) = self.pages;
+        let pages = Some(Stamp::of(&site.config.rooms)).filter(|pages| *pages != site.stamp && *pages != tried);
+        Found { configuration, certificates, pages, keys: self.keys.read() }
     }
 }
 

@@ -196,7 +196,7 @@ fn without_pass(visit: &mut Visit<'_>, why: Notice<'_>) -> Response<Body> {
     let word = if ended { program::EXPIRED } else { why.status() };
     let response = if let (Wants::Json, Some(room)) = (visit.wants(), visit.room) {
         let page = waiting_page(visit, room);
-        retry(answer(status, JSON, why.json_for(word, &room.config.name, page)), SOON)
+        retry(answer(status, JSON, why.json_for(word, &room.live.name, page)), SOON)
     } else {
         notice(visit, status, why)
     };

@@ -48,6 +48,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How a room is meant to work, as last configured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
+    /// What operators and the shop call the room.
+    pub name: Arc<str>,
     /// What `admit` asks.
     pub room: Room,
     /// Poll intervals before stretching.
@@ -56,6 +58,8 @@ pub struct Terms {
     pub poll_budget: f64,
     /// Where the times that are told are.
     pub zone: TimeZone,
+    /// Which text its waiting page has.
+    pub page: u32,
 }
 
 /// A room at one moment.
@@ -101,7 +105,7 @@ impl Snapshot {
 /// A room that shoppers may come to.
 #[derive(Debug)]
 pub struct LiveRoom {
-    /// Its name.
+    /// The name of its line, by which stores, tokens and pages know it. It is the room's own, or a former one.
     pub name: Arc<str>,
     /// Its id in tokens.
     pub id: RoomId,
@@ -192,6 +196,11 @@ impl LiveRoom {
     /// The terms in force.
     pub fn terms(&self) -> Arc<Terms> {
         self.terms.load_full()
+    }
+
+    /// What operators call the room now.
+    pub fn title(&self) -> Arc<str> {
+        self.terms.load().name.clone()
     }
 
     /// Says which upstream the room stands in front of.
@@ -333,7 +342,7 @@ impl LiveRoom {
     }
 }
 
-/// All rooms by name, and the way to the clerk.
+/// All rooms by the name of their line, and the way to the clerk.
 #[derive(Debug)]
 pub struct Rooms {
     live: ArcSwap<HashMap<Arc<str>, Arc<LiveRoom>>>,
@@ -379,12 +388,13 @@ impl Rooms {
         self.live.load_full()
     }
 
-    /// The one way to change rooms: these are the rooms now. A room that stays or comes back keeps its line.
+    /// The one way to change rooms: these are the rooms now, each with its line. A room that stays, comes back or is
+    /// called otherwise keeps it.
     pub fn apply(&self, terms: impl IntoIterator<Item = (String, Terms)>) {
         let mut live = HashMap::new();
-        for (name, terms) in terms {
-            let known = self.known.get(&*name).map(|room| room.clone());
-            let room = known.unwrap_or_else(|| Arc::new(self.begin(&name, terms.clone())));
+        for (line, terms) in terms {
+            let known = self.known.get(&*line).map(|room| room.clone());
+            let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, terms.clone())));
             room.terms.store(Arc::new(terms));
             self.known.insert(room.name.clone(), room.clone());
             live.insert(room.name.clone(), room);

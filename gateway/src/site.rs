@@ -3,6 +3,7 @@
 //! Immutable; a reload makes a new one and keeps what lives on: lines, upstreams whose settings did
 //! not change, quotas.
 
+mod cookie;
 mod files;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,16 +19,16 @@ use policy::drain::{self, PollTable};
 use policy::quota::{Client, Quota, Quotas, Rate};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
-use policy::ticket::{Kind, TICKET_LIFE, Token};
 
-use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, SameSite, Secure};
+use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig};
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
 use crate::ui::{Language, Notices, WaitingPage};
 use crate::upstream::{ClientTls, HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
 use crate::visitor;
 
-pub use files::Files;
+pub use cookie::Cookie;
+pub use files::{Files, Stamp};
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
@@ -49,6 +50,8 @@ pub struct Site {
     pub rooms: Table<Arc<SiteRoom>>,
     /// Rooms by name.
     pub by_name: HashMap<String, Arc<SiteRoom>>,
+    /// Rooms by the name of their line.
+    by_line: HashMap<String, Arc<SiteRoom>>,
     /// Which upstream a request goes to.
     pub routes: Table<Arc<Upstream>>,
     /// Upstreams by name.
@@ -63,6 +66,8 @@ pub struct Site {
     pub sealer: Arc<Sealer>,
     /// `Strict-Transport-Security`, if anything is said of it.
     pub hsts: Option<HeaderValue>,
+    /// The files of its pages, as they were read.
+    pub stamp: Stamp,
 }
 
 /// A room, as the request path sees it.
@@ -170,78 +175,6 @@ impl SiteRoom {
     }
 }
 
-/// Names and attributes of the cookie of a room.
-#[derive(Debug)]
-pub struct Cookie {
-    plain: String,
-    host: String,
-    /// Of one that is not `Secure`, and of one that is.
-    attributes: [String; 2],
-    domain: bool,
-    secure: Secure,
-}
-
-impl Cookie {
-    fn of(config: &RoomConfig) -> Self {
-        let suffix = &config.cookie_suffix;
-        let written = &config.cookie_attributes;
-        let domain = written.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
-        let attributes = [false, true].map(|secure| {
-            let same_site = match (written.samesite, secure) {
-                (SameSite::Auto, false) | (SameSite::Lax, _) => "Lax",
-                (SameSite::Auto, true) | (SameSite::None, _) => "None",
-                (SameSite::Strict, _) => "Strict",
-            };
-            format!("; Path=/; HttpOnly; SameSite={same_site}{domain}{}", if secure { "; Secure" } else { "" })
-        });
-        Self {
-            plain: format!("weir_{suffix}"),
-            host: format!("__Host-weir_{suffix}"),
-            attributes,
-            domain: written.domain.is_some(),
-            secure: written.secure,
-        }
-    }
-
-    /// The name on a connection that is TLS as the shopper sees it. A cookie for a whole domain may
-    /// not have the `__Host-` prefix.
-    pub fn name(&self, tls: bool) -> &str {
-        if self.is_secure(tls) && !self.domain { &self.host } else { &self.plain }
-    }
-
-    /// The name of one that was set without TLS, where that is another than with it.
-    pub fn name_in_clear(&self, tls: bool) -> Option<&str> {
-        (self.name(tls) != self.plain).then_some(&self.plain)
-    }
-
-    fn is_secure(&self, tls: bool) -> bool {
-        match self.secure {
-            Secure::Auto => tls,
-            Secure::Always => true,
-            Secure::Never => false,
-        }
-    }
-
-    /// The `Set-Cookie` that keeps this token, as sealed: a ticket or pass as long as it lives, and for a day at
-    /// least, so that who comes back with a pass that ended is known.
-    pub fn keep(&self, sealed: &str, token: &Token, tls: bool) -> Option<HeaderValue> {
-        let least = if token.kind == Kind::Arrival { 0 } else { TICKET_LIFE };
-        let life = token.expires.saturating_sub(token.issued).max(least);
-        self.set(sealed, life / 1000, tls)
-    }
-
-    /// The `Set-Cookie` that ends it.
-    pub fn end(&self, tls: bool) -> Option<HeaderValue> {
-        self.set("", 0, tls)
-    }
-
-    fn set(&self, value: &str, seconds: u64, tls: bool) -> Option<HeaderValue> {
-        let attributes = &self.attributes[usize::from(self.is_secure(tls))];
-        let text = format!("{}={value}; Max-Age={seconds}{attributes}", self.name(tls));
-        HeaderValue::try_from(text).ok()
-    }
-}
-
 /// What each client may ask.
 #[derive(Debug)]
 pub struct SiteQuotas {
@@ -313,20 +246,21 @@ impl Site {
         rooms: &Rooms,
         sealer: Arc<Sealer>,
     ) -> anyhow::Result<Self> {
-        let Files { pages, tls } = files;
+        let Files { pages, tls, stamp } = files;
         let upstreams = upstreams(&config, before, &tls);
         let mut routes = Vec::new();
         for route in &config.routes {
             routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
         }
-        let terms: Vec<_> = config.rooms.iter().map(|room| (room.name.clone(), terms(room))).collect();
+        let paired = config.rooms.iter().zip(&pages);
+        let terms: Vec<_> = paired.map(|(room, page)| (room.line().to_owned(), terms(room, page.version()))).collect();
         rooms.apply(terms.clone());
         let live = rooms.all();
         let mut scopes = Vec::new();
-        let mut by_name = HashMap::new();
-        for ((written, page), (name, terms)) in config.rooms.iter().zip(pages).zip(terms) {
-            let live = live.get(&*name).context("a room that was just made live")?.clone();
-            let part = part(written, before.and_then(|site| site.by_name.get(&name)));
+        let (mut by_name, mut by_line) = (HashMap::new(), HashMap::new());
+        for ((written, page), (line, terms)) in config.rooms.iter().zip(pages).zip(terms) {
+            let live = live.get(&*line).context("a room that was just made live")?.clone();
+            let part = part(written, before.and_then(|site| site.by_line.get(&line)));
             let room = Arc::new(SiteRoom { part, ..site_room(written, live, terms, page, config.quota.max_clients)? });
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
@@ -335,7 +269,8 @@ impl Site {
                 }
                 scopes.push((pattern, room.clone()));
             }
-            by_name.insert(name, room);
+            by_name.insert(written.name.clone(), room.clone());
+            by_line.insert(line, room);
         }
         let quotas = SiteQuotas::of(&config.quota, before);
         let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
@@ -344,7 +279,13 @@ impl Site {
             room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
         }
         let (outside, hsts) = (RoomMeters::of(""), hsts(&config.listen));
-        Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside, sealer, hsts })
+        Ok(Self { config, rooms, by_name, by_line, routes, upstreams, quotas, notices, outside, sealer, hsts, stamp })
+    }
+
+    /// The room that is asked for under this name: pages have that of its line, which is the same at a gateway that has
+    /// not heard of a new name yet.
+    pub fn asked(&self, name: &str) -> Option<&Arc<SiteRoom>> {
+        self.by_line.get(name).or_else(|| self.by_name.get(name))
     }
 
     /// Forgets clients that have not asked for a while.
@@ -492,10 +433,10 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
     upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
 }
 
-fn terms(room: &RoomConfig) -> Terms {
+fn terms(room: &RoomConfig, page: u32) -> Terms {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
     let policy = room.policy();
     let poll_budget = room.poll.budget.map_or(drain::budget_for(policy.rules.rate), f64::from);
     let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
-    Terms { room: policy, polls, poll_budget, zone }
+    Terms { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
 }

@@ -323,14 +323,14 @@ pub fn rooms_version(here: u64, store: u64) {
 /// Says what a room's snapshot shows.
 pub fn room(room: &LiveRoom) {
     let snapshot = room.snapshot();
-    let labels = [("room", room.name.to_string())];
+    let labels = [("room", room.title().to_string())];
     gauge!("weir_room_store_away", &labels).set(f64::from(u8::from(snapshot.away)));
     gauge!("weir_room_shop_rests", &labels).set(f64::from(u8::from(snapshot.shop_rests)));
     gauge!("weir_room_on_lease", &labels).set(f64::from(u8::from(snapshot.on_lease)));
     gauge!("weir_room_waiting_tickets", &labels).set(snapshot.waiting() as f64);
     counter!("weir_room_places_kept_total", &labels).absolute(room.places_kept());
     for (what, passes) in room.remembered() {
-        let labels = [("room", room.name.to_string()), ("what", what.to_owned())];
+        let labels = [("room", room.title().to_string()), ("what", what.to_owned())];
         gauge!("weir_room_passes_remembered", &labels).set(passes as f64);
     }
     let Some(view) = &snapshot.view else { return };

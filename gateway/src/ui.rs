@@ -12,6 +12,7 @@ mod held;
 mod json;
 mod language;
 mod notice;
+mod operators;
 mod page;
 mod pass;
 mod status;
@@ -91,6 +92,8 @@ pub struct Facts<'a> {
     pub shop_rests: bool,
     /// Where the times that are told are.
     pub zone: &'a TimeZone,
+    /// Which text its waiting page has: a page with another one loads itself again.
+    pub page: u32,
 }
 
 impl Facts<'_> {

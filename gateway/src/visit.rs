@@ -287,7 +287,7 @@ impl<'a> Visit<'a> {
         self.room.map_or(&self.site.outside, |room| &room.meters).mark(self.mark);
         if self.site.config.log.access {
             telemetry::access(&Access {
-                room: self.room.map_or("", |room| &room.live.name),
+                room: self.room.map_or("", |room| &room.config.name),
                 verdict: self.mark,
                 reason: self.reason,
                 status: response.status().as_u16(),

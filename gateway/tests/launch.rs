@@ -252,7 +252,7 @@ fn while_a_crowd_polls_those_inside_are_served_without_the_store_and_none_is_ref
     until_true("the room has saved up its burst", || weir.room()["serving"].as_u64().unwrap() >= 100);
     let passes: Vec<String> = (0..20).map(|_| weir.get("/launch/item", &[JSON]).cookie().unwrap()).collect();
     std::fs::write(weir.config_file(), text(CLOSED)).unwrap();
-    until_true("nobody else enters", || weir.room()["new_users_per_minute"] == 600.0);
+    until_true("nobody else enters", || weir.room()["new_users_per_minute"] == 600);
 
     let (stop, polls) = (CancellationToken::new(), Arc::<AtomicU64>::default());
     let (at, stopped, counted) = (weir.http, stop.clone(), polls.clone());

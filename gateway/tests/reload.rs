@@ -37,7 +37,7 @@ fn a_changed_file_is_in_force_and_connections_places_and_passes_stay() {
     let mut newcomer = Kept::open(weir.http);
     let first = newcomer.get("/launch/item", &[JSON]);
     let ticket = first.cookie().unwrap();
-    assert_eq!(weir.room()["new_users_per_minute"], 600.0);
+    assert_eq!(weir.room()["new_users_per_minute"], 600);
     assert!(holder.get("/launch/item", &[PAGE, ("Cookie", &pass)]).is_shop(), "the kept connection goes on");
 
     change(&weir, &config(shop.address, &format!("{CLOSED}queueing_status_code = 202\n")));
@@ -142,7 +142,7 @@ fn an_invalid_file_is_refused_as_a_whole_and_its_problems_are_in_the_log() {
         let before = weir.metric(REFUSED);
         std::fs::write(weir.config_file(), &wrong).unwrap();
         until_true("it is refused", || weir.metric(REFUSED) > before);
-        assert_eq!(weir.room()["new_users_per_minute"], 600.0, "{wrong}");
+        assert_eq!(weir.room()["new_users_per_minute"], 600, "{wrong}");
         let again = weir.get("/launch/item", &[JSON, ("Cookie", &ticket.cookie().unwrap())]);
         assert_eq!(again.ticket(), ticket.ticket());
     }
@@ -156,7 +156,7 @@ fn an_invalid_file_is_refused_as_a_whole_and_its_problems_are_in_the_log() {
     weir.signal("HUP");
     until_true("a missing one is refused", || weir.metric(REFUSED) > before);
     change(&weir, &good.replace("= 600", "= 1200"));
-    assert_eq!(weir.room()["new_users_per_minute"], 1200.0);
+    assert_eq!(weir.room()["new_users_per_minute"], 1200);
     weir.is_well();
 }
 
@@ -166,7 +166,7 @@ fn a_change_that_needs_a_restart_is_said_and_the_rest_is_taken() {
     let good = config(shop.address, CLOSED);
     let weir = Weir::start(&good);
     change(&weir, &good.replace("workers = 2", "workers = 3").replace("= 600", "= 1200"));
-    assert_eq!(weir.room()["new_users_per_minute"], 1200.0);
+    assert_eq!(weir.room()["new_users_per_minute"], 1200);
     until_true("it is said", || weir.log().contains("only with a restart"));
 }
 

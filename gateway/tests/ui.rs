@@ -58,6 +58,7 @@ fn snapshot_of(room: &Room, line: &View, away: bool) -> Snapshot {
         away,
         shop_rests: false,
         zone: &TimeZone::UTC,
+        page: 0x00ab_cdef,
     })
 }
 
@@ -73,6 +74,7 @@ fn at_rest(room: &Room, line: &View) -> Snapshot {
         away: false,
         shop_rests: true,
         zone: &TimeZone::UTC,
+        page: 0x00ab_cdef,
     })
 }
 
@@ -118,6 +120,7 @@ fn the_status_document_stays_under_400_bytes() {
             away: false,
             shop_rests: true,
             zone: &TimeZone::UTC,
+            page: 0x00ab_cdef,
         };
         let status = Snapshot::new(&facts).status();
         assert!(status.len() < 400, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
@@ -303,7 +306,9 @@ fn bare(page: &[u8]) -> String {
         let end = text.find(&format!("</{tag}>")).expect("it is closed");
         text.replace_range(start + tag.len() + 2..end, "...");
     }
-    text
+    // Which text it has follows from style and script, too.
+    let Some((before, version)) = text.split_once("data-page=\"") else { return text };
+    format!("{before}data-page=\"...{}", &version[6..])
 }
 
 #[test]

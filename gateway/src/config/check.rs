@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use policy::room::{QueueingMethod, VISITS};
 
-use super::opening;
 use super::reader::{Reader, join};
 use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::table::nearest;
 use super::{Config, RoomConfig, StoreKind, UpstreamConfig};
+use super::{opening, page};
 use crate::secret::VARIABLE;
 use crate::ui::{LOGO_BYTES, Logo};
 use crate::upstream::{ClientTls, server_name};
@@ -38,6 +38,7 @@ pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
     scopes(config, reader);
     let pages = keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref());
     present(pages, reader);
+    page::check(config, reader);
     let logos = keyed("room", &config.rooms, "brand.logo", |room| room.brand.logo.as_ref());
     pictures(&logos, reader);
     present(logos, reader);
@@ -129,12 +130,9 @@ fn admission(config: &Config, reader: &mut Reader<'_>) {
 }
 
 fn files(config: &Config, reader: &mut Reader<'_>) {
-    let named = [
-        keyed("tls", &config.tls, "certificate", |tls| Some(&tls.certificate)),
-        keyed("tls", &config.tls, "key", |tls| Some(&tls.key)),
-        config.listen.admin_token_file.iter().map(|file| ("listen.admin_token_file".to_owned(), file)).collect(),
-    ];
-    present(named.concat(), reader);
+    present(keyed("tls", &config.tls, "certificate", |tls| Some(&tls.certificate)), reader);
+    let token = config.listen.admin_token_file.iter().map(|file| ("listen.admin_token_file".to_owned(), file));
+    present_secrets(keyed("tls", &config.tls, "key", |tls| Some(&tls.key)).into_iter().chain(token).collect(), reader);
     let store = [("store.secret_file", &config.store.secret_file), ("store.path", &config.store.path)];
     // A secret beside the store has no folder of its own.
     let folders: BTreeMap<&Path, &str> = store.iter().filter_map(|(at, file)| Some((file.parent()?, *at))).collect();
@@ -148,12 +146,20 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
+/// Why a name of a file is wrong.
+const RELATIVE: &str = "names are relative to this file";
+
 pub(super) fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
-    for (at, file) in files {
-        if *file != PathBuf::new() && !file.is_file() {
-            reader.complain(&at, format!("there is no file {}", file.display()), "names are relative to this file");
-        }
-    }
+    absent(files).for_each(|(at, what)| reader.complain(&at, what, RELATIVE));
+}
+
+pub(super) fn present_secrets(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
+    absent(files).for_each(|(at, what)| reader.lacks_secret(&at, what, RELATIVE));
+}
+
+fn absent(files: Vec<(String, &PathBuf)>) -> impl Iterator<Item = (String, String)> {
+    let absent = files.into_iter().filter(|(_, file)| **file != PathBuf::new() && !file.is_file());
+    absent.map(|(at, file)| (at, format!("there is no file {}", file.display())))
 }
 
 /// A logo that can be read is a picture of bounded size.
@@ -185,11 +191,11 @@ fn shared_store(config: &Config, reader: &mut Reader<'_>) {
     let fix =
         "make one file of 32 random bytes (openssl rand -hex 32) and give each gateway a copy, or set WEIR_SECRET";
     if !reader.has("store.secret_file") {
-        reader.complain("store.kind", "\"redis\" needs a secret_file that all gateways share", fix);
+        reader.lacks_secret("store.kind", "\"redis\" needs a secret_file that all gateways share", fix);
     } else if !store.secret_file.is_file() {
         let what =
             format!("there is no file {}; the secret that gateways share is not made", store.secret_file.display());
-        reader.complain("store.secret_file", what, fix);
+        reader.lacks_secret("store.secret_file", what, fix);
     }
 }
 
@@ -230,7 +236,10 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
         reader.warn(&key, "no server is spoken to over TLS", "write servers as \"https://host:port\", or remove this");
     }
     redis::tls_files(&key, [&tls.ca_file, &tls.certificate, &tls.key], reader);
+    // A key that is not here was told of.
+    let whole = tls.key.as_ref().is_none_or(|key| key.is_file());
     if encrypted
+        && whole
         && reader.sound(&key)
         && let Err(unusable) = ClientTls::load(Some(tls))
     {
@@ -266,9 +275,16 @@ fn names(config: &Config, reader: &mut Reader<'_>) {
     let rooms = keyed("room", &config.rooms, "name", |room| written(&room.name));
     distinct(reader, rooms, "give each room its own name");
 
-    // Rooms of one name have one cookie by default: that was said just now.
+    // Rooms of one name have one line and one cookie by default: that was said just now.
     let mut seen = BTreeSet::new();
-    let cookies = config.rooms.iter().map(|room| seen.insert((&room.name, &room.cookie_suffix)).then_some(room));
+    let lines = config.rooms.iter().enumerate().filter(|(_, room)| seen.insert((&room.name, room.line())));
+    let lines = lines.filter_map(|(index, room)| {
+        let key = if room.previous_name.is_some() { "previous_name" } else { "name" };
+        Some((format!("room.{index}.{key}"), written(room.line())?))
+    });
+    distinct(reader, lines, "two rooms cannot stand for one line: give one of them another name");
+    let mut seen = BTreeSet::new();
+    let cookies = config.rooms.iter().map(|room| seen.insert((room.line(), &room.cookie_suffix)).then_some(room));
     let cookies: Vec<_> = cookies.collect();
     let cookies = keyed("room", &cookies, "cookie_suffix", |room| written(&room.as_ref()?.cookie_suffix));
     distinct(reader, cookies, "two rooms with one cookie take each other's places: give each its own suffix");
@@ -311,6 +327,19 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     if room.visits_per_minute.is_some_and(|visits| f64::from(visits) * VISITS > f64::from(room.new_users_per_minute)) {
         let fix = "four of five tokens are for shoppers; traffic of its own needs a path outside the room, or bypass";
         reader.complain(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);
+    }
+    if let (Some(burst), Some(seats)) = (room.burst, room.total_active_users)
+        && u64::from(burst) > seats
+    {
+        let what = format!("is more than total_active_users: {seats} can be inside, so no more can come in at once");
+        reader.warn(&format!("{at}.burst"), what, format!("write at most {seats}, or more total_active_users"));
+    }
+    let folder = |paths: &[String]| paths.iter().find(|path| path.len() > 1 && path.ends_with('/')).cloned();
+    for (key, paths) in [("bypass", &room.bypass), ("return_paths", &room.return_paths)] {
+        if let Some(path) = folder(paths) {
+            let what = format!("{path:?} stands for that path alone, not for what is below it");
+            reader.warn(&format!("{at}.{key}"), what, format!("write \"{path}*\" where all below it is meant"));
+        }
     }
     if room.max_session.is_some_and(|longest| longest < room.session_duration) {
         let what = "is shorter than session_duration, for which every pass is given";

@@ -1,4 +1,4 @@
-//! Ways past a room: hosts that a route takes and no room does.
+//! Ways past a room: hosts that a route takes and no room does, and what lies below a path that is held alone.
 //!
 //! A shop that answers for one host usually answers for any. Where a route takes more hosts than a room
 //! protects, another `Host` header is enough to reach the same page without the room. That may be meant, so it
@@ -40,6 +40,17 @@ pub(super) fn warn(config: &Config, reader: &mut Reader<'_>) {
                 reader.warn(&at, what, fix);
             }
         }
+        let own = std::iter::once(format!("room.{index}.exact"));
+        let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}.exact")));
+        for (at, scope) in places.zip(room.scopes()).filter(|(_, scope)| scope.exact) {
+            if let Some((below, upstream)) = view.below(room, scope) {
+                let what = format!(
+                    "{} is held alone: what lies below it, such as {below}, goes to the same upstream {upstream:?} without the room",
+                    scope.path
+                );
+                reader.warn(&at, what, "remove exact = true where all below it is meant");
+            }
+        }
     }
 }
 
@@ -75,6 +86,19 @@ impl<'c> View<'c> {
             hosts: hosts.iter().map(|host| example(host, &hosts)).collect(),
             scopes,
         })
+    }
+
+    /// A path below an exact one that the same upstream answers without a room.
+    fn below(&self, room: &RoomConfig, scope: Scope<'_>) -> Option<(String, &'c str)> {
+        let below = format!("{}/other", scope.path.trim_end_matches('/'));
+        let (itself, other) = (NormalPath::of(scope.path), NormalPath::of(&below));
+        let upstream = |host: &str, path: &NormalPath| self.routes.find(host, path).map(|route| route.upstream);
+        let past = |host: &&String| {
+            let held = self.rooms.find(host, &itself).copied() == Some(room.name.as_str());
+            held && self.rooms.find(host, &other).is_none() && upstream(host, &itself) == upstream(host, &other)
+        };
+        let upstream = upstream(self.hosts.iter().find(past)?, &other)?;
+        Some((below, upstream))
     }
 
     /// The routes that lead past a room into this scope of it, each with a host that they do it for.
@@ -179,6 +203,28 @@ mod tests {
                 + &route("b.com", "/", "shop")),
         );
         assert!(all.len() == 2 && all[0].contains("\"b.com\"") && all[1].contains("\"a.com\""), "{all:?}");
+    }
+
+    #[test]
+    fn a_path_that_is_held_alone_is_told_with_what_passes_below_it() {
+        let held = "path = \"/launch\"\nexact = true\n";
+        let all = warnings(&(room("*", held) + &route("*", "/", "shop")));
+        assert_eq!(all.len(), 1, "{all:?}");
+        let words =
+            "/launch is held alone: what lies below it, such as /launch/other, goes to the same upstream \"shop\"";
+        assert!(all[0].contains(": exact: ") && all[0].contains(words), "{all:?}");
+        let more = "path = \"/x\"\nadditional_routes = [{ host = \"*\", path = \"/launch\", exact = true }]\n";
+        let all = warnings(&(room("*", more) + &route("*", "/", "shop")));
+        assert!(all.len() == 1 && all[0].contains("additional_routes") && all[0].contains("/launch/other"), "{all:?}");
+        let fine = [
+            room("*", &(held.to_owned() + "upstream = \"shop\"\n")),
+            room("*", &(held.to_owned() + "upstream = \"shop\"\n")) + &route("*", "/", "blog"),
+            room("*", &(held.to_owned() + "additional_routes = [{ host = \"*\", path = \"/launch/other\" }]\n"))
+                + &route("*", "/", "shop"),
+        ];
+        for text in fine {
+            assert_eq!(warnings(&text), [""; 0], "{text}");
+        }
     }
 
     #[test]

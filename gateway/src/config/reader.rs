@@ -15,6 +15,16 @@ struct Place {
     label: Option<String>,
 }
 
+/// Whether the secrets that a file names must be on this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Secrets {
+    /// A gateway starts with it.
+    #[default]
+    Here,
+    /// It is only looked at.
+    Elsewhere,
+}
+
 /// Collects problems while a file is read.
 #[derive(Debug, Default)]
 pub(super) struct Reader<'t> {
@@ -28,11 +38,12 @@ pub(super) struct Reader<'t> {
     pub(super) broken: bool,
     /// From here on keys may stand in another table than was meant: the head of theirs is broken.
     lost: Option<usize>,
+    secrets: Secrets,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(file: String, text: &'t str) -> Self {
-        Self { file, text, ..Self::default() }
+    pub(super) fn new(file: String, text: &'t str, secrets: Secrets) -> Self {
+        Self { file, text, secrets, ..Self::default() }
     }
 
     /// Reads what is at `step` below the present path, shown as `label`.
@@ -75,6 +86,14 @@ impl<'t> Reader<'t> {
         let offset = self.offset(path);
         let problem = self.problem(offset, path, Wrong::new(what, fix));
         self.warnings.push((offset, problem));
+    }
+
+    /// A secret is not here: a gateway needs it, whoever looks at the file does not.
+    pub(super) fn lacks_secret(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
+        match self.secrets {
+            Secrets::Here => self.complain(path, what, fix),
+            Secrets::Elsewhere => self.warn(path, what, fix),
+        }
     }
 
     /// The text is not TOML here. One mistake often trips the parser twice: the first of a line counts.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use http::Uri;
 use http::uri::Authority;
 
-use super::check::{distinct, present};
+use super::check::{distinct, present, present_secrets};
 use super::problem::Wrong;
 use super::reader::{Reader, join};
 use super::table::section;
@@ -130,9 +130,9 @@ fn login(login: &LoginConfig, at: &str, reader: &mut Reader<'_>) {
     let (file, variable) = (join(at, "password_file"), join(at, "password_env"));
     match (&login.password_file, &login.password_env) {
         (Some(_), Some(_)) => reader.complain(&variable, "password_file is given as well", "keep one of the two"),
-        (Some(path), None) => present(vec![(file, path)], reader),
+        (Some(path), None) => present_secrets(vec![(file, path)], reader),
         (None, Some(name)) if std::env::var_os(name).is_none_or(|value| value.is_empty()) => {
-            reader.complain(&variable, format!("the environment has no {name}"), "set it, or name a file");
+            reader.lacks_secret(&variable, format!("the environment has no {name}"), "set it, or name a file");
         }
         (None, None) if login.username.is_some() && reader.sound(at) => {
             reader.complain(&join(at, "username"), "has no password", "add password_file or password_env");
@@ -156,8 +156,11 @@ fn encryption(store: &StoreConfig, reader: &mut Reader<'_>) {
 /// Files of a section of TLS to servers: they are there, and certificate and key together.
 pub(super) fn tls_files(at: &str, files: [&Option<PathBuf>; 3], reader: &mut Reader<'_>) {
     let [_, certificate, key] = files;
-    let named = ["ca_file", "certificate", "key"].into_iter().zip(files);
-    present(named.filter_map(|(key, file)| Some((join(at, key), file.as_ref()?))).collect(), reader);
+    let mut named = ["ca_file", "certificate", "key"].into_iter().zip(files);
+    let mut named = named.by_ref().filter_map(|(key, file)| Some((join(at, key), file.as_ref()?)));
+    let (secret, open) = named.by_ref().partition(|(name, _)| name.ends_with(".key"));
+    present(open, reader);
+    present_secrets(secret, reader);
     for (name, one, other) in [("certificate", certificate, key), ("key", key, certificate)] {
         if one.is_some() && other.is_none() && reader.sound(at) {
             let what = "certificate and key are only of use together";

@@ -21,6 +21,9 @@ section! {
     RoomConfig {
         /// Name of the room in addresses, logs and metrics: a-z, 0-9 and "-".
         name: String = must(is_name).required(),
+        /// A former name of the room, by which it keeps its line: all who wait, all who are inside, and the cookie. It is to
+        /// stay as long as the room is called otherwise, and no other room may have that line.
+        previous_name: Option<String> = must(is_name).optional(),
         /// Host that it protects: exact, "*.example.com" or "*".
         host: String = must(is_host).required(),
         /// Path that it protects, with everything below it; "/" is all of the host.
@@ -95,7 +98,8 @@ section! {
         /// Template of the room's own waiting page.
         custom_page_html: Option<PathBuf> = optional(),
         /// Last part of the cookie's name: letters, digits, "-" and "_".
-        cookie_suffix: String = must(is_cookie_suffix).or_from("the room's name", name.clone()),
+        cookie_suffix: String = must(is_cookie_suffix)
+            .or_from("`previous_name`, else the room's name", previous_name.clone().unwrap_or_else(|| name.clone())),
         /// Attributes of the room's cookie.
         cookie_attributes: CookieConfig = or_blank(),
         /// Commands that the upstream may give in the response header `Weir-Command`.
@@ -181,6 +185,12 @@ pub enum OriginCommand {
 }
 
 impl RoomConfig {
+    /// The line that the room stands for: stores, tokens and the addresses of pages know the room by it, so it stays
+    /// what it is when the room is renamed.
+    pub fn line(&self) -> &str {
+        self.previous_name.as_deref().unwrap_or(&self.name)
+    }
+
     /// Every host and path of the room, its own first.
     pub fn scopes(&self) -> impl Iterator<Item = Scope<'_>> {
         let own = Scope { host: &self.host, path: &self.path, exact: self.exact };

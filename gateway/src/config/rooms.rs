@@ -2,10 +2,12 @@
 //!
 //! A kept text says for which meaning of the keys it was written: a newer Weir must not read more or less into it.
 //! It is read and checked like the rooms of a whole file, against everything else that is in that file.
-//! Names of files are looked for beside the file of each gateway.
+//! Names of files are looked for beside the file of each gateway, and lead to pages and logos there alone: whoever can write
+//! into the store cannot have another file shown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fmt;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -53,6 +55,7 @@ impl Config {
     ) -> Result<Self, Vec<Problem>> {
         let (written, mut reader) = parse(text, name.to_owned());
         also(&written, &mut reader);
+        refuse_other_files(&written, &mut reader);
         let RoomsConfig { mut rooms, .. } = written;
         resolve(&mut rooms, folder);
         let mut config = Self { rooms, ..self.clone() };
@@ -70,6 +73,25 @@ pub fn kept(text: &str) -> String {
     let written: toml::Table = text.parse().unwrap_or_default();
     let text = text.trim_start_matches('\u{feff}');
     if written.contains_key("format") { text.to_owned() } else { format!("format = {FORMAT}\n{text}") }
+}
+
+/// What a text of rooms names is a page or a logo below the folder of the configuration.
+fn refuse_other_files(written: &RoomsConfig, reader: &mut Reader<'_>) {
+    for (index, room) in written.rooms.iter().enumerate() {
+        let page = room.custom_page_html.as_deref();
+        for (key, file) in [("custom_page_html", page), ("brand.logo", room.brand.logo.as_deref())] {
+            let Some(file) = file else { continue };
+            let at = format!("room.{index}.{key}");
+            let below = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+            if !below {
+                let what = format!("{} is not below the folder of the gateway's configuration", file.display());
+                reader.complain(&at, what, "put it there, and name it without \"/\" before it and without \"..\"");
+            } else if key == "custom_page_html" && !file.extension().is_some_and(|end| end == "html" || end == "htm") {
+                let what = format!("{} is not called a page", file.display());
+                reader.complain(&at, what, "let its name end in .html");
+            }
+        }
+    }
 }
 
 /// A path without `/*` was that path alone before the text said its format.
@@ -107,6 +129,49 @@ pub struct RoomChange {
     pub what: What,
     /// The keys that differ; of a new room those that are not as by default, from null.
     pub keys: Vec<KeyChange>,
+    /// Who loses a place by it. Not of a gateway that does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loses: Option<Loss>,
+}
+
+/// Places and passes that count for nothing any more, because no room has their line or reads their cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// The line.
+    pub line: String,
+    /// Tickets that wait in it, and called ones whose holders stand at the door.
+    pub waiting: u64,
+    /// Passes that live.
+    pub active_users: u64,
+    /// What a room would have to say to keep them.
+    pub kept_by: String,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { waiting, active_users, kept_by, .. } = self;
+        write!(f, "{waiting} waiting and {active_users} inside lose their places, unless a room says {kept_by}")
+    }
+}
+
+impl fmt::Display for RoomChange {
+    /// In one line, for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "room {:?} {}", self.room, self.what.name())?;
+        for (at, KeyChange { key, from, to }) in self.keys.iter().enumerate() {
+            write!(f, "{} {key}", if at == 0 { ":" } else { "," })?;
+            if self.what == What::Changed {
+                write!(f, " {} ->", shown(from))?;
+            }
+            write!(f, " {}", shown(to))?;
+        }
+        Ok(())
+    }
+}
+
+/// A value for people.
+pub fn shown(value: &Json) -> String {
+    if value.is_null() { "(none)".to_owned() } else { value.to_string() }
 }
 
 /// What became of a room.
@@ -121,6 +186,17 @@ pub enum What {
     Changed,
 }
 
+impl What {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+        }
+    }
+}
+
 /// A key with another value. What is absent is null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyChange {
@@ -132,23 +208,52 @@ pub struct KeyChange {
     pub to: Json,
 }
 
-/// What is different, room by room and key by key. Defaults count as written.
+/// What is different, room by room and key by key. Defaults count as written. A room that keeps its line is the same,
+/// whatever it is called. Who loses a place by it is to be counted by whoever knows the lines: here nobody does.
 pub fn difference(before: &[RoomConfig], after: &[RoomConfig]) -> Vec<RoomChange> {
-    let (before, after) = (by_name(before), by_name(after));
-    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let change = |name: &&&str| {
-        let (what, keys) = match (before.get(**name), after.get(**name)) {
-            (Some(_), None) => (What::Removed, Vec::new()),
-            (Some(old), Some(new)) => (What::Changed, differing(&flat(old), &flat(new))),
-            (None, new) => (What::Added, new.map(|new| written(new)).unwrap_or_default()),
-        };
-        RoomChange { room: (**name).to_owned(), what, keys }
-    };
-    names.iter().map(change).filter(|change| change.what != What::Changed || !change.keys.is_empty()).collect()
+    let (before, after) = (by_line(before), by_line(after));
+    let lines: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    let changes = lines.into_iter().filter_map(|line| match (before.get(line), after.get(line)) {
+        (Some(old), Some(new)) => changed(old, new),
+        (Some(old), None) => {
+            Some(RoomChange { room: old.name.clone(), what: What::Removed, keys: Vec::new(), loses: loss(old, None) })
+        }
+        (None, Some(new)) => {
+            Some(RoomChange { room: new.name.clone(), what: What::Added, keys: written(new), loses: None })
+        }
+        (None, None) => None,
+    });
+    changes.collect()
 }
 
-fn by_name(rooms: &[RoomConfig]) -> BTreeMap<&str, &RoomConfig> {
-    rooms.iter().map(|room| (room.name.as_str(), room)).collect()
+fn changed(old: &RoomConfig, new: &RoomConfig) -> Option<RoomChange> {
+    let keys = differing(&flat(old), &flat(new));
+    let loses = loss(old, Some(new));
+    (!keys.is_empty()).then(|| RoomChange { room: new.name.clone(), what: What::Changed, keys, loses })
+}
+
+/// The lines that go, or whose cookies are not read any more, with the names of their rooms; nobody is counted.
+pub fn losses<'r>(before: &'r [RoomConfig], after: &[RoomConfig]) -> Vec<(&'r str, Loss)> {
+    let after = by_line(after);
+    let lost = |room: &'r RoomConfig| Some((room.name.as_str(), loss(room, after.get(room.line()).copied())?));
+    before.iter().filter_map(lost).collect()
+}
+
+/// What becomes of those in the line of a room that is `new` now, or gone.
+fn loss(old: &RoomConfig, new: Option<&RoomConfig>) -> Option<Loss> {
+    let cookie = |room: &RoomConfig| (room.cookie_suffix.clone(), room.cookie_attributes.domain.is_some());
+    let kept_by = match (new, &old.cookie_attributes.domain) {
+        (None, _) => format!("previous_name = {:?}", old.line()),
+        (Some(new), _) if cookie(old) == cookie(new) => return None,
+        (Some(new), _) if old.cookie_suffix != new.cookie_suffix => format!("cookie_suffix = {:?}", old.cookie_suffix),
+        (_, Some(domain)) => format!("cookie_attributes.domain = {domain:?}"),
+        (_, None) => "nothing of cookie_attributes.domain".to_owned(),
+    };
+    Some(Loss { line: old.line().to_owned(), waiting: 0, active_users: 0, kept_by })
+}
+
+fn by_line(rooms: &[RoomConfig]) -> BTreeMap<&str, &RoomConfig> {
+    rooms.iter().map(|room| (room.line(), room)).collect()
 }
 
 /// The keys of a new room that have another value than in one of which only the name is written.
@@ -244,6 +349,34 @@ mod tests {
     }
 
     #[test]
+    fn a_room_that_keeps_its_line_is_the_same_and_who_loses_theirs_is_told_how_to_keep_it() {
+        let config = |text: &str| rooms(text).expect("good").rooms;
+        let renamed = LAUNCH.replace("\"launch\"", "\"drop\"");
+        let kept = format!("{renamed}previous_name = \"launch\"\n");
+        let changes = difference(&config(LAUNCH), &config(&kept));
+        let told: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let words = r#"room "drop" changed: name "launch" -> "drop", previous_name (none) -> "launch""#;
+        assert_eq!((told, changes[0].loses.clone()), (vec![words.to_owned()], None));
+
+        let changes = difference(&config(&kept), &config(&renamed));
+        let words: Vec<_> = changes.iter().map(|change| (change.what, change.room.as_str(), &change.loses)).collect();
+        let kept_by = "previous_name = \"launch\"".to_owned();
+        let loss = Loss { line: "launch".to_owned(), waiting: 0, active_users: 0, kept_by };
+        assert_eq!(words, [(What::Added, "drop", &None), (What::Removed, "drop", &Some(loss))]);
+
+        for (cookie, kept_by) in [
+            ("cookie_suffix = \"sale\"", "cookie_suffix = \"launch\""),
+            ("cookie_attributes.domain = \"a.example\"", "nothing of cookie_attributes.domain"),
+        ] {
+            let hosted = LAUNCH.replace("\"*\"", "\"a.example\"");
+            let changes = difference(&config(&hosted), &config(&format!("{hosted}{cookie}\n")));
+            assert_eq!(changes[0].loses.as_ref().map(|loss| loss.kept_by.as_str()), Some(kept_by));
+        }
+        let told = problems(&format!("{kept}{}", LAUNCH.replace("\"*\"", "\"a.example\"")));
+        assert!(told.contains("launch is already taken on line 5") && told.lines().count() == 1, "{told}");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_line_and_nothing_else_is() {
         let told = problems(&LAUNCH.replace("new_users", "new_user"));
         assert!(
@@ -256,6 +389,24 @@ mod tests {
         assert!(told.contains("pages/none.html") && told.lines().count() == 1, "{told}");
         let told = problems(&format!("{LAUNCH}{LAUNCH}"));
         assert!(told.contains("already taken on line"), "{told}");
+    }
+
+    #[test]
+    fn a_text_of_rooms_names_pages_and_logos_below_the_folder_and_no_other_file() {
+        let wrong = ["/etc/passwd", "../page.html", "a/../../b.html", "weir.secret", "weir.toml", "page", ".html"];
+        for file in wrong {
+            let told = problems(&format!("{LAUNCH}custom_page_html = \"{file}\"\n"));
+            assert!(
+                told.contains("is not below the folder") || told.contains("is not called a page"),
+                "{file}: {told}"
+            );
+        }
+        let told = problems(&format!("{LAUNCH}brand.logo = \"/logo.svg\"\n"));
+        assert!(told.contains("brand.logo: /logo.svg is not below"), "{told}");
+        for file in ["page.html", "./pages/page.htm"] {
+            let told = problems(&format!("{LAUNCH}custom_page_html = \"{file}\"\n"));
+            assert!(told.contains("there is no file") && told.lines().count() == 1, "{told}");
+        }
     }
 
     #[test]

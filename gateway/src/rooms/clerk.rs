@@ -303,7 +303,7 @@ impl Desk {
         let rests = self.room.shop_rests();
         if rests != self.rests {
             let what = if rests { "no server of the shop can be reached: the line stands" } else { "the line goes on" };
-            tracing::warn!(room = %self.room.name, "{what}");
+            tracing::warn!(room = %self.room.title(), "{what}");
         }
         self.rests = rests;
         if rests {
@@ -328,11 +328,11 @@ impl Desk {
     fn hand_out(&mut self, outcome: Outcome, asked: Instant) {
         let told = self.confirmed.len().min(CONFIRMED);
         if self.memory.note(&self.releases, &outcome) {
-            tracing::warn!(room = %self.room.name, "the store has lost writes; what this gateway knows is given back");
+            tracing::warn!(room = %self.room.title(), "the store has lost writes; what this gateway knows is given back");
             self.room.testified.clear();
             // Who came back must not lose a seat because that was lost.
             self.confirmed.extend(self.room.confirmed.iter().map(|told| *told.key()));
-            telemetry::loss(&self.room.name);
+            telemetry::loss(&self.room.title());
         }
         let Outcome { mut view, arrivals, first, grants, revoked, .. } = outcome;
         if let Some(before) = &self.room.snapshot.load().view {
@@ -344,7 +344,7 @@ impl Desk {
         self.confirmed.drain(..told);
         self.revocations_seen = outcome.revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
-        telemetry::evictions(&self.room.name, revoked.iter().filter(|revoked| revoked.evicted).count() as u64);
+        telemetry::evictions(&self.room.title(), revoked.iter().filter(|revoked| revoked.evicted).count() as u64);
         for revoked in revoked {
             self.room.revoke(revoked);
         }
@@ -464,11 +464,11 @@ impl Desk {
         let claimants: Vec<u64> = claims().filter(|number| !grants.contains_key(number)).collect();
         let granted = self.lending.grant(&self.room.terms.load().room.rules, claimants, now);
         self.memory.lent(&granted, &called);
-        telemetry::lease_grants(&self.room.name, granted.len() as u64);
+        telemetry::lease_grants(&self.room.title(), granted.len() as u64);
         grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass(expires))));
         self.hand_out_held(&grants);
         if !snapshot.on_lease {
-            tracing::warn!(room = %self.room.name, "the store does not answer; the line moves on by this gateway's lease");
+            tracing::warn!(room = %self.room.title(), "the store does not answer; the line moves on by this gateway's lease");
         }
         let view = snapshot.view.clone().map(|view| View { segments: called, ..view });
         publish(&self.room, view, Reach::OnLease);

@@ -63,7 +63,8 @@ fn picture(name: &str, terms: &Terms, view: Option<View>, reaches: Reaches, stre
     let state = if shop_rests && !room.suspended { ui::State::Queueing } else { ui::State::of(room, line) };
     // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
     let away = store == Reach::Away;
-    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone: &terms.zone });
+    let (zone, page) = (&terms.zone, terms.page);
+    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone, page });
     let (here, on_lease) = (matches!(store, Reach::Here { .. }), store == Reach::OnLease);
     Snapshot { view, at, asked, away: !here, on_lease, shop_rests, state, answers }
 }

@@ -1,6 +1,8 @@
 //! What the configuration names besides itself: pages, logos, and what TLS to the shop needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
 
@@ -15,6 +17,27 @@ pub struct Files {
     pub(super) pages: Vec<WaitingPage>,
     /// By the name of the upstream, where it has servers with TLS.
     pub(super) tls: BTreeMap<String, ClientTls>,
+    /// Of the pages, taken before they were read: what changes meanwhile is another one.
+    pub(super) stamp: Stamp,
+}
+
+/// Which content the files of pages have, as the file system tells without reading them: it sees a replaced directory and a
+/// changed link as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// Looks at the pages and logos of these rooms, on a thread that may block.
+    pub fn of(rooms: &[RoomConfig]) -> Self {
+        let named = rooms.iter().flat_map(|room| [&room.custom_page_html, &room.brand.logo]).flatten();
+        let mut hash = DefaultHasher::new();
+        for file in named.collect::<BTreeSet<_>>() {
+            let found = std::fs::metadata(file).ok();
+            let found = found.map(|f| [f.dev(), f.ino(), f.size(), f.ctime() as u64, f.ctime_nsec() as u64]);
+            (file, found).hash(&mut hash);
+        }
+        Self(hash.finish())
+    }
 }
 
 impl Files {
@@ -22,7 +45,9 @@ impl Files {
     pub fn read(config: &Config) -> anyhow::Result<Self> {
         let encrypted = config.upstreams.iter().filter(|upstream| upstream.servers.iter().any(|server| server.tls));
         let tls = encrypted.map(|upstream| Ok((upstream.name.clone(), tls(upstream)?)));
+        let stamp = Stamp::of(&config.rooms);
         Ok(Self {
+            stamp,
             pages: config.rooms.iter().map(page).collect::<anyhow::Result<_>>()?,
             tls: tls.collect::<anyhow::Result<_>>()?,
         })
@@ -38,7 +63,7 @@ fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
         std::fs::read_to_string(file).with_context(|| format!("custom_page_html {}", file.display()))
     };
     let custom = room.custom_page_html.as_ref().map(read).transpose()?;
-    WaitingPage::new(&room.name, custom.as_deref(), &brand(&room.brand)?)
+    WaitingPage::new(room.line(), custom.as_deref(), &brand(&room.brand)?)
         .map_err(|error| anyhow::anyhow!("the waiting page of room {:?}: {error}", room.name))
 }
 

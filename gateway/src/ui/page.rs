@@ -10,8 +10,8 @@ use minijinja::{Value, context};
 use super::brand::{Brand, Logo};
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
-use super::template::{Coding, Filled, Look, PageError, Segments, Slot, WAITING, add_operators, render, templates};
-use super::{Language, Snapshot, Standing, push_number};
+use super::template::{Coding, Filled, Look, PAGE, PageError, Segments, Slot, WAITING, render, templates, variables};
+use super::{Language, Snapshot, Standing, operators, push_number};
 
 /// The name of an operator's template, as in the configuration.
 const OPERATORS: &str = "custom_page_html";
@@ -67,10 +67,11 @@ impl Face {
     }
 
     /// `held`: of a page that holds a form.
-    fn variables(self, room: &str, held: bool) -> Value {
+    fn variables(self, room: &str, version: u32, held: bool) -> Value {
         context! {
             room,
             held,
+            page => format!("{version:06x}"),
             state => self.state(),
             waitTimeKnown => self == Self::Moving,
             positionKnown => !matches!(
@@ -120,10 +121,11 @@ pub struct WaitingPage {
     holding: Faces,
     logo: Option<Logo>,
     notices: Option<Notices>,
+    version: u32,
 }
 
 impl WaitingPage {
-    /// The page of the room `name` with the shop's brand, from an operator's template if there is one.
+    /// The page of the room whose line is called `name`, with the shop's brand, from an operator's template if there is one.
     ///
     /// # Errors
     /// The template does not parse, names an unknown variable, or runs too long.
@@ -132,21 +134,34 @@ impl WaitingPage {
         let mut templates = templates()?;
         let mut template = WAITING;
         let mut csp = look.csp.clone();
+        let version = look.version(custom.unwrap_or(PAGE));
         if let Some(source) = custom {
-            add_operators(&mut templates, OPERATORS, source)?;
+            let given = variables(Language::English, &look, "", Face::Moving.variables(name, version, false));
+            operators::add(&mut templates, OPERATORS, source, &given)?;
             template = OPERATORS;
             // An operator's page brings what it likes; it must not be framed by strangers.
             csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
         }
-        let all = |template, csp, held| {
+        let all = |template, version, csp, held| {
             let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
-            let pages =
-                faces.map(|(language, face)| render(&templates, template, language, &look, face.variables(name, held)));
+            let pages = faces.map(|(language, face)| {
+                render(&templates, template, language, &look, face.variables(name, version, held))
+            });
             Ok::<_, PageError>(Faces { pages: pages.collect::<Result<_, _>>()?, csp })
         };
-        let holding = all(WAITING, look.csp.clone(), true)?;
+        let holding = all(WAITING, look.version(PAGE), look.csp.clone(), true)?;
         let notices = brand.is_any().then(|| Notices::of(&look)).transpose()?;
-        Ok(Self { shown: all(template, csp, false)?, holding, logo: brand.logo.clone(), notices })
+        Ok(Self { shown: all(template, version, csp, false)?, holding, logo: brand.logo.clone(), notices, version })
+    }
+
+    /// Which text it has: pages that say the same have the same number, at every gateway.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Whether a browser that shows it hears of the line again, as far as its text tells.
+    pub fn polls(&self) -> bool {
+        self.shown.pages.first().is_some_and(|moving| operators::polls(moving.text()))
     }
 
     /// The `Content-Security-Policy` to send with it.

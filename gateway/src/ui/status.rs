@@ -19,7 +19,7 @@ const FAR: u64 = 1_000_000_000;
 
 /// Renders the document. Numbers that JSON cannot carry become 0 or the largest sane value.
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
-    let Facts { name, room, line, poll, state, away, shop_rests, .. } = *facts;
+    let Facts { name, room, line, poll, state, away, shop_rests, page, .. } = *facts;
     let mut out = String::with_capacity(400);
     let outlook = line.outlook(&room.rules);
     let (speed, rate) = (bounded(outlook.speed, 1e6), bounded(outlook.rate, 1e6));
@@ -27,7 +27,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "{{\"room\":\"{name}\",\"state\":\"{}\",\"open\":{},\"away\":{away},",
+        "{{\"room\":\"{name}\",\"page\":\"{page:06x}\",\"state\":\"{}\",\"open\":{},\"away\":{away},",
         state.name(),
         room.rules.open,
     );

@@ -6,6 +6,7 @@
 
 use std::sync::{LazyLock, OnceLock};
 
+use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -22,10 +23,13 @@ use super::{Language, gzip};
 pub(super) const NOTICE: &str = "notice.html";
 /// The template of the waiting page.
 pub(super) const WAITING: &str = "page.html";
+const SHELL: &str = include_str!("../../../queue-ui/shell.html");
+/// The text of our own waiting page.
+pub(super) const PAGE: &str = include_str!("../../../queue-ui/page.html");
 /// Instructions that a template may run: far more than a page needs, so only a runaway loop meets it.
 const FUEL: u64 = 50_000;
 /// Starts and ends a mark. Not allowed in HTML, and refused in an operator's template.
-const MARK: char = '\u{1}';
+pub(super) const MARK: char = '\u{1}';
 
 /// A template that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +95,24 @@ impl<'a> Look<'a> {
         let csp = HeaderValue::try_from(csp).unwrap_or(HeaderValue::from_static("default-src 'none'"));
         Self { brand, logo, style, csp }
     }
+
+    /// Which text a page of this template has, in 24 bits: another template, style, script, wording or brand makes another number.
+    pub(super) fn version(&self, template: &str) -> u32 {
+        let texts = Language::ALL.map(|language| serde_json::to_string(language.texts()).unwrap_or_default());
+        let looks = [&self.style, &self.logo, &self.brand.name].into_iter().chain(&self.brand.lines).chain(&texts);
+        let mut all = Context::new(&SHA256);
+        for part in [template, SHELL, &ASSETS.page_script].into_iter().chain(looks.map(String::as_str)) {
+            all.update(&part.len().to_be_bytes());
+            all.update(part.as_bytes());
+        }
+        let hash = all.finish();
+        u32::from_be_bytes(std::array::from_fn(|i| hash.as_ref()[i])) >> 8
+    }
+}
+
+/// The script of the waiting page, as sent.
+pub(super) fn page_script() -> &'static str {
+    &ASSETS.page_script
 }
 
 /// The text without comments and white space that separates nothing: what is left fits into the first flight of a TCP
@@ -201,6 +223,11 @@ pub enum Coding {
 }
 
 impl Segments {
+    /// What is the same for everybody.
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
     pub(super) fn cut(rendered: &str) -> Self {
         let (mut text, mut cuts) = (String::with_capacity(rendered.len()), Vec::new());
         for (i, piece) in rendered.split(MARK).enumerate() {
@@ -264,8 +291,8 @@ pub(super) fn templates() -> Result<Environment<'static>, PageError> {
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.set_auto_escape_callback(|_| AutoEscape::Html);
     templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    templates.add_template("shell.html", include_str!("../../../queue-ui/shell.html"))?;
-    templates.add_template(WAITING, include_str!("../../../queue-ui/page.html"))?;
+    templates.add_template("shell.html", SHELL)?;
+    templates.add_template(WAITING, PAGE)?;
     templates.add_template(NOTICE, include_str!("../../../queue-ui/notice.html"))?;
     Ok(templates)
 }
@@ -278,28 +305,19 @@ pub(super) fn render(
     look: &Look<'_>,
     own: Value,
 ) -> Result<Segments, PageError> {
-    let texts: &Texts = language.texts();
     let script = if name == NOTICE { &ASSETS.notice_script } else { &ASSETS.page_script };
-    let variables = context! {
+    Ok(Segments::cut(&templates.get_template(name)?.render(variables(language, look, script, own))?))
+}
+
+/// What a template can name. `own` is added to what every page has.
+pub(super) fn variables(language: Language, look: &Look<'_>, script: &str, own: Value) -> Value {
+    let texts: &Texts = language.texts();
+    context! {
         lang => language.tag(),
         t => Value::from(Serde(texts)),
         brand => context! { name => &look.brand.name, logo => Value::from_safe_string(look.logo.clone()), text => &look.brand.lines[language as usize] },
         style => Value::from_safe_string(look.style.clone()),
-        script => Value::from_safe_string(script.clone()),
+        script => Value::from_safe_string(script.to_owned()),
         ..own
-    };
-    Ok(Segments::cut(&templates.get_template(name)?.render(variables)?))
-}
-
-/// Adds an operator's template to [`templates`], with the usual rules for white space.
-pub(super) fn add_operators(
-    templates: &mut Environment<'_>,
-    name: &'static str,
-    source: &str,
-) -> Result<(), PageError> {
-    if let Some(line) = source.lines().position(|line| line.contains(MARK)) {
-        return Err(PageError { line: line + 1, message: "control character U+0001".to_owned() });
     }
-    templates.set_syntax(SyntaxConfig::default());
-    Ok(templates.add_template_owned(name, source.to_owned())?)
 }

@@ -1,0 +1,43 @@
+//! Pages that rooms bring: they can be used, and whoever waits on one hears of the line again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Config;
+use super::reader::Reader;
+use crate::ui::{Brand, WaitingPage};
+
+/// Why a page cannot be used, or whether it polls.
+type Found = Result<bool, String>;
+
+/// Complains about pages that cannot be rendered, and warns of those that never ask again. Files that are missing are told
+/// of elsewhere.
+pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
+    let mut read: BTreeMap<&Path, Option<Found>> = BTreeMap::new();
+    for (index, room) in config.rooms.iter().enumerate() {
+        let Some(file) = room.custom_page_html.as_deref() else { continue };
+        let at = format!("room.{index}.custom_page_html");
+        match read.entry(file).or_insert_with(|| look(file)) {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => {
+                let what = "whoever waits on this page never hears of the line again: nothing on it asks";
+                let fix = "print {{ script }} in <script>, with the element that it reads (queue-ui/page.html), or \
+                           <meta http-equiv=\"refresh\" content=\"{{ pollAfterSeconds }}\">";
+                reader.warn(&at, what, fix);
+            }
+            Some(Err(wrong)) => {
+                reader.complain(&at, wrong.clone(), "mend the page; its variables are in queue-ui/README.md");
+            }
+        }
+    }
+}
+
+fn look(file: &Path) -> Option<Found> {
+    let text = match std::fs::read(file).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => return Some(Err(format!("{} is not UTF-8", file.display()))),
+        Err(_) => return None,
+    };
+    let page = WaitingPage::new("room", Some(&text), &Brand::default());
+    Some(page.map(|page| page.polls()).map_err(|error| format!("{}: {error}", file.display())))
+}
