@@ -40,7 +40,7 @@ pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, Sa
 pub use rooms::{KeyChange, Loss, RoomChange, What, difference, kept, losses, shown};
 pub use route::{RouteConfig, Scope, ScopeConfig};
 pub use units::Size;
-pub use upstream::{HealthConfig, ShopServer, UpstreamConfig, UpstreamTlsConfig};
+pub use upstream::{HealthConfig, HttpVersion, ShopServer, UpstreamConfig, UpstreamTlsConfig};
 
 use problem::{Wrong, position};
 use reader::{Reader, Secrets};

@@ -10,6 +10,8 @@
 //! Out of scope: listening addresses, workers, store and admin, which need a restart; a change of
 //! theirs is said in the log.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,7 @@ pub struct Watch {
     certificates: u64,
     /// The pages that were applied last, or tried to be.
     pages: Stamp,
+    shop: ShopFiles,
     ring: Ring,
     shared: Arc<Shared>,
     plan: Arc<Plan>,
@@ -55,8 +58,9 @@ impl Watch {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
         let seen = std::fs::read(file).ok().map(Arc::from);
         telemetry::files_stalled(false);
-        let (reading, stalled, anew, pages) = (None, false, false, shared.site.load().stamp);
-        Self { seen, file: file.to_owned(), certificates, pages, ring, shared, plan, reading, stalled, anew }
+        let (reading, stalled, anew) = (None, false, false);
+        let (pages, shop) = (shared.site.load().stamp, ShopFiles::of(&shared.site.load().config));
+        Self { seen, file: file.to_owned(), certificates, pages, shop, ring, shared, plan, reading, stalled, anew }
     }
 
     /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
@@ -113,6 +117,7 @@ impl Watch {
             seen: self.seen.clone(),
             certificates: self.shared.tls.as_ref().map(|tls| (tls.certificates.clone(), self.certificates)),
             pages: (self.shared.site.load_full(), self.pages),
+            shop: self.shop.clone(),
             keys: self.ring.source().clone(),
             anew: std::mem::take(&mut self.anew),
         };
@@ -121,6 +126,7 @@ impl Watch {
 
     /// Applies what was found.
     async fn apply(&mut self, found: Found) {
+        self.shop = found.shop;
         if let Some((content, config)) = found.configuration {
             self.seen = content;
             self.configuration(config).await;
@@ -191,6 +197,8 @@ struct Files {
     certificates: Option<(Arc<Certificates>, u64)>,
     /// What is in force, and the pages that were tried last.
     pages: (Arc<Site>, Stamp),
+    /// As they were when the configuration was applied last.
+    shop: ShopFiles,
     keys: Source,
     /// Whether what has not changed counts as changed.
     anew: bool,
@@ -207,21 +215,53 @@ struct Found {
     certificates: Option<(u64, Result<(), TlsError>)>,
     /// The pages, if they have changed.
     pages: Option<Stamp>,
+    shop: ShopFiles,
     keys: Result<Keys, SecretError>,
 }
 
 impl Files {
     fn read(self) -> Found {
         let content: Option<Arc<[u8]>> = std::fs::read(&self.configuration).ok().map(Arc::from);
-        let changed = self.anew || (content.is_some() && content != self.seen);
+        let mut shop = self.shop.again();
+        let changed = self.anew || (content.is_some() && content != self.seen) || shop != self.shop;
         let configuration = changed.then(|| (content, Config::load(&self.configuration)));
+        if let Some((_, Ok(config))) = &configuration {
+            // Before they are read for use: what changes from here on is seen as a change.
+            shop = ShopFiles::of(config);
+        }
         let certificates = self.certificates.and_then(|(certificates, before)| {
             let fingerprint = certificates.fingerprint();
             (self.anew || fingerprint != before).then(|| (fingerprint, certificates.reload()))
         });
         let (site, tried) = self.pages;
         let pages = Some(Stamp::of(&site.config.rooms)).filter(|pages| *pages != site.stamp && *pages != tried);
-        Found { configuration, certificates, pages, keys: self.keys.read() }
+        Found { configuration, certificates, pages, shop, keys: self.keys.read() }
+    }
+}
+
+/// The files that TLS to the shop needs: they are read with the configuration, which is read again when one of them changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ShopFiles {
+    files: Vec<PathBuf>,
+    /// Differs when the content of a file differs.
+    fingerprint: u64,
+}
+
+impl ShopFiles {
+    /// Those that this configuration names. Reads them.
+    fn of(config: &Config) -> Self {
+        let tls = config.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
+        let files = tls.flat_map(|tls| [&tls.ca_file, &tls.certificate, &tls.key]).flatten().cloned().collect();
+        Self { files, fingerprint: 0 }.again()
+    }
+
+    /// The same as they are now.
+    fn again(&self) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for file in &self.files {
+            std::fs::read(file).ok().hash(&mut hasher);
+        }
+        Self { files: self.files.clone(), fingerprint: hasher.finish() }
     }
 }
 

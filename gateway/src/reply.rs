@@ -240,6 +240,8 @@ pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response
         UpstreamError::NoServer => (StatusCode::BAD_GATEWAY, "no_server"),
         UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         UpstreamError::Tls { failure, .. } => (StatusCode::BAD_GATEWAY, failure.reason()),
+        UpstreamError::Http2 { failure, .. } => (StatusCode::BAD_GATEWAY, failure.reason()),
+        UpstreamError::NoUpgrade(_) => (StatusCode::BAD_GATEWAY, "upstream_no_upgrade"),
         UpstreamError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         UpstreamError::Unsent(_) | UpstreamError::Reset(_) => (StatusCode::BAD_GATEWAY, "upstream_reset"),
         UpstreamError::HeadTooLarge(_) => (StatusCode::BAD_GATEWAY, "upstream_head_too_large"),

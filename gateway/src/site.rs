@@ -401,6 +401,8 @@ fn settings(written: &config::UpstreamConfig, rooms: bool) -> UpstreamSettings {
     UpstreamSettings {
         name: written.name.clone(),
         servers: written.servers.iter().map(ToString::to_string).collect(),
+        http_version: written.http_version,
+        max_streams: written.max_streams,
         tls: None,
         resolve_every: written.resolve_every,
         max_in_flight: limit,

@@ -392,6 +392,10 @@ pub fn upstream(upstream: &Upstream) {
             let labels = [&labels[..], &[("reason", failure.name().to_owned())]].concat();
             counter!("weir_upstream_tls_failures_total", &labels).absolute(count);
         }
+        for (failure, count) in server.http2_failures().into_iter().flatten() {
+            let labels = [&labels[..], &[("reason", failure.name().to_owned())]].concat();
+            counter!("weir_upstream_http2_failures_total", &labels).absolute(count);
+        }
     }
 }
 

@@ -7,7 +7,9 @@
 //! What is absent: what ends by the clock of the sweep, as nearly everything here does ([`crate::listener`]).
 
 use std::cell::OnceCell;
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, Timeout};
@@ -37,6 +39,32 @@ fn made<T>(make: impl FnOnce() -> T) -> T {
         let _inside = keeper.get().map(Handle::enter);
         make()
     })
+}
+
+/// The same timers, as hyper asks for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForHyper;
+
+struct Slept(Pin<Box<Sleep>>);
+
+impl Future for Slept {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl hyper::rt::Sleep for Slept {}
+
+impl hyper::rt::Timer for ForHyper {
+    fn sleep(&self, span: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(Slept(Box::pin(sleep(span))))
+    }
+
+    fn sleep_until(&self, at: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep(at.saturating_duration_since(Instant::now()))
+    }
 }
 
 #[cfg(test)]

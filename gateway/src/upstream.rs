@@ -3,7 +3,7 @@
 //! An [`Upstream`] is shared by all workers; the connections are each worker's own (its [`Pool`]). A
 //! request takes a permit, a server and a connection, and all three are held by the body of the answer
 //! until its last byte. Connections are kept by hand: a general client's bookkeeping is a quarter of the
-//! cost of a proxied request. What is absent: HTTP/2 towards the shop, buffering of bodies,
+//! cost of a proxied request. What is absent: buffering of bodies,
 //! header rules (see the `headers` module), and what a shopper is told about an error.
 
 mod alarm;
@@ -14,12 +14,14 @@ mod download;
 mod error;
 mod exchange;
 pub mod health;
+mod http2;
 mod pace;
 mod part;
 mod permit;
 mod pool;
 mod share;
 mod socket;
+mod streams;
 mod tls;
 mod upgrade;
 mod upload;
@@ -39,8 +41,9 @@ pub use self::counters::Counters;
 use self::deadline::ticks;
 use self::download::Download;
 pub use self::error::UpstreamError;
-use self::exchange::Exchange;
+use self::exchange::{Exchange, Wish};
 use self::health::Server;
+pub use self::http2::Http2Failure;
 use self::pace::LeastPace;
 pub use self::part::{Part, PartSettings};
 use self::permit::{Permit, Permits, Rules};
@@ -52,6 +55,7 @@ use self::upload::Gathering;
 pub use self::upload::Upload;
 use self::way::Way;
 use crate::body::Body;
+pub use crate::config::HttpVersion;
 use crate::timer;
 
 /// What an operator says of an upstream.
@@ -59,8 +63,12 @@ use crate::timer;
 pub struct UpstreamSettings {
     /// For routes, logs and metrics.
     pub name: String,
-    /// `host:port` each, spoken to in cleartext HTTP/1.1, or `https://host:port`.
+    /// `host:port` each, spoken to in clear, or `https://host:port`.
     pub servers: Vec<String>,
+    /// Which HTTP they are spoken to.
+    pub http_version: HttpVersion,
+    /// Requests at once on one connection of HTTP/2.
+    pub max_streams: usize,
     /// How TLS is spoken to the latter.
     pub tls: Option<ClientTls>,
     /// How often the names of servers are looked up.
@@ -134,6 +142,8 @@ impl UpstreamSettings {
         Self {
             name: name.into(),
             servers,
+            http_version: HttpVersion::One,
+            max_streams: 100,
             tls: None,
             resolve_every: Duration::from_secs(30),
             max_in_flight: 200,
@@ -239,7 +249,7 @@ impl Upstream {
         let servers = settings
             .servers
             .iter()
-            .map(|server| Arc::new(Server::new(Way::new(server, settings.tls.as_ref()))))
+            .map(|server| Arc::new(Server::new(Way::new(server, settings.tls.as_ref(), settings.http_version))))
             .collect();
         let (counters, told) = Default::default();
         Self { settings: Arc::new(settings), servers, permits, upgrades, counters, told }
@@ -308,21 +318,26 @@ impl Upstream {
             Some(permit) => permit,
             None => self.wait_for_permit(caller).await?,
         };
-        let mut exchange = self.begin(pool, Some(careful)).await?;
+        let upgrade = shopper.is_some();
+        let mut exchange = self.begin(pool, Wish { careful, upgrade, kept: true, older: 0 }).await?;
         let mut answer = exchange.send(outgoing).await;
-        if let Err(Failed::Unsent(_)) = &answer {
-            // Whatever its method: the server knows nothing of it.
+        let mut tries = 1;
+        while let Err(Failed::Unsent(_)) = &answer
+            && let Some(wish) = exchange.again(tries)
+        {
+            // Whatever its method: the server did nothing with it.
             self.counters.retried.fetch_add(1, Ordering::Relaxed);
-            exchange = self.begin(pool, None).await?;
+            tries += 1;
+            exchange = self.begin(pool, Wish { upgrade, ..wish }).await?;
             answer = exchange.send(outgoing).await;
         }
-        let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into()))?;
+        let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into(), upgrade))?;
         *answer.version_mut() = Version::HTTP_11;
         exchange.answered(permit);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let asked = shopper.zip(seat);
             let (shopper, seat) =
-                asked.ok_or_else(|| self.failed(exchange.server(), UpstreamError::NotAskedToSwitch))?;
+                asked.ok_or_else(|| self.failed(exchange.server(), UpstreamError::NotAskedToSwitch, upgrade))?;
             exchange.switched();
             let silence = Silence::new(pool.deadline(LeastPace::default()), self.settings.upgraded_idle_timeout);
             let bridge = upgrade::bridge(shopper, hyper::upgrade::on(&mut answer), silence, (exchange, seat));
@@ -386,24 +401,24 @@ impl Upstream {
 
     /// A server and a connection to it. A server that cannot be connected to is passed over: nothing was
     /// sent, so the others may be asked whatever the method.
-    async fn begin(&self, pool: &Pool, kept: Option<bool>) -> Result<Exchange, UpstreamError> {
+    async fn begin(&self, pool: &Pool, wish: Wish) -> Result<Exchange, UpstreamError> {
         let mut tried = Vec::new();
         let mut error = UpstreamError::NoServer;
         while let Some(server) = self.choose(pool.random(), &tried) {
             let mut exchange = Exchange::new(pool.kept(server, &self.settings));
-            if kept.is_some_and(|careful| exchange.take(careful)) {
+            if exchange.take(wish) {
                 return Ok(exchange);
             }
-            match exchange.connect().await {
-                Ok(()) => {
+            match exchange.connect(wish).await {
+                Ok(opened) => {
                     server.connected(true);
-                    self.counters.connected.fetch_add(1, Ordering::Relaxed);
+                    self.counters.connected.fetch_add(u64::from(opened), Ordering::Relaxed);
                     return Ok(exchange);
                 }
                 Err(source) => {
                     error = UpstreamError::connecting(server.address().to_owned(), source);
+                    error = self.failed(server, error, wish.upgrade);
                     self.note_unreachable(server, &error);
-                    error = self.failed(server, error);
                     tried.push(server.clone());
                 }
             }
@@ -421,8 +436,16 @@ impl Upstream {
         less_loaded(&usable, random).or_else(|| less_loaded(&untried, random))
     }
 
-    /// Notes what an error says about the server.
-    fn failed(&self, server: &Server, error: UpstreamError) -> UpstreamError {
+    /// Notes what an error says about the server; nothing where HTTP/1.1 was tried because the request asks for another protocol.
+    fn failed(&self, server: &Server, error: UpstreamError, upgrade: bool) -> UpstreamError {
+        if upgrade && server.way().may_speak_http2() && error.outcome() == Outcome::Dropped {
+            return UpstreamError::NoUpgrade(error.to_string());
+        }
+        if let UpstreamError::Http2 { failure, .. } = &error
+            && !failure.is_shared()
+        {
+            server.way().met(*failure);
+        }
         if error.outcome() != Outcome::Dropped {
             self.blame_client(&error);
             self.blame_us(&error);
@@ -439,9 +462,13 @@ impl Upstream {
 
     /// The log says why a server cannot be reached when it could be before.
     fn note_unreachable(&self, server: &Server, error: &UpstreamError) {
-        let (UpstreamError::Connect { source, .. } | UpstreamError::Tls { source, .. }) = error else { return };
+        let why = match error {
+            UpstreamError::Connect { source, .. } | UpstreamError::Tls { source, .. } => source.to_string(),
+            UpstreamError::Http2 { failure: Http2Failure::NotSpoken, why } => why.clone(),
+            _ => return,
+        };
         if server.connected(false) {
-            let (upstream, server, why) = (&self.settings.name, server.address(), source.to_string());
+            let (upstream, server) = (&self.settings.name, server.address());
             tracing::warn!(upstream, server, why, "server cannot be connected to");
         }
     }

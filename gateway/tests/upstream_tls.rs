@@ -172,6 +172,42 @@ fn a_certificate_that_does_not_hold_is_a_502_that_says_why_and_the_line_stands()
     weir.is_well();
 }
 
+#[test]
+fn files_of_tls_to_the_shop_are_watched_and_a_broken_one_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Authority::new(dir.path(), "ca");
+    Authority::new(dir.path(), "strangers");
+    ours.sign("shop", "127.0.0.1", NOW);
+    ours.sign("weir", "weir.internal", NOW);
+    ours.sign("other", "other.internal", NOW);
+    let [port] = ports();
+    let ask = format!("ssl_verify_client on; ssl_client_certificate {}/ca.pem;", dir.path().display());
+    let _nginx = shop(dir.path(), &[(port, "shop")], &ask);
+    let file = |name: &str| dir.path().join(name);
+    let (ca, strangers) = (std::fs::read(file("ca.pem")).unwrap(), std::fs::read(file("strangers.pem")).unwrap());
+    let other = ["other.pem", "other.key"].map(|name| std::fs::read(file(name)).unwrap());
+    let tls = "[upstream.tls]\nca_file = \"ca.pem\"\ncertificate = \"weir.pem\"\nkey = \"weir.key\"";
+    let weir = before(dir, &format!("https://127.0.0.1:{port}"), tls);
+    let write = |name: &str, content: &[u8]| std::fs::write(weir.dir.path().join(name), content).unwrap();
+    assert!(weir.get("/", &[]).body.contains("client=CN=weir"));
+
+    // The certificate is exchanged, and a moment later its key.
+    write("weir.pem", &other[0]);
+    until_true("it does not fit the key", || weir.log().contains("configuration refused"));
+    assert!(weir.get("/", &[]).body.contains("client=CN=weir"), "the old one stays");
+    write("weir.key", &other[1]);
+    until_true("the new one is shown", || weir.get("/", &[]).body.contains("client=CN=other"));
+
+    write("ca.pem", b"nonsense");
+    until_true("it is refused", || weir.log().matches("configuration refused").count() >= 2);
+    assert_eq!(weir.get("/", &[]).status, 200, "the old one stays");
+    write("ca.pem", &strangers);
+    until_true("nobody trusts the shop any more", || weir.get("/", &[]).status == 502);
+    write("ca.pem", &ca);
+    until_true("it is trusted again", || weir.get("/", &[]).status == 200);
+    weir.is_well();
+}
+
 /// A gateway that looks names up in this file.
 fn with_hosts(dir: tempfile::TempDir) -> Weir {
     let library = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map(|arch| format!("/usr/lib/{arch}/libnss_wrapper.so"));

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::problem::Wrong;
 use super::table::section;
 use super::units::{Size, hours, mins, ms, secs};
-use super::value::{Scalar, text, with_port};
+use super::value::{Choice, Scalar, text, with_port};
 use crate::upstream::server_name;
 
 section! {
@@ -21,6 +21,11 @@ section! {
         name: String = must(is_name).required(),
         /// Servers, each `host:port`, spoken to in clear HTTP, or `https://host:port`.
         servers: Vec<ShopServer> = filled().required(),
+        /// HTTP that they are spoken to: "1.1"; "2", in clear without asking first (h2c); or "auto", what an `https` server
+        /// chooses (ALPN), and 1.1 in clear. `WebSocket`s go over 1.1 in any case.
+        http_version: HttpVersion = or(HttpVersion::One),
+        /// Requests at once on one connection of HTTP/2; fewer if the server takes fewer. Then another one is opened.
+        max_streams: usize = between(1, 10_000).or(100),
         /// TLS to those servers that are written with `https`.
         tls: Option<UpstreamTlsConfig> = optional(),
         /// How often the names of servers are looked up; one that cannot be leads where it led.
@@ -102,6 +107,21 @@ section! {
         /// Passed checks in a row after which it gets requests again.
         healthy_after: u32 = between(1, 1_000).or(2),
     }
+}
+
+/// Which HTTP servers are spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// 1.1.
+    One,
+    /// Over TLS what the server chooses, in clear 1.1.
+    Auto,
+    /// 2.
+    Two,
+}
+
+impl Choice for HttpVersion {
+    const NAMES: &'static [(&'static str, Self)] = &[("1.1", Self::One), ("auto", Self::Auto), ("2", Self::Two)];
 }
 
 /// A server of the shop.

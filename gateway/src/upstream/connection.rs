@@ -22,9 +22,10 @@ use tokio::task::AbortHandle;
 use super::UpstreamError;
 use super::alarm::Alarm;
 use super::deadline::Deadline;
+use super::http2::{Http2Failure, why};
 use super::socket::{Probe, Socket};
 use super::upload::Upload;
-use super::way::Way;
+use super::way::{Way, Wire};
 use crate::body::Piece;
 
 /// Headers of an answer that hyper parses without an allocation.
@@ -76,8 +77,13 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     /// In a box, for it goes through many hands with each request.
     pub(super) async fn open(way: &Way, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
+        let (wire, _) = way.connect(true).await?;
+        Self::on(way, wire, max_headers, deadline).await
+    }
+
+    /// The same on a wire that is there.
+    pub(super) async fn on(way: &Way, wire: Wire, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
         let moves = way.moves();
-        let wire = way.connect().await?;
         let probe = Probe::default();
         let mut http1 = http1::Builder::new();
         // One buffer and a plain write: most requests are a head alone. What is read at once is what a slow reader holds.
@@ -208,7 +214,8 @@ pub(super) enum Failed {
 impl From<Failed> for UpstreamError {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Unsent(error) => Self::Unsent(error),
+            Failed::Unsent(error) if Http2Failure::of(&error).is_none() => Self::Unsent(error),
+            Failed::Unsent(error) => error.into(),
             Failed::Sent(error) => error,
         }
     }
@@ -216,8 +223,10 @@ impl From<Failed> for UpstreamError {
 
 impl From<hyper::Error> for UpstreamError {
     fn from(error: hyper::Error) -> Self {
-        if error.is_parse_too_large() {
-            Self::HeadTooLarge(error)
+        if let Some(failure) = Http2Failure::of(&error) {
+            Self::Http2 { failure, why: why(&error) }
+        } else if error.is_parse_too_large() {
+            Self::HeadTooLarge(Some(error))
         } else if error.is_parse() {
             Self::Garbage(error)
         } else if error.is_user() {

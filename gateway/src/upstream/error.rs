@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use policy::limit::Outcome;
 
+use super::http2::{Http2Failure, NotSpoken};
 use super::tls::TlsFailure;
 
 /// Why there is no answer.
@@ -48,6 +49,17 @@ pub enum UpstreamError {
         /// In its own words.
         source: io::Error,
     },
+    /// A server was connected to, and HTTP/2 with it failed.
+    #[error("{why}")]
+    Http2 {
+        /// What is wrong.
+        failure: Http2Failure,
+        /// In its own words.
+        why: String,
+    },
+    /// The request asks for another protocol, which takes HTTP/1.1, and a server that is spoken to by HTTP/2 does not take that.
+    #[error("no other protocol with a server of HTTP/2: {0}")]
+    NoUpgrade(String),
     /// This machine has no descriptor, port or memory left for a connection: no fault of the server's.
     #[error("no descriptor or port left to connect to {server}")]
     Exhausted {
@@ -70,7 +82,7 @@ pub enum UpstreamError {
     Garbage(#[source] hyper::Error),
     /// The head of the answer has more headers or bytes than are read.
     #[error("head of the answer is too large")]
-    HeadTooLarge(#[source] hyper::Error),
+    HeadTooLarge(#[source] Option<hyper::Error>),
     /// 101, and nobody had asked for it.
     #[error("switched protocols unasked")]
     NotAskedToSwitch,
@@ -90,6 +102,9 @@ pub(super) fn is_local(error: &io::Error) -> bool {
 impl UpstreamError {
     /// Why there is no connection to this server.
     pub(super) fn connecting(server: String, source: io::Error) -> Self {
+        if NotSpoken::is(&source) {
+            return Self::Http2 { failure: Http2Failure::NotSpoken, why: format!("{server} speaks {source}") };
+        }
         match TlsFailure::of(&source) {
             _ if is_local(&source) => Self::Exhausted { server, source },
             Some(failure) => Self::Tls { server, failure, source },
@@ -104,12 +119,14 @@ impl UpstreamError {
             | Self::RoomBusy { .. }
             | Self::UpgradesFull
             | Self::NoServer
+            | Self::NoUpgrade(_)
             | Self::Exhausted { .. }
             | Self::Unsent(_)
             | Self::ClientGone(_)
             | Self::ClientSlow => Outcome::Ignore,
             Self::Connect { .. }
             | Self::Tls { .. }
+            | Self::Http2 { .. }
             | Self::Timeout
             | Self::Reset(_)
             | Self::Garbage(_)
@@ -128,6 +145,7 @@ impl UpstreamError {
                 | Self::NoServer
                 | Self::Connect { .. }
                 | Self::Tls { .. }
+                | Self::Http2 { failure: Http2Failure::NotSpoken | Http2Failure::Refused, .. }
                 | Self::Exhausted { .. }
                 | Self::Unsent(_)
         )

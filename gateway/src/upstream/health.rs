@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, StatusCode, Uri, Version, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::error::is_local;
+use super::http2::{self, Http2Failure};
 use super::tls::TlsFailure;
 use super::way::{News, Way};
 use super::{HealthSettings, Upstream};
@@ -79,6 +80,11 @@ impl Server {
     /// How often each failure of TLS was met; `None` if it is spoken to in clear.
     pub fn tls_failures(&self) -> Option<[(TlsFailure, u64); TlsFailure::ALL.len()]> {
         self.way.tls_failures()
+    }
+
+    /// How often each failure of HTTP/2 was met; `None` if it is not spoken.
+    pub fn http2_failures(&self) -> Option<[(Http2Failure, u64); Http2Failure::ALL.len()]> {
+        self.way.http2_failures()
     }
 
     /// Requests in work on it, over all workers.
@@ -208,7 +214,7 @@ async fn retry(server: Arc<Server>, limit: Duration) {
     loop {
         interval.tick().await;
         if server.unreachable.load(Ordering::Relaxed)
-            && let Ok(Ok(_)) = tokio::time::timeout(limit, server.way.connect()).await
+            && let Ok(Ok(())) = tokio::time::timeout(limit, reach(&server.way)).await
         {
             server.connected(true);
         }
@@ -245,9 +251,25 @@ async fn follow_name(upstream: String, server: Arc<Server>, every: Duration) {
     }
 }
 
+/// Connects as requests do.
+async fn reach(way: &Way) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (wire, http2) = way.connect(false).await?;
+    if http2 {
+        http2::ask(wire, None).await?;
+    }
+    Ok(())
+}
+
 /// One question on its own connection: a kept one would not show that new ones are refused.
 async fn ask(way: &Way, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(way.connect().await?)).await?;
+    let (wire, http2) = way.connect(false).await?;
+    if http2 {
+        let uri = Uri::builder().scheme(wire.scheme()).authority(&*way.address).path_and_query(path).build()?;
+        let request = Request::get(uri).version(Version::HTTP_2).header(header::USER_AGENT, "weir");
+        let answer = http2::ask(wire, Some(request.body(Empty::new())?)).await?;
+        return answer.ok_or_else(|| "no answer".into());
+    }
+    let (mut sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
     let request = Request::get(path)
         .header(header::HOST, &way.address)
         .header(header::USER_AGENT, "weir")
@@ -265,12 +287,13 @@ async fn ask(way: &Way, path: &str) -> Result<StatusCode, Box<dyn std::error::Er
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::HttpVersion;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn failures_count_in_a_row_only() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
         assert!(!server.failed(2));
         server.succeeded();
         assert!(!server.failed(2));
@@ -280,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_a_request_can_provoke_does_not_make_a_server_unreachable() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
         assert!(server.failed(1) && server.eject(SECOND));
         assert!(!server.is_usable() && server.is_reachable());
         server.connected(false);
@@ -292,7 +315,7 @@ mod tests {
 
     #[test]
     fn an_ejected_server_is_not_ejected_twice_by_requests_that_were_under_way() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
         assert!(server.eject(SECOND));
         assert!(!server.eject(SECOND));
         assert!(!server.is_usable());
@@ -301,7 +324,7 @@ mod tests {
 
     #[test]
     fn each_ejection_is_twice_as_long_up_to_a_bound() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
         let mut lengths = Vec::new();
         for _ in 0..6 {
             assert!(server.eject(SECOND));

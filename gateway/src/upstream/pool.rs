@@ -14,8 +14,11 @@ use super::UpstreamSettings;
 use super::connection::Connection;
 use super::deadline::{Deadline, ticks};
 use super::download::Download;
+use super::exchange::{Carrier, Wish};
 use super::health::Server;
+use super::http2::{Http2, NotSpoken, Rules, Stream};
 use super::pace::LeastPace;
+use super::streams::Streams;
 use crate::buffer::{Buffers, Charge};
 use crate::{telemetry, timer};
 
@@ -124,6 +127,8 @@ pub(super) struct Kept {
     idle: RefCell<Vec<Box<Connection>>>,
     /// Answered and not ready: still sending the request.
     ending: RefCell<Vec<Box<Connection>>>,
+    /// Those of HTTP/2, if the server may speak it.
+    streams: Option<Box<Streams>>,
     deadlines: RefCell<Vec<Weak<Deadline>>>,
 }
 
@@ -131,7 +136,8 @@ impl Kept {
     fn new(server: Arc<Server>, settings: Arc<UpstreamSettings>, clock: Rc<Cell<u64>>) -> Self {
         let (silence, idle_age) = (ticks(settings.response_timeout), ticks(settings.idle_timeout));
         let (idle, ending, deadlines) = Default::default();
-        Self { server, settings, clock, silence, idle_age, idle, ending, deadlines }
+        let streams = server.way().may_speak_http2().then(|| Box::new(Streams::new(settings.max_streams)));
+        Self { server, settings, clock, silence, idle_age, idle, ending, streams, deadlines }
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -143,17 +149,78 @@ impl Kept {
         self.silence
     }
 
-    pub(super) async fn connect(&self) -> io::Result<Box<Connection>> {
-        let least_pace = self.settings.upload_pace();
-        let deadline = Deadline::new(self.clock.clone(), least_pace);
+    /// A new connection, or a place on one of HTTP/2; and whether it was opened for this.
+    pub(super) async fn connect(&self, wish: Wish) -> io::Result<(Carrier, bool)> {
+        match &self.streams {
+            Some(streams) if !wish.upgrade => Box::pin(self.connect_any(streams, wish)).await,
+            _ => {
+                let opening = async {
+                    Connection::open(self.server.way(), self.settings.max_response_headers, self.deadline()).await
+                };
+                let opened = timer::timeout(self.settings.connect_timeout, opening).await??;
+                Ok((Carrier::Http1(opened), true))
+            }
+        }
+    }
+
+    /// The same where the server may speak HTTP/2. As long again as it may take to connect it may take to agree on that.
+    async fn connect_any(&self, streams: &Streams, wish: Wish) -> io::Result<(Carrier, bool)> {
+        let (way, patience) = (self.server.way(), self.settings.connect_timeout);
+        let another = async {
+            while streams.wait().await {
+                if let Some(connection) = streams.find(wish.older, way.moves()) {
+                    return Some(connection);
+                }
+            }
+            None
+        };
+        if let Some(connection) = timer::timeout(2 * patience, another).await? {
+            return Ok((Carrier::Http2(Stream::on(connection, self.deadline(), wish.careful)), false));
+        }
+        let _opening = streams.begin();
+        let (wire, http2) = timer::timeout(patience, way.connect(false)).await??;
+        if !http2 {
+            streams.none();
+            let opened = Connection::on(way, wire, self.settings.max_response_headers, self.deadline());
+            return Ok((Carrier::Http1(opened.await?), true));
+        }
+        let beginning = Http2::open(&self.server, wire, self.rules(), self.clock.clone(), streams.number());
+        let begun = timer::timeout(patience, beginning).await;
+        let connection = begun.unwrap_or_else(|_| Err(NotSpoken::told("no SETTINGS in time")))?;
+        let stream = Stream::on(connection.clone(), self.deadline(), false);
+        streams.add(connection);
+        Ok((Carrier::Http2(stream), true))
+    }
+
+    fn rules(&self) -> Rules {
+        let settings = &self.settings;
+        Rules {
+            streams: settings.max_streams,
+            headers: settings.max_response_headers,
+            silence: settings.response_timeout,
+        }
+    }
+
+    /// A deadline for a connection, or for a request on one.
+    fn deadline(&self) -> Rc<Deadline> {
+        let deadline = Deadline::new(self.clock.clone(), self.settings.upload_pace());
         self.deadlines.borrow_mut().push(Rc::downgrade(&deadline));
-        let opening = Connection::open(self.server.way(), self.settings.max_response_headers, deadline);
-        timer::timeout(self.settings.connect_timeout, opening).await?
+        deadline
+    }
+
+    /// A place on a connection of HTTP/2, or the kept connection that was used last.
+    pub(super) fn take(&self, wish: Wish) -> Option<Carrier> {
+        if let Some(streams) = self.streams.as_ref().filter(|_| !wish.upgrade)
+            && let Some(connection) = streams.find(wish.older, self.server.way().moves())
+        {
+            return Some(Carrier::Http2(Stream::on(connection, self.deadline(), wish.careful)));
+        }
+        if wish.kept { self.take_kept(wish.careful).map(Carrier::Http1) } else { None }
     }
 
     /// The kept connection that was used last. Where it was kept for a while, or the request cannot be sent again
     /// once it was written, the kernel is asked whether the server closed it: one call of some 300 ns.
-    pub(super) fn take(&self, careful: bool) -> Option<Box<Connection>> {
+    fn take_kept(&self, careful: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         let connection = std::iter::from_fn(|| idle.pop()).find(|connection| connection.is_ready())?;
         if careful || connection.kept_at != self.clock.get() {
@@ -185,6 +252,9 @@ impl Kept {
     /// Ends what is overdue. False when nothing is left and the upstream itself is gone.
     fn sweep(&self) -> bool {
         sweep(&self.deadlines);
+        if let Some(streams) = &self.streams {
+            streams.sweep(self.server.way().moves(), self.idle_age);
+        }
         self.idle.borrow_mut().retain_mut(|connection| {
             connection.look();
             connection.is_ready()

@@ -1,6 +1,7 @@
 //! TLS towards the servers: who signs their certificates, what they are called, and who Weir is to them.
 //!
-//! TLS 1.2 and 1.3, HTTP/1.1. Files are read when the configuration is, so a handshake waits for no disk; SIGHUP reads them again.
+//! TLS 1.2 and 1.3; the protocol that follows is agreed on by ALPN. Files are read when the configuration is, so a handshake waits for no disk;
+//! it is read again when one of them changes (the `reload` module).
 //!
 //! What is absent: connecting ([`super::way`]), revocation lists, and a way to skip the check of a certificate.
 
@@ -33,6 +34,15 @@ impl std::fmt::Debug for ClientTls {
     }
 }
 
+impl ClientTls {
+    /// The same with these protocols.
+    pub(super) fn offering(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
 impl PartialEq for ClientTls {
     fn eq(&self, other: &Self) -> bool {
         (self.fingerprint, &self.name) == (other.fingerprint, &other.name)
@@ -59,11 +69,15 @@ impl ClientTls {
                 builder.with_client_auth_cert(chain, private).map_err(unfit)?
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP1.to_vec()];
         let name = written.and_then(|written| written.server_name.as_deref()).and_then(server_name);
         Ok(Self { config: Arc::new(config), name, fingerprint: hasher.finish() })
     }
 }
+
+/// What the protocols are called in a handshake (ALPN).
+pub(super) const HTTP1: &[u8] = b"http/1.1";
+pub(super) const HTTP2: &[u8] = b"h2";
 
 /// A name that a certificate can be for: a domain or an address.
 pub(crate) fn server_name(name: &str) -> Option<ServerName<'static>> {

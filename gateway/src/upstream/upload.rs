@@ -107,6 +107,16 @@ impl Upload {
         upload
     }
 
+    /// Gives back what was taken of it, to be sent again.
+    pub(super) fn put_back(&mut self, given: &[Bytes]) {
+        if let Some(moving) = &mut self.0
+            && !given.is_empty()
+        {
+            let rest = std::mem::take(&mut moving.first);
+            moving.first = given.iter().flat_map(|piece| piece.iter().copied()).chain(rest).collect();
+        }
+    }
+
     /// Tells this deadline how it moves.
     pub(super) fn report_to(&mut self, deadline: &Rc<Deadline>) {
         if let Some(moving) = &mut self.0 {

@@ -10,14 +10,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::tls::{ClientTls, TlsFailure, server_name};
+use super::http2::{Http2Failure, NotSpoken};
+use super::tls::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
+use crate::config::HttpVersion;
 
 /// How a server is reached.
 pub(super) struct Way {
@@ -31,11 +33,17 @@ pub(super) struct Way {
     resolved: AtomicBool,
     /// How often an address was lost by a look-up.
     moves: AtomicU64,
+    version: HttpVersion,
     tls: Option<Encryption>,
+    /// How often each failure of HTTP/2 was met.
+    http2_failures: [AtomicU64; Http2Failure::ALL.len()],
 }
 
 struct Encryption {
-    connector: TlsConnector,
+    /// For what HTTP/1.1 alone can carry.
+    http1: TlsConnector,
+    /// For requests.
+    any: TlsConnector,
     name: Option<ServerName<'static>>,
     /// How often each failure was met.
     failures: [AtomicU64; TlsFailure::ALL.len()],
@@ -61,14 +69,19 @@ pub(super) enum News {
 
 impl Way {
     /// To `host:port`, or `https://host:port`.
-    pub(super) fn new(written: &str, tls: Option<&ClientTls>) -> Self {
+    pub(super) fn new(written: &str, tls: Option<&ClientTls>, version: HttpVersion) -> Self {
         let encrypted = written.strip_prefix("https://");
         let address = encrypted.unwrap_or(written).to_owned();
         let authority = address.parse::<Authority>().ok();
         let host = authority.as_ref().map_or("", |authority| authority.host().trim_matches(['[', ']'])).to_owned();
         let port = authority.as_ref().and_then(Authority::port_u16).unwrap_or_default();
         let tls = encrypted.and(tls).map(|tls| Encryption {
-            connector: TlsConnector::from(tls.config.clone()),
+            http1: TlsConnector::from(tls.config.clone()),
+            any: TlsConnector::from(match version {
+                HttpVersion::One => tls.config.clone(),
+                HttpVersion::Auto => tls.offering(&[HTTP2, HTTP1]),
+                HttpVersion::Two => tls.offering(&[HTTP2]),
+            }),
             name: tls.name.clone().or_else(|| server_name(&host)),
             failures: Default::default(),
         });
@@ -79,7 +92,9 @@ impl Way {
             known: ArcSwap::from_pointee(literal.map(|ip| SocketAddr::new(ip, port)).into_iter().collect()),
             resolved: AtomicBool::new(true),
             moves: AtomicU64::new(0),
+            version,
             tls,
+            http2_failures: Default::default(),
         }
     }
 
@@ -127,21 +142,47 @@ impl Way {
         Some(TlsFailure::ALL.map(|failure| (failure, failures[failure as usize].load(Ordering::Relaxed))))
     }
 
-    /// A new connection.
-    pub(super) async fn connect(&self) -> io::Result<Wire> {
+    /// Whether requests may go by HTTP/2.
+    pub(super) fn may_speak_http2(&self) -> bool {
+        match self.version {
+            HttpVersion::One => false,
+            HttpVersion::Auto => self.tls.is_some(),
+            HttpVersion::Two => true,
+        }
+    }
+
+    /// How often each failure of HTTP/2 was met; `None` if it is not spoken.
+    pub(super) fn http2_failures(&self) -> Option<[(Http2Failure, u64); Http2Failure::ALL.len()]> {
+        let count = |failure| (failure, self.http2_failures[failure as usize].load(Ordering::Relaxed));
+        self.may_speak_http2().then(|| Http2Failure::ALL.map(count))
+    }
+
+    pub(super) fn met(&self, failure: Http2Failure) {
+        self.http2_failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A new connection, and whether HTTP/2 is to be spoken on it; `http1`: it must not.
+    pub(super) async fn connect(&self, http1: bool) -> io::Result<(Wire, bool)> {
         let known = self.known.load_full();
         let stream = match known.as_slice() {
             [] => TcpStream::connect(&self.address).await?,
             known => TcpStream::connect(known).await?,
         };
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Wire::Plain(stream)) };
+        let only_http2 = self.version == HttpVersion::Two && !http1;
+        let Some(tls) = &self.tls else { return Ok((Wire::Plain(stream), only_http2)) };
         let name = tls.name.clone().ok_or_else(|| io::Error::other("no certificate can be for this host"))?;
-        let shaken = tls.connector.connect(name, stream).await;
+        let connector = if http1 { &tls.http1 } else { &tls.any };
+        let shaken = connector.connect(name, stream).await;
         if let Some(failure) = shaken.as_ref().err().and_then(TlsFailure::of) {
             tls.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
         }
-        Ok(Wire::Tls(Box::new(shaken?)))
+        let stream = Box::new(shaken?);
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+        if only_http2 && !http2 {
+            return Err(NotSpoken::told("it does not offer h2 (ALPN)"));
+        }
+        Ok((Wire::Tls(stream), http2))
     }
 }
 
@@ -153,6 +194,14 @@ pub(super) enum Wire {
 }
 
 impl Wire {
+    /// Of the addresses of what is asked over it.
+    pub(super) fn scheme(&self) -> Scheme {
+        match self {
+            Self::Plain(_) => Scheme::HTTP,
+            Self::Tls(_) => Scheme::HTTPS,
+        }
+    }
+
     /// The socket itself.
     pub(super) fn tcp(&self) -> &TcpStream {
         match self {
@@ -204,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_name_that_cannot_be_looked_up_leads_where_it_led() {
-        let way = Way::new("shop.internal:80", None);
+        let way = Way::new("shop.internal:80", None, HttpVersion::One);
         assert_eq!(way.name(), Some(("shop.internal", 80)));
         assert_eq!((way.learn(vec![at(1)]), way.moves()), (News::Nothing, 0));
         assert_eq!((way.learn(Vec::new()), way.learn(Vec::new())), (News::Lost, News::Nothing));
@@ -218,7 +267,7 @@ mod tests {
     #[test]
     fn an_address_is_no_name() {
         for written in ["127.0.0.1:80", "[::1]:80", "https://127.0.0.1:443"] {
-            let way = Way::new(written, None);
+            let way = Way::new(written, None, HttpVersion::One);
             assert!(way.name().is_none() && way.known.load().len() == 1, "{written}");
         }
     }
