@@ -49,7 +49,7 @@ unit: ## The tests alone
 	python3 -m doctest benches/table.py
 
 .PHONY: test-world
-test-world: differential clients real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
+test-world: differential clients locust real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
@@ -62,10 +62,24 @@ clients: ## Clients of eight kinds wait, enter and stay, and HAProxy checks on W
 	deploy/venv gateway/tests/clients >/dev/null
 	WEIR_CLIENTS_TABLE=$(CURDIR)/docs/clients-table.md cargo nextest run --workspace --locked --test clients --run-ignored all
 
+.PHONY: locust
+locust: ## Users of Locust wait in the line, with deploy/locust/weir.py: a minute
+	@deploy/tools world
+	deploy/venv deploy/locust >/dev/null
+	cargo nextest run --workspace --locked --test clients --run-ignored all users_of_locust
+
 .PHONY: real-shop
-real-shop: ## A shop of django-oscar behind Weir and nginx, and Chromium that buys something: some minutes
+real-shop: ## A shop of django-oscar behind Weir and nginx, Chromium that buys something, and loadtest's crowd: some minutes
 	@deploy/tools shop
+	cargo build --workspace --locked --bin loadtest
 	cargo nextest run --workspace --locked --test real_shop --run-ignored all
+
+.PHONY: record-shop
+record-shop: ## Chromium buys something in that shop, and its developer tools export it: loadtest/journeys/oscar.har anew, and a journey in target
+	@deploy/tools shop
+	rm -rf target/record && mkdir -p target/record && cp -r target/oscar/data target/record/data
+	target/oscar/venv/bin/python loadtest/journeys/record.py target/record/data loadtest/journeys/oscar.har --pages
+	cargo run --locked --bin loadtest -- record loadtest/journeys/oscar.har --out target/record/oscar.toml
 
 .PHONY: pictures-shop
 pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/pictures

@@ -363,3 +363,40 @@ fn haproxy_finds_weir_well_by_its_oldest_check_while_a_line_stands() {
     haproxy.wait().unwrap();
     assert_eq!((seen.status, seen.waiting()["ticket"].as_u64()), (429, Some(1)), "its server is up: {seen:?}");
 }
+
+/// Shoppers of Locust, with `deploy/locust/weir.py`.
+#[test]
+#[ignore = "needs Locust: make locust"]
+fn users_of_locust_wait_in_the_line_and_nothing_of_it_is_a_failure() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = root.join("deploy/locust");
+    assert!(std::fs::read_to_string(folder.join("weir.py")).unwrap().lines().count() <= 40);
+    let made = Command::new(root.join("deploy/venv")).arg(&folder).stderr(Stdio::inherit()).output().unwrap();
+    assert!(made.status.success(), "the virtual environment of Locust");
+    let shop = Shop::open();
+    let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nupstream = \"shop\"\nnew_users_per_minute = 120\nburst = 1\npoll.min = \"1s\"\n";
+    let weir = Weir::start(&config(shop.address, room));
+    let locust = Command::new(String::from_utf8(made.stdout).unwrap().trim())
+        .args(["-m", "locust", "--headless", "--json", "-u", "8", "-r", "8", "-t", "90s", "-f"])
+        .arg(format!("{FOLDER}locustfile.py"))
+        .args(["--host", &format!("http://{}", weir.http)])
+        .env("PYTHONPATH", &folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&locust.stderr);
+    assert!(locust.status.success(), "{said}");
+    let told: Vec<serde_json::Value> = serde_json::from_slice(&locust.stdout).unwrap();
+    println!("{told:#?}");
+    let counted = |method: &str, name: &str| {
+        let entry = told.iter().find(|entry| entry["method"] == method && entry["name"] == name);
+        entry.map_or(0, |entry| entry["num_requests"].as_u64().unwrap())
+    };
+    assert!(told.iter().all(|entry| entry["num_failures"] == 0), "{told:#?}");
+    assert_eq!(counted("POST", "/launch/order"), 8, "{told:#?}");
+    assert!(counted("GET", "/launch/item") >= 4 && counted("GET", "in line") >= 4, "{told:#?}");
+    let waits = counted("LINE", "/launch/item") + counted("LINE", "/launch/order");
+    assert!((4..=8).contains(&waits), "{waits}: {told:#?}");
+    let room = weir.room();
+    assert_eq!((&room["next"], &room["admitted"]), (&8.into(), &8.into()), "a number each: {room}");
+}

@@ -108,6 +108,104 @@ fn a_launch_holds_at_one_gateway_and_two_workers_send_the_same_people() {
     assert_eq!(by_two["generators"].as_array().unwrap().len(), 2);
 }
 
+/// The purchase in the demo shop as a journey; the pass ends before the second look, and so many come that they wait for both.
+const JOURNEY: &str = r#"
+name = "journey"
+seed = 3
+closing = "20s"
+grace = "5s"
+
+[room]
+new_users_per_minute = 240
+burst = 1
+session_duration = "5s"
+
+[[arrivals]]
+kind = "flat"
+rate = 12
+for = "1s"
+
+[habits]
+think = ["50ms", "100ms"]
+
+[objectives]
+use_of_rate = 0.1
+inside_first_range = 0.1
+overtaking = "1m"
+page_p99 = "30s"
+page_p99_times = 1000
+
+[journey]
+
+[[journey.step]]
+url = "/launch/item"
+
+[[journey.step]]
+name = "look again"
+url = "/launch/item"
+think = ["6s", "6s"]
+take.key = { css = "[name=key]" }
+
+[[journey.step]]
+url = "/launch/order"
+form = { item = "weir-one", quantity = "1", key = "${key}" }
+take.order = { css = "[name=order]" }
+take.key = { css = "[name=key]" }
+
+[[journey.step]]
+url = "/launch/payment"
+form = { order = "${order}", key = "${key}" }
+expect.text = "is paid and on its way"
+order = true
+"#;
+
+#[test]
+fn a_journey_goes_on_after_the_line_in_its_middle() {
+    let folder = folder(JOURNEY);
+    let output = run(folder.path(), &["--weir", WEIR]);
+    let report = report(folder.path());
+    held(&output, &report);
+    let visitors = &report["run"]["visitors"];
+    assert_eq!((&report["ends"]["bought"], &report["orders"]), (visitors, visitors), "{}", said(&output));
+    let answers = |step: usize| report["steps"][step]["latency"]["count"].as_u64().unwrap();
+    assert_eq!((report["steps"][1]["name"].as_str(), &report["steps"][1]["done"]), (Some("look again"), visitors));
+    assert!(answers(1) > answers(2), "some waited once more: {}", said(&output));
+}
+
+#[test]
+fn a_launch_in_which_nobody_gets_what_they_came_for_is_never_held() {
+    let wrong = [
+        (
+            "a path",
+            JOURNEY.replacen("\"/launch/item\"", "\"/launch/itm\"", 1),
+            "correct url: the shop has no GET /launch/itm",
+        ),
+        (
+            "a field",
+            JOURNEY.replacen("[name=key]", "[name=csrf]", 1),
+            "correct take.key: css [name=csrf] finds nothing there",
+        ),
+        ("the demo shop's path", TINY.replace("[room]", "[room]\npath = \"/launch/itm\""), "see room.path"),
+    ];
+    std::thread::scope(|scope| {
+        for (what, scenario, mend) in wrong {
+            scope.spawn(move || {
+                let folder = folder(&scenario);
+                let output = run(folder.path(), &["--weir", WEIR]);
+                let report = report(folder.path());
+                assert_eq!(
+                    (output.status.code(), &report["verdict"]),
+                    (Some(2), &"invalid".into()),
+                    "{what}: {}",
+                    said(&output)
+                );
+                let served = check(&report, "anybody-served");
+                assert!(served["detail"].as_str().unwrap().contains(mend), "{what}: {served}");
+            });
+        }
+    });
+}
+
 /// A shop that answers at once, shoppers who look around for two lives of a pass, and an attack.
 const FAST: &str = r#"
 name = "fast"

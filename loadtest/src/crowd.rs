@@ -31,12 +31,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::Arrivals;
 use crate::evidence::{End, Evidence, Micros, Visit};
+use crate::jar::Toward;
 use crate::persona::Persona;
-use crate::scenario::Scenario;
+use crate::scenario::{Method, Scenario};
 use crate::shopper::luck;
 use crate::span::Span;
-use crate::visitor::{Answer, Cookies, Next, Place, Request, Then, Visitor};
-use crate::wire::{Lost, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
+use crate::visitor::{Answer, Ask, Cookies, Next, Place, Request, Then, Visitor};
+use crate::wire::{Location, Lost, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
 use agenda::{Agenda, Who};
 use board::micros_since;
 use errand::{Errand, Returned};
@@ -93,7 +94,7 @@ impl Part {
 /// Sends a crowd, or a part of it, and returns what it saw when every visit has ended, at the latest when the grace
 /// after closing time is over. `stop` ends it at once.
 pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Evidence {
-    if sending.targets.is_empty() {
+    if sending.targets.iter().all(|target| target.beside) {
         return Evidence::default();
     }
     watch.begin(sending.start);
@@ -262,7 +263,7 @@ impl Crowd {
         self.exchanges.spawn(errand::run(place, first, second, kept));
     }
 
-    /// A request of this visitor, ready to be sent.
+    /// A request of this visitor, ready to be sent. One that leads to a stranger is not sent.
     fn errand(&mut self, place: usize, request: &Request, due: Micros) -> Option<Errand> {
         let person = self.people[place].as_deref_mut()?;
         person.visit.requests += 1;
@@ -271,15 +272,21 @@ impl Crowd {
             luck(self.scenario.seed ^ SHARED, index).random_bool(self.scenario.wire.one_address.clamp(0.0, 1.0));
         let from = if among { SHARED_ADDRESS } else { index + u64::from(request.address) * REMOVE };
         let cookie = format!("weir_{}", self.scenario.room.name);
+        let mut random = luck(self.scenario.seed ^ SALT ^ u64::from(count), index);
+        let target = random.random_range(0..self.wire.targets());
+        let (at, target) = match self.wire.locate(&request.ask, target) {
+            Ok(located) => located.map_or((None, target), |(at, target)| (Some(at), target)),
+            Err(_) => (None, Way::NOWHERE),
+        };
         let message = Message {
             ask: request.ask.clone(),
-            cookies: person.jar.line(&request.cookies, &cookie),
+            cookies: person.jar.line_to(toward(&request.ask, at.as_ref()), &request.cookies, &cookie),
             id: format!("{}-{index}-{count}", self.run),
             forwarded_for: self.wire.forwarded_for(from),
+            at,
         };
-        let mut random = luck(self.scenario.seed ^ SALT ^ u64::from(count), index);
         let way = Way {
-            target: random.random_range(0..self.wire.targets()),
+            target,
             from,
             slow: person.visit.persona == Persona::SlowReader,
             patience: self.scenario.habits.patience.0,
@@ -393,4 +400,15 @@ impl Crowd {
             ..Evidence::default()
         }
     }
+}
+
+/// Where a request goes, as far as cookies care.
+fn toward<'a>(ask: &Ask, at: Option<&'a Location>) -> Toward<'a> {
+    let sends = matches!(ask, Ask::Call(call) if call.method != Method::Get);
+    at.map_or_else(Toward::default, |at| Toward {
+        host: &at.host,
+        path: &at.path,
+        crosses: at.relation == "cross-site",
+        sends,
+    })
 }

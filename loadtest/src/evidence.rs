@@ -107,6 +107,43 @@ pub struct Visit {
     pub sent_back: Option<Micros>,
     /// Requests that the shop should know of, or must not know of.
     pub asked: Vec<Asked>,
+    /// Steps of their journey that they did.
+    #[serde(default)]
+    pub steps: u16,
+    /// What went wrong on their journey, in order.
+    #[serde(default)]
+    pub stumbles: Vec<Stumble>,
+}
+
+/// A step of a journey that failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stumble {
+    /// Which one, from 0.
+    pub step: u16,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a step of a journey failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// No connection, it broke, or nothing came in time.
+    NoAnswer,
+    /// A status that was not expected.
+    Status(u16),
+    /// The value of this name was not in the answer.
+    Missing(Box<str>),
+    /// It ended at this path, not at the one that was expected.
+    Elsewhere(Box<str>),
+    /// What the page should show was not on it.
+    NotShown,
+    /// It led to this host, which is no part of the run.
+    Stranger(Box<str>),
+    /// One redirect after another.
+    Redirects,
+    /// The page was longer than is read.
+    TooLong,
 }
 
 /// A token that a cookie held.
@@ -138,6 +175,9 @@ pub struct Asked {
     pub id: String,
     /// What was asked for.
     pub page: Page,
+    /// Of which step of a journey.
+    #[serde(default)]
+    pub step: Option<u16>,
     /// When it was to be sent: the previous answer plus the pause.
     pub due: Micros,
     /// When its answer had come, or was given up.
@@ -409,6 +449,8 @@ mod tests {
             thrown_out: false,
             sent_back: None,
             asked: Vec::new(),
+            steps: 0,
+            stumbles: Vec::new(),
         };
         let second = |&(arrived, micros)| Second { arrived, lag: Latencies(vec![(micros, 2)]), ..Second::default() };
         Evidence {

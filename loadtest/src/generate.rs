@@ -104,7 +104,8 @@ impl Crowd {
 
     /// Attacks are made from a thread of this process, which gives way to the one that sends people.
     fn lay_siege(&self, stop: CancellationToken) -> anyhow::Result<JoinHandle<Vec<Attacked>>> {
-        let targets: Result<Vec<_>, _> = self.sites.iter().map(Site::target).collect();
+        let sites = self.sites.iter().filter(|site| !site.beside);
+        let targets: Result<Vec<_>, _> = sites.map(Site::target).collect();
         let targets = targets?;
         if !self.scenario.attacks.is_empty() && targets.iter().any(|target| target.tls.is_some()) {
             bail!("attacks are made in clear: name a target with http, or leave [[attack]] out");

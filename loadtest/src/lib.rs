@@ -9,6 +9,7 @@
 //!
 //! [`scenario`] is a launch as it is written. [`crowd`] sends its people to a target: [`arrivals`] says when each one
 //! comes, [`persona`] who they are, [`shopper`] and [`adversary`] what each one does (pure state machines, [`visitor`]),
+//! [`journey`] what they do in a shop that is not the demo shop,
 //! [`wire`] carries it over a socket, and [`reading`] tells what an answer shows. [`shop`] is a web shop that collapses when it is overrun. What all sides saw is [`evidence`]; [`verdict`] judges
 //! it, and [`report`] tells people and programs.
 //!
@@ -27,9 +28,11 @@ pub mod evidence;
 pub mod forecast;
 pub mod forging;
 pub mod jar;
+pub mod journey;
 pub mod live;
 pub mod persona;
 pub mod reading;
+pub mod record;
 pub mod report;
 pub mod scenario;
 pub mod shop;

@@ -35,6 +35,8 @@ enum Command {
     },
     /// The demo shop: a web shop that collapses when it is overrun
     Shop(cli::shop::ShopArgs),
+    /// A scenario from what a browser did in a shop (HAR)
+    Record(cli::record::Record),
     /// A launch: sent to a site, or to a stage of its own, and judged
     Run(cli::run::Run),
     /// The same without sockets: the policy driven directly, in virtual time
@@ -67,6 +69,7 @@ fn done(command: Command) -> anyhow::Result<ExitCode> {
         Command::Scenarios => cli::check::list(),
         Command::Schema { of } => of.print(),
         Command::Shop(args) => runtime.block_on(cli::shop::run(&args)),
+        Command::Record(record) => record.run(),
         Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Simulate(simulate) => simulate.run(),
         Command::Worker(worker) => runtime.block_on(worker.run()),

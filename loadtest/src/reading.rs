@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::shop::pages;
-use crate::visitor::{Answer, Shown, Sight, Told};
+use crate::visitor::{Answer, Seen, Shown, Sight, Told};
 
 /// The shortest and the longest pause that is believed, in seconds.
 const PAUSES: [f64; 2] = [0.1, 600.0];
@@ -27,7 +27,31 @@ pub fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answer {
         (200..300, _) => Shown::Shop(sight(body)),
         _ => Shown::Nothing,
     };
-    Answer { status, shown }
+    Answer { status, shown, seen: None }
+}
+
+/// Words of `Weir-Status` for a place in the line, or for none yet.
+const IN_LINE: [&str; 3] = ["waiting", "needs-pass", "expired"];
+/// When to ask again who is told no time, in seconds.
+const UNTOLD: u64 = 5;
+
+/// Reads an answer to a request of a journey. Any shop may say when to come back, so what is the line says so itself: in
+/// `Weir-Status`, or in the JSON of a waiting room.
+pub(crate) fn read_on_the_way(status: u16, seen: Seen) -> Answer {
+    let says = seen.headers.get("weir-status").and_then(|word| word.to_str().ok());
+    let room = || seen.body.first() == Some(&b'{') && serde_json::from_slice::<Document>(&seen.body).is_ok();
+    let shown = match says {
+        Some(word) if IN_LINE.contains(&word) => Shown::Line(told_in(&seen)),
+        Some(_) => Shown::Nothing,
+        None if room() => Shown::Line(told_in(&seen)),
+        None if (200..400).contains(&status) => Shown::Shop(Sight::default()),
+        None => Shown::Nothing,
+    };
+    Answer { status, shown, seen: Some(Box::new(seen)) }
+}
+
+fn told_in(seen: &Seen) -> Told {
+    told(seen.retry_after().map_or(UNTOLD, |pause| pause.as_secs()), &seen.body)
 }
 
 fn sight(body: &[u8]) -> Sight {
@@ -146,5 +170,29 @@ mod tests {
             <script src="https://cdn.example/d.js"></script><script src="//cdn.example/e.js">"#;
         let told = line("3", page);
         assert_eq!(told.assets, ["/.weir/a.css".into(), "/.weir/b.js".into(), Box::from("/c.png")]);
+    }
+
+    #[test]
+    fn on_a_journey_only_what_says_so_is_the_line() {
+        let read = |status, headers: &[(&'static str, &str)], body: &'static str| {
+            let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()));
+            let headers: http::HeaderMap = headers.collect();
+            read_on_the_way(status, Seen { headers, body: body.into(), ..Seen::default() })
+        };
+        for (status, word) in [(200, "waiting"), (429, "needs-pass"), (429, "expired")] {
+            let answer = read(status, &[("weir-status", word), ("retry-after", "3")], "<html>");
+            let Shown::Line(told) = &answer.shown else { panic!("{word}: {answer:?}") };
+            assert_eq!(told.after, Duration::from_secs(3));
+            assert!(!answer.is_from_shop());
+        }
+        assert!(matches!(read(200, &[], r#"{"cfWaitingRoom":{"position":3}}"#).shown, Shown::Line(_)), "of others");
+        for (status, from_shop) in [(200, true), (302, true), (404, true), (429, false), (503, false)] {
+            let answer = read(status, &[("retry-after", "3")], "{}");
+            assert_eq!((answer.is_shop(), answer.is_from_shop()), (status < 400, from_shop), "{status}");
+        }
+        for word in ["too-fast", "busy", "queue-closed", "failed"] {
+            let answer = read(503, &[("weir-status", word)], "");
+            assert_eq!((&answer.shown, answer.is_from_shop()), (&Shown::Nothing, false), "{word}");
+        }
     }
 }

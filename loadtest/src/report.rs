@@ -60,8 +60,37 @@ pub struct Report {
     /// What was done to the site, and what those inside had of it.
     #[serde(default)]
     pub attacks: Vec<Attack>,
+    /// The steps of the journey, in their order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
     /// How the generating processes did.
     pub generators: Vec<Generator>,
+}
+
+/// A step of a journey.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// Visitors who did it.
+    pub done: u64,
+    /// Its answers, each redirect by itself, from due to read.
+    pub latency: Quantiles,
+    /// Why it failed, most often first.
+    pub failures: Vec<Failure>,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// In words.
+    pub why: String,
+    /// What to look at first.
+    pub mend: String,
+    /// How often, tries included.
+    pub times: u64,
+    /// Visits that ended with it.
+    pub ended: u64,
 }
 
 /// An attack, and what those inside had of it.

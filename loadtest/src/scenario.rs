@@ -31,6 +31,8 @@
 //!
 //! What is absent: where the launch is sent to, by how many processes, and what becomes of it.
 
+mod journey;
+mod objectives;
 mod problem;
 mod replay;
 mod sense;
@@ -51,6 +53,8 @@ use crate::persona::Persona;
 use crate::shopper::luck;
 use crate::span::Span;
 
+pub use journey::{Expect, Journey, MOST_STEPS, Method, Step, Take};
+pub use objectives::Objectives;
 pub use problem::{Problem, Problems};
 pub use sense::MOST_ARRIVALS;
 
@@ -81,6 +85,9 @@ pub struct Scenario {
     #[serde(default = "default::shoppers")]
     #[schemars(schema_with = "weights")]
     pub shoppers: BTreeMap<Persona, f64>,
+    /// What they do, in a shop that is not the demo shop.
+    #[serde(default)]
+    pub journey: Option<Journey>,
     /// What they are like.
     #[serde(default)]
     pub habits: Habits,
@@ -439,54 +446,6 @@ pub struct Shop {
 impl Default for Shop {
     fn default() -> Self {
         Self { stock: None, slots: 20, service_time: Span(std::time::Duration::from_millis(50)) }
-    }
-}
-
-/// What must be reached. Promises of 0 (overshoot, lost places, numbers twice) are not objectives: they always hold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Objectives {
-    /// Least share of the allowed rate that is used while people wait, 0 to 1.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub use_of_rate: f64,
-    /// Least share of shoppers who enter inside the first range that they were shown, 0 to 1.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub inside_first_range: f64,
-    /// Longest overtaking: so long may somebody enter before another one with a lower number who was there.
-    pub overtaking: Span,
-    /// Latency of pages for those inside, p99.
-    pub page_p99: Span,
-    /// At most this many times the p99 of those inside when nobody waits.
-    #[schemars(range(min = 1.0, max = 1_000.0))]
-    pub page_p99_times: f64,
-    /// Least share of those let in who get their order, 0 to 1; those who find the shop sold out count as served.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub orders: f64,
-    /// While an attack lasts, and after it: at most this many times the p99 of those inside before it.
-    #[schemars(range(min = 1.0, max = 1_000.0))]
-    pub attack_p99_times: f64,
-    /// While an attack lasts, and after it: least share of the pages that those inside had before it, 0 to 1.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub attack_throughput: f64,
-    /// Most memory of a gateway of the stage, in MiB; without it none is judged.
-    #[schemars(range(min = 1))]
-    pub gateway_memory: Option<u64>,
-}
-
-impl Default for Objectives {
-    fn default() -> Self {
-        let span = |ms: u64| Span(std::time::Duration::from_millis(ms));
-        Self {
-            use_of_rate: 0.97,
-            inside_first_range: 0.8,
-            overtaking: span(5_000),
-            page_p99: span(1_000),
-            page_p99_times: 2.0,
-            orders: 0.99,
-            attack_p99_times: 3.0,
-            attack_throughput: 0.8,
-            gateway_memory: None,
-        }
     }
 }
 

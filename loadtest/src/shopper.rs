@@ -9,7 +9,12 @@
 //! page in the line keeps asking whatever happens, as the waiting page does; a person at the door, or inside,
 //! tries a few times.
 //!
+//! With a journey ([`crate::journey`]) they walk its steps instead of Browsing to Paying, and may meet the line again on the way: then
+//! they wait as told, and go on where they were.
+//!
 //! What is absent: sockets and clocks.
+
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +22,8 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::evidence::End;
+use crate::evidence::{End, Stumble};
+use crate::journey::Walk;
 use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::span::Span;
@@ -46,6 +52,10 @@ pub struct Shopper {
     address: u8,
     /// Loading what the waiting page is made of.
     detour: Option<Box<Detour>>,
+    /// Where they are on a journey.
+    walk: Option<Box<Walk>>,
+    /// Whether they were inside before they met the line.
+    waits_again: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +67,8 @@ enum Stage {
     Cart,
     Ordering(Key),
     Paying(u64, Key),
+    /// On a journey, which knows where.
+    Inside,
 }
 
 type Key = Option<Box<str>>;
@@ -88,6 +100,8 @@ impl Shopper {
             leaves: None,
             address: 0,
             detour: None,
+            walk: scenario.journey.as_ref().map(|journey| Box::new(Walk::new(journey, index))),
+            waits_again: false,
         }
     }
 
@@ -101,8 +115,13 @@ impl Shopper {
     }
 
     /// The first request of a visit.
-    pub fn first(&self) -> Request {
-        Ask::Item.into()
+    pub fn first(&mut self) -> Request {
+        self.request()
+    }
+
+    /// How many steps of their journey are done, and what went wrong with one since this was asked last.
+    pub(crate) fn progress(&mut self) -> Option<(u16, Option<Stumble>)> {
+        self.walk.as_mut().map(|walk| (walk.done(), walk.take_stumble()))
     }
 
     /// Takes what came of the last request.
@@ -113,6 +132,13 @@ impl Shopper {
                 self.detour = None;
             }
             return next;
+        }
+        if let Some(walk) = self.walk.take() {
+            let scenario = Arc::clone(&self.scenario);
+            return match &scenario.journey {
+                Some(journey) => self.hear_on_the_way(heard, walk, journey),
+                None => Next::leave(End::Looked),
+            };
         }
         match (self.place(), heard.answer) {
             (Place::Inside, Some(Answer { shown: Shown::Shop(sight), .. })) => self.walk_on(sight),
@@ -143,7 +169,7 @@ impl Shopper {
             Persona::RefreshSpammer => pause = between(&mut self.random, RELOADS),
             Persona::LosesCookies if self.told == MISHAP => {
                 self.stage = Stage::Door;
-                return Next::ask(Request { cookies: Cookies::Lost, ..Ask::Item.into() }, pause);
+                return Next::ask(Request { cookies: Cookies::Lost, ..self.request() }, pause);
             }
             Persona::ChangesAddress if self.told == MISHAP => self.address = 1,
             _ => {}
@@ -193,15 +219,21 @@ impl Shopper {
     }
 
     /// The request that somebody at this stage sends.
-    fn request(&self) -> Request {
+    fn request(&mut self) -> Request {
+        let polls = self.stage == Stage::Line && (self.persona != Persona::RefreshSpammer || self.waits_again);
+        let twice = self.persona == Persona::SecondTab && polls;
+        if let (Some(walk), Some(journey)) = (&mut self.walk, &self.scenario.journey)
+            && let Some(call) = if polls { walk.poll(journey) } else { walk.call(journey) }
+        {
+            return Request { address: self.address, twice, ..Ask::Call(Box::new(call)).into() };
+        }
         let ask = match &self.stage {
-            Stage::Line if self.persona != Persona::RefreshSpammer => Ask::Poll,
-            Stage::Door | Stage::Line | Stage::Browsing(..) => Ask::Item,
+            Stage::Line if polls => Ask::Poll,
+            Stage::Door | Stage::Line | Stage::Browsing(..) | Stage::Inside => Ask::Item,
             Stage::Cart => Ask::Cart,
             Stage::Ordering(key) => Ask::Order(key.clone()),
             Stage::Paying(order, key) => Ask::Payment(*order, key.clone()),
         };
-        let twice = self.persona == Persona::SecondTab && ask == Ask::Poll;
         Request { address: self.address, twice, ..ask.into() }
     }
 
@@ -408,7 +440,7 @@ mod tests {
         let mut shopper = shopper(Persona::Patient);
         let assets = vec!["/a.css".into(), "/b.js".into()];
         let told = Told { after: Duration::from_secs(4), assets, ..Told::default() };
-        let answer = Answer { status: 200, shown: Shown::Line(told) };
+        let answer = Answer { status: 200, shown: Shown::Line(told), seen: None };
         assert_eq!(hears(&mut shopper, &answer), Next::ask(Ask::Asset("/a.css".into()), Duration::ZERO));
         let later = |ms| NOW + Duration::from_millis(ms);
         let loaded = Answer::shop(Sight::default());

@@ -306,7 +306,7 @@ impl World {
         if is_page {
             told.assets = ASSETS.map(Box::from).into();
         }
-        Reply { answer: Answer { status: 200, shown: Shown::Line(told) }, cookie, at: now + NETWORK }
+        Reply { answer: Answer { status: 200, shown: Shown::Line(told), seen: None }, cookie, at: now + NETWORK }
     }
 
     /// A visitor reads an answer, and decides.

@@ -12,6 +12,7 @@
 //! | `intruders`, `late` | promise 5: nobody reaches the shop without a right; forms that came after the end of their pass |
 //! | [`waits`] | promise 6: the wait that was shown is the wait that was had |
 //! | `pages`, `errors`, `orders` | promise 7 and the objectives of those inside |
+//! | `served` | whether anybody got what they came for, and at which step of a journey people were stopped |
 //! | [`siege`] | pass holders beside attacks, and whether an attack found a way in |
 //! | `joined`, `generator` | whether the three sides tell of the same launch, and whether this side kept up |
 //!
@@ -32,6 +33,7 @@ mod orders;
 mod pages;
 mod places;
 mod seats;
+mod served;
 pub mod siege;
 mod usage;
 pub mod waits;
@@ -98,7 +100,7 @@ pub struct Check {
 /// Judges a launch.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
     let launch = Launch::of(scenario, evidence);
-    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 15] = [
+    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 16] = [
         limits::checks,
         seats::checks,
         usage::checks,
@@ -111,6 +113,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
         errors::checks,
         pages::checks,
         orders::checks,
+        served::checks,
         siege::checks,
         joined::checks,
         generator::checks,

@@ -9,11 +9,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{HeaderMap, header};
+
 use crate::adversary::Adversary;
-use crate::evidence::{End, Page};
+use crate::evidence::{End, Page, Stumble};
+use crate::jar::Jar;
+use crate::journey::Call;
 use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shopper::Shopper;
+use crate::wire::Lost;
+
+/// The longest pause that is believed.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// An answer, as far as a visitor cares.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +31,34 @@ pub struct Answer {
     pub status: u16,
     /// What it showed.
     pub shown: Shown,
+    /// All of it, for whoever walks a journey.
+    pub seen: Option<Box<Seen>>,
+}
+
+/// An answer as it came.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// The cookies of the shopper by then.
+    pub jar: Jar,
+    /// Why there is none of this, and no status.
+    pub lost: Option<Lost>,
+}
+
+impl Seen {
+    /// Where a redirect leads.
+    pub(crate) fn location(&self) -> Option<&str> {
+        self.headers.get(header::LOCATION)?.to_str().ok()
+    }
+
+    /// When to try again, in whole seconds as nearly everybody writes it.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+    }
 }
 
 /// What an answer showed.
@@ -63,17 +100,29 @@ pub struct Sight {
 impl Answer {
     /// A place in the line, as JSON tells it.
     pub fn line(after: Duration, position: Option<u64>, wait: Option<[f64; 2]>) -> Self {
-        Self { status: 200, shown: Shown::Line(Told { after, position, wait, assets: Vec::new() }) }
+        Self { status: 200, shown: Shown::Line(Told { after, position, wait, assets: Vec::new() }), seen: None }
     }
 
     /// A page of the shop.
     pub fn shop(sight: Sight) -> Self {
-        Self { status: 200, shown: Shown::Shop(sight) }
+        Self { status: 200, shown: Shown::Shop(sight), seen: None }
+    }
+
+    /// No answer of which more can be told than that it did not come.
+    pub(crate) fn lost(lost: Lost) -> Self {
+        Self { seen: Some(Box::new(Seen { lost: Some(lost), ..Seen::default() })), ..Self::default() }
     }
 
     /// Nothing but a status.
     pub fn status(status: u16) -> Self {
-        Self { status, shown: Shown::Nothing }
+        Self { status, shown: Shown::Nothing, seen: None }
+    }
+
+    /// Whether the shop itself gave it, be it to say no: it is nothing that a gateway says, and no outage.
+    pub(crate) fn is_from_shop(&self) -> bool {
+        let says_gateway = |seen: &Seen| seen.lost.is_some() || seen.headers.contains_key("weir-status");
+        let is_answer = (200..500).contains(&self.status) && self.status != 429;
+        is_answer && !matches!(self.shown, Shown::Line(_)) && !self.seen.as_deref().is_some_and(says_gateway)
     }
 
     /// Whether it is a page of the shop.
@@ -103,6 +152,8 @@ pub enum Ask {
     Fetch(Box<str>),
     /// A form sent to this path.
     Post(Box<str>),
+    /// A request of a journey.
+    Call(Box<Call>),
 }
 
 impl Ask {
@@ -113,7 +164,15 @@ impl Ask {
             Self::Cart => Page::Cart,
             Self::Order(_) => Page::Order,
             Self::Payment(..) => Page::Payment,
-            Self::Asset(_) | Self::Other | Self::Fetch(_) | Self::Post(_) => Page::Other,
+            Self::Asset(_) | Self::Other | Self::Fetch(_) | Self::Post(_) | Self::Call(_) => Page::Other,
+        }
+    }
+
+    /// Which step of a journey it is of.
+    pub fn step(&self) -> Option<u16> {
+        match self {
+            Self::Call(call) => Some(call.step),
+            _ => None,
         }
     }
 }
@@ -175,6 +234,11 @@ impl Next {
     /// A request after a pause.
     pub fn ask(request: impl Into<Request>, pause: Duration) -> Self {
         Self { pause, then: Then::Ask(request.into()) }
+    }
+
+    /// Whether it is a request.
+    pub fn asks(&self) -> bool {
+        matches!(self.then, Then::Ask(_))
     }
 
     /// Goes away at once.
@@ -273,6 +337,14 @@ impl Visitor {
         match self {
             Self::Shopper(shopper) => shopper.first(),
             Self::Adversary(adversary) => adversary.first(),
+        }
+    }
+
+    /// How many steps of their journey are done, and what went wrong with one since this was asked last.
+    pub(crate) fn progress(&mut self) -> Option<(u16, Option<Stumble>)> {
+        match self {
+            Self::Shopper(shopper) => shopper.progress(),
+            Self::Adversary(_) => None,
         }
     }
 

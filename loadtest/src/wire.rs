@@ -5,6 +5,7 @@
 mod connection;
 mod message;
 mod pool;
+mod sites;
 mod source;
 mod target;
 mod tls;
@@ -16,19 +17,22 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::response::Parts;
-use http_body_util::{BodyExt, Collected, Limited};
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use rustls::pki_types::ServerName;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::scenario::{self, Address, Connections};
+use crate::visitor::Ask;
 use connection::{Connection, Open, Opening};
 use pool::Pool;
+use sites::Sites;
 
 pub use connection::Lost;
 pub use message::{Message, Paths};
 pub use pool::Seat;
+pub use sites::Location;
 pub(crate) use source::attacker as attacker_address;
 pub use target::{BadTarget, Target};
 pub use tls::{NoTls, Tls, Trust};
@@ -37,15 +41,15 @@ pub use tls::{NoTls, Tls, Trust};
 const KEPT: Duration = Duration::from_millis(2_500);
 /// Whoever comes from there comes from the one address that many have.
 pub const SHARED_ADDRESS: u64 = u64::MAX;
-/// The longest page that is read.
-const LONGEST_PAGE: usize = 512 * 1024;
+/// The longest page that is read, in bytes.
+pub(crate) const LONGEST_PAGE: usize = 2 << 20;
 /// How long a slow reader rests after each piece of an answer.
 const RESTS: Duration = Duration::from_millis(50);
 
 /// The way of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Way {
-    /// The target that is asked first, as an index.
+    /// The target that is asked first, as an index; a host beside comes after all others.
     pub target: usize,
     /// Whose address it comes from: a number that each visitor, and each of their addresses, has for itself.
     pub from: u64,
@@ -53,6 +57,11 @@ pub struct Way {
     pub slow: bool,
     /// How long somebody waits for the answer.
     pub patience: Duration,
+}
+
+impl Way {
+    /// The target of what is not sent.
+    pub(crate) const NOWHERE: usize = usize::MAX;
 }
 
 /// A connection that a visitor keeps.
@@ -93,7 +102,11 @@ struct Remote {
 pub struct Wire {
     settings: scenario::Wire,
     paths: Paths,
+    sites: Sites,
+    /// The run's own, then those beside.
     remotes: Vec<Remote>,
+    /// How many are the run's own.
+    own: usize,
     open: Arc<Open>,
     shared_from: AtomicU64,
 }
@@ -105,8 +118,10 @@ impl std::fmt::Debug for Wire {
 }
 
 impl Wire {
-    /// To these targets, at least one.
-    pub fn new(settings: scenario::Wire, paths: Paths, targets: Vec<Target>) -> Self {
+    /// To these targets, at least one that is not beside.
+    pub fn new(settings: scenario::Wire, paths: Paths, mut targets: Vec<Target>) -> Self {
+        targets.sort_by_key(|target| target.beside);
+        let (sites, own) = (Sites::of(&targets), targets.iter().filter(|target| !target.beside).count());
         let protocol = settings.protocol;
         let remote = |target: Target| {
             let tls = target.tls.as_ref().map(|tls| (tls.connector(protocol), target.server_name()));
@@ -117,12 +132,21 @@ impl Wire {
             Remote { target, tls, pool }
         };
         let remotes = targets.into_iter().map(remote).collect();
-        Self { settings, paths, remotes, open: Arc::default(), shared_from: AtomicU64::new(0) }
+        Self { settings, paths, sites, remotes, own, open: Arc::default(), shared_from: AtomicU64::new(0) }
     }
 
-    /// How many targets there are.
+    /// How many targets of its own the run has.
     pub fn targets(&self) -> usize {
-        self.remotes.len()
+        self.own
+    }
+
+    /// Where a request goes that is asked of this target, and which target that is then; `None` for all but those of a
+    /// journey, and an error if it leads to a stranger.
+    pub(crate) fn locate(&self, ask: &Ask, target: usize) -> Result<Option<(Location, usize)>, Lost> {
+        let Ask::Call(call) = ask else { return Ok(None) };
+        let at = self.sites.locate(&call.url, call.from.as_deref(), target).ok_or(Lost::Stranger)?;
+        let target = at.beside.map_or(target, |index| self.own + index);
+        Ok(Some((at, target)))
     }
 
     /// The most connections that were open at once.
@@ -150,11 +174,14 @@ impl Wire {
 
     /// The connections that this request may share. Nobody shares with a slow reader.
     fn pool(&self, way: Way) -> Option<&Pool> {
-        self.remotes[way.target].pool.as_ref().filter(|_| !way.slow)
+        self.remotes.get(way.target)?.pool.as_ref().filter(|_| !way.slow)
     }
 
     /// Sends a message and reads the answer. Where there is no connection to the target the next one is asked.
     pub async fn exchange(&self, way: Way, kept: Option<Box<Kept>>, message: &Message) -> Exchange {
+        if way.target == Way::NOWHERE {
+            return Exchange { result: Err(Lost::Stranger), target: 0, kept };
+        }
         let mut target = way.target;
         let result = timeout(way.patience, self.ask_around(way, kept, message, &mut target)).await;
         match result.unwrap_or(Err(Lost::Late)) {
@@ -170,9 +197,10 @@ impl Wire {
         message: &Message,
         target: &mut usize,
     ) -> Result<(Reply, Option<Box<Kept>>), Lost> {
-        for _ in 1..self.remotes.len() {
+        let others = if *target < self.own { self.own - 1 } else { 0 };
+        for _ in 0..others {
             match self.ask(Way { target: *target, ..way }, kept.take(), message).await {
-                Err(Lost::Refused) => *target = (*target + 1) % self.remotes.len(),
+                Err(Lost::Refused) => *target = (*target + 1) % self.own,
                 done => return done,
             }
         }
@@ -244,14 +272,19 @@ impl Wire {
     }
 }
 
+/// Why a body did not come to its end.
+fn cut(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Lost {
+    if error.is::<LengthLimitError>() { Lost::TooLong } else { Lost::Broken }
+}
+
 async fn read(body: Incoming, slow: bool) -> Result<Bytes, Lost> {
     let mut body = Limited::new(body, LONGEST_PAGE);
     if !slow {
-        return body.collect().await.map(Collected::to_bytes).map_err(|_| Lost::Broken);
+        return body.collect().await.map(Collected::to_bytes).map_err(|error| cut(&*error));
     }
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        if let Ok(piece) = frame.map_err(|_| Lost::Broken)?.into_data() {
+        if let Ok(piece) = frame.map_err(|error| cut(&*error))?.into_data() {
             whole.extend_from_slice(&piece);
         }
         sleep(RESTS).await;

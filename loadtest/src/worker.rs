@@ -24,7 +24,7 @@ pub(crate) mod serve;
 mod wire;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -101,16 +101,22 @@ pub(crate) struct Site {
     pub(crate) url: String,
     /// Whether any certificate will do.
     pub(crate) any_certificate: bool,
+    /// Where it is, whatever its name says.
+    pub(crate) address: Option<IpAddr>,
+    /// Whether it is another host to which a journey leads.
+    pub(crate) beside: bool,
 }
 
 impl Site {
     /// A gateway on this machine.
     pub(crate) fn here(address: SocketAddr) -> Self {
-        Self { url: format!("http://{address}"), any_certificate: false }
+        Self { url: format!("http://{address}"), any_certificate: false, address: None, beside: false }
     }
 
     pub(crate) fn target(&self) -> Result<Target, BadTarget> {
-        Target::parse(&self.url, if self.any_certificate { &Trust::Anything } else { &Trust::System })
+        let trust = if self.any_certificate { &Trust::Anything } else { &Trust::System };
+        let target = Target::parse_at(&self.url, self.address, trust)?;
+        Ok(if self.beside { target.beside() } else { target })
     }
 }
 

@@ -108,3 +108,26 @@ fn a_launch_twice_as_large_has_twice_the_people_and_twice_the_room() {
 fn the_schema_names_every_key() {
     insta::assert_json_snapshot!(schema());
 }
+
+#[test]
+fn what_is_wrong_with_a_journey_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("short.csv"), "email,password\na@x\n").unwrap();
+    std::fs::write(folder.path().join("one.csv"), "email,password\na@x,1\n").unwrap();
+    std::fs::write(folder.path().join("empty.csv"), "email,password\n").unwrap();
+    let journey = |text: &str| {
+        Scenario::parse(&format!("{SMALL}{FLAT}{text}"), folder.path())
+            .map(drop)
+            .map_err(|problems| problems.to_string())
+    };
+    let users = ["short.csv", "empty.csv", "none.csv", "one.csv"]
+        .map(|file| journey(&format!("[journey]\nusers = \"{file}\"\n[[journey.step]]\nurl = \"/\"\n")).unwrap_err());
+    let steps = journey(include_str!("scenario/journey.toml")).unwrap_err();
+    let empty = journey("[journey]\nstep = []\n").unwrap_err();
+    let cheats = journey("[[journey.step]]\nurl = \"/\"\n[shoppers]\nforges = 1\n").unwrap_err();
+    insta::assert_snapshot!([users.join("\n"), steps, empty, cheats].join("\n\n"));
+    assert_eq!(
+        journey("[journey]\nusers = \"one.csv\"\nshare_users = true\n[[journey.step]]\nurl = \"/${user.email}\"\n"),
+        Ok(())
+    );
+}

@@ -6,5 +6,6 @@
 mod common;
 mod forms;
 mod journey;
+mod load;
 mod stage;
 mod tabs;

@@ -83,6 +83,21 @@ impl Oscar {
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
+    /// Adds so many customers: `kim1@example.com` with `waiting-1`, and on.
+    pub(crate) fn customers(&self, count: usize) {
+        let script = "import sys, django\ndjango.setup()\nfrom django.contrib.auth.models import User\n\
+                      for n in range(1, int(sys.argv[1]) + 1): User.objects.create_user(f'kim{n}', f'kim{n}@example.com', f'waiting-{n}')";
+        let out = python()
+            .args(["-W", "ignore", "-c", script, &count.to_string()])
+            .current_dir(Path::new(ROOT).join("gateway/tests/shop_oscar"))
+            .env("SHOP_DATA", self.data.path())
+            .env("DJANGO_SETTINGS_MODULE", "settings")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
     pub(crate) fn orders(&self) -> String {
         self.ask("select count(*) from order_order")
     }

@@ -70,6 +70,7 @@ fn show(scenario: &Scenario) -> String {
         attacks(scenario),
         picture(&forecast),
         people(scenario),
+        journey(scenario),
         outcome(scenario, &forecast),
     ];
     blocks.into_iter().filter(|block| !block.is_empty()).collect::<Vec<_>>().join("\n") + "\n"
@@ -178,6 +179,19 @@ fn people(scenario: &Scenario) -> String {
             let (name, visitors) = (persona.name(), whole(share * visitors));
             let _ = writeln!(text, "    {name:16}{visitors:>11}{:>8.2} %", share * 100.0);
         }
+    }
+    text
+}
+
+/// What people do in a shop that is not the demo shop.
+fn journey(scenario: &Scenario) -> String {
+    let Some(journey) = &scenario.journey else { return String::new() };
+    let mut text = String::from("    the journey\n");
+    for (number, step) in (1..).zip(&journey.steps) {
+        let _ = writeln!(text, "    {number:>3}  {}{}", step.title(), if step.order { ", an order" } else { "" });
+    }
+    if !journey.has_order() {
+        text += "         no step says order = true, so that nobody is said to have bought anything\n";
     }
     text
 }

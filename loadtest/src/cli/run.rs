@@ -1,5 +1,6 @@
 //! Arguments of `loadtest run`, and what they mean.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -23,6 +24,12 @@ pub(crate) struct Run {
     /// The site: scheme, host and port. Repeat it for each gateway; without it a stage is opened on this machine
     #[arg(long = "target", value_name = "URL")]
     targets: Vec<String>,
+    /// Another host to which the journey leads, as a payment page: it gets its part of the load. Repeat it for each
+    #[arg(long, value_name = "URL", requires = "targets")]
+    also: Vec<String>,
+    /// Where a host is, whatever its name says: NAME=ADDRESS. Repeat it for each
+    #[arg(long, value_name = "NAME=IP", requires = "targets", value_parser = resolved)]
+    resolve: Vec<(String, IpAddr)>,
     /// Believe any certificate of an https target
     #[arg(long, requires = "targets")]
     any_certificate: bool,
@@ -89,7 +96,8 @@ impl Run {
     /// What is wrong with the command line beyond what its grammar tells.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         for site in self.sites() {
-            site.target().map_err(|error| usage(format!("--target: {error}")))?;
+            let option = if site.beside { "--also" } else { "--target" };
+            site.target().map_err(|error| usage(format!("{option}: {error}")))?;
         }
         if self.workers > MOST_WORKERS {
             return Err(usage(format!("--workers: at most {MOST_WORKERS}")));
@@ -105,8 +113,15 @@ impl Run {
 
     /// Where the crowd goes; nowhere: to a stage of its own.
     pub(crate) fn sites(&self) -> Vec<Site> {
-        let site = |url: &String| Site { url: url.clone(), any_certificate: self.any_certificate };
-        self.targets.iter().map(site).collect()
+        let site = |beside| {
+            move |url: &String| Site {
+                url: url.clone(),
+                any_certificate: self.any_certificate,
+                address: self.resolve.iter().find(|(name, _)| is_host(url, name)).map(|(_, address)| *address),
+                beside,
+            }
+        };
+        self.targets.iter().map(site(false)).chain(self.also.iter().map(site(true))).collect()
     }
 
     /// The stage that is opened without a target.
@@ -139,6 +154,19 @@ impl Run {
         }
         Ok(Generators::Workers(crew))
     }
+}
+
+/// `NAME=IP`.
+fn resolved(text: &str) -> Result<(String, IpAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, as in shop.test=127.0.0.1")?;
+    let address = address.parse().map_err(|_| format!("{address:?} is no IP address"))?;
+    Ok((name.to_ascii_lowercase(), address))
+}
+
+/// Whether an address is at this host.
+fn is_host(url: &str, name: &str) -> bool {
+    let url = url::Url::parse(url);
+    url.is_ok_and(|url| url.host_str().is_some_and(|host| host.trim_matches(['[', ']']) == name))
 }
 
 fn token(file: &Path) -> anyhow::Result<String> {

@@ -66,6 +66,9 @@ impl Simulate {
     fn scenario(&self) -> anyhow::Result<Scenario> {
         let mut scenario = check::read(&self.scenario)?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
+        if scenario.journey.is_some() {
+            return Err(usage("a journey needs a shop: `loadtest run` it, or leave [journey] out"));
+        }
         let Some(visitors) = self.visitors else { return Ok(scenario) };
         if !(1.0..=MOST_ARRIVALS).contains(&(visitors as f64)) {
             return Err(usage(format!("--visitors: 1 to {MOST_ARRIVALS:.0}")));

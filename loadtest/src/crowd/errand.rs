@@ -39,7 +39,7 @@ pub(super) async fn run(place: usize, first: Errand, second: Option<Errand>, kep
         return Returned { place, sent: first.run(kept).await, other_tab: None };
     };
     second.other_tab = true;
-    if first.way.target == second.way.target {
+    if first.way.target == second.way.target && second.wire.targets() > second.way.target {
         second.way.target = (second.way.target + 1) % second.wire.targets();
     }
     let (sent, other) = tokio::join!(first.run(kept), second.run(None));
@@ -67,6 +67,7 @@ impl Errand {
         drop(seat);
         let answered = micros_since(self.start);
         let Self { request, message, due, other_tab, .. } = self;
-        Sent { request, id: message.id, due, answered, other_tab, exchange }
+        let host = message.at.map(|at| at.host).unwrap_or_default();
+        Sent { request, id: message.id, due, answered, other_tab, host, exchange }
     }
 }

@@ -10,7 +10,7 @@ use crate::persona::Persona;
 use crate::reading;
 use crate::scenario::Scenario;
 use crate::token::Token;
-use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Request, Shown, Then, Visitor};
+use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Request, Seen, Shown, Then, Visitor};
 use crate::wire::{Exchange, Kept, Lost, Reply};
 
 /// One visitor.
@@ -37,6 +37,8 @@ pub(super) struct Sent {
     pub(super) answered: Micros,
     /// Whether it was sent from the other tab.
     pub(super) other_tab: bool,
+    /// To which host; empty for the run's own.
+    pub(super) host: Box<str>,
     pub(super) exchange: Exchange,
 }
 
@@ -56,10 +58,12 @@ impl Person {
 
     /// Writes down what came of a request, and reads it.
     pub(super) fn note(&mut self, sent: Sent, scenario: &Scenario) -> Reading {
-        let Sent { request, id, due, answered, other_tab, exchange } = sent;
+        let Sent { request, id, due, answered, other_tab, host, exchange } = sent;
         let inside = self.visitor.place() == Place::Inside;
+        let step = request.ask.step();
         let (answer, local) = match exchange.result {
-            Ok(reply) => (Some(self.open(&reply, &request, answered, exchange.target)), false),
+            Ok(reply) => (Some(self.open(reply, &request, answered, exchange.target, host)), false),
+            Err(lost @ (Lost::Stranger | Lost::TooLong)) if step.is_some() => (Some(Answer::lost(lost)), false),
             Err(lost) => (None, lost == Lost::Local),
         };
         if let Some(Answer { shown: Shown::Line(told), .. }) = &answer
@@ -67,7 +71,7 @@ impl Person {
         {
             self.visit.see(answered, told.position, told.wait);
         }
-        let status = answer.as_ref().map(|answer| answer.status);
+        let status = answer.as_ref().map(|answer| answer.status).filter(|status| *status > 0);
         if !inside && !request.attack && !local {
             self.visit.errors_outside += u32::from(status.is_some_and(|status| status >= 500));
             self.visit.unanswered_outside += u32::from(status.is_none());
@@ -79,19 +83,23 @@ impl Person {
         }
         if (inside || shop || request.attack) && !local && !matches!(request.ask, Ask::Asset(_)) {
             let (page, attack) = (request.ask.page(), request.attack);
-            self.visit.asked.push(Asked { id, page, due, answered, status, attack });
+            self.visit.asked.push(Asked { id, page, step, due, answered, status, attack });
         }
         Reading { answer, local }
     }
 
     /// Keeps the cookies of an answer, and reads it.
-    fn open(&mut self, reply: &Reply, request: &Request, at: Micros, target: usize) -> Answer {
+    fn open(&mut self, reply: Reply, request: &Request, at: Micros, target: usize, host: Box<str>) -> Answer {
         let headers = &reply.head.headers;
         for line in headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok()) {
-            self.jar.keep(line);
+            self.jar.keep_of(&host, line);
         }
         if request.ask != Ask::Other {
             self.hold(at, target);
+        }
+        if matches!(request.ask, Ask::Call(_)) {
+            let seen = Seen { headers: reply.head.headers, body: reply.body, jar: self.jar.clone(), lost: None };
+            return reading::read_on_the_way(reply.head.status.as_u16(), seen);
         }
         let retry_after = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         reading::read(reply.head.status.as_u16(), retry_after, &reply.body)
@@ -108,6 +116,10 @@ impl Person {
         let heard = Heard { at: Duration::from_micros(at.max(0) as u64), answer, token: self.jar.token() };
         let was_outside = self.visitor.place() != Place::Inside;
         let next = self.visitor.hear(heard);
+        if let Some((steps, stumble)) = self.visitor.progress() {
+            self.visit.steps = steps;
+            self.visit.stumbles.extend(stumble);
+        }
         if was_outside && self.visitor.place() == Place::Inside {
             self.visit.entered.get_or_insert(at);
         }
@@ -144,8 +156,15 @@ mod tests {
     /// What is heard of this request at this time.
     fn hears(person: &mut Person, at: Micros, request: impl Into<Request>, result: Result<Reply, Lost>) -> Reading {
         let exchange = Exchange { result, target: 2, kept: None };
-        let sent =
-            Sent { request: request.into(), id: format!("r{at}"), due: at, answered: at, other_tab: false, exchange };
+        let sent = Sent {
+            request: request.into(),
+            id: format!("r{at}"),
+            due: at,
+            answered: at,
+            other_tab: false,
+            host: "".into(),
+            exchange,
+        };
         let reading = person.note(sent, &scenario());
         person.hear(at, reading.answer.as_ref());
         reading

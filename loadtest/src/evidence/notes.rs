@@ -26,6 +26,8 @@ impl Visit {
             thrown_out: false,
             sent_back: None,
             asked: Vec::new(),
+            steps: 0,
+            stumbles: Vec::new(),
         }
     }
 

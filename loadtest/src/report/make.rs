@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Attack, Entry, FORMAT, Generator, Moment, Report, Run, Wait};
-use crate::evidence::{self, Evidence, Latencies, Micros};
-use crate::scenario::Scenario;
+use super::{Attack, Entry, FORMAT, Failure, Generator, Moment, Report, Run, Step, Wait};
+use crate::evidence::{self, End, Evidence, Latencies, Micros};
+use crate::scenario::{self, Scenario};
 use crate::stats::Quantiles;
 use crate::verdict::siege::{self, Pages, Phase};
 use crate::verdict::{Ahead, Check, Launch, Verdict, order, waits};
@@ -54,6 +54,7 @@ impl Report {
             waits: waits::deciles(&evidence.visits).into_iter().map(wait).collect(),
             entries: sample(&order::entries(&launch, usize::MAX)),
             attacks: attacks(&launch),
+            steps: steps(&launch),
             generators: evidence.generators.iter().map(of_generator).collect(),
         }
     }
@@ -209,6 +210,45 @@ fn attacks(launch: &Launch<'_>) -> Vec<Attack> {
         }
     };
     phases.iter().map(told).collect()
+}
+
+/// Reasons of a step that are told.
+const MOST_REASONS: usize = 20;
+
+fn steps(launch: &Launch<'_>) -> Vec<Step> {
+    let steps = launch.scenario.journey.iter().flat_map(|journey| &journey.steps);
+    (0..).zip(steps).map(|(index, step)| self::step(launch, index, step)).collect()
+}
+
+fn step(launch: &Launch<'_>, index: u16, step: &scenario::Step) -> Step {
+    let visits = || launch.evidence.visits.iter();
+    let asked =
+        visits().flat_map(|visit| &visit.asked).filter(|asked| asked.step == Some(index) && asked.status.is_some());
+    let latencies: BTreeMap<u64, u64> = asked.fold(BTreeMap::new(), |mut counts, asked| {
+        *counts.entry((asked.answered - asked.due).max(0) as u64).or_default() += 1;
+        counts
+    });
+    let mut failures = BTreeMap::<&evidence::Why, [u64; 2]>::new();
+    for visit in visits() {
+        let gave_up = !matches!(visit.end, End::Bought | End::SoldOut | End::Looked);
+        for (place, stumble) in visit.stumbles.iter().enumerate().filter(|(_, stumble)| stumble.step == index) {
+            let count = failures.entry(&stumble.why).or_default();
+            count[0] += 1;
+            count[1] += u64::from(gave_up && visit.steps == index && place + 1 == visit.stumbles.len());
+        }
+    }
+    let mut failures: Vec<Failure> = failures
+        .into_iter()
+        .map(|(why, [times, ended])| Failure { why: why.told(), mend: why.mend(step), times, ended })
+        .collect();
+    failures.sort_by_key(|failure| std::cmp::Reverse(failure.times));
+    failures.truncate(MOST_REASONS);
+    Step {
+        name: step.title(),
+        done: visits().filter(|visit| visit.steps > index).count() as u64,
+        latency: Quantiles::of([&Latencies(latencies.into_iter().collect())]),
+        failures,
+    }
 }
 
 fn of_generator(generator: &evidence::Generator) -> Generator {

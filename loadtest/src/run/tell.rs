@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use loadtest::report::{Attack, Report, Run, figure};
+use loadtest::report::{Attack, Failure, Report, Run, Step, figure};
 use loadtest::verdict::{Check, Outcome, Verdict};
 
 /// Writes the report, and tells the verdict. What broke stands last, where it is read.
@@ -17,6 +17,7 @@ pub(crate) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<
         println!("{}", line(check));
     }
     report.attacks.iter().for_each(|attack| println!("{}", row(attack)));
+    (1..).zip(&report.steps).for_each(|(number, step)| println!("{}", of_step(number, step)));
     println!("\n{}\nThe report: {}", verdict(report.verdict), folder.join("report.html").display());
     Ok(())
 }
@@ -74,6 +75,16 @@ fn row(attack: &Attack) -> String {
         attack.p99_times,
         figure(attack.throughput, "share"),
     )
+}
+
+/// A step of the journey in a line, and one for each reason why it failed.
+fn of_step(number: usize, step: &Step) -> String {
+    let p99 = if step.latency.count > 0 { figure(step.latency.p99_ms, "ms") } else { "-".into() };
+    let mut text = format!("  step {number:>2}  {}: {} did it, p99 {p99}", step.name, step.done);
+    for Failure { why, mend, times, ended } in &step.failures {
+        text += &format!("\n           {why}, {times} times, {ended} visits ended so: {mend}");
+    }
+    text
 }
 
 fn verdict(verdict: Verdict) -> &'static str {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::problem::Problem;
 use super::shape::{Files, Reader};
-use super::{Address, Connections, Phase, Protocol, Scenario, replay};
+use super::{Address, Connections, Phase, Protocol, Scenario, journey, replay};
 use crate::arrivals::Arrivals;
 use crate::attack::{CALM, RECOVERY};
 use crate::persona::Persona;
@@ -30,6 +30,7 @@ pub(super) fn look(mut scenario: Scenario, reader: &mut Reader<'_>, files: Files
     people(&scenario, reader);
     wire(&scenario, reader);
     attacks(&scenario, reader);
+    journey::look(&mut scenario, reader, files);
     if reader.sound("arrivals") {
         arrivals(&scenario, reader);
     }

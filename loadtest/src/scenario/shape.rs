@@ -206,6 +206,8 @@ impl<'s> Walk<'_, '_, 's> {
             let name: &str = key.get_ref();
             let sound = if names.contains(&name) {
                 self.value(value, &schema["properties"][name], &join(path, name))
+            } else if schema["additionalProperties"].is_object() {
+                self.value(value, &schema["additionalProperties"], &join(path, name))
             } else {
                 self.wrong(key.span(), path, format!("unknown key \"{name}\""), meant(name, &names))
             };

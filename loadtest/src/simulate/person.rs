@@ -74,7 +74,15 @@ impl Person {
         }
         if (inside || answer.is_shop() || request.attack) && !matches!(request.ask, Ask::Asset(_)) {
             let (id, page, status) = (id_of(errand), request.ask.page(), Some(answer.status));
-            self.visit.asked.push(Asked { id, page, due: *due, answered: at, status, attack: request.attack });
+            self.visit.asked.push(Asked {
+                id,
+                page,
+                step: None,
+                due: *due,
+                answered: at,
+                status,
+                attack: request.attack,
+            });
         }
     }
 

@@ -76,6 +76,8 @@ impl Made {
             thrown_out: false,
             sent_back: None,
             asked: Vec::new(),
+            steps: 0,
+            stumbles: Vec::new(),
         };
         self.second(visit.due).arrived += 1;
         self.evidence.visits.push(visit);
@@ -107,6 +109,7 @@ impl Made {
         let asked = Asked {
             id: format!("id-{seq}"),
             page,
+            step: None,
             due: ms * 1000 - 5_000,
             answered: ms * 1000 + 10_000,
             status: Some(200),

@@ -36,6 +36,10 @@ pub enum Lost {
     Broken,
     /// Nothing within the visitor's patience.
     Late,
+    /// The answer was longer than is read.
+    TooLong,
+    /// The host is none of the run: nothing was sent.
+    Stranger,
     /// This machine had no port, file descriptor or memory left: nobody else's fault.
     Local,
 }

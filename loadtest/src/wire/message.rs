@@ -3,11 +3,13 @@
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use http::{Method, Request, Version, header};
+use http::request::Builder;
+use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::Full;
 
-use super::Target;
-use crate::scenario::Room;
+use super::{Location, Target};
+use crate::journey::{Call, Manner};
+use crate::scenario::{self, Room};
 use crate::visitor::Ask;
 
 /// Where the pages of a launch are.
@@ -39,6 +41,7 @@ impl Paths {
             Ask::Cart => post("cart", "item=weir-one&quantity=1".to_owned()),
             Ask::Order(form) => post("order", format!("item=weir-one&quantity=1{}", key(form))),
             Ask::Payment(order, form) => post("payment", format!("order={order}{}", key(form))),
+            Ask::Call(call) => get(&call.url),
             Ask::Post(path) => (Method::POST, path.as_ref().to_owned(), Some("item=weir-one&quantity=1".to_owned())),
         }
     }
@@ -55,14 +58,31 @@ pub struct Message {
     pub id: String,
     /// `X-Forwarded-For`.
     pub forwarded_for: Option<Ipv4Addr>,
+    /// Where a request of a journey goes.
+    pub at: Option<Location>,
 }
 
 impl Message {
     /// As it is written to this target; `None` if it cannot be.
     pub(super) fn write(&self, paths: &Paths, target: &Target, version: Version) -> Option<Request<Full<Bytes>>> {
+        if let (Ask::Call(call), Some(at)) = (&self.ask, &self.at) {
+            return self.write_call(call, at, target, version);
+        }
         let (method, path, form) = paths.of(&self.ask);
-        let [accept, mode, dest] = self.manner();
         let site = if matches!(self.ask, Ask::Item | Ask::Other) { "none" } else { "same-origin" };
+        let mut builder = self.begin(method, &path, site, target, version);
+        if form.is_some() {
+            let origin = format!("{}://{}", target.scheme(), target.authority);
+            builder = builder
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header(header::ORIGIN, origin);
+        }
+        builder.body(Full::from(form.unwrap_or_default())).ok()
+    }
+
+    /// What every request has.
+    fn begin(&self, method: Method, path: &str, site: &str, target: &Target, version: Version) -> Builder {
+        let [accept, mode, dest] = self.manner();
         let mut builder = Request::builder().method(method).version(version);
         builder = if version == Version::HTTP_2 {
             builder.uri(format!("{}://{}{path}", target.scheme(), target.authority))
@@ -82,18 +102,59 @@ impl Message {
         if let Some(address) = self.forwarded_for {
             builder = builder.header("x-forwarded-for", address.to_string());
         }
-        if form.is_some() {
-            let origin = format!("{}://{}", target.scheme(), target.authority);
-            builder = builder
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .header(header::ORIGIN, origin);
+        builder
+    }
+
+    fn write_call(
+        &self,
+        call: &Call,
+        at: &Location,
+        target: &Target,
+        version: Version,
+    ) -> Option<Request<Full<Bytes>>> {
+        let method = match call.method {
+            scenario::Method::Get => Method::GET,
+            scenario::Method::Post => Method::POST,
+            scenario::Method::Put => Method::PUT,
+            scenario::Method::Patch => Method::PATCH,
+            scenario::Method::Delete => Method::DELETE,
+        };
+        let sends = method != Method::GET;
+        let mut builder = self.begin(method, &at.path, at.relation, target, version);
+        if sends {
+            let own = || format!("{}://{}", target.scheme(), target.authority).into();
+            builder = builder.header(header::ORIGIN, &*at.origin.clone().unwrap_or_else(own));
         }
-        builder.body(Full::from(form.unwrap_or_default())).ok()
+        if let Some(page) = at.origin.as_deref() {
+            // A browser tells the page to its own site, and to others the site alone.
+            let page = if at.relation == "same-origin" {
+                call.from.as_deref().filter(|from| from.starts_with('/'))
+            } else {
+                None
+            }
+            .map_or_else(|| format!("{page}/"), |path| format!("{page}{path}"));
+            builder = builder.header(header::REFERER, page);
+        }
+        for (name, value) in &call.headers {
+            builder = match builder.headers_mut() {
+                Some(headers) => {
+                    headers.insert(HeaderName::try_from(&**name).ok()?, HeaderValue::try_from(&**value).ok()?);
+                    builder
+                }
+                None => return None,
+            };
+        }
+        let body = call.body.as_deref().unwrap_or_default();
+        builder.body(Full::from(Bytes::copy_from_slice(body.as_bytes()))).ok()
     }
 
     /// `Accept`, and how a browser says that it fetches this.
     fn manner(&self) -> [&'static str; 3] {
-        match self.ask {
+        match &self.ask {
+            Ask::Call(call) if call.manner == Manner::Poll => {
+                ["application/json, text/html;q=0.9, */*;q=0.8", "cors", "empty"]
+            }
+            Ask::Call(call) if call.manner == Manner::Fetch => ["application/json, */*;q=0.8", "cors", "empty"],
             Ask::Poll => ["application/json", "cors", "empty"],
             Ask::Fetch(_) => ["*/*", "cors", "empty"],
             Ask::Asset(_) => ["*/*", "no-cors", "script"],
@@ -116,6 +177,7 @@ mod tests {
             cookies: Some("a=b".into()),
             id: "7-1".into(),
             forwarded_for: Some(Ipv4Addr::new(198, 18, 0, 1)),
+            at: None,
         };
         let target = Target::plain(([127, 0, 0, 1], 1).into(), "shop.test");
         message.write(&Paths::new(&room("other = '/c/item'")), &target, version).expect("a request")
@@ -166,5 +228,49 @@ mod tests {
         {
             assert_eq!(written(Ask::Post(path.into()), Version::HTTP_11).uri(), path);
         }
+    }
+
+    #[test]
+    fn a_step_of_a_journey_is_written_as_a_browser_writes_it() {
+        let written = |call: Call, relation, origin: Option<&str>| {
+            let at = Location {
+                beside: None,
+                host: "".into(),
+                path: "/b?c".into(),
+                relation,
+                origin: origin.map(Box::from),
+            };
+            let message = Message {
+                ask: Ask::Call(Box::new(call)),
+                cookies: None,
+                id: "7-1".into(),
+                forwarded_for: None,
+                at: Some(at),
+            };
+            let target = Target::plain(([127, 0, 0, 1], 1).into(), "shop.test");
+            message.write(&Paths::new(&room("")), &target, Version::HTTP_11).unwrap()
+        };
+        let form = Call {
+            step: 1,
+            method: scenario::Method::Post,
+            url: "/b?c".into(),
+            from: Some("/a".into()),
+            body: Some("x=1".into()),
+            headers: vec![("content-type".into(), "text/x".into())],
+            manner: Manner::Page,
+        };
+        let request = written(form.clone(), "same-origin", Some("http://shop.test"));
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "/b?c"));
+        assert_eq!((header("origin"), header("referer")), (Some("http://shop.test"), Some("http://shop.test/a")));
+        assert_eq!((header("content-type"), header("sec-fetch-mode")), (Some("text/x"), Some("navigate")));
+        let pay = Call { from: Some("http://pay.test/x".into()), ..form.clone() };
+        let request = written(pay, "cross-site", Some("http://pay.test"));
+        assert_eq!(request.headers()["referer"], "http://pay.test/", "a page tells other sites its own site alone");
+        assert_eq!(request.headers()["origin"], "http://pay.test");
+        let poll = Call { method: scenario::Method::Get, body: None, headers: vec![], manner: Manner::Poll, ..form };
+        let request = written(poll, "same-origin", Some("http://shop.test"));
+        assert!(request.headers()["accept"].to_str().unwrap().starts_with("application/json"));
+        assert!(!request.headers().contains_key("origin"));
     }
 }

@@ -1,6 +1,6 @@
 //! Where requests go: a server, what it is called, and whom it is believed to be.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use rustls::pki_types::ServerName;
 
@@ -15,6 +15,8 @@ pub struct Target {
     pub authority: String,
     /// How TLS is spoken to it; `None`: not at all.
     pub tls: Option<Tls>,
+    /// Whether it is another host to which journeys lead, and none of the gateways.
+    pub beside: bool,
 }
 
 /// Why an address of a target is none.
@@ -35,6 +37,11 @@ impl Target {
     /// The server at this URL: scheme, host and perhaps a port; a path is ignored. Looks the host up, which may
     /// take a moment. `trust` is for `https` alone.
     pub fn parse(url: &str, trust: &Trust) -> Result<Self, BadTarget> {
+        Self::parse_at(url, None, trust)
+    }
+
+    /// The same, at this address if one is given, whatever the name says.
+    pub fn parse_at(url: &str, address: Option<IpAddr>, trust: &Trust) -> Result<Self, BadTarget> {
         let form = || BadTarget::Form(url.to_owned());
         let uri: http::Uri = url.parse().map_err(|_| form())?;
         let authority = uri.authority().ok_or_else(form)?;
@@ -45,14 +52,26 @@ impl Target {
         };
         let host = authority.host().trim_matches(['[', ']']);
         let unknown = |error| BadTarget::Host(host.to_owned(), error);
-        let mut found = (host, authority.port_u16().unwrap_or(port)).to_socket_addrs().map_err(unknown)?;
-        let address = found.next().ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()))?;
-        Ok(Self { address, authority: authority.as_str().to_owned(), tls })
+        let port = authority.port_u16().unwrap_or(port);
+        let address = match address {
+            Some(address) => SocketAddr::new(address, port),
+            None => {
+                let mut found = (host, port).to_socket_addrs().map_err(unknown)?;
+                found.next().ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()))?
+            }
+        };
+        Ok(Self { address, authority: authority.as_str().to_owned(), tls, beside: false })
     }
 
     /// A server without TLS that is called so.
     pub fn plain(address: SocketAddr, authority: impl Into<String>) -> Self {
-        Self { address, authority: authority.into(), tls: None }
+        Self { address, authority: authority.into(), tls: None, beside: false }
+    }
+
+    /// The same as a host to which journeys lead.
+    #[must_use]
+    pub fn beside(self) -> Self {
+        Self { beside: true, ..self }
     }
 
     /// The same server by its name, reached at another address.

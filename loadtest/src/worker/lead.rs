@@ -103,6 +103,9 @@ fn without_files(scenario: &Scenario) -> Scenario {
             *file = None;
         }
     }
+    if let Some(journey) = &mut scenario.journey {
+        journey.users = None;
+    }
     scenario
 }
 
