@@ -4,13 +4,15 @@
 //! has its own rendering. An operator's template goes the same way as ours with the same variables,
 //! so its conditions may look at the names of faces and languages, but not compare a position.
 
+use std::sync::{Arc, OnceLock};
+
 use http::HeaderValue;
 use minijinja::{Value, context};
 
 use super::brand::{Brand, Logo};
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
-use super::template::{Coding, Filled, Look, PageError, Segments, Slot, WAITING, add_operators, render, templates};
+use super::template::{Coding, Filled, Look, PageError, Segments, Slot, WAITING, add_operators, ours, render, templates};
 use super::{Language, Snapshot, Standing, push_number};
 
 /// The name of an operator's template, as in the configuration.
@@ -107,9 +109,18 @@ struct More<'a> {
 /// A template in every language and face.
 #[derive(Debug, Clone)]
 struct Faces {
-    /// By language, then by face.
-    pages: Vec<Segments>,
+    /// By language, then by face. Ours are made when first asked for: a room in which nobody waits costs no page.
+    pages: Vec<OnceLock<Segments>>,
     csp: HeaderValue,
+    held: bool,
+    room: Arc<Room>,
+}
+
+/// Whose pages they are.
+#[derive(Debug)]
+struct Room {
+    name: String,
+    brand: Brand,
 }
 
 /// The waiting page of one room, ready to be filled.
@@ -118,7 +129,6 @@ pub struct WaitingPage {
     shown: Faces,
     /// Ours as it holds a form: nobody else is sent what is said of one, and an operator's page holds none.
     holding: Faces,
-    logo: Option<Logo>,
     notices: Option<Notices>,
 }
 
@@ -129,24 +139,14 @@ impl WaitingPage {
     /// The template does not parse, names an unknown variable, or runs too long.
     pub fn new(name: &str, custom: Option<&str>, brand: &Brand) -> Result<Self, PageError> {
         let look = Look::new(name, brand);
-        let mut templates = templates()?;
-        let mut template = WAITING;
-        let mut csp = look.csp.clone();
-        if let Some(source) = custom {
-            add_operators(&mut templates, OPERATORS, source)?;
-            template = OPERATORS;
-            // An operator's page brings what it likes; it must not be framed by strangers.
-            csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
-        }
-        let all = |template, csp, held| {
-            let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
-            let pages =
-                faces.map(|(language, face)| render(&templates, template, language, &look, face.variables(name, held)));
-            Ok::<_, PageError>(Faces { pages: pages.collect::<Result<_, _>>()?, csp })
-        };
-        let holding = all(WAITING, look.csp.clone(), true)?;
         let notices = brand.is_any().then(|| Notices::of(&look)).transpose()?;
-        Ok(Self { shown: all(template, csp, false)?, holding, logo: brand.logo.clone(), notices })
+        let room = Arc::new(Room { name: name.to_owned(), brand: brand.clone() });
+        let shown = Faces::unmade(look.csp.clone(), false, &room);
+        let shown = match custom {
+            Some(source) => shown.of_operators(source, &look)?,
+            None => shown,
+        };
+        Ok(Self { shown, holding: Faces::unmade(look.csp, true, &room), notices })
     }
 
     /// The `Content-Security-Policy` to send with it.
@@ -161,7 +161,7 @@ impl WaitingPage {
 
     /// The shop's logo.
     pub fn logo(&self) -> Option<&Logo> {
-        self.logo.as_ref()
+        self.shown.room.brand.logo.as_ref()
     }
 
     /// What else is said in this room, if it has a brand.
@@ -194,6 +194,38 @@ impl WaitingPage {
 }
 
 impl Faces {
+    /// Ours, none of them made.
+    fn unmade(csp: HeaderValue, held: bool, room: &Arc<Room>) -> Self {
+        let pages = vec![OnceLock::new(); Language::ALL.len() * Face::ALL.len()];
+        Self { pages, csp, held, room: room.clone() }
+    }
+
+    /// An operator's, all of them made: what is wrong with it is told before anybody waits.
+    fn of_operators(self, source: &str, look: &Look<'_>) -> Result<Self, PageError> {
+        let mut templates = templates()?;
+        add_operators(&mut templates, OPERATORS, source)?;
+        let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
+        let pages = faces.map(|(language, face)| {
+            let variables = face.variables(&self.room.name, false);
+            Ok(OnceLock::from(render(&templates, OPERATORS, language, look, variables)?))
+        });
+        let pages = pages.collect::<Result<_, PageError>>()?;
+        // An operator's page brings what it likes; it must not be framed by strangers.
+        let csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
+        Ok(Self { pages, csp, ..self })
+    }
+
+    fn segments(&self, language: Language, face: Face) -> &Segments {
+        self.pages[language as usize * Face::ALL.len() + face as usize].get_or_init(|| {
+            let Room { name, brand } = &*self.room;
+            let made = ours().and_then(|templates| {
+                render(templates, WAITING, language, &Look::new(name, brand), face.variables(name, self.held))
+            });
+            // A test makes every one of them.
+            made.unwrap_or_else(|error| Segments::cut(&error.to_string()))
+        })
+    }
+
     fn fill(
         &self,
         face: Face,
@@ -202,8 +234,7 @@ impl Faces {
         (language, coding): (Language, Coding),
         more: More<'_>,
     ) -> Filled {
-        let segments = &self.pages[language as usize * Face::ALL.len() + face as usize];
-        segments.fill(coding, |out, slot| match slot {
+        self.segments(language, face).fill(coding, |out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {
                     push_number(out, segment);
