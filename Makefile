@@ -112,6 +112,11 @@ bench-connections: ## Memory of 20,000 idle connections, and of 5,000 with close
 	cargo build --release --locked -p gateway -p benches
 	target/release/connections
 
+.PHONY: bench-rooms
+bench-rooms: build ## 2,000 rooms on three gateways and one Redis, idle and with ten busy: writes benches/ROOMS.md, in four minutes
+	@deploy/tools bench
+	benches/rooms
+
 .PHONY: clean
 clean: ## Remove what was built
 	cargo clean

@@ -7,6 +7,7 @@
 //! Out of scope: changing anything else, and connections (`connection`).
 
 mod connection;
+mod metrics;
 pub mod versions;
 
 use std::net::IpAddr;
@@ -31,7 +32,6 @@ use crate::fleet::keys::KeyState;
 use crate::fleet::{Fleet, LONGEST, Member};
 use crate::number;
 use crate::rooms::LiveRoom;
-use crate::telemetry;
 
 /// What `GET /api/rooms/{name}/status` answers.
 #[derive(Debug, Serialize)]
@@ -43,6 +43,8 @@ pub struct RoomStatus {
     line: String,
     /// `not_queueing`, `queueing` or `suspended`.
     status: &'static str,
+    /// Whether nothing happens in it, so that the store is not asked.
+    dormant: bool,
     /// Whether the store fails to answer: what follows is then old.
     store_away: bool,
     /// Time of the store when the rest was true, in milliseconds.
@@ -106,6 +108,7 @@ impl RoomStatus {
             name: terms.name.to_string(),
             line: room.name.to_string(),
             status: snapshot.state.name(),
+            dormant: room.is_dormant(),
             store_away: snapshot.away,
             store_time_ms: view.now,
             segment: place_of(open.base).0,
@@ -155,7 +158,7 @@ pub fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
         .route("/api/rooms/{name}/status", get(room_status))
         .with_state(fleet.shared.clone());
     let of_all = Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::tell))
         .route("/api/gateways", get(gateways))
         .route("/api/versions", get(versions::list).post(versions::apply))
         .route("/api/versions/in-force", put(versions::switch))
@@ -211,12 +214,6 @@ async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
         KeyState::Foreign => (StatusCode::SERVICE_UNAVAILABLE, FOREIGN_KEYS),
         KeyState::Unknown | KeyState::Shared => (StatusCode::OK, "ready\n"),
     }
-}
-
-async fn metrics(State(fleet): State<Arc<Fleet>>) -> String {
-    fleet.shared.observe();
-    fleet.plan.observe();
-    telemetry::metrics().render()
 }
 
 async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {

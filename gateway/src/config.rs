@@ -32,7 +32,7 @@ use toml::de::DeTable;
 
 pub use brand::{BrandConfig, BrandTextConfig};
 pub use listen::{ListenConfig, TlsConfig};
-pub use node::{LogConfig, LogFormat, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
+pub use node::{LogConfig, LogFormat, MetricsConfig, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
@@ -65,6 +65,8 @@ section! {
         quota: QuotaConfig = or_blank(),
         /// What is written to standard output.
         log: LogConfig = or_blank(),
+        /// What `/metrics` tells.
+        metrics: MetricsConfig = or_blank(),
         /// The shop's servers.
         upstreams "upstream": Vec<UpstreamConfig> = or(Vec::new()),
         /// Which upstream answers which hosts and paths.

@@ -129,7 +129,10 @@ impl Shared {
         telemetry::buffered(0.0);
         // There from the first scrape on.
         telemetry::deferrals(0);
-        self.rooms.all().values().for_each(|room| telemetry::room(room));
+        let rooms = self.rooms.all();
+        telemetry::rooms_dormant(rooms.values().filter(|room| room.is_dormant()).count());
+        let told = rooms.values().filter(|room| site.config.metrics.idle_rooms || !room.is_idle());
+        told.for_each(|room| telemetry::room(room));
         site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
         for (name, room) in &site.by_name {
             room.part.iter().for_each(|part| telemetry::part(name, part));

@@ -2,7 +2,8 @@
 //!
 //! The request path reads a room's [`Snapshot`] without a lock and without the store. What changes a
 //! line goes into the mailbox; one task, the clerk, gathers it for a few milliseconds, makes one
-//! store call of it (group commit) and hands out the answers. Nothing else calls the store.
+//! store call of it (group commit) and hands out the answers. Nothing else calls the store. A room in which nothing happens is
+//! left alone ([`policy::dormancy`]).
 //!
 //! A called shopper without a token, and an arrival whose turn comes within half a second, are held:
 //! their request waits here and is named in every batch until it is granted or its time is up.
@@ -10,6 +11,7 @@
 //! What is absent: the rules of a line (`policy::line`) and HTTP.
 
 mod clerk;
+mod desk;
 mod late;
 mod passes;
 mod picture;
@@ -17,7 +19,7 @@ mod renewals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -44,6 +46,11 @@ const MAILBOX: usize = 1 << 16;
 
 /// Who waits for the first answer of the store looks this often.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// A room in which nothing has happened for so long may be left out of metrics: it is in every scrape until then.
+const IDLE: Millis = 600_000;
+/// Parts of each map of a room: what is here for as many workers costs memory in every room.
+const PARTS: usize = 8;
 
 /// How a room is meant to work, as last configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +135,9 @@ pub struct LiveRoom {
     served: [AtomicU64; 2],
     stretch: Arc<PollStretch>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
+    /// Nothing happens in it, here or at another gateway; and when something last did, in store time.
+    dormant: AtomicBool,
+    stirred: AtomicU64,
 }
 
 /// What became of someone who wants in.
@@ -317,6 +327,18 @@ impl LiveRoom {
         }
     }
 
+    /// Whether nothing happens in it, at any gateway, so that its line is left alone.
+    pub fn is_dormant(&self) -> bool {
+        self.dormant.load(Ordering::Relaxed) && !self.snapshot().away
+    }
+
+    /// Whether metrics may leave it out: it is open, and nothing has happened in it for [`IDLE`], if ever.
+    pub fn is_idle(&self) -> bool {
+        let (snapshot, stirred) = (self.snapshot(), self.stirred.load(Ordering::Relaxed));
+        let usual = snapshot.state == ui::State::NotQueueing && !snapshot.away;
+        usual && self.is_dormant() && (stirred == 0 || snapshot.store_time(Instant::now()) > stirred + IDLE)
+    }
+
     /// Places kept so far while the store was away.
     pub fn places_kept(&self) -> u64 {
         self.provisional.load(Ordering::Relaxed)
@@ -395,7 +417,10 @@ impl Rooms {
         for (line, terms) in terms {
             let known = self.known.get(&*line).map(|room| room.clone());
             let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, terms.clone())));
-            room.terms.store(Arc::new(terms));
+            // The same terms stay the same: no line has to hear of them again.
+            if **room.terms.load() != terms {
+                room.terms.store(Arc::new(terms));
+            }
             self.known.insert(room.name.clone(), room.clone());
             live.insert(room.name.clone(), room);
         }
@@ -427,17 +452,19 @@ impl Rooms {
             snapshot: ArcSwap::from_pointee(picture::unseen(name, &terms)),
             terms: ArcSwap::from_pointee(terms),
             shop: ArcSwapOption::empty(),
-            revoked: DashMap::new(),
-            confirmed: DashMap::new(),
-            testified: DashMap::new(),
+            revoked: DashMap::with_shard_amount(PARTS),
+            confirmed: DashMap::with_shard_amount(PARTS),
+            testified: DashMap::with_shard_amount(PARTS),
             revocations: AtomicUsize::new(0),
             renewals: Renewals::default(),
-            spent: DashMap::new(),
+            spent: DashMap::with_shard_amount(PARTS),
             late: LateForms::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
             stretch: self.stretch.clone(),
             mailbox: self.mailbox.clone(),
+            dormant: AtomicBool::new(false),
+            stirred: AtomicU64::new(0),
         }
     }
 }

@@ -9,7 +9,7 @@ mod files;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -100,7 +100,10 @@ pub struct SiteRoom {
 #[derive(Debug)]
 struct Preflights {
     all: Rate,
-    each: Quotas,
+    share: Quota,
+    most_clients: usize,
+    /// Made for the first of them.
+    each: OnceLock<Quotas>,
     made: Instant,
 }
 
@@ -110,16 +113,17 @@ impl Preflights {
         let at_rate = |per_second: u32| quota(per_second, per_second.saturating_mul(2));
         let per_second = written.preflights_per_second.unwrap_or(enough);
         let share = (per_second / PREFLIGHT_SHARES).max(1);
-        let (all, each) = (Rate::new(at_rate(per_second)), Quotas::new(at_rate(share), most_clients));
-        Self { all, each, made: Instant::now() }
+        let (all, share) = (Rate::new(at_rate(per_second)), at_rate(share));
+        Self { all, share, most_clients, each: OnceLock::new(), made: Instant::now() }
     }
 
     /// Charges the address first: what is over its share takes nothing from others.
     fn charge(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.made);
-        self.each.set_time(since);
+        let each = self.each.get_or_init(|| Quotas::new(self.share, self.most_clients));
+        each.set_time(since);
         // Of IPv6 all that a provider gave out: 16 times the share of a /64 would be more than there is.
-        self.each.charge(Client::wide(client).unwrap_or_else(|| Client::at(client)))?;
+        each.charge(Client::wide(client).unwrap_or_else(|| Client::at(client)))?;
         self.all.charge(since)
     }
 }
@@ -291,7 +295,7 @@ impl Site {
     /// Forgets clients that have not asked for a while.
     pub fn forget_idle(&self) {
         self.quotas.forget_idle();
-        self.by_name.values().for_each(|room| room.preflights.each.forget_idle());
+        self.by_name.values().for_each(|room| room.preflights.each.get().map_or((), Quotas::forget_idle));
     }
 
     /// The same with other keys.

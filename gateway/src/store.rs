@@ -1,7 +1,7 @@
 //! The port behind which the state of lines is kept.
 //!
-//! One call: a batch for each room goes in, an [`Outcome`] for each comes out; a batch is applied as
-//! a whole or not at all. What it does to a line is `policy::line::Line::apply`, whatever the store;
+//! One call: a batch for each room that is due goes in, an [`Outcome`] for each comes out; a batch is applied as
+//! a whole or not at all. And one by which gateways hear in which rooms something happens. What it does to a line is `policy::line::Line::apply`, whatever the store;
 //! a store only says where the line is and what time it is.
 //!
 //! What gateways share besides lines has a port of its own, [`board`]; a store has both.
@@ -16,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use policy::Millis;
 use policy::line::{Batch, Outcome};
 use policy::room::Rules;
 
@@ -75,8 +76,26 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 /// The outcomes of a call, in the order of its works.
 pub type Commit<'a> = Answer<'a, Vec<Outcome>>;
 
+/// What is heard of other gateways.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Time of the store.
+    pub now: Millis,
+    /// Another text than before: the store is another one, or was started again, or has lost what was in it.
+    pub era: String,
+    /// Rooms in which something has happened since, at any gateway.
+    pub stirring: Vec<String>,
+}
+
 /// Where lines are kept.
 pub trait Store: Send + Sync {
     /// Applies each batch to the line of its room, and answers when the result is durable.
     fn commit(&self, works: Vec<Work>) -> Commit<'_>;
+
+    /// Tells the other gateways of the rooms in which something happens at this one, and hears the same of them since `since`,
+    /// a time of the store. A store of one process has nothing to tell.
+    fn listen(&self, stirring: Vec<Arc<str>>, since: Millis) -> Answer<'_, Heard> {
+        let _ = (stirring, since);
+        Box::pin(async { Ok(Heard::default()) })
+    }
 }

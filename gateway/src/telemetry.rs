@@ -320,6 +320,11 @@ pub fn rooms_version(here: u64, store: u64) {
     gauge!("weir_rooms_version_wanted").set(store as f64);
 }
 
+/// Says in how many rooms nothing happens.
+pub fn rooms_dormant(rooms: usize) {
+    gauge!("weir_rooms_dormant").set(rooms as f64);
+}
+
 /// Says what a room's snapshot shows.
 pub fn room(room: &LiveRoom) {
     let snapshot = room.snapshot();

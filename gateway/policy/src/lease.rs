@@ -269,6 +269,16 @@ impl Lending {
         (self.answered, self.filled, self.bucket) = (now, now + BEGIN, 0.0);
     }
 
+    /// Whether the line has to be told of passes that were given.
+    pub fn has_more(&self) -> bool {
+        !self.untold.is_empty()
+    }
+
+    /// Whether the last answer lent anything.
+    pub fn holds(&self) -> bool {
+        self.lease.is_some()
+    }
+
     /// Whether the gateway lives on its lease now.
     pub fn is_on(&self, now: Millis) -> bool {
         self.answered + BEGIN <= now && self.may_be_on(now)

@@ -8,7 +8,7 @@
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`drain`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
-//! - [`lease`]: what a gateway may spend while the store is away
+//! - [`lease`]: what a gateway may spend while the store is away; [`dormancy`]: how long a line may be left alone
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
 //! - [`quota`]: per client; [`limit`]: per upstream
@@ -18,6 +18,7 @@
 //! milliseconds of the store's clock and decisions go out as values.
 
 pub mod admit;
+pub mod dormancy;
 pub mod drain;
 pub mod lease;
 pub mod limit;

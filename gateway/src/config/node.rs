@@ -19,6 +19,14 @@ section! {
 }
 
 section! {
+    /// `[metrics]`: what the operator's listener tells under `/metrics`.
+    MetricsConfig {
+        /// Whether rooms are told of in which nothing has happened for ten minutes.
+        idle_rooms: bool = or(true),
+    }
+}
+
+section! {
     /// `[store]`: where places in a line are kept.
     StoreConfig {
         /// Which store.

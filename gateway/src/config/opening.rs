@@ -7,7 +7,7 @@
 //!
 //! What is absent: what the shop makes of a host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use policy::scope::{NormalPath, Table, bare_host};
 
@@ -25,11 +25,12 @@ struct Route<'c> {
 pub(super) fn warn(config: &Config, reader: &mut Reader<'_>) {
     let routes = routes(config);
     let Some(view) = View::of(config, &routes) else { return };
+    let mut found = HashMap::new();
     for (index, room) in config.rooms.iter().enumerate() {
         let own = std::iter::once(format!("room.{index}.host"));
         let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}.host")));
         for (at, scope) in places.zip(room.scopes()) {
-            for (route, host) in view.openings(room, scope) {
+            for (route, host) in view.openings(room, scope, &mut found) {
                 let Route { scope: wide, upstream } = route;
                 let what = format!(
                     "there is a way past this room: a request with another Host, such as {host:?}, for {} goes to the same \
@@ -101,27 +102,48 @@ impl<'c> View<'c> {
         Some((below, upstream))
     }
 
-    /// The routes that lead past a room into this scope of it, each with a host that they do it for.
-    fn openings(&self, room: &RoomConfig, scope: Scope<'_>) -> Vec<(Route<'c>, &str)> {
+    /// The routes that lead past a room into this scope of it, each with a host that they do it for. What was `found` for the
+    /// same paths is not looked for again: where thousands of rooms cover the whole of their hosts, they are the same.
+    fn openings<'v>(
+        &'v self,
+        room: &RoomConfig,
+        scope: Scope<'_>,
+        found: &mut HashMap<BTreeSet<String>, Found<'c, 'v>>,
+    ) -> Vec<(Route<'c>, &'v str)> {
         let inside = self.scopes.iter().filter(|inside| scope.covers(inside.path));
         let paths: BTreeSet<String> = inside.flat_map(examples).filter(|path| scope.covers(path)).collect();
-        let cases = || self.hosts.iter().flat_map(|host| paths.iter().map(move |path| (host.as_str(), path)));
-        let found = |(host, path): (&'_ str, &String)| {
-            let path = NormalPath::of(path);
-            (self.rooms.find(host, &path).copied(), self.routes.find(host, &path).copied())
-        };
-        let protected = cases().map(found).filter(|(found, _)| *found == Some(room.name.as_str()));
-        let protected: BTreeSet<&str> = protected.filter_map(|(_, route)| Some(route?.upstream)).collect();
+        let Found { protected, open } = found.entry(paths).or_insert_with_key(|paths| self.find(paths));
+        let Some(protected) = protected.get(room.name.as_str()) else { return Vec::new() };
         let mut openings: Vec<(Route<'c>, &str)> = Vec::new();
-        for (host, path) in cases() {
-            let (None, Some(route)) = found((host, path)) else { continue };
-            let known = openings.iter().any(|(known, _)| *known == route);
-            if !known && protected.contains(route.upstream) {
+        for &(route, host) in open.iter().filter(|(route, _)| protected.contains(route.upstream)) {
+            if !openings.iter().any(|(known, _)| *known == route) {
                 openings.push((route, host));
             }
         }
         openings
     }
+
+    /// What requests for these paths find, on every host.
+    fn find(&self, paths: &BTreeSet<String>) -> Found<'c, '_> {
+        let mut all = Found { protected: HashMap::new(), open: Vec::new() };
+        for (host, path) in self.hosts.iter().flat_map(|host| paths.iter().map(move |path| (host.as_str(), path))) {
+            let path = NormalPath::of(path);
+            let Some(&route) = self.routes.find(host, &path) else { continue };
+            match self.rooms.find(host, &path) {
+                Some(room) => drop(all.protected.entry(*room).or_default().insert(route.upstream)),
+                None => all.open.push((route, host)),
+            }
+        }
+        all
+    }
+}
+
+/// What requests for some paths find.
+struct Found<'c, 'v> {
+    /// By room, the upstreams behind it.
+    protected: HashMap<&'c str, BTreeSet<&'c str>>,
+    /// Routes that lead past all rooms, each with a host.
+    open: Vec<(Route<'c>, &'v str)>,
 }
 
 /// A host that a pattern covers, and no other that is written if it covers more than one.

@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 
+use policy::Millis;
+
 use super::keys::{KeyState, Standing};
-use crate::store::{Commit, Store, StoreError, Work};
+use crate::store::{Answer, Commit, Heard, Store, StoreError, Work};
 
 /// A store behind the standing of this gateway.
 pub struct Guarded {
@@ -27,6 +29,13 @@ impl Store for Guarded {
     fn commit(&self, works: Vec<Work>) -> Commit<'_> {
         match self.standing.get() {
             KeyState::Shared => self.store.commit(works),
+            KeyState::Unknown | KeyState::Foreign => Box::pin(async { Err(StoreError::NoMember) }),
+        }
+    }
+
+    fn listen(&self, stirring: Vec<Arc<str>>, since: Millis) -> Answer<'_, Heard> {
+        match self.standing.get() {
+            KeyState::Shared => self.store.listen(stirring, since),
             KeyState::Unknown | KeyState::Foreign => Box::pin(async { Err(StoreError::NoMember) }),
         }
     }

@@ -14,8 +14,14 @@ use policy::ticket::{Kind, Token};
 const MOST: usize = 1 << 16;
 
 /// How many have gone through, by number of the pass, and until when that is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LateForms(DashMap<u64, (u8, Millis)>);
+
+impl Default for LateForms {
+    fn default() -> Self {
+        Self(DashMap::with_shard_amount(super::PARTS))
+    }
+}
 
 impl LateForms {
     /// Whether one more may go through with this pass; counts it.

@@ -12,7 +12,7 @@ use policy::Millis;
 use policy::ticket::Token;
 
 /// What is known of renewals, by number of the pass.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Renewals(DashMap<u64, Renewal>);
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +30,12 @@ impl Renewal {
     fn is_fresh(&self, pass: &Token, now: Millis) -> bool {
         let &Self { issued, expires, .. } = self;
         expires >= pass.expires && !Token { issued, expires, ..*pass }.past_half_life(now)
+    }
+}
+
+impl Default for Renewals {
+    fn default() -> Self {
+        Self(DashMap::with_shard_amount(super::PARTS))
     }
 }
 

@@ -13,8 +13,9 @@
 
 mod board;
 mod connect;
+mod listen;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -24,7 +25,7 @@ use policy::line::{Adopt, Adopted, Grant, Outcome, Restore, Revoked, Seen, Segme
 use redis::{Script, ScriptInvocation};
 use tokio::time::timeout;
 
-use super::{Commit, Store, StoreError, Work};
+use super::{Answer, Commit, Heard, Store, StoreError, Work};
 use crate::config::StoreConfig;
 use connect::{Connection, Way};
 
@@ -69,6 +70,7 @@ type ViewReply = (Vec<String>, u64, Millis, bool, Millis, f64, f64, u64, u64, u6
 pub struct Redis {
     way: Way,
     script: Script,
+    listen: Script,
     board: board::Scripts,
     /// The connection of commits...
     idle: Idle,
@@ -97,8 +99,8 @@ impl Redis {
     }
 
     fn by(way: Way) -> Self {
-        let (script, board) = (Script::new(SCRIPT), board::Scripts::new());
-        Self { way, script, board, idle: Mutex::default(), board_idle: Mutex::default() }
+        let (script, listen, board) = (Script::new(SCRIPT), listen::script(), board::Scripts::new());
+        Self { way, script, listen, board, idle: Mutex::default(), board_idle: Mutex::default() }
     }
 
     /// A commit at this time of this server instead of the real ones: for tests that compare.
@@ -176,6 +178,10 @@ impl Redis {
 impl Store for Redis {
     fn commit(&self, works: Vec<Work>) -> Commit<'_> {
         Box::pin(async move { self.commit_at(&works, None).await })
+    }
+
+    fn listen(&self, stirring: Vec<Arc<str>>, since: Millis) -> Answer<'_, Heard> {
+        Box::pin(self.hear(stirring, since))
     }
 }
 

@@ -4,13 +4,17 @@
 //! has its own rendering. An operator's template goes the same way as ours with the same variables,
 //! so its conditions may look at the names of faces and languages, but not compare a position.
 
+use std::sync::{Arc, OnceLock};
+
 use http::HeaderValue;
 use minijinja::{Value, context};
 
 use super::brand::{Brand, Logo};
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
-use super::template::{Coding, Filled, Look, PAGE, PageError, Segments, Slot, WAITING, render, templates, variables};
+use super::template::{
+    Coding, Filled, Look, PAGE, PageError, Segments, Slot, WAITING, ours, render, templates, variables,
+};
 use super::{Language, Snapshot, Standing, operators, push_number};
 
 /// The name of an operator's template, as in the configuration.
@@ -108,9 +112,20 @@ struct More<'a> {
 /// A template in every language and face.
 #[derive(Debug, Clone)]
 struct Faces {
-    /// By language, then by face.
-    pages: Vec<Segments>,
+    /// By language, then by face. Ours are made when first asked for: a room in which nobody waits costs no page.
+    pages: Vec<OnceLock<Segments>>,
     csp: HeaderValue,
+    /// Which text they have.
+    version: u32,
+    held: bool,
+    room: Arc<Room>,
+}
+
+/// Whose pages they are.
+#[derive(Debug)]
+struct Room {
+    name: String,
+    brand: Brand,
 }
 
 /// The waiting page of one room, ready to be filled.
@@ -119,9 +134,7 @@ pub struct WaitingPage {
     shown: Faces,
     /// Ours as it holds a form: nobody else is sent what is said of one, and an operator's page holds none.
     holding: Faces,
-    logo: Option<Logo>,
     notices: Option<Notices>,
-    version: u32,
 }
 
 impl WaitingPage {
@@ -131,37 +144,24 @@ impl WaitingPage {
     /// The template does not parse, names an unknown variable, or runs too long.
     pub fn new(name: &str, custom: Option<&str>, brand: &Brand) -> Result<Self, PageError> {
         let look = Look::new(name, brand);
-        let mut templates = templates()?;
-        let mut template = WAITING;
-        let mut csp = look.csp.clone();
-        let version = look.version(custom.unwrap_or(PAGE));
-        if let Some(source) = custom {
-            let given = variables(Language::English, &look, "", Face::Moving.variables(name, version, false));
-            operators::add(&mut templates, OPERATORS, source, &given)?;
-            template = OPERATORS;
-            // An operator's page brings what it likes; it must not be framed by strangers.
-            csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
-        }
-        let all = |template, version, csp, held| {
-            let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
-            let pages = faces.map(|(language, face)| {
-                render(&templates, template, language, &look, face.variables(name, version, held))
-            });
-            Ok::<_, PageError>(Faces { pages: pages.collect::<Result<_, _>>()?, csp })
-        };
-        let holding = all(WAITING, look.version(PAGE), look.csp.clone(), true)?;
         let notices = brand.is_any().then(|| Notices::of(&look)).transpose()?;
-        Ok(Self { shown: all(template, version, csp, false)?, holding, logo: brand.logo.clone(), notices, version })
+        let room = Arc::new(Room { name: name.to_owned(), brand: brand.clone() });
+        let holding = Faces::unmade(&look, true, &room);
+        let shown = match custom {
+            Some(source) => Faces::of_operators(source, &look, &room)?,
+            None => Faces { held: false, ..holding.clone() },
+        };
+        Ok(Self { shown, holding, notices })
     }
 
     /// Which text it has: pages that say the same have the same number, at every gateway.
     pub fn version(&self) -> u32 {
-        self.version
+        self.shown.version
     }
 
-    /// Whether a browser that shows it hears of the line again, as far as its text tells.
+    /// Whether a browser that shows it hears of the line again, as far as its text tells. One that is not made yet is ours.
     pub fn polls(&self) -> bool {
-        self.shown.pages.first().is_some_and(|moving| operators::polls(moving.text()))
+        self.shown.pages.first().and_then(OnceLock::get).is_none_or(|moving| operators::polls(moving.text()))
     }
 
     /// The `Content-Security-Policy` to send with it.
@@ -176,7 +176,7 @@ impl WaitingPage {
 
     /// The shop's logo.
     pub fn logo(&self) -> Option<&Logo> {
-        self.logo.as_ref()
+        self.shown.room.brand.logo.as_ref()
     }
 
     /// What else is said in this room, if it has a brand.
@@ -209,6 +209,39 @@ impl WaitingPage {
 }
 
 impl Faces {
+    /// Ours, none of them made.
+    fn unmade(look: &Look<'_>, held: bool, room: &Arc<Room>) -> Self {
+        let pages = vec![OnceLock::new(); Language::ALL.len() * Face::ALL.len()];
+        Self { pages, csp: look.csp.clone(), version: look.version(PAGE), held, room: room.clone() }
+    }
+
+    /// An operator's, all of them made: what is wrong with it is told before anybody waits.
+    fn of_operators(source: &str, look: &Look<'_>, room: &Arc<Room>) -> Result<Self, PageError> {
+        let (version, mut templates) = (look.version(source), templates()?);
+        let own = |face: Face| face.variables(&room.name, version, false);
+        let given = variables(Language::English, look, "", own(Face::Moving));
+        operators::add(&mut templates, OPERATORS, source, &given)?;
+        let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
+        let pages = faces
+            .map(|(language, face)| Ok(OnceLock::from(render(&templates, OPERATORS, language, look, own(face))?)));
+        let pages = pages.collect::<Result<_, PageError>>()?;
+        // An operator's page brings what it likes; it must not be framed by strangers.
+        let csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
+        Ok(Self { pages, csp, version, held: false, room: room.clone() })
+    }
+
+    fn segments(&self, language: Language, face: Face) -> &Segments {
+        self.pages[language as usize * Face::ALL.len() + face as usize].get_or_init(|| {
+            let Room { name, brand } = &*self.room;
+            let made = ours().and_then(|templates| {
+                let own = face.variables(name, self.version, self.held);
+                render(templates, WAITING, language, &Look::new(name, brand), own)
+            });
+            // A test makes every one of them.
+            made.unwrap_or_else(|error| Segments::cut(&error.to_string()))
+        })
+    }
+
     fn fill(
         &self,
         face: Face,
@@ -217,8 +250,7 @@ impl Faces {
         (language, coding): (Language, Coding),
         more: More<'_>,
     ) -> Filled {
-        let segments = &self.pages[language as usize * Face::ALL.len() + face as usize];
-        segments.fill(coding, |out, slot| match slot {
+        self.segments(language, face).fill(coding, |out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {
                     push_number(out, segment);

@@ -1,6 +1,7 @@
-//! Templates: rendered when the configuration is read, cut at marks, filled per shopper.
+//! Templates: rendered once, cut at marks, filled per shopper.
 //!
-//! The template engine never runs for a request. While it runs, what differs from shopper to shopper
+//! An operator's template is rendered when the configuration is read, ours when the first shopper is to see it: the engine runs
+//! for no request but that. While it runs, what differs from shopper to shopper
 //! is a mark; what it made is cut at the marks ([`Segments`]), and an answer is the pieces with the
 //! values between them.
 
@@ -295,6 +296,12 @@ pub(super) fn templates() -> Result<Environment<'static>, PageError> {
     templates.add_template(WAITING, PAGE)?;
     templates.add_template(NOTICE, include_str!("../../../queue-ui/notice.html"))?;
     Ok(templates)
+}
+
+/// Our own templates, read once.
+pub(super) fn ours() -> Result<&'static Environment<'static>, PageError> {
+    static OURS: LazyLock<Result<Environment<'static>, PageError>> = LazyLock::new(templates);
+    OURS.as_ref().map_err(Clone::clone)
 }
 
 /// Renders and cuts a template. `own` is added to the variables that every page has.

@@ -1,0 +1,38 @@
+//! In which rooms something happens, whichever gateway they are at: two keys beside those of the board.
+//!
+//! In a Cluster the server of these keys speaks for itself alone: that another one has lost its rooms is noticed when one of
+//! them is looked at.
+
+use std::sync::Arc;
+
+use policy::Millis;
+use redis::Script;
+
+use super::connect::Connection;
+use super::{Redis, failed};
+use crate::store::{Heard, StoreError};
+
+const LISTEN: &str = include_str!("listen.lua");
+const STIRRING: &str = "weir:rooms:{versions}:stirring";
+const ERA: &str = "weir:rooms:{versions}:era";
+/// Rooms are forgotten so many milliseconds after the last gateway named them: long after all have heard.
+const KEPT: Millis = 10_000;
+
+pub(super) fn script() -> Script {
+    Script::new(LISTEN)
+}
+
+impl Redis {
+    /// On the connection of commits, between two of them.
+    pub(super) async fn hear(&self, stirring: Vec<Arc<str>>, since: Millis) -> Result<Heard, StoreError> {
+        let mut call = self.listen.key(STIRRING);
+        call.key(ERA).arg(since).arg(KEPT);
+        for room in &stirring {
+            call.arg(&**room);
+        }
+        let call = &call;
+        let run = |mut connection: Connection| async move { connection.run(call).await.map_err(failed) };
+        let (now, era, stirring) = self.on(&self.idle, run).await?;
+        Ok(Heard { now, era, stirring })
+    }
+}
