@@ -64,15 +64,8 @@ fn the_shop_never_sees_weirs_cookie_and_can_neither_set_one_nor_end_a_pass_that_
     assert_eq!(kept(&one), 2, "the pass and the shop's own: {}", one.head);
     assert!(!one.head.contains("=mine") && one.head.contains("own=1"), "{}", one.head);
     let [one, other] = [one, other].map(|answer| {
-        let cookies = answer.head.lines().filter_map(|line| line.split_once(": ")).map(|(_, value)| value);
-        cookies
-            .filter(|value| value.starts_with("weir_launch="))
-            .next_back()
-            .unwrap()
-            .split(';')
-            .next()
-            .unwrap()
-            .to_owned()
+        let mut cookies = answer.head.lines().filter_map(|line| line.split_once(": ")).map(|(_, value)| value);
+        cookies.rfind(|value| value.starts_with("weir_launch=")).unwrap().split(';').next().unwrap().to_owned()
     });
     let both = format!("own=1; {one}; __Host-{other}");
     let seen = weir.get("/launch/a.css", &[FETCH, ("Cookie", &both)]).body;
