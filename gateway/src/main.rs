@@ -146,7 +146,9 @@ fn check(file: &Path) -> ExitCode {
     }
     let compared = compare(file, &config);
     let news = compared.as_ref().map_or(&[] as &[String], Vec::as_slice);
-    news.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    for warning in news {
+        eprintln!("warning: {warning}");
+    }
     let said = match config.warnings.len() + news.len() {
         0 => "fine".to_owned(),
         some => format!("can be used, with {}", counted(some, "warning")),

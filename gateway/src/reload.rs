@@ -163,7 +163,9 @@ impl Watch {
         match taken {
             Ok(()) => tracing::info!("pages in force"),
             Err(problems) => {
-                problems.iter().for_each(|problem| tracing::error!(problem, "pages refused; the old ones stay"));
+                for problem in problems {
+                    tracing::error!(problem, "pages refused; the old ones stay");
+                }
             }
         }
     }

@@ -156,9 +156,9 @@ fn encryption(store: &StoreConfig, reader: &mut Reader<'_>) {
 /// Files of a section of TLS to servers: they are there, and certificate and key together.
 pub(super) fn tls_files(at: &str, files: [&Option<PathBuf>; 3], reader: &mut Reader<'_>) {
     let [_, certificate, key] = files;
-    let mut named = ["ca_file", "certificate", "key"].into_iter().zip(files);
-    let mut named = named.by_ref().filter_map(|(key, file)| Some((join(at, key), file.as_ref()?)));
-    let (secret, open) = named.by_ref().partition(|(name, _)| name.ends_with(".key"));
+    let named = ["ca_file", "certificate", "key"].into_iter().zip(files);
+    let named = named.filter_map(|(key, file)| Some((join(at, key), file.as_ref()?)));
+    let (secret, open) = named.partition(|(name, _)| *name == join(at, "key"));
     present(open, reader);
     present_secrets(secret, reader);
     for (name, one, other) in [("certificate", certificate, key), ("key", key, certificate)] {

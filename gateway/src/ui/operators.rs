@@ -52,7 +52,7 @@ pub(super) fn polls(page: &str) -> bool {
     if own.len() < page.len() && READ_FIRST.iter().all(|part| own.contains(part)) {
         return true;
     }
-    let own = without_noscript(own.to_lowercase());
+    let own = without_noscript(&own.to_lowercase());
     let refreshes = |rest: &str| rest.trim_start_matches([' ', '=', '"', '\'']).starts_with("refresh");
     let is_loaded = |rest: &str| rest.split('>').next().is_some_and(|tag| tag.contains("src="));
     own.contains("/.weir/status")
@@ -62,7 +62,7 @@ pub(super) fn polls(page: &str) -> bool {
 }
 
 /// What a browser with scripts sees.
-fn without_noscript(page: String) -> String {
+fn without_noscript(page: &str) -> String {
     let mut parts = page.split("<noscript");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |seen, part| seen + part.split_once("</noscript>").map_or("", |(_, after)| after))
