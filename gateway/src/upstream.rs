@@ -42,7 +42,8 @@ use self::deadline::ticks;
 use self::download::Download;
 pub use self::error::UpstreamError;
 use self::exchange::{Exchange, Wish};
-use self::health::Server;
+pub use self::health::HealthSettings;
+use self::health::{Server, less_loaded};
 pub use self::http2::Http2Failure;
 use self::pace::LeastPace;
 pub use self::part::{Part, PartSettings};
@@ -119,21 +120,6 @@ pub struct UpstreamSettings {
     pub eject_after: u32,
     /// For how long; doubled each time it fails again, up to 16 times this.
     pub eject_for: Duration,
-}
-
-/// How servers are asked whether they are well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthSettings {
-    /// Answered with 2xx or 3xx by a healthy server.
-    pub path: String,
-    /// Between two checks of a server.
-    pub interval: Duration,
-    /// For connection and answer together.
-    pub timeout: Duration,
-    /// Bad answers in a row until it is out.
-    pub unhealthy_after: u32,
-    /// Good answers in a row until it is back.
-    pub healthy_after: u32,
 }
 
 impl UpstreamSettings {
@@ -502,13 +488,4 @@ impl Upstream {
         self.counters.busy.fetch_add(1, Ordering::Relaxed);
         UpstreamError::Busy { retry_after: self.settings.max_wait.max(Duration::from_secs(1)) }
     }
-}
-
-/// The one with fewer requests in work of two different ones drawn at random.
-fn less_loaded<'a>(servers: &(impl Iterator<Item = &'a Arc<Server>> + Clone), random: u64) -> Option<&'a Arc<Server>> {
-    let count = servers.clone().count();
-    let first = (random >> 32) as usize % count.max(1);
-    let second = (first + 1 + random as u32 as usize % count.saturating_sub(1).max(1)) % count.max(1);
-    let drawn = [first, second].into_iter().filter_map(|index| servers.clone().nth(index));
-    drawn.min_by_key(|server| server.in_flight())
 }

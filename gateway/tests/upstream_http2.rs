@@ -15,7 +15,7 @@ use common::h2::{
     literal, peers,
 };
 use common::program::{Program, nginx_folders, ports};
-use common::{Kept, Weir, head, of, raw, until_true};
+use common::{Kept, Weir, head, of, until_true, weir};
 
 /// A gateway before these upstreams, each on the path of its name: name, server, and what else is said of it.
 fn before(dir: tempfile::TempDir, upstreams: &[(&str, &str, &str)]) -> Weir {
@@ -393,6 +393,31 @@ fn a_server_that_does_not_speak_it_is_passed_over() {
         checked.log().lines().any(told)
     });
     assert_eq!(checked.get("/shop/", &[]).body, "well");
-    // Over HTTP/1.1, a request line that is no HTTP at all is still told.
-    assert_eq!(raw(weir.http, b"nonsense\r\n\r\n").status, 400);
+}
+
+#[test]
+fn a_choice_that_nobody_can_make_is_told_by_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |version: &str, server: &str| {
+        let text = format!(
+            "[listen]\nhttp = \"127.0.0.1:0\"\n[[upstream]]\nname = \"shop\"\nservers = \"{server}\"\nhttp_version = {version}\n\
+             [[route]]\nhost = \"*\"\npath = \"/\"\nupstream = \"shop\"\n"
+        );
+        std::fs::write(dir.path().join("weir.toml"), text).unwrap();
+        weir(&["check", "weir.toml"], dir.path())
+    };
+    for (version, server, words) in [
+        ("\"auto\"", "127.0.0.1:80", "none can choose"),
+        ("\"3\"", "127.0.0.1:80", "is not known"),
+        ("2", "127.0.0.1:80", "is not one of the names"),
+    ] {
+        let (_, said) = check(version, server);
+        assert!(said.contains(words), "{version}: {said}");
+    }
+    for (version, server) in
+        [("\"2\"", "127.0.0.1:80"), ("\"auto\"", "https://127.0.0.1:443"), ("\"1.1\"", "127.0.0.1:80")]
+    {
+        let (code, said) = check(version, server);
+        assert!(code == 0 && !said.contains("http_version"), "{version}: {said}");
+    }
 }

@@ -13,7 +13,7 @@ use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::table::nearest;
-use super::{Config, RoomConfig, StoreKind, UpstreamConfig};
+use super::{Config, HttpVersion, RoomConfig, StoreKind, UpstreamConfig};
 use super::{opening, page};
 use crate::secret::VARIABLE;
 use crate::ui::{LOGO_BYTES, Logo};
@@ -229,9 +229,14 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
             reader.complain(&format!("{at}.servers.{index}"), format!("no certificate can be for {host:?}"), fix);
         }
     }
+    let encrypted = upstream.servers.iter().any(|server| server.tls);
+    if upstream.http_version == HttpVersion::Auto && !encrypted && reader.sound(&join(at, "servers")) {
+        let what = "no server is spoken to over TLS, so none can choose: HTTP/1.1 is spoken";
+        let fix = "write \"2\" if they speak HTTP/2 in clear, or \"1.1\"";
+        reader.warn(&join(at, "http_version"), what, fix);
+    }
     let Some(tls) = &upstream.tls else { return };
     let key = join(at, "tls");
-    let encrypted = upstream.servers.iter().any(|server| server.tls);
     if !encrypted && reader.sound(&join(at, "servers")) {
         reader.warn(&key, "no server is spoken to over TLS", "write servers as \"https://host:port\", or remove this");
     }

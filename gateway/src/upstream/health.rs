@@ -21,14 +21,29 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::Upstream;
 use super::error::is_local;
 use super::http2::{self, Http2Failure};
 use super::tls::TlsFailure;
 use super::way::{News, Way};
-use super::{HealthSettings, Upstream};
 
 /// An ejection is at most 2 to this power times as long as the first.
 const MAX_DOUBLINGS: u32 = 4;
+
+/// How servers are asked whether they are well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// Answered with 2xx or 3xx by a healthy server.
+    pub path: String,
+    /// Between two checks of a server.
+    pub interval: Duration,
+    /// For connection and answer together.
+    pub timeout: Duration,
+    /// Bad answers in a row until it is out.
+    pub unhealthy_after: u32,
+    /// Good answers in a row until it is back.
+    pub healthy_after: u32,
+}
 
 /// One server of an upstream, shared by all workers.
 #[derive(Debug)]
@@ -154,6 +169,18 @@ impl Server {
     fn age(&self) -> u64 {
         self.born.elapsed().as_millis() as u64
     }
+}
+
+/// The one with fewer requests in work of two different ones drawn at random.
+pub(super) fn less_loaded<'a>(
+    servers: &(impl Iterator<Item = &'a Arc<Server>> + Clone),
+    random: u64,
+) -> Option<&'a Arc<Server>> {
+    let count = servers.clone().count();
+    let first = (random >> 32) as usize % count.max(1);
+    let second = (first + 1 + random as u32 as usize % count.saturating_sub(1).max(1)) % count.max(1);
+    let drawn = [first, second].into_iter().filter_map(|index| servers.clone().nth(index));
+    drawn.min_by_key(|server| server.in_flight())
 }
 
 /// How often a server is tried that could not be connected to.

@@ -295,9 +295,9 @@ pub(super) struct Stream {
 
 impl Stream {
     /// On this connection. A `careful` one, and one on a connection that idled, hears first if the server has closed it.
-    pub(super) fn on(connection: Rc<Http2>, deadline: Rc<Deadline>, careful: bool) -> Box<Self> {
+    pub(super) fn on(connection: Rc<Http2>, deadline: Rc<Deadline>, careful: bool) -> Self {
         let careful = careful || connection.open_streams() == 0;
-        Box::new(Self { place: Place::on(connection), deadline, loan: None, ended: false, careful })
+        Self { place: Place::on(connection), deadline, loan: None, ended: false, careful }
     }
 
     /// Which connection it is on.

@@ -175,7 +175,7 @@ impl Kept {
             None
         };
         if let Some(connection) = timer::timeout(2 * patience, another).await? {
-            return Ok((Carrier::Http2(Stream::on(connection, self.deadline(), wish.careful)), false));
+            return Ok((self.on(connection, wish.careful), false));
         }
         let _opening = streams.begin();
         let (wire, http2) = timer::timeout(patience, way.connect(false)).await??;
@@ -187,9 +187,14 @@ impl Kept {
         let beginning = Http2::open(&self.server, wire, self.rules(), self.clock.clone(), streams.number());
         let begun = timer::timeout(patience, beginning).await;
         let connection = begun.unwrap_or_else(|_| Err(NotSpoken::told("no SETTINGS in time")))?;
-        let stream = Stream::on(connection.clone(), self.deadline(), false);
+        let carrier = self.on(connection.clone(), false);
         streams.add(connection);
-        Ok((Carrier::Http2(stream), true))
+        Ok((carrier, true))
+    }
+
+    /// A place on this connection.
+    fn on(&self, connection: Rc<Http2>, careful: bool) -> Carrier {
+        Carrier::Http2(Box::new(Stream::on(connection, self.deadline(), careful)))
     }
 
     fn rules(&self) -> Rules {
@@ -213,7 +218,7 @@ impl Kept {
         if let Some(streams) = self.streams.as_ref().filter(|_| !wish.upgrade)
             && let Some(connection) = streams.find(wish.older, self.server.way().moves())
         {
-            return Some(Carrier::Http2(Stream::on(connection, self.deadline(), wish.careful)));
+            return Some(self.on(connection, wish.careful));
         }
         if wish.kept { self.take_kept(wish.careful).map(Carrier::Http1) } else { None }
     }

@@ -52,7 +52,8 @@ impl Streams {
 
     /// A connection is being opened, until this is dropped.
     pub(super) fn begin(&self) -> Opening<'_> {
-        Opening { streams: self, _one: Some(Counted::new(&self.opening)) }
+        self.opening.set(self.opening.get() + 1);
+        Opening(self)
     }
 
     /// The number of the next connection.
@@ -97,14 +98,11 @@ impl Drop for Counted<'_> {
 }
 
 /// A connection that is being opened.
-pub(super) struct Opening<'a> {
-    streams: &'a Streams,
-    _one: Option<Counted<'a>>,
-}
+pub(super) struct Opening<'a>(&'a Streams);
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self._one = None;
-        self.streams.changed.notify_waiters();
+        self.0.opening.set(self.0.opening.get() - 1);
+        self.0.changed.notify_waiters();
     }
 }

