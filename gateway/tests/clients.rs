@@ -394,9 +394,9 @@ fn users_of_locust_wait_in_the_line_and_nothing_of_it_is_a_failure() {
     };
     assert!(told.iter().all(|entry| entry["num_failures"] == 0), "{told:#?}");
     assert_eq!(counted("POST", "/launch/order"), 8, "{told:#?}");
-    assert!(counted("GET", "/launch/item") >= 4 && counted("GET", "in line") >= 4, "{told:#?}");
+    assert!(counted("GET", "/launch/item") >= 4 && counted("GET", "in line") >= 3, "{told:#?}");
     let waits = counted("LINE", "/launch/item") + counted("LINE", "/launch/order");
-    assert!((4..=8).contains(&waits), "{waits}: {told:#?}");
+    assert!((3..=8).contains(&waits), "{waits}: {told:#?}");
     let room = weir.room();
     assert_eq!((&room["next"], &room["admitted"]), (&8.into(), &8.into()), "a number each: {room}");
 }

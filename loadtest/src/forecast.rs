@@ -12,6 +12,7 @@
 use crate::arrivals::Arrivals;
 use crate::persona::Persona;
 use crate::scenario::{Connections, Scenario};
+use crate::span::Span;
 use policy::drain::{PollTable, pace};
 
 /// Steps of the integral: this many over the whole launch, and at least one in 100 ms.
@@ -166,13 +167,19 @@ fn stands(line: &[Moment]) -> Vec<(f64, Option<f64>)> {
 
 /// Seconds that somebody is inside: a thought for each page but the last.
 fn stay(scenario: &Scenario) -> f64 {
+    let mean = |[shortest, longest]: [Span; 2]| f64::midpoint(shortest.seconds(), longest.seconds());
     let habits = &scenario.habits;
-    let [shortest, longest] = habits.think.map(crate::span::Span::seconds);
-    f64::midpoint(shortest, longest) * pages(scenario)
+    match &scenario.journey {
+        Some(journey) => journey.steps.iter().skip(1).map(|step| mean(step.think.unwrap_or(habits.think))).sum(),
+        None => mean(habits.think) * pages(scenario),
+    }
 }
 
-/// Pages that somebody asks for after the first.
+/// Pages that somebody asks for after the first, redirects apart.
 fn pages(scenario: &Scenario) -> f64 {
+    if let Some(journey) = &scenario.journey {
+        return journey.steps.len().saturating_sub(1) as f64;
+    }
     f64::from(scenario.habits.browse) + scenario.habits.cart + 2.0
 }
 

@@ -24,12 +24,14 @@ use crate::scenario::{Journey, Method, Step};
 use crate::visitor::{Answer, Seen};
 use crate::wire::Lost;
 use page::Page;
-use template::{Into, fill, form};
+use template::{Within, fill, form};
 
 /// Redirects of a step at most, as browsers have it.
 const MOST_HOPS: u8 = 20;
 /// The longest text that is told of a page that was not expected, in characters.
 const LONGEST_TOLD: usize = 100;
+/// The longest value that is taken, in bytes: each shopper holds theirs.
+const LONGEST_VALUE: usize = 64 << 10;
 /// A host that stands for the run's own targets, so that addresses can be joined.
 const OWN: &str = "http://own.invalid";
 
@@ -148,7 +150,7 @@ impl Walk {
     /// The request of a step. Values are checked when a scenario is read, so nothing is missing.
     fn of(&self, step: &Step) -> Option<Call> {
         let value = |name: &str| self.values.get(name).map(|value| String::from(&**value));
-        let text = |text: &String| fill(text, value, Into::Text).ok();
+        let text = |text: &String| fill(text, value, Within::Text).ok();
         let (kind, body) = match (&step.json, &step.body) {
             _ if !step.form.is_empty() => {
                 let fields: Option<Vec<_>> =
@@ -157,7 +159,7 @@ impl Walk {
                 let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
                 (Some("application/x-www-form-urlencoded"), Some(form(fields)))
             }
-            (Some(json), _) => (Some("application/json"), Some(fill(json, value, Into::Json).ok()?)),
+            (Some(json), _) => (Some("application/json"), Some(fill(json, value, Within::Json).ok()?)),
             (None, Some(body)) => (None, Some(text(body)?)),
             (None, None) => (None, None),
         };
@@ -170,7 +172,7 @@ impl Walk {
         Some(Call {
             step: self.step as u16,
             method: step.method(),
-            url: self.resolved(&fill(&step.url, value, Into::Url).ok()?).into(),
+            url: self.resolved(&fill(&step.url, value, Within::Url).ok()?).into(),
             from: self.here.clone(),
             body: body.map(String::into_boxed_str),
             headers,
@@ -264,7 +266,8 @@ impl Walk {
             return Err(Why::NotShown);
         }
         for (name, take) in &step.take {
-            let value = page.take(take).ok_or_else(|| Why::Missing(name.as_str().into()))?;
+            let value = page.take(take).filter(|value| value.len() <= LONGEST_VALUE);
+            let value = value.ok_or_else(|| Why::Missing(name.as_str().into()))?;
             self.values.insert(name.as_str().into(), value.into());
         }
         Ok(false)

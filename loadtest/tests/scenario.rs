@@ -123,9 +123,10 @@ fn what_is_wrong_with_a_journey_is_told_with_its_place() {
     let users = ["short.csv", "empty.csv", "none.csv", "one.csv"]
         .map(|file| journey(&format!("[journey]\nusers = \"{file}\"\n[[journey.step]]\nurl = \"/\"\n")).unwrap_err());
     let steps = journey(include_str!("scenario/journey.toml")).unwrap_err();
+    let nowhere = journey("[[journey.step]]\nform = { a = \"${b}\" }\n").unwrap_err();
     let empty = journey("[journey]\nstep = []\n").unwrap_err();
     let cheats = journey("[[journey.step]]\nurl = \"/\"\n[shoppers]\nforges = 1\n").unwrap_err();
-    insta::assert_snapshot!([users.join("\n"), steps, empty, cheats].join("\n\n"));
+    insta::assert_snapshot!([users.join("\n"), steps, nowhere, empty, cheats].join("\n\n"));
     assert_eq!(
         journey("[journey]\nusers = \"one.csv\"\nshare_users = true\n[[journey.step]]\nurl = \"/${user.email}\"\n"),
         Ok(())

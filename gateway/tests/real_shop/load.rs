@@ -10,7 +10,7 @@ use crate::common::WEIR;
 use crate::stage::{Stage, Way};
 
 /// As many as `oscar-users.csv` has beside the one that the shop has already.
-const CUSTOMERS: usize = 60;
+const CUSTOMERS: usize = 99;
 
 /// The scenario as it is committed.
 fn copy_scenario(folder: &Path) {
@@ -38,7 +38,7 @@ fn run(stage: &Stage, folder: &Path) -> (Option<i32>, String, Value) {
 #[ignore = "needs a shop: make real-shop"]
 fn a_crowd_waits_logs_in_and_buys_and_everything_that_was_promised_held() {
     let stage = Stage::new(Way::Tls, "burst = 1\nsession_duration = \"5m\"\n");
-    stage.rewrite("= 600", "= 24");
+    open_for_30_a_minute(&stage);
     stage.shop.customers(CUSTOMERS);
     let folder = tempfile::tempdir().unwrap();
     copy_scenario(folder.path());
@@ -63,7 +63,7 @@ fn a_crowd_waits_logs_in_and_buys_and_everything_that_was_promised_held() {
 #[ignore = "needs a shop: make real-shop"]
 fn whoever_is_refused_by_the_shop_makes_the_run_invalid_with_the_step_and_what_to_mend() {
     let stage = Stage::new(Way::Tls, "burst = 1\nsession_duration = \"5m\"\n");
-    stage.rewrite("= 600", "= 24");
+    open_for_30_a_minute(&stage);
     let folder = tempfile::tempdir().unwrap();
     copy_scenario(folder.path());
     // But for the first, nobody of the file is a customer.
@@ -79,10 +79,16 @@ fn whoever_is_refused_by_the_shop_makes_the_run_invalid_with_the_step_and_what_t
     assert_eq!(stage.shop.orders(), "0");
 }
 
+/// What the scenario promises. A seat that is not given back is taken for five minutes, so there is no bound.
+fn open_for_30_a_minute(stage: &Stage) {
+    stage.rewrite("= 600", "= 30");
+    stage.rewrite("total_active_users = 100\n", "");
+}
+
 /// For twenty seconds.
 fn shortened(text: &str) -> String {
     let (before, arrivals) = text.split_once("[[arrivals]]").unwrap();
     let (_, after) = arrivals.split_once("[journey]").unwrap();
     let before = before.lines().filter(|line| !line.starts_with("closing")).collect::<Vec<_>>().join("\n");
-    format!("{before}\n[[arrivals]]\nkind = \"flat\"\nrate = 0.3\nfor = \"20s\"\n\n[journey]{after}")
+    format!("{before}\n[[arrivals]]\nkind = \"flat\"\nrate = 0.5\nfor = \"20s\"\n\n[journey]{after}")
 }

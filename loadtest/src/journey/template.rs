@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// What a text becomes a part of, so that a value in it stays one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Into {
+pub(crate) enum Within {
     /// Taken as it is.
     Text,
     /// A string of JSON, or a bare number.
@@ -65,17 +65,17 @@ pub(crate) fn plain(text: &str) -> String {
 ///
 /// # Errors
 /// The name that nobody knows.
-pub(crate) fn fill(text: &str, value: impl Fn(&str) -> Option<String>, into: Into) -> Result<String, String> {
+pub(crate) fn fill(text: &str, value: impl Fn(&str) -> Option<String>, within: Within) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     for piece in pieces(text) {
         match piece {
             Piece::Plain(plain) => filled += plain,
             Piece::Value(name) => {
                 let value = value(name).ok_or_else(|| name.to_owned())?;
-                match into {
-                    Into::Url if !filled.is_empty() => encode(&value, &mut filled),
-                    Into::Text | Into::Url => filled += &value,
-                    Into::Json => filled += &inside_quotes(&value),
+                match within {
+                    Within::Url if !filled.is_empty() => encode(&value, &mut filled),
+                    Within::Text | Within::Url => filled += &value,
+                    Within::Json => filled += &inside_quotes(&value),
                 }
             }
         }
@@ -108,25 +108,25 @@ fn encode(value: &str, to: &mut String) {
 mod tests {
     use super::*;
 
-    fn filled(text: &str, into: Into) -> Result<String, String> {
-        fill(text, |name| (name == "a.b").then(|| "1 \"&\"".into()), into)
+    fn filled(text: &str, within: Within) -> Result<String, String> {
+        fill(text, |name| (name == "a.b").then(|| "1 \"&\"".into()), within)
     }
 
     #[test]
     fn values_stay_values_in_whatever_they_are_put() {
-        assert_eq!(filled("<${a.b}>", Into::Text).as_deref(), Ok("<1 \"&\">"));
-        assert_eq!(filled(r#"{"a":"${a.b}"}"#, Into::Json).as_deref(), Ok(r#"{"a":"1 \"&\""}"#));
-        assert_eq!(filled("/x?a=${a.b}", Into::Url).as_deref(), Ok("/x?a=1%20%22%26%22"));
-        assert_eq!(filled("${a.b}/x", Into::Url).as_deref(), Ok("1 \"&\"/x"));
-        assert_eq!(filled("${c}", Into::Text), Err("c".into()));
+        assert_eq!(filled("<${a.b}>", Within::Text).as_deref(), Ok("<1 \"&\">"));
+        assert_eq!(filled(r#"{"a":"${a.b}"}"#, Within::Json).as_deref(), Ok(r#"{"a":"1 \"&\""}"#));
+        assert_eq!(filled("/x?a=${a.b}", Within::Url).as_deref(), Ok("/x?a=1%20%22%26%22"));
+        assert_eq!(filled("${a.b}/x", Within::Url).as_deref(), Ok("1 \"&\"/x"));
+        assert_eq!(filled("${c}", Within::Text), Err("c".into()));
     }
 
     #[test]
     fn what_begins_no_value_is_text() {
         for text in ["", "$", "${", "${}", "${1}", "${a b}", "a$b$$", "{a}", "$é${"] {
-            assert_eq!(filled(text, Into::Text).as_deref(), Ok(text));
+            assert_eq!(filled(text, Within::Text).as_deref(), Ok(text));
         }
-        assert_eq!(filled(&plain("${a.b} $"), Into::Text).as_deref(), Ok("${a.b} $"));
+        assert_eq!(filled(&plain("${a.b} $"), Within::Text).as_deref(), Ok("${a.b} $"));
         assert_eq!(names("${a} $${b} ${c.d}").collect::<Vec<_>>(), ["a", "c.d"]);
     }
 }

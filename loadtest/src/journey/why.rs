@@ -20,7 +20,7 @@ impl Why {
 
     /// What to look at first.
     pub fn mend(&self, step: &Step) -> String {
-        let logs_in = step.form.values().chain(&step.json).chain(&step.body).any(|text| text.contains("${user."));
+        let logs_in = step.form.values().chain(&step.json).chain(&step.body).any(|text| text.contains("${user.pass"));
         match self {
             Self::NoAnswer => "see whether the shop still answers, or raise habits.patience".into(),
             Self::Status(401 | 403) if logs_in => "the log-in was refused: check the rows of journey.users".into(),

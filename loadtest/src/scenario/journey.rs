@@ -341,7 +341,7 @@ fn step(step: &Step, path: &str, known: &BTreeSet<&str>, reader: &mut Reader<'_>
             "write it from \"/\" on, or as an address with its scheme",
         );
     }
-    let json = step.json.as_deref().map(|json| template::fill(json, |_| Some("0".into()), template::Into::Json));
+    let json = step.json.as_deref().map(|json| template::fill(json, |_| Some("0".into()), template::Within::Json));
     if json.is_some_and(|json| json.map_or(true, |json| serde_json::from_str::<serde_json::Value>(&json).is_err())) {
         wrong("json", "is no JSON".into(), "write it as text: '{ \"amount\": 1, \"token\": \"${token}\" }'");
     }

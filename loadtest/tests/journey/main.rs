@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 const LAUNCH: &str = r##"
 name = "small"
-closing = "1s"
+closing = "20s"
 grace = "10s"
 
 [room]

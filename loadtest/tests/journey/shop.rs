@@ -95,7 +95,8 @@ impl Shop {
             .entry(id.clone())
             .or_insert_with(|| Session { csrf: format!("t&\"{id}\""), ..Session::default() });
         let mut answer = self.page(head, body, session, &mut books.orders);
-        if is_new {
+        // A shop whose session is not touched sends none.
+        if is_new && head.uri.path() != "/paid" {
             let cookie = format!("session={id}; Path=/; SameSite=Lax");
             answer.headers_mut().append(header::SET_COOKIE, cookie.parse().unwrap());
             answer.headers_mut().append(header::SET_COOKIE, format!("seen=c-{id}; Path=/").parse().unwrap());
