@@ -12,7 +12,9 @@ use minijinja::{Value, context};
 use super::brand::{Brand, Logo};
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
-use super::template::{Coding, Filled, Look, PageError, Segments, Slot, WAITING, add_operators, ours, render, templates};
+use super::template::{
+    Coding, Filled, Look, PageError, Segments, Slot, WAITING, add_operators, ours, render, templates,
+};
 use super::{Language, Snapshot, Standing, push_number};
 
 /// The name of an operator's template, as in the configuration.
