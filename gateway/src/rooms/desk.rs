@@ -24,7 +24,7 @@ const BUSY_TICK: Duration = Duration::from_millis(20);
 /// A room in which nothing happens is looked at this often for all that: whatever was missed, it ends.
 const DORMANT: Duration = Duration::from_mins(30);
 /// Another gateway's word that something happens in a room holds for so long.
-const FOLLOW: Duration = Duration::from_secs(1);
+const FOLLOW: Duration = Duration::from_millis(500);
 /// A request is held for its turn this long, and up to [`HOLD_SPREAD`] longer, in so many steps.
 const HOLD: Duration = Duration::from_millis(1_900);
 const HOLD_SPREAD: Duration = Duration::from_millis(600);

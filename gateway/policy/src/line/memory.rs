@@ -21,7 +21,7 @@ const CHUNK: usize = 4_096;
 const CHUNKS: usize = 8;
 
 /// A gateway's memory of one line.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Memory {
     seen: Seen,
     lost: Millis,
