@@ -48,6 +48,8 @@ use tally::Tally;
 
 /// How the request id of an attack begins.
 pub const ID: &str = "attack-";
+/// Where it stands: a gateway names the requests of whom it does not trust anew, and attackers are not trusted.
+pub const ID_HEADER: &str = "x-loadtest-id";
 /// The `Weir-Pass-Id` that an attack makes up.
 pub const FORGED_PASS: &str = "0.999999999999";
 /// So long before an attack, and once it is calm again after it, the holders of passes are looked at.

@@ -222,8 +222,8 @@ impl Faces {
         let given = variables(Language::English, look, "", own(Face::Moving));
         operators::add(&mut templates, OPERATORS, source, &given)?;
         let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
-        let pages = faces
-            .map(|(language, face)| Ok(OnceLock::from(render(&templates, OPERATORS, language, look, own(face))?)));
+        let pages =
+            faces.map(|(language, face)| Ok(OnceLock::from(render(&templates, OPERATORS, language, look, own(face))?)));
         let pages = pages.collect::<Result<_, PageError>>()?;
         // An operator's page brings what it likes; it must not be framed by strangers.
         let csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");

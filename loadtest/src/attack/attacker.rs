@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::door::{Answer, Door};
 use super::places::Tickets;
 use super::tally::Tally;
-use super::{ID, Kind};
+use super::{ID, ID_HEADER, Kind};
 use crate::wire::Target;
 
 /// Where an attack goes.
@@ -108,7 +108,7 @@ impl Attacker {
     pub(super) fn head(&mut self, method: &str, target: &str, lines: &[&str]) -> String {
         let (host, id) = (self.ground.target.authority.clone(), self.id());
         let lines: String = lines.iter().flat_map(|line| [*line, "\r\n"]).collect();
-        format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nX-Request-Id: {id}\r\n{lines}\r\n")
+        format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{ID_HEADER}: {id}\r\n{lines}\r\n")
     }
 
     /// A request on the kept connection, or on a new one.

@@ -4,6 +4,7 @@ use std::io;
 
 use tokio::io::AsyncReadExt;
 
+use super::ID_HEADER;
 use super::attacker::Attacker;
 use super::door::Door;
 
@@ -67,7 +68,7 @@ impl Attacker {
             block.push(name);
             literal(&mut block, value);
         }
-        for (name, value) in [("accept", "text/html"), ("x-request-id", &id)] {
+        for (name, value) in [("accept", "text/html"), (ID_HEADER, &id)] {
             block.push(0);
             literal(&mut block, name);
             literal(&mut block, value);

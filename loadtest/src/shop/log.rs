@@ -44,7 +44,7 @@ pub struct Entry {
     pub arrived_us: i64,
     /// When its answer was made: [`Entry::arrived_us`] plus the time it took, whatever the clock did meanwhile.
     pub answered_us: i64,
-    /// `X-Request-Id`: the gateway's name for this request.
+    /// `X-Request-Id`: the gateway's name for this request; or what the load test calls one of its attacks.
     #[serde(default)]
     pub request_id: Option<String>,
     /// `Weir-Pass-Id`: the gateway's name for the pass that it came with, `segment.number`.

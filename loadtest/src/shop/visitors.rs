@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, header};
 
 use super::pages;
+use crate::attack;
 use crate::stats::{Busiest, locked};
 
 /// New shoppers are counted in sliding windows of this length.
@@ -30,7 +31,7 @@ pub(super) struct Visit {
 impl Visit {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self {
-            request_id: name(headers, "x-request-id"),
+            request_id: name(headers, attack::ID_HEADER).or_else(|| name(headers, "x-request-id")),
             pass_id: name(headers, "weir-pass-id"),
             room: name(headers, "weir-room"),
             session: session(headers),
@@ -115,5 +116,11 @@ mod tests {
         let long = "x".repeat(500);
         let odd = visit(&[("cookie", "shop=<script>"), ("x-request-id", &long)]);
         assert_eq!((odd.session, odd.request_id.map(|id| id.len())), (None, Some(LONGEST_NAME)));
+    }
+
+    #[test]
+    fn an_attack_is_known_by_its_own_id_whatever_a_gateway_calls_the_request() {
+        let attack = visit(&[("x-request-id", "the gateway's"), (attack::ID_HEADER, "attack-1-2-3")]);
+        assert_eq!(attack.request_id.as_deref(), Some("attack-1-2-3"));
     }
 }
