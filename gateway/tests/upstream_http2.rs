@@ -19,13 +19,18 @@ use common::{Kept, Weir, head, of, until_true, weir};
 
 /// A gateway before these upstreams, each on the path of its name: name, server, and what else is said of it.
 fn before(dir: tempfile::TempDir, upstreams: &[(&str, &str, &str)]) -> Weir {
-    let mut text = "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n".to_owned();
-    for (name, server, more) in upstreams {
-        text += &format!("[[upstream]]\nname = \"{name}\"\nservers = [{server}]\n{more}\n");
-        text += &format!("[[route]]\nhost = \"*\"\npath = \"/{name}\"\nupstream = \"{name}\"\n");
-    }
-    text += "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 60\n";
-    text += &format!("upstream = \"{}\"\n", upstreams[0].0);
+    let written = |(name, server, more): &(&str, &str, &str)| {
+        format!(
+            "[[upstream]]\nname = \"{name}\"\nservers = [{server}]\n{more}\n\
+             [[route]]\nhost = \"*\"\npath = \"/{name}\"\nupstream = \"{name}\"\n"
+        )
+    };
+    let text = format!(
+        "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n{}\
+         [[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 60\nupstream = \"{}\"\n",
+        upstreams.iter().map(written).collect::<String>(),
+        upstreams[0].0
+    );
     std::fs::write(dir.path().join("weir.toml"), text).unwrap();
     Weir::start_in(dir)
 }

@@ -434,7 +434,7 @@ fn a_body_that_was_gathered_is_sent_again_with_the_request() {
         let (upstream, pool) = (over_http2(&[&shop], |_| ()), pool());
         let mut stream = TcpStream::connect(front(&upstream, &pool).await).await.unwrap();
         let head = "POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 30000\r\n\r\n";
-        stream.write_all(&[head.as_bytes(), &[b'x'; 30_000]].concat()).await.unwrap();
+        stream.write_all(&[head.as_bytes(), &vec![b'x'; 30_000]].concat()).await.unwrap();
         read_until(&mut stream, "30000 bytes").await;
         assert_eq!(count(&upstream.counters().retried), 1);
     });
