@@ -189,7 +189,7 @@ fn everybody_buys(wire: &str, trust: Option<fn(&Path) -> Trust>) -> Vec<String> 
     let weir = Weir::start_in(dir);
     let target = match trust.map(|trust| Tls::new(&trust(&certificate)).unwrap()) {
         None => Target::plain(weir.http, "shop.test"),
-        tls => Target { address: weir.https.unwrap(), authority: "shop.test".into(), tls },
+        tls => Target { address: weir.https.unwrap(), authority: "shop.test".into(), tls, beside: false },
     };
     let evidence = send(vec![target], scenario(&format!("[wire]\n{wire}")), Phase::flat(40.0, Duration::from_secs(1)));
     weir.is_well();
