@@ -62,7 +62,7 @@ impl Person {
         let inside = self.visitor.place() == Place::Inside;
         let step = request.ask.step();
         let (answer, local) = match exchange.result {
-            Ok(reply) => (Some(self.open(reply, &request, answered, exchange.target, host)), false),
+            Ok(reply) => (Some(self.open(reply, &request, answered, exchange.target, &host)), false),
             Err(lost @ (Lost::Stranger | Lost::TooLong)) if step.is_some() => (Some(Answer::lost(lost)), false),
             Err(lost) => (None, lost == Lost::Local),
         };
@@ -89,10 +89,10 @@ impl Person {
     }
 
     /// Keeps the cookies of an answer, and reads it.
-    fn open(&mut self, reply: Reply, request: &Request, at: Micros, target: usize, host: Box<str>) -> Answer {
+    fn open(&mut self, reply: Reply, request: &Request, at: Micros, target: usize, host: &str) -> Answer {
         let headers = &reply.head.headers;
         for line in headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok()) {
-            self.jar.keep_of(&host, line);
+            self.jar.keep_of(host, line);
         }
         if request.ask != Ask::Other {
             self.hold(at, target);

@@ -259,8 +259,9 @@ pub(super) fn look(scenario: &mut Scenario, reader: &mut Reader<'_>, files: File
             known.extend(step.take.keys().map(String::as_str));
         }
     }
-    let journey = journey.clone();
-    beside(&journey, scenario, reader);
+    if let Some(journey) = &scenario.journey {
+        beside(journey, scenario, reader);
+    }
 }
 
 /// What a journey asks of the rest of the file.
