@@ -5,18 +5,19 @@
 
 mod cookie;
 mod files;
+mod preflights;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::HeaderValue;
 use jiff::tz::TimeZone;
 use policy::drain::{self, PollTable};
-use policy::quota::{Client, Quota, Quotas, Rate};
+use policy::quota::{Quota, Quotas};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 
@@ -29,18 +30,12 @@ use crate::visitor;
 
 pub use cookie::Cookie;
 pub use files::{Files, Stamp};
+use preflights::Preflights;
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
 /// One permit in so many is kept for passes.
 const PASS_RESERVE: usize = 4;
-/// Preflights per second that a room lets pass if nobody said how many...
-const LEAST_PREFLIGHTS: u32 = 50;
-/// ...and for each new shopper per second. Browsers keep the answer, so those inside ask seldom.
-const PREFLIGHTS_PER_SHOPPER: u32 = 4;
-/// One address may take one of so many shares of them.
-const PREFLIGHT_SHARES: u32 = 4;
-
 /// A compiled configuration.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -94,38 +89,6 @@ pub struct SiteRoom {
     bypass: Vec<Literal>,
     returns: Vec<Literal>,
     preflights: Preflights,
-}
-
-/// Preflights that a room lets pass: at one rate for all, and a share of it for each address.
-#[derive(Debug)]
-struct Preflights {
-    all: Rate,
-    share: Quota,
-    most_clients: usize,
-    /// Made for the first of them.
-    each: OnceLock<Quotas>,
-    made: Instant,
-}
-
-impl Preflights {
-    fn of(written: &RoomConfig, most_clients: usize) -> Self {
-        let enough = (written.new_users_per_minute / 60).saturating_mul(PREFLIGHTS_PER_SHOPPER).max(LEAST_PREFLIGHTS);
-        let at_rate = |per_second: u32| quota(per_second, per_second.saturating_mul(2));
-        let per_second = written.preflights_per_second.unwrap_or(enough);
-        let share = (per_second / PREFLIGHT_SHARES).max(1);
-        let (all, share) = (Rate::new(at_rate(per_second)), at_rate(share));
-        Self { all, share, most_clients, each: OnceLock::new(), made: Instant::now() }
-    }
-
-    /// Charges the address first: what is over its share takes nothing from others.
-    fn charge(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
-        let since = now.saturating_duration_since(self.made);
-        let each = self.each.get_or_init(|| Quotas::new(self.share, self.most_clients));
-        each.set_time(since);
-        // Of IPv6 all that a provider gave out: 16 times the share of a /64 would be more than there is.
-        each.charge(Client::wide(client).unwrap_or_else(|| Client::at(client)))?;
-        self.all.charge(since)
-    }
 }
 
 impl PartialEq for SiteRoom {
@@ -295,7 +258,7 @@ impl Site {
     /// Forgets clients that have not asked for a while.
     pub fn forget_idle(&self) {
         self.quotas.forget_idle();
-        self.by_name.values().for_each(|room| room.preflights.each.get().map_or((), Quotas::forget_idle));
+        self.by_name.values().for_each(|room| room.preflights.forget_idle());
     }
 
     /// The same with other keys.

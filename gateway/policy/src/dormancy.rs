@@ -146,7 +146,7 @@ impl Dormancy {
     /// Whether tickets that were called in the last line may be expected.
     fn is_expecting(&self) -> bool {
         let window = self.rules.as_ref().map_or(0, |rules| rules.claim_window);
-        self.stood.is_some_and(|stood| self.now < stood.saturating_add(window).saturating_add(2 * COHORTS))
+        self.stood.is_some_and(|stood| self.now < stood.saturating_add(window).saturating_add(3 * COHORTS))
     }
 }
 
