@@ -30,7 +30,7 @@ use crate::Shared;
 use crate::fleet::keys::KeyState;
 use crate::fleet::{Fleet, LONGEST, Member};
 use crate::rooms::LiveRoom;
-use crate::telemetry;
+use crate::telemetry::{Page, catalogue};
 
 /// What `GET /api/rooms/{name}/status` answers.
 #[derive(Debug, Serialize)]
@@ -205,10 +205,13 @@ async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn metrics(State(fleet): State<Arc<Fleet>>) -> String {
-    fleet.shared.observe();
-    fleet.plan.observe();
-    telemetry::metrics().render()
+async fn metrics(State(fleet): State<Arc<Fleet>>) -> Response {
+    const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    let mut page = Page::default();
+    fleet.shared.observe(&mut page);
+    fleet.plan.observe(&mut page);
+    page.add(&catalogue::GATEWAYS, &[], fleet.members().len());
+    ([(header::CONTENT_TYPE, FORMAT)], page.text()).into_response()
 }
 
 async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {

@@ -127,6 +127,7 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     let caller = caller(visit, &onward);
     let (mut response, revoke) = match upstream.forward(&visit.worker.pool, &mut request, caller).await {
         Ok(mut response) => {
+            visit.upstream_after = Some(visit.worker.pool.last_answered_after());
             let revoke = headers::to_shopper(&mut response);
             (response, revoke)
         }

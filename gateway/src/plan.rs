@@ -20,10 +20,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::Shared;
-use crate::config::{Config, RoomChange, difference};
+use crate::config::{Config, RoomChange, changes, difference};
 use crate::site::{Files, Site};
 use crate::store::board::{InForce, Version};
-use crate::telemetry;
+use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.
 pub struct Plan {
@@ -139,6 +139,7 @@ impl Plan {
         if version > 0 && !file.rooms.is_empty() {
             tracing::info!(version, "the rooms are those of the store; the [[room]] tables of the file stand by");
         }
+        changes::tell(&self.shared.site.load().config, &site.config);
         site.config.log_warnings();
         let mut state = self.lock();
         (state.file, state.taken, state.refused) = (file, taken, refused);
@@ -157,6 +158,7 @@ impl Plan {
         state.wanted = wanted.clone();
         match site {
             Ok(site) => {
+                changes::tell(&self.shared.site.load().config, &site.config);
                 site.config.log_warnings();
                 self.shared.site.store(Arc::new(site));
                 (state.taken, state.refused) = (wanted, None);
@@ -193,10 +195,11 @@ impl Plan {
         Report { rooms_version: state.taken.in_force.number, refused, keys }
     }
 
-    /// Brings the gauges up to date.
-    pub fn observe(&self) {
+    /// Tells which version of the rooms is in force here, and which in the store.
+    pub fn observe(&self, page: &mut Page) {
         let state = self.lock();
-        telemetry::rooms_version(state.taken.in_force.number, state.wanted.in_force.number);
+        page.add(&catalogue::ROOMS_VERSION, &[], state.taken.in_force.number);
+        page.add(&catalogue::ROOMS_VERSION_WANTED, &[], state.wanted.in_force.number);
     }
 
     /// What would change if these rooms came in force here. Where the version in force was refused, only for an

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::capacity;
+use crate::config::changes::{Change, changes};
 use crate::config::{Config, Problem};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
@@ -144,7 +145,8 @@ impl Watch {
     }
 
     fn say_what_needs_a_restart(&self, config: &Config) {
-        if needs_restart(&self.shared.site.load().config, config) {
+        let changes = changes(&self.shared.site.load().config, config);
+        if changes.iter().any(Change::needs_restart) {
             tracing::warn!("addresses, workers, names of files, name, admin, store and log change only with a restart");
         }
     }
@@ -206,22 +208,4 @@ fn certificates(reloaded: &Result<(), TlsError>) {
         Ok(()) => tracing::info!("certificates in force"),
         Err(error) => tracing::error!(%error, "certificates refused; the old ones stay"),
     }
-}
-
-/// Whether a change is in a part that was bound at the start.
-fn needs_restart(before: &Config, now: &Config) -> bool {
-    let bound = |config: &Config| {
-        let listen = &config.listen;
-        let files = (listen.admin_token_file.clone(), config.tls.clone(), config.store.clone(), config.log.level);
-        (
-            listen.http.clone(),
-            listen.https.clone(),
-            listen.proxy_protocol.clone(),
-            listen.admin,
-            listen.workers,
-            config.node.clone(),
-            files,
-        )
-    };
-    bound(before) != bound(now)
 }

@@ -32,6 +32,7 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::telemetry::Waits;
 use crate::ui;
 use crate::upstream::Upstream;
 
@@ -122,6 +123,7 @@ pub struct LiveRoom {
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
+    waits: Waits,
     stretch: Arc<PollStretch>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
 }
@@ -257,6 +259,11 @@ impl LiveRoom {
     /// Places taken and passes given through this gateway since the room is live.
     pub fn served(&self) -> [u64; 2] {
         self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// What was shown to those who wait, against what it was.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
@@ -426,6 +433,7 @@ impl Rooms {
             late: LateForms::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
+            waits: Waits::default(),
             stretch: self.stretch.clone(),
             mailbox: self.mailbox.clone(),
         }

@@ -326,8 +326,10 @@ impl Site {
         let mut by_name = HashMap::new();
         for ((written, page), (name, terms)) in config.rooms.iter().zip(pages).zip(terms) {
             let live = live.get(&*name).context("a room that was just made live")?.clone();
-            let part = part(written, before.and_then(|site| site.by_name.get(&name)));
-            let room = Arc::new(SiteRoom { part, ..site_room(written, live, terms, page, config.quota.max_clients)? });
+            let old = before.and_then(|site| site.by_name.get(&name));
+            let (part, meters) = (part(written, old), old.map(|old| old.meters.clone()).unwrap_or_default());
+            let room =
+                Arc::new(SiteRoom { part, meters, ..site_room(written, live, terms, page, config.quota.max_clients)? });
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
@@ -343,7 +345,8 @@ impl Site {
         for room in by_name.values() {
             room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
         }
-        let (outside, hsts) = (RoomMeters::of(""), hsts(&config.listen));
+        let outside = before.map(|site| site.outside.clone()).unwrap_or_default();
+        let hsts = hsts(&config.listen);
         Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside, sealer, hsts })
     }
 
@@ -377,7 +380,7 @@ fn site_room(
             config::Language::Korean => Language::Korean,
             config::Language::English => Language::English,
         }),
-        meters: RoomMeters::of(&written.name),
+        meters: RoomMeters::default(),
         cookie: Cookie::of(written),
         part: None,
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,

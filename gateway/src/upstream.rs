@@ -236,12 +236,11 @@ impl Upstream {
         permits.set_rules(settings.permits());
         let upgrades = replaced.map_or_else(Arc::default, |old| old.upgrades.clone());
         upgrades.set_rules(settings.upgrades());
-        let servers = settings
-            .servers
-            .iter()
-            .map(|server| Arc::new(Server::new(Way::new(server, settings.tls.as_ref()))))
-            .collect();
-        let (counters, told) = Default::default();
+        let before = replaced.map_or(&[][..], |old| &old.servers);
+        let server = |written: &String| Server::new(Way::new(written, settings.tls.as_ref())).counting_on(before);
+        let servers = settings.servers.iter().map(|written| Arc::new(server(written))).collect();
+        let counters = replaced.map_or_else(Arc::default, |old| old.counters.clone());
+        let told = Mutex::default();
         Self { settings: Arc::new(settings), servers, permits, upgrades, counters, told }
     }
 
@@ -309,14 +308,19 @@ impl Upstream {
             None => self.wait_for_permit(caller).await?,
         };
         let mut exchange = self.begin(pool, Some(careful)).await?;
+        let mut sent = Instant::now();
         let mut answer = exchange.send(outgoing).await;
         if let Err(Failed::Unsent(_)) = &answer {
             // Whatever its method: the server knows nothing of it.
             self.counters.retried.fetch_add(1, Ordering::Relaxed);
             exchange = self.begin(pool, None).await?;
+            sent = Instant::now();
             answer = exchange.send(outgoing).await;
         }
         let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into()))?;
+        let after = sent.elapsed();
+        pool.answered_after(after);
+        exchange.server().meters().answered(caller.who, answer.status(), after);
         *answer.version_mut() = Version::HTTP_11;
         exchange.answered(permit);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -429,6 +433,7 @@ impl Upstream {
             return error;
         }
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        server.meters().failed(&error);
         let others = || self.servers.iter().any(|other| !std::ptr::eq(&raw const **other, server) && other.is_usable());
         if server.failed(self.settings.eject_after) && others() && server.eject(self.settings.eject_for) {
             self.counters.ejected.fetch_add(1, Ordering::Relaxed);

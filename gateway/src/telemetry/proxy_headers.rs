@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::{Counter, counter};
-
-use super::is_private;
+use super::{Page, catalogue, is_private};
 use crate::proxy_header::{Told, Wrong};
 
 /// The log tells of one thing once in so many seconds.
@@ -31,22 +29,10 @@ impl Seldom {
 const RESULTS: [&str; 7] = ["client", "own", "untrusted", "missing", "malformed", "too_long", "cut"];
 
 /// What came of connections to the addresses of `listen.proxy_protocol`.
+#[derive(Debug, Default)]
 pub struct ProxyHeaders {
-    counters: [Counter; RESULTS.len()],
+    counters: [AtomicU64; RESULTS.len()],
     told: Seldom,
-}
-
-impl std::fmt::Debug for ProxyHeaders {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ProxyHeaders")
-    }
-}
-
-impl Default for ProxyHeaders {
-    fn default() -> Self {
-        let counters = RESULTS.map(|result| counter!("weir_proxy_headers_total", "result" => result));
-        Self { counters, told: Seldom::default() }
-    }
 }
 
 impl ProxyHeaders {
@@ -60,7 +46,7 @@ impl ProxyHeaders {
             Err(Wrong::TooLong) => 5,
             Err(Wrong::Cut) => 6,
         };
-        self.counters[result].increment(1);
+        self.counters[result].fetch_add(1, Ordering::Relaxed);
         if matches!(told, Err(Wrong::Missing | Wrong::Malformed | Wrong::TooLong)) && self.told.is_due(since_start) {
             let (proxy, result) = (proxy.to_string(), RESULTS[result]);
             tracing::warn!(
@@ -72,9 +58,16 @@ impl ProxyHeaders {
         }
     }
 
+    /// Tells of all that was counted.
+    pub fn write(&self, page: &mut Page) {
+        for (result, count) in RESULTS.iter().zip(&self.counters) {
+            page.count(&catalogue::PROXY_HEADERS, &[result], count);
+        }
+    }
+
     /// Counts a connection of somebody who is not believed.
     pub fn untrusted(&self, peer: IpAddr, since_start: Duration) {
-        self.counters[2].increment(1);
+        self.counters[2].fetch_add(1, Ordering::Relaxed);
         if self.told.is_due(since_start) {
             let peer = if is_private(peer) { peer.to_string() } else { "a public address".to_owned() };
             tracing::warn!(

@@ -25,6 +25,7 @@ use super::error::is_local;
 use super::tls::TlsFailure;
 use super::way::{News, Way};
 use super::{HealthSettings, Upstream};
+use crate::telemetry::ServerMeters;
 
 /// An ejection is at most 2 to this power times as long as the first.
 const MAX_DOUBLINGS: u32 = 4;
@@ -33,6 +34,7 @@ const MAX_DOUBLINGS: u32 = 4;
 #[derive(Debug)]
 pub struct Server {
     way: Way,
+    meters: Arc<ServerMeters>,
     born: Instant,
     in_flight: AtomicUsize,
     /// Active checks say that it is not well.
@@ -51,6 +53,7 @@ impl Server {
     pub(super) fn new(way: Way) -> Self {
         Self {
             way,
+            meters: Arc::default(),
             born: Instant::now(),
             in_flight: AtomicUsize::default(),
             down: AtomicBool::default(),
@@ -59,6 +62,17 @@ impl Server {
             ejections: AtomicU32::default(),
             ejected_until: AtomicU64::default(),
         }
+    }
+
+    /// The same, which goes on counting where another of its address was.
+    pub(super) fn counting_on(self, replaced: &[Arc<Self>]) -> Self {
+        let before = replaced.iter().find(|server| server.address() == self.address());
+        Self { meters: before.map_or(self.meters, |server| server.meters.clone()), ..self }
+    }
+
+    /// What it answered.
+    pub fn meters(&self) -> &ServerMeters {
+        &self.meters
     }
 
     /// `host:port`.

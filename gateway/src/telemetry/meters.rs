@@ -1,0 +1,381 @@
+//! What requests count: handles that a room, a server and the store have at hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use policy::admit::Ignored;
+
+use super::catalogue;
+use super::page::{Histogram, LATENCIES, Page};
+use crate::upstream::{Patience, TlsFailure, UpstreamError};
+
+/// What became of a request, in metrics and in the access line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Mark {
+    /// Forwarded with a pass.
+    Enter,
+    /// Forwarded: a form whose pass had just ended.
+    Late,
+    /// A called ticket became a pass.
+    Claim,
+    /// A newcomer got a pass at once.
+    Join,
+    /// A newcomer got a place in the line.
+    Queued,
+    /// A newcomer was asked to confirm.
+    Confirm,
+    /// Somebody in the line was told their place.
+    Wait,
+    /// Forwarded without a pass: passthrough, or the store is away and the room fails open.
+    Open,
+    /// Forwarded: somebody who only looks at a calm room, without a number.
+    Visit,
+    /// Forwarded: a CORS preflight, which carries no pass.
+    Preflight,
+    /// Forwarded: somebody who returns from a payment without a pass.
+    Return,
+    /// A preflight over the room's rate of them.
+    PreflightsOver,
+    /// Forwarded: a path that loads for everyone.
+    Bypass,
+    /// Forwarded: traffic of no room.
+    NoRoom,
+    /// The room is suspended.
+    Suspended,
+    /// The room is full and rejects.
+    Full,
+    /// No place can come of the request, and there is no pass.
+    NeedsPass,
+    /// Over the client's quota.
+    TooFast,
+    /// Answered by the gateway itself, under `/.weir/`.
+    Own,
+    /// No upstream serves this host and path.
+    NoRoute,
+    /// Sent to the same address over TLS.
+    Redirect,
+    /// Not a request that can be answered.
+    BadRequest,
+}
+
+/// Names of [`Mark`], in its order.
+pub const VERDICTS: [&str; 22] = [
+    "enter",
+    "late",
+    "claim",
+    "join",
+    "queued",
+    "confirm",
+    "wait",
+    "open",
+    "visit",
+    "preflight",
+    "return",
+    "preflights_over",
+    "bypass",
+    "no_room",
+    "suspended",
+    "full",
+    "needs_pass",
+    "too_fast",
+    "own",
+    "no_route",
+    "redirect",
+    "bad_request",
+];
+
+impl Mark {
+    /// As in metrics and logs.
+    pub fn name(self) -> &'static str {
+        VERDICTS[self as usize]
+    }
+
+    /// In one word.
+    pub fn disposition(self) -> Disposition {
+        match self {
+            Self::Enter | Self::Late | Self::Claim | Self::Join => Disposition::Admitted,
+            Self::Open | Self::Visit | Self::Preflight | Self::Return | Self::Bypass | Self::NoRoom => {
+                Disposition::Open
+            }
+            Self::Queued | Self::Confirm | Self::Wait => Disposition::Queued,
+            Self::PreflightsOver | Self::Suspended | Self::Full | Self::NeedsPass | Self::TooFast => {
+                Disposition::Refused
+            }
+            Self::NoRoute | Self::BadRequest => Disposition::Invalid,
+            Self::Own | Self::Redirect => Disposition::Own,
+        }
+    }
+}
+
+/// What became of a request, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Disposition {
+    /// On to the shop with a pass.
+    Admitted,
+    /// On to the shop without one.
+    Open,
+    /// A place in the line, or the way to one.
+    Queued,
+    /// Neither.
+    Refused,
+    /// Nothing that could be answered.
+    Invalid,
+    /// Answered by the gateway itself.
+    Own,
+    /// To go on, and there was no room for it at the shop.
+    Shed,
+    /// To go on, and the shop gave no answer, or the client did not wait for it.
+    Failed,
+}
+
+/// Names of [`Disposition`], in its order, with the class of status that it usually has.
+pub const DISPOSITIONS: [(&str, usize); 8] = [
+    ("admitted", 2),
+    ("open", 2),
+    ("queued", 4),
+    ("refused", 4),
+    ("invalid", 4),
+    ("own", 2),
+    ("shed", 5),
+    ("failed", 5),
+];
+
+/// Classes of status; other codes count with the nearest.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+fn class(status: StatusCode) -> usize {
+    usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1
+}
+
+/// Why a shown token did not count, in metrics and in the access line.
+pub fn reason(ignored: Ignored) -> &'static str {
+    IGNORED[ignored as usize].1
+}
+
+const IGNORED: [(Ignored, &str); 7] = [
+    (Ignored::Malformed, "malformed"),
+    (Ignored::Forged, "forged"),
+    (Ignored::Foreign, "foreign"),
+    (Ignored::Expired, "expired"),
+    (Ignored::OldLine, "old_line"),
+    (Ignored::Revoked, "revoked"),
+    (Ignored::Evicted, "evicted"),
+];
+
+/// Why there was no answer of the shop, in metrics and in the access line; the first four are for want of room.
+const UNANSWERED: [&str; 12] = [
+    "upstream_busy",
+    "room_busy",
+    "upgrades_full",
+    "gateway_exhausted",
+    "no_server",
+    "upstream_unreachable",
+    "upstream_timeout",
+    "upstream_reset",
+    "upstream_head_too_large",
+    "upstream_garbage",
+    "client_gone",
+    "client_slow",
+];
+const SHED: usize = 4;
+
+fn unanswered(error: &UpstreamError) -> Result<usize, TlsFailure> {
+    Ok(match error {
+        UpstreamError::Busy { .. } => 0,
+        UpstreamError::RoomBusy { .. } => 1,
+        UpstreamError::UpgradesFull => 2,
+        UpstreamError::Exhausted { .. } => 3,
+        UpstreamError::NoServer => 4,
+        UpstreamError::Connect { .. } => 5,
+        UpstreamError::Timeout => 6,
+        UpstreamError::Unsent(_) | UpstreamError::Reset(_) => 7,
+        UpstreamError::HeadTooLarge(_) => 8,
+        UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => 9,
+        UpstreamError::ClientGone(_) => 10,
+        UpstreamError::ClientSlow => 11,
+        UpstreamError::Tls { failure, .. } => return Err(*failure),
+    })
+}
+
+/// Counters of one room, or of the traffic of none.
+#[derive(Debug, Clone, Default)]
+pub struct RoomMeters(Arc<RoomCounts>);
+
+#[derive(Debug, Default)]
+struct RoomCounts {
+    verdicts: [AtomicU64; VERDICTS.len()],
+    responses: [[AtomicU64; CLASSES.len()]; DISPOSITIONS.len()],
+    ignored: [AtomicU64; IGNORED.len()],
+    unanswered: [AtomicU64; UNANSWERED.len()],
+    tls: [AtomicU64; TlsFailure::ALL.len()],
+    fail_open: AtomicU64,
+}
+
+impl RoomMeters {
+    /// Counts a request, and the answer that its shopper sees.
+    pub fn answered(&self, mark: Mark, disposition: Disposition, status: StatusCode) {
+        self.0.verdicts[mark as usize].fetch_add(1, Ordering::Relaxed);
+        self.0.responses[disposition as usize][class(status)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a token that did not count.
+    pub fn ignored(&self, ignored: Ignored) {
+        self.0.ignored[ignored as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request let through because the store is away.
+    pub fn failed_open(&self) {
+        self.0.fail_open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that the shop did not answer; what that is in a word, and why.
+    pub fn unanswered(&self, error: &UpstreamError) -> (Disposition, &'static str) {
+        match unanswered(error) {
+            Ok(index) => {
+                self.0.unanswered[index].fetch_add(1, Ordering::Relaxed);
+                (if index < SHED { Disposition::Shed } else { Disposition::Failed }, UNANSWERED[index])
+            }
+            Err(failure) => {
+                self.0.tls[failure as usize].fetch_add(1, Ordering::Relaxed);
+                (Disposition::Failed, failure.reason())
+            }
+        }
+    }
+
+    /// Tells of all that was counted. What seldom happens is told once it has.
+    pub fn write(&self, page: &mut Page, room: &str) {
+        let counts = &self.0;
+        for (verdict, count) in VERDICTS.iter().zip(&counts.verdicts) {
+            page.count(&catalogue::REQUESTS, &[room, verdict], count);
+        }
+        for ((disposition, usual), of_it) in DISPOSITIONS.iter().zip(&counts.responses) {
+            for (class, count) in of_it.iter().enumerate() {
+                if class + 1 == *usual || count.load(Ordering::Relaxed) > 0 {
+                    page.count(&catalogue::RESPONSES, &[room, disposition, CLASSES[class]], count);
+                }
+            }
+        }
+        for ((_, reason), count) in IGNORED.iter().zip(&counts.ignored) {
+            page.count(&catalogue::TOKENS_IGNORED, &[room, reason], count);
+        }
+        let of_tls = TlsFailure::ALL.iter().map(|failure| failure.reason()).zip(&counts.tls);
+        let seldom = UNANSWERED.iter().copied().zip(&counts.unanswered).chain(of_tls);
+        for (reason, count) in seldom.filter(|(_, count)| count.load(Ordering::Relaxed) > 0) {
+            page.count(&catalogue::UNANSWERED, &[room, reason], count);
+        }
+        page.count(&catalogue::FAIL_OPEN, &[room], &counts.fail_open);
+    }
+}
+
+/// Classes of traffic, in the order of [`Patience`].
+pub const TRAFFIC: [(Patience, &str); 3] =
+    [(Patience::Pass, "pass"), (Patience::Return, "return"), (Patience::Anonymous, "anonymous")];
+
+/// What a server of the shop answered, and how fast.
+#[derive(Debug)]
+pub struct ServerMeters {
+    latency: [Histogram; TRAFFIC.len()],
+    responses: [[AtomicU64; CLASSES.len()]; TRAFFIC.len()],
+    failures: [AtomicU64; FAILURES.len()],
+}
+
+const FAILURES: [&str; 6] = ["connect", "tls", "timeout", "reset", "head_too_large", "garbage"];
+
+impl Default for ServerMeters {
+    fn default() -> Self {
+        let latency = TRAFFIC.map(|_| Histogram::new(LATENCIES));
+        Self { latency, responses: Default::default(), failures: Default::default() }
+    }
+}
+
+impl ServerMeters {
+    /// Counts an answer whose head came after so long.
+    pub fn answered(&self, who: Patience, status: StatusCode, after: Duration) {
+        self.responses[who as usize][class(status)].fetch_add(1, Ordering::Relaxed);
+        self.latency[who as usize].add(after);
+    }
+
+    /// Counts what was the server's fault.
+    pub fn failed(&self, error: &UpstreamError) {
+        let index = match error {
+            UpstreamError::Connect { .. } => 0,
+            UpstreamError::Tls { .. } => 1,
+            UpstreamError::Timeout => 2,
+            UpstreamError::Reset(_) => 3,
+            UpstreamError::HeadTooLarge(_) => 4,
+            UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => 5,
+            _ => return,
+        };
+        self.failures[index].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells of all that was counted.
+    pub fn write(&self, page: &mut Page, upstream: &str, server: &str) {
+        for (who, name) in TRAFFIC {
+            page.histogram(&catalogue::UPSTREAM_LATENCY, &[upstream, server, name], &self.latency[who as usize]);
+            for (class, count) in CLASSES.iter().zip(&self.responses[who as usize]) {
+                page.count(&catalogue::UPSTREAM_RESPONSES, &[upstream, server, name, class], count);
+            }
+        }
+        for (reason, count) in FAILURES.iter().zip(&self.failures) {
+            page.count(&catalogue::UPSTREAM_FAILURES, &[upstream, server, reason], count);
+        }
+    }
+}
+
+/// Counters of the store.
+#[derive(Debug, Clone, Default)]
+pub struct StoreMeters(Arc<StoreCounts>);
+
+#[derive(Debug)]
+struct StoreCounts {
+    ok: AtomicU64,
+    failed: AtomicU64,
+    seconds: Histogram,
+}
+
+impl StoreMeters {
+    /// Counts a call.
+    pub fn call(&self, took: Duration, ok: bool) {
+        self.0.seconds.add(took);
+        if ok { &self.0.ok } else { &self.0.failed }.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells of all that was counted.
+    pub fn write(&self, page: &mut Page) {
+        page.count(&catalogue::STORE_CALLS, &["ok"], &self.0.ok);
+        page.count(&catalogue::STORE_CALLS, &["failed"], &self.0.failed);
+        page.histogram(&catalogue::STORE_SECONDS, &[], &self.0.seconds);
+    }
+}
+
+impl Default for StoreCounts {
+    fn default() -> Self {
+        Self { ok: AtomicU64::new(0), failed: AtomicU64::new(0), seconds: Histogram::new(LATENCIES) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_up_by_its_place_stands_there() {
+        for (place, (ignored, _)) in IGNORED.iter().enumerate() {
+            assert_eq!(*ignored as usize, place);
+        }
+        for (place, (who, _)) in TRAFFIC.iter().enumerate() {
+            assert_eq!(*who as usize, place);
+        }
+        assert_eq!(
+            (Mark::BadRequest as usize, Disposition::Failed as usize),
+            (VERDICTS.len() - 1, DISPOSITIONS.len() - 1)
+        );
+        let classes = [100, 204, 304, 429, 599, 999].map(|code| StatusCode::from_u16(code).map(class).ok());
+        assert_eq!(classes, [Some(0), Some(1), Some(2), Some(3), Some(4), Some(4)]);
+    }
+}

@@ -1,0 +1,177 @@
+//! The wait that was shown against the wait that it was.
+//!
+//! Nobody in a line is remembered one by one. What is remembered is what some of its numbers were shown when they were given: who
+//! enters was shown what the number before theirs was, for that stood beside them in the line. A gateway counts those who enter through it, whichever gave them their number, and of those that it
+//! knows no neighbour of it counts the wait as unknown.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use policy::Millis;
+use policy::outlook::Wait;
+use policy::ticket::Token;
+
+use super::catalogue;
+use super::page::{Histogram, Page, WAITS};
+
+/// Numbers whose waits are remembered.
+const MOST: usize = 1_024;
+/// Of these, before those that enter now: people come late.
+const LATE: usize = 64;
+
+/// Against the range that was shown, with the name in metrics.
+const ENTERED: [&str; 4] = ["before", "within", "after", "unknown"];
+
+/// What was shown to the people of a line, and what it was.
+#[derive(Debug)]
+pub struct Waits {
+    shown: Mutex<Shown>,
+    /// The next number to remember; below it nothing is locked.
+    next: AtomicU64,
+    real: Histogram,
+    against: [AtomicU64; ENTERED.len()],
+}
+
+#[derive(Debug)]
+struct Shown {
+    /// By number.
+    numbers: Vec<ShownWait>,
+    /// From one to the next.
+    step: u64,
+    /// The highest that has entered.
+    entered: u64,
+}
+
+/// What a number was shown when it was given.
+#[derive(Debug, Clone, Copy)]
+struct ShownWait {
+    number: u64,
+    wait: Option<Wait>,
+    at: Millis,
+}
+
+impl Shown {
+    /// Makes room: of numbers before those that enter now only some are remembered, of the others every second one if they are
+    /// many. A line that has become shorter is remembered as closely as before.
+    fn make_room(&mut self) {
+        let entering = self.numbers.partition_point(|shown| shown.number <= self.entered);
+        self.numbers.drain(..entering.saturating_sub(LATE));
+        match self.numbers.len() {
+            many if many > MOST / 2 => {
+                let mut keep = false;
+                self.numbers.retain(|_| {
+                    keep = !keep;
+                    keep
+                });
+                self.step = self.step.saturating_mul(2);
+            }
+            few if few < MOST / 4 => self.step = (self.step / 2).max(1),
+            _ => {}
+        }
+    }
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let shown = Mutex::new(Shown { numbers: Vec::new(), step: 1, entered: 0 });
+        Self { shown, next: AtomicU64::new(0), real: Histogram::new(WAITS), against: Default::default() }
+    }
+}
+
+impl Waits {
+    /// A newcomer was given this number, and shown this wait.
+    pub fn shown(&self, number: u64, wait: Option<Wait>, at: Millis) {
+        if number < self.next.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.numbers.last().is_some_and(|last| last.number >= number) {
+            return;
+        }
+        shown.numbers.push(ShownWait { number, wait, at });
+        if shown.numbers.len() == MOST {
+            shown.make_room();
+        }
+        self.next.store(number.saturating_add(shown.step), Ordering::Relaxed);
+    }
+
+    /// The holder of this ticket has entered.
+    pub fn entered(&self, ticket: &Token, now: Millis) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.entered = shown.entered.max(ticket.number);
+        let after = shown.numbers.partition_point(|shown| shown.number <= ticket.number);
+        let neighbour = after.checked_sub(1).and_then(|at| shown.numbers.get(at)).copied();
+        // A ticket is sealed anew now and then; its number was given before that of the next neighbour.
+        let given = shown.numbers.get(after).map_or(ticket.issued, |next| next.at.min(ticket.issued));
+        drop(shown);
+        let wait = Duration::from_millis(now.saturating_sub(given));
+        self.real.add(wait);
+        let against = match neighbour.and_then(|neighbour| neighbour.wait) {
+            None => 3,
+            Some(shown) if wait < Duration::from_secs(shown.low) => 0,
+            Some(shown) if wait > Duration::from_secs(shown.high) => 2,
+            Some(_) => 1,
+        };
+        self.against[against].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells of what was counted.
+    pub(super) fn write(&self, page: &mut Page, room: &str) {
+        page.histogram(&catalogue::ROOM_WAIT, &[room], &self.real);
+        for (entered, count) in ENTERED.iter().zip(&self.against) {
+            page.count(&catalogue::ROOM_SHOWN_WAITS, &[room, entered], count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RANGE: Option<Wait> = Some(Wait { low: 10, high: 50 });
+
+    fn counts(waits: &Waits) -> [u64; 4] {
+        waits.against.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn who_enters_is_held_against_what_their_neighbour_was_shown() {
+        let waits = Waits::default();
+        waits.entered(&Token::ticket(4, 0), 1_000);
+        waits.shown(5, RANGE, 0);
+        waits.shown(9, None, 100);
+        for (number, after) in [(5, 9_000), (6, 10_000), (7, 50_000), (8, 50_001), (9, 50_000)] {
+            waits.entered(&Token::ticket(number, 0), after);
+        }
+        assert_eq!(counts(&waits), [1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn a_ticket_that_was_sealed_anew_is_as_old_as_its_number() {
+        let waits = Waits::default();
+        waits.shown(5, RANGE, 1_000);
+        waits.shown(6, RANGE, 2_000);
+        waits.entered(&Token::ticket(5, 3_600_000), 3_602_000);
+        assert_eq!(counts(&waits), [0, 0, 1, 0], "an hour, not two seconds");
+    }
+
+    #[test]
+    fn a_long_line_is_remembered_in_part_and_a_short_one_after_it_closely() {
+        let waits = Waits::default();
+        let number = |n| waits.shown(n, RANGE, 0);
+        (0..100_000).for_each(number);
+        assert!(waits.shown.lock().is_ok_and(|shown| shown.numbers.len() <= MOST && shown.step > 64));
+        for n in 0..100_000 {
+            waits.entered(&Token::ticket(n, 0), 20_000);
+        }
+        assert_eq!(counts(&waits), [0, 100_000, 0, 0]);
+        let mut next = 100_000;
+        for _ in 0..20_000 {
+            number(next);
+            waits.entered(&Token::ticket(next, 0), 20_000);
+            next += 10;
+        }
+        assert!(waits.shown.lock().is_ok_and(|shown| shown.step <= 10));
+    }
+}
