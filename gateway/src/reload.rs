@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, timeout};
@@ -123,7 +124,7 @@ impl Watch {
         }
         if let Some((fingerprint, reloaded)) = found.certificates {
             self.certificates = fingerprint;
-            certificates(&reloaded);
+            self.say_of_certificates(&reloaded);
         }
         self.keys(Some(found.keys)).await;
     }
@@ -148,6 +149,18 @@ impl Watch {
         let changes = changes(&self.shared.site.load().config, config);
         if changes.iter().any(Change::needs_restart) {
             tracing::warn!("addresses, workers, names of files, name, admin, store and log change only with a restart");
+        }
+    }
+
+    fn say_of_certificates(&self, reloaded: &Result<(), TlsError>) {
+        telemetry::reload("certificates", reloaded.is_ok());
+        if let Err(error) = reloaded {
+            tracing::error!(%error, "certificates refused; the old ones stay");
+            return;
+        }
+        for (file, end) in self.shared.tls.iter().flat_map(|tls| tls.certificates.ends()) {
+            let until = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
+            tracing::info!(file = %file.display(), %until, "certificates in force");
         }
     }
 
@@ -199,13 +212,5 @@ impl Files {
             (self.anew || fingerprint != before).then(|| (fingerprint, certificates.reload()))
         });
         Found { configuration, certificates, keys: self.keys.read() }
-    }
-}
-
-fn certificates(reloaded: &Result<(), TlsError>) {
-    telemetry::reload("certificates", reloaded.is_ok());
-    match reloaded {
-        Ok(()) => tracing::info!("certificates in force"),
-        Err(error) => tracing::error!(%error, "certificates refused; the old ones stay"),
     }
 }

@@ -81,7 +81,9 @@ pub fn unreadable() {
 
 /// Counts connections closed for others, and the bound that was the reason.
 pub fn connections_evicted(reason: &'static str, count: usize) {
-    CONNECTIONS_EVICTED.add(&[reason], count as u64);
+    if count > 0 {
+        CONNECTIONS_EVICTED.add(&[reason], count as u64);
+    }
 }
 
 /// Counts headers that were not passed on because a shop could read their names as others.
