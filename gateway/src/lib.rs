@@ -124,18 +124,15 @@ impl Shared {
     /// Tells the metrics of all that is in force.
     pub fn observe(&self, page: &mut Page) {
         let (site, rooms) = (self.site.load(), self.rooms.all());
-        telemetry::process(page, |room| rooms.contains_key(room));
+        telemetry::process(page);
         page.flag(&catalogue::READY, &[], self.is_ready());
         let limit = site.config.listen.max_connections;
         telemetry::connections(page, self.seats.open(), self.seats.by_class(), limit);
         page.add(&catalogue::ANSWER_BUFFER, &[], self.seats.untaken());
         page.add(&catalogue::QUOTA_CLIENTS, &[], site.quotas.clients());
-        self.unbelieved.write(page);
-        self.proxy_headers.write(page);
-        self.store_meters.write(page);
         rooms.values().for_each(|room| telemetry::room(page, room));
         site.by_name.iter().for_each(|(name, room)| telemetry::site_room(page, name, room));
-        site.outside.write(page, "");
+        page.series(site.outside.series());
         site.upstreams.values().for_each(|upstream| telemetry::upstream(page, upstream));
         self.certificates(&site, page);
     }

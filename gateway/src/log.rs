@@ -25,12 +25,13 @@ use dashmap::DashMap;
 use tracing::callsite::Identifier;
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::stream::Stream;
+use self::stream::Lost;
 use crate::config::{LogConfig, LogFormat};
 
 /// Lines that one place in the code may write in a second.
@@ -43,6 +44,7 @@ const OURS: [&str; 3] = ["gateway", "weir", "policy"];
 /// The running logs. Dropping this writes what is left, as far as readers take it.
 #[derive(Debug)]
 pub struct Log {
+    writers: Option<[WorkerGuard; 2]>,
     /// What was lost.
     pub losses: Arc<Losses>,
 }
@@ -51,8 +53,8 @@ pub struct Log {
 #[derive(Debug)]
 pub struct Losses {
     limiter: Arc<Limiter>,
-    events: Stream,
-    access: Stream,
+    events: Lost,
+    access: Lost,
     /// Of both queues, as last told.
     told: [AtomicU64; 2],
 }
@@ -60,17 +62,18 @@ pub struct Losses {
 /// Starts the logs.
 ///
 /// # Errors
-/// If there is no descriptor or thread for them.
+/// If there is no descriptor for them.
 pub fn start(config: &LogConfig) -> io::Result<Log> {
-    let events = Stream::into(own(io::stderr().as_fd())?, "events")?;
-    let access = Stream::into(own(io::stdout().as_fd())?, "access")?;
-    access::start(access.clone(), config.format);
+    let (out, events, of_events) = stream::begin(own(io::stderr().as_fd())?, "events");
+    let (lines, access, of_access) = stream::begin(own(io::stdout().as_fd())?, "access");
+    access::start(lines, config.format);
     let limiter = Arc::new(Limiter::new(config.level));
-    subscribe(config.format, events.clone(), limiter.clone());
-    Ok(Log { losses: Arc::new(Losses { limiter, events, access, told: Default::default() }) })
+    subscribe(config.format, out, limiter.clone());
+    let losses = Arc::new(Losses { limiter, events, access, told: Default::default() });
+    Ok(Log { writers: Some([of_events, of_access]), losses })
 }
 
-fn subscribe(format: LogFormat, out: Stream, limiter: Arc<Limiter>) {
+fn subscribe(format: LogFormat, out: NonBlocking, limiter: Arc<Limiter>) {
     let registry = tracing_subscriber::registry().with(Gate(limiter));
     let lines = tracing_subscriber::fmt::layer().with_writer(out);
     match format {
@@ -86,12 +89,11 @@ fn own(standard: BorrowedFd<'_>) -> io::Result<File> {
 
 impl Drop for Log {
     fn drop(&mut self) {
+        let Some(writers) = self.writers.take() else { return };
         let (done, ended) = channel();
-        let losses = self.losses.clone();
-        // It never ends when nothing is read.
+        // The guards wait for their threads, and print if that takes long: both may never end when nothing is read.
         let flush = move || {
-            losses.events.flush();
-            losses.access.flush();
+            drop(writers);
             let _ = done.send(());
         };
         if std::thread::Builder::new().name("log-flush".to_owned()).spawn(flush).is_ok() {
@@ -108,12 +110,12 @@ impl Losses {
 
     /// Events that found no reader so far.
     pub fn events_lost(&self) -> u64 {
-        self.events.lost()
+        self.events.lines()
     }
 
     /// Access lines that found no reader so far.
     pub fn access_lost(&self) -> u64 {
-        self.access.lost()
+        self.access.lines()
     }
 
     /// Says in the log what was lost since the last call.

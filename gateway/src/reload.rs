@@ -26,7 +26,7 @@ use crate::config::{Config, Problem};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
 use crate::secret::{Ring, SecretError, Source};
-use crate::telemetry;
+use crate::telemetry::{self, PROCESS, catalogue};
 use crate::tls::{Certificates, TlsError};
 
 /// Reading the files takes no longer than this, or it is said.
@@ -52,7 +52,6 @@ impl Watch {
     pub fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, ring: Ring) -> Self {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
         let seen = std::fs::read(file).ok().map(Arc::from);
-        telemetry::files_stalled(false);
         let (reading, stalled, anew) = (None, false, false);
         Self { seen, file: file.to_owned(), certificates, ring, shared, plan, reading, stalled, anew }
     }
@@ -94,13 +93,13 @@ impl Watch {
             if !std::mem::replace(&mut self.stalled, true) {
                 let file = self.file.display();
                 tracing::error!(%file, "the configuration, its certificates or its keys cannot be read for {PATIENCE:?}: look at the file system; what is in force stays");
-                telemetry::files_stalled(true);
+                PROCESS.gauge(&catalogue::FILES_STALLED, &[]).set(1);
             }
             return None;
         };
         if std::mem::take(&mut self.stalled) {
             tracing::info!("the configuration, its certificates and its keys can be read again");
-            telemetry::files_stalled(false);
+            PROCESS.gauge(&catalogue::FILES_STALLED, &[]).set(0);
         }
         found.ok()
     }

@@ -32,7 +32,7 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::telemetry::Waits;
+use crate::telemetry::{Series, Waits};
 use crate::ui;
 use crate::upstream::Upstream;
 
@@ -124,6 +124,7 @@ pub struct LiveRoom {
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
     waits: Waits,
+    series: Series,
     stretch: Arc<PollStretch>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
 }
@@ -264,6 +265,11 @@ impl LiveRoom {
     /// What was shown to those who wait, against what it was.
     pub fn waits(&self) -> &Waits {
         &self.waits
+    }
+
+    /// What is counted of the line.
+    pub fn series(&self) -> &Series {
+        &self.series
     }
 
     /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
@@ -418,6 +424,7 @@ impl Rooms {
     }
 
     fn begin(&self, name: &str, terms: Terms) -> LiveRoom {
+        let series = Series::default();
         LiveRoom {
             name: name.into(),
             id: RoomId::of(name),
@@ -433,7 +440,8 @@ impl Rooms {
             late: LateForms::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
-            waits: Waits::default(),
+            waits: Waits::of(name, &series),
+            series,
             stretch: self.stretch.clone(),
             mailbox: self.mailbox.clone(),
         }

@@ -327,9 +327,12 @@ impl Site {
         for ((written, page), (name, terms)) in config.rooms.iter().zip(pages).zip(terms) {
             let live = live.get(&*name).context("a room that was just made live")?.clone();
             let old = before.and_then(|site| site.by_name.get(&name));
-            let (part, meters) = (part(written, old), old.map(|old| old.meters.clone()).unwrap_or_default());
-            let room =
-                Arc::new(SiteRoom { part, meters, ..site_room(written, live, terms, page, config.quota.max_clients)? });
+            let mut room = site_room(written, live, terms, page, config.quota.max_clients)?;
+            room.part = part(written, old);
+            if let Some(old) = old {
+                room.meters = old.meters.clone();
+            }
+            let room = Arc::new(room);
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
@@ -345,7 +348,7 @@ impl Site {
         for room in by_name.values() {
             room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
         }
-        let outside = before.map(|site| site.outside.clone()).unwrap_or_default();
+        let outside = before.map_or_else(|| RoomMeters::of(""), |site| site.outside.clone());
         let hsts = hsts(&config.listen);
         Ok(Self { config, rooms, by_name, routes, upstreams, quotas, notices, outside, sealer, hsts })
     }
@@ -380,7 +383,7 @@ fn site_room(
             config::Language::Korean => Language::Korean,
             config::Language::English => Language::English,
         }),
-        meters: RoomMeters::default(),
+        meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         part: None,
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,

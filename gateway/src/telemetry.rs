@@ -1,7 +1,8 @@
 //! What the gateway tells of itself in numbers: every metric once, in the [`catalogue`].
 //!
-//! What requests count are handles made when a room or server is made ([`meters`]); what a snapshot shows (waiting, active, in
-//! flight) and what is set is read when somebody scrapes. [`Page`] puts it into words.
+//! What requests count are handles made when a room or server is made ([`meters`]); what seldom happens to the process is counted by
+//! name; what a snapshot shows (waiting, active, in flight) and what is set is read when somebody scrapes. [`Page`] puts it into
+//! words.
 //!
 //! What is absent: tokens, cookies, bodies and addresses; and the access line ([`crate::log::access`]).
 
@@ -12,15 +13,15 @@ mod proxy_headers;
 mod waits;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use machine::{ListenLosses, Usage};
+use machine::Usage;
+use metrics::Counter;
 
+use self::catalogue::{Kind, Metric};
 pub use self::meters::{Disposition, Mark, RoomMeters, ServerMeters, StoreMeters, reason};
-use self::page::Labelled;
-pub use self::page::Page;
+pub use self::page::{Page, Series};
 pub use self::proxy_headers::ProxyHeaders;
 use self::proxy_headers::Seldom;
 pub use self::waits::Waits;
@@ -29,28 +30,20 @@ use crate::rooms::LiveRoom;
 use crate::site::SiteRoom;
 use crate::upstream::{Part, Upstream};
 
-static CONNECTIONS_REFUSED: AtomicU64 = AtomicU64::new(0);
-static CONNECTIONS_EVICTED: Labelled = Labelled::new();
-static CONNECTIONS_DEFERRED: AtomicU64 = AtomicU64::new(0);
-static UNREADABLE: AtomicU64 = AtomicU64::new(0);
-static AMBIGUOUS_HEADERS: AtomicU64 = AtomicU64::new(0);
-static BUFFERED: AtomicI64 = AtomicI64::new(0);
-static RELOADS: Labelled = Labelled::new();
-static RELOAD_OK: Labelled = Labelled::new();
-static ROOM_LOSSES: Labelled = Labelled::new();
-static LEASE_GRANTS: Labelled = Labelled::new();
-static ROOM_EVICTIONS: Labelled = Labelled::new();
-static FILES_STALLED: AtomicBool = AtomicBool::new(false);
-static KEYS_FOREIGN: AtomicBool = AtomicBool::new(false);
-static OTHER_KEYS: AtomicU64 = AtomicU64::new(0);
-static MACHINE_USED: Labelled = Labelled::new();
-static MACHINE_LIMIT: Labelled = Labelled::new();
-static LISTEN_LOSSES: Mutex<Option<ListenLosses>> = Mutex::new(None);
-static CONNTRACK_DROPS: Mutex<Option<u64>> = Mutex::new(None);
-static LOG_DROPPED: Labelled = Labelled::new();
-static STARTED: LazyLock<f64> =
-    LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+/// What belongs to no room or server.
+pub static PROCESS: LazyLock<Series> = LazyLock::new(Series::default);
 
+/// Of these, what needs no label and may not have happened yet.
+const FROM_THE_START: [&Metric; 8] = [
+    &catalogue::CONNECTIONS_REFUSED,
+    &catalogue::CONNECTIONS_DEFERRED,
+    &catalogue::UNREADABLE,
+    &catalogue::AMBIGUOUS_HEADERS,
+    &catalogue::BUFFERED,
+    &catalogue::FILES_STALLED,
+    &catalogue::KEYS_FOREIGN,
+    &catalogue::OTHER_KEYS,
+];
 /// What is reloaded.
 const RELOADED: [&str; 4] = ["configuration", "certificates", "keys", "rooms"];
 /// Why connections are closed for others.
@@ -58,61 +51,44 @@ const EVICTED_FOR: [&str; 3] = ["max_connections", "max_connections_per_client",
 
 /// Counts begin; what has not happened yet is told as 0 from the first scrape on.
 pub fn start() {
-    LazyLock::force(&STARTED);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    PROCESS.gauge(&catalogue::START_TIME, &[]).set(now);
+    PROCESS.gauge(&catalogue::BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1);
+    for metric in FROM_THE_START {
+        match metric.kind {
+            Kind::Counter => PROCESS.counter(metric, &[]).increment(0),
+            _ => PROCESS.gauge(metric, &[]).set(0),
+        }
+    }
     for what in RELOADED {
-        RELOADS.add(&[what, "ok"], 0);
-        RELOADS.add(&[what, "refused"], 0);
-        RELOAD_OK.set(&[what], 1);
+        for result in ["ok", "refused"] {
+            PROCESS.counter(&catalogue::RELOADS, &[what, result]).increment(0);
+        }
+        PROCESS.gauge(&catalogue::RELOAD_OK, &[what]).set(1);
     }
     for reason in EVICTED_FOR {
-        CONNECTIONS_EVICTED.add(&[reason], 0);
+        PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &[reason]).increment(0);
     }
-}
-
-/// Counts connections turned away at the limit.
-pub fn connection_refused() {
-    CONNECTIONS_REFUSED.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Counts requests whose head could not be read: not HTTP, too long, or of two lengths.
-pub fn unreadable() {
-    UNREADABLE.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Counts connections closed for others, and the bound that was the reason.
-pub fn connections_evicted(reason: &'static str, count: usize) {
-    if count > 0 {
-        CONNECTIONS_EVICTED.add(&[reason], count as u64);
-    }
-}
-
-/// Counts headers that were not passed on because a shop could read their names as others.
-pub fn ambiguous_headers(count: u64) {
-    AMBIGUOUS_HEADERS.fetch_add(count, Ordering::Relaxed);
-}
-
-/// So many times a connection without a pass had to wait for its worker.
-pub fn deferrals(more: u64) {
-    CONNECTIONS_DEFERRED.fetch_add(more, Ordering::Relaxed);
-}
-
-/// Says by how many bytes more a worker holds bodies in memory.
-pub fn buffered(more: f64) {
-    BUFFERED.fetch_add(more as i64, Ordering::Relaxed);
 }
 
 /// Requests of peers that say for whom they ask and are not in `listen.trusted_proxies`: a balancer that is missing there
 /// makes one client of all its visitors.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Unbelieved {
-    requests: AtomicU64,
+    requests: Counter,
     told: Seldom,
+}
+
+impl Default for Unbelieved {
+    fn default() -> Self {
+        Self { requests: PROCESS.counter(&catalogue::UNTRUSTED_FORWARDED, &[]), told: Seldom::default() }
+    }
 }
 
 impl Unbelieved {
     /// Counts a request. A private address is named: it is no shopper's, and the operator has to know which it is.
     pub fn note(&self, peer: IpAddr, since_start: Duration) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.requests.increment(1);
         if self.told.is_due(since_start) {
             let peer = if is_private(peer) { peer.to_string() } else { "a public address".to_owned() };
             tracing::warn!(
@@ -121,11 +97,6 @@ impl Unbelieved {
                  its visitors are one client"
             );
         }
-    }
-
-    /// Tells of them.
-    pub fn write(&self, page: &mut Page) {
-        page.count(&catalogue::UNTRUSTED_FORWARDED, &[], &self.requests);
     }
 }
 
@@ -138,25 +109,8 @@ fn is_private(address: IpAddr) -> bool {
 
 /// Counts a reload of the configuration, the certificates, the keys or the rooms.
 pub fn reload(what: &'static str, ok: bool) {
-    RELOADS.add(&[what, if ok { "ok" } else { "refused" }], 1);
-    RELOAD_OK.set(&[what], u64::from(ok));
-}
-
-/// Counts a loss of writes that was noticed in the store.
-pub fn loss(room: &str) {
-    ROOM_LOSSES.add(&[room], 1);
-}
-
-/// Counts passes that a gateway gave under its lease, while the store was away.
-pub fn lease_grants(room: &str, passes: u64) {
-    LEASE_GRANTS.add(&[room], passes);
-}
-
-/// Counts passes that lost their seats because they never came back, as this gateway hears of them.
-pub fn evictions(room: &str, passes: u64) {
-    if passes > 0 {
-        ROOM_EVICTIONS.add(&[room], passes);
-    }
+    PROCESS.counter(&catalogue::RELOADS, &[what, if ok { "ok" } else { "refused" }]).increment(1);
+    PROCESS.gauge(&catalogue::RELOAD_OK, &[what]).set(u8::from(ok));
 }
 
 /// Says how many log lines of the streams were not written, and why.
@@ -167,41 +121,13 @@ pub fn log_losses(losses: &Losses) {
         (["access", "queue"], losses.access_lost()),
     ];
     for (labels, lines) in lost {
-        LOG_DROPPED.set(&labels, lines);
+        PROCESS.counter(&catalogue::LOG_DROPPED, &labels).absolute(lines);
     }
 }
 
-/// Says whether this gateway has no key in common with the others, and how many of them have none of its keys.
-pub fn keys_foreign(foreign: bool, others: usize) {
-    KEYS_FOREIGN.store(foreign, Ordering::Relaxed);
-    OTHER_KEYS.store(others as u64, Ordering::Relaxed);
-}
-
-/// Says how much of a limit of the kernel is in use.
-pub fn machine(name: &'static str, usage: Usage) {
-    MACHINE_USED.set(&[name], usage.used);
-    MACHINE_LIMIT.set(&[name], usage.limit);
-}
-
-/// Says what full listening queues have cost on this machine.
-pub fn listen_losses(losses: ListenLosses) {
-    *LISTEN_LOSSES.lock().unwrap_or_else(PoisonError::into_inner) = Some(losses);
-}
-
-/// Says how many packets a full connection tracking table has cost on this machine.
-pub fn conntrack_drops(packets: u64) {
-    *CONNTRACK_DROPS.lock().unwrap_or_else(PoisonError::into_inner) = Some(packets);
-}
-
-/// Says whether files are being read for longer than they should.
-pub fn files_stalled(stalled: bool) {
-    FILES_STALLED.store(stalled, Ordering::Relaxed);
-}
-
-/// What the process and the machine have told so far; of rooms those that are to be told.
-pub fn process(page: &mut Page, tell_room: impl Fn(&str) -> bool) {
-    page.add(&catalogue::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
-    page.add(&catalogue::START_TIME, &[], *STARTED);
+/// What the process and the machine have told so far.
+pub fn process(page: &mut Page) {
+    page.series(&PROCESS);
     page.add(&catalogue::CPU_SECONDS, &[], machine::process_time().as_secs_f64());
     if let Some(bytes) = machine::resident_memory() {
         page.add(&catalogue::RESIDENT_BYTES, &[], bytes);
@@ -209,38 +135,6 @@ pub fn process(page: &mut Page, tell_room: impl Fn(&str) -> bool) {
     if let Some(Usage { used, limit }) = machine::descriptors() {
         page.add(&catalogue::OPEN_FDS, &[], used);
         page.add(&catalogue::MAX_FDS, &[], limit);
-    }
-    page.count(&catalogue::UNREADABLE, &[], &UNREADABLE);
-    page.count(&catalogue::AMBIGUOUS_HEADERS, &[], &AMBIGUOUS_HEADERS);
-    page.count(&catalogue::CONNECTIONS_REFUSED, &[], &CONNECTIONS_REFUSED);
-    page.count(&catalogue::CONNECTIONS_DEFERRED, &[], &CONNECTIONS_DEFERRED);
-    page.add(&catalogue::BUFFERED, &[], BUFFERED.load(Ordering::Relaxed).max(0));
-    page.flag(&catalogue::FILES_STALLED, &[], FILES_STALLED.load(Ordering::Relaxed));
-    page.flag(&catalogue::KEYS_FOREIGN, &[], KEYS_FOREIGN.load(Ordering::Relaxed));
-    page.count(&catalogue::OTHER_KEYS, &[], &OTHER_KEYS);
-    for (counts, metric) in [
-        (&CONNECTIONS_EVICTED, catalogue::CONNECTIONS_EVICTED),
-        (&RELOADS, catalogue::RELOADS),
-        (&RELOAD_OK, catalogue::RELOAD_OK),
-        (&LOG_DROPPED, catalogue::LOG_DROPPED),
-        (&MACHINE_USED, catalogue::MACHINE_USED),
-        (&MACHINE_LIMIT, catalogue::MACHINE_LIMIT),
-    ] {
-        counts.write(page, &metric, |_| true);
-    }
-    for (counts, metric) in [
-        (&ROOM_LOSSES, catalogue::ROOM_LOSSES),
-        (&LEASE_GRANTS, catalogue::LEASE_GRANTS),
-        (&ROOM_EVICTIONS, catalogue::ROOM_EVICTIONS),
-    ] {
-        counts.write(page, &metric, &tell_room);
-    }
-    if let Some(losses) = *LISTEN_LOSSES.lock().unwrap_or_else(PoisonError::into_inner) {
-        page.add(&catalogue::LISTEN_OVERFLOWS, &[], losses.overflows);
-        page.add(&catalogue::LISTEN_DROPS, &[], losses.drops);
-    }
-    if let Some(packets) = *CONNTRACK_DROPS.lock().unwrap_or_else(PoisonError::into_inner) {
-        page.add(&catalogue::CONNTRACK_DROPS, &[], packets);
     }
 }
 
@@ -269,7 +163,7 @@ pub fn room(page: &mut Page, room: &LiveRoom) {
     page.flag(&catalogue::ROOM_ON_LEASE, labels, snapshot.on_lease);
     page.add(&catalogue::ROOM_WAITING, labels, snapshot.waiting());
     page.add(&catalogue::ROOM_PLACES_KEPT, labels, room.places_kept());
-    room.waits().write(page, &room.name);
+    page.series(room.series());
     for (what, passes) in room.remembered() {
         page.add(&catalogue::ROOM_REMEMBERED, &[&room.name, what], passes);
     }
@@ -293,7 +187,7 @@ pub fn room(page: &mut Page, room: &LiveRoom) {
 
 /// Says what a room's requests came to, and what they hold of the shop.
 pub fn site_room(page: &mut Page, name: &str, room: &SiteRoom) {
-    room.meters.write(page, name);
+    page.series(room.meters.series());
     page.flag(&catalogue::ROOM_QUEUE_ALL, &[name], room.config.queue_all);
     if let Some(part) = &room.part {
         of_the_shop(page, name, part);
@@ -338,7 +232,7 @@ pub fn upstream(page: &mut Page, upstream: &Upstream) {
     page.add(&catalogue::UPSTREAM_WAITING, &[name], upstream.waiting());
     for server in upstream.servers() {
         let labels = [name, server.address()];
-        server.meters().write(page, name, server.address());
+        page.series(server.meters().series());
         page.flag(&catalogue::UPSTREAM_USABLE, &labels, server.is_usable());
         if let Some(resolved) = server.is_resolved() {
             page.flag(&catalogue::UPSTREAM_RESOLVED, &labels, resolved);

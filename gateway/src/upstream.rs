@@ -52,6 +52,7 @@ use self::upload::Gathering;
 pub use self::upload::Upload;
 use self::way::Way;
 use crate::body::Body;
+use crate::telemetry::ServerMeters;
 use crate::timer;
 
 /// What an operator says of an upstream.
@@ -236,9 +237,7 @@ impl Upstream {
         permits.set_rules(settings.permits());
         let upgrades = replaced.map_or_else(Arc::default, |old| old.upgrades.clone());
         upgrades.set_rules(settings.upgrades());
-        let before = replaced.map_or(&[][..], |old| &old.servers);
-        let server = |written: &String| Server::new(Way::new(written, settings.tls.as_ref())).counting_on(before);
-        let servers = settings.servers.iter().map(|written| Arc::new(server(written))).collect();
+        let servers = settings.servers.iter().map(|written| Arc::new(server(written, &settings, replaced))).collect();
         let counters = replaced.map_or_else(Arc::default, |old| old.counters.clone());
         let told = Mutex::default();
         Self { settings: Arc::new(settings), servers, permits, upgrades, counters, told }
@@ -480,6 +479,15 @@ impl Upstream {
         self.counters.busy.fetch_add(1, Ordering::Relaxed);
         UpstreamError::Busy { retry_after: self.settings.max_wait.max(Duration::from_secs(1)) }
     }
+}
+
+/// A server as written. It goes on counting where the one of its address was.
+fn server(written: &str, settings: &UpstreamSettings, replaced: Option<&Upstream>) -> Server {
+    let way = Way::new(written, settings.tls.as_ref());
+    let before = replaced.and_then(|old| old.servers.iter().find(|server| server.address() == way.address));
+    let new = || Arc::new(ServerMeters::of(&settings.name, &way.address));
+    let meters = before.map_or_else(new, |server| server.meters().clone());
+    Server::new(way, meters)
 }
 
 /// The one with fewer requests in work of two different ones drawn at random.

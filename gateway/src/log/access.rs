@@ -4,6 +4,7 @@
 //! `log.client` allows, and holds no query unless `log.query` says so; tokens, cookies and bodies never.
 
 use std::cell::RefCell;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,8 +14,8 @@ use http::{Method, StatusCode, Version};
 use ipnet::{Ipv4Net, Ipv6Net};
 use policy::seal::Sealer;
 use time::OffsetDateTime;
+use tracing_appender::non_blocking::NonBlocking;
 
-use super::stream::Stream;
 use crate::config::{LogClient, LogConfig, LogFormat};
 
 /// Bytes of a path that are written.
@@ -22,10 +23,10 @@ const LONGEST: usize = 1_024;
 /// Bytes of a usual line.
 const USUAL: usize = 512;
 
-static OUT: OnceLock<(Stream, LogFormat)> = OnceLock::new();
+static OUT: OnceLock<(NonBlocking, LogFormat)> = OnceLock::new();
 
 /// Lines go there from now on.
-pub(super) fn start(out: Stream, format: LogFormat) {
+pub(super) fn start(out: NonBlocking, format: LogFormat) {
     // There is one log in a process.
     let _ = OUT.set((out, format));
 }
@@ -133,7 +134,8 @@ impl Drop for Line {
         if !self.whole {
             line.word("cut", "true");
         }
-        out.send(line.end());
+        // It never waits, and counts what it loses.
+        let _ = out.clone().write_all(&line.end());
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use metrics::{Key, Label};
+
 /// How a value changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -42,6 +44,13 @@ impl Metric {
     /// What it says.
     pub fn help(&self) -> &'static str {
         self.help.trim_start()
+    }
+
+    /// One of its series, by the values of its labels in their order.
+    pub fn key(&self, values: &[&str]) -> Key {
+        debug_assert_eq!(values.len(), self.labels.len(), "{}", self.name);
+        let labels = self.labels.iter().zip(values).map(|(&name, &value)| Label::new(name, value.to_owned()));
+        Key::from_parts(self.name, labels.collect::<Vec<_>>())
     }
 }
 

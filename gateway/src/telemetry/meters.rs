@@ -1,14 +1,13 @@
 //! What requests count: handles that a room, a server and the store have at hand.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
+use metrics::{Counter, Histogram};
 use policy::admit::Ignored;
 
-use super::catalogue;
-use super::page::{Histogram, LATENCIES, Page};
+use super::{PROCESS, Series, catalogue};
 use crate::upstream::{Patience, TlsFailure, UpstreamError};
 
 /// What became of a request, in metrics and in the access line.
@@ -202,72 +201,80 @@ fn unanswered(error: &UpstreamError) -> Result<usize, TlsFailure> {
 }
 
 /// Counters of one room, or of the traffic of none.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RoomMeters(Arc<RoomCounts>);
 
-#[derive(Debug, Default)]
+/// What seldom happens is told once it has.
+#[derive(Debug)]
 struct RoomCounts {
-    verdicts: [AtomicU64; VERDICTS.len()],
-    responses: [[AtomicU64; CLASSES.len()]; DISPOSITIONS.len()],
-    ignored: [AtomicU64; IGNORED.len()],
-    unanswered: [AtomicU64; UNANSWERED.len()],
-    tls: [AtomicU64; TlsFailure::ALL.len()],
-    fail_open: AtomicU64,
+    room: Box<str>,
+    series: Series,
+    verdicts: [Counter; VERDICTS.len()],
+    responses: [[OnceLock<Counter>; CLASSES.len()]; DISPOSITIONS.len()],
+    ignored: [Counter; IGNORED.len()],
+    unanswered: [OnceLock<Counter>; UNANSWERED.len()],
+    tls: [OnceLock<Counter>; TlsFailure::ALL.len()],
+    fail_open: Counter,
 }
 
 impl RoomMeters {
+    /// The counters of the room of this name; of no room, if it is empty.
+    pub fn of(room: &str) -> Self {
+        let series = Series::default();
+        let counts = RoomCounts {
+            room: room.into(),
+            verdicts: VERDICTS.map(|verdict| series.counter(&catalogue::REQUESTS, &[room, verdict])),
+            responses: Default::default(),
+            ignored: IGNORED.map(|(_, reason)| series.counter(&catalogue::TOKENS_IGNORED, &[room, reason])),
+            unanswered: Default::default(),
+            tls: Default::default(),
+            fail_open: series.counter(&catalogue::FAIL_OPEN, &[room]),
+            series,
+        };
+        for (disposition, (_, usual)) in DISPOSITIONS.iter().enumerate() {
+            counts.response(disposition, usual - 1);
+        }
+        Self(Arc::new(counts))
+    }
+
     /// Counts a request, and the answer that its shopper sees.
     pub fn answered(&self, mark: Mark, disposition: Disposition, status: StatusCode) {
-        self.0.verdicts[mark as usize].fetch_add(1, Ordering::Relaxed);
-        self.0.responses[disposition as usize][class(status)].fetch_add(1, Ordering::Relaxed);
+        self.0.verdicts[mark as usize].increment(1);
+        self.0.response(disposition as usize, class(status)).increment(1);
     }
 
     /// Counts a token that did not count.
     pub fn ignored(&self, ignored: Ignored) {
-        self.0.ignored[ignored as usize].fetch_add(1, Ordering::Relaxed);
+        self.0.ignored[ignored as usize].increment(1);
     }
 
     /// Counts a request let through because the store is away.
     pub fn failed_open(&self) {
-        self.0.fail_open.fetch_add(1, Ordering::Relaxed);
+        self.0.fail_open.increment(1);
     }
 
     /// Counts a request that the shop did not answer; what that is in a word, and why.
     pub fn unanswered(&self, error: &UpstreamError) -> (Disposition, &'static str) {
-        match unanswered(error) {
-            Ok(index) => {
-                self.0.unanswered[index].fetch_add(1, Ordering::Relaxed);
-                (if index < SHED { Disposition::Shed } else { Disposition::Failed }, UNANSWERED[index])
-            }
-            Err(failure) => {
-                self.0.tls[failure as usize].fetch_add(1, Ordering::Relaxed);
-                (Disposition::Failed, failure.reason())
-            }
-        }
+        let (counter, disposition, reason) = match unanswered(error) {
+            Ok(index) if index < SHED => (&self.0.unanswered[index], Disposition::Shed, UNANSWERED[index]),
+            Ok(index) => (&self.0.unanswered[index], Disposition::Failed, UNANSWERED[index]),
+            Err(failure) => (&self.0.tls[failure as usize], Disposition::Failed, failure.reason()),
+        };
+        let new = || self.0.series.counter(&catalogue::UNANSWERED, &[&self.0.room, reason]);
+        counter.get_or_init(new).increment(1);
+        (disposition, reason)
     }
 
-    /// Tells of all that was counted. What seldom happens is told once it has.
-    pub fn write(&self, page: &mut Page, room: &str) {
-        let counts = &self.0;
-        for (verdict, count) in VERDICTS.iter().zip(&counts.verdicts) {
-            page.count(&catalogue::REQUESTS, &[room, verdict], count);
-        }
-        for ((disposition, usual), of_it) in DISPOSITIONS.iter().zip(&counts.responses) {
-            for (class, count) in of_it.iter().enumerate() {
-                if class + 1 == *usual || count.load(Ordering::Relaxed) > 0 {
-                    page.count(&catalogue::RESPONSES, &[room, disposition, CLASSES[class]], count);
-                }
-            }
-        }
-        for ((_, reason), count) in IGNORED.iter().zip(&counts.ignored) {
-            page.count(&catalogue::TOKENS_IGNORED, &[room, reason], count);
-        }
-        let of_tls = TlsFailure::ALL.iter().map(|failure| failure.reason()).zip(&counts.tls);
-        let seldom = UNANSWERED.iter().copied().zip(&counts.unanswered).chain(of_tls);
-        for (reason, count) in seldom.filter(|(_, count)| count.load(Ordering::Relaxed) > 0) {
-            page.count(&catalogue::UNANSWERED, &[room, reason], count);
-        }
-        page.count(&catalogue::FAIL_OPEN, &[room], &counts.fail_open);
+    /// All that was counted.
+    pub fn series(&self) -> &Series {
+        &self.0.series
+    }
+}
+
+impl RoomCounts {
+    fn response(&self, disposition: usize, class: usize) -> &Counter {
+        let labels = [&*self.room, DISPOSITIONS[disposition].0, CLASSES[class]];
+        self.responses[disposition][class].get_or_init(|| self.series.counter(&catalogue::RESPONSES, &labels))
     }
 }
 
@@ -278,25 +285,31 @@ pub const TRAFFIC: [(Patience, &str); 3] =
 /// What a server of the shop answered, and how fast.
 #[derive(Debug)]
 pub struct ServerMeters {
+    series: Series,
     latency: [Histogram; TRAFFIC.len()],
-    responses: [[AtomicU64; CLASSES.len()]; TRAFFIC.len()],
-    failures: [AtomicU64; FAILURES.len()],
+    responses: [[Counter; CLASSES.len()]; TRAFFIC.len()],
+    failures: [Counter; FAILURES.len()],
 }
 
 const FAILURES: [&str; 6] = ["connect", "tls", "timeout", "reset", "head_too_large", "garbage"];
 
-impl Default for ServerMeters {
-    fn default() -> Self {
-        let latency = TRAFFIC.map(|_| Histogram::new(LATENCIES));
-        Self { latency, responses: Default::default(), failures: Default::default() }
-    }
-}
-
 impl ServerMeters {
+    /// Those of this server of this upstream.
+    pub fn of(upstream: &str, server: &str) -> Self {
+        let series = Series::default();
+        let latency = TRAFFIC.map(|(_, who)| series.histogram(&catalogue::UPSTREAM_LATENCY, &[upstream, server, who]));
+        let responses = TRAFFIC.map(|(_, who)| {
+            CLASSES.map(|class| series.counter(&catalogue::UPSTREAM_RESPONSES, &[upstream, server, who, class]))
+        });
+        let failures =
+            FAILURES.map(|reason| series.counter(&catalogue::UPSTREAM_FAILURES, &[upstream, server, reason]));
+        Self { series, latency, responses, failures }
+    }
+
     /// Counts an answer whose head came after so long.
     pub fn answered(&self, who: Patience, status: StatusCode, after: Duration) {
-        self.responses[who as usize][class(status)].fetch_add(1, Ordering::Relaxed);
-        self.latency[who as usize].add(after);
+        self.responses[who as usize][class(status)].increment(1);
+        self.latency[who as usize].record(after);
     }
 
     /// Counts what was the server's fault.
@@ -310,52 +323,35 @@ impl ServerMeters {
             UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => 5,
             _ => return,
         };
-        self.failures[index].fetch_add(1, Ordering::Relaxed);
+        self.failures[index].increment(1);
     }
 
-    /// Tells of all that was counted.
-    pub fn write(&self, page: &mut Page, upstream: &str, server: &str) {
-        for (who, name) in TRAFFIC {
-            page.histogram(&catalogue::UPSTREAM_LATENCY, &[upstream, server, name], &self.latency[who as usize]);
-            for (class, count) in CLASSES.iter().zip(&self.responses[who as usize]) {
-                page.count(&catalogue::UPSTREAM_RESPONSES, &[upstream, server, name, class], count);
-            }
-        }
-        for (reason, count) in FAILURES.iter().zip(&self.failures) {
-            page.count(&catalogue::UPSTREAM_FAILURES, &[upstream, server, reason], count);
-        }
+    /// All that was counted.
+    pub fn series(&self) -> &Series {
+        &self.series
     }
 }
 
 /// Counters of the store.
-#[derive(Debug, Clone, Default)]
-pub struct StoreMeters(Arc<StoreCounts>);
-
-#[derive(Debug)]
-struct StoreCounts {
-    ok: AtomicU64,
-    failed: AtomicU64,
+#[derive(Debug, Clone)]
+pub struct StoreMeters {
+    ok: Counter,
+    failed: Counter,
     seconds: Histogram,
 }
 
 impl StoreMeters {
     /// Counts a call.
     pub fn call(&self, took: Duration, ok: bool) {
-        self.0.seconds.add(took);
-        if ok { &self.0.ok } else { &self.0.failed }.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Tells of all that was counted.
-    pub fn write(&self, page: &mut Page) {
-        page.count(&catalogue::STORE_CALLS, &["ok"], &self.0.ok);
-        page.count(&catalogue::STORE_CALLS, &["failed"], &self.0.failed);
-        page.histogram(&catalogue::STORE_SECONDS, &[], &self.0.seconds);
+        self.seconds.record(took);
+        if ok { &self.ok } else { &self.failed }.increment(1);
     }
 }
 
-impl Default for StoreCounts {
+impl Default for StoreMeters {
     fn default() -> Self {
-        Self { ok: AtomicU64::new(0), failed: AtomicU64::new(0), seconds: Histogram::new(LATENCIES) }
+        let [ok, failed] = ["ok", "failed"].map(|result| PROCESS.counter(&catalogue::STORE_CALLS, &[result]));
+        Self { ok, failed, seconds: PROCESS.histogram(&catalogue::STORE_SECONDS, &[]) }
     }
 }
 

@@ -1,28 +1,116 @@
-//! The metrics as Prometheus reads them (text format 0.0.4), and what keeps them between two readings.
+//! What is counted between two readings, and the page that Prometheus reads (text format 0.0.4).
 //!
-//! What is counted lies where it is counted: in a room, a server, the process. A page is made when somebody asks, by going through
-//! all of them. So a room or server that is gone is gone from the page, and the request path adds to a number it has at hand:
-//! no name is looked up and no text is made.
+//! A room, a server and the process each keep [`Series`] of their own. A page is made when somebody asks, by going through those
+//! of what is in force: so a room or server that is gone is gone from the page. One recorder of the exporter's for the whole
+//! process would tell of them for ever. The request path adds to handles that it has at hand: no name is looked up and no text is
+//! made.
 
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use super::catalogue::{ALL, Metric};
+use metrics::{Counter, Gauge, HistogramFn, Key};
+use metrics_exporter_prometheus::LabelSet;
+use metrics_exporter_prometheus::formatting::{write_help_line, write_metric_line, write_type_line};
+use metrics_util::registry::{Registry, Storage};
+
+use super::catalogue::{ALL, Metric, ROOM_WAIT};
+
+/// What is counted of one thing. It is gone with its owner.
+#[derive(Debug)]
+pub struct Series(Registry<Key, Kept>);
+
+impl Default for Series {
+    fn default() -> Self {
+        Self(Registry::new(Kept))
+    }
+}
+
+impl Series {
+    /// A counter, told from now on.
+    pub fn counter(&self, metric: &Metric, labels: &[&str]) -> Counter {
+        self.0.get_or_create_counter(&metric.key(labels), |kept| kept.clone().into())
+    }
+
+    /// A gauge, told from now on.
+    pub fn gauge(&self, metric: &Metric, labels: &[&str]) -> Gauge {
+        self.0.get_or_create_gauge(&metric.key(labels), |kept| kept.clone().into())
+    }
+
+    /// A histogram of durations, told from now on.
+    pub fn histogram(&self, metric: &Metric, labels: &[&str]) -> metrics::Histogram {
+        self.0.get_or_create_histogram(&metric.key(labels), |kept| kept.clone().into())
+    }
+}
+
+/// How values are kept.
+#[derive(Debug)]
+struct Kept;
+
+impl Storage<Key> for Kept {
+    type Counter = Arc<AtomicU64>;
+    type Gauge = Arc<AtomicU64>;
+    type Histogram = Arc<Classes>;
+
+    fn counter(&self, _: &Key) -> Self::Counter {
+        Arc::default()
+    }
+
+    fn gauge(&self, _: &Key) -> Self::Gauge {
+        Arc::default()
+    }
+
+    fn histogram(&self, key: &Key) -> Self::Histogram {
+        Arc::new(Classes::new(if key.name() == ROOM_WAIT.name { WAITS } else { LATENCIES }))
+    }
+}
+
+/// Upper ends of the classes of latencies, in seconds.
+const LATENCIES: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Upper ends of the classes of waits in a line, in seconds: to four hours.
+const WAITS: &[f64] =
+    &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
+
+/// Durations, by class. The exporter's histogram keeps each sample, with a reading of the clock, until a task drains it; it is in
+/// the way of each request to the shop, so here a sample is two additions.
+#[derive(Debug)]
+struct Classes {
+    bounds: &'static [f64],
+    /// Of each class alone; one more for those beyond all bounds.
+    counts: Box<[AtomicU64]>,
+    micros: AtomicU64,
+}
+
+impl Classes {
+    fn new(bounds: &'static [f64]) -> Self {
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self { bounds, counts, micros: AtomicU64::new(0) }
+    }
+}
+
+impl HistogramFn for Classes {
+    fn record(&self, seconds: f64) {
+        let class = self.bounds.partition_point(|bound| *bound < seconds);
+        if let Some(count) = self.counts.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.micros.fetch_add((seconds * 1e6 + 0.5) as u64, Ordering::Relaxed);
+    }
+}
 
 /// A page that is being made.
 #[derive(Debug, Default)]
 pub struct Page {
     /// Lines by name of their metric.
-    lines: BTreeMap<&'static str, String>,
+    lines: HashMap<String, String>,
 }
 
 impl Page {
     /// Adds a value, with the values of the metric's labels in their order.
     pub fn add(&mut self, metric: &Metric, labels: &[&str], value: impl Display) {
-        self.line(metric, "", labels, None, value);
+        self.line(&metric.key(labels), value);
     }
 
     /// Adds 1 or 0.
@@ -35,42 +123,38 @@ impl Page {
         self.add(metric, labels, count.load(Ordering::Relaxed));
     }
 
-    /// Adds a histogram.
-    pub fn histogram(&mut self, metric: &Metric, labels: &[&str], histogram: &Histogram) {
-        let mut sum = 0;
-        for (index, count) in histogram.counts.iter().enumerate() {
-            sum += count.load(Ordering::Relaxed);
-            let bound = histogram.bounds.get(index).map_or("+Inf".to_owned(), |bound| seconds(*bound).to_string());
-            self.line(metric, "_bucket", labels, Some(&bound), sum);
+    /// Adds all that these series have counted, in the order of their labels.
+    pub fn series(&mut self, series: &Series) {
+        for (key, count) in series.0.get_counter_handles().into_iter().collect::<BTreeMap<_, _>>() {
+            self.line(&key, count.load(Ordering::Relaxed));
         }
-        self.line(metric, "_sum", labels, None, seconds(histogram.micros.load(Ordering::Relaxed)));
-        self.line(metric, "_count", labels, None, sum);
+        for (key, value) in series.0.get_gauge_handles().into_iter().collect::<BTreeMap<_, _>>() {
+            self.line(&key, f64::from_bits(value.load(Ordering::Relaxed)));
+        }
+        for (key, classes) in series.0.get_histogram_handles().into_iter().collect::<BTreeMap<_, _>>() {
+            self.histogram(&key, &classes);
+        }
     }
 
-    fn line(&mut self, metric: &Metric, end: &str, labels: &[&str], le: Option<&str>, value: impl Display) {
-        debug_assert_eq!(labels.len(), metric.labels.len(), "{}", metric.name);
-        let text = self.lines.entry(metric.name).or_default();
-        text.extend([metric.name, end]);
-        let mut before = '{';
-        for (name, value) in metric.labels.iter().copied().zip(labels.iter().copied()).chain(le.map(|le| ("le", le))) {
-            text.push(before);
-            text.extend([name, "=\""]);
-            for char in value.chars() {
-                match char {
-                    '\\' => text.push_str("\\\\"),
-                    '"' => text.push_str("\\\""),
-                    '\n' => text.push_str("\\n"),
-                    other => text.push(other),
-                }
-            }
-            text.push('"');
-            before = ',';
+    fn histogram(&mut self, key: &Key, classes: &Classes) {
+        let mut sum = 0;
+        for (index, count) in classes.counts.iter().enumerate() {
+            sum += count.load(Ordering::Relaxed);
+            let bound = classes.bounds.get(index).map_or("+Inf".to_owned(), f64::to_string);
+            self.write(key, Some("bucket"), Some(("le", &bound)), sum);
         }
-        if before == ',' {
-            text.push('}');
-        }
-        // Writing to a String does not fail.
-        let _ = writeln!(text, " {value}");
+        self.write(key, Some("sum"), None, classes.micros.load(Ordering::Relaxed) as f64 / 1e6);
+        self.write(key, Some("count"), None, sum);
+    }
+
+    fn line(&mut self, key: &Key, value: impl Display) {
+        self.write(key, None, None, value);
+    }
+
+    fn write(&mut self, key: &Key, end: Option<&'static str>, le: Option<(&'static str, &str)>, value: impl Display) {
+        let labels = LabelSet::from_key_and_global(key, &Default::default());
+        let lines = self.lines.entry(key.name().to_owned()).or_default();
+        write_metric_line(lines, key.name(), end, &labels, le, value, None);
     }
 
     /// The text, in the order of the catalogue. A metric without a value is left out.
@@ -78,120 +162,45 @@ impl Page {
         let mut text = String::with_capacity(self.lines.values().map(|lines| lines.len() + 200).sum());
         for metric in ALL {
             let Some(lines) = self.lines.get(metric.name) else { continue };
-            let (name, help, kind) = (metric.name, metric.help(), metric.kind.name());
-            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{lines}");
+            write_help_line(&mut text, metric.name, None, None, metric.help());
+            write_type_line(&mut text, metric.name, None, None, metric.kind.name());
+            text.push_str(lines);
         }
         text
     }
 }
 
-fn seconds(micros: u64) -> f64 {
-    micros as f64 / 1e6
-}
-
-/// Upper ends of the classes of latencies, in microseconds.
-pub(super) const LATENCIES: &[u64] = &[
-    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
-    10_000_000, 30_000_000,
-];
-
-/// Upper ends of the classes of waits in a line, in microseconds: to four hours.
-pub(super) const WAITS: &[u64] = &[
-    1_000_000,
-    2_000_000,
-    5_000_000,
-    10_000_000,
-    30_000_000,
-    60_000_000,
-    120_000_000,
-    300_000_000,
-    600_000_000,
-    1_200_000_000,
-    1_800_000_000,
-    3_600_000_000,
-    7_200_000_000,
-    14_400_000_000,
-];
-
-/// Durations, by class.
-#[derive(Debug)]
-pub struct Histogram {
-    bounds: &'static [u64],
-    /// Of each class alone; one more for those beyond all bounds.
-    counts: Box<[AtomicU64]>,
-    micros: AtomicU64,
-}
-
-impl Histogram {
-    /// One without a value, with classes that end at these microseconds.
-    pub fn new(bounds: &'static [u64]) -> Self {
-        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds, counts, micros: AtomicU64::new(0) }
-    }
-
-    /// Adds a duration.
-    pub fn add(&self, duration: Duration) {
-        let micros = duration.as_micros() as u64;
-        let class = self.bounds.partition_point(|bound| *bound < micros);
-        if let Some(count) = self.counts.get(class) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-    }
-}
-
-/// Counters of what happens seldom, by the values of their labels.
-#[derive(Debug, Default)]
-pub(super) struct Labelled(Mutex<BTreeMap<Vec<String>, u64>>);
-
-impl Labelled {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
-    }
-
-    pub(super) fn add(&self, labels: &[&str], more: u64) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(labels.iter().map(|&label| label.to_owned()).collect()).or_default() += more;
-    }
-
-    pub(super) fn set(&self, labels: &[&str], value: u64) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.insert(labels.iter().map(|&label| label.to_owned()).collect(), value);
-    }
-
-    /// Writes those whose first label is to be told.
-    pub(super) fn write(&self, page: &mut Page, metric: &Metric, tell: impl Fn(&str) -> bool) {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (labels, count) in counts.iter().filter(|(labels, _)| labels.first().is_none_or(|first| tell(first))) {
-            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            page.add(metric, &labels, count);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::catalogue;
     use super::*;
 
     #[test]
     fn a_page_is_text_that_prometheus_reads() {
-        let mut page = Page::default();
+        let (mut page, series) = (Page::default(), Series::default());
         page.add(&catalogue::ROOM_ACTIVE, &["a\"b\\c\nd"], 3);
-        page.add(&catalogue::CONNECTIONS, &[], 1.5);
+        series.gauge(&catalogue::CONNECTIONS, &[]).set(1.5);
+        series.counter(&catalogue::FAIL_OPEN, &["b"]).increment(2);
+        series.counter(&catalogue::FAIL_OPEN, &["a"]).absolute(7);
+        page.series(&series);
         let told = page.text();
         assert!(told.contains("# TYPE weir_connections gauge\nweir_connections 1.5\n"), "{told}");
         assert!(told.contains("weir_room_active_users{room=\"a\\\"b\\\\c\\nd\"} 3\n"), "{told}");
+        let counters = "counter\nweir_fail_open_total{room=\"a\"} 7\nweir_fail_open_total{room=\"b\"} 2\n";
+        assert!(told.contains(counters), "{told}");
     }
 
     #[test]
     fn a_duration_counts_in_its_class_and_in_all_above() {
-        let histogram = Histogram::new(LATENCIES);
+        let series = Series::default();
+        let histogram = series.histogram(&catalogue::STORE_SECONDS, &[]);
         for millis in [1, 2, 40_000] {
-            histogram.add(Duration::from_millis(millis));
+            histogram.record(Duration::from_millis(millis));
         }
         let mut page = Page::default();
-        page.histogram(&catalogue::STORE_SECONDS, &[], &histogram);
+        page.series(&series);
         let told = page.text();
         for line in ["_bucket{le=\"0.001\"} 1", "_bucket{le=\"0.0025\"} 2", "_bucket{le=\"30\"} 2"] {
             assert!(told.contains(line), "{line}: {told}");

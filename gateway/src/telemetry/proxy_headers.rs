@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Page, catalogue, is_private};
+use metrics::Counter;
+
+use super::{PROCESS, catalogue, is_private};
 use crate::proxy_header::{Told, Wrong};
 
 /// The log tells of one thing once in so many seconds.
@@ -29,10 +31,17 @@ impl Seldom {
 const RESULTS: [&str; 7] = ["client", "own", "untrusted", "missing", "malformed", "too_long", "cut"];
 
 /// What came of connections to the addresses of `listen.proxy_protocol`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ProxyHeaders {
-    counters: [AtomicU64; RESULTS.len()],
+    counters: [Counter; RESULTS.len()],
     told: Seldom,
+}
+
+impl Default for ProxyHeaders {
+    fn default() -> Self {
+        let counters = RESULTS.map(|result| PROCESS.counter(&catalogue::PROXY_HEADERS, &[result]));
+        Self { counters, told: Seldom::default() }
+    }
 }
 
 impl ProxyHeaders {
@@ -46,7 +55,7 @@ impl ProxyHeaders {
             Err(Wrong::TooLong) => 5,
             Err(Wrong::Cut) => 6,
         };
-        self.counters[result].fetch_add(1, Ordering::Relaxed);
+        self.counters[result].increment(1);
         if matches!(told, Err(Wrong::Missing | Wrong::Malformed | Wrong::TooLong)) && self.told.is_due(since_start) {
             let (proxy, result) = (proxy.to_string(), RESULTS[result]);
             tracing::warn!(
@@ -58,16 +67,9 @@ impl ProxyHeaders {
         }
     }
 
-    /// Tells of all that was counted.
-    pub fn write(&self, page: &mut Page) {
-        for (result, count) in RESULTS.iter().zip(&self.counters) {
-            page.count(&catalogue::PROXY_HEADERS, &[result], count);
-        }
-    }
-
     /// Counts a connection of somebody who is not believed.
     pub fn untrusted(&self, peer: IpAddr, since_start: Duration) {
-        self.counters[2].fetch_add(1, Ordering::Relaxed);
+        self.counters[2].increment(1);
         if self.told.is_due(since_start) {
             let peer = if is_private(peer) { peer.to_string() } else { "a public address".to_owned() };
             tracing::warn!(

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use metrics::{Counter, Histogram};
 use policy::Millis;
 use policy::outlook::Wait;
 use policy::ticket::Token;
 
-use super::catalogue;
-use super::page::{Histogram, Page, WAITS};
+use super::{Series, catalogue};
 
 /// Numbers whose waits are remembered.
 const MOST: usize = 1_024;
@@ -30,7 +30,7 @@ pub struct Waits {
     /// The next number to remember; below it nothing is locked.
     next: AtomicU64,
     real: Histogram,
-    against: [AtomicU64; ENTERED.len()],
+    against: [Counter; ENTERED.len()],
 }
 
 #[derive(Debug)]
@@ -72,14 +72,15 @@ impl Shown {
     }
 }
 
-impl Default for Waits {
-    fn default() -> Self {
-        let shown = Mutex::new(Shown { numbers: Vec::new(), step: 1, entered: 0 });
-        Self { shown, next: AtomicU64::new(0), real: Histogram::new(WAITS), against: Default::default() }
-    }
-}
-
 impl Waits {
+    /// Of the line of this room, counted in these series.
+    pub fn of(room: &str, series: &Series) -> Self {
+        let shown = Mutex::new(Shown { numbers: Vec::new(), step: 1, entered: 0 });
+        let real = series.histogram(&catalogue::ROOM_WAIT, &[room]);
+        let against = ENTERED.map(|entered| series.counter(&catalogue::ROOM_SHOWN_WAITS, &[room, entered]));
+        Self { shown, next: AtomicU64::new(0), real, against }
+    }
+
     /// A newcomer was given this number, and shown this wait.
     pub fn shown(&self, number: u64, wait: Option<Wait>, at: Millis) {
         if number < self.next.load(Ordering::Relaxed) {
@@ -106,66 +107,71 @@ impl Waits {
         let given = shown.numbers.get(after).map_or(ticket.issued, |next| next.at.min(ticket.issued));
         drop(shown);
         let wait = Duration::from_millis(now.saturating_sub(given));
-        self.real.add(wait);
+        self.real.record(wait);
         let against = match neighbour.and_then(|neighbour| neighbour.wait) {
             None => 3,
             Some(shown) if wait < Duration::from_secs(shown.low) => 0,
             Some(shown) if wait > Duration::from_secs(shown.high) => 2,
             Some(_) => 1,
         };
-        self.against[against].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Tells of what was counted.
-    pub(super) fn write(&self, page: &mut Page, room: &str) {
-        page.histogram(&catalogue::ROOM_WAIT, &[room], &self.real);
-        for (entered, count) in ENTERED.iter().zip(&self.against) {
-            page.count(&catalogue::ROOM_SHOWN_WAITS, &[room, entered], count);
-        }
+        self.against[against].increment(1);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Page;
     use super::*;
 
     const RANGE: Option<Wait> = Some(Wait { low: 10, high: 50 });
 
-    fn counts(waits: &Waits) -> [u64; 4] {
-        waits.against.each_ref().map(|count| count.load(Ordering::Relaxed))
+    /// The waits of a line, and how to look at what they came to: before, within, after and unknown.
+    fn waits() -> (Waits, impl Fn() -> [u64; 4]) {
+        let series = Series::default();
+        let waits = Waits::of("launch", &series);
+        let counts = move || {
+            let mut page = Page::default();
+            page.series(&series);
+            let text = page.text();
+            ENTERED.map(|entered| {
+                let mut lines = text.lines().filter(|line| line.contains(&format!("entered=\"{entered}\"")));
+                lines.find_map(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(u64::MAX)
+            })
+        };
+        (waits, counts)
     }
 
     #[test]
     fn who_enters_is_held_against_what_their_neighbour_was_shown() {
-        let waits = Waits::default();
+        let (waits, counts) = waits();
         waits.entered(&Token::ticket(4, 0), 1_000);
         waits.shown(5, RANGE, 0);
         waits.shown(9, None, 100);
         for (number, after) in [(5, 9_000), (6, 10_000), (7, 50_000), (8, 50_001), (9, 50_000)] {
             waits.entered(&Token::ticket(number, 0), after);
         }
-        assert_eq!(counts(&waits), [1, 2, 1, 2]);
+        assert_eq!(counts(), [1, 2, 1, 2]);
     }
 
     #[test]
     fn a_ticket_that_was_sealed_anew_is_as_old_as_its_number() {
-        let waits = Waits::default();
+        let (waits, counts) = waits();
         waits.shown(5, RANGE, 1_000);
         waits.shown(6, RANGE, 2_000);
         waits.entered(&Token::ticket(5, 3_600_000), 3_602_000);
-        assert_eq!(counts(&waits), [0, 0, 1, 0], "an hour, not two seconds");
+        assert_eq!(counts(), [0, 0, 1, 0], "an hour, not two seconds");
     }
 
     #[test]
     fn a_long_line_is_remembered_in_part_and_a_short_one_after_it_closely() {
-        let waits = Waits::default();
+        let (waits, counts) = waits();
         let number = |n| waits.shown(n, RANGE, 0);
         (0..100_000).for_each(number);
         assert!(waits.shown.lock().is_ok_and(|shown| shown.numbers.len() <= MOST && shown.step > 64));
         for n in 0..100_000 {
             waits.entered(&Token::ticket(n, 0), 20_000);
         }
-        assert_eq!(counts(&waits), [0, 100_000, 0, 0]);
+        assert_eq!(counts(), [0, 100_000, 0, 0]);
         let mut next = 100_000;
         for _ in 0..20_000 {
             number(next);

@@ -50,10 +50,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn new(way: Way) -> Self {
+    /// Reached so, and counted there.
+    pub(super) fn new(way: Way, meters: Arc<ServerMeters>) -> Self {
         Self {
             way,
-            meters: Arc::default(),
+            meters,
             born: Instant::now(),
             in_flight: AtomicUsize::default(),
             down: AtomicBool::default(),
@@ -64,14 +65,8 @@ impl Server {
         }
     }
 
-    /// The same, which goes on counting where another of its address was.
-    pub(super) fn counting_on(self, replaced: &[Arc<Self>]) -> Self {
-        let before = replaced.iter().find(|server| server.address() == self.address());
-        Self { meters: before.map_or(self.meters, |server| server.meters.clone()), ..self }
-    }
-
     /// What it answered.
-    pub fn meters(&self) -> &ServerMeters {
+    pub fn meters(&self) -> &Arc<ServerMeters> {
         &self.meters
     }
 
@@ -282,9 +277,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn server() -> Server {
+        Server::new(Way::new("a:1", None), Arc::new(ServerMeters::of("shop", "a:1")))
+    }
+
     #[test]
     fn failures_count_in_a_row_only() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = server();
         assert!(!server.failed(2));
         server.succeeded();
         assert!(!server.failed(2));
@@ -294,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_a_request_can_provoke_does_not_make_a_server_unreachable() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = server();
         assert!(server.failed(1) && server.eject(SECOND));
         assert!(!server.is_usable() && server.is_reachable());
         server.connected(false);
@@ -306,7 +305,7 @@ mod tests {
 
     #[test]
     fn an_ejected_server_is_not_ejected_twice_by_requests_that_were_under_way() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = server();
         assert!(server.eject(SECOND));
         assert!(!server.eject(SECOND));
         assert!(!server.is_usable());
@@ -315,7 +314,7 @@ mod tests {
 
     #[test]
     fn each_ejection_is_twice_as_long_up_to_a_bound() {
-        let server = Server::new(Way::new("a:1", None));
+        let server = server();
         let mut lengths = Vec::new();
         for _ in 0..6 {
             assert!(server.eject(SECOND));

@@ -17,7 +17,8 @@ use super::download::Download;
 use super::health::Server;
 use super::pace::LeastPace;
 use crate::buffer::{Buffers, Charge};
-use crate::{telemetry, timer};
+use crate::telemetry::{PROCESS, catalogue};
+use crate::timer;
 
 /// How long a request may go on after its answer is complete.
 const GRACE: Duration = Duration::from_secs(5);
@@ -66,7 +67,7 @@ impl Pool {
         self.answers.borrow_mut().retain(|answer| answer.strong_count() > 1);
         let held = self.buffers.held();
         if held != self.told.get() {
-            telemetry::buffered(held as f64 - self.told.replace(held) as f64);
+            PROCESS.gauge(&catalogue::BUFFERED, &[]).increment(held as f64 - self.told.replace(held) as f64);
         }
     }
 
