@@ -192,7 +192,7 @@ mod tests {
         }
         assert_eq!(counts(&waits), [0, 100_000, 0, 0]);
         let mut next = 100_000;
-        for _ in 0..20_000 {
+        for _ in 0..40_000 {
             number(next);
             waits.entered(&Token::ticket(next, 0), 20_000);
             next += 10;
