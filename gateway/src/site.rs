@@ -329,7 +329,7 @@ impl Site {
             let old = before.and_then(|site| site.by_name.get(&name));
             let (part, meters) = (part(written, old), old.map(|old| old.meters.clone()).unwrap_or_default());
             let room =
-                Arc::new(SiteRoom { part, meters, ..site_room(written, live, terms, page, config.quota.max_clients)? });
+                Arc::new(SiteRoom { meters, part, ..site_room(written, live, terms, page, config.quota.max_clients)? });
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
