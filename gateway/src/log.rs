@@ -5,7 +5,7 @@
 //!
 //! - Libraries are heard from `ERROR` on; from the configured level on if that is `debug` or `trace`.
 //! - One place in the code writes at most [`LINES`] events a second; access lines are one for each request and not bounded here.
-//! - Lines wait in a queue for the writer ([`stream`]); what does not fit is lost.
+//! - Lines wait in a queue for the writer (`stream`); what does not fit is lost.
 //! - The end of the process waits for the writers at most [`FLUSH`].
 //!
 //! What is lost in either way is counted, and said as an event once a second.

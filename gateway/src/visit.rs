@@ -328,7 +328,7 @@ impl<'a> Visit<'a> {
         if !matches!(response.body(), Body::Stream(_)) {
             let bytes = response.body().size_hint().exact().unwrap_or(0);
             line.sent(if asked.is_head() { 0 } else { bytes });
-            line.is_whole();
+            line.ends_whole();
         }
         Some(line)
     }

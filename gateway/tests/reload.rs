@@ -140,7 +140,10 @@ fn an_invalid_file_is_refused_as_a_whole_and_its_problems_are_in_the_log() {
     ];
     for wrong in wrongs {
         let before = weir.metric(REFUSED);
-        std::fs::write(weir.config_file(), &wrong).unwrap();
+        // At once: half a file is another one that is wrong.
+        let written = weir.dir.path().join("written");
+        std::fs::write(&written, &wrong).unwrap();
+        std::fs::rename(&written, weir.config_file()).unwrap();
         until_true("it is refused", || weir.metric(REFUSED) > before);
         assert_eq!(weir.room()["new_users_per_minute"], 600.0, "{wrong}");
         let again = weir.get("/launch/item", &[JSON, ("Cookie", &ticket.cookie().unwrap())]);

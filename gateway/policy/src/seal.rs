@@ -144,7 +144,9 @@ impl Sealer {
     /// nothing to who does not know the secret.
     pub fn pseudonym(&self, address: &[u8]) -> String {
         let tag = hmac::sign(&self.keys[0].pseudonym, address);
-        tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut start = [0; 8];
+        start.copy_from_slice(&tag.as_ref()[..8]);
+        format!("{:016x}", u64::from_be_bytes(start))
     }
 
     /// The token behind a text, if this gateway or one with its secret sealed it for this room.

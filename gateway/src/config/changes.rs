@@ -171,7 +171,8 @@ mod tests {
     fn what_changes_is_told_in_words() {
         assert_eq!(told(FILE, &FILE.replace("\"shop:80\"", "[\"http://shop:80\"]")), [""; 0]);
         let after = FILE.replace("= 600", "= 1200\nbrand = { name = \"Shop\" }").replace("workers = 2", "workers = 3");
-        let after = after + "[[room]]\nname = \"second\"\nhost = \"b.example\"\nnew_users_per_minute = 60\n";
+        let after = after
+            + "[[room]]\nname = \"second\"\nhost = \"b.example\"\nupstream = \"shop\"\nnew_users_per_minute = 60\n";
         assert_eq!(
             told(FILE, &after),
             [

@@ -120,7 +120,7 @@ impl Line {
     }
 
     /// The answer is over, and nothing of it is missing.
-    pub fn is_whole(&mut self) {
+    pub fn ends_whole(&mut self) {
         self.whole = true;
     }
 }
@@ -246,7 +246,8 @@ fn second(since_1970: u64) -> [u8; 19] {
     }
     LAST.with_borrow_mut(|(last, text)| {
         if *last != since_1970 {
-            let time = OffsetDateTime::from_unix_timestamp(since_1970 as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+            let time =
+                OffsetDateTime::from_unix_timestamp(since_1970.cast_signed()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
             let (date, clock) = (time.date(), time.time());
             let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
             let (hour, minute, second) = (clock.hour(), clock.minute(), clock.second());

@@ -101,9 +101,9 @@ metrics! {
     UNREADABLE: Counter "weir_requests_unreadable_total" in "requests" [];
     /// Headers that were not passed on because a shop could read their names as others.
     AMBIGUOUS_HEADERS: Counter "weir_request_headers_ambiguous_total" in "headers" [];
-    /// Requests of peers that say for whom they ask and are not in listen.trusted_proxies.
+    /// Requests of peers that say for whom they ask and are not in `listen.trusted_proxies`.
     UNTRUSTED_FORWARDED: Counter "weir_untrusted_forwarded_total" in "requests" [];
-    /// Connections to addresses of listen.proxy_protocol, by what came of their header.
+    /// Connections to addresses of `listen.proxy_protocol`, by what came of their header.
     PROXY_HEADERS: Counter "weir_proxy_headers_total" in "connections" ["result"];
 
     /// Connections of shoppers that are open.
@@ -129,13 +129,13 @@ metrics! {
     ROOM_WAITING: Gauge "weir_room_waiting_tickets" in "tickets" ["room"];
     /// Passes that live.
     ROOM_ACTIVE: Gauge "weir_room_active_users" in "users" ["room"];
-    /// Passes that may live at once (total_active_users); absent without that bound.
+    /// Passes that may live at once (`total_active_users`); absent without that bound.
     ROOM_ACTIVE_LIMIT: Gauge "weir_room_active_users_limit" in "users" ["room"];
-    /// New shoppers that may enter in a second (new_users_per_minute / 60).
+    /// New shoppers that may enter in a second (`new_users_per_minute` / 60).
     ROOM_RATE_LIMIT: Gauge "weir_room_admissions_limit_per_second" in "users per second" ["room"];
     /// New shoppers that a calm room may let in at once (burst).
     ROOM_BURST_LIMIT: Gauge "weir_room_burst_limit" in "users" ["room"];
-    /// Whether all newcomers wait and nobody is let in (queue_all).
+    /// Whether all newcomers wait and nobody is let in (`queue_all`).
     ROOM_QUEUE_ALL: Gauge "weir_room_queue_all" in "boolean" ["room"];
     /// Whether newcomers are refused and the line stands (suspended).
     ROOM_SUSPENDED: Gauge "weir_room_suspended" in "boolean" ["room"];
@@ -183,7 +183,7 @@ metrics! {
     ROOM_EVICTIONS: Counter "weir_room_evictions_total" in "passes" ["room"];
     /// Requests of the room in work, where it has a limit of its own.
     ROOM_IN_FLIGHT: Gauge "weir_room_in_flight" in "requests" ["room"];
-    /// Requests of the room that may be in work at once (max_in_flight); absent without that limit.
+    /// Requests of the room that may be in work at once (`max_in_flight`); absent without that limit.
     ROOM_IN_FLIGHT_LIMIT: Gauge "weir_room_in_flight_limit" in "requests" ["room"];
     /// Requests that wait for the room's turn.
     ROOM_WAITING_REQUESTS: Gauge "weir_room_waiting_requests" in "requests" ["room"];
@@ -210,17 +210,17 @@ metrics! {
     UPSTREAM_EJECTIONS: Counter "weir_upstream_ejections_total" in "times" ["upstream"];
     /// Requests in work.
     UPSTREAM_IN_FLIGHT: Gauge "weir_upstream_in_flight" in "requests" ["upstream"];
-    /// Requests that may be in work at once (max_in_flight).
+    /// Requests that may be in work at once (`max_in_flight`).
     UPSTREAM_IN_FLIGHT_LIMIT: Gauge "weir_upstream_in_flight_limit" in "requests" ["upstream"];
-    /// Of these, kept for holders of a pass (pass_reserve).
+    /// Of these, kept for holders of a pass (`pass_reserve`).
     UPSTREAM_RESERVE: Gauge "weir_upstream_pass_reserve" in "requests" ["upstream"];
     /// Requests in work by class of traffic.
     UPSTREAM_PERMITS: Gauge "weir_upstream_permits" in "requests" ["upstream", "class"];
     /// Requests that wait for their turn; who gave up may still be counted.
     UPSTREAM_WAITING: Gauge "weir_upstream_waiting_requests" in "requests" ["upstream"];
-    /// Upgraded connections (WebSockets) that are open.
+    /// Upgraded connections (`WebSockets`) that are open.
     UPSTREAM_UPGRADED: Gauge "weir_upstream_upgraded_connections" in "connections" ["upstream"];
-    /// Upgraded connections that may be open (max_upgraded).
+    /// Upgraded connections that may be open (`max_upgraded`).
     UPSTREAM_UPGRADED_LIMIT: Gauge "weir_upstream_upgraded_limit" in "connections" ["upstream"];
 
     /// Calls of the store.

@@ -20,6 +20,11 @@ const MOST: usize = 1_024;
 /// Of these, before those that enter now: people come late.
 const LATE: usize = 64;
 
+/// A number is remembered at the latest so long after the one before...
+const SPACING: Millis = 5_000;
+/// ...and stands for those who came at most so long after it.
+const NEAR: Millis = 60_000;
+
 /// Against the range that was shown, with the name in metrics.
 const ENTERED: [&str; 4] = ["before", "within", "after", "unknown"];
 
@@ -27,8 +32,9 @@ const ENTERED: [&str; 4] = ["before", "within", "after", "unknown"];
 #[derive(Debug)]
 pub struct Waits {
     shown: Mutex<Shown>,
-    /// The next number to remember; below it nothing is locked.
+    /// The next number to remember, and when one is to be remembered in any case: before both nothing is locked.
     next: AtomicU64,
+    due: AtomicU64,
     real: Histogram,
     against: [Counter; ENTERED.len()],
 }
@@ -78,12 +84,12 @@ impl Waits {
         let shown = Mutex::new(Shown { numbers: Vec::new(), step: 1, entered: 0 });
         let real = series.histogram(&catalogue::ROOM_WAIT, &[room]);
         let against = ENTERED.map(|entered| series.counter(&catalogue::ROOM_SHOWN_WAITS, &[room, entered]));
-        Self { shown, next: AtomicU64::new(0), real, against }
+        Self { shown, next: AtomicU64::new(0), due: AtomicU64::new(0), real, against }
     }
 
     /// A newcomer was given this number, and shown this wait.
     pub fn shown(&self, number: u64, wait: Option<Wait>, at: Millis) {
-        if number < self.next.load(Ordering::Relaxed) {
+        if number < self.next.load(Ordering::Relaxed) && at < self.due.load(Ordering::Relaxed) {
             return;
         }
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,6 +101,7 @@ impl Waits {
             shown.make_room();
         }
         self.next.store(number.saturating_add(shown.step), Ordering::Relaxed);
+        self.due.store(at.saturating_add(SPACING), Ordering::Relaxed);
     }
 
     /// The holder of this ticket has entered.
@@ -108,7 +115,8 @@ impl Waits {
         drop(shown);
         let wait = Duration::from_millis(now.saturating_sub(given));
         self.real.record(wait);
-        let against = match neighbour.and_then(|neighbour| neighbour.wait) {
+        let near = |neighbour: &ShownWait| given.saturating_sub(neighbour.at) <= NEAR;
+        let against = match neighbour.filter(near).and_then(|neighbour| neighbour.wait) {
             None => 3,
             Some(shown) if wait < Duration::from_secs(shown.low) => 0,
             Some(shown) if wait > Duration::from_secs(shown.high) => 2,
@@ -163,6 +171,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_another_day_tells_nothing_of_this_one() {
+        let (waits, counts) = waits();
+        (0..50_000).for_each(|number| waits.shown(number, RANGE, 0));
+        waits.entered(&Token::ticket(50_010, 86_400_000), 86_420_000);
+        assert_eq!(counts(), [0, 0, 0, 1]);
+        waits.shown(50_011, RANGE, 86_400_000);
+        waits.entered(&Token::ticket(50_012, 86_401_000), 86_421_000);
+        assert_eq!(counts(), [0, 1, 0, 1], "its first number is remembered at once");
+    }
+
+    #[test]
     fn a_long_line_is_remembered_in_part_and_a_short_one_after_it_closely() {
         let (waits, counts) = waits();
         let number = |n| waits.shown(n, RANGE, 0);
@@ -173,7 +192,7 @@ mod tests {
         }
         assert_eq!(counts(), [0, 100_000, 0, 0]);
         let mut next = 100_000;
-        for _ in 0..20_000 {
+        for _ in 0..40_000 {
             number(next);
             waits.entered(&Token::ticket(next, 0), 20_000);
             next += 10;

@@ -175,7 +175,7 @@ impl State {
         if let Some(line) = &mut self.line {
             line.sent(bytes as u64);
             if over {
-                line.is_whole();
+                line.ends_whole();
             }
         }
     }
@@ -217,7 +217,7 @@ impl Source for Download {
             }
             Poll::Ready(end) => {
                 if let (None, Some(line)) = (end, &mut state.line) {
-                    line.is_whole();
+                    line.ends_whole();
                 }
                 (state.exchange, state.under_way, state.line) = (None, None, None);
             }
