@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::buffer::Charge;
 use crate::connection::{UnderWay, Untaken};
+use crate::log::access::Line;
 use crate::timer::timeout;
 use crate::ui::Filled;
 
@@ -78,8 +79,8 @@ pub trait Source: std::fmt::Debug {
     /// How much follows.
     fn size_hint(&self) -> SizeHint;
 
-    /// Says which request this answers: it is under way until the last byte was taken.
-    fn answers(&self, under_way: UnderWay);
+    /// Says which request this answers: it is under way until the last byte was taken, and its line is written then.
+    fn answers(&self, under_way: UnderWay, line: Option<Box<Line>>);
 }
 
 /// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
@@ -186,11 +187,11 @@ impl Body {
 
     /// Says which request this answers: it is under way until the last byte was taken. Bytes in memory are no request under
     /// way, but count as untaken; another protocol goes on by itself.
-    pub fn answers(&mut self, under_way: UnderWay) {
+    pub fn answers(&mut self, under_way: UnderWay, line: Option<Box<Line>>) {
         match self {
             Self::Full(Some(chunk), _) => chunk.untaken = under_way.into_untaken(chunk.kept()),
             Self::Full(None, _) => {}
-            Self::Stream(source) => source.answers(under_way),
+            Self::Stream(source) => source.answers(under_way, line),
             Self::Switch(bridge) => under_way.connection().switch(bridge.take()),
         }
     }

@@ -15,7 +15,7 @@ use machine::{Level, Usage};
 
 use crate::config::Config;
 use crate::listener::BACKLOG;
-use crate::telemetry;
+use crate::telemetry::{PROCESS, catalogue};
 
 /// Descriptors for everything but shoppers and the shop: log, store, operators, runtimes.
 const OTHERS: u64 = 192;
@@ -155,11 +155,12 @@ impl Watch {
             self.ports.note(busiest.map(|destination| destination.ports));
         }
         if let Some(losses) = machine::listen_losses() {
-            telemetry::listen_losses(losses);
+            PROCESS.counter(&catalogue::LISTEN_OVERFLOWS, &[]).absolute(losses.overflows);
+            PROCESS.counter(&catalogue::LISTEN_DROPS, &[]).absolute(losses.drops);
             self.overflows.note(losses.overflows);
         }
         if let Some(drops) = machine::conntrack_drops() {
-            telemetry::conntrack_drops(drops);
+            PROCESS.counter(&catalogue::CONNTRACK_DROPS, &[]).absolute(drops);
             self.dropped.note(drops);
         }
     }
@@ -179,8 +180,9 @@ impl Limit {
 
     fn note(&mut self, usage: Option<Usage>) {
         let Some(usage) = usage else { return };
-        telemetry::machine(self.name, usage);
         let (Usage { used, limit }, name, fix) = (usage, self.name, self.fix);
+        PROCESS.gauge(&catalogue::MACHINE_USED, &[name]).set(used as f64);
+        PROCESS.gauge(&catalogue::MACHINE_LIMIT, &[name]).set(limit as f64);
         match self.news(usage) {
             Some(Level::Near) => tracing::warn!(limit_of = name, used, limit, "a limit of this machine is near: {fix}"),
             Some(Level::Reached) => {

@@ -9,6 +9,7 @@
 //! it, the log tells it when the configuration comes in force. What is absent: the compiled form that requests look at, and reloading.
 
 pub mod brand;
+pub mod changes;
 mod check;
 pub mod listen;
 pub mod node;
@@ -32,7 +33,7 @@ use toml::de::DeTable;
 
 pub use brand::{BrandConfig, BrandTextConfig};
 pub use listen::{ListenConfig, TlsConfig};
-pub use node::{LogConfig, LogFormat, MetricsConfig, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
+pub use node::{LogClient, LogConfig, LogFormat, MetricsConfig, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub use problem::Problem;
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
@@ -63,7 +64,7 @@ section! {
         store: StoreConfig = or_blank(),
         /// What one client may ask.
         quota: QuotaConfig = or_blank(),
-        /// What is written to standard output.
+        /// What is written: events to standard error, access lines to standard output.
         log: LogConfig = or_blank(),
         /// What `/metrics` tells.
         metrics: MetricsConfig = or_blank(),

@@ -20,6 +20,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
@@ -301,6 +302,9 @@ async fn claim<'a>(
     match entry {
         Entry::Pass(..) => {
             visit.mark = Mark::Claim;
+            if !shows_pass {
+                room.live.waits().entered(&ticket, room.live.snapshot().store_time(Instant::now()));
+            }
             entered(visit, room, entry)
         }
         Entry::Spent => {

@@ -28,7 +28,7 @@ use crate::number;
 use crate::plan::{Next, Plan, Preview, Report};
 use crate::store::StoreError;
 use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
-use crate::telemetry;
+use crate::telemetry::{PROCESS, catalogue};
 
 /// The longest text of rooms that is taken, in bytes.
 pub const LONGEST: usize = 1 << 20;
@@ -160,7 +160,6 @@ impl Fleet {
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
         let (judge, strangers) = Default::default();
         let standing = shared.keys.clone();
-        telemetry::keys_foreign(false, 0);
         Self { shared, plan, board, identity, started, rates, heard, standing, judge, strangers, turn }
     }
 
@@ -240,7 +239,8 @@ impl Fleet {
         self.standing.set(state);
         let strangers: Vec<&Gateway> =
             others.iter().zip(&peers).filter(|(_, peer)| !peer.shares(&own)).map(|(other, _)| *other).collect();
-        telemetry::keys_foreign(state == KeyState::Foreign, strangers.len());
+        PROCESS.gauge(&catalogue::KEYS_FOREIGN, &[]).set(u8::from(state == KeyState::Foreign));
+        PROCESS.gauge(&catalogue::OTHER_KEYS, &[]).set(strangers.len() as f64);
         match (before, state) {
             (KeyState::Unknown | KeyState::Shared, KeyState::Foreign) => tell_foreign(&own, &strangers),
             (KeyState::Foreign, KeyState::Shared) => {

@@ -13,7 +13,7 @@ use crate::body::Body;
 use crate::headers;
 use crate::reply;
 use crate::site::SiteRoom;
-use crate::telemetry::{self, Mark};
+use crate::telemetry::{Mark, PROCESS, catalogue};
 use crate::upstream::{Caller, Patience, Upload, Upstream};
 use crate::visit::Visit;
 use crate::visitor::Host;
@@ -117,7 +117,7 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     }
     let ready = headers::to_upstream(&mut parts, told(visit, &host, &onward));
     if ready.ambiguous > 0 {
-        telemetry::ambiguous_headers(ready.ambiguous);
+        PROCESS.counter(&catalogue::AMBIGUOUS_HEADERS, &[]).increment(ready.ambiguous);
     }
     if ready.unbelieved {
         visit.note_unbelieved();
@@ -127,6 +127,7 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     let caller = caller(visit, &onward);
     let (mut response, revoke) = match upstream.forward(&visit.worker.pool, &mut request, caller).await {
         Ok(mut response) => {
+            visit.upstream_after = Some(visit.worker.pool.last_answered_after());
             let revoke = headers::to_shopper(&mut response);
             (response, revoke)
         }

@@ -74,7 +74,7 @@ use crate::store::board::Board;
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{ProxyHeaders, StoreMeters, Unbelieved};
+use crate::telemetry::{Page, ProxyHeaders, StoreMeters, Unbelieved, catalogue};
 use crate::tls::Certificates;
 
 /// What every thread sees.
@@ -98,6 +98,8 @@ pub struct Shared {
     pub unbelieved: Unbelieved,
     /// What proxies tell before the first byte of their connections.
     pub proxy_headers: ProxyHeaders,
+    /// What the store's calls come to.
+    pub store_meters: StoreMeters,
     /// Time since the start, moved on by the control thread: no worker arms a timer for it.
     pub clock: watch::Sender<Duration>,
 }
@@ -120,30 +122,47 @@ impl Shared {
         self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign
     }
 
-    /// Brings the gauges up to date.
-    pub fn observe(&self) {
+    /// Tells the metrics of all that is in force.
+    pub fn observe(&self, page: &mut Page) {
         let site = self.site.load();
-        telemetry::connections(self.seats.open(), self.seats.by_class());
-        telemetry::answer_buffer(self.seats.untaken());
-        telemetry::quota_clients(site.quotas.clients());
-        telemetry::buffered(0.0);
-        // There from the first scrape on.
-        telemetry::deferrals(0);
-        let rooms = self.rooms.all();
-        telemetry::rooms_dormant(rooms.values().filter(|room| room.is_dormant()).count());
-        let told = rooms.values().filter(|room| site.config.metrics.idle_rooms || !room.is_idle());
-        told.for_each(|room| telemetry::room(room));
-        site.upstreams.values().for_each(|upstream| telemetry::upstream(upstream));
-        for (name, room) in &site.by_name {
-            room.part.iter().for_each(|part| telemetry::part(name, part));
+        telemetry::process(page);
+        page.flag(&catalogue::READY, &[], self.is_ready());
+        let limit = site.config.listen.max_connections;
+        telemetry::connections(page, self.seats.open(), self.seats.by_class(), limit);
+        page.add(&catalogue::ANSWER_BUFFER, &[], self.seats.untaken());
+        page.add(&catalogue::QUOTA_CLIENTS, &[], site.quotas.clients());
+        let dormant = site.by_name.values().filter(|room| room.live.is_dormant()).count();
+        page.add(&catalogue::ROOMS_DORMANT, &[], dormant);
+        let idle_too = site.config.metrics.idle_rooms;
+        let told = site.by_name.values().filter(|room| idle_too || !room.live.is_idle());
+        told.for_each(|room| telemetry::room(page, room));
+        page.series(site.outside.series());
+        site.upstreams.values().for_each(|upstream| telemetry::upstream(page, upstream));
+        self.certificates(&site, page);
+    }
+
+    /// When certificates run out: those that are shown to shoppers, and those that the shop is shown.
+    fn certificates(&self, site: &Site, page: &mut Page) {
+        let mut tell = |shown_to: &str, file: &Path, end: i64| {
+            page.add(&catalogue::CERTIFICATE_END, &[shown_to, &file.to_string_lossy()], end);
+        };
+        for (file, end) in self.tls.iter().flat_map(|tls| tls.certificates.ends()) {
+            tell("shoppers", &file, end);
+        }
+        for written in &site.config.upstreams {
+            let file = written.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
+            let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.settings().tls.as_ref());
+            if let (Some(file), Some(end)) = (file, tls.and_then(|tls| tls.not_after)) {
+                tell("shop", file, end);
+            }
         }
     }
 }
 
 /// Serves until the process is asked to end. `file` is where `config` came from; it is watched.
 pub fn serve(file: &Path, mut config: Config) -> anyhow::Result<()> {
-    let log = log::start(&config.log);
-    telemetry::metrics();
+    let log = log::start(&config.log).context("the log")?;
+    telemetry::start();
     capacity::fit(&mut config);
     capacity::watch();
     config.log_warnings();
@@ -188,8 +207,9 @@ impl Gateway {
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             keys: Arc::default(),
-            unbelieved: Unbelieved::new(),
+            unbelieved: Unbelieved::default(),
             proxy_headers: ProxyHeaders::default(),
+            store_meters: StoreMeters::default(),
             clock: watch::Sender::new(Duration::ZERO),
         });
         let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
@@ -206,7 +226,7 @@ impl Gateway {
         let mut ends = Ends::new()?;
         // The rooms that the store holds come before the first line is begun.
         fleet.look().await;
-        let clerk = rooms::run(shared.rooms.clone(), mailbox, store, StoreMeters::new(), background.clone());
+        let clerk = rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
         let clerk = tokio::spawn(clerk);
         let admin = tokio::net::TcpListener::from_std(admin)?;
         let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access));

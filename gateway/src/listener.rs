@@ -39,7 +39,7 @@ use crate::flow::{self, Stream, Watched};
 use crate::load::{Full, Load};
 use crate::proxy_header::{self, Told, Wrong};
 use crate::seats::{self, Class, Lack, Seat};
-use crate::telemetry;
+use crate::telemetry::{PROCESS, catalogue};
 use crate::timer::{sleep, timeout};
 use crate::upstream::Pool;
 use crate::visitor::Peer;
@@ -278,7 +278,7 @@ impl Worker {
         if let Some(lack) = seat.lacks(&self.shared.site.load().config.listen)
             && !self.make_room(&lack, true)
         {
-            telemetry::connection_refused();
+            PROCESS.counter(&catalogue::CONNECTIONS_REFUSED, &[]).increment(1);
             return None;
         }
         let connection = Connection::new(peer, tls, self.ledger.clone(), Some(seat));
@@ -298,7 +298,7 @@ impl Worker {
         for victim in &victims {
             victim.evict();
         }
-        telemetry::connections_evicted(lack.name(), victims.len());
+        PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &[lack.name()]).increment(victims.len() as u64);
         !victims.is_empty()
     }
 
@@ -332,7 +332,7 @@ impl Worker {
             connection.evict();
             closed += 1;
         }
-        telemetry::connections_evicted("answer_buffer", closed);
+        PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &["answer_buffer"]).increment(closed);
     }
 
     /// The connections that are served.
@@ -560,7 +560,7 @@ impl Worker {
 /// Counts what could not be read as a request.
 fn note_unreadable(end: hyper::Result<()>) {
     if end.is_err_and(|error| error.is_parse()) {
-        telemetry::unreadable();
+        PROCESS.counter(&catalogue::UNREADABLE, &[]).increment(1);
     }
 }
 

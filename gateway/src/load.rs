@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::connection::Connection;
-use crate::telemetry;
+use crate::telemetry::{PROCESS, catalogue};
 
 /// Run-queue delay above which a worker defers connections without a pass: well above what other processes cause.
 const TARGET: Duration = Duration::from_millis(20);
@@ -191,7 +191,7 @@ impl Load {
         for queue in [&self.newcomers, &self.others] {
             queue.borrow_mut().retain(|connection| connection.strong_count() > 0);
         }
-        telemetry::deferrals(self.deferrals.take());
+        PROCESS.counter(&catalogue::CONNECTIONS_DEFERRED, &[]).increment(self.deferrals.take());
         if self.was_over.take() && !self.told.replace(true) {
             let delay_ms = self.last_delay.get().as_millis() as u64;
             tracing::warn!(

@@ -20,10 +20,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::Shared;
-use crate::config::{Config, Loss, RoomChange, difference, losses};
+use crate::config::{Config, Loss, RoomChange, changes, difference, losses};
 use crate::site::{Files, Site};
 use crate::store::board::{InForce, Version};
-use crate::telemetry;
+use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.
 pub struct Plan {
@@ -149,6 +149,7 @@ impl Plan {
                 (self.compile(&file, &taken).await?, taken, Some(Refused { version, why }))
             }
         };
+        changes::tell(&self.shared.site.load().config, &site.config);
         site.config.log_warnings();
         let mut state = self.lock();
         say_what_is_overridden(taken.in_force.number, &state.file, &file);
@@ -168,6 +169,7 @@ impl Plan {
         state.wanted = wanted.clone();
         match site {
             Ok(site) => {
+                changes::tell(&self.shared.site.load().config, &site.config);
                 site.config.log_warnings();
                 self.shared.site.store(Arc::new(site));
                 (state.taken, state.refused) = (wanted, None);
@@ -204,10 +206,11 @@ impl Plan {
         Report { rooms_version: state.taken.in_force.number, refused, keys }
     }
 
-    /// Brings the gauges up to date.
-    pub fn observe(&self) {
+    /// Tells which version of the rooms is in force here, and which in the store.
+    pub fn observe(&self, page: &mut Page) {
         let state = self.lock();
-        telemetry::rooms_version(state.taken.in_force.number, state.wanted.in_force.number);
+        page.add(&catalogue::ROOMS_VERSION, &[], state.taken.in_force.number);
+        page.add(&catalogue::ROOMS_VERSION_WANTED, &[], state.wanted.in_force.number);
     }
 
     /// What would change if these rooms came in force here. Where the version in force was refused, only for an

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, timeout};
@@ -23,12 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::capacity;
+use crate::config::changes::{Change, changes};
 use crate::config::{Config, Problem};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
 use crate::secret::{Ring, SecretError, Source};
 use crate::site::{Site, Stamp};
-use crate::telemetry;
+use crate::telemetry::{self, PROCESS, catalogue};
 use crate::tls::{Certificates, TlsError};
 
 /// Reading the files takes no longer than this, or it is said.
@@ -57,7 +59,6 @@ impl Watch {
     pub fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, ring: Ring) -> Self {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
         let seen = std::fs::read(file).ok().map(Arc::from);
-        telemetry::files_stalled(false);
         let (reading, stalled, anew) = (None, false, false);
         let (pages, shop) = (shared.site.load().stamp, ShopFiles::of(&shared.site.load().config));
         Self { seen, file: file.to_owned(), certificates, pages, shop, ring, shared, plan, reading, stalled, anew }
@@ -100,13 +101,13 @@ impl Watch {
             if !std::mem::replace(&mut self.stalled, true) {
                 let file = self.file.display();
                 tracing::error!(%file, "the configuration, its certificates or its keys cannot be read for {PATIENCE:?}: look at the file system; what is in force stays");
-                telemetry::files_stalled(true);
+                PROCESS.gauge(&catalogue::FILES_STALLED, &[]).set(1);
             }
             return None;
         };
         if std::mem::take(&mut self.stalled) {
             tracing::info!("the configuration, its certificates and its keys can be read again");
-            telemetry::files_stalled(false);
+            PROCESS.gauge(&catalogue::FILES_STALLED, &[]).set(0);
         }
         found.ok()
     }
@@ -136,7 +137,7 @@ impl Watch {
         }
         if let Some((fingerprint, reloaded)) = found.certificates {
             self.certificates = fingerprint;
-            certificates(&reloaded);
+            self.say_of_certificates(&reloaded);
         }
         self.keys(Some(found.keys)).await;
     }
@@ -171,8 +172,21 @@ impl Watch {
     }
 
     fn say_what_needs_a_restart(&self, config: &Config) {
-        if needs_restart(&self.shared.site.load().config, config) {
+        let changes = changes(&self.shared.site.load().config, config);
+        if changes.iter().any(Change::needs_restart) {
             tracing::warn!("addresses, workers, names of files, name, admin, store and log change only with a restart");
+        }
+    }
+
+    fn say_of_certificates(&self, reloaded: &Result<(), TlsError>) {
+        telemetry::reload("certificates", reloaded.is_ok());
+        if let Err(error) = reloaded {
+            tracing::error!(%error, "certificates refused; the old ones stay");
+            return;
+        }
+        for (file, end) in self.shared.tls.iter().flat_map(|tls| tls.certificates.ends()) {
+            let until = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
+            tracing::info!(file = %file.display(), %until, "certificates in force");
         }
     }
 
@@ -265,30 +279,4 @@ impl ShopFiles {
         }
         Self { files: self.files.clone(), fingerprint: hasher.finish() }
     }
-}
-
-fn certificates(reloaded: &Result<(), TlsError>) {
-    telemetry::reload("certificates", reloaded.is_ok());
-    match reloaded {
-        Ok(()) => tracing::info!("certificates in force"),
-        Err(error) => tracing::error!(%error, "certificates refused; the old ones stay"),
-    }
-}
-
-/// Whether a change is in a part that was bound at the start.
-fn needs_restart(before: &Config, now: &Config) -> bool {
-    let bound = |config: &Config| {
-        let listen = &config.listen;
-        let files = (listen.admin_token_file.clone(), config.tls.clone(), config.store.clone(), config.log.level);
-        (
-            listen.http.clone(),
-            listen.https.clone(),
-            listen.proxy_protocol.clone(),
-            listen.admin,
-            listen.workers,
-            config.node.clone(),
-            files,
-        )
-    };
-    bound(before) != bound(now)
 }

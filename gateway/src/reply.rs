@@ -63,6 +63,9 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
     visit.hold_form(standing, false);
+    if let (Place::New(_), Some(number)) = (place, ticket) {
+        room.live.waits().shown(number, standing.wait, now);
+    }
     let to_program = || {
         let position = standing.position.filter(|_| snapshot.asked.elapsed() < FRESH);
         Standing { position, ..standing }
@@ -232,24 +235,27 @@ pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
 
 /// The upstream gave no answer.
 pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response<Body> {
-    let (status, reason) = match error {
-        UpstreamError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy"),
-        UpstreamError::RoomBusy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "room_busy"),
-        UpstreamError::UpgradesFull => (StatusCode::SERVICE_UNAVAILABLE, "upgrades_full"),
-        UpstreamError::Exhausted { .. } => (StatusCode::SERVICE_UNAVAILABLE, "gateway_exhausted"),
-        UpstreamError::NoServer => (StatusCode::BAD_GATEWAY, "no_server"),
-        UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-        UpstreamError::Tls { failure, .. } => (StatusCode::BAD_GATEWAY, failure.reason()),
-        UpstreamError::Http2 { failure, .. } => (StatusCode::BAD_GATEWAY, failure.reason()),
-        UpstreamError::NoUpgrade(_) => (StatusCode::BAD_GATEWAY, "upstream_no_upgrade"),
-        UpstreamError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-        UpstreamError::Unsent(_) | UpstreamError::Reset(_) => (StatusCode::BAD_GATEWAY, "upstream_reset"),
-        UpstreamError::HeadTooLarge(_) => (StatusCode::BAD_GATEWAY, "upstream_head_too_large"),
-        UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => (StatusCode::BAD_GATEWAY, "upstream_garbage"),
-        UpstreamError::ClientGone(_) => (StatusCode::BAD_REQUEST, "client_gone"),
-        UpstreamError::ClientSlow => (StatusCode::REQUEST_TIMEOUT, "client_slow"),
+    let status = match error {
+        UpstreamError::Busy { .. }
+        | UpstreamError::RoomBusy { .. }
+        | UpstreamError::UpgradesFull
+        | UpstreamError::Exhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        UpstreamError::NoServer
+        | UpstreamError::Connect { .. }
+        | UpstreamError::Tls { .. }
+        | UpstreamError::Http2 { .. }
+        | UpstreamError::NoUpgrade(_)
+        | UpstreamError::Unsent(_)
+        | UpstreamError::Reset(_)
+        | UpstreamError::HeadTooLarge(_)
+        | UpstreamError::Garbage(_)
+        | UpstreamError::NotAskedToSwitch => StatusCode::BAD_GATEWAY,
+        UpstreamError::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamError::ClientGone(_) => StatusCode::BAD_REQUEST,
+        UpstreamError::ClientSlow => StatusCode::REQUEST_TIMEOUT,
     };
-    visit.reason = reason;
+    let (disposition, reason) = visit.meters().unanswered(error);
+    (visit.unanswered, visit.reason) = (Some(disposition), reason);
     let request = visit.request_id.to_str().unwrap_or_default();
     match error {
         UpstreamError::Busy { retry_after } | UpstreamError::RoomBusy { retry_after } => {

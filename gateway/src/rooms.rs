@@ -34,6 +34,7 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::telemetry::{Series, Waits};
 use crate::ui;
 use crate::upstream::Upstream;
 
@@ -133,6 +134,8 @@ pub struct LiveRoom {
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
+    waits: Waits,
+    series: Series,
     stretch: Arc<PollStretch>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
     /// Nothing happens in it, here or at another gateway; and when something last did, in store time.
@@ -276,6 +279,16 @@ impl LiveRoom {
     /// Places taken and passes given through this gateway since the room is live.
     pub fn served(&self) -> [u64; 2] {
         self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// What was shown to those who wait, against what it was.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    /// What is counted of the line.
+    pub fn series(&self) -> &Series {
+        &self.series
     }
 
     /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
@@ -446,6 +459,7 @@ impl Rooms {
     }
 
     fn begin(&self, name: &str, terms: Terms) -> LiveRoom {
+        let series = Series::default();
         LiveRoom {
             name: name.into(),
             id: RoomId::of(name),
@@ -461,6 +475,8 @@ impl Rooms {
             late: LateForms::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
+            waits: Waits::of(name, &series),
+            series,
             stretch: self.stretch.clone(),
             mailbox: self.mailbox.clone(),
             dormant: AtomicBool::new(false),

@@ -227,8 +227,13 @@ impl Site {
         let (mut by_name, mut by_line) = (HashMap::new(), HashMap::new());
         for ((written, page), (line, terms)) in config.rooms.iter().zip(pages).zip(terms) {
             let live = live.get(&*line).context("a room that was just made live")?.clone();
-            let part = part(written, before.and_then(|site| site.by_line.get(&line)));
-            let room = Arc::new(SiteRoom { part, ..site_room(written, live, terms, page, config.quota.max_clients)? });
+            let old = before.and_then(|site| site.by_line.get(&line));
+            let mut room = site_room(written, live, terms, page, config.quota.max_clients)?;
+            room.part = part(written, old);
+            if let Some(old) = old {
+                room.meters = old.meters.clone();
+            }
+            let room = Arc::new(room);
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
@@ -245,7 +250,8 @@ impl Site {
         for room in by_name.values() {
             room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
         }
-        let (outside, hsts) = (RoomMeters::of(""), hsts(&config.listen));
+        let outside = before.map_or_else(|| RoomMeters::of(""), |site| site.outside.clone());
+        let hsts = hsts(&config.listen);
         Ok(Self { config, rooms, by_name, by_line, routes, upstreams, quotas, notices, outside, sealer, hsts, stamp })
     }
 

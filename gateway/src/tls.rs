@@ -103,6 +103,11 @@ impl Certificates {
         self.files.iter().flat_map(|(certificate, key)| [certificate.as_path(), key.as_path()])
     }
 
+    /// When each certificate runs out, in seconds since 1970.
+    pub fn ends(&self) -> Vec<(PathBuf, i64)> {
+        self.current.load().ends.clone()
+    }
+
     /// Differs when the content of a file differs. Content and not time of change, as files that are
     /// exchanged through a link, or restored, may look old. Reads the files.
     pub fn fingerprint(&self) -> u64 {
@@ -140,14 +145,17 @@ struct ByName {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// By what follows `*.`
     wildcard: HashMap<String, Arc<CertifiedKey>>,
+    /// By file, when it runs out.
+    ends: Vec<(PathBuf, i64)>,
 }
 
 impl ByName {
     fn read(files: &[(PathBuf, PathBuf)]) -> Result<Self, TlsError> {
         let provider = aws_lc_rs::default_provider();
-        let (mut exact, mut wildcard, mut first) = (HashMap::new(), HashMap::new(), None);
+        let (mut exact, mut wildcard, mut first, mut ends) = (HashMap::new(), HashMap::new(), None, Vec::new());
         for (certificate, key) in files {
             let (certified, names) = read_pair(certificate, key, &provider)?;
+            ends.extend(certified.end_entity_cert().ok().and_then(not_after).map(|end| (certificate.clone(), end)));
             let certified = Arc::new(certified);
             for name in names {
                 match name.strip_prefix("*.") {
@@ -157,7 +165,7 @@ impl ByName {
             }
             first.get_or_insert(certified);
         }
-        Ok(Self { first: first.ok_or(TlsError::None)?, exact, wildcard })
+        Ok(Self { first: first.ok_or(TlsError::None)?, exact, wildcard, ends })
     }
 
     /// `name` is lower case: rustls sees to it.
@@ -205,6 +213,12 @@ pub(crate) fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> 
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(|source| TlsError::Read { file: file.to_owned(), source })
+}
+
+/// When a certificate runs out, in seconds since 1970.
+pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
 }
 
 /// The DNS names of a certificate. One that is out of date is only warned of: refusing it helps nobody.

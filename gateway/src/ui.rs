@@ -156,6 +156,12 @@ impl Snapshot {
         Standing { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
     }
 
+    /// The wait that the next newcomer would be shown, if one is told.
+    pub fn newcomers_wait(&self) -> Option<Wait> {
+        let ahead = self.line.waiting().saturating_add(1);
+        self.outlook.wait(ahead).filter(|_| self.open && !self.away && !self.rests)
+    }
+
     /// The waiting JSON of a newcomer who is asked to confirm.
     pub fn arriving_json(&self) -> Bytes {
         json::arriving(&self.json)

@@ -57,6 +57,7 @@ pub use self::upload::Upload;
 use self::way::Way;
 use crate::body::Body;
 pub use crate::config::HttpVersion;
+use crate::telemetry::ServerMeters;
 use crate::timer;
 
 /// What an operator says of an upstream.
@@ -232,12 +233,9 @@ impl Upstream {
         permits.set_rules(settings.permits());
         let upgrades = replaced.map_or_else(Arc::default, |old| old.upgrades.clone());
         upgrades.set_rules(settings.upgrades());
-        let servers = settings
-            .servers
-            .iter()
-            .map(|server| Arc::new(Server::new(Way::new(server, settings.tls.as_ref(), settings.http_version))))
-            .collect();
-        let (counters, told) = Default::default();
+        let servers = settings.servers.iter().map(|written| Arc::new(server(written, &settings, replaced))).collect();
+        let counters = replaced.map_or_else(Arc::default, |old| old.counters.clone());
+        let told = Mutex::default();
         Self { settings: Arc::new(settings), servers, permits, upgrades, counters, told }
     }
 
@@ -306,6 +304,7 @@ impl Upstream {
         };
         let upgrade = shopper.is_some();
         let mut exchange = self.begin(pool, Wish { careful, upgrade, kept: true, older: 0 }).await?;
+        let mut sent = Instant::now();
         let mut answer = exchange.send(outgoing).await;
         let mut tries = 1;
         while let Err(Failed::Unsent(_)) = &answer
@@ -315,9 +314,13 @@ impl Upstream {
             self.counters.retried.fetch_add(1, Ordering::Relaxed);
             tries += 1;
             exchange = self.begin(pool, Wish { upgrade, ..wish }).await?;
+            sent = Instant::now();
             answer = exchange.send(outgoing).await;
         }
         let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into(), upgrade))?;
+        let after = sent.elapsed();
+        pool.answered_after(after);
+        exchange.server().meters().answered(caller.who, answer.status(), after);
         *answer.version_mut() = Version::HTTP_11;
         exchange.answered(permit);
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -438,6 +441,7 @@ impl Upstream {
             return error;
         }
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        server.meters().failed(&error);
         let others = || self.servers.iter().any(|other| !std::ptr::eq(&raw const **other, server) && other.is_usable());
         if server.failed(self.settings.eject_after) && others() && server.eject(self.settings.eject_for) {
             self.counters.ejected.fetch_add(1, Ordering::Relaxed);
@@ -488,4 +492,13 @@ impl Upstream {
         self.counters.busy.fetch_add(1, Ordering::Relaxed);
         UpstreamError::Busy { retry_after: self.settings.max_wait.max(Duration::from_secs(1)) }
     }
+}
+
+/// A server as written. It goes on counting where the one of its address was.
+fn server(written: &str, settings: &UpstreamSettings, replaced: Option<&Upstream>) -> Server {
+    let way = Way::new(written, settings.tls.as_ref(), settings.http_version);
+    let before = replaced.and_then(|old| old.servers.iter().find(|server| server.address() == way.address));
+    let new = || Arc::new(ServerMeters::of(&settings.name, &way.address));
+    let meters = before.map_or_else(new, |server| server.meters().clone());
+    Server::new(way, meters)
 }

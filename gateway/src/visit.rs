@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::header::{HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Method, Response};
+use http_body::Body as _;
 use policy::admit::{Credential, Intent};
 use policy::quota::Client;
 use policy::ticket::{Kind, Token};
@@ -16,8 +17,9 @@ use crate::connection::UnderWay;
 use crate::form::Unsent;
 use crate::known::Introduction;
 use crate::listener::Worker;
+use crate::log::access::{Asked, Entry, Line};
 use crate::site::{Site, SiteRoom};
-use crate::telemetry::{self, Access, Mark};
+use crate::telemetry::{Disposition, Mark, RoomMeters};
 use crate::ui::{Coding, Language, Standing};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
 
@@ -75,8 +77,14 @@ pub struct Visit<'a> {
     pub unsent: Option<Unsent>,
     /// Why a token did not count, or what failed.
     pub reason: &'static str,
+    /// What became of it at the shop, if that gave no answer.
+    pub unanswered: Option<Disposition>,
     /// The upstream that was asked.
     pub upstream: &'a str,
+    /// How long that took to the head of its answer.
+    pub upstream_after: Option<Duration>,
+    /// What was asked for, if there is to be a line about it.
+    asked: Option<Box<Asked>>,
     /// Its id.
     pub request_id: HeaderValue,
     /// The host that it is for, once read.
@@ -109,7 +117,10 @@ impl<'a> Visit<'a> {
             ended: false,
             unsent: None,
             reason: "",
+            unanswered: None,
             upstream: "",
+            upstream_after: None,
+            asked: site.config.log.access.then(|| Box::new(Asked::of(head.parts))),
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
             host: None,
             origin: head.origin().cloned(),
@@ -282,23 +293,43 @@ impl<'a> Visit<'a> {
         self.under_way.holds_pass(holder);
     }
 
+    /// The counters of its room, or of the traffic of none.
+    pub fn meters(&self) -> &RoomMeters {
+        self.room.map_or(&self.site.outside, |room| &room.meters)
+    }
+
     /// Counts and logs the request; it is under way until the answer's last byte.
-    pub fn end(self, response: &mut Response<Body>) {
-        self.room.map_or(&self.site.outside, |room| &room.meters).mark(self.mark);
-        if self.site.config.log.access {
-            telemetry::access(&Access {
-                room: self.room.map_or("", |room| &room.config.name),
-                verdict: self.mark,
-                reason: self.reason,
-                status: response.status().as_u16(),
-                upstream: self.upstream,
-                duration: self.started.elapsed(),
-                request_id: self.request_id.to_str().unwrap_or(""),
-            });
-        }
+    pub fn end(mut self, response: &mut Response<Body>) {
+        let disposition = self.unanswered.unwrap_or_else(|| self.mark.disposition());
+        self.meters().answered(self.mark, disposition, response.status());
+        let line = self.asked.take().and_then(|asked| self.line(&asked, response));
         if let Some(hsts) = self.site.hsts.as_ref().filter(|_| self.tls) {
             response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
         }
-        response.body_mut().answers(self.under_way);
+        response.body_mut().answers(self.under_way, line);
+    }
+
+    /// What the log says of it. The bytes of an answer that is streamed are counted as they go.
+    fn line(&self, asked: &Asked, response: &Response<Body>) -> Option<Box<Line>> {
+        let entry = Entry {
+            asked,
+            client: self.client,
+            host: self.host.as_ref().map_or("", |host| &host.bare),
+            room: self.room.map_or("", |room| &room.config.name),
+            verdict: self.mark.name(),
+            reason: self.reason,
+            status: response.status(),
+            upstream: self.upstream,
+            upstream_after: self.upstream_after,
+            started: self.started,
+            request_id: self.request_id.to_str().unwrap_or(""),
+        };
+        let mut line = Line::begin(&entry, &self.site.config.log, &self.site.sealer)?;
+        if !matches!(response.body(), Body::Stream(_)) {
+            let bytes = response.body().size_hint().exact().unwrap_or(0);
+            line.sent(if asked.is_head() { 0 } else { bytes });
+            line.ends_whole();
+        }
+        Some(line)
     }
 }

@@ -93,12 +93,12 @@ fn a_gateway_whose_log_is_not_read_serves_on_and_ends_when_it_is_asked_to() {
     std::fs::write(dir.path().join("weir.toml"), config(shop.address, CLOSED)).unwrap();
     let mut command = Command::new(WEIR);
     command.arg("serve").arg("--config").arg(dir.path().join("weir.toml"));
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (out, mut events) = (child.stdout.take(), BufReader::new(child.stderr.take().unwrap()));
     let mut line = String::new();
     while !line.contains("\"serving\"") {
         line.clear();
-        assert!(out.read_line(&mut line).unwrap() > 0);
+        assert!(events.read_line(&mut line).unwrap() > 0);
     }
     let line: Json = serde_json::from_str(&line).unwrap();
     let http: SocketAddr = line["fields"]["addresses"].as_str().unwrap().trim_matches(['[', ']']).parse().unwrap();
@@ -118,7 +118,7 @@ fn a_gateway_whose_log_is_not_read_serves_on_and_ends_when_it_is_asked_to() {
         child.wait().unwrap();
     }
     assert_eq!(ended.and_then(|status| status.code()), Some(0));
-    drop(out);
+    drop((out, events));
 }
 
 /// A file of a gateway hangs when it is read, as on a mount whose server is gone.
@@ -314,7 +314,7 @@ fn the_kernels_limits_are_metrics_where_the_kernel_tells_them() {
     assert_eq!(page.contains("weir_machine_used{limit=\"conntrack\"}"), conntrack);
     let told = Path::new("/proc/net/netstat").exists();
     assert_eq!(page.contains("weir_machine_listen_overflows_total"), told);
-    assert!(page.contains("weir_log_dropped_total{why=\"rate\"} 0"));
+    assert!(page.contains("weir_log_dropped_total{stream=\"events\",why=\"rate\"} 0"));
 }
 
 #[test]

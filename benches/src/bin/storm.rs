@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
     let (rooms, mailbox) = rooms::rooms(1);
     rooms.apply([("launch".to_owned(), benches::terms(Rules::per_minute(600)))]);
     let stop = CancellationToken::new();
-    let clerk = rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::new(), stop.clone());
+    let clerk = rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone());
     let clerk = tokio::spawn(clerk);
     let room = rooms.all().get("launch").context("the room was just made")?.clone();
     // Whoever joins a calm line is held for its turn: those below stand behind a hundred others.

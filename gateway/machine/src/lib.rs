@@ -13,6 +13,7 @@ use std::fs;
 
 use std::time::Duration;
 
+use rustix::param::page_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -60,6 +61,18 @@ impl Usage {
 pub fn thread_time() -> Duration {
     // Never negative; should it be, it is no time.
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// For how long this process has had a processor, on all its threads.
+pub fn process_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
+}
+
+/// Bytes of this process that are resident.
+pub fn resident_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * page_size() as u64)
 }
 
 /// Raises the soft limit of file descriptors to the hard limit. The answer is what this process may have open now; no

@@ -60,6 +60,7 @@ struct Key {
     id: u8,
     by_kind: [hmac::Key; 4],
     upstream: hmac::Key,
+    pseudonym: hmac::Key,
 }
 
 impl Key {
@@ -70,6 +71,7 @@ impl Key {
             id: hmac::sign(&master, b"weir/1/key-id").as_ref()[0],
             by_kind: ["ticket", "pass", "provisional", "arrival"].map(|kind| derived(&format!("weir/1/{kind}"))),
             upstream: derived("weir/1/upstream"),
+            pseudonym: derived("weir/1/pseudonym"),
         }
     }
 
@@ -136,6 +138,15 @@ impl Sealer {
             context.update(part.as_bytes());
         }
         URL_SAFE_NO_PAD.encode(context.sign())
+    }
+
+    /// Stands for an address in the log: always the same as long as the same key seals, on every gateway that has it, and worth
+    /// nothing to who does not know the secret.
+    pub fn pseudonym(&self, address: &[u8]) -> String {
+        let tag = hmac::sign(&self.keys[0].pseudonym, address);
+        let mut start = [0; 8];
+        start.copy_from_slice(&tag.as_ref()[..8]);
+        format!("{:016x}", u64::from_be_bytes(start))
     }
 
     /// The token behind a text, if this gateway or one with its secret sealed it for this room.

@@ -81,14 +81,19 @@ section! {
 }
 
 section! {
-    /// `[log]`: what is written to standard output.
+    /// `[log]`: what is written: events to standard error, access lines to standard output.
     LogConfig {
         /// Form of a line.
         format: LogFormat = or(LogFormat::Json),
         /// Least important lines that are written.
         level: Level = or(Level::INFO),
-        /// One line for each request.
+        /// One line for each request, on standard output.
         access: bool = or(true),
+        /// How access lines name the shopper: "truncated" by the network (/24, of IPv6 /48), "full" by the address, "hash" by a
+        /// word that follows from address and secret, or "none".
+        client: LogClient = or(LogClient::Truncated),
+        /// Access lines hold the query of the path.
+        query: bool = or(false),
     }
 }
 
@@ -115,6 +120,24 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
+}
+
+/// How an access line names the shopper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogClient {
+    /// By the network.
+    Truncated,
+    /// By the address.
+    Full,
+    /// By a word that stands for the address.
+    Hash,
+    /// Not at all.
+    None,
+}
+
+impl Choice for LogClient {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("truncated", Self::Truncated), ("full", Self::Full), ("hash", Self::Hash), ("none", Self::None)];
 }
 
 impl Choice for StoreKind {

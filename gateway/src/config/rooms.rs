@@ -266,7 +266,7 @@ fn written(room: &RoomConfig) -> Vec<KeyChange> {
 
 type Keys = BTreeMap<String, Json>;
 
-fn differing(old: &Keys, new: &Keys) -> Vec<KeyChange> {
+pub(super) fn differing(old: &Keys, new: &Keys) -> Vec<KeyChange> {
     let change = |(key, to): (&String, &Json)| KeyChange {
         key: key.clone(),
         from: old.get(key).cloned().unwrap_or_default(),
@@ -284,7 +284,7 @@ fn flat(room: &RoomConfig) -> Keys {
     keys
 }
 
-fn flatten(prefix: &str, table: Map<String, Json>, into: &mut Keys) {
+pub(super) fn flatten(prefix: &str, table: Map<String, Json>, into: &mut Keys) {
     for (name, value) in table {
         match value {
             Json::Object(inner) => flatten(&format!("{prefix}{name}."), inner, into),

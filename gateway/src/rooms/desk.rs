@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::picture::{Reach, publish};
 use super::{Entry, LiveRoom, Op, Terms};
 use crate::store::Work;
-use crate::telemetry;
+use crate::telemetry::catalogue;
 
 /// Time moves a line at least this often while requests are held for a token: a bucket of 0.1 s must not overflow.
 const BUSY_TICK: Duration = Duration::from_millis(20);
@@ -304,7 +304,7 @@ impl Desk {
             self.room.testified.clear();
             // Who came back must not lose a seat because that was lost.
             self.confirmed.extend(self.room.confirmed.iter().map(|told| *told.key()));
-            telemetry::loss(&self.room.title());
+            self.room.series().counter(&catalogue::ROOM_LOSSES, &[&self.room.name]).increment(1);
         }
         let Outcome { mut view, arrivals, first, grants, revoked, .. } = outcome;
         if let Some(before) = &self.room.snapshot.load().view {
@@ -317,7 +317,10 @@ impl Desk {
         self.confirmed.drain(..told);
         self.revocations_seen = outcome.revocations_seen;
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
-        telemetry::evictions(&self.room.title(), revoked.iter().filter(|revoked| revoked.evicted).count() as u64);
+        let evicted = revoked.iter().filter(|revoked| revoked.evicted).count() as u64;
+        if evicted > 0 {
+            self.room.series().counter(&catalogue::ROOM_EVICTIONS, &[&self.room.name]).increment(evicted);
+        }
         for revoked in revoked {
             self.room.revoke(revoked);
         }
@@ -447,7 +450,7 @@ impl Desk {
         let claimants: Vec<u64> = claims().filter(|number| !grants.contains_key(number)).collect();
         let granted = self.lending.grant(&self.room.terms.load().room.rules, claimants, now);
         self.memory.lent(&granted, &called);
-        telemetry::lease_grants(&self.room.title(), granted.len() as u64);
+        self.room.series().counter(&catalogue::LEASE_GRANTS, &[&self.room.name]).increment(granted.len() as u64);
         grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass(expires))));
         self.hand_out_held(&grants);
         if !snapshot.on_lease {

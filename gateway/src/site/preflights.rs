@@ -51,6 +51,6 @@ impl Preflights {
 
     /// Forgets clients that have not asked for a while.
     pub(super) fn forget_idle(&self) {
-        self.each.get().map_or((), Quotas::forget_idle);
+        self.each.get().into_iter().for_each(Quotas::forget_idle);
     }
 }

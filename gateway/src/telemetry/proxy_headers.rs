@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::{Counter, counter};
+use metrics::Counter;
 
-use super::is_private;
+use super::{PROCESS, catalogue, is_private};
 use crate::proxy_header::{Told, Wrong};
 
 /// The log tells of one thing once in so many seconds.
@@ -31,20 +31,15 @@ impl Seldom {
 const RESULTS: [&str; 7] = ["client", "own", "untrusted", "missing", "malformed", "too_long", "cut"];
 
 /// What came of connections to the addresses of `listen.proxy_protocol`.
+#[derive(Debug)]
 pub struct ProxyHeaders {
     counters: [Counter; RESULTS.len()],
     told: Seldom,
 }
 
-impl std::fmt::Debug for ProxyHeaders {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ProxyHeaders")
-    }
-}
-
 impl Default for ProxyHeaders {
     fn default() -> Self {
-        let counters = RESULTS.map(|result| counter!("weir_proxy_headers_total", "result" => result));
+        let counters = RESULTS.map(|result| PROCESS.counter(&catalogue::PROXY_HEADERS, &[result]));
         Self { counters, told: Seldom::default() }
     }
 }

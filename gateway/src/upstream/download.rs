@@ -25,6 +25,7 @@ use super::{Counters, UpstreamSettings};
 use crate::body::{Body, Chunk, Chunks, Piece, Source};
 use crate::buffer::Charge;
 use crate::connection::UnderWay;
+use crate::log::access::Line;
 
 /// What a piece that is held costs besides its bytes.
 const PIECE: usize = 64;
@@ -55,6 +56,8 @@ struct State {
     broke: Option<hyper::Error>,
     charge: Charge,
     under_way: Option<UnderWay>,
+    /// What the log says of it, when it is over.
+    line: Option<Box<Line>>,
 }
 
 impl Download {
@@ -69,9 +72,9 @@ impl Download {
         if incoming.is_end_stream() {
             return Body::empty();
         }
-        let (first, ahead, broke, under_way) = Default::default();
+        let (first, ahead, broke, under_way, line) = Default::default();
         let charge = pool.charge();
-        let mut state = State { incoming, exchange: Some(exchange), first, ahead, broke, charge, under_way };
+        let mut state = State { incoming, exchange: Some(exchange), first, ahead, broke, charge, under_way, line };
         let most = settings.response_buffer;
         poll_fn(|cx| {
             // A piece, and the end after it where that is not known with it. More is a stream.
@@ -160,6 +163,23 @@ impl State {
         Some(Body::counted(bytes.filter(|bytes| !bytes.is_empty()), self.charge.split()))
     }
 
+    /// Whether nothing follows.
+    fn is_over(&self) -> bool {
+        let here = self.exchange.is_none() && self.broke.is_none();
+        self.first.is_none() && self.ahead.is_empty() && (here || self.incoming.is_end_stream())
+    }
+
+    /// Counts a piece for the log. A client that knows the length asks for nothing after the last one.
+    fn note(&mut self, bytes: usize) {
+        let over = self.line.is_some() && self.is_over();
+        if let Some(line) = &mut self.line {
+            line.sent(bytes as u64);
+            if over {
+                line.ends_whole();
+            }
+        }
+    }
+
     fn next(&mut self, cx: &mut Context<'_>) -> Piece {
         if let Some(frame) = self.first.take().or_else(|| self.ahead.pop_front()) {
             self.charge.shrink(PIECE + frame.data_ref().map_or(0, Bytes::len));
@@ -190,17 +210,24 @@ impl Source for Download {
         }
         let frame = frame.map_ok(|frame| frame.map_data(|bytes| Chunk::of(state.under_way.as_ref(), bytes)));
         match &frame {
-            Poll::Ready(Some(Ok(frame))) => self.pace.moved(frame.data_ref().map_or(0, Buf::remaining)),
-            Poll::Ready(_) => (state.exchange, state.under_way) = (None, None),
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Buf::remaining);
+                self.pace.moved(bytes);
+                state.note(bytes);
+            }
+            Poll::Ready(end) => {
+                if let (None, Some(line)) = (end, &mut state.line) {
+                    line.ends_whole();
+                }
+                (state.exchange, state.under_way, state.line) = (None, None, None);
+            }
             Poll::Pending => {}
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = self.state.borrow();
-        let here = state.exchange.is_none() && state.broke.is_none();
-        state.first.is_none() && state.ahead.is_empty() && (here || state.incoming.is_end_stream())
+        self.state.borrow().is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -211,9 +238,10 @@ impl Source for Download {
         rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + ahead as u64))
     }
 
-    fn answers(&self, under_way: UnderWay) {
+    fn answers(&self, under_way: UnderWay, line: Option<Box<Line>>) {
         // From the start: a client that never asks for the first byte does not take it either.
         under_way.pace().set(true);
-        self.state.borrow_mut().under_way = Some(under_way);
+        let mut state = self.state.borrow_mut();
+        (state.under_way, state.line) = (Some(under_way), line);
     }
 }

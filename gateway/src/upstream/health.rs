@@ -26,6 +26,7 @@ use super::error::is_local;
 use super::http2::{self, Http2Failure};
 use super::tls::TlsFailure;
 use super::way::{News, Way};
+use crate::telemetry::ServerMeters;
 
 /// An ejection is at most 2 to this power times as long as the first.
 const MAX_DOUBLINGS: u32 = 4;
@@ -49,6 +50,7 @@ pub struct HealthSettings {
 #[derive(Debug)]
 pub struct Server {
     way: Way,
+    meters: Arc<ServerMeters>,
     born: Instant,
     in_flight: AtomicUsize,
     /// Active checks say that it is not well.
@@ -64,9 +66,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn new(way: Way) -> Self {
+    /// Reached so, and counted there.
+    pub(super) fn new(way: Way, meters: Arc<ServerMeters>) -> Self {
         Self {
             way,
+            meters,
             born: Instant::now(),
             in_flight: AtomicUsize::default(),
             down: AtomicBool::default(),
@@ -75,6 +79,11 @@ impl Server {
             ejections: AtomicU32::default(),
             ejected_until: AtomicU64::default(),
         }
+    }
+
+    /// What it answered.
+    pub fn meters(&self) -> &Arc<ServerMeters> {
+        &self.meters
     }
 
     /// `host:port`.
@@ -318,9 +327,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn server() -> Server {
+        Server::new(Way::new("a:1", None, HttpVersion::One), Arc::new(ServerMeters::of("shop", "a:1")))
+    }
+
     #[test]
     fn failures_count_in_a_row_only() {
-        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
+        let server = server();
         assert!(!server.failed(2));
         server.succeeded();
         assert!(!server.failed(2));
@@ -330,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_a_request_can_provoke_does_not_make_a_server_unreachable() {
-        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
+        let server = server();
         assert!(server.failed(1) && server.eject(SECOND));
         assert!(!server.is_usable() && server.is_reachable());
         server.connected(false);
@@ -342,7 +355,7 @@ mod tests {
 
     #[test]
     fn an_ejected_server_is_not_ejected_twice_by_requests_that_were_under_way() {
-        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
+        let server = server();
         assert!(server.eject(SECOND));
         assert!(!server.eject(SECOND));
         assert!(!server.is_usable());
@@ -351,7 +364,7 @@ mod tests {
 
     #[test]
     fn each_ejection_is_twice_as_long_up_to_a_bound() {
-        let server = Server::new(Way::new("a:1", None, HttpVersion::One));
+        let server = server();
         let mut lengths = Vec::new();
         for _ in 0..6 {
             assert!(server.eject(SECOND));

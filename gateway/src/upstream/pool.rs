@@ -20,7 +20,8 @@ use super::http2::{Http2, NotSpoken, Rules, Stream};
 use super::pace::LeastPace;
 use super::streams::Streams;
 use crate::buffer::{Buffers, Charge};
-use crate::{telemetry, timer};
+use crate::telemetry::{PROCESS, catalogue};
+use crate::timer;
 
 /// How long a request may go on after its answer is complete.
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,14 +39,16 @@ pub struct Pool {
     buffers: Buffers,
     /// Bytes held when it was last told.
     told: Cell<usize>,
+    /// Of the last answer.
+    answered_after: Cell<Duration>,
 }
 
 impl Pool {
     /// An empty pool. Nothing in it ends in time unless it is [swept](Self::sweep).
     pub fn new() -> Rc<Self> {
         let random = Cell::new(RandomState::new().hash_one(0) | 1);
-        let (clock, kept, deadlines, answers, buffers, told) = Default::default();
-        Rc::new(Self { clock, random, kept, deadlines, answers, buffers, told })
+        let (clock, kept, deadlines, answers, buffers, told, answered_after) = Default::default();
+        Rc::new(Self { clock, random, kept, deadlines, answers, buffers, told, answered_after })
     }
 
     /// Ends what is overdue, at this time since an origin of the caller's. To be called every tick.
@@ -67,12 +70,22 @@ impl Pool {
         self.answers.borrow_mut().retain(|answer| answer.strong_count() > 1);
         let held = self.buffers.held();
         if held != self.told.get() {
-            telemetry::buffered(held as f64 - self.told.replace(held) as f64);
+            PROCESS.gauge(&catalogue::BUFFERED, &[]).increment(held as f64 - self.told.replace(held) as f64);
         }
     }
 
     pub(super) fn watch_answer(&self, answer: &Rc<Download>) {
         self.answers.borrow_mut().push(Rc::downgrade(answer));
+    }
+
+    /// The head of an answer has come, so long after its request was sent.
+    pub(super) fn answered_after(&self, duration: Duration) {
+        self.answered_after.set(duration);
+    }
+
+    /// How long the server took to the head of the answer that was handed out last: to be asked before anything is waited for.
+    pub fn last_answered_after(&self) -> Duration {
+        self.answered_after.get()
     }
 
     /// A deadline of its own.

@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::config::UpstreamTlsConfig;
-use crate::tls::{TlsError, read_chain, read_key};
+use crate::tls::{self, TlsError, read_chain, read_key};
 
 /// How TLS is spoken to the servers of an upstream.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct ClientTls {
     pub(super) config: Arc<ClientConfig>,
     /// What all servers are called, if not by their hosts.
     pub(super) name: Option<ServerName<'static>>,
+    /// When Weir's own certificate runs out, in seconds since 1970.
+    pub not_after: Option<i64>,
     /// Differs where the content of a file does.
     fingerprint: u64,
 }
@@ -61,17 +63,19 @@ impl ClientTls {
             .map_err(TlsError::Setup)?
             .with_root_certificates(roots);
         let files = written.and_then(|written| Some((written.certificate.as_deref()?, written.key.as_deref()?)));
+        let mut not_after = None;
         let mut config = match files {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let (chain, private) = identity(certificate, key, &mut hasher)?;
+                not_after = chain.first().and_then(tls::not_after);
                 let unfit = |source| TlsError::BadKey { file: key.to_owned(), source };
                 builder.with_client_auth_cert(chain, private).map_err(unfit)?
             }
         };
         config.alpn_protocols = vec![HTTP1.to_vec()];
         let name = written.and_then(|written| written.server_name.as_deref()).and_then(server_name);
-        Ok(Self { config: Arc::new(config), name, fingerprint: hasher.finish() })
+        Ok(Self { config: Arc::new(config), name, not_after, fingerprint: hasher.finish() })
     }
 }
 

@@ -39,6 +39,7 @@ pub struct Weir {
     pub admin: SocketAddr,
     child: Child,
     log: Arc<Mutex<String>>,
+    access: Arc<Mutex<String>>,
 }
 
 /// Configuration of a gateway in front of `shop`, with these rooms.
@@ -105,20 +106,19 @@ impl Weir {
     /// Starts one by a command of the caller's.
     pub fn spawn(dir: tempfile::TempDir, mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let log = Arc::new(Mutex::new(String::new()));
-        // A panic is told on standard error: it belongs to what is looked at.
-        keep(BufReader::new(child.stderr.take().unwrap()), log.clone());
+        let (log, access): (Arc<Mutex<String>>, Arc<Mutex<String>>) = Default::default();
+        keep(BufReader::new(child.stdout.take().unwrap()), vec![log.clone(), access.clone()]);
+        let mut events = BufReader::new(child.stderr.take().unwrap());
         let (addresses, admin) = loop {
             let mut line = String::new();
-            assert!(out.read_line(&mut line).unwrap() > 0, "ended before it served:\n{}", log.lock().unwrap());
+            assert!(events.read_line(&mut line).unwrap() > 0, "ended before it served:\n{}", log.lock().unwrap());
             log.lock().unwrap().push_str(&line);
             if let Some(found) = serving(&line) {
                 break found;
             }
         };
-        keep(out, log.clone());
-        Self { dir, http: addresses[0], https: addresses.get(1).copied(), admin, child, log }
+        keep(events, vec![log.clone()]);
+        Self { dir, http: addresses[0], https: addresses.get(1).copied(), admin, child, log, access }
     }
 
     pub fn pid(&self) -> u32 {
@@ -129,7 +129,21 @@ impl Weir {
         self.dir.path().join("weir.toml")
     }
 
-    /// What it logged so far.
+    /// Its access lines so far.
+    pub fn access(&self) -> String {
+        self.access.lock().unwrap().clone()
+    }
+
+    /// The access line of the request of this path, when it is written.
+    pub fn access_of(&self, path: &str) -> serde_json::Value {
+        until("its line is written", || {
+            let log = self.access();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            lines.find(|line| line["path"] == path)
+        })
+    }
+
+    /// All that it logged so far: events and access lines.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -204,13 +218,15 @@ impl Drop for Weir {
     }
 }
 
-/// Adds what is printed to the log.
-fn keep(out: impl BufRead + Send + 'static, log: Arc<Mutex<String>>) {
+/// Adds what is printed to the logs.
+fn keep(out: impl BufRead + Send + 'static, logs: Vec<Arc<Mutex<String>>>) {
     std::thread::spawn(move || {
         for line in out.lines().map_while(Result::ok) {
-            let mut log = log.lock().unwrap();
-            log.push_str(&line);
-            log.push('\n');
+            for log in &logs {
+                let mut log = log.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
         }
     });
 }

@@ -1,0 +1,202 @@
+//! The wait that was shown against the wait that it was.
+//!
+//! Nobody in a line is remembered one by one. What is remembered is what some of its numbers were shown when they were given: who
+//! enters was shown what the number before theirs was, for that stood beside them in the line. A gateway counts those who enter through it, whichever gave them their number, and of those that it
+//! knows no neighbour of it counts the wait as unknown.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{Counter, Histogram};
+use policy::Millis;
+use policy::outlook::Wait;
+use policy::ticket::Token;
+
+use super::{Series, catalogue};
+
+/// Numbers whose waits are remembered.
+const MOST: usize = 1_024;
+/// Of these, before those that enter now: people come late.
+const LATE: usize = 64;
+
+/// A number is remembered at the latest so long after the one before...
+const SPACING: Millis = 5_000;
+/// ...and stands for those who came at most so long after it.
+const NEAR: Millis = 60_000;
+
+/// Against the range that was shown, with the name in metrics.
+const ENTERED: [&str; 4] = ["before", "within", "after", "unknown"];
+
+/// What was shown to the people of a line, and what it was.
+#[derive(Debug)]
+pub struct Waits {
+    shown: Mutex<Shown>,
+    /// The next number to remember, and when one is to be remembered in any case: before both nothing is locked.
+    next: AtomicU64,
+    due: AtomicU64,
+    real: Histogram,
+    against: [Counter; ENTERED.len()],
+}
+
+#[derive(Debug)]
+struct Shown {
+    /// By number.
+    numbers: Vec<ShownWait>,
+    /// From one to the next.
+    step: u64,
+    /// The highest that has entered.
+    entered: u64,
+}
+
+/// What a number was shown when it was given.
+#[derive(Debug, Clone, Copy)]
+struct ShownWait {
+    number: u64,
+    wait: Option<Wait>,
+    at: Millis,
+}
+
+impl Shown {
+    /// Makes room: of numbers before those that enter now only some are remembered, of the others every second one if they are
+    /// many. A line that has become shorter is remembered as closely as before.
+    fn make_room(&mut self) {
+        let entering = self.numbers.partition_point(|shown| shown.number <= self.entered);
+        self.numbers.drain(..entering.saturating_sub(LATE));
+        match self.numbers.len() {
+            many if many > MOST / 2 => {
+                let mut keep = false;
+                self.numbers.retain(|_| {
+                    keep = !keep;
+                    keep
+                });
+                self.step = self.step.saturating_mul(2);
+            }
+            few if few < MOST / 4 => self.step = (self.step / 2).max(1),
+            _ => {}
+        }
+    }
+}
+
+impl Waits {
+    /// Of the line of this room, counted in these series.
+    pub fn of(room: &str, series: &Series) -> Self {
+        let shown = Mutex::new(Shown { numbers: Vec::new(), step: 1, entered: 0 });
+        let real = series.histogram(&catalogue::ROOM_WAIT, &[room]);
+        let against = ENTERED.map(|entered| series.counter(&catalogue::ROOM_SHOWN_WAITS, &[room, entered]));
+        Self { shown, next: AtomicU64::new(0), due: AtomicU64::new(0), real, against }
+    }
+
+    /// A newcomer was given this number, and shown this wait.
+    pub fn shown(&self, number: u64, wait: Option<Wait>, at: Millis) {
+        if number < self.next.load(Ordering::Relaxed) && at < self.due.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.numbers.last().is_some_and(|last| last.number >= number) {
+            return;
+        }
+        shown.numbers.push(ShownWait { number, wait, at });
+        if shown.numbers.len() == MOST {
+            shown.make_room();
+        }
+        self.next.store(number.saturating_add(shown.step), Ordering::Relaxed);
+        self.due.store(at.saturating_add(SPACING), Ordering::Relaxed);
+    }
+
+    /// The holder of this ticket has entered.
+    pub fn entered(&self, ticket: &Token, now: Millis) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.entered = shown.entered.max(ticket.number);
+        let after = shown.numbers.partition_point(|shown| shown.number <= ticket.number);
+        let neighbour = after.checked_sub(1).and_then(|at| shown.numbers.get(at)).copied();
+        // A ticket is sealed anew now and then; its number was given before that of the next neighbour.
+        let given = shown.numbers.get(after).map_or(ticket.issued, |next| next.at.min(ticket.issued));
+        drop(shown);
+        let wait = Duration::from_millis(now.saturating_sub(given));
+        self.real.record(wait);
+        let near = |neighbour: &ShownWait| given.saturating_sub(neighbour.at) <= NEAR;
+        let against = match neighbour.filter(near).and_then(|neighbour| neighbour.wait) {
+            None => 3,
+            Some(shown) if wait < Duration::from_secs(shown.low) => 0,
+            Some(shown) if wait > Duration::from_secs(shown.high) => 2,
+            Some(_) => 1,
+        };
+        self.against[against].increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Page;
+    use super::*;
+
+    const RANGE: Option<Wait> = Some(Wait { low: 10, high: 50 });
+
+    /// The waits of a line, and how to look at what they came to: before, within, after and unknown.
+    fn waits() -> (Waits, impl Fn() -> [u64; 4]) {
+        let series = Series::default();
+        let waits = Waits::of("launch", &series);
+        let counts = move || {
+            let mut page = Page::default();
+            page.series(&series);
+            let text = page.text();
+            ENTERED.map(|entered| {
+                let mut lines = text.lines().filter(|line| line.contains(&format!("entered=\"{entered}\"")));
+                lines.find_map(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(u64::MAX)
+            })
+        };
+        (waits, counts)
+    }
+
+    #[test]
+    fn who_enters_is_held_against_what_their_neighbour_was_shown() {
+        let (waits, counts) = waits();
+        waits.entered(&Token::ticket(4, 0), 1_000);
+        waits.shown(5, RANGE, 0);
+        waits.shown(9, None, 100);
+        for (number, after) in [(5, 9_000), (6, 10_000), (7, 50_000), (8, 50_001), (9, 50_000)] {
+            waits.entered(&Token::ticket(number, 0), after);
+        }
+        assert_eq!(counts(), [1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn a_ticket_that_was_sealed_anew_is_as_old_as_its_number() {
+        let (waits, counts) = waits();
+        waits.shown(5, RANGE, 1_000);
+        waits.shown(6, RANGE, 2_000);
+        waits.entered(&Token::ticket(5, 3_600_000), 3_602_000);
+        assert_eq!(counts(), [0, 0, 1, 0], "an hour, not two seconds");
+    }
+
+    #[test]
+    fn a_line_of_another_day_tells_nothing_of_this_one() {
+        let (waits, counts) = waits();
+        (0..50_000).for_each(|number| waits.shown(number, RANGE, 0));
+        waits.entered(&Token::ticket(50_010, 86_400_000), 86_420_000);
+        assert_eq!(counts(), [0, 0, 0, 1]);
+        waits.shown(50_011, RANGE, 86_400_000);
+        waits.entered(&Token::ticket(50_012, 86_401_000), 86_421_000);
+        assert_eq!(counts(), [0, 1, 0, 1], "its first number is remembered at once");
+    }
+
+    #[test]
+    fn a_long_line_is_remembered_in_part_and_a_short_one_after_it_closely() {
+        let (waits, counts) = waits();
+        let number = |n| waits.shown(n, RANGE, 0);
+        (0..100_000).for_each(number);
+        assert!(waits.shown.lock().is_ok_and(|shown| shown.numbers.len() <= MOST && shown.step > 64));
+        for n in 0..100_000 {
+            waits.entered(&Token::ticket(n, 0), 20_000);
+        }
+        assert_eq!(counts(), [0, 100_000, 0, 0]);
+        let mut next = 100_000;
+        for _ in 0..40_000 {
+            number(next);
+            waits.entered(&Token::ticket(next, 0), 20_000);
+            next += 10;
+        }
+        assert!(waits.shown.lock().is_ok_and(|shown| shown.step <= 10));
+    }
+}
