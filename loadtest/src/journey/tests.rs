@@ -59,6 +59,7 @@ impl Way {
     }
 
     fn hears(&mut self, answer: &Answer) -> Heard {
+        self.call();
         self.0.hear(Some(answer), &self.1)
     }
 
@@ -134,6 +135,7 @@ fn what_is_not_as_expected_is_a_failure_with_its_reason() {
         assert_eq!(Way::new().fails(&Answer::lost(lost)), (why, false));
     }
     let mut way = Way::new();
+    way.call();
     assert_eq!(way.0.hear(None, &way.1), Heard::Stumbled { again: true, after: None });
 }
 
