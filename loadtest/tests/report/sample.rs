@@ -116,13 +116,15 @@ fn visit(index: u64, due: Micros) -> Visit {
         unanswered_outside: 0,
         thrown_out: false,
         sent_back: None,
+        steps: 0,
+        stumbles: Vec::new(),
         asked: if cheats { vec![attack] } else { Vec::new() },
     }
 }
 
 fn asked(index: u64, page: Page, due: Micros) -> Asked {
     let id = format!("visitor-{index}-{page:?}");
-    Asked { id, page, due, answered: due + 180_000, status: Some(200), attack: false }
+    Asked { id, page, step: None, due, answered: due + 180_000, status: Some(200), attack: false }
 }
 
 fn unix_ms(at: Micros) -> u64 {
