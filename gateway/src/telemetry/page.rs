@@ -164,6 +164,7 @@ impl Page {
         self.write(key, None, None, value);
     }
 
+    #[expect(clippy::default_trait_access, reason = "the map is of a crate that is the exporter's alone")]
     fn write(&mut self, key: &Key, end: Option<&'static str>, le: Option<(&'static str, &str)>, value: impl Display) {
         let labels = LabelSet::from_key_and_global(key, &Default::default());
         let lines = self.lines.entry(key.name().to_owned()).or_default();
