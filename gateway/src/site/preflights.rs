@@ -51,6 +51,8 @@ impl Preflights {
 
     /// Forgets clients that have not asked for a while.
     pub(super) fn forget_idle(&self) {
-        self.each.get().into_iter().for_each(Quotas::forget_idle);
+        if let Some(each) = self.each.get() {
+            each.forget_idle();
+        }
     }
 }
