@@ -42,10 +42,9 @@ pub(crate) fn read_on_the_way(status: u16, seen: Seen) -> Answer {
     let room = || seen.body.first() == Some(&b'{') && serde_json::from_slice::<Document>(&seen.body).is_ok();
     let shown = match says {
         Some(word) if IN_LINE.contains(&word) => Shown::Line(told_in(&seen)),
-        Some(_) => Shown::Nothing,
         None if room() => Shown::Line(told_in(&seen)),
         None if (200..400).contains(&status) => Shown::Shop(Sight::default()),
-        None => Shown::Nothing,
+        _ => Shown::Nothing,
     };
     Answer { status, shown, seen: Some(Box::new(seen)) }
 }

@@ -1,5 +1,6 @@
 //! `loadtest record`: a scenario from what a browser did.
 
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -72,13 +73,13 @@ fn said(recording: &Recording, file: &Path) -> String {
     for (number, step) in (1..).zip(&journey.steps) {
         let takes: Vec<&str> = step.take.keys().map(String::as_str).collect();
         let takes = if takes.is_empty() { String::new() } else { format!(", takes {}", takes.join(", ")) };
-        text += &format!("  {number:>2}  {}{takes}{}\n", step.title(), if step.order { ", an order" } else { "" });
+        let _ = writeln!(text, "  {number:>2}  {}{takes}{}", step.title(), if step.order { ", an order" } else { "" });
     }
     for host in beside {
-        text += &format!("It leads to {host}: a run needs --also with that host's address.\n");
+        let _ = writeln!(text, "It leads to {host}: a run needs --also with that host's address.");
     }
     for (host, requests) in left_out {
-        text += &format!("Left out: {requests} requests to {host}; --also {host} keeps them.\n");
+        let _ = writeln!(text, "Left out: {requests} requests to {host}; --also {host} keeps them.");
     }
     text
 }

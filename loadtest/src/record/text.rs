@@ -9,7 +9,7 @@ use crate::scenario::{Journey, Step, Take};
 /// The whole file.
 pub(super) fn scenario(recording: &Recording, name: &str, users: &str) -> String {
     let Recording { journey, host, beside, .. } = recording;
-    let also: String = beside.iter().map(|host| format!(" --also http://{host}")).collect();
+    let also: String = beside.iter().flat_map(|host| [" --also http://", host]).collect();
     let mut text = format!(
         r#"# Written by `loadtest record` from what a browser did at {host}. Run it so:
 #

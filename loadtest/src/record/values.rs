@@ -169,8 +169,8 @@ impl<'h> Values<'h> {
 
     /// The latest answer before step `index` in which it is found.
     fn latest(&mut self, index: usize, find: impl Fn(&Answer<'_>) -> Option<(String, Take)>) -> Option<String> {
-        let before = self.answers.get(..index)?.iter().enumerate().rev();
-        let (step, (name, take)) = before.filter_map(|(step, answer)| Some((step, find(answer)?))).next()?;
+        let mut before = self.answers.get(..index)?.iter().enumerate().rev();
+        let (step, (name, take)) = before.find_map(|(step, answer)| Some((step, find(answer)?)))?;
         Some(self.named(step, &name, take))
     }
 

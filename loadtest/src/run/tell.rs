@@ -1,5 +1,6 @@
 //! What a run says at its end, and where its report lies.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -82,7 +83,7 @@ fn of_step(number: usize, step: &Step) -> String {
     let p99 = if step.latency.count > 0 { figure(step.latency.p99_ms, "ms") } else { "-".into() };
     let mut text = format!("  step {number:>2}  {}: {} did it, p99 {p99}", step.name, step.done);
     for Failure { why, mend, times, ended } in &step.failures {
-        text += &format!("\n           {why}, {times} times, {ended} visits ended so: {mend}");
+        let _ = write!(text, "\n           {why}, {times} times, {ended} visits ended so: {mend}");
     }
     text
 }

@@ -16,7 +16,7 @@ impl Shopper {
             self.walk = Some(walk);
             return if was_inside { self.wait_again(told) } else { self.wait(heard.at, told) };
         }
-        let came = heard.answer.is_some_and(|answer| answer.is_from_shop());
+        let came = heard.answer.is_some_and(Answer::is_from_shop);
         let called = self.stage == Stage::Line && came;
         if came {
             self.stage = if walk.is_inside(journey) { Stage::Inside } else { Stage::Door };

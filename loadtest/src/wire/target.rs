@@ -53,12 +53,11 @@ impl Target {
         let host = authority.host().trim_matches(['[', ']']);
         let unknown = |error| BadTarget::Host(host.to_owned(), error);
         let port = authority.port_u16().unwrap_or(port);
-        let address = match address {
-            Some(address) => SocketAddr::new(address, port),
-            None => {
-                let mut found = (host, port).to_socket_addrs().map_err(unknown)?;
-                found.next().ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()))?
-            }
+        let address = if let Some(address) = address {
+            SocketAddr::new(address, port)
+        } else {
+            let mut found = (host, port).to_socket_addrs().map_err(unknown)?;
+            found.next().ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()))?
         };
         Ok(Self { address, authority: authority.as_str().to_owned(), tls, beside: false })
     }

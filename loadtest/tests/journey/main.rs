@@ -73,7 +73,7 @@ order = true
 fn scenario(from: &str, to: &str, password: &str) -> Scenario {
     assert!(LAUNCH.contains(from));
     let folder = tempfile::tempdir().unwrap();
-    let rows: String = (0..40).map(|n| format!("kim{n}@example.com, {password}\n")).collect();
+    let rows: String = (0..40).flat_map(|n| [format!("kim{n}@example.com, {password}"), "\n".to_owned()]).collect();
     std::fs::write(folder.path().join("users.csv"), format!("email,password\n{rows}")).unwrap();
     Scenario::parse(&LAUNCH.replacen(from, to, 1), folder.path()).unwrap_or_else(|problems| panic!("{problems}"))
 }
@@ -105,7 +105,7 @@ impl Sent {
     }
 
     /// Everybody failed at this step for this reason; the verdict is "invalid" and says what to mend.
-    fn all_fail(&self, step: u16, why: Why, mend: &str) {
+    fn all_fail(&self, step: u16, why: &Why, mend: &str) {
         let visits = &self.evidence.visits;
         assert!(visits.iter().all(|visit| visit.stumbles == [Stumble { step, why: why.clone() }]), "{visits:#?}");
         let check = self.check("anybody-served");
@@ -163,23 +163,23 @@ async fn whoever_is_told_when_to_come_back_comes_back_then() {
 #[tokio::test]
 async fn a_csrf_field_that_is_missing_is_told_by_step_and_makes_the_run_invalid() {
     let sent = send(Fault::NoCsrfField, scenario("small", "small", "right")).await;
-    sent.all_fail(0, Why::Missing("csrf".into()), "correct take.csrf: css form [name=csrf] finds nothing there");
+    sent.all_fail(0, &Why::Missing("csrf".into()), "correct take.csrf: css form [name=csrf] finds nothing there");
     assert!(sent.all_end(End::OrderFailed));
 }
 
 #[tokio::test]
 async fn a_wrong_path_a_refused_log_in_and_a_host_that_nobody_named_are_told_by_step() {
     let wrong_path = scenario("\"/api/cart\"", "\"/api/basket\"", "right");
-    send(Fault::Nothing, wrong_path).await.all_fail(2, Why::Status(403), "a form without its CSRF value");
+    send(Fault::Nothing, wrong_path).await.all_fail(2, &Why::Status(403), "a form without its CSRF value");
     let no_page = scenario("url = \"/item\"", "url = \"/itm\"", "right");
-    send(Fault::Nothing, no_page).await.all_fail(0, Why::Status(404), "correct url: the shop has no GET /itm");
+    send(Fault::Nothing, no_page).await.all_fail(0, &Why::Status(404), "correct url: the shop has no GET /itm");
     let refused = send(Fault::Nothing, scenario("small", "small", "wrong")).await;
-    refused.all_fail(1, Why::Elsewhere("/login".into()), "the log-in was refused: check the rows of journey.users");
+    refused.all_fail(1, &Why::Elsewhere("/login".into()), "the log-in was refused: check the rows of journey.users");
     let stranger = scenario("url = \"/paid\"", "url = \"http://else.test/paid\"", "right");
     let stranger = send(Fault::Nothing, stranger).await;
-    stranger.all_fail(4, Why::Stranger("http://else.test".into()), "add --also http://else.test");
+    stranger.all_fail(4, &Why::Stranger("http://else.test".into()), "add --also http://else.test");
     let long = send(Fault::LongPage, scenario("small", "small", "right")).await;
-    long.all_fail(0, Why::TooLong, "2 MiB");
+    long.all_fail(0, &Why::TooLong, "2 MiB");
 }
 
 #[tokio::test]
