@@ -117,12 +117,14 @@ fn visit(index: u64, due: Micros) -> Visit {
         thrown_out: false,
         sent_back: None,
         asked: if cheats { vec![attack] } else { Vec::new() },
+        steps: 0,
+        stumbles: Vec::new(),
     }
 }
 
 fn asked(index: u64, page: Page, due: Micros) -> Asked {
     let id = format!("visitor-{index}-{page:?}");
-    Asked { id, page, due, answered: due + 180_000, status: Some(200), attack: false }
+    Asked { id, page, step: None, due, answered: due + 180_000, status: Some(200), attack: false }
 }
 
 fn unix_ms(at: Micros) -> u64 {
