@@ -119,8 +119,6 @@ fn visit(index: u64, due: Micros) -> Visit {
         steps: 0,
         stumbles: Vec::new(),
         asked: if cheats { vec![attack] } else { Vec::new() },
-        steps: 0,
-        stumbles: Vec::new(),
     }
 }
 
