@@ -100,7 +100,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
     E: Http2ClientConnExec<B, TokioIo<Line>> + Unpin,
 {
-    let gauge = Arc::new(Gauge::default());
+    let gauge = Gauge::new();
     let line = Line::new(wire, gauge.clone());
     let begun = builder.handshake(TokioIo::new(line)).await;
     let (sender, mut connection) = begun.map_err(|error| NotSpoken::because(&error))?;
@@ -317,7 +317,7 @@ impl Stream {
         self.deadline.await_answer(silence);
         let (loan, lent) = Loan::of(body, self.place.clone(), self.deadline.clone());
         self.loan = Some(loan.clone());
-        let (written, read) = (connection.gauge.written(), connection.gauge.read());
+        let written = connection.gauge.written();
         let sent = Request::from_parts(connection.head(&parts), lent);
         let mut answer = pin!(connection.sender.clone().try_send_request(sent));
         let result = poll_fn(|cx| {
@@ -342,8 +342,9 @@ impl Stream {
             Some(Err(failed)) => failed,
             None if self.deadline.was_the_shoppers() => return Err(Failed::Sent(UpstreamError::ClientSlow)),
             None => {
-                // Others may have had their answers meanwhile. If nobody had, it is not asked again.
-                connection.silent.set(connection.silent.get() || connection.gauge.read() == read);
+                // Others may have had their answers meanwhile, or PING has. If nothing came it is not asked again.
+                let silent = connection.gauge.silence() >= connection.rules.silence * 3 / 4;
+                connection.silent.set(connection.silent.get() || silent);
                 return Err(Failed::Sent(UpstreamError::Timeout));
             }
         };

@@ -1,10 +1,12 @@
-//! The socket of a connection of HTTP/2: what was written and read is counted, and it can be cut from outside.
+//! The socket of a connection of HTTP/2: it is known how much was written and when something came, and it can be cut from
+//! outside.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,10 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::upstream::way::Wire;
 
 /// What is known of a line from outside.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gauge {
+    born: Instant,
     written: AtomicU64,
-    read: AtomicU64,
+    /// When something came last, in milliseconds since it was born.
+    heard: AtomicU64,
     severed: AtomicBool,
     /// Who wants to know of reads.
     listener: AtomicWaker,
@@ -24,14 +28,19 @@ pub(super) struct Gauge {
 }
 
 impl Gauge {
+    pub(super) fn new() -> Arc<Self> {
+        let (written, heard, severed, listener, reader) = Default::default();
+        Arc::new(Self { born: Instant::now(), written, heard, severed, listener, reader })
+    }
+
     /// Bytes so far.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Bytes so far.
-    pub(super) fn read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+    /// For how long nothing has come.
+    pub(super) fn silence(&self) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
     /// Wakes this one when something was read.
@@ -65,10 +74,9 @@ impl AsyncRead for Line {
         if self.gauge.severed.load(Ordering::Relaxed) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let before = buf.filled().len();
         let read = Pin::new(&mut self.wire).poll_read(cx, buf);
         if read.is_ready() {
-            self.gauge.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+            self.gauge.heard.store(self.gauge.born.elapsed().as_millis() as u64, Ordering::Relaxed);
             self.gauge.listener.wake();
         }
         read
