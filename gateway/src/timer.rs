@@ -72,11 +72,12 @@ mod tests {
     use super::*;
 
     /// What runs on the control thread, or in another process.
-    const HAVE_TIMERS: [&str; 11] = [
+    const HAVE_TIMERS: [&str; 12] = [
         "admin/connection.rs",
         "fleet.rs",
         "lib.rs",
         "operator.rs",
+        "operator/compare.rs",
         "plan.rs",
         "reload.rs",
         "rooms.rs",
