@@ -129,13 +129,11 @@ fn sections(config: &Config) -> BTreeMap<Place, BTreeMap<String, Json>> {
     sections
 }
 
-/// What tells a table from others of its section.
+/// What tells a table from others of its section. A room that is renamed is the same one, by the name of its line.
 fn name(table: &Json) -> String {
     let text = |key: &str| table.get(key).and_then(Json::as_str).unwrap_or_default();
-    match text("name") {
-        "" => format!("{}{}{}", text("host"), text("path"), text("certificate")),
-        name => name.to_owned(),
-    }
+    let names = [text("previous_name"), text("name")].into_iter().find(|name| !name.is_empty());
+    names.map_or_else(|| format!("{}{}{}", text("host"), text("path"), text("certificate")), str::to_owned)
 }
 
 /// A value in the log: bounded, and without a password.
@@ -183,6 +181,14 @@ mod tests {
             ]
         );
         assert_eq!(told(&after, FILE).last().map(String::as_str), Some("room \"second\" is gone"));
+        let renamed = FILE.replace("name = \"launch\"", "name = \"sale\"\nprevious_name = \"launch\"");
+        assert_eq!(
+            told(FILE, &renamed),
+            [
+                "room \"launch\": name was \"launch\", is \"sale\"",
+                "room \"launch\": previous_name was absent, is \"launch\"",
+            ]
+        );
     }
 
     #[test]
