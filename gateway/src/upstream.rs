@@ -494,6 +494,12 @@ impl Upstream {
     }
 }
 
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.servers.iter().for_each(|server| server.retire());
+    }
+}
+
 /// A server as written. It goes on counting where the one of its address was.
 fn server(written: &str, settings: &UpstreamSettings, replaced: Option<&Upstream>) -> Server {
     let way = Way::new(written, settings.tls.as_ref(), settings.http_version);

@@ -63,6 +63,8 @@ pub struct Server {
     ejections: AtomicU32,
     /// Milliseconds since `born`; 0 if not ejected.
     ejected_until: AtomicU64,
+    /// Its upstream is gone: no worker needs its connections any more.
+    retired: AtomicBool,
 }
 
 impl Server {
@@ -72,6 +74,7 @@ impl Server {
             way,
             meters,
             born: Instant::now(),
+            retired: AtomicBool::default(),
             in_flight: AtomicUsize::default(),
             down: AtomicBool::default(),
             unreachable: AtomicBool::default(),
@@ -79,6 +82,15 @@ impl Server {
             ejections: AtomicU32::default(),
             ejected_until: AtomicU64::default(),
         }
+    }
+
+    /// Its upstream is gone.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// What it answered.

@@ -284,6 +284,6 @@ impl Kept {
         for connection in ready {
             self.put(connection);
         }
-        Arc::strong_count(&self.server) > 1 || !self.deadlines.borrow().is_empty()
+        !self.server.is_retired() || !self.deadlines.borrow().is_empty()
     }
 }

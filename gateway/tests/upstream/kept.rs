@@ -18,6 +18,25 @@ fn a_connection_is_kept_and_used_again() {
     });
 }
 
+#[test]
+fn nothing_is_kept_by_any_worker_of_a_server_whose_upstream_is_gone() {
+    run(async {
+        let shop = shop(|_| async { reply("hello") }).await;
+        let (upstream, workers) = (upstream(&[&shop], |_| ()), [pool(), pool()]);
+        for pool in &workers {
+            let answer = upstream.forward(pool, &mut request("GET", "/"), holder()).await.unwrap();
+            assert_eq!(text(answer).await, "hello");
+        }
+        let server = Arc::downgrade(&upstream.servers()[0]);
+        let swept = |seconds| workers.iter().for_each(|pool| pool.sweep(Duration::from_secs(seconds)));
+        swept(1);
+        assert_eq!(server.strong_count(), 3, "the upstream and each worker have it");
+        drop(upstream);
+        swept(2);
+        assert_eq!(server.strong_count(), 0);
+    });
+}
+
 /// A shop that answers once per connection and, when told, writes to the signal and closes it. In a
 /// thread of its own, so that it does so while the worker is busy.
 async fn closing_shop() -> (String, std::sync::mpsc::Sender<()>, TcpStream) {
