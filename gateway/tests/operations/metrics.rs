@@ -10,7 +10,7 @@ use super::{path, run, text};
 use crate::common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, answering, config, nobody, ok, request, until_true};
 
 /// Metrics that a gateway tells only where there is something to tell.
-const SOMETIMES: [&Metric; 9] = [
+const SOMETIMES: [&Metric; 10] = [
     &catalogue::UNANSWERED,
     &catalogue::ROOM_SHOWN_WAIT,
     &catalogue::ROOM_LOSSES,
@@ -18,6 +18,7 @@ const SOMETIMES: [&Metric; 9] = [
     &catalogue::ROOM_EVICTIONS,
     &catalogue::UPSTREAM_RESOLVED,
     &catalogue::UPSTREAM_TLS_FAILURES,
+    &catalogue::UPSTREAM_HTTP2_FAILURES,
     &catalogue::CONNTRACK_DROPS,
     &catalogue::LISTEN_DROPS,
 ];
