@@ -86,6 +86,11 @@ pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/
 	@deploy/tools shop
 	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test real_shop --run-ignored all pictures
 
+.PHONY: try-compose
+try-compose: build ## deploy/compose.yaml with a container engine of its own, and a launch through it: half an hour, as root
+	@deploy/tools compose
+	deploy/try-compose
+
 .PHONY: fuzz
 fuzz: ## Random bytes against what reads tokens, paths, hosts, heads, PROXY headers and the configuration, a minute for each
 	@deploy/tools fuzz
