@@ -18,8 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::ear::Ear;
-
 /// How bytes move on a connection.
 #[derive(Debug, Default)]
 pub struct Flow {
@@ -93,23 +91,17 @@ pub struct Watched<I> {
     /// Read before, and not used.
     first: Bytes,
     flow: Arc<Flow>,
-    ear: Ear,
 }
 
 impl<I: Stream> Watched<I> {
     /// Watches this one.
     pub fn new(io: I, flow: Arc<Flow>) -> Self {
-        Self { io, first: Bytes::new(), flow, ear: Ear::new() }
+        Self { io, first: Bytes::new(), flow }
     }
 
     /// The socket itself.
     pub fn tcp(&self) -> &TcpStream {
         self.io.tcp()
-    }
-
-    /// Somebody else waited for it to be readable.
-    pub(crate) fn hark(&self) {
-        self.ear.hark();
     }
 
     /// Gives these bytes back: they are read again.
@@ -128,7 +120,7 @@ impl<I: Stream> AsyncRead for Watched<I> {
             me.flow.heard.store(true, Relaxed);
             return Poll::Ready(Ok(()));
         }
-        let read = me.ear.poll(cx, |cx| Pin::new(&mut me.io).poll_read(cx, buf));
+        let read = Pin::new(&mut me.io).poll_read(cx, buf);
         me.flow.waits.store(read.is_pending(), Relaxed);
         if read.is_ready() {
             me.flow.heard.store(true, Relaxed);

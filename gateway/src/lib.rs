@@ -14,7 +14,6 @@ pub mod buffer;
 pub mod capacity;
 pub mod config;
 pub mod connection;
-mod ear;
 pub mod edge;
 pub mod fleet;
 pub mod flow;

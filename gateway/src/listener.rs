@@ -396,7 +396,6 @@ impl Worker {
                     let _ = while_open(connection, io.shutdown()).await;
                     return;
                 }
-                io.hark();
             } else {
                 io.unread(read_buf);
             }

@@ -299,6 +299,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Counts and logs the request; it is under way until the answer's last byte.
+    #[inline]
     pub fn end(mut self, response: &mut Response<Body>) {
         let disposition = self.unanswered.unwrap_or_else(|| self.mark.disposition());
         self.meters().answered(self.mark, disposition, response.status());
@@ -310,6 +311,7 @@ impl<'a> Visit<'a> {
     }
 
     /// What the log says of it. The bytes of an answer that is streamed are counted as they go.
+    #[cold]
     fn line(&self, asked: &Asked, response: &Response<Body>) -> Option<Box<Line>> {
         let entry = Entry {
             asked,

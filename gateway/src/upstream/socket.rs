@@ -3,19 +3,21 @@
 //! tokio learns that a server closed a connection when its reactor is polled, which may be milliseconds later. Where
 //! that matters the kernel is asked, once, by the next read: hyper reads before it writes, so a request that would be
 //! lost on such a connection is given back unsent.
+//!
+//! Whoever drives hyper has it read several times for each piece that comes. As long as the reactor has not said that there
+//! is something, the answer is known: nobody is asked.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::way::Wire;
-use crate::ear::Ear;
 
 /// A flag that has the next read of a [`Socket`] ask the kernel.
 #[derive(Debug, Clone, Default)]
@@ -32,17 +34,51 @@ impl Probe {
     }
 }
 
+/// What the reactor says of a socket.
+#[derive(Debug)]
+struct Ear {
+    /// A read may find something: it has said so since the last one found nothing.
+    heard: AtomicBool,
+    /// Who is told of it.
+    reader: Mutex<Waker>,
+}
+
+impl Wake for Ear {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.heard.store(true, Ordering::Relaxed);
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+    }
+}
+
 /// A stream that can be probed.
 #[derive(Debug)]
 pub(super) struct Socket {
     wire: Wire,
     probe: Probe,
-    ear: Ear,
+    ear: Arc<Ear>,
+    /// Wakes the ear.
+    waker: Waker,
+    /// Whom the ear tells: mostly the same, and to compare is cheaper than to lock.
+    reader: Waker,
 }
 
 impl Socket {
     pub(super) fn new(wire: Wire, probe: Probe) -> Self {
-        Self { wire, probe, ear: Ear::new() }
+        let reader = Waker::noop().clone();
+        let ear = Arc::new(Ear { heard: AtomicBool::new(true), reader: Mutex::new(reader.clone()) });
+        Self { wire, probe, waker: Waker::from(ear.clone()), ear, reader }
+    }
+
+    /// Has the ear tell this one from now on.
+    fn tell(&mut self, waker: &Waker) {
+        if !self.reader.will_wake(waker) {
+            self.reader.clone_from(waker);
+            self.ear.reader.lock().unwrap_or_else(PoisonError::into_inner).clone_from(waker);
+        }
     }
 
     /// Whether the server closed it, or sent what was not asked for. Over TLS that is nearly always the word that it closes; what
@@ -59,7 +95,17 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         let me = &mut *self;
-        me.ear.poll(cx, |cx| Pin::new(&mut me.wire).poll_read(cx, buf))
+        me.tell(cx.waker());
+        if !me.ear.heard.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        // Before the read: what is said from then on counts.
+        me.ear.heard.store(false, Ordering::Relaxed);
+        let read = Pin::new(&mut me.wire).poll_read(&mut Context::from_waker(&me.waker), buf);
+        if read.is_ready() {
+            me.ear.heard.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 
