@@ -129,7 +129,7 @@ fn a_reload_says_in_words_what_it_changed_and_no_secret() {
     let second = "[[room]]\nname = \"second\"\nhost = \"b.example\"\nnew_users_per_minute = 60\n";
     let last = text.clone() + second;
     std::fs::write(weir.config_file(), &after).unwrap();
-    until_true("it is told", || weir.log().contains("new_users_per_minute was 600, is 1200"));
+    until_true("all of it is told", || weir.log().contains("response_timeout was"));
     let log = weir.log();
     let events: Vec<serde_json::Value> = log
         .lines()
