@@ -345,7 +345,7 @@ impl LiveRoom {
         self.dormant.load(Ordering::Relaxed) && !self.snapshot().away
     }
 
-    /// Whether metrics may leave it out: it is open, and nothing has happened in it for [`IDLE`], if ever.
+    /// Whether metrics may leave it out: it is open, and nothing has happened in it for ten minutes, if ever.
     pub fn is_idle(&self) -> bool {
         let (snapshot, stirred) = (self.snapshot(), self.stirred.load(Ordering::Relaxed));
         let usual = snapshot.state == ui::State::NotQueueing && !snapshot.away;
