@@ -5,8 +5,8 @@
 //!                     \--anything else--> a stumble: tried again where that may help, else the visit ends there
 //! ```
 //!
-//! Like every visitor it is a state machine ([`Walk`]) without sockets and clocks; the line is waited in by
-//! [`crate::shopper`]. [`template`] fills values into a step, [`page`] takes them from an answer.
+//! Like every visitor it is a state machine (`Walk`) without sockets and clocks; the line is waited in by
+//! [`crate::shopper`]. `template` fills values into a step, `page` takes them from an answer.
 //!
 //! Out of scope: scripts, pictures and styles. A journey has what the gateway and the shop's own program do.
 
