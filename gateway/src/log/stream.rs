@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// Lines that wait to be written.
-const QUEUE: usize = 128_000;
+/// Lines that wait to be written, of up to some kilobytes each.
+const QUEUE: usize = 16_384;
 /// Bytes that are written at once.
 const BATCH: usize = 64 << 10;
 /// Lines gather for this long after some were written, so that not each wakes the thread.
