@@ -154,7 +154,7 @@ async fn at_the_door<'a>(
         }
     };
     if let Some(ignored) = ignored {
-        room.meters.ignored(ignored);
+        room.live.meters().ignored(ignored);
         visit.reason = telemetry::reason(ignored);
         visit.ended = ignored == Ignored::Expired && visit.token().is_some_and(|token| token.kind == Kind::Pass);
     }
@@ -254,7 +254,7 @@ fn weigh(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<P
 
 fn open(room: &SiteRoom) -> Onward {
     if room.terms.room.fail_mode == FailMode::Open && room.live.snapshot().away {
-        room.meters.failed_open();
+        room.live.meters().failed_open();
     }
     Onward::anonymous()
 }
@@ -300,10 +300,10 @@ async fn claim<'a>(
     let entry =
         if shows_pass { room.live.claim_again(ticket.number).await } else { room.live.claim(ticket.number).await };
     match entry {
-        Entry::Pass(..) => {
+        Entry::Pass { .. } => {
             visit.mark = Mark::Claim;
             if !shows_pass {
-                room.live.waits().entered(&ticket, room.live.snapshot().store_time(Instant::now()));
+                room.live.meters().waits().entered(&ticket, room.live.snapshot().store_time(Instant::now()));
             }
             entered(visit, room, entry)
         }
@@ -373,12 +373,12 @@ fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> 
     let now = snapshot.store_time(visit.started);
     drop(snapshot);
     let answer = match entry {
-        Entry::Pass(number, end) => {
+        Entry::Pass { number, expires, admitted } => {
             // Where seats are counted, a pass that never comes back is the first to lose its seat.
             let counted = room.terms.room.rules.total_active_users.is_some();
             let pass = if counted { Token::new_pass } else { Token::pass };
-            let admitted = admitted(visit, room, number, end).min(now);
-            return Ok(Onward::admitted(Token { admitted, ..pass(number, now, end) }));
+            let admitted = shown_admission(visit, room, number).map_or(admitted, |shown| shown.min(admitted)).min(now);
+            return Ok(Onward::admitted(Token { admitted, ..pass(number, now, expires) }));
         }
         Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
         Entry::Full | Entry::Spent | Entry::Visit => reply::full(visit),
@@ -387,13 +387,13 @@ fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> 
     no(answer)
 }
 
-/// When a pass was given that the line has told the end of. One that was shown says so itself; else it is as of one that was
-/// never renewed, and of one that was the line knows better.
-fn admitted(visit: &Visit<'_>, room: &SiteRoom, number: u64, end: Millis) -> Millis {
+/// When the pass of this number was given, as it says itself if it was shown. The line remembers that of those alone that were
+/// renewed under a `max_session`.
+fn shown_admission(visit: &Visit<'_>, room: &SiteRoom, number: u64) -> Option<Millis> {
     let lives = |pass: &Token| {
         pass.kind == Kind::Pass && pass.number == number && room.live.pass_state(pass) == PassState::Lives
     };
-    visit.token().filter(lives).map_or(end.saturating_sub(room.terms.room.rules.session), |pass| pass.admitted)
+    visit.token().filter(lives).map(|pass| pass.admitted)
 }
 
 /// The store is away: the place is kept in the order of arrival.

@@ -34,7 +34,7 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::telemetry::{Series, Waits};
+use crate::telemetry::RoomMeters;
 use crate::ui;
 use crate::upstream::Upstream;
 
@@ -134,8 +134,7 @@ pub struct LiveRoom {
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
-    waits: Waits,
-    series: Series,
+    meters: RoomMeters,
     stretch: Arc<PollStretch>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
     /// Nothing happens in it, here or at another gateway; and when something last did, in store time.
@@ -146,8 +145,15 @@ pub struct LiveRoom {
 /// What became of someone who wants in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// A pass of this number, until then.
-    Pass(u64, Millis),
+    /// A pass.
+    Pass {
+        /// Its place.
+        number: u64,
+        /// Its end.
+        expires: Millis,
+        /// When it was given, however often it was renewed since.
+        admitted: Millis,
+    },
     /// A place in the line.
     Ticket(u64),
     /// The room is full and nobody waits here.
@@ -249,7 +255,7 @@ impl LiveRoom {
 
     /// Counts a place that was taken.
     fn counted(&self, entry: Entry) -> Entry {
-        if let Entry::Pass(..) | Entry::Ticket(_) = entry {
+        if let Entry::Pass { .. } | Entry::Ticket(_) = entry {
             self.served[0].fetch_add(1, Ordering::Relaxed);
         }
         entry
@@ -263,7 +269,7 @@ impl LiveRoom {
 
     async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
         let entry = self.send(op, answer).await;
-        if let Entry::Pass(..) = entry {
+        if let Entry::Pass { .. } = entry {
             self.served[1].fetch_add(1, Ordering::Relaxed);
         }
         entry
@@ -281,14 +287,9 @@ impl LiveRoom {
         self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// What was shown to those who wait, against what it was.
-    pub fn waits(&self) -> &Waits {
-        &self.waits
-    }
-
-    /// What is counted of the line.
-    pub fn series(&self) -> &Series {
-        &self.series
+    /// What is counted of the room, whatever it is called.
+    pub fn meters(&self) -> &RoomMeters {
+        &self.meters
     }
 
     /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
@@ -459,7 +460,6 @@ impl Rooms {
     }
 
     fn begin(&self, name: &str, terms: Terms) -> LiveRoom {
-        let series = Series::default();
         LiveRoom {
             name: name.into(),
             id: RoomId::of(name),
@@ -475,8 +475,7 @@ impl Rooms {
             late: LateForms::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
-            waits: Waits::of(name, &series),
-            series,
+            meters: RoomMeters::of(name),
             stretch: self.stretch.clone(),
             mailbox: self.mailbox.clone(),
             dormant: AtomicBool::new(false),

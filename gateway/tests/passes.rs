@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use policy::seal::{RoomId, Sealer};
+use policy::ticket::Token;
+
 use common::line::{gateway, pass_id_of};
 use common::redis::RedisServer;
 use common::{Answer, FETCH, JSON, PAGE, ROOMY, Shop, Weir, config, until, until_true};
@@ -195,12 +198,24 @@ fn the_shop_is_told_when_a_pass_ends_also_when_a_form_comes_late() {
 /// A room in which passes are renewed up to nine seconds after they were given.
 const BOUNDED: &str = "session_duration = \"5s\"\nmax_session = \"9s\"\n";
 
+/// The called ticket whose pass this is.
+fn ticket_of(weir: &Weir, pass: &str) -> String {
+    let dir = weir.dir.path();
+    let secret = std::fs::read_to_string(dir.join("shared.secret"))
+        .or_else(|_| std::fs::read_to_string(dir.join("weir.secret")));
+    let (sealer, launch) = (Sealer::new(secret.unwrap().trim().as_bytes()).unwrap(), RoomId::of("launch"));
+    let (name, text) = pass.split_once('=').unwrap();
+    let pass = sealer.open(launch, text.as_bytes()).unwrap();
+    format!("{name}={}", sealer.seal(launch, &Token::ticket(pass.number, pass.admitted)))
+}
+
 /// Somebody who is active at these gateways in turn, until the pass ends.
 fn stays_as_long_as_may_be(weirs: &mut [Weir], shop: &Shop, restarts: bool) {
     let first = until("somebody gets in", || Some(weirs[0].get("/launch/item", &[JSON])).filter(Answer::is_shop));
     let mut cookie = first.cookie().unwrap();
     let ([given, _], mut ends) = (times(&cookie), BTreeSet::from([times(&cookie)[1]]));
-    let mut turn = 0;
+    let ticket = ticket_of(&weirs[0], &cookie);
+    let (mut turn, mut claimed_again) = (0, None);
     until_true("it ends, however active they are", || {
         turn += 1;
         if restarts && turn == 8 {
@@ -212,14 +227,29 @@ fn stays_as_long_as_may_be(weirs: &mut [Weir], shop: &Shop, restarts: bool) {
         cookie = answer.cookie().unwrap_or_else(|| cookie.clone());
         assert_eq!(times(&cookie)[0], given, "every text of it says when it was given");
         ends.insert(times(&cookie)[1]);
+        let pass = weir.get("/launch/item", &[JSON, ("Cookie", &ticket)]).cookie();
+        // After the end the ticket is worth what none is: a pass of another number.
+        if let Some(pass) = pass.filter(|pass| times(pass)[0] < given + 9_000) {
+            let told = times(&pass)[0];
+            assert!(told.abs_diff(given) < 1_000, "who shows the ticket again is told {told} instead of {given}");
+            claimed_again = Some(pass);
+        }
         sleep(Duration::from_millis(400));
         answer.status == 429
     });
+    let claimed_again = claimed_again.unwrap();
+    assert_eq!(times(&claimed_again)[1], given + 9_000, "claimed again after the last renewal");
     assert!(ends.len() > 2 && ends.last() == Some(&(given + 9_000)), "given at {given}, ends {ends:?}");
 
     let posts = || shop.seen().iter().filter(|head| head.starts_with("POST")).count();
     for weir in &*weirs {
-        assert_eq!(weir.send("POST", "/launch/order", &[("Cookie", &cookie)], "card=1").status, 429, "no form is late");
+        for pass in [&cookie, &claimed_again] {
+            assert_eq!(
+                weir.send("POST", "/launch/order", &[("Cookie", pass)], "card=1").status,
+                429,
+                "no form is late"
+            );
+        }
     }
     assert_eq!(posts(), 0);
     let (weir, taken) = (&weirs[0], || weirs[0].room()["next"].as_u64().unwrap());

@@ -148,7 +148,7 @@ impl Line {
         if let Some(adopt) = batch.adopt {
             self.adopt(rules, adopt);
         }
-        let mut grants = self.claim(batch);
+        let mut grants = self.claim(rules, batch);
         let spare = self.spare(rules);
         let fresh = self.fresh(&batch.arrivals, spare);
         let arrived = fresh.len() as u64;

@@ -304,7 +304,7 @@ impl Desk {
             self.room.testified.clear();
             // Who came back must not lose a seat because that was lost.
             self.confirmed.extend(self.room.confirmed.iter().map(|told| *told.key()));
-            self.room.series().counter(&catalogue::ROOM_LOSSES, &[&self.room.name]).increment(1);
+            self.room.meters().happened(&catalogue::ROOM_LOSSES, 1);
         }
         let Outcome { mut view, arrivals, first, grants, revoked, .. } = outcome;
         if let Some(before) = &self.room.snapshot.load().view {
@@ -319,7 +319,7 @@ impl Desk {
         self.adopted = adopted_of(&view, self.run).unwrap_or(self.adopted);
         let evicted = revoked.iter().filter(|revoked| revoked.evicted).count() as u64;
         if evicted > 0 {
-            self.room.series().counter(&catalogue::ROOM_EVICTIONS, &[&self.room.name]).increment(evicted);
+            self.room.meters().happened(&catalogue::ROOM_EVICTIONS, evicted);
         }
         for revoked in revoked {
             self.room.revoke(revoked);
@@ -367,7 +367,7 @@ impl Desk {
     fn hand_out_held(&mut self, grants: &HashMap<u64, Grant>) {
         let now = Instant::now();
         let answered = |number: u64, held: &Held| match grants.get(&number) {
-            Some(&Grant::Pass(end)) => Some(Entry::Pass(number, end)),
+            Some(&Grant::Pass { expires, admitted }) => Some(Entry::Pass { number, expires, admitted }),
             Some(Grant::Spent) => Some(Entry::Spent),
             _ if held.until <= now || self.rests => Some(Entry::Ticket(number)),
             _ => None,
@@ -391,7 +391,7 @@ impl Desk {
         let rules = &terms.room.rules;
         let soon = rules.open && !self.rests && ahead < SOON * view.pace(rules);
         let entry = match grants.get(&number) {
-            Some(&Grant::Pass(end)) => Entry::Pass(number, end),
+            Some(&Grant::Pass { expires, admitted }) => Entry::Pass { number, expires, admitted },
             Some(Grant::Spent) => Entry::Spent,
             _ if soon => return self.hold(number, reply),
             _ => Entry::Ticket(number),
@@ -444,14 +444,18 @@ impl Desk {
         self.look_at_shop();
         let (segments, speed) = &self.answered;
         let called = self.lending.called(segments, *speed, now);
+        let terms = self.room.terms.load();
+        let rules = &terms.room.rules;
         let claims = || self.held.keys().copied().filter(|&number| called.is_called(number) && !self.rests);
-        let known = claims().filter_map(|number| Some((number, self.memory.standing_of(number, now)?)));
+        let known = claims().filter_map(|number| Some((number, self.memory.standing_of(rules, number, now)?)));
         let mut grants: HashMap<u64, Grant> = known.collect();
         let claimants: Vec<u64> = claims().filter(|number| !grants.contains_key(number)).collect();
-        let granted = self.lending.grant(&self.room.terms.load().room.rules, claimants, now);
+        let granted = self.lending.grant(rules, claimants, now);
         self.memory.lent(&granted, &called);
-        self.room.series().counter(&catalogue::LEASE_GRANTS, &[&self.room.name]).increment(granted.len() as u64);
-        grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass(expires))));
+        if !granted.is_empty() {
+            self.room.meters().happened(&catalogue::LEASE_GRANTS, granted.len() as u64);
+        }
+        grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass { expires, admitted: now })));
         self.hand_out_held(&grants);
         if !snapshot.on_lease {
             tracing::warn!(room = %self.room.title(), "the store does not answer; the line moves on by this gateway's lease");

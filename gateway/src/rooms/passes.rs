@@ -61,7 +61,7 @@ impl LiveRoom {
             }
             if pass.expires <= self.snapshot().store_time(Instant::now()) {
                 match self.claim_again(pass.number).await {
-                    Entry::Pass(_, expires) if expires > pass.expires => pass.expires = expires,
+                    Entry::Pass { expires, .. } if expires > pass.expires => pass.expires = expires,
                     _ => return,
                 }
             }

@@ -268,7 +268,7 @@ fn outcome(reply: Reply, renewals: &[(u64, Millis)]) -> Option<Outcome> {
         first,
         joined_if_called,
         visits,
-        grants: grants.chunks_exact(2).map(|pair| grant_of(pair[0], pair[1])).collect::<Option<_>>()?,
+        grants: grants.chunks_exact(3).map(grant_of).collect::<Option<_>>()?,
         renewed: renewals.iter().zip(&renewed).map(|(&(number, _), &end)| (number, end.try_into().ok())).collect(),
         revoked: revoked.iter().map(|text| revoked_of(text)).collect::<Option<_>>()?,
         revocations_seen,
@@ -300,11 +300,13 @@ fn lease_of(texts: &[String]) -> Option<Lease> {
     Some(Lease { share: share.parse().ok()?, seats })
 }
 
-fn grant_of(number: i128, grant: i128) -> Option<(u64, Grant)> {
-    let grant = match grant {
+/// A number, the end of its pass (-1: not yet, -2: spent), and when that was given.
+fn grant_of(grant: &[i128]) -> Option<(u64, Grant)> {
+    let &[number, expires, admitted] = grant else { return None };
+    let grant = match expires {
         -1 => Grant::NotYet,
         -2 => Grant::Spent,
-        end => Grant::Pass(end.try_into().ok()?),
+        expires => Grant::Pass { expires: expires.try_into().ok()?, admitted: admitted.try_into().ok()? },
     };
     Some((number.try_into().ok()?, grant))
 }

@@ -316,7 +316,7 @@ impl Gateway {
         for (number, errand) in (first..).zip(joins) {
             let ahead = self.view.segments.ahead_of(number) as f64;
             match grants.get(&number) {
-                Some(&Grant::Pass(end)) => answered.push((errand, Entry::Pass(self.pass(number, end)))),
+                Some(&Grant::Pass { expires, .. }) => answered.push((errand, Entry::Pass(self.pass(number, expires)))),
                 _ if self.room.rules.open && ahead < soon => self.held_until(number, errand, now, true),
                 _ => answered.push((errand, Entry::Ticket(number, self.ticket(number)))),
             }
@@ -328,7 +328,7 @@ impl Gateway {
         for (number, held) in std::mem::take(&mut self.held) {
             for one in held {
                 let entry = match grants.get(&number) {
-                    Some(&Grant::Pass(end)) => Entry::Pass(self.pass(number, end)),
+                    Some(&Grant::Pass { expires, .. }) => Entry::Pass(self.pass(number, expires)),
                     Some(Grant::Spent) => Entry::Spent,
                     _ if one.until > now => {
                         self.held.entry(number).or_default().push(one);

@@ -225,7 +225,7 @@ impl Room {
     }
 
     fn answer(&self, state: &mut State, (number, grant): (u64, Option<Grant>), fresh: bool) -> Answer {
-        if let Some(Grant::Pass(ends)) = grant {
+        if let Some(Grant::Pass { expires: ends, .. }) = grant {
             state.here.remove(&self.place(number));
             let pass = Token::pass(number, now(), ends);
             return Answer::Enter { pass: Some(pass), cookie: Some(self.sealed(&pass)), crowd: false };

@@ -123,8 +123,13 @@ impl From<Millis> for Stamp {
 /// The answer to a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
-    /// A pass, until then. A repeated claim gets the same one.
-    Pass(Millis),
+    /// A pass. A repeated claim gets the same one.
+    Pass {
+        /// Its end.
+        expires: Millis,
+        /// When it was given, however often it was renewed since.
+        admitted: Millis,
+    },
     /// Not called, or called and without a token or a seat so far: ask again.
     NotYet,
     /// Its pass was used up or given back: the ticket is worth nothing.

@@ -14,14 +14,14 @@ impl Line {
 
     /// Answers the claims that need no token, and makes claimants of the others. An arrival that was traded before claims
     /// what it was given.
-    pub(super) fn claim(&mut self, batch: &Batch) -> Vec<(u64, Grant)> {
+    pub(super) fn claim(&mut self, rules: &Rules, batch: &Batch) -> Vec<(u64, Grant)> {
         for claimant in self.claimants.values_mut() {
             claimant.here &= claimant.gateway != batch.gateway;
         }
         let mut grants = Vec::with_capacity(batch.claims.len());
         let again: Vec<u64> = self.numbers_of(&batch.arrivals).collect();
         for &number in batch.claims.iter().chain(&again) {
-            match self.standing_of(number) {
+            match self.standing_of(rules, number) {
                 Some(grant) => grants.push((number, grant)),
                 None if batch.shop_rests => grants.push((number, Grant::NotYet)),
                 None => self.names(number, batch.gateway),
@@ -39,7 +39,7 @@ impl Line {
     }
 
     /// The answer to a claim that needs no token, or `None` for a claimant.
-    fn standing_of(&self, number: u64) -> Option<Grant> {
+    fn standing_of(&self, rules: &Rules, number: u64) -> Option<Grant> {
         if !self.is_given_and_called(number) {
             return Some(Grant::NotYet);
         }
@@ -50,7 +50,14 @@ impl Line {
             // Its pass may have been given back, which some gateway still has to tell.
             return Some(Grant::NotYet);
         }
-        Some(self.passes.expiry(number).map_or(Grant::Spent, Grant::Pass))
+        let pass = |expires| Grant::Pass { expires, admitted: self.admitted_at(rules, number, expires) };
+        Some(self.passes.expiry(number).map_or(Grant::Spent, pass))
+    }
+
+    /// When a pass that ends then was given. One that was never renewed tells it by its end.
+    fn admitted_at(&self, rules: &Rules, number: u64, expires: Millis) -> Millis {
+        let renewed = rules.max_session.and_then(|_| self.admitted.expiry(number));
+        renewed.unwrap_or(expires.saturating_sub(rules.session)).min(self.counters.now)
     }
 
     /// Passes that the bucket and the seats allow at this moment.
@@ -83,7 +90,7 @@ impl Line {
             self.seat(number, expires);
             self.expect_back(rules, number);
             self.counters.granted += 1;
-            grants.push((number, Grant::Pass(expires)));
+            grants.push((number, Grant::Pass { expires, admitted: self.counters.now }));
         }
     }
 
@@ -115,8 +122,8 @@ impl Line {
         Some(expires)
     }
 
-    /// Who claims a ticket again is given its pass in a token that does not know of renewals. So the line remembers of those
-    /// that were renewed when they had been given: the earliest that it was told.
+    /// Who claims a ticket again shows no token that tells when its pass was given. So the line remembers it of those that
+    /// were renewed: the earliest that it was told.
     fn latest_end(&mut self, rules: &Rules, number: u64, told: Millis) -> Millis {
         if rules.max_session.is_none() {
             return Millis::MAX;

@@ -12,6 +12,7 @@ use super::numbers::Numbers;
 use super::segment::{MOST, Segment, Segments};
 use super::view::View;
 use crate::Millis;
+use crate::room::Rules;
 use crate::ticket::{Kind, Token};
 
 /// Passes and revocations given back at once.
@@ -20,13 +21,21 @@ const PASSES: usize = 2_048;
 const CHUNK: usize = 4_096;
 const CHUNKS: usize = 8;
 
+/// A pass that may live.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    expires: Millis,
+    /// When it was given, if that was heard.
+    admitted: Option<Millis>,
+}
+
 /// A gateway's memory of one line.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     seen: Seen,
     lost: Millis,
     claimed: Numbers,
-    passes: HashMap<u64, Millis>,
+    passes: HashMap<u64, Pass>,
     revoked: HashMap<u64, Millis>,
     /// Passes that shoppers showed and of which the line may not know.
     shown: Vec<(u64, Millis)>,
@@ -54,7 +63,7 @@ impl Memory {
             Kind::Ticket => self.learn(&Segment::proved_by_ticket(token.number)),
             Kind::Pass => {
                 self.learn(&Segment::proved_by_pass(token.number));
-                self.shown_pass(token.number, token.expires);
+                self.shown_pass(token);
             }
             Kind::Provisional | Kind::Arrival => {}
         }
@@ -64,7 +73,7 @@ impl Memory {
     pub fn lent(&mut self, granted: &[(u64, Millis)], called: &Segments) {
         for &(number, expires) in granted {
             self.claimed.add(number);
-            self.passes.insert(number, expires);
+            self.passes.insert(number, Pass { expires, admitted: None });
         }
         for segment in called.iter() {
             self.learn(segment);
@@ -72,10 +81,14 @@ impl Memory {
     }
 
     /// What a claim of this number is worth, as far as this gateway knows; `None`: it knows of no claim.
-    pub fn standing_of(&self, number: u64, now: Millis) -> Option<Grant> {
+    pub fn standing_of(&self, rules: &Rules, number: u64, now: Millis) -> Option<Grant> {
         let claimed = self.claimed.has(number) || self.revoked.contains_key(&number);
-        let lives = self.passes.get(&number).filter(|&&expires| expires > now);
-        claimed.then(|| lives.map_or(Grant::Spent, |&expires| Grant::Pass(expires)))
+        let lives = self.passes.get(&number).filter(|pass| pass.expires > now);
+        let granted = |&Pass { expires, admitted }: &Pass| {
+            let admitted = admitted.unwrap_or(expires.saturating_sub(rules.session)).min(now);
+            Grant::Pass { expires, admitted }
+        };
+        claimed.then(|| lives.map_or(Grant::Spent, granted))
     }
 
     /// A pass is given back: the line must hear of it first, or it would not know what ends.
@@ -88,10 +101,10 @@ impl Memory {
         }
     }
 
-    fn shown_pass(&mut self, number: u64, expires: Millis) {
-        let known = self.passes.get(&number).is_some_and(|&known| known >= expires);
+    fn shown_pass(&mut self, &Token { number, expires, admitted, .. }: &Token) {
+        let known = self.passes.get(&number).is_some_and(|known| known.expires >= expires);
         if !known && !self.revoked.contains_key(&number) {
-            self.passes.insert(number, expires);
+            self.passes.insert(number, Pass { expires, admitted: Some(admitted) });
             self.shown.push((number, expires));
         }
     }
@@ -108,7 +121,9 @@ impl Memory {
         }
         for &(number, grant) in &outcome.grants {
             match grant {
-                Grant::Pass(expires) => self.passes.insert(number, expires),
+                Grant::Pass { expires, admitted } => {
+                    self.passes.insert(number, Pass { expires, admitted: Some(admitted) })
+                }
                 Grant::Spent => self.passes.remove(&number),
                 Grant::NotYet => continue,
             };
@@ -116,7 +131,10 @@ impl Memory {
         }
         for &(number, expires) in &outcome.renewed {
             match expires {
-                Some(expires) => self.passes.insert(number, expires),
+                Some(expires) => {
+                    let admitted = self.passes.get(&number).and_then(|pass| pass.admitted);
+                    self.passes.insert(number, Pass { expires, admitted })
+                }
                 None if may_lack => continue,
                 None => self.passes.remove(&number),
             };
@@ -130,7 +148,7 @@ impl Memory {
     /// An evicted pass is as if it had never been given, unless its number has a later one.
     fn note_revoked(&mut self, &Revoked { number, expires, evicted }: &Revoked) {
         if evicted {
-            if self.passes.get(&number).is_none_or(|&known| known <= expires) {
+            if self.passes.get(&number).is_none_or(|known| known.expires <= expires) {
                 self.passes.remove(&number);
                 self.claimed.remove(number);
             }
@@ -171,7 +189,7 @@ impl Memory {
 
     /// Everything that is to be given back: passes first, because a number that is claimed and has no pass is spent.
     fn all(&self) -> VecDeque<Restore> {
-        let passes: Vec<(u64, Millis)> = self.passes.iter().map(|(&number, &expires)| (number, expires)).collect();
+        let passes: Vec<(u64, Millis)> = self.passes.iter().map(|(&number, pass)| (number, pass.expires)).collect();
         let revoked: Vec<(u64, Millis)> = self.revoked.iter().map(|(&number, &expires)| (number, expires)).collect();
         let chunks: Vec<_> = self.claimed.chunks(CHUNK).collect();
         let passes = passes.chunks(PASSES).map(|part| Restore { passes: part.to_vec(), ..Restore::default() });
@@ -182,7 +200,7 @@ impl Memory {
 
     /// Forgets passes that have ended, and claims in segments that the line has forgotten.
     pub fn tidy(&mut self, view: &View) {
-        self.passes.retain(|_, &mut expires| expires > view.now);
+        self.passes.retain(|_, pass| pass.expires > view.now);
         self.revoked.retain(|_, &mut expires| expires > view.now);
         let gone = |segment: &Segment| segment.base < view.forgotten && view.segments.of(segment.base + 1).is_none();
         for segment in self.seen.segments.extract_if(.., |segment| gone(segment)) {

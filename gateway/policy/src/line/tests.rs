@@ -34,12 +34,17 @@ pub(super) fn joins(count: u64) -> Batch {
     Batch { joins: count, ..Batch::default() }
 }
 
+/// A pass that was given then and ends then.
+pub(super) fn pass(admitted: Millis, expires: Millis) -> Grant {
+    Grant::Pass { expires, admitted }
+}
+
 pub(super) fn claims(numbers: impl IntoIterator<Item = u64>) -> Batch {
     Batch { claims: numbers.into_iter().collect(), ..Batch::default() }
 }
 
 pub(super) fn passes(outcome: &Outcome) -> Vec<u64> {
-    let passes = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass(_)));
+    let passes = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass { .. }));
     passes.map(|(number, _)| *number).collect()
 }
 
@@ -50,7 +55,7 @@ fn a_second_claim_gets_the_same_pass_and_costs_no_token_and_no_seat() {
     let first = step(&mut line, &rules, joins(1), RESTED);
     let bucket = line.bucket;
     let second = step(&mut line, &rules, claims([1]), RESTED);
-    assert_eq!(first.grants, vec![(1, Grant::Pass(T0 + RESTED + 300_000))]);
+    assert_eq!(first.grants, vec![(1, pass(T0 + RESTED, T0 + RESTED + 300_000))]);
     assert_eq!(second.grants, first.grants);
     assert_eq!((second.view.active, second.view.granted), (1, 1));
     assert!((line.bucket - bucket).abs() < 1e-9);
@@ -73,7 +78,7 @@ fn a_renewal_moves_the_end_that_a_second_claim_gets() {
     let renewals = Batch { renewals: vec![(1, T0), (99, T0)], ..Batch::default() };
     let end = T0 + RESTED + 450_000;
     assert_eq!(step(&mut line, &rules, renewals, RESTED + 150_000).renewed, vec![(1, Some(end)), (99, None)]);
-    assert_eq!(step(&mut line, &rules, claims([1]), RESTED + 400_000).grants, vec![(1, Grant::Pass(end))]);
+    assert_eq!(step(&mut line, &rules, claims([1]), RESTED + 400_000).grants, vec![(1, pass(end - 300_000, end))]);
 }
 
 /// A room in which a pass may be renewed up to 700 s after it was given.
@@ -94,7 +99,7 @@ fn no_renewal_goes_beyond_max_session_also_for_who_claims_the_ticket_again_and_f
     let mut ends = given + 300_000;
     for at in [150_000, 299_999, 430_000, 660_000] {
         let again = step(&mut line, &rules, claims([1]), RESTED + at).grants;
-        assert_eq!(again, vec![(1, Grant::Pass(ends))]);
+        assert_eq!(again, vec![(1, pass(given, ends))], "the line tells when it was given");
         // As a gateway takes it that is shown the ticket alone.
         let told = if at < 200_000 { given } else { ends - 300_000 };
         let moved = (given + at + 300_000).min(latest);
@@ -141,7 +146,10 @@ fn a_place_that_was_given_up_is_spent_when_it_is_called() {
     step(&mut line, &rules, joins(12), RESTED);
     step(&mut line, &rules, Batch { releases: vec![12, 77], ..Batch::default() }, RESTED + 10);
     let later = step(&mut line, &rules, claims([11, 12, 77]), RESTED + 1_000);
-    assert_eq!(later.grants, vec![(12, Grant::Spent), (77, Grant::NotYet), (11, Grant::Pass(T0 + RESTED + 301_000))]);
+    assert_eq!(
+        later.grants,
+        vec![(12, Grant::Spent), (77, Grant::NotYet), (11, pass(T0 + RESTED + 1_000, T0 + RESTED + 301_000))]
+    );
 }
 
 #[test]

@@ -95,7 +95,7 @@ mod tests {
         let rules = Rules { burst: 1.0, ..Rules::per_minute(60) };
         let mut line = rested(&rules);
         let outcome = line.apply(&rules, &Batch { joins: 1, visits: 1, ..Batch::default() }, T0 + 20_000);
-        assert!(matches!(outcome.grants[..], [(_, Grant::Pass(_))]), "{outcome:?}");
+        assert!(matches!(outcome.grants[..], [(_, Grant::Pass { .. })]), "{outcome:?}");
         assert_eq!(outcome.visits, 0, "there was one token");
     }
 
@@ -115,7 +115,7 @@ mod tests {
                 let batch = Batch { joins, visits, claims: held, ..Batch::default() };
                 let outcome = line.apply(&rules, &batch, now);
                 line.check_invariants(&rules);
-                let passes = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass(_))).count() as u64;
+                let passes = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass { .. })).count() as u64;
                 let_in.push((now, passes + outcome.visits, outcome.visits));
             }
             for (first, &(from, ..)) in let_in.iter().enumerate() {

@@ -247,7 +247,7 @@ fn answer_held(world: &mut World, id: u32, grants: &HashMap<u64, Grant>) {
     for (number, tabs) in held {
         for (tab, since) in tabs {
             match grants.get(&number) {
-                Some(&Grant::Pass(expires)) => crowd::gets_pass(world, tab, number, expires),
+                Some(&Grant::Pass { expires, .. }) => crowd::gets_pass(world, tab, number, expires),
                 Some(Grant::Spent) => crowd::is_spent(world, tab.0, number),
                 _ if now < since + hold(number, since) && is_near(world, id, number) => {
                     world.gateways[id as usize].hold(number, tab, since);
@@ -292,7 +292,9 @@ fn lend(world: &mut World, id: u32) -> HashMap<u64, Grant> {
     }
     let called = gateway.lending.called(&gateway.answered.0, gateway.answered.1, clock);
     let claims: Vec<u64> = gateway.held.keys().copied().filter(|&number| called.is_called(number)).collect();
-    let known = claims.iter().filter_map(|&number| Some((number, gateway.memory.standing_of(number, clock)?)));
+    let known = claims
+        .iter()
+        .filter_map(|&number| Some((number, gateway.memory.standing_of(&world.room.rules, number, clock)?)));
     let mut grants: HashMap<u64, Grant> = known.collect();
     let claimants: Vec<u64> = claims.into_iter().filter(|number| !grants.contains_key(number)).collect();
     let granted = gateway.lending.grant(&world.room.rules, claimants, clock);
@@ -301,7 +303,7 @@ fn lend(world: &mut World, id: u32) -> HashMap<u64, Grant> {
     for &(number, expires) in &granted {
         world.watch.lends(number, expires, &world.room, world.store.clock(now), now);
     }
-    grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass(expires))));
+    grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass { expires, admitted: clock })));
     grants
 }
 

@@ -208,7 +208,7 @@ impl Watch {
     pub fn unanswered(&mut self, batch: &Batch, outcome: &Outcome, room: &Room, clock: Millis, now: Millis) {
         let last = self.last.clone();
         self.step(batch, outcome, room, clock, now);
-        let given = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass(_)));
+        let given = outcome.grants.iter().filter(|(_, grant)| matches!(grant, Grant::Pass { .. }));
         self.unheard.extend(given.map(|(number, _)| *number));
         self.last = View { now: self.last.now, ..last };
     }
@@ -290,16 +290,16 @@ impl Watch {
         let mut highest = 0;
         for &(number, grant) in &outcome.grants {
             match grant {
-                Grant::Pass(expires) if self.live.contains_key(&number) => {
+                Grant::Pass { expires, .. } if self.live.contains_key(&number) => {
                     self.unheard.remove(&number);
                     let same = self.live[&number] == expires || room.rules.lends;
                     assert!(same, "a second claim of {number} gets another pass");
                     self.second_claims += 1;
                 }
-                Grant::Pass(expires) if self.may_be_back(number) && self.evicted[&number].1 >= expires => {
+                Grant::Pass { expires, .. } if self.may_be_back(number) && self.evicted[&number].1 >= expires => {
                     self.lives(number, expires);
                 }
-                Grant::Pass(expires) => {
+                Grant::Pass { expires, .. } => {
                     assert!(
                         !self.spent.contains_key(&number) || self.killed && room.rules.lends,
                         "{number} was spent at {:?} and gets a pass at {now}",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::line::segment::ORIGIN;
-use crate::line::tests::{claims, joins, passes};
+use crate::line::tests::{claims, joins, pass, passes};
 use crate::line::{Adopt, Batch, Grant, Memory, Outcome};
 use crate::ticket::Token;
 
@@ -185,7 +185,8 @@ fn claims_that_living_gateways_know_are_not_granted_again() {
     let mut other = Gate::new(2);
     settle(&mut replica, &rules, at(2, RESTED + 200));
     let outcome = other.ask(&mut replica, &rules, claims(granted.clone()), at(2, RESTED + 2_000));
-    let expected: Vec<_> = granted.iter().map(|&n| (n, if n == 3 { Grant::Spent } else { Grant::Pass(end) })).collect();
+    let expected: Vec<_> =
+        granted.iter().map(|&n| (n, if n == 3 { Grant::Spent } else { pass(T0 + RESTED, end) })).collect();
     assert_eq!(outcome.grants, expected, "the same passes, and the one that was given back stays so");
     assert_eq!((outcome.view.active, outcome.view.granted), (9, 10));
     assert_eq!(outcome.revoked, vec![Revoked { number: 3, expires: end, evicted: false }], "every gateway hears of it");
@@ -238,7 +239,7 @@ fn a_renewal_that_was_lost_is_given_back() {
     gate.give_back(&mut replica, &rules, at(2, RESTED + 300_500));
     settle(&mut replica, &rules, at(2, RESTED + 300_600));
     let again = gate.ask(&mut replica, &rules, claims([1]), at(2, RESTED + 302_000));
-    assert_eq!(again.grants, vec![(1, Grant::Pass(renewed[0].1.unwrap_or(0)))]);
+    assert_eq!(again.grants, vec![(1, pass(T0 + RESTED + 200_000, renewed[0].1.unwrap_or(0)))]);
     assert_eq!(again.view.active, 1);
 }
 

@@ -1,4 +1,4 @@
-use super::super::tests::{claims, joins, passes};
+use super::super::tests::{claims, joins, pass, passes};
 use super::super::{Batch, Grant, Memory, Outcome, segment};
 use super::*;
 
@@ -66,7 +66,7 @@ fn without_anybody_who_waits_nobody_loses_a_seat() {
     step(&mut line, &joins(SEATS), CAME);
     assert_eq!(claim(&mut line, &[], (CAME + GRACE, CAME + 2 * GRACE)).1, Vec::<u64>::new());
     let again = step(&mut line, &claims([1]), CAME + 2 * GRACE);
-    assert_eq!(again.grants, [(1, Grant::Pass(T0 + CAME + rules().session))], "the same pass");
+    assert_eq!(again.grants, [(1, pass(T0 + CAME, T0 + CAME + rules().session))], "the same pass");
 }
 
 #[test]
@@ -89,19 +89,19 @@ fn a_gateway_takes_an_evicted_number_for_one_that_may_claim() {
     let note = |memory: &mut Memory, outcome: &Outcome| assert!(!memory.note(&[], outcome), "nothing was lost");
     let first = step(&mut line, &claims([1]), CAME + 100);
     note(&mut memory, &first);
-    assert_eq!(memory.standing_of(1, T0 + CAME), Some(Grant::Pass(T0 + CAME + rules().session)));
+    assert_eq!(memory.standing_of(&rules(), 1, T0 + CAME), Some(pass(T0 + CAME, T0 + CAME + rules().session)));
     claim(&mut line, &[6], (CAME + GRACE, CAME + GRACE + 1_000));
     let heard = step(&mut line, &Batch::default(), CAME + GRACE + 1_000);
     note(&mut memory, &heard);
-    assert_eq!(memory.standing_of(1, T0 + CAME), None);
+    assert_eq!(memory.standing_of(&rules(), 1, T0 + CAME), None);
     // It claims again and has another pass: who hears of the eviction late keeps that.
     let (got, _) = claim(&mut line, &[1], (CAME + GRACE + 1_000, CAME + GRACE + 2_000));
     assert_eq!(got, [1]);
     let again = step(&mut line, &claims([1]), CAME + GRACE + 2_000);
     note(&mut memory, &again);
-    let Some(&(1, Grant::Pass(end))) = again.grants.first() else { panic!("{again:?}") };
+    let Some(&(1, Grant::Pass { expires: end, admitted })) = again.grants.first() else { panic!("{again:?}") };
     assert!(end > T0 + CAME + rules().session);
-    assert_eq!(memory.standing_of(1, T0 + CAME), Some(Grant::Pass(end)));
+    assert_eq!(memory.standing_of(&rules(), 1, admitted), Some(pass(admitted, end)));
 }
 
 #[test]

@@ -248,10 +248,11 @@ local function adopt()
 end
 
 local NOT_YET, SPENT = -1, -2
-local grants = {} -- number, then the end of its pass or one of these
-local function answer(n, grant)
+local grants = {} -- number, the end of its pass or one of these, and when it was given
+local function answer(n, grant, admitted)
   grants[#grants + 1] = n
   grants[#grants + 1] = grant
+  grants[#grants + 1] = admitted or 0
 end
 
 local before = {} -- texts of this gateway's claimants in its last batch, and whether they are in this one
@@ -282,7 +283,9 @@ local function claim()
     if not is_given_and_called(n) then
       answer(n_text, NOT_YET)
     elseif known == nil and is_claimed(n) then
-      answer(n_text, s.settling > 0 and NOT_YET or tonumber(call('ZSCORE', ACTIVE, n_text) or SPENT))
+      local ends = s.settling > 0 and NOT_YET or tonumber(call('ZSCORE', ACTIVE, n_text) or SPENT)
+      local renewed = ends > 0 and max_session and call('ZSCORE', ADMITTED, n_text)
+      answer(n_text, ends, min(tonumber(renewed or ends - session), now))
     elseif shop_rests then
       answer(n_text, NOT_YET)
     elseif not known then
@@ -442,7 +445,7 @@ local function grant()
       new[#new + 1] = int(now)
       new[#new + 1] = wide(n)
       active = active + 1
-      answer(n_text, ends)
+      answer(n_text, ends, now)
     else
       answer(n, NOT_YET)
     end
