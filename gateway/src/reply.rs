@@ -64,7 +64,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
     let standing = snapshot.answers.standing(ticket, visit.worker.jitter());
     visit.hold_form(standing, false);
     if let (Place::New(_), Some(number)) = (place, ticket) {
-        room.live.waits().shown(number, standing.wait, now);
+        room.live.meters().waits().shown(number, standing.wait, now);
     }
     let to_program = || {
         let position = standing.position.filter(|_| snapshot.asked.elapsed() < FRESH);

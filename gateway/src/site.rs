@@ -56,7 +56,7 @@ pub struct Site {
     /// Pages that are no waiting page.
     pub notices: Notices,
     /// Counters of the traffic of no room.
-    pub outside: RoomMeters,
+    pub outside: Arc<RoomMeters>,
     /// Seals and opens tokens.
     pub sealer: Arc<Sealer>,
     /// `Strict-Transport-Security`, if anything is said of it.
@@ -80,8 +80,6 @@ pub struct SiteRoom {
     pub page: WaitingPage,
     /// Language of those who ask for none that there is, if it was set.
     pub language: Option<Language>,
-    /// Its counters.
-    pub meters: RoomMeters,
     /// Its cookie.
     pub cookie: Cookie,
     /// What its requests may hold of the shop, if it has a limit of its own.
@@ -230,9 +228,6 @@ impl Site {
             let old = before.and_then(|site| site.by_line.get(&line));
             let mut room = site_room(written, live, terms, page, config.quota.max_clients)?;
             room.part = part(written, old);
-            if let Some(old) = old {
-                room.meters = old.meters.clone();
-            }
             let room = Arc::new(room);
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
@@ -250,7 +245,7 @@ impl Site {
         for room in by_name.values() {
             room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
         }
-        let outside = before.map_or_else(|| RoomMeters::of(""), |site| site.outside.clone());
+        let outside = before.map_or_else(|| Arc::new(RoomMeters::of("")), |site| site.outside.clone());
         let hsts = hsts(&config.listen);
         Ok(Self { config, rooms, by_name, by_line, routes, upstreams, quotas, notices, outside, sealer, hsts, stamp })
     }
@@ -291,7 +286,6 @@ fn site_room(
             config::Language::Korean => Language::Korean,
             config::Language::English => Language::English,
         }),
-        meters: RoomMeters::of(&written.name),
         cookie: Cookie::of(written),
         part: None,
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,

@@ -151,7 +151,6 @@ pub fn connections(page: &mut Page, open: usize, classes: [(&'static str, usize)
 pub fn room(page: &mut Page, room: &SiteRoom) {
     let name = &room.config.name;
     line(page, name, &room.live);
-    page.series_of_room(room.meters.series(), name);
     page.flag(&catalogue::ROOM_QUEUE_ALL, &[name], room.config.queue_all);
     if let Some(part) = &room.part {
         of_the_shop(page, name, part);
@@ -177,7 +176,7 @@ fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     page.flag(&catalogue::ROOM_ON_LEASE, labels, snapshot.on_lease);
     page.add(&catalogue::ROOM_WAITING, labels, snapshot.waiting());
     page.add(&catalogue::ROOM_PLACES_KEPT, labels, room.places_kept());
-    page.series_of_room(room.series(), name);
+    page.series_of_room(room.meters().series(), name);
     for (what, passes) in room.remembered() {
         page.add(&catalogue::ROOM_REMEMBERED, &[name, what], passes);
     }

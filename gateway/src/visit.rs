@@ -295,7 +295,7 @@ impl<'a> Visit<'a> {
 
     /// The counters of its room, or of the traffic of none.
     pub fn meters(&self) -> &RoomMeters {
-        self.room.map_or(&self.site.outside, |room| &room.meters)
+        self.room.map_or(&self.site.outside, |room| room.live.meters())
     }
 
     /// Counts and logs the request; it is under way until the answer's last byte.

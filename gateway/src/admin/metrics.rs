@@ -4,11 +4,14 @@
 //!
 //! What is absent: what is measured ([`crate::telemetry`]).
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use futures_util::stream;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
@@ -36,22 +39,23 @@ pub(super) async fn tell(
                 spawn_blocking(move || {
                     let mut page = Page::default();
                     telemetry::room(&mut page, &room);
-                    page.text()
+                    page
                 })
                 .await
             }
             None => return Err((StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n"))),
         },
     };
-    let text =
+    let page =
         told.map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n".to_owned()))?;
-    Ok(([(header::CONTENT_TYPE, FORMAT)], text))
+    let pieces = stream::iter(page.text().map(Ok::<_, Infallible>));
+    Ok(([(header::CONTENT_TYPE, FORMAT)], Body::from_stream(pieces)))
 }
 
-fn all(fleet: &Fleet) -> String {
+fn all(fleet: &Fleet) -> Page {
     let mut page = Page::default();
     fleet.shared.observe(&mut page);
     fleet.plan.observe(&mut page);
     page.add(&catalogue::GATEWAYS, &[], fleet.members().len());
-    page.text()
+    page
 }

@@ -1,13 +1,14 @@
 //! What requests count: handles that a room, a server and the store have at hand.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
 use metrics::{Counter, Histogram};
 use policy::admit::Ignored;
 
-use super::{PROCESS, Series, catalogue};
+use super::catalogue::Metric;
+use super::{PROCESS, Series, Waits, catalogue};
 use crate::upstream::{Http2Failure, Patience, TlsFailure, UpstreamError};
 
 /// What became of a request, in metrics and in the access line.
@@ -210,15 +211,22 @@ fn cause(error: &UpstreamError) -> Cause {
     })
 }
 
-/// Counters of one room, or of the traffic of none.
-#[derive(Debug, Clone)]
-pub struct RoomMeters(Arc<RoomCounts>);
+/// Counters of one room, or of the traffic of none. They are made for its first visitor: of thousands of rooms few have any, and
+/// all these series would be most of a gateway's memory.
+#[derive(Debug)]
+pub struct RoomMeters {
+    room: Box<str>,
+    counts: OnceLock<Box<RoomCounts>>,
+}
+
+/// What a room without visitors tells: zeros, under a name that the page changes.
+static UNVISITED: LazyLock<RoomCounts> = LazyLock::new(|| RoomCounts::of_room(""));
 
 /// What seldom happens is told once it has.
 #[derive(Debug)]
 struct RoomCounts {
-    room: Box<str>,
     series: Series,
+    waits: OnceLock<Waits>,
     verdicts: [Counter; VERDICTS.len()],
     responses: [[OnceLock<Counter>; CLASSES.len()]; DISPOSITIONS.len()],
     ignored: [Counter; IGNORED.len()],
@@ -231,9 +239,66 @@ struct RoomCounts {
 impl RoomMeters {
     /// The counters of the room of this name; of no room, if it is empty.
     pub fn of(room: &str) -> Self {
+        Self { room: room.into(), counts: OnceLock::new() }
+    }
+
+    fn counts(&self) -> &RoomCounts {
+        let new = if self.room.is_empty() { RoomCounts::of } else { RoomCounts::of_room };
+        self.counts.get_or_init(|| Box::new(new(&self.room)))
+    }
+
+    /// Counts a request, and the answer that its shopper sees.
+    pub fn answered(&self, mark: Mark, disposition: Disposition, status: StatusCode) {
+        let counts = self.counts();
+        counts.verdicts[mark as usize].increment(1);
+        counts.response(&self.room, disposition as usize, class(status)).increment(1);
+    }
+
+    /// Counts a token that did not count.
+    pub fn ignored(&self, ignored: Ignored) {
+        self.counts().ignored[ignored as usize].increment(1);
+    }
+
+    /// Counts a request let through because the store is away.
+    pub fn failed_open(&self) {
+        self.counts().fail_open.increment(1);
+    }
+
+    /// Counts a request that the shop did not answer; what that is in a word, and why.
+    pub fn unanswered(&self, error: &UpstreamError) -> (Disposition, &'static str) {
+        let counts = self.counts();
+        let (counter, disposition, reason) = match cause(error) {
+            Cause::Named(index) if index < SHED => (&counts.unanswered[index], Disposition::Shed, UNANSWERED[index]),
+            Cause::Named(index) => (&counts.unanswered[index], Disposition::Failed, UNANSWERED[index]),
+            Cause::Tls(failure) => (&counts.tls[failure as usize], Disposition::Failed, failure.reason()),
+            Cause::Http2(failure) => (&counts.http2[failure as usize], Disposition::Failed, failure.reason()),
+        };
+        let new = || counts.series.counter(&catalogue::UNANSWERED, &[&self.room, reason]);
+        counter.get_or_init(new).increment(1);
+        (disposition, reason)
+    }
+
+    /// Counts what happened to its line, under the room's name alone.
+    pub fn happened(&self, metric: &Metric, times: u64) {
+        self.counts().series.counter(metric, &[&self.room]).increment(times);
+    }
+
+    /// What was shown to those who wait, against what it was.
+    pub fn waits(&self) -> &Waits {
+        self.counts().waits(&self.room)
+    }
+
+    /// All that was counted. The label of the room is the name that it was made with, or none.
+    pub fn series(&self) -> &Series {
+        &self.counts.get().map_or(&*UNVISITED, |counts| counts).series
+    }
+}
+
+impl RoomCounts {
+    fn of(room: &str) -> Self {
         let series = Series::default();
-        let counts = RoomCounts {
-            room: room.into(),
+        let counts = Self {
+            waits: OnceLock::new(),
             verdicts: VERDICTS.map(|verdict| series.counter(&catalogue::REQUESTS, &[room, verdict])),
             responses: Default::default(),
             ignored: IGNORED.map(|(_, reason)| series.counter(&catalogue::TOKENS_IGNORED, &[room, reason])),
@@ -244,49 +309,23 @@ impl RoomMeters {
             series,
         };
         for (disposition, (_, usual)) in DISPOSITIONS.iter().enumerate() {
-            counts.response(disposition, usual - 1);
+            counts.response(room, disposition, usual - 1);
         }
-        Self(Arc::new(counts))
+        counts
     }
 
-    /// Counts a request, and the answer that its shopper sees.
-    pub fn answered(&self, mark: Mark, disposition: Disposition, status: StatusCode) {
-        self.0.verdicts[mark as usize].increment(1);
-        self.0.response(disposition as usize, class(status)).increment(1);
+    fn of_room(room: &str) -> Self {
+        let counts = Self::of(room);
+        counts.waits(room);
+        counts
     }
 
-    /// Counts a token that did not count.
-    pub fn ignored(&self, ignored: Ignored) {
-        self.0.ignored[ignored as usize].increment(1);
+    fn waits(&self, room: &str) -> &Waits {
+        self.waits.get_or_init(|| Waits::of(room, &self.series))
     }
 
-    /// Counts a request let through because the store is away.
-    pub fn failed_open(&self) {
-        self.0.fail_open.increment(1);
-    }
-
-    /// Counts a request that the shop did not answer; what that is in a word, and why.
-    pub fn unanswered(&self, error: &UpstreamError) -> (Disposition, &'static str) {
-        let (counter, disposition, reason) = match cause(error) {
-            Cause::Named(index) if index < SHED => (&self.0.unanswered[index], Disposition::Shed, UNANSWERED[index]),
-            Cause::Named(index) => (&self.0.unanswered[index], Disposition::Failed, UNANSWERED[index]),
-            Cause::Tls(failure) => (&self.0.tls[failure as usize], Disposition::Failed, failure.reason()),
-            Cause::Http2(failure) => (&self.0.http2[failure as usize], Disposition::Failed, failure.reason()),
-        };
-        let new = || self.0.series.counter(&catalogue::UNANSWERED, &[&self.0.room, reason]);
-        counter.get_or_init(new).increment(1);
-        (disposition, reason)
-    }
-
-    /// All that was counted.
-    pub fn series(&self) -> &Series {
-        &self.0.series
-    }
-}
-
-impl RoomCounts {
-    fn response(&self, disposition: usize, class: usize) -> &Counter {
-        let labels = [&*self.room, DISPOSITIONS[disposition].0, CLASSES[class]];
+    fn response(&self, room: &str, disposition: usize, class: usize) -> &Counter {
+        let labels = [room, DISPOSITIONS[disposition].0, CLASSES[class]];
         self.responses[disposition][class].get_or_init(|| self.series.counter(&catalogue::RESPONSES, &labels))
     }
 }
