@@ -51,6 +51,8 @@ const EVICTED_FOR: [&str; 3] = ["max_connections", "max_connections_per_client",
 
 /// Counts begin; what has not happened yet is told as 0 from the first scrape on.
 pub fn start() {
+    // The counter of the processor is compared with the system's clock once, for some milliseconds: before anybody waits.
+    let _ = quanta::Clock::new();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     PROCESS.gauge(&catalogue::START_TIME, &[]).set(now);
     PROCESS.gauge(&catalogue::BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1);

@@ -300,11 +300,12 @@ impl Upstream {
         let seat = if shopper.is_some() { Some(self.upgrade(caller).await?) } else { None };
         let permit = match self.permit_in_calm(caller) {
             Some(permit) => permit,
-            None => self.wait_for_permit(caller).await?,
+            // On the heap: requests that do not wait should not carry its state.
+            None => Box::pin(self.wait_for_permit(caller)).await?,
         };
         let upgrade = shopper.is_some();
         let mut exchange = self.begin(pool, Wish { careful, upgrade, kept: true, older: 0 }).await?;
-        let mut sent = Instant::now();
+        let mut sent = pool.raw_time();
         let mut answer = exchange.send(outgoing).await;
         let mut tries = 1;
         while let Err(Failed::Unsent(_)) = &answer
@@ -314,12 +315,11 @@ impl Upstream {
             self.counters.retried.fetch_add(1, Ordering::Relaxed);
             tries += 1;
             exchange = self.begin(pool, Wish { upgrade, ..wish }).await?;
-            sent = Instant::now();
+            sent = pool.raw_time();
             answer = exchange.send(outgoing).await;
         }
         let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into(), upgrade))?;
-        let after = sent.elapsed();
-        pool.answered_after(after);
+        let after = pool.answered(sent);
         exchange.server().meters().answered(caller.who, answer.status(), after);
         *answer.version_mut() = Version::HTTP_11;
         exchange.answered(permit);
@@ -398,7 +398,7 @@ impl Upstream {
             if exchange.take(wish) {
                 return Ok(exchange);
             }
-            match exchange.connect(wish).await {
+            match Box::pin(exchange.connect(wish)).await {
                 Ok(opened) => {
                     server.connected(true);
                     self.counters.connected.fetch_add(u64::from(opened), Ordering::Relaxed);
