@@ -258,6 +258,30 @@ fn no_launch_lost_anything_as_the_readme_says() {
     assert!(document("README.md").text.contains(&told), "{told}");
 }
 
+#[test]
+fn every_symbol_that_the_map_and_the_design_name_is_there() {
+    let mut source = String::new();
+    source_below(&root().join("gateway"), &mut source);
+    let words: BTreeSet<&str> = source.split(|sign: char| !sign.is_alphanumeric() && sign != '_').collect();
+    let pages = documents().into_iter().filter(|page| page.path == "ARCHITECTURE.md" || page.path.contains("design/"));
+    let spans = pages.flat_map(|page| page.spans()).filter(|span| span.contains("::"));
+    let symbols: BTreeSet<String> = spans.filter(|span| !span.contains(' ')).collect();
+    let unknown: Vec<_> =
+        symbols.iter().filter(|symbol| symbol.split("::").any(|part| !words.contains(part))).collect();
+    assert!(symbols.len() > 40 && unknown.is_empty(), "{} symbols, of which unknown: {unknown:#?}", symbols.len());
+}
+
+fn source_below(folder: &Path, source: &mut String) {
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_dir() {
+            source_below(&file, source);
+        } else if file.extension().is_some_and(|kind| kind == "rs") {
+            source.push_str(&std::fs::read_to_string(&file).unwrap());
+            source.push_str(&format!(" {} ", file.file_stem().unwrap().to_string_lossy()));
+        }
+    }
+}
+
 /// A crate: the heading of its table in the map, and its folder.
 const CRATES: [(&str, &str); 3] = [
     ("`gateway/policy`: every decision", "gateway/policy/src"),
