@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::program::ports;
-use common::{PAGE, Shop, WEIR, Weir, config, nobody, request, until_true, weir};
+use common::{PAGE, Shop, WEIR, Weir, config, nobody, of, request, until_true, weir};
 use markdown::{Block, Document, document, documents, root};
 
 /// A room from which a file of `weir apply` differs.
@@ -200,6 +200,64 @@ fn scenarios_are_listed_and_forecast_by_the_commands_of_the_document() {
     let folder = tempfile::tempdir().unwrap();
     let told = run(&script("docs/operating.md", "A launch in a file"), folder.path());
     assert!(told.contains("nike-launch") && told.contains("\"$schema\""), "{told}");
+}
+
+/// Ends well, or says what it printed.
+fn succeeds(command: &mut Command, of: &Block) {
+    let done = command.output().unwrap();
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{}, below {:?}:\n{told}", of.document, of.heading);
+}
+
+#[test]
+fn every_program_in_the_documents_can_be_read_by_its_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name)
+    };
+    for block in blocks("sh") {
+        succeeds(Command::new("bash").arg("-n").arg(file("script.sh", &block.text)), &block);
+    }
+    for block in blocks("python") {
+        succeeds(Command::new("python3").args(["-m", "py_compile"]).arg(file("program.py", &block.text)), &block);
+    }
+    for block in blocks("js") {
+        succeeds(Command::new("node").arg("--check").arg(file("program.mjs", &block.text)), &block);
+    }
+    for block in blocks("json") {
+        serde_json::from_str::<serde_json::Value>(&block.text).unwrap_or_else(|e| panic!("{}: {e}", block.document));
+    }
+    let [port] = ports();
+    for block in blocks("nginx") {
+        let module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nevents {}\n";
+        let text = format!("{module}{}", block.text.replace("listen 443", &format!("listen 127.0.0.1:{port}")));
+        let settings = format!("pid {0}/pid; error_log {0}/log;", folder.path().display());
+        let mut nginx = Command::new("nginx");
+        let nginx = nginx.args(["-t", "-e", "stderr", "-g", &settings]);
+        succeeds(nginx.arg("-c").arg(file("nginx.conf", &text)), &block);
+    }
+}
+
+#[test]
+fn the_shop_can_check_a_signature_by_the_lines_of_the_document() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, OPEN));
+    let pass = weir.get("/launch/item", &[PAGE]).cookie().unwrap();
+    weir.get("/launch/item", &[PAGE, ("Cookie", &pass)]);
+    let head = shop.seen().pop().unwrap();
+    let told = ["weir-room", "weir-pass-id", "weir-signature"].map(|name| of(&head, name).unwrap());
+    let secret = std::fs::read_to_string(weir.dir.path().join("weir.secret")).unwrap();
+    let lines = &blocks("python").into_iter().find(|block| block.document == "docs/integration.md").unwrap().text;
+    let asks = "import sys\nsecret, room, id, proof = sys.argv[1:]\n\
+                sys.exit(0 if is_from_weir(key_of_signatures(secret), room, id, proof) else 1)\n";
+    let accepts = |told: [&str; 3]| {
+        let mut python = Command::new("python3");
+        let python = python.arg("-c").arg(format!("{lines}{asks}")).arg(secret.trim()).args(told);
+        python.stderr(Stdio::inherit()).status().unwrap().success()
+    };
+    assert!(accepts(told), "{head}");
+    assert!(!accepts(["other", told[1], told[2]]));
 }
 
 #[test]
