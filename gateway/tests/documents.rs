@@ -11,7 +11,7 @@ mod markdown;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use common::program::ports;
 use common::{PAGE, Shop, WEIR, Weir, config, nobody, of, request, until_true, weir};
@@ -262,13 +262,31 @@ fn the_shop_can_check_a_signature_by_the_lines_of_the_document() {
     assert!(!accepts(["other", told[1], told[2]]));
 }
 
+/// A script that is asked to end, and waited for.
+struct Script(Child);
+
+impl Script {
+    fn end(&mut self) -> bool {
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
+        asked.is_ok_and(|asked| asked.success()) && self.0.wait().is_ok_and(|ended| ended.success())
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.end();
+        }
+    }
+}
+
 #[test]
 fn three_gateways_that_the_script_starts_have_one_line_and_end_with_it() {
     let ports = ports::<8>();
     let text = ports.map(|port| port.to_string()).join(" ");
     let path = format!("{}:{}", Path::new(WEIR).parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(root().join("deploy/three-gateways"));
-    let mut script = command.env("PATH", path).env("PORTS", text).stdout(Stdio::null()).spawn().unwrap();
+    let mut script = Script(command.env("PATH", path).env("PORTS", text).stdout(Stdio::null()).spawn().unwrap());
     let at = |port: usize| std::net::SocketAddr::from(([127, 0, 0, 1], ports[port]));
     let answers = |port: usize| std::net::TcpStream::connect(at(port)).is_ok();
     let admin = |port: usize, path: &str| request(at(port), "GET", path, &[], "").json();
@@ -282,8 +300,7 @@ fn three_gateways_that_the_script_starts_have_one_line_and_end_with_it() {
     assert_eq!((inside.status, elsewhere.status), (200, 200), "{elsewhere:?}");
     let tickets = |port: usize| admin(port, "/api/rooms/launch/status")["next"].clone();
     until_true("one ticket was given, as all three say", || (5..8).all(|port| tickets(port) == 1));
-    let ended = Command::new("kill").arg(script.id().to_string()).status().unwrap();
-    assert!(ended.success() && script.wait().unwrap().success());
+    assert!(script.end());
     assert!((0..8).all(|port| !answers(port)), "nothing is left");
 }
 
@@ -296,8 +313,8 @@ fn each_figure_of_the_readme_stands_in_the_file_that_a_command_wrote() {
         let [_, figure, source] = &row[..] else { panic!("{row:?}") };
         let file = source.split_once("](").unwrap().1.split_once(')').unwrap().0;
         let written = std::fs::read_to_string(root().join(file)).unwrap();
-        let place = source.split('`').nth(1).unwrap();
-        let lines: Vec<&str> = written.lines().filter(|line| line.contains(place)).collect();
+        let place = source.split('`').nth(1).unwrap().replace("\\|", "|");
+        let lines: Vec<&str> = written.lines().filter(|line| line.contains(&place)).collect();
         let numbers: Vec<&str> = figure.split("**").skip(1).step_by(2).collect();
         assert!(!numbers.is_empty(), "{row:?}");
         let has = |line: &str, number: &str| line.split(['|', ' ', '*']).any(|word| word == number);
