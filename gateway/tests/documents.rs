@@ -103,10 +103,8 @@ fn every_configuration_in_the_documents_is_taken() {
     assert!(blocks.len() > 10);
     for block in blocks {
         let part: toml::Table = block.text.parse().unwrap_or_else(|error| panic!("{}: {error}", block.document));
-        let (code, told) = match part.contains_key("journey") || part.contains_key("attack") {
-            true => checked_scenario(part),
-            false => checked_configuration(part),
-        };
+        let is_of_a_launch = part.contains_key("journey") || part.contains_key("attack");
+        let (code, told) = if is_of_a_launch { checked_scenario(&part) } else { checked_configuration(part) };
         assert_eq!(code, 0, "{}, below {:?}:\n{told}", block.document, block.heading);
     }
 }
@@ -122,7 +120,7 @@ fn checked_configuration(mut part: toml::Table) -> (i32, String) {
     for (section, least) in [("upstream", shop), ("room", room)] {
         let written = part.remove(section).unwrap_or_else(|| toml::Table::new().into());
         let written = written.as_array().cloned().unwrap_or_else(|| vec![written]);
-        let whole = written.into_iter().map(|written| completed(written, least)).collect();
+        let whole = written.iter().map(|written| completed(written.as_table().unwrap(), least).into()).collect();
         part.insert(section.to_owned(), toml::Value::Array(whole));
     }
     let listen = part.entry("listen").or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap();
@@ -140,19 +138,19 @@ fn checked_configuration(mut part: toml::Table) -> (i32, String) {
 }
 
 /// A table with what else it has to have.
-fn completed(written: toml::Value, least: &str) -> toml::Value {
+fn completed(written: &toml::Table, least: &str) -> toml::Table {
     let mut whole: toml::Table = least.parse().unwrap();
-    whole.extend(written.as_table().unwrap().clone());
-    whole.into()
+    whole.extend(written.clone());
+    whole
 }
 
 /// What `loadtest check` says of a part of a scenario, completed.
-fn checked_scenario(part: toml::Table) -> (i32, String) {
+fn checked_scenario(part: &toml::Table) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
-    let whole = completed(part.into(), SCENARIO);
+    let whole = completed(part, SCENARIO);
     std::fs::write(folder.path().join("launch.toml"), toml::to_string(&whole).unwrap()).unwrap();
-    let users: String = (0..400).map(|n| format!("shopper-{n}@example.com,secret\n")).collect();
-    std::fs::write(folder.path().join("sneaker-users.csv"), format!("email,password\n{users}")).unwrap();
+    let users = format!("email,password\n{}", "shopper@example.com,secret\n".repeat(400));
+    std::fs::write(folder.path().join("sneaker-users.csv"), users).unwrap();
     let done = commands::loadtest().args(["check", "launch.toml"]).current_dir(folder.path()).output().unwrap();
     let told = [done.stdout, done.stderr].concat();
     (done.status.code().unwrap(), String::from_utf8(told).unwrap())
@@ -356,7 +354,7 @@ fn source_below(folder: &Path, source: &mut String) {
             source_below(&file, source);
         } else if file.extension().is_some_and(|kind| kind == "rs") {
             source.push_str(&std::fs::read_to_string(&file).unwrap());
-            source.push_str(&format!(" {} ", file.file_stem().unwrap().to_string_lossy()));
+            source.extend([" ", &file.file_stem().unwrap().to_string_lossy(), " "]);
         }
     }
 }

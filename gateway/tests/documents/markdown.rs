@@ -16,6 +16,9 @@ pub(crate) struct Block {
     pub(crate) text: String,
 }
 
+/// A line, the heading that it stands below, and the language of the block that it is in.
+type Line<'a> = (&'a str, &'a str, Option<&'a str>);
+
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
@@ -56,8 +59,7 @@ fn anchor(heading: &str) -> String {
 }
 
 impl Document {
-    /// Each line, the heading that it stands below, and the language of the block that it is in.
-    fn lines(&self) -> Vec<(&str, &str, Option<&str>)> {
+    fn lines(&self) -> Vec<Line<'_>> {
         let (mut heading, mut fence, mut lines) = ("", None, Vec::new());
         for line in self.text.lines() {
             if let Some(language) = line.trim_start().strip_prefix("```") {
@@ -78,11 +80,11 @@ impl Document {
         let lines = self.lines();
         let parts = lines.chunk_by(|before, after| before.2.is_some() == after.2.is_some());
         let fenced = parts.filter_map(|part| Some((part, part[0].2?)));
-        let block = |(part, language): (&[(&str, &str, Option<&str>)], &str)| Block {
+        let block = |(part, language): (&[Line<'_>], &str)| Block {
             document: self.path.clone(),
             heading: part[0].1.to_owned(),
             language: language.to_owned(),
-            text: part.iter().map(|(line, ..)| format!("{line}\n")).collect(),
+            text: part.iter().flat_map(|(line, ..)| [*line, "\n"]).collect(),
         };
         fenced.map(block).collect()
     }
