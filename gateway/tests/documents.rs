@@ -57,6 +57,24 @@ fn run(script: &str, dir: &Path) -> String {
     told
 }
 
+/// A script that is asked to end, and waited for.
+struct Script(Child);
+
+impl Script {
+    fn end(&mut self) -> bool {
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
+        asked.is_ok_and(|asked| asked.success()) && self.0.wait().is_ok_and(|ended| ended.success())
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.end();
+        }
+    }
+}
+
 #[test]
 fn the_readme_is_short() {
     assert!(document("README.md").text.lines().count() <= 100);
@@ -185,6 +203,46 @@ fn rooms_are_applied_listed_and_rolled_back_by_the_commands_of_the_document() {
 }
 
 #[test]
+fn keys_are_listed_and_rotated_by_the_commands_of_the_document() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, OPEN));
+    let told = run(&script("docs/operating.md", "Keys"), weir.dir.path());
+    let keys = std::fs::read_to_string(weir.dir.path().join("weir.secret")).unwrap();
+    assert!(told.contains("seals and opens") && keys.lines().count() == 2, "{told}");
+}
+
+#[test]
+fn streams_of_the_log_are_told_apart_by_the_command_of_the_document() {
+    let (shop, folder) = (Shop::open(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("weir.toml"), config(shop.address, OPEN)).unwrap();
+    let command = format!("exec {}", script("docs/logs.md", "Logs"));
+    let path = format!("{}:{}", Path::new(WEIR).parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("bash");
+    let shell = shell.args(["-euc", &command]).current_dir(folder.path()).env("PATH", path);
+    let mut weir = Script(shell.spawn().unwrap());
+    let has =
+        |file: &str, text: &str| std::fs::read_to_string(folder.path().join(file)).is_ok_and(|log| log.contains(text));
+    until_true("it serves", || has("events.log", "\"serving\""));
+    assert!(weir.end() && !has("access.log", "serving"));
+}
+
+#[test]
+fn a_program_waits_with_a_cookie_jar_by_the_command_of_the_document() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, &OPEN.replace("= 600", "= 600\nqueue_all = true")));
+    let page = format!("http://{}/launch", weir.http);
+    let command = script("docs/clients.md", "Who can wait").replace("https://shop.example/launch", &page);
+    let waits = command.replace("sleep 5", "sleep 0.2");
+    let folder = tempfile::tempdir().unwrap();
+    let curl = Command::new("bash").args(["-euc", &waits]).current_dir(folder.path()).stdout(Stdio::null()).spawn();
+    let mut curl = Script(curl.unwrap());
+    until_true("it has a place", || weir.room()["next"] == 1);
+    std::fs::write(weir.config_file(), config(shop.address, OPEN)).unwrap();
+    weir.signal("HUP");
+    until_true("it is let in", || curl.0.try_wait().unwrap().is_some_and(|ended| ended.success()));
+}
+
+#[test]
 fn metrics_tell_whether_the_proxy_in_front_is_trusted_by_the_command_of_the_document() {
     let shop = Shop::open();
     let weir = Weir::start(&config(shop.address, OPEN));
@@ -258,24 +316,6 @@ fn the_shop_can_check_a_signature_by_the_lines_of_the_document() {
     };
     assert!(accepts(told), "{head}");
     assert!(!accepts(["other", told[1], told[2]]));
-}
-
-/// A script that is asked to end, and waited for.
-struct Script(Child);
-
-impl Script {
-    fn end(&mut self) -> bool {
-        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
-        asked.is_ok_and(|asked| asked.success()) && self.0.wait().is_ok_and(|ended| ended.success())
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        if self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
-            self.end();
-        }
-    }
 }
 
 #[test]
