@@ -91,6 +91,11 @@ try-compose: build ## deploy/compose.yaml with a container engine of its own, an
 	@deploy/tools compose
 	deploy/try-compose
 
+.PHONY: try-systemd
+try-systemd: build ## deploy/weir.service under the systemd of a Debian in namespaces of its own: some minutes, as root
+	@deploy/tools systemd
+	deploy/try-systemd
+
 .PHONY: fuzz
 fuzz: ## Random bytes against what reads tokens, paths, hosts, heads, PROXY headers and the configuration, a minute for each
 	@deploy/tools fuzz

@@ -42,7 +42,7 @@ use crate::seats::{self, Class, Lack, Seat};
 use crate::telemetry::{PROCESS, catalogue};
 use crate::timer::{sleep, timeout};
 use crate::upstream::Pool;
-use crate::visitor::Peer;
+use crate::visitor::{Peer, RequestIds};
 
 /// Connections that wait to be accepted.
 pub const BACKLOG: i32 = 4_096;
@@ -93,7 +93,7 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     /// What is held of forms whose senders have to wait.
     pub(crate) forms: Buffers,
-    ids: Cell<u64>,
+    ids: RequestIds,
     /// Those that are served, and until the next sweep those that were.
     connections: RefCell<Vec<Weak<Connection>>>,
     /// What was told of them last.
@@ -112,16 +112,6 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// Each byte as two digits.
-const HEX: [[u8; 2]; 256] = {
-    let (digits, mut hex, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
-    while byte < 256 {
-        hex[byte] = [digits[byte >> 4], digits[byte & 15]];
-        byte += 1;
-    }
-    hex
-};
-
 /// A listening socket of one worker, and what its connections begin with.
 #[derive(Debug)]
 pub struct Door {
@@ -138,7 +128,7 @@ pub async fn work(shared: Arc<Shared>, doors: Vec<Door>, stop: CancellationToken
     let worker = Rc::new(Worker {
         shared,
         pool: Pool::new(),
-        ids: Cell::new(0),
+        ids: RequestIds::default(),
         connections: RefCell::default(),
         classes: Cell::default(),
         forms: Buffers::default(),
@@ -215,13 +205,7 @@ impl Worker {
 
     /// An id that no other request has.
     pub fn request_id(&self) -> HeaderValue {
-        self.ids.set(self.ids.get() + 1);
-        let id = self.pool.random() << 32 | self.ids.get() & 0xffff_ffff;
-        let mut digits = [0; 16];
-        for (digits, byte) in digits.chunks_exact_mut(2).zip(id.to_be_bytes()) {
-            digits.copy_from_slice(&HEX[usize::from(byte)]);
-        }
-        HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        self.ids.next(|| self.pool.random())
     }
 
     fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, kind: Kind) {

@@ -8,6 +8,7 @@
 
 mod head;
 mod host;
+mod ids;
 mod intent;
 mod proxies;
 
@@ -20,6 +21,7 @@ use policy::ticket::{Kind, Token};
 
 pub use head::Head;
 pub use host::{BadHost, Host, sent_host};
+pub use ids::RequestIds;
 pub use intent::{intent, is_submitted, upgrade};
 pub use proxies::{Peer, client_address, is_tls, request_id, tells_of_others};
 

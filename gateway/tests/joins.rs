@@ -255,7 +255,7 @@ fn curl_with_a_cookie_jar_has_a_place_at_the_second_call() {
 
 #[test]
 fn a_balancer_that_is_not_trusted_is_named_in_the_log_once_and_counted() {
-    for (rooms, path) in [(confirmed(), "/launch/item"), (String::new(), "/")] {
+    for (rooms, path) in [(confirmed(), "/launch/item"), (ROOMY.to_owned(), "/launch/item"), (String::new(), "/")] {
         let (_shop, weir) = with_quota("", &rooms);
         for n in 0..20 {
             let header = if n % 2 == 0 { ("X-Forwarded-For", "192.0.2.7") } else { ("Forwarded", "for=192.0.2.7") };
