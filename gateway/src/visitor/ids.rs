@@ -45,7 +45,7 @@ impl RequestIds {
         for _ in 0..BLOCK {
             self.given.set(self.given.get() + 1);
             let id = random() << 32 | self.given.get() & 0xffff_ffff;
-            id.to_be_bytes().iter().for_each(|&byte| block.extend_from_slice(&HEX[usize::from(byte)]));
+            block.extend_from_slice(id.to_be_bytes().map(|byte| HEX[usize::from(byte)]).as_flattened());
         }
         block.freeze()
     }
