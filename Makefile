@@ -54,25 +54,25 @@ test-world: differential clients locust real-shop fuzz ## Tests against other pe
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
 	@deploy/tools world
-	WEIR_SPELLINGS=$${WEIR_SPELLINGS:-10000} cargo nextest run --workspace --locked --test differential --run-ignored all
+	WEIR_SPELLINGS=$${WEIR_SPELLINGS:-10000} cargo nextest run --workspace --locked --test world --run-ignored all differential::
 
 .PHONY: clients
 clients: ## Clients of eight kinds wait, enter and stay, and HAProxy checks on Weir: writes docs/clients-table.md
 	@deploy/tools world
-	deploy/venv gateway/tests/clients >/dev/null
-	WEIR_CLIENTS_TABLE=$(CURDIR)/docs/clients-table.md cargo nextest run --workspace --locked --test clients --run-ignored all
+	deploy/venv gateway/tests/world/clients >/dev/null
+	WEIR_CLIENTS_TABLE=$(CURDIR)/docs/clients-table.md cargo nextest run --workspace --locked --test world --run-ignored all clients::
 
 .PHONY: locust
 locust: ## Users of Locust wait in the line, with deploy/locust/weir.py: a minute
 	@deploy/tools world
 	deploy/venv deploy/locust >/dev/null
-	cargo nextest run --workspace --locked --test clients --run-ignored all users_of_locust
+	cargo nextest run --workspace --locked --test world --run-ignored all users_of_locust
 
 .PHONY: real-shop
 real-shop: ## A shop of django-oscar behind Weir and nginx, Chromium that buys something, and loadtest's crowd: some minutes
 	@deploy/tools shop
 	cargo build --workspace --locked --bin loadtest
-	cargo nextest run --workspace --locked --test real_shop --run-ignored all
+	cargo nextest run --workspace --locked --test world --run-ignored all real_shop::
 
 .PHONY: record-shop
 record-shop: ## Chromium buys something in that shop, and its developer tools export it: loadtest/journeys/oscar.har anew, and a journey in target
@@ -84,7 +84,7 @@ record-shop: ## Chromium buys something in that shop, and its developer tools ex
 .PHONY: pictures-shop
 pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/pictures
 	@deploy/tools shop
-	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test real_shop --run-ignored all pictures
+	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test world --run-ignored all real_shop::journey::pictures
 
 .PHONY: try-compose
 try-compose: build ## deploy/compose.yaml with a container engine of its own, and a launch through it: half an hour, as root

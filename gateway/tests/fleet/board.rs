@@ -1,11 +1,9 @@
 //! What gateways share besides lines: one contract, and both stores keep it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::sync::Arc;
 
-use common::redis::RedisServer;
+use crate::common::redis::RedisServer;
 use gateway::store::StoreError;
 use gateway::store::board::{Beat, Board, Change, InForce, KEPT, Switched, Version};
 use gateway::store::embedded::Embedded;

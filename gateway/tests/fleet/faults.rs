@@ -2,18 +2,16 @@
 //! made on the way of one gateway by a proxy of our own.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::fault::{Fault, Faulty};
-use common::line::{gateway, number, pass_id, room, tickets};
-use common::redis::RedisServer;
-use common::{JSON, Shop, Weir, server, until, until_true};
+use crate::common::fault::{Fault, Faulty};
+use crate::common::line::{gateway, number, pass_id, room, tickets};
+use crate::common::redis::RedisServer;
+use crate::common::{JSON, Shop, Weir, server, until, until_true};
 use policy::line::segment::SPAN;
 
 #[test]

@@ -1,14 +1,14 @@
 //! Keys that rotate: nobody's place or pass ends, whichever gateway has heard of the new key.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use common::redis::RedisServer;
-use common::{CLOSED, FETCH, JSON, Kept, ROOMY, Shop, WEIR, Weir, config, nobody, request, until, until_true, weir};
+use crate::common::redis::RedisServer;
+use crate::common::{
+    CLOSED, FETCH, JSON, Kept, ROOMY, Shop, WEIR, Weir, config, nobody, request, until, until_true, weir,
+};
 use gateway::secret::keys::shown;
 use serde_json::Value as Json;
 use time::OffsetDateTime;

@@ -2,15 +2,13 @@
 //! together they let in no more than the room may.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::HashSet;
 use std::time::Instant;
 
-use common::fault::{Fault, Faulty};
-use common::line::{gateway, last_tickets, pass_id};
-use common::redis::RedisServer;
-use common::{JSON, Shop, Weir, until_true};
+use crate::common::fault::{Fault, Faulty};
+use crate::common::line::{gateway, last_tickets, pass_id};
+use crate::common::redis::RedisServer;
+use crate::common::{JSON, Shop, Weir, until_true};
 
 /// Twenty a second.
 const RATE: f64 = 20.0;

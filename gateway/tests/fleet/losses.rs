@@ -7,8 +7,6 @@
 
 mod account;
 mod clock;
-#[path = "../common/mod.rs"]
-mod common;
 mod crowd;
 mod failover;
 mod gateways;

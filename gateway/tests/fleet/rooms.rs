@@ -3,13 +3,11 @@
 //! What is counted are commands of a real Redis, also those inside scripts. Nothing is asserted of times.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::redis::RedisServer;
-use common::{JSON, Shop, Weir, config, line, request, until, until_true, weir};
+use crate::common::redis::RedisServer;
+use crate::common::{JSON, Shop, Weir, config, line, request, until, until_true, weir};
 
 /// Rooms named `r0`, `r1`, .. on hosts and paths of their own.
 fn rooms(count: usize) -> String {
@@ -136,7 +134,7 @@ fn what_happens_at_one_gateway_is_seen_by_the_other_though_both_had_left_the_roo
     let pass = answer.cookie().unwrap();
     until_true("the other gateway knows of the pass", || b.room()["admitted"] == 1 && b.room()["active_users"] == 1);
     assert_eq!(b.get("/launch/revoke", &[("Cookie", &pass)]).status, 200);
-    let refused = || a.get("/launch/a.css", &[common::FETCH, ("Cookie", &pass)]).status == 429;
+    let refused = || a.get("/launch/a.css", &[crate::common::FETCH, ("Cookie", &pass)]).status == 429;
     until_true("the first gateway knows that it was given back", refused);
     fleet.fall_asleep();
 
@@ -235,7 +233,7 @@ fn a_seat_that_ends_while_nobody_asks_is_free_at_every_gateway() {
 
 #[test]
 fn a_shop_that_is_gone_is_noticed_in_a_room_that_was_left_alone() {
-    let shop = common::nobody();
+    let shop = crate::common::nobody();
     let gone = line::room(600);
     let weir = Weir::start(&config(shop, &gone));
     until_true("nothing happens", || weir.room()["dormant"] == true);

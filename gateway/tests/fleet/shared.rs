@@ -2,15 +2,13 @@
 //! nobody loses anything.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::line::{self, last_tickets, pass_id, room, tickets};
-use common::redis::RedisServer;
-use common::{FETCH, JSON, Shop, Weir, config, until, until_true, weir};
+use crate::common::line::{self, last_tickets, pass_id, room, tickets};
+use crate::common::redis::RedisServer;
+use crate::common::{FETCH, JSON, Shop, Weir, config, until, until_true, weir};
 use policy::line::segment::{SPAN, base_at};
 
 /// A gateway of those that share this Redis.
@@ -262,7 +260,7 @@ fn a_gateway_begins_without_redis_and_joins_the_line_when_it_comes() {
 fn no_gateway_makes_up_a_secret_that_others_must_share() {
     let dir = tempfile::tempdir().unwrap();
     let store = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:1\"\nsecret_file = \"shared.secret\"\n";
-    std::fs::write(dir.path().join("weir.toml"), config(common::nobody(), &room(600)) + store).unwrap();
+    std::fs::write(dir.path().join("weir.toml"), config(crate::common::nobody(), &room(600)) + store).unwrap();
     let (code, told) = weir(&["serve", "--config", "weir.toml"], dir.path());
     assert!(code != 0 && told.contains("shared.secret") && told.contains("is not made"), "{told}");
     assert!(!dir.path().join("shared.secret").exists());

@@ -1,13 +1,11 @@
 //! Rooms by version, and gateways that know each other: what operators do, with real gateways.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::redis::RedisServer;
-use common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true, weir};
+use crate::common::redis::RedisServer;
+use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true, weir};
 use gateway::store::board::{Board as _, Change, InForce, Switched};
 use gateway::store::redis::Redis;
 use serde_json::Value as Json;
@@ -191,7 +189,7 @@ fn what_is_no_change_at_all_is_refused_and_changes_nothing() {
     }
     let bytes =
         b"POST /api/versions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n\xff\xfe";
-    assert_eq!(common::raw(weir.admin, bytes).status, 400);
+    assert_eq!(crate::common::raw(weir.admin, bytes).status, 400);
     let versions = api(weir.admin, "/api/versions");
     assert!(versions["in_force"] == 0 && versions["versions"].as_array().unwrap().is_empty(), "{versions}");
     weir.is_well();
@@ -336,11 +334,11 @@ fn an_operator_is_asked_for_the_token_and_finds_both_in_the_configuration() {
     assert!(code == 1 && told.contains("401"), "{told}");
     let admin = format!("admin = \"{}\"", weir.admin);
     std::fs::write(weir.dir.path().join("known.toml"), text.replace("admin = \"127.0.0.1:0\"", &admin)).unwrap();
-    let (code, told) = common::weir(&["apply", "rooms.toml", "--config", "known.toml"], weir.dir.path());
+    let (code, told) = crate::common::weir(&["apply", "rooms.toml", "--config", "known.toml"], weir.dir.path());
     assert!(code == 0 && told.contains("600 -> 700") && told.contains("version 1 is in force"), "{told}");
     let (code, told) = operator(&weir, &["versions", "--token-file", "token"]);
     assert!(code == 0 && told.contains("launch"), "{told}");
-    let (code, told) = common::weir(&["versions", "--admin", "127.0.0.1:1"], weir.dir.path());
+    let (code, told) = crate::common::weir(&["versions", "--admin", "127.0.0.1:1"], weir.dir.path());
     assert!(code == 1 && told.contains("127.0.0.1:1") && told.lines().count() == 1, "{told}");
 }
 
@@ -352,9 +350,9 @@ fn a_new_room_knows_its_line_before_its_first_shopper_comes() {
         let room = CLOSED.replace("launch", name) + "fail_mode = \"open\"\n";
         let path = format!("/{name}/item");
         let applied = std::sync::atomic::AtomicBool::new(false);
-        let answers: Vec<common::Answer> = std::thread::scope(|scope| {
+        let answers: Vec<crate::common::Answer> = std::thread::scope(|scope| {
             let asks = scope.spawn(|| {
-                let mut kept = common::Kept::open(weir.http);
+                let mut kept = crate::common::Kept::open(weir.http);
                 let mut answers = Vec::new();
                 while !applied.load(std::sync::atomic::Ordering::Relaxed) {
                     answers.push(kept.get(&path, &[JSON]));

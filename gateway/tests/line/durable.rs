@@ -1,12 +1,10 @@
 //! `kill -9`, a full disk, a restart: nobody loses their place.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::HashSet;
 use std::process::Command;
 
-use common::{FETCH, JSON, PAGE, Shop, WEIR, Weir, config, until_true};
+use crate::common::{FETCH, JSON, PAGE, Shop, WEIR, Weir, config, until_true};
 
 /// 5 a second enter: a line stands as soon as a few come at once.
 const NARROW: &str = r#"

@@ -2,12 +2,10 @@
 //! is sent in its turn. Over real sockets, on the real binary.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::fs;
 
-use common::line::pass_id_of;
-use common::{Answer, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, until, until_true};
+use crate::common::line::pass_id_of;
+use crate::common::{Answer, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, until, until_true};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const OWN: (&str, &str) = ("Sec-Fetch-Site", "same-origin");

@@ -2,14 +2,12 @@
 //! and a script that keeps no cookie takes none beyond the quota.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod common;
-
 use std::process::Command;
 use std::time::Instant;
 
-use common::line::gateway;
-use common::redis::RedisServer;
-use common::{Answer, CLOSED, JSON, PAGE, ROOMY, Shop, Weir, config, until, until_true};
+use crate::common::line::gateway;
+use crate::common::redis::RedisServer;
+use crate::common::{Answer, CLOSED, JSON, PAGE, ROOMY, Shop, Weir, config, until, until_true};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
 

@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 
-mod common;
-
 use std::collections::HashSet;
 use std::io::{BufReader, Write as _};
 use std::net::SocketAddr;
@@ -12,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::common::{CLOSED, JSON, ROOMY, Weir, config, head, of, ok, server, until_true};
 use bytes::Bytes;
-use common::{CLOSED, JSON, ROOMY, Weir, config, head, of, ok, server, until_true};
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::{http1, http2};

@@ -2,8 +2,6 @@
 //! what their number is worth. Over real sockets, on the real binary.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,9 +9,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use common::line::{gateway, pass_id_of};
-use common::redis::RedisServer;
-use common::{Answer, FETCH, JSON, PAGE, ROOMY, Shop, Weir, config, until, until_true};
+use crate::common::line::{gateway, pass_id_of};
+use crate::common::redis::RedisServer;
+use crate::common::{Answer, FETCH, JSON, PAGE, ROOMY, Shop, Weir, config, until, until_true};
 
 const SESSION: Duration = Duration::from_secs(5);
 

@@ -1,12 +1,10 @@
 //! The Redis store against real servers that stall, start again and fail over.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::redis::RedisServer;
+use crate::common::redis::RedisServer;
 use gateway::store::redis::Redis;
 use gateway::store::{Store as _, StoreError, Work};
 use policy::line::{Batch, Memory, Outcome};

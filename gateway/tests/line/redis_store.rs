@@ -2,12 +2,10 @@
 //! `Line::apply` answers, also across losses. Against a real `redis-server`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use common::redis::RedisServer;
+use crate::common::redis::RedisServer;
 use gateway::store::Work;
 use gateway::store::redis::Redis;
 use policy::Millis;

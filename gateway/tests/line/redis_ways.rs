@@ -2,18 +2,16 @@
 //! a configuration, against real servers.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::line::{self, gateway_with, pass_id, shared_store, tickets};
-use common::redis::RedisServer;
-use common::redis::cluster::Cluster;
-use common::redis::encryption::Authority;
-use common::redis::sentinel::Watched;
-use common::{JSON, Shop, nobody, request, until_true};
+use crate::common::line::{self, gateway_with, pass_id, shared_store, tickets};
+use crate::common::redis::RedisServer;
+use crate::common::redis::cluster::Cluster;
+use crate::common::redis::encryption::Authority;
+use crate::common::redis::sentinel::Watched;
+use crate::common::{JSON, Shop, nobody, request, until_true};
 use gateway::config::Config;
 use gateway::store::redis::Redis;
 use gateway::store::{Store as _, StoreError, Work};
@@ -27,7 +25,7 @@ fn store(lines: &str) -> Redis {
 
 fn opened(lines: &str) -> Result<Redis, StoreError> {
     let dir = tempfile::tempdir().unwrap();
-    let text = common::config(nobody(), common::CLOSED) + &shared_store(dir.path(), lines);
+    let text = crate::common::config(nobody(), crate::common::CLOSED) + &shared_store(dir.path(), lines);
     let config = Config::read(&text, &dir.path().join("weir.toml")).unwrap_or_else(|all| panic!("{all:?}"));
     Redis::open(&config.store)
 }

@@ -1,16 +1,14 @@
 //! A shop that dies and comes back under a line: meanwhile nothing is spent, and nobody loses a turn.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::line::{self, last_tickets, pass_id, tickets};
-use common::redis::RedisServer;
-use common::{Answer, JSON, PAGE, Shop, Weir, answering, config, nobody, ok, until, until_true};
+use crate::common::line::{self, last_tickets, pass_id, tickets};
+use crate::common::redis::RedisServer;
+use crate::common::{Answer, JSON, PAGE, Shop, Weir, answering, config, nobody, ok, until, until_true};
 use serde_json::Value;
 
 /// A shop in a process of its own.

@@ -1,14 +1,12 @@
 //! Everyone who is not a browser: who looks at a calm room, waits in a line, and is checked on by a balancer.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::process::Command;
 use std::time::Instant;
 
-use common::line::gateway;
-use common::redis::RedisServer;
-use common::{Answer, JSON, PAGE, Shop, Weir, config, raw, until, until_true};
+use crate::common::line::gateway;
+use crate::common::redis::RedisServer;
+use crate::common::{Answer, JSON, PAGE, Shop, Weir, config, raw, until, until_true};
 
 /// As `curl` asks, and most libraries.
 const ANY: (&str, &str) = ("Accept", "*/*");
@@ -202,7 +200,7 @@ fn an_app_keeps_its_place_by_a_token_in_a_header_and_the_shop_never_sees_it() {
 #[test]
 fn the_script_in_the_documents_waits_with_curl_and_enters() {
     let (_shop, weir) = line(6_000, 1);
-    let documents = include_str!("../../docs/clients.md");
+    let documents = include_str!("../../../docs/clients.md");
     let script = documents
         .split("```sh\n")
         .skip(1)

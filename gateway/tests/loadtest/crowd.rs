@@ -4,15 +4,13 @@
 //! down is what happened, and that no attack gets through.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{JSON, Weir, answering, config, of, until, until_true};
+use crate::common::{JSON, Weir, answering, config, of, until, until_true};
 use loadtest::arrivals::{Arrivals, Phase, Spacing};
 use loadtest::crowd::{self, Part, Sending, Watch};
 use loadtest::evidence::{Asked, End, Evidence, GatewaySample, Page, Visit};
@@ -238,7 +236,7 @@ fn a_crowd_comes_over_http_2_and_tls_and_believes_the_authority_that_it_was_told
 fn a_gateway_that_is_gone_is_passed_over_and_the_others_are_asked() {
     let (shop, seen) = shop();
     let weir = gateway(shop, 60_000);
-    let targets = [common::nobody(), weir.http].map(|address| Target::plain(address, "shop.test"));
+    let targets = [crate::common::nobody(), weir.http].map(|address| Target::plain(address, "shop.test"));
     let evidence = send(targets.into(), scenario(""), Phase::flat(40.0, Duration::from_secs(1)));
     assert!(evidence.visits.iter().all(|visit| visit.end == End::Bought && visit.unanswered_outside == 0));
     assert!(evidence.visits.iter().flat_map(|visit| &visit.held).all(|held| held.target == 1));

@@ -3,13 +3,11 @@
 //! It needs the program `loadtest` beside `weir`: a build of the workspace has both.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{WEIR, Weir, config, until, until_true};
+use crate::common::{WEIR, Weir, config, until, until_true};
 use serde_json::Value;
 
 /// A launch of a few seconds. Objectives that a busy machine could miss are wide.
@@ -274,7 +272,7 @@ fn a_launch_holds_at_three_gateways_on_redis() {
 #[test]
 fn a_gateway_that_is_set_otherwise_breaks_the_verdict() {
     let rooms = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 600\n";
-    let weir = Weir::start(&config(common::nobody(), rooms));
+    let weir = Weir::start(&config(crate::common::nobody(), rooms));
     let folder = folder(TINY);
     let (target, admin) = (format!("http://{}", weir.http), weir.admin.to_string());
     let output = run(folder.path(), &["--target", &target, "--admin", &admin]);
@@ -309,7 +307,7 @@ fn who_asks_in_a_wrong_way_is_told_so_with_exit_code_3() {
 #[test]
 fn a_target_that_is_not_there_is_told_before_anybody_is_sent() {
     let folder = folder(TINY);
-    let target = format!("http://{}", common::nobody());
+    let target = format!("http://{}", crate::common::nobody());
     let output = run(folder.path(), &["--target", &target]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains(&format!("nothing answers at {target}")), "{}", said(&output));

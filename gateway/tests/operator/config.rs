@@ -11,7 +11,7 @@ use policy::room::QueueingMethod;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-const EXAMPLE: &str = include_str!("../../deploy/weir.example.toml");
+const EXAMPLE: &str = include_str!("../../../deploy/weir.example.toml");
 const WRONG: &str = include_str!("config/wrong.toml");
 
 /// The example with every key that is off switched on.

@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod logs;
 mod metrics;
 mod shipped;

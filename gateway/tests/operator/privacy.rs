@@ -2,14 +2,12 @@
 //! the log.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::browser::Browser;
-use common::redis::RedisServer;
-use common::{Answer, CLOSED, JSON, ROOMY, Shop, Weir, config, until, until_true};
+use crate::common::browser::Browser;
+use crate::common::redis::RedisServer;
+use crate::common::{Answer, CLOSED, JSON, ROOMY, Shop, Weir, config, until, until_true};
 use serde_json::{Value as Json, json};
 
 const TLS: (&str, &str) = ("X-Forwarded-Proto", "https");

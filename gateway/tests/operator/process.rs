@@ -1,16 +1,14 @@
 //! The process on its machine: descriptors, the log, files that hang, the operator's listener, several at once.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::redis::RedisServer;
-use common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, WEIR, Weir, config, raw, request, until, until_true};
+use crate::common::redis::RedisServer;
+use crate::common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, WEIR, Weir, config, raw, request, until, until_true};
 use serde_json::Value as Json;
 
 /// A gateway with this configuration, started by a shell that does something first.
@@ -321,7 +319,7 @@ fn the_kernels_limits_are_metrics_where_the_kernel_tells_them() {
 #[test]
 fn a_check_warns_of_bounds_that_this_machine_has_no_descriptors_for() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("weir.toml"), config(common::nobody(), CLOSED)).unwrap();
+    std::fs::write(dir.path().join("weir.toml"), config(crate::common::nobody(), CLOSED)).unwrap();
     let check = |limit: &str| {
         let line = format!("ulimit -n {limit}; exec {WEIR} check {}", dir.path().join("weir.toml").display());
         let output = Command::new("sh").arg("-c").arg(line).output().unwrap();

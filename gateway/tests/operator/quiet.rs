@@ -2,11 +2,9 @@
 //! `weir check` says before anything of that is in force.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::browser::Browser;
-use common::redis::RedisServer;
-use common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, nobody, request, until, until_true, weir};
+use crate::common::browser::Browser;
+use crate::common::redis::RedisServer;
+use crate::common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, nobody, request, until, until_true, weir};
 use policy::seal::Sealer;
 use serde_json::Value as Json;
 
@@ -93,7 +91,7 @@ fn a_renamed_room_keeps_its_line_its_passes_and_its_cookie_also_over_a_restart()
 
     // The connection from before is told to the shop by the new name, with a proof of that.
     let head = holder.get("/launch/headers", &[("Cookie", &pass)]).body;
-    let sent = |name: &str| common::of(&head, name).unwrap_or_else(|| panic!("no {name}: {head}")).to_owned();
+    let sent = |name: &str| crate::common::of(&head, name).unwrap_or_else(|| panic!("no {name}: {head}")).to_owned();
     let secret = std::fs::read(weir.dir.path().join("weir.secret")).unwrap();
     let proof = Sealer::new(secret.trim_ascii()).unwrap().signature("drop", &sent("weir-pass-id"));
     assert_eq!((sent("weir-room"), sent("weir-signature")), ("drop".to_owned(), proof));

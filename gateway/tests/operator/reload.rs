@@ -2,15 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::io::Write as _;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use common::{
+use crate::common::{
     CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, head, nobody, ok, request, server, until_true, weir,
 };
 
@@ -97,7 +95,7 @@ fn an_answer_under_way_survives_a_change_of_its_upstream_and_room() {
             }
         }
     });
-    let new = common::answering(|_| ok("new"));
+    let new = crate::common::answering(|_| ok("new"));
     let weir = Weir::start(&config(old, CLOSED));
     let mut client = Kept::open(weir.http);
     client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
@@ -215,7 +213,7 @@ fn a_warning_is_told_by_the_command_and_by_the_log_at_the_start_and_at_a_reload(
     let warnings =
         || weir.log().lines().filter(|line| line.contains("WARN") && line.contains("a way past this room")).count();
     until_true("it is said at the start", || warnings() == 1);
-    let (code, told) = common::weir(&["check", "weir.toml"], weir.dir.path());
+    let (code, told) = crate::common::weir(&["check", "weir.toml"], weir.dir.path());
     assert!(code == 0 && told.contains("can be used, with 1 warning (1 room, 1 upstream)"), "{told}");
     assert!(told.contains("warning: weir.toml:") && told.contains("other.example") && !told.contains("fine"), "{told}");
     change(&weir, &(open.clone() + "suspended = true\n"));
@@ -279,7 +277,7 @@ fn the_operators_pages_ask_for_the_token_and_probes_do_not() {
     let dir = tempfile::tempdir().unwrap();
     let open = config(shop.address, CLOSED).replace("admin = \"127.0.0.1:0\"", "admin = \"0.0.0.0:0\"");
     std::fs::write(dir.path().join("weir.toml"), open).unwrap();
-    let (code, told) = common::weir(&["check", "weir.toml"], dir.path());
+    let (code, told) = crate::common::weir(&["check", "weir.toml"], dir.path());
     assert!(code == 2 && told.contains("admin_token_file"), "{told}");
 }
 
@@ -347,7 +345,7 @@ fn metrics_are_prometheus_text_with_these_names() {
     until_true("somebody is inside", || weir.get("/launch/item", &[JSON]).is_shop());
     weir.get("/", &[]);
     weir.get("/launch/item", &[JSON, ("Cookie", "weir_launch=a-secret")]);
-    common::raw(weir.http, b"not HTTP\r\n\r\n");
+    crate::common::raw(weir.http, b"not HTTP\r\n\r\n");
     weir.signal("HUP");
     until_true("it was read", || weir.metric(RELOADED) >= 1.0);
     let page = request(weir.admin, "GET", "/metrics", &[], "");

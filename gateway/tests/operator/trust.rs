@@ -1,14 +1,14 @@
 //! Who is trusted with what (`docs/SECURITY.md`): what each of them cannot do, and the drill for a secret that leaked.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use common::redis::RedisServer;
-use common::{Answer, CLOSED, FETCH, JSON, ROOMY, Shop, WEIR, Weir, answering, config, request, until, until_true};
+use crate::common::redis::RedisServer;
+use crate::common::{
+    Answer, CLOSED, FETCH, JSON, ROOMY, Shop, WEIR, Weir, answering, config, request, until, until_true,
+};
 use gateway::store::board::{Board as _, Change, InForce};
 use gateway::store::redis::Redis;
 use policy::seal::{RoomId, Sealer};

@@ -1,12 +1,10 @@
 //! The waiting page as the shop's: brand, language, time zone; and how it is sent.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use common::{Answer, CLOSED, PAGE, Shop, Weir, config, parse, weir};
+use crate::common::{Answer, CLOSED, PAGE, Shop, Weir, config, parse, weir};
 use flate2::read::GzDecoder;
 
 const LOGO: &str =
@@ -145,7 +143,8 @@ fn what_is_wrong_with_a_brand_is_told_before_anybody_sees_it() {
     std::fs::write(dir.path().join("page.html"), "<html>").unwrap();
     std::fs::write(dir.path().join("large.png"), [b"\x89PNG".as_slice(), &vec![0; 1 << 17]].concat()).unwrap();
     let check = |brand: &str| {
-        std::fs::write(dir.path().join("weir.toml"), config(common::nobody(), &format!("{CLOSED}{brand}"))).unwrap();
+        std::fs::write(dir.path().join("weir.toml"), config(crate::common::nobody(), &format!("{CLOSED}{brand}")))
+            .unwrap();
         weir(&["check", "weir.toml"], dir.path())
     };
     for (brand, told) in [

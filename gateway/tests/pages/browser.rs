@@ -1,12 +1,10 @@
 //! The waiting page in a real browser (Debian's Chromium and its driver), with JavaScript and without.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod common;
-
-use common::browser::Browser;
-use common::line::gateway;
-use common::redis::RedisServer;
-use common::{CLOSED, JSON, Shop, Weir, config, until, until_true};
+use crate::common::browser::Browser;
+use crate::common::line::gateway;
+use crate::common::redis::RedisServer;
+use crate::common::{CLOSED, JSON, Shop, Weir, config, until, until_true};
 
 /// A room in which nobody is let in before [`open`]; then its line moves by up to five people a second, if they do not
 /// come back. Asked for every second, a place is seen to fall however long that takes.

@@ -3,13 +3,11 @@
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 
 mod chromium;
-#[path = "../common/mod.rs"]
-mod common;
 mod cookies;
 mod programs;
 mod returns;
 
-use common::{Answer, JSON, Weir, until_true};
+use crate::common::{Answer, JSON, Weir, until_true};
 
 /// A room that lets nobody in but back from a payment, and nobody without a pass.
 const CLOSED: &str = r#"

@@ -2,15 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts; tests")]
 
-mod common;
-
 use std::io::{BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use common::h2::{END, HEADERS, PREFACE, SETTINGS, frame, literal};
-use common::program::connect_from as from;
-use common::{CLOSED, JSON, Kept, ROOMY, Shop, Weir, answering, config, ok, until_true};
+use crate::common::h2::{END, HEADERS, PREFACE, SETTINGS, frame, literal};
+use crate::common::program::connect_from as from;
+use crate::common::{CLOSED, JSON, Kept, ROOMY, Shop, Weir, answering, config, ok, until_true};
 
 const CLIENT_FULL: &str = r#"weir_connections_evicted_total{reason="max_connections_per_client"}"#;
 const FULL: &str = r#"weir_connections_evicted_total{reason="max_connections"}"#;

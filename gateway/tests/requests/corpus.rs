@@ -2,7 +2,7 @@
 //! is tried with every test, on any compiler.
 #![expect(clippy::unwrap_used, reason = "a test may end by a panic")]
 
-#[path = "../../fuzz/src/lib.rs"]
+#[path = "../../../fuzz/src/lib.rs"]
 mod targets;
 
 use std::path::{Path, PathBuf};

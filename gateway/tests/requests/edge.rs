@@ -2,9 +2,7 @@
 //! sockets, on the real binary.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::{CLOSED, FETCH, JSON, PAGE, ROOMY, Shop, Weir, config, raw, until, until_true};
+use crate::common::{CLOSED, FETCH, JSON, PAGE, ROOMY, Shop, Weir, config, raw, until, until_true};
 
 const NAVIGATE: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
 
@@ -242,7 +240,7 @@ fn a_second_claim_returns_the_same_pass_and_takes_no_second_seat() {
         let tabs: Vec<_> = (0..8).map(|_| scope.spawn(tab)).collect();
         tabs.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    let id = |answer: &common::Answer| {
+    let id = |answer: &crate::common::Answer| {
         answer.body.lines().find_map(|l| l.to_lowercase().strip_prefix("weir-pass-id: ").map(str::to_owned))
     };
     assert!(tabs.iter().all(|tab| id(tab).is_some() && id(tab) == id(&tabs[0])), "{tabs:?}");

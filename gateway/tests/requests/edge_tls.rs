@@ -1,8 +1,6 @@
 //! The HTTPS listener: names, HTTP/2, cookies, and certificates that change while it runs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -14,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, Stream};
 
-use common::{CLOSED, JSON, Shop, Weir, config, until_true, weir};
+use crate::common::{CLOSED, JSON, Shop, Weir, config, until_true, weir};
 
 /// Writes a self-signed certificate for a name, and its key.
 fn certificate(dir: &Path, file: &str, name: &str) {
@@ -193,7 +191,7 @@ fn a_changed_certificate_is_used_and_a_bad_one_never() {
 #[test]
 fn clear_text_on_the_tls_port_and_tls_on_the_clear_one_end_that_connection_alone() {
     let (_shop, weir) = gateway();
-    let answer = common::raw(weir.https.unwrap(), b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let answer = crate::common::raw(weir.https.unwrap(), b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
     assert_eq!(answer.status, 0);
     let mut half = std::net::TcpStream::connect(weir.https.unwrap()).unwrap();
     std::io::Write::write_all(&mut half, &[0x16, 3, 1, 2, 0, 1]).unwrap();
@@ -210,7 +208,7 @@ fn a_certificate_that_cannot_be_used_at_the_start_is_told_in_words() {
     certificate(dir.path(), "b", "b.example");
     let text = config(shop.address, CLOSED).replace("admin =", "https = \"127.0.0.1:0\"\nadmin =");
     std::fs::write(dir.path().join("weir.toml"), text + "[[tls]]\ncertificate = \"a.pem\"\nkey = \"b.key\"\n").unwrap();
-    let (code, told) = common::weir(&["serve", "--config", "weir.toml"], dir.path());
+    let (code, told) = crate::common::weir(&["serve", "--config", "weir.toml"], dir.path());
     assert!((code == 1 || code == 2) && told.contains("does not fit"), "{code}: {told}");
 }
 

@@ -4,8 +4,6 @@
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 #![allow(unreachable_pub, reason = "modules of a test")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod cookies;
 mod framing;
 mod h2;
@@ -15,7 +13,7 @@ mod shop;
 mod trailers;
 mod upgrades;
 
-use common::{Weir, config};
+use crate::common::{Weir, config};
 use shop::StrictShop;
 
 fn behind(rooms: &str) -> (StrictShop, Weir) {

@@ -2,16 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, clippy::format_collect, reason = "metrics are counts; tests")]
 
-mod common;
-
 use std::io::ErrorKind::ConnectionReset;
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use common::h2::{CONTINUATION, END, GOAWAY, HEADERS, PING, PREFACE, RESET, SETTINGS, frame, literal};
-use common::{
+use crate::common::h2::{CONTINUATION, END, GOAWAY, HEADERS, PING, PREFACE, RESET, SETTINGS, frame, literal};
+use crate::common::{
     CLOSED, FETCH, JSON, Kept, PAGE, ROOMY, Shop, Weir, answering, config, head, nobody, of, ok, raw, request, server,
     until_true,
 };
@@ -89,7 +87,7 @@ fn a_body_that_breaks_off_or_is_not_chunked_ends_that_request_alone() {
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        let status = common::parse(&answer).status;
+        let status = crate::common::parse(&answer).status;
         assert!(status == 0 || status == 400 || status == 408, "{body:?}: {}", String::from_utf8_lossy(&answer));
     }
     until_true("every permit is back", || weir.metric(r#"weir_upstream_in_flight{upstream="shop"}"#) == 0.0);

@@ -2,14 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts; tests")]
 
-mod common;
-
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use common::program::{Program, connect_from, curl, ports};
-use common::{Answer, CLOSED, JSON, Kept, Shop, Weir, config, until_true, weir};
+use crate::common::program::{Program, connect_from, curl, ports};
+use crate::common::{Answer, CLOSED, JSON, Kept, Shop, Weir, config, until_true, weir};
 
 /// A gateway whose addresses all begin with PROXY headers, of 127.0.0.1 alone.
 fn behind_a_proxy(lines: &str) -> (Shop, Weir) {
@@ -59,7 +57,7 @@ fn ask(to: SocketAddr, before: &[u8], more: &str) -> Option<Answer> {
 
 /// The client that the shop was told of.
 fn told(answer: &Answer) -> &str {
-    common::of(&answer.body, "x-forwarded-for").unwrap()
+    crate::common::of(&answer.body, "x-forwarded-for").unwrap()
 }
 
 #[test]
@@ -88,7 +86,7 @@ fn the_client_behind_haproxy_nginx_and_curl_is_who_connected_to_them() {
     let from = ["--interface", "127.0.0.5", "-H", "Host: shop.example"];
     let seen = |more: &[&str], url: &str| {
         let answer = curl(&[&from, more, &[url]].concat()).unwrap_or_default();
-        let head = |name| common::of(&answer, name).unwrap_or_default().to_owned();
+        let head = |name| crate::common::of(&answer, name).unwrap_or_default().to_owned();
         (head("x-forwarded-for"), head("x-forwarded-proto"))
     };
     let client = |proto: &str| ("127.0.0.5".to_owned(), proto.to_owned());
@@ -109,7 +107,7 @@ fn the_client_behind_haproxy_nginx_and_curl_is_who_connected_to_them() {
     assert!(headers(&weir, "client") >= 8.0);
 
     let direct = ["-H", "Host: shop.example", "--haproxy-protocol", &format!("http://{http}/headers")];
-    assert_eq!(common::of(&curl(&direct).unwrap(), "x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(crate::common::of(&curl(&direct).unwrap(), "x-forwarded-for"), Some("127.0.0.1"));
     is_well(&weir);
 }
 
@@ -145,7 +143,7 @@ fn whoever_the_header_names_is_the_client_and_what_it_says_of_others_is_believed
     let answer = ask(weir.http, &v1("127.0.0.1"), "X-Forwarded-For: 198.51.100.1\r\n").unwrap();
     assert!(told(&answer).starts_with("198.51.100.1"), "a CDN before a balancer: {}", told(&answer));
     let over_tls = v2_of(nine, &[0x20, 0, 5, 1, 0, 0, 0, 0]);
-    assert_eq!(common::of(&ask(weir.http, &over_tls, "").unwrap().body, "x-forwarded-proto"), Some("https"));
+    assert_eq!(crate::common::of(&ask(weir.http, &over_tls, "").unwrap().body, "x-forwarded-proto"), Some("https"));
     assert_eq!(headers(&weir, "own"), 5.0);
     is_well(&weir);
 }

@@ -3,8 +3,6 @@
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 
 mod answers;
-#[path = "../common/mod.rs"]
-mod common;
 mod http2;
 mod kept;
 mod overload;
@@ -15,7 +13,7 @@ mod uploads;
 
 use std::net::{SocketAddr, TcpStream};
 
-use common::{JSON, ROOMY, Weir, config, request, until_true};
+use crate::common::{JSON, ROOMY, Weir, config, request, until_true};
 
 const IN_FLIGHT: &str = r#"weir_upstream_in_flight{upstream="shop"}"#;
 
@@ -57,6 +55,6 @@ fn counted(weir: &Weir, result: &str) -> f64 {
 }
 
 /// Nobody's request.
-fn anybody(weir: &Weir) -> common::Answer {
+fn anybody(weir: &Weir) -> crate::common::Answer {
     request(weir.http, "GET", "/", &[], "")
 }

@@ -2,15 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 
-mod common;
-
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use common::{CLOSED, JSON, Kept, ROOMY, Weir, answering, chunk, config, head, of, ok, server, until_true};
+use crate::common::{CLOSED, JSON, Kept, ROOMY, Weir, answering, chunk, config, head, of, ok, server, until_true};
 
 const IN_FLIGHT: &str = r#"weir_upstream_in_flight{upstream="shop"}"#;
 

@@ -2,14 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts; tests")]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Answer, JSON, ROOMY, Weir, answering, config, ok, until_true, weir};
+use crate::common::{Answer, JSON, ROOMY, Weir, answering, config, ok, until_true, weir};
 
 /// A shop whose pages under `/launch` take as long as it is told to; it knows how many it worked on at once.
 #[derive(Clone, Default)]
@@ -54,7 +52,7 @@ fn passes(weir: &Weir, count: usize) -> Vec<String> {
 }
 
 fn slow(to: SocketAddr, pass: &str) -> Answer {
-    common::request(to, "GET", "/launch/slow", &[JSON, ("Cookie", pass)], "")
+    crate::common::request(to, "GET", "/launch/slow", &[JSON, ("Cookie", pass)], "")
 }
 
 #[test]
@@ -70,7 +68,8 @@ fn a_full_room_before_a_slow_shop_costs_the_rest_of_the_shop_nothing() {
         .map(|part| {
             std::thread::spawn(move || {
                 let page = |n: usize| {
-                    common::request(to, "GET", if n.is_multiple_of(3) { "/launch/logo" } else { "/" }, &[], "").status
+                    crate::common::request(to, "GET", if n.is_multiple_of(3) { "/launch/logo" } else { "/" }, &[], "")
+                        .status
                 };
                 (0..443).skip(part).step_by(8).map(page).collect::<Vec<u16>>()
             })

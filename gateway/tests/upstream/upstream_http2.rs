@@ -2,20 +2,18 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts; tests")]
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::h2::{
+use crate::common::h2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, OK_200, PUSH_PROMISE, Peer, SETTINGS, frame,
     literal, peers,
 };
-use common::program::{Program, nginx_folders, ports};
-use common::{Kept, Weir, head, of, until_true, weir};
+use crate::common::program::{Program, nginx_folders, ports};
+use crate::common::{Kept, Weir, head, of, until_true, weir};
 
 /// A gateway before these upstreams, each on the path of its name: name, server, and what else is said of it.
 fn before(dir: tempfile::TempDir, upstreams: &[(&str, &str, &str)]) -> Weir {

@@ -2,14 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts; tests")]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use common::program::{Program, nginx_folders, ports};
-use common::{JSON, ROOMY, WEIR, Weir, config, until_true, weir};
+use crate::common::program::{Program, nginx_folders, ports};
+use crate::common::{JSON, ROOMY, WEIR, Weir, config, until_true, weir};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// An authority that signs certificates for names, from a year to a year, into `name.pem` and `name.key`.

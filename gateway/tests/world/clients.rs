@@ -5,16 +5,14 @@
 //! comes with and the cookie jar that people use with it, and prints the status and the first line of the answer.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use common::browser::Browser;
-use common::{JSON, Shop, Weir, config, nobody, until, until_true};
+use crate::common::browser::Browser;
+use crate::common::{JSON, Shop, Weir, config, nobody, until, until_true};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world/clients/");
 
 /// What a client was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -334,7 +332,7 @@ fn clients_of_eight_kinds_wait_enter_and_stay_as_the_table_says() {
     ]);
     let seen = table(&kinds, &journey(&kinds));
     println!("{seen}");
-    let head = "<!-- make clients writes this: what each client saw in gateway/tests/clients.rs -->\n\n";
+    let head = "<!-- make clients writes this: what each client saw in gateway/tests/world/clients.rs -->\n\n";
     let (written, file) = (format!("{head}{LEGEND}{seen}"), root.join("docs/clients-table.md"));
     match std::env::var_os("WEIR_CLIENTS_TABLE").map(PathBuf::from) {
         Some(file) => std::fs::write(file, written).unwrap(),
@@ -358,7 +356,7 @@ fn haproxy_finds_weir_well_by_its_oldest_check_while_a_line_stands() {
     let mut haproxy = Command::new("haproxy").arg("-db").arg("-f").arg(&file).spawn().unwrap();
     let checks = || weir.metric(r#"weir_requests_total{room="",verdict="own"}"#);
     until_true("it has checked some times", || checks() >= 5.0);
-    let seen = common::request(front, "GET", "/launch/item", &[JSON], "");
+    let seen = crate::common::request(front, "GET", "/launch/item", &[JSON], "");
     haproxy.kill().unwrap();
     haproxy.wait().unwrap();
     assert_eq!((seen.status, seen.waiting()["ticket"].as_u64()), (429, Some(1)), "its server is up: {seen:?}");

@@ -5,8 +5,6 @@
 //! `HAProxy` too. `WEIR_SPELLINGS` and `WEIR_SEED` ask for more and for others.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod proxies;
 mod scripts;
 mod shop;

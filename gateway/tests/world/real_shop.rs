@@ -2,8 +2,6 @@
 //! the ways, Chromium before it. `make real-shop` installs it and runs this; where it is not installed, these tests fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod forms;
 mod journey;
 mod load;

@@ -9,7 +9,7 @@
 //! [`World::run`] moves time in steps of a millisecond. Nothing here reads a clock, and every choice
 //! comes from the seed of the [`Plan`]: the same seed is the same launch.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
+#![allow(unreachable_pub, reason = "modules of a test")]
 
 pub mod crowd;
 pub mod figures;

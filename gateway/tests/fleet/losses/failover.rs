@@ -4,12 +4,12 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::crowd::Plan;
+use super::nothing_is_lost;
+use super::stand::{CLOSED, LARGE, Launch, Recovers, Rules, Stand, larger_crowd, launch_crowd};
 use crate::common::redis::cluster::Cluster;
 use crate::common::redis::sentinel::Watched;
 use crate::common::{WEIR, until_true};
-use crate::crowd::Plan;
-use crate::nothing_is_lost;
-use crate::stand::{CLOSED, LARGE, Launch, Recovers, Rules, Stand, larger_crowd, launch_crowd};
 
 /// What the replica lacks.
 const BEHIND: Duration = Duration::from_secs(2);

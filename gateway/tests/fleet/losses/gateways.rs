@@ -3,14 +3,14 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::clock::{self, Clock};
+use super::clock::{self, Clock};
+use super::crowd::Plan;
+use super::network::{self, Network};
+use super::stand::{CLOSED, Launch, Recovers, Rules, Stand, launch_crowd, url};
+use super::{A_WHILE, nothing_is_lost};
 use crate::common::fault::{Fault, Faulty};
 use crate::common::redis::RedisServer;
 use crate::common::{JSON, until, until_true};
-use crate::crowd::Plan;
-use crate::network::{self, Network};
-use crate::stand::{CLOSED, Launch, Recovers, Rules, Stand, launch_crowd, url};
-use crate::{A_WHILE, nothing_is_lost};
 
 #[test]
 fn a_launch_without_a_loss_loses_nothing() {

@@ -3,12 +3,12 @@
 
 use std::thread::sleep;
 
+use super::crowd::Plan;
+use super::nothing_is_lost;
+use super::stand::{LENDING, Launch, Recovers, Stand, launch_crowd};
+use super::{A_WHILE, gateways, network, redis};
 use crate::common::fault::{Fault, Faulty};
 use crate::common::redis::RedisServer;
-use crate::crowd::Plan;
-use crate::nothing_is_lost;
-use crate::stand::{LENDING, Launch, Recovers, Stand, launch_crowd};
-use crate::{A_WHILE, gateways, network, redis};
 
 /// Whoever was without Redis has let people in.
 fn leases_were_used(launches: &[Launch]) {

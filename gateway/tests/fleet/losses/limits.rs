@@ -2,9 +2,9 @@
 
 use loadtest::arrivals::Phase;
 
+use super::stand::{CLOSED, Recovers, Rules, Stand, launch_crowd};
+use super::table;
 use crate::common::redis::RedisServer;
-use crate::stand::{CLOSED, Recovers, Rules, Stand, launch_crowd};
-use crate::table;
 
 /// Four gateways in a launch without a loss: the limits hold, and this share of the rate is used.
 fn four_gateways(rules: Rules) -> f64 {

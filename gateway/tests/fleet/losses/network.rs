@@ -7,9 +7,9 @@
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use super::table;
 use crate::common::redis::program;
 use crate::common::until_true;
-use crate::table;
 
 /// Says that this process is the one inside.
 const INSIDE: &str = "WEIR_TEST_INSIDE";

@@ -3,11 +3,11 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::crowd::Plan;
+use super::stand::{CLOSED, LARGE, Launch, Recovers, Rules, Stand, larger_crowd, launch_crowd};
+use super::{A_WHILE, nothing_is_lost};
 use crate::common::fault::Faulty;
 use crate::common::redis::RedisServer;
-use crate::crowd::Plan;
-use crate::stand::{CLOSED, LARGE, Launch, Recovers, Rules, Stand, larger_crowd, launch_crowd};
-use crate::{A_WHILE, nothing_is_lost};
 
 /// Redis stands still for a while, and goes on where it was.
 pub(crate) fn stalled(rules: Rules, crowd: &Plan) -> Launch {

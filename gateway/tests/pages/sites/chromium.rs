@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
+use super::{CLOSED, counted, open, roomy};
 use crate::common::browser::Browser;
 use crate::common::{Shop, Weir, answering, config, ok, until, until_true};
-use crate::{CLOSED, counted, open, roomy};
 
 const NAMES: &str = "--host-resolver-rules=MAP *.test 127.0.0.1";
 
@@ -145,7 +145,7 @@ fn a_service_worker_keeps_the_product_and_not_the_line() {
 
 #[test]
 fn the_lines_of_the_documentation_wait_in_place_and_send_the_same_again() {
-    let lines = include_str!("../../../docs/apps.md").split_once("```js\n").unwrap().1.split("```").next().unwrap();
+    let lines = include_str!("../../../../docs/apps.md").split_once("```js\n").unwrap().1.split("```").next().unwrap();
     let shop = Shop::open();
     let weir = Weir::start(&config(shop.address, &CLOSED.replace("= 600", "= 60\nburst = 1\npoll.max = \"1s\"")));
     let browser = Browser::open(true);

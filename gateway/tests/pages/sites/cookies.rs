@@ -1,7 +1,7 @@
 //! Cookies over TLS and in clear, and who may use them from elsewhere.
 
+use super::{CLOSED, entered, roomy};
 use crate::common::{Answer, JSON, PAGE, Shop, Weir, config};
-use crate::{CLOSED, entered, roomy};
 
 const TLS: (&str, &str) = ("X-Forwarded-Proto", "https");
 

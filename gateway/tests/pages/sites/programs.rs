@@ -1,7 +1,7 @@
 //! What scripts, caches and crawlers can make of an answer of Weir.
 
+use super::{CLOSED, entered, roomy};
 use crate::common::{Answer, JSON, PAGE, Shop, Weir, answering, config, nobody, ok, until, until_true};
-use crate::{CLOSED, entered, roomy};
 
 /// A room of two hosts and one more origin.
 const HOSTS: &str = r#"

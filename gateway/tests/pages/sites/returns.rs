@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::{BACK, CLOSED, counted, entered, open, roomy};
 use crate::common::{JSON, PAGE, Shop, Weir, config, request, until, until_true};
-use crate::{BACK, CLOSED, counted, entered, open, roomy};
 
 #[test]
 fn a_return_without_a_pass_reaches_the_shop_of_a_closed_and_of_a_suspended_room_and_nothing_else_does() {

@@ -1,6 +1,6 @@
 //! The cookie of a room, as other programs than browsers keep it, and for how long it is kept.
 
-use crate::behind;
+use super::behind;
 use crate::common::{CLOSED, JSON, PAGE, ROOMY, until_true};
 
 #[test]

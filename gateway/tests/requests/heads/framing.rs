@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use crate::behind;
+use super::behind;
+use super::h2::{self, After};
 use crate::common::{CLOSED, Kept, raw};
-use crate::h2::{self, After};
 
 #[test]
 fn the_body_of_a_get_or_head_reaches_the_shop() {

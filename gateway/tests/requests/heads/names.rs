@@ -1,8 +1,8 @@
 //! Names that a shop would take for those of Weir or of a proxy.
 
-use crate::behind;
+use super::behind;
+use super::h2::{self, After};
 use crate::common::{CLOSED, ROOMY, raw, until_true};
-use crate::h2::{self, After};
 
 #[test]
 fn a_name_that_a_shop_may_read_as_another_does_not_reach_it() {

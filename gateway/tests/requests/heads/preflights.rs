@@ -1,8 +1,9 @@
 //! CORS preflights: the only question without a pass that a room lets through.
 
+use super::behind;
+use super::h2::{self, After};
+use crate::common;
 use crate::common::{Answer, CLOSED, ROOMY, Weir, raw, until_true};
-use crate::h2::{self, After};
-use crate::{behind, common};
 
 const ASKS: [(&str, &str); 2] = [("origin", "https://app.example"), ("access-control-request-method", "POST")];
 

@@ -1,8 +1,8 @@
 //! Fields after the body.
 
-use crate::behind;
+use super::behind;
+use super::h2::{self, After};
 use crate::common::{CLOSED, raw};
-use crate::h2::{self, After};
 
 const SENT: [(&str, &str); 9] = [
     ("x-checksum", "abc"),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::behind;
+use super::behind;
 use crate::common::{CLOSED, Kept, PAGE, ROOMY, until_true};
 
 #[test]

@@ -3,9 +3,9 @@
 use std::io::{BufReader, Write};
 use std::time::Duration;
 
+use super::http2::closed_windows;
 use super::*;
 use crate::common::{Kept, answering, head, ok, server};
-use crate::http2::closed_windows;
 
 #[test]
 fn an_answer_that_is_not_taken_holds_nothing_of_the_shop() {

@@ -14,7 +14,7 @@ fn a_post_never_fails_on_a_connection_that_the_shop_closed_before_it() {
     let counted = closed.clone();
     let shop = server(move |mut stream| {
         let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
-        let Some(head) = common::head(&mut reader) else { return };
+        let Some(head) = crate::common::head(&mut reader) else { return };
         let mut body = vec![0; of(&head, "content-length").and_then(|l| l.parse().ok()).unwrap_or(0)];
         reader.read_exact(&mut body).unwrap();
         stream.write_all(&ok("welcome to the shop")).unwrap();

@@ -65,9 +65,9 @@ fn a_long_upload_that_stands_still_is_ended_and_leaves_the_reserve_until_then() 
 
 #[test]
 fn an_upload_that_is_only_steady_is_not_ended() {
-    let shop = answering(|head| ok(common::of(head, "content-length").unwrap_or("none")));
+    let shop = answering(|head| ok(crate::common::of(head, "content-length").unwrap_or("none")));
     let weir = gateway(shop, "pace_grace = \"1s\"\nmin_upload_rate = \"1KiB\"");
-    let mut steady = common::Kept::open(weir.http);
+    let mut steady = crate::common::Kept::open(weir.http);
     steady.send(b"POST /photo HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 100000\r\n\r\n");
     for _ in 0..40 {
         std::thread::sleep(std::time::Duration::from_millis(60));

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::shop::{Node, inside};
+use super::spellings::{Dice, how_many, seed};
 use crate::common::program::{Program, nginx_folders, ports};
 use crate::common::{CLOSED, Weir, config};
-use crate::shop::{Node, inside};
-use crate::spellings::{Dice, how_many, seed};
 
 /// As it reads paths itself, with slashes merged and not; and in front of Node, the path as sent and as read.
 fn nginx(dir: &Path, node: SocketAddr) -> (Program, Vec<(String, u16)>) {

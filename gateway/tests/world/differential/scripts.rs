@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use policy::scope::{NormalPath, Pattern, Table};
 
-use crate::spellings::{Dice, how_many, seed};
+use super::spellings::{Dice, how_many, seed};
 
 const NODE: &str = include_str!("oracle.js");
 const PYTHON: &str = include_str!("oracle.py");

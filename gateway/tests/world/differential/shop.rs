@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use super::spellings::{Dice, how_many, seed};
 use crate::common::{Answer, CLOSED, Kept, Weir, config, raw};
-use crate::spellings::{Dice, how_many, seed};
 
 /// A program that tells on its first line at which port it answers; killed when dropped.
 pub(crate) struct Node {

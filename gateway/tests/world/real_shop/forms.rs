@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use super::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
+use super::stage::{Stage, Way, browser, until_true, without_javascript};
 use crate::common::browser::Browser;
-use crate::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
-use crate::stage::{Stage, Way, browser, until_true, without_javascript};
 
 const SHORT: &str = "session_duration = \"12s\"\n";
 

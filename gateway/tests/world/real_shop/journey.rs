@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
+use super::forms::sends_too_late;
+use super::stage::{BOOK, Stage, Way, browser, until_true};
 use crate::common::JSON;
 use crate::common::browser::Browser;
-use crate::forms::sends_too_late;
-use crate::stage::{BOOK, Stage, Way, browser, until_true};
 
 /// Opens the book, puts it into the basket and goes to the address form of the checkout, by way of the login.
 pub(crate) fn to_the_address(browser: &Browser, stage: &Stage) {

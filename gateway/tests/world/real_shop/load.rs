@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::stage::{Stage, Way};
 use crate::common::WEIR;
-use crate::stage::{Stage, Way};
 
 /// As many as `oscar-users.csv` has beside the one that the shop has already.
 const CUSTOMERS: usize = 99;

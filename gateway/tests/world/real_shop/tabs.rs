@@ -1,7 +1,7 @@
 //! Several tabs, the way back, and the WebSocket of a product's page.
 
-use crate::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
-use crate::stage::{BOOK, Stage, Way, browser, until_true};
+use super::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
+use super::stage::{BOOK, Stage, Way, browser, until_true};
 
 #[test]
 #[ignore = "needs a shop: make real-shop"]
