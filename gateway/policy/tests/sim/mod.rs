@@ -174,7 +174,6 @@ pub struct World {
     pub store: Store,
     pub watch: Watch,
     upsets: Vec<(Millis, Upset)>,
-    forger: bool,
     end: Millis,
     /// People who may still do something.
     pub open: usize,
@@ -225,7 +224,6 @@ impl World {
             store,
             watch,
             upsets: plan.upsets,
-            forger: plan.forger,
             end: plan.end,
         }
     }
