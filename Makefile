@@ -16,8 +16,9 @@ build: tools ## Build the release binaries
 	cargo build --release --locked
 
 .PHONY: demo
-demo: build ## Show what Weir is for, in about a minute: a shop alone, then behind Weir
-	target/release/loadtest demo --weir target/release/weir
+demo: tools ## Show what Weir is for, in about a minute: a shop alone, then behind Weir
+	cargo build --profile demo --locked -p gateway -p loadtest --bins
+	target/demo/loadtest demo --weir target/demo/weir
 
 .PHONY: load
 load: build ## A shoe launch against a stage of this machine, and the verdict over it: about four minutes
@@ -71,7 +72,7 @@ locust: ## Users of Locust wait in the line, with deploy/locust/weir.py: a minut
 .PHONY: real-shop
 real-shop: ## A shop of django-oscar behind Weir and nginx, Chromium that buys something, and loadtest's crowd: some minutes
 	@deploy/tools shop
-	cargo build --workspace --locked --bin loadtest
+	cargo build --workspace --locked --bin loadtest --test world
 	cargo nextest run --workspace --locked --test world --run-ignored all real_shop::
 
 .PHONY: record-shop
