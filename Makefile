@@ -42,11 +42,14 @@ lint: ## Format, clippy, documentation, licences
 	cargo fetch --locked --quiet
 	cargo deny --offline --all-features check --hide-inclusion-graph bans licenses sources
 
+# Tests wait more than they compute: for lines that move, passes that end, servers that come back.
+TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 .PHONY: unit
 unit: ## The tests alone
 	@deploy/tools test
 	cargo test --workspace --doc --locked --quiet
-	cargo nextest run --workspace --locked
+	cargo nextest run --workspace --locked --test-threads $(TEST_THREADS)
 	python3 -m doctest benches/table.py
 
 .PHONY: test-world
