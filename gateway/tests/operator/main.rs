@@ -4,6 +4,7 @@ mod bounds;
 #[path = "../common/mod.rs"]
 mod common;
 mod config;
+mod documents;
 mod operations;
 mod privacy;
 mod process;

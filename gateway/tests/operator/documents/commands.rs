@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::WEIR;
-use crate::markdown::root;
+use super::markdown::root;
 
 /// The commands that were looked at, and what is wrong with them.
 #[derive(Default)]

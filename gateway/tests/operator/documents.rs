@@ -3,18 +3,15 @@
 //! It needs the program `loadtest` beside `weir`: a build of the workspace has both.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "documents/commands.rs"]
 mod commands;
-mod common;
-#[path = "documents/markdown.rs"]
 mod markdown;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::program::ports;
-use common::{PAGE, Shop, WEIR, Weir, config, nobody, of, request, until_true, weir};
+use crate::common::program::ports;
+use crate::common::{PAGE, Shop, WEIR, Weir, config, nobody, of, request, until_true, weir};
 use markdown::{Block, Document, document, documents, root};
 
 /// A room from which a file of `weir apply` differs.
