@@ -12,7 +12,7 @@
 //! An act ends in two steps. At closing time nobody outside asks any more (they are counted where they stand);
 //! those inside have a grace to finish. Every visitor ends in exactly one way.
 //!
-//! What is absent: judgement, and what a visitor wants ([`crate::visitor`]).
+//! What is absent: judgement, and what a visitor wants ([`launch_model::visit`]).
 
 mod agenda;
 mod board;
@@ -24,29 +24,29 @@ mod person;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evidence::{End, Evidence, Micros, Visit, micros};
+use launch_model::arrivals::Arrivals;
+use launch_model::jar::Toward;
+use launch_model::persona::Persona;
+use launch_model::random::luck;
+use launch_model::scenario::{Method, Scenario};
+use launch_model::span::Span;
+use launch_model::visit::{Answer, Ask, Cookies, Lost, Next, Place, Request, Then};
+use launch_model::visitor::Visitor;
 use rand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::arrivals::Arrivals;
-use crate::evidence::{End, Evidence, Micros, Visit};
-use crate::jar::Toward;
-use crate::persona::Persona;
-use crate::scenario::{Method, Scenario};
-use crate::shopper::luck;
-use crate::span::Span;
-use crate::visitor::{Answer, Ask, Cookies, Next, Place, Request, Then, Visitor};
-use crate::wire::{Location, Lost, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
+use crate::wire::{Location, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
 use agenda::{Agenda, Who};
+pub(crate) use board::Outcome;
+pub use board::Watch;
 use board::micros_since;
 use errand::{Errand, Returned};
 use generator::Machine;
-use person::{Person, Sent};
-
-pub(crate) use board::Outcome;
-pub use board::Watch;
 pub(crate) use generator::most_memory;
+use person::{Person, Sent};
 
 /// Whoever could not be sent for want of a port or a file descriptor here tries again after this.
 const LOCAL_REST: Duration = Duration::from_secs(1);
@@ -137,7 +137,6 @@ impl Crowd {
         let closing = scenario.closing.map_or(arrivals.length(), |closing| closing.0);
         // Visitors know when it is all over, also where the scenario leaves it to the last arrival.
         let scenario = Arc::new(Scenario { closing: Some(Span(closing)), ..Scenario::clone(&scenario) });
-        let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2);
         let machine = Machine::look(start);
         Self {
             wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),
@@ -222,8 +221,7 @@ impl Crowd {
     fn plan_newcomer(&mut self) {
         let part = self.part;
         let next = self.arrivals.find(|(index, _)| part.has(*index));
-        let due = |at: Duration| Micros::try_from(at.as_micros()).unwrap_or(Micros::MAX);
-        self.newcomer = next.map(|(index, at)| (index, due(at))).filter(|(_, due)| *due < self.closing);
+        self.newcomer = next.map(|(index, at)| (index, micros(at))).filter(|(_, due)| *due < self.closing);
         if let Some((_, due)) = self.newcomer {
             self.agenda.plan(due, Who::Newcomer);
         }
@@ -346,7 +344,7 @@ impl Crowd {
 
     fn go_on(&mut self, place: usize, next: Next, at: Micros) {
         let Some(person) = self.people[place].as_deref_mut() else { return };
-        let due = at + Micros::try_from(next.pause.as_micros()).unwrap_or(Micros::MAX / 2);
+        let due = at + micros(next.pause);
         let outside = person.visitor.place() != Place::Inside;
         match next.then {
             Then::Leave(end) if next.pause.is_zero() => self.leave(place, end, at),

@@ -5,7 +5,7 @@
 //!    ^-------------- answer --------------------'        time jumps from event to event
 //! ```
 //!
-//! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`crate::verdict`] judges it
+//! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`verdict`] judges it
 //! as it judges any run. `gateway` gathers joins and claims, holds requests and tells waits and poll intervals as the
 //! real one does, one of them on a store that answers at once; `shop` serves each page in its time, however many come.
 //! Nothing reads a clock: the same scenario is the same launch, to the microsecond.
@@ -15,64 +15,38 @@
 //! line behaves; not how fast the gateway is.
 
 mod agenda;
+mod errand;
 mod gateway;
 mod person;
+mod setup;
 mod shop;
 
 use std::iter::{Peekable, Zip};
 use std::ops::RangeFrom;
 use std::sync::Arc;
-use std::time::Duration;
 
+use evidence::{End, Evidence, Generator, Micros, Visit, micros};
+use launch_model::arrivals::Arrivals;
+use launch_model::scenario::Scenario;
+use launch_model::span::Span;
+use launch_model::visit::{Answer, Ask, Cookies, Next, Place, Request, Shown, Sight, Then};
+use launch_model::visitor::Visitor;
 use policy::admit::{Intent, Verdict};
-use policy::room::Rules;
 use policy::ticket::Token;
 
-use crate::arrivals::Arrivals;
 use crate::crowd::{Outcome, Watch, most_memory};
-use crate::evidence::{End, Evidence, Generator, Micros, Visit};
-use crate::scenario::Scenario;
-use crate::span::Span;
-use crate::visitor::{Answer, Ask, Cookies, Next, Place, Request, Shown, Sight, Then, Visitor};
 use agenda::{Agenda, Event};
-use gateway::{Entry, Gateway};
-use person::{Cookie, Person};
+use errand::Errand;
+use gateway::{Cookie, Entry, Gateway};
+use person::Person;
 use shop::Shop;
+
+pub use setup::{Setup, rules};
 
 /// From a gateway's answer to its reader: a good line to a data centre near by.
 const NETWORK: Micros = 10_000;
 /// What a waiting page is made of.
 const ASSETS: [&str; 2] = ["/.weir/page.css", "/.weir/page.js"];
-
-/// Where a launch is simulated.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// What the gateway is set to. [`rules`] are those that the scenario promises; others are a fault to be found.
-    pub rules: Rules,
-    /// What it is set to later, and when: in order of time.
-    pub changes: Vec<(Micros, Rules)>,
-    /// Unix time of the start, in microseconds.
-    pub start_unix_us: i64,
-}
-
-impl Setup {
-    /// A gateway that is set to what the scenario promises.
-    pub fn of(scenario: &Scenario, start_unix_us: i64) -> Self {
-        Self { rules: rules(scenario), changes: Vec::new(), start_unix_us }
-    }
-}
-
-/// What a room promises, as the policy takes it.
-pub fn rules(scenario: &Scenario) -> Rules {
-    let room = &scenario.room;
-    Rules {
-        rate: room.rate(),
-        burst: room.burst(),
-        total_active_users: room.total_active_users,
-        session: u64::try_from(room.session_duration.0.as_millis()).unwrap_or(u64::MAX),
-        ..Rules::per_minute(60)
-    }
-}
 
 /// Runs a launch, as fast as this machine can. `watch` may be looked at meanwhile.
 pub fn simulate(scenario: &Scenario, setup: &Setup, watch: &Watch) -> Evidence {
@@ -81,19 +55,6 @@ pub fn simulate(scenario: &Scenario, setup: &Setup, watch: &Watch) -> Evidence {
     world.plan_newcomer();
     let took = world.run();
     world.finish(setup, took)
-}
-
-/// A request on its way.
-#[derive(Debug)]
-pub(crate) struct Errand {
-    /// Whose it is.
-    who: u32,
-    /// From their second tab: what comes of it is written down, and that is all.
-    second: bool,
-    request: Request,
-    /// Which of their requests it is.
-    count: u32,
-    due: Micros,
 }
 
 /// What an answer brings.
@@ -229,7 +190,7 @@ impl World {
             Ask::Asset(_) => Reply { answer: status(200), cookie: Cookie::Kept, at },
             Ask::Other => Reply { answer: Answer::shop(Sight::default()), cookie: self.gateway.foreign(now), at },
             _ => {
-                let shown = self.gateway.credential(person, &errand.request.cookies);
+                let shown = self.gateway.credential(person.cookie, &errand.request.cookies);
                 match self.gateway.admit(shown, intent(asks), now) {
                     Verdict::Enter { pass, renew } => {
                         self.gateway.confirm(&pass);
@@ -393,15 +354,6 @@ fn intent(ask: &Ask) -> Intent {
         Ask::Poll => Intent::Json,
         _ => Intent::Other,
     }
-}
-
-fn micros(span: Duration) -> Micros {
-    Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2)
-}
-
-/// `X-Request-Id`.
-fn id_of(errand: &Errand) -> String {
-    format!("{}-{}", errand.who, errand.count)
 }
 
 #[cfg(test)]

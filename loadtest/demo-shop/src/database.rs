@@ -16,15 +16,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use evidence::stats::locked;
+use launch_model::scenario;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use crate::stats::locked;
-
 /// What a page takes at least in the sum of what can be done, in seconds.
-pub(crate) const LEAST_TIME: f64 = 1e-6;
+pub const LEAST_TIME: f64 = 1e-6;
 
 /// How much the database can take, and how it fails.
 #[derive(Debug, Clone)]
@@ -45,11 +45,13 @@ pub struct Tuning {
     pub recovery: Duration,
 }
 
+/// Slots and service time are those of a scenario that names none.
 impl Default for Tuning {
     fn default() -> Self {
+        let scenario::Shop { slots, service_time, .. } = scenario::Shop::default();
         Self {
-            slots: 20,
-            service_time: Duration::from_millis(50),
+            slots,
+            service_time: service_time.0,
             contention: 0.05,
             waiters_per_slot: 10,
             patience: Duration::from_secs(2),
@@ -159,9 +161,10 @@ impl Drop for Waiter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::arrivals::{Arrivals, Phase, Spacing};
+    use launch_model::arrivals::{Arrivals, Phase, Spacing};
     use tokio::time::Instant;
+
+    use super::*;
 
     const SECONDS: u64 = 30;
 

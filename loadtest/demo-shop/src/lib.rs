@@ -18,9 +18,16 @@
 //! page with status 200 ([`pages::is_sold_out`]); whatever the database cannot do is a 503. A request that
 //! was begun is done to its end, written down and counted, also when its client has gone away.
 //!
+//! ```text
+//! books --> model --> database
+//!       \-> postgres            demo-shop --> evidence: its log and its counts are one of three sides of the truth
+//! ```
+//!
 //! It reads requests as tolerantly as many shops do, so that what slips past a gateway is seen here: a target that begins
 //! with two slashes is an authority and a path ([`pages::read_as_url`]), and a body may name another method
 //! (`X-HTTP-Method-Override`).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
 
 pub mod books;
 pub mod database;
@@ -29,6 +36,7 @@ pub mod model;
 pub mod pages;
 pub mod postgres;
 mod report;
+mod sale;
 mod served;
 mod visitors;
 
@@ -37,6 +45,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use evidence::Page;
+use evidence::shop::{Entry, Outcome, Report};
+use evidence::stats::{Latency, Quantiles, locked};
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
@@ -46,23 +57,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::evidence::Page;
-use crate::stats::{Latency, Quantiles, locked};
-use books::{Books, Failure, Ordered, Paid};
+use books::Books;
 use database::Tuning;
-use log::{Entry, Log, Outcome};
+use log::Log;
 use model::Model;
 use pages::Form;
-pub use report::Report;
 use report::{Counted, InFlight};
+pub use sale::PLENTY;
+use sale::{Failure, Ordered, Paid};
 use served::{Answer, Served, html, text};
 use visitors::{Visit, Visitors};
 
 /// The longest form that is read.
 const LONGEST_FORM: usize = 16 * 1024;
-/// Pieces of a model that nobody gave a number.
-pub const PLENTY: u64 = 1_000_000;
-
 /// The shop: its books, its log, and what it counted.
 #[derive(Debug)]
 pub struct Shop {

@@ -13,58 +13,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-use serde::{Deserialize, Serialize};
-
-use crate::evidence::Page;
-use crate::stats::locked;
+use evidence::shop::Entry;
+use evidence::stats::locked;
 
 /// Entries that are kept when nobody says otherwise: some 30 MB.
 const KEPT: usize = 100_000;
 /// Entries in one answer of [`Log::read`].
 pub const PIECE: usize = 5_000;
-
-/// How a request ended, as the shop sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// With the page that was asked for. A repeated order or payment gets the first one's page.
-    Ok,
-    /// With the page that says that nothing is left.
-    SoldOut,
-    /// Without: the form was wrong (status 400), there is no such page (404), or the database failed (503).
-    Failed,
-}
-
-/// One request to a launch page, written when its answer was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its place in the log, from 1 without gaps, in the order of answers.
-    pub seq: u64,
-    /// When its head had come: microseconds since 1970, by the shop's clock.
-    pub arrived_us: i64,
-    /// When its answer was made: [`Entry::arrived_us`] plus the time it took, whatever the clock did meanwhile.
-    pub answered_us: i64,
-    /// `X-Request-Id`: the gateway's name for this request; or what the load test calls one of its attacks.
-    #[serde(default)]
-    pub request_id: Option<String>,
-    /// `Weir-Pass-Id`: the gateway's name for the pass that it came with, `segment.number`.
-    #[serde(default)]
-    pub pass_id: Option<String>,
-    /// `Weir-Room`: the room of that pass.
-    #[serde(default)]
-    pub room: Option<String>,
-    /// What it asked for.
-    pub page: Page,
-    /// The status code of the answer.
-    pub status: u16,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The order that it made, paid, or asked to pay.
-    #[serde(default)]
-    pub order: Option<u64>,
-    /// The first request of its pass; without a pass, one without the shop's cookie.
-    pub new: bool,
-}
 
 /// The entries of a run.
 #[derive(Debug)]
@@ -159,6 +114,9 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use evidence::Page;
+    use evidence::shop::Outcome;
+
     use super::*;
 
     fn entry(order: u64) -> Entry {

@@ -6,18 +6,20 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
-use super::books::{Account, Failure, Ordered, Paid};
-use super::database::{Database, Tuning};
-use crate::stats::locked;
+use evidence::shop::Account;
+use evidence::stats::locked;
+
+use crate::database::{Database, Tuning};
+use crate::sale::{Failure, Ordered, Paid};
 
 /// Database work of the product page.
-pub(crate) const ITEM: f64 = 1.0;
+pub const ITEM: f64 = 1.0;
 /// Of the cart, which is a step that few take: not in [`Model::capacity`].
 const CART: f64 = 1.0;
 /// Of an order.
-pub(crate) const ORDER: f64 = 2.0;
+pub const ORDER: f64 = 2.0;
 /// Of a payment.
-pub(crate) const PAYMENT: f64 = 3.0;
+pub const PAYMENT: f64 = 3.0;
 
 /// Books in memory.
 #[derive(Debug)]
@@ -44,38 +46,38 @@ impl Model {
         Self { database: Database::new(tuning), capacity, shelf: Mutex::new(Shelf { stock, ..Shelf::default() }) }
     }
 
-    pub(super) async fn left_over(&self) -> Result<u64, Failure> {
+    pub(crate) async fn left_over(&self) -> Result<u64, Failure> {
         self.database.run(ITEM).await?;
         Ok(locked(&self.shelf).left_over())
     }
 
-    pub(super) async fn cart(&self, session: &str) -> Result<(), Failure> {
+    pub(crate) async fn cart(&self, session: &str) -> Result<(), Failure> {
         self.database.run(CART).await?;
         locked(&self.shelf).carts.insert(session.to_owned());
         Ok(())
     }
 
-    pub(super) async fn order(&self, session: &str, key: &str) -> Result<Ordered, Failure> {
+    pub(crate) async fn order(&self, session: &str, key: &str) -> Result<Ordered, Failure> {
         self.database.run(ORDER).await?;
         Ok(locked(&self.shelf).order(session, key))
     }
 
-    pub(super) async fn pay(&self, order: u64, key: &str) -> Result<Paid, Failure> {
+    pub(crate) async fn pay(&self, order: u64, key: &str) -> Result<Paid, Failure> {
         self.database.run(PAYMENT).await?;
         Ok(locked(&self.shelf).pay(order, key))
     }
 
-    pub(super) fn account(&self) -> Account {
+    pub(crate) fn account(&self) -> Account {
         let shelf = locked(&self.shelf);
         let account = Account::of(shelf.stock, shelf.left_over(), shelf.orders.len() as u64);
         Account { paid: shelf.paid.len() as u64, ..account }
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.database.waiting()
     }
 
-    pub(super) fn capacity(&self) -> f64 {
+    pub(crate) fn capacity(&self) -> f64 {
         self.capacity
     }
 }

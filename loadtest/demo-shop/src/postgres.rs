@@ -15,13 +15,12 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use deadpool_postgres::tokio_postgres::{Config, NoTls, Row};
 use deadpool_postgres::{Manager, Object, Pool, PoolError, Runtime};
+use evidence::shop::Account;
 use tokio::time::timeout;
 
-use super::books::{Account, Failure, Ordered, Paid};
+use crate::sale::{Failure, Ordered, PLENTY, Paid};
 
 const PRODUCT: &str = "weir-one";
-/// Pieces of the first sale, if nobody says how many.
-const PLENTY: i64 = 1_000_000;
 /// How long after its time-out a statement may take to say that it was cancelled.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -108,7 +107,7 @@ impl Postgres {
 
     async fn sale(&self, stock: Option<u64>) -> Result<i64, Failure> {
         let latest = if stock.is_none() { self.row(LATEST, &[&PRODUCT]).await? } else { None };
-        let pieces = stock.map_or(PLENTY, |pieces| i64::try_from(pieces).unwrap_or(i64::MAX));
+        let pieces = i64::try_from(stock.unwrap_or(PLENTY)).unwrap_or(i64::MAX);
         let row = match latest {
             Some(row) => row,
             None => self.one(OPEN, &[&PRODUCT, &pieces]).await?,
@@ -116,15 +115,15 @@ impl Postgres {
         Ok(row.try_get(0)?)
     }
 
-    pub(super) async fn left_over(&self) -> Result<u64, Failure> {
+    pub(crate) async fn left_over(&self) -> Result<u64, Failure> {
         number(&self.one(LEFT_OVER, &[&self.sale]).await?, 0)
     }
 
-    pub(super) async fn cart(&self, session: &str) -> Result<(), Failure> {
+    pub(crate) async fn cart(&self, session: &str) -> Result<(), Failure> {
         self.row(CART, &[&session, &PRODUCT]).await.map(drop)
     }
 
-    pub(super) async fn order(&self, session: &str, key: &str) -> Result<Ordered, Failure> {
+    pub(crate) async fn order(&self, session: &str, key: &str) -> Result<Ordered, Failure> {
         match self.row(ORDER, &[&self.sale, &session, &key]).await {
             Ok(Some(made)) => return Ok(Ordered::Now(number(&made, 0)?)),
             Ok(None) => {}
@@ -135,7 +134,7 @@ impl Postgres {
         before.map_or(Ok(Ordered::SoldOut), |row| Ok(Ordered::Before(number(&row, 0)?)))
     }
 
-    pub(super) async fn pay(&self, order: u64, key: &str) -> Result<Paid, Failure> {
+    pub(crate) async fn pay(&self, order: u64, key: &str) -> Result<Paid, Failure> {
         let Ok(order) = i64::try_from(order) else { return Ok(Paid::NoSuchOrder) };
         match self.row(PAY, &[&order, &key]).await {
             Ok(Some(made)) => return Ok(Paid::Now(number(&made, 0)?)),
@@ -146,13 +145,13 @@ impl Postgres {
         Ok(Paid::Before(number(&self.one(PAID, &[&order, &key]).await?, 0)?))
     }
 
-    pub(super) async fn account(&self) -> Result<Account, Failure> {
+    pub(crate) async fn account(&self) -> Result<Account, Failure> {
         let row = self.one(ACCOUNT, &[&self.sale]).await?;
         let account = Account::of(number(&row, 0)?, number(&row, 1)?, number(&row, 2)?);
         Ok(Account { paid: number(&row, 3)?, duplicates: number(&row, 4)?, ..account })
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.pool.status().waiting
     }
 

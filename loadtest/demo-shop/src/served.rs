@@ -1,30 +1,30 @@
 //! What the shop answers: one value with all that the shopper, the counters and the log need of it.
 
 use bytes::Bytes;
+use evidence::shop::Outcome;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
-use super::books::Failure;
-use super::log::Outcome;
-use super::pages;
+use crate::pages;
+use crate::sale::Failure;
 
 /// An answer of the shop.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// What came of a request to a launch page.
 #[derive(Debug)]
-pub(super) struct Served {
-    pub(super) status: StatusCode,
-    pub(super) outcome: Outcome,
+pub(crate) struct Served {
+    pub(crate) status: StatusCode,
+    pub(crate) outcome: Outcome,
     /// The order that it is about.
-    pub(super) order: Option<u64>,
+    pub(crate) order: Option<u64>,
     /// Whether the same form had been answered before.
-    pub(super) repeated: bool,
+    pub(crate) repeated: bool,
     /// Whether the shopper is done, and their seat free.
-    pub(super) done: bool,
-    pub(super) page: String,
+    pub(crate) done: bool,
+    pub(crate) page: String,
 }
 
 impl Served {
@@ -33,37 +33,37 @@ impl Served {
     }
 
     /// The product or the cart.
-    pub(super) fn page(page: String) -> Self {
+    pub(crate) fn page(page: String) -> Self {
         Self::with(Outcome::Ok, None, page)
     }
 
     /// An order that can be paid.
-    pub(super) fn order(order: u64, repeated: bool) -> Self {
+    pub(crate) fn order(order: u64, repeated: bool) -> Self {
         Self { repeated, ..Self::with(Outcome::Ok, Some(order), pages::order(order)) }
     }
 
     /// A receipt; it ends the visit.
-    pub(super) fn receipt(order: u64, repeated: bool) -> Self {
+    pub(crate) fn receipt(order: u64, repeated: bool) -> Self {
         Self { repeated, done: true, ..Self::with(Outcome::Ok, Some(order), pages::receipt(order)) }
     }
 
     /// Nothing is left.
-    pub(super) fn sold_out() -> Self {
+    pub(crate) fn sold_out() -> Self {
         Self::with(Outcome::SoldOut, None, pages::sold_out())
     }
 
     /// The shopper's mistake.
-    pub(super) fn wrong(reason: &str) -> Self {
+    pub(crate) fn wrong(reason: &str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, ..Self::with(Outcome::Failed, None, pages::wrong(reason)) }
     }
 
     /// An address without a page.
-    pub(super) fn absent() -> Self {
+    pub(crate) fn absent() -> Self {
         Self { status: StatusCode::NOT_FOUND, ..Self::wrong("There is no such page.") }
     }
 
     /// The shop's. What exactly is the operator's business.
-    pub(super) fn failed(failure: &Failure) -> Self {
+    pub(crate) fn failed(failure: &Failure) -> Self {
         let told = match failure {
             Failure::Full => "Too many requests for the database.",
             Failure::NoSlot => "No database connection in time.",
@@ -75,7 +75,7 @@ impl Served {
     }
 
     /// The answer as it goes out; a session is what its shopper gets as the shop's cookie.
-    pub(super) fn into_answer(self, session: Option<&str>) -> Answer {
+    pub(crate) fn into_answer(self, session: Option<&str>) -> Answer {
         let mut answer = html(self.status, self.page);
         if self.done {
             answer.headers_mut().insert("weir-command", HeaderValue::from_static("revoke"));
@@ -89,7 +89,7 @@ impl Served {
 }
 
 /// A large picture, from memory.
-pub(super) fn picture() -> Answer {
+pub(crate) fn picture() -> Answer {
     static PICTURE: [u8; 1 << 20] = [0; 1 << 20];
     let mut answer = Response::new(Full::new(Bytes::from_static(&PICTURE)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -97,7 +97,7 @@ pub(super) fn picture() -> Answer {
 }
 
 /// A WebSocket on which nothing is said until the other side ends it.
-pub(super) fn live(request: Request<Incoming>) -> Answer {
+pub(crate) fn live(request: Request<Incoming>) -> Answer {
     let mut answer = Response::new(Full::default());
     let key = request.headers().get("sec-websocket-key").map(|key| accept(key.as_bytes()));
     let Some(Ok(key)) = key.map(HeaderValue::try_from) else { return Served::wrong("No key.").into_answer(None) };
@@ -126,14 +126,14 @@ fn accept(key: &[u8]) -> String {
 }
 
 /// A page.
-pub(super) fn html(status: StatusCode, page: String) -> Answer {
+pub(crate) fn html(status: StatusCode, page: String) -> Answer {
     let mut answer = text("text/html; charset=utf-8", page);
     *answer.status_mut() = status;
     answer
 }
 
 /// Something else than a page, with status 200.
-pub(super) fn text(kind: &'static str, text: String) -> Answer {
+pub(crate) fn text(kind: &'static str, text: String) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(text)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

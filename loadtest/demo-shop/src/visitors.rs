@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use evidence::stats::{Busiest, locked};
 use http::{HeaderMap, header};
+use launch_model::attack;
 
-use super::pages;
-use crate::attack;
-use crate::stats::{Busiest, locked};
+use crate::pages;
 
 /// New shoppers are counted in sliding windows of this length.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -20,16 +20,16 @@ const LONGEST_NAME: usize = 128;
 
 /// What the headers of a request say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Visit {
-    pub(super) request_id: Option<String>,
-    pub(super) pass_id: Option<String>,
-    pub(super) room: Option<String>,
+pub(crate) struct Visit {
+    pub(crate) request_id: Option<String>,
+    pub(crate) pass_id: Option<String>,
+    pub(crate) room: Option<String>,
     /// The value of the shop's cookie.
-    pub(super) session: Option<String>,
+    pub(crate) session: Option<String>,
 }
 
 impl Visit {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self {
             request_id: name(headers, attack::ID_HEADER).or_else(|| name(headers, "x-request-id")),
             pass_id: name(headers, "weir-pass-id"),
@@ -54,7 +54,7 @@ fn session(headers: &HeaderMap) -> Option<String> {
 
 /// Everybody who came so far.
 #[derive(Debug)]
-pub(super) struct Visitors(Mutex<Seen>);
+pub(crate) struct Visitors(Mutex<Seen>);
 
 #[derive(Debug)]
 struct Seen {
@@ -64,12 +64,12 @@ struct Seen {
 }
 
 impl Visitors {
-    pub(super) fn nobody() -> Self {
+    pub(crate) fn nobody() -> Self {
         Self(Mutex::new(Seen { passes: HashSet::new(), new: 0, busiest: Busiest::within(WINDOW) }))
     }
 
     /// Takes note of a visit; `true` if it is somebody new.
-    pub(super) fn note(&self, visit: &Visit, now: Instant) -> bool {
+    pub(crate) fn note(&self, visit: &Visit, now: Instant) -> bool {
         let mut seen = locked(&self.0);
         let new = match &visit.pass_id {
             Some(pass) => !seen.passes.contains(pass) && seen.passes.insert(pass.clone()),
@@ -83,7 +83,7 @@ impl Visitors {
     }
 
     /// How many there were, and the most of them in any second.
-    pub(super) fn new_and_busiest(&self) -> (u64, usize) {
+    pub(crate) fn new_and_busiest(&self) -> (u64, usize) {
         let seen = locked(&self.0);
         (seen.new, seen.busiest.most())
     }

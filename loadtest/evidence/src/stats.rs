@@ -1,4 +1,4 @@
-//! Counting: latencies and the busiest window.
+//! Statistics: latencies and the busiest window.
 //!
 //! Locks here are held for tens of nanoseconds and never across an await.
 
@@ -9,14 +9,29 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Latencies;
-
 /// The longest latency that is told apart, in microseconds.
 const LONGEST_MICROS: u64 = 120_000_000;
 
 /// The content of a mutex, also after a panic of another holder: counters have no broken state.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Latencies as (microseconds, how many), ascending, to three digits: histograms that add up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latencies(pub Vec<(u64, u64)>);
+
+impl Latencies {
+    /// Those of others too.
+    pub fn add(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+        self.0.sort_unstable();
+        self.0.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0 };
+            same
+        });
+    }
 }
 
 /// What a set of latencies looks like, in milliseconds.

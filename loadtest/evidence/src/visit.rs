@@ -1,10 +1,99 @@
-//! How a visit is written down: by whoever sends visitors, over sockets or in virtual time.
+//! What one visitor saw and did, and how it is written down: by whoever sends visitors, over sockets or in virtual time.
 
 use std::time::Duration;
 
-use super::{End, Held, Micros, Shown, Visit};
-use crate::persona::Persona;
-use crate::token::Kind;
+use launch_model::persona::Persona;
+use launch_model::token::{Kind, Token};
+use launch_model::visit::{End, Page, Stumble};
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Micros, micros};
+
+/// What one visitor saw and did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Visit {
+    /// Their place in the order of arrivals.
+    pub index: u64,
+    /// Who they were.
+    pub persona: Persona,
+    /// When they were to arrive.
+    pub due: Micros,
+    /// Every different token that their cookie held, in order.
+    pub held: Vec<Held>,
+    /// The first wait that they were shown.
+    pub first_wait: Option<Shown>,
+    /// The first and the last position that they were shown.
+    pub positions: Option<[u64; 2]>,
+    /// How often a position was larger than the one before; always a fault.
+    pub positions_grown: u32,
+    /// When the first page of the shop had come.
+    pub entered: Option<Micros>,
+    /// How it ended.
+    pub end: End,
+    /// When it ended.
+    pub left: Micros,
+    /// Requests sent.
+    pub requests: u32,
+    /// Answers 5xx while they were outside.
+    pub errors_outside: u32,
+    /// Requests outside that had no answer (refused, reset, too late).
+    pub unanswered_outside: u32,
+    /// Whether they met the line again after they were inside, with their cookie kept.
+    pub thrown_out: bool,
+    /// When they first met the line again after they were inside, with their cookie shown.
+    #[serde(default)]
+    pub sent_back: Option<Micros>,
+    /// Requests that the shop should know of, or must not know of.
+    pub asked: Vec<Asked>,
+    /// Steps of their journey that they did.
+    #[serde(default)]
+    pub steps: u16,
+    /// What went wrong on their journey, in order.
+    #[serde(default)]
+    pub stumbles: Vec<Stumble>,
+}
+
+/// A token that a cookie held.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// When the answer that brought it had come.
+    pub at: Micros,
+    /// Which target it came from, as an index of the run's targets.
+    pub target: u16,
+    /// What it said.
+    pub token: Token,
+}
+
+/// A wait that was shown, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// When the answer had come.
+    pub at: Micros,
+    /// At least so long.
+    pub low: f64,
+    /// At most so long.
+    pub high: f64,
+}
+
+/// A request with a pass, or an attack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// `X-Request-Id`, which the shop's log has as well if the gateway trusts this machine.
+    pub id: String,
+    /// What was asked for.
+    pub page: Page,
+    /// Of which step of a journey.
+    #[serde(default)]
+    pub step: Option<u16>,
+    /// When it was to be sent: the previous answer plus the pause.
+    pub due: Micros,
+    /// When its answer had come, or was given up.
+    pub answered: Micros,
+    /// Status of the answer; `None` if there was none.
+    pub status: Option<u16>,
+    /// Whether nobody at the shop may ever see it.
+    pub attack: bool,
+}
 
 impl Visit {
     /// Somebody arrives.
@@ -59,7 +148,7 @@ impl Visit {
     /// Whether somebody who shows their cookie has a pass that has not ended by itself: nobody may send them back to
     /// the line then. A pass lives for `session`.
     pub fn has_a_right(&self, at: Micros, session: Duration) -> bool {
-        let life = Micros::try_from(session.as_micros()).unwrap_or(Micros::MAX / 2);
+        let life = micros(session);
         let lives = self.held.last().is_some_and(|held| held.token.kind == Kind::Pass && at < held.at + life);
         lives && !self.persona.is_adversary()
     }
@@ -67,8 +156,8 @@ impl Visit {
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
-    use crate::token::Token;
 
     #[test]
     fn the_first_wait_and_the_first_and_last_position_are_kept_and_growth_is_counted() {

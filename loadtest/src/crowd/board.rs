@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use evidence::stats::locked;
+use evidence::{End, Latencies, Micros, Progress, Second, micros};
+use launch_model::visit::Place;
 use tokio::time::Instant;
-
-use crate::evidence::{End, Latencies, Micros, Progress, Second};
-use crate::stats::locked;
-use crate::visitor::Place;
 
 const SECOND: Micros = 1_000_000;
 
@@ -167,8 +166,7 @@ impl Board {
 /// Microseconds from `start` to now, below 0 before it.
 pub(crate) fn micros_since(start: Instant) -> Micros {
     let now = Instant::now();
-    let ahead = |duration: std::time::Duration| Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX);
-    if now >= start { ahead(now - start) } else { -ahead(start - now) }
+    if now >= start { micros(now - start) } else { -micros(start - now) }
 }
 
 fn count(tally: &mut Tally, micros: Micros) {

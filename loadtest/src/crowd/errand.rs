@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use evidence::Micros;
+use launch_model::visit::{Answer, Request, Shown};
 use tokio::time::Instant;
 
 use super::board::{Watch, micros_since};
 use super::person::Sent;
-use crate::evidence::Micros;
-use crate::visitor::{Answer, Request, Shown};
 use crate::wire::{Kept, Message, Way, Wire};
 
 /// A request that is to be sent.

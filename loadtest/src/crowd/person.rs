@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
-use crate::evidence::{Asked, Held, Micros, Visit};
-use crate::jar::Jar;
-use crate::persona::Persona;
+use evidence::{Asked, Held, Micros, Visit};
+use launch_model::jar::Jar;
+use launch_model::persona::Persona;
+use launch_model::scenario::Scenario;
+use launch_model::token::Token;
+use launch_model::visit::{Answer, Ask, Cookies, Heard, Lost, Next, Place, Request, Seen, Shown, Then};
+use launch_model::visitor::Visitor;
+
 use crate::reading;
-use crate::scenario::Scenario;
-use crate::token::Token;
-use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Request, Seen, Shown, Then, Visitor};
-use crate::wire::{Exchange, Kept, Lost, Reply};
+use crate::wire::{Exchange, Kept, Reply};
 
 /// One visitor.
 #[derive(Debug)]
@@ -138,10 +140,10 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use evidence::Shown as FirstWait;
+    use launch_model::token::Kind;
 
     use super::*;
-    use crate::evidence::Shown as FirstWait;
-    use crate::token::Kind;
 
     fn scenario() -> Arc<Scenario> {
         let text = "name = 't'\narrivals = []\n[room]\nnew_users_per_minute = 60\nsession_duration = '10s'\n";
@@ -189,7 +191,7 @@ mod tests {
 
     fn token(kind: u8) -> String {
         use base64::Engine as _;
-        let mut bytes = [9; crate::token::LENGTH];
+        let mut bytes = [9; launch_model::token::LENGTH];
         bytes[0] = kind;
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
     }

@@ -3,7 +3,7 @@
 //! A million people who poll are tens of millions of entries, most of them far ahead: a page costs an append, a heap
 //! would cost a walk through memory.
 
-use crate::evidence::Micros;
+use evidence::Micros;
 
 /// Microseconds on a page.
 const PAGE: Micros = 1_000;

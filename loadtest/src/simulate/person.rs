@@ -2,33 +2,21 @@
 
 use std::time::Duration;
 
-use policy::ticket;
+use evidence::{Asked, Held, Micros, Visit};
+use launch_model::persona::Persona;
+use launch_model::scenario::Scenario;
+use launch_model::visit::{Answer, Ask, Cookies, Heard, Next, Place, Shown, Then};
+use launch_model::visitor::Visitor;
+use policy::ticket::Token;
 
-use super::gateway::Gateway;
-use super::{Errand, id_of};
-use crate::evidence::{Asked, Held, Micros, Visit};
-use crate::persona::Persona;
-use crate::scenario::Scenario;
-use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Shown, Then, Visitor};
-
-/// What an answer does to the cookie of the room.
-#[derive(Debug)]
-pub(super) enum Cookie {
-    /// Nothing.
-    Kept,
-    /// It holds this.
-    Set(ticket::Token),
-    /// It is gone.
-    Dropped,
-    /// Nothing; that of another room holds this.
-    Foreign(String),
-}
+use super::errand::Errand;
+use super::gateway::{Cookie, Gateway};
 
 /// One visitor.
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) visitor: Visitor,
-    pub(super) cookie: Option<ticket::Token>,
+    pub(super) cookie: Option<Token>,
     /// The cookie as it is written; only adversaries look at it.
     text: Option<Box<str>>,
     pub(super) visit: Visit,
@@ -73,7 +61,7 @@ impl Person {
             }
         }
         if (inside || answer.is_shop() || request.attack) && !matches!(request.ask, Ask::Asset(_)) {
-            let (id, page, status) = (id_of(errand), request.ask.page(), Some(answer.status));
+            let (id, page, status) = (errand.id(), request.ask.page(), Some(answer.status));
             self.visit.asked.push(Asked {
                 id,
                 page,

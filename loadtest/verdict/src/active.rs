@@ -11,17 +11,17 @@
 //!
 //! What is absent: a pass that lives, by its own cookie, and is refused; that is `thrown-out` ([`super::places`]).
 
-use crate::evidence::{Micros, Visit};
-use crate::token::Kind;
+use evidence::{Micros, Visit};
+use launch_model::token::Kind;
 
-use super::check::first_of;
-use super::places::{keeps_cookies, receipt};
-use super::{Check, Launch};
+use crate::check::{Check, first_of};
+use crate::launch::Launch;
+use crate::places::{keeps_cookies, receipt};
 
 /// Requests in each life of a pass, evenly apart, that make somebody active.
 const REQUESTS_A_LIFE: Micros = 4;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let check = Check::new("active-stay-in", "Active shoppers who lost their pass").promise(4).unit("visitors");
     let life = Micros::try_from(launch.scenario.room.session_duration.0.as_micros()).unwrap_or(Micros::MAX);
     let stays = launch.evidence.visits.iter().filter(|visit| keeps_cookies(visit));
@@ -70,10 +70,11 @@ fn renumbered(visit: &Visit) -> Option<Micros> {
 
 #[cfg(test)]
 mod tests {
-    use crate::evidence::{Held, Page, Visit};
-    use crate::token::{Kind, Token};
-    use crate::verdict::Outcome;
-    use crate::verdict::made::{Made, SESSION};
+    use evidence::{Held, Page, Visit};
+    use launch_model::token::{Kind, Token};
+
+    use crate::check::Outcome;
+    use crate::fixture::{Made, SESSION};
 
     /// One shopper who asks every so many milliseconds for three lives of a pass.
     fn asks_every(ms: i64) -> Made {

@@ -2,14 +2,62 @@
 //!
 //! A check begins unknown. Only a measurement that is held against something makes it held or broken.
 
-use super::{Check, Outcome};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Sums of decimals may miss a whole number by this much.
 const ROUNDING: f64 = 1e-6;
 
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every promise and objective held: exit code 0.
+    Held,
+    /// A promise or an objective was broken: exit code 1.
+    Broken,
+    /// The run tells nothing, because the generator itself failed: exit code 2.
+    Invalid,
+}
+
+/// How one check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// As promised.
+    Held,
+    /// Not as promised.
+    Broken,
+    /// There was nothing to look at; `detail` says why.
+    Unknown,
+    /// The generator was at fault: the run is invalid.
+    Invalid,
+}
+
+/// One line of the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// Its name for programs: `limit-1s`.
+    pub id: String,
+    /// Number of the promise in the model, 1 to 8; `None` for an objective of the run or the generator.
+    pub promise: Option<u8>,
+    /// What is asked, for people.
+    pub title: String,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// What was measured, in `unit`.
+    pub measured: Option<f64>,
+    /// What it was held against, in `unit`.
+    pub allowed: Option<f64>,
+    /// Unit of both: `shoppers`, `ms`, `share`, ...
+    pub unit: String,
+    /// How it was measured, or whom it found: one or two sentences.
+    pub detail: String,
+}
+
 impl Check {
     /// A check that has looked at nothing yet.
-    pub(super) fn new(id: &str, title: &str) -> Self {
+    pub(crate) fn new(id: &str, title: &str) -> Self {
         Self {
             id: id.to_owned(),
             promise: None,
@@ -23,37 +71,37 @@ impl Check {
     }
 
     /// Which promise of the model it looks after.
-    pub(super) fn promise(self, number: u8) -> Self {
+    pub(crate) fn promise(self, number: u8) -> Self {
         Self { promise: Some(number), ..self }
     }
 
     /// Unit of what is measured and allowed.
-    pub(super) fn unit(self, unit: &str) -> Self {
+    pub(crate) fn unit(self, unit: &str) -> Self {
         Self { unit: unit.to_owned(), ..self }
     }
 
     /// Held if no more was measured than is allowed.
-    pub(super) fn at_most(self, measured: f64, allowed: f64) -> Self {
+    pub(crate) fn at_most(self, measured: f64, allowed: f64) -> Self {
         self.judged(measured, allowed, measured <= allowed + ROUNDING)
     }
 
     /// Held if no less was measured than is asked for.
-    pub(super) fn at_least(self, measured: f64, asked: f64) -> Self {
+    pub(crate) fn at_least(self, measured: f64, asked: f64) -> Self {
         self.judged(measured, asked, measured >= asked - ROUNDING)
     }
 
     /// Held if there were none.
-    pub(super) fn none(self, count: usize) -> Self {
+    pub(crate) fn none(self, count: usize) -> Self {
         self.at_most(count as f64, 0.0)
     }
 
     /// How it was measured, or why it was not.
-    pub(super) fn detail(self, detail: impl Into<String>) -> Self {
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 
     /// What is broken makes the run invalid: it is the generator's own fault.
-    pub(super) fn or_invalid(self) -> Self {
+    pub(crate) fn or_invalid(self) -> Self {
         let outcome = if self.outcome == Outcome::Broken { Outcome::Invalid } else { self.outcome };
         Self { outcome, ..self }
     }
@@ -64,8 +112,29 @@ impl Check {
     }
 }
 
+impl Verdict {
+    /// Of all checks. The generator's own fault outweighs what it seems to have found.
+    pub fn of(checks: &[Check]) -> Self {
+        let any = |outcome| checks.iter().any(|check| check.outcome == outcome);
+        match () {
+            () if any(Outcome::Invalid) => Self::Invalid,
+            () if any(Outcome::Broken) => Self::Broken,
+            () => Self::Held,
+        }
+    }
+
+    /// Exit code of a run.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Held => 0,
+            Self::Broken => 1,
+            Self::Invalid => 2,
+        }
+    }
+}
+
 /// Names a few of those who were found: ` First: visitor 3, visitor 9.`
-pub(super) fn first_of(found: &[u64]) -> String {
+pub(crate) fn first_of(found: &[u64]) -> String {
     if found.is_empty() {
         return String::new();
     }
@@ -74,14 +143,13 @@ pub(super) fn first_of(found: &[u64]) -> String {
 }
 
 /// A share of so many, 0 to 1; 0 of none.
-pub(super) fn share(part: usize, whole: usize) -> f64 {
+pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Verdict;
 
     #[test]
     fn a_check_that_measured_nothing_is_unknown() {

@@ -8,12 +8,12 @@
 //! What is absent: errors of those inside, which are the shop's; they are told here, and judged by the orders that
 //! come of it (`orders`).
 
-use crate::evidence::{Asked, Visit};
+use evidence::{Asked, Visit};
 
-use super::check::first_of;
-use super::{Check, Launch};
+use crate::check::{Check, first_of};
+use crate::launch::Launch;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let visits = || launch.evidence.visits.iter().filter(|visit| !visit.persona.is_adversary());
     let check = |id: &str, title: &str| Check::new(id, title).unit("answers");
     let (errors, unanswered) = (
@@ -50,9 +50,10 @@ fn inside(launch: &Launch<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::persona::Persona;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use launch_model::persona::Persona;
+
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     #[test]
     fn an_error_to_somebody_who_waits_is_found() {

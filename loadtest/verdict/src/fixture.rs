@@ -2,32 +2,35 @@
 
 use std::time::Duration;
 
-use super::{Check, Launch, judge};
-use crate::evidence::{Asked, End, Evidence, Generator, Held, KernelLimit, Micros, Page, Second, Shown, Visit};
-use crate::persona::Persona;
-use crate::scenario::Scenario;
-use crate::shop::log::{Entry, Outcome};
-use crate::span::Span;
-use crate::token::{Kind, Token};
+use evidence::shop::{Entry, Outcome};
+use evidence::{Asked, End, Evidence, Generator, Held, KernelLimit, Micros, Page, Second, Shown, Visit};
+use launch_model::persona::Persona;
+use launch_model::scenario::Scenario;
+use launch_model::span::Span;
+use launch_model::token::{Kind, Token};
+
+use crate::check::Check;
+use crate::judge;
+use crate::launch::Launch;
 
 /// Our time at the start of the run, in milliseconds since 1970.
-pub(super) const START_MS: i64 = 1_800_000_000_000;
+pub(crate) const START_MS: i64 = 1_800_000_000_000;
 /// Life of a pass, in milliseconds.
-pub(super) const SESSION: i64 = 60_000;
+pub(crate) const SESSION: i64 = 60_000;
 
 /// A room of 10 shoppers a second, 10 at once, and what was seen of it.
 #[derive(Debug, Clone)]
-pub(super) struct Made {
-    pub(super) scenario: Scenario,
-    pub(super) evidence: Evidence,
+pub(crate) struct Made {
+    pub(crate) scenario: Scenario,
+    pub(crate) evidence: Evidence,
     /// Set before anybody comes.
-    pub(super) store_ahead_ms: i64,
+    pub(crate) store_ahead_ms: i64,
     /// Set before anybody comes.
-    pub(super) shop_ahead_ms: i64,
+    pub(crate) shop_ahead_ms: i64,
 }
 
 impl Made {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let text = "name = \"made\"\n[room]\nnew_users_per_minute = 600\n[[arrivals]]\nkind = \"flat\"\nrate = 1.0\nfor = \"1s\"\n";
         let mut scenario: Scenario = toml::from_str(text).unwrap();
         scenario.room.session_duration = Span(Duration::from_millis(SESSION as u64));
@@ -38,7 +41,7 @@ impl Made {
     }
 
     /// So many shoppers who arrive faster than the room takes them, and are let in at its rate.
-    pub(super) fn line_of(shoppers: u64) -> Self {
+    pub(crate) fn line_of(shoppers: u64) -> Self {
         let mut made = Self::new();
         for n in 0..shoppers.cast_signed() {
             made.shopper(n as u64 + 1, n * 10, n * 100 + 100);
@@ -46,38 +49,25 @@ impl Made {
         made
     }
 
-    pub(super) fn launch(&self) -> Launch<'_> {
+    pub(crate) fn launch(&self) -> Launch<'_> {
         Launch::of(&self.scenario, &self.evidence)
     }
 
     /// The check of this name.
-    pub(super) fn check(&self, id: &str) -> Check {
+    pub(crate) fn check(&self, id: &str) -> Check {
         let checks = judge(&self.scenario, &self.evidence);
         checks.iter().find(|check| check.id == id).unwrap_or_else(|| panic!("no check {id}")).clone()
     }
 
     /// Somebody who arrives now, in milliseconds since the start, and is never let in.
-    pub(super) fn outside(&mut self, number: u64, joined: i64) -> &mut Visit {
+    pub(crate) fn outside(&mut self, number: u64, joined: i64) -> &mut Visit {
         let ticket = self.token(Kind::Ticket, number, joined, joined + 86_400_000);
         let visit = Visit {
-            index: self.evidence.visits.len() as u64,
-            persona: Persona::Patient,
-            due: joined * 1000 - 2_000,
             held: vec![Held { at: joined * 1000 + 5_000, target: 0, token: ticket }],
-            first_wait: None,
             positions: Some([9, 3]),
-            positions_grown: 0,
-            entered: None,
-            end: End::Outside,
             left: 60_000_000,
             requests: 3,
-            errors_outside: 0,
-            unanswered_outside: 0,
-            thrown_out: false,
-            sent_back: None,
-            asked: Vec::new(),
-            steps: 0,
-            stumbles: Vec::new(),
+            ..Visit::begun(self.evidence.visits.len() as u64, Persona::Patient, joined * 1000 - 2_000)
         };
         self.second(visit.due).arrived += 1;
         self.evidence.visits.push(visit);
@@ -85,7 +75,7 @@ impl Made {
     }
 
     /// Somebody who joins and is granted a pass at these milliseconds since the start, and buys.
-    pub(super) fn shopper(&mut self, number: u64, joined: i64, granted: i64) -> &mut Visit {
+    pub(crate) fn shopper(&mut self, number: u64, joined: i64, granted: i64) -> &mut Visit {
         self.outside(number, joined);
         let pass = self.token(Kind::Pass, number, granted, granted + SESSION);
         for (page, ms) in [(Page::Item, granted), (Page::Order, granted + 50), (Page::Payment, granted + 150)] {
@@ -104,7 +94,7 @@ impl Made {
     }
 
     /// A request of the last visitor, as both sides saw it.
-    pub(super) fn visits_shop(&mut self, number: u64, page: Page, ms: i64) {
+    pub(crate) fn visits_shop(&mut self, number: u64, page: Page, ms: i64) {
         let seq = self.evidence.shop.len() as u64 + 1;
         let asked = Asked {
             id: format!("id-{seq}"),
@@ -141,7 +131,7 @@ impl Made {
             timeline.resize_with(second + 1, Second::default);
         }
         let second = &mut timeline[second];
-        second.lag = crate::evidence::Latencies(vec![(200, 10)]);
+        second.lag = evidence::Latencies(vec![(200, 10)]);
         second
     }
 

@@ -15,10 +15,11 @@
 //!
 //! Out of scope: how much this machine could do; `loadtest calibrate` tells that before.
 
-use crate::evidence::Generator;
-use crate::stats::Quantiles;
+use evidence::Generator;
+use evidence::stats::Quantiles;
 
-use super::{Check, Launch};
+use crate::check::Check;
+use crate::launch::Launch;
 
 /// How late requests may be sent, p99, in milliseconds.
 const LAG_MS: f64 = 10.0;
@@ -29,7 +30,7 @@ const KERNEL: f64 = 0.97;
 /// How far the clocks of two processes may be apart without anybody knowing, in milliseconds.
 const CLOCK_MS: f64 = 10.0;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let generators = &launch.evidence.generators;
     let mut checks = vec![crowd(launch), lag(launch)];
     let sum = |of: fn(&Generator) -> u64| generators.iter().map(of).sum();
@@ -123,9 +124,11 @@ fn clock(generators: &[Generator]) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use crate::evidence::Latencies;
-    use crate::verdict::made::Made;
-    use crate::verdict::{Outcome, Verdict, judge};
+    use evidence::Latencies;
+
+    use crate::check::{Outcome, Verdict};
+    use crate::fixture::Made;
+    use crate::judge;
 
     const ALL: [&str; 8] = [
         "generator-crowd",
@@ -152,8 +155,7 @@ mod tests {
 
     #[test]
     fn whatever_the_generator_could_not_do_makes_the_run_invalid() {
-        let spoiled =
-            |spoil: fn(&mut crate::evidence::Generator)| invalid(|made| spoil(&mut made.evidence.generators[0]));
+        let spoiled = |spoil: fn(&mut evidence::Generator)| invalid(|made| spoil(&mut made.evidence.generators[0]));
         assert_eq!(spoiled(|generator| generator.dropped_arrivals = 1), ["generator-arrivals"]);
         assert_eq!(spoiled(|generator| generator.local_failures = 1), ["generator-sockets"]);
         assert_eq!(spoiled(|generator| generator.cpu_seconds = 18.1), ["generator-cpu"]);

@@ -16,19 +16,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::evidence::{Asked, Page, Visit};
-use crate::persona::Persona;
-use crate::shop::log::Entry;
-use crate::token::Kind;
+use evidence::shop::Entry;
+use evidence::{Asked, Page, Visit};
+use launch_model::persona::Persona;
+use launch_model::token::Kind;
 
-use super::late::{self, LateForm, is_form};
-use super::windows::most_within;
-use super::{Check, Launch};
+use crate::check::Check;
+use crate::late::{self, LateForm, is_form};
+use crate::launch::Launch;
+use crate::windows::most_within;
 
 /// Requests per second of each client, and at once: `requests_per_second` and `request_burst`.
 const QUOTA: [f64; 2] = [50.0, 200.0];
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     vec![attacks(launch), without_pass(launch), shared(launch)]
 }
 
@@ -137,8 +138,8 @@ fn shared(launch: &Launch<'_>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     /// A launch in which one visitor attacks, and whether the shop sees it.
     fn attacked(seen: bool) -> Made {

@@ -15,13 +15,14 @@
 
 use std::collections::HashMap;
 
-use crate::attack;
-use crate::evidence::{Asked, End, Page, Visit};
-use crate::shop::log::Entry;
+use evidence::shop::Entry;
+use evidence::{Asked, End, Page, Visit};
+use launch_model::attack;
 
-use super::{Check, Launch};
+use crate::check::Check;
+use crate::launch::Launch;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let check = |id: &str, title: &str| Check::new(id, title).unit("requests");
     let checks = [
         check("log-strangers", "Pages in the shop's log that no shopper asked for"),
@@ -96,8 +97,8 @@ fn twice(launch: &Launch<'_>, check: Check) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     const ALL: [&str; 3] = ["log-strangers", "log-lost", "log-twice"];
 
@@ -129,7 +130,7 @@ mod tests {
     fn a_request_on_its_way_at_the_end_is_allowed_for() {
         let mut made = Made::line_of(20);
         made.outside(900, 0);
-        made.visits_shop(900, crate::evidence::Page::Item, 59_999);
+        made.visits_shop(900, evidence::Page::Item, 59_999);
         made.evidence.visits[20].asked.clear();
         assert_eq!(broken(&made), [""; 0]);
     }

@@ -12,9 +12,10 @@
 
 use std::collections::HashMap;
 
-use crate::evidence::{Asked, Page};
+use evidence::{Asked, Page};
 
-use super::{Ahead, Check, Launch};
+use crate::check::Check;
+use crate::launch::{Ahead, Launch};
 
 /// Milliseconds after the end of a pass in which a form goes through: `form_grace`.
 const GRACE: i64 = 120_000;
@@ -23,9 +24,9 @@ const MOST: usize = 3;
 
 /// A form that reached the shop after the end of its pass.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LateForm<'a> {
+pub(crate) struct LateForm<'a> {
     /// Its request id.
-    pub(super) id: &'a str,
+    pub(crate) id: &'a str,
     number: u64,
     /// Milliseconds since the end of the pass, at least.
     after: i64,
@@ -33,18 +34,18 @@ pub(super) struct LateForm<'a> {
 
 impl LateForm<'_> {
     /// Whether it came soon enough to go through.
-    pub(super) fn in_time(&self) -> bool {
+    pub(crate) fn in_time(&self) -> bool {
         self.after < GRACE
     }
 }
 
 /// Whether somebody sends something.
-pub(super) fn is_form(asked: &Asked) -> bool {
+pub(crate) fn is_form(asked: &Asked) -> bool {
     matches!(asked.page, Page::Order | Page::Payment)
 }
 
 /// All of them.
-pub(super) fn forms<'a>(launch: &'a Launch<'_>) -> impl Iterator<Item = LateForm<'a>> {
+pub(crate) fn forms<'a>(launch: &'a Launch<'_>) -> impl Iterator<Item = LateForm<'a>> {
     // Half a millisecond and more is lost where times are rounded.
     let error = launch.store_ahead.map_or(0, Ahead::error).div_euclid(1000) + 2;
     launch.joined().filter_map(move |(asked, entry)| {
@@ -54,7 +55,7 @@ pub(super) fn forms<'a>(launch: &'a Launch<'_>) -> impl Iterator<Item = LateForm
     })
 }
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let late: Vec<LateForm<'_>> = forms(launch).collect();
     vec![of_one_pass(launch, &late), too_late(launch, &late)]
 }
@@ -93,10 +94,11 @@ const UNKNOWN: &str = "No cookie, or no request id, tells which pass of whom the
 
 #[cfg(test)]
 mod tests {
+    use launch_model::persona::Persona;
+
     use super::*;
-    use crate::persona::Persona;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::{Made, SESSION};
+    use crate::check::Outcome;
+    use crate::fixture::{Made, SESSION};
 
     /// Somebody whose pass is granted after 1 s, and who sends forms so many milliseconds after its end.
     fn sends(after: &[i64]) -> Made {

@@ -15,36 +15,36 @@
 
 use std::collections::HashMap;
 
-use crate::evidence::{Asked, Evidence, GatewaySample, Micros, Visit};
-use crate::persona::Persona;
-use crate::scenario::Scenario;
-use crate::shop::log::Entry;
-use crate::token::{Kind, Token};
+use evidence::shop::Entry;
+use evidence::{Asked, Evidence, GatewaySample, Micros, Visit};
+use launch_model::persona::Persona;
+use launch_model::scenario::Scenario;
+use launch_model::token::{Kind, Token};
 
-use super::windows::Limit;
+use crate::windows::Limit;
 
 /// A pass, once for each number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// Place in the line.
-    pub number: u64,
+    pub(crate) number: u64,
     /// Store time at which it was granted, in milliseconds since 1970.
-    pub at: i64,
+    pub(crate) at: i64,
     /// Store time at which its ticket was given; that of the grant if there was none.
-    pub joined: i64,
+    pub(crate) joined: i64,
     /// Store time at which it ends, renewals included.
-    pub ends: i64,
+    pub(crate) ends: i64,
     /// Who was seen with it first, as an index of the visits.
-    pub visit: usize,
+    pub(crate) visit: usize,
 }
 
 /// By how much another clock is ahead of ours, in microseconds: between these two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ahead {
+pub(crate) struct Ahead {
     /// At least so much.
-    pub low: i64,
+    pub(crate) low: i64,
     /// At most so much.
-    pub high: i64,
+    pub(crate) high: i64,
 }
 
 impl Ahead {
@@ -54,38 +54,38 @@ impl Ahead {
     }
 
     /// The middle.
-    pub fn best(self) -> i64 {
+    pub(crate) fn best(self) -> i64 {
         self.low + (self.high - self.low) / 2
     }
 
     /// How far the middle may be off. Clocks that drift apart in the run may leave nothing between the bounds.
-    pub fn error(self) -> i64 {
+    pub(crate) fn error(self) -> i64 {
         (self.high - self.low).abs() / 2
     }
 }
 
 /// A launch, read once.
 #[derive(Debug)]
-pub struct Launch<'a> {
+pub(crate) struct Launch<'a> {
     /// As it was written.
-    pub scenario: &'a Scenario,
+    pub(crate) scenario: &'a Scenario,
     /// As it was seen.
-    pub evidence: &'a Evidence,
+    pub(crate) evidence: &'a Evidence,
     /// Every number that was granted a pass, in order of grants.
-    pub grants: Vec<Grant>,
+    pub(crate) grants: Vec<Grant>,
     /// Index in `grants` by number.
     by_number: HashMap<u64, usize>,
     /// By how much the store's clock is ahead; `None` if no cookie was seen.
-    pub store_ahead: Option<Ahead>,
+    pub(crate) store_ahead: Option<Ahead>,
     /// By how much the shop's clock is ahead; `None` if its log cannot be joined.
-    pub shop_ahead: Option<Ahead>,
+    pub(crate) shop_ahead: Option<Ahead>,
     /// What shoppers asked, by request id.
-    pub asked: HashMap<&'a str, &'a Asked>,
+    pub(crate) asked: HashMap<&'a str, &'a Asked>,
 }
 
 impl<'a> Launch<'a> {
     /// Reads it.
-    pub fn of(scenario: &'a Scenario, evidence: &'a Evidence) -> Self {
+    pub(crate) fn of(scenario: &'a Scenario, evidence: &'a Evidence) -> Self {
         let session = i64::try_from(scenario.room.session_duration.0.as_millis()).unwrap_or(i64::MAX);
         let grants = grants(evidence, session);
         let by_number = grants.iter().enumerate().map(|(place, grant)| (grant.number, place)).collect();
@@ -98,12 +98,12 @@ impl<'a> Launch<'a> {
     }
 
     /// New shoppers that the room promises.
-    pub(super) fn limit(&self) -> Limit {
+    pub(crate) fn limit(&self) -> Limit {
         Limit { rate: self.scenario.room.rate(), burst: self.scenario.room.burst() }
     }
 
     /// When gateways were found to be set to fewer new shoppers than before.
-    pub(super) fn cuts(&self) -> Vec<Micros> {
+    pub(crate) fn cuts(&self) -> Vec<Micros> {
         let mut set = HashMap::new();
         let looks = self.evidence.gateways.iter();
         let cut = |look: &&GatewaySample| {
@@ -114,7 +114,7 @@ impl<'a> Launch<'a> {
     }
 
     /// New shoppers per second that may be expected at this store time: those that the room promises, or after a cut less.
-    pub(super) fn rate_at(&self, store_ms: i64) -> f64 {
+    pub(crate) fn rate_at(&self, store_ms: i64) -> f64 {
         let set = |look: &GatewaySample| look.new_users_per_minute;
         let mut looks = self.evidence.gateways.iter();
         let first = looks.clone().next().map(set);
@@ -124,40 +124,40 @@ impl<'a> Launch<'a> {
     }
 
     /// The pass of this number.
-    pub fn grant_of(&self, number: u64) -> Option<&Grant> {
+    pub(crate) fn grant_of(&self, number: u64) -> Option<&Grant> {
         self.by_number.get(&number).map(|&place| &self.grants[place])
     }
 
     /// The pass that a request at the shop came with.
-    pub fn grant_at_shop(&self, entry: &Entry) -> Option<&Grant> {
+    pub(crate) fn grant_at_shop(&self, entry: &Entry) -> Option<&Grant> {
         self.grant_of(number_of(entry.pass_id.as_deref()?)?)
     }
 
     /// An instant of ours as store time, in milliseconds.
-    pub fn store_time(&self, at: Micros) -> Option<i64> {
+    pub(crate) fn store_time(&self, at: Micros) -> Option<i64> {
         Some((self.evidence.start_unix_us + at + self.store_ahead?.best()).div_euclid(1000))
     }
 
     /// A store time as seconds since the start.
-    pub fn since_start(&self, store_ms: i64) -> f64 {
+    pub(crate) fn since_start(&self, store_ms: i64) -> f64 {
         let ahead = self.store_ahead.map_or(0, Ahead::best);
         (store_ms * 1000 - ahead - self.evidence.start_unix_us) as f64 / 1e6
     }
 
     /// Requests of shoppers and what the shop logged of them, by request id.
-    pub(super) fn joined(&self) -> impl Iterator<Item = (&'a Asked, &'a Entry)> + '_ {
+    pub(crate) fn joined(&self) -> impl Iterator<Item = (&'a Asked, &'a Entry)> + '_ {
         let entries = self.evidence.shop.iter();
         entries.filter_map(|entry| Some((*self.asked.get(entry.request_id.as_deref()?)?, entry)))
     }
 
     /// Gateways that gave a token.
-    pub(super) fn gateways(&self) -> usize {
+    pub(crate) fn gateways(&self) -> usize {
         let held = self.evidence.visits.iter().flat_map(|visit| &visit.held);
         held.map(|held| held.target).max().map_or(1, |last| usize::from(last) + 1)
     }
 
     /// The visitor behind an index of [`Grant`].
-    pub fn visit(&self, grant: &Grant) -> &'a Visit {
+    pub(crate) fn visit(&self, grant: &Grant) -> &'a Visit {
         &self.evidence.visits[grant.visit]
     }
 
@@ -214,14 +214,14 @@ fn number_of(pass_id: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::made::{Made, SESSION, START_MS};
+    use crate::fixture::{Made, SESSION, START_MS};
 
     #[test]
     fn the_first_pass_of_a_number_tells_when_it_was_granted() {
         let mut made = Made::new();
         let visit = made.shopper(7, 0, 4_000);
         let renewed = Token { expires_ms: visit.held[1].token.expires_ms + 40_000, ..visit.held[1].token };
-        visit.held.push(crate::evidence::Held { token: renewed, ..visit.held[1] });
+        visit.held.push(evidence::Held { token: renewed, ..visit.held[1] });
         let launch = made.launch();
         let grant = *launch.grant_of(7).unwrap();
         assert_eq!((grant.at - START_MS, grant.joined - START_MS), (4_000, 0));

@@ -12,15 +12,17 @@
 //!
 //! What is absent: passes at once (`seats`).
 
-use crate::evidence::GatewaySample;
+use evidence::GatewaySample;
 
-use super::windows::{Limit, Step, most_within, steps};
-use super::{Check, Launch, siege};
+use crate::check::Check;
+use crate::launch::Launch;
+use crate::siege;
+use crate::windows::{Limit, Step, most_within, steps};
 
 /// Length in milliseconds, and what it is called.
 const WINDOWS: [(i64, &str); 3] = [(100, "100ms"), (1_000, "1s"), (10_000, "10s")];
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let mut checks = by_grants(launch);
     checks.push(by_counters(launch));
     checks.extend(at_shop(launch));
@@ -159,8 +161,8 @@ fn clocks(launch: &Launch<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::{Made, START_MS};
+    use crate::check::Outcome;
+    use crate::fixture::{Made, START_MS};
 
     const ALL: [&str; 7] =
         ["limit-100ms", "limit-1s", "limit-10s", "limit-any", "limit-shop-100ms", "limit-shop-1s", "limit-shop-10s"];
@@ -201,7 +203,7 @@ mod tests {
     fn shoppers_whom_no_grant_explains_count_at_the_shop() {
         let mut made = Made::line_of(50);
         for n in 0..30 {
-            made.visits_shop(900 + n, crate::evidence::Page::Item, 3_000);
+            made.visits_shop(900 + n, evidence::Page::Item, 3_000);
         }
         assert_eq!(made.check("limit-any").outcome, Outcome::Held);
         assert_eq!(made.check("limit-shop-100ms").outcome, Outcome::Broken);
@@ -210,10 +212,10 @@ mod tests {
     #[test]
     fn preflights_of_an_attack_are_nobody_who_came() {
         let mut made = Made::line_of(50);
-        let preflight = crate::shop::log::Entry {
+        let preflight = evidence::shop::Entry {
             request_id: Some("attack-0-0-1".into()),
             pass_id: None,
-            page: crate::evidence::Page::Other,
+            page: evidence::Page::Other,
             new: true,
             ..made.evidence.shop[9].clone()
         };

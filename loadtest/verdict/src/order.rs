@@ -13,13 +13,14 @@
 //!
 //! What is absent: those whose turn came while they were away; they claim when they return.
 
-use crate::evidence::{End, Visit};
-use crate::report::Entry;
-use crate::token::Kind;
+use evidence::{End, Visit};
+use launch_model::token::Kind;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::check::{first_of, share};
-use super::windows::tau;
-use super::{Check, Launch};
+use crate::check::{Check, first_of, share};
+use crate::launch::Launch;
+use crate::windows::tau;
 
 /// Overtaking by less than this, in milliseconds, is not counted in the share: two gateways take turns at the store.
 const NOTICEABLE: i64 = 1_000;
@@ -34,13 +35,24 @@ struct Standing {
     index: u64,
 }
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+/// Somebody who entered.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Entry {
+    /// Place among those who entered, by ticket.
+    pub place: u64,
+    /// Seconds since the start, at which the pass was granted.
+    pub at: f64,
+    /// Seconds since the start, at which the ticket was given.
+    pub joined: f64,
+}
+
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let standings = standings(launch);
     vec![of_order(launch, &standings), of_overtaking(launch, &standings)]
 }
 
 /// A sample of those who entered, in order of tickets, evenly spread: for the picture of fairness.
-pub fn entries(launch: &Launch<'_>, most: usize) -> Vec<Entry> {
+pub(crate) fn entries(launch: &Launch<'_>, most: usize) -> Vec<Entry> {
     let mut grants = launch.grants.clone();
     grants.sort_unstable_by_key(|grant| grant.number);
     let apart = grants.len().div_ceil(most.max(1)).max(1);
@@ -145,10 +157,11 @@ fn overtaken(standings: &[Standing]) -> Vec<(u64, i64)> {
 
 #[cfg(test)]
 mod tests {
+    use launch_model::persona::Persona;
+
     use super::*;
-    use crate::persona::Persona;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     #[test]
     fn a_line_in_order_has_a_tau_of_one_and_nobody_is_overtaken() {

@@ -13,13 +13,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::evidence::{End, Page, Visit};
-use crate::shop::log::{Entry, Outcome};
+use evidence::shop::{Entry, Outcome};
+use evidence::{End, Page, Visit};
 
-use super::check::{first_of, share};
-use super::{Check, Launch};
+use crate::check::{Check, first_of, share};
+use crate::launch::Launch;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     vec![served(launch), receipts(launch), paid_once(launch), books(launch)]
 }
 
@@ -105,11 +105,11 @@ fn books(launch: &Launch<'_>) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use evidence::shop::{Account, Report};
+
     use super::*;
-    use crate::shop::Report;
-    use crate::shop::books::Account;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     #[test]
     fn who_is_let_in_gets_an_order_or_finds_everything_sold() {

@@ -12,15 +12,16 @@
 //!
 //! What is absent: answers to those outside.
 
-use crate::evidence::Second;
-use crate::stats::Quantiles;
+use evidence::Second;
+use evidence::stats::Quantiles;
 
-use super::{Check, Launch};
+use crate::check::Check;
+use crate::launch::Launch;
 
 /// Pages without which a p99 tells nothing.
 const ENOUGH: u64 = 100;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     vec![absolute(launch), beside_the_crowd(launch)]
 }
 
@@ -72,9 +73,10 @@ fn seconds<'a>(launch: &Launch<'a>, line: bool) -> impl Iterator<Item = &'a Seco
 
 #[cfg(test)]
 mod tests {
-    use crate::evidence::{Latencies, Second};
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use evidence::{Latencies, Second};
+
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     /// Ten seconds without a line, then ten with one; pages take so many milliseconds.
     fn seconds(without: u64, with: u64) -> Made {

@@ -15,14 +15,14 @@
 
 use std::collections::HashMap;
 
-use crate::evidence::{End, Held, Page, Visit};
-use crate::persona::Persona;
-use crate::token::{Kind, Token};
+use evidence::{End, Held, Page, Visit};
+use launch_model::persona::Persona;
+use launch_model::token::{Kind, Token};
 
-use super::check::first_of;
-use super::{Check, Launch};
+use crate::check::{Check, first_of};
+use crate::launch::Launch;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let visits = &launch.evidence.visits;
     if visits.is_empty() {
         return vec![Check::new("one-end", ONE_END).promise(4).unit("visitors").detail("Nobody came.")];
@@ -55,7 +55,7 @@ pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
 
 const ONE_END: &str = "Visitors who did not end in exactly one way";
 
-pub(super) fn keeps_cookies(visit: &Visit) -> bool {
+pub(crate) fn keeps_cookies(visit: &Visit) -> bool {
     !visit.persona.is_adversary() && visit.persona != Persona::LosesCookies
 }
 
@@ -122,7 +122,7 @@ fn had_ended(visit: &Visit, before: &Held, after: &Held) -> bool {
 }
 
 /// When the receipt had come: it gives the seat back.
-pub(super) fn receipt(visit: &Visit) -> Option<i64> {
+pub(crate) fn receipt(visit: &Visit) -> Option<i64> {
     let paid = |status: u16| (200..300).contains(&status);
     let asked = visit.asked.iter().filter(|asked| asked.page == Page::Payment && asked.status.is_some_and(paid));
     asked.map(|asked| asked.answered).min()
@@ -155,8 +155,8 @@ fn renews(before: Token, after: Token) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::{Made, SESSION};
+    use crate::check::Outcome;
+    use crate::fixture::{Made, SESSION};
 
     fn line() -> Made {
         Made::line_of(20)

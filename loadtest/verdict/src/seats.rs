@@ -15,17 +15,17 @@
 
 use std::collections::HashMap;
 
-use crate::evidence::Page;
-use crate::persona::Persona;
-use crate::shop::log::Outcome;
+use evidence::Page;
+use evidence::shop::Outcome;
+use launch_model::persona::Persona;
 
-use super::launch::Grant;
-use super::{Check, Launch};
+use crate::check::Check;
+use crate::launch::{Grant, Launch};
 
 /// A pass that has never come back holds its seat for so long at least, in milliseconds.
 const NEVER_BACK: i64 = 30_000;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let recounted = Check::new("seats", "Passes alive at once, recounted").promise(1).unit("passes");
     let told =
         Check::new("seats-counters", "Passes alive at once, by the gateways' own count").promise(1).unit("passes");
@@ -61,14 +61,14 @@ fn counted(launch: &Launch<'_>, check: Check, seats: u64) -> Check {
 
 /// When passes began and ended, in store time: both sorted.
 #[derive(Debug)]
-pub(super) struct Lives {
+pub(crate) struct Lives {
     begins: Vec<i64>,
     ends: Vec<i64>,
     receipts: usize,
 }
 
 impl Lives {
-    pub(super) fn of(launch: &Launch<'_>) -> Self {
+    pub(crate) fn of(launch: &Launch<'_>) -> Self {
         let receipts = receipts(launch);
         let mut begins: Vec<i64> = launch.grants.iter().map(|grant| grant.at).collect();
         let ended = |grant: &Grant| match receipts.get(&grant.number) {
@@ -83,7 +83,7 @@ impl Lives {
     }
 
     /// How many are alive at this store time.
-    pub(super) fn alive(&self, at: i64) -> usize {
+    pub(crate) fn alive(&self, at: i64) -> usize {
         let until = |times: &[i64]| times.partition_point(|&time| time <= at);
         until(&self.begins).saturating_sub(until(&self.ends))
     }
@@ -114,8 +114,8 @@ fn receipts(launch: &Launch<'_>) -> HashMap<u64, i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Outcome as Held;
-    use crate::verdict::made::{Made, SESSION};
+    use crate::check::Outcome as Held;
+    use crate::fixture::{Made, SESSION};
 
     #[test]
     fn a_seat_is_taken_until_the_receipt() {

@@ -11,17 +11,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::evidence::{End, Stumble, Visit};
-use crate::persona::Persona;
-use crate::scenario::Journey;
+use evidence::{End, Stumble, Visit};
+use launch_model::persona::Persona;
+use launch_model::scenario::Journey;
 
-use super::check::share;
-use super::{Check, Launch};
+use crate::check::{Check, share};
+use crate::launch::Launch;
 
 /// Kinds of failures that are named.
 const NAMED: usize = 3;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let steps = launch.scenario.journey.as_ref().map(|journey| steps(launch, journey));
     [anybody(launch)].into_iter().chain(steps).collect()
 }
@@ -101,9 +101,11 @@ fn named(launch: &Launch<'_>, journey: &Journey) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::evidence::{End, Stumble, Why};
-    use crate::verdict::made::Made;
-    use crate::verdict::{Outcome, Verdict, judge};
+    use evidence::{End, Stumble, Why};
+
+    use crate::check::{Outcome, Verdict};
+    use crate::fixture::Made;
+    use crate::judge;
 
     fn with_a_journey(made: &mut Made) {
         let text = "[[step]]\nurl = '/item'\ntake.csrf = { css = '[name=csrf]' }\n[[step]]\nurl = '/order'\nform = { csrf = '${csrf}' }\n";

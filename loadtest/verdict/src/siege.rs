@@ -22,11 +22,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::attack::{Attacked, CALM, FORGED_PASS, ID, RECOVERY};
-use crate::evidence::{Asked, Micros, Page};
-use crate::shop::log::Entry;
+use evidence::shop::Entry;
+use evidence::{Asked, Attacked, Micros, Page};
+use launch_model::attack::{CALM, FORGED_PASS, ID, RECOVERY};
 
-use super::{Check, Launch};
+use crate::check::Check;
+use crate::launch::Launch;
 
 /// Pages without which a p99 tells nothing.
 const ENOUGH: u64 = 50;
@@ -35,28 +36,28 @@ const SECOND: f64 = 1e6;
 
 /// Pages of holders in some stretch of time.
 #[derive(Debug, Clone, Default)]
-pub struct Pages {
+pub(crate) struct Pages {
     /// In microseconds, with their counts.
     latencies: BTreeMap<Micros, u64>,
     /// That came.
-    pub good: u64,
+    pub(crate) good: u64,
     /// That were a 5xx or a 429, or did not come.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Seconds that holders were inside, of all together.
     holding: f64,
 }
 
 /// An attack, and the holders of passes beside it.
 #[derive(Debug)]
-pub struct Phase<'a> {
+pub(crate) struct Phase<'a> {
     /// What became of it.
-    pub attack: &'a Attacked,
+    pub(crate) attack: &'a Attacked,
     /// Pages while it lasted, and when it was to be calm again.
-    pub during: Pages,
+    pub(crate) during: Pages,
     /// Pages when it was to be calm again.
-    pub after: Pages,
+    pub(crate) after: Pages,
     /// Most memory of a gateway before it and while it lasted, in bytes.
-    pub memory: Option<[u64; 2]>,
+    pub(crate) memory: Option<[u64; 2]>,
 }
 
 impl Pages {
@@ -88,7 +89,7 @@ impl Pages {
     }
 
     /// 99 of 100 took at most so many milliseconds; 0 if there were none.
-    pub fn p99_ms(&self) -> f64 {
+    pub(crate) fn p99_ms(&self) -> f64 {
         let mut left = (self.good * 99).div_ceil(100);
         for (&micros, &count) in &self.latencies {
             if left <= count {
@@ -100,13 +101,13 @@ impl Pages {
     }
 
     /// Pages that came, per holder and second.
-    pub fn throughput(&self) -> f64 {
+    pub(crate) fn throughput(&self) -> f64 {
         if self.holding > 0.0 { self.good as f64 / self.holding } else { 0.0 }
     }
 }
 
 /// What was before all attacks, and each of them.
-pub fn phases<'a>(launch: &Launch<'a>) -> (Pages, Vec<Phase<'a>>) {
+pub(crate) fn phases<'a>(launch: &Launch<'a>) -> (Pages, Vec<Phase<'a>>) {
     let attacks = &launch.evidence.attacks;
     let [calm, recovery] = [CALM, RECOVERY].map(|span| span.as_micros() as Micros);
     let before = attacks.iter().map(|attack| Pages::of(launch, attack.from - calm, attack.from));
@@ -126,7 +127,7 @@ fn memory(launch: &Launch<'_>, from: Micros, until: Micros) -> Option<u64> {
     launch.evidence.memory.iter().filter(|look| (from..until).contains(&look.at)).map(|look| look.bytes).max()
 }
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     if launch.scenario.attacks.is_empty() {
         return Vec::new();
     }
@@ -280,7 +281,7 @@ fn past(launch: &Launch<'_>) -> Check {
 }
 
 /// Whether it is a request of an attack for no page of the launch, without a pass: gateways may let preflights by.
-pub(super) fn is_preflight(entry: &Entry) -> bool {
+pub(crate) fn is_preflight(entry: &Entry) -> bool {
     is_of_attack(entry) && entry.page == Page::Other && entry.pass_id.is_none()
 }
 
@@ -290,11 +291,12 @@ fn is_of_attack(entry: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use evidence::{Memory, Visit};
+    use launch_model::attack::{Attack, Kind};
+
     use super::*;
-    use crate::attack::{Attack, Kind};
-    use crate::evidence::{Memory, Visit};
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     /// Twenty holders who ask twice a second for 40 s; from 10 s to 20 s there is an attack, and pages take so much longer.
     fn besieged(slower: i64) -> Made {
@@ -358,11 +360,7 @@ mod tests {
     fn holders_who_feel_nothing_of_an_attack_are_as_promised() {
         assert_eq!(not_held(&besieged(10)), [""; 0]);
         let peace = Made::line_of(20);
-        assert!(
-            !crate::verdict::judge(&peace.scenario, &peace.evidence)
-                .iter()
-                .any(|check| check.id.starts_with("attack-p"))
-        );
+        assert!(!crate::judge(&peace.scenario, &peace.evidence).iter().any(|check| check.id.starts_with("attack-p")));
     }
 
     #[test]

@@ -13,11 +13,12 @@
 //!
 //! What is absent: whether too many came (`limits`).
 
-use crate::evidence::Visit;
-use crate::token::Kind;
+use evidence::Visit;
+use launch_model::token::Kind;
 
-use super::seats::Lives;
-use super::{Check, Launch};
+use crate::check::Check;
+use crate::launch::Launch;
+use crate::seats::Lives;
 
 /// Seconds of rate that must wait.
 const ENOUGH: f64 = 2.5;
@@ -28,7 +29,7 @@ const LEAST: usize = 3;
 /// Seconds between two moments at which passes are granted.
 const TICK: f64 = 0.1;
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     let check = Check::new("use-of-rate", "Share of the rate that is used while people wait").promise(2).unit("share");
     let seconds = seconds(launch);
     if seconds.len() < LEAST {
@@ -97,9 +98,10 @@ fn wait(launch: &Launch<'_>, visit: &Visit) -> Option<(i64, i64)> {
 
 #[cfg(test)]
 mod tests {
-    use crate::persona::Persona;
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use launch_model::persona::Persona;
+
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     /// Everybody comes at once, and somebody is let in after each pause of so many milliseconds.
     fn line(pause: i64) -> Made {

@@ -15,12 +15,13 @@
 //!
 //! What is absent: waits that nobody was told.
 
-use crate::evidence::{End, Visit};
-use crate::persona::Persona;
-use crate::report::Wait;
+use evidence::{End, Visit};
+use launch_model::persona::Persona;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::check::{first_of, share};
-use super::{Check, Launch};
+use crate::check::{Check, first_of, share};
+use crate::launch::Launch;
 
 /// A range may be this many seconds wide beyond twice its lower end: 30, and what is lost where the lower end is rounded
 /// down to a whole second and the upper one up.
@@ -44,12 +45,29 @@ impl Told {
     }
 }
 
-pub(super) fn checks(launch: &Launch<'_>) -> Vec<Check> {
+/// Waits of a tenth of the shoppers, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    /// How many shoppers.
+    pub shoppers: u64,
+    /// Their mean of the lower end that they were shown first.
+    pub low: f64,
+    /// Their mean of the upper end that they were shown first.
+    pub high: f64,
+    /// Their mean of what was left of the wait from then on.
+    pub had: f64,
+    /// Median of how far the middle of the range was off, relative to the wait had.
+    pub error: f64,
+    /// Share of them who entered inside the range, 0 to 1.
+    pub inside: f64,
+}
+
+pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     vec![inside(launch), cut(launch), grown(launch), honest(launch)]
 }
 
 /// First shown waits against what was had, one for each decile of the wait had.
-pub fn deciles(visits: &[Visit]) -> Vec<Wait> {
+pub(crate) fn deciles(visits: &[Visit]) -> Vec<Wait> {
     let mut told: Vec<Told> = visits.iter().filter_map(told_and_had).collect();
     told.sort_by(|a, b| a.had.total_cmp(&b.had));
     let bounds = |decile: usize| decile * told.len() / 10..(decile + 1) * told.len() / 10;
@@ -78,7 +96,7 @@ fn told_and_had(visit: &Visit) -> Option<Told> {
 
 /// Whether they stand outside though the range that they were shown is over.
 fn waits_in_vain(visit: &Visit) -> bool {
-    let over = |shown: crate::evidence::Shown| (visit.left - shown.at) as f64 / 1e6 > shown.high;
+    let over = |shown: evidence::Shown| (visit.left - shown.at) as f64 / 1e6 > shown.high;
     visit.end == End::Outside && visit.persona.polls_as_told() && visit.first_wait.is_some_and(over)
 }
 
@@ -157,10 +175,11 @@ fn honest(launch: &Launch<'_>) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use evidence::{GatewaySample, Shown};
+
     use super::*;
-    use crate::evidence::{GatewaySample, Shown};
-    use crate::verdict::Outcome;
-    use crate::verdict::made::Made;
+    use crate::check::Outcome;
+    use crate::fixture::Made;
 
     #[test]
     fn deciles_are_of_the_wait_that_was_had() {

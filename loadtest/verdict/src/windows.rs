@@ -14,40 +14,40 @@
 
 /// What a rate allows: so many per second, and so many at once on top.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     /// Per second.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
     /// On top.
-    pub(super) burst: f64,
+    pub(crate) burst: f64,
 }
 
 /// A count before and after an instant, in milliseconds. Of a counter that was read both are the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Step {
-    pub(super) at: i64,
-    pub(super) before: u64,
-    pub(super) after: u64,
+pub(crate) struct Step {
+    pub(crate) at: i64,
+    pub(crate) before: u64,
+    pub(crate) after: u64,
 }
 
 /// The window that went furthest beyond a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Worst {
+pub(crate) struct Worst {
     /// How many beyond it; below 0 if even this window kept it.
-    pub(super) beyond: f64,
+    pub(crate) beyond: f64,
     /// Its first instant, in milliseconds.
-    pub(super) from: i64,
+    pub(crate) from: i64,
     /// Its last instant.
-    pub(super) to: i64,
+    pub(crate) to: i64,
 }
 
 impl Limit {
     /// The most in a window of so many seconds.
-    pub(super) fn within(&self, seconds: f64) -> f64 {
+    pub(crate) fn within(&self, seconds: f64) -> f64 {
         self.rate * seconds + self.burst
     }
 
     /// The worst window of any length; `None` without steps. They are in order of time.
-    pub(super) fn worst(&self, steps: impl IntoIterator<Item = Step>) -> Option<Worst> {
+    pub(crate) fn worst(&self, steps: impl IntoIterator<Item = Step>) -> Option<Worst> {
         let mut steps = steps.into_iter().peekable();
         let origin = steps.peek()?.at;
         let mut lowest = (f64::INFINITY, origin);
@@ -69,12 +69,12 @@ impl Limit {
 }
 
 /// One step for each of these instants, in order.
-pub(super) fn steps(times: &[i64]) -> impl Iterator<Item = Step> + '_ {
+pub(crate) fn steps(times: &[i64]) -> impl Iterator<Item = Step> + '_ {
     (0..).zip(times).map(|(before, &at)| Step { at, before, after: before + 1 })
 }
 
 /// The most of these instants, in order, in any window of this length (of which the end is not part).
-pub(super) fn most_within(times: &[i64], length: i64) -> usize {
+pub(crate) fn most_within(times: &[i64], length: i64) -> usize {
     let mut first = 0;
     let mut most = 0;
     for (last, &at) in times.iter().enumerate() {
@@ -87,7 +87,7 @@ pub(super) fn most_within(times: &[i64], length: i64) -> usize {
 }
 
 /// Kendall's tau between the order of a list and the size of its items; 1 where there is nothing to compare.
-pub(super) fn tau(values: &[i64]) -> f64 {
+pub(crate) fn tau(values: &[i64]) -> f64 {
     let n = values.len() as f64;
     if values.len() < 2 { 1.0 } else { 1.0 - 4.0 * inversions(values) as f64 / (n * (n - 1.0)) }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use loadtest::shop::books::Account;
-use loadtest::shop::postgres::{Postgres, Settings};
+use demo_shop::postgres::{Postgres, Settings};
+use evidence::shop::Account;
 use tokio::task::JoinSet;
 
 use crate::browser::{Reply, get, post, post_with, stats};
@@ -97,7 +97,7 @@ async fn a_cart_belongs_to_its_session_and_is_emptied_by_the_order() {
     post(address, "cart", "item=weir-one").await;
     assert_eq!(carts().await, 2, "one of each session");
     assert_eq!(shop.books().account().await.unwrap().left_over, 10, "a cart sets nothing aside");
-    let key = loadtest::shop::pages::key_in(page.body.as_bytes()).expect("the cart orders");
+    let key = demo_shop::pages::key_in(page.body.as_bytes()).expect("the cart orders");
     assert!(post_with(address, "order", format!("key={key}"), &mine).await.order().is_some());
     assert_eq!(carts().await, 1, "the other one's is untouched");
 }

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use demo_shop::pages;
+use evidence::shop::Report;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
-use loadtest::shop::{Report, pages};
 use tokio::net::TcpStream;
 
 /// An answer of the shop.

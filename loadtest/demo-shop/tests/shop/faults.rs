@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use deadpool_postgres::tokio_postgres::Client;
-use loadtest::shop::books::Account;
-use loadtest::shop::postgres::Settings;
+use demo_shop::postgres::Settings;
+use evidence::shop::Account;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::browser::{get, post, stats};
 use crate::server::{PostgresServer, signal};
-use crate::{patient, shop_on, until};
+use crate::wait::until;
+use crate::{patient, shop_on};
 
 const SOON: Duration = Duration::from_millis(200);
 

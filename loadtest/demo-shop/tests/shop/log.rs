@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use demo_shop::books::Books;
+use demo_shop::database::Tuning;
+use demo_shop::log::Log;
+use demo_shop::model::Model;
+use evidence::Page;
+use evidence::shop::{Entry, Outcome};
 use http::Request;
 use http_body_util::Full;
-use loadtest::evidence::Page;
-use loadtest::shop::books::Books;
-use loadtest::shop::database::Tuning;
-use loadtest::shop::log::{Entry, Log, Outcome};
-use loadtest::shop::model::Model;
 use tokio::task::JoinSet;
 
 use crate::browser::{Reply, get, send};

@@ -5,36 +5,21 @@ mod books;
 mod browser;
 mod faults;
 mod log;
-mod program;
 mod server;
+mod wait;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use loadtest::shop::Shop;
-use loadtest::shop::books::Books;
-use loadtest::shop::log::Log;
-use loadtest::shop::postgres::{Postgres, Settings};
+use demo_shop::Shop;
+use demo_shop::books::Books;
+use demo_shop::log::Log;
+use demo_shop::postgres::{Postgres, Settings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use server::PostgresServer;
-
-/// Longer than anything takes that works.
-const AGES: Duration = Duration::from_mins(1);
-
-/// Waits for what comes sooner or later.
-async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = done().await {
-            return found;
-        }
-        assert!(start.elapsed() < AGES, "never came: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+use wait::AGES;
 
 /// A shop that waits for ages, so that only what is meant to fail does.
 fn patient(server: &PostgresServer, stock: u64) -> Settings {

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use deadpool_postgres::tokio_postgres::{Client, NoTls, connect};
 use tempfile::TempDir;
 
-use crate::until;
+use crate::wait::until;
 
 pub(crate) struct PostgresServer {
     dir: TempDir,

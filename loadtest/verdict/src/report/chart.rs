@@ -10,8 +10,18 @@ mod axis;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::html::NotDrawn;
 pub(super) use axis::{Axis, Scale};
+
+/// Why there is no page: always a fault of this program.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDrawn {
+    /// A picture.
+    #[error("a picture cannot be drawn: {0}")]
+    Chart(String),
+    /// The page itself.
+    #[error("the page cannot be written: {0:#}")]
+    Page(#[from] minijinja::Error),
+}
 
 /// Units per pixel: marks lie on whole units, and a line must not show that.
 const FINE: u32 = 4;

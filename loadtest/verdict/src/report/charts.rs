@@ -4,8 +4,9 @@
 //! who do not see it.
 
 use super::chart::{Axis, Mark, Picture, Role, Scale, Shape};
-use super::text::{clock, grouped, length, number};
-use super::{Moment, Report};
+use super::data::{Moment, Report};
+use super::text::{clock, figure, grouped, length, number};
+use crate::order::Entry;
 
 /// The most points of a line: more than that a screen does not show.
 const MOST_POINTS: usize = 480;
@@ -172,7 +173,7 @@ fn waits(report: &Report) -> Chart {
             "{} shoppers in {} groups by their wait; {} entered inside the range that they were shown first.",
             grouped(shoppers),
             waits.len(),
-            super::text::figure(inside / (shoppers.max(1) as f64), "share")
+            figure(inside / (shoppers.max(1) as f64), "share")
         ),
         legend: vec![(Role::Range, "range shown first (mean)"), (Role::Had, "wait had"), (Role::Even, "shown = had")],
         picture: (!waits.is_empty()).then(|| Picture { x: axis(), y: axis(), marks }),
@@ -181,7 +182,7 @@ fn waits(report: &Report) -> Chart {
 }
 
 fn fairness(report: &Report) -> Chart {
-    let points = |of: fn(&super::Entry) -> f64| report.entries.iter().map(move |entry| (of(entry), entry.place as f64));
+    let points = |of: fn(&Entry) -> f64| report.entries.iter().map(move |entry| (of(entry), entry.place as f64));
     let last = report.entries.iter().map(|entry| entry.place).max().unwrap_or(0);
     let end = report.entries.iter().map(|entry| entry.at).fold(0.0, f64::max);
     let marks = vec![

@@ -16,7 +16,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::Report;
+use super::data::Report;
 use figures::{Figure, Kind};
 
 /// How much worse a figure may be before it counts: two runs of one launch are never the same.

@@ -5,8 +5,9 @@ use std::path::Path;
 use schemars::Schema;
 use serde::Deserialize;
 
-use super::Report;
-use super::html::{self, NotDrawn};
+use super::chart::NotDrawn;
+use super::data::Report;
+use super::html;
 
 /// Version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;

@@ -10,8 +10,9 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Serialize;
 
-use super::chart::{self, Picture, Role};
-use super::{Report, charts, text};
+use super::chart::{self, NotDrawn, Picture, Role};
+use super::data::Report;
+use super::{charts, text};
 
 /// Class, width and height in pixels of a picture over the whole page, over half of it, and on a phone.
 const WIDE: Size = ("wide", 1040, 250);
@@ -19,17 +20,6 @@ const HALF: Size = ("wide", 505, 400);
 const NARROW: Size = ("narrow", 330, 240);
 
 type Size = (&'static str, u32, u32);
-
-/// Why there is no page: always a fault of this program.
-#[derive(Debug, thiserror::Error)]
-pub enum NotDrawn {
-    /// A picture.
-    #[error("a picture cannot be drawn: {0}")]
-    Chart(String),
-    /// The page itself.
-    #[error("the page cannot be written: {0:#}")]
-    Page(#[from] minijinja::Error),
-}
 
 /// The page.
 pub fn page(report: &Report) -> Result<String, NotDrawn> {

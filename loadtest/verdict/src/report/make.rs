@@ -1,19 +1,23 @@
 //! From what was seen to what is told.
 //!
-//! Who was let in when, and which wait was had, is read off the evidence by [`crate::verdict`], which judges the
+//! Who was let in when, and which wait was had, is read off the evidence by the checks, which judge the
 //! same figures. Here they are put in the order in which they are told.
 
 use std::collections::BTreeMap;
 
+use evidence::stats::Quantiles;
+use evidence::{End, Evidence, Latencies, Micros};
+use launch_model::scenario::{self, Scenario};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Attack, Entry, FORMAT, Failure, Generator, Moment, Report, Run, Step, Wait};
-use crate::evidence::{self, End, Evidence, Latencies, Micros};
-use crate::scenario::{self, Scenario};
-use crate::stats::Quantiles;
-use crate::verdict::siege::{self, Pages, Phase};
-use crate::verdict::{Ahead, Check, Launch, Verdict, order, waits};
+use super::data::{Attack, Failure, Generator, Moment, Report, Run, Step};
+use super::file::FORMAT;
+use crate::check::{Check, Verdict};
+use crate::launch::{Ahead, Launch};
+use crate::order::{self, Entry};
+use crate::siege::{self, Pages, Phase};
+use crate::waits::{self, Wait};
 
 /// The most people in the picture of fairness.
 const MOST_ENTRIES: usize = 600;

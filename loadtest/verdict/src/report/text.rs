@@ -1,7 +1,7 @@
 //! How figures are written for people.
 
 /// A count with its thousands apart: `12,345`.
-pub(crate) fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(crate) fn grouped(count: u64) -> String {
 }
 
 /// The digits that matter: `0.031`, `4.71`, `35.8`, `358`, `12,345`.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let size = value.abs();
     match () {
         () if !value.is_finite() => "-".into(),
@@ -41,14 +41,14 @@ pub fn figure(value: f64, unit: &str) -> String {
 }
 
 /// Seconds since the start as a clock shows them: `1:05`, `1:00:00`.
-pub(crate) fn clock(seconds: f64) -> String {
+pub fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 /// A length of time as people say it: `850 ms`, `12 s`, `2 min 5 s`.
-pub(crate) fn length(seconds: f64) -> String {
+pub fn length(seconds: f64) -> String {
     match () {
         () if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),
         () if seconds < 120.0 => format!("{} s", number((seconds * 10.0).round() / 10.0)),

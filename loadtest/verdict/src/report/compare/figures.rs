@@ -1,7 +1,8 @@
 //! The figures of a report that can be held against those of another.
 
-use crate::report::{Report, text};
-use crate::verdict::{Check, Outcome, Verdict};
+use crate::check::{Check, Outcome, Verdict};
+use crate::report::data::Report;
+use crate::report::text;
 
 /// What a figure is, and so how much of a change is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

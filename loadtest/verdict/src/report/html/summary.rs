@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
-use crate::report::{Report, text};
-use crate::verdict::{Check, Outcome, Verdict};
+use crate::check::{Check, Outcome, Verdict};
+use crate::report::data::Report;
+use crate::report::text;
 
 /// The verdict in one sentence.
 pub(super) fn sentence(report: &Report) -> String {
