@@ -147,6 +147,7 @@ impl Iterator for Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Scenario;
 
     fn launch() -> [Phase; 3] {
         [

@@ -122,7 +122,7 @@ impl Answer {
     }
 
     /// Whether the shop itself gave it, be it to say no: it is nothing that a gateway says, and no outage.
-    pub(crate) fn is_from_shop(&self) -> bool {
+    pub fn is_from_shop(&self) -> bool {
         let says_gateway = |seen: &Seen| seen.lost.is_some() || seen.headers.contains_key("weir-status");
         let is_answer = (200..500).contains(&self.status) && self.status != 429;
         is_answer && !matches!(self.shown, Shown::Line(_)) && !self.seen.as_deref().is_some_and(says_gateway)
