@@ -6,7 +6,7 @@
 //!
 //! `launch-model` says who comes when and what each one does; `evidence` is what all sides saw; `demo-shop` is a shop that
 //! collapses when it is overrun; `verdict` judges and reports, and knows none of the others but what they wrote down.
-//! Here the people of the model meet a gateway: [`crowd`] sends them over [`wire`], [`attack`]s come beside them over
+//! Here the people of the model (`population`) meet a gateway: [`crowd`] sends them over [`wire`], [`attack`]s come beside them over
 //! connections of their own, and [`simulate`] plays the same people without sockets. [`record`] writes a scenario from
 //! what a browser did, and [`live`] shows a run on a terminal.
 //!
@@ -16,8 +16,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
 
 pub mod attack;
+mod board;
 pub mod crowd;
 pub mod live;
+mod population;
 mod reading;
 pub mod record;
 pub mod simulate;

@@ -7,8 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
-use super::board::micros_since;
 use super::kernel::Kernel;
+use crate::board::micros_since;
 
 /// This machine, since somebody began to look.
 #[derive(Debug)]

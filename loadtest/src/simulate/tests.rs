@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use evidence::{End, Visit};
 use launch_model::persona::Persona;
 use policy::room::Rules;
 use verdict::{Check, Outcome as Held, Verdict, judge};
