@@ -11,16 +11,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::{JSON, Weir, answering, config, of, until, until_true};
-use loadtest::arrivals::{Arrivals, Phase, Spacing};
+use demo_shop::pages;
+use evidence::{Asked, End, Evidence, GatewaySample, Page, Visit};
+use launch_model::arrivals::{Arrivals, Phase, Spacing};
+use launch_model::persona::Persona;
+use launch_model::scenario::Scenario;
+use launch_model::token::Kind;
 use loadtest::crowd::{self, Part, Sending, Watch};
-use loadtest::evidence::{Asked, End, Evidence, GatewaySample, Page, Visit};
-use loadtest::persona::Persona;
-use loadtest::scenario::Scenario;
-use loadtest::shop::pages;
-use loadtest::token::Kind;
-use loadtest::verdict::{Check, Outcome, judge};
 use loadtest::wire::{Target, Tls, Trust};
 use tokio_util::sync::CancellationToken;
+use verdict::{Check, Outcome, judge};
+
 
 /// A shop that remembers the head of each request.
 fn shop() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {

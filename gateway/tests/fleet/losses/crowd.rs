@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use loadtest::arrivals::{Arrivals, Phase, Spacing};
+use evidence::Asked;
+use launch_model::arrivals::{Arrivals, Phase, Spacing};
+use launch_model::persona::Persona;
+use launch_model::scenario::Scenario;
+use launch_model::token;
 use loadtest::crowd::{Part, Sending, Watch, send};
-use loadtest::evidence::{self, Asked};
-use loadtest::persona::Persona;
-use loadtest::scenario::Scenario;
-use loadtest::token;
 use loadtest::wire::Target;
 use policy::ticket::{Kind, Token};
 use tokio_util::sync::CancellationToken;

@@ -1,6 +1,6 @@
 //! Without a loss: the limits hold in every window, and the rate is used.
 
-use loadtest::arrivals::Phase;
+use launch_model::arrivals::Phase;
 
 use super::stand::{CLOSED, Recovers, Rules, Stand, launch_crowd};
 use super::table;

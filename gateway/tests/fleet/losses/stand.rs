@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use loadtest::arrivals::Phase;
-use loadtest::shop::pages;
+use demo_shop::pages;
+use launch_model::arrivals::Phase;
 use policy::Millis;
 
 use super::account::Account;
