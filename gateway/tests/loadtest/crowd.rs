@@ -22,7 +22,6 @@ use loadtest::wire::{Target, Tls, Trust};
 use tokio_util::sync::CancellationToken;
 use verdict::{Check, Outcome, judge};
 
-
 /// A shop that remembers the head of each request.
 fn shop() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let seen = Arc::<Mutex<Vec<String>>>::default();

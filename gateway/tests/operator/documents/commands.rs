@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::WEIR;
 use super::markdown::root;
+use crate::common::WEIR;
 
 /// The commands that were looked at, and what is wrong with them.
 #[derive(Default)]
