@@ -16,8 +16,9 @@ build: tools ## Build the release binaries
 	cargo build --release --locked
 
 .PHONY: demo
-demo: build ## Show what Weir is for, in about a minute: a shop alone, then behind Weir
-	target/release/loadtest demo --weir target/release/weir
+demo: tools ## Show what Weir is for, in about a minute: a shop alone, then behind Weir
+	cargo build --profile demo --locked -p gateway -p loadtest --bins
+	target/demo/loadtest demo --weir target/demo/weir
 
 .PHONY: load
 load: build ## A shoe launch against a stage of this machine, and the verdict over it: about four minutes
@@ -41,11 +42,14 @@ lint: ## Format, clippy, documentation, licences
 	cargo fetch --locked --quiet
 	cargo deny --offline --all-features check --hide-inclusion-graph bans licenses sources
 
+# Tests wait more than they compute: for lines that move, passes that end, servers that come back.
+TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 .PHONY: unit
 unit: ## The tests alone
 	@deploy/tools test
 	cargo test --workspace --doc --locked --quiet
-	cargo nextest run --workspace --locked
+	cargo nextest run --workspace --locked --test-threads $(TEST_THREADS)
 	python3 -m doctest benches/table.py
 
 .PHONY: test-world
@@ -54,25 +58,25 @@ test-world: differential clients locust real-shop fuzz ## Tests against other pe
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
 	@deploy/tools world
-	WEIR_SPELLINGS=$${WEIR_SPELLINGS:-10000} cargo nextest run --workspace --locked --test differential --run-ignored all
+	WEIR_SPELLINGS=$${WEIR_SPELLINGS:-10000} cargo nextest run --workspace --locked --test world --run-ignored all differential::
 
 .PHONY: clients
 clients: ## Clients of eight kinds wait, enter and stay, and HAProxy checks on Weir: writes docs/clients-table.md
 	@deploy/tools world
-	deploy/venv gateway/tests/clients >/dev/null
-	WEIR_CLIENTS_TABLE=$(CURDIR)/docs/clients-table.md cargo nextest run --workspace --locked --test clients --run-ignored all
+	deploy/venv gateway/tests/world/clients >/dev/null
+	WEIR_CLIENTS_TABLE=$(CURDIR)/docs/clients-table.md cargo nextest run --workspace --locked --test world --run-ignored all clients::
 
 .PHONY: locust
 locust: ## Users of Locust wait in the line, with deploy/locust/weir.py: a minute
 	@deploy/tools world
 	deploy/venv deploy/locust >/dev/null
-	cargo nextest run --workspace --locked --test clients --run-ignored all users_of_locust
+	cargo nextest run --workspace --locked --test world --run-ignored all users_of_locust
 
 .PHONY: real-shop
 real-shop: ## A shop of django-oscar behind Weir and nginx, Chromium that buys something, and loadtest's crowd: some minutes
 	@deploy/tools shop
-	cargo build --workspace --locked --bin loadtest
-	cargo nextest run --workspace --locked --test real_shop --run-ignored all
+	cargo build --workspace --locked --bin loadtest --test world
+	cargo nextest run --workspace --locked --test world --run-ignored all real_shop::
 
 .PHONY: record-shop
 record-shop: ## Chromium buys something in that shop, and its developer tools export it: loadtest/journeys/oscar.har anew, and a journey in target
@@ -84,7 +88,7 @@ record-shop: ## Chromium buys something in that shop, and its developer tools ex
 .PHONY: pictures-shop
 pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/pictures
 	@deploy/tools shop
-	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test real_shop --run-ignored all pictures
+	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test world --run-ignored all real_shop::journey::pictures
 
 .PHONY: try-compose
 try-compose: build ## deploy/compose.yaml with a container engine of its own, and a launch through it: half an hour, as root

@@ -9,13 +9,11 @@
 //! pause that it told), never from when this program woke up. How late requests were sent is measured where
 //! each begins, once it has a shared connection to itself.
 //!
-//! An act ends in two steps. At closing time nobody outside asks any more (they are counted where they stand);
-//! those inside have a grace to finish. Every visitor ends in exactly one way.
+//! Who is here and how each visit ends is said by `population`, as in virtual time.
 //!
-//! What is absent: judgement, and what a visitor wants ([`crate::visitor`]).
+//! What is absent: judgement, and what a visitor wants ([`launch_model::visit`]).
 
 mod agenda;
-mod board;
 mod errand;
 mod generator;
 mod kernel;
@@ -24,29 +22,29 @@ mod person;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evidence::{Evidence, Micros};
+use launch_model::arrivals::Arrivals;
+use launch_model::jar::Toward;
+use launch_model::persona::Persona;
+use launch_model::random::luck;
+use launch_model::scenario::{Method, Scenario};
+use launch_model::visit::{Answer, Ask, Next, Place, Request};
 use rand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::arrivals::Arrivals;
-use crate::evidence::{End, Evidence, Micros, Visit};
-use crate::jar::Toward;
-use crate::persona::Persona;
-use crate::scenario::{Method, Scenario};
-use crate::shopper::luck;
-use crate::span::Span;
-use crate::visitor::{Answer, Ask, Cookies, Next, Place, Request, Then, Visitor};
-use crate::wire::{Location, Lost, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
-use agenda::{Agenda, Who};
-use board::micros_since;
+use crate::board::{Outcome, micros_since};
+use crate::population::Population;
+use crate::wire::{Location, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
+use agenda::Heap;
 use errand::{Errand, Returned};
 use generator::Machine;
-use person::{Person, Sent};
-
-pub(crate) use board::Outcome;
-pub use board::Watch;
 pub(crate) use generator::most_memory;
+use person::{Browser, Person, Sent};
+
+pub use crate::board::Watch;
+pub use crate::population::Part;
 
 /// Whoever could not be sent for want of a port or a file descriptor here tries again after this.
 const LOCAL_REST: Duration = Duration::from_secs(1);
@@ -73,24 +71,6 @@ pub struct Sending {
     pub start: Instant,
 }
 
-/// A part of a crowd: everybody whose place in the order of arrivals is `index` modulo `of`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
-    /// Which part, from 0.
-    pub index: u32,
-    /// Of how many.
-    pub of: u32,
-}
-
-impl Part {
-    /// Everybody.
-    pub const ALL: Self = Self { index: 0, of: 1 };
-
-    fn has(self, visitor: u64) -> bool {
-        visitor % u64::from(self.of.max(1)) == u64::from(self.index)
-    }
-}
-
 /// Sends a crowd, or a part of it, and returns what it saw when every visit has ended, at the latest when the grace
 /// after closing time is over. `stop` ends it at once.
 pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Evidence {
@@ -99,30 +79,17 @@ pub async fn send(sending: Sending, watch: Watch, stop: CancellationToken) -> Ev
     }
     watch.begin(sending.start);
     let mut crowd = Crowd::new(sending, watch);
-    crowd.plan_newcomer();
     crowd.run(stop).await;
     crowd.finish()
 }
 
 struct Crowd {
     scenario: Arc<Scenario>,
-    /// With their places in the order of arrivals.
-    arrivals: std::iter::Zip<std::ops::RangeFrom<u64>, Arrivals>,
+    population: Population<Browser, Heap>,
     part: Part,
     wire: Arc<Wire>,
     watch: Watch,
     start: Instant,
-    /// Nobody outside asks from then on, and nobody at all.
-    closing: Micros,
-    over: Micros,
-    is_closed: bool,
-    /// The visitor who arrives next, and when.
-    newcomer: Option<(u64, Micros)>,
-    people: Vec<Option<Box<Person>>>,
-    /// How many of them are here.
-    here: usize,
-    visits: Vec<Visit>,
-    agenda: Agenda,
     exchanges: JoinSet<Returned>,
     machine: Machine,
     dropped_arrivals: u64,
@@ -134,31 +101,20 @@ struct Crowd {
 impl Crowd {
     fn new(sending: Sending, watch: Watch) -> Self {
         let Sending { scenario, arrivals, targets, part, start } = sending;
-        let closing = scenario.closing.map_or(arrivals.length(), |closing| closing.0);
-        // Visitors know when it is all over, also where the scenario leaves it to the last arrival.
-        let scenario = Arc::new(Scenario { closing: Some(Span(closing)), ..Scenario::clone(&scenario) });
-        let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2);
+        let population = Population::new(&scenario, arrivals, part, watch.clone(), |_| Heap::default());
         let machine = Machine::look(start);
         Self {
+            scenario: population.scenario(),
             wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),
-            closing: micros(closing),
-            over: micros(closing + scenario.grace.0),
-            is_closed: false,
-            newcomer: None,
-            people: Vec::new(),
-            here: 0,
-            visits: Vec::new(),
-            agenda: Agenda::default(),
+            population,
+            part,
+            watch,
+            start,
             exchanges: JoinSet::new(),
             run: format!("{:x}", machine.start_unix_us),
             machine,
             dropped_arrivals: 0,
             local_failures: 0,
-            scenario,
-            arrivals: (0..).zip(arrivals),
-            part,
-            watch,
-            start,
         }
     }
 
@@ -167,17 +123,17 @@ impl Crowd {
     }
 
     async fn run(&mut self, stop: CancellationToken) {
-        while self.here > 0 || self.newcomer.is_some() {
+        while self.population.is_awaited() {
             let now = self.now();
-            if now >= self.over {
+            if now >= self.population.over {
                 return;
             }
             self.act(now);
             while let Some(returned) = self.exchanges.try_join_next() {
                 self.hear_task(returned);
             }
-            let turn = if self.is_closed { self.over } else { self.closing };
-            let next = self.agenda.next().map_or(turn, |due| due.min(turn));
+            let turn = if self.population.is_closed { self.population.over } else { self.population.closing };
+            let next = self.population.agenda.next().map_or(turn, |due| due.min(turn));
             let next = self.start + Duration::from_micros(next.max(0) as u64);
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -189,73 +145,27 @@ impl Crowd {
 
     /// Does everything that is due.
     fn act(&mut self, now: Micros) {
-        if !self.is_closed {
+        let closing = self.population.closing;
+        if !self.population.is_closed {
             // What was due before closing time is done, however late it is.
-            self.act_until(now.min(self.closing - 1));
-        }
-        if now >= self.closing && !self.is_closed {
-            self.close(now);
+            self.act_until(now.min(closing - 1));
+            if now >= closing {
+                self.population.close(now);
+            }
         }
         self.act_until(now);
     }
 
     fn act_until(&mut self, due: Micros) {
-        while let Some((due, who)) = self.agenda.take(due) {
-            match who {
-                Who::Newcomer => self.welcome(),
-                Who::Visitor(place) => self.turn(place, due),
+        while let Some((due, turn)) = self.population.agenda.take(due) {
+            if let Some((place, request)) = self.population.act(turn, due) {
+                self.ask(place, &request, due);
             }
         }
     }
 
-    /// Closing time: whoever is outside and waits for no answer goes.
-    fn close(&mut self, now: Micros) {
-        self.is_closed = true;
-        for place in 0..self.people.len() {
-            let idle = |person: &Person| person.then.is_some() && person.visitor.place() != Place::Inside;
-            if self.people[place].as_deref().is_some_and(idle) {
-                self.leave(place, End::Outside, now);
-            }
-        }
-    }
-
-    fn plan_newcomer(&mut self) {
-        let part = self.part;
-        let next = self.arrivals.find(|(index, _)| part.has(*index));
-        let due = |at: Duration| Micros::try_from(at.as_micros()).unwrap_or(Micros::MAX);
-        self.newcomer = next.map(|(index, at)| (index, due(at))).filter(|(_, due)| *due < self.closing);
-        if let Some((_, due)) = self.newcomer {
-            self.agenda.plan(due, Who::Newcomer);
-        }
-    }
-
-    fn welcome(&mut self) {
-        let Some((index, due)) = self.newcomer.take() else { return };
-        self.plan_newcomer();
-        let persona = self.scenario.persona(index);
-        let visitor = Visitor::new(&self.scenario, persona, index);
-        self.people.push(Some(Box::new(Person::new(visitor, persona, index, due))));
-        self.here += 1;
-        self.watch.arrived(due);
-        self.turn(self.people.len() - 1, due);
-    }
-
-    /// A visitor does what they had in mind. An entry of somebody who has gone means nothing.
-    fn turn(&mut self, place: usize, due: Micros) {
-        let then = self.people[place].as_deref_mut().and_then(|person| person.then.take());
-        match then {
-            Some(Then::Ask(request)) => self.ask(place, &request, due),
-            Some(Then::Leave(end)) => self.leave(place, end, due),
-            None => {}
-        }
-    }
-
-    fn ask(&mut self, place: usize, request: &Request, due: Micros) {
-        let Some(person) = self.people[place].as_deref_mut() else { return };
-        if request.cookies == Cookies::Lost {
-            person.lose_cookies();
-        }
-        let kept = person.kept.take();
+    fn ask(&mut self, place: u32, request: &Request, due: Micros) {
+        let kept = self.population.person(place).and_then(|person| person.holder.kept.take());
         let Some(first) = self.errand(place, request, due) else { return };
         // Without a cookie two tabs would be two people.
         let both = request.twice && first.message.cookies.is_some();
@@ -264,8 +174,8 @@ impl Crowd {
     }
 
     /// A request of this visitor, ready to be sent. One that leads to a stranger is not sent.
-    fn errand(&mut self, place: usize, request: &Request, due: Micros) -> Option<Errand> {
-        let person = self.people[place].as_deref_mut()?;
+    fn errand(&mut self, place: u32, request: &Request, due: Micros) -> Option<Errand> {
+        let person = self.population.person(place)?;
         person.visit.requests += 1;
         let (index, count) = (person.visit.index, person.visit.requests);
         let among =
@@ -280,7 +190,7 @@ impl Crowd {
         };
         let message = Message {
             ask: request.ask.clone(),
-            cookies: person.jar.line_to(toward(&request.ask, at.as_ref()), &request.cookies, &cookie),
+            cookies: person.holder.jar.line_to(toward(&request.ask, at.as_ref()), &request.cookies, &cookie),
             id: format!("{}-{index}-{count}", self.run),
             forwarded_for: self.wire.forwarded_for(from),
             at,
@@ -305,82 +215,35 @@ impl Crowd {
     /// Takes the answer to a request, or the better one of two.
     fn hear(&mut self, returned: Returned) {
         let Returned { place, mut sent, other_tab } = returned;
-        let Some(mut person) = self.people[place].take() else { return };
+        let Some(person) = self.population.person(place) else { return };
         let (before, request) = (person.visitor.place(), sent.request.clone());
         let at = other_tab.as_ref().map_or(sent.answered, |other| other.answered.max(sent.answered));
         let kept = sent.exchange.kept.take();
         let mut answers = Vec::with_capacity(2);
         for sent in [Some(sent), other_tab.map(|sent| *sent)].into_iter().flatten() {
-            answers.extend(self.note(&mut person, sent, before));
+            match note(person, sent, &self.scenario, &self.watch) {
+                Ok(answer) => answers.push(answer),
+                Err(AtFault) => self.local_failures += 1,
+            }
         }
         let next = match answers.into_iter().max_by_key(|answer| errand::worth(answer.as_ref())) {
-            Some(answer) => person.hear(at, answer.as_ref()),
+            Some(answer) => person.hear(at, answer.as_ref(), None),
             None => Next::ask(request, LOCAL_REST),
         };
         if self.wire.keeps(next.pause) {
-            person.kept = kept;
+            person.holder.kept = kept;
         }
         self.watch.moved(at, before, Some(person.visitor.place()));
-        self.people[place] = Some(person);
-        self.go_on(place, next, at);
-    }
-
-    /// Counts what came of a request.
-    ///
-    /// # Errors
-    /// Where this machine was at fault: then nothing is to be heard.
-    fn note(&mut self, person: &mut Person, sent: Sent, before: Place) -> Result<Option<Answer>, Lost> {
-        let (at, latency, attack) = (sent.answered, sent.answered - sent.due, sent.request.attack);
-        let reading = person.note(sent, &self.scenario);
-        if reading.local {
-            self.local_failures += 1;
-            return Err(Lost::Local);
-        }
-        let answer = reading.answer;
-        let failed = answer.as_ref().is_none_or(|answer| answer.status >= 500);
-        let counts = answer.as_ref().is_some_and(|answer| before != Place::Inside || answer.is_shop());
-        let latency = Some(latency).filter(|_| counts && !failed);
-        self.watch.answered(Outcome { at, latency, failed, place: Some(before).filter(|_| !attack) });
-        Ok(answer)
-    }
-
-    fn go_on(&mut self, place: usize, next: Next, at: Micros) {
-        let Some(person) = self.people[place].as_deref_mut() else { return };
-        let due = at + Micros::try_from(next.pause.as_micros()).unwrap_or(Micros::MAX / 2);
-        let outside = person.visitor.place() != Place::Inside;
-        match next.then {
-            Then::Leave(end) if next.pause.is_zero() => self.leave(place, end, at),
-            _ if outside && self.is_closed => self.leave(place, End::Outside, at),
-            then => {
-                person.then = Some(then);
-                self.agenda.plan(due, Who::Visitor(place));
-            }
-        }
-    }
-
-    fn leave(&mut self, place: usize, end: End, at: Micros) {
-        let Some(mut person) = self.people[place].take() else { return };
-        (person.visit.end, person.visit.left) = (end, at);
-        self.watch.moved(at, person.visitor.place(), None);
-        self.watch.ended(at, end);
-        self.here -= 1;
-        self.visits.push(person.visit);
+        self.population.go_on(place, next, at);
     }
 
     /// Sends everybody home who is still here, and puts together what was seen.
     fn finish(mut self) -> Evidence {
         let now = self.now();
-        for place in 0..self.people.len() {
-            let inside = self.people[place].as_deref().map(|person| person.visitor.place() == Place::Inside);
-            if let Some(inside) = inside {
-                self.leave(place, if inside { End::Unfinished } else { End::Outside }, now);
-            }
-        }
-        while self.newcomer.take().is_some_and(|(_, due)| due <= now) {
+        while self.population.misses_newcomer(now) {
             self.dropped_arrivals += 1;
-            self.plan_newcomer();
         }
-        self.visits.sort_unstable_by_key(|visit| visit.index);
+        let visits = self.population.go_home(now);
         let (timeline, most_visitors) = self.watch.timeline();
         let mut generator = self.machine.report();
         for second in &timeline {
@@ -394,12 +257,31 @@ impl Crowd {
         Evidence {
             start_unix_us: self.machine.start_unix_us,
             took: now,
-            visits: self.visits,
+            visits,
             timeline,
             generators: vec![generator],
             ..Evidence::default()
         }
     }
+}
+
+/// This machine was at fault: nothing is to be heard.
+struct AtFault;
+
+/// Counts what came of a request.
+fn note(person: &mut Person, sent: Sent, scenario: &Scenario, watch: &Watch) -> Result<Option<Answer>, AtFault> {
+    let (at, latency, attack) = (sent.answered, sent.answered - sent.due, sent.request.attack);
+    let before = person.visitor.place();
+    let reading = person.note(sent, scenario);
+    if reading.local {
+        return Err(AtFault);
+    }
+    let answer = reading.answer;
+    let failed = answer.as_ref().is_none_or(|answer| answer.status >= 500);
+    let counts = answer.as_ref().is_some_and(|answer| before != Place::Inside || answer.is_shop());
+    let latency = Some(latency).filter(|_| counts && !failed);
+    watch.answered(Outcome { at, latency, failed, place: Some(before).filter(|_| !attack) });
+    Ok(answer)
 }
 
 /// Where a request goes, as far as cookies care.

@@ -4,8 +4,8 @@
 //! from the start, so that a person can look at any time; the first act is at a shop of its own.
 
 mod counts;
+mod result;
 mod show;
-mod verdict;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,23 +14,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use demo_shop::Shop;
+use demo_shop::database::Tuning;
+use evidence::stats::Quantiles;
+use launch_model::scenario::Room;
+use launch_model::span::Span;
 use loadtest::crowd::{self, Sending, Watch};
-use loadtest::scenario::Room;
-use loadtest::shop::Shop;
-use loadtest::shop::database::Tuning;
-use loadtest::span::Span;
-use loadtest::stats::Quantiles;
 use loadtest::wire::Target;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use verdict::report::text::grouped;
 
 use crate::cli::demo::{CrowdArgs, Demo};
 use crate::cli::{interrupted, usage};
+use crate::local::{listen, spawn};
+use crate::stage::shop;
 use crate::stage::weir::{Settings, Store, Weir};
-use crate::stage::{listen, shop, spawn};
-use counts::Counts;
-use show::{Moment, Show, bold, grouped};
-use verdict::{Act, Outcome, Second, Terms, millis};
+use counts::{Counts, Second};
+use result::{Act, Outcome, Terms, millis};
+use show::{Moment, Show, bold};
 
 /// New shoppers that Weir lets in at once on a calm day, beyond the rate.
 const BURST: u32 = 5;

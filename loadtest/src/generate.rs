@@ -1,21 +1,19 @@
 //! Where a crowd is sent from: this process, or workers.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadtest::arrivals::Arrivals;
-use loadtest::attack::{Attacked, Siege};
+use evidence::Attacked;
+use launch_model::arrivals::Arrivals;
+use loadtest::attack::Siege;
 use loadtest::crowd::{self, Part, Sending, Watch};
-use loadtest::evidence::{Evidence, Progress};
-use loadtest::scenario::Scenario;
-use loadtest::stats::locked;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::spawn;
+use crate::dispatch::{Crowd, Sent, Shown};
+use crate::local::spawn;
 use crate::worker::Site;
 use crate::worker::clock::instant_of;
 use crate::worker::lead::Crew;
@@ -25,36 +23,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// By how much the priority of attacks is below that of people (`nice`).
 const GIVES_WAY: i32 = 10;
-
-/// What is to be sent, and when.
-pub(crate) struct Crowd {
-    pub(crate) scenario: Arc<Scenario>,
-    pub(crate) sites: Vec<Site>,
-    /// The start by this machine's clock, in microseconds since 1970.
-    pub(crate) start_unix_us: i64,
-}
-
-/// What came back.
-pub(crate) struct Sent {
-    pub(crate) evidence: Evidence,
-    /// Parts of the crowd that were lost, and why.
-    pub(crate) lost: Vec<String>,
-}
-
-/// How far each part has come. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Shown(Arc<Mutex<BTreeMap<u32, Progress>>>);
-
-impl Shown {
-    pub(crate) fn set(&self, part: u32, progress: Progress) {
-        locked(&self.0).insert(part, progress);
-    }
-
-    /// All parts together.
-    pub(crate) fn all(&self) -> Progress {
-        locked(&self.0).values().copied().reduce(Progress::with).unwrap_or_default()
-    }
-}
 
 /// Whoever sends it.
 pub(crate) enum Generators {

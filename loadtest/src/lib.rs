@@ -1,46 +1,26 @@
-//! The crowd, the demo shop and the verdict: the proof of what Weir is for.
+//! The load test: sends a launch to a gateway over sockets, or plays it on the policy in virtual time.
 //!
 //! ```text
-//! scenario --> arrivals, persona --> shopper | adversary --> wire --> gateway --> shop
-//!                                         \-------> evidence <-------/     (three sides)
-//!                                                      |
-//!                                                   verdict --> report
+//! policy <-- launch-model <-- evidence <-- demo-shop, verdict <-- loadtest
 //! ```
 //!
-//! [`scenario`] is a launch as it is written. [`crowd`] sends its people to a target: [`arrivals`] says when each one
-//! comes, [`persona`] who they are, [`shopper`] and [`adversary`] what each one does (pure state machines, [`visitor`]),
-//! [`journey`] what they do in a shop that is not the demo shop,
-//! [`wire`] carries it over a socket, and [`reading`] tells what an answer shows. [`shop`] is a web shop that collapses when it is overrun. What all sides saw is [`evidence`]; [`verdict`] judges
-//! it, and [`report`] tells people and programs.
+//! `launch-model` says who comes when and what each one does; `evidence` is what all sides saw; `demo-shop` is a shop that
+//! collapses when it is overrun; `verdict` judges and reports, and knows none of the others but what they wrote down.
+//! Here the people of the model (`population`) meet a gateway: [`crowd`] sends them over [`wire`], [`attack`]s come beside them over
+//! connections of their own, and [`simulate`] plays the same people without sockets. [`record`] writes a scenario from
+//! what a browser did, and [`live`] shows a run on a terminal.
 //!
-//! [`attack`]s come beside them over connections of their own.
-//!
-//! What is absent: anything of the gateway's code. This crate talks to Weir as the world does, over
-//! HTTP and by its configuration file, so that it can also test a Weir that runs elsewhere.
+//! Out of scope: the gateway's own code. This crate talks to Weir as the world does, over HTTP and by its configuration
+//! file, so that it can also test a Weir that runs elsewhere.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
 
-pub mod adversary;
-pub mod arrivals;
 pub mod attack;
+mod board;
 pub mod crowd;
-pub mod evidence;
-pub mod forecast;
-pub mod forging;
-pub mod jar;
-pub mod journey;
 pub mod live;
-pub mod persona;
-pub mod reading;
+mod population;
+mod reading;
 pub mod record;
-pub mod report;
-pub mod scenario;
-pub mod shop;
-pub mod shopper;
 pub mod simulate;
-pub mod span;
-pub mod stats;
-pub mod token;
-pub mod verdict;
-pub mod visitor;
 pub mod wire;

@@ -8,14 +8,16 @@
 
 mod line;
 mod picture;
+mod scene;
 
 use std::io::{IsTerminal, Stdout, stdout};
 use std::time::Duration;
 
+use evidence::{GatewaySample, Micros, Progress};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use crate::evidence::{GatewaySample, Micros, Progress};
+use scene::Scene;
 
 /// Time between two lines where there is no terminal.
 const BETWEEN_LINES: Micros = 5_000_000;
@@ -28,18 +30,6 @@ pub struct Live {
     rate: f64,
     screen: Option<Terminal<CrosstermBackend<Stdout>>>,
     next_line: Micros,
-}
-
-/// One moment of a run.
-#[derive(Debug, Clone, Copy)]
-struct Scene<'a> {
-    title: &'a str,
-    length: Duration,
-    /// New shoppers per second that the room promises.
-    rate: f64,
-    now: &'a Progress,
-    history: &'a [Progress],
-    gateway: Option<&'a GatewaySample>,
 }
 
 impl Live {

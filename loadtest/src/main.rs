@@ -3,7 +3,10 @@
 mod calibrate;
 mod cli;
 mod demo;
+mod dispatch;
 mod generate;
+mod hex;
+mod local;
 mod observe;
 mod run;
 mod stage;

@@ -8,13 +8,13 @@ pub(crate) mod gateway;
 mod memory;
 pub(crate) mod shop;
 
-use loadtest::evidence::{Evidence, GatewaySample, Memory};
-use loadtest::scenario::Room;
-use loadtest::verdict::Check;
+use evidence::{Evidence, GatewaySample, Memory};
+use launch_model::scenario::Room;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use verdict::Check;
 
 use ask::Asked;
 use gateway::Sampler;

@@ -7,10 +7,9 @@
 
 use std::time::Duration;
 
+use demo_shop::pages;
+use launch_model::visit::{Answer, Seen, Shown, Sight, Told};
 use serde::Deserialize;
-
-use crate::shop::pages;
-use crate::visitor::{Answer, Seen, Shown, Sight, Told};
 
 /// The shortest and the longest pause that is believed, in seconds.
 const PAUSES: [f64; 2] = [0.1, 600.0];
@@ -20,7 +19,7 @@ const LONGEST_WAIT: f64 = 30.0 * 86_400.0;
 const ASSETS: usize = 20;
 
 /// Reads an answer. `retry_after` is that header.
-pub fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answer {
+pub(crate) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answer {
     let seconds = retry_after.and_then(|text| text.trim().parse::<u64>().ok());
     let shown = match (status, seconds) {
         (200 | 202 | 429, Some(seconds)) => Shown::Line(told(seconds, body)),

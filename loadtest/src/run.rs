@@ -1,6 +1,6 @@
 //! `loadtest run`: a crowd is sent, three sides tell what they saw, and it is judged.
 //!
-//! What is absent: what shoppers do (`loadtest::crowd`) and what is held against them (`loadtest::verdict`).
+//! What is absent: what shoppers do (`loadtest::crowd`) and what is held against them (`verdict`).
 
 pub(crate) mod facts;
 pub(crate) mod tell;
@@ -10,19 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use loadtest::evidence::{Evidence, GatewaySample, Progress};
+use evidence::{Evidence, GatewaySample, Progress};
+use launch_model::scenario::Scenario;
 use loadtest::live::Live;
-use loadtest::report::Report;
-use loadtest::scenario::Scenario;
-use loadtest::verdict::{Check, Outcome, judge};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use verdict::report::Report;
+use verdict::{Check, Outcome, judge};
 
 use crate::cli::run::Run;
-use crate::generate::{Crowd, Generators, Sent, Shown};
+use crate::dispatch::{Crowd, Sent, Shown};
+use crate::generate::Generators;
 use crate::observe::ask::Asked;
 use crate::observe::{self, Observers, Witnesses};
 use crate::stage::weir::Weir;

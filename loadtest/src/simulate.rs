@@ -5,7 +5,7 @@
 //!    ^-------------- answer --------------------'        time jumps from event to event
 //! ```
 //!
-//! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`crate::verdict`] judges it
+//! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`verdict`] judges it
 //! as it judges any run. `gateway` gathers joins and claims, holds requests and tells waits and poll intervals as the
 //! real one does, one of them on a store that answers at once; `shop` serves each page in its time, however many come.
 //! Nothing reads a clock: the same scenario is the same launch, to the microsecond.
@@ -15,85 +15,42 @@
 //! line behaves; not how fast the gateway is.
 
 mod agenda;
+mod errand;
 mod gateway;
 mod person;
+mod setup;
 mod shop;
 
-use std::iter::{Peekable, Zip};
-use std::ops::RangeFrom;
 use std::sync::Arc;
-use std::time::Duration;
 
+use evidence::{Evidence, Generator, Micros};
+use launch_model::arrivals::Arrivals;
+use launch_model::scenario::Scenario;
+use launch_model::visit::{Answer, Ask, Place, Request, Shown, Sight};
 use policy::admit::{Intent, Verdict};
-use policy::room::Rules;
 use policy::ticket::Token;
 
-use crate::arrivals::Arrivals;
-use crate::crowd::{Outcome, Watch, most_memory};
-use crate::evidence::{End, Evidence, Generator, Micros, Visit};
-use crate::scenario::Scenario;
-use crate::span::Span;
-use crate::visitor::{Answer, Ask, Cookies, Next, Place, Request, Shown, Sight, Then, Visitor};
-use agenda::{Agenda, Event};
-use gateway::{Entry, Gateway};
-use person::{Cookie, Person};
+use crate::board::{Outcome, Watch};
+use crate::crowd::most_memory;
+use crate::population::{Part, Population};
+use agenda::{Calendar, Event};
+use errand::Errand;
+use gateway::{Cookie, Entry, Gateway};
+use person::Pocket;
 use shop::Shop;
+
+pub use setup::{Setup, rules};
 
 /// From a gateway's answer to its reader: a good line to a data centre near by.
 const NETWORK: Micros = 10_000;
 /// What a waiting page is made of.
 const ASSETS: [&str; 2] = ["/.weir/page.css", "/.weir/page.js"];
 
-/// Where a launch is simulated.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// What the gateway is set to. [`rules`] are those that the scenario promises; others are a fault to be found.
-    pub rules: Rules,
-    /// What it is set to later, and when: in order of time.
-    pub changes: Vec<(Micros, Rules)>,
-    /// Unix time of the start, in microseconds.
-    pub start_unix_us: i64,
-}
-
-impl Setup {
-    /// A gateway that is set to what the scenario promises.
-    pub fn of(scenario: &Scenario, start_unix_us: i64) -> Self {
-        Self { rules: rules(scenario), changes: Vec::new(), start_unix_us }
-    }
-}
-
-/// What a room promises, as the policy takes it.
-pub fn rules(scenario: &Scenario) -> Rules {
-    let room = &scenario.room;
-    Rules {
-        rate: room.rate(),
-        burst: room.burst(),
-        total_active_users: room.total_active_users,
-        session: u64::try_from(room.session_duration.0.as_millis()).unwrap_or(u64::MAX),
-        ..Rules::per_minute(60)
-    }
-}
-
 /// Runs a launch, as fast as this machine can. `watch` may be looked at meanwhile.
 pub fn simulate(scenario: &Scenario, setup: &Setup, watch: &Watch) -> Evidence {
     let mut world = World::new(scenario, setup, watch.clone());
-    world.agenda.plan(0, Event::Flush);
-    world.plan_newcomer();
     let took = world.run();
     world.finish(setup, took)
-}
-
-/// A request on its way.
-#[derive(Debug)]
-pub(crate) struct Errand {
-    /// Whose it is.
-    who: u32,
-    /// From their second tab: what comes of it is written down, and that is all.
-    second: bool,
-    request: Request,
-    /// Which of their requests it is.
-    count: u32,
-    due: Micros,
 }
 
 /// What an answer brings.
@@ -108,109 +65,49 @@ struct World {
     scenario: Arc<Scenario>,
     gateway: Gateway,
     shop: Shop,
-    agenda: Agenda,
-    newcomers: Peekable<Zip<RangeFrom<u64>, Arrivals>>,
-    /// By their place in the order of arrivals.
-    people: Vec<Option<Box<Person>>>,
-    here: usize,
-    most: u64,
-    visits: Vec<Visit>,
+    population: Population<Pocket, Calendar>,
     watch: Watch,
-    /// Nobody outside asks from then on, and nobody at all.
-    closing: Micros,
-    over: Micros,
-    is_closed: bool,
 }
 
 impl World {
     fn new(scenario: &Scenario, setup: &Setup, watch: Watch) -> Self {
-        let (closing, grace) = (scenario.closes(), scenario.grace.0);
-        // Visitors know when it is all over, also where the scenario leaves it to the last arrival.
-        let scenario = Arc::new(Scenario { closing: Some(Span(closing)), ..scenario.clone() });
+        let mut population =
+            Population::new(scenario, Arrivals::of(scenario), Part::ALL, watch.clone(), Calendar::until);
+        population.agenda.plan_event(0, Event::Flush);
         Self {
-            gateway: Gateway::new(&scenario, setup),
-            shop: Shop::new(&scenario, setup.start_unix_us),
-            agenda: Agenda::until(micros(closing + grace)),
-            newcomers: (0..).zip(Arrivals::of(&scenario)).peekable(),
-            people: Vec::new(),
-            here: 0,
-            most: 0,
-            visits: Vec::new(),
+            scenario: population.scenario(),
+            gateway: Gateway::new(scenario, setup),
+            shop: Shop::new(scenario, setup.start_unix_us),
+            population,
             watch,
-            closing: micros(closing),
-            over: micros(closing + grace),
-            is_closed: false,
-            scenario,
         }
     }
 
     /// Until nobody is left, or all is over. Returns when that was.
     fn run(&mut self) -> Micros {
-        while let Some((now, event)) = self.agenda.next() {
-            if now >= self.closing && !self.is_closed {
-                self.close(now);
+        while let Some((now, event)) = self.population.agenda.next() {
+            if now >= self.population.closing && !self.population.is_closed {
+                self.population.close(now);
             }
             match event {
-                Event::Newcomer => self.welcome(now),
-                Event::Turn(who) => self.turn(who, now),
+                Event::Turn(turn) => {
+                    if let Some((who, request)) = self.population.act(turn, now) {
+                        self.ask(who, request, now);
+                    }
+                }
                 Event::Flush => self.flush(now),
             }
-            if self.here == 0 && self.newcomers.peek().is_none() {
+            if !self.population.is_awaited() {
                 return now;
             }
         }
-        self.over
-    }
-
-    fn plan_newcomer(&mut self) {
-        let closing = self.closing;
-        let next = self.newcomers.peek().map(|(_, at)| micros(*at)).filter(|due| *due < closing);
-        match next {
-            Some(due) => self.agenda.plan(due, Event::Newcomer),
-            None => while self.newcomers.next().is_some() {},
-        }
-    }
-
-    fn welcome(&mut self, now: Micros) {
-        let Some((index, _)) = self.newcomers.next() else { return };
-        let persona = self.scenario.persona(index);
-        let visitor = Visitor::new(&self.scenario, persona, index);
-        self.people.push(Some(Box::new(Person::new(visitor, persona, index, now))));
-        self.here += 1;
-        self.most = self.most.max(self.here as u64);
-        self.watch.arrived(now);
-        self.turn(index as u32, now);
-        self.plan_newcomer();
-    }
-
-    /// Closing time: whoever is outside and waits for no answer goes.
-    fn close(&mut self, now: Micros) {
-        self.is_closed = true;
-        for who in 0..self.people.len() {
-            let idle = |person: &Person| person.then.is_some() && person.visitor.place() != Place::Inside;
-            if self.people[who].as_deref().is_some_and(idle) {
-                self.leave(who as u32, End::Outside, now);
-            }
-        }
-    }
-
-    /// A visitor does what they had in mind.
-    fn turn(&mut self, who: u32, now: Micros) {
-        let then = self.people[who as usize].as_deref_mut().and_then(|person| person.then.take());
-        match then {
-            Some(Then::Ask(request)) => self.ask(who, request, now),
-            Some(Then::Leave(end)) => self.leave(who, end, now),
-            None => {}
-        }
+        self.population.over
     }
 
     fn ask(&mut self, who: u32, request: Request, due: Micros) {
-        let Some(person) = self.people[who as usize].as_deref_mut() else { return };
-        if request.cookies == Cookies::Lost {
-            person.lose_cookies();
-        }
+        let Some(person) = self.population.person(who) else { return };
         // Without a cookie two tabs would be two people.
-        let twice = request.twice && person.cookie.is_some();
+        let twice = request.twice && person.holder.cookie.is_some();
         person.visit.requests += 1 + u32::from(twice);
         let count = person.visit.requests;
         if twice {
@@ -221,7 +118,7 @@ impl World {
     }
 
     fn send(&mut self, errand: Errand) {
-        let Some(person) = self.people[errand.who as usize].as_deref() else { return };
+        let Some(person) = self.population.person(errand.who) else { return };
         self.watch.sent(errand.due, 0);
         let (now, asks) = (errand.due, &errand.request.ask);
         let (status, at) = (|status| Answer::status(status), now + NETWORK);
@@ -229,7 +126,7 @@ impl World {
             Ask::Asset(_) => Reply { answer: status(200), cookie: Cookie::Kept, at },
             Ask::Other => Reply { answer: Answer::shop(Sight::default()), cookie: self.gateway.foreign(now), at },
             _ => {
-                let shown = self.gateway.credential(person, &errand.request.cookies);
+                let shown = self.gateway.credential(person.holder.cookie, &errand.request.cookies);
                 match self.gateway.admit(shown, intent(asks), now) {
                     Verdict::Enter { pass, renew } => {
                         self.gateway.confirm(&pass);
@@ -260,7 +157,7 @@ impl World {
     fn plan_flush(&mut self, now: Micros, gather: impl FnOnce(&mut Gateway)) {
         gather(&mut self.gateway);
         if let Some(at) = self.gateway.gathers(now) {
-            self.agenda.plan(at, Event::Flush);
+            self.population.agenda.plan_event(at, Event::Flush);
         }
     }
 
@@ -271,7 +168,7 @@ impl World {
         }
         let flushed = self.gateway.flush(now);
         for (who, pass) in flushed.renewed {
-            if let Some(person) = self.people[who as usize].as_deref_mut() {
+            if let Some(person) = self.population.person(who) {
                 person.keep(Cookie::Set(pass), &self.gateway, now + NETWORK);
             }
         }
@@ -284,7 +181,7 @@ impl World {
             };
             self.hear(&errand, reply);
         }
-        self.agenda.plan(self.gateway.next_tick(now), Event::Flush);
+        self.population.agenda.plan_event(self.gateway.next_tick(now), Event::Flush);
     }
 
     /// The shop answers.
@@ -311,7 +208,7 @@ impl World {
 
     /// A visitor reads an answer, and decides.
     fn hear(&mut self, errand: &Errand, reply: Reply) {
-        let Some(person) = self.people[errand.who as usize].as_deref_mut() else { return };
+        let Some(person) = self.population.person(errand.who) else { return };
         let Reply { answer, cookie, at } = reply;
         let before = person.visitor.place();
         let foreign = person.keep(cookie, &self.gateway, at);
@@ -326,48 +223,20 @@ impl World {
         if errand.second {
             return;
         }
-        let next = person.hear(at, &answer, foreign.as_deref());
+        let next = person.hear(at, Some(&answer), foreign.as_deref());
         self.watch.moved(at, before, Some(person.visitor.place()));
-        self.go_on(errand.who, next, at);
-    }
-
-    fn go_on(&mut self, who: u32, next: Next, at: Micros) {
-        let Some(person) = self.people[who as usize].as_deref_mut() else { return };
-        let outside = person.visitor.place() != Place::Inside;
-        match next.then {
-            Then::Leave(end) if next.pause.is_zero() => self.leave(who, end, at),
-            _ if outside && self.is_closed => self.leave(who, End::Outside, at),
-            then => {
-                person.then = Some(then);
-                self.agenda.plan(at + micros(next.pause), Event::Turn(who));
-            }
-        }
-    }
-
-    fn leave(&mut self, who: u32, end: End, at: Micros) {
-        let Some(mut person) = self.people[who as usize].take() else { return };
-        (person.visit.end, person.visit.left) = (end, at);
-        self.watch.moved(at, person.visitor.place(), None);
-        self.watch.ended(at, end);
-        self.here -= 1;
-        self.visits.push(person.visit);
+        self.population.go_on(errand.who, next, at);
     }
 
     /// Sends everybody home who is still here, and puts together what was seen.
-    fn finish(mut self, setup: &Setup, took: Micros) -> Evidence {
-        for who in 0..self.people.len() {
-            let inside = self.people[who].as_deref().map(|person| person.visitor.place() == Place::Inside);
-            if let Some(inside) = inside {
-                self.leave(who as u32, if inside { End::Unfinished } else { End::Outside }, took);
-            }
-        }
-        self.visits.sort_unstable_by_key(|visit| visit.index);
-        let (timeline, _) = self.watch.timeline();
+    fn finish(self, setup: &Setup, took: Micros) -> Evidence {
+        let visits = self.population.go_home(took);
+        let (timeline, most_visitors) = self.watch.timeline();
         let generator = Generator {
             name: "virtual time".into(),
             seconds: took as f64 / 1e6,
             threads: 1,
-            most_visitors: self.most,
+            most_visitors,
             most_memory: most_memory().unwrap_or(0),
             ..Generator::default()
         };
@@ -375,7 +244,7 @@ impl World {
         Evidence {
             start_unix_us: setup.start_unix_us,
             took,
-            visits: self.visits,
+            visits,
             gateways: self.gateway.samples,
             shop,
             shop_report: Some(report),
@@ -393,15 +262,6 @@ fn intent(ask: &Ask) -> Intent {
         Ask::Poll => Intent::Json,
         _ => Intent::Other,
     }
-}
-
-fn micros(span: Duration) -> Micros {
-    Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX / 2)
-}
-
-/// `X-Request-Id`.
-fn id_of(errand: &Errand) -> String {
-    format!("{}-{}", errand.who, errand.count)
 }
 
 #[cfg(test)]

@@ -8,18 +8,15 @@ pub(crate) mod redis;
 pub(crate) mod shop;
 pub(crate) mod weir;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::thread::{self, JoinHandle};
 
-use anyhow::Context;
-use loadtest::scenario::Scenario;
+use launch_model::scenario::Scenario;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::hex::random_hex;
 use redis::Redis;
 use weir::{Settings, Store, Weir};
-
-use crate::worker::random_hex;
 
 /// Any free port of loopback.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -97,17 +94,4 @@ impl Stage {
             redis.stop().await;
         }
     }
-}
-
-/// Listens on this port of loopback, or on a free one if it is taken.
-pub(crate) fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("no free port")
-}
-
-/// Runs a future on a thread of its own, so that shop and crowd do not delay each other.
-pub(crate) fn spawn<T: Send + 'static>(
-    future: impl Future<Output = T> + Send + 'static,
-) -> anyhow::Result<JoinHandle<T>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(thread::Builder::new().spawn(move || runtime.block_on(future))?)
 }

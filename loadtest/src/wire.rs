@@ -2,6 +2,7 @@
 //!
 //! What is absent: who asks, and why; and what an answer means.
 
+mod any_certificate;
 mod connection;
 mod message;
 mod pool;
@@ -19,20 +20,19 @@ use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use launch_model::scenario::{self, Address, Connections};
+use launch_model::visit::{Ask, Lost};
 use rustls::pki_types::ServerName;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::scenario::{self, Address, Connections};
-use crate::visitor::Ask;
+pub(crate) use connection::lost;
 use connection::{Connection, Open, Opening};
+pub(crate) use message::{Message, Paths};
 use pool::Pool;
+pub(crate) use pool::Seat;
+pub(crate) use sites::Location;
 use sites::Sites;
-
-pub use connection::Lost;
-pub use message::{Message, Paths};
-pub use pool::Seat;
-pub use sites::Location;
 pub(crate) use source::attacker as attacker_address;
 pub use target::{BadTarget, Target};
 pub use tls::{NoTls, Tls, Trust};
@@ -40,7 +40,7 @@ pub use tls::{NoTls, Tls, Trust};
 /// A connection is kept over pauses of at most this length.
 const KEPT: Duration = Duration::from_millis(2_500);
 /// Whoever comes from there comes from the one address that many have.
-pub const SHARED_ADDRESS: u64 = u64::MAX;
+pub(crate) const SHARED_ADDRESS: u64 = u64::MAX;
 /// The longest page that is read, in bytes.
 pub(crate) const LONGEST_PAGE: usize = 2 << 20;
 /// How long a slow reader rests after each piece of an answer.
@@ -48,15 +48,15 @@ const RESTS: Duration = Duration::from_millis(50);
 
 /// The way of one request.
 #[derive(Debug, Clone, Copy)]
-pub struct Way {
+pub(crate) struct Way {
     /// The target that is asked first, as an index; a host beside comes after all others.
-    pub target: usize,
+    pub(crate) target: usize,
     /// Whose address it comes from: a number that each visitor, and each of their addresses, has for itself.
-    pub from: u64,
+    pub(crate) from: u64,
     /// Whether the answer is read slowly.
-    pub slow: bool,
+    pub(crate) slow: bool,
     /// How long somebody waits for the answer.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 impl Way {
@@ -66,7 +66,7 @@ impl Way {
 
 /// A connection that a visitor keeps.
 #[derive(Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     connection: Connection,
     target: usize,
     from: u64,
@@ -74,22 +74,22 @@ pub struct Kept {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The head of the answer.
-    pub head: Parts,
+    pub(crate) head: Parts,
     /// Its body.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// What became of a request.
 #[derive(Debug)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// The answer, or why there is none.
-    pub result: Result<Reply, Lost>,
+    pub(crate) result: Result<Reply, Lost>,
     /// Which target was asked last.
-    pub target: usize,
+    pub(crate) target: usize,
     /// The connection, if it is the visitor's own and may be used again.
-    pub kept: Option<Box<Kept>>,
+    pub(crate) kept: Option<Box<Kept>>,
 }
 
 struct Remote {
@@ -99,7 +99,7 @@ struct Remote {
 }
 
 /// The ways to all targets.
-pub struct Wire {
+pub(crate) struct Wire {
     settings: scenario::Wire,
     paths: Paths,
     sites: Sites,
@@ -119,7 +119,7 @@ impl std::fmt::Debug for Wire {
 
 impl Wire {
     /// To these targets, at least one that is not beside.
-    pub fn new(settings: scenario::Wire, paths: Paths, mut targets: Vec<Target>) -> Self {
+    pub(crate) fn new(settings: scenario::Wire, paths: Paths, mut targets: Vec<Target>) -> Self {
         targets.sort_by_key(|target| target.beside);
         let (sites, own) = (Sites::of(&targets), targets.iter().filter(|target| !target.beside).count());
         let protocol = settings.protocol;
@@ -136,7 +136,7 @@ impl Wire {
     }
 
     /// How many targets of its own the run has.
-    pub fn targets(&self) -> usize {
+    pub(crate) fn targets(&self) -> usize {
         self.own
     }
 
@@ -150,22 +150,22 @@ impl Wire {
     }
 
     /// The most connections that were open at once.
-    pub fn most_connections(&self) -> u64 {
+    pub(crate) fn most_connections(&self) -> u64 {
         self.open.most()
     }
 
     /// The address that is written into each message of whoever comes from there.
-    pub fn forwarded_for(&self, from: u64) -> Option<Ipv4Addr> {
+    pub(crate) fn forwarded_for(&self, from: u64) -> Option<Ipv4Addr> {
         (self.settings.address == Address::ForwardedFor).then(|| source::claimed(self.place(from)))
     }
 
     /// Whether a connection is worth keeping over a pause.
-    pub fn keeps(&self, pause: Duration) -> bool {
+    pub(crate) fn keeps(&self, pause: Duration) -> bool {
         self.settings.connections == Connections::Own && pause <= KEPT
     }
 
     /// Waits until a request may be sent: at once, but where connections are shared and all in use.
-    pub async fn seat(&self, way: Way) -> Seat {
+    pub(crate) async fn seat(&self, way: Way) -> Seat {
         match self.pool(way) {
             Some(pool) => pool.seat().await,
             None => Seat::FREE,
@@ -178,7 +178,7 @@ impl Wire {
     }
 
     /// Sends a message and reads the answer. Where there is no connection to the target the next one is asked.
-    pub async fn exchange(&self, way: Way, kept: Option<Box<Kept>>, message: &Message) -> Exchange {
+    pub(crate) async fn exchange(&self, way: Way, kept: Option<Box<Kept>>, message: &Message) -> Exchange {
         if way.target == Way::NOWHERE {
             return Exchange { result: Err(Lost::Stranger), target: 0, kept };
         }

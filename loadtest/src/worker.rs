@@ -23,14 +23,15 @@ pub(crate) mod lead;
 pub(crate) mod serve;
 mod wire;
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use loadtest::evidence::{Generator, Micros, Progress, Second, Visit};
+use evidence::{Generator, Micros, Progress, Second, Visit};
 use loadtest::wire::{BadTarget, Target, Trust};
 use serde::{Deserialize, Serialize};
+
+use crate::hex::hex;
 
 /// Version of this protocol and of what goes over it: both ends must be the same program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -132,21 +133,10 @@ fn is_proof(secret: &str, challenge: &str, shown: &str) -> bool {
     verify_slices_are_equal(proof(secret, challenge).as_bytes(), shown.as_bytes()).is_ok()
 }
 
-/// So many random bytes in hexadecimal.
-pub(crate) fn random_hex<const BYTES: usize>() -> String {
-    hex(&rand::random::<[u8; BYTES]>())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex::random_hex;
 
     #[test]
     fn only_who_knows_the_secret_can_prove_it() {

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadtest::attack::{Attack, Attacked, ID, Kind, Siege};
-use loadtest::evidence::Page;
-use loadtest::scenario::Scenario;
-use loadtest::shop::Shop;
-use loadtest::shop::database::Tuning;
-use loadtest::shop::log::Entry;
-use loadtest::span::Span;
+use demo_shop::Shop;
+use demo_shop::database::Tuning;
+use evidence::shop::Entry;
+use evidence::{Attacked, Page};
+use launch_model::attack::{Attack, ID, Kind};
+use launch_model::scenario::Scenario;
+use launch_model::span::Span;
+use loadtest::attack::Siege;
 use loadtest::wire::Target;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use launch_model::scenario::Scenario;
 use loadtest::record::{self, BadHar, LONGEST_HAR, Recording};
-use loadtest::scenario::Scenario;
 use serde_json::{Value, json};
 
 fn journeys() -> PathBuf {

@@ -1,8 +1,6 @@
 //! Rooms that live on leases while gateways are cut off from the store: the whole machinery in virtual time.
 //!
-//! A failing seed is printed. `WEIR_SIM_SEED=n cargo test -p policy --test leases` runs it alone, `WEIR_SIM_SEEDS=n` the first n.
-
-mod sim;
+//! A failing seed is printed. `WEIR_SIM_SEED=n cargo test -p policy --test launches leases::` runs it alone, `WEIR_SIM_SEEDS=n` the first n.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,8 +9,8 @@ use policy::room::{FailMode, Room};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use sim::crowd::{Exit, Habit};
-use sim::{Plan, Upset, World, crowd_between, per_second, room};
+use crate::sim::crowd::{Exit, Habit, Person};
+use crate::sim::{Plan, Upset, World, crowd_between, per_second, room};
 
 const SEEDS: u64 = 256;
 /// Misfortunes happen before this instant.
@@ -24,7 +22,7 @@ fn lending(rate: f64) -> Room {
 }
 
 /// Shoppers who come within a second and poll as told.
-fn crowd(seed: u64, count: usize) -> Vec<sim::crowd::Person> {
+fn crowd(seed: u64, count: usize) -> Vec<Person> {
     crowd_between(&mut SmallRng::seed_from_u64(seed), count, (1_000, 2_000), |_, _| Habit::Told)
 }
 

@@ -1,9 +1,7 @@
 //! The promises of a line as figures: measured in launches of virtual time, printed, and asserted.
 //!
-//! Overshoot, order, second claims and the rest of [`sim::watch`] are asserted in each of these
-//! launches too. `cargo test -p policy --test promises -- --nocapture` shows the figures.
-
-mod sim;
+//! Overshoot, order, second claims and the rest of [`crate::sim::watch`] are asserted in each of these
+//! launches too. `cargo test -p policy --test launches promises:: -- --nocapture` shows the figures.
 
 use policy::Millis;
 use policy::line::{Batch, Line};
@@ -12,9 +10,9 @@ use policy::room::Rules;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use sim::crowd::{Exit, Habit, Person};
-use sim::figures::{Figures, stood};
-use sim::{Plan, START, Upset, World, crowd_between, per_second};
+use crate::sim::crowd::{Exit, Habit, Person};
+use crate::sim::figures::{Figures, stood};
+use crate::sim::{Plan, START, Upset, World, crowd_between, per_second};
 
 /// Rates in shoppers per second, and the seconds for which a line of that rate stands.
 const RATES: [(f64, f64); 5] = [(10.0, 150.0), (30.0, 120.0), (100.0, 60.0), (300.0, 40.0), (1_000.0, 30.0)];

@@ -1,9 +1,7 @@
 //! A whole launch, 256 times: each seed draws its own room, crowd and misfortunes, and every promise
-//! is checked after each step by [`sim::watch`] and by the line itself.
+//! is checked after each step by [`crate::sim::watch`] and by the line itself.
 //!
-//! A failing seed is printed. `WEIR_SIM_SEED=n cargo test -p policy --test simulation` runs it alone.
-
-mod sim;
+//! A failing seed is printed. `WEIR_SIM_SEED=n cargo test -p policy --test launches simulation::` runs it alone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,8 +10,8 @@ use policy::room::{QueueingMethod, Room};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use sim::crowd::{Exit, Habit, Person};
-use sim::{Plan, Upset, World, crowd_between, per_second, room};
+use crate::sim::crowd::{Exit, Habit, Person};
+use crate::sim::{Plan, Upset, World, crowd_between, per_second, room};
 
 const SEEDS: u64 = 256;
 const THREADS: u64 = 2;

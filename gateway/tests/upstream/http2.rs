@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use gateway::upstream::{Http2Failure, HttpVersion};
 use hyper::server::conn::http2;
 
-use super::h2::{CANCEL, DATA, END_STREAM, INITIAL_WINDOW_SIZE, Peer, REFUSED_STREAM, RESET, frame, peers};
 use super::*;
+use crate::common::h2::{CANCEL, DATA, END_STREAM, INITIAL_WINDOW_SIZE, Peer, REFUSED_STREAM, RESET, frame, peers};
 
 /// An upstream that is spoken to by HTTP/2 in clear.
 fn over_http2(servers: &[&String], change: impl FnOnce(&mut UpstreamSettings)) -> Arc<Upstream> {
@@ -289,7 +289,7 @@ fn server_that_tells(first: impl Fn(&mut Peer, u32) + Clone + Send + 'static) ->
         first(&mut peer, held);
         while let Some(frame) = peer.read() {
             match frame.kind {
-                super::h2::HEADERS => peer.answer(frame.stream, "ok"),
+                crate::common::h2::HEADERS => peer.answer(frame.stream, "ok"),
                 RESET => {
                     let why = u32::from_be_bytes(frame.payload[..4].try_into().unwrap());
                     let _ = tell.send((frame.stream - held, why));
@@ -307,7 +307,12 @@ fn a_shopper_who_leaves_resets_their_own_stream_before_and_after_the_head_of_the
         for begun in [false, true] {
             let (shop, told) = server_that_tells(move |peer, stream| {
                 if begun {
-                    peer.write(&frame(super::h2::HEADERS, super::h2::END_HEADERS, stream, super::h2::OK_200));
+                    peer.write(&frame(
+                        crate::common::h2::HEADERS,
+                        crate::common::h2::END_HEADERS,
+                        stream,
+                        crate::common::h2::OK_200,
+                    ));
                 }
             });
             let (upstream, pool) = (over_http2(&[&shop], |_| ()), pool());

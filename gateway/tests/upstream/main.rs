@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod faults;
-#[path = "../common/h2.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with other tests")]
-mod h2;
 mod http2;
 mod kept;
 mod permits;
+mod room_limits;
 mod servers;
 mod streaming;
+mod upstream_http2;
+mod upstream_tls;
 
 use std::cell::Cell;
 use std::convert::Infallible;

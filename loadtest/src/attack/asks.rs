@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::FORGED_PASS;
+use launch_model::attack::FORGED_PASS;
+
 use super::attacker::Attacker;
 
 /// How often a costly piece is repeated: some kilobytes of path.
@@ -83,8 +84,9 @@ fn spelling(page: &str, host: &str, turn: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use demo_shop::pages::read_as_url;
+
     use super::*;
-    use crate::shop::pages::read_as_url;
 
     #[test]
     fn the_demo_shop_reads_some_spellings_as_the_page() {

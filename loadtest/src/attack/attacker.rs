@@ -1,15 +1,16 @@
 //! One attacker: a connection at a time, until the attack ends.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use launch_model::attack::{ID, ID_HEADER, Kind};
+use launch_model::jar::Jar;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::door::{Answer, Door};
-use super::places::Tickets;
 use super::tally::Tally;
-use super::{ID, ID_HEADER, Kind};
 use crate::wire::Target;
 
 /// Where an attack goes.
@@ -38,7 +39,8 @@ pub(super) struct Attacker {
     pub(super) count: u64,
     /// A connection that may be used again.
     kept: Option<Door>,
-    pub(super) tickets: Tickets,
+    /// Tickets that are polled for, the next one first.
+    pub(super) tickets: VecDeque<(Instant, Jar)>,
 }
 
 impl Attacker {
@@ -51,8 +53,7 @@ impl Attacker {
         [next, until]: [Instant; 2],
         rest: Duration,
     ) -> Self {
-        let tickets = Tickets::default();
-        Self { kind, who, address, ground, tally, next, until, rest, count: 0, kept: None, tickets }
+        Self { kind, who, address, ground, tally, next, until, rest, count: 0, kept: None, tickets: VecDeque::new() }
     }
 
     /// Attacks until the end. What fails is counted, and tried again after a rest.
@@ -65,7 +66,7 @@ impl Attacker {
             };
             match timeout_at(until, act).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => self.tally.cut(error),
+                Ok(Err(error)) => self.tally.cut(&error),
                 Err(_) => return,
             }
             self.next = (self.next + self.rest).max(Instant::now());

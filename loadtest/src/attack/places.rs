@@ -1,15 +1,14 @@
 //! Attacks on the line and on the seats: places and passes that are taken and never used.
 
-use std::collections::VecDeque;
 use std::io;
 
+use launch_model::jar::Jar;
+use launch_model::visit::{Cookies, Shown, Told};
 use tokio::time::Instant;
 
 use super::attacker::Attacker;
 use super::door::Answer;
-use crate::jar::Jar;
 use crate::reading;
-use crate::visitor::{Cookies, Shown, Told};
 
 /// So many tickets one attacker polls for at most.
 const TICKETS: usize = 200;
@@ -17,9 +16,6 @@ const TICKETS: usize = 200;
 const NEAR: u64 = 100;
 
 const BROWSER: [&str; 3] = ["Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
-
-/// Tickets that are polled for, the next one first.
-pub(super) type Tickets = VecDeque<(Instant, Jar)>;
 
 impl Attacker {
     /// Takes a place, and comes back at once if that is what it takes. Half of the attackers then poll as told, and stop

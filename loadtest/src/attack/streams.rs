@@ -2,9 +2,9 @@
 
 use std::io;
 
+use launch_model::attack::ID_HEADER;
 use tokio::io::AsyncReadExt;
 
-use super::ID_HEADER;
 use super::attacker::Attacker;
 use super::door::Door;
 

@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::{Attacked, Kind};
-use crate::evidence::Micros;
-use crate::stats::locked;
-use crate::wire::Lost;
+use evidence::stats::locked;
+use evidence::{Attacked, Micros};
+use launch_model::attack::Kind;
+use launch_model::visit::Lost;
+
+use crate::wire::lost;
 
 /// The counters of one attack.
 #[derive(Debug, Default)]
@@ -51,8 +53,8 @@ impl Tally {
     }
 
     /// A connection ended before its time, or never came to be.
-    pub(super) fn cut(&self, error: io::Error) {
-        let local = Lost::from(error) == Lost::Local;
+    pub(super) fn cut(&self, error: &io::Error) {
+        let local = lost(error) == Lost::Local;
         let mut counts = locked(&self.0);
         counts.local += u64::from(local);
         counts.cut += u64::from(!local);

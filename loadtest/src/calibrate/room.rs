@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::Load;
+use super::load::Load;
 use super::server::{Answer, Server};
 
 /// So many wait at once, to see what one of them takes.

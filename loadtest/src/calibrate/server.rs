@@ -5,12 +5,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use loadtest::shop::pages;
+use demo_shop::pages;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::stage::{listen, spawn};
+use crate::local::{listen, spawn};
 
 /// The longest request that is read.
 const LONGEST: usize = 16 << 10;

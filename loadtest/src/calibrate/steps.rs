@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use evidence::Evidence;
+use evidence::stats::Quantiles;
 use loadtest::crowd::Watch;
-use loadtest::evidence::Evidence;
-use loadtest::stats::Quantiles;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::Load;
+use super::load::Load;
 use super::server::{Answer, Server};
 
 /// Requests of a visit.

@@ -1,7 +1,7 @@
 //! Arguments of `loadtest calibrate`.
 
 use clap::Args;
-use loadtest::span::Span;
+use launch_model::span::Span;
 
 #[derive(Args)]
 pub(crate) struct Calibrate {

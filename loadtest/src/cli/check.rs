@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use loadtest::arrivals::Arrivals;
-use loadtest::forecast::{Forecast, Moment};
-use loadtest::persona::Persona;
-use loadtest::scenario::{Phase, Problems, Scenario, shipped};
+use launch_model::arrivals::Arrivals;
+use launch_model::file::{Problems, shipped};
+use launch_model::forecast::{Forecast, Moment};
+use launch_model::persona::Persona;
+use launch_model::scenario::{Phase, Scenario};
 
 use super::usage;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use loadtest::report::compare::{Comparison, Tolerance, Tolerances, differences};
+use verdict::report::compare::{Comparison, Tolerance, Tolerances, differences};
 
 use super::{draw, usage};
 

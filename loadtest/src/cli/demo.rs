@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use loadtest::arrivals::{Arrivals, Phase, Spacing};
+use launch_model::arrivals::{Arrivals, Phase, Spacing};
+use launch_model::scenario::Scenario;
+use launch_model::span::Span;
 use loadtest::crowd::{Part, Sending};
-use loadtest::scenario::Scenario;
-use loadtest::span::Span;
 use loadtest::wire::Target;
 
 use super::usage;

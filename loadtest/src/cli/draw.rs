@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use loadtest::report::{Report, html};
+use verdict::report::{Report, html};
 
 use super::usage;
 

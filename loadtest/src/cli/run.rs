@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use loadtest::scenario::Scenario;
+use launch_model::scenario::Scenario;
 
 use super::{usage, worker};
 use crate::generate::Generators;

@@ -15,8 +15,8 @@ pub(crate) enum Schema {
 impl Schema {
     pub(crate) fn print(self) -> anyhow::Result<ExitCode> {
         let schema = match self {
-            Self::Scenario => loadtest::scenario::schema(),
-            Self::Report => loadtest::report::schema(),
+            Self::Scenario => launch_model::scenario::schema(),
+            Self::Report => verdict::report::schema(),
         };
         println!("{}", serde_json::to_string_pretty(&schema)?);
         Ok(ExitCode::SUCCESS)

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use loadtest::shop::books::Books;
-use loadtest::shop::database::Tuning;
-use loadtest::shop::log::Log;
-use loadtest::shop::model::Model;
-use loadtest::shop::postgres::{Postgres, Settings};
-use loadtest::shop::{PLENTY, Report, Shop};
-use loadtest::span::Span;
+use demo_shop::books::Books;
+use demo_shop::database::Tuning;
+use demo_shop::log::Log;
+use demo_shop::model::Model;
+use demo_shop::postgres::{Postgres, Settings};
+use demo_shop::{PLENTY, Shop};
+use evidence::shop::Report;
+use launch_model::span::Span;
 use tokio_util::sync::CancellationToken;
 
 use super::usage;
@@ -38,10 +39,10 @@ pub(crate) struct ShopArgs {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// How long a request waits for a connection, or a slot of the model
-    #[arg(long, default_value = "2s")]
+    #[arg(long, default_value_t = Span(Tuning::default().patience))]
     patience: Span,
     /// How long a query may run
-    #[arg(long, default_value = "1s")]
+    #[arg(long, default_value_t = Span(Tuning::default().statement_timeout))]
     statement_timeout: Span,
     #[command(flatten)]
     model: ModelArgs,
@@ -51,10 +52,10 @@ pub(crate) struct ShopArgs {
 #[derive(Args)]
 struct ModelArgs {
     /// Model: queries that run at the same time
-    #[arg(long, default_value_t = 20, conflicts_with = "database")]
+    #[arg(long, default_value_t = Tuning::default().slots, conflicts_with = "database")]
     slots: usize,
     /// Model: time of the product page when nobody waits; order and payment take 2 and 3 times it
-    #[arg(long, default_value = "50ms", conflicts_with = "database")]
+    #[arg(long, default_value_t = Span(Tuning::default().service_time), conflicts_with = "database")]
     service_time: Span,
     /// Model: how much slower everything gets with one waiting request per slot
     #[arg(long, default_value_t = Tuning::default().contention, conflicts_with = "database")]
@@ -63,7 +64,7 @@ struct ModelArgs {
     #[arg(long, default_value_t = Tuning::default().waiters_per_slot, conflicts_with = "database")]
     waiters_per_slot: usize,
     /// Model: how long the slot of a cancelled query stays busy
-    #[arg(long, default_value = "1s", conflicts_with = "database")]
+    #[arg(long, default_value_t = Span(Tuning::default().recovery), conflicts_with = "database")]
     recovery: Span,
 }
 

@@ -5,16 +5,17 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use loadtest::arrivals::Arrivals;
+use evidence::{Micros, micros};
+use launch_model::arrivals::Arrivals;
+use launch_model::file::MOST_ARRIVALS;
+use launch_model::scenario::Scenario;
+use launch_model::span::Span;
 use loadtest::crowd::Watch;
-use loadtest::evidence::Micros;
-use loadtest::report::Report;
-use loadtest::scenario::{MOST_ARRIVALS, Scenario};
 use loadtest::simulate::{Setup, simulate};
-use loadtest::span::Span;
-use loadtest::verdict::judge;
 use policy::room::Rules;
 use rustix::time::{ClockId, clock_gettime};
+use verdict::judge;
+use verdict::report::Report;
 
 use super::{check, usage};
 use crate::run::{facts, tell};
@@ -86,7 +87,7 @@ fn change(text: &str) -> Result<(Micros, f64), String> {
     if !(1.0..=60_000_000.0).contains(&per_minute) {
         return Err("1 to 60000000 new shoppers per minute".into());
     }
-    Ok((Micros::try_from(after.0.as_micros()).unwrap_or(Micros::MAX), per_minute))
+    Ok((micros(after.0), per_minute))
 }
 
 fn now_us() -> i64 {

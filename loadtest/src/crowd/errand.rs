@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use evidence::Micros;
+use launch_model::visit::{Answer, Request, Shown};
 use tokio::time::Instant;
 
-use super::board::{Watch, micros_since};
 use super::person::Sent;
-use crate::evidence::Micros;
-use crate::visitor::{Answer, Request, Shown};
+use crate::board::{Watch, micros_since};
 use crate::wire::{Kept, Message, Way, Wire};
 
 /// A request that is to be sent.
@@ -27,14 +27,14 @@ pub(super) struct Errand {
 /// What came back from a request, or from one in each of two tabs.
 pub(super) struct Returned {
     /// Whose it was.
-    pub(super) place: usize,
+    pub(super) place: u32,
     pub(super) sent: Sent,
     pub(super) other_tab: Option<Box<Sent>>,
 }
 
 /// Sends a request of this visitor, on their kept connection if there is one, and at the same moment that of their
 /// other tab: to another target if there are several.
-pub(super) async fn run(place: usize, first: Errand, second: Option<Errand>, kept: Option<Box<Kept>>) -> Returned {
+pub(super) async fn run(place: u32, first: Errand, second: Option<Errand>, kept: Option<Box<Kept>>) -> Returned {
     let Some(mut second) = second else {
         return Returned { place, sent: first.run(kept).await, other_tab: None };
     };

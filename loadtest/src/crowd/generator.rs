@@ -2,12 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use evidence::Generator;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use super::kernel::Kernel;
-use crate::evidence::Generator;
+use crate::board::micros_since;
 
 /// This machine, since somebody began to look.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Machine {
     /// Looks at it from now on. The run starts, or started, at `start`.
     pub(super) fn look(start: Instant) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let start_unix_us = unix.as_micros() as i64 - super::micros_since(start);
+        let start_unix_us = unix.as_micros() as i64 - micros_since(start);
         Self { since: Instant::now(), cpu: cpu(), kernel: Kernel::watch(), start_unix_us }
     }
 

@@ -2,15 +2,14 @@
 //!
 //! They are read on a thread of their own, which may block: the crowd is not to be late for it.
 //!
-//! Out of scope: what a full one means for a run ([`crate::verdict`]).
+//! Out of scope: what a full one means for a run ([`verdict`]).
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use evidence::{Generator, KernelLimit};
 use machine::{ListenLosses, Usage};
-
-use crate::evidence::{Generator, KernelLimit};
 
 /// How often they are read...
 const EVERY: Duration = Duration::from_secs(1);

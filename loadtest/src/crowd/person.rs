@@ -2,28 +2,36 @@
 //!
 //! There may be a hundred thousand at once, so this is small.
 
-use std::time::Duration;
+use evidence::{Asked, Held, Micros};
+use launch_model::jar::Jar;
+use launch_model::scenario::Scenario;
+use launch_model::token::Token;
+use launch_model::visit::{Answer, Ask, Cookies, Lost, Place, Request, Seen, Shown};
 
-use crate::evidence::{Asked, Held, Micros, Visit};
-use crate::jar::Jar;
-use crate::persona::Persona;
+use crate::population::{self, Holder};
 use crate::reading;
-use crate::scenario::Scenario;
-use crate::token::Token;
-use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Request, Seen, Shown, Then, Visitor};
-use crate::wire::{Exchange, Kept, Lost, Reply};
+use crate::wire::{Exchange, Kept, Reply};
 
-/// One visitor.
-#[derive(Debug)]
-pub(super) struct Person {
-    pub(super) visitor: Visitor,
+/// A visitor's browser.
+#[derive(Debug, Default)]
+pub(super) struct Browser {
     pub(super) jar: Jar,
-    pub(super) visit: Visit,
-    /// What they do next; `None` while they wait for an answer.
-    pub(super) then: Option<Then>,
     /// Their connection, over a short pause.
     pub(super) kept: Option<Box<Kept>>,
 }
+
+impl Holder for Browser {
+    fn token(&self) -> Option<&str> {
+        self.jar.token()
+    }
+
+    fn lose(&mut self) {
+        self.jar.clear();
+    }
+}
+
+/// One visitor.
+pub(super) type Person = population::Person<Browser>;
 
 /// A request that was sent, and what came of it.
 #[derive(Debug)]
@@ -50,12 +58,6 @@ pub(super) struct Reading {
 }
 
 impl Person {
-    pub(super) fn new(mut visitor: Visitor, persona: Persona, index: u64, due: Micros) -> Self {
-        let then = Some(Then::Ask(visitor.first()));
-        let visit = Visit::begun(index, persona, due);
-        Self { visitor, jar: Jar::default(), visit, then, kept: None }
-    }
-
     /// Writes down what came of a request, and reads it.
     pub(super) fn note(&mut self, sent: Sent, scenario: &Scenario) -> Reading {
         let Sent { request, id, due, answered, other_tab, host, exchange } = sent;
@@ -92,13 +94,13 @@ impl Person {
     fn open(&mut self, reply: Reply, request: &Request, at: Micros, target: usize, host: &str) -> Answer {
         let headers = &reply.head.headers;
         for line in headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok()) {
-            self.jar.keep_of(host, line);
+            self.holder.jar.keep_of(host, line);
         }
         if request.ask != Ask::Other {
             self.hold(at, target);
         }
         if matches!(request.ask, Ask::Call(_)) {
-            let seen = Seen { headers: reply.head.headers, body: reply.body, jar: self.jar.clone(), lost: None };
+            let seen = Seen { headers: reply.head.headers, body: reply.body, jar: self.holder.jar.clone(), lost: None };
             return reading::read_on_the_way(reply.head.status.as_u16(), seen);
         }
         let retry_after = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -106,30 +108,9 @@ impl Person {
     }
 
     fn hold(&mut self, at: Micros, target: usize) {
-        if let Some(token) = self.jar.token().and_then(Token::read) {
+        if let Some(token) = self.holder.jar.token().and_then(Token::read) {
             self.visit.hold(Held { at, target: target as u16, token });
         }
-    }
-
-    /// Takes an answer, or none, and decides.
-    pub(super) fn hear(&mut self, at: Micros, answer: Option<&Answer>) -> Next {
-        let heard = Heard { at: Duration::from_micros(at.max(0) as u64), answer, token: self.jar.token() };
-        let was_outside = self.visitor.place() != Place::Inside;
-        let next = self.visitor.hear(heard);
-        if let Some((steps, stumble)) = self.visitor.progress() {
-            self.visit.steps = steps;
-            self.visit.stumbles.extend(stumble);
-        }
-        if was_outside && self.visitor.place() == Place::Inside {
-            self.visit.entered.get_or_insert(at);
-        }
-        next
-    }
-
-    /// Their cookies are lost, and with them their place: what they saw of it counts no more.
-    pub(super) fn lose_cookies(&mut self) {
-        self.jar.clear();
-        self.visit.positions = None;
     }
 }
 
@@ -138,10 +119,12 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use evidence::Shown as FirstWait;
+    use launch_model::persona::Persona;
+    use launch_model::token::Kind;
+    use launch_model::visitor::Visitor;
 
     use super::*;
-    use crate::evidence::Shown as FirstWait;
-    use crate::token::Kind;
 
     fn scenario() -> Arc<Scenario> {
         let text = "name = 't'\narrivals = []\n[room]\nnew_users_per_minute = 60\nsession_duration = '10s'\n";
@@ -166,7 +149,7 @@ mod tests {
             exchange,
         };
         let reading = person.note(sent, &scenario());
-        person.hear(at, reading.answer.as_ref());
+        person.hear(at, reading.answer.as_ref(), None);
         reading
     }
 
@@ -189,7 +172,7 @@ mod tests {
 
     fn token(kind: u8) -> String {
         use base64::Engine as _;
-        let mut bytes = [9; crate::token::LENGTH];
+        let mut bytes = [9; launch_model::token::LENGTH];
         bytes[0] = kind;
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
     }

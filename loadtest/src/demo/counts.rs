@@ -1,7 +1,7 @@
 //! What the crowd of an act came to, in numbers: while it runs, and when it is over.
 
-use loadtest::evidence::{End, Evidence, Progress, Visit};
-use loadtest::stats::Quantiles;
+use evidence::stats::Quantiles;
+use evidence::{End, Evidence, Progress, Visit};
 use serde::Serialize;
 
 /// Every shopper who arrived is in exactly one of `bought`, `order_failed`, `turned_away`, `no_shows`, `outside`,
@@ -79,6 +79,26 @@ impl Counts {
             requests: timeline.iter().map(|second| second.requests).sum(),
             page: Quantiles::of(timeline.iter().map(|second| &second.inside_latency)),
             lag: Quantiles::of(timeline.iter().map(|second| &second.lag)),
+        }
+    }
+}
+
+/// What happened in one second.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Second {
+    pub(super) orders: u64,
+    pub(super) let_in: u64,
+    /// Shoppers in the line, at its start and at its end.
+    pub(super) waiting: [u64; 2],
+}
+
+impl Second {
+    /// The second between two readings.
+    pub(super) fn between(before: &Counts, after: &Counts) -> Self {
+        Self {
+            orders: after.bought - before.bought,
+            let_in: after.admitted - before.admitted,
+            waiting: [before.waiting, after.waiting],
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use evidence::shop::Report;
+use evidence::stats::Quantiles;
 use indicatif::{ProgressBar, ProgressStyle};
-use loadtest::shop::Report;
-use loadtest::stats::Quantiles;
+use verdict::report::text::grouped;
 
-use super::counts::Counts;
-use super::verdict::Second;
+use super::counts::{Counts, Second};
 
 /// Width of the pictures, in characters.
 const WIDTH: usize = 64;
@@ -110,19 +110,6 @@ pub(super) fn bold(text: &str) -> String {
     if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
 }
 
-/// A number with its thousands apart.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A latency for people; a dash where nothing was measured.
 pub(super) fn latency_of(quantiles: &Quantiles, which: fn(&Quantiles) -> f64) -> String {
     match which(quantiles) {
@@ -149,7 +136,6 @@ mod tests {
 
     #[test]
     fn numbers_are_written_for_people() {
-        assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
         let latency = |count, p50_ms| latency_of(&Quantiles { count, p50_ms, ..Quantiles::default() }, |of| of.p50_ms);
         assert_eq!([latency(1, 3.4), latency(1, 1234.0), latency(0, 0.0)], ["3 ms", "1.2 s", "-"]);
         let seconds = [0, 1, 15, 30, 90].map(|orders| Second { orders, ..Second::default() });

@@ -1,7 +1,8 @@
 //! A moment as a line of text.
 
-use super::Scene;
-use crate::report::text::{clock, figure, grouped};
+use verdict::report::text::{clock, figure, grouped};
+
+use super::scene::Scene;
 
 /// `0:35  arrived 3,204  waiting 1,480  inside 142  let in 310  orders 290  failed 0  page p99 731 ms  lag p99 0.40 ms`
 pub(super) fn of(scene: &Scene<'_>) -> String {

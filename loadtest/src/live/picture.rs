@@ -1,14 +1,14 @@
 //! A moment as a picture: what came, what waits and what is let in, second by second, and the figures below.
 
+use evidence::{Micros, Progress};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{LineGauge, Paragraph, Sparkline};
+use verdict::report::text::{clock, figure, grouped, number};
 
-use super::Scene;
-use crate::evidence::{Micros, Progress};
-use crate::report::text::{clock, figure, grouped, number};
+use super::scene::Scene;
 
 /// Lines that the picture takes: a title, three curves, two lines of figures, and one for the cursor.
 pub(super) const HEIGHT: u16 = 15;
@@ -132,11 +132,11 @@ fn seconds(micros: Micros) -> f64 {
 mod tests {
     use std::time::Duration;
 
+    use evidence::GatewaySample;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::evidence::GatewaySample;
 
     fn moments() -> Vec<Progress> {
         (0..)

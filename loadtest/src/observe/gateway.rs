@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use loadtest::evidence::GatewaySample;
-use loadtest::scenario::Room;
-use loadtest::span::Span;
-use loadtest::verdict::{Check, Outcome};
+use evidence::{GatewaySample, micros};
+use launch_model::scenario::Room;
+use launch_model::span::Span;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
+use verdict::{Check, Outcome};
 
 use super::ask::Asked;
 
@@ -67,7 +67,7 @@ impl Sampler {
     }
 
     async fn ask(&mut self) -> Option<GatewaySample> {
-        let at = i64::try_from(self.start.elapsed().as_micros()).ok()?;
+        let at = micros(self.start.elapsed());
         let answer = self.gateway.get(&format!("/api/rooms/{}/status", self.room)).await.ok()?;
         let told: Told = serde_json::from_slice(&answer).ok()?;
         let sample = GatewaySample {

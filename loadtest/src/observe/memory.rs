@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use loadtest::evidence::Memory;
+use evidence::{Memory, micros};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ pub(crate) async fn watch(pids: Vec<u32>, start: Instant, stop: CancellationToke
     let mut tick = interval_at(start, EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while !pids.is_empty() && stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let at = i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let at = micros(start.elapsed());
         let look = |(gateway, &pid)| Some(Memory { at, gateway, bytes: resident(pid)? });
         looks.extend((0..).zip(&pids).filter_map(look));
     }

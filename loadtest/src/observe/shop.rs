@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadtest::shop::Report;
-use loadtest::shop::log::Entry;
+use evidence::shop::{Entry, Report};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use url::Url;
+use launch_model::journey::template;
+use launch_model::scenario::{Expect, Journey, MOST_STEPS, Method, Step};
+use launch_model::span::Span;
 
-use super::Recording;
-use super::har::{BadHar, Entry, header};
+use super::chain::{Chain, authority, chains};
+use super::har::{BadHar, Entry};
 use super::values::Values;
-use crate::journey::template;
-use crate::scenario::{Expect, Journey, MOST_STEPS, Method, Step};
-use crate::span::Span;
 
 /// The longest time that somebody seems to think; who went away was gone.
 const LONGEST_THOUGHT: f64 = 300.0;
@@ -19,12 +18,17 @@ const HEADERS: [&str; 2] = ["authorization", "accept"];
 /// Headers that begin with `x-` and are none of a script's.
 const NOT_HEADERS: [&str; 3] = ["x-client-data", "x-forwarded-for", "x-request-id"];
 
-/// A request, and the answer at the end of the redirects that it led to.
-pub(super) struct Chain<'h> {
-    pub(super) url: Url,
-    pub(super) asked: &'h Entry,
-    pub(super) answer: &'h Entry,
-    end: Url,
+/// What was recorded.
+#[derive(Debug, PartialEq)]
+pub struct Recording {
+    /// The steps. A log-in is the only row.
+    pub journey: Journey,
+    /// The host of the shop, as it was called: `shop.test:8080`.
+    pub host: String,
+    /// Other hosts that are a part of it.
+    pub beside: BTreeSet<String>,
+    /// Requests to other hosts that were left out.
+    pub left_out: BTreeMap<String, usize>,
 }
 
 /// The steps of what a browser did.
@@ -50,44 +54,6 @@ pub(super) fn of(entries: &[Entry], also: &[String]) -> Result<Recording, BadHar
         return Err(BadHar::TooMany(kept.len()));
     }
     Ok(Recording { journey: journey(&kept, &host), host, beside, left_out })
-}
-
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// Each request with where its redirects led; and all hosts through which they led.
-fn chains(entries: &[Entry]) -> (Vec<Chain<'_>>, BTreeSet<String>) {
-    let mut followed = vec![false; entries.len()];
-    let (mut chains, mut through) = (Vec::new(), BTreeSet::new());
-    for (begin, asked) in entries.iter().enumerate() {
-        let Ok(url) = Url::parse(&asked.request.url) else { continue };
-        if followed.get(begin).copied().unwrap_or(true) {
-            continue;
-        }
-        let (mut answer, mut end, mut at) = (asked, url.clone(), begin);
-        while let Some(to) = redirect(answer, &end) {
-            let is_next = |(_, entry): &(usize, &Entry)| Url::parse(&entry.request.url).is_ok_and(|url| url == to);
-            let Some((next, entry)) = entries.iter().enumerate().skip(at + 1).find(is_next) else { break };
-            if let Some(flag) = followed.get_mut(next) {
-                *flag = true;
-            }
-            through.insert(authority(&to));
-            (answer, end, at) = (entry, to, next);
-        }
-        chains.push(Chain { url, asked, answer, end });
-    }
-    (chains, through)
-}
-
-fn redirect(answer: &Entry, at: &Url) -> Option<Url> {
-    let response = &answer.response;
-    let to =
-        Some(response.redirect_url.as_str()).filter(|to| !to.is_empty()).or(header(&response.headers, "location"))?;
-    let mut to = (300..400).contains(&response.status).then(|| at.join(to).ok()).flatten()?;
-    to.set_fragment(None);
-    Some(to)
 }
 
 fn journey(chains: &[Chain<'_>], host: &str) -> Journey {

@@ -37,7 +37,7 @@ pub enum BadHar {
     #[error("has no page in it; switch on \"Preserve log\" before the first step, and export it with its content")]
     Empty,
     /// There is more than a journey may have.
-    #[error("has {0} steps, and a journey has at most {most}; record one purchase alone", most = crate::scenario::MOST_STEPS)]
+    #[error("has {0} steps, and a journey has at most {most}; record one purchase alone", most = launch_model::scenario::MOST_STEPS)]
     TooMany(usize),
 }
 

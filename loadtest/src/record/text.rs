@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Recording;
-use crate::scenario::{Journey, Step, Take};
+use launch_model::scenario::{Step, Take};
 
-/// The whole file.
-pub(super) fn scenario(recording: &Recording, name: &str, users: &str) -> String {
-    let Recording { journey, host, beside, .. } = recording;
-    let also: String = beside.iter().flat_map(|host| [" --also http://", host]).collect();
-    let mut text = format!(
-        r#"# Written by `loadtest record` from what a browser did at {host}. Run it so:
+use super::draft::Recording;
+
+impl Recording {
+    /// A scenario that can be run, whose log-ins are in `users`.
+    pub fn scenario(&self, name: &str, users: &str) -> String {
+        let Self { journey, host, beside, .. } = self;
+        let also: String = beside.iter().flat_map(|host| [" --also http://", host]).collect();
+        let mut text = format!(
+            r#"# Written by `loadtest record` from what a browser did at {host}. Run it so:
 #
 #   loadtest run {name}.toml --target http://{host}{also} --admin 127.0.0.1:9090
 #
@@ -29,14 +31,24 @@ for = "60s"
 
 [journey]
 "#
-    );
-    if !journey.rows.is_empty() {
-        let _ = writeln!(text, "users = {}                   # a row for each visitor", string(users));
+        );
+        if !journey.rows.is_empty() {
+            let _ = writeln!(text, "users = {}                   # a row for each visitor", string(users));
+        }
+        for (number, step) in (1..).zip(&journey.steps) {
+            let _ = write!(text, "\n[[journey.step]]                      # {number}\n{}", self::step(step));
+        }
+        text
     }
-    for (number, step) in (1..).zip(&journey.steps) {
-        let _ = write!(text, "\n[[journey.step]]                      # {number}\n{}", self::step(step));
+
+    /// The log-in as a CSV file, with the names of its columns; `None` if there was none.
+    pub fn users(&self) -> Option<String> {
+        let row = self.journey.rows.first()?;
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(row.keys()).ok()?;
+        writer.write_record(row.values()).ok()?;
+        String::from_utf8(writer.into_inner().ok()?).ok()
     }
-    text
 }
 
 fn step(step: &Step) -> String {
@@ -104,13 +116,4 @@ fn key(name: &str) -> String {
 /// A string of TOML, whatever is in it.
 fn string(text: &str) -> String {
     toml::Value::from(text).to_string()
-}
-
-/// The first row, with the names of its columns.
-pub(super) fn users(journey: &Journey) -> Option<String> {
-    let row = journey.rows.first()?;
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(row.keys()).ok()?;
-    writer.write_record(row.values()).ok()?;
-    String::from_utf8(writer.into_inner().ok()?).ok()
 }

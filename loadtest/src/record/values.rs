@@ -3,14 +3,13 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use launch_model::journey::{of_element, template};
+use launch_model::scenario::Take;
 use scraper::{ElementRef, Html, Selector};
 use serde_json::Value;
 
-use super::draft::Chain;
+use super::chain::Chain;
 use super::har::{Entry, Pair, header};
-use crate::journey::page::of_element;
-use crate::journey::template;
-use crate::scenario::Take;
 
 /// What is shorter stands in many places by chance.
 const SHORTEST: usize = 8;

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use loadtest::report::Facts;
-use loadtest::scenario::Scenario;
+use launch_model::scenario::Scenario;
+use verdict::report::Facts;
 
-use crate::generate::Crowd;
+use crate::dispatch::Crowd;
 use crate::stage::Wanted;
 
 /// The facts of this run; `stage` if it had one of its own.

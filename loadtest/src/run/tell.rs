@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use loadtest::report::{Attack, Failure, Report, Run, Step, figure};
-use loadtest::verdict::{Check, Outcome, Verdict};
+use verdict::report::{Attack, Failure, Report, Run, Step, figure};
+use verdict::{Check, Outcome, Verdict};
 
 /// Writes the report, and tells the verdict. What broke stands last, where it is read.
 pub(crate) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<()> {

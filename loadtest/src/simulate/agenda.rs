@@ -3,7 +3,9 @@
 //! A million people who poll are tens of millions of entries, most of them far ahead: a page costs an append, a heap
 //! would cost a walk through memory.
 
-use crate::evidence::Micros;
+use evidence::Micros;
+
+use crate::population::{Agenda, Turn};
 
 /// Microseconds on a page.
 const PAGE: Micros = 1_000;
@@ -11,17 +13,15 @@ const PAGE: Micros = 1_000;
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
-    /// The next visitor arrives.
-    Newcomer,
-    /// This visitor acts.
-    Turn(u32),
+    /// Somebody arrives or acts.
+    Turn(Turn),
     /// The gateway may have a batch to send.
     Flush,
 }
 
 /// Everything that is to come until the end.
 #[derive(Debug)]
-pub(super) struct Agenda {
+pub(super) struct Calendar {
     end: Micros,
     /// By millisecond. Those before the present one are empty.
     pages: Vec<Vec<(Micros, Event)>>,
@@ -31,14 +31,20 @@ pub(super) struct Agenda {
     is_sorted: bool,
 }
 
-impl Agenda {
+impl Agenda for Calendar {
+    fn plan(&mut self, due: Micros, turn: Turn) {
+        self.plan_event(due, Event::Turn(turn));
+    }
+}
+
+impl Calendar {
     /// Nothing happens from `end` on.
     pub(super) fn until(end: Micros) -> Self {
         Self { end, pages: Vec::new(), present: 0, open: Vec::new(), is_sorted: true }
     }
 
     /// Something happens then; what lies in the past happens next.
-    pub(super) fn plan(&mut self, at: Micros, event: Event) {
+    pub(super) fn plan_event(&mut self, at: Micros, event: Event) {
         if at >= self.end {
             return;
         }
@@ -74,14 +80,14 @@ mod tests {
 
     #[test]
     fn events_happen_in_order_also_those_that_are_planned_on_the_way() {
-        let mut agenda = Agenda::until(900_001);
+        let mut agenda = Calendar::until(900_001);
         for (at, who) in [(5_400, 1), (2, 2), (5_300, 3), (900_000, 4), (900_001, 5), (Micros::MAX, 6)] {
-            agenda.plan(at, Event::Turn(who));
+            agenda.plan(at, Turn::Visitor(who));
         }
-        assert_eq!(agenda.next(), Some((2, Event::Turn(2))));
-        assert_eq!(agenda.next(), Some((5_300, Event::Turn(3))));
-        agenda.plan(5_350, Event::Flush);
-        agenda.plan(6_000, Event::Newcomer);
+        assert_eq!(agenda.next(), Some((2, Event::Turn(Turn::Visitor(2)))));
+        assert_eq!(agenda.next(), Some((5_300, Event::Turn(Turn::Visitor(3)))));
+        agenda.plan_event(5_350, Event::Flush);
+        agenda.plan(6_000, Turn::Newcomer);
         let rest: Vec<_> = std::iter::from_fn(|| agenda.next()).map(|(at, _)| at).collect();
         assert_eq!(rest, [5_350, 5_400, 6_000, 900_000]);
     }

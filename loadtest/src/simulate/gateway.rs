@@ -8,6 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use evidence::{GatewaySample, Micros};
+use launch_model::scenario::Scenario;
+use launch_model::visit::{Cookies, Told};
 use policy::Millis;
 use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
 use policy::drain::{PollTable, budget_for};
@@ -18,11 +21,8 @@ use policy::ticket::Token;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::person::{Cookie, Person};
-use super::{Errand, Setup};
-use crate::evidence::{GatewaySample, Micros};
-use crate::scenario::Scenario;
-use crate::visitor::{Cookies, Told};
+use super::errand::Errand;
+use super::setup::Setup;
 
 /// Between two batches when nobody waits for one, and when somebody does.
 const TICK: Micros = 100_000;
@@ -38,6 +38,19 @@ const HOLD_STEPS: Micros = 7;
 const SOON: f64 = 0.5;
 /// Between two looks at what may be forgotten.
 const TIDY: Millis = 10_000;
+
+/// What an answer does to the cookie of the room.
+#[derive(Debug)]
+pub(super) enum Cookie {
+    /// Nothing.
+    Kept,
+    /// It holds this.
+    Set(Token),
+    /// It is gone.
+    Dropped,
+    /// Nothing; that of another room holds this.
+    Foreign(String),
+}
 
 /// What became of a held request.
 pub(super) enum Entry {
@@ -139,10 +152,10 @@ impl Gateway {
         self.sealer.seal(self.id, token)
     }
 
-    /// What somebody shows.
-    pub(super) fn credential(&self, person: &Person, cookies: &Cookies) -> Credential {
+    /// What somebody with this cookie shows.
+    pub(super) fn credential(&self, cookie: Option<Token>, cookies: &Cookies) -> Credential {
         match cookies {
-            Cookies::Own => person.cookie.map_or(Credential::None, Credential::Sealed),
+            Cookies::Own => cookie.map_or(Credential::None, Credential::Sealed),
             Cookies::Lost | Cookies::Hidden => Credential::None,
             Cookies::Token(text) => match self.sealer.open(self.id, text.as_bytes()) {
                 Ok(token) => Credential::Sealed(token),

@@ -1,57 +1,46 @@
 //! One visitor on their way: who they are, their cookie, and what is written down of them.
 
-use std::time::Duration;
+use evidence::{Asked, Held, Micros};
+use launch_model::scenario::Scenario;
+use launch_model::visit::{Answer, Ask, Cookies, Place, Shown};
+use policy::ticket::Token;
 
-use policy::ticket;
+use super::errand::Errand;
+use super::gateway::{Cookie, Gateway};
+use crate::population::{self, Holder};
 
-use super::gateway::Gateway;
-use super::{Errand, id_of};
-use crate::evidence::{Asked, Held, Micros, Visit};
-use crate::persona::Persona;
-use crate::scenario::Scenario;
-use crate::visitor::{Answer, Ask, Cookies, Heard, Next, Place, Shown, Then, Visitor};
+/// What a visitor keeps of the room's cookie.
+#[derive(Debug, Default)]
+pub(super) struct Pocket {
+    pub(super) cookie: Option<Token>,
+    /// The cookie as it is written; only adversaries look at it.
+    text: Option<Box<str>>,
+}
 
-/// What an answer does to the cookie of the room.
-#[derive(Debug)]
-pub(super) enum Cookie {
-    /// Nothing.
-    Kept,
-    /// It holds this.
-    Set(ticket::Token),
-    /// It is gone.
-    Dropped,
-    /// Nothing; that of another room holds this.
-    Foreign(String),
+impl Holder for Pocket {
+    fn token(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    fn lose(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// One visitor.
-#[derive(Debug)]
-pub(super) struct Person {
-    pub(super) visitor: Visitor,
-    pub(super) cookie: Option<ticket::Token>,
-    /// The cookie as it is written; only adversaries look at it.
-    text: Option<Box<str>>,
-    pub(super) visit: Visit,
-    /// What they do next; `None` while they wait for an answer.
-    pub(super) then: Option<Then>,
-}
+pub(super) type Person = population::Person<Pocket>;
 
 impl Person {
-    pub(super) fn new(mut visitor: Visitor, persona: Persona, index: u64, due: Micros) -> Self {
-        let then = Some(Then::Ask(visitor.first()));
-        Self { visitor, cookie: None, text: None, visit: Visit::begun(index, persona, due), then }
-    }
-
     /// Keeps the cookie of an answer. Returns that of another room.
     pub(super) fn keep(&mut self, cookie: Cookie, gateway: &Gateway, at: Micros) -> Option<String> {
         match cookie {
             Cookie::Kept => {}
             Cookie::Set(token) => {
-                self.cookie = Some(token);
-                self.text = self.visit.persona.is_adversary().then(|| gateway.seal(&token).into());
+                let text = self.visit.persona.is_adversary().then(|| gateway.seal(&token).into());
+                self.holder = Pocket { cookie: Some(token), text };
                 self.visit.hold(Held { at, target: 0, token: (&token).into() });
             }
-            Cookie::Dropped => (self.cookie, self.text) = (None, None),
+            Cookie::Dropped => self.holder.lose(),
             Cookie::Foreign(token) => return Some(token),
         }
         None
@@ -73,7 +62,7 @@ impl Person {
             }
         }
         if (inside || answer.is_shop() || request.attack) && !matches!(request.ask, Ask::Asset(_)) {
-            let (id, page, status) = (id_of(errand), request.ask.page(), Some(answer.status));
+            let (id, page, status) = (errand.id(), request.ask.page(), Some(answer.status));
             self.visit.asked.push(Asked {
                 id,
                 page,
@@ -84,23 +73,5 @@ impl Person {
                 attack: request.attack,
             });
         }
-    }
-
-    /// Takes an answer, and decides.
-    pub(super) fn hear(&mut self, at: Micros, answer: &Answer, foreign: Option<&str>) -> Next {
-        let token = foreign.or(self.text.as_deref());
-        let heard = Heard { at: Duration::from_micros(at.max(0) as u64), answer: Some(answer), token };
-        let was_outside = self.visitor.place() != Place::Inside;
-        let next = self.visitor.hear(heard);
-        if was_outside && self.visitor.place() == Place::Inside {
-            self.visit.entered.get_or_insert(at);
-        }
-        next
-    }
-
-    /// Their cookie is lost, and with it their place: what they saw of it counts no more.
-    pub(super) fn lose_cookies(&mut self) {
-        (self.cookie, self.text) = (None, None);
-        self.visit.positions = None;
     }
 }

@@ -4,17 +4,16 @@
 
 use std::collections::HashSet;
 
+use demo_shop::database::LEAST_TIME;
+use demo_shop::model::{ITEM, ORDER, PAYMENT};
+use evidence::shop::{Entry, Outcome, Report};
+use evidence::{Micros, Page};
+use launch_model::scenario::Scenario;
+use launch_model::visit::{Answer, Ask, Sight};
 use policy::line::segment::place_of;
 use policy::ticket::Token;
 
-use super::{Errand, id_of};
-use crate::evidence::{Micros, Page};
-use crate::scenario::Scenario;
-use crate::shop::Report;
-use crate::shop::database::LEAST_TIME;
-use crate::shop::log::{Entry, Outcome};
-use crate::shop::model::{ITEM, ORDER, PAYMENT};
-use crate::visitor::{Answer, Ask, Sight};
+use super::errand::Errand;
 
 /// A page that was served.
 pub(super) struct Served {
@@ -67,7 +66,7 @@ impl Shop {
             seq: self.log.len() as u64 + 1,
             arrived_us: self.start_unix_us + now,
             answered_us: self.start_unix_us + now + took,
-            request_id: Some(id_of(errand)),
+            request_id: Some(errand.id()),
             pass_id: pass.map(|pass| pass_id(&pass)),
             room: pass.map(|_| self.room.clone()),
             page,

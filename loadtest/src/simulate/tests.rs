@@ -1,8 +1,11 @@
 use std::path::Path;
 
+use evidence::{End, Visit};
+use launch_model::persona::Persona;
+use policy::room::Rules;
+use verdict::{Check, Outcome as Held, Verdict, judge};
+
 use super::*;
-use crate::persona::Persona;
-use crate::verdict::{Check, Outcome as Held, Verdict, judge};
 
 /// 2026-07-31, on a whole second.
 const START: i64 = 1_785_492_000_000_000;
@@ -184,7 +187,8 @@ fn on_a_calm_day_nobody_sees_the_waiting_page() {
 
 #[test]
 fn when_everything_is_sold_the_others_are_told_so_and_nothing_is_sold_twice() {
-    let scenario = Scenario { shop: crate::scenario::Shop { stock: Some(300), ..Default::default() }, ..launch("") };
+    let scenario =
+        Scenario { shop: launch_model::scenario::Shop { stock: Some(300), ..Default::default() }, ..launch("") };
     let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
     assert_eq!(evidence.shop_report.as_ref().map(|report| report.orders_ok), Some(300));
     assert!(evidence.visits.iter().filter(|visit| visit.end == End::SoldOut).count() > 1_000);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 
 use super::child::{self, Child};
+use crate::local::listen;
 
 /// How often another free port is tried: between asking for one and Redis's taking it somebody else may.
 const TRIES: usize = 5;
@@ -32,7 +33,7 @@ impl Redis {
         let program = child::find("redis-server").context(
             "several gateways share a Redis, and there is no redis-server: install it (apt-get install redis-server)",
         )?;
-        let address = super::listen(0)?.local_addr()?;
+        let address = listen(0)?.local_addr()?;
         let folder = child::folder()?;
         let mut command = child::command(&program);
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);

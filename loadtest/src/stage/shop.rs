@@ -2,23 +2,19 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use loadtest::scenario::Scenario;
-use loadtest::shop::books::Books;
-use loadtest::shop::database::Tuning;
-use loadtest::shop::log::Log;
-use loadtest::shop::model::Model;
-use loadtest::shop::postgres::{Postgres, Settings};
-use loadtest::shop::{PLENTY, Shop};
+use demo_shop::books::Books;
+use demo_shop::database::Tuning;
+use demo_shop::log::Log;
+use demo_shop::model::Model;
+use demo_shop::postgres::{Postgres, Settings};
+use demo_shop::{PLENTY, Shop};
+use launch_model::scenario::Scenario;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{listen, spawn};
-
-/// How long a statement of a real database may run.
-const STATEMENT: Duration = Duration::from_secs(1);
+use crate::local::{listen, spawn};
 
 /// A fresh shop of this scenario on a free port: on a model of a database, or on this one.
 pub(super) async fn of(
@@ -36,7 +32,7 @@ pub(super) async fn of(
         url: url.to_owned(),
         pool: wanted.slots,
         patience: Tuning::default().patience,
-        statement_timeout: STATEMENT,
+        statement_timeout: Tuning::default().statement_timeout,
         // Always a sale of its own, so that its account is that of this run.
         stock: Some(wanted.stock.unwrap_or(PLENTY)),
     };

@@ -11,6 +11,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use launch_model::scenario::Protocol;
+use launch_model::visit::Lost;
 use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -18,7 +20,6 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::source::proxy_header;
-use crate::scenario::Protocol;
 
 /// What a slow reader's machine keeps of an answer that they have not read, in bytes. The kernel doubles it.
 const SMALL_BUFFER: u32 = 2_048;
@@ -27,30 +28,12 @@ const SMALL_WINDOW: u32 = 2_048;
 
 type Outgoing = Request<Full<Bytes>>;
 
-/// Why there was no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// No connection.
-    Refused,
-    /// The connection broke.
-    Broken,
-    /// Nothing within the visitor's patience.
-    Late,
-    /// The answer was longer than is read.
-    TooLong,
-    /// The host is none of the run: nothing was sent.
-    Stranger,
-    /// This machine had no port, file descriptor or memory left: nobody else's fault.
-    Local,
-}
-
-impl From<io::Error> for Lost {
-    fn from(error: io::Error) -> Self {
-        const OURS: [Errno; 6] =
-            [Errno::ADDRNOTAVAIL, Errno::ADDRINUSE, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-        let ours = error.raw_os_error().is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code));
-        if ours { Self::Local } else { Self::Refused }
-    }
+/// Whose fault it is that there is no connection.
+pub(crate) fn lost(error: &io::Error) -> Lost {
+    const OURS: [Errno; 6] =
+        [Errno::ADDRNOTAVAIL, Errno::ADDRINUSE, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    let ours = error.raw_os_error().is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code));
+    if ours { Lost::Local } else { Lost::Refused }
 }
 
 /// What is counted of connections.
@@ -107,14 +90,14 @@ pub(super) enum Connection {
 impl Connection {
     /// Opens one.
     pub(super) async fn open(opening: &Opening<'_>) -> Result<Self, Lost> {
-        let mut stream = dial(opening).await?;
-        stream.set_nodelay(true)?;
-        if let Some(source) = opening.claims {
-            stream.write_all(&proxy_header(source, opening.to)).await?;
-        }
+        let because = |error: io::Error| lost(&error);
+        let stream = dial(opening).await.map_err(because)?;
         match opening.tls {
             None => speak(stream, opening).await,
-            Some((connector, name)) => speak(connector.connect(name.clone(), stream).await?, opening).await,
+            Some((connector, name)) => {
+                let stream = connector.connect(name.clone(), stream).await.map_err(because)?;
+                speak(stream, opening).await
+            }
         }
     }
 
@@ -150,7 +133,12 @@ async fn dial(opening: &Opening<'_>) -> io::Result<TcpStream> {
     if let Some(from) = opening.from {
         socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
     }
-    socket.connect(opening.to).await
+    let mut stream = socket.connect(opening.to).await?;
+    stream.set_nodelay(true)?;
+    if let Some(source) = opening.claims {
+        stream.write_all(&proxy_header(source, opening.to)).await?;
+    }
+    Ok(stream)
 }
 
 async fn speak<I>(io: I, opening: &Opening<'_>) -> Result<Connection, Lost>
@@ -189,9 +177,9 @@ mod tests {
     #[test]
     fn what_this_machine_lacks_is_not_the_gateways_fault() {
         for errno in [Errno::ADDRNOTAVAIL, Errno::MFILE] {
-            assert_eq!(Lost::from(io::Error::from_raw_os_error(errno.raw_os_error())), Lost::Local);
+            assert_eq!(lost(&io::Error::from_raw_os_error(errno.raw_os_error())), Lost::Local);
         }
-        assert_eq!(Lost::from(io::Error::from_raw_os_error(Errno::CONNREFUSED.raw_os_error())), Lost::Refused);
-        assert_eq!(Lost::from(io::Error::from(io::ErrorKind::InvalidData)), Lost::Refused);
+        assert_eq!(lost(&io::Error::from_raw_os_error(Errno::CONNREFUSED.raw_os_error())), Lost::Refused);
+        assert_eq!(lost(&io::ErrorKind::InvalidData.into()), Lost::Refused);
     }
 }

@@ -6,15 +6,15 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::Full;
+use launch_model::scenario::{self, Room};
+use launch_model::visit::{Ask, Call, Manner};
 
-use super::{Location, Target};
-use crate::journey::{Call, Manner};
-use crate::scenario::{self, Room};
-use crate::visitor::Ask;
+use super::sites::Location;
+use super::target::Target;
 
 /// Where the pages of a launch are.
 #[derive(Debug, Clone)]
-pub struct Paths {
+pub(crate) struct Paths {
     item: Box<str>,
     /// Order, cart and payment lie here.
     folder: Box<str>,
@@ -23,7 +23,7 @@ pub struct Paths {
 
 impl Paths {
     /// Of this room.
-    pub fn new(room: &Room) -> Self {
+    pub(crate) fn new(room: &Room) -> Self {
         let folder = room.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let other = room.other.as_deref().unwrap_or(&room.path);
         Self { item: room.path.as_str().into(), folder: folder.into(), other: other.into() }
@@ -49,17 +49,17 @@ impl Paths {
 
 /// Everything of a request but where it goes.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub(crate) struct Message {
     /// What is asked for.
-    pub ask: Ask,
+    pub(crate) ask: Ask,
     /// The `Cookie` line.
-    pub cookies: Option<String>,
+    pub(crate) cookies: Option<String>,
     /// `X-Request-Id`.
-    pub id: String,
+    pub(crate) id: String,
     /// `X-Forwarded-For`.
-    pub forwarded_for: Option<Ipv4Addr>,
+    pub(crate) forwarded_for: Option<Ipv4Addr>,
     /// Where a request of a journey goes.
-    pub at: Option<Location>,
+    pub(crate) at: Option<Location>,
 }
 
 impl Message {

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use evidence::stats::locked;
+use launch_model::scenario::Protocol;
+use launch_model::visit::Lost;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-use super::connection::{Connection, Lost};
-use crate::scenario::Protocol;
-use crate::stats::locked;
+use super::connection::Connection;
 
 /// Requests at once on one connection of HTTP/2: what servers usually allow.
 const STREAMS: usize = 100;
@@ -28,7 +29,9 @@ pub(super) struct Pool {
 
 /// The right to send a request now.
 #[derive(Debug)]
-pub struct Seat(#[expect(dead_code, reason = "held, and given back by going away")] Option<OwnedSemaphorePermit>);
+pub(crate) struct Seat(
+    #[expect(dead_code, reason = "held, and given back by going away")] Option<OwnedSemaphorePermit>,
+);
 
 impl Seat {
     /// Where connections are not shared.

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Target;
+use super::target::Target;
 
 /// The hosts of a run: of its gateways, and those beside.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ impl Host {
 
 /// Where a request goes, and how far from the page that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
+pub(crate) struct Location {
     /// Of the hosts beside, which one; `None`: the run's own.
     pub(super) beside: Option<usize>,
     /// What the host is called, without its port; empty for the run's own.

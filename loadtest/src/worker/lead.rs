@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadtest::evidence::{Evidence, Progress};
-use loadtest::scenario::{Phase, Scenario};
+use evidence::{Evidence, Progress};
+use launch_model::scenario::{Phase, Scenario};
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::{Offset, Round, unix_us};
 use super::wire::{LONGEST, LONGEST_HELLO, hear, say};
 use super::{FromLeader, FromWorker, Order, SECRET, SILENCE, VERSION, proof};
-use crate::generate::{Crowd, Sent, Shown};
+use crate::dispatch::{Crowd, Sent, Shown};
 use crate::stage::child::{self, Child};
 
 /// Rounds in which a clock is measured.
@@ -41,7 +41,7 @@ impl Crew {
     /// Starts so many workers on this machine.
     pub(crate) async fn start(program: &Path, count: usize) -> anyhow::Result<Self> {
         let mut crew = Self { workers: Vec::new(), children: Vec::new() };
-        let secret = super::random_hex::<16>();
+        let secret = crate::hex::random_hex::<16>();
         for _ in 0..count {
             let mut command = child::command(program);
             command.args(["worker", "--once", "--listen", "127.0.0.1:0"]).env(SECRET, &secret);
@@ -252,7 +252,7 @@ mod tests {
         Crowd { scenario, sites: vec![Site::here(server.address)], start_unix_us: unix_us() + 200_000 }
     }
 
-    async fn visits(generators: Generators, server: &Server) -> Vec<(u64, loadtest::persona::Persona, i64)> {
+    async fn visits(generators: Generators, server: &Server) -> Vec<(u64, launch_model::persona::Persona, i64)> {
         let sent = generators.send(&crowd(server, 1.0), &Shown::default(), CancellationToken::new()).await.unwrap();
         assert_eq!(sent.lost, Vec::<String>::new());
         sent.evidence.visits.iter().map(|visit| (visit.index, visit.persona, visit.due)).collect()
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn every_scenario_that_ships_reaches_a_worker_as_it_is() {
         let journey = concat!(env!("CARGO_MANIFEST_DIR"), "/journeys/oscar.toml");
-        for name in loadtest::scenario::shipped::ALL.map(|(name, _)| name).into_iter().chain([journey]) {
+        for name in launch_model::file::shipped::ALL.map(|(name, _)| name).into_iter().chain([journey]) {
             let scenario = without_files(&Scenario::find(name).unwrap());
             let told = toml::to_string(&scenario).unwrap();
             assert_eq!(Scenario::parse(&told, Path::new("")).unwrap_or_else(|error| panic!("{error}")), scenario);

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadtest::arrivals::Arrivals;
+use evidence::Evidence;
+use launch_model::arrivals::Arrivals;
+use launch_model::scenario::Scenario;
 use loadtest::crowd::{self, Part, Sending, Watch};
-use loadtest::evidence::Evidence;
-use loadtest::scenario::Scenario;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::{instant_of, unix_us};
 use super::wire::{Broken, LONGEST, LONGEST_HELLO, hear, say};
-use super::{FromLeader, FromWorker, Order, SILENCE, TELL, VERSION, is_proof, random_hex};
-use crate::stage::spawn;
+use super::{FromLeader, FromWorker, Order, SILENCE, TELL, VERSION, is_proof};
+use crate::hex::random_hex;
+use crate::local::spawn;
 
 /// How long a leader may take to reach all others.
 const UNTIL_ORDERED: Duration = Duration::from_mins(2);

@@ -6,15 +6,16 @@ mod shop;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadtest::arrivals::Arrivals;
+use evidence::{End, Evidence, Stumble, Why};
+use launch_model::arrivals::Arrivals;
+use launch_model::scenario::Scenario;
 use loadtest::crowd::{self, Part, Sending, Watch};
-use loadtest::evidence::{End, Evidence, Stumble, Why};
-use loadtest::report::{Facts, Report};
-use loadtest::scenario::Scenario;
-use loadtest::verdict::{Check, Outcome, Verdict, judge};
 use loadtest::wire::Target;
-use shop::{Fault, PAY, Shop};
 use tokio_util::sync::CancellationToken;
+use verdict::report::{Facts, Report};
+use verdict::{Check, Outcome, Verdict, judge};
+
+use shop::{Fault, PAY, Shop};
 
 const LAUNCH: &str = r##"
 name = "small"

@@ -1,15 +1,15 @@
-//! `loadtest shop` as people start it.
+//! The program: from a database, and on the model.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use loadtest::shop::log::Entry;
+use evidence::shop::Entry;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::browser::{get, post, stats};
 use crate::server::PostgresServer;
-use crate::until;
+use crate::wait::until;
 
 /// The program with these arguments, on a free port; killed when dropped.
 fn start(arguments: &[&str]) -> Child {

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadtest::arrivals::{Arrivals, Phase, Spacing};
+use demo_shop::Shop;
+use demo_shop::database::Tuning;
+use evidence::shop::Entry;
+use evidence::{Evidence, GatewaySample, Micros};
+use launch_model::arrivals::{Arrivals, Phase, Spacing};
+use launch_model::scenario::Scenario;
 use loadtest::crowd::{self, Part, Sending, Watch};
-use loadtest::evidence::{Evidence, GatewaySample, Micros};
-use loadtest::scenario::Scenario;
-use loadtest::shop::Shop;
-use loadtest::shop::database::Tuning;
-use loadtest::shop::log::Entry;
-use loadtest::verdict::{Check, Outcome, judge};
 use loadtest::wire::Target;
 use policy::room::Rules;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use verdict::{Check, Outcome, judge};
 
 use super::gateway::Gateway;
 use super::room::{Fault, Room};

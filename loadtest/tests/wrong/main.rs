@@ -13,11 +13,12 @@ mod room;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use launch_model::persona::Persona;
+use launch_model::scenario::Scenario;
+use launch_model::span::Span;
+use verdict::{Outcome, Verdict};
+
 use launch::{Coming, launch, scenario};
-use loadtest::persona::Persona;
-use loadtest::scenario::Scenario;
-use loadtest::span::Span;
-use loadtest::verdict::{Outcome, Verdict};
 use room::Fault;
 
 /// People for three seconds, who come in one.

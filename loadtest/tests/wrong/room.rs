@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use loadtest::evidence::GatewaySample;
-use loadtest::token;
+use evidence::GatewaySample;
+use launch_model::token;
 use policy::Millis;
 use policy::line::segment::base_of;
 use policy::line::{Batch, Grant, Line, View};

@@ -9,7 +9,7 @@
 //! [`World::run`] moves time in steps of a millisecond. Nothing here reads a clock, and every choice
 //! comes from the seed of the [`Plan`]: the same seed is the same launch.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
+#![allow(unreachable_pub, reason = "modules of a test")]
 
 pub mod crowd;
 pub mod figures;
@@ -174,7 +174,6 @@ pub struct World {
     pub store: Store,
     pub watch: Watch,
     upsets: Vec<(Millis, Upset)>,
-    forger: bool,
     end: Millis,
     /// People who may still do something.
     pub open: usize,
@@ -225,7 +224,6 @@ impl World {
             store,
             watch,
             upsets: plan.upsets,
-            forger: plan.forger,
             end: plan.end,
         }
     }

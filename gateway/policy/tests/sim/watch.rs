@@ -37,9 +37,6 @@ pub struct Step {
     /// Places of those called who have not entered, and as they are told.
     pub entering: u64,
     pub told: u64,
-    pub granted: u64,
-    pub speed: f64,
-    pub show_share: f64,
 }
 
 /// Checks that no window holds more grants than its share: over all pairs of grants at once.
@@ -198,8 +195,7 @@ impl Watch {
         let moved = self.steps.last().is_none_or(|s| s.serving != serving || now >= s.now + 100);
         if moved {
             let (active, claimants, entering, told) = (view.active, view.claimants, view.entering, view.told);
-            let (speed, show_share, granted) = (view.speed, view.show_share, self.granted);
-            self.steps.push(Step { now, next, serving, active, claimants, entering, told, granted, speed, show_share });
+            self.steps.push(Step { now, next, serving, active, claimants, entering, told });
         }
         self.last = view.clone();
     }

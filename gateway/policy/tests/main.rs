@@ -1,0 +1,8 @@
+//! The policy as a whole: lines, leases and paths at random and in virtual time.
+
+mod dormancy;
+mod leases;
+mod promises;
+mod scope;
+mod sim;
+mod simulation;

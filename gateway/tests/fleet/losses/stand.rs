@@ -1,0 +1,174 @@
+//! Gateways on one Redis, each by a way of its own that can be harmed, and the launch that they go through.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use demo_shop::pages;
+use launch_model::arrivals::Phase;
+use policy::Millis;
+
+use super::account::Account;
+use super::crowd::{Crowd, Plan};
+use crate::common::line::shared_store;
+use crate::common::{WEIR, Weir, answering, config, ok, until_true};
+
+/// What the room promises.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Passes a second.
+    pub(crate) rate: f64,
+    pub(crate) burst: f64,
+    /// Life of a pass in milliseconds.
+    pub(crate) session: Millis,
+    /// What happens while the store is away.
+    pub(crate) fail_mode: &'static str,
+}
+
+/// A line that stands while Redis is away. Those who come back have to wait for a quarter of a minute.
+pub(crate) const CLOSED: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_000, fail_mode: "closed" };
+/// A line that is lent to its gateways: the burst has room for the buckets of three leases.
+pub(crate) const LENDING: Rules = Rules { fail_mode: "static", ..CLOSED };
+
+/// A thousand people, half of whom are there in the first seconds; two in five see the line and stay away.
+pub(crate) fn launch_crowd() -> Plan {
+    let arrivals = vec![Phase { from: 300.0, to: 300.0, seconds: 2.0 }, Phase { from: 40.0, to: 40.0, seconds: 10.0 }];
+    Plan { arrivals, no_shows: 0.4, seed: 3 }
+}
+
+/// Three times as fast, for three times the people.
+pub(crate) const LARGE: Rules = Rules { rate: 120.0, burst: 30.0, ..CLOSED };
+
+/// Three thousand people who come in the same way.
+pub(crate) fn larger_crowd() -> Plan {
+    let mut crowd = launch_crowd();
+    for phase in &mut crowd.arrivals {
+        (phase.from, phase.to) = (3.0 * phase.from, 3.0 * phase.to);
+    }
+    crowd
+}
+
+/// The gateways of a line, and a shop.
+pub(crate) struct Stand {
+    rules: Rules,
+    shop: SocketAddr,
+    /// `None` where one was killed.
+    gateways: Vec<Option<Weir>>,
+    by_lease_of_the_dead: f64,
+}
+
+impl Stand {
+    /// Nobody yet.
+    pub(crate) fn empty(rules: Rules) -> Self {
+        // Whatever is asked for, there is an order to be paid, and the words by which tests know the shop.
+        let shop = answering(|_| ok(&(pages::order(1) + "welcome to the shop")));
+        Self { rules, shop, gateways: Vec::new(), by_lease_of_the_dead: 0.0 }
+    }
+
+    /// This many gateways on one Redis.
+    pub(crate) fn of(rules: Rules, gateways: usize, redis: SocketAddr) -> Self {
+        let mut stand = Self::empty(rules);
+        for _ in 0..gateways {
+            stand.add(redis);
+        }
+        stand
+    }
+
+    /// One more gateway on this Redis.
+    pub(crate) fn add(&mut self, redis: SocketAddr) {
+        self.add_by(Command::new(WEIR), &url(redis));
+    }
+
+    /// One more gateway, started by this command, with these lines in its `[store]`.
+    pub(crate) fn add_by(&mut self, mut weir: Command, store: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = shared_store(dir.path(), store);
+        std::fs::write(dir.path().join("weir.toml"), config(self.shop, &room(self.rules)) + &store).unwrap();
+        weir.arg("serve").arg("--config").arg(dir.path().join("weir.toml"));
+        self.gateways.push(Some(Weir::spawn(dir, weir)));
+    }
+
+    /// Ends a gateway without a warning.
+    pub(crate) fn kill(&mut self, index: usize) {
+        let dies = self.gateways[index].take().unwrap();
+        self.by_lease_of_the_dead += by_lease(&dies);
+        drop(dies.kill());
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.gateways.iter().flatten().map(|weir| weir.http).collect()
+    }
+
+    /// Gateway number `index`; it lives.
+    pub(crate) fn gateway(&self, index: usize) -> &Weir {
+        self.gateways[index].as_ref().unwrap()
+    }
+
+    /// A launch that meets a loss when its line stands and people have gone in. The loss says from when its recovery
+    /// counts, and whose.
+    pub(crate) fn launch(mut self, plan: &Plan, loss: impl FnOnce(&mut Self) -> Recovers) -> Launch {
+        let crowd = Crowd::send(&self.addresses(), plan);
+        let waiting = || self.gateway(0).room()["waiting"].as_u64().unwrap_or(0);
+        until_true("the launch is in its middle", || crowd.entered() >= 80 && waiting() > 200);
+        let recovers = loss(&mut self);
+        let account = Account::of(&crowd.gone(), self.rules);
+        let alive = || self.gateways.iter().flatten();
+        alive().for_each(Weir::is_well);
+        Launch {
+            seed: plan.seed,
+            recovery: account.recovery(recovers.since, recovers.gateway),
+            account,
+            by_lease: self.by_lease_of_the_dead + alive().map(by_lease).sum::<f64>(),
+        }
+    }
+}
+
+/// What a launch came to that met a loss.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) seed: u64,
+    pub(crate) account: Account,
+    /// Seconds from the end of the loss to the next pass; `None`: there was none.
+    pub(crate) recovery: Option<f64>,
+    /// Passes that gateways gave by their leases.
+    pub(crate) by_lease: f64,
+}
+
+fn by_lease(weir: &Weir) -> f64 {
+    weir.metric("weir_lease_grants_total{room=\"launch\"}")
+}
+
+/// When a loss was over, and whose next pass shows that it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recovers {
+    pub(crate) since: Millis,
+    /// `None`: anybody's.
+    pub(crate) gateway: Option<usize>,
+}
+
+impl Recovers {
+    /// From this moment on.
+    pub(crate) fn now(gateway: Option<usize>) -> Self {
+        Self { since: now(), gateway }
+    }
+}
+
+/// The clock of this machine, which is the store's.
+pub(crate) fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Millis
+}
+
+/// The line of a `[store]` that is at this Redis.
+pub(crate) fn url(redis: SocketAddr) -> String {
+    format!("url = \"redis://{redis}\"\n")
+}
+
+fn room(rules: Rules) -> String {
+    let Rules { rate, burst, session, fail_mode } = rules;
+    format!(
+        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {}\n\
+         visits_per_minute = 0\nburst = {burst}\n\
+         session_duration = \"{session}ms\"\nfail_mode = \"{fail_mode}\"\n",
+        rate * 60.0
+    )
+}

@@ -1,0 +1,13 @@
+//! What an operator touches: configuration, reloads, the process, metrics and logs; and what the documents promise about it.
+
+mod bounds;
+#[path = "../common/mod.rs"]
+mod common;
+mod config;
+mod documents;
+mod operations;
+mod privacy;
+mod process;
+mod quiet;
+mod reload;
+mod trust;

@@ -1,0 +1,8 @@
+//! What people see: every page and answer, in a browser and among other sites.
+
+mod brand;
+mod browser;
+#[path = "../common/mod.rs"]
+mod common;
+mod sites;
+mod ui;

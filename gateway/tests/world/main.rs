@@ -1,0 +1,7 @@
+//! Programs that other people wrote: clients, servers that read paths, and a whole shop. Most of it runs by `make test-world`.
+
+mod clients;
+#[path = "../common/mod.rs"]
+mod common;
+mod differential;
+mod real_shop;

@@ -1,0 +1,224 @@
+//! The shop's database, as a model: slots, a line for them, and what happens when it is overrun.
+//!
+//! ```text
+//! time in a slot = service time x weight of the page x (1 + contention x (waiting / slots)^2)
+//! ```
+//!
+//! Within capacity this is a fast database, and a short burst passes. Overrun, it collapses as real ones do: everything that
+//! runs is slowed by everything that waits; what runs past the statement time-out is cancelled, and
+//! its slot is busy with the rollback for a while; what waits past the patience of the pool is
+//! refused; and where too many wait already, a request is refused at once. Work that nobody
+//! waits for any more still takes its slot to the end. So goodput falls far below capacity.
+//!
+//! What is absent: data. Orders are numbers ([`super`]).
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use evidence::stats::locked;
+use launch_model::scenario;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+
+/// What a page takes at least in the sum of what can be done, in seconds.
+pub const LEAST_TIME: f64 = 1e-6;
+
+/// How much the database can take, and how it fails.
+#[derive(Debug, Clone)]
+pub struct Tuning {
+    /// Queries that run at the same time.
+    pub slots: usize,
+    /// Time in a slot of a page of weight 1, when nobody waits.
+    pub service_time: Duration,
+    /// How much slower everything gets with one waiter per slot; grows with their square.
+    pub contention: f64,
+    /// Waiters per slot beyond which requests are refused at once.
+    pub waiters_per_slot: usize,
+    /// How long a request waits for a slot.
+    pub patience: Duration,
+    /// How long a query may run.
+    pub statement_timeout: Duration,
+    /// How long the slot of a cancelled query stays busy.
+    pub recovery: Duration,
+}
+
+/// Slots and service time are those of a scenario that names none.
+impl Default for Tuning {
+    fn default() -> Self {
+        let scenario::Shop { slots, service_time, .. } = scenario::Shop::default();
+        Self {
+            slots,
+            service_time: service_time.0,
+            contention: 0.05,
+            waiters_per_slot: 10,
+            patience: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(1),
+            recovery: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Tuning {
+    /// Units of weight per second that the slots can do when nobody waits.
+    pub fn capacity(&self) -> f64 {
+        self.slots as f64 / self.service_time.as_secs_f64().max(LEAST_TIME)
+    }
+}
+
+/// Why the database did not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too many wait for a slot already.
+    Full,
+    /// No slot within the patience of the pool.
+    NoSlot,
+    /// Ran too long and was cancelled.
+    Cancelled,
+}
+
+/// The slots and the line for them.
+#[derive(Debug)]
+pub struct Database {
+    tuning: Tuning,
+    slots: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    random: Mutex<StdRng>,
+}
+
+impl Database {
+    /// All slots free.
+    pub fn new(tuning: Tuning) -> Self {
+        let slots = Arc::new(Semaphore::new(tuning.slots));
+        Self { tuning, slots, waiting: AtomicUsize::new(0), random: Mutex::new(StdRng::seed_from_u64(0)) }
+    }
+
+    /// Requests that wait for a slot now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Does the work of a page of this weight.
+    pub async fn run(&self, weight: f64) -> Result<(), Refusal> {
+        let slot = self.slot().await?;
+        // A task of its own: the query goes on when the client has gone away.
+        let query = tokio::spawn(query(slot, self.time_in_slot(weight), self.tuning.clone()));
+        query.await.unwrap_or(Err(Refusal::Cancelled))
+    }
+
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(slot);
+        }
+        if self.waiting() >= self.tuning.slots * self.tuning.waiters_per_slot {
+            return Err(Refusal::Full);
+        }
+        let _waiter = Waiter::among(&self.waiting);
+        let slot = timeout(self.tuning.patience, Arc::clone(&self.slots).acquire_owned()).await;
+        slot.ok().and_then(Result::ok).ok_or(Refusal::NoSlot)
+    }
+
+    fn time_in_slot(&self, weight: f64) -> Duration {
+        let crowd = self.waiting() as f64 / self.tuning.slots as f64;
+        let crowding = 1.0 + self.tuning.contention * crowd * crowd;
+        let luck = locked(&self.random).random_range(0.8..1.2);
+        self.tuning.service_time.mul_f64(weight * crowding * luck)
+    }
+}
+
+async fn query(slot: OwnedSemaphorePermit, time: Duration, tuning: Tuning) -> Result<(), Refusal> {
+    if time <= tuning.statement_timeout {
+        if !time.is_zero() {
+            sleep(time).await;
+        }
+        return Ok(());
+    }
+    sleep(tuning.statement_timeout).await;
+    tokio::spawn(async move {
+        sleep(tuning.recovery).await;
+        drop(slot);
+    });
+    Err(Refusal::Cancelled)
+}
+
+/// Counts one waiter for as long as it lives, however its wait ends.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    fn among(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use launch_model::arrivals::{Arrivals, Phase, Spacing};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const SECONDS: u64 = 30;
+
+    /// Pages of weight 1 that came within a run at this share of capacity, and those that did not.
+    /// Time is paused: the run takes no time.
+    async fn run_at(share: f64) -> (f64, usize) {
+        let database = Arc::new(Database::new(Tuning::default()));
+        let capacity = Tuning::default().capacity();
+        let phase = Phase::flat(share * capacity, Duration::from_secs(SECONDS));
+        let start = Instant::now();
+        let mut pages = tokio::task::JoinSet::new();
+        for at in Arrivals::new([phase], Spacing::Poisson, 1) {
+            tokio::time::sleep_until(start + at).await;
+            let database = Arc::clone(&database);
+            pages.spawn(async move { database.run(1.0).await });
+        }
+        let answers = pages.join_all().await;
+        let good = answers.iter().filter(|answer| answer.is_ok()).count();
+        (good as f64 / SECONDS as f64 / capacity, answers.len() - good)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn within_capacity_nothing_fails() {
+        let (goodput, failed) = run_at(0.75).await;
+        assert_eq!(failed, 0);
+        assert!((goodput - 0.75).abs() < 0.05, "{goodput}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn overrun_its_goodput_falls_well_below_its_capacity() {
+        let (goodput, failed) = run_at(5.0).await;
+        assert!(goodput < 0.4, "{goodput}");
+        assert!(failed > 1000, "{failed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn under_a_full_line_the_heavy_pages_are_cancelled_and_their_slots_stay_busy() {
+        let tuning = Tuning { slots: 1, contention: 1.0, ..Tuning::default() };
+        let database = Arc::new(Database::new(tuning));
+        let first = tokio::spawn({
+            let database = Arc::clone(&database);
+            async move { database.run(3.0).await }
+        });
+        tokio::task::yield_now().await;
+        let mut others = tokio::task::JoinSet::new();
+        for _ in 0..11 {
+            let database = Arc::clone(&database);
+            others.spawn(async move { database.run(3.0).await });
+        }
+        assert_eq!(first.await.expect("no panic"), Ok(()));
+        let others = others.join_all().await;
+        let count = |refusal| others.iter().filter(|answer| **answer == Err(refusal)).count();
+        assert_eq!(count(Refusal::Full), 1, "ten may wait");
+        assert_eq!(count(Refusal::Cancelled), 1, "the next one is slowed by nine waiters");
+        assert_eq!(count(Refusal::NoSlot), 9, "a second to the time-out and one of rollback: {others:?}");
+    }
+}

@@ -1,0 +1,309 @@
+//! The demo shop: a real HTTP/1.1 server on books that fail as books in a database do when they are overrun.
+//!
+//! | page | what it does |
+//! |---|---|
+//! | `GET /` | the catalogue; no database |
+//! | `GET /picture` | a megabyte; no database |
+//! | `POST /newsletter` | reads a form; no database |
+//! | `GET /live` | a WebSocket on which nothing is said |
+//! | `GET /launch/item` | the product, or that it is sold out: reads the stock |
+//! | `POST /launch/cart` | puts it into the cart of the shop's session; a step that may be left out |
+//! | `POST /launch/order` | takes a piece, once for each key of a form |
+//! | `POST /launch/payment` | pays, once; its answer gives the seat back (`Weir-Command: revoke`) |
+//! | `GET /shop/stats` | what the shop counted and what its books say, as JSON |
+//! | `GET /shop/log?after=SEQ` | its [`log`], as JSON lines, in pieces |
+//! | `GET /healthz` | no database |
+//!
+//! [`books`] keep stock, orders and payments: a model with the temper of a database, or PostgreSQL. Sold out is a
+//! page with status 200 ([`pages::is_sold_out`]); whatever the database cannot do is a 503. A request that
+//! was begun is done to its end, written down and counted, also when its client has gone away.
+//!
+//! ```text
+//! books --> model --> database
+//!       \-> postgres            demo-shop --> evidence: its log and its counts are one of three sides of the truth
+//! ```
+//!
+//! It reads requests as tolerantly as many shops do, so that what slips past a gateway is seen here: a target that begins
+//! with two slashes is an authority and a path ([`pages::read_as_url`]), and a body may name another method
+//! (`X-HTTP-Method-Override`).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
+
+pub mod books;
+pub mod database;
+pub mod log;
+pub mod model;
+pub mod pages;
+pub mod postgres;
+mod report;
+mod sale;
+mod served;
+mod visitors;
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use evidence::Page;
+use evidence::shop::{Entry, Outcome, Report};
+use evidence::stats::{Latency, Quantiles, locked};
+use http::{Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use books::Books;
+use database::Tuning;
+use log::Log;
+use model::Model;
+use pages::Form;
+use report::{Counted, InFlight};
+pub use sale::PLENTY;
+use sale::{Failure, Ordered, Paid};
+use served::{Answer, Served, html, text};
+use visitors::{Visit, Visitors};
+
+/// The longest form that is read.
+const LONGEST_FORM: usize = 16 * 1024;
+/// The shop: its books, its log, and what it counted.
+#[derive(Debug)]
+pub struct Shop {
+    books: Books,
+    log: Log,
+    visitors: Visitors,
+    counted: Counted,
+    latency: Latency,
+    last_failure: Mutex<Option<String>>,
+}
+
+impl Shop {
+    /// A fresh shop on a model of a database, with plenty in stock.
+    pub fn new(tuning: Tuning) -> Arc<Self> {
+        Self::open(Books::Model(Model::new(tuning, PLENTY)), Log::default())
+    }
+
+    /// A shop with these books that writes this log.
+    pub fn open(books: Books, log: Log) -> Arc<Self> {
+        Arc::new(Self {
+            books,
+            log,
+            visitors: Visitors::nobody(),
+            counted: Counted::default(),
+            latency: Latency::default(),
+            last_failure: Mutex::default(),
+        })
+    }
+
+    /// Orders per second that it can take when nobody waits; 0 where only a run can tell.
+    pub fn capacity(&self) -> f64 {
+        self.books.capacity()
+    }
+
+    /// Latency of the pages served since this was last called.
+    pub fn recent_latency(&self) -> Quantiles {
+        self.latency.take_recent()
+    }
+
+    /// What came to the launch pages.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What stands in its books.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// What it counted so far, without asking the books.
+    pub fn report(&self) -> Report {
+        let (new_shoppers, busiest_second) = self.visitors.new_and_busiest();
+        Report {
+            capacity: self.capacity(),
+            new_shoppers,
+            busiest_second,
+            waiting_for_slot: self.books.waiting(),
+            latency: self.latency.total(),
+            log_dropped: self.log.dropped(),
+            last_failure: locked(&self.last_failure).clone(),
+            ..self.counted.report()
+        }
+    }
+
+    /// The same, with what its books say now.
+    pub async fn report_with_account(&self) -> Report {
+        let account = self.books.account().await.inspect_err(|failure| self.remember(failure)).ok();
+        Report { account, ..self.report() }
+    }
+
+    /// Serves until `cancel`. Connections that are open then are dropped.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = cancel.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => drop(tokio::spawn(Arc::clone(&self).connection(stream, cancel.clone()))),
+                // Out of file descriptors: they come back when a connection ends.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, cancel: CancellationToken) {
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(|request| {
+            let shop = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(shop.answer(request).await) }
+        });
+        let http = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        let serving = http.with_upgrades();
+        // A client that went away in the middle is its own affair.
+        let _ = cancel.run_until_cancelled(serving).await;
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        if let Some(page) = page_at(method_of(&request), request.uri()) {
+            // A task of its own: it goes on when the client has gone away.
+            let done = tokio::spawn(async move { self.launch(page, request).await }).await;
+            return done.unwrap_or_else(|_| html(StatusCode::INTERNAL_SERVER_ERROR, pages::sorry("A page broke.")));
+        }
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, "/") => html(StatusCode::OK, pages::catalogue()),
+            (&Method::GET, "/picture") => served::picture(),
+            (&Method::POST, "/newsletter") => match read_form(request.into_body()).await {
+                Some(_) => html(StatusCode::OK, pages::thanks()),
+                None => Served::wrong("The form makes no sense.").into_answer(None),
+            },
+            (&Method::GET, "/live") if request.headers().contains_key(header::UPGRADE) => served::live(request),
+            (&Method::GET, "/shop/stats") => {
+                let report = self.report_with_account().await;
+                text("application/json", serde_json::to_string(&report).unwrap_or_default())
+            }
+            (&Method::GET, "/shop/log") => text("application/x-ndjson", self.log.read(after(request.uri()))),
+            (&Method::GET, "/healthz") => html(StatusCode::OK, "ok\n".into()),
+            _ => Served::absent().into_answer(None),
+        }
+    }
+
+    /// One page of the launch: worked for, counted, timed and written down.
+    async fn launch(&self, page: Page, request: Request<Incoming>) -> Answer {
+        let (arrived_us, started) = (unix_micros(), Instant::now());
+        let (head, body) = request.into_parts();
+        let visit = Visit::of(&head.headers);
+        let new = self.visitors.note(&visit, started);
+        self.counted.by_weir.fetch_add(u64::from(visit.pass_id.is_some()), Relaxed);
+        let fresh = visit.session.is_none().then(pages::fresh_key);
+        let session = visit.session.as_deref().or(fresh.as_deref()).unwrap_or_default();
+        let served = self.serve_page(page, session, body).await;
+        let took = started.elapsed();
+        self.count(page, &served, took);
+        self.log.append(Entry {
+            seq: 0,
+            arrived_us,
+            answered_us: arrived_us + i64::try_from(took.as_micros()).unwrap_or_default(),
+            request_id: visit.request_id,
+            pass_id: visit.pass_id,
+            room: visit.room,
+            page,
+            status: served.status.as_u16(),
+            outcome: served.outcome,
+            order: served.order,
+            new,
+        });
+        served.into_answer(fresh.as_deref())
+    }
+
+    async fn serve_page(&self, page: Page, session: &str, body: Incoming) -> Served {
+        let _in_flight = InFlight::one_of(&self.counted);
+        let Some(form) = read_form(body).await else { return Served::wrong("The form makes no sense.") };
+        let asked = form.order.filter(|_| page == Page::Payment);
+        let served = self.work(page, session, form).await.unwrap_or_else(|failure| {
+            self.remember(&failure);
+            Served::failed(&failure)
+        });
+        Served { order: served.order.or(asked), ..served }
+    }
+
+    async fn work(&self, page: Page, session: &str, form: Form) -> Result<Served, Failure> {
+        let key = || form.key.unwrap_or_else(pages::fresh_key);
+        Ok(match (page, form.order) {
+            (Page::Item, _) if self.books.left_over().await? == 0 => Served::sold_out(),
+            (Page::Item, _) => Served::page(pages::item()),
+            (Page::Cart, _) => {
+                self.books.cart(session).await?;
+                Served::page(pages::cart())
+            }
+            (Page::Order, _) => match self.books.order(session, &key()).await? {
+                Ordered::Now(order) => Served::order(order, false),
+                Ordered::Before(order) => Served::order(order, true),
+                Ordered::SoldOut => Served::sold_out(),
+            },
+            (Page::Payment, None) => Served::wrong("A payment is for an order."),
+            // Or back from paying elsewhere, at `/launch/return`.
+            (Page::Payment | Page::Other, Some(order)) => match self.books.pay(order, &key()).await? {
+                Paid::Now(order) => Served::receipt(order, false),
+                Paid::Before(order) => Served::receipt(order, true),
+                Paid::NoSuchOrder => Served::wrong("There is no such order."),
+            },
+            (Page::Other, None) => Served::absent(),
+        })
+    }
+
+    fn count(&self, page: Page, served: &Served, took: Duration) {
+        let counted = &self.counted;
+        let add = |to: &AtomicU64, one: bool| to.fetch_add(u64::from(one), Relaxed);
+        let (ok, broke) = (served.outcome != Outcome::Failed, served.status.is_server_error());
+        if ok {
+            self.latency.record(took);
+        }
+        add(&counted.pages_ok, ok);
+        add(&counted.pages_failed, broke);
+        add(&counted.orders_failed, broke && matches!(page, Page::Order | Page::Payment));
+        add(&counted.sold_out, served.outcome == Outcome::SoldOut);
+        add(&counted.repeats, served.repeated);
+        add(&counted.paid, served.done && !served.repeated);
+    }
+
+    fn remember(&self, failure: &Failure) {
+        *locked(&self.last_failure) = Some(failure.in_full());
+    }
+}
+
+/// The method, or the one that a body goes with.
+fn method_of(request: &Request<Incoming>) -> &Method {
+    let posted = request.headers().get("x-http-method-override").is_some_and(|method| method == "POST");
+    if posted && !request.body().is_end_stream() { &Method::POST } else { request.method() }
+}
+
+/// The page of the launch that this is; whatever else is asked of the launch is written down too.
+fn page_at(method: &Method, uri: &Uri) -> Option<Page> {
+    match (method, pages::read_as_url(uri.path())) {
+        (&Method::GET, "/launch/item") => Some(Page::Item),
+        (&Method::POST, "/launch/cart") => Some(Page::Cart),
+        (&Method::POST, "/launch/order") => Some(Page::Order),
+        (&Method::POST, "/launch/payment") => Some(Page::Payment),
+        (_, path) => path.starts_with("/launch/").then_some(Page::Other),
+    }
+}
+
+/// The `SEQ` of `?after=SEQ`; everything is after 0.
+fn after(uri: &Uri) -> u64 {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    pairs.filter_map(|pair| pair.strip_prefix("after=")).find_map(|seq| seq.parse().ok()).unwrap_or_default()
+}
+
+async fn read_form(body: Incoming) -> Option<Form> {
+    let sent = Limited::new(body, LONGEST_FORM).collect().await.ok()?;
+    pages::form(&sent.to_bytes())
+}
+
+fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or_default()
+}

@@ -1,0 +1,99 @@
+//! A sale: how much there is, and what became of an order or a payment.
+
+use std::error::Error;
+
+use deadpool_postgres::tokio_postgres::{self, error::SqlState};
+use deadpool_postgres::{PoolError, TimeoutType};
+
+use crate::database::Refusal;
+
+/// Pieces of a sale that nobody gave a number.
+pub const PLENTY: u64 = 1_000_000;
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ordered {
+    /// It took a piece.
+    Now(u64),
+    /// This key had ordered before: the same order.
+    Before(u64),
+    /// There was no piece left.
+    SoldOut,
+}
+
+/// What became of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paid {
+    /// The order is paid from now on.
+    Now(u64),
+    /// The order of this number was paid before, by this key or another.
+    Before(u64),
+    /// Nobody ordered that.
+    NoSuchOrder,
+}
+
+/// Why the books did not answer. Shoppers read less of it than the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Too many wait for the database already.
+    #[error("too many requests for the database")]
+    Full,
+    /// No connection within the patience of the pool.
+    #[error("no database connection in time")]
+    NoSlot,
+    /// A statement ran past its time-out.
+    #[error("a statement ran too long and was cancelled")]
+    Cancelled,
+    /// The database did not answer, not even to say that it was too late.
+    #[error("the database is silent")]
+    Silent,
+    /// The database, or the way to it, failed.
+    #[error("the database failed")]
+    Database(#[source] tokio_postgres::Error),
+    /// The pool itself failed.
+    #[error("no connection")]
+    Pool(#[source] PoolError),
+    /// A row that must be there is not.
+    #[error("the books lack the row of the sale or of a payment")]
+    Missing,
+}
+
+impl Failure {
+    /// The whole reason, for the operator.
+    pub(crate) fn in_full(&self) -> String {
+        let causes = std::iter::successors(Some(self as &(dyn Error + 'static)), |&error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
+    /// Whether a constraint refused it.
+    pub(crate) fn is(&self, constraint: &SqlState) -> bool {
+        matches!(self, Self::Database(error) if error.code() == Some(constraint))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Full => Self::Full,
+            Refusal::NoSlot => Self::NoSlot,
+            Refusal::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if error.code() == Some(&SqlState::QUERY_CANCELED) { Self::Cancelled } else { Self::Database(error) }
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => Self::NoSlot,
+            PoolError::Timeout(_) => Self::Silent,
+            PoolError::Backend(error) => error.into(),
+            other => Self::Pool(other),
+        }
+    }
+}

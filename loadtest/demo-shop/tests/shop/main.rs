@@ -1,0 +1,40 @@
+//! The demo shop over real sockets: its books in a real PostgreSQL, and its log.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod books;
+mod browser;
+mod faults;
+mod log;
+mod server;
+mod wait;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use demo_shop::Shop;
+use demo_shop::books::Books;
+use demo_shop::log::Log;
+use demo_shop::postgres::{Postgres, Settings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use server::PostgresServer;
+use wait::AGES;
+
+/// A shop that waits for ages, so that only what is meant to fail does.
+fn patient(server: &PostgresServer, stock: u64) -> Settings {
+    Settings { url: server.url(), pool: 4, patience: AGES, statement_timeout: AGES, stock: Some(stock) }
+}
+
+/// A shop on this database, and where it listens.
+async fn shop_on(settings: &Settings) -> (Arc<Shop>, SocketAddr) {
+    open(Books::Postgres(Postgres::open(settings).await.unwrap()), Log::default()).await
+}
+
+async fn open(books: Books, log: Log) -> (Arc<Shop>, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shop = Shop::open(books, log);
+    tokio::spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));
+    (shop, address)
+}

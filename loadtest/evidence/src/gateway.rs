@@ -1,0 +1,39 @@
+//! What gateways say.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Micros;
+
+/// What a gateway said of the room.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GatewaySample {
+    /// When it was asked.
+    pub at: Micros,
+    /// Which gateway, as an index of the run's admin addresses.
+    pub gateway: u16,
+    /// Store time of its copy, in milliseconds since 1970.
+    pub store_time_ms: u64,
+    /// Passes given so far.
+    pub admitted: u64,
+    /// Tickets handed out and not called.
+    pub waiting: u64,
+    /// Passes that live.
+    pub active_users: u64,
+    /// New shoppers per minute that it is set to.
+    pub new_users_per_minute: f64,
+    /// Whether the store does not answer it.
+    pub store_away: bool,
+    /// Whether the limits are given up at this moment.
+    pub limits_given_up: bool,
+}
+
+/// Memory of a gateway of the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// When it was looked at.
+    pub at: Micros,
+    /// Which gateway.
+    pub gateway: u16,
+    /// Resident, in bytes.
+    pub bytes: u64,
+}

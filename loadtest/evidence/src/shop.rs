@@ -1,0 +1,119 @@
+//! What the shop says: its log of what came to the launch pages, what it counted, and what its books say.
+//!
+//! Out of scope: cookies, tokens and addresses. [`Entry::pass_id`] is the name of a pass, not the pass.
+
+use launch_model::visit::Page;
+use serde::{Deserialize, Serialize};
+
+use crate::stats::Quantiles;
+
+/// How a request ended, as the shop sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With the page that was asked for. A repeated order or payment gets the first one's page.
+    Ok,
+    /// With the page that says that nothing is left.
+    SoldOut,
+    /// Without: the form was wrong (status 400), there is no such page (404), or the database failed (503).
+    Failed,
+}
+
+/// One request to a launch page, written when its answer was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place in the log, from 1 without gaps, in the order of answers.
+    pub seq: u64,
+    /// When its head had come: microseconds since 1970, by the shop's clock.
+    pub arrived_us: i64,
+    /// When its answer was made: [`Entry::arrived_us`] plus the time it took, whatever the clock did meanwhile.
+    pub answered_us: i64,
+    /// `X-Request-Id`: the gateway's name for this request; or what the load test calls one of its attacks.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// `Weir-Pass-Id`: the gateway's name for the pass that it came with, `segment.number`.
+    #[serde(default)]
+    pub pass_id: Option<String>,
+    /// `Weir-Room`: the room of that pass.
+    #[serde(default)]
+    pub room: Option<String>,
+    /// What it asked for.
+    pub page: Page,
+    /// The status code of the answer.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The order that it made, paid, or asked to pay.
+    #[serde(default)]
+    pub order: Option<u64>,
+    /// The first request of its pass; without a pass, one without the shop's cookie.
+    pub new: bool,
+}
+
+/// What the shop counted, for `/shop/stats`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Orders per second that the shop can take when nobody waits; 0 where only a run can tell.
+    pub capacity: f64,
+    /// Orders that were paid.
+    pub orders_ok: u64,
+    /// Order and payment requests that failed.
+    pub orders_failed: u64,
+    /// Launch pages that were served.
+    pub pages_ok: u64,
+    /// Launch pages that failed.
+    pub pages_failed: u64,
+    /// Of the pages served, those that said that nothing is left.
+    pub sold_out: u64,
+    /// Orders and payments that were sent again, and got the first one's answer.
+    pub repeats: u64,
+    /// Requests that came with Weir's headers.
+    pub by_weir: u64,
+    /// Shoppers who came for the first time.
+    pub new_shoppers: u64,
+    /// The most of them in any second.
+    pub busiest_second: usize,
+    /// Launch pages in work now.
+    pub in_flight: usize,
+    /// The most that were in work at once.
+    pub peak_in_flight: usize,
+    /// Requests that wait for the database now.
+    pub waiting_for_slot: usize,
+    /// Time from a launch request to its page, of those that were served. A refusal is quick and
+    /// tells nothing.
+    pub latency: Quantiles,
+    /// Entries that the log keeps in memory no more.
+    pub log_dropped: u64,
+    /// Why the database failed last, for the operator.
+    pub last_failure: Option<String>,
+    /// What its books say; `None` while the database is away, and where nobody asked it.
+    pub account: Option<Account>,
+}
+
+/// What the books say of the sale, all at one instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Pieces when the sale was opened.
+    pub stock: u64,
+    /// Pieces that nobody has ordered yet.
+    pub left_over: u64,
+    /// Orders.
+    pub orders: u64,
+    /// Orders that are paid.
+    pub paid: u64,
+    /// Orders beyond the stock. Must be 0.
+    pub oversold: u64,
+    /// Pieces taken by no order, or orders that took none. Must be 0.
+    pub unaccounted: u64,
+    /// Orders with the key of another order, and payments of an order that was paid already. Must be 0.
+    pub duplicates: u64,
+}
+
+impl Account {
+    /// The account of these sums.
+    pub fn of(stock: u64, left_over: u64, orders: u64) -> Self {
+        let unaccounted = stock.saturating_sub(left_over).abs_diff(orders);
+        Self { stock, left_over, orders, oversold: orders.saturating_sub(stock), unaccounted, ..Self::default() }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a visitor is answered, as far as they care.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+
+use crate::jar::Jar;
+
+/// The longest pause that is believed.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+/// Why there was no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// No connection.
+    Refused,
+    /// The connection broke.
+    Broken,
+    /// Nothing within the visitor's patience.
+    Late,
+    /// The answer was longer than is read.
+    TooLong,
+    /// The host is none of the run: nothing was sent.
+    Stranger,
+    /// This machine had no port, file descriptor or memory left: nobody else's fault.
+    Local,
+}
+
+/// An answer, as far as a visitor cares.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// What it showed.
+    pub shown: Shown,
+    /// All of it, for whoever walks a journey.
+    pub seen: Option<Box<Seen>>,
+}
+
+/// An answer as it came.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// The cookies of the shopper by then.
+    pub jar: Jar,
+    /// Why there is none of this, and no status.
+    pub lost: Option<Lost>,
+}
+
+impl Seen {
+    /// Where a redirect leads.
+    pub(crate) fn location(&self) -> Option<&str> {
+        self.headers.get(header::LOCATION)?.to_str().ok()
+    }
+
+    /// When to try again, in whole seconds as nearly everybody writes it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+    }
+}
+
+/// What an answer showed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Shown {
+    /// A place in the line: ask again later.
+    Line(Told),
+    /// A page of the shop.
+    Shop(Sight),
+    /// An error, a refusal: the status says which.
+    #[default]
+    Nothing,
+}
+
+/// What somebody in the line is told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// When to ask again.
+    pub after: Duration,
+    /// People ahead, if that is known.
+    pub position: Option<u64>,
+    /// At least and at most so many seconds, if that is known.
+    pub wait: Option<[f64; 2]>,
+    /// Paths of what the page is made of, if it is one.
+    pub assets: Vec<Box<str>>,
+}
+
+/// A page of the shop, as far as it leads on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sight {
+    /// Nothing is left to buy.
+    pub sold_out: bool,
+    /// The order that it asks to be paid.
+    pub order: Option<u64>,
+    /// What its form sends along, so that sending it twice is sending it once.
+    pub key: Option<Box<str>>,
+}
+
+impl Answer {
+    /// A place in the line, as JSON tells it.
+    pub fn line(after: Duration, position: Option<u64>, wait: Option<[f64; 2]>) -> Self {
+        Self { status: 200, shown: Shown::Line(Told { after, position, wait, assets: Vec::new() }), seen: None }
+    }
+
+    /// A page of the shop.
+    pub fn shop(sight: Sight) -> Self {
+        Self { status: 200, shown: Shown::Shop(sight), seen: None }
+    }
+
+    /// No answer of which more can be told than that it did not come.
+    pub fn lost(lost: Lost) -> Self {
+        Self { seen: Some(Box::new(Seen { lost: Some(lost), ..Seen::default() })), ..Self::default() }
+    }
+
+    /// Nothing but a status.
+    pub fn status(status: u16) -> Self {
+        Self { status, shown: Shown::Nothing, seen: None }
+    }
+
+    /// Whether the shop itself gave it, be it to say no: it is nothing that a gateway says, and no outage.
+    pub fn is_from_shop(&self) -> bool {
+        let says_gateway = |seen: &Seen| seen.lost.is_some() || seen.headers.contains_key("weir-status");
+        let is_answer = (200..500).contains(&self.status) && self.status != 429;
+        is_answer && !matches!(self.shown, Shown::Line(_)) && !self.seen.as_deref().is_some_and(says_gateway)
+    }
+
+    /// Whether it is a page of the shop.
+    pub fn is_shop(&self) -> bool {
+        matches!(self.shown, Shown::Shop(_))
+    }
+}

@@ -1,0 +1,40 @@
+//! What is to be sent, how far it is, and what came back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use evidence::stats::locked;
+use evidence::{Evidence, Progress};
+use launch_model::scenario::Scenario;
+
+use crate::worker::Site;
+
+/// What is to be sent, and when.
+pub(crate) struct Crowd {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) sites: Vec<Site>,
+    /// The start by this machine's clock, in microseconds since 1970.
+    pub(crate) start_unix_us: i64,
+}
+
+/// What came back.
+pub(crate) struct Sent {
+    pub(crate) evidence: Evidence,
+    /// Parts of the crowd that were lost, and why.
+    pub(crate) lost: Vec<String>,
+}
+
+/// How far each part has come. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Shown(Arc<Mutex<BTreeMap<u32, Progress>>>);
+
+impl Shown {
+    pub(crate) fn set(&self, part: u32, progress: Progress) {
+        locked(&self.0).insert(part, progress);
+    }
+
+    /// All parts together.
+    pub(crate) fn all(&self) -> Progress {
+        locked(&self.0).values().copied().reduce(Progress::with).unwrap_or_default()
+    }
+}
