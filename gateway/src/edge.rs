@@ -175,8 +175,12 @@ async fn at_the_door<'a>(
             reply::wait(visit, room, Place::Held(ticket))
         }
         verdict => {
-            visit.note_peer_of_newcomer(&head.parts.headers);
-            return without_a_place(visit, room, verdict).await;
+            let onward = without_a_place(visit, room, verdict).await;
+            if onward.is_err() {
+                // Of those that go on the headers are read on the way.
+                visit.note_peer_of_newcomer(&head.parts.headers);
+            }
+            return onward;
         }
     };
     no(answer)

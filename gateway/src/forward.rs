@@ -119,7 +119,9 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     if ready.ambiguous > 0 {
         PROCESS.counter(&catalogue::AMBIGUOUS_HEADERS, &[]).increment(ready.ambiguous);
     }
-    visit.unbelieved |= ready.unbelieved;
+    if ready.unbelieved {
+        visit.note_unbelieved();
+    }
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let mut request = Some(Request::from_parts(parts, body));
     let caller = caller(visit, &onward);

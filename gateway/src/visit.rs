@@ -85,8 +85,6 @@ pub struct Visit<'a> {
     pub upstream_after: Option<Duration>,
     /// What was asked for, if there is to be a line about it.
     asked: Option<Box<Asked>>,
-    /// Whether the peer says for whom it asks and is not believed.
-    pub unbelieved: bool,
     /// Its id.
     pub request_id: HeaderValue,
     /// The host that it is for, once read.
@@ -123,7 +121,6 @@ impl<'a> Visit<'a> {
             upstream: "",
             upstream_after: None,
             asked: site.config.log.access.then(|| Box::new(Asked::of(head.parts))),
-            unbelieved: false,
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
             host: None,
             origin: head.origin().cloned(),
@@ -274,13 +271,14 @@ impl<'a> Visit<'a> {
     }
 
     /// A newcomer is charged to the address of the peer. If that speaks for others and is not believed, somebody should know.
-    pub fn note_peer_of_newcomer(&mut self, headers: &HeaderMap) {
-        self.unbelieved = self.under_way.connection().is_to_be_asked_for_others() && visitor::tells_of_others(headers);
+    pub fn note_peer_of_newcomer(&self, headers: &HeaderMap) {
+        if self.under_way.connection().is_to_be_asked_for_others() && visitor::tells_of_others(headers) {
+            self.note_unbelieved();
+        }
     }
 
     /// The peer said for whom it asks, and is not believed.
-    #[cold]
-    fn note_unbelieved(&self) {
+    pub fn note_unbelieved(&self) {
         let shared = &self.worker.shared;
         shared.unbelieved.note(self.peer().address, *shared.clock.borrow());
     }
@@ -305,9 +303,6 @@ impl<'a> Visit<'a> {
     pub fn end(mut self, response: &mut Response<Body>) {
         let disposition = self.unanswered.unwrap_or_else(|| self.mark.disposition());
         self.meters().answered(self.mark, disposition, response.status());
-        if self.unbelieved {
-            self.note_unbelieved();
-        }
         let line = self.asked.take().and_then(|asked| self.line(&asked, response));
         if let Some(hsts) = self.site.hsts.as_ref().filter(|_| self.tls) {
             response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());

@@ -1,7 +1,7 @@
 -- One transition of one line: `Line::apply` of policy/src/line.rs, its drain and its repair, said again in Lua.
 --
 -- The same arithmetic on the same doubles in the same order: every answer equals that of the Rust
--- code, and gateway/tests/redis_store.rs holds the two against each other. Whoever changes one
+-- code, and gateway/tests/line/redis_store.rs holds the two against each other. Whoever changes one
 -- changes both; why things are so is told there. The script is these files, one behind the other:
 -- arguments, state, lease, repair, drain, line.
 --
