@@ -56,9 +56,11 @@ pub fn nginx_folders(dir: &Path) -> String {
     )
 }
 
-/// Ports that were free just now.
+/// Ports that were free just now, on all addresses. They lie below those that the kernel gives to connections, of which another test
+/// may have one a moment later.
 pub fn ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let free = || TcpListener::bind(("0.0.0.0", rand::random_range(10_000..30_000))).ok();
+    let held = [(); N].map(|()| std::iter::repeat_with(free).flatten().next().unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 

@@ -5,7 +5,7 @@
 //! visitor --> shopper, adversary --> journey --> visit --> jar --> token
 //! ```
 //!
-//! A [`scenario`] is a launch as it is written, and [`file`] reads it. [`arrivals`] says when each one comes, [`persona`]
+//! A [`scenario`] is a launch as it is written, and [`mod@file`] reads it. [`arrivals`] says when each one comes, [`persona`]
 //! who they are; a [`visitor`] is a pure state machine that says what each one does next (`shopper` and `adversary`;
 //! [`journey`] in a shop that is not the demo shop), in the words of a [`visit`]. [`attack`] is what may be done to the site
 //! meanwhile, and [`forecast`] what the launch should come to.
