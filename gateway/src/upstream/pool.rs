@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Pool {
     clock: Rc<Cell<u64>>,
-    /// What measures the shop. The counter of the processor, where it has one, costs a fifth of the system's clock.
+    /// What measures the shop. The counter of the processor, where it has one, is cheaper to read than the system's clock.
     counter: quanta::Clock,
     random: Cell<u64>,
     kept: RefCell<Vec<Rc<Kept>>>,

@@ -1,7 +1,7 @@
 //! Ids of requests.
 //!
-//! They are written in blocks. An id of its own would be two allocations, one more when it is first copied; a piece of a block is
-//! a count.
+//! They are written in blocks, of which each is a piece that is counted. One by one an id costs an allocation, and another when it
+//! is first copied.
 
 use std::cell::{Cell, RefCell};
 
