@@ -115,7 +115,7 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
     if onward.pass.is_some() {
         visit.holds_pass(true);
     }
-    let ready = headers::to_upstream(&mut parts, told(visit, &host, &onward));
+    let ready = headers::to_upstream(&mut parts, &told(visit, &host, &onward));
     if ready.ambiguous > 0 {
         PROCESS.counter(&catalogue::AMBIGUOUS_HEADERS, &[]).increment(ready.ambiguous);
     }
@@ -160,19 +160,12 @@ fn caller<'a>(visit: &Visit<'a>, onward: &Onward) -> Caller<'a> {
 
 /// What the upstream is told besides the request.
 fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::Onward<'a> {
-    let room = visit.room.filter(|_| onward.pass.is_some());
-    let introduction = room.zip(onward.pass).map(|(room, pass)| visit.introduce(room, &pass));
-    let (pass_id, pass_expires, signature) =
-        introduction.map_or((None, None, None), |told| (Some(told.pass_id), Some(told.expires), told.signature));
     headers::Onward {
         peer: visit.peer(),
         tls: visit.tls,
         host,
         request_id: visit.request_id.clone(),
-        room: room.map(|room| room.name.clone()),
-        pass_id,
-        pass_expires,
-        signature,
+        pass: visit.room.zip(onward.pass).map(|(room, pass)| visit.pass_headers(room, &pass)),
         preflight: onward.guest == Guest::Preflight,
     }
 }

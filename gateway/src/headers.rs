@@ -10,6 +10,8 @@
 mod names;
 mod trailers;
 
+use std::rc::Rc;
+
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPIRES, Entry, FORWARDED, HOST, HeaderName,
     SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -56,16 +58,35 @@ pub struct Onward<'a> {
     pub host: &'a Host,
     /// `X-Request-Id`.
     pub request_id: HeaderValue,
-    /// `Weir-Room`.
-    pub room: Option<HeaderValue>,
-    /// `Weir-Pass-Id`, see [`pass_id`].
-    pub pass_id: Option<HeaderValue>,
-    /// `Weir-Pass-Expires`, see [`pass_expires`].
-    pub pass_expires: Option<HeaderValue>,
-    /// `Weir-Signature`.
-    pub signature: Option<HeaderValue>,
+    /// The pass, if there is one.
+    pub pass: Option<Rc<PassHeaders>>,
     /// It is a preflight of somebody without a pass: nothing passes but what a browser sends with one.
     pub preflight: bool,
+}
+
+/// How a pass is named to the upstream, and the proof that it was seen here.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PassHeaders {
+    /// `Weir-Room`.
+    pub room: HeaderValue,
+    /// `Weir-Pass-Id`, see [`pass_id`].
+    pub pass_id: HeaderValue,
+    /// `Weir-Pass-Expires`, see [`pass_expires`].
+    pub expires: HeaderValue,
+    /// `Weir-Signature`.
+    pub signature: Option<HeaderValue>,
+}
+
+impl PassHeaders {
+    /// Adds them. Names that begin with `weir-` were taken out before.
+    fn add_to(&self, headers: &mut HeaderMap) {
+        headers.append(&WEIR_ROOM, self.room.clone());
+        headers.append(&WEIR_PASS_ID, self.pass_id.clone());
+        headers.append(&WEIR_PASS_EXPIRES, self.expires.clone());
+        if let Some(signature) = &self.signature {
+            headers.append(&WEIR_SIGNATURE, signature.clone());
+        }
+    }
 }
 
 /// What is left to be known of a head that was made ready.
@@ -107,7 +128,7 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
-pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
+pub fn to_upstream(parts: &mut request::Parts, onward: &Onward<'_>) -> Ready {
     let believed = onward.peer.trusted;
     let (mut cookies, mut ambiguous, mut unbelieved) = (Cookies::None, 0, false);
     let doomed = Doomed::of(&parts.headers, |name, value| {
@@ -120,7 +141,7 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
         unbelieved |= tells;
         !plain || tells || is_misleading(name) || (onward.preflight && !belongs_to_a_preflight(name, believed))
     });
-    let upgrade = if doomed.contains(&UPGRADE) { switch(parts, &onward) } else { None };
+    let upgrade = if doomed.contains(&UPGRADE) { switch(parts, onward) } else { None };
     let trailers = if doomed.contains(&TRAILER) { announced(parts) } else { Trailers::default() };
     to_origin_form(parts, onward.host);
     let headers = &mut parts.headers;
@@ -134,22 +155,15 @@ pub fn to_upstream(parts: &mut request::Parts, onward: Onward<'_>) -> Ready {
         Cookies::Ours => drop(headers.remove(COOKIE)),
         Cookies::Others => remove_own_cookies(headers),
     }
-    set_way(headers, &onward);
-    tell(headers, &WEIR_ROOM, onward.room);
-    tell(headers, &WEIR_PASS_ID, onward.pass_id);
-    tell(headers, &WEIR_PASS_EXPIRES, onward.pass_expires);
-    tell(headers, &WEIR_SIGNATURE, onward.signature);
+    set_way(headers, onward);
+    if let Some(pass) = &onward.pass {
+        pass.add_to(headers);
+    }
     if let Some(protocol) = upgrade {
         headers.insert(UPGRADE, protocol);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     Ready { trailers, ambiguous, unbelieved }
-}
-
-fn tell(headers: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
-    if let Some(value) = value {
-        headers.append(name, value);
-    }
 }
 
 fn belongs_to_a_preflight(name: &str, believed: bool) -> bool {

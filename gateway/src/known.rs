@@ -16,7 +16,7 @@ use http::HeaderValue;
 use policy::seal::{Rejected, RoomId, SEALED_LEN, Sealer};
 use policy::ticket::Token;
 
-use crate::headers::{pass_expires, pass_id};
+use crate::headers::{PassHeaders, pass_expires, pass_id};
 use crate::visitor::{BadHost, Head, Host, sent_host};
 
 /// What one connection showed last.
@@ -32,28 +32,15 @@ struct Remembered {
     text: [u8; SEALED_LEN],
     room: RoomId,
     token: Token,
-    /// With the name of the room that was signed: it may be another one later.
-    introduction: Option<(HeaderValue, Introduction)>,
+    /// The name of the room that was signed may be another one later.
+    pass: Option<Rc<PassHeaders>>,
 }
 
-/// How a pass is named to the upstream, and the proof that it was seen here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introduction {
-    /// `Weir-Pass-Id`.
-    pub pass_id: HeaderValue,
-    /// `Weir-Pass-Expires`.
-    pub expires: HeaderValue,
-    /// `Weir-Signature`.
-    pub signature: Option<HeaderValue>,
-}
-
-impl Introduction {
-    fn of(sealer: &Sealer, room: &HeaderValue, pass: &Token) -> Self {
-        let pass_id = pass_id(pass);
-        let texts = room.to_str().ok().zip(pass_id.to_str().ok());
-        let signature = texts.and_then(|(room, id)| HeaderValue::try_from(sealer.signature(room, id)).ok());
-        Self { pass_id, expires: pass_expires(pass), signature }
-    }
+fn pass_headers(sealer: &Sealer, room: &HeaderValue, pass: &Token) -> PassHeaders {
+    let pass_id = pass_id(pass);
+    let texts = room.to_str().ok().zip(pass_id.to_str().ok());
+    let signature = texts.and_then(|(room, id)| HeaderValue::try_from(sealer.signature(room, id)).ok());
+    PassHeaders { room: room.clone(), pass_id, expires: pass_expires(pass), signature }
 }
 
 impl Known {
@@ -83,19 +70,25 @@ impl Known {
         let token = sealer.open(room, text)?;
         if let Ok(text) = text.try_into() {
             let sealer = sealer.clone();
-            *self.token.borrow_mut() = Some(Box::new(Remembered { sealer, text, room, token, introduction: None }));
+            *self.token.borrow_mut() = Some(Box::new(Remembered { sealer, text, room, token, pass: None }));
         }
         Ok(token)
     }
 
     /// How the upstream is told of this pass.
-    pub fn introduce(&self, sealer: &Arc<Sealer>, room: RoomId, name: &HeaderValue, pass: &Token) -> Introduction {
-        let new = || Introduction::of(sealer, name, pass);
+    pub fn pass_headers(
+        &self,
+        sealer: &Arc<Sealer>,
+        room: RoomId,
+        name: &HeaderValue,
+        pass: &Token,
+    ) -> Rc<PassHeaders> {
+        let new = || Rc::new(pass_headers(sealer, name, pass));
         match self.token.borrow_mut().as_deref_mut() {
             Some(known) if known.room == room && known.token == *pass && Arc::ptr_eq(&known.sealer, sealer) => {
-                match &known.introduction {
-                    Some((named, introduction)) if named == name => introduction.clone(),
-                    _ => known.introduction.insert((name.clone(), new())).1.clone(),
+                match &known.pass {
+                    Some(headers) if headers.room == name => headers.clone(),
+                    _ => known.pass.insert(new()).clone(),
                 }
             }
             _ => new(),
@@ -141,12 +134,12 @@ mod tests {
             let text = sealer.seal(room, &pass(number));
             assert_eq!(known.open(&sealer, room, text.as_bytes()), Ok(pass(number)));
             for shown in [number, 3] {
-                let introduction = known.introduce(&sealer, room, &name, &pass(shown));
-                assert_eq!(introduction, Introduction::of(&sealer, &name, &pass(shown)));
+                let headers = known.pass_headers(&sealer, room, &name, &pass(shown));
+                assert_eq!(*headers, pass_headers(&sealer, &name, &pass(shown)));
             }
             let renamed = HeaderValue::from_static("drop");
-            let introduction = known.introduce(&sealer, room, &renamed, &pass(number));
-            assert_eq!(introduction, Introduction::of(&sealer, &renamed, &pass(number)), "the name of now is signed");
+            let headers = known.pass_headers(&sealer, room, &renamed, &pass(number));
+            assert_eq!(*headers, pass_headers(&sealer, &renamed, &pass(number)), "the name of now is signed");
         }
     }
 
@@ -159,7 +152,7 @@ mod tests {
         let both = Arc::new(Sealer::of(secrets).expect("long enough"));
         assert_eq!(known.open(&both, room, text.as_bytes()), Ok(pass(1)));
         let name = HeaderValue::from_static("launch");
-        assert_eq!(known.introduce(&both, room, &name, &pass(1)), Introduction::of(&both, &name, &pass(1)));
+        assert_eq!(*known.pass_headers(&both, room, &name, &pass(1)), pass_headers(&both, &name, &pass(1)));
         let without = Arc::new(Sealer::new(&[8; 32]).expect("long enough"));
         assert_eq!(known.open(&without, room, text.as_bytes()), Err(Rejected::Forged));
     }

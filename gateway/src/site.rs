@@ -36,6 +36,9 @@ use preflights::Preflights;
 const LEAST_SHARE: usize = 8;
 /// One permit in so many is kept for passes.
 const PASS_RESERVE: usize = 4;
+/// Of names that the configuration says: no client adds one, so none can make the table slow.
+type Hasher = foldhash::fast::RandomState;
+
 /// A compiled configuration.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -46,7 +49,7 @@ pub struct Site {
     /// Rooms by name.
     pub by_name: HashMap<String, Arc<SiteRoom>>,
     /// Rooms by the name of their line.
-    by_line: HashMap<String, Arc<SiteRoom>>,
+    by_line: HashMap<String, Arc<SiteRoom>, Hasher>,
     /// Which upstream a request goes to.
     pub routes: Table<Arc<Upstream>>,
     /// Upstreams by name.
@@ -222,7 +225,7 @@ impl Site {
         rooms.apply(terms.clone());
         let live = rooms.all();
         let mut scopes = Vec::new();
-        let (mut by_name, mut by_line) = (HashMap::new(), HashMap::new());
+        let (mut by_name, mut by_line) = (HashMap::new(), HashMap::default());
         for ((written, page), (line, terms)) in config.rooms.iter().zip(pages).zip(terms) {
             let live = live.get(&*line).context("a room that was just made live")?.clone();
             let old = before.and_then(|site| site.by_line.get(&line));

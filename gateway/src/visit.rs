@@ -15,7 +15,7 @@ use policy::ticket::{Kind, Token};
 use crate::body::Body;
 use crate::connection::UnderWay;
 use crate::form::Unsent;
-use crate::known::Introduction;
+use crate::headers::PassHeaders;
 use crate::listener::Worker;
 use crate::log::access::{Asked, Entry, Line};
 use crate::site::{Site, SiteRoom};
@@ -226,9 +226,9 @@ impl<'a> Visit<'a> {
     }
 
     /// How the upstream is told of the shopper's pass.
-    pub fn introduce(&self, room: &SiteRoom, pass: &Token) -> Introduction {
+    pub fn pass_headers(&self, room: &SiteRoom, pass: &Token) -> Rc<PassHeaders> {
         let known = &self.under_way.connection().known;
-        known.introduce(&self.site.sealer, room.live.id, &room.name, pass)
+        known.pass_headers(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
     /// The page that is answered at this place is to hold the form that was sent, if one was.

@@ -1,6 +1,8 @@
 //! A head on its way to the shop, and an answer on its way back.
 
-use gateway::headers::{Onward, to_shopper, to_upstream};
+use std::rc::Rc;
+
+use gateway::headers::{Onward, PassHeaders, to_shopper, to_upstream};
 use gateway::visitor::{Host, Peer};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
@@ -55,20 +57,12 @@ pub(super) fn nothing_but_the_request_reaches_the_shop(parts: &Parts, host: &Hos
 /// The head that the shop gets.
 fn forwarded(parts: &Parts, peer: &Peer, host: &Host, preflight: bool) -> Parts {
     let value = HeaderValue::from_static;
-    let onward = Onward {
-        peer,
-        tls: true,
-        host,
-        request_id: value("id-1"),
-        room: Some(value("ours")),
-        pass_id: Some(value("ours")),
-        pass_expires: Some(value("ours")),
-        signature: Some(value("ours")),
-        preflight,
-    };
+    let ours = || value("ours");
+    let pass = PassHeaders { room: ours(), pass_id: ours(), expires: ours(), signature: Some(ours()) };
+    let onward = Onward { peer, tls: true, host, request_id: value("id-1"), pass: Some(Rc::new(pass)), preflight };
     let mut parts = parts.clone();
     let odd = parts.headers.iter().filter(|(name, _)| !is_plain(name)).count();
-    let ready = to_upstream(&mut parts, onward);
+    let ready = to_upstream(&mut parts, &onward);
     assert_eq!(ready.ambiguous, odd as u64, "lines that were taken out");
     parts
 }

@@ -23,23 +23,13 @@ fn host(sent: &str) -> Host {
 
 fn onward<'a>(peer: &'a Peer, host: &'a Host) -> Onward<'a> {
     let request_id = HeaderValue::from_static("id-1");
-    Onward {
-        peer,
-        tls: true,
-        host,
-        request_id,
-        room: None,
-        pass_id: None,
-        pass_expires: None,
-        signature: None,
-        preflight: false,
-    }
+    Onward { peer, tls: true, host, request_id, pass: None, preflight: false }
 }
 
 fn forwarded_by(trusted: bool, headers: &[(&str, &str)]) -> HeaderMap {
     let mut parts = request("/", headers);
     parts.headers.entry(HOST).or_insert(HeaderValue::from_static("shop.example.com"));
-    to_upstream(&mut parts, onward(&peer(trusted), &host("shop.example.com")));
+    to_upstream(&mut parts, &onward(&peer(trusted), &host("shop.example.com")));
     parts.headers
 }
 
@@ -97,18 +87,9 @@ fn connection_cannot_name_what_the_gateway_relies_on() {
         assert!(name == "x-request-id" || headers[name].as_bytes().starts_with(b"7"), "{name}");
     }
     let mut parts = request("/", &[("connection", "weir-room, weir-pass-id, weir-pass-expires, weir-signature")]);
-    let value = || Some(HeaderValue::from_static("x"));
-    let peer = peer(false);
-    to_upstream(
-        &mut parts,
-        Onward {
-            room: value(),
-            pass_id: value(),
-            pass_expires: value(),
-            signature: value(),
-            ..onward(&peer, &host("shop.example.com"))
-        },
-    );
+    let value = || HeaderValue::from_static("x");
+    let pass = PassHeaders { room: value(), pass_id: value(), expires: value(), signature: Some(value()) };
+    to_upstream(&mut parts, &Onward { pass: Some(Rc::new(pass)), ..onward(&peer(false), &host("shop.example.com")) });
     for name in [&WEIR_ROOM, &WEIR_PASS_ID, &WEIR_PASS_EXPIRES, &WEIR_SIGNATURE] {
         assert_eq!(parts.headers[name], "x");
     }
@@ -129,13 +110,13 @@ fn a_length_beside_a_transfer_coding_is_not_believed() {
 #[test]
 fn an_upgrade_passes_only_where_it_is_forwarded() {
     let mut parts = request("/", &[("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "k")]);
-    to_upstream(&mut parts, onward(&peer(false), &host("shop.example.com")));
+    to_upstream(&mut parts, &onward(&peer(false), &host("shop.example.com")));
     assert_eq!(parts.headers[UPGRADE], "websocket");
     assert_eq!(parts.headers[CONNECTION], "upgrade");
     assert_eq!(parts.headers["sec-websocket-key"], "k");
     for protocol in ["h2c", "TLS/1.2", "HTTP/2.0"] {
         let mut parts = request("/", &[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", protocol)]);
-        to_upstream(&mut parts, onward(&peer(false), &host("shop.example.com")));
+        to_upstream(&mut parts, &onward(&peer(false), &host("shop.example.com")));
         assert!(!parts.headers.contains_key(UPGRADE) && !parts.headers.contains_key(CONNECTION), "{protocol}");
     }
 }
@@ -204,7 +185,7 @@ fn names_that_a_shop_may_read_as_others_go_no_further_and_are_counted() {
             assert!(!forwarded_by(trusted, &[(name, "x")]).contains_key(name), "{name}");
         }
         let mut parts = request("/", &[(name, "x"), ("x-fine-2", "x")]);
-        let ready = to_upstream(&mut parts, onward(&peer(false), &host("shop.example.com")));
+        let ready = to_upstream(&mut parts, &onward(&peer(false), &host("shop.example.com")));
         assert_eq!((ready.ambiguous, parts.headers.contains_key("x-fine-2")), (1, true), "{name}");
     }
 }
@@ -281,7 +262,7 @@ fn a_preflight_passes_with_what_a_browser_sends_alone() {
         parts.headers.insert(HOST, HeaderValue::from_static("shop.example.com"));
         let peer = peer(trusted);
         let host = host("shop.example.com");
-        to_upstream(&mut parts, Onward { preflight: true, ..onward(&peer, &host) });
+        to_upstream(&mut parts, &Onward { preflight: true, ..onward(&peer, &host) });
         for (name, value) in usual {
             assert_eq!(parts.headers[name], value);
         }
@@ -301,7 +282,7 @@ fn trailers_are_announced_by_name_and_never_speak_for_weir_or_the_framing() {
     ];
     let ready = |headers: &[_]| {
         let mut parts = request("/", headers);
-        let ready = to_upstream(&mut parts, onward(&peer(true), &host("shop.example.com")));
+        let ready = to_upstream(&mut parts, &onward(&peer(true), &host("shop.example.com")));
         assert!(!parts.headers.contains_key(TRAILER));
         ready.trailers
     };
@@ -365,7 +346,7 @@ fn what_a_trusted_proxy_says_of_the_way_is_continued() {
 fn an_address_of_version_six_and_a_port_are_quoted() {
     let peer = Peer::new("2001:db8::1".parse().expect("an address"), &[]);
     let mut parts = request("/", &[("host", "a:8080")]);
-    to_upstream(&mut parts, Onward { tls: false, ..onward(&peer, &host("a:8080")) });
+    to_upstream(&mut parts, &Onward { tls: false, ..onward(&peer, &host("a:8080")) });
     assert_eq!(parts.headers[FORWARDED], r#"for="[2001:db8::1]";host="a:8080";proto=http"#);
     assert_eq!(parts.headers["x-forwarded-for"], "2001:db8::1");
 }
@@ -374,7 +355,7 @@ fn an_address_of_version_six_and_a_port_are_quoted() {
 fn the_absolute_form_becomes_a_path_and_a_host() {
     let mut parts = request("http://shop.example.com:81/a?b=c", &[("host", "evil")]);
     parts.version = Version::HTTP_2;
-    to_upstream(&mut parts, onward(&peer(false), &host("shop.example.com:81")));
+    to_upstream(&mut parts, &onward(&peer(false), &host("shop.example.com:81")));
     assert_eq!(parts.uri, "/a?b=c");
     assert!(parts.uri.authority().is_none() && parts.uri.scheme().is_none());
     assert_eq!(lines(&parts.headers, "host"), ["shop.example.com:81"]);
@@ -468,7 +449,7 @@ proptest! {
         }
         let mut parts = request("/", &[]);
         parts.headers = given.clone();
-        to_upstream(&mut parts, onward(&peer(trusted), &host("shop.example.com")));
+        to_upstream(&mut parts, &onward(&peer(trusted), &host("shop.example.com")));
         prop_assert!(!parts.headers.contains_key(TRANSFER_ENCODING));
         let mut response = Response::new(());
         *response.headers_mut() = given;

@@ -107,6 +107,8 @@ fn a_connection_is_refused_where_none_can_be_closed() {
     assert!(Kept(BufReader::new(from(9, weir.http))).ended());
     assert_eq!(weir.metric("weir_connections_refused_total"), 1.0);
     assert!(busy.iter_mut().all(|kept| kept.answer().unwrap().status == 504), "their requests are answered");
+    drop(busy);
+    until_true("their connections are gone", || weir.metric("weir_connections") == 0.0);
     weir.is_well();
 }
 
