@@ -21,6 +21,8 @@ const START: Duration = Duration::from_secs(15);
 const STOP: Duration = Duration::from_secs(5);
 /// How often its log is looked at while it starts.
 const LOOK: Duration = Duration::from_millis(20);
+/// By how much the priority of a gateway is below that of the crowd (`nice`). Attacks are further down.
+const BELOW_THE_CROWD: i32 = 5;
 /// Lines of its log that are shown when it fails.
 const LOG_LINES: usize = 15;
 
@@ -43,6 +45,15 @@ pub(crate) fn command(program: &Path) -> Command {
     let mut command = Command::new(setpriv);
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
+}
+
+/// As [`command`], at a lower priority than the crowd: on a machine that has less than both need, the gateway waits,
+/// and the crowd's requests are sent in time.
+pub(crate) fn command_below_the_crowd(program: &Path) -> Command {
+    let (command, Some(nice)) = (command(program), find("nice")) else { return command(program) };
+    let mut lower = Command::new(nice);
+    lower.args(["-n", &BELOW_THE_CROWD.to_string()]).arg(command.get_program()).args(command.get_args());
+    lower
 }
 
 /// A program of this name in the `PATH`.
@@ -146,5 +157,16 @@ mod tests {
         assert_eq!(at, 7);
         let error = child.says(|line| line.strip_prefix("never").map(drop)).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 5") && error.contains("no luck"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_gateway_gives_way_to_the_crowd() {
+        let mut priorities = Vec::new();
+        for mut shell in [command(Path::new("/bin/sh")), command_below_the_crowd(Path::new("/bin/sh"))] {
+            shell.args(["-c", "echo nice $(nice)"]);
+            let mut child = Child::start("the child", shell, folder().unwrap()).unwrap();
+            priorities.push(child.says(|line| line.strip_prefix("nice ")?.parse::<i32>().ok()).await.unwrap());
+        }
+        assert_eq!(priorities[1], (priorities[0] + BELOW_THE_CROWD).min(19));
     }
 }

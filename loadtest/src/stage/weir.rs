@@ -175,7 +175,7 @@ impl Weir {
         let folder = child::folder()?;
         let config = folder.path().join("weir.toml");
         fs::write(&config, settings.text(folder.path()))?;
-        let mut command = child::command(program);
+        let mut command = child::command_below_the_crowd(program);
         command.args(["serve", "--config"]).arg(&config).env_remove("WEIR_SECRET");
         if let Store::Redis { secret, .. } = settings.store {
             command.env("WEIR_SECRET", secret);
