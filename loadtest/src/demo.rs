@@ -28,6 +28,7 @@ use verdict::report::text::grouped;
 use crate::cli::demo::{CrowdArgs, Demo};
 use crate::cli::{interrupted, usage};
 use crate::local::{listen, spawn};
+use crate::stage::child::command;
 use crate::stage::shop;
 use crate::stage::weir::{Settings, Store, Weir};
 use counts::{Counts, Second};
@@ -53,7 +54,7 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<ExitCode> {
     let room = stage.room(args);
     let settings = stage.settings(&room);
     let mut weir = tokio::select! {
-        weir = Weir::start(&program, &settings) => weir?,
+        weir = Weir::start(command(&program), &settings) => weir?,
         code = &mut interrupted => return code,
     };
     stage.welcome(args);

@@ -58,7 +58,7 @@ impl Stage {
         let store = stage.store();
         for _ in 0..wanted.gateways {
             let settings = stage.settings(scenario, wanted, &store);
-            stage.gateways.push(Weir::start(&wanted.weir, &settings).await?);
+            stage.gateways.push(Weir::start(child::command_below_the_crowd(&wanted.weir), &settings).await?);
         }
         Ok(stage)
     }

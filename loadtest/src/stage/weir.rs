@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -170,12 +171,11 @@ impl Weir {
         Ok(path)
     }
 
-    /// Starts Weir and waits until it is ready.
-    pub(crate) async fn start(program: &Path, settings: &Settings<'_>) -> anyhow::Result<Self> {
+    /// Starts Weir by this command (of [`child`]) and waits until it is ready.
+    pub(crate) async fn start(mut command: Command, settings: &Settings<'_>) -> anyhow::Result<Self> {
         let folder = child::folder()?;
         let config = folder.path().join("weir.toml");
         fs::write(&config, settings.text(folder.path()))?;
-        let mut command = child::command_below_the_crowd(program);
         command.args(["serve", "--config"]).arg(&config).env_remove("WEIR_SECRET");
         if let Store::Redis { secret, .. } = settings.store {
             command.env("WEIR_SECRET", secret);
