@@ -152,7 +152,8 @@ fn a_called_ticket_is_named_in_every_batch_until_its_time_is_up_and_those_who_ha
     while replies.len() < 2 {
         let (call, _) = room.batch();
         assert_eq!(call.batch.claims, [first + 2]);
-        replies.extend(room.answer(&call).into_iter().map(|(_, admission)| (admission, room.now - begun)));
+        replies
+            .extend(room.answer(&call).into_iter().map(|(_, admission)| (admission, room.now.saturating_sub(begun))));
         assert_eq!(room.due(), if replies.len() < 2 { Duration::from_millis(20) } else { Duration::from_millis(100) });
         room.waits(20);
     }
