@@ -197,7 +197,9 @@ impl World {
             assert!(world.agenda.now < world.end, "{} people are left over: {:?}", world.open, world.left_over());
             // What happens may plan more for the same millisecond.
             while let Some(events) = world.agenda.due() {
-                events.into_iter().for_each(|event| world.handle(event));
+                for event in events {
+                    world.handle(event);
+                }
             }
             world.agenda.now += 1;
         }
