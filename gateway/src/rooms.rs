@@ -426,3 +426,6 @@ impl Rooms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
