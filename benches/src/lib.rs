@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway::rooms::{Entry, LiveRoom};
+use gateway::rooms::{Admission, LiveRoom};
 use gateway::store::{Store, Work};
 use hdrhistogram::Histogram;
 use jiff::tz::TimeZone;
@@ -68,8 +68,8 @@ pub async fn joins(room: &Arc<LiveRoom>, rate: u64, seconds: u64) -> anyhow::Res
     }
     let mut took = Histogram::new(3)?;
     while let Some(joined) = waiting.join_next().await {
-        let (entry, after) = joined?;
-        anyhow::ensure!(entry != Entry::Away, "the store did not answer");
+        let (admission, after) = joined?;
+        anyhow::ensure!(admission != Admission::Away, "the store did not answer");
         took.record(after.as_micros() as u64)?;
     }
     Ok(took)

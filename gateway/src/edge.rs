@@ -40,7 +40,7 @@ use crate::forward::{self, Onward, Way};
 use crate::listener::Worker;
 use crate::own;
 use crate::reply::{self, Place};
-use crate::rooms::{Entry, Snapshot};
+use crate::rooms::{Admission, Snapshot};
 use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
@@ -287,7 +287,7 @@ fn come_back(visit: &mut Visit<'_>) -> Result<Onward, Box<Response<Body>>> {
 /// Lets somebody through who only looks, if the line has a token for that; else it is as if people waited.
 async fn look<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
     let program = visit.intent == Intent::Program;
-    if visit.charge_join().is_ok() && room.live.visit().await == Entry::Visit {
+    if visit.charge_join().is_ok() && room.live.visit().await == Admission::Visit {
         visit.mark = Mark::Visit;
         return Ok(Onward::visit(program));
     }
@@ -301,22 +301,22 @@ async fn claim<'a>(
     ticket: Token,
 ) -> Result<Onward, Box<Response<Body>>> {
     let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
-    let entry =
+    let admission =
         if shows_pass { room.live.claim_again(ticket.number).await } else { room.live.claim(ticket.number).await };
-    match entry {
-        Entry::Pass { .. } => {
+    match admission {
+        Admission::Pass { .. } => {
             visit.mark = Mark::Claim;
             if !shows_pass {
                 room.live.meters().waits().entered(&ticket, room.live.snapshot().store_time(Instant::now()));
             }
-            entered(visit, room, entry)
+            entered(visit, room, admission)
         }
-        Entry::Spent => {
+        Admission::Spent => {
             let (verdict, _) = decide(visit, room, &room.live.snapshot(), Some(PassState::Spent));
             without_a_place(visit, room, verdict).await
         }
         _ if visit.intent == Intent::Return => come_back(visit),
-        Entry::Ticket(_) | Entry::Full | Entry::Away | Entry::Visit => {
+        Admission::Ticket(_) | Admission::Full | Admission::Away | Admission::Visit => {
             no(reply::wait(visit, room, Place::Held(ticket)))
         }
     }
@@ -343,8 +343,8 @@ async fn arrive<'a>(
     }
     visit.mark = Mark::Join;
     match room.live.arrive(arrival).await {
-        Entry::Spent => anew(visit, room).await,
-        entry => entered(visit, room, entry),
+        Admission::Spent => anew(visit, room).await,
+        admission => entered(visit, room, admission),
     }
 }
 
@@ -358,8 +358,8 @@ async fn join<'a>(
         return over_quota(visit, room);
     }
     visit.mark = Mark::Join;
-    let entry = room.live.join(if_called).await;
-    entered(visit, room, entry)
+    let admission = room.live.join(if_called).await;
+    entered(visit, room, admission)
 }
 
 /// Everyone enters a room that only counts: there the quota bounds what is counted.
@@ -372,21 +372,25 @@ fn over_quota<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onwa
 }
 
 /// What came of a claim or a join.
-fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> Result<Onward, Box<Response<Body>>> {
+fn entered<'a>(
+    visit: &mut Visit<'a>,
+    room: &'a Arc<SiteRoom>,
+    admission: Admission,
+) -> Result<Onward, Box<Response<Body>>> {
     let snapshot = room.live.snapshot();
     let now = snapshot.store_time(visit.started);
     drop(snapshot);
-    let answer = match entry {
-        Entry::Pass { number, expires, admitted } => {
+    let answer = match admission {
+        Admission::Pass { number, expires, admitted } => {
             // Where seats are counted, a pass that never comes back is the first to lose its seat.
             let counted = room.terms.room.rules.total_active_users.is_some();
             let pass = if counted { Token::new_pass } else { Token::pass };
             let admitted = shown_admission(visit, room, number).map_or(admitted, |shown| shown.min(admitted)).min(now);
             return Ok(Onward::admitted(Token { admitted, ..pass(number, now, expires) }));
         }
-        Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
-        Entry::Full | Entry::Spent | Entry::Visit => reply::full(visit),
-        Entry::Away => later(visit, room),
+        Admission::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
+        Admission::Full | Admission::Spent | Admission::Visit => reply::full(visit),
+        Admission::Away => later(visit, room),
     };
     no(answer)
 }

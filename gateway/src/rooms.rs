@@ -6,7 +6,7 @@
 //! left alone ([`policy::dormancy`]).
 //!
 //! A called shopper without a token, and an arrival whose turn comes within half a second, are held:
-//! their request waits here and is named in every batch until it is granted or its time is up.
+//! their request waits here and is named in every batch until it is granted or its time is up ([`policy::queue`]).
 //!
 //! What is absent: the rules of a line (`policy::line`) and HTTP.
 
@@ -28,6 +28,7 @@ use jiff::tz::TimeZone;
 use policy::Millis;
 use policy::drain::PollTable;
 use policy::line::{Arrival, Revoked, View};
+use policy::queue;
 use policy::room::Room;
 use policy::seal::RoomId;
 use policy::ticket::{Kind, Token};
@@ -40,6 +41,7 @@ use crate::upstream::Upstream;
 
 pub use clerk::run;
 use late::LateForms;
+pub use policy::queue::Admission;
 use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
@@ -142,69 +144,8 @@ pub struct LiveRoom {
     stirred: AtomicU64,
 }
 
-/// What became of someone who wants in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
-    /// A pass.
-    Pass {
-        /// Its place.
-        number: u64,
-        /// Its end.
-        expires: Millis,
-        /// When it was given, however often it was renewed since.
-        admitted: Millis,
-    },
-    /// A place in the line.
-    Ticket(u64),
-    /// The room is full and nobody waits here.
-    Full,
-    /// The ticket was used up.
-    Spent,
-    /// No number, but they may look once.
-    Visit,
-    /// The store did not answer. A ticket stays worth what it was.
-    Away,
-}
-
-/// Something that changes a line.
-#[derive(Debug)]
-pub(crate) enum Op {
-    Join {
-        if_called: bool,
-        reply: oneshot::Sender<Entry>,
-    },
-    Arrive {
-        arrival: Arrival,
-        reply: oneshot::Sender<Entry>,
-    },
-    Visit {
-        reply: oneshot::Sender<Entry>,
-    },
-    Claim {
-        number: u64,
-        reply: oneshot::Sender<Entry>,
-    },
-    /// Extend a pass that was given at `admitted`.
-    Renew {
-        number: u64,
-        admitted: Millis,
-    },
-    /// The holder of a pass came back with it.
-    Confirm {
-        number: u64,
-    },
-    Release {
-        token: Token,
-    },
-    /// A token that the line may not know of.
-    Shown {
-        token: Token,
-    },
-    Adopt {
-        run: u32,
-        last: u64,
-    },
-}
+/// What is asked of a room, and the way to its caller.
+pub(crate) type Op = queue::Op<oneshot::Sender<Admission>>;
 
 impl LiveRoom {
     /// The latest copy of the room.
@@ -233,53 +174,55 @@ impl LiveRoom {
     }
 
     /// Takes a number, and claims it if it is called at once or very soon.
-    pub async fn join(self: &Arc<Self>, if_called: bool) -> Entry {
+    pub async fn join(self: &Arc<Self>, if_called: bool) -> Admission {
         let (reply, answer) = oneshot::channel();
-        self.counted(self.ask(Op::Join { if_called, reply }, answer).await)
+        let admission = self.ask(Op::Join { if_called, reply }, answer).await;
+        self.counted(admission.unwrap_or(Admission::unanswered(if_called)))
     }
 
     /// Trades an arrival for its number, and claims that if it is called at once or very soon.
-    pub async fn arrive(self: &Arc<Self>, arrival: Arrival) -> Entry {
+    pub async fn arrive(self: &Arc<Self>, arrival: Arrival) -> Admission {
+        let unanswered = Admission::unanswered(arrival.if_called);
         if self.snapshot().away {
-            return Entry::Away;
+            return unanswered;
         }
         let (reply, answer) = oneshot::channel();
-        self.counted(self.ask(Op::Arrive { arrival, reply }, answer).await)
+        let admission = self.ask(Op::Arrive { arrival, reply }, answer).await;
+        self.counted(admission.unwrap_or(unanswered))
     }
 
-    /// Asks whether somebody may look who takes no number: [`Entry::Visit`] if so.
-    pub async fn visit(self: &Arc<Self>) -> Entry {
+    /// Asks whether somebody may look who takes no number: [`Admission::Visit`] if so.
+    pub async fn visit(self: &Arc<Self>) -> Admission {
         let (reply, answer) = oneshot::channel();
-        self.ask(Op::Visit { reply }, answer).await
+        self.ask(Op::Visit { reply }, answer).await.unwrap_or(Admission::Away)
     }
 
     /// Counts a place that was taken.
-    fn counted(&self, entry: Entry) -> Entry {
-        if let Entry::Pass { .. } | Entry::Ticket(_) = entry {
+    fn counted(&self, admission: Admission) -> Admission {
+        if let Admission::Pass { .. } | Admission::Ticket(_) = admission {
             self.served[0].fetch_add(1, Ordering::Relaxed);
         }
-        entry
+        admission
     }
 
     /// Trades a called ticket for a pass.
-    pub async fn claim(self: &Arc<Self>, number: u64) -> Entry {
+    pub async fn claim(self: &Arc<Self>, number: u64) -> Admission {
         let (reply, answer) = oneshot::channel();
-        self.ask(Op::Claim { number, reply }, answer).await
+        self.ask(Op::Claim { number, reply }, answer).await.unwrap_or(Admission::Away)
     }
 
-    async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
-        let entry = self.send(op, answer).await;
-        if let Entry::Pass { .. } = entry {
+    async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Admission>) -> Option<Admission> {
+        let admission = self.send(op, answer).await;
+        if let Some(Admission::Pass { .. }) = admission {
             self.served[1].fetch_add(1, Ordering::Relaxed);
         }
-        entry
+        admission
     }
 
-    async fn send(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
-        if self.mailbox.try_send((self.clone(), op)).is_err() {
-            return Entry::Away;
-        }
-        answer.await.unwrap_or(Entry::Away)
+    /// `None`: the mailbox is full, or the clerk has ended.
+    async fn send(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Admission>) -> Option<Admission> {
+        self.mailbox.try_send((self.clone(), op)).ok()?;
+        answer.await.ok()
     }
 
     /// Places taken and passes given through this gateway since the room is live.
@@ -483,3 +426,6 @@ impl Rooms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`verdict`] judges it
-//! as it judges any run. `gateway` gathers joins and claims, holds requests and tells waits and poll intervals as the
-//! real one does, one of them on a store that answers at once; `shop` serves each page in its time, however many come.
+//! as it judges any run. `gateway` drives the queue of a room that is in production ([`policy::queue`]), one of them on a store
+//! that answers at once, and tells waits and poll intervals as the real one does; `shop` serves each page in its time, however
+//! many come.
 //! Nothing reads a clock: the same scenario is the same launch, to the microsecond.
 //!
 //! What is absent: whatever a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
@@ -27,7 +28,7 @@ use evidence::{Evidence, Generator, Micros};
 use launch_model::arrivals::Arrivals;
 use launch_model::scenario::Scenario;
 use launch_model::visit::{Answer, Ask, Place, Request, Shown, Sight};
-use policy::admit::{Intent, Verdict};
+use policy::admit::{Credential, Intent, Verdict};
 use policy::ticket::Token;
 
 use crate::board::{Outcome, Watch};
@@ -73,10 +74,14 @@ impl World {
     fn new(scenario: &Scenario, setup: &Setup, watch: Watch) -> Self {
         let mut population =
             Population::new(scenario, Arrivals::of(scenario), Part::ALL, watch.clone(), Calendar::until);
-        population.agenda.plan_event(0, Event::Flush);
+        let mut gateway = Gateway::new(scenario, setup);
+        // It knows where its line is before it serves.
+        gateway.plans();
+        gateway.moves(0);
+        population.agenda.plan_event(gateway.plans().unwrap_or(0), Event::Gateway);
         Self {
             scenario: population.scenario(),
-            gateway: Gateway::new(scenario, setup),
+            gateway,
             shop: Shop::new(scenario, setup.start_unix_us),
             population,
             watch,
@@ -95,8 +100,9 @@ impl World {
                         self.ask(who, request, now);
                     }
                 }
-                Event::Flush => self.flush(now),
+                Event::Gateway => self.move_gateway(now),
             }
+            self.plan_gateway();
             if !self.population.is_awaited() {
                 return now;
             }
@@ -129,21 +135,22 @@ impl World {
                 let shown = self.gateway.credential(person.holder.cookie, &errand.request.cookies);
                 match self.gateway.admit(shown, intent(asks), now) {
                     Verdict::Enter { pass, renew } => {
-                        self.gateway.confirm(&pass);
+                        self.gateway.confirm(&pass, now);
                         if renew {
-                            self.gateway.renew(&pass, errand.who);
+                            self.gateway.renew(&pass, errand.who, now);
                         }
                         self.serve(&errand, Some(pass), now)
                     }
                     Verdict::Late(pass) => self.serve(&errand, Some(pass), now),
                     Verdict::Open | Verdict::Preflight | Verdict::Return => self.serve(&errand, None, now),
-                    Verdict::Wait(ticket) => self.in_line(&errand, ticket.number, Cookie::Kept, now),
-                    Verdict::Claim(ticket) => {
-                        return self.plan_flush(now, |gateway| gateway.hold(ticket.number, errand, now));
+                    Verdict::Wait(ticket) => self.waits(&errand, ticket, shown, now),
+                    Verdict::Claim(ticket) => return self.gateway.claim(ticket, errand, now),
+                    Verdict::Join => return self.gateway.join(errand, now),
+                    Verdict::JoinLater => {
+                        let place = self.gateway.keep_place(now);
+                        self.in_line(&errand, &place, Cookie::Set(place), now)
                     }
-                    Verdict::Join => return self.plan_flush(now, |gateway| gateway.join(errand)),
                     Verdict::JoinIfCalled
-                    | Verdict::JoinLater
                     | Verdict::Confirm
                     | Verdict::Arrive(_)
                     | Verdict::Visit
@@ -154,34 +161,39 @@ impl World {
         self.hear(&errand, reply);
     }
 
-    fn plan_flush(&mut self, now: Micros, gather: impl FnOnce(&mut Gateway)) {
-        gather(&mut self.gateway);
-        if let Some(at) = self.gateway.gathers(now) {
-            self.population.agenda.plan_event(at, Event::Flush);
+    /// Somebody whose turn it is not. A place that was kept while the store was away has a number by now, or is to get one.
+    fn waits(&mut self, errand: &Errand, ticket: Token, shown: Credential, now: Micros) -> Reply {
+        self.gateway.adopt(&ticket, now);
+        let numbered = matches!(shown, Credential::Sealed(shown) if shown.kind != ticket.kind);
+        self.in_line(errand, &ticket, if numbered { Cookie::Set(ticket) } else { Cookie::Kept }, now)
+    }
+
+    /// The gateway has its turn when it wants to.
+    fn plan_gateway(&mut self) {
+        if let Some(at) = self.gateway.plans() {
+            self.population.agenda.plan_event(at, Event::Gateway);
         }
     }
 
-    /// The gateway's batch, and everybody whose answer is known by then.
-    fn flush(&mut self, now: Micros) {
-        if !self.gateway.is_due(now) {
-            return;
-        }
-        let flushed = self.gateway.flush(now);
-        for (who, pass) in flushed.renewed {
+    /// The gateway has its turn, and so has everybody whose answer is known by then.
+    fn move_gateway(&mut self, now: Micros) {
+        let moved = self.gateway.moves(now);
+        for (who, pass) in moved.renewed {
             if let Some(person) = self.population.person(who) {
                 person.keep(Cookie::Set(pass), &self.gateway, now + NETWORK);
             }
         }
-        for (errand, entry) in flushed.answered {
+        for (errand, entry) in moved.answered {
+            let at = now + NETWORK;
             let reply = match entry {
                 Entry::Pass(pass) => Reply { cookie: Cookie::Set(pass), ..self.serve(&errand, Some(pass), now) },
-                Entry::Ticket(ticket, cookie) => self.in_line(&errand, ticket, cookie, now),
+                Entry::Place(ticket, cookie) => self.in_line(&errand, &ticket, cookie, now),
                 // The ticket was used up: the next request is a newcomer's.
-                Entry::Spent => Reply { answer: Answer::status(303), cookie: Cookie::Dropped, at: now + NETWORK },
+                Entry::Spent => Reply { answer: Answer::status(303), cookie: Cookie::Dropped, at },
+                Entry::Refused => Reply { answer: Answer::status(429), cookie: Cookie::Kept, at },
             };
             self.hear(&errand, reply);
         }
-        self.population.agenda.plan_event(self.gateway.next_tick(now), Event::Flush);
     }
 
     /// The shop answers.
@@ -197,9 +209,9 @@ impl World {
         Reply { answer: served.answer, cookie, at: now + served.took + NETWORK }
     }
 
-    fn in_line(&mut self, errand: &Errand, number: u64, cookie: Cookie, now: Micros) -> Reply {
+    fn in_line(&mut self, errand: &Errand, ticket: &Token, cookie: Cookie, now: Micros) -> Reply {
         let is_page = errand.request.ask == Ask::Item && self.scenario.habits.assets;
-        let mut told = self.gateway.tell(number);
+        let mut told = self.gateway.tell(ticket);
         if is_page {
             told.assets = ASSETS.map(Box::from).into();
         }

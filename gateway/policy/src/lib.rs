@@ -9,6 +9,7 @@
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`drain`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
 //! - [`lease`]: what a gateway may spend while the store is away; [`dormancy`]: how long a line may be left alone
+//! - [`queue`]: a gateway's side of a line: what callers ask is gathered, made a batch of and answered
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
 //! - [`quota`]: per client; [`limit`]: per upstream
@@ -25,6 +26,7 @@ pub mod limit;
 pub mod line;
 pub mod outlook;
 pub mod pass;
+pub mod queue;
 pub mod quota;
 pub mod room;
 pub mod scope;

@@ -57,6 +57,11 @@ impl Memory {
         !self.parts.is_empty() || !self.shown.is_empty()
     }
 
+    /// Passes that are remembered.
+    pub(crate) fn remembered(&self) -> usize {
+        self.passes.len()
+    }
+
     /// A token whose seal is whole is evidence.
     pub fn shown(&mut self, token: &Token) {
         match token.kind {

@@ -200,6 +200,16 @@ impl Watch {
         self.last = view.clone();
     }
 
+    /// A gateway remembers so many passes, after an answer: those that live, and what it need not have forgotten yet.
+    pub fn remembers(&self, passes: usize, now: Millis) {
+        let live = self.live.len() + self.evicted.len();
+        if passes > live {
+            // It forgets once in a second of the line, which may take longer where the store's clock was set back.
+            let lately = self.spent.values().filter(|&&ended| ended + 5_000 > now).count();
+            assert!(passes <= live + lately, "{passes} passes are remembered, {live} live and {lately} ended lately");
+        }
+    }
+
     /// A batch whose answer nobody heard: what it gave it has given, but nobody knows how far the line had come.
     pub fn unanswered(&mut self, batch: &Batch, outcome: &Outcome, room: &Room, clock: Millis, now: Millis) {
         let last = self.last.clone();
