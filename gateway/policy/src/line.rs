@@ -43,7 +43,7 @@ use rest::Rest;
 use segment::base_at;
 use unconfirmed::Unconfirmed;
 
-pub use batch::{Adopt, Adopted, Arrival, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
+pub use batch::{Adopt, Adopted, Arrival, BadEntry, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
 pub use kept::{Change, Counters};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
