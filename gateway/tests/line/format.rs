@@ -59,8 +59,8 @@ async fn the_line_of_the_file(store: &Embedded) {
 
 #[tokio::test]
 async fn a_file_of_format_1_is_taken_over_with_its_line_and_that_version_refuses_it_from_then_on() {
-    const ITS_COUNTERS: TableDefinition<&str, (u64, u64, u64, u64, u64, u64, u64, f64, f64)> =
-        TableDefinition::new("line");
+    type ItsRow = (u64, u64, u64, u64, u64, u64, u64, f64, f64);
+    const ITS_COUNTERS: TableDefinition<&str, ItsRow> = TableDefinition::new("line");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("weir.redb");
     std::fs::write(&file, unpacked(FILE)).unwrap();
