@@ -138,6 +138,7 @@ impl RoomStatus {
 }
 
 const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/versions\n";
+const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
 const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
 const FOREIGN_HOST: &str = "this Host is not the admin listener's: ask for it by address or as localhost, or list the \
                             name in listen.admin_hosts\n";
@@ -211,6 +212,7 @@ impl Access {
 async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
     match fleet.standing().get() {
         _ if !fleet.shared.ready.load(Ordering::Relaxed) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        _ if fleet.standing().is_refused() => (StatusCode::SERVICE_UNAVAILABLE, OTHER_FORMAT),
         KeyState::Foreign => (StatusCode::SERVICE_UNAVAILABLE, FOREIGN_KEYS),
         KeyState::Unknown | KeyState::Shared => (StatusCode::OK, "ready\n"),
     }

@@ -193,7 +193,10 @@ impl Fleet {
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
         let text = serde_json::to_string(&self.myself()).unwrap_or_default();
-        match self.board.exchange(Beat { run: self.shared.rooms.run, text, knows }).await {
+        let answer = self.board.exchange(Beat { run: self.shared.rooms.run, text, knows }).await;
+        let refused = matches!(answer, Err(StoreError::Format { .. }));
+        let was_refused = self.standing.refuse(refused);
+        match answer {
             Ok(News { in_force, gateways, .. }) if in_force.switch < knows.switch => {
                 self.hear(&gateways);
                 if self.standing.get() == KeyState::Shared {
@@ -204,6 +207,11 @@ impl Fleet {
                 self.hear(&gateways);
                 if in_force != knows {
                     self.plan.switched(in_force, version).await;
+                }
+            }
+            Err(error) if refused => {
+                if !was_refused {
+                    tracing::error!(%error, "this gateway is not ready and commits nothing");
                 }
             }
             Err(error) if self.standing.get() == KeyState::Unknown => {

@@ -119,7 +119,7 @@ pub struct Tls {
 impl Shared {
     /// Whether new shoppers should be sent to this gateway.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign
+        self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign && !self.keys.is_refused()
     }
 
     /// Tells the metrics of all that is in force.

@@ -26,6 +26,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Millis;
 use crate::line::View;
 use crate::line::segment::Segments;
@@ -43,7 +45,7 @@ const KEPT: Millis = LEASE + 5_000;
 const HOLD: f64 = 0.1;
 
 /// What a gateway may spend on its own.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     /// New shoppers per second; 0 lends nothing.
     pub share: f64,
@@ -52,7 +54,7 @@ pub struct Lease {
 }
 
 /// What a gateway says of its lease.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Held {
     /// What is left of it.
     pub lease: Lease,

@@ -38,12 +38,12 @@ use crate::lease::{Aside, Leases};
 use crate::pass::Passes;
 use crate::room::Rules;
 use arrivals::Arrivals;
-use repair::Doubt;
+use repair::{Clock, LostSeats, Settling};
 use rest::Rest;
 use segment::base_at;
 use unconfirmed::Unconfirmed;
 
-pub use batch::{Adopt, Adopted, Arrival, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
+pub use batch::{Adopt, Adopted, Arrival, BadEntry, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
 pub use kept::{Change, Counters};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
@@ -116,7 +116,9 @@ pub struct Line {
     adopted: Vec<Adopted>,
     arrivals: Arrivals,
     leases: Leases,
-    doubt: Doubt,
+    clock: Clock,
+    settling: Settling,
+    lost_seats: LostSeats,
     rest: Rest,
     changes: Vec<Change>,
 }
@@ -127,8 +129,8 @@ impl Line {
         let at = at.into();
         let segments = Segment::at(base_at(at.now)).into();
         let counters = Counters { segments, now: at.now, lost: at.now, ..Counters::default() };
-        let (leases, doubt) = (Leases::begun(), Doubt::none(at));
-        Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, doubt, ..Self::default() }
+        let (leases, clock) = (Leases::begun(), Clock::of(at));
+        Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, clock, ..Self::default() }
     }
 
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
@@ -253,7 +255,7 @@ impl Line {
         self.resolve(elapsed);
         self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
         let given = self.leases.advance(elapsed, self.unseated(rules));
-        self.lose_seats(given, now.saturating_add(rules.session));
+        self.lost_seats.lose(given, now.saturating_add(rules.session));
         if shop_rests {
             self.rest.idles(elapsed);
             // What is lowered meanwhile counts.

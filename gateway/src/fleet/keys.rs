@@ -10,7 +10,7 @@
 //!
 //! Out of scope: exchanging anything ([`super`]).
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -37,12 +37,15 @@ pub enum KeyState {
 
 /// The state of this gateway, as every thread sees it.
 #[derive(Debug, Default)]
-pub struct Standing(AtomicU8);
+pub struct Standing {
+    keys: AtomicU8,
+    refused: AtomicBool,
+}
 
 impl Standing {
     /// The state.
     pub fn get(&self) -> KeyState {
-        match self.0.load(Ordering::Relaxed) {
+        match self.keys.load(Ordering::Relaxed) {
             0 => KeyState::Unknown,
             1 => KeyState::Shared,
             _ => KeyState::Foreign,
@@ -50,7 +53,20 @@ impl Standing {
     }
 
     pub(super) fn set(&self, state: KeyState) {
-        self.0.store(state as u8, Ordering::Relaxed);
+        self.keys.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the store is in the format of another version of Weir.
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was before. While it is, nothing is known of the others.
+    pub(super) fn refuse(&self, refused: bool) -> bool {
+        if refused {
+            self.set(KeyState::Unknown);
+        }
+        self.refused.swap(refused, Ordering::Relaxed)
     }
 }
 

@@ -4,6 +4,7 @@ mod board;
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod formats;
 mod keys;
 mod leases;
 mod losses;

@@ -103,7 +103,7 @@ fn the_store_holds_nothing_that_opens_a_door_and_rooms_from_it_name_no_other_fil
     let weir = member(&redis, "a", &config(shop.address, &rooms()));
     let (pass, place) = (entered(&weir), weir.get("/wait/item", &[JSON]));
     let all = everything_in(&redis);
-    assert!(all.contains("weir:{launch}:line") && all.contains("weir:{wait}:line"), "{all}");
+    assert!(all.contains("weir:{launch}:2:line") && all.contains("weir:{wait}:2:line"), "{all}");
     let sealed = [&pass, &place].map(|answer| answer.cookie().unwrap().split_once('=').unwrap().1.to_owned());
     for secret in [LEAKED, &sealed[0], &sealed[1]] {
         assert!(!all.contains(secret), "{secret} is in the store");

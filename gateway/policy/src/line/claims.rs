@@ -46,7 +46,7 @@ impl Line {
         if !self.claimed.has(number) {
             return None;
         }
-        if self.settles() {
+        if self.settling.is_on() {
             // Its pass may have been given back, which some gateway still has to tell.
             return Some(Grant::NotYet);
         }
@@ -64,7 +64,7 @@ impl Line {
     pub(super) fn places(&self, rules: &Rules) -> u64 {
         let tokens = match () {
             () if unlimited(rules) => u64::MAX,
-            () if self.settles() => 0,
+            () if self.settling.is_on() => 0,
             () => self.bucket.floor() as u64,
         };
         tokens.min(self.free(rules).unwrap_or(u64::MAX))

@@ -1,7 +1,7 @@
 //! What a store keeps of a line, and the line that it is continued from.
 
 use super::batch::{Adopted, Revoked, Stamp};
-use super::repair::Doubt;
+use super::repair::Clock;
 use super::segment::Segments;
 use super::{Line, Places};
 use crate::Millis;
@@ -62,7 +62,7 @@ impl Line {
     pub fn restored(kept: Counters, at: impl Into<Stamp>, changes: impl IntoIterator<Item = Change>) -> Self {
         let at = at.into();
         let mut line = Self {
-            doubt: Doubt::none(at),
+            clock: Clock::of(at),
             counters: Counters { now: at.now.max(kept.now), ..kept },
             rate: f64::INFINITY,
             // Whatever was told, it was not less.

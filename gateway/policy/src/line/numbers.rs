@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::segment::{SPAN, base_of};
 
 /// A set of numbers of a line.
@@ -9,7 +11,7 @@ use super::segment::{SPAN, base_of};
 pub struct Numbers(BTreeMap<u64, Bits>);
 
 /// A part of [`Numbers`] to send: bit `i`, the highest of its byte first, stands for `first + i`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Chunk {
     /// Which number the first bit stands for; 8 divides it.
     pub first: u64,

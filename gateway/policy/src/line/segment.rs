@@ -13,6 +13,8 @@
 //!
 //! What is absent: when a segment is opened (`repair`).
 
+use serde::{Deserialize, Serialize};
+
 use crate::Millis;
 
 /// 2026-01-01T00:00:00Z, where units begin.
@@ -41,7 +43,7 @@ pub fn place_of(number: u64) -> (u64, u64) {
 }
 
 /// One stretch of the number space: `base < given <= next`, `base < called <= serving`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Its numbers begin behind this one.
     pub base: u64,
@@ -91,7 +93,7 @@ impl Segment {
 }
 
 /// The segments of a line in order: the one that numbers are given in, and those before it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Segments {
     /// Earlier ones, oldest first; mostly none.
     pub before: Vec<Segment>,

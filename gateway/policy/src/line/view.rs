@@ -1,5 +1,7 @@
 //! What a gateway may know of a line: a copy that can only be stale.
 
+use serde::Deserialize;
+
 use super::batch::Adopted;
 use super::segment::{Segments, base_of};
 use crate::Millis;
@@ -16,7 +18,7 @@ const POLL_WHILE_UNKNOWN: f64 = 15.0;
 const LATE: f64 = 2.0;
 
 /// A copy of a line.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct View {
     /// Tickets handed out and called, by segment.
     pub segments: Segments,

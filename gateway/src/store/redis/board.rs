@@ -1,24 +1,27 @@
-//! The board in Redis: three keys of one hash tag, apart from those of every room.
+//! The board in Redis: four keys of one hash tag, apart from those of every room.
 
 use std::sync::Arc;
 
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use super::connect::Connection;
-use super::{Redis, failed};
+use super::{Redis, failed, in_this_format};
 use crate::store::board::{Beat, Board, Change, InForce, KEPT, News, SILENCE, Switched, Version};
-use crate::store::{Answer, StoreError};
+use crate::store::{Answer, FORMAT, StoreError};
 
 const EXCHANGE: &str = include_str!("exchange.lua");
 const KEPT_VERSIONS: &str = include_str!("versions.lua");
 const SWITCH: &str = include_str!("switch.lua");
 
-// No room has a name with a colon: its keys begin with `weir:{`.
-const IN_FORCE: &str = "weir:rooms:{versions}:in_force";
-const VERSIONS: &str = "weir:rooms:{versions}:texts";
-const GATEWAYS: &str = "weir:rooms:{versions}:gateways";
+/// The key that says which format the others are in.
+const WHICH_FORMAT: &str = "weir:rooms:{versions}:gateways";
 
-/// The scripts of the board.
+/// A key of what gateways share besides lines. No room has a name with a colon: its keys begin with `weir:{`.
+pub(super) fn key(name: &str) -> String {
+    format!("weir:rooms:{{versions}}:{FORMAT}:{name}")
+}
+
+/// The scripts of the board. Every gateway runs the first of them before anything else, so that one looks at the format.
 pub(super) struct Scripts {
     exchange: Script,
     versions: Script,
@@ -27,15 +30,19 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        Self { exchange: Script::new(EXCHANGE), versions: Script::new(KEPT_VERSIONS), switch: Script::new(SWITCH) }
+        Self { exchange: in_this_format(EXCHANGE), versions: Script::new(KEPT_VERSIONS), switch: Script::new(SWITCH) }
     }
 }
 
 impl Board for Redis {
     fn exchange(&self, beat: Beat) -> Answer<'_, News> {
         Box::pin(async move {
-            let mut call = self.board.exchange.key(IN_FORCE);
-            call.key(VERSIONS).key(GATEWAYS).arg(format!("{:08x}", beat.run)).arg(&beat.text);
+            let mut call = self.board.exchange.key(WHICH_FORMAT);
+            call.key(key("in_force"))
+                .key(key("texts"))
+                .key(key("gateways"))
+                .arg(format!("{:08x}", beat.run))
+                .arg(&beat.text);
             call.arg(beat.knows.switch).arg(SILENCE.as_millis() as u64);
             let (switch, number, version, gateways): (u64, u64, String, Vec<String>) = self.ask(&call).await?;
             let version = if version.is_empty() { None } else { Some(version_of(number, &version)?) };
@@ -45,7 +52,7 @@ impl Board for Redis {
 
     fn versions(&self) -> Answer<'_, Vec<Version>> {
         Box::pin(async move {
-            let call = self.board.versions.key(VERSIONS);
+            let call = self.board.versions.key(key("texts"));
             let rows: Vec<(u64, String)> = self.ask(&call).await?;
             let versions = rows.iter().map(|(number, row)| version_of(*number, row));
             let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
@@ -56,8 +63,8 @@ impl Board for Redis {
 
     fn switch(&self, from: InForce, change: Change) -> Answer<'_, Switched> {
         Box::pin(async move {
-            let mut call = self.board.switch.key(IN_FORCE);
-            call.key(VERSIONS).arg(pair(from)).arg(KEPT);
+            let mut call = self.board.switch.key(key("in_force"));
+            call.key(key("texts")).arg(pair(from)).arg(KEPT);
             match &change {
                 Change::Add(text) => call.arg("add").arg(&**text),
                 Change::To(number) => call.arg("to").arg(number),
@@ -79,7 +86,9 @@ impl Board for Redis {
 impl Redis {
     /// A call on the connection of the board: it never waits for a commit, and no commit for it.
     async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        let run = |mut connection: Connection| async move { connection.run(call).await.map_err(failed) };
+        let run = |mut connection: Connection| async move {
+            connection.run(call).await.map_err(|error| self.refused(error, WHICH_FORMAT))
+        };
         self.on(&self.board_idle, run).await
     }
 }

@@ -73,6 +73,18 @@ impl Way {
         Peer::default().at(url).map(Self::Server)
     }
 
+    /// Where it leads, without a login.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Server(client) => {
+                let server = client.get_connection_info();
+                format!("database {} of Redis at {}", server.redis_settings().db(), server.addr())
+            }
+            Self::Sentinels { master, .. } => format!("Redis behind sentinels, master {master:?}"),
+            Self::Cluster(_) => "the Redis Cluster".to_owned(),
+        }
+    }
+
     /// A new connection.
     pub(super) async fn connect(&self) -> RedisResult<Connection> {
         Ok(match self {
