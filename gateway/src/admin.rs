@@ -27,11 +27,11 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
 use crate::fleet::keys::KeyState;
 use crate::fleet::{Fleet, LONGEST, Member};
 use crate::number;
 use crate::rooms::LiveRoom;
+use crate::shared::Shared;
 
 /// What `GET /api/rooms/{name}/status` answers.
 #[derive(Debug, Serialize)]

@@ -37,7 +37,6 @@ use crate::body::{Body, let_finish};
 use crate::connection::UnderWay;
 use crate::form;
 use crate::forward::{self, Onward, Way};
-use crate::listener::Worker;
 use crate::own;
 use crate::reply::{self, Place};
 use crate::rooms::{Entry, Snapshot};
@@ -45,6 +44,7 @@ use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
 use crate::visitor::{BadHost, Head};
+use crate::worker::Worker;
 
 /// Answers one request.
 pub async fn handle(

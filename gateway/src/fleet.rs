@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use keys::{Judge, KeyState, Peer, Standing};
 use rates::Rates;
 
-use crate::Shared;
 use crate::number;
 use crate::plan::{Next, Plan, Preview, Report};
+use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
 use crate::telemetry::{PROCESS, catalogue};

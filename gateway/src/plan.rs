@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::Shared;
 use crate::config::{Config, Loss, RoomChange, changes, difference, losses};
+use crate::shared::Shared;
 use crate::site::{Files, Site};
 use crate::store::board::{InForce, Version};
 use crate::telemetry::{self, Page, catalogue};

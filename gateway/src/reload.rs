@@ -22,13 +22,13 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
 use crate::capacity;
 use crate::config::changes::{Change, changes};
 use crate::config::{Config, Problem};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
 use crate::secret::{Ring, SecretError, Source};
+use crate::shared::Shared;
 use crate::site::{Site, Stamp};
 use crate::telemetry::{self, PROCESS, catalogue};
 use crate::tls::{Certificates, TlsError};

@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::Shared;
 use crate::config::ListenConfig;
 use crate::connection::{Connection, Fate};
+use crate::shared::Shared;
 
 /// Seats of an IPv6 network of 48 bits, in those of a client.
 const SITE: usize = 16;

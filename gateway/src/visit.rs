@@ -16,12 +16,12 @@ use crate::body::Body;
 use crate::connection::UnderWay;
 use crate::form::Unsent;
 use crate::headers::PassHeaders;
-use crate::listener::Worker;
 use crate::log::access::{Asked, Entry, Line};
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{Disposition, Mark, RoomMeters};
 use crate::ui::{Coding, Language, Standing};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
+use crate::worker::Worker;
 
 /// In which form the gateway's own answers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,130 @@
+//! What every thread sees: the configuration in force, the rooms, what is open and what is counted.
+//!
+//! Atomics, `ArcSwap`s and sharded maps: no thread waits for another one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::rooms::Rooms;
+use crate::seats::Seats;
+use crate::site::Site;
+use crate::telemetry::{self, Page, ProxyHeaders, StoreMeters, Unbelieved, catalogue};
+use crate::tls::Certificates;
+
+/// What every thread sees.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration in force, compiled.
+    pub site: ArcSwap<Site>,
+    /// The live rooms.
+    pub rooms: Arc<Rooms>,
+    /// What TLS listeners need, if there are any.
+    pub tls: Option<Tls>,
+    /// Connections that are open.
+    pub seats: Seats,
+    /// Requests so far, to the second.
+    pub requests: AtomicU64,
+    /// Whether new shoppers should be sent here.
+    pub ready: AtomicBool,
+    /// Whether its keys are those of the fleet.
+    pub keys: Arc<Standing>,
+    /// Peers that say for whom they ask and are not believed.
+    pub unbelieved: Unbelieved,
+    /// What proxies tell before the first byte of their connections.
+    pub proxy_headers: ProxyHeaders,
+    /// What the store's calls come to.
+    pub store_meters: StoreMeters,
+    /// Time since the start, moved on by the control thread: no worker arms a timer for it.
+    pub clock: watch::Sender<Duration>,
+}
+
+/// Certificates, and how TLS is spoken with them.
+#[derive(Debug)]
+pub struct Tls {
+    /// The certificates in force.
+    pub certificates: Arc<Certificates>,
+    /// For the listeners.
+    pub server: Arc<rustls::ServerConfig>,
+}
+
+impl Shared {
+    /// Whether new shoppers should be sent to this gateway.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign
+    }
+
+    /// Tells the metrics of all that is in force.
+    pub fn observe(&self, page: &mut Page) {
+        let site = self.site.load();
+        telemetry::process(page);
+        page.flag(&catalogue::READY, &[], self.is_ready());
+        let limit = site.config.listen.max_connections;
+        telemetry::connections(page, self.seats.open(), self.seats.by_class(), limit);
+        page.add(&catalogue::ANSWER_BUFFER, &[], self.seats.untaken());
+        page.add(&catalogue::QUOTA_CLIENTS, &[], site.quotas.clients());
+        let dormant = site.by_name.values().filter(|room| room.live.is_dormant()).count();
+        page.add(&catalogue::ROOMS_DORMANT, &[], dormant);
+        let idle_too = site.config.metrics.idle_rooms;
+        let told = site.by_name.values().filter(|room| idle_too || !room.live.is_idle());
+        told.for_each(|room| telemetry::room(page, room));
+        page.series(site.outside.series());
+        site.upstreams.values().for_each(|upstream| telemetry::upstream(page, upstream));
+        self.certificates(&site, page);
+    }
+
+    /// When certificates run out: those that are shown to shoppers, and those that the shop is shown.
+    fn certificates(&self, site: &Site, page: &mut Page) {
+        let mut tell = |shown_to: &str, file: &Path, end: i64| {
+            page.add(&catalogue::CERTIFICATE_END, &[shown_to, &file.to_string_lossy()], end);
+        };
+        for (file, end) in self.tls.iter().flat_map(|tls| tls.certificates.ends()) {
+            tell("shoppers", &file, end);
+        }
+        for written in &site.config.upstreams {
+            let file = written.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
+            let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.settings().tls.as_ref());
+            if let (Some(file), Some(end)) = (file, tls.and_then(|tls| tls.not_after)) {
+                tell("shop", file, end);
+            }
+        }
+    }
+}
+
+/// What is known of the keys of a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum KeyState {
+    /// It has not heard of the others yet.
+    Unknown,
+    /// They are those of the fleet. Gateways of earlier versions say nothing, and count as such.
+    #[default]
+    Shared,
+    /// None of them is a key of the fleet.
+    Foreign,
+}
+
+/// The state of this gateway, as every thread sees it.
+#[derive(Debug, Default)]
+pub struct Standing(AtomicU8);
+
+impl Standing {
+    /// The state.
+    pub fn get(&self) -> KeyState {
+        match self.0.load(Ordering::Relaxed) {
+            0 => KeyState::Unknown,
+            1 => KeyState::Shared,
+            _ => KeyState::Foreign,
+        }
+    }
+
+    pub(crate) fn set(&self, state: KeyState) {
+        self.0.store(state as u8, Ordering::Relaxed);
+    }
+}
