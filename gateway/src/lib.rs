@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod body;
+mod bridge;
 pub mod buffer;
 pub mod capacity;
 pub mod config;
@@ -69,7 +70,6 @@ use crate::listener::Door;
 use crate::log::Losses;
 use crate::plan::Plan;
 use crate::rooms::Rooms;
-use crate::seats::Seats;
 use crate::secret::{Ring, Source};
 use crate::shared::{Shared, Tls};
 use crate::site::Site;
@@ -128,7 +128,7 @@ impl Gateway {
             site: ArcSwap::from_pointee(site),
             rooms,
             tls,
-            seats: Seats::default(),
+            seats: Arc::default(),
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             keys: Arc::default(),

@@ -6,6 +6,8 @@
 //!
 //! Out of scope: what a request means. The caller of [`work`] says what answers it.
 
+mod eviction;
+
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -35,7 +37,7 @@ use crate::connection::{Connection, Fate, Ledger, UnderWay};
 use crate::flow::{self, Stream, Watched};
 use crate::load::{Full, Load};
 use crate::proxy_header::{self, Told, Wrong};
-use crate::seats::{self, Class, Lack, Seat};
+use crate::seats::{Class, Lack, Seat};
 use crate::telemetry::{PROCESS, catalogue};
 use crate::timer::{sleep, timeout};
 use crate::visitor::Peer;
@@ -325,7 +327,7 @@ impl<H> Listener<H> {
 
     /// A place for a connection among those that are served, which counts for this client.
     fn seat(&self, peer: Peer, tls: bool, client: Option<IpAddr>) -> Option<Rc<Connection>> {
-        let seat = Seat::take(&self.worker.shared, client);
+        let seat = Seat::take(&self.worker.shared.seats, client);
         if let Some(lack) = seat.lacks(&self.worker.shared.site.load().config.listen)
             && !self.make_room(&lack, true)
         {
@@ -342,7 +344,7 @@ impl<H> Listener<H> {
         let most = self.worker.shared.site.load().config.listen.max_connections;
         // Of its own client a holder may be closed; for all others only if every connection is a holder's.
         let elsewhere = matches!(lack, Lack::All) && self.worker.shared.seats.has_others();
-        let victims = seats::victims(self.open().into_iter(), self.ledger.second.get(), lack, most, !elsewhere);
+        let victims = eviction::victims(self.open().into_iter(), self.ledger.second.get(), lack, most, !elsewhere);
         if victims.is_empty() && elsewhere && may_ask_others {
             self.worker.shared.seats.want_one();
         }

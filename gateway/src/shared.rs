@@ -27,7 +27,7 @@ pub struct Shared {
     /// What TLS listeners need, if there are any.
     pub tls: Option<Tls>,
     /// Connections that are open.
-    pub seats: Seats,
+    pub seats: Arc<Seats>,
     /// Requests so far, to the second.
     pub requests: AtomicU64,
     /// Whether new shoppers should be sent here.

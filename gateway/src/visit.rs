@@ -14,7 +14,6 @@ use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::connection::UnderWay;
-use crate::form::Unsent;
 use crate::headers::PassHeaders;
 use crate::log::access::{Asked, Entry, Line};
 use crate::site::{Site, SiteRoom};
@@ -43,6 +42,15 @@ impl Wants {
             () => Self::Text,
         }
     }
+}
+
+/// A form that is answered by a page that holds it.
+#[derive(Debug)]
+pub struct Unsent {
+    /// Where its sender stands.
+    pub standing: Standing,
+    /// The sender is asked to confirm, and has no place yet.
+    pub arriving: bool,
 }
 
 /// What is known of a request while it is answered.
