@@ -38,6 +38,7 @@ pub mod seats;
 pub mod secret;
 mod shared;
 pub mod site;
+mod spelling;
 pub mod store;
 pub mod telemetry;
 mod timer;

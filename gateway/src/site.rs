@@ -24,8 +24,9 @@ use policy::seal::Sealer;
 use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig};
 use crate::rooms::{LiveRoom, Rooms, Terms};
 use crate::telemetry::RoomMeters;
+use crate::tls::client::ClientTls;
 use crate::ui::{Language, Notices, WaitingPage};
-use crate::upstream::{ClientTls, HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
+use crate::upstream::{HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
 use crate::visitor;
 
 pub use cookie::Cookie;

@@ -22,7 +22,6 @@ mod pool;
 mod share;
 mod socket;
 mod streams;
-mod tls;
 mod upgrade;
 mod upload;
 mod way;
@@ -49,8 +48,6 @@ use self::pace::LeastPace;
 pub use self::part::{Part, PartSettings};
 use self::permit::{Permit, Permits, Rules};
 pub use self::pool::Pool;
-pub(crate) use self::tls::server_name;
-pub use self::tls::{ClientTls, TlsFailure};
 use self::upgrade::Silence;
 use self::upload::Gathering;
 pub use self::upload::Upload;
@@ -59,6 +56,7 @@ use crate::body::Body;
 pub use crate::config::HttpVersion;
 use crate::telemetry::ServerMeters;
 use crate::timer;
+use crate::tls::client::ClientTls;
 
 /// What an operator says of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
 
-use crate::config::{BrandConfig, Config, RoomConfig, UpstreamConfig};
+use crate::config::{BrandConfig, Config, RoomConfig, UpstreamConfig, UpstreamTlsConfig};
+use crate::tls::client::ClientTls;
 use crate::ui::{Brand, Colour, Language, Logo, WaitingPage};
-use crate::upstream::ClientTls;
 
 /// Files, read.
 #[derive(Debug)]
@@ -55,7 +55,8 @@ impl Files {
 }
 
 fn tls(upstream: &UpstreamConfig) -> anyhow::Result<ClientTls> {
-    ClientTls::load(upstream.tls.as_ref()).with_context(|| format!("tls of upstream {:?}", upstream.name))
+    let files = upstream.tls.as_ref().map(UpstreamTlsConfig::files).unwrap_or_default();
+    ClientTls::load(&files).with_context(|| format!("tls of upstream {:?}", upstream.name))
 }
 
 fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {

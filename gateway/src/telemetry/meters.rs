@@ -9,7 +9,8 @@ use policy::admit::Ignored;
 
 use super::catalogue::Metric;
 use super::{PROCESS, Series, Waits, catalogue};
-use crate::upstream::{Http2Failure, Patience, TlsFailure, UpstreamError};
+use crate::tls::client::TlsFailure;
+use crate::upstream::{Http2Failure, Patience, UpstreamError};
 
 /// What became of a request, in metrics and in the access line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

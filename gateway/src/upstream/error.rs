@@ -8,7 +8,7 @@ use std::time::Duration;
 use policy::limit::Outcome;
 
 use super::http2::{Http2Failure, NotSpoken};
-use super::tls::TlsFailure;
+use crate::tls::client::TlsFailure;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
