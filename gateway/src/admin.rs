@@ -7,6 +7,7 @@
 //! Out of scope: changing anything else, and connections (`connection`).
 
 mod connection;
+mod gauges;
 mod metrics;
 pub mod versions;
 

@@ -70,6 +70,7 @@ use crate::fleet::{Fleet, Identity};
 use crate::listener::Door;
 use crate::log::Losses;
 use crate::plan::Plan;
+use crate::proxy_header::ProxyHeaders;
 use crate::rooms::Rooms;
 use crate::secret::{Ring, Source};
 use crate::shared::{Shared, Tls};
@@ -78,7 +79,7 @@ use crate::store::board::Board;
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{ProxyHeaders, StoreMeters, Unbelieved};
+use crate::telemetry::{StoreMeters, Unbelieved};
 use crate::tls::Certificates;
 use crate::worker::Worker;
 
@@ -219,7 +220,6 @@ async fn housekeeping(shared: Arc<Shared>, losses: Arc<Losses>, stop: Cancellati
             _ = second.tick() => {
                 shared.site.load().forget_idle();
                 losses.tell();
-                telemetry::log_losses(&losses);
                 checks.follow(&shared.site.load_full(), &stop);
             }
         }

@@ -33,6 +33,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::stream::Lost;
 use crate::config::{LogConfig, LogFormat};
+use crate::telemetry::{PROCESS, catalogue};
 
 /// Lines that one place in the code may write in a second.
 pub const LINES: u32 = 100;
@@ -104,22 +105,23 @@ impl Drop for Log {
 
 impl Losses {
     /// Lines that were over the rate of their place so far.
-    pub fn over_rate(&self) -> u64 {
+    fn over_rate(&self) -> u64 {
         self.limiter.dropped.load(Ordering::Relaxed)
     }
 
     /// Events that found no reader so far.
-    pub fn events_lost(&self) -> u64 {
+    fn events_lost(&self) -> u64 {
         self.events.lines()
     }
 
     /// Access lines that found no reader so far.
-    pub fn access_lost(&self) -> u64 {
+    fn access_lost(&self) -> u64 {
         self.access.lines()
     }
 
-    /// Says in the log what was lost since the last call.
+    /// Says in the log what was lost since the last call, and in the metrics what was lost so far.
     pub fn tell(&self) {
+        self.count();
         for (place, lines) in self.limiter.news() {
             tracing::warn!(place, lines, "log lines left out: over {LINES} a second from one place");
         }
@@ -129,6 +131,17 @@ impl Losses {
             if lines > 0 {
                 tracing::warn!(stream, lines, "log lines lost: the reader of the log is too slow");
             }
+        }
+    }
+
+    fn count(&self) {
+        let lost = [
+            (["events", "rate"], self.over_rate()),
+            (["events", "queue"], self.events_lost()),
+            (["access", "queue"], self.access_lost()),
+        ];
+        for (labels, lines) in lost {
+            PROCESS.counter(&catalogue::LOG_DROPPED, &labels).absolute(lines);
         }
     }
 }

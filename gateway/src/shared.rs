@@ -2,7 +2,6 @@
 //!
 //! Atomics, `ArcSwap`s and sharded maps: no thread waits for another one.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,10 +10,11 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::proxy_header::ProxyHeaders;
 use crate::rooms::Rooms;
 use crate::seats::Seats;
 use crate::site::Site;
-use crate::telemetry::{self, Page, ProxyHeaders, StoreMeters, Unbelieved, catalogue};
+use crate::telemetry::{StoreMeters, Unbelieved};
 use crate::tls::Certificates;
 
 /// What every thread sees.
@@ -57,42 +57,6 @@ impl Shared {
     /// Whether new shoppers should be sent to this gateway.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign
-    }
-
-    /// Tells the metrics of all that is in force.
-    pub fn observe(&self, page: &mut Page) {
-        let site = self.site.load();
-        telemetry::process(page);
-        page.flag(&catalogue::READY, &[], self.is_ready());
-        let limit = site.config.listen.max_connections;
-        telemetry::connections(page, self.seats.open(), self.seats.by_class(), limit);
-        page.add(&catalogue::ANSWER_BUFFER, &[], self.seats.untaken());
-        page.add(&catalogue::QUOTA_CLIENTS, &[], site.quotas.clients());
-        let dormant = site.by_name.values().filter(|room| room.live.is_dormant()).count();
-        page.add(&catalogue::ROOMS_DORMANT, &[], dormant);
-        let idle_too = site.config.metrics.idle_rooms;
-        let told = site.by_name.values().filter(|room| idle_too || !room.live.is_idle());
-        told.for_each(|room| telemetry::room(page, room));
-        page.series(site.outside.series());
-        site.upstreams.values().for_each(|upstream| telemetry::upstream(page, upstream));
-        self.certificates(&site, page);
-    }
-
-    /// When certificates run out: those that are shown to shoppers, and those that the shop is shown.
-    fn certificates(&self, site: &Site, page: &mut Page) {
-        let mut tell = |shown_to: &str, file: &Path, end: i64| {
-            page.add(&catalogue::CERTIFICATE_END, &[shown_to, &file.to_string_lossy()], end);
-        };
-        for (file, end) in self.tls.iter().flat_map(|tls| tls.certificates.ends()) {
-            tell("shoppers", &file, end);
-        }
-        for written in &site.config.upstreams {
-            let file = written.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
-            let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.settings().tls.as_ref());
-            if let (Some(file), Some(end)) = (file, tls.and_then(|tls| tls.not_after)) {
-                tell("shop", file, end);
-            }
-        }
     }
 }
 

@@ -22,8 +22,7 @@ use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 
 use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig};
-use crate::rooms::{LiveRoom, Rooms, Terms};
-use crate::telemetry::RoomMeters;
+use crate::rooms::{LiveRoom, RoomMeters, Rooms, Terms};
 use crate::tls::client::ClientTls;
 use crate::ui::{Language, Notices, WaitingPage};
 use crate::upstream::{HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
