@@ -5,10 +5,11 @@
 //! because a claim is decided by the line itself.
 
 use crate::Millis;
-use crate::line::{Adopt, Arrival, View};
+use crate::line::Arrival;
 use crate::room::{FailMode, Join, QueueingMethod, Room};
 use crate::seal::Rejected;
-use crate::ticket::{ARRIVAL_LIFE, Kind, Token};
+use crate::ticket::{ARRIVAL_LIFE, Adopt, Kind, Token};
+use crate::view::View;
 
 /// Readings of the store's clock differ by less than this among gateways.
 const CLOCKS: Millis = 1_000;

@@ -60,7 +60,7 @@ const SHOW_AT_LEAST: f64 = 0.02;
 /// `h` forgets cohorts over this many seconds of called tickets, and over so many more tickets.
 const SHOW_MEMORY: (f64, f64) = (0.5, 30.0);
 /// The pointer moves at most this many times the rate, and more only as the bound grows. Nobody is told to ask
-/// again later than it could come at that speed ([`View::pace`](crate::line::View::pace)): else a faster pointer
+/// again later than it could come at that speed ([`View::pace`](crate::view::View::pace)): else a faster pointer
 /// would find fewer people, move faster still, and run away.
 pub(crate) const FASTEST: f64 = 5.0;
 /// The bound never grows beyond this many times the rate...

@@ -27,9 +27,9 @@
 use std::collections::BTreeMap;
 
 use crate::Millis;
-use crate::line::View;
-use crate::line::segment::Segments;
 use crate::room::Rules;
+use crate::segment::Segments;
+use crate::view::View;
 
 /// A gateway may spend so long after its last answer.
 pub const LEASE: Millis = 30_000;

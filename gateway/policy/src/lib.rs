@@ -6,6 +6,7 @@
 //! line at all" are each one subtraction, so ten million waiting cost what ten cost.
 //!
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
+//! - [`segment`]: the number space; [`view`]: a copy of a line
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`drain`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
 //! - [`lease`]: what a gateway may spend while the store is away; [`dormancy`]: how long a line may be left alone
@@ -29,7 +30,9 @@ pub mod quota;
 pub mod room;
 pub mod scope;
 pub mod seal;
+pub mod segment;
 pub mod ticket;
+pub mod view;
 
 /// Milliseconds of the store's clock since the Unix epoch.
 pub type Millis = u64;

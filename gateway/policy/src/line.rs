@@ -4,12 +4,12 @@
 //! other. The pointer `serving` carries fairness; the token bucket at the claim carries safety: a
 //! claim costs one token and one seat, so no error of the pointer can admit too many.
 //!
-//! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
+//! - `repair`: a store that lost writes ([`crate::segment`]: the number space, cut by time)
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
 //! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: those who only look, without a number
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
-//! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
+//! - `batch`, `kept`: what is asked and stored ([`crate::view`]: what is told); `memory`: what a gateway remembers
 //!
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
 //! pass was granted, `0 <= bucket <= burst`, and live passes never exceed `total_active_users`.
@@ -25,9 +25,7 @@ mod memory;
 mod numbers;
 mod repair;
 mod rest;
-pub mod segment;
 mod unconfirmed;
-mod view;
 mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -37,18 +35,19 @@ use crate::drain::{Drain, Supply};
 use crate::lease::{Aside, Leases};
 use crate::pass::Passes;
 use crate::room::Rules;
+use crate::segment::base_at;
 use arrivals::Arrivals;
 use repair::Doubt;
 use rest::Rest;
-use segment::base_at;
 use unconfirmed::Unconfirmed;
 
-pub use batch::{Adopt, Adopted, Arrival, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
+pub use crate::segment::{self, Segment, Segments};
+pub use crate::ticket::{Adopt, Adopted};
+pub use crate::view::View;
+pub use batch::{Arrival, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
 pub use kept::{Change, Counters};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
-pub use segment::{Segment, Segments};
-pub use view::View;
 
 /// Time since the last transition counts for at most this much: a clock that jumps cannot call the
 /// whole line.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::segment::{SPAN, base_of};
+use crate::segment::{SPAN, base_of};
 
 /// A set of numbers of a line.
 #[derive(Debug, Clone, Default)]

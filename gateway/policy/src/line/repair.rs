@@ -24,11 +24,12 @@
 use std::cmp::Ordering;
 
 use super::Line;
-use super::batch::{Adopted, Restore, Revoked, Seen, Stamp};
+use super::batch::{Restore, Revoked, Seen, Stamp};
 use super::kept::Change;
-use super::segment::{SPAN, Segment, base_at, base_of};
 use crate::Millis;
 use crate::room::Rules;
+use crate::segment::{SPAN, Segment, base_at, base_of};
+use crate::ticket::Adopted;
 
 /// Nothing is granted for so long after a loss, at least...
 const SETTLE: Millis = 1_000;
