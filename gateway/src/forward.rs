@@ -4,13 +4,13 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use policy::quota::Client;
 use policy::ticket::Token;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::body::Body;
 use crate::headers;
+use crate::quota::Client;
 use crate::reply;
 use crate::site::SiteRoom;
 use crate::telemetry::{Mark, PROCESS, catalogue};

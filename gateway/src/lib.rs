@@ -31,6 +31,7 @@ pub mod operator;
 pub mod own;
 pub mod plan;
 pub mod proxy_header;
+pub mod quota;
 pub mod reload;
 pub mod reply;
 pub mod rooms;

@@ -17,11 +17,11 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use jiff::tz::TimeZone;
 use policy::drain::{self, PollTable};
-use policy::quota::{Quota, Quotas};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 
 use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig};
+use crate::quota::{Quota, Quotas};
 use crate::rooms::{LiveRoom, RoomMeters, Rooms, Terms};
 use crate::tls::client::ClientTls;
 use crate::ui::{Language, Notices, WaitingPage};

@@ -9,13 +9,13 @@ use http::header::{HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::Body as _;
 use policy::admit::{Credential, Intent};
-use policy::quota::Client;
 use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::connection::UnderWay;
 use crate::headers::PassHeaders;
 use crate::log::access::{Asked, Entry, Line};
+use crate::quota::Client;
 use crate::rooms::RoomMeters;
 use crate::site::{Site, SiteRoom};
 use crate::telemetry::{Disposition, Mark};

@@ -12,21 +12,18 @@
 //! - [`lease`]: what a gateway may spend while the store is away; [`dormancy`]: how long a line may be left alone
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
-//! - [`quota`]: per client; [`limit`]: per upstream
 //! - [`admit`]: all the `if`s of a request
 //!
-//! What is absent: sockets, HTTP, stores, logs, metrics, clocks and randomness. Time comes in as
+//! Out of scope: sockets, HTTP, stores, logs, metrics, clocks, randomness, and state that threads share. Time comes in as
 //! milliseconds of the store's clock and decisions go out as values.
 
 pub mod admit;
 pub mod dormancy;
 pub mod drain;
 pub mod lease;
-pub mod limit;
 pub mod line;
 pub mod outlook;
 pub mod pass;
-pub mod quota;
 pub mod room;
 pub mod scope;
 pub mod seal;
