@@ -75,11 +75,11 @@ struct Claimant {
 /// What is told of the places of those who are called and have not entered ([`crate::outlook`]).
 #[derive(Debug, Clone, Copy, Default)]
 struct Places {
-    /// As last told; infinite while nobody waits.
+    /// Places as last told; infinite while nobody waits.
     told: f64,
     /// Tickets called since.
     called: f64,
-    /// By how much all places have moved up, as far as the drain was not told.
+    /// Places by which all have moved up, as far as the drain was not told.
     moved: f64,
 }
 
@@ -97,9 +97,13 @@ fn unlimited(rules: &Rules) -> bool {
 pub struct Line {
     /// All but `memory`, which is asked of the drain.
     counters: Counters,
+    /// Tickets by which the pointer should have moved and has not: less than one.
     carry: f64,
+    /// Tokens that a claim may take.
     bucket: f64,
+    /// Tokens that a visit may take.
     visits: f64,
+    /// New shoppers per second, as last set.
     rate: f64,
     drain: Drain,
     places: Places,
@@ -111,6 +115,7 @@ pub struct Line {
     unconfirmed: Unconfirmed,
     revoked: VecDeque<Revoked>,
     revocations_forgotten: u64,
+    /// Seats that became free, of which the drain was not told.
     freed: u64,
     adopted: Vec<Adopted>,
     arrivals: Arrivals,
