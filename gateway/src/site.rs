@@ -36,8 +36,9 @@ use preflights::Preflights;
 const LEAST_SHARE: usize = 8;
 /// One permit in so many is kept for passes.
 const PASS_RESERVE: usize = 4;
-/// Of names that the configuration says: no client adds one, so none can make the table slow.
-type Hasher = foldhash::fast::RandomState;
+
+/// How names that the configuration says are hashed: no client adds one, so none can make the table slow.
+type NameHash = foldhash::fast::RandomState;
 
 /// A compiled configuration.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ pub struct Site {
     /// Rooms by name.
     pub by_name: HashMap<String, Arc<SiteRoom>>,
     /// Rooms by the name of their line.
-    by_line: HashMap<String, Arc<SiteRoom>, Hasher>,
+    by_line: HashMap<String, Arc<SiteRoom>, NameHash>,
     /// Which upstream a request goes to.
     pub routes: Table<Arc<Upstream>>,
     /// Upstreams by name.

@@ -49,7 +49,7 @@ pub(super) async fn tell(
     };
     let page =
         told.map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n".to_owned()))?;
-    let pieces = stream::iter(page.text().map(Ok::<_, Infallible>));
+    let pieces = stream::iter(page.pieces().map(Ok::<_, Infallible>));
     Ok(([(header::CONTENT_TYPE, FORMAT)], Body::from_stream(pieces)))
 }
 
