@@ -72,7 +72,6 @@ use crate::listener::Door;
 use crate::log::Losses;
 use crate::plan::Plan;
 use crate::proxy_header::ProxyHeaders;
-use crate::rooms::Rooms;
 use crate::secret::{Ring, Source};
 use crate::shared::{Shared, Tls};
 use crate::site::Site;

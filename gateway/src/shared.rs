@@ -1,6 +1,6 @@
 //! What every thread sees: the configuration in force, the rooms, what is open and what is counted.
 //!
-//! Atomics, `ArcSwap`s and sharded maps: no thread waits for another one.
+//! Atomics, `ArcSwap`s and sharded maps: what a request reads of it waits for no store and no other request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
