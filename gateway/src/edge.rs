@@ -143,7 +143,9 @@ async fn at_the_door<'a>(
     let (verdict, ignored) = {
         let snapshot = room.live.snapshot();
         report_evidence(visit, room, &snapshot);
-        if let Some(verdict) = enter(scene(visit, room, &snapshot, None), visit.credential) {
+        let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
+        let with_pass = if shows_pass { enter(scene(visit, room, &snapshot, None), visit.credential) } else { None };
+        if let Some(verdict) = with_pass {
             (verdict, None)
         } else {
             // What kind of request it is matters only without a pass, and is the longest thing to read.
