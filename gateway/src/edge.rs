@@ -193,6 +193,13 @@ async fn without_a_place<'a>(
     room: &'a Arc<SiteRoom>,
     verdict: Verdict,
 ) -> Result<Onward, Box<Response<Body>>> {
+    let verdict = match verdict {
+        // A form that comes too often after its pass is one that comes too late.
+        Verdict::Late(pass) if !room.live.take_late_form(&pass) => {
+            decide(visit, room, &room.live.snapshot(), Some(PassState::Overdrawn)).0
+        }
+        verdict => verdict,
+    };
     let answer = match verdict {
         Verdict::Open => {
             visit.mark = Mark::Open;
@@ -224,14 +231,9 @@ async fn without_a_place<'a>(
     no(answer)
 }
 
-/// Decides, with what the line has said of the token since, if it was asked. A form that comes too often after its pass is
-/// decided on once more, as one that comes too late.
+/// Decides, with what the line has said of the token since, if it was asked.
 fn decide(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
-    let by = |said| admit(scene(visit, room, snapshot, said), visit.credential, visit.intent);
-    match by(said) {
-        (Verdict::Late(pass), _) if !room.live.take_late_form(&pass) => by(Some(PassState::Overdrawn)),
-        decision => decision,
-    }
+    admit(scene(visit, room, snapshot, said), visit.credential, visit.intent)
 }
 
 /// Tells the line of a token that its copy lacks: its store may have lost what the token is a proof of.
