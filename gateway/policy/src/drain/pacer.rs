@@ -146,7 +146,7 @@ impl Drain {
         (self.called, self.shown)
     }
 
-    /// The share of called tickets whose holders come, [`SHOW_AT_LEAST`] to 1.
+    /// The share of called tickets whose holders come, 0.02 to 1.
     pub fn show_share(&self) -> f64 {
         self.share_by(&self.curve())
     }
