@@ -7,8 +7,8 @@ use std::ops::Not;
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use policy::line::Segment;
 use policy::line::segment::place_of;
-use policy::line::{Segment, View};
 use policy::outlook::{Outlook, Standstill};
 use policy::{Millis, drain};
 use serde::Serialize;
@@ -20,6 +20,7 @@ const FAR: u64 = 1_000_000_000;
 
 /// What the page reads, in this order. What is usual is left out.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
 struct Document<'a> {
     room: &'a str,
     page: String,
