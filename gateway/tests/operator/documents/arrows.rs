@@ -59,7 +59,9 @@ fn arrows_of(folder: &Path) -> Arrows {
 /// Adds the code of a file, or of all files of a folder.
 fn read(path: &Path, code: &mut String) {
     if path.is_dir() {
-        read_dir(path).unwrap().for_each(|entry| read(&entry.unwrap().path(), code));
+        for entry in read_dir(path).unwrap() {
+            read(&entry.unwrap().path(), code);
+        }
     } else if path.extension().is_some_and(|kind| kind == "rs") && path.file_stem().unwrap() != "tests" {
         code.push_str(&without_tests_and_comments(&read_to_string(path).unwrap()));
     }
