@@ -119,7 +119,9 @@ fn circles(mut arrows: Arrows) -> Arrows {
         let names: BTreeSet<String> = arrows.keys().cloned().collect();
         let named: BTreeSet<String> = arrows.values().flatten().cloned().collect();
         let before: usize = arrows.values().map(BTreeSet::len).sum::<usize>() + arrows.len();
-        arrows.values_mut().for_each(|to| to.retain(|name| names.contains(name)));
+        for to in arrows.values_mut() {
+            to.retain(|name| names.contains(name));
+        }
         arrows.retain(|name, to| !to.is_empty() && named.contains(name));
         if arrows.values().map(BTreeSet::len).sum::<usize>() + arrows.len() == before {
             return arrows;
