@@ -49,7 +49,7 @@ pub(crate) enum Turn {
 
 /// What a worker's connections have in common.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Seconds that the worker has lived.
     pub(crate) second: Cell<u64>,
     /// Bytes of answers of HTTP/2 that the other ends have not taken.

@@ -47,7 +47,7 @@ use crate::visitor::{BadHost, Head};
 use crate::worker::Worker;
 
 /// Answers one request.
-pub async fn handle(
+pub(crate) async fn handle(
     under_way: UnderWay,
     worker: Rc<Worker>,
     request: Request<Incoming>,

@@ -33,7 +33,7 @@ const MOST_OF_ALL: usize = 4 * 1024 * 1024;
 const SOON: Duration = Duration::from_secs(5);
 
 /// Makes the page of this answer one that holds the form. Returns the body if it was not read to its end.
-pub async fn give_back(
+pub(crate) async fn give_back(
     response: &mut Response<Body>,
     visit: &Visit<'_>,
     unsent: Unsent,

@@ -44,7 +44,7 @@ use crate::visitor::Peer;
 use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
-pub const BACKLOG: i32 = 4_096;
+pub(crate) const BACKLOG: i32 = 4_096;
 /// Pause when no descriptor is left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 /// When shutting down, connections are looked at this often...
@@ -62,7 +62,7 @@ const UPLOAD_WINDOW: u32 = 256 << 10;
 const SEND_BUFFER: usize = 16 << 10;
 
 /// A listening socket for one worker; several may share an address.
-pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -103,7 +103,7 @@ struct Listener<H> {
 
 /// A listening socket of one worker, and what its connections begin with.
 #[derive(Debug)]
-pub struct Door {
+pub(crate) struct Door {
     /// The socket.
     pub socket: std::net::TcpListener,
     /// TLS.
@@ -114,7 +114,7 @@ pub struct Door {
 
 /// Serves at these doors until `stop`, then lets requests under way finish. Each request is answered by `handle`, which is
 /// known when this is compiled: nothing is looked up for it.
-pub async fn work<H, A>(worker: Worker, handle: H, doors: Vec<Door>, stop: CancellationToken) -> io::Result<()>
+pub(crate) async fn work<H, A>(worker: Worker, handle: H, doors: Vec<Door>, stop: CancellationToken) -> io::Result<()>
 where
     H: Fn(UnderWay, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
     A: Future<Output = Result<Response<Body>, Infallible>> + 'static,

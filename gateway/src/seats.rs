@@ -22,7 +22,7 @@ const DOMINANT: usize = 16;
 
 /// What a connection is to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Has not asked for anything yet.
     Silent,
     /// Has asked, and showed no pass.
@@ -33,13 +33,13 @@ pub enum Class {
 
 impl Class {
     /// All of them, as in metrics.
-    pub const ALL: [(Self, &'static str); 3] =
+    pub(crate) const ALL: [(Self, &'static str); 3] =
         [(Self::Silent, "silent"), (Self::Waiting, "waiting"), (Self::Holder, "holder")];
 }
 
 /// The seats of a gateway.
 #[derive(Debug, Default)]
-pub struct Seats {
+pub(crate) struct Seats {
     open: AtomicUsize,
     clients: DashMap<IpNet, Arc<Share>>,
     classes: [AtomicUsize; Class::ALL.len()],
@@ -56,12 +56,12 @@ struct Share {
 
 impl Seats {
     /// Connections that are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
     /// Connections of each class, as of the last second.
-    pub fn by_class(&self) -> [(&'static str, usize); Class::ALL.len()] {
+    pub(crate) fn by_class(&self) -> [(&'static str, usize); Class::ALL.len()] {
         Class::ALL.map(|(class, name)| (name, self.classes[class as usize].load(Ordering::Relaxed)))
     }
 
@@ -73,7 +73,7 @@ impl Seats {
     }
 
     /// Bytes of answers that were made and not taken, as of the last second.
-    pub fn untaken(&self) -> usize {
+    pub(crate) fn untaken(&self) -> usize {
         self.untaken.load(Ordering::Relaxed)
     }
 
@@ -114,7 +114,7 @@ impl Seats {
 
 /// A place among the open connections; free again when this goes.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     seats: Arc<Seats>,
     /// Of the client, and of the network that it is in. A trusted proxy has none.
     shares: [Option<Arc<Share>>; 2],

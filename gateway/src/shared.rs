@@ -19,7 +19,7 @@ use crate::tls::Certificates;
 
 /// What every thread sees.
 #[derive(Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The configuration in force, compiled.
     pub site: ArcSwap<Site>,
     /// The live rooms.
@@ -46,7 +46,7 @@ pub struct Shared {
 
 /// Certificates, and how TLS is spoken with them.
 #[derive(Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// The certificates in force.
     pub certificates: Arc<Certificates>,
     /// For the listeners.
@@ -55,7 +55,7 @@ pub struct Tls {
 
 impl Shared {
     /// Whether new shoppers should be sent to this gateway.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign
     }
 }
@@ -64,7 +64,7 @@ impl Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
-pub enum KeyState {
+pub(crate) enum KeyState {
     /// It has not heard of the others yet.
     Unknown,
     /// They are those of the fleet. Gateways of earlier versions say nothing, and count as such.
@@ -76,11 +76,11 @@ pub enum KeyState {
 
 /// The state of this gateway, as every thread sees it.
 #[derive(Debug, Default)]
-pub struct Standing(AtomicU8);
+pub(crate) struct Standing(AtomicU8);
 
 impl Standing {
     /// The state.
-    pub fn get(&self) -> KeyState {
+    pub(crate) fn get(&self) -> KeyState {
         match self.0.load(Ordering::Relaxed) {
             0 => KeyState::Unknown,
             1 => KeyState::Shared,

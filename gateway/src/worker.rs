@@ -14,7 +14,7 @@ use crate::visitor::RequestIds;
 
 /// One thread's part of the gateway, as requests see it.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     /// What all threads share.
     pub shared: Arc<Shared>,
     /// Kept connections to the upstreams.
@@ -26,22 +26,22 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without connections.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, pool: Pool::new(), forms: Buffers::default(), ids: RequestIds::default() }
     }
 
     /// A factor around 1 that spreads what many are told to do.
-    pub fn jitter(&self) -> f64 {
+    pub(crate) fn jitter(&self) -> f64 {
         0.85 + 0.3 * (self.pool.random() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// An id that no other arrival has.
-    pub fn arrival_id(&self) -> u64 {
+    pub(crate) fn arrival_id(&self) -> u64 {
         self.pool.random()
     }
 
     /// An id that no other request has.
-    pub fn request_id(&self) -> HeaderValue {
+    pub(crate) fn request_id(&self) -> HeaderValue {
         self.ids.next(|| self.pool.random())
     }
 }

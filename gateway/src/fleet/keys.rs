@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-pub use crate::shared::{KeyState, Standing};
+pub(crate) use crate::shared::{KeyState, Standing};
 use crate::store::board::SILENCE;
 
 /// A foreign gateway is the fleet itself when it has heard of no member for this long. A store that has just lost its
