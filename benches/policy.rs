@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use gateway::known::Known;
+use gateway::quota::{Client, Quota, Quotas};
 use gateway::visitor::{Head, credential, intent};
 use policy::admit::{Credential, Intent, PassState, Scene, admit};
 use policy::line::{Batch, Line, Segment, View};
-use policy::quota::{Client, Quota, Quotas};
 use policy::room::Rules;
 use policy::scope::{NormalPath, Pattern, Table};
 use policy::seal::{RoomId, Sealer};

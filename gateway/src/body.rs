@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 
+use crate::bridge::Bridge;
 use crate::buffer::Charge;
 use crate::connection::{UnderWay, Untaken};
 use crate::log::access::Line;
@@ -24,49 +24,6 @@ pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 
 /// A piece of a body on its way out.
 pub type Chunks = Poll<Option<Result<Frame<Chunk>, hyper::Error>>>;
-
-/// Carries another protocol between both ends, until it ends.
-pub struct Bridge {
-    carried: Pin<Box<dyn Future<Output = ()>>>,
-    end: Rc<Notify>,
-}
-
-impl Bridge {
-    /// What carries the bytes is told by the [`Notify`] that it is to end: both ends are to hear of it.
-    pub fn new<F: Future<Output = ()> + 'static>(carry: impl FnOnce(Rc<Notify>) -> F) -> Self {
-        let end = Rc::new(Notify::new());
-        Self { carried: Box::pin(carry(end.clone())), end }
-    }
-
-    /// Ends it once this is `over`.
-    #[must_use]
-    pub fn until(self, over: impl Future<Output = ()> + 'static) -> Self {
-        let Self { mut carried, end } = self;
-        let told = end.clone();
-        let carried = async move {
-            tokio::select! {
-                () = &mut carried => return,
-                () = over => told.notify_one(),
-            }
-            carried.await;
-        };
-        Self { carried: Box::pin(carried), end }
-    }
-}
-
-impl Future for Bridge {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.carried.as_mut().poll(cx)
-    }
-}
-
-impl std::fmt::Debug for Bridge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Bridge")
-    }
-}
 
 /// Where a streamed body comes from.
 pub trait Source: std::fmt::Debug {

@@ -45,7 +45,6 @@ pub use upstream::{HealthConfig, HttpVersion, ShopServer, UpstreamConfig, Upstre
 
 use problem::{Wrong, position};
 use reader::{Reader, Secrets};
-pub(crate) use table::nearest;
 use table::{Section, Value as _, section};
 
 /// A text with more mistakes of syntax is not TOML at all.

@@ -14,10 +14,9 @@ use std::task::{Context, Poll, Waker};
 use http::Version;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::body::Bridge;
+use crate::bridge::Bridge;
 use crate::flow::Flow;
 use crate::known::Known;
-use crate::load::Turn;
 use crate::seats::{Class, Seat};
 use crate::visitor::Peer;
 
@@ -36,9 +35,21 @@ pub(crate) enum Fate {
     Over,
 }
 
+/// What a connection without a pass may do at this moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Not deferred.
+    #[default]
+    Free,
+    /// Waits for its release.
+    Deferred,
+    /// Released: to be served once.
+    Released,
+}
+
 /// What a worker's connections have in common.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Seconds that the worker has lived.
     pub(crate) second: Cell<u64>,
     /// Bytes of answers of HTTP/2 that the other ends have not taken.

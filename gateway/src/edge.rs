@@ -27,7 +27,7 @@ use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::Millis;
-use policy::admit::{Decision, Ignored, Intent, PassState, Refusal, Scene, Verdict, admit};
+use policy::admit::{Decision, Ignored, Intent, PassState, Refusal, Scene, Verdict, admit, enter};
 use policy::line::Arrival;
 use policy::room::{FailMode, Join, QueueingMethod};
 use policy::scope::NormalPath;
@@ -37,7 +37,6 @@ use crate::body::{Body, let_finish};
 use crate::connection::UnderWay;
 use crate::form;
 use crate::forward::{self, Onward, Way};
-use crate::listener::Worker;
 use crate::own;
 use crate::reply::{self, Place};
 use crate::rooms::{Admission, Snapshot};
@@ -45,9 +44,10 @@ use crate::site::SiteRoom;
 use crate::telemetry::{self, Mark};
 use crate::visit::Visit;
 use crate::visitor::{BadHost, Head};
+use crate::worker::Worker;
 
 /// Answers one request.
-pub async fn handle(
+pub(crate) async fn handle(
     under_way: UnderWay,
     worker: Rc<Worker>,
     request: Request<Incoming>,
@@ -142,10 +142,11 @@ async fn at_the_door<'a>(
 ) -> Result<Onward, Box<Response<Body>>> {
     let (verdict, ignored) = {
         let snapshot = room.live.snapshot();
+        report_evidence(visit, room, &snapshot);
         let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
-        let decision = shows_pass.then(|| decide(visit, room, &snapshot, None));
-        if let Some(enter @ (Verdict::Enter { .. }, _)) = decision {
-            enter
+        let with_pass = if shows_pass { enter(scene(visit, room, &snapshot, None), visit.credential) } else { None };
+        if let Some(verdict) = with_pass {
+            (verdict, None)
         } else {
             // What kind of request it is matters only without a pass, and is the longest thing to read.
             visit.holds_pass(false);
@@ -192,6 +193,13 @@ async fn without_a_place<'a>(
     room: &'a Arc<SiteRoom>,
     verdict: Verdict,
 ) -> Result<Onward, Box<Response<Body>>> {
+    let verdict = match verdict {
+        // A form that comes too often after its pass is one that comes too late.
+        Verdict::Late(pass) if !room.live.take_late_form(&pass) => {
+            decide(visit, room, &room.live.snapshot(), Some(PassState::Overdrawn)).0
+        }
+        verdict => verdict,
+    };
     let answer = match verdict {
         Verdict::Open => {
             visit.mark = Mark::Open;
@@ -223,37 +231,33 @@ async fn without_a_place<'a>(
     no(answer)
 }
 
-/// Decides, with what the line has said of the token since, if it was asked. A form that comes too often after its pass is
-/// decided on once more, as one that comes too late.
+/// Decides, with what the line has said of the token since, if it was asked.
 fn decide(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
-    match weigh(visit, room, snapshot, said) {
-        (Verdict::Late(pass), _) if !room.live.take_late_form(&pass) => {
-            weigh(visit, room, snapshot, Some(PassState::Overdrawn))
-        }
-        decision => decision,
+    admit(scene(visit, room, snapshot, said), visit.credential, visit.intent)
+}
+
+/// Tells the line of a token that its copy lacks: its store may have lost what the token is a proof of.
+fn report_evidence(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot) {
+    if let (Some(token), Some(view)) = (visit.token(), &snapshot.view)
+        && view.lacks(&token)
+        && snapshot.store_time(visit.started) < token.expires
+        && room.live.pass_state(&token) == PassState::Lives
+    {
+        room.live.testify(&token);
     }
 }
 
-fn weigh(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
-    let now = snapshot.store_time(visit.started);
-    let token = visit.token();
-    if let (Some(token), Some(view)) = (&token, &snapshot.view)
-        && view.lacks(token)
-        && now < token.expires
-        && room.live.pass_state(token) == PassState::Lives
-    {
-        room.live.testify(token);
-    }
-    let scene = Scene {
+/// What is known of the line and of the token that is shown.
+fn scene<'s>(visit: &Visit<'_>, room: &'s SiteRoom, snapshot: &'s Snapshot, said: Option<PassState>) -> Scene<'s> {
+    Scene {
         room: &room.terms.room,
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
         shop_rests: snapshot.shop_rests,
-        now,
-        pass: said.unwrap_or_else(|| token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass))),
-    };
-    admit(scene, visit.credential, visit.intent)
+        now: snapshot.store_time(visit.started),
+        pass: said.unwrap_or_else(|| visit.token().map_or(PassState::Lives, |pass| room.live.pass_state(&pass))),
+    }
 }
 
 fn open(room: &SiteRoom) -> Onward {

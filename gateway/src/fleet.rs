@@ -7,8 +7,8 @@
 //!
 //! What is absent: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
 
-pub mod guarded;
-pub mod keys;
+pub(crate) mod guarded;
+pub(crate) mod keys;
 mod rates;
 
 use std::collections::HashSet;
@@ -23,21 +23,21 @@ use tokio_util::sync::CancellationToken;
 use keys::{Judge, KeyState, Peer, Standing};
 use rates::Rates;
 
-use crate::Shared;
 use crate::number;
 use crate::plan::{Next, Plan, Preview, Report};
+use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
 use crate::telemetry::{PROCESS, catalogue};
 
 /// The longest text of rooms that is taken, in bytes.
-pub const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 /// Time between two exchanges.
 const BEAT: Duration = Duration::from_millis(500);
 
 /// What a gateway says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// As configured, or its host and the port of its admin listener.
     pub name: String,
     /// Which process, in provisional tickets too.
@@ -75,7 +75,7 @@ pub struct Gateway {
 
 /// A gateway, and its part of the whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Member {
+pub(crate) struct Member {
     /// What it says of itself.
     #[serde(flatten)]
     pub gateway: Gateway,
@@ -86,7 +86,7 @@ pub struct Member {
 
 /// Who this process is.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Its name.
     pub name: String,
     /// Where shoppers reach it.
@@ -97,7 +97,7 @@ pub struct Identity {
 
 impl Identity {
     /// Named as configured, else by its host and the port of its admin listener.
-    pub fn of(name: Option<&String>, addresses: &[SocketAddr], admin: SocketAddr) -> Self {
+    pub(crate) fn of(name: Option<&String>, addresses: &[SocketAddr], admin: SocketAddr) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = if host.trim().is_empty() { "weir" } else { host.trim() };
         let name = name.cloned().unwrap_or_else(|| format!("{host}:{}", admin.port()));
@@ -106,7 +106,7 @@ impl Identity {
 }
 
 /// This gateway among the others.
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// What every thread sees.
     pub shared: Arc<Shared>,
     /// What is meant to be in force here.
@@ -126,7 +126,7 @@ pub struct Fleet {
 
 /// Why the rooms were not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotSwitched {
+pub(crate) enum NotSwitched {
     /// They are wrong on this gateway.
     #[error("{} to mend", .0.len())]
     Wrong(Vec<String>),
@@ -155,7 +155,7 @@ pub enum NotSwitched {
 
 impl Fleet {
     /// A gateway that nobody knows yet.
-    pub fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
         let (judge, strangers) = Default::default();
@@ -164,12 +164,12 @@ impl Fleet {
     }
 
     /// Whether this gateway belongs to the others.
-    pub fn standing(&self) -> &Arc<Standing> {
+    pub(crate) fn standing(&self) -> &Arc<Standing> {
         &self.standing
     }
 
     /// Tells and hears until `stop`.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut beat = interval(BEAT);
         loop {
             tokio::select! {
@@ -180,7 +180,7 @@ impl Fleet {
     }
 
     /// One exchange; two if the first one tells this gateway whether it belongs to the others, which they are to hear.
-    pub async fn look(&self) {
+    pub(crate) async fn look(&self) {
         let _turn = self.turn.lock().await;
         let before = self.standing.get();
         self.exchange().await;
@@ -280,7 +280,7 @@ impl Fleet {
     }
 
     /// Every gateway that was heard of, by name; while the store is away only this one.
-    pub fn members(&self) -> Vec<Member> {
+    pub(crate) fn members(&self) -> Vec<Member> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let myself = self.myself();
         let fresh = heard.filter(|(at, _)| at.elapsed() < SILENCE).map(|(_, gateways)| gateways).unwrap_or_default();
@@ -314,7 +314,7 @@ impl Fleet {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn versions(&self) -> Result<Vec<Version>, StoreError> {
+    pub(crate) async fn versions(&self) -> Result<Vec<Version>, StoreError> {
         self.board.versions().await
     }
 
@@ -322,7 +322,7 @@ impl Fleet {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
+    pub(crate) async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
         self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Wrong)
     }
 
@@ -330,7 +330,7 @@ impl Fleet {
     ///
     /// # Errors
     /// Everything that is wrong with it, or that it is not there.
-    pub async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
+    pub(crate) async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
         if number == 0 {
             return self.plan.preview(Next::File, from).await.map_err(NotSwitched::Wrong);
         }
@@ -343,7 +343,7 @@ impl Fleet {
     ///
     /// # Errors
     /// If another version is in force, or the store does not answer.
-    pub async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
+    pub(crate) async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
         if self.standing.get() != KeyState::Shared {
             return Err(NotSwitched::Foreign);
         }

@@ -23,8 +23,7 @@ use hyper::body::Incoming;
 use crate::body::Body;
 use crate::buffer::Charge;
 use crate::timer::timeout;
-use crate::ui::Standing;
-use crate::visit::{Visit, Wants};
+use crate::visit::{Unsent, Visit, Wants};
 
 /// Bytes of a body that is read.
 const MOST: usize = 64 * 1024;
@@ -33,17 +32,8 @@ const MOST_OF_ALL: usize = 4 * 1024 * 1024;
 /// How long a body may take.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A form that is answered by a page that holds it.
-#[derive(Debug)]
-pub struct Unsent {
-    /// Where its sender stands.
-    pub standing: Standing,
-    /// The sender is asked to confirm, and has no place yet.
-    pub arriving: bool,
-}
-
 /// Makes the page of this answer one that holds the form. Returns the body if it was not read to its end.
-pub async fn give_back(
+pub(crate) async fn give_back(
     response: &mut Response<Body>,
     visit: &Visit<'_>,
     unsent: Unsent,

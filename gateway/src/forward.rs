@@ -4,13 +4,13 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use policy::quota::Client;
 use policy::ticket::Token;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::body::Body;
 use crate::headers;
+use crate::quota::Client;
 use crate::reply;
 use crate::site::SiteRoom;
 use crate::telemetry::{Mark, PROCESS, catalogue};
@@ -20,7 +20,7 @@ use crate::visitor::Host;
 
 /// On whose behalf a request is forwarded.
 #[derive(Debug, Default)]
-pub struct Onward {
+pub(crate) struct Onward {
     /// The pass, if there is one.
     pass: Option<Token>,
     /// What the shopper has to be told of it.
@@ -57,33 +57,33 @@ enum News {
 
 impl Onward {
     /// Nobody's pass.
-    pub fn anonymous() -> Self {
+    pub(crate) fn anonymous() -> Self {
         Self::default()
     }
 
     /// A preflight, which carries no pass.
-    pub fn preflight() -> Self {
+    pub(crate) fn preflight() -> Self {
         Self { guest: Guest::Preflight, ..Self::default() }
     }
 
     /// Somebody who returns from a payment without a pass.
-    pub fn returning() -> Self {
+    pub(crate) fn returning() -> Self {
         Self { guest: Guest::Returns, ..Self::default() }
     }
 
     /// Somebody who only looks; `invited` to come back as a shopper.
-    pub fn visit(invited: bool) -> Self {
+    pub(crate) fn visit(invited: bool) -> Self {
         Self { guest: if invited { Guest::Invited } else { Guest::Anybody }, ..Self::default() }
     }
 
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
-    pub fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
+    pub(crate) fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
         let news = if confirmed { News::Confirmed } else { News::Nothing };
         Self { pass: Some(pass), news, renews, ..Self::default() }
     }
 
     /// Somebody who got this pass just now.
-    pub fn admitted(pass: Token) -> Self {
+    pub(crate) fn admitted(pass: Token) -> Self {
         Self { pass: Some(pass), news: News::Given, ..Self::default() }
     }
 
@@ -98,7 +98,7 @@ impl Onward {
 
 /// Where a request goes.
 #[derive(Debug)]
-pub struct Way<'a> {
+pub(crate) struct Way<'a> {
     /// The upstream of its host and path, if there is one.
     pub upstream: Option<&'a Arc<Upstream>>,
     /// The host that was asked for.
@@ -108,7 +108,12 @@ pub struct Way<'a> {
 }
 
 /// Forwards, and answers with what comes back.
-pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, body: Incoming) -> Response<Body> {
+pub(crate) async fn forward<'a>(
+    visit: &mut Visit<'a>,
+    way: Way<'a>,
+    mut parts: Parts,
+    body: Incoming,
+) -> Response<Body> {
     let Way { upstream, host, onward } = way;
     let Some(upstream) = upstream else { return reply::no_route(visit) };
     visit.upstream = &upstream.settings().name;

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Turn};
 use crate::telemetry::{PROCESS, catalogue};
 
 /// Run-queue delay above which a worker defers connections without a pass: well above what other processes cause.
@@ -51,18 +51,6 @@ const CALM_AFTER: u32 = 20;
 const LONG: u32 = 20;
 /// Polls are never stretched by more than this.
 const STRETCH_MOST: f64 = 16.0;
-
-/// What a connection without a pass may do at this moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Not deferred.
-    #[default]
-    Free,
-    /// Waits for its release.
-    Deferred,
-    /// Released: to be served once.
-    Released,
-}
 
 /// Whether more bytes of answers are held for those who do not take them than the worker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,11 +21,11 @@ use crate::visit::Visit;
 use crate::visitor::{self, Head};
 
 /// Where these paths begin.
-pub const PREFIX: &str = "/.weir/";
+pub(crate) const PREFIX: &str = "/.weir/";
 const SCRIPT: &str = "pass.js";
 
 /// Answers `/.weir/{path}`.
-pub async fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
+pub(crate) async fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
     visit.mark = Mark::Own;
     if path == "health" {
         return checked(visit, head);
@@ -58,7 +58,7 @@ pub async fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Respo
 }
 
 /// Tells a balancer whether shoppers should be sent here, as `/readyz` does.
-pub fn checked(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
+pub(crate) fn checked(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
     visit.mark = Mark::Own;
     match head.parts.method {
         Method::GET | Method::HEAD | Method::OPTIONS => reply::health(visit.worker.shared.is_ready()),

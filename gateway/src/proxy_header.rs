@@ -5,10 +5,14 @@
 //!
 //! What is absent: whose headers are believed, and how long one may take ([`crate::listener`]).
 
+mod meters;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+pub use self::meters::ProxyHeaders;
 
 /// Bytes of the longest header that is read. The lengths of version 2 go to 64 KiB; certificates of clients and the ids of
 /// cloud providers, which it may carry, take some hundred.

@@ -22,13 +22,13 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
 use crate::capacity;
 use crate::config::changes::{Change, changes};
 use crate::config::{Config, Problem};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
 use crate::secret::{Ring, SecretError, Source};
+use crate::shared::Shared;
 use crate::site::{Site, Stamp};
 use crate::telemetry::{self, PROCESS, catalogue};
 use crate::tls::{Certificates, TlsError};
@@ -37,7 +37,7 @@ use crate::tls::{Certificates, TlsError};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Watches the files.
-pub struct Watch {
+pub(crate) struct Watch {
     file: PathBuf,
     seen: Option<Arc<[u8]>>,
     certificates: u64,
@@ -56,7 +56,7 @@ pub struct Watch {
 
 impl Watch {
     /// Watches `file`, whose present content is in force.
-    pub fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, ring: Ring) -> Self {
+    pub(crate) fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, ring: Ring) -> Self {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
         let seen = std::fs::read(file).ok().map(Arc::from);
         let (reading, stalled, anew) = (None, false, false);
@@ -65,7 +65,7 @@ impl Watch {
     }
 
     /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         stop.run_until_cancelled(Box::pin(self.watch())).await;
     }
 

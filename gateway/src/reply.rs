@@ -40,7 +40,7 @@ const FRESH: Duration = Duration::from_millis(800);
 
 /// Where somebody stands who does not enter now.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
+pub(crate) enum Place {
     /// They were just given this.
     New(Token),
     /// They came with it.
@@ -48,7 +48,7 @@ pub enum Place {
 }
 
 /// The place in the line, as page or JSON.
-pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Response<Body> {
+pub(crate) fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Response<Body> {
     let snapshot = room.live.snapshot();
     let now = snapshot.store_time(visit.started);
     let (token, tell) = match place {
@@ -94,7 +94,7 @@ pub fn wait(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, place: Place) -> Respon
 
 /// Asks a newcomer to come back with the arrival of this answer, which takes the place. The page does so at once, by
 /// itself; without a script or with an operator's page a browser follows `Refresh`.
-pub fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
+pub(crate) fn confirm(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     visit.mark = Mark::Confirm;
     visit.hold_form(Standing::ARRIVING, true);
     let snapshot = room.live.snapshot();
@@ -123,7 +123,7 @@ fn queueing(visit: &Visit<'_>, room: &SiteRoom) -> StatusCode {
 }
 
 /// The status document of a room.
-pub fn status(room: &SiteRoom) -> Response<Body> {
+pub(crate) fn status(room: &SiteRoom) -> Response<Body> {
     let mut response = Response::new(Body::from(room.live.snapshot().answers.status()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
@@ -133,7 +133,7 @@ pub fn status(room: &SiteRoom) -> Response<Body> {
 }
 
 /// The logo of a room: its address changes with it. An SVG that is opened by itself runs nothing.
-pub fn logo(room: &SiteRoom) -> Response<Body> {
+pub(crate) fn logo(room: &SiteRoom) -> Response<Body> {
     let Some(logo) = room.page.logo() else { return not_found() };
     let mut response = answer(StatusCode::OK, HeaderValue::from_static(logo.kind), logo.bytes.clone());
     let headers = response.headers_mut();
@@ -144,7 +144,7 @@ pub fn logo(room: &SiteRoom) -> Response<Body> {
 }
 
 /// The script for pages of the shop: the same for all rooms, and of this version.
-pub fn pass_script(gzip: bool) -> Response<Body> {
+pub(crate) fn pass_script(gzip: bool) -> Response<Body> {
     let coding = if gzip { Coding::Gzip } else { Coding::Identity };
     let mut response = answer(StatusCode::OK, SCRIPT, ui::pass_script(coding));
     response.headers_mut().insert(header::CACHE_CONTROL, AN_HOUR);
@@ -152,7 +152,7 @@ pub fn pass_script(gzip: bool) -> Response<Body> {
 }
 
 /// When the shopper's pass ends, for that script; `None`: there is none. A text that is newer than theirs goes along.
-pub fn pass(visit: &Visit<'_>, room: &SiteRoom, pass: Option<Token>) -> Response<Body> {
+pub(crate) fn pass(visit: &Visit<'_>, room: &SiteRoom, pass: Option<Token>) -> Response<Body> {
     let now = room.live.snapshot().store_time(Instant::now());
     let (language, _) = visit.language_and_coding(room.language);
     let told = pass.map(|pass| (pass, room.terms.room.may_renew(&pass)));
@@ -166,19 +166,19 @@ pub fn pass(visit: &Visit<'_>, room: &SiteRoom, pass: Option<Token>) -> Response
 }
 
 /// The room is suspended.
-pub fn suspended(visit: &mut Visit<'_>) -> Response<Body> {
+pub(crate) fn suspended(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::Suspended;
     notice(visit, StatusCode::SERVICE_UNAVAILABLE, Notice::Suspended { retry: LATER })
 }
 
 /// The room is full, and nobody waits here.
-pub fn full(visit: &mut Visit<'_>) -> Response<Body> {
+pub(crate) fn full(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::Full;
     retry(notice(visit, StatusCode::SERVICE_UNAVAILABLE, Notice::Full), LATER)
 }
 
 /// No place can come of it, and no pass was shown. The body of the request is not read.
-pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
+pub(crate) fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
     if visit.wants() == Wants::Page {
         visit.answer_in_text();
     }
@@ -186,7 +186,7 @@ pub fn needs_pass(visit: &mut Visit<'_>) -> Response<Body> {
 }
 
 /// A form whose pass has ended, and that no page can hold: of another site, or of a program. The body of the request is not read.
-pub fn ended(visit: &mut Visit<'_>) -> Response<Body> {
+pub(crate) fn ended(visit: &mut Visit<'_>) -> Response<Body> {
     without_pass(visit, Notice::Ended { retry: SOON })
 }
 
@@ -212,14 +212,14 @@ fn waiting_page<'a>(visit: &Visit<'_>, room: &'a SiteRoom) -> &'a str {
 }
 
 /// Over a quota.
-pub fn too_fast(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
+pub(crate) fn too_fast(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
     visit.mark = Mark::TooFast;
     let retry = wait.as_secs() + 1;
     notice(visit, StatusCode::TOO_MANY_REQUESTS, Notice::TooMany { retry })
 }
 
 /// More preflights than the room lets pass. A browser reads no more of it than the status.
-pub fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
+pub(crate) fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> {
     visit.mark = Mark::PreflightsOver;
     let notice = Notice::TooMany { retry: wait.as_secs() + 1 };
     let response = text(StatusCode::TOO_MANY_REQUESTS, "Too many preflights at once.\n");
@@ -227,14 +227,14 @@ pub fn preflights_over(visit: &mut Visit<'_>, wait: Duration) -> Response<Body> 
 }
 
 /// They left; the cookie goes.
-pub fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
+pub(crate) fn left(visit: &mut Visit<'_>, room: &SiteRoom) -> Response<Body> {
     let mut response = notice(visit, StatusCode::OK, Notice::Left);
     response.headers_mut().extend(visit.end_token(room));
     response
 }
 
 /// The upstream gave no answer.
-pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response<Body> {
+pub(crate) fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response<Body> {
     let status = match error {
         UpstreamError::Busy { .. }
         | UpstreamError::RoomBusy { .. }
@@ -266,7 +266,7 @@ pub fn upstream_failed(visit: &mut Visit<'_>, error: &UpstreamError) -> Response
 }
 
 /// The same address over TLS, on its usual port. 308 keeps method and body.
-pub fn to_https(visit: &mut Visit<'_>, host: &str, uri: &Uri) -> Response<Body> {
+pub(crate) fn to_https(visit: &mut Visit<'_>, host: &str, uri: &Uri) -> Response<Body> {
     visit.mark = Mark::Redirect;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let Ok(location) = HeaderValue::try_from(format!("https://{host}{target}")) else {
@@ -278,25 +278,25 @@ pub fn to_https(visit: &mut Visit<'_>, host: &str, uri: &Uri) -> Response<Body> 
 }
 
 /// No upstream serves this host and path.
-pub fn no_route(visit: &mut Visit<'_>) -> Response<Body> {
+pub(crate) fn no_route(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::NoRoute;
     text(StatusCode::NOT_FOUND, "No upstream serves this host and path.\n")
 }
 
 /// It is not clear what is asked for, and `why`.
-pub fn bad_request(visit: &mut Visit<'_>, why: &'static str) -> Response<Body> {
+pub(crate) fn bad_request(visit: &mut Visit<'_>, why: &'static str) -> Response<Body> {
     visit.mark = Mark::BadRequest;
     text(StatusCode::BAD_REQUEST, why)
 }
 
 /// More headers than are read.
-pub fn too_many_headers(visit: &mut Visit<'_>) -> Response<Body> {
+pub(crate) fn too_many_headers(visit: &mut Visit<'_>) -> Response<Body> {
     visit.mark = Mark::BadRequest;
     text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many headers.\n")
 }
 
 /// It is not clear where the body ends. What comes after it on the connection could be anything.
-pub fn unframed(visit: &mut Visit<'_>, http2: bool) -> Response<Body> {
+pub(crate) fn unframed(visit: &mut Visit<'_>, http2: bool) -> Response<Body> {
     let mut response = bad_request(visit, "The length of the body is not clear.\n");
     if !http2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -305,22 +305,22 @@ pub fn unframed(visit: &mut Visit<'_>, http2: bool) -> Response<Body> {
 }
 
 /// Whether this gateway takes part in the line: what a balancer asks.
-pub fn health(ready: bool) -> Response<Body> {
+pub(crate) fn health(ready: bool) -> Response<Body> {
     if ready { text(StatusCode::OK, "ok\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
 /// Nothing under `/.weir/` has this name.
-pub fn not_found() -> Response<Body> {
+pub(crate) fn not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "No such page.\n")
 }
 
 /// A state-changing call that another site made.
-pub fn cross_site() -> Response<Body> {
+pub(crate) fn cross_site() -> Response<Body> {
     text(StatusCode::FORBIDDEN, "Only the shop's own pages may ask for this.\n")
 }
 
 /// The page is there, for another method.
-pub fn wrong_method(allow: &'static str) -> Response<Body> {
+pub(crate) fn wrong_method(allow: &'static str) -> Response<Body> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Another method is needed; see Allow.\n");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response

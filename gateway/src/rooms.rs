@@ -13,6 +13,7 @@
 mod clerk;
 mod desk;
 mod late;
+mod meters;
 mod passes;
 mod picture;
 mod renewals;
@@ -35,13 +36,13 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::telemetry::RoomMeters;
 use crate::ui;
 use crate::upstream::Upstream;
 
 pub use clerk::run;
 use late::LateForms;
 pub use policy::queue::Admission;
+pub use meters::RoomMeters;
 use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.

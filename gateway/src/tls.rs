@@ -5,6 +5,8 @@
 //! client certificates, OCSP, ACME, and watching the files ([`Certificates::fingerprint`] says whether
 //! they changed; when to look is the caller's).
 
+pub(crate) mod client;
+
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};

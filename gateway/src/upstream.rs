@@ -15,6 +15,8 @@ mod error;
 mod exchange;
 pub mod health;
 mod http2;
+mod limiter;
+mod meters;
 mod pace;
 mod part;
 mod permit;
@@ -22,7 +24,6 @@ mod pool;
 mod share;
 mod socket;
 mod streams;
-mod tls;
 mod upgrade;
 mod upload;
 mod way;
@@ -32,8 +33,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode, Version};
-use policy::limit::{Limit, Outcome};
-use policy::quota::Client;
 
 use self::connection::Failed;
 pub use self::connection::Outgoing;
@@ -45,20 +44,20 @@ use self::exchange::{Exchange, Wish};
 pub use self::health::HealthSettings;
 use self::health::{Server, less_loaded};
 pub use self::http2::Http2Failure;
+pub use self::meters::{ServerMeters, TRAFFIC};
 use self::pace::LeastPace;
 pub use self::part::{Part, PartSettings};
 use self::permit::{Permit, Permits, Rules};
 pub use self::pool::Pool;
-pub(crate) use self::tls::server_name;
-pub use self::tls::{ClientTls, TlsFailure};
 use self::upgrade::Silence;
 use self::upload::Gathering;
 pub use self::upload::Upload;
 use self::way::Way;
 use crate::body::Body;
 pub use crate::config::HttpVersion;
-use crate::telemetry::ServerMeters;
+use crate::quota::Client;
 use crate::timer;
+use crate::tls::client::ClientTls;
 
 /// What an operator says of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +164,7 @@ impl UpstreamSettings {
     }
 
     fn permits(&self) -> Rules {
-        let limit = Limit::Fixed(self.max_in_flight).permits();
+        let limit = self.max_in_flight;
         Rules {
             limit,
             reserve: self.pass_reserve,
@@ -427,7 +426,7 @@ impl Upstream {
 
     /// Notes what an error says about the server; nothing where HTTP/1.1 was tried because the request asks for another protocol.
     fn failed(&self, server: &Server, error: UpstreamError, upgrade: bool) -> UpstreamError {
-        if upgrade && server.way().may_speak_http2() && error.outcome() == Outcome::Dropped {
+        if upgrade && server.way().may_speak_http2() && error.is_the_servers() {
             return UpstreamError::NoUpgrade(error.to_string());
         }
         if let UpstreamError::Http2 { failure, .. } = &error
@@ -435,7 +434,7 @@ impl Upstream {
         {
             server.way().met(*failure);
         }
-        if error.outcome() != Outcome::Dropped {
+        if !error.is_the_servers() {
             self.blame_client(&error);
             self.blame_us(&error);
             return error;

@@ -9,23 +9,23 @@ use http::header::{HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::Body as _;
 use policy::admit::{Credential, Intent};
-use policy::quota::Client;
 use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::connection::UnderWay;
-use crate::form::Unsent;
 use crate::headers::PassHeaders;
-use crate::listener::Worker;
 use crate::log::access::{Asked, Entry, Line};
+use crate::quota::Client;
+use crate::rooms::RoomMeters;
 use crate::site::{Site, SiteRoom};
-use crate::telemetry::{Disposition, Mark, RoomMeters};
+use crate::telemetry::{Disposition, Mark};
 use crate::ui::{Coding, Language, Standing};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
+use crate::worker::Worker;
 
 /// In which form the gateway's own answers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
+pub(crate) enum Wants {
     /// A page.
     Page,
     /// JSON.
@@ -45,9 +45,18 @@ impl Wants {
     }
 }
 
+/// A form that is answered by a page that holds it.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    /// Where its sender stands.
+    pub standing: Standing,
+    /// The sender is asked to confirm, and has no place yet.
+    pub arriving: bool,
+}
+
 /// What is known of a request while it is answered.
 #[derive(Debug)]
-pub struct Visit<'a> {
+pub(crate) struct Visit<'a> {
     /// The worker that answers it.
     pub worker: &'a Rc<Worker>,
     /// The configuration in force when it came.
@@ -98,7 +107,7 @@ pub struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     /// Reads what every request says of itself.
-    pub fn begin(worker: &'a Rc<Worker>, site: &'a Site, under_way: UnderWay, head: &Head<'_>) -> Self {
+    pub(crate) fn begin(worker: &'a Rc<Worker>, site: &'a Site, under_way: UnderWay, head: &Head<'_>) -> Self {
         let (peer, headers) = (&under_way.connection().peer, &head.parts.headers);
         let trusted = &site.config.listen.trusted_proxies;
         Self {
@@ -131,14 +140,14 @@ impl<'a> Visit<'a> {
     }
 
     /// Reads which host the request is for.
-    pub fn read_host(&mut self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
+    pub(crate) fn read_host(&mut self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
         let host = self.under_way.connection().known.host(head)?;
         self.host = Some(host.clone());
         Ok(host)
     }
 
     /// Reads what the request shows to this room.
-    pub fn look_at(&mut self, room: &'a Arc<SiteRoom>, head: &Head<'_>) {
+    pub(crate) fn look_at(&mut self, room: &'a Arc<SiteRoom>, head: &Head<'_>) {
         self.room = Some(room);
         let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
@@ -158,7 +167,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Reads what kind of request it is.
-    pub fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
+    pub(crate) fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
         let parts = head.parts;
         let sent_back = || [Method::GET, Method::POST].contains(&parts.method) && visitor::upgrade(parts).is_none();
         self.intent = if room.takes_returns(parts.uri.path()) && sent_back() {
@@ -186,17 +195,17 @@ impl<'a> Visit<'a> {
     }
 
     /// In which form it is answered by the gateway.
-    pub fn wants(&self) -> Wants {
+    pub(crate) fn wants(&self) -> Wants {
         self.wants.unwrap_or_else(|| Wants::of(self.accept.as_ref()))
     }
 
     /// It is answered in a line of text, whatever it accepts.
-    pub fn answer_in_text(&mut self) {
+    pub(crate) fn answer_in_text(&mut self) {
         self.wants = Some(Wants::Text);
     }
 
     /// The header that has the shopper keep this token: a cookie, or `Weir-Token` for who shows it there.
-    pub fn keep(&self, room: &SiteRoom, token: &Token) -> Option<(HeaderName, HeaderValue)> {
+    pub(crate) fn keep(&self, room: &SiteRoom, token: &Token) -> Option<(HeaderName, HeaderValue)> {
         let sealed = self.site.sealer.seal(room.live.id, token);
         if self.by_header {
             return Some((visitor::WEIR_TOKEN.clone(), HeaderValue::try_from(sealed).ok()?));
@@ -205,7 +214,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The header that takes the token away.
-    pub fn end_token(&self, room: &SiteRoom) -> Option<(HeaderName, HeaderValue)> {
+    pub(crate) fn end_token(&self, room: &SiteRoom) -> Option<(HeaderName, HeaderValue)> {
         if self.by_header {
             return Some((visitor::WEIR_TOKEN.clone(), HeaderValue::from_static("")));
         }
@@ -213,12 +222,12 @@ impl<'a> Visit<'a> {
     }
 
     /// An arrival that is shown to nobody yet.
-    pub fn new_arrival(&self, room: &SiteRoom) -> Token {
+    pub(crate) fn new_arrival(&self, room: &SiteRoom) -> Token {
         Token::arrival(self.worker.arrival_id(), room.live.snapshot().store_time(self.started))
     }
 
     /// The token whose seal is whole, if one was shown.
-    pub fn token(&self) -> Option<Token> {
+    pub(crate) fn token(&self) -> Option<Token> {
         match self.credential {
             Credential::Sealed(token) => Some(token),
             _ => None,
@@ -226,27 +235,27 @@ impl<'a> Visit<'a> {
     }
 
     /// How the upstream is told of the shopper's pass.
-    pub fn pass_headers(&self, room: &SiteRoom, pass: &Token) -> Rc<PassHeaders> {
+    pub(crate) fn pass_headers(&self, room: &SiteRoom, pass: &Token) -> Rc<PassHeaders> {
         let known = &self.under_way.connection().known;
         known.pass_headers(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
     /// The page that is answered at this place is to hold the form that was sent, if one was.
-    pub fn hold_form(&mut self, standing: Standing, arriving: bool) {
+    pub(crate) fn hold_form(&mut self, standing: Standing, arriving: bool) {
         if self.intent == Intent::Submit {
             self.unsent = Some(Unsent { standing, arriving });
         }
     }
 
     /// The best language for the shopper, and the coding of a page. `set` is the language for those who ask for none of ours.
-    pub fn language_and_coding(&self, set: Option<Language>) -> (Language, Coding) {
+    pub(crate) fn language_and_coding(&self, set: Option<Language>) -> (Language, Coding) {
         let asked = self.accept_language.as_ref().and_then(|value| value.to_str().ok());
         (Language::pick(asked.unwrap_or_default(), set), self.coding)
     }
 
     /// Charges a request of a room to the place that its sender holds. Without one only what costs something is charged,
     /// to the address: to open a token that is none. What an arrival costs is charged when it is traded.
-    pub fn charge(&self) -> Result<(), Duration> {
+    pub(crate) fn charge(&self) -> Result<(), Duration> {
         let client = match (self.room, self.credential) {
             (_, Credential::None | Credential::Sealed(Token { kind: Kind::Arrival, .. })) => return Ok(()),
             (Some(room), Credential::Sealed(token)) => Client::Place(room.live.id, token.number),
@@ -256,51 +265,51 @@ impl<'a> Visit<'a> {
     }
 
     /// Charges a new place to the address.
-    pub fn charge_join(&self) -> Result<(), Duration> {
+    pub(crate) fn charge_join(&self) -> Result<(), Duration> {
         self.site.quotas.joins.charge(Client::at(self.client))
     }
 
     /// Charges a return from a payment without a pass to the address.
-    pub fn charge_return(&self) -> Result<(), Duration> {
+    pub(crate) fn charge_return(&self) -> Result<(), Duration> {
         self.site.quotas.returns.charge(Client::at(self.client))
     }
 
     /// Charges a place that is taken by an arrival to the address.
-    pub fn charge_confirmed_join(&self) -> Result<(), Duration> {
+    pub(crate) fn charge_confirmed_join(&self) -> Result<(), Duration> {
         self.site.quotas.confirmed_joins.charge(Client::at(self.client))
     }
 
     /// A newcomer is charged to the address of the peer. If that speaks for others and is not believed, somebody should know.
-    pub fn note_peer_of_newcomer(&self, headers: &HeaderMap) {
+    pub(crate) fn note_peer_of_newcomer(&self, headers: &HeaderMap) {
         if self.under_way.connection().is_to_be_asked_for_others() && visitor::tells_of_others(headers) {
             self.note_unbelieved();
         }
     }
 
     /// The peer said for whom it asks, and is not believed.
-    pub fn note_unbelieved(&self) {
+    pub(crate) fn note_unbelieved(&self) {
         let shared = &self.worker.shared;
         shared.unbelieved.note(self.peer().address, *shared.clock.borrow());
     }
 
     /// Who sent the request to us.
-    pub fn peer(&self) -> &Peer {
+    pub(crate) fn peer(&self) -> &Peer {
         &self.under_way.connection().peer
     }
 
     /// Says whether the shopper holds a pass.
-    pub fn holds_pass(&self, holder: bool) {
+    pub(crate) fn holds_pass(&self, holder: bool) {
         self.under_way.holds_pass(holder);
     }
 
     /// The counters of its room, or of the traffic of none.
-    pub fn meters(&self) -> &RoomMeters {
+    pub(crate) fn meters(&self) -> &RoomMeters {
         self.room.map_or(&self.site.outside, |room| room.live.meters())
     }
 
     /// Counts and logs the request; it is under way until the answer's last byte.
     #[inline]
-    pub fn end(mut self, response: &mut Response<Body>) {
+    pub(crate) fn end(mut self, response: &mut Response<Body>) {
         let disposition = self.unanswered.unwrap_or_else(|| self.mark.disposition());
         self.meters().answered(self.mark, disposition, response.status());
         let line = self.asked.take().and_then(|asked| self.line(&asked, response));

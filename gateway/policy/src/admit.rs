@@ -5,10 +5,11 @@
 //! because a claim is decided by the line itself.
 
 use crate::Millis;
-use crate::line::{Adopt, Arrival, View};
+use crate::line::Arrival;
 use crate::room::{FailMode, Join, QueueingMethod, Room};
 use crate::seal::Rejected;
-use crate::ticket::{ARRIVAL_LIFE, Kind, Token};
+use crate::ticket::{ARRIVAL_LIFE, Adopt, Kind, Token};
+use crate::view::View;
 
 /// Readings of the store's clock differ by less than this among gateways.
 const CLOCKS: Millis = 1_000;
@@ -168,6 +169,18 @@ pub enum Ignored {
 /// A verdict, and why a token that was shown did not count.
 pub type Decision = (Verdict, Option<Ignored>);
 
+/// Whether a request goes on with its pass, whatever it is for: [`Verdict::Enter`] or nothing. [`admit`] says the same; this
+/// is for a caller that has yet to read what kind of request it is.
+pub fn enter(scene: Scene<'_>, credential: Credential) -> Option<Verdict> {
+    let Credential::Sealed(Token { kind: Kind::Pass, .. }) = credential else { return None };
+    with_pass(scene, valid(scene, credential).ok()?)
+}
+
+fn with_pass(scene: Scene<'_>, token: Option<Token>) -> Option<Verdict> {
+    let pass = token.filter(|t| t.kind == Kind::Pass)?;
+    Some(Verdict::Enter { pass, renew: scene.room.may_renew(&pass) && pass.past_half_life(scene.now) })
+}
+
 /// Decides on a request that belongs to a room.
 pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decision {
     // Who shows nothing of this room has no form that could be kept.
@@ -231,10 +244,10 @@ fn evicted(scene: Scene<'_>, credential: Credential) -> Option<Token> {
 }
 
 fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
-    let room = scene.room;
-    if let Some(pass) = token.filter(|t| t.kind == Kind::Pass) {
-        return Verdict::Enter { pass, renew: room.may_renew(&pass) && pass.past_half_life(scene.now) };
+    if let Some(enter) = with_pass(scene, token) {
+        return enter;
     }
+    let room = scene.room;
     let fails_open = scene.store_away && room.fail_mode == FailMode::Open;
     if intent == Intent::Return && room.queueing_method != QueueingMethod::Passthrough && !fails_open {
         // Somebody has paid: in a suspended room too, where the passes are kept.

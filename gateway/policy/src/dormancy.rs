@@ -20,8 +20,8 @@
 //! What is absent: who asks, and a shop that cannot be reached for longer than it takes a line to notice.
 
 use crate::Millis;
-use crate::line::View;
 use crate::room::Rules;
+use crate::view::View;
 
 /// A line in which something happens is looked at this often.
 pub const TICK: Millis = 100;

@@ -29,9 +29,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
-use crate::line::View;
-use crate::line::segment::Segments;
 use crate::room::Rules;
+use crate::segment::Segments;
+use crate::view::View;
 
 /// A gateway may spend so long after its last answer.
 pub const LEASE: Millis = 30_000;

@@ -4,12 +4,12 @@
 //! other. The pointer `serving` carries fairness; the token bucket at the claim carries safety: a
 //! claim costs one token and one seat, so no error of the pointer can admit too many.
 //!
-//! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
+//! - `repair`: a store that lost writes ([`crate::segment`]: the number space, cut by time)
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
 //! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: those who only look, without a number
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
-//! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
+//! - `batch`, `kept`: what is asked and stored ([`crate::view`]: what is told); `memory`: what a gateway remembers
 //!
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
 //! pass was granted, `0 <= bucket <= burst`, and live passes never exceed `total_active_users`.
@@ -25,9 +25,7 @@ mod memory;
 mod numbers;
 mod repair;
 mod rest;
-pub mod segment;
 mod unconfirmed;
-mod view;
 mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -37,18 +35,19 @@ use crate::drain::{Drain, Supply};
 use crate::lease::{Aside, Leases};
 use crate::pass::Passes;
 use crate::room::Rules;
+use crate::segment::base_at;
 use arrivals::Arrivals;
 use repair::{Clock, LostSeats, Settling};
 use rest::Rest;
-use segment::base_at;
 use unconfirmed::Unconfirmed;
 
-pub use batch::{Adopt, Adopted, Arrival, BadEntry, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
+pub use crate::segment::{self, Segment, Segments};
+pub use crate::ticket::{Adopt, Adopted};
+pub use crate::view::View;
+pub use batch::{Arrival, BadEntry, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
 pub use kept::{Change, Counters};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
-pub use segment::{Segment, Segments};
-pub use view::View;
 
 /// Time since the last transition counts for at most this much: a clock that jumps cannot call the
 /// whole line.
@@ -76,11 +75,11 @@ struct Claimant {
 /// What is told of the places of those who are called and have not entered ([`crate::outlook`]).
 #[derive(Debug, Clone, Copy, Default)]
 struct Places {
-    /// As last told; infinite while nobody waits.
+    /// Places as last told; infinite while nobody waits.
     told: f64,
     /// Tickets called since.
     called: f64,
-    /// By how much all places have moved up, as far as the drain was not told.
+    /// Places by which all have moved up, as far as the drain was not told.
     moved: f64,
 }
 
@@ -98,9 +97,13 @@ fn unlimited(rules: &Rules) -> bool {
 pub struct Line {
     /// All but `memory`, which is asked of the drain.
     counters: Counters,
+    /// Tickets by which the pointer should have moved and has not: less than one.
     carry: f64,
+    /// Tokens that a claim may take.
     bucket: f64,
+    /// Tokens that a visit may take.
     visits: f64,
+    /// New shoppers per second, as last set.
     rate: f64,
     drain: Drain,
     places: Places,
@@ -112,6 +115,7 @@ pub struct Line {
     unconfirmed: Unconfirmed,
     revoked: VecDeque<Revoked>,
     revocations_forgotten: u64,
+    /// Seats that became free, of which the drain was not told.
     freed: u64,
     adopted: Vec<Adopted>,
     arrivals: Arrivals,

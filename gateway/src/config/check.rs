@@ -12,12 +12,12 @@ use super::reader::{Reader, join};
 use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
-use super::table::nearest;
 use super::{Config, HttpVersion, RoomConfig, StoreKind, UpstreamConfig};
 use super::{opening, page};
 use crate::secret::VARIABLE;
+use crate::spelling::nearest;
+use crate::tls::client::{ClientTls, server_name};
 use crate::ui::{LOGO_BYTES, Logo};
-use crate::upstream::{ClientTls, server_name};
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
@@ -246,7 +246,7 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
     if encrypted
         && whole
         && reader.sound(&key)
-        && let Err(unusable) = ClientTls::load(Some(tls))
+        && let Err(unusable) = ClientTls::load(&tls.files())
     {
         reader.complain(
             &key,

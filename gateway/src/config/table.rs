@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::Wrong;
 use super::reader::Reader;
 use super::value::found;
+use crate::spelling::nearest;
 
 /// Something that a file can hold.
 pub(super) trait Value: Sized {
@@ -252,13 +253,6 @@ impl<T: Value> Key<'_, '_, '_, Vec<T>> {
             _ => Ok(()),
         })
     }
-}
-
-/// The candidate that was probably meant.
-pub(crate) fn nearest<'n>(written: &str, candidates: &[&'n str]) -> Option<&'n str> {
-    let written = written.to_lowercase();
-    let likeness = |name: &&str| (strsim::normalized_damerau_levenshtein(&written, name) * 1000.0) as u32;
-    candidates.iter().copied().max_by_key(likeness).filter(|name| likeness(name) >= 600)
 }
 
 /// "write "a", "b" or "c"".

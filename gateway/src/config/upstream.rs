@@ -12,7 +12,7 @@ use super::problem::Wrong;
 use super::table::section;
 use super::units::{Size, hours, mins, ms, secs};
 use super::value::{Choice, Scalar, text, with_port};
-use crate::upstream::server_name;
+use crate::tls::client::{ClientTlsFiles, server_name};
 
 section! {
     /// `[[upstream]]`: servers that answer for one another, and what they can take together.
@@ -90,6 +90,18 @@ section! {
         certificate: Option<PathBuf> = optional(),
         /// Private key of that certificate, PEM.
         key: Option<PathBuf> = optional(),
+    }
+}
+
+impl UpstreamTlsConfig {
+    /// What TLS to the servers is set up from.
+    pub fn files(&self) -> ClientTlsFiles<'_> {
+        ClientTlsFiles {
+            ca_file: self.ca_file.as_deref(),
+            certificate: self.certificate.as_deref(),
+            key: self.key.as_deref(),
+            server_name: self.server_name.as_deref(),
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use toml::de::DeValue;
 
 use super::problem::Wrong;
 use super::reader::Reader;
-use super::table::{Value, any_of, nearest};
+use super::table::{Value, any_of};
+use crate::spelling::nearest;
 
 /// A value that is not made of others.
 pub(super) trait Scalar: Sized {

@@ -13,14 +13,14 @@ use super::keys::{KeyState, Standing};
 use crate::store::{Answer, Commit, Heard, Store, StoreError, Work};
 
 /// A store behind the standing of this gateway.
-pub struct Guarded {
+pub(crate) struct Guarded {
     store: Arc<dyn Store>,
     standing: Arc<Standing>,
 }
 
 impl Guarded {
     /// Calls `store` while this gateway belongs to the fleet.
-    pub fn new(store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
         Self { store, standing }
     }
 }

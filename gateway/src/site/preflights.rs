@@ -6,10 +6,9 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use policy::quota::{Client, Quota, Quotas, Rate};
-
 use super::quota;
 use crate::config::RoomConfig;
+use crate::quota::{Client, Quota, Quotas, Rate};
 
 /// Preflights per second that a room lets pass if nobody said how many...
 const LEAST_PREFLIGHTS: u32 = 50;

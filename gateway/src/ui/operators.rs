@@ -6,7 +6,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value};
 
 use super::template::{MARK, PageError, page_script};
-use crate::config::nearest;
+use crate::spelling::nearest;
 
 /// Attributes of the element that our script reads first.
 const READ_FIRST: [&str; 5] = ["id=\"weir\"", "data-room=", "data-line=", "data-ticket=", "data-poll="];

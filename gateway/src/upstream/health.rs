@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use super::Upstream;
 use super::error::is_local;
 use super::http2::{self, Http2Failure};
-use super::tls::TlsFailure;
+use super::meters::ServerMeters;
 use super::way::{News, Way};
-use crate::telemetry::ServerMeters;
+use crate::tls::client::TlsFailure;
 
 /// An ejection is at most 2 to this power times as long as the first.
 const MAX_DOUBLINGS: u32 = 4;

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy::limit::{Bounds, Class, Limiter};
-use policy::quota::Client;
 use tokio::sync::oneshot;
 
+use super::limiter::{Bounds, Class, Limiter};
 use super::share::{Share, Shares};
 use super::{Caller, Patience};
+use crate::quota::Client;
 use crate::timer;
 
 /// How many permits there are, and for whom.

@@ -18,8 +18,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::http2::{Http2Failure, NotSpoken};
-use super::tls::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
 use crate::config::HttpVersion;
+use crate::tls::client::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
 
 /// How a server is reached.
 pub(super) struct Way {

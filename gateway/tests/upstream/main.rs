@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use gateway::body::Body;
+use gateway::quota::Client;
 use gateway::upstream::{
     Caller, HealthSettings, Outgoing, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health,
 };
@@ -37,7 +38,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use policy::quota::Client;
 use policy::seal::RoomId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

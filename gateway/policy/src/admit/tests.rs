@@ -39,6 +39,14 @@ fn pass() -> Token {
     Token::pass(BASE + 7, NOW - 10, NOW + 90)
 }
 
+/// What is decided, of which [`enter`] has to say the same before the intent is known.
+fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decision {
+    let decision = super::admit(scene, credential, intent);
+    let enters = matches!(decision.0, Verdict::Enter { .. }).then_some(decision.0);
+    assert_eq!(enter(scene, credential), enters);
+    decision
+}
+
 /// The verdict for this credential of a page in a room that answers.
 fn with(room: &Room, credential: Credential) -> Decision {
     on(room, credential, Intent::Page, false)

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::line::segment::Segment;
+use crate::segment::Segment;
 
 const T0: Millis = 1_800_000_000_000;
 

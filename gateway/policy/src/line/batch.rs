@@ -7,10 +7,11 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::numbers::Chunk;
-use super::segment::Segment;
-use super::view::View;
 use crate::Millis;
 use crate::lease::{Held, Lease};
+use crate::segment::Segment;
+use crate::ticket::{Adopt, Adopted};
+use crate::view::View;
 
 /// Everything that one gateway asks of one line at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -96,27 +97,6 @@ pub struct Restore {
     pub claimed: Vec<Chunk>,
     /// There is more of what it knew when it noticed the loss.
     pub more: bool,
-}
-
-/// Provisional tickets of one run of a gateway: `count` from sequence `first` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Adopt {
-    /// The run that gave them out.
-    pub run: u32,
-    /// First sequence number.
-    pub first: u64,
-    /// How many.
-    pub count: u64,
-}
-
-/// Provisional tickets that have their numbers: sequence `first + i` is number `base + i`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Adopted {
-    /// Which provisional tickets.
-    pub adopt: Adopt,
-    /// Number of the first.
-    pub base: u64,
 }
 
 /// When a store does something, and which store it is.

@@ -1,11 +1,12 @@
 //! What a store keeps of a line, and the line that it is continued from.
 
-use super::batch::{Adopted, Revoked, Stamp};
+use super::batch::{Revoked, Stamp};
 use super::repair::Clock;
-use super::segment::Segments;
 use super::{Line, Places};
 use crate::Millis;
 use crate::drain::Drain;
+use crate::segment::Segments;
+use crate::ticket::Adopted;
 
 /// What changed in a line besides its counters, for a store that writes differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use std::collections::{HashMap, VecDeque};
 
 use super::batch::{Grant, Outcome, Restore, Revoked, Seen};
 use super::numbers::Numbers;
-use super::segment::{MOST, Segment, Segments};
-use super::view::View;
 use crate::Millis;
 use crate::room::Rules;
+use crate::segment::{MOST, Segment, Segments};
 use crate::ticket::{Kind, Token};
+use crate::view::View;
 
 /// Passes and revocations given back at once.
 const PASSES: usize = 2_048;

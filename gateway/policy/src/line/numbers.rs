@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::segment::{SPAN, base_of};
+use crate::segment::{SPAN, base_of};
 
 /// A set of numbers of a line.
 #[derive(Debug, Clone, Default)]

@@ -28,11 +28,12 @@ mod settling;
 use std::cmp::Ordering;
 
 use super::Line;
-use super::batch::{Adopted, Restore, Revoked, Seen, Stamp};
+use super::batch::{Restore, Revoked, Seen, Stamp};
 use super::kept::Change;
-use super::segment::{SPAN, Segment, base_at, base_of};
 use crate::Millis;
 use crate::room::Rules;
+use crate::segment::{SPAN, Segment, base_at, base_of};
+use crate::ticket::Adopted;
 
 pub(super) use clock::Clock;
 pub(super) use lost_seats::LostSeats;

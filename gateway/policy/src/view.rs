@@ -2,13 +2,12 @@
 
 use serde::Deserialize;
 
-use super::batch::Adopted;
-use super::segment::{Segments, base_of};
 use crate::Millis;
 use crate::drain::{self, FASTEST, PollTable};
 use crate::outlook::{Outlook, Standstill};
 use crate::room::Rules;
-use crate::ticket::{Kind, Token};
+use crate::segment::{Segments, base_of};
+use crate::ticket::{Adopted, Kind, Token};
 
 /// The longest interval between polls, in seconds, while the speed of a line is not settled: with a longer one a
 /// shopper could be called by a faster line long before the next poll.

@@ -6,7 +6,7 @@
 //! One IPv6 network of 64 bits is one client, and whoever was given a /48 has 65,536 of them: an IPv6 address is charged
 //! to its /48 as well, which may ask [`WIDE`] times as much.
 //!
-//! What is absent: who the client is; that is for the request path to say, as a [`Client`].
+//! Out of scope: who the client is; that is for the request path to say, as a [`Client`].
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
@@ -21,8 +21,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
-
-use crate::seal::RoomId;
+use policy::seal::RoomId;
 
 /// What an IPv6 network of 48 bits may ask, in quotas of one client.
 pub const WIDE: u32 = 16;
@@ -59,7 +58,7 @@ impl Client {
     /// The network of 48 bits that an IPv6 address belongs to; `None` of an IPv4 address.
     ///
     /// ```
-    /// use policy::quota::Client;
+    /// use gateway::quota::Client;
     /// let wide = |text: &str| Client::wide(text.parse().unwrap());
     /// assert_eq!(wide("2001:db8::1"), wide("2001:db8:0:ffff::1"));
     /// assert_ne!(wide("2001:db8::1"), wide("2001:db8:1::1"));
@@ -127,9 +126,9 @@ pub struct Quota {
     pub burst: NonZeroU32,
 }
 
-/// Seeded, so that addresses cannot be chosen to collide, and a quarter of the cost of the default.
-type Hasher = foldhash::quality::RandomState;
-type Limiter = RateLimiter<Client, DashMapStateStore<Client, Hasher>, Set, NoOpMiddleware<Moment>>;
+/// Hashes of clients: seeded, so that addresses cannot be chosen to collide, and at a quarter of the cost of the default.
+type HashState = foldhash::quality::RandomState;
+type Limiter = RateLimiter<Client, DashMapStateStore<Client, HashState>, Set, NoOpMiddleware<Moment>>;
 
 /// The quotas of all clients.
 pub struct Quotas {
@@ -156,7 +155,7 @@ impl std::fmt::Debug for Quotas {
 impl Bounded {
     fn new(quota: Quota, bound: usize, clock: &Set) -> Self {
         let quota = governor::Quota::per_second(quota.per_second).allow_burst(quota.burst);
-        let limiter = RateLimiter::dashmap_with_clock_and_hasher(quota, clock.clone(), Hasher::default());
+        let limiter = RateLimiter::dashmap_with_clock_and_hasher(quota, clock.clone(), HashState::default());
         Self { limiter, bound, charges: AtomicU64::new(0), full: AtomicBool::new(false) }
     }
 

@@ -11,7 +11,7 @@
 //!
 //! Numbers stay below 2^53 until 2060, so that a script's doubles hold them exactly.
 //!
-//! What is absent: when a segment is opened (`repair`).
+//! Out of scope: when a segment is opened ([`crate::line`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,7 @@ impl Segment {
     }
 
     /// Takes the higher of what is known here and there; answers whether that was news.
-    pub(super) fn learn(&mut self, known: &Self) -> bool {
+    pub(crate) fn learn(&mut self, known: &Self) -> bool {
         let news = known.next > self.next || known.serving > self.serving;
         self.next = self.next.max(known.next);
         self.serving = self.serving.max(known.serving);
@@ -169,12 +169,12 @@ impl Segments {
         moved
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
         self.before.iter_mut().chain([&mut self.open])
     }
 
     /// Opens the segment at `base`; the one that was open stands before it, if a number of it was given.
-    pub(super) fn open(&mut self, segment: Segment) {
+    pub(crate) fn open(&mut self, segment: Segment) {
         let last = std::mem::replace(&mut self.open, segment);
         if !last.is_empty() {
             self.before.push(last);
@@ -182,7 +182,7 @@ impl Segments {
     }
 
     /// Puts an earlier segment where it belongs.
-    pub(super) fn insert(&mut self, segment: Segment) {
+    pub(crate) fn insert(&mut self, segment: Segment) {
         let at = self.before.partition_point(|other| other.base < segment.base);
         self.before.insert(at, segment);
     }
@@ -192,12 +192,12 @@ impl Segments {
     }
 
     /// Whether there is, or can be made, room for one more.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.is_full() || self.before.iter().any(|segment| segment.waiting() == 0)
     }
 
     /// Forgets the oldest in which nobody waits, if room for one more is needed; returns its base.
-    pub(super) fn make_room(&mut self) -> Option<u64> {
+    pub(crate) fn make_room(&mut self) -> Option<u64> {
         let done = self.before.iter().position(|segment| segment.waiting() == 0)?;
         self.is_full().then(|| self.before.remove(done).base)
     }

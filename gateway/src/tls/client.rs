@@ -3,7 +3,7 @@
 //! TLS 1.2 and 1.3; the protocol that follows is agreed on by ALPN. Files are read when the configuration is, so a handshake waits for no disk;
 //! it is read again when one of them changes (the `reload` module).
 //!
-//! What is absent: connecting ([`super::way`]), revocation lists, and a way to skip the check of a certificate.
+//! Out of scope: connecting ([`crate::upstream`]), revocation lists, and a way to skip the check of a certificate.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -15,15 +15,28 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
-use crate::config::UpstreamTlsConfig;
-use crate::tls::{self, TlsError, read_chain, read_key};
+use super::{TlsError, not_after, read_chain, read_key};
+
+/// What TLS to servers is set up from. By default the authorities of the system sign for them, each is called by its host, and
+/// Weir shows no certificate of its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientTlsFiles<'a> {
+    /// Authorities that sign the servers' certificates.
+    pub ca_file: Option<&'a Path>,
+    /// Weir's own certificate, with those between it and an authority...
+    pub certificate: Option<&'a Path>,
+    /// ...and its key.
+    pub key: Option<&'a Path>,
+    /// What all servers are called.
+    pub server_name: Option<&'a str>,
+}
 
 /// How TLS is spoken to the servers of an upstream.
 #[derive(Clone)]
 pub struct ClientTls {
-    pub(super) config: Arc<ClientConfig>,
+    pub(crate) config: Arc<ClientConfig>,
     /// What all servers are called, if not by their hosts.
-    pub(super) name: Option<ServerName<'static>>,
+    pub(crate) name: Option<ServerName<'static>>,
     /// When Weir's own certificate runs out, in seconds since 1970.
     pub not_after: Option<i64>,
     /// Differs where the content of a file does.
@@ -38,7 +51,7 @@ impl std::fmt::Debug for ClientTls {
 
 impl ClientTls {
     /// The same with these protocols.
-    pub(super) fn offering(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)
@@ -54,34 +67,33 @@ impl PartialEq for ClientTls {
 impl Eq for ClientTls {}
 
 impl ClientTls {
-    /// Reads what the section names; without one, the authorities of the system.
-    pub fn load(written: Option<&UpstreamTlsConfig>) -> Result<Self, TlsError> {
+    /// Reads the files, on a thread that may block.
+    pub fn load(files: &ClientTlsFiles<'_>) -> Result<Self, TlsError> {
         let mut hasher = DefaultHasher::new();
-        let roots = roots(written.and_then(|written| written.ca_file.as_deref()), &mut hasher)?;
+        let roots = roots(files.ca_file, &mut hasher)?;
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(TlsError::Setup)?
             .with_root_certificates(roots);
-        let files = written.and_then(|written| Some((written.certificate.as_deref()?, written.key.as_deref()?)));
-        let mut not_after = None;
-        let mut config = match files {
+        let mut end = None;
+        let mut config = match files.certificate.zip(files.key) {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let (chain, private) = identity(certificate, key, &mut hasher)?;
-                not_after = chain.first().and_then(tls::not_after);
+                end = chain.first().and_then(not_after);
                 let unfit = |source| TlsError::BadKey { file: key.to_owned(), source };
                 builder.with_client_auth_cert(chain, private).map_err(unfit)?
             }
         };
         config.alpn_protocols = vec![HTTP1.to_vec()];
-        let name = written.and_then(|written| written.server_name.as_deref()).and_then(server_name);
-        Ok(Self { config: Arc::new(config), name, not_after, fingerprint: hasher.finish() })
+        let name = files.server_name.and_then(server_name);
+        Ok(Self { config: Arc::new(config), name, not_after: end, fingerprint: hasher.finish() })
     }
 }
 
 /// What the protocols are called in a handshake (ALPN).
-pub(super) const HTTP1: &[u8] = b"http/1.1";
-pub(super) const HTTP2: &[u8] = b"h2";
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// A name that a certificate can be for: a domain or an address.
 pub(crate) fn server_name(name: &str) -> Option<ServerName<'static>> {
@@ -137,7 +149,7 @@ impl TlsFailure {
         [Self::Expired, Self::NotYetValid, Self::OtherName, Self::UnknownIssuer, Self::Certificate, Self::Handshake];
 
     /// What an error of a handshake says; `None` if it is one of the connection below.
-    pub(super) fn of(error: &io::Error) -> Option<Self> {
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
         let rustls::Error::InvalidCertificate(wrong) = error.get_ref()?.downcast_ref::<rustls::Error>()? else {
             return Some(Self::Handshake);
         };

@@ -1,48 +1,12 @@
-//! How many requests an upstream works on at once.
+//! Permits in use, counted without a lock.
 //!
-//! Two parts on purpose: a [`Limit`] says how many, and learns from [`Outcome`]s; a [`Limiter`]
-//! gives out and takes back permits. A limit that follows latency fits in without touching the
-//! limiter. What is absent: waiting for a permit, which needs a runtime.
+//! Out of scope: how many there are, and waiting for one (`permit`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How a request that held a permit ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Answered.
-    Success,
-    /// Says nothing of the upstream: the client went away.
-    Ignore,
-    /// Timed out, refused, or failed by the upstream.
-    Dropped,
-}
-
-/// How many permits there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Always as many.
-    Fixed(usize),
-}
-
-impl Limit {
-    /// The number now.
-    pub fn permits(self) -> usize {
-        match self {
-            Self::Fixed(permits) => permits,
-        }
-    }
-
-    /// Learns from a request.
-    pub fn learn(&mut self, _outcome: Outcome) {
-        match self {
-            Self::Fixed(_) => {}
-        }
-    }
-}
-
 /// Which permits a request may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(super) enum Class {
     /// All of them.
     Reserved,
     /// Those that are not kept in reserve.
@@ -51,11 +15,11 @@ pub enum Class {
 
 /// How many permits may be in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// By both classes.
-    pub all: usize,
+    pub(super) all: usize,
     /// By the open class.
-    pub open: usize,
+    pub(super) open: usize,
 }
 
 /// A permit of the open class, in the upper half of the counter; each permit counts in the lower half.
@@ -63,11 +27,11 @@ const OPEN: u64 = 1 << 32;
 
 /// Counts permits in use. Shared by all threads, without a lock.
 #[derive(Debug, Default)]
-pub struct Limiter(AtomicU64);
+pub(super) struct Limiter(AtomicU64);
 
 impl Limiter {
     /// Takes a permit if that keeps within the bounds.
-    pub fn try_acquire(&self, class: Class, bounds: Bounds) -> bool {
+    pub(super) fn try_acquire(&self, class: Class, bounds: Bounds) -> bool {
         let take = |used: u64| {
             let fits = all(used) < bounds.all && (class == Class::Reserved || open(used) < bounds.open);
             fits.then_some(used + unit(class))
@@ -76,18 +40,18 @@ impl Limiter {
     }
 
     /// Gives back a permit of this class.
-    pub fn release(&self, class: Class) {
+    pub(super) fn release(&self, class: Class) {
         let give = |used: u64| used.checked_sub(unit(class));
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, give);
     }
 
     /// Permits in use.
-    pub fn in_flight(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         all(self.0.load(Ordering::Relaxed))
     }
 
     /// Permits in use by this class.
-    pub fn used_by(&self, class: Class) -> usize {
+    pub(super) fn used_by(&self, class: Class) -> usize {
         let used = self.0.load(Ordering::Relaxed);
         match class {
             Class::Reserved => all(used).saturating_sub(open(used)),
@@ -118,7 +82,7 @@ mod tests {
     #[test]
     fn never_more_permits_than_the_limit() {
         let limiter = Limiter::default();
-        let bounds = Bounds { all: Limit::Fixed(2).permits(), open: 2 };
+        let bounds = Bounds { all: 2, open: 2 };
         assert!(limiter.try_acquire(Class::Open, bounds) && limiter.try_acquire(Class::Reserved, bounds));
         assert!(!limiter.try_acquire(Class::Reserved, bounds));
         limiter.release(Class::Open);

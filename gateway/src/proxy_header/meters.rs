@@ -1,32 +1,12 @@
 //! Headers of the PROXY protocol: counted, and told of where the operator has something to mend.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::Counter;
 
-use super::{PROCESS, catalogue, is_private};
-use crate::proxy_header::{Told, Wrong};
-
-/// The log tells of one thing once in so many seconds.
-const TOLD_EVERY: u64 = 60;
-
-/// Something that the log tells at most once a minute.
-#[derive(Debug, Default)]
-pub(super) struct Seldom {
-    /// Seconds since the start before which it is not told again.
-    quiet_until: AtomicU64,
-}
-
-impl Seldom {
-    /// Whether it is to be told now.
-    pub(super) fn is_due(&self, since_start: Duration) -> bool {
-        let now = since_start.as_secs();
-        let due = |until: u64| (now >= until).then_some(now + TOLD_EVERY);
-        self.quiet_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok()
-    }
-}
+use super::{Told, Wrong};
+use crate::telemetry::{PROCESS, Seldom, catalogue, is_private};
 
 const RESULTS: [&str; 7] = ["client", "own", "untrusted", "missing", "malformed", "too_long", "cut"];
 
