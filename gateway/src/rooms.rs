@@ -41,8 +41,8 @@ use crate::upstream::Upstream;
 
 pub use clerk::run;
 use late::LateForms;
-pub use policy::queue::Admission;
 pub use meters::RoomMeters;
+pub use policy::queue::Admission;
 use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
