@@ -11,14 +11,14 @@
 //! many come.
 //! Nothing reads a clock: the same scenario is the same launch, to the microsecond.
 //!
-//! What is absent: whatever a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
+//! Out of scope: whatever a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
 //! `policy` has those), and the shop's collapse. So it shows that the rules hold for a crowd of any size, and how the
 //! line behaves; not how fast the gateway is.
 
 mod agenda;
-mod errand;
 mod gateway;
 mod person;
+mod request_job;
 mod setup;
 mod shop;
 
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use evidence::{Evidence, Generator, Micros};
 use launch_model::arrivals::Arrivals;
 use launch_model::scenario::Scenario;
-use launch_model::visit::{Answer, Ask, Place, Request, Shown, Sight};
+use launch_model::visit::{Answer, Ask, Content, Place, Request, ShopPage};
 use policy::admit::{Credential, Intent, Verdict};
 use policy::ticket::Token;
 
@@ -35,9 +35,9 @@ use crate::board::{Outcome, Watch};
 use crate::crowd::most_memory;
 use crate::population::{Part, Population};
 use agenda::{Calendar, Event};
-use errand::Errand;
 use gateway::{Cookie, Entry, Gateway};
 use person::Pocket;
+use request_job::RequestJob;
 use shop::Shop;
 
 pub use setup::{Setup, rules};
@@ -118,37 +118,37 @@ impl World {
         let count = person.visit.requests;
         if twice {
             let request = request.clone();
-            self.send(Errand { who, second: true, request, count: count - 1, due });
+            self.send(RequestJob { who, second: true, request, count: count - 1, due });
         }
-        self.send(Errand { who, second: false, request, count, due });
+        self.send(RequestJob { who, second: false, request, count, due });
     }
 
-    fn send(&mut self, errand: Errand) {
-        let Some(person) = self.population.person(errand.who) else { return };
-        self.watch.sent(errand.due, 0);
-        let (now, asks) = (errand.due, &errand.request.ask);
+    fn send(&mut self, job: RequestJob) {
+        let Some(person) = self.population.person(job.who) else { return };
+        self.watch.sent(job.due, 0);
+        let (now, asks) = (job.due, &job.request.ask);
         let (status, at) = (|status| Answer::status(status), now + NETWORK);
         let reply = match asks {
             Ask::Asset(_) => Reply { answer: status(200), cookie: Cookie::Kept, at },
-            Ask::Other => Reply { answer: Answer::shop(Sight::default()), cookie: self.gateway.foreign(now), at },
+            Ask::Other => Reply { answer: Answer::shop(ShopPage::default()), cookie: self.gateway.foreign(now), at },
             _ => {
-                let shown = self.gateway.credential(person.holder.cookie, &errand.request.cookies);
+                let shown = self.gateway.credential(person.holder.cookie, &job.request.cookies);
                 match self.gateway.admit(shown, intent(asks), now) {
                     Verdict::Enter { pass, renew } => {
                         self.gateway.confirm(&pass, now);
                         if renew {
-                            self.gateway.renew(&pass, errand.who, now);
+                            self.gateway.renew(&pass, job.who, now);
                         }
-                        self.serve(&errand, Some(pass), now)
+                        self.serve(&job, Some(pass), now)
                     }
-                    Verdict::Late(pass) => self.serve(&errand, Some(pass), now),
-                    Verdict::Open | Verdict::Preflight | Verdict::Return => self.serve(&errand, None, now),
-                    Verdict::Wait(ticket) => self.waits(&errand, ticket, shown, now),
-                    Verdict::Claim(ticket) => return self.gateway.claim(ticket, errand, now),
-                    Verdict::Join => return self.gateway.join(errand, now),
+                    Verdict::Late(pass) => self.serve(&job, Some(pass), now),
+                    Verdict::Open | Verdict::Preflight | Verdict::Return => self.serve(&job, None, now),
+                    Verdict::Wait(ticket) => self.waits(&job, ticket, shown, now),
+                    Verdict::Claim(ticket) => return self.gateway.claim(ticket, job, now),
+                    Verdict::Join => return self.gateway.join(job, now),
                     Verdict::JoinLater => {
                         let place = self.gateway.keep_place(now);
-                        self.in_line(&errand, &place, Cookie::Set(place), now)
+                        self.in_line(&job, &place, Cookie::Set(place), now)
                     }
                     Verdict::JoinIfCalled
                     | Verdict::Confirm
@@ -158,14 +158,14 @@ impl World {
                 }
             }
         };
-        self.hear(&errand, reply);
+        self.hear(&job, reply);
     }
 
     /// Somebody whose turn it is not. A place that was kept while the store was away has a number by now, or is to get one.
-    fn waits(&mut self, errand: &Errand, ticket: Token, shown: Credential, now: Micros) -> Reply {
+    fn waits(&mut self, job: &RequestJob, ticket: Token, shown: Credential, now: Micros) -> Reply {
         self.gateway.adopt(&ticket, now);
         let numbered = matches!(shown, Credential::Sealed(shown) if shown.kind != ticket.kind);
-        self.in_line(errand, &ticket, if numbered { Cookie::Set(ticket) } else { Cookie::Kept }, now)
+        self.in_line(job, &ticket, if numbered { Cookie::Set(ticket) } else { Cookie::Kept }, now)
     }
 
     /// The gateway has its turn when it wants to.
@@ -183,22 +183,22 @@ impl World {
                 person.keep(Cookie::Set(pass), &self.gateway, now + NETWORK);
             }
         }
-        for (errand, entry) in moved.answered {
+        for (job, entry) in moved.answered {
             let at = now + NETWORK;
             let reply = match entry {
-                Entry::Pass(pass) => Reply { cookie: Cookie::Set(pass), ..self.serve(&errand, Some(pass), now) },
-                Entry::Place(ticket, cookie) => self.in_line(&errand, &ticket, cookie, now),
+                Entry::Pass(pass) => Reply { cookie: Cookie::Set(pass), ..self.serve(&job, Some(pass), now) },
+                Entry::Place(ticket, cookie) => self.in_line(&job, &ticket, cookie, now),
                 // The ticket was used up: the next request is a newcomer's.
                 Entry::Spent => Reply { answer: Answer::status(303), cookie: Cookie::Dropped, at },
                 Entry::Refused => Reply { answer: Answer::status(429), cookie: Cookie::Kept, at },
             };
-            self.hear(&errand, reply);
+            self.hear(&job, reply);
         }
     }
 
     /// The shop answers.
-    fn serve(&mut self, errand: &Errand, pass: Option<Token>, now: Micros) -> Reply {
-        let served = self.shop.serve(errand, pass, now);
+    fn serve(&mut self, job: &RequestJob, pass: Option<Token>, now: Micros) -> Reply {
+        let served = self.shop.serve(job, pass, now);
         let cookie = match pass.filter(|_| served.gives_back) {
             Some(pass) => {
                 self.gateway.release(&pass, now + served.took);
@@ -209,35 +209,35 @@ impl World {
         Reply { answer: served.answer, cookie, at: now + served.took + NETWORK }
     }
 
-    fn in_line(&mut self, errand: &Errand, ticket: &Token, cookie: Cookie, now: Micros) -> Reply {
-        let is_page = errand.request.ask == Ask::Item && self.scenario.habits.assets;
+    fn in_line(&mut self, job: &RequestJob, ticket: &Token, cookie: Cookie, now: Micros) -> Reply {
+        let is_page = job.request.ask == Ask::Item && self.scenario.habits.assets;
         let mut told = self.gateway.tell(ticket);
         if is_page {
             told.assets = ASSETS.map(Box::from).into();
         }
-        Reply { answer: Answer { status: 200, shown: Shown::Line(told), seen: None }, cookie, at: now + NETWORK }
+        Reply { answer: Answer { status: 200, shown: Content::Line(told), seen: None }, cookie, at: now + NETWORK }
     }
 
     /// A visitor reads an answer, and decides.
-    fn hear(&mut self, errand: &Errand, reply: Reply) {
-        let Some(person) = self.population.person(errand.who) else { return };
+    fn hear(&mut self, job: &RequestJob, reply: Reply) {
+        let Some(person) = self.population.person(job.who) else { return };
         let Reply { answer, cookie, at } = reply;
         let before = person.visitor.place();
         let foreign = person.keep(cookie, &self.gateway, at);
-        person.note(errand, &answer, at, &self.scenario);
+        person.note(job, &answer, at, &self.scenario);
         let counts = before != Place::Inside || answer.is_shop();
         self.watch.answered(Outcome {
             at,
-            latency: Some(at - errand.due).filter(|_| counts && answer.status < 500),
+            latency: Some(at - job.due).filter(|_| counts && answer.status < 500),
             failed: answer.status >= 500,
-            place: Some(before).filter(|_| !errand.request.attack),
+            place: Some(before).filter(|_| !job.request.attack),
         });
-        if errand.second {
+        if job.second {
             return;
         }
         let next = person.hear(at, Some(&answer), foreign.as_deref());
         self.watch.moved(at, before, Some(person.visitor.place()));
-        self.population.go_on(errand.who, next, at);
+        self.population.go_on(job.who, next, at);
     }
 
     /// Sends everybody home who is still here, and puts together what was seen.

@@ -7,7 +7,7 @@
 //! Those who never come back are called like all others, so the line moves faster than people enter. The burst of
 //! a calm room is spent first. The wait of whoever comes now is the line now, divided by its speed.
 //!
-//! What is absent: chance, delay, and the gateway. A measured run differs by the little that those bring.
+//! Out of scope: chance, delay, and the gateway. A measured run differs by the little that those bring.
 
 use crate::arrivals::Arrivals;
 use crate::persona::Persona;

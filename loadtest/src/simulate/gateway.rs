@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evidence::{GatewaySample, Micros};
 use launch_model::scenario::Scenario;
-use launch_model::visit::{Cookies, Told};
+use launch_model::visit::{Cookies, QueueInfo};
 use policy::Millis;
 use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
 use policy::drain::{PollTable, budget_for};
@@ -20,7 +20,7 @@ use policy::ticket::{Kind, Token};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::errand::Errand;
+use super::request_job::RequestJob;
 use super::setup::Setup;
 
 /// Between two samples of what the gateway says of the room.
@@ -58,13 +58,13 @@ pub(super) enum Entry {
 pub(super) struct Moved {
     /// Passes that live longer now, with their holders.
     pub(super) renewed: Vec<(u32, Token)>,
-    pub(super) answered: Vec<(Errand, Entry)>,
+    pub(super) answered: Vec<(RequestJob, Entry)>,
 }
 
 /// A request that waits for its answer.
 #[derive(Debug)]
 struct Caller {
-    errand: Errand,
+    job: RequestJob,
     /// The ticket that is claimed; a newcomer has none.
     ticket: Option<Token>,
 }
@@ -232,7 +232,7 @@ impl Gateway {
     }
 
     /// What the holder of this ticket is told.
-    pub(super) fn tell(&mut self, ticket: &Token) -> Told {
+    pub(super) fn tell(&mut self, ticket: &Token) -> QueueInfo {
         let (rules, view) = (&self.room.rules, self.queue.view().unwrap_or(&self.unknown));
         let jitter = self.random.random_range(0.85..1.15);
         let (position, wait, interval) = if ticket.kind == Kind::Ticket {
@@ -242,7 +242,7 @@ impl Gateway {
         } else {
             (None, None, self.polls.interval(None))
         };
-        Told {
+        QueueInfo {
             after: Duration::from_millis((interval * jitter * 10.0).round() as u64 * 100),
             position,
             wait: wait.map(|wait| [wait.low as f64, wait.high as f64]),
@@ -251,14 +251,14 @@ impl Gateway {
     }
 
     /// Somebody asks for a number.
-    pub(super) fn join(&mut self, errand: Errand, now: Micros) {
-        let reply = Caller { errand, ticket: None };
+    pub(super) fn join(&mut self, job: RequestJob, now: Micros) {
+        let reply = Caller { job, ticket: None };
         self.queue.take(Op::Join { if_called: false, reply }, clock(now));
     }
 
     /// The holder of a called ticket asks for a pass.
-    pub(super) fn claim(&mut self, ticket: Token, errand: Errand, now: Micros) {
-        let reply = Caller { errand, ticket: Some(ticket) };
+    pub(super) fn claim(&mut self, ticket: Token, job: RequestJob, now: Micros) {
+        let reply = Caller { job, ticket: Some(ticket) };
         self.queue.take(Op::Claim { number: ticket.number, reply }, clock(now));
     }
 
@@ -377,7 +377,7 @@ impl Gateway {
 
     fn answer(&mut self, replies: Vec<(Caller, Admission)>, now: Micros, moved: &mut Moved) {
         let time = self.store_time(now);
-        for (Caller { errand, ticket }, admission) in replies {
+        for (Caller { job, ticket }, admission) in replies {
             let entry = match (admission, ticket) {
                 (Admission::Pass { number, expires, admitted }, _) => {
                     Entry::Pass(Token { admitted, ..Token::pass(number, time, expires) })
@@ -394,7 +394,7 @@ impl Gateway {
                 (Admission::Spent, _) => Entry::Spent,
                 (Admission::Full | Admission::Visit, _) => Entry::Refused,
             };
-            moved.answered.push((errand, entry));
+            moved.answered.push((job, entry));
         }
     }
 

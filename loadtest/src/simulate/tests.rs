@@ -55,8 +55,8 @@ fn a_launch_of_some_thousands_holds_every_promise() {
     let not_held: Vec<_> = checks.iter().filter(|check| check.outcome != Held::Held).map(|check| &*check.id).collect();
     assert_eq!(
         not_held,
-        ["active-stay-in", "wait-cut", "books"],
-        "visits are short, nobody cuts the rate, and a simulated shop keeps no books: {checks:#?}"
+        ["active-stay-in", "wait-cut", "inventory"],
+        "visits are short, nobody cuts the rate, and a simulated shop keeps no inventory: {checks:#?}"
     );
     assert_eq!(Verdict::of(&checks), Verdict::Held);
     let ended = |end| evidence.visits.iter().filter(|visit| visit.end == end).count();

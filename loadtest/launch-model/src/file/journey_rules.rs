@@ -29,11 +29,7 @@ pub(super) fn check(scenario: &mut Scenario, reader: &mut Reader<'_>, files: Fil
     let Some(journey) = &mut scenario.journey else { return };
     users(journey, reader, files);
     if journey.steps.len() > MOST_STEPS {
-        reader.complain(
-            "journey.step",
-            format!("{} steps", journey.steps.len()),
-            format!("write at most {MOST_STEPS}"),
-        );
+        reader.report("journey.step", format!("{} steps", journey.steps.len()), format!("write at most {MOST_STEPS}"));
     }
     // Where a step could not be read, those after it are not where they seem to be.
     if !reader.has(&format!("journey.step.{}", journey.steps.len())) {
@@ -55,7 +51,7 @@ fn beside(journey: &Journey, scenario: &Scenario, reader: &mut Reader<'_>) {
     let cheats = scenario.shoppers.iter().find(|(persona, weight)| persona.is_adversary() && **weight > 0.0);
     if let Some((persona, _)) = cheats {
         let fix = "leave it out: those who cheat know the demo shop alone";
-        reader.complain("shoppers", format!("{} does not walk a journey", persona.name()), fix);
+        reader.report("shoppers", format!("{} does not walk a journey", persona.name()), fix);
     }
     let rows = journey.rows.len();
     if rows == 0 || journey.share_users || !reader.sound("arrivals") {
@@ -64,7 +60,7 @@ fn beside(journey: &Journey, scenario: &Scenario, reader: &mut Reader<'_>) {
     let come = Arrivals::of(scenario).expected().ceil();
     if come > rows as f64 {
         let what = format!("{come:.0} visitors come, and there are {rows} rows: each takes one");
-        reader.complain("journey.users", what, "add rows, or write share_users = true");
+        reader.report("journey.users", what, "add rows, or write share_users = true");
     }
 }
 
@@ -72,12 +68,12 @@ fn users(journey: &mut Journey, reader: &mut Reader<'_>, files: Files<'_>) {
     let Some(file) = &journey.users else { return };
     let at = "journey.users";
     if !journey.rows.is_empty() {
-        return reader.complain(at, "there are rows too", "write one of the two");
+        return reader.report(at, "there are rows too", "write one of the two");
     }
     let text = match files(file) {
         Ok(text) => text,
         Err(error) => {
-            return reader.complain(at, format!("cannot be read: {error}"), "names are relative to this file");
+            return reader.report(at, format!("cannot be read: {error}"), "names are relative to this file");
         }
     };
     let mut bad = |line: u64, what: String, fix: &str| {
@@ -108,7 +104,7 @@ fn users(journey: &mut Journey, reader: &mut Reader<'_>, files: Files<'_>) {
 }
 
 fn step(step: &Step, path: &str, known: &BTreeSet<&str>, reader: &mut Reader<'_>) {
-    let mut wrong = |key: &str, what: String, fix: &str| reader.complain(&format!("{path}.{key}"), what, fix);
+    let mut wrong = |key: &str, what: String, fix: &str| reader.report(&format!("{path}.{key}"), what, fix);
     let sent = [!step.form.is_empty(), step.json.is_some(), step.body.is_some()];
     if sent.into_iter().filter(|sent| *sent).count() > 1 {
         wrong("url", "sends more than one of form, json and body".into(), "write one of them");
@@ -144,7 +140,7 @@ fn step(step: &Step, path: &str, known: &BTreeSet<&str>, reader: &mut Reader<'_>
     }
     headers(step, path, reader);
     takes(step, path, reader);
-    let mut wrong = |key: &str, what: String, fix: &str| reader.complain(&format!("{path}.{key}"), what, fix);
+    let mut wrong = |key: &str, what: String, fix: &str| reader.report(&format!("{path}.{key}"), what, fix);
     for (key, selector) in [("expect.css", &step.expect.css), ("sold_out", &step.sold_out)] {
         if let Some(selector) = selector.as_ref().filter(|selector| Selector::parse(selector).is_err()) {
             wrong(
@@ -170,11 +166,11 @@ fn headers(step: &Step, path: &str, reader: &mut Reader<'_>) {
     for (name, value) in &step.headers {
         let at = format!("{path}.headers.{name}");
         if OUR_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            reader.complain(&at, "is written by whoever sends it", "leave it out");
+            reader.report(&at, "is written by whoever sends it", "leave it out");
         } else if http::HeaderName::try_from(name).is_err() {
-            reader.complain(&at, "is no name of a header", "write letters, digits and \"-\"");
+            reader.report(&at, "is no name of a header", "write letters, digits and \"-\"");
         } else if value.contains(|c: char| c.is_control()) {
-            reader.complain(&at, "has a control character", "leave it out");
+            reader.report(&at, "has a control character", "leave it out");
         }
     }
 }
@@ -183,24 +179,24 @@ fn takes(step: &Step, path: &str, reader: &mut Reader<'_>) {
     for (name, take) in &step.take {
         let at = format!("{path}.take.{name}");
         if !template::is_name(name) || name.contains('.') {
-            reader.complain(&at, format!("{name:?} is no name of a value"), "write letters, digits and \"_\"");
+            reader.report(&at, format!("{name:?} is no name of a value"), "write letters, digits and \"_\"");
         }
         let ways = [&take.css, &take.json, &take.header, &take.cookie].into_iter().flatten().count();
         if ways != 1 {
-            reader.complain(&at, "says not where it is", "write one of css, json, header and cookie");
+            reader.report(&at, "says not where it is", "write one of css, json, header and cookie");
         }
         if take.attribute.is_some() && take.css.is_none() {
-            reader.complain(&format!("{at}.attribute"), "is of nothing", "write css too");
+            reader.report(&format!("{at}.attribute"), "is of nothing", "write css too");
         }
         if take.css.as_ref().is_some_and(|selector| Selector::parse(selector).is_err()) {
-            reader.complain(
+            reader.report(
                 &format!("{at}.css"),
                 "is no CSS selector",
                 "write one as in a style sheet: \"[name=token]\"",
             );
         }
         if take.json.as_ref().is_some_and(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
-            reader.complain(&format!("{at}.json"), "is no JSON pointer", "write it from \"/\" on: \"/cart/token\"");
+            reader.report(&format!("{at}.json"), "is no JSON pointer", "write it from \"/\" on: \"/cart/token\"");
         }
     }
 }

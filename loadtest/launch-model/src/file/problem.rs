@@ -53,12 +53,12 @@ impl fmt::Display for Problems {
 
 /// What is wrong and how to put it right, before its place is known.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct Diagnostic {
     pub(super) what: String,
     pub(super) fix: String,
 }
 
-impl Wrong {
+impl Diagnostic {
     pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what: what.into(), fix: fix.into() }
     }

@@ -1,6 +1,6 @@
 //! The second reading: rules that span several keys, and the files that a scenario names.
 //!
-//! What is absent: kinds and bounds of single values, which [`super::schema_check`] knows from the schema.
+//! Out of scope: kinds and bounds of single values, which [`super::schema_check`] knows from the schema.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) fn check(mut scenario: Scenario, reader: &mut Reader<'_>, files: File
 fn name(name: &str, reader: &mut Reader<'_>) {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
-        reader.complain("name", format!("{name:?} is not a name"), "write 1 to 64 of a-z, 0-9 and \"-\"");
+        reader.report("name", format!("{name:?} is not a name"), "write 1 to 64 of a-z, 0-9 and \"-\"");
     }
 }
 
@@ -57,10 +57,10 @@ fn phase(phase: &mut Phase, path: &str, reader: &mut Reader<'_>, files: Files<'_
             lasts(*interval, &format!("{path}.interval"), reader);
             let at = format!("{path}.file");
             if !counts.is_empty() {
-                return reader.complain(&at, "there are counts too", "write one of the two");
+                return reader.report(&at, "there are counts too", "write one of the two");
             }
             match files(file).map(|text| replay::read(&text)) {
-                Ok(Ok(read)) if read.is_empty() => reader.complain(&at, "has no counts", "write one count a line"),
+                Ok(Ok(read)) if read.is_empty() => reader.report(&at, "has no counts", "write one count a line"),
                 Ok(Ok(read)) => *counts = read,
                 Ok(Err(bad)) => bad.into_iter().for_each(|bad| {
                     let what = format!("{:?} is not a count", bad.text);
@@ -69,17 +69,17 @@ fn phase(phase: &mut Phase, path: &str, reader: &mut Reader<'_>, files: Files<'_
                     reader.complain_of_file(&at, Problem { file, place, key: String::new(), what, fix });
                 }),
                 Err(error) => {
-                    reader.complain(&at, format!("cannot be read: {error}"), "names are relative to this file");
+                    reader.report(&at, format!("cannot be read: {error}"), "names are relative to this file");
                 }
             }
         }
         Phase::Replay { file: None, counts, interval, .. } => {
             lasts(*interval, &format!("{path}.interval"), reader);
             if counts.is_empty() {
-                reader.complain(path, "there is nothing to replay", "add file = \"counts.csv\" or counts = [.., ..]");
+                reader.report(path, "there is nothing to replay", "add file = \"counts.csv\" or counts = [.., ..]");
             }
             if counts.iter().any(|&count| count < 0.0) {
-                reader.complain(
+                reader.report(
                     &format!("{path}.counts"),
                     "a count is below 0",
                     "write how many arrived in the interval",
@@ -91,7 +91,7 @@ fn phase(phase: &mut Phase, path: &str, reader: &mut Reader<'_>, files: Files<'_
 
 fn lasts(span: Span, path: &str, reader: &mut Reader<'_>) {
     if span.0.is_zero() {
-        reader.complain(path, "lasts no time", "write more than 0s");
+        reader.report(path, "lasts no time", "write more than 0s");
     }
 }
 
@@ -100,31 +100,27 @@ fn room(scenario: &Scenario, reader: &mut Reader<'_>) {
     let numbers = [("room.new_users_per_minute", Some(room.new_users_per_minute)), ("room.burst", room.burst)];
     for (path, number) in numbers {
         if let Some(number) = number.filter(|number| number.fract() != 0.0) {
-            reader.complain(path, format!("{number} is not whole"), "a gateway takes whole numbers");
+            reader.report(path, format!("{number} is not whole"), "a gateway takes whole numbers");
         }
     }
     if !room.path.starts_with('/') || room.path.contains(['?', '#', '*']) {
-        reader.complain(
-            "room.path",
-            format!("{:?} is not a page", room.path),
-            "write it from \"/\" on, without a query",
-        );
+        reader.report("room.path", format!("{:?} is not a page", room.path), "write it from \"/\" on, without a query");
     }
     if room.session_duration.0 < SHORTEST_SESSION {
-        reader.complain("room.session_duration", "is shorter than a gateway accepts", "write at least \"5s\"");
+        reader.report("room.session_duration", "is shorter than a gateway accepts", "write at least \"5s\"");
     }
 }
 
 fn people(scenario: &Scenario, reader: &mut Reader<'_>) {
     if scenario.shoppers.values().sum::<f64>() <= 0.0 {
-        reader.complain("shoppers", "nobody comes", "give one kind of visitor a weight above 0");
+        reader.report("shoppers", "nobody comes", "give one kind of visitor a weight above 0");
     }
     let habits = &scenario.habits;
     let ranges = [("think", habits.think), ("again", habits.again), ("bears", habits.bears), ("away", habits.away)];
     for (key, [from, to]) in ranges {
         if from > to {
             let fix = format!("write the shorter one first: [\"{to}\", \"{from}\"]");
-            reader.complain(&format!("habits.{key}"), format!("{from} is longer than {to}"), fix);
+            reader.report(&format!("habits.{key}"), format!("{from} is longer than {to}"), fix);
         }
     }
     lasts(habits.patience, "habits.patience", reader);
@@ -134,16 +130,16 @@ fn wire(scenario: &Scenario, reader: &mut Reader<'_>) {
     let wire = &scenario.wire;
     let moves = [Persona::ChangesAddress, Persona::Shares].map(|persona| scenario.share(persona) > 0.0);
     if wire.addresses < 2 && moves.contains(&true) {
-        reader.complain("wire.addresses", "some visitors change or share addresses", "write at least 2");
+        reader.report("wire.addresses", "some visitors change or share addresses", "write at least 2");
     }
     let shared = matches!(wire.connections, Connections::Shared(_));
     if shared && wire.address == Address::ProxyProtocol {
         let fix = "write connections = \"own\" or \"new\", or address = \"forwarded_for\"";
-        reader.complain("wire.address", "one connection has one address in the PROXY protocol", fix);
+        reader.report("wire.address", "one connection has one address in the PROXY protocol", fix);
     }
     if shared && wire.protocol == Protocol::Http2 && scenario.share(Persona::SlowReader) > 0.0 {
         let fix = "give each shopper a connection, or leave slow_reader out";
-        reader.complain("wire.connections", "a slow reader would slow down all who share its connection", fix);
+        reader.report("wire.connections", "a slow reader would slow down all who share its connection", fix);
     }
 }
 
@@ -154,13 +150,13 @@ fn attacks(scenario: &Scenario, reader: &mut Reader<'_>) {
         lasts(attack.r#for, &format!("attack.{index}.for"), reader);
         if attack.from.0 < free {
             let fix = format!("write at least \"{}\"", Span(free));
-            reader.complain(&format!("attack.{index}.from"), "leaves too little calm before it", fix);
+            reader.report(&format!("attack.{index}.from"), "leaves too little calm before it", fix);
         }
         free = attack.until() + apart;
     }
     if !scenario.attacks.is_empty() && reader.sound("arrivals") && scenario.closes() < free {
         let fix = format!("let people come, or write closing, until \"{}\"", Span(free));
-        reader.complain("attack", "the launch is over before it can be calm again after the last", fix);
+        reader.report("attack", "the launch is over before it can be calm again after the last", fix);
     }
 }
 
@@ -169,21 +165,21 @@ fn arrivals(scenario: &Scenario, reader: &mut Reader<'_>) {
     let arrivals = Arrivals::of(scenario);
     let (expected, length) = (arrivals.expected(), arrivals.length());
     if expected < 1.0 {
-        reader.complain("arrivals", "nobody arrives", "give a phase a rate above 0");
+        reader.report("arrivals", "nobody arrives", "give a phase a rate above 0");
     }
     if expected > MOST_ARRIVALS {
         let what = format!("{expected:.0} visitors are more than this program can follow");
-        reader.complain("arrivals", what, format!("write rates for at most {MOST_ARRIVALS:.0}"));
+        reader.report("arrivals", what, format!("write rates for at most {MOST_ARRIVALS:.0}"));
     }
     if let Some(closing) = scenario.closing.filter(|closing| closing.0 < length) {
         let length = Span(Duration::from_millis(length.as_millis() as u64));
         let what = format!("{closing} is before the last arrival");
-        reader.complain("closing", what, format!("write at least \"{length}\", or leave it out"));
+        reader.report("closing", what, format!("write at least \"{length}\", or leave it out"));
     }
     let over = scenario.closes() + scenario.grace.0;
     if scenario.share(Persona::Expired) > 0.0 && scenario.room.session_duration.0 >= over {
         let fix = "write a shorter session_duration, or leave expired out";
-        reader.complain(
+        reader.report(
             "room.session_duration",
             "no pass ends before the launch does, so nobody can use one after its end",
             fix,

@@ -5,7 +5,7 @@
 //! read is told and left out; if serde can read the rest, [`super::rules`] looks at that too, so that one look at the
 //! answer is enough.
 //!
-//! What is absent: rules that span several keys, and those parts of JSON schema that our types never produce.
+//! Out of scope: rules that span several keys, and those parts of JSON schema that our types never produce.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::problem::{Problem, Problems, Wrong, meant, place};
+use super::problem::{Diagnostic, Problem, Problems, meant, place};
 use crate::span::Span;
 
 /// How files that a scenario names are read.
@@ -44,9 +44,9 @@ impl<'t> Reader<'t> {
     }
 
     /// Something is wrong with the value at this path, unless that is known already.
-    pub(super) fn complain(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
+    pub(super) fn report(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
         if self.sound(path) {
-            self.add(self.offset(path), path, Wrong::new(what, fix));
+            self.add(self.offset(path), path, Diagnostic::new(what, fix));
         }
     }
 
@@ -73,11 +73,11 @@ impl<'t> Reader<'t> {
         let (line, _) = place(self.text, offset);
         // One mistake often trips the parser twice: the first of a line counts.
         if !self.problems.iter().any(|(.., problem)| problem.place.is_some_and(|(known, _)| known == line)) {
-            self.add(offset, "", Wrong::new(error.message(), ""));
+            self.add(offset, "", Diagnostic::new(error.message(), ""));
         }
     }
 
-    fn add(&mut self, offset: usize, path: &str, Wrong { what, fix }: Wrong) {
+    fn add(&mut self, offset: usize, path: &str, Diagnostic { what, fix }: Diagnostic) {
         let place = Some(place(self.text, offset));
         let problem = Problem { file: self.file.to_owned(), place, key: shown(path), what, fix };
         self.problems.push((offset, path.to_owned(), problem));
@@ -132,7 +132,7 @@ struct Walk<'r, 't, 's> {
 
 impl<'s> Walk<'_, '_, 's> {
     fn wrong(&mut self, at: Range<usize>, path: &str, what: impl Into<String>, fix: impl Into<String>) -> bool {
-        self.reader.add(at.start, path, Wrong::new(what, fix));
+        self.reader.add(at.start, path, Diagnostic::new(what, fix));
         false
     }
 
@@ -203,7 +203,7 @@ impl<'s> Walk<'_, '_, 's> {
             let path = join(path, name);
             if self.reader.sound(&path) {
                 let about = self.about(&schema["properties"][name]);
-                self.reader.complain(&path, "is missing", format!("add it: {about}"));
+                self.reader.report(&path, "is missing", format!("add it: {about}"));
                 readable = false;
             }
         }

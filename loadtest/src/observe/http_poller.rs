@@ -19,7 +19,7 @@ const LONGEST: usize = 64 << 20;
 
 /// A server.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct HttpPoller {
     /// As it was written.
     pub(crate) name: String,
     address: SocketAddr,
@@ -28,7 +28,7 @@ pub(crate) struct Asked {
     connection: Option<SendRequest<Empty<Bytes>>>,
 }
 
-impl Asked {
+impl HttpPoller {
     /// The server at `host:port`, with `http://` before it or not.
     pub(crate) fn at(text: &str, token: Option<String>) -> anyhow::Result<Self> {
         let host = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');

@@ -5,7 +5,7 @@ use launch_model::visit::Request;
 
 /// A request on its way.
 #[derive(Debug)]
-pub(super) struct Errand {
+pub(super) struct RequestJob {
     /// Whose it is.
     pub(super) who: u32,
     /// From their second tab: what comes of it is written down, and that is all.
@@ -16,7 +16,7 @@ pub(super) struct Errand {
     pub(super) due: Micros,
 }
 
-impl Errand {
+impl RequestJob {
     /// `X-Request-Id`.
     pub(super) fn id(&self) -> String {
         format!("{}-{}", self.who, self.count)

@@ -1,4 +1,4 @@
-//! What the books promise, on a real database.
+//! What the inventory promises, on a real database.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ async fn two_hundred_orders_at_once_never_take_more_than_fifty_pieces() {
     assert_eq!(orders.len(), 50, "each order has a number of its own");
     assert_eq!(replies.iter().filter(|reply| reply.is_sold_out()).count(), 150);
     let account = Account { stock: 50, orders: 50, ..Account::default() };
-    assert_eq!(shop.books().account().await.unwrap(), account);
+    assert_eq!(shop.inventory().account().await.unwrap(), account);
     assert!(get(address, "/launch/item").await.is_sold_out(), "the product page says so too");
     assert_eq!(get(address, "/").await.status, 200);
     let told = stats(address).await;
@@ -53,7 +53,7 @@ async fn a_key_makes_one_order_however_often_and_however_many_at_once() {
     let again = post(address, "order", "key=double-click").await;
     assert!(orders.contains(&again.order()), "the order is there when nothing is left");
     let account = Account { stock: 2, orders: 2, ..Account::default() };
-    assert_eq!(shop.books().account().await.unwrap(), account);
+    assert_eq!(shop.inventory().account().await.unwrap(), account);
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn an_order_is_paid_once_whoever_pays_it_again() {
         assert_eq!((reply.status, &reply.headers["weir-command"]), (200, &"revoke".parse().unwrap()));
         assert!(reply.body.contains(&format!("A-{first:06}")), "a key is for one receipt: {}", reply.body);
     }
-    let account = shop.books().account().await.unwrap();
+    let account = shop.inventory().account().await.unwrap();
     assert_eq!((account.paid, account.duplicates, shop.report().orders_ok), (1, 0, 1));
     let own = post(address, "payment", format!("order={second}&key=own")).await;
     let mixed = post(address, "payment", format!("order={second}&key=pay")).await;
@@ -81,7 +81,7 @@ async fn an_order_is_paid_once_whoever_pays_it_again() {
         let reply = post(address, "payment", wrong).await;
         assert_eq!((reply.status, reply.headers.get("weir-command")), (400, None), "{wrong}");
     }
-    assert_eq!(shop.books().account().await.unwrap().paid, 2);
+    assert_eq!(shop.inventory().account().await.unwrap().paid, 2);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_cart_belongs_to_its_session_and_is_emptied_by_the_order() {
     assert_eq!(post_with(address, "cart", "item=weir-one", &mine).await.cookie(), None, "a session is set once");
     post(address, "cart", "item=weir-one").await;
     assert_eq!(carts().await, 2, "one of each session");
-    assert_eq!(shop.books().account().await.unwrap().left_over, 10, "a cart sets nothing aside");
+    assert_eq!(shop.inventory().account().await.unwrap().left_over, 10, "a cart sets nothing aside");
     let key = demo_shop::pages::key_in(page.body.as_bytes()).expect("the cart orders");
     assert!(post_with(address, "order", format!("key={key}"), &mine).await.order().is_some());
     assert_eq!(carts().await, 1, "the other one's is untouched");
@@ -118,8 +118,8 @@ async fn shops_that_start_at_once_make_the_tables_together_and_a_later_one_goes_
     assert_eq!(post(elsewhere, "order", "key=a").await.order(), order);
     assert!(post(elsewhere, "order", "key=b").await.order().is_some());
     let account = Account { stock: 7, left_over: 5, orders: 2, ..Account::default() };
-    assert_eq!(first.books().account().await.unwrap(), account);
-    assert_eq!(second.books().account().await.unwrap(), account);
+    assert_eq!(first.inventory().account().await.unwrap(), account);
+    assert_eq!(second.inventory().account().await.unwrap(), account);
     let (_, fresh) = shop_on(&new).await;
     assert_eq!(stats(fresh).await.account.map(|account| account.left_over), Some(7), "a new sale");
 }

@@ -4,8 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Context;
-use demo_shop::books::Books;
 use demo_shop::database::Tuning;
+use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::model::Model;
 use demo_shop::postgres::{Postgres, Settings};
@@ -25,7 +25,7 @@ pub(super) async fn of(
     let wanted = &scenario.shop;
     let Some(url) = database else {
         let tuning = Tuning { slots: wanted.slots, service_time: wanted.service_time.0, ..Tuning::default() };
-        let shop = Shop::open(Books::Model(Model::new(tuning, wanted.stock.unwrap_or(PLENTY))), Log::default());
+        let shop = Shop::open(Inventory::Model(Model::new(tuning, wanted.stock.unwrap_or(PLENTY))), Log::default());
         return serve(shop, listen(0)?, cancel);
     };
     let settings = Settings {
@@ -59,9 +59,9 @@ async fn on_database(settings: Settings, cancel: &CancellationToken) -> anyhow::
     let (tell, opened) = oneshot::channel();
     spawn(async move {
         match Postgres::open(&settings).await {
-            Ok(books) => {
+            Ok(inventory) => {
                 let _ = tell.send(Ok(()));
-                keep(Shop::open(Books::Postgres(books), Log::default()), listener, cancel).await;
+                keep(Shop::open(Inventory::Postgres(inventory), Log::default()), listener, cancel).await;
             }
             Err(failure) => drop(tell.send(Err(failure))),
         }

@@ -6,7 +6,7 @@ use evidence::{GatewaySample, Progress};
 
 /// One moment of a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scene<'a> {
+pub(super) struct LiveFrame<'a> {
     pub(super) title: &'a str,
     pub(super) length: Duration,
     /// New shoppers per second that the room promises.

@@ -1,4 +1,4 @@
-//! The stage of a run that is sent nowhere else: the demo shop, and one gateway or several in front of it.
+//! The testbed of a run that is sent nowhere else: the demo shop, and one gateway or several in front of it.
 //!
 //! Shop and crowd have a thread each, gateways and Redis are processes. Gateways are configured as in production, by
 //! what the scenario's room promises.
@@ -21,7 +21,7 @@ use weir::{Settings, Store, Weir};
 /// Any free port of loopback.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-/// How a stage is built.
+/// How a testbed is built.
 pub(crate) struct Wanted {
     /// The weir program.
     pub(crate) weir: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Wanted {
     pub(crate) gateways: usize,
     /// Whether a single gateway keeps its line in Redis too.
     pub(crate) redis: bool,
-    /// A PostgreSQL for the shop's books; otherwise a model of a database.
+    /// A PostgreSQL for the shop's inventory; otherwise a model of a database.
     pub(crate) database: Option<String>,
 }
 
@@ -40,27 +40,27 @@ impl Wanted {
     }
 }
 
-/// Everything that runs. It ends when this is dropped; [`Stage::close`] lets it end in peace.
-pub(crate) struct Stage {
+/// Everything that runs. It ends when this is dropped; [`Testbed::close`] lets it end in peace.
+pub(crate) struct Testbed {
     pub(crate) shop: SocketAddr,
     pub(crate) gateways: Vec<Weir>,
     redis: Option<Redis>,
     _shop: DropGuard,
 }
 
-impl Stage {
+impl Testbed {
     /// Opens the shop, then whatever stands in front of it.
     pub(crate) async fn open(scenario: &Scenario, wanted: &Wanted) -> anyhow::Result<Self> {
         let cancel = CancellationToken::new();
         let shop = shop::of(scenario, wanted.database.as_deref(), &cancel).await?;
         let redis = if wanted.in_redis() { Some(Redis::start().await?) } else { None };
-        let mut stage = Self { shop, gateways: Vec::new(), redis, _shop: cancel.drop_guard() };
-        let store = stage.store();
+        let mut testbed = Self { shop, gateways: Vec::new(), redis, _shop: cancel.drop_guard() };
+        let store = testbed.store();
         for _ in 0..wanted.gateways {
-            let settings = stage.settings(scenario, wanted, &store);
-            stage.gateways.push(Weir::start(child::command_below_the_crowd(&wanted.weir), &settings).await?);
+            let settings = testbed.settings(scenario, wanted, &store);
+            testbed.gateways.push(Weir::start(child::command_below_the_crowd(&wanted.weir), &settings).await?);
         }
-        Ok(stage)
+        Ok(testbed)
     }
 
     fn store(&self) -> Store {

@@ -1,9 +1,9 @@
-//! The shop's books: stock, carts, orders and payments, behind the pages.
+//! The shop's inventory: stock, carts, orders and payments, behind the pages.
 //!
 //! Two kinds keep them: a [`Model`] in process, for the demo, and a real [`Postgres`]. What they promise is
 //! the same: no more orders than pieces, and one order, one payment for one idempotency key.
 //!
-//! What is absent: a trait (two kinds are an enum), and who may pay: whoever knows the number of an order can.
+//! Out of scope: a trait (two kinds are an enum), and who may pay: whoever knows the number of an order can.
 
 use evidence::shop::Account;
 
@@ -11,17 +11,17 @@ use crate::model::Model;
 use crate::postgres::Postgres;
 use crate::sale::{Failure, Ordered, Paid};
 
-/// Who keeps the books.
+/// Who keeps the inventory.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a shop has one")]
-pub enum Books {
+pub enum Inventory {
     /// A model of a database, in process.
     Model(Model),
     /// A real one.
     Postgres(Postgres),
 }
 
-impl Books {
+impl Inventory {
     /// Pieces that are left, for the product page.
     pub async fn left_over(&self) -> Result<u64, Failure> {
         match self {
