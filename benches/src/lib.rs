@@ -12,8 +12,8 @@ use gateway::rooms::{Admission, LiveRoom};
 use gateway::store::{Store, Work};
 use hdrhistogram::Histogram;
 use jiff::tz::TimeZone;
-use policy::drain::PollTable;
 use policy::line::{Batch, Grant, Outcome};
+use policy::pacer::PollTable;
 use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 
 /// A first-come-first-served room with these rules.
@@ -30,8 +30,8 @@ pub fn room(rules: Rules) -> Room {
 }
 
 /// The same as live rooms take it.
-pub fn terms(rules: Rules) -> gateway::rooms::Terms {
-    gateway::rooms::Terms {
+pub fn terms(rules: Rules) -> gateway::rooms::RoomSettings {
+    gateway::rooms::RoomSettings {
         name: "launch".into(),
         room: room(rules),
         polls: PollTable::CALM,

@@ -102,7 +102,7 @@ pub(crate) struct RoomStatus {
 
 impl RoomStatus {
     fn of(room: &LiveRoom) -> Self {
-        let (snapshot, terms) = (room.snapshot(), room.terms());
+        let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
         let (rules, open) = (&terms.room.rules, view.segments.open);
         Self {

@@ -6,7 +6,7 @@
 //! Each key is declared once, in a section of its own file ([`brand`], [`listen`], [`node`], [`redis`], [`upstream`], [`route`],
 //! [`room`], [`rooms`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
 //! spans several keys. What can be used but should be known is a warning ([`Config::warnings`]): `weir check` tells
-//! it, the log tells it when the configuration comes in force. What is absent: the compiled form that requests look at, and reloading.
+//! it, the log tells it when the configuration comes in force. Out of scope: the compiled form that requests look at, and reloading.
 
 pub mod brand;
 pub mod changes;
@@ -43,7 +43,7 @@ pub use route::{RouteConfig, Scope, ScopeConfig};
 pub use units::Size;
 pub use upstream::{HealthConfig, HttpVersion, ShopServer, UpstreamConfig, UpstreamTlsConfig};
 
-use problem::{Wrong, position};
+use problem::{Diagnostic, position};
 use reader::{Reader, Secrets};
 use table::{Section, Value as _, section};
 
@@ -93,10 +93,20 @@ impl Config {
 
     fn load_with(file: &Path, secrets: Secrets) -> Result<Self, Vec<Problem>> {
         let bytes = std::fs::read(file).map_err(|error| {
-            unreadable(file, &[], 0, Wrong::new(format!("cannot be read: {error}"), "name a file that can be read"))
+            unreadable(
+                file,
+                &[],
+                0,
+                Diagnostic::new(format!("cannot be read: {error}"), "name a file that can be read"),
+            )
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
-            unreadable(file, &bytes, error.valid_up_to(), Wrong::new("is not UTF-8 here", "save the file as UTF-8"))
+            unreadable(
+                file,
+                &bytes,
+                error.valid_up_to(),
+                Diagnostic::new("is not UTF-8 here", "save the file as UTF-8"),
+            )
         })?;
         Self::read_with(text, file, secrets)
     }
@@ -163,8 +173,8 @@ pub fn schema() -> Json {
     schema
 }
 
-fn unreadable(file: &Path, bytes: &[u8], offset: usize, wrong: Wrong) -> Vec<Problem> {
+fn unreadable(file: &Path, bytes: &[u8], offset: usize, wrong: Diagnostic) -> Vec<Problem> {
     let (line, column) = position(bytes, offset);
-    let Wrong { what, fix } = wrong;
+    let Diagnostic { what, fix } = wrong;
     vec![Problem { file: file.display().to_string(), line, column, key: String::new(), what, fix }]
 }

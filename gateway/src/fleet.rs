@@ -1,11 +1,11 @@
 //! Gateways that know each other.
 //!
-//! Twice a second each tells the board of its store that it is there and how it is doing, and hears the same of
+//! Twice a second each tells the registry of its store that it is there and how it is doing, and hears the same of
 //! the others and which version of the rooms is in force: one small call whatever the crowd. A switch is
 //! therefore in force everywhere within a second. A store that lost its versions gets them back
 //! from any gateway that remembers: the number of switches only grows.
 //!
-//! What is absent: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
+//! Out of scope: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
 
 pub(crate) mod guarded;
 pub(crate) mod keys;
@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use keys::{Judge, KeyState, Peer, Standing};
+use keys::{Judge, KeyStanding, KeyState, Peer};
 use rates::Rates;
 
 use crate::number;
 use crate::plan::{Next, Plan, Preview, Report};
 use crate::shared::Shared;
 use crate::store::StoreError;
-use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
+use crate::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Switched, Version};
 use crate::telemetry::{PROCESS, catalogue};
 
 /// The longest text of rooms that is taken, in bytes.
@@ -111,12 +111,12 @@ pub(crate) struct Fleet {
     pub shared: Arc<Shared>,
     /// What is meant to be in force here.
     pub plan: Arc<Plan>,
-    board: Arc<dyn Board>,
+    registry: Arc<dyn Registry>,
     identity: Identity,
     started: SystemTime,
     rates: Mutex<Rates>,
     heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
-    standing: Arc<Standing>,
+    standing: Arc<KeyStanding>,
     judge: Mutex<Judge>,
     /// Gateways whose keys were told to be foreign, by their process.
     strangers: Mutex<HashSet<String>>,
@@ -155,32 +155,32 @@ pub(crate) enum NotSwitched {
 
 impl Fleet {
     /// A gateway that nobody knows yet.
-    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, registry: Arc<dyn Registry>, identity: Identity) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
         let (judge, strangers) = Default::default();
         let standing = shared.keys.clone();
-        Self { shared, plan, board, identity, started, rates, heard, standing, judge, strangers, turn }
+        Self { shared, plan, registry, identity, started, rates, heard, standing, judge, strangers, turn }
     }
 
     /// Whether this gateway belongs to the others.
-    pub(crate) fn standing(&self) -> &Arc<Standing> {
+    pub(crate) fn standing(&self) -> &Arc<KeyStanding> {
         &self.standing
     }
 
     /// Tells and hears until `stop`.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut beat = interval(BEAT);
+        let mut heartbeat = interval(BEAT);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = beat.tick() => self.look().await,
+                _ = heartbeat.tick() => self.refresh().await,
             }
         }
     }
 
     /// One exchange; two if the first one tells this gateway whether it belongs to the others, which they are to hear.
-    pub(crate) async fn look(&self) {
+    pub(crate) async fn refresh(&self) {
         let _turn = self.turn.lock().await;
         let before = self.standing.get();
         self.exchange().await;
@@ -193,17 +193,17 @@ impl Fleet {
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
         let text = serde_json::to_string(&self.myself()).unwrap_or_default();
-        let answer = self.board.exchange(Beat { run: self.shared.rooms.run, text, knows }).await;
+        let answer = self.registry.exchange(Heartbeat { run: self.shared.rooms.run, text, knows }).await;
         let refused = matches!(answer, Err(StoreError::Format { .. }));
         let was_refused = self.standing.refuse(refused);
         match answer {
-            Ok(News { in_force, gateways, .. }) if in_force.switch < knows.switch => {
+            Ok(HeartbeatReply { in_force, gateways, .. }) if in_force.switch < knows.switch => {
                 self.hear(&gateways);
                 if self.standing.get() == KeyState::Shared {
                     self.restore(in_force, knows, version).await;
                 }
             }
-            Ok(News { in_force, version, gateways }) => {
+            Ok(HeartbeatReply { in_force, version, gateways }) => {
                 self.hear(&gateways);
                 if in_force != knows {
                     self.plan.switched(in_force, version).await;
@@ -222,7 +222,7 @@ impl Fleet {
     }
 
     async fn restore(&self, present: InForce, lost: InForce, version: Option<Version>) {
-        match self.board.switch(present, Change::Restore(lost, version)).await {
+        match self.registry.switch(present, Change::Restore(lost, version)).await {
             Ok(_) => tracing::warn!(version = lost.number, "the store had lost the rooms in force; given back"),
             Err(error) => tracing::debug!(%error, "the rooms in force could not be given back"),
         }
@@ -315,7 +315,7 @@ impl Fleet {
     /// # Errors
     /// If the store does not answer.
     pub(crate) async fn versions(&self) -> Result<Vec<Version>, StoreError> {
-        self.board.versions().await
+        self.registry.versions().await
     }
 
     /// What would change if this text came in force, made from version `from` if that is said.
@@ -352,9 +352,9 @@ impl Fleet {
             return Err(NotSwitched::Other(knows.number));
         }
         let to = if let Change::To(number) = change { number } else { 0 };
-        match self.board.switch(knows, change).await? {
+        match self.registry.switch(knows, change).await? {
             Switched::Now(in_force) => {
-                self.look().await;
+                self.refresh().await;
                 Ok(in_force.number)
             }
             Switched::Other(in_force) => Err(NotSwitched::Other(in_force.number)),

@@ -3,7 +3,7 @@
 //! hyper tells neither whether the other end takes what is written, nor whether it only waits for the next request. Both
 //! decide what a connection holds: while bytes are unsent nothing more is made, and who only waits needs no buffers.
 //!
-//! What is absent: what to do about it ([`crate::connection`]). Atomics stand for cells here: what carries an upgraded connection
+//! Out of scope: what to do about it ([`crate::connection`]). Atomics stand for cells here: what carries an upgraded connection
 //! has to be `Send`.
 
 use std::io;

@@ -16,24 +16,25 @@ mod buffer;
 pub mod capacity;
 pub mod config;
 mod connection;
+pub mod connection_cache;
 mod edge;
+mod endpoints;
 mod fleet;
 mod flow;
 mod form;
 mod forward;
 pub mod headers;
-pub mod known;
 mod listener;
 mod load;
 mod log;
 mod number;
 pub mod operator;
-mod own;
 mod plan;
 pub mod proxy_header;
 pub mod quota;
 mod reload;
 mod reply;
+mod request_context;
 pub mod rooms;
 mod seats;
 pub mod secret;
@@ -46,7 +47,6 @@ mod timer;
 pub mod tls;
 pub mod ui;
 pub mod upstream;
-mod visit;
 pub mod visitor;
 mod worker;
 
@@ -72,12 +72,12 @@ use crate::listener::Door;
 use crate::log::Losses;
 use crate::plan::Plan;
 use crate::proxy_header::ProxyHeaders;
-use crate::secret::{Ring, Source};
+use crate::secret::{Keyring, Source};
 use crate::shared::{Shared, Tls};
 use crate::site::Site;
-use crate::store::board::Board;
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
+use crate::store::registry::Registry;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{StoreMeters, Unbelieved};
 use crate::tls::Certificates;
@@ -106,7 +106,7 @@ struct Gateway {
     fleet: Arc<Fleet>,
     store: Arc<dyn Store>,
     mailbox: rooms::Mailbox,
-    reload: reload::Watch,
+    reload: reload::ConfigWatcher,
     admin: std::net::TcpListener,
     access: Access,
     doors: Vec<Vec<Door>>,
@@ -119,9 +119,9 @@ impl Gateway {
         let admin = bind(listen.admin)?;
         let token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
         let access = Access { token, hosts: listen.admin_hosts.as_slice().into() };
-        let Stores { lines, board } = stores(&config.store)?;
+        let Stores { lines, registry } = stores(&config.store)?;
         let alone = config.store.kind == StoreKind::Embedded;
-        let (ring, sealer) = Ring::open(Source::of(&config.store.secret_file), alone)?;
+        let (keyring, sealer) = Keyring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
         let identity = Identity::of(config.node.name.as_ref(), &bound(&doors[0])?, admin.local_addr()?);
         let (rooms, mailbox) = rooms::rooms(random_run());
@@ -139,9 +139,9 @@ impl Gateway {
             store_meters: StoreMeters::default(),
             clock: watch::Sender::new(Duration::ZERO),
         });
-        let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
-        let reload = reload::Watch::new(file, shared.clone(), plan.clone(), ring);
-        let fleet = Arc::new(Fleet::new(shared, plan, board, identity));
+        let plan = Arc::new(Plan::new(file, shared.clone(), keyring.names()));
+        let reload = reload::ConfigWatcher::new(file, shared.clone(), plan.clone(), keyring);
+        let fleet = Arc::new(Fleet::new(shared, plan, registry, identity));
         let store = Arc::new(Guarded::new(lines, fleet.standing().clone()));
         Ok(Self { fleet, store, mailbox, reload, admin, access, doors })
     }
@@ -152,7 +152,7 @@ impl Gateway {
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
         let mut ends = Ends::new()?;
         // The rooms that the store holds come before the first line is begun.
-        fleet.look().await;
+        fleet.refresh().await;
         let clerk = rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
         let clerk = tokio::spawn(clerk);
         let admin = tokio::net::TcpListener::from_std(admin)?;
@@ -299,13 +299,13 @@ fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
 /// A store is both.
 struct Stores {
     lines: Arc<dyn Store>,
-    board: Arc<dyn Board>,
+    registry: Arc<dyn Registry>,
 }
 
 impl Stores {
-    fn both<S: Store + Board + 'static>(store: S) -> Self {
+    fn both<S: Store + Registry + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { lines: store.clone(), board: store }
+        Self { lines: store.clone(), registry: store }
     }
 }
 

@@ -33,11 +33,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
-use crate::connection::{Connection, Fate, Ledger, UnderWay};
+use crate::connection::{Connection, ConnectionState, InFlight, Ledger};
 use crate::flow::{self, Stream, Watched};
 use crate::load::{Full, Load};
-use crate::proxy_header::{self, Told, Wrong};
-use crate::seats::{Class, Lack, Seat};
+use crate::proxy_header::{self, HeaderError, ProxyHeader};
+use crate::seats::{Class, ConnectionPermit, Lack};
 use crate::telemetry::{PROCESS, catalogue};
 use crate::timer::{sleep, timeout};
 use crate::visitor::Peer;
@@ -116,7 +116,7 @@ pub(crate) struct Door {
 /// known when this is compiled: nothing is looked up for it.
 pub(crate) async fn work<H, A>(worker: Worker, handle: H, doors: Vec<Door>, stop: CancellationToken) -> io::Result<()>
 where
-    H: Fn(UnderWay, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
+    H: Fn(InFlight, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
     A: Future<Output = Result<Response<Body>, Infallible>> + 'static,
 {
     let listener = Rc::new(Listener {
@@ -169,7 +169,7 @@ struct Kind {
 
 impl<H, A> Listener<H>
 where
-    H: Fn(UnderWay, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
+    H: Fn(InFlight, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
     A: Future<Output = Result<Response<Body>, Infallible>> + 'static,
 {
     async fn accept(self: Rc<Self>, socket: TcpListener, kind: Kind, stop: CancellationToken) {
@@ -206,17 +206,17 @@ where
     async fn hear_proxy(self: Rc<Self>, mut stream: TcpStream, proxy: Peer, tls: bool) {
         let proxy = Peer { trusted: false, ..proxy };
         let Some(connection) = self.seat(proxy.clone(), false, None) else { return };
-        let told = while_open(&connection, proxy_header::read(&mut stream)).await.unwrap_or(Err(Wrong::Cut));
+        let told = while_open(&connection, proxy_header::read(&mut stream)).await.unwrap_or(Err(HeaderError::Cut));
         // Its seat is its client's now, or free.
         drop(connection);
         self.worker.shared.proxy_headers.note(told, proxy.address, *self.worker.shared.clock.borrow());
         match told {
-            Ok(Told::Client { address, tls: at_proxy }) => {
+            Ok(ProxyHeader::Client { address, tls: at_proxy }) => {
                 let client = self.peer(address);
                 self.admit(stream, client, tls, tls || at_proxy);
             }
             // It speaks for itself, and so for nobody else.
-            Ok(Told::Own) => self.admit(stream, proxy, tls, tls),
+            Ok(ProxyHeader::Own) => self.admit(stream, proxy, tls, tls),
             Err(_) => {}
         }
     }
@@ -263,9 +263,9 @@ where
         let mut io = Watched::new(io, connection.flow.clone());
         loop {
             let service = service_fn(|request: Request<Incoming>| {
-                let under_way = UnderWay::begin(connection, request.version(), request.body().is_end_stream());
+                let in_flight = InFlight::begin(connection, request.version(), request.body().is_end_stream());
                 self.requests.set(self.requests.get() + 1);
-                (self.handle)(under_way, self.worker.clone(), request)
+                (self.handle)(in_flight, self.worker.clone(), request)
             });
             let mut http = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
             let rests = poll_fn(|cx| {
@@ -302,21 +302,21 @@ where
         drop(site);
         connection.bound_streams(few as usize, most as usize);
         let service = service_fn(|request: Request<Incoming>| {
-            let mut under_way = UnderWay::begin(connection, request.version(), false);
+            let mut in_flight = InFlight::begin(connection, request.version(), false);
             self.requests.set(self.requests.get() + 1);
             let (handle, worker) = (self.handle, self.worker.clone());
             async move {
-                if !under_way.take_slot().await {
+                if !in_flight.take_slot().await {
                     // The others of its connection went with it; nobody is there to be answered.
                     return Ok(Response::new(Body::empty()));
                 }
                 // In a box, which is gone when the answer waits for the other end's window.
-                Box::pin(handle(under_way, worker, request)).await
+                Box::pin(handle(in_flight, worker, request)).await
             }
         });
         let mut http = pin!(self.http2().serve_connection(TokioIo::new(io), service));
         poll_fn(|cx| self.poll_served(connection, http.as_mut(), http2::Connection::graceful_shutdown, cx)).await;
-        connection.finish(Fate::Over);
+        connection.finish(ConnectionState::Over);
     }
 }
 
@@ -327,7 +327,7 @@ impl<H> Listener<H> {
 
     /// A place for a connection among those that are served, which counts for this client.
     fn seat(&self, peer: Peer, tls: bool, client: Option<IpAddr>) -> Option<Rc<Connection>> {
-        let seat = Seat::take(&self.worker.shared.seats, client);
+        let seat = ConnectionPermit::take(&self.worker.shared.seats, client);
         if let Some(lack) = seat.lacks(&self.worker.shared.site.load().config.listen)
             && !self.make_room(&lack, true)
         {
@@ -371,7 +371,7 @@ impl<H> Listener<H> {
         }
         let mut open = self.open();
         // What was closed before is gone when its task has run.
-        open.retain(|connection| connection.held() > 0 && connection.fate() != Fate::Over);
+        open.retain(|connection| connection.held() > 0 && connection.state() != ConnectionState::Over);
         open.sort_by_key(|connection| (connection.class() == Class::Holder, connection.active()));
         let mut held: usize = open.iter().map(|connection| connection.held()).sum();
         // To some room, so that it is not the work of each tick.
@@ -445,7 +445,7 @@ impl<H> Listener<H> {
             let limit = listen.idle_timeout.as_secs();
             if connection.untaken() > limit || connection.takes_nothing(limit) {
                 // Whoever does not take their answer must not keep the shop from working on others'.
-                connection.finish(Fate::Over);
+                connection.finish(ConnectionState::Over);
             }
         }
         for connection in connections.iter().filter(|c| c.is_idle()) {
@@ -455,20 +455,20 @@ impl<H> Listener<H> {
                 _ => listen.waiting_idle_timeout,
             };
             let late = now > connection.active() + limit.as_secs().max(1);
-            match connection.fate() {
+            match connection.state() {
                 // Never sent a whole head, or does not take the last answer: there is nothing more to say.
-                Fate::Open if late && (!connection.has_asked() || connection.untaken_bytes() > 0) => {
-                    connection.finish(Fate::Over);
+                ConnectionState::Open if late && (!connection.has_asked() || connection.untaken_bytes() > 0) => {
+                    connection.finish(ConnectionState::Over);
                 }
-                Fate::Open if late => connection.end(),
-                Fate::Ending(by) if now > by => connection.finish(Fate::Over),
-                Fate::Open => connection.rest(),
+                ConnectionState::Open if late => connection.end(),
+                ConnectionState::Ending(by) if now > by => connection.finish(ConnectionState::Over),
+                ConnectionState::Open => connection.rest(),
                 _ => {}
             }
         }
     }
 
-    /// Serves a connection until it ends or its fate does, and asks it to `end` where that is its fate. One without a
+    /// Serves a connection until it ends or its state does, and asks it to `end` where that is its state. One without a
     /// pass waits for its turn where the worker has more to do than it can.
     fn poll_served<C>(
         &self,
@@ -481,11 +481,11 @@ impl<H> Listener<H> {
         C: Future<Output = hyper::Result<()>>,
     {
         connection.serve_by(cx.waker());
-        match connection.fate() {
-            Fate::Over => return Poll::Ready(()),
-            Fate::Ending(_) => end(http.as_mut()),
-            Fate::Open if !connection.can_be_deferred() => {}
-            Fate::Open => {
+        match connection.state() {
+            ConnectionState::Over => return Poll::Ready(()),
+            ConnectionState::Ending(_) => end(http.as_mut()),
+            ConnectionState::Open if !connection.can_be_deferred() => {}
+            ConnectionState::Open => {
                 let full = Full(connection.is_http2() && self.ledger.is_full());
                 if self.load.defers(connection, full) {
                     return Poll::Pending;
@@ -504,7 +504,7 @@ impl<H> Listener<H> {
     /// Asks all connections to end and waits until they have, at most the configured time.
     async fn end(&self) {
         let open = || self.connections.borrow().iter().any(|c| c.strong_count() > 0);
-        self.open().iter().filter(|c| c.fate() == Fate::Open).for_each(|c| c.end());
+        self.open().iter().filter(|c| c.state() == ConnectionState::Open).for_each(|c| c.end());
         let all_ended = async {
             for round in 0.. {
                 if !open() {
@@ -513,7 +513,7 @@ impl<H> Listener<H> {
                 sleep(ROUND).await;
                 if round > PATIENT_ROUNDS {
                     // Connected and never asked: nothing is lost by closing it.
-                    self.open().iter().filter(|c| c.requests() == 0).for_each(|c| c.finish(Fate::Over));
+                    self.open().iter().filter(|c| c.requests() == 0).for_each(|c| c.finish(ConnectionState::Over));
                 }
             }
         };
@@ -536,7 +536,7 @@ fn note_unreadable(end: hyper::Result<()>) {
 async fn begins_http2(stream: &TcpStream, connection: &Connection) -> Option<bool> {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
-        while connection.fate() == Fate::Open {
+        while connection.state() == ConnectionState::Open {
             let mut first = [0; PREFACE.len()];
             let mut first = ReadBuf::new(&mut first);
             if ready!(stream.poll_peek(cx, &mut first)).is_err() {
@@ -559,7 +559,7 @@ async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>)
     let mut future = pin!(future);
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
-        if connection.fate() == Fate::Over {
+        if connection.state() == ConnectionState::Over {
             return Poll::Ready(None);
         }
         future.as_mut().poll(cx).map(Some)
@@ -571,7 +571,7 @@ async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>)
 async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
-        if connection.fate() == Fate::Open { flow::poll_more(tcp, cx) } else { Poll::Ready(false) }
+        if connection.state() == ConnectionState::Open { flow::poll_more(tcp, cx) } else { Poll::Ready(false) }
     })
     .await
 }
@@ -579,10 +579,10 @@ async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
 /// Carries another protocol, if one was agreed on: the connection keeps its seat, and ends when it is asked to.
 async fn carry(connection: &Rc<Connection>) {
     let Some(mut bridge) = connection.take_bridge() else { return };
-    let _under_way = UnderWay::begin(connection, http::Version::HTTP_11, false);
-    poll_fn(|cx| match connection.fate() {
-        Fate::Open => Pin::new(&mut bridge).poll(cx),
-        Fate::Ending(_) | Fate::Over => Poll::Ready(()),
+    let _under_way = InFlight::begin(connection, http::Version::HTTP_11, false);
+    poll_fn(|cx| match connection.state() {
+        ConnectionState::Open => Pin::new(&mut bridge).poll(cx),
+        ConnectionState::Ending(_) | ConnectionState::Over => Poll::Ready(()),
     })
     .await;
 }

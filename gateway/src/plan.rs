@@ -7,7 +7,7 @@
 //! of the file. A room that is new here serves when the store has said where its line is: until then nobody could
 //! be told from a stranger.
 //!
-//! What is absent: watching anything.
+//! Out of scope: watching anything.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::config::{Config, Loss, RoomChange, changes, difference, losses};
 use crate::shared::Shared;
 use crate::site::{Files, Site};
-use crate::store::board::{InForce, Version};
+use crate::store::registry::{InForce, Version};
 use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.

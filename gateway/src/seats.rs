@@ -114,7 +114,7 @@ impl Seats {
 
 /// A place among the open connections; free again when this goes.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ConnectionPermit {
     seats: Arc<Seats>,
     /// Of the client, and of the network that it is in. A trusted proxy has none.
     shares: [Option<Arc<Share>>; 2],
@@ -139,7 +139,7 @@ impl Lack {
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// Takes one, for a connection from this address; `None` is a trusted proxy. Whether it may be kept is
     /// for [`Self::lacks`] to say.
     pub(crate) fn take(seats: &Arc<Seats>, client: Option<IpAddr>) -> Self {
@@ -170,7 +170,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.seats.open.fetch_sub(1, Ordering::Relaxed);
         self.shares.iter().flatten().for_each(|share| self.seats.leave(share));

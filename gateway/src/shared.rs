@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     /// Whether new shoppers should be sent here.
     pub ready: AtomicBool,
     /// Whether its keys are those of the fleet.
-    pub keys: Arc<Standing>,
+    pub keys: Arc<KeyStanding>,
     /// Peers that say for whom they ask and are not believed.
     pub unbelieved: Unbelieved,
     /// What proxies tell before the first byte of their connections.
@@ -76,12 +76,12 @@ pub(crate) enum KeyState {
 
 /// The state of this gateway, as every thread sees it.
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct KeyStanding {
     keys: AtomicU8,
     refused: AtomicBool,
 }
 
-impl Standing {
+impl KeyStanding {
     /// The state.
     pub(crate) fn get(&self) -> KeyState {
         match self.keys.load(Ordering::Relaxed) {

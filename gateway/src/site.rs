@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use http::HeaderValue;
 use jiff::tz::TimeZone;
-use policy::drain::{self, PollTable};
+use policy::pacer::{self, PollTable};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 
 use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig};
 use crate::quota::{Quota, Quotas};
-use crate::rooms::{LiveRoom, RoomMeters, Rooms, Terms};
+use crate::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms};
 use crate::tls::client::ClientTls;
 use crate::ui::{Language, Notices, WaitingPage};
 use crate::upstream::{HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
@@ -77,7 +77,7 @@ pub(crate) struct SiteRoom {
     /// Its line.
     pub live: Arc<LiveRoom>,
     /// Its rules.
-    pub terms: Terms,
+    pub settings: RoomSettings,
     /// What was written.
     pub config: RoomConfig,
     /// Its waiting page.
@@ -227,15 +227,16 @@ impl Site {
             routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
         }
         let paired = config.rooms.iter().zip(&pages);
-        let terms: Vec<_> = paired.map(|(room, page)| (room.line().to_owned(), terms(room, page.version()))).collect();
-        rooms.apply(terms.clone());
+        let settings: Vec<_> =
+            paired.map(|(room, page)| (room.line().to_owned(), room_settings(room, page.version()))).collect();
+        rooms.apply(settings.clone());
         let live = rooms.all();
         let mut scopes = Vec::new();
         let (mut by_name, mut by_line) = (HashMap::new(), HashMap::default());
-        for ((written, page), (line, terms)) in config.rooms.iter().zip(pages).zip(terms) {
+        for ((written, page), (line, settings)) in config.rooms.iter().zip(pages).zip(settings) {
             let live = live.get(&*line).context("a room that was just made live")?.clone();
             let old = before.and_then(|site| site.by_line.get(&line));
-            let mut room = site_room(written, live, terms, page, config.quota.max_clients)?;
+            let mut room = site_room(written, live, settings, page, config.quota.max_clients)?;
             room.part = part(written, old);
             let room = Arc::new(room);
             for scope in written.scopes() {
@@ -281,7 +282,7 @@ impl Site {
 fn site_room(
     written: &RoomConfig,
     live: Arc<LiveRoom>,
-    terms: Terms,
+    settings: RoomSettings,
     page: WaitingPage,
     most_clients: usize,
 ) -> anyhow::Result<SiteRoom> {
@@ -289,7 +290,7 @@ fn site_room(
     Ok(SiteRoom {
         name: HeaderValue::try_from(&written.name)?,
         live,
-        terms,
+        settings,
         page,
         language: written.default_template_language.map(|language| match language {
             config::Language::Korean => Language::Korean,
@@ -411,10 +412,10 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
     upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
 }
 
-fn terms(room: &RoomConfig, page: u32) -> Terms {
+fn room_settings(room: &RoomConfig, page: u32) -> RoomSettings {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
     let policy = room.policy();
-    let poll_budget = room.poll.budget.map_or(drain::budget_for(policy.rules.rate), f64::from);
+    let poll_budget = room.poll.budget.map_or(pacer::budget_for(policy.rules.rate), f64::from);
     let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
-    Terms { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
+    RoomSettings { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
 }

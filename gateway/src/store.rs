@@ -4,13 +4,13 @@
 //! a whole or not at all. And one by which gateways hear in which rooms something happens. What it does to a line is `policy::line::Line::apply`, whatever the store;
 //! a store only says where the line is and what time it is.
 //!
-//! What gateways share besides lines has a port of its own, [`board`]; a store has both.
+//! What gateways share besides lines has a port of its own, [`registry`]; a store has both.
 //!
-//! What is absent: rules, retries, and who waits for the answer ([`crate::rooms`]).
+//! Out of scope: rules, retries, and who waits for the answer ([`crate::rooms`]).
 
-pub mod board;
 pub mod embedded;
 pub mod redis;
+pub mod registry;
 
 use std::future::Future;
 use std::pin::Pin;

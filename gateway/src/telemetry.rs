@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metrics::Counter;
 
 use self::catalogue::{Kind, Metric};
-pub use self::meters::{Disposition, Mark, StoreMeters, reason};
+pub use self::meters::{Disposition, RequestVerdict, StoreMeters, reason};
 pub use self::page::{Page, Series};
 pub(crate) use self::seldom::Seldom;
 pub use self::waits::Waits;

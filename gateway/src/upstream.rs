@@ -3,7 +3,7 @@
 //! An [`Upstream`] is shared by all workers; the connections are each worker's own (its [`Pool`]). A
 //! request takes a permit, a server and a connection, and all three are held by the body of the answer
 //! until its last byte. Connections are kept by hand: a general client's bookkeeping is a quarter of the
-//! cost of a proxied request. What is absent: buffering of bodies,
+//! cost of a proxied request. Out of scope: buffering of bodies,
 //! header rules (see the `headers` module), and what a shopper is told about an error.
 
 mod alarm;
@@ -52,7 +52,7 @@ pub use self::pool::Pool;
 use self::upgrade::Silence;
 use self::upload::Gathering;
 pub use self::upload::Upload;
-use self::way::Way;
+use self::way::ServerAddress;
 use crate::body::Body;
 pub use crate::config::HttpVersion;
 use crate::quota::Client;
@@ -193,7 +193,7 @@ const SCARCE: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
     /// How it is treated.
-    pub who: Patience,
+    pub who: Priority,
     /// Whose share it takes.
     pub client: Client,
     /// The part of its room, if that has a limit of its own.
@@ -202,7 +202,7 @@ pub struct Caller<'a> {
 
 /// How a request is treated; holders of a pass come first and wait longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum Priority {
     /// A holder of a pass.
     Pass,
     /// Somebody who returns from a payment without a pass: waits as long as a holder, because nobody can pay again at a
@@ -264,7 +264,7 @@ impl Upstream {
     }
 
     /// Requests in work now of these.
-    pub fn in_flight_of(&self, who: Patience) -> usize {
+    pub fn in_flight_of(&self, who: Priority) -> usize {
         self.permits.used_by(who)
     }
 
@@ -480,10 +480,10 @@ impl Upstream {
         }
     }
 
-    fn max_wait(&self, who: Patience) -> Duration {
+    fn max_wait(&self, who: Priority) -> Duration {
         match who {
-            Patience::Pass | Patience::Return => self.settings.pass_max_wait,
-            Patience::Anonymous => self.settings.max_wait,
+            Priority::Pass | Priority::Return => self.settings.pass_max_wait,
+            Priority::Anonymous => self.settings.max_wait,
         }
     }
 
@@ -501,7 +501,7 @@ impl Drop for Upstream {
 
 /// A server as written. It goes on counting where the one of its address was.
 fn server(written: &str, settings: &UpstreamSettings, replaced: Option<&Upstream>) -> Server {
-    let way = Way::new(written, settings.tls.as_ref(), settings.http_version);
+    let way = ServerAddress::new(written, settings.tls.as_ref(), settings.http_version);
     let before = replaced.and_then(|old| old.servers.iter().find(|server| server.address() == way.address));
     let new = || Arc::new(ServerMeters::of(&settings.name, &way.address));
     let meters = before.map_or_else(new, |server| server.meters().clone());

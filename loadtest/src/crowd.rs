@@ -102,7 +102,7 @@ impl Crowd {
     fn new(sending: Sending, watch: Watch) -> Self {
         let Sending { scenario, arrivals, targets, part, start } = sending;
         let population = Population::new(&scenario, arrivals, part, watch.clone(), |_| Heap::default());
-        let machine = Machine::look(start);
+        let machine = Machine::read(start);
         Self {
             scenario: population.scenario(),
             wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),

@@ -8,7 +8,7 @@
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
 //! - [`segment`]: the number space; [`view`]: a copy of a line
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
-//! - [`drain`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
+//! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
 //! - [`lease`]: what a gateway may spend while the store is away; [`dormancy`]: how long a line may be left alone
 //! - [`queue`]: a gateway's side of a line: what callers ask is gathered, made a batch of and answered
 //! - [`pass`]: the passes that live at once
@@ -20,10 +20,10 @@
 
 pub mod admit;
 pub mod dormancy;
-pub mod drain;
 pub mod lease;
 pub mod line;
 pub mod outlook;
+pub mod pacer;
 pub mod pass;
 pub mod queue;
 pub mod room;

@@ -14,15 +14,15 @@
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
 //! pass was granted, `0 <= bucket <= burst`, and live passes never exceed `total_active_users`.
 //!
-//! What is absent: where the state is kept, who asks, and what time it is. Arithmetic is on
+//! Out of scope: where the state is kept, who asks, and what time it is. Arithmetic is on
 //! integers below 2^53 and on f64 with `+ - x /`, so that a store's script can repeat it exactly.
 
 mod arrivals;
 mod batch;
 mod claims;
-mod kept;
 mod memory;
 mod numbers;
+mod persist;
 mod repair;
 mod rest;
 mod unconfirmed;
@@ -31,8 +31,8 @@ mod visits;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::Millis;
-use crate::drain::{Drain, Supply};
-use crate::lease::{Aside, Leases};
+use crate::lease::{LeaseTable, Reserved};
+use crate::pacer::{Pacer, Supply};
 use crate::pass::Passes;
 use crate::room::Rules;
 use crate::segment::base_at;
@@ -44,10 +44,10 @@ use unconfirmed::Unconfirmed;
 pub use crate::segment::{self, Segment, Segments};
 pub use crate::ticket::{Adopt, Adopted};
 pub use crate::view::View;
-pub use batch::{Arrival, BadEntry, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
-pub use kept::{Change, Counters};
+pub use batch::{Arrival, BadEntry, Batch, Grant, HighWater, Outcome, Restore, Revoked, Stamp};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
+pub use persist::{Change, Counters};
 
 /// Time since the last transition counts for at most this much: a clock that jumps cannot call the
 /// whole line.
@@ -105,7 +105,7 @@ pub struct Line {
     visits: f64,
     /// New shoppers per second, as last set.
     rate: f64,
-    drain: Drain,
+    pacer: Pacer,
     places: Places,
     claimants: BTreeMap<u64, Claimant>,
     claimed: Numbers,
@@ -119,7 +119,7 @@ pub struct Line {
     freed: u64,
     adopted: Vec<Adopted>,
     arrivals: Arrivals,
-    leases: Leases,
+    leases: LeaseTable,
     clock: Clock,
     settling: Settling,
     lost_seats: LostSeats,
@@ -133,7 +133,7 @@ impl Line {
         let at = at.into();
         let segments = Segment::at(base_at(at.now)).into();
         let counters = Counters { segments, now: at.now, lost: at.now, ..Counters::default() };
-        let (leases, clock) = (Leases::begun(), Clock::of(at));
+        let (leases, clock) = (LeaseTable::begun(), Clock::of(at));
         Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, clock, ..Self::default() }
     }
 
@@ -205,7 +205,7 @@ impl Line {
     /// A line that has formed shows a speed once it is known how many come.
     fn expect_speed(&mut self, rules: &Rules) {
         if self.rest.easing == 0 && self.counters.segments.waiting() > 0 {
-            self.drain.begin(rules.rate);
+            self.pacer.begin(rules.rate);
         }
     }
 
@@ -257,14 +257,14 @@ impl Line {
         self.end_passes(rules);
         self.end_arrivals();
         self.resolve(elapsed);
-        self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
+        self.pacer.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
         let given = self.leases.advance(elapsed, self.unseated(rules));
         self.lost_seats.lose(given, now.saturating_add(rules.session));
         if shop_rests {
             self.rest.idles(elapsed);
             // What is lowered meanwhile counts.
             if rules.rate < self.rate {
-                self.drain.rate_changed(self.rate, rules.rate);
+                self.pacer.rate_changed(self.rate, rules.rate);
                 self.rate = rules.rate;
             }
             (self.bucket, self.visits) = (self.bucket.min(rules.burst), self.visits.min(rules.burst));
@@ -273,7 +273,7 @@ impl Line {
         let (lived, stood) = self.rest.lives(elapsed);
         if stood {
             (self.bucket, self.visits) = (0.0, 0.0);
-            self.drain.end();
+            self.pacer.end();
         }
         self.live(&self.eased(rules), lived);
     }
@@ -288,10 +288,10 @@ impl Line {
     fn live(&mut self, rules: &Rules, lived: Millis) {
         let now = self.counters.now;
         let awake = now.saturating_sub(self.rest.stood);
-        self.drain.settle(awake, lived, rules.rate);
-        self.drain.rate_changed(self.rate, rules.rate);
+        self.pacer.settle(awake, lived, rules.rate);
+        self.pacer.rate_changed(self.rate, rules.rate);
         self.expect_speed(rules);
-        while let Some((from, to)) = self.drain.window_ended(awake, rules.claim_window) {
+        while let Some((from, to)) = self.pacer.window_ended(awake, rules.claim_window) {
             self.counters.no_shows += (to - from) - self.claimed.count(from, to);
         }
         let aside = self.leases.aside(now, rules.rate);
@@ -325,7 +325,7 @@ impl Line {
     }
 
     /// The rate may have changed at any moment since the last transition: the lower one counts.
-    fn fill(&mut self, rules: &Rules, elapsed: Millis, aside: Aside) {
+    fn fill(&mut self, rules: &Rules, elapsed: Millis, aside: Reserved) {
         let room = if self.stands() { rules.burst.min(1.0 + STANDING_BURST * rules.rate) } else { rules.burst };
         let room = room.min(rules.burst - aside.hold).max(0.0);
         let rate = (self.rate.min(rules.rate) - aside.share).max(0.0);
@@ -333,18 +333,18 @@ impl Line {
     }
 
     /// Moves `serving`: at the drain's speed while people wait, else ahead of `next` by the burst.
-    fn call(&mut self, rules: &Rules, elapsed: Millis, aside: Aside) {
+    fn call(&mut self, rules: &Rules, elapsed: Millis, aside: Reserved) {
         let free = self.free(rules);
         let seconds = elapsed as f64 / 1000.0;
         if self.counters.segments.waiting() > 0 {
             let rate = (rules.rate - aside.share).max(0.0);
             let supply = Supply { rate, claimants: self.claimants.len() as u64, free };
-            self.carry += self.drain.speed(&supply, seconds) * seconds;
+            self.carry += self.pacer.speed(&supply, seconds) * seconds;
             let most = self.whole_carry();
-            self.drain.moved(std::mem::take(&mut self.places.moved), elapsed);
+            self.pacer.moved(std::mem::take(&mut self.places.moved), elapsed);
             self.places.called += self.move_by(most) as f64;
         } else {
-            self.drain.end();
+            self.pacer.end();
             self.carry += rules.rate * seconds;
             let most = self.whole_carry();
             let spare = (rules.burst.floor() as u64).min(free.unwrap_or(u64::MAX));
@@ -360,7 +360,7 @@ impl Line {
             let from = segment.serving;
             segment.serving += segment.waiting().min(left);
             left -= segment.serving - from;
-            self.drain.calls(from, segment.serving);
+            self.pacer.calls(from, segment.serving);
         }
         most - left
     }
@@ -384,7 +384,7 @@ impl Line {
 
     /// Places of those who are called and have not entered, as they may be told: more only by calls, so that no position grows.
     fn told(&self) -> f64 {
-        self.drain.entering(self.claimants.len() as u64).min(self.places.told + self.places.called)
+        self.pacer.entering(self.claimants.len() as u64).min(self.places.told + self.places.called)
     }
 
     /// A copy of what gateways may know.
@@ -396,13 +396,13 @@ impl Line {
             lost: c.lost,
             unsure: self.is_unsure(),
             now: c.now,
-            speed: self.drain.mean_speed(),
-            show_share: self.drain.show_share(),
-            settled: self.drain.is_settled(),
-            bound: self.drain.bound(),
-            stay: self.drain.mean_stay(self.taken()),
+            speed: self.pacer.mean_speed(),
+            show_share: self.pacer.show_share(),
+            settled: self.pacer.is_settled(),
+            bound: self.pacer.bound(),
+            stay: self.pacer.mean_stay(self.taken()),
             claimants: self.claimants.len() as u64,
-            entering: self.drain.entering(self.claimants.len() as u64) as u64,
+            entering: self.pacer.entering(self.claimants.len() as u64) as u64,
             told: self.told() as u64,
             active: self.taken(),
             granted: c.granted,

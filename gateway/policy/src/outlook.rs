@@ -8,7 +8,7 @@
 //! Whoever was called enters before everybody who waits. So a place moves up as people enter, or turn out to be absent,
 //! and not as they are called: a call moves its ticket from the one term into the other.
 //!
-//! What is absent: when to ask again ([`crate::drain::PollTable`]).
+//! Out of scope: when to ask again ([`crate::pacer::PollTable`]).
 
 /// A line of which a place moves up in hours, if ever, stands still.
 const STILL: f64 = 1e-4;

@@ -34,11 +34,11 @@ use std::time::Duration;
 
 use crate::Millis;
 use crate::dormancy;
-use crate::lease::{self, Lending};
+use crate::lease::{self, HeldLease};
 use crate::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Revoked, Segments, View};
 use crate::room::Rules;
 use gathered::{InFlight, Newcomers, Reports};
-use held::Held;
+use held::LeaseReport;
 use schedule::Schedule;
 
 pub use op::{Admission, Op};
@@ -84,7 +84,7 @@ pub struct RoomQueue<R> {
     leaves: bool,
     newcomers: Newcomers<R>,
     reports: Reports,
-    held: Held<R>,
+    held: LeaseReport<R>,
     in_flight: Option<InFlight<R>>,
     /// Places kept here while the store was away, and how many of them have numbers.
     places_kept: u64,
@@ -92,7 +92,7 @@ pub struct RoomQueue<R> {
     /// Places kept by other runs, to be numbered: the last of each.
     orphans: BTreeMap<u32, u64>,
     memory: Memory,
-    lending: Lending,
+    lending: HeldLease,
     /// The line as it is told: as last answered, or moved on by the lease since; and when that answer was there.
     view: Option<View>,
     heard: Duration,
@@ -115,13 +115,13 @@ impl<R> RoomQueue<R> {
             leaves: false,
             newcomers: Newcomers::default(),
             reports: Reports::default(),
-            held: Held::default(),
+            held: LeaseReport::default(),
             in_flight: None,
             places_kept: 0,
             adopted: 0,
             orphans: BTreeMap::new(),
             memory: Memory::default(),
-            lending: Lending::default(),
+            lending: HeldLease::default(),
             view: None,
             heard: now,
             answered: Default::default(),

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use crate::Millis;
-use crate::drain::{self, FASTEST, PollTable};
 use crate::outlook::{Outlook, Standstill};
+use crate::pacer::{self, FASTEST, PollTable};
 use crate::room::Rules;
 use crate::segment::{Segments, base_of};
 use crate::ticket::{Adopted, Kind, Token};
@@ -125,9 +125,9 @@ impl View {
         }
     }
 
-    /// The speed by which polls are spread, in tickets per second ([`drain::pace`]).
+    /// The speed by which polls are spread, in tickets per second ([`pacer::pace`]).
     pub fn pace(&self, rules: &Rules) -> f64 {
-        drain::pace(self.speed, self.bound, rules.rate)
+        pacer::pace(self.speed, self.bound, rules.rate)
     }
 
     /// When waiting shoppers should ask, within a budget of so many polls per second. The bound grows where most

@@ -85,7 +85,7 @@ pub(super) fn room(page: &mut Page, room: &SiteRoom) {
 
 /// Its snapshot, and what it was set to.
 fn line(page: &mut Page, name: &str, room: &LiveRoom) {
-    let (snapshot, terms) = (room.snapshot(), room.terms());
+    let (snapshot, terms) = (room.snapshot(), room.settings());
     let labels: &[&str] = &[name];
     let rules = &terms.room.rules;
     page.add(&catalogue::ROOM_RATE_LIMIT, labels, rules.rate);

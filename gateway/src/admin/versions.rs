@@ -17,7 +17,7 @@ use crate::config::{RoomChange, kept};
 use crate::fleet::{Fleet, NotSwitched};
 use crate::plan::Preview;
 use crate::store::StoreError;
-use crate::store::board::{Change, Version};
+use crate::store::registry::{Change, Version};
 
 /// What `GET /api/versions` answers.
 #[derive(Debug, Serialize, Deserialize)]

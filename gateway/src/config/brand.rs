@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::table::section;
 use crate::ui::Colour;
 
@@ -30,15 +30,19 @@ section! {
     }
 }
 
-fn is_color(color: &String) -> Result<(), Wrong> {
-    let wrong = || Wrong::new(format!("{color:?} is not a colour"), "write \"#\" and six digits, such as \"#0b6e82\"");
+fn is_color(color: &String) -> Result<(), Diagnostic> {
+    let wrong =
+        || Diagnostic::new(format!("{color:?} is not a colour"), "write \"#\" and six digits, such as \"#0b6e82\"");
     Colour::parse(color).map(drop).ok_or_else(wrong)
 }
 
-fn is_short(text: &str, most: usize) -> Result<(), Wrong> {
+fn is_short(text: &str, most: usize) -> Result<(), Diagnostic> {
     let good = (1..=most).contains(&text.chars().count()) && !text.contains(char::is_control);
     let wrong = || {
-        Wrong::new("is empty, too long or has control characters", format!("write 1 to {most} characters on one line"))
+        Diagnostic::new(
+            "is empty, too long or has control characters",
+            format!("write 1 to {most} characters on one line"),
+        )
     };
     good.then_some(()).ok_or_else(wrong)
 }

@@ -63,7 +63,7 @@ fn addresses(config: &Config, reader: &mut Reader<'_>) {
     // The kernel chooses a new port for each 0.
     distinct(reader, all.into_iter().filter(|(_, address)| address.port() != 0), "listen somewhere else");
     if listen.http.is_empty() && listen.https.is_empty() && reader.sound("listen") {
-        reader.complain("listen.http", "nobody can connect", "add an address to http or https");
+        reader.report("listen.http", "nobody can connect", "add an address to http or https");
     }
 }
 
@@ -76,7 +76,7 @@ fn proxy_protocol(config: &Config, reader: &mut Reader<'_>) {
     for (index, address) in listen.proxy_protocol.iter().enumerate() {
         if !listen.http.contains(address) && !listen.https.contains(address) {
             let what = format!("{address} is not listened on");
-            reader.complain(
+            reader.report(
                 &format!("listen.proxy_protocol.{index}"),
                 what,
                 "write it as in http or https, or add it there",
@@ -85,7 +85,7 @@ fn proxy_protocol(config: &Config, reader: &mut Reader<'_>) {
     }
     if !listen.proxy_protocol.is_empty() && listen.trusted_proxies.is_empty() {
         let what = "nobody's PROXY header is believed, so every connection would be closed";
-        reader.complain("listen.proxy_protocol", what, "name the proxies in listen.trusted_proxies");
+        reader.report("listen.proxy_protocol", what, "name the proxies in listen.trusted_proxies");
     }
 }
 
@@ -93,22 +93,22 @@ fn proxy_protocol(config: &Config, reader: &mut Reader<'_>) {
 fn admission(config: &Config, reader: &mut Reader<'_>) {
     let listen = &config.listen;
     if !listen.https.is_empty() && config.tls.is_empty() && reader.sound("tls") {
-        reader.complain("listen.https", "needs a certificate", "add [[tls]] with certificate and key");
+        reader.report("listen.https", "needs a certificate", "add [[tls]] with certificate and key");
     }
     if listen.https.is_empty() && !config.tls.is_empty() && reader.sound("listen.https") {
-        reader.complain("tls.0", "no address serves this certificate", "add listen.https");
+        reader.report("tls.0", "no address serves this certificate", "add listen.https");
     }
     if listen.redirect_to_https && listen.https.is_empty() {
         if listen.trusted_proxies.is_empty() && reader.sound("listen.trusted_proxies") && reader.sound("listen.https") {
             let fix = "add https, or name the proxies that end TLS in trusted_proxies, or remove this";
-            reader.complain("listen.redirect_to_https", "nobody comes over TLS: browsers would go in a circle", fix);
+            reader.report("listen.redirect_to_https", "nobody comes over TLS: browsers would go in a circle", fix);
         } else {
             let what = "Weir hears of TLS from listen.trusted_proxies alone: if they do not set X-Forwarded-Proto: https, browsers go in a circle";
             reader.warn("listen.redirect_to_https", what, "let them set it");
         }
     }
     if listen.hsts_include_subdomains && listen.hsts.is_none() && reader.sound("listen.hsts") {
-        reader.complain(
+        reader.report(
             "listen.hsts_include_subdomains",
             "there is no hsts",
             "add hsts, such as \"365d\", or remove this",
@@ -117,7 +117,7 @@ fn admission(config: &Config, reader: &mut Reader<'_>) {
     let open = !listen.admin.ip().is_loopback() && listen.admin_token_file.is_none();
     if open && reader.sound("listen.admin_token_file") {
         let what = format!("{} can be reached from outside without a token", listen.admin);
-        reader.complain("listen.admin", what, "add admin_token_file, or listen on 127.0.0.1");
+        reader.report("listen.admin", what, "add admin_token_file, or listen on 127.0.0.1");
     }
     let mut addresses = listen.http.iter().chain(&listen.https);
     if addresses.any(|address| !address.ip().is_loopback()) && !reader.has("listen.trusted_proxies") {
@@ -138,11 +138,11 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
     let folders: BTreeMap<&Path, &str> = store.iter().filter_map(|(at, file)| Some((file.parent()?, *at))).collect();
     for (folder, at) in folders {
         if folder != Path::new("") && !folder.is_dir() {
-            reader.complain(at, format!("there is no folder {}", folder.display()), "make it, or name another");
+            reader.report(at, format!("there is no folder {}", folder.display()), "make it, or name another");
         }
     }
     if config.store.path == config.store.secret_file {
-        reader.complain("store.secret_file", "is the file of the store itself", "name two files");
+        reader.report("store.secret_file", "is the file of the store itself", "name two files");
     }
 }
 
@@ -150,7 +150,7 @@ fn files(config: &Config, reader: &mut Reader<'_>) {
 const RELATIVE: &str = "names are relative to this file";
 
 pub(super) fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
-    absent(files).for_each(|(at, what)| reader.complain(&at, what, RELATIVE));
+    absent(files).for_each(|(at, what)| reader.report(&at, what, RELATIVE));
 }
 
 pub(super) fn present_secrets(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
@@ -168,7 +168,7 @@ fn pictures(files: &[(String, &PathBuf)], reader: &mut Reader<'_>) {
         if let Ok(bytes) = read_at_most(file, LOGO_BYTES + 1)
             && let Err(wrong) = Logo::of(bytes)
         {
-            reader.complain(at, format!("{} {wrong}", file.display()), "name a small picture: an SVG is best");
+            reader.report(at, format!("{} {wrong}", file.display()), "name a small picture: an SVG is best");
         }
     }
 }
@@ -201,11 +201,11 @@ fn shared_store(config: &Config, reader: &mut Reader<'_>) {
 
 fn upstreams(config: &Config, reader: &mut Reader<'_>) {
     if config.upstreams.is_empty() && reader.sound("upstream") {
-        reader.complain("", "there is nothing to forward to", "add [[upstream]] with name and servers");
+        reader.report("", "there is nothing to forward to", "add [[upstream]] with name and servers");
     }
     if config.rooms.is_empty() && config.routes.is_empty() && reader.sound("room") && reader.sound("route") {
         let fix = "add [[room]] with name, host, upstream and new_users_per_minute, or [[route]]";
-        reader.complain("", "there is nothing to protect", fix);
+        reader.report("", "there is nothing to protect", fix);
     }
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let at = format!("upstream.{index}");
@@ -215,7 +215,7 @@ fn upstreams(config: &Config, reader: &mut Reader<'_>) {
         upstream_tls(upstream, &at, reader);
         if upstream.health.as_ref().is_some_and(|health| health.timeout > health.interval) {
             let what = "a check may take longer than the time until the next";
-            reader.complain(&join(&at, "health.timeout"), what, "write at most the interval");
+            reader.report(&join(&at, "health.timeout"), what, "write at most the interval");
         }
     }
 }
@@ -226,7 +226,7 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
         let host = server.authority.host();
         if server.tls && !named && server_name(host).is_none() {
             let fix = "write a domain or an address, or server_name in [upstream.tls]";
-            reader.complain(&format!("{at}.servers.{index}"), format!("no certificate can be for {host:?}"), fix);
+            reader.report(&format!("{at}.servers.{index}"), format!("no certificate can be for {host:?}"), fix);
         }
     }
     let encrypted = upstream.servers.iter().any(|server| server.tls);
@@ -248,7 +248,7 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
         && reader.sound(&key)
         && let Err(unusable) = ClientTls::load(&tls.files())
     {
-        reader.complain(
+        reader.report(
             &key,
             unusable.to_string(),
             "name files of PEM: certificates, and a private key without a password",
@@ -269,7 +269,7 @@ fn references(config: &Config, reader: &mut Reader<'_>) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None => format!("add [[upstream]] with name = {name:?}"),
         };
-        reader.complain(&at, format!("there is no upstream {name:?}"), fix);
+        reader.report(&at, format!("there is no upstream {name:?}"), fix);
     }
 }
 
@@ -320,18 +320,18 @@ fn scopes(config: &Config, reader: &mut Reader<'_>) {
 fn exact(at: &str, scope: Scope<'_>, reader: &mut Reader<'_>) {
     if scope.exact && scope.path.ends_with("/*") {
         let what = format!("{:?} stands for everything below it, exact = true for the path alone", scope.path);
-        reader.complain(at, what, "remove one of the two");
+        reader.report(at, what, "remove one of the two");
     }
 }
 
 fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     if room.queue_all && room.queueing_method == QueueingMethod::Passthrough {
         let what = "\"passthrough\" lets everyone in, queue_all lets nobody in";
-        reader.complain(&format!("{at}.queueing_method"), what, "remove one of the two");
+        reader.report(&format!("{at}.queueing_method"), what, "remove one of the two");
     }
     if room.visits_per_minute.is_some_and(|visits| f64::from(visits) * VISITS > f64::from(room.new_users_per_minute)) {
         let fix = "four of five tokens are for shoppers; traffic of its own needs a path outside the room, or bypass";
-        reader.complain(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);
+        reader.report(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);
     }
     if let (Some(burst), Some(seats)) = (room.burst, room.total_active_users)
         && u64::from(burst) > seats
@@ -348,14 +348,14 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     }
     if room.max_session.is_some_and(|longest| longest < room.session_duration) {
         let what = "is shorter than session_duration, for which every pass is given";
-        reader.complain(&format!("{at}.max_session"), what, "write at least as much, or a shorter session_duration");
+        reader.report(&format!("{at}.max_session"), what, "write at least as much, or a shorter session_duration");
     }
     if room.max_wait.is_some() && room.max_in_flight.is_none() && reader.sound(&format!("{at}.max_in_flight")) {
         let what = "is how long a request waits under the room's max_in_flight, and there is none";
-        reader.complain(&format!("{at}.max_wait"), what, "add max_in_flight, or write max_wait at the upstream");
+        reader.report(&format!("{at}.max_wait"), what, "add max_in_flight, or write max_wait at the upstream");
     }
     if room.poll.min > room.poll.max {
-        reader.complain(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
+        reader.report(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }
     let openings = [
         ("bypass", &room.bypass, "only paths of the room need a bypass"),
@@ -365,7 +365,7 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
         for path in paths.iter().filter(|path| is_literal(path).is_ok()) {
             let opening = Scope { host: "*", path: bare(path), exact: !path.ends_with("/*") };
             if !room.scopes().any(|scope| scope.meets(&opening)) {
-                reader.complain(&format!("{at}.{key}"), format!("{path:?} is not inside the room"), fix);
+                reader.report(&format!("{at}.{key}"), format!("{path:?} is not inside the room"), fix);
             }
         }
     }
@@ -411,7 +411,7 @@ fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     let cookie = &room.cookie_attributes;
     if cookie.samesite == SameSite::None && cookie.secure == Secure::Never {
         let what = "browsers drop a cookie with SameSite=None that is not secure";
-        reader.complain(&format!("{at}.cookie_attributes.samesite"), what, "write secure = \"auto\" or \"always\"");
+        reader.report(&format!("{at}.cookie_attributes.samesite"), what, "write secure = \"auto\" or \"always\"");
     }
     let Some(domain) = &cookie.domain else { return };
     let at = format!("{at}.cookie_attributes.domain");
@@ -426,7 +426,7 @@ fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     let hosts = room.scopes().map(|scope| scope.host);
     if let Some(host) = hosts.into_iter().find(|host| !host.is_empty() && !covers(host)) {
         let what = format!("browsers of {host:?} drop a cookie for {domain:?}");
-        reader.complain(&at, what, "write a domain that all hosts of the room end in");
+        reader.report(&at, what, "write a domain that all hosts of the room end in");
     }
 }
 
@@ -441,11 +441,11 @@ fn answered(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_
         match &room.upstream {
             Some(name) if config.routes.iter().any(|route| another(route, name)) => {
                 let what = format!("a route sends {} to another upstream", scope.key());
-                reader.complain(&join(at, "upstream"), what, "keep the route or this key");
+                reader.report(&join(at, "upstream"), what, "keep the route or this key");
             }
             None if !config.routes.iter().any(|route| route.scope().meets(&scope)) => {
                 let what = format!("nobody answers for {}", scope.key());
-                reader.complain(at, what, "add upstream to the room, or a [[route]] for the same host and path");
+                reader.report(at, what, "add upstream to the room, or a [[route]] for the same host and path");
             }
             _ => {}
         }
@@ -468,7 +468,7 @@ pub(super) fn distinct<K: Ord + Display>(
     for (at, key) in items {
         if let Some(first) = seen.get(&key) {
             let line = reader.line(first);
-            reader.complain(&at, format!("{key} is already taken on line {line}"), fix);
+            reader.report(&at, format!("{key} is already taken on line {line}"), fix);
         } else {
             seen.insert(key, at);
         }

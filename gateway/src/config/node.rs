@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http::uri::Authority;
 use tracing::Level;
 
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::redis::{self, LoginConfig, StoreTlsConfig};
 use super::table::section;
 use super::value::Choice;
@@ -106,10 +106,10 @@ pub enum StoreKind {
     Redis,
 }
 
-fn is_node_name(name: &String) -> Result<(), Wrong> {
+fn is_node_name(name: &String) -> Result<(), Diagnostic> {
     let fits = |c: u8| c.is_ascii_alphanumeric() || b".:-_".contains(&c);
     let good = (1..=64).contains(&name.len()) && name.bytes().all(fits);
-    let wrong = || Wrong::new(format!("{name:?} is not a name"), "write 1 to 64 of A-Z, a-z, 0-9 and \".:-_\"");
+    let wrong = || Diagnostic::new(format!("{name:?} is not a name"), "write 1 to 64 of A-Z, a-z, 0-9 and \".:-_\"");
     good.then_some(()).ok_or_else(wrong)
 }
 

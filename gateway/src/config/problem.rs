@@ -32,12 +32,12 @@ impl fmt::Display for Problem {
 
 /// A problem that does not know its place yet.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct Diagnostic {
     pub(super) what: String,
     pub(super) fix: String,
 }
 
-impl Wrong {
+impl Diagnostic {
     pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what: what.into(), fix: fix.into() }
     }

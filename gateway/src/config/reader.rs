@@ -1,12 +1,12 @@
 //! Where reading is in the file, and everything that was wrong so far.
 //!
 //! Values are found again by a path of keys and indices (`room.0.poll.min`), so that a check which
-//! spans several keys can complain at the right place after the values became plain data.
+//! spans several keys can report at the right place after the values became plain data.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::problem::{Problem, Wrong, position};
+use super::problem::{Diagnostic, Problem, position};
 
 /// A value of the file: where it begins, and how an item of a list is shown.
 #[derive(Debug)]
@@ -70,28 +70,28 @@ impl<'t> Reader<'t> {
     }
 
     /// Something is wrong at the present path.
-    pub(super) fn wrong(&mut self, at: Option<Range<usize>>, wrong: Wrong) {
+    pub(super) fn wrong(&mut self, at: Option<Range<usize>>, wrong: Diagnostic) {
         let path = self.path.clone();
         let offset = at.map_or_else(|| self.offset(&path), |span| span.start);
         self.add(offset, path, wrong);
     }
 
     /// Something is wrong with the value at this path.
-    pub(super) fn complain(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
-        self.add(self.offset(path), path.to_owned(), Wrong::new(what, fix));
+    pub(super) fn report(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
+        self.add(self.offset(path), path.to_owned(), Diagnostic::new(what, fix));
     }
 
     /// The value at this path can be used, but an operator should know something about it.
     pub(super) fn warn(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
         let offset = self.offset(path);
-        let problem = self.problem(offset, path, Wrong::new(what, fix));
+        let problem = self.problem(offset, path, Diagnostic::new(what, fix));
         self.warnings.push((offset, problem));
     }
 
     /// A secret is not here: a gateway needs it, whoever looks at the file does not.
     pub(super) fn lacks_secret(&mut self, path: &str, what: impl Into<String>, fix: impl Into<String>) {
         match self.secrets {
-            Secrets::Here => self.complain(path, what, fix),
+            Secrets::Here => self.report(path, what, fix),
             Secrets::Elsewhere => self.warn(path, what, fix),
         }
     }
@@ -105,7 +105,7 @@ impl<'t> Reader<'t> {
             self.lost.get_or_insert(offset);
         }
         if !self.complained_on_line_of(offset) {
-            self.push(offset, String::new(), Wrong::new(error.message(), ""));
+            self.push(offset, String::new(), Diagnostic::new(error.message(), ""));
         }
     }
 
@@ -136,21 +136,21 @@ impl<'t> Reader<'t> {
     }
 
     /// Adds a problem, unless a mistake of syntax may be its cause.
-    fn add(&mut self, offset: usize, path: String, wrong: Wrong) {
+    fn add(&mut self, offset: usize, path: String, wrong: Diagnostic) {
         let misled = self.lost.is_some_and(|lost| offset > lost) || self.broken && self.complained_on_line_of(offset);
         if !misled {
             self.push(offset, path, wrong);
         }
     }
 
-    fn push(&mut self, offset: usize, path: String, wrong: Wrong) {
+    fn push(&mut self, offset: usize, path: String, wrong: Diagnostic) {
         let problem = self.problem(offset, &path, wrong);
         self.problems.push((offset, path, problem));
     }
 
-    fn problem(&self, offset: usize, path: &str, wrong: Wrong) -> Problem {
+    fn problem(&self, offset: usize, path: &str, wrong: Diagnostic) -> Problem {
         let (line, column) = position(self.text.as_bytes(), offset);
-        let Wrong { what, fix } = wrong;
+        let Diagnostic { what, fix } = wrong;
         Problem { file: self.file.clone(), line, column, key: self.shown(path), what, fix }
     }
 

@@ -1,6 +1,6 @@
 //! How Redis is reached: who Weir is to it, over TLS or not, and which ways exclude each other.
 //!
-//! A password never stands in a message. What is absent: connecting (`crate::store::redis`).
+//! A password never stands in a message. Out of scope: connecting (`crate::store::redis`).
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use http::Uri;
 use http::uri::Authority;
 
 use super::check::{distinct, present, present_secrets};
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::reader::{Reader, join};
 use super::table::section;
 use super::{StoreConfig, StoreKind};
@@ -48,26 +48,26 @@ impl StoreConfig {
 
 /// The address may hold a password: it is never repeated.
 #[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
-pub(super) fn is_url(url: &String) -> Result<(), Wrong> {
+pub(super) fn is_url(url: &String) -> Result<(), Diagnostic> {
     let address = url.parse::<Uri>().ok();
     let scheme = address.as_ref().and_then(Uri::scheme_str).unwrap_or_default();
     let host = address.as_ref().and_then(Uri::host).unwrap_or_default();
     if !matches!(scheme, "redis" | "rediss") || host.is_empty() {
         let fix = "write \"redis://host:port\", or \"rediss://host:port\" for TLS";
-        return Err(Wrong::new("is not the address of a Redis", fix));
+        return Err(Diagnostic::new("is not the address of a Redis", fix));
     }
     let database = address.as_ref().map_or("", |address| address.path()).trim_start_matches('/');
     let query = address.as_ref().and_then(Uri::query).is_some();
     if query || url.contains('#') || !(database.is_empty() || database.parse::<u16>().is_ok()) {
         let fix = "write at most the number of a database after the port, such as \"redis://host:port/0\"";
-        return Err(Wrong::new("has more in it than an address", fix));
+        return Err(Diagnostic::new("has more in it than an address", fix));
     }
     Ok(())
 }
 
 #[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
-fn is_filled(text: &String) -> Result<(), Wrong> {
-    if text.is_empty() { Err(Wrong::new("is empty", "write it, or remove the key")) } else { Ok(()) }
+fn is_filled(text: &String) -> Result<(), Diagnostic> {
+    if text.is_empty() { Err(Diagnostic::new("is empty", "write it, or remove the key")) } else { Ok(()) }
 }
 
 /// Exactly one way to Redis, with all that it needs; nothing is asked of a store of another kind.
@@ -93,13 +93,13 @@ fn one_way(store: &StoreConfig, reader: &mut Reader<'_>) {
     let Some(first) = taken.next() else {
         if sound {
             let fix = "add url, such as \"redis://127.0.0.1:6379\", or sentinels and master, or cluster";
-            reader.complain("store.kind", "\"redis\" needs the address of the server", fix);
+            reader.report("store.kind", "\"redis\" needs the address of the server", fix);
         }
         return;
     };
     for other in taken {
         let what = format!("{first} is another way to Redis");
-        reader.complain(&join("store", other), what, "keep one of url, sentinels and cluster");
+        reader.report(&join("store", other), what, "keep one of url, sentinels and cluster");
     }
     for (key, servers) in [("sentinels", &store.sentinels), ("cluster", &store.cluster)] {
         let places =
@@ -112,30 +112,30 @@ fn sentinels(store: &StoreConfig, reader: &mut Reader<'_>) {
     let there = !store.sentinels.is_empty();
     if there && store.master.is_none() && reader.sound("store.master") {
         let what = "sentinels are asked for a server by name, and none is written";
-        reader.complain("store.sentinels", what, "add master, such as \"mymaster\"");
+        reader.report("store.sentinels", what, "add master, such as \"mymaster\"");
     }
     for key in ["store.master", "store.sentinel_login"] {
         if !there && reader.has(key) && reader.sound("store.sentinels") {
-            reader.complain(key, "there are no sentinels", "add sentinels, or remove this");
+            reader.report(key, "there are no sentinels", "add sentinels, or remove this");
         }
     }
     let login_in_url = store.url.as_ref().is_some_and(|url| url.contains('@'));
     if login_in_url && reader.has("store.login") {
         let what = "url holds a login as well";
-        reader.complain("store.login", what, "keep this one, and only host and port in url");
+        reader.report("store.login", what, "keep this one, and only host and port in url");
     }
 }
 
 fn login(login: &LoginConfig, at: &str, reader: &mut Reader<'_>) {
     let (file, variable) = (join(at, "password_file"), join(at, "password_env"));
     match (&login.password_file, &login.password_env) {
-        (Some(_), Some(_)) => reader.complain(&variable, "password_file is given as well", "keep one of the two"),
+        (Some(_), Some(_)) => reader.report(&variable, "password_file is given as well", "keep one of the two"),
         (Some(path), None) => present_secrets(vec![(file, path)], reader),
         (None, Some(name)) if std::env::var_os(name).is_none_or(|value| value.is_empty()) => {
             reader.lacks_secret(&variable, format!("the environment has no {name}"), "set it, or name a file");
         }
         (None, None) if login.username.is_some() && reader.sound(at) => {
-            reader.complain(&join(at, "username"), "has no password", "add password_file or password_env");
+            reader.report(&join(at, "username"), "has no password", "add password_file or password_env");
         }
         _ => {}
     }
@@ -144,7 +144,7 @@ fn login(login: &LoginConfig, at: &str, reader: &mut Reader<'_>) {
 fn encryption(store: &StoreConfig, reader: &mut Reader<'_>) {
     let Some(tls) = &store.tls else { return };
     if store.url.as_ref().is_some_and(|url| url.starts_with("redis://")) {
-        reader.complain(
+        reader.report(
             "store.url",
             "speaks in clear, though there is store.tls",
             "write rediss://, or remove store.tls",
@@ -164,7 +164,7 @@ pub(super) fn tls_files(at: &str, files: [&Option<PathBuf>; 3], reader: &mut Rea
     for (name, one, other) in [("certificate", certificate, key), ("key", key, certificate)] {
         if one.is_some() && other.is_none() && reader.sound(at) {
             let what = "certificate and key are only of use together";
-            reader.complain(&join(at, name), what, "add the other one");
+            reader.report(&join(at, name), what, "add the other one");
         }
     }
 }

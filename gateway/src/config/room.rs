@@ -6,7 +6,7 @@ use std::time::Duration;
 use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 
 use super::brand::BrandConfig;
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::route::{Scope, ScopeConfig, is_host, is_literal, is_path};
 use super::table::section;
 use super::units::{hours, mins, ms, secs};
@@ -245,19 +245,20 @@ impl RoomConfig {
     }
 }
 
-fn is_time_zone(name: &String) -> Result<(), Wrong> {
-    let wrong =
-        |_| Wrong::new(format!("{name:?} is no time zone"), "write an IANA name, such as \"Asia/Seoul\" or \"UTC\"");
+fn is_time_zone(name: &String) -> Result<(), Diagnostic> {
+    let wrong = |_| {
+        Diagnostic::new(format!("{name:?} is no time zone"), "write an IANA name, such as \"Asia/Seoul\" or \"UTC\"")
+    };
     jiff::tz::TimeZone::get(name).map(drop).map_err(wrong)
 }
 
-fn is_domain(domain: &String) -> Result<(), Wrong> {
-    let no_name = Wrong::new(format!("{domain:?} is not a domain"), "write a name without \"*\" and port");
+fn is_domain(domain: &String) -> Result<(), Diagnostic> {
+    let no_name = Diagnostic::new(format!("{domain:?} is not a domain"), "write a name without \"*\" and port");
     if domain.contains(['*', '[']) { Err(no_name) } else { is_host(domain) }
 }
 
 /// As a browser writes it in `Origin`.
-fn is_origin(origin: &String) -> Result<(), Wrong> {
+fn is_origin(origin: &String) -> Result<(), Diagnostic> {
     let usual = [("https://", ":443"), ("http://", ":80")];
     let parts = usual.iter().find_map(|&(scheme, port)| Some((origin.strip_prefix(scheme)?, port)));
     let good = parts.is_some_and(|(authority, usual_port)| {
@@ -268,16 +269,16 @@ fn is_origin(origin: &String) -> Result<(), Wrong> {
     });
     let wrong = || {
         let fix = "write scheme and host, and the port if it is not the usual one, in small letters: \"https://app.example.com\"";
-        Wrong::new(format!("{origin:?} is not an origin"), fix)
+        Diagnostic::new(format!("{origin:?} is not an origin"), fix)
     };
     good.then_some(()).ok_or_else(wrong)
 }
 
-fn is_cookie_suffix(suffix: &String) -> Result<(), Wrong> {
+fn is_cookie_suffix(suffix: &String) -> Result<(), Diagnostic> {
     let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
     let good = (1..=64).contains(&suffix.len()) && suffix.bytes().all(fits);
     let wrong = || {
-        Wrong::new(
+        Diagnostic::new(
             format!("{suffix:?} cannot be part of a cookie's name"),
             "write 1 to 64 of A-Z, a-z, 0-9, \"-\" and \"_\"",
         )

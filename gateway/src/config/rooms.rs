@@ -85,10 +85,10 @@ fn refuse_other_files(written: &RoomsConfig, reader: &mut Reader<'_>) {
             let below = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
             if !below {
                 let what = format!("{} is not below the folder of the gateway's configuration", file.display());
-                reader.complain(&at, what, "put it there, and name it without \"/\" before it and without \"..\"");
+                reader.report(&at, what, "put it there, and name it without \"/\" before it and without \"..\"");
             } else if key == "custom_page_html" && !file.extension().is_some_and(|end| end == "html" || end == "htm") {
                 let what = format!("{} is not called a page", file.display());
-                reader.complain(&at, what, "let its name end in .html");
+                reader.report(&at, what, "let its name end in .html");
             }
         }
     }
@@ -105,7 +105,7 @@ fn refuse_older_meaning(written: &RoomsConfig, reader: &mut Reader<'_>) {
         for (at, scope) in places.zip(room.scopes()).filter(|(_, scope)| !scope.path.ends_with("/*")) {
             if reader.has(&at) {
                 let what = format!("{:?} was kept as the path alone, and covers all below it today", scope.path);
-                reader.complain(&at, what, "apply the rooms again, with exact = true where the path alone is meant");
+                reader.report(&at, what, "apply the rooms again, with exact = true where the path alone is meant");
             }
         }
     }
@@ -197,7 +197,7 @@ impl What {
     }
 }
 
-/// A key with another value. What is absent is null.
+/// A key with another value. Out of scope is null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyChange {
     /// The key, such as `poll.min`.

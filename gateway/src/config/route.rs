@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 use policy::scope::{BadPattern, Literal, Pattern};
 
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::table::section;
 
 section! {
@@ -103,7 +103,7 @@ impl Scope<'_> {
 }
 
 /// A host that can be matched.
-pub(super) fn is_host(host: &String) -> Result<(), Wrong> {
+pub(super) fn is_host(host: &String) -> Result<(), Diagnostic> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name = host.strip_prefix("*.").unwrap_or(host);
     let dotted = name.split('.').all(|label| !label.is_empty() && label.chars().all(plain));
@@ -112,33 +112,33 @@ pub(super) fn is_host(host: &String) -> Result<(), Wrong> {
         return Ok(());
     }
     let fix = "write a name without scheme, port or path, \"*.example.com\" or \"*\"";
-    Err(Wrong::new(format!("{host:?} is not a host"), fix))
+    Err(Diagnostic::new(format!("{host:?} is not a host"), fix))
 }
 
 /// A path that can be matched and is not Weir's own.
 #[expect(clippy::ptr_arg, reason = "a rule of a key takes the type of the key")]
-pub(super) fn is_path(path: &String) -> Result<(), Wrong> {
+pub(super) fn is_path(path: &String) -> Result<(), Diagnostic> {
     let fix = "write \"/launch\" for the path and everything below it, or \"/\"";
     usable(path, Pattern::parse("*", path).err(), fix)
 }
 
 /// A path that may load for everyone.
 #[expect(clippy::ptr_arg, reason = "a rule of a key takes the type of the key")]
-pub(super) fn is_literal(path: &String) -> Result<(), Wrong> {
+pub(super) fn is_literal(path: &String) -> Result<(), Diagnostic> {
     let fix = "write \"/logo.svg\" for the path alone, or \"/images/*\" for everything below it";
     usable(path, Literal::parse(path).err(), fix)
 }
 
-fn usable(path: &str, bad: Option<BadPattern>, fix: &str) -> Result<(), Wrong> {
+fn usable(path: &str, bad: Option<BadPattern>, fix: &str) -> Result<(), Diagnostic> {
     let unseen = |c: char| c.is_whitespace() || c.is_control();
     if let Some(bad) = bad {
-        return Err(Wrong::new(format!("{path:?} is not a path: {bad}"), fix));
+        return Err(Diagnostic::new(format!("{path:?} is not a path: {bad}"), fix));
     }
     if path.contains(unseen) {
-        return Err(Wrong::new(format!("{path:?} is not a path: there is a space in it"), fix));
+        return Err(Diagnostic::new(format!("{path:?} is not a path: there is a space in it"), fix));
     }
     if below("/.weir", &bare(path).to_ascii_lowercase()) {
-        return Err(Wrong::new("\"/.weir/\" is answered by Weir itself", "write a path of the shop"));
+        return Err(Diagnostic::new("\"/.weir/\" is answered by Weir itself", "write a path of the shop"));
     }
     Ok(())
 }

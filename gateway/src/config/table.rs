@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::reader::Reader;
 use super::value::found;
 use crate::spelling::nearest;
@@ -82,7 +82,7 @@ impl<'a, 't> Table<'a, 't> {
                 Some(name) => format!("did you mean \"{name}\"?"),
                 None => format!("known here: {}", names.join(", ")),
             };
-            self.reader.wrong(Some(key.span()), Wrong::new(format!("unknown key \"{}\"", key.get_ref()), fix));
+            self.reader.wrong(Some(key.span()), Diagnostic::new(format!("unknown key \"{}\"", key.get_ref()), fix));
         }
     }
 
@@ -112,7 +112,7 @@ pub(super) fn read<S: Section>(entries: &DeTable<'_>, reader: &mut Reader<'_>) -
 pub(super) fn read_value<S: Section>(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<S> {
     let Some(entries) = value.get_ref().as_table() else {
         let what = format!("{} where a table is expected", found(value.get_ref()));
-        reader.wrong(Some(value.span()), Wrong::new(what, "write { key = value, .. } or a [section]"));
+        reader.wrong(Some(value.span()), Diagnostic::new(what, "write { key = value, .. } or a [section]"));
         return None;
     };
     Some(read(entries, reader))
@@ -127,7 +127,7 @@ pub(super) fn describe<S: Section>() -> Json {
 }
 
 /// What else must hold for a value.
-type Rule<T> = Box<dyn Fn(&T) -> Vec<Wrong>>;
+type Rule<T> = Box<dyn Fn(&T) -> Vec<Diagnostic>>;
 
 /// A key that is being asked for.
 pub(super) struct Key<'k, 'a, 't, T> {
@@ -140,7 +140,7 @@ pub(super) struct Key<'k, 'a, 't, T> {
 
 impl<T: Value> Key<'_, '_, '_, T> {
     /// The value must satisfy this.
-    pub(super) fn must(mut self, rule: impl Fn(&T) -> Result<(), Wrong> + 'static) -> Self {
+    pub(super) fn must(mut self, rule: impl Fn(&T) -> Result<(), Diagnostic> + 'static) -> Self {
         self.rules.push(Box::new(move |value| rule(value).err().into_iter().collect()));
         self
     }
@@ -160,7 +160,7 @@ impl<T: Value> Key<'_, '_, '_, T> {
         self.must(move |value| {
             let inside = low <= *value && *value <= high;
             let what = || format!("{} is out of range", value.show());
-            inside.then_some(()).ok_or_else(|| Wrong::new(what(), format!("write a value from {from} to {to}")))
+            inside.then_some(()).ok_or_else(|| Diagnostic::new(what(), format!("write a value from {from} to {to}")))
         })
     }
 
@@ -173,7 +173,7 @@ impl<T: Value> Key<'_, '_, '_, T> {
         self.notes.insert("enum".into(), json!(shown));
         self.must(move |value| {
             let listed: Vec<String> = shown.iter().map(Json::to_string).collect();
-            let wrong = || Wrong::new(format!("{} is not allowed", value.show()), any_of(&listed));
+            let wrong = || Diagnostic::new(format!("{} is not allowed", value.show()), any_of(&listed));
             allowed.contains(value).then_some(()).ok_or_else(wrong)
         })
     }
@@ -186,7 +186,7 @@ impl<T: Value> Key<'_, '_, '_, T> {
         let absent = !self.table.entries.contains_key(self.name) && !self.table.reader.broken;
         let (name, fix) = (self.name, format!("add it: {}", self.about));
         if absent {
-            self.table.reader.within(name, None, None, |reader| reader.wrong(None, Wrong::new("is missing", fix)));
+            self.table.reader.within(name, None, None, |reader| reader.wrong(None, Diagnostic::new("is missing", fix)));
         }
         self.take(true).unwrap_or_default()
     }
@@ -241,7 +241,7 @@ impl<T: Value> Key<'_, '_, '_, T> {
 
 impl<T: Value> Key<'_, '_, '_, Vec<T>> {
     /// Every item must satisfy this.
-    pub(super) fn each(mut self, rule: impl Fn(&T) -> Result<(), Wrong> + 'static) -> Self {
+    pub(super) fn each(mut self, rule: impl Fn(&T) -> Result<(), Diagnostic> + 'static) -> Self {
         self.rules.push(Box::new(move |items| items.iter().filter_map(|item| rule(item).err()).collect()));
         self
     }
@@ -249,7 +249,7 @@ impl<T: Value> Key<'_, '_, '_, Vec<T>> {
     /// There is at least one item.
     pub(super) fn filled(self) -> Self {
         self.must(|items| match items.as_slice() {
-            [] => Err(Wrong::new("is an empty list", "write at least one")),
+            [] => Err(Diagnostic::new("is an empty list", "write at least one")),
             _ => Ok(()),
         })
     }

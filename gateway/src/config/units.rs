@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::value::{Scalar, found};
 
 /// A number of bytes.
@@ -35,7 +35,7 @@ const MILLISECONDS: &Units = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_6
 const BYTES: &Units = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 impl Scalar for Duration {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         amount(value, "a duration", MILLISECONDS, "10s").map(Self::from_millis)
     }
 
@@ -49,9 +49,9 @@ impl Scalar for Duration {
 }
 
 impl Scalar for Size {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         let bytes = amount(value, "a size", BYTES, "64KiB")?;
-        let too_large = || Wrong::new("is too large for this machine", "write less");
+        let too_large = || Diagnostic::new("is too large for this machine", "write less");
         usize::try_from(bytes).map(Self).map_err(|_| too_large())
     }
 
@@ -64,13 +64,15 @@ impl Scalar for Size {
     }
 }
 
-fn amount(value: &DeValue<'_>, kind: &str, units: &Units, example: &str) -> Result<u64, Wrong> {
+fn amount(value: &DeValue<'_>, kind: &str, units: &Units, example: &str) -> Result<u64, Diagnostic> {
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     let fix = format!("write a whole number with its unit ({}), such as \"{example}\"", names.join(", "));
     match value {
-        DeValue::String(text) => parsed(text, units).ok_or_else(|| Wrong::new(format!("{text:?} is not {kind}"), fix)),
-        DeValue::Integer(_) => Err(Wrong::new(format!("{} has no unit", found(value)), fix)),
-        other => Err(Wrong::new(format!("{} is not {kind}", found(other)), fix)),
+        DeValue::String(text) => {
+            parsed(text, units).ok_or_else(|| Diagnostic::new(format!("{text:?} is not {kind}"), fix))
+        }
+        DeValue::Integer(_) => Err(Diagnostic::new(format!("{} has no unit", found(value)), fix)),
+        other => Err(Diagnostic::new(format!("{} is not {kind}", found(other)), fix)),
     }
 }
 

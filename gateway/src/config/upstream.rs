@@ -8,7 +8,7 @@ use http::uri::Authority;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::table::section;
 use super::units::{Size, hours, mins, ms, secs};
 use super::value::{Choice, Scalar, text, with_port};
@@ -152,12 +152,12 @@ impl Display for ShopServer {
 }
 
 impl Scalar for ShopServer {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         let text = text(value, "a server")?;
         let encrypted = text.strip_prefix("https://");
         let server = encrypted.or(text.strip_prefix("http://")).unwrap_or(text);
         let fix = "write \"host:port\" or \"https://host:port\", such as \"127.0.0.1:9000\"";
-        let wrong = || Wrong::new(format!("{text:?} is not a server with a port"), fix);
+        let wrong = || Diagnostic::new(format!("{text:?} is not a server with a port"), fix);
         Ok(Self { tls: encrypted.is_some(), authority: with_port(server).ok_or_else(wrong)? })
     }
 
@@ -170,23 +170,26 @@ impl Scalar for ShopServer {
     }
 }
 
-fn is_server_name(name: &String) -> Result<(), Wrong> {
+fn is_server_name(name: &String) -> Result<(), Diagnostic> {
     let wrong = || {
-        Wrong::new(format!("{name:?} is no name of a server"), "write a domain or an address, without scheme and port")
+        Diagnostic::new(
+            format!("{name:?} is no name of a server"),
+            "write a domain or an address, without scheme and port",
+        )
     };
     server_name(name).map(drop).ok_or_else(wrong)
 }
 
 /// A name that fits into a metric's label, a path and a cookie.
-pub(super) fn is_name(name: &String) -> Result<(), Wrong> {
+pub(super) fn is_name(name: &String) -> Result<(), Diagnostic> {
     let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     let good = (1..=32).contains(&name.len()) && name.bytes().all(fits);
-    let wrong = || Wrong::new(format!("{name:?} is not a name"), "write 1 to 32 of a-z, 0-9 and \"-\"");
+    let wrong = || Diagnostic::new(format!("{name:?} is not a name"), "write 1 to 32 of a-z, 0-9 and \"-\"");
     good.then_some(()).ok_or_else(wrong)
 }
 
 /// A path that a request line can carry.
-fn is_absolute(path: &String) -> Result<(), Wrong> {
+fn is_absolute(path: &String) -> Result<(), Diagnostic> {
     let good = path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok();
-    good.then_some(()).ok_or_else(|| Wrong::new(format!("{path:?} is not a path"), "write it from \"/\" on"))
+    good.then_some(()).ok_or_else(|| Diagnostic::new(format!("{path:?} is not a path"), "write it from \"/\" on"))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::problem::Wrong;
+use super::problem::Diagnostic;
 use super::reader::Reader;
 use super::table::{Value, any_of};
 use crate::spelling::nearest;
@@ -17,7 +17,7 @@ use crate::spelling::nearest;
 /// A value that is not made of others.
 pub(super) trait Scalar: Sized {
     /// Reads it, or says what is wrong with it.
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong>;
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic>;
     /// JSON schema of what is accepted.
     fn schema() -> Json;
     /// As it would be written.
@@ -46,7 +46,7 @@ impl<T: Value> Value for Vec<T> {
             _ if !T::TABLE => T::from_toml(value, reader).map(|only| vec![only]),
             other => {
                 let what = format!("{} where a list of tables is expected", found(other));
-                reader.wrong(Some(value.span()), Wrong::new(what, "use double brackets: [[section]] or [{ .. }]"));
+                reader.wrong(Some(value.span()), Diagnostic::new(what, "use double brackets: [[section]] or [{ .. }]"));
                 None
             }
         }
@@ -84,20 +84,23 @@ pub(super) trait Choice: Copy + PartialEq + 'static {
 }
 
 impl<T: Choice> Scalar for T {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         let names: Vec<&str> = T::NAMES.iter().map(|(name, _)| *name).collect();
         let allowed = any_of(&names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>());
         let DeValue::String(text) = value else {
-            return Err(Wrong::new(format!("{} is not one of the names that are known here", found(value)), allowed));
+            return Err(Diagnostic::new(
+                format!("{} is not one of the names that are known here", found(value)),
+                allowed,
+            ));
         };
         if let Some((_, choice)) = T::NAMES.iter().find(|(name, _)| name == text) {
             return Ok(*choice);
         }
         if let Some((_, when)) = T::LATER.iter().find(|(name, _)| name == text) {
-            return Err(Wrong::new(format!("{text:?} is not built yet: it comes with {when}"), allowed));
+            return Err(Diagnostic::new(format!("{text:?} is not built yet: it comes with {when}"), allowed));
         }
         let meant = nearest(text, &names).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-        Err(Wrong::new(format!("{text:?} is not known{meant}"), allowed))
+        Err(Diagnostic::new(format!("{text:?} is not known{meant}"), allowed))
     }
 
     fn schema() -> Json {
@@ -110,8 +113,10 @@ impl<T: Choice> Scalar for T {
 }
 
 impl Scalar for bool {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        value.as_bool().ok_or_else(|| Wrong::new(format!("{} is not a boolean", found(value)), "write true or false"))
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
+        value
+            .as_bool()
+            .ok_or_else(|| Diagnostic::new(format!("{} is not a boolean", found(value)), "write true or false"))
     }
 
     fn schema() -> Json {
@@ -126,8 +131,8 @@ impl Scalar for bool {
 macro_rules! whole_numbers {
     ($($type:ty),+) => {$(
         impl Scalar for $type {
-            fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
-                let wrong = |what: &str, fix: &str| Wrong::new(format!("{} {what}", found(value)), fix);
+            fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
+                let wrong = |what: &str, fix: &str| Diagnostic::new(format!("{} {what}", found(value)), fix);
                 let Some(number) = value.as_integer() else {
                     return Err(wrong("is not a whole number", "write digits without quotes, point or unit"));
                 };
@@ -148,7 +153,7 @@ macro_rules! whole_numbers {
 whole_numbers!(u16, u32, u64, usize);
 
 impl Scalar for String {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         text(value, "text").map(str::to_owned)
     }
 
@@ -162,9 +167,9 @@ impl Scalar for String {
 }
 
 impl Scalar for PathBuf {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         match text(value, "the name of a file")? {
-            "" => Err(Wrong::new("is empty", "write the name of a file, relative to this one")),
+            "" => Err(Diagnostic::new("is empty", "write the name of a file, relative to this one")),
             name => Ok(Self::from(name)),
         }
     }
@@ -179,10 +184,10 @@ impl Scalar for PathBuf {
 }
 
 impl Scalar for SocketAddr {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         let text = text(value, "an address")?;
         let fix = "write an address and a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"";
-        text.parse().map_err(|_| Wrong::new(format!("{text:?} is not an address with a port"), fix))
+        text.parse().map_err(|_| Diagnostic::new(format!("{text:?} is not an address with a port"), fix))
     }
 
     fn schema() -> Json {
@@ -195,12 +200,12 @@ impl Scalar for SocketAddr {
 }
 
 impl Scalar for IpNet {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         let text = text(value, "a network")?;
         let single = |address: IpAddr| Self::from(address);
         let network = text.parse().or_else(|_| text.parse().map(single));
         let fix = "write an address or a network, such as \"10.0.0.0/8\"";
-        network.map_err(|_| Wrong::new(format!("{text:?} is not a network"), fix))
+        network.map_err(|_| Diagnostic::new(format!("{text:?} is not a network"), fix))
     }
 
     fn schema() -> Json {
@@ -214,11 +219,11 @@ impl Scalar for IpNet {
 
 /// A server: `host:port`, with or without `http://` before it.
 impl Scalar for Authority {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Wrong> {
+    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
         let text = text(value, "a server")?;
         let what = || format!("{text:?} is not a server with a port");
         let server = with_port(text.strip_prefix("http://").unwrap_or(text));
-        server.ok_or_else(|| Wrong::new(what(), "write \"host:port\", such as \"127.0.0.1:9000\""))
+        server.ok_or_else(|| Diagnostic::new(what(), "write \"host:port\", such as \"127.0.0.1:9000\""))
     }
 
     fn schema() -> Json {
@@ -239,8 +244,8 @@ pub(super) fn with_port(text: &str) -> Option<Authority> {
     text.parse().ok().filter(usable)
 }
 
-pub(super) fn text<'v>(value: &'v DeValue<'_>, kind: &str) -> Result<&'v str, Wrong> {
-    value.as_str().ok_or_else(|| Wrong::new(format!("{} is not {kind}", found(value)), "write it in quotes"))
+pub(super) fn text<'v>(value: &'v DeValue<'_>, kind: &str) -> Result<&'v str, Diagnostic> {
+    value.as_str().ok_or_else(|| Diagnostic::new(format!("{} is not {kind}", found(value)), "write it in quotes"))
 }
 
 /// What stands there, for a message: short values as written, others by type.

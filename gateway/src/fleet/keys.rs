@@ -12,8 +12,8 @@
 
 use std::time::{Duration, Instant};
 
-pub(crate) use crate::shared::{KeyState, Standing};
-use crate::store::board::SILENCE;
+pub(crate) use crate::shared::{KeyStanding, KeyState};
+use crate::store::registry::SILENCE;
 
 /// A foreign gateway is the fleet itself when it has heard of no member for this long. A store that has just lost its
 /// list of gateways has it again much sooner.

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::rc::Rc;
 
-use crate::connection::{Connection, Fate};
+use crate::connection::{Connection, ConnectionState};
 use crate::seats::{Class, Lack};
 
 /// Seconds in which a new connection is expected to ask.
@@ -32,11 +32,11 @@ enum Rank {
 
 fn rank(connection: &Connection, idle: u64) -> Option<Rank> {
     let busy = connection.requests() > 0;
-    match (connection.fate(), connection.class()) {
-        (Fate::Over, _) => None,
+    match (connection.state(), connection.class()) {
+        (ConnectionState::Over, _) => None,
         (_, Class::Holder) => (!busy).then_some(Rank::Holder),
         _ if busy => (idle > SLOW).then_some(Rank::Slow),
-        (Fate::Ending(_), _) => Some(Rank::Ending),
+        (ConnectionState::Ending(_), _) => Some(Rank::Ending),
         (_, Class::Waiting) => Some(Rank::Waiting),
         (_, Class::Silent) => Some(if idle >= FRESH { Rank::Silent } else { Rank::Fresh }),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::Counter;
 
-use super::{Told, Wrong};
+use super::{HeaderError, ProxyHeader};
 use crate::telemetry::{PROCESS, Seldom, catalogue, is_private};
 
 const RESULTS: [&str; 7] = ["client", "own", "untrusted", "missing", "malformed", "too_long", "cut"];
@@ -26,17 +26,19 @@ impl Default for ProxyHeaders {
 
 impl ProxyHeaders {
     /// Counts what a trusted proxy told. Connections that end before they say anything are the checks of some balancers.
-    pub fn note(&self, told: Result<Told, Wrong>, proxy: IpAddr, since_start: Duration) {
+    pub fn note(&self, told: Result<ProxyHeader, HeaderError>, proxy: IpAddr, since_start: Duration) {
         let result = match told {
-            Ok(Told::Client { .. }) => 0,
-            Ok(Told::Own) => 1,
-            Err(Wrong::Missing) => 3,
-            Err(Wrong::Malformed) => 4,
-            Err(Wrong::TooLong) => 5,
-            Err(Wrong::Cut) => 6,
+            Ok(ProxyHeader::Client { .. }) => 0,
+            Ok(ProxyHeader::Own) => 1,
+            Err(HeaderError::Missing) => 3,
+            Err(HeaderError::Malformed) => 4,
+            Err(HeaderError::TooLong) => 5,
+            Err(HeaderError::Cut) => 6,
         };
         self.counters[result].increment(1);
-        if matches!(told, Err(Wrong::Missing | Wrong::Malformed | Wrong::TooLong)) && self.told.is_due(since_start) {
+        if matches!(told, Err(HeaderError::Missing | HeaderError::Malformed | HeaderError::TooLong))
+            && self.told.is_due(since_start)
+        {
             let (proxy, result) = (proxy.to_string(), RESULTS[result]);
             tracing::warn!(
                 proxy,

@@ -136,12 +136,12 @@ impl Clerk {
         let now = self.now();
         if now >= self.looks {
             self.looks = now + LOOK;
-            self.look(now);
+            self.refresh(now);
         }
     }
 
     /// Has a desk for each live room, and sees what is different there.
-    fn look(&mut self, now: Duration) {
+    fn refresh(&mut self, now: Duration) {
         let (live, run) = (self.rooms.all(), self.rooms.run);
         if !Arc::ptr_eq(&live, &self.live) {
             for room in live.values() {
@@ -150,7 +150,7 @@ impl Clerk {
             self.live = live;
         }
         self.desks.retain(|name, desk| {
-            desk.look(now);
+            desk.refresh(now);
             !desk.queue().is_idle() || self.live.contains_key(name)
         });
     }

@@ -11,7 +11,7 @@ use policy::queue::{Admission, RoomQueue};
 use tokio::sync::oneshot;
 
 use super::picture::{Reach, publish};
-use super::{LiveRoom, Op, Terms};
+use super::{LiveRoom, Op, RoomSettings};
 use crate::store::Work;
 use crate::telemetry::catalogue;
 
@@ -28,16 +28,16 @@ fn send(replies: &mut Replies) {
 /// One room. Times are those of the clerk's clock.
 pub(super) struct Desk {
     room: Arc<LiveRoom>,
-    /// The terms that the queue has heard of.
-    terms: Arc<Terms>,
+    /// The settings that the queue has heard of.
+    settings: Arc<RoomSettings>,
     queue: RoomQueue<oneshot::Sender<Admission>>,
 }
 
 impl Desk {
     pub(super) fn new(room: Arc<LiveRoom>, run: u32, now: Duration) -> Self {
-        let terms = room.terms();
-        let queue = RoomQueue::new(run, terms.room.rules.clone(), now);
-        Self { room, terms, queue }
+        let settings = room.settings();
+        let queue = RoomQueue::new(run, settings.room.rules.clone(), now);
+        Self { room, settings, queue }
     }
 
     pub(super) fn queue(&self) -> &RoomQueue<oneshot::Sender<Admission>> {
@@ -62,11 +62,11 @@ impl Desk {
     }
 
     /// Sees what no request tells of; the room is due if anything of it is different.
-    pub(super) fn look(&mut self, now: Duration) {
-        let terms = self.room.terms();
-        if !Arc::ptr_eq(&self.terms, &terms) {
-            self.terms = terms;
-            self.queue.set_rules(&self.terms.room.rules, now);
+    pub(super) fn refresh(&mut self, now: Duration) {
+        let settings = self.room.settings();
+        if !Arc::ptr_eq(&self.settings, &settings) {
+            self.settings = settings;
+            self.queue.set_rules(&self.settings.room.rules, now);
             // What is told of the room may differ where the rules do not.
             self.queue.wake(now);
         }
@@ -80,7 +80,7 @@ impl Desk {
 
     /// What the store is asked now; `None`: it has not answered the last call. Callers who hung up are left out.
     pub(super) fn work(&mut self, leaves: bool, now: Duration, replies: &mut Replies) -> Option<Work> {
-        self.look(now);
+        self.refresh(now);
         if leaves {
             self.queue.leave();
         }
@@ -96,7 +96,7 @@ impl Desk {
         let room = &self.room;
         if answered.lost {
             tracing::warn!(room = %room.title(), "the store has lost writes; what this gateway knows is given back");
-            room.testified.clear();
+            room.reported.clear();
             for told in &room.confirmed {
                 self.queue.take(Op::Confirm { number: *told.key() }, now);
             }
@@ -141,7 +141,7 @@ impl Desk {
         if !self.queue.lives_on_lease(now) {
             return false;
         }
-        self.look(now);
+        self.refresh(now);
         let Some(granted) = self.queue.on_lease(now, replies) else { return false };
         if !granted.is_empty() {
             self.room.meters().happened(&catalogue::LEASE_GRANTS, granted.len() as u64);

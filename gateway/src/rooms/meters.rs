@@ -8,7 +8,7 @@ use policy::admit::Ignored;
 
 use crate::telemetry::catalogue::{self, Metric};
 use crate::telemetry::meters::{CLASSES, DISPOSITIONS, IGNORED, VERDICTS, class};
-use crate::telemetry::{Disposition, Mark, Series, Waits};
+use crate::telemetry::{Disposition, RequestVerdict, Series, Waits};
 use crate::tls::client::TlsFailure;
 use crate::upstream::{Http2Failure, UpstreamError};
 
@@ -94,7 +94,7 @@ impl RoomMeters {
     }
 
     /// Counts a request, and the answer that its shopper sees.
-    pub fn answered(&self, mark: Mark, disposition: Disposition, status: StatusCode) {
+    pub fn answered(&self, mark: RequestVerdict, disposition: Disposition, status: StatusCode) {
         let counts = self.counts();
         counts.verdicts[mark as usize].increment(1);
         counts.response(&self.room, disposition as usize, class(status)).increment(1);

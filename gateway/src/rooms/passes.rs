@@ -1,6 +1,6 @@
 //! What a pass is worth over time: renewals, its end, and what becomes of one that ended before.
 //!
-//! What is absent: forms that come after the end (`late`), and the seats of passes (`policy::line`).
+//! Out of scope: forms that come after the end (`late`), and the seats of passes (`policy::line`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-use policy::drain::PollTable;
+use policy::pacer::PollTable;
 use policy::room::{FailMode, Join, QueueingMethod, Rules};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ impl Store for Gone {
     }
 }
 
-fn terms(queueing_method: QueueingMethod) -> Terms {
+fn settings(queueing_method: QueueingMethod) -> RoomSettings {
     let room = Room {
         rules: Rules::per_minute(600),
         queueing_method,
@@ -25,13 +25,20 @@ fn terms(queueing_method: QueueingMethod) -> Terms {
         json_response_enabled: true,
         fail_mode: FailMode::Closed,
     };
-    Terms { name: "launch".into(), room, polls: PollTable::CALM, poll_budget: 2_000.0, zone: TimeZone::UTC, page: 0 }
+    RoomSettings {
+        name: "launch".into(),
+        room,
+        polls: PollTable::CALM,
+        poll_budget: 2_000.0,
+        zone: TimeZone::UTC,
+        page: 0,
+    }
 }
 
 #[tokio::test]
 async fn a_newcomer_whose_store_fails_is_refused_where_the_room_rejects_and_keeps_a_place_elsewhere() {
     let (rooms, mailbox) = rooms(1);
-    rooms.apply([("launch".to_owned(), terms(QueueingMethod::Reject))]);
+    rooms.apply([("launch".to_owned(), settings(QueueingMethod::Reject))]);
     let room = rooms.all()["launch"].clone();
     let stop = CancellationToken::new();
     let clerk = tokio::spawn(run(rooms, mailbox, Arc::new(Gone), StoreMeters::default(), stop.clone()));

@@ -1,6 +1,6 @@
 //! CORS preflights that a room lets pass.
 //!
-//! What is absent: what a preflight is, and what becomes of it.
+//! Out of scope: what a preflight is, and what becomes of it.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;

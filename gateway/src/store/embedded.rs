@@ -7,12 +7,12 @@
 //! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
 //! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets; arrivals that
 //! were given a number. The rooms by version stand beside
-//! them (`board`), and the format that all of it is in (`format`).
+//! them (`registry`), and the format that all of it is in (`format`).
 //!
 //! The store's clock is the wall clock at opening, then monotonic, and never behind what it said before.
 
-mod board;
 mod format;
+mod registry;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -167,7 +167,7 @@ impl Open {
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
             let _ = (setup.open_table(UNCONFIRMED)?, setup.open_table(EVICTED)?);
             let _ = (setup.open_table(ARRIVALS)?, setup.open_table(ADMITTED)?);
-            board::set_up(&setup)?;
+            registry::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
                 kept = kept.max(counters_of(row?.1.value(), Segments::default()).now);

@@ -13,9 +13,9 @@
 //! A server names itself by its `run_id`: so the script sees that another one has taken over, or that it was started
 //! again, and may have lost what was written last (`policy::line`, the repair).
 
-mod board;
 mod connect;
 mod listen;
+mod registry;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,7 +31,7 @@ use tokio::time::timeout;
 
 use super::{Answer, Commit, FORMAT, Heard, Store, StoreError, Work};
 use crate::config::StoreConfig;
-use connect::{Connection, Way};
+use connect::{Connection, Topology};
 
 /// What one room's part of a commit is turned into.
 const SCRIPT: &str = concat!(
@@ -102,13 +102,13 @@ enum Number {
 
 /// The Redis store.
 pub struct Redis {
-    way: Way,
+    way: Topology,
     script: Script,
     listen: Script,
-    board: board::Scripts,
+    registry: registry::Scripts,
     /// The connection of commits...
     idle: Idle,
-    /// ...and of the board.
+    /// ...and of the registry.
     board_idle: Idle,
 }
 
@@ -121,7 +121,7 @@ impl Redis {
     /// # Errors
     /// If an address, a certificate or a password cannot be understood or read.
     pub fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        Ok(Self::by(Way::of(config).map_err(failed)?))
+        Ok(Self::by(Topology::of(config).map_err(failed)?))
     }
 
     /// A store at `url`, such as `redis://:password@127.0.0.1:6379/0`. The first commit connects.
@@ -129,12 +129,12 @@ impl Redis {
     /// # Errors
     /// If the address cannot be understood.
     pub fn at(url: &str) -> Result<Self, StoreError> {
-        Ok(Self::by(Way::at(url).map_err(failed)?))
+        Ok(Self::by(Topology::at(url).map_err(failed)?))
     }
 
-    fn by(way: Way) -> Self {
-        let (script, listen, board) = (in_this_format(SCRIPT), listen::script(), board::Scripts::new());
-        Self { way, script, listen, board, idle: Mutex::default(), board_idle: Mutex::default() }
+    fn by(way: Topology) -> Self {
+        let (script, listen, registry) = (in_this_format(SCRIPT), listen::script(), registry::Scripts::new());
+        Self { way, script, listen, registry, idle: Mutex::default(), board_idle: Mutex::default() }
     }
 
     /// A commit at this time of this server instead of the real ones: for tests that compare.

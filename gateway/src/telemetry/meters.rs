@@ -11,7 +11,7 @@ use super::{PROCESS, catalogue};
 /// What became of a request, in metrics and in the access line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Mark {
+pub enum RequestVerdict {
     /// Forwarded with a pass.
     Enter,
     /// Forwarded: a form whose pass had just ended.
@@ -58,7 +58,7 @@ pub enum Mark {
     BadRequest,
 }
 
-/// Names of [`Mark`], in its order.
+/// Names of [`RequestVerdict`], in its order.
 pub const VERDICTS: [&str; 22] = [
     "enter",
     "late",
@@ -84,7 +84,7 @@ pub const VERDICTS: [&str; 22] = [
     "bad_request",
 ];
 
-impl Mark {
+impl RequestVerdict {
     /// As in metrics and logs.
     pub fn name(self) -> &'static str {
         VERDICTS[self as usize]
@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(*ignored as usize, place);
         }
         assert_eq!(
-            (Mark::BadRequest as usize, Disposition::Failed as usize),
+            (RequestVerdict::BadRequest as usize, Disposition::Failed as usize),
             (VERDICTS.len() - 1, DISPOSITIONS.len() - 1)
         );
         let classes = [100, 204, 304, 429, 599, 999].map(|code| StatusCode::from_u16(code).map(class).ok());

@@ -10,7 +10,7 @@ use policy::outlook::Standstill;
 use policy::room::QueueingMethod;
 use serde::Serialize;
 
-use super::{Facts, Language, Standing, State, push_number};
+use super::{Facts, Language, QueuePosition, State, push_number};
 
 /// Room for what [`waiting`] adds to the head.
 const TAIL: usize = 400;
@@ -88,7 +88,7 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
 }
 
 /// The whole document of one shopper.
-pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
+pub(super) fn waiting(head: &Bytes, standing: &QueuePosition) -> Bytes {
     let mut out = Vec::with_capacity(head.len() + TAIL);
     out.extend_from_slice(head);
     out.extend_from_slice(b"\"waitTimeKnown\":");
@@ -116,7 +116,7 @@ pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
 
 /// The document of a shopper who is told where they stand in answer to something that cannot wait in the line, with the page
 /// that can.
-pub(super) fn waiting_elsewhere(head: &Bytes, standing: &Standing, page: &str) -> Bytes {
+pub(super) fn waiting_elsewhere(head: &Bytes, standing: &QueuePosition, page: &str) -> Bytes {
     let mut out = Vec::from(waiting(head, standing));
     out.pop();
     out.extend_from_slice(b",\"waitingPage\":");
@@ -127,7 +127,7 @@ pub(super) fn waiting_elsewhere(head: &Bytes, standing: &Standing, page: &str) -
 
 /// The document of a newcomer who is asked to confirm: `"confirm": true` and no place.
 pub(super) fn arriving(head: &Bytes) -> Bytes {
-    let mut out = Vec::from(waiting(head, &Standing::ARRIVING));
+    let mut out = Vec::from(waiting(head, &QueuePosition::ARRIVING));
     out.truncate(out.len() - 2);
     out.extend_from_slice(b",\"confirm\":true}}");
     Bytes::from(out)

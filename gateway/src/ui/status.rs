@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use policy::line::Segment;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill};
-use policy::{Millis, drain};
+use policy::{Millis, pacer};
 use serde::Serialize;
 
 use super::Facts;
@@ -54,7 +54,7 @@ struct Document<'a> {
     now: Millis,
 }
 
-/// When to ask again ([`drain::PollTable`]).
+/// When to ask again ([`pacer::PollTable`]).
 #[derive(Serialize)]
 struct Poll {
     min: f64,
@@ -95,7 +95,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
             max: rounded(bounded(poll.max, 1e5), 1),
             share: rounded(bounded(poll.share, 100.0), 2),
             stretch: rounded(bounded(poll.stretch, 1e5), 2),
-            pace: rounded(bounded(drain::pace(speed, line.bound, rate), 1e7), 2),
+            pace: rounded(bounded(pacer::pace(speed, line.bound, rate), 1e7), 2),
         },
         now: line.now,
     };

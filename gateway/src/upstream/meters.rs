@@ -5,13 +5,13 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Histogram};
 
-use super::{Patience, UpstreamError};
+use super::{Priority, UpstreamError};
 use crate::telemetry::meters::{CLASSES, class};
 use crate::telemetry::{Series, catalogue};
 
-/// Classes of traffic, in the order of [`Patience`].
-pub const TRAFFIC: [(Patience, &str); 3] =
-    [(Patience::Pass, "pass"), (Patience::Return, "return"), (Patience::Anonymous, "anonymous")];
+/// Classes of traffic, in the order of [`Priority`].
+pub const TRAFFIC: [(Priority, &str); 3] =
+    [(Priority::Pass, "pass"), (Priority::Return, "return"), (Priority::Anonymous, "anonymous")];
 
 /// What a server of the shop answered, and how fast.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl ServerMeters {
     }
 
     /// Counts an answer whose head came after so long.
-    pub fn answered(&self, who: Patience, status: StatusCode, after: Duration) {
+    pub fn answered(&self, who: Priority, status: StatusCode, after: Duration) {
         self.responses[who as usize][class(status)].increment(1);
         self.latency[who as usize].record(after);
     }

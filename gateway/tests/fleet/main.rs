@@ -1,6 +1,5 @@
 //! Several gateways: one line, one registry, one set of keys, and what a launch loses when one of them or Redis fails.
 
-mod board;
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
@@ -8,6 +7,7 @@ mod formats;
 mod keys;
 mod leases;
 mod losses;
+mod registry;
 mod rooms;
 mod shared;
 mod versions;

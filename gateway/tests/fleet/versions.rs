@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::redis::RedisServer;
 use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true, weir};
-use gateway::store::board::{Board as _, Change, InForce, Switched};
 use gateway::store::redis::Redis;
+use gateway::store::registry::{Change, InForce, Registry as _, Switched};
 use serde_json::Value as Json;
 
 /// A gateway of those that share this Redis and one secret.
@@ -91,9 +91,9 @@ fn rooms_are_applied_on_every_gateway_and_those_in_line_keep_their_place() {
 
 /// Keeps a text as a Weir did that wrote no format.
 fn keep_as_before(redis: &RedisServer, text: &str) {
-    let board = Redis::at(&redis.url()).unwrap();
+    let registry = Redis::at(&redis.url()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let kept = runtime.block_on(board.switch(InForce::default(), Change::Add(text.into()))).unwrap();
+    let kept = runtime.block_on(registry.switch(InForce::default(), Change::Add(text.into()))).unwrap();
     assert_eq!(kept, Switched::Now(InForce { switch: 1, number: 1 }));
 }
 

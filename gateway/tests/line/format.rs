@@ -10,9 +10,9 @@ use std::io::Read as _;
 
 use crate::common::redis::RedisServer;
 use flate2::read::GzDecoder;
-use gateway::store::board::{Beat, Board as _, InForce};
 use gateway::store::embedded::Embedded;
 use gateway::store::redis::Redis;
+use gateway::store::registry::{Heartbeat, InForce, Registry as _};
 use gateway::store::{FORMAT, Store as _, StoreError, Work};
 use policy::line::{Adopt, Adopted, Batch, Grant, Outcome, Revoked};
 use policy::room::Rules;
@@ -53,7 +53,7 @@ async fn the_line_of_the_file(store: &Embedded) {
 
     let versions = store.versions().await.unwrap();
     assert!(versions.len() == 1 && versions[0].text.contains("new_users_per_minute = 600"), "{versions:?}");
-    let news = store.exchange(Beat { run: 1, text: "{}".into(), knows: InForce::default() }).await.unwrap();
+    let news = store.exchange(Heartbeat { run: 1, text: "{}".into(), knows: InForce::default() }).await.unwrap();
     assert_eq!(news.in_force, InForce { switch: 1, number: 1 });
 }
 
@@ -149,8 +149,8 @@ fn join() -> Vec<Work> {
     vec![Work { room: "launch".into(), rules: Rules::per_minute(600), batch }]
 }
 
-fn beat() -> Beat {
-    Beat { run: 1, text: "{}".into(), knows: InForce::default() }
+fn beat() -> Heartbeat {
+    Heartbeat { run: 1, text: "{}".into(), knows: InForce::default() }
 }
 
 /// Both calls are refused because of this format; what the first one is told.

@@ -1,6 +1,6 @@
 //! The crowd of the load test at a real gateway: people of all habits, cheats of all kinds, and every protocol.
 //!
-//! What is absent: judgement over a launch, which is the load test's own. Here it is shown that what the crowd writes
+//! Out of scope: judgement over a launch, which is the load test's own. Here it is shown that what the crowd writes
 //! down is what happened, and that no attack gets through.
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -29,7 +29,7 @@ use bytes::{Buf as _, Bytes};
 use gateway::body::Body;
 use gateway::quota::Client;
 use gateway::upstream::{
-    Caller, HealthSettings, Outgoing, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health,
+    Caller, HealthSettings, Outgoing, Pool, Priority, Upload, Upstream, UpstreamError, UpstreamSettings, health,
 };
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
@@ -138,11 +138,11 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
 }
 
 fn holder() -> Caller<'static> {
-    Caller { who: Patience::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None }
+    Caller { who: Priority::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None }
 }
 
 fn anybody() -> Caller<'static> {
-    Caller { who: Patience::Anonymous, client: Client::Address(1), part: None }
+    Caller { who: Priority::Anonymous, client: Client::Address(1), part: None }
 }
 
 fn settings(servers: &[&String]) -> UpstreamSettings {

@@ -13,7 +13,7 @@ use crate::arrivals::Arrivals;
 use crate::persona::Persona;
 use crate::scenario::{Connections, Scenario};
 use crate::span::Span;
-use policy::drain::{PollTable, pace};
+use policy::pacer::{PollTable, pace};
 
 /// Steps of the integral: this many over the whole launch, and at least one in 100 ms.
 const STEPS: f64 = 5_000.0;

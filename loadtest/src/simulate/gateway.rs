@@ -10,9 +10,9 @@ use evidence::{GatewaySample, Micros};
 use launch_model::scenario::Scenario;
 use launch_model::visit::{Cookies, QueueInfo};
 use policy::Millis;
-use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
-use policy::drain::{PollTable, budget_for};
+use policy::admit::{AdmitContext, Credential, Intent, PassState, Verdict, admit};
 use policy::line::{Line, Revoked, View};
+use policy::pacer::{PollTable, budget_for};
 use policy::queue::{Admission, LEASE_STEP, Op, RoomQueue, back_off};
 use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 use policy::seal::{RoomId, Sealer};
@@ -196,7 +196,7 @@ impl Gateway {
             self.queue.take(Op::Shown { token }, clock(now));
         }
         let store_away = self.queue.is_away();
-        let scene = Scene {
+        let scene = AdmitContext {
             room: &self.room,
             line: self.queue.view(),
             store_away,

@@ -324,11 +324,11 @@ mod tests {
             requests: 200,
             answers: BTreeMap::new(),
         }];
-        made.evidence.memory = vec![look(8, 30), look(15, 60)];
+        made.evidence.memory = vec![sampled(8, 30), sampled(15, 60)];
         made
     }
 
-    fn look(second: Micros, mib: u64) -> Memory {
+    fn sampled(second: Micros, mib: u64) -> Memory {
         Memory { at: second * 1_000_000, gateway: 0, bytes: mib << 20 }
     }
 
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn memory_is_held_against_its_bound() {
         let mut made = besieged(0);
-        made.evidence.memory.push(look(16, 120));
+        made.evidence.memory.push(sampled(16, 120));
         assert_eq!(not_held(&made), ["attack-memory"]);
         made.evidence.memory.clear();
         assert_eq!(made.check("attack-memory").outcome, Outcome::Unknown);

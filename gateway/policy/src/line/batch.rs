@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::numbers::Chunk;
 use crate::Millis;
-use crate::lease::{Held, Lease};
+use crate::lease::{Lease, LeaseReport};
 use crate::segment::Segment;
 use crate::ticket::{Adopt, Adopted};
 use crate::view::View;
@@ -21,11 +21,11 @@ pub struct Batch {
     /// It reaches no server of the shop: it names nobody, and the line does not live through its time.
     pub shop_rests: bool,
     /// What it remembers of the line, against a store that lost writes.
-    pub seen: Seen,
+    pub seen: HighWater,
     /// What it gives back to a store that lost writes.
     pub restore: Restore,
     /// What it says of its lease, if it has one.
-    pub lease: Option<Held>,
+    pub lease: Option<LeaseReport>,
     /// Places kept while the store was away: they are numbered first.
     pub adopt: Option<Adopt>,
     /// Newcomers who came back with an arrival: they are numbered before those without.
@@ -64,7 +64,7 @@ pub struct Arrival {
 
 /// The most that a gateway has seen of a line, in answers of its store and in sealed tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Seen {
+pub struct HighWater {
     /// The base of the segment that was open in the last answer; `None`: there was none yet.
     pub opened: Option<u64>,
     /// The furthest that each segment was seen, in order.

@@ -1,7 +1,7 @@
 //! Claims, passes, and places that are given up.
 
 use super::batch::{Batch, Grant, Revoked};
-use super::kept::Change;
+use super::persist::Change;
 use super::{Claimant, Line, unlimited};
 use crate::Millis;
 use crate::room::Rules;
@@ -34,7 +34,7 @@ impl Line {
     pub(super) fn names(&mut self, number: u64, gateway: u32) {
         let claimant = Claimant { gateway, seen: self.counters.now, here: true };
         if self.claimants.insert(number, claimant).is_none() {
-            self.drain.shows(number);
+            self.pacer.shows(number);
         }
     }
 

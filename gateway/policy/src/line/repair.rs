@@ -2,7 +2,7 @@
 //!
 //! Redis may lose what it confirmed: at a failover to a replica that lags, at a restart from an old file, by
 //! `FLUSHALL`. Every number of a line only grows, so whoever saw the highest can give it back. That is what each
-//! batch brings along ([`Seen`]): the furthest that its gateway saw, in answers and in sealed tokens.
+//! batch brings along ([`HighWater`]): the furthest that its gateway saw, in answers and in sealed tokens.
 //!
 //! A loss is noticed within one transition, by any of three signs: the line was written by another server; the
 //! gateway has seen more than the line knows; there is no line, and the gateway remembers one. Then
@@ -19,7 +19,7 @@
 //! segment, or bring it back in front of the new one. While that may go on, nobody is told a wait
 //! ([`super::View::unsure`]).
 //!
-//! What is absent: guesses of how much was lost, and any talk between gateways.
+//! Out of scope: guesses of how much was lost, and any talk between gateways.
 
 mod clock;
 mod lost_seats;
@@ -28,8 +28,8 @@ mod settling;
 use std::cmp::Ordering;
 
 use super::Line;
-use super::batch::{Restore, Revoked, Seen, Stamp};
-use super::kept::Change;
+use super::batch::{HighWater, Restore, Revoked, Stamp};
+use super::persist::Change;
 use crate::Millis;
 use crate::room::Rules;
 use crate::segment::{SPAN, Segment, base_at, base_of};
@@ -56,7 +56,7 @@ impl Line {
     }
 
     /// Takes in what a gateway has seen; goes on in a new segment if that shows a loss. Returns the time.
-    pub(super) fn repair(&mut self, rules: &Rules, seen: &Seen, at: Stamp) -> Millis {
+    pub(super) fn repair(&mut self, rules: &Rules, seen: &HighWater, at: Stamp) -> Millis {
         let lost = self.has_lost(rules, seen, at.server);
         let now = self.clock.tell(at, self.counters.now, seen.now, lost);
         // No time passes over a loss.
@@ -84,7 +84,7 @@ impl Line {
     }
 
     /// A gateway that lived on its lease has called numbers itself: that is no loss.
-    fn has_lost(&self, rules: &Rules, seen: &Seen, server: u64) -> bool {
+    fn has_lost(&self, rules: &Rules, seen: &HighWater, server: u64) -> bool {
         let segments = &self.counters.segments;
         let open = &segments.open;
         let further = |known: &Segment| match known.base.cmp(&open.base) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use policy::Millis;
-use policy::admit::{Credential, Decision, Intent, PassState, Scene, admit};
+use policy::admit::{AdmitContext, Credential, Decision, Intent, PassState, admit};
 use policy::line::{Batch, Revoked, View};
 use policy::outlook::Wait;
 use policy::queue::{Admission, LEASE_STEP, Op, RoomQueue, back_off};
@@ -154,7 +154,7 @@ pub fn decide(world: &mut World, id: u32, credential: Credential) -> Decision {
         ask(world, id, Op::Shown { token });
     }
     let queue = &world.gateways[id as usize].queue;
-    let scene = Scene {
+    let context = AdmitContext {
         room: &world.room,
         line: queue.view(),
         store_away: queue.is_away(),
@@ -163,7 +163,7 @@ pub fn decide(world: &mut World, id: u32, credential: Credential) -> Decision {
         now: clock,
         pass,
     };
-    admit(scene, credential, Intent::Page)
+    admit(context, credential, Intent::Page)
 }
 
 /// Something is asked of the line, and no request waits for it.
@@ -267,7 +267,7 @@ fn flush(world: &mut World, id: u32) {
     }
     let outcome = world.store.apply(&call.rules, &call.batch, now);
     world.watch.step(&call.batch, &outcome, &world.room, world.store.clock(now), now);
-    world.table = outcome.view.poll_table(policy::drain::PollTable::CALM, world.budget, &world.room.rules);
+    world.table = outcome.view.poll_table(policy::pacer::PollTable::CALM, world.budget, &world.room.rules);
     gateway.seen_at = now;
     let Some(answered) = gateway.queue.answer(outcome, at(now), &mut replies) else { panic!("nothing was asked") };
     world.watch.remembers(gateway.queue.remembered(), now);

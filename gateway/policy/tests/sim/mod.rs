@@ -20,7 +20,7 @@ pub mod watch;
 use std::collections::BTreeMap;
 
 use policy::Millis;
-use policy::drain::PollTable;
+use policy::pacer::PollTable;
 use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};

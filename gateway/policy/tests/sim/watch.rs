@@ -11,7 +11,7 @@ use policy::room::{Room, Rules};
 
 /// What happened to one person.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Seen {
+pub struct Observed {
     pub number: u64,
     pub joined: Option<Millis>,
     /// The first range shown, and when.
@@ -91,7 +91,7 @@ pub struct Watch {
     /// The most grants beyond any window's allowance.
     pub overshoot: f64,
     pub grants: Vec<Millis>,
-    pub people: Vec<Seen>,
+    pub people: Vec<Observed>,
     pub steps: Vec<Step>,
     /// Polls answered with `Wait`, and all requests, by second.
     pub polls: Vec<(u32, u32)>,
@@ -127,7 +127,7 @@ impl Watch {
             granted: 0,
             overshoot: f64::NEG_INFINITY,
             grants: Vec::new(),
-            people: vec![Seen::default(); people],
+            people: vec![Observed::default(); people],
             steps: Vec::new(),
             polls: Vec::new(),
             second_claims: 0,

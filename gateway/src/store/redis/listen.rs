@@ -1,4 +1,4 @@
-//! In which rooms something happens, whichever gateway they are at: two keys beside those of the board.
+//! In which rooms something happens, whichever gateway they are at: two keys beside those of the registry.
 //!
 //! In a Cluster the server of these keys speaks for itself alone: that another one has lost its rooms is noticed when one of
 //! them is looked at.
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use policy::Millis;
 use redis::Script;
 
-use super::board::key;
 use super::connect::Connection;
+use super::registry::key;
 use super::{Redis, failed};
 use crate::store::{Heard, StoreError};
 

@@ -70,7 +70,7 @@ pub(crate) fn evidence() -> Evidence {
     Evidence {
         start_unix_us: START_US,
         took: SECONDS as Micros * 1_000_000,
-        gateways: (0..30).map(|look_at| look(look_at * 5_000_000, &visits)).collect(),
+        gateways: (0..30).map(|look_at| sampled(look_at * 5_000_000, &visits)).collect(),
         shop: shop(&visits),
         timeline: timeline(&visits),
         generators: vec![generator("worker 1 of 2", 3), generator("worker 2 of 2", 4)],
@@ -189,7 +189,7 @@ fn logged(index: u64, asked: &RequestRecord) -> Entry {
 }
 
 /// What a gateway says of its room at a moment.
-fn look(at: Micros, visits: &[Visit]) -> GatewaySample {
+fn sampled(at: Micros, visits: &[Visit]) -> GatewaySample {
     let granted = |visit: &&Visit| visit.asked.first().is_some_and(|asked| !asked.attack && asked.due < at);
     GatewaySample {
         at,

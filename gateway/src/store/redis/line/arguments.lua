@@ -10,7 +10,7 @@
 -- them exactly below 2^53 alone.
 --
 -- What a line costs here does not depend on who waits: claimants are kept by differences, so a
--- call works on what its batch changes. What is absent: any key that is not in KEYS.
+-- call works on what its batch changes. Out of scope: any key that is not in KEYS.
 
 local LINE = KEYS[2] -- hash: counters, segments, bucket, drain, doubt
 local CAME = KEYS[3] -- numbers of recent cohorts whose holders came

@@ -1,4 +1,4 @@
--- Drain -------------------------------------------------------------------------------------------
+-- Pacer -------------------------------------------------------------------------------------------
 
 -- What other parts call. The rest is in a block: a script has 200 local names at most.
 local show_share, bound_for, speed, freed, mean_stay, moved, calls, shows, settle, end_windows,

@@ -1,10 +1,10 @@
-//! The board: what gateways share besides lines. Who is there, and which rooms are in force.
+//! The registry: what gateways share besides lines. Who is there, and which rooms are in force.
 //!
 //! The rooms are kept as versions: texts that are written once and never changed. Which of them is in
 //! force is one small value beside them, so that a change of all rooms is one write. Every switch has
 //! a number that only grows: whoever remembers a higher one than the store can give back what it lost.
 //!
-//! What is absent: what a text means ([`crate::config`]), and when anybody asks ([`crate::fleet`]).
+//! Out of scope: what a text means ([`crate::config`]), and when anybody asks ([`crate::fleet`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Version {
 
 /// What a gateway tells.
 #[derive(Debug, Clone)]
-pub struct Beat {
+pub struct Heartbeat {
     /// Which process it is.
     pub run: u32,
     /// What it says of itself.
@@ -58,7 +58,7 @@ pub struct Beat {
 
 /// What a gateway hears.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct News {
+pub struct HeartbeatReply {
     /// What is in force.
     pub in_force: InForce,
     /// The version in force, if the gateway does not know of that switch and it is not number 0.
@@ -90,9 +90,9 @@ pub enum Switched {
 }
 
 /// What gateways share besides lines.
-pub trait Board: Send + Sync {
+pub trait Registry: Send + Sync {
     /// Tells the others of this gateway, and hears of them and of the rooms in force.
-    fn exchange(&self, beat: Beat) -> Answer<'_, News>;
+    fn exchange(&self, heartbeat: Heartbeat) -> Answer<'_, HeartbeatReply>;
 
     /// Every version that is kept, the oldest first.
     fn versions(&self) -> Answer<'_, Vec<Version>>;

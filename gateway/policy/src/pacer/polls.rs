@@ -7,7 +7,7 @@ const LEAST_BUDGET: f64 = 2_000.0;
 /// ...and for each new shopper per second.
 const POLLS_PER_SHOPPER: f64 = 16.0;
 
-/// The speed by which polls are spread: that of the line, or what it might soon be with this bound ([`Drain::bound`](super::Drain::bound)). A
+/// The speed by which polls are spread: that of the line, or what it might soon be with this bound ([`Pacer::bound`](super::Pacer::bound)). A
 /// line that stands still, or whose speed is not known, may begin to move at any moment.
 pub fn pace(speed: f64, bound: f64, rate: f64) -> f64 {
     speed.max(bound.max(FASTEST) / 3.0 * rate)

@@ -1,4 +1,4 @@
-//! The board of a gateway that is alone: the rooms by version, and nobody else.
+//! The registry of a gateway that is alone: the rooms by version, and nobody else.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTran
 
 use super::{Embedded, Open};
 use crate::store::Answer;
-use crate::store::board::{Beat, Board, Change, InForce, News, Switched, Version, superfluous};
+use crate::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, Switched, Version, superfluous};
 
 /// By number: when it was made, and its text.
 const VERSIONS: TableDefinition<u64, (u64, &str)> = TableDefinition::new("versions");
 /// One row: number of the switch, number of the version.
 const IN_FORCE: TableDefinition<(), (u64, u64)> = TableDefinition::new("in_force");
 
-impl Board for Embedded {
-    fn exchange(&self, beat: Beat) -> Answer<'_, News> {
-        self.call(move |open| open.exchange(beat))
+impl Registry for Embedded {
+    fn exchange(&self, heartbeat: Heartbeat) -> Answer<'_, HeartbeatReply> {
+        self.call(move |open| open.exchange(heartbeat))
     }
 
     fn versions(&self) -> Answer<'_, Vec<Version>> {
@@ -34,16 +34,16 @@ pub(super) fn set_up(write: &WriteTransaction) -> Result<(), redb::Error> {
 }
 
 impl Open {
-    fn exchange(&self, beat: Beat) -> Result<News, redb::Error> {
+    fn exchange(&self, heartbeat: Heartbeat) -> Result<HeartbeatReply, redb::Error> {
         let read = self.database.begin_read()?;
         let in_force =
             read.open_table(IN_FORCE)?.get(())?.map_or_else(InForce::default, |row| in_force_of(row.value()));
         let versions = read.open_table(VERSIONS)?;
         let version = match in_force {
-            known if known == beat.knows => None,
+            known if known == heartbeat.knows => None,
             InForce { number, .. } => versions.get(number)?.map(|row| version_of(number, row.value())),
         };
-        Ok(News { in_force, version, gateways: vec![beat.text] })
+        Ok(HeartbeatReply { in_force, version, gateways: vec![heartbeat.text] })
     }
 
     fn versions(&self) -> Result<Vec<Version>, redb::Error> {

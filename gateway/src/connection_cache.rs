@@ -5,7 +5,7 @@
 //! connection remembers the last text that was whole, and what follows from it, as long as the keys stay;
 //! and the last host.
 //!
-//! What is absent: whether the token still counts. `policy::admit` asks that of every request.
+//! Out of scope: whether the token still counts. `policy::admit` asks that of every request.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::visitor::{BadHost, Head, Host, sent_host};
 
 /// What one connection showed last.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct ConnectionCache {
     token: RefCell<Option<Box<Remembered>>>,
     host: RefCell<Option<Rc<Host>>>,
 }
@@ -43,7 +43,7 @@ fn pass_headers(sealer: &Sealer, room: &HeaderValue, pass: &Token) -> PassHeader
     PassHeaders { room: room.clone(), pass_id, expires: pass_expires(pass), signature }
 }
 
-impl Known {
+impl ConnectionCache {
     /// The host that a request is for.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_opens_no_other_text_and_no_other_room() {
-        let (known, room, other) = (Known::default(), RoomId::of("launch"), RoomId::of("other"));
+        let (known, room, other) = (ConnectionCache::default(), RoomId::of("launch"), RoomId::of("other"));
         let sealer = sealer();
         let text = sealer.seal(room, &pass(1));
         for _ in 0..2 {
@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn shoppers_who_share_a_connection_are_told_apart() {
-        let (known, room, name) = (Known::default(), RoomId::of("launch"), HeaderValue::from_static("launch"));
+        let (known, room, name) =
+            (ConnectionCache::default(), RoomId::of("launch"), HeaderValue::from_static("launch"));
         let sealer = sealer();
         for number in [1, 2, 2, 1] {
             let text = sealer.seal(room, &pass(number));
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_was_remembered_under_other_keys_is_opened_again() {
-        let (known, room, old) = (Known::default(), RoomId::of("launch"), sealer());
+        let (known, room, old) = (ConnectionCache::default(), RoomId::of("launch"), sealer());
         let text = old.seal(room, &pass(1));
         assert_eq!(known.open(&old, room, text.as_bytes()), Ok(pass(1)));
         let secrets: [&[u8]; 2] = [&[8; 32], &[7; 32]];

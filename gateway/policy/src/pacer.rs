@@ -7,10 +7,10 @@
 //! Out of scope: what a shopper is told of it ([`crate::outlook`]), and the token bucket that makes admissions safe
 //! ([`crate::line`]). An error here wastes capacity or makes a called shopper wait; it cannot admit too many.
 
-mod pacer;
+mod pointer;
 mod polls;
 mod wait;
 
-pub(crate) use pacer::FASTEST;
-pub use pacer::{Drain, SHOW_WITHIN, Supply};
+pub(crate) use pointer::FASTEST;
+pub use pointer::{Pacer, SHOW_WITHIN, Supply};
 pub use polls::{PollTable, budget_for, pace};

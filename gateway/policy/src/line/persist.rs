@@ -4,7 +4,7 @@ use super::batch::{Revoked, Stamp};
 use super::repair::Clock;
 use super::{Line, Places};
 use crate::Millis;
-use crate::drain::Drain;
+use crate::pacer::Pacer;
 use crate::segment::Segments;
 use crate::ticket::Adopted;
 
@@ -68,7 +68,7 @@ impl Line {
             rate: f64::INFINITY,
             // Whatever was told, it was not less.
             places: Places { told: 0.0, ..Places::NONE },
-            drain: Drain::remembering(kept.memory),
+            pacer: Pacer::remembering(kept.memory),
             ..Self::default()
         };
         for change in changes {
@@ -110,7 +110,7 @@ impl Line {
 
     /// The counters to keep.
     pub fn counters(&self) -> Counters {
-        Counters { memory: self.drain.memory(), ..self.counters.clone() }
+        Counters { memory: self.pacer.memory(), ..self.counters.clone() }
     }
 
     /// What changed besides the counters since the last call.

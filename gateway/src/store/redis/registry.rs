@@ -1,4 +1,4 @@
-//! The board in Redis: four keys of one hash tag, apart from those of every room.
+//! The registry in Redis: four keys of one hash tag, apart from those of every room.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use super::connect::Connection;
 use super::{Redis, failed, in_this_format};
-use crate::store::board::{Beat, Board, Change, InForce, KEPT, News, SILENCE, Switched, Version};
+use crate::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, KEPT, Registry, SILENCE, Switched, Version};
 use crate::store::{Answer, FORMAT, StoreError};
 
 const EXCHANGE: &str = include_str!("exchange.lua");
@@ -21,7 +21,7 @@ pub(super) fn key(name: &str) -> String {
     format!("weir:rooms:{{versions}}:{FORMAT}:{name}")
 }
 
-/// The scripts of the board. Every gateway runs the first of them before anything else, so that one looks at the format.
+/// The scripts of the registry. Every gateway runs the first of them before anything else, so that one looks at the format.
 pub(super) struct Scripts {
     exchange: Script,
     versions: Script,
@@ -34,25 +34,25 @@ impl Scripts {
     }
 }
 
-impl Board for Redis {
-    fn exchange(&self, beat: Beat) -> Answer<'_, News> {
+impl Registry for Redis {
+    fn exchange(&self, heartbeat: Heartbeat) -> Answer<'_, HeartbeatReply> {
         Box::pin(async move {
-            let mut call = self.board.exchange.key(WHICH_FORMAT);
+            let mut call = self.registry.exchange.key(WHICH_FORMAT);
             call.key(key("in_force"))
                 .key(key("texts"))
                 .key(key("gateways"))
-                .arg(format!("{:08x}", beat.run))
-                .arg(&beat.text);
-            call.arg(beat.knows.switch).arg(SILENCE.as_millis() as u64);
+                .arg(format!("{:08x}", heartbeat.run))
+                .arg(&heartbeat.text);
+            call.arg(heartbeat.knows.switch).arg(SILENCE.as_millis() as u64);
             let (switch, number, version, gateways): (u64, u64, String, Vec<String>) = self.ask(&call).await?;
             let version = if version.is_empty() { None } else { Some(version_of(number, &version)?) };
-            Ok(News { in_force: InForce { switch, number }, version, gateways })
+            Ok(HeartbeatReply { in_force: InForce { switch, number }, version, gateways })
         })
     }
 
     fn versions(&self) -> Answer<'_, Vec<Version>> {
         Box::pin(async move {
-            let call = self.board.versions.key(key("texts"));
+            let call = self.registry.versions.key(key("texts"));
             let rows: Vec<(u64, String)> = self.ask(&call).await?;
             let versions = rows.iter().map(|(number, row)| version_of(*number, row));
             let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
@@ -63,7 +63,7 @@ impl Board for Redis {
 
     fn switch(&self, from: InForce, change: Change) -> Answer<'_, Switched> {
         Box::pin(async move {
-            let mut call = self.board.switch.key(key("in_force"));
+            let mut call = self.registry.switch.key(key("in_force"));
             call.key(key("texts")).arg(pair(from)).arg(KEPT);
             match &change {
                 Change::Add(text) => call.arg("add").arg(&**text),
@@ -84,7 +84,7 @@ impl Board for Redis {
 }
 
 impl Redis {
-    /// A call on the connection of the board: it never waits for a commit, and no commit for it.
+    /// A call on the connection of the registry: it never waits for a commit, and no commit for it.
     async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let run = |mut connection: Connection| async move {
             connection.run(call).await.map_err(|error| self.refused(error, WHICH_FORMAT))

@@ -15,9 +15,9 @@ use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
 use crate::reply;
+use crate::request_context::RequestContext;
 use crate::site::SiteRoom;
-use crate::telemetry::Mark;
-use crate::visit::Visit;
+use crate::telemetry::RequestVerdict;
 use crate::visitor::{self, Head};
 
 /// Where these paths begin.
@@ -25,31 +25,31 @@ pub(crate) const PREFIX: &str = "/.weir/";
 const SCRIPT: &str = "pass.js";
 
 /// Answers `/.weir/{path}`.
-pub(crate) async fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
-    visit.mark = Mark::Own;
+pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
+    cx.verdict = RequestVerdict::Own;
     if path == "health" {
-        return checked(visit, head);
+        return checked(cx, head);
     }
     if path == SCRIPT {
-        return script(visit, head);
+        return script(cx, head);
     }
     let (action, name) = path.split_once('/').unwrap_or((path, ""));
-    let Some(room) = visit.site.asked(name) else { return reply::not_found() };
+    let Some(room) = cx.site.asked(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
         ("logo", &(Method::GET | Method::HEAD)) => reply::logo(room),
         ("leave", &Method::POST) => {
-            visit.look_at(room, head);
-            leave(visit, head)
+            cx.look_at(room, head);
+            leave(cx, head)
         }
         ("pass", method) if room.config.session_script => {
             let renews = *method == Method::POST;
             if !renews && *method != Method::GET {
                 return reply::wrong_method("GET, POST");
             }
-            visit.look_at(room, head);
+            cx.look_at(room, head);
             // On the heap: the other requests should not carry its state.
-            Box::pin(pass(visit, room, head, renews)).await
+            Box::pin(pass(cx, room, head, renews)).await
         }
         ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
@@ -58,37 +58,37 @@ pub(crate) async fn answer(visit: &mut Visit<'_>, path: &str, head: &Head<'_>) -
 }
 
 /// Tells a balancer whether shoppers should be sent here, as `/readyz` does.
-pub(crate) fn checked(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
-    visit.mark = Mark::Own;
+pub(crate) fn checked(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
+    cx.verdict = RequestVerdict::Own;
     match head.parts.method {
-        Method::GET | Method::HEAD | Method::OPTIONS => reply::health(visit.worker.shared.is_ready()),
+        Method::GET | Method::HEAD | Method::OPTIONS => reply::health(cx.worker.shared.is_ready()),
         _ => reply::wrong_method("GET, HEAD, OPTIONS"),
     }
 }
 
-fn leave(visit: &mut Visit<'_>, head: &Head<'_>) -> Response<Body> {
-    let Some(room) = visit.room else { return reply::not_found() };
-    if let Err(wait) = visit.charge() {
-        return reply::too_fast(visit, wait);
+fn leave(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
+    let Some(room) = cx.room else { return reply::not_found() };
+    if let Err(wait) = cx.charge() {
+        return reply::too_fast(cx, wait);
     }
-    if !is_of_the_shop(visit, head) {
+    if !is_of_the_shop(cx, head) {
         return reply::cross_site();
     }
-    match visit.credential {
+    match cx.credential {
         Credential::Sealed(token) if !room.live.release(&token) => {
-            reply::too_fast(visit, std::time::Duration::from_secs(1))
+            reply::too_fast(cx, std::time::Duration::from_secs(1))
         }
-        _ => reply::left(visit, room),
+        _ => reply::left(cx, room),
     }
 }
 
-fn is_of_the_shop(visit: &Visit<'_>, head: &Head<'_>) -> bool {
+fn is_of_the_shop(cx: &RequestContext<'_>, head: &Head<'_>) -> bool {
     let host = visitor::sent_host(head).map(String::from_utf8_lossy).unwrap_or_default();
-    visitor::is_same_origin(&head.parts.headers, visit.tls, &host)
+    visitor::is_same_origin(&head.parts.headers, cx.tls, &host)
 }
 
-fn script(visit: &Visit<'_>, head: &Head<'_>) -> Response<Body> {
-    if !visit.site.by_name.values().any(|room| room.config.session_script) {
+fn script(cx: &RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
+    if !cx.site.by_name.values().any(|room| room.config.session_script) {
         return reply::not_found();
     }
     match head.parts.method {
@@ -98,19 +98,19 @@ fn script(visit: &Visit<'_>, head: &Head<'_>) -> Response<Body> {
 }
 
 /// When the pass of this shopper ends, renewed before if it `renews`.
-async fn pass(visit: &mut Visit<'_>, room: &Arc<SiteRoom>, head: &Head<'_>, renews: bool) -> Response<Body> {
-    if let Err(wait) = visit.charge() {
-        return reply::too_fast(visit, wait);
+async fn pass(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>, renews: bool) -> Response<Body> {
+    if let Err(wait) = cx.charge() {
+        return reply::too_fast(cx, wait);
     }
-    if renews && !is_of_the_shop(visit, head) {
+    if renews && !is_of_the_shop(cx, head) {
         return reply::cross_site();
     }
-    let now = room.live.snapshot().store_time(visit.started);
-    let shown = visit.token().filter(|pass| pass.kind == Kind::Pass && room.live.pass_state(pass) == PassState::Lives);
+    let now = room.live.snapshot().store_time(cx.started);
+    let shown = cx.token().filter(|pass| pass.kind == Kind::Pass && room.live.pass_state(pass) == PassState::Lives);
     let lives = |pass: &Token| pass.expires > now;
     let mut pass = shown.map(|pass| room.live.renewed(&pass).unwrap_or(pass)).filter(lives);
-    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && room.terms.room.may_renew(pass)) {
+    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && room.settings.room.may_renew(pass)) {
         pass = room.live.extend(&known, now).await;
     }
-    reply::pass(visit, room, pass)
+    reply::pass(cx, room, pass)
 }

@@ -116,7 +116,7 @@ pub struct Supply {
 
 /// What the last calls brought: the memory of the law.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Drain {
+pub struct Pacer {
     /// Tickets that are old enough to tell who comes, each weighing less the more were called since.
     called: f64,
     /// Of these, the tickets whose holders came, by the same weights.
@@ -135,7 +135,7 @@ pub struct Drain {
     freed_seats: FreedSeats,
 }
 
-impl Drain {
+impl Pacer {
     /// A drain that remembers this share of shoppers who come, as told by [`Self::memory`].
     pub fn remembering((called, shown): (f64, f64)) -> Self {
         Self { called, shown, ..Self::default() }
@@ -381,38 +381,38 @@ mod tests {
 
     #[test]
     fn with_the_standing_group_at_its_target_the_pointer_moves_at_rate_over_h() {
-        let mut drain = Drain::default();
+        let mut pacer = Pacer::default();
         let wanted = Supply { claimants: 82, ..EVEN };
-        assert!((drain.speed(&wanted, TICK) - 100.0 / 0.9).abs() < 1.0, "{}", drain.speed(&wanted, TICK));
-        assert!(drain.speed(&Supply { claimants: 0, ..EVEN }, TICK) > 200.0);
-        assert!(drain.speed(&Supply { claimants: 400, ..EVEN }, TICK) <= 0.0);
+        assert!((pacer.speed(&wanted, TICK) - 100.0 / 0.9).abs() < 1.0, "{}", pacer.speed(&wanted, TICK));
+        assert!(pacer.speed(&Supply { claimants: 0, ..EVEN }, TICK) > 200.0);
+        assert!(pacer.speed(&Supply { claimants: 400, ..EVEN }, TICK) <= 0.0);
     }
 
     #[test]
     fn no_shows_make_the_pointer_faster() {
-        let mut drain = Drain::default();
-        drain.calls(0, 1_000);
-        (1..=300).for_each(|n| drain.shows(n));
-        (1..=300).for_each(|n| drain.shows(n));
-        drain.settle(0, SHOW_WITHIN, 100.0);
-        assert!((drain.show_share() - 0.3).abs() < 0.01, "{}", drain.show_share());
+        let mut pacer = Pacer::default();
+        pacer.calls(0, 1_000);
+        (1..=300).for_each(|n| pacer.shows(n));
+        (1..=300).for_each(|n| pacer.shows(n));
+        pacer.settle(0, SHOW_WITHIN, 100.0);
+        assert!((pacer.show_share() - 0.3).abs() < 0.01, "{}", pacer.show_share());
     }
 
     #[test]
     fn the_pointer_stands_while_enough_people_are_on_their_way() {
-        let mut drain = Drain::default();
-        drain.calls(0, 300);
-        assert!(drain.speed(&EVEN, TICK) <= 0.0);
-        drain.settle(0, SHOW_WITHIN, 100.0);
-        assert!(drain.speed(&EVEN, TICK) > 0.0);
+        let mut pacer = Pacer::default();
+        pacer.calls(0, 300);
+        assert!(pacer.speed(&EVEN, TICK) <= 0.0);
+        pacer.settle(0, SHOW_WITHIN, 100.0);
+        assert!(pacer.speed(&EVEN, TICK) > 0.0);
     }
 
     #[test]
     fn without_a_free_seat_the_pointer_moves_only_as_seats_are_freed() {
-        let mut drain = Drain::default();
+        let mut pacer = Pacer::default();
         let full = Supply { free: Some(0), claimants: 0, ..EVEN };
-        assert!(drain.speed(&full, TICK) <= 0.0);
-        drain.freed(10, 0, 1_000);
-        assert!(drain.speed(&full, TICK) > 0.0, "somebody will be there when the next seat is freed");
+        assert!(pacer.speed(&full, TICK) <= 0.0);
+        pacer.freed(10, 0, 1_000);
+        assert!(pacer.speed(&full, TICK) > 0.0, "somebody will be there when the next seat is freed");
     }
 }

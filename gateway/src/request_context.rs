@@ -12,14 +12,14 @@ use policy::admit::{Credential, Intent};
 use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
-use crate::connection::UnderWay;
+use crate::connection::InFlight;
 use crate::headers::PassHeaders;
-use crate::log::access::{Asked, Entry, Line};
+use crate::log::access::{AccessEntry, Line, RequestLine};
 use crate::quota::Client;
 use crate::rooms::RoomMeters;
 use crate::site::{Site, SiteRoom};
-use crate::telemetry::{Disposition, Mark};
-use crate::ui::{Coding, Language, Standing};
+use crate::telemetry::{Disposition, RequestVerdict};
+use crate::ui::{Coding, Language, QueuePosition};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
 use crate::worker::Worker;
 
@@ -49,14 +49,14 @@ impl Wants {
 #[derive(Debug)]
 pub(crate) struct Unsent {
     /// Where its sender stands.
-    pub standing: Standing,
+    pub standing: QueuePosition,
     /// The sender is asked to confirm, and has no place yet.
     pub arriving: bool,
 }
 
 /// What is known of a request while it is answered.
 #[derive(Debug)]
-pub(crate) struct Visit<'a> {
+pub(crate) struct RequestContext<'a> {
     /// The worker that answers it.
     pub worker: &'a Rc<Worker>,
     /// The configuration in force when it came.
@@ -79,7 +79,7 @@ pub(crate) struct Visit<'a> {
     wants: Option<Wants>,
     accept: Option<HeaderValue>,
     /// What became of it.
-    pub mark: Mark,
+    pub verdict: RequestVerdict,
     /// Whether the shopper comes with a pass that has run out: then the page says why one waits again.
     pub ended: bool,
     /// A form that was not sent on, and could be told to come again by the page that answers it.
@@ -93,7 +93,7 @@ pub(crate) struct Visit<'a> {
     /// How long that took to the head of its answer.
     pub upstream_after: Option<Duration>,
     /// What was asked for, if there is to be a line about it.
-    asked: Option<Box<Asked>>,
+    asked: Option<Box<RequestLine>>,
     /// Its id.
     pub request_id: HeaderValue,
     /// The host that it is for, once read.
@@ -102,46 +102,46 @@ pub(crate) struct Visit<'a> {
     pub origin: Option<HeaderValue>,
     coding: Coding,
     accept_language: Option<HeaderValue>,
-    under_way: UnderWay,
+    in_flight: InFlight,
 }
 
-impl<'a> Visit<'a> {
+impl<'a> RequestContext<'a> {
     /// Reads what every request says of itself.
-    pub(crate) fn begin(worker: &'a Rc<Worker>, site: &'a Site, under_way: UnderWay, head: &Head<'_>) -> Self {
-        let (peer, headers) = (&under_way.connection().peer, &head.parts.headers);
+    pub(crate) fn begin(worker: &'a Rc<Worker>, site: &'a Site, in_flight: InFlight, head: &Head<'_>) -> Self {
+        let (peer, headers) = (&in_flight.connection().peer, &head.parts.headers);
         let trusted = &site.config.listen.trusted_proxies;
         Self {
             worker,
             site,
             started: Instant::now(),
             client: visitor::client_address(peer, headers, trusted),
-            tls: visitor::is_tls(under_way.connection().tls, peer, headers),
+            tls: visitor::is_tls(in_flight.connection().tls, peer, headers),
             room: None,
             credential: Credential::None,
             by_header: false,
             intent: Intent::Other,
             wants: None,
             accept: head.accept.cloned(),
-            mark: Mark::BadRequest,
+            verdict: RequestVerdict::BadRequest,
             ended: false,
             unsent: None,
             reason: "",
             unanswered: None,
             upstream: "",
             upstream_after: None,
-            asked: site.config.log.access.then(|| Box::new(Asked::of(head.parts))),
+            asked: site.config.log.access.then(|| Box::new(RequestLine::of(head.parts))),
             request_id: visitor::request_id(peer, headers, || worker.request_id()),
             host: None,
             origin: head.origin().cloned(),
             coding: Coding::Identity,
             accept_language: head.accept_language.cloned(),
-            under_way,
+            in_flight,
         }
     }
 
     /// Reads which host the request is for.
     pub(crate) fn read_host(&mut self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
-        let host = self.under_way.connection().known.host(head)?;
+        let host = self.in_flight.connection().cache.host(head)?;
         self.host = Some(host.clone());
         Ok(host)
     }
@@ -149,7 +149,7 @@ impl<'a> Visit<'a> {
     /// Reads what the request shows to this room.
     pub(crate) fn look_at(&mut self, room: &'a Arc<SiteRoom>, head: &Head<'_>) {
         self.room = Some(room);
-        let (sealer, known) = (&self.site.sealer, &self.under_way.connection().known);
+        let (sealer, known) = (&self.site.sealer, &self.in_flight.connection().cache);
         let open = |text: &[u8]| known.open(sealer, room.live.id, text);
         let in_header = visitor::token_in_header(head);
         self.by_header = in_header.is_some();
@@ -236,12 +236,12 @@ impl<'a> Visit<'a> {
 
     /// How the upstream is told of the shopper's pass.
     pub(crate) fn pass_headers(&self, room: &SiteRoom, pass: &Token) -> Rc<PassHeaders> {
-        let known = &self.under_way.connection().known;
+        let known = &self.in_flight.connection().cache;
         known.pass_headers(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
     /// The page that is answered at this place is to hold the form that was sent, if one was.
-    pub(crate) fn hold_form(&mut self, standing: Standing, arriving: bool) {
+    pub(crate) fn hold_form(&mut self, standing: QueuePosition, arriving: bool) {
         if self.intent == Intent::Submit {
             self.unsent = Some(Unsent { standing, arriving });
         }
@@ -281,7 +281,7 @@ impl<'a> Visit<'a> {
 
     /// A newcomer is charged to the address of the peer. If that speaks for others and is not believed, somebody should know.
     pub(crate) fn note_peer_of_newcomer(&self, headers: &HeaderMap) {
-        if self.under_way.connection().is_to_be_asked_for_others() && visitor::tells_of_others(headers) {
+        if self.in_flight.connection().is_to_be_asked_for_others() && visitor::tells_of_others(headers) {
             self.note_unbelieved();
         }
     }
@@ -294,12 +294,12 @@ impl<'a> Visit<'a> {
 
     /// Who sent the request to us.
     pub(crate) fn peer(&self) -> &Peer {
-        &self.under_way.connection().peer
+        &self.in_flight.connection().peer
     }
 
     /// Says whether the shopper holds a pass.
     pub(crate) fn holds_pass(&self, holder: bool) {
-        self.under_way.holds_pass(holder);
+        self.in_flight.holds_pass(holder);
     }
 
     /// The counters of its room, or of the traffic of none.
@@ -310,24 +310,24 @@ impl<'a> Visit<'a> {
     /// Counts and logs the request; it is under way until the answer's last byte.
     #[inline]
     pub(crate) fn end(mut self, response: &mut Response<Body>) {
-        let disposition = self.unanswered.unwrap_or_else(|| self.mark.disposition());
-        self.meters().answered(self.mark, disposition, response.status());
+        let disposition = self.unanswered.unwrap_or_else(|| self.verdict.disposition());
+        self.meters().answered(self.verdict, disposition, response.status());
         let line = self.asked.take().and_then(|asked| self.line(&asked, response));
         if let Some(hsts) = self.site.hsts.as_ref().filter(|_| self.tls) {
             response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
         }
-        response.body_mut().answers(self.under_way, line);
+        response.body_mut().answers(self.in_flight, line);
     }
 
     /// What the log says of it. The bytes of an answer that is streamed are counted as they go.
     #[cold]
-    fn line(&self, asked: &Asked, response: &Response<Body>) -> Option<Box<Line>> {
-        let entry = Entry {
+    fn line(&self, asked: &RequestLine, response: &Response<Body>) -> Option<Box<Line>> {
+        let entry = AccessEntry {
             asked,
             client: self.client,
             host: self.host.as_ref().map_or("", |host| &host.bare),
             room: self.room.map_or("", |room| &room.config.name),
-            verdict: self.mark.name(),
+            verdict: self.verdict.name(),
             reason: self.reason,
             status: response.status(),
             upstream: self.upstream,
