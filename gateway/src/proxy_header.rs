@@ -3,7 +3,7 @@
 //! Versions 1 (a line) and 2 (binary) as `proxy-protocol.txt` of `HAProxy` has them. Not a byte more than the header is read:
 //! what follows is TLS or HTTP, and is looked at where it stands.
 //!
-//! Out of scope: whose headers are believed, and how long one may take ([`crate::listener`]).
+//! Out of scope: whose headers are believed, and how long one may take (`listener`).
 
 mod meters;
 

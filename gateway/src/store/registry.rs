@@ -4,7 +4,7 @@
 //! force is one small value beside them, so that a change of all rooms is one write. Every switch has
 //! a number that only grows: whoever remembers a higher one than the store can give back what it lost.
 //!
-//! Out of scope: what a text means ([`crate::config`]), and when anybody asks ([`crate::fleet`]).
+//! Out of scope: what a text means ([`crate::config`]), and when anybody asks (`fleet`).
 
 use std::sync::Arc;
 use std::time::Duration;
