@@ -35,7 +35,7 @@ pub struct View {
     pub show_share: f64,
     /// The speed has been known for so long that it will hardly change at once.
     pub settled: bool,
-    /// The bound of the speed that may soon be needed, in multiples of the rate ([`crate::drain`]).
+    /// The bound of the speed that may soon be needed, in multiples of the rate ([`crate::pacer`]).
     pub bound: f64,
     /// How long a seat is taken, in seconds, a mean over those who left last; 0 while it is not known.
     pub stay: f64,
