@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode, Uri};
 use policy::admit::Intent;
+use policy::outlook::FRESH;
 use policy::ticket::{Kind, Token};
 
 use crate::body::Body;
@@ -32,11 +33,6 @@ const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 const LATER: u64 = 30;
 /// Seconds after which a request without a pass may be tried again.
 const SOON: u64 = 5;
-
-/// A program is told no position from a copy that was asked for longer ago: the page keeps the least that it was told, but a
-/// program may have heard a smaller one from another gateway, a poll ago at the earliest. (When the copy was heard tells nothing:
-/// on the way it may have waited for as long as a busy machine lets it.)
-const FRESH: Duration = Duration::from_millis(800);
 
 /// Where somebody stands who does not enter now.
 #[derive(Debug, Clone, Copy)]

@@ -371,13 +371,15 @@ impl Line {
         whole as u64
     }
 
-    /// Places move up by as much as was called since the last transition, less what they may have to tell of it still.
+    /// Places move up by as much as was called since the last transition, less what they may have to tell of it still. Of a line
+    /// that has lost writes nobody knows what was told, but that it was not less than nothing.
     fn tell_places(&mut self) {
-        let Places { told, called, .. } = self.places;
+        let Places { told, called, moved } = self.places;
         let now = self.told();
         self.places = match self.counters.segments.waiting() {
             0 => Places::NONE,
-            _ if told.is_finite() => Places { told: now, called: 0.0, moved: self.places.moved + told + called - now },
+            _ if self.is_unsure() => Places { told: 0.0, called: 0.0, moved: moved + called },
+            _ if told.is_finite() => Places { told: now, called: 0.0, moved: moved + told + called - now },
             _ => Places { told: now, ..Places::NONE },
         };
     }

@@ -360,10 +360,7 @@ impl<R> RoomQueue<R> {
     }
 
     /// The line is as it was answered.
-    fn see(&mut self, mut view: View, now: Duration) {
-        if let Some(before) = &self.view {
-            view.follow(before);
-        }
+    fn see(&mut self, view: View, now: Duration) {
         self.answered = (view.segments.clone(), lease::speed(&view, &self.rules));
         self.adopted = adopted_of(&view, self.gateway).unwrap_or(self.adopted);
         (self.view, self.heard, self.away) = (Some(view), now, false);

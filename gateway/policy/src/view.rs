@@ -74,20 +74,11 @@ impl View {
     }
 
     /// People ahead of this number, its holder included; `None` while it could grow: people may come back who stand
-    /// before it, or a gateway that knows that the line had come further.
+    /// before it, or a gateway that knows that the line had come further, or nobody here knows that it was given.
     pub fn position(&self, number: u64) -> Option<u64> {
         match self.segments.ahead_of(number) {
             0 => Some(0),
-            ahead => (!self.unsure).then_some(ahead + self.told),
-        }
-    }
-
-    /// Takes care that no position grows from that copy to this one, which may be of a line that has moved on otherwise
-    /// than this gateway thought.
-    pub fn follow(&mut self, before: &Self) {
-        let called = before.waiting().saturating_sub(self.segments.ahead_of(before.segments.open.next));
-        if before.waiting() > 0 {
-            self.told = self.told.min(before.told + called);
+            ahead => (!self.unsure && self.segments.has(number)).then_some(ahead + self.told),
         }
     }
 

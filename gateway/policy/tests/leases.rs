@@ -126,7 +126,8 @@ fn plan(seed: u64) -> Plan {
     if rng.random_bool(0.5) {
         upsets.extend(loss_behind_a_cut(rng, gateways));
     }
-    Plan { room, gateways, crowd, upsets, end: 3_600_000, ..Plan::calm(seed, per_second(rate)) }
+    let sticky = seed.is_multiple_of(2);
+    Plan { room, gateways, sticky, crowd, upsets, end: 3_600_000, ..Plan::calm(seed, per_second(rate)) }
 }
 
 /// The store loses writes while a gateway lives on its lease: who was lent what is then known to the others alone.

@@ -61,6 +61,8 @@ pub struct Person {
     cookie: Option<Token>,
     state: State,
     position: Option<u64>,
+    /// The gateway that a balancer chose for the last request.
+    gateway: u32,
     tries: u32,
 }
 
@@ -75,6 +77,7 @@ impl Person {
             cookie: None,
             state: State::Outside,
             position: None,
+            gateway: 0,
             tries: 0,
         }
     }
@@ -101,7 +104,19 @@ impl Person {
 }
 
 fn gateway_of(world: &World, person: u32) -> u32 {
-    person % world.gateways.len() as u32
+    world.crowd[person as usize].gateway
+}
+
+/// The balancer chooses a gateway: of those who wait in one tab any, unless it is sticky.
+fn balance(world: &mut World, person: u32) -> u32 {
+    let gateways = world.gateways.len() as u32;
+    let shopper = &mut world.crowd[person as usize];
+    shopper.gateway = if world.sticky || shopper.state != State::Waiting || shopper.habit == Habit::TwoTabs {
+        person % gateways
+    } else {
+        world.rng.random_range(0..gateways)
+    };
+    shopper.gateway
 }
 
 fn gone(world: &mut World, person: u32) {
@@ -126,7 +141,7 @@ pub fn tries_again(world: &mut World, tab: Tab) {
 /// A tab sends a request.
 pub fn request(world: &mut World, person: u32, tab: u8) {
     let now = world.agenda.now;
-    let id = gateway_of(world, person);
+    let id = balance(world, person);
     let gateway = &world.gateways[id as usize];
     if now < gateway.paused_until {
         let when = gateway.paused_until + world.rng.random_range(0..60);
@@ -278,11 +293,11 @@ fn waits(world: &mut World, tab: Tab) {
     let Some(ticket) = world.crowd[person as usize].cookie.filter(|t| t.kind == Kind::Ticket) else {
         return again(world, tab, 3_000);
     };
-    let position = world.gateways[id as usize].position(ticket.number);
+    let position = world.gateways[id as usize].position(ticket.number, now);
     if let Some(position) = position
         && let Some(last) = world.crowd[person as usize].position.replace(position)
     {
-        // A gateway on its lease may be killed before it tells how far it has moved the pointer.
+        // Where every gateway that knew how far a lost line had come was killed, its tickets alone tell of it.
         assert!(position <= last || world.watch.killed, "the position of {person} grew from {last} to {position}");
     }
     let position = world.gateways[id as usize].view().segments.ahead_of(ticket.number);

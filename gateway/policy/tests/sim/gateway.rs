@@ -7,7 +7,7 @@ use std::time::Duration;
 use policy::Millis;
 use policy::admit::{AdmitContext, Credential, Decision, Intent, PassState, admit};
 use policy::line::{Batch, Revoked, View};
-use policy::outlook::Wait;
+use policy::outlook::{FRESH, Wait};
 use policy::queue::{Admission, LEASE_STEP, Op, RoomQueue, back_off};
 use policy::room::Rules;
 use policy::ticket::{Kind, Token};
@@ -117,8 +117,9 @@ impl Gateway {
     }
 
     /// The position that is told, if one can be.
-    pub fn position(&self, number: u64) -> Option<u64> {
-        self.queue.view()?.position(number)
+    pub fn position(&self, number: u64, now: Millis) -> Option<u64> {
+        let fresh = now - self.seen_at < millis(FRESH);
+        self.queue.view().filter(|_| fresh)?.position(number)
     }
 
     /// A place kept while the store is away.

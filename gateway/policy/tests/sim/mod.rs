@@ -65,6 +65,8 @@ pub struct Plan {
     pub room: Room,
     /// Gateways.
     pub gateways: u32,
+    /// A person's requests all come to one gateway; else to any.
+    pub sticky: bool,
     /// The crowd: when each arrives, and what it does.
     pub crowd: Vec<Person>,
     /// What goes wrong, by virtual time.
@@ -84,6 +86,7 @@ impl Plan {
             seed,
             room: room(rules),
             gateways: 1,
+            sticky: true,
             crowd: Vec::new(),
             upsets: Vec::new(),
             budget: f64::INFINITY,
@@ -175,6 +178,7 @@ pub struct World {
     pub budget: f64,
     pub crowd: Vec<Person>,
     pub gateways: Vec<Gateway>,
+    sticky: bool,
     /// Gateways at which something happened, and when they last said so.
     pub stirring: BTreeMap<u32, Millis>,
     pub store: Store,
@@ -231,6 +235,7 @@ impl World {
             open: plan.crowd.len(),
             crowd: plan.crowd,
             gateways,
+            sticky: plan.sticky,
             stirring: BTreeMap::new(),
             store,
             watch,

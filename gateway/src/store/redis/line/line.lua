@@ -503,11 +503,14 @@ if waiting() == 0 and claimants == 0 and open and not unlimited and not shop_res
 end
 local lease = lends and lend(unseated()) or nil
 do
-  -- Places move up by as much as was called since the last transition, less what they may have to tell of it still.
+  -- Places move up by as much as was called since the last transition, less what they may have to tell of it still. Of a line
+  -- that has lost writes nobody knows what was told, but that it was not less than nothing.
   local told, called = s.places_told, s.places_called
   s.places_told, s.places_called = min(entering(), told + called), 0
   if waiting() == 0 then
     s.places_told, s.places_moved = math.huge, 0
+  elseif is_unsure() then
+    s.places_told, s.places_moved = 0, s.places_moved + called
   elseif told < math.huge then
     s.places_moved = s.places_moved + told + called - s.places_told
   else
@@ -526,7 +529,7 @@ local view = {
   segments = { before = { unpack(segments, 1, #segments - 1) }, open = current() },
   forgotten = s.forgotten,
   lost = s.lost,
-  unsure = now < s.sure or unknown_lenders() > 0,
+  unsure = is_unsure(),
   now = now,
   speed = mean_speed(),
   show_share = show_share(),

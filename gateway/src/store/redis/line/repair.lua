@@ -258,6 +258,11 @@ local function restore_claims(chunk)
   call('SETRANGE', key, int(from), table.concat(merged))
 end
 
+-- Earlier places are coming back, or may be.
+local function is_unsure()
+  return now < s.sure or unknown_lenders() > 0
+end
+
 local function restore()
   if restored.more and s.settling > 0 then
     s.settling = max(s.settling, SETTLE_MORE)
