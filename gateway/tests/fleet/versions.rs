@@ -231,7 +231,7 @@ fn a_gateway_that_cannot_take_a_version_keeps_its_rooms_and_says_so_until_its_fi
     assert_eq!((&member["name"], &member["refused"]["version"]), (&"unable".into(), &1.into()), "{member}");
     assert_eq!((unable.metric("weir_rooms_version"), unable.metric("weir_rooms_version_wanted")), (0.0, 1.0));
     assert_eq!(unable.metric(r#"weir_reloads_total{what="rooms",result="refused"}"#), 1.0, "it is told once");
-    assert!(unable.log().contains("rooms refused"), "{}", unable.log());
+    until_true("the log says it", || unable.log().contains("rooms refused"));
     let (code, told) = apply(&unable, CLOSED);
     assert!(code == 1 && told.contains("ask another"), "it does not know what it would change: {told}");
 
@@ -246,7 +246,7 @@ fn a_gateway_that_cannot_take_a_version_keeps_its_rooms_and_says_so_until_its_fi
     let refused = r#"weir_reloads_total{what="configuration",result="refused"}"#;
     until_true("the file is refused", || unable.metric(refused) > 0.0);
     assert_eq!(rate(&unable), 900.0);
-    assert!(unable.log().contains("version 1 of the rooms:"), "{}", unable.log());
+    until_true("the log says it", || unable.log().contains("version 1 of the rooms:"));
 }
 
 #[test]

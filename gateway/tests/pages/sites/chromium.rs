@@ -91,7 +91,7 @@ fn a_script_of_another_origin_reads_what_it_is_refused_and_a_strange_one_does_no
             "const answer = await fetch('https://{api}:{port}/v1/order', {{ method: '{method}', credentials: 'include', \
              headers: {{ Accept: 'application/json' }} }});
              const told = await answer.json();
-             return [answer.status, answer.headers.get('Weir-Status'), told.waitingPage ?? told.cfWaitingRoom.position];"
+             return [answer.status, answer.headers.get('Weir-Status'), told.waitingPage ?? told.cfWaitingRoom.ticket];"
         ))
     };
     for api in ["api.shop.test", "api.test"] {
