@@ -38,7 +38,7 @@ use crate::lease::{self, HeldLease};
 use crate::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Revoked, Segments, View};
 use crate::room::Rules;
 use gathered::{InFlight, Newcomers, Reports};
-use held::LeaseReport;
+use held::HeldCallers;
 use schedule::Schedule;
 
 pub use op::{Admission, Op};
@@ -84,7 +84,7 @@ pub struct RoomQueue<R> {
     leaves: bool,
     newcomers: Newcomers<R>,
     reports: Reports,
-    held: LeaseReport<R>,
+    held: HeldCallers<R>,
     in_flight: Option<InFlight<R>>,
     /// Places kept here while the store was away, and how many of them have numbers.
     places_kept: u64,
@@ -115,7 +115,7 @@ impl<R> RoomQueue<R> {
             leaves: false,
             newcomers: Newcomers::default(),
             reports: Reports::default(),
-            held: LeaseReport::default(),
+            held: HeldCallers::default(),
             in_flight: None,
             places_kept: 0,
             adopted: 0,

@@ -15,18 +15,18 @@ const HOLD_STEPS: u32 = 7;
 
 /// By number.
 #[derive(Debug)]
-pub(super) struct LeaseReport<R> {
+pub(super) struct HeldCallers<R> {
     callers: BTreeMap<u64, Vec<(Duration, R)>>,
     turn: u32,
 }
 
-impl<R> Default for LeaseReport<R> {
+impl<R> Default for HeldCallers<R> {
     fn default() -> Self {
         Self { callers: BTreeMap::new(), turn: 0 }
     }
 }
 
-impl<R> LeaseReport<R> {
+impl<R> HeldCallers<R> {
     pub(super) fn is_empty(&self) -> bool {
         self.callers.is_empty()
     }
