@@ -307,6 +307,26 @@ fn on_a_lease_the_lowest_called_numbers_enter_first_and_a_second_claim_has_the_s
 }
 
 #[test]
+fn a_gateway_that_is_back_from_its_lease_tells_what_the_line_tells() {
+    let rules = rules();
+    let mut room = Room::crowded(&rules, 200);
+    let last = room.first() + 199;
+    room.batch();
+    room.fail();
+    for _ in 0..30 {
+        room.waits(100);
+        let claims = (room.first()..room.first() + 60).collect();
+        room.line.apply(&rules, &Batch { gateway: 8, claims, ..Batch::default() }, START + room.millis());
+    }
+    room.lend();
+    let line = room.line.view();
+    let moved = room.queue.view().unwrap().clone();
+    assert!(moved.position(last) < line.position(last) && moved.told < line.told, "{moved:?}, {line:?}");
+    room.commit();
+    assert_eq!(room.queue.view().unwrap().position(last), room.line.view().position(last));
+}
+
+#[test]
 fn the_last_batch_gives_the_lease_back() {
     let mut room = Room::new(&rules());
     let (call, _) = room.batch();

@@ -224,7 +224,8 @@ impl World {
         }
         let replicated = plan.upsets.iter().any(|(_, upset)| matches!(upset, Upset::Lose(_)));
         let store = Store::new(START, replicated);
-        let watch = Watch::new(&plan.room, plan.crowd.len(), START);
+        let mut watch = Watch::new(&plan.room, plan.crowd.len(), START);
+        watch.roams = !plan.sticky;
         let gateways = (0..plan.gateways).map(|id| Gateway::new(id, &plan.room.rules)).collect();
         Self {
             agenda,

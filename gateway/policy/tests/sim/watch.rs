@@ -101,6 +101,8 @@ pub struct Watch {
     pub second_passes: u64,
     /// Numbers that got a pass by a lease.
     by_lease: HashSet<u64>,
+    /// People come back to other gateways than the one that let them in.
+    pub roams: bool,
     /// A gateway was killed, perhaps before it told what it gave under its lease, or what only it had seen.
     pub killed: bool,
 }
@@ -136,6 +138,7 @@ impl Watch {
             lent: 0,
             by_lease: HashSet::new(),
             second_passes: 0,
+            roams: false,
             killed: false,
         }
     }
@@ -309,9 +312,12 @@ impl Watch {
                     self.lives(number, expires);
                 }
                 Grant::Pass { expires, .. } => {
-                    // Of a pass by a lease the line may not have been told: then it gives a second one.
+                    // Of a pass by a lease the line may not have been told, and of one before a loss the gateway that gave it
+                    // may be cut off, or killed, before it tells: then the line gives a second one.
+                    let untold = self.by_lease.contains(&number)
+                        || room.rules.lends && (self.killed || self.roams && self.repaired > 0);
                     assert!(
-                        !self.spent.contains_key(&number) || self.by_lease.contains(&number),
+                        !self.spent.contains_key(&number) || untold,
                         "{number} was spent at {:?} and gets a pass at {now}",
                         self.spent.get(&number)
                     );

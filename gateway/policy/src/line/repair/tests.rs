@@ -120,6 +120,36 @@ fn another_server_may_lack_the_last_writes_so_numbers_go_on_in_a_new_segment() {
 }
 
 #[test]
+fn a_lost_line_tells_no_more_of_the_called_than_it_calls_from_then_on() {
+    let rules = rules();
+    let (mut line, mut gate) = rested(&rules);
+    let last = gate.ask(&mut line, &rules, joins(400), at(1, RESTED)).view.segments.open.next;
+    for tick in 1..=40 {
+        gate.ask(&mut line, &rules, claims(11..=20 + tick / 2), at(1, RESTED + tick * 100));
+    }
+    let before = gate.ask(&mut line, &rules, claims(11..=60), at(1, RESTED + 4_100)).view;
+    let told = before.position(last).unwrap();
+    assert!(before.entering > before.told + 10, "they come back late: {before:?}");
+
+    let mut line = Line::new(at(1, RESTED + 4_150));
+    let mut positions = vec![told];
+    for tick in 0..100 {
+        let view = gate.ask(&mut line, &rules, claims(11..=60), at(1, RESTED + 4_200 + tick * 100)).view;
+        positions.extend(view.position(last));
+    }
+    assert!(positions.len() > 40 && positions.is_sorted_by(|a, b| a >= b), "{positions:?}");
+}
+
+#[test]
+fn a_number_that_the_line_does_not_know_has_no_position() {
+    let rules = rules();
+    let (mut line, mut gate) = rested(&rules);
+    let last = gate.ask(&mut line, &rules, joins(100), at(1, RESTED)).view.segments.open.next;
+    let line = Line::new(at(1, RESTED + 3_600_000));
+    assert_eq!((line.view().position(last), line.view().unsure), (None, false));
+}
+
+#[test]
 fn a_way_there_and_back_is_noticed_each_time() {
     let rules = rules();
     let (mut line, mut gate) = rested(&rules);
