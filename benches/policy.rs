@@ -13,7 +13,7 @@ use gateway::visitor::{Head, credential, intent};
 use policy::admit::{Credential, Intent, PassState, Scene, admit};
 use policy::line::{Batch, Line, Segment, View};
 use policy::quota::{Client, Quota, Quotas};
-use policy::room::Rules;
+use policy::room::{Room, Rules};
 use policy::scope::{NormalPath, Pattern, Table};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
@@ -31,7 +31,7 @@ fn seal(c: &mut Criterion) {
 }
 
 fn decide(c: &mut Criterion) {
-    let room = benches::room(Rules::per_minute(600));
+    let room = Room::new(Rules::per_minute(600));
     let view = View { segments: Segment { base: 0, next: 1_000, serving: 100 }.into(), now: 10, ..View::default() };
     let scene = Scene {
         room: &room,

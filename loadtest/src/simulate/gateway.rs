@@ -15,7 +15,7 @@ use policy::Millis;
 use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
 use policy::drain::{PollTable, budget_for};
 use policy::line::{Batch, Grant, Line, Memory, Revoked, View};
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
+use policy::room::{Room, Rules};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
 use rand::rngs::SmallRng;
@@ -109,17 +109,8 @@ impl Gateway {
     pub(super) fn new(scenario: &Scenario, setup: &Setup) -> Self {
         let start = u64::try_from(setup.start_unix_us / 1000).unwrap_or(0);
         let line = Line::new(start);
-        let room = Room {
-            rules: setup.rules.clone(),
-            queueing_method: QueueingMethod::Fifo,
-            suspended: false,
-            disable_session_renewal: false,
-            join: Join::Direct,
-            json_response_enabled: true,
-            fail_mode: FailMode::Closed,
-        };
         Self {
-            room,
+            room: Room::new(setup.rules.clone()),
             id: RoomId::of(&scenario.room.name),
             other: RoomId::of("another room"),
             sealer: sealer(),
