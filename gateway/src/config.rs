@@ -37,7 +37,7 @@ pub use node::{LogClient, LogConfig, LogFormat, MetricsConfig, NodeConfig, Quota
 pub use problem::Problem;
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
-pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
+pub use room::{CookieConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{KeyChange, Loss, RoomChange, What, difference, kept, losses, shown};
 pub use route::{RouteConfig, Scope, ScopeConfig};
 pub use units::Size;

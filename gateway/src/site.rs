@@ -285,10 +285,7 @@ fn site_room(
         live,
         terms,
         page,
-        language: written.default_template_language.map(|language| match language {
-            config::Language::Korean => Language::Korean,
-            config::Language::English => Language::English,
-        }),
+        language: written.default_template_language,
         cookie: Cookie::of(written),
         part: None,
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,

@@ -12,6 +12,7 @@ use super::table::section;
 use super::units::{hours, mins, ms, secs};
 use super::upstream::is_name;
 use super::value::Choice;
+use crate::ui::Language;
 
 /// So many times `session_duration` a pass lasts at most where the script renews it, if nothing else was written.
 const SESSIONS: u32 = 4;
@@ -142,15 +143,6 @@ section! {
         /// `Domain` of the cookie, to share it between hosts; the cookie loses its `__Host-` prefix.
         domain: Option<String> = must(is_domain).optional(),
     }
-}
-
-/// Language of the waiting page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// `ko-KR`
-    Korean,
-    /// `en-US`
-    English,
 }
 
 /// `SameSite` of a cookie.
