@@ -151,7 +151,7 @@ impl Shared {
         }
         for written in &site.config.upstreams {
             let file = written.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
-            let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.settings().tls.as_ref());
+            let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.tls());
             if let (Some(file), Some(end)) = (file, tls.and_then(|tls| tls.not_after)) {
                 tell("shop", file, end);
             }

@@ -226,7 +226,7 @@ pub fn upstream(page: &mut Page, upstream: &Upstream) {
     page.count(&catalogue::UPSTREAM_EJECTIONS, &[name], &counters.ejected);
     page.add(&catalogue::UPSTREAM_IN_FLIGHT, &[name], upstream.in_flight());
     page.add(&catalogue::UPSTREAM_IN_FLIGHT_LIMIT, &[name], settings.max_in_flight);
-    page.add(&catalogue::UPSTREAM_RESERVE, &[name], settings.pass_reserve);
+    page.add(&catalogue::UPSTREAM_RESERVE, &[name], settings.pass_reserve.unwrap_or_default());
     for (who, class) in meters::TRAFFIC {
         page.add(&catalogue::UPSTREAM_PERMITS, &[name, class], upstream.in_flight_of(who));
     }

@@ -27,9 +27,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use gateway::body::Body;
-use gateway::upstream::{
-    Caller, HealthSettings, Outgoing, Patience, Pool, Upload, Upstream, UpstreamError, UpstreamSettings, health,
-};
+use gateway::config::{HealthConfig, ShopServer, UpstreamConfig};
+use gateway::upstream::{Caller, Outgoing, Patience, Pool, Upload, Upstream, UpstreamError, health};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
@@ -145,14 +144,15 @@ fn anybody() -> Caller<'static> {
     Caller { who: Patience::Anonymous, client: Client::Address(1), part: None }
 }
 
-fn settings(servers: &[&String]) -> UpstreamSettings {
-    UpstreamSettings::new("shop", servers.iter().map(|server| (*server).clone()).collect())
+fn settings(servers: &[&String]) -> UpstreamConfig {
+    let servers = servers.iter().map(|server| ShopServer::try_from((*server).clone()).unwrap());
+    UpstreamConfig { name: "shop".to_owned(), servers: servers.collect(), ..UpstreamConfig::default() }
 }
 
-fn upstream(servers: &[&String], change: impl FnOnce(&mut UpstreamSettings)) -> Arc<Upstream> {
+fn upstream(servers: &[&String], change: impl FnOnce(&mut UpstreamConfig)) -> Arc<Upstream> {
     let mut settings = settings(servers);
     change(&mut settings);
-    Arc::new(Upstream::new(settings, None))
+    Arc::new(Upstream::new(settings, None, None))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as an upstream takes it")]
