@@ -52,6 +52,11 @@ unit: ## The tests alone
 	cargo nextest run --workspace --locked --test-threads $(TEST_THREADS)
 	python3 -m doctest benches/table.py
 
+.PHONY: mutants
+mutants: ## Five faults in the queue of a room, one by one: the launches in virtual time must catch each
+	@deploy/tools test
+	gateway/policy/mutants
+
 .PHONY: test-world
 test-world: differential clients locust real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 

@@ -8,11 +8,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use gateway::known::Known;
+use gateway::connection_cache::ConnectionCache;
+use gateway::quota::{Client, Quota, Quotas};
 use gateway::visitor::{Head, credential, intent};
-use policy::admit::{Credential, Intent, PassState, Scene, admit};
+use policy::admit::{AdmitContext, Credential, Intent, PassState, admit};
 use policy::line::{Batch, Line, Segment, View};
-use policy::quota::{Client, Quota, Quotas};
 use policy::room::{Room, Rules};
 use policy::scope::{NormalPath, Pattern, Table};
 use policy::seal::{RoomId, Sealer};
@@ -33,7 +33,7 @@ fn seal(c: &mut Criterion) {
 fn decide(c: &mut Criterion) {
     let room = Room::new(Rules::per_minute(600));
     let view = View { segments: Segment { base: 0, next: 1_000, serving: 100 }.into(), now: 10, ..View::default() };
-    let scene = Scene {
+    let context = AdmitContext {
         room: &room,
         line: Some(&view),
         store_away: false,
@@ -44,9 +44,9 @@ fn decide(c: &mut Criterion) {
     };
     let pass = Credential::Sealed(Token::pass(7, 0, 1_000));
     let ticket = Credential::Sealed(Token::ticket(700, 0));
-    c.bench_function("admit/pass", |b| b.iter(|| admit(scene, black_box(pass), Intent::Other)));
-    c.bench_function("admit/ticket", |b| b.iter(|| admit(scene, black_box(ticket), Intent::Json)));
-    c.bench_function("admit/nobody", |b| b.iter(|| admit(scene, black_box(Credential::None), Intent::Page)));
+    c.bench_function("admit/pass", |b| b.iter(|| admit(context, black_box(pass), Intent::Other)));
+    c.bench_function("admit/ticket", |b| b.iter(|| admit(context, black_box(ticket), Intent::Json)));
+    c.bench_function("admit/nobody", |b| b.iter(|| admit(context, black_box(Credential::None), Intent::Page)));
 }
 
 /// What a browser sends, a pass among its cookies.
@@ -74,7 +74,7 @@ fn head(c: &mut Criterion) {
     c.bench_function("head/a pass of a new connection", |b| {
         b.iter(|| credential(black_box(&head), name, |text| sealer.open(room, text)));
     });
-    let known = Known::default();
+    let known = ConnectionCache::default();
     c.bench_function("head/the same pass again", |b| {
         b.iter(|| credential(black_box(&head), name, |text| known.open(&sealer, room, text)));
     });

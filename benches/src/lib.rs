@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway::rooms::{Entry, LiveRoom};
+use gateway::rooms::{Admission, LiveRoom};
 use gateway::store::{Store, Work};
 use hdrhistogram::Histogram;
 use jiff::tz::TimeZone;
-use policy::drain::PollTable;
 use policy::line::{Batch, Grant, Outcome};
+use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
 
 /// A first-come-first-served room with these rules, as live rooms take it.
-pub fn terms(rules: Rules) -> gateway::rooms::Terms {
-    gateway::rooms::Terms {
+pub fn terms(rules: Rules) -> gateway::rooms::RoomSettings {
+    gateway::rooms::RoomSettings {
         name: "launch".into(),
         room: Room::new(rules),
         polls: PollTable::CALM,
@@ -55,8 +55,8 @@ pub async fn joins(room: &Arc<LiveRoom>, rate: u64, seconds: u64) -> anyhow::Res
     }
     let mut took = Histogram::new(3)?;
     while let Some(joined) = waiting.join_next().await {
-        let (entry, after) = joined?;
-        anyhow::ensure!(entry != Entry::Away, "the store did not answer");
+        let (admission, after) = joined?;
+        anyhow::ensure!(admission != Admission::Away, "the store did not answer");
         took.record(after.as_micros() as u64)?;
     }
     Ok(took)

@@ -4,7 +4,7 @@
 //! libFuzzer calls them with what it makes up (`fuzz_targets/`, `make fuzz`), and a test of the gateway with every
 //! file of the committed corpus (`gateway/tests/requests/corpus.rs`), on any compiler.
 //!
-//! What is absent: sockets, and what hyper, rustls and toml refuse before these readers see it.
+//! Out of scope: sockets, and what hyper, rustls and toml refuse before these readers see it.
 #![allow(unreachable_pub, reason = "a crate for libFuzzer, a module for the gateway's test")]
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a broken promise ends by a panic")]
 

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use gateway::proxy_header::{MOST, Progress, Told, Wrong, progress};
+use gateway::proxy_header::{HeaderError, MOST, Progress, ProxyHeader, progress};
 
 /// The bytes as what a connection begins with, and as an address and what follows it.
 pub fn proxy(bytes: &[u8]) {
@@ -18,7 +18,7 @@ pub fn proxy(bytes: &[u8]) {
 }
 
 /// What comes of a stream that gives at most so many bytes at once, and how many of them were read.
-fn in_pieces(stream: &[u8], piece: usize) -> (Result<Told, Wrong>, usize) {
+fn in_pieces(stream: &[u8], piece: usize) -> (Result<ProxyHeader, HeaderError>, usize) {
     let mut read = 0;
     loop {
         let more = match progress(&stream[..read]) {
@@ -28,7 +28,7 @@ fn in_pieces(stream: &[u8], piece: usize) -> (Result<Told, Wrong>, usize) {
         };
         assert!(more > 0, "no more is asked for, and it is not whole");
         if read == stream.len() {
-            return (Err(Wrong::Cut), read);
+            return (Err(HeaderError::Cut), read);
         }
         read = (read + more.min(piece)).min(stream.len());
     }
@@ -40,7 +40,7 @@ fn what_is_written_is_read(bytes: &[u8]) {
     let [a, b, c, d, ..] = *address;
     let four = Ipv4Addr::new(a, b, c, d);
     let values = &rest[..rest.len().min(MOST - 64)];
-    let client = |address: IpAddr| Told::Client { address, tls: false };
+    let client = |address: IpAddr| ProxyHeader::Client { address, tls: false };
     let lines = [
         (format!("PROXY TCP4 {four} {four} 1 65535\r\n"), client(four.into())),
         (format!("PROXY TCP6 {six} {six} 0 443\r\n"), client(six.into())),
@@ -55,14 +55,14 @@ fn what_is_written_is_read(bytes: &[u8]) {
         let length = u16::try_from(body.len()).expect("below the bound").to_be_bytes();
         let header = [b"\r\n\r\n\0\r\nQUIT\n\x21", &[family][..], &length, &body].concat();
         match in_pieces(&header, usize::MAX) {
-            (Ok(Told::Client { address, .. }), read) => assert_eq!((address, read), (source, header.len())),
+            (Ok(ProxyHeader::Client { address, .. }), read) => assert_eq!((address, read), (source, header.len())),
             other => panic!("{other:?}"),
         }
     }
 }
 
 /// A header is read as this, and none of what follows it.
-fn is_read(header: &[u8], told: Told, more: &[u8]) {
+fn is_read(header: &[u8], told: ProxyHeader, more: &[u8]) {
     let stream = [header, more].concat();
     assert_eq!(in_pieces(&stream, usize::MAX), (Ok(told), header.len()));
 }

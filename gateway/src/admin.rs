@@ -7,8 +7,9 @@
 //! Out of scope: changing anything else, and connections (`connection`).
 
 mod connection;
+mod gauges;
 mod metrics;
-pub mod versions;
+pub(crate) mod versions;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,16 +28,16 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
 use crate::fleet::keys::KeyState;
 use crate::fleet::{Fleet, LONGEST, Member};
 use crate::number;
 use crate::rooms::LiveRoom;
+use crate::shared::Shared;
 
 /// What `GET /api/rooms/{name}/status` answers.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
-pub struct RoomStatus {
+pub(crate) struct RoomStatus {
     /// Its name.
     name: String,
     /// The name of its line: a former one of the room, if it was renamed.
@@ -101,7 +102,7 @@ pub struct RoomStatus {
 
 impl RoomStatus {
     fn of(room: &LiveRoom) -> Self {
-        let (snapshot, terms) = (room.snapshot(), room.terms());
+        let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
         let (rules, open) = (&terms.room.rules, view.segments.open);
         Self {
@@ -138,13 +139,14 @@ impl RoomStatus {
 }
 
 const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/versions\n";
+const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
 const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
 const FOREIGN_HOST: &str = "this Host is not the admin listener's: ask for it by address or as localhost, or list the \
                             name in listen.admin_hosts\n";
 
 /// Who is an operator.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub(crate) struct Access {
     /// What an operator must show, if anything.
     pub token: Option<Arc<str>>,
     /// Names of this listener, beside addresses and `localhost`; asked for only where there is no token.
@@ -152,7 +154,7 @@ pub struct Access {
 }
 
 /// The routes, for those who have `access`.
-pub fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
+pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
     let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{name}/status", get(room_status))
@@ -174,7 +176,7 @@ pub fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
 }
 
 /// Serves the operator until `stop`.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     connection::serve(listener, router, stop).await;
 }
 
@@ -211,6 +213,7 @@ impl Access {
 async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
     match fleet.standing().get() {
         _ if !fleet.shared.ready.load(Ordering::Relaxed) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        _ if fleet.standing().is_refused() => (StatusCode::SERVICE_UNAVAILABLE, OTHER_FORMAT),
         KeyState::Foreign => (StatusCode::SERVICE_UNAVAILABLE, FOREIGN_KEYS),
         KeyState::Unknown | KeyState::Shared => (StatusCode::OK, "ready\n"),
     }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 
+use crate::bridge::Bridge;
 use crate::buffer::Charge;
-use crate::connection::{UnderWay, Untaken};
+use crate::connection::{InFlight, Untaken};
 use crate::log::access::Line;
 use crate::timer::timeout;
 use crate::ui::Filled;
@@ -24,49 +24,6 @@ pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 
 /// A piece of a body on its way out.
 pub type Chunks = Poll<Option<Result<Frame<Chunk>, hyper::Error>>>;
-
-/// Carries another protocol between both ends, until it ends.
-pub struct Bridge {
-    carried: Pin<Box<dyn Future<Output = ()>>>,
-    end: Rc<Notify>,
-}
-
-impl Bridge {
-    /// What carries the bytes is told by the [`Notify`] that it is to end: both ends are to hear of it.
-    pub fn new<F: Future<Output = ()> + 'static>(carry: impl FnOnce(Rc<Notify>) -> F) -> Self {
-        let end = Rc::new(Notify::new());
-        Self { carried: Box::pin(carry(end.clone())), end }
-    }
-
-    /// Ends it once this is `over`.
-    #[must_use]
-    pub fn until(self, over: impl Future<Output = ()> + 'static) -> Self {
-        let Self { mut carried, end } = self;
-        let told = end.clone();
-        let carried = async move {
-            tokio::select! {
-                () = &mut carried => return,
-                () = over => told.notify_one(),
-            }
-            carried.await;
-        };
-        Self { carried: Box::pin(carried), end }
-    }
-}
-
-impl Future for Bridge {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.carried.as_mut().poll(cx)
-    }
-}
-
-impl std::fmt::Debug for Bridge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Bridge")
-    }
-}
 
 /// Where a streamed body comes from.
 pub trait Source: std::fmt::Debug {
@@ -80,7 +37,7 @@ pub trait Source: std::fmt::Debug {
     fn size_hint(&self) -> SizeHint;
 
     /// Says which request this answers: it is under way until the last byte was taken, and its line is written then.
-    fn answers(&self, under_way: UnderWay, line: Option<Box<Line>>);
+    fn answers(&self, in_flight: InFlight, line: Option<Box<Line>>);
 }
 
 /// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
@@ -95,8 +52,8 @@ pub struct Chunk {
 
 impl Chunk {
     /// Of the answer to this request.
-    pub(crate) fn of(under_way: Option<&UnderWay>, bytes: Bytes) -> Self {
-        Self { untaken: under_way.and_then(|under_way| under_way.untaken(bytes.len())), ..Self::from(bytes) }
+    pub(crate) fn of(in_flight: Option<&InFlight>, bytes: Bytes) -> Self {
+        Self { untaken: in_flight.and_then(|in_flight| in_flight.untaken(bytes.len())), ..Self::from(bytes) }
     }
 
     /// The pieces after the first.
@@ -187,12 +144,12 @@ impl Body {
 
     /// Says which request this answers: it is under way until the last byte was taken. Bytes in memory are no request under
     /// way, but count as untaken; another protocol goes on by itself.
-    pub fn answers(&mut self, under_way: UnderWay, line: Option<Box<Line>>) {
+    pub fn answers(&mut self, in_flight: InFlight, line: Option<Box<Line>>) {
         match self {
-            Self::Full(Some(chunk), _) => chunk.untaken = under_way.into_untaken(chunk.kept()),
+            Self::Full(Some(chunk), _) => chunk.untaken = in_flight.into_untaken(chunk.kept()),
             Self::Full(None, _) => {}
-            Self::Stream(source) => source.answers(under_way, line),
-            Self::Switch(bridge) => under_way.connection().switch(bridge.take()),
+            Self::Stream(source) => source.answers(in_flight, line),
+            Self::Switch(bridge) => in_flight.connection().switch(bridge.take()),
         }
     }
 }
@@ -243,7 +200,7 @@ impl http_body::Body for Body {
 
 /// Lets a short upload finish that was answered unread. To drop it would reset its stream of HTTP/2, and
 /// there are clients (curl 7.88) that lose the answer when the reset comes before they have sent all.
-pub fn let_finish(mut body: Incoming) {
+pub fn drain_body(mut body: Incoming) {
     const SHORT: usize = 64 * 1024;
     const SOON: Duration = Duration::from_secs(2);
     if body.is_end_stream() {

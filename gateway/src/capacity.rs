@@ -99,9 +99,9 @@ pub fn fit(config: &mut Config) {
 /// Looks at the kernel's limits as long as the process runs, on a thread of its own.
 pub fn watch() {
     let look = || {
-        let mut watch = Watch::new();
+        let mut watch = CapacityWatcher::new();
         for round in 0_u32.. {
-            watch.look(round.is_multiple_of(RARELY));
+            watch.sample(round.is_multiple_of(RARELY));
             std::thread::sleep(LOOK);
         }
     };
@@ -111,7 +111,7 @@ pub fn watch() {
 }
 
 /// All that is watched.
-struct Watch {
+struct CapacityWatcher {
     descriptors: Limit,
     conntrack: Limit,
     ports: Limit,
@@ -119,7 +119,7 @@ struct Watch {
     dropped: Loss,
 }
 
-impl Watch {
+impl CapacityWatcher {
     fn new() -> Self {
         if let Some(backlog) = machine::listen_backlog().filter(|&backlog| backlog < BACKLOG.unsigned_abs().into()) {
             tracing::warn!(
@@ -147,7 +147,7 @@ impl Watch {
         }
     }
 
-    fn look(&mut self, rarely: bool) {
+    fn sample(&mut self, rarely: bool) {
         self.descriptors.note(machine::descriptors());
         self.conntrack.note(machine::conntrack());
         if rarely {

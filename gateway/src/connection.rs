@@ -3,7 +3,7 @@
 //! Nothing here arms a timer: the worker's sweep looks at every connection once a second, and what it
 //! needs to know is kept here as requests come and go.
 //!
-//! What is absent: sockets ([`crate::listener`]), and what a request means ([`crate::edge`]).
+//! Out of scope: sockets ([`crate::listener`]), and what a request means ([`crate::edge`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
@@ -14,11 +14,10 @@ use std::task::{Context, Poll, Waker};
 use http::Version;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::body::Bridge;
+use crate::bridge::Bridge;
+use crate::connection_cache::ConnectionCache;
 use crate::flow::Flow;
-use crate::known::Known;
-use crate::load::Turn;
-use crate::seats::{Class, Seat};
+use crate::seats::{Class, ConnectionPermit};
 use crate::visitor::Peer;
 
 /// Seconds that a connection which was asked to end may take.
@@ -29,16 +28,28 @@ const STREAM: usize = 2 << 10;
 
 /// Whether a connection may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum ConnectionState {
     Open,
     /// Ends after the request under way; at the latest in that second.
     Ending(u64),
     Over,
 }
 
+/// What a connection without a pass may do at this moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Not deferred.
+    #[default]
+    Free,
+    /// Waits for its release.
+    Deferred,
+    /// Released: to be served once.
+    Released,
+}
+
 /// What a worker's connections have in common.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Seconds that the worker has lived.
     pub(crate) second: Cell<u64>,
     /// Bytes of answers of HTTP/2 that the other ends have not taken.
@@ -74,7 +85,7 @@ impl std::fmt::Debug for Bridged {
 }
 
 /// A connection of a shopper. It is open, and has its seat, as long as it is served: by its own task, or by a request that
-/// became another protocol and took its [`UnderWay`] along.
+/// became another protocol and took its [`InFlight`] along.
 #[derive(Debug)]
 pub struct Connection {
     /// The other end.
@@ -82,11 +93,11 @@ pub struct Connection {
     /// Whether it is TLS.
     pub tls: bool,
     /// What was shown on it.
-    pub known: Known,
+    pub cache: ConnectionCache,
     /// How its bytes move, if it is HTTP/1.
     pub flow: Arc<Flow>,
     ledger: Rc<Ledger>,
-    seat: RefCell<Option<Seat>>,
+    seat: RefCell<Option<ConnectionPermit>>,
     requests: Cell<u32>,
     asked: Cell<bool>,
     active: Cell<u64>,
@@ -106,7 +117,7 @@ pub struct Connection {
     /// The last request had no body: when it is answered, the next one begins.
     bodiless: Cell<bool>,
     rests: Cell<bool>,
-    fate: Cell<Fate>,
+    state: Cell<ConnectionState>,
     turn: Cell<Turn>,
     /// It had a request of HTTP/1 since it was polled last.
     served: Cell<bool>,
@@ -118,11 +129,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: Peer, tls: bool, ledger: Rc<Ledger>, seat: Option<Seat>) -> Rc<Self> {
+    pub(crate) fn new(peer: Peer, tls: bool, ledger: Rc<Ledger>, seat: Option<ConnectionPermit>) -> Rc<Self> {
         Rc::new(Self {
             peer,
             tls,
-            known: Known::default(),
+            cache: ConnectionCache::default(),
             seat: RefCell::new(seat),
             requests: Cell::new(0),
             asked: Cell::new(false),
@@ -137,7 +148,7 @@ impl Connection {
             held_back: RefCell::default(),
             bodiless: Cell::new(false),
             rests: Cell::new(false),
-            fate: Cell::new(Fate::Open),
+            state: Cell::new(ConnectionState::Open),
             turn: Cell::default(),
             served: Cell::default(),
             yields: Cell::default(),
@@ -199,12 +210,12 @@ impl Connection {
     }
 
     /// Reads something off its seat, if it has one.
-    pub(crate) fn with_seat<T>(&self, read: impl FnOnce(&Seat) -> T) -> Option<T> {
+    pub(crate) fn with_seat<T>(&self, read: impl FnOnce(&ConnectionPermit) -> T) -> Option<T> {
         self.seat.borrow().as_ref().map(read)
     }
 
-    pub(crate) fn fate(&self) -> Fate {
-        self.fate.get()
+    pub(crate) fn state(&self) -> ConnectionState {
+        self.state.get()
     }
 
     /// Whether it waits for its worker, which has more to do than it can.
@@ -223,7 +234,7 @@ impl Connection {
         self.wake();
     }
 
-    /// To be woken when the fate changes. It is told to the last who asked.
+    /// To be woken when the state changes. It is told to the last who asked.
     pub(crate) fn serve_by(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -238,12 +249,12 @@ impl Connection {
 
     /// Asks it to end after the request under way.
     pub(crate) fn end(&self) {
-        self.finish(Fate::Ending(self.ledger.second.get() + LAST_WORDS));
+        self.finish(ConnectionState::Ending(self.ledger.second.get() + LAST_WORDS));
     }
 
     /// Closes it: another one needs its seat, which is free at once.
     pub(crate) fn evict(&self) {
-        self.finish(Fate::Over);
+        self.finish(ConnectionState::Over);
         self.seat.take();
     }
 
@@ -259,11 +270,11 @@ impl Connection {
 
     /// Ends it at once.
     pub(crate) fn leave(&self) {
-        self.finish(Fate::Over);
+        self.finish(ConnectionState::Over);
     }
 
-    pub(crate) fn finish(&self, fate: Fate) {
-        self.fate.set(fate);
+    pub(crate) fn finish(&self, state: ConnectionState) {
+        self.state.set(state);
         self.wake();
     }
 
@@ -314,7 +325,10 @@ impl Connection {
     }
 
     fn can_rest(&self) -> bool {
-        self.requests.get() == 0 && self.bodiless.get() && self.fate.get() == Fate::Open && self.flow.rests()
+        self.requests.get() == 0
+            && self.bodiless.get()
+            && self.state.get() == ConnectionState::Open
+            && self.flow.rests()
     }
 
     /// Whether another piece of an answer may be made.
@@ -415,13 +429,13 @@ impl Drop for Untaken {
 
 /// A request under way; the connection does not idle as long as this lives.
 #[derive(Debug)]
-pub struct UnderWay {
+pub struct InFlight {
     connection: Rc<Connection>,
     /// Of HTTP/2. In a box: most requests have none, and carry this about.
     stream: Option<Box<OpenStream>>,
 }
 
-impl UnderWay {
+impl InFlight {
     pub(crate) fn begin(connection: &Rc<Connection>, version: Version, bodiless: bool) -> Self {
         connection.requests.set(connection.requests.get() + 1);
         connection.asked.set(true);
@@ -463,7 +477,7 @@ impl UnderWay {
         if let (Some(slots), Some(stream)) = (slots, &mut self.stream) {
             stream.slot = slots.acquire_owned().await.ok();
         }
-        self.connection.fate() != Fate::Over
+        self.connection.state() != ConnectionState::Over
     }
 
     /// Whether another piece of its answer may be made.
@@ -505,7 +519,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         match &self.stream {
             Some(stream) => self.connection.remove_pace(&stream.pace),
@@ -553,9 +567,9 @@ mod tests {
         connection.ledger.second.set(60);
         connection.release();
         assert!(connection.is_idle() && connection.active() == 60, "from its release on it may");
-        let under_way = UnderWay::begin(&connection, Version::HTTP_11, true);
+        let in_flight = InFlight::begin(&connection, Version::HTTP_11, true);
         assert!(!connection.is_idle());
-        drop(under_way);
+        drop(in_flight);
         assert!(connection.is_idle());
     }
 
@@ -563,17 +577,17 @@ mod tests {
     fn a_pace_is_kept_for_each_answer_under_way_and_for_no_other() {
         let peer = Peer::new([127, 0, 0, 1].into(), &[]);
         let connection = Connection::new(peer, false, Rc::default(), None);
-        let mut under_way = Vec::new();
+        let mut in_flight = Vec::new();
         for round in 0..1_000 {
-            under_way.push(UnderWay::begin(&connection, Version::HTTP_2, true));
-            if under_way.len() > 7 {
-                under_way.swap_remove(round % 5);
+            in_flight.push(InFlight::begin(&connection, Version::HTTP_2, true));
+            if in_flight.len() > 7 {
+                in_flight.swap_remove(round % 5);
             }
-            assert_eq!(connection.paces.borrow().len(), under_way.len());
+            assert_eq!(connection.paces.borrow().len(), in_flight.len());
         }
-        under_way[3].pace().set(true);
+        in_flight[3].pace().set(true);
         assert_eq!((connection.untaken(), connection.untaken()), (1, 2));
-        under_way.remove(3);
+        in_flight.remove(3);
         assert_eq!(connection.untaken(), 0);
     }
 }

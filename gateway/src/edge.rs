@@ -15,7 +15,7 @@
 //!   Refuse  suspended, full, not a page, too fast                                no store call
 //! ```
 //!
-//! What is absent: decisions (`policy`), the text of answers ([`crate::reply`]), connections.
+//! Out of scope: decisions (`policy`), the text of answers ([`crate::reply`]), connections.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -27,101 +27,101 @@ use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::Millis;
-use policy::admit::{Decision, Ignored, Intent, PassState, Refusal, Scene, Verdict, admit};
+use policy::admit::{AdmitContext, Decision, Ignored, Intent, PassState, Refusal, Verdict, admit, enter};
 use policy::line::Arrival;
 use policy::room::{FailMode, Join, QueueingMethod};
 use policy::scope::NormalPath;
 use policy::ticket::{Kind, Token};
 
-use crate::body::{Body, let_finish};
-use crate::connection::UnderWay;
+use crate::body::{Body, drain_body};
+use crate::connection::InFlight;
+use crate::endpoints;
 use crate::form;
-use crate::forward::{self, Onward, Way};
-use crate::listener::Worker;
-use crate::own;
+use crate::forward::{self, ForwardTarget, PassContext};
 use crate::reply::{self, Place};
-use crate::rooms::{Entry, Snapshot};
+use crate::request_context::RequestContext;
+use crate::rooms::{Admission, Snapshot};
 use crate::site::SiteRoom;
-use crate::telemetry::{self, Mark};
-use crate::visit::Visit;
+use crate::telemetry::{self, RequestVerdict};
 use crate::visitor::{BadHost, Head};
+use crate::worker::Worker;
 
 /// Answers one request.
-pub async fn handle(
-    under_way: UnderWay,
+pub(crate) async fn handle(
+    in_flight: InFlight,
     worker: Rc<Worker>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    under_way.take_turn().await;
+    in_flight.take_turn().await;
     let site = worker.shared.site.load_full();
     let http2 = request.version() == Version::HTTP_2;
     let (parts, body) = request.into_parts();
     let mut head = Head::of(&parts);
     head.has_body = !body.is_end_stream();
-    let mut visit = Visit::begin(&worker, &site, under_way, &head);
-    let mut response = match route(&mut visit, &head).await {
-        Ok(way) => forward::forward(&mut visit, way, parts, body).await,
+    let mut cx = RequestContext::begin(&worker, &site, in_flight, &head);
+    let mut response = match route(&mut cx, &head).await {
+        Ok(way) => forward::forward(&mut cx, way, parts, body).await,
         Err(answer) => {
             let mut answer = *answer;
-            let rest = match visit.unsent.take() {
+            let rest = match cx.unsent.take() {
                 // On the heap: requests that go through should not carry its state.
-                Some(unsent) => Box::pin(form::give_back(&mut answer, &visit, unsent, &parts.headers, body)).await,
+                Some(unsent) => Box::pin(form::give_back(&mut answer, &cx, unsent, &parts.headers, body)).await,
                 None => Some(body),
             };
             if let Some(body) = rest.filter(|_| http2) {
-                let_finish(body);
+                drain_body(body);
             }
             answer
         }
     };
-    visit.end(&mut response);
+    cx.end(&mut response);
     Ok(response)
 }
 
 /// Where the request goes, or the answer that it gets here.
-async fn route<'a>(visit: &mut Visit<'a>, head: &Head<'_>) -> Result<Way<'a>, Box<Response<Body>>> {
-    let (site, parts) = (visit.site, head.parts);
+async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Result<ForwardTarget<'a>, Box<Response<Body>>> {
+    let (site, parts) = (cx.site, head.parts);
     if parts.headers.len() > site.config.listen.max_headers {
         // hyper counts those of HTTP/1; in HPACK one costs a byte to send and a hundred to keep.
-        return no(reply::too_many_headers(visit));
+        return no(reply::too_many_headers(cx));
     }
     if !head.is_framed() {
-        return no(reply::unframed(visit, parts.version == Version::HTTP_2));
+        return no(reply::unframed(cx, parts.version == Version::HTTP_2));
     }
-    let host = match visit.read_host(head) {
+    let host = match cx.read_host(head) {
         Ok(host) => host,
-        Err(BadHost::Missing) if parts.version == Version::HTTP_10 => return no(own::checked(visit, head)),
-        Err(_) => return no(reply::bad_request(visit, "Exactly one Host is needed.\n")),
+        Err(BadHost::Missing) if parts.version == Version::HTTP_10 => return no(endpoints::checked(cx, head)),
+        Err(_) => return no(reply::bad_request(cx, "Exactly one Host is needed.\n")),
     };
-    if let Some(path) = parts.uri.path().strip_prefix(own::PREFIX) {
-        return no(own::answer(visit, path, head).await);
+    if let Some(path) = parts.uri.path().strip_prefix(endpoints::PREFIX) {
+        return no(endpoints::answer(cx, path, head).await);
     }
     let path = NormalPath::of(parts.uri.path());
     if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
-        return no(reply::bad_request(visit, "This path can be read as several.\n"));
+        return no(reply::bad_request(cx, "This path can be read as several.\n"));
     }
     if !path.is_plain() && !is_rooted(parts) {
-        return no(reply::bad_request(visit, "A path begins with \"/\".\n"));
+        return no(reply::bad_request(cx, "A path begins with \"/\".\n"));
     }
-    if site.config.listen.redirect_to_https && !visit.tls {
-        return no(reply::to_https(visit, &host.bare, &parts.uri));
+    if site.config.listen.redirect_to_https && !cx.tls {
+        return no(reply::to_https(cx, &host.bare, &parts.uri));
     }
     let room = site.rooms.find(&host.bare, &path);
     let upstream = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
-    let onward = if let Some(room) = held_back {
-        visit.look_at(room, head);
-        if let Err(wait) = visit.charge() {
-            return no(reply::too_fast(visit, wait));
+    let pass_context = if let Some(room) = held_back {
+        cx.look_at(room, head);
+        if let Err(wait) = cx.charge() {
+            return no(reply::too_fast(cx, wait));
         }
-        at_the_door(visit, room, head).await?
+        at_the_door(cx, room, head).await?
     } else {
         // Under the permits of the upstream, not under a quota: hundreds may share an address.
-        visit.room = room;
-        visit.mark = if room.is_some() { Mark::Bypass } else { Mark::NoRoom };
-        Onward::anonymous()
+        cx.room = room;
+        cx.verdict = if room.is_some() { RequestVerdict::Bypass } else { RequestVerdict::NoRoom };
+        PassContext::anonymous()
     };
-    Ok(Way { upstream, host, onward })
+    Ok(ForwardTarget { upstream, host, pass_context })
 }
 
 /// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is of all paths; no other
@@ -136,51 +136,52 @@ fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {
 
 /// Lets the shopper on, or says why not.
 async fn at_the_door<'a>(
-    visit: &mut Visit<'a>,
+    cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
     head: &Head<'_>,
-) -> Result<Onward, Box<Response<Body>>> {
+) -> Result<PassContext, Box<Response<Body>>> {
     let (verdict, ignored) = {
         let snapshot = room.live.snapshot();
-        let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
-        let decision = shows_pass.then(|| decide(visit, room, &snapshot, None));
-        if let Some(enter @ (Verdict::Enter { .. }, _)) = decision {
-            enter
+        report_evidence(cx, room, &snapshot);
+        let shows_pass = cx.token().is_some_and(|token| token.kind == Kind::Pass);
+        let with_pass = if shows_pass { enter(context(cx, room, &snapshot, None), cx.credential) } else { None };
+        if let Some(verdict) = with_pass {
+            (verdict, None)
         } else {
             // What kind of request it is matters only without a pass, and is the longest thing to read.
-            visit.holds_pass(false);
-            visit.read_intent(room, head);
-            decide(visit, room, &snapshot, None)
+            cx.holds_pass(false);
+            cx.read_intent(room, head);
+            decide(cx, room, &snapshot, None)
         }
     };
     if let Some(ignored) = ignored {
         room.live.meters().ignored(ignored);
-        visit.reason = telemetry::reason(ignored);
-        visit.ended = ignored == Ignored::Expired && visit.token().is_some_and(|token| token.kind == Kind::Pass);
+        cx.reason = telemetry::reason(ignored);
+        cx.ended = ignored == Ignored::Expired && cx.token().is_some_and(|token| token.kind == Kind::Pass);
     }
     let answer = match verdict {
         Verdict::Enter { pass, renew } => {
-            visit.mark = Mark::Enter;
+            cx.verdict = RequestVerdict::Enter;
             if renew {
-                room.live.renew(&pass, room.live.snapshot().store_time(visit.started));
+                room.live.renew(&pass, room.live.snapshot().store_time(cx.started));
             }
             let confirmed = pass.is_new() && room.live.confirm(&pass);
-            return Ok(Onward::holder(pass, renew, confirmed));
+            return Ok(PassContext::holder(pass, renew, confirmed));
         }
-        Verdict::Claim(ticket) => return claim(visit, room, ticket).await,
-        Verdict::Preflight => return preflight(visit, room, head),
-        Verdict::Return => return come_back(visit),
+        Verdict::Claim(ticket) => return claim(cx, room, ticket).await,
+        Verdict::Preflight => return preflight(cx, room, head),
+        Verdict::Return => return come_back(cx),
         Verdict::Wait(ticket) => {
             room.live.adopt(&ticket);
-            reply::wait(visit, room, Place::Held(ticket))
+            reply::wait(cx, room, Place::Held(ticket))
         }
         verdict => {
-            let onward = without_a_place(visit, room, verdict).await;
-            if onward.is_err() {
+            let pass_context = without_a_place(cx, room, verdict).await;
+            if pass_context.is_err() {
                 // Of those that go on the headers are read on the way.
-                visit.note_peer_of_newcomer(&head.parts.headers);
+                cx.note_peer_of_newcomer(&head.parts.headers);
             }
-            return onward;
+            return pass_context;
         }
     };
     no(answer)
@@ -188,221 +189,237 @@ async fn at_the_door<'a>(
 
 /// Somebody who shows nothing that counts.
 async fn without_a_place<'a>(
-    visit: &mut Visit<'a>,
+    cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
     verdict: Verdict,
-) -> Result<Onward, Box<Response<Body>>> {
+) -> Result<PassContext, Box<Response<Body>>> {
+    let verdict = match verdict {
+        // A form that comes too often after its pass is one that comes too late.
+        Verdict::Late(pass) if !room.live.take_late_form(&pass) => {
+            decide(cx, room, &room.live.snapshot(), Some(PassState::Overdrawn)).0
+        }
+        verdict => verdict,
+    };
     let answer = match verdict {
         Verdict::Open => {
-            visit.mark = Mark::Open;
+            cx.verdict = RequestVerdict::Open;
             return Ok(open(room));
         }
-        Verdict::Visit => return look(visit, room).await,
-        Verdict::Join => return join(visit, room, false).await,
-        Verdict::JoinIfCalled => return join(visit, room, true).await,
+        Verdict::Visit => return visit(cx, room).await,
+        Verdict::Join => return join(cx, room, false).await,
+        Verdict::JoinIfCalled => return join(cx, room, true).await,
         Verdict::Late(pass) => {
-            visit.mark = Mark::Late;
-            return Ok(Onward::holder(pass, false, false));
+            cx.verdict = RequestVerdict::Late;
+            return Ok(PassContext::holder(pass, false, false));
         }
-        Verdict::JoinLater => match visit.charge_join() {
-            Ok(()) => later(visit, room),
-            Err(_) => reply::confirm(visit, room),
+        Verdict::JoinLater => match cx.charge_join() {
+            Ok(()) => later(cx, room),
+            Err(_) => reply::confirm(cx, room),
         },
-        Verdict::Confirm => reply::confirm(visit, room),
-        Verdict::Arrive(arrival) => return arrive(visit, room, arrival).await,
-        Verdict::Return => return come_back(visit),
-        Verdict::Refuse(Refusal::Suspended) => reply::suspended(visit),
-        Verdict::Refuse(Refusal::Full) => reply::full(visit),
-        Verdict::Refuse(Refusal::Ended) => reply::ended(visit),
+        Verdict::Confirm => reply::confirm(cx, room),
+        Verdict::Arrive(arrival) => return arrive(cx, room, arrival).await,
+        Verdict::Return => return come_back(cx),
+        Verdict::Refuse(Refusal::Suspended) => reply::suspended(cx),
+        Verdict::Refuse(Refusal::Full) => reply::full(cx),
+        Verdict::Refuse(Refusal::Ended) => reply::ended(cx),
         Verdict::Refuse(Refusal::NeedsPass)
         | Verdict::Enter { .. }
         | Verdict::Claim(_)
         | Verdict::Wait(_)
-        | Verdict::Preflight => reply::needs_pass(visit),
+        | Verdict::Preflight => reply::needs_pass(cx),
     };
     no(answer)
 }
 
-/// Decides, with what the line has said of the token since, if it was asked. A form that comes too often after its pass is
-/// decided on once more, as one that comes too late.
-fn decide(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
-    match weigh(visit, room, snapshot, said) {
-        (Verdict::Late(pass), _) if !room.live.take_late_form(&pass) => {
-            weigh(visit, room, snapshot, Some(PassState::Overdrawn))
-        }
-        decision => decision,
+/// Decides, with what the line has said of the token since, if it was asked.
+fn decide(cx: &RequestContext<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
+    admit(context(cx, room, snapshot, said), cx.credential, cx.intent)
+}
+
+/// Tells the line of a token that its copy lacks: its store may have lost what the token is a proof of.
+fn report_evidence(cx: &RequestContext<'_>, room: &SiteRoom, snapshot: &Snapshot) {
+    if let (Some(token), Some(view)) = (cx.token(), &snapshot.view)
+        && view.lacks(&token)
+        && snapshot.store_time(cx.started) < token.expires
+        && room.live.pass_state(&token) == PassState::Lives
+    {
+        room.live.report_evidence(&token);
     }
 }
 
-fn weigh(visit: &Visit<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
-    let now = snapshot.store_time(visit.started);
-    let token = visit.token();
-    if let (Some(token), Some(view)) = (&token, &snapshot.view)
-        && view.lacks(token)
-        && now < token.expires
-        && room.live.pass_state(token) == PassState::Lives
-    {
-        room.live.testify(token);
-    }
-    let scene = Scene {
-        room: &room.terms.room,
+/// What is known of the line and of the token that is shown.
+fn context<'s>(
+    cx: &RequestContext<'_>,
+    room: &'s SiteRoom,
+    snapshot: &'s Snapshot,
+    said: Option<PassState>,
+) -> AdmitContext<'s> {
+    AdmitContext {
+        room: &room.settings.room,
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
         shop_rests: snapshot.shop_rests,
-        now,
-        pass: said.unwrap_or_else(|| token.map_or(PassState::Lives, |pass| room.live.pass_state(&pass))),
-    };
-    admit(scene, visit.credential, visit.intent)
+        now: snapshot.store_time(cx.started),
+        pass: said.unwrap_or_else(|| cx.token().map_or(PassState::Lives, |pass| room.live.pass_state(&pass))),
+    }
 }
 
-fn open(room: &SiteRoom) -> Onward {
-    if room.terms.room.fail_mode == FailMode::Open && room.live.snapshot().away {
+fn open(room: &SiteRoom) -> PassContext {
+    if room.settings.room.fail_mode == FailMode::Open && room.live.snapshot().away {
         room.live.meters().failed_open();
     }
-    Onward::anonymous()
+    PassContext::anonymous()
 }
 
 /// Lets a question of the browser through, bare and at a bounded rate.
-fn preflight(visit: &mut Visit<'_>, room: &SiteRoom, head: &Head<'_>) -> Result<Onward, Box<Response<Body>>> {
+fn preflight(
+    cx: &mut RequestContext<'_>,
+    room: &SiteRoom,
+    head: &Head<'_>,
+) -> Result<PassContext, Box<Response<Body>>> {
     if head.has_body {
-        return no(reply::bad_request(visit, "A preflight has no body.\n"));
+        return no(reply::bad_request(cx, "A preflight has no body.\n"));
     }
-    if let Err(wait) = room.charge_preflight(visit.client, visit.started) {
-        return no(reply::preflights_over(visit, wait));
+    if let Err(wait) = room.charge_preflight(cx.client, cx.started) {
+        return no(reply::preflights_over(cx, wait));
     }
-    visit.mark = Mark::Preflight;
-    Ok(Onward::preflight())
+    cx.verdict = RequestVerdict::Preflight;
+    Ok(PassContext::preflight())
 }
 
 /// Lets somebody through who returns from a payment without a pass, at a rate of the address.
-fn come_back(visit: &mut Visit<'_>) -> Result<Onward, Box<Response<Body>>> {
-    if let Err(wait) = visit.charge_return() {
-        return no(reply::too_fast(visit, wait));
+fn come_back(cx: &mut RequestContext<'_>) -> Result<PassContext, Box<Response<Body>>> {
+    if let Err(wait) = cx.charge_return() {
+        return no(reply::too_fast(cx, wait));
     }
-    visit.mark = Mark::Return;
-    Ok(Onward::returning())
+    cx.verdict = RequestVerdict::Return;
+    Ok(PassContext::returning())
 }
 
 /// Lets somebody through who only looks, if the line has a token for that; else it is as if people waited.
-async fn look<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
-    let program = visit.intent == Intent::Program;
-    if visit.charge_join().is_ok() && room.live.visit().await == Entry::Visit {
-        visit.mark = Mark::Visit;
-        return Ok(Onward::visit(program));
+async fn visit<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
+    let program = cx.intent == Intent::Program;
+    if cx.charge_join().is_ok() && room.live.visit().await == Admission::Visit {
+        cx.verdict = RequestVerdict::Visit;
+        return Ok(PassContext::visit(program));
     }
-    no(if program { reply::confirm(visit, room) } else { reply::needs_pass(visit) })
+    no(if program { reply::confirm(cx, room) } else { reply::needs_pass(cx) })
 }
 
 /// Trades a called ticket for a pass; one that was used up is worth as much as none.
 async fn claim<'a>(
-    visit: &mut Visit<'a>,
+    cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
     ticket: Token,
-) -> Result<Onward, Box<Response<Body>>> {
-    let shows_pass = visit.token().is_some_and(|token| token.kind == Kind::Pass);
-    let entry =
+) -> Result<PassContext, Box<Response<Body>>> {
+    let shows_pass = cx.token().is_some_and(|token| token.kind == Kind::Pass);
+    let admission =
         if shows_pass { room.live.claim_again(ticket.number).await } else { room.live.claim(ticket.number).await };
-    match entry {
-        Entry::Pass { .. } => {
-            visit.mark = Mark::Claim;
+    match admission {
+        Admission::Pass { .. } => {
+            cx.verdict = RequestVerdict::Claim;
             if !shows_pass {
                 room.live.meters().waits().entered(&ticket, room.live.snapshot().store_time(Instant::now()));
             }
-            entered(visit, room, entry)
+            entered(cx, room, admission)
         }
-        Entry::Spent => {
-            let (verdict, _) = decide(visit, room, &room.live.snapshot(), Some(PassState::Spent));
-            without_a_place(visit, room, verdict).await
+        Admission::Spent => {
+            let (verdict, _) = decide(cx, room, &room.live.snapshot(), Some(PassState::Spent));
+            without_a_place(cx, room, verdict).await
         }
-        _ if visit.intent == Intent::Return => come_back(visit),
-        Entry::Ticket(_) | Entry::Full | Entry::Away | Entry::Visit => {
-            no(reply::wait(visit, room, Place::Held(ticket)))
+        _ if cx.intent == Intent::Return => come_back(cx),
+        Admission::Ticket(_) | Admission::Full | Admission::Away | Admission::Visit => {
+            no(reply::wait(cx, room, Place::Held(ticket)))
         }
     }
 }
 
 /// A place that was used up is worth as much as none.
-async fn anew<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
-    match room.terms.room.join {
-        Join::Direct if visit.intent != Intent::Program => {
-            join(visit, room, room.terms.room.queueing_method == QueueingMethod::Reject).await
+async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
+    match room.settings.room.join {
+        Join::Direct if cx.intent != Intent::Program => {
+            join(cx, room, room.settings.room.queueing_method == QueueingMethod::Reject).await
         }
-        _ => no(reply::confirm(visit, room)),
+        _ => no(reply::confirm(cx, room)),
     }
 }
 
 /// Trades an arrival for its number, under the quota of places that one address may confirm.
 async fn arrive<'a>(
-    visit: &mut Visit<'a>,
+    cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
     arrival: Arrival,
-) -> Result<Onward, Box<Response<Body>>> {
-    if let Err(wait) = visit.charge_confirmed_join() {
-        return no(reply::too_fast(visit, wait));
+) -> Result<PassContext, Box<Response<Body>>> {
+    if let Err(wait) = cx.charge_confirmed_join() {
+        return no(reply::too_fast(cx, wait));
     }
-    visit.mark = Mark::Join;
+    cx.verdict = RequestVerdict::Join;
     match room.live.arrive(arrival).await {
-        Entry::Spent => anew(visit, room).await,
-        entry => entered(visit, room, entry),
+        Admission::Spent => anew(cx, room).await,
+        admission => entered(cx, room, admission),
     }
 }
 
 /// Takes a number. Over the quota of places that one address may take at once, a newcomer is asked to confirm.
 async fn join<'a>(
-    visit: &mut Visit<'a>,
+    cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
     if_called: bool,
-) -> Result<Onward, Box<Response<Body>>> {
-    if visit.charge_join().is_err() {
-        return over_quota(visit, room);
+) -> Result<PassContext, Box<Response<Body>>> {
+    if cx.charge_join().is_err() {
+        return over_quota(cx, room);
     }
-    visit.mark = Mark::Join;
-    let entry = room.live.join(if_called).await;
-    entered(visit, room, entry)
+    cx.verdict = RequestVerdict::Join;
+    let admission = room.live.join(if_called).await;
+    entered(cx, room, admission)
 }
 
 /// Everyone enters a room that only counts: there the quota bounds what is counted.
-fn over_quota<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>) -> Result<Onward, Box<Response<Body>>> {
-    if room.terms.room.queueing_method == QueueingMethod::Passthrough {
-        visit.mark = Mark::Open;
+fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
+    if room.settings.room.queueing_method == QueueingMethod::Passthrough {
+        cx.verdict = RequestVerdict::Open;
         return Ok(open(room));
     }
-    no(reply::confirm(visit, room))
+    no(reply::confirm(cx, room))
 }
 
 /// What came of a claim or a join.
-fn entered<'a>(visit: &mut Visit<'a>, room: &'a Arc<SiteRoom>, entry: Entry) -> Result<Onward, Box<Response<Body>>> {
+fn entered<'a>(
+    cx: &mut RequestContext<'a>,
+    room: &'a Arc<SiteRoom>,
+    admission: Admission,
+) -> Result<PassContext, Box<Response<Body>>> {
     let snapshot = room.live.snapshot();
-    let now = snapshot.store_time(visit.started);
+    let now = snapshot.store_time(cx.started);
     drop(snapshot);
-    let answer = match entry {
-        Entry::Pass { number, expires, admitted } => {
+    let answer = match admission {
+        Admission::Pass { number, expires, admitted } => {
             // Where seats are counted, a pass that never comes back is the first to lose its seat.
-            let counted = room.terms.room.rules.total_active_users.is_some();
+            let counted = room.settings.room.rules.total_active_users.is_some();
             let pass = if counted { Token::new_pass } else { Token::pass };
-            let admitted = shown_admission(visit, room, number).map_or(admitted, |shown| shown.min(admitted)).min(now);
-            return Ok(Onward::admitted(Token { admitted, ..pass(number, now, expires) }));
+            let admitted = shown_admission(cx, room, number).map_or(admitted, |shown| shown.min(admitted)).min(now);
+            return Ok(PassContext::admitted(Token { admitted, ..pass(number, now, expires) }));
         }
-        Entry::Ticket(number) => reply::wait(visit, room, Place::New(Token::ticket(number, now))),
-        Entry::Full | Entry::Spent | Entry::Visit => reply::full(visit),
-        Entry::Away => later(visit, room),
+        Admission::Ticket(number) => reply::wait(cx, room, Place::New(Token::ticket(number, now))),
+        Admission::Full | Admission::Spent | Admission::Visit => reply::full(cx),
+        Admission::Away => later(cx, room),
     };
     no(answer)
 }
 
 /// When the pass of this number was given, as it says itself if it was shown. The line remembers that of those alone that were
 /// renewed under a `max_session`.
-fn shown_admission(visit: &Visit<'_>, room: &SiteRoom, number: u64) -> Option<Millis> {
+fn shown_admission(cx: &RequestContext<'_>, room: &SiteRoom, number: u64) -> Option<Millis> {
     let lives = |pass: &Token| {
         pass.kind == Kind::Pass && pass.number == number && room.live.pass_state(pass) == PassState::Lives
     };
-    visit.token().filter(lives).map(|pass| pass.admitted)
+    cx.token().filter(lives).map(|pass| pass.admitted)
 }
 
 /// The store is away: the place is kept in the order of arrival.
-fn later(visit: &mut Visit<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
-    let now = room.live.snapshot().store_time(visit.started);
-    let run = visit.worker.shared.rooms.run;
-    reply::wait(visit, room, Place::New(Token::provisional(run, room.live.provisional(), now)))
+fn later(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
+    let now = room.live.snapshot().store_time(cx.started);
+    let run = cx.worker.shared.rooms.run;
+    reply::wait(cx, room, Place::New(Token::provisional(run, room.live.provisional(), now)))
 }

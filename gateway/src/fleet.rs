@@ -1,14 +1,14 @@
 //! Gateways that know each other.
 //!
-//! Twice a second each tells the board of its store that it is there and how it is doing, and hears the same of
+//! Twice a second each tells the registry of its store that it is there and how it is doing, and hears the same of
 //! the others and which version of the rooms is in force: one small call whatever the crowd. A switch is
 //! therefore in force everywhere within a second. A store that lost its versions gets them back
 //! from any gateway that remembers: the number of switches only grows.
 //!
-//! What is absent: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
+//! Out of scope: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
 
-pub mod guarded;
-pub mod keys;
+pub(crate) mod guarded;
+pub(crate) mod keys;
 mod rates;
 
 use std::collections::HashSet;
@@ -20,24 +20,24 @@ use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use keys::{Judge, KeyState, Peer, Standing};
+use keys::{Judge, KeyStanding, KeyState, Peer};
 use rates::Rates;
 
-use crate::Shared;
 use crate::number;
 use crate::plan::{Next, Plan, Preview, Report};
+use crate::shared::Shared;
 use crate::store::StoreError;
-use crate::store::board::{Beat, Board, Change, InForce, News, SILENCE, Switched, Version};
+use crate::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Switched, Version};
 use crate::telemetry::{PROCESS, catalogue};
 
 /// The longest text of rooms that is taken, in bytes.
-pub const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 /// Time between two exchanges.
 const BEAT: Duration = Duration::from_millis(500);
 
 /// What a gateway says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// As configured, or its host and the port of its admin listener.
     pub name: String,
     /// Which process, in provisional tickets too.
@@ -75,7 +75,7 @@ pub struct Gateway {
 
 /// A gateway, and its part of the whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Member {
+pub(crate) struct Member {
     /// What it says of itself.
     #[serde(flatten)]
     pub gateway: Gateway,
@@ -86,7 +86,7 @@ pub struct Member {
 
 /// Who this process is.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Its name.
     pub name: String,
     /// Where shoppers reach it.
@@ -97,7 +97,7 @@ pub struct Identity {
 
 impl Identity {
     /// Named as configured, else by its host and the port of its admin listener.
-    pub fn of(name: Option<&String>, addresses: &[SocketAddr], admin: SocketAddr) -> Self {
+    pub(crate) fn of(name: Option<&String>, addresses: &[SocketAddr], admin: SocketAddr) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = if host.trim().is_empty() { "weir" } else { host.trim() };
         let name = name.cloned().unwrap_or_else(|| format!("{host}:{}", admin.port()));
@@ -106,17 +106,17 @@ impl Identity {
 }
 
 /// This gateway among the others.
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// What every thread sees.
     pub shared: Arc<Shared>,
     /// What is meant to be in force here.
     pub plan: Arc<Plan>,
-    board: Arc<dyn Board>,
+    registry: Arc<dyn Registry>,
     identity: Identity,
     started: SystemTime,
     rates: Mutex<Rates>,
     heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
-    standing: Arc<Standing>,
+    standing: Arc<KeyStanding>,
     judge: Mutex<Judge>,
     /// Gateways whose keys were told to be foreign, by their process.
     strangers: Mutex<HashSet<String>>,
@@ -126,7 +126,7 @@ pub struct Fleet {
 
 /// Why the rooms were not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum NotSwitched {
+pub(crate) enum NotSwitched {
     /// They are wrong on this gateway.
     #[error("{} to mend", .0.len())]
     Wrong(Vec<String>),
@@ -155,32 +155,32 @@ pub enum NotSwitched {
 
 impl Fleet {
     /// A gateway that nobody knows yet.
-    pub fn new(shared: Arc<Shared>, plan: Arc<Plan>, board: Arc<dyn Board>, identity: Identity) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, registry: Arc<dyn Registry>, identity: Identity) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
         let (judge, strangers) = Default::default();
         let standing = shared.keys.clone();
-        Self { shared, plan, board, identity, started, rates, heard, standing, judge, strangers, turn }
+        Self { shared, plan, registry, identity, started, rates, heard, standing, judge, strangers, turn }
     }
 
     /// Whether this gateway belongs to the others.
-    pub fn standing(&self) -> &Arc<Standing> {
+    pub(crate) fn standing(&self) -> &Arc<KeyStanding> {
         &self.standing
     }
 
     /// Tells and hears until `stop`.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut beat = interval(BEAT);
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut heartbeat = interval(BEAT);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = beat.tick() => self.look().await,
+                _ = heartbeat.tick() => self.refresh().await,
             }
         }
     }
 
     /// One exchange; two if the first one tells this gateway whether it belongs to the others, which they are to hear.
-    pub async fn look(&self) {
+    pub(crate) async fn refresh(&self) {
         let _turn = self.turn.lock().await;
         let before = self.standing.get();
         self.exchange().await;
@@ -193,17 +193,25 @@ impl Fleet {
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
         let text = serde_json::to_string(&self.myself()).unwrap_or_default();
-        match self.board.exchange(Beat { run: self.shared.rooms.run, text, knows }).await {
-            Ok(News { in_force, gateways, .. }) if in_force.switch < knows.switch => {
+        let answer = self.registry.exchange(Heartbeat { run: self.shared.rooms.run, text, knows }).await;
+        let refused = matches!(answer, Err(StoreError::Format { .. }));
+        let was_refused = self.standing.refuse(refused);
+        match answer {
+            Ok(HeartbeatReply { in_force, gateways, .. }) if in_force.switch < knows.switch => {
                 self.hear(&gateways);
                 if self.standing.get() == KeyState::Shared {
                     self.restore(in_force, knows, version).await;
                 }
             }
-            Ok(News { in_force, version, gateways }) => {
+            Ok(HeartbeatReply { in_force, version, gateways }) => {
                 self.hear(&gateways);
                 if in_force != knows {
                     self.plan.switched(in_force, version).await;
+                }
+            }
+            Err(error) if refused => {
+                if !was_refused {
+                    tracing::error!(%error, "this gateway is not ready and commits nothing");
                 }
             }
             Err(error) if self.standing.get() == KeyState::Unknown => {
@@ -214,7 +222,7 @@ impl Fleet {
     }
 
     async fn restore(&self, present: InForce, lost: InForce, version: Option<Version>) {
-        match self.board.switch(present, Change::Restore(lost, version)).await {
+        match self.registry.switch(present, Change::Restore(lost, version)).await {
             Ok(_) => tracing::warn!(version = lost.number, "the store had lost the rooms in force; given back"),
             Err(error) => tracing::debug!(%error, "the rooms in force could not be given back"),
         }
@@ -272,7 +280,7 @@ impl Fleet {
     }
 
     /// Every gateway that was heard of, by name; while the store is away only this one.
-    pub fn members(&self) -> Vec<Member> {
+    pub(crate) fn members(&self) -> Vec<Member> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let myself = self.myself();
         let fresh = heard.filter(|(at, _)| at.elapsed() < SILENCE).map(|(_, gateways)| gateways).unwrap_or_default();
@@ -306,15 +314,15 @@ impl Fleet {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn versions(&self) -> Result<Vec<Version>, StoreError> {
-        self.board.versions().await
+    pub(crate) async fn versions(&self) -> Result<Vec<Version>, StoreError> {
+        self.registry.versions().await
     }
 
     /// What would change if this text came in force, made from version `from` if that is said.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
+    pub(crate) async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
         self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Wrong)
     }
 
@@ -322,7 +330,7 @@ impl Fleet {
     ///
     /// # Errors
     /// Everything that is wrong with it, or that it is not there.
-    pub async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
+    pub(crate) async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
         if number == 0 {
             return self.plan.preview(Next::File, from).await.map_err(NotSwitched::Wrong);
         }
@@ -335,7 +343,7 @@ impl Fleet {
     ///
     /// # Errors
     /// If another version is in force, or the store does not answer.
-    pub async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
+    pub(crate) async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
         if self.standing.get() != KeyState::Shared {
             return Err(NotSwitched::Foreign);
         }
@@ -344,9 +352,9 @@ impl Fleet {
             return Err(NotSwitched::Other(knows.number));
         }
         let to = if let Change::To(number) = change { number } else { 0 };
-        match self.board.switch(knows, change).await? {
+        match self.registry.switch(knows, change).await? {
             Switched::Now(in_force) => {
-                self.look().await;
+                self.refresh().await;
                 Ok(in_force.number)
             }
             Switched::Other(in_force) => Err(NotSwitched::Other(in_force.number)),

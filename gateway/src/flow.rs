@@ -3,7 +3,7 @@
 //! hyper tells neither whether the other end takes what is written, nor whether it only waits for the next request. Both
 //! decide what a connection holds: while bytes are unsent nothing more is made, and who only waits needs no buffers.
 //!
-//! What is absent: what to do about it ([`crate::connection`]). Atomics stand for cells here: what carries an upgraded connection
+//! Out of scope: what to do about it ([`crate::connection`]). Atomics stand for cells here: what carries an upgraded connection
 //! has to be `Send`.
 
 use std::io;
@@ -67,7 +67,7 @@ impl Flow {
 }
 
 /// A stream over TCP.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// The socket itself.
     fn tcp(&self) -> &TcpStream;
 }
@@ -86,7 +86,7 @@ impl Stream for TlsStream<TcpStream> {
 
 /// A stream whose bytes are watched.
 #[derive(Debug)]
-pub struct Watched<I> {
+pub(crate) struct Watched<I> {
     io: I,
     /// Read before, and not used.
     first: Bytes,
@@ -95,17 +95,17 @@ pub struct Watched<I> {
 
 impl<I: Stream> Watched<I> {
     /// Watches this one.
-    pub fn new(io: I, flow: Arc<Flow>) -> Self {
+    pub(crate) fn new(io: I, flow: Arc<Flow>) -> Self {
         Self { io, first: Bytes::new(), flow }
     }
 
     /// The socket itself.
-    pub fn tcp(&self) -> &TcpStream {
+    pub(crate) fn tcp(&self) -> &TcpStream {
         self.io.tcp()
     }
 
     /// Gives these bytes back: they are read again.
-    pub fn unread(&mut self, bytes: Bytes) {
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
         self.first = bytes;
     }
 }

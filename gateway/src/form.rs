@@ -6,7 +6,7 @@
 //! Bounds: 64 KiB and 5 s a body, 1,000 fields, and 4 MiB of bodies in a worker. Past them, for another kind of body and for what
 //! is no text, the page says so, and the browser can send the form again by itself.
 //!
-//! What is absent: who may send one (`policy::admit`), and the page ([`crate::ui`]).
+//! Out of scope: who may send one (`policy::admit`), and the page ([`crate::ui`]).
 
 mod fields;
 
@@ -22,9 +22,8 @@ use hyper::body::Incoming;
 
 use crate::body::Body;
 use crate::buffer::Charge;
+use crate::request_context::{RequestContext, Unsent, Wants};
 use crate::timer::timeout;
-use crate::ui::Standing;
-use crate::visit::{Visit, Wants};
 
 /// Bytes of a body that is read.
 const MOST: usize = 64 * 1024;
@@ -33,32 +32,23 @@ const MOST_OF_ALL: usize = 4 * 1024 * 1024;
 /// How long a body may take.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A form that is answered by a page that holds it.
-#[derive(Debug)]
-pub struct Unsent {
-    /// Where its sender stands.
-    pub standing: Standing,
-    /// The sender is asked to confirm, and has no place yet.
-    pub arriving: bool,
-}
-
 /// Makes the page of this answer one that holds the form. Returns the body if it was not read to its end.
-pub async fn give_back(
+pub(crate) async fn give_back(
     response: &mut Response<Body>,
-    visit: &Visit<'_>,
+    cx: &RequestContext<'_>,
     unsent: Unsent,
     headers: &HeaderMap,
     mut body: Incoming,
 ) -> Option<Incoming> {
-    let Some(room) = visit.room.filter(|_| visit.wants() == Wants::Page) else { return Some(body) };
-    let mut charge = visit.worker.forms.charge();
+    let Some(room) = cx.room.filter(|_| cx.wants() == Wants::Page) else { return Some(body) };
+    let mut charge = cx.worker.forms.charge();
     let form = if is_plain_form(headers) { read(&mut body, &mut charge).await } else { None };
     let form = form.and_then(|bytes| fields::parse(&bytes)).unwrap_or_default();
     let snapshot = room.live.snapshot();
     let standing = (!unsent.arriving).then_some(&unsent.standing);
     // In the coding that the answer says already.
-    let told = visit.language_and_coding(room.language);
-    let page = room.page.holding(&form, &snapshot.answers, standing, told, visit.ended);
+    let told = cx.language_and_coding(room.language);
+    let page = room.page.holding(&form, &snapshot.answers, standing, told, cx.ended);
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, room.page.own_csp());
     response.headers_mut().remove(REFRESH);

@@ -4,36 +4,36 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use policy::quota::Client;
 use policy::ticket::Token;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::body::Body;
 use crate::headers;
+use crate::quota::Client;
 use crate::reply;
+use crate::request_context::RequestContext;
 use crate::site::SiteRoom;
-use crate::telemetry::{Mark, PROCESS, catalogue};
-use crate::upstream::{Caller, Patience, Upload, Upstream};
-use crate::visit::Visit;
+use crate::telemetry::{PROCESS, RequestVerdict, catalogue};
+use crate::upstream::{Caller, Priority, Upload, Upstream};
 use crate::visitor::Host;
 
 /// On whose behalf a request is forwarded.
 #[derive(Debug, Default)]
-pub struct Onward {
+pub(crate) struct PassContext {
     /// The pass, if there is one.
     pass: Option<Token>,
     /// What the shopper has to be told of it.
-    news: News,
+    news: PassChange,
     /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
     renews: bool,
     /// Who it is without one.
-    guest: Guest,
+    guest: Visitor,
 }
 
 /// Who comes without a pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Guest {
+enum Visitor {
     #[default]
     Anybody,
     /// The browser, which asks what it may send.
@@ -46,7 +46,7 @@ enum Guest {
 
 /// What is new about a pass.
 #[derive(Debug, Clone, Copy, Default)]
-enum News {
+enum PassChange {
     #[default]
     Nothing,
     /// It was given just now.
@@ -55,91 +55,96 @@ enum News {
     Confirmed,
 }
 
-impl Onward {
+impl PassContext {
     /// Nobody's pass.
-    pub fn anonymous() -> Self {
+    pub(crate) fn anonymous() -> Self {
         Self::default()
     }
 
     /// A preflight, which carries no pass.
-    pub fn preflight() -> Self {
-        Self { guest: Guest::Preflight, ..Self::default() }
+    pub(crate) fn preflight() -> Self {
+        Self { guest: Visitor::Preflight, ..Self::default() }
     }
 
     /// Somebody who returns from a payment without a pass.
-    pub fn returning() -> Self {
-        Self { guest: Guest::Returns, ..Self::default() }
+    pub(crate) fn returning() -> Self {
+        Self { guest: Visitor::Returns, ..Self::default() }
     }
 
     /// Somebody who only looks; `invited` to come back as a shopper.
-    pub fn visit(invited: bool) -> Self {
-        Self { guest: if invited { Guest::Invited } else { Guest::Anybody }, ..Self::default() }
+    pub(crate) fn visit(invited: bool) -> Self {
+        Self { guest: if invited { Visitor::Invited } else { Visitor::Anybody }, ..Self::default() }
     }
 
     /// The holder of a pass, which may be due for renewal, or confirmed on this request.
-    pub fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
-        let news = if confirmed { News::Confirmed } else { News::Nothing };
+    pub(crate) fn holder(pass: Token, renews: bool, confirmed: bool) -> Self {
+        let news = if confirmed { PassChange::Confirmed } else { PassChange::Nothing };
         Self { pass: Some(pass), news, renews, ..Self::default() }
     }
 
     /// Somebody who got this pass just now.
-    pub fn admitted(pass: Token) -> Self {
-        Self { pass: Some(pass), news: News::Given, ..Self::default() }
+    pub(crate) fn admitted(pass: Token) -> Self {
+        Self { pass: Some(pass), news: PassChange::Given, ..Self::default() }
     }
 
-    fn patience(&self) -> Patience {
+    fn priority(&self) -> Priority {
         match self {
-            Self { pass: Some(_), .. } => Patience::Pass,
-            Self { guest: Guest::Returns, .. } => Patience::Return,
-            _ => Patience::Anonymous,
+            Self { pass: Some(_), .. } => Priority::Pass,
+            Self { guest: Visitor::Returns, .. } => Priority::Return,
+            _ => Priority::Anonymous,
         }
     }
 }
 
 /// Where a request goes.
 #[derive(Debug)]
-pub struct Way<'a> {
+pub(crate) struct ForwardTarget<'a> {
     /// The upstream of its host and path, if there is one.
     pub upstream: Option<&'a Arc<Upstream>>,
     /// The host that was asked for.
     pub host: Rc<Host>,
     /// On whose behalf.
-    pub onward: Onward,
+    pub pass_context: PassContext,
 }
 
 /// Forwards, and answers with what comes back.
-pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, body: Incoming) -> Response<Body> {
-    let Way { upstream, host, onward } = way;
-    let Some(upstream) = upstream else { return reply::no_route(visit) };
-    visit.upstream = &upstream.settings().name;
-    if onward.pass.is_some() {
-        visit.holds_pass(true);
+pub(crate) async fn forward<'a>(
+    cx: &mut RequestContext<'a>,
+    way: ForwardTarget<'a>,
+    mut parts: Parts,
+    body: Incoming,
+) -> Response<Body> {
+    let ForwardTarget { upstream, host, pass_context } = way;
+    let Some(upstream) = upstream else { return reply::no_route(cx) };
+    cx.upstream = &upstream.settings().name;
+    if pass_context.pass.is_some() {
+        cx.holds_pass(true);
     }
-    let ready = headers::to_upstream(&mut parts, &told(visit, &host, &onward));
+    let ready = headers::to_upstream(&mut parts, &told(cx, &host, &pass_context));
     if ready.ambiguous > 0 {
         PROCESS.counter(&catalogue::AMBIGUOUS_HEADERS, &[]).increment(ready.ambiguous);
     }
     if ready.unbelieved {
-        visit.note_unbelieved();
+        cx.note_unbelieved();
     }
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let mut request = Some(Request::from_parts(parts, body));
-    let caller = caller(visit, &onward);
-    let (mut response, revoke) = match upstream.forward(&visit.worker.pool, &mut request, caller).await {
+    let caller = caller(cx, &pass_context);
+    let (mut response, revoke) = match upstream.forward(&cx.worker.pool, &mut request, caller).await {
         Ok(mut response) => {
-            visit.upstream_after = Some(visit.worker.pool.last_answered_after());
+            cx.upstream_after = Some(cx.worker.pool.last_answered_after());
             let revoke = headers::to_shopper(&mut response);
             (response, revoke)
         }
-        Err(error) => (reply::upstream_failed(visit, &error), false),
+        Err(error) => (reply::upstream_failed(cx, &error), false),
     };
-    let Some(room) = visit.room else { return response };
-    if let (Some(pass), Body::Switch(bridge)) = (onward.pass, response.body_mut())
+    let Some(room) = cx.room else { return response };
+    if let (Some(pass), Body::Switch(bridge)) = (pass_context.pass, response.body_mut())
         && room.config.upgrades_end_with_pass
     {
         *bridge = bridge.take().map(|bridge| bridge.until(room.live.clone().pass_ended(pass)));
     }
-    if let Some((name, value)) = told_to_keep(visit, room, &onward, revoke) {
+    if let Some((name, value)) = told_to_keep(cx, room, &pass_context, revoke) {
         headers::make_private(response.headers_mut());
         response.headers_mut().append(name, value);
     }
@@ -147,49 +152,49 @@ pub async fn forward<'a>(visit: &mut Visit<'a>, way: Way<'a>, mut parts: Parts, 
 }
 
 /// Whose share of the upstream the request takes.
-fn caller<'a>(visit: &Visit<'a>, onward: &Onward) -> Caller<'a> {
-    let client = match (visit.room, onward.pass) {
+fn caller<'a>(cx: &RequestContext<'a>, pass_context: &PassContext) -> Caller<'a> {
+    let client = match (cx.room, pass_context.pass) {
         (Some(room), Some(pass)) => Client::Place(room.live.id, pass.number),
         // Of IPv6 all that a provider gave out: 16 times the share of a /64 would exceed all permits.
-        _ => Client::wide(visit.client).unwrap_or_else(|| Client::at(visit.client)),
+        _ => Client::wide(cx.client).unwrap_or_else(|| Client::at(cx.client)),
     };
     // What loads for everyone is no part of what the room lets in.
-    let part = visit.room.filter(|_| visit.mark != Mark::Bypass).and_then(|room| room.part.as_ref());
-    Caller { who: onward.patience(), client, part }
+    let part = cx.room.filter(|_| cx.verdict != RequestVerdict::Bypass).and_then(|room| room.part.as_ref());
+    Caller { who: pass_context.priority(), client, part }
 }
 
 /// What the upstream is told besides the request.
-fn told<'a>(visit: &'a Visit<'_>, host: &'a Host, onward: &Onward) -> headers::Onward<'a> {
-    headers::Onward {
-        peer: visit.peer(),
-        tls: visit.tls,
+fn told<'a>(cx: &'a RequestContext<'_>, host: &'a Host, pass_context: &PassContext) -> headers::UpstreamHeaders<'a> {
+    headers::UpstreamHeaders {
+        peer: cx.peer(),
+        tls: cx.tls,
         host,
-        request_id: visit.request_id.clone(),
-        pass: visit.room.zip(onward.pass).map(|(room, pass)| visit.pass_headers(room, &pass)),
-        preflight: onward.guest == Guest::Preflight,
+        request_id: cx.request_id.clone(),
+        pass: cx.room.zip(pass_context.pass).map(|(room, pass)| cx.pass_headers(room, &pass)),
+        preflight: pass_context.guest == Visitor::Preflight,
     }
 }
 
 /// What the shopper's token has to become, if it has to change.
 fn told_to_keep(
-    visit: &Visit<'_>,
+    cx: &RequestContext<'_>,
     room: &SiteRoom,
-    onward: &Onward,
+    pass_context: &PassContext,
     revoke: bool,
 ) -> Option<(HeaderName, HeaderValue)> {
-    if onward.guest == Guest::Invited {
-        return visit.keep(room, &visit.new_arrival(room));
+    if pass_context.guest == Visitor::Invited {
+        return cx.keep(room, &cx.new_arrival(room));
     }
-    let pass = onward.pass?;
+    let pass = pass_context.pass?;
     if revoke && room.may_revoke() {
         room.live.release(&pass);
-        return visit.end_token(room);
+        return cx.end_token(room);
     }
-    let renewed = if onward.renews { room.live.renewed(&pass) } else { None };
-    let pass = renewed.or(match onward.news {
-        News::Nothing => None,
-        News::Given => Some(pass),
-        News::Confirmed => Some(pass.confirmed()),
+    let renewed = if pass_context.renews { room.live.renewed(&pass) } else { None };
+    let pass = renewed.or(match pass_context.news {
+        PassChange::Nothing => None,
+        PassChange::Given => Some(pass),
+        PassChange::Confirmed => Some(pass.confirmed()),
     })?;
-    visit.keep(room, &pass)
+    cx.keep(room, &pass)
 }

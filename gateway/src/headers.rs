@@ -5,7 +5,7 @@
 //! shop could take for another. An answer arrives at the shopper without the commands that were meant for
 //! the gateway.
 //!
-//! What is absent: who is asking ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
+//! Out of scope: who is asking ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
 
 mod names;
 mod trailers;
@@ -49,7 +49,7 @@ static OF_CACHES: [HeaderName; 8] = [
 
 /// What the upstream is told about a request. Values are ready to send.
 #[derive(Debug)]
-pub struct Onward<'a> {
+pub struct UpstreamHeaders<'a> {
     /// Who sent it to us.
     pub peer: &'a Peer,
     /// Whether the visitor speaks TLS.
@@ -104,9 +104,11 @@ pub struct Ready {
 pub fn pass_id(pass: &Token) -> HeaderValue {
     let mut id = Vec::with_capacity(32);
     let (segment, number) = place_of(pass.number);
-    push_decimal(&mut id, segment);
+    // `write!` would double the cost, which every admitted request pays.
+    let mut digits = itoa::Buffer::new();
+    id.extend_from_slice(digits.format(segment).as_bytes());
     id.push(b'.');
-    push_decimal(&mut id, number);
+    id.extend_from_slice(digits.format(number).as_bytes());
     HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
@@ -116,19 +118,8 @@ pub fn pass_expires(pass: &Token) -> HeaderValue {
     HeaderValue::from(pass.expires / 1_000)
 }
 
-/// `write!` would double the cost of [`pass_id`], which every admitted request pays.
-fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let start = out.len();
-    while number > 9 {
-        out.push(b'0' + (number % 10) as u8);
-        number /= 10;
-    }
-    out.push(b'0' + number as u8);
-    out[start..].reverse();
-}
-
 /// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
-pub fn to_upstream(parts: &mut request::Parts, onward: &Onward<'_>) -> Ready {
+pub fn to_upstream(parts: &mut request::Parts, onward: &UpstreamHeaders<'_>) -> Ready {
     let believed = onward.peer.trusted;
     let (mut cookies, mut ambiguous, mut unbelieved) = (Cookies::None, 0, false);
     let doomed = Doomed::of(&parts.headers, |name, value| {
@@ -172,7 +163,7 @@ fn belongs_to_a_preflight(name: &str, believed: bool) -> bool {
 
 /// The protocol that the request may go on with. Where there is none an upstream that switches all the same
 /// finds no one to switch to.
-fn switch(parts: &mut request::Parts, onward: &Onward<'_>) -> Option<HeaderValue> {
+fn switch(parts: &mut request::Parts, onward: &UpstreamHeaders<'_>) -> Option<HeaderValue> {
     let protocol = visitor::upgrade(parts).filter(|_| !onward.preflight).cloned();
     if protocol.is_none() {
         parts.extensions.remove::<OnUpgrade>();
@@ -366,7 +357,7 @@ fn remove_set_cookies(headers: &mut HeaderMap) {
 }
 
 /// Tells the upstream which way a request took.
-fn set_way(headers: &mut HeaderMap, onward: &Onward<'_>) {
+fn set_way(headers: &mut HeaderMap, onward: &UpstreamHeaders<'_>) {
     let (peer, host, tls) = (onward.peer, onward.host, onward.tls);
     if peer.trusted {
         append_to_list(headers, &X_FORWARDED_FOR, peer.text.clone());

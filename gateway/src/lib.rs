@@ -1,48 +1,53 @@
 //! Weir: an admission gateway for flash sales.
 //!
 //! ```text
-//! main -> lib -> listener -> edge -> {visit, reply, forward, rooms} -> policy
-//!                                     admin -> {rooms, fleet -> plan} -> store
+//! main -> lib -> {listener, edge} -> worker -> shared -> {site, rooms}
+//!                 edge -> {visit, reply, forward, rooms} -> policy
+//!                 admin -> {rooms, fleet -> plan} -> store
 //! ```
 //!
 //! Worker threads serve shoppers, each with a runtime of its own; one control thread calls the
 //! store, answers the operator, talks to other gateways, checks upstreams and watches files.
 
-pub mod admin;
+mod admin;
 pub mod body;
-pub mod buffer;
+mod bridge;
+mod buffer;
 pub mod capacity;
 pub mod config;
-pub mod connection;
-pub mod edge;
-pub mod fleet;
-pub mod flow;
-pub mod form;
-pub mod forward;
+mod connection;
+pub mod connection_cache;
+mod edge;
+mod endpoints;
+mod fleet;
+mod flow;
+mod form;
+mod forward;
 pub mod headers;
-pub mod known;
-pub mod listener;
-pub mod load;
-pub mod log;
+mod listener;
+mod load;
+mod log;
 mod number;
 pub mod operator;
-pub mod own;
-pub mod plan;
+mod plan;
 pub mod proxy_header;
-pub mod reload;
-pub mod reply;
+pub mod quota;
+mod reload;
+mod reply;
+mod request_context;
 pub mod rooms;
-pub mod seats;
+mod seats;
 pub mod secret;
-pub mod site;
+mod shared;
+mod site;
 pub mod store;
 pub mod telemetry;
 mod timer;
 pub mod tls;
 pub mod ui;
 pub mod upstream;
-pub mod visit;
 pub mod visitor;
+mod worker;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -61,103 +66,24 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Access;
 use crate::config::{Config, ListenConfig, StoreConfig, StoreKind};
 use crate::fleet::guarded::Guarded;
-use crate::fleet::keys::{KeyState, Standing};
 use crate::fleet::{Fleet, Identity};
 use crate::listener::Door;
 use crate::log::Losses;
 use crate::plan::Plan;
-use crate::rooms::Rooms;
-use crate::seats::Seats;
-use crate::secret::{Ring, Source};
+use crate::proxy_header::ProxyHeaders;
+use crate::secret::{Keyring, Source};
+use crate::shared::{Shared, Tls};
 use crate::site::Site;
-use crate::store::board::Board;
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
+use crate::store::registry::Registry;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Page, ProxyHeaders, StoreMeters, Unbelieved, catalogue};
+use crate::telemetry::{StoreMeters, Unbelieved};
 use crate::tls::Certificates;
-
-/// What every thread sees.
-#[derive(Debug)]
-pub struct Shared {
-    /// The configuration in force, compiled.
-    pub site: ArcSwap<Site>,
-    /// The live rooms.
-    pub rooms: Arc<Rooms>,
-    /// What TLS listeners need, if there are any.
-    pub tls: Option<Tls>,
-    /// Connections that are open.
-    pub seats: Seats,
-    /// Requests so far, to the second.
-    pub requests: AtomicU64,
-    /// Whether new shoppers should be sent here.
-    pub ready: AtomicBool,
-    /// Whether its keys are those of the fleet.
-    pub keys: Arc<Standing>,
-    /// Peers that say for whom they ask and are not believed.
-    pub unbelieved: Unbelieved,
-    /// What proxies tell before the first byte of their connections.
-    pub proxy_headers: ProxyHeaders,
-    /// What the store's calls come to.
-    pub store_meters: StoreMeters,
-    /// Time since the start, moved on by the control thread: no worker arms a timer for it.
-    pub clock: watch::Sender<Duration>,
-}
+use crate::worker::Worker;
 
 /// How often [`Shared::clock`] moves on.
 const TICK: Duration = Duration::from_millis(25);
-
-/// Certificates, and how TLS is spoken with them.
-#[derive(Debug)]
-pub struct Tls {
-    /// The certificates in force.
-    pub certificates: Arc<Certificates>,
-    /// For the listeners.
-    pub server: Arc<rustls::ServerConfig>,
-}
-
-impl Shared {
-    /// Whether new shoppers should be sent to this gateway.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign
-    }
-
-    /// Tells the metrics of all that is in force.
-    pub fn observe(&self, page: &mut Page) {
-        let site = self.site.load();
-        telemetry::process(page);
-        page.flag(&catalogue::READY, &[], self.is_ready());
-        let limit = site.config.listen.max_connections;
-        telemetry::connections(page, self.seats.open(), self.seats.by_class(), limit);
-        page.add(&catalogue::ANSWER_BUFFER, &[], self.seats.untaken());
-        page.add(&catalogue::QUOTA_CLIENTS, &[], site.quotas.clients());
-        let dormant = site.by_name.values().filter(|room| room.live.is_dormant()).count();
-        page.add(&catalogue::ROOMS_DORMANT, &[], dormant);
-        let idle_too = site.config.metrics.idle_rooms;
-        let told = site.by_name.values().filter(|room| idle_too || !room.live.is_idle());
-        told.for_each(|room| telemetry::room(page, room));
-        page.series(site.outside.series());
-        site.upstreams.values().for_each(|upstream| telemetry::upstream(page, upstream));
-        self.certificates(&site, page);
-    }
-
-    /// When certificates run out: those that are shown to shoppers, and those that the shop is shown.
-    fn certificates(&self, site: &Site, page: &mut Page) {
-        let mut tell = |shown_to: &str, file: &Path, end: i64| {
-            page.add(&catalogue::CERTIFICATE_END, &[shown_to, &file.to_string_lossy()], end);
-        };
-        for (file, end) in self.tls.iter().flat_map(|tls| tls.certificates.ends()) {
-            tell("shoppers", &file, end);
-        }
-        for written in &site.config.upstreams {
-            let file = written.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
-            let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.tls());
-            if let (Some(file), Some(end)) = (file, tls.and_then(|tls| tls.not_after)) {
-                tell("shop", file, end);
-            }
-        }
-    }
-}
 
 /// Serves until the process is asked to end. `file` is where `config` came from; it is watched.
 pub fn serve(file: &Path, mut config: Config) -> anyhow::Result<()> {
@@ -179,7 +105,7 @@ struct Gateway {
     fleet: Arc<Fleet>,
     store: Arc<dyn Store>,
     mailbox: rooms::Mailbox,
-    reload: reload::Watch,
+    reload: reload::ConfigWatcher,
     admin: std::net::TcpListener,
     access: Access,
     doors: Vec<Vec<Door>>,
@@ -192,9 +118,9 @@ impl Gateway {
         let admin = bind(listen.admin)?;
         let token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
         let access = Access { token, hosts: listen.admin_hosts.as_slice().into() };
-        let Stores { lines, board } = stores(&config.store)?;
+        let Stores { lines, registry } = stores(&config.store)?;
         let alone = config.store.kind == StoreKind::Embedded;
-        let (ring, sealer) = Ring::open(Source::of(&config.store.secret_file), alone)?;
+        let (keyring, sealer) = Keyring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
         let identity = Identity::of(config.node.name.as_ref(), &bound(&doors[0])?, admin.local_addr()?);
         let (rooms, mailbox) = rooms::rooms(random_run());
@@ -203,7 +129,7 @@ impl Gateway {
             site: ArcSwap::from_pointee(site),
             rooms,
             tls,
-            seats: Seats::default(),
+            seats: Arc::default(),
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             keys: Arc::default(),
@@ -212,9 +138,9 @@ impl Gateway {
             store_meters: StoreMeters::default(),
             clock: watch::Sender::new(Duration::ZERO),
         });
-        let plan = Arc::new(Plan::new(file, shared.clone(), ring.names()));
-        let reload = reload::Watch::new(file, shared.clone(), plan.clone(), ring);
-        let fleet = Arc::new(Fleet::new(shared, plan, board, identity));
+        let plan = Arc::new(Plan::new(file, shared.clone(), keyring.names()));
+        let reload = reload::ConfigWatcher::new(file, shared.clone(), plan.clone(), keyring);
+        let fleet = Arc::new(Fleet::new(shared, plan, registry, identity));
         let store = Arc::new(Guarded::new(lines, fleet.standing().clone()));
         Ok(Self { fleet, store, mailbox, reload, admin, access, doors })
     }
@@ -225,7 +151,7 @@ impl Gateway {
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
         let mut ends = Ends::new()?;
         // The rooms that the store holds come before the first line is begun.
-        fleet.look().await;
+        fleet.refresh().await;
         let clerk = rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
         let clerk = tokio::spawn(clerk);
         let admin = tokio::net::TcpListener::from_std(admin)?;
@@ -293,7 +219,6 @@ async fn housekeeping(shared: Arc<Shared>, losses: Arc<Losses>, stop: Cancellati
             _ = second.tick() => {
                 shared.site.load().forget_idle();
                 losses.tell();
-                telemetry::log_losses(&losses);
                 checks.follow(&shared.site.load_full(), &stop);
             }
         }
@@ -330,7 +255,7 @@ fn start_worker(
     let serve = move || {
         timer::are_kept_by(control);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
-        runtime.block_on(listener::work(shared, doors, stop))?;
+        runtime.block_on(listener::work(Worker::new(shared), edge::handle, doors, stop))?;
         Ok(())
     };
     std::thread::Builder::new().name("worker".to_owned()).spawn(serve)
@@ -373,13 +298,13 @@ fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
 /// A store is both.
 struct Stores {
     lines: Arc<dyn Store>,
-    board: Arc<dyn Board>,
+    registry: Arc<dyn Registry>,
 }
 
 impl Stores {
-    fn both<S: Store + Board + 'static>(store: S) -> Self {
+    fn both<S: Store + Registry + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { lines: store.clone(), board: store }
+        Self { lines: store.clone(), registry: store }
     }
 }
 

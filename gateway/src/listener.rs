@@ -4,20 +4,22 @@
 //! that a request never changes threads. Instead of a timer for each connection, a sweep each second
 //! looks at all connections of a worker: what idles too long, or never sent a whole head, is closed.
 //!
-//! What is absent: what a request means ([`crate::edge`]).
+//! Out of scope: what a request means. The caller of [`work`] says what answers it.
+
+mod eviction;
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -30,22 +32,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
 use crate::body::Body;
-use crate::buffer::Buffers;
-use crate::connection::{Connection, Fate, Ledger, UnderWay};
-use crate::edge;
+use crate::connection::{Connection, ConnectionState, InFlight, Ledger};
 use crate::flow::{self, Stream, Watched};
 use crate::load::{Full, Load};
-use crate::proxy_header::{self, Told, Wrong};
-use crate::seats::{self, Class, Lack, Seat};
+use crate::proxy_header::{self, HeaderError, ProxyHeader};
+use crate::seats::{Class, ConnectionPermit, Lack};
 use crate::telemetry::{PROCESS, catalogue};
 use crate::timer::{sleep, timeout};
-use crate::upstream::Pool;
-use crate::visitor::{Peer, RequestIds};
+use crate::visitor::Peer;
+use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
-pub const BACKLOG: i32 = 4_096;
+pub(crate) const BACKLOG: i32 = 4_096;
 /// Pause when no descriptor is left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 /// When shutting down, connections are looked at this often...
@@ -63,7 +62,7 @@ const UPLOAD_WINDOW: u32 = 256 << 10;
 const SEND_BUFFER: usize = 16 << 10;
 
 /// A listening socket for one worker; several may share an address.
-pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -85,15 +84,11 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
     }
 }
 
-/// One thread's part of the gateway.
-pub struct Worker {
-    /// What all workers share.
-    pub shared: Arc<Shared>,
-    /// Kept connections to the upstreams.
-    pub pool: Rc<Pool>,
-    /// What is held of forms whose senders have to wait.
-    pub(crate) forms: Buffers,
-    ids: RequestIds,
+/// The connections of one worker, and who answers what is asked on them.
+struct Listener<H> {
+    worker: Rc<Worker>,
+    /// Answers requests.
+    handle: H,
     /// Those that are served, and until the next sweep those that were.
     connections: RefCell<Vec<Weak<Connection>>>,
     /// What was told of them last.
@@ -106,15 +101,9 @@ pub struct Worker {
     load: Load,
 }
 
-impl std::fmt::Debug for Worker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("connections", &self.connections.borrow().len()).finish_non_exhaustive()
-    }
-}
-
 /// A listening socket of one worker, and what its connections begin with.
 #[derive(Debug)]
-pub struct Door {
+pub(crate) struct Door {
     /// The socket.
     pub socket: std::net::TcpListener,
     /// TLS.
@@ -123,47 +112,50 @@ pub struct Door {
     pub proxied: bool,
 }
 
-/// Serves at these doors until `stop`, then lets requests under way finish.
-pub async fn work(shared: Arc<Shared>, doors: Vec<Door>, stop: CancellationToken) -> io::Result<()> {
-    let worker = Rc::new(Worker {
-        shared,
-        pool: Pool::new(),
-        ids: RequestIds::default(),
+/// Serves at these doors until `stop`, then lets requests under way finish. Each request is answered by `handle`, which is
+/// known when this is compiled: nothing is looked up for it.
+pub(crate) async fn work<H, A>(worker: Worker, handle: H, doors: Vec<Door>, stop: CancellationToken) -> io::Result<()>
+where
+    H: Fn(InFlight, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
+    A: Future<Output = Result<Response<Body>, Infallible>> + 'static,
+{
+    let listener = Rc::new(Listener {
+        worker: Rc::new(worker),
+        handle,
         connections: RefCell::default(),
         classes: Cell::default(),
-        forms: Buffers::default(),
         requests: Cell::new(0),
         ledger: Rc::default(),
         told_untaken: Cell::default(),
         load: Load::default(),
     });
-    worker.bound_answers();
+    listener.bound_answers();
     for Door { socket, tls, proxied } in doors {
-        let listener = TcpListener::from_std(socket)?;
-        tokio::task::spawn_local(accept(worker.clone(), listener, Kind { tls, proxied }, stop.clone()));
+        let socket = TcpListener::from_std(socket)?;
+        tokio::task::spawn_local(listener.clone().accept(socket, Kind { tls, proxied }, stop.clone()));
     }
-    tokio::task::spawn_local(sweep(worker.clone()));
-    tokio::task::spawn_local(worker.load.stand());
+    tokio::task::spawn_local(sweep(listener.clone()));
+    tokio::task::spawn_local(listener.load.stand());
     stop.cancelled().await;
-    worker.end().await;
+    listener.end().await;
     Ok(())
 }
 
 /// Ends what is overdue, by the clock of the control thread: with no timer of its own a worker waits for
 /// sockets alone, which is a good part of the cost of waiting.
-async fn sweep(worker: Rc<Worker>) {
-    let mut clock = worker.shared.clock.subscribe();
+async fn sweep<H: 'static>(listener: Rc<Listener<H>>) {
+    let mut clock = listener.worker.shared.clock.subscribe();
     while clock.changed().await.is_ok() {
         let now = *clock.borrow_and_update();
-        worker.pool.sweep(now);
-        if worker.shared.seats.is_one_wanted() {
-            worker.make_room(&Lack::All, false);
+        listener.worker.pool.sweep(now);
+        if listener.worker.shared.seats.is_one_wanted() {
+            listener.make_room(&Lack::All, false);
         }
-        worker.relieve();
-        worker.load.tick(Full(worker.ledger.is_full()));
-        worker.shared.rooms.stretch_polls(worker.load.stretch());
-        if now.as_secs() > worker.ledger.second.get() {
-            worker.sweep(now.as_secs());
+        listener.relieve();
+        listener.load.tick(Full(listener.ledger.is_full()));
+        listener.worker.shared.rooms.stretch_polls(listener.load.stretch());
+        if now.as_secs() > listener.ledger.second.get() {
+            listener.sweep(now.as_secs());
         }
     }
 }
@@ -175,37 +167,26 @@ struct Kind {
     proxied: bool,
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener, kind: Kind, stop: CancellationToken) {
-    loop {
-        let accepted = async {
-            worker.load.accepts().await;
-            listener.accept().await
-        };
-        let accepted = tokio::select! { a = accepted => a, () = stop.cancelled() => return };
-        match accepted {
-            Ok((stream, peer)) => worker.clone().welcome(stream, peer, kind),
-            Err(error) => {
-                tracing::warn!(%error, "no connection accepted");
-                sleep(NO_DESCRIPTOR).await;
+impl<H, A> Listener<H>
+where
+    H: Fn(InFlight, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
+    A: Future<Output = Result<Response<Body>, Infallible>> + 'static,
+{
+    async fn accept(self: Rc<Self>, socket: TcpListener, kind: Kind, stop: CancellationToken) {
+        loop {
+            let accepted = async {
+                self.load.accepts().await;
+                socket.accept().await
+            };
+            let accepted = tokio::select! { a = accepted => a, () = stop.cancelled() => return };
+            match accepted {
+                Ok((stream, peer)) => self.clone().welcome(stream, peer, kind),
+                Err(error) => {
+                    tracing::warn!(%error, "no connection accepted");
+                    sleep(NO_DESCRIPTOR).await;
+                }
             }
         }
-    }
-}
-
-impl Worker {
-    /// A factor around 1 that spreads what many are told to do.
-    pub fn jitter(&self) -> f64 {
-        0.85 + 0.3 * (self.pool.random() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// An id that no other arrival has.
-    pub fn arrival_id(&self) -> u64 {
-        self.pool.random()
-    }
-
-    /// An id that no other request has.
-    pub fn request_id(&self) -> HeaderValue {
-        self.ids.next(|| self.pool.random())
     }
 
     fn welcome(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, kind: Kind) {
@@ -216,12 +197,8 @@ impl Worker {
         } else if peer.trusted {
             tokio::task::spawn_local(self.hear_proxy(stream, peer, kind.tls));
         } else {
-            self.shared.proxy_headers.untrusted(peer.address, *self.shared.clock.borrow());
+            self.worker.shared.proxy_headers.untrusted(peer.address, *self.worker.shared.clock.borrow());
         }
-    }
-
-    fn peer(&self, address: IpAddr) -> Peer {
-        Peer::new(address, &self.shared.site.load().config.listen.trusted_proxies)
     }
 
     /// Hears from a proxy who its client is, and goes on with that. Until then it is a connection of nobody's, which the
@@ -229,17 +206,17 @@ impl Worker {
     async fn hear_proxy(self: Rc<Self>, mut stream: TcpStream, proxy: Peer, tls: bool) {
         let proxy = Peer { trusted: false, ..proxy };
         let Some(connection) = self.seat(proxy.clone(), false, None) else { return };
-        let told = while_open(&connection, proxy_header::read(&mut stream)).await.unwrap_or(Err(Wrong::Cut));
+        let told = while_open(&connection, proxy_header::read(&mut stream)).await.unwrap_or(Err(HeaderError::Cut));
         // Its seat is its client's now, or free.
         drop(connection);
-        self.shared.proxy_headers.note(told, proxy.address, *self.shared.clock.borrow());
+        self.worker.shared.proxy_headers.note(told, proxy.address, *self.worker.shared.clock.borrow());
         match told {
-            Ok(Told::Client { address, tls: at_proxy }) => {
+            Ok(ProxyHeader::Client { address, tls: at_proxy }) => {
                 let client = self.peer(address);
                 self.admit(stream, client, tls, tls || at_proxy);
             }
             // It speaks for itself, and so for nobody else.
-            Ok(Told::Own) => self.admit(stream, proxy, tls, tls),
+            Ok(ProxyHeader::Own) => self.admit(stream, proxy, tls, tls),
             Err(_) => {}
         }
     }
@@ -256,76 +233,8 @@ impl Worker {
         }
     }
 
-    /// A place for a connection among those that are served, which counts for this client.
-    fn seat(&self, peer: Peer, tls: bool, client: Option<IpAddr>) -> Option<Rc<Connection>> {
-        let seat = Seat::take(&self.shared, client);
-        if let Some(lack) = seat.lacks(&self.shared.site.load().config.listen)
-            && !self.make_room(&lack, true)
-        {
-            PROCESS.counter(&catalogue::CONNECTIONS_REFUSED, &[]).increment(1);
-            return None;
-        }
-        let connection = Connection::new(peer, tls, self.ledger.clone(), Some(seat));
-        self.connections.borrow_mut().push(Rc::downgrade(&connection));
-        Some(connection)
-    }
-
-    /// Closes connections for a new one; false if none can be closed.
-    fn make_room(&self, lack: &Lack, may_ask_others: bool) -> bool {
-        let most = self.shared.site.load().config.listen.max_connections;
-        // Of its own client a holder may be closed; for all others only if every connection is a holder's.
-        let elsewhere = matches!(lack, Lack::All) && self.shared.seats.has_others();
-        let victims = seats::victims(self.open().into_iter(), self.ledger.second.get(), lack, most, !elsewhere);
-        if victims.is_empty() && elsewhere && may_ask_others {
-            self.shared.seats.want_one();
-        }
-        for victim in &victims {
-            victim.evict();
-        }
-        PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &[lack.name()]).increment(victims.len() as u64);
-        !victims.is_empty()
-    }
-
-    /// Reads how many bytes of answers may be held for those who do not take them. Each worker has its part.
-    fn bound_answers(&self) {
-        let site = self.shared.site.load();
-        let listen = &site.config.listen;
-        self.ledger.most_untaken.set(listen.answer_buffer_per_connection.0);
-        self.ledger.most_held.set(listen.answer_buffer.0 / listen.workers.max(1));
-    }
-
-    /// Closes connections that do not take their answers while there are too many bytes of them: pass holders last, and
-    /// before others who has taken nothing for the longest time.
-    fn relieve(&self) {
-        if !self.ledger.is_full() {
-            return;
-        }
-        let mut open = self.open();
-        // What was closed before is gone when its task has run.
-        open.retain(|connection| connection.held() > 0 && connection.fate() != Fate::Over);
-        open.sort_by_key(|connection| (connection.class() == Class::Holder, connection.active()));
-        let mut held: usize = open.iter().map(|connection| connection.held()).sum();
-        // To some room, so that it is not the work of each tick.
-        let enough = self.ledger.most_held.get() / 8 * 7;
-        let mut closed = 0;
-        for connection in &open {
-            if held <= enough {
-                break;
-            }
-            held = held.saturating_sub(connection.held());
-            connection.evict();
-            closed += 1;
-        }
-        PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &["answer_buffer"]).increment(closed);
-    }
-
-    /// The connections that are served.
-    fn open(&self) -> Vec<Rc<Connection>> {
-        self.connections.borrow().iter().filter_map(Weak::upgrade).collect()
-    }
-
     async fn shake_hands(self: Rc<Self>, stream: TcpStream, connection: Rc<Connection>) {
-        let Some(tls) = &self.shared.tls else { return };
+        let Some(tls) = &self.worker.shared.tls else { return };
         let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
         // How long it may take is the sweep's to say: nothing was asked yet.
         if let Some(Ok(stream)) = while_open(&connection, handshake).await {
@@ -353,10 +262,10 @@ impl Worker {
     async fn serve_http1<I: Stream>(self: Rc<Self>, io: I, connection: &Rc<Connection>) {
         let mut io = Watched::new(io, connection.flow.clone());
         loop {
-            let service = service_fn(|request: http::Request<Incoming>| {
-                let under_way = UnderWay::begin(connection, request.version(), request.body().is_end_stream());
+            let service = service_fn(|request: Request<Incoming>| {
+                let in_flight = InFlight::begin(connection, request.version(), request.body().is_end_stream());
                 self.requests.set(self.requests.get() + 1);
-                edge::handle(under_way, self.clone(), request)
+                (self.handle)(in_flight, self.worker.clone(), request)
             });
             let mut http = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
             let rests = poll_fn(|cx| {
@@ -388,30 +297,104 @@ impl Worker {
     }
 
     async fn serve_http2<I: Stream>(self: Rc<Self>, io: I, connection: &Rc<Connection>) {
-        let site = self.shared.site.load();
+        let site = self.worker.shared.site.load();
         let (few, most) = (site.config.listen.max_streams_without_pass, site.config.listen.max_streams);
         drop(site);
         connection.bound_streams(few as usize, most as usize);
-        let service = service_fn(|request: http::Request<Incoming>| {
-            let mut under_way = UnderWay::begin(connection, request.version(), false);
+        let service = service_fn(|request: Request<Incoming>| {
+            let mut in_flight = InFlight::begin(connection, request.version(), false);
             self.requests.set(self.requests.get() + 1);
-            let worker = self.clone();
+            let (handle, worker) = (self.handle, self.worker.clone());
             async move {
-                if !under_way.take_slot().await {
+                if !in_flight.take_slot().await {
                     // The others of its connection went with it; nobody is there to be answered.
-                    return Ok(http::Response::new(Body::empty()));
+                    return Ok(Response::new(Body::empty()));
                 }
                 // In a box, which is gone when the answer waits for the other end's window.
-                Box::pin(edge::handle(under_way, worker, request)).await
+                Box::pin(handle(in_flight, worker, request)).await
             }
         });
         let mut http = pin!(self.http2().serve_connection(TokioIo::new(io), service));
         poll_fn(|cx| self.poll_served(connection, http.as_mut(), http2::Connection::graceful_shutdown, cx)).await;
-        connection.finish(Fate::Over);
+        connection.finish(ConnectionState::Over);
+    }
+}
+
+impl<H> Listener<H> {
+    fn peer(&self, address: IpAddr) -> Peer {
+        Peer::new(address, &self.worker.shared.site.load().config.listen.trusted_proxies)
+    }
+
+    /// A place for a connection among those that are served, which counts for this client.
+    fn seat(&self, peer: Peer, tls: bool, client: Option<IpAddr>) -> Option<Rc<Connection>> {
+        let seat = ConnectionPermit::take(&self.worker.shared.seats, client);
+        if let Some(lack) = seat.lacks(&self.worker.shared.site.load().config.listen)
+            && !self.make_room(&lack, true)
+        {
+            PROCESS.counter(&catalogue::CONNECTIONS_REFUSED, &[]).increment(1);
+            return None;
+        }
+        let connection = Connection::new(peer, tls, self.ledger.clone(), Some(seat));
+        self.connections.borrow_mut().push(Rc::downgrade(&connection));
+        Some(connection)
+    }
+
+    /// Closes connections for a new one; false if none can be closed.
+    fn make_room(&self, lack: &Lack, may_ask_others: bool) -> bool {
+        let most = self.worker.shared.site.load().config.listen.max_connections;
+        // Of its own client a holder may be closed; for all others only if every connection is a holder's.
+        let elsewhere = matches!(lack, Lack::All) && self.worker.shared.seats.has_others();
+        let victims = eviction::victims(self.open().into_iter(), self.ledger.second.get(), lack, most, !elsewhere);
+        if victims.is_empty() && elsewhere && may_ask_others {
+            self.worker.shared.seats.want_one();
+        }
+        for victim in &victims {
+            victim.evict();
+        }
+        PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &[lack.name()]).increment(victims.len() as u64);
+        !victims.is_empty()
+    }
+
+    /// Reads how many bytes of answers may be held for those who do not take them. Each worker has its part.
+    fn bound_answers(&self) {
+        let site = self.worker.shared.site.load();
+        let listen = &site.config.listen;
+        self.ledger.most_untaken.set(listen.answer_buffer_per_connection.0);
+        self.ledger.most_held.set(listen.answer_buffer.0 / listen.workers.max(1));
+    }
+
+    /// Closes connections that do not take their answers while there are too many bytes of them: pass holders last, and
+    /// before others who has taken nothing for the longest time.
+    fn relieve(&self) {
+        if !self.ledger.is_full() {
+            return;
+        }
+        let mut open = self.open();
+        // What was closed before is gone when its task has run.
+        open.retain(|connection| connection.held() > 0 && connection.state() != ConnectionState::Over);
+        open.sort_by_key(|connection| (connection.class() == Class::Holder, connection.active()));
+        let mut held: usize = open.iter().map(|connection| connection.held()).sum();
+        // To some room, so that it is not the work of each tick.
+        let enough = self.ledger.most_held.get() / 8 * 7;
+        let mut closed = 0;
+        for connection in &open {
+            if held <= enough {
+                break;
+            }
+            held = held.saturating_sub(connection.held());
+            connection.evict();
+            closed += 1;
+        }
+        PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &["answer_buffer"]).increment(closed);
+    }
+
+    /// The connections that are served.
+    fn open(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().iter().filter_map(Weak::upgrade).collect()
     }
 
     fn http1(&self) -> http1::Builder {
-        let site = self.shared.site.load();
+        let site = self.worker.shared.site.load();
         let listen = &site.config.listen;
         let mut http1 = http1::Builder::new();
         http1.max_buf_size(listen.max_header_size.0).header_read_timeout(None).writev(false);
@@ -426,7 +409,7 @@ impl Worker {
     /// sent away; headers in CONTINUATION frames are bounded by the size of a head, and HPACK's table by its usual 4 KiB. No
     /// ping keeps a connection alive: that would be a timer for each, and the sweep ends what idles.
     fn http2(&self) -> http2::Builder<Here> {
-        let site = self.shared.site.load();
+        let site = self.worker.shared.site.load();
         let listen = &site.config.listen;
         let mut http2 = http2::Builder::new(Here);
         http2
@@ -443,26 +426,26 @@ impl Worker {
     /// Looks at every connection once.
     fn sweep(&self, now: u64) {
         self.ledger.second.set(now);
-        self.shared.requests.fetch_add(self.requests.take(), Ordering::Relaxed);
-        let site = self.shared.site.load();
+        self.worker.shared.requests.fetch_add(self.requests.take(), Ordering::Relaxed);
+        let site = self.worker.shared.site.load();
         let listen = &site.config.listen;
         self.connections.borrow_mut().retain(|connection| connection.strong_count() > 0);
         let connections = self.open();
         self.bound_answers();
         let untaken: usize = connections.iter().map(|connection| connection.untaken_bytes()).sum();
         self.load.report();
-        self.shared.seats.recount_untaken(self.told_untaken.replace(untaken), untaken);
+        self.worker.shared.seats.recount_untaken(self.told_untaken.replace(untaken), untaken);
         let mut classes = [0; Class::ALL.len()];
         for connection in &connections {
             classes[connection.class() as usize] += 1;
         }
-        self.shared.seats.recount(self.classes.replace(classes), classes);
-        self.pool.sweep_answers(listen.idle_timeout);
+        self.worker.shared.seats.recount(self.classes.replace(classes), classes);
+        self.worker.pool.sweep_answers(listen.idle_timeout);
         for connection in connections.iter().filter(|c| c.requests() > 0) {
             let limit = listen.idle_timeout.as_secs();
             if connection.untaken() > limit || connection.takes_nothing(limit) {
                 // Whoever does not take their answer must not keep the shop from working on others'.
-                connection.finish(Fate::Over);
+                connection.finish(ConnectionState::Over);
             }
         }
         for connection in connections.iter().filter(|c| c.is_idle()) {
@@ -472,20 +455,20 @@ impl Worker {
                 _ => listen.waiting_idle_timeout,
             };
             let late = now > connection.active() + limit.as_secs().max(1);
-            match connection.fate() {
+            match connection.state() {
                 // Never sent a whole head, or does not take the last answer: there is nothing more to say.
-                Fate::Open if late && (!connection.has_asked() || connection.untaken_bytes() > 0) => {
-                    connection.finish(Fate::Over);
+                ConnectionState::Open if late && (!connection.has_asked() || connection.untaken_bytes() > 0) => {
+                    connection.finish(ConnectionState::Over);
                 }
-                Fate::Open if late => connection.end(),
-                Fate::Ending(by) if now > by => connection.finish(Fate::Over),
-                Fate::Open => connection.rest(),
+                ConnectionState::Open if late => connection.end(),
+                ConnectionState::Ending(by) if now > by => connection.finish(ConnectionState::Over),
+                ConnectionState::Open => connection.rest(),
                 _ => {}
             }
         }
     }
 
-    /// Serves a connection until it ends or its fate does, and asks it to `end` where that is its fate. One without a
+    /// Serves a connection until it ends or its state does, and asks it to `end` where that is its state. One without a
     /// pass waits for its turn where the worker has more to do than it can.
     fn poll_served<C>(
         &self,
@@ -498,11 +481,11 @@ impl Worker {
         C: Future<Output = hyper::Result<()>>,
     {
         connection.serve_by(cx.waker());
-        match connection.fate() {
-            Fate::Over => return Poll::Ready(()),
-            Fate::Ending(_) => end(http.as_mut()),
-            Fate::Open if !connection.can_be_deferred() => {}
-            Fate::Open => {
+        match connection.state() {
+            ConnectionState::Over => return Poll::Ready(()),
+            ConnectionState::Ending(_) => end(http.as_mut()),
+            ConnectionState::Open if !connection.can_be_deferred() => {}
+            ConnectionState::Open => {
                 let full = Full(connection.is_http2() && self.ledger.is_full());
                 if self.load.defers(connection, full) {
                     return Poll::Pending;
@@ -521,7 +504,7 @@ impl Worker {
     /// Asks all connections to end and waits until they have, at most the configured time.
     async fn end(&self) {
         let open = || self.connections.borrow().iter().any(|c| c.strong_count() > 0);
-        self.open().iter().filter(|c| c.fate() == Fate::Open).for_each(|c| c.end());
+        self.open().iter().filter(|c| c.state() == ConnectionState::Open).for_each(|c| c.end());
         let all_ended = async {
             for round in 0.. {
                 if !open() {
@@ -530,11 +513,11 @@ impl Worker {
                 sleep(ROUND).await;
                 if round > PATIENT_ROUNDS {
                     // Connected and never asked: nothing is lost by closing it.
-                    self.open().iter().filter(|c| c.requests() == 0).for_each(|c| c.finish(Fate::Over));
+                    self.open().iter().filter(|c| c.requests() == 0).for_each(|c| c.finish(ConnectionState::Over));
                 }
             }
         };
-        let limit = self.shared.site.load().config.listen.shutdown_timeout;
+        let limit = self.worker.shared.site.load().config.listen.shutdown_timeout;
         if timeout(limit, all_ended).await.is_err() {
             tracing::warn!("requests were still under way when the time to shut down was over");
         }
@@ -553,7 +536,7 @@ fn note_unreadable(end: hyper::Result<()>) {
 async fn begins_http2(stream: &TcpStream, connection: &Connection) -> Option<bool> {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
-        while connection.fate() == Fate::Open {
+        while connection.state() == ConnectionState::Open {
             let mut first = [0; PREFACE.len()];
             let mut first = ReadBuf::new(&mut first);
             if ready!(stream.poll_peek(cx, &mut first)).is_err() {
@@ -576,7 +559,7 @@ async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>)
     let mut future = pin!(future);
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
-        if connection.fate() == Fate::Over {
+        if connection.state() == ConnectionState::Over {
             return Poll::Ready(None);
         }
         future.as_mut().poll(cx).map(Some)
@@ -588,7 +571,7 @@ async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>)
 async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
-        if connection.fate() == Fate::Open { flow::poll_more(tcp, cx) } else { Poll::Ready(false) }
+        if connection.state() == ConnectionState::Open { flow::poll_more(tcp, cx) } else { Poll::Ready(false) }
     })
     .await
 }
@@ -596,10 +579,10 @@ async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
 /// Carries another protocol, if one was agreed on: the connection keeps its seat, and ends when it is asked to.
 async fn carry(connection: &Rc<Connection>) {
     let Some(mut bridge) = connection.take_bridge() else { return };
-    let _under_way = UnderWay::begin(connection, http::Version::HTTP_11, false);
-    poll_fn(|cx| match connection.fate() {
-        Fate::Open => Pin::new(&mut bridge).poll(cx),
-        Fate::Ending(_) | Fate::Over => Poll::Ready(()),
+    let _under_way = InFlight::begin(connection, http::Version::HTTP_11, false);
+    poll_fn(|cx| match connection.state() {
+        ConnectionState::Open => Pin::new(&mut bridge).poll(cx),
+        ConnectionState::Ending(_) | ConnectionState::Over => Poll::Ready(()),
     })
     .await;
 }

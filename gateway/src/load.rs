@@ -17,7 +17,7 @@
 //! own work  time that this thread had the processor meanwhile: a delay that another process makes is none of theirs
 //! ```
 //!
-//! A connection that sent many requests at once is served one of them at a time (`UnderWay::take_turn`);
+//! A connection that sent many requests at once is served one of them at a time (`InFlight::take_turn`);
 //! one of HTTP/2 owes for all of the streams that it began. What was overdrawn in a tick is missing in the next.
 //!
 //! A connection of HTTP/2 is deferred also while too many bytes of answers are held for those who do not take them
@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Turn};
 use crate::telemetry::{PROCESS, catalogue};
 
 /// Run-queue delay above which a worker defers connections without a pass: well above what other processes cause.
@@ -51,18 +51,6 @@ const CALM_AFTER: u32 = 20;
 const LONG: u32 = 20;
 /// Polls are never stretched by more than this.
 const STRETCH_MOST: f64 = 16.0;
-
-/// What a connection without a pass may do at this moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Not deferred.
-    #[default]
-    Free,
-    /// Waits for its release.
-    Deferred,
-    /// Released: to be served once.
-    Released,
-}
 
 /// Whether more bytes of answers are held for those who do not take them than the worker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -412,7 +400,7 @@ mod tests {
         let (load, crowd) = (Load::default(), crowd(400));
         let (asked, new) = crowd.split_at(200);
         for connection in asked {
-            drop(crate::connection::UnderWay::begin(connection, http::Version::HTTP_11, true));
+            drop(crate::connection::InFlight::begin(connection, http::Version::HTTP_11, true));
         }
         round(&load, &crowd);
         tick(&load, TARGET * 10);

@@ -10,7 +10,7 @@
 //!
 //! What is lost in either way is counted, and said as an event once a second.
 
-pub mod access;
+pub(crate) mod access;
 mod stream;
 
 use std::fs::File;
@@ -33,17 +33,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::stream::Lost;
 use crate::config::{LogConfig, LogFormat};
+use crate::telemetry::{PROCESS, catalogue};
 
 /// Lines that one place in the code may write in a second.
-pub const LINES: u32 = 100;
+pub(crate) const LINES: u32 = 100;
 /// How long the end of the process waits for what is not written yet.
-pub const FLUSH: Duration = Duration::from_secs(2);
+pub(crate) const FLUSH: Duration = Duration::from_secs(2);
 /// Targets of our own crates begin with one of these.
 const OURS: [&str; 3] = ["gateway", "weir", "policy"];
 
 /// The running logs. Dropping this writes what is left, as far as readers take it.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     writers: Option<[WorkerGuard; 2]>,
     /// What was lost.
     pub losses: Arc<Losses>,
@@ -51,7 +52,7 @@ pub struct Log {
 
 /// Lines that were not written.
 #[derive(Debug)]
-pub struct Losses {
+pub(crate) struct Losses {
     limiter: Arc<Limiter>,
     events: Lost,
     access: Lost,
@@ -63,7 +64,7 @@ pub struct Losses {
 ///
 /// # Errors
 /// If there is no descriptor for them.
-pub fn start(config: &LogConfig) -> io::Result<Log> {
+pub(crate) fn start(config: &LogConfig) -> io::Result<Log> {
     let (out, events, of_events) = stream::begin(own(io::stderr().as_fd())?, "events");
     let (lines, access, of_access) = stream::begin(own(io::stdout().as_fd())?, "access");
     access::start(lines, config.format);
@@ -104,22 +105,23 @@ impl Drop for Log {
 
 impl Losses {
     /// Lines that were over the rate of their place so far.
-    pub fn over_rate(&self) -> u64 {
+    fn over_rate(&self) -> u64 {
         self.limiter.dropped.load(Ordering::Relaxed)
     }
 
     /// Events that found no reader so far.
-    pub fn events_lost(&self) -> u64 {
+    fn events_lost(&self) -> u64 {
         self.events.lines()
     }
 
     /// Access lines that found no reader so far.
-    pub fn access_lost(&self) -> u64 {
+    fn access_lost(&self) -> u64 {
         self.access.lines()
     }
 
-    /// Says in the log what was lost since the last call.
-    pub fn tell(&self) {
+    /// Says in the log what was lost since the last call, and in the metrics what was lost so far.
+    pub(crate) fn tell(&self) {
+        self.count();
         for (place, lines) in self.limiter.news() {
             tracing::warn!(place, lines, "log lines left out: over {LINES} a second from one place");
         }
@@ -129,6 +131,17 @@ impl Losses {
             if lines > 0 {
                 tracing::warn!(stream, lines, "log lines lost: the reader of the log is too slow");
             }
+        }
+    }
+
+    fn count(&self) {
+        let lost = [
+            (["events", "rate"], self.over_rate()),
+            (["events", "queue"], self.events_lost()),
+            (["access", "queue"], self.access_lost()),
+        ];
+        for (labels, lines) in lost {
+            PROCESS.counter(&catalogue::LOG_DROPPED, &labels).absolute(lines);
         }
     }
 }

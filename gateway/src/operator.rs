@@ -3,7 +3,7 @@
 //! They speak to a gateway and not to the store: the embedded store belongs to the process that serves, and
 //! a gateway knows best whether it can take the rooms.
 //!
-//! What is absent: TLS and names; the admin listener is an address.
+//! Out of scope: TLS and names; the admin listener is an address.
 
 mod compare;
 

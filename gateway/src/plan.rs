@@ -7,7 +7,7 @@
 //! of the file. A room that is new here serves when the store has said where its line is: until then nobody could
 //! be told from a stranger.
 //!
-//! What is absent: watching anything.
+//! Out of scope: watching anything.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::Shared;
 use crate::config::{Config, Loss, RoomChange, changes, difference, losses};
+use crate::shared::Shared;
 use crate::site::{Files, Site};
-use crate::store::board::{InForce, Version};
+use crate::store::registry::{InForce, Version};
 use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.
-pub struct Plan {
+pub(crate) struct Plan {
     shared: Arc<Shared>,
     folder: PathBuf,
     state: Mutex<State>,
@@ -61,7 +61,7 @@ struct Rooms {
 
 /// A version that this gateway could not take, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// Its number.
     pub version: u64,
     /// Everything that is wrong with it here.
@@ -70,7 +70,7 @@ pub struct Refused {
 
 /// What a gateway says of its rooms and keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The version of the rooms that is in force here; 0 are those of the file.
     pub rooms_version: u64,
     /// The version that is wanted and could not be taken.
@@ -81,7 +81,7 @@ pub struct Report {
 
 /// Rooms that may come in force.
 #[derive(Debug, Clone)]
-pub enum Next {
+pub(crate) enum Next {
     /// A text that was just written.
     Text(Arc<str>),
     /// A version that is kept.
@@ -92,7 +92,7 @@ pub enum Next {
 
 /// What a text of rooms would change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Preview {
+pub(crate) struct Preview {
     /// The version in force that it was compared with.
     pub from: u64,
     /// What is different, room by room.
@@ -103,7 +103,7 @@ pub struct Preview {
 
 impl Plan {
     /// The plan that is in force at the start: `file` and nothing else.
-    pub fn new(path: &Path, shared: Arc<Shared>, keys: Vec<String>) -> Self {
+    pub(crate) fn new(path: &Path, shared: Arc<Shared>, keys: Vec<String>) -> Self {
         let (file, folder) = (shared.site.load().config.clone(), path.parent().unwrap_or(Path::new("")).to_owned());
         let (wanted, taken) = (Rooms::default(), Rooms::default());
         let state = Mutex::new(State { file, wanted, taken, refused: None, keys });
@@ -124,7 +124,7 @@ impl Plan {
     ///
     /// # Errors
     /// Everything that is wrong with it and the rooms in force together; nothing has changed then.
-    pub async fn file(&self, file: Config) -> Result<(), Vec<String>> {
+    pub(crate) async fn file(&self, file: Config) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
         self.take(file).await
     }
@@ -133,7 +133,7 @@ impl Plan {
     ///
     /// # Errors
     /// Everything that is wrong with them; nothing has changed then.
-    pub async fn pages(&self) -> Result<(), Vec<String>> {
+    pub(crate) async fn pages(&self) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
         let file = self.lock().file.clone();
         self.take(file).await
@@ -159,7 +159,7 @@ impl Plan {
     }
 
     /// The store says that this is in force now.
-    pub async fn switched(&self, in_force: InForce, version: Option<Version>) {
+    pub(crate) async fn switched(&self, in_force: InForce, version: Option<Version>) {
         let _turn = self.turn.lock().await;
         let wanted = Rooms { in_force, version };
         let file = self.lock().file.clone();
@@ -185,7 +185,7 @@ impl Plan {
     }
 
     /// Tokens are sealed and opened with these keys now.
-    pub async fn keys(&self, sealer: Sealer, names: Vec<String>) {
+    pub(crate) async fn keys(&self, sealer: Sealer, names: Vec<String>) {
         let _turn = self.turn.lock().await;
         let site = self.shared.site.load().with_sealer(Arc::new(sealer));
         self.shared.site.store(Arc::new(site));
@@ -194,20 +194,20 @@ impl Plan {
     }
 
     /// What the store last said is in force, with its text if it has one.
-    pub fn wanted(&self) -> (InForce, Option<Version>) {
+    pub(crate) fn wanted(&self) -> (InForce, Option<Version>) {
         let state = self.lock();
         (state.wanted.in_force, state.wanted.version.clone())
     }
 
     /// What this gateway says of itself.
-    pub fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let state = self.lock();
         let (refused, keys) = (state.refused.clone(), state.keys.clone());
         Report { rooms_version: state.taken.in_force.number, refused, keys }
     }
 
     /// Tells which version of the rooms is in force here, and which in the store.
-    pub fn observe(&self, page: &mut Page) {
+    pub(crate) fn observe(&self, page: &mut Page) {
         let state = self.lock();
         page.add(&catalogue::ROOMS_VERSION, &[], state.taken.in_force.number);
         page.add(&catalogue::ROOMS_VERSION_WANTED, &[], state.wanted.in_force.number);
@@ -218,7 +218,7 @@ impl Plan {
     ///
     /// # Errors
     /// Everything that is wrong with them on this gateway.
-    pub async fn preview(&self, next: Next, named: Option<u64>) -> Result<Preview, Vec<String>> {
+    pub(crate) async fn preview(&self, next: Next, named: Option<u64>) -> Result<Preview, Vec<String>> {
         let (wanted, file) = {
             let state = self.lock();
             let wanted = state.wanted.in_force.number;

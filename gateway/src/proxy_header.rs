@@ -3,12 +3,16 @@
 //! Versions 1 (a line) and 2 (binary) as `proxy-protocol.txt` of `HAProxy` has them. Not a byte more than the header is read:
 //! what follows is TLS or HTTP, and is looked at where it stands.
 //!
-//! What is absent: whose headers are believed, and how long one may take ([`crate::listener`]).
+//! Out of scope: whose headers are believed, and how long one may take (`listener`).
+
+mod meters;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+pub use self::meters::ProxyHeaders;
 
 /// Bytes of the longest header that is read. The lengths of version 2 go to 64 KiB; certificates of clients and the ids of
 /// cloud providers, which it may carry, take some hundred.
@@ -31,7 +35,7 @@ const CLIENT_SSL: u8 = 1;
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum ProxyHeader {
     /// Who connected to the proxy.
     Client {
         /// Its address.
@@ -45,7 +49,7 @@ pub enum Told {
 
 /// Why there is no header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
+pub enum HeaderError {
     /// The connection begins with something else.
     Missing,
     /// It begins as a header, and is none.
@@ -62,17 +66,17 @@ pub enum Progress {
     /// At least so many bytes more belong to it.
     More(usize),
     /// It is all here.
-    Whole(Told),
+    Whole(ProxyHeader),
 }
 
 /// Reads the header off a stream, and nothing behind it.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Told, Wrong> {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<ProxyHeader, HeaderError> {
     let mut bytes = Vec::new();
     loop {
         match progress(&bytes)? {
             Progress::Whole(told) => return Ok(told),
             Progress::More(more) => match (&mut *stream).take(more as u64).read_buf(&mut bytes).await {
-                Ok(0) | Err(_) => return Err(Wrong::Cut),
+                Ok(0) | Err(_) => return Err(HeaderError::Cut),
                 Ok(_) => {}
             },
         }
@@ -83,42 +87,42 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Told, 
 ///
 /// # Errors
 /// As soon as they are no beginning of a header.
-pub fn progress(bytes: &[u8]) -> Result<Progress, Wrong> {
+pub fn progress(bytes: &[u8]) -> Result<Progress, HeaderError> {
     let begins = |start: &[u8]| bytes.iter().zip(start).all(|(byte, expected)| byte == expected);
     match bytes {
         [] => Ok(Progress::More(SHORTEST_LINE)),
         _ if begins(SIGNATURE) => binary(bytes),
         _ if begins(LINE) => line(bytes),
-        _ => Err(Wrong::Missing),
+        _ => Err(HeaderError::Missing),
     }
 }
 
-fn line(bytes: &[u8]) -> Result<Progress, Wrong> {
+fn line(bytes: &[u8]) -> Result<Progress, HeaderError> {
     if bytes.len() < SHORTEST_LINE {
         return Ok(Progress::More(SHORTEST_LINE - bytes.len()));
     }
     if bytes.split_last().is_some_and(|(_, before)| before.contains(&b'\n')) {
-        return Err(Wrong::Malformed);
+        return Err(HeaderError::Malformed);
     }
     if let Some(text) = bytes.strip_suffix(b"\r\n") {
-        let text = std::str::from_utf8(text).map_err(|_| Wrong::Malformed)?;
-        return words(text).map(Progress::Whole).ok_or(Wrong::Malformed);
+        let text = std::str::from_utf8(text).map_err(|_| HeaderError::Malformed)?;
+        return words(text).map(Progress::Whole).ok_or(HeaderError::Malformed);
     }
     let more = if bytes.ends_with(b"\r") { 1 } else { 2 };
-    if bytes.len() + more > LONGEST_LINE { Err(Wrong::Malformed) } else { Ok(Progress::More(more)) }
+    if bytes.len() + more > LONGEST_LINE { Err(HeaderError::Malformed) } else { Ok(Progress::More(more)) }
 }
 
 /// `PROXY TCP4 192.0.2.1 10.0.0.1 56324 443`.
-fn words(line: &str) -> Option<Told> {
+fn words(line: &str) -> Option<ProxyHeader> {
     let mut words = line.split(' ').skip(1);
     let address = match words.next()? {
         // What follows is to be ignored.
-        "UNKNOWN" => return Some(Told::Own),
+        "UNKNOWN" => return Some(ProxyHeader::Own),
         "TCP4" => source::<Ipv4Addr>(words)?,
         "TCP6" => source::<Ipv6Addr>(words)?,
         _ => return None,
     };
-    Some(Told::Client { address, tls: false })
+    Some(ProxyHeader::Client { address, tls: false })
 }
 
 fn source<'a, A: FromStr + Into<IpAddr>>(mut words: impl Iterator<Item = &'a str>) -> Option<IpAddr> {
@@ -132,7 +136,7 @@ fn port(word: &str) -> Option<u16> {
     word.parse().ok().filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn binary(bytes: &[u8]) -> Result<Progress, Wrong> {
+fn binary(bytes: &[u8]) -> Result<Progress, HeaderError> {
     let Some((fixed, body)) = bytes.split_first_chunk::<FIXED>() else {
         return Ok(Progress::More(FIXED - bytes.len()));
     };
@@ -141,29 +145,29 @@ fn binary(bytes: &[u8]) -> Result<Progress, Wrong> {
     let is_own = match command {
         0x20 => true,
         0x21 => false,
-        _ => return Err(Wrong::Malformed),
+        _ => return Err(HeaderError::Malformed),
     };
     if FIXED + length > MOST {
-        return Err(Wrong::TooLong);
+        return Err(HeaderError::TooLong);
     }
     let Some(body) = body.get(..length) else {
         return Ok(Progress::More(length - body.len()));
     };
     let told = match family {
-        _ if is_own => Some(Told::Own),
+        _ if is_own => Some(ProxyHeader::Own),
         0x11 => client(body, |[a, b, c, d, ..]: [u8; 12]| Ipv4Addr::new(a, b, c, d).into()),
         0x21 => client(body, |addresses: [u8; 36]| first_half(addresses).into()),
         // Of no family, or by a unix socket.
-        0x00 | 0x31 => Some(Told::Own),
+        0x00 | 0x31 => Some(ProxyHeader::Own),
         _ => None,
     };
-    told.map(Progress::Whole).ok_or(Wrong::Malformed)
+    told.map(Progress::Whole).ok_or(HeaderError::Malformed)
 }
 
 /// The source of these addresses, which some values may follow.
-fn client<const N: usize>(body: &[u8], source: impl Fn([u8; N]) -> IpAddr) -> Option<Told> {
+fn client<const N: usize>(body: &[u8], source: impl Fn([u8; N]) -> IpAddr) -> Option<ProxyHeader> {
     let (addresses, values) = body.split_first_chunk::<N>()?;
-    Some(Told::Client { address: source(*addresses), tls: is_over_tls(values) })
+    Some(ProxyHeader::Client { address: source(*addresses), tls: is_over_tls(values) })
 }
 
 fn first_half(addresses: [u8; 36]) -> Ipv6Addr {

@@ -22,13 +22,13 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
 use crate::capacity;
 use crate::config::changes::{Change, changes};
 use crate::config::{Config, Diagnostic};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
-use crate::secret::{Ring, SecretError, Source};
+use crate::secret::{Keyring, SecretError, Source};
+use crate::shared::Shared;
 use crate::site::{Site, Stamp};
 use crate::telemetry::{self, PROCESS, catalogue};
 use crate::tls::{Certificates, TlsError};
@@ -37,14 +37,14 @@ use crate::tls::{Certificates, TlsError};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Watches the files.
-pub struct Watch {
+pub(crate) struct ConfigWatcher {
     file: PathBuf,
     seen: Option<Arc<[u8]>>,
     certificates: u64,
     /// The pages that were applied last, or tried to be.
     pages: Stamp,
     shop: ShopFiles,
-    ring: Ring,
+    keyring: Keyring,
     shared: Arc<Shared>,
     plan: Arc<Plan>,
     /// The reading under way.
@@ -54,18 +54,18 @@ pub struct Watch {
     anew: bool,
 }
 
-impl Watch {
+impl ConfigWatcher {
     /// Watches `file`, whose present content is in force.
-    pub fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, ring: Ring) -> Self {
+    pub(crate) fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, keyring: Keyring) -> Self {
         let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
         let seen = std::fs::read(file).ok().map(Arc::from);
         let (reading, stalled, anew) = (None, false, false);
         let (pages, shop) = (shared.site.load().stamp, ShopFiles::of(&shared.site.load().config));
-        Self { seen, file: file.to_owned(), certificates, pages, shop, ring, shared, plan, reading, stalled, anew }
+        Self { seen, file: file.to_owned(), certificates, pages, shop, keyring, shared, plan, reading, stalled, anew }
     }
 
     /// Watches until `stop`. Apart from the clock of the control thread: a change may wait for the store.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         stop.run_until_cancelled(Box::pin(self.watch())).await;
     }
 
@@ -119,7 +119,7 @@ impl Watch {
             certificates: self.shared.tls.as_ref().map(|tls| (tls.certificates.clone(), self.certificates)),
             pages: (self.shared.site.load_full(), self.pages),
             shop: self.shop.clone(),
-            keys: self.ring.source().clone(),
+            keys: self.keyring.source().clone(),
             anew: std::mem::take(&mut self.anew),
         };
         spawn_blocking(move || files.read())
@@ -192,10 +192,10 @@ impl Watch {
 
     /// Keys change with their file, and as their times come.
     async fn keys(&mut self, read: Option<Result<Keys, SecretError>>) {
-        let (sealer, error) = self.ring.take(read);
+        let (sealer, error) = self.keyring.take(read);
         if let Some(sealer) = sealer {
             telemetry::reload("keys", true);
-            self.plan.keys(sealer, self.ring.names()).await;
+            self.plan.keys(sealer, self.keyring.names()).await;
         }
         if let Some(error) = error {
             telemetry::reload("keys", false);

@@ -6,13 +6,14 @@
 //! left alone ([`policy::dormancy`]).
 //!
 //! A called shopper without a token, and an arrival whose turn comes within half a second, are held:
-//! their request waits here and is named in every batch until it is granted or its time is up.
+//! their request waits here and is named in every batch until it is granted or its time is up ([`policy::queue`]).
 //!
-//! What is absent: the rules of a line (`policy::line`) and HTTP.
+//! Out of scope: the rules of a line (`policy::line`) and HTTP.
 
 mod clerk;
 mod desk;
 mod late;
+mod meters;
 mod passes;
 mod picture;
 mod renewals;
@@ -26,20 +27,22 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use policy::Millis;
-use policy::drain::PollTable;
 use policy::line::{Arrival, Revoked, View};
+use policy::pacer::PollTable;
+use policy::queue;
 use policy::room::Room;
 use policy::seal::RoomId;
 use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::telemetry::RoomMeters;
 use crate::ui;
 use crate::upstream::Upstream;
 
 pub use clerk::run;
 use late::LateForms;
+pub use meters::RoomMeters;
+pub use policy::queue::Admission;
 use renewals::Renewals;
 
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
@@ -55,7 +58,7 @@ const PARTS: usize = 8;
 
 /// How a room is meant to work, as last configured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Terms {
+pub struct RoomSettings {
     /// What operators and the shop call the room.
     pub name: Arc<str>,
     /// What `admit` asks.
@@ -117,7 +120,7 @@ pub struct LiveRoom {
     pub name: Arc<str>,
     /// Its id in tokens.
     pub id: RoomId,
-    terms: ArcSwap<Terms>,
+    settings: ArcSwap<RoomSettings>,
     /// The upstream that answers the room's own host and path, as far as that is known.
     shop: ArcSwapOption<Upstream>,
     snapshot: ArcSwap<Snapshot>,
@@ -125,7 +128,7 @@ pub struct LiveRoom {
     /// Passes that came back, as the line was told, with their ends.
     confirmed: DashMap<u64, Millis>,
     /// Passes that the line was told of since the last loss, with their ends.
-    testified: DashMap<u64, Millis>,
+    reported: DashMap<u64, Millis>,
     revocations: AtomicUsize,
     renewals: Renewals,
     /// Numbers of expired passes that are used up, as the line said until then.
@@ -142,69 +145,8 @@ pub struct LiveRoom {
     stirred: AtomicU64,
 }
 
-/// What became of someone who wants in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
-    /// A pass.
-    Pass {
-        /// Its place.
-        number: u64,
-        /// Its end.
-        expires: Millis,
-        /// When it was given, however often it was renewed since.
-        admitted: Millis,
-    },
-    /// A place in the line.
-    Ticket(u64),
-    /// The room is full and nobody waits here.
-    Full,
-    /// The ticket was used up.
-    Spent,
-    /// No number, but they may look once.
-    Visit,
-    /// The store did not answer. A ticket stays worth what it was.
-    Away,
-}
-
-/// Something that changes a line.
-#[derive(Debug)]
-pub(crate) enum Op {
-    Join {
-        if_called: bool,
-        reply: oneshot::Sender<Entry>,
-    },
-    Arrive {
-        arrival: Arrival,
-        reply: oneshot::Sender<Entry>,
-    },
-    Visit {
-        reply: oneshot::Sender<Entry>,
-    },
-    Claim {
-        number: u64,
-        reply: oneshot::Sender<Entry>,
-    },
-    /// Extend a pass that was given at `admitted`.
-    Renew {
-        number: u64,
-        admitted: Millis,
-    },
-    /// The holder of a pass came back with it.
-    Confirm {
-        number: u64,
-    },
-    Release {
-        token: Token,
-    },
-    /// A token that the line may not know of.
-    Shown {
-        token: Token,
-    },
-    Adopt {
-        run: u32,
-        last: u64,
-    },
-}
+/// What is asked of a room, and the way to its caller.
+pub(crate) type Op = queue::Op<oneshot::Sender<Admission>>;
 
 impl LiveRoom {
     /// The latest copy of the room.
@@ -212,14 +154,14 @@ impl LiveRoom {
         self.snapshot.load()
     }
 
-    /// The terms in force.
-    pub fn terms(&self) -> Arc<Terms> {
-        self.terms.load_full()
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<RoomSettings> {
+        self.settings.load_full()
     }
 
     /// What operators call the room now.
     pub fn title(&self) -> Arc<str> {
-        self.terms.load().name.clone()
+        self.settings.load().name.clone()
     }
 
     /// Says which upstream the room stands in front of.
@@ -229,57 +171,59 @@ impl LiveRoom {
 
     /// Whether that can be reached by no server. Everyone enters a room that only counts.
     fn shop_rests(&self) -> bool {
-        self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.terms.load().room.rules.enforced
+        self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.settings.load().room.rules.enforced
     }
 
     /// Takes a number, and claims it if it is called at once or very soon.
-    pub async fn join(self: &Arc<Self>, if_called: bool) -> Entry {
+    pub async fn join(self: &Arc<Self>, if_called: bool) -> Admission {
         let (reply, answer) = oneshot::channel();
-        self.counted(self.ask(Op::Join { if_called, reply }, answer).await)
+        let admission = self.ask(Op::Join { if_called, reply }, answer).await;
+        self.counted(admission.unwrap_or(Admission::unanswered(if_called)))
     }
 
     /// Trades an arrival for its number, and claims that if it is called at once or very soon.
-    pub async fn arrive(self: &Arc<Self>, arrival: Arrival) -> Entry {
+    pub async fn arrive(self: &Arc<Self>, arrival: Arrival) -> Admission {
+        let unanswered = Admission::unanswered(arrival.if_called);
         if self.snapshot().away {
-            return Entry::Away;
+            return unanswered;
         }
         let (reply, answer) = oneshot::channel();
-        self.counted(self.ask(Op::Arrive { arrival, reply }, answer).await)
+        let admission = self.ask(Op::Arrive { arrival, reply }, answer).await;
+        self.counted(admission.unwrap_or(unanswered))
     }
 
-    /// Asks whether somebody may look who takes no number: [`Entry::Visit`] if so.
-    pub async fn visit(self: &Arc<Self>) -> Entry {
+    /// Asks whether somebody may look who takes no number: [`Admission::Visit`] if so.
+    pub async fn visit(self: &Arc<Self>) -> Admission {
         let (reply, answer) = oneshot::channel();
-        self.ask(Op::Visit { reply }, answer).await
+        self.ask(Op::Visit { reply }, answer).await.unwrap_or(Admission::Away)
     }
 
     /// Counts a place that was taken.
-    fn counted(&self, entry: Entry) -> Entry {
-        if let Entry::Pass { .. } | Entry::Ticket(_) = entry {
+    fn counted(&self, admission: Admission) -> Admission {
+        if let Admission::Pass { .. } | Admission::Ticket(_) = admission {
             self.served[0].fetch_add(1, Ordering::Relaxed);
         }
-        entry
+        admission
     }
 
     /// Trades a called ticket for a pass.
-    pub async fn claim(self: &Arc<Self>, number: u64) -> Entry {
+    pub async fn claim(self: &Arc<Self>, number: u64) -> Admission {
         let (reply, answer) = oneshot::channel();
-        self.ask(Op::Claim { number, reply }, answer).await
+        self.ask(Op::Claim { number, reply }, answer).await.unwrap_or(Admission::Away)
     }
 
-    async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
-        let entry = self.send(op, answer).await;
-        if let Entry::Pass { .. } = entry {
+    async fn ask(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Admission>) -> Option<Admission> {
+        let admission = self.send(op, answer).await;
+        if let Some(Admission::Pass { .. }) = admission {
             self.served[1].fetch_add(1, Ordering::Relaxed);
         }
-        entry
+        admission
     }
 
-    async fn send(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Entry>) -> Entry {
-        if self.mailbox.try_send((self.clone(), op)).is_err() {
-            return Entry::Away;
-        }
-        answer.await.unwrap_or(Entry::Away)
+    /// `None`: the mailbox is full, or the clerk has ended.
+    async fn send(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Admission>) -> Option<Admission> {
+        self.mailbox.try_send((self.clone(), op)).ok()?;
+        answer.await.ok()
     }
 
     /// Places taken and passes given through this gateway since the room is live.
@@ -304,26 +248,26 @@ impl LiveRoom {
 
     /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
-        self.late.close(token, self.terms.load().room.rules.form_grace);
+        self.late.close(token, self.settings.load().room.rules.form_grace);
         matches!(token.kind, Kind::Provisional | Kind::Arrival)
             || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
     }
 
     /// Tells the line of a token that its copy `lacks`: the store may have lost what it is a proof of.
-    pub fn testify(self: &Arc<Self>, token: &Token) {
-        if token.kind == Kind::Pass && self.testified.contains_key(&token.number) {
+    pub fn report_evidence(self: &Arc<Self>, token: &Token) {
+        if token.kind == Kind::Pass && self.reported.contains_key(&token.number) {
             return;
         }
         // A full mailbox drops it: the next request tells it again.
         let told = self.mailbox.try_send((self.clone(), Op::Shown { token: *token })).is_ok();
         if told && token.kind == Kind::Pass {
-            self.testified.insert(token.number, token.expires);
+            self.reported.insert(token.number, token.expires);
         }
     }
 
     /// Lets a form through after the end of its pass, unless as many have gone through here as may.
     pub fn take_late_form(&self, pass: &Token) -> bool {
-        self.late.take(pass, self.terms.load().room.rules.form_grace)
+        self.late.take(pass, self.settings.load().room.rules.form_grace)
     }
 
     /// The next place in the order of arrival while the store is away.
@@ -367,12 +311,12 @@ impl LiveRoom {
     }
 
     fn forget_revoked(&self, now: Millis) {
-        let grace = self.terms.load().room.rules.form_grace;
+        let grace = self.settings.load().room.rules.form_grace;
         self.revoked.retain(|_, revoked| revoked.expires.saturating_add(grace) > now);
         self.late.tidy(now);
         self.confirmed.retain(|_, &mut until| until > now);
         self.revocations.store(self.revoked.len(), Ordering::Relaxed);
-        self.testified.retain(|_, &mut until| until > now);
+        self.reported.retain(|_, &mut until| until > now);
         self.renewals.tidy(now);
         self.spent.retain(|_, &mut until| until > now);
     }
@@ -426,14 +370,14 @@ impl Rooms {
 
     /// The one way to change rooms: these are the rooms now, each with its line. A room that stays, comes back or is
     /// called otherwise keeps it.
-    pub fn apply(&self, terms: impl IntoIterator<Item = (String, Terms)>) {
+    pub fn apply(&self, settings: impl IntoIterator<Item = (String, RoomSettings)>) {
         let mut live = HashMap::new();
-        for (line, terms) in terms {
+        for (line, settings) in settings {
             let known = self.known.get(&*line).map(|room| room.clone());
-            let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, terms.clone())));
-            // The same terms stay the same: no line has to hear of them again.
-            if **room.terms.load() != terms {
-                room.terms.store(Arc::new(terms));
+            let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, settings.clone())));
+            // The same settings stay the same: no line has to hear of them again.
+            if **room.settings.load() != settings {
+                room.settings.store(Arc::new(settings));
             }
             self.known.insert(room.name.clone(), room.clone());
             live.insert(room.name.clone(), room);
@@ -459,16 +403,16 @@ impl Rooms {
         timeout(limit, all).await.is_ok()
     }
 
-    fn begin(&self, name: &str, terms: Terms) -> LiveRoom {
+    fn begin(&self, name: &str, settings: RoomSettings) -> LiveRoom {
         LiveRoom {
             name: name.into(),
             id: RoomId::of(name),
-            snapshot: ArcSwap::from_pointee(picture::unseen(name, &terms)),
-            terms: ArcSwap::from_pointee(terms),
+            snapshot: ArcSwap::from_pointee(picture::unseen(name, &settings)),
+            settings: ArcSwap::from_pointee(settings),
             shop: ArcSwapOption::empty(),
             revoked: DashMap::with_shard_amount(PARTS),
             confirmed: DashMap::with_shard_amount(PARTS),
-            testified: DashMap::with_shard_amount(PARTS),
+            reported: DashMap::with_shard_amount(PARTS),
             revocations: AtomicUsize::new(0),
             renewals: Renewals::default(),
             spent: DashMap::with_shard_amount(PARTS),
@@ -483,3 +427,6 @@ impl Rooms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

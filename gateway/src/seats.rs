@@ -1,36 +1,28 @@
-//! Seats: how many connections are open, in all and of each client, and which is closed for another.
+//! Seats: how many connections are open, in all and of each client.
 //!
 //! A client is an IPv4 address or an IPv6 network of 64 bits; a network of 48 bits has 16 times as many seats. The counts are
-//! shared by all workers; each worker closes connections of its own. Nobody is refused while something can be closed: first
-//! what idles without a pass, pass holders last.
+//! shared by all workers; each worker closes connections of its own.
 //!
-//! What is absent: sockets ([`crate::listener`]), and what a trusted proxy's clients hold: its connections are the world's.
+//! Out of scope: sockets, and which connection is closed for another ([`crate::listener`]); what a trusted proxy's clients
+//! hold: its connections are the world's.
 
-use std::cmp::Reverse;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::Shared;
 use crate::config::ListenConfig;
-use crate::connection::{Connection, Fate};
 
 /// Seats of an IPv6 network of 48 bits, in those of a client.
 const SITE: usize = 16;
 /// A client with more than one in so many of all seats loses connections before others do.
 const DOMINANT: usize = 16;
-/// Seconds in which a new connection is expected to ask.
-const FRESH: u64 = 2;
-/// Seconds after which a request without a pass is no reason to keep its connection.
-const SLOW: u64 = 10;
 
 /// What a connection is to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Has not asked for anything yet.
     Silent,
     /// Has asked, and showed no pass.
@@ -41,13 +33,13 @@ pub enum Class {
 
 impl Class {
     /// All of them, as in metrics.
-    pub const ALL: [(Self, &'static str); 3] =
+    pub(crate) const ALL: [(Self, &'static str); 3] =
         [(Self::Silent, "silent"), (Self::Waiting, "waiting"), (Self::Holder, "holder")];
 }
 
 /// The seats of a gateway.
 #[derive(Debug, Default)]
-pub struct Seats {
+pub(crate) struct Seats {
     open: AtomicUsize,
     clients: DashMap<IpNet, Arc<Share>>,
     classes: [AtomicUsize; Class::ALL.len()],
@@ -64,12 +56,12 @@ struct Share {
 
 impl Seats {
     /// Connections that are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
     /// Connections of each class, as of the last second.
-    pub fn by_class(&self) -> [(&'static str, usize); Class::ALL.len()] {
+    pub(crate) fn by_class(&self) -> [(&'static str, usize); Class::ALL.len()] {
         Class::ALL.map(|(class, name)| (name, self.classes[class as usize].load(Ordering::Relaxed)))
     }
 
@@ -81,7 +73,7 @@ impl Seats {
     }
 
     /// Bytes of answers that were made and not taken, as of the last second.
-    pub fn untaken(&self) -> usize {
+    pub(crate) fn untaken(&self) -> usize {
         self.untaken.load(Ordering::Relaxed)
     }
 
@@ -122,8 +114,8 @@ impl Seats {
 
 /// A place among the open connections; free again when this goes.
 #[derive(Debug)]
-pub struct Seat {
-    shared: Arc<Shared>,
+pub(crate) struct ConnectionPermit {
+    seats: Arc<Seats>,
     /// Of the client, and of the network that it is in. A trusted proxy has none.
     shares: [Option<Arc<Share>>; 2],
 }
@@ -147,13 +139,13 @@ impl Lack {
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// Takes one, for a connection from this address; `None` is a trusted proxy. Whether it may be kept is
     /// for [`Self::lacks`] to say.
-    pub(crate) fn take(shared: &Arc<Shared>, client: Option<IpAddr>) -> Self {
-        shared.seats.open.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn take(seats: &Arc<Seats>, client: Option<IpAddr>) -> Self {
+        seats.open.fetch_add(1, Ordering::Relaxed);
         let networks = client.map_or([None; 2], networks);
-        Self { shared: shared.clone(), shares: networks.map(|network| network.map(|n| shared.seats.share(n))) }
+        Self { seats: seats.clone(), shares: networks.map(|network| network.map(|n| seats.share(n))) }
     }
 
     /// The bound that this seat is over.
@@ -164,24 +156,24 @@ impl Seat {
         if let Some((share, _)) = shares.find(|(share, most)| share.open.load(Ordering::Relaxed) > *most) {
             return Some(Lack::Client(share.network));
         }
-        (self.shared.seats.open() > listen.max_connections).then_some(Lack::All)
+        (self.seats.open() > listen.max_connections).then_some(Lack::All)
     }
 
-    fn is_of(&self, network: &IpNet) -> bool {
+    /// Whether it counts for this client or network.
+    pub(crate) fn is_of(&self, network: &IpNet) -> bool {
         self.shares.iter().flatten().any(|share| share.network == *network)
     }
 
     /// Whether the client has more than its part of all seats.
-    fn is_dominant(&self, max_connections: usize) -> bool {
+    pub(crate) fn is_dominant(&self, max_connections: usize) -> bool {
         self.shares[0].as_ref().is_some_and(|share| share.open.load(Ordering::Relaxed) * DOMINANT > max_connections)
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let seats = &self.shared.seats;
-        seats.open.fetch_sub(1, Ordering::Relaxed);
-        self.shares.iter().flatten().for_each(|share| seats.leave(share));
+        self.seats.open.fetch_sub(1, Ordering::Relaxed);
+        self.shares.iter().flatten().for_each(|share| self.seats.leave(share));
     }
 }
 
@@ -190,71 +182,6 @@ fn networks(address: IpAddr) -> [Option<IpNet>; 2] {
         IpAddr::V4(v4) => [Some(Ipv4Net::from(v4).into()), None],
         IpAddr::V6(v6) => [64, 48].map(|bits| Ipv6Net::new(v6, bits).ok().map(|net| net.trunc().into())),
     }
-}
-
-/// The order in which connections are closed for others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// Was asked to end already.
-    Ending,
-    /// Never asked, and had the time to.
-    Silent,
-    /// Has nothing under way.
-    Waiting,
-    /// Has just come.
-    Fresh,
-    /// Has had a request under way for long.
-    Slow,
-    /// Holds a pass, and has nothing under way.
-    Holder,
-}
-
-fn rank(connection: &Connection, idle: u64) -> Option<Rank> {
-    let busy = connection.requests() > 0;
-    match (connection.fate(), connection.class()) {
-        (Fate::Over, _) => None,
-        (_, Class::Holder) => (!busy).then_some(Rank::Holder),
-        _ if busy => (idle > SLOW).then_some(Rank::Slow),
-        (Fate::Ending(_), _) => Some(Rank::Ending),
-        (_, Class::Waiting) => Some(Rank::Waiting),
-        (_, Class::Silent) => Some(if idle >= FRESH { Rank::Silent } else { Rank::Fresh }),
-    }
-}
-
-/// Of those who lose their connection first: not a client with more than its part, then by rank, then the longest idle.
-type Order = (bool, Rank, Reverse<u64>);
-
-/// Those to close for this lack. One at a time; of very many one in 64, because to look at all of them for each new connection
-/// would be all that a full gateway does. Pass holders only where there is nobody else, and if `holders` says so.
-pub(crate) fn victims(
-    connections: impl Iterator<Item = Rc<Connection>>,
-    now: u64,
-    lack: &Lack,
-    max_connections: usize,
-    holders: bool,
-) -> Vec<Rc<Connection>> {
-    let order = |connection: &Rc<Connection>| -> Option<Order> {
-        let idle = now.saturating_sub(connection.active());
-        let rank = rank(connection, idle)?;
-        let dominant = connection.with_seat(|seat| match lack {
-            Lack::Client(network) => seat.is_of(network).then_some(true),
-            Lack::All => Some(seat.is_dominant(max_connections)),
-        })??;
-        Some((!dominant, rank, Reverse(idle)))
-    };
-    let mut candidates: Vec<_> = connections.filter_map(|connection| Some((order(&connection)?, connection))).collect();
-    let is_holder = |((_, rank, _), _): &(Order, Rc<Connection>)| *rank == Rank::Holder;
-    let mut most = (candidates.len() / 64).max(1);
-    if candidates.iter().all(is_holder) {
-        most = usize::from(holders);
-    } else {
-        candidates.retain(|candidate| !is_holder(candidate));
-    }
-    if most < candidates.len() {
-        candidates.select_nth_unstable_by_key(most, |(order, _)| *order);
-        candidates.truncate(most);
-    }
-    candidates.into_iter().map(|(_, connection)| connection).collect()
 }
 
 #[cfg(test)]

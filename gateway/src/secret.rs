@@ -4,7 +4,7 @@
 //! There is no default secret. A file that was made holds 64 hexadecimal digits of the system's
 //! randomness and is readable by its owner alone.
 //!
-//! What is absent: the list of keys as such ([`keys`]).
+//! Out of scope: the list of keys as such ([`keys`]).
 
 pub mod keys;
 
@@ -88,7 +88,7 @@ fn failed(path: &Path, source: std::io::Error) -> SecretError {
 }
 
 /// The keys in force, and what becomes of them as time passes and their file changes.
-pub struct Ring {
+pub struct Keyring {
     source: Source,
     keys: Keys,
     /// Those that count, the one that seals first.
@@ -96,7 +96,7 @@ pub struct Ring {
     complaint: Option<String>,
 }
 
-impl Ring {
+impl Keyring {
     /// The keys of `source`; if its file is not there, it is made or missed.
     ///
     /// # Errors
@@ -112,9 +112,9 @@ impl Ring {
             }
         }
         let keys = source.read()?;
-        let mut ring = Self { source, keys, counting: Vec::new(), complaint: None };
-        let sealer = ring.sealer(OffsetDateTime::now_utc())?;
-        sealer.map(|sealer| (ring, sealer)).ok_or(SecretError::Weak(WeakSecret(0)))
+        let mut keyring = Self { source, keys, counting: Vec::new(), complaint: None };
+        let sealer = keyring.sealer(OffsetDateTime::now_utc())?;
+        sealer.map(|sealer| (keyring, sealer)).ok_or(SecretError::Weak(WeakSecret(0)))
     }
 
     /// Where the keys are.
@@ -245,8 +245,8 @@ pub fn replace(path: &Path, text: &[u8]) -> Result<(), SecretError> {
 mod tests {
     use super::*;
 
-    impl Ring {
-        fn look(&mut self) -> (Option<Sealer>, Option<SecretError>) {
+    impl Keyring {
+        fn poll(&mut self) -> (Option<Sealer>, Option<SecretError>) {
             let read = self.source.read();
             self.take(Some(read))
         }
@@ -263,7 +263,7 @@ mod tests {
                     .map(|_| {
                         scope.spawn(|| {
                             start.wait();
-                            open(&path, true).map(|ring| ring.names()).map_err(|error| error.to_string())
+                            open(&path, true).map(|keyring| keyring.names()).map_err(|error| error.to_string())
                         })
                     })
                     .collect();
@@ -274,8 +274,8 @@ mod tests {
         }
     }
 
-    fn open(path: &Path, may_be_made: bool) -> Result<Ring, SecretError> {
-        Ring::open(Source::File(path.to_owned()), may_be_made).map(|(ring, _)| ring)
+    fn open(path: &Path, may_be_made: bool) -> Result<Keyring, SecretError> {
+        Keyring::open(Source::File(path.to_owned()), may_be_made).map(|(keyring, _)| keyring)
     }
 
     #[test]
@@ -303,19 +303,21 @@ mod tests {
     fn a_changed_file_is_taken_and_a_bad_one_is_told_once_and_changes_nothing() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("weir.secret");
-        let mut ring = open(&path, true).expect("made");
+        let mut keyring = open(&path, true).expect("made");
         let first = std::fs::read(&path).expect("there");
-        assert!(matches!(ring.look(), (None, None)), "nothing has changed");
+        assert!(matches!(keyring.poll(), (None, None)), "nothing has changed");
         replace(&path, b"short\n").expect("written");
         assert!(
-            matches!(ring.look(), (None, Some(_))) && matches!(ring.look(), (None, None)) && ring.names().len() == 1
+            matches!(keyring.poll(), (None, Some(_)))
+                && matches!(keyring.poll(), (None, None))
+                && keyring.names().len() == 1
         );
         let more = [random().expect("random").as_bytes(), b"\n", &first].concat();
         replace(&path, &more).expect("written");
-        assert!(matches!(ring.look(), (Some(_), None)));
-        assert_eq!(ring.names()[1], name(first.trim_ascii()));
+        assert!(matches!(keyring.poll(), (Some(_), None)));
+        assert_eq!(keyring.names()[1], name(first.trim_ascii()));
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         std::fs::remove_file(&path).expect("removed");
-        assert!(matches!(ring.look(), (None, Some(_))) && ring.names().len() == 2);
+        assert!(matches!(keyring.poll(), (None, Some(_))) && keyring.names().len() == 2);
     }
 }

@@ -16,32 +16,33 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use http::HeaderValue;
 use jiff::tz::TimeZone;
-use policy::drain::{self, PollTable};
-use policy::quota::{Quota, Quotas};
+use policy::pacer::{self, PollTable};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 
 use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, UpstreamConfig};
-use crate::rooms::{LiveRoom, Rooms, Terms};
-use crate::telemetry::RoomMeters;
+use crate::quota::{Quota, Quotas};
+use crate::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms};
+use crate::tls::client::ClientTls;
 use crate::ui::{Language, Notices, WaitingPage};
-use crate::upstream::{ClientTls, Part, PartSettings, Upstream};
+use crate::upstream::{Part, PartSettings, Upstream};
 use crate::visitor;
 
-pub use cookie::Cookie;
-pub use files::{Files, Stamp};
+pub(crate) use cookie::Cookie;
+pub(crate) use files::{Files, Stamp};
 use preflights::Preflights;
 
 /// Requests that one browser sends at once for a page.
 const LEAST_SHARE: usize = 8;
 /// One permit in so many is kept for passes.
 const PASS_RESERVE: usize = 4;
-/// Of names that the configuration says: no client adds one, so none can make the table slow.
-type Hasher = foldhash::fast::RandomState;
+
+/// How names that the configuration says are hashed: no client adds one, so none can make the table slow.
+type NameHash = foldhash::fast::RandomState;
 
 /// A compiled configuration.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub(crate) struct Site {
     /// What it was compiled from.
     pub config: Config,
     /// Which room a request belongs to.
@@ -49,7 +50,7 @@ pub struct Site {
     /// Rooms by name.
     pub by_name: HashMap<String, Arc<SiteRoom>>,
     /// Rooms by the name of their line.
-    by_line: HashMap<String, Arc<SiteRoom>, Hasher>,
+    by_line: HashMap<String, Arc<SiteRoom>, NameHash>,
     /// Which upstream a request goes to.
     pub routes: Table<Arc<Upstream>>,
     /// Upstreams by name.
@@ -70,13 +71,13 @@ pub struct Site {
 
 /// A room, as the request path sees it.
 #[derive(Debug)]
-pub struct SiteRoom {
+pub(crate) struct SiteRoom {
     /// Its name, as the upstream is told.
     pub name: HeaderValue,
     /// Its line.
     pub live: Arc<LiveRoom>,
     /// Its rules.
-    pub terms: Terms,
+    pub settings: RoomSettings,
     /// What was written.
     pub config: RoomConfig,
     /// Its waiting page.
@@ -100,13 +101,13 @@ impl PartialEq for SiteRoom {
 
 impl SiteRoom {
     /// Whether this path loads for everyone. Only a path that needs no interpretation does.
-    pub fn bypasses(&self, raw_path: &str) -> bool {
+    pub(crate) fn bypasses(&self, raw_path: &str) -> bool {
         self.bypass.iter().any(|literal| literal.matches(raw_path))
     }
 
     /// Whether scripts of an origin may read what Weir answers: those of the room's hosts, with the scheme and port of the
     /// request, and those that are listed. A host with a star is no host of its own.
-    pub fn may_read(&self, origin: &str, requested: &str, tls: bool) -> bool {
+    pub(crate) fn may_read(&self, origin: &str, requested: &str, tls: bool) -> bool {
         let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         let port = requested.rfind(':').map_or("", |at| &requested[at..]);
         let port = if port.strip_prefix(':').is_some_and(digits) { port } else { "" };
@@ -116,7 +117,7 @@ impl SiteRoom {
     }
 
     /// The path on this host where its line can be entered.
-    pub fn page_at(&self, host: &str) -> &str {
+    pub(crate) fn page_at(&self, host: &str) -> &str {
         let covers = |pattern: &str| match pattern.strip_prefix('*') {
             Some(below) => host.ends_with(below),
             None => host.eq_ignore_ascii_case(pattern),
@@ -125,7 +126,7 @@ impl SiteRoom {
     }
 
     /// Whether a payment page sends people back to this path.
-    pub fn takes_returns(&self, raw_path: &str) -> bool {
+    pub(crate) fn takes_returns(&self, raw_path: &str) -> bool {
         self.returns.iter().any(|literal| literal.matches(raw_path))
     }
 
@@ -133,19 +134,19 @@ impl SiteRoom {
     ///
     /// # Errors
     /// The time until the next one may pass.
-    pub fn charge_preflight(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn charge_preflight(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         self.preflights.charge(client, now)
     }
 
     /// Whether the upstream may end a pass.
-    pub fn may_revoke(&self) -> bool {
+    pub(crate) fn may_revoke(&self) -> bool {
         self.config.enabled_origin_commands.contains(&OriginCommand::Revoke)
     }
 }
 
 /// What each client may ask.
 #[derive(Debug)]
-pub struct SiteQuotas {
+pub(crate) struct SiteQuotas {
     written: QuotaConfig,
     /// Requests of each holder of a place, and of each address that shows broken tokens.
     pub requests: Quotas,
@@ -177,17 +178,17 @@ impl SiteQuotas {
     }
 
     /// Sets the clock of all quotas.
-    pub fn set_time(&self, since_origin: Duration) {
+    pub(crate) fn set_time(&self, since_origin: Duration) {
         self.all().into_iter().for_each(|quotas| quotas.set_time(since_origin));
     }
 
     /// Forgets clients that have not asked for a while.
-    pub fn forget_idle(&self) {
+    pub(crate) fn forget_idle(&self) {
         self.all().into_iter().for_each(Quotas::forget_idle);
     }
 
     /// Clients that are remembered.
-    pub fn clients(&self) -> usize {
+    pub(crate) fn clients(&self) -> usize {
         self.all().into_iter().map(Quotas::clients).sum()
     }
 }
@@ -201,13 +202,18 @@ fn quota(per_second: u32, burst: u32) -> Quota {
 
 impl Site {
     /// Compiles a configuration and makes its rooms live. Reads the files of its pages.
-    pub fn compile(config: Config, before: Option<&Self>, rooms: &Rooms, sealer: Arc<Sealer>) -> anyhow::Result<Self> {
+    pub(crate) fn compile(
+        config: Config,
+        before: Option<&Self>,
+        rooms: &Rooms,
+        sealer: Arc<Sealer>,
+    ) -> anyhow::Result<Self> {
         let files = Files::read(&config)?;
         Self::with_files(config, files, before, rooms, sealer)
     }
 
     /// The same with files that were read before: it does not block.
-    pub fn with_files(
+    pub(crate) fn with_files(
         config: Config,
         files: Files,
         before: Option<&Self>,
@@ -221,15 +227,16 @@ impl Site {
             routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
         }
         let paired = config.rooms.iter().zip(&pages);
-        let terms: Vec<_> = paired.map(|(room, page)| (room.line().to_owned(), terms(room, page.version()))).collect();
-        rooms.apply(terms.clone());
+        let settings: Vec<_> =
+            paired.map(|(room, page)| (room.line().to_owned(), room_settings(room, page.version()))).collect();
+        rooms.apply(settings.clone());
         let live = rooms.all();
         let mut scopes = Vec::new();
         let (mut by_name, mut by_line) = (HashMap::new(), HashMap::default());
-        for ((written, page), (line, terms)) in config.rooms.iter().zip(pages).zip(terms) {
+        for ((written, page), (line, settings)) in config.rooms.iter().zip(pages).zip(settings) {
             let live = live.get(&*line).context("a room that was just made live")?.clone();
             let old = before.and_then(|site| site.by_line.get(&line));
-            let mut room = site_room(written, live, terms, page, config.quota.max_clients)?;
+            let mut room = site_room(written, live, settings, page, config.quota.max_clients)?;
             room.part = part(written, old);
             let room = Arc::new(room);
             for scope in written.scopes() {
@@ -255,19 +262,19 @@ impl Site {
 
     /// The room that is asked for under this name: pages have that of its line, which is the same at a gateway that has
     /// not heard of a new name yet.
-    pub fn asked(&self, name: &str) -> Option<&Arc<SiteRoom>> {
+    pub(crate) fn asked(&self, name: &str) -> Option<&Arc<SiteRoom>> {
         self.by_line.get(name).or_else(|| self.by_name.get(name))
     }
 
     /// Forgets clients that have not asked for a while.
-    pub fn forget_idle(&self) {
+    pub(crate) fn forget_idle(&self) {
         self.quotas.forget_idle();
         self.by_name.values().for_each(|room| room.preflights.forget_idle());
     }
 
     /// The same with other keys.
     #[must_use]
-    pub fn with_sealer(&self, sealer: Arc<Sealer>) -> Self {
+    pub(crate) fn with_sealer(&self, sealer: Arc<Sealer>) -> Self {
         Self { sealer, ..self.clone() }
     }
 }
@@ -275,7 +282,7 @@ impl Site {
 fn site_room(
     written: &RoomConfig,
     live: Arc<LiveRoom>,
-    terms: Terms,
+    settings: RoomSettings,
     page: WaitingPage,
     most_clients: usize,
 ) -> anyhow::Result<SiteRoom> {
@@ -283,7 +290,7 @@ fn site_room(
     Ok(SiteRoom {
         name: HeaderValue::try_from(&written.name)?,
         live,
-        terms,
+        settings,
         page,
         language: written.default_template_language,
         cookie: Cookie::of(written),
@@ -369,10 +376,10 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
     upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
 }
 
-fn terms(room: &RoomConfig, page: u32) -> Terms {
+fn room_settings(room: &RoomConfig, page: u32) -> RoomSettings {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
     let policy = room.policy();
-    let poll_budget = room.poll.budget.map_or(drain::budget_for(policy.rules.rate), f64::from);
+    let poll_budget = room.poll.budget.map_or(pacer::budget_for(policy.rules.rate), f64::from);
     let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
-    Terms { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
+    RoomSettings { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
 }

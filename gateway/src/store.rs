@@ -4,13 +4,13 @@
 //! a whole or not at all. And one by which gateways hear in which rooms something happens. What it does to a line is `policy::line::Line::apply`, whatever the store;
 //! a store only says where the line is and what time it is.
 //!
-//! What gateways share besides lines has a port of its own, [`board`]; a store has both.
+//! What gateways share besides lines has a port of its own, [`registry`]; a store has both.
 //!
-//! What is absent: rules, retries, and who waits for the answer ([`crate::rooms`]).
+//! Out of scope: rules, retries, and who waits for the answer ([`crate::rooms`]).
 
-pub mod board;
 pub mod embedded;
 pub mod redis;
+pub mod registry;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +19,12 @@ use std::sync::Arc;
 use policy::Millis;
 use policy::line::{Batch, Outcome};
 use policy::room::Rules;
+
+/// The format in which this version keeps lines and versions of the rooms, in either store. It is another one whenever an
+/// earlier version would misread what this one writes, or this one what an earlier one wrote.
+///
+/// 1 is that of versions that did not say it. A file in it is taken over, a Redis is not: other gateways may be at work there.
+pub const FORMAT: u64 = 2;
 
 /// A batch for one room.
 #[derive(Debug, Clone)]
@@ -40,13 +46,16 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
-    /// The file was written by another version of Weir.
-    #[error(
-        "{path} was written by a version of Weir whose lines this one cannot read; move the file away to begin anew"
-    )]
-    Layout {
-        /// The file.
-        path: String,
+    /// A version of Weir that keeps lines in another format was there first. Nothing was changed.
+    #[error("{place} is in {}, this version of Weir keeps format {FORMAT}: finish the launch with the version that wrote \
+             it, or {way_out}", named(*.found))]
+    Format {
+        /// The file, or the Redis and its key.
+        place: String,
+        /// Which format, if it says so.
+        found: Option<u64>,
+        /// How this version can begin anew.
+        way_out: &'static str,
     },
     /// The embedded database failed.
     #[error("the store {path}: {source}")]
@@ -68,6 +77,10 @@ pub enum StoreError {
     /// The thread of the store ended.
     #[error("the store was stopped in the middle of a call")]
     Stopped,
+}
+
+fn named(found: Option<u64>) -> String {
+    found.map_or("a format of its own".to_owned(), |found| format!("format {found}"))
 }
 
 /// What a store answers.

@@ -1,34 +1,29 @@
 //! What the gateway tells of itself in numbers: every metric once, in the [`catalogue`].
 //!
-//! What requests count are handles made when a room or server is made ([`meters`]); what seldom happens to the process is counted by
-//! name; what a snapshot shows (waiting, active, in flight) and what is set is read when somebody scrapes. [`Page`] puts it into
-//! words.
+//! What requests count are handles made when a room or server is made; what seldom happens to the process is counted by name; what
+//! a snapshot shows (waiting, active, in flight) and what is set is read when an operator scrapes. [`Page`] puts it into words.
 //!
-//! What is absent: tokens, cookies, bodies and addresses; and the access line ([`crate::log::access`]).
+//! It knows nothing of what it measures: a module that counts brings its own handles, and `admin` reads what is read at a scrape.
+//!
+//! Out of scope: tokens, cookies, bodies and addresses; and the access line.
 
 pub mod catalogue;
 pub mod meters;
 mod page;
-mod proxy_headers;
+mod seldom;
 mod waits;
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use machine::Usage;
 use metrics::Counter;
 
 use self::catalogue::{Kind, Metric};
-pub use self::meters::{Disposition, Mark, RoomMeters, ServerMeters, StoreMeters, reason};
+pub use self::meters::{Disposition, RequestVerdict, StoreMeters, reason};
 pub use self::page::{Page, Series};
-pub use self::proxy_headers::ProxyHeaders;
-use self::proxy_headers::Seldom;
+pub(crate) use self::seldom::Seldom;
 pub use self::waits::Waits;
-use crate::log::Losses;
-use crate::rooms::LiveRoom;
-use crate::site::SiteRoom;
-use crate::upstream::{Part, Upstream};
 
 /// What belongs to no room or server.
 pub static PROCESS: LazyLock<Series> = LazyLock::new(Series::default);
@@ -102,7 +97,8 @@ impl Unbelieved {
     }
 }
 
-fn is_private(address: IpAddr) -> bool {
+/// Whether an address is no shopper's, so that it may be named.
+pub(crate) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
@@ -113,138 +109,4 @@ fn is_private(address: IpAddr) -> bool {
 pub fn reload(what: &'static str, ok: bool) {
     PROCESS.counter(&catalogue::RELOADS, &[what, if ok { "ok" } else { "refused" }]).increment(1);
     PROCESS.gauge(&catalogue::RELOAD_OK, &[what]).set(u8::from(ok));
-}
-
-/// Says how many log lines of the streams were not written, and why.
-pub fn log_losses(losses: &Losses) {
-    let lost = [
-        (["events", "rate"], losses.over_rate()),
-        (["events", "queue"], losses.events_lost()),
-        (["access", "queue"], losses.access_lost()),
-    ];
-    for (labels, lines) in lost {
-        PROCESS.counter(&catalogue::LOG_DROPPED, &labels).absolute(lines);
-    }
-}
-
-/// What the process and the machine have told so far.
-pub fn process(page: &mut Page) {
-    page.series(&PROCESS);
-    page.add(&catalogue::CPU_SECONDS, &[], machine::process_time().as_secs_f64());
-    if let Some(bytes) = machine::resident_memory() {
-        page.add(&catalogue::RESIDENT_BYTES, &[], bytes);
-    }
-    if let Some(Usage { used, limit }) = machine::descriptors() {
-        page.add(&catalogue::OPEN_FDS, &[], used);
-        page.add(&catalogue::MAX_FDS, &[], limit);
-    }
-}
-
-/// Says how many connections are open, of which class as of the last second, and how many there may be.
-pub fn connections(page: &mut Page, open: usize, classes: [(&'static str, usize); 3], limit: usize) {
-    page.add(&catalogue::CONNECTIONS, &[], open);
-    page.add(&catalogue::CONNECTIONS_LIMIT, &[], limit);
-    for (class, open) in classes {
-        page.add(&catalogue::CONNECTIONS_BY_CLASS, &[class], open);
-    }
-}
-
-/// Says what a room's line shows, what its requests came to, and what they hold of the shop.
-pub fn room(page: &mut Page, room: &SiteRoom) {
-    let name = &room.config.name;
-    line(page, name, &room.live);
-    page.flag(&catalogue::ROOM_QUEUE_ALL, &[name], room.config.queue_all);
-    if let Some(part) = &room.part {
-        of_the_shop(page, name, part);
-        if let Some(limit) = room.config.max_in_flight {
-            page.add(&catalogue::ROOM_IN_FLIGHT_LIMIT, &[name], limit);
-        }
-    }
-}
-
-/// Its snapshot, and what it was set to.
-fn line(page: &mut Page, name: &str, room: &LiveRoom) {
-    let (snapshot, terms) = (room.snapshot(), room.terms());
-    let labels: &[&str] = &[name];
-    let rules = &terms.room.rules;
-    page.add(&catalogue::ROOM_RATE_LIMIT, labels, rules.rate);
-    page.add(&catalogue::ROOM_BURST_LIMIT, labels, rules.burst);
-    if let Some(limit) = rules.total_active_users {
-        page.add(&catalogue::ROOM_ACTIVE_LIMIT, labels, limit);
-    }
-    page.flag(&catalogue::ROOM_SUSPENDED, labels, terms.room.suspended);
-    page.flag(&catalogue::ROOM_STORE_AWAY, labels, snapshot.away);
-    page.flag(&catalogue::ROOM_SHOP_RESTS, labels, snapshot.shop_rests);
-    page.flag(&catalogue::ROOM_ON_LEASE, labels, snapshot.on_lease);
-    page.add(&catalogue::ROOM_WAITING, labels, snapshot.waiting());
-    page.add(&catalogue::ROOM_PLACES_KEPT, labels, room.places_kept());
-    page.series_of_room(room.meters().series(), name);
-    for (what, passes) in room.remembered() {
-        page.add(&catalogue::ROOM_REMEMBERED, &[name, what], passes);
-    }
-    let Some(view) = &snapshot.view else { return };
-    if let Some(wait) = snapshot.answers.newcomers_wait() {
-        page.add(&catalogue::ROOM_SHOWN_WAIT, &[name, "low"], wait.low);
-        page.add(&catalogue::ROOM_SHOWN_WAIT, &[name, "high"], wait.high);
-    }
-    page.add(&catalogue::ROOM_ACTIVE, labels, view.active);
-    page.add(&catalogue::ROOM_CLAIMANTS, labels, view.claimants);
-    page.add(&catalogue::ROOM_SPEED, labels, view.speed);
-    page.add(&catalogue::ROOM_SHOW_SHARE, labels, view.show_share);
-    page.add(&catalogue::ROOM_SEGMENTS, labels, view.segments.before.len() + 1);
-    page.add(&catalogue::ROOM_TICKETS, labels, view.segments.given());
-    page.add(&catalogue::ROOM_CALLED, labels, view.segments.called());
-    page.add(&catalogue::ROOM_ADMITTED, labels, view.granted);
-    page.add(&catalogue::ROOM_NO_SHOWS, labels, view.no_shows);
-    page.add(&catalogue::ROOM_OVER_LIMIT, labels, view.over_limit);
-    page.add(&catalogue::ROOM_SECOND_PASSES, labels, view.second_passes);
-}
-
-fn of_the_shop(page: &mut Page, room: &str, part: &Part) {
-    page.add(&catalogue::ROOM_IN_FLIGHT, &[room], part.in_flight());
-    page.add(&catalogue::ROOM_WAITING_REQUESTS, &[room], part.waiting());
-    page.add(&catalogue::ROOM_BUSY, &[room], part.busy());
-}
-
-/// Says how an upstream is doing.
-pub fn upstream(page: &mut Page, upstream: &Upstream) {
-    let (settings, counters) = (upstream.settings(), upstream.counters());
-    let name = settings.name.as_str();
-    for (result, count) in [
-        ("answered", &counters.answered),
-        ("failed", &counters.failed),
-        ("busy", &counters.busy),
-        ("retried", &counters.retried),
-        ("upgrade_refused", &counters.upgrades_refused),
-        ("exhausted", &counters.exhausted),
-        ("slow_upload", &counters.slow_uploads),
-        ("slow_download", &counters.slow_downloads),
-    ] {
-        page.count(&catalogue::UPSTREAM_REQUESTS, &[name, result], count);
-    }
-    page.count(&catalogue::UPSTREAM_CONNECTIONS, &[name], &counters.connected);
-    page.count(&catalogue::UPSTREAM_EJECTIONS, &[name], &counters.ejected);
-    page.add(&catalogue::UPSTREAM_IN_FLIGHT, &[name], upstream.in_flight());
-    page.add(&catalogue::UPSTREAM_IN_FLIGHT_LIMIT, &[name], settings.max_in_flight);
-    page.add(&catalogue::UPSTREAM_RESERVE, &[name], settings.pass_reserve.unwrap_or_default());
-    for (who, class) in meters::TRAFFIC {
-        page.add(&catalogue::UPSTREAM_PERMITS, &[name, class], upstream.in_flight_of(who));
-    }
-    page.add(&catalogue::UPSTREAM_UPGRADED, &[name], upstream.upgraded());
-    page.add(&catalogue::UPSTREAM_UPGRADED_LIMIT, &[name], settings.max_upgraded);
-    page.add(&catalogue::UPSTREAM_WAITING, &[name], upstream.waiting());
-    for server in upstream.servers() {
-        let labels = [name, server.address()];
-        page.series(server.meters().series());
-        page.flag(&catalogue::UPSTREAM_USABLE, &labels, server.is_usable());
-        if let Some(resolved) = server.is_resolved() {
-            page.flag(&catalogue::UPSTREAM_RESOLVED, &labels, resolved);
-        }
-        for (failure, count) in server.tls_failures().into_iter().flatten() {
-            page.add(&catalogue::UPSTREAM_TLS_FAILURES, &[name, server.address(), failure.name()], count);
-        }
-        for (failure, count) in server.http2_failures().into_iter().flatten() {
-            page.add(&catalogue::UPSTREAM_HTTP2_FAILURES, &[name, server.address(), failure.name()], count);
-        }
-    }
 }

@@ -4,7 +4,7 @@
 //! request that is forwarded. A worker needs one seldom (a permit that is waited for, a connection that opens), so its runtime
 //! keeps none: the control thread's does, and wakes it. Elsewhere, and in tests, these are tokio's own.
 //!
-//! What is absent: what ends by the clock of the sweep, as nearly everything here does ([`crate::listener`]).
+//! Out of scope: what ends by the clock of the sweep, as nearly everything here does ([`crate::listener`]).
 
 use std::cell::OnceCell;
 use std::pin::Pin;

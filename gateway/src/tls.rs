@@ -1,9 +1,11 @@
 //! TLS towards shoppers: certificates by name, exchanged while running.
 //!
 //! rustls with aws-lc-rs, TLS 1.2 and 1.3, `h2` and `http/1.1`, sessions resumed by ticket. Early data is
-//! off: it can be replayed. A certificate that cannot be used never replaces one that can. What is absent:
+//! off: it can be replayed. A certificate that cannot be used never replaces one that can. Out of scope:
 //! client certificates, OCSP, ACME, and watching the files ([`Certificates::fingerprint`] says whether
 //! they changed; when to look is the caller's).
+
+pub(crate) mod client;
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;

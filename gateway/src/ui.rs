@@ -1,10 +1,10 @@
 //! What a waiting shopper is answered: the status document, the waiting JSON, the page.
 //!
 //! Pure functions from values to bytes. A [`Snapshot`] is made once per copy of a line and holds
-//! what is the same for everybody; a [`Standing`] is one shopper's place in it. Answering a poll is
+//! what is the same for everybody; a [`QueuePosition`] is one shopper's place in it. Answering a poll is
 //! then a few numbers written between prepared pieces: no template, no serializer, one allocation.
 //!
-//! What is absent: sockets, headers, status codes, the store, the clock.
+//! Out of scope: sockets, headers, status codes, the store, the clock.
 
 mod brand;
 mod gzip;
@@ -20,10 +20,10 @@ mod template;
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
-use policy::drain::{self, PollTable};
 use policy::line::View;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill, Wait};
+use policy::pacer::{self, PollTable};
 use policy::room::Room;
 
 pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
@@ -145,15 +145,15 @@ impl Snapshot {
 
     /// Where the holder of this ticket stands; `None` holds a provisional one. `jitter` (0.85 to
     /// 1.15) spreads the polls.
-    pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> Standing {
+    pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> QueuePosition {
         let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
         let moves = self.open && !self.away && !self.rests && ticket.is_some();
         let wait = self.outlook.wait(ahead).filter(|_| moves);
-        let pace = drain::pace(self.outlook.speed, self.line.bound, self.outlook.rate);
+        let pace = pacer::pace(self.outlook.speed, self.line.bound, self.outlook.rate);
         let interval = if ticket.is_some() { self.poll.after(ahead, pace) } else { PROVISIONAL * self.poll.stretch };
         let poll_tenths = (interval * jitter * 10.0).round() as u64;
         let position = ticket.and_then(|number| self.line.position(number));
-        Standing { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
+        QueuePosition { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
     }
 
     /// The wait that the next newcomer would be shown, if one is told.
@@ -168,17 +168,17 @@ impl Snapshot {
     }
 
     /// The waiting JSON of one shopper.
-    pub fn json(&self, standing: &Standing) -> Bytes {
+    pub fn json(&self, standing: &QueuePosition) -> Bytes {
         json::waiting(&self.json, standing)
     }
 
     /// The same for a request that cannot wait in the line, with the path of the page that can.
-    pub fn json_elsewhere(&self, standing: &Standing, page: &str) -> Bytes {
+    pub fn json_elsewhere(&self, standing: &QueuePosition, page: &str) -> Bytes {
         json::waiting_elsewhere(&self.json, standing, page)
     }
 
     /// The place of one shopper, for whoever wants neither page nor JSON.
-    pub fn text(&self, standing: &Standing) -> Bytes {
+    pub fn text(&self, standing: &QueuePosition) -> Bytes {
         let mut out = Vec::with_capacity(120);
         match standing.position {
             Some(0) if self.open && !self.away => out.extend_from_slice(b"Your turn has come: ask for the page again"),
@@ -199,31 +199,31 @@ impl Snapshot {
         Bytes::from(out)
     }
 
-    fn face(&self, standing: &Standing) -> page::Face {
-        use page::Face;
+    fn state(&self, standing: &QueuePosition) -> page::PageState {
+        use page::PageState;
         match standing.ticket {
-            None => Face::Provisional,
+            None => PageState::Provisional,
             Some(_) if standing.position.is_none() => {
                 if self.away {
-                    Face::Provisional
+                    PageState::Provisional
                 } else {
-                    Face::Unsure
+                    PageState::Unsure
                 }
             }
-            Some(_) if self.away => Face::Away,
-            Some(_) if !self.open => Face::Paused,
-            Some(_) if self.rests && standing.position == Some(0) => Face::CalledAtRest,
-            Some(_) if self.rests => Face::AtRest,
-            Some(_) if standing.position == Some(0) => Face::Called,
-            Some(_) if standing.wait.is_none() => Face::Still,
-            Some(_) => Face::Moving,
+            Some(_) if self.away => PageState::Away,
+            Some(_) if !self.open => PageState::Paused,
+            Some(_) if self.rests && standing.position == Some(0) => PageState::CalledAtRest,
+            Some(_) if self.rests => PageState::AtRest,
+            Some(_) if standing.position == Some(0) => PageState::Called,
+            Some(_) if standing.wait.is_none() => PageState::Still,
+            Some(_) => PageState::Moving,
         }
     }
 }
 
 /// One shopper's place, as told to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct QueuePosition {
     /// Number of the ticket; `None` while it is provisional.
     pub ticket: Option<u64>,
     /// People ahead, themselves included: 1 is next, 0 is called. `None` while nobody can say.
@@ -237,7 +237,7 @@ pub struct Standing {
     pub poll_tenths: u64,
 }
 
-impl Standing {
+impl QueuePosition {
     /// No place yet: it is given to whoever comes back in a second.
     pub const ARRIVING: Self = Self { ticket: None, position: None, wait: None, poll_after: 1, poll_tenths: 10 };
 

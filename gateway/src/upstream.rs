@@ -3,7 +3,7 @@
 //! An [`Upstream`] is shared by all workers; the connections are each worker's own (its [`Pool`]). A
 //! request takes a permit, a server and a connection, and all three are held by the body of the answer
 //! until its last byte. Connections are kept by hand: a general client's bookkeeping is a quarter of the
-//! cost of a proxied request. What is absent: buffering of bodies,
+//! cost of a proxied request. Out of scope: buffering of bodies,
 //! header rules (see the `headers` module), and what a shopper is told about an error.
 
 mod alarm;
@@ -15,6 +15,8 @@ mod error;
 mod exchange;
 pub mod health;
 mod http2;
+mod limiter;
+mod meters;
 mod pace;
 mod part;
 mod permit;
@@ -22,7 +24,6 @@ mod pool;
 mod share;
 mod socket;
 mod streams;
-mod tls;
 mod upgrade;
 mod upload;
 mod way;
@@ -32,8 +33,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode, Version};
-use policy::limit::{Limit, Outcome};
-use policy::quota::Client;
 
 use self::connection::Failed;
 pub use self::connection::Outgoing;
@@ -44,21 +43,21 @@ pub use self::error::UpstreamError;
 use self::exchange::{Exchange, Wish};
 use self::health::{Server, less_loaded};
 pub use self::http2::Http2Failure;
+pub use self::meters::{ServerMeters, TRAFFIC};
 use self::pace::LeastPace;
 pub use self::part::{Part, PartSettings};
 use self::permit::{Permit, Permits, Rules};
 pub use self::pool::Pool;
-pub(crate) use self::tls::server_name;
-pub use self::tls::{ClientTls, TlsFailure};
 use self::upgrade::Silence;
 use self::upload::Gathering;
 pub use self::upload::Upload;
-use self::way::Way;
+use self::way::ServerAddress;
 use crate::body::Body;
 pub use crate::config::HttpVersion;
 use crate::config::{ShopServer, UpstreamConfig};
-use crate::telemetry::ServerMeters;
+use crate::quota::Client;
 use crate::timer;
+use crate::tls::client::ClientTls;
 
 impl UpstreamConfig {
     /// What is asked of a client that sends a body.
@@ -67,7 +66,7 @@ impl UpstreamConfig {
     }
 
     fn permits(&self) -> Rules {
-        let limit = Limit::Fixed(self.max_in_flight).permits();
+        let limit = self.max_in_flight;
         Rules {
             limit,
             reserve: self.pass_reserve.unwrap_or_default(),
@@ -96,7 +95,7 @@ const SCARCE: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
     /// How it is treated.
-    pub who: Patience,
+    pub who: Priority,
     /// Whose share it takes.
     pub client: Client,
     /// The part of its room, if that has a limit of its own.
@@ -105,7 +104,7 @@ pub struct Caller<'a> {
 
 /// How a request is treated; holders of a pass come first and wait longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum Priority {
     /// A holder of a pass.
     Pass,
     /// Somebody who returns from a payment without a pass: waits as long as a holder, because nobody can pay again at a
@@ -174,7 +173,7 @@ impl Upstream {
     }
 
     /// Requests in work now of these.
-    pub fn in_flight_of(&self, who: Patience) -> usize {
+    pub fn in_flight_of(&self, who: Priority) -> usize {
         self.permits.used_by(who)
     }
 
@@ -336,7 +335,7 @@ impl Upstream {
 
     /// Notes what an error says about the server; nothing where HTTP/1.1 was tried because the request asks for another protocol.
     fn failed(&self, server: &Server, error: UpstreamError, upgrade: bool) -> UpstreamError {
-        if upgrade && server.way().may_speak_http2() && error.outcome() == Outcome::Dropped {
+        if upgrade && server.way().may_speak_http2() && error.is_the_servers() {
             return UpstreamError::NoUpgrade(error.to_string());
         }
         if let UpstreamError::Http2 { failure, .. } = &error
@@ -344,7 +343,7 @@ impl Upstream {
         {
             server.way().met(*failure);
         }
-        if error.outcome() != Outcome::Dropped {
+        if !error.is_the_servers() {
             self.blame_client(&error);
             self.blame_us(&error);
             return error;
@@ -390,10 +389,10 @@ impl Upstream {
         }
     }
 
-    fn max_wait(&self, who: Patience) -> Duration {
+    fn max_wait(&self, who: Priority) -> Duration {
         match who {
-            Patience::Pass | Patience::Return => self.settings.pass_max_wait,
-            Patience::Anonymous => self.settings.max_wait,
+            Priority::Pass | Priority::Return => self.settings.pass_max_wait,
+            Priority::Anonymous => self.settings.max_wait,
         }
     }
 
@@ -416,7 +415,7 @@ fn server(
     tls: Option<&ClientTls>,
     replaced: Option<&Upstream>,
 ) -> Server {
-    let way = Way::new(&written.to_string(), tls, settings.http_version);
+    let way = ServerAddress::new(&written.to_string(), tls, settings.http_version);
     let before = replaced.and_then(|old| old.servers.iter().find(|server| server.address() == way.address));
     let new = || Arc::new(ServerMeters::of(&settings.name, &way.address));
     let meters = before.map_or_else(new, |server| server.meters().clone());

@@ -4,7 +4,7 @@
 //! as trusted proxies vouch for it, a cookie only if its seal is whole, and of two readings the one
 //! that gives less away is taken.
 //!
-//! What is absent: sockets, quotas, rooms; and what to do with the visitor, which is `policy::admit`.
+//! Out of scope: sockets, quotas, rooms; and what to do with the visitor, which is `policy::admit`.
 
 mod head;
 mod host;

@@ -4,7 +4,7 @@
 //! where the old one was closed. All of them end at the end of the attack, whatever the site does. Every request carries an
 //! id of [`launch_model::attack::ID`], by which the shop's log tells it apart.
 //!
-//! What is absent: TLS, and judgement ([`verdict`] looks at the holders of passes beside it).
+//! Out of scope: TLS, and judgement ([`verdict`] looks at the holders of passes beside it).
 
 mod asks;
 mod attacker;

@@ -12,10 +12,10 @@ const SECOND: Micros = 1_000_000;
 
 /// Looks at a crowd while it is sent. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Watch(Arc<Mutex<Board>>);
+pub struct Watch(Arc<Mutex<Journal>>);
 
 #[derive(Debug, Default)]
-struct Board {
+struct Journal {
     start: Option<Instant>,
     so_far: Progress,
     /// Visitors at once, at most.
@@ -146,7 +146,7 @@ impl Watch {
     }
 }
 
-impl Board {
+impl Journal {
     fn place(&self, at: Micros) -> usize {
         usize::try_from(at / SECOND).unwrap_or(0).min(self.seconds.len().saturating_sub(1))
     }

@@ -4,7 +4,7 @@
 //! time, until it is late itself; then it looks closer. How many shoppers fit at once is measured by some thousands
 //! who wait, and read from the system's limits.
 //!
-//! What is absent: the network, and the site. The server shares this machine, so what is found is rather too low.
+//! Out of scope: the network, and the site. The server shares this machine, so what is found is rather too low.
 
 mod load;
 mod room;

@@ -11,13 +11,13 @@
 //!
 //! Who is here and how each visit ends is said by `population`, as in virtual time.
 //!
-//! What is absent: judgement, and what a visitor wants ([`launch_model::visit`]).
+//! Out of scope: judgement, and what a visitor wants ([`launch_model::visit`]).
 
 mod agenda;
-mod errand;
 mod generator;
 mod kernel;
 mod person;
+mod request_job;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use evidence::{Evidence, Micros};
 use launch_model::arrivals::Arrivals;
 use launch_model::jar::Toward;
 use launch_model::persona::Persona;
-use launch_model::random::luck;
+use launch_model::random::rng_for;
 use launch_model::scenario::{Method, Scenario};
 use launch_model::visit::{Answer, Ask, Next, Place, Request};
 use rand::Rng;
@@ -36,12 +36,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::{Outcome, micros_since};
 use crate::population::Population;
-use crate::wire::{Location, Message, Paths, SHARED_ADDRESS, Target, Way, Wire};
+use crate::wire::{Location, Message, Paths, Route, SHARED_ADDRESS, Target, Wire};
 use agenda::Heap;
-use errand::{Errand, Returned};
 use generator::Machine;
 pub(crate) use generator::most_memory;
 use person::{Browser, Person, Sent};
+use request_job::{RequestJob, Returned};
 
 pub use crate::board::Watch;
 pub use crate::population::Part;
@@ -102,7 +102,7 @@ impl Crowd {
     fn new(sending: Sending, watch: Watch) -> Self {
         let Sending { scenario, arrivals, targets, part, start } = sending;
         let population = Population::new(&scenario, arrivals, part, watch.clone(), |_| Heap::default());
-        let machine = Machine::look(start);
+        let machine = Machine::read(start);
         Self {
             scenario: population.scenario(),
             wire: Arc::new(Wire::new(scenario.wire.clone(), Paths::new(&scenario.room), targets)),
@@ -166,27 +166,27 @@ impl Crowd {
 
     fn ask(&mut self, place: u32, request: &Request, due: Micros) {
         let kept = self.population.person(place).and_then(|person| person.holder.kept.take());
-        let Some(first) = self.errand(place, request, due) else { return };
+        let Some(first) = self.job(place, request, due) else { return };
         // Without a cookie two tabs would be two people.
         let both = request.twice && first.message.cookies.is_some();
-        let second = if both { self.errand(place, request, due) } else { None };
-        self.exchanges.spawn(errand::run(place, first, second, kept));
+        let second = if both { self.job(place, request, due) } else { None };
+        self.exchanges.spawn(request_job::run(place, first, second, kept));
     }
 
     /// A request of this visitor, ready to be sent. One that leads to a stranger is not sent.
-    fn errand(&mut self, place: u32, request: &Request, due: Micros) -> Option<Errand> {
+    fn job(&mut self, place: u32, request: &Request, due: Micros) -> Option<RequestJob> {
         let person = self.population.person(place)?;
         person.visit.requests += 1;
         let (index, count) = (person.visit.index, person.visit.requests);
         let among =
-            luck(self.scenario.seed ^ SHARED, index).random_bool(self.scenario.wire.one_address.clamp(0.0, 1.0));
+            rng_for(self.scenario.seed ^ SHARED, index).random_bool(self.scenario.wire.one_address.clamp(0.0, 1.0));
         let from = if among { SHARED_ADDRESS } else { index + u64::from(request.address) * REMOVE };
         let cookie = format!("weir_{}", self.scenario.room.name);
-        let mut random = luck(self.scenario.seed ^ SALT ^ u64::from(count), index);
+        let mut random = rng_for(self.scenario.seed ^ SALT ^ u64::from(count), index);
         let target = random.random_range(0..self.wire.targets());
         let (at, target) = match self.wire.locate(&request.ask, target) {
             Ok(located) => located.map_or((None, target), |(at, target)| (Some(at), target)),
-            Err(_) => (None, Way::NOWHERE),
+            Err(_) => (None, Route::NOWHERE),
         };
         let message = Message {
             ask: request.ask.clone(),
@@ -195,14 +195,14 @@ impl Crowd {
             forwarded_for: self.wire.forwarded_for(from),
             at,
         };
-        let way = Way {
+        let route = Route {
             target,
             from,
             slow: person.visit.persona == Persona::SlowReader,
             patience: self.scenario.habits.patience.0,
         };
         let (wire, watch, start) = (Arc::clone(&self.wire), self.watch.clone(), self.start);
-        Some(Errand { wire, watch, start, way, message, request: request.clone(), other_tab: false, due })
+        Some(RequestJob { wire, watch, start, route, message, request: request.clone(), other_tab: false, due })
     }
 
     fn hear_task(&mut self, returned: Result<Returned, tokio::task::JoinError>) {
@@ -226,7 +226,7 @@ impl Crowd {
                 Err(AtFault) => self.local_failures += 1,
             }
         }
-        let next = match answers.into_iter().max_by_key(|answer| errand::worth(answer.as_ref())) {
+        let next = match answers.into_iter().max_by_key(|answer| request_job::worth(answer.as_ref())) {
             Some(answer) => person.hear(at, answer.as_ref(), None),
             None => Next::ask(request, LOCAL_REST),
         };

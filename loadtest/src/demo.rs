@@ -28,11 +28,11 @@ use verdict::report::text::grouped;
 use crate::cli::demo::{CrowdArgs, Demo};
 use crate::cli::{interrupted, usage};
 use crate::local::{listen, spawn};
-use crate::stage::child::command;
-use crate::stage::shop;
-use crate::stage::weir::{Settings, Store, Weir};
+use crate::testbed::child::command;
+use crate::testbed::shop;
+use crate::testbed::weir::{Settings, Store, Weir};
 use counts::{Counts, Second};
-use result::{Act, Outcome, Terms, millis};
+use result::{Act, DemoSettings, Outcome, millis};
 use show::{Moment, Show, bold};
 
 /// New shoppers that Weir lets in at once on a calm day, beyond the rate.
@@ -50,16 +50,16 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<ExitCode> {
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     let program = Weir::find(args.weir.as_deref())?;
-    let stage = Stage::build(args, &cancel)?;
-    let room = stage.room(args);
-    let settings = stage.settings(&room);
+    let testbed = Testbed::build(args, &cancel)?;
+    let room = testbed.room(args);
+    let settings = testbed.settings(&room);
     let mut weir = tokio::select! {
         weir = Weir::start(command(&program), &settings) => weir?,
         code = &mut interrupted => return code,
     };
-    stage.welcome(args);
+    testbed.welcome(args);
     let done = tokio::select! {
-        done = stage.play(args, &mut weir, &cancel) => done,
+        done = testbed.play(args, &mut weir, &cancel) => done,
         code = &mut interrupted => code,
     };
     weir.stop().await;
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<ExitCode> {
 }
 
 /// Both shops, and the addresses of everything.
-struct Stage {
+struct Testbed {
     tuning: Tuning,
     alone: (Arc<Shop>, SocketAddr),
     protected: (Arc<Shop>, SocketAddr),
@@ -75,7 +75,7 @@ struct Stage {
     admin: SocketAddr,
 }
 
-impl Stage {
+impl Testbed {
     fn build(args: &Demo, cancel: &CancellationToken) -> anyhow::Result<Self> {
         let tuning = Tuning { slots: args.slots, service_time: args.service_time.0, ..Tuning::default() };
         Ok(Self {
@@ -121,8 +121,8 @@ impl Stage {
         (self.capacity() * 60.0 * args.share).round().max(1.0) as u32
     }
 
-    fn terms(&self, args: &Demo) -> Terms {
-        Terms {
+    fn terms(&self, args: &Demo) -> DemoSettings {
+        DemoSettings {
             capacity: self.capacity(),
             rate: f64::from(self.new_users_per_minute(args)) / 60.0,
             burst: BURST,
@@ -134,7 +134,7 @@ impl Stage {
 
     fn welcome(&self, args: &Demo) {
         let CrowdArgs { times, no_shows, seed, .. } = &args.crowd;
-        let Terms { capacity, rate, .. } = self.terms(args);
+        let DemoSettings { capacity, rate, .. } = self.terms(args);
         println!(
             "\n  Weir, in about a minute. The shop takes {capacity:.0} orders a second; the launch brings {} shoppers\n  \
              a second, {times:.0} times as many ({:.0}% leave at the sight of a line; seed {seed}). Weir lets in {rate:.0}.\n",

@@ -26,9 +26,9 @@ pub(crate) struct Sent {
 
 /// How far each part has come. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Shown(Arc<Mutex<BTreeMap<u32, Progress>>>);
+pub(crate) struct ProgressBoard(Arc<Mutex<BTreeMap<u32, Progress>>>);
 
-impl Shown {
+impl ProgressBoard {
     pub(crate) fn set(&self, part: u32, progress: Progress) {
         locked(&self.0).insert(part, progress);
     }

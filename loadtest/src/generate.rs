@@ -12,11 +12,11 @@ use loadtest::crowd::{self, Part, Sending, Watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::{Crowd, Sent, Shown};
+use crate::dispatch::{Crowd, ProgressBoard, Sent};
 use crate::local::spawn;
 use crate::worker::Site;
 use crate::worker::clock::instant_of;
-use crate::worker::lead::Crew;
+use crate::worker::lead::Workers;
 
 /// How often a crowd of this process is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -28,17 +28,22 @@ const GIVES_WAY: i32 = 10;
 pub(crate) enum Generators {
     /// A thread of this process.
     Here,
-    Workers(Crew),
+    Workers(Workers),
 }
 
 impl Generators {
     /// Sends a crowd, until its end or `stop`.
-    pub(crate) async fn send(self, crowd: &Crowd, shown: &Shown, stop: CancellationToken) -> anyhow::Result<Sent> {
+    pub(crate) async fn send(
+        self,
+        crowd: &Crowd,
+        shown: &ProgressBoard,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Sent> {
         let over = stop.child_token();
         let siege = crowd.lay_siege(over.clone())?;
         let sent = match self {
             Self::Here => crowd.send_here(shown, stop).await,
-            Self::Workers(crew) => crew.send(crowd, shown, stop).await,
+            Self::Workers(workers) => workers.send(crowd, shown, stop).await,
         };
         // Nobody is left to be attacked beside.
         over.cancel();
@@ -51,7 +56,7 @@ impl Generators {
 }
 
 impl Crowd {
-    async fn send_here(&self, shown: &Shown, stop: CancellationToken) -> anyhow::Result<Sent> {
+    async fn send_here(&self, shown: &ProgressBoard, stop: CancellationToken) -> anyhow::Result<Sent> {
         let targets: Result<Vec<_>, _> = self.sites.iter().map(Site::target).collect();
         let sending = Sending {
             scenario: Arc::clone(&self.scenario),

@@ -4,11 +4,11 @@
 //! changed that would have to be put back (no raw mode, no other screen, the cursor stays seen and below the picture),
 //! so however the program ends, the terminal is as it was.
 //!
-//! What is absent: a clock, and the counting. Whoever watches the crowd brings [`Progress`] when it is time.
+//! Out of scope: a clock, and the counting. Whoever watches the crowd brings [`Progress`] when it is time.
 
+mod frame;
 mod line;
 mod picture;
-mod scene;
 
 use std::io::{IsTerminal, Stdout, stdout};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use evidence::{GatewaySample, Micros, Progress};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use scene::Scene;
+use frame::LiveFrame;
 
 /// Time between two lines where there is no terminal.
 const BETWEEN_LINES: Micros = 5_000_000;
@@ -40,7 +40,7 @@ impl Live {
 
     /// Shows a moment. `history` holds the moments before it, about one for each second, oldest first.
     pub fn update(&mut self, now: &Progress, history: &[Progress], gateway: Option<&GatewaySample>) {
-        let scene = Scene { title: &self.title, length: self.length, rate: self.rate, now, history, gateway };
+        let scene = LiveFrame { title: &self.title, length: self.length, rate: self.rate, now, history, gateway };
         if let Some(screen) = &mut self.screen {
             match screen.draw(|frame| picture::draw(frame, &scene)) {
                 Ok(_) => return,

@@ -9,7 +9,7 @@ mod hex;
 mod local;
 mod observe;
 mod run;
-mod stage;
+mod testbed;
 mod worker;
 
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ enum Command {
     Shop(cli::shop::ShopArgs),
     /// A scenario from what a browser did in a shop (HAR)
     Record(cli::record::Record),
-    /// A launch: sent to a site, or to a stage of its own, and judged
+    /// A launch: sent to a site, or to a testbed of its own, and judged
     Run(cli::run::Run),
     /// The same without sockets: the policy driven directly, in virtual time
     Simulate(cli::simulate::Simulate),

@@ -3,8 +3,8 @@
 //! What has no address is not asked, and the verdict then says that it does not know. What has one must answer
 //! before anybody is sent.
 
-pub(crate) mod ask;
 pub(crate) mod gateway;
+pub(crate) mod http_poller;
 mod memory;
 pub(crate) mod shop;
 
@@ -16,19 +16,19 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use verdict::Check;
 
-use ask::Asked;
 use gateway::Sampler;
+use http_poller::HttpPoller;
 
 /// Who is asked.
-pub(crate) struct Witnesses {
-    pub(crate) gateways: Vec<Asked>,
-    pub(crate) shop: Option<Asked>,
+pub(crate) struct Observers {
+    pub(crate) gateways: Vec<HttpPoller>,
+    pub(crate) shop: Option<HttpPoller>,
     /// Processes of gateways that run here.
     pub(crate) pids: Vec<u32>,
 }
 
 /// Whoever answers, being asked all along.
-pub(crate) struct Observers {
+pub(crate) struct Observation {
     /// Whether the gateways are set as promised.
     pub(crate) settings: Check,
     /// What a gateway said last.
@@ -39,15 +39,15 @@ pub(crate) struct Observers {
     stop: DropGuard,
 }
 
-/// Witnesses who have answered once.
+/// Observers who have answered once.
 pub(crate) struct Ready {
-    witnesses: Witnesses,
+    observers: Observers,
     settings: Check,
     /// The last entry of the shop's log before the run.
     after: u64,
 }
 
-impl Witnesses {
+impl Observers {
     /// Asks everybody once.
     pub(crate) async fn ask(mut self, room: &Room) -> anyhow::Result<Ready> {
         let mut told = Vec::new();
@@ -59,25 +59,25 @@ impl Witnesses {
             shop::stats(shop).await?;
             after = shop::end_of_log(shop).await?;
         }
-        Ok(Ready { witnesses: self, settings: gateway::set_as_promised(room, &told), after })
+        Ok(Ready { observers: self, settings: gateway::set_as_promised(room, &told), after })
     }
 }
 
 impl Ready {
     /// Asks everybody all along, gateways from `start` on.
-    pub(crate) fn observe(self, room: &str, start: Instant) -> Observers {
+    pub(crate) fn observe(self, room: &str, start: Instant) -> Observation {
         let stop = CancellationToken::new();
         let (latest, heard) = watch::channel(None);
         let sampler = |(index, gateway)| Sampler { index, gateway, room: room.into(), start, latest: latest.clone() };
-        let samplers = (0..).zip(self.witnesses.gateways).map(sampler);
+        let samplers = (0..).zip(self.observers.gateways).map(sampler);
         let gateways = samplers.map(|sampler| tokio::spawn(sampler.sample(stop.clone()))).collect();
-        let memory = tokio::spawn(memory::watch(self.witnesses.pids, start, stop.clone()));
-        let shop = self.witnesses.shop.map(|shop| tokio::spawn(shop::follow(shop, self.after, stop.clone())));
-        Observers { settings: self.settings, latest: heard, gateways, shop, memory, stop: stop.drop_guard() }
+        let memory = tokio::spawn(memory::watch(self.observers.pids, start, stop.clone()));
+        let shop = self.observers.shop.map(|shop| tokio::spawn(shop::follow(shop, self.after, stop.clone())));
+        Observation { settings: self.settings, latest: heard, gateways, shop, memory, stop: stop.drop_guard() }
     }
 }
 
-impl Observers {
+impl Observation {
     /// Ends the asking, and puts what was said beside what the crowd saw. If the shop could not be heard to its end, why:
     /// then nothing of what it said counts.
     pub(crate) async fn finish(self, evidence: &mut Evidence) -> Option<String> {

@@ -16,7 +16,7 @@ use launch_model::arrivals::Arrivals;
 use launch_model::persona::Persona;
 use launch_model::scenario::Scenario;
 use launch_model::span::Span;
-use launch_model::visit::{Answer, Cookies, Heard, Next, Place, Request, Then};
+use launch_model::visit::{Answer, Cookies, Event, Next, Place, Request, Then};
 use launch_model::visitor::Visitor;
 
 use crate::board::Watch;
@@ -82,7 +82,7 @@ impl<H: Holder> Person<H> {
     /// Takes an answer, or none, and decides. A token of another room is looked at in place of the own one.
     pub(crate) fn hear(&mut self, at: Micros, answer: Option<&Answer>, foreign: Option<&str>) -> Next {
         let token = foreign.or(self.holder.token());
-        let heard = Heard { at: Duration::from_micros(at.max(0) as u64), answer, token };
+        let heard = Event { at: Duration::from_micros(at.max(0) as u64), answer, token };
         let was_outside = self.visitor.place() != Place::Inside;
         let next = self.visitor.hear(heard);
         if let Some((steps, stumble)) = self.visitor.progress() {

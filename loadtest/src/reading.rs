@@ -3,12 +3,12 @@
 //! An answer of a waiting room carries `Retry-After` and is not an error; in JSON it says more. Everything else
 //! that succeeded is a page of the shop.
 //!
-//! What is absent: trust. Whatever a server sends becomes a sane pause, a sane wait, or nothing.
+//! Out of scope: trust. Whatever a server sends becomes a sane pause, a sane wait, or nothing.
 
 use std::time::Duration;
 
 use demo_shop::pages;
-use launch_model::visit::{Answer, Seen, Shown, Sight, Told};
+use launch_model::visit::{Answer, Content, QueueInfo, RawAnswer, ShopPage};
 use serde::Deserialize;
 
 /// The shortest and the longest pause that is believed, in seconds.
@@ -22,9 +22,9 @@ const ASSETS: usize = 20;
 pub(crate) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answer {
     let seconds = retry_after.and_then(|text| text.trim().parse::<u64>().ok());
     let shown = match (status, seconds) {
-        (200 | 202 | 429, Some(seconds)) => Shown::Line(told(seconds, body)),
-        (200..300, _) => Shown::Shop(sight(body)),
-        _ => Shown::Nothing,
+        (200 | 202 | 429, Some(seconds)) => Content::Line(told(seconds, body)),
+        (200..300, _) => Content::Shop(shop_page(body)),
+        _ => Content::Nothing,
     };
     Answer { status, shown, seen: None }
 }
@@ -36,25 +36,25 @@ const UNTOLD: u64 = 5;
 
 /// Reads an answer to a request of a journey. Any shop may say when to come back, so what is the line says so itself: in
 /// `Weir-Status`, or in the JSON of a waiting room.
-pub(crate) fn read_on_the_way(status: u16, seen: Seen) -> Answer {
+pub(crate) fn read_on_the_way(status: u16, seen: RawAnswer) -> Answer {
     let says = seen.headers.get("weir-status").and_then(|word| word.to_str().ok());
     let room = || seen.body.first() == Some(&b'{') && serde_json::from_slice::<Document>(&seen.body).is_ok();
     let shown = match says {
-        Some(word) if IN_LINE.contains(&word) => Shown::Line(told_in(&seen)),
-        None if room() => Shown::Line(told_in(&seen)),
-        None if (200..400).contains(&status) => Shown::Shop(Sight::default()),
-        _ => Shown::Nothing,
+        Some(word) if IN_LINE.contains(&word) => Content::Line(told_in(&seen)),
+        None if room() => Content::Line(told_in(&seen)),
+        None if (200..400).contains(&status) => Content::Shop(ShopPage::default()),
+        _ => Content::Nothing,
     };
     Answer { status, shown, seen: Some(Box::new(seen)) }
 }
 
-fn told_in(seen: &Seen) -> Told {
+fn told_in(seen: &RawAnswer) -> QueueInfo {
     told(seen.retry_after().map_or(UNTOLD, |pause| pause.as_secs()), &seen.body)
 }
 
-fn sight(body: &[u8]) -> Sight {
+fn shop_page(body: &[u8]) -> ShopPage {
     let key = pages::key_in(body).map(Box::from);
-    Sight { sold_out: pages::is_sold_out(body), order: pages::order_in(body), key }
+    ShopPage { sold_out: pages::is_sold_out(body), order: pages::order_in(body), key }
 }
 
 #[derive(Deserialize)]
@@ -72,14 +72,14 @@ struct Room {
     wait_high_seconds: Option<f64>,
 }
 
-fn told(seconds: u64, body: &[u8]) -> Told {
+fn told(seconds: u64, body: &[u8]) -> QueueInfo {
     let pause = |seconds: f64| Duration::from_secs_f64(seconds.clamp(PAUSES[0], PAUSES[1]));
     let json = Some(body).filter(|body| body.first() == Some(&b'{'));
     let Some(room) = json.and_then(|body| serde_json::from_slice::<Document>(body).ok()) else {
-        return Told { after: pause(seconds as f64), assets: assets(body), ..Told::default() };
+        return QueueInfo { after: pause(seconds as f64), assets: assets(body), ..QueueInfo::default() };
     };
     let room = room.cf_waiting_room;
-    Told {
+    QueueInfo {
         after: pause(room.poll_after_seconds.unwrap_or(seconds as f64)),
         position: room.position,
         wait: wait(room.wait_low_seconds, room.wait_high_seconds),
@@ -117,9 +117,9 @@ fn assets(page: &[u8]) -> Vec<Box<str>> {
 mod tests {
     use super::*;
 
-    fn line(retry_after: &str, body: &str) -> Told {
+    fn line(retry_after: &str, body: &str) -> QueueInfo {
         match read(200, Some(retry_after), body.as_bytes()).shown {
-            Shown::Line(told) => told,
+            Content::Line(told) => told,
             other => panic!("no line: {other:?}"),
         }
     }
@@ -132,7 +132,10 @@ mod tests {
         let unknown =
             r#"{"cfWaitingRoom":{"position":null,"waitLowSeconds":null,"waitHighSeconds":9,"pollAfterSeconds":1.0}}"#;
         assert_eq!((line("3", unknown).position, line("3", unknown).wait), (None, None));
-        assert_eq!(line("3", "<html>please wait</html>"), Told { after: Duration::from_secs(3), ..Told::default() });
+        assert_eq!(
+            line("3", "<html>please wait</html>"),
+            QueueInfo { after: Duration::from_secs(3), ..QueueInfo::default() }
+        );
         assert_eq!(line("3", "{").after, Duration::from_secs(3));
     }
 
@@ -153,12 +156,12 @@ mod tests {
     fn an_answer_is_the_line_the_shop_or_nothing() {
         let shown = |status, retry_after, body: &str| read(status, retry_after, body.as_bytes()).shown;
         let order = pages::order(7);
-        assert!(matches!(shown(200, None, &order), Shown::Shop(Sight { order: Some(7), .. })));
-        assert!(matches!(shown(429, Some("5"), "slow down"), Shown::Line(_)));
+        assert!(matches!(shown(200, None, &order), Content::Shop(ShopPage { order: Some(7), .. })));
+        assert!(matches!(shown(429, Some("5"), "slow down"), Content::Line(_)));
         for (status, retry_after) in [(429, None), (503, Some("5")), (404, None), (302, None), (500, None)] {
-            assert_eq!(shown(status, retry_after, ""), Shown::Nothing, "{status}");
+            assert_eq!(shown(status, retry_after, ""), Content::Nothing, "{status}");
         }
-        assert!(matches!(shown(200, Some("Wed, 21 Oct 2026 07:28:00 GMT"), ""), Shown::Shop(_)));
+        assert!(matches!(shown(200, Some("Wed, 21 Oct 2026 07:28:00 GMT"), ""), Content::Shop(_)));
     }
 
     #[test]
@@ -175,22 +178,22 @@ mod tests {
         let read = |status, headers: &[(&'static str, &str)], body: &'static str| {
             let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()));
             let headers: http::HeaderMap = headers.collect();
-            read_on_the_way(status, Seen { headers, body: body.into(), ..Seen::default() })
+            read_on_the_way(status, RawAnswer { headers, body: body.into(), ..RawAnswer::default() })
         };
         for (status, word) in [(200, "waiting"), (429, "needs-pass"), (429, "expired")] {
             let answer = read(status, &[("weir-status", word), ("retry-after", "3")], "<html>");
-            let Shown::Line(told) = &answer.shown else { panic!("{word}: {answer:?}") };
+            let Content::Line(told) = &answer.shown else { panic!("{word}: {answer:?}") };
             assert_eq!(told.after, Duration::from_secs(3));
             assert!(!answer.is_from_shop());
         }
-        assert!(matches!(read(200, &[], r#"{"cfWaitingRoom":{"position":3}}"#).shown, Shown::Line(_)), "of others");
+        assert!(matches!(read(200, &[], r#"{"cfWaitingRoom":{"position":3}}"#).shown, Content::Line(_)), "of others");
         for (status, from_shop) in [(200, true), (302, true), (404, true), (429, false), (503, false)] {
             let answer = read(status, &[("retry-after", "3")], "{}");
             assert_eq!((answer.is_shop(), answer.is_from_shop()), (status < 400, from_shop), "{status}");
         }
         for word in ["too-fast", "busy", "queue-closed", "failed"] {
             let answer = read(503, &[("weir-status", word)], "");
-            assert_eq!((&answer.shown, answer.is_from_shop()), (&Shown::Nothing, false), "{word}");
+            assert_eq!((&answer.shown, answer.is_from_shop()), (&Content::Nothing, false), "{word}");
         }
     }
 }

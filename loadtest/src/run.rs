@@ -1,6 +1,6 @@
 //! `loadtest run`: a crowd is sent, three sides tell what they saw, and it is judged.
 //!
-//! What is absent: what shoppers do (`loadtest::crowd`) and what is held against them (`verdict`).
+//! Out of scope: what shoppers do (`loadtest::crowd`) and what is held against them (`verdict`).
 
 pub(crate) mod facts;
 pub(crate) mod tell;
@@ -22,12 +22,12 @@ use verdict::report::Report;
 use verdict::{Check, Outcome, judge};
 
 use crate::cli::run::Run;
-use crate::dispatch::{Crowd, Sent, Shown};
+use crate::dispatch::{Crowd, ProgressBoard, Sent};
 use crate::generate::Generators;
-use crate::observe::ask::Asked;
-use crate::observe::{self, Observers, Witnesses};
-use crate::stage::weir::Weir;
-use crate::stage::{Stage, Wanted};
+use crate::observe::http_poller::HttpPoller;
+use crate::observe::{self, Observation, Observers};
+use crate::testbed::weir::Weir;
+use crate::testbed::{Testbed, Wanted};
 use crate::worker::Site;
 use crate::worker::clock::{instant_of, unix_us};
 
@@ -41,23 +41,23 @@ const REACH: Duration = Duration::from_secs(5);
 /// Runs a scenario. The exit code is that of the verdict.
 pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     args.check()?;
-    let (scenario, wanted) = (Arc::new(args.scenario()?), args.stage()?);
+    let (scenario, wanted) = (Arc::new(args.scenario()?), args.testbed()?);
     let mut interrupts = Interrupts::listen()?;
-    let Ready { mut stage, sites, witnesses, generators } = tokio::select! {
+    let Ready { mut testbed, sites, observers, generators } = tokio::select! {
         ready = ready(args, &scenario, wanted.as_ref()) => ready?,
         code = interrupts.next() => return Ok(code),
     };
     let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
-    let observers = witnesses.observe(&crowd.scenario.room.name, instant_of(crowd.start_unix_us));
+    let observers = observers.observe(&crowd.scenario.room.name, instant_of(crowd.start_unix_us));
     let view = View::open(&crowd.scenario, observers.latest.clone());
-    let run = Going { crowd: &crowd, stage: stage.as_mut(), interrupts: &mut interrupts, view };
+    let run = Going { crowd: &crowd, testbed: testbed.as_mut(), interrupts: &mut interrupts, view };
     let (mut seen, faults) = match run.send(generators).await? {
         Ended::Sent(seen, faults) => (*seen, faults),
         Ended::Left(code) => return Ok(code),
     };
     let checks = checks(&crowd.scenario, observers, &mut seen, faults).await;
-    if let Some(stage) = stage {
-        stage.close().await;
+    if let Some(testbed) = testbed {
+        testbed.close().await;
     }
     let facts = facts::facts(&crowd, wanted.as_ref());
     let report = Report::of(&crowd.scenario, &seen, checks, facts);
@@ -67,40 +67,40 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
 
 /// Everything that a run needs, before anybody is sent.
 struct Ready {
-    stage: Option<Stage>,
+    testbed: Option<Testbed>,
     sites: Vec<Site>,
-    witnesses: observe::Ready,
+    observers: observe::Ready,
     generators: Generators,
 }
 
-/// Opens a stage, or reaches the site; then whoever is asked, and whoever sends.
+/// Opens a testbed, or reaches the site; then whoever is asked, and whoever sends.
 async fn ready(args: &Run, scenario: &Scenario, wanted: Option<&Wanted>) -> anyhow::Result<Ready> {
-    let stage = match wanted {
-        Some(wanted) => Some(Stage::open(scenario, wanted).await?),
+    let testbed = match wanted {
+        Some(wanted) => Some(Testbed::open(scenario, wanted).await?),
         None => None,
     };
-    let (sites, witnesses) = match &stage {
-        Some(stage) => on_stage(stage)?,
+    let (sites, observers) = match &testbed {
+        Some(testbed) => on_testbed(testbed)?,
         None => elsewhere(args).await?,
     };
-    let witnesses = witnesses.ask(&scenario.room).await?;
-    Ok(Ready { stage, sites, witnesses, generators: args.generators().await? })
+    let observers = observers.ask(&scenario.room).await?;
+    Ok(Ready { testbed, sites, observers, generators: args.generators().await? })
 }
 
-fn on_stage(stage: &Stage) -> anyhow::Result<(Vec<Site>, Witnesses)> {
-    let sites = stage.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
-    let admins = stage.gateways.iter().map(|gateway| Asked::at(&gateway.admin.to_string(), None));
-    let shop = Some(Asked::at(&stage.shop.to_string(), None)?);
-    let pids = stage.gateways.iter().map(Weir::pid).collect();
-    Ok((sites, Witnesses { gateways: admins.collect::<Result<_, _>>()?, shop, pids }))
+fn on_testbed(testbed: &Testbed) -> anyhow::Result<(Vec<Site>, Observers)> {
+    let sites = testbed.gateways.iter().map(|gateway| Site::here(gateway.http)).collect();
+    let admins = testbed.gateways.iter().map(|gateway| HttpPoller::at(&gateway.admin.to_string(), None));
+    let shop = Some(HttpPoller::at(&testbed.shop.to_string(), None)?);
+    let pids = testbed.gateways.iter().map(Weir::pid).collect();
+    Ok((sites, Observers { gateways: admins.collect::<Result<_, _>>()?, shop, pids }))
 }
 
-async fn elsewhere(args: &Run) -> anyhow::Result<(Vec<Site>, Witnesses)> {
-    let (sites, witnesses) = (args.sites(), args.witnesses()?);
+async fn elsewhere(args: &Run) -> anyhow::Result<(Vec<Site>, Observers)> {
+    let (sites, observers) = (args.sites(), args.observers()?);
     for site in &sites {
         reach(site).await?;
     }
-    Ok((sites, witnesses))
+    Ok((sites, observers))
 }
 
 /// An error if nobody listens there: better now than after the crowd was sent.
@@ -113,7 +113,7 @@ async fn reach(site: &Site) -> anyhow::Result<()> {
 /// A run while the crowd is sent.
 struct Going<'r> {
     crowd: &'r Crowd,
-    stage: Option<&'r mut Stage>,
+    testbed: Option<&'r mut Testbed>,
     interrupts: &'r mut Interrupts,
     view: View,
 }
@@ -128,7 +128,7 @@ enum Ended {
 
 impl Going<'_> {
     async fn send(mut self, generators: Generators) -> anyhow::Result<Ended> {
-        let (shown, stop) = (Shown::default(), CancellationToken::new());
+        let (shown, stop) = (ProgressBoard::default(), CancellationToken::new());
         let mut faults = Vec::new();
         let sending = generators.send(self.crowd, &shown, stop.clone());
         tokio::pin!(sending);
@@ -158,15 +158,15 @@ impl Going<'_> {
         Ok(Ended::Sent(Box::new(evidence), faults))
     }
 
-    /// A part of the stage that ended by itself.
+    /// A part of the testbed that ended by itself.
     fn fault(&mut self) -> Option<Check> {
-        let error = self.stage.as_mut()?.check().err()?;
-        Some(fault("stage", "Every gateway kept running", Outcome::Broken, format!("{error:#}")))
+        let error = self.testbed.as_mut()?.check().err()?;
+        Some(fault("testbed", "Every gateway kept running", Outcome::Broken, format!("{error:#}")))
     }
 }
 
-/// Hears the witnesses out, and judges.
-async fn checks(scenario: &Scenario, observers: Observers, seen: &mut Evidence, faults: Vec<Check>) -> Vec<Check> {
+/// Hears the observers out, and judges.
+async fn checks(scenario: &Scenario, observers: Observation, seen: &mut Evidence, faults: Vec<Check>) -> Vec<Check> {
     let settings = observers.settings.clone();
     let unheard = observers.finish(seen).await;
     let mut checks = faults;

@@ -6,18 +6,19 @@
 //! ```
 //!
 //! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`verdict`] judges it
-//! as it judges any run. `gateway` gathers joins and claims, holds requests and tells waits and poll intervals as the
-//! real one does, one of them on a store that answers at once; `shop` serves each page in its time, however many come.
+//! as it judges any run. `gateway` drives the queue of a room that is in production ([`policy::queue`]), one of them on a store
+//! that answers at once, and tells waits and poll intervals as the real one does; `shop` serves each page in its time, however
+//! many come.
 //! Nothing reads a clock: the same scenario is the same launch, to the microsecond.
 //!
-//! What is absent: whatever a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
+//! Out of scope: whatever a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
 //! `policy` has those), and the shop's collapse. So it shows that the rules hold for a crowd of any size, and how the
 //! line behaves; not how fast the gateway is.
 
 mod agenda;
-mod errand;
 mod gateway;
 mod person;
+mod request_job;
 mod setup;
 mod shop;
 
@@ -26,17 +27,17 @@ use std::sync::Arc;
 use evidence::{Evidence, Generator, Micros};
 use launch_model::arrivals::Arrivals;
 use launch_model::scenario::Scenario;
-use launch_model::visit::{Answer, Ask, Place, Request, Shown, Sight};
-use policy::admit::{Intent, Verdict};
+use launch_model::visit::{Answer, Ask, Content, Place, Request, ShopPage};
+use policy::admit::{Credential, Intent, Verdict};
 use policy::ticket::Token;
 
 use crate::board::{Outcome, Watch};
 use crate::crowd::most_memory;
 use crate::population::{Part, Population};
 use agenda::{Calendar, Event};
-use errand::Errand;
 use gateway::{Cookie, Entry, Gateway};
 use person::Pocket;
+use request_job::RequestJob;
 use shop::Shop;
 
 pub use setup::{Setup, rules};
@@ -73,10 +74,14 @@ impl World {
     fn new(scenario: &Scenario, setup: &Setup, watch: Watch) -> Self {
         let mut population =
             Population::new(scenario, Arrivals::of(scenario), Part::ALL, watch.clone(), Calendar::until);
-        population.agenda.plan_event(0, Event::Flush);
+        let mut gateway = Gateway::new(scenario, setup);
+        // It knows where its line is before it serves.
+        gateway.plans();
+        gateway.moves(0);
+        population.agenda.plan_event(gateway.plans().unwrap_or(0), Event::Gateway);
         Self {
             scenario: population.scenario(),
-            gateway: Gateway::new(scenario, setup),
+            gateway,
             shop: Shop::new(scenario, setup.start_unix_us),
             population,
             watch,
@@ -95,8 +100,9 @@ impl World {
                         self.ask(who, request, now);
                     }
                 }
-                Event::Flush => self.flush(now),
+                Event::Gateway => self.move_gateway(now),
             }
+            self.plan_gateway();
             if !self.population.is_awaited() {
                 return now;
             }
@@ -112,38 +118,39 @@ impl World {
         let count = person.visit.requests;
         if twice {
             let request = request.clone();
-            self.send(Errand { who, second: true, request, count: count - 1, due });
+            self.send(RequestJob { who, second: true, request, count: count - 1, due });
         }
-        self.send(Errand { who, second: false, request, count, due });
+        self.send(RequestJob { who, second: false, request, count, due });
     }
 
-    fn send(&mut self, errand: Errand) {
-        let Some(person) = self.population.person(errand.who) else { return };
-        self.watch.sent(errand.due, 0);
-        let (now, asks) = (errand.due, &errand.request.ask);
+    fn send(&mut self, job: RequestJob) {
+        let Some(person) = self.population.person(job.who) else { return };
+        self.watch.sent(job.due, 0);
+        let (now, asks) = (job.due, &job.request.ask);
         let (status, at) = (|status| Answer::status(status), now + NETWORK);
         let reply = match asks {
             Ask::Asset(_) => Reply { answer: status(200), cookie: Cookie::Kept, at },
-            Ask::Other => Reply { answer: Answer::shop(Sight::default()), cookie: self.gateway.foreign(now), at },
+            Ask::Other => Reply { answer: Answer::shop(ShopPage::default()), cookie: self.gateway.foreign(now), at },
             _ => {
-                let shown = self.gateway.credential(person.holder.cookie, &errand.request.cookies);
+                let shown = self.gateway.credential(person.holder.cookie, &job.request.cookies);
                 match self.gateway.admit(shown, intent(asks), now) {
                     Verdict::Enter { pass, renew } => {
-                        self.gateway.confirm(&pass);
+                        self.gateway.confirm(&pass, now);
                         if renew {
-                            self.gateway.renew(&pass, errand.who);
+                            self.gateway.renew(&pass, job.who, now);
                         }
-                        self.serve(&errand, Some(pass), now)
+                        self.serve(&job, Some(pass), now)
                     }
-                    Verdict::Late(pass) => self.serve(&errand, Some(pass), now),
-                    Verdict::Open | Verdict::Preflight | Verdict::Return => self.serve(&errand, None, now),
-                    Verdict::Wait(ticket) => self.in_line(&errand, ticket.number, Cookie::Kept, now),
-                    Verdict::Claim(ticket) => {
-                        return self.plan_flush(now, |gateway| gateway.hold(ticket.number, errand, now));
+                    Verdict::Late(pass) => self.serve(&job, Some(pass), now),
+                    Verdict::Open | Verdict::Preflight | Verdict::Return => self.serve(&job, None, now),
+                    Verdict::Wait(ticket) => self.waits(&job, ticket, shown, now),
+                    Verdict::Claim(ticket) => return self.gateway.claim(ticket, job, now),
+                    Verdict::Join => return self.gateway.join(job, now),
+                    Verdict::JoinLater => {
+                        let place = self.gateway.keep_place(now);
+                        self.in_line(&job, &place, Cookie::Set(place), now)
                     }
-                    Verdict::Join => return self.plan_flush(now, |gateway| gateway.join(errand)),
                     Verdict::JoinIfCalled
-                    | Verdict::JoinLater
                     | Verdict::Confirm
                     | Verdict::Arrive(_)
                     | Verdict::Visit
@@ -151,42 +158,47 @@ impl World {
                 }
             }
         };
-        self.hear(&errand, reply);
+        self.hear(&job, reply);
     }
 
-    fn plan_flush(&mut self, now: Micros, gather: impl FnOnce(&mut Gateway)) {
-        gather(&mut self.gateway);
-        if let Some(at) = self.gateway.gathers(now) {
-            self.population.agenda.plan_event(at, Event::Flush);
+    /// Somebody whose turn it is not. A place that was kept while the store was away has a number by now, or is to get one.
+    fn waits(&mut self, job: &RequestJob, ticket: Token, shown: Credential, now: Micros) -> Reply {
+        self.gateway.adopt(&ticket, now);
+        let numbered = matches!(shown, Credential::Sealed(shown) if shown.kind != ticket.kind);
+        self.in_line(job, &ticket, if numbered { Cookie::Set(ticket) } else { Cookie::Kept }, now)
+    }
+
+    /// The gateway has its turn when it wants to.
+    fn plan_gateway(&mut self) {
+        if let Some(at) = self.gateway.plans() {
+            self.population.agenda.plan_event(at, Event::Gateway);
         }
     }
 
-    /// The gateway's batch, and everybody whose answer is known by then.
-    fn flush(&mut self, now: Micros) {
-        if !self.gateway.is_due(now) {
-            return;
-        }
-        let flushed = self.gateway.flush(now);
-        for (who, pass) in flushed.renewed {
+    /// The gateway has its turn, and so has everybody whose answer is known by then.
+    fn move_gateway(&mut self, now: Micros) {
+        let moved = self.gateway.moves(now);
+        for (who, pass) in moved.renewed {
             if let Some(person) = self.population.person(who) {
                 person.keep(Cookie::Set(pass), &self.gateway, now + NETWORK);
             }
         }
-        for (errand, entry) in flushed.answered {
+        for (job, entry) in moved.answered {
+            let at = now + NETWORK;
             let reply = match entry {
-                Entry::Pass(pass) => Reply { cookie: Cookie::Set(pass), ..self.serve(&errand, Some(pass), now) },
-                Entry::Ticket(ticket, cookie) => self.in_line(&errand, ticket, cookie, now),
+                Entry::Pass(pass) => Reply { cookie: Cookie::Set(pass), ..self.serve(&job, Some(pass), now) },
+                Entry::Place(ticket, cookie) => self.in_line(&job, &ticket, cookie, now),
                 // The ticket was used up: the next request is a newcomer's.
-                Entry::Spent => Reply { answer: Answer::status(303), cookie: Cookie::Dropped, at: now + NETWORK },
+                Entry::Spent => Reply { answer: Answer::status(303), cookie: Cookie::Dropped, at },
+                Entry::Refused => Reply { answer: Answer::status(429), cookie: Cookie::Kept, at },
             };
-            self.hear(&errand, reply);
+            self.hear(&job, reply);
         }
-        self.population.agenda.plan_event(self.gateway.next_tick(now), Event::Flush);
     }
 
     /// The shop answers.
-    fn serve(&mut self, errand: &Errand, pass: Option<Token>, now: Micros) -> Reply {
-        let served = self.shop.serve(errand, pass, now);
+    fn serve(&mut self, job: &RequestJob, pass: Option<Token>, now: Micros) -> Reply {
+        let served = self.shop.serve(job, pass, now);
         let cookie = match pass.filter(|_| served.gives_back) {
             Some(pass) => {
                 self.gateway.release(&pass, now + served.took);
@@ -197,35 +209,35 @@ impl World {
         Reply { answer: served.answer, cookie, at: now + served.took + NETWORK }
     }
 
-    fn in_line(&mut self, errand: &Errand, number: u64, cookie: Cookie, now: Micros) -> Reply {
-        let is_page = errand.request.ask == Ask::Item && self.scenario.habits.assets;
-        let mut told = self.gateway.tell(number);
+    fn in_line(&mut self, job: &RequestJob, ticket: &Token, cookie: Cookie, now: Micros) -> Reply {
+        let is_page = job.request.ask == Ask::Item && self.scenario.habits.assets;
+        let mut told = self.gateway.tell(ticket);
         if is_page {
             told.assets = ASSETS.map(Box::from).into();
         }
-        Reply { answer: Answer { status: 200, shown: Shown::Line(told), seen: None }, cookie, at: now + NETWORK }
+        Reply { answer: Answer { status: 200, shown: Content::Line(told), seen: None }, cookie, at: now + NETWORK }
     }
 
     /// A visitor reads an answer, and decides.
-    fn hear(&mut self, errand: &Errand, reply: Reply) {
-        let Some(person) = self.population.person(errand.who) else { return };
+    fn hear(&mut self, job: &RequestJob, reply: Reply) {
+        let Some(person) = self.population.person(job.who) else { return };
         let Reply { answer, cookie, at } = reply;
         let before = person.visitor.place();
         let foreign = person.keep(cookie, &self.gateway, at);
-        person.note(errand, &answer, at, &self.scenario);
+        person.note(job, &answer, at, &self.scenario);
         let counts = before != Place::Inside || answer.is_shop();
         self.watch.answered(Outcome {
             at,
-            latency: Some(at - errand.due).filter(|_| counts && answer.status < 500),
+            latency: Some(at - job.due).filter(|_| counts && answer.status < 500),
             failed: answer.status >= 500,
-            place: Some(before).filter(|_| !errand.request.attack),
+            place: Some(before).filter(|_| !job.request.attack),
         });
-        if errand.second {
+        if job.second {
             return;
         }
         let next = person.hear(at, Some(&answer), foreign.as_deref());
         self.watch.moved(at, before, Some(person.visitor.place()));
-        self.population.go_on(errand.who, next, at);
+        self.population.go_on(job.who, next, at);
     }
 
     /// Sends everybody home who is still here, and puts together what was seen.

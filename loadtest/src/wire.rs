@@ -1,6 +1,6 @@
 //! How requests reach a server: HTTP/1.1 or HTTP/2, with TLS or without, on connections of one's own or shared ones.
 //!
-//! What is absent: who asks, and why; and what an answer means.
+//! Out of scope: who asks, and why; and what an answer means.
 
 mod any_certificate;
 mod connection;
@@ -30,7 +30,7 @@ pub(crate) use connection::lost;
 use connection::{Connection, Open, Opening};
 pub(crate) use message::{Message, Paths};
 use pool::Pool;
-pub(crate) use pool::Seat;
+pub(crate) use pool::PoolSlot;
 pub(crate) use sites::Location;
 use sites::Sites;
 pub(crate) use source::attacker as attacker_address;
@@ -48,7 +48,7 @@ const RESTS: Duration = Duration::from_millis(50);
 
 /// The way of one request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Way {
+pub(crate) struct Route {
     /// The target that is asked first, as an index; a host beside comes after all others.
     pub(crate) target: usize,
     /// Whose address it comes from: a number that each visitor, and each of their addresses, has for itself.
@@ -59,7 +59,7 @@ pub(crate) struct Way {
     pub(crate) patience: Duration,
 }
 
-impl Way {
+impl Route {
     /// The target of what is not sent.
     pub(crate) const NOWHERE: usize = usize::MAX;
 }
@@ -165,25 +165,25 @@ impl Wire {
     }
 
     /// Waits until a request may be sent: at once, but where connections are shared and all in use.
-    pub(crate) async fn seat(&self, way: Way) -> Seat {
-        match self.pool(way) {
+    pub(crate) async fn seat(&self, route: Route) -> PoolSlot {
+        match self.pool(route) {
             Some(pool) => pool.seat().await,
-            None => Seat::FREE,
+            None => PoolSlot::FREE,
         }
     }
 
     /// The connections that this request may share. Nobody shares with a slow reader.
-    fn pool(&self, way: Way) -> Option<&Pool> {
-        self.remotes.get(way.target)?.pool.as_ref().filter(|_| !way.slow)
+    fn pool(&self, route: Route) -> Option<&Pool> {
+        self.remotes.get(route.target)?.pool.as_ref().filter(|_| !route.slow)
     }
 
     /// Sends a message and reads the answer. Where there is no connection to the target the next one is asked.
-    pub(crate) async fn exchange(&self, way: Way, kept: Option<Box<Kept>>, message: &Message) -> Exchange {
-        if way.target == Way::NOWHERE {
+    pub(crate) async fn exchange(&self, route: Route, kept: Option<Box<Kept>>, message: &Message) -> Exchange {
+        if route.target == Route::NOWHERE {
             return Exchange { result: Err(Lost::Stranger), target: 0, kept };
         }
-        let mut target = way.target;
-        let result = timeout(way.patience, self.ask_around(way, kept, message, &mut target)).await;
+        let mut target = route.target;
+        let result = timeout(route.patience, self.ask_around(route, kept, message, &mut target)).await;
         match result.unwrap_or(Err(Lost::Late)) {
             Ok((reply, kept)) => Exchange { result: Ok(reply), target, kept },
             Err(lost) => Exchange { result: Err(lost), target, kept: None },
@@ -192,63 +192,68 @@ impl Wire {
 
     async fn ask_around(
         &self,
-        way: Way,
+        route: Route,
         mut kept: Option<Box<Kept>>,
         message: &Message,
         target: &mut usize,
     ) -> Result<(Reply, Option<Box<Kept>>), Lost> {
         let others = if *target < self.own { self.own - 1 } else { 0 };
         for _ in 0..others {
-            match self.ask(Way { target: *target, ..way }, kept.take(), message).await {
+            match self.ask(Route { target: *target, ..route }, kept.take(), message).await {
                 Err(Lost::Refused) => *target = (*target + 1) % self.own,
                 done => return done,
             }
         }
-        self.ask(Way { target: *target, ..way }, kept, message).await
+        self.ask(Route { target: *target, ..route }, kept, message).await
     }
 
     async fn ask(
         &self,
-        way: Way,
+        route: Route,
         kept: Option<Box<Kept>>,
         message: &Message,
     ) -> Result<(Reply, Option<Box<Kept>>), Lost> {
-        let kept = kept.filter(|kept| (kept.target, kept.from) == (way.target, way.from));
-        let connection = match (self.pool(way), kept) {
+        let kept = kept.filter(|kept| (kept.target, kept.from) == (route.target, route.from));
+        let connection = match (self.pool(route), kept) {
             (_, Some(kept)) => kept.connection,
-            (Some(pool), None) => pool.take(self.open(way)).await?,
-            (None, None) => self.open(way).await?,
+            (Some(pool), None) => pool.take(self.open(route)).await?,
+            (None, None) => self.open(route).await?,
         };
-        let (reply, connection) = self.on(connection, way, message).await?;
-        if let Some(pool) = self.pool(way) {
+        let (reply, connection) = self.on(connection, route, message).await?;
+        if let Some(pool) = self.pool(route) {
             pool.give_back(connection);
             return Ok((reply, None));
         }
-        Ok((reply, Some(Box::new(Kept { connection, target: way.target, from: way.from }))))
+        Ok((reply, Some(Box::new(Kept { connection, target: route.target, from: route.from }))))
     }
 
     /// Sends on this connection, or on a new one if it was closed meanwhile.
-    async fn on(&self, mut connection: Connection, way: Way, message: &Message) -> Result<(Reply, Connection), Lost> {
-        let target = &self.remotes[way.target].target;
+    async fn on(
+        &self,
+        mut connection: Connection,
+        route: Route,
+        message: &Message,
+    ) -> Result<(Reply, Connection), Lost> {
+        let target = &self.remotes[route.target].target;
         let request = message.write(&self.paths, target, connection.version()).ok_or(Lost::Broken)?;
         let response = match connection.send(request).await {
             Ok(response) => response,
             Err(mut error) => {
                 let unsent = error.take_message().ok_or(Lost::Broken)?;
-                connection = self.open(way).await?;
+                connection = self.open(route).await?;
                 connection.send(unsent).await.map_err(|_| Lost::Broken)?
             }
         };
         let (head, body) = response.into_parts();
-        let body = read(body, way.slow).await?;
+        let body = read(body, route.slow).await?;
         Ok((Reply { head, body }, connection))
     }
 
-    async fn open(&self, way: Way) -> Result<Connection, Lost> {
-        let remote = &self.remotes[way.target];
-        let from = match self.pool(way) {
+    async fn open(&self, route: Route) -> Result<Connection, Lost> {
+        let remote = &self.remotes[route.target];
+        let from = match self.pool(route) {
             Some(_) => self.shared_from.fetch_add(1, Relaxed),
-            None => way.from,
+            None => route.from,
         };
         let place = self.place(from);
         let local = self.settings.address == Address::Loopback;
@@ -259,7 +264,7 @@ impl Wire {
             claims: proxy.then(|| source::claimed(place)),
             tls: remote.tls.as_ref().map(|(connector, name)| (connector, name)),
             protocol: self.settings.protocol,
-            slow: way.slow,
+            slow: route.slow,
             open: &self.open,
         };
         // A handshake of TLS is by far the largest part of an exchange, and most exchanges have none.

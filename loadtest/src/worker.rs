@@ -16,7 +16,7 @@
 //! A message is JSON after its length ([`wire`]). The worker listens and the leader connects, whether the
 //! worker was started by hand elsewhere or by the leader itself.
 //!
-//! What is absent: encryption. What goes over the network is a scenario and what was seen; the secret does not.
+//! Out of scope: encryption. What goes over the network is a scenario and what was seen; the secret does not.
 
 pub(crate) mod clock;
 pub(crate) mod lead;

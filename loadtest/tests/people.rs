@@ -56,15 +56,15 @@ struct Manner {
     page: usize,
 }
 
-type Seen = Arc<Mutex<Vec<Came>>>;
+type Arrived = Arc<Mutex<Vec<Came>>>;
 
 /// Serves everybody, after they were told to wait as often as its manner is; a ticket becomes a pass.
-fn open(manner: Manner) -> (SocketAddr, Seen) {
+fn open(manner: Manner) -> (SocketAddr, Arrived) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let listener: TcpListener = socket.listen(4_096).unwrap();
     let address = listener.local_addr().unwrap();
-    let seen = Seen::default();
+    let seen = Arrived::default();
     let keeps = Arc::clone(&seen);
     tokio::spawn(async move {
         while let Ok((mut stream, peer)) = listener.accept().await {
@@ -94,7 +94,7 @@ fn token(kind: u8, number: u64) -> String {
 fn answer(
     request: &Request<Incoming>,
     manner: Manner,
-    seen: &Seen,
+    seen: &Arrived,
     (peer, proxy): (SocketAddr, Vec<u8>),
 ) -> Response<Full<Bytes>> {
     let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
@@ -137,7 +137,7 @@ async fn send(to: SocketAddr, scenario: Scenario, phase: Phase, part: Part) -> E
     crowd::send(sending, Watch::default(), CancellationToken::new()).await
 }
 
-fn ids(seen: &Seen) -> HashMap<String, Came> {
+fn ids(seen: &Arrived) -> HashMap<String, Came> {
     let seen = seen.lock().unwrap();
     let ids: HashMap<_, _> = seen.iter().map(|came| (came.header("x-request-id").to_owned(), came.clone())).collect();
     assert_eq!(ids.len(), seen.len(), "every request has an id of its own");

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use gateway::headers::{Onward, PassHeaders, to_shopper, to_upstream};
+use gateway::headers::{PassHeaders, UpstreamHeaders, to_shopper, to_upstream};
 use gateway::visitor::{Host, Peer};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
@@ -59,7 +59,8 @@ fn forwarded(parts: &Parts, peer: &Peer, host: &Host, preflight: bool) -> Parts 
     let value = HeaderValue::from_static;
     let ours = || value("ours");
     let pass = PassHeaders { room: ours(), pass_id: ours(), expires: ours(), signature: Some(ours()) };
-    let onward = Onward { peer, tls: true, host, request_id: value("id-1"), pass: Some(Rc::new(pass)), preflight };
+    let onward =
+        UpstreamHeaders { peer, tls: true, host, request_id: value("id-1"), pass: Some(Rc::new(pass)), preflight };
     let mut parts = parts.clone();
     let odd = parts.headers.iter().filter(|(name, _)| !is_plain(name)).count();
     let ready = to_upstream(&mut parts, &onward);

@@ -5,10 +5,11 @@
 //! because a claim is decided by the line itself.
 
 use crate::Millis;
-use crate::line::{Adopt, Arrival, View};
+use crate::line::Arrival;
 use crate::room::{FailMode, Join, QueueingMethod, Room};
 use crate::seal::Rejected;
-use crate::ticket::{ARRIVAL_LIFE, Kind, Token};
+use crate::ticket::{ARRIVAL_LIFE, Adopt, Kind, Token};
+use crate::view::View;
 
 /// Readings of the store's clock differ by less than this among gateways.
 const CLOCKS: Millis = 1_000;
@@ -63,7 +64,7 @@ impl Intent {
 
 /// What is known of the line at this moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct AdmitContext<'a> {
     /// The rules.
     pub room: &'a Room,
     /// The latest copy of the line; `None` before the first.
@@ -168,20 +169,32 @@ pub enum Ignored {
 /// A verdict, and why a token that was shown did not count.
 pub type Decision = (Verdict, Option<Ignored>);
 
+/// Whether a request goes on with its pass, whatever it is for: [`Verdict::Enter`] or nothing. [`admit`] says the same; this
+/// is for a caller that has yet to read what kind of request it is.
+pub fn enter(context: AdmitContext<'_>, credential: Credential) -> Option<Verdict> {
+    let Credential::Sealed(Token { kind: Kind::Pass, .. }) = credential else { return None };
+    with_pass(context, valid(context, credential).ok()?)
+}
+
+fn with_pass(context: AdmitContext<'_>, token: Option<Token>) -> Option<Verdict> {
+    let pass = token.filter(|t| t.kind == Kind::Pass)?;
+    Some(Verdict::Enter { pass, renew: context.room.may_renew(&pass) && pass.past_half_life(context.now) })
+}
+
 /// Decides on a request that belongs to a room.
-pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decision {
+pub fn admit(context: AdmitContext<'_>, credential: Credential, intent: Intent) -> Decision {
     // Who shows nothing of this room has no form that could be kept.
     let sealed = matches!(credential, Credential::Sealed(_));
     let intent = if intent == Intent::Submit && !sealed { Intent::Form } else { intent };
-    match valid(scene, credential) {
-        Ok(token) => (decide(scene, token, intent), None),
-        Err(Ignored::Evicted) => (decide(scene, evicted(scene, credential), intent), Some(Ignored::Evicted)),
+    match valid(context, credential) {
+        Ok(token) => (decide(context, token, intent), None),
+        Err(Ignored::Evicted) => (decide(context, evicted(context, credential), intent), Some(Ignored::Evicted)),
         Err(ignored) => {
             let trades = intent.asks() || matches!(intent, Intent::Form | Intent::Return);
-            let claim = ended_pass(scene, credential, ignored).filter(|_| trades);
-            let late = || late_form(scene, credential, ignored, intent).map(Verdict::Late);
+            let claim = ended_pass(context, credential, ignored).filter(|_| trades);
+            let late = || late_form(context, credential, ignored, intent).map(Verdict::Late);
             let verdict = claim.map(Verdict::Claim).or_else(late);
-            let verdict = verdict.unwrap_or_else(|| match decide(scene, None, intent) {
+            let verdict = verdict.unwrap_or_else(|| match decide(context, None, intent) {
                 Verdict::Refuse(Refusal::NeedsPass) if sealed && intent == Intent::Form => {
                     Verdict::Refuse(Refusal::Ended)
                 }
@@ -195,47 +208,47 @@ pub fn admit(scene: Scene<'_>, credential: Credential, intent: Intent) -> Decisi
 /// A pass whose text has run out may live on in the line: a renewal was committed, and the cookie never heard of it.
 /// Then it is the same pass to a claim of its number; else the number is used up. It is not asked when nothing can
 /// have come of it: a text can be renewed until its end, and for one session, and none beyond `max_session`.
-fn ended_pass(scene: Scene<'_>, credential: Credential, ignored: Ignored) -> Option<Token> {
-    let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
+fn ended_pass(context: AdmitContext<'_>, credential: Credential, ignored: Ignored) -> Option<Token> {
+    let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, context.line, ignored) else {
         return None;
     };
-    if scene.store_away || scene.room.queueing_method == QueueingMethod::Passthrough {
+    if context.store_away || context.room.queueing_method == QueueingMethod::Passthrough {
         return None;
     }
-    let rules = &scene.room.rules;
+    let rules = &context.room.rules;
     let may_live = pass.kind == Kind::Pass
-        && scene.now < pass.expires.saturating_add(rules.session).min(rules.latest_end(pass.admitted));
-    let known = matches!(scene.pass, PassState::Lives | PassState::Evicted)
+        && context.now < pass.expires.saturating_add(rules.session).min(rules.latest_end(pass.admitted));
+    let known = matches!(context.pass, PassState::Lives | PassState::Evicted)
         && line.segments.is_called(pass.number)
         && !line.forgot(pass.number);
-    (may_live && known).then(|| Token::ticket(pass.number, scene.now))
+    (may_live && known).then(|| Token::ticket(pass.number, context.now))
 }
 
 /// A form that was begun inside and comes within `form_grace` of the end of its pass. Never one of a pass that was taken away,
 /// or that would be over by now however often it was renewed.
-fn late_form(scene: Scene<'_>, credential: Credential, ignored: Ignored, intent: Intent) -> Option<Token> {
-    let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, scene.line, ignored) else {
+fn late_form(context: AdmitContext<'_>, credential: Credential, ignored: Ignored, intent: Intent) -> Option<Token> {
+    let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, context.line, ignored) else {
         return None;
     };
-    let untouched = matches!(scene.pass, PassState::Lives | PassState::Spent) && !line.forgot(pass.number);
-    let rules = &scene.room.rules;
-    let in_time = scene.now < pass.expires.saturating_add(rules.form_grace).min(rules.latest_end(pass.admitted));
+    let untouched = matches!(context.pass, PassState::Lives | PassState::Spent) && !line.forgot(pass.number);
+    let rules = &context.room.rules;
+    let in_time = context.now < pass.expires.saturating_add(rules.form_grace).min(rules.latest_end(pass.admitted));
     let form = pass.kind == Kind::Pass && matches!(intent, Intent::Form | Intent::Submit | Intent::Return);
     (form && in_time && untouched).then_some(pass)
 }
 
 /// A pass that has lost its seat is worth the called ticket that it was.
-fn evicted(scene: Scene<'_>, credential: Credential) -> Option<Token> {
-    let (Credential::Sealed(pass), Some(line)) = (credential, scene.line) else { return None };
-    (!line.forgot(pass.number)).then(|| Token::ticket(pass.number, scene.now))
+fn evicted(context: AdmitContext<'_>, credential: Credential) -> Option<Token> {
+    let (Credential::Sealed(pass), Some(line)) = (credential, context.line) else { return None };
+    (!line.forgot(pass.number)).then(|| Token::ticket(pass.number, context.now))
 }
 
-fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
-    let room = scene.room;
-    if let Some(pass) = token.filter(|t| t.kind == Kind::Pass) {
-        return Verdict::Enter { pass, renew: room.may_renew(&pass) && pass.past_half_life(scene.now) };
+fn decide(context: AdmitContext<'_>, token: Option<Token>, intent: Intent) -> Verdict {
+    if let Some(enter) = with_pass(context, token) {
+        return enter;
     }
-    let fails_open = scene.store_away && room.fail_mode == FailMode::Open;
+    let room = context.room;
+    let fails_open = context.store_away && room.fail_mode == FailMode::Open;
     if intent == Intent::Return && room.queueing_method != QueueingMethod::Passthrough && !fails_open {
         // Somebody has paid: in a suspended room too, where the passes are kept.
         return Verdict::Return;
@@ -247,7 +260,7 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         return token.filter(|_| intent.asks()).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
     }
     if room.queueing_method == QueueingMethod::Passthrough {
-        return if is_counted(intent) && !scene.store_away { Verdict::Join } else { Verdict::Open };
+        return if is_counted(intent) && !context.store_away { Verdict::Join } else { Verdict::Open };
     }
     if fails_open {
         return Verdict::Open;
@@ -256,10 +269,10 @@ fn decide(scene: Scene<'_>, token: Option<Token>, intent: Intent) -> Verdict {
         return Verdict::Preflight;
     }
     match token {
-        Some(ticket) if intent.asks() || intent == Intent::Form => place(scene, ticket),
+        Some(ticket) if intent.asks() || intent == Intent::Form => place(context, ticket),
         // It trades nothing; but whoever has a place is told so.
         Some(ticket) => Verdict::Wait(ticket),
-        None => newcomer(scene, arrival, intent),
+        None => newcomer(context, arrival, intent),
     }
 }
 
@@ -269,10 +282,10 @@ fn is_counted(intent: Intent) -> bool {
 }
 
 /// Somebody who is in the line.
-fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
-    let called = scene.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
-    let away = scene.store_away && !scene.on_lease;
-    if called && scene.room.rules.open && !away && !scene.shop_rests {
+fn place(context: AdmitContext<'_>, ticket: Token) -> Verdict {
+    let called = context.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
+    let away = context.store_away && !context.on_lease;
+    if called && context.room.rules.open && !away && !context.shop_rests {
         Verdict::Claim(ticket)
     } else {
         Verdict::Wait(ticket)
@@ -280,24 +293,26 @@ fn place(scene: Scene<'_>, ticket: Token) -> Verdict {
 }
 
 /// Somebody whom nobody knows, or who was asked to confirm.
-fn newcomer(scene: Scene<'_>, arrival: Option<Token>, intent: Intent) -> Verdict {
-    let calm = !scene.store_away && !scene.shop_rests && scene.line.is_some_and(|line| line.is_calm(&scene.room.rules));
+fn newcomer(context: AdmitContext<'_>, arrival: Option<Token>, intent: Intent) -> Verdict {
+    let calm = !context.store_away
+        && !context.shop_rests
+        && context.line.is_some_and(|line| line.is_calm(&context.room.rules));
     match intent {
         Intent::Program if calm && arrival.is_none() => Verdict::Visit,
         Intent::Read if calm => Verdict::Visit,
-        _ if intent.asks() => arrives(scene, arrival, !is_counted(intent)),
+        _ if intent.asks() => arrives(context, arrival, !is_counted(intent)),
         _ => Verdict::Refuse(Refusal::NeedsPass),
     }
 }
 
 /// A newcomer who may take a number.
-fn arrives(scene: Scene<'_>, arrival: Option<Token>, confirms: bool) -> Verdict {
-    let reject = scene.room.queueing_method == QueueingMethod::Reject;
-    match (reject, scene.store_away) {
-        _ if reject && scene.shop_rests => Verdict::Refuse(Refusal::Full),
+fn arrives(context: AdmitContext<'_>, arrival: Option<Token>, confirms: bool) -> Verdict {
+    let reject = context.room.queueing_method == QueueingMethod::Reject;
+    match (reject, context.store_away) {
+        _ if reject && context.shop_rests => Verdict::Refuse(Refusal::Full),
         (true, true) => Verdict::Refuse(Refusal::Full),
         _ if let Some(Token { number, .. }) = arrival => Verdict::Arrive(Arrival { id: number, if_called: reject }),
-        _ if confirms || scene.room.join == Join::Confirmed => Verdict::Confirm,
+        _ if confirms || context.room.join == Join::Confirmed => Verdict::Confirm,
         (true, false) => Verdict::JoinIfCalled,
         (false, true) => Verdict::JoinLater,
         (false, false) => Verdict::Join,
@@ -305,7 +320,7 @@ fn arrives(scene: Scene<'_>, arrival: Option<Token>, confirms: bool) -> Verdict 
 }
 
 /// The token that counts, or why the shown one does not.
-fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Ignored> {
+fn valid(context: AdmitContext<'_>, credential: Credential) -> Result<Option<Token>, Ignored> {
     let token = match credential {
         Credential::None => return Ok(None),
         Credential::Bad(Rejected::Malformed) => return Err(Ignored::Malformed),
@@ -313,23 +328,23 @@ fn valid(scene: Scene<'_>, credential: Credential) -> Result<Option<Token>, Igno
         Credential::Bad(Rejected::Foreign) => return Err(Ignored::Foreign),
         Credential::Sealed(token) => token,
     };
-    let Some(line) = scene.line else {
+    let Some(line) = context.line else {
         // Without a copy of the line a seal cannot be told from an old one's: let it wait, not in.
-        let ended = token.kind == Kind::Arrival && (token.expires <= scene.now || is_ahead(&token, scene.now));
+        let ended = token.kind == Kind::Arrival && (token.expires <= context.now || is_ahead(&token, context.now));
         return Ok(Some(token).filter(|t| t.kind != Kind::Pass && !ended));
     };
-    if token.expires <= scene.now {
+    if token.expires <= context.now {
         return Err(Ignored::Expired);
     }
     match token.kind {
         Kind::Provisional => provisional(line, token).map(Some),
         Kind::Ticket if line.forgot(token.number) => Err(Ignored::OldLine),
-        Kind::Pass | Kind::Ticket if matches!(scene.pass, PassState::Spent | PassState::Overdrawn) => {
+        Kind::Pass | Kind::Ticket if matches!(context.pass, PassState::Spent | PassState::Overdrawn) => {
             Err(Ignored::Expired)
         }
-        Kind::Pass if scene.pass == PassState::Revoked => Err(Ignored::Revoked),
-        Kind::Pass if scene.pass == PassState::Evicted => Err(Ignored::Evicted),
-        Kind::Arrival if is_ahead(&token, scene.now) => Err(Ignored::Expired),
+        Kind::Pass if context.pass == PassState::Revoked => Err(Ignored::Revoked),
+        Kind::Pass if context.pass == PassState::Evicted => Err(Ignored::Evicted),
+        Kind::Arrival if is_ahead(&token, context.now) => Err(Ignored::Expired),
         _ => Ok(Some(token)),
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! every 0.1 s   something was asked or has changed in the last second, or people wait or claim
-//! every 0.9 s   the bucket fills, seats are counted and taken, an estimate fades, something is in doubt, a lease is held
+//! every 0.9 s   the bucket fills, seats are counted and taken, an estimate fades, something is in recovery, a lease is held
 //! every 5 s     passes run out, or tickets may still become no-shows: figures, by which nobody is let in
 //! never         none of it: the line is dormant
 //! ```
@@ -17,11 +17,11 @@
 //! back when the claim window of the last line is over: a dormant room has lent nothing, and no gateway that dies
 //! takes a share of it along.
 //!
-//! What is absent: who asks, and a shop that cannot be reached for longer than it takes a line to notice.
+//! Out of scope: who asks, and a shop that cannot be reached for longer than it takes a line to notice.
 
 use crate::Millis;
-use crate::line::View;
 use crate::room::Rules;
+use crate::view::View;
 
 /// A line in which something happens is looked at this often.
 pub const TICK: Millis = 100;

@@ -6,7 +6,7 @@
 //! - `Leases` is the line's side. A gateway counts as **silent** `SILENT` after the last answer that it has
 //!   confirmed; from then on it may be spending, and the bucket of the line fills at the rate less its share. Seats
 //!   that are lent are never given by anybody else. What was lent shrinks only when its gateway says that it knows.
-//! - [`Lending`] is the gateway's side: a bucket of its own that starts empty, and a pointer of its own that moves on
+//! - [`HeldLease`] is the gateway's side: a bucket of its own that starts empty, and a pointer of its own that moves on
 //!   at the last known speed, so that it is the same at every gateway.
 //!
 //! Why no window of length `T` sees more than `rate x T + burst` on both sides together: the line leaves out a share
@@ -22,14 +22,16 @@
 //!
 //! Seats of a gateway that never comes back count as taken for a session more: it may have given them.
 //!
-//! What is absent: a lowered rate reaches a gateway that is cut off only when its lease ends.
+//! Out of scope: a lowered rate reaches a gateway that is cut off only when its lease ends.
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Millis;
-use crate::line::View;
-use crate::line::segment::Segments;
 use crate::room::Rules;
+use crate::segment::Segments;
+use crate::view::View;
 
 /// A gateway may spend so long after its last answer.
 pub const LEASE: Millis = 30_000;
@@ -43,7 +45,7 @@ const KEPT: Millis = LEASE + 5_000;
 const HOLD: f64 = 0.1;
 
 /// What a gateway may spend on its own.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     /// New shoppers per second; 0 lends nothing.
     pub share: f64,
@@ -52,8 +54,8 @@ pub struct Lease {
 }
 
 /// What a gateway says of its lease.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Held {
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LeaseReport {
     /// What is left of it.
     pub lease: Lease,
     /// It was spent since the last answer but one: the line must leave out the share up to now.
@@ -73,7 +75,7 @@ pub fn speed(view: &View, rules: &Rules) -> f64 {
 
 /// What a line has lent to one gateway, as far as that gateway may know.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Lent {
+struct Granted {
     share: f64,
     seats: u64,
     /// The line keeps it for so long.
@@ -86,8 +88,8 @@ struct Lent {
 
 /// What a line has lent, by gateway.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Leases {
-    lent: BTreeMap<u32, Lent>,
+pub(crate) struct LeaseTable {
+    lent: BTreeMap<u32, Granted>,
     /// Gateways that held leases before a loss, as far as anybody remembers, and those of them who have told.
     before: u64,
     told: u64,
@@ -97,14 +99,14 @@ pub(crate) struct Leases {
 
 /// What the line must leave to others at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Aside {
+pub(crate) struct Reserved {
     /// Speed, in tokens per second.
     pub(crate) share: f64,
     /// Room in the bucket, in tokens.
     pub(crate) hold: f64,
 }
 
-impl Leases {
+impl LeaseTable {
     /// Those of a line that begins: if its store has lost all of it, leases of the line before may still be held.
     pub(crate) fn begun() -> Self {
         Self { unknown_for: KEPT, ..Self::default() }
@@ -116,13 +118,14 @@ impl Leases {
     }
 
     /// A gateway says what it holds, and of which answer. What it does not say it may still hold.
-    pub(crate) fn hears(&mut self, gateway: u32, held: Option<Held>, answer: Millis) {
+    pub(crate) fn hears(&mut self, gateway: u32, held: Option<LeaseReport>, answer: Millis) {
         let known = self.lent.get(&gateway).copied();
         // A batch that was on its way for long says nothing new.
         if known.is_some_and(|lent| answer < lent.heard) {
             return;
         }
-        let (Some(Held { lease, spent }), Some(left)) = (held, known.map_or(self.unheard(), |lent| Some(lent.left)))
+        let (Some(LeaseReport { lease, spent }), Some(left)) =
+            (held, known.map_or(self.unheard(), |lent| Some(lent.left)))
         else {
             self.lent.remove(&gateway);
             return;
@@ -132,7 +135,7 @@ impl Leases {
         // Two answers of one instant cannot be told apart: the larger counts.
         let same = known.filter(|lent| lent.heard == answer);
         let (share, seats) = same.map_or((share, seats), |lent| (lent.share, lent.seats));
-        self.lent.insert(gateway, Lent { share, seats, left, heard: answer, spent });
+        self.lent.insert(gateway, Granted { share, seats, left, heard: answer, spent });
     }
 
     /// How long a lease may last of which the line does not know; `None`: there is none, it has ended.
@@ -189,8 +192,8 @@ impl Leases {
     }
 
     /// What may be spent by others at this moment.
-    pub(crate) fn aside(&self, now: Millis, rate: f64) -> Aside {
-        let mut aside = Aside { share: 0.0, hold: 0.0 };
+    pub(crate) fn aside(&self, now: Millis, rate: f64) -> Reserved {
+        let mut aside = Reserved { share: 0.0, hold: 0.0 };
         for lent in self.lent.values().filter(|lent| lent.spent || now >= lent.heard + SILENT) {
             aside.share += lent.share;
             aside.hold += hold(lent.share);
@@ -211,7 +214,7 @@ impl Leases {
     /// Lends to a gateway that is here; `free` seats are nobody's, lent or not.
     pub(crate) fn lend(&mut self, gateway: u32, rules: &Rules, free: Option<u64>, now: Millis) -> Lease {
         let own = self.lent.get(&gateway).copied();
-        let own = own.unwrap_or(Lent { share: 0.0, seats: 0, left: KEPT, heard: now, spent: false });
+        let own = own.unwrap_or(Granted { share: 0.0, seats: 0, left: KEPT, heard: now, spent: false });
         let known = self.unknown() == 0;
         let offer = if known {
             self.offer(gateway, rules, free)
@@ -219,7 +222,7 @@ impl Leases {
             Lease { share: own.share, seats: free.map(|_| own.seats) }
         };
         let (share, seats) = (own.share.max(offer.share), own.seats.max(offer.seats.unwrap_or(0)));
-        self.lent.insert(gateway, Lent { share, seats, left: KEPT, ..own });
+        self.lent.insert(gateway, Granted { share, seats, left: KEPT, ..own });
         offer
     }
 
@@ -243,7 +246,7 @@ impl Leases {
 /// A gateway's lease of one line, and what was given of it. Times are those of the store, as the gateway counts them
 /// on from its last answer.
 #[derive(Debug, Clone, Default)]
-pub struct Lending {
+pub struct HeldLease {
     lease: Option<Lease>,
     /// When the last answer was there.
     answered: Millis,
@@ -257,7 +260,7 @@ pub struct Lending {
     gave_before: bool,
 }
 
-impl Lending {
+impl HeldLease {
     /// An answer of the line is there, with its lease: it has heard of what the last batch told.
     pub fn note(&mut self, lease: Option<Lease>, now: Millis) {
         self.untold.drain(..self.telling);
@@ -290,10 +293,10 @@ impl Lending {
     }
 
     /// What goes along with a batch: what the gateway holds, and the passes that the line does not know.
-    pub fn recall(&mut self) -> (Option<Held>, Vec<(u64, Millis)>) {
+    pub fn recall(&mut self) -> (Option<LeaseReport>, Vec<(u64, Millis)>) {
         self.telling = self.untold.len();
         let spent = self.gave || self.gave_before;
-        (self.lease.map(|lease| Held { lease, spent }), self.untold.clone())
+        (self.lease.map(|lease| LeaseReport { lease, spent }), self.untold.clone())
     }
 
     /// The line as this gateway moves it on at `speed` (in tickets per second) from where it was when last seen.

@@ -6,30 +6,32 @@
 //! line at all" are each one subtraction, so ten million waiting cost what ten cost.
 //!
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
+//! - [`segment`]: the number space; [`view`]: a copy of a line
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
-//! - [`drain`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
+//! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
 //! - [`lease`]: what a gateway may spend while the store is away; [`dormancy`]: how long a line may be left alone
+//! - [`queue`]: a gateway's side of a line: what callers ask is gathered, made a batch of and answered
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
-//! - [`quota`]: per client; [`limit`]: per upstream
 //! - [`admit`]: all the `if`s of a request
 //!
-//! What is absent: sockets, HTTP, stores, logs, metrics, clocks and randomness. Time comes in as
+//! Out of scope: sockets, HTTP, stores, logs, metrics, clocks, randomness, and state that threads share. Time comes in as
 //! milliseconds of the store's clock and decisions go out as values.
 
 pub mod admit;
 pub mod dormancy;
-pub mod drain;
 pub mod lease;
-pub mod limit;
 pub mod line;
 pub mod outlook;
+pub mod pacer;
 pub mod pass;
-pub mod quota;
+pub mod queue;
 pub mod room;
 pub mod scope;
 pub mod seal;
+pub mod segment;
 pub mod ticket;
+pub mod view;
 
 /// Milliseconds of the store's clock since the Unix epoch.
 pub type Millis = u64;

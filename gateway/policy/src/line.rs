@@ -4,51 +4,50 @@
 //! other. The pointer `serving` carries fairness; the token bucket at the claim carries safety: a
 //! claim costs one token and one seat, so no error of the pointer can admit too many.
 //!
-//! - [`segment`]: the number space, cut by time; `repair`: a store that lost writes
+//! - `repair`: a store that lost writes ([`crate::segment`]: the number space, cut by time)
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
 //! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: those who only look, without a number
 //! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
-//! - `batch`, `view`, `kept`: what is asked, told and stored; `memory`: what a gateway remembers
+//! - `batch`, `kept`: what is asked and stored ([`crate::view`]: what is told); `memory`: what a gateway remembers
 //!
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
 //! pass was granted, `0 <= bucket <= burst`, and live passes never exceed `total_active_users`.
 //!
-//! What is absent: where the state is kept, who asks, and what time it is. Arithmetic is on
+//! Out of scope: where the state is kept, who asks, and what time it is. Arithmetic is on
 //! integers below 2^53 and on f64 with `+ - x /`, so that a store's script can repeat it exactly.
 
 mod arrivals;
 mod batch;
 mod claims;
-mod kept;
 mod memory;
 mod numbers;
+mod persist;
 mod repair;
 mod rest;
-pub mod segment;
 mod unconfirmed;
-mod view;
 mod visits;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::Millis;
-use crate::drain::{Drain, Supply};
-use crate::lease::{Aside, Leases};
+use crate::lease::{LeaseTable, Reserved};
+use crate::pacer::{Pacer, Supply};
 use crate::pass::Passes;
 use crate::room::Rules;
+use crate::segment::base_at;
 use arrivals::Arrivals;
-use repair::Doubt;
+use repair::{Clock, LostSeats, Settling};
 use rest::Rest;
-use segment::base_at;
 use unconfirmed::Unconfirmed;
 
-pub use batch::{Adopt, Adopted, Arrival, Batch, Grant, Outcome, Restore, Revoked, Seen, Stamp};
-pub use kept::{Change, Counters};
+pub use crate::segment::{self, Segment, Segments};
+pub use crate::ticket::{Adopt, Adopted};
+pub use crate::view::View;
+pub use batch::{Arrival, BadEntry, Batch, Grant, HighWater, Outcome, Restore, Revoked, Stamp};
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
-pub use segment::{Segment, Segments};
-pub use view::View;
+pub use persist::{Change, Counters};
 
 /// Time since the last transition counts for at most this much: a clock that jumps cannot call the
 /// whole line.
@@ -76,11 +75,11 @@ struct Claimant {
 /// What is told of the places of those who are called and have not entered ([`crate::outlook`]).
 #[derive(Debug, Clone, Copy, Default)]
 struct Places {
-    /// As last told; infinite while nobody waits.
+    /// Places as last told; infinite while nobody waits.
     told: f64,
     /// Tickets called since.
     called: f64,
-    /// By how much all places have moved up, as far as the drain was not told.
+    /// Places by which all have moved up, as far as the drain was not told.
     moved: f64,
 }
 
@@ -98,11 +97,15 @@ fn unlimited(rules: &Rules) -> bool {
 pub struct Line {
     /// All but `memory`, which is asked of the drain.
     counters: Counters,
+    /// Tickets by which the pointer should have moved and has not: less than one.
     carry: f64,
+    /// Tokens that a claim may take.
     bucket: f64,
+    /// Tokens that a visit may take.
     visits: f64,
+    /// New shoppers per second, as last set.
     rate: f64,
-    drain: Drain,
+    pacer: Pacer,
     places: Places,
     claimants: BTreeMap<u64, Claimant>,
     claimed: Numbers,
@@ -112,11 +115,14 @@ pub struct Line {
     unconfirmed: Unconfirmed,
     revoked: VecDeque<Revoked>,
     revocations_forgotten: u64,
+    /// Seats that became free, of which the drain was not told.
     freed: u64,
     adopted: Vec<Adopted>,
     arrivals: Arrivals,
-    leases: Leases,
-    doubt: Doubt,
+    leases: LeaseTable,
+    clock: Clock,
+    settling: Settling,
+    lost_seats: LostSeats,
     rest: Rest,
     changes: Vec<Change>,
 }
@@ -127,8 +133,8 @@ impl Line {
         let at = at.into();
         let segments = Segment::at(base_at(at.now)).into();
         let counters = Counters { segments, now: at.now, lost: at.now, ..Counters::default() };
-        let (leases, doubt) = (Leases::begun(), Doubt::none(at));
-        Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, doubt, ..Self::default() }
+        let (leases, clock) = (LeaseTable::begun(), Clock::of(at));
+        Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, clock, ..Self::default() }
     }
 
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
@@ -199,7 +205,7 @@ impl Line {
     /// A line that has formed shows a speed once it is known how many come.
     fn expect_speed(&mut self, rules: &Rules) {
         if self.rest.easing == 0 && self.counters.segments.waiting() > 0 {
-            self.drain.begin(rules.rate);
+            self.pacer.begin(rules.rate);
         }
     }
 
@@ -251,14 +257,14 @@ impl Line {
         self.end_passes(rules);
         self.end_arrivals();
         self.resolve(elapsed);
-        self.drain.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
+        self.pacer.freed(std::mem::take(&mut self.freed), self.taken(), elapsed);
         let given = self.leases.advance(elapsed, self.unseated(rules));
-        self.lose_seats(given, now.saturating_add(rules.session));
+        self.lost_seats.lose(given, now.saturating_add(rules.session));
         if shop_rests {
             self.rest.idles(elapsed);
             // What is lowered meanwhile counts.
             if rules.rate < self.rate {
-                self.drain.rate_changed(self.rate, rules.rate);
+                self.pacer.rate_changed(self.rate, rules.rate);
                 self.rate = rules.rate;
             }
             (self.bucket, self.visits) = (self.bucket.min(rules.burst), self.visits.min(rules.burst));
@@ -267,7 +273,7 @@ impl Line {
         let (lived, stood) = self.rest.lives(elapsed);
         if stood {
             (self.bucket, self.visits) = (0.0, 0.0);
-            self.drain.end();
+            self.pacer.end();
         }
         self.live(&self.eased(rules), lived);
     }
@@ -282,10 +288,10 @@ impl Line {
     fn live(&mut self, rules: &Rules, lived: Millis) {
         let now = self.counters.now;
         let awake = now.saturating_sub(self.rest.stood);
-        self.drain.settle(awake, lived, rules.rate);
-        self.drain.rate_changed(self.rate, rules.rate);
+        self.pacer.settle(awake, lived, rules.rate);
+        self.pacer.rate_changed(self.rate, rules.rate);
         self.expect_speed(rules);
-        while let Some((from, to)) = self.drain.window_ended(awake, rules.claim_window) {
+        while let Some((from, to)) = self.pacer.window_ended(awake, rules.claim_window) {
             self.counters.no_shows += (to - from) - self.claimed.count(from, to);
         }
         let aside = self.leases.aside(now, rules.rate);
@@ -319,7 +325,7 @@ impl Line {
     }
 
     /// The rate may have changed at any moment since the last transition: the lower one counts.
-    fn fill(&mut self, rules: &Rules, elapsed: Millis, aside: Aside) {
+    fn fill(&mut self, rules: &Rules, elapsed: Millis, aside: Reserved) {
         let room = if self.stands() { rules.burst.min(1.0 + STANDING_BURST * rules.rate) } else { rules.burst };
         let room = room.min(rules.burst - aside.hold).max(0.0);
         let rate = (self.rate.min(rules.rate) - aside.share).max(0.0);
@@ -327,18 +333,18 @@ impl Line {
     }
 
     /// Moves `serving`: at the drain's speed while people wait, else ahead of `next` by the burst.
-    fn call(&mut self, rules: &Rules, elapsed: Millis, aside: Aside) {
+    fn call(&mut self, rules: &Rules, elapsed: Millis, aside: Reserved) {
         let free = self.free(rules);
         let seconds = elapsed as f64 / 1000.0;
         if self.counters.segments.waiting() > 0 {
             let rate = (rules.rate - aside.share).max(0.0);
             let supply = Supply { rate, claimants: self.claimants.len() as u64, free };
-            self.carry += self.drain.speed(&supply, seconds) * seconds;
+            self.carry += self.pacer.speed(&supply, seconds) * seconds;
             let most = self.whole_carry();
-            self.drain.moved(std::mem::take(&mut self.places.moved), elapsed);
+            self.pacer.moved(std::mem::take(&mut self.places.moved), elapsed);
             self.places.called += self.move_by(most) as f64;
         } else {
-            self.drain.end();
+            self.pacer.end();
             self.carry += rules.rate * seconds;
             let most = self.whole_carry();
             let spare = (rules.burst.floor() as u64).min(free.unwrap_or(u64::MAX));
@@ -354,7 +360,7 @@ impl Line {
             let from = segment.serving;
             segment.serving += segment.waiting().min(left);
             left -= segment.serving - from;
-            self.drain.calls(from, segment.serving);
+            self.pacer.calls(from, segment.serving);
         }
         most - left
     }
@@ -365,20 +371,22 @@ impl Line {
         whole as u64
     }
 
-    /// Places move up by as much as was called since the last transition, less what they may have to tell of it still.
+    /// Places move up by as much as was called since the last transition, less what they may have to tell of it still. Of a line
+    /// that has lost writes nobody knows what was told, but that it was not less than nothing.
     fn tell_places(&mut self) {
-        let Places { told, called, .. } = self.places;
+        let Places { told, called, moved } = self.places;
         let now = self.told();
         self.places = match self.counters.segments.waiting() {
             0 => Places::NONE,
-            _ if told.is_finite() => Places { told: now, called: 0.0, moved: self.places.moved + told + called - now },
+            _ if self.is_unsure() => Places { told: 0.0, called: 0.0, moved: moved + called },
+            _ if told.is_finite() => Places { told: now, called: 0.0, moved: moved + told + called - now },
             _ => Places { told: now, ..Places::NONE },
         };
     }
 
     /// Places of those who are called and have not entered, as they may be told: more only by calls, so that no position grows.
     fn told(&self) -> f64 {
-        self.drain.entering(self.claimants.len() as u64).min(self.places.told + self.places.called)
+        self.pacer.entering(self.claimants.len() as u64).min(self.places.told + self.places.called)
     }
 
     /// A copy of what gateways may know.
@@ -390,13 +398,13 @@ impl Line {
             lost: c.lost,
             unsure: self.is_unsure(),
             now: c.now,
-            speed: self.drain.mean_speed(),
-            show_share: self.drain.show_share(),
-            settled: self.drain.is_settled(),
-            bound: self.drain.bound(),
-            stay: self.drain.mean_stay(self.taken()),
+            speed: self.pacer.mean_speed(),
+            show_share: self.pacer.show_share(),
+            settled: self.pacer.is_settled(),
+            bound: self.pacer.bound(),
+            stay: self.pacer.mean_stay(self.taken()),
             claimants: self.claimants.len() as u64,
-            entering: self.drain.entering(self.claimants.len() as u64) as u64,
+            entering: self.pacer.entering(self.claimants.len() as u64) as u64,
             told: self.told() as u64,
             active: self.taken(),
             granted: c.granted,

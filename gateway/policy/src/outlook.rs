@@ -8,7 +8,15 @@
 //! Whoever was called enters before everybody who waits. So a place moves up as people enter, or turn out to be absent,
 //! and not as they are called: a call moves its ticket from the one term into the other.
 //!
-//! What is absent: when to ask again ([`crate::drain::PollTable`]).
+//! Out of scope: when to ask again ([`crate::pacer::PollTable`]).
+
+use std::time::Duration;
+
+/// A program is told no position from a copy that was asked for longer ago: another gateway may have told it a smaller one, a
+/// poll ago at the earliest. So none is told by a lease, which moves a copy on otherwise than the line moves. A page keeps the
+/// least that it was told. (When a copy was heard tells nothing: on the way it may have waited for as long as a busy machine
+/// lets it.)
+pub const FRESH: Duration = Duration::from_millis(800);
 
 /// A line of which a place moves up in hours, if ever, stands still.
 const STILL: f64 = 1e-4;

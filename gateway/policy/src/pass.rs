@@ -1,6 +1,6 @@
 //! The passes that live at once: exact, so that `total_active_users` can be.
 //!
-//! What is absent: which shopper holds which pass, and the seal that proves it.
+//! Out of scope: which shopper holds which pass, and the seal that proves it.
 
 use std::collections::{BTreeSet, HashMap};
 

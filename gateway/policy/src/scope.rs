@@ -5,7 +5,7 @@
 //! and matching too much is accepted. Where matching too much is the danger (paths that nothing
 //! holds back) a [`Literal`] is the question to ask.
 //!
-//! What is absent: methods, queries, headers; and what a request that matches nothing means.
+//! Out of scope: methods, queries, headers; and what a request that matches nothing means.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -2,6 +2,8 @@
 //!
 //! One value serves for ticket and pass: a pass is a ticket that was claimed, and keeps its number.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Millis;
 
 /// What a token entitles to.
@@ -25,7 +27,7 @@ pub struct Token {
     pub kind: Kind,
     /// Which run of which gateway, of a provisional ticket; [`Token::new_pass`] marks its token here; 0 of any other.
     pub run: u32,
-    /// Place in the line, unique in its room: see [`crate::line::segment`].
+    /// Place in the line, unique in its room: see [`crate::segment`].
     pub number: u64,
     /// Store time at which it was sealed.
     pub issued: Millis,
@@ -93,6 +95,27 @@ impl Token {
     pub fn wants_refresh(&self, now: Millis) -> bool {
         now.saturating_sub(self.issued) >= REFRESH_AFTER
     }
+}
+
+/// Provisional tickets of one run of a gateway: `count` from sequence `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Adopt {
+    /// The run that gave them out.
+    pub run: u32,
+    /// First sequence number.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Provisional tickets that have their numbers: sequence `first + i` is number `base + i`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Adopted {
+    /// Which provisional tickets.
+    pub adopt: Adopt,
+    /// Number of the first.
+    pub base: u64,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use policy::Millis;
 use policy::dormancy::{Dormancy, TICK};
-use policy::lease::Lending;
+use policy::lease::HeldLease;
 use policy::line::segment::ORIGIN;
 use policy::line::{Batch, Grant, Line, Memory, Outcome};
 use policy::room::Rules;
@@ -22,7 +22,7 @@ struct Room {
     rules: Rules,
     dormancy: Dormancy,
     memory: Memory,
-    lending: Lending,
+    lending: HeldLease,
     claims: Vec<u64>,
     now: Millis,
     looks: u64,
@@ -36,7 +36,7 @@ impl Room {
             rules,
             dormancy: Dormancy::default(),
             memory: Memory::default(),
-            lending: Lending::default(),
+            lending: HeldLease::default(),
             claims: Vec::new(),
             now,
             looks: 0,

@@ -38,8 +38,9 @@ fn granted_between(world: &World, from: Millis, to: Millis) -> usize {
 #[test]
 fn whoever_is_cut_off_with_a_gateway_enters_at_its_share_and_the_limits_hold() {
     let world = cut(lending(30.0), vec![(20_000, Upset::Cut(0, 25_000, false))]);
-    // 10 a second for 24 s here, 20 a second there.
-    assert!((220..=242).contains(&world.watch.lent), "{} by the lease", world.watch.lent);
+    // 10 a second for 24 s here, and until the gateway asks the store again, which it leaves alone for up to 0.6 s after it
+    // failed; 20 a second there.
+    assert!((220..=248).contains(&world.watch.lent), "{} by the lease", world.watch.lent);
     let all = granted_between(&world, 22_000, 44_000);
     assert!((627..=661).contains(&all), "{all} of 660 while the gateway was cut off");
     assert!(world.watch.overshoot < 1e-6);
@@ -125,7 +126,8 @@ fn plan(seed: u64) -> Plan {
     if rng.random_bool(0.5) {
         upsets.extend(loss_behind_a_cut(rng, gateways));
     }
-    Plan { room, gateways, crowd, upsets, end: 3_600_000, ..Plan::calm(seed, per_second(rate)) }
+    let sticky = seed.is_multiple_of(2);
+    Plan { room, gateways, sticky, crowd, upsets, end: 3_600_000, ..Plan::calm(seed, per_second(rate)) }
 }
 
 /// The store loses writes while a gateway lives on its lease: who was lent what is then known to the others alone.

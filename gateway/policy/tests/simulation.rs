@@ -73,7 +73,8 @@ fn plan(seed: u64) -> Plan {
         .collect();
     let last = Room { suspended: false, ..room.clone() };
     upsets.push((STORM + 11_000, Upset::Change(Box::new(last))));
-    Plan { seed, room, gateways, crowd, upsets, budget, forger: true, end: 3_600_000 }
+    let sticky = seed.is_multiple_of(2);
+    Plan { seed, room, gateways, sticky, crowd, upsets, budget, forger: true, end: 3_600_000 }
 }
 
 fn draw_room(rng: &mut SmallRng) -> Room {

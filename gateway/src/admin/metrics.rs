@@ -2,7 +2,7 @@
 //!
 //! They are gathered on a thread of their own: with thousands of rooms that takes longer than anybody at the door should wait.
 //!
-//! What is absent: what is measured ([`crate::telemetry`]).
+//! Out of scope: what is measured (`gauges`, and [`crate::telemetry`]).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
+use super::gauges;
 use crate::fleet::Fleet;
-use crate::telemetry::{self, Page, catalogue};
+use crate::telemetry::{Page, catalogue};
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -38,7 +39,7 @@ pub(super) async fn tell(
             Some(room) => {
                 spawn_blocking(move || {
                     let mut page = Page::default();
-                    telemetry::room(&mut page, &room);
+                    gauges::room(&mut page, &room);
                     page
                 })
                 .await
@@ -48,13 +49,13 @@ pub(super) async fn tell(
     };
     let page =
         told.map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n".to_owned()))?;
-    let pieces = stream::iter(page.text().map(Ok::<_, Infallible>));
+    let pieces = stream::iter(page.pieces().map(Ok::<_, Infallible>));
     Ok(([(header::CONTENT_TYPE, FORMAT)], Body::from_stream(pieces)))
 }
 
 fn all(fleet: &Fleet) -> Page {
     let mut page = Page::default();
-    fleet.shared.observe(&mut page);
+    gauges::observe(&fleet.shared, &mut page);
     fleet.plan.observe(&mut page);
     page.add(&catalogue::GATEWAYS, &[], fleet.members().len());
     page

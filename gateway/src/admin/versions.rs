@@ -17,11 +17,11 @@ use crate::config::{RoomChange, kept};
 use crate::fleet::{Fleet, NotSwitched};
 use crate::plan::Preview;
 use crate::store::StoreError;
-use crate::store::board::{Change, Version};
+use crate::store::registry::{Change, Version};
 
 /// What `GET /api/versions` answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// The version in force; 0 are the rooms of each gateway's own file.
     pub in_force: u64,
     /// Those that are kept, the oldest first.
@@ -30,7 +30,7 @@ pub struct Versions {
 
 /// A version in a list.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Its number.
     pub number: u64,
     /// When it was made, in milliseconds since 1970 by the clock of the store.
@@ -41,7 +41,7 @@ pub struct Listed {
 
 /// What a change did, or would do.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// The version that was in force.
     pub from: u64,
     /// The version in force now; the same as `from` if nothing was done.
@@ -55,7 +55,7 @@ pub struct Changed {
 
 /// Why nothing was changed.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// In a sentence.
     pub error: String,
     /// Everything that is wrong, one by one.
@@ -64,7 +64,7 @@ pub struct Refusal {
 
 /// How a change is asked for.
 #[derive(Debug, Deserialize)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The version that it was made from.
     from: Option<u64>,
     /// The version to switch to.

@@ -15,8 +15,8 @@ use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::{Config, HttpVersion, RoomConfig, StoreKind, UpstreamConfig};
 use super::{opening, page};
 use crate::secret::VARIABLE;
+use crate::tls::client::{ClientTls, server_name};
 use crate::ui::{LOGO_BYTES, Logo};
-use crate::upstream::{ClientTls, server_name};
 
 /// Checks a file whose values are as plain data in `config`.
 pub(super) fn all(config: &Config, document: &mut Document<'_>) {
@@ -255,7 +255,7 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, document: &mut Document<'_>
     if encrypted
         && whole
         && document.is_sound(&key)
-        && let Err(unusable) = ClientTls::load(Some(tls))
+        && let Err(unusable) = ClientTls::load(&tls.files())
     {
         document.report(
             &key,

@@ -5,7 +5,7 @@
 //! is a warning. Hosts and paths are tried out on the tables that requests are looked up in: one example for
 //! each pattern that is written, and one beside all of them.
 //!
-//! What is absent: what the shop makes of a host.
+//! Out of scope: what the shop makes of a host.
 
 use std::collections::{BTreeSet, HashMap};
 

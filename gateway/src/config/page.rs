@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config, document: &mut Document<'_>) {
     for (index, room) in config.rooms.iter().enumerate() {
         let Some(file) = room.custom_page_html.as_deref() else { continue };
         let at = format!("room.{index}.custom_page_html");
-        match read.entry(file).or_insert_with(|| look(file)) {
+        match read.entry(file).or_insert_with(|| probe(file)) {
             None | Some(Ok(true)) => {}
             Some(Ok(false)) => {
                 let what = "whoever waits on this page never hears of the line again: nothing on it asks";
@@ -33,7 +33,7 @@ pub(super) fn check(config: &Config, document: &mut Document<'_>) {
     }
 }
 
-fn look(file: &Path) -> Option<Found> {
+fn probe(file: &Path) -> Option<Found> {
     let text = match std::fs::read(file).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => return Some(Err(format!("{} is not UTF-8", file.display()))),

@@ -1,6 +1,6 @@
 //! How Redis is reached: who Weir is to it, over TLS or not, and which ways exclude each other.
 //!
-//! A password never stands in a message. What is absent: connecting (`crate::store::redis`).
+//! A password never stands in a message. Out of scope: connecting (`crate::store::redis`).
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use toml_diagnostics::{Diagnostic, between};
 
 use super::units::{Size, ms, secs};
 use super::value::{AsText as _, FileName, Time, with_port};
-use crate::upstream::server_name;
+use crate::tls::client::{ClientTlsFiles, server_name};
 
 /// `[[upstream]]`: servers that answer for one another, and what they can take together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -162,6 +162,18 @@ pub struct UpstreamTlsConfig {
     /// Private key of that certificate, PEM.
     #[serde(with = "FileName")]
     pub key: Option<PathBuf>,
+}
+
+impl UpstreamTlsConfig {
+    /// What TLS to the servers is set up from.
+    pub fn files(&self) -> ClientTlsFiles<'_> {
+        ClientTlsFiles {
+            ca_file: self.ca_file.as_deref(),
+            certificate: self.certificate.as_deref(),
+            key: self.key.as_deref(),
+            server_name: self.server_name.as_deref(),
+        }
+    }
 }
 
 /// How each server is asked if it is well.

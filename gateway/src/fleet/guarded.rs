@@ -9,18 +9,18 @@ use std::sync::Arc;
 
 use policy::Millis;
 
-use super::keys::{KeyState, Standing};
+use super::keys::{KeyStanding, KeyState};
 use crate::store::{Answer, Commit, Heard, Store, StoreError, Work};
 
 /// A store behind the standing of this gateway.
-pub struct Guarded {
+pub(crate) struct Guarded {
     store: Arc<dyn Store>,
-    standing: Arc<Standing>,
+    standing: Arc<KeyStanding>,
 }
 
 impl Guarded {
     /// Calls `store` while this gateway belongs to the fleet.
-    pub fn new(store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, standing: Arc<KeyStanding>) -> Self {
         Self { store, standing }
     }
 }

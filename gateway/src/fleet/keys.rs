@@ -10,49 +10,14 @@
 //!
 //! Out of scope: exchanging anything ([`super`]).
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-use crate::store::board::SILENCE;
+pub(crate) use crate::shared::{KeyStanding, KeyState};
+use crate::store::registry::SILENCE;
 
 /// A foreign gateway is the fleet itself when it has heard of no member for this long. A store that has just lost its
 /// list of gateways has it again much sooner.
 const ALONE: Duration = Duration::from_secs(2 * SILENCE.as_secs());
-
-/// What is known of the keys of a gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum KeyState {
-    /// It has not heard of the others yet.
-    Unknown,
-    /// They are those of the fleet. Gateways of earlier versions say nothing, and count as such.
-    #[default]
-    Shared,
-    /// None of them is a key of the fleet.
-    Foreign,
-}
-
-/// The state of this gateway, as every thread sees it.
-#[derive(Debug, Default)]
-pub struct Standing(AtomicU8);
-
-impl Standing {
-    /// The state.
-    pub fn get(&self) -> KeyState {
-        match self.0.load(Ordering::Relaxed) {
-            0 => KeyState::Unknown,
-            1 => KeyState::Shared,
-            _ => KeyState::Foreign,
-        }
-    }
-
-    pub(super) fn set(&self, state: KeyState) {
-        self.0.store(state as u8, Ordering::Relaxed);
-    }
-}
 
 /// Another gateway, as far as keys go.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::Shared;
+use crate::shared::Shared;
 
 /// Rates are measured over at least this long.
 const MEASURE: Duration = Duration::from_secs(1);

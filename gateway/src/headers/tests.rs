@@ -21,9 +21,9 @@ fn host(sent: &str) -> Host {
     Host::of(sent.as_bytes()).expect("a host")
 }
 
-fn onward<'a>(peer: &'a Peer, host: &'a Host) -> Onward<'a> {
+fn onward<'a>(peer: &'a Peer, host: &'a Host) -> UpstreamHeaders<'a> {
     let request_id = HeaderValue::from_static("id-1");
-    Onward { peer, tls: true, host, request_id, pass: None, preflight: false }
+    UpstreamHeaders { peer, tls: true, host, request_id, pass: None, preflight: false }
 }
 
 fn forwarded_by(trusted: bool, headers: &[(&str, &str)]) -> HeaderMap {
@@ -89,7 +89,10 @@ fn connection_cannot_name_what_the_gateway_relies_on() {
     let mut parts = request("/", &[("connection", "weir-room, weir-pass-id, weir-pass-expires, weir-signature")]);
     let value = || HeaderValue::from_static("x");
     let pass = PassHeaders { room: value(), pass_id: value(), expires: value(), signature: Some(value()) };
-    to_upstream(&mut parts, &Onward { pass: Some(Rc::new(pass)), ..onward(&peer(false), &host("shop.example.com")) });
+    to_upstream(
+        &mut parts,
+        &UpstreamHeaders { pass: Some(Rc::new(pass)), ..onward(&peer(false), &host("shop.example.com")) },
+    );
     for name in [&WEIR_ROOM, &WEIR_PASS_ID, &WEIR_PASS_EXPIRES, &WEIR_SIGNATURE] {
         assert_eq!(parts.headers[name], "x");
     }
@@ -262,7 +265,7 @@ fn a_preflight_passes_with_what_a_browser_sends_alone() {
         parts.headers.insert(HOST, HeaderValue::from_static("shop.example.com"));
         let peer = peer(trusted);
         let host = host("shop.example.com");
-        to_upstream(&mut parts, &Onward { preflight: true, ..onward(&peer, &host) });
+        to_upstream(&mut parts, &UpstreamHeaders { preflight: true, ..onward(&peer, &host) });
         for (name, value) in usual {
             assert_eq!(parts.headers[name], value);
         }
@@ -346,7 +349,7 @@ fn what_a_trusted_proxy_says_of_the_way_is_continued() {
 fn an_address_of_version_six_and_a_port_are_quoted() {
     let peer = Peer::new("2001:db8::1".parse().expect("an address"), &[]);
     let mut parts = request("/", &[("host", "a:8080")]);
-    to_upstream(&mut parts, &Onward { tls: false, ..onward(&peer, &host("a:8080")) });
+    to_upstream(&mut parts, &UpstreamHeaders { tls: false, ..onward(&peer, &host("a:8080")) });
     assert_eq!(parts.headers[FORWARDED], r#"for="[2001:db8::1]";host="a:8080";proto=http"#);
     assert_eq!(parts.headers["x-forwarded-for"], "2001:db8::1");
 }

@@ -33,13 +33,13 @@ pub(super) fn start(out: NonBlocking, format: LogFormat) {
 
 /// What a request asks for, kept until its line is written.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestLine {
     method: Method,
     target: Option<PathAndQuery>,
     version: Version,
 }
 
-impl Asked {
+impl RequestLine {
     /// Of this head.
     pub fn of(parts: &http::request::Parts) -> Self {
         Self { method: parts.method.clone(), target: parts.uri.path_and_query().cloned(), version: parts.version }
@@ -53,9 +53,9 @@ impl Asked {
 
 /// What a line says besides.
 #[derive(Debug)]
-pub struct Entry<'a> {
+pub struct AccessEntry<'a> {
     /// What was asked for.
-    pub asked: &'a Asked,
+    pub asked: &'a RequestLine,
     /// The shopper's address.
     pub client: IpAddr,
     /// The host, once read.
@@ -89,7 +89,7 @@ pub struct Line {
 
 impl Line {
     /// The line of a request whose answer begins now; `None` if lines go nowhere.
-    pub fn begin(entry: &Entry<'_>, config: &LogConfig, sealer: &Sealer) -> Option<Box<Self>> {
+    pub fn begin(entry: &AccessEntry<'_>, config: &LogConfig, sealer: &Sealer) -> Option<Box<Self>> {
         let (_, format) = OUT.get()?;
         let mut line = Text { bytes: Vec::with_capacity(USUAL), format: *format };
         line.timestamp();

@@ -1,6 +1,6 @@
 //! What becomes of a file, and of those in line, at the gateway that runs: told before the file is in force.
 //!
-//! What is absent: whether the gateway runs with this very file; it is the one at the file's `listen.admin`.
+//! Out of scope: whether the gateway runs with this very file; it is the one at the file's `listen.admin`.
 
 use std::path::Path;
 use std::time::Duration;

@@ -18,7 +18,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response};
 
 use crate::body::Body;
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// The header with the word.
 pub(super) const WEIR_STATUS: HeaderName = HeaderName::from_static("weir-status");
@@ -28,21 +28,21 @@ pub(super) const WAITING: &str = "waiting";
 pub(super) const EXPIRED: &str = "expired";
 
 /// Says what became of the request, and lets scripts of the room's hosts read it.
-pub(super) fn told(visit: &Visit<'_>, word: &'static str, mut response: Response<Body>) -> Response<Body> {
+pub(super) fn told(cx: &RequestContext<'_>, word: &'static str, mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(WEIR_STATUS, HeaderValue::from_static(word));
-    allow(visit, headers);
+    allow(cx, headers);
     response
 }
 
 /// A script of another origin reads an answer, be it a refusal, only by these headers. The shop's own rules for that
 /// are not known here, so the list is short: the room's exact hosts, by scheme and port of the request, and what
 /// the operator listed.
-fn allow(visit: &Visit<'_>, headers: &mut HeaderMap) {
-    let (Some(origin), Some(room)) = (&visit.origin, visit.room) else { return };
+fn allow(cx: &RequestContext<'_>, headers: &mut HeaderMap) {
+    let (Some(origin), Some(room)) = (&cx.origin, cx.room) else { return };
     headers.append(VARY, HeaderValue::from_static("Origin"));
-    let host = visit.host.as_ref().and_then(|host| host.sent.to_str().ok()).unwrap_or_default();
-    if !origin.to_str().is_ok_and(|origin| room.may_read(origin, host, visit.tls)) {
+    let host = cx.host.as_ref().and_then(|host| host.sent.to_str().ok()).unwrap_or_default();
+    if !origin.to_str().is_ok_and(|origin| room.may_read(origin, host, cx.tls)) {
         return;
     }
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

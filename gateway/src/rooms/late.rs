@@ -4,7 +4,7 @@
 //! with it is small: who sends a form to every gateway has three at each, within `form_grace`, under the in-flight limit.
 //!
 //! Bound: at most [`MOST`] passes. Past that no form is late: it is answered by the page that holds it until its turn.
-//! What is absent: whether a form may be late at all, which is `policy::admit`.
+//! Out of scope: whether a form may be late at all, which is `policy::admit`.
 
 use dashmap::DashMap;
 use policy::Millis;

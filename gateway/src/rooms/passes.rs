@@ -1,6 +1,6 @@
 //! What a pass is worth over time: renewals, its end, and what becomes of one that ended before.
 //!
-//! What is absent: forms that come after the end (`late`), and the seats of passes (`policy::line`).
+//! Out of scope: forms that come after the end (`late`), and the seats of passes (`policy::line`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use policy::admit::PassState;
 use policy::ticket::Token;
 use tokio::sync::oneshot;
 
-use super::{Entry, LiveRoom, Op};
+use super::{Admission, LiveRoom, Op};
 use crate::timer;
 
 /// That a number is used up is remembered for so long, of at most so many numbers: past that, an expired pass counts
@@ -38,16 +38,16 @@ impl LiveRoom {
 
     /// Asks what the number of a pass is worth that has run out. That it is used up is remembered: whoever shows such a
     /// pass with every request costs the store one call in `SPENT`.
-    pub async fn claim_again(self: &Arc<Self>, number: u64) -> Entry {
+    pub async fn claim_again(self: &Arc<Self>, number: u64) -> Admission {
         let now = self.snapshot().store_time(Instant::now());
         if self.spent.len() >= MOST_SPENT || self.spent.get(&number).is_some_and(|until| *until > now) {
-            return Entry::Spent;
+            return Admission::Spent;
         }
-        let entry = self.claim(number).await;
-        if entry == Entry::Spent {
+        let admission = self.claim(number).await;
+        if admission == Admission::Spent {
             self.spent.insert(number, now + SPENT);
         }
-        entry
+        admission
     }
 
     /// Waits until a pass has ended: run out, given back or taken away. Another request may renew it, at another gateway
@@ -61,7 +61,7 @@ impl LiveRoom {
             }
             if pass.expires <= self.snapshot().store_time(Instant::now()) {
                 match self.claim_again(pass.number).await {
-                    Entry::Pass { expires, .. } if expires > pass.expires => pass.expires = expires,
+                    Admission::Pass { expires, .. } if expires > pass.expires => pass.expires = expires,
                     _ => return,
                 }
             }
@@ -87,7 +87,7 @@ impl LiveRoom {
         // A claim of the number of a pass asks for nothing. It is answered with the renewal, which stands before it.
         let (reply, answer) = oneshot::channel();
         match self.send(Op::Claim { number: pass.number, reply }, answer).await {
-            Entry::Spent => None,
+            Some(Admission::Spent) => None,
             _ => Some(self.renewed(pass).unwrap_or(*pass)),
         }
     }

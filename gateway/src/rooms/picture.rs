@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use policy::drain::PollTable;
 use policy::line::View;
+use policy::pacer::PollTable;
 
-use super::{LiveRoom, Snapshot, Terms};
+use super::{LiveRoom, RoomSettings, Snapshot};
 use crate::ui;
 
 /// A room before the store's first answer.
-pub(super) fn unseen(name: &str, terms: &Terms) -> Snapshot {
+pub(super) fn unseen(name: &str, settings: &RoomSettings) -> Snapshot {
     let now = Instant::now();
-    picture(name, terms, None, Reaches { at: now, asked: now, store: Reach::Away, shop_rests: false }, 1.0)
+    picture(name, settings, None, Reaches { at: now, asked: now, store: Reach::Away, shop_rests: false }, 1.0)
 }
 
 /// How store and shop can be reached.
@@ -49,21 +49,21 @@ pub(super) fn publish(room: &LiveRoom, view: Option<View>, store: Reach) {
     };
     let reaches = Reaches { at, asked, store, shop_rests: room.shop_rests() };
     let stretch = room.stretch.factor();
-    room.snapshot.store(Arc::new(picture(&room.name, &room.terms.load(), view, reaches, stretch)));
+    room.snapshot.store(Arc::new(picture(&room.name, &room.settings.load(), view, reaches, stretch)));
 }
 
 /// What is told of a room from now on, with the pauses between polls stretched by this factor.
-fn picture(name: &str, terms: &Terms, view: Option<View>, reaches: Reaches, stretch: f64) -> Snapshot {
+fn picture(name: &str, settings: &RoomSettings, view: Option<View>, reaches: Reaches, stretch: f64) -> Snapshot {
     let Reaches { at, asked, store, shop_rests } = reaches;
-    let room = &terms.room;
+    let room = &settings.room;
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
-    let poll = line.poll_table(terms.polls, terms.poll_budget, &room.rules);
+    let poll = line.poll_table(settings.polls, settings.poll_budget, &room.rules);
     let poll = PollTable { stretch: poll.stretch * stretch, ..poll };
     let state = if shop_rests && !room.suspended { ui::State::Queueing } else { ui::State::of(room, line) };
     // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
     let away = store == Reach::Away;
-    let (zone, page) = (&terms.zone, terms.page);
+    let (zone, page) = (&settings.zone, settings.page);
     let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone, page });
     let (here, on_lease) = (matches!(store, Reach::Here { .. }), store == Reach::OnLease);
     Snapshot { view, at, asked, away: !here, on_lease, shop_rests, state, answers }

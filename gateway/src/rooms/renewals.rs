@@ -4,7 +4,7 @@
 //! here when the store answers, and goes into the cookie of whichever answer comes next. While one is pending, the
 //! other requests of the page do not ask again.
 //!
-//! Bound: one entry for each live pass that was renewed here, until that pass ends. What is absent: who asks, and
+//! Bound: one entry for each live pass that was renewed here, until that pass ends. Out of scope: who asks, and
 //! whether a pass may be renewed at all.
 
 use dashmap::DashMap;

@@ -8,7 +8,7 @@
 //! All open what they sealed until their time is over; of those whose time has come, the first seals. So a new
 //! key stands on top and opens at once, and begins to seal when every gateway has had time to hear of it.
 //!
-//! What is absent: clocks and files ([`super`]).
+//! Out of scope: clocks and files ([`super`]).
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::config::{RoomConfig, SameSite, Secure};
 
 /// Names and attributes of the cookie of a room.
 #[derive(Debug)]
-pub struct Cookie {
+pub(crate) struct Cookie {
     plain: String,
     host: String,
     /// Of one that is not `Secure`, and of one that is.
@@ -40,12 +40,12 @@ impl Cookie {
 
     /// The name on a connection that is TLS as the shopper sees it. A cookie for a whole domain may
     /// not have the `__Host-` prefix.
-    pub fn name(&self, tls: bool) -> &str {
+    pub(crate) fn name(&self, tls: bool) -> &str {
         if self.is_secure(tls) && !self.domain { &self.host } else { &self.plain }
     }
 
     /// The name of one that was set without TLS, where that is another than with it.
-    pub fn name_in_clear(&self, tls: bool) -> Option<&str> {
+    pub(crate) fn name_in_clear(&self, tls: bool) -> Option<&str> {
         (self.name(tls) != self.plain).then_some(&self.plain)
     }
 
@@ -59,14 +59,14 @@ impl Cookie {
 
     /// The `Set-Cookie` that keeps this token, as sealed: a ticket or pass as long as it lives, and for a day at
     /// least, so that who comes back with a pass that ended is known.
-    pub fn keep(&self, sealed: &str, token: &Token, tls: bool) -> Option<HeaderValue> {
+    pub(crate) fn keep(&self, sealed: &str, token: &Token, tls: bool) -> Option<HeaderValue> {
         let least = if token.kind == Kind::Arrival { 0 } else { TICKET_LIFE };
         let life = token.expires.saturating_sub(token.issued).max(least);
         self.set(sealed, life / 1000, tls)
     }
 
     /// The `Set-Cookie` that ends it.
-    pub fn end(&self, tls: bool) -> Option<HeaderValue> {
+    pub(crate) fn end(&self, tls: bool) -> Option<HeaderValue> {
         self.set("", 0, tls)
     }
 

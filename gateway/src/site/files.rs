@@ -6,13 +6,13 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
 
-use crate::config::{BrandConfig, Config, RoomConfig, UpstreamConfig};
+use crate::config::{BrandConfig, Config, RoomConfig, UpstreamConfig, UpstreamTlsConfig};
+use crate::tls::client::ClientTls;
 use crate::ui::{Brand, Colour, Language, Logo, WaitingPage};
-use crate::upstream::ClientTls;
 
 /// Files, read.
 #[derive(Debug)]
-pub struct Files {
+pub(crate) struct Files {
     /// The waiting pages of all rooms, in their order.
     pub(super) pages: Vec<WaitingPage>,
     /// By the name of the upstream, where it has servers with TLS.
@@ -24,11 +24,11 @@ pub struct Files {
 /// Which content the files of pages have, as the file system tells without reading them: it sees a replaced directory and a
 /// changed link as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stamp(u64);
+pub(crate) struct Stamp(u64);
 
 impl Stamp {
     /// Looks at the pages and logos of these rooms, on a thread that may block.
-    pub fn of(rooms: &[RoomConfig]) -> Self {
+    pub(crate) fn of(rooms: &[RoomConfig]) -> Self {
         let named = rooms.iter().flat_map(|room| [&room.custom_page_html, &room.brand.logo]).flatten();
         let mut hash = DefaultHasher::new();
         for file in named.collect::<BTreeSet<_>>() {
@@ -42,7 +42,7 @@ impl Stamp {
 
 impl Files {
     /// Reads them all, on a thread that may block.
-    pub fn read(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
         let encrypted = config.upstreams.iter().filter(|upstream| upstream.servers.iter().any(|server| server.tls));
         let tls = encrypted.map(|upstream| Ok((upstream.name.clone(), tls(upstream)?)));
         let stamp = Stamp::of(&config.rooms);
@@ -55,7 +55,8 @@ impl Files {
 }
 
 fn tls(upstream: &UpstreamConfig) -> anyhow::Result<ClientTls> {
-    ClientTls::load(upstream.tls.as_ref()).with_context(|| format!("tls of upstream {:?}", upstream.name))
+    let files = upstream.tls.as_ref().map(UpstreamTlsConfig::files).unwrap_or_default();
+    ClientTls::load(&files).with_context(|| format!("tls of upstream {:?}", upstream.name))
 }
 
 fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {

@@ -1,15 +1,14 @@
 //! CORS preflights that a room lets pass.
 //!
-//! What is absent: what a preflight is, and what becomes of it.
+//! Out of scope: what a preflight is, and what becomes of it.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use policy::quota::{Client, Quota, Quotas, Rate};
-
 use super::quota;
 use crate::config::RoomConfig;
+use crate::quota::{Client, Quota, Quotas, Rate};
 
 /// Preflights per second that a room lets pass if nobody said how many...
 const LEAST_PREFLIGHTS: u32 = 50;

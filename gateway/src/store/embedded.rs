@@ -7,11 +7,12 @@
 //! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
 //! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets; arrivals that
 //! were given a number. The rooms by version stand beside
-//! them (`board`).
+//! them (`registry`), and the format that all of it is in (`format`).
 //!
 //! The store's clock is the wall clock at opening, then monotonic, and never behind what it said before.
 
-mod board;
+mod format;
+mod registry;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,11 @@ use policy::line::{Adopt, Adopted, Change, Counters, Line, Outcome, Segment, Seg
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use super::{Answer, Commit, Store, StoreError, Work};
+use format::OtherFormat;
 
 /// Forgotten below, lost at, now, granted, no-shows, over limit, second passes, and the drain's memory.
 type CountersRow = (u64, u64, u64, u64, u64, u64, u64, f64, f64);
-const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("line");
+const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("counters");
 /// Base of a segment -> `next`, `serving`.
 const SEGMENTS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("segments");
 const CLAIMED: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("claimed");
@@ -87,9 +89,9 @@ impl Embedded {
     /// Opens the file, or makes it.
     ///
     /// # Errors
-    /// If another process has it open, or it cannot be read.
+    /// If another process has it open, if it is in another format, or if it cannot be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let open = Some(Open::new(path).map_err(|source| named(path, source))?);
+        let open = Some(open(path)?);
         Ok(Self { inner: Arc::new(Mutex::new(Inner { path: path.to_owned(), open })) })
     }
 
@@ -122,20 +124,28 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     })
 }
 
+fn open(path: &Path) -> Result<Open, StoreError> {
+    let opened = Open::new(path).map_err(|source| named(path, source))?;
+    opened.map_err(|OtherFormat(found)| in_format(path, Some(found)))
+}
+
 fn named(path: &Path, source: redb::Error) -> StoreError {
-    let path = path.display().to_string();
     match source {
-        redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path },
-        redb::Error::TableTypeMismatch { .. } => StoreError::Layout { path },
-        source => StoreError::Embedded { path, source: Box::new(source) },
+        redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: path.display().to_string() },
+        redb::Error::TableTypeMismatch { .. } => in_format(path, None),
+        source => StoreError::Embedded { path: path.display().to_string(), source: Box::new(source) },
     }
+}
+
+fn in_format(path: &Path, found: Option<u64>) -> StoreError {
+    StoreError::Format { place: path.display().to_string(), found, way_out: "move the file away to begin anew" }
 }
 
 impl Inner {
     fn run<T>(&mut self, work: impl FnOnce(&mut Open) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => Open::new(&self.path).map_err(|source| named(&self.path, source))?,
+            None => open(&self.path)?,
         };
         let answer = work(&mut open).map_err(|source| named(&self.path, source))?;
         self.open = Some(open);
@@ -144,16 +154,20 @@ impl Inner {
 }
 
 impl Open {
-    fn new(path: &Path) -> Result<Self, redb::Error> {
+    fn new(path: &Path) -> Result<Result<Self, OtherFormat>, redb::Error> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
         let setup = database.begin_write()?;
+        if let Err(other) = format::claim(&setup)? {
+            setup.abort()?;
+            return Ok(Err(other));
+        }
         let kept = {
             let counters = setup.open_table(COUNTERS)?;
             let _ = (setup.open_table(SEGMENTS)?, setup.open_table(CLAIMED)?);
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
             let _ = (setup.open_table(UNCONFIRMED)?, setup.open_table(EVICTED)?);
             let _ = (setup.open_table(ARRIVALS)?, setup.open_table(ADMITTED)?);
-            board::set_up(&setup)?;
+            registry::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
                 kept = kept.max(counters_of(row?.1.value(), Segments::default()).now);
@@ -161,7 +175,7 @@ impl Open {
             kept
         };
         setup.commit()?;
-        Ok(Self { database, clock: Clock::starting_after(kept), lines: HashMap::new() })
+        Ok(Ok(Self { database, clock: Clock::starting_after(kept), lines: HashMap::new() }))
     }
 
     fn commit(&mut self, works: &[Work]) -> Result<Vec<Outcome>, redb::Error> {
@@ -356,7 +370,7 @@ mod tests {
     #[test]
     fn who_has_not_come_back_and_who_was_evicted_are_read_as_they_were_written() {
         let dir = tempfile::tempdir().expect("a directory");
-        let open = Open::new(&dir.path().join("lines")).expect("a new file");
+        let open = Open::new(&dir.path().join("lines")).expect("it can be read").ok().expect("a new file");
         let write = |changes: &[Change]| {
             let write = open.database.begin_write()?;
             keep(&write, "launch", &Counters::default(), changes)?;

@@ -174,7 +174,7 @@ impl Page {
 
     /// The text, in pieces and in the order of the catalogue: with thousands of rooms it has megabytes. A metric without a value is
     /// left out.
-    pub fn text(mut self) -> impl Iterator<Item = String> {
+    pub fn pieces(mut self) -> impl Iterator<Item = String> {
         ALL.iter().filter_map(move |metric| Some((metric, self.lines.remove(metric.name)?))).flat_map(
             |(metric, lines)| {
                 let mut head = String::new();
@@ -201,7 +201,7 @@ mod tests {
         series.counter(&catalogue::FAIL_OPEN, &["b"]).increment(2);
         series.counter(&catalogue::FAIL_OPEN, &["a"]).absolute(7);
         page.series(&series);
-        let told: String = page.text().collect();
+        let told: String = page.pieces().collect();
         assert!(told.contains("# TYPE weir_connections gauge\nweir_connections 1.5\n"), "{told}");
         assert!(told.contains("weir_room_active_users{room=\"a\\\"b\\\\c\\nd\"} 3\n"), "{told}");
         let counters = "counter\nweir_fail_open_total{room=\"a\"} 7\nweir_fail_open_total{room=\"b\"} 2\n";
@@ -217,7 +217,7 @@ mod tests {
         }
         let mut page = Page::default();
         page.series(&series);
-        let told: String = page.text().collect();
+        let told: String = page.pieces().collect();
         for line in ["_bucket{le=\"0.001\"} 1", "_bucket{le=\"0.0025\"} 2", "_bucket{le=\"30\"} 2"] {
             assert!(told.contains(line), "{line}: {told}");
         }

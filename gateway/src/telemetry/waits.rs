@@ -140,7 +140,7 @@ mod tests {
         let counts = move || {
             let mut page = Page::default();
             page.series(&series);
-            let text: String = page.text().collect();
+            let text: String = page.pieces().collect();
             ENTERED.map(|entered| {
                 let mut lines = text.lines().filter(|line| line.contains(&format!("entered=\"{entered}\"")));
                 lines.find_map(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(u64::MAX)

@@ -6,42 +6,89 @@
 //! per snapshot ([`head`]); a shopper costs one copy and a few numbers ([`waiting`]).
 
 use bytes::Bytes;
+use policy::outlook::Standstill;
 use policy::room::QueueingMethod;
+use serde::Serialize;
 
-use super::{Facts, Language, Standing, State, push_number};
+use super::{Facts, Language, QueuePosition, State, push_number};
 
 /// Room for what [`waiting`] adds to the head.
 const TAIL: usize = 400;
 
 /// The fields that are the same for everybody.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
+struct Head<'a> {
+    in_waiting_room: bool,
+    status: &'static str,
+    room: &'a str,
+    queue_is_full: bool,
+    queue_all: bool,
+    last_updated: &'a str,
+    queueing_method: QueueingMethod,
+    #[serde(rename = "isFIFOQueue")]
+    is_fifo_queue: bool,
+    is_random_queue: bool,
+    is_passthrough_queue: bool,
+    is_reject_queue: bool,
+    is_event_active: bool,
+    is_event_prequeueing: bool,
+    time_until_event_start: u64,
+    time_until_event_start_formatted: &'static str,
+    time_until_event_end: u64,
+    time_until_event_end_formatted: &'static str,
+    shuffle_at_event_start: bool,
+    #[serde(rename = "waitTime25Percentile")]
+    wait_time_25: u64,
+    #[serde(rename = "waitTime50Percentile")]
+    wait_time_50: u64,
+    #[serde(rename = "waitTime75Percentile")]
+    wait_time_75: u64,
+    reason: Option<&'static str>,
+    shop_resting: bool,
+}
+
+/// The beginning of the document, up to what differs from shopper to shopper.
 pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
-    let method = facts.room.queueing_method;
-    let name = match method {
-        QueueingMethod::Fifo => "fifo",
-        QueueingMethod::Passthrough => "passthrough",
-        QueueingMethod::Reject => "reject",
-    };
+    let queueing_method = facts.room.queueing_method;
     let event = facts.state == State::EventPrequeueing;
-    let reason = facts.standstill();
-    let reason = reason.map_or("null".into(), |reason| format!("\"{}\"", reason.name()));
-    Bytes::from(format!(
-        "{{\"cfWaitingRoom\":{{\"inWaitingRoom\":true,\"status\":\"waiting\",\"room\":\"{}\",\"queueIsFull\":false,\"queueAll\":{},\
-         \"lastUpdated\":\"{updated}\",\"queueingMethod\":\"{name}\",\"isFIFOQueue\":{},\"isRandomQueue\":false,\
-         \"isPassthroughQueue\":{},\"isRejectQueue\":{},\"isEventActive\":{event},\"isEventPrequeueing\":{event},\
-         \"timeUntilEventStart\":0,\"timeUntilEventStartFormatted\":\"unavailable\",\"timeUntilEventEnd\":0,\
-         \"timeUntilEventEndFormatted\":\"unavailable\",\"shuffleAtEventStart\":false,\"waitTime25Percentile\":0,\
-         \"waitTime50Percentile\":0,\"waitTime75Percentile\":0,\"reason\":{reason},\"shopResting\":{},",
-        facts.name,
-        !facts.room.rules.open && !facts.room.suspended,
-        method == QueueingMethod::Fifo,
-        method == QueueingMethod::Passthrough,
-        method == QueueingMethod::Reject,
-        facts.shop_rests,
-    ))
+    let head = Head {
+        in_waiting_room: true,
+        status: "waiting",
+        room: facts.name,
+        queue_is_full: false,
+        queue_all: !facts.room.rules.open && !facts.room.suspended,
+        last_updated: updated,
+        queueing_method,
+        is_fifo_queue: queueing_method == QueueingMethod::Fifo,
+        is_random_queue: false,
+        is_passthrough_queue: queueing_method == QueueingMethod::Passthrough,
+        is_reject_queue: queueing_method == QueueingMethod::Reject,
+        is_event_active: event,
+        is_event_prequeueing: event,
+        time_until_event_start: 0,
+        time_until_event_start_formatted: "unavailable",
+        time_until_event_end: 0,
+        time_until_event_end_formatted: "unavailable",
+        shuffle_at_event_start: false,
+        wait_time_25: 0,
+        wait_time_50: 0,
+        wait_time_75: 0,
+        reason: facts.standstill().map(Standstill::name),
+        shop_resting: facts.shop_rests,
+    };
+    let mut out = b"{\"cfWaitingRoom\":".to_vec();
+    // Plain data in memory: it cannot fail.
+    let _ = serde_json::to_writer(&mut out, &head);
+    // The object goes on.
+    out.pop();
+    out.push(b',');
+    Bytes::from(out)
 }
 
 /// The whole document of one shopper.
-pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
+pub(super) fn waiting(head: &Bytes, standing: &QueuePosition) -> Bytes {
     let mut out = Vec::with_capacity(head.len() + TAIL);
     out.extend_from_slice(head);
     out.extend_from_slice(b"\"waitTimeKnown\":");
@@ -69,7 +116,7 @@ pub(super) fn waiting(head: &Bytes, standing: &Standing) -> Bytes {
 
 /// The document of a shopper who is told where they stand in answer to something that cannot wait in the line, with the page
 /// that can.
-pub(super) fn waiting_elsewhere(head: &Bytes, standing: &Standing, page: &str) -> Bytes {
+pub(super) fn waiting_elsewhere(head: &Bytes, standing: &QueuePosition, page: &str) -> Bytes {
     let mut out = Vec::from(waiting(head, standing));
     out.pop();
     out.extend_from_slice(b",\"waitingPage\":");
@@ -80,7 +127,7 @@ pub(super) fn waiting_elsewhere(head: &Bytes, standing: &Standing, page: &str) -
 
 /// The document of a newcomer who is asked to confirm: `"confirm": true` and no place.
 pub(super) fn arriving(head: &Bytes) -> Bytes {
-    let mut out = Vec::from(waiting(head, &Standing::ARRIVING));
+    let mut out = Vec::from(waiting(head, &QueuePosition::ARRIVING));
     out.truncate(out.len() - 2);
     out.extend_from_slice(b",\"confirm\":true}}");
     Bytes::from(out)

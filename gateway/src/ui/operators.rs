@@ -1,6 +1,6 @@
 //! A room's own template: what it may name, and whether a browser that shows its page hears of the line again.
 //!
-//! What is absent: rendering ([`super::template`]), and what else is wrong with a template, which rendering finds.
+//! Out of scope: rendering ([`super::template`]), and what else is wrong with a template, which rendering finds.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value};

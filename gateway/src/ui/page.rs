@@ -1,6 +1,6 @@
 //! The waiting page of a room.
 //!
-//! What cannot be filled in afterwards, such as whether a wait is known at all, is a [`Face`]: each
+//! What cannot be filled in afterwards, such as whether a wait is known at all, is a [`PageState`]: each
 //! has its own rendering. An operator's template goes the same way as ours with the same variables,
 //! so its conditions may look at the names of faces and languages, but not compare a position.
 
@@ -15,14 +15,14 @@ use super::notice::{Notices, push_escaped};
 use super::template::{
     Coding, Filled, Look, PAGE, PageError, Segments, Slot, WAITING, ours, render, templates, variables,
 };
-use super::{Language, Snapshot, Standing, operators, push_number};
+use super::{Language, QueuePosition, Snapshot, operators, push_number};
 
 /// The name of an operator's template, as in the configuration.
 const OPERATORS: &str = "custom_page_html";
 
 /// What is known of a shopper's place, as far as it changes the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Face {
+pub(super) enum PageState {
     /// Position and wait are known.
     Moving,
     /// The line stands still for now: no wait.
@@ -45,7 +45,7 @@ pub(super) enum Face {
     Arriving,
 }
 
-impl Face {
+impl PageState {
     const ALL: [Self; 10] = [
         Self::Moving,
         Self::Still,
@@ -109,10 +109,10 @@ struct More<'a> {
     form: Option<&'a HeldForm>,
 }
 
-/// A template in every language and face.
+/// A template in every language and state.
 #[derive(Debug, Clone)]
 struct Faces {
-    /// By language, then by face. Ours are made when first asked for: a room in which nobody waits costs no page.
+    /// By language, then by state. Ours are made when first asked for: a room in which nobody waits costs no page.
     pages: Vec<OnceLock<Segments>>,
     csp: HeaderValue,
     /// Which text they have.
@@ -185,8 +185,8 @@ impl WaitingPage {
     }
 
     /// The page of one shopper.
-    pub fn fill(&self, snapshot: &Snapshot, standing: &Standing, told: (Language, Coding), ended: bool) -> Filled {
-        self.shown.fill(snapshot.face(standing), snapshot, standing, told, More { ended, form: None })
+    pub fn fill(&self, snapshot: &Snapshot, standing: &QueuePosition, told: (Language, Coding), ended: bool) -> Filled {
+        self.shown.fill(snapshot.state(standing), snapshot, standing, told, More { ended, form: None })
     }
 
     /// The page of a shopper whose form was not sent on: it holds the form. Always ours; to be sent with [`Self::own_csp`].
@@ -194,47 +194,54 @@ impl WaitingPage {
         &self,
         form: &HeldForm,
         snapshot: &Snapshot,
-        standing: Option<&Standing>,
+        standing: Option<&QueuePosition>,
         told: (Language, Coding),
         ended: bool,
     ) -> Filled {
-        let (face, standing) = standing.map_or((Face::Arriving, &Standing::ARRIVING), |s| (snapshot.face(s), s));
-        self.holding.fill(face, snapshot, standing, told, More { ended, form: Some(form) })
+        let (state, standing) =
+            standing.map_or((PageState::Arriving, &QueuePosition::ARRIVING), |s| (snapshot.state(s), s));
+        self.holding.fill(state, snapshot, standing, told, More { ended, form: Some(form) })
     }
 
     /// The page of a newcomer who is asked to confirm.
     pub fn arriving(&self, snapshot: &Snapshot, told: (Language, Coding)) -> Filled {
-        self.shown.fill(Face::Arriving, snapshot, &Standing::ARRIVING, told, More { ended: false, form: None })
+        self.shown.fill(
+            PageState::Arriving,
+            snapshot,
+            &QueuePosition::ARRIVING,
+            told,
+            More { ended: false, form: None },
+        )
     }
 }
 
 impl Faces {
     /// Ours, none of them made.
     fn unmade(look: &Look<'_>, held: bool, room: &Arc<Room>) -> Self {
-        let pages = vec![OnceLock::new(); Language::ALL.len() * Face::ALL.len()];
+        let pages = vec![OnceLock::new(); Language::ALL.len() * PageState::ALL.len()];
         Self { pages, csp: look.csp.clone(), version: look.version(PAGE), held, room: room.clone() }
     }
 
     /// An operator's, all of them made: what is wrong with it is told before anybody waits.
     fn of_operators(source: &str, look: &Look<'_>, room: &Arc<Room>) -> Result<Self, PageError> {
         let (version, mut templates) = (look.version(source), templates()?);
-        let own = |face: Face| face.variables(&room.name, version, false);
-        let given = variables(Language::English, look, "", own(Face::Moving));
+        let own = |state: PageState| state.variables(&room.name, version, false);
+        let given = variables(Language::English, look, "", own(PageState::Moving));
         operators::add(&mut templates, OPERATORS, source, &given)?;
-        let faces = Language::ALL.into_iter().flat_map(|language| Face::ALL.map(|face| (language, face)));
-        let pages =
-            faces.map(|(language, face)| Ok(OnceLock::from(render(&templates, OPERATORS, language, look, own(face))?)));
+        let faces = Language::ALL.into_iter().flat_map(|language| PageState::ALL.map(|state| (language, state)));
+        let pages = faces
+            .map(|(language, state)| Ok(OnceLock::from(render(&templates, OPERATORS, language, look, own(state))?)));
         let pages = pages.collect::<Result<_, PageError>>()?;
         // An operator's page brings what it likes; it must not be framed by strangers.
         let csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
         Ok(Self { pages, csp, version, held: false, room: room.clone() })
     }
 
-    fn segments(&self, language: Language, face: Face) -> &Segments {
-        self.pages[language as usize * Face::ALL.len() + face as usize].get_or_init(|| {
+    fn segments(&self, language: Language, state: PageState) -> &Segments {
+        self.pages[language as usize * PageState::ALL.len() + state as usize].get_or_init(|| {
             let Room { name, brand } = &*self.room;
             let made = ours().and_then(|templates| {
-                let own = face.variables(name, self.version, self.held);
+                let own = state.variables(name, self.version, self.held);
                 render(templates, WAITING, language, &Look::new(name, brand), own)
             });
             // A test makes every one of them.
@@ -244,13 +251,13 @@ impl Faces {
 
     fn fill(
         &self,
-        face: Face,
+        state: PageState,
         snapshot: &Snapshot,
-        standing: &Standing,
+        standing: &QueuePosition,
         (language, coding): (Language, Coding),
         more: More<'_>,
     ) -> Filled {
-        self.segments(language, face).fill(coding, |out, slot| match slot {
+        self.segments(language, state).fill(coding, |out, slot| match slot {
             Slot::Line => {
                 if let Some((segment, _)) = standing.place() {
                     push_number(out, segment);

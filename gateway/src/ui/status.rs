@@ -2,78 +2,111 @@
 //!
 //! The same bytes for everybody, so a poll is a clone of them and a CDN may keep them for a second.
 
-use std::fmt::Write as _;
+use std::ops::Not;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use policy::line::Segment;
 use policy::line::segment::place_of;
-use policy::line::{Segment, View};
-use policy::outlook::Outlook;
-use policy::{Millis, drain};
+use policy::outlook::{Outlook, Standstill};
+use policy::{Millis, pacer};
+use serde::Serialize;
 
 use super::Facts;
 
 /// A position far out on the straight line through which the wait is told.
 const FAR: u64 = 1_000_000_000;
 
+/// What the page reads, in this order. What is usual is left out.
+#[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
+struct Document<'a> {
+    room: &'a str,
+    page: String,
+    state: &'static str,
+    open: bool,
+    away: bool,
+    #[serde(skip_serializing_if = "Not::not")]
+    resting: bool,
+    /// Of the open segment, as in `before`.
+    segment: u64,
+    serving: u64,
+    next: u64,
+    /// The segments before it in which people wait, as `[segment, serving, next]`: a ticket of any other is called, or for the
+    /// gateway to look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    before: Vec<(u64, u64, u64)>,
+    #[serde(skip_serializing_if = "Not::not")]
+    unsure: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entering: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// Tickets per second.
+    speed: f64,
+    /// New shoppers per second.
+    rate: f64,
+    /// Seconds, and seconds for each ticket ([`wait_line`]).
+    wait: Option<(i64, f64, i64, f64)>,
+    poll: Poll,
+    /// Store time.
+    now: Millis,
+}
+
+/// When to ask again ([`pacer::PollTable`]).
+#[derive(Serialize)]
+struct Poll {
+    min: f64,
+    max: f64,
+    share: f64,
+    stretch: f64,
+    pace: f64,
+}
+
 /// Renders the document. Numbers that JSON cannot carry become 0 or the largest sane value.
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     let Facts { name, room, line, poll, state, away, shop_rests, page, .. } = *facts;
-    let mut out = String::with_capacity(400);
     let outlook = line.outlook(&room.rules);
     let (speed, rate) = (bounded(outlook.speed, 1e6), bounded(outlook.rate, 1e6));
-    let outlook = Outlook { speed, rate, ..outlook };
-    // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "{{\"room\":\"{name}\",\"page\":\"{page:06x}\",\"state\":\"{}\",\"open\":{},\"away\":{away},",
-        state.name(),
-        room.rules.open,
-    );
-    if shop_rests {
-        out.push_str("\"resting\":true,");
-    }
-    segments(&mut out, line);
-    if line.told > 0 && line.waiting() > 0 && !line.unsure {
-        let _ = write!(out, "\"entering\":{},", line.told);
-    }
-    if let Some(reason) = facts.standstill() {
-        let _ = write!(out, "\"reason\":\"{}\",", reason.name());
-    }
-    let _ = write!(out, "\"speed\":{speed:.2},\"rate\":{rate:.2},\"wait\":");
-    let _ = match wait_line(&outlook) {
-        Some([low, low_each, high, high_each]) => write!(out, "[{low},{low_each:.4e},{high},{high_each:.4e}]"),
-        None => write!(out, "null"),
+    let wait = wait_line(&Outlook { speed, rate, ..outlook });
+    let (segment, serving, next) = told(&line.segments.open);
+    let document = Document {
+        room: name,
+        page: format!("{page:06x}"),
+        state: state.name(),
+        open: room.rules.open,
+        away,
+        resting: shop_rests,
+        segment,
+        serving,
+        next,
+        before: line.segments.before.iter().filter(|segment| segment.waiting() > 0).map(told).collect(),
+        unsure: line.unsure,
+        entering: (line.told > 0 && line.waiting() > 0 && !line.unsure).then_some(line.told),
+        reason: facts.standstill().map(Standstill::name),
+        speed: rounded(speed, 2),
+        rate: rounded(rate, 2),
+        wait: wait.map(|[low, low_each, high, high_each]| {
+            (low as i64, five_digits(low_each), high as i64, five_digits(high_each))
+        }),
+        poll: Poll {
+            min: rounded(bounded(poll.min, 1e5), 1),
+            max: rounded(bounded(poll.max, 1e5), 1),
+            share: rounded(bounded(poll.share, 100.0), 2),
+            stretch: rounded(bounded(poll.stretch, 1e5), 2),
+            pace: rounded(bounded(pacer::pace(speed, line.bound, rate), 1e7), 2),
+        },
+        now: line.now,
     };
-    let [min, max, stretch] = [poll.min, poll.max, poll.stretch].map(|seconds| bounded(seconds, 1e5));
-    let share = bounded(poll.share, 100.0);
-    let pace = bounded(drain::pace(speed, line.bound, rate), 1e7);
-    let _ = write!(
-        out,
-        ",\"poll\":{{\"min\":{min:.1},\"max\":{max:.1},\"share\":{share:.2},\"stretch\":{stretch:.2},\"pace\":{pace:.2}}},\"now\":{}}}",
-        line.now
-    );
-    Bytes::from(out)
+    // Plain data in memory: it cannot fail.
+    Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
 }
 
-/// The open segment, and those before it in which people wait, as `[segment, serving, next]`: a ticket of any other is
-/// called, or for the gateway to look at.
-fn segments(out: &mut String, line: &View) {
-    let told = |segment: &Segment| {
-        let (unit, serving) = place_of(segment.serving);
-        (unit, serving, segment.next - segment.base)
-    };
-    let (unit, serving, next) = told(&line.segments.open);
-    let _ = write!(out, "\"segment\":{unit},\"serving\":{serving},\"next\":{next},");
-    let mut before = line.segments.before.iter().filter(|segment| segment.waiting() > 0).map(told).peekable();
-    if before.peek().is_some() {
-        let list: Vec<String> = before.map(|(unit, serving, next)| format!("[{unit},{serving},{next}]")).collect();
-        let _ = write!(out, "\"before\":[{}],", list.join(","));
-    }
-    if line.unsure {
-        out.push_str("\"unsure\":true,");
-    }
+/// A segment as the page is told it: its unit, and the places within that are called and given.
+fn told(segment: &Segment) -> (u64, u64, u64) {
+    let (unit, serving) = place_of(segment.serving);
+    (unit, serving, segment.next - segment.base)
 }
 
 /// `[a, b, c, d]`: the wait with `p` tickets until the call is `a + b p` to `c + d p` seconds, and never below 0. Read off
@@ -90,36 +123,31 @@ fn bounded(value: f64, max: f64) -> f64 {
     if value.is_finite() { value.clamp(0.0, max) } else { 0.0 }
 }
 
+fn rounded(value: f64, places: i32) -> f64 {
+    let scale = 10_f64.powi(places);
+    (value * scale).round() / scale
+}
+
+/// Rounded to so many, wherever its point stands.
+fn five_digits(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}
+
 /// A time as `2026-01-31T09:05:00.000Z`.
 pub(super) fn iso(at: Millis) -> String {
-    const YEAR_9999: Millis = 253_402_300_799_999;
-    let at = at.min(YEAR_9999);
-    let (year, month, day) = date(at / 86_400_000);
-    let (hour, minute, second) = (at / 3_600_000 % 24, at / 60_000 % 60, at / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", at % 1000)
+    format!("{:.3}", timestamp(at))
 }
 
 /// The time of day in this zone, as `18:05:00 KST`.
 pub(super) fn clock(at: Millis, zone: &TimeZone) -> String {
-    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(Timestamp::MAX);
+    let at = timestamp(at);
     let (there, time) = (zone.to_offset_info(at), zone.to_datetime(at).time());
     format!("{:02}:{:02}:{:02} {}", time.hour(), time.minute(), time.second(), there.abbreviation())
 }
 
-fn date(mut days: u64) -> (u64, usize, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    while days >= months[month] {
-        days -= months[month];
-        month += 1;
-    }
-    (year, month + 1, days + 1)
+/// The same moment, or the last that the calendar has.
+fn timestamp(at: Millis) -> Timestamp {
+    i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -131,7 +159,7 @@ mod tests {
         assert_eq!(iso(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(iso(951_782_400_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(iso(1_767_225_599_999), "2025-12-31T23:59:59.999Z");
-        assert_eq!(iso(u64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(iso(u64::MAX), "9999-12-30T22:00:00.999Z", "the last of the calendar");
     }
 
     #[test]

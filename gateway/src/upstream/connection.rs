@@ -25,7 +25,7 @@ use super::deadline::Deadline;
 use super::http2::{Http2Failure, why};
 use super::socket::{Probe, Socket};
 use super::upload::Upload;
-use super::way::{Way, Wire};
+use super::way::{ServerAddress, Wire};
 use crate::body::Piece;
 
 /// Headers of an answer that hyper parses without an allocation.
@@ -76,13 +76,18 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// In a box, for it goes through many hands with each request.
-    pub(super) async fn open(way: &Way, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
+    pub(super) async fn open(way: &ServerAddress, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
         let (wire, _) = way.connect(true).await?;
         Self::on(way, wire, max_headers, deadline).await
     }
 
     /// The same on a wire that is there.
-    pub(super) async fn on(way: &Way, wire: Wire, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
+    pub(super) async fn on(
+        way: &ServerAddress,
+        wire: Wire,
+        max_headers: usize,
+        deadline: Rc<Deadline>,
+    ) -> io::Result<Box<Self>> {
         let moves = way.moves();
         let probe = Probe::default();
         let mut http1 = http1::Builder::new();
@@ -99,7 +104,7 @@ impl Connection {
         deadline.rings(&waker);
         let mut opened = Box::new(Self { sender, bytes, alarm, waker, probe, kept_at: 0, moves, deadline });
         // Only when it was polled once does it say that it takes a request.
-        opened.look();
+        opened.sweep();
         Ok(opened)
     }
 
@@ -134,7 +139,7 @@ impl Connection {
     }
 
     /// Notices what happened while nobody drove it.
-    pub(super) fn look(&mut self) {
+    pub(super) fn sweep(&mut self) {
         self.bytes.poll(&mut Context::from_waker(Waker::noop()));
     }
 

@@ -115,7 +115,7 @@ impl Deadline {
     }
 
     /// False, for good, once it has passed.
-    pub(super) fn look(&self) -> bool {
+    pub(super) fn check(&self) -> bool {
         let now = self.clock.get();
         let since = now.saturating_sub(self.looked.replace(now));
         let slow = self.uploading.get() && self.awaits_shopper.get() && self.pace.waited(since, self.least_pace);

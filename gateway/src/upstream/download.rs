@@ -25,7 +25,7 @@ use super::pool::Pool;
 use crate::body::{Body, Chunk, Chunks, Piece, Source};
 use crate::buffer::Charge;
 use crate::config::UpstreamConfig;
-use crate::connection::UnderWay;
+use crate::connection::InFlight;
 use crate::log::access::Line;
 
 /// What a piece that is held costs besides its bytes.
@@ -56,7 +56,7 @@ struct State {
     /// What follows these.
     broke: Option<hyper::Error>,
     charge: Charge,
-    under_way: Option<UnderWay>,
+    in_flight: Option<InFlight>,
     /// What the log says of it, when it is over.
     line: Option<Box<Line>>,
 }
@@ -73,9 +73,9 @@ impl Download {
         if incoming.is_end_stream() {
             return Body::empty();
         }
-        let (first, ahead, broke, under_way, line) = Default::default();
+        let (first, ahead, broke, in_flight, line) = Default::default();
         let charge = pool.charge();
-        let mut state = State { incoming, exchange: Some(exchange), first, ahead, broke, charge, under_way, line };
+        let mut state = State { incoming, exchange: Some(exchange), first, ahead, broke, charge, in_flight, line };
         let (most, most_of_all) = (settings.response_buffer.0, settings.max_buffered.0);
         poll_fn(|cx| {
             // A piece, and the end after it where that is not known with it. More is a stream.
@@ -112,8 +112,8 @@ impl Download {
         let slow = self.pace.waited(ticks(SECOND), least) && state.exchange.is_some();
         if slow || self.untaken_for.get() > most_untaken {
             self.counters.slow_downloads.fetch_add(1, Ordering::Relaxed);
-            if let Some(under_way) = &state.under_way {
-                under_way.connection().leave();
+            if let Some(in_flight) = &state.in_flight {
+                in_flight.connection().leave();
             }
         }
     }
@@ -196,9 +196,9 @@ impl State {
 impl Source for Download {
     fn poll_frame(&self, cx: &mut Context<'_>) -> Chunks {
         let mut state = self.state.borrow_mut();
-        if let Some(under_way) = &state.under_way {
+        if let Some(in_flight) = &state.in_flight {
             // While the other end does not take what there is, it is given no more.
-            if under_way.poll_room(cx).is_pending() {
+            if in_flight.poll_room(cx).is_pending() {
                 self.untaken.set(true);
                 return Poll::Pending;
             }
@@ -206,10 +206,10 @@ impl Source for Download {
         let frame = state.next(cx);
         self.untaken.set(matches!(frame, Poll::Ready(Some(Ok(_)))));
         self.untaken_for.set(0);
-        if let Some(under_way) = &state.under_way {
-            under_way.pace().set(self.untaken.get());
+        if let Some(in_flight) = &state.in_flight {
+            in_flight.pace().set(self.untaken.get());
         }
-        let frame = frame.map_ok(|frame| frame.map_data(|bytes| Chunk::of(state.under_way.as_ref(), bytes)));
+        let frame = frame.map_ok(|frame| frame.map_data(|bytes| Chunk::of(state.in_flight.as_ref(), bytes)));
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Buf::remaining);
@@ -220,7 +220,7 @@ impl Source for Download {
                 if let (None, Some(line)) = (end, &mut state.line) {
                     line.ends_whole();
                 }
-                (state.exchange, state.under_way, state.line) = (None, None, None);
+                (state.exchange, state.in_flight, state.line) = (None, None, None);
             }
             Poll::Pending => {}
         }
@@ -239,10 +239,10 @@ impl Source for Download {
         rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + ahead as u64))
     }
 
-    fn answers(&self, under_way: UnderWay, line: Option<Box<Line>>) {
+    fn answers(&self, in_flight: InFlight, line: Option<Box<Line>>) {
         // From the start: a client that never asks for the first byte does not take it either.
-        under_way.pace().set(true);
+        in_flight.pace().set(true);
         let mut state = self.state.borrow_mut();
-        (state.under_way, state.line) = (Some(under_way), line);
+        (state.in_flight, state.line) = (Some(in_flight), line);
     }
 }

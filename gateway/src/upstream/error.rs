@@ -5,10 +5,8 @@
 use std::io;
 use std::time::Duration;
 
-use policy::limit::Outcome;
-
 use super::http2::{Http2Failure, NotSpoken};
-use super::tls::TlsFailure;
+use crate::tls::client::TlsFailure;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -112,8 +110,8 @@ impl UpstreamError {
         }
     }
 
-    /// What the in-flight limit learns of it.
-    pub fn outcome(&self) -> Outcome {
+    /// Whether it is the server's fault: not for want of room here, and not the client's.
+    pub(super) fn is_the_servers(&self) -> bool {
         match self {
             Self::Busy { .. }
             | Self::RoomBusy { .. }
@@ -123,7 +121,7 @@ impl UpstreamError {
             | Self::Exhausted { .. }
             | Self::Unsent(_)
             | Self::ClientGone(_)
-            | Self::ClientSlow => Outcome::Ignore,
+            | Self::ClientSlow => false,
             Self::Connect { .. }
             | Self::Tls { .. }
             | Self::Http2 { .. }
@@ -131,23 +129,7 @@ impl UpstreamError {
             | Self::Reset(_)
             | Self::Garbage(_)
             | Self::HeadTooLarge(_)
-            | Self::NotAskedToSwitch => Outcome::Dropped,
+            | Self::NotAskedToSwitch => true,
         }
-    }
-
-    /// True if no byte of the request was sent, so that asking again cannot do a thing twice.
-    pub fn is_unsent(&self) -> bool {
-        matches!(
-            self,
-            Self::Busy { .. }
-                | Self::RoomBusy { .. }
-                | Self::UpgradesFull
-                | Self::NoServer
-                | Self::Connect { .. }
-                | Self::Tls { .. }
-                | Self::Http2 { failure: Http2Failure::NotSpoken | Http2Failure::Refused, .. }
-                | Self::Exhausted { .. }
-                | Self::Unsent(_)
-        )
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a server is in use: what requests tell of it, and what it says when asked.
 //!
 //! Passive: failures in a row eject a server for a while, longer each time, but never the last one in
-//! use. Active: [`run`] asks for a path at an interval. What is absent: a server that answers 500 is a
+//! use. Active: [`run`] asks for a path at an interval. Out of scope: a server that answers 500 is a
 //! server that answers; to take those out, give it a health path.
 //!
 //! Where no server [can be reached](Server::is_reachable) the shop rests, and lines stand. That is told by connecting and by
@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 use super::Upstream;
 use super::error::is_local;
 use super::http2::{self, Http2Failure};
-use super::tls::TlsFailure;
-use super::way::{News, Way};
+use super::meters::ServerMeters;
+use super::way::{Lookup, ServerAddress};
 use crate::config::HealthConfig;
-use crate::telemetry::ServerMeters;
+use crate::tls::client::TlsFailure;
 
 /// An ejection is at most 2 to this power times as long as the first.
 const MAX_DOUBLINGS: u32 = 4;
@@ -35,7 +35,7 @@ const MAX_DOUBLINGS: u32 = 4;
 /// One server of an upstream, shared by all workers.
 #[derive(Debug)]
 pub struct Server {
-    way: Way,
+    way: ServerAddress,
     meters: Arc<ServerMeters>,
     born: Instant,
     in_flight: AtomicUsize,
@@ -55,7 +55,7 @@ pub struct Server {
 
 impl Server {
     /// Reached so, and counted there.
-    pub(super) fn new(way: Way, meters: Arc<ServerMeters>) -> Self {
+    pub(super) fn new(way: ServerAddress, meters: Arc<ServerMeters>) -> Self {
         Self {
             way,
             meters,
@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// How it is reached.
-    pub(super) fn way(&self) -> &Way {
+    pub(super) fn way(&self) -> &ServerAddress {
         &self.way
     }
 
@@ -275,18 +275,18 @@ async fn follow_name(upstream: String, server: Arc<Server>, every: Duration) {
         let why = found.as_ref().err().map(io::Error::to_string);
         let (server, news) = (server.address(), server.way.learn(found.unwrap_or_default()));
         match news {
-            News::Nothing => {}
-            News::Moved => tracing::info!(upstream, server, "name of server leads elsewhere"),
-            News::Lost => {
+            Lookup::Nothing => {}
+            Lookup::Moved => tracing::info!(upstream, server, "name of server leads elsewhere"),
+            Lookup::Lost => {
                 tracing::warn!(upstream, server, why, "name of server cannot be looked up: its last addresses stay");
             }
-            News::Found => tracing::info!(upstream, server, "name of server can be looked up again"),
+            Lookup::Found => tracing::info!(upstream, server, "name of server can be looked up again"),
         }
     }
 }
 
 /// Connects as requests do.
-async fn reach(way: &Way) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn reach(way: &ServerAddress) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (wire, http2) = way.connect(false).await?;
     if http2 {
         http2::ask(wire, None).await?;
@@ -295,7 +295,7 @@ async fn reach(way: &Way) -> Result<(), Box<dyn std::error::Error + Send + Sync>
 }
 
 /// One question on its own connection: a kept one would not show that new ones are refused.
-async fn ask(way: &Way, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+async fn ask(way: &ServerAddress, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
     let (wire, http2) = way.connect(false).await?;
     if http2 {
         let uri = Uri::builder().scheme(wire.scheme()).authority(&*way.address).path_and_query(path).build()?;
@@ -326,7 +326,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn server() -> Server {
-        Server::new(Way::new("a:1", None, HttpVersion::One), Arc::new(ServerMeters::of("shop", "a:1")))
+        Server::new(ServerAddress::new("a:1", None, HttpVersion::One), Arc::new(ServerMeters::of("shop", "a:1")))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! hyper drives it in tasks of its own, as no request could for all others. Here is what a proxy has to know besides: how
 //! many requests the server takes, how many there are, and whether one that failed had reached it.
 //!
-//! What is absent: which connection is taken and when another is opened ([`super::streams`]), pushed answers (refused), and
+//! Out of scope: which connection is taken and when another is opened ([`super::streams`]), pushed answers (refused), and
 //! other protocols: a request that asks for one goes over HTTP/1.1.
 
 mod failure;
@@ -35,7 +35,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 pub use self::failure::Http2Failure;
 pub(super) use self::failure::{NotSpoken, why};
 use self::line::{Gauge, Line};
-use self::loan::{Lent, Loan};
+use self::loan::{LentBody, Loan};
 use super::UpstreamError;
 use super::connection::{Failed, Outgoing};
 use super::deadline::Deadline;
@@ -142,7 +142,7 @@ pub(super) fn broke(server: &Server, failure: Http2Failure, counts: bool, error:
 
 /// A connection.
 pub(super) struct Http2 {
-    sender: SendRequest<Lent>,
+    sender: SendRequest<LentBody>,
     gauge: Arc<Gauge>,
     /// Requests that the server takes at once.
     most: Rc<Cell<usize>>,

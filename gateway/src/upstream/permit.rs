@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy::limit::{Bounds, Class, Limiter};
-use policy::quota::Client;
 use tokio::sync::oneshot;
 
+use super::limiter::{Bounds, Class, Limiter};
 use super::share::{Share, Shares};
-use super::{Caller, Patience};
+use super::{Caller, Priority};
+use crate::quota::Client;
 use crate::timer;
 
 /// How many permits there are, and for whom.
@@ -73,7 +73,7 @@ pub(super) struct Permits {
 #[derive(Debug)]
 pub(super) struct Permit {
     permits: Arc<Permits>,
-    who: Patience,
+    who: Priority,
     /// In a box: there is none in calm.
     share: Option<Box<Share>>,
     /// That of its room, where the room has a limit of its own.
@@ -92,7 +92,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let permits = &self.permits;
         permits.limiter.release(class(self.who));
-        if self.who == Patience::Return {
+        if self.who == Priority::Return {
             permits.returns.release(Class::Open);
         }
         // Pairs with the fence in `next`: either that request finds this permit free, or it is seen here.
@@ -124,12 +124,12 @@ impl Permits {
         self.limiter.in_flight()
     }
 
-    pub(super) fn used_by(&self, who: Patience) -> usize {
+    pub(super) fn used_by(&self, who: Priority) -> usize {
         let returns = self.returns.in_flight();
         match who {
-            Patience::Pass => self.limiter.used_by(Class::Reserved),
-            Patience::Return => returns,
-            Patience::Anonymous => self.limiter.used_by(Class::Open).saturating_sub(returns),
+            Priority::Pass => self.limiter.used_by(Class::Reserved),
+            Priority::Return => returns,
+            Priority::Anonymous => self.limiter.used_by(Class::Open).saturating_sub(returns),
         }
     }
 
@@ -154,7 +154,7 @@ impl Permits {
     }
 
     /// A permit, if permits are not scarce: whose share it is is not asked then.
-    pub(super) fn acquire_in_calm(self: &Arc<Self>, who: Patience) -> Option<Permit> {
+    pub(super) fn acquire_in_calm(self: &Arc<Self>, who: Priority) -> Option<Permit> {
         let scarce = self.in_flight() >= self.rules.scarce_from.load(Ordering::Relaxed);
         if scarce { None } else { self.try_next(who) }
     }
@@ -178,15 +178,15 @@ impl Permits {
     }
 
     /// A permit, unless somebody is before this request in the line.
-    fn try_next(self: &Arc<Self>, who: Patience) -> Option<Permit> {
+    fn try_next(self: &Arc<Self>, who: Priority) -> Option<Permit> {
         let before = match who {
-            Patience::Pass => &self.waiting_passes,
-            Patience::Return | Patience::Anonymous => &self.waiting,
+            Priority::Pass => &self.waiting_passes,
+            Priority::Return | Priority::Anonymous => &self.waiting,
         };
         if before.load(Ordering::Relaxed) == 0 { self.try_acquire(who) } else { None }
     }
 
-    async fn next(self: &Arc<Self>, who: Patience) -> Option<Permit> {
+    async fn next(self: &Arc<Self>, who: Priority) -> Option<Permit> {
         let (sender, permit) = oneshot::channel();
         {
             let mut lines = self.lines();
@@ -199,8 +199,8 @@ impl Permits {
         permit.await.ok()
     }
 
-    fn try_acquire(self: &Arc<Self>, who: Patience) -> Option<Permit> {
-        if who == Patience::Return {
+    fn try_acquire(self: &Arc<Self>, who: Priority) -> Option<Permit> {
+        if who == Priority::Return {
             let most = self.rules.returns.load(Ordering::Relaxed);
             if !self.returns.try_acquire(Class::Open, Bounds { all: most, open: most }) {
                 return None;
@@ -210,7 +210,7 @@ impl Permits {
         if self.limiter.try_acquire(class(who), Bounds { all, open }) {
             return Some(Permit { permits: self.clone(), who, share: None, of_room: None });
         }
-        if who == Patience::Return {
+        if who == Priority::Return {
             self.returns.release(Class::Open);
         }
         None
@@ -228,7 +228,7 @@ impl Permits {
     fn next_waiter(self: &Arc<Self>) -> Option<(oneshot::Sender<Permit>, Permit)> {
         let mut lines = self.lines();
         lines.prune();
-        let next = [Patience::Pass, Patience::Return, Patience::Anonymous].into_iter().find_map(|who| {
+        let next = [Priority::Pass, Priority::Return, Priority::Anonymous].into_iter().find_map(|who| {
             lines.of(who).front()?;
             let permit = self.try_acquire(who)?;
             Some((lines.of(who).pop_front()?, permit))
@@ -247,10 +247,10 @@ impl Permits {
     }
 }
 
-fn class(who: Patience) -> Class {
+fn class(who: Priority) -> Class {
     match who {
-        Patience::Pass => Class::Reserved,
-        Patience::Return | Patience::Anonymous => Class::Open,
+        Priority::Pass => Class::Reserved,
+        Priority::Return | Priority::Anonymous => Class::Open,
     }
 }
 
@@ -263,11 +263,11 @@ struct Lines {
 }
 
 impl Lines {
-    fn of(&mut self, who: Patience) -> &mut VecDeque<oneshot::Sender<Permit>> {
+    fn of(&mut self, who: Priority) -> &mut VecDeque<oneshot::Sender<Permit>> {
         match who {
-            Patience::Pass => &mut self.pass,
-            Patience::Return => &mut self.returns,
-            Patience::Anonymous => &mut self.anonymous,
+            Priority::Pass => &mut self.pass,
+            Priority::Return => &mut self.returns,
+            Priority::Anonymous => &mut self.anonymous,
         }
     }
 
@@ -296,17 +296,17 @@ mod tests {
     }
 
     /// A client of its own, or the one of this number.
-    fn caller(who: Patience, number: u64) -> Caller<'static> {
+    fn caller(who: Priority, number: u64) -> Caller<'static> {
         Caller { who, client: Client::Address(number), part: None }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_comes_before_anonymous_traffic_and_each_in_order() {
         let permits = permits(1);
-        let held = permits.acquire(caller(Patience::Anonymous, 1), LONG).await;
+        let held = permits.acquire(caller(Priority::Anonymous, 1), LONG).await;
         let (log, mut order) = tokio::sync::mpsc::unbounded_channel();
         for (name, who) in
-            [("a1", Patience::Anonymous), ("a2", Patience::Anonymous), ("p1", Patience::Pass), ("p2", Patience::Pass)]
+            [("a1", Priority::Anonymous), ("a2", Priority::Anonymous), ("p1", Priority::Pass), ("p2", Priority::Pass)]
         {
             let (permits, log) = (permits.clone(), log.clone());
             tokio::spawn(async move {
@@ -328,18 +328,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_costs_no_permit() {
         let permits = permits(1);
-        let held = permits.acquire(caller(Patience::Pass, 1), LONG).await;
-        assert!(permits.acquire(caller(Patience::Pass, 1), Duration::from_millis(5)).await.is_none());
+        let held = permits.acquire(caller(Priority::Pass, 1), LONG).await;
+        assert!(permits.acquire(caller(Priority::Pass, 1), Duration::from_millis(5)).await.is_none());
         let gone = tokio::spawn({
             let permits = permits.clone();
-            async move { permits.acquire(caller(Patience::Pass, 1), LONG).await }
+            async move { permits.acquire(caller(Priority::Pass, 1), LONG).await }
         });
         tokio::task::yield_now().await;
         gone.abort();
         let _ = gone.await;
         drop(held);
         assert_eq!(permits.in_flight(), 0);
-        assert!(permits.acquire(caller(Patience::Anonymous, 1), Duration::ZERO).await.is_some());
+        assert!(permits.acquire(caller(Priority::Anonymous, 1), Duration::ZERO).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -347,7 +347,7 @@ mod tests {
         let permits = permits(0);
         let waiter = tokio::spawn({
             let permits = permits.clone();
-            async move { permits.acquire(caller(Patience::Anonymous, 1), LONG).await }
+            async move { permits.acquire(caller(Priority::Anonymous, 1), LONG).await }
         });
         tokio::task::yield_now().await;
         permits.set_rules(rules(1));
@@ -360,18 +360,18 @@ mod tests {
         permits.set_rules(Rules { reserve: 1, ..rules(4) });
         let mut held = Vec::new();
         for client in 0..3 {
-            held.extend(permits.acquire(caller(Patience::Anonymous, client), Duration::ZERO).await);
+            held.extend(permits.acquire(caller(Priority::Anonymous, client), Duration::ZERO).await);
         }
         assert_eq!(held.len(), 3);
         let waits = tokio::spawn({
             let permits = permits.clone();
-            async move { permits.acquire(caller(Patience::Anonymous, 3), LONG).await }
+            async move { permits.acquire(caller(Priority::Anonymous, 3), LONG).await }
         });
         tokio::task::yield_now().await;
         assert_eq!(permits.waiting(), 1);
-        let pass = permits.acquire(caller(Patience::Pass, 4), Duration::ZERO).await;
+        let pass = permits.acquire(caller(Priority::Pass, 4), Duration::ZERO).await;
         assert!(pass.is_some());
-        assert_eq!((permits.used_by(Patience::Anonymous), permits.used_by(Patience::Pass)), (3, 1));
+        assert_eq!((permits.used_by(Priority::Anonymous), permits.used_by(Priority::Pass)), (3, 1));
         drop(held.pop());
         assert!(matches!(waits.await, Ok(Some(_))));
     }
@@ -382,19 +382,19 @@ mod tests {
         permits.set_rules(Rules { reserve: 2, returns: 2, ..rules(8) });
         let mut held = Vec::new();
         for client in 0..6 {
-            held.extend(permits.acquire(caller(Patience::Return, client), Duration::from_millis(5)).await);
+            held.extend(permits.acquire(caller(Priority::Return, client), Duration::from_millis(5)).await);
         }
-        assert_eq!((held.len(), permits.used_by(Patience::Return)), (2, 2));
+        assert_eq!((held.len(), permits.used_by(Priority::Return)), (2, 2));
         for client in 10..20 {
-            held.extend(permits.acquire(caller(Patience::Anonymous, client), Duration::from_millis(5)).await);
+            held.extend(permits.acquire(caller(Priority::Anonymous, client), Duration::from_millis(5)).await);
         }
         assert_eq!(
-            (held.len(), permits.used_by(Patience::Anonymous)),
+            (held.len(), permits.used_by(Priority::Anonymous)),
             (6, 4),
             "others take what is left, not the reserve"
         );
         let (log, mut order) = tokio::sync::mpsc::unbounded_channel();
-        for (name, who) in [("anonymous", Patience::Anonymous), ("return", Patience::Return)] {
+        for (name, who) in [("anonymous", Priority::Anonymous), ("return", Priority::Return)] {
             let (permits, log) = (permits.clone(), log.clone());
             tokio::spawn(async move {
                 let permit = permits.acquire(caller(who, 30), LONG).await;
@@ -403,13 +403,13 @@ mod tests {
             });
             tokio::task::yield_now().await;
         }
-        assert_eq!(permits.used_by(Patience::Pass), 0);
-        let pass = permits.acquire(caller(Patience::Pass, 40), Duration::ZERO).await;
+        assert_eq!(permits.used_by(Priority::Pass), 0);
+        let pass = permits.acquire(caller(Priority::Pass, 40), Duration::ZERO).await;
         assert!(pass.is_some(), "a pass has the reserve");
         drop((pass, held, log));
         assert_eq!((order.recv().await, order.recv().await), (Some("return"), Some("anonymous")));
         assert_eq!(order.recv().await, None);
-        assert_eq!((permits.in_flight(), permits.used_by(Patience::Return)), (0, 0));
+        assert_eq!((permits.in_flight(), permits.used_by(Priority::Return)), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -418,10 +418,10 @@ mod tests {
         permits.set_rules(Rules { per_address: 4, scarce_from: 2, ..rules(8) });
         let mut held = Vec::new();
         for _ in 0..20 {
-            held.extend(permits.acquire(caller(Patience::Anonymous, 1), Duration::from_millis(5)).await);
+            held.extend(permits.acquire(caller(Priority::Anonymous, 1), Duration::from_millis(5)).await);
         }
         assert_eq!(held.len(), 6, "two while there were plenty, and its share of four");
-        let other = permits.acquire(caller(Patience::Anonymous, 2), Duration::ZERO).await;
+        let other = permits.acquire(caller(Priority::Anonymous, 2), Duration::ZERO).await;
         assert!(other.is_some());
         drop((held, other));
         assert_eq!((permits.in_flight(), permits.shares.clients(), permits.waiting()), (0, 0, 0));
@@ -438,7 +438,7 @@ mod tests {
                     let Ok(runtime) = builder else { panic!("no runtime") };
                     runtime.block_on(async {
                         for round in 0..500 {
-                            let who = if (worker + round) % 2 == 0 { Patience::Pass } else { Patience::Anonymous };
+                            let who = if (worker + round) % 2 == 0 { Priority::Pass } else { Priority::Anonymous };
                             let one = permits.acquire(caller(who, 1), LONG);
                             let two = permits.acquire(caller(who, 1), Duration::from_micros(50));
                             let (one, two) = tokio::join!(async { drop(one.await) }, two);

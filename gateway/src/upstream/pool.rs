@@ -134,7 +134,7 @@ impl Pool {
 
 /// Ends what is overdue.
 fn sweep(deadlines: &RefCell<Vec<Weak<Deadline>>>) {
-    deadlines.borrow_mut().retain(|deadline| deadline.upgrade().is_some_and(|deadline| deadline.look()));
+    deadlines.borrow_mut().retain(|deadline| deadline.upgrade().is_some_and(|deadline| deadline.check()));
 }
 
 /// A worker's connections to one server.
@@ -262,7 +262,7 @@ impl Kept {
     /// does not lead any more is not kept.
     pub(super) fn put(&self, mut connection: Box<Connection>) {
         if !connection.is_ready() {
-            connection.look();
+            connection.sweep();
         }
         if connection.is_ready() && connection.moves == self.server.way().moves() {
             let mut idle = self.idle.borrow_mut();
@@ -284,7 +284,7 @@ impl Kept {
             streams.sweep(self.server.way().moves(), self.idle_age);
         }
         self.idle.borrow_mut().retain_mut(|connection| {
-            connection.look();
+            connection.sweep();
             connection.is_ready()
         });
         let still_ending = |connection: &Connection| !connection.is_over() && !connection.deadline.has_passed();

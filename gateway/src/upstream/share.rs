@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
-use policy::quota::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::quota::Client;
 
 /// The shares of all clients.
 #[derive(Debug, Default)]

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::deadline::{Deadline, ticks};
 use super::upload::Upload;
-use crate::body::Bridge;
+use crate::bridge::Bridge;
 use crate::timer::timeout;
 
 /// How long the other side may go on once one side sends no more.

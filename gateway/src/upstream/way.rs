@@ -1,6 +1,6 @@
 //! The way to one server: where its name leads now, and a connection there, over TLS or not.
 //!
-//! What is absent: when a name is looked up ([`super::health`]), and what is sent.
+//! Out of scope: when a name is looked up ([`super::health`]), and what is sent.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,11 +18,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::http2::{Http2Failure, NotSpoken};
-use super::tls::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
 use crate::config::HttpVersion;
+use crate::tls::client::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
 
 /// How a server is reached.
-pub(super) struct Way {
+pub(super) struct ServerAddress {
     /// `host:port`.
     pub(super) address: String,
     /// The host, if it is a name, and the port.
@@ -49,15 +49,18 @@ struct Encryption {
     failures: [AtomicU64; TlsFailure::ALL.len()],
 }
 
-impl std::fmt::Debug for Way {
+impl std::fmt::Debug for ServerAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Way").field("address", &self.address).field("tls", &self.tls.is_some()).finish_non_exhaustive()
+        f.debug_struct("ServerAddress")
+            .field("address", &self.address)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
     }
 }
 
 /// What a look-up changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum Lookup {
     Nothing,
     /// The name leads elsewhere.
     Moved,
@@ -67,7 +70,7 @@ pub(super) enum News {
     Found,
 }
 
-impl Way {
+impl ServerAddress {
     /// To `host:port`, or `https://host:port`.
     pub(super) fn new(written: &str, tls: Option<&ClientTls>, version: HttpVersion) -> Self {
         let encrypted = written.strip_prefix("https://");
@@ -114,10 +117,10 @@ impl Way {
     }
 
     /// Notes what a look-up found; nothing leaves it as it was.
-    pub(super) fn learn(&self, found: Vec<SocketAddr>) -> News {
+    pub(super) fn learn(&self, found: Vec<SocketAddr>) -> Lookup {
         if found.is_empty() {
             let was = self.resolved.swap(false, Ordering::Relaxed);
-            return if was { News::Lost } else { News::Nothing };
+            return if was { Lookup::Lost } else { Lookup::Nothing };
         }
         let before = self.known.load();
         let (lost, gained) =
@@ -130,9 +133,9 @@ impl Way {
             self.moves.fetch_add(1, Ordering::Relaxed);
         }
         match self.resolved.swap(true, Ordering::Relaxed) {
-            false => News::Found,
-            true if (lost || gained) && !first => News::Moved,
-            true => News::Nothing,
+            false => Lookup::Found,
+            true if (lost || gained) && !first => Lookup::Moved,
+            true => Lookup::Nothing,
         }
     }
 
@@ -253,21 +256,21 @@ mod tests {
 
     #[test]
     fn a_name_that_cannot_be_looked_up_leads_where_it_led() {
-        let way = Way::new("shop.internal:80", None, HttpVersion::One);
+        let way = ServerAddress::new("shop.internal:80", None, HttpVersion::One);
         assert_eq!(way.name(), Some(("shop.internal", 80)));
-        assert_eq!((way.learn(vec![at(1)]), way.moves()), (News::Nothing, 0));
-        assert_eq!((way.learn(Vec::new()), way.learn(Vec::new())), (News::Lost, News::Nothing));
+        assert_eq!((way.learn(vec![at(1)]), way.moves()), (Lookup::Nothing, 0));
+        assert_eq!((way.learn(Vec::new()), way.learn(Vec::new())), (Lookup::Lost, Lookup::Nothing));
         assert!(!way.is_resolved() && *way.known.load_full() == [at(1)]);
-        assert_eq!((way.learn(vec![at(1)]), way.moves()), (News::Found, 0));
-        assert_eq!((way.learn(vec![at(2), at(1)]), way.moves()), (News::Moved, 0), "nothing is lost");
-        assert_eq!((way.learn(vec![at(1), at(2)]), way.moves()), (News::Nothing, 0), "in another order");
-        assert_eq!((way.learn(vec![at(2)]), way.moves()), (News::Moved, 1));
+        assert_eq!((way.learn(vec![at(1)]), way.moves()), (Lookup::Found, 0));
+        assert_eq!((way.learn(vec![at(2), at(1)]), way.moves()), (Lookup::Moved, 0), "nothing is lost");
+        assert_eq!((way.learn(vec![at(1), at(2)]), way.moves()), (Lookup::Nothing, 0), "in another order");
+        assert_eq!((way.learn(vec![at(2)]), way.moves()), (Lookup::Moved, 1));
     }
 
     #[test]
     fn an_address_is_no_name() {
         for written in ["127.0.0.1:80", "[::1]:80", "https://127.0.0.1:443"] {
-            let way = Way::new(written, None, HttpVersion::One);
+            let way = ServerAddress::new(written, None, HttpVersion::One);
             assert!(way.name().is_none() && way.known.load().len() == 1, "{written}");
         }
     }

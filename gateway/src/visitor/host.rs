@@ -1,7 +1,7 @@
 //! The host that a request is for.
 //!
 //! A browser asks the same host with every request of a connection, so what follows from its name is
-//! worked out once for a connection and shared by its requests ([`crate::known`]).
+//! worked out once for a connection and shared by its requests ([`crate::connection_cache`]).
 
 use std::cell::OnceCell;
 use std::net::IpAddr;

@@ -1,12 +1,13 @@
 //! Several gateways: one line, one registry, one set of keys, and what a launch loses when one of them or Redis fails.
 
-mod board;
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod formats;
 mod keys;
 mod leases;
 mod losses;
+mod registry;
 mod rooms;
 mod shared;
 mod versions;

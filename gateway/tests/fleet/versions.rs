@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::redis::RedisServer;
 use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true, weir};
-use gateway::store::board::{Board as _, Change, InForce, Switched};
 use gateway::store::redis::Redis;
+use gateway::store::registry::{Change, InForce, Registry as _, Switched};
 use serde_json::Value as Json;
 
 /// A gateway of those that share this Redis and one secret.
@@ -91,9 +91,9 @@ fn rooms_are_applied_on_every_gateway_and_those_in_line_keep_their_place() {
 
 /// Keeps a text as a Weir did that wrote no format.
 fn keep_as_before(redis: &RedisServer, text: &str) {
-    let board = Redis::at(&redis.url()).unwrap();
+    let registry = Redis::at(&redis.url()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let kept = runtime.block_on(board.switch(InForce::default(), Change::Add(text.into()))).unwrap();
+    let kept = runtime.block_on(registry.switch(InForce::default(), Change::Add(text.into()))).unwrap();
     assert_eq!(kept, Switched::Now(InForce { switch: 1, number: 1 }));
 }
 
@@ -231,7 +231,7 @@ fn a_gateway_that_cannot_take_a_version_keeps_its_rooms_and_says_so_until_its_fi
     assert_eq!((&member["name"], &member["refused"]["version"]), (&"unable".into(), &1.into()), "{member}");
     assert_eq!((unable.metric("weir_rooms_version"), unable.metric("weir_rooms_version_wanted")), (0.0, 1.0));
     assert_eq!(unable.metric(r#"weir_reloads_total{what="rooms",result="refused"}"#), 1.0, "it is told once");
-    assert!(unable.log().contains("rooms refused"), "{}", unable.log());
+    until_true("the log says it", || unable.log().contains("rooms refused"));
     let (code, told) = apply(&unable, CLOSED);
     assert!(code == 1 && told.contains("ask another"), "it does not know what it would change: {told}");
 
@@ -246,7 +246,7 @@ fn a_gateway_that_cannot_take_a_version_keeps_its_rooms_and_says_so_until_its_fi
     let refused = r#"weir_reloads_total{what="configuration",result="refused"}"#;
     until_true("the file is refused", || unable.metric(refused) > 0.0);
     assert_eq!(rate(&unable), 900.0);
-    assert!(unable.log().contains("version 1 of the rooms:"), "{}", unable.log());
+    until_true("the log says it", || unable.log().contains("version 1 of the rooms:"));
 }
 
 #[test]

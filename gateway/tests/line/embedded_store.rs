@@ -58,7 +58,7 @@ async fn segments_and_claims_in_each_of_them_are_read_again_after_a_restart() {
 }
 
 fn is_refused(file: &Path) -> bool {
-    matches!(Embedded::open(file), Err(StoreError::Layout { .. }))
+    matches!(Embedded::open(file), Err(StoreError::Format { .. }))
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::common::redis::RedisServer;
 use gateway::store::Work;
 use gateway::store::redis::Redis;
 use policy::Millis;
-use policy::lease::{Held, Lending};
+use policy::lease::{HeldLease, LeaseReport};
 use policy::line::segment::SPAN;
-use policy::line::{Adopt, Arrival, Batch, Grant, Line, Memory, Outcome, Restore, Seen, Stamp};
+use policy::line::{Adopt, Arrival, Batch, Grant, HighWater, Line, Memory, Outcome, Restore, Stamp};
 use policy::room::Rules;
 use policy::ticket::Token;
 use proptest::prelude::*;
@@ -233,7 +233,7 @@ struct Pair {
     at: Stamp,
     revocations: HashMap<u32, u64>,
     memories: HashMap<u32, Memory>,
-    lendings: HashMap<u32, Lending>,
+    lendings: HashMap<u32, HeldLease>,
     /// What both were before the last steps.
     copies: Vec<(Line, Dump)>,
     /// The store has no line.
@@ -285,7 +285,7 @@ impl Pair {
     }
 
     /// What a gateway sends along, with what it was shown.
-    fn recall(&mut self, step: &Step) -> (Seen, Restore, Option<Held>) {
+    fn recall(&mut self, step: &Step) -> (HighWater, Restore, Option<LeaseReport>) {
         let shown = step.shown.as_ref().map(|(who, pass)| (who.numbers(&self.line), *pass));
         let memory = self.memories.entry(step.gateway).or_default();
         if step.restarted {
@@ -333,7 +333,7 @@ impl Pair {
         let batch = Batch {
             gateway: step.gateway,
             shop_rests: step.shop_rests,
-            seen: Seen::default(),
+            seen: HighWater::default(),
             restore: Restore::default(),
             lease: None,
             adopt: step.adopt,
@@ -543,7 +543,7 @@ fn of_too_many_cuts_script_and_line_forget_the_same() {
             pair.at.now += 1;
             let adopt = Some(Adopt { run, first: 1, count: 2 });
             // One gateway remembers what was before the first ones were forgotten.
-            let seen = Seen { adopted: old.adopted.clone(), ..Seen::default() };
+            let seen = HighWater { adopted: old.adopted.clone(), ..HighWater::default() };
             let (expected, found) = pair.apply(Batch { adopt, seen, ..Batch::default() }).await;
             assert_eq!(expected, found, "at cut {run}");
             if run <= 5 {

@@ -185,7 +185,7 @@ async fn in_a_cluster_rooms_of_all_servers_commit_in_one_call_and_are_followed_w
     cluster.give(slot, (home + 1) % 3);
     let outcomes = store.commit(join(&["launch", "moved"])).await.unwrap();
     assert_eq!((outcomes[0].view.segments.given(), outcomes[1].view.segments.given()), (3, 1));
-    assert_eq!(cluster.servers[(home + 1) % 3].command("EXISTS weir:{moved}:line"), ":1");
+    assert_eq!(cluster.servers[(home + 1) % 3].command("EXISTS weir:{moved}:2:line"), ":1");
 }
 
 #[test]

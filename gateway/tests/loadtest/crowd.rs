@@ -1,6 +1,6 @@
 //! The crowd of the load test at a real gateway: people of all habits, cheats of all kinds, and every protocol.
 //!
-//! What is absent: judgement over a launch, which is the load test's own. Here it is shown that what the crowd writes
+//! Out of scope: judgement over a launch, which is the load test's own. Here it is shown that what the crowd writes
 //! down is what happened, and that no attack gets through.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{JSON, Weir, answering, config, of, until, until_true};
 use demo_shop::pages;
-use evidence::{Asked, End, Evidence, GatewaySample, Page, Visit};
+use evidence::{End, Evidence, GatewaySample, Page, RequestRecord, Visit};
 use launch_model::arrivals::{Arrivals, Phase, Spacing};
 use launch_model::persona::Persona;
 use launch_model::scenario::Scenario;
@@ -105,7 +105,7 @@ fn people_of_all_habits_are_written_down_as_they_were_and_no_attack_reaches_the_
         // Who skips the line sends forms with a ticket; in so short a line it may be called meanwhile, and is traded then. And a
         // form that comes with a pass of before takes a number, which may bring a pass at once.
         let passes = || visit.held.iter().filter(|held| held.token.kind == Kind::Pass);
-        let in_turn = |asked: &Asked, head: &String| {
+        let in_turn = |asked: &RequestRecord, head: &String| {
             let turn = match visit.persona {
                 Persona::SkipsLine => passes().next().is_some(),
                 Persona::Replays | Persona::Expired => passes().skip(1).any(|held| held.at == asked.answered),
@@ -114,15 +114,15 @@ fn people_of_all_habits_are_written_down_as_they_were_and_no_attack_reaches_the_
             turn && of(head, "weir-pass-id").is_some()
         };
         // Who waits for the end of their pass sends one form then, which is within `form_grace`.
-        let in_grace = |asked: &Asked, head: &String| {
+        let in_grace = |asked: &RequestRecord, head: &String| {
             visit.persona == Persona::Expired && asked.page == Page::Order && of(head, "weir-pass-id").is_some()
         };
-        let allowed = |asked: &Asked, head: &String| in_turn(asked, head) || in_grace(asked, head);
+        let allowed = |asked: &RequestRecord, head: &String| in_turn(asked, head) || in_grace(asked, head);
         let got_through =
-            |asked: &&Asked| asked.attack && seen.get(&asked.id).is_some_and(|head| !allowed(asked, head));
-        let got_through: Vec<&Asked> = visit.asked.iter().filter(got_through).collect();
+            |asked: &&RequestRecord| asked.attack && seen.get(&asked.id).is_some_and(|head| !allowed(asked, head));
+        let got_through: Vec<&RequestRecord> = visit.asked.iter().filter(got_through).collect();
         assert!(got_through.is_empty(), "{:?}: {got_through:?}", visit.persona);
-        let served = |asked: &&Asked| !asked.attack && asked.status == Some(200) && asked.page != Page::Other;
+        let served = |asked: &&RequestRecord| !asked.attack && asked.status == Some(200) && asked.page != Page::Other;
         for asked in visit.asked.iter().filter(served) {
             assert!(seen.contains_key(&asked.id), "{:?}: the shop served {asked:?}", visit.persona);
         }
@@ -166,7 +166,7 @@ fn people_of_all_habits_are_written_down_as_they_were_and_no_attack_reaches_the_
         visit.asked.iter().filter_map(|asked| Some(of(seen.get(&asked.id)?, "x-forwarded-for")?.to_owned())).collect()
     };
     assert!(by(&evidence, Persona::Shares).any(|visit| addresses(visit).len() > 8), "accomplices are elsewhere");
-    let expired: Vec<&Asked> =
+    let expired: Vec<&RequestRecord> =
         by(&evidence, Persona::Expired).flat_map(|visit| &visit.asked).filter(|asked| asked.attack).collect();
     let (forms, fetches): (Vec<_>, Vec<_>) = expired.into_iter().partition(|asked| asked.page == Page::Order);
     assert!(!fetches.is_empty() && fetches.iter().all(|asked| asked.status == Some(429)), "an old pass is none");

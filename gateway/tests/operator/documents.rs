@@ -3,6 +3,7 @@
 //! It needs the program `loadtest` beside `weir`: a build of the workspace has both.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod arrows;
 mod commands;
 mod markdown;
 

@@ -184,7 +184,7 @@ fn redis_holds_the_keys_of_the_document_and_nobody_in_them() {
     };
     let listed: BTreeSet<String> = rows("In the store").iter().flat_map(|row| code(&row[0])).collect();
     let keys = cli(&["--scan", "--pattern", "*"]);
-    assert!(keys.contains("weir:{launch}:line") && keys.contains("weir:{launch}:active"), "{keys}");
+    assert!(keys.contains("weir:{launch}:2:line") && keys.contains("weir:{launch}:2:active"), "{keys}");
     for key in keys.lines() {
         assert!(listed.contains(&pattern(key)), "{key} is not in the document");
     }

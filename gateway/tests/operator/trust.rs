@@ -9,8 +9,8 @@ use crate::common::redis::RedisServer;
 use crate::common::{
     Answer, CLOSED, FETCH, JSON, ROOMY, Shop, WEIR, Weir, answering, config, request, until, until_true,
 };
-use gateway::store::board::{Board as _, Change, InForce};
 use gateway::store::redis::Redis;
+use gateway::store::registry::{Change, InForce, Registry as _};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
 use serde_json::Value as Json;
@@ -103,7 +103,7 @@ fn the_store_holds_nothing_that_opens_a_door_and_rooms_from_it_name_no_other_fil
     let weir = member(&redis, "a", &config(shop.address, &rooms()));
     let (pass, place) = (entered(&weir), weir.get("/wait/item", &[JSON]));
     let all = everything_in(&redis);
-    assert!(all.contains("weir:{launch}:line") && all.contains("weir:{wait}:line"), "{all}");
+    assert!(all.contains("weir:{launch}:2:line") && all.contains("weir:{wait}:2:line"), "{all}");
     let sealed = [&pass, &place].map(|answer| answer.cookie().unwrap().split_once('=').unwrap().1.to_owned());
     for secret in [LEAKED, &sealed[0], &sealed[1]] {
         assert!(!all.contains(secret), "{secret} is in the store");

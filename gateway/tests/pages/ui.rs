@@ -5,13 +5,14 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use gateway::ui::{
-    Brand, Coding, Colour, Facts, HeldForm, Language, Logo, Notice, Notices, Snapshot, Standing, State, WaitingPage,
+    Brand, Coding, Colour, Facts, HeldForm, Language, Logo, Notice, Notices, QueuePosition, Snapshot, State,
+    WaitingPage,
 };
 use http::HeaderValue;
 use jiff::tz::TimeZone;
-use policy::drain::PollTable;
 use policy::line::segment::SPAN;
 use policy::line::{Segment, Segments, View};
+use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
 use serde_json::{Value, json};
 
@@ -132,7 +133,7 @@ fn the_state_is_told_in_cloudflares_words() {
 }
 
 /// The waiting JSON as a serializer would write it.
-fn made_by_serde(standing: &Standing, room: &str) -> Value {
+fn made_by_serde(standing: &QueuePosition, room: &str) -> Value {
     let wait = standing.wait;
     json!({ "cfWaitingRoom": {
         "inWaitingRoom": true,
@@ -392,7 +393,7 @@ fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
         insta::assert_snapshot!(format!("page_arriving_{}", language.tag()), bare(&html));
     }
     let told = parsed(&snapshot.arriving_json());
-    let mut expected = made_by_serde(&Standing::ARRIVING, "launch");
+    let mut expected = made_by_serde(&QueuePosition::ARRIVING, "launch");
     expected["cfWaitingRoom"]["confirm"] = true.into();
     assert_eq!(told, expected);
 }

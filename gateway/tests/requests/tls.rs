@@ -56,14 +56,14 @@ fn client(trusted: &[&CertificateDer<'static>], versions: &[&'static SupportedPr
         .with_no_client_auth()
 }
 
-struct Seen {
+struct Received {
     certificate: CertificateDer<'static>,
     version: ProtocolVersion,
     protocol: Option<Vec<u8>>,
     kind: HandshakeKind,
 }
 
-async fn visit(address: std::net::SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Seen> {
+async fn visit(address: std::net::SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Received> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let stream = TcpStream::connect(address).await?;
     let mut stream = TlsConnector::from(config.clone()).connect(name, stream).await?;
@@ -71,7 +71,7 @@ async fn visit(address: std::net::SocketAddr, config: &Arc<ClientConfig>, name: 
     assert_eq!(stream.read_u8().await?, 7);
     let _ = stream.read(&mut [0]).await;
     let session = stream.get_ref().1;
-    Ok(Seen {
+    Ok(Received {
         certificate: session.peer_certificates().unwrap()[0].clone(),
         version: session.protocol_version().unwrap(),
         protocol: session.alpn_protocol().map(<[u8]>::to_vec),

@@ -28,7 +28,8 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes};
 use gateway::body::Body;
 use gateway::config::{HealthConfig, ShopServer, UpstreamConfig};
-use gateway::upstream::{Caller, Outgoing, Patience, Pool, Upload, Upstream, UpstreamError, health};
+use gateway::quota::Client;
+use gateway::upstream::{Caller, Outgoing, Pool, Priority, Upload, Upstream, UpstreamError, health};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
@@ -36,7 +37,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use policy::quota::Client;
 use policy::seal::RoomId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -137,11 +137,11 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
 }
 
 fn holder() -> Caller<'static> {
-    Caller { who: Patience::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None }
+    Caller { who: Priority::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None }
 }
 
 fn anybody() -> Caller<'static> {
-    Caller { who: Patience::Anonymous, client: Client::Address(1), part: None }
+    Caller { who: Priority::Anonymous, client: Client::Address(1), part: None }
 }
 
 fn settings(servers: &[&String]) -> UpstreamConfig {

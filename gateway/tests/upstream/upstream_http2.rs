@@ -218,7 +218,7 @@ fn a_websocket_goes_over_http_1_or_is_answered_and_costs_the_server_nothing() {
         let (_, head) = upgraded(&weir, "/clear/live");
         assert!(head.starts_with("HTTP/1.1 502"), "{head}");
     }
-    assert!(weir.log().contains("\"reason\":\"upstream_no_upgrade\""), "{}", weir.log());
+    until_true("the log says it", || weir.log().contains("\"reason\":\"upstream_no_upgrade\""));
     assert!(weir.get("/clear/", &[]).body.contains("node http"));
     assert_eq!(weir.metric("weir_upstream_requests_total{upstream=\"clear\",result=\"failed\"}"), 0.0);
     weir.is_well();
@@ -385,7 +385,9 @@ fn a_server_that_does_not_speak_it_is_passed_over() {
         let answer = weir.send(["GET", "POST"][n % 2], "/shop/", &[], "");
         assert_eq!((answer.status, answer.body.as_str()), (200, "well"));
     }
-    assert!(weir.log().contains("server cannot be connected to") && weir.log().contains("no HTTP/2"), "{}", weir.log());
+    until_true("the log says it", || {
+        weir.log().contains("server cannot be connected to") && weir.log().contains("no HTTP/2")
+    });
     let usable =
         |server: &str| weir.metric(&format!("weir_upstream_server_usable{{upstream=\"shop\",server={server}}}"));
     assert_eq!((usable(&foreign), usable(&good)), (0.0, 1.0));

@@ -16,7 +16,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world/clients/"
 
 /// What a client was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+enum Reply {
     /// The shop's page.
     Shop,
     /// A line, in which it has no place yet.
@@ -93,7 +93,7 @@ impl Drop for Program {
 
 impl Client {
     /// Asks for the page. A browser shows what it has until it has something else.
-    fn ask(&mut self, url: &str) -> Seen {
+    fn ask(&mut self, url: &str) -> Reply {
         match self {
             Self::Program(program) => program.ask(url),
             Self::Browser(browser) => {
@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// Does what is asked of whoever waits: asks again, which the page in a browser does by itself.
-    fn again(&mut self, url: &str) -> Seen {
+    fn again(&mut self, url: &str) -> Reply {
         match self {
             Self::Program(program) => program.ask(url),
             Self::Browser(browser) => until("the browser shows something", || shown(browser)),
@@ -113,7 +113,7 @@ impl Client {
 }
 
 impl Program {
-    fn ask(&mut self, url: &str) -> Seen {
+    fn ask(&mut self, url: &str) -> Reply {
         writeln!(self.ask, "{url}").unwrap();
         let mut line = String::new();
         self.told.read_line(&mut line).unwrap();
@@ -123,11 +123,11 @@ impl Program {
             rest[..end].parse().unwrap()
         });
         match (status, place) {
-            ("200", None) if text == "welcome to the shop" => Seen::Shop,
-            ("429", Some(place)) => Seen::Place(place),
-            ("429", None) if text.starts_with("There is a line") => Seen::Asked,
+            ("200", None) if text == "welcome to the shop" => Reply::Shop,
+            ("429", Some(place)) => Reply::Place(place),
+            ("429", None) if text.starts_with("There is a line") => Reply::Asked,
             ("429", None) if text.starts_with("Your turn has come") || text.starts_with("You are at the front") => {
-                Seen::Place(0)
+                Reply::Place(0)
             }
             _ => panic!("{line:?}"),
         }
@@ -135,20 +135,20 @@ impl Program {
 }
 
 /// What the table says of it.
-fn words(client: &Client, seen: Seen) -> &'static str {
+fn words(client: &Client, seen: Reply) -> &'static str {
     match (seen, client) {
-        (Seen::Shop, _) => "the shop",
-        (Seen::Asked, _) => "come back",
-        (Seen::Place(_), Client::Program(_)) => "a place",
-        (Seen::Place(_), Client::Browser(_)) => "a place, as a page",
+        (Reply::Shop, _) => "the shop",
+        (Reply::Asked, _) => "come back",
+        (Reply::Place(_), Client::Program(_)) => "a place",
+        (Reply::Place(_), Client::Browser(_)) => "a place, as a page",
     }
 }
 
-fn shown(browser: &Browser) -> Option<Seen> {
+fn shown(browser: &Browser) -> Option<Reply> {
     let page = browser.source();
     match browser.text("position").parse() {
-        Ok(place) => Some(Seen::Place(place)),
-        Err(_) => page.contains("welcome to the shop").then_some(Seen::Shop),
+        Ok(place) => Some(Reply::Place(place)),
+        Err(_) => page.contains("welcome to the shop").then_some(Reply::Shop),
     }
 }
 
@@ -221,7 +221,7 @@ impl Crowd {
     }
 
     /// All of them at once; what it was to each, in words.
-    fn see(&mut self, step: &'static str, act: fn(&mut Client, &str) -> Seen) -> Column {
+    fn see(&mut self, step: &'static str, act: fn(&mut Client, &str) -> Reply) -> Column {
         let url = &self.url;
         let seen = |client: &mut Client| {
             let seen = act(client, url);
@@ -237,7 +237,7 @@ fn journey(kinds: &[Kind]) -> Vec<Column> {
     let mut crowd = Crowd::new(kinds, &calm);
     let looked = crowd.see("calm", |client, url| {
         let seen = client.ask(url);
-        assert_eq!(seen, Seen::Shop);
+        assert_eq!(seen, Reply::Shop);
         seen
     });
     let browsers = crowd.clients.iter().filter(|client| matches!(client, Client::Browser(_))).count() as u64;
@@ -248,32 +248,32 @@ fn journey(kinds: &[Kind]) -> Vec<Column> {
     let mut crowd = Crowd::new(kinds, &stand);
     let came = crowd.see("a line", |client, url| {
         let seen = client.ask(url);
-        assert_ne!(seen, Seen::Shop, "the room is closed");
+        assert_ne!(seen, Reply::Shop, "the room is closed");
         seen
     });
     let waited = crowd.see("waiting", |client, url| {
-        let Seen::Place(place) = client.again(url) else { panic!("no place") };
-        let Seen::Place(later) = client.again(url) else { panic!("no place") };
+        let Reply::Place(place) = client.again(url) else { panic!("no place") };
+        let Reply::Place(later) = client.again(url) else { panic!("no place") };
         assert!(place >= 3 && later <= place, "{place}, then {later}");
-        Seen::Place(later)
+        Reply::Place(later)
     });
     stand.set_open(true);
     let entered = crowd.see("called", |client, url| {
-        until("they are inside", || Some(client.again(url)).filter(|seen| *seen == Seen::Shop))
+        until("they are inside", || Some(client.again(url)).filter(|seen| *seen == Reply::Shop))
     });
     let stayed = crowd.see("inside", |client, url| {
-        assert!((0..3).all(|_| client.ask(url) == Seen::Shop));
-        Seen::Shop
+        assert!((0..3).all(|_| client.ask(url) == Reply::Shop));
+        Reply::Shop
     });
     assert_eq!(stand.weir.room()["next"].as_u64(), Some(2 + kinds.len() as u64), "each has taken one number");
 
     stand.set_open(false);
     let ended = crowd.see("expired", |client, url| {
-        until("the pass ends", || Some(client.ask(url)).filter(|seen| *seen != Seen::Shop))
+        until("the pass ends", || Some(client.ask(url)).filter(|seen| *seen != Reply::Shop))
     });
     let again = crowd.see("and again", |client, url| {
         let seen = client.again(url);
-        assert!(matches!(seen, Seen::Place(_)), "{seen:?}");
+        assert!(matches!(seen, Reply::Place(_)), "{seen:?}");
         seen
     });
     vec![looked, came, waited, entered, stayed, ended, again]

@@ -10,7 +10,7 @@
 //! refused; and where too many wait already, a request is refused at once. Work that nobody
 //! waits for any more still takes its slot to the end. So goodput falls far below capacity.
 //!
-//! What is absent: data. Orders are numbers ([`super`]).
+//! Out of scope: data. Orders are numbers ([`super`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The demo shop: a real HTTP/1.1 server on books that fail as books in a database do when they are overrun.
+//! The demo shop: a real HTTP/1.1 server on an inventory that fails as one in a database does when it is overrun.
 //!
 //! | page | what it does |
 //! |---|---|
@@ -10,16 +10,16 @@
 //! | `POST /launch/cart` | puts it into the cart of the shop's session; a step that may be left out |
 //! | `POST /launch/order` | takes a piece, once for each key of a form |
 //! | `POST /launch/payment` | pays, once; its answer gives the seat back (`Weir-Command: revoke`) |
-//! | `GET /shop/stats` | what the shop counted and what its books say, as JSON |
+//! | `GET /shop/stats` | what the shop counted and what its inventory says, as JSON |
 //! | `GET /shop/log?after=SEQ` | its [`log`], as JSON lines, in pieces |
 //! | `GET /healthz` | no database |
 //!
-//! [`books`] keep stock, orders and payments: a model with the temper of a database, or PostgreSQL. Sold out is a
+//! [`inventory`] keeps stock, orders and payments: a model with the temper of a database, or PostgreSQL. Sold out is a
 //! page with status 200 ([`pages::is_sold_out`]); whatever the database cannot do is a 503. A request that
 //! was begun is done to its end, written down and counted, also when its client has gone away.
 //!
 //! ```text
-//! books --> model --> database
+//! inventory --> model --> database
 //!       \-> postgres            demo-shop --> evidence: its log and its counts are one of three sides of the truth
 //! ```
 //!
@@ -29,8 +29,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
 
-pub mod books;
 pub mod database;
+pub mod inventory;
 pub mod log;
 pub mod model;
 pub mod pages;
@@ -57,8 +57,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use books::Books;
 use database::Tuning;
+use inventory::Inventory;
 use log::Log;
 use model::Model;
 use pages::Form;
@@ -70,10 +70,10 @@ use visitors::{Visit, Visitors};
 
 /// The longest form that is read.
 const LONGEST_FORM: usize = 16 * 1024;
-/// The shop: its books, its log, and what it counted.
+/// The shop: its inventory, its log, and what it counted.
 #[derive(Debug)]
 pub struct Shop {
-    books: Books,
+    inventory: Inventory,
     log: Log,
     visitors: Visitors,
     counted: Counted,
@@ -84,13 +84,13 @@ pub struct Shop {
 impl Shop {
     /// A fresh shop on a model of a database, with plenty in stock.
     pub fn new(tuning: Tuning) -> Arc<Self> {
-        Self::open(Books::Model(Model::new(tuning, PLENTY)), Log::default())
+        Self::open(Inventory::Model(Model::new(tuning, PLENTY)), Log::default())
     }
 
-    /// A shop with these books that writes this log.
-    pub fn open(books: Books, log: Log) -> Arc<Self> {
+    /// A shop with this inventory that writes this log.
+    pub fn open(inventory: Inventory, log: Log) -> Arc<Self> {
         Arc::new(Self {
-            books,
+            inventory,
             log,
             visitors: Visitors::nobody(),
             counted: Counted::default(),
@@ -101,7 +101,7 @@ impl Shop {
 
     /// Orders per second that it can take when nobody waits; 0 where only a run can tell.
     pub fn capacity(&self) -> f64 {
-        self.books.capacity()
+        self.inventory.capacity()
     }
 
     /// Latency of the pages served since this was last called.
@@ -114,19 +114,19 @@ impl Shop {
         &self.log
     }
 
-    /// What stands in its books.
-    pub fn books(&self) -> &Books {
-        &self.books
+    /// What stands in its inventory.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
-    /// What it counted so far, without asking the books.
+    /// What it counted so far, without asking the inventory.
     pub fn report(&self) -> Report {
         let (new_shoppers, busiest_second) = self.visitors.new_and_busiest();
         Report {
             capacity: self.capacity(),
             new_shoppers,
             busiest_second,
-            waiting_for_slot: self.books.waiting(),
+            waiting_for_slot: self.inventory.waiting(),
             latency: self.latency.total(),
             log_dropped: self.log.dropped(),
             last_failure: locked(&self.last_failure).clone(),
@@ -134,9 +134,9 @@ impl Shop {
         }
     }
 
-    /// The same, with what its books say now.
+    /// The same, with what its inventory says now.
     pub async fn report_with_account(&self) -> Report {
-        let account = self.books.account().await.inspect_err(|failure| self.remember(failure)).ok();
+        let account = self.inventory.account().await.inspect_err(|failure| self.remember(failure)).ok();
         Report { account, ..self.report() }
     }
 
@@ -233,20 +233,20 @@ impl Shop {
     async fn work(&self, page: Page, session: &str, form: Form) -> Result<Served, Failure> {
         let key = || form.key.unwrap_or_else(pages::fresh_key);
         Ok(match (page, form.order) {
-            (Page::Item, _) if self.books.left_over().await? == 0 => Served::sold_out(),
+            (Page::Item, _) if self.inventory.left_over().await? == 0 => Served::sold_out(),
             (Page::Item, _) => Served::page(pages::item()),
             (Page::Cart, _) => {
-                self.books.cart(session).await?;
+                self.inventory.cart(session).await?;
                 Served::page(pages::cart())
             }
-            (Page::Order, _) => match self.books.order(session, &key()).await? {
+            (Page::Order, _) => match self.inventory.order(session, &key()).await? {
                 Ordered::Now(order) => Served::order(order, false),
                 Ordered::Before(order) => Served::order(order, true),
                 Ordered::SoldOut => Served::sold_out(),
             },
             (Page::Payment, None) => Served::wrong("A payment is for an order."),
             // Or back from paying elsewhere, at `/launch/return`.
-            (Page::Payment | Page::Other, Some(order)) => match self.books.pay(order, &key()).await? {
+            (Page::Payment | Page::Other, Some(order)) => match self.inventory.pay(order, &key()).await? {
                 Paid::Now(order) => Served::receipt(order, false),
                 Paid::Before(order) => Served::receipt(order, true),
                 Paid::NoSuchOrder => Served::wrong("There is no such order."),

@@ -5,7 +5,7 @@
 //! oldest entries had to go before somebody read them, the sequence numbers have a gap and
 //! [`Log::dropped`] counts them. A file, if asked for, has all of them.
 //!
-//! What is absent: cookies, tokens and addresses. [`Entry::pass_id`] is the name of a pass, not the pass.
+//! Out of scope: cookies, tokens and addresses. [`Entry::pass_id`] is the name of a pass, not the pass.
 
 use std::collections::VecDeque;
 use std::fs::File;

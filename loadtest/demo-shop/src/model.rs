@@ -1,7 +1,7 @@
-//! The books in process, on the model of a database: numbers in memory, but the time that a database takes
+//! The inventory in process, on the model of a database: numbers in memory, but the time that a database takes
 //! for them, and its collapse when it is overrun.
 //!
-//! What is written is written when the work is done. What is absent: anything that outlives the process.
+//! What is written is written when the work is done. Out of scope: anything that outlives the process.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ pub const ORDER: f64 = 2.0;
 /// Of a payment.
 pub const PAYMENT: f64 = 3.0;
 
-/// Books in memory.
+/// An inventory in memory.
 #[derive(Debug)]
 pub struct Model {
     database: Database,
@@ -121,28 +121,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_model_keeps_the_promises_of_the_books() {
-        let books = Model::new(Tuning::default(), 2);
-        assert_eq!(books.order("s", "a").await.unwrap(), Ordered::Now(1));
-        assert_eq!(books.order("s", "a").await.unwrap(), Ordered::Before(1));
-        assert_eq!(books.order("s", "b").await.unwrap(), Ordered::Now(2));
-        assert_eq!(books.order("s", "c").await.unwrap(), Ordered::SoldOut);
-        assert_eq!(books.order("s", "b").await.unwrap(), Ordered::Before(2), "also when all are gone");
-        assert_eq!(books.left_over().await.unwrap(), 0);
-        assert_eq!(books.pay(3, "d").await.unwrap(), Paid::NoSuchOrder);
-        assert_eq!(books.pay(0, "d").await.unwrap(), Paid::NoSuchOrder);
-        assert_eq!(books.pay(1, "d").await.unwrap(), Paid::Now(1));
-        assert_eq!(books.pay(2, "d").await.unwrap(), Paid::Before(1), "a key is for one payment");
-        assert_eq!(books.pay(1, "e").await.unwrap(), Paid::Before(1), "an order is paid once");
+        let inventory = Model::new(Tuning::default(), 2);
+        assert_eq!(inventory.order("s", "a").await.unwrap(), Ordered::Now(1));
+        assert_eq!(inventory.order("s", "a").await.unwrap(), Ordered::Before(1));
+        assert_eq!(inventory.order("s", "b").await.unwrap(), Ordered::Now(2));
+        assert_eq!(inventory.order("s", "c").await.unwrap(), Ordered::SoldOut);
+        assert_eq!(inventory.order("s", "b").await.unwrap(), Ordered::Before(2), "also when all are gone");
+        assert_eq!(inventory.left_over().await.unwrap(), 0);
+        assert_eq!(inventory.pay(3, "d").await.unwrap(), Paid::NoSuchOrder);
+        assert_eq!(inventory.pay(0, "d").await.unwrap(), Paid::NoSuchOrder);
+        assert_eq!(inventory.pay(1, "d").await.unwrap(), Paid::Now(1));
+        assert_eq!(inventory.pay(2, "d").await.unwrap(), Paid::Before(1), "a key is for one payment");
+        assert_eq!(inventory.pay(1, "e").await.unwrap(), Paid::Before(1), "an order is paid once");
         let told = Account { stock: 2, orders: 2, paid: 1, ..Account::default() };
-        assert_eq!(books.account(), told);
+        assert_eq!(inventory.account(), told);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_order_empties_the_cart_of_its_session() {
-        let books = Model::new(Tuning::default(), 2);
-        books.cart("s").await.unwrap();
-        books.cart("t").await.unwrap();
-        books.order("s", "a").await.unwrap();
-        assert_eq!(locked(&books.shelf).carts, HashSet::from(["t".to_owned()]));
+        let inventory = Model::new(Tuning::default(), 2);
+        inventory.cart("s").await.unwrap();
+        inventory.cart("t").await.unwrap();
+        inventory.order("s", "a").await.unwrap();
+        assert_eq!(locked(&inventory.shelf).carts, HashSet::from(["t".to_owned()]));
     }
 }

@@ -1,4 +1,4 @@
-//! The books in PostgreSQL: a fixed pool, a hot row for the stock, and constraints that hold whatever the code does.
+//! The inventory in PostgreSQL: a fixed pool, a hot row for the stock, and constraints that hold whatever the code does.
 //!
 //! Each step is **one statement**, and so a transaction of one round trip: the hot row is locked for as short as
 //! can be, and a shop that dies in the middle leaves neither a lock nor half an order. A repeated key runs
@@ -7,7 +7,7 @@
 //! Nothing waits for ever: not for a connection (`patience`), not for a statement (`statement_timeout`, kept
 //! by the server), and not for a server that keeps silent (a little more than that).
 //!
-//! What is absent: TLS, for a database of a test stands nearby; and retries, which are the shopper's.
+//! Out of scope: TLS, for a database of a test stands nearby; and retries, which are the shopper's.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ pub struct Settings {
     pub stock: Option<u64>,
 }
 
-/// Books in a database.
+/// An inventory in a database.
 #[derive(Debug)]
 pub struct Postgres {
     pool: Pool,

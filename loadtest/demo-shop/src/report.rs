@@ -1,4 +1,4 @@
-//! What the shop counts itself, beside what its books say.
+//! What the shop counts itself, beside what its inventory says.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 

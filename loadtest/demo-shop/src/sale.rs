@@ -32,7 +32,7 @@ pub enum Paid {
     NoSuchOrder,
 }
 
-/// Why the books did not answer. Shoppers read less of it than the operator.
+/// Why the inventory did not answer. Shoppers read less of it than the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Too many wait for the database already.
@@ -54,7 +54,7 @@ pub enum Failure {
     #[error("no connection")]
     Pool(#[source] PoolError),
     /// A row that must be there is not.
-    #[error("the books lack the row of the sale or of a payment")]
+    #[error("the inventory lacks the row of the sale or of a payment")]
     Missing,
 }
 

@@ -1,4 +1,4 @@
--- The books of the demo shop. Several shops may start at once: one of them makes the tables.
+-- The inventory of the demo shop. Several shops may start at once: one of them makes the tables.
 BEGIN;
 SELECT pg_advisory_xact_lock(7203516429);
 

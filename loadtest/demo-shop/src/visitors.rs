@@ -54,10 +54,10 @@ fn session(headers: &HeaderMap) -> Option<String> {
 
 /// Everybody who came so far.
 #[derive(Debug)]
-pub(crate) struct Visitors(Mutex<Seen>);
+pub(crate) struct Visitors(Mutex<Session>);
 
 #[derive(Debug)]
-struct Seen {
+struct Session {
     passes: HashSet<String>,
     new: u64,
     busiest: Busiest,
@@ -65,7 +65,7 @@ struct Seen {
 
 impl Visitors {
     pub(crate) fn nobody() -> Self {
-        Self(Mutex::new(Seen { passes: HashSet::new(), new: 0, busiest: Busiest::within(WINDOW) }))
+        Self(Mutex::new(Session { passes: HashSet::new(), new: 0, busiest: Busiest::within(WINDOW) }))
     }
 
     /// Takes note of a visit; `true` if it is somebody new.

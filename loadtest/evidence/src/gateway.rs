@@ -27,7 +27,7 @@ pub struct GatewaySample {
     pub limits_given_up: bool,
 }
 
-/// Memory of a gateway of the stage.
+/// Memory of a gateway of the testbed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// When it was looked at.

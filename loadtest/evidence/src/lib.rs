@@ -30,7 +30,7 @@ pub use launch_model::visit::{End, Page, Stumble, Why};
 pub use stats::Latencies;
 pub use time::{Micros, micros};
 pub use timeline::{Progress, Second};
-pub use visit::{Asked, Held, Shown, Visit};
+pub use visit::{Held, RequestRecord, ShownWait, Visit};
 
 /// All of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub struct Evidence {
     /// What became of each attack, in order of time.
     #[serde(default)]
     pub attacks: Vec<Attacked>,
-    /// Memory of the gateways of a stage, in order of time.
+    /// Memory of the gateways of a testbed, in order of time.
     #[serde(default)]
     pub memory: Vec<Memory>,
     /// How the generator itself did, one for each process.

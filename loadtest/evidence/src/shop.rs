@@ -1,4 +1,4 @@
-//! What the shop says: its log of what came to the launch pages, what it counted, and what its books say.
+//! What the shop says: its log of what came to the launch pages, what it counted, and what its inventory says.
 //!
 //! Out of scope: cookies, tokens and addresses. [`Entry::pass_id`] is the name of a pass, not the pass.
 
@@ -87,11 +87,11 @@ pub struct Report {
     pub log_dropped: u64,
     /// Why the database failed last, for the operator.
     pub last_failure: Option<String>,
-    /// What its books say; `None` while the database is away, and where nobody asked it.
+    /// What its inventory say; `None` while the database is away, and where nobody asked it.
     pub account: Option<Account>,
 }
 
-/// What the books say of the sale, all at one instant.
+/// What the inventory says of the sale, all at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Pieces when the sale was opened.

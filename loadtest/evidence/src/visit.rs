@@ -21,7 +21,7 @@ pub struct Visit {
     /// Every different token that their cookie held, in order.
     pub held: Vec<Held>,
     /// The first wait that they were shown.
-    pub first_wait: Option<Shown>,
+    pub first_wait: Option<ShownWait>,
     /// The first and the last position that they were shown.
     pub positions: Option<[u64; 2]>,
     /// How often a position was larger than the one before; always a fault.
@@ -44,7 +44,7 @@ pub struct Visit {
     #[serde(default)]
     pub sent_back: Option<Micros>,
     /// Requests that the shop should know of, or must not know of.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<RequestRecord>,
     /// Steps of their journey that they did.
     #[serde(default)]
     pub steps: u16,
@@ -66,7 +66,7 @@ pub struct Held {
 
 /// A wait that was shown, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct ShownWait {
     /// When the answer had come.
     pub at: Micros,
     /// At least so long.
@@ -77,7 +77,7 @@ pub struct Shown {
 
 /// A request with a pass, or an attack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestRecord {
     /// `X-Request-Id`, which the shop's log has as well if the gateway trusts this machine.
     pub id: String,
     /// What was asked for.
@@ -131,7 +131,7 @@ impl Visit {
     /// Writes down what they were shown of the line: their position, and a wait as its lower and upper end in seconds.
     pub fn see(&mut self, at: Micros, position: Option<u64>, wait: Option<[f64; 2]>) {
         if let Some([low, high]) = wait {
-            self.first_wait.get_or_insert(Shown { at, low, high });
+            self.first_wait.get_or_insert(ShownWait { at, low, high });
         }
         let Some(position) = position else { return };
         let [first, last] = self.positions.unwrap_or([position; 2]);
@@ -166,7 +166,7 @@ mod tests {
         for (at, position) in [(30, 9), (40, 4), (50, 6), (60, 2)] {
             visit.see(at, Some(position), Some([at as f64, 99.0]));
         }
-        assert_eq!(visit.first_wait, Some(Shown { at: 30, low: 30.0, high: 99.0 }));
+        assert_eq!(visit.first_wait, Some(ShownWait { at: 30, low: 30.0, high: 99.0 }));
         assert_eq!((visit.positions, visit.positions_grown), (Some([9, 2]), 1));
     }
 

@@ -25,11 +25,11 @@ use rand::rngs::SmallRng;
 
 use crate::forging;
 use crate::persona::Persona;
-use crate::random::luck;
+use crate::random::rng_for;
 use crate::scenario::Scenario;
 use crate::shopper::Shopper;
 use crate::token::{Kind, Token};
-use crate::visit::{Answer, Ask, Cookies, Detour, End, Heard, Next, Place, Request, Shown, Then};
+use crate::visit::{Answer, Ask, Content, Cookies, Detour, End, Event, Next, Place, Request, Then};
 
 /// Between two attacks.
 const PACE: Duration = Duration::from_millis(100);
@@ -76,7 +76,7 @@ impl Adversary {
         Self {
             scenario: Arc::clone(scenario),
             persona,
-            random: luck(scenario.seed ^ SALT, index),
+            random: rng_for(scenario.seed ^ SALT, index),
             guise: Shopper::new(scenario, Persona::Patient, index),
             detour: None,
             strikes: 0,
@@ -106,48 +106,48 @@ impl Adversary {
     }
 
     /// Takes what came of the last request.
-    pub fn hear(&mut self, heard: Heard<'_>) -> Next {
+    pub fn hear(&mut self, event: Event<'_>) -> Next {
         if let Some(detour) = &mut self.detour {
-            let next = detour.next(heard.at);
+            let next = detour.next(event.at);
             if detour.is_over() {
                 self.detour = None;
             }
             return next;
         }
         if self.elsewhere > 0 {
-            return self.hear_elsewhere(heard);
+            return self.hear_elsewhere(event);
         }
-        if heard.token.and_then(Token::read).is_some_and(|token| token.kind == Kind::Pass) {
-            self.pass = heard.token.map(Box::from);
+        if event.token.and_then(Token::read).is_some_and(|token| token.kind == Kind::Pass) {
+            self.pass = event.token.map(Box::from);
         }
         let was_outside = self.place() != Place::Inside;
-        let next = self.guise.hear(heard);
+        let next = self.guise.hear(event);
         if self.persona == Persona::Replays {
-            return self.replay(next, heard);
+            return self.replay(next, event);
         }
         match self.place() {
-            Place::Inside if was_outside => self.enter(heard),
+            Place::Inside if was_outside => self.enter(event),
             Place::Inside => next,
-            _ => self.outside(next, heard),
+            _ => self.outside(next, event),
         }
     }
 
     /// The other room is asked for a pass; whatever it gives is good enough to try.
-    fn hear_elsewhere(&mut self, heard: Heard<'_>) -> Next {
-        self.foreign = heard.token.map(Box::from);
-        let has_pass = heard.token.and_then(Token::read).is_some_and(|token| token.kind == Kind::Pass);
+    fn hear_elsewhere(&mut self, event: Event<'_>) -> Next {
+        self.foreign = event.token.map(Box::from);
+        let has_pass = event.token.and_then(Token::read).is_some_and(|token| token.kind == Kind::Pass);
         self.elsewhere = if has_pass { 0 } else { self.elsewhere - 1 };
         if self.elsewhere == 0 {
             return Next::ask(self.guise.first(), PACE);
         }
-        let told = match heard.answer {
-            Some(Answer { shown: Shown::Line(told), .. }) => told.after,
+        let told = match event.answer {
+            Some(Answer { shown: Content::Line(told), .. }) => told.after,
             _ => PACE,
         };
         Next::ask(Ask::Other, told.min(ELSEWHERE))
     }
 
-    fn outside(&mut self, next: Next, heard: Heard<'_>) -> Next {
+    fn outside(&mut self, next: Next, event: Event<'_>) -> Next {
         match self.persona {
             Persona::IgnoresHints => return pester(next),
             Persona::StuffsLine => return stuff(next),
@@ -159,18 +159,18 @@ impl Adversary {
         }
         let attacks = match self.persona {
             Persona::SkipsLine => self.past_the_line(&Cookies::Own),
-            _ => self.fakes(heard.token),
+            _ => self.fakes(event.token),
         };
-        self.strike(attacks, next, heard.at)
+        self.strike(attacks, next, event.at)
     }
 
-    fn enter(&mut self, heard: Heard<'_>) -> Next {
+    fn enter(&mut self, event: Event<'_>) -> Next {
         match self.persona {
-            Persona::Expired => self.outlive(heard.at),
-            Persona::Shares => self.share(heard.at),
+            Persona::Expired => self.outlive(event.at),
+            Persona::Shares => self.share(event.at),
             _ => {
-                let attacks = self.fakes(heard.token);
-                self.strike(attacks, Next::leave(End::Looked), heard.at)
+                let attacks = self.fakes(event.token);
+                self.strike(attacks, Next::leave(End::Looked), event.at)
             }
         }
     }
@@ -228,10 +228,10 @@ impl Adversary {
     }
 
     /// Uses the pass after the shop took it away. A shop that takes none away is not attacked so.
-    fn replay(&mut self, next: Next, heard: Heard<'_>) -> Next {
+    fn replay(&mut self, next: Next, event: Event<'_>) -> Next {
         let bought = next.then == Then::Leave(End::Bought);
-        let Some(pass) = self.pass.clone().filter(|_| bought && heard.token.is_none()) else { return next };
-        Next { pause: SETTLED, ..self.strike(self.uses(&pass).into(), next, heard.at) }
+        let Some(pass) = self.pass.clone().filter(|_| bought && event.token.is_none()) else { return next };
+        Next { pause: SETTLED, ..self.strike(self.uses(&pass).into(), next, event.at) }
     }
 
     /// Keeps the pass until it has ended and uses it then. Where the run is over before that, shows one that looks as
@@ -269,7 +269,7 @@ mod tests {
     use policy::ticket;
 
     use super::*;
-    use crate::visit::Sight;
+    use crate::visit::ShopPage;
 
     const NOW: Duration = Duration::from_secs(10);
 
@@ -291,7 +291,7 @@ mod tests {
     }
 
     fn page() -> Answer {
-        Answer::shop(Sight { order: Some(3), ..Sight::default() })
+        Answer::shop(ShopPage { order: Some(3), ..ShopPage::default() })
     }
 
     /// Everything that is asked until an honest request or the end comes, each request being refused.
@@ -302,7 +302,7 @@ mod tests {
             match next.then {
                 Then::Ask(request) if request.attack => {
                     asked.push(request);
-                    next = adversary.hear(Heard { at: NOW, answer: Some(&refused), token: Some("x") });
+                    next = adversary.hear(Event { at: NOW, answer: Some(&refused), token: Some("x") });
                 }
                 _ => return (asked, next),
             }
@@ -310,7 +310,7 @@ mod tests {
     }
 
     fn hears(adversary: &mut Adversary, answer: &Answer, token: Option<&str>) -> (Vec<Request>, Next) {
-        let next = adversary.hear(Heard { at: NOW, answer: Some(answer), token });
+        let next = adversary.hear(Event { at: NOW, answer: Some(answer), token });
         attacks(adversary, next)
     }
 
@@ -385,7 +385,7 @@ mod tests {
             for _ in 0..2 {
                 assert!(hears(&mut cheat, &page(), Some(&pass)).0.is_empty(), "buys honestly");
             }
-            cheat.hear(Heard { at: NOW, answer: Some(&page()), token: after })
+            cheat.hear(Event { at: NOW, answer: Some(&page()), token: after })
         };
         let next = bought(None);
         assert_eq!(next.pause, SETTLED);
@@ -399,7 +399,7 @@ mod tests {
         let pass = sealed(&ticket::Token::pass(41, 1, 60_000));
         let enters = |session: &str| {
             let mut cheat = Adversary::new(&scenario(&format!("session_duration = '{session}'")), Persona::Expired, 5);
-            cheat.hear(Heard { at: NOW, answer: Some(&page()), token: Some(&pass) })
+            cheat.hear(Event { at: NOW, answer: Some(&page()), token: Some(&pass) })
         };
         let shown = |next: &Next| match &next.then {
             Then::Ask(Request { attack: true, cookies: Cookies::Token(shown), .. }) => shown.clone(),
@@ -416,12 +416,12 @@ mod tests {
     #[test]
     fn a_shared_pass_is_used_at_other_addresses_and_is_no_attack() {
         let mut cheat = adversary(Persona::Shares);
-        let mut next = cheat.hear(Heard { at: NOW, answer: Some(&page()), token: Some("pass") });
+        let mut next = cheat.hear(Event { at: NOW, answer: Some(&page()), token: Some("pass") });
         let mut addresses = Vec::new();
         while let Then::Ask(request) = next.then {
             assert!(!request.attack && request.cookies == Cookies::Own && request.ask == Ask::Item);
             addresses.push(request.address);
-            next = cheat.hear(Heard { at: NOW, answer: Some(&page()), token: Some("pass") });
+            next = cheat.hear(Event { at: NOW, answer: Some(&page()), token: Some("pass") });
         }
         assert_eq!((addresses, next), ((1..=8).collect(), Next::leave(End::Looked)));
     }

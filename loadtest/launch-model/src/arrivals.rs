@@ -7,7 +7,7 @@
 //!
 //! Steps, bursts and counts to be replayed are flat phases, one after another ([`Arrivals::of`]).
 //!
-//! What is absent: the answers. Nobody arrives later because the shop is slow.
+//! Out of scope: the answers. Nobody arrives later because the shop is slow.
 
 use std::time::Duration;
 

@@ -7,13 +7,13 @@
 //! Those who never come back are called like all others, so the line moves faster than people enter. The burst of
 //! a calm room is spent first. The wait of whoever comes now is the line now, divided by its speed.
 //!
-//! What is absent: chance, delay, and the gateway. A measured run differs by the little that those bring.
+//! Out of scope: chance, delay, and the gateway. A measured run differs by the little that those bring.
 
 use crate::arrivals::Arrivals;
 use crate::persona::Persona;
 use crate::scenario::{Connections, Scenario};
 use crate::span::Span;
-use policy::drain::{PollTable, pace};
+use policy::pacer::{PollTable, pace};
 
 /// Steps of the integral: this many over the whole launch, and at least one in 100 ms.
 const STEPS: f64 = 5_000.0;

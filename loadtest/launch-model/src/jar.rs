@@ -1,6 +1,6 @@
 //! A browser's cookies, as small as they can be: a hundred thousand people hold some.
 //!
-//! What is absent: the time. A cookie that does not end at once outlives the crowd.
+//! Out of scope: the time. A cookie that does not end at once outlives the crowd.
 
 use std::time::SystemTime;
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::scenario::{Journey, Method, Step};
-use crate::visit::{Answer, Call, Lost, Manner, Seen, Stumble, Why};
+use crate::visit::{Answer, Call, Lost, Manner, RawAnswer, Stumble, Why};
 use page::Page;
 pub use page::of_element;
 use template::{Within, fill, form};
@@ -36,7 +36,7 @@ const OWN: &str = "http://own.invalid";
 
 /// What an answer means to a walk.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Heard {
+pub(crate) enum StepOutcome {
     /// At once this, of the same step: a redirect.
     Follow,
     /// The step is done; the next one follows.
@@ -158,7 +158,7 @@ impl Walk {
     }
 
     /// Takes what came of the last request; `None`: no answer came.
-    pub(crate) fn hear(&mut self, answer: Option<&Answer>, journey: &Journey) -> Heard {
+    pub(crate) fn hear(&mut self, answer: Option<&Answer>, journey: &Journey) -> StepOutcome {
         let Some(step) = self.step(journey) else { return self.stumbled(Why::NoAnswer, None) };
         let Some(seen) = answer.and_then(|answer| answer.seen.as_deref()) else {
             return self.stumbled(Why::NoAnswer, None);
@@ -179,21 +179,21 @@ impl Walk {
         }
         match self.read(step, seen) {
             Err(why) => self.stumbled(why, None),
-            Ok(true) => Heard::SoldOut,
+            Ok(true) => StepOutcome::SoldOut,
             Ok(false) => self.go_on(step.order, journey),
         }
     }
 
-    fn go_on(&mut self, order: bool, journey: &Journey) -> Heard {
+    fn go_on(&mut self, order: bool, journey: &Journey) -> StepOutcome {
         self.here =
             self.call.take().filter(|call| call.manner == Manner::Page).map(|call| call.url).or(self.here.take());
         (self.hops, self.ordered) = (0, self.ordered || order);
         self.step += 1;
-        if self.step < journey.steps.len() { Heard::Done } else { Heard::End { ordered: self.ordered } }
+        if self.step < journey.steps.len() { StepOutcome::Done } else { StepOutcome::End { ordered: self.ordered } }
     }
 
     /// A step begins anew from its own address.
-    fn stumbled(&mut self, why: Why, after: Option<Duration>) -> Heard {
+    fn stumbled(&mut self, why: Why, after: Option<Duration>) -> StepOutcome {
         let again = match &why {
             Why::NoAnswer => true,
             Why::Status(status) => *status == 429 || *status >= 500,
@@ -201,10 +201,10 @@ impl Walk {
         };
         self.stumble = Some(Stumble { step: self.step as u16, why });
         (self.call, self.hops) = (None, 0);
-        Heard::Stumbled { again, after }
+        StepOutcome::Stumbled { again, after }
     }
 
-    fn follow(&mut self, status: u16, to: &str) -> Heard {
+    fn follow(&mut self, status: u16, to: &str) -> StepOutcome {
         self.hops += 1;
         let Some(call) = self.call.take().filter(|_| self.hops <= MOST_HOPS) else {
             return self.stumbled(Why::Redirects, None);
@@ -214,11 +214,11 @@ impl Walk {
         let call = Call { url: url.into(), ..call };
         self.call =
             Some(if keeps { call } else { Call { method: Method::Get, body: None, headers: Vec::new(), ..call } });
-        Heard::Follow
+        StepOutcome::Follow
     }
 
     /// Holds an answer against what was expected, and takes the values from it. `true`: nothing is left to buy.
-    fn read(&mut self, step: &Step, seen: &Seen) -> Result<bool, Why> {
+    fn read(&mut self, step: &Step, seen: &RawAnswer) -> Result<bool, Why> {
         let page = Page::of(seen);
         if step.sold_out.as_ref().is_some_and(|selector| page.has(selector)) {
             return Ok(true);

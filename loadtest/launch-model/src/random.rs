@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use crate::span::Span;
 
 /// The random numbers of visitor `index` of a crowd: the same in every run.
-pub fn luck(seed: u64, index: u64) -> SmallRng {
+pub fn rng_for(seed: u64, index: u64) -> SmallRng {
     SmallRng::seed_from_u64(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 

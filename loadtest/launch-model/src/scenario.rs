@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 use crate::arrivals::{self, Arrivals, Spacing};
 use crate::attack::Attack;
 use crate::persona::Persona;
-use crate::random::luck;
+use crate::random::rng_for;
 use crate::span::Span;
 pub use journey::{Expect, Journey, MOST_STEPS, Method, Step, Take};
 pub use objectives::Objectives;
@@ -137,7 +137,7 @@ impl Scenario {
     /// are patient.
     pub fn persona(&self, index: u64) -> Persona {
         let all: f64 = self.shoppers.values().sum();
-        let mut point = luck(self.seed ^ SALT, index).random::<f64>() * all;
+        let mut point = rng_for(self.seed ^ SALT, index).random::<f64>() * all;
         let mut chosen = Persona::Patient;
         for (&persona, &weight) in self.shoppers.iter().filter(|(_, weight)| **weight > 0.0) {
             chosen = persona;

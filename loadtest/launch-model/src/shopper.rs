@@ -12,7 +12,7 @@
 //! With a journey ([`crate::journey`]) they walk its steps instead of Browsing to Paying, and may meet the line again on the way: then
 //! they wait as told, and go on where they were.
 //!
-//! What is absent: sockets and clocks.
+//! Out of scope: sockets and clocks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,12 @@ use rand::rngs::SmallRng;
 
 use crate::journey::{self, Walk};
 use crate::persona::Persona;
-use crate::random::{between, luck};
+use crate::random::{between, rng_for};
 use crate::scenario::{Journey, Scenario};
 use crate::span::Span;
-use crate::visit::{Answer, Ask, Cookies, Detour, End, Heard, Next, Place, Request, Shown, Sight, Stumble, Then, Told};
+use crate::visit::{
+    Answer, Ask, Content, Cookies, Detour, End, Event, Next, Place, QueueInfo, Request, ShopPage, Stumble, Then,
+};
 
 /// Somebody who reloads the page does so after so long: the shortest and the longest time.
 const RELOADS: [Span; 2] = [Span(Duration::from_millis(500)), Span(Duration::from_millis(1_500))];
@@ -74,7 +76,7 @@ type Key = Option<Box<str>>;
 impl Shopper {
     /// Person number `index` of the crowd of this scenario: the same person in every run.
     pub fn new(scenario: &Arc<Scenario>, persona: Persona, index: u64) -> Self {
-        let mut random = luck(scenario.seed, index);
+        let mut random = rng_for(scenario.seed, index);
         let uses_cart = random.random_bool(scenario.habits.cart.clamp(0.0, 1.0));
         Self {
             scenario: Arc::clone(scenario),
@@ -112,9 +114,9 @@ impl Shopper {
     }
 
     /// Takes what came of the last request.
-    pub fn hear(&mut self, heard: Heard<'_>) -> Next {
+    pub fn hear(&mut self, event: Event<'_>) -> Next {
         if let Some(detour) = &mut self.detour {
-            let next = detour.next(heard.at);
+            let next = detour.next(event.at);
             if detour.is_over() {
                 self.detour = None;
             }
@@ -123,21 +125,21 @@ impl Shopper {
         if let Some(walk) = self.walk.take() {
             let scenario = Arc::clone(&self.scenario);
             return match &scenario.journey {
-                Some(journey) => self.hear_on_the_way(heard, walk, journey),
+                Some(journey) => self.hear_on_the_way(event, walk, journey),
                 None => Next::leave(End::Looked),
             };
         }
-        match (self.place(), heard.answer) {
-            (Place::Inside, Some(Answer { shown: Shown::Shop(sight), .. })) => self.walk_on(sight),
-            (Place::Door | Place::Line, Some(Answer { shown: Shown::Shop(sight), .. })) => self.enter(sight),
-            (Place::Door | Place::Line, Some(Answer { shown: Shown::Line(told), .. })) => self.wait(heard.at, told),
+        match (self.place(), event.answer) {
+            (Place::Inside, Some(Answer { shown: Content::Shop(shop_page), .. })) => self.walk_on(shop_page),
+            (Place::Door | Place::Line, Some(Answer { shown: Content::Shop(shop_page), .. })) => self.enter(shop_page),
+            (Place::Door | Place::Line, Some(Answer { shown: Content::Line(told), .. })) => self.wait(event.at, told),
             (Place::Door | Place::Line, Some(answer)) if is_final(answer) => Next::leave(End::Refused),
             _ => self.fail(),
         }
     }
 
     /// There is a line: what each kind of person does about it.
-    fn wait(&mut self, now: Duration, told: &Told) -> Next {
+    fn wait(&mut self, now: Duration, told: &QueueInfo) -> Next {
         self.stage = Stage::Line;
         self.failures = 0;
         self.told += 1;
@@ -181,18 +183,18 @@ impl Shopper {
         leaves.saturating_sub(now)
     }
 
-    fn enter(&mut self, sight: &Sight) -> Next {
+    fn enter(&mut self, shop_page: &ShopPage) -> Next {
         self.stage = Stage::Browsing(self.scenario.habits.browse);
-        self.walk_on(sight)
+        self.walk_on(shop_page)
     }
 
     /// A page of the shop: on to the next one.
-    fn walk_on(&mut self, sight: &Sight) -> Next {
-        if sight.sold_out {
+    fn walk_on(&mut self, shop_page: &ShopPage) -> Next {
+        if shop_page.sold_out {
             return Next::leave(End::SoldOut);
         }
-        let key = || sight.key.clone();
-        let next = match (&self.stage, sight.order) {
+        let key = || shop_page.key.clone();
+        let next = match (&self.stage, shop_page.order) {
             (Stage::Browsing(0), _) if self.uses_cart => Stage::Cart,
             (Stage::Browsing(0) | Stage::Cart, _) => Stage::Ordering(key()),
             (Stage::Browsing(left), _) => Stage::Browsing(left - 1),
@@ -236,13 +238,13 @@ impl Shopper {
 /// On a journey: the line, wherever it is met, and what becomes of each step.
 impl Shopper {
     /// On a journey: an answer from the line, or one of the shop.
-    fn hear_on_the_way(&mut self, heard: Heard<'_>, mut walk: Box<Walk>, journey: &Journey) -> Next {
-        if let Some(Answer { shown: Shown::Line(told), .. }) = heard.answer {
+    fn hear_on_the_way(&mut self, event: Event<'_>, mut walk: Box<Walk>, journey: &Journey) -> Next {
+        if let Some(Answer { shown: Content::Line(told), .. }) = event.answer {
             let was_inside = self.stage == Stage::Inside || self.waits_again;
             self.walk = Some(walk);
-            return if was_inside { self.wait_again(told) } else { self.wait(heard.at, told) };
+            return if was_inside { self.wait_again(told) } else { self.wait(event.at, told) };
         }
-        let came = heard.answer.is_some_and(Answer::is_from_shop);
+        let came = event.answer.is_some_and(Answer::is_from_shop);
         let called = self.stage == Stage::Line && came;
         if came {
             self.stage = if walk.is_inside(journey) { Stage::Inside } else { Stage::Door };
@@ -254,23 +256,23 @@ impl Shopper {
         }
         if self.stage == Stage::Line {
             self.walk = Some(walk);
-            let told = heard.answer.and_then(|answer| answer.seen.as_ref()?.retry_after());
+            let told = event.answer.and_then(|answer| answer.seen.as_ref()?.retry_after());
             return self.stumble(true, told);
         }
-        let what = walk.hear(heard.answer, journey);
+        let what = walk.hear(event.answer, journey);
         let think = walk.step(journey).and_then(|step| step.think).unwrap_or(self.scenario.habits.think);
         let has_ordered = walk.has_ordered();
         self.walk = Some(walk);
         match what {
-            journey::Heard::Follow => Next::ask(self.request(), Duration::ZERO),
-            journey::Heard::Done => {
+            journey::StepOutcome::Follow => Next::ask(self.request(), Duration::ZERO),
+            journey::StepOutcome::Done => {
                 self.failures = 0;
                 Next::ask(self.request(), between(&mut self.random, think))
             }
-            journey::Heard::End { ordered: true } => Next::leave(End::Bought),
-            journey::Heard::End { ordered: false } => Next::leave(End::Looked),
-            journey::Heard::SoldOut => Next::leave(End::SoldOut),
-            journey::Heard::Stumbled { again, after } => match self.stumble(again, after) {
+            journey::StepOutcome::End { ordered: true } => Next::leave(End::Bought),
+            journey::StepOutcome::End { ordered: false } => Next::leave(End::Looked),
+            journey::StepOutcome::SoldOut => Next::leave(End::SoldOut),
+            journey::StepOutcome::Stumbled { again, after } => match self.stumble(again, after) {
                 Next { then: Then::Leave(_), .. } if has_ordered => Next::leave(End::Bought),
                 next => next,
             },
@@ -287,7 +289,7 @@ impl Shopper {
     }
 
     /// The pass has ended on the way: whoever was inside wants to go on, whatever kind of person they are.
-    fn wait_again(&mut self, told: &Told) -> Next {
+    fn wait_again(&mut self, told: &QueueInfo) -> Next {
         self.stage = Stage::Line;
         self.failures = 0;
         self.waits_again = true;

@@ -8,7 +8,7 @@
 //! big-endian, base64url without padding; `run` of a pass is `admitted 6 | mark 2`. A pass tells to the millisecond when the store granted it: its
 //! end less `session_duration`.
 //!
-//! What is absent: the seal. It is the gateway's to check, and an adversary's to fake.
+//! Out of scope: the seal. It is the gateway's to check, and an adversary's to fake.
 
 use std::ops::Range;
 

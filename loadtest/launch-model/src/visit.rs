@@ -8,6 +8,6 @@ mod ask;
 
 pub use crate::jar::Cookies;
 pub(crate) use act::Detour;
-pub use act::{End, Heard, Next, Place, Stumble, Then, Why};
-pub use answer::{Answer, Lost, Seen, Shown, Sight, Told};
+pub use act::{End, Event, Next, Place, Stumble, Then, Why};
+pub use answer::{Answer, Content, Lost, QueueInfo, RawAnswer, ShopPage};
 pub use ask::{Ask, Call, Manner, Page, Request};

@@ -12,7 +12,7 @@ use crate::adversary::Adversary;
 use crate::persona::Persona;
 use crate::scenario::Scenario;
 use crate::shopper::Shopper;
-use crate::visit::{Heard, Next, Place, Request, Stumble};
+use crate::visit::{Event, Next, Place, Request, Stumble};
 
 /// One visitor.
 #[derive(Debug)]
@@ -57,10 +57,10 @@ impl Visitor {
     }
 
     /// Takes what came of the last request.
-    pub fn hear(&mut self, heard: Heard<'_>) -> Next {
+    pub fn hear(&mut self, event: Event<'_>) -> Next {
         match self {
-            Self::Shopper(shopper) => shopper.hear(heard),
-            Self::Adversary(adversary) => adversary.hear(heard),
+            Self::Shopper(shopper) => shopper.hear(event),
+            Self::Adversary(adversary) => adversary.hear(event),
         }
     }
 }

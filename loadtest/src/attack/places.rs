@@ -3,7 +3,7 @@
 use std::io;
 
 use launch_model::jar::Jar;
-use launch_model::visit::{Cookies, Shown, Told};
+use launch_model::visit::{Content, Cookies, QueueInfo};
 use tokio::time::Instant;
 
 use super::attacker::Attacker;
@@ -61,9 +61,9 @@ fn keep(jar: &mut Jar, answer: &Answer) {
     answer.all("set-cookie").for_each(|line| jar.keep(line));
 }
 
-fn told(answer: &Answer) -> Option<Told> {
+fn told(answer: &Answer) -> Option<QueueInfo> {
     match reading::read(answer.status, answer.header("retry-after"), &answer.body).shown {
-        Shown::Line(told) => Some(told),
+        Content::Line(told) => Some(told),
         _ => None,
     }
 }

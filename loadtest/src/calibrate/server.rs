@@ -1,6 +1,6 @@
 //! A server that does nothing: it reads a request, and answers the same bytes each time.
 //!
-//! What is absent: everything that could be slow. It understands just as much HTTP as to find where a request ends.
+//! Out of scope: everything that could be slow. It understands just as much HTTP as to find where a request ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

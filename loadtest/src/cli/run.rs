@@ -9,19 +9,19 @@ use launch_model::scenario::Scenario;
 
 use super::{usage, worker};
 use crate::generate::Generators;
-use crate::observe::Witnesses;
-use crate::observe::ask::Asked;
-use crate::stage::Wanted;
-use crate::stage::weir::Weir;
+use crate::observe::Observers;
+use crate::observe::http_poller::HttpPoller;
+use crate::testbed::Wanted;
+use crate::testbed::weir::Weir;
 use crate::worker::Site;
-use crate::worker::lead::Crew;
+use crate::worker::lead::Workers;
 
 #[derive(Args)]
 pub(crate) struct Run {
     /// The name of a scenario that ships with this program, or a file
     #[arg(value_name = "SCENARIO")]
     scenario: String,
-    /// The site: scheme, host and port. Repeat it for each gateway; without it a stage is opened on this machine
+    /// The site: scheme, host and port. Repeat it for each gateway; without it a testbed is opened on this machine
     #[arg(long = "target", value_name = "URL")]
     targets: Vec<String>,
     /// Another host to which the journey leads, as a payment page: it gets its part of the load. Repeat it for each
@@ -49,7 +49,7 @@ pub(crate) struct Run {
     #[arg(long = "worker", value_name = "HOST:PORT")]
     elsewhere: Vec<String>,
     #[command(flatten)]
-    stage: StageArgs,
+    testbed: TestbedArgs,
     /// Where the report goes
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
@@ -58,28 +58,28 @@ pub(crate) struct Run {
     seed: Option<u64>,
 }
 
-/// The stage of a run without --target.
+/// The testbed of a run without --target.
 #[derive(Args)]
-struct StageArgs {
-    /// Gateways of the stage; several share a Redis
+struct TestbedArgs {
+    /// Gateways of the testbed; several share a Redis
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "targets")]
     gateways: usize,
     /// Let a single gateway keep its line in Redis too
     #[arg(long, conflicts_with = "targets")]
     redis: bool,
-    /// A PostgreSQL for the books of the stage's shop, as `postgres://user@host/database`
+    /// A PostgreSQL for the inventory of the testbed's shop, as `postgres://user@host/database`
     #[arg(long, value_name = "URL", conflicts_with = "targets")]
     database: Option<String>,
-    /// The weir program of the stage; otherwise the one beside this program
+    /// The weir program of the testbed; otherwise the one beside this program
     #[arg(long, value_name = "PATH", conflicts_with = "targets")]
     weir: Option<PathBuf>,
 }
 
-/// A page of the second room that every stage has.
+/// A page of the second room that every testbed has.
 const OTHER_ROOM: &str = "/other/item";
 /// Most processes of one machine that send a crowd.
 const MOST_WORKERS: usize = 64;
-/// Most gateways of a stage.
+/// Most gateways of a testbed.
 const MOST_GATEWAYS: usize = 16;
 
 impl Run {
@@ -102,7 +102,7 @@ impl Run {
         if self.workers > MOST_WORKERS {
             return Err(usage(format!("--workers: at most {MOST_WORKERS}")));
         }
-        if !(1..=MOST_GATEWAYS).contains(&self.stage.gateways) {
+        if !(1..=MOST_GATEWAYS).contains(&self.testbed.gateways) {
             return Err(usage(format!("--gateways: 1 to {MOST_GATEWAYS}")));
         }
         if !self.elsewhere.is_empty() {
@@ -111,7 +111,7 @@ impl Run {
         Ok(())
     }
 
-    /// Where the crowd goes; nowhere: to a stage of its own.
+    /// Where the crowd goes; nowhere: to a testbed of its own.
     pub(crate) fn sites(&self) -> Vec<Site> {
         let site = |beside| {
             move |url: &String| Site {
@@ -124,9 +124,9 @@ impl Run {
         self.targets.iter().map(site(false)).chain(self.also.iter().map(site(true))).collect()
     }
 
-    /// The stage that is opened without a target.
-    pub(crate) fn stage(&self) -> anyhow::Result<Option<Wanted>> {
-        let StageArgs { gateways, redis, database, weir } = &self.stage;
+    /// The testbed that is opened without a target.
+    pub(crate) fn testbed(&self) -> anyhow::Result<Option<Wanted>> {
+        let TestbedArgs { gateways, redis, database, weir } = &self.testbed;
         if !self.targets.is_empty() {
             return Ok(None);
         }
@@ -135,12 +135,12 @@ impl Run {
     }
 
     /// Who is asked beside the crowd, of a site that runs elsewhere.
-    pub(crate) fn witnesses(&self) -> anyhow::Result<Witnesses> {
+    pub(crate) fn observers(&self) -> anyhow::Result<Observers> {
         let token = self.admin_token_file.as_deref().map(token).transpose()?;
         let wrong = |option: &'static str| move |error: anyhow::Error| usage(format!("{option}: {error:#}"));
-        let gateways = self.admins.iter().map(|admin| Asked::at(admin, token.clone()).map_err(wrong("--admin")));
-        let shop = self.shop.as_deref().map(|shop| Asked::at(shop, None).map_err(wrong("--shop")));
-        Ok(Witnesses { gateways: gateways.collect::<Result<_, _>>()?, shop: shop.transpose()?, pids: Vec::new() })
+        let gateways = self.admins.iter().map(|admin| HttpPoller::at(admin, token.clone()).map_err(wrong("--admin")));
+        let shop = self.shop.as_deref().map(|shop| HttpPoller::at(shop, None).map_err(wrong("--shop")));
+        Ok(Observers { gateways: gateways.collect::<Result<_, _>>()?, shop: shop.transpose()?, pids: Vec::new() })
     }
 
     /// Whoever sends the crowd, reached and measured.
@@ -148,11 +148,11 @@ impl Run {
         if self.workers == 0 && self.elsewhere.is_empty() {
             return Ok(Generators::Here);
         }
-        let mut crew = Crew::start(&std::env::current_exe()?, self.workers).await?;
+        let mut workers = Workers::start(&std::env::current_exe()?, self.workers).await?;
         if !self.elsewhere.is_empty() {
-            crew.reach(&self.elsewhere, &worker::secret()?).await?;
+            workers.reach(&self.elsewhere, &worker::secret()?).await?;
         }
-        Ok(Generators::Workers(crew))
+        Ok(Generators::Workers(workers))
     }
 }
 

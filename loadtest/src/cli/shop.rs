@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use demo_shop::books::Books;
 use demo_shop::database::Tuning;
+use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::model::Model;
 use demo_shop::postgres::{Postgres, Settings};
@@ -26,7 +26,7 @@ pub(crate) struct ShopArgs {
     /// Where it listens
     #[arg(long, default_value = "127.0.0.1:9000")]
     listen: String,
-    /// A PostgreSQL for its books, as `postgres://user@host/database`; otherwise a model of a database in memory
+    /// A PostgreSQL for its inventory, as `postgres://user@host/database`; otherwise a model of a database in memory
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// Connections to that database
@@ -69,9 +69,9 @@ struct ModelArgs {
 }
 
 impl ShopArgs {
-    async fn books(&self) -> anyhow::Result<Books> {
+    async fn inventory(&self) -> anyhow::Result<Inventory> {
         let Some(url) = self.database.clone() else {
-            return Ok(Books::Model(Model::new(self.tuning()?, self.stock.unwrap_or(PLENTY))));
+            return Ok(Inventory::Model(Model::new(self.tuning()?, self.stock.unwrap_or(PLENTY))));
         };
         let settings = Settings {
             url,
@@ -80,7 +80,7 @@ impl ShopArgs {
             statement_timeout: self.statement_timeout.0,
             stock: self.stock,
         };
-        Ok(Books::Postgres(Postgres::open(&settings).await?))
+        Ok(Inventory::Postgres(Postgres::open(&settings).await?))
     }
 
     fn tuning(&self) -> anyhow::Result<Tuning> {
@@ -109,7 +109,7 @@ impl ShopArgs {
 pub(crate) async fn run(args: &ShopArgs) -> anyhow::Result<ExitCode> {
     let listener = tokio::net::TcpListener::bind(&args.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let shop = Shop::open(args.books().await?, args.log()?);
+    let shop = Shop::open(args.inventory().await?, args.log()?);
     println!("The shop is open: http://{}/{}", listener.local_addr()?, capacity(&shop));
     let serving = Arc::clone(&shop).serve(listener, CancellationToken::new());
     tokio::select! {

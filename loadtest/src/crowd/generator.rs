@@ -22,7 +22,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Looks at it from now on. The run starts, or started, at `start`.
-    pub(super) fn look(start: Instant) -> Self {
+    pub(super) fn read(start: Instant) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start_unix_us = unix.as_micros() as i64 - micros_since(start);
         Self { since: Instant::now(), cpu: cpu(), kernel: Kernel::watch(), start_unix_us }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn this_process_uses_time_and_memory() {
-        let machine = Machine::look(Instant::now());
+        let machine = Machine::read(Instant::now());
         let mut sum = 0_u64;
         while cpu() - machine.cpu < 0.02 {
             sum = std::hint::black_box(sum.wrapping_add(1));

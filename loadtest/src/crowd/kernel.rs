@@ -19,13 +19,13 @@ const RARELY: u32 = 5;
 /// The limits, being read.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Reading>>,
     /// Dropping it ends the thread.
     _stop: Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Reading {
     limits: Vec<KernelLimit>,
     before: Losses,
     now: Losses,
@@ -49,7 +49,7 @@ impl Kernel {
     /// Reads them from now on.
     pub(super) fn watch() -> Self {
         let before = Losses::read();
-        let seen = Arc::new(Mutex::new(Seen { before, now: before, limits: Vec::new() }));
+        let seen = Arc::new(Mutex::new(Reading { before, now: before, limits: Vec::new() }));
         let (stop, stopped) = channel();
         let shared = seen.clone();
         let spawned = std::thread::Builder::new().name("kernel".into()).spawn(move || read(&shared, &stopped));
@@ -70,7 +70,7 @@ impl Kernel {
     }
 }
 
-fn read(seen: &Mutex<Seen>, stopped: &Receiver<()>) {
+fn read(seen: &Mutex<Reading>, stopped: &Receiver<()>) {
     for round in 0_u32.. {
         let ports = || machine::busiest_destination().map(|destination| destination.ports);
         let ports = if round.is_multiple_of(RARELY) { ports() } else { None };
@@ -89,7 +89,7 @@ fn read(seen: &Mutex<Seen>, stopped: &Receiver<()>) {
     }
 }
 
-impl Seen {
+impl Reading {
     fn note(&mut self, name: &str, usage: Option<Usage>) {
         let Some(Usage { used, limit }) = usage else { return };
         let now = KernelLimit { name: name.to_owned(), used, limit };
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_fullest_moment_of_each_limit_is_kept() {
-        let mut seen = Seen::default();
+        let mut seen = Reading::default();
         for used in [10, 90, 20] {
             seen.note("conntrack", Some(Usage { used, limit: 100 }));
             seen.note("descriptors", None);

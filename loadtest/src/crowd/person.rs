@@ -1,12 +1,12 @@
-//! One visitor on their way: who they are, their cookies, and what is written down of them.
+//! One visitor on their route: who they are, their cookies, and what is written down of them.
 //!
 //! There may be a hundred thousand at once, so this is small.
 
-use evidence::{Asked, Held, Micros};
+use evidence::{Held, Micros, RequestRecord};
 use launch_model::jar::Jar;
 use launch_model::scenario::Scenario;
 use launch_model::token::Token;
-use launch_model::visit::{Answer, Ask, Cookies, Lost, Place, Request, Seen, Shown};
+use launch_model::visit::{Answer, Ask, Content, Cookies, Lost, Place, RawAnswer, Request};
 
 use crate::population::{self, Holder};
 use crate::reading;
@@ -68,7 +68,7 @@ impl Person {
             Err(lost @ (Lost::Stranger | Lost::TooLong)) if step.is_some() => (Some(Answer::lost(lost)), false),
             Err(lost) => (None, lost == Lost::Local),
         };
-        if let Some(Answer { shown: Shown::Line(told), .. }) = &answer
+        if let Some(Answer { shown: Content::Line(told), .. }) = &answer
             && !(request.attack || other_tab)
         {
             self.visit.see(answered, told.position, told.wait);
@@ -79,13 +79,13 @@ impl Person {
             self.visit.unanswered_outside += u32::from(status.is_none());
         }
         let shop = answer.as_ref().is_some_and(Answer::is_shop);
-        let line = answer.as_ref().is_some_and(|answer| matches!(answer.shown, Shown::Line(_)));
+        let line = answer.as_ref().is_some_and(|answer| matches!(answer.shown, Content::Line(_)));
         if inside && line && request.cookies == Cookies::Own {
             self.visit.sent_back(answered, scenario.room.session_duration.0);
         }
         if (inside || shop || request.attack) && !local && !matches!(request.ask, Ask::Asset(_)) {
             let (page, attack) = (request.ask.page(), request.attack);
-            self.visit.asked.push(Asked { id, page, step, due, answered, status, attack });
+            self.visit.asked.push(RequestRecord { id, page, step, due, answered, status, attack });
         }
         Reading { answer, local }
     }
@@ -100,7 +100,8 @@ impl Person {
             self.hold(at, target);
         }
         if matches!(request.ask, Ask::Call(_)) {
-            let seen = Seen { headers: reply.head.headers, body: reply.body, jar: self.holder.jar.clone(), lost: None };
+            let seen =
+                RawAnswer { headers: reply.head.headers, body: reply.body, jar: self.holder.jar.clone(), lost: None };
             return reading::read_on_the_way(reply.head.status.as_u16(), seen);
         }
         let retry_after = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -119,7 +120,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use evidence::Shown as FirstWait;
+    use evidence::ShownWait as FirstWait;
     use launch_model::persona::Persona;
     use launch_model::token::Kind;
     use launch_model::visitor::Visitor;

@@ -30,7 +30,7 @@ impl Act {
 
 /// What both acts were held against.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Terms {
+pub(super) struct DemoSettings {
     /// Orders per second that the shop can take.
     pub(super) capacity: f64,
     /// New shoppers per second that Weir lets in.
@@ -44,7 +44,7 @@ pub(super) struct Terms {
     pub(super) no_shows: f64,
 }
 
-impl Terms {
+impl DemoSettings {
     /// New shoppers that Weir may let into any one second.
     fn per_second(&self) -> u64 {
         (self.rate + f64::from(self.burst)).floor() as u64
@@ -54,7 +54,7 @@ impl Terms {
 /// The demo's result.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Outcome {
-    pub(super) terms: Terms,
+    pub(super) terms: DemoSettings,
     pub(super) alone: Act,
     pub(super) behind: Act,
     /// Why it does not show what it should; empty if it does.
@@ -63,7 +63,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Judges two acts.
-    pub(super) fn of(terms: Terms, alone: Act, behind: Act) -> Self {
+    pub(super) fn of(terms: DemoSettings, alone: Act, behind: Act) -> Self {
         let reasons = reasons(&terms, &alone, &behind);
         Self { terms, alone, behind, reasons }
     }
@@ -135,7 +135,7 @@ impl Outcome {
     }
 }
 
-fn reasons(terms: &Terms, alone: &Act, behind: &Act) -> Vec<String> {
+fn reasons(terms: &DemoSettings, alone: &Act, behind: &Act) -> Vec<String> {
     let mut reasons = Vec::new();
     if alone.crowd.order_failed == 0 {
         reasons.push("the shop alone did not fail".into());
@@ -167,8 +167,8 @@ mod tests {
 
     use super::*;
 
-    fn terms() -> Terms {
-        Terms { capacity: 33.3, rate: 25.0, burst: 5, objective_ms: 500.0, seed: 7, no_shows: 0.2 }
+    fn terms() -> DemoSettings {
+        DemoSettings { capacity: 33.3, rate: 25.0, burst: 5, objective_ms: 500.0, seed: 7, no_shows: 0.2 }
     }
 
     fn act(bought: u64, order_failed: u64, p99_ms: f64) -> Act {

@@ -2,10 +2,10 @@
 
 use verdict::report::text::{clock, figure, grouped};
 
-use super::scene::Scene;
+use super::frame::LiveFrame;
 
 /// `0:35  arrived 3,204  waiting 1,480  inside 142  let in 310  orders 290  failed 0  page p99 731 ms  lag p99 0.40 ms`
-pub(super) fn of(scene: &Scene<'_>) -> String {
+pub(super) fn of(scene: &LiveFrame<'_>) -> String {
     let now = scene.now;
     let ms = |micros: i64| figure(micros as f64 / 1000.0, "ms");
     format!(

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{LineGauge, Paragraph, Sparkline};
 use verdict::report::text::{clock, figure, grouped, number};
 
-use super::scene::Scene;
+use super::frame::LiveFrame;
 
 /// Lines that the picture takes: a title, three curves, two lines of figures, and one for the cursor.
 pub(super) const HEIGHT: u16 = 15;
@@ -17,7 +17,7 @@ pub(super) const HEIGHT: u16 = 15;
 const NAMES: u16 = 22;
 
 /// Draws it, and puts the cursor below it.
-pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>) {
+pub(super) fn draw(frame: &mut Frame<'_>, scene: &LiveFrame<'_>) {
     let [head, arrivals, waiting, entered, figures, gateway, below] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Length(3),
@@ -47,7 +47,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>) {
     frame.set_cursor_position(Position::new(below.x, below.y));
 }
 
-fn title(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+fn title(frame: &mut Frame<'_>, area: Rect, scene: &LiveFrame<'_>) {
     let elapsed = seconds(scene.now.elapsed);
     let length = scene.length.as_secs_f64();
     let label = format!("{}  {} of {}", scene.title, clock(elapsed), clock(length));
@@ -76,7 +76,7 @@ fn curve(frame: &mut Frame<'_>, area: Rect, curve: &Curve<'_>) {
 }
 
 /// What a count grew by, per second, from moment to moment. So short a time as half a second tells nothing yet.
-fn per_second(scene: &Scene<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
+fn per_second(scene: &LiveFrame<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
     let moments: Vec<&Progress> = scene.history.iter().chain([scene.now]).collect();
     let grown = |pair: &[&Progress]| {
         let time = seconds(pair[1].elapsed - pair[0].elapsed);
@@ -86,11 +86,11 @@ fn per_second(scene: &Scene<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
     moments.windows(2).filter_map(grown).collect()
 }
 
-fn levels(scene: &Scene<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
+fn levels(scene: &LiveFrame<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
     scene.history.iter().chain([scene.now]).map(of).collect()
 }
 
-fn counts(scene: &Scene<'_>) -> Vec<Line<'static>> {
+fn counts(scene: &LiveFrame<'_>) -> Vec<Line<'static>> {
     let now = scene.now;
     let failed = if now.failed > 0 { Style::new().fg(Color::Red).bold() } else { Style::new() };
     let ms = |micros: Micros| figure(micros as f64 / 1000.0, "ms");
@@ -112,7 +112,7 @@ fn named(name: &'static str, value: &str) -> Vec<Span<'static>> {
 }
 
 /// What the gateway says of its room.
-fn told(scene: &Scene<'_>) -> Line<'static> {
+fn told(scene: &LiveFrame<'_>) -> Line<'static> {
     let Some(sample) = scene.gateway else { return Line::default() };
     let mut words = vec![Span::raw("gateway: ")];
     words.extend(named("admitted", &grouped(sample.admitted)));
@@ -173,7 +173,7 @@ mod tests {
             limits_given_up: false,
         };
         let length = Duration::from_secs(150);
-        let scene = Scene { title: "nike-launch", length, rate: 20.0, now, history, gateway: Some(&gateway) };
+        let scene = LiveFrame { title: "nike-launch", length, rate: 20.0, now, history, gateway: Some(&gateway) };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| draw(frame, &scene)).unwrap();
         terminal
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_moment_is_a_line() {
         let moments = moments();
-        let scene = Scene {
+        let scene = LiveFrame {
             title: "nike-launch",
             length: Duration::from_secs(150),
             rate: 20.0,

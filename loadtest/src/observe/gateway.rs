@@ -12,14 +12,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use verdict::{Check, Outcome};
 
-use super::ask::Asked;
+use super::http_poller::HttpPoller;
 
 /// How often a gateway is asked.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// A room, as the operator's API tells it.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct RoomStatus {
     name: String,
     store_away: bool,
     store_time_ms: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Told {
 }
 
 /// All rooms of a gateway.
-pub(crate) async fn rooms(gateway: &mut Asked) -> anyhow::Result<Vec<Told>> {
+pub(crate) async fn rooms(gateway: &mut HttpPoller) -> anyhow::Result<Vec<RoomStatus>> {
     serde_json::from_slice(&gateway.get("/api/rooms").await?).with_context(|| {
         format!("http://{}/api/rooms is not the admin listener of a Weir of this version", gateway.name)
     })
@@ -47,7 +47,7 @@ pub(crate) type Latest = watch::Sender<Option<GatewaySample>>;
 /// One gateway, asked of the room of the run.
 pub(crate) struct Sampler {
     pub(crate) index: u16,
-    pub(crate) gateway: Asked,
+    pub(crate) gateway: HttpPoller,
     pub(crate) room: String,
     pub(crate) start: Instant,
     pub(crate) latest: Latest,
@@ -69,7 +69,7 @@ impl Sampler {
     async fn ask(&mut self) -> Option<GatewaySample> {
         let at = micros(self.start.elapsed());
         let answer = self.gateway.get(&format!("/api/rooms/{}/status", self.room)).await.ok()?;
-        let told: Told = serde_json::from_slice(&answer).ok()?;
+        let told: RoomStatus = serde_json::from_slice(&answer).ok()?;
         let sample = GatewaySample {
             at,
             gateway: self.index,
@@ -87,7 +87,7 @@ impl Sampler {
 }
 
 /// Whether each gateway is set to what the scenario promises.
-pub(crate) fn set_as_promised(room: &Room, gateways: &[(String, Vec<Told>)]) -> Check {
+pub(crate) fn set_as_promised(room: &Room, gateways: &[(String, Vec<RoomStatus>)]) -> Check {
     let faults: Vec<String> = gateways
         .iter()
         .flat_map(|(name, rooms)| faults(room, rooms).into_iter().map(move |f| format!("{name}: {f}")))
@@ -110,7 +110,7 @@ pub(crate) fn set_as_promised(room: &Room, gateways: &[(String, Vec<Told>)]) -> 
     }
 }
 
-fn faults(room: &Room, told: &[Told]) -> Vec<String> {
+fn faults(room: &Room, told: &[RoomStatus]) -> Vec<String> {
     let Some(set) = told.iter().find(|told| told.name == room.name) else {
         let names: Vec<_> = told.iter().map(|told| &*told.name).collect();
         return vec![format!("no room is named {:?}, only {names:?}", room.name)];
@@ -147,8 +147,8 @@ mod tests {
         serde_json::from_str(r#"{"new_users_per_minute": 600, "total_active_users": 50}"#).unwrap()
     }
 
-    fn told(change: impl Fn(&mut Told)) -> Vec<(String, Vec<Told>)> {
-        let mut told = Told {
+    fn told(change: impl Fn(&mut RoomStatus)) -> Vec<(String, Vec<RoomStatus>)> {
+        let mut told = RoomStatus {
             name: "launch".into(),
             store_away: false,
             store_time_ms: 0,
@@ -166,7 +166,7 @@ mod tests {
         vec![("gateway:9090".into(), vec![told])]
     }
 
-    type Change = fn(&mut Told);
+    type Change = fn(&mut RoomStatus);
 
     #[test]
     fn a_gateway_that_is_set_otherwise_is_found() {

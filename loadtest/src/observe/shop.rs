@@ -7,7 +7,7 @@ use evidence::shop::{Entry, Report};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::ask::Asked;
+use super::http_poller::HttpPoller;
 
 /// How often the log is read.
 const EVERY: Duration = Duration::from_millis(250);
@@ -22,13 +22,13 @@ pub(crate) struct Side {
 }
 
 /// What the shop counted so far.
-pub(crate) async fn stats(shop: &mut Asked) -> anyhow::Result<Report> {
+pub(crate) async fn stats(shop: &mut HttpPoller) -> anyhow::Result<Report> {
     serde_json::from_slice(&shop.get("/shop/stats").await?)
         .with_context(|| format!("http://{}/shop/stats is not that of a demo shop of this version", shop.name))
 }
 
 /// The number of the last entry of its log, so that what was before this run is not read as of it.
-pub(crate) async fn end_of_log(shop: &mut Asked) -> anyhow::Result<u64> {
+pub(crate) async fn end_of_log(shop: &mut HttpPoller) -> anyhow::Result<u64> {
     let mut last = 0;
     loop {
         let piece = piece(shop, last).await?;
@@ -40,7 +40,7 @@ pub(crate) async fn end_of_log(shop: &mut Asked) -> anyhow::Result<u64> {
 }
 
 /// Reads the log after this entry until `stop`, and then what is left of it.
-pub(crate) async fn follow(mut shop: Asked, after: u64, stop: CancellationToken) -> anyhow::Result<Side> {
+pub(crate) async fn follow(mut shop: HttpPoller, after: u64, stop: CancellationToken) -> anyhow::Result<Side> {
     let mut reading = Reading { log: Vec::new(), after };
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -54,7 +54,7 @@ pub(crate) async fn follow(mut shop: Asked, after: u64, stop: CancellationToken)
 }
 
 /// What the shop counted when nothing was in work any more: a request is in the log when it is done.
-async fn at_rest(shop: &mut Asked) -> anyhow::Result<Report> {
+async fn at_rest(shop: &mut HttpPoller) -> anyhow::Result<Report> {
     let end = Instant::now() + LAST;
     loop {
         let report = stats(shop).await?;
@@ -72,7 +72,7 @@ struct Reading {
 }
 
 impl Reading {
-    async fn on(&mut self, shop: &mut Asked) -> anyhow::Result<()> {
+    async fn on(&mut self, shop: &mut HttpPoller) -> anyhow::Result<()> {
         loop {
             let piece = piece(shop, self.after).await?;
             let Some(last) = piece.last().map(|entry| entry.seq) else { return Ok(()) };
@@ -85,7 +85,7 @@ impl Reading {
     }
 }
 
-async fn piece(shop: &mut Asked, after: u64) -> anyhow::Result<Vec<Entry>> {
+async fn piece(shop: &mut HttpPoller, after: u64) -> anyhow::Result<Vec<Entry>> {
     let text = shop.get(&format!("/shop/log?after={after}")).await?;
     let entries = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(serde_json::from_slice);
     entries

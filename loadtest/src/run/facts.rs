@@ -7,13 +7,13 @@ use launch_model::scenario::Scenario;
 use verdict::report::Facts;
 
 use crate::dispatch::Crowd;
-use crate::stage::Wanted;
+use crate::testbed::Wanted;
 
-/// The facts of this run; `stage` if it had one of its own.
-pub(super) fn facts(crowd: &Crowd, stage: Option<&Wanted>) -> Facts {
+/// The facts of this run; `testbed` if it had one of its own.
+pub(super) fn facts(crowd: &Crowd, testbed: Option<&Wanted>) -> Facts {
     Facts {
         targets: crowd.sites.iter().map(|site| site.url.clone()).collect(),
-        gateway: stage.map_or_else(|| "of a site elsewhere".into(), gateway),
+        gateway: testbed.map_or_else(|| "of a site elsewhere".into(), gateway),
         machine: machine(),
         command: command(&crowd.scenario),
     }
@@ -29,11 +29,11 @@ pub(crate) fn simulated(scenario: &Scenario) -> Facts {
     }
 }
 
-fn gateway(stage: &Wanted) -> String {
-    let version = Command::new(&stage.weir).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+fn gateway(testbed: &Wanted) -> String {
+    let version = Command::new(&testbed.weir).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     let version = String::from_utf8_lossy(&version).trim().to_owned();
-    let count = if stage.gateways == 1 { "one gateway".into() } else { format!("{} gateways", stage.gateways) };
-    let store = if stage.in_redis() { "Redis" } else { "its own store" };
+    let count = if testbed.gateways == 1 { "one gateway".into() } else { format!("{} gateways", testbed.gateways) };
+    let store = if testbed.in_redis() { "Redis" } else { "its own store" };
     format!("{version}: {count} on {store}")
 }
 

@@ -15,8 +15,8 @@ const PAGE: Micros = 1_000;
 pub(super) enum Event {
     /// Somebody arrives or acts.
     Turn(Turn),
-    /// The gateway may have a batch to send.
-    Flush,
+    /// The gateway may have something to do.
+    Gateway,
 }
 
 /// Everything that is to come until the end.
@@ -86,7 +86,7 @@ mod tests {
         }
         assert_eq!(agenda.next(), Some((2, Event::Turn(Turn::Visitor(2)))));
         assert_eq!(agenda.next(), Some((5_300, Event::Turn(Turn::Visitor(3)))));
-        agenda.plan_event(5_350, Event::Flush);
+        agenda.plan_event(5_350, Event::Gateway);
         agenda.plan(6_000, Turn::Newcomer);
         let rest: Vec<_> = std::iter::from_fn(|| agenda.next()).map(|(at, _)| at).collect();
         assert_eq!(rest, [5_350, 5_400, 6_000, 900_000]);

@@ -1,43 +1,32 @@
-//! The gateway of a simulated launch: a line, a copy of it, and requests that are held.
+//! The gateway of a simulated launch: `admit`, and the queue of the room that is in production, on a store that answers at once
+//! or, in an outage, not at all.
 //!
-//! Joins and claims are gathered and sent to the line as one batch; a claim is named again in every batch until it is
-//! granted, or was held for so long that its shopper is told to wait. The lengths are those of the real gateway.
-//!
-//! What is absent: a second gateway, a store that is slow or away, leases.
+//! Out of scope: a second gateway, a store that is slow or loses what it had.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use evidence::{GatewaySample, Micros};
 use launch_model::scenario::Scenario;
-use launch_model::visit::{Cookies, Told};
+use launch_model::visit::{Cookies, QueueInfo};
 use policy::Millis;
-use policy::admit::{Credential, Intent, PassState, Scene, Verdict, admit};
-use policy::drain::{PollTable, budget_for};
-use policy::line::{Batch, Grant, Line, Memory, Revoked, View};
-use policy::room::{Room, Rules};
+use policy::admit::{AdmitContext, Credential, Intent, PassState, Verdict, admit};
+use policy::line::{Line, Revoked, View};
+use policy::pacer::{PollTable, budget_for};
+use policy::queue::{Admission, LEASE_STEP, Op, RoomQueue, back_off};
+use policy::room::{FailMode, Room, Rules};
 use policy::seal::{RoomId, Sealer};
-use policy::ticket::Token;
+use policy::ticket::{Kind, Token};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::errand::Errand;
+use super::request_job::RequestJob;
 use super::setup::Setup;
 
-/// Between two batches when nobody waits for one, and when somebody does.
-const TICK: Micros = 100_000;
-const BUSY_TICK: Micros = 20_000;
-/// What comes in within this time after the first goes into one batch.
-const GATHER: Micros = 4_000;
-/// A claim is held for so long, and up to this much longer, in so many steps: those who came together must not
-/// all leave together.
-const HOLD: Micros = 1_900_000;
-const HOLD_SPREAD: Micros = 600_000;
-const HOLD_STEPS: Micros = 7;
-/// A newcomer with a wait of less than so many seconds is held too.
-const SOON: f64 = 0.5;
-/// Between two looks at what may be forgotten.
-const TIDY: Millis = 10_000;
+/// Between two samples of what the gateway says of the room.
+const SAMPLE: Micros = 100_000;
+/// What it is to the line, and in provisional tickets.
+const RUN: u32 = 1;
 
 /// What an answer does to the cookie of the room.
 #[derive(Debug)]
@@ -52,28 +41,32 @@ pub(super) enum Cookie {
     Foreign(String),
 }
 
-/// What became of a held request.
+/// What became of a request that waited.
 pub(super) enum Entry {
     /// A pass.
     Pass(Token),
-    /// A place in the line, and what to do with the cookie.
-    Ticket(u64, Cookie),
+    /// A place, and what to do with the cookie.
+    Place(Token, Cookie),
     /// The ticket was used up.
     Spent,
+    /// No place.
+    Refused,
 }
 
-/// What a batch brought.
-pub(super) struct Flushed {
+/// What a moment brought.
+#[derive(Default)]
+pub(super) struct Moved {
     /// Passes that live longer now, with their holders.
     pub(super) renewed: Vec<(u32, Token)>,
-    pub(super) answered: Vec<(Errand, Entry)>,
+    pub(super) answered: Vec<(RequestJob, Entry)>,
 }
 
-struct Held {
-    errand: Errand,
-    until: Micros,
-    /// The number is new: its holder has no cookie yet.
-    is_new: bool,
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Caller {
+    job: RequestJob,
+    /// The ticket that is claimed; a newcomer has none.
+    ticket: Option<Token>,
 }
 
 pub(super) struct Gateway {
@@ -82,61 +75,90 @@ pub(super) struct Gateway {
     other: RoomId,
     sealer: Sealer,
     line: Line,
-    view: View,
-    memory: Memory,
+    queue: RoomQueue<Caller>,
+    /// A line of which nothing is known.
+    unknown: View,
     polls: PollTable,
     /// Store time at the start.
     start: Millis,
-    joins: Vec<Errand>,
-    held: BTreeMap<u64, Vec<Held>>,
-    renewals: Vec<(Token, u32)>,
-    /// Passes that are given back, and when.
-    returns: Vec<(Micros, Token)>,
-    confirmed: Vec<u64>,
+    /// Those whose renewal is under way, by the number of the pass.
+    renewing: HashMap<u64, (Token, u32)>,
+    /// Passes that are given back, and when, in that order.
+    returns: VecDeque<(Micros, Token)>,
+    /// Passes that came back, with their ends.
+    confirmed: HashMap<u64, Millis>,
     revoked: HashMap<u64, Revoked>,
-    revocations_seen: u64,
-    turn: Micros,
+    /// Places kept while the store was away.
+    provisional: u64,
     /// What it will be set to, the last first.
     changes: Vec<(Micros, Rules)>,
-    /// When the next batch goes.
+    /// From when until when the store does not answer, in order.
+    outages: VecDeque<(Micros, Micros)>,
+    failures: u32,
+    /// The next step of a lease, if the room may live on one.
+    lends: Option<Micros>,
+    samples_at: Micros,
+    /// When something is planned to happen next.
     due: Micros,
-    tidied: Millis,
     random: SmallRng,
     pub(super) samples: Vec<GatewaySample>,
 }
 
+/// An instant on the clock of the queue.
+fn clock(now: Micros) -> Duration {
+    Duration::from_micros(now.unsigned_abs())
+}
+
+fn micros(at: Duration) -> Micros {
+    Micros::try_from(at.as_micros()).unwrap_or(Micros::MAX)
+}
+
 impl Gateway {
+    /// One that has heard where its line is.
     pub(super) fn new(scenario: &Scenario, setup: &Setup) -> Self {
         let start = u64::try_from(setup.start_unix_us / 1000).unwrap_or(0);
-        let line = Line::new(start);
+        let room = Room {
+            fail_mode: if setup.rules.lends { FailMode::Static } else { FailMode::Closed },
+            ..Room::new(setup.rules.clone())
+        };
         Self {
-            room: Room::new(setup.rules.clone()),
+            queue: RoomQueue::new(RUN, room.rules.clone(), Duration::ZERO),
+            room,
             id: RoomId::of(&scenario.room.name),
             other: RoomId::of("another room"),
             sealer: sealer(),
-            view: line.view(),
-            line,
-            memory: Memory::default(),
+            line: Line::new(start),
+            unknown: View::default(),
             polls: PollTable::CALM,
             start,
-            joins: Vec::new(),
-            held: BTreeMap::new(),
-            renewals: Vec::new(),
-            returns: Vec::new(),
-            confirmed: Vec::new(),
-            changes: setup.changes.iter().rev().cloned().collect(),
+            renewing: HashMap::new(),
+            returns: VecDeque::new(),
+            confirmed: HashMap::new(),
             revoked: HashMap::new(),
-            revocations_seen: 0,
-            turn: 0,
-            due: 0,
-            tidied: start,
+            provisional: 0,
+            changes: setup.changes.iter().rev().cloned().collect(),
+            outages: setup.outages.iter().copied().collect(),
+            failures: 0,
+            lends: None,
+            samples_at: 0,
+            due: Micros::MAX,
             random: SmallRng::seed_from_u64(scenario.seed),
             samples: Vec::new(),
         }
     }
 
+    /// Store time, as far as it is known here.
     fn store_time(&self, now: Micros) -> Millis {
+        self.queue.store_time(clock(now)).unwrap_or(self.time(now))
+    }
+
+    /// What the store's clock shows.
+    fn time(&self, now: Micros) -> Millis {
         self.start + u64::try_from(now / 1000).unwrap_or(0)
+    }
+
+    fn view(&self) -> &View {
+        self.queue.view().unwrap_or(&self.unknown)
     }
 
     pub(super) fn seal(&self, token: &Token) -> String {
@@ -156,23 +178,26 @@ impl Gateway {
     }
 
     pub(super) fn admit(&mut self, shown: Credential, intent: Intent, now: Micros) -> Verdict {
-        if let Credential::Sealed(token) = shown
-            && self.view.lacks(&token)
-        {
-            self.memory.shown(&token);
-        }
+        let time = self.store_time(now);
         let pass = match shown {
             Credential::Sealed(token) => self.state_of(&token),
             _ => PassState::Lives,
         };
-        let now = self.store_time(now);
-        let scene = Scene {
+        if let Credential::Sealed(token) = shown
+            && time < token.expires
+            && pass == PassState::Lives
+            && self.queue.view().is_some_and(|view| view.lacks(&token))
+        {
+            self.queue.take(Op::Shown { token }, clock(now));
+        }
+        let store_away = self.queue.is_away();
+        let scene = AdmitContext {
             room: &self.room,
-            line: Some(&self.view),
-            store_away: false,
-            on_lease: false,
+            line: self.queue.view(),
+            store_away,
+            on_lease: store_away && self.queue.lives_on_lease(clock(now)),
             shop_rests: false,
-            now,
+            now: time,
             pass,
         };
         admit(scene, shown, intent).0
@@ -187,198 +212,207 @@ impl Gateway {
     }
 
     /// Somebody shows a pass.
-    pub(super) fn confirm(&mut self, pass: &Token) {
-        if self.room.rules.total_active_users.is_some() {
-            self.confirmed.push(pass.number);
+    pub(super) fn confirm(&mut self, pass: &Token, now: Micros) {
+        if self.room.rules.total_active_users.is_some()
+            && self.confirmed.insert(pass.number, pass.expires).is_none_or(|known| known < pass.expires)
+        {
+            self.queue.take(Op::Confirm { number: pass.number }, clock(now));
         }
     }
 
     /// What another room gives, where everybody enters at once.
     pub(super) fn foreign(&self, now: Micros) -> Cookie {
-        let now = self.store_time(now);
+        let now = self.time(now);
         Cookie::Foreign(self.sealer.seal(self.other, &Token::pass(1, now, now + self.room.rules.session)))
     }
 
     /// What the holder of this ticket is told.
-    pub(super) fn tell(&mut self, number: u64) -> Told {
-        let rules = &self.room.rules;
-        let ahead = self.view.segments.ahead_of(number);
-        let wait = self.view.outlook(rules).wait(ahead).filter(|_| rules.open);
-        let interval = self.polls.after(ahead, self.view.pace(rules)) * self.random.random_range(0.85..1.15);
-        Told {
-            after: Duration::from_millis((interval * 10.0).round() as u64 * 100),
-            position: self.view.position(number),
+    pub(super) fn tell(&mut self, ticket: &Token) -> QueueInfo {
+        let (rules, view) = (&self.room.rules, self.queue.view().unwrap_or(&self.unknown));
+        let jitter = self.random.random_range(0.85..1.15);
+        let (position, wait, interval) = if ticket.kind == Kind::Ticket {
+            let ahead = view.segments.ahead_of(ticket.number);
+            let wait = view.outlook(rules).wait(ahead).filter(|_| rules.open);
+            (view.position(ticket.number), wait, self.polls.after(ahead, view.pace(rules)))
+        } else {
+            (None, None, self.polls.interval(None))
+        };
+        QueueInfo {
+            after: Duration::from_millis((interval * jitter * 10.0).round() as u64 * 100),
+            position,
             wait: wait.map(|wait| [wait.low as f64, wait.high as f64]),
             assets: Vec::new(),
         }
     }
 
-    pub(super) fn join(&mut self, errand: Errand) {
-        self.joins.push(errand);
+    /// Somebody asks for a number.
+    pub(super) fn join(&mut self, job: RequestJob, now: Micros) {
+        let reply = Caller { job, ticket: None };
+        self.queue.take(Op::Join { if_called: false, reply }, clock(now));
     }
 
-    pub(super) fn hold(&mut self, number: u64, errand: Errand, now: Micros) {
-        self.held_until(number, errand, now, false);
+    /// The holder of a called ticket asks for a pass.
+    pub(super) fn claim(&mut self, ticket: Token, job: RequestJob, now: Micros) {
+        let reply = Caller { job, ticket: Some(ticket) };
+        self.queue.take(Op::Claim { number: ticket.number, reply }, clock(now));
     }
 
-    fn held_until(&mut self, number: u64, errand: Errand, now: Micros, is_new: bool) {
-        self.turn = (self.turn + 1) % HOLD_STEPS;
-        let until = now + HOLD + HOLD_SPREAD * self.turn / HOLD_STEPS;
-        self.held.entry(number).or_default().push(Held { errand, until, is_new });
+    /// The next place in the order of arrival while the store is away.
+    pub(super) fn keep_place(&mut self, now: Micros) -> Token {
+        self.provisional += 1;
+        self.queue.set_places_kept(self.provisional, clock(now));
+        Token::provisional(RUN, self.provisional, self.store_time(now))
     }
 
-    pub(super) fn renew(&mut self, pass: &Token, who: u32) {
-        self.renewals.push((*pass, who));
+    /// Asks for the number of a place that was kept.
+    pub(super) fn adopt(&mut self, token: &Token, now: Micros) {
+        if token.kind == Kind::Provisional && !self.queue.is_away() {
+            self.queue.take(Op::Adopt { run: token.run, last: token.number }, clock(now));
+        }
+    }
+
+    pub(super) fn renew(&mut self, pass: &Token, who: u32, now: Micros) {
+        if self.renewing.insert(pass.number, (*pass, who)).is_none() {
+            self.queue.take(Op::Renew { number: pass.number, admitted: pass.admitted }, clock(now));
+        }
     }
 
     /// A pass is given back, with the answer that goes out then.
     pub(super) fn release(&mut self, pass: &Token, then: Micros) {
-        self.returns.push((then, *pass));
+        let at = self.returns.partition_point(|(before, _)| *before <= then);
+        self.returns.insert(at, (then, *pass));
     }
 
-    /// The numbers of the passes that were given back by now.
-    fn releases(&mut self, now: Micros) -> Vec<u64> {
-        let given_back: Vec<(Micros, Token)> = self.returns.extract_if(.., |(then, _)| *then <= now).collect();
-        for (_, pass) in &given_back {
-            self.memory.returned(pass);
+    /// When something is to happen, if that is sooner than what is planned.
+    pub(super) fn plans(&mut self) -> Option<Micros> {
+        let changes = self.changes.last().map(|(then, _)| *then);
+        let returns = self.returns.front().map(|(then, _)| *then);
+        let queue = micros(self.queue.next_wakeup());
+        let next = [changes, returns, self.lends].into_iter().flatten().fold(queue.min(self.samples_at), Micros::min);
+        let sooner = next < self.due;
+        self.due = self.due.min(next);
+        sooner.then_some(next)
+    }
+
+    /// What happens now, if that was planned.
+    pub(super) fn moves(&mut self, now: Micros) -> Moved {
+        let mut moved = Moved::default();
+        if now < self.due {
+            return moved;
         }
-        given_back.iter().map(|(_, pass)| pass.number).collect()
+        self.due = Micros::MAX;
+        while let Some((_, rules)) = self.changes.pop_if(|(then, _)| *then <= now) {
+            self.queue.set_rules(&rules, clock(now));
+            self.room.rules = rules;
+        }
+        while let Some((_, token)) = self.returns.pop_front_if(|(then, _)| *then <= now) {
+            self.queue.take(Op::Release { token }, clock(now));
+        }
+        if self.lends.take_if(|step| *step <= now).is_some() {
+            self.lend(now, &mut moved);
+        }
+        if self.queue.next_wakeup() <= clock(now) {
+            self.commit(now, &mut moved);
+        }
+        if self.samples_at <= now {
+            self.samples_at = now + SAMPLE;
+            self.samples.push(self.sample(now));
+        }
+        moved
     }
 
-    /// Something was gathered: when its batch goes, if that is sooner than the next one.
-    pub(super) fn gathers(&mut self, now: Micros) -> Option<Micros> {
-        let at = now + GATHER;
-        let sooner = at < self.due;
-        self.due = self.due.min(at);
-        sooner.then_some(at)
-    }
-
-    pub(super) fn is_due(&self, now: Micros) -> bool {
-        now == self.due
-    }
-
-    /// When the next batch goes, if nothing comes.
-    pub(super) fn next_tick(&mut self, now: Micros) -> Micros {
-        self.due = now + if self.held.is_empty() { TICK } else { BUSY_TICK };
-        self.due
+    /// Whether the store answers.
+    fn is_reachable(&mut self, now: Micros) -> bool {
+        while self.outages.pop_front_if(|(_, until)| *until <= now).is_some() {}
+        self.outages.front().is_none_or(|(from, _)| now < *from)
     }
 
     /// Sends the batch, and tells what is known by then.
-    pub(super) fn flush(&mut self, now: Micros) -> Flushed {
-        while let Some((_, rules)) = self.changes.pop_if(|(then, _)| *then <= now) {
-            self.room.rules = rules;
+    fn commit(&mut self, now: Micros, moved: &mut Moved) {
+        let (reachable, mut replies) = (self.is_reachable(now), Vec::new());
+        let Some(call) = self.queue.batch(clock(now), &mut replies) else { return };
+        if !reachable {
+            self.failures += 1;
+            let retry_at = clock(now) + back_off(RUN, self.failures);
+            for number in self.queue.unreachable(clock(now), retry_at, &mut replies) {
+                self.renewing.remove(&number);
+            }
+            self.answer(replies, now, moved);
+            return self.lend(now, moved);
         }
-        let joins = std::mem::take(&mut self.joins);
-        let renewals = std::mem::take(&mut self.renewals);
-        let releases = self.releases(now);
-        let (seen, restore) = self.memory.recall();
-        let batch = Batch {
-            gateway: 1,
-            seen,
-            restore,
-            joins: joins.len() as u64,
-            claims: self.held.keys().copied().collect(),
-            renewals: renewals.iter().map(|(pass, _)| (pass.number, pass.admitted)).collect(),
-            confirmed: std::mem::take(&mut self.confirmed),
-            releases,
-            revocations_seen: self.revocations_seen,
-            ..Batch::default()
-        };
-        let outcome = self.line.apply(&self.room.rules, &batch, self.store_time(now));
+        let outcome = self.line.apply(&call.rules, &call.batch, self.time(now));
         // What a store would write down.
         drop(self.line.take_changes());
-        self.memory.note(&batch.releases, &outcome);
-        self.revoked.extend(outcome.revoked.iter().map(|revoked| (revoked.number, *revoked)));
-        self.revocations_seen = outcome.revocations_seen;
-        let before = std::mem::replace(&mut self.view, outcome.view);
-        self.view.follow(&before);
-        let rules = &self.room.rules;
-        self.polls = self.view.poll_table(PollTable::CALM, budget_for(rules.rate), rules);
-        self.tidy();
-        self.sample(now);
-        let grants: HashMap<u64, Grant> = outcome.grants.into_iter().collect();
-        let mut answered = self.seat(joins, outcome.first, &grants, now);
-        self.answer_held(&grants, now, &mut answered);
-        let holders: HashMap<u64, (Token, u32)> = renewals.into_iter().map(|held| (held.0.number, held)).collect();
-        let renewed = outcome.renewed.into_iter().filter_map(|(number, end)| {
-            let &(pass, who) = holders.get(&number)?;
-            Some((who, Token { issued: self.view.now, expires: end?, ..pass.confirmed() }))
-        });
-        Flushed { renewed: renewed.collect(), answered }
-    }
-
-    /// Gives the new numbers to those who asked: in at once, soon, or in line.
-    fn seat(
-        &mut self,
-        joins: Vec<Errand>,
-        first: u64,
-        grants: &HashMap<u64, Grant>,
-        now: Micros,
-    ) -> Vec<(Errand, Entry)> {
-        let soon = SOON * self.view.pace(&self.room.rules);
-        let mut answered = Vec::new();
-        for (number, errand) in (first..).zip(joins) {
-            let ahead = self.view.segments.ahead_of(number) as f64;
-            match grants.get(&number) {
-                Some(&Grant::Pass { expires, .. }) => answered.push((errand, Entry::Pass(self.pass(number, expires)))),
-                _ if self.room.rules.open && ahead < soon => self.held_until(number, errand, now, true),
-                _ => answered.push((errand, Entry::Ticket(number, self.ticket(number)))),
+        let Some(answered) = self.queue.answer(outcome, clock(now), &mut replies) else { return };
+        self.revoked.extend(answered.revoked.iter().map(|revoked| (revoked.number, *revoked)));
+        let (view, rules) = (self.queue.view().unwrap_or(&self.unknown), &self.room.rules);
+        self.polls = view.poll_table(PollTable::CALM, budget_for(rules.rate), rules);
+        if answered.tidies {
+            let (time, grace) = (view.now, rules.form_grace);
+            self.revoked.retain(|_, revoked| revoked.expires.saturating_add(grace) > time);
+            self.confirmed.retain(|_, &mut expires| expires > time);
+        }
+        let issued = view.now;
+        for (number, expires) in answered.renewed {
+            if let (Some((pass, who)), Some(expires)) = (self.renewing.remove(&number), expires) {
+                moved.renewed.push((who, Token { issued, expires, ..pass.confirmed() }));
             }
         }
-        answered
+        self.answer(replies, now, moved);
     }
 
-    fn answer_held(&mut self, grants: &HashMap<u64, Grant>, now: Micros, answered: &mut Vec<(Errand, Entry)>) {
-        for (number, held) in std::mem::take(&mut self.held) {
-            for one in held {
-                let entry = match grants.get(&number) {
-                    Some(&Grant::Pass { expires, .. }) => Entry::Pass(self.pass(number, expires)),
-                    Some(Grant::Spent) => Entry::Spent,
-                    _ if one.until > now => {
-                        self.held.entry(number).or_default().push(one);
-                        continue;
-                    }
-                    _ if one.is_new => Entry::Ticket(number, self.ticket(number)),
-                    _ => Entry::Ticket(number, Cookie::Kept),
-                };
-                answered.push((one.errand, entry));
-            }
+    /// A step of the lease, and when the next is.
+    fn lend(&mut self, now: Micros, moved: &mut Moved) {
+        let mut replies = Vec::new();
+        self.queue.on_lease(clock(now), &mut replies);
+        self.answer(replies, now, moved);
+        let lives = self.queue.is_away() && self.queue.may_live_on_lease(clock(now));
+        self.lends = lives.then(|| now + micros(LEASE_STEP));
+    }
+
+    fn answer(&mut self, replies: Vec<(Caller, Admission)>, now: Micros, moved: &mut Moved) {
+        let time = self.store_time(now);
+        for (Caller { job, ticket }, admission) in replies {
+            let entry = match (admission, ticket) {
+                (Admission::Pass { number, expires, admitted }, _) => {
+                    Entry::Pass(Token { admitted, ..Token::pass(number, time, expires) })
+                }
+                (Admission::Ticket(number), None) => {
+                    let ticket = Token::ticket(number, time);
+                    Entry::Place(ticket, Cookie::Set(ticket))
+                }
+                (Admission::Ticket(_) | Admission::Away, Some(ticket)) => Entry::Place(ticket, Cookie::Kept),
+                (Admission::Away, None) => {
+                    let place = self.keep_place(now);
+                    Entry::Place(place, Cookie::Set(place))
+                }
+                (Admission::Spent, _) => Entry::Spent,
+                (Admission::Full | Admission::Visit, _) => Entry::Refused,
+            };
+            moved.answered.push((job, entry));
         }
     }
 
-    fn pass(&self, number: u64, end: Millis) -> Token {
-        Token::pass(number, self.view.now, end)
+    /// Passes that it remembers.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.queue.remembered()
     }
 
-    fn ticket(&self, number: u64) -> Cookie {
-        Cookie::Set(Token::ticket(number, self.view.now))
-    }
-
-    fn tidy(&mut self) {
-        let now = self.view.now;
-        if now >= self.tidied + TIDY {
-            self.tidied = now;
-            self.memory.tidy(&self.view);
-            self.revoked.retain(|_, revoked| revoked.expires > now);
-        }
-    }
-
-    /// What the gateway says of the room, ten times a second.
-    fn sample(&mut self, now: Micros) {
-        if self.samples.last().is_some_and(|last| now < last.at + TICK) {
-            return;
-        }
-        self.samples.push(GatewaySample {
+    /// What the gateway says of the room.
+    fn sample(&self, now: Micros) -> GatewaySample {
+        let view = self.view();
+        GatewaySample {
             at: now,
             gateway: 0,
-            store_time_ms: self.view.now,
-            admitted: self.view.granted,
-            waiting: self.view.waiting(),
-            active_users: self.view.active,
+            store_time_ms: view.now,
+            admitted: view.granted,
+            waiting: view.waiting(),
+            active_users: view.active,
             new_users_per_minute: self.room.rules.rate * 60.0,
-            store_away: false,
+            store_away: self.queue.is_away(),
             limits_given_up: false,
-        });
+        }
     }
 }
 

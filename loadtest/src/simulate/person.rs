@@ -1,12 +1,12 @@
 //! One visitor on their way: who they are, their cookie, and what is written down of them.
 
-use evidence::{Asked, Held, Micros};
+use evidence::{Held, Micros, RequestRecord};
 use launch_model::scenario::Scenario;
-use launch_model::visit::{Answer, Ask, Cookies, Place, Shown};
+use launch_model::visit::{Answer, Ask, Content, Cookies, Place};
 use policy::ticket::Token;
 
-use super::errand::Errand;
 use super::gateway::{Cookie, Gateway};
+use super::request_job::RequestJob;
 use crate::population::{self, Holder};
 
 /// What a visitor keeps of the room's cookie.
@@ -47,13 +47,13 @@ impl Person {
     }
 
     /// Writes down what came of a request.
-    pub(super) fn note(&mut self, errand: &Errand, answer: &Answer, at: Micros, scenario: &Scenario) {
-        let Errand { request, due, .. } = errand;
+    pub(super) fn note(&mut self, job: &RequestJob, answer: &Answer, at: Micros, scenario: &Scenario) {
+        let RequestJob { request, due, .. } = job;
         let inside = self.visitor.place() == Place::Inside;
         if !inside && !request.attack {
             self.visit.errors_outside += u32::from(answer.status >= 500);
         }
-        if let Shown::Line(told) = &answer.shown
+        if let Content::Line(told) = &answer.shown
             && !request.attack
         {
             self.visit.see(at, told.position, told.wait);
@@ -62,8 +62,8 @@ impl Person {
             }
         }
         if (inside || answer.is_shop() || request.attack) && !matches!(request.ask, Ask::Asset(_)) {
-            let (id, page, status) = (errand.id(), request.ask.page(), Some(answer.status));
-            self.visit.asked.push(Asked {
+            let (id, page, status) = (job.id(), request.ask.page(), Some(answer.status));
+            self.visit.asked.push(RequestRecord {
                 id,
                 page,
                 step: None,

@@ -11,6 +11,8 @@ pub struct Setup {
     pub rules: Rules,
     /// What it is set to later, and when: in order of time.
     pub changes: Vec<(Micros, Rules)>,
+    /// From when until when its store does not answer: in order of time.
+    pub outages: Vec<(Micros, Micros)>,
     /// Unix time of the start, in microseconds.
     pub start_unix_us: i64,
 }
@@ -18,7 +20,7 @@ pub struct Setup {
 impl Setup {
     /// A gateway that is set to what the scenario promises.
     pub fn of(scenario: &Scenario, start_unix_us: i64) -> Self {
-        Self { rules: rules(scenario), changes: Vec::new(), start_unix_us }
+        Self { rules: rules(scenario), changes: Vec::new(), outages: Vec::new(), start_unix_us }
     }
 }
 

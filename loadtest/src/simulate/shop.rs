@@ -1,6 +1,6 @@
 //! The shop of a simulated launch: every page in its time, however many come.
 //!
-//! What is absent: a database that is overrun. Whoever wants to see that sends a crowd to the real one.
+//! Out of scope: a database that is overrun. Whoever wants to see that sends a crowd to the real one.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use demo_shop::model::{ITEM, ORDER, PAYMENT};
 use evidence::shop::{Entry, Outcome, Report};
 use evidence::{Micros, Page};
 use launch_model::scenario::Scenario;
-use launch_model::visit::{Answer, Ask, Sight};
+use launch_model::visit::{Answer, Ask, ShopPage};
 use policy::line::segment::place_of;
 use policy::ticket::Token;
 
-use super::errand::Errand;
+use super::request_job::RequestJob;
 
 /// A page that was served.
 pub(super) struct Served {
@@ -50,14 +50,14 @@ impl Shop {
         }
     }
 
-    pub(super) fn serve(&mut self, errand: &Errand, pass: Option<Token>, now: Micros) -> Served {
-        let ask = &errand.request.ask;
-        let (sight, outcome) = self.sight(ask);
+    pub(super) fn serve(&mut self, job: &RequestJob, pass: Option<Token>, now: Micros) -> Served {
+        let ask = &job.request.ask;
+        let (shop_page, outcome) = self.shop_page(ask);
         let page = ask.page();
         let took = (self.service_time * weight(page) * 1e6) as Micros;
         let new = pass.is_some_and(|pass| self.known.insert(pass.number));
         let paid = page == Page::Payment && outcome == Outcome::Ok;
-        let order = if let Ask::Payment(order, _) = ask { Some(*order) } else { sight.order };
+        let order = if let Ask::Payment(order, _) = ask { Some(*order) } else { shop_page.order };
         self.report.new_shoppers += u64::from(new);
         self.report.by_weir += u64::from(pass.is_some());
         self.report.pages_ok += 1;
@@ -66,7 +66,7 @@ impl Shop {
             seq: self.log.len() as u64 + 1,
             arrived_us: self.start_unix_us + now,
             answered_us: self.start_unix_us + now + took,
-            request_id: Some(errand.id()),
+            request_id: Some(job.id()),
             pass_id: pass.map(|pass| pass_id(&pass)),
             room: pass.map(|_| self.room.clone()),
             page,
@@ -75,20 +75,20 @@ impl Shop {
             order,
             new,
         });
-        Served { answer: Answer::shop(sight), took, gives_back: paid && pass.is_some() }
+        Served { answer: Answer::shop(shop_page), took, gives_back: paid && pass.is_some() }
     }
 
     /// What the page shows. An order takes a pair out of stock; what is ordered can be paid.
-    fn sight(&mut self, ask: &Ask) -> (Sight, Outcome) {
+    fn shop_page(&mut self, ask: &Ask) -> (ShopPage, Outcome) {
         let sold_out = self.orders >= self.stock;
         match ask {
-            Ask::Payment(..) => (Sight::default(), Outcome::Ok),
-            _ if sold_out => (Sight { sold_out, ..Sight::default() }, Outcome::SoldOut),
+            Ask::Payment(..) => (ShopPage::default(), Outcome::Ok),
+            _ if sold_out => (ShopPage { sold_out, ..ShopPage::default() }, Outcome::SoldOut),
             Ask::Order(_) => {
                 self.orders += 1;
-                (Sight { order: Some(self.orders), ..Sight::default() }, Outcome::Ok)
+                (ShopPage { order: Some(self.orders), ..ShopPage::default() }, Outcome::Ok)
             }
-            _ => (Sight::default(), Outcome::Ok),
+            _ => (ShopPage::default(), Outcome::Ok),
         }
     }
 

@@ -29,11 +29,11 @@ pub(super) struct Pool {
 
 /// The right to send a request now.
 #[derive(Debug)]
-pub(crate) struct Seat(
+pub(crate) struct PoolSlot(
     #[expect(dead_code, reason = "held, and given back by going away")] Option<OwnedSemaphorePermit>,
 );
 
-impl Seat {
+impl PoolSlot {
     /// Where connections are not shared.
     pub(super) const FREE: Self = Self(None);
 }
@@ -54,8 +54,8 @@ impl Pool {
     }
 
     /// Waits until a request may be sent.
-    pub(super) async fn seat(&self) -> Seat {
-        Seat(Arc::clone(&self.gate).acquire_owned().await.ok())
+    pub(super) async fn seat(&self) -> PoolSlot {
+        PoolSlot(Arc::clone(&self.gate).acquire_owned().await.ok())
     }
 
     /// A connection, or a new one.

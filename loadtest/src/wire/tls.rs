@@ -1,6 +1,6 @@
 //! TLS to a target: whose certificates are believed.
 //!
-//! What is absent: resumption of sessions. Each connection is another person's, who was never here.
+//! Out of scope: resumption of sessions. Each connection is another person's, who was never here.
 
 use std::path::PathBuf;
 use std::sync::Arc;

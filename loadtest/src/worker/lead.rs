@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::clock::{Offset, Round, unix_us};
 use super::wire::{LONGEST, LONGEST_HELLO, hear, say};
 use super::{FromLeader, FromWorker, Order, SECRET, SILENCE, VERSION, proof};
-use crate::dispatch::{Crowd, Sent, Shown};
-use crate::stage::child::{self, Child};
+use crate::dispatch::{Crowd, ProgressBoard, Sent};
+use crate::testbed::child::{self, Child};
 
 /// Rounds in which a clock is measured.
 const ROUNDS: usize = 9;
@@ -31,26 +31,26 @@ const REACH: Duration = Duration::from_secs(10);
 pub(crate) const LISTENS: &str = "The worker listens on ";
 
 /// All workers of a run.
-pub(crate) struct Crew {
+pub(crate) struct Workers {
     workers: Vec<Worker>,
     /// Those that were started here.
     children: Vec<Child>,
 }
 
-impl Crew {
+impl Workers {
     /// Starts so many workers on this machine.
     pub(crate) async fn start(program: &Path, count: usize) -> anyhow::Result<Self> {
-        let mut crew = Self { workers: Vec::new(), children: Vec::new() };
+        let mut workers = Self { workers: Vec::new(), children: Vec::new() };
         let secret = crate::hex::random_hex::<16>();
         for _ in 0..count {
             let mut command = child::command(program);
             command.args(["worker", "--once", "--listen", "127.0.0.1:0"]).env(SECRET, &secret);
             let mut child = Child::start("a worker", command, child::folder()?)?;
             let address = child.says(|line| line.strip_prefix(LISTENS).map(str::to_owned)).await?;
-            crew.children.push(child);
-            crew.workers.push(Worker::reach(&address, &secret).await?);
+            workers.children.push(child);
+            workers.workers.push(Worker::reach(&address, &secret).await?);
         }
-        Ok(crew)
+        Ok(workers)
     }
 
     /// Reaches workers that were started elsewhere.
@@ -62,7 +62,12 @@ impl Crew {
     }
 
     /// Sends a crowd, each worker its part.
-    pub(crate) async fn send(self, crowd: &Crowd, shown: &Shown, stop: CancellationToken) -> anyhow::Result<Sent> {
+    pub(crate) async fn send(
+        self,
+        crowd: &Crowd,
+        shown: &ProgressBoard,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Sent> {
         let scenario =
             toml::to_string(&without_files(&crowd.scenario)).context("the scenario cannot be told to workers")?;
         let of = self.workers.len() as u32;
@@ -171,7 +176,7 @@ impl Worker {
     }
 
     /// Has its part sent, and hears what became of it.
-    async fn work(mut self, order: Order, shown: Shown, stop: CancellationToken) -> anyhow::Result<Evidence> {
+    async fn work(mut self, order: Order, shown: ProgressBoard, stop: CancellationToken) -> anyhow::Result<Evidence> {
         let [index, of] = order.part;
         let name = format!("worker {} of {of} ({})", index + 1, self.address);
         let lost = || format!("{name} was lost");
@@ -236,10 +241,10 @@ mod tests {
         address
     }
 
-    async fn crew(addresses: &[String]) -> Crew {
-        let mut crew = Crew { workers: Vec::new(), children: Vec::new() };
-        crew.reach(addresses, THE_SECRET).await.unwrap();
-        crew
+    async fn workers(addresses: &[String]) -> Workers {
+        let mut workers = Workers { workers: Vec::new(), children: Vec::new() };
+        workers.reach(addresses, THE_SECRET).await.unwrap();
+        workers
     }
 
     fn crowd(server: &Server, seconds: f64) -> Crowd {
@@ -253,7 +258,8 @@ mod tests {
     }
 
     async fn visits(generators: Generators, server: &Server) -> Vec<(u64, launch_model::persona::Persona, i64)> {
-        let sent = generators.send(&crowd(server, 1.0), &Shown::default(), CancellationToken::new()).await.unwrap();
+        let sent =
+            generators.send(&crowd(server, 1.0), &ProgressBoard::default(), CancellationToken::new()).await.unwrap();
         assert_eq!(sent.lost, Vec::<String>::new());
         sent.evidence.visits.iter().map(|visit| (visit.index, visit.persona, visit.due)).collect()
     }
@@ -263,8 +269,8 @@ mod tests {
         let server = Server::open(&Answer::Shop).unwrap();
         let alone = visits(Generators::Here, &server).await;
         assert!(alone.len() > 20, "{alone:?}");
-        let crew = crew(&[worker().await, worker().await]).await;
-        assert_eq!(visits(Generators::Workers(crew), &server).await, alone);
+        let workers = workers(&[worker().await, worker().await]).await;
+        assert_eq!(visits(Generators::Workers(workers), &server).await, alone);
     }
 
     #[tokio::test]
@@ -308,11 +314,11 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_is_lost_ends_the_run_and_is_named() {
         let server = Server::open(&Answer::Line).unwrap();
-        let crew = crew(&[worker().await, faint().await]).await;
-        let sending = Generators::Workers(crew);
+        let workers = workers(&[worker().await, faint().await]).await;
+        let sending = Generators::Workers(workers);
         // The crowd would stay for an hour.
         let crowd = crowd(&server, 3600.0);
-        let sent = sending.send(&crowd, &Shown::default(), CancellationToken::new()).await.unwrap();
+        let sent = sending.send(&crowd, &ProgressBoard::default(), CancellationToken::new()).await.unwrap();
         assert_eq!(sent.lost.len(), 1);
         assert!(sent.lost[0].contains("worker 2 of 2") && sent.lost[0].contains("was lost"), "{}", sent.lost[0]);
         assert_eq!(sent.evidence.generators.len(), 1, "the other one told what it saw");

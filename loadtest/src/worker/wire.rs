@@ -1,6 +1,6 @@
 //! Messages on a stream: JSON, with its length before it (4 bytes, big-endian).
 //!
-//! What is absent: trust. A length is bounded before anything is set aside for it, and bytes that make no sense are an
+//! Out of scope: trust. A length is bounded before anything is set aside for it, and bytes that make no sense are an
 //! error.
 
 use std::io;

@@ -130,7 +130,7 @@ impl Sent {
 async fn everybody_logs_in_as_somebody_else_pays_elsewhere_and_has_ordered() {
     let sent = send(Fault::Nothing, scenario("small", "small", "right")).await;
     assert!(sent.all_end(End::Bought), "{:#?}", sent.evidence.visits);
-    let mut orders = sent.shop.books.lock().unwrap().orders.clone();
+    let mut orders = sent.shop.inventory.lock().unwrap().orders.clone();
     orders.sort();
     orders.dedup();
     assert_eq!(orders.len(), sent.evidence.visits.len(), "each visitor is another one");

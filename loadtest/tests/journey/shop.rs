@@ -43,7 +43,7 @@ struct Session {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Shelf {
     sessions: HashMap<String, Session>,
     /// Who bought.
     pub(crate) orders: Vec<String>,
@@ -51,14 +51,14 @@ pub(crate) struct Books {
 
 pub(crate) struct Shop {
     fault: Fault,
-    pub(crate) books: Mutex<Books>,
+    pub(crate) inventory: Mutex<Shelf>,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Shop {
     pub(crate) fn open(fault: Fault) -> (Arc<Self>, SocketAddr) {
-        let shop = Arc::new(Self { fault, books: Mutex::default() });
+        let shop = Arc::new(Self { fault, inventory: Mutex::default() });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -84,17 +84,17 @@ impl Shop {
         if text(head, "host") == PAY {
             return pay(head);
         }
-        let mut books = self.books.lock().unwrap();
-        let books = &mut *books;
+        let mut inventory = self.inventory.lock().unwrap();
+        let inventory = &mut *inventory;
         let (id, is_new) = match cookie(head, "session") {
             Some(id) => (id, false),
-            None => (format!("s{}", books.sessions.len()), true),
+            None => (format!("s{}", inventory.sessions.len()), true),
         };
-        let session = books
+        let session = inventory
             .sessions
             .entry(id.clone())
             .or_insert_with(|| Session { csrf: format!("t&\"{id}\""), ..Session::default() });
-        let mut answer = self.page(head, body, session, &mut books.orders);
+        let mut answer = self.page(head, body, session, &mut inventory.orders);
         // A shop whose session is not touched sends none.
         if is_new && head.uri.path() != "/paid" {
             let cookie = format!("session={id}; Path=/; SameSite=Lax");

@@ -9,7 +9,7 @@
 //! renewal must be done, and must have reached the cookie, with the second of these requests. A visit tells something if it
 //! lasted longer than one life of a pass.
 //!
-//! What is absent: a pass that lives, by its own cookie, and is refused; that is `thrown-out` ([`super::places`]).
+//! Out of scope: a pass that lives, by its own cookie, and is refused; that is `thrown-out` ([`super::places`]).
 
 use evidence::{Micros, Visit};
 use launch_model::token::Kind;

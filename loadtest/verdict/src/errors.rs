@@ -5,10 +5,10 @@
 //! unanswered       their requests that had no answer at all  = 0
 //! ```
 //!
-//! What is absent: errors of those inside, which are the shop's; they are told here, and judged by the orders that
+//! Out of scope: errors of those inside, which are the shop's; they are told here, and judged by the orders that
 //! come of it (`orders`).
 
-use evidence::{Asked, Visit};
+use evidence::{RequestRecord, Visit};
 
 use crate::check::{Check, first_of};
 use crate::launch::Launch;
@@ -39,7 +39,7 @@ pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
 /// What those inside met.
 fn inside(launch: &Launch<'_>) -> String {
     let asked = launch.evidence.visits.iter().flat_map(|visit| &visit.asked).filter(|asked| !asked.attack);
-    let count = |is: fn(&Asked) -> bool| asked.clone().filter(|asked| is(asked)).count();
+    let count = |is: fn(&RequestRecord) -> bool| asked.clone().filter(|asked| is(asked)).count();
     let errors = count(|asked| asked.status.is_some_and(|status| status >= 500));
     let silent = count(|asked| asked.status.is_none());
     let shop = launch.evidence.shop.iter().filter(|entry| entry.status >= 500).count();

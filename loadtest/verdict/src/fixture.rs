@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evidence::shop::{Entry, Outcome};
-use evidence::{Asked, End, Evidence, Generator, Held, KernelLimit, Micros, Page, Second, Shown, Visit};
+use evidence::{End, Evidence, Generator, Held, KernelLimit, Micros, Page, RequestRecord, Second, ShownWait, Visit};
 use launch_model::persona::Persona;
 use launch_model::scenario::Scenario;
 use launch_model::span::Span;
@@ -88,7 +88,7 @@ impl Made {
         visit.held.push(Held { at: granted * 1000 + 10_000, target: 0, token: pass });
         visit.entered = Some(granted * 1000 + 10_000);
         let had = (granted - joined) as f64 / 1e3;
-        visit.first_wait = Some(Shown { at: joined * 1000 + 5_000, low: (had - 2.0).max(0.0), high: had + 2.0 });
+        visit.first_wait = Some(ShownWait { at: joined * 1000 + 5_000, low: (had - 2.0).max(0.0), high: had + 2.0 });
         (visit.end, visit.left) = (End::Bought, granted * 1000 + 165_000);
         visit
     }
@@ -96,7 +96,7 @@ impl Made {
     /// A request of the last visitor, as both sides saw it.
     pub(crate) fn visits_shop(&mut self, number: u64, page: Page, ms: i64) {
         let seq = self.evidence.shop.len() as u64 + 1;
-        let asked = Asked {
+        let asked = RequestRecord {
             id: format!("id-{seq}"),
             page,
             step: None,

@@ -12,12 +12,12 @@
 //! A shared pass cannot be told from a shopper who changes networks, so it is bounded and not forbidden: by the gateway's quota per
 //! place, whose defaults stand in `deploy/weir.example.toml`.
 //!
-//! What is absent: how a token is forged; the crowd's adversaries do that.
+//! Out of scope: how a token is forged; the crowd's adversaries do that.
 
 use std::collections::{HashMap, HashSet};
 
 use evidence::shop::Entry;
-use evidence::{Asked, Page, Visit};
+use evidence::{Page, RequestRecord, Visit};
 use launch_model::persona::Persona;
 use launch_model::token::Kind;
 
@@ -36,7 +36,7 @@ pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
 fn attacks(launch: &Launch<'_>) -> Check {
     let check = Check::new("attacks-at-shop", "Attacks that reached the shop").promise(5).unit("requests");
     let sent = launch.evidence.visits.iter().flat_map(|visit| &visit.asked).filter(|asked| asked.attack).count();
-    let joined: Vec<(&Asked, &Entry)> = launch.joined().collect();
+    let joined: Vec<(&RequestRecord, &Entry)> = launch.joined().collect();
     match () {
         () if sent == 0 => check.detail("Nobody attacked."),
         () if launch.evidence.shop.is_empty() => check.detail("The shop told nobody what it saw."),
@@ -45,7 +45,7 @@ fn attacks(launch: &Launch<'_>) -> Check {
         ),
         () => {
             let theirs: HashSet<&str> = sent_in_their_turn(launch).chain(sent_in_grace(launch)).collect();
-            let through = |(asked, entry): &&(&Asked, &Entry)| {
+            let through = |(asked, entry): &&(&RequestRecord, &Entry)| {
                 asked.attack && !(entry.pass_id.is_some() && theirs.contains(asked.id.as_str()))
             };
             let through: HashSet<&str> = joined.iter().filter(through).map(|(asked, _)| asked.id.as_str()).collect();
@@ -60,11 +60,11 @@ fn sent_in_their_turn<'l>(launch: &'l Launch<'_>) -> impl Iterator<Item = &'l st
     let turn = |visit: &'l Visit| {
         let mut passes = visit.held.iter().filter(|held| held.token.kind == Kind::Pass);
         let first = passes.next().map(|held| (held.at, held.token.number));
-        let new = move |asked: &Asked| {
+        let new = move |asked: &RequestRecord| {
             let mut later = visit.held.iter().filter(|held| held.token.kind == Kind::Pass && held.at == asked.answered);
             first.is_some_and(|(_, number)| later.any(|held| held.token.number != number))
         };
-        let theirs = move |asked: &&Asked| match visit.persona {
+        let theirs = move |asked: &&RequestRecord| match visit.persona {
             Persona::SkipsLine => first.is_some_and(|(at, _)| asked.answered >= at),
             Persona::Replays | Persona::Expired => is_form(asked) && new(asked),
             _ => false,

@@ -11,12 +11,12 @@
 //! requests of people outside that had an error or no answer. Of pages only those that a form leads to are looked for in the
 //! log: to whoever opens the product page with a pass that has ended the gateway shows the line.
 //!
-//! What is absent: what was in the requests.
+//! Out of scope: what was in the requests.
 
 use std::collections::HashMap;
 
 use evidence::shop::Entry;
-use evidence::{Asked, End, Page, Visit};
+use evidence::{End, Page, RequestRecord, Visit};
 use launch_model::attack;
 
 use crate::check::Check;
@@ -66,11 +66,12 @@ fn strangers(launch: &Launch<'_>, check: Check) -> Check {
 fn lost(launch: &Launch<'_>, check: Check) -> Check {
     let logged: HashMap<&str, u64> =
         launch.evidence.shop.iter().filter_map(|entry| Some((entry.request_id.as_deref()?, entry.seq))).collect();
-    let given = |asked: &&Asked| {
+    let given = |asked: &&RequestRecord| {
         let ok = asked.status.is_some_and(|status| (200..300).contains(&status));
         ok && !asked.attack && matches!(asked.page, Page::Cart | Page::Order | Page::Payment)
     };
-    let given: Vec<&Asked> = launch.evidence.visits.iter().flat_map(|visit| &visit.asked).filter(given).collect();
+    let given: Vec<&RequestRecord> =
+        launch.evidence.visits.iter().flat_map(|visit| &visit.asked).filter(given).collect();
     let lost = given.iter().filter(|asked| !logged.contains_key(asked.id.as_str())).count();
     let gaps = gaps(launch);
     check

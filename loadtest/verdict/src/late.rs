@@ -8,11 +8,11 @@
 //!
 //! How late one is, is taken for as little as the clocks leave possible. `form_grace` is what Weir takes by default.
 //!
-//! What is absent: requests that are no forms. They need a pass that lives (`intruders`).
+//! Out of scope: requests that are no forms. They need a pass that lives (`intruders`).
 
 use std::collections::HashMap;
 
-use evidence::{Asked, Page};
+use evidence::{Page, RequestRecord};
 
 use crate::check::Check;
 use crate::launch::{Ahead, Launch};
@@ -40,7 +40,7 @@ impl LateForm<'_> {
 }
 
 /// Whether somebody sends something.
-pub(crate) fn is_form(asked: &Asked) -> bool {
+pub(crate) fn is_form(asked: &RequestRecord) -> bool {
     matches!(asked.page, Page::Order | Page::Payment)
 }
 

@@ -11,12 +11,12 @@
 //! between a request and its answer. What is told in another clock's time is only used where that much error cannot
 //! matter; the limits are judged in store time alone.
 //!
-//! What is absent: judgement.
+//! Out of scope: judgement.
 
 use std::collections::HashMap;
 
 use evidence::shop::Entry;
-use evidence::{Asked, Evidence, GatewaySample, Micros, Visit};
+use evidence::{Evidence, GatewaySample, Micros, RequestRecord, Visit};
 use launch_model::persona::Persona;
 use launch_model::scenario::Scenario;
 use launch_model::token::{Kind, Token};
@@ -80,7 +80,7 @@ pub(crate) struct Launch<'a> {
     /// By how much the shop's clock is ahead; `None` if its log cannot be joined.
     pub(crate) shop_ahead: Option<Ahead>,
     /// What shoppers asked, by request id.
-    pub(crate) asked: HashMap<&'a str, &'a Asked>,
+    pub(crate) asked: HashMap<&'a str, &'a RequestRecord>,
 }
 
 impl<'a> Launch<'a> {
@@ -145,7 +145,7 @@ impl<'a> Launch<'a> {
     }
 
     /// Requests of shoppers and what the shop logged of them, by request id.
-    pub(crate) fn joined(&self) -> impl Iterator<Item = (&'a Asked, &'a Entry)> + '_ {
+    pub(crate) fn joined(&self) -> impl Iterator<Item = (&'a RequestRecord, &'a Entry)> + '_ {
         let entries = self.evidence.shop.iter();
         entries.filter_map(|entry| Some((*self.asked.get(entry.request_id.as_deref()?)?, entry)))
     }

@@ -10,7 +10,7 @@
 //! arrive within `T` were granted within `T + spread`. `d + spread` is what 99 of 100 keep; the slower ones are left
 //! out of the third line, and counted. It needs no agreement of clocks: a difference between them is part of `d`.
 //!
-//! What is absent: passes at once (`seats`).
+//! Out of scope: passes at once (`seats`).
 
 use evidence::GatewaySample;
 

@@ -11,7 +11,7 @@
 //! of the call with the next poll, so overtaking by the time between two polls is no fault: the objective holds that much, and
 //! the third line is what then follows for tau.
 //!
-//! What is absent: those whose turn came while they were away; they claim when they return.
+//! Out of scope: those whose turn came while they were away; they claim when they return.
 
 use evidence::{End, Visit};
 use launch_model::token::Kind;

@@ -4,12 +4,12 @@
 //! orders     (bought + sold out) / let in, of those who came to buy       >= objective
 //! receipts   shoppers with a receipt, less orders that the shop has paid  = 0
 //! paid-once  orders that two passes paid                                  = 0
-//! books      oversold + unaccounted + duplicates, as the shop counts them = 0
+//! inventory      oversold + unaccounted + duplicates, as the shop counts them = 0
 //! ```
 //!
 //! Who finds everything sold has been served.
 //!
-//! What is absent: how long it took (`pages`).
+//! Out of scope: how long it took (`pages`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::check::{Check, first_of, share};
 use crate::launch::Launch;
 
 pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
-    vec![served(launch), receipts(launch), paid_once(launch), books(launch)]
+    vec![served(launch), receipts(launch), paid_once(launch), inventory(launch)]
 }
 
 fn served(launch: &Launch<'_>) -> Check {
@@ -84,11 +84,11 @@ fn paid_once(launch: &Launch<'_>) -> Check {
         .detail(format!("Of {} paid orders.", payers.len()))
 }
 
-/// What the shop's own books say.
-fn books(launch: &Launch<'_>) -> Check {
-    let check = Check::new("books", "Pieces and orders that do not fit in the shop's books").unit("pieces");
+/// What the shop's own inventory says.
+fn inventory(launch: &Launch<'_>) -> Check {
+    let check = Check::new("inventory", "Pieces and orders that do not fit in the shop's inventory").unit("pieces");
     let account = launch.evidence.shop_report.as_ref().and_then(|report| report.account.as_ref());
-    let Some(account) = account else { return check.detail("The shop showed nobody its books.") };
+    let Some(account) = account else { return check.detail("The shop showed nobody its inventory.") };
     let wrong = account.oversold + account.unaccounted + account.duplicates;
     let detail = format!(
         "{} of {} pieces are left, {} orders, {} paid; {} sold beyond the stock, {} unaccounted, {} duplicates.",
@@ -139,15 +139,15 @@ mod tests {
     #[test]
     fn books_that_do_not_fit_are_found() {
         let mut made = Made::line_of(20);
-        assert_eq!(made.check("books").outcome, Outcome::Unknown);
-        let books = |oversold| {
+        assert_eq!(made.check("inventory").outcome, Outcome::Unknown);
+        let inventory = |oversold| {
             let account = Account { stock: 20, orders: 20, paid: 20, oversold, ..Account::default() };
             Some(Report { orders_ok: 20, account: Some(account), ..Report::default() })
         };
-        made.evidence.shop_report = books(0);
-        assert_eq!(made.check("books").outcome, Outcome::Held);
-        made.evidence.shop_report = books(1);
-        assert_eq!(made.check("books").measured, Some(1.0));
+        made.evidence.shop_report = inventory(0);
+        assert_eq!(made.check("inventory").outcome, Outcome::Held);
+        made.evidence.shop_report = inventory(1);
+        assert_eq!(made.check("inventory").measured, Some(1.0));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! count for neither.
 //! The ratio needs 100 pages of both kinds, or its p99 is a single page.
 //!
-//! What is absent: answers to those outside.
+//! Out of scope: answers to those outside.
 
 use evidence::Second;
 use evidence::stats::Quantiles;

@@ -11,7 +11,7 @@
 //! A pass ends by its expiry, or by the receipt. Whoever loses cookies may have many numbers, but none of them is
 //! anybody else's. Of adversaries only those are looked at who keep what they are given; the others mix up tokens themselves.
 //!
-//! What is absent: those who keep their place and never get in; `order` finds them, overtaken by all behind.
+//! Out of scope: those who keep their place and never get in; `order` finds them, overtaken by all behind.
 
 use std::collections::HashMap;
 

@@ -11,7 +11,7 @@
 //! was: no life is counted too long, and what is found beyond the bound was beyond it. The count may be too low by those
 //! who were about to get their receipt; the gateways' own count stands beside it.
 //!
-//! What is absent: seats that are given back in another way (a Leave button): nobody in the crowd presses it.
+//! Out of scope: seats that are given back in another way (a Leave button): nobody in the crowd presses it.
 
 use std::collections::HashMap;
 

@@ -10,7 +10,7 @@
 //! attack-p99          p99 of pages during / p99 before all attacks                         <= objective, 3
 //! attack-throughput   pages per holder and second during / before all attacks              >= objective, 80 %
 //! attack-calm         attacks after which p99 or throughput were not back within 5 s        = 0
-//! attack-memory       most memory of a gateway of the stage                                <= objective
+//! attack-memory       most memory of a gateway of the testbed                                <= objective
 //! attack-past         requests of attacks that reached a page of the launch without a pass  = 0
 //! ```
 //!
@@ -18,12 +18,12 @@
 //! people inside; pages count by when they were due. Throughput is per holder, so that it does not matter how many there
 //! are: an attack on the line keeps others from getting in.
 //!
-//! What is absent: what became of the attackers, which is no promise.
+//! Out of scope: what became of the attackers, which is no promise.
 
 use std::collections::BTreeMap;
 
 use evidence::shop::Entry;
-use evidence::{Asked, Attacked, Micros, Page};
+use evidence::{Attacked, Micros, Page, RequestRecord};
 use launch_model::attack::{CALM, FORGED_PASS, ID, RECOVERY};
 
 use crate::check::Check;
@@ -66,13 +66,13 @@ impl Pages {
         for visit in launch.evidence.visits.iter().filter(|visit| !visit.persona.is_adversary()) {
             let Some(entered) = visit.entered else { continue };
             pages.holding += (visit.left.min(until) - entered.max(from)).max(0) as f64 / SECOND;
-            let due = |asked: &&Asked| (from..until).contains(&asked.due) && asked.due >= entered;
+            let due = |asked: &&RequestRecord| (from..until).contains(&asked.due) && asked.due >= entered;
             visit.asked.iter().filter(|asked| !asked.attack).filter(due).for_each(|asked| pages.count(asked));
         }
         pages
     }
 
-    fn count(&mut self, asked: &Asked) {
+    fn count(&mut self, asked: &RequestRecord) {
         if asked.status.is_none_or(|status| status >= 500 || status == 429) {
             self.failed += 1;
         } else {
@@ -220,7 +220,7 @@ impl Checks<'_> {
         let check = Check::new("attack-memory", "Most memory of a gateway beside attacks").unit("MiB");
         let most = self.phases.iter().filter_map(|phase| phase.memory).map(|[_, most]| most).max();
         match (most, self.launch.scenario.objectives.gateway_memory) {
-            (None, _) => check.detail("The gateways are not those of a stage."),
+            (None, _) => check.detail("The gateways are not those of a testbed."),
             (Some(_), None) => check.detail("The scenario sets no bound."),
             (Some(most), Some(bound)) => {
                 let each = self.each(|phase| phase.memory.map_or(0.0, |[_, most]| most as f64 / MIB), " MiB");
@@ -324,11 +324,11 @@ mod tests {
             requests: 200,
             answers: BTreeMap::new(),
         }];
-        made.evidence.memory = vec![look(8, 30), look(15, 60)];
+        made.evidence.memory = vec![sampled(8, 30), sampled(15, 60)];
         made
     }
 
-    fn look(second: Micros, mib: u64) -> Memory {
+    fn sampled(second: Micros, mib: u64) -> Memory {
         Memory { at: second * 1_000_000, gateway: 0, bytes: mib << 20 }
     }
 
@@ -351,7 +351,7 @@ mod tests {
     }
 
     /// The pages of one of the holders in this time.
-    fn pages(made: &mut Made, from: Micros, until: Micros) -> impl Iterator<Item = &mut Asked> {
+    fn pages(made: &mut Made, from: Micros, until: Micros) -> impl Iterator<Item = &mut RequestRecord> {
         let holders = made.evidence.visits.iter_mut().filter(|visit| is_holder(visit));
         holders.flat_map(|visit| &mut visit.asked).filter(move |asked| (from..until).contains(&asked.due))
     }
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn memory_is_held_against_its_bound() {
         let mut made = besieged(0);
-        made.evidence.memory.push(look(16, 120));
+        made.evidence.memory.push(sampled(16, 120));
         assert_eq!(not_held(&made), ["attack-memory"]);
         made.evidence.memory.clear();
         assert_eq!(made.check("attack-memory").outcome, Outcome::Unknown);

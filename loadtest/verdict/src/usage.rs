@@ -11,7 +11,7 @@
 //!
 //! Grants come in ticks of 100 ms, so the objective is asked for less one tick.
 //!
-//! What is absent: whether too many came (`limits`).
+//! Out of scope: whether too many came (`limits`).
 
 use evidence::Visit;
 use launch_model::token::Kind;

@@ -13,7 +13,7 @@
 //! A range that was told before the rate was cut is held against the wait like any other, and if it was not kept it is listed
 //! apart too (`wait-cut`): whoever cuts the rate breaks it.
 //!
-//! What is absent: waits that nobody was told.
+//! Out of scope: waits that nobody was told.
 
 use evidence::{End, Visit};
 use launch_model::persona::Persona;
@@ -29,13 +29,13 @@ const WIDTH: f64 = 33.0;
 
 /// A wait as it was shown first, and as it was had, in seconds.
 #[derive(Debug, Clone, Copy)]
-struct Told {
+struct ToldWait {
     low: f64,
     high: f64,
     had: f64,
 }
 
-impl Told {
+impl ToldWait {
     fn is_inside(&self) -> bool {
         self.low <= self.had && self.had <= self.high
     }
@@ -68,15 +68,15 @@ pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
 
 /// First shown waits against what was had, one for each decile of the wait had.
 pub(crate) fn deciles(visits: &[Visit]) -> Vec<Wait> {
-    let mut told: Vec<Told> = visits.iter().filter_map(told_and_had).collect();
+    let mut told: Vec<ToldWait> = visits.iter().filter_map(told_and_had).collect();
     told.sort_by(|a, b| a.had.total_cmp(&b.had));
     let bounds = |decile: usize| decile * told.len() / 10..(decile + 1) * told.len() / 10;
     (0..10).map(|decile| &told[bounds(decile)]).filter(|decile| !decile.is_empty()).map(of_decile).collect()
 }
 
-fn of_decile(told: &[Told]) -> Wait {
-    let mean = |of: fn(&Told) -> f64| told.iter().map(of).sum::<f64>() / told.len() as f64;
-    let mut errors: Vec<f64> = told.iter().map(Told::error).collect();
+fn of_decile(told: &[ToldWait]) -> Wait {
+    let mean = |of: fn(&ToldWait) -> f64| told.iter().map(of).sum::<f64>() / told.len() as f64;
+    let mut errors: Vec<f64> = told.iter().map(ToldWait::error).collect();
     errors.sort_by(f64::total_cmp);
     Wait {
         shoppers: told.len() as u64,
@@ -89,14 +89,14 @@ fn of_decile(told: &[Told]) -> Wait {
 }
 
 /// Of those who came in.
-fn told_and_had(visit: &Visit) -> Option<Told> {
+fn told_and_had(visit: &Visit) -> Option<ToldWait> {
     let (shown, entered) = (visit.first_wait.filter(|_| visit.persona.polls_as_told())?, visit.entered?);
-    Some(Told { low: shown.low, high: shown.high, had: (entered - shown.at) as f64 / 1e6 })
+    Some(ToldWait { low: shown.low, high: shown.high, had: (entered - shown.at) as f64 / 1e6 })
 }
 
 /// Whether they stand outside though the range that they were shown is over.
 fn waits_in_vain(visit: &Visit) -> bool {
-    let over = |shown: evidence::Shown| (visit.left - shown.at) as f64 / 1e6 > shown.high;
+    let over = |shown: evidence::ShownWait| (visit.left - shown.at) as f64 / 1e6 > shown.high;
     visit.end == End::Outside && visit.persona.polls_as_told() && visit.first_wait.is_some_and(over)
 }
 
@@ -104,7 +104,7 @@ fn inside(launch: &Launch<'_>) -> Check {
     let check = Check::new("wait-inside", "Share of shoppers who entered inside the first range that they were shown");
     let check = check.promise(6).unit("share");
     let visits = &launch.evidence.visits;
-    let told: Vec<Told> = visits.iter().filter_map(told_and_had).collect();
+    let told: Vec<ToldWait> = visits.iter().filter_map(told_and_had).collect();
     let in_vain = visits.iter().filter(|visit| waits_in_vain(visit)).count();
     let all = told.len() + in_vain;
     if all == 0 {
@@ -175,7 +175,7 @@ fn honest(launch: &Launch<'_>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use evidence::{GatewaySample, Shown};
+    use evidence::{GatewaySample, ShownWait};
 
     use super::*;
     use crate::check::Outcome;
@@ -201,7 +201,7 @@ mod tests {
             visit.first_wait.as_mut().unwrap().low = 60.0;
         }
         assert_eq!(made.check("wait-inside").outcome, Outcome::Held);
-        made.evidence.visits[20].first_wait = Some(Shown { at: 0, low: 0.0, high: 0.5 });
+        made.evidence.visits[20].first_wait = Some(ShownWait { at: 0, low: 0.0, high: 0.5 });
         let check = made.check("wait-inside");
         assert_eq!((check.outcome, check.measured), (Outcome::Broken, Some(0.79)), "{check:?}");
     }
@@ -210,7 +210,7 @@ mod tests {
     fn who_waits_in_vain_counts_once_the_range_is_over() {
         let mut made = Made::line_of(10);
         for (number, high) in [(900, 30.0), (901, 90.0)] {
-            made.outside(number, 0).first_wait = Some(Shown { at: 0, low: 20.0, high });
+            made.outside(number, 0).first_wait = Some(ShownWait { at: 0, low: 20.0, high });
         }
         assert_eq!(made.check("wait-inside").measured, Some(10.0 / 11.0));
     }
@@ -232,7 +232,7 @@ mod tests {
         made.evidence.gateways = vec![look(0, 600.0), look(90_000_000, 600.0)];
         assert_eq!(made.check("wait-cut").outcome, Outcome::Unknown);
         let visit = &mut made.evidence.visits[9];
-        let told = Shown { at: visit.entered.unwrap() - 3_000_000, low: 0.0, high: 1.0 };
+        let told = ShownWait { at: visit.entered.unwrap() - 3_000_000, low: 0.0, high: 1.0 };
         visit.first_wait = Some(told);
         made.evidence.gateways = vec![look(0, 600.0), look(told.at + 1_000_000, 60.0), look(90_000_000, 600.0)];
         let check = made.check("wait-cut");
@@ -255,7 +255,7 @@ mod tests {
     fn a_range_that_promises_nothing_is_found() {
         let mut made = Made::line_of(10);
         assert_eq!(made.check("wait-honest").outcome, Outcome::Held);
-        made.evidence.visits[3].first_wait = Some(Shown { at: 0, low: 10.0, high: 53.1 });
+        made.evidence.visits[3].first_wait = Some(ShownWait { at: 0, low: 10.0, high: 53.1 });
         assert_eq!(made.check("wait-honest").measured, Some(1.0));
     }
 }

@@ -10,7 +10,7 @@
 //! The first two walk once over sorted times. `D` is counted while sorting by merging: Knight, A Computer Method for
 //! Calculating Kendall's Tau with Ungrouped Data, 1966.
 //!
-//! What is absent: what the numbers stand for.
+//! Out of scope: what the numbers stand for.
 
 /// What a rate allows: so many per second, and so many at once on top.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -31,20 +31,36 @@ fn pass() -> Token {
     Token::pass(BASE + 7, NOW - 10, NOW + 90)
 }
 
+/// What is decided, of which [`enter`] has to say the same before the intent is known.
+fn admit(context: AdmitContext<'_>, credential: Credential, intent: Intent) -> Decision {
+    let decision = super::admit(context, credential, intent);
+    let enters = matches!(decision.0, Verdict::Enter { .. }).then_some(decision.0);
+    assert_eq!(enter(context, credential), enters);
+    decision
+}
+
 /// The verdict for this credential of a page in a room that answers.
 fn with(room: &Room, credential: Credential) -> Decision {
     on(room, credential, Intent::Page, false)
 }
 
 /// What is known before there is a copy of the line.
-fn scene(room: &Room) -> Scene<'_> {
-    Scene { room, line: None, store_away: false, on_lease: false, shop_rests: false, now: NOW, pass: PassState::Lives }
+fn context(room: &Room) -> AdmitContext<'_> {
+    AdmitContext {
+        room,
+        line: None,
+        store_away: false,
+        on_lease: false,
+        shop_rests: false,
+        now: NOW,
+        pass: PassState::Lives,
+    }
 }
 
 fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> Decision {
     let view = view();
     admit(
-        Scene {
+        AdmitContext {
             room,
             line: Some(&view),
             store_away,
@@ -63,7 +79,7 @@ fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one
     let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 6, count: 3 }, base: BASE + 31 }];
     let (room, line) = (room(), View { adopted, ..view() });
     let shown = |run, sequence| {
-        let scene = Scene {
+        let context = AdmitContext {
             room: &room,
             line: Some(&line),
             store_away: false,
@@ -72,7 +88,7 @@ fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one
             now: NOW,
             pass: PassState::Lives,
         };
-        admit(scene, Credential::Sealed(kept(run, sequence)), Intent::Page)
+        admit(context, Credential::Sealed(kept(run, sequence)), Intent::Page)
     };
     assert_eq!(shown(9, 5), (Verdict::Join, Some(Ignored::OldLine)));
     for (run, sequence) in [(9, 9), (8, 5)] {
@@ -84,7 +100,7 @@ fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one
 fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place() {
     let (room, view) = (Room { fail_mode: FailMode::Static, ..room() }, view());
     let on_lease = |on_lease, credential| {
-        let scene = Scene {
+        let context = AdmitContext {
             room: &room,
             line: Some(&view),
             store_away: true,
@@ -93,7 +109,7 @@ fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place
             now: NOW,
             pass: PassState::Lives,
         };
-        admit(scene, credential, Intent::Page).0
+        admit(context, credential, Intent::Page).0
     };
     let ticket = Token::ticket(view.segments.open.serving, NOW);
     assert_eq!(on_lease(true, Credential::Sealed(ticket)), Verdict::Claim(ticket));
@@ -107,7 +123,7 @@ fn who_is_called_by_a_gateway_on_its_lease_claims_and_newcomers_keep_their_place
 fn while_the_shop_rests_nobody_claims_and_newcomers_take_their_place() {
     let (room, view) = (room(), view());
     let at = |room: &Room, credential, intent| {
-        let scene = Scene {
+        let context = AdmitContext {
             room,
             line: Some(&view),
             store_away: false,
@@ -116,7 +132,7 @@ fn while_the_shop_rests_nobody_claims_and_newcomers_take_their_place() {
             now: NOW,
             pass: PassState::Lives,
         };
-        admit(scene, credential, intent).0
+        admit(context, credential, intent).0
     };
     let called = Credential::Sealed(ticket(7));
     assert_eq!(at(&room, called, Intent::Page), Verdict::Wait(ticket(7)));
@@ -130,9 +146,9 @@ fn while_the_shop_rests_nobody_claims_and_newcomers_take_their_place() {
     };
     for (intent, verdict) in [(Intent::Program, Verdict::Confirm), (Intent::Read, Verdict::Refuse(Refusal::NeedsPass))]
     {
-        let scene = Scene { line: Some(&calm), ..scene(&room) };
-        assert_eq!(admit(scene, Credential::None, intent).0, Verdict::Visit);
-        let rests = Scene { shop_rests: true, ..scene };
+        let context = AdmitContext { line: Some(&calm), ..context(&room) };
+        assert_eq!(admit(context, Credential::None, intent).0, Verdict::Visit);
+        let rests = AdmitContext { shop_rests: true, ..context };
         assert_eq!(admit(rests, Credential::None, intent).0, verdict, "a visit would find nobody");
     }
     let enters = Verdict::Enter { pass: pass(), renew: false };
@@ -311,8 +327,8 @@ fn a_calm_room_may_be_looked_at_and_a_program_that_comes_back_is_a_shopper() {
         ..View::default()
     };
     let at = |room: &Room, line: &View, credential, intent, store_away| {
-        let scene = Scene { line: Some(line), store_away, ..scene(room) };
-        admit(scene, credential, intent).0
+        let context = AdmitContext { line: Some(line), store_away, ..context(room) };
+        admit(context, credential, intent).0
     };
     let needs = Refuse(Refusal::NeedsPass);
     let asked = |room: &Room, line: &View| {
@@ -401,7 +417,7 @@ fn the_line_is_asked_of_an_expired_pass_by_pages_and_forms_in_every_room_while_i
 #[test]
 fn a_revoked_pass_is_worth_nothing() {
     let (room, view) = (room(), view());
-    let scene = Scene {
+    let context = AdmitContext {
         room: &room,
         line: Some(&view),
         store_away: false,
@@ -410,10 +426,10 @@ fn a_revoked_pass_is_worth_nothing() {
         now: NOW,
         pass: PassState::Revoked,
     };
-    let decision = admit(scene, Credential::Sealed(pass()), Intent::Page);
+    let decision = admit(context, Credential::Sealed(pass()), Intent::Page);
     assert_eq!(decision, (Verdict::Join, Some(Ignored::Revoked)));
     let ended = Credential::Sealed(Token::pass(BASE + 7, NOW - 100, NOW));
-    assert_eq!(admit(scene, ended, Intent::Page), (Verdict::Join, Some(Ignored::Expired)));
+    assert_eq!(admit(context, ended, Intent::Page), (Verdict::Join, Some(Ignored::Expired)));
 }
 
 #[test]
@@ -421,9 +437,16 @@ fn a_form_goes_through_for_a_while_after_the_end_of_its_pass_and_nothing_else_do
     let (room, view) = (room(), view());
     let grace = room.rules.form_grace;
     let shown = |room: &Room, expires, intent, pass| {
-        let scene =
-            Scene { room, line: Some(&view), store_away: false, on_lease: false, shop_rests: false, now: NOW, pass };
-        admit(scene, Credential::Sealed(Token::pass(BASE + 7, expires - 100, expires)), intent).0
+        let context = AdmitContext {
+            room,
+            line: Some(&view),
+            store_away: false,
+            on_lease: false,
+            shop_rests: false,
+            now: NOW,
+            pass,
+        };
+        admit(context, Credential::Sealed(Token::pass(BASE + 7, expires - 100, expires)), intent).0
     };
     let (first, late) = (NOW - grace + 1, |expires| Verdict::Late(Token::pass(BASE + 7, expires - 100, expires)));
     for intent in [Intent::Form, Intent::Submit] {
@@ -448,9 +471,16 @@ fn a_pass_that_lost_its_seat_is_worth_its_place() {
     let view = view();
     let shown = |room: &Room, store_away, intent| {
         let line = Some(&view);
-        let scene =
-            Scene { room, line, store_away, on_lease: false, shop_rests: false, now: NOW, pass: PassState::Evicted };
-        admit(scene, Credential::Sealed(pass()), intent)
+        let context = AdmitContext {
+            room,
+            line,
+            store_away,
+            on_lease: false,
+            shop_rests: false,
+            now: NOW,
+            pass: PassState::Evicted,
+        };
+        admit(context, Credential::Sealed(pass()), intent)
     };
     let (place, why) = (Token::ticket(BASE + 7, NOW), Some(Ignored::Evicted));
     for intent in [Intent::Page, Intent::Json, Intent::Form] {
@@ -490,7 +520,7 @@ fn while_the_store_is_away_each_room_does_what_it_declared() {
 #[test]
 fn without_a_copy_of_the_line_nobody_gets_in() {
     let room = room();
-    let scene = Scene {
+    let context = AdmitContext {
         room: &room,
         line: None,
         store_away: false,
@@ -499,6 +529,6 @@ fn without_a_copy_of_the_line_nobody_gets_in() {
         now: NOW,
         pass: PassState::Lives,
     };
-    assert_eq!(admit(scene, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
-    assert_eq!(admit(scene, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
+    assert_eq!(admit(context, Credential::Sealed(pass()), Intent::Page), (Verdict::Join, None));
+    assert_eq!(admit(context, Credential::Sealed(ticket(1)), Intent::Page), (Verdict::Wait(ticket(1)), None));
 }

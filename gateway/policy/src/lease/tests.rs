@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::line::segment::Segment;
+use crate::segment::Segment;
 
 const T0: Millis = 1_800_000_000_000;
 
@@ -12,9 +12,9 @@ fn rules(rate: f64) -> Rules {
 }
 
 /// Gateways that ask in turn every 100 ms until their leases are what they will be.
-fn settled(gateways: u32, rules: &Rules, free: Option<u64>) -> (Leases, Vec<Lending>, Millis) {
-    let (mut leases, mut now) = (Leases::default(), T0);
-    let mut lendings: Vec<Lending> = (0..gateways).map(|_| Lending::default()).collect();
+fn settled(gateways: u32, rules: &Rules, free: Option<u64>) -> (LeaseTable, Vec<HeldLease>, Millis) {
+    let (mut leases, mut now) = (LeaseTable::default(), T0);
+    let mut lendings: Vec<HeldLease> = (0..gateways).map(|_| HeldLease::default()).collect();
     let mut answers = vec![0; gateways as usize];
     for _ in 0..8 {
         now += 100;
@@ -107,9 +107,15 @@ fn what_was_given_is_told_until_an_answer_has_heard_it() {
     assert_eq!(lending.recall().1, first, "the answer was lost");
     let second = lending.grant(&rules, [9], now + 2_100);
     lending.note(Some(Lease { share: 30.0, seats: Some(5) }), now + 2_200);
-    assert_eq!(lending.recall(), (Some(Held { lease: Lease { share: 30.0, seats: Some(4) }, spent: true }), second));
+    assert_eq!(
+        lending.recall(),
+        (Some(LeaseReport { lease: Lease { share: 30.0, seats: Some(4) }, spent: true }), second)
+    );
     lending.note(Some(Lease { share: 30.0, seats: Some(4) }), now + 2_300);
-    assert_eq!(lending.recall(), (Some(Held { lease: Lease { share: 30.0, seats: Some(4) }, spent: false }), vec![]));
+    assert_eq!(
+        lending.recall(),
+        (Some(LeaseReport { lease: Lease { share: 30.0, seats: Some(4) }, spent: false }), vec![])
+    );
 }
 
 #[test]
@@ -121,7 +127,7 @@ fn a_gateway_that_was_cut_off_is_left_out_until_it_has_confirmed_an_answer_after
     lending.grant(&rules, [7], back);
     leases.hears(1, lendings[1].recall().0, back - 50);
     leases.hears(0, lendings[0].recall().0, now);
-    let aside = |leases: &Leases| (leases.aside(back + 100, rules.rate).share - 15.0).abs() < 1e-9;
+    let aside = |leases: &LeaseTable| (leases.aside(back + 100, rules.rate).share - 15.0).abs() < 1e-9;
     assert!(aside(&leases));
     let lease = leases.lend(0, &rules, None, back);
     assert!(aside(&leases));
@@ -139,7 +145,7 @@ fn after_a_loss_only_the_shares_of_those_who_have_told_are_used_until_the_leases
     let (mut leases, mut lendings, now) = settled(3, &rules, Some(60));
     leases.lose();
     leases.remembers(3);
-    let aside = |leases: &Leases| leases.aside(now + 100, rules.rate).share;
+    let aside = |leases: &LeaseTable| leases.aside(now + 100, rules.rate).share;
     assert!(aside(&leases) >= 30.0 - 1e-9);
     for gateway in [0, 2] {
         leases.hears(gateway, lendings[gateway as usize].recall().0, now);
@@ -187,14 +193,14 @@ proptest! {
     #[test]
     fn shares_that_can_be_spent_never_add_up_to_more_than_the_rate(turns in turns(), rate in 1.0..200.0_f64, seats in 0..100_u64) {
         let rules = rules(rate);
-        let (mut leases, mut now, mut next) = (Leases::default(), T0, 100);
-        let mut gateways: BTreeMap<u32, (u32, Lending, Millis)> = BTreeMap::new();
+        let (mut leases, mut now, mut next) = (LeaseTable::default(), T0, 100);
+        let mut gateways: BTreeMap<u32, (u32, HeldLease, Millis)> = BTreeMap::new();
         // Of a gateway that died nobody knows what it gave; it may as well be cut off.
-        let mut cut: Vec<(Lending, Millis)> = Vec::new();
+        let mut cut: Vec<(HeldLease, Millis)> = Vec::new();
         for (slot, after, turn) in turns {
             now += after;
             leases.advance(after.min(1_000), Some(seats));
-            let (id, lending, answered) = gateways.entry(slot).or_insert_with(|| { next += 1; (next, Lending::default(), 0) });
+            let (id, lending, answered) = gateways.entry(slot).or_insert_with(|| { next += 1; (next, HeldLease::default(), 0) });
             match turn {
                 Turn::StoreLoses => {
                     // Whoever was there remembers how many they were.

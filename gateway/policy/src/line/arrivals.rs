@@ -3,14 +3,14 @@
 //! Whoever is asked to confirm brings back an id, and it is good once: shown again, by a second tab or because the answer was
 //! lost, it is worth the same number. It is remembered for as long as an arrival may be shown; after that its seal has ended.
 //!
-//! What is absent: the seal and the end of an arrival ([`crate::admit`]), and memory across a store that lost writes: an arrival
+//! Out of scope: the seal and the end of an arrival ([`crate::admit`]), and memory across a store that lost writes: an arrival
 //! that was traded in the minute before is worth a second number then.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::Line;
 use super::batch::Arrival;
-use super::kept::Change;
+use super::persist::Change;
 use crate::Millis;
 use crate::ticket::ARRIVAL_LIFE;
 

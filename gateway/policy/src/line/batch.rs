@@ -1,24 +1,31 @@
 //! What is asked of a line at one moment, and its answer.
+//!
+//! Both can be sent to a store's script and back (serde). A number of a ticket is a text in a question: a script names members of
+//! its sets by texts, and its doubles hold integers below 2^53 alone. [`Adopted`] and [`Revoked`] are the texts that a
+//! script keeps lists of.
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::numbers::Chunk;
-use super::segment::Segment;
-use super::view::View;
 use crate::Millis;
-use crate::lease::{Held, Lease};
+use crate::lease::{Lease, LeaseReport};
+use crate::segment::Segment;
+use crate::ticket::{Adopt, Adopted};
+use crate::view::View;
 
 /// Everything that one gateway asks of one line at one moment.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Batch {
     /// Which gateway asks; its earlier claimants are replaced by the ones below.
     pub gateway: u32,
     /// It reaches no server of the shop: it names nobody, and the line does not live through its time.
     pub shop_rests: bool,
     /// What it remembers of the line, against a store that lost writes.
-    pub seen: Seen,
+    pub seen: HighWater,
     /// What it gives back to a store that lost writes.
     pub restore: Restore,
     /// What it says of its lease, if it has one.
-    pub lease: Option<Held>,
+    pub lease: Option<LeaseReport>,
     /// Places kept while the store was away: they are numbered first.
     pub adopt: Option<Adopt>,
     /// Newcomers who came back with an arrival: they are numbered before those without.
@@ -30,29 +37,34 @@ pub struct Batch {
     /// Those who only look, without a number: let in if nobody waits.
     pub visits: u64,
     /// Called tickets whose holders are here, in any order.
+    #[serde(serialize_with = "texts")]
     pub claims: Vec<u64>,
     /// Passes to extend: number, and when each was given as far as its token tells.
+    #[serde(serialize_with = "texts_and_times")]
     pub renewals: Vec<(u64, Millis)>,
     /// Passes whose holders came back with them.
+    #[serde(serialize_with = "texts")]
     pub confirmed: Vec<u64>,
     /// Passes and tickets to end at once.
+    #[serde(serialize_with = "texts")]
     pub releases: Vec<u64>,
     /// How many revocations of this line the gateway knows already.
     pub revocations_seen: u64,
 }
 
 /// An arrival that came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Arrival {
     /// Its id: good for one number.
+    #[serde(serialize_with = "text")]
     pub id: u64,
     /// It wants a number only if that is already called.
     pub if_called: bool,
 }
 
 /// The most that a gateway has seen of a line, in answers of its store and in sealed tokens.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Seen {
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct HighWater {
     /// The base of the segment that was open in the last answer; `None`: there was none yet.
     pub opened: Option<u64>,
     /// The furthest that each segment was seen, in order.
@@ -70,38 +82,21 @@ pub struct Seen {
 }
 
 /// What a gateway knows of claims and passes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Restore {
     /// Passes that live: number and end.
+    #[serde(serialize_with = "texts_and_times")]
     pub passes: Vec<(u64, Millis)>,
     /// Passes that were given back: number and end.
+    #[serde(serialize_with = "texts_and_times")]
     pub revoked: Vec<(u64, Millis)>,
     /// Passes that were given under a lease and that the line was not told of: number and end.
+    #[serde(serialize_with = "texts_and_times")]
     pub lent: Vec<(u64, Millis)>,
     /// Numbers that were claimed.
     pub claimed: Vec<Chunk>,
     /// There is more of what it knew when it noticed the loss.
     pub more: bool,
-}
-
-/// Provisional tickets of one run of a gateway: `count` from sequence `first` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adopt {
-    /// The run that gave them out.
-    pub run: u32,
-    /// First sequence number.
-    pub first: u64,
-    /// How many.
-    pub count: u64,
-}
-
-/// Provisional tickets that have their numbers: sequence `first + i` is number `base + i`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adopted {
-    /// Which provisional tickets.
-    pub adopt: Adopt,
-    /// Number of the first.
-    pub base: u64,
 }
 
 /// When a store does something, and which store it is.
@@ -137,7 +132,8 @@ pub enum Grant {
 }
 
 /// A pass that was taken away before its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Revoked {
     /// Its number.
     pub number: u64,
@@ -171,4 +167,74 @@ pub struct Outcome {
     pub revocations_seen: u64,
     /// What the gateway may spend if it hears nothing more, if the room lends.
     pub lease: Option<Lease>,
+}
+
+/// `run first count base`.
+impl From<Adopted> for String {
+    fn from(Adopted { adopt: Adopt { run, first, count }, base }: Adopted) -> Self {
+        format!("{run} {first} {count} {base}")
+    }
+}
+
+impl TryFrom<String> for Adopted {
+    type Error = BadEntry;
+
+    fn try_from(text: String) -> Result<Self, BadEntry> {
+        let [run, first, count, base] = numbers_in(&text).ok_or(BadEntry)?;
+        Ok(Self { adopt: Adopt { run: run.try_into().map_err(|_| BadEntry)?, first, count }, base })
+    }
+}
+
+/// `number expires`, and a third word if it was evicted.
+impl TryFrom<String> for Revoked {
+    type Error = BadEntry;
+
+    fn try_from(text: String) -> Result<Self, BadEntry> {
+        let given_back = numbers_in(&text).map(|[number, expires]| Self { number, expires, evicted: false });
+        let evicted = || numbers_in(&text).map(|[number, expires, _]| Self { number, expires, evicted: true });
+        given_back.or_else(evicted).ok_or(BadEntry)
+    }
+}
+
+/// A text of a script's list that is not what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an entry of a list in the store is not one of this version")]
+pub struct BadEntry;
+
+fn numbers_in<const N: usize>(text: &str) -> Option<[u64; N]> {
+    let numbers: Vec<u64> = text.split(' ').map(|word| word.parse().ok()).collect::<Option<_>>()?;
+    numbers.try_into().ok()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn text<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(number)
+}
+
+fn texts<S: Serializer>(numbers: &[u64], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(numbers.iter().map(u64::to_string))
+}
+
+fn texts_and_times<S: Serializer>(passes: &[(u64, Millis)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(passes.iter().map(|(number, time)| (number.to_string(), time)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_a_scripts_lists_are_read_or_refused() {
+        let adopted = Adopted { adopt: Adopt { run: 7, first: 1, count: 12 }, base: 1 << 30 };
+        assert_eq!(Adopted::try_from(String::from(adopted)), Ok(adopted));
+        let revoked = |evicted| Revoked { number: 5, expires: 90, evicted };
+        assert_eq!(Revoked::try_from("5 90".to_owned()), Ok(revoked(false)));
+        assert_eq!(Revoked::try_from("5 90 1".to_owned()), Ok(revoked(true)));
+        for wrong in ["", "5", "5 90 1 1", "5  90", "-5 90", "5 90.5", "5 99999999999999999999"] {
+            assert_eq!(Revoked::try_from(wrong.to_owned()), Err(BadEntry), "{wrong:?}");
+        }
+        for wrong in ["", "7 1 12", "4294967296 1 12 9", "7 1 12 9 9"] {
+            assert_eq!(Adopted::try_from(wrong.to_owned()), Err(BadEntry), "{wrong:?}");
+        }
+    }
 }

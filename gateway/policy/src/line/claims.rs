@@ -1,7 +1,7 @@
 //! Claims, passes, and places that are given up.
 
 use super::batch::{Batch, Grant, Revoked};
-use super::kept::Change;
+use super::persist::Change;
 use super::{Claimant, Line, unlimited};
 use crate::Millis;
 use crate::room::Rules;
@@ -34,7 +34,7 @@ impl Line {
     pub(super) fn names(&mut self, number: u64, gateway: u32) {
         let claimant = Claimant { gateway, seen: self.counters.now, here: true };
         if self.claimants.insert(number, claimant).is_none() {
-            self.drain.shows(number);
+            self.pacer.shows(number);
         }
     }
 
@@ -46,7 +46,7 @@ impl Line {
         if !self.claimed.has(number) {
             return None;
         }
-        if self.settles() {
+        if self.settling.is_on() {
             // Its pass may have been given back, which some gateway still has to tell.
             return Some(Grant::NotYet);
         }
@@ -64,7 +64,7 @@ impl Line {
     pub(super) fn places(&self, rules: &Rules) -> u64 {
         let tokens = match () {
             () if unlimited(rules) => u64::MAX,
-            () if self.settles() => 0,
+            () if self.settling.is_on() => 0,
             () => self.bucket.floor() as u64,
         };
         tokens.min(self.free(rules).unwrap_or(u64::MAX))

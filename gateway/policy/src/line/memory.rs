@@ -3,17 +3,17 @@
 //! The furthest that it saw goes along with every batch: a few numbers. What it knows of claims and passes is
 //! given back only when the line says that something was lost, in parts of bounded size.
 //!
-//! What is absent: the store's side of it (`repair`), and whatever other gateways know.
+//! Out of scope: the store's side of it (`repair`), and whatever other gateways know.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::batch::{Grant, Outcome, Restore, Revoked, Seen};
+use super::batch::{Grant, HighWater, Outcome, Restore, Revoked};
 use super::numbers::Numbers;
-use super::segment::{MOST, Segment, Segments};
-use super::view::View;
 use crate::Millis;
 use crate::room::Rules;
+use crate::segment::{MOST, Segment, Segments};
 use crate::ticket::{Kind, Token};
+use crate::view::View;
 
 /// Passes and revocations given back at once.
 const PASSES: usize = 2_048;
@@ -32,7 +32,7 @@ struct Pass {
 /// A gateway's memory of one line.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    seen: Seen,
+    seen: HighWater,
     lost: Millis,
     claimed: Numbers,
     passes: HashMap<u64, Pass>,
@@ -45,7 +45,7 @@ pub struct Memory {
 
 impl Memory {
     /// What goes along with the next batch. It counts as given back when [`Self::note`] hears the answer.
-    pub fn recall(&self) -> (Seen, Restore) {
+    pub fn recall(&self) -> (HighWater, Restore) {
         let mut restore = self.parts.front().cloned().unwrap_or_default();
         restore.passes.extend(&self.shown);
         restore.more = self.parts.len() > 1;
@@ -55,6 +55,11 @@ impl Memory {
     /// Whether there is more to give back, and soon.
     pub fn has_more(&self) -> bool {
         !self.parts.is_empty() || !self.shown.is_empty()
+    }
+
+    /// Passes that are remembered.
+    pub(crate) fn remembered(&self) -> usize {
+        self.passes.len()
     }
 
     /// A token whose seal is whole is evidence.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::segment::{SPAN, base_of};
+use serde::Serialize;
+
+use crate::segment::{SPAN, base_of};
 
 /// A set of numbers of a line.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers(BTreeMap<u64, Bits>);
 
 /// A part of [`Numbers`] to send: bit `i`, the highest of its byte first, stands for `first + i`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Chunk {
     /// Which number the first bit stands for; 8 divides it.
     pub first: u64,

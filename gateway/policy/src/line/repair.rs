@@ -2,99 +2,65 @@
 //!
 //! Redis may lose what it confirmed: at a failover to a replica that lags, at a restart from an old file, by
 //! `FLUSHALL`. Every number of a line only grows, so whoever saw the highest can give it back. That is what each
-//! batch brings along ([`Seen`]): the furthest that its gateway saw, in answers and in sealed tokens.
+//! batch brings along ([`HighWater`]): the furthest that its gateway saw, in answers and in sealed tokens.
 //!
 //! A loss is noticed within one transition, by any of three signs: the line was written by another server; the
 //! gateway has seen more than the line knows; there is no line, and the gateway remembers one. Then
 //!
 //! - the open segment is closed with the highest that is known, and a new one is opened: nobody has to know which
 //!   numbers were given in it, and nobody has to wait to join;
-//! - the bucket is empty, and nothing is granted for [`SETTLE`] at least: in that time every gateway that lives gives back
+//! - the bucket is empty, and nothing is granted for a second at least ([`Settling`]): in that time every gateway that lives gives back
 //!   the claims, passes and revocations that it knows ([`Restore`]), so no claim is granted again;
 //! - seats that were taken, as far as anybody remembers, and whose passes nobody has given back, count as taken
-//!   for the length of a session;
-//! - time goes on from where it was, whatever the clock of the other server says.
+//!   for the length of a session ([`LostSeats`]);
+//! - time goes on from where it was, whatever the clock of the other server says ([`Clock`]).
 //!
 //! If all is gone, store and gateways, the tokens that shoppers show are left. They raise what is known of their
 //! segment, or bring it back in front of the new one. While that may go on, nobody is told a wait
 //! ([`super::View::unsure`]).
 //!
-//! What is absent: guesses of how much was lost, and any talk between gateways.
+//! Out of scope: guesses of how much was lost, and any talk between gateways.
+
+mod clock;
+mod lost_seats;
+mod settling;
 
 use std::cmp::Ordering;
 
 use super::Line;
-use super::batch::{Adopted, Restore, Revoked, Seen, Stamp};
-use super::kept::Change;
-use super::segment::{SPAN, Segment, base_at, base_of};
+use super::batch::{HighWater, Restore, Revoked, Stamp};
+use super::persist::Change;
 use crate::Millis;
 use crate::room::Rules;
+use crate::segment::{SPAN, Segment, base_at, base_of};
+use crate::ticket::Adopted;
 
-/// Nothing is granted for so long after a loss, at least...
-const SETTLE: Millis = 1_000;
-/// ...of which a step counts for at most this much: while the store is away, nobody can give anything back.
-const SETTLE_STEP: Millis = 100;
-/// While a gateway gives back so much that it takes several batches, the next may take so long to come.
-const SETTLE_MORE: Millis = 300;
-/// Nobody is told a wait or a position for so long after a loss, and after the last news of an earlier segment: a gateway that
-/// comes back late may know that the line had come further. In a room that lends it is known how many still have to tell.
-const UNSURE: Millis = 5_000;
-/// More seats than there can be: nobody remembers more.
-const ALL: u64 = 1 << 53;
-
-/// What is in doubt after a loss.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Doubt {
-    /// The server that wrote the line.
-    server: u64,
-    /// The line's time is ahead of the server's clock by so much.
-    skew: Millis,
-    /// Nothing is granted for so long.
-    settling: Millis,
-    /// No wait is told before.
-    sure: Millis,
-    /// Seats taken when the loss was noticed, as far as anybody remembers.
-    remembered: u64,
-    /// Those of them of which no pass is known.
-    missing: u64,
-    /// They count until then.
-    missing_until: Millis,
-}
-
-impl Doubt {
-    pub(super) fn none(at: Stamp) -> Self {
-        Self { server: at.server, ..Self::default() }
-    }
-}
+pub(super) use clock::Clock;
+pub(super) use lost_seats::LostSeats;
+pub(super) use settling::Settling;
 
 impl Line {
-    /// Whether claims may still come back.
-    pub(super) fn settles(&self) -> bool {
-        self.doubt.settling > 0
-    }
-
     pub(super) fn is_unsure(&self) -> bool {
-        self.counters.now < self.doubt.sure || self.leases.any_unknown()
+        self.settling.is_unsure(self.counters.now) || self.leases.any_unknown()
     }
 
     /// Seats on which somebody sits, or may sit.
     pub(super) fn taken(&self) -> u64 {
-        self.passes.len() + self.doubt.missing
+        self.passes.len() + self.lost_seats.missing()
     }
 
-    /// Time passes over what is in doubt.
+    /// Time passes over what a loss has left open.
     pub(super) fn resolve(&mut self, elapsed: Millis) {
-        self.doubt.settling = self.doubt.settling.saturating_sub(elapsed.min(SETTLE_STEP));
-        if self.counters.now >= self.doubt.missing_until {
-            self.doubt.missing = 0;
-        }
+        self.settling.advance(elapsed);
+        self.lost_seats.advance(self.counters.now);
     }
 
     /// Takes in what a gateway has seen; goes on in a new segment if that shows a loss. Returns the time.
-    pub(super) fn repair(&mut self, rules: &Rules, seen: &Seen, at: Stamp) -> Millis {
+    pub(super) fn repair(&mut self, rules: &Rules, seen: &HighWater, at: Stamp) -> Millis {
         let lost = self.has_lost(rules, seen, at.server);
-        self.doubt.server = at.server;
-        let now = self.tell_time(lost, seen.now, at.now);
+        let now = self.clock.tell(at, self.counters.now, seen.now, lost);
+        // No time passes over a loss.
+        self.counters.now = if lost { now } else { self.counters.now.max(seen.now) };
         let before = self.counters.segments.open.base;
         let furthest = seen.segments.iter().map(|known| known.base).max().unwrap_or(0);
         for known in &seen.segments {
@@ -108,7 +74,7 @@ impl Line {
             self.begin_anew(furthest);
         }
         if lost || seen.opened.is_some_and(|opened| opened < before) {
-            self.count_missing(seen.active, now.saturating_add(rules.session));
+            self.lost_seats.remember(seen.active, now.saturating_add(rules.session));
             self.leases.remembers(seen.gateways);
         }
         if rules.lends && !self.counters.segments.before.is_empty() {
@@ -118,7 +84,7 @@ impl Line {
     }
 
     /// A gateway that lived on its lease has called numbers itself: that is no loss.
-    fn has_lost(&self, rules: &Rules, seen: &Seen, server: u64) -> bool {
+    fn has_lost(&self, rules: &Rules, seen: &HighWater, server: u64) -> bool {
         let segments = &self.counters.segments;
         let open = &segments.open;
         let further = |known: &Segment| match known.base.cmp(&open.base) {
@@ -126,22 +92,9 @@ impl Line {
             Ordering::Equal => known.next > open.next || known.serving > open.serving && !rules.lends,
             Ordering::Greater => segments.has_room(),
         };
-        self.doubt.server != server
+        !self.clock.is_of(server)
             || seen.segments.iter().any(further)
             || seen.opened == Some(open.base) && seen.granted > self.counters.granted
-    }
-
-    /// The line's time: the server's clock, but never behind what was seen. No time passes over a loss.
-    fn tell_time(&mut self, lost: bool, seen: Millis, clock: Millis) -> Millis {
-        let known = self.counters.now.max(seen);
-        if lost {
-            self.doubt.skew = known.saturating_sub(clock);
-        } else if seen > self.counters.now {
-            self.doubt.skew = self.doubt.skew.max(seen.saturating_sub(clock));
-        }
-        let now = known.max(clock.saturating_add(self.doubt.skew));
-        self.counters.now = if lost { now } else { known };
-        now
     }
 
     /// Takes in what is known of one segment.
@@ -149,7 +102,7 @@ impl Line {
         let open = self.counters.segments.open.base;
         if let Some(segment) = self.counters.segments.iter_mut().find(|segment| segment.base == known.base) {
             if segment.learn(known) && known.base < open {
-                self.doubt.sure = now.saturating_add(UNSURE);
+                self.settling.hear_news(now);
             }
             return;
         }
@@ -163,8 +116,7 @@ impl Line {
             self.counters.segments.insert(*known);
         }
         self.counters.lost = now;
-        self.doubt.sure = now.saturating_add(UNSURE);
-        self.doubt.settling = SETTLE;
+        self.settling.begin(now);
     }
 
     fn make_room(&mut self) {
@@ -190,9 +142,8 @@ impl Line {
         self.rest.idle = 0;
         self.leases.lose();
         self.counters.lost = self.counters.now;
-        self.doubt.settling = SETTLE;
-        self.doubt.sure = self.doubt.sure.max(self.counters.now.saturating_add(UNSURE));
-        self.doubt.remembered = self.taken();
+        self.settling.begin(self.counters.now);
+        self.lost_seats.begin(self.taken());
     }
 
     /// Numbers are given in a new segment from now on, beyond any that was seen. If people wait in all the segments
@@ -214,31 +165,14 @@ impl Line {
         let open = &self.counters.segments.open;
         if open.next - open.base + numbers >= SPAN {
             self.open_segment(0);
-            self.doubt.remembered = ALL;
-        }
-    }
-
-    /// Seats that were taken before the loss and of which the line has no pass.
-    fn count_missing(&mut self, active: u64, until: Millis) {
-        if active > self.doubt.remembered {
-            self.doubt.missing += active - self.doubt.remembered;
-            self.doubt.remembered = active;
-            self.doubt.missing_until = until;
-        }
-    }
-
-    /// So many seats may have been given by gateways that will not tell of it any more.
-    pub(super) fn lose_seats(&mut self, seats: u64, until: Millis) {
-        if seats > 0 {
-            self.doubt.missing += seats;
-            self.doubt.missing_until = until;
+            self.lost_seats.expect_none();
         }
     }
 
     /// Takes back what a gateway knows of claims and passes.
     pub(super) fn restore(&mut self, restore: &Restore) {
-        if restore.more && self.settles() {
-            self.doubt.settling = self.doubt.settling.max(SETTLE_MORE);
+        if restore.more {
+            self.settling.expect_more();
         }
         for &(number, expires) in &restore.passes {
             self.restore_pass(number, expires);
@@ -268,7 +202,7 @@ impl Line {
             return;
         }
         if known.is_none() {
-            self.doubt.missing = self.doubt.missing.saturating_sub(1);
+            self.lost_seats.find_one();
         }
         self.claimants.remove(&number);
         self.mark_claimed(number);
@@ -284,7 +218,7 @@ impl Line {
         self.counters.granted += 1;
         self.counters.second_passes += u64::from(self.claimed.has(number));
         if known.is_none() {
-            self.doubt.missing = self.doubt.missing.saturating_sub(1);
+            self.lost_seats.find_one();
         }
         self.claimants.remove(&number);
         self.mark_claimed(number);

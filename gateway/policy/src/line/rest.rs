@@ -15,7 +15,7 @@
 //!
 //! Until then no wait is told: the speed of before is over, and what this one becomes is known to the shop alone.
 //!
-//! What is absent: who decides that a shop rests. It must not be what a shopper's request can provoke.
+//! Out of scope: who decides that a shop rests. It must not be what a shopper's request can provoke.
 
 use crate::Millis;
 

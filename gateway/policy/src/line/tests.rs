@@ -329,7 +329,7 @@ fn of_more_cuts_than_are_kept_the_oldest_is_forgotten_and_stays_so() {
     let runs: Vec<u32> = last.view.adopted.iter().map(|adopted| adopted.adopt.run).collect();
     assert_eq!(runs, (4..=most + 3).collect::<Vec<_>>());
     // A gateway that has slept meanwhile does not bring it back.
-    let seen = Seen { adopted: before.adopted, ..Seen::default() };
+    let seen = HighWater { adopted: before.adopted, ..HighWater::default() };
     let view = step(&mut line, &rules, Batch { seen, ..Batch::default() }, RESTED + 2).view;
     assert_eq!(view.adopted, last.view.adopted);
     let restored = Line::restored(line.counters(), T0 + RESTED + 2, line.take_changes());

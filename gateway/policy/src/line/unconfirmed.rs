@@ -8,12 +8,12 @@
 //! An evicted pass travels to the gateways as a revocation does, but its number is as if it had never been claimed:
 //! who shows it is a claimant again, stands before the line by that low number, and costs a token and a seat.
 //!
-//! Bound: one entry for each live pass that was not shown yet. What is absent: leases. Loose seats are not lent, and
+//! Bound: one entry for each live pass that was not shown yet. Out of scope: leases. Loose seats are not lent, and
 //! a pass that was given under a lease, or given back after a loss, counts as confirmed.
 
 use super::Line;
 use super::batch::Revoked;
-use super::kept::Change;
+use super::persist::Change;
 use crate::Millis;
 use crate::pass::Passes;
 use crate::room::Rules;

@@ -7,7 +7,7 @@
 //! readings than are worth following is taken for any path at all. That bounds the work on a path, too:
 //! a step costs a look at each byte of a reading, so all steps together look at `STEPS * MAX_BYTES` bytes.
 //!
-//! What is absent: equivalences that only one application knows (`/a.json` for `/a`, composed and
+//! Out of scope: equivalences that only one application knows (`/a.json` for `/a`, composed and
 //! decomposed Unicode, overlong UTF-8, short names of a file system).
 
 /// Readings of one path, beyond which it is taken for any path. An encoded link with query and fragment has 10.

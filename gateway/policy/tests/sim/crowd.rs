@@ -2,13 +2,13 @@
 
 use policy::Millis;
 use policy::admit::{Credential, Refusal, Verdict};
-use policy::line::View;
+use policy::queue::{Admission, Op};
 use policy::room::QueueingMethod;
 use policy::seal::Rejected;
 use policy::ticket::{Kind, Token};
 use rand::Rng as _;
 
-use super::gateway::{self, Tab};
+use super::gateway::{self, Caller, Tab};
 use super::{Event, World};
 
 /// How somebody behaves who has a ticket.
@@ -61,6 +61,8 @@ pub struct Person {
     cookie: Option<Token>,
     state: State,
     position: Option<u64>,
+    /// The gateway that a balancer chose for the last request.
+    gateway: u32,
     tries: u32,
 }
 
@@ -75,6 +77,7 @@ impl Person {
             cookie: None,
             state: State::Outside,
             position: None,
+            gateway: 0,
             tries: 0,
         }
     }
@@ -101,7 +104,19 @@ impl Person {
 }
 
 fn gateway_of(world: &World, person: u32) -> u32 {
-    person % world.gateways.len() as u32
+    world.crowd[person as usize].gateway
+}
+
+/// The balancer chooses a gateway: of those who wait in one tab any, unless it is sticky.
+fn balance(world: &mut World, person: u32) -> u32 {
+    let gateways = world.gateways.len() as u32;
+    let shopper = &mut world.crowd[person as usize];
+    shopper.gateway = if world.sticky || shopper.state != State::Waiting || shopper.habit == Habit::TwoTabs {
+        person % gateways
+    } else {
+        world.rng.random_range(0..gateways)
+    };
+    shopper.gateway
 }
 
 fn gone(world: &mut World, person: u32) {
@@ -126,7 +141,7 @@ pub fn tries_again(world: &mut World, tab: Tab) {
 /// A tab sends a request.
 pub fn request(world: &mut World, person: u32, tab: u8) {
     let now = world.agenda.now;
-    let id = gateway_of(world, person);
+    let id = balance(world, person);
     let gateway = &world.gateways[id as usize];
     if now < gateway.paused_until {
         let when = gateway.paused_until + world.rng.random_range(0..60);
@@ -146,7 +161,6 @@ pub fn request(world: &mut World, person: u32, tab: u8) {
 }
 
 fn act(world: &mut World, tab: Tab, verdict: Verdict) {
-    let now = world.agenda.now;
     let (person, _) = tab;
     let id = gateway_of(world, person);
     match verdict {
@@ -160,12 +174,8 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
         Verdict::Join | Verdict::JoinIfCalled | Verdict::JoinLater if world.watch.passed(person) => gone(world, person),
         Verdict::Join | Verdict::JoinIfCalled => {
             gateway::join(world, id, tab, verdict == Verdict::JoinIfCalled);
-            gateway::gather(world, id);
         }
-        Verdict::JoinLater => {
-            world.crowd[person as usize].cookie = Some(world.gateways[id as usize].provisional(now));
-            again(world, tab, 3_000);
-        }
+        Verdict::JoinLater => keeps_a_place(world, tab),
         Verdict::Wait(ticket) => {
             holds_ticket(world, person, ticket);
             waits(world, tab);
@@ -185,13 +195,48 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
     }
 }
 
+/// What came of a request that waited.
+pub fn hears(world: &mut World, caller: Caller, admission: Admission) {
+    let Caller { tab, number: claimed, since } = caller;
+    let (person, _) = tab;
+    match admission {
+        Admission::Pass { number, expires, admitted } => {
+            if claimed.is_none() {
+                takes_number(world, person, number);
+                world.watch.claims(person, since);
+            }
+            gets_pass(world, tab, number, expires, admitted);
+        }
+        Admission::Ticket(number) => {
+            if claimed.is_none() {
+                takes_number(world, person, number);
+                if world.gateways[gateway_of(world, person) as usize].view().segments.is_called(number) {
+                    world.watch.claims(person, since);
+                }
+            }
+            waits(world, tab);
+        }
+        Admission::Spent => is_spent(world, person, claimed),
+        Admission::Full => turned_away(world, person),
+        Admission::Away if claimed.is_none() => keeps_a_place(world, tab),
+        Admission::Away | Admission::Visit => panic!("{caller:?} is told {admission:?}"),
+    }
+}
+
+/// The store is away, and the place is kept in the order of arrival.
+fn keeps_a_place(world: &mut World, tab: Tab) {
+    let (now, id) = (world.agenda.now, gateway_of(world, tab.0));
+    world.crowd[tab.0 as usize].cookie = Some(world.gateways[id as usize].provisional(now));
+    again(world, tab, 3_000);
+}
+
 fn refused(world: &mut World, tab: Tab) {
     let after = world.rng.random_range(2_000..8_000);
     again(world, tab, after);
 }
 
 /// `reject`: nobody waits; some come back, and not for ever.
-pub fn turned_away(world: &mut World, person: u32) {
+fn turned_away(world: &mut World, person: u32) {
     let shopper = &mut world.crowd[person as usize];
     shopper.tries += 1;
     if shopper.tries > 5 {
@@ -205,22 +250,22 @@ fn claims(world: &mut World, (person, tab): Tab, number: u64) {
     let now = world.agenda.now;
     let id = gateway_of(world, person);
     world.watch.claims(person, now);
-    world.gateways[id as usize].hold(number, (person, tab), now);
-    gateway::gather(world, id);
+    gateway::claim(world, id, (person, tab), number);
     if world.crowd[person as usize].habit == Habit::TwoTabs && tab == 0 {
         again(world, (person, 1), 2);
     }
 }
 
-/// The first answer to a newcomer, if the number was not called at once.
-pub fn takes_number(world: &mut World, person: u32, number: u64, view: &View) {
+/// The first answer to a newcomer.
+fn takes_number(world: &mut World, person: u32, number: u64) {
+    let now = world.agenda.now;
+    world.watch.given(number, person, now);
+    let id = gateway_of(world, person);
+    let ticket = Token::ticket(number, world.gateways[id as usize].clock(now));
     let shopper = &mut world.crowd[person as usize];
-    shopper.cookie = Some(Token::ticket(number, view.now));
+    shopper.cookie = Some(ticket);
     shopper.position = None;
     shopper.state = State::Waiting;
-    if view.segments.is_called(number) {
-        world.watch.claims(person, world.agenda.now);
-    }
 }
 
 /// Keeps the ticket, and knows its number when a provisional one was numbered.
@@ -234,13 +279,13 @@ fn holds_ticket(world: &mut World, person: u32, ticket: Token) {
         }
         world.crowd[person as usize].cookie = Some(ticket);
         world.crowd[person as usize].state = State::Waiting;
-    } else if now >= world.store.away_until {
-        world.gateways[id as usize].adopt(ticket);
+    } else if !world.gateways[id as usize].is_away() {
+        gateway::ask(world, id, Op::Adopt { run: ticket.run, last: ticket.number });
     }
 }
 
 /// The answer to a poll: a position, a range, and when to ask again.
-pub fn waits(world: &mut World, tab: Tab) {
+fn waits(world: &mut World, tab: Tab) {
     let now = world.agenda.now;
     let (person, _) = tab;
     let id = gateway_of(world, person);
@@ -248,14 +293,14 @@ pub fn waits(world: &mut World, tab: Tab) {
     let Some(ticket) = world.crowd[person as usize].cookie.filter(|t| t.kind == Kind::Ticket) else {
         return again(world, tab, 3_000);
     };
-    let position = world.gateways[id as usize].position(ticket.number);
+    let position = world.gateways[id as usize].position(ticket.number, now);
     if let Some(position) = position
         && let Some(last) = world.crowd[person as usize].position.replace(position)
     {
-        // A gateway on its lease may be killed before it tells how far it has moved the pointer.
+        // Where every gateway that knew how far a lost line had come was killed, its tickets alone tell of it.
         assert!(position <= last || world.watch.killed, "the position of {person} grew from {last} to {position}");
     }
-    let position = world.gateways[id as usize].view.segments.ahead_of(ticket.number);
+    let position = world.gateways[id as usize].view().segments.ahead_of(ticket.number);
     if world.room.rules.open {
         let range = gateway::range(world, id, position);
         world.watch.shown(person, now, range);
@@ -263,11 +308,11 @@ pub fn waits(world: &mut World, tab: Tab) {
     match habit {
         Habit::Absent => return gone(world, person),
         Habit::Impatient(patience) if now >= world.crowd[person as usize].arrives + patience => {
-            return gives_back(world, person, ticket.number);
+            return gives_back(world, person, ticket);
         }
         _ => {}
     }
-    let pace = gateway::pace(world, &world.gateways[id as usize].view);
+    let pace = gateway::pace(world, world.gateways[id as usize].view());
     let told = world.table.after(position, pace);
     let told = (told * world.rng.random_range(850.0..1_150.0)) as Millis + world.network() + world.network();
     let after = match habit {
@@ -279,7 +324,7 @@ pub fn waits(world: &mut World, tab: Tab) {
 }
 
 /// A claim was granted.
-pub fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis) {
+fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis, admitted: Millis) {
     let now = world.agenda.now;
     let (person, _) = tab;
     let id = gateway_of(world, person);
@@ -292,8 +337,8 @@ pub fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis) {
         // The second tab of somebody who is not followed further still gets its answer.
         return gone(world, person);
     }
-    let pass = Token::new_pass(number, world.gateways[id as usize].view.now, expires);
-    shopper.cookie = Some(Token { admitted: expires - world.room.rules.session, ..pass });
+    let pass = Token::new_pass(number, world.gateways[id as usize].view().now, expires);
+    shopper.cookie = Some(Token { admitted, ..pass });
     shopper.state = State::Inside { until: now + shopper.stay };
     let reads = shopper.reads;
     again(world, (person, 0), reads);
@@ -310,11 +355,11 @@ fn browses(world: &mut World, tab: Tab, pass: Token, renew: bool) {
         return;
     }
     if pass.is_new() {
-        world.gateways[id as usize].confirmed.push(pass.number);
+        gateway::confirm(world, id, &pass);
         world.crowd[person as usize].cookie = Some(pass.confirmed());
     }
     if renew {
-        world.gateways[id as usize].renewals.push((pass.number, pass.admitted));
+        gateway::ask(world, id, Op::Renew { number: pass.number, admitted: pass.admitted });
     }
     let State::Inside { until } = world.crowd[person as usize].state else {
         panic!("{person} enters without a pass");
@@ -328,7 +373,7 @@ pub fn renewed(world: &mut World, number: u64, expires: Option<Millis>) {
     let Some(person) = world.watch.holder(number) else {
         return;
     };
-    let now = world.gateways[gateway_of(world, person) as usize].view.now;
+    let now = world.gateways[gateway_of(world, person) as usize].view().now;
     let shopper = &mut world.crowd[person as usize];
     if let (State::Inside { .. }, Some(expires), Some(pass)) = (shopper.state, expires, shopper.cookie) {
         shopper.cookie = Some(Token { issued: now, expires, ..pass.confirmed() });
@@ -338,16 +383,15 @@ pub fn renewed(world: &mut World, number: u64, expires: Option<Millis>) {
 fn leaves_the_shop(world: &mut World, person: u32) {
     let shopper = &world.crowd[person as usize];
     match shopper.cookie {
-        Some(pass) if shopper.exit == Exit::GivesBack => gives_back(world, person, pass.number),
+        Some(pass) if shopper.exit == Exit::GivesBack => gives_back(world, person, pass),
         _ => gone(world, person),
     }
 }
 
-fn gives_back(world: &mut World, person: u32, number: u64) {
+fn gives_back(world: &mut World, person: u32, token: Token) {
     let now = world.agenda.now;
     let id = gateway_of(world, person);
-    let cookie = world.crowd[person as usize].cookie;
-    world.gateways[id as usize].release(number, cookie);
+    gateway::ask(world, id, Op::Release { token });
     world.crowd[person as usize].state = State::GaveBack { at: now };
     again(world, (person, 0), 500);
 }
@@ -365,16 +409,19 @@ fn tries_what_was_given_back(world: &mut World, person: u32, at: Millis) {
         let ticket = Token::ticket(token.number, world.gateways[id as usize].clock(now));
         let (verdict, _) = gateway::decide(world, id, Credential::Sealed(ticket));
         if let Verdict::Claim(ticket) = verdict {
-            world.gateways[id as usize].hold(ticket.number, (person, 0), now);
-            return;
+            return gateway::claim(world, id, (person, 0), ticket.number);
         }
+    } else {
+        let gateway = &world.gateways[id as usize];
+        let heard = gateway.began <= at && gateway.seen_at > at;
+        assert!(!heard, "{token:?} was given back at {at}, and at {} the line was not told", gateway.seen_at);
     }
     gone(world, person);
 }
 
 /// A claim of a ticket whose pass was used up or given back.
-pub fn is_spent(world: &mut World, person: u32, number: u64) {
-    assert!(world.watch.is_spent(number), "{number} of {person} was not spent");
+fn is_spent(world: &mut World, person: u32, claimed: Option<u64>) {
+    assert!(claimed.is_some_and(|number| world.watch.is_spent(number)), "{claimed:?} of {person} was not spent");
     gone(world, person);
 }
 
@@ -383,7 +430,10 @@ pub fn forge(world: &mut World) {
     let now = world.agenda.now;
     let id = world.rng.random_range(0..world.gateways.len() as u32);
     let gateway = &world.gateways[id as usize];
-    let (clock, open) = (gateway.clock(now), gateway.view.segments.open);
+    if !gateway.knows_line() {
+        return;
+    }
+    let (clock, open) = (gateway.clock(now), gateway.view().segments.open);
     let number = world.rng.random_range(open.base + 1..=open.next.max(open.base + 1));
     let worthless = [
         Credential::Bad(Rejected::Malformed),

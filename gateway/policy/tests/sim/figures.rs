@@ -99,7 +99,7 @@ impl Figures {
 }
 
 /// Those who poll as told.
-fn told(world: &World) -> impl Iterator<Item = &super::watch::Seen> {
+fn told(world: &World) -> impl Iterator<Item = &super::watch::Observed> {
     let people = world.crowd.iter().zip(&world.watch.people);
     people.filter(|(person, _)| person.habit == Habit::Told).map(|(_, seen)| seen)
 }

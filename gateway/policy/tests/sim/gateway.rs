@@ -1,110 +1,132 @@
-//! The gateway of a launch: requests in, `admit`, batches to the store, answers out.
-//!
-//! A claim of a called ticket is held for up to [`HOLD`] and named again in every batch until it is
-//! granted. A join is held too while its wait is short. Joins and claims are gathered for [`GATHER`].
+//! The gateway of a launch: requests in, `admit`, answers out. Between them is the [`RoomQueue`] that is in production; here are its
+//! mailbox, its timer and its way to the store, in virtual time.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use policy::Millis;
-use policy::admit::{Credential, Decision, Intent, PassState, Scene, admit};
-use policy::lease::Lending;
-use policy::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Revoked, Segments, View};
+use policy::admit::{AdmitContext, Credential, Decision, Intent, PassState, admit};
+use policy::line::{Batch, Revoked, View};
+use policy::outlook::{FRESH, Wait};
+use policy::queue::{Admission, LEASE_STEP, Op, RoomQueue, back_off};
+use policy::room::Rules;
 use policy::ticket::{Kind, Token};
 
-use super::{Event, World, crowd};
+use super::{Event, START, World, crowd};
 
-/// Not the same for all: many who came at once must not all be away at once.
-const HOLD: std::ops::Range<Millis> = 1_900..2_500;
-const HELD_WAIT: f64 = 0.5;
-const GATHER: Millis = 4;
+/// Other gateways are listened to this often, and told of what begins here so soon after that.
+const LISTEN: Millis = 250;
+const TELL: Millis = 50;
 
-/// Who waits for an answer at a held request.
+/// A shopper and a tab.
 pub type Tab = (u32, u8);
+
+/// A request that waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pub tab: Tab,
+    /// The number that is claimed; a newcomer has none.
+    pub number: Option<u64>,
+    pub since: Millis,
+}
 
 #[derive(Debug)]
 pub struct Gateway {
     run: u32,
-    pub view: View,
-    memory: Memory,
-    lending: Lending,
-    /// The line as last answered, and its speed.
-    answered: (Segments, f64),
+    queue: RoomQueue<Caller>,
+    /// A line of which nothing is known.
+    unknown: View,
+    /// Requests that wait for an answer.
+    open: BTreeMap<Tab, Caller>,
     /// The store does not answer this gateway.
     pub cut_until: Millis,
+    /// When it was started, and when the store last answered.
+    pub began: Millis,
     pub seen_at: Millis,
     pub paused_until: Millis,
-    flush_planned: bool,
-    joins: Vec<Tab>,
-    joins_if_called: Vec<Tab>,
-    held: BTreeMap<u64, Vec<(Tab, Millis)>>,
-    pub renewals: Vec<(u64, Millis)>,
-    pub releases: Vec<u64>,
-    pub confirmed: Vec<u64>,
+    failures: u32,
+    retry_at: Duration,
+    /// When its events are; others that were planned for it are void.
+    wakes: Millis,
+    listens: Millis,
+    lends: bool,
+    /// Up to when it has heard of others, and from which store.
+    heard: Millis,
+    era: u64,
     revoked: HashMap<u64, Revoked>,
-    revocations_seen: u64,
+    /// Passes that came back, with their ends.
+    confirmed: BTreeMap<u64, Millis>,
     provisional: u64,
-    adopted: u64,
-    /// Places kept by other runs whose holders came here: the last of each.
-    orphans: BTreeMap<u32, u64>,
+}
+
+/// A virtual instant on the clock of a queue.
+fn at(now: Millis) -> Duration {
+    Duration::from_millis(now)
+}
+
+fn millis(at: Duration) -> Millis {
+    at.as_nanos().div_ceil(1_000_000) as Millis
 }
 
 impl Gateway {
-    pub fn new(id: u32, view: View) -> Self {
+    pub fn new(id: u32, rules: &Rules) -> Self {
+        Self::begun(1_000 + id, rules, 0, 0)
+    }
+
+    fn begun(run: u32, rules: &Rules, now: Millis, era: u64) -> Self {
         Self {
-            run: 1_000 + id,
-            view,
-            memory: Memory::default(),
-            lending: Lending::default(),
-            answered: Default::default(),
+            run,
+            queue: RoomQueue::new(run, rules.clone(), at(now)),
+            unknown: View::default(),
+            open: BTreeMap::new(),
             cut_until: 0,
-            seen_at: 0,
+            began: now,
+            seen_at: now,
             paused_until: 0,
-            flush_planned: false,
-            joins: Vec::new(),
-            joins_if_called: Vec::new(),
-            held: BTreeMap::new(),
-            renewals: Vec::new(),
-            releases: Vec::new(),
-            confirmed: Vec::new(),
+            failures: 0,
+            retry_at: Duration::ZERO,
+            wakes: Millis::MAX,
+            listens: Millis::MAX,
+            lends: false,
+            heard: now,
+            era,
             revoked: HashMap::new(),
-            revocations_seen: 0,
+            confirmed: BTreeMap::new(),
             provisional: 0,
-            adopted: 0,
-            orphans: BTreeMap::new(),
         }
     }
 
-    /// Store time, as far as this gateway knows.
+    /// Store time, as far as this gateway knows; before the first answer, that of this machine.
     pub fn clock(&self, now: Millis) -> Millis {
-        self.view.now + (now - self.seen_at)
+        self.queue.store_time(at(now)).unwrap_or(START + now)
+    }
+
+    /// The line, as far as this gateway knows it.
+    pub fn view(&self) -> &View {
+        self.queue.view().unwrap_or(&self.unknown)
+    }
+
+    /// Whether the store has told where the line is.
+    pub fn knows_line(&self) -> bool {
+        self.queue.view().is_some()
+    }
+
+    /// Whether the store does not answer, as far as this gateway knows.
+    pub fn is_away(&self) -> bool {
+        self.queue.is_away()
     }
 
     /// The position that is told, if one can be.
-    pub fn position(&self, number: u64) -> Option<u64> {
-        self.view.position(number)
+    pub fn position(&self, number: u64, now: Millis) -> Option<u64> {
+        let fresh = now - self.seen_at < millis(FRESH);
+        self.queue.view().filter(|_| fresh)?.position(number)
     }
 
     /// A place kept while the store is away.
     pub fn provisional(&mut self, now: Millis) -> Token {
         self.provisional += 1;
+        self.queue.set_places_kept(self.provisional, at(now));
         Token::provisional(self.run, self.provisional, self.clock(now))
-    }
-
-    /// Somebody shows a place that was kept elsewhere, or before this gateway was killed.
-    pub fn adopt(&mut self, kept: Token) {
-        let last = self.orphans.entry(kept.run).or_default();
-        *last = kept.number.max(*last);
-    }
-
-    pub fn hold(&mut self, number: u64, tab: Tab, since: Millis) {
-        self.held.entry(number).or_default().push((tab, since));
-    }
-
-    pub fn release(&mut self, number: u64, token: Option<Token>) {
-        if let Some(token) = token {
-            self.memory.returned(&token);
-        }
-        self.releases.push(number);
     }
 
     fn state_of(&self, shown: &Token) -> PassState {
@@ -114,234 +136,279 @@ impl Gateway {
             _ => PassState::Lives,
         }
     }
-
-    fn batch(&mut self, now: Millis) -> Batch {
-        let own = Adopt { run: self.run, first: self.adopted + 1, count: self.provisional - self.adopted };
-        let mut orphans = || self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last });
-        let adopt = if own.count > 0 { Some(own) } else { orphans() };
-        let (seen, restore) = self.memory.recall();
-        let (lease, lent) = self.lending.recall();
-        let on_lease = self.lending.is_on(self.clock(now));
-        Batch {
-            gateway: self.run,
-            shop_rests: false,
-            seen,
-            restore: Restore { lent, ..restore },
-            lease,
-            adopt,
-            joins: self.joins.len() as u64,
-            joins_if_called: self.joins_if_called.len() as u64,
-            claims: self.held.keys().filter(|_| !on_lease).copied().collect(),
-            renewals: std::mem::take(&mut self.renewals),
-            confirmed: std::mem::take(&mut self.confirmed),
-            releases: std::mem::take(&mut self.releases),
-            revocations_seen: self.revocations_seen,
-            arrivals: Vec::new(),
-            visits: 0,
-        }
-    }
 }
 
 /// What the room says to a shopper who shows this.
-pub fn decide(world: &mut World, gateway: u32, credential: Credential) -> Decision {
+pub fn decide(world: &mut World, id: u32, credential: Credential) -> Decision {
     let now = world.agenda.now;
-    let gateway = &mut world.gateways[gateway as usize];
-    if let Credential::Sealed(token) = credential
-        && token.expires > gateway.clock(now)
-        && gateway.view.lacks(&token)
-    {
-        gateway.memory.shown(&token);
-    }
+    let gateway = &world.gateways[id as usize];
+    let clock = gateway.clock(now);
     let pass = match credential {
         Credential::Sealed(token) => gateway.state_of(&token),
         _ => PassState::Lives,
     };
-    let store_away = now < world.store.away_until || now < gateway.cut_until;
-    let clock = gateway.clock(now);
-    let scene = Scene {
+    if let Credential::Sealed(token) = credential
+        && token.expires > clock
+        && pass == PassState::Lives
+        && gateway.queue.view().is_some_and(|view| view.lacks(&token))
+    {
+        ask(world, id, Op::Shown { token });
+    }
+    let queue = &world.gateways[id as usize].queue;
+    let context = AdmitContext {
         room: &world.room,
-        line: Some(&gateway.view),
-        store_away,
-        on_lease: store_away && gateway.lending.is_on(clock),
+        line: queue.view(),
+        store_away: queue.is_away(),
+        on_lease: queue.is_away() && queue.lives_on_lease(at(now)),
         shop_rests: false,
         now: clock,
         pass,
     };
-    admit(scene, credential, Intent::Page)
+    admit(context, credential, Intent::Page)
 }
 
-pub fn join(world: &mut World, gateway: u32, tab: Tab, if_called: bool) {
-    let gateway = &mut world.gateways[gateway as usize];
-    if if_called { gateway.joins_if_called.push(tab) } else { gateway.joins.push(tab) }
-}
-
-/// Plans a batch for what was gathered.
-pub fn gather(world: &mut World, gateway: u32) {
-    let when = world.agenda.now + GATHER;
-    if !std::mem::replace(&mut world.gateways[gateway as usize].flush_planned, true) {
-        world.agenda.at(when, Event::Flush(gateway));
+/// Something is asked of the line, and no request waits for it.
+pub fn ask(world: &mut World, id: u32, op: Op<Caller>) {
+    let now = world.agenda.now;
+    let news = world.gateways[id as usize].queue.take(op, at(now));
+    if news {
+        listens_by(world, id, now + TELL);
     }
+    plan(world, id);
+}
+
+/// A newcomer asks for a number.
+pub fn join(world: &mut World, id: u32, tab: Tab, if_called: bool) {
+    let reply = caller(world, id, tab, None);
+    ask(world, id, Op::Join { if_called, reply });
+}
+
+/// The holder of a ticket asks for a pass.
+pub fn claim(world: &mut World, id: u32, tab: Tab, number: u64) {
+    let reply = caller(world, id, tab, Some(number));
+    ask(world, id, Op::Claim { number, reply });
+}
+
+fn caller(world: &mut World, id: u32, tab: Tab, number: Option<u64>) -> Caller {
+    let caller = Caller { tab, number, since: world.agenda.now };
+    world.gateways[id as usize].open.insert(tab, caller);
+    caller
+}
+
+/// A pass came back that had not before.
+pub fn confirm(world: &mut World, id: u32, pass: &Token) {
+    let known = world.gateways[id as usize].confirmed.insert(pass.number, pass.expires);
+    if known.is_none_or(|known| known < pass.expires) {
+        ask(world, id, Op::Confirm { number: pass.number });
+    }
+}
+
+/// The operator has changed the room.
+pub fn change(world: &mut World, id: u32) {
+    let now = at(world.agenda.now);
+    world.gateways[id as usize].queue.set_rules(&world.room.rules, now);
+    plan(world, id);
+}
+
+/// The queue wakes up when it wants to.
+fn plan(world: &mut World, id: u32) {
+    let gateway = &mut world.gateways[id as usize];
+    let due = millis(gateway.queue.next_wakeup()).max(world.agenda.now);
+    if due < gateway.wakes {
+        gateway.wakes = due;
+        world.agenda.at(due, Event::Wake(id));
+    }
+}
+
+fn listens_by(world: &mut World, id: u32, when: Millis) {
+    let gateway = &mut world.gateways[id as usize];
+    if when < gateway.listens {
+        gateway.listens = when;
+        world.agenda.at(when, Event::Listen(id));
+    }
+}
+
+/// A gateway is there: it knows the line before it serves, if the store can be asked, and listens to others.
+pub fn begin(world: &mut World, id: u32, listens: Millis) {
+    flush(world, id);
+    listens_by(world, id, listens);
+}
+
+/// An alarm that [`plan`] has set.
+pub fn wake(world: &mut World, id: u32) {
+    let now = world.agenda.now;
+    let gateway = &mut world.gateways[id as usize];
+    if now != gateway.wakes {
+        return;
+    }
+    gateway.wakes = Millis::MAX;
+    if now < gateway.paused_until {
+        gateway.wakes = gateway.paused_until;
+        return world.agenda.at(gateway.wakes, Event::Wake(id));
+    }
+    if at(now) >= gateway.queue.next_wakeup() {
+        flush(world, id);
+    }
+    plan(world, id);
+}
+
+fn is_cut(world: &World, id: u32) -> bool {
+    world.agenda.now < world.store.away_until.max(world.gateways[id as usize].cut_until)
 }
 
 /// Sends the batch and answers everybody whose answer is known.
-pub fn flush(world: &mut World, id: u32) {
+fn flush(world: &mut World, id: u32) {
     let now = world.agenda.now;
+    let (mut replies, cut) = (Vec::new(), is_cut(world, id));
     let gateway = &mut world.gateways[id as usize];
-    gateway.flush_planned = false;
-    if now < gateway.paused_until {
-        return;
+    let Some(call) = gateway.queue.batch(at(now), &mut replies) else { return };
+    if cut {
+        tell(world, id, replies);
+        return fails(world, id);
     }
-    if now < world.store.away_until || now < gateway.cut_until {
-        return let_go(world, id);
-    }
-    let batch = gateway.batch(now);
-    let outcome = world.store.apply(&world.room.rules, &batch, now);
-    world.gateways[id as usize].memory.note(&batch.releases, &outcome);
-    world.watch.step(&batch, &outcome, &world.room, world.store.clock(now), now);
-    let gateway = &mut world.gateways[id as usize];
-    gateway.adopted = gateway.provisional;
-    gateway.lending.note(outcome.lease, outcome.view.now);
-    gateway.answered = (outcome.view.segments.clone(), policy::lease::speed(&outcome.view, &world.room.rules));
-    let before = std::mem::replace(&mut gateway.view, outcome.view.clone());
-    gateway.view.follow(&before);
+    let outcome = world.store.apply(&call.rules, &call.batch, now);
+    world.watch.step(&call.batch, &outcome, &world.room, world.store.clock(now), now);
+    world.table = outcome.view.poll_table(policy::pacer::PollTable::CALM, world.budget, &world.room.rules);
     gateway.seen_at = now;
-    gateway.revoked.extend(outcome.revoked.iter().map(|revoked| (revoked.number, *revoked)));
-    gateway.revocations_seen = outcome.revocations_seen;
-    gateway.memory.tidy(&outcome.view);
-    world.table = outcome.view.poll_table(policy::drain::PollTable::CALM, world.budget, &world.room.rules);
-    for &(number, expires) in &outcome.renewed {
+    let Some(answered) = gateway.queue.answer(outcome, at(now), &mut replies) else { panic!("nothing was asked") };
+    world.watch.remembers(gateway.queue.remembered(), now);
+    gateway.revoked.extend(answered.revoked.iter().map(|revoked| (revoked.number, *revoked)));
+    let told: Vec<u64> = gateway.confirmed.keys().copied().filter(|_| answered.lost).collect();
+    for number in told {
+        gateway.queue.take(Op::Confirm { number }, at(now));
+    }
+    if answered.tidies {
+        let (clock, grace) = (gateway.view().now, world.room.rules.form_grace);
+        gateway.confirmed.retain(|_, &mut expires| expires > clock);
+        gateway.revoked.retain(|_, revoked| revoked.expires.saturating_add(grace) > clock);
+    }
+    for (number, expires) in answered.renewed {
         crowd::renewed(world, number, expires);
     }
-    let grants: HashMap<u64, Grant> = outcome.grants.iter().copied().collect();
-    seat_joins(world, id, &outcome);
-    answer_held(world, id, &grants);
+    tell(world, id, replies);
+    plan(world, id);
 }
 
-/// The speed by which polls are spread: a line that stands may move at its rate at any moment.
-pub fn pace(world: &World, view: &View) -> f64 {
-    view.pace(&world.room.rules)
+fn tell(world: &mut World, id: u32, replies: Vec<(Caller, Admission)>) {
+    for (caller, admission) in replies {
+        world.gateways[id as usize].open.remove(&caller.tab);
+        crowd::hears(world, caller, admission);
+    }
 }
 
-/// Gives the new numbers to those who asked; they are held like claims until the answer is known.
-fn seat_joins(world: &mut World, id: u32, outcome: &Outcome) {
-    let now = world.agenda.now;
+/// The store does not answer: it is left alone for a while, and the line moves on as far as the lease allows.
+fn fails(world: &mut World, id: u32) {
+    let (now, mut replies) = (at(world.agenda.now), Vec::new());
     let gateway = &mut world.gateways[id as usize];
-    let if_called = std::mem::take(&mut gateway.joins_if_called);
-    let (lucky, turned_away) = if_called.split_at(outcome.joined_if_called as usize);
-    let joins = std::mem::take(&mut gateway.joins);
-    let numbers = outcome.first..;
-    let seated: Vec<(u64, Tab)> = numbers.zip(lucky.iter().chain(&joins).copied()).collect();
-    for &(person, _) in turned_away {
-        crowd::turned_away(world, person);
-    }
-    for (number, tab) in seated {
-        world.watch.given(number, tab.0, now);
-        crowd::takes_number(world, tab.0, number, &outcome.view);
-        world.gateways[id as usize].hold(number, tab, now);
-    }
+    gateway.failures += 1;
+    gateway.retry_at = now + back_off(gateway.run, gateway.failures);
+    // Renewals that failed: the next request with the pass asks again.
+    drop(gateway.queue.unreachable(now, gateway.retry_at, &mut replies));
+    tell(world, id, replies);
+    lend(world, id);
+    plan(world, id);
 }
 
-fn answer_held(world: &mut World, id: u32, grants: &HashMap<u64, Grant>) {
-    let now = world.agenda.now;
-    let held = std::mem::take(&mut world.gateways[id as usize].held);
-    for (number, tabs) in held {
-        for (tab, since) in tabs {
-            match grants.get(&number) {
-                Some(&Grant::Pass { expires, .. }) => crowd::gets_pass(world, tab, number, expires),
-                Some(Grant::Spent) => crowd::is_spent(world, tab.0, number),
-                _ if now < since + hold(number, since) && is_near(world, id, number) => {
-                    world.gateways[id as usize].hold(number, tab, since);
-                }
-                _ => crowd::waits(world, tab),
-            }
-        }
-    }
-}
-
-/// How long a claim is held.
-fn hold(number: u64, since: Millis) -> Millis {
-    HOLD.start + (number * 37 + since * 101) % (HOLD.end - HOLD.start)
-}
-
-/// Whether an answer is so near that the request is held for it.
-fn is_near(world: &World, id: u32, number: u64) -> bool {
-    let gateway = &world.gateways[id as usize];
-    let position = gateway.view.segments.ahead_of(number);
-    position == 0 || (position as f64) < HELD_WAIT * pace(world, &gateway.view)
-}
-
-/// The store is away: newcomers keep a provisional place, claims that were held too long wait.
-fn let_go(world: &mut World, id: u32) {
-    let now = world.agenda.now;
+/// A step of a lease.
+pub fn lend(world: &mut World, id: u32) {
+    let (now, mut replies) = (world.agenda.now, Vec::new());
     let gateway = &mut world.gateways[id as usize];
-    let joins: Vec<Tab> = gateway.joins_if_called.drain(..).chain(gateway.joins.drain(..)).collect();
-    for (person, tab) in joins {
-        world.agenda.at(now, Event::Request { person, tab });
-    }
-    let grants = lend(world, id);
-    answer_held(world, id, &grants);
-}
-
-/// Moves the line on as far as the gateway's lease allows, and answers claims.
-fn lend(world: &mut World, id: u32) -> HashMap<u64, Grant> {
-    let now = world.agenda.now;
-    let gateway = &mut world.gateways[id as usize];
-    let clock = gateway.clock(now);
-    if !gateway.lending.is_on(clock) {
-        return HashMap::new();
-    }
-    let called = gateway.lending.called(&gateway.answered.0, gateway.answered.1, clock);
-    let claims: Vec<u64> = gateway.held.keys().copied().filter(|&number| called.is_called(number)).collect();
-    let known = claims
-        .iter()
-        .filter_map(|&number| Some((number, gateway.memory.standing_of(&world.room.rules, number, clock)?)));
-    let mut grants: HashMap<u64, Grant> = known.collect();
-    let claimants: Vec<u64> = claims.into_iter().filter(|number| !grants.contains_key(number)).collect();
-    let granted = gateway.lending.grant(&world.room.rules, claimants, clock);
-    gateway.memory.lent(&granted, &called);
-    gateway.view.segments = called;
+    let paused = now < gateway.paused_until;
+    let granted = if paused { None } else { gateway.queue.on_lease(at(now), &mut replies) }.unwrap_or_default();
     for &(number, expires) in &granted {
         world.watch.lends(number, expires, &world.room, world.store.clock(now), now);
     }
-    grants.extend(granted.into_iter().map(|(number, expires)| (number, Grant::Pass { expires, admitted: clock })));
-    grants
+    tell(world, id, replies);
+    let gateway = &mut world.gateways[id as usize];
+    let left = gateway.open.values().filter_map(|caller| caller.number);
+    let lowest_left = left.filter(|&number| gateway.view().segments.is_called(number)).min().unwrap_or(u64::MAX);
+    let highest = granted.iter().map(|(number, _)| *number).max().unwrap_or(0);
+    assert!(highest < lowest_left, "{highest} is granted by the lease before {lowest_left}");
+    if gateway.queue.is_away() && gateway.queue.may_live_on_lease(at(now)) && !gateway.lends {
+        gateway.lends = true;
+        world.agenda.at(now + millis(LEASE_STEP), Event::Lend(id));
+    }
+}
+
+/// The alarm of the next step.
+pub fn lends(world: &mut World, id: u32) {
+    if std::mem::take(&mut world.gateways[id as usize].lends) && world.gateways[id as usize].queue.is_away() {
+        lend(world, id);
+    }
+}
+
+/// Tells others whether something happens here, and hears the same of them.
+pub fn listen(world: &mut World, id: u32) {
+    let (now, cut) = (world.agenda.now, is_cut(world, id));
+    let gateway = &mut world.gateways[id as usize];
+    if now != gateway.listens {
+        return;
+    }
+    gateway.listens = Millis::MAX;
+    listens_by(world, id, now + LISTEN);
+    let gateway = &mut world.gateways[id as usize];
+    if now < gateway.paused_until || at(now) < gateway.retry_at {
+        return;
+    }
+    if cut {
+        return fails(world, id);
+    }
+    let stirs = gateway.queue.stirs(at(now));
+    let others = world.stirring.iter().filter(|(other, _)| **other != id);
+    let news = others.map(|(_, named)| *named).max() >= Some(gateway.heard);
+    if stirs {
+        world.stirring.insert(id, now);
+    } else if news {
+        gateway.queue.follow(at(now));
+    }
+    if std::mem::replace(&mut gateway.era, world.store.era) != world.store.era {
+        gateway.queue.wake(at(now));
+    }
+    gateway.heard = now;
+    plan(world, id);
 }
 
 /// A batch that the store hears, and whose answer is lost.
 pub fn flush_unanswered(world: &mut World, id: u32) {
-    let now = world.agenda.now;
+    let (now, mut replies, cut) = (world.agenda.now, Vec::new(), is_cut(world, id));
     let gateway = &mut world.gateways[id as usize];
-    if now >= world.store.away_until && now >= gateway.cut_until && now >= gateway.paused_until {
-        // What is asked again anyway is left out: here nobody could tell when it happened.
-        let (renewals, releases) = (std::mem::take(&mut gateway.renewals), std::mem::take(&mut gateway.releases));
-        let confirmed = gateway.confirmed.clone();
-        let batch = gateway.batch(now);
-        (gateway.renewals, gateway.releases, gateway.confirmed) = (renewals, releases, confirmed);
-        let outcome = world.store.apply(&world.room.rules, &batch, now);
-        world.watch.unanswered(&batch, &outcome, &world.room, world.store.clock(now), now);
+    if cut || now < gateway.paused_until {
+        return;
     }
+    let Some(call) = gateway.queue.batch(at(now), &mut replies) else { return };
+    // What is told again anyway is left out: here nobody could tell when it happened.
+    let batch = Batch { renewals: Vec::new(), releases: Vec::new(), confirmed: Vec::new(), ..call.batch };
+    let outcome = world.store.apply(&call.rules, &batch, now);
+    world.watch.unanswered(&batch, &outcome, &world.room, world.store.clock(now), now);
+    tell(world, id, replies);
+    fails(world, id);
 }
 
 /// The last batch before a crash: applied, perhaps, but never confirmed.
 pub fn flush_unconfirmed(world: &mut World, id: u32) {
     let now = world.agenda.now;
-    if now >= world.store.away_until {
-        let batch = world.gateways[id as usize].batch(now);
-        world.store.apply_and_die(&world.room.rules, &batch, now);
+    if now >= world.store.away_until
+        && let Some(call) = world.gateways[id as usize].queue.batch(at(now), &mut Vec::new())
+    {
+        world.store.apply_and_die(&call.rules, &call.batch, now);
     }
 }
 
 /// A killed gateway comes back: open requests are cut, and their senders try again.
 pub fn restart(world: &mut World, id: u32) {
     let now = world.agenda.now;
-    let fresh = Gateway { run: world.gateways[id as usize].run + 100, ..Gateway::new(id, world.store.line.view()) };
+    let run = world.gateways[id as usize].run + 100;
+    let fresh = Gateway::begun(run, &world.room.rules, now, world.store.era);
     let old = std::mem::replace(&mut world.gateways[id as usize], fresh);
-    world.gateways[id as usize].seen_at = now;
-    let cut = old.joins.iter().chain(&old.joins_if_called).copied();
-    let cut: Vec<Tab> = cut.chain(old.held.into_values().flatten().map(|(tab, _)| tab)).collect();
-    for tab in cut {
+    for tab in old.open.into_keys() {
         crowd::tries_again(world, tab);
     }
+    begin(world, id, now + LISTEN);
+}
+
+/// The speed by which polls are spread: a line that stands may move at its rate at any moment.
+pub fn pace(world: &World, view: &View) -> f64 {
+    view.pace(&world.room.rules)
 }
 
 /// A ticket whose holder was numbered while away, or the one it showed.
@@ -353,7 +420,6 @@ pub fn numbered(token: Token, now: Millis) -> Token {
 }
 
 /// The range shown with so many tickets until the call.
-pub fn range(world: &World, id: u32, ahead: u64) -> Option<policy::outlook::Wait> {
-    let view = &world.gateways[id as usize].view;
-    view.outlook(&world.room.rules).wait(ahead)
+pub fn range(world: &World, id: u32, ahead: u64) -> Option<Wait> {
+    world.gateways[id as usize].queue.view()?.outlook(&world.room.rules).wait(ahead)
 }

@@ -1,7 +1,7 @@
-//! A launch in virtual time: the real policy code, a made-up crowd and a made-up gateway around it.
+//! A launch in virtual time: the real policy code, its queues of rooms among it, and a made-up crowd around it.
 //!
 //! - [`crowd`]: shoppers, each a small state machine that does what it is told, or does not
-//! - [`gateway`]: gathers joins and claims into batches, holds claims, as the real gateway does
+//! - [`gateway`]: a queue as in production, with a mailbox, a timer and a way to the store
 //! - [`store`]: the line with its journal, clock, restarts, outages and losses
 //! - [`watch`]: the view from outside: every promise checked after each step
 //! - [`figures`]: what a launch comes to, in numbers
@@ -17,8 +17,10 @@ pub mod gateway;
 pub mod store;
 pub mod watch;
 
+use std::collections::BTreeMap;
+
 use policy::Millis;
-use policy::drain::PollTable;
+use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -63,6 +65,8 @@ pub struct Plan {
     pub room: Room,
     /// Gateways.
     pub gateways: u32,
+    /// A person's requests all come to one gateway; else to any.
+    pub sticky: bool,
     /// The crowd: when each arrives, and what it does.
     pub crowd: Vec<Person>,
     /// What goes wrong, by virtual time.
@@ -82,6 +86,7 @@ impl Plan {
             seed,
             room: Room::new(rules),
             gateways: 1,
+            sticky: true,
             crowd: Vec::new(),
             upsets: Vec::new(),
             budget: f64::INFINITY,
@@ -101,10 +106,12 @@ pub fn per_second(rate: f64) -> Rules {
 pub enum Event {
     /// A tab of a person sends a request.
     Request { person: u32, tab: u8 },
-    /// A gateway sends its batch.
-    Flush(u32),
-    /// The tick of a gateway.
-    Tick(u32),
+    /// A gateway may be due to send its batch.
+    Wake(u32),
+    /// A gateway listens to the others.
+    Listen(u32),
+    /// A gateway takes a step on its lease.
+    Lend(u32),
     /// An entry of [`Plan::upsets`].
     Upset(u32),
     /// The forger tries again.
@@ -133,14 +140,14 @@ impl Agenda {
         self.ring[slot as usize % Self::RING].push((when, event));
     }
 
-    /// The events of this millisecond.
-    fn due(&mut self) -> Vec<Event> {
+    /// The events of this millisecond that have not happened; `None`: there are no more.
+    fn due(&mut self) -> Option<Vec<Event>> {
         let slot = std::mem::take(&mut self.ring[self.now as usize % Self::RING]);
         let mut events = Vec::with_capacity(slot.len());
         for (when, event) in slot {
             if when <= self.now { events.push(event) } else { self.later(when, event) }
         }
-        events
+        (!events.is_empty()).then_some(events)
     }
 
     fn later(&mut self, when: Millis, event: Event) {
@@ -158,6 +165,9 @@ pub struct World {
     pub budget: f64,
     pub crowd: Vec<Person>,
     pub gateways: Vec<Gateway>,
+    sticky: bool,
+    /// Gateways at which something happened, and when they last said so.
+    pub stirring: BTreeMap<u32, Millis>,
     pub store: Store,
     pub watch: Watch,
     upsets: Vec<(Millis, Upset)>,
@@ -170,10 +180,17 @@ impl World {
     /// Runs a launch to its end, and returns what was seen.
     pub fn run(plan: Plan) -> Self {
         let mut world = Self::new(plan);
+        for id in 0..world.gateways.len() as u32 {
+            let listens = world.rng.random_range(0..250);
+            gateway::begin(&mut world, id, listens);
+        }
         while world.open > 0 {
             assert!(world.agenda.now < world.end, "{} people are left over: {:?}", world.open, world.left_over());
-            for event in world.agenda.due() {
-                world.handle(event);
+            // What happens may plan more for the same millisecond.
+            while let Some(events) = world.agenda.due() {
+                for event in events {
+                    world.handle(event);
+                }
             }
             world.agenda.now += 1;
         }
@@ -182,15 +199,12 @@ impl World {
 
     fn new(plan: Plan) -> Self {
         let mut agenda = Agenda::new();
-        let mut rng = SmallRng::seed_from_u64(plan.seed);
+        let rng = SmallRng::seed_from_u64(plan.seed);
         for (index, person) in plan.crowd.iter().enumerate() {
             agenda.at(person.arrives, Event::Request { person: index as u32, tab: 0 });
         }
         for (index, (when, _)) in plan.upsets.iter().enumerate() {
             agenda.at(*when, Event::Upset(index as u32));
-        }
-        for gateway in 0..plan.gateways {
-            agenda.at(rng.random_range(0..100), Event::Tick(gateway));
         }
         if plan.forger {
             agenda.at(500, Event::Forge);
@@ -198,7 +212,7 @@ impl World {
         let replicated = plan.upsets.iter().any(|(_, upset)| matches!(upset, Upset::Lose(_)));
         let store = Store::new(START, replicated);
         let watch = Watch::new(&plan.room, plan.crowd.len(), START);
-        let gateways = (0..plan.gateways).map(|id| Gateway::new(id, store.line.view())).collect();
+        let gateways = (0..plan.gateways).map(|id| Gateway::new(id, &plan.room.rules)).collect();
         Self {
             agenda,
             rng,
@@ -208,6 +222,8 @@ impl World {
             open: plan.crowd.len(),
             crowd: plan.crowd,
             gateways,
+            sticky: plan.sticky,
+            stirring: BTreeMap::new(),
             store,
             watch,
             upsets: plan.upsets,
@@ -219,12 +235,9 @@ impl World {
         let now = self.agenda.now;
         match event {
             Event::Request { person, tab } => crowd::request(self, person, tab),
-            Event::Flush(gateway) => gateway::flush(self, gateway),
-            Event::Tick(gateway) => {
-                gateway::flush(self, gateway);
-                let next = now + 100 + self.rng.random_range(0..4);
-                self.agenda.at(next, Event::Tick(gateway));
-            }
+            Event::Wake(gateway) => gateway::wake(self, gateway),
+            Event::Listen(gateway) => gateway::listen(self, gateway),
+            Event::Lend(gateway) => gateway::lends(self, gateway),
             Event::Upset(index) => self.upset(index),
             Event::Forge => {
                 crowd::forge(self);
@@ -246,10 +259,8 @@ impl World {
                 self.gateways[gateway as usize].cut_until = now + time;
             }
             Upset::Kill(gateway) => {
-                gateway::restart(self, gateway);
                 self.watch.killed = true;
-                // It knows who was revoked before it serves, if the store can be asked.
-                gateway::flush(self, gateway);
+                gateway::restart(self, gateway);
             }
             Upset::Jump(by) => self.store.jump(by),
             Upset::Lose(back) => {
@@ -263,6 +274,7 @@ impl World {
             Upset::Change(room) => {
                 self.watch.change(&room, self.store.clock(now));
                 self.room = *room;
+                (0..self.gateways.len() as u32).for_each(|gateway| gateway::change(self, gateway));
             }
             Upset::Restart { torn } => {
                 if torn {
@@ -271,8 +283,6 @@ impl World {
                 self.store.restart(now);
                 for gateway in 0..self.gateways.len() as u32 {
                     gateway::restart(self, gateway);
-                    // A gateway knows who was revoked before it serves.
-                    gateway::flush(self, gateway);
                 }
             }
         }

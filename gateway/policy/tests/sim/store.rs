@@ -17,6 +17,8 @@ pub struct Store {
     pub away_until: Millis,
     /// Which server it is.
     server: u64,
+    /// How often it was another one, or started again.
+    pub era: u64,
     /// What a replica may have: copies of the last seconds, with the length of the journal.
     copies: VecDeque<(Millis, Line, usize)>,
     replicated: bool,
@@ -40,6 +42,7 @@ impl Store {
             origin,
             away_until: 0,
             server: 1,
+            era: 0,
             copies: VecDeque::new(),
             replicated,
         }
@@ -81,6 +84,7 @@ impl Store {
     /// Continues from what was committed. The store lives in the process: both are back at once.
     pub fn restart(&mut self, now: Millis) {
         self.away_until = now;
+        self.era += 1;
         self.line = Line::restored(self.kept.clone(), self.stamp(now), self.journal.iter().copied());
     }
 
@@ -110,6 +114,7 @@ impl Store {
     }
 
     fn continue_from(&mut self, line: Line, journal: usize) {
+        self.era += 1;
         self.kept = line.counters();
         self.line = line;
         self.journal.truncate(journal);

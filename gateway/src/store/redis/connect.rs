@@ -4,7 +4,7 @@
 //! master says itself that it is one is believed: a dead sentinel costs no time, and a demoted master is
 //! passed over. A Cluster tells its own shape.
 //!
-//! What is absent: when a connection is made anew (whenever one has failed), and pauses in between. Passwords
+//! Out of scope: when a connection is made anew (whenever one has failed), and pauses in between. Passwords
 //! and certificates are read once, at the start.
 
 use std::io;
@@ -34,7 +34,7 @@ const CONNECT: Duration = Duration::from_millis(400);
 const MOVES: u32 = 2;
 
 /// How a connection is made.
-pub(super) enum Way {
+pub(super) enum Topology {
     /// To a server that is known.
     Server(Client),
     /// To the server that sentinels call by this name.
@@ -50,7 +50,7 @@ pub(super) enum Connection {
     Cluster(ClusterConnection),
 }
 
-impl Way {
+impl Topology {
     /// The way that is configured.
     pub(super) fn of(config: &StoreConfig) -> RedisResult<Self> {
         let tls = config.tls.as_ref().map(certificates).transpose()?;
@@ -71,6 +71,18 @@ impl Way {
     /// In clear to the server of this address.
     pub(super) fn at(url: &str) -> RedisResult<Self> {
         Peer::default().at(url).map(Self::Server)
+    }
+
+    /// Where it leads, without a login.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Server(client) => {
+                let server = client.get_connection_info();
+                format!("database {} of Redis at {}", server.redis_settings().db(), server.addr())
+            }
+            Self::Sentinels { master, .. } => format!("Redis behind sentinels, master {master:?}"),
+            Self::Cluster(_) => "the Redis Cluster".to_owned(),
+        }
     }
 
     /// A new connection.

@@ -1,4 +1,4 @@
-//! In which rooms something happens, whichever gateway they are at: two keys beside those of the board.
+//! In which rooms something happens, whichever gateway they are at: two keys beside those of the registry.
 //!
 //! In a Cluster the server of these keys speaks for itself alone: that another one has lost its rooms is noticed when one of
 //! them is looked at.
@@ -9,12 +9,11 @@ use policy::Millis;
 use redis::Script;
 
 use super::connect::Connection;
+use super::registry::key;
 use super::{Redis, failed};
 use crate::store::{Heard, StoreError};
 
 const LISTEN: &str = include_str!("listen.lua");
-const STIRRING: &str = "weir:rooms:{versions}:stirring";
-const ERA: &str = "weir:rooms:{versions}:era";
 /// Rooms are forgotten so many milliseconds after the last gateway named them: long after all have heard.
 const KEPT: Millis = 10_000;
 
@@ -25,8 +24,8 @@ pub(super) fn script() -> Script {
 impl Redis {
     /// On the connection of commits, between two of them.
     pub(super) async fn hear(&self, stirring: Vec<Arc<str>>, since: Millis) -> Result<Heard, StoreError> {
-        let mut call = self.listen.key(STIRRING);
-        call.key(ERA).arg(since).arg(KEPT);
+        let mut call = self.listen.key(key("stirring"));
+        call.key(key("era")).arg(since).arg(KEPT);
         for room in &stirring {
             call.arg(&**room);
         }

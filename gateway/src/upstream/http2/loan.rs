@@ -39,12 +39,12 @@ pub(super) struct Loan {
 
 impl Loan {
     /// Lends this body for a request that has this place.
-    pub(super) fn of(mut upload: Upload, place: Rc<Place>, deadline: Rc<Deadline>) -> (Rc<Self>, Lent) {
+    pub(super) fn of(mut upload: Upload, place: Rc<Place>, deadline: Rc<Deadline>) -> (Rc<Self>, LentBody) {
         upload.report_to(&deadline);
         let (broke, over, late, sender) = Default::default();
         let (upload, given) = (RefCell::new(upload), RefCell::new(Some(Vec::new())));
         let loan = Rc::new(Self { upload, given, broke, over, late, sender, deadline });
-        (loan.clone(), Lent { loan, _place: place })
+        (loan.clone(), LentBody { loan, _place: place })
     }
 
     /// The body from its beginning, if all of it is still here.
@@ -102,12 +102,12 @@ impl Loan {
 
 /// A body that is lent.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(super) struct LentBody {
     loan: Rc<Loan>,
     _place: Rc<Place>,
 }
 
-impl Body for Lent {
+impl Body for LentBody {
     type Data = Bytes;
     type Error = h2::Error;
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use evidence::Asked;
+use evidence::RequestRecord;
 use launch_model::arrivals::{Arrivals, Phase, Spacing};
 use launch_model::persona::Persona;
 use launch_model::scenario::Scenario;
@@ -76,7 +76,7 @@ pub(crate) struct Visit {
 
 impl From<evidence::Visit> for Visit {
     fn from(visit: evidence::Visit) -> Self {
-        let inside = |failed: fn(&Asked) -> bool| visit.asked.iter().filter(|asked| failed(asked)).count();
+        let inside = |failed: fn(&RequestRecord) -> bool| visit.asked.iter().filter(|asked| failed(asked)).count();
         let mut at_once = HashMap::new();
         for asked in visit.asked.iter().filter(|asked| asked.status == Some(200)) {
             *at_once.entry(asked.due).or_insert(0) += 1;

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
-use super::stage::{Stage, Way, browser, until_true, without_javascript};
+use super::stage::{Arrangement, Stage, browser, until_true, without_javascript};
 use crate::common::browser::Browser;
 
 const SHORT: &str = "session_duration = \"12s\"\n";
@@ -12,7 +12,7 @@ const SHORT: &str = "session_duration = \"12s\"\n";
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn an_address_whose_pass_has_ended_goes_through_and_the_order_is_finished() {
-    let stage = Stage::new(Way::Tls, SHORT);
+    let stage = Stage::new(Arrangement::Tls, SHORT);
     let browser = browser();
     to_the_address(&browser, &stage);
     write_the_address(&browser);
@@ -39,7 +39,7 @@ pub(crate) fn sends_too_late(stage: &Stage, browser: &Browser) {
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn an_address_whose_time_is_over_waits_with_its_sender_and_is_sent_in_their_turn() {
-    for way in [Way::Tls, Way::Nginx, Way::Clear] {
+    for way in [Arrangement::Tls, Arrangement::Nginx, Arrangement::Clear] {
         let stage = Stage::new(way, &format!("{SHORT}form_grace = \"0s\"\n"));
         let browser = browser();
         sends_too_late(&stage, &browser);
@@ -58,7 +58,7 @@ fn an_address_whose_time_is_over_waits_with_its_sender_and_is_sent_in_their_turn
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn without_javascript_a_button_sends_the_address_in_their_turn() {
-    let stage = Stage::new(Way::Tls, &format!("{SHORT}form_grace = \"0s\"\n"));
+    let stage = Stage::new(Arrangement::Tls, &format!("{SHORT}form_grace = \"0s\"\n"));
     let browser = without_javascript();
     sends_too_late(&stage, &browser);
     browser.click("#held button");
@@ -76,7 +76,7 @@ fn without_javascript_a_button_sends_the_address_in_their_turn() {
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn whoever_pays_for_longer_than_the_pass_lives_has_ordered_and_waits_for_the_thanks_alone() {
-    for way in [Way::Tls, Way::Clear] {
+    for way in [Arrangement::Tls, Arrangement::Clear] {
         let stage = Stage::new(way, SHORT);
         let browser = browser();
         to_the_address(&browser, &stage);
@@ -98,7 +98,7 @@ fn whoever_pays_for_longer_than_the_pass_lives_has_ordered_and_waits_for_the_tha
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn a_photo_arrives_whole_and_one_whose_pass_has_ended_is_sent_again_by_the_browser() {
-    for way in [Way::Tls, Way::Nginx] {
+    for way in [Arrangement::Tls, Arrangement::Nginx] {
         let stage = Stage::new(way, &format!("{SHORT}form_grace = \"0s\"\n"));
         let browser = browser();
         to_the_address(&browser, &stage);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::forms::sends_too_late;
-use super::stage::{BOOK, Stage, Way, browser, until_true};
+use super::stage::{Arrangement, BOOK, Stage, browser, until_true};
 use crate::common::JSON;
 use crate::common::browser::Browser;
 
@@ -77,7 +77,7 @@ fn buys(stage: &Stage, browser: &Browser, mut seen: impl FnMut(&str)) {
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn a_shopper_waits_enters_orders_and_comes_back_from_the_payment_of_another_site() {
-    for (way, without_a_pass) in [(Way::Tls, 0.0), (Way::Nginx, 0.0), (Way::Clear, 1.0)] {
+    for (way, without_a_pass) in [(Arrangement::Tls, 0.0), (Arrangement::Nginx, 0.0), (Arrangement::Clear, 1.0)] {
         let stage = Stage::closed(way, "");
         let browser = browser();
         browser.go(&stage.address(BOOK));
@@ -104,7 +104,7 @@ fn pictures_of_the_journey() {
             fs::write(place.join(format!("{device}-{number}-{station}.png")), browser.picture()).unwrap();
         };
 
-        let stage = Stage::closed(Way::Tls, "burst = 1\n");
+        let stage = Stage::closed(Arrangement::Tls, "burst = 1\n");
         for _ in 0..60 {
             stage.weir.get(BOOK, &[JSON, ("Host", "shop.test")]);
         }
@@ -117,7 +117,7 @@ fn pictures_of_the_journey() {
         seen("line");
         buys(&stage, &browser, seen);
 
-        let stage = Stage::new(Way::Tls, "session_duration = \"12s\"\nform_grace = \"0s\"\n");
+        let stage = Stage::new(Arrangement::Tls, "session_duration = \"12s\"\nform_grace = \"0s\"\n");
         sends_too_late(&stage, &browser);
         seen("held");
         stage.open_doors();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::stage::{Stage, Way};
+use super::stage::{Arrangement, Stage};
 use crate::common::WEIR;
 
 /// As many as `oscar-users.csv` has beside the one that the shop has already.
@@ -37,7 +37,7 @@ fn run(stage: &Stage, folder: &Path) -> (Option<i32>, String, Value) {
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn a_crowd_waits_logs_in_and_buys_and_everything_that_was_promised_held() {
-    let stage = Stage::new(Way::Tls, "burst = 1\nsession_duration = \"5m\"\n");
+    let stage = Stage::new(Arrangement::Tls, "burst = 1\nsession_duration = \"5m\"\n");
     open_for_30_a_minute(&stage);
     stage.shop.customers(CUSTOMERS);
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn a_crowd_waits_logs_in_and_buys_and_everything_that_was_promised_held() {
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn whoever_is_refused_by_the_shop_makes_the_run_invalid_with_the_step_and_what_to_mend() {
-    let stage = Stage::new(Way::Tls, "burst = 1\nsession_duration = \"5m\"\n");
+    let stage = Stage::new(Arrangement::Tls, "burst = 1\nsession_duration = \"5m\"\n");
     open_for_30_a_minute(&stage);
     let folder = tempfile::tempdir().unwrap();
     copy_scenario(folder.path());

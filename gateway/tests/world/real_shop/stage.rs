@@ -109,7 +109,7 @@ impl Oscar {
 
 /// How shoppers come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Arrangement {
     Clear,
     Tls,
     /// TLS that ends at nginx, as `deploy/nginx-in-front.conf` has it.
@@ -127,21 +127,21 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// A closed room in front of the whole shop, with these lines of its own.
-    pub(crate) fn closed(way: Way, more: &str) -> Self {
+    pub(crate) fn closed(way: Arrangement, more: &str) -> Self {
         Self::new(way, &format!("queue_all = true\n{more}"))
     }
 
-    pub(crate) fn new(way: Way, more: &str) -> Self {
+    pub(crate) fn new(way: Arrangement, more: &str) -> Self {
         let shop = Oscar::open();
         let dir = tempfile::tempdir().unwrap();
         certificate(dir.path());
         fs::write(dir.path().join("weir.toml"), written(shop.address, more)).unwrap();
         let weir = Weir::start_in(dir);
-        let nginx = (way == Way::Nginx).then(|| nginx(weir.dir.path(), weir.http));
+        let nginx = (way == Arrangement::Nginx).then(|| nginx(weir.dir.path(), weir.http));
         let came = match way {
-            Way::Clear => ("http", weir.http.port()),
-            Way::Tls => ("https", weir.https.unwrap().port()),
-            Way::Nginx => ("https", nginx.as_ref().unwrap().1),
+            Arrangement::Clear => ("http", weir.http.port()),
+            Arrangement::Tls => ("https", weir.https.unwrap().port()),
+            Arrangement::Nginx => ("https", nginx.as_ref().unwrap().1),
         };
         Self { shop, weir, came, _nginx: nginx.map(|(server, _)| server) }
     }

@@ -1,12 +1,12 @@
 //! Several tabs, the way back, and the WebSocket of a product's page.
 
 use super::journey::{is_thanked, send_the_address, to_the_address, to_the_payment, write_the_address};
-use super::stage::{BOOK, Stage, Way, browser, until_true};
+use super::stage::{Arrangement, BOOK, Stage, browser, until_true};
 
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn two_tabs_share_a_place_a_pass_and_a_basket_and_one_hears_what_the_other_buys() {
-    let stage = Stage::closed(Way::Tls, "");
+    let stage = Stage::closed(Arrangement::Tls, "");
     let browser = browser();
     let first = browser.this_tab();
     browser.go(&stage.address(BOOK));
@@ -42,7 +42,7 @@ fn two_tabs_share_a_place_a_pass_and_a_basket_and_one_hears_what_the_other_buys(
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn the_way_back_leads_to_the_shop_and_not_into_the_line_and_nothing_is_ordered_twice() {
-    let stage = Stage::closed(Way::Tls, "");
+    let stage = Stage::closed(Arrangement::Tls, "");
     let browser = browser();
     browser.go(&stage.address("/static/oscar/favicon.ico"));
     browser.go(&stage.address(BOOK));
@@ -74,7 +74,7 @@ fn the_way_back_leads_to_the_shop_and_not_into_the_line_and_nothing_is_ordered_t
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn the_stock_is_told_to_those_inside_by_a_websocket_and_to_nobody_else() {
-    for way in [Way::Tls, Way::Nginx, Way::Clear] {
+    for way in [Arrangement::Tls, Arrangement::Nginx, Arrangement::Clear] {
         let stage = Stage::closed(way, "session_duration = \"5s\"\nupgrades_end_with_pass = true\n");
         let browser = browser();
         browser.go(&stage.address(BOOK));

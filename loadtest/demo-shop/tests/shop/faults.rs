@@ -55,7 +55,7 @@ async fn with_every_connection_in_use_others_get_a_503_and_those_inside_get_thei
     }
     assert!(post(address, "order", "key=out").await.order().is_some(), "the same form works now");
     let account = Account { stock: 10, left_over: 7, orders: 3, ..Account::default() };
-    assert_eq!(shop.books().account().await.unwrap(), account);
+    assert_eq!(shop.inventory().account().await.unwrap(), account);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_statement_that_runs_too_long_is_cancelled_and_takes_no_piece() {
     release(&beside).await;
     // On a slow machine a statement may be cancelled that nobody holds.
     until("an order", async || post(address, "order", "key=a").await.order()).await;
-    let told = until("an account", async || shop.books().account().await.ok()).await;
+    let told = until("an account", async || shop.inventory().account().await.ok()).await;
     assert_eq!(told, Account { stock: 10, left_over: 9, orders: 1, ..Account::default() });
 }
 
@@ -109,7 +109,7 @@ async fn a_database_that_is_killed_is_a_503_and_nothing_is_lost_when_it_is_back(
     assert_ne!(after, before);
     assert_eq!(post(address, "order", "key=before").await.order(), Some(before));
     let account = Account { stock: 10, left_over: 8, orders: 2, ..Account::default() };
-    assert_eq!(shop.books().account().await.unwrap(), account);
+    assert_eq!(shop.inventory().account().await.unwrap(), account);
 }
 
 #[tokio::test]
@@ -130,5 +130,5 @@ async fn a_client_that_goes_away_in_the_middle_leaves_no_lock_and_its_order_is_o
     let held = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE application_name = 'millrace'";
     until("no locks", async || (beside.query_one(held, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())).await;
     let account = Account { stock: 10, left_over: 8, orders: 2, ..Account::default() };
-    assert_eq!(shop.books().account().await.unwrap(), account);
+    assert_eq!(shop.inventory().account().await.unwrap(), account);
 }

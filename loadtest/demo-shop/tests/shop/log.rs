@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use demo_shop::books::Books;
 use demo_shop::database::Tuning;
+use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::model::Model;
 use evidence::Page;
@@ -18,7 +18,7 @@ use crate::browser::{Reply, get, send};
 use crate::open;
 
 async fn shop(tuning: Tuning, stock: u64) -> SocketAddr {
-    open(Books::Model(Model::new(tuning, stock)), Log::default()).await.1
+    open(Inventory::Model(Model::new(tuning, stock)), Log::default()).await.1
 }
 
 fn quick() -> Tuning {

@@ -1,9 +1,9 @@
-//! The demo shop over real sockets: its books in a real PostgreSQL, and its log.
+//! The demo shop over real sockets: its inventory in a real PostgreSQL, and its log.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
-mod books;
 mod browser;
 mod faults;
+mod inventory;
 mod log;
 mod server;
 mod wait;
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use demo_shop::Shop;
-use demo_shop::books::Books;
+use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::postgres::{Postgres, Settings};
 use tokio::net::TcpListener;
@@ -28,13 +28,13 @@ fn patient(server: &PostgresServer, stock: u64) -> Settings {
 
 /// A shop on this database, and where it listens.
 async fn shop_on(settings: &Settings) -> (Arc<Shop>, SocketAddr) {
-    open(Books::Postgres(Postgres::open(settings).await.unwrap()), Log::default()).await
+    open(Inventory::Postgres(Postgres::open(settings).await.unwrap()), Log::default()).await
 }
 
-async fn open(books: Books, log: Log) -> (Arc<Shop>, SocketAddr) {
+async fn open(inventory: Inventory, log: Log) -> (Arc<Shop>, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let shop = Shop::open(books, log);
+    let shop = Shop::open(inventory, log);
     tokio::spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));
     (shop, address)
 }

@@ -1,6 +1,6 @@
 //! A CSV of counts per interval: one count a line, or `time,count`, with or without a head line.
 //!
-//! What is absent: the times. Every interval has the length that the scenario says.
+//! Out of scope: the times. Every interval has the length that the scenario says.
 
 /// A line that is no count.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,17 +7,17 @@ use scraper::{ElementRef, Html, Selector};
 use serde_json::Value;
 
 use crate::scenario::Take;
-use crate::visit::Seen;
+use crate::visit::RawAnswer;
 
 /// An answer, read as far as somebody asks.
 pub(crate) struct Page<'s> {
-    seen: &'s Seen,
+    seen: &'s RawAnswer,
     html: OnceCell<Html>,
     json: OnceCell<Option<Value>>,
 }
 
 impl<'s> Page<'s> {
-    pub(crate) fn of(seen: &'s Seen) -> Self {
+    pub(crate) fn of(seen: &'s RawAnswer) -> Self {
         Self { seen, html: OnceCell::new(), json: OnceCell::new() }
     }
 

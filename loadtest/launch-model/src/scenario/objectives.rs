@@ -31,7 +31,7 @@ pub struct Objectives {
     /// While an attack lasts, and after it: least share of the pages that those inside had before it, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub attack_throughput: f64,
-    /// Most memory of a gateway of the stage, in MiB; without it none is judged.
+    /// Most memory of a gateway of the testbed, in MiB; without it none is judged.
     #[schemars(range(min = 1))]
     pub gateway_memory: Option<u64>,
 }

@@ -13,8 +13,8 @@ fn shopper(persona: Persona) -> Shopper {
 
 const NOW: Duration = Duration::from_secs(100);
 
-fn at(now: Duration, answer: &Answer) -> Heard<'_> {
-    Heard { at: now, answer: Some(answer), token: None }
+fn at(now: Duration, answer: &Answer) -> Event<'_> {
+    Event { at: now, answer: Some(answer), token: None }
 }
 
 fn hears(shopper: &mut Shopper, answer: &Answer) -> Next {
@@ -22,7 +22,7 @@ fn hears(shopper: &mut Shopper, answer: &Answer) -> Next {
 }
 
 fn nothing(shopper: &mut Shopper) -> Next {
-    shopper.hear(Heard { at: NOW, answer: None, token: None })
+    shopper.hear(Event { at: NOW, answer: None, token: None })
 }
 
 fn asks(next: Next) -> Ask {
@@ -37,11 +37,11 @@ fn line(seconds: u64) -> Answer {
 }
 
 fn page() -> Answer {
-    Answer::shop(Sight { key: Some("k1".into()), ..Sight::default() })
+    Answer::shop(ShopPage { key: Some("k1".into()), ..ShopPage::default() })
 }
 
 fn order(id: u64) -> Answer {
-    Answer::shop(Sight { order: Some(id), key: Some("k2".into()), ..Sight::default() })
+    Answer::shop(ShopPage { order: Some(id), key: Some("k2".into()), ..ShopPage::default() })
 }
 
 fn failure() -> Answer {
@@ -107,7 +107,7 @@ fn a_clear_no_is_taken_for_one() {
 
 #[test]
 fn sold_out_ends_a_visit_wherever_it_is_read() {
-    let sold_out = Answer::shop(Sight { sold_out: true, ..Sight::default() });
+    let sold_out = Answer::shop(ShopPage { sold_out: true, ..ShopPage::default() });
     for pages in [vec![], vec![line(1)], vec![page()], vec![page(), order(1)]] {
         let mut shopper = shopper(Persona::Patient);
         for page in &pages {
@@ -182,11 +182,11 @@ fn a_second_tab_asks_at_the_same_moment_in_the_line_alone() {
 fn the_waiting_page_is_loaded_with_its_assets_once_and_the_poll_is_as_told() {
     let mut shopper = shopper(Persona::Patient);
     let assets = vec!["/a.css".into(), "/b.js".into()];
-    let told = Told { after: Duration::from_secs(4), assets, ..Told::default() };
-    let answer = Answer { status: 200, shown: Shown::Line(told), seen: None };
+    let told = QueueInfo { after: Duration::from_secs(4), assets, ..QueueInfo::default() };
+    let answer = Answer { status: 200, shown: Content::Line(told), seen: None };
     assert_eq!(hears(&mut shopper, &answer), Next::ask(Ask::Asset("/a.css".into()), Duration::ZERO));
     let later = |ms| NOW + Duration::from_millis(ms);
-    let loaded = Answer::shop(Sight::default());
+    let loaded = Answer::shop(ShopPage::default());
     assert_eq!(asks(shopper.hear(at(later(300), &loaded))), Ask::Asset("/b.js".into()));
     let next = shopper.hear(at(later(1_000), &loaded));
     assert_eq!(next, Next::ask(Ask::Poll, Duration::from_secs(3)), "four seconds after the page");

@@ -113,7 +113,7 @@ pub enum Place {
 
 /// What was heard, and when.
 #[derive(Debug, Clone, Copy)]
-pub struct Heard<'a> {
+pub struct Event<'a> {
     /// Since the start of the run.
     pub at: Duration,
     /// `None` if there was no answer (refused, reset, too late).

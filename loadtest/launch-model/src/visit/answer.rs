@@ -33,14 +33,14 @@ pub struct Answer {
     /// The status code.
     pub status: u16,
     /// What it showed.
-    pub shown: Shown,
+    pub shown: Content,
     /// All of it, for whoever walks a journey.
-    pub seen: Option<Box<Seen>>,
+    pub seen: Option<Box<RawAnswer>>,
 }
 
 /// An answer as it came.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Seen {
+pub struct RawAnswer {
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
@@ -51,7 +51,7 @@ pub struct Seen {
     pub lost: Option<Lost>,
 }
 
-impl Seen {
+impl RawAnswer {
     /// Where a redirect leads.
     pub(crate) fn location(&self) -> Option<&str> {
         self.headers.get(header::LOCATION)?.to_str().ok()
@@ -66,11 +66,11 @@ impl Seen {
 
 /// What an answer showed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum Shown {
+pub enum Content {
     /// A place in the line: ask again later.
-    Line(Told),
+    Line(QueueInfo),
     /// A page of the shop.
-    Shop(Sight),
+    Shop(ShopPage),
     /// An error, a refusal: the status says which.
     #[default]
     Nothing,
@@ -78,7 +78,7 @@ pub enum Shown {
 
 /// What somebody in the line is told.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Told {
+pub struct QueueInfo {
     /// When to ask again.
     pub after: Duration,
     /// People ahead, if that is known.
@@ -91,7 +91,7 @@ pub struct Told {
 
 /// A page of the shop, as far as it leads on.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sight {
+pub struct ShopPage {
     /// Nothing is left to buy.
     pub sold_out: bool,
     /// The order that it asks to be paid.
@@ -103,33 +103,33 @@ pub struct Sight {
 impl Answer {
     /// A place in the line, as JSON tells it.
     pub fn line(after: Duration, position: Option<u64>, wait: Option<[f64; 2]>) -> Self {
-        Self { status: 200, shown: Shown::Line(Told { after, position, wait, assets: Vec::new() }), seen: None }
+        Self { status: 200, shown: Content::Line(QueueInfo { after, position, wait, assets: Vec::new() }), seen: None }
     }
 
     /// A page of the shop.
-    pub fn shop(sight: Sight) -> Self {
-        Self { status: 200, shown: Shown::Shop(sight), seen: None }
+    pub fn shop(shop_page: ShopPage) -> Self {
+        Self { status: 200, shown: Content::Shop(shop_page), seen: None }
     }
 
     /// No answer of which more can be told than that it did not come.
     pub fn lost(lost: Lost) -> Self {
-        Self { seen: Some(Box::new(Seen { lost: Some(lost), ..Seen::default() })), ..Self::default() }
+        Self { seen: Some(Box::new(RawAnswer { lost: Some(lost), ..RawAnswer::default() })), ..Self::default() }
     }
 
     /// Nothing but a status.
     pub fn status(status: u16) -> Self {
-        Self { status, shown: Shown::Nothing, seen: None }
+        Self { status, shown: Content::Nothing, seen: None }
     }
 
     /// Whether the shop itself gave it, be it to say no: it is nothing that a gateway says, and no outage.
     pub fn is_from_shop(&self) -> bool {
-        let says_gateway = |seen: &Seen| seen.lost.is_some() || seen.headers.contains_key("weir-status");
+        let says_gateway = |seen: &RawAnswer| seen.lost.is_some() || seen.headers.contains_key("weir-status");
         let is_answer = (200..500).contains(&self.status) && self.status != 429;
-        is_answer && !matches!(self.shown, Shown::Line(_)) && !self.seen.as_deref().is_some_and(says_gateway)
+        is_answer && !matches!(self.shown, Content::Line(_)) && !self.seen.as_deref().is_some_and(says_gateway)
     }
 
     /// Whether it is a page of the shop.
     pub fn is_shop(&self) -> bool {
-        matches!(self.shown, Shown::Shop(_))
+        matches!(self.shown, Content::Shop(_))
     }
 }

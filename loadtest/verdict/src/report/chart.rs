@@ -3,7 +3,7 @@
 //! Every mark has a [`Role`], not a colour: the role becomes a class in the SVG, and the page's style says what it looks
 //! like in light, in dark and on paper. What is drawn has no size of its own: the page gives it a view box.
 //!
-//! What is absent: what the pictures are of. That is [`super::charts`]'s.
+//! Out of scope: what the pictures are of. That is [`super::charts`]'s.
 
 mod axis;
 
@@ -113,7 +113,7 @@ pub(super) enum Shape {
 
 /// Something in a picture.
 #[derive(Debug, Clone)]
-pub(super) struct Mark {
+pub(super) struct Marker {
     pub(super) role: Role,
     pub(super) shape: Shape,
     pub(super) points: Vec<(f64, f64)>,
@@ -124,7 +124,7 @@ pub(super) struct Mark {
 pub(super) struct Picture {
     pub(super) x: Axis,
     pub(super) y: Axis,
-    pub(super) marks: Vec<Mark>,
+    pub(super) marks: Vec<Marker>,
 }
 
 type Canvas<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
@@ -177,7 +177,7 @@ fn mesh(canvas: &mut Canvas) -> Drawn<()> {
         .draw()
 }
 
-fn draw_mark(mark: &Mark, ground: f64, canvas: &mut Canvas) -> Drawn<()> {
+fn draw_mark(mark: &Marker, ground: f64, canvas: &mut Canvas) -> Drawn<()> {
     let colour = mark.role.colour();
     for points in mark.points.split(|point| point.1.is_nan()).filter(|points| !points.is_empty()) {
         let points = points.to_vec();
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_picture_has_classes_and_no_colours_of_its_own() {
         let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 3.0), (3.0, 2.0)];
-        let mark = |role, shape| Mark { role, shape, points: points.clone() };
+        let mark = |role, shape| Marker { role, shape, points: points.clone() };
         let picture = Picture {
             x: Axis::from_zero(Scale::Time, 4.0),
             y: Axis::from_zero(Scale::Count, 3.0),

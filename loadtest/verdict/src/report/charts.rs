@@ -3,7 +3,7 @@
 //! Each comes with a sentence that says how to read it, and with its most important figures in words, for those
 //! who do not see it.
 
-use super::chart::{Axis, Mark, Picture, Role, Scale, Shape};
+use super::chart::{Axis, Marker, Picture, Role, Scale, Shape};
 use super::data::{Moment, Report};
 use super::text::{clock, figure, grouped, length, number};
 use crate::order::Entry;
@@ -157,9 +157,9 @@ fn waits(report: &Report) -> Chart {
     let axis = || Axis::from_zero(Scale::Time, top);
     let ends = axis().to;
     let marks = vec![
-        Mark { role: Role::Range, shape: Shape::Band, points: lows.chain(highs).collect() },
+        Marker { role: Role::Range, shape: Shape::Band, points: lows.chain(highs).collect() },
         line(Role::Even, vec![(0.0, 0.0), (ends, ends)]),
-        Mark {
+        Marker {
             role: Role::Had,
             shape: Shape::Dots(3.6),
             points: waits.iter().map(|wait| (wait.had, wait.had)).collect(),
@@ -187,7 +187,7 @@ fn fairness(report: &Report) -> Chart {
     let end = report.entries.iter().map(|entry| entry.at).fold(0.0, f64::max);
     let marks = vec![
         line(Role::Joined, points(|entry| entry.joined).collect()),
-        Mark { role: Role::Entered, shape: Shape::Dots(1.6), points: points(|entry| entry.at).collect() },
+        Marker { role: Role::Entered, shape: Shape::Dots(1.6), points: points(|entry| entry.at).collect() },
     ];
     Chart {
         id: "fairness",
@@ -209,21 +209,21 @@ fn fairness(report: &Report) -> Chart {
     }
 }
 
-fn line(role: Role, points: Vec<(f64, f64)>) -> Mark {
-    Mark { role, shape: Shape::Line, points }
+fn line(role: Role, points: Vec<(f64, f64)>) -> Marker {
+    Marker { role, shape: Shape::Line, points }
 }
 
 /// A line and what lies below it.
-fn hill(role: Role, points: Vec<(f64, f64)>) -> Vec<Mark> {
-    vec![Mark { role, shape: Shape::Area, points: points.clone() }, line(role, points)]
+fn hill(role: Role, points: Vec<(f64, f64)>) -> Vec<Marker> {
+    vec![Marker { role, shape: Shape::Area, points: points.clone() }, line(role, points)]
 }
 
 /// A level line over the whole time.
-fn rule(report: &Report, role: Role, level: f64) -> Mark {
+fn rule(report: &Report, role: Role, level: f64) -> Marker {
     line(role, vec![(0.0, level), (end(report), level)])
 }
 
-fn over_time(report: &Report, y: Axis, marks: Vec<Mark>) -> Option<Picture> {
+fn over_time(report: &Report, y: Axis, marks: Vec<Marker>) -> Option<Picture> {
     let x = Axis { scale: Scale::Time, from: 0.0, to: end(report) };
     (report.timeline.len() > 1).then_some(Picture { x, y, marks })
 }

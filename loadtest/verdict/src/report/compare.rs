@@ -8,7 +8,7 @@
 //! a check   worse if  its outcome is, or if what it measured is
 //! ```
 //!
-//! What is absent: whether a run was good. A report says that itself; here one is held against another.
+//! Out of scope: whether a run was good. A report says that itself; here one is held against another.
 
 mod figures;
 mod table;

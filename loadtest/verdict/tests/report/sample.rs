@@ -2,7 +2,9 @@
 //! alone, so that it is the same every time.
 
 use evidence::shop::{Entry, Outcome as Served};
-use evidence::{Asked, End, Evidence, GatewaySample, Generator, Held, Latencies, Micros, Page, Second, Shown, Visit};
+use evidence::{
+    End, Evidence, GatewaySample, Generator, Held, Latencies, Micros, Page, RequestRecord, Second, ShownWait, Visit,
+};
 use launch_model::persona::Persona;
 use launch_model::scenario::Scenario;
 use launch_model::token::{Kind, Token};
@@ -68,7 +70,7 @@ pub(crate) fn evidence() -> Evidence {
     Evidence {
         start_unix_us: START_US,
         took: SECONDS as Micros * 1_000_000,
-        gateways: (0..30).map(|look_at| look(look_at * 5_000_000, &visits)).collect(),
+        gateways: (0..30).map(|look_at| sampled(look_at * 5_000_000, &visits)).collect(),
         shop: shop(&visits),
         timeline: timeline(&visits),
         generators: vec![generator("worker 1 of 2", 3), generator("worker 2 of 2", 4)],
@@ -99,7 +101,7 @@ fn visit(index: u64, due: Micros) -> Visit {
     };
     let cheats = persona.is_adversary();
     let token = Token { kind: Kind::Ticket, number: index + 1, issued_ms: unix_ms(due), expires_ms: u64::MAX >> 16 };
-    let attack = Asked { attack: true, status: Some(429), ..asked(index, Page::Order, due + 1_000_000) };
+    let attack = RequestRecord { attack: true, status: Some(429), ..asked(index, Page::Order, due + 1_000_000) };
     Visit {
         held: if cheats { Vec::new() } else { vec![Held { at: due + 4_000, target: 0, token }] },
         end: if cheats { End::Looked } else { End::NoShow },
@@ -110,9 +112,9 @@ fn visit(index: u64, due: Micros) -> Visit {
     }
 }
 
-fn asked(index: u64, page: Page, due: Micros) -> Asked {
+fn asked(index: u64, page: Page, due: Micros) -> RequestRecord {
     let id = format!("visitor-{index}-{page:?}");
-    Asked { id, page, step: None, due, answered: due + 180_000, status: Some(200), attack: false }
+    RequestRecord { id, page, step: None, due, answered: due + 180_000, status: Some(200), attack: false }
 }
 
 fn unix_ms(at: Micros) -> u64 {
@@ -149,7 +151,7 @@ fn enter(visit: &mut Visit, at: Micros, wait: f64) {
     };
     if wait > 0.5 {
         let guess = wait * (0.86 + 0.3 * chance(visit.index, 4)) * if chance(visit.index, 9) > 0.9 { 0.7 } else { 1.0 };
-        visit.first_wait = Some(Shown { at: visit.due + 4_000, low: guess * 0.78, high: guess * 1.22 + 3.0 });
+        visit.first_wait = Some(ShownWait { at: visit.due + 4_000, low: guess * 0.78, high: guess * 1.22 + 3.0 });
     }
     visit.held.push(Held { at: at + 20_000, target: 0, token });
     let item = asked(visit.index, Page::Item, at);
@@ -170,7 +172,7 @@ fn shop(visits: &[Visit]) -> Vec<Entry> {
     entries
 }
 
-fn logged(index: u64, asked: &Asked) -> Entry {
+fn logged(index: u64, asked: &RequestRecord) -> Entry {
     Entry {
         seq: 0,
         arrived_us: START_US + asked.due + 2_000 + (chance(index, 6) * 60_000.0) as i64,
@@ -187,7 +189,7 @@ fn logged(index: u64, asked: &Asked) -> Entry {
 }
 
 /// What a gateway says of its room at a moment.
-fn look(at: Micros, visits: &[Visit]) -> GatewaySample {
+fn sampled(at: Micros, visits: &[Visit]) -> GatewaySample {
     let granted = |visit: &&Visit| visit.asked.first().is_some_and(|asked| !asked.attack && asked.due < at);
     GatewaySample {
         at,

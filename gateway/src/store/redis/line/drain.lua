@@ -1,4 +1,4 @@
--- Drain -------------------------------------------------------------------------------------------
+-- Pacer -------------------------------------------------------------------------------------------
 
 -- What other parts call. The rest is in a block: a script has 200 local names at most.
 local show_share, bound_for, speed, freed, mean_stay, moved, calls, shows, settle, end_windows,
@@ -198,7 +198,7 @@ function settle()
 end
 
 function end_windows()
-  local left = SETTLED_STEP + max(claim_window - SHOW_WITHIN, 0)
+  local left = SETTLED_STEP + max(rules.claim_window - SHOW_WITHIN, 0)
   while true do
     local first = call('LINDEX', SETTLED, 0)
     local settled = first and words(first)

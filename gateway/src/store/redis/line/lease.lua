@@ -6,7 +6,7 @@ local unknown_lenders, hear_of_lease, lose_leases, advance_leases, aside, lent_s
 do
 
 local SILENT, KEPT, HOLD = 800, LEASE_KEPT, 0.1
-local asking = tonumber(gateway)
+local asking, held = batch.gateway, batch.lease
 
 local function hold(share)
   return share > 0 and 1 + HOLD * share or 0
@@ -42,7 +42,7 @@ function hear_of_lease()
   if known and seen.now < known.heard then
     return
   end
-  if not held.share or (not known and s.lenders_unknown_for == 0) then
+  if not held or (not known and s.lenders_unknown_for == 0) then
     if known then
       table.remove(leases, i)
     end
@@ -51,8 +51,8 @@ function hear_of_lease()
   if not known then
     s.lenders_told = s.lenders_told + 1
   end
-  local lease = { gateway = asking, share = held.share, seats = held.seats or 0 }
-  lease.left, lease.heard, lease.spent = known and known.left or KEPT, seen.now, held.spent
+  local lease = { gateway = asking, share = held.lease.share, seats = held.lease.seats or 0 }
+  lease.left, lease.heard, lease.spent = known and known.left or KEPT, seen.now, held.spent and 1 or 0
   if known and known.heard == seen.now then
     lease.share, lease.seats = known.share, known.seats
   end
@@ -135,7 +135,7 @@ local function offer(unseated)
   return hold(fair) <= room and fair or 0, offered
 end
 
--- What is lent to the gateway that asks, as texts.
+-- What is lent to the gateway that asks.
 function lend(unseated)
   local i, known = lease_at()
   local own = known and leases[i] or { share = 0, seats = 0, heard = now, spent = 0 }
@@ -146,7 +146,7 @@ function lend(unseated)
   local lease = { gateway = asking, share = max(own.share, share), seats = max(own.seats, offered or 0) }
   lease.left, lease.heard, lease.spent = KEPT, own.heard, own.spent
   put_lease(lease)
-  return { real(share), offered and int(offered) or '' }
+  return { share = share, seats = offered }
 end
 
 function told_leases()

@@ -24,7 +24,7 @@ end
 local function end_passes()
   while true do
     local first = call('LINDEX', REVOKED, 0)
-    if not first or words(first)[2] + form_grace > now then
+    if not first or words(first)[2] + rules.form_grace > now then
       break
     end
     call('LPOP', REVOKED)
@@ -194,7 +194,7 @@ local function latest_end(n_text, told)
   if not max_session then
     return math.huge
   end
-  local admitted = min(tonumber(call('ZSCORE', ADMITTED, n_text) or now), tonumber(told), now)
+  local admitted = min(tonumber(call('ZSCORE', ADMITTED, n_text) or now), told, now)
   call('ZADD', ADMITTED, int(admitted), n_text)
   return admitted + max_session
 end
@@ -205,15 +205,15 @@ local function renew()
   if #renewals > 0 then
     call('ZREMRANGEBYSCORE', ADMITTED, '-inf', int(now - (max_session or 0)))
   end
-  for i = 1, #renewals, 2 do
-    local n_text, expires = renewals[i], -1
+  for i, renewal in ipairs(renewals) do
+    local n_text, expires = renewal[1], -1
     local known = call('ZSCORE', ACTIVE, n_text)
     if known then
-      expires = min(now + session, max(latest_end(n_text, renewals[i + 1]), tonumber(known)))
+      expires = min(now + session, max(latest_end(n_text, renewal[2]), tonumber(known)))
       confirm(tonumber(n_text))
       call('ZADD', ACTIVE, int(expires), n_text)
     end
-    ends[#ends + 1] = expires
+    ends[i] = expires
   end
   return ends
 end
@@ -232,27 +232,25 @@ local function take(numbers)
   return first
 end
 
-local function adopt()
-  local first = adopt_first
+local function adopt(asked_for)
+  local own_run, first = int(asked_for.run), asked_for.first
   for _, known in ipairs(call('LRANGE', ADOPTED, 0, -1)) do
     local run, known_first, known_count = string.match(known, '(%S+) (%S+) (%S+)')
-    if run == adopt_run then
+    if run == own_run then
       first = max(first, known_first + known_count)
     end
   end
-  local count = adopt_first + adopt_count - first
+  local count = asked_for.first + asked_for.count - first
   if count > 0 then
-    local adopted = { adopt_run, int(first), int(count), int(take(count)) }
+    local adopted = { own_run, int(first), int(count), int(take(count)) }
     keep_adopted(table.concat(adopted, ' '))
   end
 end
 
 local NOT_YET, SPENT = -1, -2
-local grants = {} -- number, the end of its pass or one of these, and when it was given
+local grants = {} -- of each: number, the end of its pass or one of these, and when it was given
 local function answer(n, grant, admitted)
-  grants[#grants + 1] = n
-  grants[#grants + 1] = grant
-  grants[#grants + 1] = admitted or 0
+  grants[#grants + 1] = { n, grant, admitted or 0 }
 end
 
 local before = {} -- texts of this gateway's claimants in its last batch, and whether they are in this one
@@ -274,8 +272,8 @@ local function claim()
   for _, n_text in ipairs(last) do
     before[n_text] = false
   end
-  for i = 1, #arrivals, 2 do
-    claims[#claims + 1] = call('HGET', ARRIVED, arrivals[i]) or nil
+  for _, arrival in ipairs(arrivals) do
+    claims[#claims + 1] = call('HGET', ARRIVED, arrival.id) or nil
   end
   for _, n_text in ipairs(claims) do
     local n = tonumber(n_text)
@@ -323,8 +321,8 @@ end
 -- The ids of arrivals that are given a number now, once each. So many numbers could be granted.
 local function fresh(could)
   local ids, is_in = {}, {}
-  for i = 1, #arrivals, 2 do
-    local id, fits = arrivals[i], arrivals[i + 1] == '0' or #ids < could
+  for _, arrival in ipairs(arrivals) do
+    local id, fits = arrival.id, not arrival.if_called or #ids < could
     if fits and not is_in[id] and call('HEXISTS', ARRIVED, id) == 0 then
       ids[#ids + 1], is_in[id] = id, true
     end
@@ -346,8 +344,8 @@ end
 -- The number of each arrival, -1 where it was turned away.
 local function numbers_of_arrivals()
   local numbers = {}
-  for i = 1, #arrivals, 2 do
-    numbers[#numbers + 1] = tonumber(call('HGET', ARRIVED, arrivals[i]) or -1)
+  for i, arrival in ipairs(arrivals) do
+    numbers[i] = tonumber(call('HGET', ARRIVED, arrival.id) or -1)
   end
   return numbers
 end
@@ -355,8 +353,8 @@ end
 local function join()
   local could = spare()
   local ids = fresh(could)
-  local joined_if_called = min(joins_if_called, max(could - #ids, 0))
-  local first = take(#ids + joined_if_called + joins)
+  local joined_if_called = min(batch.joins_if_called, max(could - #ids, 0))
+  local first = take(#ids + joined_if_called + batch.joins)
   trade(ids, first)
   for n = first, shop_rests and 0 or min(current().next, current().serving) do
     local n_text = int(n)
@@ -462,10 +460,6 @@ end
 
 -- The transition ----------------------------------------------------------------------------------
 
-local function told(segment)
-  return int(segment.base) .. ' ' .. int(segment.next) .. ' ' .. int(segment.serving)
-end
-
 local function keep()
   local cohorts, counts, args = {}, {}, {}
   for _, cohort in ipairs(recent) do
@@ -481,7 +475,8 @@ local function keep()
   end
   local parts = {}
   for _, segment in ipairs(segments) do
-    parts[#parts + 1] = told(segment) .. ' ' .. int(segment.slot)
+    local stretch = { int(segment.base), int(segment.next), int(segment.serving), int(segment.slot) }
+    parts[#parts + 1] = table.concat(stretch, ' ')
   end
   local lists = { 'came', table.concat(counts, ' '), 'recent', table.concat(cohorts, ' ') }
   call('HSET', LINE, 'segments', table.concat(parts, ' '), 'leases', told_leases(), lists[1], lists[2], lists[3], lists[4], unpack(args))
@@ -489,15 +484,15 @@ end
 
 advance()
 restore()
-for _, n_text in ipairs(confirmed) do
+for _, n_text in ipairs(batch.confirmed) do
   confirm(tonumber(n_text))
 end
-for _, n_text in ipairs(releases) do
+for _, n_text in ipairs(batch.releases) do
   release(n_text)
 end
 local renewed = renew()
-if adopt_run ~= '' then
-  adopt()
+if batch.adopt then
+  adopt(batch.adopt)
 end
 claim()
 local first, joined_if_called = join()
@@ -506,13 +501,16 @@ if waiting() == 0 and claimants == 0 and open and not unlimited and not shop_res
   visits.given = min(visits.asked, floor(s.visits), places())
   s.visits, s.bucket = s.visits - visits.given, s.bucket - visits.given
 end
-local lease = lends and lend(unseated()) or {}
+local lease = lends and lend(unseated()) or nil
 do
-  -- Places move up by as much as was called since the last transition, less what they may have to tell of it still.
+  -- Places move up by as much as was called since the last transition, less what they may have to tell of it still. Of a line
+  -- that has lost writes nobody knows what was told, but that it was not less than nothing.
   local told, called = s.places_told, s.places_called
   s.places_told, s.places_called = min(entering(), told + called), 0
   if waiting() == 0 then
     s.places_told, s.places_moved = math.huge, 0
+  elseif is_unsure() then
+    s.places_told, s.places_moved = 0, s.places_moved + called
   elseif told < math.huge then
     s.places_moved = s.places_moved + told + called - s.places_told
   else
@@ -521,21 +519,43 @@ do
 end
 keep()
 
+local revocations_seen = batch.revocations_seen
 if seen.opened and seen.opened < current().base then
   revocations_seen = 0
 end
 local revoked = call('LRANGE', REVOKED, int(clamp(revocations_seen - s.revocations_forgotten, 0, 2 ^ 53)), -1)
-local stretches = {}
-for i, segment in ipairs(segments) do
-  stretches[i] = told(segment)
-end
+
 local view = {
-  stretches, s.forgotten, s.lost, (now < s.sure or unknown_lenders() > 0) and 1 or 0, now, real(mean_speed()), real(show_share()), claimants, taken(),
-  s.granted, s.no_shows, s.over_limit,
+  segments = { before = { unpack(segments, 1, #segments - 1) }, open = current() },
+  forgotten = s.forgotten,
+  lost = s.lost,
+  unsure = is_unsure(),
+  now = now,
+  speed = mean_speed(),
+  show_share = show_share(),
+  settled = mean_speed() > 0 and s.known_for >= 10,
+  bound = bound_for(show_share()),
+  stay = mean_stay(),
+  claimants = claimants,
+  entering = entering(),
+  told = min(entering(), s.places_told),
+  active = taken(),
+  granted = s.granted,
+  no_shows = s.no_shows,
+  over_limit = s.over_limit,
+  second_passes = s.second_passes,
+  gateways = #leases + unknown_lenders(),
+  adopted = call('LRANGE', ADOPTED, 0, -1),
 }
-local known = s.revocations_forgotten + call('LLEN', REVOKED)
-return { view, call('LRANGE', ADOPTED, 0, -1), first, joined_if_called, grants, renewed, revoked, known, {
-  lease, s.second_passes, #leases + unknown_lenders(), real(mean_stay()), real(bound_for(show_share())),
-  mean_speed() > 0 and s.known_for >= 10 and 1 or 0, numbers_of_arrivals(), entering(),
-  min(entering(), s.places_told), visits.given,
-} }
+return cmsgpack.pack({
+  view = view,
+  arrivals = numbers_of_arrivals(),
+  first = first,
+  joined_if_called = joined_if_called,
+  visits = visits.given,
+  grants = grants,
+  renewed = renewed,
+  revoked = revoked,
+  revocations_seen = s.revocations_forgotten + call('LLEN', REVOKED),
+  lease = lease,
+})

@@ -70,43 +70,36 @@ local function widen(numbers)
   end
 end
 
--- Each segment that the gateway has seen: base, next, serving.
-local function each_seen(look)
-  local list = seen.segments
-  for i = 1, #list, 3 do
-    look(tonumber(list[i]), tonumber(list[i + 1]), tonumber(list[i + 2]))
-  end
-end
-
 local function has_lost()
   local last = current()
   local lost = s.server ~= server or (seen.opened == last.base and seen.granted > s.granted)
-  each_seen(function(base, next, serving)
-    lost = lost or (base > last.base and has_room())
-    lost = lost or (base == last.base and (next > last.next or (serving > last.serving and not lends)))
-  end)
+  for _, known in ipairs(seen.segments) do
+    lost = lost or (known.base > last.base and has_room())
+    local further = known.next > last.next or (known.serving > last.serving and not lends)
+    lost = lost or (known.base == last.base and further)
+  end
   return lost
 end
 
-local function learn(base, next, serving)
+-- Takes in what is known of one segment.
+local function learn(known)
   for _, segment in ipairs(segments) do
-    if segment.base == base then
-      if (next > segment.next or serving > segment.serving) and segment ~= current() then
+    if segment.base == known.base then
+      if (known.next > segment.next or known.serving > segment.serving) and segment ~= current() then
         s.sure = now + UNSURE
       end
-      segment.next, segment.serving = max(segment.next, next), max(segment.serving, serving)
+      segment.next, segment.serving = max(segment.next, known.next), max(segment.serving, known.serving)
       return
     end
   end
-  if next == base or base < s.forgotten or not has_room() then
+  if known.next == known.base or known.base < s.forgotten or not has_room() then
     return
   end
   make_room()
-  local segment = { base = base, next = next, serving = serving }
-  if base > current().base then
-    follow_with(segment)
+  if known.base > current().base then
+    follow_with(known)
   else
-    insert(segment)
+    insert(known)
   end
   s.lost, s.sure, s.settling = now, now + UNSURE, SETTLE
 end
@@ -161,10 +154,12 @@ local function repair()
   now = max(known, now + s.skew)
   s.now, s.server = lost and now or known, server
   local furthest = 0
-  each_seen(function(base)
-    furthest = max(furthest, base)
-  end)
-  each_seen(learn)
+  for _, known in ipairs(seen.segments) do
+    furthest = max(furthest, known.base)
+  end
+  for _, known in ipairs(seen.segments) do
+    learn(known)
+  end
   s.granted = max(s.granted, seen.granted)
   learn_adopted()
   if lost then
@@ -249,7 +244,8 @@ local function restore_lent(n_text, ends, revoked)
   end
 end
 
-local function restore_claims(first, bits)
+local function restore_claims(chunk)
+  local first, bits = chunk.first, chunk.bits
   local segment = segment_of(first + 1)
   if not segment or base_of(first + 8 * max(#bits - 1, 0)) ~= segment.base then
     return
@@ -257,13 +253,18 @@ local function restore_claims(first, bits)
   local key, from, merged = claims_of(segment), (first - segment.base) / 8, {}
   local kept = call('GETRANGE', key, int(from), int(from + #bits - 1))
   for i = 1, #bits do
-    merged[i] = string.char(bit.bor(string.byte(bits, i), string.byte(kept, i) or 0))
+    merged[i] = string.char(bit.bor(bits[i], string.byte(kept, i) or 0))
   end
   call('SETRANGE', key, int(from), table.concat(merged))
 end
 
+-- Earlier places are coming back, or may be.
+local function is_unsure()
+  return now < s.sure or unknown_lenders() > 0
+end
+
 local function restore()
-  if gives_more and s.settling > 0 then
+  if restored.more and s.settling > 0 then
     s.settling = max(s.settling, SETTLE_MORE)
   end
   local revoked = {} -- up to which end passes of a number are worth nothing
@@ -273,17 +274,17 @@ local function restore()
       revoked[n_text] = max(revoked[n_text] or 0, evicted == '' and math.huge or tonumber(ends))
     end
   end
-  for i = 1, #restored.passes, 2 do
-    restore_pass(restored.passes[i], tonumber(restored.passes[i + 1]), revoked)
+  for _, pass in ipairs(restored.passes) do
+    restore_pass(pass[1], pass[2], revoked)
   end
-  for i = 1, #restored.revoked, 2 do
-    restore_revocation(restored.revoked[i], tonumber(restored.revoked[i + 1]), revoked)
+  for _, pass in ipairs(restored.revoked) do
+    restore_revocation(pass[1], pass[2], revoked)
   end
-  for i = 1, #restored.claimed, 2 do
-    restore_claims(tonumber(restored.claimed[i]), restored.claimed[i + 1])
+  for _, chunk in ipairs(restored.claimed) do
+    restore_claims(chunk)
   end
-  for i = 1, #restored.lent, 2 do
-    restore_lent(restored.lent[i], tonumber(restored.lent[i + 1]), revoked)
+  for _, pass in ipairs(restored.lent) do
+    restore_lent(pass[1], pass[2], revoked)
   end
   if #restored.claimed > 0 then
     for _, key in ipairs({ NAMED_BY, GONE }) do

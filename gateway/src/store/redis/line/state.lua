@@ -63,7 +63,11 @@ do
     leases[#leases + 1] = lease
   end
   if #segments == 0 then
-    call('DEL', unpack(KEYS))
+    local refused = claim_format()
+    if refused then
+      return refused
+    end
+    call('DEL', unpack(KEYS, 2))
     local base = base_at(now)
     segments[1] = { base = base, next = base, serving = base, slot = 0 }
     s.lost, s.now, s.rate, s.server = now, now, math.huge, server

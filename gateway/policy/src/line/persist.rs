@@ -1,0 +1,120 @@
+//! What a store keeps of a line, and the line that it is continued from.
+
+use super::batch::{Revoked, Stamp};
+use super::repair::Clock;
+use super::{Line, Places};
+use crate::Millis;
+use crate::pacer::Pacer;
+use crate::segment::Segments;
+use crate::ticket::Adopted;
+
+/// What changed in a line besides its counters, for a store that writes differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// This number was claimed or given up.
+    Claimed(u64),
+    /// The pass of this number ends then; `None`: it has ended.
+    Active(u64, Option<Millis>),
+    /// The pass of this number was renewed, and had been given then; `None`: forget it.
+    Admitted(u64, Option<Millis>),
+    /// The pass of this number was given back; forget it then.
+    Revoked(u64, Option<Millis>),
+    /// The pass of this number was given then, and has not come back; `None`: it has, or it has ended.
+    Unconfirmed(u64, Option<Millis>),
+    /// The pass of this number has lost its seat, and would have ended then: the number is not claimed any more.
+    Evicted(u64, Millis),
+    /// That pass would have ended by now: forget that it was evicted.
+    EvictionOver(u64, Millis),
+    /// Provisional tickets were numbered.
+    Adopted(Adopted),
+    /// There are too many records of them: forget this one.
+    AdoptionOver(Adopted),
+    /// This arrival was given a number; forget it then (number, then).
+    Arrived(u64, Option<(u64, Millis)>),
+    /// The claims of the segment with this base are not needed any more.
+    Forgotten(u64),
+}
+
+/// The counters of a line: what a store must keep, besides the [`Change`]s, to continue after a restart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Counters {
+    /// Tickets handed out and called.
+    pub segments: Segments,
+    /// Segments below this base were forgotten, but for those that are kept.
+    pub forgotten: u64,
+    /// Store time of the begin, or of the last loss.
+    pub lost: Millis,
+    /// Store time of the last transition.
+    pub now: Millis,
+    /// Passes given so far.
+    pub granted: u64,
+    /// Tickets whose claim window ended without a claim.
+    pub no_shows: u64,
+    /// Passes given beyond limits that are only reported.
+    pub over_limit: u64,
+    /// Passes given for tickets that had one already, on the two sides of a cut.
+    pub second_passes: u64,
+    /// What the drain remembers of no-shows.
+    pub memory: (f64, f64),
+}
+
+impl Line {
+    /// A line as a store kept it, continued now by the same server.
+    pub fn restored(kept: Counters, at: impl Into<Stamp>, changes: impl IntoIterator<Item = Change>) -> Self {
+        let at = at.into();
+        let mut line = Self {
+            clock: Clock::of(at),
+            counters: Counters { now: at.now.max(kept.now), ..kept },
+            rate: f64::INFINITY,
+            // Whatever was told, it was not less.
+            places: Places { told: 0.0, ..Places::NONE },
+            pacer: Pacer::remembering(kept.memory),
+            ..Self::default()
+        };
+        for change in changes {
+            line.replay(change);
+        }
+        line
+    }
+
+    fn replay(&mut self, change: Change) {
+        match change {
+            Change::Claimed(number) => {
+                self.claimed.add(number);
+            }
+            Change::Active(number, Some(expires)) => self.passes.set(number, expires),
+            Change::Active(number, None) => drop(self.passes.remove(number)),
+            Change::Admitted(number, Some(admitted)) => self.admitted.set(number, admitted),
+            Change::Admitted(number, None) => drop(self.admitted.remove(number)),
+            Change::Revoked(number, Some(expires)) => {
+                self.revoked.push_back(Revoked { number, expires, evicted: false });
+            }
+            Change::Revoked(number, None) => self.revoked.retain(|known| known.evicted || known.number != number),
+            Change::Unconfirmed(number, Some(given)) => self.unconfirmed.add(number, given),
+            Change::Unconfirmed(number, None) => drop(self.unconfirmed.remove(number)),
+            Change::Evicted(number, expires) => {
+                self.claimed.remove(number);
+                self.revoked.push_back(Revoked { number, expires, evicted: true });
+            }
+            Change::EvictionOver(number, expires) => {
+                let over = Revoked { number, expires, evicted: true };
+                self.revoked.retain(|&known| known != over);
+            }
+            Change::Adopted(adopted) => self.adopted.push(adopted),
+            Change::AdoptionOver(over) => self.adopted.retain(|&known| known != over),
+            Change::Arrived(id, Some((number, until))) => self.arrivals.set(id, number, until),
+            Change::Arrived(..) => {}
+            Change::Forgotten(base) => self.claimed.forget(base),
+        }
+    }
+
+    /// The counters to keep.
+    pub fn counters(&self) -> Counters {
+        Counters { memory: self.pacer.memory(), ..self.counters.clone() }
+    }
+
+    /// What changed besides the counters since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+}

@@ -1,0 +1,483 @@
+//! The gateway's side of a line: what is asked of a room is gathered, made a batch of, answered, and goes on by a lease without
+//! its store.
+//!
+//! A [`RoomQueue`] does no I/O. Whoever drives it has a mailbox, a timer and a store:
+//!
+//! ```text
+//! take(op)                              a caller asks
+//! next_wakeup() -> batch()              the timer: what the store is asked
+//!     answer(outcome) | unreachable()   what came of that
+//! on_lease()                            each LEASE_STEP while no answer is there
+//! ```
+//!
+//! The gateway drives one for each of its rooms; the launches in `tests` and `loadtest simulate` drive the same type in virtual
+//! time. `R` is the handle by which a caller is answered; who was answered is appended to `replies`.
+//!
+//! - `op`: what is asked, and what callers are told
+//! - `gathered`: what goes into the next batch
+//! - `held`: callers with a number, held for their turn
+//! - `schedule`: when the next batch is due
+//!
+//! Of one batch and the next there is one in flight at most, and what it asks is kept apart: its callers have the store's answer,
+//! whatever is taken, or changes, until that comes.
+//!
+//! Time is what a monotonic clock of the gateway shows, from any origin. Out of scope: which rooms share a call, and what the
+//! request path reads of a room.
+
+mod gathered;
+mod held;
+mod op;
+mod schedule;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use crate::Millis;
+use crate::dormancy;
+use crate::lease::{self, HeldLease};
+use crate::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Revoked, Segments, View};
+use crate::room::Rules;
+use gathered::{InFlight, Newcomers, Reports};
+use held::HeldCallers;
+use schedule::Schedule;
+
+pub use op::{Admission, Op};
+pub use schedule::{GATHER, LEASE_STEP, back_off};
+
+/// A newcomer whose turn comes within this many seconds is held, not sent to the page.
+const SOON: f64 = 0.5;
+/// What has ended is forgotten this often, in milliseconds.
+const TIDY: Millis = 1_000;
+
+/// What a store is asked of one room.
+#[derive(Debug)]
+pub struct Call {
+    /// What the line may let through.
+    pub rules: Rules,
+    /// What is asked of it.
+    pub batch: Batch,
+}
+
+/// What an answer of the store tells beside admissions. The line itself is [`RoomQueue::view`].
+#[derive(Debug)]
+pub struct Answered {
+    /// The store has lost writes since the last answer. Whoever remembers passes that came back takes their [`Op::Confirm`]s
+    /// again: nobody must lose a seat because that was lost.
+    pub lost: bool,
+    /// New end of each renewed pass; `None` if it had ended.
+    pub renewed: Vec<(u64, Option<Millis>)>,
+    /// Passes taken away that this gateway did not know of.
+    pub revoked: Vec<Revoked>,
+    /// It is time to forget what has ended.
+    pub tidies: bool,
+}
+
+/// One room's queue at one gateway.
+#[derive(Debug)]
+pub struct RoomQueue<R> {
+    /// Which gateway, or which run of it, it is to the line.
+    gateway: u32,
+    rules: Rules,
+    /// No server of the shop can be reached: nobody is let in, and nobody is held for a token.
+    shop_rests: bool,
+    /// This is the last batch: the lease is given back.
+    leaves: bool,
+    newcomers: Newcomers<R>,
+    reports: Reports,
+    held: HeldCallers<R>,
+    in_flight: Option<InFlight<R>>,
+    /// Places kept here while the store was away, and how many of them have numbers.
+    places_kept: u64,
+    adopted: u64,
+    /// Places kept by other runs, to be numbered: the last of each.
+    orphans: BTreeMap<u32, u64>,
+    memory: Memory,
+    lending: HeldLease,
+    /// The line as it is told: as last answered, or moved on by the lease since; and when that answer was there.
+    view: Option<View>,
+    heard: Duration,
+    /// The line as last answered, and its speed.
+    answered: (Segments, f64),
+    /// The store has not answered the last call, or none yet.
+    away: bool,
+    revocations_seen: u64,
+    tidied: Millis,
+    schedule: Schedule,
+}
+
+impl<R> RoomQueue<R> {
+    /// A room that the store was not asked of yet. `gateway` is another number at each gateway and each time that it is started.
+    pub fn new(gateway: u32, rules: Rules, now: Duration) -> Self {
+        Self {
+            gateway,
+            rules,
+            shop_rests: false,
+            leaves: false,
+            newcomers: Newcomers::default(),
+            reports: Reports::default(),
+            held: HeldCallers::default(),
+            in_flight: None,
+            places_kept: 0,
+            adopted: 0,
+            orphans: BTreeMap::new(),
+            memory: Memory::default(),
+            lending: HeldLease::default(),
+            view: None,
+            heard: now,
+            answered: Default::default(),
+            away: true,
+            revocations_seen: 0,
+            tidied: 0,
+            schedule: Schedule::new(now),
+        }
+    }
+
+    /// Takes in what is asked. Answers whether other gateways are to hear of it soon: nothing was asked here lately.
+    pub fn take(&mut self, op: Op<R>, now: Duration) -> bool {
+        let news = !self.stirs(now);
+        self.schedule.ask(now);
+        match op {
+            Op::Join { if_called: true, reply } => self.newcomers.joins_if_called.push(reply),
+            Op::Join { if_called: false, reply } => self.newcomers.joins.push(reply),
+            Op::Arrive { arrival, reply } => self.newcomers.arrivals.push((arrival, reply)),
+            Op::Visit { reply } => self.newcomers.visits.push(reply),
+            Op::Claim { number, reply } => self.held.hold(number, reply, now),
+            Op::Renew { number, admitted } => self.reports.renewals.push((number, admitted)),
+            Op::Confirm { number } => self.reports.confirm(number),
+            Op::Release { token } => self.reports.release(token),
+            Op::Shown { token } => self.reports.show(token),
+            Op::Adopt { run, last } => {
+                let known = self.orphans.entry(run).or_default();
+                *known = last.max(*known);
+            }
+        }
+        news
+    }
+
+    /// The room's rules from now on.
+    pub fn set_rules(&mut self, rules: &Rules, now: Duration) {
+        if self.rules != *rules {
+            self.rules = rules.clone();
+            self.wake(now);
+        }
+    }
+
+    /// Whether the room's shop rests from now on. Answers whether that is news.
+    pub fn set_shop_rests(&mut self, rests: bool, now: Duration) -> bool {
+        let news = std::mem::replace(&mut self.shop_rests, rests) != rests;
+        if news {
+            self.wake(now);
+        }
+        news
+    }
+
+    /// So many places have been kept here while the store was away, each a provisional ticket of this gateway's run.
+    pub fn set_places_kept(&mut self, kept: u64, now: Duration) {
+        self.places_kept = kept;
+        if self.keeps_places() {
+            self.wake(now);
+        }
+    }
+
+    /// The batches from now on are the last: the lease is given back.
+    pub fn leave(&mut self) {
+        self.leaves = true;
+    }
+
+    /// Due now, if not before.
+    pub fn wake(&mut self, now: Duration) {
+        self.schedule.wake(now);
+    }
+
+    /// Another gateway says that something happens in the room.
+    pub fn follow(&mut self, now: Duration) {
+        self.schedule.follow(now);
+    }
+
+    /// Leaves out callers who hung up, if their batch is not in flight.
+    pub fn retain(&mut self, keeps: impl Fn(&R) -> bool) {
+        self.newcomers.retain(&keeps);
+        self.held.retain(keeps);
+    }
+
+    /// When the next [`Self::batch`] is due.
+    pub fn next_wakeup(&self) -> Duration {
+        self.schedule.due()
+    }
+
+    /// The line as it is told; `None` before the first answer.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
+    /// Store time, as far as this gateway knows: `None` before the first answer.
+    pub fn store_time(&self, now: Duration) -> Option<Millis> {
+        Some(self.view.as_ref()?.now + now.saturating_sub(self.heard).as_millis() as Millis)
+    }
+
+    /// Whether the store has not answered the last call, or none yet.
+    pub fn is_away(&self) -> bool {
+        self.away
+    }
+
+    /// Whether nobody waits for an answer, and the line has been told everything.
+    pub fn is_idle(&self) -> bool {
+        self.newcomers.is_empty() && self.reports.is_empty() && self.held.is_empty() && self.in_flight.is_none()
+    }
+
+    /// Whether a caller waits for what the store says of the room, or people wait in its line.
+    pub fn is_urgent(&self) -> bool {
+        self.asks() || self.schedule.dormancy.next() == Some(dormancy::TICK) || self.away
+    }
+
+    /// Whether nothing happens in the room, here or at another gateway.
+    pub fn is_dormant(&self, now: Duration) -> bool {
+        self.schedule.dormancy.next().is_none() && !self.asks() && !self.schedule.follows(now)
+    }
+
+    /// Whether other gateways are to look at the room too.
+    pub fn stirs(&self, now: Duration) -> bool {
+        self.schedule.stirs(now)
+    }
+
+    /// Store time at which something last happened in the room; 0: not since this gateway looks at it.
+    pub fn stirred(&self) -> Millis {
+        self.schedule.dormancy.stirred()
+    }
+
+    /// Whether this gateway holds a lease of the room.
+    pub fn holds_lease(&self) -> bool {
+        self.lending.holds()
+    }
+
+    /// Whether the room lives on its lease now, or will if no answer comes: then [`Self::on_lease`] is due each [`LEASE_STEP`].
+    pub fn may_live_on_lease(&self, now: Duration) -> bool {
+        self.lending.holds() && self.lending.may_be_on(self.time(now))
+    }
+
+    /// Whether the room lives on its lease now.
+    pub fn lives_on_lease(&self, now: Duration) -> bool {
+        self.lending.holds() && self.lending.is_on(self.time(now))
+    }
+
+    /// Passes that are remembered against a loss: those that live, and those that ended within the last second.
+    pub fn remembered(&self) -> usize {
+        self.memory.remembered()
+    }
+
+    fn time(&self, now: Duration) -> Millis {
+        self.store_time(now).unwrap_or(0)
+    }
+
+    /// Whether there is anything to be told to the line, or asked of it.
+    fn asks(&self) -> bool {
+        !self.is_idle()
+            || self.reports.has_evidence()
+            || self.memory.has_more()
+            || self.lending.has_more()
+            || !self.orphans.is_empty()
+            || self.keeps_places()
+    }
+
+    /// Whether places were kept that have no numbers.
+    fn keeps_places(&self) -> bool {
+        self.places_kept > self.adopted
+    }
+
+    /// What the store is to be asked now, due or not. [`Self::answer`] or [`Self::unreachable`] tells what came of it; `None`: that
+    /// is not told yet of the one before.
+    pub fn batch(&mut self, now: Duration, replies: &mut Vec<(R, Admission)>) -> Option<Call> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        self.refuse_where_shop_rests(replies);
+        let asks = self.asks();
+        let lends = !self.leaves && (asks || self.schedule.dormancy.lends());
+        let (confirmed, releases) = self.reports.recall(&mut self.memory);
+        let (seen, restore) = self.memory.recall();
+        let (held, lent) = self.lending.recall();
+        let names = !self.shop_rests && !self.lending.is_on(self.time(now));
+        let adopt = self.adopt();
+        let newcomers = std::mem::take(&mut self.newcomers);
+        let renewals = std::mem::take(&mut self.reports.renewals);
+        let batch = Batch {
+            gateway: self.gateway,
+            shop_rests: self.shop_rests,
+            seen,
+            restore: told_once(restore, lent),
+            lease: held.filter(|_| lends),
+            adopt,
+            arrivals: newcomers.arrivals.iter().map(|(arrival, _)| *arrival).collect(),
+            joins: newcomers.joins.len() as u64,
+            joins_if_called: newcomers.joins_if_called.len() as u64,
+            visits: newcomers.visits.len() as u64,
+            claims: self.held.numbers().filter(|_| names).collect(),
+            renewals: renewals.clone(),
+            confirmed,
+            releases,
+            revocations_seen: self.revocations_seen,
+        };
+        let rules = self.rules.clone();
+        let (confirmed, shop_rests) = (batch.confirmed.len(), self.shop_rests);
+        self.in_flight = Some(InFlight { newcomers, renewals, confirmed, asks, rules: rules.clone(), shop_rests });
+        Some(Call { rules: Rules { lends: rules.lends && lends, ..rules }, batch })
+    }
+
+    /// A room where nobody waits is full while its shop rests.
+    fn refuse_where_shop_rests(&mut self, replies: &mut Vec<(R, Admission)>) {
+        if self.shop_rests {
+            self.newcomers.refuse_if_called(replies);
+        }
+    }
+
+    /// Places to be numbered, one run at a time: those kept here, then those that other gateways kept. What fails to be numbered
+    /// is asked for again by its holder.
+    fn adopt(&mut self) -> Option<Adopt> {
+        if self.keeps_places() {
+            let (first, count) = (self.adopted + 1, self.places_kept - self.adopted);
+            return Some(Adopt { run: self.gateway, first, count });
+        }
+        self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last })
+    }
+
+    /// Hands out what the store answered to the batch in flight. `None`: there is none.
+    pub fn answer(&mut self, outcome: Outcome, now: Duration, replies: &mut Vec<(R, Admission)>) -> Option<Answered> {
+        let flight = self.in_flight.take()?;
+        let lost = self.memory.note(self.reports.releases(), &outcome);
+        self.reports.told(flight.confirmed);
+        let Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, .. } = outcome;
+        self.lending.note(outcome.lease, view.now);
+        self.schedule.dormancy.note(&view, &flight.rules, flight.asks, flight.shop_rests);
+        self.revocations_seen = outcome.revocations_seen;
+        self.see(view, now);
+        let grants: HashMap<u64, Grant> = grants.into_iter().collect();
+        self.held.answer(&grants, now, self.shop_rests, replies);
+        let numbered = Numbered { arrivals, first, joined_if_called, visits };
+        self.seat(flight.newcomers, numbered, &grants, now, replies);
+        let tidies = self.tidies();
+        self.schedule.answered(now, !self.newcomers.is_empty(), self.asks());
+        Some(Answered { lost, renewed, revoked, tidies })
+    }
+
+    /// The line is as it was answered.
+    fn see(&mut self, view: View, now: Duration) {
+        self.answered = (view.segments.clone(), lease::speed(&view, &self.rules));
+        self.adopted = adopted_of(&view, self.gateway).unwrap_or(self.adopted);
+        (self.view, self.heard, self.away) = (Some(view), now, false);
+    }
+
+    fn tidies(&mut self) -> bool {
+        let Some(view) = self.view.as_ref().filter(|view| view.now >= self.tidied + TIDY) else { return false };
+        self.tidied = view.now;
+        self.memory.tidy(view);
+        true
+    }
+
+    /// Newcomers have their numbers, or none: in at once, soon, or in line.
+    fn seat(
+        &mut self,
+        newcomers: Newcomers<R>,
+        numbered: Numbered,
+        grants: &HashMap<u64, Grant>,
+        now: Duration,
+        replies: &mut Vec<(R, Admission)>,
+    ) {
+        let (held, rules) = (&mut self.held, &self.rules);
+        let line = self.view.as_ref().filter(|_| rules.open && !self.shop_rests);
+        let is_soon = |line: &View, number| (line.segments.ahead_of(number) as f64) < SOON * line.pace(rules);
+        let mut enter =
+            |number: u64, reply: R, replies: &mut Vec<(R, Admission)>| match Admission::of(number, grants.get(&number))
+            {
+                Some(admission) => replies.push((reply, admission)),
+                None if line.is_some_and(|line| is_soon(line, number)) => held.hold(number, reply, now),
+                None => replies.push((reply, Admission::Ticket(number))),
+            };
+        for ((_, reply), number) in newcomers.arrivals.into_iter().zip(numbered.arrivals) {
+            match number {
+                Some(number) => enter(number, reply, replies),
+                None => replies.push((reply, Admission::Full)),
+            }
+        }
+        let mut if_called = newcomers.joins_if_called.into_iter();
+        let joins = if_called.by_ref().take(numbered.joined_if_called as usize).chain(newcomers.joins);
+        for (reply, number) in joins.zip(numbered.first..) {
+            enter(number, reply, replies);
+        }
+        replies.extend(if_called.map(|reply| (reply, Admission::Full)));
+        let looks = |at| if at < numbered.visits { Admission::Visit } else { Admission::Full };
+        replies.extend(newcomers.visits.into_iter().zip(0..).map(|(reply, at)| (reply, looks(at))));
+    }
+
+    /// The store did not answer, this room or another of the call, and is left alone until `retry_at`. Nothing of the batch in
+    /// flight may be relied on: what is told twice is told again, and callers without a number are turned away. The numbers of
+    /// renewals that nobody hears of again are returned. [`Self::on_lease`] is due at once.
+    pub fn unreachable(&mut self, now: Duration, retry_at: Duration, replies: &mut Vec<(R, Admission)>) -> Vec<u64> {
+        self.away = true;
+        self.schedule.pause(now, retry_at);
+        let mut renewals = std::mem::take(&mut self.reports.renewals);
+        if let Some(mut flight) = self.in_flight.take() {
+            flight.newcomers.turn_away(replies);
+            renewals.append(&mut flight.renewals);
+        }
+        self.newcomers.turn_away(replies);
+        if !self.may_live_on_lease(now) {
+            self.held.let_go(replies);
+        }
+        renewals.into_iter().map(|(number, _)| number).collect()
+    }
+
+    /// Moves the line on as far as the lease allows, and answers claims. Returns the passes that were given, by number and end;
+    /// `None`: the room does not live on its lease.
+    pub fn on_lease(&mut self, now: Duration, replies: &mut Vec<(R, Admission)>) -> Option<Vec<(u64, Millis)>> {
+        if !self.lives_on_lease(now) {
+            return None;
+        }
+        self.refuse_where_shop_rests(replies);
+        let time = self.time(now);
+        let (segments, speed) = &self.answered;
+        let called = self.lending.called(segments, *speed, time);
+        let (mut grants, mut claimants) = (HashMap::new(), Vec::new());
+        for number in self.held.numbers().filter(|&number| !self.shop_rests && called.is_called(number)) {
+            match self.memory.standing_of(&self.rules, number, time) {
+                Some(grant) => drop(grants.insert(number, grant)),
+                None => claimants.push(number),
+            }
+        }
+        let granted = self.lending.grant(&self.rules, claimants, time);
+        self.memory.lent(&granted, &called);
+        let pass = |&(number, expires): &(u64, Millis)| (number, Grant::Pass { expires, admitted: time });
+        grants.extend(granted.iter().map(pass));
+        self.held.answer(&grants, now, self.shop_rests, replies);
+        if let Some(view) = &mut self.view {
+            view.segments = called;
+        }
+        Some(granted)
+    }
+}
+
+/// What the line gave to newcomers, as an [`Outcome`] has it.
+struct Numbered {
+    arrivals: Vec<Option<u64>>,
+    first: u64,
+    joined_if_called: u64,
+    visits: u64,
+}
+
+/// What is given back, with the passes that were given under a lease. Such a pass is told as that alone: of one that the line
+/// knows it would not count that it was given.
+fn told_once(mut restore: Restore, lent: Vec<(u64, Millis)>) -> Restore {
+    if !lent.is_empty() && !restore.passes.is_empty() {
+        let given: HashSet<&(u64, Millis)> = lent.iter().collect();
+        restore.passes.retain(|pass| !given.contains(pass));
+    }
+    Restore { lent, ..restore }
+}
+
+/// Up to which sequence the provisional tickets of this run are numbered.
+fn adopted_of(view: &View, run: u32) -> Option<u64> {
+    let of_run = view.adopted.iter().filter(|adopted| adopted.adopt.run == run);
+    of_run.map(|adopted| adopted.adopt.first + adopted.adopt.count - 1).max()
+}
+
+#[cfg(test)]
+mod tests;

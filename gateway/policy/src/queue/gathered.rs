@@ -1,0 +1,128 @@
+//! What was asked since the last batch, and what is kept of a batch until its answer.
+
+use std::collections::VecDeque;
+
+use super::op::Admission;
+use crate::Millis;
+use crate::line::{Arrival, Memory};
+use crate::room::Rules;
+use crate::ticket::Token;
+
+/// Passes that came back, told at once; the rest go into the next batch.
+const CONFIRMED: usize = 2_048;
+
+/// Callers without a number.
+#[derive(Debug)]
+pub(super) struct Newcomers<R> {
+    pub(super) arrivals: Vec<(Arrival, R)>,
+    pub(super) joins_if_called: Vec<R>,
+    pub(super) joins: Vec<R>,
+    pub(super) visits: Vec<R>,
+}
+
+impl<R> Default for Newcomers<R> {
+    fn default() -> Self {
+        Self { arrivals: Vec::new(), joins_if_called: Vec::new(), joins: Vec::new(), visits: Vec::new() }
+    }
+}
+
+impl<R> Newcomers<R> {
+    pub(super) fn is_empty(&self) -> bool {
+        [self.arrivals.len(), self.joins_if_called.len(), self.joins.len(), self.visits.len()] == [0; 4]
+    }
+
+    pub(super) fn retain(&mut self, keeps: impl Fn(&R) -> bool) {
+        self.arrivals.retain(|(_, reply)| keeps(reply));
+        self.joins_if_called.retain(&keeps);
+        self.joins.retain(&keeps);
+        self.visits.retain(keeps);
+    }
+
+    /// Nobody is let in: who wants a number only if it is called gets none.
+    pub(super) fn refuse_if_called(&mut self, replies: &mut Vec<(R, Admission)>) {
+        let arrivals = self.arrivals.extract_if(.., |(arrival, _)| arrival.if_called).map(|(_, reply)| reply);
+        replies.extend(arrivals.chain(self.joins_if_called.drain(..)).map(|reply| (reply, Admission::Full)));
+    }
+
+    /// The store did not answer.
+    pub(super) fn turn_away(&mut self, replies: &mut Vec<(R, Admission)>) {
+        let arrivals = self.arrivals.drain(..);
+        replies.extend(arrivals.map(|(arrival, reply)| (reply, Admission::unanswered(arrival.if_called))));
+        replies.extend(self.joins_if_called.drain(..).map(|reply| (reply, Admission::unanswered(true))));
+        let others = self.joins.drain(..).chain(self.visits.drain(..));
+        replies.extend(others.map(|reply| (reply, Admission::unanswered(false))));
+    }
+}
+
+/// What the line has to be told of passes and tickets, and no caller waits for.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    /// Passes to extend. Not asked for again: the next request with the pass does.
+    pub(super) renewals: Vec<(u64, Millis)>,
+    /// Passes that came back, until the line was told.
+    confirmed: VecDeque<u64>,
+    /// Numbers that are given back, until the line was told. To tell it twice does no harm.
+    releases: Vec<u64>,
+    /// What the memory has to hear of first, with the batch that tells it: an answer to the one before is no answer to this.
+    returned: Vec<Token>,
+    shown: Vec<Token>,
+}
+
+impl Reports {
+    /// Whether the line has been told everything, but for evidence.
+    pub(super) fn is_empty(&self) -> bool {
+        self.renewals.is_empty() && self.confirmed.is_empty() && self.releases.is_empty() && self.returned.is_empty()
+    }
+
+    /// Whether there is evidence to be told.
+    pub(super) fn has_evidence(&self) -> bool {
+        !self.shown.is_empty()
+    }
+
+    pub(super) fn confirm(&mut self, number: u64) {
+        self.confirmed.push_back(number);
+    }
+
+    pub(super) fn release(&mut self, token: Token) {
+        self.returned.push(token);
+    }
+
+    pub(super) fn show(&mut self, token: Token) {
+        self.shown.push(token);
+    }
+
+    /// A batch tells what it can, and the memory hears of it first.
+    pub(super) fn recall(&mut self, memory: &mut Memory) -> (Vec<u64>, Vec<u64>) {
+        self.shown.drain(..).for_each(|token| memory.shown(&token));
+        for token in self.returned.drain(..) {
+            memory.returned(&token);
+            self.releases.push(token.number);
+        }
+        (self.confirmed.iter().take(CONFIRMED).copied().collect(), self.releases.clone())
+    }
+
+    /// The numbers that the batch in flight gives back.
+    pub(super) fn releases(&self) -> &[u64] {
+        &self.releases
+    }
+
+    /// The line has heard of so many passes that came back, and of all releases of its batch.
+    pub(super) fn told(&mut self, confirmed: usize) {
+        self.confirmed.drain(..confirmed);
+        self.releases.clear();
+    }
+}
+
+/// What is kept of a batch until its answer.
+#[derive(Debug)]
+pub(super) struct InFlight<R> {
+    pub(super) newcomers: Newcomers<R>,
+    pub(super) renewals: Vec<(u64, Millis)>,
+    /// Passes that came back, as many as it told.
+    pub(super) confirmed: usize,
+    /// Something was asked or told in it.
+    pub(super) asks: bool,
+    /// As the line has heard them.
+    pub(super) rules: Rules,
+    pub(super) shop_rests: bool,
+}

@@ -1,0 +1,106 @@
+//! What is asked of a room at a gateway, and what its callers are told.
+
+use crate::Millis;
+use crate::line::{Arrival, Grant};
+use crate::ticket::Token;
+
+/// Something that changes a line. `R` is the handle by which its caller is answered.
+#[derive(Debug)]
+pub enum Op<R> {
+    /// Take a number, and claim it if it is called at once or very soon.
+    Join {
+        /// Only if it is called already (`reject`).
+        if_called: bool,
+        /// The caller.
+        reply: R,
+    },
+    /// Trade an arrival for its number, and claim that as a join does.
+    Arrive {
+        /// The arrival.
+        arrival: Arrival,
+        /// The caller.
+        reply: R,
+    },
+    /// Look, without a number.
+    Visit {
+        /// The caller.
+        reply: R,
+    },
+    /// Trade a called ticket for a pass.
+    Claim {
+        /// Its number.
+        number: u64,
+        /// The caller.
+        reply: R,
+    },
+    /// Extend a pass.
+    Renew {
+        /// Its number.
+        number: u64,
+        /// When it was given, as far as its token tells.
+        admitted: Millis,
+    },
+    /// The holder of a pass came back with it.
+    Confirm {
+        /// Its number.
+        number: u64,
+    },
+    /// End a pass, or give up a place.
+    Release {
+        /// The pass or ticket.
+        token: Token,
+    },
+    /// A token that the line may not know of.
+    Shown {
+        /// The pass or ticket.
+        token: Token,
+    },
+    /// Number the provisional tickets of a gateway's run, which may be dead.
+    Adopt {
+        /// The run.
+        run: u32,
+        /// The sequence of the last that was shown.
+        last: u64,
+    },
+}
+
+/// What became of a caller who wants in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// A pass.
+    Pass {
+        /// Its place.
+        number: u64,
+        /// Its end.
+        expires: Millis,
+        /// When it was given, however often it was renewed since.
+        admitted: Millis,
+    },
+    /// A place in the line.
+    Ticket(u64),
+    /// The room is full and has no place to wait.
+    Full,
+    /// The ticket was used up.
+    Spent,
+    /// No number, but one look.
+    Visit,
+    /// The store did not answer. A ticket stays worth what it was.
+    Away,
+}
+
+impl Admission {
+    /// The answer to a newcomer of whom the store has said nothing. A number that is wanted only if it is called is wanted now:
+    /// a room that rejects keeps no place.
+    pub fn unanswered(if_called: bool) -> Self {
+        if if_called { Self::Full } else { Self::Away }
+    }
+
+    /// What a grant is worth to the holder of this number; `None`: ask again.
+    pub(super) fn of(number: u64, grant: Option<&Grant>) -> Option<Self> {
+        match grant? {
+            &Grant::Pass { expires, admitted } => Some(Self::Pass { number, expires, admitted }),
+            Grant::Spent => Some(Self::Spent),
+            Grant::NotYet => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What a gateway may know of a line: a copy that can only be stale.
+
+use serde::Deserialize;
+
+use crate::Millis;
+use crate::outlook::{Outlook, Standstill};
+use crate::pacer::{self, FASTEST, PollTable};
+use crate::room::Rules;
+use crate::segment::{Segments, base_of};
+use crate::ticket::{Adopted, Kind, Token};
+
+/// The longest interval between polls, in seconds, while the speed of a line is not settled: with a longer one a
+/// shopper could be called by a faster line long before the next poll.
+const POLL_WHILE_UNKNOWN: f64 = 15.0;
+
+/// Places stand still, and this is said, when those who came back late take this many seconds to enter.
+const LATE: f64 = 2.0;
+
+/// A copy of a line.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct View {
+    /// Tickets handed out and called, by segment.
+    pub segments: Segments,
+    /// Segments below this base were forgotten, but for those that are listed.
+    pub forgotten: u64,
+    /// Store time at which the line began, or at which it was last noticed that its store had lost writes.
+    pub lost: Millis,
+    /// Earlier places are coming back, or may be: nobody can say how many people are ahead.
+    pub unsure: bool,
+    /// Store time of this copy.
+    pub now: Millis,
+    /// Places that move up per second, a mean over the last seconds.
+    pub speed: f64,
+    /// Share of called tickets whose holders come.
+    pub show_share: f64,
+    /// The speed has been known for so long that it will hardly change at once.
+    pub settled: bool,
+    /// The bound of the speed that may soon be needed, in multiples of the rate ([`crate::pacer`]).
+    pub bound: f64,
+    /// How long a seat is taken, in seconds, a mean over those who left last; 0 while it is not known.
+    pub stay: f64,
+    /// Claimants without a token.
+    pub claimants: u64,
+    /// Places of those who were called and have not entered.
+    pub entering: u64,
+    /// As much of that as a position tells: with it none grows where people come back who were called long ago.
+    pub told: u64,
+    /// Seats taken: passes that live, and those that may live since a loss.
+    pub active: u64,
+    /// Passes given so far.
+    pub granted: u64,
+    /// Tickets whose claim window ended without a claim so far.
+    pub no_shows: u64,
+    /// Passes given beyond the limits, where limits are only reported.
+    pub over_limit: u64,
+    /// Passes given for tickets that had one already, on the two sides of a cut.
+    pub second_passes: u64,
+    /// Gateways that hold leases, or may.
+    pub gateways: u64,
+    /// Provisional tickets that have their numbers.
+    pub adopted: Vec<Adopted>,
+}
+
+impl View {
+    /// Tickets handed out and not called.
+    pub fn waiting(&self) -> u64 {
+        self.segments.waiting()
+    }
+
+    /// Whether nobody waits and somebody could enter: those who only look may try, and the line decides.
+    pub fn is_calm(&self, rules: &Rules) -> bool {
+        let seat = rules.total_active_users.is_none_or(|seats| self.active < seats);
+        rules.open && rules.visits > 0.0 && seat && self.waiting() == 0 && self.claimants == 0
+    }
+
+    /// People ahead of this number, its holder included; `None` while it could grow: people may come back who stand
+    /// before it, or a gateway that knows that the line had come further, or nobody here knows that it was given.
+    pub fn position(&self, number: u64) -> Option<u64> {
+        match self.segments.ahead_of(number) {
+            0 => Some(0),
+            ahead => (!self.unsure && self.segments.has(number)).then_some(ahead + self.told),
+        }
+    }
+
+    /// What the wait of everybody follows from.
+    pub fn outlook(&self, rules: &Rules) -> Outlook {
+        Outlook { entering: self.entering, speed: self.known_speed(rules), rate: rules.rate }
+    }
+
+    /// Why places do not move up, or not as fast as the rate lets them.
+    pub fn standstill(&self, rules: &Rules) -> Option<Standstill> {
+        let seats = rules.total_active_users.filter(|_| rules.enforced);
+        let late = self.entering.saturating_sub(self.told) as f64;
+        match () {
+            () if self.waiting() == 0 || !rules.open => None,
+            () if seats.is_some_and(|seats| self.active + self.claimants >= seats) => Some(Standstill::Full),
+            () if late > LATE * rules.rate => Some(Standstill::Returning),
+            () => None,
+        }
+    }
+
+    /// Whether a ticket of this number is worth nothing any more, because its segment was forgotten.
+    pub fn forgot(&self, number: u64) -> bool {
+        let base = base_of(number);
+        base < self.segments.open.base
+            && self.segments.of(number).is_none()
+            && (base < self.forgotten || !self.segments.has_room())
+    }
+
+    /// Whether a token is news to the line: then the store has lost what it is a proof of, or this copy is stale.
+    pub fn lacks(&self, token: &Token) -> bool {
+        match token.kind {
+            Kind::Ticket => !self.segments.has(token.number) && !self.forgot(token.number),
+            Kind::Pass => token.issued < self.lost || !self.segments.is_called(token.number),
+            Kind::Provisional | Kind::Arrival => false,
+        }
+    }
+
+    /// The speed by which polls are spread, in tickets per second ([`pacer::pace`]).
+    pub fn pace(&self, rules: &Rules) -> f64 {
+        pacer::pace(self.speed, self.bound, rules.rate)
+    }
+
+    /// When waiting shoppers should ask, within a budget of so many polls per second. The bound grows where most
+    /// tickets have no one behind them, and these send no polls: the estimate leaves out as many.
+    pub fn poll_table(&self, table: PollTable, budget: f64, rules: &Rules) -> PollTable {
+        let spared = self.bound.max(FASTEST) / FASTEST;
+        let max = if self.settled { table.max } else { table.max.min(POLL_WHILE_UNKNOWN) };
+        PollTable { max, ..table }.within(budget * spared, self.waiting(), self.pace(rules))
+    }
+
+    /// The speed by which a wait may be told, 0 if nobody can know it. Where the line needs more seats than are
+    /// free, it comes to move as they are freed: known once it is known how long people stay. After a loss,
+    /// people come back who stand ahead.
+    pub fn known_speed(&self, rules: &Rules) -> f64 {
+        if self.unsure { 0.0 } else { self.speed.min(self.speed_by_seats(rules)) }
+    }
+
+    /// The speed that the seats allow in the long run, in tickets per second; infinite while there are enough.
+    fn speed_by_seats(&self, rules: &Rules) -> f64 {
+        let needed = (self.waiting() + self.entering) as f64 * self.show_share;
+        match rules.total_active_users {
+            Some(seats) if needed > seats.saturating_sub(self.active) as f64 => {
+                if self.stay > 0.0 {
+                    seats as f64 / self.stay / self.show_share
+                } else {
+                    0.0
+                }
+            }
+            _ => f64::INFINITY,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What one worker thread answers requests with: what all threads share, its connections to the shop, and its ids.
+//!
+//! Out of scope: the connections that requests come on ([`crate::listener`]), and what a request means ([`crate::edge`]).
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::buffer::Buffers;
+use crate::shared::Shared;
+use crate::upstream::Pool;
+use crate::visitor::RequestIds;
+
+/// One thread's part of the gateway, as requests see it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// What all threads share.
+    pub shared: Arc<Shared>,
+    /// Kept connections to the upstreams.
+    pub pool: Rc<Pool>,
+    /// What is held of forms whose senders have to wait.
+    pub(crate) forms: Buffers,
+    ids: RequestIds,
+}
+
+impl Worker {
+    /// A worker without connections.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, pool: Pool::new(), forms: Buffers::default(), ids: RequestIds::default() }
+    }
+
+    /// A factor around 1 that spreads what many are told to do.
+    pub(crate) fn jitter(&self) -> f64 {
+        0.85 + 0.3 * (self.pool.random() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// An id that no other arrival has.
+    pub(crate) fn arrival_id(&self) -> u64 {
+        self.pool.random()
+    }
+
+    /// An id that no other request has.
+    pub(crate) fn request_id(&self) -> HeaderValue {
+        self.ids.next(|| self.pool.random())
+    }
+}
