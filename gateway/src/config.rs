@@ -4,9 +4,9 @@
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
 //! Each key is a field, with its documentation and what it may hold, in the section of its own file ([`brand`], [`listen`],
-//! [`node`], [`redis`], [`upstream`], [`route`], [`room`], [`rooms`]). Files are held against the [`schema`] that these types
-//! give ([`toml_diagnostics`]), and `check` holds what spans several keys. What can be used but should be known is a warning
-//! ([`Config::warnings`]): `weir check` tells it, the log tells it when the configuration comes in force.
+//! [`node`], [`redis`], [`upstream`], [`route`], [`room`], [`rooms`]). Files are held against the [`schema()`] that
+//! these types give ([`toml_diagnostics`]), and `check` holds what spans several keys. What can be used but should be known
+//! is a warning ([`Config::warnings`]): `weir check` tells it, the log tells it when the configuration comes in force.
 //!
 //! Out of scope: the compiled form that requests look at, and reloading.
 
