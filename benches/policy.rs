@@ -13,7 +13,7 @@ use gateway::quota::{Client, Quota, Quotas};
 use gateway::visitor::{Head, credential, intent};
 use policy::admit::{AdmitContext, Credential, Intent, PassState, admit};
 use policy::line::{Batch, Line, Segment, View};
-use policy::room::Rules;
+use policy::room::{Room, Rules};
 use policy::scope::{NormalPath, Pattern, Table};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
@@ -31,7 +31,7 @@ fn seal(c: &mut Criterion) {
 }
 
 fn decide(c: &mut Criterion) {
-    let room = benches::room(Rules::per_minute(600));
+    let room = Room::new(Rules::per_minute(600));
     let view = View { segments: Segment { base: 0, next: 1_000, serving: 100 }.into(), now: 10, ..View::default() };
     let context = AdmitContext {
         room: &room,

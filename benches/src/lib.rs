@@ -14,26 +14,13 @@ use hdrhistogram::Histogram;
 use jiff::tz::TimeZone;
 use policy::line::{Batch, Grant, Outcome};
 use policy::pacer::PollTable;
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
+use policy::room::{Room, Rules};
 
-/// A first-come-first-served room with these rules.
-pub fn room(rules: Rules) -> Room {
-    Room {
-        rules,
-        queueing_method: QueueingMethod::Fifo,
-        suspended: false,
-        disable_session_renewal: false,
-        join: Join::Direct,
-        json_response_enabled: true,
-        fail_mode: FailMode::Closed,
-    }
-}
-
-/// The same as live rooms take it.
+/// A first-come-first-served room with these rules, as live rooms take it.
 pub fn terms(rules: Rules) -> gateway::rooms::RoomSettings {
     gateway::rooms::RoomSettings {
         name: "launch".into(),
-        room: room(rules),
+        room: Room::new(rules),
         polls: PollTable::CALM,
         poll_budget: 2_000.0,
         zone: TimeZone::UTC,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gateway::config::{Config, Problem};
+use gateway::config::{Config, Diagnostic};
 
 /// The bytes as a configuration file.
 pub fn config(bytes: &[u8]) {
@@ -10,28 +10,29 @@ pub fn config(bytes: &[u8]) {
     match read(text) {
         Ok(config) => {
             for warning in &config.warnings {
-                a_problem_is_told(warning, text);
+                is_told(warning, text);
             }
             assert_eq!(read(text).ok().as_ref(), Some(&config), "read again");
         }
-        Err(problems) => {
-            assert!(!problems.is_empty(), "refused without a word");
-            for problem in &problems {
-                a_problem_is_told(problem, text);
+        Err(diagnostics) => {
+            assert!(!diagnostics.is_empty(), "refused without a word");
+            for diagnostic in &diagnostics {
+                is_told(diagnostic, text);
             }
         }
     }
 }
 
-fn read(text: &str) -> Result<Config, Vec<Problem>> {
+fn read(text: &str) -> Result<Config, Vec<Diagnostic>> {
     Config::read(text, Path::new("no-such-folder/weir.toml"))
 }
 
-fn a_problem_is_told(problem: &Problem, text: &str) {
-    assert!(!problem.what.is_empty(), "{problem:?}");
+fn is_told(diagnostic: &Diagnostic, text: &str) {
+    assert!(!diagnostic.what.is_empty(), "{diagnostic:?}");
+    let Some(position) = diagnostic.position else { panic!("{diagnostic} has no place") };
     let lines = text.split('\n').count();
-    assert!((1..=lines).contains(&problem.line), "{problem} in a text of {lines} lines");
-    let line = text.split('\n').nth(problem.line - 1).unwrap_or_default();
-    assert!((1..=line.chars().count() + 1).contains(&problem.column), "{problem} in {line:?}");
-    assert!(problem.to_string().starts_with(&format!("{}:{}:", problem.file, problem.line)));
+    assert!((1..=lines).contains(&position.line), "{diagnostic} in a text of {lines} lines");
+    let line = text.split('\n').nth(position.line - 1).unwrap_or_default();
+    assert!((1..=line.chars().count() + 1).contains(&position.column), "{diagnostic} in {line:?}");
+    assert!(diagnostic.to_string().starts_with(&format!("{}:{}:", diagnostic.file, position.line)));
 }

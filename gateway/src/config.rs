@@ -3,10 +3,12 @@
 //! A file is valid as a whole or not at all. [`Config::load`] reports every problem at once, each with
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
-//! Each key is declared once, in a section of its own file ([`brand`], [`listen`], [`node`], [`redis`], [`upstream`], [`route`],
-//! [`room`], [`rooms`]); `table` reads from that declaration and publishes it as [`schema`]; `check` holds what
-//! spans several keys. What can be used but should be known is a warning ([`Config::warnings`]): `weir check` tells
-//! it, the log tells it when the configuration comes in force. Out of scope: the compiled form that requests look at, and reloading.
+//! Each key is a field, with its documentation and what it may hold, in the section of its own file ([`brand`], [`listen`],
+//! [`node`], [`redis`], [`upstream`], [`route`], [`room`], [`rooms`]). Files are held against the [`schema()`] that
+//! these types give ([`toml_diagnostics`]), and `check` holds what spans several keys. What can be used but should be known
+//! is a warning ([`Config::warnings`]): `weir check` tells it, the log tells it when the configuration comes in force.
+//!
+//! Out of scope: the compiled form that requests look at, and reloading.
 
 pub mod brand;
 pub mod changes;
@@ -15,114 +17,94 @@ pub mod listen;
 pub mod node;
 mod opening;
 mod page;
-mod problem;
-mod reader;
 pub mod redis;
 pub mod room;
 pub mod rooms;
 pub mod route;
-mod table;
+mod schema;
 mod units;
 pub mod upstream;
 mod value;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value as Json, json};
-use toml::de::DeTable;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+pub use toml_diagnostics::Diagnostic;
+use toml_diagnostics::{Document, position};
 
 pub use brand::{BrandConfig, BrandTextConfig};
 pub use listen::{ListenConfig, TlsConfig};
 pub use node::{LogClient, LogConfig, LogFormat, MetricsConfig, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
-pub use problem::Problem;
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
-pub use room::{CookieConfig, Language, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
+pub use room::{CookieConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{KeyChange, Loss, RoomChange, What, difference, kept, losses, shown};
 pub use route::{RouteConfig, Scope, ScopeConfig};
 pub use units::Size;
 pub use upstream::{HealthConfig, HttpVersion, ShopServer, UpstreamConfig, UpstreamTlsConfig};
 
-use problem::{Diagnostic, position};
-use reader::{Reader, Secrets};
-use table::{Section, Value as _, section};
-
-/// A text with more mistakes of syntax is not TOML at all.
-const SYNTAX_ERRORS: usize = 100;
-
-section! {
-    /// A whole configuration file.
-    Config {
-        /// Where connections arrive.
-        listen: ListenConfig = or_blank(),
-        /// Certificates for `listen.https`.
-        tls: Vec<TlsConfig> = or(Vec::new()),
-        /// This gateway among others.
-        node: NodeConfig = or_blank(),
-        /// Where places in a line are kept.
-        store: StoreConfig = or_blank(),
-        /// What one client may ask.
-        quota: QuotaConfig = or_blank(),
-        /// What is written: events to standard error, access lines to standard output.
-        log: LogConfig = or_blank(),
-        /// What `/metrics` tells.
-        metrics: MetricsConfig = or_blank(),
-        /// The shop's servers.
-        upstreams "upstream": Vec<UpstreamConfig> = or(Vec::new()),
-        /// Which upstream answers which hosts and paths.
-        routes "route": Vec<RouteConfig> = or(Vec::new()),
-        /// The rules that protect hosts and paths.
-        rooms "room": Vec<RoomConfig> = or(Vec::new()),
-    }
-    beside {
-        /// What an operator should know: the file can be used, but perhaps not as it was meant.
-        warnings: Vec<Problem>,
-    }
+/// A whole configuration file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where connections arrive.
+    pub listen: ListenConfig,
+    /// Certificates for `listen.https`.
+    pub tls: Vec<TlsConfig>,
+    /// This gateway among others.
+    pub node: NodeConfig,
+    /// Where places in a line are kept.
+    pub store: StoreConfig,
+    /// What one client may ask.
+    pub quota: QuotaConfig,
+    /// What is written: events to standard error, access lines to standard output.
+    pub log: LogConfig,
+    /// What `/metrics` tells.
+    pub metrics: MetricsConfig,
+    /// The shop's servers.
+    #[serde(rename = "upstream")]
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Which upstream answers which hosts and paths.
+    #[serde(rename = "route")]
+    pub routes: Vec<RouteConfig>,
+    /// The rules that protect hosts and paths.
+    #[serde(rename = "room")]
+    pub rooms: Vec<RoomConfig>,
+    /// What an operator should know: the file can be used, but perhaps not as it was meant.
+    #[serde(skip)]
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Config {
     /// Reads a configuration file.
-    pub fn load(file: &Path) -> Result<Self, Vec<Problem>> {
-        Self::load_with(file, Secrets::Here)
+    pub fn load(file: &Path) -> Result<Self, Vec<Diagnostic>> {
+        Self::read_with(&text_of(file)?, file, Document::finish)
     }
 
     /// The same on a machine that serves nobody with it: what is secret need not be here, and is a warning where it is not.
-    pub fn review(file: &Path) -> Result<Self, Vec<Problem>> {
-        Self::load_with(file, Secrets::Elsewhere)
-    }
-
-    fn load_with(file: &Path, secrets: Secrets) -> Result<Self, Vec<Problem>> {
-        let bytes = std::fs::read(file).map_err(|error| {
-            unreadable(
-                file,
-                &[],
-                0,
-                Diagnostic::new(format!("cannot be read: {error}"), "name a file that can be read"),
-            )
-        })?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            unreadable(
-                file,
-                &bytes,
-                error.valid_up_to(),
-                Diagnostic::new("is not UTF-8 here", "save the file as UTF-8"),
-            )
-        })?;
-        Self::read_with(text, file, secrets)
+    pub fn review(file: &Path) -> Result<Self, Vec<Diagnostic>> {
+        Self::read_with(&text_of(file)?, file, Document::review)
     }
 
     /// Reads the text of a configuration file. The files that it names are looked for beside `file`.
-    pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
-        Self::read_with(text, file, Secrets::Here)
+    pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Diagnostic>> {
+        Self::read_with(text, file, Document::finish)
     }
 
-    fn read_with(text: &str, file: &Path, secrets: Secrets) -> Result<Self, Vec<Problem>> {
-        let (mut config, mut reader) = parse_with::<Self>(text, file.display().to_string(), secrets);
+    fn read_with<'t>(
+        text: &'t str,
+        file: &Path,
+        judge: impl FnOnce(Document<'t>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let (mut config, mut document) = parse::<Self>(text, &file.display().to_string(), &schema::CONFIG);
         config.resolve(file.parent().unwrap_or(Path::new("")));
-        if !reader.broken {
-            check::all(&config, &mut reader);
+        if !document.is_broken() {
+            check::all(&config, &mut document);
         }
-        config.warnings = reader.finish()?;
+        config.warnings = judge(document)?;
         Ok(config)
     }
 
@@ -133,8 +115,12 @@ impl Config {
         }
     }
 
-    /// Makes the names of files independent of the working directory, and gives each path one spelling.
+    /// Fills in what follows from other keys, makes the names of files independent of the working directory, and gives each
+    /// path one spelling.
     fn resolve(&mut self, folder: &Path) {
+        if self.store.secret_file == PathBuf::new() {
+            self.store.secret_file = self.store.path.with_extension("secret");
+        }
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         let shop = self.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut());
         let shop = shop.flat_map(|tls| [&mut tls.ca_file, &mut tls.certificate, &mut tls.key]).flatten();
@@ -144,18 +130,21 @@ impl Config {
     }
 }
 
-/// Reads a section from a whole text, with everything that is wrong so far.
-fn parse<S: Section>(text: &str, name: String) -> (S, Reader<'_>) {
-    parse_with(text, name, Secrets::Here)
+fn text_of(file: &Path) -> Result<String, Vec<Diagnostic>> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        let wrong = Diagnostic::new(format!("cannot be read: {error}"), "name a file that can be read");
+        unreadable(file, &[], 0, wrong)
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let wrong = Diagnostic::new("is not UTF-8 here", "save the file as UTF-8");
+        unreadable(file, error.as_bytes(), error.utf8_error().valid_up_to(), wrong)
+    })
 }
 
-fn parse_with<S: Section>(text: &str, name: String, secrets: Secrets) -> (S, Reader<'_>) {
-    let (entries, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader::new(name, text, secrets);
-    for error in errors.iter().take(SYNTAX_ERRORS) {
-        reader.syntax(error);
-    }
-    (table::read(entries.get_ref(), &mut reader), reader)
+/// What a text says, with everything that is wrong so far.
+fn parse<'t, T: DeserializeOwned + Default>(text: &'t str, name: &str, schema: &Json) -> (T, Document<'t>) {
+    let (read, document) = toml_diagnostics::read::<T>(text, name, schema, schema::FORMATS);
+    (read.unwrap_or_default(), document)
 }
 
 /// Makes names of files independent of the working directory. An empty one stands for one that could not be read.
@@ -167,14 +156,9 @@ fn beside<'n>(folder: &Path, names: impl Iterator<Item = &'n mut PathBuf>) {
 
 /// JSON schema of the file, for editors and for `weir schema`.
 pub fn schema() -> Json {
-    let mut schema = Config::schema();
-    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!("Weir configuration");
-    schema
+    schema::published()
 }
 
-fn unreadable(file: &Path, bytes: &[u8], offset: usize, wrong: Diagnostic) -> Vec<Problem> {
-    let (line, column) = position(bytes, offset);
-    let Diagnostic { what, fix } = wrong;
-    vec![Problem { file: file.display().to_string(), line, column, key: String::new(), what, fix }]
+fn unreadable(file: &Path, bytes: &[u8], offset: usize, wrong: Diagnostic) -> Vec<Diagnostic> {
+    vec![Diagnostic { file: file.display().to_string(), position: Some(position(bytes, offset)), ..wrong }]
 }

@@ -40,7 +40,6 @@ mod seats;
 pub mod secret;
 mod shared;
 mod site;
-mod spelling;
 pub mod store;
 pub mod telemetry;
 mod timer;

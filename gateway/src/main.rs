@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use gateway::config::{self, Config, Problem};
+use gateway::config::{self, Config, Diagnostic};
 use gateway::operator::Operator;
 
 #[global_allocator]
@@ -174,16 +174,16 @@ fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The configuration, or its problems on standard error.
-fn told_of(file: &Path, read: Result<Config, Vec<Problem>>) -> Option<Config> {
-    let problems = match read {
+/// The configuration, or what is wrong with it on standard error.
+fn told_of(file: &Path, read: Result<Config, Vec<Diagnostic>>) -> Option<Config> {
+    let diagnostics = match read {
         Ok(config) => return Some(config),
-        Err(problems) => problems,
+        Err(diagnostics) => diagnostics,
     };
-    for problem in &problems {
-        eprintln!("{problem}");
+    for diagnostic in &diagnostics {
+        eprintln!("{diagnostic}");
     }
-    eprintln!("{}: {} to mend", file.display(), problems.len());
+    eprintln!("{}: {} to mend", file.display(), diagnostics.len());
     None
 }
 

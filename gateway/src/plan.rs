@@ -321,6 +321,6 @@ fn read(file: Config, next: &Next, folder: &Path) -> Result<(Config, Files), Vec
     Ok((config, files))
 }
 
-fn lines(problems: &[crate::config::Problem]) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
+fn lines(diagnostics: &[crate::config::Diagnostic]) -> Vec<String> {
+    diagnostics.iter().map(ToString::to_string).collect()
 }

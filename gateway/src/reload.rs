@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::capacity;
 use crate::config::changes::{Change, changes};
-use crate::config::{Config, Problem};
+use crate::config::{Config, Diagnostic};
 use crate::plan::Plan;
 use crate::secret::keys::Keys;
 use crate::secret::{Keyring, SecretError, Source};
@@ -142,7 +142,7 @@ impl ConfigWatcher {
         self.keys(Some(found.keys)).await;
     }
 
-    async fn configuration(&self, config: Result<Config, Vec<Problem>>) {
+    async fn configuration(&self, config: Result<Config, Vec<Diagnostic>>) {
         let taken = match config {
             Ok(mut config) => {
                 capacity::fit(&mut config);
@@ -221,7 +221,7 @@ struct Files {
 }
 
 /// The content of the configuration file, and what it means.
-type ReadConfig = (Option<Arc<[u8]>>, Result<Config, Vec<Problem>>);
+type ReadConfig = (Option<Arc<[u8]>>, Result<Config, Vec<Diagnostic>>);
 
 /// What was read.
 struct Found {

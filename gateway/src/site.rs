@@ -20,12 +20,12 @@ use policy::pacer::{self, PollTable};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 
-use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig};
+use crate::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, UpstreamConfig};
 use crate::quota::{Quota, Quotas};
 use crate::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms};
 use crate::tls::client::ClientTls;
 use crate::ui::{Language, Notices, WaitingPage};
-use crate::upstream::{HealthSettings, Part, PartSettings, Upstream, UpstreamSettings};
+use crate::upstream::{Part, PartSettings, Upstream};
 use crate::visitor;
 
 pub(crate) use cookie::Cookie;
@@ -292,10 +292,7 @@ fn site_room(
         live,
         settings,
         page,
-        language: written.default_template_language.map(|language| match language {
-            config::Language::Korean => Language::Korean,
-            config::Language::English => Language::English,
-        }),
+        language: written.default_template_language,
         cookie: Cookie::of(written),
         part: None,
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
@@ -348,63 +345,30 @@ fn upstreams(
     before: Option<&Site>,
     tls: &BTreeMap<String, ClientTls>,
 ) -> BTreeMap<String, Arc<Upstream>> {
-    let make = |settings: UpstreamSettings| {
-        let old = before.and_then(|site| site.upstreams.get(&settings.name));
-        match old {
-            Some(same) if *same.settings() == settings => same.clone(),
-            old => Arc::new(Upstream::new(settings, old.map(|old| &**old))),
-        }
-    };
     let rooms = !config.rooms.is_empty();
-    let tls = |name: &String| tls.get(name).cloned();
-    let made = |written: &config::UpstreamConfig| {
-        make(UpstreamSettings { tls: tls(&written.name), ..settings(written, rooms) })
+    let made = |written: &UpstreamConfig| {
+        let (settings, tls) = (shared_out(written, rooms), tls.get(&written.name));
+        match before.and_then(|site| site.upstreams.get(&written.name)) {
+            Some(same) if *same.settings() == settings && same.tls() == tls => same.clone(),
+            old => Arc::new(Upstream::new(settings, tls.cloned(), old.map(|old| &**old))),
+        }
     };
     config.upstreams.iter().map(|written| (written.name.clone(), made(written))).collect()
 }
 
 /// What is not written follows from `max_in_flight`. Without a room there are no passes to keep a reserve for.
-fn settings(written: &config::UpstreamConfig, rooms: bool) -> UpstreamSettings {
-    let health = written.health.as_ref().map(|health| HealthSettings {
-        path: health.path.clone(),
-        interval: health.interval,
-        timeout: health.timeout,
-        unhealthy_after: health.unhealthy_after,
-        healthy_after: health.healthy_after,
-    });
+fn shared_out(written: &UpstreamConfig, rooms: bool) -> UpstreamConfig {
     let limit = written.max_in_flight;
     let pass_reserve = written.pass_reserve.unwrap_or(if rooms { limit / PASS_RESERVE } else { 0 }).min(limit - 1);
     let (per_pass, per_address) = shares(limit, pass_reserve);
-    UpstreamSettings {
-        name: written.name.clone(),
-        servers: written.servers.iter().map(ToString::to_string).collect(),
-        http_version: written.http_version,
-        max_streams: written.max_streams,
+    UpstreamConfig {
+        pass_reserve: Some(pass_reserve),
+        max_in_flight_per_pass: written.max_in_flight_per_pass.or(Some(per_pass)),
+        max_in_flight_per_address: written.max_in_flight_per_address.or(Some(per_address)),
+        max_upgraded_per_client: written.max_upgraded_per_client.or(Some(written.max_upgraded.div_ceil(4))),
+        // What the files held counts, not how they are called.
         tls: None,
-        resolve_every: written.resolve_every,
-        max_in_flight: limit,
-        pass_reserve,
-        max_in_flight_per_pass: written.max_in_flight_per_pass.unwrap_or(per_pass),
-        max_in_flight_per_address: written.max_in_flight_per_address.unwrap_or(per_address),
-        max_upgraded: written.max_upgraded,
-        max_upgraded_per_client: written.max_upgraded_per_client.unwrap_or(written.max_upgraded.div_ceil(4)),
-        upgraded_idle_timeout: written.upgraded_idle_timeout,
-        request_buffer: written.request_buffer.0,
-        response_buffer: written.response_buffer.0,
-        max_buffered: written.max_buffered.0,
-        pace_grace: written.pace_grace,
-        min_upload_rate: written.min_upload_rate.0,
-        min_download_rate: written.min_download_rate.0,
-        max_response_headers: written.max_response_headers,
-        max_wait: written.max_wait,
-        pass_max_wait: written.pass_max_wait,
-        connect_timeout: written.connect_timeout,
-        response_timeout: written.response_timeout,
-        idle_timeout: written.idle_timeout,
-        max_idle: written.max_idle,
-        health,
-        eject_after: written.eject_after,
-        eject_for: written.eject_for,
+        ..written.clone()
     }
 }
 

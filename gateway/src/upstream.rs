@@ -41,7 +41,6 @@ use self::deadline::ticks;
 use self::download::Download;
 pub use self::error::UpstreamError;
 use self::exchange::{Exchange, Wish};
-pub use self::health::HealthSettings;
 use self::health::{Server, less_loaded};
 pub use self::http2::Http2Failure;
 pub use self::meters::{ServerMeters, TRAFFIC};
@@ -55,129 +54,32 @@ pub use self::upload::Upload;
 use self::way::ServerAddress;
 use crate::body::Body;
 pub use crate::config::HttpVersion;
+use crate::config::{ShopServer, UpstreamConfig};
 use crate::quota::Client;
 use crate::timer;
 use crate::tls::client::ClientTls;
 
-/// What an operator says of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamSettings {
-    /// For routes, logs and metrics.
-    pub name: String,
-    /// `host:port` each, spoken to in clear, or `https://host:port`.
-    pub servers: Vec<String>,
-    /// Which HTTP they are spoken to.
-    pub http_version: HttpVersion,
-    /// Requests at once on one connection of HTTP/2.
-    pub max_streams: usize,
-    /// How TLS is spoken to the latter.
-    pub tls: Option<ClientTls>,
-    /// How often the names of servers are looked up.
-    pub resolve_every: Duration,
-    /// Requests in work at once, over all servers and workers.
-    pub max_in_flight: usize,
-    /// Of these, kept for holders of a pass.
-    pub pass_reserve: usize,
-    /// Of these, held by one pass while they are scarce...
-    pub max_in_flight_per_pass: usize,
-    /// ...and by one address without a pass.
-    pub max_in_flight_per_address: usize,
-    /// Upgraded connections (`WebSocket`s) open at once.
-    pub max_upgraded: usize,
-    /// Of these, by one pass or by one address without one.
-    pub max_upgraded_per_client: usize,
-    /// An upgraded connection on which no byte moves is ended after this.
-    pub upgraded_idle_timeout: Duration,
-    /// Bytes of a request that are gathered before it takes a permit.
-    pub request_buffer: usize,
-    /// Bytes of an answer that are held in memory when its client does not take it.
-    pub response_buffer: usize,
-    /// Bytes that each worker holds in memory, of all requests and answers.
-    pub max_buffered: usize,
-    /// How long a client that moves a body is waited for, before its pace counts.
-    pub pace_grace: Duration,
-    /// Bytes per second that a client must send of a request; 0 asks for nothing.
-    pub min_upload_rate: usize,
-    /// Bytes per second that a client must take of an answer; 0 asks for nothing.
-    pub min_download_rate: usize,
-    /// Headers of an answer.
-    pub max_response_headers: usize,
-    /// How long a request of anonymous traffic waits for a permit.
-    pub max_wait: Duration,
-    /// How long a request of a holder of a pass waits for a permit.
-    pub pass_max_wait: Duration,
-    /// Until a new connection is there.
-    pub connect_timeout: Duration,
-    /// Silence until the head of the answer; a body that is being sent to the upstream is no silence.
-    pub response_timeout: Duration,
-    /// A kept connection is closed after this; below the server's own, so that it is never met closed.
-    pub idle_timeout: Duration,
-    /// Kept connections per server and worker.
-    pub max_idle: usize,
-    /// Active health checks, if any.
-    pub health: Option<HealthSettings>,
-    /// Failures in a row that take a server out of use; 0 is never.
-    pub eject_after: u32,
-    /// For how long; doubled each time it fails again, up to 16 times this.
-    pub eject_for: Duration,
-}
-
-impl UpstreamSettings {
-    /// These servers, and the default of everything else.
-    pub fn new(name: impl Into<String>, servers: Vec<String>) -> Self {
-        Self {
-            name: name.into(),
-            servers,
-            http_version: HttpVersion::One,
-            max_streams: 100,
-            tls: None,
-            resolve_every: Duration::from_secs(30),
-            max_in_flight: 200,
-            pass_reserve: 0,
-            max_in_flight_per_pass: 200,
-            max_in_flight_per_address: 200,
-            max_upgraded: 2_000,
-            max_upgraded_per_client: 1_000,
-            upgraded_idle_timeout: Duration::from_mins(1),
-            request_buffer: 64 << 10,
-            response_buffer: 64 << 10,
-            max_buffered: 32 << 20,
-            pace_grace: Duration::from_secs(10),
-            min_upload_rate: 4 << 10,
-            min_download_rate: 4 << 10,
-            max_response_headers: 256,
-            max_wait: Duration::from_millis(250),
-            pass_max_wait: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(2),
-            response_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_millis(1_500),
-            max_idle: 64,
-            health: None,
-            eject_after: 5,
-            eject_for: Duration::from_secs(5),
-        }
-    }
-
+impl UpstreamConfig {
     /// What is asked of a client that sends a body.
     fn upload_pace(&self) -> LeastPace {
-        LeastPace::new(self.pace_grace, self.min_upload_rate)
+        LeastPace::new(self.pace_grace, self.min_upload_rate.0)
     }
 
     fn permits(&self) -> Rules {
         let limit = self.max_in_flight;
         Rules {
             limit,
-            reserve: self.pass_reserve,
+            reserve: self.pass_reserve.unwrap_or_default(),
             returns: (limit / RETURNS).max(1),
-            per_pass: self.max_in_flight_per_pass.max(1),
-            per_address: self.max_in_flight_per_address.max(1),
+            per_pass: self.max_in_flight_per_pass.unwrap_or(limit).max(1),
+            per_address: self.max_in_flight_per_address.unwrap_or(limit).max(1),
             scarce_from: limit / SCARCE,
         }
     }
 
     fn upgrades(&self) -> Rules {
-        let per_client = self.max_upgraded_per_client.max(1);
-        let reserve = if self.pass_reserve > 0 { self.max_upgraded / 4 } else { 0 };
+        let per_client = self.max_upgraded_per_client.unwrap_or(self.max_upgraded).max(1);
+        let reserve = if self.pass_reserve.is_some_and(|reserve| reserve > 0) { self.max_upgraded / 4 } else { 0 };
         let (limit, per_pass, per_address) = (self.max_upgraded, per_client, per_client);
         Rules { limit, reserve, returns: (limit / RETURNS).max(1), per_pass, per_address, scarce_from: 0 }
     }
@@ -215,7 +117,8 @@ pub enum Priority {
 /// A protected shop. Shared by all workers.
 #[derive(Debug)]
 pub struct Upstream {
-    settings: Arc<UpstreamSettings>,
+    settings: Arc<UpstreamConfig>,
+    tls: Option<ClientTls>,
     servers: Vec<Arc<Server>>,
     permits: Arc<Permits>,
     upgrades: Arc<Permits>,
@@ -225,22 +128,28 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream by these settings. It takes over the permits of the one that it replaces, so that a
-    /// reload never lets both limits be used at once.
-    pub fn new(settings: UpstreamSettings, replaced: Option<&Self>) -> Self {
+    /// An upstream by these settings, with what the files of their `tls` held. What is not written is not bounded. It takes over
+    /// the permits of the one that it replaces, so that a reload never lets both limits be used at once.
+    pub fn new(settings: UpstreamConfig, tls: Option<ClientTls>, replaced: Option<&Self>) -> Self {
         let permits = replaced.map_or_else(Arc::default, |old| old.permits.clone());
         permits.set_rules(settings.permits());
         let upgrades = replaced.map_or_else(Arc::default, |old| old.upgrades.clone());
         upgrades.set_rules(settings.upgrades());
-        let servers = settings.servers.iter().map(|written| Arc::new(server(written, &settings, replaced))).collect();
+        let server = |written| Arc::new(server(written, &settings, tls.as_ref(), replaced));
+        let servers = settings.servers.iter().map(server).collect();
         let counters = replaced.map_or_else(Arc::default, |old| old.counters.clone());
         let told = Mutex::default();
-        Self { settings: Arc::new(settings), servers, permits, upgrades, counters, told }
+        Self { settings: Arc::new(settings), tls, servers, permits, upgrades, counters, told }
     }
 
     /// What it was made of.
-    pub fn settings(&self) -> &UpstreamSettings {
+    pub fn settings(&self) -> &UpstreamConfig {
         &self.settings
+    }
+
+    /// How TLS is spoken to those servers that are written with `https`.
+    pub fn tls(&self) -> Option<&ClientTls> {
+        self.tls.as_ref()
     }
 
     /// Its servers, in the order written.
@@ -372,7 +281,7 @@ impl Upstream {
     /// Waits for the beginning of a request's body.
     async fn gather(&self, pool: &Pool, body: &mut Upload) -> Result<(), UpstreamError> {
         let settings = &self.settings;
-        let (most, most_of_all) = (settings.request_buffer, settings.max_buffered);
+        let (most, most_of_all) = (settings.request_buffer.0, settings.max_buffered.0);
         let rule = Gathering { most, most_of_all, silence: ticks(settings.response_timeout) };
         let deadline = pool.deadline(settings.upload_pace());
         let gathered = body.gather(rule, pool.charge(), &deadline).await;
@@ -500,8 +409,13 @@ impl Drop for Upstream {
 }
 
 /// A server as written. It goes on counting where the one of its address was.
-fn server(written: &str, settings: &UpstreamSettings, replaced: Option<&Upstream>) -> Server {
-    let way = ServerAddress::new(written, settings.tls.as_ref(), settings.http_version);
+fn server(
+    written: &ShopServer,
+    settings: &UpstreamConfig,
+    tls: Option<&ClientTls>,
+    replaced: Option<&Upstream>,
+) -> Server {
+    let way = ServerAddress::new(&written.to_string(), tls, settings.http_version);
     let before = replaced.and_then(|old| old.servers.iter().find(|server| server.address() == way.address));
     let new = || Arc::new(ServerMeters::of(&settings.name, &way.address));
     let meters = before.map_or_else(new, |server| server.meters().clone());

@@ -126,6 +126,19 @@ pub struct Room {
 }
 
 impl Room {
+    /// A first-come-first-served room with these rules and every other field at its default.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            queueing_method: QueueingMethod::Fifo,
+            join: Join::Direct,
+            suspended: false,
+            disable_session_renewal: false,
+            json_response_enabled: true,
+            fail_mode: FailMode::Closed,
+        }
+    }
+
     /// Whether a pass may still be renewed.
     pub fn may_renew(&self, pass: &Token) -> bool {
         !self.disable_session_renewal && pass.expires < self.rules.latest_end(pass.admitted)

@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::sim::crowd::{Exit, Habit, Person};
-use crate::sim::{Plan, Upset, World, crowd_between, per_second, room};
+use crate::sim::{Plan, Upset, World, crowd_between, per_second};
 
 const SEEDS: u64 = 256;
 /// Misfortunes happen before this instant.
@@ -18,7 +18,7 @@ const STORM: Millis = 70_000;
 
 fn lending(rate: f64) -> Room {
     let rules = per_second(rate);
-    Room { fail_mode: FailMode::Static, ..room(policy::room::Rules { lends: true, ..rules }) }
+    Room { fail_mode: FailMode::Static, ..Room::new(policy::room::Rules { lends: true, ..rules }) }
 }
 
 /// Shoppers who come within a second and poll as told.
@@ -48,7 +48,7 @@ fn whoever_is_cut_off_with_a_gateway_enters_at_its_share_and_the_limits_hold() {
 
 #[test]
 fn a_room_that_is_closed_instead_gives_nothing_to_those_who_are_cut_off() {
-    let world = cut(room(per_second(30.0)), vec![(20_000, Upset::Cut(0, 25_000, false))]);
+    let world = cut(Room::new(per_second(30.0)), vec![(20_000, Upset::Cut(0, 25_000, false))]);
     assert_eq!(world.watch.lent, 0);
 }
 

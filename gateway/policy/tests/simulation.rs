@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::sim::crowd::{Exit, Habit, Person};
-use crate::sim::{Plan, Upset, World, crowd_between, per_second, room};
+use crate::sim::{Plan, Upset, World, crowd_between, per_second};
 
 const SEEDS: u64 = 256;
 const THREADS: u64 = 2;
@@ -92,7 +92,7 @@ fn draw_room(rng: &mut SmallRng) -> Room {
         _ => QueueingMethod::Fifo,
     };
     rules.enforced = queueing_method != QueueingMethod::Passthrough;
-    Room { queueing_method, disable_session_renewal: rng.random_bool(0.2), ..room(rules) }
+    Room { queueing_method, disable_session_renewal: rng.random_bool(0.2), ..Room::new(rules) }
 }
 
 /// A calm trickle, then a ramp or a burst of 20 to 100 times the rate.

@@ -40,7 +40,7 @@ fn certificates(shared: &Shared, site: &Site, page: &mut Page) {
     }
     for written in &site.config.upstreams {
         let file = written.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
-        let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.settings().tls.as_ref());
+        let tls = site.upstreams.get(&written.name).and_then(|upstream| upstream.tls());
         if let (Some(file), Some(end)) = (file, tls.and_then(|tls| tls.not_after)) {
             tell("shop", file, end);
         }
@@ -147,7 +147,7 @@ fn upstream(page: &mut Page, upstream: &Upstream) {
     page.count(&catalogue::UPSTREAM_EJECTIONS, &[name], &counters.ejected);
     page.add(&catalogue::UPSTREAM_IN_FLIGHT, &[name], upstream.in_flight());
     page.add(&catalogue::UPSTREAM_IN_FLIGHT_LIMIT, &[name], settings.max_in_flight);
-    page.add(&catalogue::UPSTREAM_RESERVE, &[name], settings.pass_reserve);
+    page.add(&catalogue::UPSTREAM_RESERVE, &[name], settings.pass_reserve.unwrap_or_default());
     for (who, class) in TRAFFIC {
         page.add(&catalogue::UPSTREAM_PERMITS, &[name, class], upstream.in_flight_of(who));
     }

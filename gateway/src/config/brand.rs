@@ -2,41 +2,51 @@
 
 use std::path::PathBuf;
 
-use super::problem::Diagnostic;
-use super::table::section;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml_diagnostics::Diagnostic;
+
+use super::value::{AsText as _, FileName};
 use crate::ui::Colour;
 
-section! {
-    /// The shop's brand on the pages of a room.
-    BrandConfig {
-        /// The shop's name, up to 60 characters.
-        name: Option<String> = must(|name: &String| is_short(name, 60)).optional(),
-        /// File of its logo: SVG, PNG, JPEG, GIF or WebP, up to 64 KiB.
-        logo: Option<PathBuf> = optional(),
-        /// Its colour, such as "#0b6e82". Text in it is made darker or lighter where it could not be read.
-        color: Option<String> = must(is_color).optional(),
-        /// A line of text.
-        text: BrandTextConfig = or_blank(),
-    }
+/// The shop's brand on the pages of a room.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BrandConfig {
+    /// The shop's name, up to 60 characters.
+    #[schemars(extend("format" = "short"))]
+    pub name: Option<String>,
+    /// File of its logo: SVG, PNG, JPEG, GIF or WebP, up to 64 KiB.
+    #[serde(with = "FileName")]
+    pub logo: Option<PathBuf>,
+    /// Its colour, such as "#0b6e82". Text in it is made darker or lighter where it could not be read.
+    #[schemars(extend("format" = "color"))]
+    pub color: Option<String>,
+    /// A line of text.
+    pub text: BrandTextConfig,
 }
 
-section! {
-    /// A line of text in each language of the page, up to 200 characters.
-    BrandTextConfig {
-        /// In Korean.
-        korean "ko-KR": Option<String> = must(|line: &String| is_short(line, 200)).optional(),
-        /// In English.
-        english "en-US": Option<String> = must(|line: &String| is_short(line, 200)).optional(),
-    }
+/// A line of text in each language of the page, up to 200 characters.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BrandTextConfig {
+    /// In Korean.
+    #[serde(rename = "ko-KR")]
+    #[schemars(extend("format" = "line"))]
+    pub korean: Option<String>,
+    /// In English.
+    #[serde(rename = "en-US")]
+    #[schemars(extend("format" = "line"))]
+    pub english: Option<String>,
 }
 
-fn is_color(color: &String) -> Result<(), Diagnostic> {
+pub(super) fn is_color(color: &str) -> Result<(), Diagnostic> {
     let wrong =
         || Diagnostic::new(format!("{color:?} is not a colour"), "write \"#\" and six digits, such as \"#0b6e82\"");
     Colour::parse(color).map(drop).ok_or_else(wrong)
 }
 
-fn is_short(text: &str, most: usize) -> Result<(), Diagnostic> {
+pub(super) fn is_short(text: &str, most: usize) -> Result<(), Diagnostic> {
     let good = (1..=most).contains(&text.chars().count()) && !text.contains(char::is_control);
     let wrong = || {
         Diagnostic::new(

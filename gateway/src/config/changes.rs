@@ -8,7 +8,6 @@ use std::fmt::{self, Display};
 
 use serde_json::Value as Json;
 
-use super::table::Value as _;
 use super::{Config, rooms};
 
 /// Changes that are told one by one.
@@ -112,7 +111,7 @@ type Place = (String, Option<String>);
 /// The keys of each section.
 fn sections(config: &Config) -> BTreeMap<Place, BTreeMap<String, Json>> {
     let mut sections = BTreeMap::new();
-    let Json::Object(all) = config.show() else { return sections };
+    let Json::Object(all) = rooms::json(config) else { return sections };
     for (section, value) in all {
         let tables = match value {
             Json::Array(tables) => tables.into_iter().map(|table| (Some(name(&table)), table)).collect(),

@@ -7,53 +7,52 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use policy::room::{QueueingMethod, VISITS};
+use toml_diagnostics::{Document, join, nearest};
 
-use super::reader::{Reader, join};
 use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::{Config, HttpVersion, RoomConfig, StoreKind, UpstreamConfig};
 use super::{opening, page};
 use crate::secret::VARIABLE;
-use crate::spelling::nearest;
 use crate::tls::client::{ClientTls, server_name};
 use crate::ui::{LOGO_BYTES, Logo};
 
 /// Checks a file whose values are as plain data in `config`.
-pub(super) fn all(config: &Config, reader: &mut Reader<'_>) {
-    addresses(config, reader);
-    proxy_protocol(config, reader);
-    admission(config, reader);
-    files(config, reader);
-    redis::check(&config.store, reader);
-    shared_store(config, reader);
-    upstreams(config, reader);
-    rooms(config, reader);
+pub(super) fn all(config: &Config, document: &mut Document<'_>) {
+    addresses(config, document);
+    proxy_protocol(config, document);
+    admission(config, document);
+    files(config, document);
+    redis::check(&config.store, document);
+    shared_store(config, document);
+    upstreams(config, document);
+    rooms(config, document);
 }
 
 /// Checks the rooms, and what they have in common with the rest.
-pub(super) fn rooms(config: &Config, reader: &mut Reader<'_>) {
-    references(config, reader);
-    names(config, reader);
-    scopes(config, reader);
+pub(super) fn rooms(config: &Config, document: &mut Document<'_>) {
+    references(config, document);
+    names(config, document);
+    scopes(config, document);
     let pages = keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref());
-    present(pages, reader);
-    page::check(config, reader);
+    present(pages, document);
+    page::check(config, document);
     let logos = keyed("room", &config.rooms, "brand.logo", |room| room.brand.logo.as_ref());
-    pictures(&logos, reader);
-    present(logos, reader);
+    pictures(&logos, document);
+    present(logos, document);
     for (index, room) in config.rooms.iter().enumerate() {
         let at = format!("room.{index}");
-        contradictions(room, &at, reader);
-        cookie(room, &at, reader);
-        hidden_tls(config, room, &at, reader);
-        idle_limit(config, room, &at, reader);
-        answered(config, room, &at, reader);
+        contradictions(room, &at, document);
+        cookie(room, &at, document);
+        hidden_tls(config, room, &at, document);
+        idle_limit(config, room, &at, document);
+        answered(config, room, &at, document);
     }
-    opening::warn(config, reader);
+    opening::warn(config, document);
 }
 
-fn addresses(config: &Config, reader: &mut Reader<'_>) {
+fn addresses(config: &Config, document: &mut Document<'_>) {
     let listen = &config.listen;
     let numbered = |key: &str, addresses: &[SocketAddr]| -> Vec<(String, SocketAddr)> {
         addresses.iter().enumerate().map(|(index, address)| (format!("listen.{key}.{index}"), *address)).collect()
@@ -61,22 +60,22 @@ fn addresses(config: &Config, reader: &mut Reader<'_>) {
     let admin = vec![("listen.admin".to_owned(), listen.admin)];
     let all = [numbered("http", &listen.http), numbered("https", &listen.https), admin].concat();
     // The kernel chooses a new port for each 0.
-    distinct(reader, all.into_iter().filter(|(_, address)| address.port() != 0), "listen somewhere else");
-    if listen.http.is_empty() && listen.https.is_empty() && reader.sound("listen") {
-        reader.report("listen.http", "nobody can connect", "add an address to http or https");
+    distinct(document, all.into_iter().filter(|(_, address)| address.port() != 0), "listen somewhere else");
+    if listen.http.is_empty() && listen.https.is_empty() && document.is_sound("listen") {
+        document.report("listen.http", "nobody can connect", "add an address to http or https");
     }
 }
 
 /// Addresses of proxies that say who their clients are before the first byte.
-fn proxy_protocol(config: &Config, reader: &mut Reader<'_>) {
+fn proxy_protocol(config: &Config, document: &mut Document<'_>) {
     let listen = &config.listen;
-    if !["listen.http", "listen.https", "listen.trusted_proxies"].iter().all(|key| reader.sound(key)) {
+    if !["listen.http", "listen.https", "listen.trusted_proxies"].iter().all(|key| document.is_sound(key)) {
         return;
     }
     for (index, address) in listen.proxy_protocol.iter().enumerate() {
         if !listen.http.contains(address) && !listen.https.contains(address) {
             let what = format!("{address} is not listened on");
-            reader.report(
+            document.report(
                 &format!("listen.proxy_protocol.{index}"),
                 what,
                 "write it as in http or https, or add it there",
@@ -85,76 +84,82 @@ fn proxy_protocol(config: &Config, reader: &mut Reader<'_>) {
     }
     if !listen.proxy_protocol.is_empty() && listen.trusted_proxies.is_empty() {
         let what = "nobody's PROXY header is believed, so every connection would be closed";
-        reader.report("listen.proxy_protocol", what, "name the proxies in listen.trusted_proxies");
+        document.report("listen.proxy_protocol", what, "name the proxies in listen.trusted_proxies");
     }
 }
 
 /// Who may come in: shoppers over TLS, operators from outside.
-fn admission(config: &Config, reader: &mut Reader<'_>) {
+fn admission(config: &Config, document: &mut Document<'_>) {
     let listen = &config.listen;
-    if !listen.https.is_empty() && config.tls.is_empty() && reader.sound("tls") {
-        reader.report("listen.https", "needs a certificate", "add [[tls]] with certificate and key");
+    if !listen.https.is_empty() && config.tls.is_empty() && document.is_sound("tls") {
+        document.report("listen.https", "needs a certificate", "add [[tls]] with certificate and key");
     }
-    if listen.https.is_empty() && !config.tls.is_empty() && reader.sound("listen.https") {
-        reader.report("tls.0", "no address serves this certificate", "add listen.https");
+    if listen.https.is_empty() && !config.tls.is_empty() && document.is_sound("listen.https") {
+        document.report("tls.0", "no address serves this certificate", "add listen.https");
     }
     if listen.redirect_to_https && listen.https.is_empty() {
-        if listen.trusted_proxies.is_empty() && reader.sound("listen.trusted_proxies") && reader.sound("listen.https") {
+        if listen.trusted_proxies.is_empty()
+            && document.is_sound("listen.trusted_proxies")
+            && document.is_sound("listen.https")
+        {
             let fix = "add https, or name the proxies that end TLS in trusted_proxies, or remove this";
-            reader.report("listen.redirect_to_https", "nobody comes over TLS: browsers would go in a circle", fix);
+            document.report("listen.redirect_to_https", "nobody comes over TLS: browsers would go in a circle", fix);
         } else {
             let what = "Weir hears of TLS from listen.trusted_proxies alone: if they do not set X-Forwarded-Proto: https, browsers go in a circle";
-            reader.warn("listen.redirect_to_https", what, "let them set it");
+            document.warn("listen.redirect_to_https", what, "let them set it");
         }
     }
-    if listen.hsts_include_subdomains && listen.hsts.is_none() && reader.sound("listen.hsts") {
-        reader.report(
+    if listen.hsts_include_subdomains && listen.hsts.is_none() && document.is_sound("listen.hsts") {
+        document.report(
             "listen.hsts_include_subdomains",
             "there is no hsts",
             "add hsts, such as \"365d\", or remove this",
         );
     }
     let open = !listen.admin.ip().is_loopback() && listen.admin_token_file.is_none();
-    if open && reader.sound("listen.admin_token_file") {
+    if open && document.is_sound("listen.admin_token_file") {
         let what = format!("{} can be reached from outside without a token", listen.admin);
-        reader.report("listen.admin", what, "add admin_token_file, or listen on 127.0.0.1");
+        document.report("listen.admin", what, "add admin_token_file, or listen on 127.0.0.1");
     }
     let mut addresses = listen.http.iter().chain(&listen.https);
-    if addresses.any(|address| !address.ip().is_loopback()) && !reader.has("listen.trusted_proxies") {
+    if addresses.any(|address| !address.ip().is_loopback()) && !document.has("listen.trusted_proxies") {
         // An empty list that is written says that nothing stands in front.
         let what = "is absent: visitors are told apart by the address of their connection";
         let fix =
             "if a balancer or CDN stands in front, name it, or all its visitors are one client; if none does, write []";
-        reader.warn("listen.trusted_proxies", what, fix);
+        document.warn("listen.trusted_proxies", what, fix);
     }
 }
 
-fn files(config: &Config, reader: &mut Reader<'_>) {
-    present(keyed("tls", &config.tls, "certificate", |tls| Some(&tls.certificate)), reader);
+fn files(config: &Config, document: &mut Document<'_>) {
+    present(keyed("tls", &config.tls, "certificate", |tls| Some(&tls.certificate)), document);
     let token = config.listen.admin_token_file.iter().map(|file| ("listen.admin_token_file".to_owned(), file));
-    present_secrets(keyed("tls", &config.tls, "key", |tls| Some(&tls.key)).into_iter().chain(token).collect(), reader);
+    present_secrets(
+        keyed("tls", &config.tls, "key", |tls| Some(&tls.key)).into_iter().chain(token).collect(),
+        document,
+    );
     let store = [("store.secret_file", &config.store.secret_file), ("store.path", &config.store.path)];
     // A secret beside the store has no folder of its own.
     let folders: BTreeMap<&Path, &str> = store.iter().filter_map(|(at, file)| Some((file.parent()?, *at))).collect();
     for (folder, at) in folders {
         if folder != Path::new("") && !folder.is_dir() {
-            reader.report(at, format!("there is no folder {}", folder.display()), "make it, or name another");
+            document.report(at, format!("there is no folder {}", folder.display()), "make it, or name another");
         }
     }
     if config.store.path == config.store.secret_file {
-        reader.report("store.secret_file", "is the file of the store itself", "name two files");
+        document.report("store.secret_file", "is the file of the store itself", "name two files");
     }
 }
 
 /// Why a name of a file is wrong.
 const RELATIVE: &str = "names are relative to this file";
 
-pub(super) fn present(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
-    absent(files).for_each(|(at, what)| reader.report(&at, what, RELATIVE));
+pub(super) fn present(files: Vec<(String, &PathBuf)>, document: &mut Document<'_>) {
+    absent(files).for_each(|(at, what)| document.report(&at, what, RELATIVE));
 }
 
-pub(super) fn present_secrets(files: Vec<(String, &PathBuf)>, reader: &mut Reader<'_>) {
-    absent(files).for_each(|(at, what)| reader.lacks_secret(&at, what, RELATIVE));
+pub(super) fn present_secrets(files: Vec<(String, &PathBuf)>, document: &mut Document<'_>) {
+    absent(files).for_each(|(at, what)| document.report_local(&at, what, RELATIVE));
 }
 
 fn absent(files: Vec<(String, &PathBuf)>) -> impl Iterator<Item = (String, String)> {
@@ -163,12 +168,12 @@ fn absent(files: Vec<(String, &PathBuf)>) -> impl Iterator<Item = (String, Strin
 }
 
 /// A logo that can be read is a picture of bounded size.
-fn pictures(files: &[(String, &PathBuf)], reader: &mut Reader<'_>) {
+fn pictures(files: &[(String, &PathBuf)], document: &mut Document<'_>) {
     for (at, file) in files {
         if let Ok(bytes) = read_at_most(file, LOGO_BYTES + 1)
             && let Err(wrong) = Logo::of(bytes)
         {
-            reader.report(at, format!("{} {wrong}", file.display()), "name a small picture: an SVG is best");
+            document.report(at, format!("{} {wrong}", file.display()), "name a small picture: an SVG is best");
         }
     }
 }
@@ -180,75 +185,79 @@ fn read_at_most(file: &Path, bytes: usize) -> std::io::Result<Vec<u8>> {
 }
 
 /// Several gateways may share this store: they must be told one secret.
-fn shared_store(config: &Config, reader: &mut Reader<'_>) {
+fn shared_store(config: &Config, document: &mut Document<'_>) {
     let store = &config.store;
     if store.kind != StoreKind::Redis {
         return;
     }
-    if !reader.sound("store.secret_file") || std::env::var_os(VARIABLE).is_some() {
+    if !document.is_sound("store.secret_file") || std::env::var_os(VARIABLE).is_some() {
         return;
     }
     let fix =
         "make one file of 32 random bytes (openssl rand -hex 32) and give each gateway a copy, or set WEIR_SECRET";
-    if !reader.has("store.secret_file") {
-        reader.lacks_secret("store.kind", "\"redis\" needs a secret_file that all gateways share", fix);
+    if !document.has("store.secret_file") {
+        document.report_local("store.kind", "\"redis\" needs a secret_file that all gateways share", fix);
     } else if !store.secret_file.is_file() {
         let what =
             format!("there is no file {}; the secret that gateways share is not made", store.secret_file.display());
-        reader.lacks_secret("store.secret_file", what, fix);
+        document.report_local("store.secret_file", what, fix);
     }
 }
 
-fn upstreams(config: &Config, reader: &mut Reader<'_>) {
-    if config.upstreams.is_empty() && reader.sound("upstream") {
-        reader.report("", "there is nothing to forward to", "add [[upstream]] with name and servers");
+fn upstreams(config: &Config, document: &mut Document<'_>) {
+    if config.upstreams.is_empty() && document.is_sound("upstream") {
+        document.report("", "there is nothing to forward to", "add [[upstream]] with name and servers");
     }
-    if config.rooms.is_empty() && config.routes.is_empty() && reader.sound("room") && reader.sound("route") {
+    if config.rooms.is_empty() && config.routes.is_empty() && document.is_sound("room") && document.is_sound("route") {
         let fix = "add [[room]] with name, host, upstream and new_users_per_minute, or [[route]]";
-        reader.report("", "there is nothing to protect", fix);
+        document.report("", "there is nothing to protect", fix);
     }
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let at = format!("upstream.{index}");
         let servers = upstream.servers.iter().map(|server| server.authority.as_str().to_lowercase()).enumerate();
         let servers = servers.map(|(index, server)| (format!("{at}.servers.{index}"), server));
-        distinct(reader, servers, "list each server once");
-        upstream_tls(upstream, &at, reader);
+        distinct(document, servers, "list each server once");
+        upstream_tls(upstream, &at, document);
         if upstream.health.as_ref().is_some_and(|health| health.timeout > health.interval) {
             let what = "a check may take longer than the time until the next";
-            reader.report(&join(&at, "health.timeout"), what, "write at most the interval");
+            document.report(&join(&at, "health.timeout"), what, "write at most the interval");
         }
     }
 }
 
-fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
+fn upstream_tls(upstream: &UpstreamConfig, at: &str, document: &mut Document<'_>) {
     let named = upstream.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
     for (index, server) in upstream.servers.iter().enumerate() {
         let host = server.authority.host();
         if server.tls && !named && server_name(host).is_none() {
             let fix = "write a domain or an address, or server_name in [upstream.tls]";
-            reader.report(&format!("{at}.servers.{index}"), format!("no certificate can be for {host:?}"), fix);
+            document.report(&format!("{at}.servers.{index}"), format!("no certificate can be for {host:?}"), fix);
         }
     }
     let encrypted = upstream.servers.iter().any(|server| server.tls);
-    if upstream.http_version == HttpVersion::Auto && !encrypted && reader.sound(&join(at, "servers")) {
+    if upstream.http_version == HttpVersion::Auto && !encrypted && document.is_sound(&join(at, "servers")) {
         let what = "no server is spoken to over TLS, so none can choose: HTTP/1.1 is spoken";
         let fix = "write \"2\" if they speak HTTP/2 in clear, or \"1.1\"";
-        reader.warn(&join(at, "http_version"), what, fix);
+        document.warn(&join(at, "http_version"), what, fix);
     }
     let Some(tls) = &upstream.tls else { return };
     let key = join(at, "tls");
-    if !encrypted && reader.sound(&join(at, "servers")) {
-        reader.warn(&key, "no server is spoken to over TLS", "write servers as \"https://host:port\", or remove this");
+    if !encrypted && document.is_sound(&join(at, "servers")) {
+        document.warn(
+            &key,
+            "no server is spoken to over TLS",
+            "write servers as \"https://host:port\", or remove this",
+        );
     }
-    redis::tls_files(&key, [&tls.ca_file, &tls.certificate, &tls.key], reader);
+    redis::tls_files(&key, [&tls.ca_file, &tls.certificate, &tls.key], document);
     // A key that is not here was told of.
     let whole = tls.key.as_ref().is_none_or(|key| key.is_file());
     if encrypted
         && whole
-        && reader.sound(&key)
+        && document.is_sound(&key)
         && let Err(unusable) = ClientTls::load(&tls.files())
     {
-        reader.report(
+        document.report(
             &key,
             unusable.to_string(),
             "name files of PEM: certificates, and a private key without a password",
@@ -257,28 +266,28 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, reader: &mut Reader<'_>) {
 }
 
 /// Upstreams that routes and rooms refer to.
-fn references(config: &Config, reader: &mut Reader<'_>) {
+fn references(config: &Config, document: &mut Document<'_>) {
     let known: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     let routes = keyed("route", &config.routes, "upstream", |route| Some(route.upstream.as_str()));
     let rooms = keyed("room", &config.rooms, "upstream", |room| room.upstream.as_deref());
     for (at, name) in routes.into_iter().chain(rooms) {
-        if known.contains(&name) || !reader.sound(&at) {
+        if known.contains(&name) || !document.is_sound(&at) {
             continue;
         }
         let fix = match nearest(name, &known) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None => format!("add [[upstream]] with name = {name:?}"),
         };
-        reader.report(&at, format!("there is no upstream {name:?}"), fix);
+        document.report(&at, format!("there is no upstream {name:?}"), fix);
     }
 }
 
 /// Names and cookies that only one may have.
-fn names(config: &Config, reader: &mut Reader<'_>) {
+fn names(config: &Config, document: &mut Document<'_>) {
     let upstreams = keyed("upstream", &config.upstreams, "name", |upstream| written(&upstream.name));
-    distinct(reader, upstreams, "give each upstream its own name");
+    distinct(document, upstreams, "give each upstream its own name");
     let rooms = keyed("room", &config.rooms, "name", |room| written(&room.name));
-    distinct(reader, rooms, "give each room its own name");
+    distinct(document, rooms, "give each room its own name");
 
     // Rooms of one name have one line and one cookie by default: that was said just now.
     let mut seen = BTreeSet::new();
@@ -287,21 +296,21 @@ fn names(config: &Config, reader: &mut Reader<'_>) {
         let key = if room.previous_name.is_some() { "previous_name" } else { "name" };
         Some((format!("room.{index}.{key}"), written(room.line())?))
     });
-    distinct(reader, lines, "two rooms cannot stand for one line: give one of them another name");
+    distinct(document, lines, "two rooms cannot stand for one line: give one of them another name");
     let mut seen = BTreeSet::new();
     let cookies = config.rooms.iter().map(|room| seen.insert((room.line(), &room.cookie_suffix)).then_some(room));
     let cookies: Vec<_> = cookies.collect();
     let cookies = keyed("room", &cookies, "cookie_suffix", |room| written(&room.as_ref()?.cookie_suffix));
-    distinct(reader, cookies, "two rooms with one cookie take each other's places: give each its own suffix");
+    distinct(document, cookies, "two rooms with one cookie take each other's places: give each its own suffix");
 }
 
 /// Hosts and paths that only one may have.
-fn scopes(config: &Config, reader: &mut Reader<'_>) {
+fn scopes(config: &Config, document: &mut Document<'_>) {
     let routes = keyed("route", &config.routes, "path", |route| Some(route.scope().key()));
-    distinct(reader, routes, "keep one of these routes");
+    distinct(document, routes, "keep one of these routes");
     let routes = keyed("route", &config.routes, "exact", |route| Some(route.scope()));
     for (at, scope) in routes {
-        exact(&at, scope, reader);
+        exact(&at, scope, document);
     }
     let places = |(index, room): (usize, &RoomConfig)| -> Vec<(String, String)> {
         let own = std::iter::once(format!("room.{index}.path"));
@@ -311,61 +320,62 @@ fn scopes(config: &Config, reader: &mut Reader<'_>) {
     for (index, room) in config.rooms.iter().enumerate() {
         let own = std::iter::once(format!("room.{index}.exact"));
         let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}.exact")));
-        places.zip(room.scopes()).for_each(|(at, scope)| exact(&at, scope, reader));
+        places.zip(room.scopes()).for_each(|(at, scope)| exact(&at, scope, document));
     }
-    let rooms: Vec<_> = config.rooms.iter().enumerate().flat_map(places).filter(|(at, _)| reader.sound(at)).collect();
-    distinct(reader, rooms, "protect each host and path by one room");
+    let rooms: Vec<_> =
+        config.rooms.iter().enumerate().flat_map(places).filter(|(at, _)| document.is_sound(at)).collect();
+    distinct(document, rooms, "protect each host and path by one room");
 }
 
-fn exact(at: &str, scope: Scope<'_>, reader: &mut Reader<'_>) {
+fn exact(at: &str, scope: Scope<'_>, document: &mut Document<'_>) {
     if scope.exact && scope.path.ends_with("/*") {
         let what = format!("{:?} stands for everything below it, exact = true for the path alone", scope.path);
-        reader.report(at, what, "remove one of the two");
+        document.report(at, what, "remove one of the two");
     }
 }
 
-fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+fn contradictions(room: &RoomConfig, at: &str, document: &mut Document<'_>) {
     if room.queue_all && room.queueing_method == QueueingMethod::Passthrough {
         let what = "\"passthrough\" lets everyone in, queue_all lets nobody in";
-        reader.report(&format!("{at}.queueing_method"), what, "remove one of the two");
+        document.report(&format!("{at}.queueing_method"), what, "remove one of the two");
     }
     if room.visits_per_minute.is_some_and(|visits| f64::from(visits) * VISITS > f64::from(room.new_users_per_minute)) {
         let fix = "four of five tokens are for shoppers; traffic of its own needs a path outside the room, or bypass";
-        reader.report(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);
+        document.report(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);
     }
     if let (Some(burst), Some(seats)) = (room.burst, room.total_active_users)
         && u64::from(burst) > seats
     {
         let what = format!("is more than total_active_users: {seats} can be inside, so no more can come in at once");
-        reader.warn(&format!("{at}.burst"), what, format!("write at most {seats}, or more total_active_users"));
+        document.warn(&format!("{at}.burst"), what, format!("write at most {seats}, or more total_active_users"));
     }
     let folder = |paths: &[String]| paths.iter().find(|path| path.len() > 1 && path.ends_with('/')).cloned();
     for (key, paths) in [("bypass", &room.bypass), ("return_paths", &room.return_paths)] {
         if let Some(path) = folder(paths) {
             let what = format!("{path:?} stands for that path alone, not for what is below it");
-            reader.warn(&format!("{at}.{key}"), what, format!("write \"{path}*\" where all below it is meant"));
+            document.warn(&format!("{at}.{key}"), what, format!("write \"{path}*\" where all below it is meant"));
         }
     }
     if room.max_session.is_some_and(|longest| longest < room.session_duration) {
         let what = "is shorter than session_duration, for which every pass is given";
-        reader.report(&format!("{at}.max_session"), what, "write at least as much, or a shorter session_duration");
+        document.report(&format!("{at}.max_session"), what, "write at least as much, or a shorter session_duration");
     }
-    if room.max_wait.is_some() && room.max_in_flight.is_none() && reader.sound(&format!("{at}.max_in_flight")) {
+    if room.max_wait.is_some() && room.max_in_flight.is_none() && document.is_sound(&format!("{at}.max_in_flight")) {
         let what = "is how long a request waits under the room's max_in_flight, and there is none";
-        reader.report(&format!("{at}.max_wait"), what, "add max_in_flight, or write max_wait at the upstream");
+        document.report(&format!("{at}.max_wait"), what, "add max_in_flight, or write max_wait at the upstream");
     }
     if room.poll.min > room.poll.max {
-        reader.report(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
+        document.report(&format!("{at}.poll.min"), "is longer than poll.max", "write a shorter min or a longer max");
     }
     let openings = [
         ("bypass", &room.bypass, "only paths of the room need a bypass"),
         ("return_paths", &room.return_paths, "to a path of no room people return as it is"),
     ];
     for (key, paths, fix) in openings {
-        for path in paths.iter().filter(|path| is_literal(path).is_ok()) {
+        for (index, path) in paths.iter().enumerate().filter(|(_, path)| is_literal(path).is_ok()) {
             let opening = Scope { host: "*", path: bare(path), exact: !path.ends_with("/*") };
             if !room.scopes().any(|scope| scope.meets(&opening)) {
-                reader.report(&format!("{at}.{key}"), format!("{path:?} is not inside the room"), fix);
+                document.report(&format!("{at}.{key}.{index}"), format!("{path:?} is not inside the room"), fix);
             }
         }
     }
@@ -373,11 +383,11 @@ fn contradictions(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
 
 /// People who come back from a payment show their pass only in a cookie with `SameSite=None`, and browsers keep that one
 /// over TLS alone. Where Weir hears of no TLS it sets another.
-fn hidden_tls(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+fn hidden_tls(config: &Config, room: &RoomConfig, at: &str, document: &mut Document<'_>) {
     let cookie = &room.cookie_attributes;
     let by_itself = cookie.samesite == SameSite::Auto && cookie.secure == Secure::Auto;
     let key = format!("{at}.cookie_attributes");
-    let said = ["samesite", "secure"].iter().any(|name| reader.has(&join(&key, name)));
+    let said = ["samesite", "secure"].iter().any(|name| document.has(&join(&key, name)));
     if room.return_paths.is_empty() || !by_itself || said || !config.listen.https.is_empty() {
         return;
     }
@@ -389,11 +399,11 @@ fn hidden_tls(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<
         "Weir hears of TLS from listen.trusted_proxies alone: if they do not set X-Forwarded-Proto: https, the pass of a shopper \
          who comes back by POST is not sent along"
     };
-    reader.warn(&format!("{at}.return_paths"), what, fix);
+    document.warn(&format!("{at}.return_paths"), what, fix);
 }
 
 /// A room's limit counts only below that of its upstream.
-fn idle_limit(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+fn idle_limit(config: &Config, room: &RoomConfig, at: &str, document: &mut Document<'_>) {
     let Some(upstream) = config.upstreams.iter().find(|upstream| Some(&upstream.name) == room.upstream.as_ref()) else {
         return;
     };
@@ -403,19 +413,19 @@ fn idle_limit(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<
             upstream.max_in_flight
         );
         let fix = "write less here, or more max_in_flight at the upstream: what is between the two is there for the rest of the shop";
-        reader.warn(&format!("{at}.max_in_flight"), what, fix);
+        document.warn(&format!("{at}.max_in_flight"), what, fix);
     }
 }
 
-fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+fn cookie(room: &RoomConfig, at: &str, document: &mut Document<'_>) {
     let cookie = &room.cookie_attributes;
     if cookie.samesite == SameSite::None && cookie.secure == Secure::Never {
         let what = "browsers drop a cookie with SameSite=None that is not secure";
-        reader.report(&format!("{at}.cookie_attributes.samesite"), what, "write secure = \"auto\" or \"always\"");
+        document.report(&format!("{at}.cookie_attributes.samesite"), what, "write secure = \"auto\" or \"always\"");
     }
     let Some(domain) = &cookie.domain else { return };
     let at = format!("{at}.cookie_attributes.domain");
-    if !reader.sound(&at) {
+    if !document.is_sound(&at) {
         return;
     }
     let covers = |host: &str| {
@@ -426,14 +436,14 @@ fn cookie(room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
     let hosts = room.scopes().map(|scope| scope.host);
     if let Some(host) = hosts.into_iter().find(|host| !host.is_empty() && !covers(host)) {
         let what = format!("browsers of {host:?} drop a cookie for {domain:?}");
-        reader.report(&at, what, "write a domain that all hosts of the room end in");
+        document.report(&at, what, "write a domain that all hosts of the room end in");
     }
 }
 
 /// Each host and path of a room has one upstream: the room's, or that of a route.
-fn answered(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_>) {
+fn answered(config: &Config, room: &RoomConfig, at: &str, document: &mut Document<'_>) {
     let parts = ["upstream", "host", "path", "additional_routes"];
-    if !reader.sound("route") || !parts.iter().all(|part| reader.sound(&join(at, part))) {
+    if !document.is_sound("route") || !parts.iter().all(|part| document.is_sound(&join(at, part))) {
         return;
     }
     for scope in room.scopes() {
@@ -441,11 +451,11 @@ fn answered(config: &Config, room: &RoomConfig, at: &str, reader: &mut Reader<'_
         match &room.upstream {
             Some(name) if config.routes.iter().any(|route| another(route, name)) => {
                 let what = format!("a route sends {} to another upstream", scope.key());
-                reader.report(&join(at, "upstream"), what, "keep the route or this key");
+                document.report(&join(at, "upstream"), what, "keep the route or this key");
             }
             None if !config.routes.iter().any(|route| route.scope().meets(&scope)) => {
                 let what = format!("nobody answers for {}", scope.key());
-                reader.report(at, what, "add upstream to the room, or a [[route]] for the same host and path");
+                document.report(at, what, "add upstream to the room, or a [[route]] for the same host and path");
             }
             _ => {}
         }
@@ -460,15 +470,15 @@ fn keyed<'c, T, V>(section: &str, items: &'c [T], key: &str, value: impl Fn(&'c 
 
 /// Complains about every item that came before.
 pub(super) fn distinct<K: Ord + Display>(
-    reader: &mut Reader<'_>,
+    document: &mut Document<'_>,
     items: impl IntoIterator<Item = (String, K)>,
     fix: &str,
 ) {
     let mut seen: BTreeMap<K, String> = BTreeMap::new();
     for (at, key) in items {
         if let Some(first) = seen.get(&key) {
-            let line = reader.line(first);
-            reader.report(&at, format!("{key} is already taken on line {line}"), fix);
+            let line = document.line(first);
+            document.report(&at, format!("{key} is already taken on line {line}"), fix);
         } else {
             seen.insert(key, at);
         }

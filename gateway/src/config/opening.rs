@@ -10,8 +10,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use policy::scope::{NormalPath, Table, bare_host};
+use toml_diagnostics::Document;
 
-use super::reader::Reader;
 use super::{Config, RoomConfig, Scope};
 
 /// Requests that go to an upstream.
@@ -22,7 +22,7 @@ struct Route<'c> {
 }
 
 /// Warns where a request for another host reaches what a room protects.
-pub(super) fn warn(config: &Config, reader: &mut Reader<'_>) {
+pub(super) fn warn(config: &Config, document: &mut Document<'_>) {
     let routes = routes(config);
     let Some(view) = View::of(config, &routes) else { return };
     let mut found = HashMap::new();
@@ -38,7 +38,7 @@ pub(super) fn warn(config: &Config, reader: &mut Reader<'_>) {
                     scope.path
                 );
                 let fix = "let the room protect all hosts of that route, or let the route name the room's host alone";
-                reader.warn(&at, what, fix);
+                document.warn(&at, what, fix);
             }
         }
         let own = std::iter::once(format!("room.{index}.exact"));
@@ -49,7 +49,7 @@ pub(super) fn warn(config: &Config, reader: &mut Reader<'_>) {
                     "{} is held alone: what lies below it, such as {below}, goes to the same upstream {upstream:?} without the room",
                     scope.path
                 );
-                reader.warn(&at, what, "remove exact = true where all below it is meant");
+                document.warn(&at, what, "remove exact = true where all below it is meant");
             }
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use toml_diagnostics::Document;
+
 use super::Config;
-use super::reader::Reader;
 use crate::ui::{Brand, WaitingPage};
 
 /// Why a page cannot be used, or whether it polls.
@@ -12,7 +13,7 @@ type Found = Result<bool, String>;
 
 /// Complains about pages that cannot be rendered, and warns of those that never ask again. Files that are missing are told
 /// of elsewhere.
-pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
+pub(super) fn check(config: &Config, document: &mut Document<'_>) {
     let mut read: BTreeMap<&Path, Option<Found>> = BTreeMap::new();
     for (index, room) in config.rooms.iter().enumerate() {
         let Some(file) = room.custom_page_html.as_deref() else { continue };
@@ -23,10 +24,10 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
                 let what = "whoever waits on this page never hears of the line again: nothing on it asks";
                 let fix = "print {{ script }} in <script>, with the element that it reads (queue-ui/page.html), or \
                            <meta http-equiv=\"refresh\" content=\"{{ pollAfterSeconds }}\">";
-                reader.warn(&at, what, fix);
+                document.warn(&at, what, fix);
             }
             Some(Err(wrong)) => {
-                reader.report(&at, wrong.clone(), "mend the page; its variables are in queue-ui/README.md");
+                document.report(&at, wrong.clone(), "mend the page; its variables are in queue-ui/README.md");
             }
         }
     }

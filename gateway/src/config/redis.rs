@@ -6,35 +6,42 @@ use std::path::PathBuf;
 
 use http::Uri;
 use http::uri::Authority;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml_diagnostics::{Diagnostic, Document, join};
 
 use super::check::{distinct, present, present_secrets};
-use super::problem::Diagnostic;
-use super::reader::{Reader, join};
-use super::table::section;
+use super::value::{AsText as _, FileName};
 use super::{StoreConfig, StoreKind};
 
-section! {
-    /// Who Weir is to a server.
-    LoginConfig {
-        /// User; without it the password alone is sent.
-        username: Option<String> = must(is_filled).optional(),
-        /// File with the password.
-        password_file: Option<PathBuf> = optional(),
-        /// Environment variable with the password, instead of a file.
-        password_env: Option<String> = must(is_filled).optional(),
-    }
+/// Who Weir is to a server.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoginConfig {
+    /// User; without it the password alone is sent.
+    #[schemars(extend("format" = "filled"))]
+    pub username: Option<String>,
+    /// File with the password.
+    #[serde(with = "FileName")]
+    pub password_file: Option<PathBuf>,
+    /// Environment variable with the password, instead of a file.
+    #[schemars(extend("format" = "filled"))]
+    pub password_env: Option<String>,
 }
 
-section! {
-    /// TLS to Redis and to its sentinels.
-    StoreTlsConfig {
-        /// Authorities that sign the servers' certificates, PEM; without it those of the system.
-        ca_file: Option<PathBuf> = optional(),
-        /// Certificate that Weir shows to the servers, PEM; needs `key`.
-        certificate: Option<PathBuf> = optional(),
-        /// Private key of that certificate, PEM.
-        key: Option<PathBuf> = optional(),
-    }
+/// TLS to Redis and to its sentinels.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreTlsConfig {
+    /// Authorities that sign the servers' certificates, PEM; without it those of the system.
+    #[serde(with = "FileName")]
+    pub ca_file: Option<PathBuf>,
+    /// Certificate that Weir shows to the servers, PEM; needs `key`.
+    #[serde(with = "FileName")]
+    pub certificate: Option<PathBuf>,
+    /// Private key of that certificate, PEM.
+    #[serde(with = "FileName")]
+    pub key: Option<PathBuf>,
 }
 
 impl StoreConfig {
@@ -47,8 +54,7 @@ impl StoreConfig {
 }
 
 /// The address may hold a password: it is never repeated.
-#[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
-pub(super) fn is_url(url: &String) -> Result<(), Diagnostic> {
+pub(super) fn is_url(url: &str) -> Result<(), Diagnostic> {
     let address = url.parse::<Uri>().ok();
     let scheme = address.as_ref().and_then(Uri::scheme_str).unwrap_or_default();
     let host = address.as_ref().and_then(Uri::host).unwrap_or_default();
@@ -65,106 +71,105 @@ pub(super) fn is_url(url: &String) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-#[expect(clippy::ptr_arg, reason = "a rule sees the value as it was read")]
-fn is_filled(text: &String) -> Result<(), Diagnostic> {
+pub(super) fn is_filled(text: &str) -> Result<(), Diagnostic> {
     if text.is_empty() { Err(Diagnostic::new("is empty", "write it, or remove the key")) } else { Ok(()) }
 }
 
 /// Exactly one way to Redis, with all that it needs; nothing is asked of a store of another kind.
-pub(super) fn check(store: &StoreConfig, reader: &mut Reader<'_>) {
+pub(super) fn check(store: &StoreConfig, document: &mut Document<'_>) {
     if store.kind != StoreKind::Redis {
         return;
     }
-    one_way(store, reader);
-    sentinels(store, reader);
-    login(&store.login, "store.login", reader);
-    login(&store.sentinel_login, "store.sentinel_login", reader);
-    encryption(store, reader);
+    one_way(store, document);
+    sentinels(store, document);
+    login(&store.login, "store.login", document);
+    login(&store.sentinel_login, "store.sentinel_login", document);
+    encryption(store, document);
 }
 
-fn one_way(store: &StoreConfig, reader: &mut Reader<'_>) {
+fn one_way(store: &StoreConfig, document: &mut Document<'_>) {
     let ways = [
         ("url", store.url.is_some()),
         ("sentinels", !store.sentinels.is_empty()),
         ("cluster", !store.cluster.is_empty()),
     ];
-    let sound = ways.iter().all(|(way, _)| reader.sound(&join("store", way)));
+    let sound = ways.iter().all(|(way, _)| document.is_sound(&join("store", way)));
     let mut taken = ways.iter().filter(|(_, taken)| *taken).map(|(way, _)| *way);
     let Some(first) = taken.next() else {
         if sound {
             let fix = "add url, such as \"redis://127.0.0.1:6379\", or sentinels and master, or cluster";
-            reader.report("store.kind", "\"redis\" needs the address of the server", fix);
+            document.report("store.kind", "\"redis\" needs the address of the server", fix);
         }
         return;
     };
     for other in taken {
         let what = format!("{first} is another way to Redis");
-        reader.report(&join("store", other), what, "keep one of url, sentinels and cluster");
+        document.report(&join("store", other), what, "keep one of url, sentinels and cluster");
     }
     for (key, servers) in [("sentinels", &store.sentinels), ("cluster", &store.cluster)] {
         let places =
             servers.iter().enumerate().map(|(index, server)| (format!("store.{key}.{index}"), server.as_str()));
-        distinct(reader, places, "list each server once");
+        distinct(document, places, "list each server once");
     }
 }
 
-fn sentinels(store: &StoreConfig, reader: &mut Reader<'_>) {
+fn sentinels(store: &StoreConfig, document: &mut Document<'_>) {
     let there = !store.sentinels.is_empty();
-    if there && store.master.is_none() && reader.sound("store.master") {
+    if there && store.master.is_none() && document.is_sound("store.master") {
         let what = "sentinels are asked for a server by name, and none is written";
-        reader.report("store.sentinels", what, "add master, such as \"mymaster\"");
+        document.report("store.sentinels", what, "add master, such as \"mymaster\"");
     }
     for key in ["store.master", "store.sentinel_login"] {
-        if !there && reader.has(key) && reader.sound("store.sentinels") {
-            reader.report(key, "there are no sentinels", "add sentinels, or remove this");
+        if !there && document.has(key) && document.is_sound("store.sentinels") {
+            document.report(key, "there are no sentinels", "add sentinels, or remove this");
         }
     }
     let login_in_url = store.url.as_ref().is_some_and(|url| url.contains('@'));
-    if login_in_url && reader.has("store.login") {
+    if login_in_url && document.has("store.login") {
         let what = "url holds a login as well";
-        reader.report("store.login", what, "keep this one, and only host and port in url");
+        document.report("store.login", what, "keep this one, and only host and port in url");
     }
 }
 
-fn login(login: &LoginConfig, at: &str, reader: &mut Reader<'_>) {
+fn login(login: &LoginConfig, at: &str, document: &mut Document<'_>) {
     let (file, variable) = (join(at, "password_file"), join(at, "password_env"));
     match (&login.password_file, &login.password_env) {
-        (Some(_), Some(_)) => reader.report(&variable, "password_file is given as well", "keep one of the two"),
-        (Some(path), None) => present_secrets(vec![(file, path)], reader),
+        (Some(_), Some(_)) => document.report(&variable, "password_file is given as well", "keep one of the two"),
+        (Some(path), None) => present_secrets(vec![(file, path)], document),
         (None, Some(name)) if std::env::var_os(name).is_none_or(|value| value.is_empty()) => {
-            reader.lacks_secret(&variable, format!("the environment has no {name}"), "set it, or name a file");
+            document.report_local(&variable, format!("the environment has no {name}"), "set it, or name a file");
         }
-        (None, None) if login.username.is_some() && reader.sound(at) => {
-            reader.report(&join(at, "username"), "has no password", "add password_file or password_env");
+        (None, None) if login.username.is_some() && document.is_sound(at) => {
+            document.report(&join(at, "username"), "has no password", "add password_file or password_env");
         }
         _ => {}
     }
 }
 
-fn encryption(store: &StoreConfig, reader: &mut Reader<'_>) {
+fn encryption(store: &StoreConfig, document: &mut Document<'_>) {
     let Some(tls) = &store.tls else { return };
     if store.url.as_ref().is_some_and(|url| url.starts_with("redis://")) {
-        reader.report(
+        document.report(
             "store.url",
             "speaks in clear, though there is store.tls",
             "write rediss://, or remove store.tls",
         );
     }
-    tls_files("store.tls", [&tls.ca_file, &tls.certificate, &tls.key], reader);
+    tls_files("store.tls", [&tls.ca_file, &tls.certificate, &tls.key], document);
 }
 
 /// Files of a section of TLS to servers: they are there, and certificate and key together.
-pub(super) fn tls_files(at: &str, files: [&Option<PathBuf>; 3], reader: &mut Reader<'_>) {
+pub(super) fn tls_files(at: &str, files: [&Option<PathBuf>; 3], document: &mut Document<'_>) {
     let [_, certificate, key] = files;
     let named = ["ca_file", "certificate", "key"].into_iter().zip(files);
     let named = named.filter_map(|(key, file)| Some((join(at, key), file.as_ref()?)));
     let (secret, open) = named.partition(|(name, _)| *name == join(at, "key"));
-    present(open, reader);
-    present_secrets(secret, reader);
+    present(open, document);
+    present_secrets(secret, document);
     for (name, one, other) in [("certificate", certificate, key), ("key", key, certificate)] {
-        if one.is_some() && other.is_none() && reader.sound(at) {
+        if one.is_some() && other.is_none() && document.is_sound(at) {
             let what = "certificate and key are only of use together";
-            reader.report(&join(at, name), what, "add the other one");
+            document.report(&join(at, name), what, "add the other one");
         }
     }
 }

@@ -9,24 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Component, Path};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use toml_diagnostics::{Diagnostic, Document};
 
-use super::reader::Reader;
-use super::table::{Value as _, section};
-use super::{Config, Problem, RoomConfig, beside, check, parse, route};
+use super::{Config, RoomConfig, beside, check, parse, route, schema};
 
 /// The meaning of the keys. 1 is not written: `path` was the path alone, unless it ended in `/*`. 2: it covers what is below.
 const FORMAT: u32 = 2;
 
-section! {
-    /// A text that holds rooms and nothing else.
-    RoomsConfig {
-        /// For which meaning of the keys the text was written; `weir apply` adds it.
-        format: Option<u32> = one_of(&[FORMAT]).optional(),
-        /// The rules that protect hosts and paths.
-        rooms "room": Vec<RoomConfig> = filled().required(),
-    }
+/// A text that holds rooms and nothing else.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["room"]))]
+pub struct RoomsConfig {
+    /// For which meaning of the keys the text was written; `weir apply` adds it.
+    #[schemars(extend("enum" = [FORMAT]))]
+    pub format: Option<u32>,
+    /// The rules that protect hosts and paths.
+    #[serde(rename = "room")]
+    #[schemars(length(min = 1))]
+    pub rooms: Vec<RoomConfig>,
 }
 
 impl Config {
@@ -34,7 +38,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with the text, or with it and the rest of this configuration together.
-    pub fn with_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
+    pub fn with_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         self.with(text, name, folder, |_, _| ())
     }
 
@@ -42,7 +46,7 @@ impl Config {
     ///
     /// # Errors
     /// As above, and what has another meaning.
-    pub fn with_kept_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
+    pub fn with_kept_rooms(&self, text: &str, name: &str, folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         self.with(text, name, folder, refuse_older_meaning)
     }
 
@@ -51,19 +55,19 @@ impl Config {
         text: &str,
         name: &str,
         folder: &Path,
-        also: fn(&RoomsConfig, &mut Reader<'_>),
-    ) -> Result<Self, Vec<Problem>> {
-        let (written, mut reader) = parse(text, name.to_owned());
-        also(&written, &mut reader);
-        refuse_other_files(&written, &mut reader);
+        also: fn(&RoomsConfig, &mut Document<'_>),
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let (written, mut document) = parse::<RoomsConfig>(text, name, &schema::ROOMS);
+        also(&written, &mut document);
+        refuse_other_files(&written, &mut document);
         let RoomsConfig { mut rooms, .. } = written;
         resolve(&mut rooms, folder);
         let mut config = Self { rooms, ..self.clone() };
-        if !reader.broken {
-            check::rooms(&config, &mut reader);
+        if !document.is_broken() {
+            check::rooms(&config, &mut document);
         }
         config.warnings.retain(|warning| !warning.key.starts_with("room "));
-        config.warnings.extend(reader.finish()?);
+        config.warnings.extend(document.finish()?);
         Ok(config)
     }
 }
@@ -76,7 +80,7 @@ pub fn kept(text: &str) -> String {
 }
 
 /// What a text of rooms names is a page or a logo below the folder of the configuration.
-fn refuse_other_files(written: &RoomsConfig, reader: &mut Reader<'_>) {
+fn refuse_other_files(written: &RoomsConfig, document: &mut Document<'_>) {
     for (index, room) in written.rooms.iter().enumerate() {
         let page = room.custom_page_html.as_deref();
         for (key, file) in [("custom_page_html", page), ("brand.logo", room.brand.logo.as_deref())] {
@@ -85,27 +89,27 @@ fn refuse_other_files(written: &RoomsConfig, reader: &mut Reader<'_>) {
             let below = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
             if !below {
                 let what = format!("{} is not below the folder of the gateway's configuration", file.display());
-                reader.report(&at, what, "put it there, and name it without \"/\" before it and without \"..\"");
+                document.report(&at, what, "put it there, and name it without \"/\" before it and without \"..\"");
             } else if key == "custom_page_html" && !file.extension().is_some_and(|end| end == "html" || end == "htm") {
                 let what = format!("{} is not called a page", file.display());
-                reader.report(&at, what, "let its name end in .html");
+                document.report(&at, what, "let its name end in .html");
             }
         }
     }
 }
 
 /// A path without `/*` was that path alone before the text said its format.
-fn refuse_older_meaning(written: &RoomsConfig, reader: &mut Reader<'_>) {
-    if written.format.is_some() || reader.has("format") {
+fn refuse_older_meaning(written: &RoomsConfig, document: &mut Document<'_>) {
+    if written.format.is_some() || document.has("format") {
         return;
     }
     for (index, room) in written.rooms.iter().enumerate() {
         let own = std::iter::once(format!("room.{index}.path"));
         let places = own.chain((0..).map(|more| format!("room.{index}.additional_routes.{more}.path")));
         for (at, scope) in places.zip(room.scopes()).filter(|(_, scope)| !scope.path.ends_with("/*")) {
-            if reader.has(&at) {
+            if document.has(&at) {
                 let what = format!("{:?} was kept as the path alone, and covers all below it today", scope.path);
-                reader.report(&at, what, "apply the rooms again, with exact = true where the path alone is meant");
+                document.report(&at, what, "apply the rooms again, with exact = true where the path alone is meant");
             }
         }
     }
@@ -113,6 +117,7 @@ fn refuse_older_meaning(written: &RoomsConfig, reader: &mut Reader<'_>) {
 
 pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
     for room in rooms.iter_mut() {
+        room.fill();
         route::tidy(&mut room.path, room.exact);
         room.additional_routes.iter_mut().for_each(|scope| route::tidy(&mut scope.path, scope.exact));
     }
@@ -197,7 +202,7 @@ impl What {
     }
 }
 
-/// A key with another value. Out of scope is null.
+/// A key with another value. What is absent is null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyChange {
     /// The key, such as `poll.min`.
@@ -258,8 +263,8 @@ fn by_line(rooms: &[RoomConfig]) -> BTreeMap<&str, &RoomConfig> {
 
 /// The keys of a new room that have another value than in one of which only the name is written.
 fn written(room: &RoomConfig) -> Vec<KeyChange> {
-    let text = format!("name = {:?}", room.name);
-    let (blank, _) = parse::<RoomConfig>(&text, String::new());
+    let mut blank = RoomConfig { name: room.name.clone(), ..RoomConfig::default() };
+    blank.fill();
     let keys = differing(&flat(&blank), &flat(room)).into_iter();
     keys.map(|key| KeyChange { from: Json::Null, ..key }).collect()
 }
@@ -275,10 +280,15 @@ pub(super) fn differing(old: &Keys, new: &Keys) -> Vec<KeyChange> {
     new.iter().map(change).filter(|change| change.from != change.to).collect()
 }
 
+/// As it would be written.
+pub(super) fn json(config: &impl Serialize) -> Json {
+    serde_json::to_value(config).unwrap_or_default()
+}
+
 /// The keys of a room with what they stand for.
 fn flat(room: &RoomConfig) -> Keys {
     let mut keys = Keys::new();
-    if let Json::Object(table) = room.show() {
+    if let Json::Object(table) = json(room) {
         flatten("", table, &mut keys);
     }
     keys
@@ -301,7 +311,7 @@ mod tests {
         "[[upstream]]\nname = \"shop\"\nservers = \"shop:80\"\n[[route]]\nhost = \"*\"\nupstream = \"shop\"\n";
     const LAUNCH: &str = "[[room]]\nname = \"launch\"\nhost = \"*\"\nnew_users_per_minute = 60\n";
 
-    fn rooms(text: &str) -> Result<Config, Vec<Problem>> {
+    fn rooms(text: &str) -> Result<Config, Vec<Diagnostic>> {
         let file = Config::read(FILE, Path::new("weir.toml")).expect("a good file");
         file.with_rooms(text, "rooms.toml", Path::new("pages"))
     }

@@ -6,33 +6,51 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 use policy::scope::{BadPattern, Literal, Pattern};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml_diagnostics::Diagnostic;
 
-use super::problem::Diagnostic;
-use super::table::section;
+/// `[[route]]`: hosts and paths that one upstream answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["host", "upstream"]))]
+pub struct RouteConfig {
+    /// Host: exact, "*.example.com" or "*".
+    #[schemars(extend("format" = "host"))]
+    pub host: String,
+    /// Path, with everything below it; "/" is all of the host.
+    #[schemars(extend("format" = "path"))]
+    pub path: String,
+    /// The path alone, without what is below it.
+    pub exact: bool,
+    /// Name of the upstream that answers.
+    pub upstream: String,
+}
 
-section! {
-    /// `[[route]]`: hosts and paths that one upstream answers.
-    RouteConfig {
-        /// Host: exact, "*.example.com" or "*".
-        host: String = must(is_host).required(),
-        /// Path, with everything below it; "/" is all of the host.
-        path: String = must(is_path).or("/".to_owned()),
-        /// The path alone, without what is below it.
-        exact: bool = or(false),
-        /// Name of the upstream that answers.
-        upstream: String = required(),
+impl Default for RouteConfig {
+    fn default() -> Self {
+        Self { host: String::new(), path: "/".to_owned(), exact: false, upstream: String::new() }
     }
 }
 
-section! {
-    /// One more host and path that a room protects.
-    ScopeConfig {
-        /// Host: exact, "*.example.com" or "*".
-        host: String = must(is_host).required(),
-        /// Path, with everything below it; "/" is all of the host.
-        path: String = must(is_path).or("/".to_owned()),
-        /// The path alone, without what is below it.
-        exact: bool = or(false),
+/// One more host and path that a room protects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["host"]))]
+pub struct ScopeConfig {
+    /// Host: exact, "*.example.com" or "*".
+    #[schemars(extend("format" = "host"))]
+    pub host: String,
+    /// Path, with everything below it; "/" is all of the host.
+    #[schemars(extend("format" = "path"))]
+    pub path: String,
+    /// The path alone, without what is below it.
+    pub exact: bool,
+}
+
+impl Default for ScopeConfig {
+    fn default() -> Self {
+        Self { host: String::new(), path: "/".to_owned(), exact: false }
     }
 }
 
@@ -103,7 +121,7 @@ impl Scope<'_> {
 }
 
 /// A host that can be matched.
-pub(super) fn is_host(host: &String) -> Result<(), Diagnostic> {
+pub(super) fn is_host(host: &str) -> Result<(), Diagnostic> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name = host.strip_prefix("*.").unwrap_or(host);
     let dotted = name.split('.').all(|label| !label.is_empty() && label.chars().all(plain));
@@ -116,15 +134,13 @@ pub(super) fn is_host(host: &String) -> Result<(), Diagnostic> {
 }
 
 /// A path that can be matched and is not Weir's own.
-#[expect(clippy::ptr_arg, reason = "a rule of a key takes the type of the key")]
-pub(super) fn is_path(path: &String) -> Result<(), Diagnostic> {
+pub(super) fn is_path(path: &str) -> Result<(), Diagnostic> {
     let fix = "write \"/launch\" for the path and everything below it, or \"/\"";
     usable(path, Pattern::parse("*", path).err(), fix)
 }
 
 /// A path that may load for everyone.
-#[expect(clippy::ptr_arg, reason = "a rule of a key takes the type of the key")]
-pub(super) fn is_literal(path: &String) -> Result<(), Diagnostic> {
+pub(super) fn is_literal(path: &str) -> Result<(), Diagnostic> {
     let fix = "write \"/logo.svg\" for the path alone, or \"/images/*\" for everything below it";
     usable(path, Literal::parse(path).err(), fix)
 }
@@ -168,7 +184,7 @@ mod tests {
     #[test]
     fn hosts_are_names_without_anything_around_them() {
         for good in ["shop.example.com", "*.example.com", "*", "localhost", "127.0.0.1", "[::1]", "a_b.example"] {
-            assert!(is_host(&good.into()).is_ok(), "{good}");
+            assert!(is_host(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -184,21 +200,21 @@ mod tests {
             "*.[::1]",
             "shop example",
         ] {
-            assert!(is_host(&bad.into()).is_err(), "{bad}");
+            assert!(is_host(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_star_stands_only_at_the_end_of_a_path() {
         for good in ["/", "/*", "/launch", "/launch/", "/launch/*", "/a/b/*", "/출시", "/%EC%B6%9C"] {
-            assert!(is_path(&good.into()).is_ok() && is_literal(&good.into()).is_ok(), "{good}");
+            assert!(is_path(good).is_ok() && is_literal(good).is_ok(), "{good}");
         }
         let own = ["/.weir", "/.weir/*", "/.Weir/status/a"];
         let twisted = ["/a//b", "//", "//*", "/a/../b", "/a;b", "/a\\b", "/%2541", "/a."];
         for bad in
             ["", "launch", "*", "/x*", "/*/x", "/x/*/*", "/x?y", "/x#y", "/x y"].iter().chain(&own).chain(&twisted)
         {
-            assert!(is_path(&(*bad).into()).is_err() && is_literal(&(*bad).into()).is_err(), "{bad}");
+            assert!(is_path(bad).is_err() && is_literal(bad).is_err(), "{bad}");
         }
     }
 

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
-
-use super::problem::Diagnostic;
-use super::value::{Scalar, found};
+use toml_diagnostics::{Diagnostic, found};
 
 /// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("format" = "size", "pattern" = pattern(BYTES)))]
 pub struct Size(pub usize);
 
 pub(super) const fn ms(amount: u64) -> Duration {
@@ -24,56 +25,44 @@ pub(super) const fn mins(amount: u64) -> Duration {
     Duration::from_mins(amount)
 }
 
-pub(super) const fn hours(amount: u64) -> Duration {
-    Duration::from_hours(amount)
-}
-
 /// Names and factors, smallest first.
-type Units = [(&'static str, u64)];
+pub(super) type Units = [(&'static str, u64)];
 
-const MILLISECONDS: &Units = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-const BYTES: &Units = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+pub(super) const MILLISECONDS: &Units = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+pub(super) const BYTES: &Units = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-impl Scalar for Duration {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        amount(value, "a duration", MILLISECONDS, "10s").map(Self::from_millis)
-    }
+impl TryFrom<String> for Size {
+    type Error = Diagnostic;
 
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": pattern(MILLISECONDS) })
-    }
-
-    fn show(&self) -> Json {
-        json!(shown(self.as_millis() as u64, MILLISECONDS))
+    fn try_from(text: String) -> Result<Self, Diagnostic> {
+        let too_large = |_| Diagnostic::new("is too large for this machine", "write less");
+        usize::try_from(of_text(&text, "a size", BYTES, "64KiB")?).map(Self).map_err(too_large)
     }
 }
 
-impl Scalar for Size {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        let bytes = amount(value, "a size", BYTES, "64KiB")?;
-        let too_large = || Diagnostic::new("is too large for this machine", "write less");
-        usize::try_from(bytes).map(Self).map_err(|_| too_large())
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": pattern(BYTES) })
-    }
-
-    fn show(&self) -> Json {
-        json!(shown(self.0 as u64, BYTES))
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        shown(size.0 as u64, BYTES)
     }
 }
 
-fn amount(value: &DeValue<'_>, kind: &str, units: &Units, example: &str) -> Result<u64, Diagnostic> {
-    let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
-    let fix = format!("write a whole number with its unit ({}), such as \"{example}\"", names.join(", "));
+/// How much a value is, in the smallest of these units. `kind` is what it is called in a message.
+pub(super) fn amount(value: &DeValue<'_>, kind: &str, units: &Units, example: &str) -> Result<u64, Diagnostic> {
     match value {
-        DeValue::String(text) => {
-            parsed(text, units).ok_or_else(|| Diagnostic::new(format!("{text:?} is not {kind}"), fix))
-        }
-        DeValue::Integer(_) => Err(Diagnostic::new(format!("{} has no unit", found(value)), fix)),
-        other => Err(Diagnostic::new(format!("{} is not {kind}", found(other)), fix)),
+        DeValue::String(text) => of_text(text, kind, units, example),
+        DeValue::Integer(_) => Err(Diagnostic::new(format!("{} has no unit", found(value)), fix(units, example))),
+        other => Err(Diagnostic::new(format!("{} is not {kind}", found(other)), fix(units, example))),
     }
+}
+
+/// How much a text says.
+pub(super) fn of_text(text: &str, kind: &str, units: &Units, example: &str) -> Result<u64, Diagnostic> {
+    parsed(text, units).ok_or_else(|| Diagnostic::new(format!("{text:?} is not {kind}"), fix(units, example)))
+}
+
+fn fix(units: &Units, example: &str) -> String {
+    let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
+    format!("write a whole number with its unit ({}), such as \"{example}\"", names.join(", "))
 }
 
 fn parsed(text: &str, units: &Units) -> Option<u64> {
@@ -82,7 +71,7 @@ fn parsed(text: &str, units: &Units) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-fn shown(amount: u64, units: &Units) -> String {
+pub(super) fn shown(amount: u64, units: &Units) -> String {
     let fits = |(_, factor): &&(&str, u64)| amount >= *factor && amount.is_multiple_of(*factor);
     match units.iter().rev().find(fits).or(units.get(1)) {
         Some((name, factor)) => format!("{}{name}", amount / factor),
@@ -90,7 +79,7 @@ fn shown(amount: u64, units: &Units) -> String {
     }
 }
 
-fn pattern(units: &Units) -> String {
+pub(super) fn pattern(units: &Units) -> String {
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     format!("^[0-9]+ ?({})$", names.join("|"))
 }

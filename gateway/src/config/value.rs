@@ -1,238 +1,188 @@
-//! The values that a file can hold: numbers, texts, addresses, names out of a list, and lists.
+//! Values that are written as text: how each is read, written and described. Fields of other people's types are told by
+//! `#[serde(with = "Time")]` and the like which of these they are.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::uri::Authority;
 use ipnet::IpNet;
-use serde_json::{Value as Json, json};
-use toml::Spanned;
+use schemars::JsonSchema;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::de::DeValue;
+use toml_diagnostics::{Diagnostic, found};
+use tracing::Level;
 
-use super::problem::Diagnostic;
-use super::reader::Reader;
-use super::table::{Value, any_of};
-use crate::spelling::nearest;
+use super::units::{MILLISECONDS, of_text, pattern, shown};
 
-/// A value that is not made of others.
-pub(super) trait Scalar: Sized {
-    /// Reads it, or says what is wrong with it.
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic>;
-    /// JSON schema of what is accepted.
-    fn schema() -> Json;
-    /// As it would be written.
-    fn show(&self) -> Json;
+/// A value that is written as text, or a list of such.
+pub(super) trait Written: Sized {
+    /// As it is written.
+    type Text: Serialize + DeserializeOwned;
+
+    fn read(text: Self::Text) -> Result<Self, Diagnostic>;
+
+    fn write(&self) -> Self::Text;
 }
 
-impl<T: Scalar> Value for T {
-    fn from_toml(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        T::parse(value.get_ref()).map_err(|wrong| reader.wrong(Some(value.span()), wrong)).ok()
+impl<T: Written> Written for Option<T> {
+    type Text = Option<T::Text>;
+
+    fn read(text: Self::Text) -> Result<Self, Diagnostic> {
+        text.map(T::read).transpose()
     }
 
-    fn schema() -> Json {
-        <T as Scalar>::schema()
-    }
-
-    fn show(&self) -> Json {
-        Scalar::show(self)
+    fn write(&self) -> Self::Text {
+        self.as_ref().map(T::write)
     }
 }
 
-/// A list; a list of one that is no table may be written without its brackets.
-impl<T: Value> Value for Vec<T> {
-    fn from_toml(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        match value.get_ref() {
-            DeValue::Array(items) => Some(items_of(items, reader)),
-            _ if !T::TABLE => T::from_toml(value, reader).map(|only| vec![only]),
-            other => {
-                let what = format!("{} where a list of tables is expected", found(other));
-                reader.wrong(Some(value.span()), Diagnostic::new(what, "use double brackets: [[section]] or [{ .. }]"));
-                None
-            }
-        }
+impl<T: Written> Written for Vec<T> {
+    type Text = Vec<T::Text>;
+
+    fn read(text: Self::Text) -> Result<Self, Diagnostic> {
+        text.into_iter().map(T::read).collect()
     }
 
-    fn schema() -> Json {
-        let list = json!({ "type": "array", "items": T::schema() });
-        if T::TABLE { list } else { json!({ "anyOf": [T::schema(), list] }) }
-    }
-
-    fn show(&self) -> Json {
-        self.iter().map(Value::show).collect()
+    fn write(&self) -> Self::Text {
+        self.iter().map(T::write).collect()
     }
 }
 
-fn items_of<T: Value>(items: &[Spanned<DeValue<'_>>], reader: &mut Reader<'_>) -> Vec<T> {
-    let (mut read, at_top) = (Vec::new(), reader.at_top());
-    for (index, item) in items.iter().enumerate() {
-        let name = item.get_ref().get("name").and_then(|name| name.get_ref().as_str()).filter(|_| at_top);
-        let label = name.map_or_else(|| format!("#{}", index + 1), |name| format!("{name:?}"));
-        // The path counts what could be read: it must lead back from a read item to its place.
-        let step = read.len().to_string();
-        let place = Some(item.span().start);
-        read.extend(reader.within(&step, place, Some(label), |reader| T::from_toml(item, reader)));
-    }
-    read
-}
-
-/// A name out of a list.
-pub(super) trait Choice: Copy + PartialEq + 'static {
-    /// The names and what they stand for.
-    const NAMES: &'static [(&'static str, Self)];
-    /// Names that are known but not built yet, and what will bring them.
-    const LATER: &'static [(&'static str, &'static str)] = &[];
-}
-
-impl<T: Choice> Scalar for T {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        let names: Vec<&str> = T::NAMES.iter().map(|(name, _)| *name).collect();
-        let allowed = any_of(&names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>());
-        let DeValue::String(text) = value else {
-            return Err(Diagnostic::new(
-                format!("{} is not one of the names that are known here", found(value)),
-                allowed,
-            ));
-        };
-        if let Some((_, choice)) = T::NAMES.iter().find(|(name, _)| name == text) {
-            return Ok(*choice);
-        }
-        if let Some((_, when)) = T::LATER.iter().find(|(name, _)| name == text) {
-            return Err(Diagnostic::new(format!("{text:?} is not built yet: it comes with {when}"), allowed));
-        }
-        let meant = nearest(text, &names).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-        Err(Diagnostic::new(format!("{text:?} is not known{meant}"), allowed))
+/// What stands in `#[serde(with = "..")]`, and describes what is written.
+pub(super) trait AsText {
+    fn serialize<T: Written, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        value.write().serialize(serializer)
     }
 
-    fn schema() -> Json {
-        json!({ "enum": T::NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>() })
-    }
-
-    fn show(&self) -> Json {
-        T::NAMES.iter().find(|(_, choice)| choice == self).map(|(name, _)| json!(name)).unwrap_or_default()
+    fn deserialize<'de, T: Written, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        T::read(T::Text::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
-impl Scalar for bool {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        value
-            .as_bool()
-            .ok_or_else(|| Diagnostic::new(format!("{} is not a boolean", found(value)), "write true or false"))
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("format" = "span", "pattern" = pattern(MILLISECONDS)))]
+pub(super) struct Time;
+
+impl AsText for Time {}
+
+impl Written for Duration {
+    type Text = String;
+
+    fn read(text: String) -> Result<Self, Diagnostic> {
+        of_text(&text, "a duration", MILLISECONDS, "10s").map(Self::from_millis)
     }
 
-    fn schema() -> Json {
-        json!({ "type": "boolean" })
-    }
-
-    fn show(&self) -> Json {
-        json!(self)
-    }
-}
-
-macro_rules! whole_numbers {
-    ($($type:ty),+) => {$(
-        impl Scalar for $type {
-            fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-                let wrong = |what: &str, fix: &str| Diagnostic::new(format!("{} {what}", found(value)), fix);
-                let Some(number) = value.as_integer() else {
-                    return Err(wrong("is not a whole number", "write digits without quotes, point or unit"));
-                };
-                let fits = <$type>::from_str_radix(number.as_str(), number.radix());
-                fits.map_err(|_| wrong("is out of range", &format!("write a value from 0 to {}", <$type>::MAX)))
-            }
-
-            fn schema() -> Json {
-                json!({ "type": "integer", "minimum": 0 })
-            }
-
-            fn show(&self) -> Json {
-                json!(self)
-            }
-        }
-    )+};
-}
-whole_numbers!(u16, u32, u64, usize);
-
-impl Scalar for String {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        text(value, "text").map(str::to_owned)
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string" })
-    }
-
-    fn show(&self) -> Json {
-        json!(self)
+    fn write(&self) -> String {
+        shown(self.as_millis() as u64, MILLISECONDS)
     }
 }
 
-impl Scalar for PathBuf {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        match text(value, "the name of a file")? {
-            "" => Err(Diagnostic::new("is empty", "write the name of a file, relative to this one")),
-            name => Ok(Self::from(name)),
-        }
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("format" = "file", "minLength" = 1))]
+pub(super) struct FileName;
+
+impl AsText for FileName {}
+
+impl Written for PathBuf {
+    type Text = String;
+
+    fn read(text: String) -> Result<Self, Diagnostic> {
+        let empty = || Diagnostic::new("is empty", "write the name of a file, relative to this one");
+        if text.is_empty() { Err(empty()) } else { Ok(text.into()) }
     }
 
-    fn schema() -> Json {
-        json!({ "type": "string", "minLength": 1 })
-    }
-
-    fn show(&self) -> Json {
-        json!(self.to_string_lossy())
+    fn write(&self) -> String {
+        self.to_string_lossy().into_owned()
     }
 }
 
-impl Scalar for SocketAddr {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        let text = text(value, "an address")?;
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("format" = "address"))]
+pub(super) struct Address;
+
+impl Written for SocketAddr {
+    type Text = String;
+
+    fn read(text: String) -> Result<Self, Diagnostic> {
         let fix = "write an address and a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"";
         text.parse().map_err(|_| Diagnostic::new(format!("{text:?} is not an address with a port"), fix))
     }
 
-    fn schema() -> Json {
-        json!({ "type": "string" })
-    }
-
-    fn show(&self) -> Json {
-        json!(self.to_string())
+    fn write(&self) -> String {
+        self.to_string()
     }
 }
 
-impl Scalar for IpNet {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        let text = text(value, "a network")?;
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("format" = "network"))]
+pub(super) struct Network;
+
+impl AsText for Network {}
+
+impl Written for IpNet {
+    type Text = String;
+
+    fn read(text: String) -> Result<Self, Diagnostic> {
         let single = |address: IpAddr| Self::from(address);
         let network = text.parse().or_else(|_| text.parse().map(single));
         let fix = "write an address or a network, such as \"10.0.0.0/8\"";
         network.map_err(|_| Diagnostic::new(format!("{text:?} is not a network"), fix))
     }
 
-    fn schema() -> Json {
-        json!({ "type": "string" })
-    }
-
-    fn show(&self) -> Json {
-        json!(self.to_string())
+    fn write(&self) -> String {
+        self.to_string()
     }
 }
 
-/// A server: `host:port`, with or without `http://` before it.
-impl Scalar for Authority {
-    fn parse(value: &DeValue<'_>) -> Result<Self, Diagnostic> {
-        let text = text(value, "a server")?;
+/// `host:port`, with or without `http://` before it.
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("format" = "server"))]
+pub(super) struct Server;
+
+impl AsText for Server {}
+
+impl Written for Authority {
+    type Text = String;
+
+    fn read(text: String) -> Result<Self, Diagnostic> {
         let what = || format!("{text:?} is not a server with a port");
-        let server = with_port(text.strip_prefix("http://").unwrap_or(text));
+        let server = with_port(text.strip_prefix("http://").unwrap_or(&text));
         server.ok_or_else(|| Diagnostic::new(what(), "write \"host:port\", such as \"127.0.0.1:9000\""))
     }
 
-    fn schema() -> Json {
-        json!({ "type": "string" })
+    fn write(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("enum" = ["error", "warn", "info", "debug", "trace"]))]
+pub(super) struct LogLevel;
+
+impl AsText for LogLevel {}
+
+impl Written for Level {
+    type Text = String;
+
+    fn read(text: String) -> Result<Self, Diagnostic> {
+        text.parse().map_err(|_| Diagnostic::new(format!("{text:?} is not a level"), ""))
     }
 
-    fn show(&self) -> Json {
-        json!(self.as_str())
+    fn write(&self) -> String {
+        self.as_str().to_lowercase()
     }
+}
+
+/// Whether a value is text that can be read so. `kind` is what it is called in a message.
+pub(super) fn check<T>(
+    value: &DeValue<'_>,
+    kind: &str,
+    read: impl Fn(String) -> Result<T, Diagnostic>,
+) -> Result<u64, Diagnostic> {
+    let not_text = || Diagnostic::new(format!("{} is not {kind}", found(value)), "write it in quotes");
+    read(value.as_str().ok_or_else(not_text)?.to_owned()).map(|_| 0)
 }
 
 /// Host and port, and nothing else.
@@ -242,24 +192,4 @@ pub(super) fn with_port(text: &str) -> Option<Authority> {
         port && !server.host().is_empty() && !server.as_str().contains('@')
     };
     text.parse().ok().filter(usable)
-}
-
-pub(super) fn text<'v>(value: &'v DeValue<'_>, kind: &str) -> Result<&'v str, Diagnostic> {
-    value.as_str().ok_or_else(|| Diagnostic::new(format!("{} is not {kind}", found(value)), "write it in quotes"))
-}
-
-/// What stands there, for a message: short values as written, others by type.
-pub(super) fn found(value: &DeValue<'_>) -> String {
-    let written = match value {
-        DeValue::String(text) => format!("{text:?}"),
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.to_string(),
-        DeValue::Boolean(value) => value.to_string(),
-        _ => String::new(),
-    };
-    match (written.len(), value.type_str()) {
-        (1..=60, _) => written,
-        (_, kind @ ("array" | "integer")) => format!("an {kind}"),
-        (_, kind) => format!("a {kind}"),
-    }
 }

@@ -1,5 +1,5 @@
 use policy::pacer::PollTable;
-use policy::room::{FailMode, Join, QueueingMethod, Rules};
+use policy::room::{QueueingMethod, Room, Rules};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -16,15 +16,7 @@ impl Store for Gone {
 }
 
 fn settings(queueing_method: QueueingMethod) -> RoomSettings {
-    let room = Room {
-        rules: Rules::per_minute(600),
-        queueing_method,
-        suspended: false,
-        join: Join::Direct,
-        disable_session_renewal: false,
-        json_response_enabled: true,
-        fail_mode: FailMode::Closed,
-    };
+    let room = Room { queueing_method, ..Room::new(Rules::per_minute(600)) };
     RoomSettings {
         name: "launch".into(),
         room,

@@ -4,16 +4,19 @@ mod en;
 mod ko;
 
 use policy::outlook::{Standstill, Wait};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::push_number;
 
 /// A language that the page is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Language {
-    /// English, `en-US`.
+    /// English.
+    #[serde(rename = "en-US")]
     English,
-    /// Korean, `ko-KR`.
+    /// Korean.
+    #[serde(rename = "ko-KR")]
     Korean,
 }
 

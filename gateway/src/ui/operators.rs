@@ -4,9 +4,9 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value};
+use toml_diagnostics::nearest;
 
 use super::template::{MARK, PageError, page_script};
-use crate::spelling::nearest;
 
 /// Attributes of the element that our script reads first.
 const READ_FIRST: [&str; 5] = ["id=\"weir\"", "data-room=", "data-line=", "data-ticket=", "data-poll="];

@@ -17,13 +17,14 @@ use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::Counters;
 use super::deadline::ticks;
 use super::exchange::Exchange;
 use super::pace::{LeastPace, Pace};
 use super::pool::Pool;
-use super::{Counters, UpstreamSettings};
 use crate::body::{Body, Chunk, Chunks, Piece, Source};
 use crate::buffer::Charge;
+use crate::config::UpstreamConfig;
 use crate::connection::InFlight;
 use crate::log::access::Line;
 
@@ -39,7 +40,7 @@ pub(super) struct Download {
     /// For so many seconds in a row.
     untaken_for: Cell<u64>,
     pace: Pace,
-    settings: Arc<UpstreamSettings>,
+    settings: Arc<UpstreamConfig>,
     counters: Arc<Counters>,
 }
 
@@ -66,7 +67,7 @@ impl Download {
         incoming: Incoming,
         exchange: Exchange,
         pool: &Pool,
-        settings: &Arc<UpstreamSettings>,
+        settings: &Arc<UpstreamConfig>,
         counters: &Arc<Counters>,
     ) -> Body {
         if incoming.is_end_stream() {
@@ -75,11 +76,11 @@ impl Download {
         let (first, ahead, broke, in_flight, line) = Default::default();
         let charge = pool.charge();
         let mut state = State { incoming, exchange: Some(exchange), first, ahead, broke, charge, in_flight, line };
-        let most = settings.response_buffer;
+        let (most, most_of_all) = (settings.response_buffer.0, settings.max_buffered.0);
         poll_fn(|cx| {
             // A piece, and the end after it where that is not known with it. More is a stream.
-            if state.poll_ahead(most, settings.max_buffered, cx) && state.exchange.is_some() {
-                state.poll_ahead(most, settings.max_buffered, cx);
+            if state.poll_ahead(most, most_of_all, cx) && state.exchange.is_some() {
+                state.poll_ahead(most, most_of_all, cx);
             }
             Poll::Ready(())
         })
@@ -105,9 +106,9 @@ impl Download {
         self.untaken_for.set(self.untaken_for.get() + 1);
         let mut state = self.state.borrow_mut();
         let cx = &mut Context::from_waker(Waker::noop());
-        while state.poll_ahead(self.settings.response_buffer, self.settings.max_buffered, cx) {}
+        while state.poll_ahead(self.settings.response_buffer.0, self.settings.max_buffered.0, cx) {}
         let settings = &self.settings;
-        let least = LeastPace::new(settings.pace_grace, settings.min_download_rate);
+        let least = LeastPace::new(settings.pace_grace, settings.min_download_rate.0);
         let slow = self.pace.waited(ticks(SECOND), least) && state.exchange.is_some();
         if slow || self.untaken_for.get() > most_untaken {
             self.counters.slow_downloads.fetch_add(1, Ordering::Relaxed);

@@ -26,25 +26,11 @@ use super::error::is_local;
 use super::http2::{self, Http2Failure};
 use super::meters::ServerMeters;
 use super::way::{Lookup, ServerAddress};
+use crate::config::HealthConfig;
 use crate::tls::client::TlsFailure;
 
 /// An ejection is at most 2 to this power times as long as the first.
 const MAX_DOUBLINGS: u32 = 4;
-
-/// How servers are asked whether they are well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthSettings {
-    /// Answered with 2xx or 3xx by a healthy server.
-    pub path: String,
-    /// Between two checks of a server.
-    pub interval: Duration,
-    /// For connection and answer together.
-    pub timeout: Duration,
-    /// Bad answers in a row until it is out.
-    pub unhealthy_after: u32,
-    /// Good answers in a row until it is back.
-    pub healthy_after: u32,
-}
 
 /// One server of an upstream, shared by all workers.
 #[derive(Debug)]
@@ -227,7 +213,7 @@ pub async fn run(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
     // Dropping the set ends the checks.
 }
 
-async fn watch(upstream: String, server: Arc<Server>, rules: HealthSettings) {
+async fn watch(upstream: String, server: Arc<Server>, rules: HealthConfig) {
     let mut interval = tokio::time::interval(rules.interval.max(Duration::from_millis(1)));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Answers in a row that contradict what is believed.

@@ -10,7 +10,6 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::UpstreamSettings;
 use super::connection::Connection;
 use super::deadline::{Deadline, ticks};
 use super::download::Download;
@@ -20,6 +19,7 @@ use super::http2::{Http2, NotSpoken, Rules, Stream};
 use super::pace::LeastPace;
 use super::streams::Streams;
 use crate::buffer::{Buffers, Charge};
+use crate::config::UpstreamConfig;
 use crate::telemetry::{PROCESS, catalogue};
 use crate::timer;
 
@@ -111,7 +111,7 @@ impl Pool {
     }
 
     /// The connections to a server. Servers are few, so looking through them beats hashing.
-    pub(super) fn kept(&self, server: &Arc<Server>, settings: &Arc<UpstreamSettings>) -> Rc<Kept> {
+    pub(super) fn kept(&self, server: &Arc<Server>, settings: &Arc<UpstreamConfig>) -> Rc<Kept> {
         let mut all = self.kept.borrow_mut();
         if let Some(kept) = all.iter().find(|kept| Arc::ptr_eq(&kept.server, server)) {
             return kept.clone();
@@ -142,7 +142,7 @@ fn sweep(deadlines: &RefCell<Vec<Weak<Deadline>>>) {
 #[expect(clippy::vec_box, reason = "they are handed on in their boxes")]
 pub(super) struct Kept {
     server: Arc<Server>,
-    settings: Arc<UpstreamSettings>,
+    settings: Arc<UpstreamConfig>,
     clock: Rc<Cell<u64>>,
     silence: u64,
     idle_age: u64,
@@ -156,7 +156,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    fn new(server: Arc<Server>, settings: Arc<UpstreamSettings>, clock: Rc<Cell<u64>>) -> Self {
+    fn new(server: Arc<Server>, settings: Arc<UpstreamConfig>, clock: Rc<Cell<u64>>) -> Self {
         let (silence, idle_age) = (ticks(settings.response_timeout), ticks(settings.idle_timeout));
         let (idle, ending, deadlines) = Default::default();
         let streams = server.way().may_speak_http2().then(|| Box::new(Streams::new(settings.max_streams)));

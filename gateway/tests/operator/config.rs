@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gateway::config::{Config, Problem, schema};
+use gateway::config::{Config, Diagnostic, schema};
 use policy::room::QueueingMethod;
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -34,12 +34,17 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn read(text: &str) -> Result<Config, Vec<Problem>> {
+fn read(text: &str) -> Result<Config, Vec<Diagnostic>> {
     Config::read(text, Path::new("weir.toml"))
 }
 
 fn problems(text: &str) -> Vec<String> {
     read(text).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// Line and column.
+fn place(diagnostic: &Diagnostic) -> (usize, usize) {
+    diagnostic.position.map(|position| (position.line, position.column)).unwrap()
 }
 
 /// A file with one room; `section` and `keys` are added.
@@ -147,7 +152,7 @@ fn the_example_explains_every_key_and_names_every_default_that_it_does_not_show(
 #[test]
 fn a_very_wrong_file_tells_everything_at_once() {
     let all = read(WRONG).unwrap_err();
-    let places: Vec<(usize, usize)> = all.iter().map(|problem| (problem.line, problem.column)).collect();
+    let places: Vec<(usize, usize)> = all.iter().map(place).collect();
     assert!(places.is_sorted(), "in order of place");
     insta::assert_snapshot!(all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
 }
@@ -343,7 +348,7 @@ fn a_file_that_cannot_be_read_is_a_problem_too() {
     let file = folder.path().join("latin.toml");
     std::fs::write(&file, b"[log]\n# caf\xe9\n").unwrap();
     let latin = Config::load(&file).unwrap_err();
-    assert_eq!((latin[0].line, latin[0].column), (2, 6));
+    assert_eq!(place(&latin[0]), (2, 6));
 }
 
 /// Whatever is read: no panic, and each problem has a place in the file.
@@ -351,8 +356,8 @@ fn survives(text: &str) {
     let Err(all) = Config::read(text, &PathBuf::from("weir.toml")) else { return };
     assert!(!all.is_empty());
     let lines = text.split('\n').count();
-    assert!(all.iter().all(|problem| (1..=lines).contains(&problem.line) && problem.column >= 1));
-    assert!(all.iter().map(|problem| (problem.line, problem.column)).is_sorted());
+    assert!(all.iter().map(place).all(|(line, column)| (1..=lines).contains(&line) && column >= 1));
+    assert!(all.iter().map(place).is_sorted());
 }
 
 fn lines_of_the_example() -> Vec<String> {

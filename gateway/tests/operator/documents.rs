@@ -398,10 +398,11 @@ fn source_below(folder: &Path, source: &mut String) {
 }
 
 /// A crate: the heading of its table in the map, and its folder.
-const CRATES: [(&str, &str); 3] = [
+const CRATES: [(&str, &str); 4] = [
     ("`gateway/policy`: every decision", "gateway/policy/src"),
     ("`gateway/src`: the gateway", "gateway/src"),
     ("`gateway/machine`: the kernel's limits", "gateway/machine/src"),
+    ("`gateway/toml-diagnostics`: files with everything that is wrong in them", "gateway/toml-diagnostics/src"),
 ];
 
 #[test]

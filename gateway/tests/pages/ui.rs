@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use policy::line::segment::SPAN;
 use policy::line::{Segment, Segments, View};
 use policy::pacer::PollTable;
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
+use policy::room::{Room, Rules};
 use serde_json::{Value, json};
 
 /// 2026-03-01T03:00:00Z.
@@ -28,15 +28,7 @@ const FIRST_FLIGHT: usize = 13_500;
 const PACKED: usize = 6_000;
 
 fn room() -> Room {
-    Room {
-        rules: Rules::per_minute(600),
-        queueing_method: QueueingMethod::Fifo,
-        suspended: false,
-        disable_session_renewal: false,
-        join: Join::Direct,
-        json_response_enabled: true,
-        fail_mode: FailMode::Closed,
-    }
+    Room::new(Rules::per_minute(600))
 }
 
 fn line() -> View {

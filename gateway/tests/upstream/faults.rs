@@ -22,7 +22,7 @@ fn a_shop_that_hangs_is_given_up_in_time() {
 fn an_upload_that_moves_is_not_late_and_one_that_stops_is_the_shoppers_fault() {
     run(async {
         let shop = shop(|request| async move { reply(request.into_body().collect().await.unwrap().to_bytes()) }).await;
-        let change = |s: &mut UpstreamSettings| (s.response_timeout, s.pace_grace) = (ms(200), ms(1_000));
+        let change = |s: &mut UpstreamConfig| (s.response_timeout, s.pace_grace) = (ms(200), ms(1_000));
         let (upstream, pool) = (upstream(&[&shop], change), pool());
         let address = front(&upstream, &pool).await;
         let mut shopper = TcpStream::connect(address).await.unwrap();

@@ -9,7 +9,7 @@ use super::*;
 use crate::common::h2::{CANCEL, DATA, END_STREAM, INITIAL_WINDOW_SIZE, Peer, REFUSED_STREAM, RESET, frame, peers};
 
 /// An upstream that is spoken to by HTTP/2 in clear.
-fn over_http2(servers: &[&String], change: impl FnOnce(&mut UpstreamSettings)) -> Arc<Upstream> {
+fn over_http2(servers: &[&String], change: impl FnOnce(&mut UpstreamConfig)) -> Arc<Upstream> {
     upstream(servers, |settings| {
         (settings.http_version, settings.eject_after) = (HttpVersion::Two, 0);
         change(settings);
@@ -364,7 +364,7 @@ fn a_server_that_never_takes_a_body_times_out_for_that_one_alone() {
 fn who_is_slow_to_take_an_answer_holds_up_nobody_else_on_the_connection() {
     run(async {
         let shop = shop_of_http2(|_| async { reply(vec![b'x'; 150_000]) }).await;
-        let (upstream, pool) = (over_http2(&[&shop], |s| s.max_in_flight_per_pass = 200), pool());
+        let (upstream, pool) = (over_http2(&[&shop], |s| s.max_in_flight_per_pass = Some(200)), pool());
         let mut untaken = Vec::new();
         for _ in 0..99 {
             untaken.push(upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap());

@@ -162,7 +162,7 @@ fn idle_connections_are_bounded_in_number_and_age() {
             }
         })
         .await;
-        let change = |s: &mut UpstreamSettings| (s.max_idle, s.idle_timeout) = (2, ms(300));
+        let change = |s: &mut UpstreamConfig| (s.max_idle, s.idle_timeout) = (2, ms(300));
         let (upstream, pool) = (upstream(&[&shop], change), pool());
         let five = (0..5).map(|_| async { upstream.forward(&pool, &mut request("GET", "/"), holder()).await });
         for answer in futures_util::future::join_all(five).await {

@@ -27,10 +27,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use gateway::body::Body;
+use gateway::config::{HealthConfig, ShopServer, UpstreamConfig};
 use gateway::quota::Client;
-use gateway::upstream::{
-    Caller, HealthSettings, Outgoing, Pool, Priority, Upload, Upstream, UpstreamError, UpstreamSettings, health,
-};
+use gateway::upstream::{Caller, Outgoing, Pool, Priority, Upload, Upstream, UpstreamError, health};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
@@ -145,14 +144,15 @@ fn anybody() -> Caller<'static> {
     Caller { who: Priority::Anonymous, client: Client::Address(1), part: None }
 }
 
-fn settings(servers: &[&String]) -> UpstreamSettings {
-    UpstreamSettings::new("shop", servers.iter().map(|server| (*server).clone()).collect())
+fn settings(servers: &[&String]) -> UpstreamConfig {
+    let servers = servers.iter().map(|server| ShopServer::try_from((*server).clone()).unwrap());
+    UpstreamConfig { name: "shop".to_owned(), servers: servers.collect(), ..UpstreamConfig::default() }
 }
 
-fn upstream(servers: &[&String], change: impl FnOnce(&mut UpstreamSettings)) -> Arc<Upstream> {
+fn upstream(servers: &[&String], change: impl FnOnce(&mut UpstreamConfig)) -> Arc<Upstream> {
     let mut settings = settings(servers);
     change(&mut settings);
-    Arc::new(Upstream::new(settings, None))
+    Arc::new(Upstream::new(settings, None, None))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as an upstream takes it")]

@@ -10,7 +10,7 @@ fn a_full_shop_is_busy_after_the_wait_and_a_holder_of_a_pass_waits_longer() {
             reply("late")
         })
         .await;
-        let change = |s: &mut UpstreamSettings| (s.max_in_flight, s.max_wait) = (1, ms(50));
+        let change = |s: &mut UpstreamConfig| (s.max_in_flight, s.max_wait) = (1, ms(50));
         let (upstream, pool) = (upstream(&[&shop], change), pool());
         let first = async { text(upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap()).await };
         let anonymous = async {
@@ -40,7 +40,7 @@ fn in_flight_never_passes_the_limit() {
             }
         })
         .await;
-        let change = |s: &mut UpstreamSettings| (s.max_in_flight, s.max_wait) = (7, ms(10_000));
+        let change = |s: &mut UpstreamConfig| (s.max_in_flight, s.max_wait) = (7, ms(10_000));
         let (upstream, pool) = (upstream(&[&shop], change), pool());
         let mut visits = tokio::task::JoinSet::new();
         for visitor in 0..60 {
@@ -77,7 +77,7 @@ fn a_reload_with_another_limit_counts_what_is_in_work() {
             tokio::time::sleep(ms(50)).await;
             let mut settings = settings(&[&shop]);
             (settings.max_in_flight, settings.max_wait) = (1, ms(20));
-            let new = Upstream::new(settings, Some(&old));
+            let new = Upstream::new(settings, None, Some(&old));
             assert_eq!(new.in_flight(), 2);
             let error = new.forward(&pool, &mut request("GET", "/"), anybody()).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Busy { .. }));

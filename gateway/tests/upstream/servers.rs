@@ -67,7 +67,7 @@ fn when_no_server_accepts_the_last_refusal_is_told_and_none_is_ejected_last() {
             assert!(matches!(error, UpstreamError::Connect { .. }), "{error:?}");
         }
         assert_eq!(upstream.servers().iter().filter(|server| server.is_usable()).count(), 1);
-        let error = Upstream::new(settings(&[]), None).forward(&pool, &mut request("GET", "/"), holder()).await;
+        let error = Upstream::new(settings(&[]), None, None).forward(&pool, &mut request("GET", "/"), holder()).await;
         assert!(matches!(error, Err(UpstreamError::NoServer)));
     });
 }
@@ -88,7 +88,7 @@ fn an_ejected_server_returns_after_its_time() {
         .await;
         let asked = Rc::new(Cell::new(0));
         let steady = numbered(2, ms(0), asked.clone()).await;
-        let change = |s: &mut UpstreamSettings| (s.eject_after, s.eject_for) = (2, ms(200));
+        let change = |s: &mut UpstreamConfig| (s.eject_after, s.eject_for) = (2, ms(200));
         let (upstream, pool) = (upstream(&[&flaky, &steady], change), pool());
         let get = async || match upstream.forward(&pool, &mut request("GET", "/"), holder()).await {
             Ok(answer) => text(answer).await,
@@ -127,7 +127,7 @@ fn active_checks_take_a_server_out_and_bring_it_back() {
         })
         .await;
         let dead = nobody().await;
-        let rules = HealthSettings {
+        let rules = HealthConfig {
             path: "/healthz".to_owned(),
             interval: ms(10),
             timeout: ms(500),

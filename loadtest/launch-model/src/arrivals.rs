@@ -198,7 +198,7 @@ mod tests {
 
     fn scenario(phases: &str) -> Scenario {
         let text = format!("name = \"t\"\n[room]\nnew_users_per_minute = 600\n{phases}");
-        Scenario::parse(&text, std::path::Path::new("")).unwrap_or_else(|problems| panic!("{problems}"))
+        Scenario::parse(&text, std::path::Path::new("")).unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
     #[test]

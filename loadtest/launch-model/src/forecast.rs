@@ -216,7 +216,7 @@ mod tests {
              [shoppers]\npatient = {:?}\nno_show = {no_show:?}\n",
             1.0 - no_show
         );
-        let scenario = Scenario::parse(&text, std::path::Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
+        let scenario = Scenario::parse(&text, std::path::Path::new("")).unwrap_or_else(|wrong| panic!("{wrong}"));
         Forecast::of(&scenario)
     }
 

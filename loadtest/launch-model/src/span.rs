@@ -29,6 +29,9 @@ pub enum NoSpan {
 }
 
 impl Span {
+    /// Its name in schemas.
+    pub(crate) const FORMAT: &str = "span";
+
     /// In seconds.
     pub fn seconds(self) -> f64 {
         self.0.as_secs_f64()
@@ -84,7 +87,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "format": "span",
+            "format": Self::FORMAT,
             "description": "A length of time with its unit: 250ms, 2s, 1m, 2h.",
             "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h)$"
         })

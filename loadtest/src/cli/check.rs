@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use launch_model::arrivals::Arrivals;
-use launch_model::file::{Problems, shipped};
+use launch_model::file::shipped;
 use launch_model::forecast::{Forecast, Moment};
 use launch_model::persona::Persona;
 use launch_model::scenario::{Phase, Scenario};
@@ -37,9 +37,9 @@ impl Check {
         for name in names {
             match Scenario::find(name) {
                 Ok(scenario) => print!("{}", show(&scenario)),
-                Err(problems) => {
+                Err(diagnostics) => {
                     all_sound = false;
-                    eprintln!("{problems}");
+                    eprintln!("{diagnostics}");
                 }
             }
         }
@@ -49,7 +49,7 @@ impl Check {
 
 /// Reads a scenario for a command; whoever wrote it is told everything that is wrong.
 pub(crate) fn read(name: &str) -> anyhow::Result<Scenario> {
-    Scenario::find(name).map_err(|problems: Problems| usage(problems.to_string()))
+    Scenario::find(name).map_err(|diagnostics| usage(diagnostics.to_string()))
 }
 
 /// One line for each scenario that ships.

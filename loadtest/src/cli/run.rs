@@ -85,7 +85,7 @@ const MOST_GATEWAYS: usize = 16;
 impl Run {
     /// The scenario, with what the command line changes of it.
     pub(crate) fn scenario(&self) -> anyhow::Result<Scenario> {
-        let mut scenario = Scenario::find(&self.scenario).map_err(|problems| usage(problems.to_string()))?;
+        let mut scenario = Scenario::find(&self.scenario).map_err(|diagnostics| usage(diagnostics.to_string()))?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
         if self.targets.is_empty() {
             scenario.room.other.get_or_insert_with(|| OTHER_ROOM.into());

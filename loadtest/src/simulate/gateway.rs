@@ -14,7 +14,7 @@ use policy::admit::{AdmitContext, Credential, Intent, PassState, Verdict, admit}
 use policy::line::{Line, Revoked, View};
 use policy::pacer::{PollTable, budget_for};
 use policy::queue::{Admission, LEASE_STEP, Op, RoomQueue, back_off};
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
+use policy::room::{FailMode, Room, Rules};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::{Kind, Token};
 use rand::rngs::SmallRng;
@@ -118,13 +118,8 @@ impl Gateway {
     pub(super) fn new(scenario: &Scenario, setup: &Setup) -> Self {
         let start = u64::try_from(setup.start_unix_us / 1000).unwrap_or(0);
         let room = Room {
-            rules: setup.rules.clone(),
-            queueing_method: QueueingMethod::Fifo,
-            suspended: false,
-            disable_session_renewal: false,
-            join: Join::Direct,
-            json_response_enabled: true,
             fail_mode: if setup.rules.lends { FailMode::Static } else { FailMode::Closed },
+            ..Room::new(setup.rules.clone())
         };
         Self {
             queue: RoomQueue::new(RUN, room.rules.clone(), Duration::ZERO),

@@ -68,7 +68,7 @@ fn a_launch_of_some_thousands_holds_every_promise() {
 
 /// A launch of this text.
 fn written(text: &str) -> Scenario {
-    Scenario::parse(&format!("name = 't'\n{text}"), Path::new("")).unwrap_or_else(|problems| panic!("{problems}"))
+    Scenario::parse(&format!("name = 't'\n{text}"), Path::new("")).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 /// The rate is 10 a second. Nineteen of twenty take a ticket that they will not claim, whether they are never seen again or

@@ -91,7 +91,7 @@ fn sending(order: &Order) -> Result<Sending, String> {
         return Err("the common start is more than a minute away: its clock was set".into());
     }
     let [index, of] = order.part;
-    let scenario = Scenario::parse(&order.scenario, Path::new("")).map_err(|problems| problems.to_string())?;
+    let scenario = Scenario::parse(&order.scenario, Path::new("")).map_err(|diagnostics| diagnostics.to_string())?;
     let targets: Result<Vec<_>, _> = order.sites.iter().map(super::Site::target).collect();
     Ok(Sending {
         arrivals: Arrivals::of(&scenario),

@@ -9,15 +9,7 @@ const FORGOTTEN: u64 = 2 * SPAN;
 const NOW: Millis = 1_000_000;
 
 fn room() -> Room {
-    Room {
-        rules: Rules::per_minute(600),
-        queueing_method: QueueingMethod::Fifo,
-        join: Join::Direct,
-        suspended: false,
-        disable_session_renewal: false,
-        json_response_enabled: true,
-        fail_mode: FailMode::Closed,
-    }
+    Room::new(Rules::per_minute(600))
 }
 
 fn view() -> View {

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use policy::Millis;
 use policy::pacer::PollTable;
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
+use policy::room::{Room, Rules};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -84,7 +84,7 @@ impl Plan {
     pub fn calm(seed: u64, rules: Rules) -> Self {
         Self {
             seed,
-            room: room(rules),
+            room: Room::new(rules),
             gateways: 1,
             sticky: true,
             crowd: Vec::new(),
@@ -93,19 +93,6 @@ impl Plan {
             forger: false,
             end: 3_600_000,
         }
-    }
-}
-
-/// A room of these rules with every other field at its default.
-pub fn room(rules: Rules) -> Room {
-    Room {
-        rules,
-        queueing_method: QueueingMethod::Fifo,
-        suspended: false,
-        disable_session_renewal: false,
-        join: Join::Direct,
-        json_response_enabled: true,
-        fail_mode: FailMode::Closed,
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scraper::Selector;
+use toml_diagnostics::Document;
 
-use super::problem::Problem;
-use super::schema_check::{Files, Reader};
+use super::Files;
 use crate::arrivals::Arrivals;
 use crate::journey::template;
 use crate::scenario::{Journey, MOST_STEPS, Method, Scenario, Step};
@@ -25,60 +25,62 @@ const OUR_HEADERS: [&str; 8] = [
 ];
 
 /// Holds a journey against them. Log-ins are read from their file on the way.
-pub(super) fn check(scenario: &mut Scenario, reader: &mut Reader<'_>, files: Files<'_>) {
+pub(super) fn check(scenario: &mut Scenario, document: &mut Document<'_>, files: Files<'_>) {
     let Some(journey) = &mut scenario.journey else { return };
-    users(journey, reader, files);
+    users(journey, document, files);
     if journey.steps.len() > MOST_STEPS {
-        reader.report("journey.step", format!("{} steps", journey.steps.len()), format!("write at most {MOST_STEPS}"));
+        document.report_if_sound(
+            "journey.step",
+            format!("{} steps", journey.steps.len()),
+            format!("write at most {MOST_STEPS}"),
+        );
     }
-    // Where a step could not be read, those after it are not where they seem to be.
-    if !reader.has(&format!("journey.step.{}", journey.steps.len())) {
-        let columns: Vec<_> =
-            journey.rows.first().into_iter().flat_map(BTreeMap::keys).map(|name| format!("user.{name}")).collect();
-        let mut known: BTreeSet<&str> = columns.iter().map(String::as_str).collect();
-        for (index, step) in journey.steps.iter().enumerate() {
-            self::step(step, &format!("journey.step.{index}"), &known, reader);
-            known.extend(step.take.keys().map(String::as_str));
-        }
+    let columns: Vec<_> =
+        journey.rows.first().into_iter().flat_map(BTreeMap::keys).map(|name| format!("user.{name}")).collect();
+    let mut known: BTreeSet<&str> = columns.iter().map(String::as_str).collect();
+    // Where a step could not be read, nothing is said of what later ones take from it.
+    let complete = document.is_complete("journey.step");
+    for (index, step) in journey.steps.iter().enumerate() {
+        self::step(step, &format!("journey.step.{index}"), complete.then_some(&known), document);
+        known.extend(step.take.keys().map(String::as_str));
     }
     if let Some(journey) = &scenario.journey {
-        beside(journey, scenario, reader);
+        beside(journey, scenario, document);
     }
 }
 
 /// What a journey asks of the rest of the file.
-fn beside(journey: &Journey, scenario: &Scenario, reader: &mut Reader<'_>) {
+fn beside(journey: &Journey, scenario: &Scenario, document: &mut Document<'_>) {
     let cheats = scenario.shoppers.iter().find(|(persona, weight)| persona.is_adversary() && **weight > 0.0);
     if let Some((persona, _)) = cheats {
         let fix = "leave it out: those who cheat know the demo shop alone";
-        reader.report("shoppers", format!("{} does not walk a journey", persona.name()), fix);
+        document.report_if_sound("shoppers", format!("{} does not walk a journey", persona.name()), fix);
     }
     let rows = journey.rows.len();
-    if rows == 0 || journey.share_users || !reader.sound("arrivals") {
+    if rows == 0 || journey.share_users || !document.is_sound("arrivals") {
         return;
     }
     let come = Arrivals::of(scenario).expected().ceil();
     if come > rows as f64 {
         let what = format!("{come:.0} visitors come, and there are {rows} rows: each takes one");
-        reader.report("journey.users", what, "add rows, or write share_users = true");
+        document.report_if_sound("journey.users", what, "add rows, or write share_users = true");
     }
 }
 
-fn users(journey: &mut Journey, reader: &mut Reader<'_>, files: Files<'_>) {
+fn users(journey: &mut Journey, document: &mut Document<'_>, files: Files<'_>) {
     let Some(file) = &journey.users else { return };
     let at = "journey.users";
     if !journey.rows.is_empty() {
-        return reader.report(at, "there are rows too", "write one of the two");
+        return document.report_if_sound(at, "there are rows too", "write one of the two");
     }
     let text = match files(file) {
         Ok(text) => text,
         Err(error) => {
-            return reader.report(at, format!("cannot be read: {error}"), "names are relative to this file");
+            return document.report_if_sound(at, format!("cannot be read: {error}"), "names are relative to this file");
         }
     };
     let mut bad = |line: u64, what: String, fix: &str| {
-        let (file, place) = (file.display().to_string(), Some((line as usize, 1)));
-        reader.complain_of_file(at, Problem { file, place, key: String::new(), what, fix: fix.into() });
+        document.report_in(at, file.display().to_string(), line as usize, what, fix);
     };
     for row in csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes()).deserialize() {
         match row {
@@ -103,8 +105,8 @@ fn users(journey: &mut Journey, reader: &mut Reader<'_>, files: Files<'_>) {
     }
 }
 
-fn step(step: &Step, path: &str, known: &BTreeSet<&str>, reader: &mut Reader<'_>) {
-    let mut wrong = |key: &str, what: String, fix: &str| reader.report(&format!("{path}.{key}"), what, fix);
+fn step(step: &Step, path: &str, known: Option<&BTreeSet<&str>>, document: &mut Document<'_>) {
+    let mut wrong = |key: &str, what: String, fix: &str| document.report_if_sound(&format!("{path}.{key}"), what, fix);
     let sent = [!step.form.is_empty(), step.json.is_some(), step.body.is_some()];
     if sent.into_iter().filter(|sent| *sent).count() > 1 {
         wrong("url", "sends more than one of form, json and body".into(), "write one of them");
@@ -129,7 +131,7 @@ fn step(step: &Step, path: &str, known: &BTreeSet<&str>, reader: &mut Reader<'_>
         wrong("json", "is no JSON".into(), "write it as text: '{ \"amount\": 1, \"token\": \"${token}\" }'");
     }
     for (key, text) in step.texts() {
-        for name in template::names(text).filter(|name| !known.contains(name)) {
+        for name in template::names(text).filter(|name| known.is_some_and(|known| !known.contains(name))) {
             let fix = if let Some(column) = name.strip_prefix("user.") {
                 format!("name a column {column} in the first line of the file of journey.users")
             } else {
@@ -138,9 +140,9 @@ fn step(step: &Step, path: &str, known: &BTreeSet<&str>, reader: &mut Reader<'_>
             wrong(key, format!("nobody knows ${{{name}}} here"), &fix);
         }
     }
-    headers(step, path, reader);
-    takes(step, path, reader);
-    let mut wrong = |key: &str, what: String, fix: &str| reader.report(&format!("{path}.{key}"), what, fix);
+    headers(step, path, document);
+    takes(step, path, document);
+    let mut wrong = |key: &str, what: String, fix: &str| document.report_if_sound(&format!("{path}.{key}"), what, fix);
     for (key, selector) in [("expect.css", &step.expect.css), ("sold_out", &step.sold_out)] {
         if let Some(selector) = selector.as_ref().filter(|selector| Selector::parse(selector).is_err()) {
             wrong(
@@ -162,41 +164,45 @@ fn step(step: &Step, path: &str, known: &BTreeSet<&str>, reader: &mut Reader<'_>
     }
 }
 
-fn headers(step: &Step, path: &str, reader: &mut Reader<'_>) {
+fn headers(step: &Step, path: &str, document: &mut Document<'_>) {
     for (name, value) in &step.headers {
         let at = format!("{path}.headers.{name}");
         if OUR_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            reader.report(&at, "is written by whoever sends it", "leave it out");
+            document.report_if_sound(&at, "is written by whoever sends it", "leave it out");
         } else if http::HeaderName::try_from(name).is_err() {
-            reader.report(&at, "is no name of a header", "write letters, digits and \"-\"");
+            document.report_if_sound(&at, "is no name of a header", "write letters, digits and \"-\"");
         } else if value.contains(|c: char| c.is_control()) {
-            reader.report(&at, "has a control character", "leave it out");
+            document.report_if_sound(&at, "has a control character", "leave it out");
         }
     }
 }
 
-fn takes(step: &Step, path: &str, reader: &mut Reader<'_>) {
+fn takes(step: &Step, path: &str, document: &mut Document<'_>) {
     for (name, take) in &step.take {
         let at = format!("{path}.take.{name}");
         if !template::is_name(name) || name.contains('.') {
-            reader.report(&at, format!("{name:?} is no name of a value"), "write letters, digits and \"_\"");
+            document.report_if_sound(&at, format!("{name:?} is no name of a value"), "write letters, digits and \"_\"");
         }
         let ways = [&take.css, &take.json, &take.header, &take.cookie].into_iter().flatten().count();
         if ways != 1 {
-            reader.report(&at, "says not where it is", "write one of css, json, header and cookie");
+            document.report_if_sound(&at, "says not where it is", "write one of css, json, header and cookie");
         }
         if take.attribute.is_some() && take.css.is_none() {
-            reader.report(&format!("{at}.attribute"), "is of nothing", "write css too");
+            document.report_if_sound(&format!("{at}.attribute"), "is of nothing", "write css too");
         }
         if take.css.as_ref().is_some_and(|selector| Selector::parse(selector).is_err()) {
-            reader.report(
+            document.report_if_sound(
                 &format!("{at}.css"),
                 "is no CSS selector",
                 "write one as in a style sheet: \"[name=token]\"",
             );
         }
         if take.json.as_ref().is_some_and(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
-            reader.report(&format!("{at}.json"), "is no JSON pointer", "write it from \"/\" on: \"/cart/token\"");
+            document.report_if_sound(
+                &format!("{at}.json"),
+                "is no JSON pointer",
+                "write it from \"/\" on: \"/cart/token\"",
+            );
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The second reading: rules that span several keys, and the files that a scenario names.
 //!
-//! Out of scope: kinds and bounds of single values, which [`super::schema_check`] knows from the schema.
+//! Out of scope: kinds and bounds of single values, which the types tell.
 
 use std::time::Duration;
 
-use super::problem::Problem;
-use super::schema_check::{Files, Reader};
-use super::{journey_rules, replay};
+use toml_diagnostics::Document;
+
+use super::{Files, journey_rules, replay};
 use crate::arrivals::Arrivals;
 use crate::attack::{CALM, RECOVERY};
 use crate::persona::Persona;
@@ -19,67 +19,73 @@ pub const MOST_ARRIVALS: f64 = 20_000_000.0;
 const SHORTEST_SESSION: Duration = Duration::from_secs(5);
 
 /// Looks at a scenario as a whole. Counts to be replayed are read from their files on the way.
-pub(super) fn check(mut scenario: Scenario, reader: &mut Reader<'_>, files: Files<'_>) -> Scenario {
-    name(&scenario.name, reader);
-    // Where a phase could not be read, those after it are not where they seem to be.
-    if !reader.has(&format!("arrivals.{}", scenario.arrivals.len())) {
-        for (index, phase) in scenario.arrivals.iter_mut().enumerate() {
-            self::phase(phase, &format!("arrivals.{index}"), reader, files);
-        }
+pub(super) fn check(mut scenario: Scenario, document: &mut Document<'_>, files: Files<'_>) -> Scenario {
+    name(&scenario.name, document);
+    for (index, phase) in scenario.arrivals.iter_mut().enumerate() {
+        self::phase(phase, &format!("arrivals.{index}"), document, files);
     }
-    room(&scenario, reader);
-    people(&scenario, reader);
-    wire(&scenario, reader);
-    attacks(&scenario, reader);
-    journey_rules::check(&mut scenario, reader, files);
-    if reader.sound("arrivals") {
-        arrivals(&scenario, reader);
+    room(&scenario, document);
+    people(&scenario, document);
+    wire(&scenario, document);
+    attacks(&scenario, document);
+    journey_rules::check(&mut scenario, document, files);
+    if document.is_sound("arrivals") {
+        arrivals(&scenario, document);
     }
     scenario
 }
 
-fn name(name: &str, reader: &mut Reader<'_>) {
+fn name(name: &str, document: &mut Document<'_>) {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
-        reader.report("name", format!("{name:?} is not a name"), "write 1 to 64 of a-z, 0-9 and \"-\"");
+        document.report_if_sound("name", format!("{name:?} is not a name"), "write 1 to 64 of a-z, 0-9 and \"-\"");
     }
 }
 
-fn phase(phase: &mut Phase, path: &str, reader: &mut Reader<'_>, files: Files<'_>) {
+fn phase(phase: &mut Phase, path: &str, document: &mut Document<'_>, files: Files<'_>) {
     match phase {
         Phase::Flat { r#for, .. }
         | Phase::Ramp { r#for, .. }
         | Phase::Step { r#for, .. }
         | Phase::Burst { r#for, .. } => {
-            lasts(*r#for, &format!("{path}.for"), reader);
+            lasts(*r#for, &format!("{path}.for"), document);
         }
         Phase::Replay { file: Some(file), counts, interval, .. } => {
-            lasts(*interval, &format!("{path}.interval"), reader);
+            lasts(*interval, &format!("{path}.interval"), document);
             let at = format!("{path}.file");
             if !counts.is_empty() {
-                return reader.report(&at, "there are counts too", "write one of the two");
+                return document.report_if_sound(&at, "there are counts too", "write one of the two");
             }
             match files(file).map(|text| replay::read(&text)) {
-                Ok(Ok(read)) if read.is_empty() => reader.report(&at, "has no counts", "write one count a line"),
+                Ok(Ok(read)) if read.is_empty() => {
+                    document.report_if_sound(&at, "has no counts", "write one count a line");
+                }
                 Ok(Ok(read)) => *counts = read,
                 Ok(Err(bad)) => bad.into_iter().for_each(|bad| {
                     let what = format!("{:?} is not a count", bad.text);
-                    let fix = "write one count a line, or time,count".into();
-                    let (file, place) = (file.display().to_string(), Some((bad.line, 1)));
-                    reader.complain_of_file(&at, Problem { file, place, key: String::new(), what, fix });
+                    let fix = "write one count a line, or time,count";
+                    document.report_in(&at, file.display().to_string(), bad.line, what, fix);
                 }),
                 Err(error) => {
-                    reader.report(&at, format!("cannot be read: {error}"), "names are relative to this file");
+                    document.report_if_sound(
+                        &at,
+                        format!("cannot be read: {error}"),
+                        "names are relative to this file",
+                    );
                 }
             }
         }
         Phase::Replay { file: None, counts, interval, .. } => {
-            lasts(*interval, &format!("{path}.interval"), reader);
+            lasts(*interval, &format!("{path}.interval"), document);
             if counts.is_empty() {
-                reader.report(path, "there is nothing to replay", "add file = \"counts.csv\" or counts = [.., ..]");
+                document.report_if_sound(
+                    path,
+                    "there is nothing to replay",
+                    "add file = \"counts.csv\" or counts = [.., ..]",
+                );
             }
             if counts.iter().any(|&count| count < 0.0) {
-                reader.report(
+                document.report_if_sound(
                     &format!("{path}.counts"),
                     "a count is below 0",
                     "write how many arrived in the interval",
@@ -89,97 +95,101 @@ fn phase(phase: &mut Phase, path: &str, reader: &mut Reader<'_>, files: Files<'_
     }
 }
 
-fn lasts(span: Span, path: &str, reader: &mut Reader<'_>) {
+fn lasts(span: Span, path: &str, document: &mut Document<'_>) {
     if span.0.is_zero() {
-        reader.report(path, "lasts no time", "write more than 0s");
+        document.report_if_sound(path, "lasts no time", "write more than 0s");
     }
 }
 
-fn room(scenario: &Scenario, reader: &mut Reader<'_>) {
+fn room(scenario: &Scenario, document: &mut Document<'_>) {
     let room = &scenario.room;
     let numbers = [("room.new_users_per_minute", Some(room.new_users_per_minute)), ("room.burst", room.burst)];
     for (path, number) in numbers {
         if let Some(number) = number.filter(|number| number.fract() != 0.0) {
-            reader.report(path, format!("{number} is not whole"), "a gateway takes whole numbers");
+            document.report_if_sound(path, format!("{number} is not whole"), "a gateway takes whole numbers");
         }
     }
     if !room.path.starts_with('/') || room.path.contains(['?', '#', '*']) {
-        reader.report("room.path", format!("{:?} is not a page", room.path), "write it from \"/\" on, without a query");
+        document.report_if_sound(
+            "room.path",
+            format!("{:?} is not a page", room.path),
+            "write it from \"/\" on, without a query",
+        );
     }
     if room.session_duration.0 < SHORTEST_SESSION {
-        reader.report("room.session_duration", "is shorter than a gateway accepts", "write at least \"5s\"");
+        document.report_if_sound("room.session_duration", "is shorter than a gateway accepts", "write at least \"5s\"");
     }
 }
 
-fn people(scenario: &Scenario, reader: &mut Reader<'_>) {
+fn people(scenario: &Scenario, document: &mut Document<'_>) {
     if scenario.shoppers.values().sum::<f64>() <= 0.0 {
-        reader.report("shoppers", "nobody comes", "give one kind of visitor a weight above 0");
+        document.report_if_sound("shoppers", "nobody comes", "give one kind of visitor a weight above 0");
     }
     let habits = &scenario.habits;
     let ranges = [("think", habits.think), ("again", habits.again), ("bears", habits.bears), ("away", habits.away)];
     for (key, [from, to]) in ranges {
         if from > to {
             let fix = format!("write the shorter one first: [\"{to}\", \"{from}\"]");
-            reader.report(&format!("habits.{key}"), format!("{from} is longer than {to}"), fix);
+            document.report_if_sound(&format!("habits.{key}"), format!("{from} is longer than {to}"), fix);
         }
     }
-    lasts(habits.patience, "habits.patience", reader);
+    lasts(habits.patience, "habits.patience", document);
 }
 
-fn wire(scenario: &Scenario, reader: &mut Reader<'_>) {
+fn wire(scenario: &Scenario, document: &mut Document<'_>) {
     let wire = &scenario.wire;
     let moves = [Persona::ChangesAddress, Persona::Shares].map(|persona| scenario.share(persona) > 0.0);
     if wire.addresses < 2 && moves.contains(&true) {
-        reader.report("wire.addresses", "some visitors change or share addresses", "write at least 2");
+        document.report_if_sound("wire.addresses", "some visitors change or share addresses", "write at least 2");
     }
     let shared = matches!(wire.connections, Connections::Shared(_));
     if shared && wire.address == Address::ProxyProtocol {
         let fix = "write connections = \"own\" or \"new\", or address = \"forwarded_for\"";
-        reader.report("wire.address", "one connection has one address in the PROXY protocol", fix);
+        document.report_if_sound("wire.address", "one connection has one address in the PROXY protocol", fix);
     }
     if shared && wire.protocol == Protocol::Http2 && scenario.share(Persona::SlowReader) > 0.0 {
         let fix = "give each shopper a connection, or leave slow_reader out";
-        reader.report("wire.connections", "a slow reader would slow down all who share its connection", fix);
+        document.report_if_sound("wire.connections", "a slow reader would slow down all who share its connection", fix);
     }
 }
 
 /// One after another, with enough calm before each to be held against, and after the last.
-fn attacks(scenario: &Scenario, reader: &mut Reader<'_>) {
+fn attacks(scenario: &Scenario, document: &mut Document<'_>) {
     let (apart, mut free) = (CALM + RECOVERY, CALM);
     for (index, attack) in scenario.attacks.iter().enumerate() {
-        lasts(attack.r#for, &format!("attack.{index}.for"), reader);
+        lasts(attack.r#for, &format!("attack.{index}.for"), document);
         if attack.from.0 < free {
             let fix = format!("write at least \"{}\"", Span(free));
-            reader.report(&format!("attack.{index}.from"), "leaves too little calm before it", fix);
+            document.report_if_sound(&format!("attack.{index}.from"), "leaves too little calm before it", fix);
         }
         free = attack.until() + apart;
     }
-    if !scenario.attacks.is_empty() && reader.sound("arrivals") && scenario.closes() < free {
+    if !scenario.attacks.is_empty() && document.is_sound("arrivals") && scenario.closes() < free {
         let fix = format!("let people come, or write closing, until \"{}\"", Span(free));
-        reader.report("attack", "the launch is over before it can be calm again after the last", fix);
+        document.report_if_sound("attack", "the launch is over before it can be calm again after the last", fix);
     }
 }
 
 /// Of all phases together; each is sound.
-fn arrivals(scenario: &Scenario, reader: &mut Reader<'_>) {
+fn arrivals(scenario: &Scenario, document: &mut Document<'_>) {
     let arrivals = Arrivals::of(scenario);
     let (expected, length) = (arrivals.expected(), arrivals.length());
     if expected < 1.0 {
-        reader.report("arrivals", "nobody arrives", "give a phase a rate above 0");
+        document.report_if_sound("arrivals", "nobody arrives", "give a phase a rate above 0");
     }
     if expected > MOST_ARRIVALS {
         let what = format!("{expected:.0} visitors are more than this program can follow");
-        reader.report("arrivals", what, format!("write rates for at most {MOST_ARRIVALS:.0}"));
+        document.report_if_sound("arrivals", what, format!("write rates for at most {MOST_ARRIVALS:.0}"));
     }
     if let Some(closing) = scenario.closing.filter(|closing| closing.0 < length) {
         let length = Span(Duration::from_millis(length.as_millis() as u64));
         let what = format!("{closing} is before the last arrival");
-        reader.report("closing", what, format!("write at least \"{length}\", or leave it out"));
+        document.report_if_sound("closing", what, format!("write at least \"{length}\", or leave it out"));
     }
     let over = scenario.closes() + scenario.grace.0;
     if scenario.share(Persona::Expired) > 0.0 && scenario.room.session_duration.0 >= over {
         let fix = "write a shorter session_duration, or leave expired out";
-        reader.report(
+        document.report_if_sound(
             "room.session_duration",
             "no pass ends before the launch does, so nobody can use one after its end",
             fix,

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::problem::{Problem, Problems, meant};
+use toml_diagnostics::did_you_mean;
+
+use super::Diagnostics;
 
 /// Name and text of each, as in `loadtest/scenarios`.
 pub const ALL: [(&str, &str); 11] = [
@@ -35,10 +37,9 @@ pub(super) fn file(path: &Path) -> io::Result<String> {
 }
 
 /// There is none of this name, and no such file.
-pub(super) fn unknown(name: &str) -> Problems {
-    let names = ALL.map(|(name, _)| name);
-    let what = "is neither the name of a scenario nor a file".into();
-    Problems(vec![Problem { file: name.into(), place: None, key: String::new(), what, fix: meant(name, &names) }])
+pub(super) fn unknown(name: &str) -> Diagnostics {
+    let what = "is neither the name of a scenario nor a file".to_owned();
+    Diagnostics::of_file(name, what, did_you_mean(name, &ALL.map(|(name, _)| name)))
 }
 
 #[cfg(test)]
@@ -50,7 +51,7 @@ mod tests {
     use crate::scenario::{Connections, Protocol, Scenario};
 
     fn all() -> Vec<Scenario> {
-        ALL.map(|(name, _)| Scenario::find(name).unwrap_or_else(|problems| panic!("{problems}"))).into()
+        ALL.map(|(name, _)| Scenario::find(name).unwrap_or_else(|wrong| panic!("{wrong}"))).into()
     }
 
     #[test]
@@ -115,8 +116,8 @@ mod tests {
 
     #[test]
     fn what_is_meant_is_found_for_a_name_that_is_almost_right() {
-        let problems = Scenario::find("nike-lunch").unwrap_err().to_string();
-        assert!(problems.contains("did you mean \"nike-launch\"?"), "{problems}");
+        let told = Scenario::find("nike-lunch").unwrap_err().to_string();
+        assert!(told.contains("did you mean \"nike-launch\"?"), "{told}");
         assert!(Scenario::find("no/such/file.toml").unwrap_err().to_string().contains("cannot be read"));
     }
 }
