@@ -1,4 +1,4 @@
-//! What was probably meant by a name that there is not.
+//! Suggestions for misspelt names.
 
 /// The candidate that was probably meant.
 pub(crate) fn nearest<'n>(written: &str, candidates: &[&'n str]) -> Option<&'n str> {

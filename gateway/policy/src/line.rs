@@ -87,7 +87,7 @@ impl Places {
     const NONE: Self = Self { told: f64::INFINITY, called: 0.0, moved: 0.0 };
 }
 
-/// Everyone enters: limits are only reported, and the room is open.
+/// Every shopper enters: limits are only reported, and the room is open.
 fn unlimited(rules: &Rules) -> bool {
     rules.open && !rules.enforced
 }

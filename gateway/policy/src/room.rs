@@ -77,7 +77,7 @@ impl Rules {
 pub enum QueueingMethod {
     /// In order of arrival.
     Fifo,
-    /// Everyone enters; the limits are only reported.
+    /// Every shopper enters; the limits are only reported.
     Passthrough,
     /// No line: over the limits a clear page, no number.
     Reject,

@@ -70,7 +70,7 @@ impl Pattern {
 }
 
 impl Literal {
-    /// One path, or a path and what is below it if it ends in `/*`.
+    /// One path, or a path and all below it if it ends in `/*`.
     pub fn parse(path: &str) -> Result<Self, BadPattern> {
         let (base, below) = without_star(path)?;
         parse_path(base)?;

@@ -5,7 +5,7 @@
 //! | `waiting` | in the line, or in it by coming back | the same GET after `Retry-After` |
 //! | `needs-pass` | no place in the line | the waiting page, by a browser or as JSON |
 //! | `expired` | the time inside, or the place, has ended | the same |
-//! | `queue-closed` | suspended, or full where nobody waits | later |
+//! | `queue-closed` | suspended, or full, in a room without a line | later |
 //! | `too-fast` | over a quota | the same after `Retry-After` |
 //! | `busy` | the shop has too much to do | the same after `Retry-After` |
 //! | `failed` | the shop, or the way to it, failed | whatever helps in an outage |

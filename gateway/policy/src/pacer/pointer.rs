@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The bound `b` is 5. While fewer come than such a pointer can find, as where a line is stuffed with tickets
-//! that no one will claim, it grows by an eighth a second towards `2 / h`, at most 50, and shrinks as it grew.
+//! without claimants, it grows by an eighth a second towards `2 / h`, at most 50, and shrinks as it grew.
 //! If no holder comes at all, that is taken for an outage of the shoppers, not for stuffing: then it stays.
 //!
 //! `h` is the share of called tickets whose holders come within [`SHOW_WITHIN`], `F` the share of
