@@ -1,10 +1,10 @@
-//! The operator's listener: health, metrics, what each room and each gateway is doing, and the rooms by version.
+//! The operator's listener: health, metrics, the state of each room and each gateway, and the rooms by version.
 //!
-//! It binds loopback, or asks for a token. `/healthz` and `/readyz` answer without one: probes have none. Where no token
-//! is asked for, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
-//! browser whose own name was pointed at this listener (DNS rebinding) learns nothing.
+//! It binds loopback, or requires a token. `/healthz` and `/readyz` answer without one: probes have none. Where no token
+//! is required, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
+//! browser whose own name points at this listener (DNS rebinding) learns nothing.
 //!
-//! Out of scope: changing anything else, and connections (`connection`).
+//! Out of scope: any other change, and connections (`connection`).
 
 mod connection;
 mod gauges;
@@ -34,7 +34,7 @@ use crate::number;
 use crate::rooms::LiveRoom;
 use crate::shared::Shared;
 
-/// What `GET /api/rooms/{name}/status` answers.
+/// Response of `GET /api/rooms/{name}/status`.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
 pub(crate) struct RoomStatus {
@@ -44,11 +44,11 @@ pub(crate) struct RoomStatus {
     line: String,
     /// `not_queueing`, `queueing` or `suspended`.
     status: &'static str,
-    /// Whether nothing happens in it, so that the store is not asked.
+    /// Whether the room is idle, so that the store is not polled for it.
     dormant: bool,
-    /// Whether the store fails to answer: what follows is then old.
+    /// Whether the store fails to answer: the fields below are then stale.
     store_away: bool,
-    /// Time of the store when the rest was true, in milliseconds.
+    /// Store time of the fields below, in milliseconds.
     store_time_ms: u64,
     /// The segment in which numbers are given.
     segment: u64,
@@ -56,15 +56,15 @@ pub(crate) struct RoomStatus {
     next: u64,
     /// Tickets called in it.
     serving: u64,
-    /// Earlier segments: the store has lost writes so often, as far as the line remembers.
+    /// Number of earlier segments: one for each loss of writes, as far as the line remembers.
     earlier_segments: usize,
     /// Store time at which the line began, or at which a loss was last noticed, in milliseconds.
     lost_ms: u64,
     /// Tickets handed out and not called.
     waiting: u64,
-    /// Passes that live.
+    /// Live passes.
     active_users: u64,
-    /// Passes that may live at once.
+    /// Bound on live passes.
     total_active_users: Option<u64>,
     /// Passes given so far.
     admitted: u64,
@@ -94,7 +94,7 @@ pub(crate) struct RoomStatus {
     limits_given_up: bool,
     /// Whether the line moves on at this gateway's share at this moment (`fail_mode = "static"` and the store away).
     on_lease: bool,
-    /// Whether this gateway reaches no server of the room's upstream, and lets nobody in from the line.
+    /// Whether this gateway reaches no server of the room's upstream, and admits no shopper from the line.
     shop_rests: bool,
     /// Passes given for tickets that had one already, on the two sides of a cut.
     second_passes: u64,
@@ -144,16 +144,16 @@ const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways 
 const FOREIGN_HOST: &str = "this Host is not the admin listener's: ask for it by address or as localhost, or list the \
                             name in listen.admin_hosts\n";
 
-/// Who is an operator.
+/// The test for an operator.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
-    /// What an operator must show, if anything.
+    /// The token that an operator must show, if any.
     pub token: Option<Arc<str>>,
-    /// Names of this listener, beside addresses and `localhost`; asked for only where there is no token.
+    /// Names of this listener, beside addresses and `localhost`; checked only if there is no token.
     pub hosts: Arc<[String]>,
 }
 
-/// The routes, for those who have `access`.
+/// The routes, for operators as `access` defines them.
 pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
     let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))

@@ -25,9 +25,9 @@ pub type Piece = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 /// A piece of a body on its way out.
 pub type Chunks = Poll<Option<Result<Frame<Chunk>, hyper::Error>>>;
 
-/// Where a streamed body comes from.
+/// The source of a streamed body.
 pub trait Source: std::fmt::Debug {
-    /// The next piece of the body: moves what bytes there are, and wakes `cx` when there are more.
+    /// The next piece of the body: moves the bytes at hand, and wakes `cx` when there are more.
     fn poll_frame(&self, cx: &mut Context<'_>) -> Chunks;
 
     /// Whether nothing follows.
@@ -36,22 +36,22 @@ pub trait Source: std::fmt::Debug {
     /// How much follows.
     fn size_hint(&self) -> SizeHint;
 
-    /// Says which request this answers: it is under way until the last byte was taken, and its line is written then.
+    /// Sets the request that this answers: it is in flight until the last byte was taken, and its log line is written then.
     fn answers(&self, in_flight: InFlight, line: Option<Box<Line>>);
 }
 
-/// Bytes of an answer on their way out. Those of HTTP/2, which wait for the other end's window, are counted until they are gone.
+/// Bytes of an answer on their way out. Those of HTTP/2, which wait for the peer's flow-control window, are counted until sent.
 #[derive(Debug)]
 pub struct Chunk {
     /// Empty only if nothing follows.
     bytes: Bytes,
-    /// What follows them.
+    /// The pieces after `bytes`.
     rest: Option<Box<array::IntoIter<Bytes, 2>>>,
     untaken: Option<Box<Untaken>>,
 }
 
 impl Chunk {
-    /// Of the answer to this request.
+    /// A chunk of the answer to this request.
     pub(crate) fn of(in_flight: Option<&InFlight>, bytes: Bytes) -> Self {
         Self { untaken: in_flight.and_then(|in_flight| in_flight.untaken(bytes.len())), ..Self::from(bytes) }
     }
@@ -61,7 +61,7 @@ impl Chunk {
         self.rest.as_ref().map_or(&[], |rest| rest.as_slice())
     }
 
-    /// Bytes that are kept for this answer: of a page in pieces only what was filled in, as the others are shared.
+    /// Bytes held for this answer: of a page in pieces only the filled-in ones, as the others are shared.
     fn kept(&self) -> usize {
         self.rest().first().map_or(self.bytes.len(), Bytes::len)
     }
@@ -117,7 +117,7 @@ pub enum Body {
     Full(Option<Chunk>, Option<Charge>),
     /// Streamed, never gathered.
     Stream(Rc<dyn Source>),
-    /// None: what follows is another protocol. The bridge is taken by the connection.
+    /// None: another protocol follows. The connection takes the bridge.
     Switch(Option<Bridge>),
 }
 
@@ -137,13 +137,13 @@ impl Body {
         Self::Full(None, None)
     }
 
-    /// Bytes of the upstream, which are counted until the other end asks for them.
+    /// Bytes of the upstream, counted until the peer takes them.
     pub(crate) fn counted(bytes: Option<Bytes>, charge: Charge) -> Self {
         Self::Full(bytes.map(Chunk::from), Some(charge))
     }
 
-    /// Says which request this answers: it is under way until the last byte was taken. Bytes in memory are no request under
-    /// way, but count as untaken; another protocol goes on by itself.
+    /// Sets the request that this answers: it is in flight until the last byte was taken. With bytes in memory the request is
+    /// over, but they count as untaken; another protocol goes on by itself.
     pub fn answers(&mut self, in_flight: InFlight, line: Option<Box<Line>>) {
         match self {
             Self::Full(Some(chunk), _) => chunk.untaken = in_flight.into_untaken(chunk.kept()),
@@ -198,8 +198,8 @@ impl http_body::Body for Body {
     }
 }
 
-/// Lets a short upload finish that was answered unread. To drop it would reset its stream of HTTP/2, and
-/// there are clients (curl 7.88) that lose the answer when the reset comes before they have sent all.
+/// Reads the rest of a short upload that was answered unread. Dropping it would reset its HTTP/2 stream, and
+/// some clients (curl 7.88) lose the answer when the reset comes before they have sent everything.
 pub fn drain_body(mut body: Incoming) {
     const SHORT: usize = 64 * 1024;
     const SOON: Duration = Duration::from_secs(2);

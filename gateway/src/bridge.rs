@@ -1,6 +1,6 @@
-//! Another protocol between both ends (`WebSocket`s), once HTTP has agreed on it.
+//! A tunnel for another protocol between client and upstream (`WebSocket`s), once HTTP has agreed on it.
 //!
-//! Out of scope: what is agreed on ([`crate::upstream`]), and when it has to end.
+//! Out of scope: the agreement ([`crate::upstream`]), and when the tunnel has to end.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -8,14 +8,14 @@ use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
-/// Carries another protocol between both ends, until it ends.
+/// Carries another protocol between client and upstream, until it ends.
 pub struct Bridge {
     carried: Pin<Box<dyn Future<Output = ()>>>,
     end: Rc<Notify>,
 }
 
 impl Bridge {
-    /// What carries the bytes is told by the [`Notify`] that it is to end: both ends are to hear of it.
+    /// The [`Notify`] tells `carry` to end: both peers must learn of it.
     pub fn new<F: Future<Output = ()> + 'static>(carry: impl FnOnce(Rc<Notify>) -> F) -> Self {
         let end = Rc::new(Notify::new());
         Self { carried: Box::pin(carry(end.clone())), end }

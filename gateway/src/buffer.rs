@@ -1,12 +1,12 @@
-//! How much of bodies a worker holds in memory.
+//! Bytes of bodies in the memory of a worker.
 //!
 //! Bodies are held so that a slow client holds no permit: the beginning of a request until it is worth a permit, and
-//! an answer that its client does not take. Each worker counts its own, so nothing here is shared or locked.
+//! an answer that its client does not take. Each worker counts its own bytes, so nothing here is shared or locked.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// The bytes that a worker holds.
+/// The bytes held by a worker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Buffers(Rc<Cell<usize>>);
 
@@ -21,7 +21,7 @@ impl Buffers {
     }
 }
 
-/// Bytes that are held; counted until dropped.
+/// Held bytes; counted until dropped.
 #[derive(Debug)]
 pub struct Charge {
     buffers: Buffers,
@@ -29,7 +29,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Holds so many more if that stays within what the worker may hold.
+    /// Holds `bytes` more if the worker stays within `most`.
     pub(crate) fn grow(&mut self, bytes: usize, most: usize) -> bool {
         let held = self.buffers.held() + bytes;
         if held <= most {
@@ -39,14 +39,14 @@ impl Charge {
         held <= most
     }
 
-    /// Holds so many less.
+    /// Holds `bytes` less.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.buffers.0.set(self.buffers.held() - bytes);
     }
 
-    /// All of it, and leaves none.
+    /// Moves all of it out, and leaves none.
     pub(crate) fn split(&mut self) -> Self {
         Self { buffers: self.buffers.clone(), bytes: std::mem::take(&mut self.bytes) }
     }

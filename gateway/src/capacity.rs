@@ -1,13 +1,13 @@
-//! What this machine has room for: file descriptors for the bounds of the configuration, and the kernel's limits.
+//! The capacity of this machine: file descriptors for the bounds of the configuration, and the kernel's limits.
 //!
 //! At the start the limit of descriptors is raised as far as this process may. If the bounds of the configuration still
-//! do not fit, fewer connections are accepted: descriptors for the way to the shop are always left, or holders of a
-//! pass would be answered 502 by a gateway that merely has too many visitors.
+//! do not fit, fewer connections are accepted: some descriptors are always reserved for the shop, or a gateway with too
+//! many visitors would answer 502 to holders of a pass.
 //!
-//! While it serves, a thread of its own looks once a second at the limits that end a launch in silence ([`machine`]):
-//! metrics show them, and the log says once, with what to change, that one is near its end or has been reached.
+//! In service, a thread of its own reads once a second the limits that end a launch in silence ([`machine`]):
+//! metrics show them, and the log says once, with the remedy, that one is near its end or has been reached.
 //!
-//! Out of scope: reading them ([`machine`]).
+//! Out of scope: how they are read ([`machine`]).
 
 use std::time::{Duration, Instant};
 
@@ -21,13 +21,13 @@ use crate::telemetry::{PROCESS, catalogue};
 const OTHERS: u64 = 192;
 /// Descriptors of each worker beside its sockets.
 const OF_A_WORKER: u64 = 8;
-/// How often the limits are looked at...
+/// Interval between readings of the limits...
 const LOOK: Duration = Duration::from_secs(1);
-/// ...and those that take longer to read, in looks.
+/// ...and of the more expensive ones, in readings.
 const RARELY: u32 = 10;
-/// What goes on is said again after so long.
+/// A lasting problem is logged again after this time.
 const AGAIN: Duration = Duration::from_mins(1);
-/// A limit that was near its end is told of again when less than this share was in use between.
+/// A limit that was near its end is logged again only if less than this share was in use in between.
 const CALM: f64 = 0.7;
 
 /// Descriptors that the bounds of a configuration may need.
@@ -42,7 +42,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Those of a configuration.
+    /// The needs of a configuration.
     pub fn of(config: &Config) -> Self {
         let workers = config.listen.workers as u64;
         let addresses = (config.listen.http.len() + config.listen.https.len()) as u64;
@@ -57,18 +57,18 @@ impl Needs {
         }
     }
 
-    /// All of them.
+    /// Their sum.
     pub fn all(self) -> u64 {
         self.connections + self.upstreams + self.others
     }
 
-    /// Connections of shoppers that there is room for. The way to the shop comes first, with up to half of what is left.
+    /// Connections of shoppers that fit. The shop's connections come first, with up to half of what is left after the others.
     pub fn connections_within(self, limit: u64) -> u64 {
         let left = limit.saturating_sub(self.others);
         (left - self.upstreams.min(left / 2)).clamp(1, self.connections.max(1))
     }
 
-    /// What is wrong and how to mend it, if they do not fit.
+    /// The problem and its remedy, if they do not fit.
     pub fn shortage(self, limit: u64) -> Option<String> {
         let Self { connections, upstreams, others } = self;
         let (all, within) = (self.all(), self.connections_within(limit));
@@ -82,12 +82,12 @@ impl Needs {
     }
 }
 
-/// What this machine lacks for a configuration, if it is started with the limits of this process.
+/// The shortage of this machine for a configuration, if it is started with the limits of this process.
 pub fn shortage(config: &Config) -> Option<String> {
     Needs::of(config).shortage(machine::descriptor_hard_limit())
 }
 
-/// Makes the bound of connections fit into the descriptors of this process, and says so if it did not.
+/// Makes the bound of connections fit into the descriptors of this process, and logs it if it did not.
 pub fn fit(config: &mut Config) {
     let (needs, limit) = (Needs::of(config), machine::raise_descriptors());
     if let Some(shortage) = needs.shortage(limit) {
@@ -96,7 +96,7 @@ pub fn fit(config: &mut Config) {
     }
 }
 
-/// Looks at the kernel's limits as long as the process runs, on a thread of its own.
+/// Watches the kernel's limits as long as the process runs, on a thread of its own.
 pub fn watch() {
     let look = || {
         let mut watch = CapacityWatcher::new();
@@ -110,7 +110,7 @@ pub fn watch() {
     }
 }
 
-/// All that is watched.
+/// All watched limits.
 struct CapacityWatcher {
     descriptors: Limit,
     conntrack: Limit,
@@ -166,7 +166,7 @@ impl CapacityWatcher {
     }
 }
 
-/// A limit of the kernel, and what was said of it.
+/// A limit of the kernel, and its last logged level.
 struct Limit {
     name: &'static str,
     fix: &'static str,
@@ -192,7 +192,7 @@ impl Limit {
         }
     }
 
-    /// The level, if it is to be said.
+    /// The level, if it is due to be logged.
     fn news(&mut self, usage: Usage) -> Option<Level> {
         let level = usage.level();
         if (usage.used as f64) < CALM * usage.limit as f64 {
@@ -205,7 +205,7 @@ impl Limit {
     }
 }
 
-/// A count of what was lost, and when it was last said.
+/// A count of losses, and when it was last logged.
 struct Loss {
     what: &'static str,
     told: Option<Instant>,
@@ -224,8 +224,8 @@ impl Loss {
         }
     }
 
-    /// What is to be said: how many since it was last said, at most once in a while. What was lost before the first
-    /// look is not ours.
+    /// The count to log: losses since the last log line, at most once per `AGAIN`. Losses before the first
+    /// reading are not ours.
     fn news(&mut self, count: u64, now: Instant) -> Option<u64> {
         let seen = *self.seen.get_or_insert(count);
         let due = self.told.is_none_or(|at| now.duration_since(at) >= AGAIN);

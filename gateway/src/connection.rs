@@ -1,9 +1,9 @@
-//! One shopper's connection, and the requests under way on it.
+//! One shopper's connection, and the requests in flight on it.
 //!
-//! Nothing here arms a timer: the worker's sweep looks at every connection once a second, and what it
-//! needs to know is kept here as requests come and go.
+//! No timer is armed here: the worker's sweep reads every connection once a second, and the state that it
+//! needs is updated here as requests come and go.
 //!
-//! Out of scope: sockets ([`crate::listener`]), and what a request means ([`crate::edge`]).
+//! Out of scope: sockets ([`crate::listener`]), and the meaning of a request ([`crate::edge`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
@@ -20,7 +20,7 @@ use crate::flow::Flow;
 use crate::seats::{Class, ConnectionPermit};
 use crate::visitor::Peer;
 
-/// Seconds that a connection which was asked to end may take.
+/// Grace of a connection that was asked to end, in seconds.
 const LAST_WORDS: u64 = 10;
 /// What a stream of HTTP/2 holds besides the bytes of its answer: its head, its task and its place in the connection
 /// (measured by `make bench-connections`).
@@ -30,12 +30,12 @@ const STREAM: usize = 2 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionState {
     Open,
-    /// Ends after the request under way; at the latest in that second.
+    /// Ends after the request in flight; at the latest in that second.
     Ending(u64),
     Over,
 }
 
-/// What a connection without a pass may do at this moment.
+/// Scheduling state of a connection without a pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Not deferred.
@@ -43,32 +43,32 @@ pub(crate) enum Turn {
     Free,
     /// Waits for its release.
     Deferred,
-    /// Released: to be served once.
+    /// Released: may be served once.
     Released,
 }
 
-/// What a worker's connections have in common.
+/// Counters shared by the connections of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// Seconds that the worker has lived.
     pub(crate) second: Cell<u64>,
-    /// Bytes of answers of HTTP/2 that the other ends have not taken.
+    /// Bytes of answers of HTTP/2 that the peers have not taken.
     untaken: Cell<usize>,
-    /// Streams of HTTP/2 that were not answered, or whose answers were not taken.
+    /// Streams of HTTP/2 without an answer, or whose answers were not taken.
     streams: Cell<usize>,
-    /// How many bytes one connection may have.
+    /// Bound on the bytes of one connection.
     pub(crate) most_untaken: Cell<usize>,
-    /// How many bytes all together may hold.
+    /// Bound on the bytes of all together.
     pub(crate) most_held: Cell<usize>,
 }
 
 impl Ledger {
-    /// Bytes that are held for who has not taken them.
+    /// Bytes held for peers that have not taken them.
     pub(crate) fn held(&self) -> usize {
         self.untaken.get() + self.streams.get() * STREAM
     }
 
-    /// Whether that is too much.
+    /// Whether that is over the bound.
     pub(crate) fn is_full(&self) -> bool {
         self.held() > self.most_held.get()
     }
@@ -88,13 +88,13 @@ impl std::fmt::Debug for Bridged {
 /// became another protocol and took its [`InFlight`] along.
 #[derive(Debug)]
 pub struct Connection {
-    /// The other end.
+    /// The peer.
     pub peer: Peer,
     /// Whether it is TLS.
     pub tls: bool,
-    /// What was shown on it.
+    /// The last credentials shown on it.
     pub cache: ConnectionCache,
-    /// How its bytes move, if it is HTTP/1.
+    /// Flow state of its bytes, if it is HTTP/1.
     pub flow: Arc<Flow>,
     ledger: Rc<Ledger>,
     seat: RefCell<Option<ConnectionPermit>>,
@@ -102,28 +102,28 @@ pub struct Connection {
     asked: Cell<bool>,
     active: Cell<u64>,
     holder: Cell<bool>,
-    /// What follows another protocol that was agreed on.
+    /// The tunnel after an upgrade.
     bridge: Bridged,
-    /// Of the answers of HTTP/1, which go one after the other.
+    /// Pace of the answers of HTTP/1, which go one after the other.
     pace: Pace,
-    /// Of the answers of HTTP/2 under way, each its own.
+    /// Paces of the answers of HTTP/2 in flight, one each.
     paces: RefCell<Vec<Rc<Pace>>>,
-    /// Which of the streams of HTTP/2 are worked on; the others wait.
+    /// Slots for streams of HTTP/2 in work; the others wait.
     streams: OnceCell<Streams>,
     open_streams: Cell<usize>,
     untaken: Cell<usize>,
-    /// Answers that go on when less is untaken.
+    /// Answers that continue when fewer bytes are untaken.
     held_back: RefCell<Vec<Waker>>,
-    /// The last request had no body: when it is answered, the next one begins.
+    /// The last request had no body: after its answer, the next one begins.
     bodiless: Cell<bool>,
     rests: Cell<bool>,
     state: Cell<ConnectionState>,
     turn: Cell<Turn>,
-    /// It had a request of HTTP/1 since it was polled last.
+    /// It had a request of HTTP/1 since its last poll.
     served: Cell<bool>,
-    /// Another one stands behind what else is ready.
+    /// Its next request waits behind all other ready tasks.
     yields: Cell<bool>,
-    /// It was looked at whether its peer speaks for others.
+    /// Whether its peer was checked for speaking for others.
     asked_for_others: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -159,12 +159,12 @@ impl Connection {
         })
     }
 
-    /// Requests under way.
+    /// Requests in flight.
     pub(crate) fn requests(&self) -> u32 {
         self.requests.get()
     }
 
-    /// Whether a whole head ever came.
+    /// Whether a whole request head ever came.
     pub(crate) fn has_asked(&self) -> bool {
         self.asked.get()
     }
@@ -174,7 +174,7 @@ impl Connection {
         self.active.get()
     }
 
-    /// What it is to the gateway. One of a pass holder, or of a trusted proxy, may idle for longer.
+    /// Its class at the gateway. The connection of a pass holder, or of a trusted proxy, may idle for longer.
     pub(crate) fn class(&self) -> Class {
         match () {
             () if self.holder.get() || self.peer.trusted => Class::Holder,
@@ -183,23 +183,23 @@ impl Connection {
         }
     }
 
-    /// Whether nothing is under way. What a deferred connection has to say is not read yet: its client does not idle.
+    /// Whether nothing is in flight. A deferred connection has unread bytes: its client does not idle.
     pub(crate) fn is_idle(&self) -> bool {
         self.requests.get() == 0 && self.turn.get() != Turn::Deferred
     }
 
-    /// Whether what it has to read may wait: it shows no pass, and no answer to it is under way. Requests of HTTP/2 are
+    /// Whether its reads may wait: it shows no pass, and no answer to it is in flight. Requests of HTTP/2 are
     /// read beside answers, so there it may wait at any moment.
     pub(crate) fn can_be_deferred(&self) -> bool {
         self.class() != Class::Holder && (self.requests.get() == 0 || self.yields.get() || self.is_http2())
     }
 
-    /// True once: what a peer says of others it says with each request.
+    /// True once: a peer that speaks for others says so with each request.
     pub(crate) fn is_to_be_asked_for_others(&self) -> bool {
         !self.peer.trusted && !self.asked_for_others.replace(true)
     }
 
-    /// It is served now, by one poll: one request of HTTP/1.
+    /// One poll serves it now: one request of HTTP/1.
     pub(crate) fn begin_turn(&self) {
         self.served.set(false);
         self.yields.set(false);
@@ -218,7 +218,7 @@ impl Connection {
         self.state.get()
     }
 
-    /// Whether it waits for its worker, which has more to do than it can.
+    /// Whether it is deferred by an overloaded worker.
     pub(crate) fn turn(&self) -> Turn {
         self.turn.get()
     }
@@ -227,14 +227,14 @@ impl Connection {
         self.turn.set(turn);
     }
 
-    /// Its turn has come: its client has been idle from now on, if there is nothing to read after all.
+    /// Its turn has come: if there is nothing to read after all, its client idles from now on.
     pub(crate) fn release(&self) {
         self.turn.set(Turn::Released);
         self.active.set(self.ledger.second.get());
         self.wake();
     }
 
-    /// To be woken when the state changes. It is told to the last who asked.
+    /// Registers a waker for changes of the state. Only the last one is kept.
     pub(crate) fn serve_by(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -242,28 +242,28 @@ impl Connection {
         }
     }
 
-    /// For how many seconds an answer was not taken. To be called once a second.
+    /// For how many seconds an answer was not taken. Must be called once a second.
     pub(crate) fn untaken(&self) -> u64 {
         self.paces.borrow().iter().fold(self.pace.second(), |most, pace| most.max(pace.second()))
     }
 
-    /// Asks it to end after the request under way.
+    /// Asks it to end after the request in flight.
     pub(crate) fn end(&self) {
         self.finish(ConnectionState::Ending(self.ledger.second.get() + LAST_WORDS));
     }
 
-    /// Closes it: another one needs its seat, which is free at once.
+    /// Closes it for another one, which needs its seat; the seat is free at once.
     pub(crate) fn evict(&self) {
         self.finish(ConnectionState::Over);
         self.seat.take();
     }
 
-    /// It carries another protocol once its last answer was written.
+    /// It carries another protocol after its last answer.
     pub(crate) fn switch(&self, bridge: Option<Bridge>) {
         self.bridge.0.set(bridge);
     }
 
-    /// What carries the other protocol, if there is one.
+    /// The tunnel of the other protocol, if there is one.
     pub(crate) fn take_bridge(&self) -> Option<Bridge> {
         self.bridge.0.take()
     }
@@ -284,29 +284,29 @@ impl Connection {
         }
     }
 
-    /// Bytes that the other end has not taken.
+    /// Bytes that the peer has not taken.
     pub(crate) fn untaken_bytes(&self) -> usize {
         self.untaken.get() + self.flow.unsent()
     }
 
-    /// Bytes that are held until the other end takes them.
+    /// Bytes held until the peer takes them.
     pub(crate) fn held(&self) -> usize {
         self.untaken_bytes() + self.open_streams.get() * STREAM
     }
 
-    /// Whether there are bytes of HTTP/2 for the other end, and none was taken and nothing asked for longer than this.
+    /// Whether there are bytes of HTTP/2 for the peer, and for longer than `limit` it took none and requested nothing.
     pub(crate) fn takes_nothing(&self, limit: u64) -> bool {
         self.untaken.get() > 0 && self.ledger.second.get() > self.active.get() + limit
     }
 
-    /// Streams of HTTP/2 that are worked on at once: few, until a pass is shown.
+    /// Bounds the streams of HTTP/2 in work at once: `few`, until a pass is shown.
     pub(crate) fn bound_streams(&self, few: usize, most: usize) {
         let first = if self.class() == Class::Holder { most } else { few.min(most) };
         let more = Cell::new(most - first);
         let _ = self.streams.set(Streams { slots: Arc::new(Semaphore::new(first)), more });
     }
 
-    /// Asks it to give its buffers back, if it only waits for the next request.
+    /// Asks it to release its buffers, if it only waits for the next request.
     pub(crate) fn rest(&self) {
         let idle = self.is_idle() && self.ledger.second.get() > self.active.get() + 1;
         if idle && self.can_rest() && !self.rests.replace(true) {
@@ -319,7 +319,7 @@ impl Connection {
         self.rests.get() && self.can_rest()
     }
 
-    /// Something came.
+    /// Bytes came.
     pub(crate) fn rises(&self) {
         self.rests.set(false);
     }
@@ -349,13 +349,13 @@ impl Connection {
         self.untaken.set(self.untaken.get() - bytes);
         self.ledger.untaken.set(self.ledger.untaken.get() - bytes);
         self.active.set(self.ledger.second.get());
-        // Not at each piece: all of them look again.
+        // Not at each piece: all waiters try again.
         if self.untaken.get() <= self.ledger.most_untaken.get() / 2 {
             self.held_back.take().into_iter().for_each(Waker::wake);
         }
     }
 
-    /// The pace of another answer.
+    /// Adds the pace of another answer.
     fn add_pace(&self) -> Rc<Pace> {
         let mut paces = self.paces.borrow_mut();
         let pace = Rc::new(Pace { place: Cell::new(paces.len()), ..Pace::default() });
@@ -372,11 +372,11 @@ impl Connection {
     }
 }
 
-/// The streams of a connection that are worked on.
+/// Slots for the streams of a connection.
 #[derive(Debug)]
 struct Streams {
     slots: Arc<Semaphore>,
-    /// Those that a pass adds.
+    /// Slots that a pass adds.
     more: Cell<usize>,
 }
 
@@ -384,9 +384,9 @@ struct Streams {
 #[derive(Debug)]
 struct OpenStream {
     connection: Rc<Connection>,
-    /// Of its answer.
+    /// Pace of its answer.
     pace: Rc<Pace>,
-    /// Once it is worked on.
+    /// Held while it is in work.
     slot: Option<OwnedSemaphorePermit>,
 }
 
@@ -406,7 +406,7 @@ impl Drop for OpenStream {
     }
 }
 
-/// Bytes of an answer of HTTP/2 that the other end has not taken.
+/// Bytes of an answer of HTTP/2 that the peer has not taken.
 #[derive(Debug)]
 pub struct Untaken {
     connection: Rc<Connection>,
@@ -427,11 +427,11 @@ impl Drop for Untaken {
     }
 }
 
-/// A request under way; the connection does not idle as long as this lives.
+/// In-flight guard of a request; the connection does not idle as long as this lives.
 #[derive(Debug)]
 pub struct InFlight {
     connection: Rc<Connection>,
-    /// Of HTTP/2. In a box: most requests have none, and carry this about.
+    /// Its stream of HTTP/2. Boxed: most requests have none, and carry this about.
     stream: Option<Box<OpenStream>>,
 }
 
@@ -446,8 +446,8 @@ impl InFlight {
         Self { connection: connection.clone(), stream }
     }
 
-    /// Waits for its turn, with HTTP/1. If its connection was served a request just now, all that is ready goes first: who
-    /// sends many at once keeps nobody waiting for all of them. And who reads no answers makes no more of them.
+    /// Waits for its turn, with HTTP/1. If its connection was served a request just now, all ready tasks go first: a client
+    /// that pipelines many requests delays no other. And a client that reads no answers gets no more of them.
     pub(crate) async fn take_turn(&self) {
         let connection = &self.connection;
         if self.stream.is_some() {
@@ -471,7 +471,7 @@ impl InFlight {
         }
     }
 
-    /// Waits for a slot among the streams of its connection; false if that is over meanwhile.
+    /// Waits for a slot among the streams of its connection; false if the connection is over meanwhile.
     pub(crate) async fn take_slot(&mut self) -> bool {
         let slots = self.connection.streams.get().map(|streams| streams.slots.clone());
         if let (Some(slots), Some(stream)) = (slots, &mut self.stream) {
@@ -493,14 +493,14 @@ impl InFlight {
         self.stream.as_ref().map(|_| Box::new(Untaken::new(&self.connection, bytes, None)))
     }
 
-    /// The same for all of its answer: its stream is one that is worked on until then.
+    /// The same for all of its answer: its stream keeps its slot until then.
     pub fn into_untaken(mut self, bytes: usize) -> Option<Box<Untaken>> {
         let stream = self.stream.take()?;
         self.connection.remove_pace(&stream.pace);
         Some(Box::new(Untaken::new(&self.connection, bytes, Some(stream))))
     }
 
-    /// By which the shopper takes the answer.
+    /// The pace at which the shopper takes the answer.
     pub fn pace(&self) -> &Pace {
         self.stream.as_ref().map_or(&self.connection.pace, |stream| &stream.pace)
     }
@@ -510,7 +510,7 @@ impl InFlight {
         &self.connection
     }
 
-    /// Says whether the shopper holds a pass.
+    /// Sets whether the shopper holds a pass.
     pub fn holds_pass(&self, holder: bool) {
         self.connection.holder.set(holder);
         if let Some(streams) = self.connection.streams.get().filter(|_| holder) {
@@ -530,23 +530,23 @@ impl Drop for InFlight {
     }
 }
 
-/// Whether the other end takes what there is for it: one that does not must not hold a permit for ever.
+/// Whether the peer takes its bytes: one that does not must not hold a permit for ever.
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// In the list of its connection.
+    /// Its index in the list of its connection.
     place: Cell<usize>,
     untaken: Cell<bool>,
     seconds: Cell<u64>,
 }
 
 impl Pace {
-    /// Says whether there is something that nobody took yet.
+    /// Sets whether there are untaken bytes.
     pub fn set(&self, untaken: bool) {
         self.untaken.set(untaken);
         self.seconds.set(0);
     }
 
-    /// To be called once a second: for how many seconds there was something that nobody took.
+    /// Must be called once a second: returns for how many seconds there were untaken bytes.
     fn second(&self) -> u64 {
         self.seconds.set(if self.untaken.get() { self.seconds.get() + 1 } else { 0 });
         self.seconds.get()

@@ -1,8 +1,8 @@
-//! Who asks again on a connection is recognised.
+//! A cache of the last token on a connection.
 //!
-//! To open a token is a hash, and to sign its pass for the upstream is another. Both depend on nothing
-//! but the text of the token and its room, and a browser sends the same text with every request. So each
-//! connection remembers the last text that was whole, and what follows from it, as long as the keys stay;
+//! To open a token is a hash, and to sign its pass for the upstream is another. Both depend only on
+//! the text of the token and its room, and a browser sends the same text with every request. So each
+//! connection keeps the last valid text and the results, as long as the keys stay;
 //! and the last host.
 //!
 //! Out of scope: whether the token still counts. `policy::admit` asks that of every request.
@@ -19,7 +19,7 @@ use policy::ticket::Token;
 use crate::headers::{PassHeaders, pass_expires, pass_id};
 use crate::visitor::{BadHost, Head, Host, sent_host};
 
-/// What one connection showed last.
+/// The last credentials of one connection.
 #[derive(Debug, Default)]
 pub struct ConnectionCache {
     token: RefCell<Option<Box<Remembered>>>,
@@ -32,7 +32,7 @@ struct Remembered {
     text: [u8; SEALED_LEN],
     room: RoomId,
     token: Token,
-    /// The name of the room that was signed may be another one later.
+    /// The room may be renamed later: the name is compared.
     pass: Option<Rc<PassHeaders>>,
 }
 
@@ -58,7 +58,7 @@ impl ConnectionCache {
         Ok(host)
     }
 
-    /// As [`Sealer::open`], but a text that was whole before is only compared.
+    /// As [`Sealer::open`], but a text that was valid before is only compared.
     pub fn open(&self, sealer: &Arc<Sealer>, room: RoomId, text: &[u8]) -> Result<Token, Rejected> {
         let same = |known: &Remembered| {
             let same_seal = known.room == room && Arc::ptr_eq(&known.sealer, sealer);
@@ -75,7 +75,7 @@ impl ConnectionCache {
         Ok(token)
     }
 
-    /// How the upstream is told of this pass.
+    /// The headers that show this pass to the upstream.
     pub fn pass_headers(
         &self,
         sealer: &Arc<Sealer>,

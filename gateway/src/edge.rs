@@ -4,14 +4,14 @@
 //! read the head -> room for this host and path? -> who is asking -> quota of a place -> policy::admit
 //!   Enter   a valid pass: forward; past half-life it is extended on the way      no store call in the way
 //!   Claim   a called ticket: trade it for a pass, then forward                   one batched store call
-//!   Join    nobody we know: take a number; if it is already called, claim it     one batched store call
+//!   Join    a newcomer: take a number; if it is already called, claim it         one batched store call
 //!   Visit   only looks at a calm room: forward, without a number                 one batched store call
 //!   Confirm a program, or the address is over its quota: come back with this arrival           no store call
 //!   Arrive  an arrival that came back: as Join                                   one batched store call
 //!   Late    a form whose pass has just ended: forward, at most three times       one batched store call
 //!   Wait    a ticket not yet called: page or JSON, from memory                   no store call
 //!   Return  back from a payment without a pass: at a rate, in a few permits      no store call
-//!   Preflight  a question of the browser, which has no pass: bare, at a rate      no store call
+//!   Preflight  a CORS preflight, which has no pass: bare, at a rate              no store call
 //!   Refuse  suspended, full, not a page, too fast                                no store call
 //! ```
 //!
@@ -78,7 +78,7 @@ pub(crate) async fn handle(
     Ok(response)
 }
 
-/// Where the request goes, or the answer that it gets here.
+/// The forward target of the request, or the answer that it gets here.
 async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Result<ForwardTarget<'a>, Box<Response<Body>>> {
     let (site, parts) = (cx.site, head.parts);
     if parts.headers.len() > site.config.listen.max_headers {
@@ -124,7 +124,7 @@ async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Result<Forwa
     Ok(ForwardTarget { upstream, host, pass_context })
 }
 
-/// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is of all paths; no other
+/// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is about all paths; no other
 /// method has it.
 fn is_rooted(parts: &Parts) -> bool {
     parts.uri.path().starts_with('/') || parts.uri.path() == "*" && parts.method == Method::OPTIONS
@@ -134,7 +134,7 @@ fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {
     Err(Box::new(answer))
 }
 
-/// Lets the shopper on, or says why not.
+/// Lets the shopper on, or answers why not.
 async fn at_the_door<'a>(
     cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
@@ -148,7 +148,7 @@ async fn at_the_door<'a>(
         if let Some(verdict) = with_pass {
             (verdict, None)
         } else {
-            // What kind of request it is matters only without a pass, and is the longest thing to read.
+            // The kind of a request matters only without a pass, and is the longest thing to read.
             cx.holds_pass(false);
             cx.read_intent(room, head);
             decide(cx, room, &snapshot, None)
@@ -178,7 +178,7 @@ async fn at_the_door<'a>(
         verdict => {
             let pass_context = without_a_place(cx, room, verdict).await;
             if pass_context.is_err() {
-                // Of those that go on the headers are read on the way.
+                // A forwarded request has its headers read on the way.
                 cx.note_peer_of_newcomer(&head.parts.headers);
             }
             return pass_context;
@@ -187,7 +187,7 @@ async fn at_the_door<'a>(
     no(answer)
 }
 
-/// Somebody who shows nothing that counts.
+/// A caller without a token that counts.
 async fn without_a_place<'a>(
     cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
@@ -231,12 +231,12 @@ async fn without_a_place<'a>(
     no(answer)
 }
 
-/// Decides, with what the line has said of the token since, if it was asked.
+/// Decides, with the state of the pass if the line was asked for it.
 fn decide(cx: &RequestContext<'_>, room: &SiteRoom, snapshot: &Snapshot, said: Option<PassState>) -> Decision {
     admit(context(cx, room, snapshot, said), cx.credential, cx.intent)
 }
 
-/// Tells the line of a token that its copy lacks: its store may have lost what the token is a proof of.
+/// Reports a token that the copy of the line lacks: the store may have lost the fact that it proves.
 fn report_evidence(cx: &RequestContext<'_>, room: &SiteRoom, snapshot: &Snapshot) {
     if let (Some(token), Some(view)) = (cx.token(), &snapshot.view)
         && view.lacks(&token)
@@ -247,7 +247,7 @@ fn report_evidence(cx: &RequestContext<'_>, room: &SiteRoom, snapshot: &Snapshot
     }
 }
 
-/// What is known of the line and of the token that is shown.
+/// The state of the line and of the token.
 fn context<'s>(
     cx: &RequestContext<'_>,
     room: &'s SiteRoom,
@@ -272,7 +272,7 @@ fn open(room: &SiteRoom) -> PassContext {
     PassContext::anonymous()
 }
 
-/// Lets a question of the browser through, bare and at a bounded rate.
+/// Forwards a preflight, bare and at a bounded rate.
 fn preflight(
     cx: &mut RequestContext<'_>,
     room: &SiteRoom,
@@ -288,7 +288,7 @@ fn preflight(
     Ok(PassContext::preflight())
 }
 
-/// Lets somebody through who returns from a payment without a pass, at a rate of the address.
+/// Forwards a return from a payment without a pass, rate-limited per address.
 fn come_back(cx: &mut RequestContext<'_>) -> Result<PassContext, Box<Response<Body>>> {
     if let Err(wait) = cx.charge_return() {
         return no(reply::too_fast(cx, wait));
@@ -297,7 +297,7 @@ fn come_back(cx: &mut RequestContext<'_>) -> Result<PassContext, Box<Response<Bo
     Ok(PassContext::returning())
 }
 
-/// Lets somebody through who only looks, if the line has a token for that; else it is as if people waited.
+/// Forwards a visit, if the line has a token for it; else acts as if people waited.
 async fn visit<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
     let program = cx.intent == Intent::Program;
     if cx.charge_join().is_ok() && room.live.visit().await == Admission::Visit {
@@ -307,7 +307,7 @@ async fn visit<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Resu
     no(if program { reply::confirm(cx, room) } else { reply::needs_pass(cx) })
 }
 
-/// Trades a called ticket for a pass; one that was used up is worth as much as none.
+/// Trades a called ticket for a pass; a used-up one counts as none.
 async fn claim<'a>(
     cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
@@ -335,7 +335,7 @@ async fn claim<'a>(
     }
 }
 
-/// A place that was used up is worth as much as none.
+/// A used-up place counts as none.
 async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
     match room.settings.room.join {
         Join::Direct if cx.intent != Intent::Program => {
@@ -375,7 +375,7 @@ async fn join<'a>(
     entered(cx, room, admission)
 }
 
-/// Everyone enters a room that only counts: there the quota bounds what is counted.
+/// Every shopper enters a room that only counts: there the quota bounds the count.
 fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
     if room.settings.room.queueing_method == QueueingMethod::Passthrough {
         cx.verdict = RequestVerdict::Open;
@@ -384,7 +384,7 @@ fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Resul
     no(reply::confirm(cx, room))
 }
 
-/// What came of a claim or a join.
+/// Acts on the result of a claim or a join.
 fn entered<'a>(
     cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
@@ -408,7 +408,7 @@ fn entered<'a>(
     no(answer)
 }
 
-/// When the pass of this number was given, as it says itself if it was shown. The line remembers that of those alone that were
+/// When the pass of this number was given, according to its token. The line remembers that only for passes
 /// renewed under a `max_session`.
 fn shown_admission(cx: &RequestContext<'_>, room: &SiteRoom, number: u64) -> Option<Millis> {
     let lives = |pass: &Token| {

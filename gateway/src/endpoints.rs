@@ -1,11 +1,11 @@
-//! What the gateway answers itself: everything under `/.weir/`.
+//! The gateway's own endpoints: everything under `/.weir/`.
 //!
-//! `GET status/{room}` is the same for everybody and may be cached for a second, `GET logo/{room}` for a week. `POST leave/{room}`
-//! gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app. `GET health`
-//! is for balancers, which also ask in HTTP/1.0 for any path without a `Host`: no shopper does, and no room has it.
+//! `GET status/{room}` is the same for all callers and may be cached for a second, `GET logo/{room}` for a week.
+//! `POST leave/{room}` gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app.
+//! `GET health` is for balancers, which also ask in HTTP/1.0 for any path without a `Host`, as no shopper does.
 //!
-//! Where a room has `session_script`: `GET pass.js` is the script, `GET pass/{room}` tells it when the pass of the shopper ends, and
-//! `POST pass/{room}` renews that as any request would, from the shop's own pages only. The cookie itself stays out of its reach.
+//! Where a room has `session_script`: `GET pass.js` is the script, `GET pass/{room}` returns the end of the shopper's pass, and
+//! `POST pass/{room}` renews that as any request would, from the shop's own pages only. The script cannot read the cookie.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::site::SiteRoom;
 use crate::telemetry::RequestVerdict;
 use crate::visitor::{self, Head};
 
-/// Where these paths begin.
+/// The prefix of these paths.
 pub(crate) const PREFIX: &str = "/.weir/";
 const SCRIPT: &str = "pass.js";
 
@@ -57,7 +57,7 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
     }
 }
 
-/// Tells a balancer whether shoppers should be sent here, as `/readyz` does.
+/// Tells a balancer whether to send shoppers here, as `/readyz` does.
 pub(crate) fn checked(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
     cx.verdict = RequestVerdict::Own;
     match head.parts.method {
@@ -97,7 +97,7 @@ fn script(cx: &RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
     }
 }
 
-/// When the pass of this shopper ends, renewed before if it `renews`.
+/// The end of this shopper's pass, after a renewal if it `renews`.
 async fn pass(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>, renews: bool) -> Response<Body> {
     if let Err(wait) = cx.charge() {
         return reply::too_fast(cx, wait);

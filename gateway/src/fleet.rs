@@ -1,11 +1,11 @@
-//! Gateways that know each other.
+//! The gateways of a store, and how they know each other.
 //!
-//! Twice a second each tells the registry of its store that it is there and how it is doing, and hears the same of
-//! the others and which version of the rooms is in force: one small call whatever the crowd. A switch is
+//! Twice a second each sends a heartbeat with its state to the registry of its store, and gets those of the others and
+//! the version of the rooms in force: one small call, however large the crowd. A switch is
 //! therefore in force everywhere within a second. A store that lost its versions gets them back
 //! from any gateway that remembers: the number of switches only grows.
 //!
-//! Out of scope: who may change the rooms ([`crate::admin`]), and what a version means here ([`crate::plan`]).
+//! Out of scope: who may change the rooms ([`crate::admin`]), and how a version takes effect here ([`crate::plan`]).
 
 pub(crate) mod guarded;
 pub(crate) mod keys;
@@ -30,25 +30,25 @@ use crate::store::StoreError;
 use crate::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Switched, Version};
 use crate::telemetry::{PROCESS, catalogue};
 
-/// The longest text of rooms that is taken, in bytes.
+/// The longest accepted text of rooms, in bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
 /// Time between two exchanges.
 const BEAT: Duration = Duration::from_millis(500);
 
-/// What a gateway says of itself.
+/// A gateway's report of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gateway {
     /// As configured, or its host and the port of its admin listener.
     pub name: String,
-    /// Which process, in provisional tickets too.
+    /// The process, in provisional tickets too.
     pub run: String,
     /// Version of the program.
     pub weir: String,
     /// When it started, by its own clock, in milliseconds since 1970.
     pub started_ms: u64,
-    /// Where shoppers reach it.
+    /// Addresses for shoppers.
     pub addresses: Vec<String>,
-    /// Where operators reach it.
+    /// Address for operators.
     pub admin: String,
     /// Its rooms and keys.
     #[serde(flatten)]
@@ -58,40 +58,40 @@ pub(crate) struct Gateway {
     pub key_state: KeyState,
     /// Whether the store fails to answer it for some room.
     pub store_away: bool,
-    /// Requests in a second.
+    /// Requests per second.
     #[serde(serialize_with = "number::real")]
     pub requests_per_second: f64,
-    /// New places in a second, of all rooms.
+    /// New places per second, of all rooms.
     #[serde(serialize_with = "number::real")]
     pub joins_per_second: f64,
-    /// New passes in a second, of all rooms.
+    /// New passes per second, of all rooms.
     #[serde(serialize_with = "number::real")]
     pub admissions_per_second: f64,
-    /// Connections that are open.
+    /// Open connections.
     pub connections: usize,
-    /// Requests that upstreams work on.
+    /// Requests in flight at upstreams.
     pub in_flight: usize,
 }
 
-/// A gateway, and its part of the whole.
+/// A gateway, and its share of all joins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Member {
-    /// What it says of itself.
+    /// Its report.
     #[serde(flatten)]
     pub gateway: Gateway,
-    /// Its part of all joins in a second; null if nobody joins anywhere.
+    /// Its share of all joins per second; null if there are none.
     #[serde(serialize_with = "number::maybe_real")]
     pub share: Option<f64>,
 }
 
-/// Who this process is.
+/// The identity of this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     /// Its name.
     pub name: String,
-    /// Where shoppers reach it.
+    /// Addresses for shoppers.
     pub addresses: Vec<String>,
-    /// Where operators reach it.
+    /// Address for operators.
     pub admin: String,
 }
 
@@ -107,9 +107,9 @@ impl Identity {
 
 /// This gateway among the others.
 pub(crate) struct Fleet {
-    /// What every thread sees.
+    /// State shared by all threads.
     pub shared: Arc<Shared>,
-    /// What is meant to be in force here.
+    /// The intended state here.
     pub plan: Arc<Plan>,
     registry: Arc<dyn Registry>,
     identity: Identity,
@@ -118,9 +118,9 @@ pub(crate) struct Fleet {
     heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
     standing: Arc<KeyStanding>,
     judge: Mutex<Judge>,
-    /// Gateways whose keys were told to be foreign, by their process.
+    /// Gateways already logged as foreign, by their process.
     strangers: Mutex<HashSet<String>>,
-    /// One exchange at a time: an old answer must not come after a new one.
+    /// One exchange at a time: a stale answer must not follow a new one.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -154,7 +154,7 @@ pub(crate) enum NotSwitched {
 }
 
 impl Fleet {
-    /// A gateway that nobody knows yet.
+    /// A gateway unknown to the others so far.
     pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, registry: Arc<dyn Registry>, identity: Identity) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
@@ -168,7 +168,7 @@ impl Fleet {
         &self.standing
     }
 
-    /// Tells and hears until `stop`.
+    /// Exchanges heartbeats until `stop`.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut heartbeat = interval(BEAT);
         loop {
@@ -179,7 +179,7 @@ impl Fleet {
         }
     }
 
-    /// One exchange; two if the first one tells this gateway whether it belongs to the others, which they are to hear.
+    /// One exchange; two if the first one decides whether this gateway belongs to the others, who must learn it.
     pub(crate) async fn refresh(&self) {
         let _turn = self.turn.lock().await;
         let before = self.standing.get();
@@ -229,7 +229,7 @@ impl Fleet {
     }
 
     fn hear(&self, texts: &[String]) {
-        // A gateway of another version of Weir may say it in other words.
+        // A gateway of another version of Weir may use another format.
         let gateways: Vec<Gateway> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         self.judge(&gateways);
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
@@ -259,7 +259,7 @@ impl Fleet {
         }
     }
 
-    /// Says once of each gateway that it has none of our keys.
+    /// Logs once for each gateway that it has none of our keys.
     fn tell_strangers(&self, strangers: &[&Gateway]) {
         let mut told = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|run| strangers.iter().any(|stranger| stranger.run == *run));
@@ -274,12 +274,12 @@ impl Fleet {
         }
     }
 
-    /// Which process it is, as a text.
+    /// The id of this process, as a text.
     fn incarnation(&self) -> String {
         format!("{:08x}", self.shared.rooms.run)
     }
 
-    /// Every gateway that was heard of, by name; while the store is away only this one.
+    /// Every known gateway, by name; while the store is away only this one.
     pub(crate) fn members(&self) -> Vec<Member> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let myself = self.myself();
@@ -310,7 +310,7 @@ impl Fleet {
         }
     }
 
-    /// Every version that is kept.
+    /// Every stored version.
     ///
     /// # Errors
     /// If the store does not answer.
@@ -318,7 +318,7 @@ impl Fleet {
         self.registry.versions().await
     }
 
-    /// What would change if this text came in force, made from version `from` if that is said.
+    /// The changes if this text came in force, made from version `from` if given.
     ///
     /// # Errors
     /// Everything that is wrong with it.
@@ -326,7 +326,7 @@ impl Fleet {
         self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Wrong)
     }
 
-    /// What would change if this version came in force, in place of `from` if that is said.
+    /// The changes if this version came in force, in place of `from` if given.
     ///
     /// # Errors
     /// Everything that is wrong with it, or that it is not there.
@@ -339,7 +339,7 @@ impl Fleet {
         self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Wrong)
     }
 
-    /// Makes a change that was made from version `from`, and takes it here at once.
+    /// Makes a change that was made from version `from`, and applies it here at once.
     ///
     /// # Errors
     /// If another version is in force, or the store does not answer.
@@ -363,7 +363,7 @@ impl Fleet {
     }
 }
 
-/// Says why this gateway is not ready, and the way out.
+/// Logs why this gateway is not ready, and the remedy.
 fn tell_foreign(own: &[String], others: &[&Gateway]) {
     let theirs: Vec<String> =
         others.iter().map(|other| format!("{}: {}", other.name, other.plan.keys.join(" "))).collect();
@@ -375,7 +375,7 @@ fn tell_foreign(own: &[String], others: &[&Gateway]) {
     );
 }
 
-/// Gateways by name, each with its part of the whole.
+/// Gateways by name, each with its share of all joins.
 fn members(mut gateways: Vec<Gateway>) -> Vec<Member> {
     gateways.sort_by(|a, b| (&a.name, &a.run).cmp(&(&b.name, &b.run)));
     let joins: f64 = gateways.iter().map(|gateway| gateway.joins_per_second).sum();

@@ -1,9 +1,9 @@
-//! What a connection of HTTP/1 writes and reads, seen from below hyper.
+//! Bytes in and out of a connection of HTTP/1, seen from below hyper.
 //!
-//! hyper tells neither whether the other end takes what is written, nor whether it only waits for the next request. Both
-//! decide what a connection holds: while bytes are unsent nothing more is made, and who only waits needs no buffers.
+//! hyper reports neither whether the peer takes the bytes written, nor whether it only waits for the next request. Both
+//! decide what a connection holds: while bytes are unsent nothing more is made, and an idle peer needs no buffers.
 //!
-//! Out of scope: what to do about it ([`crate::connection`]). Atomics stand for cells here: what carries an upgraded connection
+//! Out of scope: the reaction to it ([`crate::connection`]). Atomics replace cells here: the task of an upgraded connection
 //! has to be `Send`.
 
 use std::io;
@@ -18,12 +18,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// How bytes move on a connection.
+/// Flow state of a connection.
 #[derive(Debug, Default)]
 pub struct Flow {
-    /// Given to the socket, and not taken by it.
+    /// Bytes given to the socket, and not taken by it.
     unsent: AtomicUsize,
-    /// More would be written if they were.
+    /// A writer waits for them to be sent.
     held_back: AtomicBool,
     /// The last attempt to read found nothing.
     waits: AtomicBool,
@@ -32,12 +32,12 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Bytes that wait for the other end.
+    /// Bytes that wait for the peer.
     pub fn unsent(&self) -> usize {
         self.unsent.load(Relaxed)
     }
 
-    /// Whether all that was written is sent. If not, the task that writes is woken when it is.
+    /// Whether every byte written is sent. If not, the writing task is woken when it is.
     pub fn poll_sent(&self) -> Poll<()> {
         if self.unsent() == 0 {
             return Poll::Ready(());
@@ -46,12 +46,12 @@ impl Flow {
         Poll::Pending
     }
 
-    /// A request begins: what was read before was its head.
+    /// A request begins: the bytes read before were its head.
     pub(crate) fn begin(&self) {
         self.heard.store(false, Relaxed);
     }
 
-    /// Whether everything is sent, and nothing of another request was read.
+    /// Whether everything is sent, and no byte of another request was read.
     pub(crate) fn rests(&self) -> bool {
         self.unsent() == 0 && self.waits.load(Relaxed) && !self.heard.load(Relaxed)
     }
@@ -84,17 +84,17 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-/// A stream whose bytes are watched.
+/// A stream with its flow state.
 #[derive(Debug)]
 pub(crate) struct Watched<I> {
     io: I,
-    /// Read before, and not used.
+    /// Bytes read before, and not used.
     first: Bytes,
     flow: Arc<Flow>,
 }
 
 impl<I: Stream> Watched<I> {
-    /// Watches this one.
+    /// Watches this stream.
     pub(crate) fn new(io: I, flow: Arc<Flow>) -> Self {
         Self { io, first: Bytes::new(), flow }
     }
@@ -104,7 +104,7 @@ impl<I: Stream> Watched<I> {
         self.io.tcp()
     }
 
-    /// Gives these bytes back: they are read again.
+    /// Puts these bytes back: they are read again.
     pub(crate) fn unread(&mut self, bytes: Bytes) {
         self.first = bytes;
     }
@@ -143,7 +143,7 @@ impl<I: Stream> AsyncWrite for Watched<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let me = &mut *self;
-        // hyper flushes when it has written all, so that what TLS holds is all that is left.
+        // hyper flushes when it has written everything, so only the bytes inside TLS are left.
         match Pin::new(&mut me.io).poll_flush(cx) {
             Poll::Pending => {
                 me.flow.unsent.fetch_max(1, Relaxed);

@@ -1,10 +1,10 @@
-//! A form whose sender has to wait: its fields come back in the page, which sends them again in their turn.
+//! A form whose sender has to wait: its fields come back in the page, which sends them again at their turn.
 //!
-//! Only for a form that a page of this very origin sent, with a sealed token of the room (`Intent::Submit`): what another site
-//! made up would become the shop's own by coming from our page, past its protection against forged requests.
+//! Only for a form from a page of this very origin, with a sealed token of the room (`Intent::Submit`): a form of another
+//! site would become the shop's own by coming from our page, past its protection against forged requests (CSRF).
 //!
-//! Bounds: 64 KiB and 5 s a body, 1,000 fields, and 4 MiB of bodies in a worker. Past them, for another kind of body and for what
-//! is no text, the page says so, and the browser can send the form again by itself.
+//! Bounds: 64 KiB and 5 s a body, 1,000 fields, and 4 MiB of bodies in a worker. Beyond them, for another kind of body and for
+//! bytes that are no text, the page says so, and the browser can send the form again by itself.
 //!
 //! Out of scope: who may send one (`policy::admit`), and the page ([`crate::ui`]).
 
@@ -25,9 +25,9 @@ use crate::buffer::Charge;
 use crate::request_context::{RequestContext, Unsent, Wants};
 use crate::timer::timeout;
 
-/// Bytes of a body that is read.
+/// Bytes read of a body.
 const MOST: usize = 64 * 1024;
-/// Bytes of all bodies that a worker reads at once.
+/// Bytes of all bodies read by a worker at once.
 const MOST_OF_ALL: usize = 4 * 1024 * 1024;
 /// How long a body may take.
 const SOON: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ pub(crate) async fn give_back(
     let form = form.and_then(|bytes| fields::parse(&bytes)).unwrap_or_default();
     let snapshot = room.live.snapshot();
     let standing = (!unsent.arriving).then_some(&unsent.standing);
-    // In the coding that the answer says already.
+    // In the coding that the answer already declares.
     let told = cx.language_and_coding(room.language);
     let page = room.page.holding(&form, &snapshot.answers, standing, told, cx.ended);
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
@@ -56,7 +56,7 @@ pub(crate) async fn give_back(
     (!body.is_end_stream()).then_some(body)
 }
 
-/// All of a body, if it is short and comes soon.
+/// The whole body, if it is short and comes soon.
 async fn read(body: &mut Incoming, charge: &mut Charge) -> Option<Vec<u8>> {
     if body.size_hint().lower() > MOST as u64 || !charge.grow(MOST, MOST_OF_ALL) {
         return None;
@@ -76,7 +76,7 @@ async fn gather(body: &mut Incoming) -> Option<Vec<u8>> {
     Some(all)
 }
 
-/// Whether the body is what a browser makes of a form without files, in UTF-8.
+/// Whether the body is a browser's form without files, in UTF-8.
 fn is_plain_form(headers: &HeaderMap) -> bool {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let kind = kinds.next().map(HeaderValue::to_str).and_then(Result::ok).unwrap_or_default();

@@ -18,45 +18,45 @@ use crate::telemetry::{PROCESS, RequestVerdict, catalogue};
 use crate::upstream::{Caller, Priority, Upload, Upstream};
 use crate::visitor::Host;
 
-/// On whose behalf a request is forwarded.
+/// The holder or visitor behind a forwarded request.
 #[derive(Debug, Default)]
 pub(crate) struct PassContext {
     /// The pass, if there is one.
     pass: Option<Token>,
-    /// What the shopper has to be told of it.
+    /// The change of it that the shopper must learn.
     news: PassChange,
-    /// The pass is due for renewal: the shopper has to be told its new end, if that is known by then.
+    /// The pass is due for renewal: the shopper must learn its new end, if that is known by then.
     renews: bool,
-    /// Who it is without one.
+    /// The kind of visitor without one.
     guest: Visitor,
 }
 
-/// Who comes without a pass.
+/// A visitor without a pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Visitor {
     #[default]
     Anybody,
-    /// The browser, which asks what it may send.
+    /// The browser, with a preflight.
     Preflight,
-    /// Somebody who returns from a payment.
+    /// A shopper who returns from a payment.
     Returns,
-    /// A program that only looks: it gets an arrival, and is a shopper if it comes back with that.
+    /// A program that only looks: it gets an arrival, and becomes a shopper by coming back with that.
     Invited,
 }
 
-/// What is new about a pass.
+/// A change of a pass.
 #[derive(Debug, Clone, Copy, Default)]
 enum PassChange {
     #[default]
     Nothing,
-    /// It was given just now.
+    /// Given just now.
     Given,
-    /// It came back for the first time.
+    /// Back for the first time.
     Confirmed,
 }
 
 impl PassContext {
-    /// Nobody's pass.
+    /// Without a pass.
     pub(crate) fn anonymous() -> Self {
         Self::default()
     }
@@ -66,12 +66,12 @@ impl PassContext {
         Self { guest: Visitor::Preflight, ..Self::default() }
     }
 
-    /// Somebody who returns from a payment without a pass.
+    /// A return from a payment without a pass.
     pub(crate) fn returning() -> Self {
         Self { guest: Visitor::Returns, ..Self::default() }
     }
 
-    /// Somebody who only looks; `invited` to come back as a shopper.
+    /// A visit; `invited` to come back as a shopper.
     pub(crate) fn visit(invited: bool) -> Self {
         Self { guest: if invited { Visitor::Invited } else { Visitor::Anybody }, ..Self::default() }
     }
@@ -82,7 +82,7 @@ impl PassContext {
         Self { pass: Some(pass), news, renews, ..Self::default() }
     }
 
-    /// Somebody who got this pass just now.
+    /// A holder who got this pass just now.
     pub(crate) fn admitted(pass: Token) -> Self {
         Self { pass: Some(pass), news: PassChange::Given, ..Self::default() }
     }
@@ -96,18 +96,18 @@ impl PassContext {
     }
 }
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug)]
 pub(crate) struct ForwardTarget<'a> {
     /// The upstream of its host and path, if there is one.
     pub upstream: Option<&'a Arc<Upstream>>,
-    /// The host that was asked for.
+    /// The requested host.
     pub host: Rc<Host>,
-    /// On whose behalf.
+    /// Its pass, or its kind of visitor.
     pub pass_context: PassContext,
 }
 
-/// Forwards, and answers with what comes back.
+/// Forwards the request, and returns the upstream's answer.
 pub(crate) async fn forward<'a>(
     cx: &mut RequestContext<'a>,
     way: ForwardTarget<'a>,
@@ -151,19 +151,19 @@ pub(crate) async fn forward<'a>(
     response
 }
 
-/// Whose share of the upstream the request takes.
+/// The client whose share of the upstream the request takes.
 fn caller<'a>(cx: &RequestContext<'a>, pass_context: &PassContext) -> Caller<'a> {
     let client = match (cx.room, pass_context.pass) {
         (Some(room), Some(pass)) => Client::Place(room.live.id, pass.number),
-        // Of IPv6 all that a provider gave out: 16 times the share of a /64 would exceed all permits.
+        // Of IPv6 the whole network of a provider's customer: 16 times the share of a /64 would exceed all permits.
         _ => Client::wide(cx.client).unwrap_or_else(|| Client::at(cx.client)),
     };
-    // What loads for everyone is no part of what the room lets in.
+    // A bypass path loads for every visitor: it is no part of the room's admissions.
     let part = cx.room.filter(|_| cx.verdict != RequestVerdict::Bypass).and_then(|room| room.part.as_ref());
     Caller { who: pass_context.priority(), client, part }
 }
 
-/// What the upstream is told besides the request.
+/// The headers for the upstream besides the request's own.
 fn told<'a>(cx: &'a RequestContext<'_>, host: &'a Host, pass_context: &PassContext) -> headers::UpstreamHeaders<'a> {
     headers::UpstreamHeaders {
         peer: cx.peer(),
@@ -175,7 +175,7 @@ fn told<'a>(cx: &'a RequestContext<'_>, host: &'a Host, pass_context: &PassConte
     }
 }
 
-/// What the shopper's token has to become, if it has to change.
+/// The new text of the shopper's token, if it has to change.
 fn told_to_keep(
     cx: &RequestContext<'_>,
     room: &SiteRoom,

@@ -1,11 +1,11 @@
-//! What may pass from one side of the gateway to the other in a head.
+//! The headers that may cross the gateway, in both directions.
 //!
-//! A request arrives at the upstream as if the gateway had sent it: no header of one connection only,
-//! none of Weir's cookies, no word about address, host or path that somebody else made up, no name that a
-//! shop could take for another. An answer arrives at the shopper without the commands that were meant for
+//! A request arrives at the upstream as if the gateway had sent it: without hop-by-hop headers, without
+//! Weir's cookies, without an untrusted claim about address, host or path, and without a name that a
+//! shop could take for another. An answer arrives at the shopper without the commands for
 //! the gateway.
 //!
-//! Out of scope: who is asking ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
+//! Out of scope: the identity of a caller ([`crate::visitor`]), bodies, and the seal of `Weir-Signature`.
 
 mod names;
 mod trailers;
@@ -35,7 +35,7 @@ static WEIR_PASS_EXPIRES: HeaderName = HeaderName::from_static("weir-pass-expire
 static WEIR_SIGNATURE: HeaderName = HeaderName::from_static("weir-signature");
 static WEIR_COMMAND: HeaderName = HeaderName::from_static("weir-command");
 
-/// What some cache would obey before `Cache-Control`, and what tells that an answer was stored.
+/// Headers that some cache would obey before `Cache-Control`, and those that mark an answer as stored.
 static OF_CACHES: [HeaderName; 8] = [
     AGE,
     EXPIRES,
@@ -47,24 +47,24 @@ static OF_CACHES: [HeaderName; 8] = [
     HeaderName::from_static("x-accel-expires"),
 ];
 
-/// What the upstream is told about a request. Values are ready to send.
+/// The gateway's own headers for a request to the upstream. Values are ready to send.
 #[derive(Debug)]
 pub struct UpstreamHeaders<'a> {
-    /// Who sent it to us.
+    /// The peer of the connection.
     pub peer: &'a Peer,
     /// Whether the visitor speaks TLS.
     pub tls: bool,
-    /// The host that was asked for.
+    /// The requested host.
     pub host: &'a Host,
     /// `X-Request-Id`.
     pub request_id: HeaderValue,
     /// The pass, if there is one.
     pub pass: Option<Rc<PassHeaders>>,
-    /// It is a preflight of somebody without a pass: nothing passes but what a browser sends with one.
+    /// A preflight without a pass: only the headers of a browser's preflight pass.
     pub preflight: bool,
 }
 
-/// How a pass is named to the upstream, and the proof that it was seen here.
+/// The headers that name a pass to the upstream, and prove that it was seen here.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PassHeaders {
     /// `Weir-Room`.
@@ -78,7 +78,7 @@ pub struct PassHeaders {
 }
 
 impl PassHeaders {
-    /// Adds them. Names that begin with `weir-` were taken out before.
+    /// Adds them. Names that begin with `weir-` were removed before.
     fn add_to(&self, headers: &mut HeaderMap) {
         headers.append(&WEIR_ROOM, self.room.clone());
         headers.append(&WEIR_PASS_ID, self.pass_id.clone());
@@ -89,18 +89,18 @@ impl PassHeaders {
     }
 }
 
-/// What is left to be known of a head that was made ready.
+/// Facts of a head that was rewritten for the upstream.
 #[derive(Debug, Default)]
 pub struct Ready {
-    /// What may come after the body.
+    /// The trailers that may follow the body.
     pub trailers: Trailers,
-    /// Headers that were taken out because a shop could read their names as others.
+    /// Number of removed headers whose names a shop could read as others.
     pub ambiguous: u64,
-    /// Whether a peer that is not believed told of the way that the request took.
+    /// Whether an untrusted peer sent forwarding headers.
     pub unbelieved: bool,
 }
 
-/// How a pass is named to the upstream: `segment.number`.
+/// The name of a pass for the upstream: `segment.number`.
 pub fn pass_id(pass: &Token) -> HeaderValue {
     let mut id = Vec::with_capacity(32);
     let (segment, number) = place_of(pass.number);
@@ -112,13 +112,13 @@ pub fn pass_id(pass: &Token) -> HeaderValue {
     HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// When a pass ends, in whole seconds since 1970: an Integer of RFC 9651, which every language reads. A time and not what is
-/// left, because it stays the same for the text of a pass: it is written once for each connection, and no clock is asked.
+/// The end of a pass, in whole seconds since 1970: an Integer of RFC 9651, which every language reads. A time and not a
+/// remainder, because it stays the same for the text of a pass: written once for each connection, without a clock.
 pub fn pass_expires(pass: &Token) -> HeaderValue {
     HeaderValue::from(pass.expires / 1_000)
 }
 
-/// Makes the head of a request one that the gateway sends to an upstream by HTTP/1.1.
+/// Rewrites the head of a request for an upstream by HTTP/1.1.
 pub fn to_upstream(parts: &mut request::Parts, onward: &UpstreamHeaders<'_>) -> Ready {
     let believed = onward.peer.trusted;
     let (mut cookies, mut ambiguous, mut unbelieved) = (Cookies::None, 0, false);
@@ -161,8 +161,8 @@ fn belongs_to_a_preflight(name: &str, believed: bool) -> bool {
     if believed { !names::betrays_a_preflight(name) } else { names::is_of_preflights(name) }
 }
 
-/// The protocol that the request may go on with. Where there is none an upstream that switches all the same
-/// finds no one to switch to.
+/// The protocol to which the request may switch. Without one, an upstream that switches all the same
+/// has no peer to switch to.
 fn switch(parts: &mut request::Parts, onward: &UpstreamHeaders<'_>) -> Option<HeaderValue> {
     let protocol = visitor::upgrade(parts).filter(|_| !onward.preflight).cloned();
     if protocol.is_none() {
@@ -171,13 +171,13 @@ fn switch(parts: &mut request::Parts, onward: &UpstreamHeaders<'_>) -> Option<He
     protocol
 }
 
-/// What may come after the body: nothing after one whose length was told, but in HTTP/2.
+/// The trailers that may follow the body: none after a body of declared length, except in HTTP/2.
 fn announced(parts: &request::Parts) -> Trailers {
     let possible = parts.version == Version::HTTP_2 || parts.headers.contains_key(TRANSFER_ENCODING);
     if possible { Trailers::announced_by(&parts.headers) } else { Trailers::default() }
 }
 
-/// Makes the head of an upstream's answer one for the shopper. Says whether it told to revoke the pass.
+/// Rewrites the head of an upstream's answer for the shopper. Returns whether it ordered to revoke the pass.
 pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -202,8 +202,8 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
     revoke
 }
 
-/// Keeps an answer on which Weir sets a cookie out of every cache, whatever the shop said: a stored
-/// pass would be handed to all. `Vary` may stay: what is not stored needs no key.
+/// Keeps an answer with a cookie of Weir out of every cache, whatever the shop said: a stored
+/// pass would reach every client of the cache. `Vary` may stay: an answer that is not stored needs no key.
 pub fn make_private(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     for name in &OF_CACHES {
@@ -220,17 +220,17 @@ fn to_origin_form(parts: &mut request::Parts, host: &Host) {
     }
 }
 
-/// The headers of a head that go no further: those of one connection, those that `Connection` names,
-/// and what is condemned besides.
+/// The headers of a head that go no further: hop-by-hop ones, those that `Connection` names,
+/// and those that the caller condemns.
 struct Doomed {
     /// Most heads have none.
     names: Vec<HeaderName>,
-    /// Many have this one, and what it names is worked out as it is removed.
+    /// Many have this one; the names in it are resolved as it is removed.
     connection: bool,
 }
 
 impl Doomed {
-    /// One look at every name; each is shown to `condemned`.
+    /// One pass over all names; each is shown to `condemned`.
     fn of(headers: &HeaderMap, mut condemned: impl FnMut(&str, &HeaderValue) -> bool) -> Self {
         let mut doomed = Self { names: Vec::new(), connection: false };
         // A loop costs a third of what `filter` and `cloned` do.
@@ -261,7 +261,7 @@ impl Doomed {
         }
     }
 
-    /// Condemns what `Connection` names, except what the gateway relies on.
+    /// Condemns the headers that `Connection` names, except those that the gateway relies on.
     fn remove_connection(&mut self, headers: &mut HeaderMap) {
         const USUAL: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
         let Entry::Occupied(connection) = headers.entry(CONNECTION) else { return };
@@ -291,11 +291,11 @@ fn list(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// What a request brings of cookies.
+/// The cookies of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cookies {
     None,
-    /// One line with Weir's alone, as people have it who have no session at the shop: it goes as a whole.
+    /// One line with Weir's alone, as from shoppers without a session at the shop: removed as a whole.
     Ours,
     /// Others, too, or several lines.
     Others,
@@ -356,7 +356,7 @@ fn remove_set_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Tells the upstream which way a request took.
+/// Sets the forwarding headers for the upstream.
 fn set_way(headers: &mut HeaderMap, onward: &UpstreamHeaders<'_>) {
     let (peer, host, tls) = (onward.peer, onward.host, onward.tls);
     if peer.trusted {
@@ -368,7 +368,7 @@ fn set_way(headers: &mut HeaderMap, onward: &UpstreamHeaders<'_>) {
         headers.append(&X_FORWARDED_FOR, peer.text.clone());
         headers.append(FORWARDED, host.forwarded(peer, tls));
     }
-    // Nothing of these names is left, and to append is cheaper than to insert.
+    // None of these names is left, and to append is cheaper than to insert.
     headers.append(&X_FORWARDED_PROTO, HeaderValue::from_static(if tls { "https" } else { "http" }));
     headers.append(&X_FORWARDED_HOST, host.sent.clone());
     headers.append(&X_REQUEST_ID, onward.request_id.clone());

@@ -2,9 +2,9 @@
 //!
 //! Each worker thread has its own listening sockets (`SO_REUSEPORT`) and a runtime of its own, so
 //! that a request never changes threads. Instead of a timer for each connection, a sweep each second
-//! looks at all connections of a worker: what idles too long, or never sent a whole head, is closed.
+//! reads all connections of a worker: one that idles too long, or never sent a whole head, is closed.
 //!
-//! Out of scope: what a request means. The caller of [`work`] says what answers it.
+//! Out of scope: the meaning of a request. The caller of [`work`] passes the handler.
 
 mod eviction;
 
@@ -45,20 +45,20 @@ use crate::worker::Worker;
 
 /// Connections that wait to be accepted.
 pub(crate) const BACKLOG: i32 = 4_096;
-/// Pause when no descriptor is left.
+/// Pause when file descriptors run out.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
-/// When shutting down, connections are looked at this often...
+/// During a shutdown, interval between rounds over the connections...
 const ROUND: Duration = Duration::from_millis(20);
-/// ...and those without a request are closed after so many looks.
+/// ...and the rounds after which those without a request are closed.
 const PATIENT_ROUNDS: u32 = 50;
-/// How a connection of HTTP/2 begins (RFC 9113, section 3.4).
+/// The preface of a connection of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Bytes that the socket holds and has not sent. What is above stays with us, where it is counted; without this bound the
-/// kernel would take megabytes for who reads slowly.
+/// Bytes that the socket holds unsent. The rest stays with us, where it is counted; without this bound the
+/// kernel would take megabytes for a slow reader.
 const NOT_SENT: u32 = 64 << 10;
-/// Bytes of requests that a connection of HTTP/2 may send ahead of who reads them.
+/// Bytes of requests that a connection of HTTP/2 may send ahead of their reader.
 const UPLOAD_WINDOW: u32 = 256 << 10;
-/// Bytes of an answer that a stream of HTTP/2 holds, besides the piece that goes over it.
+/// Bytes of an answer that a stream of HTTP/2 holds, besides the piece that exceeds the bound.
 const SEND_BUFFER: usize = 16 << 10;
 
 /// A listening socket for one worker; several may share an address.
@@ -67,7 +67,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    // Those that it accepts inherit it.
+    // Accepted sockets inherit it.
     socket.set_tcp_notsent_lowat(NOT_SENT)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -84,24 +84,24 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
     }
 }
 
-/// The connections of one worker, and who answers what is asked on them.
+/// The connections of one worker, and the handler of their requests.
 struct Listener<H> {
     worker: Rc<Worker>,
     /// Answers requests.
     handle: H,
-    /// Those that are served, and until the next sweep those that were.
+    /// The open connections, and until the next sweep the closed ones.
     connections: RefCell<Vec<Weak<Connection>>>,
-    /// What was told of them last.
+    /// Their last reported classes.
     classes: Cell<[usize; Class::ALL.len()]>,
-    /// Since the last sweep.
+    /// Number since the last sweep.
     requests: Cell<u64>,
     ledger: Rc<Ledger>,
-    /// Bytes of answers that were not taken, as told last.
+    /// Untaken bytes of answers, as last reported.
     told_untaken: Cell<usize>,
     load: Load,
 }
 
-/// A listening socket of one worker, and what its connections begin with.
+/// A listening socket of one worker, and the layers below HTTP on its connections.
 #[derive(Debug)]
 pub(crate) struct Door {
     /// The socket.
@@ -112,8 +112,8 @@ pub(crate) struct Door {
     pub proxied: bool,
 }
 
-/// Serves at these doors until `stop`, then lets requests under way finish. Each request is answered by `handle`, which is
-/// known when this is compiled: nothing is looked up for it.
+/// Serves at these doors until `stop`, then lets requests in flight finish. `handle` answers each request; it is
+/// known at compile time: no dynamic dispatch.
 pub(crate) async fn work<H, A>(worker: Worker, handle: H, doors: Vec<Door>, stop: CancellationToken) -> io::Result<()>
 where
     H: Fn(InFlight, Rc<Worker>, Request<Incoming>) -> A + Copy + 'static,
@@ -141,8 +141,8 @@ where
     Ok(())
 }
 
-/// Ends what is overdue, by the clock of the control thread: with no timer of its own a worker waits for
-/// sockets alone, which is a good part of the cost of waiting.
+/// Sweeps, by the clock of the control thread: without a timer of its own a worker waits for
+/// sockets alone, which saves a good part of the cost of waiting.
 async fn sweep<H: 'static>(listener: Rc<Listener<H>>) {
     let mut clock = listener.worker.shared.clock.subscribe();
     while clock.changed().await.is_ok() {
@@ -160,7 +160,7 @@ async fn sweep<H: 'static>(listener: Rc<Listener<H>>) {
     }
 }
 
-/// What the connections of a door begin with.
+/// The layers below HTTP on the connections of a door.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     tls: bool,
@@ -201,13 +201,13 @@ where
         }
     }
 
-    /// Hears from a proxy who its client is, and goes on with that. Until then it is a connection of nobody's, which the
-    /// sweep ends as one that sends no head.
+    /// Reads the PROXY header with the client's address, and continues for that client. Until then the connection counts for no
+    /// client, and the sweep ends it as one that sends no head.
     async fn hear_proxy(self: Rc<Self>, mut stream: TcpStream, proxy: Peer, tls: bool) {
         let proxy = Peer { trusted: false, ..proxy };
         let Some(connection) = self.seat(proxy.clone(), false, None) else { return };
         let told = while_open(&connection, proxy_header::read(&mut stream)).await.unwrap_or(Err(HeaderError::Cut));
-        // Its seat is its client's now, or free.
+        // Its seat belongs to its client now, or is free.
         drop(connection);
         self.worker.shared.proxy_headers.note(told, proxy.address, *self.worker.shared.clock.borrow());
         match told {
@@ -215,13 +215,13 @@ where
                 let client = self.peer(address);
                 self.admit(stream, client, tls, tls || at_proxy);
             }
-            // It speaks for itself, and so for nobody else.
+            // It speaks for itself, and so for no other client.
             Ok(ProxyHeader::Own) => self.admit(stream, proxy, tls, tls),
             Err(_) => {}
         }
     }
 
-    /// A connection to serve: over TLS or not, which may have ended at a proxy before.
+    /// Serves a connection, over TLS or not; TLS may have ended at a proxy before.
     fn admit(self: Rc<Self>, stream: TcpStream, peer: Peer, handshake: bool, tls: bool) {
         let client = (!peer.trusted).then_some(peer.address);
         let Some(connection) = self.seat(peer, tls, client) else { return };
@@ -236,7 +236,7 @@ where
     async fn shake_hands(self: Rc<Self>, stream: TcpStream, connection: Rc<Connection>) {
         let Some(tls) = &self.worker.shared.tls else { return };
         let handshake = TlsAcceptor::from(tls.server.clone()).accept(stream);
-        // How long it may take is the sweep's to say: nothing was asked yet.
+        // The sweep bounds the handshake: no request came yet.
         if let Some(Ok(stream)) = while_open(&connection, handshake).await {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             if http2 {
@@ -247,7 +247,7 @@ where
         }
     }
 
-    /// If hyper had to find out the protocol it would read the first bytes apart, and the buffer that begins with them would
+    /// Detects the protocol here: hyper would read the first bytes apart, and the buffer that begins with them would
     /// grow to twice its size.
     async fn look_and_serve(self: Rc<Self>, stream: TcpStream, connection: Rc<Connection>) {
         match begins_http2(&stream, &connection).await {
@@ -257,8 +257,8 @@ where
         }
     }
 
-    /// hyper keeps its buffers, 8 KiB each, as long as it serves. So it is let go while a connection only waits for the next
-    /// request, and begins anew when there is something to read.
+    /// hyper keeps its buffers, 8 KiB each, as long as it serves. So it is dropped while a connection only waits for the next
+    /// request, and starts again when there are bytes to read.
     async fn serve_http1<I: Stream>(self: Rc<Self>, io: I, connection: &Rc<Connection>) {
         let mut io = Watched::new(io, connection.flow.clone());
         loop {
@@ -283,7 +283,7 @@ where
             };
             io = watched.into_inner();
             if read_buf.is_empty() {
-                // Empty, it still holds its 8 KiB.
+                // An empty one still holds its 8 KiB.
                 drop(read_buf);
                 if !comes_back(io.tcp(), connection).await {
                     let _ = while_open(connection, io.shutdown()).await;
@@ -307,10 +307,10 @@ where
             let (handle, worker) = (self.handle, self.worker.clone());
             async move {
                 if !in_flight.take_slot().await {
-                    // The others of its connection went with it; nobody is there to be answered.
+                    // The rest of its connection went with it; there is no client to answer.
                     return Ok(Response::new(Body::empty()));
                 }
-                // In a box, which is gone when the answer waits for the other end's window.
+                // Boxed: the box is gone when the answer waits for the peer's window.
                 Box::pin(handle(in_flight, worker, request)).await
             }
         });
@@ -325,7 +325,7 @@ impl<H> Listener<H> {
         Peer::new(address, &self.worker.shared.site.load().config.listen.trusted_proxies)
     }
 
-    /// A place for a connection among those that are served, which counts for this client.
+    /// Takes a seat for a connection, which counts for this client.
     fn seat(&self, peer: Peer, tls: bool, client: Option<IpAddr>) -> Option<Rc<Connection>> {
         let seat = ConnectionPermit::take(&self.worker.shared.seats, client);
         if let Some(lack) = seat.lacks(&self.worker.shared.site.load().config.listen)
@@ -342,7 +342,7 @@ impl<H> Listener<H> {
     /// Closes connections for a new one; false if none can be closed.
     fn make_room(&self, lack: &Lack, may_ask_others: bool) -> bool {
         let most = self.worker.shared.site.load().config.listen.max_connections;
-        // Of its own client a holder may be closed; for all others only if every connection is a holder's.
+        // A holder's connection may be closed for its own client; for other clients only if every connection is a holder's.
         let elsewhere = matches!(lack, Lack::All) && self.worker.shared.seats.has_others();
         let victims = eviction::victims(self.open().into_iter(), self.ledger.second.get(), lack, most, !elsewhere);
         if victims.is_empty() && elsewhere && may_ask_others {
@@ -355,7 +355,7 @@ impl<H> Listener<H> {
         !victims.is_empty()
     }
 
-    /// Reads how many bytes of answers may be held for those who do not take them. Each worker has its part.
+    /// Sets the bound on untaken bytes of answers. Each worker has its part.
     fn bound_answers(&self) {
         let site = self.worker.shared.site.load();
         let listen = &site.config.listen;
@@ -364,17 +364,17 @@ impl<H> Listener<H> {
     }
 
     /// Closes connections that do not take their answers while there are too many bytes of them: pass holders last, and
-    /// before others who has taken nothing for the longest time.
+    /// first the ones that have taken nothing for the longest time.
     fn relieve(&self) {
         if !self.ledger.is_full() {
             return;
         }
         let mut open = self.open();
-        // What was closed before is gone when its task has run.
+        // A connection closed before is gone when its task has run.
         open.retain(|connection| connection.held() > 0 && connection.state() != ConnectionState::Over);
         open.sort_by_key(|connection| (connection.class() == Class::Holder, connection.active()));
         let mut held: usize = open.iter().map(|connection| connection.held()).sum();
-        // To some room, so that it is not the work of each tick.
+        // Down to 7/8, so that it is not the work of each tick.
         let enough = self.ledger.most_held.get() / 8 * 7;
         let mut closed = 0;
         for connection in &open {
@@ -388,7 +388,7 @@ impl<H> Listener<H> {
         PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &["answer_buffer"]).increment(closed);
     }
 
-    /// The connections that are served.
+    /// The open connections.
     fn open(&self) -> Vec<Rc<Connection>> {
         self.connections.borrow().iter().filter_map(Weak::upgrade).collect()
     }
@@ -399,15 +399,15 @@ impl<H> Listener<H> {
         let mut http1 = http1::Builder::new();
         http1.max_buf_size(listen.max_header_size.0).header_read_timeout(None).writev(false);
         if listen.max_headers != 100 {
-            // Only where it differs: the default number of headers is parsed without an allocation.
+            // Only if it differs: the default number of headers is parsed without an allocation.
             http1.max_headers(listen.max_headers);
         }
         http1
     }
 
-    /// What h2 bounds, and what is left to it: a reset stream that was not taken up yet is kept 20 times, then the client is
-    /// sent away; headers in CONTINUATION frames are bounded by the size of a head, and HPACK's table by its usual 4 KiB. No
-    /// ping keeps a connection alive: that would be a timer for each, and the sweep ends what idles.
+    /// Our bounds for h2; the rest is left to its defaults: it keeps 20 reset streams that were not taken up yet, then sends the
+    /// client away; headers in CONTINUATION frames are bounded by the size of a head, and HPACK's table by its usual 4 KiB. No
+    /// ping keeps a connection alive: that would be a timer for each, and the sweep ends idle ones.
     fn http2(&self) -> http2::Builder<Here> {
         let site = self.worker.shared.site.load();
         let listen = &site.config.listen;
@@ -423,7 +423,7 @@ impl<H> Listener<H> {
         http2
     }
 
-    /// Looks at every connection once.
+    /// Checks every connection once.
     fn sweep(&self, now: u64) {
         self.ledger.second.set(now);
         self.worker.shared.requests.fetch_add(self.requests.take(), Ordering::Relaxed);
@@ -444,7 +444,7 @@ impl<H> Listener<H> {
         for connection in connections.iter().filter(|c| c.requests() > 0) {
             let limit = listen.idle_timeout.as_secs();
             if connection.untaken() > limit || connection.takes_nothing(limit) {
-                // Whoever does not take their answer must not keep the shop from working on others'.
+                // A client that does not take its answer must not keep the shop from working on others'.
                 connection.finish(ConnectionState::Over);
             }
         }
@@ -456,7 +456,7 @@ impl<H> Listener<H> {
             };
             let late = now > connection.active() + limit.as_secs().max(1);
             match connection.state() {
-                // Never sent a whole head, or does not take the last answer: there is nothing more to say.
+                // Never sent a whole head, or does not take the last answer: there is nothing more to send.
                 ConnectionState::Open if late && (!connection.has_asked() || connection.untaken_bytes() > 0) => {
                     connection.finish(ConnectionState::Over);
                 }
@@ -468,8 +468,8 @@ impl<H> Listener<H> {
         }
     }
 
-    /// Serves a connection until it ends or its state does, and asks it to `end` where that is its state. One without a
-    /// pass waits for its turn where the worker has more to do than it can.
+    /// Serves a connection until it ends or its state does, and calls `end` when its state is ending. One without a
+    /// pass waits for its turn if the worker is overloaded.
     fn poll_served<C>(
         &self,
         connection: &Rc<Connection>,
@@ -501,7 +501,7 @@ impl<H> Listener<H> {
         http.poll(cx).map(note_unreadable)
     }
 
-    /// Asks all connections to end and waits until they have, at most the configured time.
+    /// Asks all connections to end and waits for them, at most the configured time.
     async fn end(&self) {
         let open = || self.connections.borrow().iter().any(|c| c.strong_count() > 0);
         self.open().iter().filter(|c| c.state() == ConnectionState::Open).for_each(|c| c.end());
@@ -524,15 +524,15 @@ impl<H> Listener<H> {
     }
 }
 
-/// Counts what could not be read as a request.
+/// Counts connections with unreadable requests.
 fn note_unreadable(end: hyper::Result<()>) {
     if end.is_err_and(|error| error.is_parse()) {
         PROCESS.counter(&catalogue::UNREADABLE, &[]).increment(1);
     }
 }
 
-/// Whether a connection in clear begins with HTTP/2, by its first bytes, which stay where they are; `None` if it
-/// is over before it says so.
+/// Whether a connection in clear begins with the preface of HTTP/2; its bytes stay unread. `None` if the connection
+/// is over before that is clear.
 async fn begins_http2(stream: &TcpStream, connection: &Connection) -> Option<bool> {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
@@ -546,7 +546,7 @@ async fn begins_http2(stream: &TcpStream, connection: &Connection) -> Option<boo
             if first.is_empty() || first == PREFACE || !PREFACE.starts_with(first) {
                 return Poll::Ready(Some(first == PREFACE));
             }
-            // Too few to tell: not to be looked at again until there are more.
+            // Too few to tell: wait for more.
             let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
         Poll::Ready(None)
@@ -554,7 +554,7 @@ async fn begins_http2(stream: &TcpStream, connection: &Connection) -> Option<boo
     .await
 }
 
-/// What comes of a future, unless the connection is over before.
+/// The result of a future, unless the connection is over before.
 async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|cx| {
@@ -567,7 +567,7 @@ async fn while_open<T>(connection: &Connection, future: impl Future<Output = T>)
     .await
 }
 
-/// Whether a connection that nothing was served on meanwhile has more to say; false if it is over, or asked to end.
+/// Whether an unserved connection has more bytes to read; false if it is over, or asked to end.
 async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
     poll_fn(|cx| {
         connection.serve_by(cx.waker());
@@ -576,7 +576,7 @@ async fn comes_back(tcp: &TcpStream, connection: &Connection) -> bool {
     .await
 }
 
-/// Carries another protocol, if one was agreed on: the connection keeps its seat, and ends when it is asked to.
+/// Carries another protocol after an upgrade: the connection keeps its seat, and ends when it is asked to.
 async fn carry(connection: &Rc<Connection>) {
     let Some(mut bridge) = connection.take_bridge() else { return };
     let _under_way = InFlight::begin(connection, http::Version::HTTP_11, false);

@@ -1,12 +1,12 @@
-//! Load shedding: who is served first when a worker has more to do than its processor, or its memory, can.
+//! Load shedding: the order of service when a worker has more work than its processor, or its memory, allows.
 //!
 //! A worker runs ready tasks in order of readiness. With more of them than it can run, a pass holder's request
 //! stands behind every poll that became readable before it. So each worker measures its **run-queue delay**, from
-//! readiness to service, and holds it near `TARGET`: a connection without a pass that has something to read is
-//! *deferred*, and so many deferred connections are released each tick as the budget allows. Connections of pass
+//! readiness to service, and holds it near `TARGET`: a connection without a pass that has bytes to read is
+//! *deferred*, and each tick releases as many deferred connections as the budget allows. Connections of pass
 //! holders are never deferred. The rest of the crowd is served in this order: newcomers, who take a number; then polls,
-//! which are told to come less often while they wait long (`Load::stretch`). New connections are accepted at a quarter
-//! of the budget; those beyond it wait in the kernel's backlog.
+//! which are stretched while they wait long (`Load::stretch`). New connections are accepted at a quarter
+//! of the budget; the others wait in the kernel's backlog.
 //!
 //! ```text
 //! delay > TARGET, half of it own work  budget = 0.7 x min(budget, served), at least LEAST
@@ -14,13 +14,13 @@
 //! calm again                           after CALM_AFTER ticks with nothing deferred
 //!
 //! served    requests of connections without a pass in the last tick
-//! own work  time that this thread had the processor meanwhile: a delay that another process makes is none of theirs
+//! own work  processor time of this thread meanwhile: a delay caused by another process is not the crowd's
 //! ```
 //!
-//! A connection that sent many requests at once is served one of them at a time (`InFlight::take_turn`);
-//! one of HTTP/2 owes for all of the streams that it began. What was overdrawn in a tick is missing in the next.
+//! A connection with many requests at once is served one of them at a time (`InFlight::take_turn`);
+//! one of HTTP/2 is charged for all streams that it began. An overdraft in a tick is deducted from the next.
 //!
-//! A connection of HTTP/2 is deferred also while too many bytes of answers are held for those who do not take them
+//! A connection of HTTP/2 is also deferred while too many bytes of answers are held for slow readers
 //! (`Full`), until others' are gone.
 //!
 //! Source: additive-increase control of concurrency on the delay at the bottleneck (as in `CoDel`, RFC 8289: the
@@ -29,7 +29,7 @@
 //! A deferred request is not refused: it is read later, and a called ticket keeps its turn meanwhile. The time that a
 //! connection is deferred is not idle time of its client.
 //!
-//! Out of scope: what a request means, and limits of the shop ([`crate::upstream`]).
+//! Out of scope: the meaning of a request, and limits of the shop ([`crate::upstream`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -52,15 +52,15 @@ const LONG: u32 = 20;
 /// Polls are never stretched by more than this.
 const STRETCH_MOST: f64 = 16.0;
 
-/// Whether more bytes of answers are held for those who do not take them than the worker may hold.
+/// Whether the bytes of answers held for slow readers exceed the worker's bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full(pub(crate) bool);
 
-/// How long something stood in the run queue.
+/// The time of a task in the run queue.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sojourn {
     delay: Duration,
-    /// For so long this thread worked meanwhile.
+    /// Processor time of this thread meanwhile.
     worked: Duration,
 }
 
@@ -70,21 +70,21 @@ impl Sojourn {
     }
 }
 
-/// What was measured of the run queue, by a task that stands in it.
+/// Measurement of the run queue, by a probe task in it.
 #[derive(Debug, Default)]
 struct RunQueue {
-    /// Since when the task stands there, and how long this thread had worked before.
+    /// Since when the probe stands there, and the processor time of this thread before.
     stands: Cell<Option<(Instant, Duration)>>,
-    /// The task that stands there was long already, and that was told.
+    /// The probe standing there was already long, and that was reported.
     told: Cell<bool>,
-    /// Of the last time that it ran, until that is told.
+    /// The last result, until it is reported.
     last: Cell<Option<Sojourn>>,
-    /// The task stands in the queue from here on.
+    /// Puts the probe into the queue.
     ready: Notify,
 }
 
 impl RunQueue {
-    /// The task that stands in it, again and again.
+    /// The probe task, again and again.
     async fn stand(self: Rc<Self>) {
         loop {
             self.ready.notified().await;
@@ -106,7 +106,7 @@ impl RunQueue {
         Some(Sojourn { delay: since.elapsed(), worked: machine::thread_time().saturating_sub(before) })
     }
 
-    /// What is not known yet: once for each task, and at once where it has stood there for long.
+    /// An unreported result: once for each probe, and at once for one that has stood there for long.
     fn news(&self) -> Option<Sojourn> {
         if let Some(sojourn) = self.last.take() {
             return Some(sojourn);
@@ -120,22 +120,22 @@ impl RunQueue {
 /// The load of one worker.
 #[derive(Debug)]
 pub(crate) struct Load {
-    /// Requests without a pass each tick.
+    /// Requests without a pass per tick.
     budget: Cell<u32>,
-    /// What is left of it in this tick; below 0 where more was served.
+    /// The rest of it in this tick; below 0 after an overdraft.
     left: Cell<i64>,
-    /// The connection that is served now was released: its first request is paid for.
+    /// The connection in service was released: its first request is paid for.
     paid: Cell<bool>,
     served: Cell<u32>,
     calm_for: Cell<u32>,
     stretch: Cell<f64>,
     deferrals: Cell<u64>,
-    /// It was over capacity since that was told last, be it for less than a second.
+    /// It was over capacity since the last report, be it for less than a second.
     was_over: Cell<bool>,
     told: Cell<bool>,
     last_delay: Cell<Duration>,
     queue: Rc<RunQueue>,
-    /// Those that never asked, and the others.
+    /// Deferred connections without any request before, and the others.
     newcomers: RefCell<VecDeque<Weak<Connection>>>,
     others: RefCell<VecDeque<Weak<Connection>>>,
     released: Notify,
@@ -168,13 +168,13 @@ impl Load {
         self.budget.get() != u32::MAX
     }
 
-    /// The factor by which polls should be stretched: 1 in calm.
+    /// The factor on poll intervals: 1 in calm.
     pub(crate) fn stretch(&self) -> f64 {
         self.stretch.get()
     }
 
-    /// Tells metrics and log how it stands, and forgets the deferred who are gone: what they held is kept as long as they
-    /// stand here. To be called once a second.
+    /// Reports the state to metrics and log, and forgets deferred connections that are gone: until then they keep their
+    /// memory. Must be called once a second.
     pub(crate) fn report(&self) {
         for queue in [&self.newcomers, &self.others] {
             queue.borrow_mut().retain(|connection| connection.strong_count() > 0);
@@ -192,7 +192,7 @@ impl Load {
         }
     }
 
-    /// Whether this connection, which has no pass and something to read, has to wait for its release.
+    /// Whether this connection, which has no pass and has bytes to read, must wait for its release.
     pub(crate) fn defers(&self, connection: &Rc<Connection>, full: Full) -> bool {
         match connection.turn() {
             Turn::Deferred => return true,
@@ -212,7 +212,7 @@ impl Load {
         true
     }
 
-    /// Counts what a connection without a pass was served: so many requests, or a look at what is none yet.
+    /// Charges a connection without a pass for so many requests, or for a read without a whole one.
     pub(crate) fn charge(&self, requests: u32) {
         let cost = requests.max(1);
         self.served.set(self.served.get().saturating_add(cost));
@@ -228,13 +228,13 @@ impl Load {
         self.left.set(self.left.get() - 1);
     }
 
-    /// The task that stands in the run queue to be measured: to be run beside what is to be served.
+    /// The probe task in the run queue: runs beside the served connections.
     pub(crate) fn stand(&self) -> impl Future<Output = ()> + 'static {
         self.queue.clone().stand()
     }
 
-    /// Adapts the budget to what was measured, and releases as many connections as it allows: none while too much is held
-    /// for those that were released before. Starts the next measurement, if there is anybody who could be deferred. To be
+    /// Adapts the budget to the measurement, and releases as many connections as it allows: none while too much is held
+    /// for those released before. Starts the next measurement, if any connection could be deferred. Must be
     /// called every tick.
     pub(crate) fn tick(&self, full: Full) {
         let before = self.is_over();
@@ -244,7 +244,7 @@ impl Load {
         let budget = i64::from(self.budget.get());
         self.left.set(self.left.get().min(0) + budget);
         if !full.0 && self.deferred() > 0 {
-            // New connections have a share also while others wait: their holder's pass is not known yet.
+            // New connections have a share even while others wait: their client may hold a pass.
             let most = self.left.get() - budget / 4;
             let newcomers = Self::release(&self.newcomers, most * 3 / 4);
             let others = Self::release(&self.others, most - newcomers);
@@ -263,13 +263,13 @@ impl Load {
         self.newcomers.borrow().len() + self.others.borrow().len()
     }
 
-    /// At most so many of them; answers how many.
+    /// At most `most` of them; returns how many.
     fn release(queue: &RefCell<VecDeque<Weak<Connection>>>, most: i64) -> i64 {
         let mut released = 0;
         while released < most
             && let Some(connection) = queue.borrow_mut().pop_front()
         {
-            // One that is over meanwhile costs nothing.
+            // A connection that is over costs nothing.
             if let Some(connection) = connection.upgrade() {
                 connection.release();
                 released += 1;
@@ -278,7 +278,7 @@ impl Load {
         released
     }
 
-    /// Answers how many requests were served.
+    /// Returns how many requests were served.
     fn adapt(&self) -> u32 {
         let served = self.served.take();
         let news = self.queue.news();
@@ -302,7 +302,7 @@ impl Load {
         served
     }
 
-    /// Longer pauses between polls while the deferred wait for long.
+    /// Lengthens poll intervals while the deferred wait for long.
     fn spread_polls(&self, deferred: usize) {
         let ticks = deferred as u64 / u64::from(self.budget.get());
         let factor = if ticks > u64::from(LONG) { 1.05 } else { 0.99 };
@@ -330,7 +330,7 @@ mod tests {
         served
     }
 
-    /// Everyone has something to read; how many are served.
+    /// Every connection has bytes to read; returns how many are served.
     fn round(load: &Load, crowd: &[Rc<Connection>]) -> usize {
         crowd.iter().filter(|connection| serves(load, connection)).count()
     }

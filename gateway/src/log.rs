@@ -1,14 +1,14 @@
 //! The logs of this process, each written by a thread of its own: access lines on standard output ([`access`]), events on
 //! standard error.
 //!
-//! No attack may turn into log volume, and no reader of the log may hold the gateway up:
+//! No attack may turn into log volume, and no slow reader of the log may delay the gateway:
 //!
-//! - Libraries are heard from `ERROR` on; from the configured level on if that is `debug` or `trace`.
+//! - Libraries log from `ERROR` on; from the configured level on if that is `debug` or `trace`.
 //! - One place in the code writes at most [`LINES`] events a second; access lines are one for each request and not bounded here.
-//! - Lines wait in a queue for the writer (`stream`); what does not fit is lost.
+//! - Lines wait in a queue for the writer (`stream`); lines beyond it are lost.
 //! - The end of the process waits for the writers at most [`FLUSH`].
 //!
-//! What is lost in either way is counted, and said as an event once a second.
+//! Losses of both kinds are counted, and reported as an event once a second.
 
 pub(crate) mod access;
 mod stream;
@@ -37,16 +37,16 @@ use crate::telemetry::{PROCESS, catalogue};
 
 /// Lines that one place in the code may write in a second.
 pub(crate) const LINES: u32 = 100;
-/// How long the end of the process waits for what is not written yet.
+/// How long the end of the process waits for unwritten lines.
 pub(crate) const FLUSH: Duration = Duration::from_secs(2);
 /// Targets of our own crates begin with one of these.
 const OURS: [&str; 3] = ["gateway", "weir", "policy"];
 
-/// The running logs. Dropping this writes what is left, as far as readers take it.
+/// The running logs. Dropping this writes the rest, as far as readers take it.
 #[derive(Debug)]
 pub(crate) struct Log {
     writers: Option<[WorkerGuard; 2]>,
-    /// What was lost.
+    /// The loss counters.
     pub losses: Arc<Losses>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Losses {
     limiter: Arc<Limiter>,
     events: Lost,
     access: Lost,
-    /// Of both queues, as last told.
+    /// Losses of both queues, as last reported.
     told: [AtomicU64; 2],
 }
 
@@ -83,7 +83,7 @@ fn subscribe(format: LogFormat, out: NonBlocking, limiter: Arc<Limiter>) {
     }
 }
 
-/// A stream without the lock of `std`: a writer that stands still must not hold up `print!` at the end.
+/// A stream without the lock of `std`: a blocked writer must not delay `print!` at the end.
 fn own(standard: BorrowedFd<'_>) -> io::Result<File> {
     Ok(File::from(standard.try_clone_to_owned()?))
 }
@@ -92,7 +92,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         let Some(writers) = self.writers.take() else { return };
         let (done, ended) = channel();
-        // The guards wait for their threads, and print if that takes long: both may never end when nothing is read.
+        // The guards wait for their threads, and print if that takes long: both may never end without a reader.
         let flush = move || {
             drop(writers);
             let _ = done.send(());
@@ -104,22 +104,22 @@ impl Drop for Log {
 }
 
 impl Losses {
-    /// Lines that were over the rate of their place so far.
+    /// Lines over the rate of their place so far.
     fn over_rate(&self) -> u64 {
         self.limiter.dropped.load(Ordering::Relaxed)
     }
 
-    /// Events that found no reader so far.
+    /// Events lost for lack of a reader so far.
     fn events_lost(&self) -> u64 {
         self.events.lines()
     }
 
-    /// Access lines that found no reader so far.
+    /// Access lines lost for lack of a reader so far.
     fn access_lost(&self) -> u64 {
         self.access.lines()
     }
 
-    /// Says in the log what was lost since the last call, and in the metrics what was lost so far.
+    /// Logs the losses since the last call, and sets their totals in the metrics.
     pub(crate) fn tell(&self) {
         self.count();
         for (place, lines) in self.limiter.news() {
@@ -146,24 +146,24 @@ impl Losses {
     }
 }
 
-/// Which events are written.
+/// The filter of events.
 #[derive(Debug)]
 struct Limiter {
     level: Level,
-    /// Of libraries.
+    /// Level of libraries.
     theirs: Level,
     began: Instant,
     places: DashMap<Identifier, Place>,
     dropped: AtomicU64,
 }
 
-/// What one place in the code has written.
+/// The lines of one place in the code.
 #[derive(Debug)]
 struct Place {
     name: String,
     second: u64,
     lines: u32,
-    /// Not told yet.
+    /// Dropped and not reported yet.
     dropped: u64,
 }
 
@@ -194,7 +194,7 @@ impl Limiter {
         admitted
     }
 
-    /// Lines left out since the last call, by place. Gathered first: telling of them asks this limiter again.
+    /// Lines left out since the last call, by place. Gathered first: the report itself calls this limiter.
     fn news(&self) -> Vec<(String, u64)> {
         let dropped = self.places.iter_mut().filter(|place| place.dropped > 0);
         dropped.map(|mut place| (place.name.clone(), std::mem::take(&mut place.dropped))).collect()
@@ -232,7 +232,7 @@ impl<S: Subscriber> Layer<S> for Gate {
 mod tests {
     use super::*;
 
-    /// Runs `events` under a limiter of this level; what its places came to: lines that were let through and dropped.
+    /// Runs `events` under a limiter of this level; returns the lines let through and dropped.
     fn under(level: Level, events: impl FnOnce()) -> (u64, u64) {
         let limiter = Arc::new(Limiter::new(level));
         let passed = Arc::new(AtomicU64::new(0));

@@ -116,7 +116,7 @@ fn main() -> ExitCode {
 fn told(done: anyhow::Result<String>) -> ExitCode {
     match done {
         Ok(text) => {
-            // Nothing to say must not wait for a reader either.
+            // Empty output must not wait for a reader either.
             if !text.is_empty() {
                 print!("{text}");
             }
@@ -137,7 +137,7 @@ fn serve(file: &Path) -> ExitCode {
 fn check(file: &Path) -> ExitCode {
     let Some(config) = told_of(file, Config::review(file)) else { return ExitCode::from(2) };
     let (rooms, upstreams) = (counted(config.rooms.len(), "room"), counted(config.upstreams.len(), "upstream"));
-    // The file may be fine where the machine is not.
+    // A valid file may still exceed the machine.
     if let Some(shortage) = gateway::capacity::shortage(&config) {
         eprintln!("warning: {shortage}");
     }
@@ -161,7 +161,7 @@ fn check(file: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What becomes of the file and of people in line at the gateway of this file, if one runs.
+/// The effect of the file on the people in line at the gateway of this file, if one runs.
 fn compare(file: &Path, config: &Config) -> anyhow::Result<Vec<String>> {
     let admin = config.listen.admin;
     anyhow::ensure!(admin.port() != 0, "the port of the admin listener is not written");

@@ -2,7 +2,7 @@
 
 use serde::Serializer;
 
-/// From here on not every whole number has a double of its own.
+/// Above this not every whole number has a double of its own.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Writes a number; one that JSON cannot carry is null.

@@ -1,6 +1,6 @@
-//! The other end of the admin listener: what `weir apply`, `rollback` and `versions` ask of a running gateway.
+//! The client of the admin listener, for `weir apply`, `rollback` and `versions`.
 //!
-//! They speak to a gateway and not to the store: the embedded store belongs to the process that serves, and
+//! They call a gateway and not the store: the embedded store belongs to the serving process, and
 //! a gateway knows best whether it can take the rooms.
 //!
 //! Out of scope: TLS and names; the admin listener is an address.
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long all gateways may take to be on a new version.
 const ARRIVAL: Duration = Duration::from_secs(5);
 
-/// A running gateway, as an operator reaches it.
+/// The admin listener of a running gateway.
 #[derive(Debug)]
 pub struct Operator {
     admin: SocketAddr,
@@ -40,7 +40,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Speaks to the admin listener at this address, and shows the token in this file.
+    /// A client of the admin listener at this address, with the token in this file.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -49,7 +49,7 @@ impl Operator {
             std::fs::read_to_string(file).with_context(|| format!("the admin token file {}", file.display()))
         };
         let token = token_file.map(read).transpose()?.map(|token| token.trim().to_owned());
-        // Whoever listens everywhere listens here.
+        // A listener on all addresses listens here, too.
         let ip = match admin.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
@@ -58,8 +58,8 @@ impl Operator {
         Ok(Self { admin: SocketAddr::new(ip, admin.port()), token })
     }
 
-    /// Applies a text of rooms that was made from version `from`; the version in force if it is not said. With
-    /// `dry_run` only tells what would be different. Prints the difference, and answers what became of it.
+    /// Applies a text of rooms that was made from version `from`; by default the version in force. With
+    /// `dry_run` only previews. Prints the difference, and returns the result.
     ///
     /// # Errors
     /// If the rooms are wrong, another version is in force, or not every gateway took them.
@@ -69,7 +69,7 @@ impl Operator {
         self.told(changed, dry_run).await
     }
 
-    /// Switches to a version that is kept; to the one before the one in force if it is not said.
+    /// Switches to a stored version; by default to the one before the one in force.
     ///
     /// # Errors
     /// As [`Operator::apply`].
@@ -80,7 +80,7 @@ impl Operator {
         self.told(changed, dry_run).await
     }
 
-    /// The versions that are kept, one a line.
+    /// The stored versions, one a line.
     ///
     /// # Errors
     /// If the gateway does not answer.
@@ -104,7 +104,7 @@ impl Operator {
     /// The text of a version.
     ///
     /// # Errors
-    /// If it is not kept.
+    /// If it is not stored.
     pub async fn text(&self, number: u64) -> anyhow::Result<String> {
         let (status, body) = self.send(Method::GET, &format!("/api/versions/{number}"), String::new()).await?;
         if status != StatusCode::OK {
@@ -171,7 +171,7 @@ impl Operator {
             let (parts, body) = answer.into_parts();
             Ok((parts.status, body.collect().await?.to_bytes()))
         };
-        // The connection is driven beside the request, and dropped with it.
+        // The connection runs beside the request, and is dropped with it.
         tokio::select! {
             answer = answer => answer,
             ended = async { match connection.await { Ok(()) => std::future::pending().await, Err(error) => error } } => Err(ended.into()),
@@ -184,7 +184,7 @@ fn query(from: Option<u64>, dry_run: bool) -> String {
     format!("{from}dry_run={dry_run}")
 }
 
-/// What a gateway said instead of an answer.
+/// The error of a gateway.
 fn refusal(status: StatusCode, body: &[u8]) -> String {
     match serde_json::from_slice::<Refusal>(body) {
         Ok(Refusal { error, problems }) => problems.into_iter().chain([error]).collect::<Vec<_>>().join("\n"),

@@ -1,13 +1,13 @@
-//! What is meant to be in force: the file, the rooms by version, the keys.
+//! The intended state: the file, the rooms by version, the keys.
 //!
-//! The one place that makes another [`Site`] while the gateway runs, whoever wants it: a changed file
+//! The only maker of another [`Site`] while the gateway runs, for every source: a changed file
 //! ([`crate::reload`]), a version of the rooms in the store ([`crate::fleet`]), other keys. If the store
-//! holds a version, its rooms stand in for those of the file. A version that this gateway cannot take, say
+//! holds a version, its rooms replace those of the file. A version that this gateway cannot take, say
 //! because its file has no such upstream, leaves the rooms as they are and is tried again with every change
-//! of the file. A room that is new here serves when the store has said where its line is: until then nobody could
-//! be told from a stranger.
+//! of the file. A room that is new here serves when the store has said where its line is: until then the holder of a
+//! place looks like a stranger.
 //!
-//! Out of scope: watching anything.
+//! Out of scope: watching files or the store.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -34,21 +34,21 @@ pub(crate) struct Plan {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// How long the store may take to say where the lines of new rooms are.
+/// How long the store may take to return the lines of new rooms.
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
 
 /// How long reading the pages of the rooms may take.
 const FILES: Duration = Duration::from_secs(3);
 
 struct State {
-    /// The file, as it was last valid.
+    /// The last valid file.
     file: Config,
-    /// What the store says is in force.
+    /// The rooms in force according to the store.
     wanted: Rooms,
-    /// What is in force here.
+    /// The rooms in force here.
     taken: Rooms,
     refused: Option<Refused>,
-    /// Names of the keys that count, the one that seals first.
+    /// Names of the keys that count, the sealing one first.
     keys: Vec<String>,
 }
 
@@ -64,16 +64,16 @@ struct Rooms {
 pub(crate) struct Refused {
     /// Its number.
     pub version: u64,
-    /// Everything that is wrong with it here.
+    /// All its problems here.
     pub why: Vec<String>,
 }
 
-/// What a gateway says of its rooms and keys.
+/// A gateway's report of its rooms and keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// The version of the rooms that is in force here; 0 are those of the file.
     pub rooms_version: u64,
-    /// The version that is wanted and could not be taken.
+    /// The wanted version, if it could not be taken.
     pub refused: Option<Refused>,
     /// Names of the keys that open tokens here; the first seals.
     pub keys: Vec<String>,
@@ -82,22 +82,22 @@ pub(crate) struct Report {
 /// Rooms that may come in force.
 #[derive(Debug, Clone)]
 pub(crate) enum Next {
-    /// A text that was just written.
+    /// A new text.
     Text(Arc<str>),
-    /// A version that is kept.
+    /// A stored version.
     Kept(Version),
     /// Those of the file.
     File,
 }
 
-/// What a text of rooms would change.
+/// The preview of a text of rooms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Preview {
     /// The version in force that it was compared with.
     pub from: u64,
-    /// What is different, room by room.
+    /// The differences, room by room.
     pub changes: Vec<RoomChange>,
-    /// What an operator should know of the rooms.
+    /// Warnings for an operator about the rooms.
     pub warnings: Vec<String>,
 }
 
@@ -114,25 +114,25 @@ impl Plan {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wanted, and what is in force here.
+    /// The wanted rooms, and those in force here.
     fn rooms(&self) -> (Rooms, Rooms) {
         let state = self.lock();
         (state.wanted.clone(), state.taken.clone())
     }
 
-    /// The file is this one now.
+    /// Takes a new file.
     ///
     /// # Errors
-    /// Everything that is wrong with it and the rooms in force together; nothing has changed then.
+    /// All problems of it and the rooms in force together; nothing has changed then.
     pub(crate) async fn file(&self, file: Config) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
         self.take(file).await
     }
 
-    /// The files of its pages have another content.
+    /// Takes the new content of the page files.
     ///
     /// # Errors
-    /// Everything that is wrong with them; nothing has changed then.
+    /// All their problems; nothing has changed then.
     pub(crate) async fn pages(&self) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
         let file = self.lock().file.clone();
@@ -158,7 +158,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The store says that this is in force now.
+    /// Takes a switch reported by the store.
     pub(crate) async fn switched(&self, in_force: InForce, version: Option<Version>) {
         let _turn = self.turn.lock().await;
         let wanted = Rooms { in_force, version };
@@ -184,7 +184,7 @@ impl Plan {
         }
     }
 
-    /// Tokens are sealed and opened with these keys now.
+    /// Seals and opens tokens with these keys from now on.
     pub(crate) async fn keys(&self, sealer: Sealer, names: Vec<String>) {
         let _turn = self.turn.lock().await;
         let site = self.shared.site.load().with_sealer(Arc::new(sealer));
@@ -193,31 +193,31 @@ impl Plan {
         self.lock().keys = names;
     }
 
-    /// What the store last said is in force, with its text if it has one.
+    /// The rooms in force according to the store's last answer, with their text if there is one.
     pub(crate) fn wanted(&self) -> (InForce, Option<Version>) {
         let state = self.lock();
         (state.wanted.in_force, state.wanted.version.clone())
     }
 
-    /// What this gateway says of itself.
+    /// This gateway's report of itself.
     pub(crate) fn report(&self) -> Report {
         let state = self.lock();
         let (refused, keys) = (state.refused.clone(), state.keys.clone());
         Report { rooms_version: state.taken.in_force.number, refused, keys }
     }
 
-    /// Tells which version of the rooms is in force here, and which in the store.
+    /// Writes which version of the rooms is in force here, and which in the store.
     pub(crate) fn observe(&self, page: &mut Page) {
         let state = self.lock();
         page.add(&catalogue::ROOMS_VERSION, &[], state.taken.in_force.number);
         page.add(&catalogue::ROOMS_VERSION_WANTED, &[], state.wanted.in_force.number);
     }
 
-    /// What would change if these rooms came in force here. Where the version in force was refused, only for an
+    /// The changes if these rooms came in force here. If the version in force was refused, only for an
     /// operator who names it: the difference is to the rooms that stayed.
     ///
     /// # Errors
-    /// Everything that is wrong with them on this gateway.
+    /// All their problems on this gateway.
     pub(crate) async fn preview(&self, next: Next, named: Option<u64>) -> Result<Preview, Vec<String>> {
         let (wanted, file) = {
             let state = self.lock();
@@ -232,7 +232,7 @@ impl Plan {
         Ok(Preview { from: wanted, changes: self.changes(&config), warnings: lines(&config.warnings) })
     }
 
-    /// What is different from the rooms that are in force here, and who loses a place by it.
+    /// The differences from the rooms in force here, and the people who lose a place by them.
     fn changes(&self, next: &Config) -> Vec<RoomChange> {
         let mut changes = difference(&self.shared.site.load().config.rooms, &next.rooms);
         for change in &mut changes {
@@ -241,17 +241,17 @@ impl Plan {
         changes
     }
 
-    /// Who loses a place, if anybody does.
+    /// The people who lose a place, if any.
     fn counted(&self, loss: Loss) -> Option<Loss> {
         let live = self.shared.rooms.all();
         let snapshot = live.get(loss.line.as_str())?.snapshot();
         let view = snapshot.view.as_ref()?;
-        // Who is called and has not entered yet waits as well.
+        // A called shopper who has not entered yet waits as well.
         let (waiting, active_users) = (view.waiting() + view.claimants, view.active);
         (waiting + active_users > 0).then_some(Loss { waiting, active_users, ..loss })
     }
 
-    /// Says who is about to lose a place, as long as it is known.
+    /// Logs the people about to lose a place, while their number is known.
     fn say_who_loses(&self, next: &Config) {
         for (room, loss) in losses(&self.shared.site.load().config.rooms, &next.rooms) {
             if let Some(Loss { line, waiting, active_users, kept_by }) = self.counted(loss) {
@@ -283,7 +283,7 @@ impl Plan {
         let before = self.shared.site.load();
         let site = Site::with_files(config, files, Some(&before), &self.shared.rooms, before.sealer.clone());
         let site = site.map_err(|error| vec![format!("{error:#}")])?;
-        // At the start nobody asks the store yet.
+        // During the start no task calls the store yet.
         if self.shared.ready.load(Ordering::Relaxed) {
             self.shared.rooms.first_answers(FIRST_ANSWER).await;
         }
@@ -291,7 +291,7 @@ impl Plan {
     }
 }
 
-/// Says that the rooms of a file count for nothing while a version is in force, and loudly so of an edit.
+/// Logs that the rooms of a file are ignored while a version is in force, and warns of an edit.
 fn say_what_is_overridden(version: u64, before: &Config, now: &Config) {
     if version == 0 || before.rooms.is_empty() && now.rooms.is_empty() {
         return;

@@ -1,9 +1,9 @@
-//! The PROXY protocol: who is behind the balancer in front, told before anything else on a connection.
+//! The PROXY protocol: the client behind a balancer, sent before everything else on a connection.
 //!
 //! Versions 1 (a line) and 2 (binary) as `proxy-protocol.txt` of `HAProxy` has them. Not a byte more than the header is read:
-//! what follows is TLS or HTTP, and is looked at where it stands.
+//! TLS or HTTP follows, and is read elsewhere.
 //!
-//! Out of scope: whose headers are believed, and how long one may take (`listener`).
+//! Out of scope: which peers are trusted, and how long a header may take (`listener`).
 
 mod meters;
 
@@ -14,62 +14,62 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use self::meters::ProxyHeaders;
 
-/// Bytes of the longest header that is read. The lengths of version 2 go to 64 KiB; certificates of clients and the ids of
+/// Bytes of the longest accepted header. The lengths of version 2 go to 64 KiB; certificates of clients and the ids of
 /// cloud providers, which it may carry, take some hundred.
 pub const MOST: usize = 4 << 10;
 
-/// How version 1 begins...
+/// The first bytes of version 1...
 const LINE: &[u8] = b"PROXY ";
 /// ...its shortest line...
 const SHORTEST_LINE: usize = b"PROXY UNKNOWN\r\n".len();
 /// ...and its longest.
 const LONGEST_LINE: usize = 107;
-/// How version 2 begins...
+/// The first bytes of version 2...
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// ...with command, family and length.
 const FIXED: usize = SIGNATURE.len() + 4;
-/// Of version 2: what the client's side of the proxy was encrypted with...
+/// In version 2: the encryption on the client's side of the proxy...
 const TYPE_SSL: u8 = 0x20;
-/// ...if it was.
+/// ...if there was any.
 const CLIENT_SSL: u8 = 1;
 
-/// What a header says.
+/// The content of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// Who connected to the proxy.
+    /// The client of the proxy.
     Client {
         /// Its address.
         address: IpAddr,
         /// Whether it speaks TLS, which ends at the proxy.
         tls: bool,
     },
-    /// Nobody: the proxy itself asks, as for its health checks, or does not know (`LOCAL`, `UNKNOWN`, unix sockets).
+    /// No client: the proxy itself asks, as for its health checks, or does not know (`LOCAL`, `UNKNOWN`, unix sockets).
     Own,
 }
 
-/// Why there is no header.
+/// The reason why there is no header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderError {
-    /// The connection begins with something else.
+    /// The connection begins with other bytes.
     Missing,
-    /// It begins as a header, and is none.
+    /// It begins as a header, and is malformed.
     Malformed,
-    /// It would be longer than is read.
+    /// Longer than [`MOST`].
     TooLong,
     /// The connection ended, or its time, before the header did.
     Cut,
 }
 
-/// What is known of a header whose beginning is here.
+/// The state of a partly read header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// At least so many bytes more belong to it.
+    /// At least this many bytes are missing.
     More(usize),
     /// It is all here.
     Whole(ProxyHeader),
 }
 
-/// Reads the header off a stream, and nothing behind it.
+/// Reads the header off a stream, and nothing after it.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<ProxyHeader, HeaderError> {
     let mut bytes = Vec::new();
     loop {
@@ -83,7 +83,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<ProxyH
     }
 }
 
-/// What the bytes so far say, of which never more were read than was asked for.
+/// Parses the bytes so far; no more may have been read than it asked for.
 ///
 /// # Errors
 /// As soon as they are no beginning of a header.
@@ -116,7 +116,7 @@ fn line(bytes: &[u8]) -> Result<Progress, HeaderError> {
 fn words(line: &str) -> Option<ProxyHeader> {
     let mut words = line.split(' ').skip(1);
     let address = match words.next()? {
-        // What follows is to be ignored.
+        // The rest is to be ignored.
         "UNKNOWN" => return Some(ProxyHeader::Own),
         "TCP4" => source::<Ipv4Addr>(words)?,
         "TCP6" => source::<Ipv6Addr>(words)?,
@@ -157,7 +157,7 @@ fn binary(bytes: &[u8]) -> Result<Progress, HeaderError> {
         _ if is_own => Some(ProxyHeader::Own),
         0x11 => client(body, |[a, b, c, d, ..]: [u8; 12]| Ipv4Addr::new(a, b, c, d).into()),
         0x21 => client(body, |addresses: [u8; 36]| first_half(addresses).into()),
-        // Of no family, or by a unix socket.
+        // Unspecified, or a unix socket.
         0x00 | 0x31 => Some(ProxyHeader::Own),
         _ => None,
     };
@@ -174,7 +174,7 @@ fn first_half(addresses: [u8; 36]) -> Ipv6Addr {
     Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(|at| addresses[at]))
 }
 
-/// Whether the values say that the client spoke TLS. They are the proxy's to get right: behind one that is cut nothing is read.
+/// Whether the values say that the client spoke TLS. The proxy is responsible for them: none is read after a truncated one.
 fn is_over_tls(mut values: &[u8]) -> bool {
     while let Some(([kind, high, low], rest)) = values.split_first_chunk::<3>() {
         let Some((value, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low]))) else {

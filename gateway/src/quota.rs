@@ -1,12 +1,12 @@
-//! What one client may ask: a rate per key, so that one client cannot be a crowd.
+//! The quota of one client: a rate per key, so that one client cannot be a crowd.
 //!
 //! The arithmetic is governor's (GCRA). Three of its traps are closed here: a quota that admits
 //! nothing cannot be built, the map of keys is bounded, and its clock is the caller's.
 //!
-//! One IPv6 network of 64 bits is one client, and whoever was given a /48 has 65,536 of them: an IPv6 address is charged
-//! to its /48 as well, which may ask [`WIDE`] times as much.
+//! One IPv6 network of 64 bits is one client, and a customer with a /48 has 65,536 of them: an IPv6 address is charged
+//! to its /48 as well, which has [`WIDE`] times the quota.
 //!
-//! Out of scope: who the client is; that is for the request path to say, as a [`Client`].
+//! Out of scope: which client it is; the request path says that, as a [`Client`].
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
@@ -23,20 +23,20 @@ use governor::state::keyed::DashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use policy::seal::RoomId;
 
-/// What an IPv6 network of 48 bits may ask, in quotas of one client.
+/// The quota of an IPv6 network of 48 bits, in quotas of one client.
 pub const WIDE: u32 = 16;
 /// Clients beyond the bound share this many quotas.
 const SHARED: u64 = 4_096;
-/// The clients are counted every so many charges: counting walks the map's shards.
+/// The clients are counted every this many charges: counting walks the map's shards.
 const RECOUNT: u64 = 256;
 
-/// Marks an IPv6 address. Those of the internet begin with 001, so no two of them become one.
+/// Marks an IPv6 address. Those of the internet begin with 001, so no two of them collide.
 const V6: u64 = 1 << 63;
 
-/// Whose quota a request is charged to.
+/// The client to which a request is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// Someone without a token: the IPv4 address, or the first 64 bits of an IPv6 address.
+    /// A client without a token: the IPv4 address, or the first 64 bits of an IPv6 address.
     Address(u64),
     /// The first 48 bits of an IPv6 address.
     Wide(u64),
@@ -105,7 +105,7 @@ impl Reference for Moment {
     }
 }
 
-/// A clock that shows what it was last set to.
+/// A clock that shows the time it was last set to.
 #[derive(Debug, Clone, Default)]
 struct Set(Arc<AtomicU64>);
 
@@ -138,7 +138,7 @@ pub struct Quotas {
     clock: Set,
 }
 
-/// The same quota for each key, and how many keys are remembered one by one.
+/// The same quota for each key, and how many keys have one of their own.
 struct Bounded {
     limiter: Limiter,
     bound: usize,
@@ -214,13 +214,13 @@ impl Quotas {
         self.networks.forget_idle();
     }
 
-    /// Clients that are remembered.
+    /// Clients in memory.
     pub fn clients(&self) -> usize {
         self.clients.limiter.len() + self.networks.limiter.len()
     }
 }
 
-/// One quota that everybody shares.
+/// One quota shared by all clients.
 pub struct Rate {
     limiter: RateLimiter<NotKeyed, InMemoryState, Set, NoOpMiddleware<Moment>>,
     clock: Set,
@@ -233,7 +233,7 @@ impl std::fmt::Debug for Rate {
 }
 
 impl Rate {
-    /// All of it unused.
+    /// A quota, all of it unused.
     pub fn new(quota: Quota) -> Self {
         let clock = Set::default();
         let quota = governor::Quota::per_second(quota.per_second).allow_burst(quota.burst);

@@ -1,14 +1,14 @@
 //! Configuration, pages, certificates and keys, read again when their files change or on SIGHUP.
 //!
 //! A new configuration is in force as a whole or not at all, and connections do not notice. Files
-//! are compared by content once a second, pages and logos by what the file system tells of them: that also sees a replaced
-//! directory or a changed link. Pages are those of the rooms in force, whether a file or the store has them.
+//! are compared by content once a second, pages and logos by the metadata of the file system: that also sees a replaced
+//! directory or a changed link. Pages are those of the rooms in force, from a file or from the store.
 //!
-//! Files are read on a thread that may block, one reading at a time: a mount that hangs holds up this watcher and
-//! nothing else. Keys go on to change at the times that were last read.
+//! Files are read on a thread that may block, one reading at a time: a mount that hangs delays only this watcher.
+//! Keys still change at the times that were last read.
 //!
 //! Out of scope: listening addresses, workers, store and admin, which need a restart; a change of
-//! theirs is said in the log.
+//! these is logged.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
@@ -33,7 +33,7 @@ use crate::site::{Site, Stamp};
 use crate::telemetry::{self, PROCESS, catalogue};
 use crate::tls::{Certificates, TlsError};
 
-/// Reading the files takes no longer than this, or it is said.
+/// Reading the files may take this long; more is logged.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Watches the files.
@@ -41,16 +41,16 @@ pub(crate) struct ConfigWatcher {
     file: PathBuf,
     seen: Option<Arc<[u8]>>,
     certificates: u64,
-    /// The pages that were applied last, or tried to be.
+    /// The last pages that were applied or refused.
     pages: Stamp,
     shop: ShopFiles,
     keyring: Keyring,
     shared: Arc<Shared>,
     plan: Arc<Plan>,
-    /// The reading under way.
+    /// The reading in flight.
     reading: Option<JoinHandle<Found>>,
     stalled: bool,
-    /// Everything is to be applied again.
+    /// Whether to apply everything again.
     anew: bool,
 }
 
@@ -90,7 +90,7 @@ impl ConfigWatcher {
         }
     }
 
-    /// What the files hold now; `None` if reading them takes too long.
+    /// The present content of the files; `None` if reading them takes too long.
     async fn read(&mut self) -> Option<Found> {
         let mut reading = match self.reading.take() {
             Some(reading) => reading,
@@ -125,7 +125,7 @@ impl ConfigWatcher {
         spawn_blocking(move || files.read())
     }
 
-    /// Applies what was found.
+    /// Applies the new content.
     async fn apply(&mut self, found: Found) {
         self.shop = found.shop;
         if let Some((content, config)) = found.configuration {
@@ -190,7 +190,7 @@ impl ConfigWatcher {
         }
     }
 
-    /// Keys change with their file, and as their times come.
+    /// Changes keys with their file, and as their times come.
     async fn keys(&mut self, read: Option<Result<Keys, SecretError>>) {
         let (sealer, error) = self.keyring.take(read);
         if let Some(sealer) = sealer {
@@ -204,30 +204,30 @@ impl ConfigWatcher {
     }
 }
 
-/// What is to be read, by a thread that may block.
+/// A reading job, for a thread that may block.
 struct Files {
     configuration: PathBuf,
-    /// The content that was applied last.
+    /// The content applied last.
     seen: Option<Arc<[u8]>>,
-    /// With the fingerprint of those that were applied last.
+    /// With the fingerprint of those applied last.
     certificates: Option<(Arc<Certificates>, u64)>,
-    /// What is in force, and the pages that were tried last.
+    /// The site in force, and the pages that were tried last.
     pages: (Arc<Site>, Stamp),
-    /// As they were when the configuration was applied last.
+    /// Their state when the configuration was applied last.
     shop: ShopFiles,
     keys: Source,
-    /// Whether what has not changed counts as changed.
+    /// Whether unchanged files count as changed.
     anew: bool,
 }
 
-/// The content of the configuration file, and what it means.
+/// The content of the configuration file, and its parsed form.
 type ReadConfig = (Option<Arc<[u8]>>, Result<Config, Vec<Diagnostic>>);
 
-/// What was read.
+/// The result of a reading.
 struct Found {
-    /// The content, and what it means; if it has changed.
+    /// The content, and its parsed form; if it has changed.
     configuration: Option<ReadConfig>,
-    /// The fingerprint, and what became of the certificates; if they have changed.
+    /// The fingerprint, and the result of loading the certificates; if they have changed.
     certificates: Option<(u64, Result<(), TlsError>)>,
     /// The pages, if they have changed.
     pages: Option<Stamp>,
@@ -242,7 +242,7 @@ impl Files {
         let changed = self.anew || (content.is_some() && content != self.seen) || shop != self.shop;
         let configuration = changed.then(|| (content, Config::load(&self.configuration)));
         if let Some((_, Ok(config))) = &configuration {
-            // Before they are read for use: what changes from here on is seen as a change.
+            // Before they are read for use: a later change is seen as a change.
             shop = ShopFiles::of(config);
         }
         let certificates = self.certificates.and_then(|(certificates, before)| {
@@ -255,7 +255,7 @@ impl Files {
     }
 }
 
-/// The files that TLS to the shop needs: they are read with the configuration, which is read again when one of them changes.
+/// The files for TLS to the shop: they are read with the configuration, which is read again when one of them changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ShopFiles {
     files: Vec<PathBuf>,
@@ -264,14 +264,14 @@ struct ShopFiles {
 }
 
 impl ShopFiles {
-    /// Those that this configuration names. Reads them.
+    /// The files that this configuration names. Reads them.
     fn of(config: &Config) -> Self {
         let tls = config.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
         let files = tls.flat_map(|tls| [&tls.ca_file, &tls.certificate, &tls.key]).flatten().cloned().collect();
         Self { files, fingerprint: 0 }.again()
     }
 
-    /// The same as they are now.
+    /// The same files in their present state.
     fn again(&self) -> Self {
         let mut hasher = DefaultHasher::new();
         for file in &self.files {

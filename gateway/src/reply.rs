@@ -1,6 +1,6 @@
-//! Verdict or error -> answer: status, headers, and which text. The one table of what went wrong.
+//! Verdict or error -> answer: status, headers, and text. The one table of failures.
 //!
-//! Nothing here redirects but to the same address over TLS, and nothing tells a cache to keep an answer but the status document, a logo and the script.
+//! Nothing here redirects but to the same address over TLS, and only the status document, a logo and the script may be cached.
 
 mod program;
 
@@ -29,17 +29,17 @@ const SCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=u
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
-/// Seconds after which a suspended or full room may be asked again.
+/// `Retry-After` of a suspended or full room, in seconds.
 const LATER: u64 = 30;
-/// Seconds after which a request without a pass may be tried again.
+/// `Retry-After` of a request without a pass, in seconds.
 const SOON: u64 = 5;
 
-/// Where somebody stands who does not enter now.
+/// The place of a shopper who does not enter now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place {
-    /// They were just given this.
+    /// Just given.
     New(Token),
-    /// They came with it.
+    /// Shown with the request.
     Held(Token),
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn wait(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, place: Pla
         }
         // A person has sent it, and no page may hold it.
         Wants::Page if cx.intent == Intent::Form => untold(cx, status, Notice::Ended { retry: SOON }),
-        // Nobody looks at the answer to what is fetched.
+        // No person sees the answer to a fetched resource.
         _ => answer(StatusCode::TOO_MANY_REQUESTS, TEXT, snapshot.answers.text(&to_program())),
     };
     let headers = response.headers_mut();
@@ -88,7 +88,7 @@ pub(crate) fn wait(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, place: Pla
     program::told(cx, program::WAITING, response)
 }
 
-/// Asks a newcomer to come back with the arrival of this answer, which takes the place. The page does so at once, by
+/// Asks a newcomer to come back with the arrival of this answer, which then takes the place. The page does so at once, by
 /// itself; without a script or with an operator's page a browser follows `Refresh`.
 pub(crate) fn confirm(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     cx.verdict = RequestVerdict::Confirm;
@@ -110,7 +110,7 @@ pub(crate) fn confirm(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>) -> Resp
     program::told(cx, program::WAITING, response)
 }
 
-/// The status code of those who wait. An app, and whatever sends or fetches, tells by it that the shop has not answered.
+/// The status code for waiting shoppers. It tells apps, form posts and fetches that the shop has not answered.
 fn queueing(cx: &RequestContext<'_>, room: &SiteRoom) -> StatusCode {
     if cx.by_header || !cx.intent.asks() {
         return StatusCode::TOO_MANY_REQUESTS;
@@ -128,7 +128,7 @@ pub(crate) fn status(room: &SiteRoom) -> Response<Body> {
     response
 }
 
-/// The logo of a room: its address changes with it. An SVG that is opened by itself runs nothing.
+/// The logo of a room: its address changes with it. An SVG opened by itself runs no script.
 pub(crate) fn logo(room: &SiteRoom) -> Response<Body> {
     let Some(logo) = room.page.logo() else { return not_found() };
     let mut response = answer(StatusCode::OK, HeaderValue::from_static(logo.kind), logo.bytes.clone());
@@ -147,7 +147,7 @@ pub(crate) fn pass_script(gzip: bool) -> Response<Body> {
     coded(response, coding)
 }
 
-/// When the shopper's pass ends, for that script; `None`: there is none. A text that is newer than theirs goes along.
+/// The end of the shopper's pass, for that script; `None`: there is none. A newer text of the pass goes along.
 pub(crate) fn pass(cx: &RequestContext<'_>, room: &SiteRoom, pass: Option<Token>) -> Response<Body> {
     let now = room.live.snapshot().store_time(Instant::now());
     let (language, _) = cx.language_and_coding(room.language);
@@ -167,13 +167,13 @@ pub(crate) fn suspended(cx: &mut RequestContext<'_>) -> Response<Body> {
     notice(cx, StatusCode::SERVICE_UNAVAILABLE, Notice::Suspended { retry: LATER })
 }
 
-/// The room is full, and nobody waits here.
+/// The room is full, and keeps no line.
 pub(crate) fn full(cx: &mut RequestContext<'_>) -> Response<Body> {
     cx.verdict = RequestVerdict::Full;
     retry(notice(cx, StatusCode::SERVICE_UNAVAILABLE, Notice::Full), LATER)
 }
 
-/// No place can come of it, and no pass was shown. The body of the request is not read.
+/// Such a request takes no place, and came without a pass. Its body is not read.
 pub(crate) fn needs_pass(cx: &mut RequestContext<'_>) -> Response<Body> {
     if cx.wants() == Wants::Page {
         cx.answer_in_text();
@@ -181,16 +181,16 @@ pub(crate) fn needs_pass(cx: &mut RequestContext<'_>) -> Response<Body> {
     without_pass(cx, Notice::NeedsPass { retry: SOON })
 }
 
-/// A form whose pass has ended, and that no page can hold: of another site, or of a program. The body of the request is not read.
+/// A form whose pass has ended, and that no page can hold: of another site, or of a program. Its body is not read.
 pub(crate) fn ended(cx: &mut RequestContext<'_>) -> Response<Body> {
     without_pass(cx, Notice::Ended { retry: SOON })
 }
 
-/// Says to a program besides what became of its pass, if it showed one, and where the line can be entered.
+/// Also tells a program the state of its pass, if it showed one, and where to enter the line.
 fn without_pass(cx: &mut RequestContext<'_>, why: Notice<'_>) -> Response<Body> {
     cx.verdict = RequestVerdict::NeedsPass;
     let status = StatusCode::TOO_MANY_REQUESTS;
-    // As `telemetry::reason` names what was shown and did not count.
+    // The names in `telemetry::reason` for tokens that did not count.
     let ended = matches!(cx.reason, "expired" | "revoked" | "evicted" | "old_line");
     let word = if ended { program::EXPIRED } else { why.status() };
     let response = if let (Wants::Json, Some(room)) = (cx.wants(), cx.room) {
@@ -202,7 +202,7 @@ fn without_pass(cx: &mut RequestContext<'_>, why: Notice<'_>) -> Response<Body> 
     program::told(cx, word, response)
 }
 
-/// The path where the line can be entered, on the host that was asked.
+/// The path where the line can be entered, on the requested host.
 fn waiting_page<'a>(cx: &RequestContext<'_>, room: &'a SiteRoom) -> &'a str {
     room.page_at(cx.host.as_ref().map_or("", |host| &host.bare))
 }
@@ -214,7 +214,7 @@ pub(crate) fn too_fast(cx: &mut RequestContext<'_>, wait: Duration) -> Response<
     notice(cx, StatusCode::TOO_MANY_REQUESTS, Notice::TooMany { retry })
 }
 
-/// More preflights than the room lets pass. A browser reads no more of it than the status.
+/// More preflights than the room lets pass. A browser reads only the status.
 pub(crate) fn preflights_over(cx: &mut RequestContext<'_>, wait: Duration) -> Response<Body> {
     cx.verdict = RequestVerdict::PreflightsOver;
     let notice = Notice::TooMany { retry: wait.as_secs() + 1 };
@@ -222,7 +222,7 @@ pub(crate) fn preflights_over(cx: &mut RequestContext<'_>, wait: Duration) -> Re
     program::told(cx, notice.status(), retry(response, wait.as_secs() + 1))
 }
 
-/// They left; the cookie goes.
+/// The shopper left; the cookie goes.
 pub(crate) fn left(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Body> {
     let mut response = notice(cx, StatusCode::OK, Notice::Left);
     response.headers_mut().extend(cx.end_token(room));
@@ -279,19 +279,19 @@ pub(crate) fn no_route(cx: &mut RequestContext<'_>) -> Response<Body> {
     text(StatusCode::NOT_FOUND, "No upstream serves this host and path.\n")
 }
 
-/// It is not clear what is asked for, and `why`.
+/// The request is ambiguous; `why` says how.
 pub(crate) fn bad_request(cx: &mut RequestContext<'_>, why: &'static str) -> Response<Body> {
     cx.verdict = RequestVerdict::BadRequest;
     text(StatusCode::BAD_REQUEST, why)
 }
 
-/// More headers than are read.
+/// Too many headers.
 pub(crate) fn too_many_headers(cx: &mut RequestContext<'_>) -> Response<Body> {
     cx.verdict = RequestVerdict::BadRequest;
     text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many headers.\n")
 }
 
-/// It is not clear where the body ends. What comes after it on the connection could be anything.
+/// The end of the body is ambiguous. The bytes after it on the connection could be anything.
 pub(crate) fn unframed(cx: &mut RequestContext<'_>, http2: bool) -> Response<Body> {
     let mut response = bad_request(cx, "The length of the body is not clear.\n");
     if !http2 {
@@ -300,29 +300,29 @@ pub(crate) fn unframed(cx: &mut RequestContext<'_>, http2: bool) -> Response<Bod
     response
 }
 
-/// Whether this gateway takes part in the line: what a balancer asks.
+/// Whether this gateway takes part in the line: the health check of a balancer.
 pub(crate) fn health(ready: bool) -> Response<Body> {
     if ready { text(StatusCode::OK, "ok\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-/// Nothing under `/.weir/` has this name.
+/// No endpoint under `/.weir/` has this name.
 pub(crate) fn not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "No such page.\n")
 }
 
-/// A state-changing call that another site made.
+/// A state-changing call from another site.
 pub(crate) fn cross_site() -> Response<Body> {
     text(StatusCode::FORBIDDEN, "Only the shop's own pages may ask for this.\n")
 }
 
-/// The page is there, for another method.
+/// The endpoint exists, for another method.
 pub(crate) fn wrong_method(allow: &'static str) -> Response<Body> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Another method is needed; see Allow.\n");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }
 
-/// A notice in the form that the request asks for, with its word.
+/// A notice in the requested form, with its word.
 fn notice(cx: &RequestContext<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
     let response = program::told(cx, notice.status(), untold(cx, status, notice));
     match notice.retry() {
@@ -331,7 +331,7 @@ fn notice(cx: &RequestContext<'_>, status: StatusCode, notice: Notice<'_>) -> Re
     }
 }
 
-/// The same without a word of what became of the request.
+/// The same without a word for the outcome.
 fn untold(cx: &RequestContext<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
     let pages = cx.room.and_then(|room| room.page.notices()).unwrap_or(&cx.site.notices);
     match cx.wants() {
@@ -358,7 +358,7 @@ fn page(status: StatusCode, body: impl Into<Body>, coding: Coding, policy: Heade
     coded(response, coding)
 }
 
-/// Says in which coding the body is.
+/// Sets the coding of the body.
 fn coded(mut response: Response<Body>, coding: Coding) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));

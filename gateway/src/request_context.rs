@@ -23,7 +23,7 @@ use crate::ui::{Coding, Language, QueuePosition};
 use crate::visitor::{self, BadHost, Head, Host, Peer};
 use crate::worker::Worker;
 
-/// In which form the gateway's own answers are wanted.
+/// The wanted form of the gateway's own answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wants {
     /// A page.
@@ -45,60 +45,60 @@ impl Wants {
     }
 }
 
-/// A form that is answered by a page that holds it.
+/// A form to be held by the page of the answer.
 #[derive(Debug)]
 pub(crate) struct Unsent {
-    /// Where its sender stands.
+    /// The place of its sender.
     pub standing: QueuePosition,
     /// The sender is asked to confirm, and has no place yet.
     pub arriving: bool,
 }
 
-/// What is known of a request while it is answered.
+/// The state of a request while it is answered.
 #[derive(Debug)]
 pub(crate) struct RequestContext<'a> {
     /// The worker that answers it.
     pub worker: &'a Rc<Worker>,
     /// The configuration in force when it came.
     pub site: &'a Site,
-    /// When its head was there.
+    /// Arrival of its head.
     pub started: Instant,
-    /// The shopper's address, as far as it is believed.
+    /// The shopper's address, as far as it can be trusted.
     pub client: IpAddr,
     /// Whether the shopper's side is TLS.
     pub tls: bool,
     /// Its room, once found.
     pub room: Option<&'a Arc<SiteRoom>>,
-    /// What was shown.
+    /// Its credential.
     pub credential: Credential,
-    /// Tokens come and go in the header `Weir-Token`, not in a cookie.
+    /// Whether tokens come and go in the header `Weir-Token`, not in a cookie.
     pub by_header: bool,
-    /// What kind of request it is.
+    /// Its kind.
     pub intent: Intent,
-    /// In which form it is answered by the gateway, where that is not what its `Accept` says.
+    /// The form of the gateway's answer, if it differs from its `Accept`.
     wants: Option<Wants>,
     accept: Option<HeaderValue>,
-    /// What became of it.
+    /// Its verdict.
     pub verdict: RequestVerdict,
-    /// Whether the shopper comes with a pass that has run out: then the page says why one waits again.
+    /// Whether the shopper comes with a pass that has run out: then the page says why the wait begins again.
     pub ended: bool,
-    /// A form that was not sent on, and could be told to come again by the page that answers it.
+    /// A form that was not forwarded, and that the page of the answer may hold.
     pub unsent: Option<Unsent>,
-    /// Why a token did not count, or what failed.
+    /// Why a token did not count, or the failure.
     pub reason: &'static str,
-    /// What became of it at the shop, if that gave no answer.
+    /// The way it failed at the shop, if that gave no answer.
     pub unanswered: Option<Disposition>,
-    /// The upstream that was asked.
+    /// The upstream that got it.
     pub upstream: &'a str,
-    /// How long that took to the head of its answer.
+    /// Time until the head of the upstream's answer.
     pub upstream_after: Option<Duration>,
-    /// What was asked for, if there is to be a line about it.
+    /// The request line, if an access line is to be written.
     asked: Option<Box<RequestLine>>,
     /// Its id.
     pub request_id: HeaderValue,
-    /// The host that it is for, once read.
+    /// Its host, once read.
     pub host: Option<Rc<Host>>,
-    /// The origin of the page that asks.
+    /// The origin of the page that sent it.
     pub origin: Option<HeaderValue>,
     coding: Coding,
     accept_language: Option<HeaderValue>,
@@ -106,7 +106,7 @@ pub(crate) struct RequestContext<'a> {
 }
 
 impl<'a> RequestContext<'a> {
-    /// Reads what every request says of itself.
+    /// Reads the parts that every request has.
     pub(crate) fn begin(worker: &'a Rc<Worker>, site: &'a Site, in_flight: InFlight, head: &Head<'_>) -> Self {
         let (peer, headers) = (&in_flight.connection().peer, &head.parts.headers);
         let trusted = &site.config.listen.trusted_proxies;
@@ -139,14 +139,14 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    /// Reads which host the request is for.
+    /// Reads the host of the request.
     pub(crate) fn read_host(&mut self, head: &Head<'_>) -> Result<Rc<Host>, BadHost> {
         let host = self.in_flight.connection().cache.host(head)?;
         self.host = Some(host.clone());
         Ok(host)
     }
 
-    /// Reads what the request shows to this room.
+    /// Reads the credential for this room.
     pub(crate) fn look_at(&mut self, room: &'a Arc<SiteRoom>, head: &Head<'_>) {
         self.room = Some(room);
         let (sealer, known) = (&self.site.sealer, &self.in_flight.connection().cache);
@@ -166,7 +166,7 @@ impl<'a> RequestContext<'a> {
         };
     }
 
-    /// Reads what kind of request it is.
+    /// Reads the kind of the request.
     pub(crate) fn read_intent(&mut self, room: &SiteRoom, head: &Head<'_>) {
         let parts = head.parts;
         let sent_back = || [Method::GET, Method::POST].contains(&parts.method) && visitor::upgrade(parts).is_none();
@@ -194,17 +194,17 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    /// In which form it is answered by the gateway.
+    /// The form of the gateway's answer.
     pub(crate) fn wants(&self) -> Wants {
         self.wants.unwrap_or_else(|| Wants::of(self.accept.as_ref()))
     }
 
-    /// It is answered in a line of text, whatever it accepts.
+    /// Makes the answer a line of text, whatever it accepts.
     pub(crate) fn answer_in_text(&mut self) {
         self.wants = Some(Wants::Text);
     }
 
-    /// The header that has the shopper keep this token: a cookie, or `Weir-Token` for who shows it there.
+    /// The header that stores this token at the client: a cookie, or `Weir-Token` for a client that sends that.
     pub(crate) fn keep(&self, room: &SiteRoom, token: &Token) -> Option<(HeaderName, HeaderValue)> {
         let sealed = self.site.sealer.seal(room.live.id, token);
         if self.by_header {
@@ -221,12 +221,12 @@ impl<'a> RequestContext<'a> {
         Some((SET_COOKIE, room.cookie.end(self.tls)?))
     }
 
-    /// An arrival that is shown to nobody yet.
+    /// An arrival that no client has yet.
     pub(crate) fn new_arrival(&self, room: &SiteRoom) -> Token {
         Token::arrival(self.worker.arrival_id(), room.live.snapshot().store_time(self.started))
     }
 
-    /// The token whose seal is whole, if one was shown.
+    /// The token, if one with a valid seal was shown.
     pub(crate) fn token(&self) -> Option<Token> {
         match self.credential {
             Credential::Sealed(token) => Some(token),
@@ -234,27 +234,27 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    /// How the upstream is told of the shopper's pass.
+    /// The headers that name the shopper's pass to the upstream.
     pub(crate) fn pass_headers(&self, room: &SiteRoom, pass: &Token) -> Rc<PassHeaders> {
         let known = &self.in_flight.connection().cache;
         known.pass_headers(&self.site.sealer, room.live.id, &room.name, pass)
     }
 
-    /// The page that is answered at this place is to hold the form that was sent, if one was.
+    /// The page for this place is to hold the form, if one was sent.
     pub(crate) fn hold_form(&mut self, standing: QueuePosition, arriving: bool) {
         if self.intent == Intent::Submit {
             self.unsent = Some(Unsent { standing, arriving });
         }
     }
 
-    /// The best language for the shopper, and the coding of a page. `set` is the language for those who ask for none of ours.
+    /// The best language for the shopper, and the coding of a page. `set` is the language for shoppers who ask for none of ours.
     pub(crate) fn language_and_coding(&self, set: Option<Language>) -> (Language, Coding) {
         let asked = self.accept_language.as_ref().and_then(|value| value.to_str().ok());
         (Language::pick(asked.unwrap_or_default(), set), self.coding)
     }
 
-    /// Charges a request of a room to the place that its sender holds. Without one only what costs something is charged,
-    /// to the address: to open a token that is none. What an arrival costs is charged when it is traded.
+    /// Charges a request of a room to the place of its sender. Without one only a costly part is charged,
+    /// to the address: opening an invalid token. The cost of an arrival is charged when it is traded.
     pub(crate) fn charge(&self) -> Result<(), Duration> {
         let client = match (self.room, self.credential) {
             (_, Credential::None | Credential::Sealed(Token { kind: Kind::Arrival, .. })) => return Ok(()),
@@ -274,30 +274,30 @@ impl<'a> RequestContext<'a> {
         self.site.quotas.returns.charge(Client::at(self.client))
     }
 
-    /// Charges a place that is taken by an arrival to the address.
+    /// Charges a place taken by an arrival to the address.
     pub(crate) fn charge_confirmed_join(&self) -> Result<(), Duration> {
         self.site.quotas.confirmed_joins.charge(Client::at(self.client))
     }
 
-    /// A newcomer is charged to the address of the peer. If that speaks for others and is not believed, somebody should know.
+    /// A newcomer is charged to the peer's address. An untrusted peer that speaks for others is reported to the operator.
     pub(crate) fn note_peer_of_newcomer(&self, headers: &HeaderMap) {
         if self.in_flight.connection().is_to_be_asked_for_others() && visitor::tells_of_others(headers) {
             self.note_unbelieved();
         }
     }
 
-    /// The peer said for whom it asks, and is not believed.
+    /// The peer named another client, and is not trusted.
     pub(crate) fn note_unbelieved(&self) {
         let shared = &self.worker.shared;
         shared.unbelieved.note(self.peer().address, *shared.clock.borrow());
     }
 
-    /// Who sent the request to us.
+    /// The peer of the connection.
     pub(crate) fn peer(&self) -> &Peer {
         &self.in_flight.connection().peer
     }
 
-    /// Says whether the shopper holds a pass.
+    /// Sets whether the shopper holds a pass.
     pub(crate) fn holds_pass(&self, holder: bool) {
         self.in_flight.holds_pass(holder);
     }
@@ -307,7 +307,7 @@ impl<'a> RequestContext<'a> {
         self.room.map_or(&self.site.outside, |room| room.live.meters())
     }
 
-    /// Counts and logs the request; it is under way until the answer's last byte.
+    /// Counts and logs the request; it is in flight until the answer's last byte.
     #[inline]
     pub(crate) fn end(mut self, response: &mut Response<Body>) {
         let disposition = self.unanswered.unwrap_or_else(|| self.verdict.disposition());
@@ -319,7 +319,7 @@ impl<'a> RequestContext<'a> {
         response.body_mut().answers(self.in_flight, line);
     }
 
-    /// What the log says of it. The bytes of an answer that is streamed are counted as they go.
+    /// Its access line. The bytes of a streamed answer are counted as they go.
     #[cold]
     fn line(&self, asked: &RequestLine, response: &Response<Body>) -> Option<Box<Line>> {
         let entry = AccessEntry {

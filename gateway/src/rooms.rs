@@ -1,12 +1,12 @@
 //! Live rooms: a snapshot to read, a mailbox to write.
 //!
-//! The request path reads a room's [`Snapshot`] without a lock and without the store. What changes a
-//! line goes into the mailbox; one task, the clerk, gathers it for a few milliseconds, makes one
-//! store call of it (group commit) and hands out the answers. Nothing else calls the store. A room in which nothing happens is
-//! left alone ([`policy::dormancy`]).
+//! The request path reads a room's [`Snapshot`] without a lock and without the store. Operations on a
+//! line go into the mailbox; one task, the clerk, gathers them for a few milliseconds, makes one
+//! store call of them (group commit) and hands out the answers. Nothing else calls the store. An idle room is not
+//! polled ([`policy::dormancy`]).
 //!
 //! A called shopper without a token, and an arrival whose turn comes within half a second, are held:
-//! their request waits here and is named in every batch until it is granted or its time is up ([`policy::queue`]).
+//! their request waits here, and every batch names it until it is granted or its time is up ([`policy::queue`]).
 //!
 //! Out of scope: the rules of a line (`policy::line`) and HTTP.
 
@@ -48,56 +48,56 @@ use renewals::Renewals;
 /// Requests that may wait for the clerk; past that, the store counts as away for them.
 const MAILBOX: usize = 1 << 16;
 
-/// Who waits for the first answer of the store looks this often.
+/// Poll interval of a caller that waits for the first answer of the store.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A room in which nothing has happened for so long may be left out of metrics: it is in every scrape until then.
+/// A room that was idle for this long may be left out of metrics: it is in every scrape until then.
 const IDLE: Millis = 600_000;
-/// Parts of each map of a room: what is here for as many workers costs memory in every room.
+/// Shards of each map of a room: a shard costs memory in every room.
 const PARTS: usize = 8;
 
-/// How a room is meant to work, as last configured.
+/// The configured settings of a room.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoomSettings {
-    /// What operators and the shop call the room.
+    /// The name of the room for operators and the shop.
     pub name: Arc<str>,
-    /// What `admit` asks.
+    /// The input of `admit`.
     pub room: Room,
     /// Poll intervals before stretching.
     pub polls: PollTable,
     /// Polls per second of the whole line.
     pub poll_budget: f64,
-    /// Where the times that are told are.
+    /// The time zone of displayed times.
     pub zone: TimeZone,
-    /// Which text its waiting page has.
+    /// The id of the text of its waiting page.
     pub page: u32,
 }
 
 /// A room at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The line, as the store last said; `None` before its first answer.
+    /// The line in the store's last answer; `None` before the first.
     pub view: Option<View>,
-    /// When that was heard.
+    /// Arrival of that answer.
     pub at: Instant,
-    /// When it was asked for: the line was as it is shown then, or later.
+    /// When that was requested: the view is of that moment, or later.
     pub asked: Instant,
     /// Whether the store fails to answer.
     pub away: bool,
-    /// Whether this gateway lives on its lease meanwhile: `view` is as it has moved the line on.
+    /// Whether this gateway lives on its lease meanwhile: `view` is then the copy that it has moved on.
     pub on_lease: bool,
-    /// Whether the shop rests, as this gateway sees it: it lets nobody in from the line.
+    /// Whether the shop rests, as seen from this gateway: the line admits no shopper.
     pub shop_rests: bool,
     /// The state in one word.
     pub state: ui::State,
-    /// Answers for those who wait, as far as they are the same for everybody.
+    /// Answers for waiting shoppers, as far as they are the same for all.
     pub answers: ui::Snapshot,
 }
 
 impl Snapshot {
     /// Store time at `instant`: that of the copy plus the monotonic time since.
     ///
-    /// Before the first answer it is this machine's time: nothing is decided by it, but a place that is kept
+    /// Before the first answer it is this machine's time: no decision depends on it, but a place that is kept
     /// meanwhile must not look a lifetime old afterwards.
     pub fn store_time(&self, instant: Instant) -> Millis {
         let millis = |duration: Duration| duration.as_millis() as u64;
@@ -113,25 +113,25 @@ impl Snapshot {
     }
 }
 
-/// A room that shoppers may come to.
+/// A room in service.
 #[derive(Debug)]
 pub struct LiveRoom {
-    /// The name of its line, by which stores, tokens and pages know it. It is the room's own, or a former one.
+    /// The name of its line, in stores, tokens and pages. It is the room's own, or a former one.
     pub name: Arc<str>,
     /// Its id in tokens.
     pub id: RoomId,
     settings: ArcSwap<RoomSettings>,
-    /// The upstream that answers the room's own host and path, as far as that is known.
+    /// The upstream for the room's own host and path, if known.
     shop: ArcSwapOption<Upstream>,
     snapshot: ArcSwap<Snapshot>,
     revoked: DashMap<u64, Revoked>,
-    /// Passes that came back, as the line was told, with their ends.
+    /// Passes that came back and were reported to the line, with their ends.
     confirmed: DashMap<u64, Millis>,
-    /// Passes that the line was told of since the last loss, with their ends.
+    /// Passes reported to the line since the last loss, with their ends.
     reported: DashMap<u64, Millis>,
     revocations: AtomicUsize,
     renewals: Renewals,
-    /// Numbers of expired passes that are used up, as the line said until then.
+    /// Used-up numbers of expired passes, and until when the line's answer holds.
     spent: DashMap<u64, Millis>,
     late: LateForms,
     provisional: AtomicU64,
@@ -140,12 +140,12 @@ pub struct LiveRoom {
     meters: RoomMeters,
     stretch: Arc<PollStretch>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
-    /// Nothing happens in it, here or at another gateway; and when something last did, in store time.
+    /// Whether it is idle at all gateways; and when it was last active, in store time.
     dormant: AtomicBool,
     stirred: AtomicU64,
 }
 
-/// What is asked of a room, and the way to its caller.
+/// An operation on a room, and the way back to its caller.
 pub(crate) type Op = queue::Op<oneshot::Sender<Admission>>;
 
 impl LiveRoom {
@@ -159,17 +159,17 @@ impl LiveRoom {
         self.settings.load_full()
     }
 
-    /// What operators call the room now.
+    /// The present name of the room for operators.
     pub fn title(&self) -> Arc<str> {
         self.settings.load().name.clone()
     }
 
-    /// Says which upstream the room stands in front of.
+    /// Sets the upstream that the room protects.
     pub fn stand_before(&self, shop: Option<Arc<Upstream>>) {
         self.shop.store(shop);
     }
 
-    /// Whether that can be reached by no server. Everyone enters a room that only counts.
+    /// Whether no server of that can be reached. A room that only counts admits every shopper.
     fn shop_rests(&self) -> bool {
         self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.settings.load().room.rules.enforced
     }
@@ -192,13 +192,13 @@ impl LiveRoom {
         self.counted(admission.unwrap_or(unanswered))
     }
 
-    /// Asks whether somebody may look who takes no number: [`Admission::Visit`] if so.
+    /// Asks for a visit, without a number: [`Admission::Visit`] if it may.
     pub async fn visit(self: &Arc<Self>) -> Admission {
         let (reply, answer) = oneshot::channel();
         self.ask(Op::Visit { reply }, answer).await.unwrap_or(Admission::Away)
     }
 
-    /// Counts a place that was taken.
+    /// Counts a taken place.
     fn counted(&self, admission: Admission) -> Admission {
         if let Admission::Pass { .. } | Admission::Ticket(_) = admission {
             self.served[0].fetch_add(1, Ordering::Relaxed);
@@ -231,12 +231,12 @@ impl LiveRoom {
         self.served.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// What is counted of the room, whatever it is called.
+    /// The counters of the room, whatever its name.
     pub fn meters(&self) -> &RoomMeters {
         &self.meters
     }
 
-    /// Passes that are remembered: renewed ones, expired ones whose number is used up, and those that came back.
+    /// Passes in memory: renewed ones, expired ones whose number is used up, and those that came back.
     pub fn remembered(&self) -> [(&'static str, usize); 4] {
         [
             ("late", self.late.len()),
@@ -246,26 +246,26 @@ impl LiveRoom {
         ]
     }
 
-    /// Ends a pass, or gives up a place. Answers `false` if the store is too busy to hear it.
+    /// Ends a pass, or gives up a place. Returns `false` if the store is too busy to take it.
     pub fn release(self: &Arc<Self>, token: &Token) -> bool {
         self.late.close(token, self.settings.load().room.rules.form_grace);
         matches!(token.kind, Kind::Provisional | Kind::Arrival)
             || self.mailbox.try_send((self.clone(), Op::Release { token: *token })).is_ok()
     }
 
-    /// Tells the line of a token that its copy `lacks`: the store may have lost what it is a proof of.
+    /// Reports a token that the line's copy `lacks`: the store may have lost the fact that it proves.
     pub fn report_evidence(self: &Arc<Self>, token: &Token) {
         if token.kind == Kind::Pass && self.reported.contains_key(&token.number) {
             return;
         }
-        // A full mailbox drops it: the next request tells it again.
+        // A full mailbox drops it: the next request reports it again.
         let told = self.mailbox.try_send((self.clone(), Op::Shown { token: *token })).is_ok();
         if told && token.kind == Kind::Pass {
             self.reported.insert(token.number, token.expires);
         }
     }
 
-    /// Lets a form through after the end of its pass, unless as many have gone through here as may.
+    /// Lets a form through after the end of its pass, up to the bound here.
     pub fn take_late_form(&self, pass: &Token) -> bool {
         self.late.take(pass, self.settings.load().room.rules.form_grace)
     }
@@ -276,7 +276,7 @@ impl LiveRoom {
     }
 
     /// Asks for the number of a place that some gateway kept while the store was away; the next poll finds it.
-    /// That gateway may be dead: whoever is shown the ticket has its run numbered up to there, in its order.
+    /// That gateway may be dead: the gateway that gets the ticket has its run numbered up to there, in its order.
     pub fn adopt(self: &Arc<Self>, token: &Token) {
         if token.kind == Kind::Provisional && !self.snapshot().away {
             let op = Op::Adopt { run: token.run, last: token.number };
@@ -285,12 +285,12 @@ impl LiveRoom {
         }
     }
 
-    /// Whether nothing happens in it, at any gateway, so that its line is left alone.
+    /// Whether it is idle at all gateways, so that its line is not polled.
     pub fn is_dormant(&self) -> bool {
         self.dormant.load(Ordering::Relaxed) && !self.snapshot().away
     }
 
-    /// Whether metrics may leave it out: it is open, and nothing has happened in it for ten minutes, if ever.
+    /// Whether metrics may leave it out: it is open, and has been idle for ten minutes, or always.
     pub fn is_idle(&self) -> bool {
         let (snapshot, stirred) = (self.snapshot(), self.stirred.load(Ordering::Relaxed));
         let usual = snapshot.state == ui::State::NotQueueing && !snapshot.away;
@@ -326,8 +326,8 @@ impl LiveRoom {
 #[derive(Debug)]
 pub struct Rooms {
     live: ArcSwap<HashMap<Arc<str>, Arc<LiveRoom>>>,
-    /// Every room that was ever live. One that comes back must go on counting where it was: its provisional
-    /// tickets are known to the store by this process and their sequence.
+    /// Every room that was ever live. One that comes back must go on counting where it was: the store knows its provisional
+    /// tickets by this process and their sequence.
     known: DashMap<Arc<str>, Arc<LiveRoom>>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
     /// This process, in provisional tickets.
@@ -335,7 +335,7 @@ pub struct Rooms {
     stretch: Arc<PollStretch>,
 }
 
-/// The factor by which a gateway that has more to do than it can stretches the polls of all its lines, in percent.
+/// The factor by which an overloaded gateway stretches the polls of all its lines, in percent.
 #[derive(Debug)]
 pub struct PollStretch(AtomicU32);
 
@@ -351,14 +351,14 @@ impl PollStretch {
     }
 }
 
-/// Rooms without anybody in them, and the mailbox for [`run`].
+/// Rooms without visitors, and the mailbox for [`run`].
 pub fn rooms(run: u32) -> (Arc<Rooms>, Mailbox) {
     let (mailbox, mail) = mpsc::channel(MAILBOX);
     let rooms = Rooms { live: ArcSwap::default(), known: DashMap::new(), mailbox, run, stretch: Arc::default() };
     (Arc::new(rooms), Mailbox(mail))
 }
 
-/// What the clerk reads.
+/// The receiving end for the clerk.
 #[derive(Debug)]
 pub struct Mailbox(mpsc::Receiver<(Arc<LiveRoom>, Op)>);
 
@@ -368,14 +368,14 @@ impl Rooms {
         self.live.load_full()
     }
 
-    /// The one way to change rooms: these are the rooms now, each with its line. A room that stays, comes back or is
-    /// called otherwise keeps it.
+    /// The only way to change rooms: these are the rooms now, each with its line. A room that stays, comes back or gets
+    /// another name keeps it.
     pub fn apply(&self, settings: impl IntoIterator<Item = (String, RoomSettings)>) {
         let mut live = HashMap::new();
         for (line, settings) in settings {
             let known = self.known.get(&*line).map(|room| room.clone());
             let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, settings.clone())));
-            // The same settings stay the same: no line has to hear of them again.
+            // Equal settings are not replaced: no line has to take them in again.
             if **room.settings.load() != settings {
                 room.settings.store(Arc::new(settings));
             }
@@ -385,15 +385,15 @@ impl Rooms {
         self.live.store(Arc::new(live));
     }
 
-    /// Says by which factor a worker wants polls to be stretched. The largest counts, and fades by a hundredth each time
-    /// that a smaller one is said.
+    /// Reports the factor by which a worker wants polls to be stretched. The largest counts, and fades by a hundredth with
+    /// each smaller one.
     pub fn stretch_polls(&self, factor: f64) {
         let (known, wanted) = (&self.stretch.0, (factor * 100.0) as u32);
         let faded = known.load(Ordering::Relaxed).saturating_mul(99) / 100;
         known.store(wanted.max(faded).max(100), Ordering::Relaxed);
     }
 
-    /// Waits until the store has said of every room where its line is. Answers whether it did, in that time.
+    /// Waits until the store has returned the line of every room. Returns whether it did, in that time.
     pub async fn first_answers(&self, limit: Duration) -> bool {
         let all = async {
             while self.all().values().any(|room| room.snapshot().view.is_none()) {

@@ -1,10 +1,10 @@
-//! Seats: how many connections are open, in all and of each client.
+//! Seats: how many connections are open, in all and per client.
 //!
 //! A client is an IPv4 address or an IPv6 network of 64 bits; a network of 48 bits has 16 times as many seats. The counts are
 //! shared by all workers; each worker closes connections of its own.
 //!
-//! Out of scope: sockets, and which connection is closed for another ([`crate::listener`]); what a trusted proxy's clients
-//! hold: its connections are the world's.
+//! Out of scope: sockets, and which connection is closed for another ([`crate::listener`]); the connections of a trusted
+//! proxy's clients: they belong to no single client.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::config::ListenConfig;
 
 /// Seats of an IPv6 network of 48 bits, in those of a client.
 const SITE: usize = 16;
-/// A client with more than one in so many of all seats loses connections before others do.
+/// A client with more than one in this many of all seats loses connections before others do.
 const DOMINANT: usize = 16;
 
-/// What a connection is to the gateway.
+/// The class of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Has not asked for anything yet.
+    /// Has sent no request yet.
     Silent,
-    /// Has asked, and showed no pass.
+    /// Has sent one, and showed no pass.
     Waiting,
     /// A pass holder's, or a trusted proxy's.
     Holder,
@@ -65,19 +65,19 @@ impl Seats {
         Class::ALL.map(|(class, name)| (name, self.classes[class as usize].load(Ordering::Relaxed)))
     }
 
-    /// Notes that a worker has now so many of each class, and had so many before.
+    /// Replaces a worker's counts of each class, `before` by `now`.
     pub(crate) fn recount(&self, before: [usize; 3], now: [usize; 3]) {
         for ((class, before), now) in self.classes.iter().zip(before).zip(now) {
             class.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
         }
     }
 
-    /// Bytes of answers that were made and not taken, as of the last second.
+    /// Untaken bytes of answers, as of the last second.
     pub(crate) fn untaken(&self) -> usize {
         self.untaken.load(Ordering::Relaxed)
     }
 
-    /// Notes that a worker has now so many of them, and had so many before.
+    /// Replaces a worker's count of them, `before` by `now`.
     pub(crate) fn recount_untaken(&self, before: usize, now: usize) {
         self.untaken.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
@@ -92,7 +92,7 @@ impl Seats {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
-    /// Whether another worker needs a seat. Only one is told.
+    /// Whether another worker needs a seat. Only one gets the answer.
     pub(crate) fn is_one_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed) && self.wanted.swap(false, Ordering::Relaxed)
     }
@@ -112,20 +112,20 @@ impl Seats {
     }
 }
 
-/// A place among the open connections; free again when this goes.
+/// A place among the open connections; free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     seats: Arc<Seats>,
-    /// Of the client, and of the network that it is in. A trusted proxy has none.
+    /// Shares of the client, and of its network. A trusted proxy has none.
     shares: [Option<Arc<Share>>; 2],
 }
 
-/// Which bound was passed.
+/// The bound that was passed.
 #[derive(Debug)]
 pub(crate) enum Lack {
-    /// That of all.
+    /// The bound on all.
     All,
-    /// That of one client.
+    /// The bound on one client.
     Client(IpNet),
 }
 
@@ -140,8 +140,8 @@ impl Lack {
 }
 
 impl ConnectionPermit {
-    /// Takes one, for a connection from this address; `None` is a trusted proxy. Whether it may be kept is
-    /// for [`Self::lacks`] to say.
+    /// Takes one, for a connection from this address; `None` is a trusted proxy. [`Self::lacks`] says whether it
+    /// may be kept.
     pub(crate) fn take(seats: &Arc<Seats>, client: Option<IpAddr>) -> Self {
         seats.open.fetch_add(1, Ordering::Relaxed);
         let networks = client.map_or([None; 2], networks);

@@ -1,7 +1,7 @@
-//! The secret that tokens are sealed with: from the environment or a file, made on the first start
-//! unless other gateways must have the same, and exchanged while running.
+//! The secret that seals tokens: from the environment or a file, made on the first start
+//! unless other gateways must have the same, and replaceable while running.
 //!
-//! There is no default secret. A file that was made holds 64 hexadecimal digits of the system's
+//! There is no default secret. A file made here holds 64 hexadecimal digits of the system's
 //! randomness and is readable by its owner alone.
 //!
 //! Out of scope: the list of keys as such ([`keys`]).
@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use keys::{Keys, KeysError};
 
-/// The variable that goes before the file.
+/// The variable that overrides the file.
 pub const VARIABLE: &str = "WEIR_SECRET";
 
 /// Why there is no secret.
@@ -30,15 +30,15 @@ pub enum SecretError {
     File {
         /// Which file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// What is there is no list of keys.
+    /// The text is no list of keys.
     #[error("{place}: {source}")]
     Keys {
-        /// Where.
+        /// Its place.
         place: String,
-        /// What is wrong.
+        /// The problem.
         source: KeysError,
     },
     /// No randomness from the system.
@@ -49,7 +49,7 @@ pub enum SecretError {
     Weak(#[from] WeakSecret),
 }
 
-/// Where the keys are.
+/// The place of the keys.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// In [`VARIABLE`]: a list by commas or lines. It stays as it is while the process runs.
@@ -87,17 +87,17 @@ fn failed(path: &Path, source: std::io::Error) -> SecretError {
     SecretError::File { path: path.display().to_string(), source }
 }
 
-/// The keys in force, and what becomes of them as time passes and their file changes.
+/// The keys in force, which change as time passes and as their file changes.
 pub struct Keyring {
     source: Source,
     keys: Keys,
-    /// Those that count, the one that seals first.
+    /// The keys that count, the sealing one first.
     counting: Vec<Vec<u8>>,
     complaint: Option<String>,
 }
 
 impl Keyring {
-    /// The keys of `source`; if its file is not there, it is made or missed.
+    /// The keys of `source`; a missing file is made, or is an error.
     ///
     /// # Errors
     /// If there is no key that may seal.
@@ -117,13 +117,13 @@ impl Keyring {
         sealer.map(|sealer| (keyring, sealer)).ok_or(SecretError::Weak(WeakSecret(0)))
     }
 
-    /// Where the keys are.
+    /// The place of the keys.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Takes what was read, if anything was: a sealer if other keys count now than before, and what is wrong, told
-    /// once. A list that cannot be used leaves the last one as it is, and its times go on.
+    /// Takes a reading, if there is one: returns a sealer if other keys count than before, and a problem, reported
+    /// once. An invalid list leaves the last one in force, whose times go on.
     pub fn take(&mut self, read: Option<Result<Keys, SecretError>>) -> (Option<Sealer>, Option<SecretError>) {
         let now = OffsetDateTime::now_utc();
         let Some(read) = read else {
@@ -156,7 +156,7 @@ impl Keyring {
         Ok(Some(sealer))
     }
 
-    /// Names of the keys that count, the one that seals first.
+    /// Names of the keys that count, the sealing one first.
     pub fn names(&self) -> Vec<String> {
         self.counting.iter().map(|secret| name(secret)).collect()
     }
@@ -166,7 +166,7 @@ fn none_seals(source: KeysError) -> SecretError {
     SecretError::Keys { place: "the secret".to_owned(), source }
 }
 
-/// By what a key may be called in the open.
+/// The public name of a key.
 pub fn name(secret: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"weir/1/key-name");
     hex(&tag.as_ref()[..4])
@@ -189,7 +189,7 @@ pub fn random() -> Result<String, SecretError> {
     Ok(hex(&random))
 }
 
-/// Makes the file of a new secret, whole or not at all. Of several processes that do so at once, one succeeds and the
+/// Makes the file of a new secret, atomically. Of several processes that do so at once, one succeeds and the
 /// others find its file.
 fn make(path: &Path) -> Result<(), SecretError> {
     let secret = random()?;
@@ -197,7 +197,7 @@ fn make(path: &Path) -> Result<(), SecretError> {
     beside.push(format!(".{}.new", &name(secret.as_bytes())));
     let beside = PathBuf::from(beside);
     write_new(&beside, format!("{secret}\n").as_bytes())?;
-    // A link, unlike a rename, does not replace what is there.
+    // A link, unlike a rename, does not replace an existing file.
     let linked = std::fs::hard_link(&beside, path);
     let _ = std::fs::remove_file(&beside);
     match linked {
@@ -215,12 +215,12 @@ fn write_new(path: &Path, text: &[u8]) -> Result<(), SecretError> {
     write().map_err(|source| failed(path, source))
 }
 
-/// Puts another text in place of the file, whole or not at all, with the same owner and rights.
+/// Replaces the text of the file, atomically, with the same owner and rights.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn replace(path: &Path, text: &[u8]) -> Result<(), SecretError> {
-    // A link goes on being one.
+    // A symbolic link stays one.
     let path = &path.canonicalize().map_err(|source| failed(path, source))?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

@@ -1,6 +1,6 @@
-//! What every thread sees: the configuration in force, the rooms, what is open and what is counted.
+//! State shared by all threads: the configuration in force, the rooms, open connections and counters.
 //!
-//! Atomics, `ArcSwap`s and sharded maps: what a request reads of it waits for no store and no other request.
+//! Atomics, `ArcSwap`s and sharded maps: no read of a request waits for a store or another request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -17,16 +17,16 @@ use crate::site::Site;
 use crate::telemetry::{StoreMeters, Unbelieved};
 use crate::tls::Certificates;
 
-/// What every thread sees.
+/// State shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// The configuration in force, compiled.
     pub site: ArcSwap<Site>,
     /// The live rooms.
     pub rooms: Arc<Rooms>,
-    /// What TLS listeners need, if there are any.
+    /// State of the TLS listeners, if there are any.
     pub tls: Option<Tls>,
-    /// Connections that are open.
+    /// Open connections.
     pub seats: Arc<Seats>,
     /// Requests so far, to the second.
     pub requests: AtomicU64,
@@ -34,17 +34,17 @@ pub(crate) struct Shared {
     pub ready: AtomicBool,
     /// Whether its keys are those of the fleet.
     pub keys: Arc<KeyStanding>,
-    /// Peers that say for whom they ask and are not believed.
+    /// Untrusted peers that sent forwarding headers.
     pub unbelieved: Unbelieved,
-    /// What proxies tell before the first byte of their connections.
+    /// Results of PROXY headers.
     pub proxy_headers: ProxyHeaders,
-    /// What the store's calls come to.
+    /// Results of the store's calls.
     pub store_meters: StoreMeters,
     /// Time since the start, moved on by the control thread: no worker arms a timer for it.
     pub clock: watch::Sender<Duration>,
 }
 
-/// Certificates, and how TLS is spoken with them.
+/// Certificates, and the TLS configuration that uses them.
 #[derive(Debug)]
 pub(crate) struct Tls {
     /// The certificates in force.
@@ -60,21 +60,21 @@ impl Shared {
     }
 }
 
-/// What is known of the keys of a gateway.
+/// The standing of a gateway's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub(crate) enum KeyState {
-    /// It has not heard of the others yet.
+    /// It has not exchanged with the others yet.
     Unknown,
-    /// They are those of the fleet. Gateways of earlier versions say nothing, and count as such.
+    /// They are those of the fleet. Gateways of earlier versions do not report it, and count as such.
     #[default]
     Shared,
     /// None of them is a key of the fleet.
     Foreign,
 }
 
-/// The state of this gateway, as every thread sees it.
+/// The standing of this gateway, shared by all threads.
 #[derive(Debug, Default)]
 pub(crate) struct KeyStanding {
     keys: AtomicU8,
@@ -100,7 +100,7 @@ impl KeyStanding {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether it was before. While it is, nothing is known of the others.
+    /// Sets it; returns whether it was so before. While it is, the others are unknown.
     pub(crate) fn refuse(&self, refused: bool) -> bool {
         if refused {
             self.set(KeyState::Unknown);

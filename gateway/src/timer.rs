@@ -1,10 +1,10 @@
 //! Timers for the threads that serve shoppers.
 //!
-//! A runtime that keeps timers looks at them each time that it has waited for a socket: some 300 instructions, twice for a
-//! request that is forwarded. A worker needs one seldom (a permit that is waited for, a connection that opens), so its runtime
-//! keeps none: the control thread's does, and wakes it. Elsewhere, and in tests, these are tokio's own.
+//! A runtime with timers checks them each time that it has waited for a socket: some 300 instructions, twice for a
+//! forwarded request. A worker needs one seldom (to wait for a permit or a new connection), so its runtime has
+//! none: the control thread's keeps them, and wakes the worker. Elsewhere, and in tests, these are tokio's own.
 //!
-//! Out of scope: what ends by the clock of the sweep, as nearly everything here does ([`crate::listener`]).
+//! Out of scope: deadlines by the clock of the sweep, as nearly all here are ([`crate::listener`]).
 
 use std::cell::OnceCell;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ thread_local! {
     static KEEPER: OnceCell<Handle> = const { OnceCell::new() };
 }
 
-/// The timers of this thread are kept by that runtime, which has to outlive it.
+/// That runtime keeps the timers of this thread, and has to outlive it.
 pub(crate) fn are_kept_by(runtime: Handle) {
     KEEPER.with(|keeper| drop(keeper.set(runtime)));
 }
@@ -41,7 +41,7 @@ fn made<T>(make: impl FnOnce() -> T) -> T {
     })
 }
 
-/// The same timers, as hyper asks for them.
+/// The same timers, for hyper.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ForHyper;
 
@@ -71,7 +71,7 @@ impl hyper::rt::Timer for ForHyper {
 mod tests {
     use super::*;
 
-    /// What runs on the control thread, or in another process.
+    /// Code that runs on the control thread, or in another process.
     const HAVE_TIMERS: [&str; 12] = [
         "admin/connection.rs",
         "fleet.rs",

@@ -1,9 +1,9 @@
-//! TLS towards shoppers: certificates by name, exchanged while running.
+//! TLS towards shoppers: certificates by name, replaceable while running.
 //!
 //! rustls with aws-lc-rs, TLS 1.2 and 1.3, `h2` and `http/1.1`, sessions resumed by ticket. Early data is
-//! off: it can be replayed. A certificate that cannot be used never replaces one that can. Out of scope:
+//! off: it can be replayed. An invalid certificate never replaces a valid one. Out of scope:
 //! client certificates, OCSP, ACME, and watching the files ([`Certificates::fingerprint`] says whether
-//! they changed; when to look is the caller's).
+//! they changed; the caller decides when to look).
 
 pub(crate) mod client;
 
@@ -43,7 +43,7 @@ pub enum TlsError {
     Pem {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The problem.
         reason: pem::Error,
     },
     /// A file has no certificate in it.
@@ -55,7 +55,7 @@ pub enum TlsError {
     /// The certificate cannot be parsed.
     #[error("certificate in {} is damaged", .0.display())]
     BadCertificate(PathBuf),
-    /// The key is of no kind that can be used.
+    /// The key is of an unusable kind.
     #[error("key in {} cannot be used", .file.display())]
     BadKey {
         /// The file.
@@ -79,7 +79,7 @@ pub enum TlsError {
     Setup(#[source] rustls::Error),
 }
 
-/// All certificates, chosen by the name that a shopper asks for.
+/// All certificates, chosen by the name that a shopper requests (SNI).
 #[derive(Debug)]
 pub struct Certificates {
     files: Vec<(PathBuf, PathBuf)>,
@@ -87,7 +87,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Reads pairs of certificate chain and key. The first one is shown to who asks for no name, or for
+    /// Reads pairs of certificate chain and key. The first one is shown to a client that requests no name, or
     /// one that no certificate has.
     pub fn load(files: &[(PathBuf, PathBuf)]) -> Result<Arc<Self>, TlsError> {
         let current = ArcSwap::from_pointee(ByName::read(files)?);
@@ -111,7 +111,7 @@ impl Certificates {
     }
 
     /// Differs when the content of a file differs. Content and not time of change, as files that are
-    /// exchanged through a link, or restored, may look old. Reads the files.
+    /// replaced through a link, or restored, may look old. Reads the files.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for file in self.files() {
@@ -145,7 +145,7 @@ pub fn server_config(certificates: Arc<Certificates>) -> Result<Arc<ServerConfig
 struct ByName {
     first: Arc<CertifiedKey>,
     exact: HashMap<String, Arc<CertifiedKey>>,
-    /// By what follows `*.`
+    /// By the part after `*.`
     wildcard: HashMap<String, Arc<CertifiedKey>>,
     /// By file, when it runs out.
     ends: Vec<(PathBuf, i64)>,
@@ -170,7 +170,7 @@ impl ByName {
         Ok(Self { first: first.ok_or(TlsError::None)?, exact, wildcard, ends })
     }
 
-    /// `name` is lower case: rustls sees to it.
+    /// `name` is lower case: rustls guarantees it.
     fn find(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
         let by_parent = |name: &str| self.wildcard.get(name.split_once('.')?.1);
         name.and_then(|name| self.exact.get(name).or_else(|| by_parent(name))).unwrap_or(&self.first)
@@ -223,7 +223,7 @@ pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
     Some(parsed.validity().not_after.timestamp())
 }
 
-/// The DNS names of a certificate. One that is out of date is only warned of: refusing it helps nobody.
+/// The DNS names of a certificate. One that is out of date only causes a warning: to refuse it would help no shopper.
 fn read_names(leaf: &CertificateDer<'_>, file: &Path) -> Result<Vec<String>, TlsError> {
     let bad = || TlsError::BadCertificate(file.to_owned());
     let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| bad())?;

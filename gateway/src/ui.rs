@@ -1,7 +1,7 @@
-//! What a waiting shopper is answered: the status document, the waiting JSON, the page.
+//! Answers to waiting shoppers: the status document, the waiting JSON, the page.
 //!
 //! Pure functions from values to bytes. A [`Snapshot`] is made once per copy of a line and holds
-//! what is the same for everybody; a [`QueuePosition`] is one shopper's place in it. Answering a poll is
+//! the bytes common to all; a [`QueuePosition`] is one shopper's place in it. The answer to a poll is
 //! then a few numbers written between prepared pieces: no template, no serializer, one allocation.
 //!
 //! Out of scope: sockets, headers, status codes, the store, the clock.
@@ -34,13 +34,13 @@ pub use page::WaitingPage;
 pub use pass::{pass_script, pass_status};
 pub use template::{Coding, Filled, PageError};
 
-/// Seconds after which the holder of a provisional ticket asks again, before stretching.
+/// Seconds after which the holder of a provisional ticket polls again, before stretching.
 const PROVISIONAL: f64 = 10.0;
 
 /// The state of a room in one word, as Cloudflare names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Everyone goes through.
+    /// Every shopper goes through.
     NotQueueing,
     /// A line stands.
     Queueing,
@@ -51,7 +51,7 @@ pub enum State {
 }
 
 impl State {
-    /// The state that follows from the rules and the line; events are not looked at.
+    /// The state of rules and line; events are ignored.
     pub fn of(room: &Room, line: &View) -> Self {
         if room.suspended {
             Self::Suspended
@@ -73,7 +73,7 @@ impl State {
     }
 }
 
-/// What a [`Snapshot`] is made from.
+/// The input of a [`Snapshot`].
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// The room's name, `[a-z0-9-]{1,32}`.
@@ -82,7 +82,7 @@ pub struct Facts<'a> {
     pub room: &'a Room,
     /// The latest copy of its line.
     pub line: &'a View,
-    /// How often shoppers should ask.
+    /// How often shoppers should poll.
     pub poll: PollTable,
     /// Its state in one word.
     pub state: State,
@@ -90,20 +90,20 @@ pub struct Facts<'a> {
     pub away: bool,
     /// Whether no server of the shop can be reached.
     pub shop_rests: bool,
-    /// Where the times that are told are.
+    /// The time zone of displayed times.
     pub zone: &'a TimeZone,
-    /// Which text its waiting page has: a page with another one loads itself again.
+    /// The id of the text of its waiting page: a page with another one loads itself again.
     pub page: u32,
 }
 
 impl Facts<'_> {
-    /// Why places do not move up, if it is for the line itself.
+    /// Why places do not move up, if the line itself is the reason.
     fn standstill(&self) -> Option<Standstill> {
         self.line.standstill(&self.room.rules).filter(|_| !self.shop_rests)
     }
 }
 
-/// Everything about a line that is the same for everybody at one moment.
+/// The part of the answers that is the same for all shoppers at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     status: Bytes,
@@ -138,12 +138,12 @@ impl Snapshot {
         }
     }
 
-    /// The status document: JSON under 400 bytes, from which the page works out its own place and wait.
+    /// The status document: JSON under 400 bytes, from which the page computes its own place and wait.
     pub fn status(&self) -> Bytes {
         self.status.clone()
     }
 
-    /// Where the holder of this ticket stands; `None` holds a provisional one. `jitter` (0.85 to
+    /// The place of the holder of this ticket; `None`: a provisional one. `jitter` (0.85 to
     /// 1.15) spreads the polls.
     pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> QueuePosition {
         let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
@@ -156,7 +156,7 @@ impl Snapshot {
         QueuePosition { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
     }
 
-    /// The wait that the next newcomer would be shown, if one is told.
+    /// The wait for the next newcomer, if one is shown.
     pub fn newcomers_wait(&self) -> Option<Wait> {
         let ahead = self.line.waiting().saturating_add(1);
         self.outlook.wait(ahead).filter(|_| self.open && !self.away && !self.rests)
@@ -177,7 +177,7 @@ impl Snapshot {
         json::waiting_elsewhere(&self.json, standing, page)
     }
 
-    /// The place of one shopper, for whoever wants neither page nor JSON.
+    /// The place of one shopper, for a client that wants neither page nor JSON.
     pub fn text(&self, standing: &QueuePosition) -> Bytes {
         let mut out = Vec::with_capacity(120);
         match standing.position {
@@ -221,34 +221,34 @@ impl Snapshot {
     }
 }
 
-/// One shopper's place, as told to them.
+/// One shopper's place, as displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueuePosition {
     /// Number of the ticket; `None` while it is provisional.
     pub ticket: Option<u64>,
-    /// People ahead, themselves included: 1 is next, 0 is called. `None` while nobody can say.
+    /// People ahead, the holder included: 1 is next, 0 is called. `None` while unknown.
     pub position: Option<u64>,
     /// The wait, if it is known.
     pub wait: Option<Wait>,
-    /// Seconds until they should ask again, at least 1.
+    /// Seconds until the next poll, at least 1.
     pub poll_after: u64,
-    /// The same in tenths, for those who can: a crowd that came together and counts in whole seconds
-    /// keeps asking in step, and the line runs dry between two waves of claims.
+    /// The same in tenths, for clients that can: a crowd that came together and counts in whole seconds
+    /// keeps polling in step, and the line runs dry between two waves of claims.
     pub poll_tenths: u64,
 }
 
 impl QueuePosition {
-    /// No place yet: it is given to whoever comes back in a second.
+    /// No place yet: a shopper who comes back in a second gets one.
     pub const ARRIVING: Self = Self { ticket: None, position: None, wait: None, poll_after: 1, poll_tenths: 10 };
 
-    /// What a program that wants neither page nor JSON is told before it has a place.
+    /// The text for a program that wants neither page nor JSON, before it has a place.
     pub fn arriving_text() -> Bytes {
         Bytes::from_static(
             b"There is a line. Ask again within a minute, with the cookie of this answer, to take a place in it.\n",
         )
     }
 
-    /// The ticket as its holder is told it: the segment that it is of, and the number there.
+    /// The displayed form of the ticket: its segment, and the number there.
     fn place(&self) -> Option<(u64, u64)> {
         self.ticket.map(place_of)
     }

@@ -1,10 +1,10 @@
-//! The head of a request, read for who is asking and what for.
+//! The head of a request, read for the identity and the intent of its sender.
 //!
-//! Pure functions over headers. Whatever a shopper writes is doubted: an address counts only as far
-//! as trusted proxies vouch for it, a cookie only if its seal is whole, and of two readings the one
+//! Pure functions over headers. No header of a shopper is trusted: an address counts only as far
+//! as trusted proxies vouch for it, a cookie only with a valid seal, and of two readings the one
 //! that gives less away is taken.
 //!
-//! Out of scope: sockets, quotas, rooms; and what to do with the visitor, which is `policy::admit`.
+//! Out of scope: sockets, quotas, rooms; and the verdict on the visitor (`policy::admit`).
 
 mod head;
 mod host;
@@ -25,14 +25,14 @@ pub use ids::RequestIds;
 pub use intent::{intent, is_submitted, upgrade};
 pub use proxies::{Peer, client_address, is_tls, request_id, tells_of_others};
 
-/// Cookies of one name that are tried before the rest is ignored.
+/// Cookies of one name that are tried; the rest is ignored.
 const MAX_COOKIES: usize = 4;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The token of an app that keeps no cookies, both ways.
 pub static WEIR_TOKEN: HeaderName = HeaderName::from_static("weir-token");
 
-/// What stands between these separators, without the space around it.
+/// The texts between these separators, without surrounding space.
 fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -43,7 +43,7 @@ fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What a header prefers: the more the greater, and of equals the first. What it refuses is left out.
+/// A preference in a header: the greater the better, and of equals the first. A refused item is left out.
 type Weight = (u16, std::cmp::Reverse<usize>);
 
 /// The names in a list such as `text/html, text/plain;q=0.7`, with their weights.
@@ -60,7 +60,7 @@ fn weighted_items<'a>(items: impl Iterator<Item = &'a [u8]>) -> impl Iterator<It
     })
 }
 
-/// A weight as it is written, from 0 to 1; what is no number refuses.
+/// A written weight, from 0 to 1; an invalid number refuses.
 fn thousandths(weight: &[u8]) -> u16 {
     let weight = std::str::from_utf8(weight.trim_ascii()).ok().and_then(|weight| weight.parse::<f32>().ok());
     (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16
@@ -75,8 +75,8 @@ pub fn takes_gzip(accept: &HeaderValue) -> bool {
     takes(b"gzip") || takes(b"x-gzip") || takes(b"*") && !named(b"gzip")
 }
 
-/// The token in the header of an app, empty if it has none yet; `None` of whoever shows a token in a cookie. A browser's
-/// script must neither read nor show one: it can forge neither of the two headers by which browsers tell of scripts.
+/// The token in the header of an app, empty if it has none yet; `None` for a client with a token in a cookie. A browser's
+/// script must neither read nor show one: it can forge neither of the two headers by which browsers identify scripts.
 pub fn token_in_header<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
     let value = head.token.first.filter(|_| !head.token.several)?;
     let script = [&ORIGIN, &SEC_FETCH_SITE].iter().any(|name| head.parts.headers.contains_key(*name));
@@ -88,8 +88,8 @@ pub(crate) fn cookies(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     split(line.as_bytes(), b';')
 }
 
-/// A token that came in a cookie of this name without TLS, over TLS: anybody on the way could have put it there. A ticket
-/// is worth no more than a place that anybody can take; a pass is not taken from there.
+/// A token that came in a cookie of this name without TLS, over TLS: any party on the network path could have set it. A ticket
+/// is worth no more than a place that any client can take; a pass does not count from there.
 pub fn credential_in_clear(
     head: &Head<'_>,
     cookie: &str,
@@ -101,8 +101,8 @@ pub fn credential_in_clear(
     }
 }
 
-/// The token that a visitor shows in the cookie of this name. A shopper may hold several of one name,
-/// of another path or domain, and cannot tell which comes first: the first that `open` takes counts.
+/// The token in the visitor's cookie of this name. A shopper may hold several of one name,
+/// of another path or domain, in an unknown order: the first that `open` takes counts.
 pub fn credential(head: &Head<'_>, cookie: &str, open: impl Fn(&[u8]) -> Result<Token, Rejected>) -> Credential {
     let (mut bad, mut tries) = (None, 0..MAX_COOKIES);
     for line in head.cookie.each(&COOKIE, &head.parts.headers) {
@@ -124,8 +124,8 @@ fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     Some(quoted.unwrap_or(value))
 }
 
-/// Whether a request that changes something comes from a page of the same host, as far as the browser
-/// tells. Programs tell nothing, and are allowed.
+/// Whether a request that changes state comes from a page of the same host, as far as the browser
+/// tells. Programs do not tell, and are allowed.
 pub fn is_same_origin(headers: &HeaderMap, tls: bool, host: &str) -> bool {
     let mut sites = headers.get_all(&SEC_FETCH_SITE).iter().peekable();
     if sites.peek().is_some() {

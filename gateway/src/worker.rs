@@ -1,6 +1,6 @@
-//! What one worker thread answers requests with: what all threads share, its connections to the shop, and its ids.
+//! One worker thread's state for requests: a handle on the shared state, its connections to the shop, and its ids.
 //!
-//! Out of scope: the connections that requests come on ([`crate::listener`]), and what a request means ([`crate::edge`]).
+//! Out of scope: the connections of shoppers ([`crate::listener`]), and the meaning of a request ([`crate::edge`]).
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::visitor::RequestIds;
 /// One thread's part of the gateway, as requests see it.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    /// What all threads share.
+    /// State shared by all threads.
     pub shared: Arc<Shared>,
-    /// Kept connections to the upstreams.
+    /// Idle connections to the upstreams.
     pub pool: Rc<Pool>,
-    /// What is held of forms whose senders have to wait.
+    /// Bytes held of forms whose senders have to wait.
     pub(crate) forms: Buffers,
     ids: RequestIds,
 }
@@ -30,7 +30,7 @@ impl Worker {
         Self { shared, pool: Pool::new(), forms: Buffers::default(), ids: RequestIds::default() }
     }
 
-    /// A factor around 1 that spreads what many are told to do.
+    /// A factor around 1 that spreads the polls of a crowd.
     pub(crate) fn jitter(&self) -> f64 {
         0.85 + 0.3 * (self.pool.random() >> 11) as f64 / (1_u64 << 53) as f64
     }

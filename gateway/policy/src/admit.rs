@@ -1,8 +1,8 @@
 //! All the `if`s of a request, and nothing else.
 //!
-//! [`admit`] looks at what a shopper holds, what kind of request it is and a copy of the line, and
-//! says what is to be done. The copy may be stale: a stale `serving` admits too few, never too many,
-//! because a claim is decided by the line itself.
+//! [`admit`] takes the credential of a shopper, the kind of request and a copy of the line, and
+//! returns a verdict. The copy may be stale: a stale `serving` admits too few, never too many,
+//! because the line itself decides a claim.
 
 use crate::Millis;
 use crate::line::Arrival;
@@ -11,24 +11,24 @@ use crate::seal::Rejected;
 use crate::ticket::{ARRIVAL_LIFE, Adopt, Kind, Token};
 use crate::view::View;
 
-/// Readings of the store's clock differ by less than this among gateways.
+/// Upper bound on the clock skew between gateways, as they read the store's clock.
 const CLOCKS: Millis = 1_000;
 
-/// Forms that go through after the end of one pass.
+/// Forms that one pass lets through after its end.
 pub const LATE_FORMS: u8 = 3;
 
-/// What the shopper showed.
+/// The credential of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
     /// Nothing.
     None,
-    /// A text whose seal is whole.
+    /// A token with a valid seal.
     Sealed(Token),
     /// A text that is no token of this room.
     Bad(Rejected),
 }
 
-/// What kind of request it is.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
     /// A person opens a page: may take a number, and is answered with a page.
@@ -36,33 +36,33 @@ pub enum Intent {
     /// A program asks for JSON: may take a number, and is answered in JSON.
     Json,
     /// A program that does not say what it wants (`curl`, an app): may look at a calm room, and take a number once it has
-    /// confirmed that it keeps what it is told.
+    /// confirmed that it keeps a token.
     Program,
-    /// Somebody only reads (HEAD, what a page fetches, link previews, prefetches): may look at a calm room, takes no number.
+    /// Only reads (HEAD, subresources of a page, link previews, prefetches): may look at a calm room, takes no number.
     Read,
     /// A CORS preflight: carries no cookie, and the upstream alone can answer it.
     Preflight,
-    /// A person sends something: takes no number, but a ticket that is called is traded. The answer to a second tab may have
-    /// put the ticket in the place of the pass.
+    /// A person sends something: takes no number, but trades a called ticket. The response to a second tab may have replaced
+    /// the pass by the ticket.
     Form,
-    /// The same from a page of the shop itself, and the answer will be looked at as a page: where a token comes with it, it may
-    /// take a number, because the page that is answered holds the form until its turn.
+    /// A form from a page of the shop itself, sent as a navigation: with a token it may take a number, because the page of
+    /// the response holds the form until its turn.
     Submit,
     /// A payment page sends a person back, to one of the room's `return_paths`: takes no number and uses up no ticket,
     /// because any page of any site can send such a request.
     Return,
-    /// Everything else: upgrades, methods that nobody knows, forms of another site.
+    /// Everything else: upgrades, unknown methods, forms of another site.
     Other,
 }
 
 impl Intent {
-    /// Whether a place in the line can come of it, and a called ticket be traded.
+    /// Whether the request may take a place in the line and trade a called ticket.
     pub fn asks(self) -> bool {
         matches!(self, Self::Page | Self::Json | Self::Program | Self::Submit)
     }
 }
 
-/// What is known of the line at this moment.
+/// The state of the room and its line at this moment.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmitContext<'a> {
     /// The rules.
@@ -71,45 +71,45 @@ pub struct AdmitContext<'a> {
     pub line: Option<&'a View>,
     /// Whether the store fails to answer.
     pub store_away: bool,
-    /// Whether this gateway lives on its lease meanwhile: `line` is as it has moved it on.
+    /// Whether this gateway lives on its lease meanwhile: `line` is then the copy that it has moved on.
     pub on_lease: bool,
-    /// Whether no server of the shop can be reached from here: nobody is let in from the line.
+    /// Whether no server of the shop can be reached from here: the line admits no shopper.
     pub shop_rests: bool,
     /// Store time, as far as known.
     pub now: Millis,
-    /// Whether the pass that is shown was taken away before its end, as far as this gateway was told.
+    /// Whether the pass was taken away before its end, as far as this gateway knows.
     pub pass: PassState,
 }
 
-/// What became of a pass before its end.
+/// The state of a pass before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassState {
-    /// Nothing.
+    /// Untouched.
     Lives,
-    /// It was given back, for good.
+    /// Given back, for good.
     Revoked,
-    /// It lost its seat because it had never come back: its number claims again.
+    /// Lost its seat because it had never come back: its number claims again.
     Evicted,
-    /// The line says that its number is used up.
+    /// Its number is used up, says the line.
     Spent,
-    /// So it is, and as many forms as may be late with a pass have gone through.
+    /// Spent, and its late forms ([`LATE_FORMS`]) have gone through.
     Overdrawn,
 }
 
-/// Why nobody gets in on this request.
+/// The reason for a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The room is suspended.
     Suspended,
-    /// The room rejects what is over its limits.
+    /// The room rejects newcomers over its limits.
     Full,
-    /// No place can come of such a request, and nobody may look.
+    /// Such a request takes no place, and the room is closed to visits.
     NeedsPass,
-    /// A form of somebody whose time inside, or whose place, is over.
+    /// A form whose pass, or whose place in the line, is over.
     Ended,
 }
 
-/// What is to be done with a request.
+/// What the caller must do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Forward: a valid pass.
@@ -119,15 +119,15 @@ pub enum Verdict {
         /// Half its life is over: extend it on the way.
         renew: bool,
     },
-    /// Forward a form though the pass has ended: it was being filled in. Bounded to [`LATE_FORMS`] a pass; it renews nothing.
+    /// Forward a form although its pass has ended while it was filled in. Bounded to [`LATE_FORMS`] a pass; renews nothing.
     Late(Token),
-    /// Forward without a pass: nobody is held back here, or the store is away and the room fails open.
+    /// Forward without a pass: the room holds no request back, or the store is away and the room fails open.
     Open,
-    /// Forward somebody who only looks, if the line lets them: the room is calm.
+    /// Forward a request that only looks, if the line lets it: the room is calm.
     Visit,
     /// Forward a preflight, bare and at a bounded rate.
     Preflight,
-    /// Forward a return from a payment page without a pass, at a rate of the address and in a small part of the permits.
+    /// Forward a return from a payment page without a pass, rate-limited per address and in a small part of the permits.
     Return,
     /// Trade a called ticket, or a pass that has run out and may live on in the line, for a pass; then forward.
     Claim(Token),
@@ -135,7 +135,7 @@ pub enum Verdict {
     Join,
     /// Take a number only if it can be claimed at once.
     JoinIfCalled,
-    /// Ask to confirm: the answer is an arrival, and no number is taken before it comes back.
+    /// Ask to confirm: the response carries an arrival, and no number is taken before it comes back.
     Confirm,
     /// An arrival that came back: trade it for a number, or for a provisional ticket if the store is away.
     Arrive(Arrival),
@@ -147,7 +147,7 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
-/// Why a shown token was not taken for what it says.
+/// Why the token of a request does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ignored {
     /// Not the form of a token.
@@ -158,7 +158,7 @@ pub enum Ignored {
     Foreign,
     /// Its time is over.
     Expired,
-    /// Of a part of the line that was forgotten, or a provisional ticket that nobody knows.
+    /// Of a forgotten part of the line, or a provisional ticket without a record.
     OldLine,
     /// A pass that was given back.
     Revoked,
@@ -166,11 +166,11 @@ pub enum Ignored {
     Evicted,
 }
 
-/// A verdict, and why a token that was shown did not count.
+/// A verdict, and why the token of the request did not count.
 pub type Decision = (Verdict, Option<Ignored>);
 
-/// Whether a request goes on with its pass, whatever it is for: [`Verdict::Enter`] or nothing. [`admit`] says the same; this
-/// is for a caller that has yet to read what kind of request it is.
+/// Whether a pass admits the request, whatever its kind: [`Verdict::Enter`] or nothing. Agrees with [`admit`]; for a caller
+/// that has yet to read the kind of the request.
 pub fn enter(context: AdmitContext<'_>, credential: Credential) -> Option<Verdict> {
     let Credential::Sealed(Token { kind: Kind::Pass, .. }) = credential else { return None };
     with_pass(context, valid(context, credential).ok()?)
@@ -183,7 +183,7 @@ fn with_pass(context: AdmitContext<'_>, token: Option<Token>) -> Option<Verdict>
 
 /// Decides on a request that belongs to a room.
 pub fn admit(context: AdmitContext<'_>, credential: Credential, intent: Intent) -> Decision {
-    // Who shows nothing of this room has no form that could be kept.
+    // A request without a token of this room has no form worth holding.
     let sealed = matches!(credential, Credential::Sealed(_));
     let intent = if intent == Intent::Submit && !sealed { Intent::Form } else { intent };
     match valid(context, credential) {
@@ -205,9 +205,9 @@ pub fn admit(context: AdmitContext<'_>, credential: Credential, intent: Intent) 
     }
 }
 
-/// A pass whose text has run out may live on in the line: a renewal was committed, and the cookie never heard of it.
-/// Then it is the same pass to a claim of its number; else the number is used up. It is not asked when nothing can
-/// have come of it: a text can be renewed until its end, and for one session, and none beyond `max_session`.
+/// A pass whose text has run out may live on in the line: a renewal was committed, and the cookie never got it.
+/// A claim of its number then returns the same pass; else the number is used up. No claim is made where it must fail:
+/// a text can be renewed until its end, for one session, and never beyond `max_session`.
 fn ended_pass(context: AdmitContext<'_>, credential: Credential, ignored: Ignored) -> Option<Token> {
     let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, context.line, ignored) else {
         return None;
@@ -224,8 +224,8 @@ fn ended_pass(context: AdmitContext<'_>, credential: Credential, ignored: Ignore
     (may_live && known).then(|| Token::ticket(pass.number, context.now))
 }
 
-/// A form that was begun inside and comes within `form_grace` of the end of its pass. Never one of a pass that was taken away,
-/// or that would be over by now however often it was renewed.
+/// A form that was begun inside and comes within `form_grace` of the end of its pass. Never with a pass that was taken away,
+/// or that would be over by now even with every renewal.
 fn late_form(context: AdmitContext<'_>, credential: Credential, ignored: Ignored, intent: Intent) -> Option<Token> {
     let (Credential::Sealed(pass), Some(line), Ignored::Expired) = (credential, context.line, ignored) else {
         return None;
@@ -237,7 +237,7 @@ fn late_form(context: AdmitContext<'_>, credential: Credential, ignored: Ignored
     (form && in_time && untouched).then_some(pass)
 }
 
-/// A pass that has lost its seat is worth the called ticket that it was.
+/// A pass without its seat counts as the called ticket that it was.
 fn evicted(context: AdmitContext<'_>, credential: Credential) -> Option<Token> {
     let (Credential::Sealed(pass), Some(line)) = (credential, context.line) else { return None };
     (!line.forgot(pass.number)).then(|| Token::ticket(pass.number, context.now))
@@ -250,13 +250,13 @@ fn decide(context: AdmitContext<'_>, token: Option<Token>, intent: Intent) -> Ve
     let room = context.room;
     let fails_open = context.store_away && room.fail_mode == FailMode::Open;
     if intent == Intent::Return && room.queueing_method != QueueingMethod::Passthrough && !fails_open {
-        // Somebody has paid: in a suspended room too, where the passes are kept.
+        // The shopper has paid: forward in a suspended room too, which keeps its passes.
         return Verdict::Return;
     }
     let arrival = token.filter(|t| t.kind == Kind::Arrival);
     let token = token.filter(|t| t.kind != Kind::Arrival);
     if room.suspended {
-        // Whoever has a place is told that it is kept.
+        // The holder of a place learns that it is kept.
         return token.filter(|_| intent.asks()).map_or(Verdict::Refuse(Refusal::Suspended), Verdict::Wait);
     }
     if room.queueing_method == QueueingMethod::Passthrough {
@@ -270,18 +270,18 @@ fn decide(context: AdmitContext<'_>, token: Option<Token>, intent: Intent) -> Ve
     }
     match token {
         Some(ticket) if intent.asks() || intent == Intent::Form => place(context, ticket),
-        // It trades nothing; but whoever has a place is told so.
+        // Trades nothing, but the holder of a place still sees it.
         Some(ticket) => Verdict::Wait(ticket),
         None => newcomer(context, arrival, intent),
     }
 }
 
-/// Whether a request counts as somebody who comes, without having to confirm.
+/// Whether a request counts as a newcomer without having to confirm.
 fn is_counted(intent: Intent) -> bool {
     matches!(intent, Intent::Page | Intent::Json | Intent::Submit)
 }
 
-/// Somebody who is in the line.
+/// The holder of a ticket.
 fn place(context: AdmitContext<'_>, ticket: Token) -> Verdict {
     let called = context.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
     let away = context.store_away && !context.on_lease;
@@ -292,7 +292,7 @@ fn place(context: AdmitContext<'_>, ticket: Token) -> Verdict {
     }
 }
 
-/// Somebody whom nobody knows, or who was asked to confirm.
+/// A caller without a place, or with an arrival to confirm.
 fn newcomer(context: AdmitContext<'_>, arrival: Option<Token>, intent: Intent) -> Verdict {
     let calm = !context.store_away
         && !context.shop_rests
@@ -319,7 +319,7 @@ fn arrives(context: AdmitContext<'_>, arrival: Option<Token>, confirms: bool) ->
     }
 }
 
-/// The token that counts, or why the shown one does not.
+/// The token that counts, or why the one of the request does not.
 fn valid(context: AdmitContext<'_>, credential: Credential) -> Result<Option<Token>, Ignored> {
     let token = match credential {
         Credential::None => return Ok(None),
@@ -329,7 +329,7 @@ fn valid(context: AdmitContext<'_>, credential: Credential) -> Result<Option<Tok
         Credential::Sealed(token) => token,
     };
     let Some(line) = context.line else {
-        // Without a copy of the line a seal cannot be told from an old one's: let it wait, not in.
+        // Without a copy of the line a new seal looks like an old one: let the token wait, not in.
         let ended = token.kind == Kind::Arrival && (token.expires <= context.now || is_ahead(&token, context.now));
         return Ok(Some(token).filter(|t| t.kind != Kind::Pass && !ended));
     };
@@ -349,14 +349,14 @@ fn valid(context: AdmitContext<'_>, credential: Credential) -> Result<Option<Tok
     }
 }
 
-/// Whether an arrival was issued by a clock that is ahead: it would outlive what the line remembers of it.
+/// Whether a clock that is ahead issued the arrival: it would outlive the line's record of it.
 fn is_ahead(arrival: &Token, now: Millis) -> bool {
     arrival.expires > now + ARRIVAL_LIFE + CLOCKS
 }
 
-/// A provisional ticket becomes the ticket whose number it was given when the store came back. One without
-/// a number stays what it is, wherever it is shown: its gateway may be on the way to number it, or dead. Those of a run are
-/// numbered in order: where later ones have numbers and this one has none, its record was forgotten.
+/// A provisional ticket becomes the ticket whose number it got when the store came back. One without a number stays
+/// provisional: its gateway may be on the way to number it, or dead. The tickets of a run are numbered in order: where
+/// later ones have numbers and this one has none, its record was forgotten.
 fn provisional(line: &View, token: Token) -> Result<Token, Ignored> {
     let numbered = line.adopted.iter().find_map(|adopted| {
         let of = adopted.adopt;

@@ -1,21 +1,21 @@
-//! How long a line may be left alone, so that a room in which nothing happens costs nothing.
+//! How often a line must be polled, so that an idle room costs nothing.
 //!
-//! A line changes by what is asked of it and by time. A gateway that asks says so to the others, and all of them look at the
-//! line from then on. What is left is time, and time ends to matter:
+//! A line changes by requests and by time. A gateway with a request announces it, and all gateways poll the line from then
+//! on. What remains is time, and its effects end:
 //!
 //! ```text
-//! every 0.1 s   something was asked or has changed in the last second, or people wait or claim
+//! every 0.1 s   a request or a change in the last second, or people wait or claim
 //! every 0.9 s   the bucket fills, seats are counted and taken, an estimate fades, something is in recovery, a lease is held
-//! every 5 s     passes run out, or tickets may still become no-shows: figures, by which nobody is let in
+//! every 5 s     passes run out, or tickets may still become no-shows: figures that admit no shopper
 //! never         none of it: the line is dormant
 //! ```
 //!
-//! The second step is below the second that counts as elapsed at most between two transitions of a line: none of it is lost. To a
-//! dormant line it is all the same whether an hour passes at once or in steps; a test in `tests/dormancy.rs` holds that.
+//! The second step is below the second that counts as elapsed at most between two transitions of a line: no time is lost. To
+//! a dormant line an hour at once and an hour in steps are the same; a test in `tests/dormancy.rs` holds that.
 //!
-//! What is lent by a line in which nobody waits is of use to those alone who were called and are late. So a lease is given
-//! back when the claim window of the last line is over: a dormant room has lent nothing, and no gateway that dies
-//! takes a share of it along.
+//! The leases of a line without waiters serve only called shoppers who are late. So gateways give them back when
+//! the claim window of the last line is over: a dormant room has lent nothing, and a gateway that dies takes no share
+//! along.
 //!
 //! Out of scope: who asks, and a shop that cannot be reached for longer than it takes a line to notice.
 
@@ -23,28 +23,28 @@ use crate::Millis;
 use crate::room::Rules;
 use crate::view::View;
 
-/// A line in which something happens is looked at this often.
+/// Poll interval of an active line.
 pub const TICK: Millis = 100;
-/// Less than what counts as elapsed at most.
+/// Less than the bound on elapsed time.
 const SECOND: Millis = 900;
 /// Twice this is below the time after which a line counts a gateway as silent ([`crate::lease`]).
 const LENT: Millis = 300;
-/// Figures alone change.
+/// Poll interval while only figures change.
 const SLOW: Millis = 5_000;
-/// After something has happened, more is likely to.
+/// An activity makes another likely for so long.
 pub const AWAKE: Millis = 1_000;
-/// Cohorts are over, and a gateway that reaches no shop has let a line stand.
+/// By then cohorts are over, and a gateway that reaches no shop has stopped the line.
 const COHORTS: Millis = 3_000;
 /// The flow of freed seats is forgotten.
 const FLOW: Millis = 60_000;
 /// The rate is whole again after a standstill.
 const EASED: Millis = 20_000;
-/// A line that has lost writes has settled, though it was looked at this seldom.
+/// By then a line that has lost writes has settled, even at this slow poll.
 const SETTLED: Millis = 12 * SECOND;
-/// A bucket of visits may take long to fill; nobody has more than this to wait for one.
+/// A bucket of visits may take long to fill; no client waits longer than this for one.
 const VISITS: Millis = 60_000;
 
-/// What of a line changes only by what is asked: base and numbers, passes given, the last loss.
+/// What changes only by requests: base and numbers, passes given, the last loss.
 type Shown = (u64, u64, u64, Millis);
 
 /// What a gateway knows of how a line changes.
@@ -54,19 +54,19 @@ pub struct Dormancy {
     active: u64,
     rules: Option<Rules>,
     rests: bool,
-    /// Store time of the last answer, and when the line last changed otherwise than by time; 0: not that it is known.
+    /// Store time of the last answer, and of the last change other than by time; 0: none known.
     now: Millis,
     stirred: Millis,
     /// People waited or claimed.
     stood: Option<Millis>,
-    /// Time changes the line until then.
+    /// Time changes the line until this store time.
     settles: Millis,
     stands: bool,
     pace: Option<Millis>,
 }
 
 impl Dormancy {
-    /// Notes an answer of the line, to a batch in which something was `asked` or not, and which said whether the shop rests.
+    /// Notes an answer of the line; `asked`: its batch held a request; `rests`: it said that the shop rests.
     pub fn note(&mut self, view: &View, rules: &Rules, asked: bool, rests: bool) {
         let open = &view.segments.open;
         let shown = (open.base, view.segments.given(), view.granted, view.lost);
@@ -99,12 +99,12 @@ impl Dormancy {
         self.pace = self.pace_of(view, rules);
     }
 
-    /// When the line is to be looked at again, from the last answer on; `None`: when something is asked.
+    /// Delay from the last answer to the next poll; `None`: poll on the next request.
     pub fn next(&self) -> Option<Millis> {
         self.pace
     }
 
-    /// Store time at which something was last asked or had changed; 0: not since this gateway looks at the line.
+    /// Store time of the last request or change; 0: none since this gateway polls the line.
     pub fn stirred(&self) -> Millis {
         self.stirred
     }
@@ -114,7 +114,7 @@ impl Dormancy {
         self.stands
     }
 
-    /// Whether it is of any use to hold a lease.
+    /// Whether a lease is of any use.
     pub fn lends(&self) -> bool {
         self.is_awake() || self.is_expecting()
     }
@@ -143,14 +143,14 @@ impl Dormancy {
         self.stands || self.stirred > 0 && self.now < self.stirred + AWAKE
     }
 
-    /// Whether tickets that were called in the last line may be expected.
+    /// Whether tickets that were called in the last line may still claim.
     fn is_expecting(&self) -> bool {
         let window = self.rules.as_ref().map_or(0, |rules| rules.claim_window);
         self.stood.is_some_and(|stood| self.now < stood.saturating_add(window).saturating_add(3 * COHORTS))
     }
 }
 
-/// How long time changes a line after nothing else does: buckets and lead are full, cohorts are over, estimates have faded.
+/// How long time alone changes a line: until buckets and lead are full, cohorts are over, estimates have faded.
 fn settling(rules: &Rules) -> Millis {
     let seconds = |seconds: f64| (seconds.clamp(0.0, 1e9) * 1000.0).ceil() as Millis;
     let bucket = if rules.open { seconds(rules.burst / rules.rate) } else { 0 };

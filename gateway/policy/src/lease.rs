@@ -1,26 +1,26 @@
 //! Leases: how a room with `fail_mode = "static"` goes on while its store is away.
 //!
 //! With every answer a line lends each gateway a part of itself: a [`Lease`] on a share of the rate and on some of
-//! the free seats, for [`LEASE`]. A gateway that has no answer for [`BEGIN`] lives on its lease until that ends.
+//! the free seats, for [`LEASE`]. A gateway without an answer for [`BEGIN`] lives on its lease until that ends.
 //!
-//! - `Leases` is the line's side. A gateway counts as **silent** `SILENT` after the last answer that it has
-//!   confirmed; from then on it may be spending, and the bucket of the line fills at the rate less its share. Seats
-//!   that are lent are never given by anybody else. What was lent shrinks only when its gateway says that it knows.
+//! - `LeaseTable` is the line's side. A gateway counts as **silent** `SILENT` after the last answer that it has
+//!   confirmed; from then on it may be spending, and the bucket of the line fills at the rate less its share. Only its
+//!   gateway gives a lent seat. A loan shrinks only when its gateway confirms the smaller one.
 //! - [`HeldLease`] is the gateway's side: a bucket of its own that starts empty, and a pointer of its own that moves on
 //!   at the last known speed, so that it is the same at every gateway.
 //!
-//! Why no window of length `T` sees more than `rate x T + burst` on both sides together: the line leaves out a share
-//! before its gateway begins to spend it (`SILENT < BEGIN`), and until an answer after the cut is confirmed, when
-//! the gateway has stopped and told what it gave. So the speeds add up to `rate` at most. The buckets add up to `burst`
-//! at most: the line's own holds less by the [`hold`] of each silent gateway, and no lease is given for which there
-//! is no such room. A room whose burst is too small for its gateways lends nothing, and stands as if `closed`.
+//! Why no window of length `T` sees more than `rate x T + burst` on both sides together: the line reserves a share
+//! before its gateway begins to spend it (`SILENT < BEGIN`), and until that gateway confirms an answer after the cut:
+//! by then it has stopped and reported its passes. So the speeds add up to `rate` at most. The buckets add up to `burst`
+//! at most: the line's own holds less by the [`hold`] of each silent gateway, and a lease is given only where the burst
+//! has room for it. A room whose burst is too small for its gateways lends nothing, and acts as if `closed`.
 //!
 //! After a loss of writes the line does not know who holds leases. It knows how many gateways there were, and until
-//! all of them have told, or their leases have ended, it fills only at the shares of those who have. A line that begins
-//! where there is none may be one that was lost as a whole: if tokens of an earlier line are shown and nobody remembers its
-//! gateways, there was one that is not here.
+//! all of them have reported, or their leases have ended, it fills only at the shares of those that have. A new line may
+//! follow one that was lost as a whole: if tokens of an earlier line appear and no gateway here remembers how many it
+//! had, the line counts one gateway that has not reported.
 //!
-//! Seats of a gateway that never comes back count as taken for a session more: it may have given them.
+//! Seats of a gateway that never comes back count as taken for one more session: it may have given them.
 //!
 //! Out of scope: a lowered rate reaches a gateway that is cut off only when its lease ends.
 
@@ -33,7 +33,7 @@ use crate::room::Rules;
 use crate::segment::Segments;
 use crate::view::View;
 
-/// A gateway may spend so long after its last answer.
+/// A gateway may spend until so long after its last answer.
 pub const LEASE: Millis = 30_000;
 /// It begins so long after its last answer.
 pub const BEGIN: Millis = 1_000;
@@ -44,7 +44,7 @@ const KEPT: Millis = LEASE + 5_000;
 /// The bucket of a lease holds one token and this many seconds of its share.
 const HOLD: f64 = 0.1;
 
-/// What a gateway may spend on its own.
+/// A gateway's budget of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     /// New shoppers per second; 0 lends nothing.
@@ -53,27 +53,27 @@ pub struct Lease {
     pub seats: Option<u64>,
 }
 
-/// What a gateway says of its lease.
+/// A gateway's report of its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LeaseReport {
-    /// What is left of it.
+    /// The remainder.
     pub lease: Lease,
-    /// It was spent since the last answer but one: the line must leave out the share up to now.
+    /// Spent since the last answer but one: the line must reserve the share up to now.
     pub spent: bool,
 }
 
-/// The most tokens that the bucket of a lease on this share holds.
+/// Bucket size of a lease on this share, in tokens.
 pub fn hold(share: f64) -> f64 {
     if share > 0.0 { 1.0 + HOLD * share } else { 0.0 }
 }
 
-/// Speed at which the pointer of a lease moves, in tickets per second: that of the line, or while nobody knows it, the
+/// Speed at which the pointer of a lease moves, in tickets per second: the line's, or while that is unknown, the
 /// one that uses the rate.
 pub fn speed(view: &View, rules: &Rules) -> f64 {
     if view.speed > 0.0 { view.speed } else { rules.rate / view.show_share.max(0.05) }
 }
 
-/// What a line has lent to one gateway, as far as that gateway may know.
+/// The line's loan to one gateway, as far as that gateway may know.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Granted {
     share: f64,
@@ -82,45 +82,45 @@ struct Granted {
     left: Millis,
     /// Store time of the last answer that the gateway has confirmed.
     heard: Millis,
-    /// The gateway spent of it up to its last batch.
+    /// Whether the gateway spent of it up to its last batch.
     spent: bool,
 }
 
-/// What a line has lent, by gateway.
+/// The line's loans, by gateway.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LeaseTable {
     lent: BTreeMap<u32, Granted>,
-    /// Gateways that held leases before a loss, as far as anybody remembers, and those of them who have told.
+    /// Gateways that held leases before a loss, as far as remembered, and how many of them have reported.
     before: u64,
     told: u64,
-    /// Those who have not may hold leases for so long.
+    /// The others may hold leases for so long.
     unknown_for: Millis,
 }
 
-/// What the line must leave to others at a moment.
+/// The part of rate and burst that the line must leave to others at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reserved {
     /// Speed, in tokens per second.
     pub(crate) share: f64,
-    /// Room in the bucket, in tokens.
+    /// Share of the bucket, in tokens.
     pub(crate) hold: f64,
 }
 
 impl LeaseTable {
-    /// Those of a line that begins: if its store has lost all of it, leases of the line before may still be held.
+    /// The table of a new line: if its store has lost everything, leases of the line before may still be held.
     pub(crate) fn begun() -> Self {
         Self { unknown_for: KEPT, ..Self::default() }
     }
 
-    /// Gateways that hold leases, or may.
+    /// Gateways that hold leases, or may hold one.
     pub(crate) fn holders(&self) -> u64 {
         self.lent.len() as u64 + self.unknown()
     }
 
-    /// A gateway says what it holds, and of which answer. What it does not say it may still hold.
+    /// A gateway reports its lease, and from which answer. What it leaves out it may still hold.
     pub(crate) fn hears(&mut self, gateway: u32, held: Option<LeaseReport>, answer: Millis) {
         let known = self.lent.get(&gateway).copied();
-        // A batch that was on its way for long says nothing new.
+        // A batch that was long on its way says nothing new.
         if known.is_some_and(|lent| answer < lent.heard) {
             return;
         }
@@ -138,31 +138,31 @@ impl LeaseTable {
         self.lent.insert(gateway, Granted { share, seats, left, heard: answer, spent });
     }
 
-    /// How long a lease may last of which the line does not know; `None`: there is none, it has ended.
+    /// How long a lease unknown to the line may last; `None`: there is none, it has ended.
     fn unheard(&self) -> Option<Millis> {
         (self.unknown_for > 0).then_some(KEPT)
     }
 
-    /// The store has lost writes: who holds leases is not known, but as many did as in what it has.
+    /// The store has lost writes: the holders of leases are unknown, but their number is not below the one on record.
     pub(crate) fn lose(&mut self) {
         let before = self.before.max(self.holders());
         *self = Self { before, unknown_for: KEPT, ..Self::default() };
     }
 
-    /// Somebody remembers so many gateways that held leases before the loss.
+    /// A gateway remembers how many gateways held leases before the loss.
     pub(crate) fn remembers(&mut self, gateways: u64) {
         self.before = self.before.max(gateways);
     }
 
-    /// There are people of an earlier line, and nobody who is here knows it: a gateway that does may live on a lease.
+    /// People of an earlier line are here, and no gateway here knows it: one that does may live on a lease.
     pub(crate) fn suspects(&mut self) {
         if self.unknown_for > 0 && self.before == 0 {
             self.before = self.told + 1;
         }
     }
 
-    /// Time passes. A clock that jumps counts for little: `elapsed` is bounded. Returns the seats that gateways may have
-    /// given and will not tell of any more, if so many are nobody's.
+    /// Time passes, bounded by `elapsed` against a clock that jumps. Returns the seats that gateways may have given and will
+    /// no longer report, if so many are free.
     pub(crate) fn advance(&mut self, elapsed: Millis, free: Option<u64>) -> u64 {
         let mut given = 0;
         self.lent.retain(|_, lent| {
@@ -178,7 +178,7 @@ impl LeaseTable {
         given
     }
 
-    /// Whether a gateway that held a lease before a loss has not told yet, and still may.
+    /// Whether a gateway that held a lease before a loss has not reported yet, and still may.
     pub(crate) fn any_unknown(&self) -> bool {
         self.unknown() > 0
     }
@@ -191,7 +191,7 @@ impl LeaseTable {
         self.lent.values().map(|lent| lent.share).sum()
     }
 
-    /// What may be spent by others at this moment.
+    /// What others may spend at this moment.
     pub(crate) fn aside(&self, now: Millis, rate: f64) -> Reserved {
         let mut aside = Reserved { share: 0.0, hold: 0.0 };
         for lent in self.lent.values().filter(|lent| lent.spent || now >= lent.heard + SILENT) {
@@ -211,7 +211,7 @@ impl LeaseTable {
         if self.unknown() > 0 { u64::MAX } else { self.lent.values().map(|lent| lent.seats).sum() }
     }
 
-    /// Lends to a gateway that is here; `free` seats are nobody's, lent or not.
+    /// Lends to a gateway that is here; `free` seats are free, lent or not.
     pub(crate) fn lend(&mut self, gateway: u32, rules: &Rules, free: Option<u64>, now: Millis) -> Lease {
         let own = self.lent.get(&gateway).copied();
         let own = own.unwrap_or(Granted { share: 0.0, seats: 0, left: KEPT, heard: now, spent: false });
@@ -226,7 +226,7 @@ impl LeaseTable {
         offer
     }
 
-    /// An equal part of the rate, and of half the free seats: the other half can be given at once, by anybody.
+    /// An equal part of the rate, and of half the free seats: any gateway can give the other half at once.
     fn offer(&self, gateway: u32, rules: &Rules, free: Option<u64>) -> Lease {
         let (mut gateways, mut share, mut held, mut seats) = (1_u32, 0.0, 0.0, 0_u64);
         for (_, lent) in self.lent.iter().filter(|(other, _)| **other != gateway) {
@@ -236,32 +236,32 @@ impl LeaseTable {
             seats += lent.seats;
         }
         let fair = (rules.rate / f64::from(gateways)).min(rules.rate - share).max(0.0);
-        // The line needs room for a token of its own, if anybody else is to come to it.
+        // With other gateways the line needs room for a token of its own.
         let room = rules.burst - held - if gateways > 1 { 1.0 } else { 0.0 };
         let half = |free: u64| (free / 2 / u64::from(gateways)).min((free / 2).saturating_sub(seats));
         Lease { share: if hold(fair) <= room { fair } else { 0.0 }, seats: free.map(half) }
     }
 }
 
-/// A gateway's lease of one line, and what was given of it. Times are those of the store, as the gateway counts them
-/// on from its last answer.
+/// A gateway's lease of one line, and the passes given from it. Times are those of the store; from its last answer on
+/// the gateway counts them itself.
 #[derive(Debug, Clone, Default)]
 pub struct HeldLease {
     lease: Option<Lease>,
-    /// When the last answer was there.
+    /// Arrival of the last answer.
     answered: Millis,
     bucket: f64,
     filled: Millis,
-    /// Passes that the line was not told of, and how many of them the batch under way tells.
+    /// Passes not yet reported to the line, and how many of them the batch in flight reports.
     untold: Vec<(u64, Millis)>,
     telling: usize,
-    /// Something was given since the last answer, and between that and the one before.
+    /// Whether a pass was given since the last answer, and between that and the one before.
     gave: bool,
     gave_before: bool,
 }
 
 impl HeldLease {
-    /// An answer of the line is there, with its lease: it has heard of what the last batch told.
+    /// An answer of the line is there, with its lease: the line has taken the report of the last batch.
     pub fn note(&mut self, lease: Option<Lease>, now: Millis) {
         self.untold.drain(..self.telling);
         self.telling = 0;
@@ -272,7 +272,7 @@ impl HeldLease {
         (self.answered, self.filled, self.bucket) = (now, now + BEGIN, 0.0);
     }
 
-    /// Whether the line has to be told of passes that were given.
+    /// Whether the line still lacks a report of passes given.
     pub fn has_more(&self) -> bool {
         !self.untold.is_empty()
     }
@@ -287,12 +287,12 @@ impl HeldLease {
         self.answered + BEGIN <= now && self.may_be_on(now)
     }
 
-    /// Whether the gateway lives on its lease now, or will if it hears nothing more.
+    /// Whether the gateway lives on its lease now, or will without another answer.
     pub fn may_be_on(&self, now: Millis) -> bool {
         now < self.answered + LEASE && self.lease.is_some_and(|lease| lease.share > 0.0)
     }
 
-    /// What goes along with a batch: what the gateway holds, and the passes that the line does not know.
+    /// The report for a batch: the gateway's lease, and the passes that the line does not know.
     pub fn recall(&mut self) -> (Option<LeaseReport>, Vec<(u64, Millis)>) {
         self.telling = self.untold.len();
         let spent = self.gave || self.gave_before;
@@ -305,7 +305,7 @@ impl HeldLease {
         segments.moved_by((speed * seconds).floor() as u64)
     }
 
-    /// Gives what there is to these claimants, lowest first. They are called and have no pass.
+    /// Gives passes to these claimants, lowest first, as far as the lease goes. They are called and have no pass.
     pub fn grant(
         &mut self,
         rules: &Rules,

@@ -8,9 +8,9 @@
 //! - [`room`]: the rules that protect a set of hosts and paths; [`scope`]: which requests those are
 //! - [`segment`]: the number space; [`view`]: a copy of a line
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
-//! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the place and the wait that are told
-//! - [`lease`]: what a gateway may spend while the store is away; [`dormancy`]: how long a line may be left alone
-//! - [`queue`]: a gateway's side of a line: what callers ask is gathered, made a batch of and answered
+//! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the position and the wait to show
+//! - [`lease`]: a gateway's budget while the store is away; [`dormancy`]: how often a line must be polled
+//! - [`queue`]: a gateway's side of a line: it gathers calls, sends them as a batch and answers them
 //! - [`pass`]: the passes that live at once
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
 //! - [`admit`]: all the `if`s of a request

@@ -7,9 +7,9 @@
 //! - `repair`: a store that lost writes ([`crate::segment`]: the number space, cut by time)
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
-//! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: those who only look, without a number
-//! - [`crate::lease`]: what is lent to gateways, and left out here while they may spend it
-//! - `batch`, `kept`: what is asked and stored ([`crate::view`]: what is told); `memory`: what a gateway remembers
+//! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: requests that only look, without a number
+//! - [`crate::lease`]: loans to gateways, reserved here while they may spend them
+//! - `batch`, `persist`: input and stored form ([`crate::view`]: output); `memory`: a gateway's memory of a line
 //!
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
 //! pass was granted, `0 <= bucket <= burst`, and live passes never exceed `total_active_users`.
@@ -56,8 +56,8 @@ const MAX_ELAPSED: Millis = 1_000;
 const CLAIMANT_KEPT: Millis = 300;
 /// A claimant who was let go without a token counts as present until the next poll is overdue.
 const CLAIMANT_COUNTS: Millis = 2_000;
-/// Records of provisional tickets that have their numbers, one for each time that a gateway was cut off: ten gateways may
-/// be cut off fifty times in the day that a ticket lives. Beyond, the oldest is forgotten.
+/// Records of numbered provisional tickets, one for each cut-off of a gateway: ten gateways may be cut off fifty times
+/// in the day that a ticket lives. Beyond, the oldest is forgotten.
 const MOST_ADOPTED: usize = 512;
 /// The bucket of a standing line holds one token and this many seconds of rate: what a tick brings,
 /// and the part of a token that the tick before could not give.
@@ -72,14 +72,14 @@ struct Claimant {
     here: bool,
 }
 
-/// What is told of the places of those who are called and have not entered ([`crate::outlook`]).
+/// The places shown for called shoppers who have not entered ([`crate::outlook`]).
 #[derive(Debug, Clone, Copy, Default)]
 struct Places {
-    /// Places as last told; infinite while nobody waits.
+    /// Places as last shown; infinite while no shopper waits.
     told: f64,
     /// Tickets called since.
     called: f64,
-    /// Places by which all have moved up, as far as the drain was not told.
+    /// Places by which all have moved up, not yet reported to the pacer.
     moved: f64,
 }
 
@@ -87,7 +87,7 @@ impl Places {
     const NONE: Self = Self { told: f64::INFINITY, called: 0.0, moved: 0.0 };
 }
 
-/// Everyone enters: limits are only reported, and the room is open.
+/// Every shopper enters: limits are only reported, and the room is open.
 fn unlimited(rules: &Rules) -> bool {
     rules.open && !rules.enforced
 }
@@ -95,9 +95,9 @@ fn unlimited(rules: &Rules) -> bool {
 /// The state of a room.
 #[derive(Debug, Clone, Default)]
 pub struct Line {
-    /// All but `memory`, which is asked of the drain.
+    /// All but `memory`, which the pacer knows.
     counters: Counters,
-    /// Tickets by which the pointer should have moved and has not: less than one.
+    /// Fraction of a ticket that the pointer still has to move: less than one.
     carry: f64,
     /// Tokens that a claim may take.
     bucket: f64,
@@ -110,12 +110,12 @@ pub struct Line {
     claimants: BTreeMap<u64, Claimant>,
     claimed: Numbers,
     passes: Passes,
-    /// When passes that were renewed had been given, while `max_session` may bind them.
+    /// When renewed passes were first given, while `max_session` may bind them.
     admitted: Passes,
     unconfirmed: Unconfirmed,
     revoked: VecDeque<Revoked>,
     revocations_forgotten: u64,
-    /// Seats that became free, of which the drain was not told.
+    /// Freed seats, not yet reported to the pacer.
     freed: u64,
     adopted: Vec<Adopted>,
     arrivals: Arrivals,
@@ -177,7 +177,7 @@ impl Line {
         Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, revocations_seen, lease }
     }
 
-    /// Numbers that could be given and granted at this moment.
+    /// Numbers that could be given and granted now.
     fn spare(&self, rules: &Rules) -> u64 {
         if unlimited(rules) {
             return u64::MAX;
@@ -187,7 +187,7 @@ impl Line {
         called.min(self.places(rules).saturating_sub(self.claimants.len() as u64))
     }
 
-    /// Gives so many numbers; returns the first.
+    /// Gives `numbers` numbers; returns the first.
     fn take(&mut self, rules: &Rules, numbers: u64) -> u64 {
         self.widen(numbers);
         let open = &mut self.counters.segments.open;
@@ -202,14 +202,14 @@ impl Line {
         first
     }
 
-    /// A line that has formed shows a speed once it is known how many come.
+    /// A line that has just formed shows a speed once the share of called shoppers who come is known.
     fn expect_speed(&mut self, rules: &Rules) {
         if self.rest.easing == 0 && self.counters.segments.waiting() > 0 {
             self.pacer.begin(rules.rate);
         }
     }
 
-    /// Numbers provisional tickets, once: an answer that was lost makes a gateway ask again, perhaps
+    /// Numbers provisional tickets, once: after a lost answer a gateway asks again, perhaps
     /// with more of them.
     fn adopt(&mut self, rules: &Rules, Adopt { run, first, count }: Adopt) {
         let known = self.adopted.iter().map(|known| known.adopt).filter(|known| known.run == run);
@@ -229,13 +229,13 @@ impl Line {
         self.changes.extend(self.adopted.drain(..over).map(Change::AdoptionOver));
     }
 
-    /// Seats that nobody sits on, if the room counts seats.
+    /// Free seats, lent or not, if the room counts seats.
     fn unseated(&self, rules: &Rules) -> Option<u64> {
         let seats = rules.total_active_users.filter(|_| rules.enforced)?;
         Some(seats.saturating_sub(self.taken()))
     }
 
-    /// Those of them that are not lent, with those that passes which never came back would lose.
+    /// Free seats that are not lent, plus those that passes which never came back would lose.
     fn free(&self, rules: &Rules) -> Option<u64> {
         let seats = rules.total_active_users.filter(|_| rules.enforced)?;
         let taken = self.taken().saturating_add(self.leases.seats());
@@ -246,7 +246,7 @@ impl Line {
         self.counters.segments.waiting() > 0 || !self.claimants.is_empty()
     }
 
-    /// Time passes: passes end, and where the shop does not rest the line lives on.
+    /// Time passes: passes end, and unless the shop rests the line lives on.
     fn advance(&mut self, rules: &Rules, now: Millis, shop_rests: bool) {
         let elapsed = (now - self.counters.now).min(MAX_ELAPSED);
         self.counters.now = now;
@@ -262,7 +262,7 @@ impl Line {
         self.lost_seats.lose(given, now.saturating_add(rules.session));
         if shop_rests {
             self.rest.idles(elapsed);
-            // What is lowered meanwhile counts.
+            // A lower rate counts meanwhile.
             if rules.rate < self.rate {
                 self.pacer.rate_changed(self.rate, rules.rate);
                 self.rate = rules.rate;
@@ -278,7 +278,7 @@ impl Line {
         self.live(&self.eased(rules), lived);
     }
 
-    /// The rules with what is used of the rate at this moment.
+    /// The rules at the rate in use at this moment.
     fn eased(&self, rules: &Rules) -> Rules {
         let ease = self.rest.ease();
         Rules { rate: rules.rate * ease, visits: rules.visits * ease, ..rules.clone() }
@@ -332,7 +332,7 @@ impl Line {
         self.bucket = (self.bucket + rate * elapsed as f64 / 1000.0).min(room);
     }
 
-    /// Moves `serving`: at the drain's speed while people wait, else ahead of `next` by the burst.
+    /// Moves `serving`: at the pacer's speed while people wait, else ahead of `next` by the burst.
     fn call(&mut self, rules: &Rules, elapsed: Millis, aside: Reserved) {
         let free = self.free(rules);
         let seconds = elapsed as f64 / 1000.0;
@@ -353,7 +353,7 @@ impl Line {
         }
     }
 
-    /// Calls up to so many of those who wait, the earliest segment first; returns how many.
+    /// Calls up to `most` waiting tickets, the earliest segment first; returns how many.
     fn move_by(&mut self, most: u64) -> u64 {
         let mut left = most;
         for segment in self.counters.segments.iter_mut() {
@@ -371,8 +371,8 @@ impl Line {
         whole as u64
     }
 
-    /// Places move up by as much as was called since the last transition, less what they may have to tell of it still. Of a line
-    /// that has lost writes nobody knows what was told, but that it was not less than nothing.
+    /// Places move up by the calls since the last transition, less the called places still shown. Of a line that has lost
+    /// writes the shown places are unknown, but not below zero.
     fn tell_places(&mut self) {
         let Places { told, called, moved } = self.places;
         let now = self.told();
@@ -384,7 +384,7 @@ impl Line {
         };
     }
 
-    /// Places of those who are called and have not entered, as they may be told: more only by calls, so that no position grows.
+    /// Places of called shoppers who have not entered, as they may be shown: more only by calls, so that no position grows.
     fn told(&self) -> f64 {
         self.pacer.entering(self.claimants.len() as u64).min(self.places.told + self.places.called)
     }

@@ -1,27 +1,27 @@
-//! What a shopper is told of the line: a place, a wait, and why a place may stand still.
+//! The outlook for a shopper: a place, a wait, and why a place may stand still.
 //!
 //! ```text
-//! place = tickets until the call + places of those who were called and have not entered
+//! place = tickets until the call + places of called shoppers who have not entered
 //! wait  = place / speed at which places move up, as a range
 //! ```
 //!
-//! Whoever was called enters before everybody who waits. So a place moves up as people enter, or turn out to be absent,
+//! Called shoppers enter before all who wait. So a place moves up as people enter, or turn out to be absent,
 //! and not as they are called: a call moves its ticket from the one term into the other.
 //!
 //! Out of scope: when to ask again ([`crate::pacer::PollTable`]).
 
 use std::time::Duration;
 
-/// A program is told no position from a copy that was asked for longer ago: another gateway may have told it a smaller one, a
-/// poll ago at the earliest. So none is told by a lease, which moves a copy on otherwise than the line moves. A page keeps the
-/// least that it was told. (When a copy was heard tells nothing: on the way it may have waited for as long as a busy machine
-/// lets it.)
+/// A program gets no position from a copy that was requested longer ago: another gateway may have given it a smaller one, a
+/// poll ago at the earliest. So none comes from a lease, which moves its copy on otherwise than the line moves. A page keeps
+/// the least position that it got. (The arrival time of a copy tells nothing: on the way it may have waited for as long as a
+/// busy machine lets it.)
 pub const FRESH: Duration = Duration::from_millis(800);
 
-/// A line of which a place moves up in hours, if ever, stands still.
+/// Below this speed, in places per second, a line counts as standing still: a place moves up in hours, if ever.
 const STILL: f64 = 1e-4;
 
-/// A wait in seconds, told as a range.
+/// A wait in seconds, as a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     /// Few enter sooner.
@@ -30,12 +30,12 @@ pub struct Wait {
     pub high: u64,
 }
 
-/// Why places do not move up as fast as the room's rate lets them.
+/// Why places move up slower than the room's rate allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standstill {
     /// No seat is free: the line moves as people leave.
     Full,
-    /// People who were called before have come back, and go first.
+    /// Shoppers called earlier have come back, and go first.
     Returning,
 }
 
@@ -52,22 +52,22 @@ impl Standstill {
     }
 }
 
-/// What the wait of everybody in a line follows from.
+/// The common terms of every wait in a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Outlook {
-    /// Places of those who were called and have not entered.
+    /// Places of called shoppers who have not entered.
     pub entering: u64,
-    /// Places that move up per second; 0 while nobody can know.
+    /// Places that move up per second; 0 while unknown.
     pub speed: f64,
     /// New shoppers per second that the room lets in.
     pub rate: f64,
 }
 
 impl Outlook {
-    /// The wait with so many tickets until the call, the own one included; `None` while the line stands still.
+    /// The wait with `ahead` tickets until the call, the own one included; `None` while the line stands still.
     ///
     /// The share of no-shows further back is unknown, so places may turn out to move slower (down to
-    /// `rate`, where everybody shows up) or faster than they do now.
+    /// `rate`, where every holder shows up) or faster than they do now.
     pub fn wait(&self, ahead: u64) -> Option<Wait> {
         let Self { entering, speed, rate } = *self;
         if speed < STILL {

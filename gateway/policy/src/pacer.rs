@@ -1,10 +1,10 @@
-//! The drain: how fast `serving` moves while a line stands, what a wait follows from, and when shoppers should ask.
+//! The pacer: how fast `serving` moves while a line stands, the terms of a wait, and when shoppers should poll.
 //!
-//! - `pacer`: the law of the pointer, and who comes of those who are called
+//! - `pointer`: the control law of `serving`, and the share of called shoppers who come
 //! - `wait`: how fast places move up, and how long a seat is taken
-//! - `polls`: how often a waiting shopper asks
+//! - `polls`: how often a waiting shopper polls
 //!
-//! Out of scope: what a shopper is told of it ([`crate::outlook`]), and the token bucket that makes admissions safe
+//! Out of scope: what of it is shown to a shopper ([`crate::outlook`]), and the token bucket that makes admissions safe
 //! ([`crate::line`]). An error here wastes capacity or makes a called shopper wait; it cannot admit too many.
 
 mod pointer;

@@ -19,7 +19,7 @@ impl Passes {
         self.expiry.len() as u64
     }
 
-    /// Whether nobody holds a pass.
+    /// Whether there is no live pass.
     pub fn is_empty(&self) -> bool {
         self.expiry.is_empty()
     }
@@ -49,7 +49,7 @@ impl Passes {
         self.by_expiry.first().map(|&(expires, number)| (number, expires))
     }
 
-    /// Ends one pass whose time has come, earliest first: number and end.
+    /// Removes one pass that has ended, earliest first: number and end.
     pub fn pop_until(&mut self, now: Millis) -> Option<(u64, Millis)> {
         let (number, expires) = self.first().filter(|&(_, expires)| expires <= now)?;
         self.remove(number);

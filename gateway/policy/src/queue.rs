@@ -1,27 +1,27 @@
-//! The gateway's side of a line: what is asked of a room is gathered, made a batch of, answered, and goes on by a lease without
-//! its store.
+//! The gateway's side of a line: gathers calls to a room, sends them in batches, answers the callers, and goes on by a lease
+//! without its store.
 //!
-//! A [`RoomQueue`] does no I/O. Whoever drives it has a mailbox, a timer and a store:
+//! A [`RoomQueue`] does no I/O. Its driver has a mailbox, a timer and a store:
 //!
 //! ```text
 //! take(op)                              a caller asks
-//! next_wakeup() -> batch()              the timer: what the store is asked
-//!     answer(outcome) | unreachable()   what came of that
+//! next_wakeup() -> batch()              the timer: the call to the store
+//!     answer(outcome) | unreachable()   its result
 //! on_lease()                            each LEASE_STEP while no answer is there
 //! ```
 //!
 //! The gateway drives one for each of its rooms; the launches in `tests` and `loadtest simulate` drive the same type in virtual
-//! time. `R` is the handle by which a caller is answered; who was answered is appended to `replies`.
+//! time. `R` is the handle of a caller's reply; each answer is appended to `replies`.
 //!
-//! - `op`: what is asked, and what callers are told
-//! - `gathered`: what goes into the next batch
+//! - `op`: the operations, and the answers to callers
+//! - `gathered`: the content of the next batch
 //! - `held`: callers with a number, held for their turn
 //! - `schedule`: when the next batch is due
 //!
-//! Of one batch and the next there is one in flight at most, and what it asks is kept apart: its callers have the store's answer,
+//! At most one batch is in flight, and its content is kept apart from the next: its callers get the store's answer,
 //! whatever is taken, or changes, until that comes.
 //!
-//! Time is what a monotonic clock of the gateway shows, from any origin. Out of scope: which rooms share a call, and what the
+//! Time is that of a monotonic clock of the gateway, from any origin. Out of scope: which rooms share a call, and what the
 //! request path reads of a room.
 
 mod gathered;
@@ -46,39 +46,39 @@ pub use schedule::{GATHER, LEASE_STEP, back_off};
 
 /// A newcomer whose turn comes within this many seconds is held, not sent to the page.
 const SOON: f64 = 0.5;
-/// What has ended is forgotten this often, in milliseconds.
+/// Interval at which ended passes and claims are forgotten, in milliseconds.
 const TIDY: Millis = 1_000;
 
-/// What a store is asked of one room.
+/// A call to the store for one room.
 #[derive(Debug)]
 pub struct Call {
     /// What the line may let through.
     pub rules: Rules,
-    /// What is asked of it.
+    /// The batch for the line.
     pub batch: Batch,
 }
 
-/// What an answer of the store tells beside admissions. The line itself is [`RoomQueue::view`].
+/// The content of a store's answer beside admissions. The line itself is [`RoomQueue::view`].
 #[derive(Debug)]
 pub struct Answered {
-    /// The store has lost writes since the last answer. Whoever remembers passes that came back takes their [`Op::Confirm`]s
-    /// again: nobody must lose a seat because that was lost.
+    /// The store has lost writes since the last answer. A driver that remembers passes that came back takes their
+    /// [`Op::Confirm`]s again: a lost confirmation must not cost a seat.
     pub lost: bool,
     /// New end of each renewed pass; `None` if it had ended.
     pub renewed: Vec<(u64, Option<Millis>)>,
-    /// Passes taken away that this gateway did not know of.
+    /// Passes taken away, as far as new to this gateway.
     pub revoked: Vec<Revoked>,
-    /// It is time to forget what has ended.
+    /// It is time to forget ended passes.
     pub tidies: bool,
 }
 
 /// One room's queue at one gateway.
 #[derive(Debug)]
 pub struct RoomQueue<R> {
-    /// Which gateway, or which run of it, it is to the line.
+    /// The id of this gateway, or of this run of it, in the line.
     gateway: u32,
     rules: Rules,
-    /// No server of the shop can be reached: nobody is let in, and nobody is held for a token.
+    /// No server of the shop can be reached: no shopper is let in, and no request is held for a token.
     shop_rests: bool,
     /// This is the last batch: the lease is given back.
     leaves: bool,
@@ -89,11 +89,11 @@ pub struct RoomQueue<R> {
     /// Places kept here while the store was away, and how many of them have numbers.
     places_kept: u64,
     adopted: u64,
-    /// Places kept by other runs, to be numbered: the last of each.
+    /// Places kept by other runs, still without numbers: the last sequence of each.
     orphans: BTreeMap<u32, u64>,
     memory: Memory,
     lending: HeldLease,
-    /// The line as it is told: as last answered, or moved on by the lease since; and when that answer was there.
+    /// The line for the request path: as last answered, or moved on by the lease since; and when that answer came.
     view: Option<View>,
     heard: Duration,
     /// The line as last answered, and its speed.
@@ -106,7 +106,7 @@ pub struct RoomQueue<R> {
 }
 
 impl<R> RoomQueue<R> {
-    /// A room that the store was not asked of yet. `gateway` is another number at each gateway and each time that it is started.
+    /// A room before the first call to the store. `gateway` differs for each gateway and each of its starts.
     pub fn new(gateway: u32, rules: Rules, now: Duration) -> Self {
         Self {
             gateway,
@@ -132,7 +132,7 @@ impl<R> RoomQueue<R> {
         }
     }
 
-    /// Takes in what is asked. Answers whether other gateways are to hear of it soon: nothing was asked here lately.
+    /// Takes in an operation. Returns whether other gateways should learn of it soon: it is the first here for a while.
     pub fn take(&mut self, op: Op<R>, now: Duration) -> bool {
         let news = !self.stirs(now);
         self.schedule.ask(now);
@@ -162,7 +162,7 @@ impl<R> RoomQueue<R> {
         }
     }
 
-    /// Whether the room's shop rests from now on. Answers whether that is news.
+    /// Sets whether the room's shop rests from now on. Returns whether that is news.
     pub fn set_shop_rests(&mut self, rests: bool, now: Duration) -> bool {
         let news = std::mem::replace(&mut self.shop_rests, rests) != rests;
         if news {
@@ -171,7 +171,7 @@ impl<R> RoomQueue<R> {
         news
     }
 
-    /// So many places have been kept here while the store was away, each a provisional ticket of this gateway's run.
+    /// `kept` places have been kept here while the store was away, each a provisional ticket of this gateway's run.
     pub fn set_places_kept(&mut self, kept: u64, now: Duration) {
         self.places_kept = kept;
         if self.keeps_places() {
@@ -179,7 +179,7 @@ impl<R> RoomQueue<R> {
         }
     }
 
-    /// The batches from now on are the last: the lease is given back.
+    /// The batches from now on are the last: they give the lease back.
     pub fn leave(&mut self) {
         self.leaves = true;
     }
@@ -189,12 +189,12 @@ impl<R> RoomQueue<R> {
         self.schedule.wake(now);
     }
 
-    /// Another gateway says that something happens in the room.
+    /// Another gateway reports activity in the room.
     pub fn follow(&mut self, now: Duration) {
         self.schedule.follow(now);
     }
 
-    /// Leaves out callers who hung up, if their batch is not in flight.
+    /// Removes callers who hung up, unless their batch is in flight.
     pub fn retain(&mut self, keeps: impl Fn(&R) -> bool) {
         self.newcomers.retain(&keeps);
         self.held.retain(keeps);
@@ -205,12 +205,12 @@ impl<R> RoomQueue<R> {
         self.schedule.due()
     }
 
-    /// The line as it is told; `None` before the first answer.
+    /// The line for the request path; `None` before the first answer.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
     }
 
-    /// Store time, as far as this gateway knows: `None` before the first answer.
+    /// Store time, as far as known here: `None` before the first answer.
     pub fn store_time(&self, now: Duration) -> Option<Millis> {
         Some(self.view.as_ref()?.now + now.saturating_sub(self.heard).as_millis() as Millis)
     }
@@ -220,12 +220,12 @@ impl<R> RoomQueue<R> {
         self.away
     }
 
-    /// Whether nobody waits for an answer, and the line has been told everything.
+    /// Whether no caller waits for an answer, and the line has every report.
     pub fn is_idle(&self) -> bool {
         self.newcomers.is_empty() && self.reports.is_empty() && self.held.is_empty() && self.in_flight.is_none()
     }
 
-    /// Whether a caller waits for what the store says of the room, or people wait in its line.
+    /// Whether a caller waits for the store's answer on the room, or people wait in its line.
     pub fn is_urgent(&self) -> bool {
         self.asks() || self.schedule.dormancy.next() == Some(dormancy::TICK) || self.away
     }
@@ -235,12 +235,12 @@ impl<R> RoomQueue<R> {
         self.schedule.dormancy.next().is_none() && !self.asks() && !self.schedule.follows(now)
     }
 
-    /// Whether other gateways are to look at the room too.
+    /// Whether other gateways should poll the room too.
     pub fn stirs(&self, now: Duration) -> bool {
         self.schedule.stirs(now)
     }
 
-    /// Store time at which something last happened in the room; 0: not since this gateway looks at it.
+    /// Store time of the last activity in the room; 0: none since this gateway polls it.
     pub fn stirred(&self) -> Millis {
         self.schedule.dormancy.stirred()
     }
@@ -260,7 +260,7 @@ impl<R> RoomQueue<R> {
         self.lending.holds() && self.lending.is_on(self.time(now))
     }
 
-    /// Passes that are remembered against a loss: those that live, and those that ended within the last second.
+    /// Passes in memory against a loss: live ones, and those that ended within the last second.
     pub fn remembered(&self) -> usize {
         self.memory.remembered()
     }
@@ -269,7 +269,7 @@ impl<R> RoomQueue<R> {
         self.store_time(now).unwrap_or(0)
     }
 
-    /// Whether there is anything to be told to the line, or asked of it.
+    /// Whether there is anything to ask of the line or report to it.
     fn asks(&self) -> bool {
         !self.is_idle()
             || self.reports.has_evidence()
@@ -279,13 +279,13 @@ impl<R> RoomQueue<R> {
             || self.keeps_places()
     }
 
-    /// Whether places were kept that have no numbers.
+    /// Whether kept places are still without numbers.
     fn keeps_places(&self) -> bool {
         self.places_kept > self.adopted
     }
 
-    /// What the store is to be asked now, due or not. [`Self::answer`] or [`Self::unreachable`] tells what came of it; `None`: that
-    /// is not told yet of the one before.
+    /// The call to make to the store now, due or not. Its result comes by [`Self::answer`] or [`Self::unreachable`]; `None`: the
+    /// one before has no result yet.
     pub fn batch(&mut self, now: Duration, replies: &mut Vec<(R, Admission)>) -> Option<Call> {
         if self.in_flight.is_some() {
             return None;
@@ -323,15 +323,15 @@ impl<R> RoomQueue<R> {
         Some(Call { rules: Rules { lends: rules.lends && lends, ..rules }, batch })
     }
 
-    /// A room where nobody waits is full while its shop rests.
+    /// A room that rejects is full while its shop rests.
     fn refuse_where_shop_rests(&mut self, replies: &mut Vec<(R, Admission)>) {
         if self.shop_rests {
             self.newcomers.refuse_if_called(replies);
         }
     }
 
-    /// Places to be numbered, one run at a time: those kept here, then those that other gateways kept. What fails to be numbered
-    /// is asked for again by its holder.
+    /// Places to number, one run at a time: those kept here, then those that other gateways kept. If numbering fails, the
+    /// holder of the ticket makes the request again.
     fn adopt(&mut self) -> Option<Adopt> {
         if self.keeps_places() {
             let (first, count) = (self.adopted + 1, self.places_kept - self.adopted);
@@ -340,7 +340,7 @@ impl<R> RoomQueue<R> {
         self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last })
     }
 
-    /// Hands out what the store answered to the batch in flight. `None`: there is none.
+    /// Hands out the store's answer to the batch in flight. `None`: there is none.
     pub fn answer(&mut self, outcome: Outcome, now: Duration, replies: &mut Vec<(R, Admission)>) -> Option<Answered> {
         let flight = self.in_flight.take()?;
         let lost = self.memory.note(self.reports.releases(), &outcome);
@@ -359,7 +359,7 @@ impl<R> RoomQueue<R> {
         Some(Answered { lost, renewed, revoked, tidies })
     }
 
-    /// The line is as it was answered.
+    /// Takes in the line of an answer.
     fn see(&mut self, view: View, now: Duration) {
         self.answered = (view.segments.clone(), lease::speed(&view, &self.rules));
         self.adopted = adopted_of(&view, self.gateway).unwrap_or(self.adopted);
@@ -373,7 +373,7 @@ impl<R> RoomQueue<R> {
         true
     }
 
-    /// Newcomers have their numbers, or none: in at once, soon, or in line.
+    /// Newcomers get their numbers, or none: in at once, soon, or in line.
     fn seat(
         &mut self,
         newcomers: Newcomers<R>,
@@ -408,9 +408,9 @@ impl<R> RoomQueue<R> {
         replies.extend(newcomers.visits.into_iter().zip(0..).map(|(reply, at)| (reply, looks(at))));
     }
 
-    /// The store did not answer, this room or another of the call, and is left alone until `retry_at`. Nothing of the batch in
-    /// flight may be relied on: what is told twice is told again, and callers without a number are turned away. The numbers of
-    /// renewals that nobody hears of again are returned. [`Self::on_lease`] is due at once.
+    /// The store did not answer, this room or another of the call, and gets no call until `retry_at`. Nothing of the batch in
+    /// flight is certain: repeatable reports are sent again, and callers without a number are turned away. Returns the numbers of
+    /// renewals that will get no result. [`Self::on_lease`] is due at once.
     pub fn unreachable(&mut self, now: Duration, retry_at: Duration, replies: &mut Vec<(R, Admission)>) -> Vec<u64> {
         self.away = true;
         self.schedule.pause(now, retry_at);
@@ -426,7 +426,7 @@ impl<R> RoomQueue<R> {
         renewals.into_iter().map(|(number, _)| number).collect()
     }
 
-    /// Moves the line on as far as the lease allows, and answers claims. Returns the passes that were given, by number and end;
+    /// Moves the line on as far as the lease allows, and answers claims. Returns the given passes, by number and end;
     /// `None`: the room does not live on its lease.
     pub fn on_lease(&mut self, now: Duration, replies: &mut Vec<(R, Admission)>) -> Option<Vec<(u64, Millis)>> {
         if !self.lives_on_lease(now) {
@@ -455,7 +455,7 @@ impl<R> RoomQueue<R> {
     }
 }
 
-/// What the line gave to newcomers, as an [`Outcome`] has it.
+/// The numbers of newcomers, as in an [`Outcome`].
 struct Numbered {
     arrivals: Vec<Option<u64>>,
     first: u64,
@@ -463,8 +463,8 @@ struct Numbered {
     visits: u64,
 }
 
-/// What is given back, with the passes that were given under a lease. Such a pass is told as that alone: of one that the line
-/// knows it would not count that it was given.
+/// The memory to give back, with the passes given under a lease. Such a pass goes only into that list: if the line knew the
+/// pass already, it would not count it as given.
 fn told_once(mut restore: Restore, lent: Vec<(u64, Millis)>) -> Restore {
     if !lent.is_empty() && !restore.passes.is_empty() {
         let given: HashSet<&(u64, Millis)> = lent.iter().collect();
@@ -473,7 +473,7 @@ fn told_once(mut restore: Restore, lent: Vec<(u64, Millis)>) -> Restore {
     Restore { lent, ..restore }
 }
 
-/// Up to which sequence the provisional tickets of this run are numbered.
+/// Last numbered sequence of the provisional tickets of this run.
 fn adopted_of(view: &View, run: u32) -> Option<u64> {
     let of_run = view.adopted.iter().filter(|adopted| adopted.adopt.run == run);
     of_run.map(|adopted| adopted.adopt.first + adopted.adopt.count - 1).max()

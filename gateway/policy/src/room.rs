@@ -1,17 +1,17 @@
 //! The rules that protect a set of hosts and paths.
 //!
-//! [`Rules`] is the part that a store needs to move a line; [`Room`] adds what `admit` asks. How a
-//! room was written in a file, and which requests belong to it, is not here.
+//! [`Rules`] is the part that a store needs to move a line; [`Room`] adds what `admit` asks. Out of scope: the
+//! configuration file of a room, and which requests belong to it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 use crate::ticket::Token;
 
-/// One of so many admissions may be a visit.
+/// One of this many admissions may be a visit.
 pub const VISITS: f64 = 5.0;
 
-/// What a line may let through. Only numbers: the same rules can be sent to a store's script.
+/// The limits of a line. Only numbers: the same rules can be sent to a store's script.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// New shoppers per second, above 0 (`new_users_per_minute / 60`).
@@ -30,11 +30,11 @@ pub struct Rules {
     pub claim_window: Millis,
     /// How long after the end of a pass a form of its holder still goes through; revocations are kept that much longer.
     pub form_grace: Millis,
-    /// `false` lets nobody new in: `queue_all` and `suspended`.
+    /// `false` admits no newcomer: `queue_all` and `suspended`.
     pub open: bool,
-    /// `false` only counts what the limits would have held back: `passthrough`.
+    /// `false` only counts admissions over the limits: `passthrough`.
     pub enforced: bool,
-    /// Gateways are lent a part of the rate and of the seats, to go on without the store: [`FailMode::Static`].
+    /// Whether gateways get a part of the rate and of the seats as a lease, to go on without the store: [`FailMode::Static`].
     pub lends: bool,
 }
 
@@ -77,19 +77,19 @@ impl Rules {
 pub enum QueueingMethod {
     /// In order of arrival.
     Fifo,
-    /// Everyone enters; the limits are only reported.
+    /// Every shopper enters; the limits are only reported.
     Passthrough,
-    /// Nobody waits: over the limits a clear page, no number.
+    /// No line: over the limits a clear page, no number.
     Reject,
 }
 
-/// How a newcomer comes to a number.
+/// How a newcomer gets a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Join {
     /// With the first request; over the quota of its address with the second, as in `Confirmed`.
     Direct,
-    /// With the second request: the first is answered with an arrival that has to come back.
+    /// With the second request: the first gets an arrival that has to come back.
     Confirmed,
 }
 
@@ -99,23 +99,23 @@ pub enum Join {
 pub enum FailMode {
     /// The line stands; arrivals keep their place by a provisional ticket.
     Closed,
-    /// Each gateway goes on for a bounded time at the share of the rate that the line had lent it ([`crate::lease`]).
+    /// Each gateway goes on for a bounded time at its leased share of the rate ([`crate::lease`]).
     /// Arrivals keep their place by a provisional ticket.
     Static,
-    /// Everyone is let through up to the in-flight limit of the upstream. Gives up promise 1 by name.
+    /// Every request passes up to the in-flight limit of the upstream. Gives up promise 1 by name.
     Open,
 }
 
-/// What `admit` needs to know of a room.
+/// The input of `admit` about a room.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Room {
     /// The limits.
     pub rules: Rules,
     /// How people beyond the limits are treated.
     pub queueing_method: QueueingMethod,
-    /// How a newcomer comes to a number.
+    /// How a newcomer gets a number.
     pub join: Join,
-    /// Refuse every newcomer, let nobody in from the line, keep places and passes.
+    /// Refuse every newcomer, let no shopper in from the line, keep places and passes.
     pub suspended: bool,
     /// Passes end `session` after they were given, whatever their holders do.
     pub disable_session_renewal: bool,

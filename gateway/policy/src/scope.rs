@@ -2,10 +2,10 @@
 //!
 //! A [`Pattern`] names hosts and paths; a [`Table`] finds the most specific pattern of a request. The
 //! guarantee is one-sided: no spelling that a usual server could map to a protected path slips past,
-//! and matching too much is accepted. Where matching too much is the danger (paths that nothing
-//! holds back) a [`Literal`] is the question to ask.
+//! and matching too much is accepted. Where matching too much is the danger (paths outside every
+//! room) a [`Literal`] is the question to ask.
 //!
-//! Out of scope: methods, queries, headers; and what a request that matches nothing means.
+//! Out of scope: methods, queries, headers; and the meaning of a request that matches nothing.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub struct Literal {
     below: bool,
 }
 
-/// `base`, and how far from there. All hosts are below the empty host, all paths below the empty path.
+/// `base`, and the depth from there. All hosts are below the empty host, all paths below the empty path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Reach<K> {
     base: K,
@@ -70,7 +70,7 @@ impl Pattern {
 }
 
 impl Literal {
-    /// One path, or a path and what is below it if it ends in `/*`.
+    /// One path, or a path and all below it if it ends in `/*`.
     pub fn parse(path: &str) -> Result<Self, BadPattern> {
         let (base, below) = without_star(path)?;
         parse_path(base)?;
@@ -78,8 +78,8 @@ impl Literal {
         Ok(Self { base: base.to_owned(), below })
     }
 
-    /// Whether a path, as it was sent, is spelled like this, case included. What a `/*` covers must be
-    /// plain: nothing encoded, no dot segments, nothing that any server might read otherwise.
+    /// Whether a path, as it was sent, is spelled like this, case included. The part under a `/*` must be
+    /// plain: nothing encoded, no dot segments, nothing that servers might read differently.
     ///
     /// ```
     /// let images = policy::scope::Literal::parse("/images/*")?;
@@ -174,7 +174,7 @@ pub struct Table<T> {
     hosts: BTreeMap<String, At<Paths<T>>>,
 }
 
-/// What belongs to a base itself, and what to all below it.
+/// The values of a base itself, and of all below it.
 #[derive(Debug, Clone, Default)]
 struct At<V> {
     exact: V,
@@ -185,7 +185,7 @@ struct At<V> {
 #[derive(Debug, Clone)]
 struct Paths<T> {
     by_base: BTreeMap<Vec<u8>, At<Option<T>>>,
-    /// Length of the longest base: no need to look for more.
+    /// Length of the longest base: a bound for look-ups.
     longest: usize,
 }
 
@@ -227,7 +227,7 @@ impl<T> Table<T> {
             .map(|(_, value)| value)
     }
 
-    /// Whether two readings of the path find different values, so that whoever may enter one could
+    /// Whether two readings of the path find different values, so that a caller who may enter one could
     /// reach the other. Never true of a plain path; the answer to such a request is 400.
     pub fn is_ambiguous(&self, host: &str, path: &NormalPath<'_>) -> bool
     where

@@ -4,8 +4,8 @@
 //! kind 1 | key id 1 | room 8 | run 8 | number 8 | issued 6 | expires 6 | tag 32
 //! ```
 //!
-//! where `run` of a pass is `admitted 6 | mark 2`; big-endian, HMAC-SHA-256 over what stands before the tag, base64url without padding: 94 characters.
-//! Every kind has a key of its own, derived from the secret, so that a ticket can never be read as a
+//! where `run` of a pass is `admitted 6 | mark 2`; big-endian, HMAC-SHA-256 over everything before the tag, base64url without
+//! padding: 94 characters. Every kind has a key of its own, derived from the secret, so that a ticket can never be read as a
 //! pass. Only the length, the kind and the key id are looked at before the tag, which is compared in constant
 //! time. Whether the token has expired is for [`crate::admit`] to say: there is no clock here.
 
@@ -43,7 +43,7 @@ pub enum Rejected {
 #[error("a secret needs at least {MIN_SECRET} bytes, this one has {0}")]
 pub struct WeakSecret(pub usize);
 
-/// Which room a token is for: the first bytes of the SHA-256 of its name.
+/// The room of a token: the first bytes of the SHA-256 of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RoomId([u8; 8]);
 
@@ -140,8 +140,8 @@ impl Sealer {
         URL_SAFE_NO_PAD.encode(context.sign())
     }
 
-    /// Stands for an address in the log: always the same as long as the same key seals, on every gateway that has it, and worth
-    /// nothing to who does not know the secret.
+    /// Stands for an address in the log: the same for as long as the same key seals, on every gateway that has it, and
+    /// worthless without the secret.
     pub fn pseudonym(&self, address: &[u8]) -> String {
         let tag = hmac::sign(&self.keys[0].pseudonym, address);
         let mut start = [0; 8];
@@ -179,7 +179,7 @@ impl Sealer {
         let (admitted, run) = if kind == Kind::Pass { (about >> MARK, about & ((1 << MARK) - 1)) } else { (0, about) };
         Ok(Token {
             kind,
-            // Tokens from before lines were cut into segments have more here.
+            // Tokens from before lines were cut into segments have a longer value here.
             run: run.try_into().map_err(|_| Rejected::Malformed)?,
             admitted,
             number: number(&body[18..26]),
@@ -189,7 +189,7 @@ impl Sealer {
     }
 }
 
-/// What stands in place of `run`.
+/// The value in the field `run`.
 fn about(token: &Token) -> u64 {
     let run = u64::from(token.run);
     if token.kind == Kind::Pass { token.admitted << MARK | run & ((1 << MARK) - 1) } else { run }

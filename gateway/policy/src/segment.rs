@@ -4,10 +4,10 @@
 //! number = base + n,   base = unit x 2^25,   unit = 4 s since 2026-01-01,   1 <= n < 2^25
 //! ```
 //!
-//! A line numbers its tickets in one segment. When its store has lost writes, nobody knows which numbers were
-//! given: a new segment is opened, further on in time, and whatever is numbered from then on stands behind all that
-//! was numbered before. So a number is never given twice, and the order of numbers is the order of arrival across
-//! losses. Evidence of an earlier segment is welcome however late it comes: it raises what is known of that segment.
+//! A line numbers its tickets in one segment. When its store has lost writes, the given numbers are unknown:
+//! a new segment is opened, further on in time, and every later number stands behind all earlier ones.
+//! So a number is never given twice, and the order of numbers is the order of arrival across
+//! losses. Late evidence of an earlier segment is still of use: it raises the counters of that segment.
 //!
 //! Numbers stay below 2^53 until 2060, so that a script's doubles hold them exactly.
 //!
@@ -24,20 +24,20 @@ const UNIT: Millis = 4_000;
 const BITS: u32 = 25;
 /// Numbers of a segment, and the distance between two bases.
 pub const SPAN: u64 = 1 << BITS;
-/// Segments that a line keeps apart. A ninth takes the place of the oldest in which nobody waits.
+/// Segments that a line keeps apart. A ninth takes the place of the oldest without waiters.
 pub const MOST: usize = 8;
 
-/// The base of a segment that is opened at this time.
+/// The base of a segment opened at this time.
 pub fn base_at(time: Millis) -> u64 {
     (time.saturating_sub(ORIGIN) / UNIT) << BITS
 }
 
-/// The base of the segment in which this number stands.
+/// The base of the segment of this number.
 pub fn base_of(number: u64) -> u64 {
     number >> BITS << BITS
 }
 
-/// A number as people are told it: the unit of its segment, and the place within.
+/// A number in its form for people: the unit of its segment, and the place within.
 pub fn place_of(number: u64) -> (u64, u64) {
     (number >> BITS, number % SPAN)
 }
@@ -45,26 +45,26 @@ pub fn place_of(number: u64) -> (u64, u64) {
 /// One stretch of the number space: `base < given <= next`, `base < called <= serving`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its numbers begin behind this one.
+    /// Its numbers begin after this one.
     pub base: u64,
-    /// The last number that was given.
+    /// The last number given.
     pub next: u64,
-    /// The last number that is called. May lead `next` in a calm line.
+    /// The last number called. May lead `next` in a calm line.
     pub serving: u64,
 }
 
 impl Segment {
-    /// A segment of which no number was given.
+    /// A segment without numbers.
     pub fn at(base: u64) -> Self {
         Self { base, next: base, serving: base }
     }
 
-    /// What a ticket of this number proves.
+    /// The evidence in a ticket of this number.
     pub fn proved_by_ticket(number: u64) -> Self {
         Self { next: number, ..Self::at(base_of(number)) }
     }
 
-    /// What a pass of this number proves.
+    /// The evidence in a pass of this number.
     pub fn proved_by_pass(number: u64) -> Self {
         Self { next: number, serving: number, ..Self::at(base_of(number)) }
     }
@@ -83,7 +83,7 @@ impl Segment {
         self.base < number && number - self.base < SPAN
     }
 
-    /// Takes the higher of what is known here and there; answers whether that was news.
+    /// Takes the higher counters of both; returns whether that was news.
     pub(crate) fn learn(&mut self, known: &Self) -> bool {
         let news = known.next > self.next || known.serving > self.serving;
         self.next = self.next.max(known.next);
@@ -92,7 +92,7 @@ impl Segment {
     }
 }
 
-/// The segments of a line in order: the one that numbers are given in, and those before it.
+/// The segments of a line in order: the open one, in which numbers are given, and those before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Segments {
     /// Earlier ones, oldest first; mostly none.
@@ -113,7 +113,7 @@ impl Segments {
         self.before.iter().chain([&self.open])
     }
 
-    /// The segment in which this number stands, if it is known.
+    /// The segment of this number, if it is known.
     pub fn of(&self, number: u64) -> Option<&Segment> {
         if self.open.holds(number) {
             return Some(&self.open);
@@ -157,7 +157,7 @@ impl Segments {
         self.iter().map(|segment| segment.serving - segment.base).sum()
     }
 
-    /// The segments once so many of those who wait are called, the earliest first.
+    /// The segments once `most` waiting tickets are called, the earliest first.
     #[must_use]
     pub fn moved_by(&self, most: u64) -> Self {
         let (mut moved, mut left) = (self.clone(), most);
@@ -173,7 +173,7 @@ impl Segments {
         self.before.iter_mut().chain([&mut self.open])
     }
 
-    /// Opens the segment at `base`; the one that was open stands before it, if a number of it was given.
+    /// Opens a segment; the one that was open stands before it, if a number of it was given.
     pub(crate) fn open(&mut self, segment: Segment) {
         let last = std::mem::replace(&mut self.open, segment);
         if !last.is_empty() {
@@ -181,7 +181,7 @@ impl Segments {
         }
     }
 
-    /// Puts an earlier segment where it belongs.
+    /// Puts an earlier segment in its place.
     pub(crate) fn insert(&mut self, segment: Segment) {
         let at = self.before.partition_point(|other| other.base < segment.base);
         self.before.insert(at, segment);
@@ -196,7 +196,7 @@ impl Segments {
         !self.is_full() || self.before.iter().any(|segment| segment.waiting() == 0)
     }
 
-    /// Forgets the oldest in which nobody waits, if room for one more is needed; returns its base.
+    /// Forgets the oldest without waiters, if room for one more is needed; returns its base.
     pub(crate) fn make_room(&mut self) -> Option<u64> {
         let done = self.before.iter().position(|segment| segment.waiting() == 0)?;
         self.is_full().then(|| self.before.remove(done).base)

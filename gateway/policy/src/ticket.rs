@@ -1,4 +1,4 @@
-//! What a shopper holds: a place in a line, and the right that it becomes.
+//! The token of a shopper: a place in a line, and the right that it becomes.
 //!
 //! One value serves for ticket and pass: a pass is a ticket that was claimed, and keeps its number.
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Millis;
 
-/// What a token entitles to.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -16,34 +16,34 @@ pub enum Kind {
     Pass = 2,
     /// A place kept while the store is away: `number` is the order of arrival within the gateway's `run`.
     Provisional = 3,
-    /// No place yet: who shows it again within [`ARRIVAL_LIFE`] is given one. `number` is its id.
+    /// No place yet: shown again within [`ARRIVAL_LIFE`], it gets one. `number` is its id.
     Arrival = 4,
 }
 
 /// A ticket, pass, provisional ticket or arrival, as carried by the shopper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// What it entitles to.
+    /// Its kind.
     pub kind: Kind,
-    /// Which run of which gateway, of a provisional ticket; [`Token::new_pass`] marks its token here; 0 of any other.
+    /// The run of a gateway, for a provisional ticket; [`Token::new_pass`] sets its mark here; 0 for any other.
     pub run: u32,
     /// Place in the line, unique in its room: see [`crate::segment`].
     pub number: u64,
     /// Store time at which it was sealed.
     pub issued: Millis,
-    /// Store time from which it is worth nothing.
+    /// Store time from which it is void.
     pub expires: Millis,
-    /// Store time at which a pass was given, however often it was renewed since; 0 of any other.
+    /// Store time at which a pass was given, however often it was renewed since; 0 for any other.
     pub admitted: Millis,
 }
 
-/// The mark of a pass that was just given.
+/// The mark of a new pass.
 const NEW: u32 = 1;
 
 /// How long a ticket stays valid since its holder was last seen: a day.
 pub const TICKET_LIFE: Millis = 24 * 60 * 60 * 1000;
 
-/// How long an arrival may be shown, and how long the line remembers which number it was traded for: a minute.
+/// How long an arrival may be shown, and how long the line remembers its number: a minute.
 pub const ARRIVAL_LIFE: Millis = 60 * 1000;
 
 /// A ticket older than this is sealed anew when its holder is seen: an hour.
@@ -60,7 +60,7 @@ impl Token {
         Self { kind: Kind::Pass, run: 0, number, issued: now, expires, admitted: now }
     }
 
-    /// The same, marked: when it is shown, the line is to be told that its holder came back.
+    /// The same, marked: when it is shown, the line gets a report that its holder came back.
     pub fn new_pass(number: u64, now: Millis, expires: Millis) -> Self {
         Self { run: NEW, ..Self::pass(number, now, expires) }
     }
@@ -108,11 +108,11 @@ pub struct Adopt {
     pub count: u64,
 }
 
-/// Provisional tickets that have their numbers: sequence `first + i` is number `base + i`.
+/// Provisional tickets with their numbers: sequence `first + i` is number `base + i`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Adopted {
-    /// Which provisional tickets.
+    /// The provisional tickets.
     pub adopt: Adopt,
     /// Number of the first.
     pub base: u64,

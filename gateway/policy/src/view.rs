@@ -1,4 +1,4 @@
-//! What a gateway may know of a line: a copy that can only be stale.
+//! A gateway's copy of a line, which can only be stale.
 
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use crate::ticket::{Adopted, Kind, Token};
 /// shopper could be called by a faster line long before the next poll.
 const POLL_WHILE_UNKNOWN: f64 = 15.0;
 
-/// Places stand still, and this is said, when those who came back late take this many seconds to enter.
+/// Places stand still, and the page says so, when late returners take this many seconds to enter.
 const LATE: f64 = 2.0;
 
 /// A copy of a line.
@@ -21,11 +21,11 @@ const LATE: f64 = 2.0;
 pub struct View {
     /// Tickets handed out and called, by segment.
     pub segments: Segments,
-    /// Segments below this base were forgotten, but for those that are listed.
+    /// Segments below this base were forgotten, except those listed.
     pub forgotten: u64,
-    /// Store time at which the line began, or at which it was last noticed that its store had lost writes.
+    /// Store time of the line's beginning, or of the last time a loss of writes was noticed.
     pub lost: Millis,
-    /// Earlier places are coming back, or may be: nobody can say how many people are ahead.
+    /// Earlier places are coming back, or may be: the number of people ahead is unknown.
     pub unsure: bool,
     /// Store time of this copy.
     pub now: Millis,
@@ -33,19 +33,19 @@ pub struct View {
     pub speed: f64,
     /// Share of called tickets whose holders come.
     pub show_share: f64,
-    /// The speed has been known for so long that it will hardly change at once.
+    /// The speed has been known for long enough to be stable.
     pub settled: bool,
-    /// The bound of the speed that may soon be needed, in multiples of the rate ([`crate::pacer`]).
+    /// The bound of the speed that may be needed soon, in multiples of the rate ([`crate::pacer`]).
     pub bound: f64,
-    /// How long a seat is taken, in seconds, a mean over those who left last; 0 while it is not known.
+    /// How long a seat is taken, in seconds, a mean over the people who left last; 0 while unknown.
     pub stay: f64,
     /// Claimants without a token.
     pub claimants: u64,
-    /// Places of those who were called and have not entered.
+    /// Places of called shoppers who have not entered.
     pub entering: u64,
-    /// As much of that as a position tells: with it none grows where people come back who were called long ago.
+    /// The part of that in a position: with it none grows when shoppers come back who were called long ago.
     pub told: u64,
-    /// Seats taken: passes that live, and those that may live since a loss.
+    /// Seats taken: live passes, and those that may live since a loss.
     pub active: u64,
     /// Passes given so far.
     pub granted: u64,
@@ -57,7 +57,7 @@ pub struct View {
     pub second_passes: u64,
     /// Gateways that hold leases, or may.
     pub gateways: u64,
-    /// Provisional tickets that have their numbers.
+    /// Provisional tickets with their numbers.
     pub adopted: Vec<Adopted>,
 }
 
@@ -67,14 +67,14 @@ impl View {
         self.segments.waiting()
     }
 
-    /// Whether nobody waits and somebody could enter: those who only look may try, and the line decides.
+    /// Whether no shopper waits and one could enter: visits may try, and the line decides.
     pub fn is_calm(&self, rules: &Rules) -> bool {
         let seat = rules.total_active_users.is_none_or(|seats| self.active < seats);
         rules.open && rules.visits > 0.0 && seat && self.waiting() == 0 && self.claimants == 0
     }
 
-    /// People ahead of this number, its holder included; `None` while it could grow: people may come back who stand
-    /// before it, or a gateway that knows that the line had come further, or nobody here knows that it was given.
+    /// People ahead of this number, its holder included; `None` while it could grow: people ahead of it may come back,
+    /// a gateway may know that the line had come further, or no gateway here knows that the number was given.
     pub fn position(&self, number: u64) -> Option<u64> {
         match self.segments.ahead_of(number) {
             0 => Some(0),
@@ -82,12 +82,12 @@ impl View {
         }
     }
 
-    /// What the wait of everybody follows from.
+    /// The common terms of every wait.
     pub fn outlook(&self, rules: &Rules) -> Outlook {
         Outlook { entering: self.entering, speed: self.known_speed(rules), rate: rules.rate }
     }
 
-    /// Why places do not move up, or not as fast as the rate lets them.
+    /// Why places do not move up, or slower than the rate allows.
     pub fn standstill(&self, rules: &Rules) -> Option<Standstill> {
         let seats = rules.total_active_users.filter(|_| rules.enforced);
         let late = self.entering.saturating_sub(self.told) as f64;
@@ -99,7 +99,7 @@ impl View {
         }
     }
 
-    /// Whether a ticket of this number is worth nothing any more, because its segment was forgotten.
+    /// Whether a ticket of this number is void, because its segment was forgotten.
     pub fn forgot(&self, number: u64) -> bool {
         let base = base_of(number);
         base < self.segments.open.base
@@ -107,7 +107,7 @@ impl View {
             && (base < self.forgotten || !self.segments.has_room())
     }
 
-    /// Whether a token is news to the line: then the store has lost what it is a proof of, or this copy is stale.
+    /// Whether a token is news to the line: then the store has lost the fact that it proves, or this copy is stale.
     pub fn lacks(&self, token: &Token) -> bool {
         match token.kind {
             Kind::Ticket => !self.segments.has(token.number) && !self.forgot(token.number),
@@ -116,21 +116,21 @@ impl View {
         }
     }
 
-    /// The speed by which polls are spread, in tickets per second ([`pacer::pace`]).
+    /// The speed that spreads polls, in tickets per second ([`pacer::pace`]).
     pub fn pace(&self, rules: &Rules) -> f64 {
         pacer::pace(self.speed, self.bound, rules.rate)
     }
 
-    /// When waiting shoppers should ask, within a budget of so many polls per second. The bound grows where most
-    /// tickets have no one behind them, and these send no polls: the estimate leaves out as many.
+    /// When waiting shoppers should poll, within a budget of `budget` polls per second. The bound grows where most
+    /// tickets have no shopper behind them, and these send no polls: the estimate leaves out as many.
     pub fn poll_table(&self, table: PollTable, budget: f64, rules: &Rules) -> PollTable {
         let spared = self.bound.max(FASTEST) / FASTEST;
         let max = if self.settled { table.max } else { table.max.min(POLL_WHILE_UNKNOWN) };
         PollTable { max, ..table }.within(budget * spared, self.waiting(), self.pace(rules))
     }
 
-    /// The speed by which a wait may be told, 0 if nobody can know it. Where the line needs more seats than are
-    /// free, it comes to move as they are freed: known once it is known how long people stay. After a loss,
+    /// The speed for a shown wait, 0 while unknown. Where the line needs more seats than are
+    /// free, it comes to move as they are freed: known once the stay of people is known. After a loss,
     /// people come back who stand ahead.
     pub fn known_speed(&self, rules: &Rules) -> f64 {
         if self.unsure { 0.0 } else { self.speed.min(self.speed_by_seats(rules)) }

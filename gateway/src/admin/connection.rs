@@ -1,9 +1,9 @@
-//! Connections of the operator's listener: they end in time, and there is a bound on them.
+//! Connections of the operator's listener: bounded in time and number.
 //!
 //! All of it holds before a token was shown. At the bound the longest open connection without a request in work gives
-//! way to a new one, so that probes and operators get in whoever holds connections.
+//! way to a new one, so that probes and operators always get in.
 //!
-//! Out of scope: what is answered ([`super`]).
+//! Out of scope: the answers ([`super`]).
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -33,13 +33,13 @@ const MOST: usize = 128;
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a request may take, with its body.
 const REQUEST: Duration = Duration::from_secs(30);
-/// How long a connection lives at most; it is asked to end then, and has [`HEAD`] for that.
+/// The longest life of a connection; it is asked to end then, and has [`HEAD`] for that.
 const LIFE: Duration = Duration::from_mins(5);
-/// How long what is still sent is read after the last answer, so that the answer arrives.
+/// How long incoming bytes are still read after the last answer, so that the answer arrives.
 const LINGER: Duration = Duration::from_secs(2);
-/// Pause when no descriptor is left.
+/// Pause when file descriptors run out.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
-/// Size of the head of a request.
+/// Bound on the head of a request, in bytes.
 const HEAD_SIZE: usize = 64 << 10;
 /// How long requests in work have at the end of the process.
 const END: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     let _ = timeout(END, async { while connections.tasks.join_next().await.is_some() {} }).await;
 }
 
-/// Those that are open, the longest open first.
+/// The open connections, the longest open first.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
@@ -87,7 +87,7 @@ impl Connections {
     }
 }
 
-/// Requests of a connection that are not answered yet.
+/// Unanswered requests of a connection.
 #[derive(Clone, Default)]
 struct InWork(Arc<AtomicUsize>);
 
@@ -143,8 +143,8 @@ async fn answer(
     })
 }
 
-/// Closes a connection whose last answer was sent. What the other end still sends is read and thrown away for a while:
-/// closed before, the answer would be lost with it.
+/// Closes a connection after its last answer. Reads and drops incoming bytes for a while: an earlier close would lose
+/// the answer, too (TCP reset).
 async fn linger(mut stream: TcpStream) {
     if stream.shutdown().await.is_err() {
         return;

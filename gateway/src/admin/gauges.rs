@@ -1,6 +1,6 @@
-//! What is read when an operator scrapes: what snapshots show, what is set, and what others have counted.
+//! Metrics that are read at a scrape: from snapshots, settings and the counters of others.
 //!
-//! Out of scope: what is counted as it happens ([`crate::telemetry`]).
+//! Out of scope: metrics that are counted as events happen ([`crate::telemetry`]).
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::site::{Site, SiteRoom};
 use crate::telemetry::{PROCESS, Page, catalogue};
 use crate::upstream::{Part, TRAFFIC, Upstream};
 
-/// Tells the metrics of all that is in force.
+/// Writes the metrics of everything in force.
 pub(super) fn observe(shared: &Shared, page: &mut Page) {
     let site = shared.site.load();
     process(page);
@@ -30,7 +30,7 @@ pub(super) fn observe(shared: &Shared, page: &mut Page) {
     certificates(shared, &site, page);
 }
 
-/// When certificates run out: those that are shown to shoppers, and those that the shop is shown.
+/// When certificates run out: those shown to shoppers, and those shown to the shop.
 fn certificates(shared: &Shared, site: &Site, page: &mut Page) {
     let mut tell = |shown_to: &str, file: &Path, end: i64| {
         page.add(&catalogue::CERTIFICATE_END, &[shown_to, &file.to_string_lossy()], end);
@@ -47,7 +47,7 @@ fn certificates(shared: &Shared, site: &Site, page: &mut Page) {
     }
 }
 
-/// What the process and the machine have told so far.
+/// Counters of the process and the machine.
 fn process(page: &mut Page) {
     page.series(&PROCESS);
     page.add(&catalogue::CPU_SECONDS, &[], machine::process_time().as_secs_f64());
@@ -60,7 +60,7 @@ fn process(page: &mut Page) {
     }
 }
 
-/// Says how many connections are open, of which class as of the last second, how many there may be, and what they hold.
+/// Writes how many connections are open, by class as of the last second, their bound, and the bytes that they hold.
 fn connections(page: &mut Page, seats: &Seats, limit: usize) {
     page.add(&catalogue::CONNECTIONS, &[], seats.open());
     page.add(&catalogue::CONNECTIONS_LIMIT, &[], limit);
@@ -70,7 +70,7 @@ fn connections(page: &mut Page, seats: &Seats, limit: usize) {
     page.add(&catalogue::ANSWER_BUFFER, &[], seats.untaken());
 }
 
-/// Says what a room's line shows, what its requests came to, and what they hold of the shop.
+/// Writes the state of a room's line, the counts of its requests, and its part of the shop.
 pub(super) fn room(page: &mut Page, room: &SiteRoom) {
     let name = &room.config.name;
     line(page, name, &room.live);
@@ -83,7 +83,7 @@ pub(super) fn room(page: &mut Page, room: &SiteRoom) {
     }
 }
 
-/// Its snapshot, and what it was set to.
+/// Writes its snapshot and settings.
 fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     let (snapshot, terms) = (room.snapshot(), room.settings());
     let labels: &[&str] = &[name];
@@ -127,7 +127,7 @@ fn of_the_shop(page: &mut Page, room: &str, part: &Part) {
     page.add(&catalogue::ROOM_BUSY, &[room], part.busy());
 }
 
-/// Says how an upstream is doing.
+/// Writes the state of an upstream.
 fn upstream(page: &mut Page, upstream: &Upstream) {
     let (settings, counters) = (upstream.settings(), upstream.counters());
     let name = settings.name.as_str();

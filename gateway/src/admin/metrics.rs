@@ -1,8 +1,8 @@
-//! `GET /metrics`: all of them, or those of one room (`?room=NAME`).
+//! `GET /metrics`: all metrics, or those of one room (`?room=NAME`).
 //!
-//! They are gathered on a thread of their own: with thousands of rooms that takes longer than anybody at the door should wait.
+//! They are gathered on a thread of their own: with thousands of rooms that takes longer than a request of a shopper should wait.
 //!
-//! Out of scope: what is measured (`gauges`, and [`crate::telemetry`]).
+//! Out of scope: the metrics themselves (`gauges`, and [`crate::telemetry`]).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::gauges;
 use crate::fleet::Fleet;
 use crate::telemetry::{Page, catalogue};
 
-/// What is asked for.
+/// The query of the request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
-    /// A room, and nothing else.
+    /// One room only.
     room: Option<String>,
 }
 
-/// The metrics as Prometheus reads them.
+/// The metrics in Prometheus text format.
 pub(super) async fn tell(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<Asked>,

@@ -1,8 +1,8 @@
-//! The rooms by version, as an operator sees and changes them.
+//! The rooms by version, for operators to read and change.
 //!
 //! Every change names the version that it was made from, and is refused if another is in force by then: of two
-//! operators who change at once, one is told. A browser may change nothing here: whatever carries an
-//! `Origin` is refused, so no page that an operator happens to open can speak for them.
+//! operators who change at once, the second learns it. A browser may change nothing here: a request with an
+//! `Origin` is refused, so no page that an operator happens to open can act for them.
 
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ use crate::plan::Preview;
 use crate::store::StoreError;
 use crate::store::registry::{Change, Version};
 
-/// What `GET /api/versions` answers.
+/// Response of `GET /api/versions`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Versions {
     /// The version in force; 0 are the rooms of each gateway's own file.
     pub in_force: u64,
-    /// Those that are kept, the oldest first.
+    /// The stored versions, oldest first.
     pub versions: Vec<Listed>,
 }
 
-/// A version in a list.
+/// A version in the list.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Listed {
     /// Its number.
@@ -39,37 +39,37 @@ pub(crate) struct Listed {
     pub rooms: Vec<String>,
 }
 
-/// What a change did, or would do.
+/// The result of a change, or of its preview.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Changed {
     /// The version that was in force.
     pub from: u64,
     /// The version in force now; the same as `from` if nothing was done.
     pub in_force: u64,
-    /// What is different, room by room.
+    /// The differences, room by room.
     pub changes: Vec<RoomChange>,
-    /// What an operator should know of the rooms.
+    /// Warnings about the rooms.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
 
-/// Why nothing was changed.
+/// The reason why nothing was changed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     /// In a sentence.
     pub error: String,
-    /// Everything that is wrong, one by one.
+    /// All problems, one by one.
     pub problems: Vec<String>,
 }
 
-/// How a change is asked for.
+/// The query of a change.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Asked {
     /// The version that it was made from.
     from: Option<u64>,
     /// The version to switch to.
     to: Option<u64>,
-    /// Only tell what would be different.
+    /// Only a preview.
     #[serde(default)]
     dry_run: bool,
 }
@@ -123,7 +123,7 @@ pub(super) async fn apply(
     change(&fleet, &asked, preview, Change::Add(kept(&text).into())).await
 }
 
-/// `PUT /api/versions/in-force`: a version that is kept is in force again.
+/// `PUT /api/versions/in-force`: a stored version is in force again.
 pub(super) async fn switch(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<Asked>,
@@ -151,7 +151,7 @@ async fn change(fleet: &Fleet, asked: &Asked, preview: Preview, change: Change) 
     }
     let same = match change {
         Change::To(number) => number == from,
-        // A version that this gateway has refused is replaced, however little is different.
+        // A version that this gateway has refused is replaced even without a difference.
         _ => changes.is_empty() && fleet.plan.report().refused.is_none(),
     };
     if asked.dry_run || same {

@@ -1,6 +1,6 @@
-//! A store that is spoken to only while this gateway belongs to its fleet.
+//! A store that is called only while this gateway belongs to its fleet.
 //!
-//! A gateway whose tokens no other gateway can open must give out no number and no pass. To its rooms the store is
+//! A gateway whose tokens no other gateway can open must issue no number and no pass. To its rooms the store is
 //! away meanwhile: they follow their `fail_mode`.
 //!
 //! Out of scope: who belongs to a fleet ([`super::keys`]).

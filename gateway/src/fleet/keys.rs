@@ -1,21 +1,21 @@
 //! Whether this gateway has a key in common with the others on its store.
 //!
-//! Tokens of a gateway with another secret are worth nothing at the others: their holders are newcomers there, and take a
-//! number at every change of gateway. So a gateway whose keys share none with those of the members is foreign: not
+//! Tokens of a gateway with another secret are void at the others: their holders are newcomers there, and take a
+//! number at every change of gateway. So a gateway that shares no key with the members is foreign: not
 //! ready, and no part of the line. Gateways know each other's keys by name ([`crate::secret::name`]), which is a keyed hash.
 //!
-//! Who came first is decided by the order of the exchanges in the store and by no clock: a gateway judges itself by
-//! those that its first exchange tells of, and again when its own keys have changed. Members do not judge themselves by
-//! those who come later.
+//! The order of the exchanges in the store, and no clock, decides which gateway was first: a gateway judges itself by
+//! the others of its first exchange, and again when its own keys have changed. Members do not judge themselves by
+//! later gateways.
 //!
-//! Out of scope: exchanging anything ([`super`]).
+//! Out of scope: the exchange itself ([`super`]).
 
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::shared::{KeyStanding, KeyState};
 use crate::store::registry::SILENCE;
 
-/// A foreign gateway is the fleet itself when it has heard of no member for this long. A store that has just lost its
+/// A foreign gateway becomes the fleet itself after this long without a member. A store that has just lost its
 /// list of gateways has it again much sooner.
 const ALONE: Duration = Duration::from_secs(2 * SILENCE.as_secs());
 
@@ -32,16 +32,16 @@ impl Peer<'_> {
     }
 }
 
-/// How this gateway judges its keys.
+/// The judgement of a gateway on its own keys.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
-    /// Its own keys when it last heard of the others.
+    /// Its own keys at the last exchange.
     own: Vec<String>,
     alone: Option<Instant>,
 }
 
 impl Judge {
-    /// The state of this gateway after an exchange that told of these others.
+    /// The state of this gateway after an exchange that returned these others.
     pub(super) fn state(&mut self, before: KeyState, own: &[String], others: &[Peer<'_>], now: Instant) -> KeyState {
         let changed = before != KeyState::Unknown && self.own != own;
         self.own = own.to_vec();
@@ -57,7 +57,7 @@ impl Judge {
         }
         let alone = *self.alone.get_or_insert(now);
         match before {
-            // Those who are as new came first: what they are found to be is told with their next exchange.
+            // Other new gateways came first: their next exchange tells their state.
             KeyState::Unknown if any(KeyState::Unknown) => KeyState::Unknown,
             KeyState::Foreign if now.duration_since(alone) < ALONE => KeyState::Foreign,
             _ => KeyState::Shared,

@@ -23,12 +23,12 @@ impl Rates {
         Self { since: Instant::now(), counts: counts(shared), per_second: [0.0; 3] }
     }
 
-    /// Requests, joins and admissions in a second, to a tenth.
+    /// Requests, joins and admissions per second, rounded to a tenth.
     pub(super) fn now(&mut self, shared: &Shared) -> [f64; 3] {
         let elapsed = self.since.elapsed();
         if elapsed >= MEASURE {
             let (before, counts) = (self.counts, counts(shared));
-            // A room that went took its counts with it.
+            // A removed room took its counts with it.
             let grown = |at: usize| counts[at].saturating_sub(before[at]) as f64;
             let tenths = |at: usize| (grown(at) / elapsed.as_secs_f64() * 10.0).round() / 10.0;
             *self = Self { since: Instant::now(), counts, per_second: [tenths(0), tenths(1), tenths(2)] };

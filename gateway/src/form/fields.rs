@@ -1,14 +1,14 @@
 //! The fields of an urlencoded body, less those that no page should hold.
 //!
-//! A name gives a field away: password, card and file in the words of autocomplete and of shops; and its value, if that is the
-//! number of a card. What is left out is told by name, and such a form is not sent again by itself.
+//! A field is sensitive by name (password, card and file in the words of autocomplete and of shops), or by value, if that is the
+//! number of a card. The names of dropped fields are shown, and such a form is not sent again by itself.
 
 use crate::ui::HeldForm;
 
-/// Fields that are given back. A body of 64 KiB could have twenty times as many.
+/// Bound on held fields. A body of 64 KiB could have twenty times as many.
 const MOST_FIELDS: usize = 1_000;
 
-/// Anywhere in a name, in lower case and without what is between its words.
+/// Anywhere in a name, in lower case and without separators between words.
 const PARTS: [&str; 20] = [
     "passw",
     "pwd",
@@ -36,7 +36,7 @@ const PARTS: [&str; 20] = [
 const WORDS: [&str; 14] =
     ["pass", "pin", "card", "cc", "csc", "cvn", "ccv", "otp", "pan", "iban", "ssn", "file", "upload", "attachment"];
 
-/// The fields of a body; `None` if it is not what a browser makes of a form, or has too many.
+/// The fields of a body; `None` if it is not a browser's form, or has too many.
 pub(super) fn parse(body: &[u8]) -> Option<HeldForm> {
     let (mut kept, mut left_out) = (Vec::new(), Vec::new());
     for pair in body.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -55,7 +55,7 @@ pub(super) fn parse(body: &[u8]) -> Option<HeldForm> {
     Some(HeldForm { fields: Some(kept), left_out })
 }
 
-/// `None` for what is no text, or cannot stand in a page as it is.
+/// `None` for bytes that are no text, or cannot stand in a page as they are.
 fn decoded(text: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter().copied();
@@ -97,7 +97,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// 15 or 16 digits as cards have them, with a check digit that is right.
+/// 15 or 16 digits in the form of a card number, with a valid check digit.
 fn is_card_number(value: &str) -> bool {
     let bare = || value.chars().filter(|c| !matches!(c, ' ' | '-'));
     let digits: Option<Vec<u32>> = bare().take(17).map(|c| c.to_digit(10)).collect();

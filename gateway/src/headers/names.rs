@@ -1,12 +1,12 @@
-//! What the names of headers stand for.
+//! The meaning of header names.
 //!
 //! A server believes some headers because only a proxy can have written them, and most of them were never
-//! standardized. The lists here follow one rule: what names the client's address, or the host, scheme,
-//! port or TLS of its connection is *about the way* and counts from a trusted proxy alone; what names another
-//! path or method than the request line counts from no one, because the room was found by the request line.
+//! standardized. The lists here follow one rule: a header about the client's address, or the host, scheme,
+//! port or TLS of its connection is *about the way* and counts from a trusted proxy alone; a header with another
+//! path or method than the request line never counts, because the room was found by the request line.
 //!
-//! Names are in lower case, as the `http` crate keeps them, and told apart by their first letter: this is
-//! asked of every header of every request.
+//! Names are in lower case, as the `http` crate keeps them, and matched first by their first letter: this runs
+//! for every header of every request.
 
 /// Whether a name has letters, digits and "-" alone. CGI, WSGI, Rack and PHP write "-" as "_" and some
 /// write every other byte so too: `weir_pass_id` would be read as `Weir-Pass-Id`.
@@ -23,7 +23,7 @@ pub(super) fn is_plain(name: &str) -> bool {
     name.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
-/// Of this connection only, as `Connection` is. Trailers are announced anew.
+/// Hop-by-hop, as `Connection` is. Trailers are announced anew.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b't') => matches!(name, "te" | "transfer-encoding" | "trailer"),
@@ -36,7 +36,7 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
     }
 }
 
-/// Of the way that a request took: to be believed from a trusted proxy only.
+/// About the way of a request: believed from a trusted proxy only.
 pub(super) fn is_about_the_way(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'c') => name.starts_with("cf-") || name.starts_with("cloudfront-") || name == "client-ip",
@@ -60,7 +60,7 @@ fn is_unofficially_about_the_way(name: &str) -> bool {
         "x-azure-",
         "x-envoy-",
         "x-appengine-",
-        // Of a server that sends files by itself: Rack believes these two.
+        // From a server that sends files by itself: Rack believes these two.
         "x-accel-",
     ];
     const ALONE: [&str; 15] = [
@@ -83,8 +83,8 @@ fn is_unofficially_about_the_way(name: &str) -> bool {
     FAMILIES.iter().any(|family| name.starts_with(family)) || ALONE.contains(&name)
 }
 
-/// What speaks with Weir's voice, names another path or method than the one that the room was found by, or
-/// becomes the variable `HTTP_PROXY` of a script ("httpoxy"). (The id of a request was read before, and is set anew.)
+/// Headers that speak for Weir, name another path or method than the request line, or
+/// become the variable `HTTP_PROXY` of a script ("httpoxy"). (The id of a request was read before, and is set anew.)
 pub(super) fn is_misleading(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'w') => name.starts_with("weir-"),
@@ -100,7 +100,7 @@ fn names_a_target(name: &str) -> bool {
     what.is_some_and(|what| matches!(what, "url" | "uri" | "path" | "method"))
 }
 
-/// What a browser sends with a preflight: no credentials, and nothing that a script chose (the Fetch
+/// The headers of a browser's preflight: no credentials, and nothing that a script chose (the Fetch
 /// standard, "CORS-preflight fetch").
 pub(super) fn is_of_preflights(name: &str) -> bool {
     const ALONE: [&str; 9] =
@@ -108,15 +108,15 @@ pub(super) fn is_of_preflights(name: &str) -> bool {
     ["accept", "access-control-request-", "sec-"].iter().any(|family| name.starts_with(family)) || ALONE.contains(&name)
 }
 
-/// What makes a preflight another request: one of a person, or one of another method. Proxies add headers
-/// of many names to what they pass on, these excepted.
+/// Headers that prove that a preflight is another request: one of a person, or one of another method. Proxies add headers
+/// of many names to forwarded requests, but not these.
 pub(super) fn betrays_a_preflight(name: &str) -> bool {
     let overrides = name.contains("method") && !name.starts_with("access-control-request-");
     overrides || name == "cookie" || name == "authorization"
 }
 
-/// Whether a field may come after the body (RFC 9110, section 6.5.1): not what says where the body ends,
-/// where the request goes, who asks, how the body is read or when the request holds.
+/// Whether a field may come after the body (RFC 9110, section 6.5.1): no framing, routing,
+/// identity, content format or request condition.
 pub(super) fn may_trail(name: &str) -> bool {
     const NEVER: [&str; 17] = [
         "age",

@@ -33,7 +33,7 @@ fn forwarded_by(trusted: bool, headers: &[(&str, &str)]) -> HeaderMap {
     parts.headers
 }
 
-/// The values that a stranger's headers reach the upstream with.
+/// The values of this header at the upstream, sent by a stranger.
 fn reach(headers: &[(&str, &str)], name: &str) -> Vec<String> {
     lines(&forwarded_by(false, headers), name)
 }

@@ -1,22 +1,22 @@
 //! The fields that may come after the body of a request.
 //!
-//! They pass by the same rules as headers, and only those that `Trailer` names: HTTP/1.1 has to know before
-//! the body what may come after it, and a server to which a field was not announced may drop it anyway.
+//! They pass by the same rules as headers, and only if `Trailer` names them: HTTP/1.1 must know before
+//! the body which may come after it, and a server may drop an unannounced field anyway.
 
 use http::header::{HeaderName, TRAILER};
 use http::{HeaderMap, HeaderValue};
 
 use super::{list, names};
 
-/// Names of one request that are passed on.
+/// Bound on forwarded names of one request.
 const MOST: usize = 32;
 
-/// The names that were announced and may be passed on.
+/// The announced names that may be forwarded.
 #[derive(Debug, Default)]
 pub struct Trailers(Vec<HeaderName>);
 
 impl Trailers {
-    /// What this head announces.
+    /// The names that this head announces.
     pub(super) fn announced_by(headers: &HeaderMap) -> Self {
         let items = headers.get_all(TRAILER).iter().flat_map(list);
         let names = items.filter_map(|item| HeaderName::from_bytes(item).ok());
@@ -34,7 +34,7 @@ impl Trailers {
         headers.extend(HeaderValue::try_from(names.join(", ")).map(|names| (TRAILER, names)));
     }
 
-    /// Takes out what was not announced.
+    /// Removes fields that were not announced.
     pub fn filter(&self, trailers: &mut HeaderMap) {
         let strange: Vec<HeaderName> = trailers.keys().filter(|name| !self.0.contains(name)).cloned().collect();
         for name in strange {

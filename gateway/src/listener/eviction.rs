@@ -1,6 +1,6 @@
-//! Which connections are closed for another one.
+//! Eviction: which connections are closed for another one.
 //!
-//! No client is refused while something can be closed: first what idles without a pass, pass holders last.
+//! No client is refused while a connection can be closed: first idle ones without a pass, pass holders last.
 
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::connection::{Connection, ConnectionState};
 use crate::seats::{Class, Lack};
 
-/// Seconds in which a new connection is expected to ask.
+/// Seconds in which a new connection is expected to send a request.
 const FRESH: u64 = 2;
 /// Seconds after which a request without a pass is no reason to keep its connection.
 const SLOW: u64 = 10;
@@ -16,17 +16,17 @@ const SLOW: u64 = 10;
 /// The order in which connections are closed for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Was asked to end already.
+    /// Already asked to end.
     Ending,
-    /// Never asked, and had the time to.
+    /// Never sent a request, and had the time to.
     Silent,
-    /// Has nothing under way.
+    /// Has nothing in flight.
     Waiting,
     /// Has just come.
     Fresh,
-    /// Has had a request under way for long.
+    /// Has had a request in flight for long.
     Slow,
-    /// Holds a pass, and has nothing under way.
+    /// Holds a pass, and has nothing in flight.
     Holder,
 }
 
@@ -42,11 +42,11 @@ fn rank(connection: &Connection, idle: u64) -> Option<Rank> {
     }
 }
 
-/// Of those who lose their connection first: not a client with more than its part, then by rank, then the longest idle.
+/// Eviction order: first connections of a client with more than its part, then by rank, then the longest idle.
 type Order = (bool, Rank, Reverse<u64>);
 
-/// Those to close for this lack. One at a time; of very many one in 64, because to look at all of them for each new connection
-/// would be all that a full gateway does. Pass holders only where there is nobody else, and if `holders` says so.
+/// The connections to close for this lack. One at a time; of very many one in 64, because to check all of them for each new
+/// connection would be all that a full gateway does. Pass holders only if there is no other, and if `holders` says so.
 pub(super) fn victims(
     connections: impl Iterator<Item = Rc<Connection>>,
     now: u64,

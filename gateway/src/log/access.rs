@@ -1,6 +1,6 @@
 //! Access lines: one for each request, when its answer is over, in a stream of their own.
 //!
-//! A line is made by the worker in one piece of memory and sent without waiting. It names the shopper by no more than
+//! A worker makes each line in one piece of memory and sends it without waiting. It names the shopper by no more than
 //! `log.client` allows, and holds no query unless `log.query` says so; tokens, cookies and bodies never.
 
 use std::cell::RefCell;
@@ -18,7 +18,7 @@ use tracing_appender::non_blocking::NonBlocking;
 
 use crate::config::{LogClient, LogConfig, LogFormat};
 
-/// Bytes of a path that are written.
+/// Bound on the written bytes of a path.
 const LONGEST: usize = 1_024;
 /// Bytes of a usual line.
 const USUAL: usize = 512;
@@ -31,7 +31,7 @@ pub(super) fn start(out: NonBlocking, format: LogFormat) {
     let _ = OUT.set((out, format));
 }
 
-/// What a request asks for, kept until its line is written.
+/// The request line, kept until the access line is written.
 #[derive(Debug)]
 pub struct RequestLine {
     method: Method,
@@ -40,7 +40,7 @@ pub struct RequestLine {
 }
 
 impl RequestLine {
-    /// Of this head.
+    /// The request line of this head.
     pub fn of(parts: &http::request::Parts) -> Self {
         Self { method: parts.method.clone(), target: parts.uri.path_and_query().cloned(), version: parts.version }
     }
@@ -51,10 +51,10 @@ impl RequestLine {
     }
 }
 
-/// What a line says besides.
+/// The other fields of a line.
 #[derive(Debug)]
 pub struct AccessEntry<'a> {
-    /// What was asked for.
+    /// The request line.
     pub asked: &'a RequestLine,
     /// The shopper's address.
     pub client: IpAddr,
@@ -62,23 +62,23 @@ pub struct AccessEntry<'a> {
     pub host: &'a str,
     /// The room, if any.
     pub room: &'a str,
-    /// What was decided.
+    /// The decision.
     pub verdict: &'static str,
-    /// Why a shown token did not count, or what failed.
+    /// Why the token did not count, or the failure.
     pub reason: &'a str,
     /// Status of the answer.
     pub status: StatusCode,
-    /// The upstream, if it was asked.
+    /// The upstream, if it got the request.
     pub upstream: &'a str,
     /// From the request on its way to the shop to the head of its answer.
     pub upstream_after: Option<Duration>,
-    /// When the head of the request was there.
+    /// Arrival of the request head.
     pub started: Instant,
-    /// Id of the request, as the upstream saw it.
+    /// Id of the request, as sent to the upstream.
     pub request_id: &'a str,
 }
 
-/// A line that lacks what is known when the answer is over. It is written when it is dropped.
+/// A line that lacks the values of the answer's end. It is written when it is dropped.
 #[derive(Debug)]
 pub struct Line {
     text: Vec<u8>,
@@ -114,12 +114,12 @@ impl Line {
         Some(Box::new(Self { text: line.bytes, started: entry.started, bytes: 0, whole: false }))
     }
 
-    /// So many more bytes of the answer went on their way.
+    /// `bytes` more bytes of the answer were sent.
     pub fn sent(&mut self, bytes: u64) {
         self.bytes += bytes;
     }
 
-    /// The answer is over, and nothing of it is missing.
+    /// The answer is over, and complete.
     pub fn ends_whole(&mut self) {
         self.whole = true;
     }
@@ -182,7 +182,7 @@ impl Text {
         self.bytes.extend_from_slice(end);
     }
 
-    /// A text in quotes; bounded, and without what a terminal or a parser could take for anything else.
+    /// A text in quotes; bounded, and without characters that a terminal or a parser could misread.
     fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         let cut = value.len() > LONGEST;
@@ -239,7 +239,7 @@ impl Text {
     }
 }
 
-/// `2026-01-31T23:59:59`, put together once a second.
+/// `2026-01-31T23:59:59`, formatted once a second.
 fn second(since_1970: u64) -> [u8; 19] {
     thread_local! {
         static LAST: RefCell<(u64, [u8; 19])> = const { RefCell::new((u64::MAX, [b'0'; 19])) };

@@ -1,7 +1,7 @@
 //! Lines on their way out of the process, written by a thread of their own.
 //!
-//! Whoever has a line puts it into a bounded queue and goes on: no reader of the log holds anybody up. The thread takes what has
-//! gathered and writes it at once. Lines that find the queue full, or that cannot be written, are lost and counted.
+//! The sender of a line puts it into a bounded queue and goes on: no reader of the log delays it. The thread takes all
+//! gathered lines and writes them at once. Lines that find the queue full, or that cannot be written, are lost and counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 
 /// Lines that wait to be written, of up to some kilobytes each.
 const QUEUE: usize = 16_384;
-/// Bytes that are written at once.
+/// Bytes written at once.
 const BATCH: usize = 64 << 10;
-/// Lines gather for this long after some were written, so that not each wakes the thread.
+/// Lines gather for this long after a write, so that not each wakes the thread.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// Lines of a stream that were lost.
+/// Lost lines of a stream.
 #[derive(Debug)]
 pub(super) struct Lost {
     queue: ErrorCounter,
@@ -26,13 +26,13 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    /// So far.
+    /// Total so far.
     pub(super) fn lines(&self) -> u64 {
         self.queue.dropped_lines() as u64 + self.unwritten.load(Ordering::Relaxed)
     }
 }
 
-/// Begins a stream: where its lines go in, what is lost of them, and who waits for the last ones when it is dropped.
+/// Begins a stream: the input for its lines, its losses, and a guard that waits for the last lines when dropped.
 pub(super) fn begin(out: impl Write + Send + 'static, name: &str) -> (NonBlocking, Lost, WorkerGuard) {
     let unwritten = Arc::new(AtomicU64::new(0));
     let batch = Batch { out, bytes: Vec::with_capacity(BATCH), lines: 0, lost: unwritten.clone() };
@@ -42,7 +42,7 @@ pub(super) fn begin(out: impl Write + Send + 'static, name: &str) -> (NonBlockin
     (lines, lost, guard)
 }
 
-/// What is written at once. The thread does not tell of errors, so it meets none: they are counted here.
+/// The lines to write at once. The thread does not report errors, so it gets none: they are counted here.
 struct Batch<W> {
     out: W,
     bytes: Vec<u8>,
@@ -97,7 +97,7 @@ mod tests {
         let mut bytes = [0; 290];
         reader.read_exact(&mut bytes).unwrap();
         assert!(bytes.starts_with(b"0\n1\n2\n") && bytes.ends_with(b"98\n99\n"));
-        // Nobody reads any more, and the queue and the socket are bounded.
+        // There is no reader any more, and the queue and the socket are bounded.
         let sent = 4 * QUEUE as u64;
         (0..sent).for_each(|_| stream.write_all(b"a line of some length\n").unwrap());
         let full = lost.lines();

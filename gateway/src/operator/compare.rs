@@ -1,4 +1,4 @@
-//! What becomes of a file, and of those in line, at the gateway that runs: told before the file is in force.
+//! The effect of a file on the running gateway and its people in line, before the file is in force.
 //!
 //! Out of scope: whether the gateway runs with this very file; it is the one at the file's `listen.admin`.
 
@@ -14,10 +14,10 @@ use super::Operator;
 use crate::admin::versions::Versions;
 use crate::config::{Config, Loss, RoomChange, difference};
 
-/// How long all of it may take: nobody waits long for what they did not ask for.
+/// Bound on the whole comparison: it is an extra, so it must not keep the operator waiting.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A room of the gateway, as far as a file is compared with it.
+/// A room of the gateway, as far as it is compared.
 #[derive(Debug, Deserialize)]
 struct Live {
     name: String,
@@ -28,7 +28,7 @@ struct Live {
 }
 
 impl Operator {
-    /// What an operator should know before this file is in force there, a sentence each.
+    /// Warnings for the operator before this file is in force there, a sentence each.
     ///
     /// # Errors
     /// If no gateway answers, or not in time.
@@ -43,7 +43,7 @@ impl Operator {
         timeout(PATIENCE, compared).await.with_context(|| format!("no answer in time from {}", self.admin))?
     }
 
-    /// Who would lose a place because no room of the file has their line.
+    /// People who would lose a place because no room of the file has their line.
     async fn lost(&self, config: &Config) -> anyhow::Result<Vec<String>> {
         let live: Vec<Live> = self.ask(Method::GET, "/api/rooms", String::new()).await?;
         let stays = |room: &Live| config.rooms.iter().any(|written| written.line() == room.line);
@@ -56,7 +56,7 @@ impl Operator {
         Ok(live.into_iter().filter(lost).map(told).collect())
     }
 
-    /// What the rooms of the file say otherwise than the version that goes before them.
+    /// The rooms of the file that differ from the version that goes before them.
     async fn overridden(&self, number: u64, config: &Config, folder: &Path) -> anyhow::Result<Vec<String>> {
         let name = format!("version {number} of the rooms");
         let text = self.text(number).await?;

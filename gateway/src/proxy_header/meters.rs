@@ -1,4 +1,4 @@
-//! Headers of the PROXY protocol: counted, and told of where the operator has something to mend.
+//! Headers of the PROXY protocol: counted, and logged if the operator has something to fix.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::telemetry::{PROCESS, Seldom, catalogue, is_private};
 
 const RESULTS: [&str; 7] = ["client", "own", "untrusted", "missing", "malformed", "too_long", "cut"];
 
-/// What came of connections to the addresses of `listen.proxy_protocol`.
+/// Results of connections to the addresses of `listen.proxy_protocol`.
 #[derive(Debug)]
 pub struct ProxyHeaders {
     counters: [Counter; RESULTS.len()],
@@ -25,7 +25,7 @@ impl Default for ProxyHeaders {
 }
 
 impl ProxyHeaders {
-    /// Counts what a trusted proxy told. Connections that end before they say anything are the checks of some balancers.
+    /// Counts the header of a trusted proxy. Connections that end before any byte are the checks of some balancers.
     pub fn note(&self, told: Result<ProxyHeader, HeaderError>, proxy: IpAddr, since_start: Duration) {
         let result = match told {
             Ok(ProxyHeader::Client { .. }) => 0,
@@ -49,7 +49,7 @@ impl ProxyHeaders {
         }
     }
 
-    /// Counts a connection of somebody who is not believed.
+    /// Counts a connection of an untrusted peer.
     pub fn untrusted(&self, peer: IpAddr, since_start: Duration) {
         self.counters[2].increment(1);
         if self.told.is_due(since_start) {

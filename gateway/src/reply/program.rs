@@ -1,11 +1,11 @@
-//! What a program can make of an answer of Weir: one word, and for scripts of the room's own hosts the right to read it.
+//! The machine-readable part of an answer of Weir: one word, and for scripts of the room's own hosts the right to read it.
 //!
 //! | `Weir-Status` | what happened | what helps |
 //! |---|---|---|
 //! | `waiting` | in the line, or in it by coming back | the same GET after `Retry-After` |
 //! | `needs-pass` | no place in the line | the waiting page, by a browser or as JSON |
 //! | `expired` | the time inside, or the place, has ended | the same |
-//! | `queue-closed` | suspended, or full where nobody waits | later |
+//! | `queue-closed` | suspended, or full, in a room without a line | later |
 //! | `too-fast` | over a quota | the same after `Retry-After` |
 //! | `busy` | the shop has too much to do | the same after `Retry-After` |
 //! | `failed` | the shop, or the way to it, failed | whatever helps in an outage |
@@ -24,10 +24,10 @@ use crate::request_context::RequestContext;
 pub(super) const WEIR_STATUS: HeaderName = HeaderName::from_static("weir-status");
 /// The word of the line.
 pub(super) const WAITING: &str = "waiting";
-/// The word for whoever showed something that has ended.
+/// The word for a caller whose token has ended.
 pub(super) const EXPIRED: &str = "expired";
 
-/// Says what became of the request, and lets scripts of the room's hosts read it.
+/// Adds the word for the outcome, and lets scripts of the room's hosts read it.
 pub(super) fn told(cx: &RequestContext<'_>, word: &'static str, mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(WEIR_STATUS, HeaderValue::from_static(word));
@@ -35,9 +35,9 @@ pub(super) fn told(cx: &RequestContext<'_>, word: &'static str, mut response: Re
     response
 }
 
-/// A script of another origin reads an answer, be it a refusal, only by these headers. The shop's own rules for that
-/// are not known here, so the list is short: the room's exact hosts, by scheme and port of the request, and what
-/// the operator listed.
+/// A script of another origin can read an answer, even a refusal, only with these headers. The shop's own rules for that
+/// are unknown here, so the list is short: the room's exact hosts, by scheme and port of the request, and the
+/// origins that the operator listed.
 fn allow(cx: &RequestContext<'_>, headers: &mut HeaderMap) {
     let (Some(origin), Some(room)) = (&cx.origin, cx.room) else { return };
     headers.append(VARY, HeaderValue::from_static("Origin"));

@@ -1,9 +1,8 @@
-//! The clerk: gathers what is asked, calls the store, hands out the answers.
+//! The clerk (committer): gathers operations, calls the store, hands out the answers.
 //!
-//! Each room's queue says when it is due ([`policy::queue`]); what is asked of a room makes it due at once. So a
-//! call is of the rooms that are due, and of so many at most that nobody waits long for it. Rooms in which nothing
-//! happens are in no call. What other gateways do with them is asked once for all: every gateway says in which rooms
-//! something happens ([`Store::listen`]), and all of them look at those as long as that is said.
+//! Each room's queue says when it is due ([`policy::queue`]); an operation makes its room due at once. A call covers the due
+//! rooms, up to a number that keeps the wait for it short. Idle rooms are in no call; one call serves them all: every gateway
+//! reports its active rooms ([`Store::listen`]), and all gateways poll those as long as the report holds.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -22,20 +21,20 @@ use super::{LiveRoom, Mailbox, Op, Rooms};
 use crate::store::{Heard, Store};
 use crate::telemetry::StoreMeters;
 
-/// What no request tells of is looked for this often.
+/// Interval of checks for changes that come without a request.
 const LOOK: Duration = Duration::from_millis(dormancy::TICK);
-/// Other gateways are listened to this often...
+/// Interval between calls for other gateways' activity...
 const LISTEN: Duration = Duration::from_millis(250);
-/// ...and told of what begins here so soon after that.
+/// ...and after the start of an activity here.
 const TELL: Duration = Duration::from_millis(50);
-/// Operations that are taken in before a call, and of those that come during it; the rest go into the next.
+/// Operations taken in before a call, and during it; the rest go into the next.
 const BATCH: usize = 20_000;
-/// Rooms in one call: whoever is at the door of one waits for all of them.
+/// Rooms in one call: a caller of one waits for all of them.
 const ROOMS: usize = 64;
 
 type Mail = mpsc::Receiver<(Arc<LiveRoom>, Op)>;
 
-/// Runs until cancelled, then commits what was asked and ends.
+/// Runs until cancelled, then commits the remaining operations and ends.
 pub async fn run(
     rooms: Arc<Rooms>,
     mailbox: Mailbox,
@@ -66,21 +65,21 @@ pub async fn run(
 
 struct Clerk {
     rooms: Arc<Rooms>,
-    /// The live rooms, as the desks are.
+    /// The live rooms at the last refresh.
     live: Arc<HashMap<Arc<str>, Arc<LiveRoom>>>,
     store: Arc<dyn Store>,
     meters: StoreMeters,
     desks: HashMap<Arc<str>, Desk>,
-    /// Whoever was answered, until it is sent.
+    /// Answers, until they are sent.
     replies: Replies,
-    /// This is the last call: leases are given back.
+    /// Whether this is the last call: leases are given back.
     leaves: bool,
-    /// Where the clock of the rooms begins.
+    /// The origin of the rooms' clock.
     began: Instant,
     looks: Duration,
     listens: Duration,
     heard: Heard,
-    /// How often the store has failed, and from when on it is asked again.
+    /// Failures of the store in a row, and when it is called again.
     failures: u32,
     retry_at: Duration,
 }
@@ -112,7 +111,7 @@ impl Clerk {
         sleep_until((self.began + then).into())
     }
 
-    /// When there is something to do again.
+    /// When there is work again.
     fn next(&self) -> Duration {
         let rooms = self.desks.values().map(|desk| desk.queue().next_wakeup());
         rooms.fold(self.looks.min(self.listens), Duration::min)
@@ -140,7 +139,7 @@ impl Clerk {
         }
     }
 
-    /// Has a desk for each live room, and sees what is different there.
+    /// Creates a desk for each live room, and takes in changes.
     fn refresh(&mut self, now: Duration) {
         let (live, run) = (self.rooms.all(), self.rooms.run);
         if !Arc::ptr_eq(&live, &self.live) {
@@ -155,7 +154,7 @@ impl Clerk {
         });
     }
 
-    /// Commits what is due, and listens to other gateways when it is time. Answers whether the store did.
+    /// Commits due rooms, and listens to other gateways when it is time. Returns whether the store answered.
     async fn turn(&mut self, mail: &mut Mail) -> bool {
         let due = self.due(self.now());
         if !due.is_empty() && !self.commit(due, mail).await {
@@ -164,7 +163,7 @@ impl Clerk {
         self.listens > self.now() || self.listen(mail).await
     }
 
-    /// The rooms of the next call: first those for which somebody waits. What is still gathered in a room goes along.
+    /// The rooms of the next call: first those with waiting callers. Operations that are still gathering go along.
     fn due(&self, now: Duration) -> Vec<Arc<str>> {
         let rooms = self.desks.iter().map(|(name, desk)| (name, desk.queue()));
         let due = rooms.filter(|(_, queue)| queue.next_wakeup() <= now + GATHER);
@@ -174,7 +173,7 @@ impl Clerk {
         due.into_iter().take(ROOMS).map(|(.., name)| name.clone()).collect()
     }
 
-    /// One store call for these rooms. Answers whether the store did.
+    /// One store call for these rooms. Returns whether the store answered.
     async fn commit(&mut self, mut rooms: Vec<Arc<str>>, mail: &mut Mail) -> bool {
         let (now, mut works) = (self.now(), Vec::with_capacity(rooms.len()));
         rooms.retain(|room| {
@@ -201,8 +200,8 @@ impl Clerk {
         }
     }
 
-    /// Tells other gateways of the rooms in which something happens here, and hears the same of them. A store that is another
-    /// one than before, or empty, may have lost what it was told of any room.
+    /// Reports the rooms active here, and gets those of other gateways. A store with another identity than before, or empty, may
+    /// have lost all reports of a room.
     async fn listen(&mut self, mail: &mut Mail) -> bool {
         let now = self.now();
         let stirs = self.desks.iter().filter(|(_, desk)| desk.queue().stirs(now));
@@ -227,7 +226,7 @@ impl Clerk {
         true
     }
 
-    /// Nobody hears of any room: each of them follows its `fail_mode`.
+    /// No room gets an answer: each of them follows its `fail_mode`.
     fn fails(&mut self, error: &crate::store::StoreError) -> bool {
         tracing::error!(%error, "the store does not answer; rooms follow their fail_mode");
         self.failures += 1;
@@ -239,7 +238,7 @@ impl Clerk {
         false
     }
 
-    /// The last calls: what was asked, and leases given back.
+    /// The last calls: remaining operations, and leases given back.
     async fn leave(&mut self, mail: &mut Mail) {
         self.leaves = true;
         let last = self.desks.iter().filter(|(_, desk)| !desk.queue().is_idle() || desk.queue().holds_lease());
@@ -268,7 +267,7 @@ impl Clerk {
         self.desks.values().any(|desk| desk.queue().may_live_on_lease(now))
     }
 
-    /// Claims are answered by the lease; of everything else, which must wait for the store, only so much is taken in.
+    /// The lease answers claims; of all other operations, which must wait for the store, only a bounded number is taken in.
     fn lend(&mut self, mail: &mut Mail, left: &mut usize) {
         while *left > 0
             && let Ok((room, op)) = mail.try_recv()

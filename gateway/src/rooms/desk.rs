@@ -1,6 +1,6 @@
-//! One room at the clerk: its queue, what the request path reads of it, and what operators hear of it.
+//! One room at the clerk: its queue, its snapshot for the request path, and its metrics for operators.
 //!
-//! Out of scope: when the store is called, which is the clerk's to say, and what a room makes of it ([`policy::queue`]).
+//! Out of scope: when the store is called, which the clerk decides, and the room's reaction ([`policy::queue`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,10 +15,10 @@ use super::{LiveRoom, Op, RoomSettings};
 use crate::store::Work;
 use crate::telemetry::catalogue;
 
-/// Callers and what they are told.
+/// Callers and their answers.
 pub(super) type Replies = Vec<(oneshot::Sender<Admission>, Admission)>;
 
-/// A caller who hung up hears nothing.
+/// A caller who hung up gets nothing.
 fn send(replies: &mut Replies) {
     for (reply, admission) in replies.drain(..) {
         let _ = reply.send(admission);
@@ -28,7 +28,7 @@ fn send(replies: &mut Replies) {
 /// One room. Times are those of the clerk's clock.
 pub(super) struct Desk {
     room: Arc<LiveRoom>,
-    /// The settings that the queue has heard of.
+    /// The settings that the queue has.
     settings: Arc<RoomSettings>,
     queue: RoomQueue<oneshot::Sender<Admission>>,
 }
@@ -49,25 +49,25 @@ impl Desk {
         self.queue.wake(now);
     }
 
-    /// Another gateway says that something happens in the room.
+    /// Another gateway reports activity in the room.
     pub(super) fn follow(&mut self, now: Duration) {
         self.room.dormant.store(false, Ordering::Relaxed);
         self.queue.follow(now);
     }
 
-    /// Takes in what is asked. Answers whether other gateways are to hear of it soon.
+    /// Takes in an operation. Returns whether other gateways should learn of it soon.
     pub(super) fn take(&mut self, op: Op, now: Duration) -> bool {
         self.room.dormant.store(false, Ordering::Relaxed);
         self.queue.take(op, now)
     }
 
-    /// Sees what no request tells of; the room is due if anything of it is different.
+    /// Takes in changes that come without a request; any change makes the room due.
     pub(super) fn refresh(&mut self, now: Duration) {
         let settings = self.room.settings();
         if !Arc::ptr_eq(&self.settings, &settings) {
             self.settings = settings;
             self.queue.set_rules(&self.settings.room.rules, now);
-            // What is told of the room may differ where the rules do not.
+            // The snapshot may differ even with the same rules.
             self.queue.wake(now);
         }
         self.queue.set_places_kept(self.room.places_kept(), now);
@@ -78,7 +78,7 @@ impl Desk {
         }
     }
 
-    /// What the store is asked now; `None`: it has not answered the last call. Callers who hung up are left out.
+    /// The call to the store now; `None`: the last one has no answer yet. Callers who hung up are left out.
     pub(super) fn work(&mut self, leaves: bool, now: Duration, replies: &mut Replies) -> Option<Work> {
         self.refresh(now);
         if leaves {
@@ -90,7 +90,7 @@ impl Desk {
         call.map(|call| Work { room: self.room.name.clone(), rules: call.rules, batch: call.batch })
     }
 
-    /// Hands out what the store answered, who was asked at this moment.
+    /// Hands out the store's answer to a call made at `asked`.
     pub(super) fn hand_out(&mut self, outcome: Outcome, asked: Instant, now: Duration, replies: &mut Replies) {
         let Some(answered) = self.queue.answer(outcome, now, replies) else { return };
         let room = &self.room;
@@ -123,7 +123,7 @@ impl Desk {
         room.dormant.store(self.queue.is_dormant(now), Ordering::Relaxed);
     }
 
-    /// The store did not answer, and is not asked again before `retry_at`.
+    /// The store did not answer, and gets no call before `retry_at`.
     pub(super) fn store_away(&mut self, now: Duration, retry_at: Duration, replies: &mut Replies) {
         let before = self.room.snapshot.load_full();
         let known = self.queue.is_idle() && before.away && !before.on_lease && before.waiting() == 0;
@@ -136,7 +136,7 @@ impl Desk {
         }
     }
 
-    /// Moves the line on as far as the lease allows, and answers claims. Answers whether the room lives on its lease.
+    /// Moves the line on as far as the lease allows, and answers claims. Returns whether the room lives on its lease.
     pub(super) fn lend(&mut self, now: Duration, replies: &mut Replies) -> bool {
         if !self.queue.lives_on_lease(now) {
             return false;

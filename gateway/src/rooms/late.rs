@@ -1,10 +1,10 @@
-//! Forms that came after the end of their pass, as far as this gateway let them through.
+//! Late forms: those that this gateway let through after the end of their pass.
 //!
-//! Each gateway counts its own. To count in the line would cost every store a list of passes that have ended; what is bought
-//! with it is small: who sends a form to every gateway has three at each, within `form_grace`, under the in-flight limit.
+//! Each gateway counts its own. A count in the line would cost every store a list of ended passes, for a small
+//! gain: a client that sends a form to every gateway has three at each, within `form_grace`, under the in-flight limit.
 //!
-//! Bound: at most [`MOST`] passes. Past that no form is late: it is answered by the page that holds it until its turn.
-//! Out of scope: whether a form may be late at all, which is `policy::admit`.
+//! Bound: at most [`MOST`] passes. Past that no form is late: its answer is the page that holds it until its turn.
+//! Out of scope: whether a form may be late at all (`policy::admit`).
 
 use dashmap::DashMap;
 use policy::Millis;
@@ -13,7 +13,7 @@ use policy::ticket::{Kind, Token};
 
 const MOST: usize = 1 << 16;
 
-/// How many have gone through, by number of the pass, and until when that is remembered.
+/// Forms let through by number of the pass, and until when that is remembered.
 #[derive(Debug)]
 pub(super) struct LateForms(DashMap<u64, (u8, Millis)>);
 
@@ -49,7 +49,7 @@ impl LateForms {
         self.0.retain(|_, &mut (_, until)| until > now);
     }
 
-    /// How many passes are remembered.
+    /// Number of passes in memory.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

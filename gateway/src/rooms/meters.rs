@@ -1,4 +1,4 @@
-//! What the requests of a room count: handles that it has at hand.
+//! Counters of a room's requests, by handles at hand.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -12,7 +12,7 @@ use crate::telemetry::{Disposition, RequestVerdict, Series, Waits};
 use crate::tls::client::TlsFailure;
 use crate::upstream::{Http2Failure, UpstreamError};
 
-/// Why there was no answer of the shop, in metrics and in the access line; the first four are for want of room.
+/// Why the shop gave no answer, in metrics and in the access line; the first four are for want of room.
 const UNANSWERED: [&str; 13] = [
     "upstream_busy",
     "room_busy",
@@ -30,7 +30,7 @@ const UNANSWERED: [&str; 13] = [
 ];
 const SHED: usize = 4;
 
-/// Where it is counted.
+/// The counter of a cause.
 enum Cause {
     Named(usize),
     Tls(TlsFailure),
@@ -57,18 +57,18 @@ fn cause(error: &UpstreamError) -> Cause {
     })
 }
 
-/// Counters of one room, or of the traffic of none. They are made for its first visitor: of thousands of rooms few have any, and
-/// all these series would be most of a gateway's memory.
+/// Counters of one room, or of the traffic outside rooms. They are made for its first visitor: of thousands of rooms few have
+/// any, and all these series would be most of a gateway's memory.
 #[derive(Debug)]
 pub struct RoomMeters {
     room: Box<str>,
     counts: OnceLock<Box<RoomCounts>>,
 }
 
-/// What a room without visitors tells: zeros, under a name that the page changes.
+/// The metrics of a room without visitors: zeros, under a name that the page changes.
 static UNVISITED: LazyLock<RoomCounts> = LazyLock::new(|| RoomCounts::of_room(""));
 
-/// What seldom happens is told once it has.
+/// Counters of rare events, which appear after the first.
 #[derive(Debug)]
 struct RoomCounts {
     series: Series,
@@ -93,14 +93,14 @@ impl RoomMeters {
         self.counts.get_or_init(|| Box::new(new(&self.room)))
     }
 
-    /// Counts a request, and the answer that its shopper sees.
+    /// Counts a request, and the answer to its shopper.
     pub fn answered(&self, mark: RequestVerdict, disposition: Disposition, status: StatusCode) {
         let counts = self.counts();
         counts.verdicts[mark as usize].increment(1);
         counts.response(&self.room, disposition as usize, class(status)).increment(1);
     }
 
-    /// Counts a token that did not count.
+    /// Counts an ignored token.
     pub fn ignored(&self, ignored: Ignored) {
         self.counts().ignored[ignored as usize].increment(1);
     }
@@ -110,7 +110,7 @@ impl RoomMeters {
         self.counts().fail_open.increment(1);
     }
 
-    /// Counts a request that the shop did not answer; what that is in a word, and why.
+    /// Counts a request without an answer of the shop; returns its disposition in a word, and why.
     pub fn unanswered(&self, error: &UpstreamError) -> (Disposition, &'static str) {
         let counts = self.counts();
         let (counter, disposition, reason) = match cause(error) {
@@ -124,17 +124,17 @@ impl RoomMeters {
         (disposition, reason)
     }
 
-    /// Counts what happened to its line, under the room's name alone.
+    /// Counts an event of its line, under the room's name alone.
     pub fn happened(&self, metric: &Metric, times: u64) {
         self.counts().series.counter(metric, &[&self.room]).increment(times);
     }
 
-    /// What was shown to those who wait, against what it was.
+    /// Displayed waits against actual ones.
     pub fn waits(&self) -> &Waits {
         self.counts().waits(&self.room)
     }
 
-    /// All that was counted. The label of the room is the name that it was made with, or none.
+    /// All its series. The label of the room is the name that it was made with, or none.
     pub fn series(&self) -> &Series {
         &self.counts.get().map_or(&*UNVISITED, |counts| counts).series
     }

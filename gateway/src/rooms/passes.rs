@@ -1,4 +1,4 @@
-//! What a pass is worth over time: renewals, its end, and what becomes of one that ended before.
+//! The life of a pass: renewals, its end, and the state of one that ended before.
 //!
 //! Out of scope: forms that come after the end (`late`), and the seats of passes (`policy::line`).
 
@@ -14,16 +14,16 @@ use tokio::sync::oneshot;
 use super::{Admission, LiveRoom, Op};
 use crate::timer;
 
-/// That a number is used up is remembered for so long, of at most so many numbers: past that, an expired pass counts
-/// as used up unasked.
+/// A used-up number is remembered for this long, up to a bound on numbers: beyond it, an expired pass counts
+/// as used up without a call.
 const SPENT: Millis = 30_000;
 const MOST_SPENT: usize = 1 << 16;
 
-/// Who waits for the end of a pass looks this often.
+/// Poll interval of a caller that waits for the end of a pass.
 const LOOK_AT_PASS: Duration = Duration::from_secs(1);
 
 impl LiveRoom {
-    /// What became of the pass that is shown, as far as the line has told.
+    /// The state of the pass of a request, as last reported by the line.
     pub fn pass_state(&self, shown: &Token) -> PassState {
         if self.revocations.load(Ordering::Relaxed) == 0 {
             return PassState::Lives;
@@ -36,7 +36,7 @@ impl LiveRoom {
         }
     }
 
-    /// Asks what the number of a pass is worth that has run out. That it is used up is remembered: whoever shows such a
+    /// Claims the number of a pass that has run out. A used-up one is remembered: a client that shows such a
     /// pass with every request costs the store one call in `SPENT`.
     pub async fn claim_again(self: &Arc<Self>, number: u64) -> Admission {
         let now = self.snapshot().store_time(Instant::now());
@@ -51,7 +51,7 @@ impl LiveRoom {
     }
 
     /// Waits until a pass has ended: run out, given back or taken away. Another request may renew it, at another gateway
-    /// too: where it has run out as far as is known here, the line is asked.
+    /// too: once it has run out by the knowledge here, the line is asked.
     pub async fn pass_ended(self: Arc<Self>, mut pass: Token) {
         loop {
             timer::sleep(LOOK_AT_PASS).await;
@@ -68,7 +68,7 @@ impl LiveRoom {
         }
     }
 
-    /// Has a pass extended, unless that is under way or was done lately. [`Self::renewed`] tells the new end, on this
+    /// Requests a renewal of a pass, unless one is in flight or recent. [`Self::renewed`] returns the new end, on this
     /// request or on a later one.
     pub fn renew(self: &Arc<Self>, pass: &Token, now: Millis) {
         let Token { number, admitted, .. } = *pass;
@@ -80,11 +80,11 @@ impl LiveRoom {
         }
     }
 
-    /// Has a pass extended as [`Self::renew`] does, and waits until the line has answered. Gives the pass as it is then, as far as
-    /// this gateway knows; `None`: it has ended.
+    /// Requests a renewal as [`Self::renew`] does, and waits for the line's answer. Returns the pass in its state then, as far as
+    /// known here; `None`: it has ended.
     pub async fn extend(self: &Arc<Self>, pass: &Token, now: Millis) -> Option<Token> {
         self.renew(pass, now);
-        // A claim of the number of a pass asks for nothing. It is answered with the renewal, which stands before it.
+        // A claim of the number of a pass changes nothing. Its answer comes with the renewal, which stands before it.
         let (reply, answer) = oneshot::channel();
         match self.send(Op::Claim { number: pass.number, reply }, answer).await {
             Some(Admission::Spent) => None,
@@ -92,12 +92,12 @@ impl LiveRoom {
         }
     }
 
-    /// The pass as it was renewed here last, if it lives longer than what its holder shows.
+    /// The pass as last renewed here, if that lives longer than the one its holder shows.
     pub fn renewed(&self, pass: &Token) -> Option<Token> {
         self.renewals.newer(pass)
     }
 
-    /// Tells the line that a marked pass came back. Answers whether its holder is to get the text without the mark: the
+    /// Reports a marked pass that came back to the line. Returns whether its holder is to get the text without the mark: the
     /// requests of a page come at once, and one of them does.
     pub fn confirm(self: &Arc<Self>, pass: &Token) -> bool {
         let told = self.confirmed.get(&pass.number).is_some_and(|told| *told >= pass.expires);
@@ -105,7 +105,7 @@ impl LiveRoom {
             return false;
         }
         if self.mailbox.try_send((self.clone(), Op::Confirm { number: pass.number })).is_err() {
-            // A full mailbox: the next request tells it.
+            // A full mailbox: the next request reports it.
             self.confirmed.remove(&pass.number);
             return false;
         }

@@ -1,4 +1,4 @@
-//! What is told of a room from one moment to the next.
+//! The snapshot of a room, made anew from one moment to the next.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,22 +15,22 @@ pub(super) fn unseen(name: &str, settings: &RoomSettings) -> Snapshot {
     picture(name, settings, None, Reaches { at: now, asked: now, store: Reach::Away, shop_rests: false }, 1.0)
 }
 
-/// How store and shop can be reached.
+/// Whether store and shop can be reached.
 #[derive(Debug, Clone, Copy)]
 struct Reaches {
     /// When the store last answered.
     at: Instant,
-    /// When it was asked for that.
+    /// When that call was made.
     asked: Instant,
     store: Reach,
     shop_rests: bool,
 }
 
-/// How the store can be reached.
+/// Whether the store can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     Here {
-        /// When it was asked for what it answered.
+        /// When the answered call was made.
         asked: Instant,
     },
     Away,
@@ -38,7 +38,7 @@ pub(super) enum Reach {
     OnLease,
 }
 
-/// Makes what is told of a room now: the line as it was last seen, and what can be reached.
+/// Publishes the present snapshot of a room: the line as last seen, and the reach of store and shop.
 pub(super) fn publish(room: &LiveRoom, view: Option<View>, store: Reach) {
     let (at, asked) = match store {
         Reach::Here { asked } => (Instant::now(), asked),
@@ -52,7 +52,7 @@ pub(super) fn publish(room: &LiveRoom, view: Option<View>, store: Reach) {
     room.snapshot.store(Arc::new(picture(&room.name, &room.settings.load(), view, reaches, stretch)));
 }
 
-/// What is told of a room from now on, with the pauses between polls stretched by this factor.
+/// The snapshot of a room from now on, with poll intervals stretched by this factor.
 fn picture(name: &str, settings: &RoomSettings, view: Option<View>, reaches: Reaches, stretch: f64) -> Snapshot {
     let Reaches { at, asked, store, shop_rests } = reaches;
     let room = &settings.room;
@@ -61,7 +61,7 @@ fn picture(name: &str, settings: &RoomSettings, view: Option<View>, reaches: Rea
     let poll = line.poll_table(settings.polls, settings.poll_budget, &room.rules);
     let poll = PollTable { stretch: poll.stretch * stretch, ..poll };
     let state = if shop_rests && !room.suspended { ui::State::Queueing } else { ui::State::of(room, line) };
-    // To those who wait a line that moves is not away; a newcomer finds out by a place without a number.
+    // To waiting shoppers a line that moves is not away; a newcomer learns it by a place without a number.
     let away = store == Reach::Away;
     let (zone, page) = (&settings.zone, settings.page);
     let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone, page });

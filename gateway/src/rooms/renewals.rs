@@ -1,4 +1,4 @@
-//! The renewals of passes, as far as this gateway asked for them.
+//! The renewals of passes that this gateway requested.
 //!
 //! A renewal is committed while the request goes on, and a fast shop answers before that. So the new end is kept
 //! here when the store answers, and goes into the cookie of whichever answer comes next. While one is pending, the
@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use policy::Millis;
 use policy::ticket::Token;
 
-/// What is known of renewals, by number of the pass.
+/// Known renewals, by number of the pass.
 #[derive(Debug)]
 pub(super) struct Renewals(DashMap<u64, Renewal>);
 
@@ -25,8 +25,8 @@ struct Renewal {
 }
 
 impl Renewal {
-    /// Whether it is as new as this pass, and in the first half of its time. One that moved nothing, because the line knows that
-    /// the pass is at `max_session`, is not asked for again at once.
+    /// Whether it is as new as this pass, and in the first half of its time. One without effect, because the line holds
+    /// the pass at `max_session`, is not repeated at once.
     fn is_fresh(&self, pass: &Token, now: Millis) -> bool {
         let &Self { issued, expires, .. } = self;
         expires >= pass.expires && !Token { issued, expires, ..*pass }.past_half_life(now)
@@ -46,7 +46,7 @@ impl Renewals {
         (expires > pass.expires).then_some(Token { issued, expires, ..pass.confirmed() })
     }
 
-    /// Whether the caller is to ask for a renewal: it is due, and none is pending.
+    /// Whether the caller should request a renewal: it is due, and none is pending.
     pub(super) fn begin(&self, pass: &Token, now: Millis) -> bool {
         let lately = self.0.get(&pass.number).is_some_and(|known| known.is_fresh(pass, now));
         !lately && !std::mem::replace(&mut self.0.entry(pass.number).or_default().pending, true)
@@ -72,7 +72,7 @@ impl Renewals {
         self.0.retain(|_, renewal| renewal.pending || renewal.expires > now);
     }
 
-    /// How many are kept.
+    /// Number of entries.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

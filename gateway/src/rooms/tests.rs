@@ -6,7 +6,7 @@ use super::*;
 use crate::store::{Commit, Store, StoreError, Work};
 use crate::telemetry::StoreMeters;
 
-/// A store that answers nobody.
+/// A store that never answers.
 struct Gone;
 
 impl Store for Gone {

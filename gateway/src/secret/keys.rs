@@ -1,12 +1,12 @@
-//! The list of keys: one a line, each with the time in which it counts.
+//! The list of keys: one a line, each with its period of validity.
 //!
 //! ```text
 //! 9f2c..e1 from=2026-11-26T14:10:00Z
 //! 07ab..44 until=2026-11-27T15:10:00Z
 //! ```
 //!
-//! All open what they sealed until their time is over; of those whose time has come, the first seals. So a new
-//! key stands on top and opens at once, and begins to seal when every gateway has had time to hear of it.
+//! Every key opens its tokens until its time is over; of the keys whose time has come, the first seals. So a new
+//! key stands on top and opens at once, and begins to seal when every gateway has had time to get it.
 //!
 //! Out of scope: clocks and files ([`super`]).
 
@@ -16,29 +16,29 @@ use policy::seal::MIN_SECRET;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-/// What is wrong with a list of keys.
+/// A problem of a list of keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeysError {
     /// A key is too short.
     #[error("key {number} has {found} bytes; at least {MIN_SECRET} are needed (openssl rand -hex 32)")]
     Short {
-        /// Which, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// How long it is.
+        /// Its length.
         found: usize,
     },
     /// A time cannot be read.
     #[error("key {number}: {word:?} is no time; write it as from=2026-11-26T14:10:00Z or until=..")]
     Time {
-        /// Which, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// What stands there.
+        /// The invalid text.
         word: String,
     },
     /// There is no key at all.
     #[error("there is no key; make one with: openssl rand -hex 32")]
     None,
-    /// The time of none has come, or that of all is over.
+    /// Every key is of a later time, or its time is over.
     #[error("no key may seal at this time")]
     NoneSeals,
     /// A rotation is not over.
@@ -46,10 +46,10 @@ pub enum KeysError {
     UnderWay(String),
 }
 
-/// A key, and when it counts.
+/// A key, and its period of validity.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
-    /// What is sealed with.
+    /// The secret.
     pub secret: Vec<u8>,
     /// From when on it seals; at once if absent.
     pub from: Option<OffsetDateTime>,
@@ -99,15 +99,15 @@ impl Key {
     }
 }
 
-/// All keys, in the order in which they want to seal.
+/// All keys, in their order of precedence for sealing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys(pub Vec<Key>);
 
 impl Keys {
-    /// Reads a list. What is not text is one key.
+    /// Reads a list. Bytes that are no text are one key.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first problem.
     pub fn read(bytes: &[u8], separators: &[char]) -> Result<Self, KeysError> {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return Ok(Self(vec![Key::plain(bytes.trim_ascii()).long_enough(1)?]));
@@ -117,7 +117,7 @@ impl Keys {
         if keys.is_empty() { Err(KeysError::None) } else { Ok(Self(keys)) }
     }
 
-    /// The secrets that count at this time, the one that seals first.
+    /// The secrets that count at this time, the sealing one first.
     ///
     /// # Errors
     /// If none may seal.
@@ -128,7 +128,7 @@ impl Keys {
     }
 
     /// Puts a new key on top, which begins to seal after `delay`; the others count for `keep` more, and
-    /// those whose time is over are left out.
+    /// those whose time is over are removed.
     ///
     /// # Errors
     /// If a key has yet to begin to seal.
@@ -151,7 +151,7 @@ impl Keys {
         Ok(())
     }
 
-    /// The list as it stands in a file.
+    /// The list as the text of a file.
     pub fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for key in &self.0 {

@@ -1,4 +1,4 @@
-//! The cookie of a room: what it is called, how long it is kept, and where browsers send it. `docs/privacy.md` tells it to people.
+//! The cookie of a room: its name, life and scope. `docs/privacy.md` describes it to people.
 
 use http::HeaderValue;
 use policy::ticket::{Kind, TICKET_LIFE, Token};
@@ -10,7 +10,7 @@ use crate::config::{RoomConfig, SameSite, Secure};
 pub(crate) struct Cookie {
     plain: String,
     host: String,
-    /// Of one that is not `Secure`, and of one that is.
+    /// Without `Secure`, and with it.
     attributes: [String; 2],
     domain: bool,
     secure: Secure,
@@ -44,7 +44,7 @@ impl Cookie {
         if self.is_secure(tls) && !self.domain { &self.host } else { &self.plain }
     }
 
-    /// The name of one that was set without TLS, where that is another than with it.
+    /// The name of one that was set without TLS, if that differs from the one with it.
     pub(crate) fn name_in_clear(&self, tls: bool) -> Option<&str> {
         (self.name(tls) != self.plain).then_some(&self.plain)
     }
@@ -57,8 +57,8 @@ impl Cookie {
         }
     }
 
-    /// The `Set-Cookie` that keeps this token, as sealed: a ticket or pass as long as it lives, and for a day at
-    /// least, so that who comes back with a pass that ended is known.
+    /// The `Set-Cookie` that keeps this sealed token: a ticket or pass as long as it lives, and for a day at
+    /// least, so that a shopper who comes back with an ended pass is recognised.
     pub(crate) fn keep(&self, sealed: &str, token: &Token, tls: bool) -> Option<HeaderValue> {
         let least = if token.kind == Kind::Arrival { 0 } else { TICKET_LIFE };
         let life = token.expires.saturating_sub(token.issued).max(least);

@@ -1,4 +1,4 @@
-//! What the configuration names besides itself: pages, logos, and what TLS to the shop needs.
+//! The files of the configuration: pages, logos, and those for TLS to the shop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,24 +10,24 @@ use crate::config::{BrandConfig, Config, RoomConfig, UpstreamConfig, UpstreamTls
 use crate::tls::client::ClientTls;
 use crate::ui::{Brand, Colour, Language, Logo, WaitingPage};
 
-/// Files, read.
+/// The read files.
 #[derive(Debug)]
 pub(crate) struct Files {
     /// The waiting pages of all rooms, in their order.
     pub(super) pages: Vec<WaitingPage>,
-    /// By the name of the upstream, where it has servers with TLS.
+    /// By the name of the upstream, if it has servers with TLS.
     pub(super) tls: BTreeMap<String, ClientTls>,
-    /// Of the pages, taken before they were read: what changes meanwhile is another one.
+    /// Stamp of the pages, taken before they were read: a change meanwhile gives another one.
     pub(super) stamp: Stamp,
 }
 
-/// Which content the files of pages have, as the file system tells without reading them: it sees a replaced directory and a
+/// A stamp of the page files from the metadata of the file system, without reading them: it sees a replaced directory and a
 /// changed link as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Stamp(u64);
 
 impl Stamp {
-    /// Looks at the pages and logos of these rooms, on a thread that may block.
+    /// Takes the stamp of the pages and logos of these rooms, on a thread that may block.
     pub(crate) fn of(rooms: &[RoomConfig]) -> Self {
         let named = rooms.iter().flat_map(|room| [&room.custom_page_html, &room.brand.logo]).flatten();
         let mut hash = DefaultHasher::new();

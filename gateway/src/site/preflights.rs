@@ -1,6 +1,6 @@
-//! CORS preflights that a room lets pass.
+//! The rate of CORS preflights that a room lets pass.
 //!
-//! Out of scope: what a preflight is, and what becomes of it.
+//! Out of scope: how a preflight is recognised, and how it is forwarded.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -10,11 +10,11 @@ use super::quota;
 use crate::config::RoomConfig;
 use crate::quota::{Client, Quota, Quotas, Rate};
 
-/// Preflights per second that a room lets pass if nobody said how many...
+/// Default of the preflights per second that a room lets pass...
 const LEAST_PREFLIGHTS: u32 = 50;
-/// ...and for each new shopper per second. Browsers keep the answer, so those inside ask seldom.
+/// ...and for each new shopper per second. Browsers cache the answer, so shoppers inside ask seldom.
 const PREFLIGHTS_PER_SHOPPER: u32 = 4;
-/// One address may take one of so many shares of them.
+/// One address may take one of this many shares of them.
 const PREFLIGHT_SHARES: u32 = 4;
 
 /// Preflights that a room lets pass: at one rate for all, and a share of it for each address.
@@ -23,7 +23,7 @@ pub(super) struct Preflights {
     all: Rate,
     share: Quota,
     most_clients: usize,
-    /// Made for the first of them.
+    /// Made for the first preflight.
     each: OnceLock<Quotas>,
     made: Instant,
 }
@@ -38,12 +38,12 @@ impl Preflights {
         Self { all, share, most_clients, each: OnceLock::new(), made: Instant::now() }
     }
 
-    /// Charges the address first: what is over its share takes nothing from others.
+    /// Charges the address first: a preflight over its share takes nothing from others.
     pub(super) fn charge(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.made);
         let each = self.each.get_or_init(|| Quotas::new(self.share, self.most_clients));
         each.set_time(since);
-        // Of IPv6 all that a provider gave out: 16 times the share of a /64 would be more than there is.
+        // Of IPv6 the whole network of a provider's customer: 16 times the share of a /64 would be more than there is.
         each.charge(Client::wide(client).unwrap_or_else(|| Client::at(client)))?;
         self.all.charge(since)
     }

@@ -1,15 +1,14 @@
 //! Lines in this process, durable in one redb file.
 //!
-//! A commit applies the batches to lines in memory and writes what changed in one transaction; it
+//! A commit applies the batches to lines in memory and writes the changes in one transaction; it
 //! answers when that is on the disk. A failed commit is a restart: the lines and the database are
 //! dropped and read again before the next one, so memory is never ahead of the disk.
 //!
 //! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
-//! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets; arrivals that
-//! were given a number. The rooms by version stand beside
-//! them (`registry`), and the format that all of it is in (`format`).
+//! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets; numbers of
+//! arrivals. Beside them stand the rooms by version (`registry`), and the format of all of it (`format`).
 //!
-//! The store's clock is the wall clock at opening, then monotonic, and never behind what it said before.
+//! The store's clock is the wall clock at opening, then monotonic, and never behind an earlier reading.
 
 mod format;
 mod registry;
@@ -27,14 +26,14 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 use super::{Answer, Commit, Store, StoreError, Work};
 use format::OtherFormat;
 
-/// Forgotten below, lost at, now, granted, no-shows, over limit, second passes, and the drain's memory.
+/// Forgotten below, lost at, now, granted, no-shows, over limit, second passes, and the pacer's memory.
 type CountersRow = (u64, u64, u64, u64, u64, u64, u64, f64, f64);
 const COUNTERS: TableDefinition<&str, CountersRow> = TableDefinition::new("counters");
 /// Base of a segment -> `next`, `serving`.
 const SEGMENTS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("segments");
 const CLAIMED: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("claimed");
 const ACTIVE: TableDefinition<(&str, u64), u64> = TableDefinition::new("active");
-/// Number of a pass that was renewed -> when it had been given.
+/// Number of a renewed pass -> when it was first given.
 const ADMITTED: TableDefinition<(&str, u64), u64> = TableDefinition::new("admitted");
 const REVOKED: TableDefinition<(&str, u64), u64> = TableDefinition::new("revoked");
 /// Number of a pass that has not come back -> when it was given.
@@ -60,7 +59,7 @@ struct Inner {
     open: Option<Open>,
 }
 
-/// The database, and the lines as they are in it.
+/// The database, and its lines in memory.
 struct Open {
     database: Database,
     clock: Clock,
@@ -95,7 +94,7 @@ impl Embedded {
         Ok(Self { inner: Arc::new(Mutex::new(Inner { path: path.to_owned(), open })) })
     }
 
-    /// Does something with the open file on a thread that may wait for the disk.
+    /// Runs a job on the open file, on a thread that may wait for the disk.
     fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Open) -> Result<T, redb::Error> + Send + 'static,
@@ -289,13 +288,13 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
         let ((_, run, first), (count, base)) = (key.value(), value.value());
         adopted.push(Adopted { adopt: Adopt { run, first, count }, base });
     }
-    // In the order in which they were numbered: the first is the first to be forgotten.
+    // In order of numbering: the first is the first to be forgotten.
     adopted.sort_unstable_by_key(|adopted| adopted.base);
     changes.extend(adopted.into_iter().map(Change::Adopted));
     Ok(changes)
 }
 
-/// Writes the segments of a line; those that are not there any more go.
+/// Writes the segments of a line; forgotten ones are removed.
 fn keep_segments(write: &WriteTransaction, room: &str, segments: &Segments) -> Result<(), redb::Error> {
     let mut table = write.open_table(SEGMENTS)?;
     let all = (room, 0)..=(room, u64::MAX);

@@ -1,17 +1,17 @@
 //! Lines in Redis or Valkey 7, shared by any number of gateways without a leader.
 //!
-//! A commit runs one script for each room (`redis/line/*.lua`, what `Line::apply` does) on one connection
+//! A commit runs one script for each room (`redis/line/*.lua`, the equal of `Line::apply`) on one connection
 //! (`connect`: to one server, to the master that sentinels name, or to a Cluster), all in flight at once. The
-//! clock is the server's own. A commit has one second; whatever fails
-//! drops the connection, and the next commit makes a new one: how often that is tried, and with
-//! what pauses, is up to the caller ([`crate::rooms`]).
+//! clock is the server's own. A commit has one second; any failure
+//! drops the connection, and the next commit makes a new one: the caller decides how often that is tried, and with
+//! what pauses ([`crate::rooms`]).
 //!
-//! Every key of a room has one hash tag (`weir:{room}:..`), so a room is in one slot. Its name says the format as well, but for
-//! the one that holds the format (`redis/format.lua`): gateways of two formats have no key of a line in common, and the second
+//! Every key of a room has one hash tag (`weir:{room}:..`), so a room is in one slot. Its name contains the format as well, but
+//! for the one that holds the format (`redis/format.lua`): gateways of two formats share no key of a line, and the second
 //! one is refused.
 //!
-//! A server names itself by its `run_id`: so the script sees that another one has taken over, or that it was started
-//! again, and may have lost what was written last (`policy::line`, the repair).
+//! A server identifies itself by its `run_id`: so the script sees that another one has taken over, or that it was started
+//! again, and may have lost the last writes (`policy::line`, the repair).
 
 mod connect;
 mod listen;
@@ -33,7 +33,7 @@ use super::{Answer, Commit, FORMAT, Heard, Store, StoreError, Work};
 use crate::config::StoreConfig;
 use connect::{Connection, Topology};
 
-/// What one room's part of a commit is turned into.
+/// The script for one room's part of a commit.
 const SCRIPT: &str = concat!(
     include_str!("redis/line/arguments.lua"),
     include_str!("redis/line/state.lua"),
@@ -42,9 +42,9 @@ const SCRIPT: &str = concat!(
     include_str!("redis/line/drain.lua"),
     include_str!("redis/line/line.lua"),
 );
-/// What tells other formats from this one; in front of it stands which one that is.
+/// The check for another format; this version's format is put in front of it.
 const CLAIM_FORMAT: &str = include_str!("redis/format.lua");
-/// The keys of a room, in the order of the script, behind the one that says the format.
+/// The keys of a room, in the order of the script, after the one with the format.
 const KEYS: [&str; 14] = [
     "line",
     "came",
@@ -61,10 +61,10 @@ const KEYS: [&str; 14] = [
     "arrivals",
     "admitted",
 ];
-/// A commit that takes longer has failed: whoever waits for it is waiting at a door.
+/// A commit that takes longer has failed: its callers hold requests of shoppers.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// What is asked of the script, packed with the names of the fields.
+/// The input of the script, packed with the names of the fields.
 #[derive(Serialize)]
 struct Question<'a> {
     /// Instead of the server's own clock and name: for tests that compare.
@@ -74,7 +74,7 @@ struct Question<'a> {
     batch: &'a Batch,
 }
 
-/// The script's answer: an [`Outcome`], but for what a script has no words for.
+/// The script's answer: an [`Outcome`], but for types that a script lacks.
 #[derive(Deserialize)]
 struct Reply {
     view: View,
@@ -85,14 +85,14 @@ struct Reply {
     visits: u64,
     /// Number, end of its pass (-1: not yet, -2: spent), and when that was given.
     grants: Vec<(Number, i64, i64)>,
-    /// In the order in which they were asked; -1: it had ended.
+    /// In the order of the batch; -1: it had ended.
     renewed: Vec<i64>,
     revoked: Vec<Revoked>,
     revocations_seen: u64,
     lease: Option<Lease>,
 }
 
-/// A number of a ticket: the script's own, or the text of one that was asked for.
+/// A number of a ticket: the script's own, or the text of one in the batch.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number {
@@ -112,11 +112,11 @@ pub struct Redis {
     board_idle: Idle,
 }
 
-/// A connection, while nobody uses it and it has not failed.
+/// A connection that is not in use and has not failed.
 type Idle = Mutex<Option<Connection>>;
 
 impl Redis {
-    /// The store that is configured. The first commit connects.
+    /// The configured store. The first commit connects.
     ///
     /// # Errors
     /// If an address, a certificate or a password cannot be understood or read.
@@ -165,7 +165,7 @@ impl Redis {
         Ok(answer)
     }
 
-    /// Runs the script for one room. A server that does not know it yet is told once.
+    /// Runs the script for one room. A server that does not know the script gets it once.
     async fn transition(
         &self,
         mut connection: Connection,
@@ -187,7 +187,7 @@ impl Redis {
         outcome(reply, &batch.renewals).ok_or_else(|| failed("its answer is not one of this version's script"))
     }
 
-    /// Why a script did not do what it was asked to. `format` is the key that it looked at first.
+    /// Why a script failed. `format` is the key that it checked first.
     fn refused(&self, error: RedisError, format: &str) -> StoreError {
         if error.code() != Some("FORMAT") {
             return failed(error);
@@ -214,12 +214,12 @@ fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreE
     StoreError::Redis { source: source.into() }
 }
 
-/// A script that first looks at which format there is.
+/// A script that first checks the format.
 fn in_this_format(script: &str) -> Script {
     Script::new(&format!("local FORMAT = '{FORMAT}'\n{CLAIM_FORMAT}{script}"))
 }
 
-/// What was answered; `None` if it is no answer to that.
+/// The outcome; `None` if the reply does not fit the call.
 fn outcome(reply: Reply, renewals: &[(u64, Millis)]) -> Option<Outcome> {
     let Reply { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, revocations_seen, lease } =
         reply;

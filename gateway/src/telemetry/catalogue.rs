@@ -9,9 +9,9 @@ use metrics::{Key, Label};
 pub enum Kind {
     /// It only grows, from 0 at the start of the process.
     Counter,
-    /// It is what it is at the moment.
+    /// A present value.
     Gauge,
-    /// How many values were at most so large.
+    /// Numbers of values up to each bound.
     Histogram,
 }
 
@@ -33,7 +33,7 @@ pub struct Metric {
     pub name: &'static str,
     /// How it changes.
     pub kind: Kind,
-    /// What it is counted in.
+    /// Its unit.
     pub unit: &'static str,
     /// Its labels, in the order in which their values are given.
     pub labels: &'static [&'static str],
@@ -41,7 +41,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// What it says.
+    /// Its help text.
     pub fn help(&self) -> &'static str {
         self.help.trim_start()
     }
@@ -66,7 +66,7 @@ macro_rules! metrics {
                 help: concat!($($help),+),
             };
         )+
-        /// All of them, in the order in which they are told.
+        /// All of them, in their order on the page.
         pub const ALL: &[Metric] = &[$($id),+];
     };
 }

@@ -1,4 +1,4 @@
-//! What became of a request, in the words of metrics and access lines; and what the store's calls come to.
+//! The outcome of a request, in the words of metrics and access lines; and the results of the store's calls.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use policy::admit::Ignored;
 
 use super::{PROCESS, catalogue};
 
-/// What became of a request, in metrics and in the access line.
+/// The outcome of a request, in metrics and in the access line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum RequestVerdict {
@@ -24,27 +24,27 @@ pub enum RequestVerdict {
     Queued,
     /// A newcomer was asked to confirm.
     Confirm,
-    /// Somebody in the line was told their place.
+    /// The holder of a ticket was shown its place.
     Wait,
     /// Forwarded without a pass: passthrough, or the store is away and the room fails open.
     Open,
-    /// Forwarded: somebody who only looks at a calm room, without a number.
+    /// Forwarded: a visit to a calm room, without a number.
     Visit,
     /// Forwarded: a CORS preflight, which carries no pass.
     Preflight,
-    /// Forwarded: somebody who returns from a payment without a pass.
+    /// Forwarded: a return from a payment without a pass.
     Return,
     /// A preflight over the room's rate of them.
     PreflightsOver,
-    /// Forwarded: a path that loads for everyone.
+    /// Forwarded: a path that loads for every visitor.
     Bypass,
-    /// Forwarded: traffic of no room.
+    /// Forwarded: traffic outside rooms.
     NoRoom,
     /// The room is suspended.
     Suspended,
     /// The room is full and rejects.
     Full,
-    /// No place can come of the request, and there is no pass.
+    /// Such a request takes no place, and there is no pass.
     NeedsPass,
     /// Over the client's quota.
     TooFast,
@@ -90,7 +90,7 @@ impl RequestVerdict {
         VERDICTS[self as usize]
     }
 
-    /// In one word.
+    /// Its disposition.
     pub fn disposition(self) -> Disposition {
         match self {
             Self::Enter | Self::Late | Self::Claim | Self::Join => Disposition::Admitted,
@@ -107,7 +107,7 @@ impl RequestVerdict {
     }
 }
 
-/// What became of a request, in one word.
+/// The outcome of a request, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Disposition {
@@ -119,13 +119,13 @@ pub enum Disposition {
     Queued,
     /// Neither.
     Refused,
-    /// Nothing that could be answered.
+    /// Not a valid request.
     Invalid,
     /// Answered by the gateway itself.
     Own,
-    /// To go on, and there was no room for it at the shop.
+    /// To be forwarded, and there was no room for it at the shop.
     Shed,
-    /// To go on, and the shop gave no answer, or the client did not wait for it.
+    /// To be forwarded, and the shop gave no answer, or the client did not wait for it.
     Failed,
 }
 
@@ -144,12 +144,12 @@ pub const DISPOSITIONS: [(&str, usize); 8] = [
 /// Classes of status; other codes count with the nearest.
 pub(crate) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// The place of its class among [`CLASSES`].
+/// The index of its class in [`CLASSES`].
 pub(crate) fn class(status: StatusCode) -> usize {
     usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1
 }
 
-/// Why a shown token did not count, in metrics and in the access line.
+/// Why a token did not count, in metrics and in the access line.
 pub fn reason(ignored: Ignored) -> &'static str {
     IGNORED[ignored as usize].1
 }

@@ -1,9 +1,9 @@
-//! What is counted between two readings, and the page that Prometheus reads (text format 0.0.4).
+//! The counters, and the page that Prometheus scrapes (text format 0.0.4).
 //!
-//! A room, a server and the process each keep [`Series`] of their own. A page is made when somebody asks, by going through those
-//! of what is in force: so a room or server that is gone is gone from the page. One recorder of the exporter's for the whole
-//! process would tell of them for ever. The request path adds to handles that it has at hand: no name is looked up and no text is
-//! made.
+//! A room, a server and the process each keep [`Series`] of their own. A scrape walks the series of everything
+//! in force: so a removed room or server leaves the page. One recorder of the exporter's for the whole
+//! process would keep them for ever. The request path adds to handles at hand: it looks up no name and makes no
+//! text.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -17,7 +17,7 @@ use metrics_util::registry::{Registry, Storage};
 
 use super::catalogue::{ALL, Metric, ROOM_WAIT};
 
-/// What is counted of one thing. It is gone with its owner.
+/// The series of one owner. They are dropped with it.
 #[derive(Debug)]
 pub struct Series(Registry<Key, Kept>);
 
@@ -28,23 +28,23 @@ impl Default for Series {
 }
 
 impl Series {
-    /// A counter, told from now on.
+    /// A counter, on the page from now on.
     pub fn counter(&self, metric: &Metric, labels: &[&str]) -> Counter {
         self.0.get_or_create_counter(&metric.key(labels), |kept| kept.clone().into())
     }
 
-    /// A gauge, told from now on.
+    /// A gauge, on the page from now on.
     pub fn gauge(&self, metric: &Metric, labels: &[&str]) -> Gauge {
         self.0.get_or_create_gauge(&metric.key(labels), |kept| kept.clone().into())
     }
 
-    /// A histogram of durations, told from now on.
+    /// A histogram of durations, on the page from now on.
     pub fn histogram(&self, metric: &Metric, labels: &[&str]) -> metrics::Histogram {
         self.0.get_or_create_histogram(&metric.key(labels), |kept| kept.clone().into())
     }
 }
 
-/// How values are kept.
+/// Where values are kept.
 #[derive(Debug)]
 struct Kept;
 
@@ -66,19 +66,19 @@ impl Storage<Key> for Kept {
     }
 }
 
-/// Upper ends of the classes of latencies, in seconds.
+/// Upper bounds of the buckets of latencies, in seconds.
 const LATENCIES: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Upper ends of the classes of waits in a line, in seconds: to four hours.
+/// Upper bounds of the buckets of waits in a line, in seconds: to four hours.
 const WAITS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
 
-/// Durations, by class. The exporter's histogram keeps each sample, with a reading of the clock, until a task drains it; it is in
-/// the way of each request to the shop, so here a sample is two additions.
+/// Durations, by bucket. The exporter's histogram keeps each sample, with a reading of the clock, until a task drains it; this
+/// one is on the path of each request to the shop, so a sample is two additions.
 #[derive(Debug)]
 struct Classes {
     bounds: &'static [f64],
-    /// Of each class alone; one more for those beyond all bounds.
+    /// Counts of each bucket alone; one more for values above all bounds.
     counts: Box<[AtomicU64]>,
     micros: AtomicU64,
 }
@@ -101,7 +101,7 @@ impl HistogramFn for Classes {
     }
 }
 
-/// A page that is being made.
+/// A page in the making.
 #[derive(Debug, Default)]
 pub struct Page {
     /// Lines by name of their metric.
@@ -124,12 +124,12 @@ impl Page {
         self.add(metric, labels, count.load(Ordering::Relaxed));
     }
 
-    /// Adds all that these series have counted, in the order of their labels.
+    /// Adds these series, in the order of their labels.
     pub fn series(&mut self, series: &Series) {
         self.told(series, |key| key);
     }
 
-    /// The same of a room, by the name that it has now: it counts on where it is called otherwise.
+    /// The same for a room, by its present name: a renamed room counts on.
     pub fn series_of_room(&mut self, series: &Series, name: &str) {
         self.told(series, |key| {
             let called =
@@ -172,8 +172,8 @@ impl Page {
         write_metric_line(lines, key.name(), end, &labels, le, value, None);
     }
 
-    /// The text, in pieces and in the order of the catalogue: with thousands of rooms it has megabytes. A metric without a value is
-    /// left out.
+    /// The text, in pieces and in the order of the catalogue: with thousands of rooms it has megabytes. Metrics without a
+    /// value are left out.
     pub fn pieces(mut self) -> impl Iterator<Item = String> {
         ALL.iter().filter_map(move |metric| Some((metric, self.lines.remove(metric.name)?))).flat_map(
             |(metric, lines)| {

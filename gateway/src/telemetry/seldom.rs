@@ -1,20 +1,20 @@
-//! What the log tells at most once a minute, however often it happens.
+//! Events that are logged at most once a minute, however frequent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The log tells of one thing once in so many seconds.
+/// Interval between log lines of one event, in seconds.
 const TOLD_EVERY: u64 = 60;
 
-/// Something that the log tells at most once a minute.
+/// An event that is logged at most once a minute.
 #[derive(Debug, Default)]
 pub(crate) struct Seldom {
-    /// Seconds since the start before which it is not told again.
+    /// Seconds since the start before which it is not logged again.
     quiet_until: AtomicU64,
 }
 
 impl Seldom {
-    /// Whether it is to be told now.
+    /// Whether to log it now.
     pub(crate) fn is_due(&self, since_start: Duration) -> bool {
         let now = since_start.as_secs();
         let due = |until: u64| (now >= until).then_some(now + TOLD_EVERY);

@@ -1,8 +1,8 @@
-//! The wait that was shown against the wait that it was.
+//! Displayed waits against actual ones.
 //!
-//! Nobody in a line is remembered one by one. What is remembered is what some of its numbers were shown when they were given: who
-//! enters was shown what the number before theirs was, for that stood beside them in the line. A gateway counts those who enter through it, whichever gave them their number, and of those that it
-//! knows no neighbour of it counts the wait as unknown.
+//! No shopper is remembered one by one, only samples of numbers with the wait shown when they were given. The wait shown to a
+//! shopper who enters is that of the sample before: it stood beside that number in the line. A gateway counts the shoppers
+//! who enter through it, whichever gave them their number; without a sample near the number the wait counts as unknown.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,24 +15,24 @@ use policy::ticket::Token;
 
 use super::{Series, catalogue};
 
-/// Numbers whose waits are remembered.
+/// Bound on samples.
 const MOST: usize = 1_024;
-/// Of these, before those that enter now: people come late.
+/// Samples kept before the numbers that enter now: people come late.
 const LATE: usize = 64;
 
-/// A number is remembered at the latest so long after the one before...
+/// Longest time between two samples...
 const SPACING: Millis = 5_000;
-/// ...and stands for those who came at most so long after it.
+/// ...and the longest time after a sample for which it stands.
 const NEAR: Millis = 60_000;
 
-/// Against the range that was shown, with the name in metrics.
+/// The actual wait against the displayed range, with the name in metrics.
 const ENTERED: [&str; 4] = ["before", "within", "after", "unknown"];
 
-/// What was shown to the people of a line, and what it was.
+/// Displayed and actual waits of a line.
 #[derive(Debug)]
 pub struct Waits {
     shown: Mutex<Shown>,
-    /// The next number to remember, and when one is to be remembered in any case: before both nothing is locked.
+    /// The number of the next sample, and its latest time: before both nothing is locked.
     next: AtomicU64,
     due: AtomicU64,
     real: Histogram,
@@ -43,13 +43,13 @@ pub struct Waits {
 struct Shown {
     /// By number.
     numbers: Vec<ShownWait>,
-    /// From one to the next.
+    /// Numbers from one sample to the next.
     step: u64,
     /// The highest that has entered.
     entered: u64,
 }
 
-/// What a number was shown when it was given.
+/// A sample: the wait shown with a number.
 #[derive(Debug, Clone, Copy)]
 struct ShownWait {
     number: u64,
@@ -58,8 +58,8 @@ struct ShownWait {
 }
 
 impl Shown {
-    /// Makes room: of numbers before those that enter now only some are remembered, of the others every second one if they are
-    /// many. A line that has become shorter is remembered as closely as before.
+    /// Makes room: keeps only some samples before the numbers that enter now, and of the others every second one if they are
+    /// many. A line that has become shorter is sampled as closely as before.
     fn make_room(&mut self) {
         let entering = self.numbers.partition_point(|shown| shown.number <= self.entered);
         self.numbers.drain(..entering.saturating_sub(LATE));
@@ -79,7 +79,7 @@ impl Shown {
 }
 
 impl Waits {
-    /// Of the line of this room, counted in these series.
+    /// The waits of this room's line, counted in these series.
     pub fn of(room: &str, series: &Series) -> Self {
         let shown = Mutex::new(Shown { numbers: Vec::new(), step: 1, entered: 0 });
         let real = series.histogram(&catalogue::ROOM_WAIT, &[room]);
@@ -87,7 +87,7 @@ impl Waits {
         Self { shown, next: AtomicU64::new(0), due: AtomicU64::new(0), real, against }
     }
 
-    /// A newcomer was given this number, and shown this wait.
+    /// A newcomer got this number, and was shown this wait.
     pub fn shown(&self, number: u64, wait: Option<Wait>, at: Millis) {
         if number < self.next.load(Ordering::Relaxed) && at < self.due.load(Ordering::Relaxed) {
             return;
@@ -110,7 +110,7 @@ impl Waits {
         shown.entered = shown.entered.max(ticket.number);
         let after = shown.numbers.partition_point(|shown| shown.number <= ticket.number);
         let neighbour = after.checked_sub(1).and_then(|at| shown.numbers.get(at)).copied();
-        // A ticket is sealed anew now and then; its number was given before that of the next neighbour.
+        // A ticket is sealed anew now and then; its number was given before that of the next sample.
         let given = shown.numbers.get(after).map_or(ticket.issued, |next| next.at.min(ticket.issued));
         drop(shown);
         let wait = Duration::from_millis(now.saturating_sub(given));
@@ -133,7 +133,7 @@ mod tests {
 
     const RANGE: Option<Wait> = Some(Wait { low: 10, high: 50 });
 
-    /// The waits of a line, and how to look at what they came to: before, within, after and unknown.
+    /// The waits of a line, and a reader of their counts: before, within, after and unknown.
     fn waits() -> (Waits, impl Fn() -> [u64; 4]) {
         let series = Series::default();
         let waits = Waits::of("launch", &series);

@@ -1,6 +1,6 @@
-//! TLS towards the servers: who signs their certificates, what they are called, and who Weir is to them.
+//! TLS towards the servers: their authorities and names, and Weir's own certificate.
 //!
-//! TLS 1.2 and 1.3; the protocol that follows is agreed on by ALPN. Files are read when the configuration is, so a handshake waits for no disk;
+//! TLS 1.2 and 1.3; ALPN chooses the protocol above it. Files are read with the configuration, so a handshake waits for no disk;
 //! it is read again when one of them changes (the `reload` module).
 //!
 //! Out of scope: connecting ([`crate::upstream`]), revocation lists, and a way to skip the check of a certificate.
@@ -17,7 +17,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use super::{TlsError, not_after, read_chain, read_key};
 
-/// What TLS to servers is set up from. By default the authorities of the system sign for them, each is called by its host, and
+/// The files for TLS to servers. By default the authorities of the system sign for them, each is named by its host, and
 /// Weir shows no certificate of its own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClientTlsFiles<'a> {
@@ -27,19 +27,19 @@ pub struct ClientTlsFiles<'a> {
     pub certificate: Option<&'a Path>,
     /// ...and its key.
     pub key: Option<&'a Path>,
-    /// What all servers are called.
+    /// The name of all servers.
     pub server_name: Option<&'a str>,
 }
 
-/// How TLS is spoken to the servers of an upstream.
+/// The TLS configuration for the servers of an upstream.
 #[derive(Clone)]
 pub struct ClientTls {
     pub(crate) config: Arc<ClientConfig>,
-    /// What all servers are called, if not by their hosts.
+    /// The name of all servers, if not their hosts.
     pub(crate) name: Option<ServerName<'static>>,
     /// When Weir's own certificate runs out, in seconds since 1970.
     pub not_after: Option<i64>,
-    /// Differs where the content of a file does.
+    /// Differs when the content of a file differs.
     fingerprint: u64,
 }
 
@@ -91,7 +91,7 @@ impl ClientTls {
     }
 }
 
-/// What the protocols are called in a handshake (ALPN).
+/// The names of the protocols in a handshake (ALPN).
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 pub(crate) const HTTP2: &[u8] = b"h2";
 
@@ -131,11 +131,11 @@ fn identity(
 pub enum TlsFailure {
     /// Its certificate has run out.
     Expired,
-    /// Its certificate is of later.
+    /// Its certificate is not valid yet.
     NotYetValid,
     /// Its certificate is for another name.
     OtherName,
-    /// Its certificate is signed by nobody who is trusted.
+    /// Its certificate is signed by no trusted authority.
     UnknownIssuer,
     /// Its certificate cannot be used for another reason.
     Certificate,
@@ -148,7 +148,7 @@ impl TlsFailure {
     pub const ALL: [Self; 6] =
         [Self::Expired, Self::NotYetValid, Self::OtherName, Self::UnknownIssuer, Self::Certificate, Self::Handshake];
 
-    /// What an error of a handshake says; `None` if it is one of the connection below.
+    /// The failure behind an error of a handshake; `None` if it is one of the connection below.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         let rustls::Error::InvalidCertificate(wrong) = error.get_ref()?.downcast_ref::<rustls::Error>()? else {
             return Some(Self::Handshake);

@@ -1,9 +1,9 @@
 //! The shop's brand on its pages: name, logo, colour and a line of text.
 //!
-//! A colour is never refused. As a ground it is what was written, and the text on it is black or white, whichever can be read
-//! better; as the colour of text it is moved towards black (on a light page) or white (on a dark one) until that can be read.
+//! A colour is never refused. As a background it is used as written, and the text on it is black or white, whichever is more
+//! readable; as the colour of text it is moved towards black (on a light page) or white (on a dark one) until it is readable.
 //!
-//! A logo is served by the gateway itself (`/.weir/logo/{room}`): the page loads nothing from elsewhere, and shows it while the shop is gone.
+//! The gateway itself serves a logo (`/.weir/logo/{room}`): the page loads nothing from elsewhere, even while the shop is gone.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use bytes::Bytes;
 
 use super::Language;
 
-/// Bytes of a logo.
+/// Bound on the bytes of a logo.
 pub const LOGO_BYTES: usize = 64 << 10;
-/// The least contrast of text on its ground (WCAG 2, level AA).
+/// The least contrast of text on its background (WCAG 2, level AA).
 const READABLE: f64 = 4.5;
-/// A colour is moved by this part of the way at a time.
+/// A colour moves by this part of the way at a time.
 const STEPS: u16 = 64;
-/// The grounds of text in `page.css`: the darker of the light ones, and the lighter of the dark ones.
+/// The backgrounds of text in `page.css`: the darker of the light ones, and the lighter of the dark ones.
 const LIGHT: Colour = Colour([0xee, 0xf3, 0xf5]);
 const DARK: Colour = Colour([0x14, 0x21, 0x27]);
 const BLACK: Colour = Colour([0; 3]);
@@ -38,7 +38,7 @@ pub struct Brand {
 }
 
 impl Brand {
-    /// Whether there is anything of it.
+    /// Whether any of it is set.
     pub fn is_any(&self) -> bool {
         !self.name.is_empty()
             || self.logo.is_some()
@@ -46,7 +46,7 @@ impl Brand {
             || self.lines.iter().any(|l| !l.is_empty())
     }
 
-    /// What is added to the style of a page, in its form.
+    /// The addition to the style of a page, in its form.
     pub(super) fn style(&self) -> String {
         let Some(ground) = self.colour else { return String::new() };
         let (light, dark) = (ground.readable_on(LIGHT, BLACK), ground.readable_on(DARK, WHITE));
@@ -63,19 +63,19 @@ impl Brand {
 pub struct Colour([u8; 3]);
 
 impl Colour {
-    /// The colour of a text such as `#0b6e82`.
+    /// The colour in a text such as `#0b6e82`.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
         let [_, red, green, blue] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
         Some(Self([red, green, blue]))
     }
 
-    /// Black or white, whichever can be read better on it.
+    /// Black or white, whichever is more readable on it.
     fn text(self) -> Self {
         if contrast(self, WHITE) >= contrast(self, BLACK) { WHITE } else { BLACK }
     }
 
-    /// The nearest colour on the way to `end` that can be read on this ground.
+    /// The nearest colour on the way to `end` that is readable on this background.
     fn readable_on(self, ground: Self, end: Self) -> Self {
         let mut on_the_way = (0..=STEPS).map(|step| self.towards(end, step));
         on_the_way.find(|&colour| contrast(colour, ground) >= READABLE).unwrap_or(end)
@@ -114,11 +114,11 @@ fn contrast(a: Colour, b: Colour) -> f64 {
 /// A picture.
 #[derive(Debug, Clone)]
 pub struct Logo {
-    /// As they are sent.
+    /// The bytes to send.
     pub bytes: Bytes,
     /// `Content-Type`.
     pub kind: &'static str,
-    /// Changes with the bytes: their address may be kept for ever.
+    /// Changes with the bytes: their address may be cached for ever.
     pub(super) version: String,
 }
 

@@ -1,10 +1,10 @@
-//! Pages in gzip, though nothing is compressed for a shopper.
+//! Pages in gzip, without compression at the time of a request.
 //!
-//! Each piece of a template between two slots is deflated once, to whole blocks that end on a byte and look back to nothing before
-//! them (RFC 1951): so they may stand between anything. What is filled in stands between them as it is, in stored blocks. A
-//! shopper then costs what they cost without gzip, a copy, and a checksum.
+//! Each piece of a template between two slots is deflated once, to whole blocks that end on a byte and do not refer back to
+//! earlier ones (RFC 1951): so they may stand between any others. The filled-in values stand between them in stored blocks. A
+//! shopper then costs as much as without gzip, a copy, and a checksum.
 //!
-//! What differs from shopper to shopper is never compressed together with anything, so the length of an answer tells nothing.
+//! A value that differs by shopper is never compressed together with another, so the length of an answer reveals nothing.
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress};
@@ -13,16 +13,16 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// An empty stored block that is the last.
 const LAST: [u8; 5] = [1, 0, 0, 0xff, 0xff];
-/// What a stored block costs besides its bytes, and the most bytes that it has.
+/// The overhead of a stored block, and its most bytes.
 const STORED_HEAD: usize = 5;
 const STORED: usize = 65_535;
 
-/// Pieces as [`Writer::piece`] takes them; empty where one is not worth it.
+/// Pieces for [`Writer::piece`]; empty if deflating does not pay.
 pub(super) fn deflate<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut compress = Compress::new(Compression::best(), false);
     let deflated = pieces.map(|piece| {
         compress.reset();
-        // No room for more: then it is stored.
+        // No room for more: a larger result is not used, and the piece is stored.
         let mut deflated = Vec::with_capacity(piece.len().saturating_sub(STORED_HEAD));
         let done = compress.compress_vec(piece, &mut deflated, FlushCompress::Sync);
         let whole = done.is_ok() && compress.total_in() == piece.len() as u64 && deflated.len() < deflated.capacity();
@@ -31,7 +31,7 @@ pub(super) fn deflate<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>
     deflated.collect()
 }
 
-/// A page on its way.
+/// A page being written.
 pub(super) struct Writer {
     out: Vec<u8>,
     stored: Vec<u8>,
@@ -39,7 +39,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A page of about so many bytes as it is sent.
+    /// A page of about `capacity` bytes as sent.
     pub(super) fn new(capacity: usize) -> Self {
         let mut out = Vec::with_capacity(capacity);
         out.extend_from_slice(&HEAD);
@@ -56,7 +56,7 @@ impl Writer {
         self.out.extend_from_slice(deflated);
     }
 
-    /// What is filled in.
+    /// The buffer for a filled-in value.
     pub(super) fn fill(&mut self) -> &mut Vec<u8> {
         &mut self.stored
     }
@@ -73,7 +73,7 @@ impl Writer {
         self.stored.clear();
     }
 
-    /// The whole of it.
+    /// The whole page.
     pub(super) fn end(mut self) -> Bytes {
         self.store();
         self.out.extend_from_slice(&LAST);

@@ -1,16 +1,16 @@
-//! A form that was sent too late, as the page holds it: hidden fields and a button, sent to where the page came from.
+//! A held form, which was sent too late: the page has its hidden fields and a button that sends them to the page's own address.
 //!
-//! The form has no `action`, so it goes to the very address that it was sent to, whatever that is.
+//! The form has no `action`, so it goes to the very address of the first attempt.
 
 use super::Language;
 use super::notice::push_escaped;
 
-/// What is held of a form.
+/// The content of a held form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeldForm {
-    /// Names and values in their order; `None`: nothing could be kept.
+    /// Names and values in their order; `None`: the fields could not be kept.
     pub fields: Option<Vec<(String, String)>>,
-    /// Names of fields that are not given back.
+    /// Names of dropped fields.
     pub left_out: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl HeldForm {
     }
 }
 
-/// What to do, with a script and without: the script puts its own in.
+/// Instructions, with a script and without: the script inserts its own.
 fn push_how(out: &mut Vec<u8>, [scripted, by_hand]: [&str; 2]) {
     out.extend_from_slice(b"<p id=\"how\" data-script=\"");
     push_escaped(out, scripted);

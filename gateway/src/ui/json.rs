@@ -1,9 +1,9 @@
 //! The waiting JSON, for programs.
 //!
 //! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
-//! unchanged; what Weir adds (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
-//! `pollAfterSeconds`, `status` as in `Weir-Status`, `reason`, `shopResting`, and `confirm` before there is a place) stands in the same object. What is the same for everybody is written once
-//! per snapshot ([`head`]); a shopper costs one copy and a few numbers ([`waiting`]).
+//! unchanged; Weir's additions (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
+//! `pollAfterSeconds`, `status` as in `Weir-Status`, `reason`, `shopResting`, and `confirm` before there is a place) stand in
+//! the same object. The common part is written once per snapshot ([`head`]); a shopper adds a copy and numbers ([`waiting`]).
 
 use bytes::Bytes;
 use policy::outlook::Standstill;
@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::{Facts, Language, QueuePosition, State, push_number};
 
-/// Room for what [`waiting`] adds to the head.
+/// Bytes reserved for the addition of [`waiting`] to the head.
 const TAIL: usize = 400;
 
-/// The fields that are the same for everybody.
+/// The fields that are the same for all shoppers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
@@ -49,7 +49,7 @@ struct Head<'a> {
     shop_resting: bool,
 }
 
-/// The beginning of the document, up to what differs from shopper to shopper.
+/// The beginning of the document, up to the part that differs by shopper.
 pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
     let queueing_method = facts.room.queueing_method;
     let event = facts.state == State::EventPrequeueing;
@@ -114,7 +114,7 @@ pub(super) fn waiting(head: &Bytes, standing: &QueuePosition) -> Bytes {
     Bytes::from(out)
 }
 
-/// The document of a shopper who is told where they stand in answer to something that cannot wait in the line, with the page
+/// The document of a shopper whose request cannot wait in the line: its place, with the page
 /// that can.
 pub(super) fn waiting_elsewhere(head: &Bytes, standing: &QueuePosition, page: &str) -> Bytes {
     let mut out = Vec::from(waiting(head, standing));

@@ -57,10 +57,10 @@ pub(super) struct Texts {
     pub(super) paused_note: &'static str,
     pub(super) resting_note: &'static str,
     pub(super) ended_note: &'static str,
-    /// Of a page that holds a form.
+    /// For a page that holds a form.
     pub(super) held_title: &'static str,
     pub(super) held_lead: &'static str,
-    /// What is kept of it; and what to do, where a script runs and where none does.
+    /// The kept part of it; and instructions, with a script and without.
     pub(super) form_kept: &'static str,
     pub(super) form_kept_how: [&'static str; 2],
     pub(super) form_part: &'static str,
@@ -90,7 +90,7 @@ pub(super) struct Texts {
     pub(super) request: &'static str,
 }
 
-/// What a page that is not the waiting page says.
+/// The text of a page other than the waiting page.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Heading {
     pub(super) title: &'static str,
@@ -115,8 +115,8 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }
 
-    /// The language that an `Accept-Language` header prefers among ours. If that is none: the one that was `set`, else English
-    /// for somebody who names other languages, and Korean for somebody who names none.
+    /// The language that an `Accept-Language` header prefers among ours. If there is none: the one that was `set`, else English
+    /// for a shopper who names other languages, and Korean for one who names none.
     pub fn pick(accept: &str, set: Option<Self>) -> Self {
         let names_any = accept.contains(|c: char| c.is_ascii_alphabetic());
         let mut best = (0.0, set.unwrap_or(if names_any { Self::English } else { Self::Korean }));
@@ -139,7 +139,7 @@ impl Language {
     }
 
     /// A wait in words: seconds below two minutes, then minutes, then hours. Rounded outwards, so
-    /// that the range stays as honest as it was.
+    /// that the range stays true.
     pub fn wait(self, wait: Option<Wait>) -> String {
         let mut out = Vec::new();
         self.push_wait(&mut out, wait);

@@ -1,6 +1,6 @@
-//! Everything that is said to somebody who neither enters nor waits, as a page, as JSON and as a
-//! line of text. Rendered once for all rooms without a brand of their own, and all but those that name a request are made once: who asks in vain a
-//! million times is sent the same bytes.
+//! Every message to a caller who neither enters nor waits, as a page, as JSON and as a
+//! line of text. Rendered once for all rooms without a brand of their own, and made once unless it names a request: a client
+//! that asks in vain a million times gets the same bytes.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ use super::language::{Heading, Texts};
 use super::template::{Coding, Filled, Look, NOTICE, PageError, Segments, Slot, render, templates};
 use super::{Language, push_number};
 
-/// What there is to say.
+/// A message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice<'a> {
     /// The room is suspended: look again after `retry` seconds.
@@ -22,7 +22,7 @@ pub enum Notice<'a> {
         /// Seconds.
         retry: u64,
     },
-    /// The room rejects what is over its limits.
+    /// The room rejects newcomers over its limits.
     Full,
     /// Over a quota.
     TooMany {
@@ -39,22 +39,22 @@ pub enum Notice<'a> {
         /// Seconds.
         retry: u64,
     },
-    /// They gave up their place.
+    /// The shopper gave up the place.
     Left,
-    /// The upstream has too much to do.
+    /// The upstream is overloaded.
     Busy,
     /// The upstream or the gateway could not answer.
     Failed {
         /// Status code of the answer, mostly 502 or 504.
         status: u16,
-        /// The id to quote to whoever runs the shop.
+        /// The id to quote to the shop's operators.
         request: &'a str,
     },
 }
 
-/// How many pages there are: [`Notice::index`] is below it.
+/// Number of pages: [`Notice::index`] is below it.
 const PAGES: usize = 7;
-/// How many notices are the same for all who are told them.
+/// Number of notices that are the same for all their readers.
 const KINDS: usize = 7;
 
 impl Notice<'_> {
@@ -70,7 +70,7 @@ impl Notice<'_> {
         }
     }
 
-    /// Which of the notices it is, and which of [`SECONDS`] it names; `None` for one that names a request.
+    /// Its index among the notices, and that of its seconds in [`SECONDS`]; `None` for one that names a request.
     fn kind(self) -> Option<(usize, usize)> {
         let kind = match self {
             Self::Suspended { .. } => 0,
@@ -87,7 +87,7 @@ impl Notice<'_> {
         Some((kind, step))
     }
 
-    /// The same, naming the seconds of this step.
+    /// The same with the seconds of this step.
     fn rounded(self, step: usize) -> Self {
         let retry = SECONDS[step];
         match self {
@@ -113,7 +113,7 @@ impl Notice<'_> {
         }
     }
 
-    /// The word of `Weir-Status`: what a program can make of it.
+    /// The word of `Weir-Status`, for programs.
     pub fn status(self) -> &'static str {
         match self {
             Self::Suspended { .. } | Self::Full => "queue-closed",
@@ -126,7 +126,7 @@ impl Notice<'_> {
         }
     }
 
-    /// Seconds after which asking again makes sense, as in `Retry-After`.
+    /// Seconds after which another attempt makes sense, as in `Retry-After`.
     pub fn retry(self) -> Option<u64> {
         match self {
             Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } | Self::Ended { retry } => {
@@ -191,7 +191,7 @@ fn headings(texts: &Texts) -> [Heading; PAGES] {
     [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed, texts.ended]
 }
 
-/// In which form a notice is told.
+/// The form of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A page.
@@ -214,7 +214,7 @@ impl Form {
     }
 }
 
-/// Seconds that a notice names; others are told as the next of these. `Retry-After` has them to the second.
+/// The seconds in texts; others are rounded up to the next of these. `Retry-After` is exact to the second.
 const SECONDS: [u64; 8] = [1, 2, 5, 10, 30, 60, 300, 3_600];
 
 /// The pages of every [`Notice`], in every language.
@@ -222,7 +222,7 @@ const SECONDS: [u64; 8] = [1, 2, 5, 10, 30, 60, 300, 3_600];
 pub struct Notices {
     pages: Vec<Segments>,
     csp: HeaderValue,
-    /// Made when first asked for: by notice, form and seconds.
+    /// Made on first use: by notice, form and seconds.
     shared: Vec<OnceLock<Bytes>>,
 }
 
@@ -230,7 +230,7 @@ impl Notices {
     /// Renders them without a brand.
     ///
     /// # Errors
-    /// One of our own templates is wrong, which a test would have told.
+    /// One of our own templates is wrong; a test excludes that.
     pub fn new() -> Result<Self, PageError> {
         Self::of(&Look::new("", &Brand::default()))
     }
@@ -261,7 +261,7 @@ impl Notices {
         self.csp.clone()
     }
 
-    /// The notice in this form. The same bytes for all who are told the same.
+    /// The notice in this form. The same bytes for all readers of the same notice.
     pub fn shared(&self, notice: Notice<'_>, form: Form) -> Bytes {
         let Some((kind, step)) = notice.kind() else { return self.make(notice, form) };
         let place = (kind * Form::COUNT + form.index()) * SECONDS.len() + step;
@@ -277,7 +277,7 @@ impl Notices {
         }
     }
 
-    /// The page that says it.
+    /// Its page.
     pub fn page(&self, notice: Notice<'_>, language: Language, coding: Coding) -> Filled {
         self.pages[language as usize * PAGES + notice.index()].fill(coding, |out, slot| match (slot, notice) {
             (Slot::Retry, _) => push_number(out, notice.retry().unwrap_or(30)),

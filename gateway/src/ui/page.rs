@@ -1,8 +1,8 @@
 //! The waiting page of a room.
 //!
-//! What cannot be filled in afterwards, such as whether a wait is known at all, is a [`PageState`]: each
+//! A fact that cannot be filled in later, such as whether a wait is known at all, is part of a [`PageState`]: each
 //! has its own rendering. An operator's template goes the same way as ours with the same variables,
-//! so its conditions may look at the names of faces and languages, but not compare a position.
+//! so its conditions may test the names of states and languages, but not compare a position.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,22 +20,22 @@ use super::{Language, QueuePosition, Snapshot, operators, push_number};
 /// The name of an operator's template, as in the configuration.
 const OPERATORS: &str = "custom_page_html";
 
-/// What is known of a shopper's place, as far as it changes the page.
+/// The state of a shopper's place, as far as it changes the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageState {
     /// Position and wait are known.
     Moving,
     /// The line stands still for now: no wait.
     Still,
-    /// Places may come back that stand before this one: no position, no wait.
+    /// Earlier places may come back: no position, no wait.
     Unsure,
-    /// Nobody is let in: no wait.
+    /// No shopper is let in: no wait.
     Paused,
     /// The shop rests: no wait.
     AtRest,
-    /// The same, and at the front.
+    /// The same, at the front.
     CalledAtRest,
-    /// At the front, and without a token or a seat so far.
+    /// At the front, still without a token or a seat.
     Called,
     /// The store does not answer: the last position, no wait.
     Away,
@@ -70,7 +70,7 @@ impl PageState {
         }
     }
 
-    /// `held`: of a page that holds a form.
+    /// `held`: for a page that holds a form.
     fn variables(self, room: &str, version: u32, held: bool) -> Value {
         context! {
             room,
@@ -101,7 +101,7 @@ impl PageState {
     }
 }
 
-/// What a page says besides the place.
+/// The content of a page besides the place.
 #[derive(Debug, Clone, Copy)]
 struct More<'a> {
     /// The shopper's pass has run out.
@@ -112,16 +112,16 @@ struct More<'a> {
 /// A template in every language and state.
 #[derive(Debug, Clone)]
 struct Faces {
-    /// By language, then by state. Ours are made when first asked for: a room in which nobody waits costs no page.
+    /// By language, then by state. Ours are made on first use: a room without waiters costs no page.
     pages: Vec<OnceLock<Segments>>,
     csp: HeaderValue,
-    /// Which text they have.
+    /// The id of their text.
     version: u32,
     held: bool,
     room: Arc<Room>,
 }
 
-/// Whose pages they are.
+/// The owner of the pages.
 #[derive(Debug)]
 struct Room {
     name: String,
@@ -132,7 +132,7 @@ struct Room {
 #[derive(Debug, Clone)]
 pub struct WaitingPage {
     shown: Faces,
-    /// Ours as it holds a form: nobody else is sent what is said of one, and an operator's page holds none.
+    /// Ours with a held form: only its readers need that text, and an operator's page holds none.
     holding: Faces,
     notices: Option<Notices>,
 }
@@ -154,12 +154,12 @@ impl WaitingPage {
         Ok(Self { shown, holding, notices })
     }
 
-    /// Which text it has: pages that say the same have the same number, at every gateway.
+    /// The id of its text: pages with the same text have the same number, at every gateway.
     pub fn version(&self) -> u32 {
         self.shown.version
     }
 
-    /// Whether a browser that shows it hears of the line again, as far as its text tells. One that is not made yet is ours.
+    /// Whether a browser that shows it polls the line, judged by its text. One that is not made yet is ours.
     pub fn polls(&self) -> bool {
         self.shown.pages.first().and_then(OnceLock::get).is_none_or(|moving| operators::polls(moving.text()))
     }
@@ -179,7 +179,7 @@ impl WaitingPage {
         self.shown.room.brand.logo.as_ref()
     }
 
-    /// What else is said in this room, if it has a brand.
+    /// The other messages of this room, if it has a brand.
     pub fn notices(&self) -> Option<&Notices> {
         self.notices.as_ref()
     }
@@ -189,7 +189,7 @@ impl WaitingPage {
         self.shown.fill(snapshot.state(standing), snapshot, standing, told, More { ended, form: None })
     }
 
-    /// The page of a shopper whose form was not sent on: it holds the form. Always ours; to be sent with [`Self::own_csp`].
+    /// The page of a shopper whose form was not forwarded: it holds the form. Always ours; to be sent with [`Self::own_csp`].
     pub fn holding(
         &self,
         form: &HeldForm,
@@ -216,13 +216,13 @@ impl WaitingPage {
 }
 
 impl Faces {
-    /// Ours, none of them made.
+    /// Ours, not made yet.
     fn unmade(look: &Look<'_>, held: bool, room: &Arc<Room>) -> Self {
         let pages = vec![OnceLock::new(); Language::ALL.len() * PageState::ALL.len()];
         Self { pages, csp: look.csp.clone(), version: look.version(PAGE), held, room: room.clone() }
     }
 
-    /// An operator's, all of them made: what is wrong with it is told before anybody waits.
+    /// An operator's, all made at once: an error shows before any shopper waits.
     fn of_operators(source: &str, look: &Look<'_>, room: &Arc<Room>) -> Result<Self, PageError> {
         let (version, mut templates) = (look.version(source), templates()?);
         let own = |state: PageState| state.variables(&room.name, version, false);
@@ -232,7 +232,7 @@ impl Faces {
         let pages = faces
             .map(|(language, state)| Ok(OnceLock::from(render(&templates, OPERATORS, language, look, own(state))?)));
         let pages = pages.collect::<Result<_, PageError>>()?;
-        // An operator's page brings what it likes; it must not be framed by strangers.
+        // An operator's page may load anything; other sites must not frame it.
         let csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
         Ok(Self { pages, csp, version, held: false, room: room.clone() })
     }
@@ -274,7 +274,7 @@ impl Faces {
                 }
             }
             Slot::PositionFormatted => {
-                // Whoever is called while nobody is let in is next.
+                // A called shopper is next while the line admits no shopper.
                 if let Some(position) = standing.position {
                     language.push_grouped(out, position.max(1));
                 }

@@ -1,4 +1,4 @@
-//! What pages of the shop are told of a pass: the script, and what it asks for.
+//! A pass on pages of the shop: the script, and the document that it fetches.
 
 use std::sync::LazyLock;
 
@@ -21,9 +21,9 @@ pub fn pass_script(coding: Coding) -> Bytes {
     if coding == Coding::Gzip { gzip.clone() } else { plain.clone() }
 }
 
-/// When a pass ends, and whether it may still be renewed; in a language, what the script says of it:
-/// `{"seconds": until its end, "renew": until a request would move that, or null, "lang": tag, "text": {..}}`. Seconds are what is
-/// left, because a browser's clock may be wrong.
+/// The end of a pass, and whether it may still be renewed; with the script's texts in a language:
+/// `{"seconds": until its end, "renew": until a request would move that, or null, "lang": tag, "text": {..}}`. Seconds are the
+/// remaining time, because a browser's clock may be wrong.
 pub fn pass_status(pass: Option<(Token, bool)>, now: Millis, language: Language) -> Bytes {
     let texts = language.texts();
     let seconds = pass.map_or(0, |(pass, _)| pass.expires.saturating_sub(now).div_ceil(1_000));

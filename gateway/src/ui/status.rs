@@ -1,6 +1,6 @@
 //! The status document: `GET /.weir/status/{room}`.
 //!
-//! The same bytes for everybody, so a poll is a clone of them and a CDN may keep them for a second.
+//! The same bytes for all shoppers, so a poll is a clone of them and a CDN may keep them for a second.
 
 use std::ops::Not;
 
@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::Facts;
 
-/// A position far out on the straight line through which the wait is told.
+/// A position far out on the straight line that describes the wait.
 const FAR: u64 = 1_000_000_000;
 
-/// What the page reads, in this order. What is usual is left out.
+/// The fields that the page reads, in this order. Fields with usual values are left out.
 #[derive(Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
 struct Document<'a> {
@@ -33,8 +33,8 @@ struct Document<'a> {
     segment: u64,
     serving: u64,
     next: u64,
-    /// The segments before it in which people wait, as `[segment, serving, next]`: a ticket of any other is called, or for the
-    /// gateway to look at.
+    /// The earlier segments with waiters, as `[segment, serving, next]`: a ticket of any other is called, or the
+    /// gateway must decide.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     before: Vec<(u64, u64, u64)>,
     #[serde(skip_serializing_if = "Not::not")]
@@ -54,7 +54,7 @@ struct Document<'a> {
     now: Millis,
 }
 
-/// When to ask again ([`pacer::PollTable`]).
+/// When to poll again ([`pacer::PollTable`]).
 #[derive(Serialize)]
 struct Poll {
     min: f64,
@@ -103,13 +103,13 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
     Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
 }
 
-/// A segment as the page is told it: its unit, and the places within that are called and given.
+/// A segment in the page's form: its unit, and the places called and given within.
 fn told(segment: &Segment) -> (u64, u64, u64) {
     let (unit, serving) = place_of(segment.serving);
     (unit, serving, segment.next - segment.base)
 }
 
-/// `[a, b, c, d]`: the wait with `p` tickets until the call is `a + b p` to `c + d p` seconds, and never below 0. Read off
+/// `[a, b, c, d]`: the wait with `p` tickets until the call is `a + b p` to `c + d p` seconds, and never below 0. Computed from
 /// [`Outlook::wait`] itself far out, so that the page shows the range that the policy means.
 fn wait_line(outlook: &Outlook) -> Option<[f64; 4]> {
     let near = outlook.wait(FAR)?;
@@ -128,7 +128,7 @@ fn rounded(value: f64, places: i32) -> f64 {
     (value * scale).round() / scale
 }
 
-/// Rounded to so many, wherever its point stands.
+/// Rounded to five significant digits.
 fn five_digits(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }

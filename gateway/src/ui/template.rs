@@ -1,8 +1,8 @@
 //! Templates: rendered once, cut at marks, filled per shopper.
 //!
-//! An operator's template is rendered when the configuration is read, ours when the first shopper is to see it: the engine runs
-//! for no request but that. While it runs, what differs from shopper to shopper
-//! is a mark; what it made is cut at the marks ([`Segments`]), and an answer is the pieces with the
+//! An operator's template is rendered when the configuration is read, ours for the first shopper who sees it: the engine runs
+//! for no other request. While it runs, a mark stands for each value that differs by shopper;
+//! the result is cut at the marks ([`Segments`]), and an answer is the pieces with the
 //! values between them.
 
 use std::sync::{LazyLock, OnceLock};
@@ -20,14 +20,14 @@ use super::brand::Brand;
 use super::language::Texts;
 use super::{Language, gzip};
 
-/// The template of everything but the waiting page.
+/// The template of all pages but the waiting page.
 pub(super) const NOTICE: &str = "notice.html";
 /// The template of the waiting page.
 pub(super) const WAITING: &str = "page.html";
 const SHELL: &str = include_str!("../../../queue-ui/shell.html");
 /// The text of our own waiting page.
 pub(super) const PAGE: &str = include_str!("../../../queue-ui/page.html");
-/// Instructions that a template may run: far more than a page needs, so only a runaway loop meets it.
+/// Instructions that a template may run: far more than a page needs, so only a runaway loop reaches it.
 const FUEL: u64 = 50_000;
 /// Starts and ends a mark. Not allowed in HTML, and refused in an operator's template.
 pub(super) const MARK: char = '\u{1}';
@@ -38,7 +38,7 @@ pub(super) const MARK: char = '\u{1}';
 pub struct PageError {
     /// Line of the template, from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The problem there.
     pub message: String,
 }
 
@@ -67,14 +67,14 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     notice_script: script(include_str!("../../../queue-ui/notice.js")),
 });
 
-/// How the pages of a room look: the style with its brand, and the policy that allows exactly that and the scripts.
+/// The look of a room's pages: the style with its brand, and the policy that allows exactly that and the scripts.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
     brand: &'a Brand,
     /// Address of the logo, empty if there is none.
     logo: String,
     style: String,
-    /// The `Content-Security-Policy` of every page that is made of our own templates.
+    /// The `Content-Security-Policy` of every page made of our own templates.
     pub(super) csp: HeaderValue,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Look<'a> {
         Self { brand, logo, style, csp }
     }
 
-    /// Which text a page of this template has, in 24 bits: another template, style, script, wording or brand makes another number.
+    /// The id of the text of this template's page, in 24 bits: another template, style, script, wording or brand changes it.
     pub(super) fn version(&self, template: &str) -> u32 {
         let texts = Language::ALL.map(|language| serde_json::to_string(language.texts()).unwrap_or_default());
         let looks = [&self.style, &self.logo, &self.brand.name].into_iter().chain(&self.brand.lines).chain(&texts);
@@ -116,8 +116,8 @@ pub(super) fn page_script() -> &'static str {
     &ASSETS.page_script
 }
 
-/// The text without comments and white space that separates nothing: what is left fits into the first flight of a TCP
-/// connection. As it is where it cannot be read, which a test would tell.
+/// The text without comments and needless white space: the rest fits into the first flight of a TCP
+/// connection. Unchanged if it cannot be parsed, which a test excludes.
 fn minified(text: &str, minify: impl FnOnce(&str) -> Option<String>) -> String {
     minify(text).map_or_else(|| text.to_owned(), |minified| minified.trim().to_owned())
 }
@@ -130,7 +130,7 @@ pub(super) fn script(text: &str) -> String {
     minified(text, |text| Some(minifier::js::minify(text).ok()?.to_string()))
 }
 
-/// A value that differs from shopper to shopper.
+/// A value that differs by shopper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Slot {
@@ -151,7 +151,7 @@ pub(super) enum Slot {
     Refresh,
     Why,
     Form,
-    /// Nothing is filled in: what comes after it is the same for everybody.
+    /// No value: the text after it is the same for all shoppers.
     Shared,
 }
 
@@ -176,7 +176,7 @@ impl Slot {
         Self::Shared,
     ];
 
-    /// What stands in its place while the template runs.
+    /// Its placeholder while the template runs.
     pub(super) fn mark(self) -> String {
         format!("{MARK}{}{MARK}", char::from(self as u8))
     }
@@ -191,40 +191,40 @@ impl Slot {
 pub(super) struct Segments {
     text: Bytes,
     cuts: Vec<(usize, Slot)>,
-    /// The pieces between the slots as gzip has them, made when first asked for.
+    /// The pieces between the slots as gzip has them, made on first use.
     deflated: OnceLock<Vec<Vec<u8>>>,
 }
 
-/// A page with its slots filled, in pieces: what stands before the first slot, where the style is, and behind the last, where the
-/// script is, are the same bytes for everybody: no copy of them is made or held for one page.
+/// A page with its slots filled, in pieces: the text before the first slot, with the style, and after the last, with the
+/// script, is the same for all shoppers: it is never copied for one page.
 #[derive(Debug, Clone, Default)]
 pub struct Filled {
-    /// What stands before the first slot.
+    /// The text before the first slot.
     pub before: Bytes,
     /// From the first slot to the last.
     pub filled: Bytes,
-    /// What stands behind the last slot.
+    /// The text after the last slot.
     pub after: Bytes,
 }
 
 impl From<Filled> for Bytes {
-    /// In one piece, to be kept or looked at.
+    /// In one piece, to be stored or inspected.
     fn from(page: Filled) -> Self {
         Self::from([page.before, page.filled, page.after].concat())
     }
 }
 
-/// In which coding a page is sent.
+/// The content coding of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
-    /// As it is.
+    /// Uncompressed.
     Identity,
     /// `gzip`.
     Gzip,
 }
 
 impl Segments {
-    /// What is the same for everybody.
+    /// The text that is the same for all shoppers.
     pub(super) fn text(&self) -> &str {
         std::str::from_utf8(&self.text).unwrap_or_default()
     }
@@ -275,7 +275,7 @@ impl Segments {
         page.end()
     }
 
-    /// What stands before, between and behind the slots.
+    /// The text before, between and after the slots.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let text = &self.text;
         let begins = std::iter::once(0).chain(self.cuts.iter().map(|&(at, _)| at));
@@ -304,7 +304,7 @@ pub(super) fn ours() -> Result<&'static Environment<'static>, PageError> {
     OURS.as_ref().map_err(Clone::clone)
 }
 
-/// Renders and cuts a template. `own` is added to the variables that every page has.
+/// Renders and cuts a template. `own` is added to the variables of every page.
 pub(super) fn render(
     templates: &Environment<'_>,
     name: &str,
@@ -316,7 +316,7 @@ pub(super) fn render(
     Ok(Segments::cut(&templates.get_template(name)?.render(variables(language, look, script, own))?))
 }
 
-/// What a template can name. `own` is added to what every page has.
+/// The variables of a template. `own` is added to those of every page.
 pub(super) fn variables(language: Language, look: &Look<'_>, script: &str, own: Value) -> Value {
     let texts: &Texts = language.texts();
     context! {

@@ -1,7 +1,7 @@
-//! Wakes whoever drives a connection, but not while they do.
+//! A waker for the driver of a connection, which stays silent while the driver runs.
 //!
-//! The two halves of hyper's client wake each other at every step. Both are polled by one task, one after the
-//! other, so most of that would only make the task run again for nothing.
+//! The two halves of hyper's client wake each other at every step. One task polls both, one after the
+//! other, so most wakes would only run the task again for nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -20,12 +20,12 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// From here on it is heard only by [`Alarm::rang`].
+    /// From here on only [`Alarm::rang`] reports it.
     pub(super) fn mute(&self) {
         self.state.store(DRIVING, Ordering::SeqCst);
     }
 
-    /// From here on it wakes this driver. Says whether it rang since it was [muted](Self::mute).
+    /// From here on it wakes this driver. Returns whether it rang since it was [muted](Self::mute).
     pub(super) fn rang(&self, driver: &Waker) -> bool {
         self.driver.register(driver);
         self.state.swap(0, Ordering::SeqCst) & RANG != 0

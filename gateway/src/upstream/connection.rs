@@ -2,7 +2,7 @@
 //!
 //! hyper's client is two halves: one takes requests, one moves bytes and must be polled. Usually the second
 //! is a task of its own. Here the request's own task polls it, which saves waking and running another
-//! task three times a request. What outlives the request (the rest of an upload that was answered early,
+//! task three times a request. A part that outlives the request (the rest of an upload that was answered early,
 //! another protocol) becomes a task after all.
 
 use std::future::poll_fn;
@@ -30,7 +30,7 @@ use crate::body::Piece;
 
 /// Headers of an answer that hyper parses without an allocation.
 const DEFAULT_MAX_HEADERS: usize = 100;
-/// Bytes of an answer that are read at once, and the longest head of one.
+/// Bytes of an answer read at once, and the longest head of one.
 const PIECE: usize = 32 << 10;
 
 /// A connection that may carry requests, one after the other.
@@ -40,7 +40,7 @@ pub(super) struct Connection {
     alarm: Arc<Alarm>,
     waker: Waker,
     probe: Probe,
-    /// When it was last kept, in ticks.
+    /// When it last went back to the pool, in ticks.
     pub(super) kept_at: u64,
     /// How often its server had moved when it was opened.
     pub(super) moves: u64,
@@ -48,7 +48,7 @@ pub(super) struct Connection {
     pub(super) deadline: Rc<Deadline>,
 }
 
-/// A request that is to be sent; `None` once it was.
+/// A request to send; `None` once sent.
 pub type Outgoing = Option<Request<Upload>>;
 
 /// The half that moves bytes. Its errors reach the request, or the body of the answer.
@@ -75,13 +75,13 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// In a box, for it goes through many hands with each request.
+    /// Boxed, for it is moved often with each request.
     pub(super) async fn open(way: &ServerAddress, max_headers: usize, deadline: Rc<Deadline>) -> io::Result<Box<Self>> {
         let (wire, _) = way.connect(true).await?;
         Self::on(way, wire, max_headers, deadline).await
     }
 
-    /// The same on a wire that is there.
+    /// The same on an open wire.
     pub(super) async fn on(
         way: &ServerAddress,
         wire: Wire,
@@ -91,7 +91,7 @@ impl Connection {
         let moves = way.moves();
         let probe = Probe::default();
         let mut http1 = http1::Builder::new();
-        // One buffer and a plain write: most requests are a head alone. What is read at once is what a slow reader holds.
+        // One buffer and a plain write: most requests are a head alone. The bytes read at once are held for a slow reader.
         http1.writev(false).max_buf_size(PIECE);
         if max_headers != DEFAULT_MAX_HEADERS {
             http1.max_headers(max_headers);
@@ -103,7 +103,7 @@ impl Connection {
         let waker = Waker::from(alarm.clone());
         deadline.rings(&waker);
         let mut opened = Box::new(Self { sender, bytes, alarm, waker, probe, kept_at: 0, moves, deadline });
-        // Only when it was polled once does it say that it takes a request.
+        // It accepts a request only after a first poll.
         opened.sweep();
         Ok(opened)
     }
@@ -113,7 +113,7 @@ impl Connection {
         self.sender.is_ready() && !self.deadline.has_passed()
     }
 
-    /// Has the kernel asked, before the next request is written, whether the server is still there.
+    /// Has the kernel asked, before the next request is written, whether the server has closed it.
     pub(super) fn probe(&self) {
         self.probe.arm();
     }
@@ -123,8 +123,8 @@ impl Connection {
         self.sender.is_closed() || matches!(self.bytes, Bytes::Over)
     }
 
-    /// The next piece of an answer's body. To take one is to wake the other half: it has its turn when the
-    /// next one is asked for.
+    /// The next piece of an answer's body. Taking one wakes the other half, which is polled when the
+    /// next one is requested.
     pub(super) fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Piece {
         self.alarm.mute();
         let mut frame = Pin::new(&mut *body).poll_frame(cx);
@@ -138,19 +138,19 @@ impl Connection {
         frame
     }
 
-    /// Notices what happened while nobody drove it.
+    /// Notices events since it was last driven.
     pub(super) fn sweep(&mut self) {
         self.bytes.poll(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// Lets it go on without being driven.
+    /// Lets a task of its own drive it.
     pub(super) fn detach(&mut self) {
         if let Bytes::Here(bytes) = std::mem::replace(&mut self.bytes, Bytes::Over) {
             self.bytes = Bytes::InTask(tokio::task::spawn_local(bytes).abort_handle());
         }
     }
 
-    /// Sends the request, which is taken, and waits for the head of the answer: so many ticks of silence.
+    /// Sends the request, which is taken, and waits for the head of the answer, for up to `silence` ticks of silence.
     pub(super) fn send(
         &mut self,
         request: &mut Outgoing,
@@ -158,7 +158,7 @@ impl Connection {
     ) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
         let Self { sender, bytes, alarm, waker, deadline, .. } = self;
         deadline.await_answer(silence);
-        // To send is to wake the other half, which is polled at once.
+        // Sending wakes the other half, which is polled at once.
         alarm.mute();
         let answer = request.take().map(|mut taken| {
             taken.body_mut().report_to(deadline);
@@ -212,7 +212,7 @@ impl Drop for Connection {
 pub(super) enum Failed {
     /// Not a byte was sent: the request is given back.
     Unsent(hyper::Error),
-    /// It was, at least in part.
+    /// Sent, at least in part.
     Sent(UpstreamError),
 }
 
@@ -235,7 +235,7 @@ impl From<hyper::Error> for UpstreamError {
         } else if error.is_parse() {
             Self::Garbage(error)
         } else if error.is_user() {
-            // The only thing of ours that fails in there is the body that the shopper sends.
+            // The only part of ours that fails in there is the body from the shopper.
             Self::ClientGone(error)
         } else {
             Self::Reset(error)

@@ -1,8 +1,8 @@
-//! What an upstream counts.
+//! The counters of an upstream.
 
 use std::sync::atomic::AtomicU64;
 
-/// What happened so far, for telemetry. Each only grows.
+/// Events so far, for telemetry. Each only grows.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Heads of answers passed on.
@@ -13,13 +13,13 @@ pub struct Counters {
     pub busy: AtomicU64,
     /// Requests for another protocol that found no room.
     pub upgrades_refused: AtomicU64,
-    /// Times that this machine had nothing left to connect with.
+    /// Times that this machine had no resources left to connect.
     pub exhausted: AtomicU64,
     /// Requests ended because their client sent them too slowly.
     pub slow_uploads: AtomicU64,
     /// Answers ended because their client took them too slowly.
     pub slow_downloads: AtomicU64,
-    /// Requests sent again, the first time having sent nothing.
+    /// Requests sent again after an attempt that sent nothing.
     pub retried: AtomicU64,
     /// Connections opened.
     pub connected: AtomicU64,

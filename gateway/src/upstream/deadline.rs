@@ -1,8 +1,8 @@
 //! The one deadline of a connection to a server, in ticks.
 //!
-//! What it means depends on what the connection does: the silence that is borne before an answer, the age
-//! of a kept connection, the grace of an upload that was answered early. It is a number in a cell; one
-//! sweep a tick looks at all of them. So a request arms no timer and reads no clock (a `tokio` timer per
+//! Its meaning depends on the state of the connection: the silence allowed before an answer, the age
+//! of an idle connection, the grace of an upload that was answered early. It is a number in a cell; one
+//! sweep a tick checks all of them. So a request arms no timer and reads no clock (a `tokio` timer per
 //! request costs hundreds of instructions), and in return a deadline is met up to two ticks late.
 
 use std::cell::{Cell, RefCell};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::pace::{LeastPace, Pace};
 
-/// In which deadlines are counted, and how often they are looked at.
+/// The unit of deadlines, and the interval of their check.
 const TICK: Duration = Duration::from_millis(50);
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -27,19 +27,19 @@ pub(super) fn ticks(duration: Duration) -> u64 {
 pub(super) struct Deadline {
     clock: Rc<Cell<u64>>,
     at: Cell<u64>,
-    /// While an answer is awaited: the ticks that each piece of the request's body is good for.
+    /// While an answer is awaited: the ticks allowed after each piece of the request's body.
     silence: Cell<u64>,
-    /// A request's body is on its way.
+    /// A request's body is being sent.
     uploading: Cell<bool>,
     /// The silence is the shopper's, not the server's.
     awaits_shopper: Cell<bool>,
     passed: Cell<bool>,
     least_pace: LeastPace,
-    /// Of the shopper, with the body of the request.
+    /// The pace of the shopper, with the body of the request.
     pace: Pace,
-    /// When it was last looked at.
+    /// When it was last checked.
     looked: Cell<u64>,
-    /// Of the connection.
+    /// The waker of the connection.
     waker: RefCell<Option<Waker>>,
 }
 
@@ -50,13 +50,13 @@ impl Deadline {
         Rc::new(Self { clock, at, silence, uploading, awaits_shopper, passed, least_pace, pace, looked, waker })
     }
 
-    /// Allows so many ticks from now.
+    /// Sets it `ticks` ticks from now.
     pub(super) fn allow(&self, ticks: u64) {
         // One more, as the current tick is partly over.
         self.at.set(self.clock.get() + ticks + 1);
     }
 
-    /// An answer is due within so many ticks of silence.
+    /// An answer is due within `silence` ticks of silence.
     pub(super) fn await_answer(&self, silence: u64) {
         self.silence.set(silence);
         self.awaits_shopper.set(false);
@@ -68,7 +68,7 @@ impl Deadline {
         self.pace.reset();
     }
 
-    /// The shopper is waited for, and nothing else: so many ticks of silence.
+    /// Only the shopper is waited for, for up to `silence` ticks of silence.
     pub(super) fn gather(&self, silence: u64) {
         self.upload_begins();
         self.await_answer(silence);
@@ -79,12 +79,12 @@ impl Deadline {
         self.uploading.set(false);
     }
 
-    /// Whether a request's body is still on its way.
+    /// Whether a request's body is still being sent.
     pub(super) fn is_uploading(&self) -> bool {
         self.uploading.get()
     }
 
-    /// So many bytes of the request's body moved, or the shopper is waited for.
+    /// `moved` bytes of the request's body moved, or the shopper is waited for.
     pub(super) fn upload(&self, moved: Option<usize>) {
         self.awaits_shopper.set(moved.is_none());
         let Some(bytes) = moved else { return };
@@ -94,7 +94,7 @@ impl Deadline {
         }
     }
 
-    /// There is no deadline any more.
+    /// Removes the deadline.
     pub(super) fn lift(&self) {
         self.silence.set(0);
         self.at.set(NEVER);

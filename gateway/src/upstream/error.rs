@@ -1,6 +1,6 @@
-//! What can go wrong between a permit and the head of an answer.
+//! Failures between a permit and the head of an answer.
 //!
-//! Facts, not answers: which status a shopper sees is decided in one table elsewhere.
+//! Facts, not answers: one table elsewhere decides which status a shopper sees.
 
 use std::io;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub enum UpstreamError {
     /// The upstream has no server.
     #[error("no server is configured")]
     NoServer,
-    /// No server accepted a connection; this is the last one asked.
+    /// No server accepted a connection; this is the last one tried.
     #[error("cannot connect to {server}")]
     Connect {
         /// `host:port`.
@@ -37,25 +37,25 @@ pub enum UpstreamError {
         /// Why.
         source: io::Error,
     },
-    /// A server was connected to, and TLS with it failed; this is the last one asked.
+    /// A server accepted the connection, and TLS with it failed; this is the last one tried.
     #[error("no TLS with {server}: {source}")]
     Tls {
         /// `host:port`.
         server: String,
-        /// What is wrong.
+        /// The failure.
         failure: TlsFailure,
-        /// In its own words.
+        /// Its own words.
         source: io::Error,
     },
-    /// A server was connected to, and HTTP/2 with it failed.
+    /// A server accepted the connection, and HTTP/2 with it failed.
     #[error("{why}")]
     Http2 {
-        /// What is wrong.
+        /// The failure.
         failure: Http2Failure,
-        /// In its own words.
+        /// Its own words.
         why: String,
     },
-    /// The request asks for another protocol, which takes HTTP/1.1, and a server that is spoken to by HTTP/2 does not take that.
+    /// The request asks for another protocol, which takes HTTP/1.1, and the server takes only HTTP/2.
     #[error("no other protocol with a server of HTTP/2: {0}")]
     NoUpgrade(String),
     /// This machine has no descriptor, port or memory left for a connection: no fault of the server's.
@@ -66,7 +66,7 @@ pub enum UpstreamError {
         /// Why.
         source: io::Error,
     },
-    /// The kept connection was closed before the request was sent on it.
+    /// The idle connection was closed before the request was sent on it.
     #[error("connection closed before the request was sent")]
     Unsent(#[source] hyper::Error),
     /// Sent, and no head of an answer in time.
@@ -75,13 +75,13 @@ pub enum UpstreamError {
     /// The connection broke before the head of an answer.
     #[error("connection broken before the answer")]
     Reset(#[source] hyper::Error),
-    /// What came back is not HTTP/1.
+    /// The answer is not HTTP/1.
     #[error("answer is not HTTP")]
     Garbage(#[source] hyper::Error),
-    /// The head of the answer has more headers or bytes than are read.
+    /// The head of the answer exceeds the bound on headers or bytes.
     #[error("head of the answer is too large")]
     HeadTooLarge(#[source] Option<hyper::Error>),
-    /// 101, and nobody had asked for it.
+    /// 101, unrequested.
     #[error("switched protocols unasked")]
     NotAskedToSwitch,
     /// The shopper broke off while sending the body.
@@ -110,7 +110,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether it is the server's fault: not for want of room here, and not the client's.
+    /// Whether it is the server's fault: not a lack of room here, and not the client's.
     pub(super) fn is_the_servers(&self) -> bool {
         match self {
             Self::Busy { .. }

@@ -1,4 +1,4 @@
-//! One request on its way to a server, and its answer on the way back.
+//! One exchange with a server: a request and its answer.
 
 use std::io;
 use std::pin::Pin;
@@ -17,29 +17,29 @@ use super::permit::Permit;
 use super::pool::Kept;
 use crate::body::Piece;
 
-/// What carries a request.
+/// The carrier of a request.
 #[derive(Debug)]
 pub(super) enum Carrier {
     /// A connection of its own.
     Http1(Box<Connection>),
-    /// A place on one that others share.
+    /// A stream on a shared one.
     Http2(Box<Stream>),
 }
 
-/// Which carrier is wanted.
+/// The wanted carrier.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wish {
     /// The request must not be sent twice.
     pub(super) careful: bool,
     /// It asks for another protocol, which HTTP/1.1 alone can switch to.
     pub(super) upgrade: bool,
-    /// A kept connection of HTTP/1 will do.
+    /// An idle connection of HTTP/1 will do.
     pub(super) kept: bool,
     /// One of HTTP/2 that is younger than this will do.
     pub(super) older: u64,
 }
 
-/// A request on its way and its answer on the way back. Dropped when the answer was taken, or not wanted.
+/// A request and its answer. Dropped when the answer was taken, or is not wanted.
 #[derive(Debug)]
 pub(super) struct Exchange {
     kept: Rc<Kept>,
@@ -47,7 +47,7 @@ pub(super) struct Exchange {
     permit: Option<Permit>,
 }
 
-/// How often a request is sent in all that HTTP/2 gave back: a server may send connections away one after the other.
+/// Attempts for a request that HTTP/2 gave back: a server may close connections one after the other.
 const TRIES: usize = 4;
 
 impl Exchange {
@@ -60,20 +60,20 @@ impl Exchange {
         self.kept.server()
     }
 
-    /// Takes a connection that is there; false if there is none. One that must not fail is looked at first.
+    /// Takes an open connection; false if there is none. A `careful` one is probed first.
     pub(super) fn take(&mut self, wish: Wish) -> bool {
         self.carrier = self.kept.take(wish);
         self.carrier.is_some()
     }
 
-    /// Opens a connection, or waits for one that is being opened. Says whether it opened one.
+    /// Opens a connection, or waits for one that is being opened. Returns whether it opened one.
     pub(super) async fn connect(&mut self, wish: Wish) -> io::Result<bool> {
         let (carrier, opened) = self.kept.connect(wish).await?;
         self.carrier = Some(carrier);
         Ok(opened)
     }
 
-    /// Sends the request and waits for the head of the answer. (In a box where it takes more room than over HTTP/1: all
+    /// Sends the request and waits for the head of the answer. (Boxed where it takes more room than over HTTP/1: all
     /// requests would pay for that.)
     pub(super) fn send<'a>(
         &'a mut self,
@@ -88,7 +88,7 @@ impl Exchange {
         Either::Right(boxed)
     }
 
-    /// What to take for the request that was given back by this one for the so-manieth time, if it is sent again.
+    /// The carrier for another attempt of a request that this one gave back, after `tries` attempts, if there is one.
     pub(super) fn again(&self, tries: usize) -> Option<Wish> {
         let older = match &self.carrier {
             Some(Carrier::Http2(stream)) if tries < TRIES => stream.number(),
@@ -98,8 +98,8 @@ impl Exchange {
         Some(Wish { careful: false, upgrade: false, kept: false, older })
     }
 
-    /// What comes after the head: the permit is held until the answer was taken, and the rest of an upload
-    /// does not wait for whoever takes it.
+    /// The head has come: the permit is held until the answer was taken, and the rest of an upload
+    /// does not wait for its reader.
     pub(super) fn answered(&mut self, permit: Permit) {
         self.permit = Some(permit);
         if let Some(Carrier::Http1(connection)) = &mut self.carrier
@@ -126,7 +126,7 @@ impl Exchange {
         }
     }
 
-    /// The connection speaks another protocol from now on, and nobody will drive it. The permit is for requests.
+    /// The connection speaks another protocol from now on, without a driver. The permit is for requests.
     pub(super) fn switched(&mut self) {
         self.permit = None;
         if let Some(Carrier::Http1(connection)) = &mut self.carrier {

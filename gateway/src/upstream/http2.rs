@@ -1,10 +1,10 @@
 //! A connection to a server that carries many requests at once (RFC 9113), and one request on it.
 //!
-//! hyper drives it in tasks of its own, as no request could for all others. Here is what a proxy has to know besides: how
-//! many requests the server takes, how many there are, and whether one that failed had reached it.
+//! hyper drives it in tasks of its own, as no request could for all others. This module adds what a proxy has to know: how
+//! many requests the server takes, how many there are, and whether a failed one had reached it.
 //!
 //! Out of scope: which connection is taken and when another is opened ([`super::streams`]), pushed answers (refused), and
-//! other protocols: a request that asks for one goes over HTTP/1.1.
+//! other protocols: a request for one goes over HTTP/1.1.
 
 mod failure;
 mod line;
@@ -44,28 +44,28 @@ use super::way::Wire;
 use crate::body::Piece;
 use crate::timer::ForHyper;
 
-/// Bytes of an answer that may be on their way unread. A connection has as many for each of its requests: whoever is slow to
-/// take an answer holds up no other.
+/// Bytes of an answer in flight unread. A connection has as many for each of its requests: a slow reader of one
+/// answer delays no other.
 const WINDOW: u32 = 65_535;
 /// Bytes of a request's body that are held when the server does not take them.
 const SEND_BUFFER: usize = 64 << 10;
 /// The longest head of an answer, as over HTTP/1.
 const HEAD: u32 = 32 << 10;
-/// Requests that were given up and whose last frames are borne.
+/// Cancelled requests whose last frames are tolerated.
 const GIVEN_UP: usize = 1_000;
 
-/// What holds for all connections to a server.
+/// Settings of all connections to a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
-    /// Requests at once on one of them.
+    /// Concurrent requests on one of them.
     pub(super) streams: usize,
-    /// Headers of an answer.
+    /// Bound on headers of an answer.
     pub(super) headers: usize,
-    /// Silence until an answer: in a part of it the server has to show that it is there.
+    /// Silence until an answer: in a part of it the server has to answer a PING.
     pub(super) silence: Duration,
 }
 
-/// A connection that the server has agreed to.
+/// A connection after the server's SETTINGS.
 type Begun<B, E> = (SendRequest<B>, Connection<TokioIo<Line>, B, E>, Arc<Gauge>);
 
 /// Tasks of the worker's own thread.
@@ -92,7 +92,7 @@ fn builder<E: Clone>(executor: E, streams: usize) -> Builder<E> {
     builder
 }
 
-/// Begins, and waits for the server's SETTINGS: one that speaks no HTTP/2 is found out before a request is sent to it.
+/// Begins, and waits for the server's SETTINGS: a server without HTTP/2 is detected before a request is sent to it.
 async fn begin<B, E>(builder: &Builder<E>, wire: Wire) -> io::Result<Begun<B, E>>
 where
     B: Body + Unpin + 'static,
@@ -132,7 +132,7 @@ pub(super) async fn ask(
     Ok(Some(answer?.status()))
 }
 
-/// Says in the log, and counts unless it is counted elsewhere, that something broke off.
+/// Logs a failure, and counts it unless it is counted elsewhere.
 pub(super) fn broke(server: &Server, failure: Http2Failure, counts: bool, error: &hyper::Error) {
     if counts {
         server.way().met(failure);
@@ -144,7 +144,7 @@ pub(super) fn broke(server: &Server, failure: Http2Failure, counts: bool, error:
 pub(super) struct Http2 {
     sender: SendRequest<LentBody>,
     gauge: Arc<Gauge>,
-    /// Requests that the server takes at once.
+    /// Concurrent requests that the server takes.
     most: Rc<Cell<usize>>,
     /// Requests on it.
     open: Cell<usize>,
@@ -153,13 +153,13 @@ pub(super) struct Http2 {
     clock: Rc<Cell<u64>>,
     /// When the last request left it, in ticks.
     idle_since: Cell<u64>,
-    /// Those that were opened later have greater ones.
+    /// Later connections have greater ones.
     pub(super) number: u64,
     /// How often its server had moved when it was opened.
     moves: u64,
     rules: Rules,
     scheme: Scheme,
-    /// Of the server.
+    /// The server's address.
     address: String,
 }
 
@@ -170,7 +170,7 @@ impl std::fmt::Debug for Http2 {
 }
 
 impl Http2 {
-    /// Begins one, as a worker.
+    /// Opens one, for a worker.
     pub(super) async fn open(
         server: &Arc<Server>,
         wire: Wire,
@@ -227,17 +227,17 @@ impl Http2 {
         self.most.get().min(self.rules.streams)
     }
 
-    /// Whether it will take requests, now or later, of a server that has moved so often.
+    /// Whether it takes requests, now or later, given how often its server has moved.
     pub(super) fn is_sound(&self, moves: u64) -> bool {
         !self.sender.is_closed() && !self.silent.get() && self.moves == moves
     }
 
-    /// For how many ticks there has been no request.
+    /// Ticks since the last request.
     pub(super) fn idle_for(&self) -> u64 {
         if self.open.get() > 0 { 0 } else { self.clock.get().saturating_sub(self.idle_since.get()) }
     }
 
-    /// The head as HTTP/2 has it: the host is `:authority`, and a body needs no word of where it ends.
+    /// The head for HTTP/2: the host is `:authority`, and a body needs no framing header.
     fn head(&self, parts: &request::Parts) -> request::Parts {
         let mut head = parts.clone();
         head.version = Version::HTTP_2;
@@ -254,14 +254,14 @@ impl Http2 {
 
 impl Drop for Http2 {
     fn drop(&mut self) {
-        // Without a handle it ends when its last request has; one that says nothing more would not hear of it.
+        // Without a handle it ends with its last request; a silent connection would never notice.
         if self.silent.get() {
             self.gauge.sever();
         }
     }
 }
 
-/// A place among the requests of a connection. Held by the answer, and by the request's body as long as it moves.
+/// A stream of a connection. Held by the answer, and by the request's body as long as it moves.
 #[derive(Debug)]
 struct Place(Rc<Http2>);
 
@@ -287,31 +287,31 @@ pub(super) struct Stream {
     deadline: Rc<Deadline>,
     /// The body of the request, while hyper has it.
     loan: Option<Rc<Loan>>,
-    /// All of the answer was read.
+    /// Whether all of the answer was read.
     ended: bool,
-    /// What the server said last is to be heard before anything is sent.
+    /// The server's last frames are to be read before anything is sent.
     careful: bool,
 }
 
 impl Stream {
-    /// On this connection. A `careful` one, and one on a connection that idled, hears first if the server has closed it.
+    /// On this connection. A `careful` one, and one on an idle connection, first reads whether the server has closed it.
     pub(super) fn on(connection: Rc<Http2>, deadline: Rc<Deadline>, careful: bool) -> Self {
         let careful = careful || connection.open_streams() == 0;
         Self { place: Place::on(connection), deadline, loan: None, ended: false, careful }
     }
 
-    /// Which connection it is on.
+    /// The number of its connection.
     pub(super) fn number(&self) -> u64 {
         self.place.0.number
     }
 
-    /// Sends the request, which is taken, and waits for the head of the answer: so many ticks of silence.
+    /// Sends the request, which is taken, and waits for the head of the answer, for up to `silence` ticks of silence.
     pub(super) async fn send(&mut self, request: &mut Outgoing, silence: u64) -> Result<Response<Incoming>, Failed> {
         let Some(taken) = request.take() else { return Err(Failed::Sent(UpstreamError::NoServer)) };
         let connection = self.place.0.clone();
         let (parts, body) = taken.into_parts();
         if self.careful {
-            // The reactor is asked meanwhile, and the connection's own task has its turn.
+            // Meanwhile the reactor is polled, and the connection's own task runs.
             tokio::task::yield_now().await;
         }
         self.deadline.await_answer(silence);
@@ -342,7 +342,7 @@ impl Stream {
             Some(Err(failed)) => failed,
             None if self.deadline.was_the_shoppers() => return Err(Failed::Sent(UpstreamError::ClientSlow)),
             None => {
-                // Others may have had their answers meanwhile, or PING has. If nothing came it is not asked again.
+                // Other answers may have come meanwhile, or that to PING. A silent connection gets no further request.
                 let silent = connection.gauge.silence() >= connection.rules.silence * 3 / 4;
                 connection.silent.set(connection.silent.get() || silent);
                 return Err(Failed::Sent(UpstreamError::Timeout));

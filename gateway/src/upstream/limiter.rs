@@ -4,16 +4,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Which permits a request may use.
+/// The class of permits that a request may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// All of them.
     Reserved,
-    /// Those that are not kept in reserve.
+    /// All but the reserve.
     Open,
 }
 
-/// How many permits may be in use.
+/// Bounds on permits in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// By both classes.

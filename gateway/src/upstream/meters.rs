@@ -1,4 +1,4 @@
-//! What a server of the shop answered, and how fast.
+//! Answers of a server of the shop, and their latency.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::telemetry::{Series, catalogue};
 pub const TRAFFIC: [(Priority, &str); 3] =
     [(Priority::Pass, "pass"), (Priority::Return, "return"), (Priority::Anonymous, "anonymous")];
 
-/// What a server of the shop answered, and how fast.
+/// Answers of a server of the shop, and their latency.
 #[derive(Debug)]
 pub struct ServerMeters {
     series: Series,
@@ -25,7 +25,7 @@ pub struct ServerMeters {
 const FAILURES: [&str; 7] = ["connect", "tls", "timeout", "reset", "head_too_large", "garbage", "http2"];
 
 impl ServerMeters {
-    /// Those of this server of this upstream.
+    /// The meters of this server of this upstream.
     pub fn of(upstream: &str, server: &str) -> Self {
         let series = Series::default();
         let latency = TRAFFIC.map(|(_, who)| series.histogram(&catalogue::UPSTREAM_LATENCY, &[upstream, server, who]));
@@ -37,13 +37,13 @@ impl ServerMeters {
         Self { series, latency, responses, failures }
     }
 
-    /// Counts an answer whose head came after so long.
+    /// Counts an answer whose head came after `after`.
     pub fn answered(&self, who: Priority, status: StatusCode, after: Duration) {
         self.responses[who as usize][class(status)].increment(1);
         self.latency[who as usize].record(after);
     }
 
-    /// Counts what was the server's fault.
+    /// Counts a failure, if it was the server's fault.
     pub fn failed(&self, error: &UpstreamError) {
         let index = match error {
             UpstreamError::Connect { .. } => 0,
@@ -58,7 +58,7 @@ impl ServerMeters {
         self.failures[index].increment(1);
     }
 
-    /// All that was counted.
+    /// All its series.
     pub fn series(&self) -> &Series {
         &self.series
     }

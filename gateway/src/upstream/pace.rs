@@ -1,21 +1,21 @@
-//! The least pace at which a client must move a body while the shop is held by it.
+//! The least pace at which a client must move a body while it holds a permit of the shop.
 //!
-//! What counts is the time in which only the client was waited for: a slow shop is no fault of the client's. Each byte
-//! that it moves pays for the time that it takes at the least rate, but not in advance:
+//! Only the time spent waiting for the client counts: a slow shop is no fault of the client's. Each byte
+//! that it moves pays for its time at the least rate, but not in advance:
 //!
 //! ```text
 //! debt  <-  max(debt - moved / rate, 0) + waited        too slow  <=>  debt > grace
 //! ```
 //!
-//! So a body of any size has a whole time, one byte in a while does not buy more of it, and what was moved at once (into
-//! the buffers of the kernel, say) is no credit for a pause of minutes.
+//! So a body of any size has its whole time, a byte now and then does not buy more of it, and bytes moved at once (into
+//! the buffers of the kernel, say) are no credit for a pause of minutes.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use super::deadline::ticks;
 
-/// What is asked of a client, in ticks.
+/// The least pace of a client, in ticks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LeastPace {
     grace: u64,
@@ -23,7 +23,7 @@ pub(super) struct LeastPace {
 }
 
 impl LeastPace {
-    /// So many bytes per second after a grace; 0 asks for nothing.
+    /// `bytes_per_second` after a grace; 0 sets no least pace.
     pub(super) fn new(grace: Duration, bytes_per_second: usize) -> Self {
         let per_second = ticks(Duration::from_secs(1)).max(1);
         let bytes_per_tick = (bytes_per_second as u64).div_ceil(per_second);
@@ -31,7 +31,7 @@ impl LeastPace {
     }
 }
 
-/// How a client moves one body.
+/// The progress of a client with one body.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     moved: Cell<u64>,
@@ -39,12 +39,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many bytes moved.
+    /// `bytes` bytes moved.
     pub(super) fn moved(&self, bytes: usize) {
         self.moved.set(self.moved.get() + bytes as u64);
     }
 
-    /// The client was waited for during so many ticks. Says whether that is too long by now.
+    /// The client was waited for during `ticks` ticks. Returns whether that is too long by now.
     pub(super) fn waited(&self, ticks: u64, least: LeastPace) -> bool {
         if least.bytes_per_tick == 0 {
             return false;
@@ -55,7 +55,7 @@ impl Pace {
         self.debt.get() > least.grace
     }
 
-    /// Begins anew.
+    /// Starts again without debt.
     pub(super) fn reset(&self) {
         self.moved.set(0);
         self.debt.set(0);

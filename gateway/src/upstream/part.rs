@@ -1,7 +1,7 @@
-//! What the requests of one room may hold of the shop, within what the upstream takes.
+//! One room's own limit on requests at the shop, within that of the upstream.
 //!
-//! A limit for the room alone: it waits for its own permits before it asks for the upstream's, so that what it holds and what
-//! waits for it is nothing to the traffic beside it.
+//! A request takes the room's permit before it asks for the upstream's, so that the room's requests in flight and in wait
+//! do not affect other traffic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::permit::{Permits, Rules};
 use super::{RETURNS, SCARCE};
 
-/// What a room says of its requests in flight.
+/// A room's settings for its requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartSettings {
-    /// At once.
+    /// Requests at once.
     pub max_in_flight: usize,
     /// Of these, kept for holders of a pass.
     pub pass_reserve: usize,
@@ -21,7 +21,7 @@ pub struct PartSettings {
     pub max_in_flight_per_pass: usize,
     /// ...and by one address without a pass.
     pub max_in_flight_per_address: usize,
-    /// How long a request waits for its turn, at the room and at the upstream together; as the upstream says if absent.
+    /// How long a request waits for its turn, at the room and at the upstream together; by default the upstream's.
     pub max_wait: Option<Duration>,
 }
 
@@ -34,7 +34,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// A part by these settings, with what is in flight by the one that it replaces.
+    /// A part with these settings, and the requests in flight of the one that it replaces.
     pub fn new(settings: PartSettings, replaced: Option<&Self>) -> Self {
         let (permits, busy) = replaced.map_or_else(Default::default, |old| (old.permits.clone(), old.busy.clone()));
         let limit = settings.max_in_flight;

@@ -1,11 +1,11 @@
-//! Permits of an upstream, and who gets the next one that becomes free.
+//! Permits of an upstream, and the order in which freed ones are given.
 //!
 //! While permits are free, taking one is two loads and one compare-and-swap. When none is, requests stand
 //! in three lines, holders of a pass before returns from a payment before the rest, each in order of arrival, and
-//! a permit that becomes free is handed to the first of them: a newcomer cannot snatch it. The lock is touched only then.
+//! a freed permit goes to the first of them: a newcomer cannot take it. Only then is the lock used.
 //!
-//! Returns hold a small part of the permits at most, for anybody can make one. Anonymous traffic leaves a reserve to holders of a pass, and no client holds more than its share. Shares are
-//! counted only while permits run short: what is held in calm costs no map of clients.
+//! Returns hold at most a small part of the permits, for any client can make one. Anonymous traffic leaves a reserve to holders
+//! of a pass, and no client holds more than its share. Shares are counted only while permits run short: calm needs no map.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -20,20 +20,20 @@ use super::{Caller, Priority};
 use crate::quota::Client;
 use crate::timer;
 
-/// How many permits there are, and for whom.
+/// The bounds on permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rules {
     /// In use at once.
     pub(super) limit: usize,
     /// Of these, kept for holders of a pass.
     pub(super) reserve: usize,
-    /// Held at once by returns from a payment, of those that are not in reserve.
+    /// Held at once by returns from a payment, outside the reserve.
     pub(super) returns: usize,
     /// Held at once by one pass...
     pub(super) per_pass: usize,
     /// ...and by one address without one...
     pub(super) per_address: usize,
-    /// ...of those that were taken while so many were in use.
+    /// ...counting those that were taken while at least this many were in use.
     pub(super) scarce_from: usize,
 }
 
@@ -58,30 +58,30 @@ struct InForce {
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     limiter: Limiter,
-    /// Those of returns, counted once more.
+    /// Permits of returns, counted once more.
     returns: Limiter,
     rules: InForce,
     shares: Arc<Shares>,
-    /// How many stand in `lines`, readable without the lock...
+    /// Requests in `lines`, readable without the lock...
     waiting: AtomicUsize,
     /// ...and how many of them hold a pass.
     waiting_passes: AtomicUsize,
     lines: Mutex<Lines>,
 }
 
-/// The right to one request in work; given back when dropped.
+/// In-flight guard: the right to one request in work; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     permits: Arc<Permits>,
     who: Priority,
-    /// In a box: there is none in calm.
+    /// Boxed: there is none in calm.
     share: Option<Box<Share>>,
-    /// That of its room, where the room has a limit of its own.
+    /// The room's permit, if the room has a limit of its own.
     of_room: Option<Box<Permit>>,
 }
 
 impl Permit {
-    /// The same, with that of its room, which is given back after it.
+    /// The same, with the room's permit, which is given back after it.
     pub(super) fn within(mut self, of_room: Option<Self>) -> Self {
         self.of_room = of_room.map(Box::new);
         self
@@ -95,7 +95,7 @@ impl Drop for Permit {
         if self.who == Priority::Return {
             permits.returns.release(Class::Open);
         }
-        // Pairs with the fence in `next`: either that request finds this permit free, or it is seen here.
+        // Pairs with the fence in `next`: either that request finds this permit free, or this code sees it waiting.
         fence(Ordering::SeqCst);
         if permits.waiting.load(Ordering::Relaxed) > 0 {
             permits.hand_out();
@@ -137,7 +137,7 @@ impl Permits {
         self.waiting.load(Ordering::Relaxed) + self.shares.waiting()
     }
 
-    /// A permit, waited for if need be; `None` if there was none in time.
+    /// A permit, with a wait of up to `max_wait`; `None` if there was none in time.
     pub(super) async fn acquire(self: &Arc<Self>, caller: Caller<'_>, max_wait: Duration) -> Option<Permit> {
         match self.acquire_in_calm(caller.who) {
             Some(permit) => Some(permit),
@@ -145,7 +145,7 @@ impl Permits {
         }
     }
 
-    /// A permit, waited for as long as it takes.
+    /// A permit, however long the wait.
     pub(super) async fn acquire_in_turn(self: &Arc<Self>, caller: Caller<'_>) -> Option<Permit> {
         match self.acquire_in_calm(caller.who) {
             Some(permit) => Some(permit),
@@ -153,7 +153,7 @@ impl Permits {
         }
     }
 
-    /// A permit, if permits are not scarce: whose share it is is not asked then.
+    /// A permit, if permits are not scarce: shares do not count then.
     pub(super) fn acquire_in_calm(self: &Arc<Self>, who: Priority) -> Option<Permit> {
         let scarce = self.in_flight() >= self.rules.scarce_from.load(Ordering::Relaxed);
         if scarce { None } else { self.try_next(who) }
@@ -177,7 +177,7 @@ impl Permits {
         }
     }
 
-    /// A permit, unless somebody is before this request in the line.
+    /// A permit, unless another request is before this one in the line.
     fn try_next(self: &Arc<Self>, who: Priority) -> Option<Permit> {
         let before = match who {
             Priority::Pass => &self.waiting_passes,
@@ -216,15 +216,15 @@ impl Permits {
         None
     }
 
-    /// Gives the free permits to those who wait.
+    /// Gives the free permits to waiting requests.
     fn hand_out(self: &Arc<Self>) {
         while let Some((waiter, permit)) = self.next_waiter() {
-            // Out of the lock: a permit that is not wanted any more is dropped, and so handed out again.
+            // Outside the lock: an unwanted permit is dropped, and so handed out again.
             drop(waiter.send(permit));
         }
     }
 
-    /// The first of those who wait that there is a permit for.
+    /// The first waiting request with a permit for it.
     fn next_waiter(self: &Arc<Self>) -> Option<(oneshot::Sender<Permit>, Permit)> {
         let mut lines = self.lines();
         lines.prune();
@@ -254,7 +254,7 @@ fn class(who: Priority) -> Class {
     }
 }
 
-/// Those who wait. Who gave up stays until it is at the front: all of a line wait equally long.
+/// Waiting requests. One that gave up stays until it is at the front: all of a line wait equally long.
 #[derive(Debug, Default)]
 struct Lines {
     pass: VecDeque<oneshot::Sender<Permit>>,
@@ -271,7 +271,7 @@ impl Lines {
         }
     }
 
-    /// Drops those at the front who gave up.
+    /// Drops requests at the front that gave up.
     fn prune(&mut self) {
         for line in [&mut self.pass, &mut self.returns, &mut self.anonymous] {
             while line.pop_front_if(|waiter| waiter.is_closed()).is_some() {}

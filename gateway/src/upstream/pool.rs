@@ -1,7 +1,7 @@
 //! A worker's connections to the servers.
 //!
-//! Nothing here is locked or shared: each worker has its own connections. Nobody drives a connection that
-//! is kept; a sweep looks whether the server has closed it, and ends what is overdue ([`super::deadline`]).
+//! Nothing here is locked or shared: each worker has its own connections. An idle connection has no driver;
+//! a sweep checks whether the server has closed it, and ends overdue ones ([`super::deadline`]).
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -30,18 +30,18 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Pool {
     clock: Rc<Cell<u64>>,
-    /// What measures the shop. The counter of the processor, where it has one, is cheaper to read than the system's clock.
+    /// The clock for the shop's latency. The processor's counter, if it has one, is cheaper to read than the system's clock.
     counter: quanta::Clock,
     random: Cell<u64>,
     kept: RefCell<Vec<Rc<Kept>>>,
-    /// Of what waits for a client, and for nothing of a server's.
+    /// Deadlines of waits for a client only, not for a server.
     deadlines: RefCell<Vec<Weak<Deadline>>>,
-    /// Answers that are streamed.
+    /// Streamed answers.
     answers: RefCell<Vec<Weak<Download>>>,
     buffers: Buffers,
-    /// Bytes held when it was last told.
+    /// Bytes held, as last reported.
     told: Cell<usize>,
-    /// Of the last answer.
+    /// Latency of the last answer.
     answered_after: Cell<Duration>,
 }
 
@@ -54,7 +54,7 @@ impl Pool {
         Rc::new(Self { clock, counter, random, kept, deadlines, answers, buffers, told, answered_after })
     }
 
-    /// Ends what is overdue, at this time since an origin of the caller's. To be called every tick.
+    /// Ends overdue connections, at this time since an origin of the caller's. Must be called every tick.
     pub fn sweep(&self, since_origin: Duration) {
         // From the clock, not counted: a machine that slept is not late for ever.
         let now = ticks(since_origin);
@@ -64,7 +64,7 @@ impl Pool {
         }
     }
 
-    /// Looks at the answers that are not taken, once a second; none stays untaken for longer than this.
+    /// Checks untaken answers, once a second; ends those untaken for longer than `most_untaken`.
     pub fn sweep_answers(&self, most_untaken: Duration) {
         let answers: Vec<_> = self.answers.borrow().iter().filter_map(Weak::upgrade).collect();
         for answer in &answers {
@@ -86,14 +86,14 @@ impl Pool {
         self.counter.raw()
     }
 
-    /// The head of an answer has come whose request was sent then. Says how long that took.
+    /// The head of the answer to a request sent at `sent` has come. Returns how long that took.
     pub(super) fn answered(&self, sent: u64) -> Duration {
         let after = self.counter.delta(sent, self.counter.raw());
         self.answered_after.set(after);
         after
     }
 
-    /// How long the server took to the head of the answer that was handed out last: to be asked before anything is waited for.
+    /// Latency of the last answer's head: must be read before anything is awaited.
     pub fn last_answered_after(&self) -> Duration {
         self.answered_after.get()
     }
@@ -105,12 +105,12 @@ impl Pool {
         deadline
     }
 
-    /// To count what is held in memory.
+    /// A counter of bytes held in memory.
     pub(super) fn charge(&self) -> Charge {
         self.buffers.charge()
     }
 
-    /// The connections to a server. Servers are few, so looking through them beats hashing.
+    /// The connections to a server. Servers are few, so a linear search beats hashing.
     pub(super) fn kept(&self, server: &Arc<Server>, settings: &Arc<UpstreamConfig>) -> Rc<Kept> {
         let mut all = self.kept.borrow_mut();
         if let Some(kept) = all.iter().find(|kept| Arc::ptr_eq(&kept.server, server)) {
@@ -132,7 +132,7 @@ impl Pool {
     }
 }
 
-/// Ends what is overdue.
+/// Ends overdue connections.
 fn sweep(deadlines: &RefCell<Vec<Weak<Deadline>>>) {
     deadlines.borrow_mut().retain(|deadline| deadline.upgrade().is_some_and(|deadline| deadline.check()));
 }
@@ -167,12 +167,12 @@ impl Kept {
         &self.server
     }
 
-    /// How many ticks of silence are borne before an answer.
+    /// Ticks of silence allowed before an answer.
     pub(super) fn silence(&self) -> u64 {
         self.silence
     }
 
-    /// A new connection, or a place on one of HTTP/2; and whether it was opened for this.
+    /// A new connection, or a stream on one of HTTP/2; and whether it was opened for this.
     pub(super) async fn connect(&self, wish: Wish) -> io::Result<(Carrier, bool)> {
         match &self.streams {
             Some(streams) if !wish.upgrade => Box::pin(self.connect_any(streams, wish)).await,
@@ -186,7 +186,7 @@ impl Kept {
         }
     }
 
-    /// The same where the server may speak HTTP/2. As long again as it may take to connect it may take to agree on that.
+    /// The same where the server may speak HTTP/2. The agreement on that may take as long again as connecting.
     async fn connect_any(&self, streams: &Streams, wish: Wish) -> io::Result<(Carrier, bool)> {
         let (way, patience) = (self.server.way(), self.settings.connect_timeout);
         let another = async {
@@ -215,7 +215,7 @@ impl Kept {
         Ok((carrier, true))
     }
 
-    /// A place on this connection.
+    /// A stream on this connection.
     fn on(&self, connection: Rc<Http2>, careful: bool) -> Carrier {
         Carrier::Http2(Box::new(Stream::on(connection, self.deadline(), careful)))
     }
@@ -236,7 +236,7 @@ impl Kept {
         deadline
     }
 
-    /// A place on a connection of HTTP/2, or the kept connection that was used last.
+    /// A stream on a connection of HTTP/2, or the idle connection that was used last.
     pub(super) fn take(&self, wish: Wish) -> Option<Carrier> {
         if let Some(streams) = self.streams.as_ref().filter(|_| !wish.upgrade)
             && let Some(connection) = streams.find(wish.older, self.server.way().moves())
@@ -246,7 +246,7 @@ impl Kept {
         if wish.kept { self.take_kept(wish.careful).map(Carrier::Http1) } else { None }
     }
 
-    /// The kept connection that was used last. Where it was kept for a while, or the request cannot be sent again
+    /// The idle connection that was used last. If it idled for a while, or the request cannot be sent again
     /// once it was written, the kernel is asked whether the server closed it: one call of some 300 ns.
     fn take_kept(&self, careful: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
@@ -257,9 +257,9 @@ impl Kept {
         Some(connection)
     }
 
-    /// Keeps a connection whose answer was read to its end. hyper tells: before, it is not ready for
-    /// another request, and it closes when the rest of an answer is not wanted. One that may lead to where the server's name
-    /// does not lead any more is not kept.
+    /// Keeps a connection whose answer was read to its end. hyper reports that: before, it is not ready for
+    /// another request, and it closes when the rest of an answer is not wanted. A connection that may lead to an address
+    /// which the server's name has left is not kept.
     pub(super) fn put(&self, mut connection: Box<Connection>) {
         if !connection.is_ready() {
             connection.sweep();
@@ -277,7 +277,7 @@ impl Kept {
         }
     }
 
-    /// Ends what is overdue. False when nothing is left and the upstream itself is gone.
+    /// Ends overdue connections. False when nothing is left and the upstream itself is gone.
     fn sweep(&self) -> bool {
         sweep(&self.deadlines);
         if let Some(streams) = &self.streams {

@@ -1,7 +1,7 @@
-//! What one client may hold of a resource that all share.
+//! One client's share of a resource common to all.
 //!
-//! A client is the holder of a pass, or an address. Clients are remembered only while they hold or wait for
-//! something, so there are never more of them than requests under way.
+//! A client is the holder of a pass, or an address. Clients are in memory only while they hold or wait for
+//! a share, so there are never more of them than requests in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,12 +30,12 @@ impl Shares {
         share
     }
 
-    /// Requests that wait for one.
+    /// Waiting requests.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Clients that hold or wait for something.
+    /// Clients that hold or wait for a share.
     #[cfg(test)]
     pub(super) fn clients(&self) -> usize {
         self.of.len()

@@ -1,11 +1,11 @@
-//! The socket of a connection to a server, and a look at it before the connection is used again.
+//! The socket of a connection to a server, and a probe of it before the connection is used again.
 //!
 //! tokio learns that a server closed a connection when its reactor is polled, which may be milliseconds later. Where
 //! that matters the kernel is asked, once, by the next read: hyper reads before it writes, so a request that would be
 //! lost on such a connection is given back unsent.
 //!
-//! Whoever drives hyper has it read several times for each piece that comes. As long as the reactor has not said that there
-//! is something, the answer is known: nobody is asked.
+//! The driver of hyper has it read several times for each piece that comes. As long as the reactor has not reported
+//! readiness, the result is known: no system call is made.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -34,12 +34,12 @@ impl Probe {
     }
 }
 
-/// What the reactor says of a socket.
+/// The reactor's report on a socket.
 #[derive(Debug)]
 struct Ear {
     /// A read may find something: it has said so since the last one found nothing.
     heard: AtomicBool,
-    /// Who is told of it.
+    /// The waker of the reader.
     reader: Mutex<Waker>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Socket {
     ear: Arc<Ear>,
     /// Wakes the ear.
     waker: Waker,
-    /// Whom the ear tells: mostly the same, and to compare is cheaper than to lock.
+    /// The waker that the ear calls: mostly the same, and a comparison is cheaper than the lock.
     reader: Waker,
 }
 
@@ -73,7 +73,7 @@ impl Socket {
         Self { wire, probe, waker: Waker::from(ear.clone()), ear, reader }
     }
 
-    /// Has the ear tell this one from now on.
+    /// Makes the ear call this one from now on.
     fn tell(&mut self, waker: &Waker) {
         if !self.reader.will_wake(waker) {
             self.reader.clone_from(waker);
@@ -81,8 +81,8 @@ impl Socket {
         }
     }
 
-    /// Whether the server closed it, or sent what was not asked for. Over TLS that is nearly always the word that it closes; what
-    /// a server says of later sessions comes before its first answer.
+    /// Whether the server closed it, or sent unrequested bytes. Over TLS these nearly always announce the close; session
+    /// tickets come before its first answer.
     fn is_spent(&self) -> bool {
         let peeked = SockRef::from(self.wire.tcp()).peek(&mut [MaybeUninit::uninit(); 1]);
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -99,7 +99,7 @@ impl AsyncRead for Socket {
         if !me.ear.heard.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        // Before the read: what is said from then on counts.
+        // Before the read: a report from then on counts.
         me.ear.heard.store(false, Ordering::Relaxed);
         let read = Pin::new(&mut me.wire).poll_read(&mut Context::from_waker(&me.waker), buf);
         if read.is_ready() {

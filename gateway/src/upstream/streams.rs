@@ -1,7 +1,7 @@
 //! A worker's connections of HTTP/2 to one server: which one takes a request, and when another is opened.
 //!
-//! The least loaded one that has room takes it; another is opened when none has. Requests that come meanwhile wait for the
-//! one that is being opened, as many as it will take: else each of a hundred that a server sends away would open one.
+//! The least loaded one with room takes it; another is opened when none has room. Requests that come meanwhile wait for the
+//! one being opened, as many as it will take: else a hundred that a server sends away would open one each.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,24 +14,24 @@ use super::http2::Http2;
 #[derive(Debug)]
 pub(super) struct Streams {
     connections: RefCell<Vec<Rc<Http2>>>,
-    /// How many were opened.
+    /// Connections opened so far.
     opened: Cell<u64>,
-    /// How many are being opened, and how many requests wait for them.
+    /// Connections being opened, and the requests that wait for them.
     opening: Cell<usize>,
     waiting: Cell<usize>,
     changed: Notify,
-    /// What the last one takes; 1 where the server chose HTTP/1.1.
+    /// Capacity of the last one; 1 if the server chose HTTP/1.1.
     capacity: Cell<usize>,
 }
 
 impl Streams {
-    /// None yet, each of them for so many requests at most.
+    /// None yet, each of them for `most` requests at most.
     pub(super) fn new(most: usize) -> Self {
         let (connections, opened, opening, waiting, changed) = Default::default();
         Self { connections, opened, opening, waiting, changed, capacity: Cell::new(most) }
     }
 
-    /// The least loaded connection with room, of those that are younger than this one.
+    /// The least loaded connection with room, among those younger than `older`.
     pub(super) fn find(&self, older: u64, moves: u64) -> Option<Rc<Http2>> {
         let connections = self.connections.borrow();
         let fit = |connection: &&Rc<Http2>| {
@@ -40,7 +40,7 @@ impl Streams {
         connections.iter().filter(fit).min_by_key(|connection| connection.open_streams()).cloned()
     }
 
-    /// Waits until something has changed, if as many connections are being opened as are needed. False if they are not.
+    /// Waits for a change, if enough connections are being opened. False if not.
     pub(super) async fn wait(&self) -> bool {
         if self.waiting.get() + 1 >= self.opening.get().saturating_mul(self.capacity.get()) {
             return false;
@@ -73,7 +73,7 @@ impl Streams {
         self.capacity.set(1);
     }
 
-    /// Lets those go that take no requests any more, or had none for so many ticks. What is under way on them goes on.
+    /// Drops connections that take no requests any more, or were idle for `idle_age` ticks. Requests in flight on them go on.
     pub(super) fn sweep(&self, moves: u64, idle_age: u64) {
         self.connections
             .borrow_mut()

@@ -1,8 +1,8 @@
-//! After `101 Switching Protocols` Weir only carries bytes, both ways.
+//! The tunnel after `101 Switching Protocols`: bytes, both ways.
 //!
 //! An upgraded connection holds no permit: it has a bound of its own, and keeps the seat of its client's connection.
-//! It ends with silence, and a while after one side has said that it sends no more; or when it is told to, and then both
-//! sides read the end of it.
+//! It ends after silence, and a while after one side has closed its direction; or on request, and then both
+//! sides read a clean end.
 
 use std::future::poll_fn;
 use std::io;
@@ -22,14 +22,14 @@ use super::upload::Upload;
 use crate::bridge::Bridge;
 use crate::timer::timeout;
 
-/// How long the other side may go on once one side sends no more.
+/// How long the other side may go on after one side has closed its direction.
 const HALF_CLOSED: Duration = Duration::from_secs(5);
-/// How long it goes on reading what both sides still say, once it has told them that nothing follows.
+/// How long it still reads from both sides after it has closed towards them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Of each direction; messages are short.
+/// Bytes for each direction; messages are short.
 const BUFFER: usize = 4 << 10;
 
-/// The silence that is borne.
+/// The silence limit of a tunnel.
 #[derive(Debug, Clone)]
 pub(super) struct Silence {
     deadline: Rc<Deadline>,
@@ -38,14 +38,14 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// So much of it, from now on.
+    /// A limit of `borne`, from now on.
     pub(super) fn new(deadline: Rc<Deadline>, borne: Duration) -> Self {
         let silence = Self { deadline, ticks: ticks(borne), half_closed: Rc::default() };
         silence.deadline.allow(silence.ticks);
         silence
     }
 
-    /// So many bytes came; none is the end of a side.
+    /// `bytes` bytes came; 0 is the end of a side.
     fn came(&self, bytes: usize) {
         if bytes == 0 && !self.half_closed.replace(true) {
             self.deadline.allow(ticks(HALF_CLOSED));
@@ -61,8 +61,8 @@ pub(super) fn requested(request: &mut Request<Upload>) -> Option<OnUpgrade> {
     shopper.filter(|_| request.headers().contains_key(header::UPGRADE))
 }
 
-/// Carries bytes between both sides until one of them breaks, both end, nothing came for too long, or it is told to end.
-/// What is held is given back then.
+/// Carries bytes between both sides until one of them breaks, both end, nothing came for too long, or its end is requested.
+/// `held` is dropped then.
 pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, held: impl Sized + 'static) -> Bridge {
     Bridge::new(|end| async move {
         let _held = held;
@@ -77,8 +77,8 @@ pub(super) fn bridge(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, he
 }
 
 async fn carry(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, end: Rc<Notify>) {
-    // The shopper's side is there once the 101 is written. A side that breaks ends the other one; there is nobody left
-    // to tell.
+    // The shopper's side is there once the 101 is written. A side that breaks ends the other one; there is no peer left
+    // to inform.
     let Ok((shopper, server)) = tokio::try_join!(shopper, server) else { return };
     let mut shopper = Heard { io: TokioIo::new(shopper), silence: silence.clone() };
     let mut server = Heard { io: TokioIo::new(server), silence };
@@ -91,14 +91,14 @@ async fn carry(shopper: OnUpgrade, server: OnUpgrade, silence: Silence, end: Rc<
     }
 }
 
-/// Tells a side that nothing follows. What it still says is read: else it would be told by a reset.
+/// Closes towards a side. Its last bytes are still read: else it would get a reset.
 async fn finish(side: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     if side.shutdown().await.is_ok() {
         let _ = tokio::io::copy(side, &mut tokio::io::sink()).await;
     }
 }
 
-/// A side that tells when something came.
+/// A side that reports its reads.
 struct Heard<T> {
     io: T,
     silence: Silence,

@@ -1,8 +1,8 @@
 //! The body of a request on its way to a server, and how the server learns where it ends.
 //!
-//! Its beginning is gathered before the request takes a permit, so that a client that is slow to send holds nothing
-//! of the shop: a short body as a whole, a long one up to `request_buffer`, and one of unknown length as far as it is
-//! there. The rest is streamed, at the least pace that the upstream asks for.
+//! Its beginning is gathered before the request takes a permit, so that a slow sender holds nothing
+//! of the shop: a short body as a whole, a long one up to `request_buffer`, and one of unknown length as far as it has
+//! come. The rest is streamed, at no less than the upstream's least pace.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -27,26 +27,26 @@ pub struct Upload(Option<Box<Moving>>);
 
 #[derive(Debug)]
 struct Moving {
-    /// What was gathered.
+    /// The gathered part.
     first: BytesMut,
-    /// What follows; `None` once it ended.
+    /// The rest; `None` once it ended.
     rest: Option<Incoming>,
-    /// Trailers that were gathered.
+    /// Gathered trailers.
     last: Option<Frame<Bytes>>,
     charge: Option<Charge>,
     deadline: Option<Rc<Deadline>>,
-    /// Which trailers may come; all of them if nothing is said.
+    /// The allowed trailers; `None`: all of them.
     trailers: Option<Trailers>,
 }
 
-/// How much is gathered before a permit is asked for.
+/// Bounds on the part gathered before a permit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gathering {
-    /// Of one body.
+    /// Bytes of one body.
     pub(super) most: usize,
-    /// Of all that the worker holds.
+    /// Bytes held by the worker in all.
     pub(super) most_of_all: usize,
-    /// Ticks of silence that are borne.
+    /// Ticks of silence allowed.
     pub(super) silence: u64,
 }
 
@@ -69,7 +69,7 @@ impl Upload {
     /// Waits for the beginning of the body.
     ///
     /// # Errors
-    /// The client broke off, or was slower than `deadline` bears.
+    /// The client broke off, or was slower than `deadline` allows.
     pub(super) async fn gather(
         &mut self,
         rule: Gathering,
@@ -91,7 +91,7 @@ impl Upload {
         Ok(())
     }
 
-    /// A body, and in `headers` where it ends: as the length there says, or in chunks, after which these
+    /// A body, framed in `headers`: by the length there, or in chunks, after which these
     /// trailers may come. (hyper sends no body with a GET or HEAD whose head does not announce one.)
     pub fn framed(headers: &mut HeaderMap, body: Incoming, trailers: Trailers) -> Self {
         let mut upload = Self::from(body);
@@ -107,7 +107,7 @@ impl Upload {
         upload
     }
 
-    /// Gives back what was taken of it, to be sent again.
+    /// Puts the sent part back, to be sent again.
     pub(super) fn put_back(&mut self, given: &[Bytes]) {
         if let Some(moving) = &mut self.0
             && !given.is_empty()
@@ -117,7 +117,7 @@ impl Upload {
         }
     }
 
-    /// Tells this deadline how it moves.
+    /// Reports its progress to this deadline.
     pub(super) fn report_to(&mut self, deadline: &Rc<Deadline>) {
         if let Some(moving) = &mut self.0 {
             deadline.upload_begins();
@@ -169,7 +169,7 @@ impl Moving {
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps a piece; false if no more should be kept.
+    /// Keeps a piece; false if the bounds are reached.
     fn keep(&mut self, data: Bytes, rule: Gathering) -> bool {
         let within = self.charge.as_mut().is_some_and(|charge| charge.grow(data.len(), rule.most_of_all));
         if self.first.is_empty() {

@@ -1,6 +1,6 @@
-//! The way to one server: where its name leads now, and a connection there, over TLS or not.
+//! The address of one server: where its name leads now, and a connection there, over TLS or not.
 //!
-//! Out of scope: when a name is looked up ([`super::health`]), and what is sent.
+//! Out of scope: when a name is looked up ([`super::health`]), and the requests.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,31 +21,31 @@ use super::http2::{Http2Failure, NotSpoken};
 use crate::config::HttpVersion;
 use crate::tls::client::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
 
-/// How a server is reached.
+/// A server's address, and how to connect to it.
 pub(super) struct ServerAddress {
     /// `host:port`.
     pub(super) address: String,
     /// The host, if it is a name, and the port.
     name: Option<(String, u16)>,
-    /// Where the name led when it was last looked up; empty before.
+    /// The addresses of the name at the last look-up; empty before.
     known: ArcSwap<Vec<SocketAddr>>,
     /// Whether the last look-up succeeded.
     resolved: AtomicBool,
-    /// How often an address was lost by a look-up.
+    /// How often a look-up dropped an address.
     moves: AtomicU64,
     version: HttpVersion,
     tls: Option<Encryption>,
-    /// How often each failure of HTTP/2 was met.
+    /// Counts of failures of HTTP/2.
     http2_failures: [AtomicU64; Http2Failure::ALL.len()],
 }
 
 struct Encryption {
-    /// For what HTTP/1.1 alone can carry.
+    /// For requests that need HTTP/1.1.
     http1: TlsConnector,
     /// For requests.
     any: TlsConnector,
     name: Option<ServerName<'static>>,
-    /// How often each failure was met.
+    /// Counts of failures.
     failures: [AtomicU64; TlsFailure::ALL.len()],
 }
 
@@ -58,15 +58,15 @@ impl std::fmt::Debug for ServerAddress {
     }
 }
 
-/// What a look-up changed.
+/// The change after a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lookup {
     Nothing,
     /// The name leads elsewhere.
     Moved,
-    /// It cannot be looked up any more.
+    /// The look-up fails now.
     Lost,
-    /// It can again.
+    /// The look-up succeeds again.
     Found,
 }
 
@@ -106,17 +106,17 @@ impl ServerAddress {
         self.name.as_ref().map(|(host, port)| (host.as_str(), *port))
     }
 
-    /// Whether its name could be looked up last time.
+    /// Whether the last look-up of its name succeeded.
     pub(super) fn is_resolved(&self) -> bool {
         self.resolved.load(Ordering::Relaxed)
     }
 
-    /// Grows when connections that are open may lead to where the name does not lead any more.
+    /// Grows when open connections may lead to an address that the name has left.
     pub(super) fn moves(&self) -> u64 {
         self.moves.load(Ordering::Relaxed)
     }
 
-    /// Notes what a look-up found; nothing leaves it as it was.
+    /// Notes the result of a look-up; an empty one changes no address.
     pub(super) fn learn(&self, found: Vec<SocketAddr>) -> Lookup {
         if found.is_empty() {
             let was = self.resolved.swap(false, Ordering::Relaxed);
@@ -139,7 +139,7 @@ impl ServerAddress {
         }
     }
 
-    /// How often each failure of TLS was met; `None` if it is spoken to in clear.
+    /// Counts of failures of TLS; `None` if the server is used in clear.
     pub(super) fn tls_failures(&self) -> Option<[(TlsFailure, u64); TlsFailure::ALL.len()]> {
         let failures = &self.tls.as_ref()?.failures;
         Some(TlsFailure::ALL.map(|failure| (failure, failures[failure as usize].load(Ordering::Relaxed))))
@@ -154,7 +154,7 @@ impl ServerAddress {
         }
     }
 
-    /// How often each failure of HTTP/2 was met; `None` if it is not spoken.
+    /// Counts of failures of HTTP/2; `None` if it is not used.
     pub(super) fn http2_failures(&self) -> Option<[(Http2Failure, u64); Http2Failure::ALL.len()]> {
         let count = |failure| (failure, self.http2_failures[failure as usize].load(Ordering::Relaxed));
         self.may_speak_http2().then(|| Http2Failure::ALL.map(count))
@@ -189,7 +189,7 @@ impl ServerAddress {
     }
 }
 
-/// A connection to a server. Over TLS in a box: most are not, and need not be as large.
+/// A connection to a server. Over TLS boxed: most are not, and need not be as large.
 #[derive(Debug)]
 pub(super) enum Wire {
     Plain(TcpStream),
@@ -197,7 +197,7 @@ pub(super) enum Wire {
 }
 
 impl Wire {
-    /// Of the addresses of what is asked over it.
+    /// The scheme of requests over it.
     pub(super) fn scheme(&self) -> Scheme {
         match self {
             Self::Plain(_) => Scheme::HTTP,

@@ -1,4 +1,4 @@
-//! The head of a request, and what every request is read for.
+//! The head of a request, with the headers that every request is read for.
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LENGTH, COOKIE, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING,
@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue};
 
 use super::WEIR_TOKEN;
 
-/// A head. What every request is asked for is found in one look over its headers: to look a name up costs
+/// A head. The common headers are found in one pass: to look a name up costs
 /// more than to compare it with a few.
 #[derive(Debug)]
 pub struct Head<'a> {
-    /// All of it.
+    /// The whole head.
     pub parts: &'a Parts,
     /// `Host`.
     pub(super) host: Lines<'a>,
@@ -46,7 +46,7 @@ impl<'a> Lines<'a> {
         self.first.get_or_insert(line);
     }
 
-    /// Every one of them.
+    /// All of them.
     pub(super) fn each(
         self,
         name: &HeaderName,
@@ -58,14 +58,14 @@ impl<'a> Lines<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Looks at a head.
+    /// Reads a head.
     pub fn of(parts: &'a Parts) -> Self {
         let (mut host, mut cookie) = (Lines::default(), Lines::default());
         let (mut length, mut coding) = (Lines::default(), Lines::default());
         let (mut accept, mut accept_language, mut accept_encoding) = (None, None, None);
         let (mut origin, mut token) = (Lines::default(), Lines::default());
         for (name, value) in &parts.headers {
-            // Most names are told apart by their first letter.
+            // The first letter separates most names.
             match name.as_str().as_bytes().first() {
                 Some(b'h') if *name == HOST => host.add(value),
                 Some(b'c') if *name == COOKIE => cookie.add(value),
@@ -94,13 +94,13 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The origin of the page that asks, if it is told once.
+    /// The origin of the page that sent it, if there is exactly one.
     pub fn origin(&self) -> Option<&'a HeaderValue> {
         self.origin.first.filter(|_| !self.origin.several)
     }
 
-    /// Whether it is beyond doubt where the body ends: after one length, written as every server reads it, or
-    /// after chunks of no other coding. `010` is eight to some.
+    /// Whether the end of the body is unambiguous: after one length, written as every server reads it, or
+    /// after chunks of no other coding. Some servers read `010` as eight.
     pub fn is_framed(&self) -> bool {
         let one = |lines: Lines<'_>, good: fn(&[u8]) -> bool| {
             lines.first.is_none_or(|line| !lines.several && good(line.as_bytes()))

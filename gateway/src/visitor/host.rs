@@ -1,7 +1,7 @@
 //! The host that a request is for.
 //!
-//! A browser asks the same host with every request of a connection, so what follows from its name is
-//! worked out once for a connection and shared by its requests ([`crate::connection_cache`]).
+//! A browser names the same host in every request of a connection, so the values derived from it are
+//! computed once for a connection and shared by its requests ([`crate::connection_cache`]).
 
 use std::cell::OnceCell;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use policy::scope::bare_host;
 
 use super::{Head, Peer};
 
-/// Why it is not known which host a request is for.
+/// Why the host of a request is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadHost {
     /// Neither in the request line nor in a header.
@@ -29,14 +29,14 @@ pub enum BadHost {
     Malformed,
 }
 
-/// A host, and what follows from it.
+/// A host, with the values derived from it.
 #[derive(Debug)]
 pub struct Host {
     /// As it was sent, with its port.
     pub sent: HeaderValue,
     /// Without port and trailing dot, in lower case.
     pub bare: String,
-    /// What [`Host::forwarded`] says without and with TLS.
+    /// [`Host::forwarded`] without and with TLS.
     forwarded: [OnceCell<HeaderValue>; 2],
 }
 
@@ -70,8 +70,8 @@ impl Host {
 }
 
 /// The host that a request names, unread: `:authority`, the absolute form, or the one Host header, in
-/// this order. Who is in front of Weir may have gone by the header, so it has to name the same host, and HTTP/1.1 is
-/// not without it (RFC 9112 3.2).
+/// this order. A proxy before Weir may have routed by the header, so it has to name the same host, and HTTP/1.1
+/// requires it (RFC 9112 3.2).
 ///
 /// # Errors
 /// If there is none, or more than one.

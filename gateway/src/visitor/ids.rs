@@ -1,14 +1,14 @@
 //! Ids of requests.
 //!
-//! They are written in blocks, of which each is a piece that is counted. One by one an id costs an allocation, and another when it
-//! is first copied.
+//! They are written in blocks, of which each is a reference-counted piece. One by one an id costs an allocation, and another when
+//! it is first copied.
 
 use std::cell::{Cell, RefCell};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 
-/// Digits of an id, and ids in a block. An id that is kept keeps its block.
+/// Digits of an id, and ids in a block. A stored id keeps its block.
 const DIGITS: usize = 16;
 const BLOCK: usize = 32;
 
@@ -22,7 +22,7 @@ const HEX: [[u8; 2]; 256] = {
     hex
 };
 
-/// Where a worker takes the ids of its requests from.
+/// The source of a worker's request ids.
 #[derive(Debug, Default)]
 pub struct RequestIds {
     given: Cell<u64>,

@@ -1,6 +1,6 @@
-//! What kind of request it is, as far as its headers tell.
+//! The kind of a request, as far as its headers tell.
 //!
-//! What counts is gathered in one look over them: to look a name up costs more than to compare it with a few.
+//! The relevant headers are gathered in one pass: to look a name up costs more than to compare it with a few.
 
 use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, HOST, HeaderName, REFERER, UPGRADE};
 use http::request::Parts;
@@ -14,7 +14,7 @@ use super::{Head, SEC_FETCH_SITE, is_origin, sent_host, split, weighted_items};
 
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// The headers by which kinds are told apart.
+/// The headers that distinguish kinds.
 struct Signs<'a> {
     headers: &'a HeaderMap,
     accept: Lines<'a>,
@@ -24,11 +24,11 @@ struct Signs<'a> {
     origin: Lines<'a>,
     site: Lines<'a>,
     upgrade: Lines<'a>,
-    /// The browser says that nobody looks at the page yet.
+    /// The browser says that no person sees the page yet.
     prefetch: bool,
 }
 
-/// What kind of request it is. Only pages, JSON and programs may take a number, and nothing that another site asks for
+/// The kind of a request. Only pages, JSON and programs may take a number, and no request that another site makes
 /// behind its own page; `json` tells whether the room answers in JSON at all.
 pub fn intent(parts: &Parts, json: bool) -> Intent {
     let signs = Signs::of(&parts.headers);
@@ -42,7 +42,7 @@ pub fn intent(parts: &Parts, json: bool) -> Intent {
     }
 }
 
-/// The protocol that a request asks to go on with, if that may be forwarded: never one that would carry
+/// The protocol to which a request asks to switch, if that may be forwarded: never one that would carry
 /// requests past every room.
 pub fn upgrade(parts: &Parts) -> Option<&HeaderValue> {
     let signs = Signs::of(&parts.headers);
@@ -52,7 +52,7 @@ pub fn upgrade(parts: &Parts) -> Option<&HeaderValue> {
 }
 
 /// Whether a form is sent by a page of this very origin, and its answer will be shown as a page. Unlike in
-/// [`super::is_same_origin`], silence is no proof: what comes of it is a page of the shop that sends the same fields.
+/// [`super::is_same_origin`], silence is no proof: the answer is a page of the shop that sends the same fields.
 pub fn is_submitted(head: &Head<'_>, tls: bool) -> bool {
     let signs = Signs::of(&head.parts.headers);
     let shown = match signs.mode.first {
@@ -87,7 +87,7 @@ impl<'a> Signs<'a> {
         self.origin.first.is_some() && self.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 
-    /// Whether another site may have asked for it without anybody seeing it: in a frame, or by a script or picture of that
+    /// Whether another site may have made the request unseen by its visitor: in a frame, or by a script or picture of that
     /// site. Cookies with `SameSite=None` travel on these too, and one page elsewhere could use up a visitor's place. Browsers
     /// send `Sec-Fetch-Site` whenever they send `Sec-Fetch-Mode`; programs send neither, or the mode alone. A navigation that a
     /// service worker passes on is of the destination `empty`, which no frame is.
@@ -127,15 +127,15 @@ impl<'a> Signs<'a> {
         self.accept.each(&ACCEPT, self.headers).flat_map(|line| split(line.as_bytes(), b','))
     }
 
-    /// Whether a request that names no form of answer is that of a program, and not of something on a page: browsers tell
-    /// of their pages in `Sec-Fetch-Site`, over TLS, and else in `Referer`. (Node's `fetch` sends a `Sec-Fetch-Mode` alone.)
+    /// Whether a request without a wanted form of answer is that of a program, and not of something on a page: browsers identify
+    /// their pages in `Sec-Fetch-Site`, over TLS, and else in `Referer`. (Node's `fetch` sends a `Sec-Fetch-Mode` alone.)
     fn are_of_a_program(&self, parts: &Parts) -> bool {
         let of_a_browser = [self.site, self.destination, self.origin].iter().any(|lines| lines.first.is_some());
         let any_kind = |item: &[u8]| split(item, b';').next() == Some(b"*/*");
         !of_a_browser && self.accepted().all(any_kind) && !is_of_the_same_site(parts)
     }
 
-    /// Whether somebody asks to go on with another protocol. Programs that offer HTTP/2 or TLS with every request
+    /// Whether a client asks to switch to another protocol. Programs that offer HTTP/2 or TLS with every request
     /// (Java's client, `curl --http2`, Apache's client) are content to be ignored (RFC 9110, section 7.8).
     fn switches(&self) -> bool {
         let lines = self.upgrade.each(&UPGRADE, self.headers);

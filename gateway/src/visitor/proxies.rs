@@ -1,4 +1,4 @@
-//! What the proxies in front say of a visitor, and how far they are believed.
+//! Forwarding headers of proxies, and how far they are trusted.
 //!
 //! `X-Forwarded-For` is read before `Forwarded`, which only counts without it: a trusted proxy has to
 //! set or remove the one that it does not write.
@@ -12,15 +12,15 @@ use ipnet::IpNet;
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest request id that is kept.
+/// Longest accepted request id.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The other end of a connection. Made once for all its requests.
+/// The peer of a connection. Made once for all its requests.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// Its address; an IPv4 address in IPv6 form is written as IPv4.
     pub address: IpAddr,
-    /// Whether its forwarding headers are believed.
+    /// Whether its forwarding headers are trusted.
     pub trusted: bool,
     /// The address as text.
     pub text: HeaderValue,
@@ -35,7 +35,7 @@ impl Peer {
     }
 }
 
-/// Whether a peer says for whom it asks.
+/// Whether a peer claims to speak for another client.
 pub fn tells_of_others(headers: &HeaderMap) -> bool {
     headers.contains_key(&X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
@@ -44,8 +44,8 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// The address of the visitor: from right to left the first that is not a trusted proxy. What is no
-/// address ends the search at the last proxy that could be believed.
+/// The address of the visitor: from right to left the first that is not a trusted proxy. An
+/// invalid address ends the search at the last trusted proxy.
 pub fn client_address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     if !peer.trusted {
         return peer.address;
@@ -101,7 +101,7 @@ pub fn is_tls(over_tls: bool, peer: &Peer, headers: &HeaderMap) -> bool {
     proto.map_or(over_tls, |proto| proto.eq_ignore_ascii_case("https"))
 }
 
-/// The id of a request: what a trusted peer calls it, else a fresh one.
+/// The id of a request: that of a trusted peer, else a fresh one.
 pub fn request_id(peer: &Peer, headers: &HeaderMap, fresh: impl FnOnce() -> HeaderValue) -> HeaderValue {
     let given = if peer.trusted { headers.get(&X_REQUEST_ID) } else { None };
     given.filter(|id| is_request_id(id.as_bytes())).cloned().unwrap_or_else(fresh)

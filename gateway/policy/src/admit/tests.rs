@@ -3,7 +3,7 @@ use crate::line::segment::SPAN;
 use crate::line::{Adopted, Segment, Segments};
 use crate::room::Rules;
 
-/// The segment that is open, and one before it that was forgotten.
+/// The open segment; the one before it was forgotten.
 const BASE: u64 = 9 * SPAN;
 const FORGOTTEN: u64 = 2 * SPAN;
 const NOW: Millis = 1_000_000;
@@ -31,7 +31,7 @@ fn pass() -> Token {
     Token::pass(BASE + 7, NOW - 10, NOW + 90)
 }
 
-/// What is decided, of which [`enter`] has to say the same before the intent is known.
+/// The decision, with which [`enter`] has to agree before the intent is known.
 fn admit(context: AdmitContext<'_>, credential: Credential, intent: Intent) -> Decision {
     let decision = super::admit(context, credential, intent);
     let enters = matches!(decision.0, Verdict::Enter { .. }).then_some(decision.0);
@@ -44,7 +44,7 @@ fn with(room: &Room, credential: Credential) -> Decision {
     on(room, credential, Intent::Page, false)
 }
 
-/// What is known before there is a copy of the line.
+/// The context before there is a copy of the line.
 fn context(room: &Room) -> AdmitContext<'_> {
     AdmitContext {
         room,
@@ -220,7 +220,7 @@ fn only_pages_and_json_take_a_number_and_a_preflight_goes_to_the_upstream() {
     assert_eq!(on(&room(), Credential::Sealed(ticket(51)), Intent::Form, false).0, Verdict::Wait(ticket(51)));
     let away = on(&room(), Credential::Sealed(ticket(50)), Intent::Form, true).0;
     assert_eq!(away, Verdict::Wait(ticket(50)), "nobody can trade it");
-    // A form of the shop's own page takes a number where a token comes with it.
+    // A form from the shop's own page takes a number if a token comes with it.
     assert_eq!(on(&room(), Credential::None, Intent::Submit, false).0, Verdict::Refuse(Refusal::NeedsPass));
     let bad = Credential::Bad(Rejected::Forged);
     assert_eq!(on(&room(), bad, Intent::Submit, false).0, Verdict::Refuse(Refusal::NeedsPass));

@@ -11,7 +11,7 @@ fn rules(rate: f64) -> Rules {
     Rules { rate, burst: rate.max(1.0), ..Rules::per_minute(60) }
 }
 
-/// Gateways that ask in turn every 100 ms until their leases are what they will be.
+/// Gateways that ask in turn every 100 ms until their leases have settled.
 fn settled(gateways: u32, rules: &Rules, free: Option<u64>) -> (LeaseTable, Vec<HeldLease>, Millis) {
     let (mut leases, mut now) = (LeaseTable::default(), T0);
     let mut lendings: Vec<HeldLease> = (0..gateways).map(|_| HeldLease::default()).collect();
@@ -172,7 +172,7 @@ fn the_pointer_of_a_lease_moves_on_at_the_last_speed_up_to_the_last_number_and_s
     assert_eq!([at(0), at(1_000), at(10_000), at(LEASE), at(2 * LEASE)], [100, 112, 225, 475, 475]);
 }
 
-/// What happens to one gateway at one moment.
+/// An event at one gateway at one moment.
 #[derive(Debug, Clone)]
 enum Turn {
     Asks,
@@ -195,7 +195,7 @@ proptest! {
         let rules = rules(rate);
         let (mut leases, mut now, mut next) = (LeaseTable::default(), T0, 100);
         let mut gateways: BTreeMap<u32, (u32, HeldLease, Millis)> = BTreeMap::new();
-        // Of a gateway that died nobody knows what it gave; it may as well be cut off.
+        // The passes given by a gateway that died are unknown; it may as well be cut off.
         let mut cut: Vec<(HeldLease, Millis)> = Vec::new();
         for (slot, after, turn) in turns {
             now += after;
@@ -203,7 +203,7 @@ proptest! {
             let (id, lending, answered) = gateways.entry(slot).or_insert_with(|| { next += 1; (next, HeldLease::default(), 0) });
             match turn {
                 Turn::StoreLoses => {
-                    // Whoever was there remembers how many they were.
+                    // A gateway of that time remembers how many they were.
                     let before = leases.holders();
                     leases.lose();
                     leases.remembers(before);

@@ -1,10 +1,10 @@
-//! Arrivals that came back, and the number that each was given.
+//! Arrivals that came back, and the number given for each.
 //!
-//! Whoever is asked to confirm brings back an id, and it is good once: shown again, by a second tab or because the answer was
-//! lost, it is worth the same number. It is remembered for as long as an arrival may be shown; after that its seal has ended.
+//! A caller asked to confirm brings back an id, good for one number: shown again, by a second tab or after a lost answer, it
+//! gets the same number. The line keeps it for as long as an arrival may be shown; after that its seal has ended.
 //!
 //! Out of scope: the seal and the end of an arrival ([`crate::admit`]), and memory across a store that lost writes: an arrival
-//! that was traded in the minute before is worth a second number then.
+//! traded in the minute before then gets a second number.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -21,7 +21,7 @@ const MOST: usize = 1 << 18;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arrivals {
     numbers: HashMap<u64, u64>,
-    /// The end of each, in the order in which they came.
+    /// The end of each, in order of arrival.
     ends: VecDeque<(Millis, u64)>,
 }
 
@@ -35,7 +35,7 @@ impl Arrivals {
         self.numbers.get(&id).copied()
     }
 
-    /// Takes out one whose time is over, or that is one too many.
+    /// Removes an arrival that has ended, or that is over the bound.
     fn pop(&mut self, now: Millis) -> Option<u64> {
         let over = self.ends.len() > MOST;
         let (_, id) = self.ends.pop_front_if(|&mut (until, _)| over || until <= now)?;
@@ -45,12 +45,12 @@ impl Arrivals {
 }
 
 impl Line {
-    /// The numbers of those that were traded before.
+    /// The numbers of those traded before.
     pub(super) fn numbers_of<'a>(&'a self, arrivals: &'a [Arrival]) -> impl Iterator<Item = u64> + 'a {
         arrivals.iter().filter_map(|arrival| self.arrivals.number(arrival.id))
     }
 
-    /// The ids of those that are given a number now, once each. So many numbers could be granted at this moment.
+    /// The ids that get a number now, once each. `spare`: numbers that could be granted now.
     pub(super) fn fresh(&self, arrivals: &[Arrival], spare: u64) -> Vec<u64> {
         let (mut fresh, mut seen) = (Vec::new(), HashSet::new());
         for &Arrival { id, if_called } in arrivals {
@@ -71,7 +71,7 @@ impl Line {
         }
     }
 
-    /// Forgets those whose time is over.
+    /// Forgets arrivals that have ended.
     pub(super) fn end_arrivals(&mut self) {
         while let Some(id) = self.arrivals.pop(self.counters.now) {
             self.changes.push(Change::Arrived(id, None));

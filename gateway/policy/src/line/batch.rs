@@ -1,7 +1,7 @@
-//! What is asked of a line at one moment, and its answer.
+//! A batch of calls to a line, and its outcome.
 //!
-//! Both can be sent to a store's script and back (serde). A number of a ticket is a text in a question: a script names members of
-//! its sets by texts, and its doubles hold integers below 2^53 alone. [`Adopted`] and [`Revoked`] are the texts that a
+//! Both can be sent to a store's script and back (serde). A batch carries a ticket's number as text: a script names members of
+//! its sets by texts, and its doubles hold integers only below 2^53. [`Adopted`] and [`Revoked`] are the texts that a
 //! script keeps lists of.
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -13,33 +13,33 @@ use crate::segment::Segment;
 use crate::ticket::{Adopt, Adopted};
 use crate::view::View;
 
-/// Everything that one gateway asks of one line at one moment.
+/// All calls of one gateway to one line at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Batch {
-    /// Which gateway asks; its earlier claimants are replaced by the ones below.
+    /// The gateway; the claims below replace its earlier claimants.
     pub gateway: u32,
-    /// It reaches no server of the shop: it names nobody, and the line does not live through its time.
+    /// It reaches no server of the shop: it names no claimants, and the line does not live through its time.
     pub shop_rests: bool,
-    /// What it remembers of the line, against a store that lost writes.
+    /// Its high-water mark of the line, against a store that lost writes.
     pub seen: HighWater,
-    /// What it gives back to a store that lost writes.
+    /// Its part in the recovery of a store that lost writes.
     pub restore: Restore,
-    /// What it says of its lease, if it has one.
+    /// Its report of its lease, if it has one.
     pub lease: Option<LeaseReport>,
-    /// Places kept while the store was away: they are numbered first.
+    /// Places kept while the store was away: numbered first.
     pub adopt: Option<Adopt>,
-    /// Newcomers who came back with an arrival: they are numbered before those without.
+    /// Newcomers who came back with an arrival: numbered before those without.
     pub arrivals: Vec<Arrival>,
     /// Newcomers without one.
     pub joins: u64,
     /// Newcomers that want a number only if it is already called (`reject`): they come first.
     pub joins_if_called: u64,
-    /// Those who only look, without a number: let in if nobody waits.
+    /// Requests that only look, without a number: let in if no shopper waits.
     pub visits: u64,
     /// Called tickets whose holders are here, in any order.
     #[serde(serialize_with = "texts")]
     pub claims: Vec<u64>,
-    /// Passes to extend: number, and when each was given as far as its token tells.
+    /// Passes to extend: number, and when each was given according to its token.
     #[serde(serialize_with = "texts_and_times")]
     pub renewals: Vec<(u64, Millis)>,
     /// Passes whose holders came back with them.
@@ -62,12 +62,12 @@ pub struct Arrival {
     pub if_called: bool,
 }
 
-/// The most that a gateway has seen of a line, in answers of its store and in sealed tokens.
+/// The high-water mark of a gateway: the most it has seen of a line, in answers of its store and in sealed tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct HighWater {
-    /// The base of the segment that was open in the last answer; `None`: there was none yet.
+    /// The base of the open segment in the last answer; `None`: no answer yet.
     pub opened: Option<u64>,
-    /// The furthest that each segment was seen, in order.
+    /// The high-water mark of each segment, in order.
     pub segments: Vec<Segment>,
     /// Passes given, as last answered.
     pub granted: u64,
@@ -77,38 +77,38 @@ pub struct HighWater {
     pub now: Millis,
     /// Gateways that hold leases, as last answered.
     pub gateways: u64,
-    /// Provisional tickets that have their numbers.
+    /// Provisional tickets with their numbers.
     pub adopted: Vec<Adopted>,
 }
 
-/// What a gateway knows of claims and passes.
+/// A gateway's knowledge of claims and passes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Restore {
     /// Passes that live: number and end.
     #[serde(serialize_with = "texts_and_times")]
     pub passes: Vec<(u64, Millis)>,
-    /// Passes that were given back: number and end.
+    /// Revoked passes: number and end.
     #[serde(serialize_with = "texts_and_times")]
     pub revoked: Vec<(u64, Millis)>,
-    /// Passes that were given under a lease and that the line was not told of: number and end.
+    /// Passes given under a lease and unknown to the line: number and end.
     #[serde(serialize_with = "texts_and_times")]
     pub lent: Vec<(u64, Millis)>,
-    /// Numbers that were claimed.
+    /// Claimed numbers.
     pub claimed: Vec<Chunk>,
-    /// There is more of what it knew when it noticed the loss.
+    /// Whether more is to come of what it knew when it noticed the loss.
     pub more: bool,
 }
 
-/// When a store does something, and which store it is.
+/// The time and identity of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Its clock.
     pub now: Millis,
-    /// Which server. Another one than before may not have what was written last.
+    /// Its server. Another one than before may lack the last writes.
     pub server: u64,
 }
 
-/// The time of a store that is always the same.
+/// The time of a store whose server never changes.
 impl From<Millis> for Stamp {
     fn from(now: Millis) -> Self {
         Self { now, server: 0 }
@@ -125,13 +125,13 @@ pub enum Grant {
         /// When it was given, however often it was renewed since.
         admitted: Millis,
     },
-    /// Not called, or called and without a token or a seat so far: ask again.
+    /// Not called, or called and without a token or a seat so far: claim again.
     NotYet,
-    /// Its pass was used up or given back: the ticket is worth nothing.
+    /// Its pass was used up or given back: the ticket is void.
     Spent,
 }
 
-/// A pass that was taken away before its end.
+/// A pass taken away before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Revoked {
@@ -139,7 +139,7 @@ pub struct Revoked {
     pub number: u64,
     /// When it would have ended.
     pub expires: Millis,
-    /// It has only lost its seat, because it never came back: its number claims again. A later pass of it ends later.
+    /// It only lost its seat, because it never came back: its number claims again. A later pass of that number ends later.
     pub evicted: bool,
 }
 
@@ -148,24 +148,24 @@ pub struct Revoked {
 pub struct Outcome {
     /// The line after it.
     pub view: View,
-    /// The number of each arrival, in their order; `None`: turned away. One that was shown before has the same again.
+    /// The number of each arrival, in their order; `None`: turned away. One that was shown before gets the same again.
     pub arrivals: Vec<Option<u64>>,
     /// Numbers given to `joins_if_called`, then `joins`: the first of them...
     pub first: u64,
     /// ...how many of `joins_if_called` were given one (the rest are turned away)...
     pub joined_if_called: u64,
-    /// Visits that were let in; the others are turned away.
+    /// Visits let in; the others are turned away.
     pub visits: u64,
     /// Grants for the claims and for new numbers that were called at once. A number that is not
     /// here waits.
     pub grants: Vec<(u64, Grant)>,
     /// New end of each renewed pass; `None` if it had ended.
     pub renewed: Vec<(u64, Option<Millis>)>,
-    /// Passes taken away before their end that the gateway did not know of.
+    /// Passes taken away before their end, as far as new to the gateway.
     pub revoked: Vec<Revoked>,
-    /// How many revocations it knows with these.
+    /// How many revocations the gateway knows with these.
     pub revocations_seen: u64,
-    /// What the gateway may spend if it hears nothing more, if the room lends.
+    /// The gateway's budget if no further answer comes, if the room lends.
     pub lease: Option<Lease>,
 }
 
@@ -196,7 +196,7 @@ impl TryFrom<String> for Revoked {
     }
 }
 
-/// A text of a script's list that is not what it should be.
+/// A malformed entry in a script's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an entry of a list in the store is not one of this version")]
 pub struct BadEntry;

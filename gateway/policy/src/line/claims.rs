@@ -13,7 +13,7 @@ impl Line {
     }
 
     /// Answers the claims that need no token, and makes claimants of the others. An arrival that was traded before claims
-    /// what it was given.
+    /// its number.
     pub(super) fn claim(&mut self, rules: &Rules, batch: &Batch) -> Vec<(u64, Grant)> {
         for claimant in self.claimants.values_mut() {
             claimant.here &= claimant.gateway != batch.gateway;
@@ -47,20 +47,20 @@ impl Line {
             return None;
         }
         if self.settling.is_on() {
-            // Its pass may have been given back, which some gateway still has to tell.
+            // Its pass may have been given back, and a gateway still has to report that.
             return Some(Grant::NotYet);
         }
         let pass = |expires| Grant::Pass { expires, admitted: self.admitted_at(rules, number, expires) };
         Some(self.passes.expiry(number).map_or(Grant::Spent, pass))
     }
 
-    /// When a pass that ends then was given. One that was never renewed tells it by its end.
+    /// When a pass with this end was given. Without a renewal the end alone tells.
     fn admitted_at(&self, rules: &Rules, number: u64, expires: Millis) -> Millis {
         let renewed = rules.max_session.and_then(|_| self.admitted.expiry(number));
         renewed.unwrap_or(expires.saturating_sub(rules.session)).min(self.counters.now)
     }
 
-    /// Passes that the bucket and the seats allow at this moment.
+    /// Passes that the bucket and the seats allow now.
     pub(super) fn places(&self, rules: &Rules) -> u64 {
         let tokens = match () {
             () if unlimited(rules) => u64::MAX,
@@ -70,7 +70,7 @@ impl Line {
         tokens.min(self.free(rules).unwrap_or(u64::MAX))
     }
 
-    /// Gives the free tokens to the lowest claimants who are here. A token that falls to another
+    /// Gives the free tokens to the lowest claimants who are here. A token for another
     /// gateway's claimant is left for it.
     pub(super) fn grant(&mut self, rules: &Rules, gateway: u32, grants: &mut Vec<(u64, Grant)>) {
         let places = self.places(rules);
@@ -115,15 +115,15 @@ impl Line {
     fn renew(&mut self, rules: &Rules, number: u64, admitted: Millis) -> Option<Millis> {
         let ends = self.passes.expiry(number)?;
         let latest = self.latest_end(rules, number, admitted);
-        // Where `max_session` was made shorter, nobody loses what was given before.
+        // A shorter `max_session` takes nothing from a pass that was given before.
         let expires = (self.counters.now + rules.session).min(latest.max(ends));
         self.confirm(number);
         self.seat(number, expires);
         Some(expires)
     }
 
-    /// Who claims a ticket again shows no token that tells when its pass was given. So the line remembers it of those that
-    /// were renewed: the earliest that it was told.
+    /// A repeated claim shows no token that says when its pass was given. So the line keeps the earliest time
+    /// that it got for each renewed pass.
     fn latest_end(&mut self, rules: &Rules, number: u64, told: Millis) -> Millis {
         if rules.max_session.is_none() {
             return Millis::MAX;
@@ -137,7 +137,7 @@ impl Line {
         rules.latest_end(admitted)
     }
 
-    /// Of passes that are over by now, however often they were renewed, nothing is remembered.
+    /// Forgets passes that are over by now even with every renewal.
     fn forget_admissions(&mut self, rules: &Rules) {
         let before = self.counters.now.saturating_sub(rules.max_session.unwrap_or(0));
         while let Some((number, _)) = self.admitted.pop_until(before) {
@@ -150,7 +150,7 @@ impl Line {
         self.changes.push(Change::Active(number, Some(expires)));
     }
 
-    /// Ends a pass, or gives up a place that was not claimed.
+    /// Ends a pass, or gives up an unclaimed place.
     pub(super) fn release(&mut self, number: u64) {
         let ends = self.passes.remove(number);
         if ends.is_none() && !self.counters.segments.has(number) {
@@ -171,14 +171,14 @@ impl Line {
         self.changes.push(Change::Revoked(number, Some(expires)));
     }
 
-    /// Notes a claim; not in a segment that was forgotten.
+    /// Notes a claim, unless its segment was forgotten.
     pub(super) fn mark_claimed(&mut self, number: u64) {
         if self.counters.segments.of(number).is_some() && self.claimed.add(number) {
             self.changes.push(Change::Claimed(number));
         }
     }
 
-    /// Revocations that a gateway does not know. Their count begins anew where the store lost some: then it gets all.
+    /// Revocations new to a gateway. Their count restarts where the store lost some: then it gets all.
     pub(super) fn revoked_since(&self, batch: &Batch) -> Vec<Revoked> {
         let elder = batch.seen.opened.is_some_and(|opened| opened < self.counters.segments.open.base);
         let seen = if elder { 0 } else { batch.revocations_seen };

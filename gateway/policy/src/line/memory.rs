@@ -1,9 +1,9 @@
-//! What a gateway remembers of a line, so that a store which lost writes can be told.
+//! A gateway's memory of a line, to repair a store that lost writes.
 //!
-//! The furthest that it saw goes along with every batch: a few numbers. What it knows of claims and passes is
-//! given back only when the line says that something was lost, in parts of bounded size.
+//! Its high-water mark goes along with every batch: a few numbers. Its knowledge of claims and passes is
+//! given back only when the line reports a loss, in parts of bounded size.
 //!
-//! Out of scope: the store's side of it (`repair`), and whatever other gateways know.
+//! Out of scope: the store's side of it (`repair`), and the memory of other gateways.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -25,7 +25,7 @@ const CHUNKS: usize = 8;
 #[derive(Debug, Clone, Copy)]
 struct Pass {
     expires: Millis,
-    /// When it was given, if that was heard.
+    /// When it was given, if known.
     admitted: Option<Millis>,
 }
 
@@ -37,14 +37,14 @@ pub struct Memory {
     claimed: Numbers,
     passes: HashMap<u64, Pass>,
     revoked: HashMap<u64, Millis>,
-    /// Passes that shoppers showed and of which the line may not know.
+    /// Passes shown by shoppers, perhaps unknown to the line.
     shown: Vec<(u64, Millis)>,
-    /// What is still to be given back.
+    /// Parts still to be given back.
     parts: VecDeque<Restore>,
 }
 
 impl Memory {
-    /// What goes along with the next batch. It counts as given back when [`Self::note`] hears the answer.
+    /// The part for the next batch. It counts as given back when [`Self::note`] gets the answer.
     pub fn recall(&self) -> (HighWater, Restore) {
         let mut restore = self.parts.front().cloned().unwrap_or_default();
         restore.passes.extend(&self.shown);
@@ -57,12 +57,12 @@ impl Memory {
         !self.parts.is_empty() || !self.shown.is_empty()
     }
 
-    /// Passes that are remembered.
+    /// Number of passes in memory.
     pub(crate) fn remembered(&self) -> usize {
         self.passes.len()
     }
 
-    /// A token whose seal is whole is evidence.
+    /// A token with a valid seal is evidence.
     pub fn shown(&mut self, token: &Token) {
         match token.kind {
             Kind::Ticket => self.learn(&Segment::proved_by_ticket(token.number)),
@@ -74,7 +74,7 @@ impl Memory {
         }
     }
 
-    /// This gateway gave passes under a lease, and moved the pointer on to here.
+    /// This gateway gave passes under a lease, and moved the pointer on to `called`.
     pub fn lent(&mut self, granted: &[(u64, Millis)], called: &Segments) {
         for &(number, expires) in granted {
             self.claimed.add(number);
@@ -85,7 +85,7 @@ impl Memory {
         }
     }
 
-    /// What a claim of this number is worth, as far as this gateway knows; `None`: it knows of no claim.
+    /// The answer to a claim of this number, as far as this gateway knows; `None`: it knows of no claim.
     pub fn standing_of(&self, rules: &Rules, number: u64, now: Millis) -> Option<Grant> {
         let claimed = self.claimed.has(number) || self.revoked.contains_key(&number);
         let lives = self.passes.get(&number).filter(|pass| pass.expires > now);
@@ -96,7 +96,7 @@ impl Memory {
         claimed.then(|| lives.map_or(Grant::Spent, granted))
     }
 
-    /// A pass is given back: the line must hear of it first, or it would not know what ends.
+    /// A pass is given back: the line must get the pass first, or it would not know what ends.
     pub fn returned(&mut self, token: &Token) {
         if token.kind == Kind::Pass {
             self.learn(&Segment::proved_by_pass(token.number));
@@ -114,7 +114,7 @@ impl Memory {
         }
     }
 
-    /// Notes an answer of the line to a batch with these releases. Answers whether it shows a loss since the last one.
+    /// Notes the answer of the line to a batch with these releases. Returns whether it shows a loss since the last one.
     pub fn note(&mut self, releases: &[u64], outcome: &Outcome) -> bool {
         // A line that has lost writes may not know a pass that is about to be given back.
         let may_lack = self.lost != outcome.view.lost || self.parts.len() > 1;
@@ -192,7 +192,7 @@ impl Memory {
         }
     }
 
-    /// Everything that is to be given back: passes first, because a number that is claimed and has no pass is spent.
+    /// Everything to give back: passes first, because a claimed number without a pass is spent.
     fn all(&self) -> VecDeque<Restore> {
         let passes: Vec<(u64, Millis)> = self.passes.iter().map(|(&number, pass)| (number, pass.expires)).collect();
         let revoked: Vec<(u64, Millis)> = self.revoked.iter().map(|(&number, &expires)| (number, expires)).collect();

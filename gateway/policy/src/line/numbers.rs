@@ -13,7 +13,7 @@ pub struct Numbers(BTreeMap<u64, Bits>);
 /// A part of [`Numbers`] to send: bit `i`, the highest of its byte first, stands for `first + i`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Chunk {
-    /// Which number the first bit stands for; 8 divides it.
+    /// The number of the first bit; 8 divides it.
     pub first: u64,
     /// The bits.
     pub bits: Vec<u8>,
@@ -36,7 +36,7 @@ impl Numbers {
         self.0.get(&base_of(number)).is_some_and(|bits| bits.get(number % SPAN))
     }
 
-    /// Adds a number; answers whether it is new.
+    /// Adds a number; returns whether it is new.
     pub fn add(&mut self, number: u64) -> bool {
         self.0.entry(base_of(number)).or_default().set(number % SPAN)
     }
@@ -58,7 +58,7 @@ impl Numbers {
         self.0.remove(&base);
     }
 
-    /// All of it in chunks of at most so many bytes (8 divides it), without those that are empty.
+    /// All of it in chunks of at most `bytes` bytes (8 divides it), without empty ones.
     pub fn chunks(&self, bytes: usize) -> impl Iterator<Item = Chunk> + '_ {
         self.0.iter().flat_map(move |(base, Bits(words))| {
             let parts = (0..).zip(words.chunks(bytes / 8)).filter(|(_, words)| words.iter().any(|&word| word != 0));

@@ -1,4 +1,4 @@
-//! What a store keeps of a line, and the line that it is continued from.
+//! The stored form of a line, and its restoration.
 
 use super::batch::{Revoked, Stamp};
 use super::repair::Clock;
@@ -8,28 +8,28 @@ use crate::pacer::Pacer;
 use crate::segment::Segments;
 use crate::ticket::Adopted;
 
-/// What changed in a line besides its counters, for a store that writes differences.
+/// A change in a line besides its counters, for a store that writes differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// This number was claimed or given up.
     Claimed(u64),
-    /// The pass of this number ends then; `None`: it has ended.
+    /// The pass of this number and its end; `None`: it has ended.
     Active(u64, Option<Millis>),
-    /// The pass of this number was renewed, and had been given then; `None`: forget it.
+    /// The pass of this number was renewed; when it was first given; `None`: forget it.
     Admitted(u64, Option<Millis>),
-    /// The pass of this number was given back; forget it then.
+    /// The pass of this number was given back; when to forget that.
     Revoked(u64, Option<Millis>),
-    /// The pass of this number was given then, and has not come back; `None`: it has, or it has ended.
+    /// The pass of this number was given at this time, and has not come back; `None`: it has, or it has ended.
     Unconfirmed(u64, Option<Millis>),
-    /// The pass of this number has lost its seat, and would have ended then: the number is not claimed any more.
+    /// The pass of this number has lost its seat; when it would have ended. The number is not claimed any more.
     Evicted(u64, Millis),
     /// That pass would have ended by now: forget that it was evicted.
     EvictionOver(u64, Millis),
     /// Provisional tickets were numbered.
     Adopted(Adopted),
-    /// There are too many records of them: forget this one.
+    /// There are too many such records: forget this one.
     AdoptionOver(Adopted),
-    /// This arrival was given a number; forget it then (number, then).
+    /// This arrival got a number; number, and when to forget it.
     Arrived(u64, Option<(u64, Millis)>),
     /// The claims of the segment with this base are not needed any more.
     Forgotten(u64),
@@ -40,9 +40,9 @@ pub enum Change {
 pub struct Counters {
     /// Tickets handed out and called.
     pub segments: Segments,
-    /// Segments below this base were forgotten, but for those that are kept.
+    /// Segments below this base were forgotten, except those listed.
     pub forgotten: u64,
-    /// Store time of the begin, or of the last loss.
+    /// Store time of the beginning, or of the last loss.
     pub lost: Millis,
     /// Store time of the last transition.
     pub now: Millis,
@@ -54,19 +54,19 @@ pub struct Counters {
     pub over_limit: u64,
     /// Passes given for tickets that had one already, on the two sides of a cut.
     pub second_passes: u64,
-    /// What the drain remembers of no-shows.
+    /// The pacer's memory of no-shows.
     pub memory: (f64, f64),
 }
 
 impl Line {
-    /// A line as a store kept it, continued now by the same server.
+    /// A line from its stored form, continued now by the same server.
     pub fn restored(kept: Counters, at: impl Into<Stamp>, changes: impl IntoIterator<Item = Change>) -> Self {
         let at = at.into();
         let mut line = Self {
             clock: Clock::of(at),
             counters: Counters { now: at.now.max(kept.now), ..kept },
             rate: f64::INFINITY,
-            // Whatever was told, it was not less.
+            // The shown places are unknown, but not below zero.
             places: Places { told: 0.0, ..Places::NONE },
             pacer: Pacer::remembering(kept.memory),
             ..Self::default()

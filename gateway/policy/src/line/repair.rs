@@ -1,22 +1,22 @@
 //! A store that lost writes, and how a line goes on in it.
 //!
-//! Redis may lose what it confirmed: at a failover to a replica that lags, at a restart from an old file, by
-//! `FLUSHALL`. Every number of a line only grows, so whoever saw the highest can give it back. That is what each
-//! batch brings along ([`HighWater`]): the furthest that its gateway saw, in answers and in sealed tokens.
+//! Redis may lose writes that it confirmed: at a failover to a replica that lags, at a restart from an old file, by
+//! `FLUSHALL`. Every number of a line only grows, so a gateway that saw the highest can give it back. Each
+//! batch therefore carries its gateway's high-water mark ([`HighWater`]), from answers and from sealed tokens.
 //!
 //! A loss is noticed within one transition, by any of three signs: the line was written by another server; the
 //! gateway has seen more than the line knows; there is no line, and the gateway remembers one. Then
 //!
-//! - the open segment is closed with the highest that is known, and a new one is opened: nobody has to know which
-//!   numbers were given in it, and nobody has to wait to join;
-//! - the bucket is empty, and nothing is granted for a second at least ([`Settling`]): in that time every gateway that lives gives back
-//!   the claims, passes and revocations that it knows ([`Restore`]), so no claim is granted again;
-//! - seats that were taken, as far as anybody remembers, and whose passes nobody has given back, count as taken
+//! - the open segment is closed at the highest known number, and a new one is opened: the numbers given in the old one
+//!   need not be known, and no newcomer has to wait to join;
+//! - the bucket is empty, and nothing is granted for a second at least ([`Settling`]): in that time every live gateway
+//!   gives back the claims, passes and revocations that it knows ([`Restore`]), so no claim is granted again;
+//! - taken seats, as far as remembered, whose passes no gateway has given back, count as taken
 //!   for the length of a session ([`LostSeats`]);
 //! - time goes on from where it was, whatever the clock of the other server says ([`Clock`]).
 //!
-//! If all is gone, store and gateways, the tokens that shoppers show are left. They raise what is known of their
-//! segment, or bring it back in front of the new one. While that may go on, nobody is told a wait
+//! If all is gone, store and gateways, the tokens that shoppers show are left. They raise the counters of their
+//! segment, or bring it back in front of the new one. While that may go on, no wait is shown
 //! ([`super::View::unsure`]).
 //!
 //! Out of scope: guesses of how much was lost, and any talk between gateways.
@@ -44,22 +44,22 @@ impl Line {
         self.settling.is_unsure(self.counters.now) || self.leases.any_unknown()
     }
 
-    /// Seats on which somebody sits, or may sit.
+    /// Seats that are taken, or may be.
     pub(super) fn taken(&self) -> u64 {
         self.passes.len() + self.lost_seats.missing()
     }
 
-    /// Time passes over what a loss has left open.
+    /// Advances what a loss has left open.
     pub(super) fn resolve(&mut self, elapsed: Millis) {
         self.settling.advance(elapsed);
         self.lost_seats.advance(self.counters.now);
     }
 
-    /// Takes in what a gateway has seen; goes on in a new segment if that shows a loss. Returns the time.
+    /// Takes in a gateway's high-water mark; goes on in a new segment if that shows a loss. Returns the time.
     pub(super) fn repair(&mut self, rules: &Rules, seen: &HighWater, at: Stamp) -> Millis {
         let lost = self.has_lost(rules, seen, at.server);
         let now = self.clock.tell(at, self.counters.now, seen.now, lost);
-        // No time passes over a loss.
+        // No time passes across a loss.
         self.counters.now = if lost { now } else { self.counters.now.max(seen.now) };
         let before = self.counters.segments.open.base;
         let furthest = seen.segments.iter().map(|known| known.base).max().unwrap_or(0);
@@ -97,7 +97,7 @@ impl Line {
             || seen.opened == Some(open.base) && seen.granted > self.counters.granted
     }
 
-    /// Takes in what is known of one segment.
+    /// Takes in the known counters of one segment.
     fn learn(&mut self, known: &Segment, now: Millis) {
         let open = self.counters.segments.open.base;
         if let Some(segment) = self.counters.segments.iter_mut().find(|segment| segment.base == known.base) {
@@ -127,7 +127,7 @@ impl Line {
         }
     }
 
-    /// A full list has forgotten what is older than all of it.
+    /// A full list has forgotten everything older than its entries.
     fn learn_adopted(&mut self, adopted: Adopted) {
         let full = self.adopted.len() >= super::MOST_ADOPTED;
         let is_forgotten = full && self.adopted.first().is_some_and(|oldest| adopted.base < oldest.base);
@@ -146,7 +146,7 @@ impl Line {
         self.lost_seats.begin(self.taken());
     }
 
-    /// Numbers are given in a new segment from now on, beyond any that was seen. If people wait in all the segments
+    /// Numbers are given in a new segment from now on, beyond any that was seen. If people wait in every segment
     /// that a line may have, the last one goes on: then a number is unique only as far as gateways remember.
     fn open_segment(&mut self, beyond: u64) {
         let segments = &self.counters.segments;
@@ -160,7 +160,7 @@ impl Line {
         }
     }
 
-    /// Opens the next segment if the open one has not so many numbers left. Nothing was lost.
+    /// Opens the next segment if the open one has fewer numbers left than `numbers`. Nothing was lost.
     pub(super) fn widen(&mut self, numbers: u64) {
         let open = &self.counters.segments.open;
         if open.next - open.base + numbers >= SPAN {
@@ -169,7 +169,7 @@ impl Line {
         }
     }
 
-    /// Takes back what a gateway knows of claims and passes.
+    /// Takes in a gateway's knowledge of claims and passes.
     pub(super) fn restore(&mut self, restore: &Restore) {
         if restore.more {
             self.settling.expect_more();
@@ -196,7 +196,7 @@ impl Line {
 
     fn restore_pass(&mut self, number: u64, expires: Millis) {
         let known = self.passes.expiry(number);
-        // Whoever gives a pass back tells it first, so this is asked at every purchase: what is cheap to know comes first.
+        // A pass is reported before it is given back, so this runs at every purchase: the cheap test comes first.
         let is_news = known.is_none_or(|known| known < expires) && expires > self.counters.now;
         if !is_news || !self.is_given_and_called(number) || self.is_revoked(number, expires) {
             return;
@@ -209,7 +209,7 @@ impl Line {
         self.seat(number, expires);
     }
 
-    /// Takes in a pass that was given under a lease. The ticket may have been claimed on the other side of the cut.
+    /// Takes in a pass given under a lease. The ticket may have been claimed on the other side of the cut.
     fn restore_lent(&mut self, number: u64, expires: Millis) {
         let known = self.passes.expiry(number);
         if known == Some(expires) || !self.is_given_and_called(number) || self.is_revoked(number, expires) {

@@ -100,7 +100,7 @@ fn no_renewal_goes_beyond_max_session_also_for_who_claims_the_ticket_again_and_f
     for at in [150_000, 299_999, 430_000, 660_000] {
         let again = step(&mut line, &rules, claims([1]), RESTED + at).grants;
         assert_eq!(again, vec![(1, pass(given, ends))], "the line tells when it was given");
-        // As a gateway takes it that is shown the ticket alone.
+        // As a gateway takes it that gets the ticket alone.
         let told = if at < 200_000 { given } else { ends - 300_000 };
         let moved = (given + at + 300_000).min(latest);
         assert_eq!(step(&mut line, &rules, renewal(1, told), RESTED + at).renewed, vec![(1, Some(moved))]);

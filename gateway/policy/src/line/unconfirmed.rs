@@ -5,11 +5,11 @@
 //! for [`GRACE`] is loose: its seat counts as free, and when a claimant takes that seat the pass is **evicted**, the
 //! oldest first, and never more than are taken at that moment.
 //!
-//! An evicted pass travels to the gateways as a revocation does, but its number is as if it had never been claimed:
-//! who shows it is a claimant again, stands before the line by that low number, and costs a token and a seat.
+//! An evicted pass travels to the gateways as a revocation does, but its number counts as never claimed:
+//! its holder is a claimant again, stands before the line by that low number, and costs a token and a seat.
 //!
-//! Bound: one entry for each live pass that was not shown yet. Out of scope: leases. Loose seats are not lent, and
-//! a pass that was given under a lease, or given back after a loss, counts as confirmed.
+//! Bound: one entry for each live pass not shown yet. Out of scope: leases. Loose seats are not lent, and
+//! a pass given under a lease, or given back after a loss, counts as confirmed.
 
 use super::Line;
 use super::batch::Revoked;
@@ -21,7 +21,7 @@ use crate::room::Rules;
 /// A pass that has not come back for so long may lose its seat.
 pub(super) const GRACE: Millis = 30_000;
 
-/// Passes that have not come back since they were given, by the time at which they were.
+/// Passes that have not come back, by the time at which they were given.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unconfirmed {
     young: Passes,
@@ -33,7 +33,7 @@ impl Unconfirmed {
         self.young.set(number, given);
     }
 
-    /// Answers whether it was one.
+    /// Returns whether it was one.
     pub(super) fn remove(&mut self, number: u64) -> bool {
         self.young.remove(number).or_else(|| self.loose.remove(number)).is_some()
     }
@@ -49,7 +49,7 @@ impl Unconfirmed {
         self.loose.first().map(|(number, _)| number)
     }
 
-    /// Every one of them.
+    /// All numbers.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
         self.young.iter().chain(self.loose.iter()).map(|(number, _)| number)
     }
@@ -60,12 +60,12 @@ impl Line {
         self.unconfirmed.settle(self.counters.now);
     }
 
-    /// Seats of passes that have not come back for long.
+    /// Number of seats whose passes are loose.
     pub(super) fn loose_seats(&self) -> u64 {
         self.unconfirmed.loose.len()
     }
 
-    /// A pass was given to somebody who has not shown it yet.
+    /// A pass was given, and its holder has not shown it yet.
     pub(super) fn expect_back(&mut self, rules: &Rules, number: u64) {
         if rules.enforced && rules.total_active_users.is_some() {
             let now = self.counters.now;
@@ -81,7 +81,7 @@ impl Line {
         }
     }
 
-    /// So many passes are about to be given: makes room for those of them for which no seat is free.
+    /// `passes` passes are about to be given: evicts loose ones where no seat is free.
     pub(super) fn free_seats(&mut self, rules: &Rules, passes: u64) {
         let Some(seats) = rules.total_active_users.filter(|_| rules.enforced && passes > 0) else { return };
         let short = (self.taken() + passes).saturating_add(self.leases.seats()).saturating_sub(seats);

@@ -1,16 +1,16 @@
-//! Visits: those who only look at a calm room.
+//! Visits: requests that only look at a calm room.
 //!
 //! ```text
 //! visits in any T  <=  rate of visits x T + max(1, burst x rate of visits / rate),   and each costs a token of the bucket
 //! ```
 //!
 //! A program that keeps no cookie (`curl`, a probe, a link preview) would take a number and a seat with every request. While
-//! nobody waits it is let in without either. It costs a token like everybody, so what a room lets in in a window holds for
-//! visits and shoppers together; and a bucket of its own, so that four of five tokens are left to shoppers.
+//! no shopper waits it gets in without either. A visit costs a token as an admission does, so the bound of a room in a window
+//! covers both; and a token of its own bucket, so that four of five tokens are left to shoppers.
 //!
-//! The bucket is the line's: all gateways of a store spend from the one. It starts empty, like that of the claims.
+//! The bucket is the line's: all gateways of a store share it. It starts empty, like that of the claims.
 //!
-//! Out of scope: who is a visitor ([`crate::admit`]).
+//! Out of scope: which requests are visits ([`crate::admit`]).
 
 use super::{Line, unlimited};
 use crate::Millis;
@@ -22,8 +22,8 @@ impl Line {
         self.visits = (self.visits + rules.visits * elapsed as f64 / 1000.0).min(most);
     }
 
-    /// Lets in as many of those who look as may be at this moment; returns how many. After the grants: who has a number
-    /// comes first.
+    /// Lets in as many of the `asked` visits as allowed now; returns how many. Runs after the grants: holders of a number
+    /// come first.
     pub(super) fn visit(&mut self, rules: &Rules, asked: u64) -> u64 {
         if self.stands() || !rules.open || unlimited(rules) {
             return 0;

@@ -1,8 +1,8 @@
-//! The pacer: how fast `serving` moves, and who comes of those who are called.
+//! The control law of the pacer: how fast `serving` moves, and which share of called shoppers comes.
 //!
 //! Some called tickets never show up, so the pointer must run ahead of the admissions it causes,
-//! and those who do show up come up to one poll later. The law is that of a shop that orders goods
-//! with a delivery time: count what is on the shelf and what is on its way, and order what lacks.
+//! and the holders of the others come up to one poll later. The law is that of a shop that orders goods
+//! with a delivery time: count the goods on the shelf and on their way, and order the missing ones.
 //!
 //! ```text
 //! on the shelf   q = claimants without a token
@@ -12,21 +12,21 @@
 //! ```
 //!
 //! The bound `b` is 5. While fewer come than such a pointer can find, as where a line is stuffed with tickets
-//! that no one will claim, it grows by an eighth a second towards `2 / h`, at most 50, and shrinks as it grew.
-//! Nobody at all coming is taken for an outage of the shoppers, not for stuffing: then it stays.
+//! without claimants, it grows by an eighth a second towards `2 / h`, at most 50, and shrinks as it grew.
+//! If no holder comes at all, that is taken for an outage of the shoppers, not for stuffing: then it stays.
 //!
 //! `h` is the share of called tickets whose holders come within [`SHOW_WITHIN`], `F` the share of
-//! those who have come at the age of a cohort, `d` their mean delay: all three are measured, and
+//! those that have come at the age of a cohort, `d` their mean delay: all three are measured, and
 //! forgotten over a few seconds of called tickets. `r` is the rate, or what the seats allow:
 //! `min(rate, flow of freed seats + free seats / (d + standing at the rate))`. So with no seat free the pointer
 //! moves only as seats are freed, and while there are enough free seats as if there were no bound. A late returner is
 //! on the shelf when it comes, and slows the pointer by itself. The ages of cohorts count time that the line has lived
-//! through: in a pause nobody can come.
+//! through: in a pause no holder can come.
 //!
 //! Regimes: at 10 shoppers a second and more, 0.99 of the rate is used with up to 70 % of no-shows, and
 //! 0.975 while their share jumps from 10 to 70 to 30 %. With 95 % of no-shows from the start, 0.9 is used after
-//! 30 s. Below 10 a second chance leaves 0.9 to 0.99. Of those who are called and poll as told, 99 % have their pass
-//! within 2 s of their claim.
+//! 30 s. Below 10 a second chance leaves 0.9 to 0.99. Of called shoppers who poll at the given times, 99 % have their
+//! pass within 2 s of their claim.
 //!
 //! Source: base-stock control with a measured delivery time; `tests/promises.rs` and
 //! `tests/simulation.rs` run it against a simulated crowd and assert these figures.
@@ -49,28 +49,28 @@ const SETTLED_STEP: Millis = 5_000;
 /// A lack of claimants is made up for within this many seconds.
 const MAKE_UP: f64 = 0.4;
 
-/// A share before it was measured.
+/// A share before it is measured.
 struct Guess {
     share: f64,
-    /// Tickets that it weighs.
+    /// Its weight, in tickets.
     tickets: f64,
 }
 
-/// `h` before anybody was called.
+/// `h` before the first call.
 const SHOW_AT_FIRST: Guess = Guess { share: 0.9, tickets: 4.0 };
 /// `h` is never taken for less: an outage of all shoppers cannot call the whole line.
 const SHOW_AT_LEAST: f64 = 0.02;
-/// `h` forgets cohorts over so many seconds of called tickets, and over so many more tickets.
+/// `h` forgets cohorts over this many seconds of called tickets, and over this many more tickets.
 const SHOW_MEMORY: Called = Called { seconds: 0.5, tickets: 30.0 };
-/// The pointer moves at most this many times the rate, and more only as the bound grows. Nobody is told to ask
-/// again later than it could come at that speed ([`View::pace`](crate::view::View::pace)): else a faster pointer
+/// The pointer moves at most this many times the rate, and more only as the bound grows. No poll is put off
+/// beyond the call at that speed ([`View::pace`](crate::view::View::pace)): else a faster pointer
 /// would find fewer people, move faster still, and run away.
 pub(crate) const FASTEST: f64 = 5.0;
 /// The bound never grows beyond this many times the rate...
 const FASTEST_EVER: f64 = 50.0;
-/// ...and e-fold in this many seconds: people who were told when to ask by a slower pointer have asked by then.
+/// ...and e-fold in this many seconds: by then shoppers with a poll time from a slower pointer have polled.
 const BOUND_GROWS: f64 = 8.0;
-/// The bound that is aimed at, in pointers that would just do.
+/// The target of the bound, in multiples of the speed that would just do.
 const BOUND_MARGIN: f64 = 2.0;
 
 /// Tickets called together: the numbers `from < n <= to`.
@@ -78,7 +78,7 @@ const BOUND_MARGIN: f64 = 2.0;
 struct Cohort {
     from: u64,
     to: u64,
-    /// What the line has lived through since.
+    /// Time that the line has lived through since.
     age: Millis,
     /// Holders who came.
     shown: u64,
@@ -99,11 +99,11 @@ impl Cohort {
 struct Settled {
     from: u64,
     to: u64,
-    /// When the first of them were that old.
+    /// When the first of them reached that age.
     at: Millis,
 }
 
-/// What the room can take at this moment.
+/// Capacity of the room at this moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Supply {
     /// New shoppers per second.
@@ -114,29 +114,29 @@ pub struct Supply {
     pub free: Option<u64>,
 }
 
-/// What the last calls brought: the memory of the law.
+/// The results of the last calls: the memory of the law.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pacer {
-    /// Tickets that are old enough to tell who comes, each weighing less the more were called since.
+    /// Tickets old enough to count for `h`, each weighing less the more were called since.
     called: f64,
     /// Of these, the tickets whose holders came, by the same weights.
     shown: f64,
-    /// How many of those who came did so at each age, in steps of [`COHORT`], by the same weights.
+    /// How many of these holders came at each age, in steps of [`COHORT`], by the same weights.
     came: [f64; AGES],
-    /// What was called within [`SHOW_WITHIN`], in order of time.
+    /// Calls within [`SHOW_WITHIN`], in order of time.
     recent: VecDeque<Cohort>,
-    /// What was called before, in order of time.
+    /// Earlier calls, in order of time.
     settled: VecDeque<Settled>,
     /// Numbers of `recent` whose holders came.
     present: BTreeSet<u64>,
-    /// The present bound of the speed, in multiples of the rate; below [`FASTEST`] it is that.
+    /// The present bound of the speed, in multiples of the rate; below [`FASTEST`] it counts as that.
     bound: f64,
     place_speed: PlaceSpeed,
     freed_seats: FreedSeats,
 }
 
 impl Pacer {
-    /// A drain that remembers this share of shoppers who come, as told by [`Self::memory`].
+    /// A pacer that remembers this share of shoppers who come, from [`Self::memory`].
     pub fn remembering((called, shown): (f64, f64)) -> Self {
         Self { called, shown, ..Self::default() }
     }
@@ -157,7 +157,7 @@ impl Pacer {
         ((shown + tickets * share) / (called + tickets)).clamp(SHOW_AT_LEAST, 1.0)
     }
 
-    /// Called tickets whose holders would have come by now, and those who have.
+    /// Called tickets whose holders would have come by now, and how many have.
     fn evidence(&self, curve: &Curve) -> (f64, f64) {
         let (mut called, mut shown) = (self.called, self.shown);
         for cohort in &self.recent {
@@ -182,7 +182,7 @@ impl Pacer {
         curve
     }
 
-    /// Holders of called tickets who are expected to come still.
+    /// Holders of called tickets who are still expected.
     fn expected(&self, h: f64, curve: &Curve) -> f64 {
         let still = |cohort: &Cohort| {
             let f = curve.come_by(cohort.age);
@@ -191,32 +191,32 @@ impl Pacer {
         self.recent.iter().map(still).sum()
     }
 
-    /// Places of those who are called and have not entered: the claimants, and those who are expected. Each stands for
+    /// Places of called shoppers who have not entered: the claimants and the expected holders. Each stands for
     /// `1 / h` tickets, as a place further back does.
     pub fn entering(&self, claimants: u64) -> f64 {
         let curve = self.curve();
         let h = self.share_by(&curve);
-        // Rounding may expect a little less than nobody.
+        // Rounding may expect slightly less than zero holders.
         ((claimants as f64 + self.expected(h, &curve)) / h).floor().max(0.0)
     }
 
-    /// Mean speed at which places move up over the last seconds, in tickets per second; 0 while it is not known.
+    /// Mean speed at which places move up over the last seconds, in tickets per second; 0 while unknown.
     pub fn mean_speed(&self) -> f64 {
         self.place_speed.known()
     }
 
-    /// Whether the speed has been known for so long that it will hardly change at once.
+    /// Whether the speed has been known for long enough to be stable.
     pub fn is_settled(&self) -> bool {
         self.place_speed.is_settled()
     }
 
-    /// How long a seat is taken, in seconds, a mean over those who left last; 0 before as many have left as
+    /// How long a seat is taken, in seconds, a mean over the people who left last; 0 until as many have left as
     /// the `taken` who are inside: the others might stay longer.
     pub fn mean_stay(&self, taken: u64) -> f64 {
         self.freed_seats.mean_stay(taken)
     }
 
-    /// The bound of the speed of `serving` that may soon be needed, in multiples of the rate.
+    /// The bound of the speed of `serving` that may be needed soon, in multiples of the rate.
     pub fn bound(&self) -> f64 {
         bound_for(self.show_share())
     }
@@ -240,7 +240,7 @@ impl Pacer {
         let h = self.share_by(&curve);
         let bound = self.adapt_bound(h, seconds);
         if bound * h < 1.0 && self.mean_speed() <= 0.0 {
-            // The bound holds it back, and grows: the line will be faster than anything that is measured now.
+            // The bound limits the speed, and grows: the line will be faster than any measurement now.
             self.end();
         }
         let ahead = |rate| curve.delay + standing(rate);
@@ -251,15 +251,15 @@ impl Pacer {
         ((rate + lack / MAKE_UP.max(seconds)) / h).clamp(0.0, bound * supply.rate)
     }
 
-    /// Records that all places moved up by so many in the last `elapsed` milliseconds.
+    /// Records that all places moved up by `places` in the last `elapsed` milliseconds.
     pub fn moved(&mut self, places: f64, elapsed: Millis) {
         self.place_speed.moved(places, elapsed);
     }
 
-    /// Records that the room lets in another number of shoppers per second from now on: so will the line move, unless
-    /// it is seats that bind.
+    /// Records that the room lets in another number of shoppers per second from now on: the speed of the line follows, unless
+    /// the seats bind.
     pub fn rate_changed(&mut self, before: f64, rate: f64) {
-        // The share costs more than to compare.
+        // `show_share` costs more than this comparison.
         if rate.total_cmp(&before).is_ne() {
             let h = self.show_share();
             self.place_speed.rate_changed(before, rate, h);
@@ -278,7 +278,7 @@ impl Pacer {
     }
 
     /// Records that a line stands which will let in `rate` shoppers per second: its speed is measured once enough tickets
-    /// were called to say who comes.
+    /// were called to estimate `h`.
     pub fn begin(&mut self, rate: f64) {
         if self.place_speed.is_measured() {
             return;
@@ -294,14 +294,14 @@ impl Pacer {
         self.place_speed.end();
     }
 
-    /// Records that seats became free in the last `elapsed` milliseconds, and so many are `taken`.
+    /// Records that `seats` seats became free in the last `elapsed` milliseconds, and `taken` are taken.
     pub fn freed(&mut self, seats: u64, taken: u64, elapsed: Millis) {
         self.freed_seats.freed(seats, taken, elapsed);
     }
 
-    /// Records that the holder of a called ticket came. Twice is once.
+    /// Records that the holder of a called ticket came. Idempotent.
     pub fn shows(&mut self, number: u64) {
-        // Not in order of number where places have come back that stand ahead of those called last.
+        // A recovered place may stand ahead of the last calls: cohorts are not always in order of number.
         let Some(cohort) = self.recent.iter_mut().rev().find(|cohort| cohort.holds(number)) else {
             return;
         };
@@ -346,9 +346,9 @@ impl Pacer {
     }
 }
 
-/// When those who come do so after their call.
+/// The delays between a call and the show of its holder.
 struct Curve {
-    /// Share that has come at the begin of each age.
+    /// Share that has come at the beginning of each age.
     by: [f64; AGES + 1],
     /// Their mean delay in seconds.
     delay: f64,
@@ -367,7 +367,7 @@ fn bound_for(h: f64) -> f64 {
     (BOUND_MARGIN / h).clamp(FASTEST, FASTEST_EVER)
 }
 
-/// Claimants that should be waiting for a token, in seconds of rate: chance weighs more where few come.
+/// Claimants that should be waiting for a token, in seconds of rate: chance weighs more at low rates.
 fn standing(rate: f64) -> f64 {
     0.16 + 6.0 / (rate + 1.0)
 }

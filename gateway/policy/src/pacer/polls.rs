@@ -1,4 +1,4 @@
-//! When a waiting shopper should ask again.
+//! When a waiting shopper should poll again.
 
 use super::FASTEST;
 
@@ -7,19 +7,19 @@ const LEAST_BUDGET: f64 = 2_000.0;
 /// ...and for each new shopper per second.
 const POLLS_PER_SHOPPER: f64 = 16.0;
 
-/// The speed by which polls are spread: that of the line, or what it might soon be with this bound ([`Pacer::bound`](super::Pacer::bound)). A
-/// line that stands still, or whose speed is not known, may begin to move at any moment.
+/// The speed that spreads polls: the line's, or one that it may soon reach with this bound
+/// ([`Pacer::bound`](super::Pacer::bound)). A line that stands still, or has no known speed, may begin to move at any moment.
 pub fn pace(speed: f64, bound: f64, rate: f64) -> f64 {
     speed.max(bound.max(FASTEST) / 3.0 * rate)
 }
 
-/// Polls per second that a line may cause if nobody said how many. With less for each new shopper per second, called
-/// shoppers ask too late to use the rate.
+/// Default of the polls per second that a line may cause. With less for each new shopper per second, called
+/// shoppers poll too late to use the rate.
 pub fn budget_for(rate: f64) -> f64 {
     (POLLS_PER_SHOPPER * rate).max(LEAST_BUDGET)
 }
 
-/// When a shopper should ask again: sooner near the front, and stretched so that all polls
+/// When a shopper should poll again: sooner near the front, and stretched so that all polls
 /// together stay inside a budget. Load then grows with the logarithm of the crowd.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PollTable {
@@ -27,23 +27,23 @@ pub struct PollTable {
     pub min: f64,
     /// Longest interval, in seconds, before stretching.
     pub max: f64,
-    /// Interval as a share of the wait that is left.
+    /// Interval as a share of the remaining wait.
     pub share: f64,
     /// Factor on every interval.
     pub stretch: f64,
 }
 
 impl PollTable {
-    /// One poll a second at the front, and with jitter one in less than ten seconds at the back: so old may a place be that
-    /// somebody looks at.
+    /// One poll a second at the front, and with jitter one in less than ten seconds at the back: the bound on the age of a
+    /// displayed place.
     pub const CALM: Self = Self { min: 1.0, max: 8.0, share: 0.3, stretch: 1.0 };
     /// The longest intervals, and the largest share of the wait, that a budget may lead to. Less than
-    /// the whole wait even with jitter: nobody is told to come after the call.
+    /// the whole wait even with jitter: no poll is put off beyond the call.
     const SPARING: Self = Self { min: 60.0, max: 600.0, share: 0.8, stretch: 1.0 };
 
     /// This table, changed so that `waiting` shoppers in a line of this [`pace`] send at most `budget`
     /// polls per second: first at the back, then in the middle, and at the front only if it must be,
-    /// because the drain counts on those who are called to come soon. So a budget of less than 15
+    /// because the pacer counts on called shoppers to come soon. So a budget of less than 15
     /// polls for each shopper let in costs use of the rate.
     #[must_use]
     pub fn within(self, budget: f64, waiting: u64, pace: f64) -> Self {
@@ -79,7 +79,7 @@ impl PollTable {
         self.interval((pace > 0.0).then(|| position as f64 / pace))
     }
 
-    /// Seconds until the next poll of somebody with this wait (`None`: unknown), before jitter.
+    /// Seconds until the next poll of a shopper with this wait (`None`: unknown), before jitter.
     pub fn interval(&self, wait: Option<f64>) -> f64 {
         let wait = wait.unwrap_or(f64::INFINITY);
         (wait * self.share).clamp(self.min, self.max) * self.stretch

@@ -1,4 +1,4 @@
-//! What a wait follows from: how fast places move up, and how long a seat is taken.
+//! The terms of a wait: how fast places move up, and how long a seat is taken.
 //!
 //! Means that forget, so that they follow a line whose shoppers change. Source of the stay: Little's law.
 
@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use super::SHOW_WITHIN;
 use crate::Millis;
 
-/// So much that is called while a line stands.
+/// An amount of calls while a line stands.
 pub(super) struct Called {
     /// Seconds of the rate...
     pub(super) seconds: f64,
@@ -15,13 +15,13 @@ pub(super) struct Called {
     pub(super) tickets: f64,
 }
 
-/// The speed is measured after so much was called, and had time to come. A line in which everybody shows up remembers no more than
-/// 3 s and 30 tickets.
+/// The speed is measured after this amount was called, and had time to come. A line in which every holder shows up remembers
+/// no more than 3 s and 30 tickets.
 pub(super) const MEASURED_AFTER: Called = Called { seconds: 2.0, tickets: 20.0 };
-/// It is known when it was measured for so many turns and until those came who are called by now, both times the share of those
-/// who do not come: the fewer come, the more does chance weigh.
+/// The speed is known after so many turns of measurement plus the delay of the latest called holders, both times the share of
+/// no-shows: the fewer come, the more chance weighs.
 const KNOWN_AFTER_TURNS: f64 = 60.0;
-/// The shown speed is a mean over about this many seconds, and over fewer while the line is young.
+/// The displayed speed is a mean over about this many seconds, and over fewer while the line is young.
 const SPEED_MEMORY: f64 = 15.0;
 /// Seconds of a known speed after which it counts as settled.
 const SETTLED_AFTER: f64 = 10.0;
@@ -29,7 +29,7 @@ const SETTLED_AFTER: f64 = 10.0;
 const FLOW_MEMORY: f64 = 5.0;
 /// The mean stay forgets over this many turns of all taken seats...
 const STAY_MEMORY_TURNS: f64 = 2.0;
-/// ...and over so many more people.
+/// ...and over this many more people.
 const STAY_MEMORY_PEOPLE: f64 = 20.0;
 
 /// Mean speed at which places move up over the last seconds.
@@ -37,14 +37,14 @@ const STAY_MEMORY_PEOPLE: f64 = 20.0;
 pub(super) struct PlaceSpeed {
     /// In tickets per second; 0 while it is not measured.
     mean: f64,
-    /// Seconds for which it was measured.
+    /// For how many seconds it was measured.
     known_for: f64,
-    /// Seconds for which it has to be measured before it is told.
+    /// For how many seconds it must be measured before it counts as known.
     known_after: f64,
 }
 
 impl PlaceSpeed {
-    /// In tickets per second; 0 while it is not known.
+    /// In tickets per second; 0 while unknown.
     pub(super) fn known(&self) -> f64 {
         if self.known_for >= self.known_after { self.mean } else { 0.0 }
     }
@@ -54,12 +54,12 @@ impl PlaceSpeed {
         self.mean > 0.0
     }
 
-    /// Whether it has been known for so long that it will hardly change at once.
+    /// Whether it has been known for long enough to be stable.
     pub(super) fn is_settled(&self) -> bool {
         self.known() > 0.0 && self.known_for >= SETTLED_AFTER
     }
 
-    /// Begins to be measured in a line that lets in `rate` shoppers per second, of which a share `h` comes.
+    /// Starts the measurement in a line that lets in `rate` shoppers per second, of which a share `h` comes.
     pub(super) fn begin(&mut self, rate: f64, h: f64) {
         let seconds = MEASURED_AFTER.seconds;
         (self.mean, self.known_for) = (rate / h, seconds);
@@ -71,7 +71,7 @@ impl PlaceSpeed {
         self.mean = 0.0;
     }
 
-    /// All places moved up by so many in the last `elapsed` milliseconds.
+    /// All places moved up by `places` in the last `elapsed` milliseconds.
     pub(super) fn moved(&mut self, places: f64, elapsed: Millis) {
         if self.is_measured() {
             self.known_for += elapsed as f64 / 1000.0;
@@ -84,7 +84,7 @@ impl PlaceSpeed {
     pub(super) fn rate_changed(&mut self, before: f64, rate: f64, h: f64) {
         self.mean = match rate.total_cmp(&before) {
             Ordering::Equal => return,
-            // It is measured anew, for as long as the new rate asks for.
+            // A new measurement starts, as long as the new rate requires.
             _ if self.known() <= 0.0 => 0.0,
             Ordering::Less => self.mean.min(rate / h),
             Ordering::Greater => self.mean * rate / before,
@@ -92,7 +92,7 @@ impl PlaceSpeed {
     }
 }
 
-/// Seats that become free.
+/// The flow of freed seats.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct FreedSeats {
     /// Seats per second, a mean over the last seconds.
@@ -109,13 +109,13 @@ impl FreedSeats {
         self.per_second
     }
 
-    /// How long a seat is taken, in seconds, a mean over those who left last; 0 before as many have left as
+    /// How long a seat is taken, in seconds, a mean over the people who left last; 0 until as many have left as
     /// the `taken` who are inside: the others might stay longer.
     pub(super) fn mean_stay(&self, taken: u64) -> f64 {
         if self.left > 0.0 && self.left >= taken as f64 { self.seat_seconds / self.left } else { 0.0 }
     }
 
-    /// So many became free in the last `elapsed` milliseconds, and so many are `taken`.
+    /// `seats` seats became free in the last `elapsed` milliseconds, and `taken` are taken.
     pub(super) fn freed(&mut self, seats: u64, taken: u64, elapsed: Millis) {
         self.per_second = mean(self.per_second, seats as f64, elapsed, FLOW_MEMORY);
         let memory = STAY_MEMORY_TURNS * taken as f64 + STAY_MEMORY_PEOPLE;

@@ -1,4 +1,4 @@
-//! What was asked since the last batch, and what is kept of a batch until its answer.
+//! Operations since the last batch, and the part of a batch that is kept until its answer.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::line::{Arrival, Memory};
 use crate::room::Rules;
 use crate::ticket::Token;
 
-/// Passes that came back, told at once; the rest go into the next batch.
+/// Passes that came back, reported per batch; the rest go into the next one.
 const CONFIRMED: usize = 2_048;
 
 /// Callers without a number.
@@ -38,7 +38,7 @@ impl<R> Newcomers<R> {
         self.visits.retain(keeps);
     }
 
-    /// Nobody is let in: who wants a number only if it is called gets none.
+    /// No shopper is let in: callers who want a number only if it is called get none.
     pub(super) fn refuse_if_called(&mut self, replies: &mut Vec<(R, Admission)>) {
         let arrivals = self.arrivals.extract_if(.., |(arrival, _)| arrival.if_called).map(|(_, reply)| reply);
         replies.extend(arrivals.chain(self.joins_if_called.drain(..)).map(|reply| (reply, Admission::Full)));
@@ -54,27 +54,27 @@ impl<R> Newcomers<R> {
     }
 }
 
-/// What the line has to be told of passes and tickets, and no caller waits for.
+/// Reports on passes and tickets, for which no caller waits.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
-    /// Passes to extend. Not asked for again: the next request with the pass does.
+    /// Passes to extend. Sent once: the next request with the pass asks again.
     pub(super) renewals: Vec<(u64, Millis)>,
-    /// Passes that came back, until the line was told.
+    /// Passes that came back, until the line has the report.
     confirmed: VecDeque<u64>,
-    /// Numbers that are given back, until the line was told. To tell it twice does no harm.
+    /// Numbers to give back, until the line has the report. A repeated report does no harm.
     releases: Vec<u64>,
-    /// What the memory has to hear of first, with the batch that tells it: an answer to the one before is no answer to this.
+    /// Tokens that the memory takes in first, with the batch that reports them: an answer to an earlier one does not cover them.
     returned: Vec<Token>,
     shown: Vec<Token>,
 }
 
 impl Reports {
-    /// Whether the line has been told everything, but for evidence.
+    /// Whether the line has every report, but for evidence.
     pub(super) fn is_empty(&self) -> bool {
         self.renewals.is_empty() && self.confirmed.is_empty() && self.releases.is_empty() && self.returned.is_empty()
     }
 
-    /// Whether there is evidence to be told.
+    /// Whether there is evidence to report.
     pub(super) fn has_evidence(&self) -> bool {
         !self.shown.is_empty()
     }
@@ -91,7 +91,7 @@ impl Reports {
         self.shown.push(token);
     }
 
-    /// A batch tells what it can, and the memory hears of it first.
+    /// The reports for a batch; the memory takes them in first.
     pub(super) fn recall(&mut self, memory: &mut Memory) -> (Vec<u64>, Vec<u64>) {
         self.shown.drain(..).for_each(|token| memory.shown(&token));
         for token in self.returned.drain(..) {
@@ -106,23 +106,23 @@ impl Reports {
         &self.releases
     }
 
-    /// The line has heard of so many passes that came back, and of all releases of its batch.
+    /// The line has taken in `confirmed` passes that came back, and all releases of its batch.
     pub(super) fn told(&mut self, confirmed: usize) {
         self.confirmed.drain(..confirmed);
         self.releases.clear();
     }
 }
 
-/// What is kept of a batch until its answer.
+/// The part of a batch that is kept until its answer.
 #[derive(Debug)]
 pub(super) struct InFlight<R> {
     pub(super) newcomers: Newcomers<R>,
     pub(super) renewals: Vec<(u64, Millis)>,
-    /// Passes that came back, as many as it told.
+    /// Number of passes that it reported as back.
     pub(super) confirmed: usize,
-    /// Something was asked or told in it.
+    /// Whether it asked or reported anything.
     pub(super) asks: bool,
-    /// As the line has heard them.
+    /// The rules sent to the line.
     pub(super) rules: Rules,
     pub(super) shop_rests: bool,
 }

@@ -1,6 +1,6 @@
 //! Callers with a number, whose requests are held for their turn.
 //!
-//! A held caller is named in every batch until the pass is granted or the time is up.
+//! Every batch names each held caller until the pass is granted or the time is up.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl<R> HeldCallers<R> {
     }
 
     pub(super) fn hold(&mut self, number: u64, reply: R, now: Duration) {
-        // Those who came together must not all leave together, and come back together.
+        // Callers who came together must not all leave together, and come back together.
         self.turn = (self.turn + 1) % HOLD_STEPS;
         let until = now + HOLD + HOLD_SPREAD * self.turn / HOLD_STEPS;
         self.callers.entry(number).or_default().push((until, reply));
@@ -50,7 +50,7 @@ impl<R> HeldCallers<R> {
         });
     }
 
-    /// Answers those who were granted a pass, or whose time is up: of all of them where the shop rests.
+    /// Answers callers with a pass, and those whose time is up: all of these if the shop rests.
     pub(super) fn answer(
         &mut self,
         grants: &HashMap<u64, Grant>,
@@ -66,7 +66,7 @@ impl<R> HeldCallers<R> {
         });
     }
 
-    /// The store did not answer, and no lease does in its place: the numbers stay what they are.
+    /// The store did not answer, and no lease replaces it: the numbers keep their worth.
     pub(super) fn let_go(&mut self, replies: &mut Vec<(R, Admission)>) {
         let callers = std::mem::take(&mut self.callers).into_iter();
         let callers = callers.flat_map(|(number, callers)| callers.into_iter().map(move |(_, reply)| (number, reply)));

@@ -1,10 +1,10 @@
-//! What is asked of a room at a gateway, and what its callers are told.
+//! The operations on a room at a gateway, and the answers to their callers.
 
 use crate::Millis;
 use crate::line::{Arrival, Grant};
 use crate::ticket::Token;
 
-/// Something that changes a line. `R` is the handle by which its caller is answered.
+/// An operation on a line. `R` is the handle for the reply to its caller.
 #[derive(Debug)]
 pub enum Op<R> {
     /// Take a number, and claim it if it is called at once or very soon.
@@ -37,7 +37,7 @@ pub enum Op<R> {
     Renew {
         /// Its number.
         number: u64,
-        /// When it was given, as far as its token tells.
+        /// When it was given, according to its token.
         admitted: Millis,
     },
     /// The holder of a pass came back with it.
@@ -50,7 +50,7 @@ pub enum Op<R> {
         /// The pass or ticket.
         token: Token,
     },
-    /// A token that the line may not know of.
+    /// A token that may be unknown to the line.
     Shown {
         /// The pass or ticket.
         token: Token,
@@ -59,12 +59,12 @@ pub enum Op<R> {
     Adopt {
         /// The run.
         run: u32,
-        /// The sequence of the last that was shown.
+        /// The highest sequence shown.
         last: u64,
     },
 }
 
-/// What became of a caller who wants in.
+/// The answer to a caller who wants in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// A pass.
@@ -82,20 +82,20 @@ pub enum Admission {
     Full,
     /// The ticket was used up.
     Spent,
-    /// No number, but one look.
+    /// No number, but one visit.
     Visit,
     /// The store did not answer. A ticket stays worth what it was.
     Away,
 }
 
 impl Admission {
-    /// The answer to a newcomer of whom the store has said nothing. A number that is wanted only if it is called is wanted now:
+    /// The answer to a newcomer without a word from the store. A number wanted only if it is called is wanted now:
     /// a room that rejects keeps no place.
     pub fn unanswered(if_called: bool) -> Self {
         if if_called { Self::Full } else { Self::Away }
     }
 
-    /// What a grant is worth to the holder of this number; `None`: ask again.
+    /// A grant as an answer to the holder of this number; `None`: ask again.
     pub(super) fn of(number: u64, grant: Option<&Grant>) -> Option<Self> {
         match grant? {
             &Grant::Pass { expires, admitted } => Some(Self::Pass { number, expires, admitted }),

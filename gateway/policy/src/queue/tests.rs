@@ -6,7 +6,7 @@ use crate::ticket::Token;
 
 const START: Millis = 1_800_000_000_000;
 
-/// 10 a second, with a burst of 10, and what a lease needs.
+/// 10 a second, with a burst of 10, lending.
 fn rules() -> Rules {
     Rules { lends: true, ..Rules::per_minute(600) }
 }
@@ -27,13 +27,13 @@ impl Room {
         for _ in 0..21 {
             room.commit();
             room.now += Duration::from_millis(100);
-            // Of no number: something is told, so that a lease is of use.
+            // Of no number: it makes a report, so that a lease is of use.
             room.take(Op::Confirm { number: 0 });
         }
         room
     }
 
-    /// The same, with so many people in its line whose numbers nobody has claimed; ten of them are called.
+    /// The same, with `people` unclaimed numbers in its line; ten of them are called.
     fn crowded(rules: &Rules, people: u64) -> Self {
         let mut room = Self::new(rules);
         let adopt = Some(Adopt { run: 8, first: 1, count: people });
@@ -190,7 +190,7 @@ fn gateways_that_lost_the_store_at_one_moment_do_not_come_back_at_one() {
     assert_ne!(back_off(0x1234_5678, 1), back_off(0x1234_5678, 2));
 }
 
-/// A room is made to reject while a call is under way, and then its shop rests.
+/// A room starts to reject while a call is in flight, and then its shop rests.
 #[test]
 fn whatever_happens_during_a_call_its_callers_have_the_stores_answer() {
     let mut room = Room::new(&rules());

@@ -4,15 +4,15 @@
 //! one resolves `..` before the rest and one never. A single normal form picks one of them, and the
 //! others can be slipped past. So [`NormalPath`] holds every reading that a chain of such steps can
 //! reach. A usual path has exactly one reading, itself, and is only borrowed; a path with more
-//! readings than are worth following is taken for any path at all. That bounds the work on a path, too:
+//! readings than are worth following counts as any path at all. That bounds the work on a path, too:
 //! a step costs a look at each byte of a reading, so all steps together look at `STEPS * MAX_BYTES` bytes.
 //!
 //! Out of scope: equivalences that only one application knows (`/a.json` for `/a`, composed and
 //! decomposed Unicode, overlong UTF-8, short names of a file system).
 
-/// Readings of one path, beyond which it is taken for any path. An encoded link with query and fragment has 10.
+/// Readings of one path, beyond which it counts as any path. An encoded link with query and fragment has 10.
 const MAX_READINGS: usize = 32;
-/// Bytes of all readings of one path, beyond which it is taken for any path. Holds 450 Hangul, encoded and decoded.
+/// Bytes of all readings of one path, beyond which it counts as any path. Holds 450 Hangul, encoded and decoded.
 const MAX_BYTES: usize = 6 * 1024;
 
 /// The readings of a path: lower-case, beginning with `/`, without a trailing `/` (the root is empty).
@@ -25,7 +25,7 @@ enum Readings<'a> {
     Plain(&'a [u8]),
     /// One of these.
     Several(Vec<Vec<u8>>),
-    /// Too twisted to tell.
+    /// Too many readings to follow.
     Any,
 }
 
@@ -49,7 +49,7 @@ impl<'a> NormalPath<'a> {
         })
     }
 
-    /// What servers may take the path for; none if it [may be anything](Self::is_any).
+    /// The readings of servers; none if the path [may be anything](Self::is_any).
     pub fn readings(&self) -> impl Iterator<Item = &[u8]> {
         let (plain, several) = match &self.0 {
             Readings::Plain(path) => (Some(*path), &[][..]),
@@ -122,7 +122,7 @@ pub(super) fn as_written(path: &str) -> Option<Vec<u8>> {
     STEPS.iter().all(|step| step(&plain).is_none()).then_some(plain)
 }
 
-/// What a server may do to a path; `None` if it changes nothing.
+/// A step that a server may apply to a path; `None` if it changes nothing.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
 const STEPS: [Step; 16] = [
@@ -144,7 +144,7 @@ const STEPS: [Step; 16] = [
     trailing_dots,
 ];
 
-/// All that any order of the steps can make of a path; `None` beyond the bounds. Counts the bytes that steps looked at.
+/// All results of the steps in any order; `None` beyond the bounds. Counts the bytes that steps looked at.
 fn readings(raw: &[u8], looked_at: &mut usize) -> Option<Vec<Vec<u8>>> {
     if raw.len() > MAX_BYTES {
         return None;
@@ -153,7 +153,7 @@ fn readings(raw: &[u8], looked_at: &mut usize) -> Option<Vec<Vec<u8>>> {
     if first.first() != Some(&b'/') {
         first.insert(0, b'/');
     }
-    // Some letters are three when folded.
+    // Some letters fold into three.
     if first.len() > MAX_BYTES {
         return None;
     }
@@ -179,8 +179,8 @@ fn readings(raw: &[u8], looked_at: &mut usize) -> Option<Vec<Vec<u8>>> {
     Some(known)
 }
 
-/// One letter for all that some server takes for the same: `K`, `k` and the Kelvin sign. Letter by
-/// letter, so that it does not depend on what stands beside it.
+/// Folds letters that some server takes for the same: `K`, `k` and the Kelvin sign. Letter by
+/// letter, so that the result does not depend on neighbours.
 fn fold(path: &[u8]) -> Vec<u8> {
     if path.is_ascii() {
         return path.to_ascii_lowercase();
@@ -196,7 +196,7 @@ fn fold(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `%41` where it stands for what is `wanted`; beside it `%u0041` as IIS alone knows it, a letter of a name to all others.
+/// `%41` where it stands for a `wanted` byte; beside it `%u0041`, which only IIS knows, a letter of a name to all others.
 fn decode(path: &[u8], wanted: fn(u8) -> bool, as_iis: bool) -> Option<Vec<u8>> {
     if !path.contains(&b'%') {
         return None;

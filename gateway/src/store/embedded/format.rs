@@ -1,4 +1,4 @@
-//! Which format a file is in.
+//! The format of a file.
 //!
 //! It stands where format 1 had the counters of its lines: a Weir of that format finds a table of another type there, and
 //! refuses the file. Format 1 had the same rows in that table, and fewer tables: its lines go on.
@@ -15,7 +15,7 @@ const COUNTERS_OF_FORMAT_1: TableDefinition<&str, CountersRow> = TableDefinition
 /// A format that this version does not read.
 pub(super) struct OtherFormat(pub(super) u64);
 
-/// Makes a file that is new, or in format 1, one of this format.
+/// Converts a new file, or one in format 1, to this format.
 pub(super) fn claim(write: &WriteTransaction) -> Result<Result<(), OtherFormat>, redb::Error> {
     if matches!(write.open_table(WHICH_FORMAT), Err(TableError::TableTypeMismatch { .. })) {
         // An error if even this is not what it holds.

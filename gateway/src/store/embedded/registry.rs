@@ -1,4 +1,4 @@
-//! The registry of a gateway that is alone: the rooms by version, and nobody else.
+//! The registry of a single gateway: the rooms by version, and no other gateway.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The ways to Redis: one server, the master that sentinels name, a Cluster; each in clear or over TLS.
 //!
-//! A way only says how a new connection is made. Sentinels are all asked at once and the first whose
-//! master says itself that it is one is believed: a dead sentinel costs no time, and a demoted master is
-//! passed over. A Cluster tells its own shape.
+//! A topology only says how a new connection is made. Sentinels are all asked at once, and the first whose
+//! master confirms its role is believed: a dead sentinel costs no time, and a demoted master is
+//! passed over. A Cluster describes its own shape.
 //!
 //! Out of scope: when a connection is made anew (whenever one has failed), and pauses in between. Passwords
 //! and certificates are read once, at the start.
@@ -30,12 +30,12 @@ use crate::config::{LoginConfig, StoreConfig, StoreTlsConfig, host_and_port};
 /// Connecting to one server, TLS and login included. A sentinel and its master, or a seed of a Cluster and
 /// the other servers, still fit into a commit.
 const CONNECT: Duration = Duration::from_millis(400);
-/// How often a Cluster sends a command on to where a room has moved.
+/// How often a Cluster command follows a room that has moved.
 const MOVES: u32 = 2;
 
 /// How a connection is made.
 pub(super) enum Topology {
-    /// To a server that is known.
+    /// To a known server.
     Server(Client),
     /// To the server that sentinels call by this name.
     Sentinels { sentinels: Vec<Client>, master: String, peer: Peer },
@@ -51,7 +51,7 @@ pub(super) enum Connection {
 }
 
 impl Topology {
-    /// The way that is configured.
+    /// The configured topology.
     pub(super) fn of(config: &StoreConfig) -> RedisResult<Self> {
         let tls = config.tls.as_ref().map(certificates).transpose()?;
         let peer = Peer { login: login(&config.login)?, tls };
@@ -73,7 +73,7 @@ impl Topology {
         Peer::default().at(url).map(Self::Server)
     }
 
-    /// Where it leads, without a login.
+    /// Its address for messages, without a login.
     pub(super) fn place(&self) -> String {
         match self {
             Self::Server(client) => {
@@ -105,7 +105,7 @@ impl Connection {
     }
 }
 
-/// How Weir speaks to servers of one kind.
+/// Settings of the connections to servers of one kind.
 #[derive(Clone, Default)]
 pub(super) struct Peer {
     login: RedisConnectionInfo,
@@ -154,7 +154,7 @@ impl Peer {
         }
     }
 
-    /// A connection to the first master that one of the sentinels leads to; else what each of them answered.
+    /// A connection to the first master found by the sentinels; else the answers of all of them.
     async fn master_of(&self, sentinels: &[Client], name: &str) -> RedisResult<MultiplexedConnection> {
         let ask = |sentinel| async move { (sentinel, self.master(sentinel, name).await) };
         let mut answers: FuturesUnordered<_> = sentinels.iter().map(ask).collect();
@@ -208,7 +208,7 @@ fn login(config: &LoginConfig) -> RedisResult<RedisConnectionInfo> {
         (None, None) => None,
     };
     if let Some(password) = password {
-        // A text editor ends a file with a line break; no password does.
+        // A text editor ends a file with a line break; no password ends with one.
         login = login.set_password(password.trim_end_matches(['\r', '\n']));
     }
     Ok(login)
@@ -224,7 +224,7 @@ fn certificates(config: &StoreTlsConfig) -> RedisResult<TlsCertificates> {
     Ok(TlsCertificates { client_tls, root_cert: config.ca_file.as_deref().map(certificate_in).transpose()? })
 }
 
-/// A file without a certificate would be taken for one that trusts nobody, and be found out at the first commit.
+/// Checks the file now: without a certificate it would mean that no server is trusted, and fail only at the first commit.
 fn certificate_in(file: &Path) -> RedisResult<Vec<u8>> {
     let text = read(file)?;
     let first = CertificateDer::pem_slice_iter(&text).next();

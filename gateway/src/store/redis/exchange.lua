@@ -1,4 +1,4 @@
--- A gateway tells of itself, and hears of the others and of what is in force.
+-- A gateway reports itself, and gets the others and the version in force.
 --
 -- KEYS: format, in_force ("switch number"), versions (hash: number -> "made text"), gateways (hash: run -> "time text").
 -- ARGV: run, text, switch that the gateway knows, milliseconds after which a silent gateway is forgotten.
@@ -16,7 +16,7 @@ local texts = {}
 local all = redis.call('HGETALL', KEYS[4])
 for i = 1, #all, 2 do
   local told, text = string.match(all[i + 1], '^(%d+) (.*)$')
-  -- The distance, not the difference: a clock that was set back must not keep the dead alive.
+  -- The distance, not the difference: a clock that was set back must not keep dead gateways alive.
   if told and math.abs(now - tonumber(told)) <= tonumber(ARGV[4]) then
     texts[#texts + 1] = text
   else

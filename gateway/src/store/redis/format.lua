@@ -1,9 +1,9 @@
--- Which format the keys are in that stand beside KEYS[1], as a text.
+-- The format of the keys beside KEYS[1], as a text.
 --
--- Format 1 kept a hash under that name. A gateway of that format fails at the text that is there now (WRONGTYPE), in place
--- of beginning something of its own beside it. FORMAT, a text, is put in front of this file.
+-- Format 1 kept a hash under that name. A gateway of that format fails at the present text (WRONGTYPE), instead
+-- of beginning a line of its own beside it. FORMAT, a text, is put in front of this file.
 
--- An error that names the format, if it is another one; else it is this one from now on.
+-- An error with the format, if it is another one; else claims this one.
 local function claim_format()
   local found = redis.pcall('GET', KEYS[1])
   if not found then

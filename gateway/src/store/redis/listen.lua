@@ -1,14 +1,14 @@
--- A gateway tells in which rooms something happens, and hears the same of all gateways.
+-- A gateway reports its active rooms, and gets those of all gateways.
 --
 -- KEYS: stirring (rooms by when they were last named), era (when the store was last found empty).
--- ARGV: time up to which the gateway has heard, milliseconds for which a room is kept, then rooms.
+-- ARGV: time up to which the gateway has read, milliseconds for which a room is kept, then rooms.
 -- Answer: time, era and server, rooms that were named since.
 
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local text = string.format('%.0f', now)
--- A clock that was set back: what was named since has earlier times, and later ones would be named for ever.
+-- After a clock was set back: rooms named since have earlier times, and later ones would be named for ever.
 local set_back = now < tonumber(ARGV[1])
 local since = set_back and '-inf' or ARGV[1]
 
@@ -27,7 +27,7 @@ if not era then
   era = time[1] .. '.' .. time[2]
   call('SET', KEYS[2], era)
 end
--- What a server calls itself since it was started.
+-- The server's identity since its start.
 local server = string.match(call('INFO', 'server'), 'run_id:(%x+)') or ''
 local stirring = call('ZRANGEBYSCORE', KEYS[1], since, '+inf')
 if set_back then

@@ -1,7 +1,7 @@
-//! In which rooms something happens, whichever gateway they are at: two keys beside those of the registry.
+//! The active rooms of all gateways: two keys beside those of the registry.
 //!
-//! In a Cluster the server of these keys speaks for itself alone: that another one has lost its rooms is noticed when one of
-//! them is looked at.
+//! In a Cluster the server of these keys reports only its own restarts: if another one has lost its rooms, that is noticed at
+//! their next poll.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{Redis, failed};
 use crate::store::{Heard, StoreError};
 
 const LISTEN: &str = include_str!("listen.lua");
-/// Rooms are forgotten so many milliseconds after the last gateway named them: long after all have heard.
+/// Rooms are forgotten this many milliseconds after their last report: long after all gateways have read it.
 const KEPT: Millis = 10_000;
 
 pub(super) fn script() -> Script {

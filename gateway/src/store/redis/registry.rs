@@ -13,15 +13,15 @@ const EXCHANGE: &str = include_str!("exchange.lua");
 const KEPT_VERSIONS: &str = include_str!("versions.lua");
 const SWITCH: &str = include_str!("switch.lua");
 
-/// The key that says which format the others are in.
+/// The key with the format of the others.
 const WHICH_FORMAT: &str = "weir:rooms:{versions}:gateways";
 
-/// A key of what gateways share besides lines. No room has a name with a colon: its keys begin with `weir:{`.
+/// A key of state shared by gateways besides lines. No room has a name with a colon: its keys begin with `weir:{`.
 pub(super) fn key(name: &str) -> String {
     format!("weir:rooms:{{versions}}:{FORMAT}:{name}")
 }
 
-/// The scripts of the registry. Every gateway runs the first of them before anything else, so that one looks at the format.
+/// The scripts of the registry. Every gateway runs the first of them before any other, so that one checks the format.
 pub(super) struct Scripts {
     exchange: Script,
     versions: Script,

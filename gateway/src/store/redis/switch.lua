@@ -1,9 +1,9 @@
--- Changes which version of the rooms is in force, if the one that the change was made from still is.
+-- Changes the version of the rooms in force, if the one that the change was made from still is.
 --
 -- KEYS: in_force ("switch number"), versions (hash: number -> "made text").
--- ARGV: what must be in force ("switch number"), how many versions are kept, then one of
+-- ARGV: the version that must be in force ("switch number"), how many versions are kept, then one of
 --   "add" text | "to" number | "restore" "switch number" number "made text" or "".
--- Answer: "now" or "other" with what is in force, or "unknown".
+-- Answer: "now" or "other" with the version in force, or "unknown".
 
 local present = redis.call('GET', KEYS[1]) or '0 0'
 if present ~= ARGV[1] then

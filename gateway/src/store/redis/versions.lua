@@ -1,4 +1,4 @@
--- Every version of the rooms that is kept.
+-- Every stored version of the rooms.
 --
 -- KEYS: versions (hash: number -> "made text").
 

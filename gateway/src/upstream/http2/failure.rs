@@ -1,4 +1,4 @@
-//! What goes wrong with HTTP/2, and what that says of a request.
+//! Failures of HTTP/2, and their meaning for a request.
 
 use std::error::Error;
 use std::io;
@@ -12,7 +12,7 @@ pub enum Http2Failure {
     NotSpoken,
     /// It broke the protocol in an answer; others on the connection go on.
     Protocol,
-    /// It broke the protocol on the connection, and all that was under way on it ended.
+    /// It broke the protocol on the connection, and all requests in flight on it ended.
     Connection,
     /// It reset the request's stream.
     Reset,
@@ -27,7 +27,7 @@ impl Http2Failure {
     pub const ALL: [Self; 6] =
         [Self::NotSpoken, Self::Protocol, Self::Connection, Self::Reset, Self::Refused, Self::Unanswered];
 
-    /// What an error of a connection or a request says; `None` if it is one of the socket below.
+    /// The failure behind an error of a connection or a request; `None` if it is one of the socket below.
     pub(crate) fn of(error: &hyper::Error) -> Option<Self> {
         if error.is_timeout() {
             return Some(Self::Unanswered);
@@ -41,7 +41,7 @@ impl Http2Failure {
         })
     }
 
-    /// Whether it is one of a connection, and counted once for all that was under way.
+    /// Whether it is one of a connection, and counted once for all requests in flight.
     pub(crate) fn is_shared(self) -> bool {
         matches!(self, Self::Connection | Self::Unanswered)
     }
@@ -75,7 +75,7 @@ fn cause(error: &hyper::Error) -> Option<&h2::Error> {
     error.source()?.downcast_ref()
 }
 
-/// Whether the server says that it did nothing with the request: its stream is after the last one of a GOAWAY, or was
+/// Whether the server did nothing with the request: its stream is after the last one of a GOAWAY, or was
 /// refused (RFC 9113, section 8.7). One before that last one ends with an error of the socket.
 pub(super) fn is_refusal(error: &hyper::Error) -> bool {
     cause(error).is_some_and(|cause| {
@@ -83,7 +83,7 @@ pub(super) fn is_refusal(error: &hyper::Error) -> bool {
     })
 }
 
-/// An error in the words of all that led to it.
+/// The text of an error and of its causes.
 pub(crate) fn why(error: &dyn Error) -> String {
     let (mut told, mut cause) = (error.to_string(), error.source());
     while let Some(deeper) = cause {
@@ -93,7 +93,7 @@ pub(crate) fn why(error: &dyn Error) -> String {
     told
 }
 
-/// A server that was connected to and speaks no HTTP/2.
+/// A server that accepts connections and speaks no HTTP/2.
 #[derive(Debug, thiserror::Error)]
 #[error("no HTTP/2: {0}")]
 pub(crate) struct NotSpoken(String);

@@ -1,4 +1,4 @@
-//! The socket of a connection of HTTP/2: it is known how much was written and when something came, and it can be cut from
+//! The socket of a connection of HTTP/2: it counts written bytes, knows the time of the last read, and can be cut from
 //! outside.
 
 use std::io;
@@ -13,17 +13,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::upstream::way::Wire;
 
-/// What is known of a line from outside.
+/// The state of a socket, seen from outside.
 #[derive(Debug)]
 pub(super) struct Gauge {
     born: Instant,
     written: AtomicU64,
-    /// When something came last, in milliseconds since it was born.
+    /// Time of the last read, in milliseconds since its creation.
     heard: AtomicU64,
     severed: AtomicBool,
-    /// Who wants to know of reads.
+    /// The waker of a task that watches reads.
     listener: AtomicWaker,
-    /// Who reads.
+    /// The waker of the reader.
     reader: AtomicWaker,
 }
 
@@ -33,22 +33,22 @@ impl Gauge {
         Arc::new(Self { born: Instant::now(), written, heard, severed, listener, reader })
     }
 
-    /// Bytes so far.
+    /// Bytes written so far.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// For how long nothing has come.
+    /// Time since the last read.
     pub(super) fn silence(&self) -> Duration {
         self.born.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
-    /// Wakes this one when something was read.
+    /// Wakes this one after a read.
     pub(super) fn tell_of_reads(&self, waker: &Waker) {
         self.listener.register(waker);
     }
 
-    /// Ends the connection: nobody reads it any more.
+    /// Cuts the connection: there is no reader any more.
     pub(super) fn sever(&self) {
         self.severed.store(true, Ordering::Relaxed);
         self.reader.wake();

@@ -1,5 +1,5 @@
-//! The body of a request, lent to hyper: it can be had back when the server did nothing with the request, and taken away
-//! when nobody waits for the answer.
+//! The body of a request, lent to hyper: it can be taken back when the server did nothing with the request, and cut off
+//! when no caller waits for the answer.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -17,28 +17,28 @@ use crate::upstream::upload::Upload;
 
 /// How long a request may go on after its answer is complete.
 const GRACE: Duration = Duration::from_secs(5);
-/// Bytes of a body that are kept until the answer is there. Longer ones are not sent again.
+/// Bytes of a body that are kept until the answer comes. Longer ones are not sent again.
 const KEPT: usize = 64 << 10;
 
-/// What is known of a body that is lent.
+/// The state of a lent body.
 #[derive(Debug)]
 pub(super) struct Loan {
     upload: RefCell<Upload>,
-    /// What was sent of it so far; `None` if that is too much to send again.
+    /// The part sent so far; `None` if that is too long to send again.
     given: RefCell<Option<Vec<Bytes>>>,
-    /// What the shopper did wrong.
+    /// The shopper's error.
     broke: RefCell<Option<hyper::Error>>,
     /// Nothing more of it is to be sent.
     over: Cell<bool>,
     /// The answer was read: there is a deadline for the rest.
     late: Cell<bool>,
-    /// Of whoever sends it.
+    /// The waker of its sender.
     sender: RefCell<Option<Waker>>,
     deadline: Rc<Deadline>,
 }
 
 impl Loan {
-    /// Lends this body for a request that has this place.
+    /// Lends this body for a request with this stream.
     pub(super) fn of(mut upload: Upload, place: Rc<Place>, deadline: Rc<Deadline>) -> (Rc<Self>, LentBody) {
         upload.report_to(&deadline);
         let (broke, over, late, sender) = Default::default();
@@ -61,13 +61,13 @@ impl Loan {
         self.given.take();
     }
 
-    /// Why the shopper sent no more of it.
+    /// The error that ended the shopper's upload.
     pub(super) fn broke(&self) -> Option<hyper::Error> {
         self.broke.take()
     }
 
-    /// The answer is not awaited any more. If it was read to its end, what is under way may go on for a while: a reset
-    /// would look like a failure to who sends it.
+    /// The answer is not awaited any more. If it was read to its end, the rest may go on for a while: a reset
+    /// would look like a failure to its sender.
     pub(super) fn recall(&self, answered: bool) {
         let sender = self.sender.take();
         if answered {
@@ -100,7 +100,7 @@ impl Loan {
     }
 }
 
-/// A body that is lent.
+/// A lent body.
 #[derive(Debug)]
 pub(super) struct LentBody {
     loan: Rc<Loan>,

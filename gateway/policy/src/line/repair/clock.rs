@@ -3,17 +3,17 @@
 use crate::Millis;
 use crate::line::batch::Stamp;
 
-/// Whose clock a line goes by.
+/// The clock of a line.
 #[derive(Debug, Clone, Default)]
 pub(in crate::line) struct Clock {
     /// The server that wrote the line last.
     server: u64,
-    /// The line is ahead of its clock by so much.
+    /// How far the line is ahead of that server's clock.
     skew: Millis,
 }
 
 impl Clock {
-    /// That of the server that begins a line, or goes on with it.
+    /// The clock of a server that begins a line, or goes on with it.
     pub(in crate::line) fn of(at: Stamp) -> Self {
         Self { server: at.server, skew: 0 }
     }
@@ -23,7 +23,7 @@ impl Clock {
         self.server == server
     }
 
-    /// The time: that of the server, but never behind what the line and a gateway have seen. After a loss it goes on from there.
+    /// The time: the server's, but not behind the latest of the line and of a gateway. After a loss it goes on from there.
     pub(super) fn tell(&mut self, at: Stamp, line: Millis, seen: Millis, lost: bool) -> Millis {
         let known = line.max(seen);
         let behind = known.saturating_sub(at.now);

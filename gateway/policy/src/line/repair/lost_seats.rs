@@ -1,4 +1,4 @@
-//! Seats that were taken before a loss, and of whose passes the line knows nothing.
+//! Seats that were taken before a loss, by passes unknown to the line.
 
 use crate::Millis;
 
@@ -8,37 +8,37 @@ const ALL: u64 = 1 << 53;
 /// Seats that count as taken for a session.
 #[derive(Debug, Clone, Default)]
 pub(in crate::line) struct LostSeats {
-    /// Seats taken when the loss was noticed, as far as anybody remembers.
+    /// Seats taken when the loss was noticed, as far as remembered.
     remembered: u64,
-    /// Those of them of which no pass is known.
+    /// Those of them without a known pass.
     missing: u64,
-    /// They count until then.
+    /// Store time until which they count.
     until: Millis,
 }
 
 impl LostSeats {
-    /// So many are missing.
+    /// How many are missing.
     pub(in crate::line) fn missing(&self) -> u64 {
         self.missing
     }
 
-    /// A loss is noticed; the line still knows of so many seats that are taken.
+    /// A loss is noticed; the line still knows of `taken` taken seats.
     pub(super) fn begin(&mut self, taken: u64) {
         self.remembered = taken;
     }
 
-    /// A new segment was opened without a loss: what gateways remember is what the line knows.
+    /// A new segment was opened without a loss: the line knows all that gateways remember.
     pub(super) fn expect_none(&mut self) {
         self.remembered = ALL;
     }
 
-    /// A gateway remembers that so many were taken.
+    /// A gateway remembers `taken` taken seats.
     pub(super) fn remember(&mut self, taken: u64, until: Millis) {
         self.lose(taken.saturating_sub(self.remembered), until);
         self.remembered = self.remembered.max(taken);
     }
 
-    /// So many may be taken by passes of which the line will not hear any more.
+    /// `seats` seats may be taken by passes of which the line will get no report.
     pub(in crate::line) fn lose(&mut self, seats: u64, until: Millis) {
         if seats > 0 {
             self.missing += seats;

@@ -2,27 +2,27 @@
 
 use crate::Millis;
 
-/// Nothing is granted for so long after a loss, at least...
+/// Nothing is granted for this long after a loss, at least...
 const SETTLE: Millis = 1_000;
-/// ...of which a step counts for at most this much: while the store is away, nobody can give anything back.
+/// ...of which a step counts for at most this much: while the store is away, no gateway can give anything back.
 const STEP: Millis = 100;
-/// While a gateway gives back so much that it takes several batches, the next may take so long to come.
+/// Longest gap between the batches of a gateway that gives back too much for one.
 const MORE: Millis = 300;
-/// No wait or position is told for so long after a loss, and after the last news of an earlier segment: a gateway that
-/// comes back late may know that the line had come further. In a room that lends it is known how many still have to tell.
+/// No wait or position is shown for this long after a loss, and after the last news of an earlier segment: a gateway that
+/// comes back late may know that the line had come further. A room that lends knows how many gateways have yet to report.
 const UNSURE: Millis = 5_000;
 
-/// What may still come back.
+/// Timers of a recovery.
 #[derive(Debug, Clone, Default)]
 pub(in crate::line) struct Settling {
-    /// Nothing is granted for so long.
+    /// Nothing is granted for this long.
     left: Millis,
-    /// No wait is told before.
+    /// No wait is shown before this store time.
     sure: Millis,
 }
 
 impl Settling {
-    /// Something was lost, or people of an earlier line are found.
+    /// A loss, or people of an earlier line, were found.
     pub(super) fn begin(&mut self, now: Millis) {
         self.left = SETTLE;
         self.hear_news(now);

@@ -50,7 +50,7 @@ fn at(server: u64, after: Millis) -> Stamp {
     Stamp { now: T0 + after, server }
 }
 
-/// A second passes in which nobody else asks.
+/// A second without another call.
 fn settle(line: &mut Line, rules: &Rules, from: Stamp) {
     for tick in 0..12 {
         line.apply(rules, &Batch::default(), Stamp { now: from.now + tick * 100, ..from });
@@ -110,7 +110,7 @@ fn another_server_may_lack_the_last_writes_so_numbers_go_on_in_a_new_segment() {
     let (mut line, mut gate) = rested(&rules);
     let mut replica = line.clone();
     let lost = gate.ask(&mut line, &rules, joins(30), at(1, RESTED));
-    // The first to ask knows of nothing: it was started just now.
+    // The first to ask remembers nothing: it was started just now.
     let mut fresh = Gate::new(2);
     let outcome = fresh.ask(&mut replica, &rules, joins(30), at(2, RESTED + 100));
     assert!(outcome.first > lost.view.segments.open.next, "no number is given twice");
@@ -159,7 +159,7 @@ fn a_way_there_and_back_is_noticed_each_time() {
     }
     assert!(numbers.is_sorted_by(|a, b| a < b) && gate.losses == 3, "{numbers:?}");
 
-    // And if the first server never heard of the second, the gateway tells.
+    // And if the first server never heard of the second, the gateway tells it.
     let mut first = line.clone();
     gate.ask(&mut line, &rules, joins(9), at(3, RESTED + 400));
     let outcome = gate.ask(&mut first, &rules, joins(1), at(2, RESTED + 500));
@@ -230,7 +230,7 @@ fn whoever_has_much_to_give_back_is_waited_for() {
     let granted = passes(&gate.ask(&mut line, &rules, joins(9_000), at(1, RESTED)));
     let mut other = Gate::new(2);
     let mut tick = 0;
-    // Meanwhile somebody claims what was claimed. The parts come so slowly that a second would not do.
+    // Meanwhile a shopper claims a claimed number. The parts come so slowly that a second would not do.
     while tick == 0 || gate.memory.has_more() {
         if tick % 3 == 0 {
             gate.ask(&mut replica, &rules, Batch::default(), at(2, RESTED + tick * 90));

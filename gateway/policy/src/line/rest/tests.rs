@@ -11,12 +11,12 @@ fn of(gateway: u32, batch: Batch) -> Batch {
     Batch { gateway, ..batch }
 }
 
-/// The same, for which the shop rests.
+/// The same from a gateway for which the shop rests.
 fn resting(batch: Batch) -> Batch {
     Batch { shop_rests: true, ..batch }
 }
 
-/// A line of 10 a second, its clock, and everybody who is called and has no pass.
+/// A line of 10 a second, its clock, and the called numbers without a pass.
 struct Launch {
     line: Line,
     rules: Rules,
@@ -41,7 +41,7 @@ impl Launch {
         outcome
     }
 
-    /// Everybody who is called claims at this gateway; one who has a pass gets no second.
+    /// Every called number claims at this gateway; one with a pass gets no second.
     fn tick(&mut self, gateway: u32) -> Outcome {
         self.at += TICK;
         let open = self.line.view().segments.open;
@@ -56,7 +56,7 @@ impl Launch {
         self.inside - before
     }
 
-    /// Nobody reaches the shop.
+    /// No gateway reaches the shop.
     fn stand(&mut self, time: Millis) {
         for _ in 0..time / TICK {
             self.at += TICK;
@@ -83,7 +83,7 @@ fn the_rate_begins_at_an_eighth_and_doubles_until_it_is_whole() {
 fn while_nobody_reaches_the_shop_nothing_is_spent_and_nobody_loses_a_turn() {
     let seats = Rules { total_active_users: Some(1_000), session: 7_200_000, ..Rules::per_minute(600) };
     let mut launch = Launch::begin(Rules { claim_window: 4_000, ..seats });
-    // Somebody is called, and does not come before the shop is gone.
+    // A shopper is called, and does not come before the shop is gone.
     launch.at += TICK;
     launch.ask(of(1, Batch::default()));
     let before = launch.line.view();

@@ -28,7 +28,7 @@ fn full() -> Line {
     line
 }
 
-/// These claim every 100 ms; what they have got in that time, and whose seats were taken.
+/// These numbers claim every 100 ms; returns the passes they got in that time, and the numbers whose seats were taken.
 fn claim(line: &mut Line, numbers: &[u64], (from, to): (Millis, Millis)) -> (Vec<u64>, Vec<u64>) {
     let (mut got, mut lost, mut seen) = (Vec::new(), Vec::new(), 0);
     for at in (from..to).step_by(100) {
@@ -94,7 +94,7 @@ fn a_gateway_takes_an_evicted_number_for_one_that_may_claim() {
     let heard = step(&mut line, &Batch::default(), CAME + GRACE + 1_000);
     note(&mut memory, &heard);
     assert_eq!(memory.standing_of(&rules(), 1, T0 + CAME), None);
-    // It claims again and has another pass: who hears of the eviction late keeps that.
+    // It claims again and gets another pass: a gateway that learns of the eviction late keeps that one.
     let (got, _) = claim(&mut line, &[1], (CAME + GRACE + 1_000, CAME + GRACE + 2_000));
     assert_eq!(got, [1]);
     let again = step(&mut line, &claims([1]), CAME + GRACE + 2_000);

@@ -1,18 +1,18 @@
--- One transition of one line: `Line::apply` of policy/src/line.rs, its drain and its repair, said again in Lua.
+-- One transition of one line: `Line::apply` of policy/src/line.rs, its pacer and its repair, repeated in Lua.
 --
 -- The same arithmetic on the same doubles in the same order: every answer equals that of the Rust
--- code, and gateway/tests/line/redis_store.rs holds the two against each other. Whoever changes one
--- changes both; why things are so is told there. The script is these files, one behind the other:
+-- code, and gateway/tests/line/redis_store.rs compares the two. A change of one is a change of
+-- both; the Rust code gives the reasons. The script is these files, one after the other:
 -- ../format, arguments, state, lease, repair, drain, line.
 --
--- It is asked by one packed message and answers by one: `rules` and `batch` with the fields of `Rules` and `Batch`, and the
+-- Input and output are one packed message each: `rules` and `batch` with the fields of `Rules` and `Batch`, and the
 -- fields of `Reply` (../../redis.rs). Numbers of tickets come as texts: members of sets are texts, and a double holds
--- them exactly below 2^53 alone.
+-- them exactly only below 2^53.
 --
--- What a line costs here does not depend on who waits: claimants are kept by differences, so a
--- call works on what its batch changes. Out of scope: any key that is not in KEYS.
+-- The cost of a line here does not depend on the number of waiters: claimants are kept by differences, so a
+-- call works only on the changes of its batch. Out of scope: any key that is not in KEYS.
 
-local LINE = KEYS[2] -- hash: counters, segments, bucket, drain, doubt
+local LINE = KEYS[2] -- hash: counters, segments, bucket, pacer, recovery
 local CAME = KEYS[3] -- numbers of recent cohorts whose holders came
 local ACTIVE = KEYS[4] -- live passes by their end
 local HERE = KEYS[5] -- claimants who wait at a gateway now, by number
@@ -25,7 +25,7 @@ local ADOPTED = KEYS[11] -- list of "run first count base": provisional tickets 
 local UNCONFIRMED = KEYS[12] -- passes that have not come back, by when they were given; numbers of 16 digits
 local ARRIVED = KEYS[13] -- hash: id of an arrival that came back -> its number
 local ARRIVALS = KEYS[14] -- list of "id end": when each of them is forgotten
-local ADMITTED = KEYS[15] -- passes that were renewed, by when they had been given
+local ADMITTED = KEYS[15] -- renewed passes, by when they were first given
 local CLAIMED = 16 -- KEYS from here on, one for each segment: bit n: ticket base + n was claimed or given up
 
 local call, floor, min, max = redis.call, math.floor, math.min, math.max
@@ -72,7 +72,7 @@ local now, server = asked.now, asked.server -- tests only: a gateway leaves them
 local rate, burst, seats = rules.rate, rules.burst, rules.total_active_users
 local session, max_session = rules.session, rules.max_session
 local open, enforced, lends = rules.open, rules.enforced, rules.lends
-local visits = { rate = rules.visits, asked = batch.visits, given = 0 } -- those who only look
+local visits = { rate = rules.visits, asked = batch.visits, given = 0 } -- requests that only look
 local gateway, shop_rests = int(batch.gateway), batch.shop_rests
 local arrivals, claims, renewals = batch.arrivals, batch.claims, batch.renewals
 local seen, restored = batch.seen, batch.restore

@@ -1,6 +1,6 @@
 -- Pacer -------------------------------------------------------------------------------------------
 
--- What other parts call. The rest is in a block: a script has 200 local names at most.
+-- Called by other parts. The rest is in a block: a script has 200 local names at most.
 local show_share, bound_for, speed, freed, mean_stay, moved, calls, shows, settle, end_windows,
   expect_speed, entering, rate_changed, mean_speed
 do
@@ -63,7 +63,7 @@ local function standing(flow)
   return 0.16 + 6 / (flow + 1)
 end
 
--- Places of those who are called and have not entered.
+-- Places of called shoppers who have not entered.
 function entering()
   local by = curve()
   local h = share_by(by)
@@ -93,7 +93,7 @@ local function adapt_bound(h)
   return s.bound
 end
 
--- 0 while it is not known.
+-- 0 while unknown.
 function mean_speed()
   return s.known_for >= s.known_after and s.speed or 0
 end
@@ -124,7 +124,7 @@ function freed(seats, taken_now)
   s.sat = s.sat * keep + taken_now * elapsed / 1000
 end
 
--- How long a seat is taken; 0 while it is not known.
+-- How long a seat is taken; 0 while unknown.
 function mean_stay()
   return s.left > 0 and s.left >= taken() and s.sat / s.left or 0
 end

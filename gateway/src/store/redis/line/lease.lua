@@ -1,6 +1,6 @@
 -- Leases ------------------------------------------------------------------------------------------
 
--- What other parts call. The rest is in a block: a script has 200 local names at most.
+-- Called by other parts. The rest is in a block: a script has 200 local names at most.
 local unknown_lenders, hear_of_lease, lose_leases, advance_leases, aside, lent_seats, lend,
   told_leases
 do
@@ -12,7 +12,7 @@ local function hold(share)
   return share > 0 and 1 + HOLD * share or 0
 end
 
--- Its place among the leases, and whether it has one.
+-- The index of this gateway's lease, and whether it has one.
 local function lease_at()
   for i, lease in ipairs(leases) do
     if lease.gateway >= asking then
@@ -31,7 +31,7 @@ local function put_lease(lease)
   end
 end
 
--- Gateways that may hold leases of which the line does not know, after a loss.
+-- Gateways that may hold leases unknown to the line, after a loss.
 function unknown_lenders()
   return max(s.lenders_before - s.lenders_told, 0)
 end
@@ -93,7 +93,7 @@ local function shares()
   return sum
 end
 
--- What may be spent by others at this moment: speed, and room in the bucket.
+-- The part reserved for others at this moment: speed, and room in the bucket.
 function aside()
   local share, held_back = 0, 0
   for _, lease in ipairs(leases) do
@@ -135,7 +135,7 @@ local function offer(unseated)
   return hold(fair) <= room and fair or 0, offered
 end
 
--- What is lent to the gateway that asks.
+-- The offer to the gateway of this batch.
 function lend(unseated)
   local i, known = lease_at()
   local own = known and leases[i] or { share = 0, seats = 0, heard = now, spent = 0 }

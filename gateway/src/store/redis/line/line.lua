@@ -1,6 +1,6 @@
 -- Line: time passes -------------------------------------------------------------------------------
 
--- Claimants who do not wait at their gateway any more.
+-- Claimants who no longer wait at their gateway.
 local function leave(numbers, last_named)
   local gone = {}
   for _, n in ipairs(numbers) do
@@ -39,7 +39,7 @@ local function end_passes()
   active = call('ZCARD', ACTIVE)
 end
 
--- Forgets arrivals whose time is over, and those that are too many.
+-- Forgets arrivals that have ended, and those over the bound.
 local function end_arrivals()
   local over = max(call('LLEN', ARRIVALS) - MOST_ARRIVALS, 0)
   repeat
@@ -57,12 +57,12 @@ local function end_arrivals()
   until #gone < 100
 end
 
--- Seats that nobody sits on; nil if the room counts none.
+-- Free seats, lent or not; nil if the room counts none.
 local function unseated()
   return enforced and seats and max(seats - taken(), 0) or nil
 end
 
--- Those of them that are not lent, with those that passes which never came back would lose.
+-- Free seats that are not lent, plus those that passes which never came back would lose.
 local function free()
   if enforced and seats then
     local loose = call('ZCOUNT', UNCONFIRMED, '-inf', int(now - GRACE))
@@ -85,7 +85,7 @@ local function whole_carry()
   return whole
 end
 
--- Calls up to so many of those who wait, the earliest segment first; returns how many.
+-- Calls up to `most` waiting tickets, the earliest segment first; returns how many.
 local function move_by(most)
   local left = most
   for _, segment in ipairs(segments) do
@@ -129,7 +129,7 @@ local function live()
   s.rate = rate
 end
 
--- What the line lives through of what nobody did, and how it goes on after a standstill: policy/src/line/rest.rs.
+-- The time that no gateway lived through: made up for, or a standstill: policy/src/line/rest.rs.
 local function wake()
   local idle = s.idle
   s.idle = 0
@@ -170,7 +170,7 @@ local function advance()
   live()
 end
 
--- Line: what is asked -----------------------------------------------------------------------------
+-- Line: the batch ---------------------------------------------------------------------------------
 
 local function release(n_text)
   local n = tonumber(n_text)
@@ -189,7 +189,7 @@ local function release(n_text)
   end
 end
 
--- The latest end of a pass, by the earliest time at which it is said to have been given.
+-- The latest end of a pass, by the earliest reported time of its giving.
 local function latest_end(n_text, told)
   if not max_session then
     return math.huge
@@ -218,7 +218,7 @@ local function renew()
   return ends
 end
 
--- Gives so many numbers; returns the first.
+-- Gives `numbers` numbers; returns the first.
 local function take(numbers)
   widen(numbers)
   local first = current().next + 1
@@ -255,7 +255,7 @@ end
 
 local before = {} -- texts of this gateway's claimants in its last batch, and whether they are in this one
 local named, sorted = {}, true -- claimants in this batch: numbers
-local come = {} -- those among them who were not in the last one: texts
+local come = {} -- new ones among them: texts
 
 local function name(n, n_text)
   sorted = sorted and n > (named[#named] or 0)
@@ -304,13 +304,13 @@ local function claim()
   call('ZADD', GATEWAYS, int(now), gateway)
 end
 
--- Passes that the bucket and the seats allow at this moment.
+-- Passes that the bucket and the seats allow now.
 local function places()
   local tokens = unlimited and math.huge or s.settling > 0 and 0 or floor(s.bucket)
   return min(tokens, free() or math.huge)
 end
 
--- Numbers that could be given and granted at this moment.
+-- Numbers that could be given and granted now.
 local function spare()
   if unlimited then
     return math.huge
@@ -318,7 +318,7 @@ local function spare()
   return min(max(current().serving - current().next, 0), max(places() - claimants, 0))
 end
 
--- The ids of arrivals that are given a number now, once each. So many numbers could be granted.
+-- The ids of arrivals that get a number now, once each. `could`: numbers that could be granted now.
 local function fresh(could)
   local ids, is_in = {}, {}
   for _, arrival in ipairs(arrivals) do
@@ -399,7 +399,7 @@ local function evict(n)
   call('RPUSH', REVOKED, n_text .. ' ' .. ends .. ' 1')
 end
 
--- So many passes are about to be given: makes room for those of them for which no seat is free.
+-- `passes` passes are about to be given: evicts loose ones where no seat is free.
 local function free_seats(passes)
   if not (enforced and seats) or passes == 0 then
     return
@@ -413,7 +413,7 @@ local function free_seats(passes)
   end
 end
 
--- Gives the free tokens to the lowest claimants who are here; another gateway's keep theirs.
+-- Gives the free tokens to the lowest claimants who are here; another gateway's claimants keep theirs.
 local function grant()
   if #named == 0 then
     return
@@ -503,8 +503,8 @@ if waiting() == 0 and claimants == 0 and open and not unlimited and not shop_res
 end
 local lease = lends and lend(unseated()) or nil
 do
-  -- Places move up by as much as was called since the last transition, less what they may have to tell of it still. Of a line
-  -- that has lost writes nobody knows what was told, but that it was not less than nothing.
+  -- Places move up by the calls since the last transition, less the called places still shown. Of a line that has lost
+  -- writes the shown places are unknown, but not below zero.
   local told, called = s.places_told, s.places_called
   s.places_told, s.places_called = min(entering(), told + called), 0
   if waiting() == 0 then

@@ -12,7 +12,7 @@ local function free_slot()
   end
 end
 
--- The oldest segment in which nobody waits, but for the last: its place among them.
+-- The oldest segment without waiters, except the last: its index.
 local function done()
   for i = 1, #segments - 1 do
     if waiting_in(segments[i]) == 0 then
@@ -62,7 +62,7 @@ local function open_segment(beyond)
   end
 end
 
--- Opens the next segment if this one has not so many numbers left.
+-- Opens the next segment if this one has fewer numbers left than `numbers`.
 local function widen(numbers)
   if current().next - current().base + numbers >= SPAN then
     open_segment(0)
@@ -81,7 +81,7 @@ local function has_lost()
   return lost
 end
 
--- Takes in what is known of one segment.
+-- Takes in the known counters of one segment.
 local function learn(known)
   for _, segment in ipairs(segments) do
     if segment.base == known.base then
@@ -172,7 +172,7 @@ local function repair()
     end
     s.lenders_before = max(s.lenders_before, seen.gateways)
   end
-  -- There are people of an earlier line, and nobody who is here knows it.
+  -- People of an earlier line are here, and no gateway here knows it.
   if lends and #segments > 1 and s.lenders_unknown_for > 0 and s.lenders_before == 0 then
     s.lenders_before = s.lenders_told + 1
   end
@@ -267,7 +267,7 @@ local function restore()
   if restored.more and s.settling > 0 then
     s.settling = max(s.settling, SETTLE_MORE)
   end
-  local revoked = {} -- up to which end passes of a number are worth nothing
+  local revoked = {} -- by number: passes up to this end are void
   if #restored.passes + #restored.revoked + #restored.lent > 0 then
     for _, entry in ipairs(call('LRANGE', REVOKED, 0, -1)) do
       local n_text, ends, evicted = string.match(entry, '(%S+) (%S+) ?(%S*)')

@@ -22,7 +22,7 @@ if not now then
   now = time[1] * 1000 + floor(time[2] / 1000)
 end
 if not server then
-  -- 48 bits of what a server calls itself since it was started.
+  -- 48 bits of the server's identity since its start.
   local id = string.match(call('INFO', 'server'), 'run_id:(%x+)')
   server = tonumber(string.sub(id, 1, 12), 16)
 end
@@ -36,9 +36,9 @@ local function base_of(n)
 end
 
 local s = {} -- the fields
-local came = {} -- who came at each age
+local came = {} -- shows at each age
 local recent = {} -- cohorts, oldest call first: from < n <= to
-local leases = {} -- what is lent, in order of gateway
+local leases = {} -- loans, in order of gateway
 local segments = {} -- oldest first; numbers are given in the last one
 do
   local kept = call('HMGET', LINE, 'came', 'recent', 'segments', 'leases', unpack(FIELDS))
@@ -76,12 +76,12 @@ do
   end
 end
 
--- The segment in which numbers are given.
+-- The open segment, in which numbers are given.
 local function current()
   return segments[#segments]
 end
 
--- The segment in which this number stands; nil if it is not known.
+-- The segment of this number; nil if it is not known.
 local function segment_of(n)
   for i = #segments, 1, -1 do
     local segment = segments[i]
@@ -136,7 +136,7 @@ end
 
 local active, claimants = 0, 0 -- sizes of ACTIVE, and of NAMED_BY and GONE; known once time has passed
 
--- Seats on which somebody sits, or may sit.
+-- Seats that are taken, or may be.
 local function taken()
   return active + s.missing
 end
