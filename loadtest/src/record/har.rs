@@ -163,7 +163,7 @@ impl Entry {
         self.response.content.text.as_deref().unwrap_or_default()
     }
 
-    /// Drops the headers that no later step reads.
+    /// Drops what no later step reads.
     fn lighter(mut self) -> Self {
         let has_text = self.is_page() || self.is_json();
         let content = &mut self.response.content;

@@ -32,7 +32,7 @@ const FAR_OFF_US: i64 = 60_000_000;
 pub(crate) struct Worker {
     secret: String,
     connections: Semaphore,
-    /// The lock of the leader.
+    /// The leader's permit.
     lead: Semaphore,
 }
 
