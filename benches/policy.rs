@@ -49,7 +49,7 @@ fn decide(c: &mut Criterion) {
     c.bench_function("admit/nobody", |b| b.iter(|| admit(context, black_box(Credential::None), Intent::Page)));
 }
 
-/// What a browser sends, a pass among its cookies.
+/// A browser's head, with a pass among its cookies.
 fn browser(pass: &str) -> http::request::Parts {
     let request = http::Request::get("/launch/shoes/42")
         .header("host", "shop.example.com")

@@ -77,7 +77,7 @@ impl Driven {
         Self { store, rules, called: 0, claims: Vec::new() }
     }
 
-    /// Joins, and claims of a quarter of those who are called; the others never come.
+    /// Joins, and claims of a quarter of the called; the others never come.
     pub async fn call(&mut self, joins: u64) -> anyhow::Result<Outcome> {
         let batch = Batch { gateway: 1, joins, claims: self.claims.clone(), ..Batch::default() };
         let work = Work { room: Arc::from("launch"), rules: self.rules.clone(), batch };

@@ -34,7 +34,7 @@ impl Redis {
         anyhow::bail!("redis-server does not answer on {address}")
     }
 
-    /// Its address, as a gateway is told.
+    /// Its address in a gateway's configuration.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
@@ -65,7 +65,7 @@ impl Redis {
         Ok(names)
     }
 
-    /// What it has done so far.
+    /// Its counters so far.
     pub fn work(&self) -> anyhow::Result<Work> {
         let info = self.command("INFO everything")?;
         let field = |name: &str| {
@@ -91,7 +91,7 @@ impl Drop for Redis {
     }
 }
 
-/// What a server has done since its start.
+/// A server's counters since its start.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     /// Scripts that gateways sent: what the network saw.

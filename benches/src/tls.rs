@@ -1,4 +1,4 @@
-//! The side of TLS that measures: it takes every certificate, as the servers' work is measured and not ours.
+//! The client side of TLS: it accepts any certificate, for the servers' work is measured and not ours.
 
 #[path = "../../loadtest/src/wire/any_certificate.rs"]
 mod any_certificate;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-/// Who is asked for what, on the command line of such a program.
+/// Target and request, on the command line of such a program.
 #[derive(Debug, Clone, Args)]
 pub struct Asked {
     /// Server to ask.

@@ -34,18 +34,18 @@ const LEAST_REST: Duration = Duration::from_millis(1);
 /// All attacks of a launch.
 #[derive(Debug, Clone)]
 pub struct Siege {
-    /// As they are written.
+    /// In the order of the scenario.
     pub attacks: Vec<Attack>,
     /// The room of the launch.
     pub room: Room,
-    /// Where they go, in turns.
+    /// Targets, taken in turns.
     pub targets: Vec<Target>,
-    /// The instant from which everything counts.
+    /// The zero of all instants.
     pub start: Instant,
 }
 
 impl Siege {
-    /// Makes every attack in its time, and tells what became of each. `stop` ends them at once.
+    /// Makes every attack in its time, and counts what became of each. `stop` ends them at once.
     pub async fn lay(self, stop: CancellationToken) -> Vec<Attacked> {
         let mut attacks = JoinSet::new();
         let siege = Arc::new(self);

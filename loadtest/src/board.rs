@@ -1,4 +1,4 @@
-//! What a crowd does, second by second, and how far it has come: written by whoever sends it, read by anybody.
+//! A crowd's live counters, second by second: written by its sender, read by any thread.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 const SECOND: Micros = 1_000_000;
 
-/// Looks at a crowd while it is sent. Cheap to clone.
+/// A read handle on a crowd while it is sent. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Watch(Arc<Mutex<Journal>>);
 
@@ -18,12 +18,12 @@ pub struct Watch(Arc<Mutex<Journal>>);
 struct Journal {
     start: Option<Instant>,
     so_far: Progress,
-    /// Visitors at once, at most.
+    /// Most visitors at once.
     most: u64,
     seconds: Vec<Draft>,
 }
 
-/// A second that is being written.
+/// The current second.
 #[derive(Debug, Default)]
 struct Draft {
     second: Second,
@@ -35,7 +35,7 @@ struct Draft {
 /// Microseconds to three digits, with their counts.
 type Tally = BTreeMap<u64, u64>;
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) at: Micros,
@@ -43,12 +43,12 @@ pub(crate) struct Outcome {
     pub(crate) latency: Option<Micros>,
     /// No answer, or a 5xx.
     pub(crate) failed: bool,
-    /// Whose request it was; `None` for one of an attack, whose latency is nobody's.
+    /// Where the visitor stands; `None` for a request of an attack, whose latency counts for no visitor.
     pub(crate) place: Option<Place>,
 }
 
 impl Watch {
-    /// How far it has come.
+    /// Progress so far.
     pub fn progress(&self) -> Progress {
         let board = locked(&self.0);
         let elapsed = board.start.map_or(0, micros_since);
@@ -94,7 +94,7 @@ impl Watch {
         board.so_far.failed += u64::from(outcome.failed);
     }
 
-    /// A visitor went from one place to another, or away.
+    /// A visitor moved from one place to another, or left.
     pub(crate) fn moved(&self, at: Micros, from: Place, to: Option<Place>) {
         self.note(at, |second, so_far| {
             match from {
@@ -122,7 +122,7 @@ impl Watch {
         });
     }
 
-    /// Every second, and the most visitors at once.
+    /// All seconds, and the most visitors at once.
     pub(crate) fn timeline(&self) -> (Vec<Second>, u64) {
         let board = &mut *locked(&self.0);
         let seconds = board.seconds.iter().map(|draft| Second {
@@ -185,7 +185,7 @@ fn latencies(tally: &Tally) -> Latencies {
     Latencies(tally.iter().map(|(&micros, &count)| (micros, count)).collect())
 }
 
-/// The value that this share of all reach at most; 0 if there is none.
+/// The value that this share reaches at most; 0 if there is none.
 fn quantile(tally: &Tally, share: f64) -> Micros {
     let all: u64 = tally.values().sum();
     let mut left = (all as f64 * share).ceil() as u64;

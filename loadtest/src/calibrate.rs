@@ -1,10 +1,10 @@
-//! `loadtest calibrate`: what this machine can generate, before anybody blames a gateway.
+//! `loadtest calibrate`: what this machine can generate, before a gateway is blamed.
 //!
 //! One process sends a real crowd ([`loadtest::crowd`]) to a server that does nothing ([`server`]), twice as many each
-//! time, until it is late itself; then it looks closer. How many shoppers fit at once is measured by some thousands
+//! time, until the sender itself is late; then it looks closer. How many shoppers fit at once is measured with some thousands
 //! who wait, and read from the system's limits.
 //!
-//! Out of scope: the network, and the site. The server shares this machine, so what is found is rather too low.
+//! Out of scope: the network, and the site. The server shares this machine, so the result is rather too low.
 
 mod load;
 mod room;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::cli::calibrate::Calibrate;
 use crate::cli::{interrupted, usage};
 
-/// Measures and tells. Nothing is held against anything.
+/// Measures and prints. There is no verdict.
 pub(crate) async fn run(args: &Calibrate) -> anyhow::Result<ExitCode> {
     if !(1.0..=1e6).contains(&args.from) || args.step.0 < Duration::from_secs(1) {
         return Err(usage("--from is between 1 and 1000000 requests a second, --step at least 1s"));

@@ -1,7 +1,7 @@
-//! The subcommands, a file each: arguments, and what is done with them.
+//! The subcommands, one file each: arguments, and what they start.
 //!
-//! Exit codes are the same everywhere: 0 it held, 1 it was broken, 2 it tells nothing (it could not be run, or the
-//! generator was at fault), 3 it was asked for in a wrong way ([`usage`]).
+//! Exit codes are the same everywhere: 0 held, 1 broken, 2 tells nothing (it could not be run, or the
+//! generator was at fault), 3 wrong usage ([`usage`]).
 
 pub(crate) mod calibrate;
 pub(crate) mod check;
@@ -25,7 +25,7 @@ pub(crate) const INVALID: u8 = 2;
 /// The command line, or a file that it names, makes no sense.
 pub(crate) const USAGE: u8 = 3;
 
-/// What is wrong with a command line, and how it is put right.
+/// A mistake on a command line, and how to correct it.
 #[derive(Debug)]
 struct Usage(String);
 
@@ -42,13 +42,13 @@ pub(crate) fn usage(what: impl Into<String>) -> anyhow::Error {
     Usage(what.into()).into()
 }
 
-/// Tells an error, and answers its exit code.
+/// Prints an error, and returns its exit code.
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("loadtest: {error:#}");
     ExitCode::from(if error.is::<Usage>() { USAGE } else { INVALID })
 }
 
-/// Ends when somebody wants this program to end, with the exit code that says so.
+/// Ends when this program is asked to stop, with the exit code that says so.
 pub(crate) async fn interrupted() -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

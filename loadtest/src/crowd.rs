@@ -1,17 +1,17 @@
-//! The crowd: sends every visitor at their planned instant, whatever the answers are like.
+//! The crowd: an open-loop generator. Every visitor is sent at their planned instant, whatever the answers are like.
 //!
 //! ```text
 //! arrivals --> agenda (one heap) --due--> exchange (a task) --answer--> visitor decides --> agenda
 //! ```
 //!
-//! One loop owns all visitors. Who waits is an entry of the agenda and a small value; only an exchange is
-//! a task. Latency counts from the instant that a request was due (of a poll: the answer before it and the
+//! One loop owns all visitors. A waiting visitor is an entry of the agenda and a small value; only an exchange is
+//! a task. Latency counts from the instant at which a request was due (for a poll: the answer before it and the
 //! pause that it told), never from when this program woke up. How late requests were sent is measured where
 //! each begins, once it has a shared connection to itself.
 //!
-//! Who is here and how each visit ends is said by `population`, as in virtual time.
+//! `population` says who is here and how each visit ends, as in virtual time.
 //!
-//! Out of scope: judgement, and what a visitor wants ([`launch_model::visit`]).
+//! Out of scope: judgement, and a visitor's decisions ([`launch_model::visit`]).
 
 mod agenda;
 mod generator;
@@ -46,28 +46,28 @@ use request_job::{RequestJob, Returned};
 pub use crate::board::Watch;
 pub use crate::population::Part;
 
-/// Whoever could not be sent for want of a port or a file descriptor here tries again after this.
+/// A visitor who could not be sent for want of a port or a file descriptor here tries again after this.
 const LOCAL_REST: Duration = Duration::from_secs(1);
-/// Keeps the choice of targets apart from the luck of visitors.
+/// Seed offset: keeps the choice of targets apart from the chance of visitors.
 const SALT: u64 = 0x7a26_e75a;
-/// The same of who shares the one address.
+/// The same for the choice of visitors who share the one address.
 const SHARED: u64 = 0x0ff1_ce00;
-/// So far apart are the addresses of one visitor.
+/// Distance between the addresses of one visitor.
 const REMOVE: u64 = 7_919;
 
-/// Everything that is sent.
+/// Everything that is to be sent.
 #[derive(Debug, Clone)]
 pub struct Sending {
-    /// Who comes, and what they are like.
+    /// Who comes, and their personas.
     pub scenario: Arc<Scenario>,
-    /// When they come: all of them, whichever part is sent from here.
+    /// All arrivals, whichever part is sent from here.
     pub arrivals: Arrivals,
-    /// Where they go; without any nobody goes. With several, each request goes to one of chance, as by a load balancer that
-    /// knows nobody.
+    /// The targets; without any, no request is sent. With several, each request goes to a random one, as behind a load balancer
+    /// without sticky sessions.
     pub targets: Vec<Target>,
-    /// Which part of the crowd is sent from here.
+    /// The part of the crowd that is sent from here.
     pub part: Part,
-    /// The instant from which everything counts. It may lie ahead.
+    /// The zero of all instants. It may lie ahead.
     pub start: Instant,
 }
 
@@ -94,7 +94,7 @@ struct Crowd {
     machine: Machine,
     dropped_arrivals: u64,
     local_failures: u64,
-    /// Begins the id of each request.
+    /// The prefix of each request id.
     run: String,
 }
 
@@ -147,7 +147,7 @@ impl Crowd {
     fn act(&mut self, now: Micros) {
         let closing = self.population.closing;
         if !self.population.is_closed {
-            // What was due before closing time is done, however late it is.
+            // What was due before closing time is still done, however late it is.
             self.act_until(now.min(closing - 1));
             if now >= closing {
                 self.population.close(now);
@@ -173,7 +173,7 @@ impl Crowd {
         self.exchanges.spawn(request_job::run(place, first, second, kept));
     }
 
-    /// A request of this visitor, ready to be sent. One that leads to a stranger is not sent.
+    /// A request of this visitor, ready to be sent. One that leads to a host outside the run is not sent.
     fn job(&mut self, place: u32, request: &Request, due: Micros) -> Option<RequestJob> {
         let person = self.population.person(place)?;
         person.visit.requests += 1;
@@ -237,7 +237,7 @@ impl Crowd {
         self.population.go_on(place, next, at);
     }
 
-    /// Sends everybody home who is still here, and puts together what was seen.
+    /// Ends the visits that are left, and puts the evidence together.
     fn finish(mut self) -> Evidence {
         let now = self.now();
         while self.population.misses_newcomer(now) {
@@ -265,10 +265,10 @@ impl Crowd {
     }
 }
 
-/// This machine was at fault: nothing is to be heard.
+/// This machine was at fault: it counts as no answer.
 struct AtFault;
 
-/// Counts what came of a request.
+/// Counts the result of a request.
 fn note(person: &mut Person, sent: Sent, scenario: &Scenario, watch: &Watch) -> Result<Option<Answer>, AtFault> {
     let (at, latency, attack) = (sent.answered, sent.answered - sent.due, sent.request.attack);
     let before = person.visitor.place();
@@ -284,7 +284,7 @@ fn note(person: &mut Person, sent: Sent, scenario: &Scenario, watch: &Watch) -> 
     Ok(answer)
 }
 
-/// Where a request goes, as far as cookies care.
+/// The site of a request, for cookies.
 fn toward<'a>(ask: &Ask, at: Option<&'a Location>) -> Toward<'a> {
     let sends = matches!(ask, Ask::Call(call) if call.method != Method::Get);
     at.map_or_else(Toward::default, |at| Toward {

@@ -1,7 +1,7 @@
 //! `loadtest demo`: the same crowd, first at the shop alone, then at a fresh shop behind Weir.
 //!
-//! Shop and crowd have a thread each, Weir is a process of its own. Weir and its shop are there
-//! from the start, so that a person can look at any time; the first act is at a shop of its own.
+//! Shop and crowd have a thread each, Weir is a process of its own. Weir and its shop run
+//! from the start, so that a person can look at any time; the first act has a shop of its own.
 
 mod counts;
 mod result;
@@ -35,9 +35,9 @@ use counts::{Counts, Second};
 use result::{Act, DemoSettings, Outcome, millis};
 use show::{Moment, Show, bold};
 
-/// New shoppers that Weir lets in at once on a calm day, beyond the rate.
+/// Burst: new shoppers that Weir lets in at once on a calm day, beyond the rate.
 const BURST: u32 = 5;
-/// The live panel is drawn this often.
+/// Redraw interval of the live panel.
 const FRAME: Duration = Duration::from_millis(200);
 
 /// Runs the demo. The exit code is 0 only if it shows what it should.

@@ -1,4 +1,4 @@
-//! What is to be sent, how far it is, and what came back.
+//! A crowd's order, its progress, and its results.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use launch_model::scenario::Scenario;
 
 use crate::worker::Site;
 
-/// What is to be sent, and when.
+/// The order: what to send, and when.
 pub(crate) struct Crowd {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) sites: Vec<Site>,
@@ -17,14 +17,14 @@ pub(crate) struct Crowd {
     pub(crate) start_unix_us: i64,
 }
 
-/// What came back.
+/// The results.
 pub(crate) struct Sent {
     pub(crate) evidence: Evidence,
-    /// Parts of the crowd that were lost, and why.
+    /// Lost parts of the crowd, and why.
     pub(crate) lost: Vec<String>,
 }
 
-/// How far each part has come. Cheap to clone.
+/// The progress of each part. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct ProgressBoard(Arc<Mutex<BTreeMap<u32, Progress>>>);
 

@@ -1,4 +1,4 @@
-//! Where a crowd is sent from: this process, or workers.
+//! The sender of a crowd: this process, or workers.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,13 +18,13 @@ use crate::worker::Site;
 use crate::worker::clock::instant_of;
 use crate::worker::lead::Workers;
 
-/// How often a crowd of this process is looked at.
+/// How often the progress of this process's crowd is read.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// By how much the priority of attacks is below that of people (`nice`).
 const GIVES_WAY: i32 = 10;
 
-/// Whoever sends it.
+/// The sender.
 pub(crate) enum Generators {
     /// A thread of this process.
     Here,
@@ -45,7 +45,7 @@ impl Generators {
             Self::Here => crowd.send_here(shown, stop).await,
             Self::Workers(workers) => workers.send(crowd, shown, stop).await,
         };
-        // Nobody is left to be attacked beside.
+        // No visitor is left to attack beside.
         over.cancel();
         let attacks = ended(siege).await.context("the attacks broke in the middle; their last words are above")?;
         let mut sent = sent?;
@@ -75,7 +75,7 @@ impl Crowd {
         Ok(Sent { evidence, lost: Vec::new() })
     }
 
-    /// Attacks are made from a thread of this process, which gives way to the one that sends people.
+    /// Attacks run on a thread of this process, at a lower priority than the one that sends people.
     fn lay_siege(&self, stop: CancellationToken) -> anyhow::Result<JoinHandle<Vec<Attacked>>> {
         let sites = self.sites.iter().filter(|site| !site.beside);
         let targets: Result<Vec<_>, _> = sites.map(Site::target).collect();

@@ -5,10 +5,10 @@
 //! ```
 //!
 //! `launch-model` says who comes when and what each one does; `evidence` is what all sides saw; `demo-shop` is a shop that
-//! collapses when it is overrun; `verdict` judges and reports, and knows none of the others but what they wrote down.
-//! Here the people of the model (`population`) meet a gateway: [`crowd`] sends them over [`wire`], [`attack`]s come beside them over
-//! connections of their own, and [`simulate`] plays the same people without sockets. [`record`] writes a scenario from
-//! what a browser did, and [`live`] shows a run on a terminal.
+//! collapses under overload; `verdict` judges and reports, and knows of the others only what they recorded.
+//! Here the people of the model (`population`) meet a gateway: [`crowd`] sends them over [`wire`], [`attack`]s come beside them
+//! over connections of their own, and [`simulate`] plays the same people without sockets. [`record`] writes a scenario from a
+//! browser's recording, and [`live`] shows a run on a terminal.
 //!
 //! Out of scope: the gateway's own code. This crate talks to Weir as the world does, over HTTP and by its configuration
 //! file, so that it can also test a Weir that runs elsewhere.

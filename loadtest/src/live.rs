@@ -1,10 +1,10 @@
-//! What a person sees while a run goes on: a picture on a terminal, else a line every few seconds.
+//! The live view of a run: a picture on a terminal, else a line every few seconds.
 //!
-//! The picture stands in the last lines of the terminal and stays there when the run is over. Nothing of the terminal is
-//! changed that would have to be put back (no raw mode, no other screen, the cursor stays seen and below the picture),
+//! The picture fills the last lines of the terminal and stays there when the run is over. It changes nothing of the terminal
+//! that must be restored (no raw mode, no other screen, the cursor stays visible and below the picture),
 //! so however the program ends, the terminal is as it was.
 //!
-//! Out of scope: a clock, and the counting. Whoever watches the crowd brings [`Progress`] when it is time.
+//! Out of scope: a clock, and the counting. The caller brings [`Progress`] when it is time.
 
 mod frame;
 mod line;
@@ -33,7 +33,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Of a run that is expected to last about `length`, in a room of `rate` new shoppers per second.
+    /// For a run of about `length`, in a room of `rate` new shoppers per second.
     pub fn open(title: &str, length: Duration, rate: f64) -> Self {
         Self { title: title.to_owned(), length, rate, screen: screen(), next_line: 0 }
     }
@@ -53,7 +53,7 @@ impl Live {
         }
     }
 
-    /// Leaves the last moment where it is, and goes on below it.
+    /// Leaves the last moment where it is, and puts the cursor below it.
     pub fn close(self) {
         if self.screen.is_some() {
             println!();

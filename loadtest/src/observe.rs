@@ -1,7 +1,7 @@
-//! The second and the third side of a run: what the gateways and the shop say while the crowd is there.
+//! The second and the third side of a run: what gateways and shop report while the crowd is sent.
 //!
-//! What has no address is not asked, and the verdict then says that it does not know. What has one must answer
-//! before anybody is sent.
+//! A server without an address is not polled, and the verdict then says that it does not know. One with an address must answer
+//! before the first visitor is sent.
 
 pub(crate) mod gateway;
 pub(crate) mod http_poller;
@@ -19,7 +19,7 @@ use verdict::Check;
 use gateway::Sampler;
 use http_poller::HttpPoller;
 
-/// Who is asked.
+/// The endpoints to poll.
 pub(crate) struct Observers {
     pub(crate) gateways: Vec<HttpPoller>,
     pub(crate) shop: Option<HttpPoller>,
@@ -27,11 +27,11 @@ pub(crate) struct Observers {
     pub(crate) pids: Vec<u32>,
 }
 
-/// Whoever answers, being asked all along.
+/// Observers that poll all along.
 pub(crate) struct Observation {
-    /// Whether the gateways are set as promised.
+    /// The check that the gateways are set as promised.
     pub(crate) settings: Check,
-    /// What a gateway said last.
+    /// A gateway's latest report.
     pub(crate) latest: watch::Receiver<Option<GatewaySample>>,
     gateways: Vec<JoinHandle<Vec<GatewaySample>>>,
     shop: Option<JoinHandle<anyhow::Result<shop::Side>>>,
@@ -39,7 +39,7 @@ pub(crate) struct Observation {
     stop: DropGuard,
 }
 
-/// Observers who have answered once.
+/// Observers whose servers have answered once.
 pub(crate) struct Ready {
     observers: Observers,
     settings: Check,
@@ -48,7 +48,7 @@ pub(crate) struct Ready {
 }
 
 impl Observers {
-    /// Asks everybody once.
+    /// Polls each server once.
     pub(crate) async fn ask(mut self, room: &Room) -> anyhow::Result<Ready> {
         let mut told = Vec::new();
         for gateway in &mut self.gateways {
@@ -64,7 +64,7 @@ impl Observers {
 }
 
 impl Ready {
-    /// Asks everybody all along, gateways from `start` on.
+    /// Polls each server all along, gateways from `start` on.
     pub(crate) fn observe(self, room: &str, start: Instant) -> Observation {
         let stop = CancellationToken::new();
         let (latest, heard) = watch::channel(None);
@@ -78,8 +78,8 @@ impl Ready {
 }
 
 impl Observation {
-    /// Ends the asking, and puts what was said beside what the crowd saw. If the shop could not be heard to its end, why:
-    /// then nothing of what it said counts.
+    /// Ends the polling, and puts the reports beside the crowd's evidence. If the shop could not be read to its end, says why:
+    /// then nothing of its report counts.
     pub(crate) async fn finish(self, evidence: &mut Evidence) -> Option<String> {
         drop(self.stop);
         for gateway in self.gateways {

@@ -1,9 +1,9 @@
-//! Everybody of a crowd: who comes next, who is here, whose turn it is, and how each visit ends.
+//! The population of a crowd: who comes next, who is here, whose turn it is, and how each visit ends.
 //!
-//! The same over sockets ([`crate::crowd`]) and in virtual time ([`crate::simulate`]), which bring what differs: an agenda that says
-//! when something is due, a way to the gateway, and what a visitor keeps of its cookies ([`Holder`]).
+//! The same over sockets ([`crate::crowd`]) and in virtual time ([`crate::simulate`]), which bring what differs: an agenda of
+//! due times, a way to the gateway, and a visitor's cookies ([`Holder`]).
 //!
-//! At closing time nobody outside asks any more (they are counted where they stand); those inside have a grace to finish.
+//! At closing time visitors outside stop asking (they are counted where they stand); those inside have a grace to finish.
 //! Every visitor ends in exactly one way.
 
 use std::iter::Zip;
@@ -21,7 +21,7 @@ use launch_model::visitor::Visitor;
 
 use crate::board::Watch;
 
-/// A part of a crowd: everybody whose place in the order of arrivals is `index` modulo `of`.
+/// A part of a crowd: all visitors whose place in the order of arrivals is `index` modulo `of`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     /// Which part, from 0.
@@ -31,7 +31,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Everybody.
+    /// The whole crowd.
     pub const ALL: Self = Self { index: 0, of: 1 };
 
     fn has(self, visitor: u64) -> bool {
@@ -48,13 +48,13 @@ pub(crate) enum Turn {
     Visitor(u32),
 }
 
-/// What is to be done when.
+/// The agenda.
 pub(crate) trait Agenda {
-    /// Somebody has their turn then.
+    /// Adds a turn at this instant.
     fn plan(&mut self, due: Micros, turn: Turn);
 }
 
-/// What a visitor keeps of the cookies that are set.
+/// A visitor's cookies.
 pub(crate) trait Holder: Default {
     /// The room's token, as it is written.
     fn token(&self) -> Option<&str>;
@@ -63,7 +63,7 @@ pub(crate) trait Holder: Default {
     fn lose(&mut self);
 }
 
-/// One visitor on their way: who they are, their cookies, and what is written down of them.
+/// One visitor on their way: persona, cookies, and what is recorded of them.
 #[derive(Debug)]
 pub(crate) struct Person<H> {
     pub(crate) visitor: Visitor,
@@ -79,7 +79,7 @@ impl<H: Holder> Person<H> {
         Self { visitor, holder: H::default(), visit: Visit::begun(index, persona, due), then }
     }
 
-    /// Takes an answer, or none, and decides. A token of another room is looked at in place of the own one.
+    /// Takes an answer, or none, and decides. A token of another room is shown to the visitor in place of the own one.
     pub(crate) fn hear(&mut self, at: Micros, answer: Option<&Answer>, foreign: Option<&str>) -> Next {
         let token = foreign.or(self.holder.token());
         let heard = Event { at: Duration::from_micros(at.max(0) as u64), answer, token };
@@ -95,14 +95,14 @@ impl<H: Holder> Person<H> {
         next
     }
 
-    /// Their cookies are lost, and with them their place: what they saw of it counts no more.
+    /// Their cookies are lost, and with them their place: what they saw of it no longer counts.
     pub(crate) fn lose_cookies(&mut self) {
         self.holder.lose();
         self.visit.positions = None;
     }
 }
 
-/// Everybody of a crowd, or of a part of it.
+/// All visitors of a crowd, or of a part of it.
 pub(crate) struct Population<H, A> {
     pub(crate) agenda: A,
     scenario: Arc<Scenario>,
@@ -110,21 +110,21 @@ pub(crate) struct Population<H, A> {
     /// With their places in the order of arrivals.
     arrivals: Zip<RangeFrom<u64>, Arrivals>,
     part: Part,
-    /// Nobody outside asks from then on.
+    /// From then on no visitor outside asks.
     pub(crate) closing: Micros,
-    /// Nobody at all asks from then on.
+    /// From then on no visitor asks.
     pub(crate) over: Micros,
     pub(crate) is_closed: bool,
     /// Who arrives next, and when.
     newcomer: Option<(u64, Micros)>,
     people: Vec<Option<Box<Person<H>>>>,
-    /// How many of them are here.
+    /// The number of visitors who are here.
     here: usize,
     visits: Vec<Visit>,
 }
 
 impl<H: Holder, A: Agenda> Population<H, A> {
-    /// Nobody has come yet; `agenda` is made when it is known how long the launch takes.
+    /// An empty population; `agenda` is made when the length of the launch is known.
     pub(crate) fn new(
         scenario: &Scenario,
         arrivals: Arrivals,
@@ -158,12 +158,12 @@ impl<H: Holder, A: Agenda> Population<H, A> {
         Arc::clone(&self.scenario)
     }
 
-    /// Whether somebody is here, or is to come.
+    /// Whether a visitor is here, or is to come.
     pub(crate) fn is_awaited(&self) -> bool {
         self.here > 0 || self.newcomer.is_some()
     }
 
-    /// Who arrives next is known, and has their turn then.
+    /// Plans the next arrival, and gives it a turn at that instant.
     fn find_newcomer(&mut self) {
         let part = self.part;
         let next = self.arrivals.find(|(index, _)| part.has(*index));
@@ -173,7 +173,7 @@ impl<H: Holder, A: Agenda> Population<H, A> {
         }
     }
 
-    /// The next one arrives: where they stand among all who came.
+    /// The next visitor arrives: their index among all who came.
     fn welcome(&mut self) -> Option<u32> {
         let (index, due) = self.newcomer.take()?;
         self.find_newcomer();
@@ -185,7 +185,7 @@ impl<H: Holder, A: Agenda> Population<H, A> {
         Some(self.people.len() as u32 - 1)
     }
 
-    /// Whether somebody was due by `now` and can come no more; then the one after them is next.
+    /// Whether an arrival was due by `now` and cannot come any more; then the one after it is next.
     pub(crate) fn misses_newcomer(&mut self, now: Micros) -> bool {
         let missed = self.newcomer.take().is_some_and(|(_, due)| due <= now);
         if missed {
@@ -194,12 +194,12 @@ impl<H: Holder, A: Agenda> Population<H, A> {
         missed
     }
 
-    /// Somebody who is still here.
+    /// A visitor who is still here.
     pub(crate) fn person(&mut self, place: u32) -> Option<&mut Person<H>> {
         self.people[place as usize].as_deref_mut()
     }
 
-    /// Somebody does what they had in mind: who they are, and what they ask. Who goes away, or has gone, asks nothing.
+    /// A visitor's turn: who they are, and what they ask. One who leaves, or has left, asks nothing.
     pub(crate) fn act(&mut self, turn: Turn, due: Micros) -> Option<(u32, Request)> {
         let place = match turn {
             Turn::Newcomer => self.welcome()?,
@@ -234,7 +234,7 @@ impl<H: Holder, A: Agenda> Population<H, A> {
         }
     }
 
-    /// Closing time: whoever is outside and waits for no answer goes.
+    /// Closing time: visitors outside who wait for no answer leave.
     pub(crate) fn close(&mut self, at: Micros) {
         self.is_closed = true;
         for place in 0..self.people.len() as u32 {
@@ -254,7 +254,7 @@ impl<H: Holder, A: Agenda> Population<H, A> {
         self.visits.push(person.visit);
     }
 
-    /// Sends everybody home who is still here. All visits, in order of arrival.
+    /// Ends the visits that are left. Returns all visits, in order of arrival.
     pub(crate) fn go_home(mut self, at: Micros) -> Vec<Visit> {
         for place in 0..self.people.len() as u32 {
             let inside = self.person(place).map(|person| person.visitor.place() == Place::Inside);

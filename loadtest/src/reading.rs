@@ -1,4 +1,4 @@
-//! What an answer shows: from its head and body to an [`Answer`].
+//! Reads an answer's head and body into an [`Answer`].
 //!
 //! An answer of a waiting room carries `Retry-After` and is not an error; in JSON it says more. Everything else
 //! that succeeded is a page of the shop.
@@ -15,7 +15,7 @@ use serde::Deserialize;
 const PAUSES: [f64; 2] = [0.1, 600.0];
 /// The longest wait that is believed, in seconds: a month.
 const LONGEST_WAIT: f64 = 30.0 * 86_400.0;
-/// So many parts of a waiting page are loaded.
+/// Assets of a waiting page that are loaded, at most.
 const ASSETS: usize = 20;
 
 /// Reads an answer. `retry_after` is that header.
@@ -31,10 +31,10 @@ pub(crate) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answe
 
 /// Words of `Weir-Status` for a place in the line, or for none yet.
 const IN_LINE: [&str; 3] = ["waiting", "needs-pass", "expired"];
-/// When to ask again who is told no time, in seconds.
+/// Seconds until the next poll where the answer names none.
 const UNTOLD: u64 = 5;
 
-/// Reads an answer to a request of a journey. Any shop may say when to come back, so what is the line says so itself: in
+/// Reads an answer to a request of a journey. Any shop may send `Retry-After`, so the line must say that it is one: in
 /// `Weir-Status`, or in the JSON of a waiting room.
 pub(crate) fn read_on_the_way(status: u16, seen: RawAnswer) -> Answer {
     let says = seen.headers.get("weir-status").and_then(|word| word.to_str().ok());

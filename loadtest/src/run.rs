@@ -1,6 +1,6 @@
-//! `loadtest run`: a crowd is sent, three sides tell what they saw, and it is judged.
+//! `loadtest run`: sends a crowd, gathers the evidence of three sides, and judges it.
 //!
-//! Out of scope: what shoppers do (`loadtest::crowd`) and what is held against them (`verdict`).
+//! Out of scope: what shoppers do (`loadtest::crowd`) and the checks (`verdict`).
 
 pub(crate) mod facts;
 pub(crate) mod tell;
@@ -31,9 +31,9 @@ use crate::testbed::{Testbed, Wanted};
 use crate::worker::Site;
 use crate::worker::clock::{instant_of, unix_us};
 
-/// From the order to the start: everybody has heard of it by then.
+/// From the order to the start: by then every sender has the order.
 const AHEAD: Duration = Duration::from_secs(1);
-/// How often somebody who watches is shown how far it is.
+/// Refresh interval of the live view.
 const FRAME: Duration = Duration::from_millis(250);
 /// How long a target may take to be reached.
 const REACH: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(report.verdict.exit_code()))
 }
 
-/// Everything that a run needs, before anybody is sent.
+/// Everything that a run needs before the first visitor is sent.
 struct Ready {
     testbed: Option<Testbed>,
     sites: Vec<Site>,
@@ -73,7 +73,7 @@ struct Ready {
     generators: Generators,
 }
 
-/// Opens a testbed, or reaches the site; then whoever is asked, and whoever sends.
+/// Opens a testbed, or reaches the site; then the observers and the senders.
 async fn ready(args: &Run, scenario: &Scenario, wanted: Option<&Wanted>) -> anyhow::Result<Ready> {
     let testbed = match wanted {
         Some(wanted) => Some(Testbed::open(scenario, wanted).await?),
@@ -103,7 +103,7 @@ async fn elsewhere(args: &Run) -> anyhow::Result<(Vec<Site>, Observers)> {
     Ok((sites, observers))
 }
 
-/// An error if nobody listens there: better now than after the crowd was sent.
+/// An error if no server listens there: better now than after the crowd was sent.
 async fn reach(site: &Site) -> anyhow::Result<()> {
     let reached = timeout(REACH, TcpStream::connect(site.target()?.address)).await;
     let reached = reached.map_err(anyhow::Error::from).and_then(|reached| Ok(reached?));
@@ -120,9 +120,9 @@ struct Going<'r> {
 
 /// How the sending ended.
 enum Ended {
-    /// This was seen, and this went wrong.
+    /// The evidence, and the faults of the senders.
     Sent(Box<Evidence>, Vec<Check>),
-    /// Somebody could not wait.
+    /// The operator interrupted it.
     Left(ExitCode),
 }
 
@@ -158,14 +158,14 @@ impl Going<'_> {
         Ok(Ended::Sent(Box::new(evidence), faults))
     }
 
-    /// A part of the testbed that ended by itself.
+    /// A part of the testbed that ended early.
     fn fault(&mut self) -> Option<Check> {
         let error = self.testbed.as_mut()?.check().err()?;
         Some(fault("testbed", "Every gateway kept running", Outcome::Broken, format!("{error:#}")))
     }
 }
 
-/// Hears the observers out, and judges.
+/// Waits for the observers' last reports, and judges.
 async fn checks(scenario: &Scenario, observers: Observation, seen: &mut Evidence, faults: Vec<Check>) -> Vec<Check> {
     let settings = observers.settings.clone();
     let unheard = observers.finish(seen).await;
@@ -202,7 +202,7 @@ fn fault(id: &str, title: &str, outcome: Outcome, detail: String) -> Check {
     }
 }
 
-/// What somebody who watches sees.
+/// The live view.
 struct View {
     live: Live,
     history: Vec<Progress>,
@@ -223,7 +223,7 @@ impl View {
     }
 }
 
-/// Ctrl-C, and the polite request to end. The first stops the crowd, the second everything.
+/// SIGINT (Ctrl-C) and SIGTERM. The first stops the crowd, the second everything.
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
@@ -234,7 +234,7 @@ impl Interrupts {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// The exit code of a program that ended at once.
+    /// The exit code after the second signal.
     async fn next(&mut self) -> ExitCode {
         tokio::select! {
             _ = self.interrupt.recv() => ExitCode::from(130),

@@ -6,12 +6,12 @@
 //! ```
 //!
 //! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`verdict`] judges it
-//! as it judges any run. `gateway` drives the queue of a room that is in production ([`policy::queue`]), one of them on a store
+//! as it judges any run. `gateway` drives the production queue of a room ([`policy::queue`]), one of them on a store
 //! that answers at once, and tells waits and poll intervals as the real one does; `shop` serves each page in its time, however
 //! many come.
 //! Nothing reads a clock: the same scenario is the same launch, to the microsecond.
 //!
-//! Out of scope: whatever a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
+//! Out of scope: what a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
 //! `policy` has those), and the shop's collapse. So it shows that the rules hold for a crowd of any size, and how the
 //! line behaves; not how fast the gateway is.
 
@@ -44,10 +44,10 @@ pub use setup::{Setup, rules};
 
 /// From a gateway's answer to its reader: a good line to a data centre near by.
 const NETWORK: Micros = 10_000;
-/// What a waiting page is made of.
+/// The assets of a waiting page.
 const ASSETS: [&str; 2] = ["/.weir/page.css", "/.weir/page.js"];
 
-/// Runs a launch, as fast as this machine can. `watch` may be looked at meanwhile.
+/// Runs a launch, as fast as this machine can. `watch` can be read meanwhile.
 pub fn simulate(scenario: &Scenario, setup: &Setup, watch: &Watch) -> Evidence {
     let mut world = World::new(scenario, setup, watch.clone());
     let took = world.run();
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// Until nobody is left, or all is over. Returns when that was.
+    /// Until no visitor is left, or all is over. Returns when that was.
     fn run(&mut self) -> Micros {
         while let Some((now, event)) = self.population.agenda.next() {
             if now >= self.population.closing && !self.population.is_closed {
@@ -161,21 +161,21 @@ impl World {
         self.hear(&job, reply);
     }
 
-    /// Somebody whose turn it is not. A place that was kept while the store was away has a number by now, or is to get one.
+    /// A visitor whose turn has not come. A place that was kept while the store was away has a number by now, or is to get one.
     fn waits(&mut self, job: &RequestJob, ticket: Token, shown: Credential, now: Micros) -> Reply {
         self.gateway.adopt(&ticket, now);
         let numbered = matches!(shown, Credential::Sealed(shown) if shown.kind != ticket.kind);
         self.in_line(job, &ticket, if numbered { Cookie::Set(ticket) } else { Cookie::Kept }, now)
     }
 
-    /// The gateway has its turn when it wants to.
+    /// Plans the gateway's next turn.
     fn plan_gateway(&mut self) {
         if let Some(at) = self.gateway.plans() {
             self.population.agenda.plan_event(at, Event::Gateway);
         }
     }
 
-    /// The gateway has its turn, and so has everybody whose answer is known by then.
+    /// The gateway's turn, and that of every visitor whose answer is known by then.
     fn move_gateway(&mut self, now: Micros) {
         let moved = self.gateway.moves(now);
         for (who, pass) in moved.renewed {
@@ -240,7 +240,7 @@ impl World {
         self.population.go_on(job.who, next, at);
     }
 
-    /// Sends everybody home who is still here, and puts together what was seen.
+    /// Ends the visits that are left, and puts the evidence together.
     fn finish(self, setup: &Setup, took: Micros) -> Evidence {
         let visits = self.population.go_home(took);
         let (timeline, most_visitors) = self.watch.timeline();
@@ -267,7 +267,7 @@ impl World {
     }
 }
 
-/// What kind of request it is to a gateway.
+/// The gateway's view of a request.
 fn intent(ask: &Ask) -> Intent {
     match ask {
         Ask::Item | Ask::Other => Intent::Page,

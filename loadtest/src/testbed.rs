@@ -1,7 +1,7 @@
-//! The testbed of a run that is sent nowhere else: the demo shop, and one gateway or several in front of it.
+//! The testbed of a run without a target: the demo shop, and one gateway or several in front of it.
 //!
-//! Shop and crowd have a thread each, gateways and Redis are processes. Gateways are configured as in production, by
-//! what the scenario's room promises.
+//! Shop and crowd have a thread each, gateways and Redis are processes. Gateways are configured as in production, from
+//! the scenario's room.
 
 pub(crate) mod child;
 pub(crate) mod redis;
@@ -40,7 +40,7 @@ impl Wanted {
     }
 }
 
-/// Everything that runs. It ends when this is dropped; [`Testbed::close`] lets it end in peace.
+/// Everything that runs. It ends when this is dropped; [`Testbed::close`] is the graceful end.
 pub(crate) struct Testbed {
     pub(crate) shop: SocketAddr,
     pub(crate) gateways: Vec<Weir>,
@@ -49,7 +49,7 @@ pub(crate) struct Testbed {
 }
 
 impl Testbed {
-    /// Opens the shop, then whatever stands in front of it.
+    /// Opens the shop, then the gateways in front of it.
     pub(crate) async fn open(scenario: &Scenario, wanted: &Wanted) -> anyhow::Result<Self> {
         let cancel = CancellationToken::new();
         let shop = shop::of(scenario, wanted.database.as_deref(), &cancel).await?;
@@ -73,7 +73,7 @@ impl Testbed {
             admin: ANY,
             shop: self.shop,
             room: &scenario.room,
-            // What the shop has in work and as much again that waits for it, from all gateways together.
+            // What the shop has in flight and as much again that waits for it, from all gateways together.
             max_in_flight: (scenario.shop.slots * 2).div_ceil(wanted.gateways),
             store,
             one_address: false,

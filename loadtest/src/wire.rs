@@ -1,6 +1,6 @@
 //! How requests reach a server: HTTP/1.1 or HTTP/2, with TLS or without, on connections of one's own or shared ones.
 //!
-//! Out of scope: who asks, and why; and what an answer means.
+//! Out of scope: who asks, and why; and the meaning of an answer.
 
 mod any_certificate;
 mod connection;
@@ -37,30 +37,30 @@ pub(crate) use source::attacker as attacker_address;
 pub use target::{BadTarget, Target};
 pub use tls::{NoTls, Tls, Trust};
 
-/// A connection is kept over pauses of at most this length.
+/// The longest pause over which a connection is kept.
 const KEPT: Duration = Duration::from_millis(2_500);
-/// Whoever comes from there comes from the one address that many have.
+/// The client index of visitors behind the one shared address.
 pub(crate) const SHARED_ADDRESS: u64 = u64::MAX;
 /// The longest page that is read, in bytes.
 pub(crate) const LONGEST_PAGE: usize = 2 << 20;
-/// How long a slow reader rests after each piece of an answer.
+/// A slow reader's rest after each piece of an answer.
 const RESTS: Duration = Duration::from_millis(50);
 
-/// The way of one request.
+/// The route of one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Route {
-    /// The target that is asked first, as an index; a host beside comes after all others.
+    /// The first target to try, as an index; a host beside comes after all others.
     pub(crate) target: usize,
-    /// Whose address it comes from: a number that each visitor, and each of their addresses, has for itself.
+    /// The client address: a number that each visitor, and each of their addresses, has for itself.
     pub(crate) from: u64,
     /// Whether the answer is read slowly.
     pub(crate) slow: bool,
-    /// How long somebody waits for the answer.
+    /// The visitor's patience: how long they wait for the answer.
     pub(crate) patience: Duration,
 }
 
 impl Route {
-    /// The target of what is not sent.
+    /// The target index of a request that is not sent.
     pub(crate) const NOWHERE: usize = usize::MAX;
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Kept {
     from: u64,
 }
 
-/// What came back.
+/// The answer's head and body.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// The head of the answer.
@@ -81,14 +81,14 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// The answer, or why there is none.
     pub(crate) result: Result<Reply, Lost>,
-    /// Which target was asked last.
+    /// The target that was tried last.
     pub(crate) target: usize,
-    /// The connection, if it is the visitor's own and may be used again.
+    /// The connection, if it is the visitor's own and can be used again.
     pub(crate) kept: Option<Box<Kept>>,
 }
 
@@ -98,7 +98,7 @@ struct Remote {
     pool: Option<Pool>,
 }
 
-/// The ways to all targets.
+/// The routes to all targets.
 pub(crate) struct Wire {
     settings: scenario::Wire,
     paths: Paths,
@@ -140,8 +140,8 @@ impl Wire {
         self.own
     }
 
-    /// Where a request goes that is asked of this target, and which target that is then; `None` for all but those of a
-    /// journey, and an error if it leads to a stranger.
+    /// The target of a request, and its index; `None` for all requests but those of a
+    /// journey, and an error if it leads to a host outside the run.
     pub(crate) fn locate(&self, ask: &Ask, target: usize) -> Result<Option<(Location, usize)>, Lost> {
         let Ask::Call(call) = ask else { return Ok(None) };
         let at = self.sites.locate(&call.url, call.from.as_deref(), target).ok_or(Lost::Stranger)?;
@@ -154,7 +154,7 @@ impl Wire {
         self.open.most()
     }
 
-    /// The address that is written into each message of whoever comes from there.
+    /// The address that is written into each message of a client that comes from there.
     pub(crate) fn forwarded_for(&self, from: u64) -> Option<Ipv4Addr> {
         (self.settings.address == Address::ForwardedFor).then(|| source::claimed(self.place(from)))
     }
@@ -164,7 +164,7 @@ impl Wire {
         self.settings.connections == Connections::Own && pause <= KEPT
     }
 
-    /// Waits until a request may be sent: at once, but where connections are shared and all in use.
+    /// Waits until a request may be sent: at once, unless connections are shared and all in use.
     pub(crate) async fn seat(&self, route: Route) -> PoolSlot {
         match self.pool(route) {
             Some(pool) => pool.seat().await,
@@ -172,12 +172,12 @@ impl Wire {
         }
     }
 
-    /// The connections that this request may share. Nobody shares with a slow reader.
+    /// The connections that this request may share. A slow reader has its own.
     fn pool(&self, route: Route) -> Option<&Pool> {
         self.remotes.get(route.target)?.pool.as_ref().filter(|_| !route.slow)
     }
 
-    /// Sends a message and reads the answer. Where there is no connection to the target the next one is asked.
+    /// Sends a message and reads the answer. If there is no connection to the target, the next one is tried.
     pub(crate) async fn exchange(&self, route: Route, kept: Option<Box<Kept>>, message: &Message) -> Exchange {
         if route.target == Route::NOWHERE {
             return Exchange { result: Err(Lost::Stranger), target: 0, kept };
@@ -267,7 +267,7 @@ impl Wire {
             slow: route.slow,
             open: &self.open,
         };
-        // A handshake of TLS is by far the largest part of an exchange, and most exchanges have none.
+        // A TLS handshake is by far the largest part of an exchange, and most exchanges have none.
         Box::pin(Connection::open(&opening)).await
     }
 
@@ -277,7 +277,7 @@ impl Wire {
     }
 }
 
-/// Why a body did not come to its end.
+/// Why a body is incomplete.
 fn cut(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Lost {
     if error.is::<LengthLimitError>() { Lost::TooLong } else { Lost::Broken }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! worker                          leader
-//!   hello, a challenge      ->                      whoever connects first shows that they know the secret
+//!   hello, a challenge      ->                      the end that connects shows that it knows the secret
 //!                          <-    open, its answer
 //!   welcome, or refused     ->
 //!                          <-    ping               some rounds: how far this clock is from that one
@@ -16,7 +16,7 @@
 //! A message is JSON after its length ([`wire`]). The worker listens and the leader connects, whether the
 //! worker was started by hand elsewhere or by the leader itself.
 //!
-//! Out of scope: encryption. What goes over the network is a scenario and what was seen; the secret does not.
+//! Out of scope: encryption. What goes over the network is a scenario and the evidence; the secret does not.
 
 pub(crate) mod clock;
 pub(crate) mod lead;
@@ -44,7 +44,7 @@ const TELL: Duration = Duration::from_millis(250);
 /// How long the other end may be silent.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// What a worker says.
+/// A worker's message.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FromWorker {
@@ -69,7 +69,7 @@ enum FromWorker {
     },
 }
 
-/// What the leader says.
+/// A leader's message.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FromLeader {
@@ -79,7 +79,7 @@ enum FromLeader {
     },
     Ping,
     Send(Box<Order>),
-    /// Come to an end now, and tell what was seen.
+    /// Stop now, and report.
     Stop,
 }
 
@@ -100,9 +100,9 @@ struct Order {
 pub(crate) struct Site {
     /// Scheme, host and perhaps a port.
     pub(crate) url: String,
-    /// Whether any certificate will do.
+    /// Whether any certificate is accepted.
     pub(crate) any_certificate: bool,
-    /// Where it is, whatever its name says.
+    /// Its address, whatever its name resolves to.
     pub(crate) address: Option<IpAddr>,
     /// Whether it is another host to which a journey leads.
     pub(crate) beside: bool,
@@ -121,13 +121,13 @@ impl Site {
     }
 }
 
-/// What only those can say who know the secret, in hexadecimal.
+/// The proof that its sender knows the secret, in hexadecimal.
 fn proof(secret: &str, challenge: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     hex(hmac::sign(&key, challenge.as_bytes()).as_ref())
 }
 
-/// Whether somebody knows the secret; the time it takes tells nothing.
+/// Whether a proof is right; compared in constant time.
 fn is_proof(secret: &str, challenge: &str, shown: &str) -> bool {
     use aws_lc_rs::constant_time::verify_slices_are_equal;
     verify_slices_are_equal(proof(secret, challenge).as_bytes(), shown.as_bytes()).is_ok()

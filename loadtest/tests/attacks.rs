@@ -1,4 +1,4 @@
-//! Attacks over real sockets, against the shop alone: there is nothing in front of it that would stop one.
+//! Attacks over real sockets, against the shop alone: no gateway stops them.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 const CONNECTIONS: u32 = 4;
 
-/// Every attack at once for two seconds, and what the shop had of them.
+/// Every attack at once for two seconds, and the shop's evidence.
 async fn besieged() -> (Vec<Attacked>, Vec<Entry>) {
     let shop = Shop::new(Tuning { slots: 200, service_time: Duration::ZERO, ..Tuning::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,7 +13,7 @@ use verdict::report::Report;
 
 use sample::{of_id, report, with_few_checks};
 
-/// Writes two reports and has them compared: exit code, and what was said on both outputs.
+/// Writes two reports and compares them: exit code, and the text of both outputs.
 fn compared(old: &Report, new: &Report, more: &[&str]) -> (i32, String) {
     let directory = tempfile::tempdir().unwrap();
     let [a, b] = ["a", "b"].map(|name| directory.path().join(name));

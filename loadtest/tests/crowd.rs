@@ -68,7 +68,7 @@ impl Room {
         let number = cookie.strip_prefix("weir_launch=").and_then(|n| n.parse::<u64>().ok());
         let json = request.headers()["accept"] == "application/json";
         if request.method() == Method::POST {
-            // Only for those who were called; orders are numbered by tickets.
+            // Only for visitors who were called; orders are numbered by tickets.
             let page = match (number, request.uri().path()) {
                 (Some(number), "/launch/order") if self.is_called(number) => pages::order(number),
                 (Some(number), "/launch/payment") if self.is_called(number) => pages::receipt(number),

@@ -1,4 +1,4 @@
-//! People and cheats at a server that records what came and checks nothing: what the crowd says it sent is what
+//! People and cheats at a server that records all requests and checks nothing: what the crowd says it sent is what
 //! arrived, from where it says, and when it was late it says so.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -45,10 +45,10 @@ impl Came {
     }
 }
 
-/// What a server is like.
+/// A server's behaviour.
 #[derive(Debug, Clone, Copy, Default)]
 struct Manner {
-    /// Tells so many people to wait before it lets one in.
+    /// Polls of each visitor before they are let in.
     waits: usize,
     /// Bytes before each connection.
     prefix: usize,
@@ -58,7 +58,7 @@ struct Manner {
 
 type Arrived = Arc<Mutex<Vec<Came>>>;
 
-/// Serves everybody, after they were told to wait as often as its manner is; a ticket becomes a pass.
+/// Serves every client after as many polls as its behaviour says; a ticket becomes a pass.
 fn open(manner: Manner) -> (SocketAddr, Arrived) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();

@@ -1,4 +1,4 @@
-//! What a browser did becomes a journey: that of a real shop, recorded with Chromium, and what else is in such files.
+//! A browser's recording becomes a journey: that of a real shop, recorded with Chromium, and what else is in such files.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fs::{self, File};

@@ -1,5 +1,6 @@
-//! Memory of many connections: idle ones, in clear and over TLS, which were answered once, and ones of HTTP/2 whose window stays
-//! shut on a hundred answers. The gateway is a process of its own; what the kernel holds for all sockets of the machine is shown beside it.
+//! Memory of many connections: idle ones, in clear and over TLS, which were answered once, and ones of HTTP/2 whose window
+//! stays shut on a hundred answers. The gateway is a process of its own; the kernel's memory for all sockets of the machine is
+//! shown beside it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ async fn answered_once<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> anyh
     Ok(stream)
 }
 
-/// Lets them idle, and says what each holds.
+/// Lets them idle, and prints the memory of each.
 async fn row_of_idle(what: &str, gateway: &Gateway, count: usize, before: u64, kernel: u64) -> anyhow::Result<u64> {
     sleep(Duration::from_secs(5)).await;
     let held = gateway.resident()?.saturating_sub(before);

@@ -1,4 +1,4 @@
-//! A crowd that waits at the door: so many requests a second on kept connections, open loop.
+//! A crowd that waits at the door: an open loop of so many requests a second on kept connections.
 //!
 //! A connection that was not answered in time asks again as soon as it is, and goes on until it has
 //! caught up. Prints one line of JSON when it ends: the rate that was reached, and how many of the

@@ -27,7 +27,7 @@ const RATE: u32 = 6_000;
 const COMMANDS: f64 = 300.0;
 
 const TICKETS: u64 = 10_000_000;
-/// Joins of one call while those wait, and the pause after it.
+/// Joins of one call while the line is filled, and the pause after it.
 const BATCH: u64 = 10_000;
 const PAUSE: Duration = Duration::from_millis(5);
 /// May be used for ten million who wait, besides the passes of those inside.
@@ -65,7 +65,7 @@ async fn commands() -> anyhow::Result<f64> {
     Ok(most)
 }
 
-/// A room where so many wait, and nobody else.
+/// A room where so many wait, and no other visitor comes.
 async fn line(rooms: &Rooms, store: &Redis, waiting: u64, rate: u64) -> anyhow::Result<Arc<LiveRoom>> {
     let (name, rules) = (format!("launch-{waiting}-{rate}"), Rules::per_minute(RATE));
     let batch = Batch { joins: waiting, ..Batch::default() };
@@ -96,7 +96,7 @@ async fn step(server: &Server, room: &Arc<LiveRoom>, waiting: u64, rate: u64) ->
     Ok(commands)
 }
 
-/// Six in ten of those who are called come and claim.
+/// Six in ten of the called shoppers come and claim.
 async fn called(room: Arc<LiveRoom>) {
     let mut seen = room.snapshot().view.as_ref().map_or(0, |view| view.segments.open.serving);
     loop {

@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let clerk = rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone());
     let clerk = tokio::spawn(clerk);
     let room = rooms.all().get("launch").context("the room was just made")?.clone();
-    // Whoever joins a calm line is held for its turn: those below stand behind a hundred others.
+    // A join in a calm line is held for its turn: the ones below stand behind a hundred others.
     benches::joins(&room, 200, 1).await?;
 
     println!("| joins/s | store calls/s | joins per call | join p50 ms | p99 ms |\n|---|---|---|---|---|");

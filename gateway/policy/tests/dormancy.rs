@@ -1,7 +1,7 @@
-//! A line that is left alone is as if it had been looked at all the time.
+//! A dormant line ends up as if it had been polled all the time.
 //!
 //! Lines are driven at random until [`Dormancy`] says that nothing but what is asked can change them. Then time passes twice:
-//! in steps, and at once. Whoever comes after that must find the same.
+//! in steps, and at once. A request after that must find the same.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "tests")]
 
 use policy::Millis;
@@ -61,7 +61,7 @@ impl Room {
         outcome
     }
 
-    /// Looks as often as it is told, for so long at most. Answers whether the line is dormant.
+    /// Looks as often as it is told, for so long at most. Returns whether the line is dormant.
     fn rest(&mut self, most: Millis, rests: bool) -> bool {
         let until = self.now + most;
         while self.now < until {
@@ -118,7 +118,7 @@ fn a_dormant_line_is_the_same_whether_time_passes_in_steps_or_at_once() {
             room.launch(&mut rng);
             room.rest(rng.random_range(0..30_000), false);
         }
-        // People may wait for long, or for ever where nobody is let in.
+        // People may wait for long, or for ever in a room that lets no shopper in.
         if !room.rest(600_000, false) {
             waited += 1;
             continue;
@@ -148,7 +148,7 @@ fn a_dormant_line_is_the_same_whether_time_passes_in_steps_or_at_once() {
             assert_eq!((stepped.0, stepped.2), (slept.0, slept.2), "{context}");
             let (one, other) = (stepped.3, slept.3);
             assert!(one.0.abs_diff(other.0) <= 2 && one.1.abs_diff(other.1) <= 2, "{context}");
-            // Who is called a moment later is missed a moment later.
+            // A shopper who is called a moment later is missed a moment later.
             assert!(at > 0 || (one.2, one.3) == (other.2, other.3), "{context}");
         }
     }

@@ -130,7 +130,7 @@ fn plan(seed: u64) -> Plan {
     Plan { room, gateways, sticky, crowd, upsets, end: 3_600_000, ..Plan::calm(seed, per_second(rate)) }
 }
 
-/// The store loses writes while a gateway lives on its lease: who was lent what is then known to the others alone.
+/// The store loses writes while a gateway lives on its lease: then only the other gateways know the grants of leases.
 fn loss_behind_a_cut(rng: &mut SmallRng, gateways: u32) -> [(Millis, Upset); 2] {
     let at = rng.random_range(3_000..STORM - 20_000);
     let loss = if rng.random_bool(0.5) { Upset::Flush } else { Upset::Lose(rng.random_range(0..2_000)) };

@@ -41,17 +41,17 @@ fn storm(rate: f64, seconds: f64, absent: Absent, present: impl Fn(&mut SmallRng
     Plan { crowd, ..Plan::calm(rate as u64, per_second(rate)) }
 }
 
-/// Least share of those who poll as told that enter inside the first range that they see.
+/// Least share of shoppers who poll as told that enter inside the first range that they see.
 const INSIDE: f64 = 0.8;
 
-/// Runs a launch, in which nobody who stays may be left out and the wait is as it was told, and prints its figures.
+/// Runs a launch, in which no shopper who stays may be left out and the wait is as it was told, and prints its figures.
 fn measure(name: &str, plan: Plan, warm_up: Millis) -> (World, Figures) {
     let (world, figures) = run(name, plan, warm_up);
     assert!(figures.inside >= INSIDE, "{} entered inside the first range", figures.inside);
     (world, figures)
 }
 
-/// The same where something comes in between that nobody could know when the wait was told.
+/// The same with an event that could not be known when the wait was told.
 fn run(name: &str, plan: Plan, warm_up: Millis) -> (World, Figures) {
     let world = World::run(plan);
     for (index, person) in world.crowd.iter().enumerate() {
@@ -136,7 +136,7 @@ fn hidden_tabs_do_not_hold_up_those_who_poll_as_told() {
         let (_, figures) = measure(&format!("half of the tabs hidden, {rate}/s"), plan, WARM_UP);
         assert!(figures.used >= 0.97, "{figures}");
         assert!(figures.overtaken <= 2.5, "{figures}");
-        // They wait for those whose hidden tabs wake up late: these stand before them.
+        // They wait for the holders whose hidden tabs wake up late: these stand before them.
         assert!(figures.p99_hold <= 20.0, "{figures}");
     }
 }
@@ -166,7 +166,7 @@ fn late_returners_enter_first_and_delay_the_others_by_no_more_than_their_own_num
 #[test]
 fn seats_are_used_when_they_are_what_binds() {
     type Stay = fn(&mut SmallRng) -> (Millis, Exit);
-    // Passes that only run out free the seats in waves, a session apart: who stands between two meets the later one.
+    // Passes that only run out free the seats in waves, a session apart: a shopper between two waves meets the later one.
     let stays: [(&str, Stay, f64); 2] = [
         ("visits of 5 to 35 s", |rng| (rng.random_range(5_000..35_000), Exit::GivesBack), 0.95),
         ("passes that run out", |_| (100, Exit::Silent), 0.7),
@@ -298,7 +298,7 @@ fn no_pointer_runs_away_while_no_seat_is_free() {
     }
     // All seats are freed at once, every two minutes.
     let (world, _) = run("100 seats for 120 s", plan, 0);
-    // By then those who never came back with the pass that they got at once have lost their seats to others.
+    // By then shoppers who never came back with the pass that they got at once have lost their seats to others.
     let time = 60_000..120_000;
     let full: Vec<_> = world.watch.steps.iter().filter(|s| s.active == 100 && time.contains(&s.now)).collect();
     let (first, last) = (full[0], full[full.len() - 1]);

@@ -444,7 +444,7 @@ fn respelled() -> impl Strategy<Value = String> {
     parts.prop_map(|(a, launch, b, checkout, end)| format!("/{a}{launch}{b}{checkout}{end}"))
 }
 
-/// Paths made of what parsers stumble over.
+/// Paths of pieces that parsers stumble over.
 fn twisted() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
         "/",

@@ -15,7 +15,7 @@ use crate::sim::{Plan, Upset, World, crowd_between, per_second};
 
 const SEEDS: u64 = 256;
 const THREADS: u64 = 2;
-/// Misfortunes happen before this instant; then the room is open and everybody gets in.
+/// Faults happen before this instant; then the room is open and every shopper gets in.
 const STORM: Millis = 60_000;
 
 #[test]

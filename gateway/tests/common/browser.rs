@@ -43,7 +43,7 @@ impl Browser {
 
     /// One with these flags besides.
     pub fn with(javascript: bool, more: &[&str]) -> Self {
-        // The port that it takes for itself may be somebody else's a moment later: then it ends.
+        // Another process may take the driver's port a moment later: then it ends.
         let (driver, port) = (0..5).find_map(|_| start_driver()).expect("chromedriver starts");
         let profile = tempfile::tempdir().unwrap();
         let flags = [
@@ -81,7 +81,7 @@ impl Browser {
         driver.answer().unwrap().json()["value"].clone()
     }
 
-    /// Opens an address, as whoever types it.
+    /// Opens an address, as if it were typed.
     pub fn go(&self, url: &str) {
         self.call("POST", "/url", &json!({ "url": url }));
     }
@@ -98,7 +98,7 @@ impl Browser {
         self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }));
     }
 
-    /// Where it is.
+    /// The page's address.
     pub fn url(&self) -> String {
         self.call("GET", "/url", &Value::Null).as_str().unwrap_or_default().to_owned()
     }
@@ -150,7 +150,7 @@ impl Browser {
         assert_eq!(self.call("POST", "/goog/cdp/execute", &set), json!({}));
     }
 
-    /// A picture of what is seen.
+    /// A screenshot.
     pub fn picture(&self) -> Vec<u8> {
         let picture = self.call("GET", "/screenshot", &Value::Null);
         base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap()

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-/// What happens to bytes on their way.
+/// The fault on a way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// They arrive.
@@ -15,7 +15,7 @@ pub enum Fault {
     Late(Duration),
     /// They are kept, and arrive when the fault is over. New connections are accepted, and stall.
     Stalled,
-    /// They are lost, and nobody is told; new connections are accepted and stay silent. All of them end when
+    /// They are lost in silence; new connections are accepted and stay silent. All of them end when
     /// the fault does.
     Cut,
     /// Connections end with a reset, new ones at once.
@@ -51,7 +51,7 @@ impl Faulty {
         Self { address, state }
     }
 
-    /// From now on this happens.
+    /// Switches the fault.
     pub fn set(&self, fault: Fault) {
         let before = std::mem::replace(&mut *self.state.fault.lock().unwrap(), fault);
         if fault == Fault::Reset || before == Fault::Cut {
@@ -83,7 +83,7 @@ impl State {
         if self.fault() == Fault::Reset {
             return reset(&client);
         }
-        // Until the connection is among the open ones, nobody turns to another server: it would stay with this one.
+        // Until the connection is in the list of open ones, no switch to another server: it would stay with this one.
         let address = self.server.lock().unwrap();
         let Ok(server) = TcpStream::connect(*address) else { return };
         for stream in [&client, &server] {

@@ -19,7 +19,7 @@ pub fn room(per_minute: u32) -> String {
     )
 }
 
-/// A gateway of those that share the Redis at this address and one secret.
+/// A gateway of the fleet on the Redis at this address, with one secret.
 pub fn gateway(redis: SocketAddr, shop: SocketAddr, room: &str) -> Weir {
     gateway_with(&format!("url = \"redis://{redis}\"\n"), shop, room)
 }
@@ -39,7 +39,7 @@ pub fn shared_store(dir: &Path, lines: &str) -> String {
     format!("[store]\nkind = \"redis\"\nsecret_file = \"shared.secret\"\n{lines}")
 }
 
-/// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of those who have to wait.
+/// Sixty shoppers who come at one moment, to these gateways in turn; the first tickets of the ones who have to wait.
 pub fn tickets(gateways: &[&Weir], count: usize) -> Vec<(u64, String)> {
     let mut tickets = all_tickets(gateways, count);
     tickets.truncate(count);
@@ -71,7 +71,7 @@ fn all_tickets(gateways: &[&Weir], at_least: usize) -> Vec<(u64, String)> {
     panic!("no line has formed: {tickets:?}")
 }
 
-/// The number of a place, once it has one; whoever is in already shows it to the shop.
+/// The number of a place, once it has one; a shopper who is in already shows it to the shop.
 pub fn number(weir: &Weir, cookie: &str) -> u64 {
     until("the place has a number", || {
         let answer = weir.get("/launch/headers", &[JSON, ("Cookie", cookie)]);
@@ -81,7 +81,7 @@ pub fn number(weir: &Weir, cookie: &str) -> u64 {
     })
 }
 
-/// What the shop is told of who comes with this cookie, once they are in.
+/// The headers that the shop gets for this cookie, once its holder is in.
 pub fn pass_id(weir: &Weir, cookie: &str) -> String {
     until("the shopper is in", || pass_id_of(&weir.get("/launch/headers", &[JSON, ("Cookie", cookie)])))
 }

@@ -1,4 +1,4 @@
-//! What the tests of the whole gateway share: the real binary as a child process, a shop of a few
+//! The harness of the whole gateway: the real binary as a child process, a shop of a few
 //! lines, and a client that sends exactly the bytes that it is told to.
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "tests")]
@@ -24,11 +24,11 @@ use policy::line::segment::SPAN;
 
 /// The binary under test.
 pub const WEIR: &str = env!("CARGO_BIN_EXE_weir");
-/// As a browser opens a page.
+/// A browser's navigation.
 pub const PAGE: (&str, &str) = ("Accept", "text/html,*/*;q=0.8");
-/// As a program asks.
+/// A program's request.
 pub const JSON: (&str, &str) = ("Accept", "application/json");
-/// As a browser fetches what is on a page of the shop.
+/// A browser's fetch from a page of the shop.
 pub const FETCH: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
 
 /// A running gateway in a directory of its own; killed when dropped.
@@ -68,7 +68,7 @@ upstream = "shop"
     )
 }
 
-/// A room named `launch` on `/launch/*` that lets nobody in.
+/// A room named `launch` on `/launch/*` that lets no shopper in.
 pub const CLOSED: &str = r#"
 [[room]]
 name = "launch"
@@ -78,7 +78,7 @@ new_users_per_minute = 600
 queue_all = true
 "#;
 
-/// A room named `launch` on `/launch/*` that lets everybody in at once, but no one without a pass.
+/// A room named `launch` on `/launch/*` that lets every shopper in at once, but no request without a pass.
 pub const ROOMY: &str = r#"
 [[room]]
 name = "launch"
@@ -282,7 +282,7 @@ impl Answer {
         Some(waiting["segment"].as_u64()? * SPAN + waiting["ticket"].as_u64()?)
     }
 
-    /// What Weir says of it to programs; `None` of an answer of the shop.
+    /// Weir's verdict for programs; `None` for an answer of the shop.
     pub fn told(&self) -> Option<&str> {
         self.header("weir-status")
     }
@@ -457,12 +457,12 @@ pub fn answering(answer: impl Fn(&str) -> Vec<u8> + Clone + Send + 'static) -> S
     })
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// A shop: remembers what reached it, and answers by path.
+/// A shop: remembers the requests that reached it, and answers by path.
 pub struct Shop {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,

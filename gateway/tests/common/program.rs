@@ -56,7 +56,7 @@ pub fn nginx_folders(dir: &Path) -> String {
     )
 }
 
-/// Ports that were free just now, on all addresses. They lie below those that the kernel gives to connections, of which another test
+/// Ports that were free just now, on all addresses. They lie below the kernel's ephemeral ports, of which another test
 /// may have one a moment later.
 pub fn ports<const N: usize>() -> [u16; N] {
     let free = || TcpListener::bind(("0.0.0.0", rand::random_range(10_000..30_000))).ok();

@@ -20,17 +20,17 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// One that forgets everything when it ends.
+    /// A server without persistence.
     pub fn start() -> Self {
         Self::with(String::new)
     }
 
-    /// One that has written what it acknowledged.
+    /// A server that has written what it acknowledged.
     pub fn durable() -> Self {
         Self::with(|| "appendonly yes\n".to_owned())
     }
 
-    /// One with these lines in its configuration. They are asked for again if somebody has taken a port.
+    /// A server with these lines in its configuration. New ports are taken if another process has one.
     pub fn with(options: impl Fn() -> String) -> Self {
         until("a Redis has a port of its own", || {
             let (address, dir, options) = (nobody(), tempfile::tempdir().unwrap(), options());
@@ -40,7 +40,7 @@ impl RedisServer {
         })
     }
 
-    /// Whether it comes up; not if somebody else has taken its port.
+    /// Whether it comes up; not if another process has its port.
     fn answers(&mut self) -> bool {
         until("Redis answers or has ended", || {
             if self.child.try_wait().unwrap().is_some() {
@@ -50,7 +50,7 @@ impl RedisServer {
         })
     }
 
-    /// Where those who speak TLS connect, if it does; else its address.
+    /// The address of its TLS port, if it has one; else its address.
     pub fn spoken_to(&self) -> SocketAddr {
         let port = self.option("tls-port").parse().unwrap_or(self.address.port());
         SocketAddr::new(self.address.ip(), port)

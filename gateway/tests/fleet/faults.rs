@@ -61,7 +61,7 @@ const FAILED: &str = "weir_store_calls_total{result=\"failed\"}";
 const KEPT: &str = "weir_room_places_kept_total{room=\"launch\"}";
 const OPEN: &str = "weir_fail_open_total{room=\"launch\"}";
 
-/// The cookie of somebody who is let in at once.
+/// The cookie of a shopper who is let in at once.
 fn insider(weir: &Weir) -> String {
     until("somebody is inside", || {
         let answer = weir.get("/launch/item", &[JSON]);
@@ -77,7 +77,7 @@ fn away(weir: &Weir) -> bool {
     weir.room()["store_away"] == true
 }
 
-/// One of two gateways has this on its way to Redis, for at least so long.
+/// One of two gateways has this fault on its way to Redis, for at least so long.
 fn only_one_gateway_suffers(fault: Fault, length: Duration) {
     let (redis, shop) = (RedisServer::start(), Shop::open());
     let (way, room) = (Faulty::to(redis.address), room(600));
@@ -150,7 +150,7 @@ fn redis_fifty_milliseconds_away_only_takes_its_time() {
     assert!(weir.metric(FAILED) == 0.0 && weir.metric(KEPT) == 0.0 && !away(&weir));
 }
 
-/// A copy of the line is as old as the question for it. One that was on its way for long looks new when it is heard, and a
+/// A copy of the line is as old as the question for it. An answer that was on its way for long looks new when it is read, and a
 /// shopper may have been told a smaller position by another gateway meanwhile.
 #[test]
 fn a_program_is_told_no_position_that_was_long_on_its_way() {
@@ -266,7 +266,7 @@ fn redis_that_stands_still_for_five_seconds_gives_no_number_twice() {
         std::thread::sleep(Duration::from_millis(300));
     }
 
-    // What was sent before is worked off now, though nobody waits for its answer any more.
+    // What was sent before is worked off now, though no caller waits for its answer any more.
     redis.signal("CONT");
     let back = Instant::now();
     until_true("both are back", || !away(&a) && !away(&b));

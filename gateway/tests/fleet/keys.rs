@@ -1,4 +1,4 @@
-//! Keys that rotate: nobody's place or pass ends, whichever gateway has heard of the new key.
+//! Keys that rotate: no place or pass ends, whichever gateway has the new key.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 const OLD: &str = "one secret for all the gateways of a line";
 
-/// A room that everybody enters, and one where everybody waits.
+/// A room that every shopper enters, and one where every shopper waits.
 fn rooms() -> String {
     format!("{ROOMY}{}", CLOSED.replace("launch", "wait"))
 }
@@ -52,7 +52,7 @@ fn give(weir: &Weir, list: &str, count: usize) -> Vec<String> {
     until("the keys count", || Some(keys(weir)).filter(|now| now.len() == count && *now != before))
 }
 
-/// Somebody with a pass and a place.
+/// A shopper with a pass and a place.
 struct Shopper {
     pass: String,
     ticket: String,
@@ -186,7 +186,7 @@ fn several_gateways_do_not_start_without_a_secret_and_the_message_says_how_to_ma
     let dir = tempfile::tempdir().unwrap();
     let text = config(nobody(), &rooms()) + &redis_store("redis://127.0.0.1:1");
     std::fs::write(dir.path().join("weir.toml"), &text).unwrap();
-    // Whoever only checks the file need not have it, and is told as well.
+    // A check of the file alone does not need the key, and says so, too.
     for (arguments, expected) in [(&["serve"] as &[&str], 2), (&["check", "weir.toml"], 0)] {
         let (code, told) = weir(arguments, dir.path());
         let helps = ["secret_file", "openssl rand -hex 32", "WEIR_SECRET"];

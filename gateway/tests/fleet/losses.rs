@@ -40,7 +40,7 @@ fn keeps_its_promises(launch: &Launch) {
     assert_eq!(account.overshoot, 0.0, "passes beyond the limit, seed {seed}");
     assert_eq!(account.positions_grown, 0, "positions that grew, seed {seed}");
     assert_eq!(account.errors, 0, "answers 5xx, seed {seed}");
-    // Who claims on both sides of a cut may get a pass on each; one of them is by a lease.
+    // A shopper who claims on both sides of a cut may get a pass on each; one of them is by a lease.
     let (second, by_lease) = (account.second_passes, launch.by_lease);
     assert!(second as f64 <= by_lease, "{second} people with two passes, {by_lease} by leases, seed {seed}");
     assert!(launch.recovery.is_some(), "somebody enters afterwards, seed {seed}");

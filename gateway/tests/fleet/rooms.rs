@@ -1,4 +1,4 @@
-//! Many rooms: one in which nothing happens costs nothing, and is there as ever when something does.
+//! Many rooms: a dormant one costs nothing, and is there as ever when something happens.
 //!
 //! What is counted are commands of a real Redis, also those inside scripts. Nothing is asserted of times.
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -47,7 +47,7 @@ fn lived(redis: &RedisServer, room: &str) -> String {
 
 const ROOMS: usize = 300;
 
-/// What is measured while Redis answers within its second: on a busy machine it may not, and then every room is looked at.
+/// Measured while Redis answers within its second: on a busy machine it may not, and then every room is looked at.
 fn while_redis_answers<T>(weir: &Weir, mut measure: impl FnMut() -> T) -> T {
     for _ in 0..6 {
         until_true("nothing happens anywhere", || weir.metric("weir_rooms_dormant") == ROOMS as f64);
@@ -79,7 +79,7 @@ fn rooms_in_which_nothing_happens_cost_no_command_and_busy_ones_only_their_own()
     assert_eq!(looks, 0, "no room is looked at");
     assert!(sent > 0 && commands <= 10 * (sent + 1), "{commands} commands in {sent} calls");
 
-    // Ten are busy: somebody comes to each of them again and again.
+    // Ten are busy: a shopper comes to each of them again and again.
     let lives = || (10..ROOMS).map(|n| lived(&redis, &format!("r{n}"))).collect::<Vec<_>>();
     let (idle, left, asked, looks, elapsed) = while_redis_answers(&weir, || {
         let (idle, [before], begin) = (lives(), calls(&redis, ["hmget"]), Instant::now());
@@ -237,7 +237,7 @@ fn a_shop_that_is_gone_is_noticed_in_a_room_that_was_left_alone() {
     let gone = line::room(600);
     let weir = Weir::start(&config(shop, &gone));
     until_true("nothing happens", || weir.room()["dormant"] == true);
-    // The first request finds that nobody is there.
+    // The first request finds the room empty.
     until_true("the line stands", || {
         weir.get("/launch/item", &[JSON]);
         weir.room()["shop_rests"] == true

@@ -1,5 +1,5 @@
 //! Two gateways and one line: whatever a shopper does at one counts at the other, and without Redis
-//! nobody loses anything.
+//! no shopper loses anything.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{HashMap, HashSet};
@@ -107,7 +107,7 @@ fn unit_of_now() -> u64 {
     base_at(wall) / SPAN
 }
 
-/// After a loss: everybody of before stands where they stood, newcomers behind them, no number twice, and all come in.
+/// After a loss: all shoppers of before stand where they stood, newcomers behind them, no number twice, and all come in.
 fn nobody_is_lost(gateways: &[&Weir], before: &[(u64, String)]) {
     for (was, cookie) in before {
         for weir in gateways {
@@ -124,7 +124,7 @@ fn nobody_is_lost(gateways: &[&Weir], before: &[(u64, String)]) {
     assert_eq!(ids.len(), all.len(), "everybody came in, each with a pass of their own");
 }
 
-/// Somebody who has claimed a ticket: the cookie of it, and the id of the pass.
+/// A shopper who has claimed a ticket: the cookie of it, and the id of the pass.
 fn claimed(weir: &Weir) -> (String, String) {
     let (_, ticket) = tickets(&[weir], 1).swap_remove(0);
     let id = pass_id(weir, &ticket);

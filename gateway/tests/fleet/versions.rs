@@ -160,7 +160,7 @@ fn wrong_rooms_are_refused_with_their_lines_and_an_overtaken_change_is_told() {
     assert!(!weir.log().contains("panicked"));
 }
 
-/// What a page that an operator happens to open could send.
+/// Requests that a page in an operator's browser could send.
 fn as_a_browser(weir: &Weir) -> (u16, String) {
     let headers = [("Origin", "http://evil.example"), ("Content-Type", "text/plain")];
     let answer = request(weir.admin, "POST", "/api/versions", &headers, &CLOSED.replace("600", "60000"));

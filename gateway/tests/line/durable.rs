@@ -1,4 +1,4 @@
-//! `kill -9`, a full disk, a restart: nobody loses their place.
+//! `kill -9`, a full disk, a restart: no shopper loses their place.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::HashSet;

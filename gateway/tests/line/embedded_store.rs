@@ -32,7 +32,7 @@ async fn segments_and_claims_in_each_of_them_are_read_again_after_a_restart() {
     let mut memory = Memory::default();
     let store = Embedded::open(&file).unwrap();
     let first = ask(&store, &mut memory, joins(20)).await.first;
-    // A ticket above all that was given: the file was put back from an older copy.
+    // A ticket above all given ones: the file was put back from an older copy.
     memory.shown(&Token::ticket(first + 29, 0));
     let second = ask(&store, &mut memory, joins(20)).await;
     assert!(base_of(second.first) > base_of(first) && second.view.segments.given() == 50, "{second:?}");

@@ -20,7 +20,7 @@ fn short(more: &str) -> (Shop, Weir) {
     (shop, weir)
 }
 
-/// The cookie of somebody who got in.
+/// The cookie of a shopper who got in.
 fn enters(weir: &Weir) -> String {
     let entered = until("somebody gets in", || Some(weir.get("/launch/item", &[JSON])).filter(Answer::is_shop));
     entered.cookie().unwrap()
@@ -72,7 +72,7 @@ fn three_forms_go_through_after_the_end_of_their_pass_and_none_of_one_that_was_t
     assert!((weir.metric(r#"weir_requests_total{room="launch",verdict="late"}"#) - 3.0).abs() < 0.5);
 }
 
-/// A room that was closed while somebody inside filled in a form. The cookie is that of their place in line.
+/// A room that was closed while a shopper inside filled in a form. The cookie is that of their place in line.
 fn in_line(weir: &Weir) -> String {
     let cookie = enters(weir);
     rewrite(weir, "disable_session_renewal", "queue_all = true\ndisable_session_renewal");

@@ -1,4 +1,4 @@
-//! Newcomers, and how many of them one address may be: nobody is refused a place for who else stands behind their address,
+//! Newcomers, and how many of them one address may be: no shopper is refused a place for the others behind their address,
 //! and a script that keeps no cookie takes none beyond the quota.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -11,7 +11,7 @@ use crate::common::{Answer, CLOSED, JSON, PAGE, ROOMY, Shop, Weir, config, until
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
 
-/// The quotas of the other tests, which bound nothing.
+/// Quotas wide enough to bound nothing, as in the other tests.
 const WIDE: &str = "requests_per_second = 100000
 request_burst = 100000
 joins_per_second = 100000
@@ -30,7 +30,7 @@ fn with_quota(quota: &str, rooms: &str) -> (Shop, Weir) {
 /// One direct join a second, five at once.
 const TIGHT: &str = "joins_per_second = 1\njoin_burst = 5\n";
 
-/// A closed room in which everybody is asked to confirm.
+/// A closed room in which every newcomer is asked to confirm.
 fn confirmed() -> String {
     format!("{CLOSED}join = \"confirmed\"\n")
 }
@@ -39,7 +39,7 @@ fn asks_to_confirm(answer: &Answer) -> bool {
     answer.waiting()["confirm"] == true
 }
 
-/// Somebody with a cookie jar who asks until they have a place; their number.
+/// A client with a cookie jar that asks until it has a place; its number.
 fn place(weir: &Weir) -> u64 {
     let first = weir.get("/launch/item", &[JSON]);
     assert!(first.is_line(), "{first:?}");

@@ -50,7 +50,7 @@ fn crowd<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// What a shopper was told.
+/// The answer to a shopper.
 struct Told {
     inside: bool,
     cookie: Option<String>,
@@ -219,7 +219,7 @@ fn with_seven_of_ten_absent_the_rate_is_used_and_never_exceeded() {
     check(70, 7_500, 0.93);
 }
 
-/// Somebody with a connection of their own who asks again and again, until told to stop.
+/// A shopper with a connection of their own who asks again and again, until told to stop.
 async fn poll(at: SocketAddr, polls: Arc<AtomicU64>, stop: CancellationToken) {
     let stream = TcpStream::connect(at).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

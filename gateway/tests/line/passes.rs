@@ -1,5 +1,5 @@
-//! What a pass is worth over time: those who are active stay in, and whose pass does not count any more come back to
-//! what their number is worth. Over real sockets, on the real binary.
+//! The worth of a pass over time: active shoppers stay in, and holders of a pass that no longer counts come back to
+//! their number's worth. Over real sockets, on the real binary.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ struct Shopper<'a> {
 }
 
 impl<'a> Shopper<'a> {
-    /// Somebody who gets in.
+    /// A shopper who gets in.
     fn enters(weir: &'a Weir) -> Self {
         let entered = until("somebody gets in", || Some(weir.get("/launch/item", &[JSON])).filter(Answer::is_shop));
         let cookie = entered.cookie().unwrap();
@@ -207,7 +207,7 @@ fn ticket_of(weir: &Weir, pass: &str) -> String {
     format!("{name}={}", sealer.seal(launch, &Token::ticket(pass.number, pass.admitted)))
 }
 
-/// Somebody who is active at these gateways in turn, until the pass ends.
+/// A shopper who is active at these gateways in turn, until the pass ends.
 fn stays_as_long_as_may_be(weirs: &mut [Weir], shop: &Shop, restarts: bool) {
     let first = until("somebody gets in", || Some(weirs[0].get("/launch/item", &[JSON])).filter(Answer::is_shop));
     let mut cookie = first.cookie().unwrap();

@@ -54,7 +54,7 @@ fn kinds() -> Vec<Rules> {
     ]
 }
 
-/// Somebody whom a batch names.
+/// A number that a batch names.
 #[derive(Debug, Clone)]
 enum Who {
     /// This far behind the pointer.
@@ -70,7 +70,7 @@ enum Who {
 impl Who {
     fn numbers(&self, line: &Line) -> Vec<u64> {
         let segments = line.view().segments;
-        // Mostly whoever was called last, in an earlier segment if people wait there.
+        // Mostly the last called, in an earlier segment if people wait there.
         let last = segments.iter().find(|segment| segment.waiting() > 0).unwrap_or(&segments.open);
         let called = last.serving.min(last.next);
         match *self {
@@ -473,7 +473,7 @@ fn launch(rules: Rules, crowd: u64, seconds: u64) -> Outcome {
             let open = pair.line.view().segments.open;
             let called = open.serving.min(open.next);
             for number in seen.max(open.base) + 1..=called {
-                // Those who come stay until they are in, but miss a batch now and then.
+                // Shoppers stay until they are in, but miss a batch now and then.
                 if dice.below(10) >= 4 {
                     present.insert(number, dice.below(3) as u32);
                 }

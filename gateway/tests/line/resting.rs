@@ -1,4 +1,4 @@
-//! A shop that dies and comes back under a line: meanwhile nothing is spent, and nobody loses a turn.
+//! A shop that dies and comes back under a line: meanwhile nothing is spent, and no shopper loses a turn.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{BufRead as _, BufReader};
@@ -72,7 +72,7 @@ fn room() -> String {
     line::room(600) + "total_active_users = 1000\n"
 }
 
-/// Somebody who is inside: their cookie.
+/// A shopper inside: their cookie.
 fn inside(weir: &Weir) -> String {
     until("somebody is inside", || {
         let answer = weir.get("/launch/item", &[JSON]);
@@ -80,13 +80,13 @@ fn inside(weir: &Weir) -> String {
     })
 }
 
-/// What a line has spent, and how far it is.
+/// The line's counters, and how far it is.
 fn spent(weir: &Weir) -> [Value; 4] {
     let room = weir.room();
     ["admitted", "active_users", "no_shows", "serving"].map(|what| room[what].clone())
 }
 
-/// The gateway learns from who is inside that the shop is gone.
+/// The gateway learns from the requests of a shopper inside that the shop is gone.
 fn notices(weir: &Weir, inside: &str) {
     assert_eq!(weir.get("/launch/item", &[PAGE, ("Cookie", inside)]).status, 502);
     until_true("the line stands", || weir.room()["shop_rests"] == true);
@@ -159,7 +159,7 @@ fn on_one_store_the_line_stands_only_where_no_gateway_reaches_the_shop() {
     let given = a.metric(r#"weir_requests_total{room="launch",verdict="claim"}"#);
     let newcomers: Vec<Answer> = (0..5).map(|_| a.get("/launch/item", &[JSON])).collect();
     newcomers.iter().for_each(is_told_to_wait);
-    // The other one goes on, for those as well who came to the one that is cut off.
+    // The other one goes on, for shoppers too who came to the one that is cut off.
     let all = waiting.iter().map(|(_, cookie)| cookie.clone());
     for cookie in all.chain(newcomers.iter().map(|answer| answer.cookie().unwrap())) {
         pass_id(&b, &cookie);

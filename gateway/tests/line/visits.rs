@@ -1,4 +1,4 @@
-//! Everyone who is not a browser: who looks at a calm room, waits in a line, and is checked on by a balancer.
+//! Every visitor but a browser: who looks at a calm room, waits in a line, and is checked on by a balancer.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! The crowd of the load test at a real gateway: people of all habits, cheats of all kinds, and every protocol.
 //!
-//! Out of scope: judgement over a launch, which is the load test's own. Here it is shown that what the crowd writes
-//! down is what happened, and that no attack gets through.
+//! Out of scope: judgement over a launch, which is the load test's own. Here it is shown that the crowd's records
+//! are what happened, and that no attack gets through.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{HashMap, HashSet};
@@ -102,8 +102,8 @@ fn people_of_all_habits_are_written_down_as_they_were_and_no_attack_reaches_the_
         seen.lock().unwrap().iter().map(|head| (of(head, "x-request-id").unwrap().to_owned(), head.clone())).collect();
     let attacks = |visit: &Visit| visit.asked.iter().filter(|asked| asked.attack).count();
     for visit in &evidence.visits {
-        // Who skips the line sends forms with a ticket; in so short a line it may be called meanwhile, and is traded then. And a
-        // form that comes with a pass of before takes a number, which may bring a pass at once.
+        // A client that skips the line sends forms with a ticket; in so short a line it may be called meanwhile, and is traded
+        // then. And a form that comes with an earlier pass takes a number, which may bring a pass at once.
         let passes = || visit.held.iter().filter(|held| held.token.kind == Kind::Pass);
         let in_turn = |asked: &RequestRecord, head: &String| {
             let turn = match visit.persona {
@@ -113,7 +113,7 @@ fn people_of_all_habits_are_written_down_as_they_were_and_no_attack_reaches_the_
             };
             turn && of(head, "weir-pass-id").is_some()
         };
-        // Who waits for the end of their pass sends one form then, which is within `form_grace`.
+        // A client that waits for the end of its pass sends one form then, which is within `form_grace`.
         let in_grace = |asked: &RequestRecord, head: &String| {
             visit.persona == Persona::Expired && asked.page == Page::Order && of(head, "weir-pass-id").is_some()
         };
@@ -173,7 +173,7 @@ fn people_of_all_habits_are_written_down_as_they_were_and_no_attack_reaches_the_
     assert!(forms.iter().any(|asked| asked.status == Some(200)), "but a form is not lost");
 }
 
-/// A launch over this wire, with TLS or without, at a gateway that trusts this machine and lets everybody in: the
+/// A launch over this wire, with TLS or without, at a gateway that trusts this machine and lets every shopper in: the
 /// heads that its shop saw.
 fn everybody_buys(wire: &str, trust: Option<fn(&Path) -> Trust>) -> Vec<String> {
     let (shop, seen) = shop();
@@ -243,7 +243,7 @@ fn a_gateway_that_is_gone_is_passed_over_and_the_others_are_asked() {
     assert_eq!(seen.lock().unwrap().len(), 120);
 }
 
-/// A room of so many a minute, in which everybody finds a seat and nobody gives theirs back for a while.
+/// A room of so many a minute, in which every shopper finds a seat and none gives theirs back for a while.
 fn room_with_seats(shop: SocketAddr, per_minute: u32) -> String {
     let room = format!(
         "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {per_minute}\n\
@@ -252,7 +252,7 @@ fn room_with_seats(shop: SocketAddr, per_minute: u32) -> String {
     config(shop, &room)
 }
 
-/// Patient people who look around in it for longer than the line stands, which nobody looks at after `closing` seconds.
+/// Patient people who look around in it for longer than the line stands, which is left alone after `closing` seconds.
 fn patient(per_minute: u32, closing: u32) -> Scenario {
     let text = format!(
         "name = 'patient'\nseed = 7\nclosing = '{closing}s'\ngrace = '1s'\narrivals = []\n\
@@ -301,7 +301,7 @@ fn after_a_cut_of_the_rate_the_wait_that_is_told_grows_places_move_and_the_range
     assert_eq!(check(&checks, "positions-grown").outcome, Outcome::Held, "{checks:#?}");
 }
 
-/// Somebody who stands in the line when its rate is cut to a tenth, and what the gateway says meanwhile.
+/// A shopper in the line when its rate is cut to a tenth, and the gateway's reports meanwhile.
 fn cut(weir: &Weir, less: &str, look: impl Fn() -> GatewaySample) -> Vec<GatewaySample> {
     let mut looks = vec![look()];
     until_true("a wait is known", || !weir.get("/.weir/status/launch", &[]).json()["wait"].is_null());
@@ -311,7 +311,7 @@ fn cut(weir: &Weir, less: &str, look: impl Fn() -> GatewaySample) -> Vec<Gateway
     let cookie = weir.get("/launch/item", &[JSON]).cookie().unwrap();
     let ask = || weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).waiting();
     let number = |told: &serde_json::Value, key: &str| told[key].as_u64().unwrap();
-    // As many seconds as places, by the rate of after the cut, is more than anybody is told before.
+    // As many seconds as places, by the rate of after the cut, is more than any shopper is told before.
     let is_long = |told: &serde_json::Value| Some(told["waitHighSeconds"].as_u64()? >= number(told, "position"));
     assert_eq!(is_long(&ask()), Some(false));
     looks.push(look());
@@ -339,7 +339,7 @@ fn cut(weir: &Weir, less: &str, look: impl Fn() -> GatewaySample) -> Vec<Gateway
     looks
 }
 
-/// What the gateway says of the room at this moment.
+/// The gateway's report on the room.
 fn sample(weir: &Weir, started: Instant) -> GatewaySample {
     let (at, room) = (started.elapsed().as_micros() as i64, weir.room());
     let number = |key: &str| room[key].as_u64().unwrap();

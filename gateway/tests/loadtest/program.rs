@@ -1,4 +1,4 @@
-//! The load test as a program: its stage in front of the real gateway, its exit codes, and what it leaves behind.
+//! The load test as a program: its testbed in front of the real gateway, its exit codes, and what it leaves behind.
 //!
 //! It needs the program `loadtest` beside `weir`: a build of the workspace has both.
 #![allow(clippy::unwrap_used, reason = "tests")]

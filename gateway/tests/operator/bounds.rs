@@ -1,4 +1,4 @@
-//! `docs/SECURITY.md` names the test of each bound: a name that no test has is a promise that nobody keeps.
+//! `docs/SECURITY.md` names the test of each bound: a name without a test is a promise that is not kept.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;

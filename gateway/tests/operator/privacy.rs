@@ -11,7 +11,7 @@ use crate::common::{Answer, CLOSED, JSON, ROOMY, Shop, Weir, config, until, unti
 use serde_json::{Value as Json, json};
 
 const TLS: (&str, &str) = ("X-Forwarded-Proto", "https");
-/// Who asks, and nobody else: these words are to be found nowhere.
+/// The only client: these words must not be found anywhere.
 const ADDRESS: &str = "203.0.113.77";
 const AGENT: &str = "browser-of-one-person/7.0";
 
@@ -32,7 +32,7 @@ fn code(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// A gateway that is told of TLS and of the client by who asks.
+/// A gateway that trusts the client's headers about TLS and its address.
 fn behind(shop: &Shop, rooms: &str) -> Weir {
     let text = config(shop.address, rooms);
     Weir::start(&text.replace("[quota]\n", "trusted_proxies = [\"127.0.0.0/8\"]\n[quota]\n"))
@@ -107,7 +107,7 @@ fn a_browser_in_line_keeps_one_cookie_and_what_the_document_lists() {
     assert!(loaded.as_array().unwrap().iter().all(|host| host == own.as_str() || host == ""), "{loaded}");
 }
 
-/// Somebody waits, somebody enters, comes back, and leaves.
+/// One shopper waits; another enters, comes back, and leaves.
 fn traffic(weir: &Weir, form: bool) -> Vec<String> {
     let agent = ("User-Agent", AGENT);
     let from = ("X-Forwarded-For", ADDRESS);

@@ -255,7 +255,7 @@ fn a_gateway_with_another_secret_is_not_ready_and_touches_no_line() {
     assert!(foreign(&fleet[0], "b") == "shared" && fleet.iter().all(is_ready));
     until_true("they say so", || fleet.iter().all(|weir| weir.log().contains("has none of the keys of this one")));
 
-    // The file is mended: it is one of them without a restart.
+    // The file is corrected: it is one of them without a restart.
     give(&stranger, FLEET);
     until_true("it is ready", || is_ready(&stranger));
     assert!(until("it numbers", || stranger.get("/launch/item", &[JSON]).number()) > before);

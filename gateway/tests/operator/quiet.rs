@@ -1,4 +1,4 @@
-//! Changes that would be quiet: a room that is renamed or removed, rooms of a file that count for nothing, pages, and what
+//! Changes without an error: a room that is renamed or removed, rooms of a file that count for nothing, pages, and what
 //! `weir check` says before anything of that is in force.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -56,7 +56,7 @@ fn status_of(weir: &Weir, room: &str) -> Json {
     if answer.status == 200 { answer.json() } else { Json::Null }
 }
 
-/// The number of whoever has this cookie.
+/// The number of this cookie's holder.
 fn number(weir: &Weir, cookie: &str) -> u64 {
     weir.get("/launch/item", &[JSON, ("Cookie", cookie)]).ticket()
 }
@@ -150,7 +150,7 @@ fn a_line_belongs_to_one_room_and_a_name_that_it_once_had_is_not_given_to_anothe
     weir.is_well();
 }
 
-/// A gateway with one who waits.
+/// A gateway with one waiting shopper.
 fn in_use(store: Option<&RedisServer>) -> (Shop, Weir) {
     let shop = Shop::open();
     let text = config(shop.address, CLOSED);

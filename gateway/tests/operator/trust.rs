@@ -1,4 +1,4 @@
-//! Who is trusted with what (`docs/SECURITY.md`): what each of them cannot do, and the drill for a secret that leaked.
+//! The parties and their trust (`docs/SECURITY.md`): what each of them cannot do, and the drill for a secret that leaked.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -27,7 +27,7 @@ fn member(redis: &RedisServer, name: &str, text: &str) -> Weir {
     Weir::start_in(dir)
 }
 
-/// A room that everybody enters, and one where everybody waits.
+/// A room that every shopper enters, and one where every shopper waits.
 fn rooms() -> String {
     format!("{ROOMY}{}", CLOSED.replace("launch", "wait"))
 }
@@ -83,7 +83,7 @@ fn a_proxy_names_clients_only_where_it_is_trusted_and_forges_no_pass() {
     let text = config(shop.address, CLOSED).replace("joins_per_second = 100000\njoin_burst = 100000\n", quotas);
     let trusted = Weir::start(&text.replace("[quota]", "trusted_proxies = [\"127.0.0.1\"]\n[quota]"));
     let untrusted = Weir::start(&text);
-    // Whoever is over the quota of places of one client is asked to confirm first, and has no number.
+    // A client over the quota of places of one client is asked to confirm first, and has no number.
     let numbers = |weir: &Weir| {
         let asks = (1..=12).map(|n| weir.get("/launch/item", &[JSON, ("X-Forwarded-For", &format!("203.0.113.{n}"))]));
         asks.filter(|answer| answer.number().is_some()).count()
@@ -109,7 +109,7 @@ fn the_store_holds_nothing_that_opens_a_door_and_rooms_from_it_name_no_other_fil
         assert!(!all.contains(secret), "{secret} is in the store");
     }
 
-    // Whoever writes into the store changes rooms, but has no file shown that is not a page.
+    // A writer to the store changes rooms, but is shown no file that is not a page.
     std::fs::write(weir.dir.path().join("own.html"), "<p>own page</p>").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let board = Redis::at(&redis.url()).unwrap();

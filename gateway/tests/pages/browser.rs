@@ -6,7 +6,7 @@ use crate::common::line::gateway;
 use crate::common::redis::RedisServer;
 use crate::common::{CLOSED, JSON, Shop, Weir, config, until, until_true};
 
-/// A room in which nobody is let in before [`open`]; then its line moves by up to five people a second, if they do not
+/// A room in which no shopper is let in before [`open`]; then its line moves by up to five people a second, if they do not
 /// come back. Asked for every second, a place is seen to fall however long that takes.
 fn room() -> String {
     CLOSED.replace("= 600", "= 60\nburst = 1\npoll.max = \"1s\"")

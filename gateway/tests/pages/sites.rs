@@ -9,7 +9,7 @@ mod returns;
 
 use crate::common::{Answer, JSON, Weir, until_true};
 
-/// A room that lets nobody in but back from a payment, and nobody without a pass.
+/// A room that lets no shopper in but back from a payment, and no request without a pass.
 const CLOSED: &str = r#"
 [[room]]
 name = "launch"
@@ -21,7 +21,7 @@ queue_all = true
 return_paths = ["/launch/paid", "/launch/back/*", "/launch/hang"]
 "#;
 
-/// The same for everybody.
+/// The same for every shopper.
 fn roomy() -> String {
     CLOSED.replace("= 600", "= 60000").replace("queue_all = true\n", "")
 }
@@ -47,7 +47,7 @@ fn open(weir: &Weir) {
     std::fs::write(file, closed.replace("queue_all = true\n", "")).unwrap();
 }
 
-/// Somebody who was let in, with all that they were answered.
+/// A shopper who was let in, with all answers to them.
 fn entered(weir: &Weir, headers: &[(&str, &str)]) -> Answer {
     until_true("the room has saved up its burst", || weir.room()["serving"].as_u64().unwrap() >= 100);
     let answer = weir.get("/launch/item", &[&[JSON], headers].concat());

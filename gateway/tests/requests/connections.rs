@@ -21,7 +21,7 @@ fn listening(lines: &str, room: &str) -> (Shop, Weir) {
     (shop, weir)
 }
 
-/// A connection from 127.0.0.`client`, with one status request answered on it: it costs nothing, and is charged to nobody.
+/// A connection from 127.0.0.`client`, with one status request answered on it: it costs nothing, and is charged to no client.
 fn asked(client: u8, to: SocketAddr) -> Kept {
     let mut kept = Kept(BufReader::new(from(client, to)));
     assert_eq!(kept.get("/.weir/status/launch", &[]).status, 200);
@@ -40,7 +40,7 @@ fn open(all: &[Kept]) -> usize {
     all.iter().filter(|kept| is_open(kept)).count()
 }
 
-/// The cookie of somebody who is inside.
+/// The cookie of a shopper who is inside.
 fn pass(weir: &Weir) -> String {
     until_true("the room has saved up its burst", || weir.room()["serving"].as_u64().unwrap() >= 100);
     let answer = weir.get("/launch/item", &[JSON]);
@@ -88,7 +88,7 @@ fn connections_that_never_ask_are_closed_before_those_that_did() {
     let weir = Weir::start(&config(shop.address, CLOSED).replace("workers = 2", lines));
     let silent: Vec<Kept> = (0..20).map(|_| Kept(BufReader::new(from(1, weir.http)))).collect();
     let waiting: Vec<Kept> = (0..20).map(|n| asked(10 + n, weir.http)).collect();
-    // Who has just come may be about to ask.
+    // A fresh connection may be about to ask.
     std::thread::sleep(Duration::from_secs(3));
     let more: Vec<Kept> = (0..10).map(|n| asked(40 + n, weir.http)).collect();
     until_true("the bound holds", || open(&silent) == 10);
@@ -331,7 +331,7 @@ fn slow_readers_of_large_answers_hold_a_bounded_part_each() {
             })
             .collect();
         until_true("all are under way", || weir.metric(IN_FLIGHT) == before + many as f64);
-        // A look after the sweep that moves into memory what nobody takes.
+        // After the sweep that moves unread answers into memory.
         std::thread::sleep(Duration::from_millis(2500));
         readers
     };

@@ -360,7 +360,7 @@ fn who_stops_in_the_first_bytes_of_http_2_is_closed() {
     let shop = Shop::open();
     let weir = Weir::start(&listening(&config(shop.address, CLOSED), "header_timeout = \"1s\""));
     let mut stopped = one_by_one(weir.http, &PREFACE[..7]);
-    // Closed with bytes that nobody read, it may be reset.
+    // Closed with unread bytes, it may be reset.
     let end = stopped.read(&mut [0; 64]).or_else(|e| if e.kind() == ConnectionReset { Ok(0) } else { Err(e) });
     assert_eq!(end.unwrap(), 0);
     weir.is_well();

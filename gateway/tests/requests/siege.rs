@@ -1,4 +1,4 @@
-//! A hostile public: what is done to the gateway, and pass holders beside it who must not notice.
+//! A hostile public: attacks on the gateway, and pass holders beside it who must not notice.
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::float_cmp, reason = "metrics are counts")]
 
@@ -17,7 +17,7 @@ use crate::common::{JSON, ROOMY, Weir, config, request, until_true};
 
 const IN_FLIGHT: &str = r#"weir_upstream_in_flight{upstream="shop"}"#;
 
-/// A gateway whose upstream has these lines, with a room that lets everybody in.
+/// A gateway whose upstream has these lines, with a room that lets every shopper in.
 fn gateway(shop: SocketAddr, lines: &str) -> Weir {
     let text =
         config(shop, ROOMY).replace("response_timeout = \"2s\"", &format!("response_timeout = \"20s\"\n{lines}"));
@@ -54,7 +54,7 @@ fn counted(weir: &Weir, result: &str) -> f64 {
     weir.metric(&format!(r#"weir_upstream_requests_total{{upstream="shop",result="{result}"}}"#))
 }
 
-/// Nobody's request.
+/// A request outside the room, without a pass.
 fn anybody(weir: &Weir) -> crate::common::Answer {
     request(weir.http, "GET", "/", &[], "")
 }

@@ -176,7 +176,7 @@ fn who_expects_to_be_asked_for_the_body_is_asked_only_if_it_is_wanted() {
     assert!(head(&mut client.0).unwrap().starts_with("HTTP/1.1 100"));
     client.send("hello");
     assert_eq!(client.answer().unwrap().body, "ordered");
-    // In the line, nobody asks for it.
+    // In the line it is not called for.
     let mut client = Kept::open(weir.http);
     client
         .send("POST /launch/order HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");

@@ -1,4 +1,4 @@
-//! What goes wrong, and whose fault it is.
+//! Faults, and whose they are.
 
 use super::*;
 

@@ -272,7 +272,7 @@ fn a_post_on_a_connection_that_was_closed_unseen_is_sent_again() {
             let answer = upstream.forward(&pool, &mut request("POST", "/"), holder()).await.unwrap();
             assert_eq!(text(answer).await, "ok");
             close.send(()).unwrap();
-            // The worker is busy and hears nothing of it.
+            // The worker is busy and does not learn of it.
             closed.recv().unwrap();
         }
         assert_eq!(count(&upstream.counters().failed), 0);

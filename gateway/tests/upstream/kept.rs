@@ -104,7 +104,7 @@ fn a_connection_that_was_closed_unseen_is_looked_at_before_a_post() {
             let answer = upstream.forward(&pool, &mut request("POST", "/"), holder()).await.unwrap();
             assert_eq!(text(answer).await, "ok");
             close.send(()).unwrap();
-            // The worker is busy and hears nothing of it.
+            // The worker is busy and does not learn of it.
             std::thread::sleep(ms(20));
         }
         assert_eq!(count(&upstream.counters().retried), 19);

@@ -1,4 +1,4 @@
-//! How many requests are in work at once.
+//! The in-flight cap.
 
 use super::*;
 

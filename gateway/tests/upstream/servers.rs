@@ -36,7 +36,7 @@ fn the_idle_one_of_two_servers_is_preferred() {
     });
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 async fn nobody() -> String {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
 }

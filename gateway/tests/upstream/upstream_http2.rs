@@ -358,7 +358,7 @@ fn data_beyond_the_window_and_floods_end_what_is_concerned_alone() {
         tempfile::tempdir().unwrap(),
         &[("well", &good, more), ("beyond", &beyond, more), ("flood", &flood, more)],
     );
-    // Nobody takes what there is, so that the window stays as it is.
+    // No reader takes what there is, so that the window stays as it is.
     let mut slow = Kept::open(weir.http);
     slow.send("GET /beyond/ HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     let flooded = std::thread::scope(|scope| {

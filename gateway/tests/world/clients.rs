@@ -103,7 +103,7 @@ impl Client {
         }
     }
 
-    /// Does what is asked of whoever waits: asks again, which the page in a browser does by itself.
+    /// Does as a waiting client does: asks again, which the page in a browser does by itself.
     fn again(&mut self, url: &str) -> Reply {
         match self {
             Self::Program(program) => program.ask(url),
@@ -155,7 +155,7 @@ fn shown(browser: &Browser) -> Option<Reply> {
 /// A step, and what it was to each client, in words.
 type Column = (&'static str, Vec<&'static str>);
 
-/// A room that lets in many, and to which nobody who is inside comes back after eight seconds.
+/// A room that lets in many, and to which no holder comes back after eight seconds inside.
 const ROOM: &str = "
 [[room]]
 name = \"launch\"
@@ -183,7 +183,7 @@ impl Stand {
         stand
     }
 
-    /// A room that lets nobody in, with a line of two.
+    /// A room that lets no shopper in, with a line of two.
     fn closed() -> Self {
         let stand = Self::with(&format!("{ROOM}{CLOSED}"));
         (0..2).for_each(|_| drop(stand.weir.get("/launch/item", &[JSON])));
@@ -198,7 +198,7 @@ impl Stand {
         Self { _shop: shop, weir, url }
     }
 
-    /// Lets nobody in any more, or those who wait.
+    /// Closes the room, or opens it for the waiting.
     fn set_open(&self, open: bool) {
         let file = self.weir.config_file();
         let written = std::fs::read_to_string(&file).unwrap();

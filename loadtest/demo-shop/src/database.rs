@@ -1,4 +1,4 @@
-//! The shop's database, as a model: slots, a line for them, and what happens when it is overrun.
+//! A model of the shop's database: slots, a queue for them, and its collapse under overload.
 //!
 //! ```text
 //! time in a slot = service time x weight of the page x (1 + contention x (waiting / slots)^2)
@@ -7,8 +7,8 @@
 //! Within capacity this is a fast database, and a short burst passes. Overrun, it collapses as real ones do: everything that
 //! runs is slowed by everything that waits; what runs past the statement time-out is cancelled, and
 //! its slot is busy with the rollback for a while; what waits past the patience of the pool is
-//! refused; and where too many wait already, a request is refused at once. Work that nobody
-//! waits for any more still takes its slot to the end. So goodput falls far below capacity.
+//! refused; and where too many wait already, a request is refused at once. Abandoned work still
+//! takes its slot to the end. So goodput falls far below capacity.
 //!
 //! Out of scope: data. Orders are numbers ([`super`]).
 
@@ -26,12 +26,12 @@ use tokio::time::{sleep, timeout};
 /// What a page takes at least in the sum of what can be done, in seconds.
 pub const LEAST_TIME: f64 = 1e-6;
 
-/// How much the database can take, and how it fails.
+/// The database's capacity, and how it fails.
 #[derive(Debug, Clone)]
 pub struct Tuning {
     /// Queries that run at the same time.
     pub slots: usize,
-    /// Time in a slot of a page of weight 1, when nobody waits.
+    /// Time in a slot of a page of weight 1, when no query waits.
     pub service_time: Duration,
     /// How much slower everything gets with one waiter per slot; grows with their square.
     pub contention: f64,
@@ -62,16 +62,16 @@ impl Default for Tuning {
 }
 
 impl Tuning {
-    /// Units of weight per second that the slots can do when nobody waits.
+    /// Units of weight per second that the slots can do when no query waits.
     pub fn capacity(&self) -> f64 {
         self.slots as f64 / self.service_time.as_secs_f64().max(LEAST_TIME)
     }
 }
 
-/// Why the database did not do it.
+/// Why the database failed a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Too many wait for a slot already.
+    /// The queue for a slot is full.
     Full,
     /// No slot within the patience of the pool.
     NoSlot,
@@ -79,7 +79,7 @@ pub enum Refusal {
     Cancelled,
 }
 
-/// The slots and the line for them.
+/// The slots and the queue for them.
 #[derive(Debug)]
 pub struct Database {
     tuning: Tuning,
@@ -143,7 +143,7 @@ async fn query(slot: OwnedSemaphorePermit, time: Duration, tuning: Tuning) -> Re
     Err(Refusal::Cancelled)
 }
 
-/// Counts one waiter for as long as it lives, however its wait ends.
+/// Counts one waiter, by a guard, however its wait ends.
 struct Waiter<'a>(&'a AtomicUsize);
 
 impl<'a> Waiter<'a> {

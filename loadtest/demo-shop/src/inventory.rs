@@ -1,9 +1,9 @@
 //! The shop's inventory: stock, carts, orders and payments, behind the pages.
 //!
-//! Two kinds keep them: a [`Model`] in process, for the demo, and a real [`Postgres`]. What they promise is
+//! Two kinds: a [`Model`] in process, for the demo, and a real [`Postgres`]. Their promises are
 //! the same: no more orders than pieces, and one order, one payment for one idempotency key.
 //!
-//! Out of scope: a trait (two kinds are an enum), and who may pay: whoever knows the number of an order can.
+//! Out of scope: a trait (two kinds are an enum), and who may pay: any client that knows the number of an order can.
 
 use evidence::shop::Account;
 
@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::postgres::Postgres;
 use crate::sale::{Failure, Ordered, Paid};
 
-/// Who keeps the inventory.
+/// The store of the inventory.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a shop has one")]
 pub enum Inventory {
@@ -54,7 +54,7 @@ impl Inventory {
         }
     }
 
-    /// What they say of the sale now.
+    /// The account of the sale now.
     pub async fn account(&self) -> Result<Account, Failure> {
         match self {
             Self::Model(model) => Ok(model.account()),
@@ -70,7 +70,7 @@ impl Inventory {
         }
     }
 
-    /// Orders per second that they can take when nobody waits; 0 for a real database, of which only a run
+    /// Orders per second that it can take when no request waits; 0 for a real database, of which only a run
     /// can tell.
     pub fn capacity(&self) -> f64 {
         match self {

@@ -1,4 +1,4 @@
-//! The demo shop: a real HTTP/1.1 server on an inventory that fails as one in a database does when it is overrun.
+//! The demo shop: a real HTTP/1.1 server on an inventory that fails under overload as one in a database does.
 //!
 //! | page | what it does |
 //! |---|---|
@@ -14,9 +14,9 @@
 //! | `GET /shop/log?after=SEQ` | its [`log`], as JSON lines, in pieces |
 //! | `GET /healthz` | no database |
 //!
-//! [`inventory`] keeps stock, orders and payments: a model with the temper of a database, or PostgreSQL. Sold out is a
-//! page with status 200 ([`pages::is_sold_out`]); whatever the database cannot do is a 503. A request that
-//! was begun is done to its end, written down and counted, also when its client has gone away.
+//! [`inventory`] keeps stock, orders and payments: a model that collapses like a database, or PostgreSQL. Sold out is a
+//! page with status 200 ([`pages::is_sold_out`]); a failure of the database is a 503. A request that
+//! was begun is done to its end, logged and counted, also when its client has gone away.
 //!
 //! ```text
 //! inventory --> model --> database
@@ -70,7 +70,7 @@ use visitors::{Visit, Visitors};
 
 /// The longest form that is read.
 const LONGEST_FORM: usize = 16 * 1024;
-/// The shop: its inventory, its log, and what it counted.
+/// The shop: its inventory, its log, and its counters.
 #[derive(Debug)]
 pub struct Shop {
     inventory: Inventory,
@@ -99,7 +99,7 @@ impl Shop {
         })
     }
 
-    /// Orders per second that it can take when nobody waits; 0 where only a run can tell.
+    /// Orders per second that it can take when no request waits; 0 where only a run can tell.
     pub fn capacity(&self) -> f64 {
         self.inventory.capacity()
     }
@@ -109,17 +109,17 @@ impl Shop {
         self.latency.take_recent()
     }
 
-    /// What came to the launch pages.
+    /// The log of the launch pages.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// What stands in its inventory.
+    /// The inventory's account.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
     }
 
-    /// What it counted so far, without asking the inventory.
+    /// Its counters so far, without asking the inventory.
     pub fn report(&self) -> Report {
         let (new_shoppers, busiest_second) = self.visitors.new_and_busiest();
         Report {
@@ -134,7 +134,7 @@ impl Shop {
         }
     }
 
-    /// The same, with what its inventory says now.
+    /// The same, with the inventory's account.
     pub async fn report_with_account(&self) -> Report {
         let account = self.inventory.account().await.inspect_err(|failure| self.remember(failure)).ok();
         Report { account, ..self.report() }
@@ -191,7 +191,7 @@ impl Shop {
         }
     }
 
-    /// One page of the launch: worked for, counted, timed and written down.
+    /// One page of the launch: worked for, counted, timed and logged.
     async fn launch(&self, page: Page, request: Request<Incoming>) -> Answer {
         let (arrived_us, started) = (unix_micros(), Instant::now());
         let (head, body) = request.into_parts();
@@ -281,7 +281,7 @@ fn method_of(request: &Request<Incoming>) -> &Method {
     if posted && !request.body().is_end_stream() { &Method::POST } else { request.method() }
 }
 
-/// The page of the launch that this is; whatever else is asked of the launch is written down too.
+/// The page of the launch that this is; any other request for the launch is logged too.
 fn page_at(method: &Method, uri: &Uri) -> Option<Page> {
     match (method, pages::read_as_url(uri.path())) {
         (&Method::GET, "/launch/item") => Some(Page::Item),

@@ -1,8 +1,8 @@
-//! The shop's log: what came to the launch pages and how it ended. One of three sides of the truth; the shopper's
+//! The shop's log: requests for the launch pages and how they ended. One of three sides of the truth; the shopper's
 //! and the gateway's are joined to it by [`Entry::request_id`].
 //!
 //! It is kept in memory up to a cap and read in pieces (`GET /shop/log?after=SEQ`, JSON lines); where the
-//! oldest entries had to go before somebody read them, the sequence numbers have a gap and
+//! oldest entries had to go before they were read, the sequence numbers have a gap and
 //! [`Log::dropped`] counts them. A file, if asked for, has all of them.
 //!
 //! Out of scope: cookies, tokens and addresses. [`Entry::pass_id`] is the name of a pass, not the pass.
@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use evidence::shop::Entry;
 use evidence::stats::locked;
 
-/// Entries that are kept when nobody says otherwise: some 30 MB.
+/// Default cap of entries: some 30 MB.
 const KEPT: usize = 100_000;
 /// Entries in one answer of [`Log::read`].
 pub const PIECE: usize = 5_000;

@@ -1,5 +1,5 @@
 //! The inventory in process, on the model of a database: numbers in memory, but the time that a database takes
-//! for them, and its collapse when it is overrun.
+//! for them, and its collapse under overload.
 //!
 //! What is written is written when the work is done. Out of scope: anything that outlives the process.
 
@@ -14,7 +14,7 @@ use crate::sale::{Failure, Ordered, Paid};
 
 /// Database work of the product page.
 pub const ITEM: f64 = 1.0;
-/// Of the cart, which is a step that few take: not in [`Model::capacity`].
+/// Of the cart, a step that few take: not in [`Model::capacity`].
 const CART: f64 = 1.0;
 /// Of an order.
 pub const ORDER: f64 = 2.0;

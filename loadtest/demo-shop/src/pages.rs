@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub const ORDER_FIELD: &str = "order";
 /// The name of the form field that says which order or payment this is, however often it is sent.
 pub const KEY_FIELD: &str = "key";
-/// By this a state machine knows the page that says that nothing is left.
+/// Marks the sold-out page for a state machine.
 const SOLD_OUT: &str = "<h1 id=\"sold-out\">";
 /// The longest key that is taken, in bytes.
 const LONGEST_KEY: usize = 64;
@@ -86,7 +86,7 @@ pub fn receipt(id: u64) -> String {
     ))
 }
 
-/// Somebody wants the newsletter.
+/// The answer to a newsletter form.
 pub fn thanks() -> String {
     page("<h1>Thank you!</h1><p>You will hear from us before the next shoe.</p>")
 }
@@ -127,7 +127,7 @@ fn hidden(name: &str, value: &str) -> String {
     format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
 }
 
-/// A key that nobody has used: 128 random bits as text.
+/// A fresh key: 128 random bits as text.
 pub fn fresh_key() -> String {
     let mut key = String::with_capacity(32);
     let _ = write!(key, "{:032x}", rand::random::<u128>());
@@ -160,7 +160,7 @@ fn value_in<'a>(page: &'a [u8], name: &str) -> Option<&'a str> {
     Some(after.split_once('"')?.0)
 }
 
-/// What a form sent.
+/// The fields of a form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
     /// The order to be paid.

@@ -1,4 +1,4 @@
-//! What the shop counts itself, beside what its inventory says.
+//! The shop's own counters, beside its inventory's account.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -35,7 +35,7 @@ impl Counted {
     }
 }
 
-/// Counts one request for as long as it lives.
+/// Counts one request, by a guard.
 pub(crate) struct InFlight<'a>(&'a AtomicUsize);
 
 impl<'a> InFlight<'a> {

@@ -1,4 +1,4 @@
-//! A sale: how much there is, and what became of an order or a payment.
+//! A sale: its stock, and the results of orders and payments.
 
 use std::error::Error;
 
@@ -7,10 +7,10 @@ use deadpool_postgres::{PoolError, TimeoutType};
 
 use crate::database::Refusal;
 
-/// Pieces of a sale that nobody gave a number.
+/// Default stock of a sale.
 pub const PLENTY: u64 = 1_000_000;
 
-/// What became of an order.
+/// The result of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ordered {
     /// It took a piece.
@@ -21,21 +21,21 @@ pub enum Ordered {
     SoldOut,
 }
 
-/// What became of a payment.
+/// The result of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paid {
     /// The order is paid from now on.
     Now(u64),
     /// The order of this number was paid before, by this key or another.
     Before(u64),
-    /// Nobody ordered that.
+    /// There is no such order.
     NoSuchOrder,
 }
 
 /// Why the inventory did not answer. Shoppers read less of it than the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Too many wait for the database already.
+    /// The queue for the database is full.
     #[error("too many requests for the database")]
     Full,
     /// No connection within the patience of the pool.
@@ -44,7 +44,7 @@ pub enum Failure {
     /// A statement ran past its time-out.
     #[error("a statement ran too long and was cancelled")]
     Cancelled,
-    /// The database did not answer, not even to say that it was too late.
+    /// The database did not answer, not even with an error of its time-out.
     #[error("the database is silent")]
     Silent,
     /// The database, or the way to it, failed.

@@ -1,4 +1,4 @@
-//! What the shop answers: one value with all that the shopper, the counters and the log need of it.
+//! The shop's answer: one value with all that the shopper, the counters and the log need of it.
 
 use bytes::Bytes;
 use evidence::shop::Outcome;
@@ -13,7 +13,7 @@ use crate::sale::Failure;
 /// An answer of the shop.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// What came of a request to a launch page.
+/// The result of a request to a launch page.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) status: StatusCode,
@@ -62,7 +62,7 @@ impl Served {
         Self { status: StatusCode::NOT_FOUND, ..Self::wrong("There is no such page.") }
     }
 
-    /// The shop's. What exactly is the operator's business.
+    /// The shop's fault. The details are the operator's business.
     pub(crate) fn failed(failure: &Failure) -> Self {
         let told = match failure {
             Failure::Full => "Too many requests for the database.",

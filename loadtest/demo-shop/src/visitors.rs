@@ -1,4 +1,4 @@
-//! Who comes to the launch: what a request says of itself, and who is new.
+//! The launch's visitors: what a request says of itself, and who is new.
 //!
 //! A new shopper is a `Weir-Pass-Id` that the shop has not seen, or, without Weir in front, a request without
 //! the shop's own cookie.
@@ -15,7 +15,7 @@ use crate::pages;
 
 /// New shoppers are counted in sliding windows of this length.
 const WINDOW: Duration = Duration::from_secs(1);
-/// The longest name of a request, pass or room that is taken down, in bytes.
+/// The longest name of a request, pass or room that is logged, in bytes.
 const LONGEST_NAME: usize = 128;
 
 /// What the headers of a request say.
@@ -44,7 +44,7 @@ fn name(headers: &HeaderMap, header: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&value[..value.len().min(LONGEST_NAME)]).into_owned())
 }
 
-/// A cookie that the shop cannot have set is none.
+/// A cookie that the shop cannot have set counts as none.
 fn session(headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut cookies = lines.flat_map(|line| line.split("; "));
@@ -52,7 +52,7 @@ fn session(headers: &HeaderMap) -> Option<String> {
     pages::is_key(session).then(|| session.to_owned())
 }
 
-/// Everybody who came so far.
+/// All visitors so far.
 #[derive(Debug)]
 pub(crate) struct Visitors(Mutex<Session>);
 
@@ -68,7 +68,7 @@ impl Visitors {
         Self(Mutex::new(Session { passes: HashSet::new(), new: 0, busiest: Busiest::within(WINDOW) }))
     }
 
-    /// Takes note of a visit; `true` if it is somebody new.
+    /// Counts a visit; `true` for a new visitor.
     pub(crate) fn note(&self, visit: &Visit, now: Instant) -> bool {
         let mut seen = locked(&self.0);
         let new = match &visit.pass_id {
@@ -82,7 +82,7 @@ impl Visitors {
         new
     }
 
-    /// How many there were, and the most of them in any second.
+    /// The number of new shoppers, and the most of them in any second.
     pub(crate) fn new_and_busiest(&self) -> (u64, usize) {
         let seen = locked(&self.0);
         (seen.new, seen.busiest.most())

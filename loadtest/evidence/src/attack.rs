@@ -1,4 +1,4 @@
-//! What attacks came to.
+//! The evidence of attacks.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Micros;
 
-/// What became of an attack.
+/// The evidence of one attack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attacked {
-    /// What it did.
+    /// Its kind.
     pub kind: Kind,
     /// When it began and ended.
     pub from: Micros,

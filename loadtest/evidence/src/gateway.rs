@@ -1,10 +1,10 @@
-//! What gateways say.
+//! The gateways' reports.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::Micros;
 
-/// What a gateway said of the room.
+/// A gateway's report on the room.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GatewaySample {
     /// When it was asked.
@@ -21,7 +21,7 @@ pub struct GatewaySample {
     pub active_users: u64,
     /// New shoppers per minute that it is set to.
     pub new_users_per_minute: f64,
-    /// Whether the store does not answer it.
+    /// Whether the store is out of its reach.
     pub store_away: bool,
     /// Whether the limits are given up at this moment.
     pub limits_given_up: bool,

@@ -1,10 +1,10 @@
-//! How the generating side did.
+//! The generating side's own figures.
 
 use serde::{Deserialize, Serialize};
 
 use crate::stats::Latencies;
 
-/// How one generating process did.
+/// The figures of one generating process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Generator {
     /// Its name: `worker 1 of 2`.
@@ -19,18 +19,18 @@ pub struct Generator {
     pub seconds: f64,
     /// Threads that could use CPU.
     pub threads: u32,
-    /// Most visitors at once.
+    /// Peak of visitors.
     pub most_visitors: u64,
-    /// Most connections at once.
+    /// Peak of connections.
     pub most_connections: u64,
-    /// Most memory in bytes.
+    /// Peak of memory in bytes.
     pub most_memory: u64,
     /// Its clock less that of the leading process, in microseconds, and how far that may be wrong.
     pub clock_offset: [i64; 2],
     /// How late its requests were sent: microseconds with their counts.
     #[serde(default)]
     pub lag: Latencies,
-    /// The kernel's limits on its machine, each at the most that was in use; empty if the kernel tells none.
+    /// The kernel's limits on its machine, each with its high-water mark; empty if the kernel tells none.
     #[serde(default)]
     pub limits: Vec<KernelLimit>,
     /// Packets that its machine dropped for want of room in the connection tracking table.
@@ -41,14 +41,14 @@ pub struct Generator {
     pub listen_overflows: u64,
 }
 
-/// How much of a limit of the kernel was in use.
+/// The use of one of the kernel's limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelLimit {
     /// What it limits: `descriptors`, `conntrack`, `ephemeral_ports`.
     pub name: String,
-    /// The most that was in use.
+    /// The high-water mark.
     pub used: u64,
-    /// As many as there may be.
+    /// The limit.
     pub limit: u64,
 }
 

@@ -1,10 +1,10 @@
-//! What was seen of a launch, from three sides: the shoppers, the gateways, and the shop.
+//! The evidence of a launch, from three sides: the shoppers, the gateways, and the shop.
 //!
 //! ```text
 //! launch-model <-- evidence <-- demo-shop, verdict, loadtest
 //! ```
 //!
-//! Whoever sends a crowd and whoever keeps a shop write it; worker processes send theirs to the one that leads (joined
+//! The senders of a crowd and the shop write it; worker processes send theirs to the leader (joined
 //! there), and the verdict reads it: neither side knows the other. All instants are [`Micros`] of the leading process's
 //! clock since the start of the run.
 //!
@@ -43,9 +43,9 @@ pub struct Evidence {
     pub visits: Vec<Visit>,
     /// What the gateways said of the room, in order of time.
     pub gateways: Vec<GatewaySample>,
-    /// Its time is the shop's own, in microseconds since 1970. Empty if the shop tells nobody.
+    /// Its time is the shop's own, in microseconds since 1970. Empty if the shop publishes no log.
     pub shop: Vec<shop::Entry>,
-    /// What the shop counted; `None` if it tells nobody.
+    /// The shop's counters; `None` if it publishes none.
     pub shop_report: Option<shop::Report>,
     /// Second by second.
     pub timeline: Vec<Second>,
@@ -60,8 +60,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// What the parts of one crowd saw, as one. Visits are put in order of their index, what happened in the same second
-    /// is added up, generators stand side by side. The start is that of the first part.
+    /// Joins the evidence of the parts of one crowd. Visits are put in order of their index, counts of the same second
+    /// are added up, generators stand side by side. The start is that of the first part.
     #[must_use]
     pub fn join(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut whole = parts.into_iter().reduce(Self::with).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the shop says: its log of what came to the launch pages, what it counted, and what its inventory says.
+//! The shop's evidence: its log of the launch pages, its counters, and its inventory.
 //!
 //! Out of scope: cookies, tokens and addresses. [`Entry::pass_id`] is the name of a pass, not the pass.
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::Quantiles;
 
-/// How a request ended, as the shop sees it.
+/// The outcome of a request, as the shop sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -50,11 +50,11 @@ pub struct Entry {
     pub new: bool,
 }
 
-/// What the shop counted, for `/shop/stats`.
+/// The shop's counters, for `/shop/stats`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// Orders per second that the shop can take when nobody waits; 0 where only a run can tell.
+    /// Orders per second that the shop can take when no request waits; 0 where only a run can tell.
     pub capacity: f64,
     /// Orders that were paid.
     pub orders_ok: u64,
@@ -87,16 +87,16 @@ pub struct Report {
     pub log_dropped: u64,
     /// Why the database failed last, for the operator.
     pub last_failure: Option<String>,
-    /// What its inventory say; `None` while the database is away, and where nobody asked it.
+    /// The inventory's account; `None` while the database is away, and where it was not asked.
     pub account: Option<Account>,
 }
 
-/// What the inventory says of the sale, all at one instant.
+/// The inventory's account of the sale, all at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Pieces when the sale was opened.
     pub stock: u64,
-    /// Pieces that nobody has ordered yet.
+    /// Pieces that are not ordered yet.
     pub left_over: u64,
     /// Orders.
     pub orders: u64,

@@ -75,7 +75,7 @@ fn ranked(sums: &BTreeMap<u64, u64>, rank: u64) -> Option<u64> {
     sums.iter().find(reaches).map(|(&value, _)| value)
 }
 
-/// Latencies: of the whole run, and since somebody last looked.
+/// Latencies: of the whole run, and since the last reading.
 #[derive(Debug)]
 pub struct Latency(Mutex<[Histogram<u64>; 2]>);
 

@@ -1,4 +1,4 @@
-//! What a crowd did, second by second and so far.
+//! A crowd's counts, second by second and so far.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl Second {
     }
 }
 
-/// How far a run has come, for whoever watches it.
+/// The progress of a run, for a live view.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Since the start.

@@ -1,4 +1,4 @@
-//! What one visitor saw and did, and how it is written down: by whoever sends visitors, over sockets or in virtual time.
+//! The record of one visitor, and how it is written: over sockets or in virtual time.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub struct Visit {
     /// When they first met the line again after they were inside, with their cookie shown.
     #[serde(default)]
     pub sent_back: Option<Micros>,
-    /// Requests that the shop should know of, or must not know of.
+    /// Requests that the shop must have seen, or must not have seen.
     pub asked: Vec<RequestRecord>,
     /// Steps of their journey that they did.
     #[serde(default)]
@@ -91,12 +91,12 @@ pub struct RequestRecord {
     pub answered: Micros,
     /// Status of the answer; `None` if there was none.
     pub status: Option<u16>,
-    /// Whether nobody at the shop may ever see it.
+    /// Whether it must never reach the shop.
     pub attack: bool,
 }
 
 impl Visit {
-    /// Somebody arrives.
+    /// The record of a visitor who arrives.
     pub fn begun(index: u64, persona: Persona, due: Micros) -> Self {
         Self {
             index,
@@ -120,7 +120,7 @@ impl Visit {
         }
     }
 
-    /// Writes a token down that they did not have before.
+    /// Records a token that they did not have before.
     pub fn hold(&mut self, held: Held) {
         if self.held.last().is_none_or(|last| last.token != held.token) {
             self.held.reserve_exact(1);
@@ -128,7 +128,7 @@ impl Visit {
         }
     }
 
-    /// Writes down what they were shown of the line: their position, and a wait as its lower and upper end in seconds.
+    /// Records what the line showed them: their position, and a wait as its lower and upper end in seconds.
     pub fn see(&mut self, at: Micros, position: Option<u64>, wait: Option<[f64; 2]>) {
         if let Some([low, high]) = wait {
             self.first_wait.get_or_insert(ShownWait { at, low, high });
@@ -139,13 +139,13 @@ impl Visit {
         self.positions = Some([first, position]);
     }
 
-    /// Writes down that somebody inside, who showed their cookie, met the line again. A pass lives for `session`.
+    /// Records that a visitor inside, who showed their cookie, met the line again. A pass lives for `session`.
     pub fn sent_back(&mut self, at: Micros, session: Duration) {
         self.thrown_out |= self.has_a_right(at, session);
         self.sent_back.get_or_insert(at);
     }
 
-    /// Whether somebody who shows their cookie has a pass that has not ended by itself: nobody may send them back to
+    /// Whether a visitor who shows their cookie has a pass that has not ended by itself: no gateway may send them back to
     /// the line then. A pass lives for `session`.
     pub fn has_a_right(&self, at: Micros, session: Duration) -> bool {
         let life = micros(session);

@@ -1,4 +1,4 @@
-//! People who want what is not theirs. Each walks like a patient shopper and strikes on the way:
+//! People who try to cheat. Each walks like a patient shopper and strikes on the way:
 //!
 //! | persona | strikes | with |
 //! |---|---|---|
@@ -15,7 +15,7 @@
 //!
 //! An attack ([`Request::attack`]) is a request that only a valid pass lets through: a form, or a script's fetch. A form that
 //! comes soon after the end of its pass goes through by right, and is judged apart (`verdict::late`).
-//! A page that is opened by navigation would be none, for whoever shows a bad token is a newcomer and may be let
+//! A page that is opened by navigation is none, for a client that shows a bad token is a newcomer and may be let
 //! in as one.
 
 use std::sync::Arc;
@@ -31,24 +31,24 @@ use crate::shopper::Shopper;
 use crate::token::{Kind, Token};
 use crate::visit::{Answer, Ask, Content, Cookies, Detour, End, Event, Next, Place, Request, Then};
 
-/// Between two attacks.
+/// Pause between two attacks.
 const PACE: Duration = Duration::from_millis(100);
-/// Somebody who ignores hints asks again so soon after an answer.
+/// Pause of an adversary who ignores hints.
 const PESTERS: Duration = Duration::from_millis(100);
-/// Whoever is told to come back sooner than this may be called by then, and that poll would claim. Polls are told so that
+/// An adversary with a shorter poll interval may be called by then, and that poll would claim. Polls are told so that
 /// no call comes before the next one.
 const SOON: Duration = Duration::from_secs(2);
-/// At so many answers somebody strikes who can do it again.
+/// Attacks at most, of an adversary who can repeat them.
 const STRIKES: u32 = 3;
-/// A pass that was given back, or ended, is known everywhere within this time, clocks included.
+/// A pass that was given back, or has ended, is known to all gateways within this time, clocks included.
 const SETTLED: Duration = Duration::from_secs(3);
-/// So many others get a pass that is shared.
+/// Accomplices who get a shared pass.
 const ACCOMPLICES: u8 = 8;
-/// So often somebody asks in another room before they take what they have.
+/// Requests in another room before an adversary takes what they have.
 const TRIES_ELSEWHERE: u32 = 5;
 /// The longest pause between those.
 const ELSEWHERE: Duration = Duration::from_secs(5);
-/// Salt that keeps an adversary's luck apart from that of the shopper they seem to be.
+/// Salt that keeps an adversary's random choices apart from those of the shopper they pose as.
 const SALT: u64 = 0x5eed_bad0;
 
 /// One adversary.
@@ -57,15 +57,15 @@ pub struct Adversary {
     scenario: Arc<Scenario>,
     persona: Persona,
     random: SmallRng,
-    /// Whom they seem to be.
+    /// The shopper they pose as.
     guise: Shopper,
     detour: Option<Detour>,
     strikes: u32,
     /// The last pass that they held.
     pass: Option<Box<str>>,
-    /// What another room gave them.
+    /// The token of another room.
     foreign: Option<Box<str>>,
-    /// How often they will still ask there.
+    /// Requests left to make there.
     elsewhere: u32,
 }
 
@@ -86,7 +86,7 @@ impl Adversary {
         }
     }
 
-    /// Where they are, as whom they seem to be.
+    /// Their place, as the shopper they pose as.
     pub fn place(&self) -> Place {
         self.guise.place()
     }
@@ -105,7 +105,7 @@ impl Adversary {
         }
     }
 
-    /// Takes what came of the last request.
+    /// Takes the result of the last request.
     pub fn hear(&mut self, event: Event<'_>) -> Next {
         if let Some(detour) = &mut self.detour {
             let next = detour.next(event.at);
@@ -175,7 +175,7 @@ impl Adversary {
         }
     }
 
-    /// What they show for a pass here.
+    /// The cookie that they show here.
     fn fakes(&mut self, token: Option<&str>) -> Vec<Request> {
         let token = token.unwrap_or_default();
         let fakes = match self.persona {

@@ -1,13 +1,13 @@
-//! When shoppers arrive: an open loop, planned before anybody is sent.
+//! When shoppers arrive: an open-loop model, planned before the first one is sent.
 //!
 //! A plan is a list of [`Phase`]s, each with a rate that runs in a straight line from one value to
 //! another. Let `A(t)` be the area under the rates up to `t`: the number of arrivals expected by
 //! then. Arrival `i` comes at `A^-1(x_i)`, where `x` grows by exactly 1 ([`Spacing::Even`]) or by a
 //! random step of mean 1 with exponential distribution ([`Spacing::Poisson`]: independent people).
 //!
-//! Steps, bursts and counts to be replayed are flat phases, one after another ([`Arrivals::of`]).
+//! Steps, bursts and replayed counts are flat phases, one after another ([`Arrivals::of`]).
 //!
-//! Out of scope: the answers. Nobody arrives later because the shop is slow.
+//! Out of scope: the answers. No visitor arrives later because the shop is slow.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ impl Arrivals {
         }
     }
 
-    /// The straight lines, in order.
+    /// The straight segments, in order.
     pub fn phases(&self) -> &[Phase] {
         &self.phases
     }

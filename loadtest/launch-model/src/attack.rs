@@ -1,6 +1,6 @@
 //! Attacks that a crowd can make: actors beside the people of a launch.
 //!
-//! | kind | what it does | what it is after |
+//! | kind | what it does | its aim |
 //! |---|---|---|
 //! | slow body | forms without a cookie, one byte each five seconds, to a page of no room | requests in flight at the shop |
 //! | slow preflight | the same by CORS preflights into the room | the same, past the room |
@@ -8,14 +8,14 @@
 //! | zero window | HTTP/2 streams that take nothing | the same, with hundreds of streams a connection |
 //! | idle hoarder | connections with a status request each seven seconds | connections |
 //! | upgrade hoarder | silent `WebSockets` | connections and requests in flight that never end |
-//! | twisted path | spellings that somebody may read as the room's page, and costly ones | a way in; processor time |
+//! | twisted path | spellings that some server may read as the room's page, and costly ones | a way in; processor time |
 //! | preflight | CORS preflights with a form, `Weir-Room` and `Weir-Pass-Id` of its own | a way in |
 //! | line stuffer | takes places and never claims: half of them poll, half never come back | the line's rate |
 //! | seat hoarder | enters without cookies and never comes back | seats |
-//! | return path | comes back from a payment that nobody made | requests in flight at the shop, past the room |
+//! | return path | returns from a payment that was never made | requests in flight at the shop, past the room |
 //! | poll flood | asks for the status of the room, dozens at once on each connection | the gateway's processor |
 //!
-//! Out of scope: how they are made, and what became of them.
+//! Out of scope: how they are made, and their results.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::span::Span;
 
-/// How the request id of an attack begins.
+/// The prefix of an attack's request id.
 pub const ID: &str = "attack-";
-/// Where it stands: a gateway names the requests of whom it does not trust anew, and attackers are not trusted.
+/// The header with the id: a gateway renames the requests of untrusted clients, and attackers are not trusted.
 pub const ID_HEADER: &str = "x-loadtest-id";
 /// The `Weir-Pass-Id` that an attack makes up.
 pub const FORGED_PASS: &str = "0.999999999999";
-/// So long before an attack, and once it is calm again after it, the holders of passes are looked at.
+/// So long before an attack, and once it is calm again after it, the holders of passes are measured.
 pub const CALM: Duration = Duration::from_secs(5);
 /// Within so long after the end of an attack it is to be calm again.
 pub const RECOVERY: Duration = Duration::from_secs(5);

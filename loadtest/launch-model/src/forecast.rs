@@ -1,11 +1,11 @@
-//! What a launch should come to, before anybody is sent: people as a fluid.
+//! The forecast of a launch, before the first visitor is sent: people as a fluid.
 //!
 //! ```text
-//! line' = arrivals - rate / h      while somebody waits; h = share of tickets whose holder shows up when called
+//! line' = arrivals - rate / h      while the line stands; h = share of tickets whose holder shows up when called
 //! ```
 //!
-//! Those who never come back are called like all others, so the line moves faster than people enter. The burst of
-//! a calm room is spent first. The wait of whoever comes now is the line now, divided by its speed.
+//! No-shows are called like all others, so the line moves faster than people enter. The burst of
+//! a calm room is spent first. The wait of a visitor who comes now is the line now, divided by its speed.
 //!
 //! Out of scope: chance, delay, and the gateway. A measured run differs by the little that those bring.
 
@@ -19,16 +19,16 @@ use policy::pacer::{PollTable, pace};
 const STEPS: f64 = 5_000.0;
 /// The longest step in seconds.
 const LONGEST_STEP: f64 = 0.1;
-/// Somebody who polls keeps a connection for about so many seconds.
+/// A poll keeps a connection for about so many seconds.
 const KEPT: f64 = 2.0;
 /// A closed connection holds its port for so many seconds (`TIME_WAIT` of Linux).
 const TIME_WAIT: f64 = 60.0;
 /// Ports that one source address has (`ip_local_port_range` of Linux).
 const PORTS: f64 = 28_232.0;
-/// Requests of a waiting page for what it is made of.
+/// Requests for the assets of a waiting page.
 const ASSETS: f64 = 2.0;
 
-/// A launch as it should go.
+/// The forecast of a launch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
     /// Visitors expected.
@@ -43,11 +43,11 @@ pub struct Forecast {
     pub stands: Vec<(f64, Option<f64>)>,
     /// Let in by closing.
     pub let_in: f64,
-    /// Inside at most, if nothing is slow.
+    /// Peak of visitors inside, if nothing is slow.
     pub inside: f64,
-    /// Requests per second at most.
+    /// Peak of requests per second.
     pub requests: f64,
-    /// Ports taken at most, of each source address.
+    /// Peak of ports taken, of each source address.
     pub ports: f64,
 }
 
@@ -60,7 +60,7 @@ pub struct Moment {
     pub arrived: f64,
     /// Waiting.
     pub waiting: f64,
-    /// Wait of whoever comes now, in seconds.
+    /// Wait of a visitor who comes now, in seconds.
     pub wait: f64,
 }
 
@@ -133,7 +133,7 @@ impl Fluid {
         for index in 1..=(seconds / step).ceil() as u32 {
             let at = f64::from(index) * step;
             let now = self.arrivals.expected_by(at);
-            // While nobody waits a place costs one of the spare ones; in the line one ticket in so many is claimed.
+            // Without a line a place costs one of the spare ones; in the line one ticket in so many is claimed.
             let came = now - arrived;
             arrived = now;
             if waiting <= 0.0 && came <= spare {
@@ -165,7 +165,7 @@ fn stands(line: &[Moment]) -> Vec<(f64, Option<f64>)> {
     stands
 }
 
-/// Seconds that somebody is inside: a thought for each page but the last.
+/// Seconds that a visitor is inside: a thought for each page but the last.
 fn stay(scenario: &Scenario) -> f64 {
     let mean = |[shortest, longest]: [Span; 2]| f64::midpoint(shortest.seconds(), longest.seconds());
     let habits = &scenario.habits;
@@ -175,7 +175,7 @@ fn stay(scenario: &Scenario) -> f64 {
     }
 }
 
-/// Pages that somebody asks for after the first, redirects apart.
+/// Pages that a visitor asks for after the first, redirects apart.
 fn pages(scenario: &Scenario) -> f64 {
     if let Some(journey) = &scenario.journey {
         return journey.steps.len().saturating_sub(1) as f64;
@@ -183,7 +183,7 @@ fn pages(scenario: &Scenario) -> f64 {
     f64::from(scenario.habits.browse) + scenario.habits.cart + 2.0
 }
 
-/// Requests in the busiest second: of those who arrive, wait and are inside.
+/// Requests in the busiest second: of visitors who arrive, wait and are inside.
 fn busiest(scenario: &Scenario, line: &[Moment], speed: f64) -> f64 {
     let inside = scenario.room.rate() * (1.0 + pages(scenario));
     let assets = if scenario.habits.assets { ASSETS } else { 0.0 };

@@ -1,7 +1,7 @@
-//! Tokens that no gateway made: what cheats show instead of a pass.
+//! Forged tokens: what cheats show instead of a pass.
 //!
-//! They have the form of [`crate::token`] or nearly so, and no valid seal. Nobody who holds the secret writes
-//! here: whatever of this reaches the shop was let through by mistake.
+//! They have the form of [`crate::token`] or nearly so, and no valid seal. This code has no secret:
+//! whatever of this reaches the shop was let through by mistake.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 
 use crate::token::{Field, LENGTH};
 
-/// The byte that says that a token is a pass.
+/// The kind byte of a pass.
 const PASS: u8 = 2;
 /// Far in the future, in milliseconds since 1970: the year 2100.
 const FAR: u64 = 4_102_444_800_000;

@@ -1,4 +1,4 @@
-//! A browser's cookies, as small as they can be: a hundred thousand people hold some.
+//! A browser's cookie jar, as small as it can be: there may be a hundred thousand at once.
 //!
 //! Out of scope: the time. A cookie that does not end at once outlives the crowd.
 
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::token::Token;
 
-/// What is shown as a cookie.
+/// The cookies that a request shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cookies {
     /// All that were set.
@@ -37,24 +37,24 @@ struct Cookie {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SameSite {
-    /// Sent with whatever goes there.
+    /// `SameSite=None`: sent with every request.
     None,
-    /// Not with forms from other sites.
+    /// `SameSite=Lax`: not with forms from other sites.
     Lax,
-    /// Not from other sites.
+    /// `SameSite=Strict`: not from other sites.
     Strict,
 }
 
-/// Where a request goes, as far as cookies care.
+/// The site of a request, for cookies.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Toward<'a> {
-    /// What the host is called; empty for the run's own.
+    /// The host's name; empty for the run's own.
     pub host: &'a str,
     /// The path; empty: any.
     pub path: &'a str,
     /// Whether it comes from a page of another site.
     pub crosses: bool,
-    /// Whether it sends something.
+    /// Whether it sends a body.
     pub sends: bool,
 }
 
@@ -82,7 +82,7 @@ impl Jar {
                 "max-age" => ends[0] = value.trim().parse::<i64>().ok().map(|seconds| seconds <= 0),
                 "expires" => ends[1] = has_passed(value.trim()),
                 "path" if value.starts_with('/') && value != "/" => cookie.path = value.into(),
-                // The run's own hosts may be called by an address: there it says nothing.
+                // The run's own hosts may have an address for a name: there `Domain` says nothing.
                 "domain" if !value.is_empty() && !host.is_empty() => {
                     cookie.domain = format!(".{}", value.trim_start_matches('.')).into();
                 }

@@ -1,4 +1,4 @@
-//! A visitor on a journey ([`crate::scenario::Journey`]): what is asked next, given the last answer.
+//! A visitor on a journey ([`crate::scenario::Journey`]): the next request, given the last answer.
 //!
 //! ```text
 //! step --request--> answer --redirect--> request .. --as expected--> values taken --> next step
@@ -25,13 +25,13 @@ use page::Page;
 pub use page::of_element;
 use template::{Within, fill, form};
 
-/// Redirects of a step at most, as browsers have it.
+/// Most redirects of a step, as browsers have it.
 const MOST_HOPS: u8 = 20;
-/// The longest text that is told of a page that was not expected, in characters.
+/// The longest excerpt of an unexpected page, in characters.
 const LONGEST_TOLD: usize = 100;
-/// The longest value that is taken, in bytes: each shopper holds theirs.
+/// The longest extracted value, in bytes: each shopper holds theirs.
 const LONGEST_VALUE: usize = 64 << 10;
-/// A host that stands for the run's own targets, so that addresses can be joined.
+/// A placeholder host for the run's own targets, so that addresses can be joined.
 const OWN: &str = "http://own.invalid";
 
 /// What an answer means to a walk.
@@ -49,7 +49,7 @@ pub(crate) enum StepOutcome {
     Stumbled { again: bool, after: Option<Duration> },
 }
 
-/// Where somebody is on their journey.
+/// A visitor's progress on their journey.
 #[derive(Debug)]
 pub(crate) struct Walk {
     /// Of [`Journey::steps`].
@@ -157,7 +157,7 @@ impl Walk {
         self.here.as_deref().and_then(|here| join(here, url)).unwrap_or_else(|| url.to_owned())
     }
 
-    /// Takes what came of the last request; `None`: no answer came.
+    /// Takes the result of the last request; `None`: no answer came.
     pub(crate) fn hear(&mut self, answer: Option<&Answer>, journey: &Journey) -> StepOutcome {
         let Some(step) = self.step(journey) else { return self.stumbled(Why::NoAnswer, None) };
         let Some(seen) = answer.and_then(|answer| answer.seen.as_deref()) else {
@@ -217,7 +217,7 @@ impl Walk {
         StepOutcome::Follow
     }
 
-    /// Holds an answer against what was expected, and takes the values from it. `true`: nothing is left to buy.
+    /// Checks an answer against the expectation, and takes the values from it. `true`: nothing is left to buy.
     fn read(&mut self, step: &Step, seen: &RawAnswer) -> Result<bool, Why> {
         let page = Page::of(seen);
         if step.sold_out.as_ref().is_some_and(|selector| page.has(selector)) {

@@ -1,6 +1,6 @@
 //! Who is in the crowd: honest people of several habits, and people who try to cheat.
 //!
-//! Only names and shares are here. What each one does is said by `shopper` and `adversary`.
+//! Only names and shares are here. `shopper` and `adversary` say what each one does.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Chance that is the same in every run.
+//! Reproducible chance: the same in every run.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! ```toml
 //! name = "example"
 //! seed = 7
-//! closing = "30s"                       # nobody outside asks any more
+//! closing = "30s"                       # no visitor outside asks any more
 //!
 //! [room]
 //! path = "/launch/item"
@@ -27,8 +27,8 @@
 //!
 //! Everything not written has the default that its field names. The types below are also the JSON schema ([`schema`]).
 //!
-//! Out of scope: how a file is read ([`crate::file`]), where the launch is sent to, by how many processes, and what
-//! becomes of it.
+//! Out of scope: how a file is read ([`crate::file`]), the targets of the launch, by how many processes it is sent, and
+//! its results.
 
 mod journey;
 mod objectives;
@@ -133,7 +133,7 @@ pub struct Room {
 }
 
 impl Scenario {
-    /// Who person number `index` is: by the weights, and the same in every process. Where nobody has a weight, all
+    /// The persona of visitor number `index`: by the weights, and the same in every process. Without any weight, all
     /// are patient.
     pub fn persona(&self, index: u64) -> Persona {
         let all: f64 = self.shoppers.values().sum();
@@ -149,7 +149,7 @@ impl Scenario {
         chosen
     }
 
-    /// When nobody outside asks any more, counted from the start.
+    /// The instant from which no visitor outside asks any more, counted from the start.
     pub fn closes(&self) -> Duration {
         self.closing.map_or_else(|| Arrivals::of(self).length(), |closing| closing.0)
     }

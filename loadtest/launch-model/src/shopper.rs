@@ -1,4 +1,4 @@
-//! An honest shopper: what a person does next, given the last answer.
+//! An honest shopper: the next act, given the last answer.
 //!
 //! ```text
 //! Door --shop--> Browsing --> (Cart) --> Ordering --order--> Paying --receipt--> Bought
@@ -9,8 +9,8 @@
 //! page in the line keeps asking whatever happens, as the waiting page does; a person at the door, or inside,
 //! tries a few times.
 //!
-//! With a journey ([`crate::journey`]) they walk its steps instead of Browsing to Paying, and may meet the line again on the way: then
-//! they wait as told, and go on where they were.
+//! With a journey ([`crate::journey`]) they walk its steps instead of Browsing to Paying, and may meet the line again on the
+//! way: then they wait as told, and go on where they were.
 //!
 //! Out of scope: sockets and clocks.
 
@@ -29,9 +29,9 @@ use crate::visit::{
     Answer, Ask, Content, Cookies, Detour, End, Event, Next, Place, QueueInfo, Request, ShopPage, Stumble, Then,
 };
 
-/// Somebody who reloads the page does so after so long: the shortest and the longest time.
+/// Pause of an impatient reloader: the shortest and the longest time.
 const RELOADS: [Span; 2] = [Span(Duration::from_millis(500)), Span(Duration::from_millis(1_500))];
-/// At which answer from the line somebody loses their cookies, or changes their address.
+/// The answer from the line at which a visitor loses their cookies, or changes their address.
 const MISHAP: u32 = 2;
 
 /// One honest person.
@@ -50,7 +50,7 @@ pub struct Shopper {
     leaves: Option<Duration>,
     /// Which of their addresses they are at.
     address: u8,
-    /// Loading what the waiting page is made of.
+    /// Loads the assets of the waiting page.
     detour: Option<Box<Detour>>,
     /// Where they are on a journey.
     walk: Option<Box<Walk>>,
@@ -94,7 +94,7 @@ impl Shopper {
         }
     }
 
-    /// Where they are.
+    /// Their place.
     pub fn place(&self) -> Place {
         match self.stage {
             Stage::Door => Place::Door,
@@ -113,7 +113,7 @@ impl Shopper {
         self.walk.as_mut().map(|walk| (walk.done(), walk.take_stumble()))
     }
 
-    /// Takes what came of the last request.
+    /// Takes the result of the last request.
     pub fn hear(&mut self, event: Event<'_>) -> Next {
         if let Some(detour) = &mut self.detour {
             let next = detour.next(event.at);
@@ -166,7 +166,7 @@ impl Shopper {
         self.after_assets(now, &told.assets, pause)
     }
 
-    /// A page is loaded with all that it is made of, once: a browser keeps it.
+    /// A page is loaded with its assets, once: a browser caches them.
     fn after_assets(&mut self, now: Duration, assets: &[Box<str>], pause: Duration) -> Next {
         let next = Next::ask(self.request(), pause);
         if self.told != 1 || assets.is_empty() || !self.scenario.habits.assets {
@@ -207,7 +207,7 @@ impl Shopper {
         Next::ask(self.request(), between(&mut self.random, self.scenario.habits.think))
     }
 
-    /// The request that somebody at this stage sends.
+    /// The request of a shopper at this stage.
     fn request(&mut self) -> Request {
         let polls = self.stage == Stage::Line && (self.persona != Persona::RefreshSpammer || self.waits_again);
         let twice = self.persona == Persona::SecondTab && polls;
@@ -235,7 +235,7 @@ impl Shopper {
     }
 }
 
-/// On a journey: the line, wherever it is met, and what becomes of each step.
+/// On a journey: the line, wherever it is met, and the result of each step.
 impl Shopper {
     /// On a journey: an answer from the line, or one of the shop.
     fn hear_on_the_way(&mut self, event: Event<'_>, mut walk: Box<Walk>, journey: &Journey) -> Next {
@@ -288,7 +288,7 @@ impl Shopper {
         Next::leave(if self.place() == Place::Inside { End::OrderFailed } else { End::Refused })
     }
 
-    /// The pass has ended on the way: whoever was inside wants to go on, whatever kind of person they are.
+    /// The pass has ended on the way: a shopper who was inside wants to go on, of whatever kind they are.
     fn wait_again(&mut self, told: &QueueInfo) -> Next {
         self.stage = Stage::Line;
         self.failures = 0;

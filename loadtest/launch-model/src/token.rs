@@ -1,4 +1,4 @@
-//! What a shopper's cookie says in clear. Weir's tokens are sealed, not secret: anyone may read whose
+//! The clear text of a shopper's cookie. Weir's tokens are sealed, not secret: any client may read whose
 //! place they are, and only the seal makes them worth something.
 //!
 //! ```text
@@ -51,7 +51,7 @@ pub enum Kind {
     Provisional,
 }
 
-/// A token as anybody can read it.
+/// A token as any client can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// What it is.

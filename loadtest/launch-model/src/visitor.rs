@@ -17,9 +17,9 @@ use crate::visit::{Event, Next, Place, Request, Stumble};
 /// One visitor.
 #[derive(Debug)]
 pub enum Visitor {
-    /// Who wants to buy.
+    /// A shopper who wants to buy.
     Shopper(Shopper),
-    /// Who wants what is not theirs.
+    /// An adversary.
     Adversary(Box<Adversary>),
 }
 
@@ -56,7 +56,7 @@ impl Visitor {
         }
     }
 
-    /// Takes what came of the last request.
+    /// Takes the result of the last request.
     pub fn hear(&mut self, event: Event<'_>) -> Next {
         match self {
             Self::Shopper(shopper) => shopper.hear(event),

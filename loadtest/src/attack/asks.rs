@@ -1,4 +1,4 @@
-//! Attacks that look for a way past the room, or for work that costs much and is asked for in one line.
+//! Attacks that look for a way past the room, or ask in one line for work that costs much.
 
 use std::io;
 
@@ -25,7 +25,7 @@ impl Attacker {
         self.ask_at_once(requests.as_bytes(), AT_ONCE).await.map(drop)
     }
 
-    /// A preflight that brings a form, and says who it is.
+    /// A preflight that carries a form, and names itself.
     pub(super) async fn preflight(&mut self) -> io::Result<()> {
         let folder = self.ground.page.rsplit_once('/').map_or("", |(folder, _)| folder);
         let (order, room) = (format!("{folder}/order"), format!("Weir-Room: {}", self.ground.room));
@@ -43,7 +43,7 @@ impl Attacker {
         self.ask(request.as_bytes()).await.map(drop)
     }
 
-    /// As a payment page sends people back, but of nobody who paid: the shop has to look for the order.
+    /// Like the return from a payment page, but for no payment: the shop has to look for the order.
     pub(super) async fn come_back(&mut self) -> io::Result<()> {
         let folder = self.ground.page.rsplit_once('/').map_or("", |(folder, _)| folder);
         let (back, form) = (format!("{folder}/return"), format!("order={}&key=none", u32::MAX));

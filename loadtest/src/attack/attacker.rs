@@ -35,11 +35,11 @@ pub(super) struct Attacker {
     next: Instant,
     pub(super) until: Instant,
     rest: Duration,
-    /// Requests so far.
+    /// Requests sent so far.
     pub(super) count: u64,
-    /// A connection that may be used again.
+    /// A connection that can be used again.
     kept: Option<Door>,
-    /// Tickets that are polled for, the next one first.
+    /// Tickets to poll for, the next one first.
     pub(super) tickets: VecDeque<(Instant, Jar)>,
 }
 
@@ -56,7 +56,7 @@ impl Attacker {
         Self { kind, who, address, ground, tally, next, until, rest, count: 0, kept: None, tickets: VecDeque::new() }
     }
 
-    /// Attacks until the end. What fails is counted, and tried again after a rest.
+    /// Attacks until the end. Failures are counted, and tried again after a rest.
     pub(super) async fn run(mut self) {
         loop {
             let (next, until) = (self.next, self.until);
@@ -90,7 +90,7 @@ impl Attacker {
         }
     }
 
-    /// Which of the attackers of this attack it is: half of them are even.
+    /// Its number among the attackers of this attack: half of them are even.
     pub(super) fn is_even(&self) -> bool {
         self.who[1].is_multiple_of(2)
     }
@@ -112,12 +112,12 @@ impl Attacker {
         format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{ID_HEADER}: {id}\r\n{lines}\r\n")
     }
 
-    /// A request on the kept connection, or on a new one.
+    /// Sends a request on the kept connection, or on a new one.
     pub(super) async fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.ask_at_once(request, 1).await
     }
 
-    /// So many requests, written at once; the last answer.
+    /// Sends so many requests in one write; returns the last answer.
     pub(super) async fn ask_at_once(&mut self, requests: &[u8], count: usize) -> io::Result<Answer> {
         let mut door = match self.kept.take() {
             Some(door) => door,

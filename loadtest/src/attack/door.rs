@@ -1,4 +1,4 @@
-//! A raw connection of HTTP/1.1: what is written is written as it stands.
+//! A raw connection of HTTP/1.1: bytes go out as they are.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use crate::wire::{Target, attacker_address};
 /// The longest head and body that are read.
 const LONGEST_HEAD: u64 = 64 * 1024;
 const LONGEST_BODY: u64 = 4 << 20;
-/// What somebody's machine keeps of an answer who does not read it, in bytes. The kernel doubles it.
+/// Receive buffer of a slow reader, in bytes. The kernel doubles it.
 const SMALL_BUFFER: u32 = 2_048;
 
 /// A connection.
@@ -24,11 +24,11 @@ pub(super) struct Door {
     _open: Open,
 }
 
-/// An answer, as far as an attack looks at it.
+/// The parts of an answer that attacks look at.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Names in small letters, in order.
+    /// Names in lower case, in order.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -49,7 +49,7 @@ impl Answer {
 }
 
 impl Door {
-    /// Opens one from address number `address` of those that attacks have. Whoever reads slowly keeps little.
+    /// Opens one from address number `address` of those that attacks have. A slow reader gets a small receive buffer.
     pub(super) async fn open(target: &Target, address: u32, slow: bool, tally: &Arc<Tally>) -> io::Result<Self> {
         let socket = if target.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if slow {
@@ -103,7 +103,7 @@ impl Door {
         }
     }
 
-    /// A line without its end.
+    /// A line without its line end.
     async fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         (&mut self.stream).take(LONGEST_HEAD).read_until(b'\n', &mut line).await?;
@@ -133,7 +133,7 @@ impl Door {
         }
     }
 
-    /// Reads, and forgets, until the other side ends it.
+    /// Reads and discards, until the other side ends it.
     pub(super) async fn ended(&mut self) -> io::Error {
         let mut piece = [0; 4096];
         loop {

@@ -8,16 +8,16 @@ use tokio::time::sleep;
 
 use super::attacker::Attacker;
 
-/// Between two bytes of a slow form.
+/// Pause between two bytes of a slow form.
 const BYTE: Duration = Duration::from_secs(5);
-/// Bytes that a slow form says it has.
+/// Declared length of a slow form, in bytes.
 const FORM: &str = "Content-Length: 2000";
-/// Between two looks of somebody who reads slowly, and how much they read then.
+/// Pause between two reads of a slow reader, and bytes of each.
 const LOOK: Duration = Duration::from_secs(1);
 const PIECE: usize = 64;
-/// Small pages that are asked for at once and not read.
+/// Small pages that are requested at once and left unread.
 const SMALL_PAGES: usize = 200;
-/// Between two status requests on an idle connection.
+/// Pause between two status requests on an idle connection.
 const IDLE: Duration = Duration::from_secs(7);
 
 impl Attacker {
@@ -46,7 +46,7 @@ impl Attacker {
         }
     }
 
-    /// One page of a megabyte, or many small ones, and a glance at them now and then.
+    /// One page of a megabyte, or many small ones, with a short read now and then.
     pub(super) async fn slow_reader(&mut self) -> io::Result<()> {
         let mut door = self.open(true).await?;
         let (path, times) = if self.is_even() { ("/picture", 1) } else { ("/", SMALL_PAGES) };
@@ -78,7 +78,7 @@ impl Attacker {
         }
     }
 
-    /// A `WebSocket` on which nothing is ever said.
+    /// An idle `WebSocket`.
     pub(super) async fn upgrade(&mut self) -> io::Result<()> {
         let lines = [
             "Connection: Upgrade",
@@ -95,7 +95,7 @@ impl Attacker {
     }
 }
 
-/// What came within this time. A piece that was read meanwhile may be lost: whoever gives up does not read on.
+/// Bytes received within this time. A read that is cut off may lose a piece: the attack ends there anyway.
 async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(time, work).await.ok()
 }

@@ -10,9 +10,9 @@ use super::attacker::Attacker;
 use super::door::Answer;
 use crate::reading;
 
-/// So many tickets one attacker polls for at most.
+/// Tickets that one attacker polls for, at most.
 const TICKETS: usize = 200;
-/// Whoever has so few people ahead is called soon: a poll would claim.
+/// With so few people ahead the call is near: a poll would claim.
 const NEAR: u64 = 100;
 
 const BROWSER: [&str; 3] = ["Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
@@ -48,7 +48,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Enters as somebody new, without a cookie, and forgets what was given.
+    /// Enters as a newcomer, without a cookie, and forgets what was given.
     pub(super) async fn take_a_seat(&mut self) -> io::Result<()> {
         let page = self.ground.page.clone();
         let lines: &[&str] = if self.is_even() { &BROWSER[..] } else { &["Accept: */*"] };

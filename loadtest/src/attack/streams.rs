@@ -1,4 +1,4 @@
-//! HTTP/2 with a window of 0, frame by frame (RFC 9113): streams whose answers can be made, and never sent.
+//! HTTP/2 with a window of 0, frame by frame (RFC 9113): streams whose answers the server can make and never send.
 
 use std::io;
 
@@ -9,11 +9,11 @@ use super::attacker::Attacker;
 use super::door::Door;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Streams at once on one connection: what servers usually allow.
+/// Concurrent streams of one connection: the usual limit of servers.
 const STREAMS: u32 = 100;
 /// `SETTINGS_INITIAL_WINDOW_SIZE` = 0.
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
-/// The longest frame that is read: the size that nobody has to ask for.
+/// The longest frame that is read: the size that holds without a setting.
 const LONGEST: usize = 16_384;
 
 const DATA: u8 = 0;
@@ -62,7 +62,7 @@ impl Attacker {
         let inside = (*next / 2) % 2 == 1;
         let path = if inside { self.ground.page.clone() } else { "/".to_owned() };
         let id = self.id();
-        // `:method` GET, `:scheme` http, and the rest in letters (RFC 7541, 6.2.2), their names by number or in letters.
+        // `:method` GET, `:scheme` http, and the rest as literals (RFC 7541, 6.2.2), with names by index or as literals.
         let mut block = vec![0x82, 0x86];
         for (name, value) in [(4, path.as_str()), (1, &self.ground.target.authority)] {
             block.push(name);
@@ -80,7 +80,7 @@ impl Attacker {
     }
 }
 
-/// A text of less than 127 bytes, as HPACK writes it.
+/// A string of less than 127 bytes in HPACK.
 fn literal(block: &mut Vec<u8>, text: &str) {
     let text = &text.as_bytes()[..text.len().min(126)];
     block.push(text.len() as u8);

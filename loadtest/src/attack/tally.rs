@@ -1,4 +1,4 @@
-//! What an attack counts of itself.
+//! An attack's own counters.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ struct Counts {
     answers: std::collections::BTreeMap<u16, u64>,
 }
 
-/// Counts one open connection for as long as it lives.
+/// Counts one open connection, by a guard.
 #[derive(Debug)]
 pub(super) struct Open(Arc<Tally>);
 
@@ -52,7 +52,7 @@ impl Tally {
         *locked(&self.0).answers.entry(status).or_default() += 1;
     }
 
-    /// A connection ended before its time, or never came to be.
+    /// A connection ended early, or was never opened.
     pub(super) fn cut(&self, error: &io::Error) {
         let local = lost(error) == Lost::Local;
         let mut counts = locked(&self.0);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::local::spawn;
 
-/// A crowd that goes to the server that does nothing.
+/// A crowd for the server that does nothing.
 pub(super) struct Load {
     pub(super) server: SocketAddr,
     /// Visitors a second.

@@ -12,27 +12,27 @@ use tokio_util::sync::CancellationToken;
 use super::load::Load;
 use super::server::{Answer, Server};
 
-/// So many wait at once, to see what one of them takes.
+/// Shoppers who wait at once, to measure the cost of one.
 const SOME: u64 = 5_000;
-/// They come at this rate, per second.
+/// Their arrival rate, per second.
 const RATE: f64 = 1_000.0;
-/// They must all be there by then.
+/// All of them must have arrived by then.
 const LONGEST: Duration = Duration::from_mins(1);
-/// File descriptors that are not sockets of shoppers.
+/// File descriptors for anything but shoppers' sockets.
 const OWN_FILES: u64 = 64;
-/// Source addresses that a scenario has if it says nothing else.
+/// Source addresses of a scenario by default.
 const ADDRESSES: u64 = 1_000;
 
-/// What there is, and what one shopper takes of it.
+/// What the machine has, and what one shopper takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
-    /// Bytes of memory that can be had.
+    /// Available memory in bytes.
     free_memory: u64,
-    /// Bytes of memory for a shopper who waits, without a connection.
+    /// Bytes of memory per waiting shopper, without a connection.
     of_one: u64,
     /// Ports of one source address.
     ports: u64,
-    /// File descriptors of a process.
+    /// File descriptors per process.
     files: u64,
 }
 

@@ -1,6 +1,6 @@
 //! A server that does nothing: it reads a request, and answers the same bytes each time.
 //!
-//! Out of scope: everything that could be slow. It understands just as much HTTP as to find where a request ends.
+//! Out of scope: everything that could be slow. It parses just enough HTTP to find the end of a request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Server {
     _stop: DropGuard,
 }
 
-/// What it answers.
+/// Its answers.
 pub(crate) enum Answer {
     /// A page of the shop, with an order that can be paid.
     Shop,
@@ -78,7 +78,7 @@ async fn talk(mut stream: TcpStream, answer: Arc<[u8]>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where the first request ends, if all of it is there.
+/// The end of the first request, if all of it is there.
 fn end_of_request(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let lines = std::str::from_utf8(&bytes[..head]).ok()?.lines();

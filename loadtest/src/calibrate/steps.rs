@@ -14,16 +14,16 @@ use super::server::{Answer, Server};
 
 /// Requests of a visit.
 const REQUESTS: f64 = 3.0;
-/// A generator that sends later than this (p99) measures itself.
+/// A generator with a higher p99 of lateness measures itself.
 const LATE_MS: f64 = 10.0;
 /// Closer looks between the last step that held and the first that did not.
 const CLOSER: usize = 3;
-/// More is not asked for.
+/// The highest rate that is tried.
 const HIGHEST: f64 = 1e6;
-/// From this share of its thread's time on, the processor is what binds.
+/// From this share of its thread's time on, the processor is the bound.
 const BUSY: f64 = 0.85;
 
-/// How a step went.
+/// The result of a step.
 struct Step {
     offered: f64,
     sent: f64,
@@ -33,7 +33,7 @@ struct Step {
     cpu: f64,
 }
 
-/// Climbs until it does not hold, looks closer, and tells.
+/// Climbs until a step does not hold, looks closer, and prints.
 pub(super) async fn climb(from: f64, length: Duration) -> anyhow::Result<()> {
     println!("One process, against a server on this machine that does nothing; {} s a step.\n", length.as_secs());
     println!("   offered/s      sent/s    lag p99   failed    CPU");
@@ -94,7 +94,7 @@ impl Step {
         self.lag_p99_ms <= LATE_MS && self.failed + self.local_failures == 0 && self.sent >= 0.95 * self.offered
     }
 
-    /// What binds.
+    /// The bound.
     fn why(&self) -> String {
         match () {
             () if self.local_failures > 0 => "ports or file descriptors run out".into(),

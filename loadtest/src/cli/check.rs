@@ -1,4 +1,4 @@
-//! `loadtest check`: what a scenario means, before it is run; `loadtest scenarios`: those that ship.
+//! `loadtest check`: what a scenario means, before it is run; `loadtest scenarios`: the ones that ship.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -12,9 +12,9 @@ use launch_model::scenario::{Phase, Scenario};
 
 use super::usage;
 
-/// Rows of the picture at most.
+/// Most rows of the picture.
 const ROWS: f64 = 36.0;
-/// Lengths of a row, in seconds: the first that gives few enough rows is taken.
+/// Row lengths in seconds: the first one that gives few enough rows is taken.
 const STEPS: [f64; 14] = [0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 /// Width of the longest bar, in characters.
 const WIDTH: f64 = 40.0;
@@ -47,7 +47,7 @@ impl Check {
     }
 }
 
-/// Reads a scenario for a command; whoever wrote it is told everything that is wrong.
+/// Reads a scenario for a command; its author is told everything that is wrong.
 pub(crate) fn read(name: &str) -> anyhow::Result<Scenario> {
     Scenario::find(name).map_err(|diagnostics| usage(diagnostics.to_string()))
 }
@@ -62,7 +62,7 @@ pub(crate) fn list() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A scenario as a person likes to see it.
+/// A scenario for people to read.
 fn show(scenario: &Scenario) -> String {
     let forecast = Forecast::of(scenario);
     let blocks = [
@@ -107,7 +107,7 @@ fn phases(scenario: &Scenario) -> String {
     text
 }
 
-/// What is done to the site meanwhile; nothing if it is left in peace.
+/// The attacks on the site meanwhile; empty if there are none.
 fn attacks(scenario: &Scenario) -> String {
     let mut text = String::new();
     for attack in &scenario.attacks {
@@ -184,7 +184,7 @@ fn people(scenario: &Scenario) -> String {
     text
 }
 
-/// What people do in a shop that is not the demo shop.
+/// What people do in a shop other than the demo shop.
 fn journey(scenario: &Scenario) -> String {
     let Some(journey) = &scenario.journey else { return String::new() };
     let mut text = String::from("    the journey\n");

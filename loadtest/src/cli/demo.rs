@@ -33,7 +33,7 @@ pub(crate) struct Demo {
     /// Database queries of the shop that run at the same time
     #[arg(long, default_value_t = 20)]
     pub(crate) slots: usize,
-    /// Database time of the product page when nobody waits
+    /// Database time of the product page when no query waits
     #[arg(long, default_value = "100ms")]
     pub(crate) service_time: Span,
     #[command(flatten)]
@@ -63,8 +63,8 @@ pub(crate) struct CrowdArgs {
 }
 
 impl CrowdArgs {
-    /// A crowd for a shop of this capacity. The line is left alone `closing` after the start, or when
-    /// nobody arrives any more.
+    /// A crowd for a shop of this capacity. The line ends `closing` after the start, or when
+    /// no visitor arrives any more.
     pub(crate) fn sending(&self, target: Target, capacity: f64, closing: Option<Duration>) -> anyhow::Result<Sending> {
         let sane = capacity > 0.0 && (0.0..=1e6).contains(&(capacity * self.times));
         if !sane || !(0.0..=1.0).contains(&self.no_shows) {

@@ -1,4 +1,4 @@
-//! `loadtest draw`, and the reading of reports.
+//! `loadtest draw`, and the loader of reports for all commands.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -42,7 +42,7 @@ impl Record {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// A file with passwords is for its owner alone.
+    /// A file with passwords is readable by its owner alone.
     fn write(&self, file: &Path, text: &str) -> anyhow::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         if self.force && file.exists() {
@@ -59,7 +59,7 @@ impl Record {
     }
 }
 
-/// The name of a scenario, from that of its file.
+/// A scenario's name, from that of its file.
 fn name_of(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };

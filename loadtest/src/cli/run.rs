@@ -77,13 +77,13 @@ struct TestbedArgs {
 
 /// A page of the second room that every testbed has.
 const OTHER_ROOM: &str = "/other/item";
-/// Most processes of one machine that send a crowd.
+/// Most processes that send a crowd from one machine.
 const MOST_WORKERS: usize = 64;
 /// Most gateways of a testbed.
 const MOST_GATEWAYS: usize = 16;
 
 impl Run {
-    /// The scenario, with what the command line changes of it.
+    /// The scenario, with the changes of the command line.
     pub(crate) fn scenario(&self) -> anyhow::Result<Scenario> {
         let mut scenario = Scenario::find(&self.scenario).map_err(|diagnostics| usage(diagnostics.to_string()))?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
@@ -93,7 +93,7 @@ impl Run {
         Ok(scenario)
     }
 
-    /// What is wrong with the command line beyond what its grammar tells.
+    /// Mistakes on the command line that its grammar does not catch.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         for site in self.sites() {
             let option = if site.beside { "--also" } else { "--target" };
@@ -111,7 +111,7 @@ impl Run {
         Ok(())
     }
 
-    /// Where the crowd goes; nowhere: to a testbed of its own.
+    /// The targets of the crowd; none: a testbed of its own.
     pub(crate) fn sites(&self) -> Vec<Site> {
         let site = |beside| {
             move |url: &String| Site {
@@ -124,7 +124,7 @@ impl Run {
         self.targets.iter().map(site(false)).chain(self.also.iter().map(site(true))).collect()
     }
 
-    /// The testbed that is opened without a target.
+    /// The testbed of a run without a target.
     pub(crate) fn testbed(&self) -> anyhow::Result<Option<Wanted>> {
         let TestbedArgs { gateways, redis, database, weir } = &self.testbed;
         if !self.targets.is_empty() {
@@ -134,7 +134,7 @@ impl Run {
         Ok(Some(Wanted { weir, gateways: *gateways, redis: *redis, database }))
     }
 
-    /// Who is asked beside the crowd, of a site that runs elsewhere.
+    /// Endpoints to poll beside the crowd, at a site that runs elsewhere.
     pub(crate) fn observers(&self) -> anyhow::Result<Observers> {
         let token = self.admin_token_file.as_deref().map(token).transpose()?;
         let wrong = |option: &'static str| move |error: anyhow::Error| usage(format!("{option}: {error:#}"));
@@ -143,7 +143,7 @@ impl Run {
         Ok(Observers { gateways: gateways.collect::<Result<_, _>>()?, shop: shop.transpose()?, pids: Vec::new() })
     }
 
-    /// Whoever sends the crowd, reached and measured.
+    /// The sender of the crowd, reached and with its clock measured.
     pub(crate) async fn generators(&self) -> anyhow::Result<Generators> {
         if self.workers == 0 && self.elsewhere.is_empty() {
             return Ok(Generators::Here);

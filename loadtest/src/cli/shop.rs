@@ -1,4 +1,4 @@
-//! `loadtest shop`: keeps a demo shop open, on a model of a database or on a real one, and says every second what
+//! `loadtest shop`: keeps a demo shop open, on a model of a database or on a real one, and prints every second what
 //! it sold.
 
 use std::num::NonZeroUsize;
@@ -48,13 +48,13 @@ pub(crate) struct ShopArgs {
     model: ModelArgs,
 }
 
-/// The temper of the model.
+/// The model's parameters.
 #[derive(Args)]
 struct ModelArgs {
     /// Model: queries that run at the same time
     #[arg(long, default_value_t = Tuning::default().slots, conflicts_with = "database")]
     slots: usize,
-    /// Model: time of the product page when nobody waits; order and payment take 2 and 3 times it
+    /// Model: time of the product page when no query waits; order and payment take 2 and 3 times it
     #[arg(long, default_value_t = Span(Tuning::default().service_time), conflicts_with = "database")]
     service_time: Span,
     /// Model: how much slower everything gets with one waiting request per slot
@@ -105,7 +105,7 @@ impl ShopArgs {
     }
 }
 
-/// Keeps the shop open until somebody says stop.
+/// Keeps the shop open until it is asked to stop.
 pub(crate) async fn run(args: &ShopArgs) -> anyhow::Result<ExitCode> {
     let listener = tokio::net::TcpListener::bind(&args.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -125,7 +125,7 @@ fn capacity(shop: &Shop) -> String {
     if shop.capacity() > 0.0 { format!("  ({:.0} orders a second)", shop.capacity()) } else { String::new() }
 }
 
-/// Says what happened in the last second, if anything did.
+/// Prints the last second, if anything happened in it.
 async fn watch(shop: &Shop) {
     let mut last = Report::default();
     let mut second = tokio::time::interval(Duration::from_secs(1));

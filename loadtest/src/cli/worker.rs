@@ -13,7 +13,7 @@ use crate::worker::{SECRET, SHORTEST_SECRET};
 
 #[derive(Args)]
 pub(crate) struct Worker {
-    /// Where it listens for `loadtest run --worker`; whoever may lead it knows the secret in `LOADTEST_SECRET`
+    /// Where it listens for `loadtest run --worker`; its leader must know the secret in `LOADTEST_SECRET`
     #[arg(long, value_name = "HOST:PORT")]
     listen: String,
     /// End with the first run

@@ -1,4 +1,4 @@
-//! What is to be done when. One heap for everybody: somebody who waits costs an entry, not a sleeping task.
+//! The agenda: one heap of due times for all visitors. A waiting visitor costs an entry, not a sleeping task.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +7,7 @@ use evidence::Micros;
 
 use crate::population::{Agenda, Turn};
 
-/// Everything that is to come, the first on top.
+/// Everything to come, the earliest on top.
 #[derive(Debug, Default)]
 pub(super) struct Heap(BinaryHeap<Reverse<(Micros, Turn)>>);
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::kernel::Kernel;
 use crate::board::micros_since;
 
-/// This machine, since somebody began to look.
+/// This machine's use, since the measurement began.
 #[derive(Debug)]
 pub(super) struct Machine {
     since: Instant,
@@ -21,14 +21,14 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Looks at it from now on. The run starts, or started, at `start`.
+    /// Measures from now on. The run starts, or started, at `start`.
     pub(super) fn read(start: Instant) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start_unix_us = unix.as_micros() as i64 - micros_since(start);
         Self { since: Instant::now(), cpu: cpu(), kernel: Kernel::watch(), start_unix_us }
     }
 
-    /// What was used since then. Memory is that of the whole process, at most.
+    /// The use since then. Memory is the peak of the whole process.
     pub(super) fn report(&self) -> Generator {
         self.kernel.report(Generator {
             cpu_seconds: cpu() - self.cpu,
@@ -40,14 +40,14 @@ impl Machine {
     }
 }
 
-/// CPU time in seconds: of this thread where a crowd has one to itself, so that a shop beside it does not count.
+/// CPU time in seconds: of this thread if the crowd has one to itself, so that a shop beside it does not count.
 fn cpu() -> f64 {
     let alone = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
     let time = clock_gettime(if alone { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime });
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The most memory that this process had, in bytes; Linux tells it.
+/// Peak memory of this process in bytes, as Linux tells it.
 pub(crate) fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,6 +1,6 @@
-//! The kernel's limits on this machine while a crowd is sent, each at its fullest.
+//! The kernel's limits on this machine while a crowd is sent, each with its high-water mark.
 //!
-//! They are read on a thread of their own, which may block: the crowd is not to be late for it.
+//! They are read on a thread of their own, which may block: reading must not delay the crowd.
 //!
 //! Out of scope: what a full one means for a run ([`verdict`]).
 
@@ -13,7 +13,7 @@ use machine::{ListenLosses, Usage};
 
 /// How often they are read...
 const EVERY: Duration = Duration::from_secs(1);
-/// ...and those that take longer to read, in rounds.
+/// ...and the slower ones, in rounds.
 const RARELY: u32 = 5;
 
 /// The limits, being read.
@@ -53,12 +53,12 @@ impl Kernel {
         let (stop, stopped) = channel();
         let shared = seen.clone();
         let spawned = std::thread::Builder::new().name("kernel".into()).spawn(move || read(&shared, &stopped));
-        // Without a thread they are not told, and not judged.
+        // Without a thread the limits are not reported, and not judged.
         drop(spawned);
         Self { seen, _stop: stop }
     }
 
-    /// Adds what was seen to the report of a generator.
+    /// Adds the readings to the report of a generator.
     pub(super) fn report(&self, generator: Generator) -> Generator {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         Generator {

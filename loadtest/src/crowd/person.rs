@@ -1,4 +1,4 @@
-//! One visitor on their route: who they are, their cookies, and what is written down of them.
+//! One visitor on their way: persona, cookies, and what is recorded of them.
 //!
 //! There may be a hundred thousand at once, so this is small.
 
@@ -16,7 +16,7 @@ use crate::wire::{Exchange, Kept, Reply};
 #[derive(Debug, Default)]
 pub(super) struct Browser {
     pub(super) jar: Jar,
-    /// Their connection, over a short pause.
+    /// Their connection, kept over a short pause.
     pub(super) kept: Option<Box<Kept>>,
 }
 
@@ -33,24 +33,24 @@ impl Holder for Browser {
 /// One visitor.
 pub(super) type Person = population::Person<Browser>;
 
-/// A request that was sent, and what came of it.
+/// A request that was sent, and its result.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) request: Request,
     /// `X-Request-Id`.
     pub(super) id: String,
-    /// When it was to be sent.
+    /// When it was due.
     pub(super) due: Micros,
-    /// When its answer had come, or was given up.
+    /// When its answer was there, or was given up.
     pub(super) answered: Micros,
     /// Whether it was sent from the other tab.
     pub(super) other_tab: bool,
-    /// To which host; empty for the run's own.
+    /// Its host; empty for the run's own.
     pub(super) host: Box<str>,
     pub(super) exchange: Exchange,
 }
 
-/// What one answer was.
+/// The kind of one answer.
 pub(super) struct Reading {
     pub(super) answer: Option<Answer>,
     /// This machine was at fault.
@@ -58,7 +58,7 @@ pub(super) struct Reading {
 }
 
 impl Person {
-    /// Writes down what came of a request, and reads it.
+    /// Records the result of a request, and reads it.
     pub(super) fn note(&mut self, sent: Sent, scenario: &Scenario) -> Reading {
         let Sent { request, id, due, answered, other_tab, host, exchange } = sent;
         let inside = self.visitor.place() == Place::Inside;
@@ -137,7 +137,7 @@ mod tests {
         Person::new(visitor, Persona::Patient, 0, 0)
     }
 
-    /// What is heard of this request at this time.
+    /// The reading of this request at this time.
     fn hears(person: &mut Person, at: Micros, request: impl Into<Request>, result: Result<Reply, Lost>) -> Reading {
         let exchange = Exchange { result, target: 2, kept: None };
         let sent = Sent {

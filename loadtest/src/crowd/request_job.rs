@@ -1,4 +1,4 @@
-//! One request under route: the only thing of a crowd that is a task.
+//! One request on its way: the only thing of a crowd that is a task.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::person::Sent;
 use crate::board::{Watch, micros_since};
 use crate::wire::{Kept, Message, Route, Wire};
 
-/// A request that is to be sent.
+/// A request to send.
 pub(super) struct RequestJob {
     pub(super) wire: Arc<Wire>,
     pub(super) watch: Watch,
@@ -20,11 +20,11 @@ pub(super) struct RequestJob {
     pub(super) request: Request,
     /// Whether it is sent from the other tab.
     pub(super) other_tab: bool,
-    /// When it should have been sent.
+    /// When it was due.
     pub(super) due: Micros,
 }
 
-/// What came back from a request, or from one in each of two tabs.
+/// The results of a request, or of one in each of two tabs.
 pub(super) struct Returned {
     /// Whose it was.
     pub(super) place: u32,
@@ -51,7 +51,7 @@ pub(super) async fn run(
     Returned { place, sent, other_tab: Some(Box::new(other)) }
 }
 
-/// Of two tabs the page of the shop is worth more than the line, and that more than an error.
+/// Of two tabs a page of the shop counts more than the line, and the line more than an error.
 pub(super) fn worth(answer: Option<&Answer>) -> u8 {
     match answer.map(|answer| &answer.shown) {
         Some(Content::Shop(_)) => 3,
@@ -62,7 +62,7 @@ pub(super) fn worth(answer: Option<&Answer>) -> u8 {
 }
 
 impl RequestJob {
-    /// The lag of the generator is measured here, for every request: after the agenda, this program's own tasks and
+    /// The generator's lag is measured here, for every request: after the agenda, this program's own tasks and
     /// the wait for a shared connection, and before anything that a server could be blamed for.
     async fn run(self, kept: Option<Box<Kept>>) -> Sent {
         let seat = self.wire.seat(self.route).await;

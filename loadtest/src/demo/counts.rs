@@ -1,4 +1,4 @@
-//! What the crowd of an act came to, in numbers: while it runs, and when it is over.
+//! The crowd of an act in numbers: while it runs, and when it is over.
 
 use evidence::stats::Quantiles;
 use evidence::{End, Evidence, Progress, Visit};
@@ -25,15 +25,15 @@ pub(super) struct Counts {
     pub(super) no_shows: u64,
     /// Outside at closing time.
     pub(super) outside: u64,
-    /// Inside when time was up.
+    /// Inside at the end of the grace.
     pub(super) unfinished: u64,
     /// Answers 5xx, or none.
     pub(super) pages_failed: u64,
-    /// The same, of those who stood in the line.
+    /// The same, of visitors who stood in the line.
     pub(super) failed_while_waiting: u64,
     /// Requests sent.
     pub(super) requests: u64,
-    /// Pages that came to somebody inside, from due to read. (The product page is not one of them: behind a
+    /// Pages of shoppers inside, from due to read. (The product page is not one of them: behind a
     /// waiting room its latency is the end of the wait.)
     pub(super) page: Quantiles,
     /// How late requests were sent.
@@ -41,7 +41,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// While the crowd is there.
+    /// While the act runs.
     pub(super) fn live(progress: &Progress) -> Self {
         Self {
             arrived: progress.arrived,
@@ -56,12 +56,12 @@ impl Counts {
         }
     }
 
-    /// When it has gone.
+    /// When it is over.
     pub(super) fn of(evidence: &Evidence) -> Self {
         let Evidence { visits, timeline, .. } = evidence;
         let count = |holds: &dyn Fn(&Visit) -> bool| visits.iter().filter(|visit| holds(visit)).count() as u64;
         let ended = |end| count(&|visit| visit.end == end);
-        // A shop alone has no line, and gives nobody a ticket.
+        // A shop alone has no line, and gives no tickets.
         let in_line = visits.iter().filter(|visit| !visit.held.is_empty());
         Self {
             arrived: visits.len() as u64,

@@ -1,4 +1,4 @@
-//! The closing table and the verdict, from what was measured in both acts.
+//! The closing table and the verdict, from the measurements of both acts.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use verdict::report::text::grouped;
 use super::counts::{Counts, Second};
 use super::show::{bars, bold, latency_of};
 
-/// What one act measured.
+/// The measurements of one act.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Act {
     pub(super) crowd: Counts,
@@ -19,7 +19,7 @@ pub(super) struct Act {
 }
 
 impl Act {
-    /// Shoppers let in per second while people waited; `None` if nobody ever did.
+    /// Shoppers let in per second while people waited; `None` if there was no line.
     fn let_in_from_the_line(&self) -> Option<f64> {
         let with_a_line = || self.seconds.iter().filter(|second| !second.waiting.contains(&0));
         let count = with_a_line().count();
@@ -28,18 +28,18 @@ impl Act {
     }
 }
 
-/// What both acts were held against.
+/// The bounds for both acts.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct DemoSettings {
     /// Orders per second that the shop can take.
     pub(super) capacity: f64,
     /// New shoppers per second that Weir lets in.
     pub(super) rate: f64,
-    /// And as many at once on top.
+    /// Burst on top of it.
     pub(super) burst: u32,
     /// Pages for those inside should come within this time (p99).
     pub(super) objective_ms: f64,
-    /// Of the crowd.
+    /// Size of the crowd.
     pub(super) seed: u64,
     pub(super) no_shows: f64,
 }

@@ -18,7 +18,7 @@ pub(super) struct Moment<'a> {
     pub(super) elapsed: Duration,
     pub(super) crowd: Counts,
     pub(super) shop: Report,
-    /// Of the pages that the shop served in the last second.
+    /// Latency of pages that the shop served in the last second.
     pub(super) latency: Quantiles,
     /// Every second so far.
     pub(super) seconds: &'a [Second],
@@ -31,7 +31,7 @@ pub(super) struct Show {
 }
 
 impl Show {
-    /// An act of about this length.
+    /// For an act of about this length.
     pub(super) fn open(title: &str, length: Duration) -> Self {
         println!("\n{title}");
         let panel = std::io::stderr().is_terminal().then(|| {
@@ -43,7 +43,7 @@ impl Show {
         Self { panel, length }
     }
 
-    /// Shows a moment; without a terminal only whole seconds are worth a line.
+    /// Shows a moment; without a terminal only whole seconds get a line.
     pub(super) fn update(&self, moment: &Moment, second_ended: bool) {
         match &self.panel {
             Some(bar) => {
@@ -104,13 +104,13 @@ fn line(moment: &Moment) -> String {
     )
 }
 
-/// Text that stands out, where the output can do that.
+/// Highlighted text, where the output can do that.
 pub(super) fn bold(text: &str) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stdout().is_terminal();
     if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
 }
 
-/// A latency for people; a dash where nothing was measured.
+/// A latency for people; a dash where there is no measurement.
 pub(super) fn latency_of(quantiles: &Quantiles, which: fn(&Quantiles) -> f64) -> String {
     match which(quantiles) {
         _ if quantiles.count == 0 => "-".into(),

@@ -1,4 +1,4 @@
-//! A moment as a picture: what came, what waits and what is let in, second by second, and the figures below.
+//! A moment as a picture: arrivals, the line and admissions second by second, and the figures below.
 
 use evidence::{Micros, Progress};
 use ratatui::Frame;
@@ -75,7 +75,7 @@ fn curve(frame: &mut Frame<'_>, area: Rect, curve: &Curve<'_>) {
     frame.render_widget(Sparkline::default().data(shown).style(Style::new().fg(curve.colour)), bars);
 }
 
-/// What a count grew by, per second, from moment to moment. So short a time as half a second tells nothing yet.
+/// A count's growth per second, from moment to moment. So short a time as half a second tells nothing yet.
 fn per_second(scene: &LiveFrame<'_>, of: fn(&Progress) -> u64) -> Vec<u64> {
     let moments: Vec<&Progress> = scene.history.iter().chain([scene.now]).collect();
     let grown = |pair: &[&Progress]| {

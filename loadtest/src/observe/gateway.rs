@@ -1,4 +1,4 @@
-//! The gateways' side: what they are set to, and what they say of the room.
+//! The gateways' side: their settings, and their reports of the room.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use verdict::{Check, Outcome};
 
 use super::http_poller::HttpPoller;
 
-/// How often a gateway is asked.
+/// Poll interval of a gateway.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// A room, as the operator's API tells it.
@@ -41,10 +41,10 @@ pub(crate) async fn rooms(gateway: &mut HttpPoller) -> anyhow::Result<Vec<RoomSt
     })
 }
 
-/// What a gateway said last; any of them.
+/// The latest report of any gateway.
 pub(crate) type Latest = watch::Sender<Option<GatewaySample>>;
 
-/// One gateway, asked of the room of the run.
+/// One gateway, polled for the room of the run.
 pub(crate) struct Sampler {
     pub(crate) index: u16,
     pub(crate) gateway: HttpPoller,
@@ -54,7 +54,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Asks until `stop`, and once more. What is not answered is not there.
+    /// Polls until `stop`, and once more. A poll without an answer leaves no sample.
     pub(crate) async fn sample(mut self, stop: CancellationToken) -> Vec<GatewaySample> {
         let mut samples = Vec::new();
         let mut tick = interval_at(self.start, EVERY);

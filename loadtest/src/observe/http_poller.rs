@@ -1,4 +1,4 @@
-//! One server, asked again and again on one connection.
+//! One server, polled on one connection.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -20,10 +20,10 @@ const LONGEST: usize = 64 << 20;
 /// A server.
 #[derive(Debug)]
 pub(crate) struct HttpPoller {
-    /// As it was written.
+    /// The address as it was given.
     pub(crate) name: String,
     address: SocketAddr,
-    /// What an operator shows.
+    /// The operator's token.
     token: Option<String>,
     connection: Option<SendRequest<Empty<Bytes>>>,
 }
@@ -61,7 +61,7 @@ impl HttpPoller {
 
     async fn connection(&mut self) -> anyhow::Result<&mut SendRequest<Empty<Bytes>>> {
         let kept = match self.connection.take() {
-            // It may have been closed meanwhile.
+            // The server may have closed it meanwhile.
             Some(mut kept) => kept.ready().await.ok().map(|()| kept),
             None => None,
         };

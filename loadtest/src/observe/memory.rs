@@ -7,10 +7,10 @@ use evidence::{Memory, micros};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked at.
+/// Sample interval.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Looks at these processes until `stop`. Where the kernel does not tell, nothing is written down.
+/// Samples these processes until `stop`. Where the kernel does not tell, there are no samples.
 pub(crate) async fn watch(pids: Vec<u32>, start: Instant, stop: CancellationToken) -> Vec<Memory> {
     let mut looks = Vec::new();
     let mut tick = interval_at(start, EVERY);

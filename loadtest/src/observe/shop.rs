@@ -1,4 +1,4 @@
-//! The shop's side: its log, read in pieces while it is written, and what it counted.
+//! The shop's side: its log, read in pieces while it is written, and its counters.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use super::http_poller::HttpPoller;
 
 /// How often the log is read.
 const EVERY: Duration = Duration::from_millis(250);
-/// How long requests that are still in work at the end may take.
+/// How long requests in flight at the end may take.
 const LAST: Duration = Duration::from_secs(3);
 
-/// What the shop told.
+/// The shop's report.
 #[derive(Debug)]
 pub(crate) struct Side {
     pub(crate) log: Vec<Entry>,
     pub(crate) report: Report,
 }
 
-/// What the shop counted so far.
+/// The shop's counters so far.
 pub(crate) async fn stats(shop: &mut HttpPoller) -> anyhow::Result<Report> {
     serde_json::from_slice(&shop.get("/shop/stats").await?)
         .with_context(|| format!("http://{}/shop/stats is not that of a demo shop of this version", shop.name))
 }
 
-/// The number of the last entry of its log, so that what was before this run is not read as of it.
+/// The number of the last entry of its log, so that entries from before this run are left out.
 pub(crate) async fn end_of_log(shop: &mut HttpPoller) -> anyhow::Result<u64> {
     let mut last = 0;
     loop {
@@ -39,7 +39,7 @@ pub(crate) async fn end_of_log(shop: &mut HttpPoller) -> anyhow::Result<u64> {
     }
 }
 
-/// Reads the log after this entry until `stop`, and then what is left of it.
+/// Reads the log after this entry until `stop`, and then the rest of it.
 pub(crate) async fn follow(mut shop: HttpPoller, after: u64, stop: CancellationToken) -> anyhow::Result<Side> {
     let mut reading = Reading { log: Vec::new(), after };
     let mut tick = interval(EVERY);
@@ -53,7 +53,7 @@ pub(crate) async fn follow(mut shop: HttpPoller, after: u64, stop: CancellationT
     Ok(Side { log: reading.log, report })
 }
 
-/// What the shop counted when nothing was in work any more: a request is in the log when it is done.
+/// The shop's counters when nothing is in flight any more: a request is in the log when it is done.
 async fn at_rest(shop: &mut HttpPoller) -> anyhow::Result<Report> {
     let end = Instant::now() + LAST;
     loop {
@@ -65,7 +65,7 @@ async fn at_rest(shop: &mut HttpPoller) -> anyhow::Result<Report> {
     }
 }
 
-/// How far a log has been read.
+/// A read cursor on a log.
 struct Reading {
     log: Vec<Entry>,
     after: u64,

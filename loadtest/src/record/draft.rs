@@ -11,19 +11,19 @@ use super::chain::{Chain, authority, chains};
 use super::har::{BadHar, Entry};
 use super::values::Values;
 
-/// The longest time that somebody seems to think; who went away was gone.
+/// The longest pause that counts as thinking; in a longer one the person was away.
 const LONGEST_THOUGHT: f64 = 300.0;
-/// A header that a script made up is kept if it is called so, or begins with `x-`.
+/// A header that a script set is kept if it has one of these names, or begins with `x-`.
 const HEADERS: [&str; 2] = ["authorization", "accept"];
-/// Headers that begin with `x-` and are none of a script's.
+/// Headers that begin with `x-` and come from no script.
 const NOT_HEADERS: [&str; 3] = ["x-client-data", "x-forwarded-for", "x-request-id"];
 
-/// What was recorded.
+/// A recording.
 #[derive(Debug, PartialEq)]
 pub struct Recording {
     /// The steps. A log-in is the only row.
     pub journey: Journey,
-    /// The host of the shop, as it was called: `shop.test:8080`.
+    /// The host of the shop, with its port: `shop.test:8080`.
     pub host: String,
     /// Other hosts that are a part of it.
     pub beside: BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! A HAR file, read entry by entry: what is not wanted is never kept.
+//! A HAR file, read entry by entry: unwanted entries are never kept in memory.
 
 use std::fmt;
 use std::fs::File;
@@ -15,7 +15,7 @@ use crate::wire::LONGEST_PAGE;
 
 /// The longest file that is read, in bytes.
 pub const LONGEST_HAR: u64 = 256 << 20;
-/// Pages and calls of scripts that are kept, of as many as there are.
+/// Most pages and calls of scripts that are kept.
 const MOST_ENTRIES: usize = 2_000;
 
 /// Why a file is no recording.
@@ -115,7 +115,7 @@ pub(super) struct Content {
 }
 
 impl Entry {
-    /// Whether a journey has it: a page or a call of a script, with an answer that is the shop's own.
+    /// Whether it belongs in a journey: a page or a call of a script, with an answer of the shop's own.
     fn is_wanted(&self) -> bool {
         let (request, response) = (&self.request, &self.response);
         let is_web = request.url.starts_with("http://") || request.url.starts_with("https://");
@@ -123,7 +123,7 @@ impl Entry {
         let is_kind = match self.kind.as_deref() {
             Some("document" | "xhr" | "fetch") => true,
             Some(_) => false,
-            // Not every browser says what it was for.
+            // Not every browser names the resource type.
             None => request.method != "GET" || self.is_page() || self.is_json() || !response.redirect_url.is_empty(),
         };
         is_web
@@ -151,7 +151,7 @@ impl Entry {
         }
     }
 
-    /// When it was asked for, and when its answer had come, in seconds.
+    /// The instants of the request and of its answer, in seconds.
     pub(super) fn times(&self) -> Option<[f64; 2]> {
         let begun = OffsetDateTime::parse(&self.started_date_time, &Rfc3339).ok()?;
         let begun = begun.unix_timestamp_nanos() as f64 / 1e9;
@@ -163,7 +163,7 @@ impl Entry {
         self.response.content.text.as_deref().unwrap_or_default()
     }
 
-    /// Without what nobody looks at.
+    /// Drops what no later step reads.
     fn lighter(mut self) -> Self {
         let has_text = self.is_page() || self.is_json();
         let content = &mut self.response.content;

@@ -1,4 +1,4 @@
-//! A recording as a scenario file, for people to go on with.
+//! A recording as a scenario file, for people to edit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::chain::Chain;
 use super::har::{Entry, Pair, header};
 
-/// What is shorter stands in many places by chance.
+/// A shorter value stands in many places by chance.
 const SHORTEST: usize = 8;
 
-/// The answers so far, and what is taken from them.
+/// The answers so far, and the values taken from them.
 pub(super) struct Values<'h> {
     answers: Vec<Answer<'h>>,
     /// For each step.
     pub(super) takes: Vec<BTreeMap<String, Take>>,
-    /// Who logged in.
+    /// The shopper's log-in.
     pub(super) user: BTreeMap<String, String>,
 }
 
@@ -39,7 +39,7 @@ impl Answer<'_> {
         self.json.get_or_init(read).as_ref()
     }
 
-    /// All elements of a selector that is written here.
+    /// All elements of a selector that this module writes.
     fn all(&self, selector: &str) -> Vec<ElementRef<'_>> {
         match (self.html(), Selector::parse(selector)) {
             (Some(html), Ok(selector)) => html.select(&selector).collect(),
@@ -156,7 +156,7 @@ impl<'h> Values<'h> {
         }
     }
 
-    /// Whatever can be said of a value of step `index`.
+    /// The template of a value of step `index`, if it has a source.
     fn found(&mut self, index: usize, value: &str) -> String {
         let ways = |answer: &Answer<'_>| {
             let hidden = answer.hidden(None, value).or_else(|| answer.meta(value));
@@ -192,7 +192,7 @@ impl<'h> Values<'h> {
         Some(format!("${{user.{column}}}"))
     }
 
-    /// A form with a password is a log-in: its password, and who they say that they are.
+    /// A form with a password is a log-in: its password, and its user name.
     fn log_in(&mut self, index: usize, fields: &[(String, String)]) {
         let lower = |name: &str| name.to_ascii_lowercase();
         let is_password = |name: &str| lower(name).contains("pass") && !lower(name).contains("passport");

@@ -1,4 +1,4 @@
-//! What a run knows of itself that nobody saw: where it went, on what machine, by which command.
+//! Facts of a run that are no evidence: where it went, on what machine, by which command.
 
 use std::path::Path;
 use std::process::Command;
@@ -47,7 +47,7 @@ fn machine() -> String {
     format!("{processor}, {cores} cores, {} {}", std::env::consts::OS, read("/proc/sys/kernel/osrelease").trim())
 }
 
-/// As it was written, with the seed that it had: the same people come again.
+/// The command as it was given, with the seed that it had: the same people come again.
 fn command(scenario: &Scenario) -> String {
     let mut words: Vec<_> = std::env::args().skip(1).collect();
     if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {

@@ -1,4 +1,4 @@
-//! What a run says at its end, and where its report lies.
+//! The closing lines of a run, and the folder of its report.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use anyhow::Context;
 use verdict::report::{Attack, Failure, Report, Run, Step, figure};
 use verdict::{Check, Outcome, Verdict};
 
-/// Writes the report, and tells the verdict. What broke stands last, where it is read.
+/// Writes the report, and prints the verdict. Broken checks stand last, where they are read.
 pub(crate) fn tell(report: &Report, folder: Option<&PathBuf>) -> anyhow::Result<()> {
     let folder = folder.cloned().unwrap_or_else(|| default_folder(&report.run));
     report.save(&folder).with_context(|| format!("the report cannot be written to {}", folder.display()))?;

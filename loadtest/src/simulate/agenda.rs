@@ -1,4 +1,4 @@
-//! What is to be done when: a calendar with a page for each millisecond, which the next event is read off.
+//! The agenda in virtual time: a calendar queue with a page for each millisecond.
 //!
 //! A million people who poll are tens of millions of entries, most of them far ahead: a page costs an append, a heap
 //! would cost a walk through memory.
@@ -13,7 +13,7 @@ const PAGE: Micros = 1_000;
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
-    /// Somebody arrives or acts.
+    /// A visitor arrives or acts.
     Turn(Turn),
     /// The gateway may have something to do.
     Gateway,
@@ -43,7 +43,7 @@ impl Calendar {
         Self { end, pages: Vec::new(), present: 0, open: Vec::new(), is_sorted: true }
     }
 
-    /// Something happens then; what lies in the past happens next.
+    /// Adds an event at this instant; one in the past happens next.
     pub(super) fn plan_event(&mut self, at: Micros, event: Event) {
         if at >= self.end {
             return;

@@ -1,7 +1,7 @@
-//! The gateway of a simulated launch: `admit`, and the queue of the room that is in production, on a store that answers at once
+//! The gateway of a simulated launch: `admit`, and the production queue of the room, on a store that answers at once
 //! or, in an outage, not at all.
 //!
-//! Out of scope: a second gateway, a store that is slow or loses what it had.
+//! Out of scope: a second gateway, a store that is slow or loses data.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -23,12 +23,12 @@ use rand::{Rng, SeedableRng};
 use super::request_job::RequestJob;
 use super::setup::Setup;
 
-/// Between two samples of what the gateway says of the room.
+/// Between two samples of the gateway's report on the room.
 const SAMPLE: Micros = 100_000;
-/// What it is to the line, and in provisional tickets.
+/// The gateway's number in the line, and in provisional tickets.
 const RUN: u32 = 1;
 
-/// What an answer does to the cookie of the room.
+/// An answer's effect on the cookie of the room.
 #[derive(Debug)]
 pub(super) enum Cookie {
     /// Nothing.
@@ -41,11 +41,11 @@ pub(super) enum Cookie {
     Foreign(String),
 }
 
-/// What became of a request that waited.
+/// The result of a request that waited.
 pub(super) enum Entry {
     /// A pass.
     Pass(Token),
-    /// A place, and what to do with the cookie.
+    /// A place, and the effect on the cookie.
     Place(Token, Cookie),
     /// The ticket was used up.
     Spent,
@@ -81,7 +81,7 @@ pub(super) struct Gateway {
     polls: PollTable,
     /// Store time at the start.
     start: Millis,
-    /// Those whose renewal is under way, by the number of the pass.
+    /// Passes whose renewal is under way, by number.
     renewing: HashMap<u64, (Token, u32)>,
     /// Passes that are given back, and when, in that order.
     returns: VecDeque<(Micros, Token)>,
@@ -90,7 +90,7 @@ pub(super) struct Gateway {
     revoked: HashMap<u64, Revoked>,
     /// Places kept while the store was away.
     provisional: u64,
-    /// What it will be set to, the last first.
+    /// Later settings, the last first.
     changes: Vec<(Micros, Rules)>,
     /// From when until when the store does not answer, in order.
     outages: VecDeque<(Micros, Micros)>,
@@ -98,7 +98,7 @@ pub(super) struct Gateway {
     /// The next step of a lease, if the room may live on one.
     lends: Option<Micros>,
     samples_at: Micros,
-    /// When something is planned to happen next.
+    /// The instant of the next planned turn.
     due: Micros,
     random: SmallRng,
     pub(super) samples: Vec<GatewaySample>,
@@ -114,7 +114,7 @@ fn micros(at: Duration) -> Micros {
 }
 
 impl Gateway {
-    /// One that has heard where its line is.
+    /// A gateway that has read where its line is.
     pub(super) fn new(scenario: &Scenario, setup: &Setup) -> Self {
         let start = u64::try_from(setup.start_unix_us / 1000).unwrap_or(0);
         let room = Room {
@@ -165,7 +165,7 @@ impl Gateway {
         self.sealer.seal(self.id, token)
     }
 
-    /// What somebody with this cookie shows.
+    /// Decides on the request of a visitor with this cookie.
     pub(super) fn credential(&self, cookie: Option<Token>, cookies: &Cookies) -> Credential {
         match cookies {
             Cookies::Own => cookie.map_or(Credential::None, Credential::Sealed),
@@ -211,7 +211,7 @@ impl Gateway {
         }
     }
 
-    /// Somebody shows a pass.
+    /// A visitor shows a pass.
     pub(super) fn confirm(&mut self, pass: &Token, now: Micros) {
         if self.room.rules.total_active_users.is_some()
             && self.confirmed.insert(pass.number, pass.expires).is_none_or(|known| known < pass.expires)
@@ -220,7 +220,7 @@ impl Gateway {
         }
     }
 
-    /// What another room gives, where everybody enters at once.
+    /// An answer of the other room, where every visitor enters at once.
     pub(super) fn foreign(&self, now: Micros) -> Cookie {
         let now = self.time(now);
         Cookie::Foreign(self.sealer.seal(self.other, &Token::pass(1, now, now + self.room.rules.session)))
@@ -245,7 +245,7 @@ impl Gateway {
         }
     }
 
-    /// Somebody asks for a number.
+    /// A newcomer asks for a number.
     pub(super) fn join(&mut self, job: RequestJob, now: Micros) {
         let reply = Caller { job, ticket: None };
         self.queue.take(Op::Join { if_called: false, reply }, clock(now));
@@ -283,7 +283,7 @@ impl Gateway {
         self.returns.insert(at, (then, *pass));
     }
 
-    /// When something is to happen, if that is sooner than what is planned.
+    /// Plans a turn, if that is sooner than the planned one.
     pub(super) fn plans(&mut self) -> Option<Micros> {
         let changes = self.changes.last().map(|(then, _)| *then);
         let returns = self.returns.front().map(|(then, _)| *then);
@@ -327,7 +327,7 @@ impl Gateway {
         self.outages.front().is_none_or(|(from, _)| now < *from)
     }
 
-    /// Sends the batch, and tells what is known by then.
+    /// Sends the batch, and returns what is known by then.
     fn commit(&mut self, now: Micros, moved: &mut Moved) {
         let (reachable, mut replies) = (self.is_reachable(now), Vec::new());
         let Some(call) = self.queue.batch(clock(now), &mut replies) else { return };
@@ -399,7 +399,7 @@ impl Gateway {
         self.queue.remembered()
     }
 
-    /// What the gateway says of the room.
+    /// The gateway's report on the room.
     fn sample(&self, now: Micros) -> GatewaySample {
         let view = self.view();
         GatewaySample {

@@ -1,4 +1,4 @@
-//! One visitor on their way: who they are, their cookie, and what is written down of them.
+//! One visitor on their way: persona, cookie, and what is recorded of them.
 
 use evidence::{Held, Micros, RequestRecord};
 use launch_model::scenario::Scenario;
@@ -9,7 +9,7 @@ use super::gateway::{Cookie, Gateway};
 use super::request_job::RequestJob;
 use crate::population::{self, Holder};
 
-/// What a visitor keeps of the room's cookie.
+/// The room's cookie, as a visitor keeps it.
 #[derive(Debug, Default)]
 pub(super) struct Pocket {
     pub(super) cookie: Option<Token>,
@@ -46,7 +46,7 @@ impl Person {
         None
     }
 
-    /// Writes down what came of a request.
+    /// Records the result of a request.
     pub(super) fn note(&mut self, job: &RequestJob, answer: &Answer, at: Micros, scenario: &Scenario) {
         let RequestJob { request, due, .. } = job;
         let inside = self.visitor.place() == Place::Inside;

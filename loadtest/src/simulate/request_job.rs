@@ -8,7 +8,7 @@ use launch_model::visit::Request;
 pub(super) struct RequestJob {
     /// Whose it is.
     pub(super) who: u32,
-    /// From their second tab: what comes of it is written down, and that is all.
+    /// From their second tab: its result is recorded, and that is all.
     pub(super) second: bool,
     pub(super) request: Request,
     /// Which of their requests it is.

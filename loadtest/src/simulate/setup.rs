@@ -1,17 +1,17 @@
-//! Where a launch is simulated.
+//! The setting of a simulated launch.
 
 use evidence::Micros;
 use launch_model::scenario::Scenario;
 use policy::room::Rules;
 
-/// Where a launch is simulated.
+/// The setting of a simulated launch.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// What the gateway is set to. [`rules`] are those that the scenario promises; others are a fault to be found.
+    /// The gateway's rules. [`rules`] are the promised ones; others are a fault to be found.
     pub rules: Rules,
-    /// What it is set to later, and when: in order of time.
+    /// Later rules, and when: in order of time.
     pub changes: Vec<(Micros, Rules)>,
-    /// From when until when its store does not answer: in order of time.
+    /// Outages of its store, from when until when: in order of time.
     pub outages: Vec<(Micros, Micros)>,
     /// Unix time of the start, in microseconds.
     pub start_unix_us: i64,
@@ -24,7 +24,7 @@ impl Setup {
     }
 }
 
-/// What a room promises, as the policy takes it.
+/// A room's promises, as the policy takes them.
 pub fn rules(scenario: &Scenario) -> Rules {
     let room = &scenario.room;
     Rules {

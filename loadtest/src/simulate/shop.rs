@@ -1,6 +1,6 @@
 //! The shop of a simulated launch: every page in its time, however many come.
 //!
-//! Out of scope: a database that is overrun. Whoever wants to see that sends a crowd to the real one.
+//! Out of scope: an overrun database. For that, send a crowd to the real demo shop.
 
 use std::collections::HashSet;
 
@@ -78,7 +78,7 @@ impl Shop {
         Served { answer: Answer::shop(shop_page), took, gives_back: paid && pass.is_some() }
     }
 
-    /// What the page shows. An order takes a pair out of stock; what is ordered can be paid.
+    /// The content of a page. An order takes a pair out of stock; what is ordered can be paid.
     fn shop_page(&mut self, ask: &Ask) -> (ShopPage, Outcome) {
         let sold_out = self.orders >= self.stock;
         match ask {
@@ -92,7 +92,7 @@ impl Shop {
         }
     }
 
-    /// Its log, and what it counted.
+    /// Its log, and its counters.
     pub(super) fn close(self) -> (Vec<Entry>, Report) {
         (self.log, self.report)
     }

@@ -36,7 +36,7 @@ fn run(scenario: &Scenario, setup: &Setup) -> (Evidence, Vec<Check>) {
     (evidence, checks)
 }
 
-/// What is found in this launch, if the gateway is set to something else than the room promises.
+/// The faults of this launch, if the gateway is set to something else than the room promises.
 fn found(scenario: &Scenario, wrong: impl FnOnce(&mut Rules)) -> Vec<String> {
     let mut setup = Setup::of(scenario, START);
     wrong(&mut setup.rules);
@@ -94,8 +94,8 @@ fn a_line_of_which_19_of_20_are_stuffing_uses_nine_tenths_of_the_rate_after_half
     }
 }
 
-/// 900 seats, 20 shoppers a second who need about 80 of them, and as many clients a second who keep no cookies: these take a seat
-/// for five minutes each, and would have all of them after three quarters of a minute.
+/// 900 seats, 20 shoppers a second who need about 80 of them, and as many clients a second who keep no cookies: these take a
+/// seat for five minutes each, and would have all of them after three quarters of a minute.
 #[test]
 fn beside_who_hoards_seats_honest_people_enter_and_keep_theirs() {
     let scenario = written(
@@ -213,7 +213,7 @@ fn entered(evidence: &Evidence, between: std::ops::Range<Micros>) -> usize {
 #[test]
 fn while_the_store_is_away_the_line_moves_on_by_the_lease_and_every_place_is_kept() {
     let (evidence, checks) = outage(None);
-    // 50 a second, from a second after the last answer on, less what the pointer does not know of those who stay away.
+    // 50 a second, from a second after the last answer on, less what the pointer does not know of absent shoppers.
     let by_lease = entered(&evidence, 22_000_000..40_000_000);
     assert!((700..=910).contains(&by_lease), "{by_lease} of 900");
     let broken: Vec<_> = checks.iter().filter(|check| check.outcome == Held::Broken).map(|check| &*check.id).collect();

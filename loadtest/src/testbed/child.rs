@@ -1,8 +1,8 @@
 //! A child process that does not outlive this one, in a folder of its own that goes with it.
 //!
 //! It ends when its [`Child`] is dropped, so also on an error or a panic. If this program is killed outright, the
-//! kernel ends it (`setpriv --pdeathsig`, of util-linux; on a system without it nobody does). Ctrl-C is not
-//! for it: it is in a process group of its own, and the run decides when it is needed no more.
+//! kernel ends it (`setpriv --pdeathsig`, of util-linux; on a system without it, it lives on). Ctrl-C does not reach
+//! it: it has a process group of its own, and the run decides when to end it.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 const START: Duration = Duration::from_secs(15);
 /// How long it may take to stop when asked to.
 const STOP: Duration = Duration::from_secs(5);
-/// How often its log is looked at while it starts.
+/// How often its log is read while it starts.
 const LOOK: Duration = Duration::from_millis(20);
 /// By how much the priority of a gateway is below that of the crowd (`nice`). Attacks are further down.
 const BELOW_THE_CROWD: i32 = 5;

@@ -1,4 +1,4 @@
-//! A private Redis: a port of its own on loopback, and nothing kept on disk.
+//! A private Redis: a port of its own on loopback, without persistence.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::child::{self, Child};
 use crate::local::listen;
 
-/// How often another free port is tried: between asking for one and Redis's taking it somebody else may.
+/// Tries with another free port: another process may take the port before Redis binds it.
 const TRIES: usize = 5;
 
 /// A running Redis.
@@ -43,7 +43,7 @@ impl Redis {
         Ok(Self { child, address })
     }
 
-    /// How a gateway names it.
+    /// Its address in a gateway's configuration.
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
     }

@@ -14,22 +14,22 @@ use tokio::time::{sleep, timeout};
 
 use super::child::{self, Child};
 
-/// What is asked of Weir.
+/// The settings of a Weir.
 pub(crate) struct Settings<'a> {
-    /// Where shoppers come in; port 0 takes a free one.
+    /// The shoppers' listener; port 0 takes a free one.
     pub(crate) http: SocketAddr,
-    /// Where the operator does.
+    /// The operator's listener.
     pub(crate) admin: SocketAddr,
     pub(crate) shop: SocketAddr,
     pub(crate) room: &'a Room,
-    /// Requests that this gateway may have in work at the shop.
+    /// Requests that this gateway may have in flight at the shop.
     pub(crate) max_in_flight: usize,
     pub(crate) store: &'a Store,
     /// Whether all shoppers come from one address, so that no quota can tell them apart.
     pub(crate) one_address: bool,
 }
 
-/// Where the line is kept.
+/// The store of the line.
 pub(crate) enum Store {
     /// In the gateway's own file.
     Own,
@@ -94,7 +94,7 @@ impl Store {
     }
 }
 
-/// Everything beside a page.
+/// The rest of a page's routes.
 fn around(page: &str) -> String {
     let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
     quoted(if folder.is_empty() { "/" } else { folder })
@@ -108,7 +108,7 @@ fn other_room(page: &str) -> String {
     )
 }
 
-/// Without visits: whoever reaches a page of the launch without a pass has slipped in, by the verdict.
+/// Without visits: a client that reaches a page of the launch without a pass has slipped in, by the verdict.
 fn room_text(room: &Room) -> String {
     let optional = |key: &str, value: Option<String>| value.map_or(String::new(), |value| format!("{key} = {value}\n"));
     format!(
@@ -136,12 +136,12 @@ cookie_attributes = {{ samesite = "lax" }}
     )
 }
 
-/// Where payment pages send people back to, beside a page.
+/// The return address of payment pages, beside a page.
 fn back_to(page: &str) -> String {
     format!("{}/return", page.rsplit_once('/').map_or("", |(folder, _)| folder))
 }
 
-/// A string of the configuration, whatever is in it.
+/// A string of the configuration, whatever its characters.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
@@ -149,9 +149,9 @@ fn quoted(text: &str) -> String {
 /// A running Weir.
 pub(crate) struct Weir {
     child: Child,
-    /// Where shoppers come in.
+    /// The shoppers' listener.
     pub(crate) http: SocketAddr,
-    /// Where the operator does.
+    /// The operator's listener.
     pub(crate) admin: SocketAddr,
 }
 
@@ -200,7 +200,7 @@ impl Weir {
         self.child.pid()
     }
 
-    /// Asks Weir to stop, and makes it if it does not.
+    /// Asks Weir to stop, and kills it if it does not.
     pub(crate) async fn stop(self) {
         self.child.stop().await;
     }

@@ -1,4 +1,4 @@
-//! Any certificate is believed: of a staging site with one of its own, and of the servers that benches measure.
+//! Accepts any certificate: for a staging site with one of its own, and for the servers that benches measure.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 #[derive(Debug)]
 pub(crate) struct AnyCertificate {
     pub(crate) provider: Arc<CryptoProvider>,
-    /// Whether the server has to prove that it holds the key to what it shows; that proof costs the client time.
+    /// Whether the server has to prove that it holds the private key; that proof costs the client time.
     pub(crate) proves_key: bool,
 }
 

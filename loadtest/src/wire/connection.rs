@@ -21,9 +21,9 @@ use tokio_rustls::TlsConnector;
 
 use super::source::proxy_header;
 
-/// What a slow reader's machine keeps of an answer that they have not read, in bytes. The kernel doubles it.
+/// Receive buffer of a slow reader, in bytes. The kernel doubles it.
 const SMALL_BUFFER: u32 = 2_048;
-/// What a slow reader lets a server send over HTTP/2 before they have read it.
+/// HTTP/2 window of a slow reader.
 const SMALL_WINDOW: u32 = 2_048;
 
 type Outgoing = Request<Full<Bytes>>;
@@ -36,7 +36,7 @@ pub(crate) fn lost(error: &io::Error) -> Lost {
     if ours { Lost::Local } else { Lost::Refused }
 }
 
-/// What is counted of connections.
+/// Counters of connections.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     now: AtomicU64,
@@ -49,7 +49,7 @@ impl Open {
     }
 }
 
-/// Counts one open connection for as long as it lives.
+/// Counts one open connection, by a guard.
 struct One(Arc<Open>);
 
 impl One {
@@ -75,7 +75,7 @@ pub(super) struct Opening<'a> {
     pub(super) claims: Option<Ipv4Addr>,
     pub(super) tls: Option<(&'a TlsConnector, &'a ServerName<'static>)>,
     pub(super) protocol: Protocol,
-    /// For somebody who reads slowly.
+    /// For a slow reader.
     pub(super) slow: bool,
     pub(super) open: &'a Arc<Open>,
 }

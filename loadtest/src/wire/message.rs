@@ -47,7 +47,7 @@ impl Paths {
     }
 }
 
-/// Everything of a request but where it goes.
+/// Everything of a request but its target.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     /// What is asked for.
@@ -80,7 +80,7 @@ impl Message {
         builder.body(Full::from(form.unwrap_or_default())).ok()
     }
 
-    /// What every request has.
+    /// The headers of every request.
     fn begin(&self, method: Method, path: &str, site: &str, target: &Target, version: Version) -> Builder {
         let [accept, mode, dest] = self.manner();
         let mut builder = Request::builder().method(method).version(version);

@@ -1,7 +1,7 @@
 //! Connections that a whole crowd shares: for crowds larger than the ports of a machine.
 //!
-//! Over HTTP/1.1 a request has a connection for itself, and waits where all are in use. Over HTTP/2 each
-//! carries some requests at once. Waiting for one is the generator's own delay ([`Pool::seat`]).
+//! Over HTTP/1.1 a request has a connection to itself, and waits while all are in use. Over HTTP/2 each
+//! carries several requests at once. Waiting for one is the generator's own delay ([`Pool::seat`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,14 +13,14 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::connection::Connection;
 
-/// Requests at once on one connection of HTTP/2: what servers usually allow.
+/// Concurrent requests of one HTTP/2 connection: the usual limit of servers.
 const STREAMS: usize = 100;
 
 /// Shared connections to one target.
 #[derive(Debug)]
 pub(super) struct Pool {
     gate: Arc<Semaphore>,
-    /// HTTP/1.1: those that nobody uses.
+    /// HTTP/1.1: the idle ones.
     idle: std::sync::Mutex<Vec<Connection>>,
     /// HTTP/2: all of them, opened when first needed.
     shared: Vec<Mutex<Option<Connection>>>,
@@ -75,7 +75,7 @@ impl Pool {
         Ok(connection)
     }
 
-    /// Gives a connection back that still works.
+    /// Gives back a connection that still works.
     pub(super) fn give_back(&self, connection: Connection) {
         if self.shared.is_empty() {
             locked(&self.idle).push(connection);

@@ -1,4 +1,4 @@
-//! Which hosts are those of a run, and where an address of a journey leads.
+//! The hosts of a run, and where an address of a journey leads.
 
 use url::Url;
 
@@ -28,16 +28,16 @@ impl Host {
     }
 }
 
-/// Where a request goes, and how far from the page that it comes from.
+/// A request's destination, and its relation to the page that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Location {
     /// Of the hosts beside, which one; `None`: the run's own.
     pub(super) beside: Option<usize>,
-    /// What the host is called, without its port; empty for the run's own.
+    /// The host's name, without its port; empty for the run's own.
     pub(crate) host: Box<str>,
     /// Path and query.
     pub(crate) path: Box<str>,
-    /// How a browser says it: `none`, `same-origin`, `same-site` or `cross-site`.
+    /// Its value of `Sec-Fetch-Site`: `none`, `same-origin`, `same-site` or `cross-site`.
     pub(crate) relation: &'static str,
     /// Where the page that it comes from is, and nothing where there is no page.
     pub(super) origin: Option<Box<str>>,
@@ -49,8 +49,8 @@ impl Sites {
         Self { own: hosts(false), beside: hosts(true) }
     }
 
-    /// Where an address leads from a page, for somebody who talks to this one of the run's own targets; `None` if to a host
-    /// that is none of the run.
+    /// Where an address leads from a page, for a visitor at this one of the run's own targets; `None` if to a host
+    /// outside the run.
     pub(super) fn locate(&self, url: &str, from: Option<&str>, target: usize) -> Option<Location> {
         let (beside, path) = self.place(url)?;
         let page = from.and_then(|from| self.place(from)).map(|(beside, _)| beside);
@@ -91,7 +91,7 @@ impl Sites {
     }
 }
 
-/// Whether two hosts belong to one site, near enough: browsers have a list of suffixes, and here it is the last two labels.
+/// Whether two hosts belong to one site, near enough: browsers have a list of suffixes, here the last two labels decide.
 fn is_same_site(one: &str, other: &str) -> bool {
     let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err();
     let site = |host: &str| host.rsplit('.').take(2).map(str::to_owned).collect::<Vec<_>>();

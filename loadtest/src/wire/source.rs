@@ -1,4 +1,4 @@
-//! Where a visitor seems to come from: a source address, a PROXY header, or a `X-Forwarded-For`.
+//! A visitor's apparent address: a source address, a PROXY header, or an `X-Forwarded-For`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Where requests go: a server, what it is called, and whom it is believed to be.
+//! A target: a server, its name, and whose certificates are trusted for it.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
@@ -11,9 +11,9 @@ use super::tls::{NoTls, Tls, Trust};
 pub struct Target {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What it is called, as in `Host`.
+    /// Its name, as in `Host`.
     pub authority: String,
-    /// How TLS is spoken to it; `None`: not at all.
+    /// TLS to it; `None`: without.
     pub tls: Option<Tls>,
     /// Whether it is another host to which journeys lead, and none of the gateways.
     pub beside: bool,
@@ -62,7 +62,7 @@ impl Target {
         Ok(Self { address, authority: authority.as_str().to_owned(), tls, beside: false })
     }
 
-    /// A server without TLS that is called so.
+    /// A server of this name without TLS.
     pub fn plain(address: SocketAddr, authority: impl Into<String>) -> Self {
         Self { address, authority: authority.into(), tls: None, beside: false }
     }
@@ -85,7 +85,7 @@ impl Target {
         self.authority[..end.unwrap_or(self.authority.len())].trim_matches(['[', ']'])
     }
 
-    /// Whom its certificate must name.
+    /// The name that its certificate must have.
     pub(super) fn server_name(&self) -> ServerName<'static> {
         let name = ServerName::try_from(self.host().to_owned());
         name.unwrap_or_else(|_| ServerName::from(self.address.ip()))

@@ -1,6 +1,6 @@
-//! TLS to a target: whose certificates are believed.
+//! TLS to a target, and its trust anchors.
 //!
-//! Out of scope: resumption of sessions. Each connection is another person's, who was never here.
+//! Out of scope: resumption of sessions. Each connection is another person's, on their first visit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use tokio_rustls::TlsConnector;
 
 use super::any_certificate::AnyCertificate;
 
-/// Whose certificates are believed.
+/// Trust anchors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those that the system believes.
+    /// Those of the system.
     #[default]
     System,
-    /// Those that are signed by an authority in this PEM file.
+    /// The authorities in this PEM file.
     File(PathBuf),
     /// Any: for a staging site with a certificate of its own.
     Anything,
@@ -33,7 +33,7 @@ pub enum NoTls {
     /// The file cannot be read as certificates.
     #[error("{0} is no file of certificates")]
     File(PathBuf, #[source] rustls::pki_types::pem::Error),
-    /// The system believes nobody, or the file is empty.
+    /// The system trusts no authority, or the file is empty.
     #[error("there is no certificate authority to believe")]
     Nobody,
     /// TLS itself cannot be set up.
@@ -41,12 +41,12 @@ pub enum NoTls {
     Setup(#[from] Error),
 }
 
-/// How TLS is spoken.
+/// A client's TLS settings.
 #[derive(Debug, Clone)]
 pub struct Tls(ClientConfig);
 
 impl Tls {
-    /// With those whom it believes.
+    /// With these trust anchors.
     pub fn new(trust: &Trust) -> Result<Self, NoTls> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
@@ -61,7 +61,7 @@ impl Tls {
         Ok(Self(config))
     }
 
-    /// For connections that speak this.
+    /// For connections with these protocols (ALPN).
     pub(super) fn connector(&self, protocol: Protocol) -> TlsConnector {
         let mut config = self.0.clone();
         config.alpn_protocols = match protocol {

@@ -1,13 +1,13 @@
-//! How far another machine's clock is from this one's.
+//! The offset of another machine's clock from this one's.
 //!
 //! A ping leaves at `sent`, its answer comes at `heard`, and the other end read its clock somewhere in between: its offset
-//! is `read - (sent + heard) / 2`, wrong by half the round trip at most. Of several rounds the quickest is believed.
+//! is `read - (sent + heard) / 2`, wrong by half the round trip at most. Of several rounds the quickest counts.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// A ping and its answer, in microseconds since 1970 by the clock of whoever read it.
+/// A ping and its answer, in microseconds since 1970 by the clock of the machine that read it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
     pub(super) sent: i64,
@@ -15,7 +15,7 @@ pub(super) struct Round {
     pub(super) heard: i64,
 }
 
-/// Another clock less this one, in microseconds, and how far that may be wrong.
+/// The other clock less this one, in microseconds, and the bound of its error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Offset {
     pub(crate) us: i64,
@@ -23,7 +23,7 @@ pub(crate) struct Offset {
 }
 
 impl Offset {
-    /// By the quickest of these rounds; nothing is known of none.
+    /// From the quickest of these rounds; `None` without rounds.
     pub(super) fn of(rounds: &[Round]) -> Option<Self> {
         let quickest = rounds.iter().min_by_key(|round| round.trip())?;
         let middle = quickest.sent.saturating_add(quickest.trip() / 2);

@@ -1,7 +1,7 @@
-//! The leader of workers: starts those of this machine, measures every clock, gives each its part, and gathers what
-//! they saw.
+//! The leader of workers: starts those of this machine, measures every clock, gives each its part, and gathers the
+//! evidence.
 //!
-//! A worker that is lost ends the run: what the others saw is a crowd with a hole in it.
+//! A lost worker ends the run: the evidence of the others is a crowd with a hole in it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,11 +23,11 @@ use super::{FromLeader, FromWorker, Order, SECRET, SILENCE, VERSION, proof};
 use crate::dispatch::{Crowd, ProgressBoard, Sent};
 use crate::testbed::child::{self, Child};
 
-/// Rounds in which a clock is measured.
+/// Rounds of a clock measurement.
 const ROUNDS: usize = 9;
 /// How long a worker may take to be reached.
 const REACH: Duration = Duration::from_secs(10);
-/// How a worker says where it listens.
+/// A worker's line with its address.
 pub(crate) const LISTENS: &str = "The worker listens on ";
 
 /// All workers of a run.
@@ -100,7 +100,7 @@ impl Workers {
     }
 }
 
-/// The same launch for a machine that has none of its files: what they hold is in the scenario.
+/// The same launch for a machine that has none of its files: their content is in the scenario.
 fn without_files(scenario: &Scenario) -> Scenario {
     let mut scenario = scenario.clone();
     for phase in &mut scenario.arrivals {
@@ -175,7 +175,7 @@ impl Worker {
         Ok(heard.with_context(|| format!("it was silent for {} s", SILENCE.as_secs()))??)
     }
 
-    /// Has its part sent, and hears what became of it.
+    /// Sends its part, and waits for the result.
     async fn work(mut self, order: Order, shown: ProgressBoard, stop: CancellationToken) -> anyhow::Result<Evidence> {
         let [index, of] = order.part;
         let name = format!("worker {} of {of} ({})", index + 1, self.address);
@@ -184,7 +184,7 @@ impl Worker {
         let Self { mut from, mut to, offset, .. } = self;
         let stopping = async move {
             stop.cancelled().await;
-            // If this fails, the hearing fails too.
+            // If this fails, the reading fails too.
             let _ = say(&mut to, &FromLeader::Stop).await;
             let _ = to.flush().await;
             std::future::pending::<()>().await;
@@ -202,7 +202,7 @@ impl Worker {
     }
 }
 
-/// Hears a worker out.
+/// Reads a worker's messages to the end.
 async fn gather(from: &mut BufReader<OwnedReadHalf>, progress: &impl Fn(Progress)) -> anyhow::Result<Evidence> {
     let mut seen = Evidence::default();
     loop {
@@ -292,7 +292,7 @@ mod tests {
         drop(first);
     }
 
-    /// A worker that is gone as soon as it has its order.
+    /// A worker that disappears as soon as it has its order.
     async fn faint() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! A worker: waits for a leader, sends its part of the crowd, tells what it saw.
+//! A worker: waits for a leader, sends its part of the crowd, reports the evidence.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,24 +25,24 @@ use crate::local::spawn;
 const UNTIL_ORDERED: Duration = Duration::from_mins(2);
 /// Connections at once: one leads, others are turned away.
 const CONNECTIONS: usize = 16;
-/// A common start that is further off than this was told by a clock that has been set since.
+/// A common start that is further off than this comes from a clock that was set since.
 const FAR_OFF_US: i64 = 60_000_000;
 
 /// A worker, as its connections share it.
 pub(crate) struct Worker {
     secret: String,
     connections: Semaphore,
-    /// Whoever has this leads.
+    /// The leader's permit.
     lead: Semaphore,
 }
 
 impl Worker {
-    /// A worker that obeys whoever knows this secret.
+    /// A worker that obeys any leader with this secret.
     pub(crate) fn new(secret: String) -> Arc<Self> {
         Arc::new(Self { secret, connections: Semaphore::new(CONNECTIONS), lead: Semaphore::new(1) })
     }
 
-    /// Works for whoever comes.
+    /// Serves one leader after another.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
@@ -54,7 +54,7 @@ impl Worker {
         }
     }
 
-    /// Works for the first who comes.
+    /// Serves the first leader.
     pub(crate) async fn serve_once(self: Arc<Self>, listener: TcpListener) {
         if let Ok((stream, _)) = listener.accept().await {
             self.tell_end(stream).await;
@@ -85,7 +85,7 @@ impl Worker {
     }
 }
 
-/// What is to be sent; or why it cannot be.
+/// The order; or why it cannot be carried out.
 fn sending(order: &Order) -> Result<Sending, String> {
     if order.start_unix_us.saturating_sub(unix_us()).saturating_abs() > FAR_OFF_US {
         return Err("the common start is more than a minute away: its clock was set".into());
@@ -136,7 +136,7 @@ impl Leader {
         Ok(matches!(answer, FromLeader::Open { proof } if is_proof(secret, &challenge, &proof)))
     }
 
-    /// Answers pings until there is something to do.
+    /// Answers pings until there is an order.
     async fn order(&mut self) -> Result<Option<Order>, Broken> {
         loop {
             match self.hear(LONGEST, UNTIL_ORDERED).await? {
@@ -166,7 +166,7 @@ impl Leader {
             return Ok(to.flush().await?);
         };
         tell(&mut to, seen).await?;
-        // The leader hangs up when it has heard all.
+        // The leader hangs up when it has read everything.
         let _ = timeout(SILENCE, listening).await;
         Ok(())
     }
@@ -180,7 +180,7 @@ async fn obey(mut from: BufReader<OwnedReadHalf>, stop: CancellationToken) {
     stop.cancel();
 }
 
-/// Tells what was seen, a little at a time.
+/// Reports the evidence, in pieces.
 async fn tell(to: &mut BufWriter<OwnedWriteHalf>, seen: Evidence) -> Result<(), Broken> {
     for visit in seen.visits {
         say(to, &FromWorker::Visit(Box::new(visit))).await?;

@@ -1,6 +1,6 @@
 //! Messages on a stream: JSON, with its length before it (4 bytes, big-endian).
 //!
-//! Out of scope: trust. A length is bounded before anything is set aside for it, and bytes that make no sense are an
+//! Out of scope: trust. A length is bounded before memory is set aside for it, and bytes that make no sense are an
 //! error.
 
 use std::io;
@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The longest message of somebody who is trusted, in bytes.
+/// The longest message of a trusted peer, in bytes.
 pub(super) const LONGEST: u32 = 64 << 20;
-/// The longest one of somebody who is not yet.
+/// The longest one before the peer has shown that it knows the secret.
 pub(super) const LONGEST_HELLO: u32 = 4 << 10;
-/// So much is set aside before the first byte of a message is there.
+/// Memory set aside before the first byte of a message is there.
 const FIRST: usize = 64 << 10;
 
 /// Why there is no message.

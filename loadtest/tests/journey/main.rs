@@ -105,7 +105,7 @@ impl Sent {
         self.evidence.visits.iter().all(|visit| visit.end == end)
     }
 
-    /// Everybody failed at this step for this reason; the verdict is "invalid" and says what to mend.
+    /// Every visitor failed at this step for this reason; the verdict is "invalid" and says what to mend.
     fn all_fail(&self, step: u16, why: &Why, mend: &str) {
         let visits = &self.evidence.visits;
         assert!(visits.iter().all(|visit| visit.stumbles == [Stumble { step, why: why.clone() }]), "{visits:#?}");

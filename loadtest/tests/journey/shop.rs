@@ -1,5 +1,5 @@
-//! A shop that is not the demo shop: forms with CSRF, a log-in, JSON, and a payment page on another host. Whatever is not as it should be
-//! is refused as usual shops do.
+//! A shop that is not the demo shop: forms with CSRF, a log-in, JSON, and a payment page on another host. It refuses bad
+//! requests as usual shops do.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -45,7 +45,7 @@ struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
     sessions: HashMap<String, Session>,
-    /// Who bought.
+    /// The buyers.
     pub(crate) orders: Vec<String>,
 }
 
@@ -162,7 +162,7 @@ impl Shop {
         }
     }
 
-    /// Something else comes first, once for each shopper and path.
+    /// A detour comes first, once for each shopper and path.
     fn puts_off(&self, head: &Parts, session: &mut Session) -> Option<Answer> {
         let path = head.uri.path().to_owned();
         if !["/api/cart", "/order"].contains(&path.as_str()) {

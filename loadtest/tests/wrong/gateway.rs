@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use super::room::{Answer, Intent, POLL, Room};
 
 const COOKIE: &str = "weir_launch";
-/// Somebody who was called stands at the door for so long, and is looked at so often.
+/// A called visitor stands at the door for so long, and is checked so often.
 const AT_THE_DOOR: Duration = Duration::from_millis(800);
 const LOOK: Duration = Duration::from_millis(50);
 /// How much longer a pass holder waits where the crowd slows the shop down.

@@ -21,10 +21,10 @@ use verdict::{Check, Outcome, judge};
 use super::gateway::Gateway;
 use super::room::{Fault, Room};
 
-/// How often the gateway is asked how it is.
+/// Poll interval of the gateway.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// What a launch came to.
+/// The evidence and the checks of a launch.
 pub(crate) struct Judged {
     pub(crate) checks: Vec<Check>,
 }

@@ -205,6 +205,6 @@ async fn pages_that_are_slow_while_a_crowd_waits_are_found() {
         scenario.closing = Some(span(14_000));
         scenario.objectives.page_p99_times = 2.0;
     });
-    // Nobody waits in the first four seconds, and then for some seven.
+    // No line in the first four seconds, and then one for some seven.
     launch(Fault::SlowWithACrowd, ratio, &[(25.0, 4.0), (340.0, 1.0)]).await.is_found_by(["page-p99-crowd"]);
 }

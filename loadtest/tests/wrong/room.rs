@@ -13,9 +13,9 @@ use policy::room::Rules;
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::{Kind, Token};
 
-/// Seconds between two polls.
+/// Poll interval in seconds.
 pub(crate) const POLL: u64 = 1;
-/// A claimant is here for so many milliseconds after they asked.
+/// Milliseconds for which a claimant counts as present after their last request.
 const HERE: Millis = 200;
 /// Every so many are treated wrongly, where not all are.
 const SOME: u64 = 8;
@@ -34,7 +34,7 @@ pub(crate) enum Fault {
     LastFirst,
     TicketsLost,
     NumbersTwice,
-    /// Whoever shows a pass gets another one.
+    /// A visitor who shows a pass gets another one.
     PassesTwice,
     SealUnchecked,
     ExpiredAccepted,
@@ -50,7 +50,7 @@ pub(crate) enum Fault {
     NeverRenews,
 }
 
-/// Who asks, as far as a token can tell, and for what.
+/// The asker, as far as a token can tell, and the kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intent {
     /// A page, or the waiting document.
@@ -59,12 +59,12 @@ pub(crate) enum Intent {
     Other,
 }
 
-/// What becomes of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// On to the shop, with this `Weir-Pass-Id` if there is a pass, and perhaps a new cookie.
     Enter { pass: Option<Token>, cookie: Option<String>, crowd: bool },
-    /// A place in the line. Whoever is `called` stands at the door until there is a token.
+    /// A place in the line. A `called` visitor stands at the door until there is a token.
     Wait { cookie: Option<String>, position: u64, wait: Option<[u64; 2]>, called: bool },
     /// Not without a pass.
     Refuse,
@@ -84,7 +84,7 @@ struct State {
     line: Line,
     view: View,
     revoked: HashSet<u64>,
-    /// Places whose holders were called and are here, and when they asked last.
+    /// Places whose holders were called and are here, with the instants of their last requests.
     here: BTreeMap<u64, Millis>,
     /// Last position, and when they joined.
     shown: HashMap<u64, (u64, Millis)>,
@@ -121,12 +121,12 @@ impl Room {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Time passes.
+    /// Advances the time.
     pub(crate) fn tick(&self) {
         self.state().apply(&self.rules, &Batch::default());
     }
 
-    /// What it says of itself, asked by gateway 0.
+    /// Its report, asked by gateway 0.
     pub(crate) fn sample(&self) -> GatewaySample {
         let state = self.state();
         GatewaySample {
@@ -275,7 +275,7 @@ impl Room {
 }
 
 impl State {
-    /// Everybody who was called and is here, and this one.
+    /// All visitors who were called and are here, and this one.
     fn claimants(&mut self, place: u64) -> Vec<u64> {
         self.here.insert(place, now());
         self.here.retain(|_, asked| now() < *asked + HERE);

@@ -1,15 +1,15 @@
-//! Promise 4: those who are active stay in.
+//! Promise 4: active shoppers stay in.
 //!
 //! ```text
 //! active   from the first page on, at most a quarter of session_duration between two requests
 //! fault    they met the line again, or got another number, before their receipt
 //! ```
 //!
-//! A pass is renewed from half of its life on. Whoever asks once in every quarter asks at least twice in that half: the
-//! renewal must be done, and must have reached the cookie, with the second of these requests. A visit tells something if it
+//! A pass is renewed from half of its life on. A shopper who asks once in every quarter asks at least twice in that half: the
+//! renewal must be done, and must have reached the cookie, with the second of these requests. A visit is evidence if it
 //! lasted longer than one life of a pass.
 //!
-//! Out of scope: a pass that lives, by its own cookie, and is refused; that is `thrown-out` ([`super::places`]).
+//! Out of scope: a living pass, shown by its own cookie, that is refused; that is `thrown-out` ([`super::places`]).
 
 use evidence::{Micros, Visit};
 use launch_model::token::Kind;
@@ -18,7 +18,7 @@ use crate::check::{Check, first_of};
 use crate::launch::Launch;
 use crate::places::{keeps_cookies, receipt};
 
-/// Requests in each life of a pass, evenly apart, that make somebody active.
+/// Requests in each life of a pass, evenly apart, that make a shopper active.
 const REQUESTS_A_LIFE: Micros = 4;
 
 pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {

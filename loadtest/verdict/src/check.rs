@@ -1,6 +1,6 @@
-//! How a check is written down.
+//! A check and its outcome.
 //!
-//! A check begins unknown. Only a measurement that is held against something makes it held or broken.
+//! A check begins unknown. Only a measurement against a bound makes it held or broken.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Sums of decimals may miss a whole number by this much.
 const ROUNDING: f64 = 1e-6;
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -20,7 +20,7 @@ pub enum Verdict {
     Invalid,
 }
 
-/// How one check came out.
+/// The outcome of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -51,12 +51,12 @@ pub struct Check {
     pub allowed: Option<f64>,
     /// Unit of both: `shoppers`, `ms`, `share`, ...
     pub unit: String,
-    /// How it was measured, or whom it found: one or two sentences.
+    /// How it was measured, or which visitors it found: one or two sentences.
     pub detail: String,
 }
 
 impl Check {
-    /// A check that has looked at nothing yet.
+    /// A check without a measurement yet.
     pub(crate) fn new(id: &str, title: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -70,7 +70,7 @@ impl Check {
         }
     }
 
-    /// Which promise of the model it looks after.
+    /// The promise of the model that it covers.
     pub(crate) fn promise(self, number: u8) -> Self {
         Self { promise: Some(number), ..self }
     }
@@ -100,7 +100,7 @@ impl Check {
         Self { detail: detail.into(), ..self }
     }
 
-    /// What is broken makes the run invalid: it is the generator's own fault.
+    /// A broken check makes the run invalid: it is the generator's own fault.
     pub(crate) fn or_invalid(self) -> Self {
         let outcome = if self.outcome == Outcome::Broken { Outcome::Invalid } else { self.outcome };
         Self { outcome, ..self }
@@ -133,7 +133,7 @@ impl Verdict {
     }
 }
 
-/// Names a few of those who were found: ` First: visitor 3, visitor 9.`
+/// Names a few of the visitors found: ` First: visitor 3, visitor 9.`
 pub(crate) fn first_of(found: &[u64]) -> String {
     if found.is_empty() {
         return String::new();

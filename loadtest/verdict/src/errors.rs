@@ -1,11 +1,11 @@
-//! Nobody who waits sees an error.
+//! No waiting shopper sees an error.
 //!
 //! ```text
 //! errors-waiting   answers 5xx to honest people outside      = 0
 //! unanswered       their requests that had no answer at all  = 0
 //! ```
 //!
-//! Out of scope: errors of those inside, which are the shop's; they are told here, and judged by the orders that
+//! Out of scope: errors of those inside, which are the shop's; they are reported here, and judged by the orders that
 //! come of it (`orders`).
 
 use evidence::{RequestRecord, Visit};
@@ -36,7 +36,7 @@ pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     ]
 }
 
-/// What those inside met.
+/// Errors of shoppers inside.
 fn inside(launch: &Launch<'_>) -> String {
     let asked = launch.evidence.visits.iter().flat_map(|visit| &visit.asked).filter(|asked| !asked.attack);
     let count = |is: fn(&RequestRecord) -> bool| asked.clone().filter(|asked| is(asked)).count();

@@ -1,4 +1,4 @@
-//! Evidence made up for tests: a small launch in which everything is as promised, to be spoiled in one place.
+//! Fixture: evidence of a small launch in which everything is as promised, to be spoiled in one place.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ pub(crate) const START_MS: i64 = 1_800_000_000_000;
 /// Life of a pass, in milliseconds.
 pub(crate) const SESSION: i64 = 60_000;
 
-/// A room of 10 shoppers a second, 10 at once, and what was seen of it.
+/// A room of 10 shoppers a second, 10 at once, and its evidence.
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
     pub(crate) scenario: Scenario,
     pub(crate) evidence: Evidence,
-    /// Set before anybody comes.
+    /// Set before the first visitor.
     pub(crate) store_ahead_ms: i64,
-    /// Set before anybody comes.
+    /// Set before the first visitor.
     pub(crate) shop_ahead_ms: i64,
 }
 
@@ -59,7 +59,7 @@ impl Made {
         checks.iter().find(|check| check.id == id).unwrap_or_else(|| panic!("no check {id}")).clone()
     }
 
-    /// Somebody who arrives now, in milliseconds since the start, and is never let in.
+    /// A visitor who arrives now, in milliseconds since the start, and is never let in.
     pub(crate) fn outside(&mut self, number: u64, joined: i64) -> &mut Visit {
         let ticket = self.token(Kind::Ticket, number, joined, joined + 86_400_000);
         let visit = Visit {
@@ -74,7 +74,7 @@ impl Made {
         self.evidence.visits.last_mut().unwrap()
     }
 
-    /// Somebody who joins and is granted a pass at these milliseconds since the start, and buys.
+    /// A visitor who joins and is granted a pass at these milliseconds since the start, and buys.
     pub(crate) fn shopper(&mut self, number: u64, joined: i64, granted: i64) -> &mut Visit {
         self.outside(number, joined);
         let pass = self.token(Kind::Pass, number, granted, granted + SESSION);

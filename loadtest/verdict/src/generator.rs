@@ -27,7 +27,7 @@ const LAG_MS: f64 = 10.0;
 const CPU: f64 = 0.9;
 /// Share of a limit of the kernel that may be in use.
 const KERNEL: f64 = 0.97;
-/// How far the clocks of two processes may be apart without anybody knowing, in milliseconds.
+/// Unnoticed offset between the clocks of two processes, at most, in milliseconds.
 const CLOCK_MS: f64 = 10.0;
 
 pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
@@ -61,7 +61,7 @@ fn crowd(launch: &Launch<'_>) -> Check {
     check.detail("A run without visitors tells nothing.")
 }
 
-/// Of the slowest process, or of all together.
+/// Lag of the slowest process, or of all together.
 fn lag(launch: &Launch<'_>) -> Check {
     let check = Check::new("generator-lag", "How late requests were sent, p99").unit("ms");
     let all = Quantiles::of(launch.evidence.timeline.iter().map(|second| &second.lag));
@@ -100,7 +100,7 @@ fn kernel(generators: &[Generator]) -> Vec<Check> {
         "{}: {} of {} at the most, on the machine of {}. {overflows} connections found a full listening queue there.",
         fullest.name, fullest.used, fullest.limit, of.name
     );
-    // Processes of one machine tell of the same packets.
+    // Processes of one machine report the same packets.
     let packets = generators.iter().map(|one| one.dropped_packets).max().unwrap_or(0);
     let lost = Check::new("generator-packets", "Packets dropped for want of connection tracking").unit("packets");
     vec![

@@ -1,4 +1,4 @@
-//! Promise 5: nobody slips in.
+//! Promise 5: no client slips in.
 //!
 //! ```text
 //! attacks        requests that were sent as an attack and that the shop's log has, joined by request id     = 0
@@ -54,8 +54,8 @@ fn attacks(launch: &Launch<'_>) -> Check {
     }
 }
 
-/// Forms of people who skip the line, from the answer on that brought them a pass: a ticket that is called is traded when
-/// a form comes with it. And those with a pass of before that were let in with a number of their own: a form takes one.
+/// Forms of people who skip the line, from the answer on that brought them a pass: a called ticket is traded when
+/// a form comes with it. And those with an earlier pass that were let in with a number of their own: a form takes one.
 fn sent_in_their_turn<'l>(launch: &'l Launch<'_>) -> impl Iterator<Item = &'l str> {
     let turn = |visit: &'l Visit| {
         let mut passes = visit.held.iter().filter(|held| held.token.kind == Kind::Pass);

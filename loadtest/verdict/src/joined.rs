@@ -6,10 +6,10 @@
 //! log-twice       requests of one shopper that the shop saw more than once          = 0
 //! ```
 //!
-//! If these do not hold, other checks have looked at only a part of the launch. A shopper remembers a request that brought them
+//! If these do not hold, other checks have seen only a part of the launch. A shopper remembers a request that brought them
 //! a page. So many strangers are allowed for as there were visits cut short at the end, with a request on its way, and
 //! requests of people outside that had an error or no answer. Of pages only those that a form leads to are looked for in the
-//! log: to whoever opens the product page with a pass that has ended the gateway shows the line.
+//! log: a visitor who opens the product page with a pass that has ended gets the line from the gateway.
 //!
 //! Out of scope: what was in the requests.
 

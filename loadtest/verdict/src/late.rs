@@ -6,7 +6,7 @@
 //! too late  the same after form_grace        = 0
 //! ```
 //!
-//! How late one is, is taken for as little as the clocks leave possible. `form_grace` is what Weir takes by default.
+//! Lateness is the least that the clocks leave possible. `form_grace` is what Weir takes by default.
 //!
 //! Out of scope: requests that are no forms. They need a pass that lives (`intruders`).
 
@@ -39,7 +39,7 @@ impl LateForm<'_> {
     }
 }
 
-/// Whether somebody sends something.
+/// Whether a request sends a form.
 pub(crate) fn is_form(asked: &RequestRecord) -> bool {
     matches!(asked.page, Page::Order | Page::Payment)
 }
@@ -100,7 +100,7 @@ mod tests {
     use crate::check::Outcome;
     use crate::fixture::{Made, SESSION};
 
-    /// Somebody whose pass is granted after 1 s, and who sends forms so many milliseconds after its end.
+    /// A visitor whose pass is granted after 1 s, and who sends forms so many milliseconds after its end.
     fn sends(after: &[i64]) -> Made {
         let mut made = Made::line_of(5);
         made.shopper(90, 500, 1_000);

@@ -1,4 +1,4 @@
-//! What is read once off the evidence and looked at by several checks: who was granted a pass when, and by how
+//! Facts that several checks share, read once off the evidence: who was granted a pass when, and by how
 //! much the clocks differ.
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Both are Cristian's bounds (Probabilistic clock synchronization, 1989) over all requests of the run: what is sealed or served lies
-//! between a request and its answer. What is told in another clock's time is only used where that much error cannot
+//! between a request and its answer. Times of another clock are only used where that much error cannot
 //! matter; the limits are judged in store time alone.
 //!
 //! Out of scope: judgement.
@@ -38,7 +38,7 @@ pub(crate) struct Grant {
     pub(crate) visit: usize,
 }
 
-/// By how much another clock is ahead of ours, in microseconds: between these two.
+/// Another clock's lead over ours, in microseconds: between these two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ahead {
     /// At least so much.
@@ -67,9 +67,9 @@ impl Ahead {
 /// A launch, read once.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
-    /// As it was written.
+    /// The scenario.
     pub(crate) scenario: &'a Scenario,
-    /// As it was seen.
+    /// The evidence.
     pub(crate) evidence: &'a Evidence,
     /// Every number that was granted a pass, in order of grants.
     pub(crate) grants: Vec<Grant>,
@@ -79,7 +79,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) store_ahead: Option<Ahead>,
     /// By how much the shop's clock is ahead; `None` if its log cannot be joined.
     pub(crate) shop_ahead: Option<Ahead>,
-    /// What shoppers asked, by request id.
+    /// The shoppers' requests, by request id.
     pub(crate) asked: HashMap<&'a str, &'a RequestRecord>,
 }
 
@@ -180,7 +180,7 @@ fn store_ahead(evidence: &Evidence) -> Option<Ahead> {
     )
 }
 
-/// In order of grants, and of numbers where they were granted at once. Whoever collects tokens of another room too is left
+/// In order of grants, and of numbers where they were granted at once. Visitors who collect tokens of another room too are left
 /// out: a token does not tell in clear which room it is for.
 fn grants(evidence: &Evidence, session: i64) -> Vec<Grant> {
     let mut grants = HashMap::<u64, Grant>::new();

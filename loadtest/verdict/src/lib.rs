@@ -8,11 +8,11 @@
 //! | `limits`, `seats` | promise 1: new shoppers in every window, passes at once |
 //! | `usage` | promise 2: the rate is used while people wait |
 //! | `order` | promise 3: the order of grants is that of tickets |
-//! | `places`, `active` | promise 4: a place is kept, a number is given once, those who are active stay in |
-//! | `intruders`, `late` | promise 5: nobody reaches the shop without a right; forms that came after the end of their pass |
+//! | `places`, `active` | promise 4: a place is kept, a number is given once, active shoppers stay in |
+//! | `intruders`, `late` | promise 5: no client reaches the shop without a right; forms that came after the end of their pass |
 //! | `waits` | promise 6: the wait that was shown is the wait that was had |
 //! | `pages`, `errors`, `orders` | promise 7 and the objectives of those inside |
-//! | `served` | whether anybody got what they came for, and at which step of a journey people were stopped |
+//! | `served` | whether any visitor got what they came for, and at which step of a journey people were stopped |
 //! | `siege` | pass holders beside attacks, and whether an attack found a way in |
 //! | `joined`, `generator` | whether the three sides tell of the same launch, and whether this side kept up |
 //!
@@ -20,8 +20,8 @@
 //! policy <-- launch-model <-- evidence <-- verdict: reports <-- checks
 //! ```
 //!
-//! Out of scope: the crowd that was sent and how it was sent; the gateway's own code and its secret. Weir's tokens can
-//! be read by anybody ([`launch_model::token`]), and a gateway that lies in them is found out by the shop's log.
+//! Out of scope: the crowd and its sender; the gateway's own code and its secret. Any client can read Weir's
+//! tokens ([`launch_model::token`]), and a gateway that lies in them is found out by the shop's log.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
 

@@ -19,7 +19,7 @@ use crate::launch::Launch;
 use crate::siege;
 use crate::windows::{Limit, Step, most_within, steps};
 
-/// Length in milliseconds, and what it is called.
+/// Length in milliseconds, and its name.
 const WINDOWS: [(i64, &str); 3] = [(100, "100ms"), (1_000, "1s"), (10_000, "10s")];
 
 pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
@@ -63,7 +63,7 @@ fn of_any_window(launch: &Launch<'_>, times: &[i64]) -> Check {
     check.at_most(worst.beyond.max(0.0), 0.0).detail(detail)
 }
 
-/// What the gateways counted: also those whose answer was lost on the way.
+/// The gateways' counters: they include passes whose answer was lost on the way.
 fn by_counters(launch: &Launch<'_>) -> Check {
     let check = Check::new("limit-counters", "New shoppers beyond the limit, by the gateways' own counters");
     let check = check.promise(1).unit("shoppers");
@@ -99,7 +99,7 @@ struct AtShop {
 impl AtShop {
     fn of(launch: &Launch<'_>) -> Self {
         let delay = |entry| launch.grant_at_shop(entry).map(|grant| entry.arrived_us - grant.at * 1000);
-        // A preflight of an attack is nobody who came.
+        // A preflight of an attack is no shopper.
         let new = launch.evidence.shop.iter().filter(|entry| entry.new && !siege::is_preflight(entry));
         let mut new: Vec<_> = new.map(|entry| (entry.arrived_us, delay(entry))).collect();
         new.sort_unstable();
@@ -227,7 +227,7 @@ mod tests {
     fn a_way_of_uneven_length_is_allowed_for_and_stated() {
         let mut made = Made::line_of(100);
         for entry in made.evidence.shop.iter_mut().filter(|entry| entry.new) {
-            // Those of a second arrive together at its end.
+            // All grants of a second arrive together at its end.
             entry.arrived_us = entry.arrived_us.div_euclid(1_000_000) * 1_000_000 + 1_000_000;
         }
         let check = made.check("limit-shop-100ms");

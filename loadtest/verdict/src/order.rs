@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! tau          1 - 4 D / (n (n - 1)),  D = pairs in which the higher number was granted first; equal times are in order
-//! overtaking   of somebody with number L:  grant of L - max(ticket of L in hand, first grant of any number above L)
+//! overtaking   of a shopper with number L:     grant of L - max(ticket of L in hand, first grant of any number above L)
 //! in order     tau is at least 1 - 2 x (share of pairs granted no further apart than the overtaking that is allowed)
 //! ```
 //!
-//! Only those who poll as told are compared, on both sides, and only with one number each. Whoever still stands outside
-//! at the end counts as granted then: somebody who was forgotten is overtaken by everybody behind. A called shopper learns
+//! Only shoppers who poll as told are compared, on both sides, and only with one number each. A shopper who stands outside
+//! at the end counts as granted then: a forgotten one is overtaken by all behind. A called shopper learns
 //! of the call with the next poll, so overtaking by the time between two polls is no fault: the objective holds that much, and
 //! the third line is what then follows for tau.
 //!
-//! Out of scope: those whose turn came while they were away; they claim when they return.
+//! Out of scope: shoppers whose turn came while they were away; they claim when they return.
 
 use evidence::{End, Visit};
 use launch_model::token::Kind;
@@ -25,7 +25,7 @@ use crate::windows::tau;
 /// Overtaking by less than this, in milliseconds, is not counted in the share: two gateways take turns at the store.
 const NOTICEABLE: i64 = 1_000;
 
-/// Somebody who stands in the order, in store time.
+/// A shopper in the order, in store time.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     number: u64,
@@ -35,10 +35,10 @@ struct Standing {
     index: u64,
 }
 
-/// Somebody who entered.
+/// A shopper who entered.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// Place among those who entered, by ticket.
+    /// Place among the shoppers who entered, by ticket.
     pub place: u64,
     /// Seconds since the start, at which the pass was granted.
     pub at: f64,
@@ -51,7 +51,7 @@ pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     vec![of_order(launch, &standings), of_overtaking(launch, &standings)]
 }
 
-/// A sample of those who entered, in order of tickets, evenly spread: for the picture of fairness.
+/// A sample of the shoppers who entered, in order of tickets, evenly spread: for the picture of fairness.
 pub(crate) fn entries(launch: &Launch<'_>, most: usize) -> Vec<Entry> {
     let mut grants = launch.grants.clone();
     grants.sort_unstable_by_key(|grant| grant.number);
@@ -139,7 +139,7 @@ fn of_overtaking(launch: &Launch<'_>, standings: &[Standing]) -> Check {
     check.at_most(longest as f64 / 1e3, allowed as f64 / 1e3).detail(detail)
 }
 
-/// Who was overtaken, and by how many milliseconds; from the highest number down.
+/// The overtaken shoppers, and by how many milliseconds; from the highest number down.
 fn overtaken(standings: &[Standing]) -> Vec<(u64, i64)> {
     let mut first_above = i64::MAX;
     let mut overtaken = Vec::new();

@@ -1,4 +1,4 @@
-//! What the launch is for: who is let in gets their order.
+//! The purpose of the launch: a shopper who is let in gets their order.
 //!
 //! ```text
 //! orders     (bought + sold out) / let in, of those who came to buy       >= objective
@@ -7,7 +7,7 @@
 //! inventory      oversold + unaccounted + duplicates, as the shop counts them = 0
 //! ```
 //!
-//! Who finds everything sold has been served.
+//! A shopper who finds everything sold has been served.
 //!
 //! Out of scope: how long it took (`pages`).
 
@@ -84,7 +84,7 @@ fn paid_once(launch: &Launch<'_>) -> Check {
         .detail(format!("Of {} paid orders.", payers.len()))
 }
 
-/// What the shop's own inventory says.
+/// The inventory's own account.
 fn inventory(launch: &Launch<'_>) -> Check {
     let check = Check::new("inventory", "Pieces and orders that do not fit in the shop's inventory").unit("pieces");
     let account = launch.evidence.shop_report.as_ref().and_then(|report| report.account.as_ref());

@@ -5,8 +5,8 @@
 //! page-p99-crowd   p99 in seconds with a line / p99 in seconds without one  <= objective
 //! ```
 //!
-//! A page counts in the second in which it came. A second has a line if somebody waited at its begin and at its end, and none if
-//! nobody waited in it or before it for as long as somebody is patient: a page that came now may have been asked for then. Others
+//! A page counts in the second in which it came. A second has a line if a shopper waited at its begin and at its end, and none if
+//! none waited in it or before it for as long as a visitor is patient: a page that came now may have been asked for then. Others
 //! count for neither.
 //! The ratio needs 100 pages of both kinds, or its p99 is a single page.
 //!

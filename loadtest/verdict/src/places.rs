@@ -1,4 +1,4 @@
-//! Promise 4: nobody is lost.
+//! Promise 4: no shopper is lost.
 //!
 //! | check | a fault is |
 //! |---|---|
@@ -8,10 +8,10 @@
 //! | `thrown-out` | a visitor who met the line again with a pass that had not ended |
 //! | `second-passes` | a pass with another end than the one before, and no renewal: it was sealed before half of its life was over |
 //!
-//! A pass ends by its expiry, or by the receipt. Whoever loses cookies may have many numbers, but none of them is
-//! anybody else's. Of adversaries only those are looked at who keep what they are given; the others mix up tokens themselves.
+//! A pass ends by its expiry, or by the receipt. A visitor who loses cookies may have many numbers, but none of them is
+//! another visitor's. Of adversaries only those are judged who keep what they are given; the others mix up tokens themselves.
 //!
-//! Out of scope: those who keep their place and never get in; `order` finds them, overtaken by all behind.
+//! Out of scope: shoppers who keep their place and never get in; `order` finds them, overtaken by all behind.
 
 use std::collections::HashMap;
 
@@ -59,7 +59,7 @@ pub(crate) fn keeps_cookies(visit: &Visit) -> bool {
     !visit.persona.is_adversary() && visit.persona != Persona::LosesCookies
 }
 
-/// What they hold is what they were given.
+/// Whether they hold what they were given.
 fn holds_what_was_given(visit: &Visit) -> bool {
     let persona = visit.persona;
     !persona.is_adversary() || persona.is_spoiler() || matches!(persona, Persona::SkipsLine | Persona::IgnoresHints)
@@ -115,7 +115,7 @@ fn has_lost_their_number(visit: &Visit) -> bool {
         .any(|(before, after)| before.token.number != after.token.number && !had_ended(visit, before, after))
 }
 
-/// Whether somebody's pass had ended when they were given another token.
+/// Whether a visitor's pass had ended when they were given another token.
 fn had_ended(visit: &Visit, before: &Held, after: &Held) -> bool {
     let ran_out = before.token.kind == Kind::Pass && before.token.expires_ms <= after.token.issued_ms;
     ran_out || receipt(visit).is_some_and(|receipt| receipt <= after.at)
@@ -162,7 +162,7 @@ mod tests {
         Made::line_of(20)
     }
 
-    /// A launch in which this became of the first visitor.
+    /// A launch in which the first visitor fares like this.
     fn spoiled(spoil: impl Fn(&mut Visit)) -> Made {
         let mut made = line();
         spoil(&mut made.evidence.visits[0]);

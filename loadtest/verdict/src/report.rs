@@ -1,7 +1,7 @@
-//! What a run came to, for people and programs: one value, written as `report.json` and drawn as one HTML file.
+//! The report of a run, for people and programs: one value, written as `report.json` and drawn as one HTML file.
 //!
 //! A report holds everything that its pictures show, so that it can be drawn again ([`html`]), and compared with
-//! another ([`compare`]). [`Report::of`] makes it from what was seen, and [`Report::save`] and [`Report::load`] keep it.
+//! another ([`compare`]). [`Report::of`] makes it from the evidence, and [`Report::save`] and [`Report::load`] keep it.
 //!
 //! Out of scope: judgement. Every check and its outcome comes from [`crate::judge`].
 

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! a pass lives    from its grant to its end: the last expiry seen in a cookie, or the receipt, which gives the seat back;
-//!                 where nobody came back with it, at least 30 s
+//!                 without a later request with it, at least 30 s
 //! alive at t    = #grants at or before t - #ends at or before t            all in store time
 //! receipt       = answered at the shop - (shortest time from a grant to the shop)
 //! ```
 //!
 //! The shortest time from grant to shop is at least the difference of the two clocks, so a receipt is never dated later than it
 //! was: no life is counted too long, and what is found beyond the bound was beyond it. The count may be too low by those
-//! who were about to get their receipt; the gateways' own count stands beside it.
+//! was: no life is counted too long, and what is found beyond the bound was beyond it. The count may be too low by the shoppers
 //!
-//! Out of scope: seats that are given back in another way (a Leave button): nobody in the crowd presses it.
+//! Out of scope: seats that are given back in another way (a Leave button): no visitor of the crowd presses it.
 
 use std::collections::HashMap;
 
@@ -121,7 +121,7 @@ mod tests {
     fn a_seat_is_taken_until_the_receipt() {
         let mut made = Made::line_of(50);
         assert_eq!(made.check("seats").outcome, Held::Unknown, "no bound");
-        // Somebody comes each 100 ms and stays for about 160 ms.
+        // A shopper comes each 100 ms and stays for about 160 ms.
         made.scenario.room.total_active_users = Some(2);
         let check = made.check("seats");
         assert_eq!((check.outcome, check.measured), (Held::Held, Some(2.0)), "{check:?}");

@@ -1,13 +1,13 @@
-//! Whether anybody got what they came for, and at which step of a journey people were stopped.
+//! Whether any visitor got what they came for, and at which step of a journey people were stopped.
 //!
 //! ```text
 //! anybody-served  honest visitors who bought, found everything sold or saw their journey to its end  >= 1, else the run is invalid
 //! journey-steps   visits that ended at a step that failed / visits that were let in                 <= 1 - objectives.orders
 //! ```
 //!
-//! A launch in which nobody gets anything tells nothing, however well the line held: the journey is wrong, or the shop is.
+//! A launch in which no visitor is served tells nothing, however well the line held: the journey is wrong, or the shop is.
 //!
-//! Out of scope: how many got it (`orders`).
+//! Out of scope: how many were served (`orders`).
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) fn checks(launch: &Launch<'_>) -> Vec<Check> {
     [anybody(launch)].into_iter().chain(steps).collect()
 }
 
-/// Who came for something. A no-show goes at the sight of a line.
+/// Visitors who came for something. A no-show goes at the sight of a line.
 fn comers<'a>(launch: &Launch<'a>) -> impl Iterator<Item = &'a Visit> {
     let comes = |visit: &&Visit| !visit.persona.is_adversary() && visit.persona != Persona::NoShow;
     launch.evidence.visits.iter().filter(comes)

@@ -14,11 +14,11 @@
 //! attack-past         requests of attacks that reached a page of the launch without a pass  = 0
 //! ```
 //!
-//! Before each attack it is calm again, so what was before all of them, put together, is the calm of this run. Holders are honest
+//! Before each attack it is calm again, so the calm of this run is what was before all of them, put together. Holders are honest
 //! people inside; pages count by when they were due. Throughput is per holder, so that it does not matter how many there
 //! are: an attack on the line keeps others from getting in.
 //!
-//! Out of scope: what became of the attackers, which is no promise.
+//! Out of scope: the attackers' own results, which no promise covers.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) struct Pages {
 /// An attack, and the holders of passes beside it.
 #[derive(Debug)]
 pub(crate) struct Phase<'a> {
-    /// What became of it.
+    /// The evidence of the attack.
     pub(crate) attack: &'a Attacked,
     /// Pages while it lasted, and when it was to be calm again.
     pub(crate) during: Pages,
@@ -106,7 +106,7 @@ impl Pages {
     }
 }
 
-/// What was before all attacks, and each of them.
+/// The calm before all attacks, and each of them.
 pub(crate) fn phases<'a>(launch: &Launch<'a>) -> (Pages, Vec<Phase<'a>>) {
     let attacks = &launch.evidence.attacks;
     let [calm, recovery] = [CALM, RECOVERY].map(|span| span.as_micros() as Micros);
@@ -263,8 +263,8 @@ fn list(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// What the shop has from attackers that no gateway should let through. Those who come like newcomers may be let in as
-/// newcomers, with a pass.
+/// Requests of attackers in the shop's log that no gateway should let through. Attackers that come like newcomers may be let
+/// in as newcomers, with a pass.
 fn past(launch: &Launch<'_>) -> Check {
     let check = Check::new("attack-past", "Requests of attacks that came past the room").promise(5).unit("requests");
     if launch.evidence.shop.is_empty() {

@@ -66,7 +66,7 @@ fn seconds(launch: &Launch<'_>) -> Vec<i64> {
     (from..end).step_by(1_000).filter(holds).collect()
 }
 
-/// When those who would enter joined the line and left it, in store time: both sorted.
+/// When shoppers who would enter joined the line and left it, in store time: both sorted.
 struct Waiting {
     joined: Vec<i64>,
     gone: Vec<i64>,
@@ -103,7 +103,7 @@ mod tests {
     use crate::check::Outcome;
     use crate::fixture::Made;
 
-    /// Everybody comes at once, and somebody is let in after each pause of so many milliseconds.
+    /// All shoppers come at once, and one is let in after each pause of so many milliseconds.
     fn line(pause: i64) -> Made {
         let mut made = Made::new();
         for n in 0..150 {

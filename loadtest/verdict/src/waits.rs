@@ -7,13 +7,13 @@
 //! honest   high <= 2 x low + 33 s                            a wide range is no promise
 //! ```
 //!
-//! Of those who poll as told. Who still stands outside at the end counts as outside the range if its upper end is over, and not at
-//! all if it is not.
+//! Judged for shoppers who poll as told. One who stands outside at the end counts as outside the range if its upper end is
+//! over, and not at all if it is not.
 //!
 //! A range that was told before the rate was cut is held against the wait like any other, and if it was not kept it is listed
-//! apart too (`wait-cut`): whoever cuts the rate breaks it.
+//! apart too (`wait-cut`): a cut of the rate breaks it.
 //!
-//! Out of scope: waits that nobody was told.
+//! Out of scope: waits without a shown range.
 
 use evidence::{End, Visit};
 use launch_model::persona::Persona;
@@ -88,7 +88,7 @@ fn of_decile(told: &[ToldWait]) -> Wait {
     }
 }
 
-/// Of those who came in.
+/// Shoppers who came in.
 fn told_and_had(visit: &Visit) -> Option<ToldWait> {
     let (shown, entered) = (visit.first_wait.filter(|_| visit.persona.polls_as_told())?, visit.entered?);
     Some(ToldWait { low: shown.low, high: shown.high, had: (entered - shown.at) as f64 / 1e6 })

@@ -11,7 +11,7 @@ use rand::Rng as _;
 use super::gateway::{self, Caller, Tab};
 use super::{Event, World};
 
-/// How somebody behaves who has a ticket.
+/// The behaviour of a ticket holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habit {
     /// Polls as told.
@@ -30,7 +30,7 @@ pub enum Habit {
     Stuffs,
 }
 
-/// How somebody leaves the shop.
+/// How a shopper leaves the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The pass runs out.
@@ -107,7 +107,7 @@ fn gateway_of(world: &World, person: u32) -> u32 {
     world.crowd[person as usize].gateway
 }
 
-/// The balancer chooses a gateway: of those who wait in one tab any, unless it is sticky.
+/// The balancer chooses a gateway: for visitors who wait in one tab any, unless it is sticky.
 fn balance(world: &mut World, person: u32) -> u32 {
     let gateways = world.gateways.len() as u32;
     let shopper = &mut world.crowd[person as usize];
@@ -195,7 +195,7 @@ fn act(world: &mut World, tab: Tab, verdict: Verdict) {
     }
 }
 
-/// What came of a request that waited.
+/// The result of a request that waited.
 pub fn hears(world: &mut World, caller: Caller, admission: Admission) {
     let Caller { tab, number: claimed, since } = caller;
     let (person, _) = tab;
@@ -235,7 +235,7 @@ fn refused(world: &mut World, tab: Tab) {
     again(world, tab, after);
 }
 
-/// `reject`: nobody waits; some come back, and not for ever.
+/// `reject`: there is no line; some come back, and not for ever.
 fn turned_away(world: &mut World, person: u32) {
     let shopper = &mut world.crowd[person as usize];
     shopper.tries += 1;
@@ -334,7 +334,7 @@ fn gets_pass(world: &mut World, tab: Tab, number: u64, expires: Millis, admitted
         return;
     }
     if shopper.stay == 0 || shopper.habit == Habit::Absent {
-        // The second tab of somebody who is not followed further still gets its answer.
+        // The second tab of a shopper who is not followed further still gets its answer.
         return gone(world, person);
     }
     let pass = Token::new_pass(number, world.gateways[id as usize].view().now, expires);
@@ -396,7 +396,7 @@ fn gives_back(world: &mut World, person: u32, token: Token) {
     again(world, (person, 0), 500);
 }
 
-/// Somebody shows the pass or ticket once more that was given back: it must be worth nothing.
+/// The shopper shows the pass or ticket once more that was given back: it must be worth nothing.
 fn tries_what_was_given_back(world: &mut World, person: u32, at: Millis) {
     let now = world.agenda.now;
     let id = gateway_of(world, person);
@@ -425,7 +425,7 @@ fn is_spent(world: &mut World, person: u32, claimed: Option<u64>) {
     gone(world, person);
 }
 
-/// Somebody tries what is worth nothing.
+/// A forger shows a worthless token.
 pub fn forge(world: &mut World) {
     let now = world.agenda.now;
     let id = world.rng.random_range(0..world.gateways.len() as u32);

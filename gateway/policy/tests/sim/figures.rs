@@ -12,17 +12,17 @@ pub struct Figures {
     pub used: f64,
     /// Seconds over which that was measured.
     pub seconds: f64,
-    /// Longest time from the first claim to the pass, of those who poll as told...
+    /// Longest time from the first claim to the pass, of shoppers who poll as told...
     pub longest_hold: f64,
     /// ...the time that 99 % stay below...
     pub p99_hold: f64,
     /// ...and the longest from the call to the pass.
     pub longest_call: f64,
-    /// Most that somebody who polls as told was overtaken by, in seconds of called tickets.
+    /// Most that a shopper who polls as told was overtaken by, in seconds of called tickets.
     pub overtaken: f64,
     /// Most admissions in 100 ms.
     pub most_per_tick: u64,
-    /// Share of those who poll as told that entered inside the first range that they saw.
+    /// Share of shoppers who poll as told that entered inside the first range that they saw.
     pub inside: f64,
     /// Most requests in a second.
     pub requests: u32,
@@ -79,7 +79,7 @@ impl Figures {
         self.inside = inside / seen_range;
     }
 
-    /// The highest number let in before somebody, against that person's own, at the line's mean speed.
+    /// The highest number let in before a shopper, against that shopper's own, at the line's mean speed.
     fn measure_overtaking(&mut self, world: &World) {
         let mut granted: Vec<(Millis, u64, Habit)> = (world.crowd.iter().zip(&world.watch.people))
             .filter_map(|(person, seen)| Some((seen.granted?, seen.number, person.habit)))
@@ -98,7 +98,7 @@ impl Figures {
     }
 }
 
-/// Those who poll as told.
+/// Shoppers who poll as told.
 fn told(world: &World) -> impl Iterator<Item = &super::watch::Observed> {
     let people = world.crowd.iter().zip(&world.watch.people);
     people.filter(|(person, _)| person.habit == Habit::Told).map(|(_, seen)| seen)

@@ -256,7 +256,7 @@ fn is_cut(world: &World, id: u32) -> bool {
     world.agenda.now < world.store.away_until.max(world.gateways[id as usize].cut_until)
 }
 
-/// Sends the batch and answers everybody whose answer is known.
+/// Sends the batch and answers every request whose result is known.
 fn flush(world: &mut World, id: u32) {
     let now = world.agenda.now;
     let (mut replies, cut) = (Vec::new(), is_cut(world, id));
@@ -376,7 +376,7 @@ pub fn flush_unanswered(world: &mut World, id: u32) {
         return;
     }
     let Some(call) = gateway.queue.batch(at(now), &mut replies) else { return };
-    // What is told again anyway is left out: here nobody could tell when it happened.
+    // What is told again anyway is left out: here its time could not be told.
     let batch = Batch { renewals: Vec::new(), releases: Vec::new(), confirmed: Vec::new(), ..call.batch };
     let outcome = world.store.apply(&call.rules, &batch, now);
     world.watch.unanswered(&batch, &outcome, &world.room, world.store.clock(now), now);

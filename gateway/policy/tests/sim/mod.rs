@@ -1,10 +1,10 @@
 //! A launch in virtual time: the real policy code, its queues of rooms among it, and a made-up crowd around it.
 //!
-//! - [`crowd`]: shoppers, each a small state machine that does what it is told, or does not
+//! - [`crowd`]: shoppers, each a small state machine that does as it is told, or does not
 //! - [`gateway`]: a queue as in production, with a mailbox, a timer and a way to the store
 //! - [`store`]: the line with its journal, clock, restarts, outages and losses
 //! - [`watch`]: the view from outside: every promise checked after each step
-//! - [`figures`]: what a launch comes to, in numbers
+//! - [`figures`]: the results of a launch, in numbers
 //!
 //! [`World::run`] moves time in steps of a millisecond. Nothing here reads a clock, and every choice
 //! comes from the seed of the [`Plan`]: the same seed is the same launch.
@@ -33,7 +33,7 @@ use watch::Watch;
 /// Store time at which every launch begins.
 pub const START: Millis = 1_800_000_000_000;
 
-/// What happens to the machinery in mid-launch.
+/// Faults of the machinery in mid-launch.
 #[derive(Debug, Clone)]
 pub enum Upset {
     /// The process is killed and started again; the last commit may be torn away before it was confirmed.
@@ -69,18 +69,18 @@ pub struct Plan {
     pub sticky: bool,
     /// The crowd: when each arrives, and what it does.
     pub crowd: Vec<Person>,
-    /// What goes wrong, by virtual time.
+    /// The faults, by virtual time.
     pub upsets: Vec<(Millis, Upset)>,
     /// Polls per second of the whole line.
     pub budget: f64,
-    /// Somebody tries tokens that are worth nothing, once a second.
+    /// A forger tries worthless tokens, once a second.
     pub forger: bool,
     /// The launch must be over by then.
     pub end: Millis,
 }
 
 impl Plan {
-    /// One gateway, nobody there, and nothing goes wrong.
+    /// One gateway, no shopper, and nothing goes wrong.
     pub fn calm(seed: u64, rules: Rules) -> Self {
         Self {
             seed,
@@ -289,9 +289,9 @@ impl World {
         }
     }
 
-    /// Whoever knows what the store has lost is there to tell it.
+    /// Wakes the gateways: the ones that know the lost writes are there to tell the store.
     fn wake(&mut self) {
-        // Who is cut off tells what it knows when it is back, and all do when the store is.
+        // A gateway that was cut off tells what it knows when it is back, and all do when the store is.
         let told = self
             .gateways
             .iter()

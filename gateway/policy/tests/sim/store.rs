@@ -76,7 +76,7 @@ impl Store {
         outcome
     }
 
-    /// Applies a batch that the process does not live to commit: nobody hears of it.
+    /// Applies a batch that the process does not live to commit: its answer is never sent.
     pub fn apply_and_die(&mut self, rules: &Rules, batch: &Batch, now: Millis) {
         drop(self.line.apply(rules, batch, self.stamp(now)));
     }

@@ -83,7 +83,7 @@ pub struct Watch {
     spent: HashMap<u64, Millis>,
     /// Numbers that have lost their seats: when, and the ends of their passes.
     pub evicted: HashMap<u64, (Millis, Millis)>,
-    /// Numbers whose passes were given in answers that nobody heard.
+    /// Numbers whose passes were given in lost answers.
     unheard: BTreeSet<u64>,
     holders: HashMap<u64, u32>,
     highest_given: u64,
@@ -151,8 +151,8 @@ impl Watch {
         }
     }
 
-    /// The store has lost writes; everybody who knows of them lives, but of a pass that it gave in an answer which nobody
-    /// heard. `knows` says of which passes the store knows still, and `took` of which seats that it took them.
+    /// The store has lost writes; every gateway that knows of them lives, but not of a pass that it gave in a lost
+    /// answer. `knows` says of which passes the store knows still, and `took` of which seats that it took them.
     pub fn loss(&mut self, now: Millis, knows: impl Fn(u64) -> bool, took: impl Fn(u64) -> bool) {
         self.repaired = now + 1_000;
         let lost = self.evicted.iter().filter(|&(&number, _)| knows(number) && !took(number));
@@ -216,7 +216,7 @@ impl Watch {
         }
     }
 
-    /// A batch whose answer nobody heard: what it gave it has given, but nobody knows how far the line had come.
+    /// A batch whose answer was lost: what it gave it has given, but how far the line had come is unknown.
     pub fn unanswered(&mut self, batch: &Batch, outcome: &Outcome, room: &Room, clock: Millis, now: Millis) {
         let last = self.last.clone();
         self.step(batch, outcome, room, clock, now);
@@ -270,7 +270,7 @@ impl Watch {
         }
     }
 
-    /// No renewal goes beyond `max_session` after the pass was given, whatever was lost and whoever was killed meanwhile.
+    /// No renewal goes beyond `max_session` after the pass was given, whatever was lost or killed meanwhile.
     fn is_renewed(&mut self, number: u64, expires: Millis, now: Millis) {
         let latest = self.admitted.get(&number).map_or(Millis::MAX, |&admitted| self.rules.latest_end(admitted));
         assert!(expires <= latest, "{number} is renewed up to {expires}, beyond {latest}");
@@ -414,7 +414,7 @@ impl Watch {
         seen.granted = seen.granted.or(Some(now));
     }
 
-    /// Somebody entered with the pass of this number, by the clock of a gateway whose copy of the line
+    /// A shopper entered with the pass of this number, by the clock of a gateway whose copy of the line
     /// is from `seen_at`: it cannot know yet of a clock that jumped since, or of a pass taken back.
     pub fn enters(&self, number: u64, clock: Millis, seen_at: Millis) {
         let lives = self.live.get(&number).is_some_and(|&expires| expires > clock);

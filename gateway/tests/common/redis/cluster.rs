@@ -63,13 +63,13 @@ impl Cluster {
         format!("cluster = {all:?}\n")
     }
 
-    /// What follows this master.
+    /// The replica of this master.
     pub fn replica(&self, master: usize) -> &RedisServer {
         &self.servers[master + 3]
     }
 
     /// From now on the replica of this master learns nothing more: it loses its master, and has a password for it that
-    /// nobody asked for.
+    /// is wrong.
     pub fn replica_stands_still(&self, master: usize) {
         assert_eq!(self.replica(master).command("CONFIG SET masterauth wrong"), "+OK");
         self.servers[master].command("CLIENT KILL TYPE replica");

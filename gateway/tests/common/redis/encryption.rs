@@ -1,4 +1,4 @@
-//! Certificates for servers at 127.0.0.1 and for those who connect to them, signed by an authority of
+//! Certificates for servers at 127.0.0.1 and for their clients, signed by an authority of
 //! their own.
 
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ impl Authority {
         self.dir.path().join(name)
     }
 
-    /// Lines for a server that speaks TLS on this port, and only to those who show a certificate.
+    /// Lines for a server that speaks TLS on this port, and only to clients that show a certificate.
     pub fn options(&self, port: u16) -> String {
         let file = |name: &str| self.file(name).display().to_string();
         let (ca, certificate, key) = (file("ca.pem"), file("server.pem"), file("server.key"));

@@ -18,7 +18,7 @@ pub(crate) struct Grant {
     pub(crate) gateway: usize,
 }
 
-/// What a launch came to.
+/// The result of a launch.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) shoppers: usize,
@@ -93,14 +93,14 @@ impl Account {
     }
 }
 
-/// Which gateway first gave them one of these; only for those who had a ticket and a pass.
+/// The gateway that first gave them one of these; only for shoppers who had a ticket and a pass.
 fn first(visit: &Visit, kind: Kind) -> Option<usize> {
     let both = [Kind::Ticket, Kind::Pass].map(|kind| visit.held.iter().find(|held| held.token.kind == kind));
     let held: &Held = both[usize::from(kind == Kind::Pass)]?;
     both[0].and(both[1]).map(|_| held.gateway)
 }
 
-/// Every pass that they got. One that was given again has the same end: nobody stays long enough for a renewal.
+/// Every pass that they got. One that was given again has the same end: no shopper stays long enough for a renewal.
 fn passes(visit: &Visit) -> Vec<Held> {
     let mut passes = Vec::<Held>::new();
     for held in visit.held.iter().filter(|held| held.token.kind == Kind::Pass) {
@@ -111,7 +111,7 @@ fn passes(visit: &Visit) -> Vec<Held> {
     passes
 }
 
-/// The numbers that somebody held. A provisional ticket has none yet.
+/// The numbers that a shopper held. A provisional ticket has none yet.
 fn numbers(visit: &Visit) -> HashSet<u64> {
     let tokens = visit.held.iter().map(|held| held.token);
     tokens.filter(|token: &Token| token.kind != Kind::Provisional).map(|token| token.number).collect()

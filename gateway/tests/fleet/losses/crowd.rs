@@ -1,5 +1,5 @@
-//! A launch's crowd over real sockets: that of the load test, each request at a gateway of chance. What its people
-//! saw is turned into what [`super::account`] judges.
+//! A launch's crowd over real sockets: that of the load test, each request at a random gateway. Its evidence
+//! is turned into what [`super::account`] judges.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Whoever is not inside after two minutes has lost their place. Nobody gives up before.
+    /// A shopper who is not inside after two minutes has lost their place. None gives up before.
     fn scenario(&self) -> Scenario {
         let show = 1.0 - self.no_shows;
         let text = format!(

@@ -138,14 +138,14 @@ fn a_pass_lives_as_long_as_the_store_says_whatever_the_clock_of_a_gateway_says()
     clock::shows(stand.gateway(1), 3_600);
     clock::shows(stand.gateway(2), -3_600);
 
-    // A line that has just begun lets nobody in at once.
+    // A line that has just begun lets no shopper in at once.
     let mut pass = String::new();
     let before = until("they are let in", || {
         let (before, answer) = (Instant::now(), stand.gateway(0).get("/launch/item", &[JSON, ("Cookie", &pass)]));
         pass = answer.cookie().unwrap_or(std::mem::take(&mut pass));
         answer.is_shop().then_some(before)
     });
-    // Anything but a page: with that nobody would take a new number, and before half of its life nothing renews a pass.
+    // Anything but a page: with that no shopper takes a new number, and before half of its life nothing renews a pass.
     let is_in = |gateway: usize| stand.gateway(gateway).get("/launch/a.css", &[("Cookie", &pass)]).is_shop();
     assert!(is_in(0) && is_in(1), "it has not ended where it is an hour later");
     until_true("it has ended where it is an hour earlier", || !is_in(2));

@@ -10,7 +10,7 @@ use super::{A_WHILE, gateways, network, redis};
 use crate::common::fault::{Fault, Faulty};
 use crate::common::redis::RedisServer;
 
-/// Whoever was without Redis has let people in.
+/// The gateways that were without Redis have let people in.
 fn leases_were_used(launches: &[Launch]) {
     for launch in launches {
         assert!(launch.by_lease >= 1.0, "nobody entered by a lease, seed {}", launch.seed);

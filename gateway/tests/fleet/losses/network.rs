@@ -1,5 +1,5 @@
 //! A Redis in a network of its own, with a cable for each gateway that can be pulled. Linux makes such networks for
-//! anybody who may have a user namespace.
+//! every user who may have a user namespace.
 //!
 //! A test runs [`inside`] such a world: it starts itself again there. Where the machine does not allow it, the
 //! reason is printed and stands in the table.
@@ -63,7 +63,7 @@ impl Network {
         SocketAddr::new([10, 77, cable as u8, 2].into(), 6379)
     }
 
-    /// Pulls a cable at its far end, or puts it back: what is sent into it is lost, and nobody is told.
+    /// Pulls a cable at its far end, or puts it back: packets into it are lost in silence.
     pub(crate) fn plug(&self, cable: usize, plugged: bool) {
         self.there(&["ip", "link", "set", &format!("far{cable}"), if plugged { "up" } else { "down" }]);
     }

@@ -25,7 +25,7 @@ pub(crate) struct Rules {
     pub(crate) fail_mode: &'static str,
 }
 
-/// A line that stands while Redis is away. Those who come back have to wait for a quarter of a minute.
+/// A line that stands while Redis is away. Shoppers who come back have to wait for a quarter of a minute.
 pub(crate) const CLOSED: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_000, fail_mode: "closed" };
 /// A line that is lent to its gateways: the burst has room for the buckets of three leases.
 pub(crate) const LENDING: Rules = Rules { fail_mode: "static", ..CLOSED };
@@ -58,9 +58,9 @@ pub(crate) struct Stand {
 }
 
 impl Stand {
-    /// Nobody yet.
+    /// A stand without gateways.
     pub(crate) fn empty(rules: Rules) -> Self {
-        // Whatever is asked for, there is an order to be paid, and the words by which tests know the shop.
+        // Every answer has an order to be paid, and the words by which tests know the shop.
         let shop = answering(|_| ok(&(pages::order(1) + "welcome to the shop")));
         Self { rules, shop, gateways: Vec::new(), by_lease_of_the_dead: 0.0 }
     }
@@ -123,7 +123,7 @@ impl Stand {
     }
 }
 
-/// What a launch came to that met a loss.
+/// The result of a launch that met a loss.
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(crate) seed: u64,
@@ -142,7 +142,7 @@ fn by_lease(weir: &Weir) -> f64 {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recovers {
     pub(crate) since: Millis,
-    /// `None`: anybody's.
+    /// `None`: any gateway's.
     pub(crate) gateway: Option<usize>,
 }
 

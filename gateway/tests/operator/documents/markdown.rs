@@ -95,7 +95,7 @@ impl Document {
         prose.collect::<Vec<_>>().split(|line| line.trim().is_empty()).map(|lines| lines.join("\n")).collect()
     }
 
-    /// What stands in backticks outside of blocks.
+    /// Text in backticks outside of blocks.
     pub(crate) fn spans(&self) -> Vec<String> {
         let paragraphs = self.paragraphs();
         let spans = paragraphs.iter().flat_map(|text| text.split('`').skip(1).step_by(2));

@@ -9,7 +9,7 @@ use crate::common::{Shop, Weir, answering, config, ok, until, until_true};
 
 const NAMES: &str = "--host-resolver-rules=MAP *.test 127.0.0.1";
 
-/// A gateway that listens with TLS too, by a certificate that nobody signed.
+/// A gateway that listens with TLS too, by an unsigned certificate.
 fn over_tls(text: &str) -> Weir {
     let dir = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
@@ -159,7 +159,7 @@ fn the_lines_of_the_documentation_wait_in_place_and_send_the_same_again() {
          ask('/launch/echo', {{ method: 'POST', body: 'my order' }}).then(async answer => window.done = await answer.text());"
     ));
     until_true("the place is shown", || browser.run("return window.place") == 1);
-    // Whoever has a place already is told so, and where to wait.
+    // A shopper who has a place already is told so, and where to wait.
     browser.act(
         "window.place = null;
          ask('/launch/echo', { method: 'POST', body: 'more' }).then(async answer => window.more = await answer.text());",

@@ -1,4 +1,4 @@
-//! Where a payment page sends people back.
+//! The return addresses of payment pages.
 
 use std::collections::HashSet;
 

@@ -44,7 +44,7 @@ fn a_length_that_two_servers_may_read_as_two_is_refused_and_ends_the_connection(
         let mut client = Kept::open(weir.http);
         client.send(format!("POST /bad HTTP/1.1\r\nHost: shop.example\r\nContent-Length: {length}\r\n\r\nhello12345"));
         assert_eq!(client.answer().map(|answer| answer.status), Some(400), "{length:?}");
-        // What comes behind it is nobody's request.
+        // What comes behind it is no request.
         assert!(client.ended(), "{length:?}");
         let two = h2::request(weir.http, "POST", "/bad", &[("content-length", length)], After::Body("hello"));
         assert!(two == 400 || two == 0, "{length:?}: {two}");
@@ -105,7 +105,7 @@ const FIELDS: [&str; 62] = [
     "Content-Length: 5\r\nX:a\0Transfer-Encoding: chunked",
     "Connection: Content-Length\r\nContent-Length: 5",
     "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked",
-    // Codings that some take for chunked.
+    // Codings that some servers take for chunked.
     "Transfer-Encoding: xchunked",
     "Transfer-Encoding: chunkedx",
     "Transfer-Encoding: \x0bchunked",

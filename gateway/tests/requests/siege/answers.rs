@@ -9,7 +9,7 @@ use crate::common::{Kept, answering, head, ok, server};
 
 #[test]
 fn an_answer_that_is_not_taken_holds_nothing_of_the_shop() {
-    // Small and whole, or in two parts: the second comes when nobody asks for it.
+    // Small and whole, or in two parts: the second comes when no client asks for it.
     let shop = server(|mut stream| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some(head) = head(&mut reader) {

@@ -1,4 +1,4 @@
-//! A line stuffed with tickets that no one will claim.
+//! A line stuffed with tickets that are never claimed.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ const HANDS: usize = 160;
 /// So many fake ones are polled for, each of so many stuffers for their part.
 const POLLING: usize = 400;
 const STUFFERS: usize = 8;
-/// Whoever is told to come back sooner is called soon: that poll would claim.
+/// A stuffer with a shorter poll interval is called soon: that poll would claim.
 const SOON: Duration = Duration::from_secs(2);
 /// The use of the rate is counted over so long, and it has to be reached by then.
 const WINDOW: Duration = Duration::from_secs(6);
@@ -31,7 +31,7 @@ fn after(answer: &Answer) -> Duration {
     Duration::from_secs_f64(answer.waiting()["pollAfterSeconds"].as_f64().unwrap())
 }
 
-/// The cookies of those who got a place, by turns of the hands that took them.
+/// The cookies of the clients that got a place, by turns of the hands that took them.
 fn take_tickets(weir: &Weir) -> Vec<String> {
     let hand = || {
         let mut connection = Kept::open(weir.http);
@@ -44,7 +44,7 @@ fn take_tickets(weir: &Weir) -> Vec<String> {
     })
 }
 
-/// Somebody who polls as told until they are inside.
+/// A shopper who polls as told until they are inside.
 fn waits(to: SocketAddr, cookie: &str, inside: &AtomicU64, over: &AtomicBool) {
     loop {
         let answer = item(to, cookie);
@@ -76,7 +76,7 @@ fn stuffs(to: SocketAddr, cookies: &[String], over: &AtomicBool) {
     }
 }
 
-/// Until, over a while, nine tenths of what the room may give out go to those who are here for it.
+/// Until, over a while, nine tenths of what the room may give out go to honest shoppers.
 fn is_used(inside: &AtomicU64) {
     let begun = Instant::now();
     let mut looks = VecDeque::new();
@@ -96,7 +96,7 @@ fn is_used(inside: &AtomicU64) {
     }
 }
 
-/// A pointer that is bound to five times the rate finds a quarter of those whom the room could take.
+/// A pointer that is bound to five times the rate finds a quarter of the shoppers that the room could take.
 #[test]
 fn with_19_of_20_tickets_fake_nine_tenths_of_the_rate_come_to_be_used() {
     let shop = Shop::open();

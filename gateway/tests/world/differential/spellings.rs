@@ -1,4 +1,4 @@
-//! Targets of requests for `/launch/item`, spelled as somebody would who wants to get past a room there; or not quite.
+//! Targets of requests for `/launch/item`, spelled by an attacker who wants to get past a room there; or not quite.
 
 /// What reads as one slash to some server.
 const SLASHES: [&str; 28] = [
@@ -69,7 +69,7 @@ const ENDS: [&str; 24] = [
     "", "", "", "", "", "/", "//", "/.", "/..", "/x/..", "/../x", ";v=1", "%00", "%00.png", "?a=b", "?/../..", "#x",
     "%3fx", "%23x", ".", "%20", "%09", "@x", "/x;/..;/",
 ];
-/// What nobody expects in the middle of a name.
+/// Surprises in the middle of a name.
 const ODD: [&str; 24] = [
     "%09",
     "%0a",

@@ -66,7 +66,7 @@ fn whoever_is_refused_by_the_shop_makes_the_run_invalid_with_the_step_and_what_t
     open_for_30_a_minute(&stage);
     let folder = tempfile::tempdir().unwrap();
     copy_scenario(folder.path());
-    // But for the first, nobody of the file is a customer.
+    // But for the first, no row of the file is a customer.
     let users = folder.path().join("oscar-users.csv");
     let rows = fs::read_to_string(&users).unwrap().replace("kim@example.com,waiting-1\n", "");
     fs::write(users, rows).unwrap();

@@ -13,7 +13,7 @@ use crate::common::Weir;
 use crate::common::browser::Browser;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// The book that everybody is after.
+/// The book that every shopper is after.
 pub(crate) const BOOK: &str = "/catalogue/book-3_3/";
 
 /// A server that is killed when dropped.
@@ -168,7 +168,7 @@ impl Stage {
         until_true("the room is closed", || self.weir.get("/.weir/status/launch", &[]).json()["open"] == false);
     }
 
-    /// Waits until nobody has a pass that lives.
+    /// Waits until no living pass is left.
     pub(crate) fn passes_end(&self) {
         until_true("the pass ends", || self.weir.room()["active_users"] == 0);
     }
@@ -219,7 +219,7 @@ queueing_method = "fifo"
     )
 }
 
-/// One that nobody signed.
+/// A self-signed certificate.
 fn certificate(dir: &Path) {
     let made = rcgen::generate_simple_self_signed(["shop.test".to_owned(), "pay.test".to_owned()]).unwrap();
     fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();

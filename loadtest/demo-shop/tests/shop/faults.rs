@@ -15,7 +15,7 @@ use crate::{patient, shop_on};
 
 const SOON: Duration = Duration::from_millis(200);
 
-/// Somebody holds the hot row until `COMMIT`.
+/// Another session holds the lock of the hot row until `COMMIT`.
 async fn hold(beside: &Client) {
     beside.batch_execute("BEGIN; SELECT 1 FROM millrace.stock FOR UPDATE").await.unwrap();
 }
@@ -68,7 +68,7 @@ async fn a_statement_that_runs_too_long_is_cancelled_and_takes_no_piece() {
     assert_eq!(reply.status, 503);
     assert!(reply.body.contains("cancelled"), "{}", reply.body);
     release(&beside).await;
-    // On a slow machine a statement may be cancelled that nobody holds.
+    // On a slow machine a statement that waits for no lock may be cancelled, too.
     until("an order", async || post(address, "order", "key=a").await.order()).await;
     let told = until("an account", async || shop.inventory().account().await.ok()).await;
     assert_eq!(told, Account { stock: 10, left_over: 9, orders: 1, ..Account::default() });

@@ -1,4 +1,4 @@
-//! What an answer holds: values by CSS selector, JSON pointer, header or cookie.
+//! An answer's values: by CSS selector, JSON pointer, header or cookie.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::scenario::Take;
 use crate::visit::RawAnswer;
 
-/// An answer, read as far as somebody asks.
+/// An answer, parsed only on demand.
 pub(crate) struct Page<'s> {
     seen: &'s RawAnswer,
     html: OnceCell<Html>,

@@ -64,7 +64,7 @@ pub fn plain(text: &str) -> String {
 /// The text with its values.
 ///
 /// # Errors
-/// The name that nobody knows.
+/// The unknown name.
 pub fn fill(text: &str, value: impl Fn(&str) -> Option<String>, within: Within) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     for piece in pieces(text) {

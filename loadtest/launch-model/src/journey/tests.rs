@@ -45,7 +45,7 @@ fn page(body: &str) -> Answer {
     answer(200, &[], body)
 }
 
-/// Somebody on their way, and the journey.
+/// A visitor on their way, and the journey.
 struct Course(Walk, Journey);
 
 impl Course {

@@ -1,4 +1,4 @@
-//! Why a step failed, and what to mend: for whoever reads the report.
+//! Why a step failed, and what to mend: for the reader of the report.
 
 use crate::scenario::Step;
 use crate::visit::Why;

@@ -208,12 +208,12 @@ impl Journey {
         self.steps.iter().position(|step| step.enters).unwrap_or(0)
     }
 
-    /// Whether somebody is to buy anything.
+    /// Whether the journey has something to buy.
     pub fn has_order(&self) -> bool {
         self.steps.iter().any(|step| step.order)
     }
 
-    /// What visitor number `index` is called: their row.
+    /// The name of visitor number `index`: their row.
     pub fn user(&self, index: u64) -> Option<&BTreeMap<String, String>> {
         self.rows.get(usize::try_from(index).ok()? % self.rows.len().max(1))
     }

@@ -111,7 +111,7 @@ pub enum Place {
     Inside,
 }
 
-/// What was heard, and when.
+/// What a visitor heard, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     /// Since the start of the run.

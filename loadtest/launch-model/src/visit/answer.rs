@@ -1,4 +1,4 @@
-//! What a visitor is answered, as far as they care.
+//! An answer, as far as a visitor cares.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub enum Lost {
     TooLong,
     /// The host is none of the run: nothing was sent.
     Stranger,
-    /// This machine had no port, file descriptor or memory left: nobody else's fault.
+    /// This machine had no port, file descriptor or memory left: its own fault alone.
     Local,
 }
 
@@ -34,7 +34,7 @@ pub struct Answer {
     pub status: u16,
     /// What it showed.
     pub shown: Content,
-    /// All of it, for whoever walks a journey.
+    /// All of it, for a visitor on a journey.
     pub seen: Option<Box<RawAnswer>>,
 }
 
@@ -57,14 +57,14 @@ impl RawAnswer {
         self.headers.get(header::LOCATION)?.to_str().ok()
     }
 
-    /// When to try again, in whole seconds as nearly everybody writes it.
+    /// `Retry-After`, in whole seconds as nearly every server writes it.
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
     }
 }
 
-/// What an answer showed.
+/// The content of an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Content {
     /// A place in the line: ask again later.
@@ -76,7 +76,7 @@ pub enum Content {
     Nothing,
 }
 
-/// What somebody in the line is told.
+/// The line's answer to a waiting visitor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QueueInfo {
     /// When to ask again.
@@ -121,7 +121,7 @@ impl Answer {
         Self { status, shown: Content::Nothing, seen: None }
     }
 
-    /// Whether the shop itself gave it, be it to say no: it is nothing that a gateway says, and no outage.
+    /// Whether the shop itself gave it, be it to say no: no answer of a gateway, and no outage.
     pub fn is_from_shop(&self) -> bool {
         let says_gateway = |seen: &RawAnswer| seen.lost.is_some() || seen.headers.contains_key("weir-status");
         let is_answer = (200..500).contains(&self.status) && self.status != 429;

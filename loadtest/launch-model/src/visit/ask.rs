@@ -76,7 +76,7 @@ pub struct Call {
     pub method: Method,
     /// A path of the run's own targets, or an address.
     pub url: Box<str>,
-    /// The page that it is asked from, in the same form; none for whoever types the address.
+    /// The page that it is asked from, in the same form; none for a typed address.
     pub from: Option<Box<str>>,
     /// What is sent along.
     pub body: Option<Box<str>>,
@@ -102,13 +102,13 @@ pub enum Manner {
 pub struct Request {
     /// What is asked for.
     pub ask: Ask,
-    /// What is shown.
+    /// The cookies that it shows.
     pub cookies: Cookies,
     /// From which of their addresses; 0 is the first.
     pub address: u8,
     /// From two tabs at the same moment, each on a way of its own.
     pub twice: bool,
-    /// Whether nobody at the shop may ever see it.
+    /// Whether it must never reach the shop.
     pub attack: bool,
 }
 

@@ -3,7 +3,7 @@
 //! Every mark has a [`Role`], not a colour: the role becomes a class in the SVG, and the page's style says what it looks
 //! like in light, in dark and on paper. What is drawn has no size of its own: the page gives it a view box.
 //!
-//! Out of scope: what the pictures are of. That is [`super::charts`]'s.
+//! Out of scope: the content of the pictures. That is [`super::charts`]'s.
 
 mod axis;
 

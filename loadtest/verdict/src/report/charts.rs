@@ -1,14 +1,14 @@
 //! The pictures of a report, in the order in which they are read.
 //!
-//! Each comes with a sentence that says how to read it, and with its most important figures in words, for those
-//! who do not see it.
+//! Each comes with a sentence that says how to read it, and with its most important figures in words, for
+//! readers who cannot see it.
 
 use super::chart::{Axis, Marker, Picture, Role, Scale, Shape};
 use super::data::{Moment, Report};
 use super::text::{clock, figure, grouped, length, number};
 use crate::order::Entry;
 
-/// The most points of a line: more than that a screen does not show.
+/// The most points of a line: a screen shows no more.
 const MOST_POINTS: usize = 480;
 
 // How the pictures are read.

@@ -1,4 +1,4 @@
-//! What a report holds.
+//! The content of a report.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Report {
     pub format: u32,
     /// What was run.
     pub run: Run,
-    /// What it came to.
+    /// The verdict.
     pub verdict: Verdict,
     /// Why: every check.
     pub checks: Vec<Check>,
@@ -28,7 +28,7 @@ pub struct Report {
     pub ends: BTreeMap<End, u64>,
     /// Visitors by kind.
     pub personas: BTreeMap<Persona, u64>,
-    /// Orders that were paid, as the shop counts them; `None` if it tells nobody.
+    /// Orders that were paid, as the shop counts them; `None` if it publishes no counters.
     pub orders: Option<u64>,
     /// Pages of those inside, from due to read.
     pub page: Quantiles,
@@ -40,9 +40,9 @@ pub struct Report {
     pub timeline: Vec<Moment>,
     /// First shown waits against what was had, one for each decile of the wait had.
     pub waits: Vec<Wait>,
-    /// A sample of those who entered, in order of tickets: for the picture of fairness.
+    /// A sample of the shoppers who entered, in order of tickets: for the picture of fairness.
     pub entries: Vec<Entry>,
-    /// What was done to the site, and what those inside had of it.
+    /// The attacks, and their effect on shoppers inside.
     #[serde(default)]
     pub attacks: Vec<Attack>,
     /// The steps of the journey, in their order.
@@ -78,7 +78,7 @@ pub struct Failure {
     pub ended: u64,
 }
 
-/// An attack, and what those inside had of it.
+/// An attack, and its effect on shoppers inside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attack {
     /// What was done.

@@ -1,4 +1,4 @@
-//! From what was seen to what is told.
+//! From the evidence to a report.
 //!
 //! Who was let in when, and which wait was had, is read off the evidence by the checks, which judge the
 //! same figures. Here they are put in the order in which they are told.
@@ -22,10 +22,10 @@ use crate::waits::{self, Wait};
 /// The most people in the picture of fairness.
 const MOST_ENTRIES: usize = 600;
 
-/// The most of those who overtook that are shown besides.
+/// The most overtakers that are shown besides.
 const MOST_OVERTAKERS: usize = 100;
 
-/// What a run knows of itself that nobody saw.
+/// Facts of a run that are no evidence.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Where it was sent to.
@@ -165,7 +165,7 @@ fn wait(wait: Wait) -> Wait {
     }
 }
 
-/// A sample: evenly spread, and those who overtook by most, because they are what the picture is for.
+/// A sample: evenly spread, and the worst overtakers, because the picture is for them.
 fn sample(entries: &[Entry]) -> Vec<Entry> {
     let apart = entries.len().div_ceil(MOST_ENTRIES).max(1);
     let mut shown: Vec<Entry> = entries.iter().copied().step_by(apart).collect();
@@ -175,7 +175,7 @@ fn sample(entries: &[Entry]) -> Vec<Entry> {
     shown
 }
 
-/// Those who entered before somebody with a lower place, longest overtaking first.
+/// Shoppers who entered before one with a lower place, longest overtaking first.
 fn overtakers(entries: &[Entry]) -> Vec<Entry> {
     let mut latest = f64::NEG_INFINITY;
     let mut found: Vec<(f64, Entry)> = Vec::new();
@@ -216,7 +216,7 @@ fn attacks(launch: &Launch<'_>) -> Vec<Attack> {
     phases.iter().map(told).collect()
 }
 
-/// Reasons of a step that are told.
+/// Most reasons of a step in the report.
 const MOST_REASONS: usize = 20;
 
 fn steps(launch: &Launch<'_>) -> Vec<Step> {

@@ -162,7 +162,7 @@ fn enter(visit: &mut Visit, at: Micros, wait: f64) {
     visit.asked = vec![item, payment];
 }
 
-/// What the shop logs of those who were let in, in order of time.
+/// The shop's log of the shoppers who were let in, in order of time.
 fn shop(visits: &[Visit]) -> Vec<Entry> {
     let pages = visits.iter().filter(|visit| visit.entered.is_some());
     let pages = pages.flat_map(|visit| visit.asked.iter().map(move |asked| (visit.index, asked)));

@@ -1,4 +1,4 @@
-//! What lies along an edge of a picture: from where to where, and which values get a line and a label.
+//! An axis: its range, and which values get a line and a label.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What the page says before anybody looks at a picture: the verdict in a sentence, its most important figures, and
+//! The top of the page, before the pictures: the verdict in a sentence, its most important figures, and
 //! the checks by promise.
 
 use serde::Serialize;
