@@ -47,7 +47,7 @@ use crate::worker::Worker;
 pub(crate) const BACKLOG: i32 = 4_096;
 /// Pause when file descriptors run out.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
-/// During a shutdown, interval between rounds over the connections...
+/// Interval between rounds over the connections during a shutdown...
 const ROUND: Duration = Duration::from_millis(20);
 /// ...and the rounds after which those without a request are closed.
 const PATIENT_ROUNDS: u32 = 50;

@@ -212,7 +212,7 @@ impl Load {
         true
     }
 
-    /// Charges a connection without a pass for so many requests, or for a read without a whole one.
+    /// Charges a connection without a pass for `requests` requests, or for a read without a whole one.
     pub(crate) fn charge(&self, requests: u32) {
         let cost = requests.max(1);
         self.served.set(self.served.get().saturating_add(cost));

@@ -31,7 +31,7 @@ const SECOND: Millis = 900;
 const LENT: Millis = 300;
 /// Poll interval while only figures change.
 const SLOW: Millis = 5_000;
-/// An activity makes another likely for so long.
+/// An activity makes another likely for this long.
 pub const AWAKE: Millis = 1_000;
 /// By then cohorts are over, and a gateway that reaches no shop has stopped the line.
 const COHORTS: Millis = 3_000;

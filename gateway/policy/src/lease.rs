@@ -33,11 +33,11 @@ use crate::room::Rules;
 use crate::segment::Segments;
 use crate::view::View;
 
-/// A gateway may spend until so long after its last answer.
+/// A gateway may spend until this long after its last answer.
 pub const LEASE: Millis = 30_000;
-/// It begins so long after its last answer.
+/// It begins this long after its last answer.
 pub const BEGIN: Millis = 1_000;
-/// The line counts a gateway as silent so long after the last answer that it has confirmed.
+/// The line counts a gateway as silent this long after the last answer that it has confirmed.
 const SILENT: Millis = 800;
 /// The line keeps a lease for longer than its gateway does: the answer was on its way for up to a second, and clocks jump.
 const KEPT: Millis = LEASE + 5_000;
@@ -78,7 +78,7 @@ pub fn speed(view: &View, rules: &Rules) -> f64 {
 struct Granted {
     share: f64,
     seats: u64,
-    /// The line keeps it for so long.
+    /// The line keeps it for this long.
     left: Millis,
     /// Store time of the last answer that the gateway has confirmed.
     heard: Millis,
@@ -93,7 +93,7 @@ pub(crate) struct LeaseTable {
     /// Gateways that held leases before a loss, as far as remembered, and how many of them have reported.
     before: u64,
     told: u64,
-    /// The others may hold leases for so long.
+    /// The others may hold leases for this long.
     unknown_for: Millis,
 }
 

@@ -230,7 +230,7 @@ impl<R> RoomQueue<R> {
         self.asks() || self.schedule.dormancy.next() == Some(dormancy::TICK) || self.away
     }
 
-    /// Whether nothing happens in the room, here or at another gateway.
+    /// Whether the room is idle, here and at every other gateway.
     pub fn is_dormant(&self, now: Duration) -> bool {
         self.schedule.dormancy.next().is_none() && !self.asks() && !self.schedule.follows(now)
     }

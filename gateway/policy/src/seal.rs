@@ -152,7 +152,7 @@ impl Sealer {
     /// The token behind a text, if this gateway or one with its secret sealed it for this room.
     ///
     /// # Errors
-    /// [`Rejected`] tells why not.
+    /// [`Rejected`] says why not.
     pub fn open(&self, room: RoomId, text: &[u8]) -> Result<Token, Rejected> {
         if text.len() != SEALED_LEN {
             return Err(Rejected::Malformed);

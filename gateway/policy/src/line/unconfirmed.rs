@@ -18,7 +18,7 @@ use crate::Millis;
 use crate::pass::Passes;
 use crate::room::Rules;
 
-/// A pass that has not come back for so long may lose its seat.
+/// A pass that has not come back for this long may lose its seat.
 pub(super) const GRACE: Millis = 30_000;
 
 /// Passes that have not come back, by the time at which they were given.
