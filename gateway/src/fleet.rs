@@ -189,7 +189,7 @@ impl Fleet {
         }
     }
 
-    /// A store that does not answer changes nothing: the clerk says so in the log.
+    /// A store that does not answer changes nothing: the committer says so in the log.
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
         let text = serde_json::to_string(&self.myself()).unwrap_or_default();

@@ -152,8 +152,8 @@ impl Gateway {
         let mut ends = Ends::new()?;
         // The rooms that the store holds come before the first line is begun.
         fleet.refresh().await;
-        let clerk = rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
-        let clerk = tokio::spawn(clerk);
+        let committer = rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
+        let committer = tokio::spawn(committer);
         let admin = tokio::net::TcpListener::from_std(admin)?;
         let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access));
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
@@ -175,7 +175,7 @@ impl Gateway {
         serving.cancel();
         let joined = tokio::task::spawn_blocking(|| workers.into_iter().try_for_each(join_worker)).await?;
         background.cancel();
-        let _ = tokio::join!(clerk, admin, housekeeping, reload, fleet);
+        let _ = tokio::join!(committer, admin, housekeeping, reload, fleet);
         joined
     }
 }

@@ -1,7 +1,7 @@
 //! Live rooms: a snapshot to read, a mailbox to write.
 //!
 //! The request path reads a room's [`Snapshot`] without a lock and without the store. Operations on a
-//! line go into the mailbox; one task, the clerk, gathers them for a few milliseconds, makes one
+//! line go into the mailbox; one task, the committer, gathers them for a few milliseconds, makes one
 //! store call of them (group commit) and hands out the answers. Nothing else calls the store. An idle room is not
 //! polled ([`policy::dormancy`]).
 //!
@@ -10,8 +10,8 @@
 //!
 //! Out of scope: the rules of a line (`policy::line`) and HTTP.
 
-mod clerk;
-mod desk;
+mod committer;
+mod driver;
 mod late;
 mod meters;
 mod passes;
@@ -39,13 +39,13 @@ use tokio::time::{sleep, timeout};
 use crate::ui;
 use crate::upstream::Upstream;
 
-pub use clerk::run;
+pub use committer::run;
 use late::LateForms;
 pub use meters::RoomMeters;
 pub use policy::queue::Admission;
 use renewals::Renewals;
 
-/// Requests that may wait for the clerk; past that, the store counts as away for them.
+/// Requests that may wait for the committer; past that, the store counts as away for them.
 const MAILBOX: usize = 1 << 16;
 
 /// Poll interval of a caller that waits for the first answer of the store.
@@ -220,7 +220,7 @@ impl LiveRoom {
         admission
     }
 
-    /// `None`: the mailbox is full, or the clerk has ended.
+    /// `None`: the mailbox is full, or the committer has ended.
     async fn send(self: &Arc<Self>, op: Op, answer: oneshot::Receiver<Admission>) -> Option<Admission> {
         self.mailbox.try_send((self.clone(), op)).ok()?;
         answer.await.ok()
@@ -322,7 +322,7 @@ impl LiveRoom {
     }
 }
 
-/// All rooms by the name of their line, and the way to the clerk.
+/// All rooms by the name of their line, and the way to the committer.
 #[derive(Debug)]
 pub struct Rooms {
     live: ArcSwap<HashMap<Arc<str>, Arc<LiveRoom>>>,
@@ -358,7 +358,7 @@ pub fn rooms(run: u32) -> (Arc<Rooms>, Mailbox) {
     (Arc::new(rooms), Mailbox(mail))
 }
 
-/// The receiving end for the clerk.
+/// The receiving end for the committer.
 #[derive(Debug)]
 pub struct Mailbox(mpsc::Receiver<(Arc<LiveRoom>, Op)>);
 

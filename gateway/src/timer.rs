@@ -81,7 +81,7 @@ mod tests {
         "plan.rs",
         "reload.rs",
         "rooms.rs",
-        "rooms/clerk.rs",
+        "rooms/committer.rs",
         "store/redis.rs",
         "timer.rs",
         "upstream/health.rs",

@@ -1,5 +1,5 @@
 //! Memory after ten million tickets of one room: the embedded store on a real file, driven as the
-//! clerk drives it. A quarter of the called claim; the others are no-shows.
+//! committer drives it. A quarter of the called claim; the others are no-shows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

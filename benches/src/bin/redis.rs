@@ -1,5 +1,5 @@
 //! What one gateway costs its Redis: commands a second for lines and storms of different sizes, and the
-//! memory of ten million who wait. Live rooms, the clerk and the Redis store, against a real server.
+//! memory of ten million who wait. Live rooms, the committer and the Redis store, against a real server.
 //!
 //! Commands are those that the server received. What a script calls inside the server is told apart: Redis
 //! counts that too, but it costs no round trip.
@@ -48,7 +48,7 @@ async fn commands() -> anyhow::Result<f64> {
     let store = Arc::new(Redis::at(&server.url())?);
     let (rooms, mailbox) = rooms::rooms(1);
     let stop = CancellationToken::new();
-    let clerk = tokio::spawn(rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone()));
+    let committer = tokio::spawn(rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone()));
     println!(
         "| waiting | joins/s | commands/s | with those inside scripts | kB/s | Redis CPU | join p50 ms | p99 ms |"
     );
@@ -61,7 +61,7 @@ async fn commands() -> anyhow::Result<f64> {
         }
     }
     stop.cancel();
-    clerk.await?;
+    committer.await?;
     Ok(most)
 }
 

@@ -1,4 +1,4 @@
-//! Store calls per second under a storm of joins, without sockets: live rooms, the clerk and the
+//! Store calls per second under a storm of joins, without sockets: live rooms, the committer and the
 //! embedded store on a real file. `benches/storm` does the same over loopback, as far as that goes.
 
 use std::sync::Arc;
@@ -40,8 +40,8 @@ async fn main() -> anyhow::Result<()> {
     let (rooms, mailbox) = rooms::rooms(1);
     rooms.apply([("launch".to_owned(), benches::terms(Rules::per_minute(600)))]);
     let stop = CancellationToken::new();
-    let clerk = rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone());
-    let clerk = tokio::spawn(clerk);
+    let committer = rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone());
+    let committer = tokio::spawn(committer);
     let room = rooms.all().get("launch").context("the room was just made")?.clone();
     // A join in a calm line is held for its turn: the ones below stand behind a hundred others.
     benches::joins(&room, 200, 1).await?;
@@ -58,5 +58,5 @@ async fn main() -> anyhow::Result<()> {
         println!("| {:.0} | {:.0} | {:.0} | {p50:.1} | {p99:.1} |", done / seconds, calls / seconds, done / calls);
     }
     stop.cancel();
-    Ok(clerk.await?)
+    Ok(committer.await?)
 }

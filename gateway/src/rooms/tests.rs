@@ -33,7 +33,7 @@ async fn a_newcomer_whose_store_fails_is_refused_where_the_room_rejects_and_keep
     rooms.apply([("launch".to_owned(), settings(QueueingMethod::Reject))]);
     let room = rooms.all()["launch"].clone();
     let stop = CancellationToken::new();
-    let clerk = tokio::spawn(run(rooms, mailbox, Arc::new(Gone), StoreMeters::default(), stop.clone()));
+    let committer = tokio::spawn(run(rooms, mailbox, Arc::new(Gone), StoreMeters::default(), stop.clone()));
     let arrival = |if_called| Arrival { id: 1, if_called };
     assert_eq!((room.join(true).await, room.join(false).await), (Admission::Full, Admission::Away));
     assert_eq!(
@@ -42,6 +42,6 @@ async fn a_newcomer_whose_store_fails_is_refused_where_the_room_rejects_and_keep
     );
     assert_eq!((room.visit().await, room.served()), (Admission::Away, [0, 0]));
     stop.cancel();
-    clerk.await.unwrap();
-    assert_eq!(room.join(true).await, Admission::Full, "a clerk that has ended answers as a store that is away");
+    committer.await.unwrap();
+    assert_eq!(room.join(true).await, Admission::Full, "a committer that has ended answers as a store that is away");
 }

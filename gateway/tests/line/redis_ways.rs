@@ -97,7 +97,7 @@ async fn sentinels_are_asked_for_the_master_again_when_it_is_another() {
     println!("after the death of the master: {:?}", commits_elsewhere(&mut watched, &store, second).await);
 }
 
-/// Commits until that works and the master is another, with the clerk's pauses; how long that took.
+/// Commits until that works and the master is another, with the committer's pauses; how long that took.
 async fn commits_elsewhere(watched: &mut Watched, store: &Redis, before: SocketAddr) -> Duration {
     let started = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The clerk (committer): gathers operations, calls the store, hands out the answers.
+//! The committer: gathers operations, calls the store, hands out the answers.
 //!
 //! Each room's queue says when it is due ([`policy::queue`]); an operation makes its room due at once. A call covers the due
 //! rooms, up to a number that keeps the wait for it short. Idle rooms are in no call; one call serves them all: every gateway
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::desk::{Desk, Replies};
+use super::driver::{RoomDriver, Replies};
 use super::{LiveRoom, Mailbox, Op, Rooms};
 use crate::store::{Heard, Store};
 use crate::telemetry::StoreMeters;
@@ -43,33 +43,33 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let Mailbox(mut mail) = mailbox;
-    let mut clerk = Clerk::new(rooms, store, meters);
+    let mut committer = Committer::new(rooms, store, meters);
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = clerk.sleep_until(clerk.next()) => {}
+            () = committer.sleep_until(committer.next()) => {}
             Some((room, op)) = mail.recv() => {
-                clerk.take(room, op);
+                committer.take(room, op);
                 sleep(GATHER).await;
             }
         }
-        clerk.gather(&mut mail);
-        if !clerk.turn(&mut mail).await {
-            let pause = clerk.sleep_until(clerk.retry_at);
-            clerk.meanwhile(&mut mail, pause).await;
+        committer.gather(&mut mail);
+        if !committer.turn(&mut mail).await {
+            let pause = committer.sleep_until(committer.retry_at);
+            committer.meanwhile(&mut mail, pause).await;
         }
     }
-    clerk.gather(&mut mail);
-    clerk.leave(&mut mail).await;
+    committer.gather(&mut mail);
+    committer.leave(&mut mail).await;
 }
 
-struct Clerk {
+struct Committer {
     rooms: Arc<Rooms>,
     /// The live rooms at the last refresh.
     live: Arc<HashMap<Arc<str>, Arc<LiveRoom>>>,
     store: Arc<dyn Store>,
     meters: StoreMeters,
-    desks: HashMap<Arc<str>, Desk>,
+    drivers: HashMap<Arc<str>, RoomDriver>,
     /// Answers, until they are sent.
     replies: Replies,
     /// Whether this is the last call: leases are given back.
@@ -84,14 +84,14 @@ struct Clerk {
     retry_at: Duration,
 }
 
-impl Clerk {
+impl Committer {
     fn new(rooms: Arc<Rooms>, store: Arc<dyn Store>, meters: StoreMeters) -> Self {
         Self {
             rooms,
             live: Arc::default(),
             store,
             meters,
-            desks: HashMap::new(),
+            drivers: HashMap::new(),
             replies: Replies::new(),
             leaves: false,
             began: Instant::now(),
@@ -113,13 +113,13 @@ impl Clerk {
 
     /// When there is work again.
     fn next(&self) -> Duration {
-        let rooms = self.desks.values().map(|desk| desk.queue().next_wakeup());
+        let rooms = self.drivers.values().map(|driver| driver.queue().next_wakeup());
         rooms.fold(self.looks.min(self.listens), Duration::min)
     }
 
     fn take(&mut self, room: Arc<LiveRoom>, op: Op) {
         let (run, now) = (self.rooms.run, self.now());
-        let news = self.desks.entry(room.name.clone()).or_insert_with(|| Desk::new(room, run, now)).take(op, now);
+        let news = self.drivers.entry(room.name.clone()).or_insert_with(|| RoomDriver::new(room, run, now)).take(op, now);
         if news {
             self.listens = self.listens.min(now + TELL);
         }
@@ -139,18 +139,18 @@ impl Clerk {
         }
     }
 
-    /// Creates a desk for each live room, and takes in changes.
+    /// Creates a driver for each live room, and takes in changes.
     fn refresh(&mut self, now: Duration) {
         let (live, run) = (self.rooms.all(), self.rooms.run);
         if !Arc::ptr_eq(&live, &self.live) {
             for room in live.values() {
-                self.desks.entry(room.name.clone()).or_insert_with(|| Desk::new(room.clone(), run, now));
+                self.drivers.entry(room.name.clone()).or_insert_with(|| RoomDriver::new(room.clone(), run, now));
             }
             self.live = live;
         }
-        self.desks.retain(|name, desk| {
-            desk.refresh(now);
-            !desk.queue().is_idle() || self.live.contains_key(name)
+        self.drivers.retain(|name, driver| {
+            driver.refresh(now);
+            !driver.queue().is_idle() || self.live.contains_key(name)
         });
     }
 
@@ -165,7 +165,7 @@ impl Clerk {
 
     /// The rooms of the next call: first those with waiting callers. Operations that are still gathering go along.
     fn due(&self, now: Duration) -> Vec<Arc<str>> {
-        let rooms = self.desks.iter().map(|(name, desk)| (name, desk.queue()));
+        let rooms = self.drivers.iter().map(|(name, driver)| (name, driver.queue()));
         let due = rooms.filter(|(_, queue)| queue.next_wakeup() <= now + GATHER);
         let mut due: Vec<_> =
             due.map(|(name, queue)| (Reverse(queue.is_urgent()), queue.next_wakeup(), name)).collect();
@@ -177,8 +177,8 @@ impl Clerk {
     async fn commit(&mut self, mut rooms: Vec<Arc<str>>, mail: &mut Mail) -> bool {
         let (now, mut works) = (self.now(), Vec::with_capacity(rooms.len()));
         rooms.retain(|room| {
-            let desk = self.desks.get_mut(room);
-            let work = desk.and_then(|desk| desk.work(self.leaves, now, &mut self.replies));
+            let driver = self.drivers.get_mut(room);
+            let work = driver.and_then(|driver| driver.work(self.leaves, now, &mut self.replies));
             let is_asked = work.is_some();
             works.extend(work);
             is_asked
@@ -190,8 +190,8 @@ impl Clerk {
         match result {
             Ok(outcomes) => {
                 for (room, outcome) in rooms.iter().zip(outcomes) {
-                    if let Some(desk) = self.desks.get_mut(room) {
-                        desk.hand_out(outcome, started, now, &mut self.replies);
+                    if let Some(driver) = self.drivers.get_mut(room) {
+                        driver.hand_out(outcome, started, now, &mut self.replies);
                     }
                 }
                 true
@@ -204,7 +204,7 @@ impl Clerk {
     /// have lost all reports of a room.
     async fn listen(&mut self, mail: &mut Mail) -> bool {
         let now = self.now();
-        let stirs = self.desks.iter().filter(|(_, desk)| desk.queue().stirs(now));
+        let stirs = self.drivers.iter().filter(|(_, driver)| driver.queue().stirs(now));
         let stirs = stirs.map(|(name, _)| name.clone()).collect();
         let (before, store) = (self.heard.clone(), self.store.clone());
         let heard = match self.meanwhile(mail, store.listen(stirs, before.now)).await {
@@ -215,11 +215,11 @@ impl Clerk {
         self.listens = now + LISTEN;
         if !before.era.is_empty() && before.era != heard.era {
             tracing::warn!("the store was started again, or is another one: every room is looked at");
-            self.desks.values_mut().for_each(|desk| desk.wake(now));
+            self.drivers.values_mut().for_each(|driver| driver.wake(now));
         }
         for room in &heard.stirring {
-            if let Some(desk) = self.desks.get_mut(&**room).filter(|desk| !desk.queue().stirs(now)) {
-                desk.follow(now);
+            if let Some(driver) = self.drivers.get_mut(&**room).filter(|driver| !driver.queue().stirs(now)) {
+                driver.follow(now);
             }
         }
         self.heard = Heard { stirring: Vec::new(), ..heard };
@@ -232,8 +232,8 @@ impl Clerk {
         self.failures += 1;
         let now = self.now();
         self.retry_at = now + back_off(self.rooms.run, self.failures);
-        for desk in self.desks.values_mut() {
-            desk.store_away(now, self.retry_at, &mut self.replies);
+        for driver in self.drivers.values_mut() {
+            driver.store_away(now, self.retry_at, &mut self.replies);
         }
         false
     }
@@ -241,7 +241,7 @@ impl Clerk {
     /// The last calls: remaining operations, and leases given back.
     async fn leave(&mut self, mail: &mut Mail) {
         self.leaves = true;
-        let last = self.desks.iter().filter(|(_, desk)| !desk.queue().is_idle() || desk.queue().holds_lease());
+        let last = self.drivers.iter().filter(|(_, driver)| !driver.queue().is_idle() || driver.queue().holds_lease());
         let last: Vec<Arc<str>> = last.map(|(name, _)| name.clone()).collect();
         for rooms in last.chunks(ROOMS) {
             if !self.commit(rooms.to_vec(), mail).await {
@@ -264,7 +264,7 @@ impl Clerk {
 
     fn may_live_on_leases(&self) -> bool {
         let now = self.now();
-        self.desks.values().any(|desk| desk.queue().may_live_on_lease(now))
+        self.drivers.values().any(|driver| driver.queue().may_live_on_lease(now))
     }
 
     /// The lease answers claims; of all other operations, which must wait for the store, only a bounded number is taken in.
@@ -276,8 +276,8 @@ impl Clerk {
             self.take(room, op);
         }
         let now = self.now();
-        for desk in self.desks.values_mut() {
-            desk.lend(now, &mut self.replies);
+        for driver in self.drivers.values_mut() {
+            driver.lend(now, &mut self.replies);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! One room at the clerk: its queue, its snapshot for the request path, and its metrics for operators.
+//! One room at the committer: its queue, its snapshot for the request path, and its metrics for operators.
 //!
-//! Out of scope: when the store is called, which the clerk decides, and the room's reaction ([`policy::queue`]).
+//! Out of scope: when the store is called, which the committer decides, and the room's reaction ([`policy::queue`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,15 +25,15 @@ fn send(replies: &mut Replies) {
     }
 }
 
-/// One room. Times are those of the clerk's clock.
-pub(super) struct Desk {
+/// One room. Times are those of the committer's clock.
+pub(super) struct RoomDriver {
     room: Arc<LiveRoom>,
     /// The settings that the queue has.
     settings: Arc<RoomSettings>,
     queue: RoomQueue<oneshot::Sender<Admission>>,
 }
 
-impl Desk {
+impl RoomDriver {
     pub(super) fn new(room: Arc<LiveRoom>, run: u32, now: Duration) -> Self {
         let settings = room.settings();
         let queue = RoomQueue::new(run, settings.room.rules.clone(), now);
