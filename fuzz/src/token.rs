@@ -42,19 +42,19 @@ fn what_was_sealed_opens(both: &Sealer, alone: &[Sealer; 2], token: &Token, rest
     }
 }
 
-/// `kind 1 | run 4 | number 8 | issued 6 | expires 6`, and what is left. A pass has a mark of 16 bits for a run, and was
+/// `kind 1 | incarnation 4 | number 8 | issued 6 | expires 6`, and what is left. A pass has a mark of 16 bits for its incarnation, and was
 /// given at whatever time.
 fn fields(bytes: &[u8]) -> Option<(Token, &[u8])> {
     let (&kind, rest) = bytes.split_first()?;
     let kind = [Kind::Ticket, Kind::Pass, Kind::Provisional, Kind::Arrival][usize::from(kind % 4)];
-    let (run, rest) = number(rest, 4)?;
+    let (incarnation, rest) = number(rest, 4)?;
     let (place, rest) = number(rest, 8)?;
     let (issued, rest) = number(rest, 6)?;
     let (expires, rest) = number(rest, 6)?;
     let is_pass = kind == Kind::Pass;
-    let run = u32::try_from(if is_pass { run & 0xffff } else { run }).ok()?;
+    let incarnation = u32::try_from(if is_pass { incarnation & 0xffff } else { incarnation }).ok()?;
     let admitted = if is_pass { place & 0xffff_ffff_ffff } else { 0 };
-    Some((Token { kind, run, number: place, issued, expires, admitted }, rest))
+    Some((Token { kind, incarnation, number: place, issued, expires, admitted }, rest))
 }
 
 fn number(bytes: &[u8], len: usize) -> Option<(u64, &[u8])> {

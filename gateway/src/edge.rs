@@ -18,6 +18,7 @@
 //! Out of scope: decisions (`policy`), the text of answers ([`crate::reply`]), connections.
 
 use std::convert::Infallible;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,6 +47,9 @@ use crate::telemetry::{self, RequestVerdict};
 use crate::visitor::{BadHost, Head};
 use crate::worker::Worker;
 
+/// Where a request goes on, or its answer here.
+type Decided<T> = ControlFlow<Box<Response<Body>>, T>;
+
 /// Answers one request.
 pub(crate) async fn handle(
     in_flight: InFlight,
@@ -60,8 +64,8 @@ pub(crate) async fn handle(
     head.has_body = !body.is_end_stream();
     let mut cx = RequestContext::begin(&worker, &site, in_flight, &head);
     let mut response = match route(&mut cx, &head).await {
-        Ok(way) => forward::forward(&mut cx, way, parts, body).await,
-        Err(answer) => {
+        Continue(target) => forward::forward(&mut cx, target, parts, body).await,
+        Break(answer) => {
             let mut answer = *answer;
             let rest = match cx.unsent.take() {
                 // On the heap: requests that go through should not carry its state.
@@ -79,32 +83,32 @@ pub(crate) async fn handle(
 }
 
 /// The forward target of the request, or the answer that it gets here.
-async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Result<ForwardTarget<'a>, Box<Response<Body>>> {
+async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Decided<ForwardTarget<'a>> {
     let (site, parts) = (cx.site, head.parts);
     if parts.headers.len() > site.config.listen.max_headers {
         // hyper counts those of HTTP/1; in HPACK one costs a byte to send and a hundred to keep.
-        return no(reply::too_many_headers(cx));
+        return answered(reply::too_many_headers(cx));
     }
     if !head.is_framed() {
-        return no(reply::unframed(cx, parts.version == Version::HTTP_2));
+        return answered(reply::unframed(cx, parts.version == Version::HTTP_2));
     }
     let host = match cx.read_host(head) {
         Ok(host) => host,
-        Err(BadHost::Missing) if parts.version == Version::HTTP_10 => return no(endpoints::checked(cx, head)),
-        Err(_) => return no(reply::bad_request(cx, "Exactly one Host is needed.\n")),
+        Err(BadHost::Missing) if parts.version == Version::HTTP_10 => return answered(endpoints::checked(cx, head)),
+        Err(_) => return answered(reply::bad_request(cx, "Exactly one Host is needed.\n")),
     };
     if let Some(path) = parts.uri.path().strip_prefix(endpoints::PREFIX) {
-        return no(endpoints::answer(cx, path, head).await);
+        return answered(endpoints::answer(cx, path, head).await);
     }
     let path = NormalPath::of(parts.uri.path());
     if site.rooms.is_ambiguous(&host.bare, &path) || parts.method == Method::CONNECT {
-        return no(reply::bad_request(cx, "This path can be read as several.\n"));
+        return answered(reply::bad_request(cx, "This path can be read as several.\n"));
     }
     if !path.is_plain() && !is_rooted(parts) {
-        return no(reply::bad_request(cx, "A path begins with \"/\".\n"));
+        return answered(reply::bad_request(cx, "A path begins with \"/\".\n"));
     }
     if site.config.listen.redirect_to_https && !cx.tls {
-        return no(reply::to_https(cx, &host.bare, &parts.uri));
+        return answered(reply::to_https(cx, &host.bare, &parts.uri));
     }
     let room = site.rooms.find(&host.bare, &path);
     let upstream = site.routes.find(&host.bare, &path);
@@ -112,7 +116,7 @@ async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Result<Forwa
     let pass_context = if let Some(room) = held_back {
         cx.look_at(room, head);
         if let Err(wait) = cx.charge() {
-            return no(reply::too_fast(cx, wait));
+            return answered(reply::too_fast(cx, wait));
         }
         at_the_door(cx, room, head).await?
     } else {
@@ -121,7 +125,7 @@ async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Result<Forwa
         cx.verdict = if room.is_some() { RequestVerdict::Bypass } else { RequestVerdict::NoRoom };
         PassContext::anonymous()
     };
-    Ok(ForwardTarget { upstream, host, pass_context })
+    Continue(ForwardTarget { upstream, host, pass_context })
 }
 
 /// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is about all paths; no other
@@ -130,8 +134,8 @@ fn is_rooted(parts: &Parts) -> bool {
     parts.uri.path().starts_with('/') || parts.uri.path() == "*" && parts.method == Method::OPTIONS
 }
 
-fn no<T>(answer: Response<Body>) -> Result<T, Box<Response<Body>>> {
-    Err(Box::new(answer))
+fn answered<T>(answer: Response<Body>) -> Decided<T> {
+    Break(Box::new(answer))
 }
 
 /// Lets the shopper on, or answers why not.
@@ -139,7 +143,7 @@ async fn at_the_door<'a>(
     cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
     head: &Head<'_>,
-) -> Result<PassContext, Box<Response<Body>>> {
+) -> Decided<PassContext> {
     let (verdict, ignored) = {
         let snapshot = room.live.snapshot();
         report_evidence(cx, room, &snapshot);
@@ -166,7 +170,7 @@ async fn at_the_door<'a>(
                 room.live.renew(&pass, room.live.snapshot().store_time(cx.started));
             }
             let confirmed = pass.is_new() && room.live.confirm(&pass);
-            return Ok(PassContext::holder(pass, renew, confirmed));
+            return Continue(PassContext::holder(pass, renew, confirmed));
         }
         Verdict::Claim(ticket) => return claim(cx, room, ticket).await,
         Verdict::Preflight => return preflight(cx, room, head),
@@ -177,14 +181,14 @@ async fn at_the_door<'a>(
         }
         verdict => {
             let pass_context = without_a_place(cx, room, verdict).await;
-            if pass_context.is_err() {
+            if pass_context.is_break() {
                 // A forwarded request has its headers read on the way.
                 cx.note_peer_of_newcomer(&head.parts.headers);
             }
             return pass_context;
         }
     };
-    no(answer)
+    answered(answer)
 }
 
 /// A caller without a token that counts.
@@ -192,7 +196,7 @@ async fn without_a_place<'a>(
     cx: &mut RequestContext<'a>,
     room: &'a Arc<SiteRoom>,
     verdict: Verdict,
-) -> Result<PassContext, Box<Response<Body>>> {
+) -> Decided<PassContext> {
     let verdict = match verdict {
         // A form that comes too often after its pass is one that comes too late.
         Verdict::Late(pass) if !room.live.take_late_form(&pass) => {
@@ -203,14 +207,14 @@ async fn without_a_place<'a>(
     let answer = match verdict {
         Verdict::Open => {
             cx.verdict = RequestVerdict::Open;
-            return Ok(open(room));
+            return Continue(open(room));
         }
         Verdict::Visit => return visit(cx, room).await,
         Verdict::Join => return join(cx, room, false).await,
         Verdict::JoinIfCalled => return join(cx, room, true).await,
         Verdict::Late(pass) => {
             cx.verdict = RequestVerdict::Late;
-            return Ok(PassContext::holder(pass, false, false));
+            return Continue(PassContext::holder(pass, false, false));
         }
         Verdict::JoinLater => match cx.charge_join() {
             Ok(()) => later(cx, room),
@@ -228,7 +232,7 @@ async fn without_a_place<'a>(
         | Verdict::Wait(_)
         | Verdict::Preflight => reply::needs_pass(cx),
     };
-    no(answer)
+    answered(answer)
 }
 
 /// Decides, with the state of the pass if the line was asked for it.
@@ -273,46 +277,38 @@ fn open(room: &SiteRoom) -> PassContext {
 }
 
 /// Forwards a preflight, bare and at a bounded rate.
-fn preflight(
-    cx: &mut RequestContext<'_>,
-    room: &SiteRoom,
-    head: &Head<'_>,
-) -> Result<PassContext, Box<Response<Body>>> {
+fn preflight(cx: &mut RequestContext<'_>, room: &SiteRoom, head: &Head<'_>) -> Decided<PassContext> {
     if head.has_body {
-        return no(reply::bad_request(cx, "A preflight has no body.\n"));
+        return answered(reply::bad_request(cx, "A preflight has no body.\n"));
     }
     if let Err(wait) = room.charge_preflight(cx.client, cx.started) {
-        return no(reply::preflights_over(cx, wait));
+        return answered(reply::preflights_over(cx, wait));
     }
     cx.verdict = RequestVerdict::Preflight;
-    Ok(PassContext::preflight())
+    Continue(PassContext::preflight())
 }
 
 /// Forwards a return from a payment without a pass, rate-limited per address.
-fn come_back(cx: &mut RequestContext<'_>) -> Result<PassContext, Box<Response<Body>>> {
+fn come_back(cx: &mut RequestContext<'_>) -> Decided<PassContext> {
     if let Err(wait) = cx.charge_return() {
-        return no(reply::too_fast(cx, wait));
+        return answered(reply::too_fast(cx, wait));
     }
     cx.verdict = RequestVerdict::Return;
-    Ok(PassContext::returning())
+    Continue(PassContext::returning())
 }
 
 /// Forwards a visit, if the line has a token for it; else acts as if people waited.
-async fn visit<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
+async fn visit<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decided<PassContext> {
     let program = cx.intent == Intent::Program;
     if cx.charge_join().is_ok() && room.live.visit().await == Admission::Visit {
         cx.verdict = RequestVerdict::Visit;
-        return Ok(PassContext::visit(program));
+        return Continue(PassContext::visit(program));
     }
-    no(if program { reply::confirm(cx, room) } else { reply::needs_pass(cx) })
+    answered(if program { reply::confirm(cx, room) } else { reply::needs_pass(cx) })
 }
 
 /// Trades a called ticket for a pass; a used-up one counts as none.
-async fn claim<'a>(
-    cx: &mut RequestContext<'a>,
-    room: &'a Arc<SiteRoom>,
-    ticket: Token,
-) -> Result<PassContext, Box<Response<Body>>> {
+async fn claim<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, ticket: Token) -> Decided<PassContext> {
     let shows_pass = cx.token().is_some_and(|token| token.kind == Kind::Pass);
     let admission =
         if shows_pass { room.live.claim_again(ticket.number).await } else { room.live.claim(ticket.number).await };
@@ -330,29 +326,25 @@ async fn claim<'a>(
         }
         _ if cx.intent == Intent::Return => come_back(cx),
         Admission::Ticket(_) | Admission::Full | Admission::Away | Admission::Visit => {
-            no(reply::wait(cx, room, Place::Held(ticket)))
+            answered(reply::wait(cx, room, Place::Held(ticket)))
         }
     }
 }
 
 /// A used-up place counts as none.
-async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
+async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decided<PassContext> {
     match room.settings.room.join {
         Join::Direct if cx.intent != Intent::Program => {
             join(cx, room, room.settings.room.queueing_method == QueueingMethod::Reject).await
         }
-        _ => no(reply::confirm(cx, room)),
+        _ => answered(reply::confirm(cx, room)),
     }
 }
 
 /// Trades an arrival for its number, under the quota of places that one address may confirm.
-async fn arrive<'a>(
-    cx: &mut RequestContext<'a>,
-    room: &'a Arc<SiteRoom>,
-    arrival: Arrival,
-) -> Result<PassContext, Box<Response<Body>>> {
+async fn arrive<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, arrival: Arrival) -> Decided<PassContext> {
     if let Err(wait) = cx.charge_confirmed_join() {
-        return no(reply::too_fast(cx, wait));
+        return answered(reply::too_fast(cx, wait));
     }
     cx.verdict = RequestVerdict::Join;
     match room.live.arrive(arrival).await {
@@ -362,11 +354,7 @@ async fn arrive<'a>(
 }
 
 /// Takes a number. Over the quota of places that one address may take at once, a newcomer is asked to confirm.
-async fn join<'a>(
-    cx: &mut RequestContext<'a>,
-    room: &'a Arc<SiteRoom>,
-    if_called: bool,
-) -> Result<PassContext, Box<Response<Body>>> {
+async fn join<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, if_called: bool) -> Decided<PassContext> {
     if cx.charge_join().is_err() {
         return over_quota(cx, room);
     }
@@ -376,20 +364,16 @@ async fn join<'a>(
 }
 
 /// Every shopper enters a room that only counts: there the quota bounds the count.
-fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Result<PassContext, Box<Response<Body>>> {
+fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decided<PassContext> {
     if room.settings.room.queueing_method == QueueingMethod::Passthrough {
         cx.verdict = RequestVerdict::Open;
-        return Ok(open(room));
+        return Continue(open(room));
     }
-    no(reply::confirm(cx, room))
+    answered(reply::confirm(cx, room))
 }
 
 /// Acts on the result of a claim or a join.
-fn entered<'a>(
-    cx: &mut RequestContext<'a>,
-    room: &'a Arc<SiteRoom>,
-    admission: Admission,
-) -> Result<PassContext, Box<Response<Body>>> {
+fn entered<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, admission: Admission) -> Decided<PassContext> {
     let snapshot = room.live.snapshot();
     let now = snapshot.store_time(cx.started);
     drop(snapshot);
@@ -399,13 +383,13 @@ fn entered<'a>(
             let counted = room.settings.room.rules.total_active_users.is_some();
             let pass = if counted { Token::new_pass } else { Token::pass };
             let admitted = shown_admission(cx, room, number).map_or(admitted, |shown| shown.min(admitted)).min(now);
-            return Ok(PassContext::admitted(Token { admitted, ..pass(number, now, expires) }));
+            return Continue(PassContext::admitted(Token { admitted, ..pass(number, now, expires) }));
         }
         Admission::Ticket(number) => reply::wait(cx, room, Place::New(Token::ticket(number, now))),
         Admission::Full | Admission::Spent | Admission::Visit => reply::full(cx),
         Admission::Away => later(cx, room),
     };
-    no(answer)
+    answered(answer)
 }
 
 /// When the pass of this number was given, according to its token. The line remembers that only for passes
@@ -420,6 +404,6 @@ fn shown_admission(cx: &RequestContext<'_>, room: &SiteRoom, number: u64) -> Opt
 /// The store is away: the place is kept in the order of arrival.
 fn later(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>) -> Response<Body> {
     let now = room.live.snapshot().store_time(cx.started);
-    let run = cx.worker.shared.rooms.run;
-    reply::wait(cx, room, Place::New(Token::provisional(run, room.live.provisional(), now)))
+    let incarnation = cx.worker.shared.rooms.incarnation;
+    reply::wait(cx, room, Place::New(Token::provisional(incarnation, room.live.provisional(), now)))
 }

@@ -193,7 +193,8 @@ impl Fleet {
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
         let text = serde_json::to_string(&self.myself()).unwrap_or_default();
-        let answer = self.registry.exchange(Heartbeat { run: self.shared.rooms.run, text, knows }).await;
+        let answer =
+            self.registry.exchange(Heartbeat { incarnation: self.shared.rooms.incarnation, text, knows }).await;
         let refused = matches!(answer, Err(StoreError::Format { .. }));
         let was_refused = self.standing.refuse(refused);
         match answer {
@@ -276,7 +277,7 @@ impl Fleet {
 
     /// The id of this process, as a text.
     fn incarnation(&self) -> String {
-        format!("{:08x}", self.shared.rooms.run)
+        format!("{:08x}", self.shared.rooms.incarnation)
     }
 
     /// Every known gateway, by name; while the store is away only this one.

@@ -123,7 +123,7 @@ impl Gateway {
         let (keyring, sealer) = Keyring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
         let identity = Identity::of(config.node.name.as_ref(), &bound(&doors[0])?, admin.local_addr()?);
-        let (rooms, mailbox) = rooms::rooms(random_run());
+        let (rooms, mailbox) = rooms::rooms(random_incarnation());
         let site = Site::compile(config, None, &rooms, Arc::new(sealer))?;
         let shared = Arc::new(Shared {
             site: ArcSwap::from_pointee(site),
@@ -152,7 +152,8 @@ impl Gateway {
         let mut ends = Ends::new()?;
         // The rooms that the store holds come before the first line is begun.
         fleet.refresh().await;
-        let committer = rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
+        let committer =
+            rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
         let committer = tokio::spawn(committer);
         let admin = tokio::net::TcpListener::from_std(admin)?;
         let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access));
@@ -326,7 +327,7 @@ fn tls_of(config: &Config) -> anyhow::Result<Option<Tls>> {
 }
 
 /// A name for this process among all that ever gave out provisional tickets.
-fn random_run() -> u32 {
+fn random_incarnation() -> u32 {
     let mut bytes = [0; 4];
     // Without randomness the time of the start has to do: the name need not be secret.
     if aws_lc_rs::rand::fill(&mut bytes).is_err() {

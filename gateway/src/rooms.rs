@@ -276,10 +276,10 @@ impl LiveRoom {
     }
 
     /// Asks for the number of a place that some gateway kept while the store was away; the next poll finds it.
-    /// That gateway may be dead: the gateway that gets the ticket has its run numbered up to there, in its order.
+    /// That gateway may be dead: the gateway that gets the ticket has its incarnation numbered up to there, in its order.
     pub fn adopt(self: &Arc<Self>, token: &Token) {
         if token.kind == Kind::Provisional && !self.snapshot().away {
-            let op = Op::Adopt { run: token.run, last: token.number };
+            let op = Op::Adopt { incarnation: token.incarnation, last: token.number };
             // A full mailbox drops it: the next poll asks again.
             let _ = self.mailbox.try_send((self.clone(), op));
         }
@@ -331,7 +331,7 @@ pub struct Rooms {
     known: DashMap<Arc<str>, Arc<LiveRoom>>,
     mailbox: mpsc::Sender<(Arc<LiveRoom>, Op)>,
     /// This process, in provisional tickets.
-    pub run: u32,
+    pub incarnation: u32,
     stretch: Arc<PollStretch>,
 }
 
@@ -352,9 +352,10 @@ impl PollStretch {
 }
 
 /// Rooms without visitors, and the mailbox for [`run`].
-pub fn rooms(run: u32) -> (Arc<Rooms>, Mailbox) {
+pub fn rooms(incarnation: u32) -> (Arc<Rooms>, Mailbox) {
     let (mailbox, mail) = mpsc::channel(MAILBOX);
-    let rooms = Rooms { live: ArcSwap::default(), known: DashMap::new(), mailbox, run, stretch: Arc::default() };
+    let rooms =
+        Rooms { live: ArcSwap::default(), known: DashMap::new(), mailbox, incarnation, stretch: Arc::default() };
     (Arc::new(rooms), Mailbox(mail))
 }
 

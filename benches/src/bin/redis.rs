@@ -48,7 +48,8 @@ async fn commands() -> anyhow::Result<f64> {
     let store = Arc::new(Redis::at(&server.url())?);
     let (rooms, mailbox) = rooms::rooms(1);
     let stop = CancellationToken::new();
-    let committer = tokio::spawn(rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone()));
+    let committer =
+        tokio::spawn(rooms::run(rooms.clone(), mailbox, store.clone(), StoreMeters::default(), stop.clone()));
     println!(
         "| waiting | joins/s | commands/s | with those inside scripts | kB/s | Redis CPU | join p50 ms | p99 ms |"
     );

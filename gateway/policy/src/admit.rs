@@ -355,15 +355,16 @@ fn is_ahead(arrival: &Token, now: Millis) -> bool {
 }
 
 /// A provisional ticket becomes the ticket whose number it got when the store came back. One without a number stays
-/// provisional: its gateway may be on the way to number it, or dead. The tickets of a run are numbered in order: where
+/// provisional: its gateway may be on the way to number it, or dead. The tickets of an incarnation are numbered in order: where
 /// later ones have numbers and this one has none, its record was forgotten.
 fn provisional(line: &View, token: Token) -> Result<Token, Ignored> {
     let numbered = line.adopted.iter().find_map(|adopted| {
         let of = adopted.adopt;
-        let index = token.number.checked_sub(of.first).filter(|&i| of.run == token.run && i < of.count)?;
-        Some(Token { kind: Kind::Ticket, run: 0, number: adopted.base + index, ..token })
+        let index =
+            token.number.checked_sub(of.first).filter(|&i| of.incarnation == token.incarnation && i < of.count)?;
+        Some(Token { kind: Kind::Ticket, incarnation: 0, number: adopted.base + index, ..token })
     });
-    let is_later = |of: Adopt| of.run == token.run && of.first > token.number;
+    let is_later = |of: Adopt| of.incarnation == token.incarnation && of.first > token.number;
     match numbered {
         Some(ticket) => Ok(ticket),
         None if line.adopted.iter().any(|adopted| is_later(adopted.adopt)) => Err(Ignored::OldLine),

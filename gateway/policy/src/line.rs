@@ -211,15 +211,15 @@ impl Line {
 
     /// Numbers provisional tickets, once: after a lost answer a gateway asks again, perhaps
     /// with more of them.
-    fn adopt(&mut self, rules: &Rules, Adopt { run, first, count }: Adopt) {
-        let known = self.adopted.iter().map(|known| known.adopt).filter(|known| known.run == run);
+    fn adopt(&mut self, rules: &Rules, Adopt { incarnation, first, count }: Adopt) {
+        let known = self.adopted.iter().map(|known| known.adopt).filter(|known| known.incarnation == incarnation);
         let from = known.map(|known| known.first + known.count).fold(first, u64::max);
         let count = (first + count).saturating_sub(from);
         if count == 0 {
             return;
         }
         let base = self.take(rules, count);
-        self.keep_adopted(Adopted { adopt: Adopt { run, first: from, count }, base });
+        self.keep_adopted(Adopted { adopt: Adopt { incarnation, first: from, count }, base });
     }
 
     fn keep_adopted(&mut self, adopted: Adopted) {

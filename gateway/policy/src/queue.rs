@@ -75,7 +75,7 @@ pub struct Answered {
 /// One room's queue at one gateway.
 #[derive(Debug)]
 pub struct RoomQueue<R> {
-    /// The id of this gateway, or of this run of it, in the line.
+    /// The id of this gateway, or of this incarnation of it, in the line.
     gateway: u32,
     rules: Rules,
     /// No server of the shop can be reached: no shopper is let in, and no request is held for a token.
@@ -146,8 +146,8 @@ impl<R> RoomQueue<R> {
             Op::Confirm { number } => self.reports.confirm(number),
             Op::Release { token } => self.reports.release(token),
             Op::Shown { token } => self.reports.show(token),
-            Op::Adopt { run, last } => {
-                let known = self.orphans.entry(run).or_default();
+            Op::Adopt { incarnation, last } => {
+                let known = self.orphans.entry(incarnation).or_default();
                 *known = last.max(*known);
             }
         }
@@ -171,7 +171,7 @@ impl<R> RoomQueue<R> {
         news
     }
 
-    /// `kept` places have been kept here while the store was away, each a provisional ticket of this gateway's run.
+    /// `kept` places have been kept here while the store was away, each a provisional ticket of this gateway's incarnation.
     pub fn set_places_kept(&mut self, kept: u64, now: Duration) {
         self.places_kept = kept;
         if self.keeps_places() {
@@ -330,14 +330,14 @@ impl<R> RoomQueue<R> {
         }
     }
 
-    /// Places to number, one run at a time: those kept here, then those that other gateways kept. If numbering fails, the
+    /// Places to number, one incarnation at a time: those kept here, then those that other gateways kept. If numbering fails, the
     /// holder of the ticket makes the request again.
     fn adopt(&mut self) -> Option<Adopt> {
         if self.keeps_places() {
             let (first, count) = (self.adopted + 1, self.places_kept - self.adopted);
-            return Some(Adopt { run: self.gateway, first, count });
+            return Some(Adopt { incarnation: self.gateway, first, count });
         }
-        self.orphans.pop_first().map(|(run, last)| Adopt { run, first: 1, count: last })
+        self.orphans.pop_first().map(|(incarnation, last)| Adopt { incarnation, first: 1, count: last })
     }
 
     /// Hands out the store's answer to the batch in flight. `None`: there is none.
@@ -473,9 +473,9 @@ fn told_once(mut restore: Restore, lent: Vec<(u64, Millis)>) -> Restore {
     Restore { lent, ..restore }
 }
 
-/// Last numbered sequence of the provisional tickets of this run.
-fn adopted_of(view: &View, run: u32) -> Option<u64> {
-    let of_run = view.adopted.iter().filter(|adopted| adopted.adopt.run == run);
+/// Last numbered sequence of the provisional tickets of this incarnation.
+fn adopted_of(view: &View, incarnation: u32) -> Option<u64> {
+    let of_run = view.adopted.iter().filter(|adopted| adopted.adopt.incarnation == incarnation);
     of_run.map(|adopted| adopted.adopt.first + adopted.adopt.count - 1).max()
 }
 

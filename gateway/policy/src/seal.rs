@@ -1,10 +1,10 @@
 //! The sealed text of a ticket or pass.
 //!
 //! ```text
-//! kind 1 | key id 1 | room 8 | run 8 | number 8 | issued 6 | expires 6 | tag 32
+//! kind 1 | key id 1 | room 8 | incarnation 8 | number 8 | issued 6 | expires 6 | tag 32
 //! ```
 //!
-//! where `run` of a pass is `admitted 6 | mark 2`; big-endian, HMAC-SHA-256 over everything before the tag, base64url without
+//! where `incarnation` of a pass is `admitted 6 | mark 2`; big-endian, HMAC-SHA-256 over everything before the tag, base64url without
 //! padding: 94 characters. Every kind has a key of its own, derived from the secret, so that a ticket can never be read as a
 //! pass. Only the length, the kind and the key id are looked at before the tag, which is compared in constant
 //! time. Whether the token has expired is for [`crate::admit`] to say: there is no clock here.
@@ -176,11 +176,12 @@ impl Sealer {
             return Err(Rejected::Foreign);
         }
         let about = number(&body[10..18]);
-        let (admitted, run) = if kind == Kind::Pass { (about >> MARK, about & ((1 << MARK) - 1)) } else { (0, about) };
+        let (admitted, incarnation) =
+            if kind == Kind::Pass { (about >> MARK, about & ((1 << MARK) - 1)) } else { (0, about) };
         Ok(Token {
             kind,
             // Tokens from before lines were cut into segments have a longer value here.
-            run: run.try_into().map_err(|_| Rejected::Malformed)?,
+            incarnation: incarnation.try_into().map_err(|_| Rejected::Malformed)?,
             admitted,
             number: number(&body[18..26]),
             issued: number(&body[26..32]),
@@ -189,10 +190,10 @@ impl Sealer {
     }
 }
 
-/// The value in the field `run`.
+/// The value in the field `incarnation`.
 fn about(token: &Token) -> u64 {
-    let run = u64::from(token.run);
-    if token.kind == Kind::Pass { token.admitted << MARK | run & ((1 << MARK) - 1) } else { run }
+    let incarnation = u64::from(token.incarnation);
+    if token.kind == Kind::Pass { token.admitted << MARK | incarnation & ((1 << MARK) - 1) } else { incarnation }
 }
 
 fn number(big_endian: &[u8]) -> u64 {
@@ -210,7 +211,14 @@ mod tests {
     }
 
     fn token(number: u64) -> Token {
-        Token { kind: Kind::Ticket, run: 3, number, issued: 1_700_000_000_000, expires: 1_700_000_060_000, admitted: 0 }
+        Token {
+            kind: Kind::Ticket,
+            incarnation: 3,
+            number,
+            issued: 1_700_000_000_000,
+            expires: 1_700_000_060_000,
+            admitted: 0,
+        }
     }
 
     #[test]

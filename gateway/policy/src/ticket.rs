@@ -14,7 +14,7 @@ pub enum Kind {
     Ticket = 1,
     /// The right to reach the upstream until it expires.
     Pass = 2,
-    /// A place kept while the store is away: `number` is the order of arrival within the gateway's `run`.
+    /// A place kept while the store is away: `number` is the order of arrival within the gateway's `incarnation`.
     Provisional = 3,
     /// No place yet: shown again within [`ARRIVAL_LIFE`], it gets one. `number` is its id.
     Arrival = 4,
@@ -25,8 +25,8 @@ pub enum Kind {
 pub struct Token {
     /// Its kind.
     pub kind: Kind,
-    /// The run of a gateway, for a provisional ticket; [`Token::new_pass`] sets its mark here; 0 for any other.
-    pub run: u32,
+    /// The incarnation of a gateway, for a provisional ticket; [`Token::new_pass`] sets its mark here; 0 for any other.
+    pub incarnation: u32,
     /// Place in the line, unique in its room: see [`crate::segment`].
     pub number: u64,
     /// Store time at which it was sealed.
@@ -52,33 +52,33 @@ const REFRESH_AFTER: Millis = 60 * 60 * 1000;
 impl Token {
     /// A ticket for place `number`, sealed at `now`.
     pub fn ticket(number: u64, now: Millis) -> Self {
-        Self { kind: Kind::Ticket, run: 0, number, issued: now, expires: now + TICKET_LIFE, admitted: 0 }
+        Self { kind: Kind::Ticket, incarnation: 0, number, issued: now, expires: now + TICKET_LIFE, admitted: 0 }
     }
 
     /// A pass of place `number`, given at `now`, that ends at `expires`.
     pub fn pass(number: u64, now: Millis, expires: Millis) -> Self {
-        Self { kind: Kind::Pass, run: 0, number, issued: now, expires, admitted: now }
+        Self { kind: Kind::Pass, incarnation: 0, number, issued: now, expires, admitted: now }
     }
 
     /// The same, marked: when it is shown, the line gets a report that its holder came back.
     pub fn new_pass(number: u64, now: Millis, expires: Millis) -> Self {
-        Self { run: NEW, ..Self::pass(number, now, expires) }
+        Self { incarnation: NEW, ..Self::pass(number, now, expires) }
     }
 
     /// Whether this is a pass whose holder may not have come back before.
     pub fn is_new(&self) -> bool {
-        self.run == NEW && self.kind == Kind::Pass
+        self.incarnation == NEW && self.kind == Kind::Pass
     }
 
     /// The same pass without the mark.
     #[must_use]
     pub fn confirmed(self) -> Self {
-        Self { run: 0, ..self }
+        Self { incarnation: 0, ..self }
     }
 
-    /// A place kept by run `run` of a gateway while its store is away.
-    pub fn provisional(run: u32, sequence: u64, now: Millis) -> Self {
-        Self { kind: Kind::Provisional, run, ..Self::ticket(sequence, now) }
+    /// A place kept by `incarnation` of a gateway while its store is away.
+    pub fn provisional(incarnation: u32, sequence: u64, now: Millis) -> Self {
+        Self { kind: Kind::Provisional, incarnation, ..Self::ticket(sequence, now) }
     }
 
     /// An arrival of this id, to be shown again.
@@ -97,11 +97,11 @@ impl Token {
     }
 }
 
-/// Provisional tickets of one run of a gateway: `count` from sequence `first` on.
+/// Provisional tickets of one incarnation of a gateway: `count` from sequence `first` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Adopt {
-    /// The run that gave them out.
-    pub run: u32,
+    /// The incarnation that gave them out.
+    pub incarnation: u32,
     /// First sequence number.
     pub first: u64,
     /// How many.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::driver::{RoomDriver, Replies};
+use super::driver::{Replies, RoomDriver};
 use super::{LiveRoom, Mailbox, Op, Rooms};
 use crate::store::{Heard, Store};
 use crate::telemetry::StoreMeters;
@@ -118,8 +118,12 @@ impl Committer {
     }
 
     fn take(&mut self, room: Arc<LiveRoom>, op: Op) {
-        let (run, now) = (self.rooms.run, self.now());
-        let news = self.drivers.entry(room.name.clone()).or_insert_with(|| RoomDriver::new(room, run, now)).take(op, now);
+        let (incarnation, now) = (self.rooms.incarnation, self.now());
+        let news = self
+            .drivers
+            .entry(room.name.clone())
+            .or_insert_with(|| RoomDriver::new(room, incarnation, now))
+            .take(op, now);
         if news {
             self.listens = self.listens.min(now + TELL);
         }
@@ -141,10 +145,12 @@ impl Committer {
 
     /// Creates a driver for each live room, and takes in changes.
     fn refresh(&mut self, now: Duration) {
-        let (live, run) = (self.rooms.all(), self.rooms.run);
+        let (live, incarnation) = (self.rooms.all(), self.rooms.incarnation);
         if !Arc::ptr_eq(&live, &self.live) {
             for room in live.values() {
-                self.drivers.entry(room.name.clone()).or_insert_with(|| RoomDriver::new(room.clone(), run, now));
+                self.drivers
+                    .entry(room.name.clone())
+                    .or_insert_with(|| RoomDriver::new(room.clone(), incarnation, now));
             }
             self.live = live;
         }
@@ -231,7 +237,7 @@ impl Committer {
         tracing::error!(%error, "the store does not answer; rooms follow their fail_mode");
         self.failures += 1;
         let now = self.now();
-        self.retry_at = now + back_off(self.rooms.run, self.failures);
+        self.retry_at = now + back_off(self.rooms.incarnation, self.failures);
         for driver in self.drivers.values_mut() {
             driver.store_away(now, self.retry_at, &mut self.replies);
         }

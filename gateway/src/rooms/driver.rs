@@ -34,9 +34,9 @@ pub(super) struct RoomDriver {
 }
 
 impl RoomDriver {
-    pub(super) fn new(room: Arc<LiveRoom>, run: u32, now: Duration) -> Self {
+    pub(super) fn new(room: Arc<LiveRoom>, incarnation: u32, now: Duration) -> Self {
         let settings = room.settings();
-        let queue = RoomQueue::new(run, settings.room.rules.clone(), now);
+        let queue = RoomQueue::new(incarnation, settings.room.rules.clone(), now);
         Self { room, settings, queue }
     }
 

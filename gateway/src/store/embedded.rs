@@ -285,8 +285,8 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
     let mut adopted = Vec::new();
     for row in read.open_table(ADOPTED)?.range((room, 0, 0)..=(room, u32::MAX, u64::MAX))? {
         let (key, value) = row?;
-        let ((_, run, first), (count, base)) = (key.value(), value.value());
-        adopted.push(Adopted { adopt: Adopt { run, first, count }, base });
+        let ((_, incarnation, first), (count, base)) = (key.value(), value.value());
+        adopted.push(Adopted { adopt: Adopt { incarnation, first, count }, base });
     }
     // In order of numbering: the first is the first to be forgotten.
     adopted.sort_unstable_by_key(|adopted| adopted.base);
@@ -340,10 +340,10 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
             }
             Change::Adopted(Adopted { adopt, base }) => {
                 let mut adopted = write.open_table(ADOPTED)?;
-                adopted.insert((room, adopt.run, adopt.first), (adopt.count, base))?;
+                adopted.insert((room, adopt.incarnation, adopt.first), (adopt.count, base))?;
             }
             Change::AdoptionOver(Adopted { adopt, .. }) => {
-                drop(write.open_table(ADOPTED)?.remove((room, adopt.run, adopt.first))?);
+                drop(write.open_table(ADOPTED)?.remove((room, adopt.incarnation, adopt.first))?);
             }
         }
     }

@@ -49,7 +49,7 @@ impl Version {
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
     /// Its process.
-    pub run: u32,
+    pub incarnation: u32,
     /// Its report of itself.
     pub text: String,
     /// The version in force that it knows: only another one is sent in full.

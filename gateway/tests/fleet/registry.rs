@@ -10,7 +10,7 @@ use gateway::store::redis::Redis;
 use gateway::store::registry::{Change, Heartbeat, InForce, KEPT, Registry, Switched, Version};
 
 fn heartbeat(run: u32, knows: InForce) -> Heartbeat {
-    Heartbeat { run, text: format!("{{\"run\": {run}}}"), knows }
+    Heartbeat { incarnation: run, text: format!("{{\"run\": {run}}}"), knows }
 }
 
 fn add(text: &str) -> Change {

@@ -83,7 +83,7 @@ async fn records_of_cuts_are_bounded_and_read_again_in_their_order() {
     let cut = |run| Work {
         room: "launch".into(),
         rules: Rules::per_minute(60_000),
-        batch: Batch { adopt: Some(Adopt { run, first: 1, count: 2 }), ..Batch::default() },
+        batch: Batch { adopt: Some(Adopt { incarnation: run, first: 1, count: 2 }), ..Batch::default() },
     };
     let store = Embedded::open(&file).unwrap();
     // The later a gateway was cut off, the smaller is its name: the order of the file is not that of the line.
@@ -92,5 +92,5 @@ async fn records_of_cuts_are_bounded_and_read_again_in_their_order() {
     let store = Embedded::open(&file).unwrap();
     let after = store.commit(vec![cut(7)]).await.unwrap().pop().unwrap().view.adopted;
     assert_eq!((before.len(), after.len()), (512, 512));
-    assert_eq!((&after[..511], after[511].adopt.run), (&before[1..], 7));
+    assert_eq!((&after[..511], after[511].adopt.incarnation), (&before[1..], 7));
 }

@@ -41,7 +41,7 @@ async fn the_line_of_the_file(store: &Embedded) {
     let view = ask(store, batch.clone()).await.view;
     let base = view.segments.open.base;
     assert_eq!((view.segments.given(), view.granted, view.active), (50_023, 2, 1), "{view:?}");
-    let adopted = Adopted { adopt: Adopt { run: 7, first: 1, count: 3 }, base: base + 21 };
+    let adopted = Adopted { adopt: Adopt { incarnation: 7, first: 1, count: 3 }, base: base + 21 };
     assert_eq!(view.adopted, [adopted]);
 
     let claims = vec![base + 1, base + 2, base + 50_023];
@@ -53,7 +53,8 @@ async fn the_line_of_the_file(store: &Embedded) {
 
     let versions = store.versions().await.unwrap();
     assert!(versions.len() == 1 && versions[0].text.contains("new_users_per_minute = 600"), "{versions:?}");
-    let news = store.exchange(Heartbeat { run: 1, text: "{}".into(), knows: InForce::default() }).await.unwrap();
+    let news =
+        store.exchange(Heartbeat { incarnation: 1, text: "{}".into(), knows: InForce::default() }).await.unwrap();
     assert_eq!(news.in_force, InForce { switch: 1, number: 1 });
 }
 
@@ -150,7 +151,7 @@ fn join() -> Vec<Work> {
 }
 
 fn beat() -> Heartbeat {
-    Heartbeat { run: 1, text: "{}".into(), knows: InForce::default() }
+    Heartbeat { incarnation: 1, text: "{}".into(), knows: InForce::default() }
 }
 
 /// Both calls are refused because of this format; what the first one is told.

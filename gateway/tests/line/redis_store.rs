@@ -173,7 +173,8 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
     ];
     let joins = prop_oneof![6 => Just(0_u64), 6 => 0..5_u64, 2 => 5..300_u64, 1 => 1_000..3_000_u64];
     let few = prop_oneof![3 => Just(0_u64), 1 => 0..12_u64];
-    let adopt = (1..3_u32, 1..9_u64, 0..6_u64).prop_map(|(run, first, count)| Adopt { run, first, count });
+    let adopt =
+        (1..3_u32, 1..9_u64, 0..6_u64).prop_map(|(incarnation, first, count)| Adopt { incarnation, first, count });
     let arrival = prop_oneof![3 => 0..60_u64, 1 => Just(u64::MAX), 2 => any::<u64>()];
     let arrival = (arrival, prop::bool::weighted(0.3)).prop_map(|(id, if_called)| Arrival { id, if_called });
     let arrivals = prop_oneof![
@@ -541,7 +542,7 @@ fn of_too_many_cuts_script_and_line_forget_the_same() {
         let mut old = first;
         for run in 1..=520 {
             pair.at.now += 1;
-            let adopt = Some(Adopt { run, first: 1, count: 2 });
+            let adopt = Some(Adopt { incarnation: run, first: 1, count: 2 });
             // One gateway remembers what was before the first ones were forgotten.
             let seen = HighWater { adopted: old.adopted.clone(), ..HighWater::default() };
             let (expected, found) = pair.apply(Batch { adopt, seen, ..Batch::default() }).await;
@@ -551,6 +552,6 @@ fn of_too_many_cuts_script_and_line_forget_the_same() {
             }
         }
         let kept = pair.apply(Batch::default()).await.1.view.adopted;
-        assert_eq!((kept.len(), kept[0].adopt.run, kept[511].adopt.run), (512, 9, 520));
+        assert_eq!((kept.len(), kept[0].adopt.incarnation, kept[511].adopt.incarnation), (512, 9, 520));
     });
 }

@@ -267,7 +267,7 @@ impl Gateway {
     /// Asks for the number of a place that was kept.
     pub(super) fn adopt(&mut self, token: &Token, now: Micros) {
         if token.kind == Kind::Provisional && !self.queue.is_away() {
-            self.queue.take(Op::Adopt { run: token.run, last: token.number }, clock(now));
+            self.queue.take(Op::Adopt { incarnation: token.incarnation, last: token.number }, clock(now));
         }
     }
 

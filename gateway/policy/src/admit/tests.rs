@@ -13,7 +13,7 @@ fn room() -> Room {
 }
 
 fn view() -> View {
-    let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 1, count: 3 }, base: BASE + 31 }];
+    let adopted = vec![Adopted { adopt: Adopt { incarnation: 9, first: 1, count: 3 }, base: BASE + 31 }];
     let before = vec![Segment { base: 3 * SPAN, next: 3 * SPAN + 9, serving: 3 * SPAN + 4 }];
     let segments = Segments { before, open: Segment { base: BASE, next: BASE + 100, serving: BASE + 50 } };
     View { segments, forgotten: FORGOTTEN + SPAN, now: NOW, adopted, ..View::default() }
@@ -23,8 +23,8 @@ fn ticket(number: u64) -> Token {
     Token::ticket(BASE + number, NOW - 1)
 }
 
-fn kept(run: u32, sequence: u64) -> Token {
-    Token::provisional(run, sequence, NOW)
+fn kept(incarnation: u32, sequence: u64) -> Token {
+    Token::provisional(incarnation, sequence, NOW)
 }
 
 fn pass() -> Token {
@@ -76,9 +76,9 @@ fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> 
 
 #[test]
 fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one() {
-    let adopted = vec![Adopted { adopt: Adopt { run: 9, first: 6, count: 3 }, base: BASE + 31 }];
+    let adopted = vec![Adopted { adopt: Adopt { incarnation: 9, first: 6, count: 3 }, base: BASE + 31 }];
     let (room, line) = (room(), View { adopted, ..view() });
-    let shown = |run, sequence| {
+    let shown = |incarnation, sequence| {
         let context = AdmitContext {
             room: &room,
             line: Some(&line),
@@ -88,11 +88,15 @@ fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one
             now: NOW,
             pass: PassState::Lives,
         };
-        admit(context, Credential::Sealed(kept(run, sequence)), Intent::Page)
+        admit(context, Credential::Sealed(kept(incarnation, sequence)), Intent::Page)
     };
     assert_eq!(shown(9, 5), (Verdict::Join, Some(Ignored::OldLine)));
-    for (run, sequence) in [(9, 9), (8, 5)] {
-        assert_eq!(shown(run, sequence), (Verdict::Wait(kept(run, sequence)), None), "it may be numbered yet");
+    for (incarnation, sequence) in [(9, 9), (8, 5)] {
+        assert_eq!(
+            shown(incarnation, sequence),
+            (Verdict::Wait(kept(incarnation, sequence)), None),
+            "it may be numbered yet"
+        );
     }
 }
 
@@ -168,7 +172,7 @@ fn every_credential_has_its_verdict() {
     let ended_before = Token::pass(FORGOTTEN + 7, NOW - 100, NOW);
     let long_gone = Token { expires: NOW, ..ticket(7) };
     let enters = |pass, renew| (Verdict::Enter { pass, renew }, None);
-    let numbered = Token { kind: Kind::Ticket, run: 0, number: BASE + 33, ..kept(9, 3) };
+    let numbered = Token { kind: Kind::Ticket, incarnation: 0, number: BASE + 33, ..kept(9, 3) };
     let joins = |why| (Verdict::Join, Some(why));
     let table = [
         (Nothing, (Verdict::Join, None)),

@@ -169,10 +169,10 @@ pub struct Outcome {
     pub lease: Option<Lease>,
 }
 
-/// `run first count base`.
+/// `incarnation first count base`.
 impl From<Adopted> for String {
-    fn from(Adopted { adopt: Adopt { run, first, count }, base }: Adopted) -> Self {
-        format!("{run} {first} {count} {base}")
+    fn from(Adopted { adopt: Adopt { incarnation, first, count }, base }: Adopted) -> Self {
+        format!("{incarnation} {first} {count} {base}")
     }
 }
 
@@ -180,8 +180,8 @@ impl TryFrom<String> for Adopted {
     type Error = BadEntry;
 
     fn try_from(text: String) -> Result<Self, BadEntry> {
-        let [run, first, count, base] = numbers_in(&text).ok_or(BadEntry)?;
-        Ok(Self { adopt: Adopt { run: run.try_into().map_err(|_| BadEntry)?, first, count }, base })
+        let [incarnation, first, count, base] = numbers_in(&text).ok_or(BadEntry)?;
+        Ok(Self { adopt: Adopt { incarnation: incarnation.try_into().map_err(|_| BadEntry)?, first, count }, base })
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn entries_of_a_scripts_lists_are_read_or_refused() {
-        let adopted = Adopted { adopt: Adopt { run: 7, first: 1, count: 12 }, base: 1 << 30 };
+        let adopted = Adopted { adopt: Adopt { incarnation: 7, first: 1, count: 12 }, base: 1 << 30 };
         assert_eq!(Adopted::try_from(String::from(adopted)), Ok(adopted));
         let revoked = |evicted| Revoked { number: 5, expires: 90, evicted };
         assert_eq!(Revoked::try_from("5 90".to_owned()), Ok(revoked(false)));

@@ -296,7 +296,7 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
     let rules = rules();
     let mut line = rested(&rules);
     step(&mut line, &rules, joins(40), RESTED);
-    let adopt = Adopt { run: 9, first: 1, count: 5 };
+    let adopt = Adopt { incarnation: 9, first: 1, count: 5 };
     let batch = Batch { adopt: Some(adopt), joins: 2, ..Batch::default() };
     let outcome = step(&mut line, &rules, batch.clone(), RESTED + 1);
     assert_eq!(outcome.view.adopted, vec![Adopted { adopt, base: 41 }]);
@@ -319,14 +319,14 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
 fn of_more_cuts_than_are_kept_the_oldest_is_forgotten_and_stays_so() {
     let rules = rules();
     let mut line = rested(&rules);
-    let cut = |run| Batch { adopt: Some(Adopt { run, first: 1, count: 2 }), ..Batch::default() };
+    let cut = |incarnation| Batch { adopt: Some(Adopt { incarnation, first: 1, count: 2 }), ..Batch::default() };
     let before = step(&mut line, &rules, cut(1), RESTED).view;
     let most = MOST_ADOPTED as u32;
-    for run in 2..most + 3 {
-        step(&mut line, &rules, cut(run), RESTED + 1);
+    for incarnation in 2..most + 3 {
+        step(&mut line, &rules, cut(incarnation), RESTED + 1);
     }
     let last = step(&mut line, &rules, cut(most + 3), RESTED + 1);
-    let runs: Vec<u32> = last.view.adopted.iter().map(|adopted| adopted.adopt.run).collect();
+    let runs: Vec<u32> = last.view.adopted.iter().map(|adopted| adopted.adopt.incarnation).collect();
     assert_eq!(runs, (4..=most + 3).collect::<Vec<_>>());
     // A gateway that has slept meanwhile does not bring it back.
     let seen = HighWater { adopted: before.adopted, ..HighWater::default() };

@@ -55,10 +55,10 @@ pub enum Op<R> {
         /// The pass or ticket.
         token: Token,
     },
-    /// Number the provisional tickets of a gateway's run, which may be dead.
+    /// Number the provisional tickets of a gateway's incarnation, which may be dead.
     Adopt {
-        /// The run.
-        run: u32,
+        /// The incarnation.
+        incarnation: u32,
         /// The highest sequence shown.
         last: u64,
     },

@@ -36,7 +36,7 @@ impl Room {
     /// The same, with `people` unclaimed numbers in its line; ten of them are called.
     fn crowded(rules: &Rules, people: u64) -> Self {
         let mut room = Self::new(rules);
-        let adopt = Some(Adopt { run: 8, first: 1, count: people });
+        let adopt = Some(Adopt { incarnation: 8, first: 1, count: people });
         let batch = Batch { gateway: 8, adopt, ..Batch::default() };
         room.line.apply(&Rules { lends: false, ..rules.clone() }, &batch, START + room.millis());
         room.commit();
@@ -344,18 +344,18 @@ fn the_last_batch_gives_the_lease_back() {
 fn places_that_were_kept_are_numbered_once_and_then_those_of_other_gateways() {
     let mut room = Room::new(&rules());
     room.queue.set_places_kept(3, room.now);
-    room.take(Op::Adopt { run: 9, last: 2 });
-    room.take(Op::Adopt { run: 9, last: 1 });
+    room.take(Op::Adopt { incarnation: 9, last: 2 });
+    room.take(Op::Adopt { incarnation: 9, last: 1 });
     let adopts: Vec<_> = (0..3)
         .map(|_| {
             let (call, _) = room.batch();
             room.answer(&call);
-            call.batch.adopt.map(|adopt| (adopt.run, adopt.first, adopt.count))
+            call.batch.adopt.map(|adopt| (adopt.incarnation, adopt.first, adopt.count))
         })
         .collect();
     assert_eq!(adopts, [Some((7, 1, 3)), Some((9, 1, 2)), None]);
     room.queue.set_places_kept(5, room.now);
-    assert_eq!(room.batch().0.batch.adopt, Some(Adopt { run: 7, first: 4, count: 2 }));
+    assert_eq!(room.batch().0.batch.adopt, Some(Adopt { incarnation: 7, first: 4, count: 2 }));
 }
 
 #[test]

@@ -280,7 +280,7 @@ fn holds_ticket(world: &mut World, person: u32, ticket: Token) {
         world.crowd[person as usize].cookie = Some(ticket);
         world.crowd[person as usize].state = State::Waiting;
     } else if !world.gateways[id as usize].is_away() {
-        gateway::ask(world, id, Op::Adopt { run: ticket.run, last: ticket.number });
+        gateway::ask(world, id, Op::Adopt { incarnation: ticket.incarnation, last: ticket.number });
     }
 }
 

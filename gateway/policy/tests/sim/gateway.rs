@@ -32,7 +32,7 @@ pub struct Caller {
 
 #[derive(Debug)]
 pub struct Gateway {
-    run: u32,
+    incarnation: u32,
     queue: RoomQueue<Caller>,
     /// A line of which nothing is known.
     unknown: View,
@@ -73,10 +73,10 @@ impl Gateway {
         Self::begun(1_000 + id, rules, 0, 0)
     }
 
-    fn begun(run: u32, rules: &Rules, now: Millis, era: u64) -> Self {
+    fn begun(incarnation: u32, rules: &Rules, now: Millis, era: u64) -> Self {
         Self {
-            run,
-            queue: RoomQueue::new(run, rules.clone(), at(now)),
+            incarnation,
+            queue: RoomQueue::new(incarnation, rules.clone(), at(now)),
             unknown: View::default(),
             open: BTreeMap::new(),
             cut_until: 0,
@@ -126,7 +126,7 @@ impl Gateway {
     pub fn provisional(&mut self, now: Millis) -> Token {
         self.provisional += 1;
         self.queue.set_places_kept(self.provisional, at(now));
-        Token::provisional(self.run, self.provisional, self.clock(now))
+        Token::provisional(self.incarnation, self.provisional, self.clock(now))
     }
 
     fn state_of(&self, shown: &Token) -> PassState {
@@ -301,7 +301,7 @@ fn fails(world: &mut World, id: u32) {
     let (now, mut replies) = (at(world.agenda.now), Vec::new());
     let gateway = &mut world.gateways[id as usize];
     gateway.failures += 1;
-    gateway.retry_at = now + back_off(gateway.run, gateway.failures);
+    gateway.retry_at = now + back_off(gateway.incarnation, gateway.failures);
     // Renewals that failed: the next request with the pass asks again.
     drop(gateway.queue.unreachable(now, gateway.retry_at, &mut replies));
     tell(world, id, replies);
@@ -397,8 +397,8 @@ pub fn flush_unconfirmed(world: &mut World, id: u32) {
 /// A killed gateway comes back: open requests are cut, and their senders try again.
 pub fn restart(world: &mut World, id: u32) {
     let now = world.agenda.now;
-    let run = world.gateways[id as usize].run + 100;
-    let fresh = Gateway::begun(run, &world.room.rules, now, world.store.era);
+    let incarnation = world.gateways[id as usize].incarnation + 100;
+    let fresh = Gateway::begun(incarnation, &world.room.rules, now, world.store.era);
     let old = std::mem::replace(&mut world.gateways[id as usize], fresh);
     for tab in old.open.into_keys() {
         crowd::tries_again(world, tab);

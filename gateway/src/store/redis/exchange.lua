@@ -1,7 +1,7 @@
 -- A gateway reports itself, and gets the others and the version in force.
 --
--- KEYS: format, in_force ("switch number"), versions (hash: number -> "made text"), gateways (hash: run -> "time text").
--- ARGV: run, text, switch that the gateway knows, milliseconds after which a silent gateway is forgotten.
+-- KEYS: format, in_force ("switch number"), versions (hash: number -> "made text"), gateways (hash: incarnation -> "time text").
+-- ARGV: incarnation, text, switch that the gateway knows, milliseconds after which a silent gateway is forgotten.
 -- Answer: switch, number, "made text" of the version in force or "", texts of the gateways.
 
 local refused = claim_format()

@@ -41,7 +41,7 @@ impl Registry for Redis {
             call.key(key("in_force"))
                 .key(key("texts"))
                 .key(key("gateways"))
-                .arg(format!("{:08x}", heartbeat.run))
+                .arg(format!("{:08x}", heartbeat.incarnation))
                 .arg(&heartbeat.text);
             call.arg(heartbeat.knows.switch).arg(SILENCE.as_millis() as u64);
             let (switch, number, version, gateways): (u64, u64, String, Vec<String>) = self.ask(&call).await?;

@@ -146,7 +146,7 @@ mod tests {
     const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000, fail_mode: "closed" };
 
     fn token(kind: Kind, number: u64, granted: Millis) -> Held {
-        let token = Token { kind, run: 0, number, issued: 0, expires: granted + RULES.session, admitted: 0 };
+        let token = Token { kind, incarnation: 0, number, issued: 0, expires: granted + RULES.session, admitted: 0 };
         Held { token, gateway: 0 }
     }
 

@@ -101,7 +101,7 @@ fn as_of_the_policy(seen: token::Token) -> Token {
         token::Kind::Pass => Kind::Pass,
         token::Kind::Provisional => Kind::Provisional,
     };
-    Token { kind, run: 0, number: seen.number, issued: seen.issued_ms, expires: seen.expires_ms, admitted: 0 }
+    Token { kind, incarnation: 0, number: seen.number, issued: seen.issued_ms, expires: seen.expires_ms, admitted: 0 }
 }
 
 /// A crowd on its way.

@@ -364,7 +364,7 @@ fn provisional_tickets_that_had_their_numbers_keep_them() {
     let rules = rules();
     let (mut line, mut gate) = rested(&rules);
     let mut replica = line.clone();
-    let adopt = Adopt { run: 9, first: 1, count: 5 };
+    let adopt = Adopt { incarnation: 9, first: 1, count: 5 };
     let adopted = gate.ask(&mut line, &rules, Batch { adopt: Some(adopt), ..joins(20) }, at(1, RESTED)).view.adopted;
     let more = Batch { adopt: Some(Adopt { count: 7, ..adopt }), ..Batch::default() };
     let view = gate.ask(&mut replica, &rules, more, at(2, RESTED + 100)).view;

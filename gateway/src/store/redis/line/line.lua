@@ -233,16 +233,16 @@ local function take(numbers)
 end
 
 local function adopt(asked_for)
-  local own_run, first = int(asked_for.run), asked_for.first
+  local own_incarnation, first = int(asked_for.incarnation), asked_for.first
   for _, known in ipairs(call('LRANGE', ADOPTED, 0, -1)) do
-    local run, known_first, known_count = string.match(known, '(%S+) (%S+) (%S+)')
-    if run == own_run then
+    local incarnation, known_first, known_count = string.match(known, '(%S+) (%S+) (%S+)')
+    if incarnation == own_incarnation then
       first = max(first, known_first + known_count)
     end
   end
   local count = asked_for.first + asked_for.count - first
   if count > 0 then
-    local adopted = { own_run, int(first), int(count), int(take(count)) }
+    local adopted = { own_incarnation, int(first), int(count), int(take(count)) }
     keep_adopted(table.concat(adopted, ' '))
   end
 end
