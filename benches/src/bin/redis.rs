@@ -1,4 +1,4 @@
-//! What one gateway costs its Redis: commands a second for lines and storms of different sizes, and the
+//! The cost of one gateway to its Redis: commands a second for lines and storms of different sizes, and the
 //! memory of ten million who wait. Live rooms, the clerk and the Redis store, against a real server.
 //!
 //! Commands are those that the server received. What a script calls inside the server is told apart: Redis
