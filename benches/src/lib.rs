@@ -1,4 +1,4 @@
-//! What the measuring programs share. How to run them and how to read what they print: README.md.
+//! Parts that the measuring programs share. How to run them and how to read what they print: README.md.
 
 pub mod redis;
 pub mod tls;

@@ -4,7 +4,7 @@
 //! where the old one was closed. All of them end at the end of the attack, whatever the site does. Every request carries an
 //! id of [`launch_model::attack::ID`], by which the shop's log tells it apart.
 //!
-//! Out of scope: TLS, and judgement ([`verdict`] looks at the holders of passes beside it).
+//! Out of scope: TLS, and judgement ([`verdict`] judges by the holders of passes beside it).
 
 mod asks;
 mod attacker;
@@ -45,7 +45,7 @@ pub struct Siege {
 }
 
 impl Siege {
-    /// Makes every attack in its time, and counts what became of each. `stop` ends them at once.
+    /// Makes every attack in its time, and returns the results of each. `stop` ends them at once.
     pub async fn lay(self, stop: CancellationToken) -> Vec<Attacked> {
         let mut attacks = JoinSet::new();
         let siege = Arc::new(self);

@@ -96,7 +96,7 @@ impl Crowd {
     }
 }
 
-/// What a thread returned, or nothing if it broke.
+/// A thread's result, or nothing if it panicked.
 async fn ended<T>(thread: JoinHandle<T>) -> Option<T> {
     while !thread.is_finished() {
         sleep(LOOK).await;

@@ -173,7 +173,7 @@ impl<H: Holder, A: Agenda> Population<H, A> {
         }
     }
 
-    /// The next visitor arrives: their index among all who came.
+    /// The next visitor arrives: their index among the visitors so far.
     fn welcome(&mut self) -> Option<u32> {
         let (index, due) = self.newcomer.take()?;
         self.find_newcomer();

@@ -54,7 +54,7 @@ pub fn simulate(scenario: &Scenario, setup: &Setup, watch: &Watch) -> Evidence {
     world.finish(setup, took)
 }
 
-/// What an answer brings.
+/// The effects of an answer.
 struct Reply {
     answer: Answer,
     cookie: Cookie,

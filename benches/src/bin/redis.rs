@@ -1,5 +1,10 @@
+<<<<<<< HEAD
 //! What one gateway costs its Redis: commands a second for lines and storms of different sizes, and the
 //! memory of ten million who wait. Live rooms, the committer and the Redis store, against a real server.
+=======
+//! The cost of one gateway to its Redis: commands a second for lines and storms of different sizes, and the
+//! memory of ten million who wait. Live rooms, the committer and the Redis store, against a real server.
+>>>>>>> words2
 //!
 //! Commands are those that the server received. What a script calls inside the server is told apart: Redis
 //! counts that too, but it costs no round trip.

@@ -103,7 +103,7 @@ fn whatever_is_cut_killed_or_lost_a_room_that_lends_lets_in_no_more_than_it_may(
     assert!(seed.is_some() || lent.into_inner() > 0, "no lease was ever used");
 }
 
-/// What a seed means.
+/// The plan of a seed.
 fn plan(seed: u64) -> Plan {
     let rng = &mut SmallRng::seed_from_u64(seed);
     let rate = [1.0, 6.0, 20.0, 60.0][rng.random_range(0..4)];

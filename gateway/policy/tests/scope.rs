@@ -324,7 +324,7 @@ fn nothing_reaches_a_protected_path_through_a_bypass() {
     assert!(literally("/*", "/x") && literally("/*", "/") && !literally("/*", "//") && !literally("/*", "/../x"));
 }
 
-/// What a server in the way to the shop may do to a path, in any order and any number.
+/// Rewrites of a path by a server in the way to the shop, in any order and any number.
 #[derive(Debug, Clone, Copy)]
 enum Server {
     Decode,

@@ -58,7 +58,7 @@ fn launch(seed: u64) -> u64 {
     world.watch.capped
 }
 
-/// What a seed means.
+/// The plan of a seed.
 fn plan(seed: u64) -> Plan {
     let mut rng = SmallRng::seed_from_u64(seed);
     let rng = &mut rng;

@@ -86,7 +86,7 @@ impl Browser {
         self.call("POST", "/url", &json!({ "url": url }));
     }
 
-    /// What the body of an asynchronous function gives back, run in the page.
+    /// The result of an asynchronous function with this body, run in the page.
     pub fn run(&self, body: &str) -> Value {
         let script =
             format!("const done = arguments[0]; (async () => {{ {body} }})().then(done, e => done('failed: ' + e));");
@@ -113,7 +113,7 @@ impl Browser {
         tab["handle"].as_str().unwrap().to_owned()
     }
 
-    /// The tab that is looked at.
+    /// The current tab.
     pub fn this_tab(&self) -> String {
         self.call("GET", "/window", &Value::Null).as_str().unwrap().to_owned()
     }

@@ -47,7 +47,7 @@ impl Drop for Program {
     }
 }
 
-/// What nginx needs inside `http { }` so that it writes to this directory alone.
+/// Lines of nginx's `http { }` that keep its files in this directory alone.
 pub fn nginx_folders(dir: &Path) -> String {
     let dir = dir.display();
     format!(
@@ -64,7 +64,7 @@ pub fn ports<const N: usize>() -> [u16; N] {
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
-/// What curl prints with these arguments; nothing if it fails.
+/// The output of curl with these arguments; nothing if it fails.
 pub fn curl(arguments: &[&str]) -> Option<String> {
     let output = Command::new("curl").args(["--silent", "--max-time", "30"]).args(arguments).output().unwrap();
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())

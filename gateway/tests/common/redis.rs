@@ -120,7 +120,7 @@ fn answer(stream: &mut BufReader<TcpStream>, command: &str) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// What is run as Redis.
+/// The program that is run as Redis.
 pub fn program() -> String {
     std::env::var("WEIR_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }

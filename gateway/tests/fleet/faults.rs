@@ -161,7 +161,7 @@ fn a_program_is_told_no_position_that_was_long_on_its_way() {
     let position = || weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).waiting()["position"].clone();
     until_true("it is told while Redis is near", || position().is_u64());
     way.set(Fault::Late(Duration::from_millis(425)));
-    // What was asked for before has arrived, and is old.
+    // The answer to an earlier question has arrived, and is old.
     sleep(Duration::from_secs(2));
     for _ in 0..25 {
         assert!(position().is_null());
@@ -266,7 +266,7 @@ fn redis_that_stands_still_for_five_seconds_gives_no_number_twice() {
         std::thread::sleep(Duration::from_millis(300));
     }
 
-    // What was sent before is worked off now, though no caller waits for its answer any more.
+    // Earlier calls are worked off now, though no caller waits for their answers any more.
     redis.signal("CONT");
     let back = Instant::now();
     until_true("both are back", || !away(&a) && !away(&b));

@@ -13,7 +13,7 @@ fn readiness(weir: &Weir) -> (u16, String) {
 #[test]
 fn a_gateway_that_finds_another_format_says_so_and_touches_nothing_until_that_is_gone() {
     let (redis, shop) = (RedisServer::start(), Shop::open());
-    // What a gateway of format 1 leaves there when it first tells of itself.
+    // The key that a gateway of format 1 leaves there when it first tells of itself.
     let theirs = "weir:rooms:{versions}:gateways";
     assert_eq!(redis.command(&format!("HSET {theirs} 0000002a 1")), ":1");
     let weir = line::gateway(redis.address, shop.address, &room(600));

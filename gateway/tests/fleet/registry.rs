@@ -1,4 +1,4 @@
-//! What gateways share besides lines: one contract, and both stores keep it.
+//! The registry: one contract, and both stores keep it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
@@ -64,7 +64,7 @@ async fn contract(registry: &dyn Registry) {
     let fifth = now(registry, none, add("fifth")).await;
     assert_eq!((fifth.number, numbers(&registry.versions().await.unwrap())), (5, vec![1, 2, 5]));
 
-    // What a store has lost is given back; a switch is never taken back by it.
+    // Lost values are given back; a switch is never taken back by that.
     let ahead = InForce { switch: 40, number: 33 };
     let version = Version { number: 33, made: 7, text: "from memory".into() };
     assert_eq!(now(registry, fifth, Change::Restore(ahead, Some(version.clone()))).await, ahead);

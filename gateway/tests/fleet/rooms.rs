@@ -1,6 +1,6 @@
 //! Many rooms: a dormant one costs nothing, and is there as ever when something happens.
 //!
-//! What is counted are commands of a real Redis, also those inside scripts. Nothing is asserted of times.
+//! Counted are the commands of a real Redis, also those inside scripts. Nothing is asserted of times.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::net::SocketAddr;

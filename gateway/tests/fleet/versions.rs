@@ -294,7 +294,7 @@ fn gateways_know_each_other_and_forget_who_has_gone() {
     until_true("who is alone says that the store is away", || api(b.admin, "/api/gateways")[0]["store_away"] == true);
 }
 
-/// What is the same in every run.
+/// The part that is the same in every run.
 fn without_what_differs(members: &Json) -> Json {
     let mut members = members.clone();
     for member in members.as_array_mut().unwrap() {

@@ -125,7 +125,7 @@ struct Step {
     releases: Vec<Who>,
     /// The gateway has forgotten what it knew of revocations.
     forgetful: bool,
-    /// What happens to the store before.
+    /// The fault of the store before it.
     loss: Option<Loss>,
     /// The gateway was started again: it remembers nothing.
     restarted: bool,
@@ -235,7 +235,7 @@ struct Pair {
     revocations: HashMap<u32, u64>,
     memories: HashMap<u32, Memory>,
     lendings: HashMap<u32, HeldLease>,
-    /// What both were before the last steps.
+    /// Both states before the last steps.
     copies: Vec<(Line, Dump)>,
     /// The store has no line.
     begins: bool,
@@ -285,7 +285,7 @@ impl Pair {
         self.copies.clear();
     }
 
-    /// What a gateway sends along, with what it was shown.
+    /// The gateway's evidence, with the tokens that it was shown.
     fn recall(&mut self, step: &Step) -> (HighWater, Restore, Option<LeaseReport>) {
         let shown = step.shown.as_ref().map(|(who, pass)| (who.numbers(&self.line), *pass));
         let memory = self.memories.entry(step.gateway).or_default();

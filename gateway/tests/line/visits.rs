@@ -1,4 +1,4 @@
-//! Every visitor but a browser: who looks at a calm room, waits in a line, and is checked on by a balancer.
+//! Every client but a browser: one that looks at a calm room, one that waits in a line, a balancer's health check.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::process::Command;

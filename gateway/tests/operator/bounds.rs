@@ -31,7 +31,7 @@ fn tests_in(source: &str) -> impl Iterator<Item = String> + '_ {
     marked.filter_map(|after| Some(after.split_once("fn ")?.1.split_once('(')?.0.to_owned()))
 }
 
-/// What the last column of each table has in backticks.
+/// The names in backticks in the last column of each table.
 fn named(document: &str) -> BTreeSet<String> {
     let rows = document.lines().filter(|line| line.starts_with("| "));
     let columns = rows.filter_map(|row| row.trim_end_matches([' ', '|']).rsplit_once(" | "));

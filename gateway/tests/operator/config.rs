@@ -364,7 +364,7 @@ fn lines_of_the_example() -> Vec<String> {
     example_in_full().lines().map(str::to_owned).collect()
 }
 
-/// What an edit of a file may put in.
+/// Pieces that an edit of a file may put in.
 const EDIT: &str = "[\\[\\]{}=.,#\"\n a-z0-9*/-]{0,6}|\\PC{0,3}";
 
 proptest! {

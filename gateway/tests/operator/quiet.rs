@@ -254,7 +254,7 @@ fn an_edit_of_rooms_that_a_version_in_force_overrides_is_said_by_the_check_and_a
     assert!(code == 0 && told.contains("cannot be with this file") && told.contains("no upstream"), "{told}");
 }
 
-/// What `weir check` prints of this file, with these files beside it.
+/// The output of `weir check` on this file, with these files beside it.
 fn check(text: &str, files: &[(&str, &str)]) -> (i32, String) {
     let dir = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -319,7 +319,7 @@ fn the_check_catches_a_page_that_cannot_poll_or_names_what_no_page_has() {
     }
 }
 
-/// What the page of a shopper says.
+/// The title of a shopper's page.
 fn title(weir: &Weir) -> String {
     let page = weir.get("/launch/item", &[PAGE]).body;
     page.split("<title>").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_default().to_owned()
@@ -430,7 +430,7 @@ fn a_file_can_be_checked_where_no_secret_is() {
     // A gateway needs them.
     let (code, told) = weir(&["serve", "--config", "weir.toml"], dir.path());
     assert!(code == 2 && secrets.iter().all(|secret| told.contains(secret)), "{told}");
-    // What is no secret is needed to check, too.
+    // A check needs all files but the secrets.
     std::fs::remove_file(dir.path().join("cert.pem")).unwrap();
     assert_eq!(weir(&["check", "--config", "weir.toml"], dir.path()).0, 2);
 }

@@ -137,7 +137,7 @@ fn a_form_that_was_filled_in_for_too_long_comes_back_and_is_sent_when_it_is_thei
     assert_eq!(shop.seen().iter().filter(|head| head.starts_with("POST /launch/echo")).count(), 1);
 }
 
-/// What the bar on a page of the shop says; nothing if there is none.
+/// The text of the bar on a page of the shop; empty if there is none.
 fn bar(browser: &Browser) -> String {
     let said = browser.run("return document.getElementById('weir-pass')?.shadowRoot.textContent || ''");
     said.as_str().unwrap_or_default().to_owned()

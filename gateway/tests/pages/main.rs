@@ -1,4 +1,4 @@
-//! What people see: every page and answer, in a browser and among other sites.
+//! The side that people see: every page and answer, in a browser and among other sites.
 
 mod brand;
 mod browser;

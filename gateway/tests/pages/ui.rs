@@ -1,4 +1,4 @@
-//! What a waiting shopper is answered: sizes, shapes, and every page as a snapshot.
+//! Answers to a waiting shopper: sizes, shapes, and every page as a snapshot.
 #![expect(clippy::expect_used, reason = "a test that cannot read an answer has failed")]
 
 use std::io::Read as _;

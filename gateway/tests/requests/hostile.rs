@@ -30,7 +30,7 @@ fn upstream(config: &str, line: &str) -> String {
     config.replace("response_timeout = \"2s\"", &format!("response_timeout = \"2s\"\n{line}"))
 }
 
-// What a client sends.
+// A hostile client.
 
 #[test]
 fn a_request_of_doubtful_length_is_refused_and_counted() {
@@ -450,7 +450,7 @@ fn http_2_requests_that_no_client_would_send_are_refused() {
     weir.is_well();
 }
 
-// What an upstream does.
+// A hostile or broken upstream.
 
 #[test]
 fn each_failure_of_the_upstream_has_its_answer_and_the_next_request_works() {

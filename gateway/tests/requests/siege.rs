@@ -49,7 +49,7 @@ fn connect_from(host: u8, to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// What a metric of the upstream's requests says.
+/// The value of a metric of the upstream's requests.
 fn counted(weir: &Weir, result: &str) -> f64 {
     weir.metric(&format!(r#"weir_upstream_requests_total{{upstream="shop",result="{result}"}}"#))
 }

@@ -166,7 +166,7 @@ async fn a_bad_certificate_is_refused_and_the_old_one_kept() {
     assert!(certificates.reload().is_ok());
 }
 
-/// What loading says of a pair, after a file was spoiled.
+/// The error of loading a pair, after a file was spoiled.
 fn refusal(spoil: impl FnOnce(&Path, &Path)) -> TlsError {
     let directory = TempDir::new().unwrap();
     issue(&directory, "a", &["a.example"]);

@@ -1,4 +1,4 @@
-//! Clients as they are installed, none of which knows Weir: each looks at a calm room, waits in a line, enters and stays.
+//! Clients with their usual settings, none of which knows Weir: each looks at a calm room, waits in a line, enters and stays.
 //! What each of them sees is the table in `docs/clients-table.md`.
 //!
 //! A client is a program of a few lines (`clients/`) that asks for each URL that it reads, with the settings that its library
@@ -14,7 +14,7 @@ use crate::common::{JSON, Shop, Weir, config, nobody, until, until_true};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world/clients/");
 
-/// What a client was answered.
+/// The answer to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reply {
     /// The shop's page.
@@ -60,7 +60,7 @@ impl Kind {
     }
 }
 
-/// What the table says above its rows.
+/// The text above the table's rows.
 const LEGEND: &str = "\
 Each client comes with the settings that it is installed with and the cookie jar that people use with it; `fetch` has none, so its
 program sends the cookie back itself. It asks for `/launch/item`, with no header of its own for Weir.
@@ -134,7 +134,7 @@ impl Program {
     }
 }
 
-/// What the table says of it.
+/// Its text in the table.
 fn words(client: &Client, seen: Reply) -> &'static str {
     match (seen, client) {
         (Reply::Shop, _) => "the shop",

@@ -96,7 +96,7 @@ pub(crate) fn picture() -> Answer {
     answer
 }
 
-/// A WebSocket on which nothing is said until the other side ends it.
+/// A WebSocket that stays silent until the other side ends it.
 pub(crate) fn live(request: Request<Incoming>) -> Answer {
     let mut answer = Response::new(Full::default());
     let key = request.headers().get("sec-websocket-key").map(|key| accept(key.as_bytes()));

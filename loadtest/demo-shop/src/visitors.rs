@@ -18,7 +18,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// The longest name of a request, pass or room that is logged, in bytes.
 const LONGEST_NAME: usize = 128;
 
-/// What the headers of a request say.
+/// The headers of a request that count here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Visit {
     pub(crate) request_id: Option<String>,

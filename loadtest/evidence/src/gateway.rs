@@ -30,7 +30,7 @@ pub struct GatewaySample {
 /// Memory of a gateway of the testbed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// When it was looked at.
+    /// The instant of the sample.
     pub at: Micros,
     /// Which gateway.
     pub gateway: u16,

@@ -44,7 +44,7 @@ pub struct Generator {
 /// The use of one of the kernel's limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelLimit {
-    /// What it limits: `descriptors`, `conntrack`, `ephemeral_ports`.
+    /// Its name: `descriptors`, `conntrack`, `ephemeral_ports`.
     pub name: String,
     /// The high-water mark.
     pub used: u64,

@@ -41,7 +41,7 @@ pub struct Evidence {
     pub took: Micros,
     /// One for each visitor who was due, in order of `index`.
     pub visits: Vec<Visit>,
-    /// What the gateways said of the room, in order of time.
+    /// The gateways' reports on the room, in order of time.
     pub gateways: Vec<GatewaySample>,
     /// Its time is the shop's own, in microseconds since 1970. Empty if the shop publishes no log.
     pub shop: Vec<shop::Entry>,
@@ -49,7 +49,7 @@ pub struct Evidence {
     pub shop_report: Option<shop::Report>,
     /// Second by second.
     pub timeline: Vec<Second>,
-    /// What became of each attack, in order of time.
+    /// The results of each attack, in order of time.
     #[serde(default)]
     pub attacks: Vec<Attacked>,
     /// Memory of the gateways of a testbed, in order of time.

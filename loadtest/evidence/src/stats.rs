@@ -34,7 +34,7 @@ impl Latencies {
     }
 }
 
-/// What a set of latencies looks like, in milliseconds.
+/// A summary of a set of latencies, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Quantiles {
     /// How many there were; the rest is 0 if none.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::Latencies;
 use crate::time::Micros;
 
-/// What the crowd did in one second. Latencies count from the instant that a request was due.
+/// A crowd's counts in one second. Latencies count from the instant that a request was due.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Second {
     /// Visitors who arrived.
@@ -31,7 +31,7 @@ pub struct Second {
 }
 
 impl Second {
-    /// What others did in the same second.
+    /// Adds the counts of other senders in the same second.
     pub fn add(&mut self, other: &Self) {
         self.arrived += other.arrived;
         self.waiting += other.waiting;
@@ -76,7 +76,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of two crowds at once: what is counted is added up, of latencies the worse one is told.
+    /// Joins two crowds: counts are added up, of latencies the worse one is told.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self {

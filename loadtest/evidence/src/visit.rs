@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{Micros, micros};
 
-/// What one visitor saw and did.
+/// The record of one visitor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Visit {
     /// Their place in the order of arrivals.
     pub index: u64,
-    /// Who they were.
+    /// Their persona.
     pub persona: Persona,
     /// When they were to arrive.
     pub due: Micros,
@@ -48,7 +48,7 @@ pub struct Visit {
     /// Steps of their journey that they did.
     #[serde(default)]
     pub steps: u16,
-    /// What went wrong on their journey, in order.
+    /// Failures on their journey, in order.
     #[serde(default)]
     pub stumbles: Vec<Stumble>,
 }
@@ -60,7 +60,7 @@ pub struct Held {
     pub at: Micros,
     /// Which target it came from, as an index of the run's targets.
     pub target: u16,
-    /// What it said.
+    /// Its content.
     pub token: Token,
 }
 

@@ -38,7 +38,7 @@ const PESTERS: Duration = Duration::from_millis(100);
 /// An adversary with a shorter poll interval may be called by then, and that poll would claim. Polls are told so that
 /// no call comes before the next one.
 const SOON: Duration = Duration::from_secs(2);
-/// Attacks at most, of an adversary who can repeat them.
+/// Strikes of an adversary who can repeat them, each at an answer.
 const STRIKES: u32 = 3;
 /// A pass that was given back, or has ended, is known to all gateways within this time, clocks included.
 const SETTLED: Duration = Duration::from_secs(3);

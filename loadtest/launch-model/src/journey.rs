@@ -34,7 +34,7 @@ const LONGEST_VALUE: usize = 64 << 10;
 /// A placeholder host for the run's own targets, so that addresses can be joined.
 const OWN: &str = "http://own.invalid";
 
-/// What an answer means to a walk.
+/// The meaning of an answer to a walk.
 #[derive(Debug, PartialEq)]
 pub(crate) enum StepOutcome {
     /// At once this, of the same step: a redirect.
@@ -55,7 +55,7 @@ pub(crate) struct Walk {
     /// Of [`Journey::steps`].
     step: usize,
     values: BTreeMap<Box<str>, Box<str>>,
-    /// What is asked for: the step's request, or one that a redirect led to.
+    /// The current request: the step's own, or one that a redirect led to.
     call: Option<Call>,
     hops: u8,
     /// The page that they look at.
@@ -92,12 +92,12 @@ impl Walk {
         self.ordered
     }
 
-    /// What went wrong last, once.
+    /// The last failure, once.
     pub(crate) fn take_stumble(&mut self) -> Option<Stumble> {
         self.stumble.take()
     }
 
-    /// What is asked for now.
+    /// The current request.
     pub(crate) fn call(&mut self, journey: &Journey) -> Option<Call> {
         if self.call.is_none() {
             self.call = self.step(journey).and_then(|step| self.of(step));

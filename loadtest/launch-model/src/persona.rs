@@ -1,4 +1,4 @@
-//! Who is in the crowd: honest people of several habits, and people who try to cheat.
+//! The kinds of people in the crowd: honest ones of several habits, and people who try to cheat.
 //!
 //! Only names and shares are here. `shopper` and `adversary` say what each one does.
 

@@ -39,7 +39,7 @@ impl Field {
     }
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -54,7 +54,7 @@ pub enum Kind {
 /// A token as any client can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Place in the line.
     pub number: u64,
@@ -80,7 +80,7 @@ impl Token {
     }
 }
 
-/// What a token of the policy says in clear.
+/// The clear text of a token of the policy.
 impl From<&ticket::Token> for Token {
     fn from(token: &ticket::Token) -> Self {
         let kind = match token.kind {

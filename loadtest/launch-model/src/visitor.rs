@@ -1,4 +1,4 @@
-//! What all kinds of visitors have in common.
+//! Common ground of all kinds of visitors.
 //!
 //! A visitor is a state machine. [`Visitor::first`] says how a visit begins; for every answer, or none,
 //! [`Visitor::hear`] says which request follows after which pause, or how the visit ends. It may be driven

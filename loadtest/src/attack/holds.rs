@@ -95,7 +95,7 @@ impl Attacker {
     }
 }
 
-/// Bytes received within this time. A read that is cut off may lose a piece: the attack ends there anyway.
+/// The result within this time. A piece that was read meanwhile may be lost: after a time-out the caller reads no more.
 async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(time, work).await.ok()
 }

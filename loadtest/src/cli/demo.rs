@@ -63,7 +63,7 @@ pub(crate) struct CrowdArgs {
 }
 
 impl CrowdArgs {
-    /// A crowd for a shop of this capacity. The line ends `closing` after the start, or when
+    /// A crowd for a shop of this capacity. Visitors outside stop asking `closing` after the start, or when
     /// no visitor arrives any more.
     pub(crate) fn sending(&self, target: Target, capacity: f64, closing: Option<Duration>) -> anyhow::Result<Sending> {
         let sane = capacity > 0.0 && (0.0..=1e6).contains(&(capacity * self.times));

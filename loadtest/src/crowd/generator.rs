@@ -1,4 +1,4 @@
-//! What a crowd costs the machine that sends it.
+//! A crowd's cost to the machine that sends it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -83,7 +83,7 @@ impl Counts {
     }
 }
 
-/// What happened in one second.
+/// The counts of one second.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Second {
     pub(super) orders: u64,

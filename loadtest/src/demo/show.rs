@@ -1,4 +1,4 @@
-//! What a person sees while an act runs: a live panel on a terminal, else a line a second.
+//! The display of a running act: a live panel on a terminal, else a line a second.
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is shown of a run at one moment.
+//! The content of the live view at one moment.
 
 use std::time::Duration;
 

@@ -111,7 +111,7 @@ fn named(name: &'static str, value: &str) -> Vec<Span<'static>> {
     vec![Span::raw(name), Span::raw(" "), Span::raw(format!("{value:<10}")).bold()]
 }
 
-/// What the gateway says of its room.
+/// The gateway's figures of its room.
 fn told(scene: &LiveFrame<'_>) -> Line<'static> {
     let Some(sample) = scene.gateway else { return Line::default() };
     let mut words = vec![Span::raw("gateway: ")];

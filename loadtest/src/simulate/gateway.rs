@@ -53,7 +53,7 @@ pub(super) enum Entry {
     Refused,
 }
 
-/// What a moment brought.
+/// The results of a moment.
 #[derive(Default)]
 pub(super) struct Moved {
     /// Passes that live longer now, with their holders.
@@ -152,7 +152,7 @@ impl Gateway {
         self.queue.store_time(clock(now)).unwrap_or(self.time(now))
     }
 
-    /// What the store's clock shows.
+    /// The time of the store's clock.
     fn time(&self, now: Micros) -> Millis {
         self.start + u64::try_from(now / 1000).unwrap_or(0)
     }
@@ -226,7 +226,7 @@ impl Gateway {
         Cookie::Foreign(self.sealer.seal(self.other, &Token::pass(1, now, now + self.room.rules.session)))
     }
 
-    /// What the holder of this ticket is told.
+    /// The answer to the holder of this ticket.
     pub(super) fn tell(&mut self, ticket: &Token) -> QueueInfo {
         let (rules, view) = (&self.room.rules, self.queue.view().unwrap_or(&self.unknown));
         let jitter = self.random.random_range(0.85..1.15);

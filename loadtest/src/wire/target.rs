@@ -79,7 +79,7 @@ impl Target {
         Self { address, ..self }
     }
 
-    /// What it is called without its port.
+    /// Its name without its port.
     pub fn host(&self) -> &str {
         let end = self.authority.rfind(':').filter(|&colon| !self.authority[colon..].contains(']'));
         self.authority[..end.unwrap_or(self.authority.len())].trim_matches(['[', ']'])

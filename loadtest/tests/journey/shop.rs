@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 pub(crate) const PAY: &str = "pay.test";
 
-/// What is wrong with it.
+/// Its faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Nothing,

@@ -22,7 +22,7 @@ const SOME: u64 = 8;
 /// Numbers that are counted downwards begin here.
 const MIRROR: u64 = 1 << 20;
 
-/// What is wrong with a room.
+/// The fault of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Nothing,

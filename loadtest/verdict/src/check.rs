@@ -41,13 +41,13 @@ pub struct Check {
     pub id: String,
     /// Number of the promise in the model, 1 to 8; `None` for an objective of the run or the generator.
     pub promise: Option<u8>,
-    /// What is asked, for people.
+    /// The question, for people.
     pub title: String,
     /// How it came out.
     pub outcome: Outcome,
-    /// What was measured, in `unit`.
+    /// The measurement, in `unit`.
     pub measured: Option<f64>,
-    /// What it was held against, in `unit`.
+    /// The bound, in `unit`.
     pub allowed: Option<f64>,
     /// Unit of both: `shoppers`, `ms`, `share`, ...
     pub unit: String,

@@ -1,10 +1,10 @@
 //! Promise 2: with people waiting, the rate is used.
 //!
 //! ```text
-//! used = grants in the seconds looked at / sum of the rate in force over the seconds looked at
+//! used = grants in the seconds that count / sum of the rate in force over these seconds
 //! ```
 //!
-//! A second is looked at if at its begin and its end so many people waited that the rate could be used: people who poll as
+//! A second counts if at its begin and its end so many people waited that the rate could be used: people who poll as
 //! told and were let in later, or still stood there at the end, at least 2.5 s of rate of them (a called shopper comes with
 //! the next poll, within so long). The first 5 s of the line are left out: the gateway learns how many come. In a room
 //! with seats those seconds are left out in which every seat was taken: then seats are the bound, not the rate.
@@ -24,7 +24,7 @@ use crate::seats::Lives;
 const ENOUGH: f64 = 2.5;
 /// Milliseconds at the begin of a line that are left out.
 const SETTLING: i64 = 5_000;
-/// Seconds that must be looked at.
+/// Seconds that must count.
 const LEAST: usize = 3;
 /// Seconds between two moments at which passes are granted.
 const TICK: f64 = 0.1;
@@ -51,7 +51,7 @@ fn granted_within(launch: &Launch<'_>, from: i64) -> usize {
     before(from + 1_000) - before(from)
 }
 
-/// The begins of the seconds that are looked at, in store time.
+/// The begins of the seconds that count, in store time.
 fn seconds(launch: &Launch<'_>) -> Vec<i64> {
     let waiting = Waiting::of(launch);
     let enough = (ENOUGH * launch.limit().rate).ceil().max(1.0) as usize;

@@ -12,7 +12,7 @@
 //!
 //! Out of scope: what the numbers stand for.
 
-/// What a rate allows: so many per second, and so many at once on top.
+/// A rate's allowance: so many per second, and so many at once on top.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Limit {
     /// Per second.

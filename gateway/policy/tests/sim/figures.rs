@@ -1,4 +1,4 @@
-//! What a launch comes to, in numbers: use of the rate, waits, overtaking, evenness, honest ranges.
+//! The results of a launch, in numbers: use of the rate, waits, overtaking, evenness, honest ranges.
 
 use policy::Millis;
 

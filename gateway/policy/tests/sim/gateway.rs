@@ -116,7 +116,7 @@ impl Gateway {
         self.queue.is_away()
     }
 
-    /// The position that is told, if one can be.
+    /// The position to tell, if there is one.
     pub fn position(&self, number: u64, now: Millis) -> Option<u64> {
         let fresh = now - self.seen_at < millis(FRESH);
         self.queue.view().filter(|_| fresh)?.position(number)
@@ -138,7 +138,7 @@ impl Gateway {
     }
 }
 
-/// What the room says to a shopper who shows this.
+/// The room's verdict on a shopper who shows this.
 pub fn decide(world: &mut World, id: u32, credential: Credential) -> Decision {
     let now = world.agenda.now;
     let gateway = &world.gateways[id as usize];

@@ -101,7 +101,7 @@ pub fn per_second(rate: f64) -> Rules {
     Rules { rate, burst: rate.max(1.0), ..Rules::per_minute(60) }
 }
 
-/// What is to happen at some millisecond.
+/// An event at some millisecond.
 #[derive(Debug, Clone, Copy)]
 pub enum Event {
     /// A tab of a person sends a request.
@@ -135,7 +135,7 @@ impl Agenda {
     /// Plans an event; the past is now.
     pub fn at(&mut self, when: Millis, event: Event) {
         let when = when.max(self.now);
-        // What is further away than the ring is long is looked at once per turn.
+        // An event further away than the ring is long is looked at once per turn.
         let slot = when.min(self.now + Self::RING as Millis - 1);
         self.ring[slot as usize % Self::RING].push((when, event));
     }
@@ -186,7 +186,7 @@ impl World {
         }
         while world.open > 0 {
             assert!(world.agenda.now < world.end, "{} people are left over: {:?}", world.open, world.left_over());
-            // What happens may plan more for the same millisecond.
+            // An event may plan more for the same millisecond.
             while let Some(events) = world.agenda.due() {
                 for event in events {
                     world.handle(event);

@@ -19,7 +19,7 @@ pub struct Store {
     server: u64,
     /// How often it was another one, or started again.
     pub era: u64,
-    /// What a replica may have: copies of the last seconds, with the length of the journal.
+    /// States that a replica may have: copies of the last seconds, with the length of the journal.
     copies: VecDeque<(Millis, Line, usize)>,
     replicated: bool,
 }

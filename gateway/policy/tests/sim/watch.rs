@@ -9,7 +9,7 @@ use policy::line::{Batch, Grant, Outcome, Revoked, View};
 use policy::outlook::Wait;
 use policy::room::{Room, Rules};
 
-/// What happened to one person.
+/// The record of one person.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Observed {
     pub number: u64,
@@ -187,7 +187,7 @@ impl Watch {
         self.checks_grants(outcome, room, now);
         let live = self.live.len() as u64;
         match self.repaired {
-            // What was given under a lease the line hears later.
+            // The line hears later of passes under a lease.
             _ if room.rules.lends => {}
             0 => assert_eq!(live, view.active, "passes that live"),
             repaired => assert!(now < repaired || live <= view.active, "{live} passes live: {view:?}"),

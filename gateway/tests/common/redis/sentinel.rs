@@ -7,7 +7,7 @@ use crate::common::{nobody, until_true};
 
 pub const PASSWORD: &str = "open-sesame";
 pub const SENTINEL_PASSWORD: &str = "watch-me";
-/// What the sentinel calls the master.
+/// The sentinel's name of the master.
 pub const NAME: &str = "launch";
 
 pub struct Watched {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// Share of people who come back and ask in two tabs at once.
 const TWO_TABS: f64 = 0.2;
 
-/// Who comes.
+/// The crowd.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) arrivals: Vec<Phase>,
@@ -54,7 +54,7 @@ pub(crate) struct Held {
     pub(crate) gateway: usize,
 }
 
-/// What one shopper saw.
+/// The record of one shopper.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Visit {

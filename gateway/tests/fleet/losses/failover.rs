@@ -11,7 +11,7 @@ use crate::common::redis::cluster::Cluster;
 use crate::common::redis::sentinel::Watched;
 use crate::common::{WEIR, until_true};
 
-/// What the replica lacks.
+/// The replica's lag.
 const BEHIND: Duration = Duration::from_secs(2);
 
 /// Three gateways that find their Redis by these lines.

@@ -13,7 +13,7 @@ use super::crowd::{Crowd, Plan};
 use crate::common::line::shared_store;
 use crate::common::{WEIR, Weir, answering, config, ok, until_true};
 
-/// What the room promises.
+/// The room's promises.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     /// Passes a second.

@@ -113,7 +113,7 @@ fn first_names(text: &str) -> Vec<String> {
     names
 }
 
-/// What is left when modules that name no other, and those that no other names, are taken away until there are none.
+/// The modules that are left when those that name no other, and those that no other names, are taken away until there are none.
 fn circles(mut arrows: Arrows) -> Arrows {
     loop {
         let names: BTreeSet<String> = arrows.keys().cloned().collect();

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::markdown::root;
 use crate::common::WEIR;
 
-/// The commands that were looked at, and what is wrong with them.
+/// The commands that were checked, and their faults.
 #[derive(Default)]
 pub(crate) struct Checked {
     pub(crate) seen: usize,

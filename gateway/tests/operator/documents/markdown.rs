@@ -1,4 +1,4 @@
-//! What a document holds: its blocks, links, tables and words in code.
+//! The content of a document: its blocks, links, tables and words in code.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ pub(crate) struct Document {
     pub(crate) text: String,
 }
 
-/// What stands between two fences.
+/// The text between two fences.
 pub(crate) struct Block {
     pub(crate) document: String,
     pub(crate) heading: String,

@@ -82,7 +82,7 @@ fn a_script_of_another_origin_reads_what_it_is_refused_and_a_strange_one_does_no
         r#"additional_routes = [{ host = "api.shop.test", path = "/v1" }, { host = "api.test", path = "/v1" }]"#;
     let room = format!("{}{routes}\n", CLOSED.replace("\"*\"", "\"www.shop.test\""));
     let weir = over_tls(&config(shop.address, &room));
-    // What a browser tells of sites it tells over TLS alone.
+    // A browser tells of sites over TLS alone.
     let port = weir.https.unwrap().port();
     let browser = Browser::with(true, &[NAMES, "--ignore-certificate-errors"]);
     let reads = |from: &str, api: &str, method: &str| {

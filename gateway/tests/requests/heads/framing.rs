@@ -58,7 +58,7 @@ fn a_length_that_two_servers_may_read_as_two_is_refused_and_ends_the_connection(
     weir.is_well();
 }
 
-/// What published attacks put between the head and the body of a request, and whether any of it may be
+/// Pieces that published attacks put between the head and the body of a request, and whether any of it may be
 /// forwarded at all. `{}` stands for nothing: each is written out.
 const FIELDS: [&str; 62] = [
     // Two lengths, or one in two readings.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::h2::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RESET, SETTINGS, frame, literal};
 
-/// What follows the head of a request.
+/// The rest of a request after its head.
 #[derive(Debug, Clone, Copy)]
 pub enum After<'a> {
     /// Nothing: the head ends the stream.

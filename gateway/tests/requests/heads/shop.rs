@@ -11,11 +11,11 @@ use crate::common::{ok, server};
 pub struct Received {
     /// From the request line to the empty line.
     pub head: String,
-    /// What the framing says the body is.
+    /// The body by its framing.
     pub body: Vec<u8>,
     /// The lines after the last chunk.
     pub trailers: Vec<String>,
-    /// What is wrong with it.
+    /// Its fault.
     pub malformed: Option<String>,
 }
 

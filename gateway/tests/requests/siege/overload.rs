@@ -21,7 +21,7 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Asks and asks, over so many connections, until it is told to stop. Answers how many answers each connection had.
+/// Sends requests over so many connections, until it is told to stop. Returns the number of answers of each connection.
 fn flood(to: SocketAddr, text: &str, stop: &AtomicBool) -> Vec<u64> {
     let mut connections: Vec<_> = (0..CROWD).map(|_| (Kept(BufReader::new(connect_from(3, to))), 0)).collect();
     let text = text.repeat(AT_ONCE);

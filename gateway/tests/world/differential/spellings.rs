@@ -1,6 +1,6 @@
 //! Targets of requests for `/launch/item`, spelled by an attacker who wants to get past a room there; or not quite.
 
-/// What reads as one slash to some server.
+/// Pieces that read as one slash to some server.
 const SLASHES: [&str; 28] = [
     "/",
     "/",
@@ -31,7 +31,7 @@ const SLASHES: [&str; 28] = [
     "/x/%u002e%u002e/",
     "/x/..%u002F",
 ];
-/// What may stand before the first segment.
+/// Pieces that may stand before the first segment.
 const STARTS: [&str; 30] = [
     "",
     "",
@@ -64,7 +64,7 @@ const STARTS: [&str; 30] = [
     "/http://x",
     "//..",
 ];
-/// What may follow the last.
+/// Pieces that may follow the last.
 const ENDS: [&str; 24] = [
     "", "", "", "", "", "/", "//", "/.", "/..", "/x/..", "/../x", ";v=1", "%00", "%00.png", "?a=b", "?/../..", "#x",
     "%3fx", "%23x", ".", "%20", "%09", "@x", "/x;/..;/",

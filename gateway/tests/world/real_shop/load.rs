@@ -79,7 +79,7 @@ fn whoever_is_refused_by_the_shop_makes_the_run_invalid_with_the_step_and_what_t
     assert_eq!(stage.shop.orders(), "0");
 }
 
-/// What the scenario promises. A seat that is not given back is taken for five minutes, so there is no bound.
+/// The scenario's promises. A seat that is not given back is taken for five minutes, so there is no bound.
 fn open_for_30_a_minute(stage: &Stage) {
     stage.rewrite("= 600", "= 30");
     stage.rewrite("total_active_users = 100\n", "");

@@ -74,7 +74,7 @@ impl Oscar {
         Self { address, data, log, _server: server }
     }
 
-    /// What the database answers, a row a line.
+    /// The rows of the database's answer, one a line.
     pub(crate) fn ask(&self, question: &str) -> String {
         let script = "import sqlite3, sys\nfor row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(*row)";
         let file = self.data.path().join("shop.sqlite3");
@@ -178,7 +178,7 @@ impl Stage {
     }
 }
 
-/// What an operator writes.
+/// The operator's configuration file.
 fn written(shop: SocketAddr, more: &str) -> String {
     format!(
         r#"

@@ -1,4 +1,4 @@
-//! What the inventory promises, on a real database.
+//! The inventory's promises, on a real database.
 
 use std::collections::HashSet;
 

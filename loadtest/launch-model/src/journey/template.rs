@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// What a text becomes a part of, so that a value in it stays one.
+/// The context of a text: how its values are escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Within {
     /// Taken as it is.

@@ -1,4 +1,4 @@
-//! What a visitor does next, given what they heard; and how a visit ends.
+//! A visitor's next act, given what they heard; and how a visit ends.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub enum Why {
     TooLong,
 }
 
-/// What a visitor does next.
+/// A visitor's next act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
     /// After so long.

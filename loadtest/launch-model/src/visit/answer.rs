@@ -32,7 +32,7 @@ pub enum Lost {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// What it showed.
+    /// Its content.
     pub shown: Content,
     /// All of it, for a visitor on a journey.
     pub seen: Option<Box<RawAnswer>>,

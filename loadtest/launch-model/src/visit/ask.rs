@@ -1,4 +1,4 @@
-//! What a visitor asks for.
+//! A visitor's requests.
 
 use serde::{Deserialize, Serialize};
 

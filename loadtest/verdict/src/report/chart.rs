@@ -29,7 +29,7 @@ const FINE: u32 = 4;
 /// Height of letters, in pixels. The crate draws letters smaller by this factor than it is told.
 const LETTERS: f64 = 12.5 * 1.24;
 
-/// What a mark stands for.
+/// The meaning of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Ink,
@@ -103,9 +103,9 @@ impl Role {
 pub(super) enum Shape {
     /// From point to point; a point without a value (NaN) is a gap.
     Line,
-    /// What lies below a line.
+    /// The area below a line.
     Area,
-    /// What lies inside an outline.
+    /// The area inside an outline.
     Band,
     /// A dot for each point, with this radius in pixels.
     Dots(f64),

@@ -31,7 +31,7 @@ pub(super) struct Chart {
     pub(super) title: &'static str,
     /// How to read it.
     pub(super) caption: String,
-    /// What it shows, in words.
+    /// Its content, in words.
     pub(super) alt: String,
     pub(super) legend: Vec<(Role, &'static str)>,
     /// `None` if there is nothing to draw.

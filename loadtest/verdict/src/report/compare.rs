@@ -97,7 +97,7 @@ impl Tolerances {
 /// A figure of both reports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// What it is.
+    /// Its name.
     pub name: String,
     /// As the old report has it, for people.
     pub old: String,
@@ -129,7 +129,7 @@ impl Comparison {
         Self(rows)
     }
 
-    /// What got worse.
+    /// The figures that got worse.
     pub fn worse(&self) -> impl Iterator<Item = &Row> {
         self.0.iter().filter(|row| row.worse)
     }

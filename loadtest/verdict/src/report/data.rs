@@ -18,7 +18,7 @@ use crate::waits::Wait;
 pub struct Report {
     /// Version of this format: 1.
     pub format: u32,
-    /// What was run.
+    /// The scenario and the circumstances.
     pub run: Run,
     /// The verdict.
     pub verdict: Verdict,
@@ -113,7 +113,7 @@ pub struct Attack {
     pub memory: Option<[u64; 2]>,
 }
 
-/// What was run, and where.
+/// The scenario, and where it ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Name of the scenario.
@@ -128,7 +128,7 @@ pub struct Run {
     pub seconds: f64,
     /// Where it was sent to; `policy` for a run without sockets.
     pub targets: Vec<String>,
-    /// What the gateway calls itself.
+    /// The gateway's name of itself.
     pub gateway: String,
     /// Processor, cores and kernel of the machine that generated it.
     pub machine: String,

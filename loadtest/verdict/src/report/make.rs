@@ -1,6 +1,6 @@
 //! From the evidence to a report.
 //!
-//! Who was let in when, and which wait was had, is read off the evidence by the checks, which judge the
+//! The checks read off the evidence who was let in when, and which wait was had, and judge the
 //! same figures. Here they are put in the order in which they are told.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ const MOST_OVERTAKERS: usize = 100;
 pub struct Facts {
     /// Where it was sent to.
     pub targets: Vec<String>,
-    /// What the gateway calls itself.
+    /// The gateway's name of itself.
     pub gateway: String,
     /// Processor, cores and kernel of the machine that generated it.
     pub machine: String,

@@ -1,4 +1,4 @@
-//! What a launch looks like: a calm, a burst that is far too large, and a long tail behind it. Made by arithmetic
+//! A sample launch: a calm, a burst that is far too large, and a long tail behind it. Made by arithmetic
 //! alone, so that it is the same every time.
 
 use evidence::shop::{Entry, Outcome as Served};
@@ -188,7 +188,7 @@ fn logged(index: u64, asked: &RequestRecord) -> Entry {
     }
 }
 
-/// What a gateway says of its room at a moment.
+/// A gateway's report on its room at a moment.
 fn sampled(at: Micros, visits: &[Visit]) -> GatewaySample {
     let granted = |visit: &&Visit| visit.asked.first().is_some_and(|asked| !asked.attack && asked.due < at);
     GatewaySample {

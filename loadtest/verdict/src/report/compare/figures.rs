@@ -4,7 +4,7 @@ use crate::check::{Check, Outcome, Verdict};
 use crate::report::data::Report;
 use crate::report::text;
 
-/// What a figure is, and so how much of a change is none.
+/// The kind of a figure, and so how much of a change is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Milliseconds.
@@ -107,7 +107,7 @@ fn check(check: &Check) -> Figure {
     }
 }
 
-/// What a check measured. Below a limit more is no worse, and how the generator did says nothing of a gateway: of both only
+/// A check's measurement. Below a limit more is no worse, and how the generator did says nothing of a gateway: of both only
 /// the outcome counts.
 fn kind(check: &Check) -> Kind {
     match check.unit.as_str() {
@@ -129,7 +129,7 @@ fn less_is_better(check: &Check) -> bool {
     }
 }
 
-/// Of the times that no check looks at.
+/// The times that no check covers.
 fn times(report: &Report) -> impl Iterator<Item = Figure> {
     let times = [
         ("page p50", "Pages for those inside, half within", report.page.count, report.page.p50_ms),

@@ -98,7 +98,7 @@ pub(super) fn keys(report: &Report) -> Vec<Key> {
     ]
 }
 
-/// What a check measured.
+/// A check's measurement.
 fn measured(report: &Report, id: &str, unit: &str) -> String {
     let check = report.checks.iter().find(|check| check.id == id);
     check.and_then(|check| check.measured).map_or_else(|| "-".into(), |measured| text::figure(measured, unit))
