@@ -8,9 +8,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use gateway::connection_cache::ConnectionCache;
+use gateway::client::connection_cache::ConnectionCache;
+use gateway::client::visitor::{Head, credential, intent};
 use gateway::quota::{Client, Quota, Quotas};
-use gateway::visitor::{Head, credential, intent};
 use policy::admit::{AdmitContext, Credential, Intent, PassState, admit};
 use policy::line::{Batch, Line, Segment, View};
 use policy::room::{Room, Rules};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway::rooms::{Admission, LiveRoom};
-use gateway::store::{Store, Work};
+use gateway::line::rooms::{Admission, LiveRoom};
+use gateway::line::store::{Store, Work};
 use hdrhistogram::Histogram;
 use jiff::tz::TimeZone;
 use policy::line::{Batch, Grant, Outcome};
@@ -17,8 +17,8 @@ use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
 
 /// A first-come-first-served room with these rules, as live rooms take it.
-pub fn terms(rules: Rules) -> gateway::rooms::RoomSettings {
-    gateway::rooms::RoomSettings {
+pub fn terms(rules: Rules) -> gateway::line::rooms::RoomSettings {
+    gateway::line::rooms::RoomSettings {
         name: "launch".into(),
         room: Room::new(rules),
         polls: PollTable::CALM,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gateway::config::{Config, Diagnostic};
+use gateway::settings::config::{Config, Diagnostic};
 
 /// The bytes as a configuration file.
 pub fn config(bytes: &[u8]) {

@@ -3,7 +3,7 @@
 mod onward;
 mod written;
 
-use gateway::visitor::{self, Head, Host, Peer};
+use gateway::client::visitor::{self, Head, Host, Peer};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 use policy::admit::{Credential, Intent};

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use gateway::visitor::{Host, Peer};
+use gateway::client::visitor::{Host, Peer};
 use policy::scope::{NormalPath, Pattern, Table, bare_host};
 
 /// The bytes as a `Host` header, and as the host of a pattern.

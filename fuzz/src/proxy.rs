@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use gateway::proxy_header::{HeaderError, MOST, Progress, ProxyHeader, progress};
+use gateway::client::proxy_header::{HeaderError, MOST, Progress, ProxyHeader, progress};
 
 /// The bytes as what a connection begins with, and as an address and what follows it.
 pub fn proxy(bytes: &[u8]) {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use gateway::config::Config;
-use gateway::secret::keys::{Keys, shown};
-use gateway::secret::{Source, VARIABLE, name, random, replace};
+use gateway::settings::config::Config;
+use gateway::settings::secret::keys::{Keys, shown};
+use gateway::settings::secret::{Source, VARIABLE, name, random, replace};
 use time::OffsetDateTime;
 
 /// A ticket lives for a day, and a clock may be wrong by an hour.
@@ -67,7 +67,7 @@ fn lives(config: &Config) -> Duration {
 fn list(keys: &Keys) -> String {
     let now = OffsetDateTime::now_utc();
     let sealing = keys.at(now).ok().and_then(|secrets| secrets.first().map(|secret| secret.to_vec()));
-    let line = |key: &gateway::secret::keys::Key| {
+    let line = |key: &gateway::settings::secret::keys::Key| {
         let until = key.until.map(|until| format!(" until {}", shown(until))).unwrap_or_default();
         let what = match key.from {
             _ if key.until.is_some_and(|until| until <= now) => "is over".to_owned(),

@@ -32,7 +32,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::stream::Lost;
-use crate::config::{LogConfig, LogFormat};
+use crate::settings::config::{LogConfig, LogFormat};
 use crate::telemetry::{PROCESS, catalogue};
 
 /// Lines that one place in the code may write in a second.

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use gateway::config::{self, Config, Diagnostic};
-use gateway::operator::Operator;
+use gateway::ops::operator::Operator;
+use gateway::settings::config::{self, Config, Diagnostic};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -138,7 +138,7 @@ fn check(file: &Path) -> ExitCode {
     let Some(config) = told_of(file, Config::review(file)) else { return ExitCode::from(2) };
     let (rooms, upstreams) = (counted(config.rooms.len(), "room"), counted(config.upstreams.len(), "upstream"));
     // A valid file may still exceed the machine.
-    if let Some(shortage) = gateway::capacity::shortage(&config) {
+    if let Some(shortage) = gateway::ops::capacity::shortage(&config) {
         eprintln!("warning: {shortage}");
     }
     for warning in &config.warnings {

@@ -52,12 +52,12 @@ use self::upgrade::Silence;
 use self::upload::Gathering;
 pub use self::upload::Upload;
 use self::way::ServerAddress;
-use crate::body::Body;
-pub use crate::config::HttpVersion;
-use crate::config::{ShopServer, UpstreamConfig};
+use crate::client::body::Body;
+use crate::client::timer;
 use crate::quota::Client;
-use crate::timer;
-use crate::tls::client::ClientTls;
+pub use crate::settings::config::HttpVersion;
+use crate::settings::config::{ShopServer, UpstreamConfig};
+use crate::settings::tls::client::ClientTls;
 
 impl UpstreamConfig {
     /// What is asked of a client that sends a body.

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! What one gateway costs its Redis: commands a second for lines and storms of different sizes, and the
-//! memory of ten million who wait. Live rooms, the committer and the Redis store, against a real server.
-=======
 //! The cost of one gateway to its Redis: commands a second for lines and storms of different sizes, and the
 //! memory of ten million who wait. Live rooms, the committer and the Redis store, against a real server.
->>>>>>> words2
 //!
 //! Commands are those that the server received. What a script calls inside the server is told apart: Redis
 //! counts that too, but it costs no round trip.
@@ -15,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use benches::Driven;
 use benches::redis::Redis as Server;
-use gateway::rooms::{self, LiveRoom, Rooms};
-use gateway::store::redis::Redis;
-use gateway::store::{Store as _, Work};
+use gateway::line::rooms::{self, LiveRoom, Rooms};
+use gateway::line::store::redis::Redis;
+use gateway::line::store::{Store as _, Work};
 use gateway::telemetry::StoreMeters;
 use policy::line::Batch;
 use policy::room::Rules;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use gateway::rooms;
-use gateway::store::embedded::Embedded;
-use gateway::store::{Commit, Store, Work};
+use gateway::line::rooms;
+use gateway::line::store::embedded::Embedded;
+use gateway::line::store::{Commit, Store, Work};
 use gateway::telemetry::StoreMeters;
 use policy::room::Rules;
 use tokio_util::sync::CancellationToken;

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use gateway::headers::{PassHeaders, UpstreamHeaders, to_shopper, to_upstream};
-use gateway::visitor::{Host, Peer};
+use gateway::client::headers::{PassHeaders, UpstreamHeaders, to_shopper, to_upstream};
+use gateway::client::visitor::{Host, Peer};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 

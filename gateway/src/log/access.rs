@@ -16,7 +16,7 @@ use policy::seal::Sealer;
 use time::OffsetDateTime;
 use tracing_appender::non_blocking::NonBlocking;
 
-use crate::config::{LogClient, LogConfig, LogFormat};
+use crate::settings::config::{LogClient, LogConfig, LogFormat};
 
 /// Bound on the written bytes of a path.
 const LONGEST: usize = 1_024;

@@ -26,7 +26,7 @@ use super::http2::{Http2Failure, why};
 use super::socket::{Probe, Socket};
 use super::upload::Upload;
 use super::way::{ServerAddress, Wire};
-use crate::body::Piece;
+use crate::client::body::Piece;
 
 /// Headers of an answer that hyper parses without an allocation.
 const DEFAULT_MAX_HEADERS: usize = 100;

@@ -22,11 +22,11 @@ use super::deadline::ticks;
 use super::exchange::Exchange;
 use super::pace::{LeastPace, Pace};
 use super::pool::Pool;
-use crate::body::{Body, Chunk, Chunks, Piece, Source};
-use crate::buffer::Charge;
-use crate::config::UpstreamConfig;
-use crate::connection::InFlight;
+use crate::client::body::{Body, Chunk, Chunks, Piece, Source};
+use crate::client::buffer::Charge;
+use crate::client::connection::InFlight;
 use crate::log::access::Line;
+use crate::settings::config::UpstreamConfig;
 
 /// What a piece that is held costs besides its bytes.
 const PIECE: usize = 64;

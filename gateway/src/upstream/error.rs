@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::http2::{Http2Failure, NotSpoken};
-use crate::tls::client::TlsFailure;
+use crate::settings::tls::client::TlsFailure;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use super::health::Server;
 use super::http2::{Http2Failure, Stream, broke};
 use super::permit::Permit;
 use super::pool::Kept;
-use crate::body::Piece;
+use crate::client::body::Piece;
 
 /// The carrier of a request.
 #[derive(Debug)]

@@ -26,8 +26,8 @@ use super::error::is_local;
 use super::http2::{self, Http2Failure};
 use super::meters::ServerMeters;
 use super::way::{Lookup, ServerAddress};
-use crate::config::HealthConfig;
-use crate::tls::client::TlsFailure;
+use crate::settings::config::HealthConfig;
+use crate::settings::tls::client::TlsFailure;
 
 /// An ejection is at most 2 to this power times as long as the first.
 const MAX_DOUBLINGS: u32 = 4;
@@ -321,7 +321,7 @@ async fn ask(way: &ServerAddress, path: &str) -> Result<StatusCode, Box<dyn std:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::HttpVersion;
+    use crate::settings::config::HttpVersion;
 
     const SECOND: Duration = Duration::from_secs(1);
 

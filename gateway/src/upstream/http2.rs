@@ -41,8 +41,8 @@ use super::connection::{Failed, Outgoing};
 use super::deadline::Deadline;
 use super::health::Server;
 use super::way::Wire;
-use crate::body::Piece;
-use crate::timer::ForHyper;
+use crate::client::body::Piece;
+use crate::client::timer::ForHyper;
 
 /// Bytes of an answer in flight unread. A connection has as many for each of its requests: a slow reader of one
 /// answer delays no other.

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use super::limiter::{Bounds, Class, Limiter};
 use super::share::{Share, Shares};
 use super::{Caller, Priority};
+use crate::client::timer;
 use crate::quota::Client;
-use crate::timer;
 
 /// The bounds on permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

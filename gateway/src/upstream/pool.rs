@@ -18,10 +18,10 @@ use super::health::Server;
 use super::http2::{Http2, NotSpoken, Rules, Stream};
 use super::pace::LeastPace;
 use super::streams::Streams;
-use crate::buffer::{Buffers, Charge};
-use crate::config::UpstreamConfig;
+use crate::client::buffer::{Buffers, Charge};
+use crate::client::timer;
+use crate::settings::config::UpstreamConfig;
 use crate::telemetry::{PROCESS, catalogue};
-use crate::timer;
 
 /// How long a request may go on after its answer is complete.
 const GRACE: Duration = Duration::from_secs(5);

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 use super::deadline::{Deadline, ticks};
 use super::upload::Upload;
-use crate::bridge::Bridge;
-use crate::timer::timeout;
+use crate::client::bridge::Bridge;
+use crate::client::timer::timeout;
 
 /// How long the other side may go on after one side has closed its direction.
 const HALF_CLOSED: Duration = Duration::from_secs(5);

@@ -17,9 +17,9 @@ use hyper::body::Incoming;
 
 use super::UpstreamError;
 use super::deadline::Deadline;
-use crate::body::Piece;
-use crate::buffer::Charge;
-use crate::headers::Trailers;
+use crate::client::body::Piece;
+use crate::client::buffer::Charge;
+use crate::client::headers::Trailers;
 
 /// The body of a request. While it moves, the answer is not late.
 #[derive(Debug, Default)]

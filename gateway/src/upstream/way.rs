@@ -18,8 +18,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::http2::{Http2Failure, NotSpoken};
-use crate::config::HttpVersion;
-use crate::tls::client::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
+use crate::settings::config::HttpVersion;
+use crate::settings::tls::client::{ClientTls, HTTP1, HTTP2, TlsFailure, server_name};
 
 /// A server's address, and how to connect to it.
 pub(super) struct ServerAddress {

@@ -9,7 +9,7 @@ use crate::common::redis::RedisServer;
 use crate::common::{
     CLOSED, FETCH, JSON, Kept, ROOMY, Shop, WEIR, Weir, config, nobody, request, until, until_true, weir,
 };
-use gateway::secret::keys::shown;
+use gateway::settings::secret::keys::shown;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 

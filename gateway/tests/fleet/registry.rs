@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::common::redis::RedisServer;
-use gateway::store::StoreError;
-use gateway::store::embedded::Embedded;
-use gateway::store::redis::Redis;
-use gateway::store::registry::{Change, Heartbeat, InForce, KEPT, Registry, Switched, Version};
+use gateway::line::store::StoreError;
+use gateway::line::store::embedded::Embedded;
+use gateway::line::store::redis::Redis;
+use gateway::line::store::registry::{Change, Heartbeat, InForce, KEPT, Registry, Switched, Version};
 
 fn heartbeat(run: u32, knows: InForce) -> Heartbeat {
     Heartbeat { incarnation: run, text: format!("{{\"run\": {run}}}"), knows }

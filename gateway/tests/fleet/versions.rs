@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::redis::RedisServer;
 use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true, weir};
-use gateway::store::redis::Redis;
-use gateway::store::registry::{Change, InForce, Registry as _, Switched};
+use gateway::line::store::redis::Redis;
+use gateway::line::store::registry::{Change, InForce, Registry as _, Switched};
 use serde_json::Value as Json;
 
 /// A gateway of those that share this Redis and one secret.

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use gateway::store::embedded::Embedded;
-use gateway::store::{Store as _, StoreError, Work};
+use gateway::line::store::embedded::Embedded;
+use gateway::line::store::{Store as _, StoreError, Work};
 use policy::line::segment::{SPAN, base_of};
 use policy::line::{Adopt, Batch, Grant, Memory, Outcome};
 use policy::room::Rules;

@@ -10,10 +10,10 @@ use std::io::Read as _;
 
 use crate::common::redis::RedisServer;
 use flate2::read::GzDecoder;
-use gateway::store::embedded::Embedded;
-use gateway::store::redis::Redis;
-use gateway::store::registry::{Heartbeat, InForce, Registry as _};
-use gateway::store::{FORMAT, Store as _, StoreError, Work};
+use gateway::line::store::embedded::Embedded;
+use gateway::line::store::redis::Redis;
+use gateway::line::store::registry::{Heartbeat, InForce, Registry as _};
+use gateway::line::store::{FORMAT, Store as _, StoreError, Work};
 use policy::line::{Adopt, Adopted, Batch, Grant, Outcome, Revoked};
 use policy::room::Rules;
 use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::common::redis::RedisServer;
-use gateway::store::redis::Redis;
-use gateway::store::{Store as _, StoreError, Work};
+use gateway::line::store::redis::Redis;
+use gateway::line::store::{Store as _, StoreError, Work};
 use policy::line::{Batch, Memory, Outcome};
 use policy::room::Rules;
 

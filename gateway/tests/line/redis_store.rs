@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::common::redis::RedisServer;
-use gateway::store::Work;
-use gateway::store::redis::Redis;
+use gateway::line::store::Work;
+use gateway::line::store::redis::Redis;
 use policy::Millis;
 use policy::lease::{HeldLease, LeaseReport};
 use policy::line::segment::SPAN;

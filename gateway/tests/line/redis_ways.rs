@@ -12,9 +12,9 @@ use crate::common::redis::cluster::Cluster;
 use crate::common::redis::encryption::Authority;
 use crate::common::redis::sentinel::Watched;
 use crate::common::{JSON, Shop, nobody, request, until_true};
-use gateway::config::Config;
-use gateway::store::redis::Redis;
-use gateway::store::{Store as _, StoreError, Work};
+use gateway::line::store::redis::Redis;
+use gateway::line::store::{Store as _, StoreError, Work};
+use gateway::settings::config::Config;
 use policy::line::Batch;
 use policy::room::Rules;
 

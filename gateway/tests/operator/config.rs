@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gateway::config::{Config, Diagnostic, schema};
+use gateway::settings::config::{Config, Diagnostic, schema};
 use policy::room::QueueingMethod;
 use proptest::prelude::*;
 use serde_json::Value as Json;

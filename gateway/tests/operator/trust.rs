@@ -9,8 +9,8 @@ use crate::common::redis::RedisServer;
 use crate::common::{
     Answer, CLOSED, FETCH, JSON, ROOMY, Shop, WEIR, Weir, answering, config, request, until, until_true,
 };
-use gateway::store::redis::Redis;
-use gateway::store::registry::{Change, InForce, Registry as _};
+use gateway::line::store::redis::Redis;
+use gateway::line::store::registry::{Change, InForce, Registry as _};
 use policy::seal::{RoomId, Sealer};
 use policy::ticket::Token;
 use serde_json::Value as Json;

@@ -26,9 +26,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
-use gateway::body::Body;
-use gateway::config::{HealthConfig, ShopServer, UpstreamConfig};
+use gateway::client::body::Body;
 use gateway::quota::Client;
+use gateway::settings::config::{HealthConfig, ShopServer, UpstreamConfig};
 use gateway::upstream::{Caller, Outgoing, Pool, Priority, Upload, Upstream, UpstreamError, health};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;

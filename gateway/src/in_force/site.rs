@@ -1,0 +1,385 @@
+//! The configuration in force, compiled: which room and which upstream a request belongs to.
+//!
+//! Immutable; a reload makes a new one and keeps what lives on: lines, upstreams whose settings did
+//! not change, quotas.
+
+mod cookie;
+mod files;
+mod preflights;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use http::HeaderValue;
+use jiff::tz::TimeZone;
+use policy::pacer::{self, PollTable};
+use policy::scope::{Literal, NormalPath, Table, bare_host};
+use policy::seal::Sealer;
+
+use crate::client::visitor;
+use crate::line::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms};
+use crate::quota::{Quota, Quotas};
+use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, UpstreamConfig};
+use crate::settings::tls::client::ClientTls;
+use crate::ui::{Language, Notices, WaitingPage};
+use crate::upstream::{Part, PartSettings, Upstream};
+
+pub(crate) use cookie::Cookie;
+pub(crate) use files::{Files, Stamp};
+use preflights::Preflights;
+
+/// Requests that one browser sends at once for a page.
+const LEAST_SHARE: usize = 8;
+/// One permit in so many is kept for passes.
+const PASS_RESERVE: usize = 4;
+
+/// How names that the configuration says are hashed: no client adds one, so none can make the table slow.
+type NameHash = foldhash::fast::RandomState;
+
+/// A compiled configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    /// What it was compiled from.
+    pub config: Config,
+    /// Which room a request belongs to.
+    pub rooms: Table<Arc<SiteRoom>>,
+    /// Rooms by name.
+    pub by_name: HashMap<String, Arc<SiteRoom>>,
+    /// Rooms by the name of their line.
+    by_line: HashMap<String, Arc<SiteRoom>, NameHash>,
+    /// Which upstream a request goes to.
+    pub routes: Table<Arc<Upstream>>,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// What each client may ask.
+    pub quotas: Arc<SiteQuotas>,
+    /// Pages that are no waiting page.
+    pub notices: Notices,
+    /// Counters of the traffic of no room.
+    pub outside: Arc<RoomMeters>,
+    /// Seals and opens tokens.
+    pub sealer: Arc<Sealer>,
+    /// `Strict-Transport-Security`, if anything is said of it.
+    pub hsts: Option<HeaderValue>,
+    /// The files of its pages, as they were read.
+    pub stamp: Stamp,
+}
+
+/// A room, as the request path sees it.
+#[derive(Debug)]
+pub(crate) struct SiteRoom {
+    /// Its name, as the upstream is told.
+    pub name: HeaderValue,
+    /// Its line.
+    pub live: Arc<LiveRoom>,
+    /// Its rules.
+    pub settings: RoomSettings,
+    /// What was written.
+    pub config: RoomConfig,
+    /// Its waiting page.
+    pub page: WaitingPage,
+    /// Language of those who ask for none that there is, if it was set.
+    pub language: Option<Language>,
+    /// Its cookie.
+    pub cookie: Cookie,
+    /// What its requests may hold of the shop, if it has a limit of its own.
+    pub part: Option<Part>,
+    bypass: Vec<Literal>,
+    returns: Vec<Literal>,
+    preflights: Preflights,
+}
+
+impl PartialEq for SiteRoom {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl SiteRoom {
+    /// Whether this path loads for everyone. Only a path that needs no interpretation does.
+    pub(crate) fn bypasses(&self, raw_path: &str) -> bool {
+        self.bypass.iter().any(|literal| literal.matches(raw_path))
+    }
+
+    /// Whether scripts of an origin may read what Weir answers: those of the room's hosts, with the scheme and port of the
+    /// request, and those that are listed. A host with a star is no host of its own.
+    pub(crate) fn may_read(&self, origin: &str, requested: &str, tls: bool) -> bool {
+        let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = requested.rfind(':').map_or("", |at| &requested[at..]);
+        let port = if port.strip_prefix(':').is_some_and(digits) { port } else { "" };
+        let own = |host: &str| !host.contains('*') && visitor::is_origin(origin, tls, &format!("{host}{port}"));
+        self.config.cors_origins.iter().any(|listed| listed == origin)
+            || self.config.scopes().any(|scope| own(scope.host))
+    }
+
+    /// The path on this host where its line can be entered.
+    pub(crate) fn page_at(&self, host: &str) -> &str {
+        let covers = |pattern: &str| match pattern.strip_prefix('*') {
+            Some(below) => host.ends_with(below),
+            None => host.eq_ignore_ascii_case(pattern),
+        };
+        self.config.scopes().find(|scope| covers(scope.host)).map_or(&self.config.path, |scope| scope.path)
+    }
+
+    /// Whether a payment page sends people back to this path.
+    pub(crate) fn takes_returns(&self, raw_path: &str) -> bool {
+        self.returns.iter().any(|literal| literal.matches(raw_path))
+    }
+
+    /// Charges a preflight to its address and to all that the room lets pass.
+    ///
+    /// # Errors
+    /// The time until the next one may pass.
+    pub(crate) fn charge_preflight(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.preflights.charge(client, now)
+    }
+
+    /// Whether the upstream may end a pass.
+    pub(crate) fn may_revoke(&self) -> bool {
+        self.config.enabled_origin_commands.contains(&OriginCommand::Revoke)
+    }
+}
+
+/// What each client may ask.
+#[derive(Debug)]
+pub(crate) struct SiteQuotas {
+    written: QuotaConfig,
+    /// Requests of each holder of a place, and of each address that shows broken tokens.
+    pub requests: Quotas,
+    /// Places that each address may take at once.
+    pub joins: Quotas,
+    /// Places that each address may take by coming back with an arrival.
+    pub confirmed_joins: Quotas,
+    /// Returns from a payment without a pass, of each address.
+    pub returns: Quotas,
+}
+
+impl SiteQuotas {
+    fn of(written: &QuotaConfig, before: Option<&Site>) -> Arc<Self> {
+        if let Some(same) = before.map(|site| &site.quotas).filter(|quotas| quotas.written == *written) {
+            return same.clone();
+        }
+        let quotas = |per_second, burst| Quotas::new(quota(per_second, burst), written.max_clients);
+        Arc::new(Self {
+            written: written.clone(),
+            requests: quotas(written.requests_per_second, written.request_burst),
+            joins: quotas(written.joins_per_second, written.join_burst),
+            confirmed_joins: quotas(written.confirmed_joins_per_second, written.confirmed_join_burst),
+            returns: quotas(written.returns_per_second, written.return_burst),
+        })
+    }
+
+    fn all(&self) -> [&Quotas; 4] {
+        [&self.requests, &self.joins, &self.confirmed_joins, &self.returns]
+    }
+
+    /// Sets the clock of all quotas.
+    pub(crate) fn set_time(&self, since_origin: Duration) {
+        self.all().into_iter().for_each(|quotas| quotas.set_time(since_origin));
+    }
+
+    /// Forgets clients that have not asked for a while.
+    pub(crate) fn forget_idle(&self) {
+        self.all().into_iter().for_each(Quotas::forget_idle);
+    }
+
+    /// Clients that are remembered.
+    pub(crate) fn clients(&self) -> usize {
+        self.all().into_iter().map(Quotas::clients).sum()
+    }
+}
+
+fn quota(per_second: u32, burst: u32) -> Quota {
+    Quota {
+        per_second: NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN),
+        burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+    }
+}
+
+impl Site {
+    /// Compiles a configuration and makes its rooms live. Reads the files of its pages.
+    pub(crate) fn compile(
+        config: Config,
+        before: Option<&Self>,
+        rooms: &Rooms,
+        sealer: Arc<Sealer>,
+    ) -> anyhow::Result<Self> {
+        let files = Files::read(&config)?;
+        Self::with_files(config, files, before, rooms, sealer)
+    }
+
+    /// The same with files that were read before: it does not block.
+    pub(crate) fn with_files(
+        config: Config,
+        files: Files,
+        before: Option<&Self>,
+        rooms: &Rooms,
+        sealer: Arc<Sealer>,
+    ) -> anyhow::Result<Self> {
+        let Files { pages, tls, stamp } = files;
+        let upstreams = upstreams(&config, before, &tls);
+        let mut routes = Vec::new();
+        for route in &config.routes {
+            routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
+        }
+        let paired = config.rooms.iter().zip(&pages);
+        let settings: Vec<_> =
+            paired.map(|(room, page)| (room.line().to_owned(), room_settings(room, page.version()))).collect();
+        rooms.apply(settings.clone());
+        let live = rooms.all();
+        let mut scopes = Vec::new();
+        let (mut by_name, mut by_line) = (HashMap::new(), HashMap::default());
+        for ((written, page), (line, settings)) in config.rooms.iter().zip(pages).zip(settings) {
+            let live = live.get(&*line).context("a room that was just made live")?.clone();
+            let old = before.and_then(|site| site.by_line.get(&line));
+            let mut room = site_room(written, live, settings, page, config.quota.max_clients)?;
+            room.part = part(written, old);
+            let room = Arc::new(room);
+            for scope in written.scopes() {
+                let pattern = scope.pattern()?;
+                if let Some(upstream) = &written.upstream {
+                    routes.push((pattern.clone(), find(&upstreams, upstream)?));
+                }
+                scopes.push((pattern, room.clone()));
+            }
+            by_name.insert(written.name.clone(), room.clone());
+            by_line.insert(line, room);
+        }
+        let quotas = SiteQuotas::of(&config.quota, before);
+        let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
+        let (rooms, routes) = (Table::new(scopes), Table::new(routes));
+        for room in by_name.values() {
+            room.live.stand_before(shop_of(&room.config, &routes, &upstreams));
+        }
+        let outside = before.map_or_else(|| Arc::new(RoomMeters::of("")), |site| site.outside.clone());
+        let hsts = hsts(&config.listen);
+        Ok(Self { config, rooms, by_name, by_line, routes, upstreams, quotas, notices, outside, sealer, hsts, stamp })
+    }
+
+    /// The room that is asked for under this name: pages have that of its line, which is the same at a gateway that has
+    /// not heard of a new name yet.
+    pub(crate) fn asked(&self, name: &str) -> Option<&Arc<SiteRoom>> {
+        self.by_line.get(name).or_else(|| self.by_name.get(name))
+    }
+
+    /// Forgets clients that have not asked for a while.
+    pub(crate) fn forget_idle(&self) {
+        self.quotas.forget_idle();
+        self.by_name.values().for_each(|room| room.preflights.forget_idle());
+    }
+
+    /// The same with other keys.
+    #[must_use]
+    pub(crate) fn with_sealer(&self, sealer: Arc<Sealer>) -> Self {
+        Self { sealer, ..self.clone() }
+    }
+}
+
+fn site_room(
+    written: &RoomConfig,
+    live: Arc<LiveRoom>,
+    settings: RoomSettings,
+    page: WaitingPage,
+    most_clients: usize,
+) -> anyhow::Result<SiteRoom> {
+    let literal = |path: &String| Literal::parse(path).map_err(anyhow::Error::from);
+    Ok(SiteRoom {
+        name: HeaderValue::try_from(&written.name)?,
+        live,
+        settings,
+        page,
+        language: written.default_template_language,
+        cookie: Cookie::of(written),
+        part: None,
+        bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
+        returns: written.return_paths.iter().map(literal).collect::<anyhow::Result<_>>()?,
+        preflights: Preflights::of(written, most_clients),
+        config: written.clone(),
+    })
+}
+
+fn hsts(listen: &config::ListenConfig) -> Option<HeaderValue> {
+    let below = if listen.hsts_include_subdomains { "; includeSubDomains" } else { "" };
+    HeaderValue::try_from(format!("max-age={}{below}", listen.hsts?.as_secs())).ok()
+}
+
+/// What a room's requests may hold of the shop, shared out as an upstream's permits are by default.
+fn part(written: &RoomConfig, before: Option<&Arc<SiteRoom>>) -> Option<Part> {
+    let max_in_flight = written.max_in_flight?;
+    let pass_reserve = max_in_flight / PASS_RESERVE;
+    let (max_in_flight_per_pass, max_in_flight_per_address) = shares(max_in_flight, pass_reserve);
+    let settings = PartSettings {
+        max_in_flight,
+        pass_reserve,
+        max_in_flight_per_pass,
+        max_in_flight_per_address,
+        max_wait: written.max_wait,
+    };
+    Some(Part::new(settings, before.and_then(|room| room.part.as_ref())))
+}
+
+/// What one pass, and what one address without one, may hold while permits are scarce.
+fn shares(limit: usize, pass_reserve: usize) -> (usize, usize) {
+    ((limit / 8).max(LEAST_SHARE), (limit - pass_reserve).div_ceil(2).max(LEAST_SHARE))
+}
+
+/// The upstream that answers the room's own host and path: its line stands while that rests.
+fn shop_of(
+    room: &RoomConfig,
+    routes: &Table<Arc<Upstream>>,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+) -> Option<Arc<Upstream>> {
+    // Of "*.example.com" some host below it, of "*" one that no pattern but "*" matches.
+    let host = room.host.replacen('*', "x", 1);
+    let answers = || routes.find(&bare_host(&host), &NormalPath::of(&room.path)).cloned();
+    let only = || upstreams.values().next().filter(|_| upstreams.len() == 1).cloned();
+    room.upstream.as_ref().and_then(|name| upstreams.get(name).cloned()).or_else(answers).or_else(only)
+}
+
+fn upstreams(
+    config: &Config,
+    before: Option<&Site>,
+    tls: &BTreeMap<String, ClientTls>,
+) -> BTreeMap<String, Arc<Upstream>> {
+    let rooms = !config.rooms.is_empty();
+    let made = |written: &UpstreamConfig| {
+        let (settings, tls) = (shared_out(written, rooms), tls.get(&written.name));
+        match before.and_then(|site| site.upstreams.get(&written.name)) {
+            Some(same) if *same.settings() == settings && same.tls() == tls => same.clone(),
+            old => Arc::new(Upstream::new(settings, tls.cloned(), old.map(|old| &**old))),
+        }
+    };
+    config.upstreams.iter().map(|written| (written.name.clone(), made(written))).collect()
+}
+
+/// What is not written follows from `max_in_flight`. Without a room there are no passes to keep a reserve for.
+fn shared_out(written: &UpstreamConfig, rooms: bool) -> UpstreamConfig {
+    let limit = written.max_in_flight;
+    let pass_reserve = written.pass_reserve.unwrap_or(if rooms { limit / PASS_RESERVE } else { 0 }).min(limit - 1);
+    let (per_pass, per_address) = shares(limit, pass_reserve);
+    UpstreamConfig {
+        pass_reserve: Some(pass_reserve),
+        max_in_flight_per_pass: written.max_in_flight_per_pass.or(Some(per_pass)),
+        max_in_flight_per_address: written.max_in_flight_per_address.or(Some(per_address)),
+        max_upgraded_per_client: written.max_upgraded_per_client.or(Some(written.max_upgraded.div_ceil(4))),
+        // What the files held counts, not how they are called.
+        tls: None,
+        ..written.clone()
+    }
+}
+
+fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Result<Arc<Upstream>> {
+    upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
+}
+
+fn room_settings(room: &RoomConfig, page: u32) -> RoomSettings {
+    let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
+    let policy = room.policy();
+    let poll_budget = room.poll.budget.map_or(pacer::budget_for(policy.rules.rate), f64::from);
+    let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
+    RoomSettings { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
+}

@@ -1,0 +1,177 @@
+//! Counters of a room's requests, by handles at hand.
+
+use std::sync::{LazyLock, OnceLock};
+
+use http::StatusCode;
+use metrics::Counter;
+use policy::admit::Ignored;
+
+use crate::settings::tls::client::TlsFailure;
+use crate::telemetry::catalogue::{self, Metric};
+use crate::telemetry::meters::{CLASSES, DISPOSITIONS, IGNORED, VERDICTS, class};
+use crate::telemetry::{Disposition, RequestVerdict, Series, Waits};
+use crate::upstream::{Http2Failure, UpstreamError};
+
+/// Why the shop gave no answer, in metrics and in the access line; the first four are for want of room.
+const UNANSWERED: [&str; 13] = [
+    "upstream_busy",
+    "room_busy",
+    "upgrades_full",
+    "gateway_exhausted",
+    "no_server",
+    "upstream_unreachable",
+    "upstream_timeout",
+    "upstream_reset",
+    "upstream_head_too_large",
+    "upstream_garbage",
+    "client_gone",
+    "client_slow",
+    "upstream_no_upgrade",
+];
+const SHED: usize = 4;
+
+/// The counter of a cause.
+enum Cause {
+    Named(usize),
+    Tls(TlsFailure),
+    Http2(Http2Failure),
+}
+
+fn cause(error: &UpstreamError) -> Cause {
+    Cause::Named(match error {
+        UpstreamError::Busy { .. } => 0,
+        UpstreamError::RoomBusy { .. } => 1,
+        UpstreamError::UpgradesFull => 2,
+        UpstreamError::Exhausted { .. } => 3,
+        UpstreamError::NoServer => 4,
+        UpstreamError::Connect { .. } => 5,
+        UpstreamError::Timeout => 6,
+        UpstreamError::Unsent(_) | UpstreamError::Reset(_) => 7,
+        UpstreamError::HeadTooLarge(_) => 8,
+        UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => 9,
+        UpstreamError::ClientGone(_) => 10,
+        UpstreamError::ClientSlow => 11,
+        UpstreamError::NoUpgrade(_) => 12,
+        UpstreamError::Tls { failure, .. } => return Cause::Tls(*failure),
+        UpstreamError::Http2 { failure, .. } => return Cause::Http2(*failure),
+    })
+}
+
+/// Counters of one room, or of the traffic outside rooms. They are made for its first visitor: of thousands of rooms few have
+/// any, and all these series would be most of a gateway's memory.
+#[derive(Debug)]
+pub struct RoomMeters {
+    room: Box<str>,
+    counts: OnceLock<Box<RoomCounts>>,
+}
+
+/// The metrics of a room without visitors: zeros, under a name that the page changes.
+static UNVISITED: LazyLock<RoomCounts> = LazyLock::new(|| RoomCounts::of_room(""));
+
+/// Counters of rare events, which appear after the first.
+#[derive(Debug)]
+struct RoomCounts {
+    series: Series,
+    waits: OnceLock<Waits>,
+    verdicts: [Counter; VERDICTS.len()],
+    responses: [[OnceLock<Counter>; CLASSES.len()]; DISPOSITIONS.len()],
+    ignored: [Counter; IGNORED.len()],
+    unanswered: [OnceLock<Counter>; UNANSWERED.len()],
+    tls: [OnceLock<Counter>; TlsFailure::ALL.len()],
+    http2: [OnceLock<Counter>; Http2Failure::ALL.len()],
+    fail_open: Counter,
+}
+
+impl RoomMeters {
+    /// The counters of the room of this name; of no room, if it is empty.
+    pub fn of(room: &str) -> Self {
+        Self { room: room.into(), counts: OnceLock::new() }
+    }
+
+    fn counts(&self) -> &RoomCounts {
+        let new = if self.room.is_empty() { RoomCounts::of } else { RoomCounts::of_room };
+        self.counts.get_or_init(|| Box::new(new(&self.room)))
+    }
+
+    /// Counts a request, and the answer to its shopper.
+    pub fn answered(&self, mark: RequestVerdict, disposition: Disposition, status: StatusCode) {
+        let counts = self.counts();
+        counts.verdicts[mark as usize].increment(1);
+        counts.response(&self.room, disposition as usize, class(status)).increment(1);
+    }
+
+    /// Counts an ignored token.
+    pub fn ignored(&self, ignored: Ignored) {
+        self.counts().ignored[ignored as usize].increment(1);
+    }
+
+    /// Counts a request let through because the store is away.
+    pub fn failed_open(&self) {
+        self.counts().fail_open.increment(1);
+    }
+
+    /// Counts a request without an answer of the shop; returns its disposition in a word, and why.
+    pub fn unanswered(&self, error: &UpstreamError) -> (Disposition, &'static str) {
+        let counts = self.counts();
+        let (counter, disposition, reason) = match cause(error) {
+            Cause::Named(index) if index < SHED => (&counts.unanswered[index], Disposition::Shed, UNANSWERED[index]),
+            Cause::Named(index) => (&counts.unanswered[index], Disposition::Failed, UNANSWERED[index]),
+            Cause::Tls(failure) => (&counts.tls[failure as usize], Disposition::Failed, failure.reason()),
+            Cause::Http2(failure) => (&counts.http2[failure as usize], Disposition::Failed, failure.reason()),
+        };
+        let new = || counts.series.counter(&catalogue::UNANSWERED, &[&self.room, reason]);
+        counter.get_or_init(new).increment(1);
+        (disposition, reason)
+    }
+
+    /// Counts an event of its line, under the room's name alone.
+    pub fn happened(&self, metric: &Metric, times: u64) {
+        self.counts().series.counter(metric, &[&self.room]).increment(times);
+    }
+
+    /// Displayed waits against actual ones.
+    pub fn waits(&self) -> &Waits {
+        self.counts().waits(&self.room)
+    }
+
+    /// All its series. The label of the room is the name that it was made with, or none.
+    pub fn series(&self) -> &Series {
+        &self.counts.get().map_or(&*UNVISITED, |counts| counts).series
+    }
+}
+
+impl RoomCounts {
+    fn of(room: &str) -> Self {
+        let series = Series::default();
+        let counts = Self {
+            waits: OnceLock::new(),
+            verdicts: VERDICTS.map(|verdict| series.counter(&catalogue::REQUESTS, &[room, verdict])),
+            responses: Default::default(),
+            ignored: IGNORED.map(|(_, reason)| series.counter(&catalogue::TOKENS_IGNORED, &[room, reason])),
+            unanswered: Default::default(),
+            tls: Default::default(),
+            http2: Default::default(),
+            fail_open: series.counter(&catalogue::FAIL_OPEN, &[room]),
+            series,
+        };
+        for (disposition, (_, usual)) in DISPOSITIONS.iter().enumerate() {
+            counts.response(room, disposition, usual - 1);
+        }
+        counts
+    }
+
+    fn of_room(room: &str) -> Self {
+        let counts = Self::of(room);
+        counts.waits(room);
+        counts
+    }
+
+    fn waits(&self, room: &str) -> &Waits {
+        self.waits.get_or_init(|| Waits::of(room, &self.series))
+    }
+
+    fn response(&self, room: &str, disposition: usize, class: usize) -> &Counter {
+        let labels = [room, DISPOSITIONS[disposition].0, CLASSES[class]];
+        self.responses[disposition][class].get_or_init(|| self.series.counter(&catalogue::RESPONSES, &labels))
+    }
+}

@@ -1,0 +1,237 @@
+//! The operator's listener: health, metrics, the state of each room and each gateway, and the rooms by version.
+//!
+//! It binds loopback, or requires a token. `/healthz` and `/readyz` answer without one: probes have none. Where no token
+//! is required, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
+//! browser whose own name points at this listener (DNS rebinding) learns nothing.
+//!
+//! Out of scope: any other change, and connections (`connection`).
+
+mod connection;
+mod gauges;
+mod metrics;
+pub(crate) mod versions;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use policy::line::segment::place_of;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::in_force::shared::Shared;
+use crate::line::rooms::LiveRoom;
+use crate::ops::fleet::keys::KeyState;
+use crate::ops::fleet::{Fleet, LONGEST, Member};
+use crate::ops::number;
+
+/// Response of `GET /api/rooms/{name}/status`.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
+pub(crate) struct RoomStatus {
+    /// Its name.
+    name: String,
+    /// The name of its line: a former one of the room, if it was renamed.
+    line: String,
+    /// `not_queueing`, `queueing` or `suspended`.
+    status: &'static str,
+    /// Whether the room is idle, so that the store is not polled for it.
+    dormant: bool,
+    /// Whether the store fails to answer: the fields below are then stale.
+    store_away: bool,
+    /// Store time of the fields below, in milliseconds.
+    store_time_ms: u64,
+    /// The segment in which numbers are given.
+    segment: u64,
+    /// Tickets handed out in it.
+    next: u64,
+    /// Tickets called in it.
+    serving: u64,
+    /// Number of earlier segments: one for each loss of writes, as far as the line remembers.
+    earlier_segments: usize,
+    /// Store time at which the line began, or at which a loss was last noticed, in milliseconds.
+    lost_ms: u64,
+    /// Tickets handed out and not called.
+    waiting: u64,
+    /// Live passes.
+    active_users: u64,
+    /// Bound on live passes.
+    total_active_users: Option<u64>,
+    /// Passes given so far.
+    admitted: u64,
+    /// New shoppers allowed per minute.
+    #[serde(serialize_with = "number::real")]
+    new_users_per_minute: f64,
+    /// New shoppers allowed at once on top.
+    #[serde(serialize_with = "number::real")]
+    burst: f64,
+    /// Life of a pass, in milliseconds.
+    session_duration_ms: u64,
+    /// Speed of the line, in tickets per second.
+    #[serde(serialize_with = "number::real")]
+    tickets_per_second: f64,
+    /// Share of called tickets whose holders come.
+    #[serde(serialize_with = "number::real")]
+    show_share: f64,
+    /// Called shoppers who wait for a token or a seat.
+    claimants: u64,
+    /// Tickets whose claim window ended without a claim.
+    no_shows: u64,
+    /// Passes given beyond limits that are only reported.
+    over_limit: u64,
+    /// Whether the limits are enforced, or only reported (`passthrough`).
+    limits_enforced: bool,
+    /// Whether the limits are given up at this moment (`fail_mode = "open"` and the store away).
+    limits_given_up: bool,
+    /// Whether the line moves on at this gateway's share at this moment (`fail_mode = "static"` and the store away).
+    on_lease: bool,
+    /// Whether this gateway reaches no server of the room's upstream, and admits no shopper from the line.
+    shop_rests: bool,
+    /// Passes given for tickets that had one already, on the two sides of a cut.
+    second_passes: u64,
+}
+
+impl RoomStatus {
+    fn of(room: &LiveRoom) -> Self {
+        let (snapshot, terms) = (room.snapshot(), room.settings());
+        let view = snapshot.view.clone().unwrap_or_default();
+        let (rules, open) = (&terms.room.rules, view.segments.open);
+        Self {
+            name: terms.name.to_string(),
+            line: room.name.to_string(),
+            status: snapshot.state.name(),
+            dormant: room.is_dormant(),
+            store_away: snapshot.away,
+            store_time_ms: view.now,
+            segment: place_of(open.base).0,
+            next: open.next - open.base,
+            serving: open.serving - open.base,
+            earlier_segments: view.segments.before.len(),
+            lost_ms: view.lost,
+            waiting: snapshot.waiting(),
+            active_users: view.active,
+            total_active_users: rules.total_active_users,
+            admitted: view.granted,
+            new_users_per_minute: (rules.rate * 60.0).round(),
+            burst: rules.burst,
+            session_duration_ms: rules.session,
+            tickets_per_second: view.speed,
+            show_share: view.show_share,
+            claimants: view.claimants,
+            no_shows: view.no_shows,
+            over_limit: view.over_limit,
+            limits_enforced: rules.enforced,
+            limits_given_up: snapshot.away && terms.room.fail_mode == policy::room::FailMode::Open,
+            on_lease: snapshot.on_lease,
+            shop_rests: snapshot.shop_rests,
+            second_passes: view.second_passes,
+        }
+    }
+}
+
+const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/versions\n";
+const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
+const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
+const FOREIGN_HOST: &str = "this Host is not the admin listener's: ask for it by address or as localhost, or list the \
+                            name in listen.admin_hosts\n";
+
+/// The test for an operator.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    /// The token that an operator must show, if any.
+    pub token: Option<Arc<str>>,
+    /// Names of this listener, beside addresses and `localhost`; checked only if there is no token.
+    pub hosts: Arc<[String]>,
+}
+
+/// The routes, for operators as `access` defines them.
+pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
+    let of_this_gateway = Router::new()
+        .route("/api/rooms", get(rooms))
+        .route("/api/rooms/{name}/status", get(room_status))
+        .with_state(fleet.shared.clone());
+    let of_all = Router::new()
+        .route("/metrics", get(metrics::tell))
+        .route("/api/gateways", get(gateways))
+        .route("/api/versions", get(versions::list).post(versions::apply))
+        .route("/api/versions/in-force", put(versions::switch))
+        .route("/api/versions/{number}", get(versions::text))
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .with_state(fleet.clone());
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state(fleet.clone())
+        .merge(of_this_gateway.merge(of_all).layer(from_fn_with_state(access, authorize)))
+        .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
+}
+
+/// Serves the operator until `stop`.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    connection::serve(listener, router, stop).await;
+}
+
+async fn authorize(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
+    let allowed = match (&access.token, shown) {
+        (None, _) if access.names(&request) => true,
+        (None, _) => return (StatusCode::FORBIDDEN, FOREIGN_HOST).into_response(),
+        (Some(token), Some(shown)) => verify_slices_are_equal(token.as_bytes(), shown).is_ok(),
+        (Some(_), None) => false,
+    };
+    if allowed {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, "an operator's token is needed: Authorization: Bearer ...\n").into_response()
+}
+
+impl Access {
+    /// Whether the request names this listener. One without a `Host` comes from no browser.
+    fn names(&self, request: &Request) -> bool {
+        let written = request.headers().get(header::HOST).map(|host| host.to_str().ok()?.parse::<Authority>().ok());
+        let host = match (request.uri().authority(), &written) {
+            (Some(authority), _) | (None, Some(Some(authority))) => authority.host(),
+            (None, Some(None)) => return false,
+            (None, None) => return true,
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let named = |name: &str| host.eq_ignore_ascii_case(name);
+        bare.parse::<IpAddr>().is_ok() || named("localhost") || self.hosts.iter().any(|name| named(name))
+    }
+}
+
+async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
+    match fleet.standing().get() {
+        _ if !fleet.shared.ready.load(Ordering::Relaxed) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        _ if fleet.standing().is_refused() => (StatusCode::SERVICE_UNAVAILABLE, OTHER_FORMAT),
+        KeyState::Foreign => (StatusCode::SERVICE_UNAVAILABLE, FOREIGN_KEYS),
+        KeyState::Unknown | KeyState::Shared => (StatusCode::OK, "ready\n"),
+    }
+}
+
+async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {
+    Json(fleet.members())
+}
+
+async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
+    let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(room)).collect();
+    rooms.sort_by(|a, b| a.name.cmp(&b.name));
+    Json(rooms)
+}
+
+async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
+    match shared.rooms.all().values().find(|room| *room.title() == *name) {
+        Some(room) => Json(RoomStatus::of(room)).into_response(),
+        None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
+    }
+}

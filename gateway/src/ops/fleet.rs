@@ -1,0 +1,385 @@
+//! The gateways of a store, and how they know each other.
+//!
+//! Twice a second each sends a heartbeat with its state to the registry of its store, and gets those of the others and
+//! the version of the rooms in force: one small call, however large the crowd. A switch is
+//! therefore in force everywhere within a second. A store that lost its versions gets them back
+//! from any gateway that remembers: the number of switches only grows.
+//!
+//! Out of scope: who may change the rooms ([`crate::ops::admin`]), and how a version takes effect here ([`crate::in_force::plan`]).
+
+pub(crate) mod guarded;
+pub(crate) mod keys;
+mod rates;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use keys::{Judge, KeyStanding, KeyState, Peer};
+use rates::Rates;
+
+use crate::in_force::plan::{Next, Plan, Preview, Report};
+use crate::in_force::shared::Shared;
+use crate::line::store::StoreError;
+use crate::line::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Switched, Version};
+use crate::ops::number;
+use crate::telemetry::{PROCESS, catalogue};
+
+/// The longest accepted text of rooms, in bytes.
+pub(crate) const LONGEST: usize = 1 << 20;
+/// Time between two exchanges.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// A gateway's report of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Gateway {
+    /// As configured, or its host and the port of its admin listener.
+    pub name: String,
+    /// The process, in provisional tickets too.
+    pub run: String,
+    /// Version of the program.
+    pub weir: String,
+    /// When it started, by its own clock, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// Addresses for shoppers.
+    pub addresses: Vec<String>,
+    /// Address for operators.
+    pub admin: String,
+    /// Its rooms and keys.
+    #[serde(flatten)]
+    pub plan: Report,
+    /// Whether its keys are those of the fleet; if not, it is not ready.
+    #[serde(default)]
+    pub key_state: KeyState,
+    /// Whether the store fails to answer it for some room.
+    pub store_away: bool,
+    /// Requests per second.
+    #[serde(serialize_with = "number::real")]
+    pub requests_per_second: f64,
+    /// New places per second, of all rooms.
+    #[serde(serialize_with = "number::real")]
+    pub joins_per_second: f64,
+    /// New passes per second, of all rooms.
+    #[serde(serialize_with = "number::real")]
+    pub admissions_per_second: f64,
+    /// Open connections.
+    pub connections: usize,
+    /// Requests in flight at upstreams.
+    pub in_flight: usize,
+}
+
+/// A gateway, and its share of all joins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// Its report.
+    #[serde(flatten)]
+    pub gateway: Gateway,
+    /// Its share of all joins per second; null if there are none.
+    #[serde(serialize_with = "number::maybe_real")]
+    pub share: Option<f64>,
+}
+
+/// The identity of this process.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Addresses for shoppers.
+    pub addresses: Vec<String>,
+    /// Address for operators.
+    pub admin: String,
+}
+
+impl Identity {
+    /// Named as configured, else by its host and the port of its admin listener.
+    pub(crate) fn of(name: Option<&String>, addresses: &[SocketAddr], admin: SocketAddr) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = if host.trim().is_empty() { "weir" } else { host.trim() };
+        let name = name.cloned().unwrap_or_else(|| format!("{host}:{}", admin.port()));
+        Self { name, addresses: addresses.iter().map(ToString::to_string).collect(), admin: admin.to_string() }
+    }
+}
+
+/// This gateway among the others.
+pub(crate) struct Fleet {
+    /// State shared by all threads.
+    pub shared: Arc<Shared>,
+    /// The intended state here.
+    pub plan: Arc<Plan>,
+    registry: Arc<dyn Registry>,
+    identity: Identity,
+    started: SystemTime,
+    rates: Mutex<Rates>,
+    heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
+    standing: Arc<KeyStanding>,
+    judge: Mutex<Judge>,
+    /// Gateways already logged as foreign, by their process.
+    strangers: Mutex<HashSet<String>>,
+    /// One exchange at a time: a stale answer must not follow a new one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// Why the rooms were not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotSwitched {
+    /// They are wrong on this gateway.
+    #[error("{} to mend", .0.len())]
+    Wrong(Vec<String>),
+    /// Another version came in force.
+    #[error("version {0} is in force by now: look at the difference again")]
+    Other(u64),
+    /// There is no such version.
+    #[error("no version {0} is kept; see weir versions")]
+    Unknown(u64),
+    /// This gateway does not belong to the fleet.
+    #[error("this gateway has no key in common with the others: ask one of them")]
+    Foreign,
+    /// It is asked by a page in a browser.
+    #[error("a browser may change nothing here; use weir apply")]
+    Browser,
+    /// The text is larger than any rooms.
+    #[error("the text of the rooms is longer than {LONGEST} bytes")]
+    TooLong,
+    /// The text cannot be read.
+    #[error("{0}")]
+    Unread(String),
+    /// The store did not answer. The change may have happened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Fleet {
+    /// A gateway unknown to the others so far.
+    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, registry: Arc<dyn Registry>, identity: Identity) -> Self {
+        let rates = Mutex::new(Rates::of(&shared));
+        let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
+        let (judge, strangers) = Default::default();
+        let standing = shared.keys.clone();
+        Self { shared, plan, registry, identity, started, rates, heard, standing, judge, strangers, turn }
+    }
+
+    /// Whether this gateway belongs to the others.
+    pub(crate) fn standing(&self) -> &Arc<KeyStanding> {
+        &self.standing
+    }
+
+    /// Exchanges heartbeats until `stop`.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut heartbeat = interval(BEAT);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = heartbeat.tick() => self.refresh().await,
+            }
+        }
+    }
+
+    /// One exchange; two if the first one decides whether this gateway belongs to the others, who must learn it.
+    pub(crate) async fn refresh(&self) {
+        let _turn = self.turn.lock().await;
+        let before = self.standing.get();
+        self.exchange().await;
+        if self.standing.get() != before {
+            self.exchange().await;
+        }
+    }
+
+    /// A store that does not answer changes nothing: the committer says so in the log.
+    async fn exchange(&self) {
+        let (knows, version) = self.plan.wanted();
+        let text = serde_json::to_string(&self.myself()).unwrap_or_default();
+        let answer =
+            self.registry.exchange(Heartbeat { incarnation: self.shared.rooms.incarnation, text, knows }).await;
+        let refused = matches!(answer, Err(StoreError::Format { .. }));
+        let was_refused = self.standing.refuse(refused);
+        match answer {
+            Ok(HeartbeatReply { in_force, gateways, .. }) if in_force.switch < knows.switch => {
+                self.hear(&gateways);
+                if self.standing.get() == KeyState::Shared {
+                    self.restore(in_force, knows, version).await;
+                }
+            }
+            Ok(HeartbeatReply { in_force, version, gateways }) => {
+                self.hear(&gateways);
+                if in_force != knows {
+                    self.plan.switched(in_force, version).await;
+                }
+            }
+            Err(error) if refused => {
+                if !was_refused {
+                    tracing::error!(%error, "this gateway is not ready and commits nothing");
+                }
+            }
+            Err(error) if self.standing.get() == KeyState::Unknown => {
+                tracing::error!(%error, "no exchange with other gateways so far: no line is touched before");
+            }
+            Err(error) => tracing::debug!(%error, "no exchange with other gateways"),
+        }
+    }
+
+    async fn restore(&self, present: InForce, lost: InForce, version: Option<Version>) {
+        match self.registry.switch(present, Change::Restore(lost, version)).await {
+            Ok(_) => tracing::warn!(version = lost.number, "the store had lost the rooms in force; given back"),
+            Err(error) => tracing::debug!(%error, "the rooms in force could not be given back"),
+        }
+    }
+
+    fn hear(&self, texts: &[String]) {
+        // A gateway of another version of Weir may use another format.
+        let gateways: Vec<Gateway> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        self.judge(&gateways);
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
+    }
+
+    /// Compares the keys of this gateway with those of the others.
+    fn judge(&self, gateways: &[Gateway]) {
+        let (own, run) = (self.plan.report().keys, self.incarnation());
+        let others: Vec<&Gateway> = gateways.iter().filter(|gateway| gateway.run != run).collect();
+        let peers: Vec<Peer<'_>> =
+            others.iter().map(|other| Peer { keys: &other.plan.keys, state: other.key_state }).collect();
+        let before = self.standing.get();
+        let mut judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = judge.state(before, &own, &peers, Instant::now());
+        self.standing.set(state);
+        let strangers: Vec<&Gateway> =
+            others.iter().zip(&peers).filter(|(_, peer)| !peer.shares(&own)).map(|(other, _)| *other).collect();
+        PROCESS.gauge(&catalogue::KEYS_FOREIGN, &[]).set(u8::from(state == KeyState::Foreign));
+        PROCESS.gauge(&catalogue::OTHER_KEYS, &[]).set(strangers.len() as f64);
+        match (before, state) {
+            (KeyState::Unknown | KeyState::Shared, KeyState::Foreign) => tell_foreign(&own, &strangers),
+            (KeyState::Foreign, KeyState::Shared) => {
+                tracing::info!(keys = ?own, "this gateway belongs to the others on its store again");
+            }
+            (_, KeyState::Shared) => self.tell_strangers(&strangers),
+            _ => {}
+        }
+    }
+
+    /// Logs once for each gateway that it has none of our keys.
+    fn tell_strangers(&self, strangers: &[&Gateway]) {
+        let mut told = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|run| strangers.iter().any(|stranger| stranger.run == *run));
+        for stranger in strangers {
+            if told.insert(stranger.run.clone()) {
+                tracing::error!(
+                    gateway = stranger.name,
+                    keys = ?stranger.plan.keys,
+                    "a gateway on the same store has none of the keys of this one: give it the same secret file"
+                );
+            }
+        }
+    }
+
+    /// The id of this process, as a text.
+    fn incarnation(&self) -> String {
+        format!("{:08x}", self.shared.rooms.incarnation)
+    }
+
+    /// Every known gateway, by name; while the store is away only this one.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let myself = self.myself();
+        let fresh = heard.filter(|(at, _)| at.elapsed() < SILENCE).map(|(_, gateways)| gateways).unwrap_or_default();
+        let others = fresh.into_iter().filter(|gateway| gateway.run != myself.run);
+        members(others.chain([myself.clone()]).collect())
+    }
+
+    fn myself(&self) -> Gateway {
+        let Identity { name, addresses, admin } = self.identity.clone();
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner).now(&self.shared);
+        let site = self.shared.site.load();
+        Gateway {
+            name,
+            run: self.incarnation(),
+            weir: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: self.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+            addresses,
+            admin,
+            plan: self.plan.report(),
+            key_state: self.standing.get(),
+            store_away: self.shared.rooms.all().values().any(|room| room.snapshot().away),
+            requests_per_second: rates[0],
+            joins_per_second: rates[1],
+            admissions_per_second: rates[2],
+            connections: self.shared.seats.open(),
+            in_flight: site.upstreams.values().map(|upstream| upstream.in_flight()).sum(),
+        }
+    }
+
+    /// Every stored version.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub(crate) async fn versions(&self) -> Result<Vec<Version>, StoreError> {
+        self.registry.versions().await
+    }
+
+    /// The changes if this text came in force, made from version `from` if given.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
+        self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Wrong)
+    }
+
+    /// The changes if this version came in force, in place of `from` if given.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, or that it is not there.
+    pub(crate) async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
+        if number == 0 {
+            return self.plan.preview(Next::File, from).await.map_err(NotSwitched::Wrong);
+        }
+        let mut versions = self.versions().await?.into_iter();
+        let version = versions.find(|version| version.number == number).ok_or(NotSwitched::Unknown(number))?;
+        self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Wrong)
+    }
+
+    /// Makes a change that was made from version `from`, and applies it here at once.
+    ///
+    /// # Errors
+    /// If another version is in force, or the store does not answer.
+    pub(crate) async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
+        if self.standing.get() != KeyState::Shared {
+            return Err(NotSwitched::Foreign);
+        }
+        let (knows, _) = self.plan.wanted();
+        if knows.number != from {
+            return Err(NotSwitched::Other(knows.number));
+        }
+        let to = if let Change::To(number) = change { number } else { 0 };
+        match self.registry.switch(knows, change).await? {
+            Switched::Now(in_force) => {
+                self.refresh().await;
+                Ok(in_force.number)
+            }
+            Switched::Other(in_force) => Err(NotSwitched::Other(in_force.number)),
+            Switched::Unknown => Err(NotSwitched::Unknown(to)),
+        }
+    }
+}
+
+/// Logs why this gateway is not ready, and the remedy.
+fn tell_foreign(own: &[String], others: &[&Gateway]) {
+    let theirs: Vec<String> =
+        others.iter().map(|other| format!("{}: {}", other.name, other.plan.keys.join(" "))).collect();
+    tracing::error!(
+        keys = ?own,
+        others = theirs.join(", "),
+        "this gateway has no key in common with the others on its store: it is not ready and commits nothing; give it \
+         their secret (store.secret_file or WEIR_SECRET), see weir keys list"
+    );
+}
+
+/// Gateways by name, each with its share of all joins.
+fn members(mut gateways: Vec<Gateway>) -> Vec<Member> {
+    gateways.sort_by(|a, b| (&a.name, &a.run).cmp(&(&b.name, &b.run)));
+    let joins: f64 = gateways.iter().map(|gateway| gateway.joins_per_second).sum();
+    let share = |gateway: &Gateway| (joins > 0.0).then(|| gateway.joins_per_second / joins);
+    gateways.into_iter().map(|gateway| Member { share: share(&gateway), gateway }).collect()
+}

@@ -1,0 +1,212 @@
+//! The client of the admin listener, for `weir apply`, `rollback` and `versions`.
+//!
+//! They call a gateway and not the store: the embedded store belongs to the serving process, and
+//! a gateway knows best whether it can take the rooms.
+//!
+//! Out of scope: TLS and names; the admin listener is an address.
+
+mod compare;
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::ops::admin::versions::{Changed, Refusal, Versions};
+use crate::ops::fleet::Member;
+use crate::settings::config::{RoomChange, What, shown};
+use crate::settings::secret::keys::shown as time_of;
+
+/// How long a gateway may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long all gateways may take to be on a new version.
+const ARRIVAL: Duration = Duration::from_secs(5);
+
+/// The admin listener of a running gateway.
+#[derive(Debug)]
+pub struct Operator {
+    admin: SocketAddr,
+    token: Option<String>,
+}
+
+impl Operator {
+    /// A client of the admin listener at this address, with the token in this file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn at(admin: SocketAddr, token_file: Option<&Path>) -> anyhow::Result<Self> {
+        let read = |file: &Path| {
+            std::fs::read_to_string(file).with_context(|| format!("the admin token file {}", file.display()))
+        };
+        let token = token_file.map(read).transpose()?.map(|token| token.trim().to_owned());
+        // A listener on all addresses listens here, too.
+        let ip = match admin.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Ok(Self { admin: SocketAddr::new(ip, admin.port()), token })
+    }
+
+    /// Applies a text of rooms that was made from version `from`; by default the version in force. With
+    /// `dry_run` only previews. Prints the difference, and returns the result.
+    ///
+    /// # Errors
+    /// If the rooms are wrong, another version is in force, or not every gateway took them.
+    pub async fn apply(&self, text: String, from: Option<u64>, dry_run: bool) -> anyhow::Result<String> {
+        let query = query(from, dry_run);
+        let changed: Changed = self.ask(Method::POST, &format!("/api/versions?{query}"), text).await?;
+        self.told(changed, dry_run).await
+    }
+
+    /// Switches to a stored version; by default to the one before the one in force.
+    ///
+    /// # Errors
+    /// As [`Operator::apply`].
+    pub async fn rollback(&self, to: Option<u64>, dry_run: bool) -> anyhow::Result<String> {
+        let to = to.map(|number| format!("to={number}&")).unwrap_or_default();
+        let path = format!("/api/versions/in-force?{to}{}", query(None, dry_run));
+        let changed: Changed = self.ask(Method::PUT, &path, String::new()).await?;
+        self.told(changed, dry_run).await
+    }
+
+    /// The stored versions, one a line.
+    ///
+    /// # Errors
+    /// If the gateway does not answer.
+    pub async fn versions(&self) -> anyhow::Result<String> {
+        let Versions { in_force, versions } = self.ask(Method::GET, "/api/versions", String::new()).await?;
+        let mut told = String::new();
+        let mut line = |number: u64, made: &str, rooms: &str| {
+            let mark = if number == in_force { "in force" } else { "" };
+            let _ = writeln!(told, "{}", format!("{number:>6}  {made:<20}  {mark:<8}  {rooms}").trim_end());
+        };
+        line(0, "", "(the rooms of each gateway's own file)");
+        for version in &versions {
+            let made = i64::try_from(version.made_ms / 1000)
+                .ok()
+                .and_then(|made| OffsetDateTime::from_unix_timestamp(made).ok());
+            line(version.number, &made.map(time_of).unwrap_or_default(), &version.rooms.join(", "));
+        }
+        Ok(told)
+    }
+
+    /// The text of a version.
+    ///
+    /// # Errors
+    /// If it is not stored.
+    pub async fn text(&self, number: u64) -> anyhow::Result<String> {
+        let (status, body) = self.send(Method::GET, &format!("/api/versions/{number}"), String::new()).await?;
+        if status != StatusCode::OK {
+            bail!(refusal(status, &body));
+        }
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    async fn told(&self, changed: Changed, dry_run: bool) -> anyhow::Result<String> {
+        print!("{}", difference(&changed.changes));
+        changed.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+        let (from, now) = (changed.from, changed.in_force);
+        match () {
+            () if dry_run => Ok(format!("nothing was changed: version {from} is in force\n")),
+            () if from == now => Ok(format!("nothing to do: version {from} is in force\n")),
+            () => self.arrival(now).await,
+        }
+    }
+
+    /// Waits until every gateway is on this version.
+    async fn arrival(&self, version: u64) -> anyhow::Result<String> {
+        let started = Instant::now();
+        loop {
+            let members: Vec<Member> = self.ask(Method::GET, "/api/gateways", String::new()).await?;
+            let behind: Vec<_> = members.iter().filter(|m| m.gateway.plan.rooms_version != version).collect();
+            if behind.is_empty() {
+                return Ok(format!("version {version} is in force on {} gateway(s)\n", members.len()));
+            }
+            if started.elapsed() > ARRIVAL {
+                let tell = |member: &&Member| {
+                    let plan = &member.gateway.plan;
+                    let why = plan.refused.as_ref().map(|refused| refused.why.join("; ")).unwrap_or_default();
+                    format!("\n{} is on version {}: {why}", member.gateway.name, plan.rooms_version)
+                };
+                let who: String = behind.iter().map(tell).collect();
+                bail!("version {version} is in force, but not on every gateway{who}");
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: String) -> anyhow::Result<T> {
+        let (status, body) = self.send(method, path, body).await?;
+        if status != StatusCode::OK {
+            bail!(refusal(status, &body));
+        }
+        serde_json::from_slice(&body).context("the gateway's answer is not one of this version of Weir")
+    }
+
+    async fn send(&self, method: Method, path: &str, body: String) -> anyhow::Result<(StatusCode, Bytes)> {
+        let answer = timeout(PATIENCE, self.exchange(method, path, body)).await;
+        answer.context("no answer in time")?.with_context(|| format!("the admin listener at {}", self.admin))
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: String) -> anyhow::Result<(StatusCode, Bytes)> {
+        let stream = TcpStream::connect(self.admin).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.admin.to_string());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let answer = async {
+            let answer = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
+            let (parts, body) = answer.into_parts();
+            Ok((parts.status, body.collect().await?.to_bytes()))
+        };
+        // The connection runs beside the request, and is dropped with it.
+        tokio::select! {
+            answer = answer => answer,
+            ended = async { match connection.await { Ok(()) => std::future::pending().await, Err(error) => error } } => Err(ended.into()),
+        }
+    }
+}
+
+fn query(from: Option<u64>, dry_run: bool) -> String {
+    let from = from.map(|number| format!("from={number}&")).unwrap_or_default();
+    format!("{from}dry_run={dry_run}")
+}
+
+/// The error of a gateway.
+fn refusal(status: StatusCode, body: &[u8]) -> String {
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { error, problems }) => problems.into_iter().chain([error]).collect::<Vec<_>>().join("\n"),
+        Err(_) => format!("{status}: {}", String::from_utf8_lossy(body).trim()),
+    }
+}
+
+/// The difference, for people.
+fn difference(changes: &[RoomChange]) -> String {
+    let mut told = String::new();
+    if changes.is_empty() {
+        told += "no difference\n";
+    }
+    for RoomChange { room, what, keys, loses } in changes {
+        let _ = writeln!(told, "room {room:?}: {}", what.name());
+        for key in keys {
+            let from = if *what == What::Changed { format!("{} -> ", shown(&key.from)) } else { String::new() };
+            let _ = writeln!(told, "  {}: {from}{}", key.key, shown(&key.to));
+        }
+        if let Some(loss) = loses {
+            let _ = writeln!(told, "  {loss}");
+        }
+    }
+    told
+}

@@ -1,0 +1,116 @@
+//! The gateway's own endpoints: everything under `/.weir/`.
+//!
+//! `GET status/{room}` is the same for all callers and may be cached for a second, `GET logo/{room}` for a week.
+//! `POST leave/{room}` gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app.
+//! `GET health` is for balancers, which also ask in HTTP/1.0 for any path without a `Host`, as no shopper does.
+//!
+//! Where a room has `session_script`: `GET pass.js` is the script, `GET pass/{room}` returns the end of the shopper's pass, and
+//! `POST pass/{room}` renews that as any request would, from the shop's own pages only. The script cannot read the cookie.
+
+use std::sync::Arc;
+
+use http::{Method, Response};
+use policy::admit::{Credential, PassState};
+use policy::ticket::{Kind, Token};
+
+use crate::client::body::Body;
+use crate::client::visitor::{self, Head};
+use crate::in_force::site::SiteRoom;
+use crate::request::reply;
+use crate::request::request_context::RequestContext;
+use crate::telemetry::RequestVerdict;
+
+/// The prefix of these paths.
+pub(crate) const PREFIX: &str = "/.weir/";
+const SCRIPT: &str = "pass.js";
+
+/// Answers `/.weir/{path}`.
+pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
+    cx.verdict = RequestVerdict::Own;
+    if path == "health" {
+        return checked(cx, head);
+    }
+    if path == SCRIPT {
+        return script(cx, head);
+    }
+    let (action, name) = path.split_once('/').unwrap_or((path, ""));
+    let Some(room) = cx.site.asked(name) else { return reply::not_found() };
+    match (action, &head.parts.method) {
+        ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
+        ("logo", &(Method::GET | Method::HEAD)) => reply::logo(room),
+        ("leave", &Method::POST) => {
+            cx.look_at(room, head);
+            leave(cx, head)
+        }
+        ("pass", method) if room.config.session_script => {
+            let renews = *method == Method::POST;
+            if !renews && *method != Method::GET {
+                return reply::wrong_method("GET, POST");
+            }
+            cx.look_at(room, head);
+            // On the heap: the other requests should not carry its state.
+            Box::pin(pass(cx, room, head, renews)).await
+        }
+        ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
+        ("leave", _) => reply::wrong_method("POST"),
+        _ => reply::not_found(),
+    }
+}
+
+/// Tells a balancer whether to send shoppers here, as `/readyz` does.
+pub(crate) fn checked(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
+    cx.verdict = RequestVerdict::Own;
+    match head.parts.method {
+        Method::GET | Method::HEAD | Method::OPTIONS => reply::health(cx.worker.shared.is_ready()),
+        _ => reply::wrong_method("GET, HEAD, OPTIONS"),
+    }
+}
+
+fn leave(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
+    let Some(room) = cx.room else { return reply::not_found() };
+    if let Err(wait) = cx.charge() {
+        return reply::too_fast(cx, wait);
+    }
+    if !is_of_the_shop(cx, head) {
+        return reply::cross_site();
+    }
+    match cx.credential {
+        Credential::Sealed(token) if !room.live.release(&token) => {
+            reply::too_fast(cx, std::time::Duration::from_secs(1))
+        }
+        _ => reply::left(cx, room),
+    }
+}
+
+fn is_of_the_shop(cx: &RequestContext<'_>, head: &Head<'_>) -> bool {
+    let host = visitor::sent_host(head).map(String::from_utf8_lossy).unwrap_or_default();
+    visitor::is_same_origin(&head.parts.headers, cx.tls, &host)
+}
+
+fn script(cx: &RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
+    if !cx.site.by_name.values().any(|room| room.config.session_script) {
+        return reply::not_found();
+    }
+    match head.parts.method {
+        Method::GET | Method::HEAD => reply::pass_script(head.accept_encoding.is_some_and(visitor::takes_gzip)),
+        _ => reply::wrong_method("GET, HEAD"),
+    }
+}
+
+/// The end of this shopper's pass, after a renewal if it `renews`.
+async fn pass(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>, renews: bool) -> Response<Body> {
+    if let Err(wait) = cx.charge() {
+        return reply::too_fast(cx, wait);
+    }
+    if renews && !is_of_the_shop(cx, head) {
+        return reply::cross_site();
+    }
+    let now = room.live.snapshot().store_time(cx.started);
+    let shown = cx.token().filter(|pass| pass.kind == Kind::Pass && room.live.pass_state(pass) == PassState::Lives);
+    let lives = |pass: &Token| pass.expires > now;
+    let mut pass = shown.map(|pass| room.live.renewed(&pass).unwrap_or(pass)).filter(lives);
+    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && room.settings.room.may_renew(pass)) {
+        pass = room.live.extend(&known, now).await;
+    }
+    reply::pass(cx, room, pass)
+}
