@@ -62,6 +62,7 @@ impl Windows {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each may hold with any other")]
 pub struct Watch {
     rules: Rules,
     clock: Millis,
