@@ -46,7 +46,7 @@ const EVICTED_FOR: [&str; 3] = ["max_connections", "max_connections_per_client",
 
 /// Counts begin; what has not happened yet is told as 0 from the first scrape on.
 pub fn start() {
-    // The counter of the processor is compared with the system's clock once, for some milliseconds: before anybody waits.
+    // The counter of the processor is compared with the system's clock once, for some milliseconds: before the first request.
     let _ = quanta::Clock::new();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     PROCESS.gauge(&catalogue::START_TIME, &[]).set(now);

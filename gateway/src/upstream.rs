@@ -107,10 +107,10 @@ pub struct Caller<'a> {
 pub enum Priority {
     /// A holder of a pass.
     Pass,
-    /// Somebody who returns from a payment without a pass: waits as long as a holder, because nobody can pay again at a
+    /// A shopper who returns from a payment without a pass: waits as long as a holder, because no one can pay again at a
     /// click, behind all of them and in a small part of the permits.
     Return,
-    /// Anybody else.
+    /// Any other request.
     Anonymous,
 }
 
@@ -157,7 +157,7 @@ impl Upstream {
         &self.servers
     }
 
-    /// Whether none of its servers can be reached: nobody new is sent to it.
+    /// Whether none of its servers can be reached: no new shopper is sent to it.
     pub fn rests(&self) -> bool {
         !self.servers.iter().any(|server| server.is_reachable())
     }
@@ -191,7 +191,7 @@ impl Upstream {
     /// taken from where it stands: to hand it on from future to future costs more than to read it.
     ///
     /// Must run where tasks can be spawned locally. Dropping the future, or the body of the answer before its end,
-    /// closes the connection: the server learns that nobody waits.
+    /// closes the connection: the server learns that the client has left.
     pub async fn forward(
         &self,
         pool: &Pool,

@@ -110,7 +110,7 @@ fn open_descriptors() -> Option<u64> {
     }
 }
 
-/// Entries of the connection tracking table. At its end packets of new connections are dropped, and nobody is told.
+/// Entries of the connection tracking table. At its end packets of new connections are dropped, and no error tells.
 pub fn conntrack() -> Option<Usage> {
     let used = number("/proc/sys/net/netfilter/nf_conntrack_count")?;
     Some(Usage { used, limit: number("/proc/sys/net/netfilter/nf_conntrack_max")? })

@@ -84,7 +84,7 @@ impl Config {
         Self::read_with(&text_of(file)?, file, Document::finish)
     }
 
-    /// The same on a machine that serves nobody with it: what is secret need not be here, and is a warning where it is not.
+    /// The same on a machine that does not serve with it: what is secret need not be here, and is a warning where it is not.
     pub fn review(file: &Path) -> Result<Self, Vec<Diagnostic>> {
         Self::read_with(&text_of(file)?, file, Document::review)
     }

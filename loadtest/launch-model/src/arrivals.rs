@@ -50,7 +50,7 @@ impl Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
-    /// Independent people: now nobody, now three at once.
+    /// Independent people: now none, now three at once.
     #[default]
     Poisson,
     /// As even as possible: the crowd has no luck in it.

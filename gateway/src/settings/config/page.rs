@@ -1,4 +1,4 @@
-//! Pages that rooms bring: they can be used, and whoever waits on one hears of the line again.
+//! Pages that rooms bring: they can be used, and a shopper who waits on one gets news of the line.
 
 use std::collections::BTreeMap;
 use std::path::Path;

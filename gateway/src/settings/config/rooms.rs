@@ -2,7 +2,7 @@
 //!
 //! A kept text says for which meaning of the keys it was written: a newer Weir must not read more or less into it.
 //! It is read and checked like the rooms of a whole file, against everything else that is in that file.
-//! Names of files are looked for beside the file of each gateway, and lead to pages and logos there alone: whoever can write
+//! Names of files are looked for beside the file of each gateway, and lead to pages and logos there alone: a caller that can write
 //! into the store cannot have another file shown.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,7 +214,7 @@ pub struct KeyChange {
 }
 
 /// What is different, room by room and key by key. Defaults count as written. A room that keeps its line is the same,
-/// whatever it is called. Who loses a place by it is to be counted by whoever knows the lines: here nobody does.
+/// whatever it is called. The places that it costs are counted where the lines are known, and not here.
 pub fn difference(before: &[RoomConfig], after: &[RoomConfig]) -> Vec<RoomChange> {
     let (before, after) = (by_line(before), by_line(after));
     let lines: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
@@ -237,7 +237,7 @@ fn changed(old: &RoomConfig, new: &RoomConfig) -> Option<RoomChange> {
     (!keys.is_empty()).then(|| RoomChange { room: new.name.clone(), what: What::Changed, keys, loses })
 }
 
-/// The lines that go, or whose cookies are not read any more, with the names of their rooms; nobody is counted.
+/// The lines that go, or whose cookies are not read any more, with the names of their rooms; no places are counted.
 pub fn losses<'r>(before: &'r [RoomConfig], after: &[RoomConfig]) -> Vec<(&'r str, Loss)> {
     let after = by_line(after);
     let lost = |room: &'r RoomConfig| Some((room.name.as_str(), loss(room, after.get(room.line()).copied())?));

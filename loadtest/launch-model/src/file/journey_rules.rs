@@ -12,7 +12,7 @@ use crate::scenario::{Journey, MOST_STEPS, Method, Scenario, Step};
 
 /// Log-ins of a file at most: they are sent to every worker.
 const MOST_USERS: usize = 1_000_000;
-/// What a step may not write: they are made by whoever sends it.
+/// What a step may not write: the sender makes them.
 const OUR_HEADERS: [&str; 8] = [
     "host",
     "cookie",
