@@ -9,7 +9,7 @@ use clap::Args;
 
 /// Target and request, on the command line of such a program.
 #[derive(Debug, Clone, Args)]
-pub struct Asked {
+pub struct RequestArgs {
     /// Server to ask.
     pub address: SocketAddr,
     #[arg(long, default_value = "/")]
@@ -19,7 +19,7 @@ pub struct Asked {
     headers: Vec<String>,
 }
 
-impl Asked {
+impl RequestArgs {
     /// The GET request, ready to be sent.
     pub fn request(&self) -> Vec<u8> {
         let lines: String = self.headers.iter().flat_map(|header| [header, "\r\n"]).collect();

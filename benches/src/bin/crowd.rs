@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use benches::wire::{Answer, Asked};
+use benches::wire::{Answer, RequestArgs};
 use clap::Parser;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 #[command(about = "A crowd that waits, open loop")]
 struct Options {
     #[command(flatten)]
-    asked: Asked,
+    asked: RequestArgs,
     /// Requests per second, of all connections together.
     #[arg(long, default_value_t = 20_000)]
     rate: u32,

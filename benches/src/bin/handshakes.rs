@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use benches::tls;
-use benches::wire::Asked;
+use benches::wire::RequestArgs;
 use clap::Parser;
 use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 #[command(about = "TLS handshakes; \"Connection: close\" has to be among the lines of the request")]
 struct Options {
     #[command(flatten)]
-    asked: Asked,
+    asked: RequestArgs,
     /// At once.
     #[arg(long, default_value_t = 32)]
     connections: u32,

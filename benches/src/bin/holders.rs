@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use benches::wire::{Answer, Asked};
+use benches::wire::{Answer, RequestArgs};
 use clap::Parser;
 use hdrhistogram::Histogram;
 
@@ -19,7 +19,7 @@ use hdrhistogram::Histogram;
 #[command(about = "Latency of pass holders, open loop")]
 struct Options {
     #[command(flatten)]
-    asked: Asked,
+    asked: RequestArgs,
     /// Requests per second, of all holders together.
     #[arg(long, default_value_t = 200)]
     rate: u32,

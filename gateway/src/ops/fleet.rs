@@ -129,7 +129,7 @@ pub(crate) struct Fleet {
 pub(crate) enum NotSwitched {
     /// They are wrong on this gateway.
     #[error("{} to mend", .0.len())]
-    Wrong(Vec<String>),
+    Invalid(Vec<String>),
     /// Another version came in force.
     #[error("version {0} is in force by now: look at the difference again")]
     Other(u64),
@@ -324,7 +324,7 @@ impl Fleet {
     /// # Errors
     /// Everything that is wrong with it.
     pub(crate) async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
-        self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Wrong)
+        self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Invalid)
     }
 
     /// The changes if this version came in force, in place of `from` if given.
@@ -333,11 +333,11 @@ impl Fleet {
     /// Everything that is wrong with it, or that it is not there.
     pub(crate) async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
         if number == 0 {
-            return self.plan.preview(Next::File, from).await.map_err(NotSwitched::Wrong);
+            return self.plan.preview(Next::File, from).await.map_err(NotSwitched::Invalid);
         }
         let mut versions = self.versions().await?.into_iter();
         let version = versions.find(|version| version.number == number).ok_or(NotSwitched::Unknown(number))?;
-        self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Wrong)
+        self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Invalid)
     }
 
     /// Makes a change that was made from version `from`, and applies it here at once.

@@ -31,7 +31,7 @@ const ENTERED: [&str; 4] = ["before", "within", "after", "unknown"];
 /// Displayed and actual waits of a line.
 #[derive(Debug)]
 pub struct Waits {
-    shown: Mutex<Shown>,
+    shown: Mutex<Samples>,
     /// The number of the next sample, and its latest time: before both nothing is locked.
     next: AtomicU64,
     due: AtomicU64,
@@ -40,7 +40,7 @@ pub struct Waits {
 }
 
 #[derive(Debug)]
-struct Shown {
+struct Samples {
     /// By number.
     numbers: Vec<ShownWait>,
     /// Numbers from one sample to the next.
@@ -57,7 +57,7 @@ struct ShownWait {
     at: Millis,
 }
 
-impl Shown {
+impl Samples {
     /// Makes room: keeps only some samples before the numbers that enter now, and of the others every second one if they are
     /// many. A line that has become shorter is sampled as closely as before.
     fn make_room(&mut self) {
@@ -81,7 +81,7 @@ impl Shown {
 impl Waits {
     /// The waits of this room's line, counted in these series.
     pub fn of(room: &str, series: &Series) -> Self {
-        let shown = Mutex::new(Shown { numbers: Vec::new(), step: 1, entered: 0 });
+        let shown = Mutex::new(Samples { numbers: Vec::new(), step: 1, entered: 0 });
         let real = series.histogram(&catalogue::ROOM_WAIT, &[room]);
         let against = ENTERED.map(|entered| series.counter(&catalogue::ROOM_SHOWN_WAITS, &[room, entered]));
         Self { shown, next: AtomicU64::new(0), due: AtomicU64::new(0), real, against }

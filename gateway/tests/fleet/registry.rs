@@ -9,8 +9,8 @@ use gateway::line::store::embedded::Embedded;
 use gateway::line::store::redis::Redis;
 use gateway::line::store::registry::{Change, Heartbeat, InForce, KEPT, Registry, Switched, Version};
 
-fn heartbeat(run: u32, knows: InForce) -> Heartbeat {
-    Heartbeat { incarnation: run, text: format!("{{\"run\": {run}}}"), knows }
+fn heartbeat(incarnation: u32, knows: InForce) -> Heartbeat {
+    Heartbeat { incarnation, text: format!("{{\"run\": {incarnation}}}"), knows }
 }
 
 fn add(text: &str) -> Change {

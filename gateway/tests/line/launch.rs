@@ -51,7 +51,7 @@ fn crowd<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The answer to a shopper.
-struct Told {
+struct QueueInfo {
     inside: bool,
     cookie: Option<String>,
     again: Duration,
@@ -79,7 +79,7 @@ impl Door {
         Self(connections)
     }
 
-    async fn ask(&mut self, shopper: usize, cookie: Option<&str>) -> Told {
+    async fn ask(&mut self, shopper: usize, cookie: Option<&str>) -> QueueInfo {
         let mut request = Request::get("http://shop.example/launch/item")
             .header(header::ACCEPT, "application/json")
             .header("x-shopper", shopper);
@@ -97,7 +97,7 @@ impl Door {
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         let told: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
         let again = told.map_or(0.0, |told| told["cfWaitingRoom"]["pollAfterSeconds"].as_f64().unwrap());
-        Told { inside: body == "welcome to the shop", cookie, again: Duration::from_secs_f64(again) }
+        QueueInfo { inside: body == "welcome to the shop", cookie, again: Duration::from_secs_f64(again) }
     }
 }
 

@@ -246,7 +246,7 @@ fn besieged(kind: &str, least: u64) {
     }
     let attack = &report["attacks"][0];
     assert!(attack["kind"] == kind && attack["requests"].as_u64() >= Some(least), "{attack}");
-    assert!(attack["memory"][1].as_u64() > Some(1 << 20), "the stage's gateway is looked at: {attack}");
+    assert!(attack["memory"][1].as_u64() > Some(1 << 20), "the testbed's gateway is looked at: {attack}");
 }
 
 #[test]

@@ -5,5 +5,5 @@
 mod forms;
 mod journey;
 mod load;
-mod stage;
+mod testbed;
 mod tabs;

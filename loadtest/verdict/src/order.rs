@@ -27,7 +27,7 @@ const NOTICEABLE: i64 = 1_000;
 
 /// A shopper in the order, in store time.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
+struct Claimed {
     number: u64,
     in_hand: i64,
     granted: i64,
@@ -62,14 +62,14 @@ pub(crate) fn entries(launch: &Launch<'_>, most: usize) -> Vec<Entry> {
 }
 
 /// By number.
-fn standings(launch: &Launch<'_>) -> Vec<Standing> {
+fn standings(launch: &Launch<'_>) -> Vec<Claimed> {
     let visits = launch.evidence.visits.iter().filter(|visit| visit.persona.polls_as_told());
-    let mut standings: Vec<Standing> = visits.filter_map(|visit| standing(launch, visit)).collect();
+    let mut standings: Vec<Claimed> = visits.filter_map(|visit| standing(launch, visit)).collect();
     standings.sort_unstable_by_key(|standing| standing.number);
     standings
 }
 
-fn standing(launch: &Launch<'_>, visit: &Visit) -> Option<Standing> {
+fn standing(launch: &Launch<'_>, visit: &Visit) -> Option<Claimed> {
     let mut held = visit.held.iter().filter(|held| held.token.kind != Kind::Provisional);
     let first = held.next()?;
     let number = first.token.number;
@@ -80,10 +80,10 @@ fn standing(launch: &Launch<'_>, visit: &Visit) -> Option<Standing> {
     let granted = launch.grant_of(number).map(|grant| grant.at);
     let entered = granted.is_some();
     let granted = granted.or_else(|| launch.store_time(visit.left).filter(|_| visit.end == End::Outside))?;
-    Some(Standing { number, in_hand, granted, entered, index: visit.index })
+    Some(Claimed { number, in_hand, granted, entered, index: visit.index })
 }
 
-fn of_order(launch: &Launch<'_>, standings: &[Standing]) -> Check {
+fn of_order(launch: &Launch<'_>, standings: &[Claimed]) -> Check {
     let check = Check::new("order", "Order of grants against order of tickets (Kendall's tau)").promise(3).unit("tau");
     let times: Vec<i64> =
         standings.iter().filter(|standing| standing.entered).map(|standing| standing.granted).collect();
@@ -119,7 +119,7 @@ fn share_of_pairs_within(times: &[i64], length: i64) -> f64 {
     share(2 * near, times.len() * (times.len() - 1))
 }
 
-fn of_overtaking(launch: &Launch<'_>, standings: &[Standing]) -> Check {
+fn of_overtaking(launch: &Launch<'_>, standings: &[Claimed]) -> Check {
     let check = Check::new("overtaking", "Longest overtaking by somebody with a higher number").promise(3).unit("s");
     if standings.len() < 2 {
         return check.detail("Fewer than two people who poll as told had a number.");
@@ -140,7 +140,7 @@ fn of_overtaking(launch: &Launch<'_>, standings: &[Standing]) -> Check {
 }
 
 /// The overtaken shoppers, and by how many milliseconds; from the highest number down.
-fn overtaken(standings: &[Standing]) -> Vec<(u64, i64)> {
+fn overtaken(standings: &[Claimed]) -> Vec<(u64, i64)> {
     let mut first_above = i64::MAX;
     let mut overtaken = Vec::new();
     for standing in standings.iter().rev() {

@@ -39,7 +39,7 @@ const SCRIPT: &str = concat!(
     include_str!("redis/line/state.lua"),
     include_str!("redis/line/lease.lua"),
     include_str!("redis/line/repair.lua"),
-    include_str!("redis/line/drain.lua"),
+    include_str!("redis/line/pacer.lua"),
     include_str!("redis/line/line.lua"),
 );
 /// The check for another format; this version's format is put in front of it.

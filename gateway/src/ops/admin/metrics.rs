@@ -21,7 +21,7 @@ use crate::telemetry::{Page, catalogue};
 
 /// The query of the request.
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct MetricsQuery {
     /// One room only.
     room: Option<String>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Asked {
 /// The metrics in Prometheus text format.
 pub(super) async fn tell(
     State(fleet): State<Arc<Fleet>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<MetricsQuery>,
 ) -> Result<impl IntoResponse, (StatusCode, String)> {
     const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
     let site = fleet.shared.site.load_full();

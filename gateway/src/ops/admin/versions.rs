@@ -64,7 +64,7 @@ pub(crate) struct Refusal {
 
 /// The query of a change.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct VersionQuery {
     /// The version that it was made from.
     from: Option<u64>,
     /// The version to switch to.
@@ -77,7 +77,7 @@ pub(crate) struct Asked {
 impl IntoResponse for NotSwitched {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Other(_) => StatusCode::CONFLICT,
             Self::Unknown(_) => StatusCode::NOT_FOUND,
             Self::Browser => StatusCode::FORBIDDEN,
@@ -86,7 +86,7 @@ impl IntoResponse for NotSwitched {
             Self::Foreign | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let error = self.to_string();
-        let problems = if let Self::Wrong(problems) = self { problems } else { Vec::new() };
+        let problems = if let Self::Invalid(problems) = self { problems } else { Vec::new() };
         (status, Json(Refusal { error, problems })).into_response()
     }
 }
@@ -113,7 +113,7 @@ pub(super) async fn text(State(fleet): State<Arc<Fleet>>, Path(number): Path<u64
 /// `POST /api/versions`: the text in the body is the next version.
 pub(super) async fn apply(
     State(fleet): State<Arc<Fleet>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<VersionQuery>,
     headers: HeaderMap,
     text: Result<String, StringRejection>,
 ) -> Result<Json<Changed>, NotSwitched> {
@@ -126,7 +126,7 @@ pub(super) async fn apply(
 /// `PUT /api/versions/in-force`: a stored version is in force again.
 pub(super) async fn switch(
     State(fleet): State<Arc<Fleet>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<VersionQuery>,
     headers: HeaderMap,
 ) -> Result<Json<Changed>, NotSwitched> {
     no_browser(&headers)?;
@@ -144,7 +144,7 @@ async fn before_the_one_in_force(fleet: &Fleet) -> Result<u64, StoreError> {
     Ok(numbers.filter(|number| *number < in_force).max().unwrap_or(0))
 }
 
-async fn change(fleet: &Fleet, asked: &Asked, preview: Preview, change: Change) -> Result<Json<Changed>, NotSwitched> {
+async fn change(fleet: &Fleet, asked: &VersionQuery, preview: Preview, change: Change) -> Result<Json<Changed>, NotSwitched> {
     let Preview { from, changes, warnings } = preview;
     if asked.from.is_some_and(|asked| asked != from) {
         return Err(NotSwitched::Other(from));

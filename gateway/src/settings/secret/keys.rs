@@ -43,7 +43,7 @@ pub enum KeysError {
     NoneSeals,
     /// A rotation is not over.
     #[error("a key has yet to begin to seal, at {0}: one rotation at a time")]
-    UnderWay(String),
+    RotationInProgress(String),
 }
 
 /// A key, and its period of validity.
@@ -140,7 +140,7 @@ impl Keys {
         keep: Duration,
     ) -> Result<(), KeysError> {
         if let Some(from) = self.0.iter().filter_map(|key| key.from).find(|from| *from > now) {
-            return Err(KeysError::UnderWay(shown(from)));
+            return Err(KeysError::RotationInProgress(shown(from)));
         }
         self.0.retain(|key| key.opens(now));
         let from = now + delay;

@@ -5,17 +5,17 @@ use std::fs;
 use std::path::Path;
 
 use super::forms::sends_too_late;
-use super::stage::{Arrangement, BOOK, Stage, browser, until_true};
+use super::testbed::{Arrangement, BOOK, Testbed, browser, until_true};
 use crate::common::JSON;
 use crate::common::browser::Browser;
 
 /// Opens the book, puts it into the basket and goes to the address form of the checkout, by way of the login.
-pub(crate) fn to_the_address(browser: &Browser, stage: &Stage) {
+pub(crate) fn to_the_address(browser: &Browser, testbed: &Testbed) {
     // Loaded to its end, pictures and all: what moves while it loads is missed by a click.
-    browser.go(&stage.address(BOOK));
+    browser.go(&testbed.address(BOOK));
     browser.click("#add_to_basket_form button");
     until_true("it is in the basket", || browser.source().contains("has been added to your basket"));
-    browser.go(&stage.address("/checkout/"));
+    browser.go(&testbed.address("/checkout/"));
     browser.fill("[name=login-username]", "kim@example.com");
     browser.fill("[name=login-password]", "waiting-1");
     browser.click("[name=login_submit]");
@@ -55,10 +55,10 @@ pub(crate) fn is_thanked(browser: &Browser) {
 }
 
 /// All of it from the place in the line; `seen` is told of each station.
-fn buys(stage: &Stage, browser: &Browser, mut seen: impl FnMut(&str)) {
+fn buys(testbed: &Testbed, browser: &Browser, mut seen: impl FnMut(&str)) {
     until_true("they are inside, and hear of the stock", || browser.text("left") == "300");
     seen("inside");
-    to_the_address(browser, stage);
+    to_the_address(browser, testbed);
     write_the_address(browser);
     seen("address");
     send_the_address(browser);
@@ -68,24 +68,24 @@ fn buys(stage: &Stage, browser: &Browser, mut seen: impl FnMut(&str)) {
     browser.click("#pay");
     is_thanked(browser);
     seen("thanked");
-    assert_eq!(stage.shop.orders(), "1");
-    let address = stage.shop.ask("select last_name, line1, notes from order_shippingaddress");
+    assert_eq!(testbed.shop.orders(), "1");
+    let address = testbed.shop.ask("select last_name, line1, notes from order_shippingaddress");
     assert_eq!(address, "Kim & \"Söhne\" 1 Weir <Street> 3ème étage ✓ + 1 %20");
-    assert_eq!(stage.counted("needs_pass"), 0.0, "nothing was refused");
+    assert_eq!(testbed.counted("needs_pass"), 0.0, "nothing was refused");
 }
 
 #[test]
 #[ignore = "needs a shop: make real-shop"]
 fn a_shopper_waits_enters_orders_and_comes_back_from_the_payment_of_another_site() {
     for (way, without_a_pass) in [(Arrangement::Tls, 0.0), (Arrangement::Nginx, 0.0), (Arrangement::Clear, 1.0)] {
-        let stage = Stage::closed(way, "");
+        let testbed = Testbed::closed(way, "");
         let browser = browser();
-        browser.go(&stage.address(BOOK));
+        browser.go(&testbed.address(BOOK));
         until_true("a place is shown", || browser.text("position") == "1");
-        stage.open_doors();
-        buys(&stage, &browser, |_| ());
-        assert_eq!(stage.counted("return"), without_a_pass, "{way:?}");
-        let room = stage.weir.room();
+        testbed.open_doors();
+        buys(&testbed, &browser, |_| ());
+        assert_eq!(testbed.counted("return"), without_a_pass, "{way:?}");
+        let room = testbed.weir.room();
         assert_eq!((&room["next"], &room["admitted"]), (&1.into(), &1.into()), "one place for all of it: {room}");
     }
 }
@@ -104,23 +104,23 @@ fn pictures_of_the_journey() {
             fs::write(place.join(format!("{device}-{number}-{station}.png")), browser.picture()).unwrap();
         };
 
-        let stage = Stage::closed(Arrangement::Tls, "burst = 1\n");
+        let testbed = Testbed::closed(Arrangement::Tls, "burst = 1\n");
         for _ in 0..60 {
-            stage.weir.get(BOOK, &[JSON, ("Host", "shop.test")]);
+            testbed.weir.get(BOOK, &[JSON, ("Host", "shop.test")]);
         }
-        browser.go(&stage.address(BOOK));
+        browser.go(&testbed.address(BOOK));
         until_true("a place is shown", || browser.text("position") == "61");
         seen("closed");
-        stage.rewrite("= 600", "= 30");
-        stage.open_doors();
+        testbed.rewrite("= 600", "= 30");
+        testbed.open_doors();
         until_true("the line moves", || browser.text("position").parse().is_ok_and(|place: u64| place < 61));
         seen("line");
-        buys(&stage, &browser, seen);
+        buys(&testbed, &browser, seen);
 
-        let stage = Stage::new(Arrangement::Tls, "session_duration = \"12s\"\nform_grace = \"0s\"\n");
-        sends_too_late(&stage, &browser);
+        let testbed = Testbed::new(Arrangement::Tls, "session_duration = \"12s\"\nform_grace = \"0s\"\n");
+        sends_too_late(&testbed, &browser);
         seen("held");
-        stage.open_doors();
+        testbed.open_doors();
         until_true("the shop takes it", || browser.url().ends_with("/checkout/payment-details/"));
         seen("taken");
     }

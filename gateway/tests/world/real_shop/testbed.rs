@@ -117,7 +117,7 @@ pub(crate) enum Arrangement {
 }
 
 /// A shop that is about to open, behind its gateway.
-pub(crate) struct Stage {
+pub(crate) struct Testbed {
     pub(crate) shop: Oscar,
     pub(crate) weir: Weir,
     /// Scheme, and port.
@@ -125,7 +125,7 @@ pub(crate) struct Stage {
     _nginx: Option<Server>,
 }
 
-impl Stage {
+impl Testbed {
     /// A closed room in front of the whole shop, with these lines of its own.
     pub(crate) fn closed(way: Arrangement, more: &str) -> Self {
         Self::new(way, &format!("queue_all = true\n{more}"))
