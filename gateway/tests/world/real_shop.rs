@@ -5,5 +5,5 @@
 mod forms;
 mod journey;
 mod load;
-mod testbed;
 mod tabs;
+mod testbed;

@@ -144,7 +144,12 @@ async fn before_the_one_in_force(fleet: &Fleet) -> Result<u64, StoreError> {
     Ok(numbers.filter(|number| *number < in_force).max().unwrap_or(0))
 }
 
-async fn change(fleet: &Fleet, asked: &VersionQuery, preview: Preview, change: Change) -> Result<Json<Changed>, NotSwitched> {
+async fn change(
+    fleet: &Fleet,
+    asked: &VersionQuery,
+    preview: Preview,
+    change: Change,
+) -> Result<Json<Changed>, NotSwitched> {
     let Preview { from, changes, warnings } = preview;
     if asked.from.is_some_and(|asked| asked != from) {
         return Err(NotSwitched::Other(from));
