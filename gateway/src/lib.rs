@@ -1,9 +1,9 @@
 //! Weir: an admission gateway for flash sales.
 //!
 //! ```text
-//! main -> lib -> {listener, edge} -> worker -> shared -> {site, rooms}
-//!                 edge -> {visit, reply, forward, rooms} -> policy
-//!                 admin -> {rooms, fleet -> plan} -> store
+//! main -> lib -> request::{listener, edge} -> request::worker -> in_force::{shared, site} -> line::rooms
+//!                request::edge -> {client::visitor, request::{reply, forward}, line::rooms} -> policy
+//!                ops::admin -> {line::rooms, ops::fleet -> in_force::plan} -> line::store
 //! ```
 //!
 //! Worker threads serve shoppers, each with a runtime of its own; one control thread calls the
