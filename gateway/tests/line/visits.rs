@@ -181,7 +181,9 @@ fn an_app_keeps_its_place_by_a_token_in_a_header_and_the_shop_never_sees_it() {
     assert_eq!((first.waiting()["confirm"].as_bool(), first.cookie()), (Some(true), None), "{first:?}");
     assert_eq!(first.status, 429);
     let second = ask(&token(&first));
-    assert_eq!((second.waiting()["position"].as_u64(), second.cookie()), (Some(3), None), "{second:?}");
+    // A copy of the line that was long on its way tells none.
+    let position = second.waiting()["position"].as_u64();
+    assert!(position.is_none_or(|position| position == 3) && second.cookie().is_none(), "{second:?}");
     let ticket = token(&second);
     let third = ask(&ticket);
     assert_eq!((third.ticket(), third.header("weir-token")), (second.ticket(), None), "it stays the same");
@@ -266,13 +268,15 @@ fn whoever_has_a_place_is_told_that_and_never_to_take_one() {
     ];
     let told = |wanted: &str| {
         for (method, headers) in ways {
-            let answer = weir.send(method, "/launch/item", &[*headers, &[("Cookie", &ticket)]].concat(), "");
+            let ask = || weir.send(method, "/launch/item", &[*headers, &[("Cookie", &ticket)]].concat(), "");
+            let answer = until("a position is told", || Some(ask()).filter(|answer| answer.body.starts_with(wanted)));
             assert!(answer.is_line(), "{method} {headers:?} {answer:?}");
-            assert!(answer.body.starts_with(wanted) && answer.header("retry-after").is_some(), "{method} {answer:?}");
+            assert!(answer.header("retry-after").is_some(), "{method} {answer:?}");
         }
     };
     told("You are in line, place 2");
-    let json = weir.send("POST", "/launch/item", &[JSON, ("Cookie", &ticket)], "");
+    let ask = || weir.send("POST", "/launch/item", &[JSON, ("Cookie", &ticket)], "");
+    let json = until("a position is told", || Some(ask()).filter(|json| json.waiting()["position"].is_u64()));
     assert_eq!((json.status, json.waiting()["position"].as_u64()), (429, Some(2)), "{json:?}");
     assert_eq!((json.told(), &json.json()["waitingPage"]), (Some("waiting"), &"/launch".into()), "{json:?}");
     let page = weir.send("POST", "/launch/item", &[PAGE, ("Cookie", &ticket)], "");

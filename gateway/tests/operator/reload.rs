@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use crate::common::{
-    CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, head, nobody, ok, request, server, until_true, weir,
+    CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, config, head, nobody, ok, request, server, until, until_true, weir,
 };
 
 const RELOADED: &str = r#"weir_reloads_total{what="configuration",result="ok"}"#;
@@ -71,7 +71,10 @@ fn while_no_seat_is_free_the_line_says_so_until_there_is_one() {
     until_true("it says why", || status()["reason"] == "full");
     let last = came.iter().filter(|answer| !answer.is_shop()).max_by_key(|answer| answer.ticket()).unwrap();
     let cookie = last.cookie().unwrap();
-    let told = weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).waiting();
+    // A copy of the line that was long on its way tells no position.
+    let told = until("a position is told", || {
+        Some(weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).waiting()).filter(|told| told["position"].is_u64())
+    });
     assert_eq!(told["reason"], "full");
     let page = weir.get("/launch/item", &[PAGE, ("Accept-Language", "en"), ("Cookie", &cookie)]).body;
     assert!(page.contains("The shop is full at the moment") && page.contains("as of <time"), "{page}");
