@@ -114,11 +114,12 @@ impl RoomDriver {
         for (number, end) in answered.renewed {
             room.renewals.end(number, store_time, end);
         }
+        // First the line, then the callers: what they are told of it is from the answer that has their numbers.
+        publish(room, view, Reach::Here { asked });
         send(replies);
         if answered.tidies {
             room.forget_revoked(store_time);
         }
-        publish(room, view, Reach::Here { asked });
         room.stirred.store(self.queue.stirred(), Ordering::Relaxed);
         room.dormant.store(self.queue.is_dormant(now), Ordering::Relaxed);
     }
@@ -146,12 +147,12 @@ impl RoomDriver {
         if !granted.is_empty() {
             self.room.meters().happened(&catalogue::LEASE_GRANTS, granted.len() as u64);
         }
-        send(replies);
         if !self.room.snapshot.load().on_lease {
             let room = self.room.title();
             tracing::warn!(%room, "the store does not answer; the line moves on by this gateway's lease");
         }
         publish(&self.room, self.queue.view().cloned(), Reach::OnLease);
+        send(replies);
         true
     }
 }
