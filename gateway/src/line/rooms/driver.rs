@@ -114,7 +114,7 @@ impl RoomDriver {
         for (number, end) in answered.renewed {
             room.renewals.end(number, store_time, end);
         }
-        // First the line, then the callers: what they are told of it is from the answer that has their numbers.
+        // Before the callers are answered: their pages are made from the snapshot.
         publish(room, view, Reach::Here { asked });
         send(replies);
         if answered.tidies {
@@ -131,10 +131,10 @@ impl RoomDriver {
         for number in self.queue.unreachable(now, retry_at, replies) {
             self.room.renewals.fail(number);
         }
-        send(replies);
         if !self.lend(now, replies) && !known {
             publish(&self.room, self.queue.view().cloned(), Reach::Away);
         }
+        send(replies);
     }
 
     /// Moves the line on as far as the lease allows, and answers claims. Returns whether the room lives on its lease.
