@@ -457,8 +457,17 @@ pub fn answering(answer: impl Fn(&str) -> Vec<u8> + Clone + Send + 'static) -> S
     })
 }
 
-/// An address without a listener.
+/// An address without a listener, as long as this process lives: its port is taken, and no server of another test gets it.
 pub fn nobody() -> SocketAddr {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
+}
+
+/// An address for a server that is told where to listen.
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::{nobody, until};
+use super::{free_address, until};
 
 pub struct RedisServer {
     pub address: SocketAddr,
@@ -33,7 +33,7 @@ impl RedisServer {
     /// A server with these lines in its configuration. New ports are taken if another process has one.
     pub fn with(options: impl Fn() -> String) -> Self {
         until("a Redis has a port of its own", || {
-            let (address, dir, options) = (nobody(), tempfile::tempdir().unwrap(), options());
+            let (address, dir, options) = (free_address(), tempfile::tempdir().unwrap(), options());
             let child = spawn(address, dir.path(), &options);
             let mut server = Self { address, dir, options, child };
             server.answers().then_some(server)

@@ -11,7 +11,7 @@ use crate::common::redis::RedisServer;
 use crate::common::redis::cluster::Cluster;
 use crate::common::redis::encryption::Authority;
 use crate::common::redis::sentinel::Watched;
-use crate::common::{JSON, Shop, nobody, request, until_true};
+use crate::common::{JSON, Shop, free_address, nobody, request, until_true};
 use gateway::line::store::redis::Redis;
 use gateway::line::store::{Store as _, StoreError, Work};
 use gateway::settings::config::Config;
@@ -63,7 +63,7 @@ async fn a_server_that_asks_for_a_login_gets_it_from_a_file_and_never_from_an_ad
 
 /// Lines for one that speaks TLS on a port of its own.
 fn encrypted(authority: &Authority) -> impl Fn() -> String {
-    || authority.options(nobody().port())
+    || authority.options(free_address().port())
 }
 
 #[tokio::test]

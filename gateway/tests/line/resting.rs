@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::line::{self, last_tickets, pass_id, tickets};
 use crate::common::redis::RedisServer;
-use crate::common::{Answer, JSON, PAGE, Shop, Weir, answering, config, nobody, ok, until, until_true};
+use crate::common::{Answer, JSON, PAGE, Shop, Weir, answering, config, free_address, ok, until, until_true};
 use serde_json::Value;
 
 /// A shop in a process of its own.
@@ -99,7 +99,7 @@ fn is_told_to_wait(answer: &Answer) {
 
 #[test]
 fn a_line_stands_while_its_shop_is_dead_and_goes_on_slowly_when_it_is_back() {
-    let shop = ShopProcess::start(nobody());
+    let shop = ShopProcess::start(free_address());
     let weir = Weir::start(&config(shop.address, &room()));
     let holder = inside(&weir);
     let waiting = tickets(&[&weir], 12);
@@ -149,7 +149,7 @@ fn a_line_stands_while_its_shop_is_dead_and_goes_on_slowly_when_it_is_back() {
 
 #[test]
 fn on_one_store_the_line_stands_only_where_no_gateway_reaches_the_shop() {
-    let (redis, shop, other) = (RedisServer::start(), ShopProcess::start(nobody()), Shop::open());
+    let (redis, shop, other) = (RedisServer::start(), ShopProcess::start(free_address()), Shop::open());
     let (a, b) =
         (line::gateway(redis.address, shop.address, &room()), line::gateway(redis.address, other.address, &room()));
     let holder = inside(&a);

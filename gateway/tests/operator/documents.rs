@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::program::ports;
-use crate::common::{PAGE, Shop, WEIR, Weir, config, nobody, of, request, until_true, weir};
+use crate::common::{PAGE, Shop, WEIR, Weir, config, free_address, of, request, until_true, weir};
 use markdown::{Block, Document, document, documents, root};
 
 /// A room from which a file of `weir apply` differs.
@@ -140,7 +140,7 @@ fn checked_configuration(mut part: toml::Table) -> (i32, String) {
         part.insert(section.to_owned(), toml::Value::Array(whole));
     }
     let listen = part.entry("listen").or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap();
-    listen.entry("admin").or_insert_with(|| nobody().to_string().into());
+    listen.entry("admin").or_insert_with(|| free_address().to_string().into());
     let folder = tempfile::tempdir().unwrap();
     if listen.contains_key("https") {
         let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::common::browser::Browser;
-use crate::common::{JSON, Shop, Weir, config, nobody, until, until_true};
+use crate::common::{JSON, Shop, Weir, config, free_address, until, until_true};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world/clients/");
 
@@ -345,7 +345,7 @@ fn clients_of_eight_kinds_wait_enter_and_stay_as_the_table_says() {
 fn haproxy_finds_weir_well_by_its_oldest_check_while_a_line_stands() {
     let shop = Shop::open();
     let weir = Weir::start(&config(shop.address, &ROOM.replace("[[room]]", "[[room]]\nqueue_all = true")));
-    let (dir, front) = (tempfile::tempdir().unwrap(), nobody());
+    let (dir, front) = (tempfile::tempdir().unwrap(), free_address());
     let text = format!(
         "defaults\nmode http\ntimeout connect 5s\ntimeout client 5s\ntimeout server 5s\nlisten front\nbind {front}\n\
          option httpchk\nserver weir {} check inter 200ms rise 1 fall 1\n",

@@ -107,11 +107,11 @@ fn gateway_of(world: &World, person: u32) -> u32 {
     world.crowd[person as usize].gateway
 }
 
-/// The balancer chooses a gateway: for visitors who wait in one tab any, unless it is sticky.
+/// The balancer chooses a gateway: the same for a person each time, but any for one who waits in one tab and roams.
 fn balance(world: &mut World, person: u32) -> u32 {
     let gateways = world.gateways.len() as u32;
     let shopper = &mut world.crowd[person as usize];
-    shopper.gateway = if world.sticky || shopper.state != State::Waiting || shopper.habit == Habit::TwoTabs {
+    shopper.gateway = if !world.watch.roams || shopper.state != State::Waiting || shopper.habit == Habit::TwoTabs {
         person % gateways
     } else {
         world.rng.random_range(0..gateways)

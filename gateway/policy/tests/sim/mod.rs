@@ -165,7 +165,6 @@ pub struct World {
     pub budget: f64,
     pub crowd: Vec<Person>,
     pub gateways: Vec<Gateway>,
-    sticky: bool,
     /// Gateways at which something happened, and when they last said so.
     pub stirring: BTreeMap<u32, Millis>,
     pub store: Store,
@@ -223,7 +222,6 @@ impl World {
             open: plan.crowd.len(),
             crowd: plan.crowd,
             gateways,
-            sticky: plan.sticky,
             stirring: BTreeMap::new(),
             store,
             watch,

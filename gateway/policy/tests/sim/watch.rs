@@ -102,7 +102,7 @@ pub struct Watch {
     pub second_passes: u64,
     /// Numbers that got a pass by a lease.
     by_lease: HashSet<u64>,
-    /// People come back to other gateways than the one that let them in.
+    /// Those who wait ask any gateway, and come back to another than the one that let them in.
     pub roams: bool,
     /// A gateway was killed, perhaps before it told what it gave under its lease, or what only it had seen.
     pub killed: bool,

@@ -1,7 +1,7 @@
 //! A Cluster of three servers, and of a replica for each if it is to survive one.
 
 use super::RedisServer;
-use crate::common::{nobody, until_true};
+use crate::common::{free_address, until_true};
 
 /// Slots of a Cluster.
 const SLOTS: usize = 16_384;
@@ -102,5 +102,5 @@ impl Cluster {
 
 /// A server of a Cluster that knows no other yet.
 fn node(options: &str) -> RedisServer {
-    RedisServer::with(|| format!("{options}cluster-enabled yes\ncluster-port {}\n", nobody().port()))
+    RedisServer::with(|| format!("{options}cluster-enabled yes\ncluster-port {}\n", free_address().port()))
 }
