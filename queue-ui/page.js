@@ -80,7 +80,8 @@
   };
 
   const update = status => {
-    const numbered = ticket > 0, moving = status.open && !status.away && !status.resting;
+    const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
+    const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
     const position = numbered && ahead(status);
     if (numbered ? moving && !position : !status.away) return again();
     if (position && !status.unsure) {
@@ -91,8 +92,12 @@
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
-    note(status.away ? data.kept : !status.open ? data.paused : status.resting ? data.resting : "");
+    note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
+    show("stock", moving && left < least * units ? data.mayEnd : "");
+    // In the state "called" there is no such part.
+    for (const e of [element("expected"), element("wait")]) if (e) e.hidden = gone;
+    if (element("position")) page.querySelector("h1").textContent = gone ? data.gone : data.title;
     const at = new Date(status.now), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
     const { min, max, share, stretch, pace } = status.poll;

@@ -23,8 +23,9 @@ use jiff::tz::TimeZone;
 use policy::line::View;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill, Wait};
-use policy::pacer::{self, PollTable};
+use policy::pacer::PollTable;
 use policy::room::Room;
+use policy::stock::{Stock, StockState};
 
 pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
 pub use held::HeldForm;
@@ -55,7 +56,7 @@ impl State {
     pub fn of(room: &Room, line: &View) -> Self {
         if room.suspended {
             Self::Suspended
-        } else if line.waiting() > 0 || line.claimants > 0 || !room.rules.open {
+        } else if line.waiting() > 0 || line.claimants > 0 || !line.is_open(&room.rules) {
             Self::Queueing
         } else {
             Self::NotQueueing
@@ -114,6 +115,7 @@ pub struct Snapshot {
     outlook: Outlook,
     standstill: Option<Standstill>,
     poll: PollTable,
+    pace: f64,
     open: bool,
     away: bool,
     rests: bool,
@@ -132,13 +134,14 @@ impl Snapshot {
             outlook: facts.line.outlook(&facts.room.rules),
             standstill: facts.standstill(),
             poll: facts.poll,
+            pace: facts.line.pace(&facts.room.rules),
             open: facts.room.rules.open,
             away: facts.away,
             rests: facts.shop_rests,
         }
     }
 
-    /// The status document: JSON under 400 bytes, from which the page computes its own place and wait.
+    /// The status document: JSON under 400 bytes (450 where the shop tells its stock), from which the page computes its own place and wait.
     pub fn status(&self) -> Bytes {
         self.status.clone()
     }
@@ -147,10 +150,9 @@ impl Snapshot {
     /// 1.15) spreads the polls.
     pub fn standing(&self, ticket: Option<u64>, jitter: f64) -> QueuePosition {
         let ahead = ticket.map_or(0, |number| self.line.segments.ahead_of(number));
-        let moves = self.open && !self.away && !self.rests && ticket.is_some();
-        let wait = self.outlook.wait(ahead).filter(|_| moves);
-        let pace = pacer::pace(self.outlook.speed, self.line.bound, self.outlook.rate);
-        let interval = if ticket.is_some() { self.poll.after(ahead, pace) } else { PROVISIONAL * self.poll.stretch };
+        let wait = self.outlook.wait(ahead).filter(|_| self.moves() && ticket.is_some());
+        let interval =
+            if ticket.is_some() { self.poll.after(ahead, self.pace) } else { PROVISIONAL * self.poll.stretch };
         let poll_tenths = (interval * jitter * 10.0).round() as u64;
         let position = ticket.and_then(|number| self.line.position(number));
         QueuePosition { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
@@ -159,7 +161,18 @@ impl Snapshot {
     /// The wait for the next newcomer, if one is shown.
     pub fn newcomers_wait(&self) -> Option<Wait> {
         let ahead = self.line.waiting().saturating_add(1);
-        self.outlook.wait(ahead).filter(|_| self.open && !self.away && !self.rests)
+        self.outlook.wait(ahead).filter(|_| self.moves())
+    }
+
+    /// Whether the line lets shoppers in.
+    fn moves(&self) -> bool {
+        self.open && !self.away && !self.rests && !self.line.stock.is_some_and(|stock| stock.stands())
+    }
+
+    /// Whether the stock may not last until the turn of this shopper.
+    fn may_end_before(&self, standing: &QueuePosition) -> bool {
+        let ahead = standing.position.filter(|_| self.moves()).unwrap_or(0);
+        self.line.stock.is_some_and(|stock| stock.may_end_before(ahead))
     }
 
     /// The waiting JSON of a newcomer who is asked to confirm.
@@ -181,7 +194,7 @@ impl Snapshot {
     pub fn text(&self, standing: &QueuePosition) -> Bytes {
         let mut out = Vec::with_capacity(120);
         match standing.position {
-            Some(0) if self.open && !self.away => out.extend_from_slice(b"Your turn has come: ask for the page again"),
+            Some(0) if self.moves() => out.extend_from_slice(b"Your turn has come: ask for the page again"),
             Some(0) => out.extend_from_slice(b"You are at the front of the line, your place is kept"),
             Some(position) => {
                 out.extend_from_slice(b"You are in line, place ");
@@ -212,6 +225,10 @@ impl Snapshot {
             }
             Some(_) if self.away => PageState::Away,
             Some(_) if !self.open => PageState::Paused,
+            Some(_) if let Some(state) = self.line.stock.filter(Stock::stands) => match state.state {
+                StockState::SoldOut => PageState::SoldOut,
+                _ => PageState::LastItems,
+            },
             Some(_) if self.rests && standing.position == Some(0) => PageState::CalledAtRest,
             Some(_) if self.rests => PageState::AtRest,
             Some(_) if standing.position == Some(0) => PageState::Called,

@@ -227,7 +227,7 @@ impl Upstream {
             answer = exchange.send(outgoing).await;
         }
         let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into(), upgrade))?;
-        let after = pool.answered(sent);
+        let after = pool.answered(sent, exchange.server());
         exchange.server().meters().answered(caller.who, answer.status(), after);
         *answer.version_mut() = Version::HTTP_11;
         exchange.answered(permit);

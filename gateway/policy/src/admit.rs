@@ -285,11 +285,8 @@ fn is_counted(intent: Intent) -> bool {
 fn place(context: AdmitContext<'_>, ticket: Token) -> Verdict {
     let called = context.line.is_some_and(|line| ticket.kind == Kind::Ticket && line.segments.is_called(ticket.number));
     let away = context.store_away && !context.on_lease;
-    if called && context.room.rules.open && !away && !context.shop_rests {
-        Verdict::Claim(ticket)
-    } else {
-        Verdict::Wait(ticket)
-    }
+    let open = context.line.is_some_and(|line| line.is_open(&context.room.rules));
+    if called && open && !away && !context.shop_rests { Verdict::Claim(ticket) } else { Verdict::Wait(ticket) }
 }
 
 /// A caller without a place, or with an arrival to confirm.

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! every 0.1 s   a request or a change in the last second, or people wait or claim
-//! every 0.9 s   the bucket fills, seats are counted and taken, an estimate fades, something is in recovery, a lease is held
+//! every 0.9 s   the bucket fills, seats are counted and taken, an estimate fades, something is in recovery, a lease is held, a cap
+//!               on the rate ends, a zero of the stock becomes certain
 //! every 5 s     passes run out, or tickets may still become no-shows: figures that admit no shopper
 //! never         none of it: the line is dormant
 //! ```
@@ -21,6 +22,7 @@
 
 use crate::Millis;
 use crate::room::Rules;
+use crate::stock::StockState;
 use crate::view::View;
 
 /// Poll interval of an active line.
@@ -88,6 +90,9 @@ impl Dormancy {
         }
         if lost {
             self.settles = self.settles.max(view.now + SETTLED);
+        }
+        if view.capped_by.is_some() || view.stock.is_some_and(|stock| stock.state == StockState::Paused) {
+            self.settles = self.settles.max(view.now + settling(rules));
         }
         if self.rests != rests && !first {
             self.settles = self.settles.max(view.now + EASED);

@@ -70,7 +70,7 @@ pub fn hold(share: f64) -> f64 {
 /// Speed at which the pointer of a lease moves, in tickets per second: the line's, or while that is unknown, the
 /// one that uses the rate.
 pub fn speed(view: &View, rules: &Rules) -> f64 {
-    if view.speed > 0.0 { view.speed } else { rules.rate / view.show_share.max(0.05) }
+    if view.speed > 0.0 { view.speed } else { view.rate(rules) / view.show_share.max(0.05) }
 }
 
 /// The line's loan to one gateway, as far as that gateway may know.

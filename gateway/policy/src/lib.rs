@@ -9,6 +9,7 @@
 //! - [`segment`]: the number space; [`view`]: a copy of a line
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the position and the wait to show
+//! - [`shield`]: how many the shop can take; [`origin`]: the words of a shop; [`cap`]: what slows a line; [`stock`]: what is left to sell
 //! - [`lease`]: a gateway's budget while the store is away; [`dormancy`]: how often a line must be polled
 //! - [`queue`]: a gateway's side of a line: it gathers calls, sends them as a batch and answers them
 //! - [`pass`]: the passes that live at once
@@ -19,9 +20,11 @@
 //! milliseconds of the store's clock and decisions go out as values.
 
 pub mod admit;
+pub mod cap;
 pub mod dormancy;
 pub mod lease;
 pub mod line;
+pub mod origin;
 pub mod outlook;
 pub mod pacer;
 pub mod pass;
@@ -30,6 +33,8 @@ pub mod room;
 pub mod scope;
 pub mod seal;
 pub mod segment;
+pub mod shield;
+pub mod stock;
 pub mod ticket;
 pub mod view;
 

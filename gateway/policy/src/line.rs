@@ -8,6 +8,7 @@
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
 //! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: requests that only look, without a number
+//! - `caps`: what keeps the rate below the operator's; `stock`: what is left to sell
 //! - [`crate::lease`]: loans to gateways, reserved here while they may spend them
 //! - `batch`, `persist`: input and stored form ([`crate::view`]: output); `memory`: a gateway's memory of a line
 //!
@@ -19,12 +20,14 @@
 
 mod arrivals;
 mod batch;
+mod caps;
 mod claims;
 mod memory;
 mod numbers;
 mod persist;
 mod repair;
 mod rest;
+mod stock;
 mod unconfirmed;
 mod visits;
 
@@ -37,8 +40,10 @@ use crate::pass::Passes;
 use crate::room::Rules;
 use crate::segment::base_at;
 use arrivals::Arrivals;
+use caps::Caps;
 use repair::{Clock, LostSeats, Settling};
 use rest::Rest;
+use stock::Inventory;
 use unconfirmed::Unconfirmed;
 
 pub use crate::segment::{self, Segment, Segments};
@@ -124,6 +129,8 @@ pub struct Line {
     settling: Settling,
     lost_seats: LostSeats,
     rest: Rest,
+    caps: Caps,
+    inventory: Inventory,
     changes: Vec<Change>,
 }
 
@@ -140,6 +147,8 @@ impl Line {
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
     pub fn apply(&mut self, rules: &Rules, batch: &Batch, at: impl Into<Stamp>) -> Outcome {
         let now = self.repair(rules, &batch.seen, at.into());
+        let rules = self.capped(rules, &batch.caps, now);
+        let rules = &self.stocked(rules, &batch.stock, now);
         self.leases.hears(batch.gateway, batch.lease, batch.seen.now);
         self.advance(rules, now, batch.shop_rests);
         let rules = &self.eased(rules);
@@ -392,12 +401,16 @@ impl Line {
     /// A copy of what gateways may know.
     pub fn view(&self) -> View {
         let c = &self.counters;
+        let (rate, capped_by) = self.caps.in_force();
         View {
             segments: c.segments.clone(),
             forgotten: c.forgotten,
             lost: c.lost,
             unsure: self.is_unsure(),
             now: c.now,
+            rate,
+            capped_by,
+            stock: self.stock(c.now),
             speed: self.pacer.mean_speed(),
             show_share: self.pacer.show_share(),
             settled: self.pacer.is_settled(),

@@ -37,17 +37,20 @@ pub enum Standstill {
     Full,
     /// Shoppers called earlier have come back, and go first.
     Returning,
+    /// The shop, or what stands behind it, takes fewer for now.
+    Capped,
 }
 
 impl Standstill {
     /// Every reason; `ALL[reason as usize]` is the reason.
-    pub const ALL: [Self; 2] = [Self::Full, Self::Returning];
+    pub const ALL: [Self; 3] = [Self::Full, Self::Returning, Self::Capped];
 
     /// Its name for programs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Returning => "returning",
+            Self::Capped => "capped",
         }
     }
 }

@@ -17,6 +17,7 @@
 //! - `gathered`: the content of the next batch
 //! - `held`: callers with a number, held for their turn
 //! - `schedule`: when the next batch is due
+//! - `words`: what the shop said at this gateway
 //!
 //! At most one batch is in flight, and its content is kept apart from the next: its callers get the store's answer,
 //! whatever is taken, or changes, until that comes.
@@ -28,6 +29,7 @@ mod gathered;
 mod held;
 mod op;
 mod schedule;
+mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -40,6 +42,7 @@ use crate::room::Rules;
 use gathered::{InFlight, Newcomers, Reports};
 use held::HeldCallers;
 use schedule::Schedule;
+use words::Words;
 
 pub use op::{Admission, Op};
 pub use schedule::{GATHER, LEASE_STEP, back_off};
@@ -84,6 +87,7 @@ pub struct RoomQueue<R> {
     leaves: bool,
     newcomers: Newcomers<R>,
     reports: Reports,
+    words: Words,
     held: HeldCallers<R>,
     in_flight: Option<InFlight<R>>,
     /// Places kept here while the store was away, and how many of them have numbers.
@@ -115,6 +119,7 @@ impl<R> RoomQueue<R> {
             leaves: false,
             newcomers: Newcomers::default(),
             reports: Reports::default(),
+            words: Words::default(),
             held: HeldCallers::default(),
             in_flight: None,
             places_kept: 0,
@@ -146,6 +151,8 @@ impl<R> RoomQueue<R> {
             Op::Confirm { number } => self.reports.confirm(number),
             Op::Release { token } => self.reports.release(token),
             Op::Shown { token } => self.reports.show(token),
+            Op::Cap { cap } => self.words.hear_cap(cap, now),
+            Op::Stock { level } => self.words.hear_stock(level, now),
             Op::Adopt { incarnation, last } => {
                 let known = self.orphans.entry(incarnation).or_default();
                 *known = last.max(*known);
@@ -273,6 +280,7 @@ impl<R> RoomQueue<R> {
     fn asks(&self) -> bool {
         !self.is_idle()
             || self.reports.has_evidence()
+            || self.words.has_news()
             || self.memory.has_more()
             || self.lending.has_more()
             || !self.orphans.is_empty()
@@ -295,6 +303,7 @@ impl<R> RoomQueue<R> {
         let lends = !self.leaves && (asks || self.schedule.dormancy.lends());
         let (confirmed, releases) = self.reports.recall(&mut self.memory);
         let (seen, restore) = self.memory.recall();
+        let (caps, stock) = self.words.recall(now);
         let (held, lent) = self.lending.recall();
         let names = !self.shop_rests && !self.lending.is_on(self.time(now));
         let adopt = self.adopt();
@@ -306,6 +315,8 @@ impl<R> RoomQueue<R> {
             seen,
             restore: told_once(restore, lent),
             lease: held.filter(|_| lends),
+            caps,
+            stock,
             adopt,
             arrivals: newcomers.arrivals.iter().map(|(arrival, _)| *arrival).collect(),
             joins: newcomers.joins.len() as u64,
@@ -345,6 +356,10 @@ impl<R> RoomQueue<R> {
         let flight = self.in_flight.take()?;
         let lost = self.memory.note(self.reports.releases(), &outcome);
         self.reports.told(flight.confirmed);
+        self.words.told(now);
+        if lost {
+            self.words.lost();
+        }
         let Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, .. } = outcome;
         self.lending.note(outcome.lease, view.now);
         self.schedule.dormancy.note(&view, &flight.rules, flight.asks, flight.shop_rests);
@@ -383,7 +398,7 @@ impl<R> RoomQueue<R> {
         replies: &mut Vec<(R, Admission)>,
     ) {
         let (held, rules) = (&mut self.held, &self.rules);
-        let line = self.view.as_ref().filter(|_| rules.open && !self.shop_rests);
+        let line = self.view.as_ref().filter(|line| line.is_open(rules) && !self.shop_rests);
         let is_soon = |line: &View, number| (line.segments.ahead_of(number) as f64) < SOON * line.pace(rules);
         let mut enter =
             |number: u64, reply: R, replies: &mut Vec<(R, Admission)>| match Admission::of(number, grants.get(&number))
@@ -443,7 +458,8 @@ impl<R> RoomQueue<R> {
                 None => claimants.push(number),
             }
         }
-        let granted = self.lending.grant(&self.rules, claimants, time);
+        let open = self.view.as_ref().is_some_and(|view| view.is_open(&self.rules));
+        let granted = if open { self.lending.grant(&self.rules, claimants, time) } else { Vec::new() };
         self.memory.lent(&granted, &called);
         let pass = |&(number, expires): &(u64, Millis)| (number, Grant::Pass { expires, admitted: time });
         grants.extend(granted.iter().map(pass));

@@ -11,11 +11,16 @@ use crate::ticket::Token;
 /// One of this many admissions may be a visit.
 pub const VISITS: f64 = 5.0;
 
+/// The floor of a rate that says nothing else: one shopper a minute.
+const FLOOR: f64 = 1.0 / 60.0;
+
 /// The limits of a line. Only numbers: the same rules can be sent to a store's script.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// New shoppers per second, above 0 (`new_users_per_minute / 60`).
     pub rate: f64,
+    /// New shoppers per second below which nothing behind the line slows it, above 0.
+    pub floor: f64,
     /// Spare admissions that a calm line may save up, at least 1.
     pub burst: f64,
     /// Passes that may live at once; `None` sets no bound.
@@ -49,6 +54,7 @@ impl Rules {
         let rate = f64::from(new_users) / 60.0;
         Self {
             rate,
+            floor: FLOOR.min(rate),
             burst: rate.max(1.0),
             total_active_users: None,
             visits: rate / VISITS,

@@ -3,15 +3,20 @@
 use serde::Deserialize;
 
 use crate::Millis;
+use crate::cap::CapKind;
 use crate::outlook::{Outlook, Standstill};
 use crate::pacer::{self, FASTEST, PollTable};
 use crate::room::Rules;
 use crate::segment::{Segments, base_of};
+use crate::stock::{Stock, StockState};
 use crate::ticket::{Adopted, Kind, Token};
 
 /// The longest interval between polls, in seconds, while the speed of a line is not settled: with a longer one a
 /// shopper could be called by a faster line long before the next poll.
 const POLL_WHILE_UNKNOWN: f64 = 15.0;
+
+/// Least and longest interval between polls, in seconds, while everything is sold.
+const SOLD_OUT: (f64, f64) = (5.0, 60.0);
 
 /// Places stand still, and the page says so, when late returners take this many seconds to enter.
 const LATE: f64 = 2.0;
@@ -29,6 +34,12 @@ pub struct View {
     pub unsure: bool,
     /// Store time of this copy.
     pub now: Millis,
+    /// New shoppers per second that the line lets in, 0 while unknown; and the kind of cap that keeps that below the room's rate.
+    pub rate: f64,
+    /// `None`: nothing does.
+    pub capped_by: Option<CapKind>,
+    /// What is left to sell; `None`: the shop does not say.
+    pub stock: Option<Stock>,
     /// Places that move up per second, a mean over the last seconds.
     pub speed: f64,
     /// Share of called tickets whose holders come.
@@ -67,10 +78,20 @@ impl View {
         self.segments.waiting()
     }
 
+    /// Whether the line lets shoppers in at all.
+    pub fn is_open(&self, rules: &Rules) -> bool {
+        rules.open && !(rules.enforced && self.stock.is_some_and(|stock| stock.stands()))
+    }
+
+    /// New shoppers per second that the line lets in.
+    pub fn rate(&self, rules: &Rules) -> f64 {
+        if self.rate > 0.0 { self.rate.min(rules.rate) } else { rules.rate }
+    }
+
     /// Whether no shopper waits and one could enter: visits may try, and the line decides.
     pub fn is_calm(&self, rules: &Rules) -> bool {
         let seat = rules.total_active_users.is_none_or(|seats| self.active < seats);
-        rules.open && rules.visits > 0.0 && seat && self.waiting() == 0 && self.claimants == 0
+        self.is_open(rules) && rules.visits > 0.0 && seat && self.waiting() == 0 && self.claimants == 0
     }
 
     /// People ahead of this number, its holder included; `None` while it could grow: people ahead of it may come back,
@@ -84,7 +105,7 @@ impl View {
 
     /// The common terms of every wait.
     pub fn outlook(&self, rules: &Rules) -> Outlook {
-        Outlook { entering: self.entering, speed: self.known_speed(rules), rate: rules.rate }
+        Outlook { entering: self.entering, speed: self.known_speed(rules), rate: self.rate(rules) }
     }
 
     /// Why places do not move up, or slower than the rate allows.
@@ -92,8 +113,9 @@ impl View {
         let seats = rules.total_active_users.filter(|_| rules.enforced);
         let late = self.entering.saturating_sub(self.told) as f64;
         match () {
-            () if self.waiting() == 0 || !rules.open => None,
+            () if self.waiting() == 0 || !self.is_open(rules) => None,
             () if seats.is_some_and(|seats| self.active + self.claimants >= seats) => Some(Standstill::Full),
+            () if rules.enforced && self.capped_by.is_some() => Some(Standstill::Capped),
             () if late > LATE * rules.rate => Some(Standstill::Returning),
             () => None,
         }
@@ -126,7 +148,10 @@ impl View {
     pub fn poll_table(&self, table: PollTable, budget: f64, rules: &Rules) -> PollTable {
         let spared = self.bound.max(FASTEST) / FASTEST;
         let max = if self.settled { table.max } else { table.max.min(POLL_WHILE_UNKNOWN) };
-        PollTable { max, ..table }.within(budget * spared, self.waiting(), self.pace(rules))
+        // Those near the front still ask in time for a restock: an interval is a share of the time to their call.
+        let sold_out = self.stock.is_some_and(|stock| stock.state == StockState::SoldOut);
+        let (min, max) = if sold_out { (table.min.max(SOLD_OUT.0), SOLD_OUT.1) } else { (table.min, max) };
+        PollTable { min, max, ..table }.within(budget * spared, self.waiting(), self.pace(rules))
     }
 
     /// The speed for a shown wait, 0 while unknown. Where the line needs more seats than are

@@ -4,5 +4,6 @@ mod dormancy;
 mod leases;
 mod promises;
 mod scope;
+mod shield;
 mod sim;
 mod simulation;

@@ -6,7 +6,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use policy::Millis;
+use policy::cap::{Cap, CapKind, CapSource};
 use policy::room::{QueueingMethod, Room};
+use policy::stock::StockLevel;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -73,6 +75,7 @@ fn plan(seed: u64) -> Plan {
         .collect();
     let last = Room { suspended: false, ..room.clone() };
     upsets.push((STORM + 11_000, Upset::Change(Box::new(last))));
+    upsets.push((STORM + 11_000, Upset::Stock(0, stock(1_000_000))));
     let sticky = seed.is_multiple_of(2);
     Plan { seed, room, gateways, sticky, crowd, upsets, budget, forger: true, end: 3_600_000 }
 }
@@ -145,13 +148,24 @@ fn draw_loss(rng: &mut SmallRng) -> Upset {
 }
 
 fn draw_upset(rng: &mut SmallRng, room: &Room, gateways: u32, draw: fn(&mut SmallRng) -> Upset) -> Upset {
-    match rng.random_range(0..9) {
+    let gateway = rng.random_range(0..gateways);
+    match rng.random_range(0..12) {
+        9..=10 => {
+            let source = CapSource::new(CapKind::Shop, rng.random_range(0..2));
+            let (rate, ttl) = (room.rules.rate * rng.random_range(0.0..1.2), rng.random_range(0..15_000));
+            Upset::Cap(gateway, Cap { source, rate, ttl })
+        }
+        11 => Upset::Stock(gateway, stock(rng.random_range(0..2) * 50)),
         0..=2 => draw(rng),
         3 => Upset::Pause(rng.random_range(0..gateways), rng.random_range(1_000..10_000)),
         4 => Upset::Away(rng.random_range(500..8_000)),
         5 => Upset::Jump([-3_000, -200, 700, 5_000, 3_600_000][rng.random_range(0..5)]),
         _ => Upset::Change(Box::new(draw_change(rng, room))),
     }
+}
+
+fn stock(left: u64) -> StockLevel {
+    StockLevel { sku: 1, left, held: 0, sure: false, age: 0 }
 }
 
 fn draw_change(rng: &mut SmallRng, room: &Room) -> Room {

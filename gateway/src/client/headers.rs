@@ -34,6 +34,7 @@ static WEIR_PASS_ID: HeaderName = HeaderName::from_static("weir-pass-id");
 static WEIR_PASS_EXPIRES: HeaderName = HeaderName::from_static("weir-pass-expires");
 static WEIR_SIGNATURE: HeaderName = HeaderName::from_static("weir-signature");
 static WEIR_COMMAND: HeaderName = HeaderName::from_static("weir-command");
+static WEIR_STOCK: HeaderName = HeaderName::from_static("weir-stock");
 
 /// Headers that some cache would obey before `Cache-Control`, and those that mark an answer as stored.
 static OF_CACHES: [HeaderName; 8] = [
@@ -177,8 +178,24 @@ fn announced(parts: &request::Parts) -> Trailers {
     if possible { Trailers::announced_by(&parts.headers) } else { Trailers::default() }
 }
 
-/// Rewrites the head of an upstream's answer for the shopper. Returns whether it ordered to revoke the pass.
-pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
+/// What a shop says to the gateway in the head of an answer.
+#[derive(Debug, Default)]
+pub struct ShopWords {
+    /// The lines of `Weir-Command`.
+    pub commands: Vec<HeaderValue>,
+    /// The lines of `Weir-Stock`.
+    pub stock: Vec<HeaderValue>,
+}
+
+impl ShopWords {
+    fn of(headers: &HeaderMap) -> Option<Box<Self>> {
+        let lines = |name| headers.get_all(name).iter().cloned().collect();
+        Some(Box::new(Self { commands: lines(&WEIR_COMMAND), stock: lines(&WEIR_STOCK) }))
+    }
+}
+
+/// Rewrites the head of an upstream's answer for the shopper. Returns what it says to the gateway, if it does.
+pub fn to_shopper<B>(response: &mut Response<B>) -> Option<Box<ShopWords>> {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     let upgrade = if switches { headers.get(UPGRADE).cloned() } else { None };
@@ -189,7 +206,8 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
     });
     // hyper sends the trailers of an answer only if its head announces them.
     doomed.names.retain(|name| name != TRAILER);
-    let revoke = doomed.contains(&WEIR_COMMAND) && names(headers, &WEIR_COMMAND, b"revoke");
+    let speaks = !doomed.names.is_empty() && (doomed.contains(&WEIR_COMMAND) || doomed.contains(&WEIR_STOCK));
+    let words = if speaks { ShopWords::of(headers) } else { None };
     doomed.remove_from(headers);
     if sets_cookies && headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
         remove_set_cookies(headers);
@@ -199,7 +217,7 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> bool {
         headers.insert(UPGRADE, protocol);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    revoke
+    words
 }
 
 /// Keeps an answer with a cookie of Weir out of every cache, whatever the shop said: a stored

@@ -138,9 +138,9 @@ impl SiteRoom {
         self.preflights.charge(client, now)
     }
 
-    /// Whether the upstream may end a pass.
-    pub(crate) fn may_revoke(&self) -> bool {
-        self.config.enabled_origin_commands.contains(&OriginCommand::Revoke)
+    /// Whether the upstream may say this.
+    pub(crate) fn obeys(&self, command: OriginCommand) -> bool {
+        self.config.enabled_origin_commands.contains(&command)
     }
 }
 

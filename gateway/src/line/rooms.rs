@@ -17,6 +17,7 @@ mod meters;
 mod passes;
 mod picture;
 mod renewals;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,23 +28,27 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use policy::Millis;
+use policy::cap::Cap;
 use policy::line::{Arrival, Revoked, View};
 use policy::pacer::PollTable;
 use policy::queue;
 use policy::room::Room;
 use policy::seal::RoomId;
+use policy::stock::StockLevel;
 use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::telemetry::Seldom;
 use crate::ui;
 use crate::upstream::Upstream;
 
 pub use committer::run;
 use late::LateForms;
-pub use meters::RoomMeters;
+pub use meters::{RoomMeters, WordResult};
 pub use policy::queue::Admission;
 use renewals::Renewals;
+use words::PassedOn;
 
 /// Requests that may wait for the committer; past that, the store counts as away for them.
 const MAILBOX: usize = 1 << 16;
@@ -134,6 +139,8 @@ pub struct LiveRoom {
     /// Used-up numbers of expired passes, and until when the line's answer holds.
     spent: DashMap<u64, Millis>,
     late: LateForms,
+    words: PassedOn,
+    misheard: Seldom,
     provisional: AtomicU64,
     /// Places taken and passes given through this gateway.
     served: [AtomicU64; 2],
@@ -263,6 +270,35 @@ impl LiveRoom {
         if told && token.kind == Kind::Pass {
             self.reported.insert(token.number, token.expires);
         }
+    }
+
+    /// Passes a cap on to the line, unless it only repeats itself. A full mailbox drops it: the shop says it again.
+    pub fn cap(self: &Arc<Self>, cap: Cap) {
+        if self.words.is_new_cap(cap, self.snapshot().store_time(Instant::now())) {
+            self.set_cap(cap);
+        }
+    }
+
+    /// Passes a cap on to the line. Returns `false` if the store is too busy to take it.
+    pub fn set_cap(self: &Arc<Self>, cap: Cap) -> bool {
+        self.mailbox.try_send((self.clone(), Op::Cap { cap })).is_ok()
+    }
+
+    /// Passes the stock of a product on to the line, unless it only repeats itself. A full mailbox drops it: the shop says it again.
+    pub fn stock(self: &Arc<Self>, level: StockLevel) {
+        if self.words.is_new_stock(level, self.snapshot().store_time(Instant::now())) {
+            self.set_stock(level);
+        }
+    }
+
+    /// Passes the stock of a product on to the line. Returns `false` if the store is too busy to take it.
+    pub fn set_stock(self: &Arc<Self>, level: StockLevel) -> bool {
+        self.mailbox.try_send((self.clone(), Op::Stock { level })).is_ok()
+    }
+
+    /// Whether to log now that a word of the shop was ignored.
+    pub(crate) fn tells_of_words(&self) -> bool {
+        self.misheard.is_due(Duration::from_millis(self.snapshot().store_time(Instant::now())))
     }
 
     /// Lets a form through after the end of its pass, up to the bound here.
@@ -418,6 +454,8 @@ impl Rooms {
             renewals: Renewals::default(),
             spent: DashMap::with_shard_amount(PARTS),
             late: LateForms::default(),
+            words: PassedOn::default(),
+            misheard: Seldom::default(),
             provisional: AtomicU64::new(0),
             served: Default::default(),
             meters: RoomMeters::of(name),

@@ -4,11 +4,14 @@
 //! is required, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
 //! browser whose own name points at this listener (DNS rebinding) learns nothing.
 //!
+//! A program beside the shop says here what the shop itself may say in headers: a rate, and the stock (`shop`).
+//!
 //! Out of scope: any other change, and connections (`connection`).
 
 mod connection;
 mod gauges;
 mod metrics;
+mod shop;
 pub(crate) mod versions;
 
 use std::net::IpAddr;
@@ -23,6 +26,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use policy::cap::CapKind;
 use policy::line::segment::place_of;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -71,6 +75,13 @@ pub(crate) struct RoomStatus {
     /// New shoppers allowed per minute.
     #[serde(serialize_with = "number::real")]
     new_users_per_minute: f64,
+    /// New shoppers allowed per minute at this moment: fewer than that while a cap is in force.
+    #[serde(serialize_with = "number::real")]
+    allowed_per_minute: f64,
+    /// The kind of source whose cap that is: `shop` or `api`; `null`: none.
+    capped_by: Option<&'static str>,
+    /// What is left to sell; `null`: the shop does not say.
+    stock: Option<shop::StockStatus>,
     /// New shoppers allowed at once on top.
     #[serde(serialize_with = "number::real")]
     burst: f64,
@@ -122,6 +133,9 @@ impl RoomStatus {
             total_active_users: rules.total_active_users,
             admitted: view.granted,
             new_users_per_minute: (rules.rate * 60.0).round(),
+            allowed_per_minute: (view.rate(rules) * 600.0).round() / 10.0,
+            capped_by: view.capped_by.map(CapKind::name),
+            stock: view.stock.map(Into::into),
             burst: rules.burst,
             session_duration_ms: rules.session,
             tickets_per_second: view.speed,
@@ -158,6 +172,9 @@ pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
     let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{name}/status", get(room_status))
+        .route("/api/rooms/{name}/rate", put(shop::set_rate).delete(shop::end_rate))
+        .route("/api/rooms/{name}/stock", put(shop::set_stock))
+        .layer(DefaultBodyLimit::max(shop::LONGEST))
         .with_state(fleet.shared.clone());
     let of_all = Router::new()
         .route("/metrics", get(metrics::tell))
@@ -230,8 +247,16 @@ async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
 }
 
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    match shared.rooms.all().values().find(|room| *room.title() == *name) {
-        Some(room) => Json(RoomStatus::of(room)).into_response(),
-        None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
+    match named(&shared, &name) {
+        Ok(room) => Json(RoomStatus::of(&room)).into_response(),
+        Err(refused) => refused,
     }
+}
+
+/// The room of this name, or the answer that there is none.
+#[expect(clippy::result_large_err, reason = "an answer, made once")]
+fn named(shared: &Shared, name: &str) -> Result<Arc<LiveRoom>, Response> {
+    let found = shared.rooms.all().values().find(|room| *room.title() == *name).cloned();
+    let missing = || (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response();
+    found.ok_or_else(missing)
 }

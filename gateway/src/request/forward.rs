@@ -15,6 +15,7 @@ use crate::in_force::site::SiteRoom;
 use crate::quota::Client;
 use crate::request::reply;
 use crate::request::request_context::RequestContext;
+use crate::request::shop_words;
 use crate::telemetry::{PROCESS, RequestVerdict, catalogue};
 use crate::upstream::{Caller, Priority, Upload, Upstream};
 
@@ -130,15 +131,17 @@ pub(crate) async fn forward<'a>(
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let mut request = Some(Request::from_parts(parts, body));
     let caller = caller(cx, &pass_context);
-    let (mut response, revoke) = match upstream.forward(&cx.worker.pool, &mut request, caller).await {
+    let (mut response, words) = match upstream.forward(&cx.worker.pool, &mut request, caller).await {
         Ok(mut response) => {
             cx.upstream_after = Some(cx.worker.pool.last_answered_after());
-            let revoke = headers::to_shopper(&mut response);
-            (response, revoke)
+            let words = headers::to_shopper(&mut response);
+            (response, words)
         }
-        Err(error) => (reply::upstream_failed(cx, &error), false),
+        Err(error) => (reply::upstream_failed(cx, &error), None),
     };
     let Some(room) = cx.room else { return response };
+    let server = cx.worker.pool.last_answered_by();
+    let revoke = words.is_some_and(|words| shop_words::obey(room, &words, server));
     if let (Some(pass), Body::Switch(bridge)) = (pass_context.pass, response.body_mut())
         && room.config.upgrades_end_with_pass
     {
@@ -186,7 +189,7 @@ fn told_to_keep(
         return cx.keep(room, &cx.new_arrival(room));
     }
     let pass = pass_context.pass?;
-    if revoke && room.may_revoke() {
+    if revoke {
         room.live.release(&pass);
         return cx.end_token(room);
     }

@@ -133,6 +133,18 @@ metrics! {
     ROOM_ACTIVE_LIMIT: Gauge "weir_room_active_users_limit" in "users" ["room"];
     /// New shoppers that may enter in a second (`new_users_per_minute` / 60).
     ROOM_RATE_LIMIT: Gauge "weir_room_admissions_limit_per_second" in "users per second" ["room"];
+    /// New shoppers that may enter in a second at this moment: less than the limit while the shop, or what stands behind it, takes fewer.
+    ROOM_RATE: Gauge "weir_room_admissions_allowed_per_second" in "users per second" ["room"];
+    /// Whether a source of this kind keeps the room below its limit.
+    ROOM_CAPPED: Gauge "weir_room_capped" in "boolean" ["room", "by"];
+    /// What the shop told in its answers (revoke, rate, stock), and whether it is in force.
+    SHOP_WORDS: Counter "weir_shop_words_total" in "words" ["room", "word", "result"];
+    /// Items that can still be ordered, over all products; absent while the shop does not tell.
+    ROOM_STOCK_LEFT: Gauge "weir_room_stock_left" in "items" ["room"];
+    /// Items in orders that are not paid yet, over all products; absent while the shop does not tell.
+    ROOM_STOCK_HELD: Gauge "weir_room_stock_held" in "items" ["room"];
+    /// Whether the stock is in this state; absent while the shop does not tell.
+    ROOM_STOCK_STATE: Gauge "weir_room_stock_state" in "boolean" ["room", "state"];
     /// New shoppers that a calm room may let in at once (burst).
     ROOM_BURST_LIMIT: Gauge "weir_room_burst_limit" in "users" ["room"];
     /// Whether all newcomers wait and nobody is let in (`queue_all`).

@@ -2,7 +2,7 @@
 //!
 //! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
 //! unchanged; Weir's additions (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
-//! `pollAfterSeconds`, `status` as in `Weir-Status`, `reason`, `shopResting`, and `confirm` before there is a place) stand in
+//! `pollAfterSeconds`, `status` as in `Weir-Status`, `reason`, `stockState` and `stockLeft`, `shopResting`, and `confirm` before there is a place) stand in
 //! the same object. The common part is written once per snapshot ([`head`]); a shopper adds a copy and numbers ([`waiting`]).
 
 use bytes::Bytes;
@@ -46,6 +46,8 @@ struct Head<'a> {
     #[serde(rename = "waitTime75Percentile")]
     wait_time_75: u64,
     reason: Option<&'static str>,
+    stock_state: Option<&'static str>,
+    stock_left: Option<u64>,
     shop_resting: bool,
 }
 
@@ -76,6 +78,8 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
         wait_time_50: 0,
         wait_time_75: 0,
         reason: facts.standstill().map(Standstill::name),
+        stock_state: facts.line.stock.map(|stock| stock.state.name()),
+        stock_left: facts.line.stock.map(|stock| stock.left),
         shop_resting: facts.shop_rests,
     };
     let mut out = b"{\"cfWaitingRoom\":".to_vec();

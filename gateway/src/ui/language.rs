@@ -56,6 +56,11 @@ pub(super) struct Texts {
     pub(super) kept_note: &'static str,
     pub(super) paused_note: &'static str,
     pub(super) resting_note: &'static str,
+    pub(super) last_items_note: &'static str,
+    pub(super) sold_out: &'static str,
+    pub(super) sold_out_note: &'static str,
+    /// No character that HTML would escape.
+    pub(super) may_end_note: &'static str,
     pub(super) ended_note: &'static str,
     /// For a page that holds a form.
     pub(super) held_title: &'static str,

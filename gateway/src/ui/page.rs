@@ -31,6 +31,10 @@ pub(super) enum PageState {
     Unsure,
     /// No shopper is let in: no wait.
     Paused,
+    /// The last items are in checkout: no wait.
+    LastItems,
+    /// Nothing is left: no wait.
+    SoldOut,
     /// The shop rests: no wait.
     AtRest,
     /// The same, at the front.
@@ -46,11 +50,13 @@ pub(super) enum PageState {
 }
 
 impl PageState {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Moving,
         Self::Still,
         Self::Unsure,
         Self::Paused,
+        Self::LastItems,
+        Self::SoldOut,
         Self::AtRest,
         Self::CalledAtRest,
         Self::Called,
@@ -63,6 +69,8 @@ impl PageState {
         match self {
             Self::Moving | Self::Still | Self::Unsure => "waiting",
             Self::Paused => "paused",
+            Self::LastItems => "last_items",
+            Self::SoldOut => "sold_out",
             Self::AtRest | Self::CalledAtRest => "resting",
             Self::Called => "called",
             Self::Away | Self::Provisional => "kept",
@@ -93,6 +101,7 @@ impl PageState {
             lastUpdated => Slot::LastUpdated.mark(),
             updated => Slot::Clock.mark(),
             reason => Slot::Reason.mark(),
+            stock => Slot::Stock.mark(),
             refresh => Slot::Refresh.mark(),
             why => Slot::Why.mark(),
             form => Slot::Form.mark(),
@@ -289,6 +298,9 @@ impl Faces {
                     out.extend_from_slice(language.texts().standstill[reason as usize].as_bytes());
                 }
             }
+            Slot::Stock if snapshot.may_end_before(standing) => {
+                out.extend_from_slice(language.texts().may_end_note.as_bytes());
+            }
             Slot::Refresh if more.form.is_none() => {
                 out.extend_from_slice(b"<noscript><meta http-equiv=\"refresh\" content=\"");
                 push_number(out, standing.poll_after);
@@ -304,7 +316,7 @@ impl Faces {
                     form.push(out, language);
                 }
             }
-            Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request | Slot::Shared => {}
+            Slot::Stock | Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request | Slot::Shared => {}
         })
     }
 }

@@ -7,10 +7,10 @@ use std::ops::Not;
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use policy::Millis;
 use policy::line::Segment;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill};
-use policy::{Millis, pacer};
 use serde::Serialize;
 
 use super::Facts;
@@ -43,6 +43,9 @@ struct Document<'a> {
     entering: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// Its state, items left, and the items that a shopper takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stock: Option<(&'static str, u64, f64)>,
     /// Tickets per second.
     speed: f64,
     /// New shoppers per second.
@@ -54,7 +57,7 @@ struct Document<'a> {
     now: Millis,
 }
 
-/// When to poll again ([`pacer::PollTable`]).
+/// When to poll again ([`policy::pacer::PollTable`]).
 #[derive(Serialize)]
 struct Poll {
     min: f64,
@@ -85,6 +88,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         unsure: line.unsure,
         entering: (line.told > 0 && line.waiting() > 0 && !line.unsure).then_some(line.told),
         reason: facts.standstill().map(Standstill::name),
+        stock: line.stock.map(|stock| (stock.state.name(), stock.left, rounded(bounded(stock.units, 1e3), 2))),
         speed: rounded(speed, 2),
         rate: rounded(rate, 2),
         wait: wait.map(|[low, low_each, high, high_each]| {
@@ -95,7 +99,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
             max: rounded(bounded(poll.max, 1e5), 1),
             share: rounded(bounded(poll.share, 100.0), 2),
             stretch: rounded(bounded(poll.stretch, 1e5), 2),
-            pace: rounded(bounded(pacer::pace(speed, line.bound, rate), 1e7), 2),
+            pace: rounded(bounded(line.pace(&room.rules), 1e7), 2),
         },
         now: line.now,
     };

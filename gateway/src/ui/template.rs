@@ -148,6 +148,7 @@ pub(super) enum Slot {
     Status,
     Request,
     Reason,
+    Stock,
     Refresh,
     Why,
     Form,
@@ -156,7 +157,7 @@ pub(super) enum Slot {
 }
 
 impl Slot {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -170,6 +171,7 @@ impl Slot {
         Self::Status,
         Self::Request,
         Self::Reason,
+        Self::Stock,
         Self::Refresh,
         Self::Why,
         Self::Form,

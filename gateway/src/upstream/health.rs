@@ -36,6 +36,7 @@ const MAX_DOUBLINGS: u32 = 4;
 #[derive(Debug)]
 pub struct Server {
     way: ServerAddress,
+    id: u32,
     meters: Arc<ServerMeters>,
     born: Instant,
     in_flight: AtomicUsize,
@@ -57,6 +58,7 @@ impl Server {
     /// Reached so, and counted there.
     pub(super) fn new(way: ServerAddress, meters: Arc<ServerMeters>) -> Self {
         Self {
+            id: crc32fast::hash(way.address.as_bytes()),
             way,
             meters,
             born: Instant::now(),
@@ -87,6 +89,11 @@ impl Server {
     /// `host:port`.
     pub fn address(&self) -> &str {
         &self.way.address
+    }
+
+    /// The same at every gateway.
+    pub(super) fn id(&self) -> u32 {
+        self.id
     }
 
     /// How it is reached.

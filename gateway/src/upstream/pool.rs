@@ -43,6 +43,7 @@ pub struct Pool {
     told: Cell<usize>,
     /// Latency of the last answer.
     answered_after: Cell<Duration>,
+    answered_by: Cell<u32>,
 }
 
 impl Pool {
@@ -51,7 +52,18 @@ impl Pool {
         let random = Cell::new(RandomState::new().hash_one(0) | 1);
         let (clock, kept, deadlines, answers, buffers, told, answered_after) = Default::default();
         let counter = quanta::Clock::new();
-        Rc::new(Self { clock, counter, random, kept, deadlines, answers, buffers, told, answered_after })
+        Rc::new(Self {
+            clock,
+            counter,
+            random,
+            kept,
+            deadlines,
+            answers,
+            buffers,
+            told,
+            answered_after,
+            answered_by: Cell::default(),
+        })
     }
 
     /// Ends overdue connections, at this time since an origin of the caller's. Must be called every tick.
@@ -86,16 +98,22 @@ impl Pool {
         self.counter.raw()
     }
 
-    /// The head of the answer to a request sent at `sent` has come. Returns how long that took.
-    pub(super) fn answered(&self, sent: u64) -> Duration {
+    /// The head of this server's answer to a request sent at `sent` has come. Returns how long that took.
+    pub(super) fn answered(&self, sent: u64, server: &Server) -> Duration {
         let after = self.counter.delta(sent, self.counter.raw());
         self.answered_after.set(after);
+        self.answered_by.set(server.id());
         after
     }
 
     /// Latency of the last answer's head: must be read before anything is awaited.
     pub fn last_answered_after(&self) -> Duration {
         self.answered_after.get()
+    }
+
+    /// The id of the server of the last answer: must be read before anything is awaited.
+    pub fn last_answered_by(&self) -> u32 {
+        self.answered_by.get()
     }
 
     /// A deadline of its own.

@@ -13,4 +13,5 @@ mod redis_server;
 mod redis_store;
 mod redis_ways;
 mod resting;
+mod shop_words;
 mod visits;

@@ -9,10 +9,12 @@ use crate::common::redis::RedisServer;
 use gateway::line::store::Work;
 use gateway::line::store::redis::Redis;
 use policy::Millis;
+use policy::cap::{Cap, CapKind, CapSource};
 use policy::lease::{HeldLease, LeaseReport};
 use policy::line::segment::SPAN;
 use policy::line::{Adopt, Arrival, Batch, Grant, HighWater, Line, Memory, Outcome, Restore, Stamp};
 use policy::room::Rules;
+use policy::stock::StockLevel;
 use policy::ticket::Token;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -119,6 +121,8 @@ struct Step {
     /// One of a few ids, so that some are shown again.
     arrivals: Vec<Arrival>,
     adopt: Option<Adopt>,
+    caps: Vec<Cap>,
+    stock: Vec<StockLevel>,
     claims: Vec<Who>,
     renewals: Vec<Who>,
     confirmed: Vec<Who>,
@@ -182,6 +186,21 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         3 => prop::collection::vec(arrival.clone(), 0..8),
         1 => prop::collection::vec(arrival, 0..1_200)
     ];
+    let source = (prop::bool::weighted(0.2), 0..70_u32)
+        .prop_map(|(api, id)| CapSource::new(if api { CapKind::Api } else { CapKind::Shop }, id));
+    let rate = prop_oneof![1 => Just(0.0), 1 => Just(1e9), 4 => 0.0..40.0_f64];
+    let ttl = prop_oneof![1 => Just(0_u64), 3 => 1..9_000_u64, 1 => 10_000..600_000_u64];
+    let cap = (source, rate, ttl).prop_map(|(source, rate, ttl)| Cap { source, rate, ttl });
+    let caps = prop_oneof![
+        12 => prop::collection::vec(cap.clone(), 0..1),
+        2 => prop::collection::vec(cap.clone(), 0..4),
+        1 => prop::collection::vec(cap, 60..90)
+    ];
+    let left = || prop_oneof![2 => Just(0_u64), 1 => 0..50_u64, 1 => Just(1_000_000_000_000_u64)];
+    let level =
+        (0..300_u32, left(), left(), prop::bool::weighted(0.2), prop_oneof![3 => Just(0_u64), 1 => 0..9_000_u64])
+            .prop_map(|(sku, left, held, sure, age)| StockLevel { sku: sku / 100, left, held, sure, age });
+    let stock = prop_oneof![14 => Just(Vec::new()), 1 => prop::collection::vec(level, 1..4)];
     // Mostly never or nearly always, so that lines stand.
     let rests = prop_oneof![3 => Just(false), 1 => prop::bool::weighted(0.3)];
     let gateway = prop_oneof![4 => Just(7_u32), 2 => Just(0_u32), 2 => Just(1_u32), 1 => Just(u32::MAX)];
@@ -197,8 +216,10 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
             prop::option::weighted(0.08, (who(), any::<bool>())),
             (prop::collection::vec(who(), 0..3), prop::bool::weighted(0.1)),
         ),
+        (caps, stock),
     )
-        .prop_map(|(a, b, claims, (renewals, confirmed), releases, (loss, restarted, shown, (gives, deaf)))| {
+        .prop_map(|(a, b, claims, (renewals, confirmed), releases, faults, (caps, stock))| {
+            let (loss, restarted, shown, (gives, deaf)) = faults;
             let ((after, kind, gateway, forgetful, shop_rests), (joins, joins_if_called, visits, adopt, arrivals)) =
                 (a, b);
             Step {
@@ -211,6 +232,8 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
                 visits,
                 arrivals,
                 adopt,
+                caps,
+                stock,
                 claims,
                 renewals,
                 confirmed,
@@ -337,6 +360,8 @@ impl Pair {
             seen: HighWater::default(),
             restore: Restore::default(),
             lease: None,
+            caps: step.caps.clone(),
+            stock: step.stock.clone(),
             adopt: step.adopt,
             arrivals: step.arrivals.clone(),
             joins: step.joins,

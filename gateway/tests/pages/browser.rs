@@ -4,7 +4,7 @@
 use crate::common::browser::Browser;
 use crate::common::line::gateway;
 use crate::common::redis::RedisServer;
-use crate::common::{CLOSED, JSON, Shop, Weir, config, until, until_true};
+use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true};
 
 /// A room in which no shopper is let in before [`open`]; then its line moves by up to five people a second, if they do not
 /// come back. Asked for every second, a place is seen to fall however long that takes.
@@ -187,4 +187,31 @@ fn without_javascript_the_page_shows_the_place_and_comes_back_by_itself_until_th
     open(&weir);
     until_true("they are inside", || browser.source().contains("welcome to the shop"));
     assert!((weir.metric(r#"weir_requests_total{room="",verdict="own"}"#)).abs() < 0.5, "no script ran");
+}
+
+/// A program tells the stock.
+fn stock(weir: &Weir, left: u64) {
+    let (json, body) = (("Content-Type", "application/json"), format!(r#"{{"sku":"shoe","left":{left}}}"#));
+    assert_eq!(request(weir.admin, "PUT", "/api/rooms/launch/stock", &[json], &body).status, 200);
+}
+
+#[test]
+fn the_page_says_by_itself_that_all_is_sold_and_goes_on_after_a_restock() {
+    let browser = Browser::open(true);
+    let (_shop, weir) = line();
+    go(&browser, &weir);
+    let place: u64 = until("a place is shown", || browser.text("position").parse().ok());
+    let heading = || browser.run("return document.querySelector('h1').textContent").as_str().unwrap().to_owned();
+    let title = heading();
+    stock(&weir, 3);
+    open(&weir);
+    until_true("it may not last so far back", || browser.text("stock").contains("before your turn"));
+    stock(&weir, 0);
+    until_true("it says so by itself", || heading() == "Sold out" && browser.text("note").contains("has been sold"));
+    assert!(browser.text("position").parse::<u64>().unwrap() <= place, "the place is kept");
+    assert_eq!(browser.run("return document.getElementById('wait').hidden"), true);
+    stock(&weir, 100);
+    let inside = || browser.source().contains("welcome to the shop");
+    until_true("the line goes on", || inside() || heading() == title);
+    until_true("they are inside", inside);
 }

@@ -10,10 +10,12 @@ use gateway::ui::{
 };
 use http::HeaderValue;
 use jiff::tz::TimeZone;
+use policy::cap::CapKind;
 use policy::line::segment::SPAN;
 use policy::line::{Segment, Segments, View};
 use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
+use policy::stock::{Stock, StockState};
 use serde_json::{Value, json};
 
 /// 2026-03-01T03:00:00Z.
@@ -25,7 +27,7 @@ const BASE: u64 = 333_333 * SPAN;
 /// Ten segments of a new TCP connection, less a generous head.
 const FIRST_FLIGHT: usize = 13_500;
 /// Bytes of a page in gzip.
-const PACKED: usize = 6_000;
+const PACKED: usize = 6_400;
 
 fn room() -> Room {
     Room::new(Rules::per_minute(600))
@@ -90,7 +92,7 @@ fn the_status_document_says_what_the_page_needs() {
 }
 
 #[test]
-fn the_status_document_stays_under_400_bytes() {
+fn the_status_document_stays_under_400_bytes_and_under_450_with_a_stock() {
     for number in [f64::MAX, f64::INFINITY, f64::NAN, 1e-300, -5.0, 999_999.994] {
         let mut room = room();
         room.rules.rate = number;
@@ -101,23 +103,27 @@ fn the_status_document_stays_under_400_bytes() {
         };
         let segments = Segments { before: vec![longest((1 << 28) - 2)], open: longest((1 << 28) - 1) };
         let line = View { segments, unsure: number > 1.0, now: u64::MAX, speed: number, ..View::default() };
+        let stock = Stock { state: StockState::Available, left: 1_000_000_000_000, held: 7, units: number };
         let line = View { entering: SPAN, told: SPAN, claimants: 7, ..line };
+        let stocked = View { stock: Some(stock), ..line.clone() };
         let poll = PollTable { min: number, max: number, share: number, stretch: number };
         let name = "a-room-name-of-thirty-two-letter";
-        let facts = Facts {
-            name,
-            room: &room,
-            line: &line,
-            poll,
-            state: State::EventPrequeueing,
-            away: false,
-            shop_rests: true,
-            zone: &TimeZone::UTC,
-            page: 0x00ab_cdef,
-        };
-        let status = Snapshot::new(&facts).status();
-        assert!(status.len() < 400, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
-        assert_eq!(parsed(&status)["room"], name);
+        for (line, most) in [(&line, 400), (&stocked, 450)] {
+            let facts = Facts {
+                name,
+                room: &room,
+                line,
+                poll,
+                state: State::EventPrequeueing,
+                away: false,
+                shop_rests: true,
+                zone: &TimeZone::UTC,
+                page: 0x00ab_cdef,
+            };
+            let status = Snapshot::new(&facts).status();
+            assert!(status.len() < most, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
+            assert_eq!(parsed(&status)["room"], name);
+        }
     }
 }
 
@@ -144,6 +150,8 @@ fn made_by_serde(standing: &QueuePosition, room: &str) -> Value {
         "waitTime50Percentile": 0,
         "waitTime75Percentile": 0,
         "reason": null,
+        "stockState": null,
+        "stockLeft": null,
         "shopResting": false,
         "waitTimeFormatted": wait.map_or("unavailable".into(), |w| Language::English.wait(Some(w))),
         "queueIsFull": false,
@@ -309,11 +317,20 @@ fn every_face_of_the_waiting_page() {
     let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
     let mut paused = room();
     paused.rules.open = false;
+    let capped = View { rate: 2.0, capped_by: Some(CapKind::Shop), ..line() };
+    let stocked = |state, left| {
+        let stock = Stock { state, left, held: 3, units: 0.9 };
+        View { stock: Some(stock), ..line() }
+    };
     let faces = [
         ("moving", snapshot_of(&room(), &line(), false), Some(BASE + 12_345)),
         ("still", snapshot_of(&room(), &View { speed: 0.0, ..line() }, false), Some(BASE + 12_345)),
         ("unsure", snapshot_of(&room(), &View { unsure: true, ..line() }, false), Some(BASE + 12_345)),
         ("paused", snapshot_of(&paused, &line(), false), Some(BASE + 12_345)),
+        ("capped", snapshot_of(&room(), &capped, false), Some(BASE + 12_345)),
+        ("may_end", snapshot_of(&room(), &stocked(StockState::Available, 40), false), Some(BASE + 12_345)),
+        ("last_items", snapshot_of(&room(), &stocked(StockState::InCheckout, 0), false), Some(BASE + 12_345)),
+        ("sold_out", snapshot_of(&room(), &stocked(StockState::SoldOut, 0), false), Some(BASE + 12_345)),
         ("resting", at_rest(&room(), &line()), Some(BASE + 12_345)),
         ("called_resting", at_rest(&room(), &line()), Some(BASE + 8_000)),
         ("called", snapshot_of(&room(), &line(), false), Some(BASE + 8_000)),

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::numbers::Chunk;
 use crate::Millis;
+use crate::cap::Cap;
 use crate::lease::{Lease, LeaseReport};
 use crate::segment::Segment;
+use crate::stock::StockLevel;
 use crate::ticket::{Adopt, Adopted};
 use crate::view::View;
 
@@ -26,6 +28,10 @@ pub struct Batch {
     pub restore: Restore,
     /// Its report of its lease, if it has one.
     pub lease: Option<LeaseReport>,
+    /// Caps on the rate that the gateway has learned of.
+    pub caps: Vec<Cap>,
+    /// The stock of products that the gateway has learned of.
+    pub stock: Vec<StockLevel>,
     /// Places kept while the store was away: numbered first.
     pub adopt: Option<Adopt>,
     /// Newcomers who came back with an arrival: numbered before those without.

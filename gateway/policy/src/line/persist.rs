@@ -9,7 +9,7 @@ use crate::segment::Segments;
 use crate::ticket::Adopted;
 
 /// A change in a line besides its counters, for a store that writes differences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
     /// This number was claimed or given up.
     Claimed(u64),
@@ -33,6 +33,10 @@ pub enum Change {
     Arrived(u64, Option<(u64, Millis)>),
     /// The claims of the segment with this base are not needed any more.
     Forgotten(u64),
+    /// A cap of this source: its rate, and its end; `None`: forget it.
+    Cap(u64, Option<(f64, Millis)>),
+    /// The stock of this product: items left, items in checkout, and since when.
+    Stock(u32, u64, u64, Millis),
 }
 
 /// The counters of a line: what a store must keep, besides the [`Change`]s, to continue after a restart.
@@ -64,7 +68,7 @@ impl Line {
         let at = at.into();
         let mut line = Self {
             clock: Clock::of(at),
-            counters: Counters { now: at.now.max(kept.now), ..kept },
+            counters: Counters { now: at.now.max(kept.now), ..kept.clone() },
             rate: f64::INFINITY,
             // The shown places are unknown, but not below zero.
             places: Places { told: 0.0, ..Places::NONE },
@@ -74,6 +78,7 @@ impl Line {
         for change in changes {
             line.replay(change);
         }
+        line.inventory.begin_counting(kept.granted);
         line
     }
 
@@ -105,6 +110,9 @@ impl Line {
             Change::Arrived(id, Some((number, until))) => self.arrivals.set(id, number, until),
             Change::Arrived(..) => {}
             Change::Forgotten(base) => self.claimed.forget(base),
+            Change::Cap(source, Some((rate, until))) => self.caps.set(source, rate, until),
+            Change::Cap(source, None) => self.caps.remove(source),
+            Change::Stock(sku, left, held, since) => self.inventory.set(sku, left, held, since),
         }
     }
 

@@ -1,7 +1,9 @@
 //! The operations on a room at a gateway, and the answers to their callers.
 
 use crate::Millis;
+use crate::cap::Cap;
 use crate::line::{Arrival, Grant};
+use crate::stock::StockLevel;
 use crate::ticket::Token;
 
 /// An operation on a line. `R` is the handle for the reply to its caller.
@@ -54,6 +56,16 @@ pub enum Op<R> {
     Shown {
         /// The pass or ticket.
         token: Token,
+    },
+    /// Something behind the line takes no more than this.
+    Cap {
+        /// The cap.
+        cap: Cap,
+    },
+    /// The stock of a product.
+    Stock {
+        /// Its level.
+        level: StockLevel,
     },
     /// Number the provisional tickets of a gateway's incarnation, which may be dead.
     Adopt {

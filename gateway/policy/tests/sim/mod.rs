@@ -20,8 +20,11 @@ pub mod watch;
 use std::collections::BTreeMap;
 
 use policy::Millis;
+use policy::cap::Cap;
 use policy::pacer::PollTable;
+use policy::queue::Op;
 use policy::room::{Room, Rules};
+use policy::stock::StockLevel;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -54,6 +57,10 @@ pub enum Upset {
     Flush,
     /// The operator changes the room.
     Change(Box<Room>),
+    /// One gateway hears of a cap on the rate.
+    Cap(u32, Cap),
+    /// One gateway hears of the stock.
+    Stock(u32, StockLevel),
 }
 
 /// A whole launch, as data.
@@ -261,6 +268,8 @@ impl World {
                 self.watch.killed = true;
                 gateway::restart(self, gateway);
             }
+            Upset::Cap(gateway, cap) => gateway::ask(self, gateway, Op::Cap { cap }),
+            Upset::Stock(gateway, level) => gateway::ask(self, gateway, Op::Stock { level }),
             Upset::Jump(by) => self.store.jump(by),
             Upset::Lose(back) => {
                 self.store.lose(now, back);

@@ -30,6 +30,27 @@ const UNANSWERED: [&str; 13] = [
 ];
 const SHED: usize = 4;
 
+/// What became of a word of the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WordResult {
+    /// It is in force.
+    Obeyed,
+    /// `enabled_origin_commands` does not name it.
+    Disabled,
+    /// It cannot be read.
+    Invalid,
+}
+
+impl WordResult {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Obeyed => "obeyed",
+            Self::Disabled => "disabled",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 /// The counter of a cause.
 enum Cause {
     Named(usize),
@@ -127,6 +148,12 @@ impl RoomMeters {
     /// Counts an event of its line, under the room's name alone.
     pub fn happened(&self, metric: &Metric, times: u64) {
         self.counts().series.counter(metric, &[&self.room]).increment(times);
+    }
+
+    /// Counts a word of the shop.
+    pub fn heard(&self, word: &'static str, result: WordResult) {
+        let labels = [&*self.room, word, result.name()];
+        self.counts().series.counter(&catalogue::SHOP_WORDS, &labels).increment(1);
     }
 
     /// Displayed waits against actual ones.

@@ -6,7 +6,7 @@
 //!
 //! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
 //! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets; numbers of
-//! arrivals. Beside them stand the rooms by version (`registry`), and the format of all of it (`format`).
+//! arrivals; caps on the rate, and the stock. Beside them stand the rooms by version (`registry`), and the format of all of it (`format`).
 //!
 //! The store's clock is the wall clock at opening, then monotonic, and never behind an earlier reading.
 
@@ -43,6 +43,11 @@ const EVICTED: TableDefinition<(&str, u64, u64), ()> = TableDefinition::new("evi
 const ADOPTED: TableDefinition<(&str, u32, u64), (u64, u64)> = TableDefinition::new("adopted");
 /// Number of an arrival, and when it is forgotten.
 const ARRIVALS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("arrivals");
+
+/// Source of a cap -> its rate in new shoppers per second, and its end.
+const CAPS: TableDefinition<(&str, u64), (f64, u64)> = TableDefinition::new("caps");
+/// A product -> items left, items in checkout, and since when.
+const STOCK: TableDefinition<(&str, u32), (u64, u64, u64)> = TableDefinition::new("stock");
 
 /// Numbers in one row of claimed bits.
 const BLOCK: u64 = 4_096;
@@ -166,6 +171,7 @@ impl Open {
             let _ = (setup.open_table(ACTIVE)?, setup.open_table(REVOKED)?, setup.open_table(ADOPTED)?);
             let _ = (setup.open_table(UNCONFIRMED)?, setup.open_table(EVICTED)?);
             let _ = (setup.open_table(ARRIVALS)?, setup.open_table(ADMITTED)?);
+            let _ = (setup.open_table(CAPS)?, setup.open_table(STOCK)?);
             registry::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
@@ -291,6 +297,15 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
     // In order of numbering: the first is the first to be forgotten.
     adopted.sort_unstable_by_key(|adopted| adopted.base);
     changes.extend(adopted.into_iter().map(Change::Adopted));
+    for row in read.open_table(CAPS)?.range((room, 0)..=(room, u64::MAX))? {
+        let (key, cap) = row?;
+        changes.push(Change::Cap(key.value().1, Some(cap.value())));
+    }
+    for row in read.open_table(STOCK)?.range((room, 0)..=(room, u32::MAX))? {
+        let (key, level) = row?;
+        let (left, held, since) = level.value();
+        changes.push(Change::Stock(key.value().1, left, held, since));
+    }
     Ok(changes)
 }
 
@@ -315,6 +330,7 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
     let (mut active, mut revoked) = (write.open_table(ACTIVE)?, write.open_table(REVOKED)?);
     let (mut unconfirmed, mut evicted) = (write.open_table(UNCONFIRMED)?, write.open_table(EVICTED)?);
     let (mut arrivals, mut admitted) = (write.open_table(ARRIVALS)?, write.open_table(ADMITTED)?);
+    let (mut caps, mut stock) = (write.open_table(CAPS)?, write.open_table(STOCK)?);
     let mut blocks: HashMap<u64, Vec<(u64, bool)>> = HashMap::new();
     for change in changes {
         match *change {
@@ -333,6 +349,9 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
             }
             Change::EvictionOver(n, expires) => drop(evicted.remove((room, expires, n))?),
             Change::Arrived(id, Some(row)) => drop(arrivals.insert((room, id), row)?),
+            Change::Cap(source, Some(cap)) => drop(caps.insert((room, source), cap)?),
+            Change::Cap(source, None) => drop(caps.remove((room, source))?),
+            Change::Stock(sku, left, held, since) => drop(stock.insert((room, sku), (left, held, since))?),
             Change::Arrived(id, None) => drop(arrivals.remove((room, id))?),
             Change::Forgotten(base) => {
                 let all = (room, base / BLOCK)..(room, (base + SPAN) / BLOCK);

@@ -38,6 +38,7 @@ const SCRIPT: &str = concat!(
     include_str!("redis/line/arguments.lua"),
     include_str!("redis/line/state.lua"),
     include_str!("redis/line/lease.lua"),
+    include_str!("redis/line/shop.lua"),
     include_str!("redis/line/repair.lua"),
     include_str!("redis/line/pacer.lua"),
     include_str!("redis/line/line.lua"),

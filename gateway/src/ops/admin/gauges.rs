@@ -5,6 +5,8 @@
 use std::path::Path;
 
 use machine::Usage;
+use policy::cap::CapKind;
+use policy::stock::StockState;
 
 use crate::client::seats::Seats;
 use crate::in_force::shared::Shared;
@@ -107,6 +109,17 @@ fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     if let Some(wait) = snapshot.answers.newcomers_wait() {
         page.add(&catalogue::ROOM_SHOWN_WAIT, &[name, "low"], wait.low);
         page.add(&catalogue::ROOM_SHOWN_WAIT, &[name, "high"], wait.high);
+    }
+    page.add(&catalogue::ROOM_RATE, labels, view.rate(rules));
+    for kind in CapKind::ALL {
+        page.flag(&catalogue::ROOM_CAPPED, &[name, kind.name()], view.capped_by == Some(kind));
+    }
+    if let Some(stock) = &view.stock {
+        page.add(&catalogue::ROOM_STOCK_LEFT, labels, stock.left);
+        page.add(&catalogue::ROOM_STOCK_HELD, labels, stock.held);
+        for state in StockState::ALL {
+            page.flag(&catalogue::ROOM_STOCK_STATE, &[name, state.name()], stock.state == state);
+        }
     }
     page.add(&catalogue::ROOM_ACTIVE, labels, view.active);
     page.add(&catalogue::ROOM_CLAIMANTS, labels, view.claimants);

@@ -174,6 +174,6 @@ fn unread(rejection: &StringRejection) -> NotSwitched {
     }
 }
 
-fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {
+pub(super) fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {
     if headers.contains_key(header::ORIGIN) { Err(NotSwitched::Browser) } else { Ok(()) }
 }

@@ -62,6 +62,9 @@ pub struct RoomConfig {
     /// New shoppers that may enter in a minute.
     #[schemars(range(min = 1, max = 60_000_000))]
     pub new_users_per_minute: u32,
+    /// New shoppers in a minute below which nothing behind Weir slows the room: not a word of the shop, and no signal.
+    #[schemars(range(min = 1, max = 60_000_000))]
+    pub min_new_users_per_minute: u32,
     /// Shoppers inside at once; no bound if absent.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub total_active_users: Option<u64>,
@@ -136,7 +139,8 @@ pub struct RoomConfig {
     pub cookie_suffix: String,
     /// Attributes of the room's cookie.
     pub cookie_attributes: CookieConfig,
-    /// Commands that the upstream may give in the response header `Weir-Command`.
+    /// What the upstream may say in its answers: "revoke" ends the pass of the request, "rate" slows the room
+    /// (`Weir-Command: rate=480/m; ttl=30s`), "stock" tells what is left to sell (`Weir-Stock: sku=shoe-270; left=37`).
     pub enabled_origin_commands: Vec<OriginCommand>,
     /// New shoppers while the store does not answer: "closed" keeps them waiting, "static" lets the line move on
     /// for 30 s at each gateway's share of the limits, "open" lets all in up to `max_in_flight` and gives up the limits.
@@ -168,6 +172,7 @@ impl Default for RoomConfig {
             return_paths: Vec::new(),
             cors_origins: Vec::new(),
             new_users_per_minute: 0,
+            min_new_users_per_minute: 1,
             total_active_users: None,
             burst: None,
             visits_per_minute: None,
@@ -277,6 +282,10 @@ pub enum Secure {
 pub enum OriginCommand {
     /// Give the shopper's seat back at once.
     Revoke,
+    /// Let in no more than this rate.
+    Rate,
+    /// What is left to sell.
+    Stock,
 }
 
 impl RoomConfig {
@@ -325,6 +334,7 @@ impl RoomConfig {
         let rules = Rules::per_minute(self.new_users_per_minute);
         Room {
             rules: Rules {
+                floor: f64::from(self.min_new_users_per_minute) / 60.0,
                 burst: self.burst.map_or(rules.burst, f64::from),
                 total_active_users: self.total_active_users,
                 visits: self.visits_per_minute.map_or(rules.visits, |visits| f64::from(visits) / 60.0),

@@ -27,6 +27,7 @@ pub(super) static TEXTS: Texts = Texts {
     standstill: [
         "The shop is full at the moment. The line moves on as people leave.",
         "People whose turn came earlier are back and go first. Your place is kept.",
+        "The shop takes fewer people for the moment, so the line moves more slowly.",
     ],
     leave: "Leave the line",
     leave_warning: "You give up your place. If you come back, you start at the end of the line.",
@@ -39,6 +40,10 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "The line cannot be reached at the moment. Your place is kept, and this page keeps trying.",
     paused_note: "Nobody is being let in at the moment. Your place is kept.",
     resting_note: "The shop is catching its breath. Your place is kept, and the line goes on by itself.",
+    last_items_note: "The last items are in checkout right now. Your place is kept: if any come back, the line goes on.",
+    sold_out: "Sold out",
+    sold_out_note: "Everything has been sold. Your place is kept: if items come back, the line goes on in the same order.",
+    may_end_note: "There are many people before you: everything may be sold before your turn.",
     ended_note: "Your time inside has ended, so you are in line again.",
     held_title: "Not sent yet",
     held_lead: "The shop has not received your form yet.",

@@ -3,7 +3,7 @@
 -- The same arithmetic on the same doubles in the same order: every answer equals that of the Rust
 -- code, and gateway/tests/line/redis_store.rs compares the two. A change of one is a change of
 -- both; the Rust code gives the reasons. The script is these files, one after the other:
--- ../format, arguments, state, lease, repair, drain, line.
+-- ../format, arguments, state, lease, shop, repair, pacer, line.
 --
 -- Input and output are one packed message each: `rules` and `batch` with the fields of `Rules` and `Batch`, and the
 -- fields of `Reply` (../../redis.rs). Numbers of tickets come as texts: members of sets are texts, and a double holds

@@ -479,7 +479,7 @@ local function keep()
     parts[#parts + 1] = table.concat(stretch, ' ')
   end
   local lists = { 'came', table.concat(counts, ' '), 'recent', table.concat(cohorts, ' ') }
-  call('HSET', LINE, 'segments', table.concat(parts, ' '), 'leases', told_leases(), lists[1], lists[2], lists[3], lists[4], unpack(args))
+  call('HSET', LINE, 'segments', table.concat(parts, ' '), 'leases', told_leases(), 'caps', told_caps(), 'stock', told_stock(), lists[1], lists[2], lists[3], lists[4], unpack(args))
 end
 
 advance()
@@ -531,6 +531,9 @@ local view = {
   lost = s.lost,
   unsure = is_unsure(),
   now = now,
+  rate = rate_in_force,
+  capped_by = capped_by,
+  stock = stock_now(),
   speed = mean_speed(),
   show_share = show_share(),
   settled = mean_speed() > 0 and s.known_for >= 10,

@@ -179,6 +179,8 @@ local function repair()
 end
 
 repair()
+hear_shop()
+local rate_in_force = rate -- before a line that has stood begins slowly
 hear_of_lease()
 local elapsed = min(now - s.now, 1000)
 local seconds = elapsed / 1000

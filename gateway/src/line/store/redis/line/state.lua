@@ -8,6 +8,7 @@ local FIELDS = {
   'called', 'shown', 'speed', 'known_for', 'known_after', 'flow', 'left', 'sat', 'bound',
   'places_told', 'places_called', 'places_moved',
   'idle', 'stood', 'easing',
+  'sold', 'granted_before',
 }
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
@@ -40,10 +41,12 @@ local came = {} -- shows at each age
 local recent = {} -- cohorts, oldest call first: from < n <= to
 local leases = {} -- loans, in order of gateway
 local segments = {} -- oldest first; numbers are given in the last one
+local caps = {} -- on the rate, in order of source
+local stock = {} -- products, in order
 do
-  local kept = call('HMGET', LINE, 'came', 'recent', 'segments', 'leases', unpack(FIELDS))
+  local kept = call('HMGET', LINE, 'came', 'recent', 'segments', 'leases', 'caps', 'stock', unpack(FIELDS))
   for i, name in ipairs(FIELDS) do
-    s[name] = tonumber(kept[i + 4] or 0)
+    s[name] = tonumber(kept[i + 6] or 0)
   end
   came = words(kept[1] or string.rep('0 ', AGES))
   local cohorts = words(kept[2] or '')
@@ -61,6 +64,16 @@ do
     local lease = { gateway = lent[i], share = lent[i + 1], seats = lent[i + 2] }
     lease.left, lease.heard, lease.spent = lent[i + 3], lent[i + 4], lent[i + 5]
     leases[#leases + 1] = lease
+  end
+  local capped = words(kept[5] or '')
+  for i = 1, #capped, 3 do
+    caps[#caps + 1] = { key = capped[i], rate = capped[i + 1], ends = capped[i + 2] }
+  end
+  local stocked = words(kept[6] or '')
+  for i = 1, #stocked, 5 do
+    local level = { key = stocked[i], left = stocked[i + 1], held = stocked[i + 2] }
+    level.since, level.said = stocked[i + 3], stocked[i + 4]
+    stock[#stock + 1] = level
   end
   if #segments == 0 then
     local refused = claim_format()
