@@ -147,8 +147,8 @@ impl Line {
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
     pub fn apply(&mut self, rules: &Rules, batch: &Batch, at: impl Into<Stamp>) -> Outcome {
         let now = self.repair(rules, &batch.seen, at.into());
-        let rules = self.capped(rules, &batch.caps, now);
-        let rules = &self.stocked(rules, &batch.stock, now);
+        let open = self.is_open(rules, &batch.stock, now);
+        let rules = &Rules { open, ..self.capped(rules, &batch.caps, now) };
         self.leases.hears(batch.gateway, batch.lease, batch.seen.now);
         self.advance(rules, now, batch.shop_rests);
         let rules = &self.eased(rules);

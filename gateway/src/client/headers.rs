@@ -188,9 +188,9 @@ pub struct ShopWords {
 }
 
 impl ShopWords {
-    fn of(headers: &HeaderMap) -> Option<Box<Self>> {
+    fn of(headers: &HeaderMap) -> Self {
         let lines = |name| headers.get_all(name).iter().cloned().collect();
-        Some(Box::new(Self { commands: lines(&WEIR_COMMAND), stock: lines(&WEIR_STOCK) }))
+        Self { commands: lines(&WEIR_COMMAND), stock: lines(&WEIR_STOCK) }
     }
 }
 
@@ -207,7 +207,7 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> Option<Box<ShopWords>> {
     // hyper sends the trailers of an answer only if its head announces them.
     doomed.names.retain(|name| name != TRAILER);
     let speaks = !doomed.names.is_empty() && (doomed.contains(&WEIR_COMMAND) || doomed.contains(&WEIR_STOCK));
-    let words = if speaks { ShopWords::of(headers) } else { None };
+    let words = speaks.then(|| Box::new(ShopWords::of(headers)));
     doomed.remove_from(headers);
     if sets_cookies && headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {
         remove_set_cookies(headers);

@@ -248,15 +248,12 @@ async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
 
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match named(&shared, &name) {
-        Ok(room) => Json(RoomStatus::of(&room)).into_response(),
-        Err(refused) => refused,
+        Some(room) => Json(RoomStatus::of(&room)).into_response(),
+        None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
     }
 }
 
-/// The room of this name, or the answer that there is none.
-#[expect(clippy::result_large_err, reason = "an answer, made once")]
-fn named(shared: &Shared, name: &str) -> Result<Arc<LiveRoom>, Response> {
-    let found = shared.rooms.all().values().find(|room| *room.title() == *name).cloned();
-    let missing = || (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response();
-    found.ok_or_else(missing)
+/// The room of this name.
+fn named(shared: &Shared, name: &str) -> Option<Arc<LiveRoom>> {
+    shared.rooms.all().values().find(|room| *room.title() == *name).cloned()
 }

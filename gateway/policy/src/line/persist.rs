@@ -68,7 +68,7 @@ impl Line {
         let at = at.into();
         let mut line = Self {
             clock: Clock::of(at),
-            counters: Counters { now: at.now.max(kept.now), ..kept.clone() },
+            counters: Counters { now: at.now.max(kept.now), ..kept },
             rate: f64::INFINITY,
             // The shown places are unknown, but not below zero.
             places: Places { told: 0.0, ..Places::NONE },
@@ -78,7 +78,7 @@ impl Line {
         for change in changes {
             line.replay(change);
         }
-        line.inventory.begin_counting(kept.granted);
+        line.inventory.begin_counting(line.counters.granted);
         line
     }
 

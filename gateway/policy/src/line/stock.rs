@@ -81,13 +81,13 @@ impl Inventory {
 }
 
 impl Line {
-    /// Takes in words about the stock, and returns the rules by which the line lives until the next.
-    pub(super) fn stocked(&mut self, rules: Rules, levels: &[StockLevel], now: Millis) -> Rules {
+    /// Takes in words about the stock. Returns whether the line lets shoppers in.
+    pub(super) fn is_open(&mut self, rules: &Rules, levels: &[StockLevel], now: Millis) -> bool {
         for level in levels {
             self.hear_stock(level, now);
         }
         let stands = rules.enforced && self.stock(now).is_some_and(|stock| stock.stands());
-        Rules { open: rules.open && !stands, ..rules }
+        rules.open && !stands
     }
 
     fn hear_stock(&mut self, &StockLevel { sku, left, held, sure, age }: &StockLevel, now: Millis) {

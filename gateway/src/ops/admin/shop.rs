@@ -15,15 +15,16 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use policy::Millis;
 use policy::cap::{Cap, CapKind, CapSource};
-use policy::origin::{self, StockWord};
+use policy::origin::{self, BadWord, StockWord};
 use policy::stock::Stock;
 use serde::{Deserialize, Serialize};
 
 use super::versions::{Refusal, no_browser};
 use crate::in_force::shared::Shared;
+use crate::line::rooms::LiveRoom;
 use crate::ops::number;
 use crate::request::shop_words::level;
 
@@ -62,8 +63,8 @@ pub(super) struct RateBody {
     ttl: Option<String>,
 }
 
-/// The body of `PUT .../stock`.
-#[derive(Debug, Deserialize)]
+/// The body of `PUT .../stock`, and of its response.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StockBody {
     sku: String,
@@ -74,27 +75,71 @@ pub(super) struct StockBody {
 
 /// What was taken in.
 #[derive(Debug, Serialize)]
-struct Taken {
+pub(super) struct Taken {
     room: String,
     #[serde(serialize_with = "number::real")]
     per_minute: f64,
     ttl_ms: Millis,
 }
 
-type Answer = Result<Response, Response>;
+/// Why nothing was taken in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// A page in an operator's browser.
+    #[error("a browser may not do this")]
+    Browser,
+    /// No such room.
+    #[error("no room is named {0:?}; see /api/rooms")]
+    NoRoom(String),
+    /// It cannot be read, or makes no sense.
+    #[error("{1}")]
+    Wrong(StatusCode, String),
+    /// The mailbox of the lines is full.
+    #[error("the store is too busy to take it; say it again in a second")]
+    Busy,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Browser => StatusCode::FORBIDDEN,
+            Self::NoRoom(_) => StatusCode::NOT_FOUND,
+            Self::Wrong(status, _) => *status,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, Json(Refusal { error: self.to_string(), problems: Vec::new() })).into_response()
+    }
+}
+
+impl From<BadWord> for Refused {
+    fn from(bad: BadWord) -> Self {
+        Self::Wrong(StatusCode::BAD_REQUEST, bad.to_string())
+    }
+}
+
+/// The room of this name.
+fn named(shared: &Shared, name: &str) -> Result<Arc<LiveRoom>, Refused> {
+    super::named(shared, name).ok_or_else(|| Refused::NoRoom(name.to_owned()))
+}
+
+/// A body that a program has sent.
+fn sent<T>(headers: &HeaderMap, body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
+    no_browser(headers).map_err(|_| Refused::Browser)?;
+    body.map(|Json(body)| body).map_err(|rejection| Refused::Wrong(rejection.status(), rejection.body_text()))
+}
 
 pub(super) async fn set_rate(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Json<RateBody>, JsonRejection>,
-) -> Answer {
-    let Json(body) = begin(&headers, body)?;
-    let rate = origin::rate(&body.rate).map_err(|error| wrong(&error.to_string()))?;
-    let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration);
-    let ttl = ttl.map_err(|error| wrong(&error.to_string()))?;
+) -> Result<Json<Taken>, Refused> {
+    let body = sent(&headers, body)?;
+    let rate = origin::rate(&body.rate)?;
+    let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration)?;
     if !(1..=LONGEST_TTL).contains(&ttl) {
-        return Err(wrong("a ttl is between 1ms and 24h; DELETE takes a rate back"));
+        let bounds = "a ttl is between 1ms and 24h; DELETE takes a rate back";
+        return Err(Refused::Wrong(StatusCode::BAD_REQUEST, bounds.to_owned()));
     }
     cap(&shared, name, rate, ttl)
 }
@@ -103,8 +148,8 @@ pub(super) async fn end_rate(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-) -> Answer {
-    no_browser(&headers).map_err(|refused| refused.into_response())?;
+) -> Result<Json<Taken>, Refused> {
+    no_browser(&headers).map_err(|_| Refused::Browser)?;
     cap(&shared, name, 0.0, 0)
 }
 
@@ -113,40 +158,20 @@ pub(super) async fn set_stock(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Json<StockBody>, JsonRejection>,
-) -> Answer {
-    let Json(StockBody { sku, left, held }) = begin(&headers, body)?;
-    let room = super::named(&shared, &name)?;
-    let word = StockWord::new(&sku, left, held).map_err(|error| wrong(&error.to_string()))?;
-    if !room.set_stock(level(&word, true)) {
-        return Err(busy());
+) -> Result<Json<StockBody>, Refused> {
+    let body = sent(&headers, body)?;
+    let word = StockWord::new(&body.sku, body.left, body.held)?;
+    if !named(&shared, &name)?.set_stock(level(&word, true)) {
+        return Err(Refused::Busy);
     }
-    tracing::info!(room = name, sku, left, held, "a program told the stock");
-    Ok(Json(serde_json::json!({ "room": name, "sku": sku, "left": left, "held": held })).into_response())
+    tracing::info!(room = name, sku = body.sku, left = body.left, held = body.held, "a program told the stock");
+    Ok(Json(body))
 }
 
-fn cap(shared: &Shared, name: String, rate: f64, ttl: Millis) -> Answer {
-    let room = super::named(shared, &name)?;
-    if !room.set_cap(Cap { source: CapSource::new(CapKind::Api, SOURCE), rate, ttl }) {
-        return Err(busy());
+fn cap(shared: &Shared, name: String, rate: f64, ttl: Millis) -> Result<Json<Taken>, Refused> {
+    if !named(shared, &name)?.set_cap(Cap { source: CapSource::new(CapKind::Api, SOURCE), rate, ttl }) {
+        return Err(Refused::Busy);
     }
     tracing::info!(room = name, per_minute = rate * 60.0, ttl_ms = ttl, "a program told the rate");
-    Ok(Json(Taken { room: name, per_minute: rate * 60.0, ttl_ms: ttl }).into_response())
-}
-
-#[expect(clippy::result_large_err, reason = "an answer, made once")]
-fn begin<T>(headers: &HeaderMap, body: Result<Json<T>, JsonRejection>) -> Result<Json<T>, Response> {
-    no_browser(headers).map_err(|refused| refused.into_response())?;
-    body.map_err(|rejection| refuse(rejection.status(), &rejection.body_text()))
-}
-
-fn wrong(problem: &str) -> Response {
-    refuse(StatusCode::BAD_REQUEST, problem)
-}
-
-fn busy() -> Response {
-    refuse(StatusCode::SERVICE_UNAVAILABLE, "the store is too busy to take it; say it again in a second")
-}
-
-fn refuse(status: StatusCode, error: &str) -> Response {
-    (status, Json(Refusal { error: error.to_owned(), problems: Vec::new() })).into_response()
+    Ok(Json(Taken { room: name, per_minute: rate * 60.0, ttl_ms: ttl }))
 }
