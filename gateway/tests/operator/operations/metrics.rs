@@ -10,8 +10,12 @@ use super::{path, run, text};
 use crate::common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, answering, config, nobody, ok, request, until_true};
 
 /// Metrics that a gateway tells only where there is something to tell.
-const SOMETIMES: [&Metric; 10] = [
+const SOMETIMES: [&Metric; 14] = [
     &catalogue::UNANSWERED,
+    &catalogue::SHOP_WORDS,
+    &catalogue::ROOM_STOCK_LEFT,
+    &catalogue::ROOM_STOCK_HELD,
+    &catalogue::ROOM_STOCK_STATE,
     &catalogue::ROOM_SHOWN_WAIT,
     &catalogue::ROOM_LOSSES,
     &catalogue::LEASE_GRANTS,
