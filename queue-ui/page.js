@@ -97,7 +97,10 @@
     show("stock", moving && left < least * units ? data.mayEnd : "");
     // In the state "called" there is no such part.
     for (const e of [element("expected"), element("wait")]) if (e) e.hidden = gone;
-    if (element("position")) page.querySelector("h1").textContent = gone ? data.gone : data.title;
+    if (element("position")) {
+      page.querySelector("h1").textContent = gone ? data.gone : data.title;
+      page.querySelector(".lead").hidden = gone;
+    }
     const at = new Date(status.now), clock = element("updated");
     if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
     const { min, max, share, stretch, pace } = status.poll;
