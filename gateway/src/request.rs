@@ -7,4 +7,5 @@ pub(crate) mod forward;
 pub(crate) mod listener;
 pub(crate) mod reply;
 pub(crate) mod request_context;
+pub(crate) mod unsent;
 pub(crate) mod worker;

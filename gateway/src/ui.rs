@@ -7,6 +7,7 @@
 //! Out of scope: sockets, headers, status codes, the store, the clock.
 
 mod brand;
+mod gate;
 mod gzip;
 mod held;
 mod json;
@@ -27,6 +28,7 @@ use policy::pacer::{self, PollTable};
 use policy::room::Room;
 
 pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
+pub use gate::{held_json, held_text, turn_json};
 pub use held::HeldForm;
 pub use language::Language;
 pub use notice::{Form, Notice, Notices};
