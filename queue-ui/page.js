@@ -1,22 +1,8 @@
 // Keeps the page true without loading it again: reads the status document, which is the same for
 // everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
-"use strict";
 {
   const page = document.getElementById("weir"), data = page.dataset, title = document.title;
   const ticket = Number(data.ticket), line = Number(data.line), told = Number(data.poll);
-  const element = id => document.getElementById(id);
-  const show = (id, text) => { const e = element(id); if (e && e.textContent !== text) e.textContent = text; };
-  const note = text => { show("note", text || ""); const e = element("note"); if (e) e.hidden = !text; };
-  const jitter = () => .85 + Math.random() * .3;
-  // At their turn the same is asked for again: the page, or the form that it holds. Something was left out of it: they decide.
-  const held = element("held");
-  const again = () => {
-    if (!held) return location.reload();
-    if (!held.dataset.turn) return HTMLFormElement.prototype.submit.call(held);
-    note(held.dataset.turn);
-    show("how", "");
-  };
-  show("how", element("how")?.dataset.script);
   let timer, newer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.

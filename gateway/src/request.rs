@@ -8,4 +8,5 @@ pub(crate) mod listener;
 pub(crate) mod reply;
 pub(crate) mod request_context;
 pub(crate) mod shop_words;
+pub(crate) mod unsent;
 pub(crate) mod worker;

@@ -7,6 +7,7 @@
 //! Out of scope: sockets, headers, status codes, the store, the clock.
 
 mod brand;
+mod gate;
 mod gzip;
 mod held;
 mod json;
@@ -28,6 +29,7 @@ use policy::room::Room;
 use policy::stock::{Stock, StockState};
 
 pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
+pub use gate::{held_json, held_text, turn_json};
 pub use held::HeldForm;
 pub use language::Language;
 pub use notice::{Form, Notice, Notices};

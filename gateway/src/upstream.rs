@@ -13,6 +13,7 @@ mod deadline;
 mod download;
 mod error;
 mod exchange;
+mod gate;
 pub mod health;
 mod http2;
 mod limiter;
@@ -41,6 +42,7 @@ use self::deadline::ticks;
 use self::download::Download;
 pub use self::error::UpstreamError;
 use self::exchange::{Exchange, Wish};
+pub use self::gate::{AtGate, Comer, GateCounters, GateGauges, GateSettings, RouteGate, Turn};
 use self::health::{Server, less_loaded};
 pub use self::http2::Http2Failure;
 pub use self::meters::{ServerMeters, TRAFFIC};
@@ -100,18 +102,29 @@ pub struct Caller<'a> {
     pub client: Client,
     /// The part of its room, if that has a limit of its own.
     pub part: Option<&'a Part>,
+    /// The gate of its route, if that has a class.
+    pub gate: Option<AtGate<'a>>,
 }
 
 /// How a request is treated; holders of a pass come first and wait longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// A holder of a pass.
+    /// A holder of a pass who pays.
+    Payment,
+    /// A holder of a pass who orders.
+    Order,
+    /// Any other holder of a pass.
     Pass,
     /// A shopper who returns from a payment without a pass: waits as long as a holder, because no one can pay again at a
     /// click, behind all of them and in a small part of the permits.
     Return,
     /// Any other request.
     Anonymous,
+}
+
+impl Priority {
+    /// All of them, the first first.
+    pub const ALL: [Self; 5] = [Self::Payment, Self::Order, Self::Pass, Self::Return, Self::Anonymous];
 }
 
 /// A protected shop. Shared by all workers.
@@ -206,11 +219,21 @@ impl Upstream {
         let careful = !request.method().is_safe();
         let shopper = upgrade::requested(request);
         let seat = if shopper.is_some() { Some(self.upgrade(caller).await?) } else { None };
-        let permit = match self.permit_in_calm(caller) {
+        let passage = match caller.gate {
+            None => None,
+            // On the heap: requests of other routes should not carry its state.
+            Some(gate) => Some(Box::pin(gate.enter(self.settings.max_wait)).await?),
+        };
+        let mut permit = match self.permit_in_calm(caller) {
             Some(permit) => permit,
             // On the heap: requests that do not wait should not carry its state.
             None => Box::pin(self.wait_for_permit(caller)).await?,
         };
+        let mut form = None;
+        if let (Some(gate), Some(passage)) = (caller.gate, passage) {
+            permit = permit.through(passage);
+            form = gate.mark(request);
+        }
         let upgrade = shopper.is_some();
         let mut exchange = self.begin(pool, Wish { careful, upgrade, kept: true, older: 0 }).await?;
         let mut sent = pool.raw_time();
@@ -227,6 +250,9 @@ impl Upstream {
             answer = exchange.send(outgoing).await;
         }
         let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into(), upgrade))?;
+        if let Some(form) = form.filter(|_| !answer.status().is_server_error()) {
+            form.answered();
+        }
         let after = pool.answered(sent, exchange.server());
         exchange.server().meters().answered(caller.who, answer.status(), after);
         *answer.version_mut() = Version::HTTP_11;
@@ -391,7 +417,7 @@ impl Upstream {
 
     fn max_wait(&self, who: Priority) -> Duration {
         match who {
-            Priority::Pass | Priority::Return => self.settings.pass_max_wait,
+            Priority::Payment | Priority::Order | Priority::Pass | Priority::Return => self.settings.pass_max_wait,
             Priority::Anonymous => self.settings.max_wait,
         }
     }

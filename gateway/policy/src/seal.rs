@@ -44,7 +44,7 @@ pub enum Rejected {
 pub struct WeakSecret(pub usize);
 
 /// The room of a token: the first bytes of the SHA-256 of its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId([u8; 8]);
 
 impl RoomId {

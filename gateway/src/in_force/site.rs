@@ -1,7 +1,7 @@
 //! The configuration in force, compiled: which room and which upstream a request belongs to.
 //!
 //! Immutable; a reload makes a new one and keeps what lives on: lines, upstreams whose settings did
-//! not change, quotas.
+//! not change, gates, quotas.
 
 mod cookie;
 mod files;
@@ -23,10 +23,10 @@ use policy::seal::Sealer;
 use crate::client::visitor;
 use crate::line::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms};
 use crate::quota::{Quota, Quotas};
-use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, UpstreamConfig};
+use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, RouteConfig, UpstreamConfig};
 use crate::settings::tls::client::ClientTls;
 use crate::ui::{Language, Notices, WaitingPage};
-use crate::upstream::{Part, PartSettings, Upstream};
+use crate::upstream::{GateSettings, Part, PartSettings, RouteGate, Upstream};
 
 pub(crate) use cookie::Cookie;
 pub(crate) use files::{Files, Stamp};
@@ -51,8 +51,10 @@ pub(crate) struct Site {
     pub by_name: HashMap<String, Arc<SiteRoom>>,
     /// Rooms by the name of their line.
     by_line: HashMap<String, Arc<SiteRoom>, NameHash>,
-    /// Which upstream a request goes to.
-    pub routes: Table<Arc<Upstream>>,
+    /// Where a request goes.
+    pub routes: Table<Route>,
+    /// The gates of routes with a class, by name of the route.
+    pub gates: BTreeMap<String, Arc<RouteGate>>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What each client may ask.
@@ -67,6 +69,21 @@ pub(crate) struct Site {
     pub hsts: Option<HeaderValue>,
     /// The files of its pages, as they were read.
     pub stamp: Stamp,
+}
+
+/// Where requests of some hosts and paths go.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    /// The upstream that answers.
+    pub upstream: Arc<Upstream>,
+    /// The gate before it, if the route has a class.
+    pub gate: Option<Arc<RouteGate>>,
+}
+
+impl Route {
+    fn to(upstream: Arc<Upstream>) -> Self {
+        Self { upstream, gate: None }
+    }
 }
 
 /// A room, as the request path sees it.
@@ -222,9 +239,13 @@ impl Site {
     ) -> anyhow::Result<Self> {
         let Files { pages, tls, stamp } = files;
         let upstreams = upstreams(&config, before, &tls);
+        let gates = gates(&config, before);
         let mut routes = Vec::new();
         for route in &config.routes {
-            routes.push((route.scope().pattern()?, find(&upstreams, &route.upstream)?));
+            let name =
+                config.upstream_of(route).with_context(|| format!("the route {} has no upstream", route.name()))?;
+            let gate = gates.get(&route.name()).cloned();
+            routes.push((route.scope().pattern()?, Route { upstream: find(&upstreams, name)?, gate }));
         }
         let paired = config.rooms.iter().zip(&pages);
         let settings: Vec<_> =
@@ -242,7 +263,7 @@ impl Site {
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
                 if let Some(upstream) = &written.upstream {
-                    routes.push((pattern.clone(), find(&upstreams, upstream)?));
+                    routes.push((pattern.clone(), Route::to(find(&upstreams, upstream)?)));
                 }
                 scopes.push((pattern, room.clone()));
             }
@@ -257,13 +278,33 @@ impl Site {
         }
         let outside = before.map_or_else(|| Arc::new(RoomMeters::of("")), |site| site.outside.clone());
         let hsts = hsts(&config.listen);
-        Ok(Self { config, rooms, by_name, by_line, routes, upstreams, quotas, notices, outside, sealer, hsts, stamp })
+        Ok(Self {
+            config,
+            rooms,
+            by_name,
+            by_line,
+            routes,
+            gates,
+            upstreams,
+            quotas,
+            notices,
+            outside,
+            sealer,
+            hsts,
+            stamp,
+        })
     }
 
     /// The room that is asked for under this name: pages have that of its line, which is the same at a gateway that has
     /// not heard of a new name yet.
     pub(crate) fn asked(&self, name: &str) -> Option<&Arc<SiteRoom>> {
         self.by_line.get(name).or_else(|| self.by_name.get(name))
+    }
+
+    /// The gates at which holders of passes of this room may be.
+    pub(crate) fn gates_of(&self, room: &RoomConfig) -> impl Iterator<Item = &Arc<RouteGate>> {
+        let names: Vec<String> = self.config.classes_of(room).map(RouteConfig::name).collect();
+        self.gates.iter().filter(move |(name, _)| names.contains(name)).map(|(_, gate)| gate)
     }
 
     /// Forgets clients that have not asked for a while.
@@ -307,6 +348,18 @@ fn hsts(listen: &config::ListenConfig) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("max-age={}{below}", listen.hsts?.as_secs())).ok()
 }
 
+/// The gates of routes with a class. One of a route that was there before keeps its line.
+fn gates(config: &Config, before: Option<&Site>) -> BTreeMap<String, Arc<RouteGate>> {
+    let made = |written: &RouteConfig| {
+        let route = written.name();
+        let (max_in_flight, max_wait) = (written.max_in_flight, written.max_wait);
+        let settings = GateSettings { route: route.clone(), class: written.class?, max_in_flight, max_wait };
+        let old = before.and_then(|site| site.gates.get(&route));
+        Some((route, Arc::new(RouteGate::new(settings, old.map(|old| &**old)))))
+    };
+    config.routes.iter().filter_map(made).collect()
+}
+
 /// What a room's requests may hold of the shop, shared out as an upstream's permits are by default.
 fn part(written: &RoomConfig, before: Option<&Arc<SiteRoom>>) -> Option<Part> {
     let max_in_flight = written.max_in_flight?;
@@ -330,12 +383,12 @@ fn shares(limit: usize, pass_reserve: usize) -> (usize, usize) {
 /// The upstream that answers the room's own host and path: its line stands while that rests.
 fn shop_of(
     room: &RoomConfig,
-    routes: &Table<Arc<Upstream>>,
+    routes: &Table<Route>,
     upstreams: &BTreeMap<String, Arc<Upstream>>,
 ) -> Option<Arc<Upstream>> {
     // Of "*.example.com" some host below it, of "*" one that no pattern but "*" matches.
     let host = room.host.replacen('*', "x", 1);
-    let answers = || routes.find(&bare_host(&host), &NormalPath::of(&room.path)).cloned();
+    let answers = || routes.find(&bare_host(&host), &NormalPath::of(&room.path)).map(|route| route.upstream.clone());
     let only = || upstreams.values().next().filter(|_| upstreams.len() == 1).cloned();
     room.upstream.as_ref().and_then(|name| upstreams.get(name).cloned()).or_else(answers).or_else(only)
 }

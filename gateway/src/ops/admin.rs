@@ -33,10 +33,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::in_force::shared::Shared;
+use crate::in_force::site::Site;
 use crate::line::rooms::LiveRoom;
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
 use crate::ops::number;
+use crate::upstream::RouteGate;
 
 /// Response of `GET /api/rooms/{name}/status`.
 #[derive(Debug, Serialize)]
@@ -109,10 +111,43 @@ pub(crate) struct RoomStatus {
     shop_rests: bool,
     /// Passes given for tickets that had one already, on the two sides of a cut.
     second_passes: u64,
+    /// The gates of this gateway at which its passes may be.
+    gates: Vec<GateStatus>,
+}
+
+/// The gate of a route with a class.
+#[derive(Debug, Serialize)]
+struct GateStatus {
+    /// Host and path of the route.
+    route: String,
+    /// `order` or `payment`.
+    class: &'static str,
+    /// Requests in work.
+    in_flight: usize,
+    /// Bound on them.
+    max_in_flight: Option<usize>,
+    /// Passes with a place in its line.
+    waiting: usize,
+}
+
+impl GateStatus {
+    fn of(gate: &RouteGate) -> Self {
+        let (settings, gauges) = (gate.settings(), gate.gauges());
+        Self {
+            route: settings.route.clone(),
+            class: settings.class.name(),
+            in_flight: gauges.in_flight,
+            max_in_flight: settings.max_in_flight,
+            waiting: gauges.waiting,
+        }
+    }
 }
 
 impl RoomStatus {
-    fn of(room: &LiveRoom) -> Self {
+    fn of(room: &LiveRoom, site: &Site) -> Self {
+        let config = site.by_name.get(&*room.title()).map(|room| &room.config);
+        let gates = config.into_iter().flat_map(|config| site.gates_of(config));
+        let gates = gates.map(|gate| GateStatus::of(gate)).collect();
         let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
         let (rules, open) = (&terms.room.rules, view.segments.open);
@@ -148,6 +183,7 @@ impl RoomStatus {
             on_lease: snapshot.on_lease,
             shop_rests: snapshot.shop_rests,
             second_passes: view.second_passes,
+            gates,
         }
     }
 }
@@ -241,14 +277,15 @@ async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {
 }
 
 async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
-    let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(room)).collect();
+    let site = shared.site.load();
+    let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(room, &site)).collect();
     rooms.sort_by(|a, b| a.name.cmp(&b.name));
     Json(rooms)
 }
 
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match named(&shared, &name) {
-        Some(room) => Json(RoomStatus::of(&room)).into_response(),
+        Some(room) => Json(RoomStatus::of(&room, &shared.site.load())).into_response(),
         None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
     }
 }

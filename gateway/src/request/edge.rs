@@ -111,7 +111,7 @@ async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Decided<Forw
         return answered(reply::to_https(cx, &host.bare, &parts.uri));
     }
     let room = site.rooms.find(&host.bare, &path);
-    let upstream = site.routes.find(&host.bare, &path);
+    let route = site.routes.find(&host.bare, &path);
     let held_back = room.filter(|room| !room.bypasses(parts.uri.path()));
     let pass_context = if let Some(room) = held_back {
         cx.look_at(room, head);
@@ -125,7 +125,7 @@ async fn route<'a>(cx: &mut RequestContext<'a>, head: &Head<'_>) -> Decided<Forw
         cx.verdict = if room.is_some() { RequestVerdict::Bypass } else { RequestVerdict::NoRoom };
         PassContext::anonymous()
     };
-    Continue(ForwardTarget { upstream, host, pass_context })
+    Continue(ForwardTarget { route, host, pass_context })
 }
 
 /// HTTP/2 may carry `http://elsewhere/x` as a path, and a server would believe it. `OPTIONS *` is about all paths; no other

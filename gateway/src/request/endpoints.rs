@@ -2,6 +2,7 @@
 //!
 //! `GET status/{room}` is the same for all callers and may be cached for a second, `GET logo/{room}` for a week.
 //! `POST leave/{room}` gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app.
+//! `GET gate/{room}/{path}` tells the holder of a pass whether the turn has come at the gate of that path, as soon as it has.
 //! `GET health` is for balancers, which also ask in HTTP/1.0 for any path without a `Host`, as no shopper does.
 //!
 //! Where a room has `session_script`: `GET pass.js` is the script, `GET pass/{room}` returns the end of the shopper's pass, and
@@ -10,7 +11,10 @@
 use std::sync::Arc;
 
 use http::{Method, Response};
+use policy::Millis;
 use policy::admit::{Credential, PassState};
+use policy::gate::Holder;
+use policy::scope::NormalPath;
 use policy::ticket::{Kind, Token};
 
 use crate::client::body::Body;
@@ -19,6 +23,7 @@ use crate::in_force::site::SiteRoom;
 use crate::request::reply;
 use crate::request::request_context::RequestContext;
 use crate::telemetry::RequestVerdict;
+use crate::upstream::Turn;
 
 /// The prefix of these paths.
 pub(crate) const PREFIX: &str = "/.weir/";
@@ -33,7 +38,11 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
     if path == SCRIPT {
         return script(cx, head);
     }
-    let (action, name) = path.split_once('/').unwrap_or((path, ""));
+    let (action, rest) = path.split_once('/').unwrap_or((path, ""));
+    let (name, place) = match (action, rest.find('/')) {
+        ("gate", Some(end)) => rest.split_at(end),
+        _ => (rest, ""),
+    };
     let Some(room) = cx.site.asked(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
@@ -51,6 +60,12 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
             // On the heap: the other requests should not carry its state.
             Box::pin(pass(cx, room, head, renews)).await
         }
+        ("gate", &Method::GET) => {
+            cx.look_at(room, head);
+            // On the heap: the other requests should not carry its state.
+            Box::pin(turn(cx, room, head, place)).await
+        }
+        ("gate", _) => reply::wrong_method("GET"),
         ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
         _ => reply::not_found(),
@@ -80,6 +95,37 @@ fn leave(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
         }
         _ => reply::left(cx, room),
     }
+}
+
+/// Whether the turn of this shopper's pass has come at the gate of a path; the pass is renewed as by any request. Where there is
+/// no gate, or no pass any more, the request goes on: what becomes of it is decided at the door.
+async fn turn(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>, path: &str) -> Response<Body> {
+    if let Err(wait) = cx.charge() {
+        return reply::too_fast(cx, wait);
+    }
+    if !is_of_the_shop(cx, head) {
+        return reply::cross_site();
+    }
+    let Some(pass) = cx.token() else { return reply::needs_pass(cx) };
+    let now = room.live.snapshot().store_time(cx.started);
+    let host = cx.host.clone();
+    let route = host.and_then(|host| cx.site.routes.find(&host.bare, &NormalPath::of(path)));
+    let Some(gate) = route.and_then(|route| route.gate.as_ref()).filter(|_| is_inside(room, &pass, now)) else {
+        return reply::turn(cx, room, Turn::GO, None);
+    };
+    cx.holds_pass(true);
+    if now < pass.expires && pass.past_half_life(now) && room.settings.room.may_renew(&pass) {
+        room.live.renew(&pass, now);
+    }
+    let turn = gate.ask(Holder::of(room.live.id, &pass)).await;
+    reply::turn(cx, room, turn, room.live.renewed(&pass))
+}
+
+/// Whether this is a pass that lives, or one that forms still go through with.
+fn is_inside(room: &SiteRoom, pass: &Token, now: Millis) -> bool {
+    let untouched = matches!(room.live.pass_state(pass), PassState::Lives | PassState::Spent);
+    let grace = room.settings.room.rules.form_grace;
+    pass.kind == Kind::Pass && untouched && now < pass.expires.saturating_add(grace)
 }
 
 fn is_of_the_shop(cx: &RequestContext<'_>, head: &Head<'_>) -> bool {

@@ -6,7 +6,8 @@
 //! Bounds: 64 KiB and 5 s a body, 1,000 fields, and 4 MiB of bodies in a worker. Beyond them, for another kind of body and for
 //! bytes that are no text, the page says so, and the browser can send the form again by itself.
 //!
-//! Out of scope: who may send one (`policy::admit`), and the page ([`crate::ui`]).
+//! Out of scope: who may send one (`policy::admit`), who waits at the gate of a route ([`crate::request::unsent`]), and the
+//! page ([`crate::ui`]).
 
 mod fields;
 
@@ -24,6 +25,7 @@ use crate::client::body::Body;
 use crate::client::buffer::Charge;
 use crate::client::timer::timeout;
 use crate::request::request_context::{RequestContext, Unsent, Wants};
+use crate::ui::HeldForm;
 
 /// Bytes read of a body.
 const MOST: usize = 64 * 1024;
@@ -41,9 +43,7 @@ pub(crate) async fn give_back(
     mut body: Incoming,
 ) -> Option<Incoming> {
     let Some(room) = cx.room.filter(|_| cx.wants() == Wants::Page) else { return Some(body) };
-    let mut charge = cx.worker.forms.charge();
-    let form = if is_plain_form(headers) { read(&mut body, &mut charge).await } else { None };
-    let form = form.and_then(|bytes| fields::parse(&bytes)).unwrap_or_default();
+    let (form, charge) = held(cx, headers, &mut body).await;
     let snapshot = room.live.snapshot();
     let standing = (!unsent.arriving).then_some(&unsent.standing);
     // In the coding that the answer already declares.
@@ -56,15 +56,26 @@ pub(crate) async fn give_back(
     (!body.is_end_stream()).then_some(body)
 }
 
+/// What a page may hold of a form, with the bytes that this takes.
+pub(crate) async fn held(
+    cx: &RequestContext<'_>,
+    headers: &HeaderMap,
+    body: &mut (impl http_body::Body<Data = Bytes> + Unpin),
+) -> (HeldForm, Charge) {
+    let mut charge = cx.worker.forms.charge();
+    let form = if is_plain_form(headers) { read(body, &mut charge).await } else { None };
+    (form.and_then(|bytes| fields::parse(&bytes)).unwrap_or_default(), charge)
+}
+
 /// The whole body, if it is short and comes soon.
-async fn read(body: &mut Incoming, charge: &mut Charge) -> Option<Vec<u8>> {
+async fn read(body: &mut (impl http_body::Body<Data = Bytes> + Unpin), charge: &mut Charge) -> Option<Vec<u8>> {
     if body.size_hint().lower() > MOST as u64 || !charge.grow(MOST, MOST_OF_ALL) {
         return None;
     }
     timeout(SOON, gather(body)).await.ok().flatten()
 }
 
-async fn gather(body: &mut Incoming) -> Option<Vec<u8>> {
+async fn gather(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
         let data: Bytes = frame.ok()?.into_data().unwrap_or_default();

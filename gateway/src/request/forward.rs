@@ -4,20 +4,21 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use policy::admit::Intent;
+use policy::gate::Holder;
 use policy::ticket::Token;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::client::body::Body;
 use crate::client::headers;
-use crate::client::visitor::Host;
-use crate::in_force::site::SiteRoom;
+use crate::client::visitor::{Head, Host};
+use crate::in_force::site::{Route, SiteRoom};
 use crate::quota::Client;
-use crate::request::reply;
 use crate::request::request_context::RequestContext;
-use crate::request::shop_words;
+use crate::request::{reply, shop_words, unsent};
+use crate::settings::config::RouteClass;
 use crate::telemetry::{PROCESS, RequestVerdict, catalogue};
-use crate::upstream::{Caller, Priority, Upload, Upstream};
+use crate::upstream::{AtGate, Caller, Comer, Priority, Upload};
 
 /// The holder or visitor behind a forwarded request.
 #[derive(Debug, Default)]
@@ -88,9 +89,14 @@ impl PassContext {
         Self { pass: Some(pass), news: PassChange::Given, ..Self::default() }
     }
 
-    fn priority(&self) -> Priority {
+    /// The class of a route counts for requests with a pass alone: a path by itself gives no priority.
+    fn priority(&self, class: Option<RouteClass>) -> Priority {
         match self {
-            Self { pass: Some(_), .. } => Priority::Pass,
+            Self { pass: Some(_), .. } => match class {
+                Some(RouteClass::Payment) => Priority::Payment,
+                Some(RouteClass::Order) => Priority::Order,
+                None => Priority::Pass,
+            },
             Self { guest: Visitor::Returns, .. } => Priority::Return,
             _ => Priority::Anonymous,
         }
@@ -100,8 +106,8 @@ impl PassContext {
 /// The target of a request.
 #[derive(Debug)]
 pub(crate) struct ForwardTarget<'a> {
-    /// The upstream of its host and path, if there is one.
-    pub upstream: Option<&'a Arc<Upstream>>,
+    /// Where its host and path lead, if anywhere.
+    pub route: Option<&'a Route>,
     /// The requested host.
     pub host: Rc<Host>,
     /// Its pass, or its kind of visitor.
@@ -115,12 +121,15 @@ pub(crate) async fn forward<'a>(
     mut parts: Parts,
     body: Incoming,
 ) -> Response<Body> {
-    let ForwardTarget { upstream, host, pass_context } = way;
-    let Some(upstream) = upstream else { return reply::no_route(cx) };
+    let ForwardTarget { route, host, pass_context } = way;
+    let Some(route) = route else { return reply::no_route(cx) };
+    let upstream = &route.upstream;
     cx.upstream = &upstream.settings().name;
     if pass_context.pass.is_some() {
         cx.holds_pass(true);
     }
+    let gate = at_gate(cx, route, &pass_context, &parts);
+    let may_change = !parts.method.is_safe();
     let ready = headers::to_upstream(&mut parts, &told(cx, &host, &pass_context));
     if ready.ambiguous > 0 {
         PROCESS.counter(&catalogue::AMBIGUOUS_HEADERS, &[]).increment(ready.ambiguous);
@@ -130,14 +139,20 @@ pub(crate) async fn forward<'a>(
     }
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let mut request = Some(Request::from_parts(parts, body));
-    let caller = caller(cx, &pass_context);
+    let caller = caller(cx, &pass_context, gate);
     let (mut response, words) = match upstream.forward(&cx.worker.pool, &mut request, caller).await {
         Ok(mut response) => {
             cx.upstream_after = Some(cx.worker.pool.last_answered_after());
             let words = headers::to_shopper(&mut response);
             (response, words)
         }
-        Err(error) => (reply::upstream_failed(cx, &error), None),
+        Err(error) => {
+            let answer = match gate.filter(|_| pass_context.pass.is_some()) {
+                Some(gate) => Box::pin(unsent::answer(cx, gate.gate, &error, request, may_change)).await,
+                None => reply::upstream_failed(cx, &error),
+            };
+            (answer, None)
+        }
     };
     let Some(room) = cx.room else { return response };
     let server = cx.worker.pool.last_answered_by();
@@ -154,8 +169,32 @@ pub(crate) async fn forward<'a>(
     response
 }
 
+/// The gate of its route, if that has a class, and who comes there. What loads for every visitor and preflights go past it.
+fn at_gate<'a>(
+    cx: &mut RequestContext<'a>,
+    route: &'a Route,
+    pass_context: &PassContext,
+    parts: &Parts,
+) -> Option<AtGate<'a>> {
+    let gate = route.gate.as_deref()?;
+    if matches!(cx.verdict, RequestVerdict::Bypass | RequestVerdict::Preflight) {
+        return None;
+    }
+    let comer = match (cx.room, pass_context.pass) {
+        (Some(room), Some(pass)) => {
+            // With a pass the kind of a request was not read yet.
+            cx.read_intent(room, &Head::of(parts));
+            let holder = Holder::of(room.live.id, &pass);
+            if cx.intent == Intent::Return { Comer::Return(Some(holder)) } else { Comer::Holder(holder) }
+        }
+        _ if pass_context.guest == Visitor::Returns => Comer::Return(None),
+        _ => Comer::Other,
+    };
+    Some(AtGate { gate, comer })
+}
+
 /// The client whose share of the upstream the request takes.
-fn caller<'a>(cx: &RequestContext<'a>, pass_context: &PassContext) -> Caller<'a> {
+fn caller<'a>(cx: &RequestContext<'a>, pass_context: &PassContext, gate: Option<AtGate<'a>>) -> Caller<'a> {
     let client = match (cx.room, pass_context.pass) {
         (Some(room), Some(pass)) => Client::Place(room.live.id, pass.number),
         // Of IPv6 the whole network of a provider's customer: 16 times the share of a /64 would exceed all permits.
@@ -163,7 +202,8 @@ fn caller<'a>(cx: &RequestContext<'a>, pass_context: &PassContext) -> Caller<'a>
     };
     // A bypass path loads for every visitor: it is no part of the room's admissions.
     let part = cx.room.filter(|_| cx.verdict != RequestVerdict::Bypass).and_then(|room| room.part.as_ref());
-    Caller { who: pass_context.priority(), client, part }
+    let class = gate.map(|gate| gate.gate.settings().class);
+    Caller { who: pass_context.priority(class), client, part, gate }
 }
 
 /// The headers for the upstream besides the request's own.

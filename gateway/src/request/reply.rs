@@ -15,11 +15,12 @@ use policy::outlook::FRESH;
 use policy::ticket::{Kind, Token};
 
 use crate::client::body::Body;
+use crate::client::buffer::Charge;
 use crate::in_force::site::SiteRoom;
 use crate::request::request_context::{RequestContext, Wants};
 use crate::telemetry::RequestVerdict;
-use crate::ui::{self, Coding, Form, Language, Notice, QueuePosition};
-use crate::upstream::UpstreamError;
+use crate::ui::{self, Coding, Form, HeldForm, Language, Notice, QueuePosition};
+use crate::upstream::{Turn, UpstreamError};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -231,9 +232,85 @@ pub(crate) fn left(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Bod
 
 /// The upstream gave no answer.
 pub(crate) fn upstream_failed(cx: &mut RequestContext<'_>, error: &UpstreamError) -> Response<Body> {
-    let status = match error {
+    let status = unanswered(cx, error);
+    let request = cx.request_id.to_str().unwrap_or_default();
+    match error {
+        UpstreamError::Busy { retry_after }
+        | UpstreamError::RoomBusy { retry_after }
+        | UpstreamError::RouteBusy { retry_after } => {
+            retry(notice(cx, status, Notice::Busy), retry_after.as_secs().max(1))
+        }
+        _ => notice(cx, status, Notice::Failed { status: status.as_u16(), request }),
+    }
+}
+
+/// The form may have reached the shop, which gave no answer: whoever sent it has to look. Never 408, which invites to send it
+/// again.
+pub(crate) fn in_doubt(cx: &mut RequestContext<'_>, error: &UpstreamError) -> Response<Body> {
+    let status = Some(unanswered(cx, error)).filter(StatusCode::is_server_error).unwrap_or(StatusCode::BAD_GATEWAY);
+    let request = cx.request_id.to_str().unwrap_or_default();
+    notice(cx, status, Notice::InDoubt { status: status.as_u16(), request })
+}
+
+/// A request that has not reached the shop, and can be sent again.
+#[derive(Debug)]
+pub(crate) struct Standby<'a> {
+    /// What a page can hold of the form, if it is one.
+    pub form: Option<(HeldForm, Charge)>,
+    /// Places of earlier passes at the gate; `None`: it has passed the gate, and found no way to the shop.
+    pub ahead: Option<usize>,
+    /// When to send it again, or to ask for its turn.
+    pub retry_after: Duration,
+    /// Its path.
+    pub path: &'a str,
+}
+
+/// Its place at the gate is kept: as a page that waits there, and sends the form again, or for programs. 429 as for the line,
+/// and not 503: the shop is well, and balancers, monitors and clients treat a 503 as an outage.
+pub(crate) fn held(cx: &mut RequestContext<'_>, error: &UpstreamError, standby: Standby<'_>) -> Response<Body> {
+    let Some(room) = cx.room else { return upstream_failed(cx, error) };
+    let status = unanswered(cx, error);
+    let Standby { form, ahead, retry_after, path } = standby;
+    let seconds = retry_after.as_secs().max(1);
+    let seen = matches!(cx.intent, Intent::Page | Intent::Submit | Intent::Form);
+    let response = match cx.wants() {
+        Wants::Page if seen => {
+            let told = cx.language_and_coding(room.language);
+            let (form, charge) = form.unzip();
+            let filled = room.page.at_gate(form.as_ref(), ahead, seconds, told);
+            let body = match charge {
+                Some(charge) => Body::counted(Some(filled.into()), charge),
+                None => Body::from(filled),
+            };
+            page(status, body, told.1, room.page.own_csp())
+        }
+        Wants::Json => answer(status, JSON, ui::held_json(&room.live.name, path, ahead.unwrap_or_default(), seconds)),
+        _ => answer(status, TEXT, ui::held_text(ahead.unwrap_or_default(), seconds)),
+    };
+    let word = match error {
+        UpstreamError::Held { .. } => program::HELD,
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => Notice::Busy.status(),
+        _ => program::FAILED,
+    };
+    program::told(cx, word, retry(response, seconds))
+}
+
+/// Whether the turn at a gate has come. A newer text of the pass goes along.
+pub(crate) fn turn(cx: &RequestContext<'_>, room: &SiteRoom, turn: Turn, renewed: Option<Token>) -> Response<Body> {
+    let mut response = answer(StatusCode::OK, JSON, ui::turn_json(turn.go, turn.ahead, turn.poll_after.as_secs()));
+    response.headers_mut().extend(renewed.and_then(|pass| cx.keep(room, &pass)));
+    response
+}
+
+/// Notes why there is no answer of the shop, and gives the status for it.
+fn unanswered(cx: &mut RequestContext<'_>, error: &UpstreamError) -> StatusCode {
+    let (disposition, reason) = cx.meters().unanswered(error);
+    (cx.unanswered, cx.reason) = (Some(disposition), reason);
+    match error {
+        UpstreamError::Held { .. } => StatusCode::TOO_MANY_REQUESTS,
         UpstreamError::Busy { .. }
         | UpstreamError::RoomBusy { .. }
+        | UpstreamError::RouteBusy { .. }
         | UpstreamError::UpgradesFull
         | UpstreamError::Exhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
         UpstreamError::NoServer
@@ -249,15 +326,6 @@ pub(crate) fn upstream_failed(cx: &mut RequestContext<'_>, error: &UpstreamError
         UpstreamError::Timeout => StatusCode::GATEWAY_TIMEOUT,
         UpstreamError::ClientGone(_) => StatusCode::BAD_REQUEST,
         UpstreamError::ClientSlow => StatusCode::REQUEST_TIMEOUT,
-    };
-    let (disposition, reason) = cx.meters().unanswered(error);
-    (cx.unanswered, cx.reason) = (Some(disposition), reason);
-    let request = cx.request_id.to_str().unwrap_or_default();
-    match error {
-        UpstreamError::Busy { retry_after } | UpstreamError::RoomBusy { retry_after } => {
-            retry(notice(cx, status, Notice::Busy), retry_after.as_secs().max(1))
-        }
-        _ => notice(cx, status, Notice::Failed { status: status.as_u16(), request }),
     }
 }
 

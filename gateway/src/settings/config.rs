@@ -13,6 +13,7 @@
 pub mod brand;
 pub mod changes;
 mod check;
+mod classes;
 pub mod listen;
 pub mod node;
 mod opening;
@@ -42,7 +43,7 @@ pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{KeyChange, Loss, RoomChange, What, difference, kept, losses, shown};
-pub use route::{RouteConfig, Scope, ScopeConfig};
+pub use route::{RouteClass, RouteConfig, Scope, ScopeConfig};
 pub use units::Size;
 pub use upstream::{HealthConfig, HttpVersion, ShopServer, UpstreamConfig, UpstreamTlsConfig};
 
@@ -106,6 +107,21 @@ impl Config {
         }
         config.warnings = judge(document)?;
         Ok(config)
+    }
+
+    /// The upstream that answers a route: its own, that of the room around it, or the only one.
+    pub fn upstream_of<'c>(&'c self, route: &'c RouteConfig) -> Option<&'c str> {
+        let around = self.rooms.iter().flat_map(|room| room.scopes().map(|scope| (scope, room.upstream.as_deref())));
+        let around = around.filter(|(scope, upstream)| upstream.is_some() && scope.holds(&route.scope()));
+        let of_room = || around.max_by_key(|(scope, _)| scope.path.len()).and_then(|(_, upstream)| upstream);
+        let only = || self.upstreams.first().filter(|_| self.upstreams.len() == 1).map(|only| only.name.as_str());
+        route.upstream.as_deref().or_else(of_room).or_else(only)
+    }
+
+    /// The routes with a class on which holders of passes of this room may be.
+    pub fn classes_of<'c>(&'c self, room: &'c RoomConfig) -> impl Iterator<Item = &'c RouteConfig> {
+        let meets = |route: &&RouteConfig| room.scopes().any(|scope| scope.meets(&route.scope()));
+        self.routes.iter().filter(|route| route.class.is_some()).filter(meets)
     }
 
     /// Writes the warnings into the log.

@@ -239,6 +239,19 @@ metrics! {
     /// Upgraded connections that may be open (`max_upgraded`).
     UPSTREAM_UPGRADED_LIMIT: Gauge "weir_upstream_upgraded_limit" in "connections" ["upstream"];
 
+    /// Requests in work of a route with a class.
+    ROUTE_IN_FLIGHT: Gauge "weir_route_in_flight" in "requests" ["route", "class"];
+    /// Requests of the route that may be in work at once (`max_in_flight`); absent without that limit.
+    ROUTE_IN_FLIGHT_LIMIT: Gauge "weir_route_in_flight_limit" in "requests" ["route", "class"];
+    /// Passes with a place in the line of the route.
+    ROUTE_WAITING: Gauge "weir_route_waiting_passes" in "passes" ["route", "class"];
+    /// Requests of the route by what came of them: on to the shop, held with a place, turned away without one, in doubt after all.
+    ROUTE_REQUESTS: Counter "weir_route_requests_total" in "requests" ["route", "class", "result"];
+    /// Places in the line of the route that nobody asked for any more.
+    ROUTE_GIVEN_UP: Counter "weir_route_places_given_up_total" in "places" ["route", "class"];
+    /// Turns in the line of the route that were told and not used.
+    ROUTE_MISSED: Counter "weir_route_turns_missed_total" in "turns" ["route", "class"];
+
     /// Calls of the store.
     STORE_CALLS: Counter "weir_store_calls_total" in "calls" ["result"];
     /// How long they took.

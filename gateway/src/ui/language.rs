@@ -74,6 +74,14 @@ pub(super) struct Texts {
     pub(super) form_lost_how: [&'static str; 2],
     pub(super) form_turn: &'static str,
     pub(super) form_send: &'static str,
+    /// For who is inside and waits at the gate of orders or payments.
+    pub(super) gate_title: &'static str,
+    pub(super) gate_lead: &'static str,
+    pub(super) gate_ahead: &'static str,
+    pub(super) gate_unit: &'static str,
+    pub(super) gate_how: &'static str,
+    pub(super) gate_order: &'static str,
+    pub(super) gate_away: &'static str,
     /// In a bar on a page of the shop: the time inside ends soon; the same, and it cannot be extended; it has ended.
     pub(super) pass_ending: &'static str,
     pub(super) pass_last: &'static str,
@@ -88,6 +96,7 @@ pub(super) struct Texts {
     pub(super) busy: Heading,
     pub(super) failed: Heading,
     pub(super) ended: Heading,
+    pub(super) in_doubt: Heading,
     pub(super) refreshes: &'static str,
     pub(super) try_again: &'static str,
     pub(super) go_back: &'static str,

@@ -50,10 +50,17 @@ pub enum Notice<'a> {
         /// The id to quote to the shop's operators.
         request: &'a str,
     },
+    /// The same, and a form may have reached the upstream: it must not be sent again without a look.
+    InDoubt {
+        /// Status code of the answer, mostly 502 or 504.
+        status: u16,
+        /// The id to quote to the shop's operators.
+        request: &'a str,
+    },
 }
 
 /// Number of pages: [`Notice::index`] is below it.
-const PAGES: usize = 7;
+const PAGES: usize = 8;
 /// Number of notices that are the same for all their readers.
 const KINDS: usize = 7;
 
@@ -67,6 +74,7 @@ impl Notice<'_> {
             Self::Busy => 4,
             Self::Failed { .. } => 5,
             Self::Ended { .. } => 6,
+            Self::InDoubt { .. } => 7,
         }
     }
 
@@ -80,7 +88,7 @@ impl Notice<'_> {
             Self::Left => 4,
             Self::Busy => 5,
             Self::Ended { .. } => 6,
-            Self::Failed { .. } => return None,
+            Self::Failed { .. } | Self::InDoubt { .. } => return None,
         };
         let seconds = self.retry().unwrap_or(0);
         let step = SECONDS.iter().position(|&step| seconds <= step).unwrap_or(SECONDS.len() - 1);
@@ -110,6 +118,7 @@ impl Notice<'_> {
             Self::Left => "left",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
+            Self::InDoubt { .. } => "in_doubt",
         }
     }
 
@@ -123,6 +132,7 @@ impl Notice<'_> {
             Self::Left => "left",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
+            Self::InDoubt { .. } => "in-doubt",
         }
     }
 
@@ -132,12 +142,12 @@ impl Notice<'_> {
             Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } | Self::Ended { retry } => {
                 Some(retry)
             }
-            Self::Full | Self::Left | Self::Busy | Self::Failed { .. } => None,
+            Self::Full | Self::Left | Self::Busy | Self::Failed { .. } | Self::InDoubt { .. } => None,
         }
     }
 
     fn request(&self) -> Option<&str> {
-        if let Self::Failed { request, .. } = self { Some(request) } else { None }
+        if let Self::Failed { request, .. } | Self::InDoubt { request, .. } = self { Some(request) } else { None }
     }
 
     fn sentence(self) -> &'static str {
@@ -152,6 +162,9 @@ impl Notice<'_> {
             Self::Left => "You have left the line.",
             Self::Busy => "Too busy to answer in time.",
             Self::Failed { .. } => "The upstream did not answer as it should.",
+            Self::InDoubt { .. } => {
+                "This reached the upstream, which gave no answer: it may have been done. Look before you send it again."
+            }
         }
     }
 
@@ -188,7 +201,8 @@ impl Notice<'_> {
 }
 
 fn headings(texts: &Texts) -> [Heading; PAGES] {
-    [texts.suspended, texts.full, texts.too_many, texts.left, texts.busy, texts.failed, texts.ended]
+    let Texts { suspended, full, too_many, left, busy, failed, ended, in_doubt, .. } = *texts;
+    [suspended, full, too_many, left, busy, failed, ended, in_doubt]
 }
 
 /// The form of a notice.
@@ -243,8 +257,8 @@ impl Notices {
                 let variables = context! {
                     n => Value::from(Serde(heading)),
                     refresh => index == 0 || index == 2,
-                    left => index == 3,
-                    failed => index == 5,
+                    left => index == 3 || index == 7,
+                    failed => index == 5 || index == 7,
                     retry => Slot::Retry.mark(),
                     status => Slot::Status.mark(),
                     request => Slot::Request.mark(),
@@ -281,8 +295,12 @@ impl Notices {
     pub fn page(&self, notice: Notice<'_>, language: Language, coding: Coding) -> Filled {
         self.pages[language as usize * PAGES + notice.index()].fill(coding, |out, slot| match (slot, notice) {
             (Slot::Retry, _) => push_number(out, notice.retry().unwrap_or(30)),
-            (Slot::Status, Notice::Failed { status, .. }) => push_number(out, status.into()),
-            (Slot::Request, Notice::Failed { request, .. }) => push_escaped(out, request),
+            (Slot::Status, Notice::Failed { status, .. } | Notice::InDoubt { status, .. }) => {
+                push_number(out, status.into());
+            }
+            (Slot::Request, Notice::Failed { request, .. } | Notice::InDoubt { request, .. }) => {
+                push_escaped(out, request);
+            }
             _ => {}
         })
     }

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use minijinja::{Value, context};
 
 use super::brand::{Brand, Logo};
+use super::gate::GatePages;
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
 use super::template::{
@@ -132,9 +133,9 @@ struct Faces {
 
 /// The owner of the pages.
 #[derive(Debug)]
-struct Room {
-    name: String,
-    brand: Brand,
+pub(super) struct Room {
+    pub(super) name: String,
+    pub(super) brand: Brand,
 }
 
 /// The waiting page of one room, ready to be filled.
@@ -143,6 +144,7 @@ pub struct WaitingPage {
     shown: Faces,
     /// Ours with a held form: only its readers need that text, and an operator's page holds none.
     holding: Faces,
+    at_gate: GatePages,
     notices: Option<Notices>,
 }
 
@@ -160,7 +162,7 @@ impl WaitingPage {
             Some(source) => Faces::of_operators(source, &look, &room)?,
             None => Faces { held: false, ..holding.clone() },
         };
-        Ok(Self { shown, holding, notices })
+        Ok(Self { shown, holding, at_gate: GatePages::new(room), notices })
     }
 
     /// The id of its text: pages with the same text have the same number, at every gateway.
@@ -210,6 +212,18 @@ impl WaitingPage {
         let (state, standing) =
             standing.map_or((PageState::Arriving, &QueuePosition::ARRIVING), |s| (snapshot.state(s), s));
         self.holding.fill(state, snapshot, standing, told, More { ended, form: Some(form) })
+    }
+
+    /// The page of a shopper who waits at the gate of a route, with the form that was not forwarded; without `ahead` for want of
+    /// a way to the shop. Always ours; to be sent with [`Self::own_csp`].
+    pub fn at_gate(
+        &self,
+        form: Option<&HeldForm>,
+        ahead: Option<usize>,
+        poll_after: u64,
+        told: (Language, Coding),
+    ) -> Filled {
+        self.at_gate.fill(form, ahead, poll_after, told)
     }
 
     /// The page of a newcomer who is asked to confirm.

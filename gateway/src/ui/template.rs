@@ -24,6 +24,8 @@ use super::{Language, gzip};
 pub(super) const NOTICE: &str = "notice.html";
 /// The template of the waiting page.
 pub(super) const WAITING: &str = "page.html";
+/// The template of the page at the gate of a route.
+pub(super) const GATE: &str = "gate.html";
 const SHELL: &str = include_str!("../../../queue-ui/shell.html");
 /// The text of our own waiting page.
 pub(super) const PAGE: &str = include_str!("../../../queue-ui/page.html");
@@ -57,13 +59,27 @@ struct Assets {
     style: String,
     brand_style: String,
     page_script: String,
+    gate_script: String,
     notice_script: String,
+}
+
+/// A script of a page that waits, in a block of its own: an operator's page may have names like ours.
+macro_rules! waiting_script {
+    ($file:literal) => {
+        script(concat!(
+            "\"use strict\";\n{\n",
+            include_str!("../../../queue-ui/held.js"),
+            include_str!(concat!("../../../queue-ui/", $file)),
+            "}\n"
+        ))
+    };
 }
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: style(include_str!("../../../queue-ui/page.css")),
     brand_style: style(include_str!("../../../queue-ui/brand.css")),
-    page_script: script(include_str!("../../../queue-ui/page.js")),
+    page_script: waiting_script!("page.js"),
+    gate_script: waiting_script!("gate.js"),
     notice_script: script(include_str!("../../../queue-ui/notice.js")),
 });
 
@@ -87,10 +103,11 @@ impl<'a> Look<'a> {
         let hash = |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
         let pictures = if logo.is_empty() { "data:" } else { "'self' data:" };
         let csp = format!(
-            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}'; img-src {pictures}; connect-src 'self'; \
+            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}' 'sha256-{}'; img-src {pictures}; connect-src 'self'; \
              form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
             hash(&style),
             hash(&ASSETS.page_script),
+            hash(&ASSETS.gate_script),
             hash(&ASSETS.notice_script)
         );
         let csp = HeaderValue::try_from(csp).unwrap_or(HeaderValue::from_static("default-src 'none'"));
@@ -296,6 +313,7 @@ pub(super) fn templates() -> Result<Environment<'static>, PageError> {
     templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     templates.add_template("shell.html", SHELL)?;
     templates.add_template(WAITING, PAGE)?;
+    templates.add_template(GATE, include_str!("../../../queue-ui/gate.html"))?;
     templates.add_template(NOTICE, include_str!("../../../queue-ui/notice.html"))?;
     Ok(templates)
 }
@@ -314,7 +332,11 @@ pub(super) fn render(
     look: &Look<'_>,
     own: Value,
 ) -> Result<Segments, PageError> {
-    let script = if name == NOTICE { &ASSETS.notice_script } else { &ASSETS.page_script };
+    let script = match name {
+        NOTICE => &ASSETS.notice_script,
+        GATE => &ASSETS.gate_script,
+        _ => &ASSETS.page_script,
+    };
     Ok(Segments::cut(&templates.get_template(name)?.render(variables(language, look, script, own))?))
 }
 

@@ -23,6 +23,20 @@ pub enum UpstreamError {
         /// A sensible time to come back.
         retry_after: Duration,
     },
+    /// The route of the request has all in work that it may have; the place of its pass there is kept.
+    #[error("all of the route's requests are in work")]
+    Held {
+        /// Places of earlier passes.
+        ahead: usize,
+        /// A sensible time to come back.
+        retry_after: Duration,
+    },
+    /// The same for a request without a pass, which has no place.
+    #[error("all of the route's requests are in work")]
+    RouteBusy {
+        /// A sensible time to come back.
+        retry_after: Duration,
+    },
     /// All upgraded connections are in use.
     #[error("all upgraded connections are in use")]
     UpgradesFull,
@@ -115,6 +129,8 @@ impl UpstreamError {
         match self {
             Self::Busy { .. }
             | Self::RoomBusy { .. }
+            | Self::Held { .. }
+            | Self::RouteBusy { .. }
             | Self::UpgradesFull
             | Self::NoServer
             | Self::NoUpgrade(_)

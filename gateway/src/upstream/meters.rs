@@ -10,8 +10,13 @@ use crate::telemetry::meters::{CLASSES, class};
 use crate::telemetry::{Series, catalogue};
 
 /// Classes of traffic, in the order of [`Priority`].
-pub const TRAFFIC: [(Priority, &str); 3] =
-    [(Priority::Pass, "pass"), (Priority::Return, "return"), (Priority::Anonymous, "anonymous")];
+pub const TRAFFIC: [(Priority, &str); 5] = [
+    (Priority::Payment, "payment"),
+    (Priority::Order, "order"),
+    (Priority::Pass, "pass"),
+    (Priority::Return, "return"),
+    (Priority::Anonymous, "anonymous"),
+];
 
 /// Answers of a server of the shop, and their latency.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Permits of an upstream, and the order in which freed ones are given.
 //!
 //! While permits are free, taking one is two loads and one compare-and-swap. When none is, requests stand
-//! in three lines, holders of a pass before returns from a payment before the rest, each in order of arrival, and
-//! a freed permit goes to the first of them: a newcomer cannot take it. Only then is the lock used.
+//! in lines: payments, orders and other requests of holders of a pass, then returns from a payment, then the rest, each in
+//! order of arrival, and a freed permit goes to the first of them: a newcomer cannot take it. Only then is the lock used.
 //!
 //! Returns hold at most a small part of the permits, for any client can make one. Anonymous traffic leaves a reserve to holders
 //! of a pass, and no client holds more than its share. Shares are counted only while permits run short: calm needs no map.
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::gate::Passage;
 use super::limiter::{Bounds, Class, Limiter};
 use super::share::{Share, Shares};
 use super::{Caller, Priority};
@@ -60,6 +61,8 @@ pub(super) struct Permits {
     limiter: Limiter,
     /// Permits of returns, counted once more.
     returns: Limiter,
+    /// Permits of payments and of orders, counted once more.
+    classed: [AtomicUsize; 2],
     rules: InForce,
     shares: Arc<Shares>,
     /// Requests in `lines`, readable without the lock...
@@ -76,14 +79,23 @@ pub(super) struct Permit {
     who: Priority,
     /// Boxed: there is none in calm.
     share: Option<Box<Share>>,
-    /// The room's permit, if the room has a limit of its own.
-    of_room: Option<Box<Permit>>,
+    /// What was taken before it, and is given back after it.
+    within: Option<Box<Within>>,
 }
+
+/// The room's permit, if the room has a limit of its own, and the slot at the gate of the route, if that has one.
+type Within = (Option<Permit>, Option<Passage>);
 
 impl Permit {
     /// The same, with the room's permit, which is given back after it.
     pub(super) fn within(mut self, of_room: Option<Self>) -> Self {
-        self.of_room = of_room.map(Box::new);
+        self.within = of_room.map(|permit| Box::new((Some(permit), None)));
+        self
+    }
+
+    /// The same, with the slot at the gate of its route, which is given back last.
+    pub(super) fn through(mut self, passage: Passage) -> Self {
+        self.within.get_or_insert_default().1 = Some(passage);
         self
     }
 }
@@ -94,6 +106,9 @@ impl Drop for Permit {
         permits.limiter.release(class(self.who));
         if self.who == Priority::Return {
             permits.returns.release(Class::Open);
+        }
+        if let Some(classed) = permits.classed(self.who) {
+            classed.fetch_sub(1, Ordering::Relaxed);
         }
         // Pairs with the fence in `next`: either that request finds this permit free, or this code sees it waiting.
         fence(Ordering::SeqCst);
@@ -126,10 +141,22 @@ impl Permits {
 
     pub(super) fn used_by(&self, who: Priority) -> usize {
         let returns = self.returns.in_flight();
+        let [payments, orders] = [0, 1].map(|class| self.classed[class].load(Ordering::Relaxed));
         match who {
-            Priority::Pass => self.limiter.used_by(Class::Reserved),
+            Priority::Payment => payments,
+            Priority::Order => orders,
+            Priority::Pass => self.limiter.used_by(Class::Reserved).saturating_sub(payments + orders),
             Priority::Return => returns,
             Priority::Anonymous => self.limiter.used_by(Class::Open).saturating_sub(returns),
+        }
+    }
+
+    /// The counter of a class of requests with a pass.
+    fn classed(&self, who: Priority) -> Option<&AtomicUsize> {
+        match who {
+            Priority::Payment => Some(&self.classed[0]),
+            Priority::Order => Some(&self.classed[1]),
+            Priority::Pass | Priority::Return | Priority::Anonymous => None,
         }
     }
 
@@ -180,7 +207,8 @@ impl Permits {
     /// A permit, unless another request is before this one in the line.
     fn try_next(self: &Arc<Self>, who: Priority) -> Option<Permit> {
         let before = match who {
-            Priority::Pass => &self.waiting_passes,
+            // Who has a class stands before the others in the lines.
+            Priority::Payment | Priority::Order | Priority::Pass => &self.waiting_passes,
             Priority::Return | Priority::Anonymous => &self.waiting,
         };
         if before.load(Ordering::Relaxed) == 0 { self.try_acquire(who) } else { None }
@@ -208,7 +236,10 @@ impl Permits {
         }
         let (all, open) = (self.rules.limit.load(Ordering::Relaxed), self.rules.open.load(Ordering::Relaxed));
         if self.limiter.try_acquire(class(who), Bounds { all, open }) {
-            return Some(Permit { permits: self.clone(), who, share: None, of_room: None });
+            if let Some(classed) = self.classed(who) {
+                classed.fetch_add(1, Ordering::Relaxed);
+            }
+            return Some(Permit { permits: self.clone(), who, share: None, within: None });
         }
         if who == Priority::Return {
             self.returns.release(Class::Open);
@@ -228,7 +259,7 @@ impl Permits {
     fn next_waiter(self: &Arc<Self>) -> Option<(oneshot::Sender<Permit>, Permit)> {
         let mut lines = self.lines();
         lines.prune();
-        let next = [Priority::Pass, Priority::Return, Priority::Anonymous].into_iter().find_map(|who| {
+        let next = Priority::ALL.into_iter().find_map(|who| {
             lines.of(who).front()?;
             let permit = self.try_acquire(who)?;
             Some((lines.of(who).pop_front()?, permit))
@@ -238,8 +269,9 @@ impl Permits {
     }
 
     fn count(&self, lines: &Lines) {
-        self.waiting.store(lines.pass.len() + lines.returns.len() + lines.anonymous.len(), Ordering::Relaxed);
-        self.waiting_passes.store(lines.pass.len(), Ordering::Relaxed);
+        let passes = lines.payments.len() + lines.orders.len() + lines.pass.len();
+        self.waiting.store(passes + lines.returns.len() + lines.anonymous.len(), Ordering::Relaxed);
+        self.waiting_passes.store(passes, Ordering::Relaxed);
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -249,7 +281,7 @@ impl Permits {
 
 fn class(who: Priority) -> Class {
     match who {
-        Priority::Pass => Class::Reserved,
+        Priority::Payment | Priority::Order | Priority::Pass => Class::Reserved,
         Priority::Return | Priority::Anonymous => Class::Open,
     }
 }
@@ -257,6 +289,8 @@ fn class(who: Priority) -> Class {
 /// Waiting requests. One that gave up stays until it is at the front: all of a line wait equally long.
 #[derive(Debug, Default)]
 struct Lines {
+    payments: VecDeque<oneshot::Sender<Permit>>,
+    orders: VecDeque<oneshot::Sender<Permit>>,
     pass: VecDeque<oneshot::Sender<Permit>>,
     returns: VecDeque<oneshot::Sender<Permit>>,
     anonymous: VecDeque<oneshot::Sender<Permit>>,
@@ -265,6 +299,8 @@ struct Lines {
 impl Lines {
     fn of(&mut self, who: Priority) -> &mut VecDeque<oneshot::Sender<Permit>> {
         match who {
+            Priority::Payment => &mut self.payments,
+            Priority::Order => &mut self.orders,
             Priority::Pass => &mut self.pass,
             Priority::Return => &mut self.returns,
             Priority::Anonymous => &mut self.anonymous,
@@ -273,7 +309,8 @@ impl Lines {
 
     /// Drops requests at the front that gave up.
     fn prune(&mut self) {
-        for line in [&mut self.pass, &mut self.returns, &mut self.anonymous] {
+        for who in Priority::ALL {
+            let line = self.of(who);
             while line.pop_front_if(|waiter| waiter.is_closed()).is_some() {}
         }
     }
@@ -297,7 +334,7 @@ mod tests {
 
     /// A client of its own, or the one of this number.
     fn caller(who: Priority, number: u64) -> Caller<'static> {
-        Caller { who, client: Client::Address(number), part: None }
+        Caller { who, client: Client::Address(number), part: None, gate: None }
     }
 
     #[tokio::test(start_paused = true)]
@@ -323,6 +360,29 @@ mod tests {
         }
         assert_eq!(got, ["p1", "p2", "a1", "a2"]);
         assert_eq!(permits.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn payments_come_before_orders_before_whoever_looks_around_before_returns() {
+        let permits = permits(1);
+        let held = permits.acquire(caller(Priority::Pass, 1), LONG).await;
+        let (log, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for who in Priority::ALL.into_iter().rev() {
+            let (permits, log) = (permits.clone(), log.clone());
+            tokio::spawn(async move {
+                let permit = permits.acquire(caller(who, 1), LONG).await;
+                assert!(permit.is_some() && permits.used_by(who) == 1 && log.send(who).is_ok());
+            });
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((permits.waiting(), permits.used_by(Priority::Pass)), (5, 1));
+        drop((held, log));
+        let mut got = Vec::new();
+        while let Some(who) = order.recv().await {
+            got.push(who);
+        }
+        assert_eq!(got, Priority::ALL);
+        assert_eq!(Priority::ALL.map(|who| permits.used_by(who)), [0; 5]);
     }
 
     #[tokio::test(start_paused = true)]

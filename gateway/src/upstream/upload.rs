@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 
 use super::UpstreamError;
 use super::deadline::Deadline;
-use crate::client::body::Piece;
+use crate::client::body::{Piece, drain_body};
 use crate::client::buffer::Charge;
 use crate::client::headers::Trailers;
 
@@ -64,6 +64,15 @@ impl Upload {
     /// Whether there is no body at all.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// All of the body, if it has been gathered.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        match self.0.as_deref() {
+            None => Some(&[]),
+            Some(moving) if moving.rest.is_none() && moving.last.is_none() => Some(&moving.first),
+            Some(_) => None,
+        }
     }
 
     /// Waits for the beginning of the body.
@@ -114,6 +123,13 @@ impl Upload {
         {
             let rest = std::mem::take(&mut moving.first);
             moving.first = given.iter().flat_map(|piece| piece.iter().copied()).chain(rest).collect();
+        }
+    }
+
+    /// Reads the rest of a short one, which is sent nowhere.
+    pub(crate) fn drain(self) {
+        if let Some(rest) = self.0.and_then(|mut moving| moving.rest.take()) {
+            drain_body(rest);
         }
     }
 

@@ -4,5 +4,6 @@ mod brand;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+mod gate;
 mod sites;
 mod ui;

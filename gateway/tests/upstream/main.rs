@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
+mod gates;
 mod http2;
 mod kept;
 mod permits;
@@ -137,11 +138,11 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
 }
 
 fn holder() -> Caller<'static> {
-    Caller { who: Priority::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None }
+    Caller { who: Priority::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None, gate: None }
 }
 
 fn anybody() -> Caller<'static> {
-    Caller { who: Priority::Anonymous, client: Client::Address(1), part: None }
+    Caller { who: Priority::Anonymous, client: Client::Address(1), part: None, gate: None }
 }
 
 fn settings(servers: &[&String]) -> UpstreamConfig {

@@ -12,12 +12,15 @@ use crate::telemetry::meters::{CLASSES, DISPOSITIONS, IGNORED, VERDICTS, class};
 use crate::telemetry::{Disposition, RequestVerdict, Series, Waits};
 use crate::upstream::{Http2Failure, UpstreamError};
 
-/// Why the shop gave no answer, in metrics and in the access line; the first four are for want of room.
-const UNANSWERED: [&str; 13] = [
+/// Why the shop gave no answer, in metrics and in the access line; the first five are for want of room, and then comes one
+/// that has a place at the gate of its route.
+const UNANSWERED: [&str; 15] = [
     "upstream_busy",
     "room_busy",
+    "route_busy",
     "upgrades_full",
     "gateway_exhausted",
+    "held",
     "no_server",
     "upstream_unreachable",
     "upstream_timeout",
@@ -28,7 +31,8 @@ const UNANSWERED: [&str; 13] = [
     "client_slow",
     "upstream_no_upgrade",
 ];
-const SHED: usize = 4;
+const SHED: usize = 5;
+const HELD: usize = SHED;
 
 /// What became of a word of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +66,19 @@ fn cause(error: &UpstreamError) -> Cause {
     Cause::Named(match error {
         UpstreamError::Busy { .. } => 0,
         UpstreamError::RoomBusy { .. } => 1,
-        UpstreamError::UpgradesFull => 2,
-        UpstreamError::Exhausted { .. } => 3,
-        UpstreamError::NoServer => 4,
-        UpstreamError::Connect { .. } => 5,
-        UpstreamError::Timeout => 6,
-        UpstreamError::Unsent(_) | UpstreamError::Reset(_) => 7,
-        UpstreamError::HeadTooLarge(_) => 8,
-        UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => 9,
-        UpstreamError::ClientGone(_) => 10,
-        UpstreamError::ClientSlow => 11,
-        UpstreamError::NoUpgrade(_) => 12,
+        UpstreamError::RouteBusy { .. } => 2,
+        UpstreamError::UpgradesFull => 3,
+        UpstreamError::Exhausted { .. } => 4,
+        UpstreamError::Held { .. } => HELD,
+        UpstreamError::NoServer => 6,
+        UpstreamError::Connect { .. } => 7,
+        UpstreamError::Timeout => 8,
+        UpstreamError::Unsent(_) | UpstreamError::Reset(_) => 9,
+        UpstreamError::HeadTooLarge(_) => 10,
+        UpstreamError::Garbage(_) | UpstreamError::NotAskedToSwitch => 11,
+        UpstreamError::ClientGone(_) => 12,
+        UpstreamError::ClientSlow => 13,
+        UpstreamError::NoUpgrade(_) => 14,
         UpstreamError::Tls { failure, .. } => return Cause::Tls(*failure),
         UpstreamError::Http2 { failure, .. } => return Cause::Http2(*failure),
     })
@@ -136,6 +142,7 @@ impl RoomMeters {
         let counts = self.counts();
         let (counter, disposition, reason) = match cause(error) {
             Cause::Named(index) if index < SHED => (&counts.unanswered[index], Disposition::Shed, UNANSWERED[index]),
+            Cause::Named(HELD) => (&counts.unanswered[HELD], Disposition::Queued, UNANSWERED[HELD]),
             Cause::Named(index) => (&counts.unanswered[index], Disposition::Failed, UNANSWERED[index]),
             Cause::Tls(failure) => (&counts.tls[failure as usize], Disposition::Failed, failure.reason()),
             Cause::Http2(failure) => (&counts.http2[failure as usize], Disposition::Failed, failure.reason()),

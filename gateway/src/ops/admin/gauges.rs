@@ -13,7 +13,7 @@ use crate::in_force::shared::Shared;
 use crate::in_force::site::{Site, SiteRoom};
 use crate::line::rooms::LiveRoom;
 use crate::telemetry::{PROCESS, Page, catalogue};
-use crate::upstream::{Part, TRAFFIC, Upstream};
+use crate::upstream::{Part, RouteGate, TRAFFIC, Upstream};
 
 /// Writes the metrics of everything in force.
 pub(super) fn observe(shared: &Shared, page: &mut Page) {
@@ -29,6 +29,7 @@ pub(super) fn observe(shared: &Shared, page: &mut Page) {
     told.for_each(|room| self::room(page, room));
     page.series(site.outside.series());
     site.upstreams.values().for_each(|upstream| self::upstream(page, upstream));
+    site.gates.values().for_each(|gate| self::gate(page, gate));
     certificates(shared, &site, page);
 }
 
@@ -181,4 +182,25 @@ fn upstream(page: &mut Page, upstream: &Upstream) {
             page.add(&catalogue::UPSTREAM_HTTP2_FAILURES, &[name, server.address(), failure.name()], count);
         }
     }
+}
+
+/// Writes the state of the gate of a route.
+fn gate(page: &mut Page, gate: &RouteGate) {
+    let (settings, counters, gauges) = (gate.settings(), gate.counters(), gate.gauges());
+    let labels = [settings.route.as_str(), settings.class.name()];
+    page.add(&catalogue::ROUTE_IN_FLIGHT, &labels, gauges.in_flight);
+    if let Some(limit) = settings.max_in_flight {
+        page.add(&catalogue::ROUTE_IN_FLIGHT_LIMIT, &labels, limit);
+    }
+    page.add(&catalogue::ROUTE_WAITING, &labels, gauges.waiting);
+    for (result, count) in [
+        ("passed", &counters.passed),
+        ("held", &counters.held),
+        ("busy", &counters.busy),
+        ("in_doubt", &counters.in_doubt),
+    ] {
+        page.count(&catalogue::ROUTE_REQUESTS, &[labels[0], labels[1], result], count);
+    }
+    page.add(&catalogue::ROUTE_GIVEN_UP, &labels, gauges.given_up);
+    page.add(&catalogue::ROUTE_MISSED, &labels, gauges.missed);
 }

@@ -7,10 +7,12 @@
 //! | `expired` | the time inside, or the place, has ended | the same |
 //! | `queue-closed` | suspended, or full, in a room without a line | later |
 //! | `too-fast` | over a quota | the same after `Retry-After` |
+//! | `held` | inside; too many order or pay at this moment, and the place is kept | the same after `Retry-After` |
 //! | `busy` | the shop has too much to do | the same after `Retry-After` |
 //! | `failed` | the shop, or the way to it, failed | whatever helps in an outage |
+//! | `in-doubt` | the same, and the order may have been taken | to look at the orders |
 //!
-//! The first four are the line, the last two an outage. An answer of the shop never has the header.
+//! The first four are the line, the last three an outage. An answer of the shop never has the header.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, VARY,
@@ -24,6 +26,10 @@ use crate::request::request_context::RequestContext;
 pub(super) const WEIR_STATUS: HeaderName = HeaderName::from_static("weir-status");
 /// The word of the line.
 pub(super) const WAITING: &str = "waiting";
+/// The word of the gate of a route.
+pub(super) const HELD: &str = "held";
+/// The word of an outage.
+pub(super) const FAILED: &str = "failed";
 /// The word for a caller whose token has ended.
 pub(super) const EXPIRED: &str = "expired";
 

@@ -13,7 +13,7 @@ use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
 use super::{Config, HttpVersion, RoomConfig, StoreKind, UpstreamConfig};
-use super::{opening, page};
+use super::{classes, opening, page};
 use crate::settings::secret::VARIABLE;
 use crate::settings::tls::client::{ClientTls, server_name};
 use crate::ui::{LOGO_BYTES, Logo};
@@ -27,6 +27,7 @@ pub(super) fn all(config: &Config, document: &mut Document<'_>) {
     redis::check(&config.store, document);
     shared_store(config, document);
     upstreams(config, document);
+    classes::check(config, document);
     rooms(config, document);
 }
 
@@ -268,7 +269,7 @@ fn upstream_tls(upstream: &UpstreamConfig, at: &str, document: &mut Document<'_>
 /// Upstreams that routes and rooms refer to.
 fn references(config: &Config, document: &mut Document<'_>) {
     let known: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    let routes = keyed("route", &config.routes, "upstream", |route| Some(route.upstream.as_str()));
+    let routes = keyed("route", &config.routes, "upstream", |route| route.upstream.as_deref());
     let rooms = keyed("room", &config.rooms, "upstream", |room| room.upstream.as_deref());
     for (at, name) in routes.into_iter().chain(rooms) {
         if known.contains(&name) || !document.is_sound(&at) {
@@ -279,6 +280,15 @@ fn references(config: &Config, document: &mut Document<'_>) {
             None => format!("add [[upstream]] with name = {name:?}"),
         };
         document.report(&at, format!("there is no upstream {name:?}"), fix);
+    }
+    for (index, route) in config.routes.iter().enumerate() {
+        if config.upstream_of(route).is_none()
+            && !known.is_empty()
+            && document.is_sound(&format!("route.{index}.upstream"))
+        {
+            let what = format!("names no upstream, there are {}, and no room around it names one", known.len());
+            document.report(&format!("route.{index}"), what, format!("add upstream = {:?}, or another", known[0]));
+        }
     }
 }
 
@@ -447,7 +457,9 @@ fn answered(config: &Config, room: &RoomConfig, at: &str, document: &mut Documen
         return;
     }
     for scope in room.scopes() {
-        let another = |route: &RouteConfig, name: &str| route.scope().key() == scope.key() && route.upstream != name;
+        let another = |route: &RouteConfig, name: &str| {
+            route.scope().key() == scope.key() && config.upstream_of(route).is_some_and(|upstream| upstream != name)
+        };
         match &room.upstream {
             Some(name) if config.routes.iter().any(|route| another(route, name)) => {
                 let what = format!("a route sends {} to another upstream", scope.key());

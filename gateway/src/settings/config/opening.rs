@@ -57,7 +57,9 @@ pub(super) fn warn(config: &Config, document: &mut Document<'_>) {
 
 /// Everything that is a route: the short form in a room, too.
 fn routes(config: &Config) -> Vec<Route<'_>> {
-    let written = config.routes.iter().map(|route| Route { scope: route.scope(), upstream: &route.upstream });
+    let written = config.routes.iter();
+    let written =
+        written.filter_map(|route| Some(Route { scope: route.scope(), upstream: config.upstream_of(route)? }));
     let short = config.rooms.iter().filter_map(|room| Some((room, room.upstream.as_deref()?)));
     let short = short.flat_map(|(room, upstream)| room.scopes().map(move |scope| Route { scope, upstream }));
     written.chain(short).collect()

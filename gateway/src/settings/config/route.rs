@@ -4,16 +4,19 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use policy::scope::{BadPattern, Literal, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toml_diagnostics::Diagnostic;
+use toml_diagnostics::{Diagnostic, between};
+
+use super::value::{AsText as _, Time};
 
 /// `[[route]]`: hosts and paths that one upstream answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["host", "upstream"]))]
+#[schemars(extend("required" = ["host"]))]
 pub struct RouteConfig {
     /// Host: exact, "*.example.com" or "*".
     #[schemars(extend("format" = "host"))]
@@ -23,13 +26,45 @@ pub struct RouteConfig {
     pub path: String,
     /// The path alone, without what is below it.
     pub exact: bool,
-    /// Name of the upstream that answers.
-    pub upstream: String,
+    /// Name of the upstream that answers. No default: that of the room around the route, or the only one.
+    pub upstream: Option<String>,
+    /// What is done there, "order" or "payment". Requests with a pass go to the shop before all others then: payments, orders,
+    /// the rest. No default: as any other request.
+    pub class: Option<RouteClass>,
+    /// Requests of the class that the shop works on at once, within `max_in_flight` of the upstream; over it passes wait in
+    /// order of their age. Needs `class`. No default: all that the upstream takes.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_in_flight: Option<usize>,
+    /// How long a request over that limit is held before it is answered with its place. No default: `max_wait` of the upstream.
+    #[serde(with = "Time")]
+    #[schemars(transform = between("0s", "1m"))]
+    pub max_wait: Option<Duration>,
+}
+
+/// What requests of a route do, where that decides who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteClass {
+    /// They order.
+    Order,
+    /// They pay.
+    Payment,
+}
+
+impl RouteClass {
+    /// As in the file, in metrics and in the operator's API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Payment => "payment",
+        }
+    }
 }
 
 impl Default for RouteConfig {
     fn default() -> Self {
-        Self { host: String::new(), path: "/".to_owned(), exact: false, upstream: String::new() }
+        let (upstream, class, max_in_flight, max_wait) = Default::default();
+        Self { host: String::new(), path: "/".to_owned(), exact: false, upstream, class, max_in_flight, max_wait }
     }
 }
 
@@ -58,6 +93,12 @@ impl RouteConfig {
     /// What it takes.
     pub fn scope(&self) -> Scope<'_> {
         Scope { host: &self.host, path: &self.path, exact: self.exact }
+    }
+
+    /// Its name in metrics and in the operator's API: host and path as they are written.
+    pub fn name(&self) -> String {
+        let Self { host, path, exact, .. } = self;
+        format!("{host}{path}{}", if *exact { " (exact)" } else { "" })
     }
 }
 
@@ -109,6 +150,13 @@ impl Scope<'_> {
     /// Whether its path covers that one.
     pub(super) fn covers(&self, path: &str) -> bool {
         if self.exact { self.path == path } else { below(self.path, path) }
+    }
+
+    /// Whether it covers all that the other covers.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        let below = self.host.strip_prefix('*').is_some_and(|end| other.host.ends_with(end));
+        let hosts = below || self.host.eq_ignore_ascii_case(other.host);
+        hosts && self.covers(other.path) && (!self.exact || other.exact)
     }
 
     /// Whether some request can match both.
@@ -235,6 +283,20 @@ mod tests {
         ] {
             assert_eq!(scope.to_string(), words);
         }
+    }
+
+    #[test]
+    fn a_scope_holds_what_lies_in_it_as_a_whole() {
+        let exact = |scope| Scope { exact: true, ..scope };
+        assert!(
+            scope("*", "/").holds(&scope("a.b", "/order"))
+                && scope("A.b", "/launch").holds(&scope("a.b", "/launch/order"))
+        );
+        assert!(exact(scope("a.b", "/order")).holds(&exact(scope("a.b", "/order"))));
+        assert!(
+            !scope("a.b", "/order").holds(&scope("*", "/order")) && !scope("a.b", "/order").holds(&scope("a.b", "/"))
+        );
+        assert!(!exact(scope("a.b", "/order")).holds(&scope("a.b", "/order")));
     }
 
     #[test]

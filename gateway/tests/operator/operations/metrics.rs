@@ -38,6 +38,8 @@ fn gateway(shop: &Shop) -> Weir {
     std::fs::write(dir.path().join("shop.pem"), made.cert.pem()).unwrap();
     std::fs::write(dir.path().join("shop.key"), made.signing_key.serialize_pem()).unwrap();
     let text = config(shop.address, ROOMY).replace("admin =", "https = \"127.0.0.1:0\"\nadmin =");
+    let orders = "[[route]]\nhost = \"*\"\npath = \"/launch/order\"\nclass = \"order\"\nmax_in_flight = 20\n[[room]]";
+    let text = text.replace("[[room]]", orders);
     let tls = "max_in_flight = 50\ntotal_active_users = 500\n[[tls]]\ncertificate = \"shop.pem\"\nkey = \"shop.key\"\n";
     std::fs::write(dir.path().join("weir.toml"), text + tls).unwrap();
     Weir::start_in(dir)
