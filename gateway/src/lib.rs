@@ -17,6 +17,7 @@ pub mod ops;
 pub mod quota;
 mod request;
 pub mod settings;
+mod shield;
 pub mod telemetry;
 pub mod ui;
 pub mod upstream;
@@ -137,6 +138,7 @@ impl Gateway {
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
         let housekeeping = tokio::spawn(housekeeping(shared.clone(), losses, background.clone()));
         let reload = tokio::spawn(reload.run(background.clone()));
+        let steering = tokio::spawn(shield::steering::run(shared.clone(), background.clone()));
         let fleet = tokio::spawn(fleet.run(background.clone()));
         first_answers(&shared).await;
         let bound = bound(&doors[0])?;
@@ -153,7 +155,7 @@ impl Gateway {
         serving.cancel();
         let joined = tokio::task::spawn_blocking(|| workers.into_iter().try_for_each(join_worker)).await?;
         background.cancel();
-        let _ = tokio::join!(committer, admin, housekeeping, reload, fleet);
+        let _ = tokio::join!(committer, admin, housekeeping, reload, fleet, steering);
         joined
     }
 }

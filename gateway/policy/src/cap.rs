@@ -17,17 +17,20 @@ pub enum CapKind {
     Shop = 1,
     /// A program beside the shop, or its operator.
     Api = 2,
+    /// What a gate delivers.
+    Gate = 3,
 }
 
 impl CapKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Shop, Self::Api];
+    pub const ALL: [Self; 3] = [Self::Shop, Self::Api, Self::Gate];
 
     /// Its name for programs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Shop => "shop",
             Self::Api => "api",
+            Self::Gate => "gate",
         }
     }
 }

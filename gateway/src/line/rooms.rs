@@ -17,6 +17,7 @@ mod meters;
 mod passes;
 mod picture;
 mod renewals;
+mod stages;
 mod words;
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ use policy::ticket::{Kind, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::settings::config::RouteClass;
 use crate::telemetry::Seldom;
 use crate::ui;
 use crate::upstream::Upstream;
@@ -48,6 +50,8 @@ use late::LateForms;
 pub use meters::{RoomMeters, WordResult};
 pub use policy::queue::Admission;
 use renewals::Renewals;
+use stages::Stages;
+pub use stages::{StageCounts, StageFlow};
 use words::PassedOn;
 
 /// Requests that may wait for the committer; past that, the store counts as away for them.
@@ -139,6 +143,7 @@ pub struct LiveRoom {
     /// Used-up numbers of expired passes, and until when the line's answer holds.
     spent: DashMap<u64, Millis>,
     late: LateForms,
+    stages: Stages,
     words: PassedOn,
     misheard: Seldom,
     provisional: AtomicU64,
@@ -294,6 +299,11 @@ impl LiveRoom {
     /// Passes the stock of a product on to the line. Returns `false` if the store is too busy to take it.
     pub fn set_stock(self: &Arc<Self>, level: StockLevel) -> bool {
         self.mailbox.try_send((self.clone(), Op::Stock { level })).is_ok()
+    }
+
+    /// What its passes did at gates of this class.
+    pub fn stage(&self, class: RouteClass) -> &StageFlow {
+        self.stages.of(class)
     }
 
     /// Whether to log now that a word of the shop was ignored.
@@ -454,6 +464,7 @@ impl Rooms {
             renewals: Renewals::default(),
             spent: DashMap::with_shard_amount(PARTS),
             late: LateForms::default(),
+            stages: Stages::default(),
             words: PassedOn::default(),
             misheard: Seldom::default(),
             provisional: AtomicU64::new(0),

@@ -18,7 +18,7 @@ use crate::request::request_context::RequestContext;
 use crate::request::{reply, shop_words, unsent};
 use crate::settings::config::RouteClass;
 use crate::telemetry::{PROCESS, RequestVerdict, catalogue};
-use crate::upstream::{AtGate, Caller, Comer, Priority, Upload};
+use crate::upstream::{AtGate, Caller, Comer, Priority, Upload, UpstreamError};
 
 /// The holder or visitor behind a forwarded request.
 #[derive(Debug, Default)]
@@ -140,7 +140,11 @@ pub(crate) async fn forward<'a>(
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let mut request = Some(Request::from_parts(parts, body));
     let caller = caller(cx, &pass_context, gate);
-    let (mut response, words) = match upstream.forward(&cx.worker.pool, &mut request, caller).await {
+    let result = upstream.forward(&cx.worker.pool, &mut request, caller).await;
+    if let (Some(gate), Some(room), Some(pass)) = (gate, cx.room, pass_context.pass) {
+        note_stage(cx, gate, room, &pass, &result);
+    }
+    let (mut response, words) = match result {
         Ok(mut response) => {
             cx.upstream_after = Some(cx.worker.pool.last_answered_after());
             let words = headers::to_shopper(&mut response);
@@ -191,6 +195,24 @@ fn at_gate<'a>(
         _ => Comer::Other,
     };
     Some(AtGate { gate, comer })
+}
+
+/// Counts a request of a pass that went through a gate, and whether the shop has done its work.
+fn note_stage(
+    cx: &RequestContext<'_>,
+    gate: AtGate<'_>,
+    room: &SiteRoom,
+    pass: &Token,
+    result: &Result<Response<Body>, UpstreamError>,
+) {
+    if matches!(result, Err(UpstreamError::Held { .. } | UpstreamError::RouteBusy { .. })) {
+        return;
+    }
+    let stage = room.live.stage(gate.gate.settings().class);
+    stage.entered(room.live.snapshot().store_time(cx.started).saturating_sub(pass.admitted));
+    if result.as_ref().is_ok_and(|response| !response.status().is_server_error()) {
+        stage.delivered();
+    }
 }
 
 /// The client whose share of the upstream the request takes.

@@ -11,6 +11,7 @@ mod kept;
 mod permits;
 mod room_limits;
 mod servers;
+mod steering;
 mod streaming;
 mod upstream_http2;
 mod upstream_tls;

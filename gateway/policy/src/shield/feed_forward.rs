@@ -32,8 +32,9 @@ const CAPACITY_MEMORY: f64 = 10.0;
 const KNOWN_AFTER: u32 = 2;
 /// In a second in which the gate is not full `C` rises by at most this share of itself.
 const PROBE: f64 = 0.02;
-/// Below this occupancy of the gate a few orders tell nothing.
+/// Below this occupancy of the gate a few orders tell nothing, and `C` rises by this share of itself: what is on its way is known.
 const IDLE: f64 = 0.05;
+const IDLE_PROBE: f64 = 0.1;
 /// `d` and the delay forget over this many orders.
 const SHOPPER_MEMORY: f64 = 2_000.0;
 /// Orders of a shopper before any were seen, with the weight of so many shoppers: all buy one.
@@ -67,6 +68,8 @@ pub struct Second {
 pub struct FeedForward {
     /// In orders per second; `None` while unknown.
     capacity: Option<f64>,
+    /// Orders delivered a second, a mean.
+    delivered: f64,
     full_for: u32,
     /// Orders that came, and shoppers whose time to order had come, each weighing less the more came since.
     orders: f64,
@@ -126,6 +129,7 @@ impl FeedForward {
     fn measure(&mut self, second: &Second) {
         self.full_for = if second.full { self.full_for + 1 } else { 0 };
         let delivered = second.delivered as f64;
+        self.delivered += (delivered - self.delivered) / CAPACITY_MEMORY;
         self.capacity = match self.capacity {
             Some(known) if second.full => Some(known + (delivered - known) / CAPACITY_MEMORY),
             Some(known) if second.occupancy > IDLE => {
@@ -133,8 +137,9 @@ impl FeedForward {
                 // A shop that delivered nothing for a while begins with one order.
                 Some(known + change.min(PROBE * known.max(1.0)))
             }
-            Some(known) => Some(known + PROBE * known.max(1.0)),
-            None => (self.full_for >= KNOWN_AFTER).then_some(delivered),
+            Some(known) => Some(known + IDLE_PROBE * known.max(1.0)),
+            // Of slow orders a single second may have none.
+            None => (self.full_for >= KNOWN_AFTER).then_some(delivered.max(self.delivered)),
         };
     }
 }

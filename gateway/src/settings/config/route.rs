@@ -42,7 +42,7 @@ pub struct RouteConfig {
 }
 
 /// What requests of a route do, where that decides who goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteClass {
     /// They order.
