@@ -1,13 +1,17 @@
 //! The gate of a class of paths, such as those of orders: how many of their requests are in work, and who goes next.
 //!
 //! Over its limit passes stand in a short line, the one that was given first in front. A free slot goes to the first who is
-//! *here*, with a request that is held or a poll that is open, and is set aside until the form comes. The others keep their
-//! places for [`KEPT`] and are in front again when they ask: so a closed tab costs no slot, and a lost place costs no one
-//! their turn. A pass that has a slot already, or left one unused, stands behind those that do not.
+//! *here*: a form that is held is let in, and a poll that is open is invited to send its form. The others keep their places for
+//! [`KEPT`] and are in front again when they ask: so a closed tab costs no slot, and a lost place costs no one their turn. A pass
+//! that has a slot already, or left an invitation unused, stands behind those that do not.
+//!
+//! An invited form takes a way to the browser and back, in which its slot would stand empty. So a few more are invited than there
+//! are slots: one more each time that a slot has to wait for a form, and one fewer each time that a form had to wait for a slot
+//! for longer than [`PATIENCE`]. An invitation is kept: no later pass takes a slot that one who is invited is on the way to.
 //!
 //! Requests without a pass have no place: they take what passes leave. Time is in milliseconds of any clock that only goes on.
 //!
-//! Invariants ([`Gate::check_invariants`]): slots in use and slots set aside stay within the limit, except for what
+//! Invariants ([`Gate::check_invariants`]): slots in use and slots that were just given stay within the limit, except for what
 //! [`Gate::enter_beyond`] let in and what was in work when the limit was lowered.
 //!
 //! Out of scope: who has a pass (`admit`), how a caller is held and woken, and what is sent to the shop.
@@ -26,12 +30,16 @@ use crate::ticket::Token;
 pub const MOST: usize = 10_000;
 /// How long a place is kept after its holder was last here: 10 s.
 pub const KEPT: Millis = 10_000;
-/// How long a slot is set aside for a pass that was called: 5 s.
-pub const SET_ASIDE: Millis = 5_000;
+/// How long an invited form may take to come, and how long it is held then: 5 s each.
+pub const INVITED: Millis = 5_000;
+/// How long an invited form should wait for a slot at most: half a second.
+pub const PATIENCE: Millis = 500;
 /// How often places that have ended are looked for: every 250 ms.
 const SWEEP: Millis = 250;
 /// One slot in so many is kept for passes.
 const RESERVE: usize = 4;
+/// So many times the slots are invited beyond them at most: enough for orders that take a quarter of the way to a browser.
+const EXTRA: usize = 4;
 
 /// The holder of a pass. In order of the time at which passes were given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,10 +59,19 @@ impl Holder {
     }
 }
 
+/// What a caller is here with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// A request, which takes a slot.
+    Form,
+    /// A poll, which takes an invitation.
+    Poll,
+}
+
 /// Why a caller is no longer here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// The request has a slot.
+    /// The form has a slot.
     Entered,
     /// The poll was told to go, and the form is on its way.
     Told,
@@ -62,23 +79,78 @@ pub enum Departure {
     Waits,
 }
 
+/// What a place has a right to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    Nothing,
+    /// To send its form, which has to come until then.
+    Invited(Millis),
+    /// The slot that is free for its form, which is here.
+    Granted,
+}
+
 /// A place in the line.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     holder: Holder,
     /// Its open requests and polls.
-    here: usize,
+    forms: usize,
+    polls: usize,
     /// When one of them last came or left.
     seen: Millis,
-    /// A slot is set aside for it until then.
-    called: Option<Millis>,
-    /// An earlier slot was left unused.
+    /// When the first of its forms came.
+    since: Millis,
+    claim: Claim,
+    /// An earlier invitation was left unused.
     missed: bool,
 }
 
 impl Place {
+    fn is_here(&self) -> bool {
+        self.forms + self.polls > 0
+    }
+
     fn is_ready(&self) -> bool {
-        self.here > 0 && self.called.is_none()
+        self.is_here() && self.claim == Claim::Nothing
+    }
+
+    fn is_invited(&self) -> bool {
+        matches!(self.claim, Claim::Invited(_))
+    }
+}
+
+/// Places of each kind.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    /// A slot is theirs.
+    granted: usize,
+    /// Their forms are on the way, or here...
+    invited: usize,
+    /// ...and of these, here.
+    arrived: usize,
+    /// Here, and without a claim...
+    ready: usize,
+    /// ...and of these, with polls alone.
+    polling: usize,
+}
+
+impl Counts {
+    fn add(&mut self, place: &Place) {
+        self.granted += usize::from(place.claim == Claim::Granted);
+        self.invited += usize::from(place.is_invited());
+        self.arrived += usize::from(place.is_invited() && place.forms > 0);
+        self.ready += usize::from(place.is_ready());
+        self.polling += usize::from(place.is_ready() && place.forms == 0);
+    }
+
+    fn remove(&mut self, place: &Place) {
+        let mut one = Self::default();
+        one.add(place);
+        self.granted -= one.granted;
+        self.invited -= one.invited;
+        self.arrived -= one.arrived;
+        self.ready -= one.ready;
+        self.polling -= one.polling;
     }
 }
 
@@ -93,10 +165,9 @@ pub struct Gate {
     slots: BTreeMap<Holder, usize>,
     /// In order of passes.
     line: VecDeque<Place>,
-    /// Places with a slot set aside.
-    called: usize,
-    /// Places that a free slot can go to.
-    ready: usize,
+    counts: Counts,
+    /// Invitations beyond free slots.
+    extra: usize,
     sweep_at: Millis,
     given_up: u64,
     missed: u64,
@@ -123,23 +194,33 @@ impl Gate {
         self.given_up
     }
 
-    /// Slots so far that were set aside and not used.
+    /// Invitations so far that were not used.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// Takes a slot for a request: the one that was set aside for its pass, or a free one that no one who is here waits for.
+    /// Takes a slot for a request: the one that was granted to its pass, one that it was invited to, or a free one that no one
+    /// who is here or invited waits for.
     pub fn enter(&mut self, holder: Holder, now: Millis) -> bool {
         self.expire(now);
-        let place = self.find(holder).ok();
-        let called = place.and_then(|at| self.line.get(at)).is_some_and(|place| place.called.is_some());
-        if !called && (self.free() == 0 || self.ready > 0) {
+        let at = self.find(holder).ok();
+        let place = at.and_then(|at| self.line.get(at)).copied();
+        let may = match place.map_or(Claim::Nothing, |place| place.claim) {
+            Claim::Granted => true,
+            Claim::Invited(_) => self.free() > 0,
+            Claim::Nothing => self.free() > self.counts.invited && self.counts.ready == 0,
+        };
+        if !may {
             // Whoever sends the form after all, though late, stands where they stood.
-            self.change(place, |place| place.missed = false);
+            self.change(at, |place| place.missed = false);
             return false;
         }
-        self.change(place, |place| (place.called, place.missed) = (None, false));
-        self.remove_if(place, |place| place.here == 0);
+        let waited = place.filter(|place| place.forms > 0).map_or(0, |place| now.saturating_sub(place.since));
+        if waited > PATIENCE && place.is_some_and(|place| place.claim != Claim::Nothing) {
+            self.extra = self.extra.saturating_sub(1);
+        }
+        self.change(at, |place| (place.claim, place.missed) = (Claim::Nothing, false));
+        self.remove_if(at, |place| !place.is_here());
         self.in_flight += 1;
         *self.slots.entry(holder).or_default() += 1;
         true
@@ -148,7 +229,8 @@ impl Gate {
     /// Takes a slot for a request without a pass, if passes leave one: never of the quarter that is kept for them.
     pub fn enter_other(&mut self, now: Millis) -> bool {
         self.expire(now);
-        let may = self.free() > 0 && self.ready == 0 && self.others < self.limit - self.limit / RESERVE;
+        let free = self.free() > self.counts.invited && self.counts.ready == 0;
+        let may = free && self.others < self.limit - self.limit / RESERVE;
         if may {
             self.enter_beyond(None);
         }
@@ -166,6 +248,11 @@ impl Gate {
 
     /// Gives a slot back.
     pub fn leave(&mut self, holder: Option<Holder>) {
+        let Counts { invited, arrived, ready, polling, .. } = self.counts;
+        if arrived == 0 && ready == polling && invited + polling > 0 {
+            // It stands empty until a form comes.
+            self.extra = (self.extra + 1).min(self.limit.saturating_mul(EXTRA));
+        }
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(holder) = holder else {
             self.others = self.others.saturating_sub(1);
@@ -179,52 +266,77 @@ impl Gate {
         }
     }
 
-    /// A request or poll of this pass is here from now on, with a place. In a full line the latest pass gives way to an
-    /// earlier one; false: this is the latest, and has no place.
-    pub fn arrive(&mut self, holder: Holder, now: Millis) -> bool {
+    /// A caller with this pass is here from now on, with a place. In a full line the latest pass gives way to an earlier one;
+    /// false: this is the latest, and has no place.
+    pub fn arrive(&mut self, holder: Holder, caller: Caller, now: Millis) -> bool {
         self.expire(now);
         let at = match self.find(holder) {
             Ok(at) => at,
             Err(at) if self.line.len() < MOST || self.drop_latest_after(holder) => {
-                self.line.insert(at, Place { holder, here: 0, seen: now, called: None, missed: false });
+                let (forms, polls, claim, missed) = (0, 0, Claim::Nothing, false);
+                self.line.insert(at, Place { holder, forms, polls, seen: now, since: now, claim, missed });
                 at
             }
             Err(_) => return false,
         };
-        self.change(Some(at), |place| (place.here, place.seen) = (place.here + 1, now));
+        self.change(Some(at), |place| {
+            place.seen = now;
+            match caller {
+                Caller::Poll => place.polls += 1,
+                Caller::Form => {
+                    place.since = if place.forms == 0 { now } else { place.since };
+                    place.forms += 1;
+                }
+            }
+        });
         true
     }
 
     /// One that arrived is no longer here.
-    pub fn depart(&mut self, holder: Holder, why: Departure, now: Millis) {
+    pub fn depart(&mut self, holder: Holder, caller: Caller, why: Departure, now: Millis) {
         let Ok(at) = self.find(holder) else { return };
         self.change(Some(at), |place| {
-            (place.here, place.seen) = (place.here.saturating_sub(1), now);
-            if why == Departure::Waits && place.here == 0 {
-                // No one is left to use the slot.
-                place.called = None;
+            let open = if caller == Caller::Form { &mut place.forms } else { &mut place.polls };
+            *open = open.saturating_sub(1);
+            place.seen = now;
+            let unused = place.claim == Claim::Granted && place.forms == 0;
+            // No one is left to use it.
+            let left = why == Departure::Waits && !place.is_here();
+            if unused || left {
+                place.claim = Claim::Nothing;
             }
         });
-        self.remove_if(Some(at), |place| why == Departure::Entered && place.here == 0);
+        self.remove_if(Some(at), |place| why == Departure::Entered && !place.is_here());
     }
 
-    /// Sets a free slot aside for the next who is here, and returns who that is.
+    /// Gives a slot, or an invitation, to the next who is here, and returns who that is. To be asked after everything that
+    /// happens, until there is nothing more to give.
     pub fn call(&mut self, now: Millis) -> Option<Holder> {
         self.expire(now);
-        if self.free() == 0 || self.ready == 0 {
+        let (free, Counts { invited, arrived, ready, polling, .. }) = (self.free(), self.counts);
+        let (at, claim) = if free > 0 && arrived > 0 {
+            (self.line.iter().position(|place| place.is_invited() && place.forms > 0), Claim::Granted)
+        } else if free > invited && ready > 0 {
+            let at = self.first(|_| true);
+            let form = at.and_then(|at| self.line.get(at)).is_some_and(|place| place.forms > 0);
+            (at, if form { Claim::Granted } else { Claim::Invited(now + INVITED) })
+        } else if invited < free + self.extra && polling > 0 {
+            (self.first(|place| place.forms == 0), Claim::Invited(now + INVITED))
+        } else {
             return None;
-        }
-        let first = |may: &dyn Fn(&Place) -> bool| self.line.iter().position(|place| place.is_ready() && may(place));
-        let fair = first(&|place| !place.missed && !self.slots.contains_key(&place.holder));
-        let at = fair.or_else(|| first(&|place| !place.missed)).or_else(|| first(&|_| true));
-        self.change(at, |place| place.called = Some(now + SET_ASIDE));
+        };
+        self.change(at, |place| place.claim = claim);
         at.and_then(|at| self.line.get(at)).map(|place| place.holder)
     }
 
-    /// Whether a slot is set aside for this pass.
-    pub fn is_called(&self, holder: Holder) -> bool {
-        let place = self.find(holder).ok().and_then(|at| self.line.get(at));
-        place.is_some_and(|place| place.called.is_some())
+    /// Whether a slot is free for a form of this pass.
+    pub fn is_granted(&self, holder: Holder) -> bool {
+        self.place(holder).is_some_and(|place| place.claim == Claim::Granted)
+    }
+
+    /// Whether this pass may send its form.
+    pub fn is_invited(&self, holder: Holder) -> bool {
+        self.place(holder).is_some_and(Place::is_invited)
     }
 
     /// Places of earlier passes.
@@ -233,59 +345,72 @@ impl Gate {
     }
 
     fn free(&self) -> usize {
-        self.limit.saturating_sub(self.in_flight + self.called)
+        self.limit.saturating_sub(self.in_flight + self.counts.granted)
+    }
+
+    /// The first who is ready, of these; those who have a slot, or left an invitation unused, come behind the others.
+    fn first(&self, of: impl Fn(&Place) -> bool) -> Option<usize> {
+        let first = |may: &dyn Fn(&Place) -> bool| {
+            self.line.iter().position(|place| place.is_ready() && of(place) && may(place))
+        };
+        let fair = first(&|place| !place.missed && !self.slots.contains_key(&place.holder));
+        fair.or_else(|| first(&|place| !place.missed)).or_else(|| first(&|_| true))
     }
 
     fn find(&self, holder: Holder) -> Result<usize, usize> {
         self.line.binary_search_by_key(&holder, |place| place.holder)
     }
 
+    fn place(&self, holder: Holder) -> Option<&Place> {
+        self.find(holder).ok().and_then(|at| self.line.get(at))
+    }
+
     /// Changes a place, and what is counted of all places.
     fn change(&mut self, at: Option<usize>, change: impl FnOnce(&mut Place)) {
         let Some(place) = at.and_then(|at| self.line.get_mut(at)) else { return };
-        let before = (usize::from(place.called.is_some()), usize::from(place.is_ready()));
+        self.counts.remove(place);
         change(place);
-        let after = (usize::from(place.called.is_some()), usize::from(place.is_ready()));
-        self.called = self.called + after.0 - before.0;
-        self.ready = self.ready + after.1 - before.1;
+        self.counts.add(place);
     }
 
     fn remove_if(&mut self, at: Option<usize>, ended: impl FnOnce(&Place) -> bool) {
         let Some(at) = at.filter(|&at| self.line.get(at).is_some_and(ended)) else { return };
-        self.change(Some(at), |place| (place.here, place.called) = (0, None));
-        self.line.remove(at);
-    }
-
-    /// Ends the place of the latest pass, if that is later than this one and has no slot set aside.
-    fn drop_latest_after(&mut self, holder: Holder) -> bool {
-        let last = self.line.len().checked_sub(1);
-        let latest = last.and_then(|at| self.line.get(at)).copied();
-        let gives_way = latest.is_some_and(|latest| latest.holder > holder && latest.called.is_none());
-        if gives_way {
-            self.remove_if(last, |_| true);
+        if let Some(place) = self.line.remove(at) {
+            self.counts.remove(&place);
         }
-        gives_way
     }
 
-    /// Ends what has run out: slots that were set aside, and places of holders who no longer ask.
+    /// Ends the place of the latest pass, if that is later than this one and has no claim.
+    fn drop_latest_after(&mut self, holder: Holder) -> bool {
+        let gives_way = |place: &Place| place.holder > holder && place.claim == Claim::Nothing;
+        let before = self.line.len();
+        self.remove_if(before.checked_sub(1), gives_way);
+        self.line.len() < before
+    }
+
+    /// Ends what has run out: invitations, and places of holders who no longer ask.
     fn expire(&mut self, now: Millis) {
         if now < self.sweep_at {
             return;
         }
         self.sweep_at = now + SWEEP;
-        let (mut called, mut ready, mut missed) = (0, 0, 0);
+        let (mut counts, mut missed) = (Counts::default(), 0);
         let before = self.line.len();
         self.line.retain_mut(|place| {
-            if place.called.is_some_and(|until| until <= now) {
-                (place.called, place.missed) = (None, true);
+            if place.forms == 0
+                && let Claim::Invited(until) = place.claim
+                && until <= now
+            {
+                (place.claim, place.missed) = (Claim::Nothing, true);
                 missed += 1;
             }
-            let kept = place.here > 0 || place.called.is_some() || now < place.seen + KEPT;
-            called += usize::from(kept && place.called.is_some());
-            ready += usize::from(kept && place.is_ready());
+            let kept = place.is_here() || place.claim != Claim::Nothing || now < place.seen + KEPT;
+            if kept {
+                counts.add(place);
+            }
             kept
         });
-        (self.called, self.ready) = (called, ready);
+        self.counts = counts;
         self.missed += missed;
         self.given_up += (before - self.line.len()) as u64;
     }
@@ -300,8 +425,13 @@ impl Gate {
             self.line.iter().zip(self.line.iter().skip(1)).all(|(a, b)| a.holder < b.holder),
             "in order, each once"
         );
-        assert_eq!(self.called, self.line.iter().filter(|place| place.called.is_some()).count());
-        assert_eq!(self.ready, self.line.iter().filter(|place| place.is_ready()).count());
+        let mut counts = Counts::default();
+        self.line.iter().for_each(|place| counts.add(place));
+        assert_eq!(self.counts, counts);
+        assert!(
+            self.line.iter().all(|place| place.claim != Claim::Granted || place.forms > 0),
+            "a slot stands by a form"
+        );
         assert_eq!(self.in_flight, self.others + self.slots.values().sum::<usize>());
         assert!(self.slots.values().all(|&slots| slots > 0));
     }

@@ -16,7 +16,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request};
 use policy::Millis;
-use policy::gate::{self, Departure, Form, Holder, Keys};
+use policy::gate::{self, Caller, Departure, Form, Holder, Keys};
 use tokio::sync::oneshot;
 
 use super::{Upload, UpstreamError};
@@ -77,7 +77,7 @@ pub struct GateGauges {
     pub waiting: usize,
     /// Places so far that ended because nobody asked for them.
     pub given_up: u64,
-    /// Slots so far that were set aside and not used.
+    /// Invitations so far that were not used.
     pub missed: u64,
 }
 
@@ -114,7 +114,7 @@ impl Comer {
 /// The answer to a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// The turn has come: a slot is set aside for a few seconds.
+    /// The turn has come: the form finds a slot, if it comes within a few seconds.
     pub go: bool,
     /// Places of earlier passes.
     pub ahead: usize,
@@ -213,12 +213,12 @@ impl RouteGate {
 
     /// Asks for the turn of this pass; waits for it for a few seconds, unless many stand before it.
     pub async fn ask(&self, holder: Holder) -> Turn {
-        let mut here = self.state.arrive(holder);
+        let mut here = self.state.arrive(holder, Caller::Poll);
         let near = here.ahead() < HELD_POLLS;
         if near {
             drop(timer::timeout(POLL, here.called()).await);
         }
-        let go = self.state.line().gate.is_called(holder);
+        let go = self.state.line().gate.is_invited(holder);
         if go {
             here.leaves = Departure::Told;
         }
@@ -227,6 +227,9 @@ impl RouteGate {
 
     async fn enter(&self, comer: Comer, max_wait: Duration) -> Result<Passage, UpstreamError> {
         let state = &self.state;
+        // A form that was invited finds a slot soon.
+        let invited = comer.holder().is_some_and(|holder| state.line().gate.is_invited(holder));
+        let max_wait = if invited { max_wait.max(Duration::from_millis(gate::INVITED)) } else { max_wait };
         let passage = match comer {
             Comer::Return(holder) => Some(state.enter_beyond(holder)),
             Comer::Holder(holder) => match state.try_enter(holder) {
@@ -324,7 +327,7 @@ impl State {
     }
 
     async fn enter_in_turn(self: &Arc<Self>, holder: Holder) -> Passage {
-        let mut here = self.arrive(holder);
+        let mut here = self.arrive(holder, Caller::Form);
         loop {
             if let Some(passage) = self.try_enter(holder) {
                 here.leaves = Departure::Entered;
@@ -354,10 +357,10 @@ impl State {
         passage.await.ok()
     }
 
-    fn arrive(self: &Arc<Self>, holder: Holder) -> Here {
-        self.line().gate.arrive(holder, self.now());
+    fn arrive(self: &Arc<Self>, holder: Holder, caller: Caller) -> Here {
+        self.line().gate.arrive(holder, caller, self.now());
         self.hand_out();
-        Here { state: self.clone(), holder, call: None, leaves: Departure::Waits }
+        Here { state: self.clone(), holder, caller, call: None, leaves: Departure::Waits }
     }
 
     /// Gives free slots to those who wait.
@@ -368,7 +371,7 @@ impl State {
         }
     }
 
-    /// Calls the passes whose turn it is; then the next without one, who has a slot now.
+    /// Calls the passes whose turn it is; then the next request without one, which has a slot now.
     fn next_other(&self) -> Option<oneshot::Sender<Passage>> {
         let mut line = self.line();
         let now = self.now();
@@ -389,6 +392,7 @@ impl State {
 struct Here {
     state: Arc<State>,
     holder: Holder,
+    caller: Caller,
     call: Option<oneshot::Receiver<()>>,
     leaves: Departure,
 }
@@ -398,12 +402,16 @@ impl Here {
         self.state.line().gate.ahead(self.holder)
     }
 
-    /// Waits until a slot is set aside for its pass.
+    /// Waits until its pass is called: a form to a slot, a poll to send one.
     async fn called(&mut self) {
         let (sender, call) = oneshot::channel();
         {
             let mut line = self.state.line();
-            if line.gate.is_called(self.holder) {
+            let called = match self.caller {
+                Caller::Form => line.gate.is_granted(self.holder),
+                Caller::Poll => line.gate.is_invited(self.holder),
+            };
+            if called {
                 return;
             }
             line.callers.entry(self.holder).or_default().push(sender);
@@ -418,7 +426,7 @@ impl Drop for Here {
         self.call = None;
         {
             let mut line = self.state.line();
-            line.gate.depart(self.holder, self.leaves, self.state.now());
+            line.gate.depart(self.holder, self.caller, self.leaves, self.state.now());
             if let Some(callers) = line.callers.get_mut(&self.holder) {
                 callers.retain(|caller| !caller.is_closed());
                 if callers.is_empty() {

@@ -228,7 +228,7 @@ fn a_form_over_the_limit_comes_back_in_a_page_that_sends_it_at_its_turn_and_the_
     let told = poll.join().unwrap();
     assert_eq!(told["go"], true, "{told}");
     let older = order(weir.http, &passes[0], "/launch/order", "older");
-    assert!(is_held(&older) && older.json()["ahead"] == 0, "the slot is set aside: {older:?}");
+    assert!(is_held(&older) && older.json()["ahead"] == 0, "the slot is kept for who was told to go: {older:?}");
     shop.answer(1);
     let sent = submit(&weir, &passes[1], "/launch/order", "name=b");
     assert_eq!((sent.status, sent.body.as_str()), (200, "thank you: name=b"));

@@ -89,11 +89,36 @@ async fn a_poll_has_its_turn_as_soon_as_a_slot_is_free_and_the_form_finds_it() {
     drop(held);
     assert!(poll.await.is_ok_and(|turn| turn.go));
     let soon = Duration::from_millis(20);
-    assert!(enter(&gate, Comer::Holder(holder(0)), soon).await.is_err(), "the slot is set aside");
+    assert!(enter(&gate, Comer::Holder(holder(0)), soon).await.is_err(), "the slot is kept");
     let form = enter(&gate, Comer::Holder(holder(1)), Duration::ZERO).await;
     assert!(form.is_ok());
     drop(form);
     assert!(enter(&gate, Comer::Holder(holder(0)), soon).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_form_that_was_invited_is_held_until_there_is_a_slot() {
+    let gate = gate(1);
+    let held = enter(&gate, Comer::Holder(holder(9)), LONG).await;
+    let polls = [1, 2].map(|age| {
+        let gate = gate.clone();
+        tokio::spawn(async move { gate.ask(holder(age)).await.go })
+    });
+    waiting(&gate, 2).await;
+    drop(held);
+    for poll in polls {
+        assert!(poll.await.is_ok_and(|go| go), "the second one because the slot waits for the first");
+    }
+    let first = enter(&gate, Comer::Holder(holder(2)), Duration::ZERO).await;
+    assert!(first.is_ok());
+    let second = tokio::spawn({
+        let gate = gate.clone();
+        async move { enter(&gate, Comer::Holder(holder(1)), Duration::ZERO).await.is_ok() }
+    });
+    timer::sleep(Duration::from_millis(50)).await;
+    assert!(!second.is_finished());
+    drop(first);
+    assert!(second.await.is_ok_and(|entered| entered));
 }
 
 #[tokio::test]
