@@ -29,6 +29,17 @@ pub(crate) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answe
     Answer { status, shown, seen: None }
 }
 
+/// Reads an answer to somebody inside who waits where a form is told to. What carries `Retry-After` and is none of the line, by
+/// the word of `Weir-Status`, asks for the same again: the shop, or what stands before it, has too much to do.
+pub(crate) fn read_inside(status: u16, retry_after: Option<&str>, says: Option<&str>, body: &[u8]) -> Answer {
+    let seconds = retry_after.and_then(|text| text.trim().parse::<u64>().ok());
+    let is_line = says.is_some_and(|word| IN_LINE.contains(&word));
+    match (status, seconds) {
+        (200 | 202 | 429 | 503, Some(seconds)) if !is_line => Answer::later(status, told(seconds, body).after),
+        _ => read(status, retry_after, body),
+    }
+}
+
 /// Words of `Weir-Status` for a place in the line, or for none yet.
 const IN_LINE: [&str; 3] = ["waiting", "needs-pass", "expired"];
 /// Seconds until the next poll where the answer names none.
@@ -162,6 +173,22 @@ mod tests {
             assert_eq!(shown(status, retry_after, ""), Content::Nothing, "{status}");
         }
         assert!(matches!(shown(200, Some("Wed, 21 Oct 2026 07:28:00 GMT"), ""), Content::Shop(_)));
+    }
+
+    #[test]
+    fn inside_what_is_to_be_tried_again_is_told_from_the_line() {
+        let shown =
+            |status, retry_after, says, body: &str| read_inside(status, retry_after, says, body.as_bytes()).shown;
+        for (status, says) in [(429, Some("busy")), (503, Some("busy")), (503, None), (202, Some("order"))] {
+            assert_eq!(shown(status, Some("7"), says, "<html>"), Content::Later(Duration::from_secs(7)), "{status}");
+        }
+        let json = r#"{"cfWaitingRoom":{"pollAfterSeconds":2.5}}"#;
+        assert_eq!(shown(429, Some("3"), None, json), Content::Later(Duration::from_millis(2_500)));
+        for says in IN_LINE {
+            assert!(matches!(shown(429, Some("7"), Some(says), ""), Content::Line(_)), "{says}");
+        }
+        assert_eq!(shown(503, None, None, ""), Content::Nothing, "nobody knows when");
+        assert!(matches!(shown(200, None, None, &pages::order(7)), Content::Shop(ShopPage { order: Some(7), .. })));
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! page in the line keeps asking whatever happens, as the waiting page does; a person at the door, or inside,
 //! tries a few times.
 //!
+//! Someone whose form is told to wait sends the same form again after so long, if they do as told
+//! (`habits.resends`), and as often as they are told. That is no failure.
+//!
 //! With a journey ([`crate::journey`]) they walk its steps instead of Browsing to Paying, and may meet the line again on the
 //! way: then they wait as told, and go on where they were.
 //!
@@ -31,6 +34,8 @@ use crate::visit::{
 
 /// Pause of an impatient reloader: the shortest and the longest time.
 const RELOADS: [Span; 2] = [Span(Duration::from_millis(500)), Span(Duration::from_millis(1_500))];
+/// The status of a page that says that an order was not paid in its time: it cannot be any more.
+const ENDED: u16 = 409;
 /// The answer from the line at which a visitor loses their cookies, or changes their address.
 const MISHAP: u32 = 2;
 
@@ -131,6 +136,10 @@ impl Shopper {
         }
         match (self.place(), event.answer) {
             (Place::Inside, Some(Answer { shown: Content::Shop(shop_page), .. })) => self.walk_on(shop_page),
+            (Place::Inside, Some(Answer { shown: Content::Later(after), .. })) if self.scenario.habits.resends => {
+                Next::ask(self.request(), *after)
+            }
+            (Place::Inside, Some(Answer { status: ENDED, .. })) => Next::leave(End::OrderFailed),
             (Place::Door | Place::Line, Some(Answer { shown: Content::Shop(shop_page), .. })) => self.enter(shop_page),
             (Place::Door | Place::Line, Some(Answer { shown: Content::Line(told), .. })) => self.wait(event.at, told),
             (Place::Door | Place::Line, Some(answer)) if is_final(answer) => Next::leave(End::Refused),

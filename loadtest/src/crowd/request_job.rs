@@ -55,7 +55,7 @@ pub(super) async fn run(
 pub(super) fn worth(answer: Option<&Answer>) -> u8 {
     match answer.map(|answer| &answer.shown) {
         Some(Content::Shop(_)) => 3,
-        Some(Content::Line(_)) => 2,
+        Some(Content::Line(_) | Content::Later(_)) => 2,
         Some(Content::Nothing) => 1,
         None => 0,
     }

@@ -71,6 +71,8 @@ pub enum Content {
     Line(QueueInfo),
     /// A page of the shop.
     Shop(ShopPage),
+    /// Not now, for those who are inside: the same again after so long.
+    Later(Duration),
     /// An error, a refusal: the status says which.
     #[default]
     Nothing,
@@ -116,6 +118,11 @@ impl Answer {
         Self { seen: Some(Box::new(RawAnswer { lost: Some(lost), ..RawAnswer::default() })), ..Self::default() }
     }
 
+    /// The same again after so long.
+    pub fn later(status: u16, after: Duration) -> Self {
+        Self { status, shown: Content::Later(after), seen: None }
+    }
+
     /// Nothing but a status.
     pub fn status(status: u16) -> Self {
         Self { status, shown: Content::Nothing, seen: None }
@@ -125,7 +132,9 @@ impl Answer {
     pub fn is_from_shop(&self) -> bool {
         let says_gateway = |seen: &RawAnswer| seen.lost.is_some() || seen.headers.contains_key("weir-status");
         let is_answer = (200..500).contains(&self.status) && self.status != 429;
-        is_answer && !matches!(self.shown, Content::Line(_)) && !self.seen.as_deref().is_some_and(says_gateway)
+        is_answer
+            && !matches!(self.shown, Content::Line(_) | Content::Later(_))
+            && !self.seen.as_deref().is_some_and(says_gateway)
     }
 
     /// Whether it is a page of the shop.
