@@ -1,7 +1,7 @@
 //! The crowd over real sockets: against the shop, and against a tiny waiting room.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -174,7 +174,8 @@ async fn a_crowd_waits_as_told_and_buys_when_it_is_let_in() {
     assert!(requests > 5 * bought as u64, "they poll");
 }
 
-/// A shop behind a gate: each form goes through when it comes for the third time, and is told to wait before.
+/// A shop behind a gate: each form goes through when it comes for the third time, and is told to wait before; its page asks
+/// for its turn, and for the second time it has come.
 fn open_gate() -> (Arc<Mutex<HashMap<String, u64>>>, SocketAddr) {
     let (listener, address) = listen();
     let forms = Arc::new(Mutex::new(HashMap::new()));
@@ -196,6 +197,13 @@ async fn at_gate(request: Request<Incoming>, seen: &Mutex<HashMap<String, u64>>)
     let path = request.uri().path().to_owned();
     let form = request.into_body().collect().await.unwrap().to_bytes();
     let html = Response::builder().header("content-type", "text/html");
+    if let Some(at) = path.strip_prefix("/.weir/gate/launch") {
+        let mut seen = seen.lock().unwrap();
+        let asked = seen.entry(format!("turn {at}")).or_default();
+        *asked += 1;
+        let go = asked.is_multiple_of(2);
+        return Response::new(format!(r#"{{"go":{go},"ahead":3,"pollAfterSeconds":0.1}}"#).into());
+    }
     if form.is_empty() {
         return html.body(pages::item().into()).unwrap();
     }
@@ -207,8 +215,10 @@ async fn at_gate(request: Request<Incoming>, seen: &Mutex<HashMap<String, u64>>)
         (*times, number)
     };
     if times < 3 {
-        let wait = html.status(429).header("retry-after", "0").header("weir-status", "busy");
-        return wait.body("<html>your form waits".into()).unwrap();
+        // The first time a page that asks for the turn, then one that does not.
+        let says = if times == 1 { "held" } else { "busy" };
+        let wait = html.status(429).header("retry-after", "0").header("weir-status", says);
+        return wait.body(r#"<main id="weir" data-room="launch">your form waits"#.into()).unwrap();
     }
     html.body(if path == "/launch/order" { pages::order(number) } else { pages::receipt(number) }.into()).unwrap()
 }
@@ -221,8 +231,12 @@ async fn a_form_that_is_told_to_wait_is_sent_again_as_it_was_until_it_goes_throu
     let seen = send(address, scenario, Phase::flat(100.0, Duration::from_millis(200))).await;
     assert!(ended(&seen, End::Bought) > 5 && ended(&seen, End::Bought) == seen.visits.len());
     let forms = forms.lock().unwrap();
+    let (turns, forms): (Vec<_>, Vec<_>) = forms.iter().partition(|(what, _)| what.starts_with("turn"));
     assert_eq!(forms.len(), 2 * seen.visits.len(), "an order and a payment of each, by its key");
-    assert!(forms.values().all(|times| *times == 3), "{forms:?}");
+    assert!(forms.iter().all(|(_, times)| **times == 3), "{forms:?}");
+    let paths: HashSet<&str> = turns.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(paths, HashSet::from(["turn /launch/order", "turn /launch/payment"]));
+    assert!(turns.iter().all(|(_, asked)| **asked >= seen.visits.len() as u64), "{turns:?}");
     let asked: Vec<_> = seen.visits.iter().flat_map(|visit| &visit.asked).collect();
     assert_eq!(asked.iter().filter(|asked| asked.status == Some(429)).count(), 4 * seen.visits.len());
     assert!(asked.iter().all(|asked| !asked.white) && seen.visits.iter().all(|visit| !visit.thrown_out));

@@ -5,9 +5,9 @@
 use evidence::{Held, Micros, RequestRecord};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use launch_model::jar::Jar;
-use launch_model::scenario::Scenario;
+use launch_model::scenario::{Room, Scenario};
 use launch_model::token::Token;
-use launch_model::visit::{Answer, Ask, Content, Cookies, Lost, Place, RawAnswer, Request};
+use launch_model::visit::{Answer, Ask, Content, Cookies, Lost, Page, Place, RawAnswer, Request};
 
 use crate::population::{self, Holder};
 use crate::reading;
@@ -66,11 +66,13 @@ impl Person {
     pub(super) fn note(&mut self, sent: Sent, scenario: &Scenario) -> Reading {
         let Sent { request, id, due, answered, other_tab, host, exchange } = sent;
         let inside = self.visitor.place() == Place::Inside;
-        let waits = inside && scenario.habits.resends;
+        let waits = inside && scenario.habits.resends && !self.visit.persona.is_adversary();
+        let asks_for_turn = waits && matches!(request.ask, Ask::Fetch(_));
+        let path = waits.then(|| path_of(&scenario.room, request.ask.page()));
         let step = request.ask.step();
         let white = exchange.result.as_ref().map_or(true, is_white);
         let (answer, local) = match exchange.result {
-            Ok(reply) => (Some(self.open(reply, &request, answered, exchange.target, (&host, waits))), false),
+            Ok(reply) => (Some(self.open(reply, &request, answered, exchange.target, (&host, path.as_deref()))), false),
             Err(lost @ (Lost::Stranger | Lost::TooLong)) if step.is_some() => (Some(Answer::lost(lost)), false),
             Err(lost) => (None, lost == Lost::Local),
         };
@@ -89,21 +91,21 @@ impl Person {
         if inside && line && request.cookies == Cookies::Own {
             self.visit.sent_back(answered, scenario.room.session_duration.0);
         }
-        if (inside || shop || request.attack) && !local && !matches!(request.ask, Ask::Asset(_)) {
+        if (inside || shop || request.attack) && !local && !asks_for_turn && !matches!(request.ask, Ask::Asset(_)) {
             let (page, attack) = (request.ask.page(), request.attack);
             self.visit.asked.push(RequestRecord { id, page, step, due, answered, status, attack, white });
         }
         Reading { answer, local }
     }
 
-    /// Keeps the cookies of an answer of this host, and reads it; `waits` if a form that is told to wait is no failure.
+    /// Keeps the cookies of an answer of this host, and reads it. A path is that of a page or form that may be told to wait.
     fn open(
         &mut self,
         reply: Reply,
         request: &Request,
         at: Micros,
         target: usize,
-        (host, waits): (&str, bool),
+        (host, waits): (&str, Option<&str>),
     ) -> Answer {
         let headers = &reply.head.headers;
         for line in headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok()) {
@@ -119,16 +121,28 @@ impl Person {
         }
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let (status, retry_after) = (reply.head.status.as_u16(), header(RETRY_AFTER));
-        if waits {
-            return reading::read_inside(status, retry_after, header(WEIR_STATUS), &reply.body);
+        match waits {
+            Some(_) if matches!(request.ask, Ask::Fetch(_)) => reading::read_turn(status, &reply.body),
+            Some(path) => reading::read_inside(status, retry_after, header(WEIR_STATUS), path, &reply.body),
+            None => reading::read(status, retry_after, &reply.body),
         }
-        reading::read(status, retry_after, &reply.body)
     }
 
     fn hold(&mut self, at: Micros, target: usize) {
         if let Some(token) = self.holder.jar.token().and_then(Token::read) {
             self.visit.hold(Held { at, target: target as u16, token });
         }
+    }
+}
+
+/// Where a page of the launch is.
+fn path_of(room: &Room, page: Page) -> String {
+    let folder = room.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    match page {
+        Page::Cart => format!("{folder}/cart"),
+        Page::Order => format!("{folder}/order"),
+        Page::Payment => format!("{folder}/payment"),
+        Page::Item | Page::Other => room.path.clone(),
     }
 }
 
@@ -278,7 +292,7 @@ mod tests {
         let mut scenario = Scenario::clone(&scenario());
         scenario.habits.resends = true;
         let scenario = Arc::new(scenario);
-        for (says, thrown_out) in [("busy", false), ("expired", true)] {
+        for (says, thrown_out) in [("busy", false), ("held", false), ("expired", true)] {
             let mut person = Person::new(Visitor::new(&scenario, Persona::Patient, 0), Persona::Patient, 0, 0);
             let mut hears = |ask, result| {
                 let exchange = Exchange { result, target: 0, kept: None };

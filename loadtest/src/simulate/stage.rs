@@ -1,7 +1,7 @@
 //! The stages of a purchase in virtual time: pools whose requests wait in order, and the gates before them.
 //!
 //! ```text
-//! start of a request = now, or when so many are done that one of the pool is free
+//! start of a request = the first instant from which it needs a slot, and at which fewer are taken than there are
 //! ```
 //!
 //! Out of scope: requests that are on their way when a pool changes. They end as they began.
@@ -21,15 +21,15 @@ pub(super) struct Pool {
     holds: Duration,
     /// What share of the pool is left from when until when.
     faults: Vec<(Micros, Micros, f64)>,
-    /// When the requests on their way end, in order.
-    ends: Vec<Micros>,
+    /// From when until when slots are taken; the begin may lie ahead.
+    taken: Vec<(Micros, Micros)>,
 }
 
 impl Pool {
     pub(super) fn of(stage: Stage, whole: usize, holds: Duration, faults: &[Fault]) -> Self {
         let mine = faults.iter().filter(|fault| fault.stage == stage);
         let faults = mine.map(|fault| (micros(fault.from.0), micros(fault.until()), fault.share)).collect();
-        Self { whole, holds, faults, ends: Vec::new() }
+        Self { whole, holds, faults, taken: Vec::new() }
     }
 
     /// Its size at this instant; at least one, so that requests have an end.
@@ -41,12 +41,18 @@ impl Pool {
 
     /// A request that comes now and needs a slot from `at` on for so long: when it ends.
     pub(super) fn work(&mut self, now: Micros, at: Micros, holds: Micros) -> Micros {
-        self.ends.retain(|end| *end > now);
-        let size = self.size(at);
-        let free_at = self.ends.len().checked_sub(size).and_then(|last| self.ends.get(last));
-        let end = free_at.map_or(at, |free_at| at.max(*free_at)) + holds;
-        self.ends.insert(self.ends.partition_point(|before| *before <= end), end);
-        end
+        self.taken.retain(|(_, until)| *until > now);
+        let mut instants: Vec<Micros> = self.taken.iter().map(|(_, until)| (*until).max(at)).chain([at]).collect();
+        instants.sort_unstable();
+        let is_free = |&at: &Micros| self.taken_at(at) < self.size(at);
+        // At the last one nothing is taken any more.
+        let begin = instants.into_iter().find(is_free).unwrap_or(at);
+        self.taken.push((begin, begin + holds));
+        begin + holds
+    }
+
+    fn taken_at(&self, at: Micros) -> usize {
+        self.taken.iter().filter(|(from, until)| (*from..*until).contains(&at)).count()
     }
 
     /// What it would say of itself at this instant, its queue apart.
@@ -117,6 +123,15 @@ mod tests {
         assert_eq!(ends(&mut pool, 10 * SECOND, 5), Some(15 * SECOND));
         assert_eq!(ends(&mut pool, 30 * SECOND, 10), Some(31 * SECOND));
         assert_eq!([0, 12 * SECOND].map(|at| pool.seen(at).delivers), [10.0, 1.0]);
+    }
+
+    #[test]
+    fn what_needs_a_slot_later_keeps_nobody_out_now() {
+        let mut pool = Pool::of(Stage::Order, 1, Duration::from_secs(1), &[]);
+        assert_eq!(pool.work(0, 5 * SECOND, SECOND), 6 * SECOND);
+        assert_eq!(pool.work(0, 0, SECOND), SECOND);
+        assert_eq!(pool.work(0, 0, SECOND), 2 * SECOND);
+        assert_eq!(pool.work(0, 5 * SECOND, SECOND), 7 * SECOND);
     }
 
     #[test]

@@ -215,6 +215,17 @@ fn while_payments_stall_forms_wait_at_the_gate_and_everybody_who_was_let_in_buys
 }
 
 #[test]
+fn a_hundred_thousand_wait_while_payments_stall_and_nobody_inside_is_lost() {
+    let scenario = Scenario::find("payment-stall").unwrap();
+    let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+    assert_eq!(Verdict::of(&checks), Verdict::Held, "{checks:#?}");
+    let waiting = |second: usize| evidence.timeline[second].waiting;
+    assert!((110..170).map(waiting).min() > Some(100_000));
+    let let_in = evidence.visits.iter().filter(|visit| visit.entered.is_some());
+    assert!(let_in.clone().count() > 4_500 && let_in.clone().all(|visit| visit.end == End::Bought));
+}
+
+#[test]
 fn people_who_take_a_form_that_waits_for_a_failure_are_lost_in_a_stall() {
     let mut scenario = stalled("");
     scenario.habits.resends = false;

@@ -114,6 +114,27 @@ fn a_form_that_is_told_to_wait_is_sent_again_as_it_was_however_often() {
 }
 
 #[test]
+fn a_page_that_knows_where_asks_for_the_turn_and_sends_the_form_when_it_has_come() {
+    let mut scenario = Scenario::clone(&scenario());
+    scenario.habits.resends = true;
+    let mut shopper = Shopper::new(&Arc::new(scenario), Persona::Patient, 3);
+    hears(&mut shopper, &page());
+    let told = |turn: Option<&str>| {
+        let later = Later { after: Duration::from_secs(2), turn: turn.map(Box::from) };
+        Answer { status: 429, shown: Content::Later(later), seen: None }
+    };
+    let asks_for_turn = Next::ask(Ask::Fetch("/turn".into()), Duration::from_secs(2));
+    assert_eq!(hears(&mut shopper, &told(Some("/turn"))), asks_for_turn);
+    assert_eq!(hears(&mut shopper, &told(None)), asks_for_turn, "not yet");
+    let form = Ask::Order(Some("k1".into()));
+    let turn = Answer { status: 200, shown: Content::Turn, seen: None };
+    assert_eq!(hears(&mut shopper, &turn), Next::ask(form.clone(), Duration::ZERO));
+    hears(&mut shopper, &told(Some("/turn")));
+    assert_eq!(asks(nothing(&mut shopper)), form, "a page that cannot ask sends the form");
+    assert_eq!(asks(hears(&mut shopper, &order(7))), Ask::Payment(7, Some("k2".into())));
+}
+
+#[test]
 fn without_that_habit_a_form_that_is_told_to_wait_has_failed() {
     let mut shopper = shopper(Persona::Patient);
     hears(&mut shopper, &page());
