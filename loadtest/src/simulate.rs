@@ -35,6 +35,7 @@ use policy::ticket::Token;
 
 use crate::board::{Outcome, Watch};
 use crate::crowd::most_memory;
+use crate::gates::widths;
 use crate::population::{Part, Population};
 use agenda::{Calendar, Event};
 use gateway::{Cookie, Entry, Gateway};
@@ -290,11 +291,10 @@ impl World {
     }
 }
 
-/// The gates before the stages of a purchase: as many forms in flight as a stage works on at once.
+/// The gates of orders and of payments, where a purchase has stages.
 fn gates(scenario: &Scenario) -> [Option<Gate>; 2] {
     let shop = &scenario.shop;
-    let order = shop.has_stages().then(|| Gate::of(shop.slots));
-    [order, shop.payment.as_ref().map(|payment| Gate::of(payment.pool))]
+    widths(shop).map(|width| shop.has_stages().then(|| Gate::of(width)))
 }
 
 /// The gateway's view of a request.

@@ -42,17 +42,30 @@ impl Pool {
     /// A request that comes now and needs a slot from `at` on for so long: when it ends.
     pub(super) fn work(&mut self, now: Micros, at: Micros, holds: Micros) -> Micros {
         self.taken.retain(|(_, until)| *until > now);
-        let mut instants: Vec<Micros> = self.taken.iter().map(|(_, until)| (*until).max(at)).chain([at]).collect();
-        instants.sort_unstable();
-        let is_free = |&at: &Micros| self.taken_at(at) < self.size(at);
-        // At the last one nothing is taken any more.
-        let begin = instants.into_iter().find(is_free).unwrap_or(at);
+        let begin = self.free_from(at);
         self.taken.push((begin, begin + holds));
         begin + holds
     }
 
-    fn taken_at(&self, at: Micros) -> usize {
-        self.taken.iter().filter(|(from, until)| (*from..*until).contains(&at)).count()
+    /// The first instant from `at` on at which a slot is free.
+    fn free_from(&self, at: Micros) -> Micros {
+        let mut taken = self.taken.iter().filter(|(from, until)| (*from..*until).contains(&at)).count();
+        if taken < self.size(at) {
+            return at;
+        }
+        let begins = self.taken.iter().map(|(from, _)| (*from, true));
+        let mut turns: Vec<_> = self.taken.iter().map(|(_, until)| (*until, false)).chain(begins).collect();
+        turns.retain(|(turn, _)| *turn > at);
+        turns.sort_unstable();
+        for here in turns.chunk_by(|a, b| a.0 == b.0) {
+            // Ends come first, so the count is never below 0.
+            taken = here.iter().fold(taken, |taken, (_, begins)| if *begins { taken + 1 } else { taken - 1 });
+            if taken < self.size(here[0].0) {
+                return here[0].0;
+            }
+        }
+        // After the last end nothing is taken, so this is for the compiler alone.
+        at
     }
 
     /// What it would say of itself at this instant, its queue apart.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use launch_model::scenario::{self, Room, Word};
+use loadtest::gates::widths;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -40,20 +41,17 @@ pub(crate) struct Shield {
 }
 
 impl Shield {
-    /// What a scenario asks of each of so many gateways. An order has a gate of the size of the database's pool, a payment one of
-    /// that of the third party (Little: a form in flight is a slot in use).
+    /// What a scenario asks of each of so many gateways. Where a purchase has stages, orders and payments have gates.
     pub(crate) fn of(shop: &scenario::Shop, gateways: usize) -> Self {
         let command = |word: &Word| match word {
             Word::Orca => None,
             Word::Rate => Some("rate"),
             Word::Stock => Some("stock"),
         };
-        let order = shop.has_stages().then_some(("order", shop.slots));
-        let payment = shop.payment.as_ref().map(|payment| ("payment", payment.pool));
-        let gates = order.into_iter().chain(payment);
+        let gates = ["order", "payment"].into_iter().zip(widths(shop)).filter(|_| shop.has_stages());
         Self {
             commands: shop.tells.iter().filter_map(command).collect(),
-            gates: gates.map(|(class, pool)| (class, pool.div_ceil(gateways))).collect(),
+            gates: gates.map(|(class, width)| (class, width.div_ceil(gateways))).collect(),
         }
     }
 
@@ -333,7 +331,7 @@ mod tests {
             let route = &read["route"][index];
             (route["path"].as_str(), route["class"].as_str(), route["max_in_flight"].as_integer())
         };
-        assert_eq!(gate(1), (Some("/launch/order"), Some("order"), Some(11)));
+        assert_eq!(gate(1), (Some("/launch/order"), Some("order"), Some(4)));
         assert_eq!(gate(2), (Some("/launch/payment"), Some("payment"), Some(5)));
         assert_eq!(read["room"][1]["enabled_origin_commands"], commands(&["revoke", "rate", "stock"]));
     }
