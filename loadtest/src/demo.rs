@@ -30,7 +30,7 @@ use crate::cli::{interrupted, usage};
 use crate::local::{listen, spawn};
 use crate::testbed::child::command;
 use crate::testbed::shop;
-use crate::testbed::weir::{Settings, Store, Weir};
+use crate::testbed::weir::{Settings, Shield, Store, Weir};
 use counts::{Counts, Second};
 use result::{Act, DemoSettings, Outcome, millis};
 use show::{Moment, Show, bold};
@@ -112,6 +112,7 @@ impl Testbed {
             shop: self.protected.1,
             room,
             max_in_flight: self.tuning.slots * 2,
+            shield: Shield::default(),
             store: &Store::Own,
             one_address: true,
         }

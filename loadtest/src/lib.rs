@@ -8,7 +8,7 @@
 //! collapses under overload; `verdict` judges and reports, and knows of the others only what they recorded.
 //! Here the people of the model (`population`) meet a gateway: [`crowd`] sends them over [`wire`], [`attack`]s come beside them
 //! over connections of their own, and [`simulate`] plays the same people without sockets. [`record`] writes a scenario from a
-//! browser's recording, and [`live`] shows a run on a terminal.
+//! browser's recording, [`gates`] are how wide a gateway's should be, and [`live`] shows a run on a terminal.
 //!
 //! Out of scope: the gateway's own code. This crate talks to Weir as the world does, over HTTP and by its configuration
 //! file, so that it can also test a Weir that runs elsewhere.
@@ -18,6 +18,7 @@
 pub mod attack;
 mod board;
 pub mod crowd;
+pub mod gates;
 pub mod live;
 mod population;
 mod reading;

@@ -7,9 +7,11 @@ pub(crate) mod gateway;
 pub(crate) mod http_poller;
 mod memory;
 pub(crate) mod shop;
+mod stages;
 
+use evidence::shop::Look;
 use evidence::{Evidence, GatewaySample, Memory};
-use launch_model::scenario::Room;
+use launch_model::scenario::{Room, Scenario};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -18,6 +20,7 @@ use verdict::Check;
 
 use gateway::Sampler;
 use http_poller::HttpPoller;
+use stages::Watcher;
 
 /// The endpoints to poll.
 pub(crate) struct Observers {
@@ -35,6 +38,7 @@ pub(crate) struct Observation {
     pub(crate) latest: watch::Receiver<Option<GatewaySample>>,
     gateways: Vec<JoinHandle<Vec<GatewaySample>>>,
     shop: Option<JoinHandle<anyhow::Result<shop::Side>>>,
+    stages: Option<JoinHandle<Vec<Look>>>,
     memory: JoinHandle<Vec<Memory>>,
     stop: DropGuard,
 }
@@ -64,16 +68,20 @@ impl Observers {
 }
 
 impl Ready {
-    /// Polls each server all along, gateways from `start` on.
-    pub(crate) fn observe(self, room: &str, start: Instant) -> Observation {
+    /// Polls each server all along, gateways from `start` on. The shop has the faults of the scenario meanwhile.
+    pub(crate) fn observe(self, scenario: &Scenario, start: Instant) -> Observation {
+        let room = scenario.room.name.as_str();
         let stop = CancellationToken::new();
         let (latest, heard) = watch::channel(None);
         let sampler = |(index, gateway)| Sampler { index, gateway, room: room.into(), start, latest: latest.clone() };
         let samplers = (0..).zip(self.observers.gateways).map(sampler);
         let gateways = samplers.map(|sampler| tokio::spawn(sampler.sample(stop.clone()))).collect();
         let memory = tokio::spawn(memory::watch(self.observers.pids, start, stop.clone()));
+        let staged = self.observers.shop.as_ref().filter(|_| scenario.shop.has_stages());
+        let watcher = staged.map(|shop| Watcher::of(shop.again(), &scenario.shop.faults, start));
+        let stages = watcher.map(|watcher| tokio::spawn(watcher.watch(stop.clone())));
         let shop = self.observers.shop.map(|shop| tokio::spawn(shop::follow(shop, self.after, stop.clone())));
-        Observation { settings: self.settings, latest: heard, gateways, shop, memory, stop: stop.drop_guard() }
+        Observation { settings: self.settings, latest: heard, gateways, shop, stages, memory, stop: stop.drop_guard() }
     }
 }
 
@@ -86,6 +94,9 @@ impl Observation {
             evidence.gateways.extend(gateway.await.unwrap_or_default());
         }
         evidence.memory = self.memory.await.unwrap_or_default();
+        if let Some(stages) = self.stages {
+            evidence.stages = stages.await.unwrap_or_default();
+        }
         evidence.gateways.sort_by_key(|sample| sample.at);
         let side = self.shop?.await.unwrap_or_else(|error| Err(error.into()));
         match side {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use demo_shop::pages;
-use launch_model::visit::{Answer, Content, QueueInfo, RawAnswer, ShopPage};
+use launch_model::visit::{Answer, Content, Later, QueueInfo, RawAnswer, ShopPage};
 use serde::Deserialize;
 
 /// The shortest and the longest pause that is believed, in seconds.
@@ -28,6 +28,55 @@ pub(crate) fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Answe
     };
     Answer { status, shown, seen: None }
 }
+
+/// Reads an answer to a shopper inside who waits where a form of theirs is told to. What carries `Retry-After` and is none of the
+/// line, by the word of `Weir-Status`, asks for the same again: the shop, or what stands before it, has too much to do. Where a
+/// gate holds the place, it says where to ask for the turn. `path` is that of the form.
+pub(crate) fn read_inside(
+    status: u16,
+    retry_after: Option<&str>,
+    says: Option<&str>,
+    path: &str,
+    body: &[u8],
+) -> Answer {
+    let seconds = retry_after.and_then(|text| text.trim().parse::<u64>().ok());
+    let is_line = says.is_some_and(|word| IN_LINE.contains(&word));
+    match (status, seconds) {
+        (200 | 202 | 429 | 503, Some(seconds)) if !is_line => {
+            let turn = if says == Some(HELD) { turn_in(body, path) } else { None };
+            let later = Later { after: told(seconds, body).after, turn };
+            Answer { status, shown: Content::Later(later), seen: None }
+        }
+        _ => read(status, retry_after, body),
+    }
+}
+
+/// Where a page that waits at a gate asks for its turn, as its script does it.
+fn turn_in(page: &[u8], path: &str) -> Option<Box<str>> {
+    let (_, rest) = std::str::from_utf8(page).ok()?.split_once(" data-room=\"")?;
+    let (room, _) = rest.split_once('"')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (!room.is_empty() && room.chars().all(is_name)).then(|| format!("/.weir/gate/{room}{path}").into())
+}
+
+/// Reads the answer to a page that asked for its turn.
+pub(crate) fn read_turn(status: u16, body: &[u8]) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Told {
+        go: bool,
+        poll_after_seconds: Option<f64>,
+    }
+    let shown = match serde_json::from_slice::<Told>(body).ok().filter(|_| status == 200) {
+        Some(Told { go: true, .. }) => Content::Turn,
+        Some(told) => Content::Later(Later { after: pause(told.poll_after_seconds.unwrap_or(PAUSES[0])), turn: None }),
+        None => Content::Nothing,
+    };
+    Answer { status, shown, seen: None }
+}
+
+/// The word of `Weir-Status` for a place at the gate of a form.
+const HELD: &str = "held";
 
 /// Words of `Weir-Status` for a place in the line, or for none yet.
 const IN_LINE: [&str; 3] = ["waiting", "needs-pass", "expired"];
@@ -72,8 +121,12 @@ struct Room {
     wait_high_seconds: Option<f64>,
 }
 
+/// A pause that is believed.
+fn pause(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.clamp(PAUSES[0], PAUSES[1]))
+}
+
 fn told(seconds: u64, body: &[u8]) -> QueueInfo {
-    let pause = |seconds: f64| Duration::from_secs_f64(seconds.clamp(PAUSES[0], PAUSES[1]));
     let json = Some(body).filter(|body| body.first() == Some(&b'{'));
     let Some(room) = json.and_then(|body| serde_json::from_slice::<Document>(body).ok()) else {
         return QueueInfo { after: pause(seconds as f64), assets: assets(body), ..QueueInfo::default() };
@@ -162,6 +215,43 @@ mod tests {
             assert_eq!(shown(status, retry_after, ""), Content::Nothing, "{status}");
         }
         assert!(matches!(shown(200, Some("Wed, 21 Oct 2026 07:28:00 GMT"), ""), Content::Shop(_)));
+    }
+
+    #[test]
+    fn inside_what_is_to_be_tried_again_is_told_from_the_line() {
+        let shown = |status, retry_after, says, body: &str| {
+            read_inside(status, retry_after, says, "/launch/order", body.as_bytes()).shown
+        };
+        let later = |ms, turn: Option<&str>| {
+            Content::Later(Later { after: Duration::from_millis(ms), turn: turn.map(Box::from) })
+        };
+        for (status, says) in [(429, Some("busy")), (503, Some("busy")), (503, None), (202, Some("order"))] {
+            assert_eq!(shown(status, Some("7"), says, "<html>"), later(7_000, None), "{status}");
+        }
+        let json = r#"{"cfWaitingRoom":{"pollAfterSeconds":2.5}}"#;
+        assert_eq!(shown(429, Some("3"), None, json), later(2_500, None));
+        let page = r#"<main id="weir" data-room="launch" data-poll="2">"#;
+        assert_eq!(shown(429, Some("2"), Some("held"), page), later(2_000, Some("/.weir/gate/launch/launch/order")));
+        for odd in ["<html>", r#"<main data-room="">"#, r#"<main data-room="a b">"#, r#"<main data-room="x"#] {
+            assert_eq!(shown(429, Some("2"), Some("held"), odd), later(2_000, None), "{odd}");
+        }
+        for says in IN_LINE {
+            assert!(matches!(shown(429, Some("7"), Some(says), ""), Content::Line(_)), "{says}");
+        }
+        assert_eq!(shown(503, None, None, ""), Content::Nothing, "nobody knows when");
+        assert!(matches!(shown(200, None, None, &pages::order(7)), Content::Shop(ShopPage { order: Some(7), .. })));
+    }
+
+    #[test]
+    fn a_turn_has_come_or_is_asked_for_again() {
+        let shown = |status, body: &str| read_turn(status, body.as_bytes()).shown;
+        assert_eq!(shown(200, r#"{"go":true,"ahead":0,"pollAfterSeconds":1}"#), Content::Turn);
+        let later = |seconds| Content::Later(Later { after: Duration::from_secs(seconds), turn: None });
+        assert_eq!(shown(200, r#"{"go":false,"ahead":7,"pollAfterSeconds":5}"#), later(5));
+        assert_eq!(shown(200, r#"{"go":false,"pollAfterSeconds":1e300}"#), later(600));
+        for (status, body) in [(200, "<html>"), (429, r#"{"go":true}"#), (502, ""), (200, "{}")] {
+            assert_eq!(shown(status, body), Content::Nothing, "{status} {body}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
         code = interrupts.next() => return Ok(code),
     };
     let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
-    let observers = observers.observe(&crowd.scenario.room.name, instant_of(crowd.start_unix_us));
+    let observers = observers.observe(&crowd.scenario, instant_of(crowd.start_unix_us));
     let view = View::open(&crowd.scenario, observers.latest.clone());
     let run = Going { crowd: &crowd, testbed: testbed.as_mut(), interrupts: &mut interrupts, view };
     let (mut seen, faults) = match run.send(generators).await? {

@@ -8,7 +8,7 @@
 //! The visitors are those of [`crate::crowd`], and what they saw is the same [`Evidence`], so [`verdict`] judges it
 //! as it judges any run. `gateway` drives the production queue of a room ([`policy::queue`]), one of them on a store
 //! that answers at once, and tells waits and poll intervals as the real one does; `shop` serves each page in its time, however
-//! many come.
+//! many come. Where a purchase has stages (`stage`), pages wait for them, and forms at the gates before.
 //! Nothing reads a clock: the same scenario is the same launch, to the microsecond.
 //!
 //! Out of scope: what a machine adds (sockets, threads, a slow disk), several gateways and losses (the simulation of
@@ -21,8 +21,10 @@ mod person;
 mod request_job;
 mod setup;
 mod shop;
+mod stage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use evidence::{Evidence, Generator, Micros};
 use launch_model::arrivals::Arrivals;
@@ -33,12 +35,14 @@ use policy::ticket::Token;
 
 use crate::board::{Outcome, Watch};
 use crate::crowd::most_memory;
+use crate::gates::widths;
 use crate::population::{Part, Population};
 use agenda::{Calendar, Event};
 use gateway::{Cookie, Entry, Gateway};
 use person::Pocket;
 use request_job::RequestJob;
 use shop::Shop;
+use stage::Gate;
 
 pub use setup::{Setup, rules};
 
@@ -66,6 +70,7 @@ struct World {
     scenario: Arc<Scenario>,
     gateway: Gateway,
     shop: Shop,
+    gates: [Option<Gate>; 2],
     population: Population<Pocket, Calendar>,
     watch: Watch,
 }
@@ -83,6 +88,7 @@ impl World {
             scenario: population.scenario(),
             gateway,
             shop: Shop::new(scenario, setup.start_unix_us),
+            gates: gates(scenario),
             population,
             watch,
         }
@@ -196,9 +202,16 @@ impl World {
         }
     }
 
-    /// The shop answers.
+    /// The shop answers, or the gate before it.
     fn serve(&mut self, job: &RequestJob, pass: Option<Token>, now: Micros) -> Reply {
+        if let Some(wait) = self.gate(job).and_then(|gate| gate.ask(job.who, now)) {
+            let answer = Answer::later(429, Duration::from_micros(wait.unsigned_abs()));
+            return Reply { answer, cookie: Cookie::Kept, at: now + NETWORK };
+        }
         let served = self.shop.serve(job, pass, now);
+        if let Some(gate) = self.gate(job) {
+            gate.passes(now + served.took);
+        }
         let cookie = match pass.filter(|_| served.gives_back) {
             Some(pass) => {
                 self.gateway.release(&pass, now + served.took);
@@ -207,6 +220,16 @@ impl World {
             None => Cookie::Kept,
         };
         Reply { answer: served.answer, cookie, at: now + served.took + NETWORK }
+    }
+
+    /// The gate of a form, where there is one.
+    fn gate(&mut self, job: &RequestJob) -> Option<&mut Gate> {
+        let [order, payment] = &mut self.gates;
+        match &job.request.ask {
+            Ask::Order(_) => order.as_mut(),
+            Ask::Payment(..) => payment.as_mut(),
+            _ => None,
+        }
     }
 
     fn in_line(&mut self, job: &RequestJob, ticket: &Token, cookie: Cookie, now: Micros) -> Reply {
@@ -252,7 +275,7 @@ impl World {
             most_memory: most_memory().unwrap_or(0),
             ..Generator::default()
         };
-        let (shop, report) = self.shop.close();
+        let (shop, report, stages) = self.shop.close(took);
         Evidence {
             start_unix_us: setup.start_unix_us,
             took,
@@ -260,11 +283,18 @@ impl World {
             gateways: self.gateway.samples,
             shop,
             shop_report: Some(report),
+            stages,
             timeline,
             generators: vec![generator],
             ..Evidence::default()
         }
     }
+}
+
+/// The gates of orders and of payments, where a purchase has stages.
+fn gates(scenario: &Scenario) -> [Option<Gate>; 2] {
+    let shop = &scenario.shop;
+    widths(shop).map(|width| shop.has_stages().then(|| Gate::of(width)))
 }
 
 /// The gateway's view of a request.

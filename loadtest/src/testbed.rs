@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::hex::random_hex;
 use redis::Redis;
-use weir::{Settings, Store, Weir};
+use weir::{Settings, Shield, Store, Weir};
 
 /// Any free port of loopback.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -68,13 +68,16 @@ impl Testbed {
     }
 
     fn settings<'a>(&self, scenario: &'a Scenario, wanted: &Wanted, store: &'a Store) -> Settings<'a> {
+        // What waits at the third party keeps no order and no page out.
+        let payments = scenario.shop.payment.as_ref().map_or(0, |payment| payment.pool);
         Settings {
             http: ANY,
             admin: ANY,
             shop: self.shop,
             room: &scenario.room,
             // What the shop has in flight and as much again that waits for it, from all gateways together.
-            max_in_flight: (scenario.shop.slots * 2).div_ceil(wanted.gateways),
+            max_in_flight: (scenario.shop.slots * 2 + payments).div_ceil(wanted.gateways),
+            shield: Shield::of(&scenario.shop, wanted.gateways),
             store,
             one_address: false,
         }

@@ -1,6 +1,7 @@
 //! The crowd over real sockets: against the shop, and against a tiny waiting room.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,10 +10,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use demo_shop::database::Tuning;
-use demo_shop::{Shop, pages};
-use evidence::{End, Evidence};
+use demo_shop::inventory::Inventory;
+use demo_shop::log::Log;
+use demo_shop::model::Model;
+use demo_shop::{Shop, Terms, pages, payment};
+use evidence::{End, Evidence, Page};
 use http::{Method, Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -168,6 +172,95 @@ async fn a_crowd_waits_as_told_and_buys_when_it_is_let_in() {
     let requests: u64 = seen.visits.iter().map(|visit| u64::from(visit.requests)).sum();
     assert_eq!(of_second(|second| second.requests), requests);
     assert!(requests > 5 * bought as u64, "they poll");
+}
+
+/// A shop behind a gate: each form goes through when it comes for the third time, and is told to wait before; its page asks
+/// for its turn, and for the second time it has come.
+fn open_gate() -> (Arc<Mutex<HashMap<String, u64>>>, SocketAddr) {
+    let (listener, address) = listen();
+    let forms = Arc::new(Mutex::new(HashMap::new()));
+    let seen = Arc::clone(&forms);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let seen = Arc::clone(&seen);
+            let service = service_fn(move |request| {
+                let seen = Arc::clone(&seen);
+                async move { Ok::<_, Infallible>(at_gate(request, &seen).await) }
+            });
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    (forms, address)
+}
+
+async fn at_gate(request: Request<Incoming>, seen: &Mutex<HashMap<String, u64>>) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let form = request.into_body().collect().await.unwrap().to_bytes();
+    let html = Response::builder().header("content-type", "text/html");
+    if let Some(at) = path.strip_prefix("/.weir/gate/launch") {
+        let mut seen = seen.lock().unwrap();
+        let asked = seen.entry(format!("turn {at}")).or_default();
+        *asked += 1;
+        let go = asked.is_multiple_of(2);
+        return Response::new(format!(r#"{{"go":{go},"ahead":3,"pollAfterSeconds":0.1}}"#).into());
+    }
+    if form.is_empty() {
+        return html.body(pages::item().into()).unwrap();
+    }
+    let (times, number) = {
+        let mut seen = seen.lock().unwrap();
+        let number = seen.len() as u64 + 1;
+        let times = seen.entry(format!("{path} {}", String::from_utf8_lossy(&form))).or_default();
+        *times += 1;
+        (*times, number)
+    };
+    if times < 3 {
+        // The first time a page that asks for the turn, then one that does not.
+        let says = if times == 1 { "held" } else { "busy" };
+        let wait = html.status(429).header("retry-after", "0").header("weir-status", says);
+        return wait.body(r#"<main id="weir" data-room="launch">your form waits"#.into()).unwrap();
+    }
+    html.body(if path == "/launch/order" { pages::order(number) } else { pages::receipt(number) }.into()).unwrap()
+}
+
+#[tokio::test]
+async fn a_form_that_is_told_to_wait_is_sent_again_as_it_was_until_it_goes_through() {
+    let (forms, address) = open_gate();
+    let mut scenario = scenario("5s", "patient = 1");
+    scenario.habits.resends = true;
+    let seen = send(address, scenario, Phase::flat(100.0, Duration::from_millis(200))).await;
+    assert!(ended(&seen, End::Bought) > 5 && ended(&seen, End::Bought) == seen.visits.len());
+    let forms = forms.lock().unwrap();
+    let (turns, forms): (Vec<_>, Vec<_>) = forms.iter().partition(|(what, _)| what.starts_with("turn"));
+    assert_eq!(forms.len(), 2 * seen.visits.len(), "an order and a payment of each, by its key");
+    assert!(forms.iter().all(|(_, times)| **times == 3), "{forms:?}");
+    let paths: HashSet<&str> = turns.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(paths, HashSet::from(["turn /launch/order", "turn /launch/payment"]));
+    assert!(turns.iter().all(|(_, asked)| **asked >= seen.visits.len() as u64), "{turns:?}");
+    let asked: Vec<_> = seen.visits.iter().flat_map(|visit| &visit.asked).collect();
+    assert_eq!(asked.iter().filter(|asked| asked.status == Some(429)).count(), 4 * seen.visits.len());
+    assert!(asked.iter().all(|asked| !asked.white) && seen.visits.iter().all(|visit| !visit.thrown_out));
+}
+
+#[tokio::test]
+async fn a_payment_service_that_stalls_is_seen_as_white_pages_where_nothing_stands_before_the_shop() {
+    let tuning = Tuning { service_time: Duration::from_millis(1), ..Tuning::default() };
+    let terms = Terms {
+        payment: Some(payment::Tuning {
+            pool: 1,
+            latency: Duration::from_millis(300),
+            patience: Duration::from_millis(600),
+        }),
+        ..Terms::default()
+    };
+    let shop = Shop::on_terms(terms, Inventory::Model(Model::new(tuning, 1_000)), Log::default());
+    let (listener, address) = listen();
+    tokio::spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));
+    let seen = send(address, scenario("3s", "patient = 1"), Phase::flat(200.0, Duration::from_millis(200))).await;
+    let white = seen.visits.iter().flat_map(|visit| &visit.asked).filter(|asked| asked.white);
+    assert!(white.clone().count() > 10 && white.clone().all(|asked| asked.page == Page::Payment));
+    assert!(ended(&seen, End::OrderFailed) > 5 && ended(&seen, End::Bought) > 0);
+    assert_eq!(shop.report().charged_twice, 0);
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ fn every_configuration_in_the_documents_is_taken() {
     assert!(blocks.len() > 10);
     for block in blocks {
         let part: toml::Table = block.text.parse().unwrap_or_else(|error| panic!("{}: {error}", block.document));
-        let is_of_a_launch = part.contains_key("journey") || part.contains_key("attack");
+        let is_of_a_launch = ["journey", "attack", "shop"].iter().any(|section| part.contains_key(*section));
         let (code, told) = if is_of_a_launch { checked_scenario(&part) } else { checked_configuration(part) };
         assert_eq!(code, 0, "{}, below {:?}:\n{told}", block.document, block.heading);
     }

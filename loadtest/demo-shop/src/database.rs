@@ -12,16 +12,16 @@
 //!
 //! Out of scope: data. Orders are numbers ([`super`]).
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use evidence::stats::locked;
 use launch_model::scenario;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
+
+use crate::pool::{Pool, Refusal, Slot};
 
 /// What a page takes at least in the sum of what can be done, in seconds.
 pub const LEAST_TIME: f64 = 1e-6;
@@ -68,67 +68,45 @@ impl Tuning {
     }
 }
 
-/// Why the database failed a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The queue for a slot is full.
-    Full,
-    /// No slot within the patience of the pool.
-    NoSlot,
-    /// Ran too long and was cancelled.
-    Cancelled,
-}
-
 /// The slots and the queue for them.
 #[derive(Debug)]
 pub struct Database {
     tuning: Tuning,
-    slots: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    pool: Pool,
     random: Mutex<StdRng>,
 }
 
 impl Database {
     /// All slots free.
     pub fn new(tuning: Tuning) -> Self {
-        let slots = Arc::new(Semaphore::new(tuning.slots));
-        Self { tuning, slots, waiting: AtomicUsize::new(0), random: Mutex::new(StdRng::seed_from_u64(0)) }
+        let pool = Pool::of(tuning.slots);
+        Self { tuning, pool, random: Mutex::new(StdRng::seed_from_u64(0)) }
     }
 
-    /// Requests that wait for a slot now.
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Relaxed)
+    /// Its slots.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
-    /// Does the work of a page of this weight.
-    pub async fn run(&self, weight: f64) -> Result<(), Refusal> {
-        let slot = self.slot().await?;
+    /// Does the work of a page of this weight, and tells the time that it held a slot.
+    pub async fn run(&self, weight: f64) -> Result<Duration, Refusal> {
+        let most_waiting = self.pool.size() * self.tuning.waiters_per_slot;
+        let slot = self.pool.slot(most_waiting, self.tuning.patience).await?;
+        let time = self.time_in_slot(weight);
         // A task of its own: the query goes on when the client has gone away.
-        let query = tokio::spawn(query(slot, self.time_in_slot(weight), self.tuning.clone()));
-        query.await.unwrap_or(Err(Refusal::Cancelled))
-    }
-
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Ok(slot);
-        }
-        if self.waiting() >= self.tuning.slots * self.tuning.waiters_per_slot {
-            return Err(Refusal::Full);
-        }
-        let _waiter = Waiter::among(&self.waiting);
-        let slot = timeout(self.tuning.patience, Arc::clone(&self.slots).acquire_owned()).await;
-        slot.ok().and_then(Result::ok).ok_or(Refusal::NoSlot)
+        let query = tokio::spawn(query(slot, time, self.tuning.clone()));
+        query.await.unwrap_or(Err(Refusal::Cancelled)).map(|()| time)
     }
 
     fn time_in_slot(&self, weight: f64) -> Duration {
-        let crowd = self.waiting() as f64 / self.tuning.slots as f64;
+        let crowd = self.pool.waiting() as f64 / self.pool.size().max(1) as f64;
         let crowding = 1.0 + self.tuning.contention * crowd * crowd;
         let luck = locked(&self.random).random_range(0.8..1.2);
         self.tuning.service_time.mul_f64(weight * crowding * luck)
     }
 }
 
-async fn query(slot: OwnedSemaphorePermit, time: Duration, tuning: Tuning) -> Result<(), Refusal> {
+async fn query(slot: Slot, time: Duration, tuning: Tuning) -> Result<(), Refusal> {
     if time <= tuning.statement_timeout {
         if !time.is_zero() {
             sleep(time).await;
@@ -143,24 +121,10 @@ async fn query(slot: OwnedSemaphorePermit, time: Duration, tuning: Tuning) -> Re
     Err(Refusal::Cancelled)
 }
 
-/// Counts one waiter, by a guard, however its wait ends.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl<'a> Waiter<'a> {
-    fn among(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Relaxed);
-        Self(waiting)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use launch_model::arrivals::{Arrivals, Phase, Spacing};
     use tokio::time::Instant;
 
@@ -214,7 +178,7 @@ mod tests {
             let database = Arc::clone(&database);
             others.spawn(async move { database.run(3.0).await });
         }
-        assert_eq!(first.await.expect("no panic"), Ok(()));
+        assert!(first.await.expect("no panic").is_ok());
         let others = others.join_all().await;
         let count = |refusal| others.iter().filter(|answer| **answer == Err(refusal)).count();
         assert_eq!(count(Refusal::Full), 1, "ten may wait");

@@ -5,11 +5,13 @@
 //!
 //! Out of scope: a trait (two kinds are an enum), and who may pay: any client that knows the number of an order can.
 
-use evidence::shop::Account;
+use std::time::Duration;
+
+use evidence::shop::{Account, Stage};
 
 use crate::model::Model;
 use crate::postgres::Postgres;
-use crate::sale::{Failure, Ordered, Paid};
+use crate::sale::{Failure, Held, Ordered, Paid, Stock};
 
 /// The store of the inventory.
 #[derive(Debug)]
@@ -38,11 +40,20 @@ impl Inventory {
         }
     }
 
-    /// Takes a piece for this key, once, and empties the cart of the session.
-    pub async fn order(&self, session: &str, key: &str) -> Result<Ordered, Failure> {
+    /// Takes a piece for this key, once, and empties the cart of the session. The piece is set aside for so long; without a
+    /// time, until it is paid.
+    pub async fn order(&self, session: &str, key: &str, reserve: Option<Duration>) -> Result<Ordered, Failure> {
         match self {
-            Self::Model(model) => model.order(session, key).await,
-            Self::Postgres(postgres) => postgres.order(session, key).await,
+            Self::Model(model) => model.order(session, key, reserve).await,
+            Self::Postgres(postgres) => postgres.order(session, key, reserve).await,
+        }
+    }
+
+    /// Sets the piece of an order aside for so long at least, from now: while it is paid, it must not go back.
+    pub async fn hold(&self, order: u64, at_least: Duration) -> Result<Held, Failure> {
+        match self {
+            Self::Model(model) => Ok(model.hold(order, at_least)),
+            Self::Postgres(postgres) => postgres.hold(order, at_least).await,
         }
     }
 
@@ -62,11 +73,35 @@ impl Inventory {
         }
     }
 
-    /// Requests that wait for the database now.
-    pub fn waiting(&self) -> usize {
+    /// Makes ready for [`Inventory::tidy`].
+    pub async fn prepare_to_tidy(&self) -> Result<(), Failure> {
         match self {
-            Self::Model(model) => model.waiting(),
-            Self::Postgres(postgres) => postgres.waiting(),
+            Self::Model(_) => Ok(()),
+            Self::Postgres(postgres) => postgres.prepare_to_tidy().await,
+        }
+    }
+
+    /// Gives the pieces of orders back that were not paid in time, and tells what is not sold.
+    pub async fn tidy(&self) -> Result<Stock, Failure> {
+        match self {
+            Self::Model(model) => Ok(model.stock()),
+            Self::Postgres(postgres) => postgres.tidy().await,
+        }
+    }
+
+    /// Its slots or connections.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Model(model) => model.stage(),
+            Self::Postgres(postgres) => postgres.stage(),
+        }
+    }
+
+    /// Changes how many requests it works on at once.
+    pub fn resize(&self, pool: usize) {
+        match self {
+            Self::Model(model) => model.resize(pool),
+            Self::Postgres(postgres) => postgres.resize(pool),
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `POST /launch/order` | takes a piece, once for each key of a form |
 //! | `POST /launch/payment` | pays, once; its answer gives the seat back (`Weir-Command: revoke`) |
 //! | `GET /shop/stats` | what the shop counted and what its inventory says, as JSON |
+//! | `GET /shop/stages` | how full its [stages](Shop::stages) are; by `POST` they are made smaller |
 //! | `GET /shop/log?after=SEQ` | its [`log`], as JSON lines, in pieces |
 //! | `GET /healthz` | no database |
 //!
@@ -19,9 +20,12 @@
 //! was begun is done to its end, logged and counted, also when its client has gone away.
 //!
 //! ```text
-//! inventory --> model --> database
+//! inventory --> model --> database --> pool <-- payment <-- purchase
 //!       \-> postgres            demo-shop --> evidence: its log and its counts are one of three sides of the truth
 //! ```
+//!
+//! By its [`Terms`] an order has an end, a third party takes payments ([`payment`]), and its answers tell a gateway how full
+//! it is, what it can take, and what is left ([`words`]).
 //!
 //! It reads requests as tolerantly as many shops do, so that what slips past a gateway is seen here: a target that begins
 //! with two slashes is an authority and a path ([`pages::read_as_url`]), and a body may name another method
@@ -33,12 +37,18 @@ pub mod database;
 pub mod inventory;
 pub mod log;
 pub mod model;
+mod pace;
 pub mod pages;
+pub mod payment;
+pub mod pool;
 pub mod postgres;
+mod purchase;
 mod report;
 mod sale;
 mod served;
+mod stages;
 mod visitors;
+pub mod words;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -55,6 +65,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use database::Tuning;
@@ -62,14 +73,20 @@ use inventory::Inventory;
 use log::Log;
 use model::Model;
 use pages::Form;
+use payment::ThirdParty;
+pub use purchase::Terms;
+use purchase::{Forms, Name};
 use report::{Counted, InFlight};
 pub use sale::PLENTY;
-use sale::{Failure, Ordered, Paid};
+use sale::{Failure, Stock};
 use served::{Answer, Served, html, text};
 use visitors::{Visit, Visitors};
 
 /// The longest form that is read.
 const LONGEST_FORM: usize = 16 * 1024;
+/// How often orders are looked after that may have ended.
+const TIDY: Duration = Duration::from_millis(200);
+
 /// The shop: its inventory, its log, and its counters.
 #[derive(Debug)]
 pub struct Shop {
@@ -79,6 +96,13 @@ pub struct Shop {
     counted: Counted,
     latency: Latency,
     last_failure: Mutex<Option<String>>,
+    terms: Terms,
+    third_party: Option<ThirdParty>,
+    /// Requests that the inventory works on at once, if nothing is done to it.
+    order_pool: usize,
+    forms: Forms,
+    /// What was left when the inventory was looked after last.
+    stock: Mutex<Option<Stock>>,
 }
 
 impl Shop {
@@ -89,7 +113,17 @@ impl Shop {
 
     /// A shop with this inventory that writes this log.
     pub fn open(inventory: Inventory, log: Log) -> Arc<Self> {
+        Self::on_terms(Terms::default(), inventory, log)
+    }
+
+    /// The same, on these terms.
+    pub fn on_terms(terms: Terms, inventory: Inventory, log: Log) -> Arc<Self> {
         Arc::new(Self {
+            third_party: terms.payment.map(ThirdParty::new),
+            terms,
+            order_pool: inventory.stage().pool,
+            forms: Forms::default(),
+            stock: Mutex::default(),
             inventory,
             log,
             visitors: Visitors::nobody(),
@@ -101,7 +135,8 @@ impl Shop {
 
     /// Orders per second that it can take when no request waits; 0 where only a run can tell.
     pub fn capacity(&self) -> f64 {
-        self.inventory.capacity()
+        let payments = self.terms.payment.map_or(f64::INFINITY, |payment| payment.capacity());
+        self.inventory.capacity().min(payments)
     }
 
     /// Latency of the pages served since this was last called.
@@ -122,11 +157,14 @@ impl Shop {
     /// Its counters so far, without asking the inventory.
     pub fn report(&self) -> Report {
         let (new_shoppers, busiest_second) = self.visitors.new_and_busiest();
+        let stages = self.stages();
         Report {
             capacity: self.capacity(),
             new_shoppers,
             busiest_second,
-            waiting_for_slot: self.inventory.waiting(),
+            waiting_for_slot: stages.order.waiting,
+            stages,
+            charged_twice: self.third_party.as_ref().map_or(0, ThirdParty::charged_twice),
             latency: self.latency.total(),
             log_dropped: self.log.dropped(),
             last_failure: locked(&self.last_failure).clone(),
@@ -142,6 +180,11 @@ impl Shop {
 
     /// Serves until `cancel`. Connections that are open then are dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
+        let over = cancel.child_token();
+        let _over = over.clone().drop_guard();
+        if self.terms.needs_tidying() {
+            tokio::spawn(Arc::clone(&self).tidy(over));
+        }
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -151,6 +194,21 @@ impl Shop {
                 Ok((stream, _)) => drop(tokio::spawn(Arc::clone(&self).connection(stream, cancel.clone()))),
                 // Out of file descriptors: they come back when a connection ends.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    /// Gives back what was not paid in time, and keeps in mind what is left.
+    async fn tidy(self: Arc<Self>, over: CancellationToken) {
+        if let Err(failure) = self.inventory.prepare_to_tidy().await {
+            self.remember(&failure);
+        }
+        let mut tick = tokio::time::interval(TIDY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while over.run_until_cancelled(tick.tick()).await.is_some() {
+            match self.inventory.tidy().await {
+                Ok(stock) => *locked(&self.stock) = Some(stock),
+                Err(failure) => self.remember(&failure),
             }
         }
     }
@@ -168,6 +226,15 @@ impl Shop {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let mut answer = Arc::clone(&self).page(request).await;
+        if self.terms.words.are_any() {
+            let stock = *locked(&self.stock);
+            self.terms.words.tell(&self.stages(), stock, answer.headers_mut());
+        }
+        answer
+    }
+
+    async fn page(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         if let Some(page) = page_at(method_of(&request), request.uri()) {
             // A task of its own: it goes on when the client has gone away.
             let done = tokio::spawn(async move { self.launch(page, request).await }).await;
@@ -185,6 +252,7 @@ impl Shop {
                 let report = self.report_with_account().await;
                 text("application/json", serde_json::to_string(&report).unwrap_or_default())
             }
+            (_, "/shop/stages") => self.answer_stages(&request),
             (&Method::GET, "/shop/log") => text("application/x-ndjson", self.log.read(after(request.uri()))),
             (&Method::GET, "/healthz") => html(StatusCode::OK, "ok\n".into()),
             _ => Served::absent().into_answer(None),
@@ -200,7 +268,7 @@ impl Shop {
         self.counted.by_weir.fetch_add(u64::from(visit.pass_id.is_some()), Relaxed);
         let fresh = visit.session.is_none().then(pages::fresh_key);
         let session = visit.session.as_deref().or(fresh.as_deref()).unwrap_or_default();
-        let served = self.serve_page(page, session, body).await;
+        let served = self.serve_page(page, session, &visit, body).await;
         let took = started.elapsed();
         self.count(page, &served, took);
         self.log.append(Entry {
@@ -219,19 +287,20 @@ impl Shop {
         served.into_answer(fresh.as_deref())
     }
 
-    async fn serve_page(&self, page: Page, session: &str, body: Incoming) -> Served {
+    async fn serve_page(&self, page: Page, session: &str, visit: &Visit, body: Incoming) -> Served {
         let _in_flight = InFlight::one_of(&self.counted);
         let Some(form) = read_form(body).await else { return Served::wrong("The form makes no sense.") };
         let asked = form.order.filter(|_| page == Page::Payment);
-        let served = self.work(page, session, form).await.unwrap_or_else(|failure| {
+        let name = visit.idempotency_key.clone().or_else(|| form.key.clone());
+        let served = self.work(page, session, form, name).await.unwrap_or_else(|failure| {
             self.remember(&failure);
             Served::failed(&failure)
         });
         Served { order: served.order.or(asked), ..served }
     }
 
-    async fn work(&self, page: Page, session: &str, form: Form) -> Result<Served, Failure> {
-        let key = || form.key.unwrap_or_else(pages::fresh_key);
+    async fn work(&self, page: Page, session: &str, form: Form, name: Name) -> Result<Served, Failure> {
+        let key = form.key.or_else(|| name.clone());
         Ok(match (page, form.order) {
             (Page::Item, _) if self.inventory.left_over().await? == 0 => Served::sold_out(),
             (Page::Item, _) => Served::page(pages::item()),
@@ -239,18 +308,10 @@ impl Shop {
                 self.inventory.cart(session).await?;
                 Served::page(pages::cart())
             }
-            (Page::Order, _) => match self.inventory.order(session, &key()).await? {
-                Ordered::Now(order) => Served::order(order, false),
-                Ordered::Before(order) => Served::order(order, true),
-                Ordered::SoldOut => Served::sold_out(),
-            },
+            (Page::Order, _) => self.order(session, key, &name).await?,
             (Page::Payment, None) => Served::wrong("A payment is for an order."),
             // Or back from paying elsewhere, at `/launch/return`.
-            (Page::Payment | Page::Other, Some(order)) => match self.inventory.pay(order, &key()).await? {
-                Paid::Now(order) => Served::receipt(order, false),
-                Paid::Before(order) => Served::receipt(order, true),
-                Paid::NoSuchOrder => Served::wrong("There is no such order."),
-            },
+            (Page::Payment | Page::Other, Some(order)) => self.pay(order, key, &name).await?,
             (Page::Other, None) => Served::absent(),
         })
     }

@@ -78,6 +78,14 @@ pub fn order(id: u64) -> String {
     ))
 }
 
+/// An order that was not paid in its time.
+pub fn ended(id: u64) -> String {
+    page(&format!(
+        "<h1>Your order has ended</h1><p>Order A-{id:06} was not paid in time, and the pair went back on the shelf.</p>\
+         <p class=\"dim\">You pay nothing.</p>"
+    ))
+}
+
 /// An order that is paid.
 pub fn receipt(id: u64) -> String {
     page(&format!(

@@ -14,11 +14,12 @@ use std::time::Duration;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use deadpool_postgres::tokio_postgres::{Config, NoTls, Row};
-use deadpool_postgres::{Manager, Object, Pool, PoolError, Runtime};
-use evidence::shop::Account;
-use tokio::time::timeout;
+use deadpool_postgres::{Manager, Object, Pool, PoolError, Runtime, Status};
+use evidence::shop::{Account, Stage};
+use tokio::time::{Instant, timeout};
 
-use crate::sale::{Failure, Ordered, PLENTY, Paid};
+use crate::pace::Pace;
+use crate::sale::{Failure, Held, Ordered, PLENTY, Paid, Stock};
 
 const PRODUCT: &str = "weir-one";
 /// How long after its time-out a statement may take to say that it was cancelled.
@@ -38,13 +39,46 @@ const ORDER: &str = "
 WITH taken AS (
   UPDATE millrace.stock SET left_over = left_over - 1 WHERE sale = $1 AND left_over > 0 RETURNING sale, product
 ), made AS (
-  INSERT INTO millrace.orders (sale, session, key) SELECT sale, $2, $3 FROM taken RETURNING id
+  INSERT INTO millrace.orders (sale, session, key, reserved_until)
+  SELECT sale, $2, $3, now() + make_interval(secs => $4) FROM taken RETURNING id
 ), emptied AS (
   DELETE FROM millrace.carts USING taken WHERE carts.session = $2 AND carts.product = taken.product
 )
 SELECT id FROM made";
 
 const ORDERED: &str = "SELECT id FROM millrace.orders WHERE key = $1";
+
+/// An order without an end has none from here either. Tells whether it is paid.
+const HOLD: &str = "
+UPDATE millrace.orders
+SET reserved_until = CASE WHEN reserved_until IS NOT NULL
+  THEN greatest(reserved_until, now() + make_interval(secs => $2)) END
+WHERE id = $1 AND ended_at IS NULL
+RETURNING paid_at IS NOT NULL";
+
+const KNOWN: &str = "SELECT id FROM millrace.orders WHERE id = $1";
+
+/// Orders that hold a piece and are not paid. Only a shop that asks for them pays for the index.
+const HELD: &str = "
+BEGIN;
+SELECT pg_advisory_xact_lock(7203516429);
+CREATE INDEX IF NOT EXISTS orders_held ON millrace.orders (sale, reserved_until)
+  WHERE paid_at IS NULL AND ended_at IS NULL;
+COMMIT;";
+
+/// The hot row is locked only where there is something to give back.
+const GIVE_BACK: &str = "
+WITH ended AS (
+  UPDATE millrace.orders SET ended_at = now()
+  WHERE sale = $1 AND paid_at IS NULL AND ended_at IS NULL AND reserved_until < now() RETURNING id
+)
+UPDATE millrace.stock SET left_over = left_over + (SELECT count(*) FROM ended)
+WHERE sale = $1 AND EXISTS (SELECT FROM ended)";
+
+const STOCK: &str = "
+SELECT left_over,
+  (SELECT count(*) FROM millrace.orders WHERE orders.sale = $1 AND paid_at IS NULL AND ended_at IS NULL)
+FROM millrace.stock WHERE sale = $1";
 
 const PAY: &str = "
 WITH made AS (
@@ -58,12 +92,14 @@ SELECT order_id FROM millrace.payments WHERE order_id = $1 OR key = $2 ORDER BY 
 
 /// Orders and payments are counted from the rows themselves, so that a broken constraint would show.
 const ACCOUNT: &str = "
-WITH made AS (SELECT id, key, paid_at FROM millrace.orders WHERE sale = $1)
+WITH made AS (SELECT id, key, paid_at, ended_at FROM millrace.orders WHERE sale = $1)
 SELECT pieces, left_over,
-  (SELECT count(*) FROM made),
+  (SELECT count(*) FROM made WHERE ended_at IS NULL OR paid_at IS NOT NULL),
   (SELECT count(paid_at) FROM made),
   (SELECT count(*) - count(DISTINCT key) FROM made)
-    + (SELECT count(*) - count(DISTINCT order_id) FROM millrace.payments JOIN made ON made.id = order_id)
+    + (SELECT count(*) - count(DISTINCT order_id) FROM millrace.payments JOIN made ON made.id = order_id),
+  (SELECT count(*) FROM made WHERE ended_at IS NOT NULL AND paid_at IS NULL),
+  (SELECT count(*) FROM made WHERE ended_at IS NOT NULL AND paid_at IS NOT NULL)
 FROM millrace.stock WHERE sale = $1";
 
 /// Where the database is, and how much of it the shop takes.
@@ -85,16 +121,23 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Postgres {
     pool: Pool,
+    pace: Pace<3>,
     sale: i64,
     deadline: Duration,
 }
+
+/// Which page of a purchase a statement is for; others are for none.
+type Page = Option<usize>;
+const ITEM: Page = Some(0);
+const ORDERING: Page = Some(1);
+const PAYING: Page = Some(2);
 
 impl Postgres {
     /// Connects, makes the tables that are missing, and opens a sale or goes on with the last. What was sold
     /// before stays there.
     pub async fn open(settings: &Settings) -> Result<Self, Failure> {
         let deadline = settings.statement_timeout + SILENCE;
-        let mut postgres = Self { pool: pool(settings, deadline)?, sale: 0, deadline };
+        let mut postgres = Self { pool: pool(settings, deadline)?, pace: Pace::unknown(), sale: 0, deadline };
         let mut all = Vec::with_capacity(settings.pool);
         for _ in 0..settings.pool {
             all.push(postgres.pool.get().await?);
@@ -106,61 +149,97 @@ impl Postgres {
     }
 
     async fn sale(&self, stock: Option<u64>) -> Result<i64, Failure> {
-        let latest = if stock.is_none() { self.row(LATEST, &[&PRODUCT]).await? } else { None };
+        let latest = if stock.is_none() { self.row(None, LATEST, &[&PRODUCT]).await? } else { None };
         let pieces = i64::try_from(stock.unwrap_or(PLENTY)).unwrap_or(i64::MAX);
         let row = match latest {
             Some(row) => row,
-            None => self.one(OPEN, &[&PRODUCT, &pieces]).await?,
+            None => self.one(None, OPEN, &[&PRODUCT, &pieces]).await?,
         };
         Ok(row.try_get(0)?)
     }
 
     pub(crate) async fn left_over(&self) -> Result<u64, Failure> {
-        number(&self.one(LEFT_OVER, &[&self.sale]).await?, 0)
+        number(&self.one(ITEM, LEFT_OVER, &[&self.sale]).await?, 0)
     }
 
     pub(crate) async fn cart(&self, session: &str) -> Result<(), Failure> {
-        self.row(CART, &[&session, &PRODUCT]).await.map(drop)
+        self.row(None, CART, &[&session, &PRODUCT]).await.map(drop)
     }
 
-    pub(crate) async fn order(&self, session: &str, key: &str) -> Result<Ordered, Failure> {
-        match self.row(ORDER, &[&self.sale, &session, &key]).await {
+    pub(crate) async fn order(&self, session: &str, key: &str, reserve: Option<Duration>) -> Result<Ordered, Failure> {
+        let seconds = reserve.map(|reserve| reserve.as_secs_f64());
+        match self.row(ORDERING, ORDER, &[&self.sale, &session, &key, &seconds]).await {
             Ok(Some(made)) => return Ok(Ordered::Now(number(&made, 0)?)),
             Ok(None) => {}
             Err(failure) if failure.is(&SqlState::UNIQUE_VIOLATION) => {}
             Err(failure) => return Err(failure),
         }
-        let before = self.row(ORDERED, &[&key]).await?;
+        let before = self.row(None, ORDERED, &[&key]).await?;
         before.map_or(Ok(Ordered::SoldOut), |row| Ok(Ordered::Before(number(&row, 0)?)))
     }
 
     pub(crate) async fn pay(&self, order: u64, key: &str) -> Result<Paid, Failure> {
         let Ok(order) = i64::try_from(order) else { return Ok(Paid::NoSuchOrder) };
-        match self.row(PAY, &[&order, &key]).await {
+        match self.row(PAYING, PAY, &[&order, &key]).await {
             Ok(Some(made)) => return Ok(Paid::Now(number(&made, 0)?)),
             Ok(None) => {}
             Err(failure) if failure.is(&SqlState::FOREIGN_KEY_VIOLATION) => return Ok(Paid::NoSuchOrder),
             Err(failure) => return Err(failure),
         }
-        Ok(Paid::Before(number(&self.one(PAID, &[&order, &key]).await?, 0)?))
+        Ok(Paid::Before(number(&self.one(None, PAID, &[&order, &key]).await?, 0)?))
     }
 
     pub(crate) async fn account(&self) -> Result<Account, Failure> {
-        let row = self.one(ACCOUNT, &[&self.sale]).await?;
+        let row = self.one(None, ACCOUNT, &[&self.sale]).await?;
         let account = Account::of(number(&row, 0)?, number(&row, 1)?, number(&row, 2)?);
-        Ok(Account { paid: number(&row, 3)?, duplicates: number(&row, 4)?, ..account })
+        let (ended, sold_twice) = (number(&row, 5)?, number(&row, 6)?);
+        Ok(Account { paid: number(&row, 3)?, duplicates: number(&row, 4)?, ended, sold_twice, ..account })
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.pool.status().waiting
+    pub(crate) async fn hold(&self, order: u64, at_least: Duration) -> Result<Held, Failure> {
+        let Ok(order) = i64::try_from(order) else { return Ok(Held::NoSuchOrder) };
+        if let Some(held) = self.row(None, HOLD, &[&order, &at_least.as_secs_f64()]).await? {
+            return Ok(if held.try_get(0)? { Held::Paid } else { Held::Now });
+        }
+        let known = self.row(None, KNOWN, &[&order]).await?;
+        Ok(known.map_or(Held::NoSuchOrder, |_| Held::Ended))
     }
 
-    /// Runs one statement that tells at most one row.
-    async fn row(&self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Failure> {
+    pub(crate) async fn prepare_to_tidy(&self) -> Result<(), Failure> {
+        Ok(self.pool.get().await?.batch_execute(HELD).await?)
+    }
+
+    pub(crate) async fn tidy(&self) -> Result<Stock, Failure> {
+        self.row(None, GIVE_BACK, &[&self.sale]).await?;
+        let row = self.one(None, STOCK, &[&self.sale]).await?;
+        Ok(Stock { left: number(&row, 0)?, held: number(&row, 1)? })
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        let Status { max_size: pool, size, available, waiting } = self.pool.status();
+        Stage { pool, in_work: size.saturating_sub(available), waiting, delivers: self.pace.delivers(pool) }
+    }
+
+    pub(crate) fn resize(&self, pool: usize) {
+        self.pool.resize(pool);
+    }
+
+    /// Runs one statement that tells at most one row, for this page.
+    async fn row(
+        &self,
+        page: Page,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Failure> {
         let client = self.pool.get().await?;
+        let begun = Instant::now();
         let asking = async { client.query_opt(&client.prepare_cached(statement).await?, parameters).await };
         if let Ok(told) = timeout(self.deadline, asking).await {
-            return Ok(told?);
+            let told = told?;
+            if let Some(page) = page {
+                self.pace.note(page, begun.elapsed());
+            }
+            return Ok(told);
         }
         // Whatever it says later is not for the next one who gets this connection: it leaves the pool.
         drop(Object::take(client));
@@ -168,8 +247,8 @@ impl Postgres {
     }
 
     /// The same, of a statement that always tells a row.
-    async fn one(&self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
-        self.row(statement, parameters).await?.ok_or(Failure::Missing)
+    async fn one(&self, page: Page, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+        self.row(page, statement, parameters).await?.ok_or(Failure::Missing)
     }
 }
 

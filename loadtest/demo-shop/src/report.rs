@@ -13,6 +13,8 @@ pub(crate) struct Counted {
     pub(crate) sold_out: AtomicU64,
     pub(crate) repeats: AtomicU64,
     pub(crate) by_weir: AtomicU64,
+    pub(crate) key_repeats: AtomicU64,
+    pub(crate) key_duplicates: AtomicU64,
     in_flight: AtomicUsize,
     peak_in_flight: AtomicUsize,
 }
@@ -28,6 +30,8 @@ impl Counted {
             sold_out: self.sold_out.load(Relaxed),
             repeats: self.repeats.load(Relaxed),
             by_weir: self.by_weir.load(Relaxed),
+            key_repeats: self.key_repeats.load(Relaxed),
+            key_duplicates: self.key_duplicates.load(Relaxed),
             in_flight: self.in_flight.load(Relaxed),
             peak_in_flight: self.peak_in_flight.load(Relaxed),
             ..Report::default()

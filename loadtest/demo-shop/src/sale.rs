@@ -5,7 +5,7 @@ use std::error::Error;
 use deadpool_postgres::tokio_postgres::{self, error::SqlState};
 use deadpool_postgres::{PoolError, TimeoutType};
 
-use crate::database::Refusal;
+use crate::pool::Refusal;
 
 /// Default stock of a sale.
 pub const PLENTY: u64 = 1_000_000;
@@ -32,6 +32,28 @@ pub enum Paid {
     NoSuchOrder,
 }
 
+/// The result of asking for the piece of an order to be kept while it is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// It is set aside until then, at least.
+    Now,
+    /// The order is paid already.
+    Paid,
+    /// Its time was over, and the piece went back.
+    Ended,
+    /// There is no such order.
+    NoSuchOrder,
+}
+
+/// The pieces of a sale that are not sold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Pieces that are not ordered.
+    pub left: u64,
+    /// Pieces of orders that are not paid.
+    pub held: u64,
+}
+
 /// Why the inventory did not answer. Shoppers read less of it than the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -53,6 +75,9 @@ pub enum Failure {
     /// The pool itself failed.
     #[error("no connection")]
     Pool(#[source] PoolError),
+    /// The third party took no payment in time.
+    #[error("the payment service is overloaded")]
+    Payment,
     /// A row that must be there is not.
     #[error("the inventory lacks the row of the sale or of a payment")]
     Missing,

@@ -26,8 +26,13 @@ CREATE TABLE IF NOT EXISTS millrace.orders (
   session text NOT NULL,
   key text NOT NULL UNIQUE,
   placed_at timestamptz NOT NULL DEFAULT now(),
-  paid_at timestamptz
+  reserved_until timestamptz,
+  paid_at timestamptz,
+  ended_at timestamptz
 );
+-- Of a database that an earlier version made.
+ALTER TABLE millrace.orders ADD COLUMN IF NOT EXISTS reserved_until timestamptz;
+ALTER TABLE millrace.orders ADD COLUMN IF NOT EXISTS ended_at timestamptz;
 
 CREATE TABLE IF NOT EXISTS millrace.payments (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -52,6 +52,11 @@ impl Served {
         Self::with(Outcome::SoldOut, None, pages::sold_out())
     }
 
+    /// The time of an order was over before it was paid.
+    pub(crate) fn ended(order: u64) -> Self {
+        Self { status: StatusCode::CONFLICT, ..Self::with(Outcome::Failed, Some(order), pages::ended(order)) }
+    }
+
     /// The shopper's mistake.
     pub(crate) fn wrong(reason: &str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, ..Self::with(Outcome::Failed, None, pages::wrong(reason)) }
@@ -68,6 +73,7 @@ impl Served {
             Failure::Full => "Too many requests for the database.",
             Failure::NoSlot => "No database connection in time.",
             Failure::Cancelled => "A query was cancelled.",
+            Failure::Payment => "The payment service is overloaded. Nothing was paid.",
             Failure::Silent | Failure::Database(_) | Failure::Pool(_) | Failure::Missing => "The database is away.",
         };
         let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -26,6 +26,8 @@ pub(crate) struct Visit {
     pub(crate) room: Option<String>,
     /// The value of the shop's cookie.
     pub(crate) session: Option<String>,
+    /// `Idempotency-Key`, without its quotes.
+    pub(crate) idempotency_key: Option<String>,
 }
 
 impl Visit {
@@ -35,6 +37,7 @@ impl Visit {
             pass_id: name(headers, "weir-pass-id"),
             room: name(headers, "weir-room"),
             session: session(headers),
+            idempotency_key: name(headers, "idempotency-key").map(|key| key.trim_matches('"').to_owned()),
         }
     }
 }
@@ -109,6 +112,13 @@ mod tests {
         assert!(visitors.note(&visit(&[]), now) && visitors.note(&visit(&[]), now));
         assert!(!visitors.note(&visit(&[("cookie", "x=1; shop=ab")]), now));
         assert_eq!(visitors.new_and_busiest(), (4, 4));
+    }
+
+    #[test]
+    fn an_idempotency_key_is_read_with_and_without_its_quotes() {
+        for sent in ["\"8e03-b2\"", "8e03-b2"] {
+            assert_eq!(visit(&[("idempotency-key", sent)]).idempotency_key.as_deref(), Some("8e03-b2"));
+        }
     }
 
     #[test]

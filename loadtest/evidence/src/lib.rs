@@ -47,6 +47,9 @@ pub struct Evidence {
     pub shop: Vec<shop::Entry>,
     /// The shop's counters; `None` if it publishes none.
     pub shop_report: Option<shop::Report>,
+    /// Looks at the shop's stages, in order of time; empty if it has none that are looked at.
+    #[serde(default)]
+    pub stages: Vec<shop::Look>,
     /// Second by second.
     pub timeline: Vec<Second>,
     /// The results of each attack, in order of time.
@@ -77,6 +80,7 @@ impl Evidence {
         self.shop.extend(part.shop);
         self.attacks.extend(part.attacks);
         self.memory.extend(part.memory);
+        self.stages.extend(part.stages);
         self.shop_report = self.shop_report.or(part.shop_report);
         let length = self.timeline.len().max(part.timeline.len());
         self.timeline.resize_with(length, Second::default);

@@ -6,6 +6,7 @@ use launch_model::visit::Page;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::Quantiles;
+use crate::time::Micros;
 
 /// The outcome of a request, as the shop sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,62 @@ pub struct Report {
     pub last_failure: Option<String>,
     /// The inventory's account; `None` while the database is away, and where it was not asked.
     pub account: Option<Account>,
+    /// The stages of a purchase now.
+    pub stages: Stages,
+    /// Orders that the third party charged more than once. Must be 0.
+    pub charged_twice: u64,
+    /// Orders and payments that came again with a key that had come before.
+    pub key_repeats: u64,
+    /// Orders and payments that were made again for a key that had made one. Must be 0.
+    pub key_duplicates: u64,
+}
+
+/// A stage of a purchase: a pool of database connections, or the payments that a third party takes at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stage {
+    /// How many it works on at once.
+    pub pool: usize,
+    /// How many it works on now.
+    pub in_work: usize,
+    /// How many wait for it now.
+    pub waiting: usize,
+    /// Purchases a second that it delivers at this size, from the time that they take in it; 0 until that is known.
+    pub delivers: f64,
+}
+
+impl Stage {
+    /// How full it is: 1 is as many as it works on at once, more is a queue.
+    pub fn fill(&self) -> f64 {
+        (self.in_work + self.waiting) as f64 / self.pool.max(1) as f64
+    }
+}
+
+/// The stages of a purchase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stages {
+    /// The database, which takes orders and books payments.
+    pub order: Stage,
+    /// The third party that takes payments, if there is one.
+    pub payment: Option<Stage>,
+}
+
+impl Stages {
+    /// Purchases a second that the slowest stage delivers; `None` until it is known of one.
+    pub fn delivers(&self) -> Option<f64> {
+        let known = [Some(self.order), self.payment].into_iter().flatten().map(|stage| stage.delivers);
+        known.filter(|delivers| *delivers > 0.0).reduce(f64::min)
+    }
+}
+
+/// A look at the stages of a purchase.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// When they were asked.
+    pub at: Micros,
+    /// What they said.
+    pub stages: Stages,
 }
 
 /// The inventory's account of the sale, all at one instant.
@@ -98,10 +155,16 @@ pub struct Account {
     pub stock: u64,
     /// Pieces that are not ordered yet.
     pub left_over: u64,
-    /// Orders.
+    /// Orders, those that have ended unpaid apart.
     pub orders: u64,
     /// Orders that are paid.
     pub paid: u64,
+    /// Orders whose time was over before they were paid: their pieces went back.
+    #[serde(default)]
+    pub ended: u64,
+    /// Orders that were paid although their pieces had gone back. Must be 0.
+    #[serde(default)]
+    pub sold_twice: u64,
     /// Orders beyond the stock. Must be 0.
     pub oversold: u64,
     /// Pieces taken by no order, or orders that took none. Must be 0.
@@ -115,5 +178,10 @@ impl Account {
     pub fn of(stock: u64, left_over: u64, orders: u64) -> Self {
         let unaccounted = stock.saturating_sub(left_over).abs_diff(orders);
         Self { stock, left_over, orders, oversold: orders.saturating_sub(stock), unaccounted, ..Self::default() }
+    }
+
+    /// Pieces that are set aside for orders that are not paid.
+    pub fn held(&self) -> u64 {
+        self.orders.saturating_sub(self.paid)
     }
 }

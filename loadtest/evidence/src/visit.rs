@@ -93,6 +93,9 @@ pub struct RequestRecord {
     pub status: Option<u16>,
     /// Whether it must never reach the shop.
     pub attack: bool,
+    /// Whether a shopper saw a page that leads nowhere: no answer, a 5xx, a 429 that is bare text, or nothing on it.
+    #[serde(default)]
+    pub white: bool,
 }
 
 impl Visit {

@@ -32,6 +32,7 @@
 
 mod journey;
 mod objectives;
+mod shop;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ use crate::random::rng_for;
 use crate::span::Span;
 pub use journey::{Expect, Journey, MOST_STEPS, Method, Step, Take};
 pub use objectives::Objectives;
+pub use shop::{Fault, Payment, Shop, Stage, Word};
 
 /// Keeps the choice of a persona apart from the luck of the person.
 const SALT: u64 = 0xca57;
@@ -329,6 +331,9 @@ pub struct Habits {
     pub away: [Span; 2],
     /// Whether a waiting page is loaded with the assets that it names.
     pub assets: bool,
+    /// Whether somebody whose order or payment is told to wait waits as told and sends the same form again, as the page of a
+    /// gateway does by itself. Without it that is a failure.
+    pub resends: bool,
 }
 
 impl Default for Habits {
@@ -344,6 +349,7 @@ impl Default for Habits {
             bears: [span(5_000), span(60_000)],
             away: [span(20_000), span(60_000)],
             assets: true,
+            resends: false,
         }
     }
 }
@@ -410,26 +416,6 @@ pub enum Address {
     ProxyProtocol,
     /// `X-Forwarded-For`: the gateway must trust this machine.
     ForwardedFor,
-}
-
-/// The shop that a run without `--target` opens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Shop {
-    /// Pairs in stock; without it enough for everybody.
-    pub stock: Option<u64>,
-    /// Database queries that run at the same time.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub slots: usize,
-    /// Database time of the product page when nobody waits; order and payment take 2 and 3 times it. "0ms" is a shop
-    /// that answers at once.
-    pub service_time: Span,
-}
-
-impl Default for Shop {
-    fn default() -> Self {
-        Self { stock: None, slots: 20, service_time: Span(std::time::Duration::from_millis(50)) }
-    }
 }
 
 mod default {

@@ -9,6 +9,9 @@
 //! page in the line keeps asking whatever happens, as the waiting page does; a person at the door, or inside,
 //! tries a few times.
 //!
+//! A shopper whose form is told to wait does as told (`habits.resends`): the page asks for the turn where it is said to, and the
+//! same form is sent again when that has come, or without such a place after so long. However often, that is no failure.
+//!
 //! With a journey ([`crate::journey`]) they walk its steps instead of Browsing to Paying, and may meet the line again on the
 //! way: then they wait as told, and go on where they were.
 //!
@@ -26,11 +29,13 @@ use crate::random::{between, rng_for};
 use crate::scenario::{Journey, Scenario};
 use crate::span::Span;
 use crate::visit::{
-    Answer, Ask, Content, Cookies, Detour, End, Event, Next, Place, QueueInfo, Request, ShopPage, Stumble, Then,
+    Answer, Ask, Content, Cookies, Detour, End, Event, Later, Next, Place, QueueInfo, Request, ShopPage, Stumble, Then,
 };
 
 /// Pause of an impatient reloader: the shortest and the longest time.
 const RELOADS: [Span; 2] = [Span(Duration::from_millis(500)), Span(Duration::from_millis(1_500))];
+/// The status of a page that says that an order was not paid in its time: it cannot be any more.
+const ENDED: u16 = 409;
 /// The answer from the line at which a visitor loses their cookies, or changes their address.
 const MISHAP: u32 = 2;
 
@@ -56,6 +61,8 @@ pub struct Shopper {
     walk: Option<Box<Walk>>,
     /// Whether they were inside before they met the line.
     waits_again: bool,
+    /// Where a page asks for the turn of a form that waits.
+    turn: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +98,7 @@ impl Shopper {
             detour: None,
             walk: scenario.journey.as_ref().map(|journey| Box::new(Walk::new(journey, index))),
             waits_again: false,
+            turn: None,
         }
     }
 
@@ -131,6 +139,11 @@ impl Shopper {
         }
         match (self.place(), event.answer) {
             (Place::Inside, Some(Answer { shown: Content::Shop(shop_page), .. })) => self.walk_on(shop_page),
+            (Place::Inside, Some(Answer { shown: Content::Later(told), .. })) if self.scenario.habits.resends => {
+                self.wait_inside(told)
+            }
+            (Place::Inside, answer) if self.turn.is_some() => self.hear_of_the_turn(answer),
+            (Place::Inside, Some(Answer { status: ENDED, .. })) => Next::leave(End::OrderFailed),
             (Place::Door | Place::Line, Some(Answer { shown: Content::Shop(shop_page), .. })) => self.enter(shop_page),
             (Place::Door | Place::Line, Some(Answer { shown: Content::Line(told), .. })) => self.wait(event.at, told),
             (Place::Door | Place::Line, Some(answer)) if is_final(answer) => Next::leave(End::Refused),
@@ -164,6 +177,25 @@ impl Shopper {
             _ => {}
         }
         self.after_assets(now, &told.assets, pause)
+    }
+
+    /// A form has to wait, or still has to.
+    fn wait_inside(&mut self, told: &Later) -> Next {
+        if told.turn.is_some() {
+            self.turn.clone_from(&told.turn);
+        }
+        match &self.turn {
+            Some(turn) => Next::ask(Ask::Fetch(turn.clone()), told.after),
+            None => Next::ask(self.request(), told.after),
+        }
+    }
+
+    /// The turn has come, or the page could not ask for it: either way the form is sent.
+    fn hear_of_the_turn(&mut self, answer: Option<&Answer>) -> Next {
+        self.turn = None;
+        let came = answer.is_some_and(|answer| answer.shown == Content::Turn);
+        let pause = if came { Duration::ZERO } else { between(&mut self.random, self.scenario.habits.again) };
+        Next::ask(self.request(), pause)
     }
 
     /// A page is loaded with its assets, once: a browser caches them.

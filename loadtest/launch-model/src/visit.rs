@@ -9,5 +9,5 @@ mod ask;
 pub use crate::jar::Cookies;
 pub(crate) use act::Detour;
 pub use act::{End, Event, Next, Place, Stumble, Then, Why};
-pub use answer::{Answer, Content, Lost, QueueInfo, RawAnswer, ShopPage};
+pub use answer::{Answer, Content, Later, Lost, QueueInfo, RawAnswer, ShopPage};
 pub use ask::{Ask, Call, Manner, Page, Request};

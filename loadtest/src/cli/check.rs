@@ -57,7 +57,7 @@ pub(crate) fn list() -> anyhow::Result<ExitCode> {
     for (name, _) in shipped::ALL {
         let scenario = read(name)?;
         let (visitors, length) = (whole(Arrivals::of(&scenario).expected()), clock(scenario.closes().as_secs_f64()));
-        println!("{name:14} {visitors:>9} visitors in {length:>5}   {}", scenario.about);
+        println!("{name:15} {visitors:>9} visitors in {length:>5}   {}", scenario.about);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -69,6 +69,7 @@ fn show(scenario: &Scenario) -> String {
         head(scenario),
         phases(scenario),
         attacks(scenario),
+        faults(scenario),
         picture(&forecast),
         people(scenario),
         journey(scenario),
@@ -120,6 +121,17 @@ fn attacks(scenario: &Scenario) -> String {
             whole(f64::from(attack.addresses)),
             rate(attack.rate),
         );
+    }
+    text
+}
+
+/// What is done to the shop meanwhile; empty if it is nothing.
+fn faults(scenario: &Scenario) -> String {
+    let mut text = String::new();
+    for fault in &scenario.shop.faults {
+        let (from, until) = (clock(fault.from.seconds()), clock(fault.until().as_secs_f64()));
+        let (stage, share) = (fault.stage.name(), fault.share * 100.0);
+        let _ = writeln!(text, "{from:>8}{until:>8}   the {stage} stage of the shop has {share:.0} % of its pool");
     }
     text
 }
@@ -270,6 +282,12 @@ mod tests {
     #[test]
     fn a_launch_is_shown_as_a_timeline() {
         insta::assert_snapshot!(show(&read("nike-launch").unwrap()));
+    }
+
+    #[test]
+    fn a_fault_of_the_shop_stands_in_the_timeline() {
+        let shown = show(&read("payment-stall").unwrap());
+        assert!(shown.contains("    1:50    2:50   the payment stage of the shop has 10 % of its pool"), "{shown}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +15,17 @@ use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::model::Model;
 use demo_shop::postgres::{Postgres, Settings};
-use demo_shop::{PLENTY, Shop};
+use demo_shop::words::Words;
+use demo_shop::{PLENTY, Shop, Terms, payment};
 use evidence::shop::Report;
+use launch_model::scenario;
 use launch_model::span::Span;
 use tokio_util::sync::CancellationToken;
 
 use super::usage;
+
+/// The longest name of a product, in bytes.
+const LONGEST_SKU: usize = 64;
 
 #[derive(Args)]
 pub(crate) struct ShopArgs {
@@ -32,9 +38,31 @@ pub(crate) struct ShopArgs {
     /// Connections to that database
     #[arg(long, default_value = "10", requires = "database")]
     pool: NonZeroUsize,
-    /// Pieces for sale. In a database this opens a new sale; without it the last one goes on
+    /// Pieces for sale: `500`, or `shoe-270=500` to tell a gateway what is left of it (Weir-Stock). In a database this opens a
+    /// new sale; without it the last one goes on
+    #[arg(long, value_name = "[SKU=]N")]
+    stock: Option<Pieces>,
+    /// Tell a gateway how full the stages of a purchase are (endpoint-load-metrics, ORCA)
     #[arg(long)]
-    stock: Option<u64>,
+    orca: bool,
+    /// Tell a gateway the rate of new shoppers that the slowest stage can take (Weir-Command: rate=...)
+    #[arg(long)]
+    rate: bool,
+    /// How long a piece is set aside for its payment; without it until it is paid
+    #[arg(long, value_name = "TIME")]
+    reserve: Option<Span>,
+    /// Take each form that comes for an order or a charge of its own, whatever its key
+    #[arg(long)]
+    ignore_keys: bool,
+    /// Payments that a third party takes at once; without it a payment is work of the database alone
+    #[arg(long, value_name = "N")]
+    payment_pool: Option<NonZeroUsize>,
+    /// How long the third party works on a payment, in the mean
+    #[arg(long, value_name = "TIME", default_value_t = scenario::Payment::default().latency, requires = "payment_pool")]
+    payment_latency: Span,
+    /// How long a payment waits there for its turn
+    #[arg(long, value_name = "TIME", default_value_t = scenario::Payment::default().patience, requires = "payment_pool")]
+    payment_patience: Span,
     /// Write the log of the launch pages to this file too, as JSON lines
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -46,6 +74,30 @@ pub(crate) struct ShopArgs {
     statement_timeout: Span,
     #[command(flatten)]
     model: ModelArgs,
+}
+
+/// Pieces for sale, and the name under which they are told.
+#[derive(Clone)]
+struct Pieces {
+    sku: Option<String>,
+    pieces: u64,
+}
+
+impl FromStr for Pieces {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (sku, pieces) = text.rsplit_once('=').map_or((None, text), |(sku, pieces)| (Some(sku), pieces));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if sku.is_some_and(|sku| sku.is_empty() || sku.len() > LONGEST_SKU || !sku.chars().all(is_plain)) {
+            return Err(format!(
+                "the name has 1 to {LONGEST_SKU} of a-z, A-Z, 0-9, \"-\", \"_\" and \".\": shoe-270=500"
+            ));
+        }
+        let pieces =
+            pieces.parse().map_err(|_| format!("{pieces:?} is no number of pieces: write 500 or shoe-270=500"))?;
+        Ok(Self { sku: sku.map(str::to_owned), pieces })
+    }
 }
 
 /// The model's parameters.
@@ -70,17 +122,36 @@ struct ModelArgs {
 
 impl ShopArgs {
     async fn inventory(&self) -> anyhow::Result<Inventory> {
+        let pieces = self.stock.as_ref().map(|stock| stock.pieces);
         let Some(url) = self.database.clone() else {
-            return Ok(Inventory::Model(Model::new(self.tuning()?, self.stock.unwrap_or(PLENTY))));
+            return Ok(Inventory::Model(Model::new(self.tuning()?, pieces.unwrap_or(PLENTY))));
         };
         let settings = Settings {
             url,
             pool: self.pool.get(),
             patience: self.patience.0,
             statement_timeout: self.statement_timeout.0,
-            stock: self.stock,
+            stock: pieces,
         };
         Ok(Inventory::Postgres(Postgres::open(&settings).await?))
+    }
+
+    fn terms(&self) -> Terms {
+        let payment = |pool: NonZeroUsize| payment::Tuning {
+            pool: pool.get(),
+            latency: self.payment_latency.0,
+            patience: self.payment_patience.0,
+        };
+        Terms {
+            payment: self.payment_pool.map(payment),
+            reserve: self.reserve.map(|reserve| reserve.0),
+            ignores_keys: self.ignore_keys,
+            words: Words {
+                orca: self.orca,
+                rate: self.rate,
+                stock: self.stock.as_ref().and_then(|stock| stock.sku.clone()),
+            },
+        }
     }
 
     fn tuning(&self) -> anyhow::Result<Tuning> {
@@ -109,7 +180,7 @@ impl ShopArgs {
 pub(crate) async fn run(args: &ShopArgs) -> anyhow::Result<ExitCode> {
     let listener = tokio::net::TcpListener::bind(&args.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let shop = Shop::open(args.inventory().await?, args.log()?);
+    let shop = Shop::on_terms(args.terms(), args.inventory().await?, args.log()?);
     println!("The shop is open: http://{}/{}", listener.local_addr()?, capacity(&shop));
     let serving = Arc::clone(&shop).serve(listener, CancellationToken::new());
     tokio::select! {

@@ -3,14 +3,18 @@
 //! There may be a hundred thousand at once, so this is small.
 
 use evidence::{Held, Micros, RequestRecord};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use launch_model::jar::Jar;
-use launch_model::scenario::Scenario;
+use launch_model::scenario::{Room, Scenario};
 use launch_model::token::Token;
-use launch_model::visit::{Answer, Ask, Content, Cookies, Lost, Place, RawAnswer, Request};
+use launch_model::visit::{Answer, Ask, Content, Cookies, Lost, Page, Place, RawAnswer, Request};
 
 use crate::population::{self, Holder};
 use crate::reading;
 use crate::wire::{Exchange, Kept, Reply};
+
+/// A gateway's word for what happened.
+const WEIR_STATUS: HeaderName = HeaderName::from_static("weir-status");
 
 /// A visitor's browser.
 #[derive(Debug, Default)]
@@ -62,9 +66,13 @@ impl Person {
     pub(super) fn note(&mut self, sent: Sent, scenario: &Scenario) -> Reading {
         let Sent { request, id, due, answered, other_tab, host, exchange } = sent;
         let inside = self.visitor.place() == Place::Inside;
+        let waits = inside && scenario.habits.resends && !self.visit.persona.is_adversary();
+        let asks_for_turn = waits && matches!(request.ask, Ask::Fetch(_));
+        let path = waits.then(|| path_of(&scenario.room, request.ask.page()));
         let step = request.ask.step();
+        let white = exchange.result.as_ref().map_or(true, is_white);
         let (answer, local) = match exchange.result {
-            Ok(reply) => (Some(self.open(reply, &request, answered, exchange.target, &host)), false),
+            Ok(reply) => (Some(self.open(reply, &request, answered, exchange.target, (&host, path.as_deref()))), false),
             Err(lost @ (Lost::Stranger | Lost::TooLong)) if step.is_some() => (Some(Answer::lost(lost)), false),
             Err(lost) => (None, lost == Lost::Local),
         };
@@ -83,15 +91,22 @@ impl Person {
         if inside && line && request.cookies == Cookies::Own {
             self.visit.sent_back(answered, scenario.room.session_duration.0);
         }
-        if (inside || shop || request.attack) && !local && !matches!(request.ask, Ask::Asset(_)) {
+        if (inside || shop || request.attack) && !local && !asks_for_turn && !matches!(request.ask, Ask::Asset(_)) {
             let (page, attack) = (request.ask.page(), request.attack);
-            self.visit.asked.push(RequestRecord { id, page, step, due, answered, status, attack });
+            self.visit.asked.push(RequestRecord { id, page, step, due, answered, status, attack, white });
         }
         Reading { answer, local }
     }
 
-    /// Keeps the cookies of an answer, and reads it.
-    fn open(&mut self, reply: Reply, request: &Request, at: Micros, target: usize, host: &str) -> Answer {
+    /// Keeps the cookies of an answer of this host, and reads it. A path is that of a page or form that may be told to wait.
+    fn open(
+        &mut self,
+        reply: Reply,
+        request: &Request,
+        at: Micros,
+        target: usize,
+        (host, waits): (&str, Option<&str>),
+    ) -> Answer {
         let headers = &reply.head.headers;
         for line in headers.get_all(http::header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok()) {
             self.holder.jar.keep_of(host, line);
@@ -104,14 +119,42 @@ impl Person {
                 RawAnswer { headers: reply.head.headers, body: reply.body, jar: self.holder.jar.clone(), lost: None };
             return reading::read_on_the_way(reply.head.status.as_u16(), seen);
         }
-        let retry_after = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        reading::read(reply.head.status.as_u16(), retry_after, &reply.body)
+        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let (status, retry_after) = (reply.head.status.as_u16(), header(RETRY_AFTER));
+        match waits {
+            Some(_) if matches!(request.ask, Ask::Fetch(_)) => reading::read_turn(status, &reply.body),
+            Some(path) => reading::read_inside(status, retry_after, header(WEIR_STATUS), path, &reply.body),
+            None => reading::read(status, retry_after, &reply.body),
+        }
     }
 
     fn hold(&mut self, at: Micros, target: usize) {
         if let Some(token) = self.holder.jar.token().and_then(Token::read) {
             self.visit.hold(Held { at, target: target as u16, token });
         }
+    }
+}
+
+/// Where a page of the launch is.
+fn path_of(room: &Room, page: Page) -> String {
+    let folder = room.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    match page {
+        Page::Cart => format!("{folder}/cart"),
+        Page::Order => format!("{folder}/order"),
+        Page::Payment => format!("{folder}/payment"),
+        Page::Item | Page::Other => room.path.clone(),
+    }
+}
+
+/// Whether a page leads nowhere: a 5xx, a 429 that is bare text, or nothing on it. A redirect needs no page.
+fn is_white(reply: &Reply) -> bool {
+    let kind = reply.head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_page = ["text/html", "application/json"].iter().any(|page| kind.starts_with(page));
+    match reply.head.status.as_u16() {
+        status if status >= 500 => true,
+        429 if !is_page => true,
+        204 | 300..400 => false,
+        _ => reply.body.is_empty(),
     }
 }
 
@@ -219,6 +262,58 @@ mod tests {
         hears(&mut person, 3, Ask::Poll, Err(Lost::Broken));
         assert!(hears(&mut person, 4, Ask::Poll, Err(Lost::Local)).local);
         assert_eq!((person.visit.errors_outside, person.visit.unanswered_outside), (1, 1));
+    }
+
+    #[test]
+    fn a_page_that_leads_nowhere_is_white_and_one_that_waits_is_not() {
+        let html = ("content-type", "text/html; charset=utf-8");
+        let mut person = person();
+        hears(&mut person, 0, Ask::Item, reply(200, &[html], "shoes"));
+        for (white, result) in [
+            (false, reply(200, &[html], "shoes")),
+            (false, reply(429, &[html, ("retry-after", "3")], "<html>your order waits")),
+            (false, reply(303, &[], "")),
+            (false, reply(409, &[html], "it has ended")),
+            (true, reply(429, &[("content-type", "text/plain"), ("retry-after", "3")], "too many requests")),
+            (true, reply(429, &[], "too many requests")),
+            (true, reply(503, &[html], "sorry")),
+            (true, reply(200, &[html], "")),
+            (true, Err(Lost::Refused)),
+            (true, Err(Lost::Broken)),
+        ] {
+            let seen = format!("{result:?}");
+            hears(&mut person, 1, Ask::Payment(1, None), result);
+            assert_eq!(person.visit.asked.last().map(|asked| asked.white), Some(white), "{seen}");
+        }
+    }
+
+    #[test]
+    fn where_forms_wait_as_told_a_pass_holder_who_is_told_to_was_not_thrown_out() {
+        let mut scenario = Scenario::clone(&scenario());
+        scenario.habits.resends = true;
+        let scenario = Arc::new(scenario);
+        for (says, thrown_out) in [("busy", false), ("held", false), ("expired", true)] {
+            let mut person = Person::new(Visitor::new(&scenario, Persona::Patient, 0), Persona::Patient, 0, 0);
+            let mut hears = |ask, result| {
+                let exchange = Exchange { result, target: 0, kept: None };
+                let sent = Sent {
+                    request: Request::from(ask),
+                    id: String::new(),
+                    due: 0,
+                    answered: SECOND,
+                    other_tab: false,
+                    host: "".into(),
+                    exchange,
+                };
+                let reading = person.note(sent, &scenario);
+                person.hear(SECOND, reading.answer.as_ref(), None)
+            };
+            let cookie = format!("weir_launch={}", token(2));
+            hears(Ask::Item, reply(200, &[("set-cookie", &cookie)], "shoes"));
+            let next = hears(Ask::Order(None), reply(429, &[("retry-after", "5"), ("weir-status", says)], "<html>"));
+            assert_eq!(next.pause == std::time::Duration::from_secs(5), !thrown_out, "{says}");
+            assert_eq!(person.visit.thrown_out, thrown_out, "{says}");
+        }
     }
 
     #[test]

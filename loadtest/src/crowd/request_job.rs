@@ -54,8 +54,8 @@ pub(super) async fn run(
 /// Of two tabs a page of the shop counts more than the line, and the line more than an error.
 pub(super) fn worth(answer: Option<&Answer>) -> u8 {
     match answer.map(|answer| &answer.shown) {
-        Some(Content::Shop(_)) => 3,
-        Some(Content::Line(_)) => 2,
+        Some(Content::Shop(_) | Content::Turn) => 3,
+        Some(Content::Line(_) | Content::Later(_)) => 2,
         Some(Content::Nothing) => 1,
         None => 0,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{Request, header};
+use http::{Method, Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -39,13 +39,27 @@ impl HttpPoller {
 
     /// The body of an answer with status 200.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
-        let answer = timeout(PATIENCE, self.try_get(path)).await;
+        self.ask(Method::GET, path).await
+    }
+
+    /// The same, of a request that changes something.
+    pub(crate) async fn post(&mut self, path: &str) -> anyhow::Result<Bytes> {
+        self.ask(Method::POST, path).await
+    }
+
+    /// The same server, on another connection.
+    pub(crate) fn again(&self) -> Self {
+        Self { name: self.name.clone(), address: self.address, token: self.token.clone(), connection: None }
+    }
+
+    async fn ask(&mut self, method: Method, path: &str) -> anyhow::Result<Bytes> {
+        let answer = timeout(PATIENCE, self.try_ask(method, path)).await;
         let answer = answer.unwrap_or_else(|_| bail!("no answer within {} s", PATIENCE.as_secs()));
         answer.inspect_err(|_| self.connection = None).with_context(|| format!("http://{}{path}", self.name))
     }
 
-    async fn try_get(&mut self, path: &str) -> anyhow::Result<Bytes> {
-        let mut request = Request::get(path).header(header::HOST, &self.name);
+    async fn try_ask(&mut self, method: Method, path: &str) -> anyhow::Result<Bytes> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.name);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -63,6 +63,7 @@ impl Person {
         }
         if (inside || answer.is_shop() || request.attack) && !matches!(request.ask, Ask::Asset(_)) {
             let (id, page, status) = (job.id(), request.ask.page(), Some(answer.status));
+            let waits = matches!(answer.shown, Content::Line(_) | Content::Later(_));
             self.visit.asked.push(RequestRecord {
                 id,
                 page,
@@ -71,6 +72,7 @@ impl Person {
                 answered: at,
                 status,
                 attack: request.attack,
+                white: answer.status >= 500 || (answer.status == 429 && !waits),
             });
         }
     }

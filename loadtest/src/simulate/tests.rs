@@ -185,6 +185,66 @@ fn on_a_calm_day_nobody_sees_the_waiting_page() {
     assert_eq!(Verdict::of(&checks), Verdict::Held, "{checks:#?}");
 }
 
+/// Ten a second at a shop that takes 17 payments a second; the payment stage is at a tenth from 30 s to 60 s.
+fn stalled(more: &str) -> Scenario {
+    written(&format!(
+        "closing = '110s'\ngrace = '40s'\n[room]\nnew_users_per_minute = 600\n\
+         [[arrivals]]\nkind = 'flat'\nrate = 60\nfor = '40s'\n[habits]\nresends = true\n\
+         [shop]\npayment = {{ pool = 10, latency = '600ms' }}\n\
+         [[shop.fault]]\nstage = 'payment'\nshare = 0.1\nfrom = '30s'\nfor = '30s'\n\
+         [objectives]\npage_p99 = '20s'\npage_p99_times = 1000\n{more}"
+    ))
+}
+
+#[test]
+fn while_payments_stall_forms_wait_at_the_gate_and_everybody_who_was_let_in_buys() {
+    for seed in 0..20 {
+        let scenario = Scenario { seed, ..stalled("") };
+        let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+        assert_eq!(Verdict::of(&checks), Verdict::Held, "seed {seed}: {checks:#?}");
+        let held = |id: &str| checks.iter().any(|check| check.id == id && check.outcome == Held::Held);
+        assert!(["faults-made", "white-pages", "goodput", "charged-twice"].iter().all(|id| held(id)), "seed {seed}");
+        let let_in = evidence.visits.iter().filter(|visit| visit.entered.is_some());
+        assert!(let_in.clone().all(|visit| visit.end == End::Bought) && let_in.count() > 1_000, "seed {seed}");
+        let bought = |seconds: std::ops::Range<usize>| evidence.timeline[seconds].iter().map(|s| s.bought).sum::<u64>();
+        assert!((30..=80).contains(&bought(32..60)), "a tenth of 17 a second: {}", bought(32..60));
+        assert!(bought(62..82) > 200, "and then more than come in meanwhile: {}", bought(62..82));
+        let again = evidence.visits.iter().flat_map(|visit| &visit.asked).filter(|asked| asked.status == Some(429));
+        assert!(again.count() > 300, "forms were sent again");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_wait_while_payments_stall_and_nobody_inside_is_lost() {
+    let scenario = Scenario::find("payment-stall").unwrap();
+    let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+    assert_eq!(Verdict::of(&checks), Verdict::Held, "{checks:#?}");
+    let waiting = |second: usize| evidence.timeline[second].waiting;
+    assert!((110..170).map(waiting).min() > Some(100_000));
+    let let_in = evidence.visits.iter().filter(|visit| visit.entered.is_some());
+    assert!(let_in.clone().count() > 4_500 && let_in.clone().all(|visit| visit.end == End::Bought));
+}
+
+#[test]
+fn people_who_take_a_form_that_waits_for_a_failure_are_lost_in_a_stall() {
+    let mut scenario = stalled("");
+    scenario.habits.resends = false;
+    let (_, checks) = run(&scenario, &Setup::of(&scenario, START));
+    let orders = checks.iter().find(|check| check.id == "orders").unwrap();
+    assert_eq!(orders.outcome, Held::Broken, "{orders:?}");
+}
+
+#[test]
+fn with_half_of_its_database_a_shop_sells_what_half_can_take() {
+    let scenario = Scenario::find("capacity-halves").unwrap();
+    let (evidence, checks) = run(&scenario, &Setup::of(&scenario, START));
+    let bought = |seconds: std::ops::Range<usize>| evidence.timeline[seconds].iter().map(|s| s.bought).sum::<u64>();
+    assert!((230..=270).contains(&bought(30..40)), "the rate of the room: {}", bought(30..40));
+    assert!((130..=180).contains(&bought(80..90)), "half of 33 a second: {}", bought(80..90));
+    let goodput = checks.iter().find(|check| check.id == "goodput").unwrap();
+    assert_eq!(goodput.outcome, Held::Held, "{goodput:?}");
+}
+
 #[test]
 fn when_everything_is_sold_the_others_are_told_so_and_nothing_is_sold_twice() {
     let scenario =

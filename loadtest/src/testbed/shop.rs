@@ -9,12 +9,16 @@ use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::model::Model;
 use demo_shop::postgres::{Postgres, Settings};
-use demo_shop::{PLENTY, Shop};
-use launch_model::scenario::Scenario;
+use demo_shop::words::Words;
+use demo_shop::{PLENTY, Shop, Terms};
+use launch_model::scenario::{self, Scenario, Word};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::local::{listen, spawn};
+
+/// The name of the product in `Weir-Stock`.
+const SKU: &str = "weir-one";
 
 /// A fresh shop of this scenario on a free port: on a model of a database, or on this one.
 pub(super) async fn of(
@@ -25,8 +29,8 @@ pub(super) async fn of(
     let wanted = &scenario.shop;
     let Some(url) = database else {
         let tuning = Tuning { slots: wanted.slots, service_time: wanted.service_time.0, ..Tuning::default() };
-        let shop = Shop::open(Inventory::Model(Model::new(tuning, wanted.stock.unwrap_or(PLENTY))), Log::default());
-        return serve(shop, listen(0)?, cancel);
+        let inventory = Inventory::Model(Model::new(tuning, wanted.stock.unwrap_or(PLENTY)));
+        return serve(Shop::on_terms(terms(wanted), inventory, Log::default()), listen(0)?, cancel);
     };
     let settings = Settings {
         url: url.to_owned(),
@@ -36,7 +40,21 @@ pub(super) async fn of(
         // Always a sale of its own, so that its account is that of this run.
         stock: Some(wanted.stock.unwrap_or(PLENTY)),
     };
-    on_database(settings, cancel).await
+    on_database(settings, terms(wanted), cancel).await
+}
+
+fn terms(shop: &scenario::Shop) -> Terms {
+    let tells = |word| shop.tells.contains(&word);
+    Terms {
+        payment: shop.payment.as_ref().map(Into::into),
+        reserve: shop.reserve.map(|reserve| reserve.0),
+        ignores_keys: shop.ignores_keys,
+        words: Words {
+            orca: tells(Word::Orca),
+            rate: tells(Word::Rate),
+            stock: tells(Word::Stock).then(|| SKU.to_owned()),
+        },
+    }
 }
 
 /// A fresh shop on a model, on this port of loopback or on a free one.
@@ -53,7 +71,7 @@ fn serve(shop: Arc<Shop>, listener: TcpListener, cancel: &CancellationToken) -> 
 }
 
 /// Connections to a database belong to the thread that opened them, so it is opened where it is used.
-async fn on_database(settings: Settings, cancel: &CancellationToken) -> anyhow::Result<SocketAddr> {
+async fn on_database(settings: Settings, terms: Terms, cancel: &CancellationToken) -> anyhow::Result<SocketAddr> {
     let (listener, cancel) = (listen(0)?, cancel.clone());
     let address = listener.local_addr()?;
     let (tell, opened) = oneshot::channel();
@@ -61,7 +79,8 @@ async fn on_database(settings: Settings, cancel: &CancellationToken) -> anyhow::
         match Postgres::open(&settings).await {
             Ok(inventory) => {
                 let _ = tell.send(Ok(()));
-                keep(Shop::open(Inventory::Postgres(inventory), Log::default()), listener, cancel).await;
+                let shop = Shop::on_terms(terms, Inventory::Postgres(inventory), Log::default());
+                keep(shop, listener, cancel).await;
             }
             Err(failure) => drop(tell.send(Err(failure))),
         }

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::bail;
-use launch_model::scenario::Room;
+use launch_model::scenario::{self, Room, Word};
+use loadtest::gates::widths;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -24,9 +25,54 @@ pub(crate) struct Settings<'a> {
     pub(crate) room: &'a Room,
     /// Requests that this gateway may have in flight at the shop.
     pub(crate) max_in_flight: usize,
+    pub(crate) shield: Shield,
     pub(crate) store: &'a Store,
     /// Whether all shoppers come from one address, so that no quota can tell them apart.
     pub(crate) one_address: bool,
+}
+
+/// How the gateway shields the stages of a purchase. The default is not at all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shield {
+    /// What the shop may ask for in its answers, beside `revoke`.
+    pub(crate) commands: Vec<&'static str>,
+    /// Classes of forms that have a gate, each with how many may be in flight.
+    pub(crate) gates: Vec<(&'static str, usize)>,
+}
+
+impl Shield {
+    /// What a scenario asks of each of so many gateways. Where a purchase has stages, orders and payments have gates.
+    pub(crate) fn of(shop: &scenario::Shop, gateways: usize) -> Self {
+        let command = |word: &Word| match word {
+            Word::Orca => None,
+            Word::Rate => Some("rate"),
+            Word::Stock => Some("stock"),
+        };
+        let gates = ["order", "payment"].into_iter().zip(widths(shop)).filter(|_| shop.has_stages());
+        Self {
+            commands: shop.tells.iter().filter_map(command).collect(),
+            gates: gates.map(|(class, width)| (class, width.div_ceil(gateways))).collect(),
+        }
+    }
+
+    /// The commands that a room obeys.
+    fn obeyed(&self) -> String {
+        let commands: Vec<String> = ["revoke"].iter().chain(&self.commands).map(|word| quoted(word)).collect();
+        format!("[{}]", commands.join(", "))
+    }
+
+    /// The routes of the forms beside this page.
+    fn routes(&self, page: &str) -> String {
+        let folder = folder_of(page);
+        let route = |(class, in_flight): &(&str, usize)| {
+            let path = quoted(&format!("{folder}/{class}"));
+            format!(
+                "[[route]]\nhost = \"*\"\npath = {path}\nupstream = \"shop\"\nclass = \"{class}\"\n\
+                 max_in_flight = {in_flight}\n\n"
+            )
+        };
+        self.gates.iter().map(route).collect()
+    }
 }
 
 /// The store of the line.
@@ -75,10 +121,11 @@ host = "*"
 path = "/"
 upstream = "shop"
 
-{other}{room}"#,
+{gates}{other}{room}"#,
             store = self.store.text(folder),
             other = self.room.other.as_deref().map(other_room).unwrap_or_default(),
-            room = room_text(self.room),
+            gates = self.shield.routes(&self.room.path),
+            room = room_text(self.room, &self.shield),
         )
     }
 }
@@ -96,8 +143,13 @@ impl Store {
 
 /// The rest of a page's routes.
 fn around(page: &str) -> String {
-    let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let folder = folder_of(page);
     quoted(if folder.is_empty() { "/" } else { folder })
+}
+
+/// Where a page and its neighbours lie.
+fn folder_of(page: &str) -> &str {
+    page.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// A room without a line, where people get a pass that is worth nothing at the launch.
@@ -109,7 +161,7 @@ fn other_room(page: &str) -> String {
 }
 
 /// Without visits: a client that reaches a page of the launch without a pass has slipped in, by the verdict.
-fn room_text(room: &Room) -> String {
+fn room_text(room: &Room, shield: &Shield) -> String {
     let optional = |key: &str, value: Option<String>| value.map_or(String::new(), |value| format!("{key} = {value}\n"));
     format!(
         r#"[[room]]
@@ -122,7 +174,7 @@ return_paths = {back}
 visits_per_minute = 0
 {seats}{burst}session_duration = "{session}"
 default_template_language = "en-US"
-enabled_origin_commands = ["revoke"]
+enabled_origin_commands = {commands}
 poll = {{ min = "1s", max = "30s", budget = 1000 }}
 cookie_attributes = {{ samesite = "lax" }}
 "#,
@@ -133,12 +185,13 @@ cookie_attributes = {{ samesite = "lax" }}
         seats = optional("total_active_users", room.total_active_users.map(|seats| seats.to_string())),
         burst = optional("burst", room.burst.map(|burst| burst.to_string())),
         session = room.session_duration,
+        commands = shield.obeyed(),
     )
 }
 
 /// The return address of payment pages, beside a page.
 fn back_to(page: &str) -> String {
-    format!("{}/return", page.rsplit_once('/').map_or("", |(folder, _)| folder))
+    format!("{}/return", folder_of(page))
 }
 
 /// A string of the configuration, whatever its characters.
@@ -249,6 +302,7 @@ mod tests {
             shop: nowhere,
             room: &room,
             max_in_flight: 4,
+            shield: Shield::default(),
             store: &store,
             one_address,
         };
@@ -262,6 +316,28 @@ mod tests {
         assert_eq!(room["session_duration"].as_str(), Some("90s"));
         assert!(room.get("burst").is_none() && read.get("quota").is_none());
         assert!(settings(true).text(folder).contains("joins_per_second = 100000\n"));
+        assert_eq!(
+            (read["route"].as_array().map(Vec::len), &room["enabled_origin_commands"]),
+            (Some(1), &commands(&["revoke"]))
+        );
+
+        let mut settings = settings(false);
+        let shop = r#"tells = ["orca", "rate", "stock"]
+            slots = 21
+            payment = { pool = 10 }"#;
+        settings.shield = Shield::of(&toml::from_str(shop).unwrap(), 2);
+        let read: toml::Table = toml::from_str(&settings.text(folder)).unwrap();
+        let gate = |index: usize| {
+            let route = &read["route"][index];
+            (route["path"].as_str(), route["class"].as_str(), route["max_in_flight"].as_integer())
+        };
+        assert_eq!(gate(1), (Some("/launch/order"), Some("order"), Some(4)));
+        assert_eq!(gate(2), (Some("/launch/payment"), Some("payment"), Some(5)));
+        assert_eq!(read["room"][1]["enabled_origin_commands"], commands(&["revoke", "rate", "stock"]));
+    }
+
+    fn commands(words: &[&str]) -> toml::Value {
+        toml::Value::from(words.to_vec())
     }
 
     #[test]

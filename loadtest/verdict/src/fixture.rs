@@ -104,6 +104,7 @@ impl Made {
             answered: ms * 1000 + 10_000,
             status: Some(200),
             attack: false,
+            white: false,
         };
         let there = (START_MS + self.shop_ahead_ms + ms) * 1000;
         let entry = Entry {

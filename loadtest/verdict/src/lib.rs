@@ -13,6 +13,7 @@
 //! | `waits` | promise 6: the wait that was shown is the wait that was had |
 //! | `pages`, `errors`, `orders` | promise 7 and the objectives of those inside |
 //! | `served` | whether any visitor got what they came for, and at which step of a journey people were stopped |
+//! | `purchase` | where it has stages: pages that led nowhere, what was paid or sold twice, and goodput while a stage is slow |
 //! | `siege` | pass holders beside attacks, and whether an attack found a way in |
 //! | `joined`, `generator` | whether the three sides tell of the same launch, and whether this side kept up |
 //!
@@ -38,6 +39,7 @@ mod order;
 mod orders;
 mod pages;
 mod places;
+mod purchase;
 pub mod report;
 mod seats;
 mod served;
@@ -58,7 +60,7 @@ use launch::Launch;
 /// Judges a launch.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
     let launch = Launch::of(scenario, evidence);
-    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 16] = [
+    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 17] = [
         limits::checks,
         seats::checks,
         usage::checks,
@@ -72,6 +74,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
         pages::checks,
         orders::checks,
         served::checks,
+        purchase::checks,
         siege::checks,
         joined::checks,
         generator::checks,

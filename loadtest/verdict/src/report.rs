@@ -14,7 +14,7 @@ pub mod html;
 mod make;
 pub mod text;
 
-pub use data::{Attack, Failure, Generator, Moment, Report, Run, Step};
+pub use data::{Attack, Failure, Generator, Moment, Purchases, Report, Run, Step};
 pub use file::{FORMAT, NotSaved, Unreadable, schema};
 pub use make::Facts;
 pub use text::figure;

@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 use crate::browser::{Reply, get, send};
 use crate::open;
 
-async fn shop(tuning: Tuning, stock: u64) -> SocketAddr {
-    open(Inventory::Model(Model::new(tuning, stock)), Log::default()).await.1
+fn shop(tuning: Tuning, stock: u64) -> SocketAddr {
+    open(Inventory::Model(Model::new(tuning, stock)), Log::default()).1
 }
 
 fn quick() -> Tuning {
@@ -49,7 +49,7 @@ async fn read(shop: SocketAddr) -> Vec<Entry> {
 
 #[tokio::test]
 async fn every_request_of_a_crowd_is_on_the_log_once_by_its_name() {
-    let shop = shop(quick(), 30).await;
+    let shop = shop(quick(), 30);
     let mut crowd = JoinSet::new();
     for i in 0..50 {
         crowd.spawn(async move {
@@ -81,7 +81,7 @@ async fn every_request_of_a_crowd_is_on_the_log_once_by_its_name() {
 
 #[tokio::test]
 async fn what_failed_and_what_was_sent_twice_is_on_the_log_as_it_was_answered() {
-    let shop = shop(quick(), 30).await;
+    let shop = shop(quick(), 30);
     let first = pass_on(shop, "1".into(), "p", "POST /launch/order", "key=k").await.order();
     pass_on(shop, "2".into(), "p", "POST /launch/order", "key=k").await;
     pass_on(shop, "3".into(), "p", "POST /launch/order", "key=%00").await;
@@ -112,7 +112,7 @@ async fn what_failed_and_what_was_sent_twice_is_on_the_log_as_it_was_answered() 
 async fn a_database_that_cannot_is_a_failure_on_the_log() {
     let tuning =
         Tuning { slots: 1, waiters_per_slot: 0, service_time: Duration::from_millis(100), ..Tuning::default() };
-    let shop = shop(tuning, 30).await;
+    let shop = shop(tuning, 30);
     let mut crowd = JoinSet::new();
     for i in 0..10 {
         crowd.spawn(async move { pass_on(shop, i.to_string(), "p", "GET /launch/item", "").await.status });

@@ -5,6 +5,7 @@ mod browser;
 mod faults;
 mod inventory;
 mod log;
+mod purchase;
 mod server;
 mod wait;
 
@@ -28,13 +29,19 @@ fn patient(server: &PostgresServer, stock: u64) -> Settings {
 
 /// A shop on this database, and where it listens.
 async fn shop_on(settings: &Settings) -> (Arc<Shop>, SocketAddr) {
-    open(Inventory::Postgres(Postgres::open(settings).await.unwrap()), Log::default()).await
+    open(Inventory::Postgres(Postgres::open(settings).await.unwrap()), Log::default())
 }
 
-async fn open(inventory: Inventory, log: Log) -> (Arc<Shop>, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+fn open(inventory: Inventory, log: Log) -> (Arc<Shop>, SocketAddr) {
+    listen(Shop::open(inventory, log))
+}
+
+/// A shop on a free port.
+fn listen(shop: Arc<Shop>) -> (Arc<Shop>, SocketAddr) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let shop = Shop::open(inventory, log);
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
     tokio::spawn(Arc::clone(&shop).serve(listener, CancellationToken::new()));
     (shop, address)
 }

@@ -10,7 +10,7 @@ use super::{Files, journey_rules, replay};
 use crate::arrivals::Arrivals;
 use crate::attack::{CALM, RECOVERY};
 use crate::persona::Persona;
-use crate::scenario::{Address, Connections, Phase, Protocol, Scenario};
+use crate::scenario::{Address, Connections, Fault, Phase, Protocol, Scenario, Stage};
 use crate::span::Span;
 
 /// So many visitors at most, of all processes together: their visits must fit into memory.
@@ -28,6 +28,7 @@ pub(super) fn check(mut scenario: Scenario, document: &mut Document<'_>, files: 
     people(&scenario, document);
     wire(&scenario, document);
     attacks(&scenario, document);
+    faults(&scenario, document);
     journey_rules::check(&mut scenario, document, files);
     if document.is_sound("arrivals") {
         arrivals(&scenario, document);
@@ -167,6 +168,23 @@ fn attacks(scenario: &Scenario, document: &mut Document<'_>) {
     if !scenario.attacks.is_empty() && document.is_sound("arrivals") && scenario.closes() < free {
         let fix = format!("let people come, or write closing, until \"{}\"", Span(free));
         document.report_if_sound("attack", "the launch is over before it can be calm again after the last", fix);
+    }
+}
+
+/// Each stage has one fault at a time, and the shop has the stage.
+fn faults(scenario: &Scenario, document: &mut Document<'_>) {
+    let shop = &scenario.shop;
+    for (index, fault) in shop.faults.iter().enumerate() {
+        let at = |key: &str| format!("shop.fault.{index}.{key}");
+        lasts(fault.r#for, &at("for"), document);
+        if fault.stage == Stage::Payment && shop.payment.is_none() {
+            document.report_if_sound(&at("stage"), "the shop has no third party for payments", "add [shop.payment]");
+        }
+        let before = shop.faults[..index].iter().filter(|before| before.stage == fault.stage);
+        if let Some(until) = before.map(Fault::until).max().filter(|until| fault.from.0 < *until) {
+            let fix = format!("write at least \"{}\"", Span(until));
+            document.report_if_sound(&at("from"), "begins before the last one of this stage has ended", fix);
+        }
     }
 }
 

@@ -31,6 +31,10 @@ pub struct Objectives {
     /// While an attack lasts, and after it: least share of the pages that those inside had before it, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub attack_throughput: f64,
+    /// Where a purchase has stages: least share of the purchases that the shop could deliver, and the room let in, while
+    /// people wait, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub goodput: f64,
     /// Most memory of a gateway of the testbed, in MiB; without it none is judged.
     #[schemars(range(min = 1))]
     pub gateway_memory: Option<u64>,
@@ -48,6 +52,7 @@ impl Default for Objectives {
             orders: 0.99,
             attack_p99_times: 3.0,
             attack_throughput: 0.8,
+            goodput: 0.9,
             gateway_memory: None,
         }
     }

@@ -98,6 +98,60 @@ fn at_the_door_and_inside_somebody_gives_up_and_in_the_line_nobody_does() {
 }
 
 #[test]
+fn a_form_that_is_told_to_wait_is_sent_again_as_it_was_however_often() {
+    let mut scenario = Scenario::clone(&scenario());
+    scenario.habits.resends = true;
+    let mut shopper = Shopper::new(&Arc::new(scenario), Persona::Patient, 3);
+    hears(&mut shopper, &page());
+    for (status, seconds) in [(429, 3), (503, 7), (429, 1), (503, 2), (429, 5)] {
+        let next = hears(&mut shopper, &Answer::later(status, Duration::from_secs(seconds)));
+        assert_eq!(next, Next::ask(Ask::Order(Some("k1".into())), Duration::from_secs(seconds)));
+    }
+    hears(&mut shopper, &order(7));
+    let next = hears(&mut shopper, &Answer::later(429, Duration::from_secs(4)));
+    assert_eq!(next, Next::ask(Ask::Payment(7, Some("k2".into())), Duration::from_secs(4)), "so is a payment");
+    assert_eq!(hears(&mut shopper, &page()), Next::leave(End::Bought));
+}
+
+#[test]
+fn a_page_that_knows_where_asks_for_the_turn_and_sends_the_form_when_it_has_come() {
+    let mut scenario = Scenario::clone(&scenario());
+    scenario.habits.resends = true;
+    let mut shopper = Shopper::new(&Arc::new(scenario), Persona::Patient, 3);
+    hears(&mut shopper, &page());
+    let told = |turn: Option<&str>| {
+        let later = Later { after: Duration::from_secs(2), turn: turn.map(Box::from) };
+        Answer { status: 429, shown: Content::Later(later), seen: None }
+    };
+    let asks_for_turn = Next::ask(Ask::Fetch("/turn".into()), Duration::from_secs(2));
+    assert_eq!(hears(&mut shopper, &told(Some("/turn"))), asks_for_turn);
+    assert_eq!(hears(&mut shopper, &told(None)), asks_for_turn, "not yet");
+    let form = Ask::Order(Some("k1".into()));
+    let turn = Answer { status: 200, shown: Content::Turn, seen: None };
+    assert_eq!(hears(&mut shopper, &turn), Next::ask(form.clone(), Duration::ZERO));
+    hears(&mut shopper, &told(Some("/turn")));
+    assert_eq!(asks(nothing(&mut shopper)), form, "a page that cannot ask sends the form");
+    assert_eq!(asks(hears(&mut shopper, &order(7))), Ask::Payment(7, Some("k2".into())));
+}
+
+#[test]
+fn without_that_habit_a_form_that_is_told_to_wait_has_failed() {
+    let mut shopper = shopper(Persona::Patient);
+    hears(&mut shopper, &page());
+    let later = Answer::later(429, Duration::from_secs(40));
+    assert!(hears(&mut shopper, &later).asks() && hears(&mut shopper, &later).asks());
+    assert_eq!(hears(&mut shopper, &later), Next::leave(End::OrderFailed));
+}
+
+#[test]
+fn an_order_that_has_ended_is_not_paid_again() {
+    let mut shopper = shopper(Persona::Patient);
+    hears(&mut shopper, &page());
+    hears(&mut shopper, &order(7));
+    assert_eq!(hears(&mut shopper, &Answer::status(409)), Next::leave(End::OrderFailed));
+}
+
+#[test]
 fn a_clear_no_is_taken_for_one() {
     for status in [400, 403, 404, 410] {
         assert_eq!(hears(&mut shopper(Persona::Patient), &Answer::status(status)), Next::leave(End::Refused));

@@ -71,6 +71,10 @@ pub enum Content {
     Line(QueueInfo),
     /// A page of the shop.
     Shop(ShopPage),
+    /// Not now, for those who are inside.
+    Later(Later),
+    /// The turn of what was told to wait.
+    Turn,
     /// An error, a refusal: the status says which.
     #[default]
     Nothing,
@@ -87,6 +91,15 @@ pub struct QueueInfo {
     pub wait: Option<[f64; 2]>,
     /// Paths of what the page is made of, if it is one.
     pub assets: Vec<Box<str>>,
+}
+
+/// What those inside are told who have to wait with what they asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Later {
+    /// When to go on.
+    pub after: Duration,
+    /// Where the page asks then whether the turn has come; without it the same request is sent again.
+    pub turn: Option<Box<str>>,
 }
 
 /// A page of the shop, as far as it leads on.
@@ -116,6 +129,11 @@ impl Answer {
         Self { seen: Some(Box::new(RawAnswer { lost: Some(lost), ..RawAnswer::default() })), ..Self::default() }
     }
 
+    /// The same again after so long.
+    pub fn later(status: u16, after: Duration) -> Self {
+        Self { status, shown: Content::Later(Later { after, turn: None }), seen: None }
+    }
+
     /// Nothing but a status.
     pub fn status(status: u16) -> Self {
         Self { status, shown: Content::Nothing, seen: None }
@@ -125,7 +143,9 @@ impl Answer {
     pub fn is_from_shop(&self) -> bool {
         let says_gateway = |seen: &RawAnswer| seen.lost.is_some() || seen.headers.contains_key("weir-status");
         let is_answer = (200..500).contains(&self.status) && self.status != 429;
-        is_answer && !matches!(self.shown, Content::Line(_)) && !self.seen.as_deref().is_some_and(says_gateway)
+        is_answer
+            && !matches!(self.shown, Content::Line(_) | Content::Later(_) | Content::Turn)
+            && !self.seen.as_deref().is_some_and(says_gateway)
     }
 
     /// Whether it is a page of the shop.

@@ -4,7 +4,7 @@
 //! readers who cannot see it.
 
 use super::chart::{Axis, Marker, Picture, Role, Scale, Shape};
-use super::data::{Moment, Report};
+use super::data::{Moment, Purchases, Report};
 use super::text::{clock, figure, grouped, length, number};
 use crate::order::Entry;
 
@@ -20,6 +20,10 @@ const LATENCY: &str = "Pages of the shop for those inside, and answers of the ga
     rise when the crowd comes.";
 const WAITS: &str = "Across: how long a tenth of the shoppers waited. Up: the range that they were shown first. Where the band \
     holds the dot, the range told the truth.";
+const PURCHASES: &str = "What the room lets in, what the slowest stage of the shop delivers, and what was sold, each second. When a stage gets \
+    slower, sales should lie on the capacity, and come back with it.";
+const FORMS: &str = "How long the shop and the gateway took for the forms that came through, from the instant that each was due. Forms \
+    that wait at the gateway are sent again, and each sending counts for itself.";
 const FAIRNESS: &str = "Up: place among those let in, by ticket. Across: when the ticket was given (line) and when its holder was \
     let in (dots). Dots on one rising curve are fair; a dot left of the others overtook, and the way from line \
     to dot is the wait.";
@@ -42,7 +46,12 @@ pub(super) struct Chart {
 
 /// All pictures of a report.
 pub(super) fn all(report: &Report) -> Vec<Chart> {
-    vec![arrivals(report), waiting(report), admitted(report), latency(report), waits(report), fairness(report)]
+    let mut charts = vec![arrivals(report), waiting(report), admitted(report)];
+    if !report.purchases.is_empty() {
+        charts.extend([purchases(report), forms(report)]);
+    }
+    charts.extend([latency(report), waits(report), fairness(report)]);
+    charts
 }
 
 fn arrivals(report: &Report) -> Chart {
@@ -109,6 +118,61 @@ fn admitted(report: &Report) -> Chart {
         ),
         legend,
         picture: over_time(report, Axis::from_zero(Scale::Count, top), marks),
+        half: false,
+    }
+}
+
+fn purchases(report: &Report) -> Chart {
+    let rate = series(report, |second| second.rate);
+    let capacity = series(report, |second| second.capacity);
+    let bought = series(report, |second| Some(second.bought as f64));
+    let all: u64 = report.purchases.iter().map(|second| second.bought).sum();
+    let white: u64 = report.purchases.iter().map(|second| second.white).sum();
+    let top = [&rate, &capacity, &bought].map(|points| highest(points)).into_iter().fold(0.0, f64::max);
+    Chart {
+        id: "purchases",
+        title: "Rate, capacity and goodput",
+        caption: PURCHASES.into(),
+        alt: format!(
+            "Lines over time: {} were sold, and {} pages led people with a pass nowhere.",
+            grouped(all),
+            grouped(white)
+        ),
+        legend: vec![
+            (Role::Admitted, "sold, per second"),
+            (Role::AtShop, "what the shop delivers, per second"),
+            (Role::Limit, "rate of the room, per second"),
+        ],
+        picture: over_time(
+            report,
+            Axis::from_zero(Scale::Count, top),
+            vec![line(Role::Limit, rate), line(Role::AtShop, capacity), line(Role::Admitted, bought)],
+        ),
+        half: false,
+    }
+}
+
+fn forms(report: &Report) -> Chart {
+    let log = |ms: Option<f64>| ms.map(|ms| ms.max(0.01).log10());
+    let orders = series(report, |second| log(second.order_p95_ms));
+    let payments = series(report, |second| log(second.payment_p95_ms));
+    let values = || orders.iter().chain(&payments).map(|point| point.1).filter(|value| !value.is_nan());
+    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    let longest = |of: fn(&Purchases) -> Option<f64>| report.purchases.iter().filter_map(of).fold(0.0, f64::max);
+    let alt = format!(
+        "Lines over time: in the worst second 95 of 100 orders came within {}, and payments within {}.",
+        length(longest(|second| second.order_p95_ms) / 1000.0),
+        length(longest(|second| second.payment_p95_ms) / 1000.0)
+    );
+    let y = Axis { scale: Scale::LogMillis, from: low - 0.12, to: high + 0.12 };
+    let marks = vec![line(Role::Outside, payments), line(Role::Inside, orders)];
+    Chart {
+        id: "forms",
+        title: "How long orders and payments took",
+        caption: FORMS.into(),
+        alt,
+        legend: vec![(Role::Inside, "orders, 95 of 100 within"), (Role::Outside, "payments, 95 of 100 within")],
+        picture: if low <= high { over_time(report, y, marks) } else { None },
         half: false,
     }
 }
@@ -250,6 +314,17 @@ fn mean(report: &Report, of: impl Fn(&Moment) -> f64) -> Vec<(f64, f64)> {
 /// The same with the largest of the neighbours.
 fn most(report: &Report, of: impl Fn(&Moment) -> f64) -> Vec<(f64, f64)> {
     thinned(report, |moments| moments.iter().map(&of).fold(f64::NAN, f64::max))
+}
+
+/// A value of each second of purchases; the mean of neighbours that have one.
+fn series(report: &Report, of: impl Fn(&Purchases) -> Option<f64>) -> Vec<(f64, f64)> {
+    let together = report.purchases.len().div_ceil(MOST_POINTS).max(1);
+    let point = |seconds: &[Purchases]| {
+        let values: Vec<f64> = seconds.iter().filter_map(&of).collect();
+        let mean = if values.is_empty() { f64::NAN } else { values.iter().sum::<f64>() / values.len() as f64 };
+        (seconds.last().map_or(0.0, |second| second.at), mean)
+    };
+    report.purchases.chunks(together).map(point).collect()
 }
 
 fn thinned(report: &Report, of: impl Fn(&[Moment]) -> f64) -> Vec<(f64, f64)> {

@@ -45,6 +45,9 @@ pub struct Report {
     /// The attacks, and their effect on shoppers inside.
     #[serde(default)]
     pub attacks: Vec<Attack>,
+    /// Where a purchase has stages: second by second, what could be sold and what was.
+    #[serde(default)]
+    pub purchases: Vec<Purchases>,
     /// The steps of the journey, in their order.
     #[serde(default)]
     pub steps: Vec<Step>,
@@ -177,6 +180,27 @@ pub struct Moment {
     pub inside_latency: Quantiles,
     /// Answers to those outside.
     pub outside_latency: Quantiles,
+}
+
+/// Purchases in a second of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Purchases {
+    /// Seconds since the start, at its end.
+    pub at: f64,
+    /// New shoppers per second that the gateways say they are set to.
+    pub rate: Option<f64>,
+    /// Purchases per second that the slowest stage of the shop delivers.
+    pub capacity: Option<f64>,
+    /// Orders paid in it.
+    pub bought: u64,
+    /// Orders that came in it: 95 of 100 took at most so long.
+    pub order_p95_ms: Option<f64>,
+    /// The same of payments.
+    pub payment_p95_ms: Option<f64>,
+    /// Requests that wait in the stages of the shop at its end.
+    pub waiting: u64,
+    /// Pages that led people with a pass nowhere.
+    pub white: u64,
 }
 
 /// How one generating process did.

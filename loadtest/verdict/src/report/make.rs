@@ -5,17 +5,19 @@
 
 use std::collections::BTreeMap;
 
+use evidence::shop::Stages;
 use evidence::stats::Quantiles;
-use evidence::{End, Evidence, Latencies, Micros};
+use evidence::{End, Evidence, Latencies, Micros, Page};
 use launch_model::scenario::{self, Scenario};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::data::{Attack, Failure, Generator, Moment, Report, Run, Step};
+use super::data::{Attack, Failure, Generator, Moment, Purchases, Report, Run, Step};
 use super::file::FORMAT;
 use crate::check::{Check, Verdict};
 use crate::launch::{Ahead, Launch};
 use crate::order::{self, Entry};
+use crate::purchase::{end_of, stages_at, white};
 use crate::siege::{self, Pages, Phase};
 use crate::waits::{self, Wait};
 
@@ -58,6 +60,7 @@ impl Report {
             waits: waits::deciles(&evidence.visits).into_iter().map(wait).collect(),
             entries: sample(&order::entries(&launch, usize::MAX)),
             attacks: attacks(&launch),
+            purchases: purchases(&launch),
             steps: steps(&launch),
             generators: evidence.generators.iter().map(of_generator).collect(),
         }
@@ -214,6 +217,63 @@ fn attacks(launch: &Launch<'_>) -> Vec<Attack> {
         }
     };
     phases.iter().map(told).collect()
+}
+
+/// Where a purchase has stages: what could be sold, and what was.
+fn purchases(launch: &Launch<'_>) -> Vec<Purchases> {
+    if !launch.scenario.shop.has_stages() {
+        return Vec::new();
+    }
+    let timeline = &launch.evidence.timeline;
+    let [orders, payments] = [Page::Order, Page::Payment].map(|page| p95s(launch, page, timeline.len()));
+    let mut purchases: Vec<Purchases> = (0..)
+        .zip(timeline)
+        .map(|(index, second): (usize, _)| {
+            let end = end_of(index);
+            let stages = stages_at(launch, end);
+            let waiting =
+                stages.map_or(0, |stages| stages.order.waiting + stages.payment.map_or(0, |stage| stage.waiting));
+            Purchases {
+                at: seconds(end),
+                rate: rate_at(launch, end).map(rounded),
+                capacity: stages.and_then(Stages::delivers).map(rounded),
+                bought: second.bought,
+                order_p95_ms: orders[index],
+                payment_p95_ms: payments[index],
+                waiting: waiting as u64,
+                white: 0,
+            }
+        })
+        .collect();
+    let last = purchases.len().saturating_sub(1);
+    for (_, asked) in white(launch) {
+        let second = usize::try_from(asked.answered / 1_000_000).unwrap_or(0).min(last);
+        purchases.get_mut(second).into_iter().for_each(|second| second.white += 1);
+    }
+    purchases
+}
+
+/// New shoppers per second that the gateways said last by then that they are set to: the fewest of them.
+fn rate_at(launch: &Launch<'_>, at: Micros) -> Option<f64> {
+    let looks = &launch.evidence.gateways[..launch.evidence.gateways.partition_point(|look| look.at < at)];
+    let last: BTreeMap<u16, f64> = looks.iter().map(|look| (look.gateway, look.new_users_per_minute)).collect();
+    last.into_values().reduce(f64::min).map(|per_minute| per_minute / 60.0)
+}
+
+/// Of the answers to a form, by the second in which they came: 95 of 100 took at most so many milliseconds.
+fn p95s(launch: &Launch<'_>, page: Page, count: usize) -> Vec<Option<f64>> {
+    let mut took = vec![Vec::new(); count];
+    let asked = launch.evidence.visits.iter().flat_map(|visit| &visit.asked);
+    for asked in asked.filter(|asked| asked.page == page && asked.status == Some(200) && !asked.attack) {
+        let second = usize::try_from(asked.answered / 1_000_000).unwrap_or(0);
+        took.get_mut(second).into_iter().for_each(|took| took.push(asked.answered - asked.due));
+    }
+    let p95 = |mut took: Vec<Micros>| {
+        took.sort_unstable();
+        let rank = (took.len() * 95).div_ceil(100).checked_sub(1)?;
+        took.get(rank).map(|&micros| rounded(micros as f64 / 1e3))
+    };
+    took.into_iter().map(p95).collect()
 }
 
 /// Most reasons of a step in the report.

@@ -78,6 +78,7 @@ pub(crate) fn evidence() -> Evidence {
         shop_report: None,
         attacks: Vec::new(),
         memory: Vec::new(),
+        stages: Vec::new(),
     }
 }
 
@@ -114,7 +115,7 @@ fn visit(index: u64, due: Micros) -> Visit {
 
 fn asked(index: u64, page: Page, due: Micros) -> RequestRecord {
     let id = format!("visitor-{index}-{page:?}");
-    RequestRecord { id, page, step: None, due, answered: due + 180_000, status: Some(200), attack: false }
+    RequestRecord { id, page, step: None, due, answered: due + 180_000, status: Some(200), attack: false, white: false }
 }
 
 fn unix_ms(at: Micros) -> u64 {
