@@ -23,6 +23,8 @@ use crate::upstream::RouteGate;
 /// How often gates are looked at, and how many looks make a tick of the law.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOKS: usize = 10;
+/// A gate is full above this mean occupancy, if requests wait there.
+const FULL: f64 = 0.9;
 /// A cap outlives its gateway by so much, in milliseconds.
 const TTL: policy::Millis = 3_000;
 
@@ -136,14 +138,16 @@ impl Steered {
         let entered = counts.entered - before.entered;
         // Each comes once, however often it is sent again: it enters, or it waits longer.
         let came = (entered + waiting).saturating_sub(waited);
+        let occupancy = looks.iter().map(|look| look.occupancy).sum::<f64>() / looks.len().max(1) as f64;
         let delay = if entered > 0 { (counts.delays - before.delays) as f64 / entered as f64 / 1000.0 } else { 0.0 };
         Some(Second {
             came: if entered > 0 { came } else { 0 },
             delays: delay * came as f64,
             delivered: counts.delivered - before.delivered,
             waiting,
-            full: looks.iter().all(|look| look.waiting > 0),
-            occupancy: looks.iter().map(|look| look.occupancy).sum::<f64>() / looks.len().max(1) as f64,
+            // Places are kept for a while for people who do not come back.
+            full: occupancy > FULL && looks.iter().all(|look| look.waiting > 0),
+            occupancy,
             granted,
         })
     }
@@ -166,8 +170,17 @@ mod tests {
         let counts = StageCounts { entered: 10, delays: 20_000, delivered: 9 };
         let second = steered.second(counts, 20).expect("a second is over");
         assert_eq!((second.came, second.delivered, second.waiting, second.granted), (8, 9, 2, 20));
-        assert!(second.full && (second.occupancy - 0.75).abs() < 1e-9 && (second.delays - 16.0).abs() < 1e-9);
-        steered.looks = [vec![look(1.0, 1); 9], vec![look(1.0, 0)]].concat();
-        assert!(!steered.second(counts, 20).expect("a second is over").full, "it was empty for a moment");
+        assert!((second.occupancy - 0.75).abs() < 1e-9 && (second.delays - 16.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_gate_is_full_where_requests_wait_all_the_time_and_all_slots_are_in_use() {
+        let full = |looks: Vec<Look>| {
+            let mut steered = Steered { looks, before: Some(Default::default()), ..Steered::default() };
+            steered.second(StageCounts::default(), 20).expect("a second is over").full
+        };
+        assert!(full(vec![look(1.0, 1); LOOKS]));
+        assert!(!full([vec![look(1.0, 1); 9], vec![look(1.0, 0)]].concat()), "nobody waited for a moment");
+        assert!(!full(vec![look(0.0, 3); LOOKS]), "places of people who have gone");
     }
 }
