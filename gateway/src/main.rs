@@ -155,6 +155,7 @@ fn check(file: &Path) -> ExitCode {
     };
     println!("{}: {said} ({rooms}, {upstreams})", file.display());
     config.rooms.iter().for_each(|room| println!("  {}", room.coverage()));
+    config.routes.iter().filter_map(config::RouteConfig::gate).for_each(|gate| println!("  {gate}"));
     if let Err(error) = compared {
         println!("  not compared with what is in force: {error:#}");
     }

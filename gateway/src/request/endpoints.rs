@@ -39,10 +39,7 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
         return script(cx, head);
     }
     let (action, rest) = path.split_once('/').unwrap_or((path, ""));
-    let (name, place) = match (action, rest.find('/')) {
-        ("gate", Some(end)) => rest.split_at(end),
-        _ => (rest, ""),
-    };
+    let (name, place) = if action == "gate" { rest.split_at(rest.find('/').unwrap_or(rest.len())) } else { (rest, "") };
     let Some(room) = cx.site.asked(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),

@@ -502,6 +502,7 @@ fn what_is_wrong_with_a_class_is_explained() {
     };
     let (code, said) = check(&route("max_in_flight = 20\nmax_wait = \"1s\""));
     assert!(code == 0 && !said.contains("class"), "{said}");
+    assert!(said.contains("/launch/order and everything below it on every host: orders, 20 at once"), "{said}");
     let without = route("max_in_flight = 20").replace("class = \"order\"\n", "");
     let other = "[[upstream]]\nname = \"other\"\nservers = \"127.0.0.1:8\"\n".to_owned();
     for (routes, why) in [

@@ -95,6 +95,16 @@ impl RouteConfig {
         Scope { host: &self.host, path: &self.path, exact: self.exact }
     }
 
+    /// Its gate, in words, if it has a class.
+    pub fn gate(&self) -> Option<String> {
+        let what = match self.class? {
+            RouteClass::Order => "orders",
+            RouteClass::Payment => "payments",
+        };
+        let limit = self.max_in_flight.map_or_else(|| "before the rest".to_owned(), |limit| format!("{limit} at once"));
+        Some(format!("{}: {what}, {limit}", self.scope()))
+    }
+
     /// Its name in metrics and in the operator's API: host and path as they are written.
     pub fn name(&self) -> String {
         let Self { host, path, exact, .. } = self;
