@@ -37,7 +37,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether orders end, or what is left is told: then somebody has to look after the inventory.
+    /// Whether orders end, or what is left is told: then the inventory has to be looked after.
     pub(crate) fn needs_tidying(&self) -> bool {
         self.reserve.is_some() || self.words.stock.is_some()
     }
