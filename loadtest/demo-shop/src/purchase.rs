@@ -37,7 +37,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether orders end, or what is left is told: then somebody has to look after the inventory.
+    /// Whether orders end, or what is left is told: then the inventory has to be looked after.
     pub(crate) fn needs_tidying(&self) -> bool {
         self.reserve.is_some() || self.words.stock.is_some()
     }
@@ -45,6 +45,9 @@ impl Terms {
 
 /// How long the database may take to book a payment that was charged.
 const BOOKING: Duration = Duration::from_secs(10);
+
+/// Forms that are remembered; of more, nothing is counted.
+const MOST_FORMS: usize = 1_000_000;
 
 /// The name of a form: its `Idempotency-Key`, or else the key of the page that it stood on.
 pub(crate) type Name = Option<String>;
@@ -66,7 +69,7 @@ impl Forms {
         let Some(name) = name else { return false };
         let mut forms = locked(&self.0);
         let known = forms.contains_key(&(form, name.clone()));
-        if !known {
+        if !known && forms.len() < MOST_FORMS {
             forms.insert((form, name.clone()), false);
         }
         known
@@ -75,7 +78,8 @@ impl Forms {
     /// It made an order or a charge; `true` if one of this name had made one before.
     fn made(&self, form: Form, name: &Name) -> bool {
         let Some(name) = name else { return false };
-        locked(&self.0).insert((form, name.clone()), true) == Some(true)
+        let mut forms = locked(&self.0);
+        forms.get_mut(&(form, name.clone())).is_some_and(|made| std::mem::replace(made, true))
     }
 }
 

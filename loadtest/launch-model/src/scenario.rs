@@ -331,7 +331,7 @@ pub struct Habits {
     pub away: [Span; 2],
     /// Whether a waiting page is loaded with the assets that it names.
     pub assets: bool,
-    /// Whether somebody whose order or payment is told to wait waits as told and sends the same form again, as the page of a
+    /// Whether a shopper whose order or payment is told to wait does so, and the same form is sent again, as the page of a
     /// gateway does by itself. Without it that is a failure.
     pub resends: bool,
 }
