@@ -281,15 +281,7 @@ fn references(config: &Config, document: &mut Document<'_>) {
         };
         document.report(&at, format!("there is no upstream {name:?}"), fix);
     }
-    for (index, route) in config.routes.iter().enumerate() {
-        if config.upstream_of(route).is_none()
-            && !known.is_empty()
-            && document.is_sound(&format!("route.{index}.upstream"))
-        {
-            let what = format!("names no upstream, there are {}, and no room around it names one", known.len());
-            document.report(&format!("route.{index}"), what, format!("add upstream = {:?}, or another", known[0]));
-        }
-    }
+    classes::without_an_upstream(config, document);
 }
 
 /// Names and cookies that only one may have.

@@ -1,4 +1,4 @@
-//! What must hold for routes with a class, and what should be known of them.
+//! What must hold for routes that leave out their upstream or have a class, and what should be known of them.
 
 use toml_diagnostics::{Document, join};
 
@@ -18,6 +18,19 @@ pub(super) fn check(config: &Config, document: &mut Document<'_>) {
         }
         idle_limit(config, route, &at, document);
         uncovered(config, route, &at, document);
+    }
+}
+
+/// Routes that name no upstream, where it does not follow from a room or from there being only one.
+pub(super) fn without_an_upstream(config: &Config, document: &mut Document<'_>) {
+    let Some(first) = config.upstreams.first() else { return };
+    for (index, route) in config.routes.iter().enumerate() {
+        let at = format!("route.{index}");
+        if config.upstream_of(route).is_none() && document.is_sound(&join(&at, "upstream")) {
+            let count = config.upstreams.len();
+            let what = format!("names no upstream, there are {count}, and no room around it names one");
+            document.report(&at, what, format!("add upstream = {:?}, or another", first.name));
+        }
     }
 }
 
