@@ -19,7 +19,7 @@ pub struct GatewaySample {
     pub waiting: u64,
     /// Passes that live.
     pub active_users: u64,
-    /// New shoppers per minute that it is set to.
+    /// New shoppers per minute that it lets in: as it is set to, or less while the shop takes less.
     pub new_users_per_minute: f64,
     /// Whether the store is out of its reach.
     pub store_away: bool,

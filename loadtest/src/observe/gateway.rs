@@ -28,10 +28,20 @@ pub(crate) struct RoomStatus {
     total_active_users: Option<u64>,
     admitted: u64,
     new_users_per_minute: f64,
+    /// What is left of it while the shop takes less; a gateway that does not tell lets in all of it.
+    #[serde(default)]
+    allowed_per_minute: Option<f64>,
     burst: f64,
     session_duration_ms: u64,
     limits_enforced: bool,
     limits_given_up: bool,
+}
+
+impl RoomStatus {
+    /// New shoppers per minute that it lets in now.
+    fn in_force(&self) -> f64 {
+        self.allowed_per_minute.map_or(self.new_users_per_minute, |allowed| allowed.min(self.new_users_per_minute))
+    }
 }
 
 /// All rooms of a gateway.
@@ -77,7 +87,7 @@ impl Sampler {
             admitted: told.admitted,
             waiting: told.waiting,
             active_users: told.active_users,
-            new_users_per_minute: told.new_users_per_minute,
+            new_users_per_minute: told.in_force(),
             store_away: told.store_away,
             limits_given_up: told.limits_given_up,
         };
@@ -157,6 +167,7 @@ mod tests {
             total_active_users: Some(50),
             admitted: 0,
             new_users_per_minute: 600.0,
+            allowed_per_minute: None,
             burst: 10.0,
             session_duration_ms: 300_000,
             limits_enforced: true,
@@ -164,6 +175,14 @@ mod tests {
         };
         change(&mut told);
         vec![("gateway:9090".into(), vec![told])]
+    }
+
+    #[test]
+    fn the_rate_in_force_is_that_of_the_settings_or_less() {
+        let in_force = |allowed| told(|room| room.allowed_per_minute = allowed)[0].1[0].in_force();
+        assert_eq!([None, Some(180.0), Some(600.0), Some(900.0)].map(in_force), [600.0, 180.0, 600.0, 600.0]);
+        let cut = told(|room| room.allowed_per_minute = Some(180.0));
+        assert_eq!(set_as_promised(&room(), &cut).outcome, Outcome::Held, "it is set as promised all the same");
     }
 
     type Change = fn(&mut RoomStatus);

@@ -141,7 +141,7 @@ fn purchases(report: &Report) -> Chart {
         legend: vec![
             (Role::Admitted, "sold, per second"),
             (Role::AtShop, "what the shop delivers, per second"),
-            (Role::Limit, "rate of the room, per second"),
+            (Role::Limit, "rate in force, per second"),
         ],
         picture: over_time(
             report,

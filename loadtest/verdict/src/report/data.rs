@@ -187,7 +187,7 @@ pub struct Moment {
 pub struct Purchases {
     /// Seconds since the start, at its end.
     pub at: f64,
-    /// New shoppers per second that the gateways say they are set to.
+    /// New shoppers per second that the gateways say they let in.
     pub rate: Option<f64>,
     /// Purchases per second that the slowest stage of the shop delivers.
     pub capacity: Option<f64>,

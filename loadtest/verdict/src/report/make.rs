@@ -253,7 +253,7 @@ fn purchases(launch: &Launch<'_>) -> Vec<Purchases> {
     purchases
 }
 
-/// New shoppers per second that the gateways said last by then that they are set to: the fewest of them.
+/// New shoppers per second that the gateways said last by then that they let in: the fewest of them.
 fn rate_at(launch: &Launch<'_>, at: Micros) -> Option<f64> {
     let looks = &launch.evidence.gateways[..launch.evidence.gateways.partition_point(|look| look.at < at)];
     let last: BTreeMap<u16, f64> = looks.iter().map(|look| (look.gateway, look.new_users_per_minute)).collect();
