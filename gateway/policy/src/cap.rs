@@ -17,17 +17,29 @@ pub enum CapKind {
     Shop = 1,
     /// A program beside the shop, or its operator.
     Api = 2,
+    /// The guard of a gateway, by the load that a server of the shop reports in a header.
+    Orca = 4,
+    /// The same, by a query of Prometheus.
+    Prometheus = 5,
+    /// The same, by the sessions of a `PostgreSQL`.
+    Postgres = 6,
+    /// The same, by how long the shop takes to answer.
+    Latency = 7,
 }
 
 impl CapKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Shop, Self::Api];
+    pub const ALL: [Self; 6] = [Self::Shop, Self::Api, Self::Orca, Self::Prometheus, Self::Postgres, Self::Latency];
 
     /// Its name for programs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Shop => "shop",
             Self::Api => "api",
+            Self::Orca => "orca",
+            Self::Prometheus => "prometheus",
+            Self::Postgres => "postgres",
+            Self::Latency => "latency",
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod versions;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
@@ -37,6 +38,7 @@ use crate::line::rooms::LiveRoom;
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
 use crate::ops::number;
+use crate::shield::SignalStatus;
 
 /// Response of `GET /api/rooms/{name}/status`.
 #[derive(Debug, Serialize)]
@@ -78,8 +80,10 @@ pub(crate) struct RoomStatus {
     /// New shoppers allowed per minute at this moment: fewer than that while a cap is in force.
     #[serde(serialize_with = "number::real")]
     allowed_per_minute: f64,
-    /// The kind of source whose cap that is: `shop` or `api`; `null`: none.
+    /// The kind of source whose cap that is: `shop`, `api`, or a kind of signal; `null`: none.
     capped_by: Option<&'static str>,
+    /// What tells how full the shop is, as seen from this gateway.
+    signals: Vec<SignalStatus>,
     /// What is left to sell; `null`: the shop does not say.
     stock: Option<shop::StockStatus>,
     /// New shoppers allowed at once on top.
@@ -112,7 +116,9 @@ pub(crate) struct RoomStatus {
 }
 
 impl RoomStatus {
-    fn of(room: &LiveRoom) -> Self {
+    fn of(shared: &Shared, room: &LiveRoom) -> Self {
+        let site = shared.site.load();
+        let signals = site.asked(&room.name).and_then(|room| room.signals.as_ref());
         let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
         let (rules, open) = (&terms.room.rules, view.segments.open);
@@ -135,6 +141,7 @@ impl RoomStatus {
             new_users_per_minute: (rules.rate * 60.0).round(),
             allowed_per_minute: (view.rate(rules) * 600.0).round() / 10.0,
             capped_by: view.capped_by.map(CapKind::name),
+            signals: signals.map(|signals| signals.status(Instant::now())).unwrap_or_default(),
             stock: view.stock.map(Into::into),
             burst: rules.burst,
             session_duration_ms: rules.session,
@@ -241,14 +248,14 @@ async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {
 }
 
 async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
-    let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(room)).collect();
+    let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(&shared, room)).collect();
     rooms.sort_by(|a, b| a.name.cmp(&b.name));
     Json(rooms)
 }
 
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match named(&shared, &name) {
-        Some(room) => Json(RoomStatus::of(&room)).into_response(),
+        Some(room) => Json(RoomStatus::of(&shared, &room)).into_response(),
         None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
     }
 }

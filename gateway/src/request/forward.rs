@@ -17,7 +17,7 @@ use crate::request::reply;
 use crate::request::request_context::RequestContext;
 use crate::request::shop_words;
 use crate::telemetry::{PROCESS, RequestVerdict, catalogue};
-use crate::upstream::{Caller, Priority, Upload, Upstream};
+use crate::upstream::{Caller, Priority, Upload, Upstream, UpstreamError};
 
 /// The holder or visitor behind a forwarded request.
 #[derive(Debug, Default)]
@@ -131,16 +131,22 @@ pub(crate) async fn forward<'a>(
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let mut request = Some(Request::from_parts(parts, body));
     let caller = caller(cx, &pass_context);
-    let (mut response, words) = match upstream.forward(&cx.worker.pool, &mut request, caller).await {
+    let (mut response, words, took) = match upstream.forward(&cx.worker.pool, &mut request, caller).await {
         Ok(mut response) => {
             cx.upstream_after = Some(cx.worker.pool.last_answered_after());
             let words = headers::to_shopper(&mut response);
-            (response, words)
+            (response, words, cx.upstream_after)
         }
-        Err(error) => (reply::upstream_failed(cx, &error), None),
+        Err(error) => {
+            let took = matches!(error, UpstreamError::Timeout).then_some(upstream.settings().response_timeout);
+            (reply::upstream_failed(cx, &error), None, took)
+        }
     };
     let Some(room) = cx.room else { return response };
     let server = cx.worker.pool.last_answered_by();
+    if let (Some(signals), Some(took), Some(_)) = (&room.signals, took, pass_context.pass) {
+        signals.took(took);
+    }
     let revoke = words.is_some_and(|words| shop_words::obey(room, &words, server));
     if let (Some(pass), Body::Switch(bridge)) = (pass_context.pass, response.body_mut())
         && room.config.upgrades_end_with_pass
