@@ -10,6 +10,7 @@
 //! store, answers the operator, talks to other gateways, checks upstreams and watches files.
 
 pub mod client;
+mod fetch;
 mod in_force;
 pub mod line;
 mod log;
@@ -58,6 +59,7 @@ use crate::settings::config::{Config, ListenConfig, StoreConfig, StoreKind};
 use crate::settings::secret::{Keyring, Source};
 use crate::settings::tls;
 use crate::settings::tls::Certificates;
+use crate::shield::Guards;
 use crate::telemetry::{StoreMeters, Unbelieved};
 
 /// How often [`Shared::clock`] moves on.
@@ -188,6 +190,7 @@ async fn housekeeping(shared: Arc<Shared>, losses: Arc<Losses>, stop: Cancellati
     let mut clock = tokio::time::interval(TICK);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut checks = Checks::default();
+    let mut guards = Guards::new(shared.rooms.incarnation);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -199,7 +202,10 @@ async fn housekeeping(shared: Arc<Shared>, losses: Arc<Losses>, stop: Cancellati
             _ = second.tick() => {
                 shared.site.load().forget_idle();
                 losses.tell();
-                checks.follow(&shared.site.load_full(), &stop);
+                let site = shared.site.load_full();
+                checks.follow(&site, &stop);
+                guards.follow(site.guarded());
+                guards.tick();
             }
         }
     }

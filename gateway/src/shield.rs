@@ -1,6 +1,19 @@
-//! The slow controllers over the rate of a line: what stands behind a room is measured each second, and what it can take becomes a
-//! cap on the rate ([`policy::cap`]).
+//! Measures what stands behind a room, and caps its rate (`policy::cap`).
 //!
-//! Out of scope: the laws (`policy::shield`), and what the shop itself says ([`crate::request::shop_words`]).
+//! Gates tell what the order stage delivers, and the rate follows that (`steering`). Beside it a room may have signals of how full
+//! the shop is, and a guard that acts by them. A room has signals of its own ([`RoomSignals`]): some come with the shop's answers, for others a task asks. Once a second the
+//! control thread decides from them ([`Guards`]), and the result is a cap on the rate of the line, as the shop itself may say one.
+//! Without fresh values there is none, and the last one ends by itself.
+//!
+//! Out of scope: the law ([`policy::shield`]), and what a line makes of a cap (`policy::line`).
 
+mod guards;
+mod latencies;
+mod postgres;
+mod prometheus;
+mod signal;
+mod signals;
 pub(crate) mod steering;
+
+pub(crate) use guards::Guards;
+pub(crate) use signals::{RoomSignals, SignalStatus};

@@ -110,9 +110,12 @@ pub(super) fn an_answer_keeps_its_commands_here(headers: &HeaderMap) {
         *answer.headers_mut() = headers.clone();
         let words = to_shopper(&mut answer);
         let told = answer.headers();
-        let speaks = ["weir-command", "weir-stock"].iter().any(|name| headers.contains_key(*name));
+        let speaks = ["weir-command", "weir-stock", "endpoint-load-metrics", "endpoint-load-metrics-bin"]
+            .iter()
+            .any(|name| headers.contains_key(*name));
         assert_eq!(words.is_some(), speaks, "what the shop says is heard, and nothing else");
-        assert!(!told.keys().any(|name| name.as_str().starts_with("weir-")), "{told:?}");
+        let kept = |name: &str| name.starts_with("weir-") || name.starts_with("endpoint-load-metrics");
+        assert!(!told.keys().any(|name| kept(name.as_str())), "{told:?}");
         let mut set = told.get_all("set-cookie").iter().map(|cookie| cookie.as_bytes().trim_ascii());
         assert!(!set.any(is_own), "{told:?}");
         assert_eq!(count(told, "transfer-encoding"), 0);

@@ -19,11 +19,20 @@ pub enum CapKind {
     Api = 2,
     /// What a gate delivers.
     Gate = 3,
+    /// The guard of a gateway, by the load that a server of the shop reports in a header.
+    Orca = 4,
+    /// The same, by a query of Prometheus.
+    Prometheus = 5,
+    /// The same, by the sessions of a `PostgreSQL`.
+    Postgres = 6,
+    /// The same, by how long the shop takes to answer.
+    Latency = 7,
 }
 
 impl CapKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Shop, Self::Api, Self::Gate];
+    pub const ALL: [Self; 7] =
+        [Self::Shop, Self::Api, Self::Gate, Self::Orca, Self::Prometheus, Self::Postgres, Self::Latency];
 
     /// Its name for programs.
     pub fn name(self) -> &'static str {
@@ -31,6 +40,10 @@ impl CapKind {
             Self::Shop => "shop",
             Self::Api => "api",
             Self::Gate => "gate",
+            Self::Orca => "orca",
+            Self::Prometheus => "prometheus",
+            Self::Postgres => "postgres",
+            Self::Latency => "latency",
         }
     }
 }

@@ -35,6 +35,9 @@ static WEIR_PASS_EXPIRES: HeaderName = HeaderName::from_static("weir-pass-expire
 static WEIR_SIGNATURE: HeaderName = HeaderName::from_static("weir-signature");
 static WEIR_COMMAND: HeaderName = HeaderName::from_static("weir-command");
 static WEIR_STOCK: HeaderName = HeaderName::from_static("weir-stock");
+/// What a server of the shop reports of its load (ORCA): as text or JSON, and as protobuf.
+static LOAD: HeaderName = HeaderName::from_static("endpoint-load-metrics");
+static LOAD_BINARY: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
 
 /// Headers that some cache would obey before `Cache-Control`, and those that mark an answer as stored.
 static OF_CACHES: [HeaderName; 8] = [
@@ -185,12 +188,18 @@ pub struct ShopWords {
     pub commands: Vec<HeaderValue>,
     /// The lines of `Weir-Stock`.
     pub stock: Vec<HeaderValue>,
+    /// The lines of `endpoint-load-metrics`.
+    pub load: Vec<HeaderValue>,
 }
 
 impl ShopWords {
     fn of(headers: &HeaderMap) -> Self {
         let lines = |name| headers.get_all(name).iter().cloned().collect();
-        Self { commands: lines(&WEIR_COMMAND), stock: lines(&WEIR_STOCK) }
+        let mut load: Vec<_> = lines(&LOAD);
+        if headers.contains_key(&LOAD_BINARY) {
+            load.push(HeaderValue::from_static("BIN"));
+        }
+        Self { commands: lines(&WEIR_COMMAND), stock: lines(&WEIR_STOCK), load }
     }
 }
 
@@ -202,11 +211,11 @@ pub fn to_shopper<B>(response: &mut Response<B>) -> Option<Box<ShopWords>> {
     let mut sets_cookies = false;
     let mut doomed = Doomed::of(headers, |name, _| {
         sets_cookies |= name == "set-cookie";
-        name.starts_with("weir-")
+        name.starts_with("weir-") || name.starts_with("endpoint-load-metrics")
     });
     // hyper sends the trailers of an answer only if its head announces them.
     doomed.names.retain(|name| name != TRAILER);
-    let speaks = !doomed.names.is_empty() && (doomed.contains(&WEIR_COMMAND) || doomed.contains(&WEIR_STOCK));
+    let speaks = doomed.names.iter().any(|name| [&WEIR_COMMAND, &WEIR_STOCK, &LOAD, &LOAD_BINARY].contains(&name));
     let words = speaks.then(|| Box::new(ShopWords::of(headers)));
     doomed.remove_from(headers);
     if sets_cookies && headers.get_all(SET_COOKIE).iter().any(|cookie| is_own(cookie.as_bytes().trim_ascii_start())) {

@@ -25,6 +25,7 @@ use crate::line::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms};
 use crate::quota::{Quota, Quotas};
 use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, RouteConfig, UpstreamConfig};
 use crate::settings::tls::client::ClientTls;
+use crate::shield::RoomSignals;
 use crate::ui::{Language, Notices, WaitingPage};
 use crate::upstream::{GateSettings, Part, PartSettings, RouteGate, Upstream};
 
@@ -105,6 +106,8 @@ pub(crate) struct SiteRoom {
     pub cookie: Cookie,
     /// What its requests may hold of the shop, if it has a limit of its own.
     pub part: Option<Part>,
+    /// What tells how full the shop is, if anything does.
+    pub signals: Option<Arc<RoomSignals>>,
     bypass: Vec<Literal>,
     returns: Vec<Literal>,
     preflights: Preflights,
@@ -259,6 +262,7 @@ impl Site {
             let old = before.and_then(|site| site.by_line.get(&line));
             let mut room = site_room(written, live, settings, page, config.quota.max_clients)?;
             room.part = part(written, old);
+            room.signals = signals(written, old);
             let room = Arc::new(room);
             for scope in written.scopes() {
                 let pattern = scope.pattern()?;
@@ -313,6 +317,11 @@ impl Site {
         self.by_name.values().for_each(|room| room.preflights.forget_idle());
     }
 
+    /// The rooms with signals.
+    pub(crate) fn guarded(&self) -> impl Iterator<Item = (&Arc<LiveRoom>, &Arc<RoomSignals>)> {
+        self.by_name.values().filter_map(|room| Some((&room.live, room.signals.as_ref()?)))
+    }
+
     /// The same with other keys.
     #[must_use]
     pub(crate) fn with_sealer(&self, sealer: Arc<Sealer>) -> Self {
@@ -336,6 +345,7 @@ fn site_room(
         language: written.default_template_language,
         cookie: Cookie::of(written),
         part: None,
+        signals: None,
         bypass: written.bypass.iter().map(literal).collect::<anyhow::Result<_>>()?,
         returns: written.return_paths.iter().map(literal).collect::<anyhow::Result<_>>()?,
         preflights: Preflights::of(written, most_clients),
@@ -373,6 +383,13 @@ fn part(written: &RoomConfig, before: Option<&Arc<SiteRoom>>) -> Option<Part> {
         max_wait: written.max_wait,
     };
     Some(Part::new(settings, before.and_then(|room| room.part.as_ref())))
+}
+
+/// The signals of a room. The same ones go on where they were.
+fn signals(written: &RoomConfig, before: Option<&Arc<SiteRoom>>) -> Option<Arc<RoomSignals>> {
+    let before = before.and_then(|room| room.signals.as_ref());
+    let same = before.filter(|signals| signals.are(&written.signals)).cloned();
+    same.or_else(|| (!written.signals.is_empty()).then(|| Arc::new(RoomSignals::of(&written.signals))))
 }
 
 /// What one pass, and what one address without one, may hold while permits are scarce.

@@ -17,6 +17,7 @@ pub(crate) mod versions;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
@@ -39,6 +40,7 @@ use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
 use crate::ops::number;
 use crate::upstream::RouteGate;
+use crate::shield::SignalStatus;
 
 /// Response of `GET /api/rooms/{name}/status`.
 #[derive(Debug, Serialize)]
@@ -80,8 +82,10 @@ pub(crate) struct RoomStatus {
     /// New shoppers allowed per minute at this moment: fewer than that while a cap is in force.
     #[serde(serialize_with = "number::real")]
     allowed_per_minute: f64,
-    /// The kind of source whose cap that is: `shop` or `api`; `null`: none.
+    /// The kind of source whose cap that is: `shop`, `api`, or a kind of signal; `null`: none.
     capped_by: Option<&'static str>,
+    /// What tells how full the shop is, as seen from this gateway.
+    signals: Vec<SignalStatus>,
     /// What is left to sell; `null`: the shop does not say.
     stock: Option<shop::StockStatus>,
     /// New shoppers allowed at once on top.
@@ -145,9 +149,10 @@ impl GateStatus {
 
 impl RoomStatus {
     fn of(room: &LiveRoom, site: &Site) -> Self {
-        let config = site.by_name.get(&*room.title()).map(|room| &room.config);
-        let gates = config.into_iter().flat_map(|config| site.gates_of(config));
+        let of_site = site.by_name.get(&*room.title());
+        let gates = of_site.into_iter().flat_map(|room| site.gates_of(&room.config));
         let gates = gates.map(|gate| GateStatus::of(gate)).collect();
+        let signals = of_site.and_then(|room| room.signals.as_ref());
         let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
         let (rules, open) = (&terms.room.rules, view.segments.open);
@@ -170,6 +175,7 @@ impl RoomStatus {
             new_users_per_minute: (rules.rate * 60.0).round(),
             allowed_per_minute: (view.rate(rules) * 600.0).round() / 10.0,
             capped_by: view.capped_by.map(CapKind::name),
+            signals: signals.map(|signals| signals.status(Instant::now())).unwrap_or_default(),
             stock: view.stock.map(Into::into),
             burst: rules.burst,
             session_duration_ms: rules.session,

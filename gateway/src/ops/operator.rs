@@ -15,13 +15,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::fetch::fetch;
 use crate::ops::admin::versions::{Changed, Refusal, Versions};
 use crate::ops::fleet::Member;
 use crate::settings::config::{RoomChange, What, shown};
@@ -29,6 +28,8 @@ use crate::settings::secret::keys::shown as time_of;
 
 /// How long a gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an answer.
+const LONGEST: usize = 1 << 26;
 /// How long all gateways may take to be on a new version.
 const ARRIVAL: Duration = Duration::from_secs(5);
 
@@ -160,22 +161,11 @@ impl Operator {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: String) -> anyhow::Result<(StatusCode, Bytes)> {
-        let stream = TcpStream::connect(self.admin).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.admin.to_string());
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let answer = async {
-            let answer = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
-            let (parts, body) = answer.into_parts();
-            Ok((parts.status, body.collect().await?.to_bytes()))
-        };
-        // The connection runs beside the request, and is dropped with it.
-        tokio::select! {
-            answer = answer => answer,
-            ended = async { match connection.await { Ok(()) => std::future::pending().await, Err(error) => error } } => Err(ended.into()),
-        }
+        fetch(self.admin, request.body(Full::new(Bytes::from(body)))?, LONGEST).await
     }
 }
 

@@ -144,22 +144,26 @@ pub(crate) async fn forward<'a>(
     if let (Some(gate), Some(room), Some(pass)) = (gate, cx.room, pass_context.pass) {
         note_stage(cx, gate, room, &pass, &result);
     }
-    let (mut response, words) = match result {
+    let (mut response, words, took) = match result {
         Ok(mut response) => {
             cx.upstream_after = Some(cx.worker.pool.last_answered_after());
             let words = headers::to_shopper(&mut response);
-            (response, words)
+            (response, words, cx.upstream_after)
         }
         Err(error) => {
+            let took = matches!(error, UpstreamError::Timeout).then_some(upstream.settings().response_timeout);
             let answer = match gate.filter(|_| pass_context.pass.is_some()) {
                 Some(gate) => Box::pin(unsent::answer(cx, gate.gate, &error, request, may_change)).await,
                 None => reply::upstream_failed(cx, &error),
             };
-            (answer, None)
+            (answer, None, took)
         }
     };
     let Some(room) = cx.room else { return response };
     let server = cx.worker.pool.last_answered_by();
+    if let (Some(signals), Some(took), Some(_)) = (&room.signals, took, pass_context.pass) {
+        signals.took(took);
+    }
     let revoke = words.is_some_and(|words| shop_words::obey(room, &words, server));
     if let (Some(pass), Body::Switch(bridge)) = (pass_context.pass, response.body_mut())
         && room.config.upgrades_end_with_pass

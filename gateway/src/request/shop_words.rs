@@ -1,6 +1,6 @@
-//! Obeys the words of the shop in the head of an answer: a pass that ends, a rate, a stock.
+//! Obeys the words of the shop in the head of an answer: a pass that ends, a rate, a stock, a load.
 //!
-//! Only what the room's `enabled_origin_commands` name, and only for the room of that request. What cannot be read is counted,
+//! Only what the room's `enabled_origin_commands` name, or its signals, and only for the room of that request. What cannot be read is counted,
 //! told in the log at most once a minute, and harms nothing: the word before it holds until its own end.
 //!
 //! Out of scope: what a line makes of them (`policy::line`).
@@ -38,6 +38,12 @@ pub(crate) fn obey(room: &SiteRoom, words: &ShopWords, server: u32) -> bool {
             Ok(_) => {}
             Err(error) => misheard(room, "stock", &error),
         }
+    }
+    if let Some(signals) = &room.signals
+        && !words.load.is_empty()
+    {
+        let heard = signals.reported(&room.config.name, server, &words.load);
+        room.live.meters().heard("load", if heard { WordResult::Obeyed } else { WordResult::Invalid });
     }
     revoke
 }

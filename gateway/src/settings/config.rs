@@ -4,7 +4,7 @@
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
 //! Each key is a field, with its documentation and what it may hold, in the section of its own file ([`brand`], [`listen`],
-//! [`node`], [`redis`], [`upstream`], [`route`], [`room`], [`rooms`]). Files are held against the [`schema()`] that
+//! [`node`], [`redis`], [`upstream`], [`route`], [`room`], [`signal`], [`rooms`]). Files are held against the [`schema()`] that
 //! these types give ([`toml_diagnostics`]), and `check` holds what spans several keys. What can be used but should be known
 //! is a warning ([`Config::warnings`]): `weir check` tells it, the log tells it when the configuration comes in force.
 //!
@@ -23,6 +23,7 @@ pub mod room;
 pub mod rooms;
 pub mod route;
 mod schema;
+pub mod signal;
 mod units;
 pub mod upstream;
 mod value;
@@ -44,6 +45,7 @@ pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{KeyChange, Loss, RoomChange, What, difference, kept, losses, shown};
 pub use route::{RouteClass, RouteConfig, Scope, ScopeConfig};
+pub use signal::{SignalConfig, SignalKind};
 pub use units::Size;
 pub use upstream::{HealthConfig, HttpVersion, ShopServer, UpstreamConfig, UpstreamTlsConfig};
 

@@ -137,7 +137,11 @@ metrics! {
     ROOM_RATE: Gauge "weir_room_admissions_allowed_per_second" in "users per second" ["room"];
     /// Whether a source of this kind keeps the room below its limit.
     ROOM_CAPPED: Gauge "weir_room_capped" in "boolean" ["room", "by"];
-    /// What the shop told in its answers (revoke, rate, stock), and whether it is in force.
+    /// How full the shop is by this signal, 1 being what the operator calls full; absent without a fresh value.
+    ROOM_SIGNAL_FULL: Gauge "weir_room_signal_full" in "of full" ["room", "signal"];
+    /// Whether this signal has a fresh value.
+    ROOM_SIGNAL_FRESH: Gauge "weir_room_signal_fresh" in "boolean" ["room", "signal"];
+    /// What the shop told in its answers (revoke, rate, stock, load), and whether it is in force.
     SHOP_WORDS: Counter "weir_shop_words_total" in "words" ["room", "word", "result"];
     /// Items that can still be ordered, over all products; absent while the shop does not tell.
     ROOM_STOCK_LEFT: Gauge "weir_room_stock_left" in "items" ["room"];

@@ -14,4 +14,5 @@ mod redis_store;
 mod redis_ways;
 mod resting;
 mod shop_words;
+mod signals;
 mod visits;

@@ -26,8 +26,17 @@ fn example_in_full() -> String {
 /// A folder with the files that the example names.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for file in ["admin.token", "cert.pem", "key.pem", "page.html", "shop-ca.pem", "shop-client.pem", "shop-client.key"]
-    {
+    for file in [
+        "admin.token",
+        "cert.pem",
+        "key.pem",
+        "page.html",
+        "shop-ca.pem",
+        "shop-client.pem",
+        "shop-client.key",
+        "prometheus.signal",
+        "postgres.signal",
+    ] {
         std::fs::write(folder.path().join(file), "x").unwrap();
     }
     std::fs::write(folder.path().join("logo.svg"), "<svg/>").unwrap();
@@ -107,7 +116,9 @@ fn example_schema_and_reader_have_the_same_keys() {
     // The reader knows each of them: a value of a type that no key takes is a wrong value, not an unknown key.
     for path in described.keys() {
         let text: Vec<String> = path.split('.').map(str::to_owned).collect();
-        let list = |name: &str| matches!(name, "tls" | "upstream" | "route" | "room" | "room.additional_routes");
+        let list = |name: &str| {
+            matches!(name, "tls" | "upstream" | "route" | "room" | "room.additional_routes" | "room.signal")
+        };
         let header = |end: usize| {
             let name = text[..end].join(".");
             if list(&name) { format!("[[{name}]]\n") } else { format!("[{name}]\n") }
@@ -206,6 +217,35 @@ fn contradictions_are_refused() {
     assert_eq!(with("", "visits_per_minute = 12"), [""; 0]);
     refused("", "cookie_attributes = { samesite = \"none\", secure = \"never\" }", "browsers drop");
     refused("", "cookie_attributes = { domain = \"b.example\" }", "browsers of");
+    let signal = |more: &str| format!("[[room.signal]]\nfull_at = 1\n{more}");
+    refused("[[room.signal]]\nkind = \"orca\"", "", "full_at: is missing");
+    refused("[[room.signal]]\nkind = \"orca\"\nfull_at = 0", "", "out of range");
+    refused(&signal("kind = \"redis\""), "", "\"redis\" is not known");
+    refused(&signal("kind = \"orca\"\nmetric = \"eps\""), "", "named_metrics.NAME");
+    refused(&signal("kind = \"orca\"\nquery = \"up\""), "", "it has full_at, name, metric");
+    refused(&signal("kind = \"latency\"\ninterval = \"2s\""), "", "no key of a signal of kind \"latency\"");
+    refused(&signal("kind = \"prometheus\"\nurl = \"http://db:9090\""), "", "one number");
+    refused(&signal("kind = \"prometheus\"\nquery = \"up\""), "", "needs it");
+    refused(&signal("kind = \"prometheus\"\nquery = \"up\"\nurl = \"https://db:9090\""), "", "http://host:port");
+    let database = |url: &str| signal(&format!("kind = \"postgres\"\nurl = \"{url}\""));
+    refused(&database("http://db:9090"), "", "postgres://user@host/database");
+    refused(&database("postgres://db/shop"), "", "who Weir is there");
+    refused(&database("postgres://weir@db/shop?sslmode=require"), "", "asks for TLS");
+    refused(
+        &(database("postgres://weir@db/shop") + "\npassword_file = \"none.signal\""),
+        "",
+        "there is no file none.signal",
+    );
+    let password = with(&database("postgres://weir:hunter2@db/shop"), "");
+    assert!(
+        password.len() == 1 && password[0].contains("password_file") && !password[0].contains("hunter2"),
+        "{password:?}"
+    );
+    let two = [signal("kind = \"latency\""), signal("kind = \"latency\"")].join("\n");
+    refused(&two, "", "latency is already taken");
+    refused(&["[[room.signal]]\nkind = \"latency\"\nfull_at = 1"; 9].join("\n"), "", "at most 8");
+    let many = (0..8).map(|n| signal(&format!("kind = \"latency\"\nname = \"signal-{n}\"\n"))).collect::<String>();
+    assert_eq!(with(&many, ""), [""; 0]);
     refused("", "bypass = \"/x\"\npath = \"/launch\"", "not inside the room");
     refused("", "bypass = \"/launch/x\"\npath = \"/launch\"\nexact = true", "not inside the room");
     refused("", "path = \"/launch/*\"\nexact = true", "exact = true for the path alone");

@@ -162,7 +162,12 @@ impl Walk<'_, '_> {
         match items {
             0 if least == 1 => self.wrong(at, path, "is an empty list", "write at least one"),
             _ if items < least || items > most => {
-                self.wrong(at, path, format!("has {items} items"), format!("write {least}"))
+                let fix = match () {
+                    () if least == most => format!("write {least}"),
+                    () if items > most => format!("write at most {most}"),
+                    () => format!("write at least {least}"),
+                };
+                self.wrong(at, path, format!("has {items} items"), fix)
             }
             _ => true,
         }

@@ -362,7 +362,7 @@ fn seats_are_never_given_twice_and_a_freed_seat_is_given_at_once() {
     let mut line = rested(&rules);
     assert_eq!(passes(&step(&mut line, &rules, joins(9), RESTED)), vec![1, 2, 3]);
     for tick in 1..50 {
-        assert_eq!(passes(&step(&mut line, &rules, claims(4..=9), RESTED + tick * 100)), vec![]);
+        assert_eq!(passes(&step(&mut line, &rules, claims(4..=9), RESTED + tick * 100)), Vec::<u64>::new());
     }
     let batch = Batch { releases: vec![2], ..claims(4..=9) };
     line.counters.segments.open.serving = line.counters.segments.open.serving.max(4);
@@ -377,7 +377,7 @@ fn a_token_that_falls_to_another_gateways_claimant_is_left_for_it() {
     line.counters.segments.open.serving = 10;
     let of = |gateway, number| Batch { gateway, ..claims([number]) };
     step(&mut line, &rules, of(1, 2), RESTED + 10);
-    assert_eq!(passes(&step(&mut line, &rules, of(2, 3), RESTED + 100)), vec![]);
+    assert_eq!(passes(&step(&mut line, &rules, of(2, 3), RESTED + 100)), Vec::<u64>::new());
     assert_eq!(passes(&step(&mut line, &rules, of(1, 2), RESTED + 101)), vec![2]);
     let gone = step(&mut line, &rules, Batch { gateway: 1, ..Batch::default() }, RESTED + 150);
     assert_eq!(gone.view.claimants, 1);

@@ -49,7 +49,8 @@ fn answer(headers: &[(&str, &str)]) -> (HeaderMap, Vec<String>) {
         response = response.header(*name, *value);
     }
     let mut response = response.body(()).expect("a response");
-    let words = to_shopper(&mut response).map(|words| [words.commands, words.stock].concat()).unwrap_or_default();
+    let words =
+        to_shopper(&mut response).map(|words| [words.commands, words.stock, words.load].concat()).unwrap_or_default();
     let words = words.iter().map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned());
     (response.into_parts().0.headers, words.collect())
 }
@@ -402,7 +403,13 @@ fn a_switch_of_protocols_reaches_the_shopper() {
 
 #[test]
 fn commands_of_the_upstream_are_heard_and_taken_out() {
-    for (name, value) in [("weir-command", "revoke"), ("Weir-Command", "rate=1/m"), ("weir-stock", "sku=a; left=0")] {
+    for (name, value) in [
+        ("weir-command", "revoke"),
+        ("Weir-Command", "rate=1/m"),
+        ("weir-stock", "sku=a; left=0"),
+        ("endpoint-load-metrics", "TEXT cpu_utilization=0.5"),
+        ("endpoint-load-metrics-bin", "BIN"),
+    ] {
         let (headers, words) = answer(&[(name, value), ("weir-room", "x"), ("content-type", "text/html")]);
         assert_eq!(words, [value], "{name}");
         assert_eq!(headers.len(), 1, "{headers:?}");

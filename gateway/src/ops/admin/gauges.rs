@@ -3,6 +3,7 @@
 //! Out of scope: metrics that are counted as events happen ([`crate::telemetry`]).
 
 use std::path::Path;
+use std::time::Instant;
 
 use machine::Usage;
 use policy::cap::CapKind;
@@ -78,6 +79,14 @@ pub(super) fn room(page: &mut Page, room: &SiteRoom) {
     let name = &room.config.name;
     line(page, name, &room.live);
     page.flag(&catalogue::ROOM_QUEUE_ALL, &[name], room.config.queue_all);
+    for signal in room.signals.iter().flat_map(|signals| signals.status(Instant::now())) {
+        let labels: &[&str] = &[name, &signal.name];
+        let fresh = signal.is_fresh();
+        page.flag(&catalogue::ROOM_SIGNAL_FRESH, labels, fresh);
+        if let Some(full) = signal.full.filter(|_| fresh) {
+            page.add(&catalogue::ROOM_SIGNAL_FULL, labels, full);
+        }
+    }
     if let Some(part) = &room.part {
         of_the_shop(page, name, part);
         if let Some(limit) = room.config.max_in_flight {

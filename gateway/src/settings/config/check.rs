@@ -12,6 +12,7 @@ use toml_diagnostics::{Document, join, nearest};
 use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
+use super::signal;
 use super::{Config, HttpVersion, RoomConfig, StoreKind, UpstreamConfig};
 use super::{classes, opening, page};
 use crate::settings::secret::VARIABLE;
@@ -49,6 +50,7 @@ pub(super) fn rooms(config: &Config, document: &mut Document<'_>) {
         hidden_tls(config, room, &at, document);
         idle_limit(config, room, &at, document);
         answered(config, room, &at, document);
+        signal::check(room, &at, document);
     }
     opening::warn(config, document);
 }

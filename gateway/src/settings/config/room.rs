@@ -10,6 +10,7 @@ use toml_diagnostics::{Diagnostic, between, default_is, each};
 
 use super::brand::BrandConfig;
 use super::route::{Scope, ScopeConfig, is_host};
+use super::signal::SignalConfig;
 use super::units::{mins, secs};
 use super::value::{AsText as _, FileName, Time};
 use crate::ui::Language;
@@ -154,6 +155,10 @@ pub struct RoomConfig {
     /// one is held. One address may take a quarter of them. Default: 50, or 4 for each new shopper a second if that is more.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub preflights_per_second: Option<u32>,
+    /// What tells how full the shop is. Each gateway lets in fewer while the highest is above its `full_at`.
+    #[serde(rename = "signal")]
+    #[schemars(length(max = 8))]
+    pub signals: Vec<SignalConfig>,
     /// How often waiting shoppers ask.
     pub poll: PollConfig,
 }
@@ -200,6 +205,7 @@ impl Default for RoomConfig {
             fail_mode: FailMode::Closed,
             claim_window: mins(5),
             preflights_per_second: None,
+            signals: Vec::new(),
             poll: PollConfig::default(),
         }
     }
@@ -322,6 +328,7 @@ impl RoomConfig {
         if self.cookie_suffix.is_empty() {
             self.cookie_suffix = self.line().to_owned();
         }
+        self.signals.iter_mut().for_each(SignalConfig::fill);
     }
 
     /// How long a pass may be renewed in all: a script that renews by itself has a bound.

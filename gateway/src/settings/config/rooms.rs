@@ -2,8 +2,8 @@
 //!
 //! A kept text says for which meaning of the keys it was written: a newer Weir must not read more or less into it.
 //! It is read and checked like the rooms of a whole file, against everything else that is in that file.
-//! Names of files are looked for beside the file of each gateway, and lead to pages and logos there alone: a caller that can write
-//! into the store cannot have another file shown.
+//! Names of files are looked for beside the file of each gateway, and lead to pages, logos and secrets of signals there alone, by the
+//! ends of their names: a caller that can write into the store cannot have another file shown or sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use toml_diagnostics::{Diagnostic, Document};
 
+use super::signal::SignalConfig;
 use super::{Config, RoomConfig, beside, check, parse, route, schema};
 
 /// The meaning of the keys. 1 is not written: `path` was the path alone, unless it ended in `/*`. 2: it covers what is below.
@@ -79,20 +80,30 @@ pub fn kept(text: &str) -> String {
     if written.contains_key("format") { text.to_owned() } else { format!("format = {FORMAT}\n{text}") }
 }
 
-/// What a text of rooms names is a page or a logo below the folder of the configuration.
+/// Names of files in a text of rooms: below the folder of the configuration, and called what they are. A logo is looked into.
 fn refuse_other_files(written: &RoomsConfig, document: &mut Document<'_>) {
     for (index, room) in written.rooms.iter().enumerate() {
-        let page = room.custom_page_html.as_deref();
-        for (key, file) in [("custom_page_html", page), ("brand.logo", room.brand.logo.as_deref())] {
+        let own = [
+            ("custom_page_html".to_owned(), room.custom_page_html.as_deref(), "a page", &["html", "htm"][..]),
+            ("brand.logo".to_owned(), room.brand.logo.as_deref(), "a logo", &[]),
+        ];
+        let signals = room.signals.iter().enumerate().flat_map(|(index, signal)| {
+            let at = |key| format!("signal.{index}.{key}");
+            let files = [("password_file", &signal.password_file), ("token_file", &signal.token_file)];
+            files.map(|(key, file)| (at(key), file.as_deref(), "a secret of a signal", &["signal"][..]))
+        });
+        for (key, file, called, ends) in own.into_iter().chain(signals) {
             let Some(file) = file else { continue };
             let at = format!("room.{index}.{key}");
             let below = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
             if !below {
                 let what = format!("{} is not below the folder of the gateway's configuration", file.display());
                 document.report(&at, what, "put it there, and name it without \"/\" before it and without \"..\"");
-            } else if key == "custom_page_html" && !file.extension().is_some_and(|end| end == "html" || end == "htm") {
-                let what = format!("{} is not called a page", file.display());
-                document.report(&at, what, "let its name end in .html");
+            } else if let [usual, ..] = ends
+                && !file.extension().is_some_and(|end| ends.iter().any(|known| end == *known))
+            {
+                let what = format!("{} is not called {called}", file.display());
+                document.report(&at, what, format!("let its name end in .{usual}"));
             }
         }
     }
@@ -121,7 +132,10 @@ pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
         route::tidy(&mut room.path, room.exact);
         room.additional_routes.iter_mut().for_each(|scope| route::tidy(&mut scope.path, scope.exact));
     }
-    let files = rooms.iter_mut().flat_map(|room| [&mut room.custom_page_html, &mut room.brand.logo]).flatten();
+    let files = rooms.iter_mut().flat_map(|room| {
+        let pages = [&mut room.custom_page_html, &mut room.brand.logo].into_iter().flatten();
+        pages.chain(room.signals.iter_mut().flat_map(SignalConfig::files))
+    });
     beside(folder, files);
 }
 

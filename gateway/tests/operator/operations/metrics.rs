@@ -10,7 +10,7 @@ use super::{path, run, text};
 use crate::common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, answering, config, nobody, ok, request, until_true};
 
 /// Metrics that a gateway tells only where there is something to tell.
-const SOMETIMES: [&Metric; 14] = [
+const SOMETIMES: [&Metric; 16] = [
     &catalogue::UNANSWERED,
     &catalogue::SHOP_WORDS,
     &catalogue::ROOM_STOCK_LEFT,
@@ -20,6 +20,8 @@ const SOMETIMES: [&Metric; 14] = [
     &catalogue::ROOM_LOSSES,
     &catalogue::LEASE_GRANTS,
     &catalogue::ROOM_EVICTIONS,
+    &catalogue::ROOM_SIGNAL_FULL,
+    &catalogue::ROOM_SIGNAL_FRESH,
     &catalogue::UPSTREAM_RESOLVED,
     &catalogue::UPSTREAM_TLS_FAILURES,
     &catalogue::UPSTREAM_HTTP2_FAILURES,

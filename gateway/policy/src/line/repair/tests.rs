@@ -65,7 +65,7 @@ fn while_the_store_is_away_nobody_can_give_anything_back_so_that_time_does_not_c
     gate.ask(&mut line, &rules, Batch::default(), at(2, RESTED + 100));
     for tick in 0..9 {
         let outcome = gate.ask(&mut line, &rules, claims(1..=60), at(2, RESTED + 10_000 + tick * 100));
-        assert_eq!(passes(&outcome), vec![], "{tick}");
+        assert_eq!(passes(&outcome), Vec::<u64>::new(), "{tick}");
     }
 }
 
@@ -195,7 +195,7 @@ fn nothing_is_granted_for_a_second_and_nobody_waits_to_join() {
     assert_eq!((passes(&outcome), outcome.view.waiting()), (vec![], 53));
     for tick in 2..11 {
         let outcome = gate.ask(&mut line, &rules, claims(11..=30), at(2, RESTED + tick * 100));
-        assert_eq!(passes(&outcome), vec![], "after {tick} ticks");
+        assert_eq!(passes(&outcome), Vec::<u64>::new(), "after {tick} ticks");
     }
     let outcome = gate.ask(&mut line, &rules, claims(11..=30), at(2, RESTED + 1_100));
     assert_eq!(passes(&outcome), vec![11, 12], "then what a standing line saves up");
