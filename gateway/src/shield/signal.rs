@@ -63,7 +63,10 @@ impl Signal {
                 return false;
             }
         };
-        let Some(at) = Instant::now().checked_sub(age) else { return false };
+        let Some(at) = Instant::now().checked_sub(age).filter(|_| age <= self.fresh_for()) else {
+            self.failed(room, &format_args!("a value that is {} s old", age.as_secs()));
+            return false;
+        };
         if self.latest.len() < MOST_SERVERS || self.latest.contains_key(&server) {
             self.latest.insert(server, Measured { full, at });
         }

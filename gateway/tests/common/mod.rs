@@ -9,6 +9,7 @@ pub mod fault;
 pub mod h2;
 pub mod line;
 pub mod orders;
+pub mod postgres;
 pub mod program;
 pub mod redis;
 
