@@ -11,12 +11,14 @@
 //! over, and not at all if it is not.
 //!
 //! A range that was told before the rate was cut is held against the wait like any other, and if it was not kept it is listed
-//! apart too (`wait-cut`): a cut of the rate breaks it.
+//! apart too (`wait-cut`): a cut of the rate breaks it. Where the shop says what it takes, the cut is the shop's, and the count is
+//! told but not judged.
 //!
 //! Out of scope: waits without a shown range.
 
 use evidence::{End, Visit};
 use launch_model::persona::Persona;
+use launch_model::scenario::Word;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +138,10 @@ fn cut(launch: &Launch<'_>) -> Check {
     let outside = |visit: &&&Visit| told_and_had(visit).is_some_and(|told| !told.is_inside()) || waits_in_vain(visit);
     let found: Vec<u64> = waited.iter().filter(outside).map(|visit| visit.index).collect();
     let when = format!("The rate was cut {:.0} s into the run, last {:.0} s.", *first as f64 / 1e6, *last as f64 / 1e6);
+    if launch.scenario.shop.tells.contains(&Word::Rate) {
+        let count = found.len();
+        return check.detail(format!("{when} By the shop itself: {count} of {} who waited then.", waited.len()));
+    }
     check.none(found.len()).detail(format!("{when} Of {} who waited then.{}", waited.len(), first_of(&found)))
 }
 
@@ -238,6 +244,10 @@ mod tests {
         let check = made.check("wait-cut");
         assert_eq!((check.outcome, check.measured), (Outcome::Broken, Some(1.0)), "{check:?}");
         assert_eq!(made.check("wait-inside").measured, Some(0.9));
+        made.scenario.shop.tells = vec![Word::Rate];
+        let check = made.check("wait-cut");
+        assert!(check.outcome == Outcome::Unknown && check.detail.contains("By the shop itself: 1 of"), "{check:?}");
+        made.scenario.shop.tells.clear();
         made.evidence.gateways[1].at = told.at - 1_000_000;
         assert_eq!(made.check("wait-cut").measured, Some(0.0), "they were told by the lower rate");
     }
