@@ -51,7 +51,7 @@ use crate::log::Losses;
 use crate::ops::admin::Access;
 use crate::ops::fleet::guarded::Guarded;
 use crate::ops::fleet::{Fleet, Identity};
-use crate::ops::{admin, capacity, reload};
+use crate::ops::{admin, capacity, reload, steering};
 use crate::request::listener::Door;
 use crate::request::worker::Worker;
 use crate::request::{edge, listener};
@@ -140,7 +140,7 @@ impl Gateway {
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
         let housekeeping = tokio::spawn(housekeeping(shared.clone(), losses, background.clone()));
         let reload = tokio::spawn(reload.run(background.clone()));
-        let steering = tokio::spawn(shield::steering::run(shared.clone(), background.clone()));
+        let steering = tokio::spawn(steering::run(shared.clone(), background.clone()));
         let fleet = tokio::spawn(fleet.run(background.clone()));
         first_answers(&shared).await;
         let bound = bound(&doors[0])?;

@@ -1,4 +1,4 @@
-//! What operators see and do: the admin listener, the other gateways, reloads, the command line.
+//! What operators see and do: the admin listener, the other gateways, reloads, the command line; and what steers a room beside them.
 
 pub(crate) mod admin;
 pub mod capacity;
@@ -6,3 +6,4 @@ pub(crate) mod fleet;
 pub(crate) mod number;
 pub mod operator;
 pub(crate) mod reload;
+pub(crate) mod steering;

@@ -1,7 +1,6 @@
-//! Measures what stands behind a room, and caps its rate (`policy::cap`).
+//! Signals of how full the shop is, and the guard over a room's rate that acts by them.
 //!
-//! Gates tell what the order stage delivers, and the rate follows that (`steering`). Beside it a room may have signals of how full
-//! the shop is, and a guard that acts by them. A room has signals of its own ([`RoomSignals`]): some come with the shop's answers, for others a task asks. Once a second the
+//! A room has signals of its own ([`RoomSignals`]): some come with the shop's answers, for others a task asks. Once a second the
 //! control thread decides from them ([`Guards`]), and the result is a cap on the rate of the line, as the shop itself may say one.
 //! Without fresh values there is none, and the last one ends by itself.
 //!
@@ -13,7 +12,6 @@ mod postgres;
 mod prometheus;
 mod signal;
 mod signals;
-pub(crate) mod steering;
 
 pub(crate) use guards::Guards;
 pub(crate) use signals::{RoomSignals, SignalStatus};

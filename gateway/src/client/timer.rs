@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     /// Code that runs on the control thread, or in another process.
-    const HAVE_TIMERS: [&str; 13] = [
+    const HAVE_TIMERS: [&str; 15] = [
         "ops/admin/connection.rs",
         "ops/fleet.rs",
         "lib.rs",
@@ -85,7 +85,9 @@ mod tests {
         "line/store/redis.rs",
         "client/timer.rs",
         "upstream/health.rs",
-        "shield/steering.rs",
+        "ops/steering.rs",
+        "shield/postgres.rs",
+        "shield/prometheus.rs",
     ];
 
     #[test]

@@ -39,8 +39,8 @@ use crate::line::rooms::LiveRoom;
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
 use crate::ops::number;
-use crate::upstream::RouteGate;
 use crate::shield::SignalStatus;
+use crate::upstream::RouteGate;
 
 /// Response of `GET /api/rooms/{name}/status`.
 #[derive(Debug, Serialize)]

@@ -1,4 +1,4 @@
-//! What holders of passes did at the gates of a room: what the rate follows ([`crate::shield`]).
+//! What holders of passes did at the gates of a room: what the rate follows (`ops::steering`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

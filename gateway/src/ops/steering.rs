@@ -163,8 +163,7 @@ mod tests {
 
     #[test]
     fn a_second_counts_each_request_once() {
-        let mut steered = Steered::default();
-        steered.looks = vec![look(1.0, 4); LOOKS];
+        let mut steered = Steered { looks: vec![look(1.0, 4); LOOKS], ..Steered::default() };
         assert_eq!(steered.second(StageCounts::default(), 7), None, "nothing is known of what was before");
         steered.looks = [vec![look(1.0, 4); 5], vec![look(0.5, 2); 5]].concat();
         let counts = StageCounts { entered: 10, delays: 20_000, delivered: 9 };
