@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     /// Code that runs on the control thread, or in another process.
-    const HAVE_TIMERS: [&str; 12] = [
+    const HAVE_TIMERS: [&str; 14] = [
         "ops/admin/connection.rs",
         "ops/fleet.rs",
         "lib.rs",
@@ -84,6 +84,8 @@ mod tests {
         "line/rooms/committer.rs",
         "line/store/redis.rs",
         "client/timer.rs",
+        "shield/postgres.rs",
+        "shield/prometheus.rs",
         "upstream/health.rs",
     ];
 

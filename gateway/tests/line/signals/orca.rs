@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::{allowed, ask, has_problem, inside, is, is_free, room, signal, slowed_by, while_busy};
-use crate::common::line::last_tickets;
+use crate::common::line::{gateway, last_tickets};
+use crate::common::redis::RedisServer;
 use crate::common::{JSON, PAGE, Weir, answering, config, until_true};
 
 /// A server of the shop that says these headers with each of its answers, until it says others.
@@ -111,4 +112,20 @@ fn a_load_that_lies_changes_nothing_and_the_log_says_it_once() {
     assert!(weir.get("/launch/item", &headers).is_shop());
     assert!(is(&weir, "old"), "a shopper says nothing of the shop: {}", weir.room());
     weir.is_well();
+}
+
+#[test]
+fn one_gateway_sees_it_and_all_obey_until_it_is_gone() {
+    let (redis, shop) = (RedisServer::start(), Speaker::default());
+    let (address, room) = (shop.open(), room("kind = \"orca\"\nfull_at = 0.5"));
+    let mut fleet: Vec<Weir> = (0..2).map(|_| gateway(redis.address, address, &room)).collect();
+    let holder = inside(&fleet[0]);
+    shop.says("endpoint-load-metrics: TEXT application_utilization=0.6");
+    while_busy(&fleet[0], &holder, || {
+        fleet.iter().for_each(|weir| slowed_by(weir, "orca"));
+        assert!(is(&fleet[1], "absent"), "{}", fleet[1].room());
+    });
+    drop(fleet.remove(0));
+    is_free(&fleet[0]);
+    fleet[0].is_well();
 }
