@@ -122,10 +122,31 @@ fn one_gateway_sees_it_and_all_obey_until_it_is_gone() {
     let holder = inside(&fleet[0]);
     shop.says("endpoint-load-metrics: TEXT application_utilization=0.6");
     while_busy(&fleet[0], &holder, || {
-        fleet.iter().for_each(|weir| slowed_by(weir, "orca"));
+        for weir in &fleet {
+            slowed_by(weir, "orca");
+        }
         assert!(is(&fleet[1], "absent"), "{}", fleet[1].room());
     });
     drop(fleet.remove(0));
     is_free(&fleet[0]);
     fleet[0].is_well();
+}
+
+#[test]
+fn a_reload_changes_what_counts_as_full() {
+    let shop = Speaker::default();
+    let text = config(shop.open(), &room("kind = \"orca\"\nfull_at = 0.5"));
+    let weir = Weir::start(&text);
+    let holder = inside(&weir);
+    shop.says("endpoint-load-metrics: TEXT application_utilization=0.6");
+    while_busy(&weir, &holder, || {
+        slowed_by(&weir, "orca");
+        std::fs::write(weir.config_file(), text.replace("full_at = 0.5", "full_at = 2")).unwrap();
+        until_true("it has room", || is(&weir, "fresh") && signal(&weir)["full"] == 0.3);
+        is_free(&weir);
+        std::fs::write(weir.config_file(), text.replace("[[room.signal]]\nkind = \"orca\"\nfull_at = 0.5", ""))
+            .unwrap();
+        until_true("it has no signal", || weir.room()["signals"].as_array().unwrap().is_empty());
+    });
+    weir.is_well();
 }
