@@ -84,10 +84,10 @@ mod tests {
         "line/rooms/committer.rs",
         "line/store/redis.rs",
         "client/timer.rs",
-        "upstream/health.rs",
-        "ops/steering.rs",
         "shield/postgres.rs",
         "shield/prometheus.rs",
+        "upstream/health.rs",
+        "ops/steering.rs",
     ];
 
     #[test]

@@ -15,6 +15,8 @@ use crate::telemetry::Seldom;
 pub(super) const DEADLINE: Duration = Duration::from_secs(2);
 /// A value that comes with the shop's answers is fresh for so long.
 const FRESH: Duration = Duration::from_secs(5);
+/// So many times as long a value is shown, as an old one.
+const SHOWN: u32 = 12;
 /// Servers of the shop in memory. Reports of others are left out: that many stand behind no room.
 const MOST_SERVERS: usize = 256;
 /// Shards of the servers.
@@ -103,7 +105,7 @@ impl Signal {
         }
         let fresh_for = self.fresh_for();
         let highest = self.highest(now);
-        self.latest.retain(|_, measured| now.saturating_duration_since(measured.at) <= fresh_for * 12);
+        self.latest.retain(|_, measured| now.saturating_duration_since(measured.at) <= fresh_for * SHOWN);
         highest.filter(|highest| self.is_fresh(highest, now)).map(|highest| highest.full)
     }
 

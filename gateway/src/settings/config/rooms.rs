@@ -427,6 +427,16 @@ mod tests {
         }
         let told = problems(&format!("{LAUNCH}brand.logo = \"/logo.svg\"\n"));
         assert!(told.contains("brand.logo: /logo.svg is not below"), "{told}");
+        let signal =
+            "[[room.signal]]\nkind = \"postgres\"\nfull_at = 1\nurl = \"postgres://weir@db/shop\"\npassword_file =";
+        for file in ["admin.token", "weir.secret", "redis.password", "db.signal.key"] {
+            let told = problems(&format!("{LAUNCH}{signal} \"{file}\"\n"));
+            assert!(told.contains("is not called a secret of a signal"), "{file}: {told}");
+        }
+        let told = problems(&format!("{LAUNCH}{signal} \"../db.signal\"\n"));
+        assert!(told.contains("is not below the folder"), "{told}");
+        let told = problems(&format!("{LAUNCH}{signal} \"db.signal\"\n"));
+        assert!(!told.contains("is not called") && told.contains("there is no file"), "{told}");
         for file in ["page.html", "./pages/page.htm"] {
             let told = problems(&format!("{LAUNCH}custom_page_html = \"{file}\"\n"));
             assert!(told.contains("there is no file") && told.lines().count() == 1, "{told}");

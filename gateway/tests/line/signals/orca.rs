@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::{allowed, ask, has_problem, inside, is, is_free, room, signal, slowed_by, while_busy};
-use crate::common::line::last_tickets;
+use crate::common::line::{gateway, last_tickets};
+use crate::common::redis::RedisServer;
 use crate::common::{JSON, PAGE, Weir, answering, config, until_true};
 
 /// A server of the shop that says these headers with each of its answers, until it says others.
@@ -110,5 +111,42 @@ fn a_load_that_lies_changes_nothing_and_the_log_says_it_once() {
     shop.says("");
     assert!(weir.get("/launch/item", &headers).is_shop());
     assert!(is(&weir, "old"), "a shopper says nothing of the shop: {}", weir.room());
+    weir.is_well();
+}
+
+#[test]
+fn one_gateway_sees_it_and_all_obey_until_it_is_gone() {
+    let (redis, shop) = (RedisServer::start(), Speaker::default());
+    let (address, room) = (shop.open(), room("kind = \"orca\"\nfull_at = 0.5"));
+    let mut fleet: Vec<Weir> = (0..2).map(|_| gateway(redis.address, address, &room)).collect();
+    let holder = inside(&fleet[0]);
+    shop.says("endpoint-load-metrics: TEXT application_utilization=0.6");
+    while_busy(&fleet[0], &holder, || {
+        for weir in &fleet {
+            slowed_by(weir, "orca");
+        }
+        assert!(is(&fleet[1], "absent"), "{}", fleet[1].room());
+    });
+    drop(fleet.remove(0));
+    is_free(&fleet[0]);
+    fleet[0].is_well();
+}
+
+#[test]
+fn a_reload_changes_what_counts_as_full() {
+    let shop = Speaker::default();
+    let text = config(shop.open(), &room("kind = \"orca\"\nfull_at = 0.5"));
+    let weir = Weir::start(&text);
+    let holder = inside(&weir);
+    shop.says("endpoint-load-metrics: TEXT application_utilization=0.6");
+    while_busy(&weir, &holder, || {
+        slowed_by(&weir, "orca");
+        std::fs::write(weir.config_file(), text.replace("full_at = 0.5", "full_at = 2")).unwrap();
+        until_true("it has room", || is(&weir, "fresh") && signal(&weir)["full"] == 0.3);
+        is_free(&weir);
+        std::fs::write(weir.config_file(), text.replace("[[room.signal]]\nkind = \"orca\"\nfull_at = 0.5", ""))
+            .unwrap();
+        until_true("it has no signal", || weir.room()["signals"].as_array().unwrap().is_empty());
+    });
     weir.is_well();
 }
