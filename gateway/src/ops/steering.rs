@@ -45,6 +45,8 @@ struct Steered {
     looks: Vec<Look>,
     /// Counts, and requests that waited, at the end of the last second.
     before: Option<(StageCounts, u64)>,
+    /// From a pass to its request, in seconds, as of the last second in which one went on.
+    delay: f64,
 }
 
 /// The gates of a stage at a moment.
@@ -57,7 +59,6 @@ struct Look {
 
 /// Steers all rooms with gates until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let source = CapSource::new(CapKind::Gate, shared.rooms.incarnation);
     let (mut site, mut stages) = (shared.site.load_full(), Vec::new());
     take_over(&mut stages, &site);
     let mut ticks = interval(LOOK);
@@ -71,10 +72,16 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         for stage in &mut stages {
             if let Some(rate) = stage.look() {
                 // A full mailbox drops it: the next second says it again.
+                let source = source(shared.rooms.incarnation, stage.class);
                 let _ = stage.room.live.set_cap(Cap { source, rate, ttl: TTL });
             }
         }
     }
+}
+
+/// Each class has a cap of its own: the later of two would replace the lower.
+fn source(incarnation: u32, class: RouteClass) -> CapSource {
+    CapSource::new(CapKind::Gate, incarnation.wrapping_add(class as u32))
 }
 
 /// The stages of this site; those that were there before keep what they know.
@@ -139,10 +146,12 @@ impl Steered {
         // Each comes once, however often it is sent again: it enters, or it waits longer.
         let came = (entered + waiting).saturating_sub(waited);
         let occupancy = looks.iter().map(|look| look.occupancy).sum::<f64>() / looks.len().max(1) as f64;
-        let delay = if entered > 0 { (counts.delays - before.delays) as f64 / entered as f64 / 1000.0 } else { 0.0 };
+        if entered > 0 {
+            self.delay = (counts.delays - before.delays) as f64 / entered as f64 / 1000.0;
+        }
         Some(Second {
-            came: if entered > 0 { came } else { 0 },
-            delays: delay * came as f64,
+            came,
+            delays: self.delay * came as f64,
             delivered: counts.delivered - before.delivered,
             waiting,
             // Places are kept for a while for people who do not come back.
@@ -170,6 +179,19 @@ mod tests {
         let second = steered.second(counts, 20).expect("a second is over");
         assert_eq!((second.came, second.delivered, second.waiting, second.granted), (8, 9, 2, 20));
         assert!((second.occupancy - 0.75).abs() < 1e-9 && (second.delays - 16.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn requests_that_come_while_none_goes_on_count_when_they_come() {
+        let mut steered = Steered { before: Some(Default::default()), delay: 3.0, ..Steered::default() };
+        steered.looks = vec![look(1.0, 6); LOOKS];
+        let second = steered.second(StageCounts::default(), 7).expect("a second is over");
+        assert!(second.came == 6 && (second.delays - 18.0).abs() < 1e-9, "{second:?}");
+    }
+
+    #[test]
+    fn each_class_has_a_cap_of_its_own() {
+        assert_ne!(source(7, RouteClass::Order), source(7, RouteClass::Payment));
     }
 
     #[test]
