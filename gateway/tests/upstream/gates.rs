@@ -1,6 +1,7 @@
 //! Order and payment classes of routes and their gate, over real sockets, on the real binary.
 
-use std::net::SocketAddr;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 
 use crate::common::orders::Orders;
@@ -340,6 +341,39 @@ fn a_form_that_reached_the_shop_and_got_no_answer_is_in_doubt_and_never_sent_aga
 /// A form on a path without a class.
 fn page_of_others(weir: &Weir, pass: &str) -> Answer {
     submit(weir, pass, "/launch/slow/reset", "name=b")
+}
+
+#[test]
+fn an_order_goes_to_its_end_when_its_shopper_leaves_and_what_only_reads_is_broken_off() {
+    let (shop, weir) = launch("max_in_flight = 2");
+    let pass = &passes(&weir, 1)[0];
+    let leaves = |method: &str, body: &str| {
+        let mut shopper = TcpStream::connect(weir.http).unwrap();
+        let length = body.len();
+        let head =
+            format!("{method} /launch/order HTTP/1.1\r\nHost: shop\r\nCookie: {pass}\r\nContent-Length: {length}\r\n");
+        shopper.write_all(format!("{head}Content-Type: {}\r\n\r\n{body}", FORM.1).as_bytes()).unwrap();
+        in_work(&shop, 1);
+        drop(shopper);
+    };
+    let in_flight = format!("weir_route_in_flight{OF}");
+    leaves("POST", "name=gone");
+    until_true("the gateway knows that they have left", || weir.metric("weir_connections") == 0.0);
+    assert_eq!(weir.metric(&in_flight), 1.0);
+    shop.answer(1);
+    until("the order is done, and gives its slot back", || (weir.metric(&in_flight) == 0.0).then_some(()));
+    assert_eq!((shop.bodies(), shop.broken_off()), (vec!["name=gone".to_owned()], 0));
+    // The same form again is the same order: its shopper never got the answer.
+    shop.answer(1);
+    let again = submit(&weir, pass, "/launch/order", "name=gone");
+    assert_eq!(again.body, "thank you: name=gone");
+    let keys: Vec<_> = shop.got().iter().map(|order| order.header("idempotency-key").unwrap().to_owned()).collect();
+    assert_eq!(keys[0], keys[1]);
+    leaves("GET", "");
+    let abandoned = "weir_upstream_requests_total{upstream=\"shop\",result=\"abandoned\"}";
+    until_true("what only reads is broken off", || weir.metric(abandoned) == 1.0);
+    shop.answer(1);
+    until_true("the shop sees it", || shop.broken_off() == 1);
 }
 
 #[test]
