@@ -11,7 +11,7 @@ from shop import p95, took
 # What a shielded shop must reach.
 LEAST_GOODPUT, MOST_OVER, MOST_BACK, MOST_DEVIATION = 0.90, 3, 20, 0.08
 # The goodput that counts as back, and the seconds over which it is looked at.
-BACK, LOOK = 0.8, 3
+BACK, LOOK = 0.8, 5
 
 
 @dataclasses.dataclass
@@ -79,17 +79,21 @@ class Launch:
         return sum(second < end for second in late) if self.during else 0, sum(second >= end for second in late)
 
     def back(self):
-        """Seconds from the end of the fault until the goodput is back; `None`: never.
+        """Seconds from the end of the fault until the goodput is back for good; `None`: never.
 
-        >>> paid = [{"page": "payment", "outcome": "ok", "order": n, "answered": 6 + n / 10} for n in range(200)]
-        >>> Launch(paid, {}, 1, 100, 10, settled=0, closed=15, begin=1, end=4, during=0).back()
-        2
+        >>> paid = [{"page": "payment", "outcome": "ok", "order": n, "answered": 6 + n / 10} for n in range(140)]
+        >>> launch = Launch(paid, {}, 1, 100, 10, settled=0, closed=20, begin=1, end=4, during=0)
+        >>> launch.back()
+        1
+        >>> launch.log[90:] = []
+        >>> launch.back()
         """
         paid = self.paid()
-        for second in range(int(self.end), self.closed - LOOK):
-            if sum(paid[second : second + LOOK]) >= BACK * self.most * LOOK:
-                return max(second - self.end, 0)
-        return None
+        enough = [sum(paid[second : second + LOOK]) >= BACK * self.most * LOOK for second in range(self.closed - LOOK + 1)]
+        if not enough[-1]:
+            return None
+        last = max((second for second, is_enough in enumerate(enough) if not is_enough and second >= int(self.end)), default=None)
+        return 0 if last is None else last + 1 - self.end
 
     def overshoot(self):
         """New shoppers over the ceiling in the worst window: as the gateways gave passes, or without any as the shop saw them.
@@ -118,6 +122,15 @@ class Launch:
     def broken(self):
         """Pages that led people with a pass nowhere: a 5xx, or no answer."""
         return sum(second["white"] for second in self.report["purchases"])
+
+
+    def was_late(self):
+        """Whether the load test itself was late, so that the figures say more of the machine than of the system.
+
+        >>> Launch([], {"checks": [{"id": "generator-lag", "outcome": "invalid"}]}, 1, 100, 10, settled=0, closed=9).was_late()
+        True
+        """
+        return any(check["id"].startswith("generator") and check["outcome"] == "invalid" for check in self.report["checks"])
 
 
 def is_paid(entry):

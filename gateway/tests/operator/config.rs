@@ -466,13 +466,17 @@ fn a_listener_for_everybody_is_asked_which_balancer_stands_in_front() {
 
 /// A configuration that a script fills in, with these values in the places of its names.
 fn filled(template: &str, values: &[(&str, &str)]) -> String {
-    let filled = values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
+    let filled =
+        values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
     filled.replace("{{", "{").replace("}}", "}")
 }
 
 #[test]
 fn gateways_of_the_bench_of_the_shield_are_set_as_it_says() {
-    let shield = filled(include_str!("../../../benches/shield.d/shield.toml"), &[("postgres", "5432"), ("orders", "25"), ("payments", "80")]);
+    let shield = filled(
+        include_str!("../../../benches/shield.d/shield.toml"),
+        &[("postgres", "5432"), ("orders", "25"), ("payments", "80")],
+    );
     let values = [("http", "0"), ("admin", "0"), ("shop", "9000"), ("store", "path = \"weir.redb\"")];
     let of = |commands, shield| {
         let parts = [&values[..], &[("commands", commands), ("shield", shield)]].concat();
