@@ -9,6 +9,9 @@
 //! are slots: one more each time that a slot has to wait for a form, and one fewer each time that a form had to wait for a slot
 //! for longer than [`PATIENCE`]. An invitation is kept: no later pass takes a slot that one who is invited is on the way to.
 //!
+//! With several gateways a form may come to another one than invited it ([`Gate::welcome`]): it is invited there too, once, and in
+//! return one who was invited there and has not come is let go, since their form goes elsewhere as likely.
+//!
 //! Requests without a pass have no place: they take what passes leave. Time is in milliseconds of any clock that only goes on.
 //!
 //! Invariants ([`Gate::check_invariants`]): slots in use and slots that were just given stay within the limit, except for what
@@ -168,6 +171,8 @@ pub struct Gate {
     counts: Counts,
     /// Invitations beyond free slots.
     extra: usize,
+    /// Those whose invitation was used within the last [`INVITED`], here or by a form that another gateway invited.
+    used: BTreeMap<Holder, Millis>,
     sweep_at: Millis,
     given_up: u64,
     missed: u64,
@@ -199,6 +204,22 @@ impl Gate {
         self.missed
     }
 
+    /// The form of a pass that another gateway has just invited: it is invited here too, once.
+    pub fn welcome(&mut self, holder: Holder, now: Millis) {
+        self.expire(now);
+        let spent = self.used.contains_key(&holder) || self.slots.contains_key(&holder);
+        let claimed = self.place(holder).is_some_and(|place| place.claim != Claim::Nothing);
+        if spent || claimed || !self.has_place(holder, now) {
+            return;
+        }
+        let until = |place: &Place| if let Claim::Invited(until) = place.claim { Some(until) } else { None };
+        let away = self.line.iter().enumerate().filter(|(_, place)| place.forms == 0);
+        let elsewhere = away.filter_map(|(at, place)| Some((until(place)?, at))).min();
+        self.change(elsewhere.map(|(_, at)| at), |place| place.claim = Claim::Nothing);
+        let at = self.find(holder).ok();
+        self.change(at, |place| (place.claim, place.missed) = (Claim::Invited(now + INVITED), false));
+    }
+
     /// Takes a slot for a request: the one that was granted to its pass, one that it was invited to, or a free one that no one
     /// who is here or invited waits for.
     pub fn enter(&mut self, holder: Holder, now: Millis) -> bool {
@@ -218,6 +239,9 @@ impl Gate {
         let waited = place.filter(|place| place.forms > 0).map_or(0, |place| now.saturating_sub(place.since));
         if waited > PATIENCE && place.is_some_and(|place| place.claim != Claim::Nothing) {
             self.extra = self.extra.saturating_sub(1);
+        }
+        if place.is_some_and(|place| place.claim != Claim::Nothing) {
+            self.used.insert(holder, now + INVITED);
         }
         self.change(at, |place| (place.claim, place.missed) = (Claim::Nothing, false));
         self.remove_if(at, |place| !place.is_here());
@@ -270,16 +294,10 @@ impl Gate {
     /// false: this is the latest, and has no place.
     pub fn arrive(&mut self, holder: Holder, caller: Caller, now: Millis) -> bool {
         self.expire(now);
-        let at = match self.find(holder) {
-            Ok(at) => at,
-            Err(at) if self.line.len() < MOST || self.drop_latest_after(holder) => {
-                let (forms, polls, claim, missed) = (0, 0, Claim::Nothing, false);
-                self.line.insert(at, Place { holder, forms, polls, seen: now, since: now, claim, missed });
-                at
-            }
-            Err(_) => return false,
-        };
-        self.change(Some(at), |place| {
+        if !self.has_place(holder, now) {
+            return false;
+        }
+        self.change(self.find(holder).ok(), |place| {
             place.seen = now;
             match caller {
                 Caller::Poll => place.polls += 1,
@@ -289,6 +307,19 @@ impl Gate {
                 }
             }
         });
+        true
+    }
+
+    /// Whether there is a place for it, from now on at the latest.
+    fn has_place(&mut self, holder: Holder, now: Millis) -> bool {
+        match self.find(holder) {
+            Ok(_) => {}
+            Err(at) if self.line.len() < MOST || self.drop_latest_after(holder) => {
+                let (forms, polls, claim, missed) = (0, 0, Claim::Nothing, false);
+                self.line.insert(at, Place { holder, forms, polls, seen: now, since: now, claim, missed });
+            }
+            Err(_) => return false,
+        }
         true
     }
 
@@ -394,6 +425,7 @@ impl Gate {
             return;
         }
         self.sweep_at = now + SWEEP;
+        self.used.retain(|_, until| *until > now);
         let (mut counts, mut missed) = (Counts::default(), 0);
         let before = self.line.len();
         self.line.retain_mut(|place| {

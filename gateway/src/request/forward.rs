@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use policy::admit::Intent;
-use policy::gate::Holder;
+use policy::gate::{Holder, INVITED};
 use policy::ticket::Token;
 use std::rc::Rc;
 use std::time::Instant;
@@ -195,12 +195,21 @@ fn at_gate<'a>(
             // With a pass the kind of a request was not read yet.
             cx.read_intent(room, &Head::of(parts));
             let holder = Holder::of(room.live.id, &pass);
-            if cx.intent == Intent::Return { Comer::Return(Some(holder)) } else { Comer::Holder(holder) }
+            match cx.intent {
+                Intent::Return => Comer::Return(Some(holder)),
+                _ if was_invited(cx, room, &pass) => Comer::Invited(holder),
+                _ => Comer::Holder(holder),
+            }
         }
         _ if pass_context.guest == Visitor::Returns => Comer::Return(None),
         _ => Comer::Other,
     };
     Some(AtGate { gate, comer })
+}
+
+/// Whether a gateway has just told its page to send the form.
+fn was_invited(cx: &RequestContext<'_>, room: &SiteRoom, pass: &Token) -> bool {
+    pass.was_invited_within(INVITED, room.live.snapshot().store_time(cx.started))
 }
 
 /// Counts a request of a pass that went through a gate, and whether the shop has done its work.

@@ -37,7 +37,7 @@ const KNOWN_AFTER: u32 = 2;
 /// In a second in which the gate is not full `C` rises by at most this share of itself.
 const PROBE: f64 = 0.02;
 /// Below this occupancy there is room for sure: the step of a second grows by this factor, up to the largest.
-const ROOM: f64 = 0.5;
+const ROOM: f64 = 0.75;
 const QUICKER: f64 = 1.6;
 const LARGEST_PROBE: f64 = 0.2;
 /// Below this occupancy of the gate a few orders tell nothing, and `C` rises by this share of itself: what is on its way is known.
