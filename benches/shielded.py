@@ -46,15 +46,20 @@ class Launch:
         """Orders paid in each second, each once."""
         return counted(({entry["order"]: entry for entry in reversed(self.log) if is_paid(entry)}).values(), self.closed, "answered")
 
-    def goodput(self):
-        """Orders paid, as a share of what the database can do.
+    def goodput(self, steady=False):
+        """Orders paid, as a share of what the database can do; `steady`: without the seconds after the fault in which a system may come
+        back, which is judged by itself.
 
         >>> paid = [{"page": "payment", "outcome": "ok", "order": n, "answered": n / 10} for n in range(200)]
         >>> Launch(paid, {}, 1, 100, 10, settled=5, closed=15).goodput()
         1.0
+        >>> launch = Launch(paid[:60] + paid[300:], {}, 1, 100, 10, settled=5, closed=30, begin=6, end=9, during=0)
+        >>> f"{launch.goodput():.2f} {launch.goodput(steady=True):.2f}"
+        '0.05 0.50'
         """
-        seconds = range(self.settled, self.closed)
         paid = self.paid()
+        coming_back = range(int(self.end), int(self.end) + MOST_BACK) if steady and self.end is not None else ()
+        seconds = [second for second in range(self.settled, self.closed) if second not in coming_back]
         return sum(paid[second] for second in seconds) / sum(self.can(second) for second in seconds)
 
     def over(self):
@@ -162,22 +167,26 @@ def cells(launch, system):
     ('0', None)
     """
     calm = launch.begin is None
-    goodput, (during, after), deviation = launch.goodput(), launch.over(), launch.deviation()
+    goodput, steady, (during, after), deviation = launch.goodput(), launch.goodput(steady=True), launch.over(), launch.deviation()
     back, overshoot = None if calm else launch.back(), launch.overshoot()
     return [
-        (f"{goodput:.0%}".replace("%", " %"), goodput >= LEAST_GOODPUT),
+        (percent(goodput) if calm else f"{percent(goodput)}, {percent(steady)}", steady >= LEAST_GOODPUT),
         (f"{after}" if calm else f"{during}, {after}", max(during, after) <= MOST_OVER),
         ("-", None) if calm else ("never" if back is None else f"{back:.0f} s", back is not None and back <= MOST_BACK),
         (f"{overshoot:.0f}", overshoot <= 0),
-        (f"{deviation:.0%}".replace("%", " %"), deviation <= MOST_DEVIATION) if calm and deviation is not None else ("-", None),
+        (percent(deviation), deviation <= MOST_DEVIATION) if calm and deviation is not None else ("-", None),
         (f"{sum(launch.paid()):,}", None),
         (f"{launch.report['ends'].get('order_failed', 0):,}", None),
         (f"{launch.broken():,}", None),
     ]
 
 
+def percent(share):
+    return f"{share:.0%}".replace("%", " %")
+
+
 HEAD = [
-    "fault", "system", "goodput, of what the database can do", "seconds with orders over the target, during and after", "back at 80 %",
+    "fault", "system", "goodput, of what the database can do: in all, and without the 20 s after the fault", "seconds with orders over the target, during and after", "back at 80 %",
     "new shoppers over the ceiling", "deviation of the rate", "orders paid", "orders failed", "5xx or no answer after the turn",
 ]  # fmt: skip
 
