@@ -233,11 +233,13 @@ fn the_longest_inside_are_served_first_within_what_is_on_the_way() {
 
 #[test]
 fn slots_are_used_although_forms_come_to_another_gateway_than_invited_them() {
-    for (limit, work) in [(9, 400), (9, 300), (4, 400), (20, 1_000)] {
+    // A gate of four has a quarter of its slots empty when one form too few comes; without the mark of an invitation it is
+    // 8 to 35 %.
+    for (limit, work, least) in [(9, 400, 0.75), (9, 300, 0.75), (4, 400, 0.65), (20, 1_000, 0.9)] {
         for (closing, seed) in [(0.0, 1), (0.3, 2), (0.3, 3)] {
             let (share, served) = share_used(3, limit, work, closing, seed);
             println!("3 times {limit} slots, {work} ms, {closing} close: {share:.3} used, {} served", served.len());
-            assert!(share >= 0.75, "3 times {limit} slots, {work} ms, {closing} close: {share:.3} used");
+            assert!(share >= least, "3 times {limit} slots, {work} ms, {closing} close: {share:.3} used");
         }
     }
 }
