@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 
 use crate::common::orders::Orders;
+use crate::common::redis::RedisServer;
 use crate::common::{Answer, JSON, PAGE, ROOMY, Weir, config, nobody, request, until, until_true, weir};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -430,6 +431,50 @@ fn a_form_that_finds_no_way_to_the_shop_is_held_by_its_page() {
     shop.answer(10);
     until_true("the shop is back", || submit(&weir, pass, "/launch/order", "name=b").status == 200);
     assert_eq!(shop.bodies(), ["name=b"]);
+}
+
+#[test]
+fn a_form_whose_turn_one_gateway_told_is_let_in_by_another() {
+    let (redis, shop) = (RedisServer::start(), Orders::default());
+    let text = patient(&config(shop.open(), &format!("{ROOMY}\n{}", route("max_in_flight = 1\nmax_wait = \"50ms\""))));
+    let store = format!("[store]\nkind = \"redis\"\nurl = \"{}\"\nsecret_file = \"weir.secret\"\n", redis.url());
+    let member = |name: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("weir.secret"), "one secret for both gateways of the line").unwrap();
+        std::fs::write(dir.path().join("weir.toml"), format!("{text}{store}[node]\nname = \"{name}\"\n")).unwrap();
+        Weir::start_in(dir)
+    };
+    let (one, two) = (member("one"), member("two"));
+    let passes = passes(&one, 5);
+    // At each an order is in work, and another pass waits in its page.
+    let asks = |weir: &Weir, pass: &str| {
+        let (to, pass) = (weir.http, pass.to_owned());
+        std::thread::spawn(move || {
+            loop {
+                let answer = request(to, "GET", "/.weir/gate/launch/launch/order", &[OWN, ("Cookie", &pass)], "");
+                if answer.json()["go"] == true {
+                    return answer;
+                }
+            }
+        })
+    };
+    let working = [(&one, 0), (&two, 1)].map(|(weir, pass)| sends(weir, &passes[pass], "/launch/order", "first"));
+    in_work(&shop, 2);
+    let told = [(&one, 2), (&two, 3)].map(|(weir, pass)| {
+        assert!(is_held(&order(weir.http, &passes[pass], "/launch/order", "second")));
+        asks(weir, &passes[pass])
+    });
+    shop.answer(2);
+    let [of_one, of_two] = told.map(|told| told.join().unwrap().cookie().expect("a pass that says when it was told"));
+    working.into_iter().for_each(|answer| assert_eq!(answer.join().unwrap().status, 200));
+    // The slot of each gateway is kept for the one that it told. A pass that was told nothing does not get it...
+    assert!(is_held(&order(two.http, &passes[4], "/launch/order", "third")));
+    // ...and each form comes to the other gateway.
+    let crossed = [(&two, &of_one), (&one, &of_two)].map(|(weir, pass)| sends(weir, pass, "/launch/order", "second"));
+    in_work(&shop, 2);
+    shop.answer(2);
+    crossed.into_iter().for_each(|answer| assert_eq!(answer.join().unwrap().body, "thank you: second"));
+    assert_eq!(shop.in_work().1, 2, "each has one at once");
 }
 
 #[test]
