@@ -37,6 +37,8 @@ pub const KEPT: Millis = 10_000;
 pub const INVITED: Millis = 5_000;
 /// How long an invited form should wait for a slot at most: half a second.
 pub const PATIENCE: Millis = 500;
+/// A holder who was here within the last 2 s is still on the way: pages ask again after a second at most.
+const RECENT: Millis = 2_000;
 /// How often places that have ended are looked for: every 250 ms.
 const SWEEP: Millis = 250;
 /// One slot in so many is kept for passes.
@@ -174,6 +176,8 @@ pub struct Gate {
     /// Those whose invitation was used within the last [`INVITED`], here or by a form that another gateway invited.
     used: BTreeMap<Holder, Millis>,
     sweep_at: Millis,
+    /// Places whose holders are here, or were just now, at the last look.
+    standing: usize,
     given_up: u64,
     missed: u64,
 }
@@ -192,6 +196,12 @@ impl Gate {
     /// Passes with a place in the line.
     pub fn waiting(&self) -> usize {
         self.line.len()
+    }
+
+    /// Of these, those whose holders were here within the last 2 s, or are on the way: the others have closed their pages, or have gone
+    /// on at another gateway. As of the last look, a quarter of a second ago at most.
+    pub fn standing(&self) -> usize {
+        self.standing
     }
 
     /// Places so far that ended because their holders no longer asked.
@@ -426,7 +436,7 @@ impl Gate {
         }
         self.sweep_at = now + SWEEP;
         self.used.retain(|_, until| *until > now);
-        let (mut counts, mut missed) = (Counts::default(), 0);
+        let (mut counts, mut missed, mut standing) = (Counts::default(), 0, 0);
         let before = self.line.len();
         self.line.retain_mut(|place| {
             if place.forms == 0
@@ -439,10 +449,11 @@ impl Gate {
             let kept = place.is_here() || place.claim != Claim::Nothing || now < place.seen + KEPT;
             if kept {
                 counts.add(place);
+                standing += usize::from(place.is_here() || place.claim != Claim::Nothing || now < place.seen + RECENT);
             }
             kept
         });
-        self.counts = counts;
+        (self.counts, self.standing) = (counts, standing);
         self.missed += missed;
         self.given_up += (before - self.line.len()) as u64;
     }

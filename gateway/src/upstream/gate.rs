@@ -75,6 +75,8 @@ pub struct GateGauges {
     pub in_flight: usize,
     /// Places in its line.
     pub waiting: usize,
+    /// Of these, those whose holders are here, or were just now.
+    pub standing: usize,
     /// Places so far that ended because nobody asked for them.
     pub given_up: u64,
     /// Invitations so far that were not used.
@@ -208,6 +210,7 @@ impl RouteGate {
         GateGauges {
             in_flight: gate.in_flight(),
             waiting: gate.waiting(),
+            standing: gate.standing(),
             given_up: gate.given_up(),
             missed: gate.missed(),
         }
