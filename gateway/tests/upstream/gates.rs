@@ -466,14 +466,18 @@ fn a_form_whose_turn_one_gateway_told_is_let_in_by_another() {
     });
     shop.answer(2);
     let [of_one, of_two] = told.map(|told| told.join().unwrap().cookie().expect("a pass that says when it was told"));
-    working.into_iter().for_each(|answer| assert_eq!(answer.join().unwrap().status, 200));
+    for answer in working {
+        assert_eq!(answer.join().unwrap().status, 200);
+    }
     // The slot of each gateway is kept for the one that it told. A pass that was told nothing does not get it...
     assert!(is_held(&order(two.http, &passes[4], "/launch/order", "third")));
     // ...and each form comes to the other gateway.
     let crossed = [(&two, &of_one), (&one, &of_two)].map(|(weir, pass)| sends(weir, pass, "/launch/order", "second"));
     in_work(&shop, 2);
     shop.answer(2);
-    crossed.into_iter().for_each(|answer| assert_eq!(answer.join().unwrap().body, "thank you: second"));
+    for answer in crossed {
+        assert_eq!(answer.join().unwrap().body, "thank you: second");
+    }
     assert_eq!(shop.in_work().1, 2, "each has one at once");
 }
 
