@@ -173,7 +173,8 @@ pub struct Gate {
     counts: Counts,
     /// Invitations beyond free slots.
     extra: usize,
-    /// Those whose invitation was used within the last [`INVITED`], here or by a form that another gateway invited.
+    /// Those whose invitation was used within the last [`INVITED`], here or by a form that another gateway invited: no more than the
+    /// slots give requests in that time.
     used: BTreeMap<Holder, Millis>,
     sweep_at: Millis,
     /// Places whose holders are here, or were just now, at the last look.
@@ -219,7 +220,7 @@ impl Gate {
         self.expire(now);
         let spent = self.used.contains_key(&holder) || self.slots.contains_key(&holder);
         let claimed = self.place(holder).is_some_and(|place| place.claim != Claim::Nothing);
-        if spent || claimed || !self.has_place(holder, now) {
+        if spent || claimed || !self.take_place(holder, now) {
             return;
         }
         let until = |place: &Place| if let Claim::Invited(until) = place.claim { Some(until) } else { None };
@@ -247,10 +248,8 @@ impl Gate {
             return false;
         }
         let waited = place.filter(|place| place.forms > 0).map_or(0, |place| now.saturating_sub(place.since));
-        if waited > PATIENCE && place.is_some_and(|place| place.claim != Claim::Nothing) {
-            self.extra = self.extra.saturating_sub(1);
-        }
         if place.is_some_and(|place| place.claim != Claim::Nothing) {
+            self.extra = self.extra.saturating_sub(usize::from(waited > PATIENCE));
             self.used.insert(holder, now + INVITED);
         }
         self.change(at, |place| (place.claim, place.missed) = (Claim::Nothing, false));
@@ -304,7 +303,7 @@ impl Gate {
     /// false: this is the latest, and has no place.
     pub fn arrive(&mut self, holder: Holder, caller: Caller, now: Millis) -> bool {
         self.expire(now);
-        if !self.has_place(holder, now) {
+        if !self.take_place(holder, now) {
             return false;
         }
         self.change(self.find(holder).ok(), |place| {
@@ -320,8 +319,8 @@ impl Gate {
         true
     }
 
-    /// Whether there is a place for it, from now on at the latest.
-    fn has_place(&mut self, holder: Holder, now: Millis) -> bool {
+    /// Makes a place for it, if it has none; false: the line is full of earlier passes.
+    fn take_place(&mut self, holder: Holder, now: Millis) -> bool {
         match self.find(holder) {
             Ok(_) => {}
             Err(at) if self.line.len() < MOST || self.drop_latest_after(holder) => {
@@ -446,10 +445,11 @@ impl Gate {
                 (place.claim, place.missed) = (Claim::Nothing, true);
                 missed += 1;
             }
-            let kept = place.is_here() || place.claim != Claim::Nothing || now < place.seen + KEPT;
+            let counts_anyway = place.is_here() || place.claim != Claim::Nothing;
+            let kept = counts_anyway || now < place.seen + KEPT;
             if kept {
                 counts.add(place);
-                standing += usize::from(place.is_here() || place.claim != Claim::Nothing || now < place.seen + RECENT);
+                standing += usize::from(counts_anyway || now < place.seen + RECENT);
             }
             kept
         });

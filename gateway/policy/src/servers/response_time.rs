@@ -11,7 +11,7 @@
 //! An answer of status 5xx often comes quickly, and a server that fails everything would be chosen for all. It counts as twice
 //! the average, up to 5 s. What is known of a server that is not asked any more grows old, so that it is tried again.
 //!
-//! Out of scope: the choice between servers, and requests in work.
+//! Out of scope: which servers are drawn, and counting requests in work.
 
 use std::time::Duration;
 

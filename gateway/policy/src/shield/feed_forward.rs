@@ -5,7 +5,7 @@
 //!
 //! C      orders delivered a second while the gate is full; while it is not, delivered / occupancy of the gate, towards which C
 //!        falls at once and rises by 2 % a second: what a gate does with ten orders it may not do with twenty. While the gate
-//!        is less than half full the step grows by 60 % a second, to 20 %: there is room, and it was not there before
+//!        is less than three quarters full the step grows by 60 % a second, to 20 %: there is room that was not there before
 //! delay  from a pass to its order, a mean
 //! I      shoppers inside who have yet to order: I' = passes given - I / delay
 //! d      orders of a shopper who is let in: orders that came, by I / delay
