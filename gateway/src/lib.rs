@@ -51,7 +51,8 @@ use crate::log::Losses;
 use crate::ops::admin::Access;
 use crate::ops::fleet::guarded::Guarded;
 use crate::ops::fleet::{Fleet, Identity};
-use crate::ops::{admin, capacity, reload, steering};
+use crate::ops::live::Hour;
+use crate::ops::{admin, capacity, live, reload, steering};
 use crate::request::listener::Door;
 use crate::request::worker::Worker;
 use crate::request::{edge, listener};
@@ -60,7 +61,7 @@ use crate::settings::secret::{Keyring, Source};
 use crate::settings::tls;
 use crate::settings::tls::Certificates;
 use crate::shield::Guards;
-use crate::telemetry::{StoreMeters, Unbelieved};
+use crate::telemetry::{RequestMeters, StoreMeters, Unbelieved};
 
 /// How often [`Shared::clock`] moves on.
 const TICK: Duration = Duration::from_millis(25);
@@ -115,6 +116,7 @@ impl Gateway {
             keys: Arc::default(),
             unbelieved: Unbelieved::default(),
             proxy_headers: ProxyHeaders::default(),
+            request_meters: RequestMeters::default(),
             store_meters: StoreMeters::default(),
             clock: watch::Sender::new(Duration::ZERO),
         });
@@ -136,7 +138,9 @@ impl Gateway {
             rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
         let committer = tokio::spawn(committer);
         let admin = tokio::net::TcpListener::from_std(admin)?;
-        let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access));
+        let hour = Arc::new(Hour::default());
+        let live = tokio::spawn(live::run(hour.clone(), fleet.clone(), background.clone()));
+        let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access, hour, background.clone()));
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
         let housekeeping = tokio::spawn(housekeeping(shared.clone(), losses, background.clone()));
         let reload = tokio::spawn(reload.run(background.clone()));
@@ -157,7 +161,7 @@ impl Gateway {
         serving.cancel();
         let joined = tokio::task::spawn_blocking(|| workers.into_iter().try_for_each(join_worker)).await?;
         background.cancel();
-        let _ = tokio::join!(committer, admin, housekeeping, reload, fleet, steering);
+        let _ = tokio::join!(committer, admin, housekeeping, reload, fleet, steering, live);
         joined
     }
 }

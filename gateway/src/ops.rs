@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub mod capacity;
 pub(crate) mod fleet;
+pub(crate) mod live;
 pub(crate) mod number;
 pub mod operator;
 pub(crate) mod reload;

@@ -8,6 +8,7 @@
 //! Out of scope: tokens, cookies, bodies and addresses; and the access line.
 
 pub mod catalogue;
+mod durations;
 pub mod meters;
 mod page;
 mod seldom;
@@ -20,7 +21,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metrics::Counter;
 
 use self::catalogue::{Kind, Metric};
-pub use self::meters::{Disposition, RequestVerdict, StoreMeters, reason};
+pub use self::durations::Durations;
+pub use self::meters::{Disposition, JoinRefusal, RequestMeters, RequestVerdict, StoreMeters, reason};
 pub use self::page::{Page, Series};
 pub(crate) use self::seldom::Seldom;
 pub use self::waits::Waits;

@@ -181,6 +181,11 @@ impl LiveRoom {
         self.shop.store(shop);
     }
 
+    /// The upstream that the room protects, if known.
+    pub fn shop(&self) -> Option<Arc<Upstream>> {
+        self.shop.load_full()
+    }
+
     /// Whether no server of that can be reached. A room that only counts admits every shopper.
     fn shop_rests(&self) -> bool {
         self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.settings.load().room.rules.enforced

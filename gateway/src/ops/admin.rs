@@ -1,4 +1,5 @@
-//! The operator's listener: health, metrics, the state of each room and each gateway, and the rooms by version.
+//! The operator's listener: health, metrics, the state of each room and each gateway, now and over the last hour (`live`), and the
+//! rooms by version.
 //!
 //! It binds loopback, or requires a token. `/healthz` and `/readyz` answer without one: probes have none. Where no token
 //! is required, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
@@ -10,6 +11,7 @@
 
 mod connection;
 mod gauges;
+mod live;
 mod metrics;
 mod shop;
 pub(crate) mod versions;
@@ -38,6 +40,7 @@ use crate::in_force::site::Site;
 use crate::line::rooms::LiveRoom;
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
+use crate::ops::live::Hour;
 use crate::ops::number;
 use crate::shield::SignalStatus;
 use crate::upstream::RouteGate;
@@ -194,7 +197,8 @@ impl RoomStatus {
     }
 }
 
-const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/versions\n";
+const NO_PAGE: &str =
+    "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/live, /api/versions\n";
 const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
 const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
 const FOREIGN_HOST: &str = "this Host is not the admin listener's: ask for it by address or as localhost, or list the \
@@ -209,8 +213,10 @@ pub(crate) struct Access {
     pub hosts: Arc<[String]>,
 }
 
-/// The routes, for operators as `access` defines them.
-pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
+/// The routes, for operators as `access` defines them. Streams of `hour` end with `stop`.
+pub(crate) fn router(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Router {
+    let streams = live::Streams::of(hour, fleet.name().to_owned(), stop);
+    let streams = Router::new().route("/api/live", get(live::tell)).with_state(Arc::new(streams));
     let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{name}/status", get(room_status))
@@ -230,7 +236,7 @@ pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(fleet.clone())
-        .merge(of_this_gateway.merge(of_all).layer(from_fn_with_state(access, authorize)))
+        .merge(of_this_gateway.merge(of_all).merge(streams).layer(from_fn_with_state(access, authorize)))
         .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
 }
 

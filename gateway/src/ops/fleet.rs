@@ -7,12 +7,15 @@
 //!
 //! Out of scope: who may change the rooms ([`crate::ops::admin`]), and how a version takes effect here ([`crate::in_force::plan`]).
 
+pub(crate) mod counted;
 pub(crate) mod guarded;
 pub(crate) mod keys;
+pub(crate) mod peers;
 mod rates;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,7 +23,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use counted::RoomCounted;
 use keys::{Judge, KeyStanding, KeyState, Peer};
+use peers::Peers;
 use rates::Rates;
 
 use crate::in_force::plan::{Next, Plan, Preview, Report};
@@ -73,6 +78,20 @@ pub(crate) struct Gateway {
     pub in_flight: usize,
 }
 
+/// What a gateway tells the others with each heartbeat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// Its report of itself.
+    #[serde(flatten)]
+    pub gateway: Gateway,
+    /// Number of this heartbeat, from 1: the store repeats the last one of a gateway that is cut off. 0: it counts none.
+    #[serde(default)]
+    pub beat: u64,
+    /// What it counted of its busiest rooms in the last second.
+    #[serde(default)]
+    pub rooms: Vec<RoomCounted>,
+}
+
 /// A gateway, and its share of all joins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Member {
@@ -116,6 +135,9 @@ pub(crate) struct Fleet {
     started: SystemTime,
     rates: Mutex<Rates>,
     heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
+    peers: Mutex<Peers>,
+    beats: AtomicU64,
+    counted: Mutex<Vec<RoomCounted>>,
     standing: Arc<KeyStanding>,
     judge: Mutex<Judge>,
     /// Gateways already logged as foreign, by their process.
@@ -158,9 +180,24 @@ impl Fleet {
     pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, registry: Arc<dyn Registry>, identity: Identity) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
-        let (judge, strangers) = Default::default();
+        let (judge, strangers, peers, beats, counted) = Default::default();
         let standing = shared.keys.clone();
-        Self { shared, plan, registry, identity, started, rates, heard, standing, judge, strangers, turn }
+        Self {
+            shared,
+            plan,
+            registry,
+            identity,
+            started,
+            rates,
+            heard,
+            peers,
+            beats,
+            counted,
+            standing,
+            judge,
+            strangers,
+            turn,
+        }
     }
 
     /// Whether this gateway belongs to the others.
@@ -192,7 +229,7 @@ impl Fleet {
     /// A store that does not answer changes nothing: the committer says so in the log.
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
-        let text = serde_json::to_string(&self.myself()).unwrap_or_default();
+        let text = serde_json::to_string(&self.tell()).unwrap_or_default();
         let answer =
             self.registry.exchange(Heartbeat { incarnation: self.shared.rooms.incarnation, text, knows }).await;
         let refused = matches!(answer, Err(StoreError::Format { .. }));
@@ -231,9 +268,28 @@ impl Fleet {
 
     fn hear(&self, texts: &[String]) {
         // A gateway of another version of Weir may use another format.
-        let gateways: Vec<Gateway> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let told: Vec<Told> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let gateways: Vec<Gateway> = told.iter().map(|told| told.gateway.clone()).collect();
         self.judge(&gateways);
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
+        let (now, run) = (Instant::now(), self.incarnation());
+        let others = told.into_iter().filter(|told| told.gateway.run != run);
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).hear(others, now);
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, gateways));
+    }
+
+    /// The other gateways, as last heard.
+    pub(crate) fn peers(&self) -> Peers {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What this gateway counted of its rooms in the last second: the next heartbeat tells the others.
+    pub(crate) fn count(&self, rooms: Vec<RoomCounted>) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
+    }
+
+    fn tell(&self) -> Told {
+        let rooms = self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Told { gateway: self.myself(), beat: self.beats.fetch_add(1, Ordering::Relaxed) + 1, rooms }
     }
 
     /// Compares the keys of this gateway with those of the others.
@@ -289,7 +345,13 @@ impl Fleet {
         members(others.chain([myself.clone()]).collect())
     }
 
-    fn myself(&self) -> Gateway {
+    /// The name of this gateway.
+    pub(crate) fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The report of this gateway.
+    pub(crate) fn myself(&self) -> Gateway {
         let Identity { name, addresses, admin } = self.identity.clone();
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner).now(&self.shared);
         let site = self.shared.site.load();

@@ -45,7 +45,7 @@ use crate::request::forward::{self, ForwardTarget, PassContext};
 use crate::request::reply::{self, Place};
 use crate::request::request_context::RequestContext;
 use crate::request::worker::Worker;
-use crate::telemetry::{self, RequestVerdict};
+use crate::telemetry::{self, JoinRefusal, RequestVerdict};
 
 /// Where a request goes on, or its answer here.
 type Decided<T> = ControlFlow<Box<Response<Body>>, T>;
@@ -223,8 +223,13 @@ async fn without_a_place<'a>(
         Verdict::Confirm => reply::confirm(cx, room),
         Verdict::Arrive(arrival) => return arrive(cx, room, arrival).await,
         Verdict::Return => return come_back(cx),
-        Verdict::Refuse(Refusal::Suspended) => reply::suspended(cx),
-        Verdict::Refuse(Refusal::Full) => reply::full(cx),
+        Verdict::Refuse(Refusal::Suspended) => {
+            if cx.intent.asks() {
+                room.live.meters().join_refused(JoinRefusal::Suspended);
+            }
+            reply::suspended(cx)
+        }
+        Verdict::Refuse(Refusal::Full) => full(cx, room),
         Verdict::Refuse(Refusal::Ended) => reply::ended(cx),
         Verdict::Refuse(Refusal::NeedsPass)
         | Verdict::Enter { .. }
@@ -344,6 +349,7 @@ async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decid
 /// Trades an arrival for its number, under the quota of places that one address may confirm.
 async fn arrive<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, arrival: Arrival) -> Decided<PassContext> {
     if let Err(wait) = cx.charge_confirmed_join() {
+        room.live.meters().join_refused(JoinRefusal::Quota);
         return answered(reply::too_fast(cx, wait));
     }
     cx.verdict = RequestVerdict::Join;
@@ -372,6 +378,12 @@ fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decid
     answered(reply::confirm(cx, room))
 }
 
+/// A newcomer to a room that is full and keeps no line.
+fn full(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Body> {
+    room.live.meters().join_refused(JoinRefusal::Full);
+    reply::full(cx)
+}
+
 /// Acts on the result of a claim or a join.
 fn entered<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, admission: Admission) -> Decided<PassContext> {
     let snapshot = room.live.snapshot();
@@ -386,7 +398,7 @@ fn entered<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, admission: 
             return Continue(PassContext::admitted(Token { admitted, ..pass(number, now, expires) }));
         }
         Admission::Ticket(number) => reply::wait(cx, room, Place::New(Token::ticket(number, now))),
-        Admission::Full | Admission::Spent | Admission::Visit => reply::full(cx),
+        Admission::Full | Admission::Spent | Admission::Visit => full(cx, room),
         Admission::Away => later(cx, room),
     };
     answered(answer)

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod fault;
 pub mod h2;
 pub mod line;
+pub mod live;
 pub mod orders;
 pub mod postgres;
 pub mod program;

@@ -6,6 +6,7 @@ mod faults;
 mod formats;
 mod keys;
 mod leases;
+mod live;
 mod losses;
 mod registry;
 mod rooms;

@@ -5,5 +5,6 @@ mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod gate;
+mod live;
 mod sites;
 mod ui;
