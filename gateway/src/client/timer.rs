@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     /// Code that runs on the control thread, or in another process.
-    const HAVE_TIMERS: [&str; 15] = [
+    const HAVE_TIMERS: [&str; 16] = [
         "ops/admin/connection.rs",
         "ops/fleet.rs",
         "lib.rs",
@@ -87,6 +87,7 @@ mod tests {
         "shield/postgres.rs",
         "shield/prometheus.rs",
         "upstream/health.rs",
+        "ops/live.rs",
         "ops/steering.rs",
     ];
 
