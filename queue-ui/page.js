@@ -69,6 +69,10 @@
     const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
     const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
     const position = numbered && ahead(status);
+    // Before a start and after an end the page is another one; polls are spread, and so is this.
+    const stage = status.away || status.open ? "" : status.starts !== undefined ? "before" : status.ended ? "ended" : "";
+    if (!held && !status.away && numbered && stage !== (data.stage || "")) return again();
+    if (typeof countDown === "function") countDown(stage === "before" ? status.starts : undefined, words);
     if (numbered ? moving && !position : !status.away) return again();
     if (position && !status.unsure) {
       if (!data.position) return again();
@@ -78,7 +82,7 @@
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
-    note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
+    note(status.away ? data.kept : stage ? data.over : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     show("stock", moving && left < least * units ? data.mayEnd : "");
     // In the state "called" there is no such part.
@@ -111,8 +115,9 @@
   const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
 
   for (const clock of document.querySelectorAll("time"))
-    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
+    clock.textContent = new Date(clock.dateTime)[clock.id === "starts" ? "toLocaleString" : "toLocaleTimeString"](document.documentElement.lang);
   if (ticket > 0 && +data.position) place(+data.position);
+  if (typeof countDown === "function") countDown(+data.starts, words);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);
