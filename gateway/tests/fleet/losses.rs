@@ -6,7 +6,7 @@
 #![allow(clippy::float_cmp, reason = "an overshoot is none or some")]
 
 mod account;
-mod clock;
+pub(crate) mod clock;
 mod crowd;
 mod failover;
 mod gateways;
