@@ -157,6 +157,7 @@ pub enum FailMode {
 
 /// The input of `admit` about a room.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "rules of a room, each a switch of its own")]
 pub struct Room {
     /// The limits.
     pub rules: Rules,

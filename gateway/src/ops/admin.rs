@@ -143,7 +143,7 @@ impl EventStatus {
         let current = timetable.current(utc);
         let gathers = current.filter(|(_, phase)| *phase == Phase::Prequeue).map(|(event, _)| event.times);
         let next = timetable.next(utc).map(|event| event.times);
-        let written = |at: Millis| Timestamp::from_millisecond(at as i64).map(|at| at.to_string()).ok();
+        let written = |at: Millis| Some(Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?.to_string());
         Self {
             event_prequeueing: gathers.is_some(),
             event_id: current.map(|(event, _)| event.name.clone()),

@@ -16,11 +16,7 @@ const DROP: &str = "[[room.event]]\nname = \"drop\"\nprequeue_start_time = \"202
 
 fn problems(room: &str) -> Vec<String> {
     let read = Config::read(&format!("{FILE}{room}"), Path::new("weir.toml"));
-    read.map(|config| config.warnings)
-        .unwrap_or_else(|wrong: Vec<Diagnostic>| wrong)
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    read.map_or_else(|wrong: Vec<Diagnostic>| wrong, |config| config.warnings).iter().map(ToString::to_string).collect()
 }
 
 /// The one thing that is wrong with a room.
@@ -116,7 +112,7 @@ fn what_is_wrong_with_an_event_is_told_with_its_line_and_how_to_mend_it() {
     }
     let nobody = ROOM.replace("= 60", "= 0");
     assert!(problem(&nobody).contains("nobody enters"), "{}", problem(&nobody));
-    let suspended = format!("{nobody}{}suspended = true\n", DROP);
+    let suspended = format!("{nobody}{DROP}suspended = true\n");
     assert!(problem(&suspended).contains("nobody enters"));
     assert_eq!(problems(&format!("{nobody}{DROP}new_users_per_minute = 60\n")), [""; 0]);
 }

@@ -73,13 +73,15 @@ impl Config {
     }
 }
 
+/// Rooms, and warnings about them.
+pub type Reviewed = (Vec<RoomConfig>, Vec<Diagnostic>);
+
 /// The rooms of a text that holds nothing else, with warnings, as far as they can be judged without a gateway's file; `None`: it
 /// holds more.
 ///
 /// # Errors
 /// What is wrong with the values, and with their events.
-#[expect(clippy::type_complexity, reason = "rooms and warnings, or problems, or neither")]
-pub fn review_rooms(text: &str, name: &str) -> Option<Result<(Vec<RoomConfig>, Vec<Diagnostic>), Vec<Diagnostic>>> {
+pub fn review_rooms(text: &str, name: &str) -> Option<Result<Reviewed, Vec<Diagnostic>>> {
     let table: toml::Table = text.parse().ok()?;
     if !table.contains_key("room") || table.keys().any(|key| key != "room" && key != "format") {
         return None;
