@@ -71,7 +71,7 @@
     const position = numbered && ahead(status);
     // Before a start and after an end the page is another one; polls are spread, and so is this.
     const stage = status.away || status.open ? "" : status.starts !== undefined ? "before" : status.ended ? "ended" : "";
-    if (!held && !status.away && numbered && stage !== (data.stage || "")) return again();
+    if (!held && !status.away && !status.unsure && numbered && stage !== (data.stage || "")) return again();
     if (typeof countDown === "function") countDown(stage === "before" ? status.starts : undefined, words);
     if (numbered ? moving && !position : !status.away) return again();
     if (position && !status.unsure) {
