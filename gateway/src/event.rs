@@ -34,14 +34,15 @@ fn rooms(file: &Path) -> anyhow::Result<Vec<RoomConfig>> {
     };
     match read {
         Ok((rooms, warnings)) => {
-            warnings
-                .iter()
-                .filter(|warning| warning.key.contains("event"))
-                .for_each(|warning| eprintln!("warning: {warning}"));
+            for warning in warnings.iter().filter(|warning| warning.key.contains("event")) {
+                eprintln!("warning: {warning}");
+            }
             Ok(rooms)
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            for problem in &problems {
+                eprintln!("{problem}");
+            }
             bail!("{}: {} to mend", file.display(), problems.len());
         }
     }

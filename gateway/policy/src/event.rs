@@ -71,7 +71,32 @@ pub enum BadTimes {
     End,
 }
 
+/// Why the times of an event cannot be changed to these any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooLate {
+    /// It has started.
+    #[error("the event runs, and an event starts once")]
+    Start,
+    /// It would have ended before the change.
+    #[error("has passed by the clock of the store")]
+    End,
+}
+
 impl Times {
+    /// Checks a change to these times at this time of the store; `before`: what they are so far, `None` for a new event.
+    ///
+    /// While an event runs its start stays: an earlier one would say what was not so, and a later one would let it start again.
+    ///
+    /// # Errors
+    /// The first of start and end that comes too late.
+    pub fn check_change(&self, before: Option<&Self>, utc: Millis) -> Result<(), TooLate> {
+        if before.is_some_and(|before| before.phase(utc) == Phase::Running && before.start != self.start) {
+            return Err(TooLate::Start);
+        }
+        let is_new = before.is_none_or(|before| before.end != self.end);
+        if is_new && self.end <= utc { Err(TooLate::End) } else { Ok(()) }
+    }
+
     /// Checks that pre-queue and event are long enough.
     ///
     /// # Errors

@@ -93,6 +93,7 @@ impl Rules {
     }
 
     /// The same rules for about this time, without what is scheduled long before or after it; `None`: the time is unknown.
+    #[must_use]
     pub fn near(&self, utc: Option<Millis>) -> Self {
         let Some(utc) = utc.filter(|_| !self.scheduled.is_empty()) else { return self.clone() };
         let (begin, end) = (utc.saturating_sub(NEAR), utc.saturating_add(NEAR));

@@ -155,9 +155,9 @@ fn a_room_that_is_entered_only_during_events_says_when_and_then_that_it_is_over(
     assert!(page.status == 503 && page.body.contains("It has not started yet"), "{page:?}");
     assert!(shop.seen().is_empty());
     until_true("it has started", || comes(&weir, None).is_shop());
-    now(&weir, &shop, &(reject + &without_prequeue(-120_000, -1_000, keys)), || weir.room()["event_id"].is_null());
-    until_true("it is over", || comes(&weir, None).status == 503);
-    assert_eq!(comes(&weir, None).json()["error"], "event_over");
+
+    let weir = Weir::start(&config(shop.address, &(reject + &without_prequeue(-120_000, -1_000, keys))));
+    until_true("it is over", || comes(&weir, None).json()["error"] == "event_over");
     let page = weir.get("/launch/item", &[PAGE, ("Accept-Language", "ko")]);
     assert!(page.body.contains("행사가 종료되었습니다"), "{page:?}");
 }
@@ -176,4 +176,55 @@ fn rooms_with_events_go_through_the_api_and_what_is_wrong_is_refused_whole() {
     until_true("the event is in force", || weir.room()["event_id"] == "drop");
     let text = request(weir.admin, "GET", "/api/versions/1", &[], "").body;
     assert!(text.contains("[[room.event]]"), "it is kept as it was written: {text}");
+}
+
+/// A text of rooms in which the value of this key is another time, so many milliseconds from now.
+fn moved(room: &str, key: &str, from_now: i64) -> String {
+    let other = format!("{key} = \"{}\"", in_ms(from_now));
+    let line = room.lines().find(|line| line.starts_with(key)).unwrap();
+    room.replace(line, &other)
+}
+
+#[test]
+fn what_has_happened_in_an_event_cannot_be_changed_any_more() {
+    let (_shop, weir) = weir(ROOM);
+    let apply = |rooms: &str| request(weir.admin, "POST", "/api/versions", &[], rooms);
+    let back = |to: u64| request(weir.admin, "PUT", &format!("/api/versions/in-force?to={to}"), &[], "");
+    let refused = |answer: Answer, says: [&str; 2]| {
+        let told = answer.json()["problems"][0].to_string();
+        assert!(answer.status == 422 && says.iter().all(|says| told.contains(says)), "{answer:?}");
+    };
+    let over = ROOM.to_owned() + &without_prequeue(-120_000, -1_000, "");
+    refused(apply(&over), ["event_end_time", "has passed by the clock of the store"]);
+    let first = ROOM.to_owned() + &without_prequeue(-120_000, LONG, "");
+    assert_eq!(apply(&first).status, 200);
+    until_true("the event runs", || weir.room()["event_id"] == "drop");
+    for other in [-180_000, 60_000] {
+        refused(apply(&moved(&first, "event_start_time", other)), ["event_start_time", "an event starts once"]);
+    }
+    refused(apply(&moved(&first, "event_end_time", -1_000)), ["event_end_time", "suspended = true"]);
+    assert_eq!(weir.room()["event_id"], "drop", "nothing of them is in force");
+    // Another end to come is taken, and so are the way back to the first one and a version without the event.
+    assert_eq!(apply(&moved(&first, "event_end_time", 2 * LONG)).status, 200);
+    assert_eq!((back(1).status, weir.room()["event_id"].clone()), (200, "drop".into()));
+    assert_eq!(back(0).status, 200);
+    until_true("the event is gone", || weir.room()["event_id"].is_null());
+    // One that is still to come may start at another time; when it runs no way leads back to that.
+    let later = ROOM.to_owned() + &without_prequeue(LONG, 2 * LONG, "");
+    let (number, now) = (apply(&later).json()["in_force"].as_u64().unwrap(), moved(&later, "event_start_time", -1));
+    assert_eq!(apply(&now).status, 200);
+    until_true("the event runs", || weir.room()["event_id"] == "drop");
+    refused(back(number), ["event_start_time", "an event starts once"]);
+}
+
+#[test]
+fn a_file_that_changes_what_has_happened_in_an_event_is_refused_whole() {
+    let first = ROOM.to_owned() + &without_prequeue(-120_000, LONG, "");
+    let (shop, weir) = weir(&first);
+    until_true("the event runs", || weir.room()["event_id"] == "drop");
+    let next = moved(&first, "event_start_time", 60_000).replace("= 60000", "= 600");
+    std::fs::write(weir.config_file(), config(shop.address, &next)).unwrap();
+    until_true("it is refused", || weir.log().contains("an event starts once"));
+    let room = weir.room();
+    assert_eq!((&room["event_id"], &room["new_users_per_minute"]), (&"drop".into(), &60_000.into()), "{room}");
 }

@@ -349,6 +349,10 @@ fn contradictions(room: &RoomConfig, at: &str, document: &mut Document<'_>) {
         let what = format!("\"passthrough\" lets everyone in, {other} lets nobody in");
         document.report(&format!("{at}.queueing_method"), what, "remove one of the two");
     }
+    if let Some(most) = room.max_new_users_per_minute.filter(|most| room.new_users_per_minute > *most) {
+        let what = format!("is more than max_new_users_per_minute, which is {most}");
+        document.report(&format!("{at}.new_users_per_minute"), what, "lower one of the two, or raise the other");
+    }
     if room.visits_per_minute.is_some_and(|visits| f64::from(visits) * VISITS > f64::from(room.new_users_per_minute)) {
         let fix = "four of five tokens are for shoppers; traffic of its own needs a path outside the room, or bypass";
         document.report(&format!("{at}.visits_per_minute"), "is more than a fifth of new_users_per_minute", fix);

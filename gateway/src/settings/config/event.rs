@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
 use policy::Millis;
-use policy::event::{BadTimes, Event, Times};
+use policy::event::{BadTimes, Event, Times, TooLate};
 use policy::room::QueueingMethod;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub struct EventConfig {
     pub suspended: bool,
     /// From the pre-queue on those who are inside wait too: their passes end, and they take a place as newcomers.
     pub prequeue_active_users: bool,
-    /// New shoppers that may enter in a minute; 0: nobody.
+    /// New shoppers that may enter in a minute, up to `max_new_users_per_minute` of the room; 0: nobody.
     #[schemars(range(max = 60_000_000))]
     pub new_users_per_minute: Option<u32>,
     /// Shoppers inside at once.
@@ -125,7 +125,7 @@ impl Written for Moment {
         if at < Timestamp::UNIX_EPOCH {
             return Err(wrong(format!("{text:?} is before 1970")));
         }
-        Ok(Self { at, offset, text })
+        Ok(Self { text, at, offset })
     }
 
     fn write(&self) -> String {
@@ -208,6 +208,53 @@ pub(super) fn check(room: &RoomConfig, at: &str, document: &mut Document<'_>) {
     }
 }
 
+/// What comes too late of a change to the events of `after`, at this time of the store. `name` is that of the text in diagnostics.
+/// Events that are over may come back with a version that is: they do nothing.
+pub fn late_changes(
+    before: &[RoomConfig],
+    after: &[RoomConfig],
+    utc: Millis,
+    name: &str,
+    comes_back: bool,
+) -> Vec<Diagnostic> {
+    let mut all = Vec::new();
+    for room in after {
+        let same = before.iter().find(|old| old.line() == room.line());
+        for event in room.events.iter().filter(|event| !event.suspended) {
+            let old = same.and_then(|same| same.events.iter().find(|old| old.name == event.name));
+            let late = late_change(old.filter(|old| !old.suspended), event, utc);
+            all.extend(late.filter(|_| old.is_some() || !comes_back).map(|(key, told)| Diagnostic {
+                file: name.to_owned(),
+                key: format!("room {:?}: event {:?}: {key}", room.name, event.name),
+                ..told
+            }));
+        }
+    }
+    all
+}
+
+/// The key of the event that comes too late, and what is told of it.
+fn late_change(old: Option<&EventConfig>, event: &EventConfig, utc: Millis) -> Option<(&'static str, Diagnostic)> {
+    let before = old.map(EventConfig::times);
+    let late = event.times().check_change(before.as_ref(), utc).err()?;
+    Some(match (late, old) {
+        (TooLate::Start, old) => {
+            let started = old.map_or("", |old| &old.event_start_time.text);
+            let what = format!("{late}: it cannot start at {:?} instead of {started:?}", event.event_start_time.text);
+            ("event_start_time", Diagnostic::new(what, format!("write {started:?} again")))
+        }
+        (TooLate::End, Some(_)) => {
+            let what = format!("{:?} {late}", event.event_end_time.text);
+            let fix = "write a time to come, or suspended = true to end the event at once";
+            ("event_end_time", Diagnostic::new(what, fix))
+        }
+        (TooLate::End, None) => {
+            let what = format!("{:?} {late}: the event cannot take place", event.event_end_time.text);
+            ("event_end_time", Diagnostic::new(what, "write times to come, or leave the event out"))
+        }
+    })
+}
+
 fn times(event: &EventConfig, at: &str, document: &mut Document<'_>) {
     let keys = [
         ("prequeue_start_time", event.prequeue_start_time.as_ref()),
@@ -256,6 +303,13 @@ fn rules(room: &RoomConfig, event: &EventConfig, at: &str, document: &mut Docume
     if during.queueing_method == QueueingMethod::Passthrough && (room.queue_all || during.new_users_per_minute == 0) {
         let what = "\"passthrough\" lets everyone in, where the room or the event lets nobody in";
         document.report(&format!("{at}.queueing_method"), what, "remove one of the two");
+    }
+    if let (Some(rate), Some(most)) = (event.new_users_per_minute, room.max_new_users_per_minute)
+        && rate > most
+    {
+        let what = format!("{rate} is more than max_new_users_per_minute of the room, which is {most}");
+        let fix = "write at most as much, or a higher max_new_users_per_minute";
+        document.report(&format!("{at}.new_users_per_minute"), what, fix);
     }
     if room.max_session.is_some_and(|longest| longest < during.session_duration) {
         let what = "is longer than max_session of the room, for which a pass lasts at most";

@@ -65,6 +65,9 @@ pub struct RoomConfig {
     /// New shoppers that may enter in a minute; 0: nobody, but during an event that says how many.
     #[schemars(range(max = 60_000_000))]
     pub new_users_per_minute: u32,
+    /// The most that the room or an event of it may set that to; no default.
+    #[schemars(range(min = 1, max = 60_000_000))]
+    pub max_new_users_per_minute: Option<u32>,
     /// New shoppers in a minute below which nothing behind Weir slows the room: not a word of the shop, and no signal.
     #[schemars(range(min = 1, max = 60_000_000))]
     pub min_new_users_per_minute: u32,
@@ -183,6 +186,7 @@ impl Default for RoomConfig {
             return_paths: Vec::new(),
             cors_origins: Vec::new(),
             new_users_per_minute: 0,
+            max_new_users_per_minute: None,
             min_new_users_per_minute: 1,
             total_active_users: None,
             burst: None,
@@ -344,6 +348,7 @@ impl RoomConfig {
     }
 
     /// The room while an event of it runs.
+    #[must_use]
     pub fn during(&self, event: &EventConfig) -> Self {
         let new_users_per_minute = event.new_users_per_minute.unwrap_or(self.new_users_per_minute);
         let total_active_users = event.total_active_users.or(self.total_active_users);
