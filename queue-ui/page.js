@@ -1,8 +1,8 @@
 // Keeps the page true without loading it again: reads the status document, which is the same for
 // everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
 {
-  const page = document.getElementById("weir"), data = page.dataset, title = document.title;
-  const ticket = Number(data.ticket), line = Number(data.line), told = Number(data.poll);
+  const page = element("weir"), data = page.dataset, title = document.title, lang = document.documentElement.lang;
+  const ticket = +data.ticket, line = +data.line, told = +data.poll;
   let timer, newer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
@@ -15,7 +15,7 @@
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
     const bar = element("progress");
     if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
-    const text = least.toLocaleString(document.documentElement.lang);
+    const text = least.toLocaleString(lang);
     show("position", text);
     document.title = text + " · " + title;
   };
@@ -70,9 +70,8 @@
     const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
     const position = numbered && ahead(status);
     // Before a start and after an end the page is another one; polls are spread, and so is this.
-    const stage = status.away || status.open ? "" : status.starts !== undefined ? "before" : status.ended ? "ended" : "";
-    if (!held && !status.away && !status.unsure && numbered && stage !== (data.stage || "")) return again();
-    if (typeof countDown === "function") countDown(stage === "before" ? status.starts : undefined, words);
+    if (!held && !status.away && !status.unsure && (status.starts ? 1 : status.ended ? 2 : 0) != (data.stage || 0)) return again();
+    countDown?.(status.starts, words);
     if (numbered ? moving && !position : !status.away) return again();
     if (position && !status.unsure) {
       if (!data.position) return again();
@@ -82,7 +81,7 @@
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
-    note(status.away ? data.kept : stage ? data.over : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
+    note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     show("stock", moving && left < least * units ? data.mayEnd : "");
     // In the state "called" there is no such part.
@@ -92,7 +91,7 @@
       page.querySelector(".lead").hidden = gone;
     }
     const at = new Date(status.now), clock = element("updated");
-    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
+    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(lang); }
     const { min, max, share, stretch, pace } = status.poll;
     const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
@@ -115,9 +114,8 @@
   const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
 
   for (const clock of document.querySelectorAll("time"))
-    clock.textContent = new Date(clock.dateTime)[clock.id === "starts" ? "toLocaleString" : "toLocaleTimeString"](document.documentElement.lang);
+    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
   if (ticket > 0 && +data.position) place(+data.position);
-  if (typeof countDown === "function") countDown(+data.starts, words);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });
   addEventListener("pageshow", now);

@@ -80,7 +80,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: style(include_str!("../../../queue-ui/page.css")),
     brand_style: style(include_str!("../../../queue-ui/brand.css")),
     page_script: waiting_script!("page.js"),
-    before_script: waiting_script!("before.js", "page.js"),
+    before_script: waiting_script!("page.js", "before.js"),
     gate_script: waiting_script!("gate.js"),
     notice_script: script(include_str!("../../../queue-ui/notice.js")),
 });

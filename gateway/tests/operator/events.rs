@@ -137,7 +137,7 @@ fn weir_event_preview_prints_phases_with_the_name_of_the_zone_and_what_is_inheri
             + "queueing_method = \"fifo\"\n";
     std::fs::write(dir.path().join("rooms.toml"), format!("{rooms}{DROP}{event}{second}")).unwrap();
     let (code, told) = weir(&["event", "preview", "rooms.toml"], dir.path());
-    assert!(code == 1 && told.contains("rooms.toml:16") && told.contains("never overlap"), "{code} {told}");
+    assert!(code == 1 && told.contains("rooms.toml:17:23") && told.contains("never overlap"), "{code} {told}");
     // A whole configuration, and one without an event.
     std::fs::write(dir.path().join("weir.toml"), format!("{FILE}{ROOM}{DROP}")).unwrap();
     let (code, told) = weir(&["event", "preview", "weir.toml"], dir.path());

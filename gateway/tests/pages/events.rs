@@ -79,7 +79,7 @@ fn before_the_start_the_page_counts_down_in_every_language() {
     ] {
         let page = page_of(before(), language);
         assert!(page.contains(&format!("<h1>{heading}</h1>")) && page.contains(&format!("<title>{heading}")), "{page}");
-        assert!(page.contains("data-stage=\"before\"") && page.contains("<div id=\"before\">"), "it is shown");
+        assert!(page.contains("data-stage=\"1\"") && page.contains("<section id=\"before\">"), "it is shown");
         assert!(element(&page, "left").ends_with(label));
         let countdown = element(&page, "countdown");
         assert!(countdown.contains("role=\"timer\"") && countdown.ends_with(">1:02:04"), "{countdown}");
@@ -102,9 +102,7 @@ fn after_the_end_the_page_says_so_and_that_the_place_is_kept() {
     {
         let page = page_of(over(), language);
         assert!(page.contains(&format!("<h1>{heading}</h1>")));
-        assert!(
-            !page.contains("id=\"before\"") && !page.contains("id=\"wait\"") && page.contains("data-stage=\"ended\"")
-        );
+        assert!(!page.contains("id=\"before\"") && !page.contains("id=\"wait\"") && page.contains("data-stage=\"2\""));
         assert!(!element(&page, "note").contains("hidden"));
     }
 }
@@ -125,7 +123,7 @@ fn a_page_that_holds_a_form_counts_down_and_keeps_its_own_heading() {
     let form = HeldForm { fields: None, left_out: Vec::new() };
     let filled = page.holding(&form, &snapshot, Some(&standing), (Language::English, Coding::Identity), false);
     let page = String::from_utf8(Bytes::from(filled).to_vec()).expect("text");
-    assert!(page.contains("<h1>Not sent yet</h1>") && page.contains("<div id=\"before\">"));
+    assert!(page.contains("<h1>Not sent yet</h1>") && page.contains("<section id=\"before\">"));
 }
 
 #[test]
