@@ -4,7 +4,20 @@ use jiff::Timestamp;
 
 /// The moment so many milliseconds from now, as it is written.
 pub fn in_ms(from_now: i64) -> String {
-    Timestamp::from_millisecond(Timestamp::now().as_millisecond() + from_now).unwrap().to_string()
+    moment(Timestamp::now().as_millisecond() + from_now)
+}
+
+fn moment(millis: i64) -> String {
+    Timestamp::from_millisecond(millis).unwrap().to_string()
+}
+
+/// An event that starts at this time, in milliseconds since 1970, with a pre-queue of a minute, and lasts so long.
+pub fn event_at(start: i64, lasts: i64) -> String {
+    let [prequeue, start, end] = [start - 60_000, start, start + lasts].map(moment);
+    format!(
+        "[[room.event]]\nname = \"drop\"\nprequeue_start_time = \"{prequeue}\"\nevent_start_time = \"{start}\"\n\
+         event_end_time = \"{end}\"\n"
+    )
 }
 
 /// An event whose pre-queue began a while ago and which starts and ends so many milliseconds from now, with these keys besides.
