@@ -5,7 +5,7 @@ use std::sync::Arc;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use super::connect::Connection;
-use super::{Redis, failed, in_this_format};
+use super::{Idle, Redis, failed, in_this_format};
 use crate::line::store::registry::{
     Change, Heartbeat, HeartbeatReply, InForce, KEPT, Registry, SILENCE, Switched, Version,
 };
@@ -46,7 +46,8 @@ impl Registry for Redis {
                 .arg(format!("{:08x}", heartbeat.incarnation))
                 .arg(&heartbeat.text);
             call.arg(heartbeat.knows.switch).arg(SILENCE.as_millis() as u64);
-            let (switch, number, version, gateways): (u64, u64, String, Vec<String>) = self.ask(&call).await?;
+            let (switch, number, version, gateways): (u64, u64, String, Vec<String>) =
+                self.ask(&self.board_idle, &call).await?;
             let version = if version.is_empty() { None } else { Some(version_of(number, &version)?) };
             Ok(HeartbeatReply { in_force: InForce { switch, number }, version, gateways })
         })
@@ -55,7 +56,7 @@ impl Registry for Redis {
     fn versions(&self) -> Answer<'_, Vec<Version>> {
         Box::pin(async move {
             let call = self.registry.versions.key(key("texts"));
-            let rows: Vec<(u64, String)> = self.ask(&call).await?;
+            let rows: Vec<(u64, String)> = self.ask_anew(&call).await?;
             let versions = rows.iter().map(|(number, row)| version_of(*number, row));
             let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
             versions.sort_unstable_by_key(|version| version.number);
@@ -75,7 +76,7 @@ impl Registry for Redis {
                     call.arg("restore").arg(pair(*lost)).arg(lost.number).arg(row.unwrap_or_default())
                 }
             };
-            let (word, present): (String, String) = self.ask(&call).await?;
+            let (word, present): (String, String) = self.ask_anew(&call).await?;
             Ok(match word.as_str() {
                 "now" => Switched::Now(in_force_of(&present)?),
                 "other" => Switched::Other(in_force_of(&present)?),
@@ -86,12 +87,17 @@ impl Registry for Redis {
 }
 
 impl Redis {
-    /// A call on the connection of the registry: it never waits for a commit, and no commit for it.
-    async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+    /// A call on a connection of its own: an operator's, which nothing repeats. A kept connection may have been closed
+    /// by the server since.
+    async fn ask_anew<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        self.ask(&Idle::default(), call).await
+    }
+
+    async fn ask<T: FromRedisValue>(&self, idle: &Idle, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let run = |mut connection: Connection| async move {
             connection.run(call).await.map_err(|error| self.refused(error, WHICH_FORMAT))
         };
-        self.on(&self.board_idle, run).await
+        self.on(idle, run).await
     }
 }
 
