@@ -1,8 +1,8 @@
 // Keeps the page true without loading it again: reads the status document, which is the same for
 // everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
 {
-  const page = document.getElementById("weir"), data = page.dataset, title = document.title;
-  const ticket = Number(data.ticket), line = Number(data.line), told = Number(data.poll);
+  const page = element("weir"), data = page.dataset, title = document.title, lang = document.documentElement.lang;
+  const ticket = +data.ticket, line = +data.line, told = +data.poll;
   let timer, newer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
@@ -15,7 +15,7 @@
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
     const bar = element("progress");
     if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
-    const text = least.toLocaleString(document.documentElement.lang);
+    const text = least.toLocaleString(lang);
     show("position", text);
     document.title = text + " · " + title;
   };
@@ -69,6 +69,9 @@
     const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
     const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
     const position = numbered && ahead(status);
+    // Before a start and after an end the page is another one; polls are spread, and so is this.
+    if (!held && !status.away && !status.unsure && (status.starts ? 1 : status.ended ? 2 : 0) != (data.stage || 0)) return again();
+    countDown?.(status.starts, words);
     if (numbered ? moving && !position : !status.away) return again();
     if (position && !status.unsure) {
       if (!data.position) return again();
@@ -88,7 +91,7 @@
       page.querySelector(".lead").hidden = gone;
     }
     const at = new Date(status.now), clock = element("updated");
-    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
+    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(lang); }
     const { min, max, share, stretch, pace } = status.poll;
     const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
@@ -111,7 +114,7 @@
   const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
 
   for (const clock of document.querySelectorAll("time"))
-    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
+    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
   if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });

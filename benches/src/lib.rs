@@ -25,6 +25,8 @@ pub fn terms(rules: Rules) -> gateway::line::rooms::RoomSettings {
         poll_budget: 2_000.0,
         zone: TimeZone::UTC,
         page: 0,
+        timetable: None,
+        event_pages: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command `weir`.
 
+mod event;
 mod keys;
 
 use std::net::SocketAddr;
@@ -62,6 +63,11 @@ enum Command {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Look at the events of a file.
+    Event {
+        #[command(subcommand)]
+        command: event::Command,
+    },
     /// List or rotate the keys that seal tickets and passes.
     Keys {
         #[command(subcommand)]
@@ -108,6 +114,7 @@ fn main() -> ExitCode {
         Command::Rollback { to, dry_run, reach } => reach.ask(async |gateway| gateway.rollback(to, dry_run).await),
         Command::Versions { number: Some(number), reach } => reach.ask(async |gateway| gateway.text(number).await),
         Command::Versions { number: None, reach } => reach.ask(async |gateway| gateway.versions().await),
+        Command::Event { command } => event::run(&command),
         Command::Keys { command } => keys::run(&command),
     };
     told(done)

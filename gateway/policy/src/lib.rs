@@ -10,6 +10,7 @@
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the position and the wait to show
 //! - [`shield`]: how many the shop can take; [`origin`]: the words of a shop; [`cap`]: what slows a line; [`stock`]: what is left to sell
+//! - [`event`]: a room that opens at a time, and what it is before and after
 //! - [`lease`]: a gateway's budget while the store is away; [`dormancy`]: how often a line must be polled
 //! - [`queue`]: a gateway's side of a line: it gathers calls, sends them as a batch and answers them
 //! - [`servers`]: which server of the shop is asked, and how often again
@@ -23,6 +24,7 @@
 pub mod admit;
 pub mod cap;
 pub mod dormancy;
+pub mod event;
 pub mod gate;
 pub mod lease;
 pub mod line;

@@ -12,8 +12,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use policy::Millis;
 use policy::seal::Sealer;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
@@ -22,7 +23,8 @@ use tokio::time::timeout;
 use crate::in_force::shared::Shared;
 use crate::in_force::site::{Files, Site};
 use crate::line::store::registry::{InForce, Version};
-use crate::settings::config::{Config, Loss, RoomChange, changes, difference, losses};
+use crate::settings::config::event::late_changes;
+use crate::settings::config::{Config, Loss, RoomChange, RoomConfig, changes, difference, losses};
 use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.
@@ -36,6 +38,10 @@ pub(crate) struct Plan {
 
 /// How long the store may take to return the lines of new rooms.
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
+
+/// Names of rooms in problems: those that an operator sends, and those of this gateway's file.
+const OF_A_TEXT: &str = "rooms.toml";
+const OF_THE_FILE: &str = "the configuration file";
 
 /// How long reading the pages of the rooms may take.
 const FILES: Duration = Duration::from_secs(3);
@@ -126,6 +132,9 @@ impl Plan {
     /// All problems of it and the rooms in force together; nothing has changed then.
     pub(crate) async fn file(&self, file: Config) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
+        if self.lock().wanted.in_force.number == 0 {
+            self.refuse_late_changes(&file.rooms, OF_THE_FILE, false)?;
+        }
         self.take(file).await
     }
 
@@ -228,8 +237,26 @@ impl Plan {
             }
             (wanted, state.file.clone())
         };
+        let (name, comes_back) = match &next {
+            Next::Text(_) => (OF_A_TEXT.to_owned(), false),
+            Next::Kept(version) => (version.name(), true),
+            Next::File => (OF_THE_FILE.to_owned(), true),
+        };
         let (config, _) = self.read(file, next).await?;
+        self.refuse_late_changes(&config.rooms, &name, comes_back)?;
         Ok(Preview { from: wanted, changes: self.changes(&config), warnings: lines(&config.warnings) })
+    }
+
+    /// Refuses rooms whose events change something that has happened. Only before they come in force: what is in force in the store
+    /// every gateway takes.
+    fn refuse_late_changes(&self, next: &[RoomConfig], name: &str, comes_back: bool) -> Result<(), Vec<String>> {
+        let (now, rooms) = (Instant::now(), self.shared.rooms.all());
+        let heard = rooms.values().filter_map(|room| room.snapshot().utc(now)).max();
+        // Without a room the store has told no time yet.
+        let own = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis);
+        let before = self.shared.site.load();
+        let late = late_changes(&before.config.rooms, next, heard.unwrap_or_else(own), name, comes_back);
+        if late.is_empty() { Ok(()) } else { Err(lines(&late)) }
     }
 
     /// The differences from the rooms in force here, and the people who lose a place by them.
@@ -312,7 +339,7 @@ fn say_what_is_overridden(version: u64, before: &Config, now: &Config) {
 /// The configuration with other rooms, and the files that it names.
 fn read(file: Config, next: &Next, folder: &Path) -> Result<(Config, Files), Vec<String>> {
     let config = match next {
-        Next::Text(text) => file.with_rooms(text, "rooms.toml", folder),
+        Next::Text(text) => file.with_rooms(text, OF_A_TEXT, folder),
         Next::Kept(version) => file.with_kept_rooms(&version.text, &version.name(), folder),
         Next::File => Ok(file),
     };

@@ -30,6 +30,7 @@ use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use policy::Millis;
 use policy::cap::Cap;
+use policy::event::Timetable;
 use policy::line::{Arrival, Revoked, View};
 use policy::pacer::PollTable;
 use policy::queue;
@@ -70,16 +71,42 @@ const PARTS: usize = 8;
 pub struct RoomSettings {
     /// The name of the room for operators and the shop.
     pub name: Arc<str>,
-    /// The input of `admit`.
+    /// The input of `admit`, outside events. Its rules have those of its events scheduled.
     pub room: Room,
+    /// The room by time, if it has events.
+    pub timetable: Option<Arc<Timetable>>,
     /// Poll intervals before stretching.
     pub polls: PollTable,
     /// Polls per second of the whole line.
     pub poll_budget: f64,
     /// The time zone of displayed times.
     pub zone: TimeZone,
-    /// The id of the text of its waiting page.
+    /// The id of the text of its waiting page, and of that of each event, in the order of the timetable.
     pub page: u32,
+    /// See `page`.
+    pub event_pages: Vec<u32>,
+}
+
+impl RoomSettings {
+    /// The room at this instant, with the overrides of an event if one has begun.
+    pub fn in_force(&self, snapshot: &Snapshot, instant: Instant) -> &Room {
+        match self.timetable {
+            // For a request with a pass that is all.
+            None => &self.room,
+            Some(_) => self.room_at(snapshot.view.as_ref(), snapshot.utc(instant), snapshot.away),
+        }
+    }
+
+    /// The same, by the store's answer and what its time of day should be by now; `away`: it does not answer.
+    fn room_at(&self, view: Option<&View>, utc: Option<Millis>, away: bool) -> &Room {
+        let Some(timetable) = &self.timetable else { return &self.room };
+        timetable.room(view.map(|view| view.utc), utc.unwrap_or(0), away)
+    }
+
+    /// The event that is in its pre-queue or runs: its index in the timetable.
+    pub fn event_at(&self, utc: Option<Millis>) -> Option<usize> {
+        self.timetable.as_ref()?.at(utc?).event
+    }
 }
 
 /// A room at one moment.
@@ -114,6 +141,12 @@ impl Snapshot {
             return UNIX_EPOCH.elapsed().map_or(0, millis);
         };
         view.now + millis(instant.saturating_duration_since(self.at))
+    }
+
+    /// The store's time of day at `instant`; `None` before the first answer: events go by no other clock.
+    pub fn utc(&self, instant: Instant) -> Option<Millis> {
+        let since = instant.saturating_duration_since(self.at);
+        self.view.as_ref().map(|view| view.utc + since.as_millis() as u64)
     }
 
     /// Tickets handed out and not called.
@@ -188,7 +221,8 @@ impl LiveRoom {
 
     /// Whether no server of that can be reached. A room that only counts admits every shopper.
     fn shop_rests(&self) -> bool {
-        self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.settings.load().room.rules.enforced
+        self.shop.load().as_ref().is_some_and(|shop| shop.rests())
+            && self.settings.load().in_force(&self.snapshot.load(), Instant::now()).rules.enforced
     }
 
     /// Takes a number, and claims it if it is called at once or very soon.

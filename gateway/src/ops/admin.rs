@@ -29,7 +29,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use jiff::Timestamp;
+use policy::Millis;
 use policy::cap::CapKind;
+use policy::event::Phase;
 use policy::line::segment::place_of;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -37,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::in_force::shared::Shared;
 use crate::in_force::site::Site;
-use crate::line::rooms::LiveRoom;
+use crate::line::rooms::{LiveRoom, RoomSettings};
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
 use crate::ops::live::Hour;
@@ -53,7 +56,7 @@ pub(crate) struct RoomStatus {
     name: String,
     /// The name of its line: a former one of the room, if it was renamed.
     line: String,
-    /// `not_queueing`, `queueing` or `suspended`.
+    /// `not_queueing`, `queueing`, `event_prequeueing` or `suspended`.
     status: &'static str,
     /// Whether the room is idle, so that the store is not polled for it.
     dormant: bool,
@@ -120,6 +123,37 @@ pub(crate) struct RoomStatus {
     second_passes: u64,
     /// The gates of this gateway at which its passes may be.
     gates: Vec<GateStatus>,
+    #[serde(flatten)]
+    events: EventStatus,
+}
+
+/// The events of a room at this moment, by the clock of the store. Times are RFC 3339 in UTC.
+#[derive(Debug, Default, Serialize)]
+struct EventStatus {
+    /// Whether one gathers people before its start.
+    event_prequeueing: bool,
+    /// The name of the one that is in its pre-queue or runs.
+    event_id: Option<String>,
+    /// When the next one begins its pre-queue, if it has one.
+    next_event_prequeue_start_time: Option<String>,
+    /// When the next one starts: the one in its pre-queue, or the next to come.
+    next_event_start_time: Option<String>,
+}
+
+impl EventStatus {
+    fn of(terms: &RoomSettings, utc: Option<Millis>) -> Self {
+        let (Some(timetable), Some(utc)) = (&terms.timetable, utc) else { return Self::default() };
+        let current = timetable.current(utc);
+        let gathers = current.filter(|(_, phase)| *phase == Phase::Prequeue).map(|(event, _)| event.times);
+        let next = timetable.next(utc).map(|event| event.times);
+        let written = |at: Millis| Some(Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?.to_string());
+        Self {
+            event_prequeueing: gathers.is_some(),
+            event_id: current.map(|(event, _)| event.name.clone()),
+            next_event_prequeue_start_time: next.and_then(|times| written(times.prequeue?)),
+            next_event_start_time: gathers.or(next).and_then(|times| written(times.start)),
+        }
+    }
 }
 
 /// The gate of a route with a class.
@@ -158,7 +192,10 @@ impl RoomStatus {
         let signals = of_site.and_then(|room| room.signals.as_ref());
         let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
-        let (rules, open) = (&terms.room.rules, view.segments.open);
+        let now = Instant::now();
+        let in_force = terms.in_force(&snapshot, now);
+        let (rules, open) = (&in_force.rules, view.segments.open);
+        let events = EventStatus::of(&terms, snapshot.utc(now));
         Self {
             name: terms.name.to_string(),
             line: room.name.to_string(),
@@ -188,11 +225,12 @@ impl RoomStatus {
             no_shows: view.no_shows,
             over_limit: view.over_limit,
             limits_enforced: rules.enforced,
-            limits_given_up: snapshot.away && terms.room.fail_mode == policy::room::FailMode::Open,
+            limits_given_up: snapshot.away && in_force.fail_mode == policy::room::FailMode::Open,
             on_lease: snapshot.on_lease,
             shop_rests: snapshot.shop_rests,
             second_passes: view.second_passes,
             gates,
+            events,
         }
     }
 }

@@ -161,7 +161,12 @@ async fn at_the_door<'a>(
     if let Some(ignored) = ignored {
         room.live.meters().ignored(ignored);
         cx.reason = telemetry::reason(ignored);
-        cx.ended = ignored == Ignored::Expired && cx.token().is_some_and(|token| token.kind == Kind::Pass);
+        if let (Ignored::Requeued, Some(pass)) = (ignored, cx.token()) {
+            // Its seat is free for those who wait. A full mailbox drops it: the next request says it again.
+            room.live.release(&pass);
+        }
+        cx.ended = matches!(ignored, Ignored::Expired | Ignored::Requeued)
+            && cx.token().is_some_and(|token| token.kind == Kind::Pass);
     }
     let answer = match verdict {
         Verdict::Enter { pass, renew } => {
@@ -264,7 +269,7 @@ fn context<'s>(
     said: Option<PassState>,
 ) -> AdmitContext<'s> {
     AdmitContext {
-        room: &room.settings.room,
+        room: room.in_force(snapshot, cx.started),
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
@@ -275,7 +280,8 @@ fn context<'s>(
 }
 
 fn open(room: &SiteRoom) -> PassContext {
-    if room.settings.room.fail_mode == FailMode::Open && room.live.snapshot().away {
+    let snapshot = room.live.snapshot();
+    if snapshot.away && room.in_force(&snapshot, Instant::now()).fail_mode == FailMode::Open {
         room.live.meters().failed_open();
     }
     PassContext::anonymous()
@@ -338,10 +344,13 @@ async fn claim<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, ticket:
 
 /// A used-up place counts as none.
 async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decided<PassContext> {
-    match room.settings.room.join {
-        Join::Direct if cx.intent != Intent::Program => {
-            join(cx, room, room.settings.room.queueing_method == QueueingMethod::Reject).await
-        }
+    let (how, method) = {
+        let snapshot = room.live.snapshot();
+        let room = room.in_force(&snapshot, cx.started);
+        (room.join, room.queueing_method)
+    };
+    match how {
+        Join::Direct if cx.intent != Intent::Program => join(cx, room, method == QueueingMethod::Reject).await,
         _ => answered(reply::confirm(cx, room)),
     }
 }
@@ -371,7 +380,7 @@ async fn join<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, if_calle
 
 /// Every shopper enters a room that only counts: there the quota bounds the count.
 fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decided<PassContext> {
-    if room.settings.room.queueing_method == QueueingMethod::Passthrough {
+    if room.in_force(&room.live.snapshot(), cx.started).queueing_method == QueueingMethod::Passthrough {
         cx.verdict = RequestVerdict::Open;
         return Continue(open(room));
     }
@@ -381,18 +390,18 @@ fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decid
 /// A newcomer to a room that is full and keeps no line.
 fn full(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Body> {
     room.live.meters().join_refused(JoinRefusal::Full);
-    reply::full(cx)
+    reply::full(cx, room)
 }
 
 /// Acts on the result of a claim or a join.
 fn entered<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, admission: Admission) -> Decided<PassContext> {
     let snapshot = room.live.snapshot();
     let now = snapshot.store_time(cx.started);
+    // Where seats are counted, a pass that never comes back is the first to lose its seat.
+    let counted = room.in_force(&snapshot, cx.started).rules.total_active_users.is_some();
     drop(snapshot);
     let answer = match admission {
         Admission::Pass { number, expires, admitted } => {
-            // Where seats are counted, a pass that never comes back is the first to lose its seat.
-            let counted = room.settings.room.rules.total_active_users.is_some();
             let pass = if counted { Token::new_pass } else { Token::pass };
             let admitted = shown_admission(cx, room, number).map_or(admitted, |shown| shown.min(admitted)).min(now);
             return Continue(PassContext::admitted(Token { admitted, ..pass(number, now, expires) }));

@@ -9,10 +9,11 @@
 //! `POST pass/{room}` renews that as any request would, from the shop's own pages only. The script cannot read the cookie.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{Method, Response};
 use policy::Millis;
-use policy::admit::{Credential, PassState};
+use policy::admit::{Credential, PassState, is_requeued};
 use policy::gate::Holder;
 use policy::scope::NormalPath;
 use policy::ticket::{Kind, Token};
@@ -111,7 +112,8 @@ async fn turn(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>
         return reply::turn(cx, room, Turn::GO, None);
     };
     cx.holds_pass(true);
-    if now < pass.expires && pass.past_half_life(now) && room.settings.room.may_renew(&pass) {
+    let may_renew = room.in_force(&room.live.snapshot(), cx.started).may_renew(&pass);
+    if now < pass.expires && pass.past_half_life(now) && may_renew {
         room.live.renew(&pass, now);
     }
     let turn = gate.ask(Holder::of(room.live.id, &pass)).await;
@@ -126,9 +128,17 @@ async fn turn(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>
 
 /// Whether this is a pass that lives, or one that forms still go through with.
 fn is_inside(room: &SiteRoom, pass: &Token, now: Millis) -> bool {
-    let untouched = matches!(room.live.pass_state(pass), PassState::Lives | PassState::Spent);
+    let untouched =
+        matches!(room.live.pass_state(pass), PassState::Lives | PassState::Spent) && !waits_again(room, pass);
     let grace = room.settings.room.rules.form_grace;
     pass.kind == Kind::Pass && untouched && now < pass.expires.saturating_add(grace)
+}
+
+/// Whether the pre-queue of an event has ended this pass.
+fn waits_again(room: &SiteRoom, pass: &Token) -> bool {
+    let snapshot = room.live.snapshot();
+    let in_force = room.in_force(&snapshot, Instant::now());
+    snapshot.view.as_ref().is_some_and(|line| is_requeued(in_force, line, pass))
 }
 
 fn is_of_the_shop(cx: &RequestContext<'_>, head: &Head<'_>) -> bool {
@@ -156,9 +166,10 @@ async fn pass(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>
     }
     let now = room.live.snapshot().store_time(cx.started);
     let shown = cx.token().filter(|pass| pass.kind == Kind::Pass && room.live.pass_state(pass) == PassState::Lives);
-    let lives = |pass: &Token| pass.expires > now;
+    let lives = |pass: &Token| pass.expires > now && !waits_again(room, pass);
+    let may_renew = |pass: &Token| room.in_force(&room.live.snapshot(), cx.started).may_renew(pass);
     let mut pass = shown.map(|pass| room.live.renewed(&pass).unwrap_or(pass)).filter(lives);
-    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && room.settings.room.may_renew(pass)) {
+    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && may_renew(pass)) {
         pass = room.live.extend(&known, now).await;
     }
     reply::pass(cx, room, pass)

@@ -187,7 +187,7 @@ pub fn reason(ignored: Ignored) -> &'static str {
 }
 
 /// Names of [`Ignored`], in its order.
-pub(crate) const IGNORED: [(Ignored, &str); 7] = [
+pub(crate) const IGNORED: [(Ignored, &str); 8] = [
     (Ignored::Malformed, "malformed"),
     (Ignored::Forged, "forged"),
     (Ignored::Foreign, "foreign"),
@@ -195,6 +195,7 @@ pub(crate) const IGNORED: [(Ignored, &str); 7] = [
     (Ignored::OldLine, "old_line"),
     (Ignored::Revoked, "revoked"),
     (Ignored::Evicted, "evicted"),
+    (Ignored::Requeued, "requeued"),
 ];
 
 /// Counters of the store.

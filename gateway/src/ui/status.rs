@@ -8,6 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use policy::Millis;
+use policy::event::Announcement;
 use policy::line::Segment;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill};
@@ -53,6 +54,12 @@ struct Document<'a> {
     /// Seconds, and seconds for each ticket ([`wait_line`]).
     wait: Option<(i64, f64, i64, f64)>,
     poll: Poll,
+    /// Milliseconds until shoppers enter, if that is a matter of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts: Option<Millis>,
+    /// The last event is over, and shoppers enter during events alone.
+    #[serde(skip_serializing_if = "Not::not")]
+    ended: bool,
     /// Store time.
     now: Millis,
 }
@@ -101,6 +108,8 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
             stretch: rounded(bounded(poll.stretch, 1e5), 2),
             pace: rounded(bounded(line.pace(&room.rules), 1e7), 2),
         },
+        starts: facts.event.starts().map(|(_, left)| left),
+        ended: facts.event.announcement == Announcement::Ended,
         now: line.now,
     };
     // Plain data in memory: it cannot fail.
@@ -147,6 +156,11 @@ pub(super) fn clock(at: Millis, zone: &TimeZone) -> String {
     let at = timestamp(at);
     let (there, time) = (zone.to_offset_info(at), zone.to_datetime(at).time());
     format!("{:02}:{:02}:{:02} {}", time.hour(), time.minute(), time.second(), there.abbreviation())
+}
+
+/// Day and time in this zone, as `2026-01-31 18:05:00 KST`.
+pub(super) fn date_and_clock(at: Millis, zone: &TimeZone) -> String {
+    format!("{} {}", zone.to_datetime(timestamp(at)).date(), clock(at, zone))
 }
 
 /// The same moment, or the last that the calendar has.

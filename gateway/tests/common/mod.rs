@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a module of each test file")]
 
 pub mod browser;
+pub mod events;
 pub mod fault;
 pub mod h2;
 pub mod line;

@@ -5,6 +5,7 @@ mod bounds;
 mod common;
 mod config;
 mod documents;
+mod events;
 mod live;
 mod operations;
 mod privacy;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use crate::common::browser::Browser;
+use crate::common::events::event;
 use crate::common::line::gateway;
 use crate::common::redis::RedisServer;
 use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true};
@@ -214,4 +215,25 @@ fn the_page_says_by_itself_that_all_is_sold_and_goes_on_after_a_restock() {
     let inside = || browser.source().contains("welcome to the shop");
     until_true("the line goes on", || inside() || heading() == title);
     until_true("they are inside", inside);
+}
+
+#[test]
+fn before_the_start_the_page_counts_down_by_itself_and_lets_them_in_with_javascript_and_without() {
+    for javascript in [true, false] {
+        let (browser, shop) = (Browser::open(javascript), Shop::open());
+        let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 6000\npoll.max = \"1s\"\n";
+        let weir = Weir::start(&config(shop.address, &(room.to_owned() + &event(15_000, 3_600_000, ""))));
+        go(&browser, &weir);
+        let left = || {
+            let text = browser.text("countdown");
+            let (minutes, seconds) = text.split_once(':')?;
+            Some(minutes.parse::<u64>().ok()? * 60 + seconds.parse::<u64>().ok()?)
+        };
+        let first = until("the time is told", left);
+        assert!(first <= 15, "{first}");
+        until_true("it counts down", || left().is_none_or(|now| now < first));
+        until_true("they are inside", || browser.source().contains("welcome to the shop"));
+        let at_start = weir.metric(r#"weir_requests_total{room="launch",verdict="claim"}"#);
+        assert!((at_start - 1.0).abs() < 0.5, "by the ticket that they took before: {at_start}");
+    }
 }

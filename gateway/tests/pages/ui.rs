@@ -5,8 +5,8 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use gateway::ui::{
-    Brand, Coding, Colour, Facts, HeldForm, Language, Logo, Notice, Notices, QueuePosition, Snapshot, State,
-    WaitingPage,
+    Brand, Coding, Colour, EventFacts, Facts, HeldForm, Language, Logo, Notice, Notices, QueuePosition, Snapshot,
+    State, WaitingPage,
 };
 use http::HeaderValue;
 use jiff::tz::TimeZone;
@@ -54,6 +54,7 @@ fn snapshot_of(room: &Room, line: &View, away: bool) -> Snapshot {
         shop_rests: false,
         zone: &TimeZone::UTC,
         page: 0x00ab_cdef,
+        event: EventFacts::NONE,
     })
 }
 
@@ -70,6 +71,7 @@ fn at_rest(room: &Room, line: &View) -> Snapshot {
         shop_rests: true,
         zone: &TimeZone::UTC,
         page: 0x00ab_cdef,
+        event: EventFacts::NONE,
     })
 }
 
@@ -119,6 +121,7 @@ fn the_status_document_stays_under_400_bytes_and_under_450_with_a_stock() {
                 shop_rests: true,
                 zone: &TimeZone::UTC,
                 page: 0x00ab_cdef,
+                event: EventFacts::NONE,
             };
             let status = Snapshot::new(&facts).status();
             assert!(status.len() < most, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));
@@ -167,6 +170,7 @@ fn made_by_serde(standing: &QueuePosition, room: &str) -> Value {
         "isEventPrequeueing": false,
         "timeUntilEventStart": 0,
         "timeUntilEventStartFormatted": "unavailable",
+        "eventStartTime": null,
         "timeUntilEventEnd": 0,
         "timeUntilEventEndFormatted": "unavailable",
         "shuffleAtEventStart": false,

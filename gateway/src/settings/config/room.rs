@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
+use policy::event::Timetable;
+use policy::room::{FailMode, Join, QueueingMethod, Room, Rules, VISITS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml_diagnostics::{Diagnostic, between, default_is, each};
 
 use super::brand::BrandConfig;
+use super::event::EventConfig;
 use super::route::{Scope, ScopeConfig, is_host};
 use super::signal::SignalConfig;
 use super::units::{mins, secs};
@@ -19,7 +21,7 @@ use crate::ui::Language;
 const SESSIONS: u32 = 4;
 
 /// Names that the types of [`policy::room`] have in files.
-const METHODS: [&str; 3] = ["fifo", "passthrough", "reject"];
+pub(super) const METHODS: [&str; 3] = ["fifo", "passthrough", "reject"];
 const JOINS: [&str; 2] = ["direct", "confirmed"];
 const FAIL_MODES: [&str; 3] = ["closed", "static", "open"];
 
@@ -60,9 +62,12 @@ pub struct RoomConfig {
     /// Origins besides the room's own hosts whose scripts may read the answers of Weir, as `https://app.example.com`.
     #[schemars(transform = each("origin"))]
     pub cors_origins: Vec<String>,
-    /// New shoppers that may enter in a minute.
-    #[schemars(range(min = 1, max = 60_000_000))]
+    /// New shoppers that may enter in a minute; 0: nobody, but during an event that says how many.
+    #[schemars(range(max = 60_000_000))]
     pub new_users_per_minute: u32,
+    /// The most that the room or an event of it may set that to; no default.
+    #[schemars(range(min = 1, max = 60_000_000))]
+    pub max_new_users_per_minute: Option<u32>,
     /// New shoppers in a minute below which nothing behind Weir slows the room: not a word of the shop, and no signal.
     #[schemars(range(min = 1, max = 60_000_000))]
     pub min_new_users_per_minute: u32,
@@ -159,6 +164,10 @@ pub struct RoomConfig {
     #[serde(rename = "signal")]
     #[schemars(length(max = 8))]
     pub signals: Vec<SignalConfig>,
+    /// When the room opens, and what is different until it ends.
+    #[serde(rename = "event")]
+    #[schemars(length(max = 50))]
+    pub events: Vec<EventConfig>,
     /// How often waiting shoppers ask.
     pub poll: PollConfig,
 }
@@ -177,6 +186,7 @@ impl Default for RoomConfig {
             return_paths: Vec::new(),
             cors_origins: Vec::new(),
             new_users_per_minute: 0,
+            max_new_users_per_minute: None,
             min_new_users_per_minute: 1,
             total_active_users: None,
             burst: None,
@@ -206,6 +216,7 @@ impl Default for RoomConfig {
             claim_window: mins(5),
             preflights_per_second: None,
             signals: Vec::new(),
+            events: Vec::new(),
             poll: PollConfig::default(),
         }
     }
@@ -336,9 +347,46 @@ impl RoomConfig {
         self.max_session.or_else(|| self.session_script.then(|| self.session_duration * SESSIONS))
     }
 
+    /// The room while an event of it runs.
+    #[must_use]
+    pub fn during(&self, event: &EventConfig) -> Self {
+        let new_users_per_minute = event.new_users_per_minute.unwrap_or(self.new_users_per_minute);
+        let total_active_users = event.total_active_users.or(self.total_active_users);
+        // At most a fifth of the rate, whatever that is.
+        let fifth = (f64::from(new_users_per_minute) / VISITS) as u32;
+        Self {
+            new_users_per_minute,
+            total_active_users,
+            visits_per_minute: self.visits_per_minute.map(|visits| visits.min(fifth)),
+            session_duration: event.session_duration.unwrap_or(self.session_duration),
+            disable_session_renewal: event.disable_session_renewal.unwrap_or(self.disable_session_renewal),
+            queueing_method: event.queueing_method.unwrap_or(self.queueing_method),
+            custom_page_html: event.custom_page_html.clone().or_else(|| self.custom_page_html.clone()),
+            events: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The room by time, if it has events that take place.
+    pub fn timetable(&self) -> Option<Timetable> {
+        let held = self.events.iter().filter(|event| !event.suspended);
+        let events: Vec<_> = held.map(|event| event.policy(self)).collect();
+        (!events.is_empty()).then(|| Timetable::new(&self.policy(), events))
+    }
+
+    /// The templates of the room and of its events, by the keys that name them.
+    pub fn pages(&self) -> impl Iterator<Item = (String, &PathBuf)> {
+        let own = self.custom_page_html.as_ref().map(|file| ("custom_page_html".to_owned(), file));
+        let events = self.events.iter().enumerate().filter_map(|(index, event)| {
+            Some((format!("event.{index}.custom_page_html"), event.custom_page_html.as_ref()?))
+        });
+        own.into_iter().chain(events)
+    }
+
     /// The rules that decide.
     pub fn policy(&self) -> Room {
-        let rules = Rules::per_minute(self.new_users_per_minute);
+        let nobody = self.new_users_per_minute == 0;
+        let rules = Rules::per_minute(self.new_users_per_minute.max(1));
         Room {
             rules: Rules {
                 floor: f64::from(self.min_new_users_per_minute) / 60.0,
@@ -349,7 +397,7 @@ impl RoomConfig {
                 max_session: self.max_session().map(|longest| longest.as_millis() as u64),
                 claim_window: self.claim_window.as_millis() as u64,
                 form_grace: self.form_grace.as_millis() as u64,
-                open: !(self.queue_all || self.suspended),
+                open: !(self.queue_all || self.suspended || nobody),
                 enforced: self.queueing_method != QueueingMethod::Passthrough,
                 lends: self.fail_mode == FailMode::Static && self.queueing_method != QueueingMethod::Passthrough,
                 ..rules
@@ -359,7 +407,10 @@ impl RoomConfig {
             suspended: self.suspended,
             disable_session_renewal: self.disable_session_renewal,
             json_response_enabled: self.json_response_enabled,
-            fail_mode: self.fail_mode,
+            // Nobody enters, also while the store is away.
+            fail_mode: if nobody { FailMode::Closed } else { self.fail_mode },
+            events_only: nobody,
+            passes_since: 0,
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 use toml_diagnostics::{Diagnostic, Document};
 
 use super::signal::SignalConfig;
-use super::{Config, RoomConfig, beside, check, parse, route, schema};
+use super::{Config, RoomConfig, beside, check, event, parse, route, schema};
 
 /// The meaning of the keys. 1 is not written: `path` was the path alone, unless it ended in `/*`. 2: it covers what is below.
 const FORMAT: u32 = 2;
@@ -73,6 +73,28 @@ impl Config {
     }
 }
 
+/// Rooms, and warnings about them.
+pub type Reviewed = (Vec<RoomConfig>, Vec<Diagnostic>);
+
+/// The rooms of a text that holds nothing else, with warnings, as far as they can be judged without a gateway's file; `None`: it
+/// holds more.
+///
+/// # Errors
+/// What is wrong with the values, and with their events.
+pub fn review_rooms(text: &str, name: &str) -> Option<Result<Reviewed, Vec<Diagnostic>>> {
+    let table: toml::Table = text.parse().ok()?;
+    if !table.contains_key("room") || table.keys().any(|key| key != "room" && key != "format") {
+        return None;
+    }
+    let (RoomsConfig { mut rooms, .. }, mut document) = parse::<RoomsConfig>(text, name, &schema::ROOMS);
+    rooms.iter_mut().for_each(RoomConfig::fill);
+    if !document.is_broken() {
+        let check = |(index, room): (usize, &RoomConfig)| event::check(room, &format!("room.{index}"), &mut document);
+        rooms.iter().enumerate().for_each(check);
+    }
+    Some(document.review().map(|warnings| (rooms, warnings)))
+}
+
 /// A text as it is kept: it says for which meaning of the keys it was written.
 pub fn kept(text: &str) -> String {
     let written: toml::Table = text.parse().unwrap_or_default();
@@ -83,16 +105,14 @@ pub fn kept(text: &str) -> String {
 /// Names of files in a text of rooms: below the folder of the configuration, and called what they are. A logo is looked into.
 fn refuse_other_files(written: &RoomsConfig, document: &mut Document<'_>) {
     for (index, room) in written.rooms.iter().enumerate() {
-        let own = [
-            ("custom_page_html".to_owned(), room.custom_page_html.as_deref(), "a page", &["html", "htm"][..]),
-            ("brand.logo".to_owned(), room.brand.logo.as_deref(), "a logo", &[]),
-        ];
+        let pages = room.pages().map(|(key, file)| (key, Some(file.as_path()), "a page", &["html", "htm"][..]));
+        let logo = ("brand.logo".to_owned(), room.brand.logo.as_deref(), "a logo", &[][..]);
         let signals = room.signals.iter().enumerate().flat_map(|(index, signal)| {
             let at = |key| format!("signal.{index}.{key}");
             let files = [("password_file", &signal.password_file), ("token_file", &signal.token_file)];
             files.map(|(key, file)| (at(key), file.as_deref(), "a secret of a signal", &["signal"][..]))
         });
-        for (key, file, called, ends) in own.into_iter().chain(signals) {
+        for (key, file, called, ends) in pages.chain([logo]).chain(signals) {
             let Some(file) = file else { continue };
             let at = format!("room.{index}.{key}");
             let below = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -134,7 +154,8 @@ pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
     }
     let files = rooms.iter_mut().flat_map(|room| {
         let pages = [&mut room.custom_page_html, &mut room.brand.logo].into_iter().flatten();
-        pages.chain(room.signals.iter_mut().flat_map(SignalConfig::files))
+        let of_events = room.events.iter_mut().filter_map(|event| event.custom_page_html.as_mut());
+        pages.chain(of_events).chain(room.signals.iter_mut().flat_map(SignalConfig::files))
     });
     beside(folder, files);
 }

@@ -113,6 +113,14 @@ local function move(share)
   end
 end
 
+-- A calm line that closes skips the numbers that it has called in advance.
+local function take_back_lead()
+  local last = current()
+  if waiting() == 0 and last.serving < last.base + SPAN then
+    last.next = max(last.next, last.serving)
+  end
+end
+
 -- The line lives through some time.
 local function live()
   settle()
@@ -125,6 +133,7 @@ local function live()
     move(share)
   else
     s.bucket, s.visits = 0, 0
+    take_back_lead()
   end
   s.rate = rate
 end
@@ -531,6 +540,7 @@ local view = {
   lost = s.lost,
   unsure = is_unsure(),
   now = now,
+  utc = utc,
   rate = rate_in_force,
   capped_by = capped_by,
   stock = stock_now(),
