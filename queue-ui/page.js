@@ -65,6 +65,18 @@
     }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
+  // What operators tell stands in a document of its own: it is asked for when it has another id.
+  let heard = data.message;
+  const listen = async (id = "") => {
+    if (id === heard) return;
+    try {
+      const answer = await fetch("/.weir/message/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+      const words = await answer.json();
+      heard = words.id;
+      show("message", words[document.documentElement.lang] || "");
+    } catch {}
+  };
+
   const update = status => {
     const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
     const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
@@ -78,6 +90,7 @@
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
+    listen(status.message);
     note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     show("stock", moving && left < least * units ? data.mayEnd : "");

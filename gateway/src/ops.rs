@@ -5,5 +5,6 @@ pub mod capacity;
 pub(crate) mod fleet;
 pub(crate) mod number;
 pub mod operator;
+pub mod operators;
 pub(crate) mod reload;
 pub(crate) mod steering;

@@ -12,12 +12,15 @@ mod gzip;
 mod held;
 mod json;
 mod language;
+mod message;
 mod notice;
 mod operators;
 mod page;
 mod pass;
 mod status;
 mod template;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
@@ -32,9 +35,11 @@ pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
 pub use gate::{held_json, held_text, turn_json};
 pub use held::HeldForm;
 pub use language::Language;
+pub use message::Message;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
 pub use pass::{pass_script, pass_status};
+pub(crate) use status::{clock_of_day, iso};
 pub use template::{Coding, Filled, PageError};
 
 /// Seconds after which the holder of a provisional ticket polls again, before stretching.
@@ -97,6 +102,8 @@ pub struct Facts<'a> {
     pub zone: &'a TimeZone,
     /// The id of the text of its waiting page: a page with another one loads itself again.
     pub page: u32,
+    /// What operators tell those who wait.
+    pub message: Option<&'a Arc<Message>>,
 }
 
 impl Facts<'_> {
@@ -121,6 +128,7 @@ pub struct Snapshot {
     open: bool,
     away: bool,
     rests: bool,
+    message: Option<Arc<Message>>,
 }
 
 impl Snapshot {
@@ -140,6 +148,7 @@ impl Snapshot {
             open: facts.room.rules.open,
             away: facts.away,
             rests: facts.shop_rests,
+            message: facts.message.cloned(),
         }
     }
 

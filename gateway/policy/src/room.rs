@@ -114,6 +114,7 @@ pub enum FailMode {
 
 /// The input of `admit` about a room.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "keys of a room, each a switch of its own")]
 pub struct Room {
     /// The limits.
     pub rules: Rules,
@@ -123,6 +124,10 @@ pub struct Room {
     pub join: Join,
     /// Refuse every newcomer, let no shopper in from the line, keep places and passes.
     pub suspended: bool,
+    /// Refuse every newcomer, and let the line go on to its end.
+    pub last_call: bool,
+    /// Passes that were given before this store time count for nothing ([`crate::action::ended_by_stop`]); 0: all count.
+    pub passes_since: Millis,
     /// Passes end `session` after they were given, whatever their holders do.
     pub disable_session_renewal: bool,
     /// A GET that asks for JSON takes a number and is answered in JSON.
@@ -139,6 +144,8 @@ impl Room {
             queueing_method: QueueingMethod::Fifo,
             join: Join::Direct,
             suspended: false,
+            last_call: false,
+            passes_since: 0,
             disable_session_renewal: false,
             json_response_enabled: true,
             fail_mode: FailMode::Closed,

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use http::HeaderValue;
 use jiff::tz::TimeZone;
+use policy::Millis;
 use policy::pacer::{self, PollTable};
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
@@ -26,7 +27,7 @@ use crate::quota::{Quota, Quotas};
 use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, RouteConfig, UpstreamConfig};
 use crate::settings::tls::client::ClientTls;
 use crate::shield::RoomSignals;
-use crate::ui::{Language, Notices, WaitingPage};
+use crate::ui::{Language, Message, Notices, WaitingPage};
 use crate::upstream::{GateSettings, Part, PartSettings, RouteGate, Upstream};
 
 pub(crate) use cookie::Cookie;
@@ -68,6 +69,8 @@ pub(crate) struct Site {
     pub sealer: Arc<Sealer>,
     /// `Strict-Transport-Security`, if anything is said of it.
     pub hsts: Option<HeaderValue>,
+    /// Whether a room is open to all for a time.
+    pub opens_to_all: bool,
     /// The files of its pages, as they were read.
     pub stamp: Stamp,
 }
@@ -250,9 +253,9 @@ impl Site {
             let gate = gates.get(&route.name()).cloned();
             routes.push((route.scope().pattern()?, Route { upstream: find(&upstreams, name)?, gate }));
         }
-        let paired = config.rooms.iter().zip(&pages);
+        let (paired, now) = (config.rooms.iter().zip(&pages), rooms.store_time());
         let settings: Vec<_> =
-            paired.map(|(room, page)| (room.line().to_owned(), room_settings(room, page.version()))).collect();
+            paired.map(|(room, page)| (room.line().to_owned(), room_settings(room, page.version(), now))).collect();
         rooms.apply(settings.clone());
         let live = rooms.all();
         let mut scopes = Vec::new();
@@ -282,7 +285,9 @@ impl Site {
         }
         let outside = before.map_or_else(|| Arc::new(RoomMeters::of("")), |site| site.outside.clone());
         let hsts = hsts(&config.listen);
+        let opens_to_all = config.rooms.iter().any(|room| room.open_to_all_until.is_some());
         Ok(Self {
+            opens_to_all,
             config,
             rooms,
             by_name,
@@ -446,10 +451,13 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
     upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
 }
 
-fn room_settings(room: &RoomConfig, page: u32) -> RoomSettings {
+/// The settings of a room at this store time.
+fn room_settings(room: &RoomConfig, page: u32, now: Millis) -> RoomSettings {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
-    let policy = room.policy();
+    let policy = room.policy_at(now);
     let poll_budget = room.poll.budget.map_or(pacer::budget_for(policy.rules.rate), f64::from);
     let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
-    RoomSettings { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
+    let message = Message::of(|language| room.message.text(language)).map(Arc::new);
+    let state = room.controls().state(now);
+    RoomSettings { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page, state, message }
 }

@@ -29,6 +29,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use policy::Millis;
+use policy::action::State;
 use policy::cap::Cap;
 use policy::line::{Arrival, Revoked, View};
 use policy::pacer::PollTable;
@@ -80,6 +81,10 @@ pub struct RoomSettings {
     pub zone: TimeZone,
     /// The id of the text of its waiting page.
     pub page: u32,
+    /// What an arriving visitor gets.
+    pub state: State,
+    /// What operators tell those who wait.
+    pub message: Option<Arc<ui::Message>>,
 }
 
 /// A room at one moment.
@@ -139,6 +144,8 @@ pub struct LiveRoom {
     /// Passes reported to the line since the last loss, with their ends.
     reported: DashMap<u64, Millis>,
     revocations: AtomicUsize,
+    /// As in its settings: passes that were given before count for nothing.
+    passes_since: AtomicU64,
     renewals: Renewals,
     /// Used-up numbers of expired passes, and until when the line's answer holds.
     spent: DashMap<u64, Millis>,
@@ -422,6 +429,7 @@ impl Rooms {
         for (line, settings) in settings {
             let known = self.known.get(&*line).map(|room| room.clone());
             let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, settings.clone())));
+            room.passes_since.store(settings.room.passes_since, Ordering::Relaxed);
             // Equal settings are not replaced: no line has to take them in again.
             if **room.settings.load() != settings {
                 room.settings.store(Arc::new(settings));
@@ -430,6 +438,17 @@ impl Rooms {
             live.insert(room.name.clone(), room);
         }
         self.live.store(Arc::new(live));
+    }
+
+    /// The time of the store as far as any room knows it: the copy that came last tells it best.
+    pub fn store_time(&self) -> Millis {
+        let (all, now) = (self.all(), Instant::now());
+        let snapshots = all.values().map(|room| room.snapshot.load_full()).filter(|snapshot| snapshot.view.is_some());
+        let latest = snapshots.max_by_key(|snapshot| snapshot.at);
+        latest.map_or_else(
+            || UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64),
+            |known| known.store_time(now),
+        )
     }
 
     /// Reports the factor by which a worker wants polls to be stretched. The largest counts, and fades by a hundredth with
@@ -461,6 +480,7 @@ impl Rooms {
             confirmed: DashMap::with_shard_amount(PARTS),
             reported: DashMap::with_shard_amount(PARTS),
             revocations: AtomicUsize::new(0),
+            passes_since: AtomicU64::new(0),
             renewals: Renewals::default(),
             spent: DashMap::with_shard_amount(PARTS),
             late: LateForms::default(),

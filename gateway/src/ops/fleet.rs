@@ -3,30 +3,36 @@
 //! Twice a second each sends a heartbeat with its state to the registry of its store, and gets those of the others and
 //! the version of the rooms in force: one small call, however large the crowd. A switch is
 //! therefore in force everywhere within a second. A store that lost its versions gets them back
-//! from any gateway that remembers: the number of switches only grows.
+//! from any gateway that remembers: the number of switches only grows. The audit of what operators do goes the same way.
 //!
 //! Out of scope: who may change the rooms ([`crate::ops::admin`]), and how a version takes effect here ([`crate::in_force::plan`]).
 
+pub(crate) mod arrival;
+mod audit;
 pub(crate) mod guarded;
 pub(crate) mod keys;
 mod rates;
+pub(crate) mod trail;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use policy::Millis;
+use policy::audit::{Entry, Head};
 use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use keys::{Judge, KeyStanding, KeyState, Peer};
 use rates::Rates;
+use trail::Trail;
 
 use crate::in_force::plan::{Next, Plan, Preview, Report};
 use crate::in_force::shared::Shared;
 use crate::line::store::StoreError;
-use crate::line::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Switched, Version};
+use crate::line::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Version};
 use crate::ops::number;
 use crate::telemetry::{PROCESS, catalogue};
 
@@ -56,6 +62,9 @@ pub(crate) struct Gateway {
     /// Whether its keys are those of the fleet; if not, it is not ready.
     #[serde(default)]
     pub key_state: KeyState,
+    /// The last line of the audit that it saw.
+    #[serde(default)]
+    pub audit: Head,
     /// Whether the store fails to answer it for some room.
     pub store_away: bool,
     /// Requests per second.
@@ -116,6 +125,12 @@ pub(crate) struct Fleet {
     started: SystemTime,
     rates: Mutex<Rates>,
     heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
+    /// Every gateway that was heard lately, by name, and when.
+    known: Mutex<HashMap<String, (Gateway, Instant)>>,
+    /// The time of the store at an exchange.
+    clock: Mutex<Option<(Instant, Millis)>>,
+    /// The audit, as seen here.
+    pub trail: Trail,
     standing: Arc<KeyStanding>,
     judge: Mutex<Judge>,
     /// Gateways already logged as foreign, by their process.
@@ -136,6 +151,12 @@ pub(crate) enum NotSwitched {
     /// There is no such version.
     #[error("no version {0} is kept; see weir versions")]
     Unknown(u64),
+    /// An operator's action would end without a word.
+    #[error("this ends what an operator has set ({}): say that it may, with --undo (undo=true)", .0.join("; "))]
+    Undoes(Vec<String>),
+    /// Other operators were first, again and again.
+    #[error("others act at the same time: try again")]
+    Busy,
     /// This gateway does not belong to the fleet.
     #[error("this gateway has no key in common with the others: ask one of them")]
     Foreign,
@@ -155,12 +176,33 @@ pub(crate) enum NotSwitched {
 
 impl Fleet {
     /// A gateway unknown to the others so far.
-    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, registry: Arc<dyn Registry>, identity: Identity) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        plan: Arc<Plan>,
+        registry: Arc<dyn Registry>,
+        identity: Identity,
+        trail: Trail,
+    ) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
-        let (judge, strangers) = Default::default();
+        let (judge, strangers, known, clock) = Default::default();
         let standing = shared.keys.clone();
-        Self { shared, plan, registry, identity, started, rates, heard, standing, judge, strangers, turn }
+        Self {
+            shared,
+            plan,
+            registry,
+            identity,
+            started,
+            rates,
+            heard,
+            known,
+            clock,
+            trail,
+            standing,
+            judge,
+            strangers,
+            turn,
+        }
     }
 
     /// Whether this gateway belongs to the others.
@@ -174,17 +216,22 @@ impl Fleet {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = heartbeat.tick() => self.refresh().await,
+                _ = heartbeat.tick() => {
+                    self.refresh().await;
+                    self.plan.follow_time().await;
+                }
             }
         }
     }
 
-    /// One exchange; two if the first one decides whether this gateway belongs to the others, who must learn it.
+    /// One exchange; two if the others must learn what came of the first one: whether this gateway belongs to them, and which
+    /// rooms it has.
     pub(crate) async fn refresh(&self) {
         let _turn = self.turn.lock().await;
-        let before = self.standing.get();
+        let told = || (self.standing.get(), self.plan.report());
+        let before = told();
         self.exchange().await;
-        if self.standing.get() != before {
+        if told() != before {
             self.exchange().await;
         }
     }
@@ -198,17 +245,19 @@ impl Fleet {
         let refused = matches!(answer, Err(StoreError::Format { .. }));
         let was_refused = self.standing.refuse(refused);
         match answer {
-            Ok(HeartbeatReply { in_force, gateways, .. }) if in_force.switch < knows.switch => {
-                self.hear(&gateways);
+            Ok(HeartbeatReply { in_force, gateways, audit, now, .. }) if in_force.switch < knows.switch => {
+                self.hear(&gateways, now);
+                self.follow(&audit).await;
                 if self.standing.get() == KeyState::Shared {
                     self.restore(in_force, knows, version).await;
                 }
             }
-            Ok(HeartbeatReply { in_force, version, gateways }) => {
-                self.hear(&gateways);
+            Ok(HeartbeatReply { in_force, version, gateways, audit, now }) => {
+                self.hear(&gateways, now);
                 if in_force != knows {
                     self.plan.switched(in_force, version).await;
                 }
+                self.follow(&audit).await;
             }
             Err(error) if refused => {
                 if !was_refused {
@@ -229,11 +278,28 @@ impl Fleet {
         }
     }
 
-    fn hear(&self, texts: &[String]) {
+    fn hear(&self, texts: &[String], now: Millis) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), now));
         // A gateway of another version of Weir may use another format.
         let gateways: Vec<Gateway> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         self.judge(&gateways);
+        self.remember(&gateways);
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
+    }
+
+    /// Remembers when each gateway was heard, for as long as it may live on what it was lent.
+    fn remember(&self, gateways: &[Gateway]) {
+        let (mut known, now) = (self.known.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        known.extend(gateways.iter().map(|gateway| (gateway.name.clone(), (gateway.clone(), now))));
+        known.retain(|_, (_, heard)| now.duration_since(*heard) < arrival::FORGOTTEN);
+    }
+
+    /// Every gateway that was heard lately, this one as it is now, each with when it was heard.
+    fn known(&self) -> Vec<(Gateway, Instant)> {
+        let myself = self.myself();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = known.values().filter(|(gateway, _)| gateway.name != myself.name).cloned();
+        others.chain([(myself.clone(), Instant::now())]).collect()
     }
 
     /// Compares the keys of this gateway with those of the others.
@@ -302,6 +368,7 @@ impl Fleet {
             admin,
             plan: self.plan.report(),
             key_state: self.standing.get(),
+            audit: self.trail.head(),
             store_away: self.shared.rooms.all().values().any(|room| room.snapshot().away),
             requests_per_second: rates[0],
             joins_per_second: rates[1],
@@ -340,27 +407,18 @@ impl Fleet {
         self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Invalid)
     }
 
-    /// Makes a change that was made from version `from`, and applies it here at once.
+    /// Makes a change that was made from version `from`, and applies it here at once. The line of the audit says who made it.
     ///
     /// # Errors
     /// If another version is in force, or the store does not answer.
-    pub(crate) async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
-        if self.standing.get() != KeyState::Shared {
-            return Err(NotSwitched::Foreign);
-        }
+    pub(crate) async fn switch(&self, from: u64, change: Change, entry: Entry) -> Result<u64, NotSwitched> {
         let (knows, _) = self.plan.wanted();
         if knows.number != from {
             return Err(NotSwitched::Other(knows.number));
         }
-        let to = if let Change::To(number) = change { number } else { 0 };
-        match self.registry.switch(knows, change).await? {
-            Switched::Now(in_force) => {
-                self.refresh().await;
-                Ok(in_force.number)
-            }
-            Switched::Other(in_force) => Err(NotSwitched::Other(in_force.number)),
-            Switched::Unknown => Err(NotSwitched::Unknown(to)),
-        }
+        let to = if let Change::To(number) = change { number } else { knows.switch + 1 };
+        let entry = Entry { from: Some(from), version: Some(to), ..entry };
+        self.record(&entry, knows, change).await.map(|in_force| in_force.number)
     }
 }
 

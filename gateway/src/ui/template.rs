@@ -169,12 +169,14 @@ pub(super) enum Slot {
     Refresh,
     Why,
     Form,
+    Message,
+    MessageId,
     /// No value: the text after it is the same for all shoppers.
     Shared,
 }
 
 impl Slot {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -192,6 +194,8 @@ impl Slot {
         Self::Refresh,
         Self::Why,
         Self::Form,
+        Self::Message,
+        Self::MessageId,
         Self::Shared,
     ];
 

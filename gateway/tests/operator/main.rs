@@ -1,5 +1,6 @@
 //! What an operator touches: configuration, reloads, the process, metrics and logs; and what the documents promise about it.
 
+mod actions;
 mod bounds;
 #[path = "../common/mod.rs"]
 mod common;

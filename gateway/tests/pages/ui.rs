@@ -54,6 +54,7 @@ fn snapshot_of(room: &Room, line: &View, away: bool) -> Snapshot {
         shop_rests: false,
         zone: &TimeZone::UTC,
         page: 0x00ab_cdef,
+        message: None,
     })
 }
 
@@ -70,6 +71,7 @@ fn at_rest(room: &Room, line: &View) -> Snapshot {
         shop_rests: true,
         zone: &TimeZone::UTC,
         page: 0x00ab_cdef,
+        message: None,
     })
 }
 
@@ -119,6 +121,7 @@ fn the_status_document_stays_under_400_bytes_and_under_450_with_a_stock() {
                 shop_rests: true,
                 zone: &TimeZone::UTC,
                 page: 0x00ab_cdef,
+                message: None,
             };
             let status = Snapshot::new(&facts).status();
             assert!(status.len() < most, "{} bytes: {}", status.len(), String::from_utf8_lossy(&status));

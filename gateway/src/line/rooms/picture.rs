@@ -63,8 +63,9 @@ fn picture(name: &str, settings: &RoomSettings, view: Option<View>, reaches: Rea
     let state = if shop_rests && !room.suspended { ui::State::Queueing } else { ui::State::of(room, line) };
     // To waiting shoppers a line that moves is not away; a newcomer learns it by a place without a number.
     let away = store == Reach::Away;
-    let (zone, page) = (&settings.zone, settings.page);
-    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone, page });
+    let (zone, page, message) = (&settings.zone, settings.page, settings.message.as_ref());
+    let answers =
+        ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone, page, message });
     let (here, on_lease) = (matches!(store, Reach::Here { .. }), store == Reach::OnLease);
     Snapshot { view, at, asked, away: !here, on_lease, shop_rests, state, answers }
 }

@@ -39,6 +39,8 @@ pub(super) const FORMATS: Formats<'static> = &[
     ("absolute_path", Format::Text(is_absolute)),
     ("server_name", Format::Text(is_server_name)),
     ("origin", Format::Text(room::is_origin)),
+    ("moment", Format::Text(room::is_moment)),
+    ("message", Format::Text(room::is_message)),
     ("time_zone", Format::Text(room::is_time_zone)),
     ("domain", Format::Text(room::is_domain)),
     ("cookie_suffix", Format::Text(room::is_cookie_suffix)),
