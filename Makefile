@@ -50,7 +50,7 @@ unit: ## The tests alone
 	@deploy/tools test
 	cargo test --workspace --doc --locked --quiet
 	cargo nextest run --workspace --locked --test-threads $(TEST_THREADS)
-	python3 -m doctest benches/table.py
+	python3 -m doctest benches/table.py benches/shielded.py benches/aimd.py benches/shop.py
 
 .PHONY: mutants
 mutants: ## Five faults in the queue of a room, one by one: the launches in virtual time must catch each
@@ -135,6 +135,11 @@ bench-connections: ## Memory of 20,000 idle connections, and of 5,000 with close
 bench-rooms: build ## 2,000 rooms on three gateways and one Redis, idle and with ten busy: writes benches/ROOMS.md, in four minutes
 	@deploy/tools bench
 	benches/rooms
+
+.PHONY: bench-shield
+bench-shield: build ## A shop on a PostgreSQL with a fault in mid-launch, behind Weir, two other ways and alone: writes benches/SHIELD.md, in 45 minutes
+	@deploy/tools bench
+	benches/shield
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -33,7 +33,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use policy::servers::retry_budget::RetryBudget;
 
 use self::connection::Failed;
 pub use self::connection::Outgoing;
@@ -45,6 +46,7 @@ use self::exchange::{Exchange, Wish};
 pub use self::gate::{AtGate, Comer, GateCounters, GateGauges, GateSettings, RouteGate, Turn};
 use self::health::{Server, less_loaded};
 pub use self::http2::Http2Failure;
+use self::http2::is_refused_stream;
 pub use self::meters::{ServerMeters, TRAFFIC};
 use self::pace::LeastPace;
 pub use self::part::{Part, PartSettings};
@@ -104,6 +106,8 @@ pub struct Caller<'a> {
     pub part: Option<&'a Part>,
     /// The gate of its route, if that has a class.
     pub gate: Option<AtGate<'a>>,
+    /// When a proxy in front will have given it up, if it said so.
+    pub deadline: Option<Instant>,
 }
 
 /// How a request is treated; holders of a pass come first and wait longer.
@@ -138,6 +142,10 @@ pub struct Upstream {
     counters: Arc<Counters>,
     /// When exhaustion was last told.
     told: Mutex<Option<Instant>>,
+    /// The header of `timeout_header`.
+    timeout_header: Option<HeaderName>,
+    retry_budget: Mutex<RetryBudget>,
+    made: Instant,
 }
 
 impl Upstream {
@@ -151,8 +159,18 @@ impl Upstream {
         let server = |written| Arc::new(server(written, &settings, tls.as_ref(), replaced));
         let servers = settings.servers.iter().map(server).collect();
         let counters = replaced.map_or_else(Arc::default, |old| old.counters.clone());
-        let told = Mutex::default();
-        Self { settings: Arc::new(settings), tls, servers, permits, upgrades, counters, told }
+        let (told, retry_budget) = Default::default();
+        let timeout_header = settings.timeout_header.as_ref().and_then(|name| name.parse().ok());
+        let (settings, made) = (Arc::new(settings), Instant::now());
+        Self { settings, tls, servers, permits, upgrades, counters, told, timeout_header, retry_budget, made }
+    }
+
+    /// When a proxy in front will have given up a request with this head: what it says in the header of `timeout_header`,
+    /// in milliseconds. The caller must trust it.
+    pub fn deadline(&self, headers: &HeaderMap) -> Option<Instant> {
+        let written = headers.get(self.timeout_header.as_ref()?)?.to_str().ok()?;
+        let left = written.trim().parse().ok().map(Duration::from_millis)?;
+        Instant::now().checked_add(left)
     }
 
     /// What it was made of.
@@ -204,7 +222,7 @@ impl Upstream {
     /// taken from where it stands: to hand it on from future to future costs more than to read it.
     ///
     /// Must run where tasks can be spawned locally. Dropping the future, or the body of the answer before its end,
-    /// closes the connection: the server learns that the client has left.
+    /// closes the connection: the server learns that the client has left. An order that was sent goes on to its answer.
     pub async fn forward(
         &self,
         pool: &Pool,
@@ -235,28 +253,48 @@ impl Upstream {
             form = gate.mark(request);
         }
         let upgrade = shopper.is_some();
+        let ordered = careful && caller.gate.is_some();
+        let patience = self.tell_timeout(caller.deadline, outgoing)?;
         let mut exchange = self.begin(pool, Wish { careful, upgrade, kept: true, older: 0 }).await?;
+        exchange.hold(Some(permit));
         let mut sent = pool.raw_time();
-        let mut answer = exchange.send(outgoing).await;
+        let mut answer;
         let mut tries = 1;
-        while let Err(Failed::Unsent(_)) = &answer
-            && let Some(wish) = exchange.again(tries)
-        {
+        loop {
+            if ordered {
+                (exchange, answer) = Box::pin(exchange.send_to_the_end(outgoing)).await;
+            } else {
+                answer = exchange.send(outgoing, patience).await;
+            }
             // Whatever its method: the server did nothing with it.
+            let Err(Failed::Unsent(why)) = &answer else { break };
+            let Some(wish) = exchange.again(tries) else { break };
+            if is_refused_stream(why) && !self.may_ask_again() {
+                break;
+            }
             self.counters.retried.fetch_add(1, Ordering::Relaxed);
             tries += 1;
+            let permit = exchange.give_back();
             exchange = self.begin(pool, Wish { upgrade, ..wish }).await?;
+            exchange.hold(permit);
             sent = pool.raw_time();
-            answer = exchange.send(outgoing).await;
+        }
+        if let (Some(_), false, Err(Failed::Sent(UpstreamError::Timeout))) = (patience, ordered, &answer) {
+            // Given up, and still awaited: its permit stays for a while.
+            return Err(UpstreamError::Late);
+        }
+        exchange.ended();
+        if let Err(Failed::Sent(UpstreamError::Timeout)) = &answer {
+            exchange.server().stayed_silent(self.settings.response_timeout, pool.millis());
         }
         let mut answer = answer.map_err(|failed| self.failed(exchange.server(), failed.into(), upgrade))?;
         if let Some(form) = form.filter(|_| !answer.status().is_server_error()) {
             form.answered();
         }
-        let after = pool.answered(sent, exchange.server());
+        let after = pool.answered(sent, exchange.server(), answer.status());
         exchange.server().meters().answered(caller.who, answer.status(), after);
         *answer.version_mut() = Version::HTTP_11;
-        exchange.answered(permit);
+        exchange.answered();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let asked = shopper.zip(seat);
             let (shopper, seat) =
@@ -271,6 +309,32 @@ impl Upstream {
         let (parts, body) = answer.into_parts();
         let body = Download::begin(body, exchange, pool, &self.settings, &self.counters).await;
         Ok(Response::from_parts(parts, body))
+    }
+
+    /// Tells the server how long its answer is waited for, where it wants to know. Returns the ticks for which a proxy in front
+    /// waits, if those are fewer than ours.
+    fn tell_timeout(&self, deadline: Option<Instant>, request: &mut Outgoing) -> Result<Option<u64>, UpstreamError> {
+        let (Some(header), Some(request)) = (&self.timeout_header, request) else { return Ok(None) };
+        let ours = self.settings.response_timeout;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(UpstreamError::Late);
+        }
+        let shorter = left.filter(|left| *left < ours);
+        let millis = shorter.unwrap_or(ours).as_millis() as u64;
+        request.headers_mut().insert(header, HeaderValue::from(millis));
+        Ok(shorter.map(ticks))
+    }
+
+    /// Whether one more request may be sent again that a server refused: it is asked again, which is a load. (A connection that
+    /// was closed before a byte was sent, or ended in order, cost it nothing.)
+    fn may_ask_again(&self) -> bool {
+        let counters = &self.counters;
+        let requests = counters.answered.load(Ordering::Relaxed) + counters.failed.load(Ordering::Relaxed);
+        let mut budget = self.retry_budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowed = budget.spend(self.settings.retry_budget, requests, self.made.elapsed());
+        counters.not_retried.fetch_add(u64::from(!allowed), Ordering::Relaxed);
+        allowed
     }
 
     /// A permit, if neither those of its room nor those of the upstream are scarce.
@@ -327,8 +391,8 @@ impl Upstream {
     async fn begin(&self, pool: &Pool, wish: Wish) -> Result<Exchange, UpstreamError> {
         let mut tried = Vec::new();
         let mut error = UpstreamError::NoServer;
-        while let Some(server) = self.choose(pool.random(), &tried) {
-            let mut exchange = Exchange::new(pool.kept(server, &self.settings));
+        while let Some(server) = self.choose(pool, &tried) {
+            let mut exchange = Exchange::new(pool.kept(server, &self.settings, &self.counters));
             if exchange.take(wish) {
                 return Ok(exchange);
             }
@@ -350,13 +414,14 @@ impl Upstream {
     }
 
     /// The less loaded of two servers drawn from those in use; from all that were not tried if none is.
-    fn choose(&self, random: u64, tried: &[Arc<Server>]) -> Option<&Arc<Server>> {
+    fn choose(&self, pool: &Pool, tried: &[Arc<Server>]) -> Option<&Arc<Server>> {
         if let [only] = &*self.servers {
             return tried.is_empty().then_some(only);
         }
+        let (random, now) = (pool.random(), pool.millis());
         let untried = self.servers.iter().filter(|server| !tried.iter().any(|t| Arc::ptr_eq(t, server)));
         let usable = untried.clone().filter(|server| server.is_usable());
-        less_loaded(&usable, random).or_else(|| less_loaded(&untried, random))
+        less_loaded(&usable, random, now).or_else(|| less_loaded(&untried, random, now))
     }
 
     /// Notes what an error says about the server; nothing where HTTP/1.1 was tried because the request asks for another protocol.

@@ -9,6 +9,9 @@
 //! are slots: one more each time that a slot has to wait for a form, and one fewer each time that a form had to wait for a slot
 //! for longer than [`PATIENCE`]. An invitation is kept: no later pass takes a slot that one who is invited is on the way to.
 //!
+//! With several gateways a form may come to another one than invited it ([`Gate::welcome`]): it is invited there too, once, and in
+//! return one who was invited there and has not come is let go, since their form goes elsewhere as likely.
+//!
 //! Requests without a pass have no place: they take what passes leave. Time is in milliseconds of any clock that only goes on.
 //!
 //! Invariants ([`Gate::check_invariants`]): slots in use and slots that were just given stay within the limit, except for what
@@ -34,6 +37,8 @@ pub const KEPT: Millis = 10_000;
 pub const INVITED: Millis = 5_000;
 /// How long an invited form should wait for a slot at most: half a second.
 pub const PATIENCE: Millis = 500;
+/// A holder who was here within the last 2 s is still on the way: pages ask again after a second at most.
+const RECENT: Millis = 2_000;
 /// How often places that have ended are looked for: every 250 ms.
 const SWEEP: Millis = 250;
 /// One slot in so many is kept for passes.
@@ -168,7 +173,12 @@ pub struct Gate {
     counts: Counts,
     /// Invitations beyond free slots.
     extra: usize,
+    /// Those whose invitation was used within the last [`INVITED`], here or by a form that another gateway invited: no more than the
+    /// slots give requests in that time.
+    used: BTreeMap<Holder, Millis>,
     sweep_at: Millis,
+    /// Places whose holders are here, or were just now, at the last look.
+    standing: usize,
     given_up: u64,
     missed: u64,
 }
@@ -189,6 +199,12 @@ impl Gate {
         self.line.len()
     }
 
+    /// Of these, those whose holders were here within the last 2 s, or are on the way: the others have closed their pages, or have gone
+    /// on at another gateway. As of the last look, a quarter of a second ago at most.
+    pub fn standing(&self) -> usize {
+        self.standing
+    }
+
     /// Places so far that ended because their holders no longer asked.
     pub fn given_up(&self) -> u64 {
         self.given_up
@@ -197,6 +213,22 @@ impl Gate {
     /// Invitations so far that were not used.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// The form of a pass that another gateway has just invited: it is invited here too, once.
+    pub fn welcome(&mut self, holder: Holder, now: Millis) {
+        self.expire(now);
+        let spent = self.used.contains_key(&holder) || self.slots.contains_key(&holder);
+        let claimed = self.place(holder).is_some_and(|place| place.claim != Claim::Nothing);
+        if spent || claimed || !self.take_place(holder, now) {
+            return;
+        }
+        let until = |place: &Place| if let Claim::Invited(until) = place.claim { Some(until) } else { None };
+        let away = self.line.iter().enumerate().filter(|(_, place)| place.forms == 0);
+        let elsewhere = away.filter_map(|(at, place)| Some((until(place)?, at))).min();
+        self.change(elsewhere.map(|(_, at)| at), |place| place.claim = Claim::Nothing);
+        let at = self.find(holder).ok();
+        self.change(at, |place| (place.claim, place.missed) = (Claim::Invited(now + INVITED), false));
     }
 
     /// Takes a slot for a request: the one that was granted to its pass, one that it was invited to, or a free one that no one
@@ -216,8 +248,9 @@ impl Gate {
             return false;
         }
         let waited = place.filter(|place| place.forms > 0).map_or(0, |place| now.saturating_sub(place.since));
-        if waited > PATIENCE && place.is_some_and(|place| place.claim != Claim::Nothing) {
-            self.extra = self.extra.saturating_sub(1);
+        if place.is_some_and(|place| place.claim != Claim::Nothing) {
+            self.extra = self.extra.saturating_sub(usize::from(waited > PATIENCE));
+            self.used.insert(holder, now + INVITED);
         }
         self.change(at, |place| (place.claim, place.missed) = (Claim::Nothing, false));
         self.remove_if(at, |place| !place.is_here());
@@ -270,16 +303,10 @@ impl Gate {
     /// false: this is the latest, and has no place.
     pub fn arrive(&mut self, holder: Holder, caller: Caller, now: Millis) -> bool {
         self.expire(now);
-        let at = match self.find(holder) {
-            Ok(at) => at,
-            Err(at) if self.line.len() < MOST || self.drop_latest_after(holder) => {
-                let (forms, polls, claim, missed) = (0, 0, Claim::Nothing, false);
-                self.line.insert(at, Place { holder, forms, polls, seen: now, since: now, claim, missed });
-                at
-            }
-            Err(_) => return false,
-        };
-        self.change(Some(at), |place| {
+        if !self.take_place(holder, now) {
+            return false;
+        }
+        self.change(self.find(holder).ok(), |place| {
             place.seen = now;
             match caller {
                 Caller::Poll => place.polls += 1,
@@ -289,6 +316,19 @@ impl Gate {
                 }
             }
         });
+        true
+    }
+
+    /// Makes a place for it, if it has none; false: the line is full of earlier passes.
+    fn take_place(&mut self, holder: Holder, now: Millis) -> bool {
+        match self.find(holder) {
+            Ok(_) => {}
+            Err(at) if self.line.len() < MOST || self.drop_latest_after(holder) => {
+                let (forms, polls, claim, missed) = (0, 0, Claim::Nothing, false);
+                self.line.insert(at, Place { holder, forms, polls, seen: now, since: now, claim, missed });
+            }
+            Err(_) => return false,
+        }
         true
     }
 
@@ -394,7 +434,8 @@ impl Gate {
             return;
         }
         self.sweep_at = now + SWEEP;
-        let (mut counts, mut missed) = (Counts::default(), 0);
+        self.used.retain(|_, until| *until > now);
+        let (mut counts, mut missed, mut standing) = (Counts::default(), 0, 0);
         let before = self.line.len();
         self.line.retain_mut(|place| {
             if place.forms == 0
@@ -404,13 +445,15 @@ impl Gate {
                 (place.claim, place.missed) = (Claim::Nothing, true);
                 missed += 1;
             }
-            let kept = place.is_here() || place.claim != Claim::Nothing || now < place.seen + KEPT;
+            let counts_anyway = place.is_here() || place.claim != Claim::Nothing;
+            let kept = counts_anyway || now < place.seen + KEPT;
             if kept {
                 counts.add(place);
+                standing += usize::from(counts_anyway || now < place.seen + RECENT);
             }
             kept
         });
-        self.counts = counts;
+        (self.counts, self.standing) = (counts, standing);
         self.missed += missed;
         self.given_up += (before - self.line.len()) as u64;
     }

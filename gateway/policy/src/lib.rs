@@ -12,6 +12,7 @@
 //! - [`shield`]: how many the shop can take; [`origin`]: the words of a shop; [`cap`]: what slows a line; [`stock`]: what is left to sell
 //! - [`lease`]: a gateway's budget while the store is away; [`dormancy`]: how often a line must be polled
 //! - [`queue`]: a gateway's side of a line: it gathers calls, sends them as a batch and answers them
+//! - [`servers`]: which server of the shop is asked, and how often again
 //! - [`pass`]: the passes that live at once; [`gate`]: how many requests of a class, such as orders, are in work, and whose is next
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
 //! - [`admit`]: all the `if`s of a request
@@ -37,6 +38,7 @@ pub mod room;
 pub mod scope;
 pub mod seal;
 pub mod segment;
+pub mod servers;
 pub mod shield;
 pub mod stock;
 pub mod ticket;

@@ -25,7 +25,8 @@ pub enum Kind {
 pub struct Token {
     /// Its kind.
     pub kind: Kind,
-    /// The incarnation of a gateway, for a provisional ticket; [`Token::new_pass`] sets its mark here; 0 for any other.
+    /// The incarnation of a gateway, for a provisional ticket; [`Token::new_pass`] and [`Token::invited`] set their marks here; 0
+    /// for any other.
     pub incarnation: u32,
     /// Place in the line, unique in its room: see [`crate::segment`].
     pub number: u64,
@@ -39,6 +40,9 @@ pub struct Token {
 
 /// The mark of a new pass.
 const NEW: u32 = 1;
+/// Marks from here on are seconds of store time, modulo so many: what fits into two bytes.
+const INVITED: u32 = 2;
+const MARKS: u64 = 65_534;
 
 /// How long a ticket stays valid since its holder was last seen: a day.
 pub const TICKET_LIFE: Millis = 24 * 60 * 60 * 1000;
@@ -74,6 +78,21 @@ impl Token {
     #[must_use]
     pub fn confirmed(self) -> Self {
         Self { incarnation: 0, ..self }
+    }
+
+    /// The same pass, marked: at `now` its holder was invited to send a form, which may come to any gateway.
+    #[must_use]
+    pub fn invited(self, now: Millis) -> Self {
+        Self { incarnation: INVITED + (now / 1_000 % MARKS) as u32, ..self }
+    }
+
+    /// Whether the holder of this pass was invited within the last `span`, to the second.
+    pub fn was_invited_within(&self, span: Millis, now: Millis) -> bool {
+        let Some(second) = self.incarnation.checked_sub(INVITED).filter(|_| self.kind == Kind::Pass) else {
+            return false;
+        };
+        let since = (now / 1_000 % MARKS + MARKS - u64::from(second) % MARKS) % MARKS;
+        since <= span / 1_000
     }
 
     /// A place kept by `incarnation` of a gateway while its store is away.
@@ -127,6 +146,20 @@ mod tests {
         let pass = Token::pass(1, 1_000, 2_000);
         assert!(!pass.past_half_life(1_499));
         assert!(pass.past_half_life(1_500));
+    }
+
+    #[test]
+    fn an_invitation_is_as_old_as_its_mark() {
+        let pass = Token::pass(1, 0, Millis::MAX);
+        for now in [1_700_000_000_123, 65_534_000 - 1, 65_534_000, 65_533_999_500] {
+            let marked = pass.invited(now);
+            assert!(!pass.was_invited_within(5_000, now) && !marked.is_new());
+            assert!(marked.was_invited_within(5_000, now) && marked.was_invited_within(5_000, now + 5_000));
+            assert!(!marked.was_invited_within(5_000, now + 6_000) && !marked.was_invited_within(5_000, now - 1_000));
+            assert!(!marked.confirmed().was_invited_within(5_000, now) && u16::try_from(marked.incarnation).is_ok());
+        }
+        assert!(!Token::new_pass(1, 0, 9).was_invited_within(5_000, 0), "a new one");
+        assert!(!Token::provisional(INVITED, 1, 0).was_invited_within(5_000, 0), "no pass");
     }
 
     #[test]

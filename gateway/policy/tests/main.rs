@@ -5,6 +5,7 @@ mod gate;
 mod leases;
 mod promises;
 mod scope;
+mod servers;
 mod shield;
 mod sim;
 mod simulation;

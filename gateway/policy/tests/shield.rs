@@ -99,6 +99,8 @@ struct Plant {
     granted: u64,
     carry: f64,
     now: f64,
+    /// Seconds from a pass to its order: at the least, and on top of that in the mean.
+    delay: [f64; 2],
 }
 
 /// The gate lets in as many as the pool has connections at best.
@@ -109,12 +111,15 @@ const WORK: f64 = 0.4;
 const ORDERS: f64 = 0.6;
 /// Seconds of a step.
 const TICK: f64 = 0.1;
+/// From a pass to its order: 40 s in the mean, or 3 s.
+const SLOWLY: [f64; 2] = [10.0, 30.0];
+const AT_ONCE: [f64; 2] = [1.0, 2.0];
 
 /// The state of the database at a second: connections of its pool, and seconds that an order takes on top.
 type Database = fn(f64) -> (f64, f64);
 
 impl Plant {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, delay: [f64; 2]) -> Self {
         Self {
             rng: SmallRng::seed_from_u64(seed),
             // Longer than a launch and the longest delay.
@@ -125,6 +130,7 @@ impl Plant {
             granted: 0,
             carry: 0.0,
             now: 0.0,
+            delay,
         }
     }
 
@@ -139,8 +145,8 @@ impl Plant {
                 self.carry -= 1.0;
                 self.granted += 1;
                 if self.rng.random_bool(ORDERS) {
-                    // From 10 s on, 40 s in the mean, some much later.
-                    let delay = 10.0 - 30.0 * self.rng.random_range(0.02_f64..1.0).ln();
+                    // Some come much later than the mean.
+                    let delay = self.delay[0] - self.delay[1] * self.rng.random_range(0.02_f64..1.0).ln();
                     self.coming[self.step + (delay / TICK) as usize].push(self.now);
                 }
             }
@@ -185,9 +191,14 @@ impl Run {
 /// A launch whose ceiling is 1.5 times too high, with the controller, and the same without: then the gate is full all the time, and
 /// what it delivers is all that the database can.
 fn steer(seed: u64, database: Database) -> [Run; 2] {
+    steer_after(seed, SLOWLY, database)
+}
+
+/// The same with orders so long after their passes.
+fn steer_after(seed: u64, delay: [f64; 2], database: Database) -> [Run; 2] {
     let ceiling = 1.5 * GATE as f64 / WORK / ORDERS;
     [true, false].map(|steered| {
-        let (mut plant, mut law, mut rate) = (Plant::new(seed), FeedForward::default(), ceiling);
+        let (mut plant, mut law, mut rate) = (Plant::new(seed, delay), FeedForward::default(), ceiling);
         let mut run = Run { rates: Vec::new(), delivered: Vec::new(), longest: 0 };
         for _ in 0..600 {
             let second = plant.second(rate, database);
@@ -252,5 +263,16 @@ fn a_lock_of_a_minute_ends_and_the_shop_is_used_again() {
         let back = run.used(&full, 280..600);
         println!("locked, seed {seed}: {back:.3} after it, {} waited", run.longest);
         assert!(back >= 0.9, "seed {seed}: {back}");
+    }
+}
+
+#[test]
+fn a_stage_at_a_tenth_for_a_minute_is_used_again_within_twenty_seconds() {
+    for seed in 0..SEEDS {
+        let [run, full] =
+            steer_after(seed, AT_ONCE, |now| (if (200.0..260.0).contains(&now) { 2.0 } else { 20.0 }, 0.0));
+        let (within, back) = (run.used(&full, 280..290), run.used(&full, 290..600));
+        println!("stalled, seed {seed}: {within:.3} used 20 s after it, {back:.3} later, {} waited", run.longest);
+        assert!(within >= 0.8 && back >= 0.95, "seed {seed}: {within} {back}");
     }
 }

@@ -112,7 +112,7 @@ impl Look {
         let (mut in_flight, mut waiting, mut limit) = (0, 0, 0);
         for gate in gates {
             let gauges = gate.gauges();
-            (in_flight, waiting) = (in_flight + gauges.in_flight, waiting + gauges.waiting as u64);
+            (in_flight, waiting) = (in_flight + gauges.in_flight, waiting + gauges.standing as u64);
             limit += gate.settings().max_in_flight.unwrap_or(0);
         }
         Self { occupancy: in_flight as f64 / limit.max(1) as f64, waiting }

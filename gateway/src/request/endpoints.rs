@@ -117,7 +117,13 @@ async fn turn(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>
         room.live.renew(&pass, now);
     }
     let turn = gate.ask(Holder::of(room.live.id, &pass)).await;
-    reply::turn(cx, room, turn, room.live.renewed(&pass))
+    let renewed = room.live.renewed(&pass);
+    if !turn.go || pass.is_new() {
+        return reply::turn(cx, room, turn, renewed);
+    }
+    // The form may come to another gateway, which sees by this that its turn has come.
+    let told = room.live.snapshot().store_time(std::time::Instant::now());
+    reply::turn(cx, room, turn, Some(renewed.unwrap_or(pass).invited(told)))
 }
 
 /// Whether this is a pass that lives, or one that forms still go through with.

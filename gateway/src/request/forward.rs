@@ -5,9 +5,10 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use policy::admit::Intent;
-use policy::gate::Holder;
+use policy::gate::{Holder, INVITED};
 use policy::ticket::Token;
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::client::body::Body;
 use crate::client::headers;
@@ -129,6 +130,7 @@ pub(crate) async fn forward<'a>(
         cx.holds_pass(true);
     }
     let gate = at_gate(cx, route, &pass_context, &parts);
+    let deadline = if cx.peer().trusted { upstream.deadline(&parts.headers) } else { None };
     let may_change = !parts.method.is_safe();
     let ready = headers::to_upstream(&mut parts, &told(cx, &host, &pass_context));
     if ready.ambiguous > 0 {
@@ -139,7 +141,7 @@ pub(crate) async fn forward<'a>(
     }
     let body = Upload::framed(&mut parts.headers, body, ready.trailers);
     let mut request = Some(Request::from_parts(parts, body));
-    let caller = caller(cx, &pass_context, gate);
+    let caller = caller(cx, &pass_context, gate, deadline);
     let result = upstream.forward(&cx.worker.pool, &mut request, caller).await;
     if let (Some(gate), Some(room), Some(pass)) = (gate, cx.room, pass_context.pass) {
         note_stage(cx, gate, room, &pass, &result);
@@ -193,12 +195,21 @@ fn at_gate<'a>(
             // With a pass the kind of a request was not read yet.
             cx.read_intent(room, &Head::of(parts));
             let holder = Holder::of(room.live.id, &pass);
-            if cx.intent == Intent::Return { Comer::Return(Some(holder)) } else { Comer::Holder(holder) }
+            match cx.intent {
+                Intent::Return => Comer::Return(Some(holder)),
+                _ if was_invited(cx, room, &pass) => Comer::Invited(holder),
+                _ => Comer::Holder(holder),
+            }
         }
         _ if pass_context.guest == Visitor::Returns => Comer::Return(None),
         _ => Comer::Other,
     };
     Some(AtGate { gate, comer })
+}
+
+/// Whether a gateway has just told its page to send the form.
+fn was_invited(cx: &RequestContext<'_>, room: &SiteRoom, pass: &Token) -> bool {
+    pass.was_invited_within(INVITED, room.live.snapshot().store_time(cx.started))
 }
 
 /// Counts a request of a pass that went through a gate, and whether the shop has done its work.
@@ -220,7 +231,12 @@ fn note_stage(
 }
 
 /// The client whose share of the upstream the request takes.
-fn caller<'a>(cx: &RequestContext<'a>, pass_context: &PassContext, gate: Option<AtGate<'a>>) -> Caller<'a> {
+fn caller<'a>(
+    cx: &RequestContext<'a>,
+    pass_context: &PassContext,
+    gate: Option<AtGate<'a>>,
+    deadline: Option<Instant>,
+) -> Caller<'a> {
     let client = match (cx.room, pass_context.pass) {
         (Some(room), Some(pass)) => Client::Place(room.live.id, pass.number),
         // Of IPv6 the whole network of a provider's customer: 16 times the share of a /64 would exceed all permits.
@@ -229,7 +245,7 @@ fn caller<'a>(cx: &RequestContext<'a>, pass_context: &PassContext, gate: Option<
     // A bypass path loads for every visitor: it is no part of the room's admissions.
     let part = cx.room.filter(|_| cx.verdict != RequestVerdict::Bypass).and_then(|room| room.part.as_ref());
     let class = gate.map(|gate| gate.gate.settings().class);
-    Caller { who: pass_context.priority(class), client, part, gate }
+    Caller { who: pass_context.priority(class), client, part, gate, deadline }
 }
 
 /// The headers for the upstream besides the request's own.

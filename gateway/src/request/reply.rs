@@ -333,7 +333,7 @@ fn unanswered(cx: &mut RequestContext<'_>, error: &UpstreamError) -> StatusCode 
         | UpstreamError::HeadTooLarge(_)
         | UpstreamError::Garbage(_)
         | UpstreamError::NotAskedToSwitch => StatusCode::BAD_GATEWAY,
-        UpstreamError::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamError::Timeout | UpstreamError::Late => StatusCode::GATEWAY_TIMEOUT,
         UpstreamError::ClientGone(_) => StatusCode::BAD_REQUEST,
         UpstreamError::ClientSlow => StatusCode::REQUEST_TIMEOUT,
     }

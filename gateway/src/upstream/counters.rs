@@ -21,6 +21,10 @@ pub struct Counters {
     pub slow_downloads: AtomicU64,
     /// Requests sent again after an attempt that sent nothing.
     pub retried: AtomicU64,
+    /// Requests refused by a server that were not sent again, since too many were.
+    pub not_retried: AtomicU64,
+    /// Requests whose client, or the patience of the proxy before it, was gone before the head of the answer.
+    pub abandoned: AtomicU64,
     /// Connections opened.
     pub connected: AtomicU64,
     /// Times a server was taken out of use for its failures.

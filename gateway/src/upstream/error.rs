@@ -86,6 +86,9 @@ pub enum UpstreamError {
     /// Sent, and no head of an answer in time.
     #[error("no answer in time")]
     Timeout,
+    /// No answer in the time that the proxy in front gave the request.
+    #[error("no answer in the time that the proxy in front waits")]
+    Late,
     /// The connection broke before the head of an answer.
     #[error("connection broken before the answer")]
     Reset(#[source] hyper::Error),
@@ -136,6 +139,7 @@ impl UpstreamError {
             | Self::NoUpgrade(_)
             | Self::Exhausted { .. }
             | Self::Unsent(_)
+            | Self::Late
             | Self::ClientGone(_)
             | Self::ClientSlow => false,
             Self::Connect { .. }

@@ -45,6 +45,8 @@ pub(super) struct Exchange {
     kept: Rc<Kept>,
     carrier: Option<Carrier>,
     permit: Option<Permit>,
+    /// The head of its answer is awaited.
+    awaited: bool,
 }
 
 /// Attempts for a request that HTTP/2 gave back: a server may close connections one after the other.
@@ -53,7 +55,7 @@ const TRIES: usize = 4;
 impl Exchange {
     pub(super) fn new(kept: Rc<Kept>) -> Self {
         kept.server().enter();
-        Self { kept, carrier: None, permit: None }
+        Self { kept, carrier: None, permit: None, awaited: false }
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -73,13 +75,16 @@ impl Exchange {
         Ok(opened)
     }
 
-    /// Sends the request and waits for the head of the answer. (Boxed where it takes more room than over HTTP/1: all
-    /// requests would pay for that.)
+    /// Sends the request and waits for the head of the answer, for `patience` ticks of silence or as long as the settings say.
+    /// If its caller leaves meanwhile, the permit [stays for a while](Kept::abandon). (Boxed where it takes more room than
+    /// over HTTP/1: all requests would pay for that.)
     pub(super) fn send<'a>(
         &'a mut self,
         request: &'a mut Outgoing,
+        patience: Option<u64>,
     ) -> impl Future<Output = Result<Response<Incoming>, Failed>> + 'a {
-        let silence = self.kept.silence();
+        let silence = patience.map_or(self.kept.silence(), |patience| patience.min(self.kept.silence()));
+        self.awaited = true;
         let boxed: Pin<Box<dyn Future<Output = Result<Response<Incoming>, Failed>> + 'a>> = match &mut self.carrier {
             Some(Carrier::Http1(connection)) => return Either::Left(connection.send(request, silence)),
             Some(Carrier::Http2(stream)) => Box::pin(stream.send(request, silence)),
@@ -98,10 +103,49 @@ impl Exchange {
         Some(Wish { careful: false, upgrade: false, kept: false, older })
     }
 
-    /// The head has come: the permit is held until the answer was taken, and the rest of an upload
-    /// does not wait for its reader.
-    pub(super) fn answered(&mut self, permit: Permit) {
-        self.permit = Some(permit);
+    /// Holds the permit of its request until the answer was taken.
+    pub(super) fn hold(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
+    }
+
+    /// The same in a task of its own, which goes on to the answer when its caller is dropped. What a shop has begun to do for an
+    /// order it does to the end, whether its shopper is there or not, so the permit is held as long.
+    pub(super) async fn send_to_the_end(
+        mut self,
+        request: &mut Outgoing,
+    ) -> (Self, Result<Response<Incoming>, Failed>) {
+        let mut outgoing = request.take();
+        let task = tokio::task::spawn_local(async move {
+            let answer = self.send(&mut outgoing, None).await;
+            self.awaited = false;
+            (self, outgoing, answer)
+        });
+        match task.await {
+            Ok((exchange, given_back, answer)) => {
+                *request = given_back;
+                (exchange, answer)
+            }
+            Err(over) => match over.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The worker is being stopped, and this future with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Another attempt will be made by another exchange, with this permit.
+    pub(super) fn give_back(&mut self) -> Option<Permit> {
+        self.awaited = false;
+        self.permit.take()
+    }
+
+    /// The head is not awaited any more.
+    pub(super) fn ended(&mut self) {
+        self.awaited = false;
+    }
+
+    /// The head has come: the rest of an upload does not wait for its reader.
+    pub(super) fn answered(&mut self) {
         if let Some(Carrier::Http1(connection)) = &mut self.carrier
             && connection.deadline.is_uploading()
         {
@@ -138,6 +182,11 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.kept.server().leave();
+        if self.awaited
+            && let Some(permit) = self.permit.take()
+        {
+            self.kept.abandon(permit);
+        }
         if let Some(Carrier::Http1(connection)) = self.carrier.take() {
             self.kept.put(connection);
         }

@@ -75,6 +75,8 @@ pub struct GateGauges {
     pub in_flight: usize,
     /// Places in its line.
     pub waiting: usize,
+    /// Of these, those whose holders are here, or were just now.
+    pub standing: usize,
     /// Places so far that ended because nobody asked for them.
     pub given_up: u64,
     /// Invitations so far that were not used.
@@ -95,6 +97,8 @@ pub struct AtGate<'a> {
 pub enum Comer {
     /// The holder of a pass.
     Holder(Holder),
+    /// The holder of a pass who was just invited, by this gateway or another one.
+    Invited(Holder),
     /// A shopper who returns from a payment, with a pass or without: counts, and never waits.
     Return(Option<Holder>),
     /// Anybody else.
@@ -104,7 +108,7 @@ pub enum Comer {
 impl Comer {
     fn holder(self) -> Option<Holder> {
         match self {
-            Self::Holder(holder) => Some(holder),
+            Self::Holder(holder) | Self::Invited(holder) => Some(holder),
             Self::Return(holder) => holder,
             Self::Other => None,
         }
@@ -206,6 +210,7 @@ impl RouteGate {
         GateGauges {
             in_flight: gate.in_flight(),
             waiting: gate.waiting(),
+            standing: gate.standing(),
             given_up: gate.given_up(),
             missed: gate.missed(),
         }
@@ -227,12 +232,15 @@ impl RouteGate {
 
     async fn enter(&self, comer: Comer, max_wait: Duration) -> Result<Passage, UpstreamError> {
         let state = &self.state;
+        if let Comer::Invited(holder) = comer {
+            state.line().gate.welcome(holder, state.now());
+        }
         // A form that was invited finds a slot soon.
         let invited = comer.holder().is_some_and(|holder| state.line().gate.is_invited(holder));
         let max_wait = if invited { max_wait.max(Duration::from_millis(gate::INVITED)) } else { max_wait };
         let passage = match comer {
             Comer::Return(holder) => Some(state.enter_beyond(holder)),
-            Comer::Holder(holder) => match state.try_enter(holder) {
+            Comer::Holder(holder) | Comer::Invited(holder) => match state.try_enter(holder) {
                 Some(passage) => Some(passage),
                 None => timer::timeout(max_wait, state.enter_in_turn(holder)).await.ok(),
             },

@@ -17,6 +17,7 @@ use http::{Request, StatusCode, Uri, Version, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use policy::servers::response_time::ResponseTime;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,8 @@ pub struct Server {
     meters: Arc<ServerMeters>,
     born: Instant,
     in_flight: AtomicUsize,
+    /// How long its answers take: a [`ResponseTime`].
+    response_time: AtomicU64,
     /// Active checks say that it is not well.
     down: AtomicBool,
     /// The last attempt to connect failed.
@@ -64,6 +67,7 @@ impl Server {
             born: Instant::now(),
             retired: AtomicBool::default(),
             in_flight: AtomicUsize::default(),
+            response_time: AtomicU64::default(),
             down: AtomicBool::default(),
             unreachable: AtomicBool::default(),
             failures: AtomicU32::default(),
@@ -119,6 +123,23 @@ impl Server {
     /// Requests in work on it, over all workers.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How long its answers take.
+    pub fn response_time(&self) -> ResponseTime {
+        ResponseTime::from_bits(self.response_time.load(Ordering::Relaxed))
+    }
+
+    /// The head of an answer came after `took`, at `now`. Of two at the same time one may be lost.
+    pub(super) fn answered(&self, status: StatusCode, took: Duration, now: u32) {
+        let before = self.response_time();
+        let after = if status.is_server_error() { before.failed(took, now) } else { before.answered(took, now) };
+        self.response_time.store(after.to_bits(), Ordering::Relaxed);
+    }
+
+    /// None came for so long.
+    pub(super) fn stayed_silent(&self, for_long: Duration, now: u32) {
+        self.response_time.store(self.response_time().failed(for_long, now).to_bits(), Ordering::Relaxed);
     }
 
     /// True if neither checks nor requests found fault with it.
@@ -185,16 +206,20 @@ impl Server {
     }
 }
 
-/// The one with fewer requests in work of two different ones drawn at random.
+/// The [less loaded](ResponseTime::is_less_loaded) of two different ones drawn at random.
 pub(super) fn less_loaded<'a>(
     servers: &(impl Iterator<Item = &'a Arc<Server>> + Clone),
     random: u64,
+    now: u32,
 ) -> Option<&'a Arc<Server>> {
     let count = servers.clone().count();
     let first = (random >> 32) as usize % count.max(1);
     let second = (first + 1 + random as u32 as usize % count.saturating_sub(1).max(1)) % count.max(1);
     let drawn = [first, second].into_iter().filter_map(|index| servers.clone().nth(index));
-    drawn.min_by_key(|server| server.in_flight())
+    drawn.reduce(|one, other| {
+        let than = (one.response_time(), one.in_flight());
+        if other.response_time().is_less_loaded(other.in_flight(), than, now) { other } else { one }
+    })
 }
 
 /// How often a server is tried that could not be connected to.

@@ -33,7 +33,7 @@ use hyper::rt::bounds::Http2ClientConnExec;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 pub use self::failure::Http2Failure;
-pub(super) use self::failure::{NotSpoken, why};
+pub(super) use self::failure::{NotSpoken, is_refused_stream, why};
 use self::line::{Gauge, Line};
 use self::loan::{LentBody, Loan};
 use super::UpstreamError;

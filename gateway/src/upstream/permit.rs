@@ -334,7 +334,7 @@ mod tests {
 
     /// A client of its own, or the one of this number.
     fn caller(who: Priority, number: u64) -> Caller<'static> {
-        Caller { who, client: Client::Address(number), part: None, gate: None }
+        Caller { who, client: Client::Address(number), part: None, gate: None, deadline: None }
     }
 
     #[tokio::test(start_paused = true)]

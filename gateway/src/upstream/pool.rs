@@ -8,8 +8,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::StatusCode;
+
+use super::Counters;
 use super::connection::Connection;
 use super::deadline::{Deadline, ticks};
 use super::download::Download;
@@ -17,6 +21,7 @@ use super::exchange::{Carrier, Wish};
 use super::health::Server;
 use super::http2::{Http2, NotSpoken, Rules, Stream};
 use super::pace::LeastPace;
+use super::permit::Permit;
 use super::streams::Streams;
 use crate::client::buffer::{Buffers, Charge};
 use crate::client::timer;
@@ -98,9 +103,20 @@ impl Pool {
         self.counter.raw()
     }
 
+    /// Now in milliseconds, the same for all workers. It wraps.
+    pub(super) fn millis(&self) -> u32 {
+        self.millis_at(self.counter.raw())
+    }
+
+    fn millis_at(&self, raw: u64) -> u32 {
+        (self.counter.delta_as_nanos(0, raw) / 1_000_000) as u32
+    }
+
     /// The head of this server's answer to a request sent at `sent` has come. Returns how long that took.
-    pub(super) fn answered(&self, sent: u64, server: &Server) -> Duration {
-        let after = self.counter.delta(sent, self.counter.raw());
+    pub(super) fn answered(&self, sent: u64, server: &Server, status: StatusCode) -> Duration {
+        let now = self.counter.raw();
+        let after = self.counter.delta(sent, now);
+        server.answered(status, after, self.millis_at(now));
         self.answered_after.set(after);
         self.answered_by.set(server.id());
         after
@@ -129,12 +145,17 @@ impl Pool {
     }
 
     /// The connections to a server. Servers are few, so a linear search beats hashing.
-    pub(super) fn kept(&self, server: &Arc<Server>, settings: &Arc<UpstreamConfig>) -> Rc<Kept> {
+    pub(super) fn kept(
+        &self,
+        server: &Arc<Server>,
+        settings: &Arc<UpstreamConfig>,
+        counters: &Arc<Counters>,
+    ) -> Rc<Kept> {
         let mut all = self.kept.borrow_mut();
         if let Some(kept) = all.iter().find(|kept| Arc::ptr_eq(&kept.server, server)) {
             return kept.clone();
         }
-        let kept = Rc::new(Kept::new(server.clone(), settings.clone(), self.clock.clone()));
+        let kept = Rc::new(Kept::new(server.clone(), settings.clone(), counters.clone(), self.clock.clone()));
         all.push(kept.clone());
         kept
     }
@@ -161,6 +182,7 @@ fn sweep(deadlines: &RefCell<Vec<Weak<Deadline>>>) {
 pub(super) struct Kept {
     server: Arc<Server>,
     settings: Arc<UpstreamConfig>,
+    counters: Arc<Counters>,
     clock: Rc<Cell<u64>>,
     silence: u64,
     idle_age: u64,
@@ -171,14 +193,16 @@ pub(super) struct Kept {
     /// Those of HTTP/2, if the server may speak it.
     streams: Option<Box<Streams>>,
     deadlines: RefCell<Vec<Weak<Deadline>>>,
+    /// Permits of requests whose shopper has left, and the tick at which each is given back. As many as there are permits.
+    abandoned: RefCell<Vec<(u64, Permit)>>,
 }
 
 impl Kept {
-    fn new(server: Arc<Server>, settings: Arc<UpstreamConfig>, clock: Rc<Cell<u64>>) -> Self {
+    fn new(server: Arc<Server>, settings: Arc<UpstreamConfig>, counters: Arc<Counters>, clock: Rc<Cell<u64>>) -> Self {
         let (silence, idle_age) = (ticks(settings.response_timeout), ticks(settings.idle_timeout));
-        let (idle, ending, deadlines) = Default::default();
+        let (idle, ending, deadlines, abandoned) = Default::default();
         let streams = server.way().may_speak_http2().then(|| Box::new(Streams::new(settings.max_streams)));
-        Self { server, settings, clock, silence, idle_age, idle, ending, streams, deadlines }
+        Self { server, settings, counters, clock, silence, idle_age, idle, ending, streams, deadlines, abandoned }
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -295,9 +319,24 @@ impl Kept {
         }
     }
 
+    /// Keeps the permit of a request whose shopper has left for as long as the server takes in the mean: few shops notice that a
+    /// connection is closed before they have the answer, and requests that are sent and left would be work beyond the limit.
+    /// (A mean time is what is left of a time without memory, however much of it is over.)
+    pub(super) fn abandon(&self, permit: Permit) {
+        self.counters.abandoned.fetch_add(1, Ordering::Relaxed);
+        let mean = ticks(self.server.response_time().average().min(self.settings.response_timeout));
+        if mean > 0 {
+            self.abandoned.borrow_mut().push((self.clock.get() + mean + 1, permit));
+        }
+    }
+
     /// Ends overdue connections. False when nothing is left and the upstream itself is gone.
     fn sweep(&self) -> bool {
         sweep(&self.deadlines);
+        // A permit that is given back wakes the next request: not while the list is borrowed.
+        let over =
+            self.abandoned.borrow_mut().extract_if(.., |(until, _)| *until <= self.clock.get()).collect::<Vec<_>>();
+        drop(over);
         if let Some(streams) = &self.streams {
             streams.sweep(self.server.way().moves(), self.idle_age);
         }
@@ -312,6 +351,6 @@ impl Kept {
         for connection in ready {
             self.put(connection);
         }
-        !self.server.is_retired() || !self.deadlines.borrow().is_empty()
+        !self.server.is_retired() || !self.deadlines.borrow().is_empty() || !self.abandoned.borrow().is_empty()
     }
 }

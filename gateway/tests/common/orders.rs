@@ -33,6 +33,7 @@ pub struct Orders {
     answers: Arc<AtomicUsize>,
     now: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
+    broken_off: Arc<AtomicUsize>,
 }
 
 const CHECKOUT: &str = "<!doctype html><html lang=en><title>Checkout</title><h1>Checkout</h1>\
@@ -65,6 +66,11 @@ impl Orders {
         (self.now.load(Ordering::SeqCst), self.most.load(Ordering::SeqCst))
     }
 
+    /// Requests whose connection was closed before their answer.
+    pub fn broken_off(&self) -> usize {
+        self.broken_off.load(Ordering::SeqCst)
+    }
+
     fn serve(&self, mut stream: TcpStream) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some(head) = head(&mut reader) {
@@ -74,6 +80,11 @@ impl Orders {
             }
             let order = Order { head, body: String::from_utf8_lossy(&body).into_owned() };
             let Some(answer) = self.work(order) else { return };
+            // What a client that has left sends is the end.
+            stream.set_nonblocking(true).unwrap();
+            let left = matches!(stream.peek(&mut [0]), Ok(0));
+            stream.set_nonblocking(false).unwrap();
+            self.broken_off.fetch_add(usize::from(left), Ordering::SeqCst);
             if stream.write_all(&answer).is_err() {
                 return;
             }

@@ -463,3 +463,27 @@ fn a_listener_for_everybody_is_asked_which_balancer_stands_in_front() {
         assert!(warnings(quiet).is_empty(), "{quiet}");
     }
 }
+
+/// A configuration that a script fills in, with these values in the places of its names.
+fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let filled =
+        values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
+    filled.replace("{{", "{").replace("}}", "}")
+}
+
+#[test]
+fn gateways_of_the_bench_of_the_shield_are_set_as_it_says() {
+    let shield = filled(
+        include_str!("../../../benches/shield.d/shield.toml"),
+        &[("postgres", "5432"), ("orders", "25"), ("payments", "80")],
+    );
+    let values = [("http", "0"), ("admin", "0"), ("shop", "9000"), ("store", "path = \"weir.redb\"")];
+    let of = |commands, shield| {
+        let parts = [&values[..], &[("commands", commands), ("shield", shield)]].concat();
+        read(&filled(include_str!("../../../benches/shield.d/weir.toml"), &parts)).unwrap()
+    };
+    let (shielded, bare) = (of("\"revoke\", \"rate\"", shield.as_str()), of("\"revoke\"", ""));
+    let limits = |config: &Config| config.routes.iter().filter_map(|route| route.max_in_flight).collect::<Vec<_>>();
+    assert_eq!((limits(&shielded), limits(&bare)), (vec![25, 80], vec![]));
+    assert_eq!([&shielded, &bare].map(|config| config.rooms[0].signals.len()), [1, 0]);
+}

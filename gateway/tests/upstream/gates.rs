@@ -1,9 +1,11 @@
 //! Order and payment classes of routes and their gate, over real sockets, on the real binary.
 
-use std::net::SocketAddr;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 
 use crate::common::orders::Orders;
+use crate::common::redis::RedisServer;
 use crate::common::{Answer, JSON, PAGE, ROOMY, Weir, config, nobody, request, until, until_true, weir};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -343,6 +345,39 @@ fn page_of_others(weir: &Weir, pass: &str) -> Answer {
 }
 
 #[test]
+fn an_order_goes_to_its_end_when_its_shopper_leaves_and_what_only_reads_is_broken_off() {
+    let (shop, weir) = launch("max_in_flight = 2");
+    let pass = &passes(&weir, 1)[0];
+    let leaves = |method: &str, body: &str| {
+        let mut shopper = TcpStream::connect(weir.http).unwrap();
+        let length = body.len();
+        let head =
+            format!("{method} /launch/order HTTP/1.1\r\nHost: shop\r\nCookie: {pass}\r\nContent-Length: {length}\r\n");
+        shopper.write_all(format!("{head}Content-Type: {}\r\n\r\n{body}", FORM.1).as_bytes()).unwrap();
+        in_work(&shop, 1);
+        drop(shopper);
+    };
+    let in_flight = format!("weir_route_in_flight{OF}");
+    leaves("POST", "name=gone");
+    until_true("the gateway knows that they have left", || weir.metric("weir_connections") == 0.0);
+    assert_eq!(weir.metric(&in_flight), 1.0);
+    shop.answer(1);
+    until("the order is done, and gives its slot back", || (weir.metric(&in_flight) == 0.0).then_some(()));
+    assert_eq!((shop.bodies(), shop.broken_off()), (vec!["name=gone".to_owned()], 0));
+    // The same form again is the same order: its shopper never got the answer.
+    shop.answer(1);
+    let again = submit(&weir, pass, "/launch/order", "name=gone");
+    assert_eq!(again.body, "thank you: name=gone");
+    let keys: Vec<_> = shop.got().iter().map(|order| order.header("idempotency-key").unwrap().to_owned()).collect();
+    assert_eq!(keys[0], keys[1]);
+    leaves("GET", "");
+    let abandoned = "weir_upstream_requests_total{upstream=\"shop\",result=\"abandoned\"}";
+    until_true("what only reads is broken off", || weir.metric(abandoned) == 1.0);
+    shop.answer(1);
+    until_true("the shop sees it", || shop.broken_off() == 1);
+}
+
+#[test]
 fn a_form_keeps_its_key_until_the_shop_has_answered_it() {
     let (shop, weir) = launch("max_in_flight = 2");
     let passes = passes(&weir, 2);
@@ -396,6 +431,54 @@ fn a_form_that_finds_no_way_to_the_shop_is_held_by_its_page() {
     shop.answer(10);
     until_true("the shop is back", || submit(&weir, pass, "/launch/order", "name=b").status == 200);
     assert_eq!(shop.bodies(), ["name=b"]);
+}
+
+#[test]
+fn a_form_whose_turn_one_gateway_told_is_let_in_by_another() {
+    let (redis, shop) = (RedisServer::start(), Orders::default());
+    let text = patient(&config(shop.open(), &format!("{ROOMY}\n{}", route("max_in_flight = 1\nmax_wait = \"50ms\""))));
+    let store = format!("[store]\nkind = \"redis\"\nurl = \"{}\"\nsecret_file = \"weir.secret\"\n", redis.url());
+    let member = |name: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("weir.secret"), "one secret for both gateways of the line").unwrap();
+        std::fs::write(dir.path().join("weir.toml"), format!("{text}{store}[node]\nname = \"{name}\"\n")).unwrap();
+        Weir::start_in(dir)
+    };
+    let (one, two) = (member("one"), member("two"));
+    let passes = passes(&one, 5);
+    // At each an order is in work, and another pass waits in its page.
+    let asks = |weir: &Weir, pass: &str| {
+        let (to, pass) = (weir.http, pass.to_owned());
+        std::thread::spawn(move || {
+            loop {
+                let answer = request(to, "GET", "/.weir/gate/launch/launch/order", &[OWN, ("Cookie", &pass)], "");
+                if answer.json()["go"] == true {
+                    return answer;
+                }
+            }
+        })
+    };
+    let working = [(&one, 0), (&two, 1)].map(|(weir, pass)| sends(weir, &passes[pass], "/launch/order", "first"));
+    in_work(&shop, 2);
+    let told = [(&one, 2), (&two, 3)].map(|(weir, pass)| {
+        assert!(is_held(&order(weir.http, &passes[pass], "/launch/order", "second")));
+        asks(weir, &passes[pass])
+    });
+    shop.answer(2);
+    let [of_one, of_two] = told.map(|told| told.join().unwrap().cookie().expect("a pass that says when it was told"));
+    for answer in working {
+        assert_eq!(answer.join().unwrap().status, 200);
+    }
+    // The slot of each gateway is kept for the one that it told. A pass that was told nothing does not get it...
+    assert!(is_held(&order(two.http, &passes[4], "/launch/order", "third")));
+    // ...and each form comes to the other gateway.
+    let crossed = [(&two, &of_one), (&one, &of_two)].map(|(weir, pass)| sends(weir, pass, "/launch/order", "second"));
+    in_work(&shop, 2);
+    shop.answer(2);
+    for answer in crossed {
+        assert_eq!(answer.join().unwrap().body, "thank you: second");
+    }
+    assert_eq!(shop.in_work().1, 2, "each has one at once");
 }
 
 #[test]

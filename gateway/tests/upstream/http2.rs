@@ -1,5 +1,6 @@
 //! HTTP/2 to a server: many requests on one connection, and what each of them gets when it ends.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Receiver, channel};
 
 use gateway::upstream::{Http2Failure, HttpVersion};
@@ -226,6 +227,31 @@ fn a_refused_request_is_sent_again_and_one_that_is_always_refused_says_so() {
         let upstream = over_http2(&[&shop], |_| ());
         let error = get(&upstream, &pool).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Http2 { failure: Http2Failure::Refused, .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn a_server_that_refuses_everything_is_not_asked_several_times_for_all() {
+    run(async {
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = asked.clone();
+        let shop = peers(move |stream, _| {
+            let mut peer = Peer::agree(stream, &[]).unwrap();
+            while let Some(stream) = peer.request() {
+                counted.fetch_add(1, Ordering::Relaxed);
+                peer.reset(stream, REFUSED_STREAM);
+            }
+        });
+        let (upstream, pool) = (over_http2(&[&shop], |_| ()), pool());
+        for _ in 0..200 {
+            let error = get(&upstream, &pool).await.unwrap_err();
+            assert!(matches!(error, UpstreamError::Http2 { failure: Http2Failure::Refused, .. }), "{error:?}");
+        }
+        // A fifth of 200, and ten; three times 200 without a budget. Ten more where ten seconds have passed.
+        let retried = count(&upstream.counters().retried);
+        assert!((10..=70).contains(&retried), "{retried}");
+        assert_eq!(u64::from(asked.load(Ordering::Relaxed)), 200 + retried);
+        assert!(count(&upstream.counters().not_retried) > 100);
     });
 }
 

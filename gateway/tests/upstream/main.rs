@@ -139,11 +139,17 @@ async fn front(upstream: &Arc<Upstream>, pool: &Rc<Pool>) -> SocketAddr {
 }
 
 fn holder() -> Caller<'static> {
-    Caller { who: Priority::Pass, client: Client::Place(RoomId::of("launch"), 1), part: None, gate: None }
+    Caller {
+        who: Priority::Pass,
+        client: Client::Place(RoomId::of("launch"), 1),
+        part: None,
+        gate: None,
+        deadline: None,
+    }
 }
 
 fn anybody() -> Caller<'static> {
-    Caller { who: Priority::Anonymous, client: Client::Address(1), part: None, gate: None }
+    Caller { who: Priority::Anonymous, client: Client::Address(1), part: None, gate: None, deadline: None }
 }
 
 fn settings(servers: &[&String]) -> UpstreamConfig {

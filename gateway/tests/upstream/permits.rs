@@ -121,3 +121,45 @@ fn a_permit_is_free_when_the_shopper_goes_away() {
         assert_eq!(upstream.servers()[0].in_flight(), 0);
     });
 }
+
+#[test]
+fn who_sends_and_leaves_keeps_a_permit_as_long_as_the_shop_usually_takes() {
+    run(async {
+        let (asked, closed) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let (seen, gone) = (asked.clone(), closed.clone());
+        let shop = raw_shop(move |mut stream| {
+            let (asked, closed) = (seen.clone(), gone.clone());
+            async move {
+                while stream.read(&mut [0; 4096]).await.unwrap_or(0) > 0 {
+                    asked.set(asked.get() + 1);
+                    if asked.get() == 1 {
+                        tokio::time::sleep(ms(200)).await;
+                        stream.write_all(OK).await.unwrap();
+                    }
+                }
+                closed.set(closed.get() + 1);
+            }
+        })
+        .await;
+        // Swept by hand: no time passes for its permits.
+        let (upstream, pool) = (upstream(&[&shop], |s| (s.max_in_flight, s.max_wait) = (2, ms(50))), Pool::new());
+        let address = front(&upstream, &pool).await;
+        let first = upstream.forward(&pool, &mut request("GET", "/"), holder()).await.unwrap();
+        assert_eq!(text(first).await, "ok");
+        assert_eq!(upstream.in_flight(), 0);
+        for left in 0..2 {
+            let mut shopper = TcpStream::connect(address).await.unwrap();
+            shopper.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            eventually(|| asked.get() == 2 + left).await;
+            drop(shopper);
+            eventually(|| closed.get() == 1 + left).await;
+        }
+        assert_eq!((upstream.in_flight(), count(&upstream.counters().abandoned)), (2, 2));
+        let busy = upstream.forward(&pool, &mut request("GET", "/"), anybody()).await.unwrap_err();
+        assert!(matches!(busy, UpstreamError::Busy { .. }), "what was left is no way past the limit: {busy:?}");
+        pool.sweep(ms(150));
+        assert_eq!(upstream.in_flight(), 2, "the shop takes 200 ms");
+        pool.sweep(Duration::from_mins(1));
+        assert_eq!(upstream.in_flight(), 0);
+    });
+}

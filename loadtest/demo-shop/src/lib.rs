@@ -12,6 +12,7 @@
 //! | `POST /launch/payment` | pays, once; its answer gives the seat back (`Weir-Command: revoke`) |
 //! | `GET /shop/stats` | what the shop counted and what its inventory says, as JSON |
 //! | `GET /shop/stages` | how full its [stages](Shop::stages) are; by `POST` they are made smaller |
+//! | `GET /shop/faults` | other faults on purpose, as JSON; by `PUT` they begin and end |
 //! | `GET /shop/log?after=SEQ` | its [`log`], as JSON lines, in pieces |
 //! | `GET /healthz` | no database |
 //!
@@ -34,6 +35,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail"))]
 
 pub mod database;
+mod faults;
 pub mod inventory;
 pub mod log;
 pub mod model;
@@ -55,6 +57,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use evidence::Page;
 use evidence::shop::{Entry, Outcome, Report};
 use evidence::stats::{Latency, Quantiles, locked};
@@ -65,10 +68,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 
 use database::Tuning;
+use faults::Faults;
 use inventory::Inventory;
 use log::Log;
 use model::Model;
@@ -101,6 +105,7 @@ pub struct Shop {
     /// Requests that the inventory works on at once, if nothing is done to it.
     order_pool: usize,
     forms: Forms,
+    faults: faults::InForce,
     /// What was left when the inventory was looked after last.
     stock: Mutex<Option<Stock>>,
 }
@@ -123,6 +128,7 @@ impl Shop {
             terms,
             order_pool: inventory.stage().pool,
             forms: Forms::default(),
+            faults: faults::InForce::default(),
             stock: Mutex::default(),
             inventory,
             log,
@@ -193,7 +199,7 @@ impl Shop {
             match accepted {
                 Ok((stream, _)) => drop(tokio::spawn(Arc::clone(&self).connection(stream, cancel.clone()))),
                 // Out of file descriptors: they come back when a connection ends.
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(_) => sleep(Duration::from_millis(10)).await,
             }
         }
     }
@@ -227,9 +233,10 @@ impl Shop {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         let mut answer = Arc::clone(&self).page(request).await;
-        if self.terms.words.are_any() {
+        let says = self.faults.now().says;
+        if self.terms.words.are_any() || says.is_some() {
             let stock = *locked(&self.stock);
-            self.terms.words.tell(&self.stages(), stock, answer.headers_mut());
+            self.terms.words.tell(says, &self.stages(), stock, answer.headers_mut());
         }
         answer
     }
@@ -253,6 +260,11 @@ impl Shop {
                 text("application/json", serde_json::to_string(&report).unwrap_or_default())
             }
             (_, "/shop/stages") => self.answer_stages(&request),
+            (_, "/shop/faults") => {
+                let (head, body) = request.into_parts();
+                let document = read(body).await;
+                self.answer_faults(&Request::from_parts(head, ()), document.as_ref())
+            }
             (&Method::GET, "/shop/log") => text("application/x-ndjson", self.log.read(after(request.uri()))),
             (&Method::GET, "/healthz") => html(StatusCode::OK, "ok\n".into()),
             _ => Served::absent().into_answer(None),
@@ -290,12 +302,17 @@ impl Shop {
     async fn serve_page(&self, page: Page, session: &str, visit: &Visit, body: Incoming) -> Served {
         let _in_flight = InFlight::one_of(&self.counted);
         let Some(form) = read_form(body).await else { return Served::wrong("The form makes no sense.") };
+        let Faults { delay, errors, .. } = self.faults.now();
+        if errors {
+            return Served::broken();
+        }
         let asked = form.order.filter(|_| page == Page::Payment);
         let name = visit.idempotency_key.clone().or_else(|| form.key.clone());
         let served = self.work(page, session, form, name).await.unwrap_or_else(|failure| {
             self.remember(&failure);
             Served::failed(&failure)
         });
+        sleep(delay.0).await;
         Served { order: served.order.or(asked), ..served }
     }
 
@@ -360,8 +377,12 @@ fn after(uri: &Uri) -> u64 {
 }
 
 async fn read_form(body: Incoming) -> Option<Form> {
+    pages::form(&read(body).await?)
+}
+
+async fn read(body: Incoming) -> Option<Bytes> {
     let sent = Limited::new(body, LONGEST_FORM).collect().await.ok()?;
-    pages::form(&sent.to_bytes())
+    Some(sent.to_bytes())
 }
 
 fn unix_micros() -> i64 {

@@ -80,6 +80,12 @@ impl Served {
         Self { status, ..Self::with(Outcome::Failed, None, pages::sorry(told)) }
     }
 
+    /// A mistake in the shop's own program.
+    pub(crate) fn broken() -> Self {
+        let page = pages::sorry("The shop made a mistake.");
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, ..Self::with(Outcome::Failed, None, page) }
+    }
+
     /// The answer as it goes out; a session is what its shopper gets as the shop's cookie.
     pub(crate) fn into_answer(self, session: Option<&str>) -> Answer {
         let mut answer = html(self.status, self.page);

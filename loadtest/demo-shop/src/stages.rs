@@ -62,6 +62,6 @@ impl Shop {
     }
 }
 
-fn came_by_proxy(headers: &HeaderMap) -> bool {
+pub(crate) fn came_by_proxy(headers: &HeaderMap) -> bool {
     BY_PROXY.iter().any(|name| headers.contains_key(*name))
 }

@@ -14,8 +14,9 @@ use crate::sale::Stock;
 
 /// How long a word of the rate counts, in seconds: a shop that falls silent is not held to it for longer.
 const TTL: u32 = 30;
-/// The part of what the slowest stage delivers that may come: in a stage that is always full, the queue only grows.
-const PART: f64 = 0.9;
+/// The part of what the slowest stage delivers that may come, where no other is said: in a stage that is always full, the queue
+/// only grows.
+pub const PART: f64 = 0.9;
 
 const COMMAND: HeaderName = HeaderName::from_static("weir-command");
 const STOCK: HeaderName = HeaderName::from_static("weir-stock");
@@ -26,8 +27,8 @@ const ORCA: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 pub struct Words {
     /// How full each stage is.
     pub orca: bool,
-    /// The rate of new shoppers that the slowest stage can take.
-    pub rate: bool,
+    /// The rate of new shoppers that the slowest stage can take: this part of what it delivers, 0 to 1.
+    pub rate: Option<f64>,
     /// What is left of the product, by this name.
     pub stock: Option<String>,
 }
@@ -35,12 +36,12 @@ pub struct Words {
 impl Words {
     /// Whether anything is told.
     pub(crate) fn are_any(&self) -> bool {
-        self.orca || self.rate || self.stock.is_some()
+        self.orca || self.rate.is_some() || self.stock.is_some()
     }
 
-    /// Puts them into the head of an answer, beside a command that stands there.
-    pub(crate) fn tell(&self, stages: &Stages, stock: Option<Stock>, headers: &mut HeaderMap) {
-        if let Some(rate) = self.rate.then(|| rate(stages)).flatten() {
+    /// Puts them into the head of an answer, beside a command that stands there. `says` is a command in place of the rate.
+    pub(crate) fn tell(&self, says: Option<String>, stages: &Stages, stock: Option<Stock>, headers: &mut HeaderMap) {
+        if let Some(rate) = says.or_else(|| rate(stages, self.rate?)) {
             let before = headers.get(COMMAND).and_then(|command| command.to_str().ok());
             let both = before.map_or(rate.clone(), |before| format!("{before}, {rate}"));
             insert(headers, COMMAND, both);
@@ -55,8 +56,8 @@ impl Words {
 }
 
 /// New shoppers a minute that the slowest stage can take; none until that is known.
-fn rate(stages: &Stages) -> Option<String> {
-    let per_minute = (stages.delivers()? * PART * 60.0).floor().max(1.0);
+fn rate(stages: &Stages, part: f64) -> Option<String> {
+    let per_minute = (stages.delivers()? * part * 60.0).floor().max(1.0);
     Some(format!("rate={per_minute}/m; ttl={TTL}s"))
 }
 
@@ -91,7 +92,7 @@ mod tests {
         if let Some(command) = command {
             headers.insert(COMMAND, HeaderValue::from_static(command));
         }
-        words.tell(stages, stock, &mut headers);
+        words.tell(None, stages, stock, &mut headers);
         let value = |name| headers.get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned());
         [COMMAND, STOCK, ORCA].map(value)
     }
@@ -99,18 +100,20 @@ mod tests {
     #[test]
     fn each_word_is_told_where_it_is_asked_for_and_nothing_else() {
         let stock = Some(Stock { left: 37, held: 2 });
-        let all = Words { orca: true, rate: true, stock: Some("shoe-270".into()) };
+        let all = Words { orca: true, rate: Some(PART), stock: Some("shoe-270".into()) };
         let [command, left, orca] = told(&all, &stages(), stock, Some("revoke"));
         assert_eq!(command, "revoke, rate=480/m; ttl=30s", "of the slower stage, which delivers 8.9 a second");
         assert_eq!(left, "sku=shoe-270; left=37; held=2");
         let expected = "TEXT application_utilization=1.500, named_metrics.order=0.500, named_metrics.payment=1.500";
         assert_eq!(orca, expected);
+        let more = Words { rate: Some(1.0), ..Words::default() };
+        assert_eq!(told(&more, &stages(), stock, None)[0], "rate=534/m; ttl=30s");
         assert_eq!(told(&Words::default(), &stages(), stock, Some("revoke")), ["revoke", "", ""]);
     }
 
     #[test]
     fn what_is_not_known_is_not_told() {
-        let all = Words { orca: true, rate: true, stock: Some("shoe-270".into()) };
+        let all = Words { orca: true, rate: Some(PART), stock: Some("shoe-270".into()) };
         let unknown = Stages { order: Stage { pool: 20, ..Stage::default() }, payment: None };
         let [command, stock, orca] = told(&all, &unknown, None, None);
         assert_eq!((command.as_str(), stock.as_str()), ("", ""));

@@ -313,6 +313,13 @@ mod tests {
     }
 
     #[test]
+    fn the_launch_of_the_bench_makes_sense_and_a_line_stands_to_its_end() {
+        let launch = read(concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/shield.d/launch.toml")).unwrap();
+        let forecast = Forecast::of(&launch);
+        assert!(forecast.has_ports() && forecast.stands.iter().all(|(_, end)| end.is_none()), "{:?}", forecast.stands);
+    }
+
+    #[test]
     fn numbers_are_easy_to_read() {
         assert_eq!([0.4, 999.0, 1_000.0, 1_234_567.0].map(whole), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 65.0, 0.5, 600.0].map(clock), ["0:00", "1:05", "0:00.5", "10:00"]);

@@ -45,9 +45,10 @@ pub(crate) struct ShopArgs {
     /// Tell a gateway how full the stages of a purchase are (endpoint-load-metrics, ORCA)
     #[arg(long)]
     orca: bool,
-    /// Tell a gateway the rate of new shoppers that the slowest stage can take (Weir-Command: rate=...)
-    #[arg(long)]
-    rate: bool,
+    /// Tell a gateway the rate of new shoppers that the slowest stage can take (Weir-Command: rate=...): this part of what it
+    /// delivers
+    #[arg(long, value_name = "PART", num_args = 0..=1, require_equals = true, default_missing_value = "0.9", value_parser = part)]
+    rate: Option<f64>,
     /// How long a piece is set aside for its payment; without it until it is paid
     #[arg(long, value_name = "TIME")]
     reserve: Option<Span>,
@@ -74,6 +75,12 @@ pub(crate) struct ShopArgs {
     statement_timeout: Span,
     #[command(flatten)]
     model: ModelArgs,
+}
+
+/// A part of something, more than nothing of it.
+fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part| *part > 0.0 && *part <= 1.0);
+    part.ok_or_else(|| format!("{text:?} is no part between 0 and 1: write --rate=0.9"))
 }
 
 /// Pieces for sale, and the name under which they are told.

@@ -9,7 +9,7 @@ use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::model::Model;
 use demo_shop::postgres::{Postgres, Settings};
-use demo_shop::words::Words;
+use demo_shop::words::{PART, Words};
 use demo_shop::{PLENTY, Shop, Terms};
 use launch_model::scenario::{self, Scenario, Word};
 use tokio::sync::oneshot;
@@ -51,7 +51,7 @@ fn terms(shop: &scenario::Shop) -> Terms {
         ignores_keys: shop.ignores_keys,
         words: Words {
             orca: tells(Word::Orca),
-            rate: tells(Word::Rate),
+            rate: tells(Word::Rate).then_some(PART),
             stock: tells(Word::Stock).then(|| SKU.to_owned()),
         },
     }

@@ -125,6 +125,24 @@ fn a_place_that_is_not_asked_for_ends_after_ten_seconds() {
 }
 
 #[test]
+fn who_went_on_elsewhere_stands_there_no_longer_though_the_place_is_kept() {
+    let mut gate = gate(1);
+    assert!(gate.enter(holder(0), 0));
+    for age in 1..=3 {
+        assert!(gate.arrive(holder(age), Caller::Form, 0));
+    }
+    gate.depart(holder(1), Caller::Form, Departure::Waits, 250);
+    gate.depart(holder(2), Caller::Form, Departure::Waits, 250);
+    let counts = |gate: &mut Gate, now| {
+        assert_eq!(gate.call(now), None);
+        (gate.waiting(), gate.standing())
+    };
+    assert_eq!(counts(&mut gate, 1_000), (3, 3), "on the way to the page and back");
+    assert_eq!(counts(&mut gate, 2_500), (3, 1));
+    assert_eq!(counts(&mut gate, 10_300), (1, 1));
+}
+
+#[test]
 fn an_invitation_that_is_not_used_goes_on_and_its_pass_stands_behind() {
     let mut gate = gate(1);
     come(&mut gate, Caller::Poll, 1, 0);

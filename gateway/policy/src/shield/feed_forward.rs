@@ -4,7 +4,8 @@
 //! R x d = C + (C x (delay + W) - Q) / T          R in 0..ceiling,   W = 1 s,   T = 30 s
 //!
 //! C      orders delivered a second while the gate is full; while it is not, delivered / occupancy of the gate, towards which C
-//!        falls at once and rises by 2 % a second: what a gate does with ten orders it may not do with twenty
+//!        falls at once and rises by 2 % a second: what a gate does with ten orders it may not do with twenty. While the gate
+//!        is less than three quarters full the step grows by 60 % a second, to 20 %: there is room that was not there before
 //! delay  from a pass to its order, a mean
 //! I      shoppers inside who have yet to order: I' = passes given - I / delay
 //! d      orders of a shopper who is let in: orders that came, by I / delay
@@ -28,10 +29,17 @@ const STANDING: f64 = 1.0;
 const CATCH_UP: f64 = 30.0;
 /// `C` forgets over this many seconds.
 const CAPACITY_MEMORY: f64 = 10.0;
+/// A full gate that delivers so many times as much is that of a shop that has recovered: `C` follows in this many seconds.
+const MUCH_MORE: f64 = 1.5;
+const SHORT_MEMORY: f64 = 2.0;
 /// `C` is known after the gate was full for this many seconds.
 const KNOWN_AFTER: u32 = 2;
 /// In a second in which the gate is not full `C` rises by at most this share of itself.
 const PROBE: f64 = 0.02;
+/// Below this occupancy there is room for sure: the step of a second grows by this factor, up to the largest.
+const ROOM: f64 = 0.75;
+const QUICKER: f64 = 1.6;
+const LARGEST_PROBE: f64 = 0.2;
 /// Below this occupancy of the gate a few orders tell nothing, and `C` rises by this share of itself: what is on its way is known.
 const IDLE: f64 = 0.05;
 const IDLE_PROBE: f64 = 0.1;
@@ -71,6 +79,8 @@ pub struct FeedForward {
     /// Orders delivered a second, a mean.
     delivered: f64,
     full_for: u32,
+    /// The step of this second, as a share of `capacity`.
+    probe: f64,
     /// Orders that came, and shoppers whose time to order had come, each weighing less the more came since.
     orders: f64,
     shoppers: f64,
@@ -128,14 +138,19 @@ impl FeedForward {
 
     fn measure(&mut self, second: &Second) {
         self.full_for = if second.full { self.full_for + 1 } else { 0 };
+        let quicker = second.occupancy < ROOM && !second.full;
+        self.probe = if quicker { (self.probe * QUICKER).clamp(PROBE, LARGEST_PROBE) } else { PROBE };
         let delivered = second.delivered as f64;
         self.delivered += (delivered - self.delivered) / CAPACITY_MEMORY;
         self.capacity = match self.capacity {
-            Some(known) if second.full => Some(known + (delivered - known) / CAPACITY_MEMORY),
+            Some(known) if second.full => {
+                let memory = if delivered > MUCH_MORE * known { SHORT_MEMORY } else { CAPACITY_MEMORY };
+                Some(known + (delivered - known) / memory)
+            }
             Some(known) if second.occupancy > IDLE => {
                 let change = (delivered / second.occupancy.min(1.0) - known) / CAPACITY_MEMORY;
                 // A shop that delivered nothing for a while begins with one order.
-                Some(known + change.min(PROBE * known.max(1.0)))
+                Some(known + change.min(self.probe * known.max(1.0)))
             }
             Some(known) => Some(known + IDLE_PROBE * known.max(1.0)),
             // Of slow orders a single second may have none.

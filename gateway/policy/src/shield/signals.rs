@@ -9,7 +9,7 @@
 //!
 //! **Insensitivity.** Four cuts in a row after which the signal is above 0.8 of what it was: load is not the cause, and more cuts
 //! would only end at the floor. Then `R` is 0.9 of the rate at the first of them, for a minute, and for another one while the signal
-//! is still about the same.
+//! is still about the same. Below 0.8 that is over at once.
 //!
 //! **No signal and an idle shop are different.** Without a fresh one nothing is capped: a monitor that has died must not close a
 //! shop, and its last value ends by itself.
@@ -87,6 +87,10 @@ impl Guard {
             *self = Self::default();
             return None;
         };
+        if self.frozen > 0 && full < ROOM {
+            // Whatever it was, it is over.
+            (self.frozen, self.calm) = (0, 0);
+        }
         if self.frozen > 0 {
             let same = full > NO_HELP * self.first.1 && full < DEEP * self.first.1;
             self.frozen = if self.frozen == 1 && same { FROZEN } else { self.frozen - 1 };
@@ -171,6 +175,19 @@ mod tests {
             named |= matches!(advice, Some(Advice::NotCausedByLoad(_)));
         }
         assert!(named && least > 0.6 * CEILING && rate >= 0.9 * CEILING, "{least} {rate}");
+    }
+
+    #[test]
+    fn a_rate_that_was_held_rises_as_soon_as_the_shop_has_room() {
+        let (mut guard, mut rate) = (Guard::default(), CEILING);
+        while !matches!(tick(&mut guard, 1.2, rate), Some(Advice::NotCausedByLoad(_))) {
+            rate = guard.rate.unwrap_or(CEILING);
+        }
+        let held = guard.rate;
+        tick(&mut guard, 0.9, CEILING);
+        assert!(guard.rate == held && guard.frozen > 0, "neither full nor with room");
+        tick(&mut guard, 0.5, CEILING);
+        assert!(guard.rate > held && guard.frozen == 0, "{guard:?}");
     }
 
     #[test]

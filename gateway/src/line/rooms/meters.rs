@@ -14,7 +14,7 @@ use crate::upstream::{Http2Failure, UpstreamError};
 
 /// Why the shop gave no answer, in metrics and in the access line; the first five are for want of room, and then comes one
 /// that has a place at the gate of its route.
-const UNANSWERED: [&str; 15] = [
+const UNANSWERED: [&str; 16] = [
     "upstream_busy",
     "room_busy",
     "route_busy",
@@ -30,6 +30,7 @@ const UNANSWERED: [&str; 15] = [
     "client_gone",
     "client_slow",
     "upstream_no_upgrade",
+    "proxy_impatient",
 ];
 const SHED: usize = 5;
 const HELD: usize = SHED;
@@ -79,6 +80,7 @@ fn cause(error: &UpstreamError) -> Cause {
         UpstreamError::ClientGone(_) => 12,
         UpstreamError::ClientSlow => 13,
         UpstreamError::NoUpgrade(_) => 14,
+        UpstreamError::Late => 15,
         UpstreamError::Tls { failure, .. } => return Cause::Tls(*failure),
         UpstreamError::Http2 { failure, .. } => return Cause::Http2(*failure),
     })

@@ -164,6 +164,8 @@ fn upstream(page: &mut Page, upstream: &Upstream) {
         ("failed", &counters.failed),
         ("busy", &counters.busy),
         ("retried", &counters.retried),
+        ("not_retried", &counters.not_retried),
+        ("abandoned", &counters.abandoned),
         ("upgrade_refused", &counters.upgrades_refused),
         ("exhausted", &counters.exhausted),
         ("slow_upload", &counters.slow_uploads),

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,14 @@ pub struct UpstreamConfig {
     #[serde(with = "Time")]
     #[schemars(transform = between("10ms", "1h"))]
     pub response_timeout: Duration,
+    /// Name of a header that tells a server how long its answer is waited for, in milliseconds: such as
+    /// "x-envoy-expected-rq-timeout-ms". From a trusted proxy in front it says how long that one waits.
+    #[schemars(extend("format" = "timeout_header"))]
+    pub timeout_header: Option<String>,
+    /// Requests that may be sent again because a server refused them (`REFUSED_STREAM`), for each request: 0 to 1. Ten in ten
+    /// seconds may be in any case.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub retry_budget: f64,
     /// How long an unused connection is kept; below the servers' own, or they close it first.
     #[serde(with = "Time")]
     #[schemars(transform = between("100ms", "1h"))]
@@ -137,6 +146,8 @@ impl Default for UpstreamConfig {
             pass_max_wait: secs(5),
             connect_timeout: secs(2),
             response_timeout: secs(30),
+            timeout_header: None,
+            retry_budget: 0.2,
             idle_timeout: ms(1_500),
             max_idle: 64,
             health: None,
@@ -253,6 +264,30 @@ impl From<ShopServer> for String {
     fn from(server: ShopServer) -> Self {
         server.to_string()
     }
+}
+
+/// A header that may say how long an answer is waited for: no name that has another meaning to HTTP, a shop or Weir.
+pub(super) fn is_timeout_header(name: &str) -> Result<(), Diagnostic> {
+    const OF_HTTP: [&str; 12] = [
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let wrong = |what| Diagnostic::new(what, "write a name of your own, such as \"x-request-timeout-ms\"");
+    let plain = name.bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric());
+    let parsed = name.parse::<HeaderName>().ok().filter(|_| plain);
+    let parsed = parsed.ok_or_else(|| wrong(format!("{name:?} is no name of a header")))?;
+    let taken = OF_HTTP.contains(&parsed.as_str()) || parsed.as_str().starts_with("weir-");
+    if taken { Err(wrong(format!("{name:?} has a meaning of its own"))) } else { Ok(()) }
 }
 
 pub(super) fn is_server_name(name: &str) -> Result<(), Diagnostic> {

@@ -83,6 +83,12 @@ pub(super) fn is_refusal(error: &hyper::Error) -> bool {
     })
 }
 
+/// Whether it refused this request alone: it has no room for it now.
+pub(crate) fn is_refused_stream(error: &hyper::Error) -> bool {
+    cause(error)
+        .is_some_and(|cause| cause.is_remote() && cause.reason() == Some(Reason::REFUSED_STREAM) && !cause.is_go_away())
+}
+
 /// The text of an error and of its causes.
 pub(crate) fn why(error: &dyn Error) -> String {
     let (mut told, mut cause) = (error.to_string(), error.source());

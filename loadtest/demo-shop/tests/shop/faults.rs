@@ -1,17 +1,24 @@
-//! A database that is slow, silent or gone: 503 in bounded time, and then it works again.
+//! A database that is slow, silent or gone: 503 in bounded time, and then it works again. And faults of the shop on purpose.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::tokio_postgres::Client;
+use demo_shop::database::Tuning;
+use demo_shop::inventory::Inventory;
+use demo_shop::log::Log;
+use demo_shop::model::Model;
 use demo_shop::postgres::Settings;
 use evidence::shop::Account;
+use http::Request;
+use http_body_util::Full;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::browser::{get, post, stats};
+use crate::browser::{Reply, get, post, send, stats};
 use crate::server::{PostgresServer, signal};
 use crate::wait::until;
-use crate::{patient, shop_on};
+use crate::{open, patient, shop_on};
 
 const SOON: Duration = Duration::from_millis(200);
 
@@ -131,4 +138,68 @@ async fn a_client_that_goes_away_in_the_middle_leaves_no_lock_and_its_order_is_o
     until("no locks", async || (beside.query_one(held, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())).await;
     let account = Account { stock: 10, left_over: 8, orders: 2, ..Account::default() };
     assert_eq!(shop.inventory().account().await.unwrap(), account);
+}
+
+/// Puts other faults in force.
+async fn put(shop: SocketAddr, document: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut request = Request::put("/shop/faults");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(shop, request.body(Full::from(document.to_owned())).unwrap()).await
+}
+
+fn on_model() -> SocketAddr {
+    let tuning = Tuning { service_time: Duration::ZERO, ..Tuning::default() };
+    open(Inventory::Model(Model::new(tuning, 10)), Log::default()).1
+}
+
+#[tokio::test]
+async fn a_shop_that_is_late_answers_each_page_later_and_works_as_before() {
+    let address = on_model();
+    assert_eq!(put(address, r#"{"delay": "120ms"}"#, &[]).await.status, 200);
+    let begun = Instant::now();
+    assert!(post(address, "order", "key=a").await.order().is_some());
+    assert!(begun.elapsed() >= Duration::from_millis(120));
+    assert_eq!(put(address, "{}", &[]).await.body, r#"{"delay":"0s","errors":false,"says":null}"#);
+}
+
+#[tokio::test]
+async fn a_shop_that_fails_says_500_and_nothing_is_ordered() {
+    let address = on_model();
+    put(address, r#"{"errors": true}"#, &[]).await;
+    assert_eq!(post(address, "order", "key=a").await.status, 500);
+    assert_eq!(get(address, "/healthz").await.status, 200);
+    put(address, "{}", &[]).await;
+    assert!(post(address, "order", "key=a").await.order().is_some());
+    assert_eq!(stats(address).await.account.unwrap().orders, 1);
+}
+
+#[tokio::test]
+async fn a_shop_that_lies_says_what_it_is_told_beside_its_other_command() {
+    let address = on_model();
+    put(address, r#"{"says": "rate=NaN/m; ttl=30s"}"#, &[]).await;
+    let order = post(address, "order", "key=a").await;
+    assert_eq!(order.headers["weir-command"], "rate=NaN/m; ttl=30s");
+    let paid = post(address, "payment", format!("order={}&key=p", order.order().unwrap())).await;
+    assert_eq!(paid.headers["weir-command"], "revoke, rate=NaN/m; ttl=30s");
+    put(address, "{}", &[]).await;
+    assert!(get(address, "/").await.headers.get("weir-command").is_none());
+}
+
+#[tokio::test]
+async fn a_fault_that_makes_no_sense_is_refused_and_one_that_came_by_a_proxy_too() {
+    let address = on_model();
+    for (wrong, why) in [
+        (r#"{"delay": 120}"#, "string"),
+        (r#"{"delay": "120"}"#, "has a unit"),
+        (r#"{"latency": "1s"}"#, "unknown field `latency`"),
+        (r#"{"says": "a\nb"}"#, "cannot stand in a header"),
+        ("", "EOF"),
+    ] {
+        let reply = put(address, wrong, &[]).await;
+        assert!(reply.status == 400 && reply.body.contains(why), "{wrong}: {reply:?}");
+    }
+    assert_eq!(put(address, r#"{"errors": true}"#, &[("via", "1.1 x")]).await.status, 404);
+    assert_eq!(get(address, "/shop/faults").await.body, r#"{"delay":"0s","errors":false,"says":null}"#);
 }

@@ -10,7 +10,7 @@ use demo_shop::inventory::Inventory;
 use demo_shop::log::Log;
 use demo_shop::model::Model;
 use demo_shop::postgres::{Postgres, Settings};
-use demo_shop::words::Words;
+use demo_shop::words::{PART, Words};
 use demo_shop::{Shop, Terms, payment};
 use evidence::shop::{Account, Report, Stages};
 use http::{Method, Request};
@@ -156,7 +156,7 @@ async fn what_is_left_is_told((_, address): (Arc<Shop>, SocketAddr)) {
 }
 
 fn talkative() -> Terms {
-    let words = Words { orca: true, rate: true, stock: Some("shoe-270".into()) };
+    let words = Words { orca: true, rate: Some(PART), stock: Some("shoe-270".into()) };
     Terms { words, payment: Some(payments(Duration::ZERO)), ..Terms::default() }
 }
 
