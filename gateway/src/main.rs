@@ -100,7 +100,7 @@ enum Command {
     Reopen(On),
     /// Take no new places in a room, and serve those that it has given.
     LastCall(On),
-    /// Stop a room: 503 for all but return_paths, and all passes end.
+    /// Stop a room: 503 for all but `return_paths`, and all passes end.
     Stop(On),
     /// Let everybody into a room for some minutes.
     Open {

@@ -13,7 +13,7 @@
 //! Out of scope: where lines are kept, and who may read them.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -144,7 +144,15 @@ impl Entry {
 }
 
 fn hash_of(body: &str) -> String {
-    digest(&SHA256, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, body.as_bytes()).as_ref())
+}
+
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What a whole chain says of itself.

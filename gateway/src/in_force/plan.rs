@@ -240,7 +240,7 @@ impl Plan {
         match self.take(file).await {
             Ok(()) => tracing::info!("an opening to all has ended"),
             Err(why) => {
-                tracing::error!(why = why.join("; "), "an opening to all has ended, and the rooms cannot be read")
+                tracing::error!(why = why.join("; "), "an opening to all has ended, and the rooms cannot be read");
             }
         }
     }

@@ -287,7 +287,6 @@ impl Site {
         let hsts = hsts(&config.listen);
         let opens_to_all = config.rooms.iter().any(|room| room.open_to_all_until.is_some());
         Ok(Self {
-            opens_to_all,
             config,
             rooms,
             by_name,
@@ -300,6 +299,7 @@ impl Site {
             outside,
             sealer,
             hsts,
+            opens_to_all,
             stamp,
         })
     }

@@ -164,10 +164,17 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
 /// What a file looked like.
 type Stamp = Option<(SystemTime, u64)>;
 
+/// Operators by the SHA-256 of their tokens, as long as the file looks like this.
+#[derive(Default)]
+struct Known {
+    stamp: Stamp,
+    by_token: HashMap<[u8; 32], (String, Role)>,
+}
+
 /// The operators of a gateway.
 pub(crate) struct Operators {
     file: PathBuf,
-    known: Mutex<(Stamp, HashMap<[u8; 32], (String, Role)>)>,
+    known: Mutex<Known>,
     hashes: DefaultDirectRateLimiter,
 }
 
@@ -207,20 +214,23 @@ impl Operators {
         let found = spawn_blocking(move || found(&file, &name, &token)).await.ok().flatten();
         let Some((name, role)) = found else { return Shown::Wrong(claimed) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.1.len() >= KNOWN {
-            known.1.clear();
+        if known.by_token.len() >= KNOWN {
+            known.by_token.clear();
         }
-        known.1.insert(key, (name.clone(), role));
+        // The file may be another by now: who was found in the old one is not known then.
+        if known.stamp == stamp {
+            known.by_token.insert(key, (name.clone(), role));
+        }
         Shown::Of { name, role, new: true }
     }
 
     /// The operator of a token that was good before, if the file is the same.
     fn known(&self, stamp: Stamp, key: &[u8; 32]) -> Option<(String, Role)> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0 != stamp {
-            *known = (stamp, HashMap::new());
+        if known.stamp != stamp {
+            *known = Known { stamp, ..Known::default() };
         }
-        known.1.get(key).cloned()
+        known.by_token.get(key).cloned()
     }
 }
 
@@ -255,7 +265,6 @@ fn found(file: &Path, name: &str, token: &[u8]) -> Option<(String, Role)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -5,6 +5,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
+use policy::audit::hex;
 use serde_json::{Map, Value, json};
 
 use super::Language;
@@ -23,7 +24,7 @@ impl Message {
         let any = Language::ALL.into_iter().find_map(&text)?;
         let texts: Vec<String> = Language::ALL.map(|language| text(language).unwrap_or(any).to_owned()).into();
         let hash = digest(&SHA256, texts.join("\0").as_bytes());
-        let id = hash.as_ref().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(hash.as_ref().get(..3).unwrap_or_default());
         Some(Self { texts, id })
     }
 

@@ -338,7 +338,7 @@ impl Faces {
                 }
             }
             Slot::MessageId => {
-                out.extend_from_slice(snapshot.message.as_ref().map_or("", |message| message.id()).as_bytes())
+                out.extend_from_slice(snapshot.message.as_ref().map_or("", |message| message.id()).as_bytes());
             }
             Slot::Stock | Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request | Slot::Shared => {}
         })

@@ -83,9 +83,9 @@ fn a_missing_line_is_found_and_a_cut_tail_beside_an_outside_head() {
 }
 
 /// What a gateway has that saw `chain` up to its end, after the store went on behind `parent`.
-fn after_a_loss(chain: &[Line], parent: Head, explained: bool) -> Vec<String> {
+fn after_a_loss(chain: &[Line], parent: &Head, explained: bool) -> Vec<String> {
     let lost = explained.then(|| chain.last().expect("lines").head.clone());
-    let first = entry("resume").behind(&parent);
+    let first = entry("resume").behind(parent);
     let fork = Entry { lost, ..entry("fork") }.behind(&first.head);
     let more = behind(fork.head.clone(), 2);
     let lines = chain.iter().chain([&first, &fork]).chain(&more);
@@ -96,11 +96,11 @@ fn after_a_loss(chain: &[Line], parent: Head, explained: bool) -> Vec<String> {
 fn a_fork_is_shown_as_a_fork_and_one_that_nobody_explains_is_not_accepted() {
     let chain = behind(Head::default(), 5);
     for (parent, after) in [(chain[2].head.clone(), 3), (Head::default(), 0)] {
-        let lines = after_a_loss(&chain, parent.clone(), true);
+        let lines = after_a_loss(&chain, &parent, true);
         let told =
             verify(lines.iter().map(String::as_str), Some(&chain[4].head.hash)).expect("both branches are there");
         assert_eq!(told.forks, [Fork { line: 7, after, lost: chain[4].head.clone() }]);
-        let lines = after_a_loss(&chain, parent, false);
+        let lines = after_a_loss(&chain, &parent, false);
         assert_eq!(verify(lines.iter().map(String::as_str), None), Err(Broken::Branch(6)));
     }
 }

@@ -88,7 +88,7 @@ fn busy() -> Problem {
         .mended_by("say it again in a second")
 }
 
-fn bad(bad: &BadWord) -> Problem {
+fn bad(bad: BadWord) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, bad.to_string())
 }
 
@@ -110,8 +110,8 @@ pub(super) async fn set_rate(
     body: Result<Json<RateBody>, JsonRejection>,
 ) -> Result<Json<Taken>, Problem> {
     let body = sent(&headers, body)?;
-    let rate = origin::rate(&body.rate).map_err(|word| bad(&word))?;
-    let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration).map_err(|word| bad(&word))?;
+    let rate = origin::rate(&body.rate).map_err(bad)?;
+    let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration).map_err(bad)?;
     if !(1..=LONGEST_TTL).contains(&ttl) {
         let bounds = Problem::new(StatusCode::BAD_REQUEST, "a ttl is between 1ms and 24h");
         return Err(bounds.mended_by("write another one; DELETE takes a rate back").about("ttl"));
@@ -135,7 +135,7 @@ pub(super) async fn set_stock(
     body: Result<Json<StockBody>, JsonRejection>,
 ) -> Result<Json<StockBody>, Problem> {
     let body = sent(&headers, body)?;
-    let word = StockWord::new(&body.sku, body.left, body.held).map_err(|word| bad(&word))?;
+    let word = StockWord::new(&body.sku, body.left, body.held).map_err(bad)?;
     if !named(&shared, &name)?.set_stock(level(&word, true)) {
         return Err(busy());
     }

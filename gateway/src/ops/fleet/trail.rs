@@ -96,9 +96,10 @@ impl Trail {
         {
             let mut kept = self.lock();
             for line in &lines {
-                match kept.take(line) {
-                    Some(entry) => tell(entry),
-                    None => tracing::error!(line, "the store holds a line of the audit that was changed"),
+                if let Some(entry) = kept.take(line) {
+                    tell(entry);
+                } else {
+                    tracing::error!(line, "the store holds a line of the audit that was changed");
                 }
             }
             PROCESS.gauge(&catalogue::AUDIT_LINES, &[]).set(kept.head.number as f64);
@@ -146,7 +147,6 @@ fn append(file: &Path, lines: &[String]) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use http::{Method, StatusCode};
+use policy::audit::hex;
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -85,7 +86,7 @@ fn told(acted: &Acted) -> String {
 fn one_time_id() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// A name inside a path: what is no name of a room is not found, and not another path.
