@@ -3,6 +3,7 @@
 {
   const page = document.getElementById("weir"), data = page.dataset, title = document.title;
   const ticket = Number(data.ticket), line = Number(data.line), told = Number(data.poll);
+  const { lang } = document.documentElement;
   let timer, newer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
@@ -15,7 +16,7 @@
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
     const bar = element("progress");
     if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
-    const text = least.toLocaleString(document.documentElement.lang);
+    const text = least.toLocaleString(lang);
     show("position", text);
     document.title = text + " · " + title;
   };
@@ -65,16 +66,14 @@
     }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
+  const ask = kind => fetch("/.weir/" + kind + "/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+
   // What operators tell stands in a document of its own: it is asked for when it has another id.
-  let heard = data.message;
   const listen = async (id = "") => {
-    if (id === heard) return;
-    try {
-      const answer = await fetch("/.weir/message/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
-      const words = await answer.json();
-      heard = words.id;
-      show("message", words[document.documentElement.lang] || "");
-    } catch {}
+    if (id === data.message) return;
+    const words = await (await ask("message")).json();
+    data.message = words.id;
+    show("message", words[lang] || "");
   };
 
   const update = status => {
@@ -90,7 +89,7 @@
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
-    listen(status.message);
+    listen(status.message).catch(() => {});
     note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     show("stock", moving && left < least * units ? data.mayEnd : "");
@@ -101,7 +100,7 @@
       page.querySelector(".lead").hidden = gone;
     }
     const at = new Date(status.now), clock = element("updated");
-    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
+    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(lang); }
     const { min, max, share, stretch, pace } = status.poll;
     const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
@@ -109,7 +108,7 @@
   const check = async () => {
     checked = Date.now();
     try {
-      const answer = await fetch("/.weir/status/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+      const answer = await ask("status");
       if (answer.status === 404) return again();
       if (!answer.ok) throw answer.status;
       const status = await answer.json();
@@ -124,7 +123,7 @@
   const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
 
   for (const clock of document.querySelectorAll("time"))
-    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
+    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
   if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });

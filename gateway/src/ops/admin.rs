@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -242,6 +242,7 @@ pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
         .with_state(fleet.clone())
         .merge(of_this_gateway.merge(of_all).merge(actions).layer(from_fn_with_state(gate, authorize)))
         .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
+        .layer(map_response(problem::in_one_form))
 }
 
 /// Serves the operator until `stop`.

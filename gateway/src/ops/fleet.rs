@@ -290,7 +290,10 @@ impl Fleet {
     /// Remembers when each gateway was heard, for as long as it may live on what it was lent.
     fn remember(&self, gateways: &[Gateway]) {
         let (mut known, now) = (self.known.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
-        known.extend(gateways.iter().map(|gateway| (gateway.name.clone(), (gateway.clone(), now))));
+        // One that was started anew is listed twice for a while: the later one counts.
+        let mut gateways: Vec<&Gateway> = gateways.iter().collect();
+        gateways.sort_by_key(|gateway| gateway.started_ms);
+        known.extend(gateways.into_iter().map(|gateway| (gateway.name.clone(), (gateway.clone(), now))));
         known.retain(|_, (_, heard)| now.duration_since(*heard) < arrival::FORGOTTEN);
     }
 

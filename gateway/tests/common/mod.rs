@@ -12,6 +12,7 @@ pub mod orders;
 pub mod postgres;
 pub mod program;
 pub mod redis;
+pub mod speaker;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -157,6 +157,20 @@ async fn gateways_hear_of_one_another_and_of_nobody_who_has_gone() {
 }
 
 #[tokio::test]
+async fn an_operators_first_call_after_a_restart_of_redis_is_made() {
+    let mut server = RedisServer::durable();
+    let registry = Redis::at(&server.url()).unwrap();
+    let heard = registry.exchange(heartbeat(1, InForce::default())).await.unwrap();
+    let first = now(&registry, heard.in_force, add("first")).await;
+    server.kill();
+    server.restart();
+    let second = now(&registry, first, add("second")).await;
+    server.kill();
+    server.restart();
+    assert_eq!(numbers(&registry.versions().await.unwrap()), [first.number, second.number]);
+}
+
+#[tokio::test]
 async fn of_many_who_change_at_once_exactly_one_does() {
     let server = RedisServer::start();
     let boards: Vec<_> = (0..8).map(|_| Arc::new(Redis::at(&server.url()).unwrap())).collect();

@@ -137,6 +137,9 @@ fn a_room_is_paused_and_resumed_by_the_api_and_by_the_command_and_the_audit_says
     let [a, b, _c] = gateways;
     let a = Weir::start_in(a.kill());
     assert_eq!(state(&a), "paused");
+    until_true("the killed one is forgotten", || {
+        request(b.admin, "GET", "/api/gateways", &[], "").json().as_array().unwrap().len() == 3
+    });
     let (code, said) = operator(&b, &["rollback", "--to", "2"]);
     assert!(code == 1 && said.contains("Paused of \"launch\"") && said.contains("--undo"), "{said}");
     let (code, said) = operator(&b, &["rollback", "--to", "2", "--dry-run"]);
@@ -296,7 +299,14 @@ fn what_is_wrong_is_told_with_its_place_and_how_to_mend_it_and_nothing_is_half_a
     problem(&post(&weir, "/api/rooms/lunch/actions/pause", &[], "{\"why\": \"x\"}"), 404);
     problem(&post(&weir, &format!("{url}pause"), &[("Origin", "http://evil.example")], "{\"why\": \"x\"}"), 403);
     problem(&post(&weir, &format!("{url}pause"), &[("Host", "evil.example")], "{\"why\": \"x\"}"), 403);
-    assert_eq!(request(weir.admin, "GET", &format!("{url}pause"), &[], "").status, 405);
+    problem(&request(weir.admin, "GET", &format!("{url}pause"), &[], ""), 405);
+    problem(&request(weir.admin, "GET", "/api/nothing", &[], ""), 404);
+    problem(&request(weir.admin, "GET", "/api/versions/seven", &[], ""), 400);
+    problem(&request(weir.admin, "PUT", "/api/versions/in-force?to=seven", &[], ""), 400);
+    problem(&request(weir.admin, "PUT", "/api/versions/in-force?to=7", &[], ""), 404);
+    problem(&request(weir.admin, "PUT", "/api/versions/in-force?to=0&undo=perhaps", &[], ""), 400);
+    problem(&request(weir.admin, "POST", "/api/versions", &[], &"x".repeat(10 << 20)), 413);
+    problem(&request(weir.admin, "POST", "/api/versions", &[], "no TOML"), 422);
     assert_eq!((state(&weir).as_str(), weir.room()["new_users_per_minute"].as_f64()), ("running", Some(60.0)));
     assert!(request(weir.admin, "GET", "/api/versions", &[], "").json()["versions"].as_array().unwrap().is_empty());
 

@@ -18,15 +18,16 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use policy::Millis;
 use policy::action::{ACTIONS, Action, Amount, Controls, Refused, act};
 use policy::audit::{Entry, Head};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::access::Caller;
-use super::no_room;
 use super::problem::Problem;
 use super::versions::{no_browser, tag};
+use super::{named, no_room};
 use crate::line::store::registry::{Change, InForce};
 use crate::ops::fleet::arrival::Arrival;
 use crate::ops::fleet::{Fleet, NotSwitched};
@@ -136,12 +137,24 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     number.map(Some).ok_or_else(wrong)
 }
 
+/// A reason, for those who read the audit.
+///
+/// # Errors
+/// If it is empty, too long or more than a line.
+pub(super) fn is_reason(why: &str) -> Result<(), Refused> {
+    let length = why.trim().chars().count();
+    let what = match () {
+        () if length == 0 => "there is no reason",
+        () if length > LONGEST_WHY => "the reason is too long",
+        () if why.trim().contains(char::is_control) => "the reason has control characters",
+        () => return Ok(()),
+    };
+    Err(Refused::wrong("why", what, format!("say why in 1 to {LONGEST_WHY} characters on one line")))
+}
+
 fn with_reason(asked: Asked) -> Result<Asked, Refused> {
-    let (why, id) = (asked.why.trim(), asked.id.as_deref());
-    if why.is_empty() || why.chars().count() > LONGEST_WHY || why.contains(char::is_control) {
-        let how = format!("say why in 1 to {LONGEST_WHY} characters on one line");
-        return Err(Refused::wrong("why", "there is no reason, or it is too long", how));
-    }
+    is_reason(&asked.why)?;
+    let id = asked.id.as_deref();
     let fits = |id: &str| (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     if id.is_some_and(|id| !fits(id)) {
         let how = format!("write 1 to {LONGEST_ID} letters, digits or signs, another text for each action");
@@ -229,14 +242,12 @@ impl Order {
                     }
                     return self.told(fleet, entry, since, changes).await;
                 }
-                // Another operator was first: what was asked is asked of the newer version.
-                Err(Stopped::Overtaken(_)) if self.if_match.is_none() => fleet.refresh().await,
+                // Another operator was first, or this very action came twice: what was asked is asked of the newer version.
                 Err(Stopped::Overtaken(number)) => {
-                    let problem = Problem::new(
-                        StatusCode::PRECONDITION_FAILED,
-                        format!("version {number} is in force by now: the action was not done"),
-                    );
-                    return Err(problem.mended_by("look at the room again, and name that version"));
+                    fleet.refresh().await;
+                    if self.if_match.is_some() && self.done_before(fleet)?.is_none() {
+                        return Err(overtaken(number));
+                    }
                 }
                 Err(Stopped::Refused(problem)) => {
                     self.note_refusal(fleet, &problem).await;
@@ -272,7 +283,8 @@ impl Order {
         }
         let room = room_of(fleet, &self.room).ok_or_else(|| Stopped::Failed(no_room(&self.room)))?;
         let before = room.controls();
-        let after = self.after(fleet, &before).map_err(|refused| Stopped::Refused(refused.into()))?;
+        let now = self.now(fleet).ok_or_else(|| Stopped::Failed(no_time()))?;
+        let after = self.after(&before, now).map_err(|refused| Stopped::Refused(refused.into()))?;
         let mut entry = self.entry(knows);
         if after == before {
             entry.version = Some(knows.number);
@@ -291,9 +303,18 @@ impl Order {
         }
     }
 
-    fn after(&self, fleet: &Fleet, before: &Controls) -> Result<Controls, Refused> {
+    fn after(&self, before: &Controls, now: Millis) -> Result<Controls, Refused> {
         self.action.confirmed(&self.room, self.asked.confirm.as_deref())?;
-        act(before, &self.action, fleet.store_time().unwrap_or_default())
+        act(before, &self.action, now)
+    }
+
+    /// The time of the store. That of the line may be ahead of it after a loss, and passes carry that one: the later one counts,
+    /// so that a Stop ends all of them.
+    fn now(&self, fleet: &Fleet) -> Option<Millis> {
+        let store = fleet.store_time()?;
+        let line = named(&fleet.shared, &self.room).map(|room| room.snapshot());
+        let of_line = line.filter(|line| line.view.is_some()).map(|line| line.store_time(Instant::now()));
+        Some(store.max(of_line.unwrap_or_default()))
     }
 
     fn entry(&self, knows: InForce) -> Entry {
@@ -377,6 +398,16 @@ fn rules_before(changes: &[RoomChange], mut now: policy::room::Room) -> policy::
         }
     }
     now
+}
+
+fn overtaken(number: u64) -> Problem {
+    let what = format!("version {number} is in force by now: the action was not done");
+    Problem::new(StatusCode::PRECONDITION_FAILED, what).mended_by("look at the room again, and name that version")
+}
+
+fn no_time() -> Problem {
+    let what = "the store has not answered yet: the action was not done";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, what).mended_by("say it again in a second")
 }
 
 /// Why an action was not done.

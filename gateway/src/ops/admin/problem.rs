@@ -1,5 +1,6 @@
 //! Errors of the API: problem details (RFC 9457) that say what is wrong, where, and how to mend it.
 
+use axum::body::to_bytes;
 use axum::extract::rejection::{JsonRejection, StringRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ops::fleet::NotSwitched;
 
+/// Bytes of a text that is put into that form.
+const LONGEST: usize = 64 << 10;
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An error, for programs and for people.
@@ -57,6 +60,25 @@ impl Problem {
         let last = format!("{place}{}{how}", self.detail);
         self.problems.iter().cloned().chain([last]).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// What is refused before a call is understood, such as a query that cannot be read, a method or an address that is not there,
+/// in the same form.
+pub(super) async fn in_one_form(response: Response) -> Response {
+    let is_text = response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/"));
+    if !response.status().is_client_error() || !is_text {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = to_bytes(body, LONGEST).await.unwrap_or_default();
+    let detail = String::from_utf8_lossy(&text);
+    let words =
+        if detail.trim().is_empty() { parts.status.canonical_reason().unwrap_or_default() } else { detail.trim() };
+    let mut answer = Problem::new(parts.status, words).into_response();
+    if let Some(methods) = parts.headers.get(header::ALLOW) {
+        answer.headers_mut().insert(header::ALLOW, methods.clone());
+    }
+    answer
 }
 
 impl IntoResponse for Problem {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::access::Caller;
+use super::actions::is_reason;
 use super::problem::Problem;
 use crate::in_force::plan::Preview;
 use crate::line::store::StoreError;
@@ -145,6 +146,7 @@ async fn change(
     change: Change,
 ) -> Result<Json<Changed>, Problem> {
     let Preview { from, changes, mut warnings } = preview;
+    asked.why.as_deref().map_or(Ok(()), is_reason)?;
     if asked.from.is_some_and(|asked| asked != from) {
         return Err(NotSwitched::Other(from).into());
     }

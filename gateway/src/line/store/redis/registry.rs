@@ -6,7 +6,7 @@ use policy::audit::Head;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use super::connect::Connection;
-use super::{Redis, failed, in_this_format};
+use super::{Idle, Redis, failed, in_this_format};
 use crate::line::store::registry::{
     Change, Heartbeat, HeartbeatReply, InForce, KEPT, KEPT_LINES, Link, PAGE_OF_LINES, Registry, SILENCE, Switched,
     Version,
@@ -53,7 +53,7 @@ impl Registry for Redis {
                 .arg(&heartbeat.text);
             call.arg(heartbeat.knows.switch).arg(SILENCE.as_millis() as u64);
             let (switch, number, version, gateways, audit, now): (u64, u64, String, Vec<String>, String, u64) =
-                self.ask(&call).await?;
+                self.ask(&self.board_idle, &call).await?;
             let version = if version.is_empty() { None } else { Some(version_of(number, &version)?) };
             Ok(HeartbeatReply { in_force: InForce { switch, number }, version, gateways, audit: head_of(&audit)?, now })
         })
@@ -62,7 +62,7 @@ impl Registry for Redis {
     fn versions(&self) -> Answer<'_, Vec<Version>> {
         Box::pin(async move {
             let call = self.registry.versions.key(key("texts"));
-            let rows: Vec<(u64, String)> = self.ask(&call).await?;
+            let rows: Vec<(u64, String)> = self.ask_anew(&call).await?;
             let versions = rows.iter().map(|(number, row)| version_of(*number, row));
             let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
             versions.sort_unstable_by_key(|version| version.number);
@@ -92,7 +92,7 @@ impl Registry for Redis {
                 }
                 Change::Nothing => call.arg("nothing"),
             };
-            let (word, present): (String, String) = self.ask(&call).await?;
+            let (word, present): (String, String) = self.ask_anew(&call).await?;
             Ok(match word.as_str() {
                 "now" => Switched::Now(in_force_of(&present)?),
                 "other" => Switched::Other(in_force_of(&present)?),
@@ -106,18 +106,23 @@ impl Registry for Redis {
         Box::pin(async move {
             let mut call = self.registry.audit.key(key("audit"));
             call.key(key("audit_head")).arg(from).arg(PAGE_OF_LINES);
-            self.ask(&call).await
+            self.ask_anew(&call).await
         })
     }
 }
 
 impl Redis {
-    /// A call on the connection of the registry: it never waits for a commit, and no commit for it.
-    async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+    /// A call on a connection of its own: an operator's, which nothing repeats. A kept connection may have been closed
+    /// by the server since.
+    async fn ask_anew<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        self.ask(&Idle::default(), call).await
+    }
+
+    async fn ask<T: FromRedisValue>(&self, idle: &Idle, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let run = |mut connection: Connection| async move {
             connection.run(call).await.map_err(|error| self.refused(error, WHICH_FORMAT))
         };
-        self.on(&self.board_idle, run).await
+        self.on(idle, run).await
     }
 }
 
