@@ -15,7 +15,7 @@
     first = Math.max(first, least);
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
     const bar = element("progress");
-    if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
+    if (bar) { bar.hidden = false; bar.value = Math.max(2, 100 - 100 * least / first); }
     const text = least.toLocaleString(lang);
     show("position", text);
     document.title = text + " · " + title;
@@ -66,12 +66,13 @@
     }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
-  const ask = kind => fetch("/.weir/" + kind + "/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+  const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
+  const ask = kind => fetch("/.weir/" + kind + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
 
   // What operators tell stands in a document of its own: it is asked for when it has another id.
   const listen = async (id = "") => {
     if (id === data.message) return;
-    const words = await (await ask("message")).json();
+    const words = await (await ask("message/")).json();
     data.message = words.id;
     show("message", words[lang] || "");
   };
@@ -99,8 +100,8 @@
       page.querySelector("h1").textContent = gone ? data.gone : data.title;
       page.querySelector(".lead").hidden = gone;
     }
-    const at = new Date(status.now), clock = element("updated");
-    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(lang); }
+    const clock = element("updated");
+    if (clock) { clock.dateTime = new Date(status.now).toISOString(); tell(clock); }
     const { min, max, share, stretch, pace } = status.poll;
     const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
@@ -108,7 +109,7 @@
   const check = async () => {
     checked = Date.now();
     try {
-      const answer = await ask("status");
+      const answer = await ask("status/");
       if (answer.status === 404) return again();
       if (!answer.ok) throw answer.status;
       const status = await answer.json();
@@ -122,8 +123,7 @@
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
   const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
 
-  for (const clock of document.querySelectorAll("time"))
-    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
+  document.querySelectorAll("time").forEach(tell);
   if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });

@@ -7,7 +7,9 @@ use crate::common::redis::RedisServer;
 use gateway::line::store::StoreError;
 use gateway::line::store::embedded::Embedded;
 use gateway::line::store::redis::Redis;
-use gateway::line::store::registry::{Change, Heartbeat, InForce, KEPT, Link, Registry, Switched, Version};
+use gateway::line::store::registry::{
+    Change, Heartbeat, HeartbeatReply, InForce, KEPT, Link, Registry, Switched, Version,
+};
 use policy::audit::{Entry, Head};
 
 fn heartbeat(incarnation: u32, knows: InForce) -> Heartbeat {
@@ -121,7 +123,9 @@ async fn the_embedded_store_keeps_the_contract_and_keeps_it_over_a_restart() {
         (store.exchange(heartbeat(1, InForce::default())).await.unwrap(), store.versions().await.unwrap());
     drop(store);
     let store = Embedded::open(&file).unwrap();
-    assert_eq!(store.exchange(heartbeat(1, InForce::default())).await.unwrap(), before);
+    let after = store.exchange(heartbeat(1, InForce::default())).await.unwrap();
+    assert!(after.now >= before.now);
+    assert_eq!(HeartbeatReply { now: before.now, ..after }, before);
     assert_eq!(store.versions().await.unwrap(), kept);
 }
 

@@ -137,8 +137,10 @@ fn a_room_is_paused_and_resumed_by_the_api_and_by_the_command_and_the_audit_says
     let [a, b, _c] = gateways;
     let a = Weir::start_in(a.kill());
     assert_eq!(state(&a), "paused");
-    until_true("the killed one is forgotten", || {
-        request(b.admin, "GET", "/api/gateways", &[], "").json().as_array().unwrap().len() == 3
+    until_true("the killed one is forgotten, and the new one is known", || {
+        let known = request(b.admin, "GET", "/api/gateways", &[], "").json();
+        let known: Vec<&Json> = known.as_array().unwrap().iter().map(|gateway| &gateway["admin"]).collect();
+        known.len() == 3 && known.contains(&&json!(a.admin.to_string()))
     });
     let (code, said) = operator(&b, &["rollback", "--to", "2"]);
     assert!(code == 1 && said.contains("Paused of \"launch\"") && said.contains("--undo"), "{said}");
