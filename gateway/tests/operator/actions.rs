@@ -52,17 +52,17 @@ fn operator(to: &Weir, arguments: &[&str]) -> (i32, String) {
     weir(&[arguments, &["--admin", &admin]].concat(), to.dir.path())
 }
 
-fn state(of: &Weir) -> String {
+pub(super) fn state(of: &Weir) -> String {
     of.room()["state"].as_str().unwrap().to_owned()
 }
 
 /// The lines of the audit.
-fn audit(of: &Weir) -> Vec<Json> {
+pub(super) fn audit(of: &Weir) -> Vec<Json> {
     let answer = request(of.admin, "GET", "/api/audit", &[], "");
     answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn member(redis: &str, name: &str, text: &str) -> Weir {
+pub(super) fn member(redis: &str, name: &str, text: &str) -> Weir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("shared.secret"), "one secret for all the gateways of a line").unwrap();
     let store = format!(

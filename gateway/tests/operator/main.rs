@@ -6,6 +6,7 @@ mod bounds;
 mod common;
 mod config;
 mod documents;
+mod launch;
 mod operations;
 mod privacy;
 mod process;
