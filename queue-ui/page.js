@@ -65,6 +65,17 @@
     }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
+  const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
+  const ask = kind => fetch("/.weir/" + kind + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+
+  // What operators tell stands in a document of its own: it is asked for when it has another id.
+  const listen = async (id = "") => {
+    if (id === data.message) return;
+    const words = await (await ask("message/")).json();
+    data.message = words.id;
+    show("message", words[lang] || "");
+  };
+
   const update = status => {
     const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
     const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
@@ -81,6 +92,7 @@
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
+    listen(status.message).catch(() => {});
     note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     show("stock", moving && left < least * units ? data.mayEnd : "");
@@ -90,8 +102,8 @@
       page.querySelector("h1").textContent = gone ? data.gone : data.title;
       page.querySelector(".lead").hidden = gone;
     }
-    const at = new Date(status.now), clock = element("updated");
-    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(lang); }
+    const clock = element("updated");
+    if (clock) { clock.dateTime = new Date(status.now).toISOString(); tell(clock); }
     const { min, max, share, stretch, pace } = status.poll;
     const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
@@ -99,7 +111,7 @@
   const check = async () => {
     checked = Date.now();
     try {
-      const answer = await fetch("/.weir/status/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+      const answer = await ask("status/");
       if (answer.status === 404) return again();
       if (!answer.ok) throw answer.status;
       const status = await answer.json();
@@ -113,8 +125,7 @@
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
   const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
 
-  for (const clock of document.querySelectorAll("time"))
-    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
+  document.querySelectorAll("time").forEach(tell);
   if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });

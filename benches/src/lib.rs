@@ -12,6 +12,7 @@ use gateway::line::rooms::{Admission, LiveRoom};
 use gateway::line::store::{Store, Work};
 use hdrhistogram::Histogram;
 use jiff::tz::TimeZone;
+use policy::action::State;
 use policy::line::{Batch, Grant, Outcome};
 use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
@@ -27,6 +28,8 @@ pub fn terms(rules: Rules) -> gateway::line::rooms::RoomSettings {
         page: 0,
         timetable: None,
         event_pages: Vec::new(),
+        state: State::Running,
+        message: None,
     }
 }
 

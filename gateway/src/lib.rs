@@ -48,10 +48,12 @@ use crate::line::store::redis::Redis;
 use crate::line::store::registry::Registry;
 use crate::line::store::{Store, StoreError};
 use crate::log::Losses;
-use crate::ops::admin::Access;
+use crate::ops::admin::access::Access;
 use crate::ops::fleet::guarded::Guarded;
+use crate::ops::fleet::trail::Trail;
 use crate::ops::fleet::{Fleet, Identity};
 use crate::ops::live::Hour;
+use crate::ops::operators::Operators;
 use crate::ops::{admin, capacity, live, reload, steering};
 use crate::request::listener::Door;
 use crate::request::worker::Worker;
@@ -98,8 +100,10 @@ impl Gateway {
         let doors = doors(listen)?;
         let admin = bind(listen.admin)?;
         let token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
-        let access = Access { token, hosts: listen.admin_hosts.as_slice().into() };
+        let operators = listen.admin_operators_file.as_deref().map(Operators::of);
+        let access = Access::new(token, operators, &listen.admin_hosts);
         let Stores { lines, registry } = stores(&config.store)?;
+        let trail = Trail::open(&config.store.audit_file);
         let alone = config.store.kind == StoreKind::Embedded;
         let (keyring, sealer) = Keyring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
@@ -122,7 +126,7 @@ impl Gateway {
         });
         let plan = Arc::new(Plan::new(file, shared.clone(), keyring.names()));
         let reload = reload::ConfigWatcher::new(file, shared.clone(), plan.clone(), keyring);
-        let fleet = Arc::new(Fleet::new(shared, plan, registry, identity));
+        let fleet = Arc::new(Fleet::new(shared, plan, registry, identity, trail));
         let store = Arc::new(Guarded::new(lines, fleet.standing().clone()));
         Ok(Self { fleet, store, mailbox, reload, admin, access, doors })
     }

@@ -6,5 +6,6 @@ pub(crate) mod fleet;
 pub(crate) mod live;
 pub(crate) mod number;
 pub mod operator;
+pub mod operators;
 pub(crate) mod reload;
 pub(crate) mod steering;

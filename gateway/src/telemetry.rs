@@ -31,7 +31,8 @@ pub use self::waits::Waits;
 pub static PROCESS: LazyLock<Series> = LazyLock::new(Series::default);
 
 /// Of these, what needs no label and may not have happened yet.
-const FROM_THE_START: [&Metric; 8] = [
+const FROM_THE_START: [&Metric; 9] = [
+    &catalogue::AUDIT_LINES,
     &catalogue::CONNECTIONS_REFUSED,
     &catalogue::CONNECTIONS_DEFERRED,
     &catalogue::UNREADABLE,
@@ -64,6 +65,9 @@ pub fn start() {
             PROCESS.counter(&catalogue::RELOADS, &[what, result]).increment(0);
         }
         PROCESS.gauge(&catalogue::RELOAD_OK, &[what]).set(1);
+    }
+    for action in policy::action::ACTIONS {
+        PROCESS.counter(&catalogue::ACTIONS, &[action]).increment(0);
     }
     for reason in EVICTED_FOR {
         PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &[reason]).increment(0);

@@ -12,12 +12,15 @@ mod gzip;
 mod held;
 mod json;
 mod language;
+mod message;
 mod notice;
 mod operators;
 mod page;
 mod pass;
 mod status;
 mod template;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::tz::TimeZone;
@@ -34,9 +37,11 @@ pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
 pub use gate::{held_json, held_text, turn_json};
 pub use held::HeldForm;
 pub use language::Language;
+pub use message::Message;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
 pub use pass::{pass_script, pass_status};
+pub(crate) use status::{clock_of_day, iso};
 pub use template::{Coding, Filled, PageError};
 
 /// Seconds after which the holder of a provisional ticket polls again, before stretching.
@@ -130,6 +135,8 @@ pub struct Facts<'a> {
     pub page: u32,
     /// What its events say.
     pub event: EventFacts,
+    /// What operators tell those who wait.
+    pub message: Option<&'a Arc<Message>>,
 }
 
 impl Facts<'_> {
@@ -157,6 +164,7 @@ pub struct Snapshot {
     open: bool,
     away: bool,
     rests: bool,
+    message: Option<Arc<Message>>,
 }
 
 impl Snapshot {
@@ -181,6 +189,7 @@ impl Snapshot {
             open: facts.room.rules.open,
             away: facts.away,
             rests: facts.shop_rests,
+            message: facts.message.cloned(),
         }
     }
 

@@ -274,6 +274,7 @@ fn decide(context: AdmitContext<'_>, token: Option<Token>, intent: Intent) -> Ve
         Some(ticket) if intent.asks() || intent == Intent::Form => place(context, ticket),
         // Trades nothing, but the holder of a place still sees it.
         Some(ticket) => Verdict::Wait(ticket),
+        None if room.last_call => Verdict::Refuse(Refusal::Suspended),
         None => newcomer(context, arrival, intent),
     }
 }

@@ -17,11 +17,14 @@
 //! - [`pass`]: the passes that live at once; [`gate`]: how many requests of a class, such as orders, are in work, and whose is next
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
 //! - [`admit`]: all the `if`s of a request
+//! - [`action`]: what operators do to a room; [`audit`]: the chain of lines that says who did it
 //!
 //! Out of scope: sockets, HTTP, stores, logs, metrics, clocks, randomness, and state that threads share. Time comes in as
 //! milliseconds of the store's clock and decisions go out as values.
 
+pub mod action;
 pub mod admit;
+pub mod audit;
 pub mod cap;
 pub mod dormancy;
 pub mod event;

@@ -168,6 +168,10 @@ pub struct Room {
     pub join: Join,
     /// Refuse every newcomer, let no shopper in from the line, keep places and passes.
     pub suspended: bool,
+    /// Refuse every newcomer, and let the line go on to its end.
+    pub last_call: bool,
+    /// Passes that were given before this time of the line were ended by a stop ([`crate::action::ended_by_stop`]); 0: none was.
+    pub stopped_until: Millis,
     /// Passes end `session` after they were given, whatever their holders do.
     pub disable_session_renewal: bool,
     /// A GET that asks for JSON takes a number and is answered in JSON.
@@ -188,6 +192,8 @@ impl Room {
             queueing_method: QueueingMethod::Fifo,
             join: Join::Direct,
             suspended: false,
+            last_call: false,
+            stopped_until: 0,
             disable_session_renewal: false,
             json_response_enabled: true,
             fail_mode: FailMode::Closed,

@@ -22,14 +22,16 @@ use tokio::time::timeout;
 
 use crate::in_force::shared::Shared;
 use crate::in_force::site::{Files, Site};
+use crate::line::rooms::LiveRoom;
 use crate::line::store::registry::{InForce, Version};
 use crate::settings::config::event::late_changes;
-use crate::settings::config::{Config, Loss, RoomChange, RoomConfig, changes, difference, losses};
+use crate::settings::config::{Config, Loss, RoomChange, RoomConfig, changes, difference, losses, rooms_alone};
 use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.
 pub(crate) struct Plan {
     shared: Arc<Shared>,
+    path: PathBuf,
     folder: PathBuf,
     state: Mutex<State>,
     /// One change at a time.
@@ -113,7 +115,7 @@ impl Plan {
         let (file, folder) = (shared.site.load().config.clone(), path.parent().unwrap_or(Path::new("")).to_owned());
         let (wanted, taken) = (Rooms::default(), Rooms::default());
         let state = Mutex::new(State { file, wanted, taken, refused: None, keys });
-        Self { shared, folder, state, turn: tokio::sync::Mutex::default() }
+        Self { shared, path: path.to_owned(), folder, state, turn: tokio::sync::Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -206,6 +208,50 @@ impl Plan {
     pub(crate) fn wanted(&self) -> (InForce, Option<Version>) {
         let state = self.lock();
         (state.wanted.in_force, state.wanted.version.clone())
+    }
+
+    /// What is in force according to the store's last answer, as a text of rooms: the version's, or that of the file.
+    ///
+    /// # Errors
+    /// If this gateway could not take it, or the file cannot be read.
+    pub(crate) async fn text(&self) -> Result<(InForce, String), String> {
+        let (wanted, refused) = {
+            let state = self.lock();
+            (state.wanted.clone(), state.refused.is_some())
+        };
+        let number = wanted.in_force.number;
+        if refused {
+            return Err(format!("this gateway could not take version {number}, which is in force: ask another"));
+        }
+        if let Some(version) = wanted.version {
+            return Ok((wanted.in_force, version.text.to_string()));
+        }
+        let path = self.path.clone();
+        let read = spawn_blocking(move || std::fs::read_to_string(path)).await;
+        let text =
+            read.map_err(|error| error.to_string())?.map_err(|error| format!("{}: {error}", self.path.display()))?;
+        Ok((wanted.in_force, rooms_alone(&text).map_err(|error| error.to_string())?))
+    }
+
+    /// Compiles the rooms anew if one of them is not any more in the state that it was compiled in: an opening to all has ended.
+    pub(crate) async fn follow_time(&self) {
+        let now = self.shared.rooms.utc();
+        let over = |room: &LiveRoom, site: &Site| {
+            let written = site.by_name.get(&*room.title());
+            written.is_some_and(|written| written.config.controls().state(now) != room.settings().state)
+        };
+        let site = self.shared.site.load_full();
+        if !site.opens_to_all || !self.shared.rooms.all().values().any(|room| over(room, &site)) {
+            return;
+        }
+        let _turn = self.turn.lock().await;
+        let file = self.lock().file.clone();
+        match self.take(file).await {
+            Ok(()) => tracing::info!("an opening to all has ended"),
+            Err(why) => {
+                tracing::error!(why = why.join("; "), "an opening to all has ended, and the rooms cannot be read");
+            }
+        }
     }
 
     /// This gateway's report of itself.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use http::HeaderValue;
 use jiff::tz::TimeZone;
+use policy::Millis;
 use policy::event::Timetable;
 use policy::pacer::{self, PollTable};
 use policy::room::Room;
@@ -28,7 +29,7 @@ use crate::quota::{Quota, Quotas};
 use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, RouteConfig, UpstreamConfig};
 use crate::settings::tls::client::ClientTls;
 use crate::shield::RoomSignals;
-use crate::ui::{Language, Notices, WaitingPage};
+use crate::ui::{Language, Message, Notices, WaitingPage};
 use crate::upstream::{GateSettings, Part, PartSettings, RouteGate, Upstream};
 
 pub(crate) use cookie::Cookie;
@@ -71,6 +72,8 @@ pub(crate) struct Site {
     pub sealer: Arc<Sealer>,
     /// `Strict-Transport-Security`, if anything is said of it.
     pub hsts: Option<HeaderValue>,
+    /// Whether a room is open to all for a time.
+    pub opens_to_all: bool,
     /// The files of its pages, as they were read.
     pub stamp: Stamp,
 }
@@ -272,9 +275,9 @@ impl Site {
             let gate = gates.get(&route.name()).cloned();
             routes.push((route.scope().pattern()?, Route { upstream: find(&upstreams, name)?, gate }));
         }
-        let paired = config.rooms.iter().zip(&pages);
+        let (paired, now) = (config.rooms.iter().zip(&pages), rooms.utc());
         let settings: Vec<_> =
-            paired.map(|(room, pages)| (room.line().to_owned(), room_settings(room, pages))).collect();
+            paired.map(|(room, pages)| (room.line().to_owned(), room_settings(room, pages, now))).collect();
         rooms.apply(settings.clone());
         let live = rooms.all();
         let mut scopes = Vec::new();
@@ -304,6 +307,7 @@ impl Site {
         }
         let outside = before.map_or_else(|| Arc::new(RoomMeters::of("")), |site| site.outside.clone());
         let hsts = hsts(&config.listen);
+        let opens_to_all = config.rooms.iter().any(|room| room.open_to_all_until.is_some());
         Ok(Self {
             config,
             rooms,
@@ -317,6 +321,7 @@ impl Site {
             outside,
             sealer,
             hsts,
+            opens_to_all,
             stamp,
         })
     }
@@ -469,9 +474,10 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
     upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
 }
 
-fn room_settings(room: &RoomConfig, pages: &RoomPages) -> RoomSettings {
+/// The settings of a room at this store time.
+fn room_settings(room: &RoomConfig, pages: &RoomPages, now: Millis) -> RoomSettings {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
-    let (policy, timetable) = (room.policy(), room.timetable());
+    let (policy, timetable) = (room.policy_at(now), room.timetable_at(now));
     let rate = timetable.as_ref().map_or(policy.rules.rate, Timetable::highest_rate);
     let poll_budget = room.poll.budget.map_or(pacer::budget_for(rate), f64::from);
     let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
@@ -486,5 +492,7 @@ fn room_settings(room: &RoomConfig, pages: &RoomPages) -> RoomSettings {
         zone,
         page,
         event_pages: pages.of_events.iter().map(|of| of.as_ref().map_or(page, WaitingPage::version)).collect(),
+        state: room.controls().state(now),
+        message: Message::of(|language| room.message.text(language)).map(Arc::new),
     }
 }

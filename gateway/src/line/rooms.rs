@@ -29,6 +29,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use policy::Millis;
+use policy::action::State;
 use policy::cap::Cap;
 use policy::event::Timetable;
 use policy::line::{Arrival, Revoked, View};
@@ -85,6 +86,10 @@ pub struct RoomSettings {
     pub page: u32,
     /// See `page`.
     pub event_pages: Vec<u32>,
+    /// What an arriving visitor gets.
+    pub state: State,
+    /// What operators tell those who wait.
+    pub message: Option<Arc<ui::Message>>,
 }
 
 impl RoomSettings {
@@ -172,6 +177,8 @@ pub struct LiveRoom {
     /// Passes reported to the line since the last loss, with their ends.
     reported: DashMap<u64, Millis>,
     revocations: AtomicUsize,
+    /// As in its settings: passes that were given before were ended by a stop.
+    stopped_until: AtomicU64,
     renewals: Renewals,
     /// Used-up numbers of expired passes, and until when the line's answer holds.
     spent: DashMap<u64, Millis>,
@@ -461,6 +468,7 @@ impl Rooms {
         for (line, settings) in settings {
             let known = self.known.get(&*line).map(|room| room.clone());
             let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, settings.clone())));
+            room.stopped_until.store(settings.room.stopped_until, Ordering::Relaxed);
             // Equal settings are not replaced: no line has to take them in again.
             if **room.settings.load() != settings {
                 room.settings.store(Arc::new(settings));
@@ -469,6 +477,17 @@ impl Rooms {
             live.insert(room.name.clone(), room);
         }
         self.live.store(Arc::new(live));
+    }
+
+    /// The time of day of the store as far as any room knows it: the copy that came last tells it best.
+    pub fn utc(&self) -> Millis {
+        let (all, now) = (self.all(), Instant::now());
+        let snapshots = all.values().map(|room| room.snapshot.load_full()).filter(|snapshot| snapshot.view.is_some());
+        let latest = snapshots.max_by_key(|snapshot| snapshot.at);
+        latest.map_or_else(
+            || UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64),
+            |known| known.utc(now).unwrap_or_default(),
+        )
     }
 
     /// Reports the factor by which a worker wants polls to be stretched. The largest counts, and fades by a hundredth with
@@ -500,6 +519,7 @@ impl Rooms {
             confirmed: DashMap::with_shard_amount(PARTS),
             reported: DashMap::with_shard_amount(PARTS),
             revocations: AtomicUsize::new(0),
+            stopped_until: AtomicU64::new(0),
             renewals: Renewals::default(),
             spent: DashMap::with_shard_amount(PARTS),
             late: LateForms::default(),

@@ -1,6 +1,7 @@
 //! The gateway's own endpoints: everything under `/.weir/`.
 //!
-//! `GET status/{room}` is the same for all callers and may be cached for a second, `GET logo/{room}` for a week.
+//! `GET status/{room}` is the same for all callers and may be cached for a second, and so is `GET message/{room}`, what operators tell
+//! those who wait; `GET logo/{room}` for a week.
 //! `POST leave/{room}` gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app.
 //! `GET gate/{room}/{path}` tells the holder of a pass whether the turn has come at the gate of that path, as soon as it has.
 //! `GET health` is for balancers, which also ask in HTTP/1.0 for any path without a `Host`, as no shopper does.
@@ -44,6 +45,7 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
     let Some(room) = cx.site.asked(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
+        ("message", &(Method::GET | Method::HEAD)) => reply::message(room),
         ("logo", &(Method::GET | Method::HEAD)) => reply::logo(room),
         ("leave", &Method::POST) => {
             cx.look_at(room, head);
@@ -64,7 +66,7 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
             Box::pin(turn(cx, room, head, place)).await
         }
         ("gate", _) => reply::wrong_method("GET"),
-        ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
+        ("status" | "message" | "logo", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
         _ => reply::not_found(),
     }

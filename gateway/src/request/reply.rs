@@ -123,7 +123,17 @@ fn queueing(cx: &RequestContext<'_>, room: &SiteRoom) -> StatusCode {
 
 /// The status document of a room.
 pub(crate) fn status(room: &SiteRoom) -> Response<Body> {
-    let mut response = Response::new(Body::from(room.live.snapshot().answers.status()));
+    for_a_second(room.live.snapshot().answers.status())
+}
+
+/// What operators tell those who wait, by the settings that the status document was made of, or newer ones.
+pub(crate) fn message(room: &SiteRoom) -> Response<Body> {
+    for_a_second(ui::Message::document(room.live.settings().message.as_deref()))
+}
+
+/// JSON that is the same for all, for any script.
+fn for_a_second(document: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CACHE_CONTROL, A_SECOND);

@@ -74,6 +74,10 @@ macro_rules! metrics {
 metrics! {
     /// Always 1; which build this is.
     BUILD_INFO: Gauge "weir_build_info" in "info" ["version"];
+    /// Actions of operators that were done here, by action.
+    ACTIONS: Counter "weir_actions_total" in "actions" ["action"];
+    /// Number of the last line of the audit that this gateway saw.
+    AUDIT_LINES: Gauge "weir_audit_lines" in "lines" [];
     /// Whether new shoppers should be sent to this gateway, as `/readyz` says it.
     READY: Gauge "weir_ready" in "boolean" [];
     /// File descriptors that are open.
@@ -155,6 +159,8 @@ metrics! {
     ROOM_STOCK_STATE: Gauge "weir_room_stock_state" in "boolean" ["room", "state"];
     /// New shoppers that a calm room may let in at once (burst).
     ROOM_BURST_LIMIT: Gauge "weir_room_burst_limit" in "users" ["room"];
+    /// Whether the room is in this state, by what an arriving visitor gets.
+    ROOM_STATE: Gauge "weir_room_state" in "boolean" ["room", "state"];
     /// Whether all newcomers wait and nobody is let in (`queue_all`).
     ROOM_QUEUE_ALL: Gauge "weir_room_queue_all" in "boolean" ["room"];
     /// Whether newcomers are refused and the line stands (suspended).

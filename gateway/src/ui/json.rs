@@ -2,7 +2,8 @@
 //!
 //! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
 //! unchanged; Weir's additions (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
-//! `pollAfterSeconds`, `eventStartTime`, `status` as in `Weir-Status`, `reason`, `stockState` and `stockLeft`, `shopResting`, and `confirm` before there is a place) stand in
+//! `pollAfterSeconds`, `eventStartTime`, `status` as in `Weir-Status`, `reason`, `stockState` and `stockLeft`, `shopResting`, `message`, and `confirm`
+//! before there is a place) stand in
 //! the same object. The common part is written once per snapshot ([`head`]); a shopper adds a copy and numbers ([`waiting`]).
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use policy::Millis;
 use policy::outlook::{Standstill, Wait};
 use policy::room::QueueingMethod;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Facts, Language, QueuePosition, push_number, status};
 
@@ -51,6 +53,9 @@ struct Head<'a> {
     stock_state: Option<&'static str>,
     stock_left: Option<u64>,
     shop_resting: bool,
+    /// What operators tell, by the tag of its language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Map<String, Value>>,
 }
 
 /// The beginning of the document, up to the part that differs by shopper.
@@ -86,6 +91,7 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
         stock_state: facts.line.stock.map(|stock| stock.state.name()),
         stock_left: facts.line.stock.map(|stock| stock.left),
         shop_resting: facts.shop_rests,
+        message: facts.message.map(|message| message.texts()),
     };
     let mut out = b"{\"cfWaitingRoom\":".to_vec();
     // Plain data in memory: it cannot fail.

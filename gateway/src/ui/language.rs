@@ -131,6 +131,14 @@ impl Language {
         }
     }
 
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::English => "en-US",
+            Self::Korean => "ko-KR",
+        }
+    }
+
     /// The language of a tag such as `ko` or `en-US`.
     pub fn from_tag(tag: &str) -> Option<Self> {
         let primary = tag.trim().split('-').next()?;

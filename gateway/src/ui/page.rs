@@ -114,6 +114,8 @@ impl PageState {
             refresh => Slot::Refresh.mark(),
             why => Slot::Why.mark(),
             form => Slot::Form.mark(),
+            message => Slot::Message.mark(),
+            messageId => Slot::MessageId.mark(),
             shared => Slot::Shared.mark(),
             startsAt => Slot::StartsAt.mark(),
             starts => Slot::Starts.mark(),
@@ -349,6 +351,14 @@ impl Faces {
                 if let Some(form) = more.form {
                     form.push(out, language);
                 }
+            }
+            Slot::Message => {
+                if let Some(message) = &snapshot.message {
+                    message.push(out, language);
+                }
+            }
+            Slot::MessageId => {
+                out.extend_from_slice(snapshot.message.as_ref().map_or("", |message| message.id()).as_bytes());
             }
             Slot::Stock | Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request | Slot::Shared => {}
         })

@@ -177,12 +177,14 @@ pub(super) enum Slot {
     Starts,
     Countdown,
     StartsIn,
+    Message,
+    MessageId,
     /// No value: the text after it is the same for all shoppers.
     Shared,
 }
 
 impl Slot {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -204,6 +206,8 @@ impl Slot {
         Self::Starts,
         Self::Countdown,
         Self::StartsIn,
+        Self::Message,
+        Self::MessageId,
         Self::Shared,
     ];
 

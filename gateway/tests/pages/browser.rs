@@ -78,6 +78,34 @@ fn with_javascript_the_page_counts_down_by_itself_and_enters_when_it_is_their_tu
 }
 
 #[test]
+fn a_pause_and_what_operators_say_of_it_are_shown_within_a_poll_and_go_again() {
+    let browser = Browser::open(true);
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, &room().replace("queue_all = true\n", "").replace("= 60\n", "= 1\n")));
+    let act = |action: &str, body: &str| {
+        let path = format!("/api/rooms/launch/actions/{action}");
+        let answer = request(weir.admin, "POST", &path, &[("Content-Type", "application/json")], body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    crowd(&weir, 5);
+    go(&browser, &weir);
+    until_true("a place is shown", || browser.text("position").parse::<u64>().is_ok());
+    let shown = |id: &str| {
+        let text = "const e = document.getElementById('ID'); return e.hidden ? '' : e.textContent".replace("ID", id);
+        browser.run(&text).as_str().unwrap().to_owned()
+    };
+    assert_eq!((shown("note"), shown("message")), (String::new(), String::new()));
+    act("message", r#"{ "why": "a test", "message": { "en": "3 < 5: back at noon", "ko": "3 < 5: back at noon" } }"#);
+    act("pause", r#"{ "why": "a test" }"#);
+    until_true("the message is shown", || shown("message") == "3 < 5: back at noon");
+    until_true("and that the line stands", || !shown("note").is_empty());
+    act("message", r#"{ "why": "a test", "message": {} }"#);
+    act("resume", r#"{ "why": "a test" }"#);
+    until_true("it is as before", || shown("note").is_empty() && shown("message").is_empty());
+    assert_eq!(shop.seen().iter().filter(|head| head.contains("Chrome") && head.contains("/launch/item")).count(), 0);
+}
+
+#[test]
 fn with_javascript_the_page_goes_on_counting_down_when_redis_has_lost_everything() {
     let browser = Browser::open(true);
     let (redis, shop) = (RedisServer::start(), Shop::open());

@@ -37,6 +37,7 @@ fn snapshot(event: EventFacts, name: &str) -> Snapshot {
         zone: &TimeZone::get("Asia/Seoul").expect("a zone"),
         page: 0x00ab_cdef,
         event,
+        message: None,
     })
 }
 

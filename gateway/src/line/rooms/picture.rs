@@ -85,6 +85,7 @@ fn picture(name: &str, settings: &RoomSettings, view: Option<View>, reaches: Rea
         zone,
         page: *page,
         event,
+        message: settings.message.as_ref(),
     };
     let answers = ui::Snapshot::new(&facts);
     Snapshot { view, at, asked, away, on_lease: store == Reach::OnLease, shop_rests, state, answers }

@@ -26,6 +26,8 @@ fn settings(queueing_method: QueueingMethod) -> RoomSettings {
         page: 0,
         timetable: None,
         event_pages: Vec::new(),
+        state: policy::action::State::Running,
+        message: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use machine::Usage;
+use policy::action::State;
 use policy::cap::CapKind;
 use policy::stock::StockState;
 
@@ -105,6 +106,10 @@ fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     page.add(&catalogue::ROOM_BURST_LIMIT, labels, rules.burst);
     if let Some(limit) = rules.total_active_users {
         page.add(&catalogue::ROOM_ACTIVE_LIMIT, labels, limit);
+    }
+    let left = snapshot.view.as_ref().map_or(1, |view| view.waiting() + view.claimants + view.entering);
+    for state in State::ALL {
+        page.flag(&catalogue::ROOM_STATE, &[name, state.name()], terms.state.with_left(left) == state);
     }
     page.flag(&catalogue::ROOM_SUSPENDED, labels, in_force.suspended);
     page.flag(&catalogue::ROOM_STORE_AWAY, labels, snapshot.away);

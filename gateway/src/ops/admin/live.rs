@@ -15,7 +15,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -27,7 +26,7 @@ use tokio::task::coop::consume_budget;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{InWork, Working};
-use super::versions::Refusal;
+use super::problem::Problem;
 use crate::ops::live::{EVERY, Hour, Next, SAMPLES, Sample};
 
 /// Streams at once: an eighth of the operator's connections.
@@ -63,21 +62,24 @@ struct About<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
     /// As many as there may be are open.
-    #[error("{STREAMS} streams of /api/live are open, and there are no more; close one")]
+    #[error("{STREAMS} streams of /api/live are open, and there are no more")]
     Full,
     /// Not an id of ours.
-    #[error(
-        "Last-Event-ID is the id of an event of this stream: milliseconds since 1970; leave it out to begin with the last hour"
-    )]
+    #[error("Last-Event-ID is the id of an event of this stream: milliseconds since 1970")]
     NoId,
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let body = Json(Refusal { error: self.to_string(), problems: Vec::new() });
         match self {
-            Self::Full => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, LATER)], body).into_response(),
-            Self::NoId => (StatusCode::BAD_REQUEST, body).into_response(),
+            Self::Full => {
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, self.to_string());
+                ([(header::RETRY_AFTER, LATER)], problem.mended_by("close one")).into_response()
+            }
+            Self::NoId => {
+                let problem = Problem::new(StatusCode::BAD_REQUEST, self.to_string());
+                problem.mended_by("leave it out to begin with the last hour").into_response()
+            }
         }
     }
 }

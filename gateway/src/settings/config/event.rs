@@ -148,13 +148,13 @@ impl EventConfig {
         TimeZone::get(self.time_zone.as_deref().unwrap_or(&room.time_zone)).unwrap_or(TimeZone::UTC)
     }
 
-    /// The event as it is decided on.
-    pub(super) fn policy(&self, room: &RoomConfig) -> Event {
+    /// The event as it is decided on at this store time.
+    pub(super) fn policy(&self, room: &RoomConfig, now: Millis) -> Event {
         Event {
             name: self.name.clone(),
             times: self.times(),
             prequeue_active_users: self.prequeue_active_users,
-            room: room.during(self).policy(),
+            room: room.during(self).policy_at(now),
         }
     }
 
