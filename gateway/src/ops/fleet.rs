@@ -7,9 +7,9 @@
 //!
 //! Out of scope: who may change the rooms ([`crate::ops::admin`]), and how a version takes effect here ([`crate::in_force::plan`]).
 
-pub(crate) mod counted;
 pub(crate) mod arrival;
 mod audit;
+pub(crate) mod counted;
 pub(crate) mod guarded;
 pub(crate) mod keys;
 pub(crate) mod peers;

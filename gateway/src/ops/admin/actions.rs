@@ -286,7 +286,9 @@ impl Order {
         let room = room_of(fleet, &self.room).ok_or_else(|| Stopped::Failed(no_room(&self.room)))?;
         let before = room.controls();
         let utc = fleet.store_time().ok_or_else(|| Stopped::Failed(no_time()))?;
-        set_by_event(&room, &self.action, utc).map_or(Ok(()), Err).map_err(|refused| Stopped::Refused(refused.into()))?;
+        set_by_event(&room, &self.action, utc)
+            .map_or(Ok(()), Err)
+            .map_err(|refused| Stopped::Refused(refused.into()))?;
         let known = named(&fleet.shared, &self.room).map(|room| room.snapshot());
         let line = known.filter(|known| known.view.is_some()).map(|known| known.store_time(Instant::now()));
         let after = self.after(&before, utc, line).map_err(|refused| Stopped::Refused(refused.into()))?;
