@@ -72,9 +72,10 @@ mod tests {
     use super::*;
 
     /// Code that runs on the control thread, or in another process.
-    const HAVE_TIMERS: [&str; 15] = [
+    const HAVE_TIMERS: [&str; 16] = [
         "ops/admin/connection.rs",
         "ops/fleet.rs",
+        "ops/fleet/arrival.rs",
         "lib.rs",
         "ops/operator.rs",
         "ops/operator/compare.rs",
