@@ -75,6 +75,7 @@ mod tests {
     const HAVE_TIMERS: [&str; 16] = [
         "ops/admin/connection.rs",
         "ops/fleet.rs",
+        "ops/fleet/arrival.rs",
         "lib.rs",
         "ops/operator.rs",
         "ops/operator/compare.rs",
