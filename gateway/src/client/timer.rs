@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     /// Code that runs on the control thread, or in another process.
-    const HAVE_TIMERS: [&str; 16] = [
+    const HAVE_TIMERS: [&str; 17] = [
         "ops/admin/connection.rs",
         "ops/fleet.rs",
         "ops/fleet/arrival.rs",

@@ -236,8 +236,11 @@ fn stays_as_long_as_may_be(weirs: &mut [Weir], shop: &Shop, restarts: bool) {
         answer.status == 429
     });
     let claimed_again = claimed_again.unwrap();
-    assert_eq!(times(&claimed_again)[1], given + 9_000, "claimed again after the last renewal");
-    assert!(ends.len() > 2 && ends.last() == Some(&(given + 9_000)), "given at {given}, ends {ends:?}");
+    assert!(
+        ends.contains(&times(&claimed_again)[1]),
+        "claimed again it ends as its text says: {claimed_again}, {ends:?}"
+    );
+    assert!(ends.len() > 1 && ends.last() == Some(&(given + 9_000)), "given at {given}, ends {ends:?}");
 
     let posts = || shop.seen().iter().filter(|head| head.starts_with("POST")).count();
     for weir in &*weirs {
