@@ -37,7 +37,7 @@ fn curl_reads_what_is_kept_and_then_a_sample_a_second_until_the_gateway_ends() {
     assert_eq!(first[..2], ["event: about", "retry: 1000"]);
     assert!(first[2].contains("survive a reload of the configuration, not a restart"), "{first:?}");
     let samples = lines.by_ref().filter(|line| line.starts_with("data: ")).take(4).last().unwrap();
-    assert!(samples.contains("\"name\":\"launch\",\"state\":\"queueing\""), "{samples}");
+    assert!(samples.contains("\"name\":\"launch\",\"state\":\"running\",\"status\":\"queueing\""), "{samples}");
     weir.signal("TERM");
     assert_eq!(lines.filter(|line| line.contains("event")).count(), 0);
     assert!(curl.wait().unwrap().success(), "the stream is whole when the gateway ends");
@@ -177,7 +177,7 @@ fn what_is_no_id_is_refused_in_words_and_strangers_read_nothing() {
     let known = ("Authorization", "Bearer 0123456789abcdef");
     let wrong = ask(&[known, ("Last-Event-ID", "yesterday")]);
     assert_eq!(wrong.status, 400);
-    assert!(wrong.json()["error"].as_str().unwrap().contains("milliseconds since 1970"), "{}", wrong.body);
+    assert!(wrong.json()["detail"].as_str().unwrap().contains("milliseconds since 1970"), "{}", wrong.body);
     let live = Live::open(weir.admin, "Authorization: Bearer 0123456789abcdef\r\n");
     assert!(live.head.starts_with("HTTP/1.1 200"), "{}", live.head);
     let open = Weir::start(&config(Shop::open().address, CLOSED));
@@ -201,7 +201,7 @@ fn there_are_so_many_streams_and_those_that_nobody_reads_are_closed() {
     until_true("all of them are open", || ask().starts_with("HTTP/1.1 503"));
     let refused = request(weir.admin, "GET", "/api/live", &[], "");
     assert_eq!(refused.status, 503, "{}", refused.body);
-    assert!(refused.json()["error"].as_str().unwrap().contains("16 streams"), "{}", refused.body);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("16 streams"), "{}", refused.body);
     assert_eq!(refused.header("retry-after"), Some("10"));
     assert_eq!(request(weir.admin, "GET", "/readyz", &[], "").status, 200, "others are answered");
     until_true("those that nobody reads have made room", || ask().starts_with("HTTP/1.1 200"));

@@ -3,7 +3,7 @@
 //! A sample is bounded, and so is the hour ([`LARGEST`]). A room in which nothing changed is kept once for all its seconds.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policy::cap::CapKind;
 use serde::{Serialize, Serializer};
@@ -43,6 +43,8 @@ pub(super) struct RoomSample {
     name: Arc<str>,
     /// As in `/api/rooms/{name}/status`.
     state: &'static str,
+    /// The status of its line.
+    status: &'static str,
     /// Whether the store fails to answer this gateway: what a line shows is then stale.
     store_away: bool,
     /// Tickets handed out and not called.
@@ -166,12 +168,13 @@ impl RoomSample {
     pub(super) fn of(room: &LiveRoom, counted: &Counted, has_orders: bool) -> Self {
         let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
-        let (rules, here) = (&terms.room.rules, &counted.here);
+        let (rules, here) = (&terms.in_force(&snapshot, Instant::now()).rules, &counted.here);
         let told = snapshot.answers.newcomers_wait();
         let [suspended, full, quota] = here.refused;
         Self {
             name: terms.name.clone(),
-            state: snapshot.state.name(),
+            state: terms.state.with_left(view.waiting() + view.claimants + view.entering).name(),
+            status: snapshot.state.name(),
             store_away: snapshot.away,
             waiting: view.waiting(),
             inside: view.active,
@@ -227,7 +230,8 @@ mod tests {
     fn room(waiting: u64) -> RoomSample {
         RoomSample {
             name: "launch".into(),
-            state: "queueing",
+            state: "last_call",
+            status: "event_prequeueing",
             store_away: false,
             waiting,
             inside: 40,

@@ -506,15 +506,6 @@ pub(super) fn written(at: Millis) -> String {
     format!("{:.3}", at.unwrap_or(Timestamp::MAX))
 }
 
-pub(super) fn is_moment(text: &str) -> Result<(), Diagnostic> {
-    let at: Result<Timestamp, _> = text.parse();
-    let wrong = |_| {
-        let what = format!("{text:?} is no moment with its zone");
-        Diagnostic::new(what, "write it as in \"2026-11-27T20:00:00Z\" or \"2026-11-28T05:00:00+09:00\"")
-    };
-    at.map(drop).map_err(wrong)
-}
-
 pub(super) fn is_message(text: &str) -> Result<(), Diagnostic> {
     action::is_plain(text).map_err(|refused| Diagnostic::new(refused.what, refused.how))
 }

@@ -40,7 +40,6 @@ pub(super) const FORMATS: Formats<'static> = &[
     ("server_name", Format::Text(is_server_name)),
     ("timeout_header", Format::Text(is_timeout_header)),
     ("origin", Format::Text(room::is_origin)),
-    ("moment", Format::Text(room::is_moment)),
     ("message", Format::Text(room::is_message)),
     ("time_zone", Format::Text(room::is_time_zone)),
     ("domain", Format::Text(room::is_domain)),
