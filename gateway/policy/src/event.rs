@@ -266,7 +266,7 @@ impl Timetable {
 /// The room in the pre-queue of an event in which it is `running`: newcomers get a place, and nobody enters.
 fn gathering(running: &Room) -> Room {
     let room = held(running);
-    Room { rules: Rules { enforced: true, ..room.rules }, ..room }
+    Room { rules: Rules { enforced: true, gathers: true, ..room.rules }, ..room }
 }
 
 /// A room whose line stands until the store answers.

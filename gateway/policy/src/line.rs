@@ -312,14 +312,16 @@ impl Line {
             self.call(rules, lived, aside);
         } else {
             (self.bucket, self.visits) = (0.0, 0.0);
-            self.take_back_lead();
+            if rules.gathers {
+                self.skip_lead();
+            }
         }
         self.rate = rules.rate;
     }
 
-    /// A calm line that closes skips the numbers that it has called in advance: who comes next waits, at the first place and not
-    /// among as many as a burst that all are next.
-    fn take_back_lead(&mut self) {
+    /// Skips the numbers that a calm line has called in advance: who comes next waits, at the first place and not among as many as
+    /// a burst that all are next.
+    fn skip_lead(&mut self) {
         let calm = self.counters.segments.waiting() == 0;
         let open = &mut self.counters.segments.open;
         if calm && open.serving < open.base + segment::SPAN {

@@ -16,6 +16,7 @@ const FLOOR: f64 = 1.0 / 60.0;
 
 /// The limits of a line. Only numbers: the same rules can be sent to a store's script.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "rules of a room, each a switch of its own")]
 pub struct Rules {
     /// New shoppers per second, above 0 (`new_users_per_minute / 60`).
     pub rate: f64,
@@ -41,6 +42,9 @@ pub struct Rules {
     pub enforced: bool,
     /// Whether gateways get a part of the rate and of the seats as a lease, to go on without the store: [`FailMode::Static`].
     pub lends: bool,
+    /// A pre-queue: newcomers stand behind the numbers that the calm line has called in advance, so that they have an order.
+    #[serde(default)]
+    pub gathers: bool,
     /// Other rules that come by time, earliest first ([`crate::event`]): whoever holds the clock applies those that are due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<ScheduledRules>,
@@ -80,6 +84,7 @@ impl Rules {
             open: true,
             enforced: true,
             lends: false,
+            gathers: false,
             scheduled: Vec::new(),
         }
     }

@@ -28,8 +28,8 @@ fn each_gateway_tells_of_all_and_one_that_is_cut_off_as_silent() {
     let (a, b) = (gateway(&redis, &shop, "a"), gateway(&redis, &shop, "b"));
     let mut live = Live::open(a.admin, "");
     live.until("both are heard", |sample| member(sample, "b")["load"].is_object());
-    b.get("/launch/item", &[JSON]);
     live.until("what b refused is told by a", |sample| {
+        b.get("/launch/item", &[JSON]);
         launch(sample)["refused_per_second"]["suspended"].as_f64() > Some(0.0)
     });
     b.signal("STOP");

@@ -29,7 +29,7 @@ fn kinds() -> Vec<Rules> {
     let slow = Rules { session: 5_000, max_session: Some(12_000), ..Rules::per_minute(7) };
     let seats = Rules { total_active_users: Some(5), session: 3_000, claim_window: 2_000, ..rules.clone() };
     let passthrough = Rules { enforced: false, total_active_users: Some(20), ..rules.clone() };
-    let closed = Rules { open: false, ..rules.clone() };
+    let closed = Rules { open: false, gathers: true, ..rules.clone() };
     let suspended = Rules { open: false, ..passthrough.clone() };
     let uneven = Rules { burst: 33.3, session: 12_345, max_session: Some(12_345), ..Rules::per_minute(9_999) };
     let lends = Rules { lends: true, ..rules.clone() };
@@ -49,8 +49,10 @@ fn kinds() -> Vec<Rules> {
         events.collect::<Vec<_>>()
     };
     let event = Rules { scheduled: phases(&closed, &fast), ..rules.clone() };
-    let lends_event =
-        Rules { scheduled: phases(&Rules { open: false, ..lends.clone() }, &lends_seats), ..lends.clone() };
+    let lends_event = Rules {
+        scheduled: phases(&Rules { open: false, gathers: true, ..lends.clone() }, &lends_seats),
+        ..lends.clone()
+    };
     let open_event = Rules { scheduled: phases(&closed, &passthrough), ..seats.clone() };
     vec![
         event,

@@ -37,7 +37,7 @@ fn curl_reads_what_is_kept_and_then_a_sample_a_second_until_the_gateway_ends() {
     assert_eq!(first[..2], ["event: about", "retry: 1000"]);
     assert!(first[2].contains("survive a reload of the configuration, not a restart"), "{first:?}");
     let samples = lines.by_ref().filter(|line| line.starts_with("data: ")).take(4).last().unwrap();
-    assert!(samples.contains("\"name\":\"launch\",\"state\":\"running\",\"status\":\"queueing\""), "{samples}");
+    assert!(samples.contains("\"name\":\"launch\",\"state\":\"paused\",\"status\":\"queueing\""), "{samples}");
     weir.signal("TERM");
     assert_eq!(lines.filter(|line| line.contains("event")).count(), 0);
     assert!(curl.wait().unwrap().success(), "the stream is whole when the gateway ends");

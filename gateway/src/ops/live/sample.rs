@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use policy::action::State;
 use policy::cap::CapKind;
 use serde::{Serialize, Serializer};
 
@@ -42,7 +43,8 @@ pub(super) struct RoomSample {
     #[serde(serialize_with = "text")]
     name: Arc<str>,
     /// As in `/api/rooms/{name}/status`.
-    state: &'static str,
+    #[serde(serialize_with = "state")]
+    state: State,
     /// The status of its line.
     status: &'static str,
     /// Whether the store fails to answer this gateway: what a line shows is then stale.
@@ -173,7 +175,7 @@ impl RoomSample {
         let [suspended, full, quota] = here.refused;
         Self {
             name: terms.name.clone(),
-            state: terms.state.with_left(view.waiting() + view.claimants + view.entering).name(),
+            state: terms.state.with_left(view.waiting() + view.claimants + view.entering),
             status: snapshot.state.name(),
             store_away: snapshot.away,
             waiting: view.waiting(),
@@ -219,6 +221,11 @@ fn text<S: Serializer>(name: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(name)
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn state<S: Serializer>(state: &State, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(state.name())
+}
+
 fn each<S: Serializer>(rooms: &[Arc<RoomSample>], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(rooms.iter().map(|room| &**room))
 }
@@ -230,7 +237,7 @@ mod tests {
     fn room(waiting: u64) -> RoomSample {
         RoomSample {
             name: "launch".into(),
-            state: "last_call",
+            state: State::LastCall,
             status: "event_prequeueing",
             store_away: false,
             waiting,

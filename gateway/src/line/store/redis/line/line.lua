@@ -113,8 +113,8 @@ local function move(share)
   end
 end
 
--- A calm line that closes skips the numbers that it has called in advance.
-local function take_back_lead()
+-- Skips the numbers that a calm line has called in advance.
+local function skip_lead()
   local last = current()
   if waiting() == 0 and last.serving < last.base + SPAN then
     last.next = max(last.next, last.serving)
@@ -133,7 +133,9 @@ local function live()
     move(share)
   else
     s.bucket, s.visits = 0, 0
-    take_back_lead()
+    if rules.gathers then
+      skip_lead()
+    end
   end
   s.rate = rate
 end
