@@ -8,7 +8,7 @@
 //! computed once: a token that was good is known by its SHA-256 as long as the file stays what it was. How often hashes are
 //! computed is bounded: each costs some milliseconds and 19 MiB.
 //!
-//! Out of scope: which call takes which role ([`super::admin`]), and log-in by a browser.
+//! Out of scope: which call takes which role (`admin`), and log-in by a browser.
 
 use std::collections::HashMap;
 use std::fmt;
