@@ -25,7 +25,9 @@ use crate::in_force::site::{Files, Site};
 use crate::line::rooms::LiveRoom;
 use crate::line::store::registry::{InForce, Version};
 use crate::settings::config::event::late_changes;
-use crate::settings::config::{Config, Loss, RoomChange, RoomConfig, changes, difference, losses, rooms_alone};
+use crate::settings::config::{
+    Config, Loss, RoomChange, RoomConfig, changes, difference, losses, review_rooms, rooms_alone,
+};
 use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.
@@ -231,6 +233,16 @@ impl Plan {
         let text =
             read.map_err(|error| error.to_string())?.map_err(|error| format!("{}: {error}", self.path.display()))?;
         Ok((wanted.in_force, rooms_alone(&text).map_err(|error| error.to_string())?))
+    }
+
+    /// A room as one of these versions has it, or for number 0 as the file of this gateway does; `None`: that is not known.
+    pub(crate) fn room_in(&self, number: u64, versions: &[Version], room: &str) -> Option<RoomConfig> {
+        let rooms = match versions.iter().find(|version| version.number == number) {
+            Some(version) => review_rooms(&version.text, &version.name())?.ok()?.0,
+            None if number == 0 => self.lock().file.rooms.clone(),
+            None => return None,
+        };
+        rooms.into_iter().find(|known| known.name == room)
     }
 
     /// Compiles the rooms anew if one of them is not any more in the state that it was compiled in: an opening to all has ended.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::common::events::event;
 use crate::common::fault::{Fault, Faulty};
 use crate::common::redis::RedisServer;
 use crate::common::{Answer, CLOSED, FETCH, JSON, PAGE, ROOMY, Shop, Weir, config, request, until, until_true, weir};
@@ -366,10 +367,34 @@ fn a_gateway_that_is_cut_off_is_told_of_with_what_it_may_still_let_in() {
     assert!(b_told["says"].as_str().unwrap().starts_with("not heard: may let in up to "), "{told}");
     assert!(b_told["may_let_in"].as_u64().is_some_and(|most| most <= 33) && b_told["until"].is_string(), "{told}");
     let (code, said) = operator(&a, &["rate", "launch", "-10%", "--why", "a test"]);
-    assert!(code == 1 && said.contains("b: not heard") && said.contains("not every gateway has it"), "{said}");
+    assert!(code == 1 && said.contains("not every gateway has it"), "{said}");
+    assert!(said.contains("b: not heard: may let in up to "), "it has not heard of the pause either: {said}");
     link.set(Fault::None);
     until_true("it hears of it", || state(&b) == "paused");
     until_true("and of the audit", || audit(&b).len() == 2);
+    [a, b].iter().for_each(Weir::is_well);
+}
+
+#[test]
+fn a_rate_that_an_event_sets_is_refused_by_its_name_and_a_gateway_that_is_cut_off_acts_by_it() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let room = MOVING.replace("burst = 1", "burst = 60").replace("per_minute = 60\nmax", "per_minute = 0\nmax");
+    let event = event(-1_000, 3_600_000, "new_users_per_minute = 60\n");
+    let text = config(shop.address, &format!("{room}fail_mode = \"static\"\n{event}"));
+    let link = Faulty::to(redis.spoken_to());
+    let a = member(&redis.url(), "a", &text);
+    let b = member(&format!("redis://{}", link.address), "b", &text);
+    until_true("both know each other", || {
+        request(a.admin, "GET", "/api/gateways", &[], "").json().as_array().unwrap().len() == 2
+    });
+    let refused = problem(&act(&a, "rate", &json!({ "why": "a test", "to": 30 })), 409);
+    assert!(refused["detail"].as_str().unwrap().contains("\"drop\" sets new_users_per_minute"), "{refused}");
+    done(&a, "seats", &json!({ "why": "the event does not set them", "to": 50 }));
+    link.set(Fault::Cut);
+    let told = done(&a, "pause", &json!({ "why": "a test" }));
+    let says = told["gateways"][1]["says"].as_str().unwrap();
+    assert!(says.starts_with("not heard: may let in up to "), "{told}");
+    link.set(Fault::None);
     [a, b].iter().for_each(Weir::is_well);
 }
 

@@ -364,12 +364,7 @@ impl Order {
         let (from, version) = (entry.from.unwrap_or_default(), entry.version.unwrap_or_default());
         let present = fleet.plan.wanted().0.number;
         // Done before, and something else is in force by now: where that is does not matter any more.
-        let gateways = if present == version {
-            let before = room_of(fleet, &self.room).map(|room| room.policy()).ok_or_else(|| no_room(&self.room))?;
-            fleet.arrival(version, since, &rules_before(&changes, before)).await
-        } else {
-            Vec::new()
-        };
+        let gateways = if present == version { fleet.arrival(version, since, &self.room).await } else { Vec::new() };
         let controls = room_of(fleet, &self.room).ok_or_else(|| no_room(&self.room))?.controls();
         let state = controls.state(fleet.store_time().unwrap_or_default());
         tracing::info!(room = self.room, action = entry.action, state = state.label(), version, "an operator acted");
@@ -388,20 +383,6 @@ impl Order {
             audit: fleet.trail.head(),
         })
     }
-}
-
-/// The rules by which a gateway acts that has not heard: the room may have been slower or shut.
-fn rules_before(changes: &[RoomChange], mut now: policy::room::Room) -> policy::room::Room {
-    let keys = changes.iter().flat_map(|change| &change.keys);
-    for key in keys {
-        match (key.key.as_str(), key.from.as_f64()) {
-            ("queue_all" | "suspended" | "stopped", _) => now.rules.open = key.from != Value::Bool(true),
-            ("new_users_per_minute", Some(rate)) => now.rules.rate = rate / 60.0,
-            ("total_active_users", seats) => now.rules.total_active_users = seats.map(|seats| seats as u64),
-            _ => {}
-        }
-    }
-    now
 }
 
 fn overtaken(number: u64) -> Problem {

@@ -5,12 +5,12 @@
 use std::time::{Duration, Instant};
 
 use policy::lease::{LEASE, Unheard, unheard};
-use policy::room::Room;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::{Fleet, Gateway};
 use crate::ops::number;
+use crate::settings::config::RoomConfig;
 use crate::ui::{clock_of_day, iso};
 
 /// How long the gateways may take: then what is known is told.
@@ -31,7 +31,7 @@ pub(crate) struct Arrival {
     /// Why it could not take it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
-    /// New shoppers that it may still let in without having heard; `None` where it has, and where nothing bounds them.
+    /// New shoppers that it may still let in without having heard; `None` where it has, and where nothing is known that bounds them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_let_in: Option<u64>,
     /// Until when.
@@ -42,9 +42,9 @@ pub(crate) struct Arrival {
 }
 
 impl Fleet {
-    /// Waits until every gateway has this version or has refused it, for two seconds at most. `before` are the rules of the
-    /// room without it.
-    pub(crate) async fn arrival(&self, version: u64, since: Instant, before: &Room) -> Vec<Arrival> {
+    /// Waits until every gateway has this version or has refused it, for two seconds at most. One that was not heard acts by the
+    /// version that it told last, which may be older than the one before.
+    pub(crate) async fn arrival(&self, version: u64, since: Instant, room: &str) -> Vec<Arrival> {
         let mut arrived: Vec<Arrival> = Vec::new();
         loop {
             let known = self.known();
@@ -54,7 +54,11 @@ impl Fleet {
             let silent: Vec<_> =
                 known.iter().filter(|(gateway, _)| arrived.iter().all(|told| told.gateway != gateway.name)).collect();
             if silent.is_empty() || since.elapsed() > PATIENCE {
-                arrived.extend(silent.iter().map(|(gateway, heard)| self.not_heard(gateway, *heard, before)));
+                let versions = if silent.is_empty() { Vec::new() } else { self.versions().await.unwrap_or_default() };
+                arrived.extend(silent.iter().map(|(gateway, heard)| {
+                    let acts_by = self.plan.room_in(gateway.plan.rooms_version, &versions, room);
+                    self.not_heard(gateway, *heard, acts_by.as_ref())
+                }));
                 arrived.sort_by(|a, b| a.gateway.cmp(&b.gateway));
                 return arrived;
             }
@@ -63,17 +67,19 @@ impl Fleet {
         }
     }
 
-    fn not_heard(&self, gateway: &Gateway, heard: Instant, before: &Room) -> Arrival {
+    fn not_heard(&self, gateway: &Gateway, heard: Instant, acts_by: Option<&RoomConfig>) -> Arrival {
         let now = self.store_time().unwrap_or_default();
         let heard = now.saturating_sub(heard.elapsed().as_millis() as u64);
-        let (may_let_in, until, says) = match unheard(before, heard, now) {
-            Unheard::NoMore => (Some(0), None, "not heard: lets in no more without the store".to_owned()),
-            Unheard::UpTo { most, until } => {
+        let (may_let_in, until, says) = match acts_by.map(|room| unheard(&room.at(now), heard, now)) {
+            None => (None, None, "not heard: by which rules it acts is not known".to_owned()),
+            Some(Unheard::NoMore) => (Some(0), None, "not heard: lets in no more without the store".to_owned()),
+            Some(Unheard::UpTo { most, until }) => {
                 let says = format!("not heard: may let in up to {most} more until {}", clock_of_day(until));
                 (Some(most), Some(iso(until)), says)
             }
-            Unheard::All => {
-                (None, None, "not heard: lets everybody in while it does not reach the store (fail_mode)".to_owned())
+            Some(Unheard::All) => {
+                let says = "not heard: lets everybody in, as the room is open to all there or its fail_mode says";
+                (None, None, says.to_owned())
             }
         };
         Arrival { gateway: gateway.name.clone(), in_force_after: None, refused: Vec::new(), may_let_in, until, says }

@@ -451,6 +451,11 @@ impl RoomConfig {
         }
     }
 
+    /// The room at this time of the store: in an event, an opening to all, or neither.
+    pub fn at(&self, utc: Millis) -> Room {
+        self.timetable_at(utc).map_or_else(|| self.policy_at(utc), |timetable| timetable.at(utc).room.clone())
+    }
+
     /// The rules that decide while no opening to all is in force.
     pub fn policy(&self) -> Room {
         self.policy_at(Millis::MAX)
