@@ -597,6 +597,20 @@ pub fn until<T>(what: &str, mut there: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A shopper who waits until it is their turn, on one connection.
+pub fn enters_in_turn(weir: &Weir) {
+    let mut kept = Kept::open(weir.http);
+    let mut answer = kept.get("/launch/item", &[JSON]);
+    let cookie = answer.cookie().unwrap();
+    until_true("it is their turn", || {
+        let ready = answer.is_shop();
+        if !ready {
+            answer = kept.get("/launch/item", &[JSON, ("Cookie", &cookie)]);
+        }
+        ready
+    });
+}
+
 /// Waits until this holds.
 pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || holds().then_some(()));

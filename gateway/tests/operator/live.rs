@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use socket2::{Domain, Socket, Type};
 
 use crate::common::live::{Live, launch};
-use crate::common::{Answer, CLOSED, JSON, Kept, Shop, Weir, answering, config, ok, request, until, until_true};
+use crate::common::{
+    Answer, CLOSED, JSON, Shop, Weir, answering, config, enters_in_turn, ok, request, until, until_true,
+};
 
 /// Streams that a gateway has at once.
 const STREAMS: usize = 16;
@@ -55,18 +57,7 @@ fn a_sample_tells_of_arrivals_admissions_waits_and_the_shop() {
     let mut live = Live::open(weir.admin, "");
     // What came before the first answer of the store is in no second.
     (0..4).for_each(|_| drop(live.next()));
-    let come = || {
-        let mut kept = Kept::open(weir.http);
-        let mut answer = kept.get("/launch/item", &[JSON]);
-        let cookie = answer.cookie().unwrap();
-        until_true("it is their turn", || {
-            let ready = answer.is_shop();
-            if !ready {
-                answer = kept.get("/launch/item", &[JSON, ("Cookie", &cookie)]);
-            }
-            ready
-        });
-    };
+    let come = || enters_in_turn(&weir);
     std::thread::scope(|scope| {
         (0..100).for_each(|_| drop(scope.spawn(come)));
         let above = |room: &serde_json::Value, field: &str| room[field].as_f64() > Some(0.0);
