@@ -11,7 +11,7 @@ const check = async () => {
     failures = 0;
     note("");
     if (go) return again();
-    show("position", ahead.toLocaleString(document.documentElement.lang));
+    show("position", grouped(ahead, data.thousands));
     plan(pollAfterSeconds);
   } catch {
     note(data.kept);

@@ -2,6 +2,9 @@
 const element = id => document.getElementById(id);
 const show = (id, text) => { const e = element(id); if (e && e.textContent !== text) e.textContent = text; };
 const note = text => { show("note", text || ""); const e = element("note"); if (e) e.hidden = !text; };
+// As the page was rendered with, in every browser.
+const grouped = (number, sign) => String(number).replace(/\B(?=(\d{3})+$)/g, sign);
+const lang = document.documentElement.lang, clockwork = { numberingSystem: "latn" };
 const jitter = () => .85 + Math.random() * .3;
 // At their turn the same is asked for again: the page, or the form that it holds, which is sent by itself once and never twice.
 // Something was left out of it: they decide.

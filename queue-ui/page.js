@@ -1,7 +1,7 @@
 // Keeps the page true without loading it again: reads the status document, which is the same for
 // everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
 {
-  const page = element("weir"), data = page.dataset, title = document.title, lang = document.documentElement.lang;
+  const page = element("weir"), data = page.dataset, title = document.title;
   const ticket = +data.ticket, line = +data.line, told = +data.poll;
   let timer, newer, checked = Date.now(), failures = 0, said = 0;
 
@@ -15,15 +15,19 @@
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
     const bar = element("progress");
     if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
-    const text = least.toLocaleString(lang);
+    const text = grouped(least, data.thousands);
     show("position", text);
     document.title = text + " · " + title;
   };
 
   // The same words as the page was rendered with: rounded outwards, so that the range stays honest.
+  const counted = (unit, number) => {
+    const forms = data[unit].split("|"), kind = forms[1] && window.Intl?.PluralRules && new Intl.PluralRules(lang).select(number);
+    return (forms[data.plurals.split("|").indexOf(kind)] || forms.pop()).replace("{n}", number);
+  };
   const span = (unit, low, high) => {
-    const [range, upTo, about] = data[unit].split("|");
-    return (low < 1 ? upTo : low < high ? range : about).replace("{a}", low).replace("{b}", high);
+    const [range, upTo, about] = data.span.split("|");
+    return (low < 1 ? upTo : low < high ? range : about).replace("{a}", low).replace("{b}", counted(unit, high));
   };
   const words = (low, high) =>
     high < 120 ? span("seconds", Math.floor(low / 5) * 5, Math.ceil(high / 5) * 5) :
@@ -65,7 +69,7 @@
     }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
-  const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
+  const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang, clockwork);
   const ask = kind => fetch("/.weir/" + kind + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
 
   // What operators tell stands in a document of its own: it is asked for when it has another id.
@@ -73,7 +77,8 @@
     if (id === data.message) return;
     const words = await (await ask("message/")).json();
     data.message = words.id;
-    show("message", words[lang] || "");
+    const [any] = Object.keys(words).filter(tag => tag !== "id").sort();
+    show("message", words[lang] || words.en || words[any] || "");
   };
 
   const update = status => {

@@ -14,6 +14,7 @@ mod json;
 mod language;
 mod message;
 mod notice;
+mod on_demand;
 mod operators;
 mod page;
 mod pass;

@@ -300,7 +300,7 @@ impl Site {
             by_line.insert(line, room);
         }
         let quotas = SiteQuotas::of(&config.quota, before);
-        let notices = Notices::new().map_err(|error| anyhow::anyhow!("the built-in pages: {error}"))?;
+        let notices = Notices::unbranded();
         let (rooms, routes) = (Table::new(scopes), Table::new(routes));
         for room in by_name.values() {
             room.live.stand_before(shop_of(&room.config, &routes, &upstreams));

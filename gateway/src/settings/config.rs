@@ -16,7 +16,8 @@ mod check;
 mod classes;
 pub mod event;
 pub mod listen;
-pub mod node;
+mod localized;
+mod node;
 mod opening;
 mod page;
 pub mod redis;
@@ -38,13 +39,14 @@ use serde_json::Value as Json;
 pub use toml_diagnostics::Diagnostic;
 use toml_diagnostics::{Document, position};
 
-pub use brand::{BrandConfig, BrandTextConfig};
+pub use brand::BrandConfig;
 pub use event::EventConfig;
 pub use listen::{ListenConfig, TlsConfig};
+pub use localized::LocalizedText;
 pub use node::{LogClient, LogConfig, LogFormat, MetricsConfig, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
-pub use room::{CookieConfig, MessageConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
+pub use room::{CookieConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{
     KeyChange, Loss, NotEdited, RoomChange, What, difference, edited, kept, losses, review_rooms, rooms_alone, shown,
 };

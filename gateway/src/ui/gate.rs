@@ -1,13 +1,14 @@
 //! The page of a shopper who is inside and waits at the gate of a route: the people before them, and the form if they sent one.
 //! The same for programs, and the answer to a poll.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use minijinja::context;
 use serde_json::json;
 
 use super::held::HeldForm;
+use super::on_demand::OnDemand;
 use super::page::Room;
 use super::template::{Coding, Filled, GATE, Look, Segments, Slot, ours, render};
 use super::{Language, push_number};
@@ -26,14 +27,14 @@ enum Face {
 /// The pages of a room at its gates. Made on first use.
 #[derive(Debug, Clone)]
 pub(super) struct GatePages {
-    /// By language and [`Face`].
-    pages: [[OnceLock<Segments>; 3]; Language::ALL.len()],
+    /// By language, then by [`Face`].
+    pages: OnDemand<Segments>,
     room: Arc<Room>,
 }
 
 impl GatePages {
     pub(super) fn new(room: Arc<Room>) -> Self {
-        Self { pages: Default::default(), room }
+        Self { pages: OnDemand::new(Language::ALL.len(), 3), room }
     }
 
     /// The page of one shopper, who asks after `seconds` for the first time; `ahead`: so many people are before them at the gate.
@@ -62,7 +63,7 @@ impl GatePages {
     }
 
     fn segments(&self, language: Language, face: Face) -> &Segments {
-        self.pages[language as usize][face as usize].get_or_init(|| {
+        self.pages.get(language as usize, face as usize, || {
             let Room { name, brand } = &*self.room;
             let made = ours().and_then(|templates| {
                 let own = context! {

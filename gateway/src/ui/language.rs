@@ -1,8 +1,23 @@
 //! The languages of the page: one file of [`Texts`] each, and an arm here.
 
+mod ar;
+mod de;
 mod en;
+mod es;
+mod fr;
+mod id;
+mod ja;
 mod ko;
+mod pt_br;
+mod th;
+mod vi;
+mod zh_cn;
+mod zh_tw;
 
+use std::sync::LazyLock;
+
+use icu_locale_core::LanguageIdentifier;
+use icu_plurals::{PluralCategory, PluralRules};
 use policy::outlook::{Standstill, Wait};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::push_number;
 
 /// A language that the page is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Language {
     /// English.
     #[serde(rename = "en-US")]
@@ -18,6 +33,39 @@ pub enum Language {
     /// Korean.
     #[serde(rename = "ko-KR")]
     Korean,
+    /// Japanese.
+    #[serde(rename = "ja-JP")]
+    Japanese,
+    /// Chinese, simplified.
+    #[serde(rename = "zh-CN")]
+    ChineseSimplified,
+    /// Chinese, traditional.
+    #[serde(rename = "zh-TW")]
+    ChineseTraditional,
+    /// Spanish.
+    #[serde(rename = "es-ES")]
+    Spanish,
+    /// Vietnamese.
+    #[serde(rename = "vi-VN")]
+    Vietnamese,
+    /// Thai.
+    #[serde(rename = "th-TH")]
+    Thai,
+    /// Indonesian.
+    #[serde(rename = "id-ID")]
+    Indonesian,
+    /// German.
+    #[serde(rename = "de-DE")]
+    German,
+    /// French.
+    #[serde(rename = "fr-FR")]
+    French,
+    /// Portuguese, as in Brazil.
+    #[serde(rename = "pt-BR")]
+    Portuguese,
+    /// Arabic.
+    #[serde(rename = "ar-EG")]
+    Arabic,
 }
 
 /// Every text that a shopper can see. Plain text; it is escaped where it is put into HTML.
@@ -25,10 +73,13 @@ pub enum Language {
 pub(super) struct Texts {
     /// Sign between groups of three digits.
     pub(super) thousands: &'static str,
-    /// `{a}` to `{b}`; at most `{b}`; about `{b}`.
-    pub(super) seconds: [&'static str; 3],
-    pub(super) minutes: [&'static str; 3],
-    pub(super) hours: [&'static str; 3],
+    /// `{a}` to `{b}`; less than `{b}`; about `{b}`. `{b}` is a number with its unit.
+    pub(super) span: [&'static str; 3],
+    /// The categories of Unicode's plural rules that whole numbers have in this language, and for each of them `{n}` of a unit.
+    pub(super) plurals: &'static [&'static str],
+    pub(super) seconds: &'static [&'static str],
+    pub(super) minutes: &'static [&'static str],
+    pub(super) hours: &'static [&'static str],
     pub(super) unknown: &'static str,
 
     pub(super) title: &'static str,
@@ -119,15 +170,50 @@ pub(super) struct Heading {
     pub(super) lead: &'static str,
 }
 
+/// Plural rules by language.
+static RULES: LazyLock<Vec<Option<PluralRules>>> = LazyLock::new(|| {
+    let rules = |language: Language| {
+        let id: LanguageIdentifier = language.tag().parse().ok()?;
+        PluralRules::try_new_cardinal(id.into()).ok()
+    };
+    Language::ALL.into_iter().map(rules).collect()
+});
+
+/// The name of a number's category, as a browser's `Intl.PluralRules` gives it.
+fn category(rules: &PluralRules, number: u64) -> &'static str {
+    match rules.category_for(number) {
+        PluralCategory::Zero => "zero",
+        PluralCategory::One => "one",
+        PluralCategory::Two => "two",
+        PluralCategory::Few => "few",
+        PluralCategory::Many => "many",
+        PluralCategory::Other => "other",
+    }
+}
+
 impl Language {
     /// Every language; `ALL[language as usize]` is the language.
-    pub const ALL: [Self; 2] = [Self::English, Self::Korean];
+    pub const ALL: [Self; 13] = [
+        Self::English,
+        Self::Korean,
+        Self::Japanese,
+        Self::ChineseSimplified,
+        Self::ChineseTraditional,
+        Self::Spanish,
+        Self::Vietnamese,
+        Self::Thai,
+        Self::Indonesian,
+        Self::German,
+        Self::French,
+        Self::Portuguese,
+        Self::Arabic,
+    ];
 
-    /// Its primary subtag, as in `<html lang>` and `Content-Language`.
+    /// Its tag, as in `<html lang>` and `Content-Language`: of a region only where that changes the texts.
     pub fn tag(self) -> &'static str {
         match self {
-            Self::English => "en",
-            Self::Korean => "ko",
+            Self::ChineseSimplified | Self::ChineseTraditional | Self::Portuguese => self.name(),
+            _ => self.name().split_once('-').map_or("", |(primary, _)| primary),
         }
     }
 
@@ -136,13 +222,35 @@ impl Language {
         match self {
             Self::English => "en-US",
             Self::Korean => "ko-KR",
+            Self::Japanese => "ja-JP",
+            Self::ChineseSimplified => "zh-CN",
+            Self::ChineseTraditional => "zh-TW",
+            Self::Spanish => "es-ES",
+            Self::Vietnamese => "vi-VN",
+            Self::Thai => "th-TH",
+            Self::Indonesian => "id-ID",
+            Self::German => "de-DE",
+            Self::French => "fr-FR",
+            Self::Portuguese => "pt-BR",
+            Self::Arabic => "ar-EG",
         }
     }
 
-    /// The language of a tag such as `ko` or `en-US`.
+    /// How its lines run, as in `<html dir>`.
+    pub(super) fn direction(self) -> &'static str {
+        if self == Self::Arabic { "rtl" } else { "ltr" }
+    }
+
+    /// The language of a tag such as `ko` or `en-US`. Chinese of Taiwan, Hong Kong and Macao is traditional.
     pub fn from_tag(tag: &str) -> Option<Self> {
-        let primary = tag.trim().split('-').next()?;
-        Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+        let mut subtags = tag.trim().split('-');
+        let primary = subtags.next()?;
+        let is_traditional = |subtag: &str| ["hant", "tw", "hk", "mo"].iter().any(|it| it.eq_ignore_ascii_case(subtag));
+        if primary.eq_ignore_ascii_case("zh") && subtags.any(is_traditional) {
+            return Some(Self::ChineseTraditional);
+        }
+        let of = |language: Self| language.name().split_once('-').map_or("", |(primary, _)| primary);
+        Self::ALL.into_iter().find(|&language| of(language).eq_ignore_ascii_case(primary))
     }
 
     /// The language that an `Accept-Language` header prefers among ours. If there is none: the one that was `set`, else English
@@ -165,6 +273,17 @@ impl Language {
         match self {
             Self::English => &en::TEXTS,
             Self::Korean => &ko::TEXTS,
+            Self::Japanese => &ja::TEXTS,
+            Self::ChineseSimplified => &zh_cn::TEXTS,
+            Self::ChineseTraditional => &zh_tw::TEXTS,
+            Self::Spanish => &es::TEXTS,
+            Self::Vietnamese => &vi::TEXTS,
+            Self::Thai => &th::TEXTS,
+            Self::Indonesian => &id::TEXTS,
+            Self::German => &de::TEXTS,
+            Self::French => &fr::TEXTS,
+            Self::Portuguese => &pt_br::TEXTS,
+            Self::Arabic => &ar::TEXTS,
         }
     }
 
@@ -181,11 +300,12 @@ impl Language {
         let Some(Wait { low, high }) = wait else {
             return out.extend_from_slice(texts.unknown.as_bytes());
         };
-        let ([range, up_to, about], low, high) = match (low, high) {
+        let (forms, low, high) = match (low, high) {
             (_, ..120) => (texts.seconds, low / 5 * 5, high.div_ceil(5) * 5),
             (..7200, _) => (texts.minutes, low / 60, high.div_ceil(60)),
             _ => (texts.hours, low / 3600, high.div_ceil(3600)),
         };
+        let [range, up_to, about] = texts.span;
         let pattern = match low {
             0 => up_to,
             low if low < high => range,
@@ -194,7 +314,24 @@ impl Language {
         for piece in pattern.split(['{', '}']) {
             match piece {
                 "a" => push_number(out, low),
-                "b" => push_number(out, high),
+                "b" => self.push_counted(out, forms, high),
+                text => out.extend_from_slice(text.as_bytes()),
+            }
+        }
+    }
+
+    /// A number with its unit, in the form that Unicode's plural rules of the language choose.
+    fn push_counted(self, out: &mut Vec<u8>, forms: &[&str], number: u64) {
+        let form = if let [only] = forms {
+            only
+        } else {
+            let category = RULES[self as usize].as_ref().map_or("other", |rules| category(rules, number));
+            let at = self.texts().plurals.iter().position(|&it| it == category);
+            at.and_then(|at| forms.get(at)).or(forms.last()).copied().unwrap_or_default()
+        };
+        for piece in form.split(['{', '}']) {
+            match piece {
+                "n" => push_number(out, number),
                 text => out.extend_from_slice(text.as_bytes()),
             }
         }
@@ -229,21 +366,77 @@ mod tests {
         assert_eq!(Language::English.wait(None), "Not known yet.");
     }
 
+    /// What a range ends on is what its unit goes by.
+    #[test]
+    fn numbers_of_every_language_have_the_form_that_its_plural_rules_choose() {
+        let counted = |language: Language, number| {
+            let mut out = Vec::new();
+            language.push_counted(&mut out, language.texts().minutes, number);
+            String::from_utf8(out).expect("text")
+        };
+        let told = |language| [1, 2, 5, 11, 21].map(|number| counted(language, number));
+        assert_eq!(told(Language::English), ["1 minute", "2 minutes", "5 minutes", "11 minutes", "21 minutes"]);
+        assert_eq!(told(Language::Korean), ["1분", "2분", "5분", "11분", "21분"]);
+        assert_eq!(told(Language::Arabic), ["دقيقة واحدة", "دقيقتين", "5 دقائق", "11 دقيقة", "21 دقيقة"]);
+        assert_eq!(counted(Language::French, 0), "0 minute");
+        assert_eq!(counted(Language::German, 0), "0 Minuten");
+        for language in Language::ALL {
+            let texts = language.texts();
+            for forms in [texts.seconds, texts.minutes, texts.hours] {
+                assert_eq!(forms.len(), texts.plurals.len(), "{language:?}");
+            }
+            let rules = RULES[language as usize].as_ref().expect("rules");
+            for number in 0..1_000 {
+                let category = category(rules, number);
+                assert!(texts.plurals.contains(&category), "{language:?} has no form for {number}: {category}");
+            }
+        }
+    }
+
+    /// Two languages may share a word, such as a sign or "Cookie"; a text that nobody translated is the same in full.
+    #[test]
+    fn every_text_is_written_in_every_language() {
+        let english = serde_json::to_value(Language::English.texts()).expect("texts");
+        let same_word = |language, name: &str| {
+            matches!((language, name), (Language::Spanish, "error") | (Language::French, "request"))
+        };
+        for language in Language::ALL.into_iter().filter(|&language| language != Language::English) {
+            let texts = serde_json::to_value(language.texts()).expect("texts");
+            for (name, text) in english.as_object().expect("texts by name") {
+                if matches!(name.as_str(), "thousands" | "plurals" | "place_unit" | "gate_unit")
+                    || same_word(language, name)
+                {
+                    continue;
+                }
+                assert_ne!(&texts[name], text, "{language:?}: {name}");
+                assert_eq!(
+                    texts[name].to_string().matches("\"\"").count(),
+                    usize::from(name == "as_of"),
+                    "{language:?}: {name}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_language_is_the_one_that_the_shopper_likes_best() {
         let pick = |accept| Language::pick(accept, None);
         assert_eq!(pick("en-US,en;q=0.9,ko;q=0.8"), Language::English);
-        assert_eq!(pick("fr, KO-kr;q=0.5, en;q=0.4"), Language::Korean);
+        assert_eq!(pick("nl, KO-kr;q=0.5, en;q=0.4"), Language::Korean);
+        assert_eq!(pick("ja,zh-TW;q=0.8"), Language::Japanese);
+        assert_eq!(pick("zh-Hant-HK,en;q=0.8"), Language::ChineseTraditional);
+        assert_eq!(pick("zh-Hans-SG"), Language::ChineseSimplified);
+        assert_eq!(pick("pt-PT"), Language::Portuguese);
         assert_eq!(pick("en;q=nan,;;,=,-"), Language::English);
         assert_eq!(
-            pick("ja,zh-TW;q=0.8"),
+            pick("nl,fi;q=0.8"),
             Language::English,
-            "who reads neither is told in the one that more can read"
+            "who reads none of them is told in the one that more can read"
         );
         assert_eq!(pick("*"), Language::Korean);
         assert_eq!(pick(""), Language::Korean);
         for set in Language::ALL {
-            assert_eq!(Language::pick("ja, ko;q=0", Some(set)), set, "what the operator has set wins");
+            assert_eq!(Language::pick("nl, ko;q=0", Some(set)), set, "what the operator has set wins");
             assert_eq!(Language::pick("", Some(set)), set);
         }
     }
@@ -253,8 +446,8 @@ mod tests {
         for language in Language::ALL {
             let texts = language.texts();
             assert_eq!(Language::ALL[language as usize], language);
-            let units = [texts.seconds, texts.minutes, texts.hours];
-            for text in units.iter().flatten().chain([&texts.unknown, &texts.thousands]) {
+            let units = [&texts.span[..], texts.plurals, texts.seconds, texts.minutes, texts.hours];
+            for text in units.into_iter().flatten().chain([&texts.unknown, &texts.thousands]) {
                 assert!(!text.contains(['<', '>', '&', '"', '\'', '|', '\\']), "{text}");
             }
         }

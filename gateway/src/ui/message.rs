@@ -3,6 +3,8 @@
 //! The page has it when it is made. The status document carries its id alone, and a page that knows another asks for the text
 //! once, so a message of any length costs each shopper one more request and no poll a byte more than the id.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use policy::audit::hex;
@@ -11,19 +13,24 @@ use serde_json::{Map, Value, json};
 use super::Language;
 use super::notice::push_escaped;
 
-/// A text in every language of the page: one that was not written in it is in another.
+/// A text in some languages of the page. Readers of another see the English one, or the first by its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    texts: Vec<String>,
+    /// By the language's tag.
+    texts: BTreeMap<&'static str, String>,
     id: String,
 }
 
 impl Message {
     /// The message with these texts; `None`: there is none in any language.
     pub fn of<'t>(text: impl Fn(Language) -> Option<&'t str>) -> Option<Self> {
-        let any = Language::ALL.into_iter().find_map(&text)?;
-        let texts: Vec<String> = Language::ALL.map(|language| text(language).unwrap_or(any).to_owned()).into();
-        let hash = digest(&SHA256, texts.join("\0").as_bytes());
+        let written =
+            Language::ALL.into_iter().filter_map(|language| Some((language.tag(), text(language)?.to_owned())));
+        let texts: BTreeMap<_, _> = written.collect();
+        if texts.is_empty() {
+            return None;
+        }
+        let hash = digest(&SHA256, json!(texts).to_string().as_bytes());
         let id = hex(hash.as_ref().get(..3).unwrap_or_default());
         Some(Self { texts, id })
     }
@@ -33,12 +40,13 @@ impl Message {
         &self.id
     }
 
-    /// The text in this language.
+    /// The text for a reader of this language.
     pub fn text(&self, language: Language) -> &str {
-        self.texts.get(language as usize).map_or("", String::as_str)
+        let of = |language: Language| self.texts.get(language.tag());
+        of(language).or(of(Language::English)).or(self.texts.values().next()).map_or("", String::as_str)
     }
 
-    /// `GET /.weir/message/{room}`: the id, and the text by the tag of each language.
+    /// `GET /.weir/message/{room}`: the id, and the texts by the tags of their languages.
     pub fn document(message: Option<&Self>) -> Bytes {
         let mut told = Map::new();
         told.insert("id".to_owned(), message.map_or("", Self::id).into());
@@ -48,7 +56,7 @@ impl Message {
 
     /// The texts by tag.
     pub(super) fn texts(&self) -> Map<String, Value> {
-        Language::ALL.into_iter().map(|language| (language.tag().to_owned(), self.text(language).into())).collect()
+        self.texts.iter().map(|(&tag, text)| (tag.to_owned(), text.as_str().into())).collect()
     }
 
     /// The text, as it stands in a page.

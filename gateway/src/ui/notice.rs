@@ -2,7 +2,7 @@
 //! line of text. Rendered once for all rooms without a brand of their own, and made once unless it names a request: a client
 //! that asks in vain a million times gets the same bytes.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -11,7 +11,9 @@ use minijinja::{Value, context};
 
 use super::brand::Brand;
 use super::language::{Heading, Texts};
-use super::template::{Coding, Filled, Look, NOTICE, PageError, Segments, Slot, render, templates};
+use super::on_demand::OnDemand;
+use super::page::Room;
+use super::template::{Coding, Filled, Look, NOTICE, Segments, Slot, ours, render};
 use super::{Language, push_number};
 
 /// A message.
@@ -252,40 +254,42 @@ const SECONDS: [u64; 8] = [1, 2, 5, 10, 30, 60, 300, 3_600];
 /// The pages of every [`Notice`], in every language.
 #[derive(Debug, Clone)]
 pub struct Notices {
-    pages: Vec<Segments>,
+    room: Arc<Room>,
     csp: HeaderValue,
-    /// Made on first use: by notice, form and seconds.
-    shared: Vec<OnceLock<Bytes>>,
+    /// By language, then by notice.
+    pages: OnDemand<Segments>,
+    /// By form, then by notice and seconds.
+    shared: OnDemand<Bytes>,
 }
 
 impl Notices {
-    /// Renders them without a brand.
-    ///
-    /// # Errors
-    /// One of our own templates is wrong; a test excludes that.
-    pub fn new() -> Result<Self, PageError> {
-        Self::of(&Look::new("", &Brand::default()))
+    /// Those without a brand.
+    pub fn unbranded() -> Self {
+        Self::of(Arc::new(Room { name: String::new(), brand: Brand::default() }))
     }
 
-    pub(super) fn of(look: &Look<'_>) -> Result<Self, PageError> {
-        let templates = templates()?;
-        let mut pages = Vec::with_capacity(Language::ALL.len() * PAGES);
-        for language in Language::ALL {
-            for (index, heading) in headings(language.texts()).into_iter().enumerate() {
-                let variables = context! {
-                    n => Value::from(Serde(heading)),
-                    refresh => matches!(index, 0 | 2 | 8),
-                    left => index == 3 || index == 7,
-                    failed => index == 5 || index == 7,
-                    retry => Slot::Retry.mark(),
-                    status => Slot::Status.mark(),
-                    request => Slot::Request.mark(),
-                };
-                pages.push(render(&templates, NOTICE, language, look, variables)?);
-            }
-        }
-        let shared = vec![OnceLock::new(); KINDS * Form::COUNT * SECONDS.len()];
-        Ok(Self { pages, csp: look.csp.clone(), shared })
+    pub(super) fn of(room: Arc<Room>) -> Self {
+        let csp = Look::new(&room.name, &room.brand).csp;
+        let shared = OnDemand::new(Form::COUNT, KINDS * SECONDS.len());
+        Self { room, csp, pages: OnDemand::new(Language::ALL.len(), PAGES), shared }
+    }
+
+    fn segments(&self, language: Language, index: usize) -> &Segments {
+        self.pages.get(language as usize, index, || {
+            let Room { name, brand } = &*self.room;
+            let variables = context! {
+                n => Value::from(Serde(headings(language.texts())[index])),
+                refresh => matches!(index, 0 | 2 | 8),
+                left => index == 3 || index == 7,
+                failed => index == 5 || index == 7,
+                retry => Slot::Retry.mark(),
+                status => Slot::Status.mark(),
+                request => Slot::Request.mark(),
+            };
+            let made = ours().and_then(|ours| render(ours, NOTICE, language, &Look::new(name, brand), variables));
+            // A test makes every one of them.
+            made.unwrap_or_else(|error| Segments::cut(&error.to_string()))
+        })
     }
 
     /// The `Content-Security-Policy` to send with them.
@@ -296,9 +300,8 @@ impl Notices {
     /// The notice in this form. The same bytes for all readers of the same notice.
     pub fn shared(&self, notice: Notice<'_>, form: Form) -> Bytes {
         let Some((kind, step)) = notice.kind() else { return self.make(notice, form) };
-        let place = (kind * Form::COUNT + form.index()) * SECONDS.len() + step;
-        let made = self.shared.get(place).map(|shared| shared.get_or_init(|| self.make(notice.rounded(step), form)));
-        made.cloned().unwrap_or_default()
+        let column = kind * SECONDS.len() + step;
+        self.shared.get(form.index(), column, || self.make(notice.rounded(step), form)).clone()
     }
 
     fn make(&self, notice: Notice<'_>, form: Form) -> Bytes {
@@ -311,7 +314,7 @@ impl Notices {
 
     /// Its page.
     pub fn page(&self, notice: Notice<'_>, language: Language, coding: Coding) -> Filled {
-        self.pages[language as usize * PAGES + notice.index()].fill(coding, |out, slot| match (slot, notice) {
+        self.segments(language, notice.index()).fill(coding, |out, slot| match (slot, notice) {
             (Slot::Retry, _) => push_number(out, notice.retry().unwrap_or(30)),
             (Slot::Status, Notice::Failed { status, .. } | Notice::InDoubt { status, .. }) => {
                 push_number(out, status.into());

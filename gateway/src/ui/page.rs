@@ -4,7 +4,7 @@
 //! has its own rendering. An operator's template goes the same way as ours with the same variables,
 //! so its conditions may test the names of states and languages, but not compare a position.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use http::HeaderValue;
 use minijinja::{Value, context};
@@ -13,6 +13,7 @@ use super::brand::{Brand, Logo};
 use super::gate::GatePages;
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
+use super::on_demand::OnDemand;
 use super::template::{
     Coding, Filled, Look, PAGE, PageError, Segments, Slot, WAITING, ours, render, templates, variables,
 };
@@ -136,8 +137,12 @@ struct More<'a> {
 /// A template in every language and state.
 #[derive(Debug, Clone)]
 struct Faces {
-    /// By language, then by state. Ours are made on first use: a room without waiters costs no page.
-    pages: Vec<OnceLock<Segments>>,
+    /// By language, then by state. Made on first use: a room without waiters costs no page.
+    pages: OnDemand<Segments>,
+    /// An operator's template.
+    custom: Option<Arc<str>>,
+    /// Whether a browser that shows it polls the line.
+    polls: bool,
     csp: HeaderValue,
     /// The id of their text.
     version: u32,
@@ -169,8 +174,8 @@ impl WaitingPage {
     /// The template does not parse, names an unknown variable, or runs too long.
     pub fn new(name: &str, custom: Option<&str>, brand: &Brand) -> Result<Self, PageError> {
         let look = Look::new(name, brand);
-        let notices = brand.is_any().then(|| Notices::of(&look)).transpose()?;
         let room = Arc::new(Room { name: name.to_owned(), brand: brand.clone() });
+        let notices = brand.is_any().then(|| Notices::of(room.clone()));
         let holding = Faces::unmade(&look, true, &room);
         let shown = match custom {
             Some(source) => Faces::of_operators(source, &look, &room)?,
@@ -184,9 +189,9 @@ impl WaitingPage {
         self.shown.version
     }
 
-    /// Whether a browser that shows it polls the line, judged by its text. One that is not made yet is ours.
+    /// Whether a browser that shows it polls the line, judged by its text.
     pub fn polls(&self) -> bool {
-        self.shown.pages.first().and_then(OnceLock::get).is_none_or(|moving| operators::polls(moving.text()))
+        self.shown.polls
     }
 
     /// The `Content-Security-Policy` to send with it.
@@ -253,37 +258,57 @@ impl WaitingPage {
 }
 
 impl Faces {
-    /// Ours, not made yet.
-    fn unmade(look: &Look<'_>, held: bool, room: &Arc<Room>) -> Self {
-        let pages = vec![OnceLock::new(); Language::ALL.len() * PageState::ALL.len()];
-        Self { pages, csp: look.csp.clone(), version: look.version(PAGE), held, room: room.clone() }
+    fn none() -> OnDemand<Segments> {
+        OnDemand::new(Language::ALL.len(), PageState::ALL.len())
     }
 
-    /// An operator's, all made at once: an error shows before any shopper waits.
+    /// Ours, not made yet.
+    fn unmade(look: &Look<'_>, held: bool, room: &Arc<Room>) -> Self {
+        let (csp, version) = (look.csp.clone(), look.version(PAGE));
+        Self { pages: Self::none(), custom: None, polls: true, csp, version, held, room: room.clone() }
+    }
+
+    /// An operator's: each is made once now, so that an error shows before any shopper waits.
     fn of_operators(source: &str, look: &Look<'_>, room: &Arc<Room>) -> Result<Self, PageError> {
         let (version, mut templates) = (look.version(source), templates()?);
         let own = |state: PageState| state.variables(&room.name, version, false);
         let given = variables(Language::English, look, "", own(PageState::Moving));
         operators::add(&mut templates, OPERATORS, source, &given)?;
         let faces = Language::ALL.into_iter().flat_map(|language| PageState::ALL.map(|state| (language, state)));
-        let pages = faces
-            .map(|(language, state)| Ok(OnceLock::from(render(&templates, OPERATORS, language, look, own(state))?)));
-        let pages = pages.collect::<Result<_, PageError>>()?;
+        let mut polls = true;
+        for (language, state) in faces {
+            let made = render(&templates, OPERATORS, language, look, own(state))?;
+            if (language, state) == (Language::English, PageState::Moving) {
+                polls = operators::polls(made.text());
+            }
+        }
         // An operator's page may load anything; other sites must not frame it.
         let csp = HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'");
-        Ok(Self { pages, csp, version, held: false, room: room.clone() })
+        Ok(Self {
+            pages: Self::none(),
+            custom: Some(source.into()),
+            polls,
+            csp,
+            version,
+            held: false,
+            room: room.clone(),
+        })
     }
 
     fn segments(&self, language: Language, state: PageState) -> &Segments {
-        self.pages[language as usize * PageState::ALL.len() + state as usize].get_or_init(|| {
-            let Room { name, brand } = &*self.room;
-            let made = ours().and_then(|templates| {
-                let own = state.variables(name, self.version, self.held);
-                render(templates, WAITING, language, &Look::new(name, brand), own)
-            });
-            // A test makes every one of them.
-            made.unwrap_or_else(|error| Segments::cut(&error.to_string()))
+        self.pages.get(language as usize, state as usize, || {
+            // A test makes every one of ours, and an operator's was made when it was read.
+            self.make(language, state).unwrap_or_else(|error| Segments::cut(&error.to_string()))
         })
+    }
+
+    fn make(&self, language: Language, state: PageState) -> Result<Segments, PageError> {
+        let Room { name, brand } = &*self.room;
+        let (look, own) = (Look::new(name, brand), state.variables(name, self.version, self.held));
+        let Some(source) = &self.custom else { return render(ours()?, WAITING, language, &look, own) };
+        let mut templates = templates()?;
+        operators::add(&mut templates, OPERATORS, source, &variables(language, &look, "", own.clone()))?;
+        render(&templates, OPERATORS, language, &look, own)
     }
 
     fn fill(

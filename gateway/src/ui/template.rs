@@ -119,8 +119,9 @@ impl<'a> Look<'a> {
 
     /// The id of the text of this template's page, in 24 bits: another template, style, script, wording or brand changes it.
     pub(super) fn version(&self, template: &str) -> u32 {
-        let texts = Language::ALL.map(|language| serde_json::to_string(language.texts()).unwrap_or_default());
-        let looks = [&self.style, &self.logo, &self.brand.name].into_iter().chain(&self.brand.lines).chain(&texts);
+        static TEXTS: LazyLock<[String; Language::ALL.len()]> =
+            LazyLock::new(|| Language::ALL.map(|language| serde_json::to_string(language.texts()).unwrap_or_default()));
+        let looks = [&self.style, &self.logo, &self.brand.name].into_iter().chain(&self.brand.lines).chain(&*TEXTS);
         let mut all = Context::new(&SHA256);
         for part in [template, SHELL, &ASSETS.before_script].into_iter().chain(looks.map(String::as_str)) {
             all.update(&part.len().to_be_bytes());
@@ -363,6 +364,7 @@ pub(super) fn variables(language: Language, look: &Look<'_>, script: &str, own: 
     let texts: &Texts = language.texts();
     context! {
         lang => language.tag(),
+        dir => language.direction(),
         t => Value::from(Serde(texts)),
         brand => context! { name => &look.brand.name, logo => Value::from_safe_string(look.logo.clone()), text => &look.brand.lines[language as usize] },
         style => Value::from_safe_string(look.style.clone()),

@@ -24,10 +24,23 @@ const NOON_IN_SEOUL: u64 = 1_772_334_000_000;
 /// The base of the segment in which numbers are given.
 const BASE: u64 = 333_333 * SPAN;
 
-/// Ten segments of a new TCP connection (14,600 bytes), less a head of 1,000.
-const FIRST_FLIGHT: usize = 13_600;
+/// Bytes of a page: ten segments of a new TCP connection (14,600 bytes), less a head of 600. Where letters take three bytes
+/// a page in gzip still fits twice.
+const FIRST_FLIGHT: usize = 14_000;
+const WIDE: usize = 19_000;
 /// Bytes of a page in gzip.
-const PACKED: usize = 6_400;
+const PACKED: usize = 7_000;
+
+/// Languages whose pages are on record: one of the others would say in an unreadable script what the tests of the languages say.
+const RECORDED: [Language; 2] = [Language::English, Language::Korean];
+
+fn assert_fits(page: &[u8], language: Language, name: &str) {
+    let most = if RECORDED.contains(&language) { FIRST_FLIGHT } else { WIDE };
+    assert!(page.len() < most, "{name} in {language:?} has {} bytes", page.len());
+    let text = String::from_utf8_lossy(page);
+    let dir = if language == Language::Arabic { " dir=\"rtl\"" } else { "" };
+    assert!(text.contains(&format!("<html lang=\"{}\"{dir}>", language.tag())), "{name} in {language:?}");
+}
 
 fn room() -> Room {
     Room::new(Rules::per_minute(600))
@@ -348,11 +361,13 @@ fn every_face_of_the_waiting_page() {
         for language in Language::ALL {
             let html =
                 Bytes::from(page.fill(&snapshot, &snapshot.standing(ticket, 1.0), (language, Coding::Identity), false));
-            assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
+            assert_fits(&html, language, name);
             let packed =
                 Bytes::from(page.fill(&snapshot, &snapshot.standing(ticket, 1.0), (language, Coding::Gzip), false));
             assert!(packed.len() < PACKED && unpacked(&packed) == html, "{name}: {} bytes", packed.len());
-            insta::assert_snapshot!(format!("page_{name}_{}", language.tag()), bare(&html));
+            if RECORDED.contains(&language) {
+                insta::assert_snapshot!(format!("page_{name}_{}", language.tag()), bare(&html));
+            }
         }
     }
 }
@@ -369,7 +384,11 @@ fn a_page_with_a_brand() {
         name: "Kim & <Sons>".to_owned(),
         logo: Logo::of("<svg/>").ok(),
         colour: Colour::parse("#ffd400"),
-        lines: ["Limited, today at noon".to_owned(), "한정판, 오늘 12시".to_owned()],
+        lines: Language::ALL.map(|language| match language {
+            Language::Korean => "한정판, 오늘 12시".to_owned(),
+            Language::English => "Limited, today at noon".to_owned(),
+            _ => String::new(),
+        }),
     };
     let page = WaitingPage::new("launch", None, &brand).expect("our own template");
     let snapshot = snapshot_of(&room(), &line(), false);
@@ -380,11 +399,15 @@ fn a_page_with_a_brand() {
             (language, Coding::Identity),
             false,
         ));
-        assert!(html.len() < FIRST_FLIGHT, "{} bytes", html.len());
-        insta::assert_snapshot!(format!("page_brand_{}", language.tag()), bare(&html));
+        assert_fits(&html, language, "page");
+        if RECORDED.contains(&language) {
+            insta::assert_snapshot!(format!("page_brand_{}", language.tag()), bare(&html));
+        }
         let notices = page.notices().expect("they have it too");
         let full = Bytes::from(notices.page(Notice::Full, language, Coding::Identity));
-        insta::assert_snapshot!(format!("notice_brand_{}", language.tag()), bare(&full));
+        if RECORDED.contains(&language) {
+            insta::assert_snapshot!(format!("notice_brand_{}", language.tag()), bare(&full));
+        }
     }
     let html =
         Bytes::from(page.fill(&snapshot, &snapshot.standing(None, 1.0), (Language::English, Coding::Identity), false));
@@ -413,8 +436,10 @@ fn a_newcomer_who_is_asked_to_confirm_is_told_to_come_back_in_a_second() {
     let snapshot = snapshot_of(&room(), &line(), false);
     for language in Language::ALL {
         let html = Bytes::from(page.arriving(&snapshot, (language, Coding::Identity)));
-        assert!(html.len() < FIRST_FLIGHT, "{} bytes", html.len());
-        insta::assert_snapshot!(format!("page_arriving_{}", language.tag()), bare(&html));
+        assert_fits(&html, language, "page");
+        if RECORDED.contains(&language) {
+            insta::assert_snapshot!(format!("page_arriving_{}", language.tag()), bare(&html));
+        }
     }
     let told = parsed(&snapshot.arriving_json());
     let mut expected = made_by_serde(&QueuePosition::ARRIVING, "launch");
@@ -435,14 +460,16 @@ fn the_page_says_why_one_waits_again_and_holds_the_form() {
     for language in Language::ALL {
         for (name, form) in [("whole", &whole), ("part", &part), ("lost", &HeldForm::default())] {
             let html = Bytes::from(page.holding(form, &snapshot, Some(&standing), (language, Coding::Identity), true));
-            assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
+            assert_fits(&html, language, name);
             assert_eq!(
                 html,
                 Bytes::from(custom.holding(form, &snapshot, Some(&standing), (language, Coding::Identity), true))
             );
             let packed = Bytes::from(page.holding(form, &snapshot, Some(&standing), (language, Coding::Gzip), true));
             assert_eq!(unpacked(&packed), html);
-            insta::assert_snapshot!(format!("page_form_{name}_{}", language.tag()), bare(&html));
+            if RECORDED.contains(&language) {
+                insta::assert_snapshot!(format!("page_form_{name}_{}", language.tag()), bare(&html));
+            }
         }
     }
     let again = Bytes::from(page.fill(&snapshot, &standing, (Language::English, Coding::Identity), true));
@@ -467,18 +494,20 @@ fn the_page_at_a_gate_says_how_many_are_before_and_holds_the_form() {
         ] {
             let filled = |page: &WaitingPage, coding| Bytes::from(page.at_gate(form, ahead, 1, (language, coding)));
             let html = filled(&page, Coding::Identity);
-            assert!(html.len() < FIRST_FLIGHT, "{name} has {} bytes", html.len());
+            assert_fits(&html, language, name);
             assert_eq!(html, filled(&custom, Coding::Identity), "always ours");
             assert_eq!(unpacked(&filled(&page, Coding::Gzip)), html);
             assert_allowed(&String::from_utf8_lossy(&html), &page.own_csp());
-            insta::assert_snapshot!(format!("page_gate_{name}_{}", language.tag()), bare(&html));
+            if RECORDED.contains(&language) {
+                insta::assert_snapshot!(format!("page_gate_{name}_{}", language.tag()), bare(&html));
+            }
         }
     }
 }
 
 #[test]
 fn every_notice() {
-    let notices = Notices::new().expect("our own template");
+    let notices = Notices::unbranded();
     let all = [
         Notice::Suspended { retry: 30 },
         Notice::Full,
@@ -493,8 +522,10 @@ fn every_notice() {
     for notice in all {
         for language in Language::ALL {
             let html = Bytes::from(notices.page(notice, language, Coding::Identity));
-            assert!(html.len() < FIRST_FLIGHT);
-            insta::assert_snapshot!(format!("notice_{}_{}", notice.name(), language.tag()), bare(&html));
+            assert_fits(&html, language, notice.name());
+            if RECORDED.contains(&language) {
+                insta::assert_snapshot!(format!("notice_{}_{}", notice.name(), language.tag()), bare(&html));
+            }
         }
         let (text, json) = (notice.text(), notice.json());
         insta::assert_snapshot!(
@@ -560,11 +591,8 @@ fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
     let html = String::from_utf8_lossy(&html);
     let csp = page.csp();
     assert_allowed(&html, &csp);
-    let suspended = Bytes::from(Notices::new().expect("our own template").page(
-        Notice::Suspended { retry: 30 },
-        Language::English,
-        Coding::Identity,
-    ));
+    let suspended =
+        Bytes::from(Notices::unbranded().page(Notice::Suspended { retry: 30 }, Language::English, Coding::Identity));
     let suspended = String::from_utf8_lossy(&suspended).into_owned();
     let script = suspended.split("<script>").nth(1).and_then(|rest| rest.split("</").next()).expect("it is there");
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, script.as_bytes());

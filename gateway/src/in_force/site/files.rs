@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::settings::config::{BrandConfig, Config, EventConfig, RoomConfig, UpstreamConfig, UpstreamTlsConfig};
 use crate::settings::tls::client::ClientTls;
-use crate::ui::{Brand, Colour, Language, Logo, WaitingPage};
+use crate::ui::{Brand, Colour, Logo, WaitingPage};
 
 /// The read files.
 #[derive(Debug)]
@@ -97,9 +97,8 @@ fn brand(written: &BrandConfig) -> anyhow::Result<Brand> {
         colour: written.color.as_deref().and_then(Colour::parse),
         ..Brand::default()
     };
-    let texts = [(Language::Korean, &written.text.korean), (Language::English, &written.text.english)];
-    for (language, text) in texts {
-        brand.lines[language as usize] = text.clone().unwrap_or_default();
+    for (language, text) in written.text.iter() {
+        text.clone_into(&mut brand.lines[language as usize]);
     }
     Ok(brand)
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml_diagnostics::Diagnostic;
 
+use super::localized::{LocalizedText, each_in};
 use super::value::{AsText as _, FileName};
 use crate::ui::Colour;
 
@@ -22,22 +23,9 @@ pub struct BrandConfig {
     /// Its colour, such as "#0b6e82". Text in it is made darker or lighter where it could not be read.
     #[schemars(extend("format" = "color"))]
     pub color: Option<String>,
-    /// A line of text.
-    pub text: BrandTextConfig,
-}
-
-/// A line of text in each language of the page, up to 200 characters.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct BrandTextConfig {
-    /// In Korean.
-    #[serde(rename = "ko-KR")]
-    #[schemars(extend("format" = "line"))]
-    pub korean: Option<String>,
-    /// In English.
-    #[serde(rename = "en-US")]
-    #[schemars(extend("format" = "line"))]
-    pub english: Option<String>,
+    /// A line of text, up to 200 characters.
+    #[schemars(transform = each_in("line"))]
+    pub text: LocalizedText,
 }
 
 pub(super) fn is_color(color: &str) -> Result<(), Diagnostic> {

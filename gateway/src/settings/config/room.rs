@@ -14,6 +14,7 @@ use toml_diagnostics::{Diagnostic, between, default_is, each};
 
 use super::brand::BrandConfig;
 use super::event::EventConfig;
+use super::localized::{LocalizedText, each_in};
 use super::route::{Scope, ScopeConfig, is_host};
 use super::signal::SignalConfig;
 use super::units::{mins, secs};
@@ -137,8 +138,9 @@ pub struct RoomConfig {
     /// Until this moment, in the time of the store, every shopper enters and is only counted. `weir open` sets it.
     #[schemars(extend("format" = "moment"))]
     pub open_to_all_until: Option<String>,
-    /// What operators tell those who wait. `weir message` sets it.
-    pub message: MessageConfig,
+    /// What operators tell those who wait: plain text, up to 280 characters. `weir message` sets it.
+    #[schemars(transform = each_in("message"))]
+    pub message: LocalizedText,
     /// Status code of the waiting page and of the waiting JSON. 429 is stored by no cache and, in general, by no service
     /// worker, and no search engine takes it for the product; 200 is Cloudflare's default.
     #[schemars(extend("enum" = [200, 202, 429]))]
@@ -223,7 +225,7 @@ impl Default for RoomConfig {
             stopped: false,
             passes_since: None,
             open_to_all_until: None,
-            message: MessageConfig::default(),
+            message: LocalizedText::default(),
             queueing_status_code: 429,
             json_response_enabled: true,
             default_template_language: None,
@@ -239,30 +241,6 @@ impl Default for RoomConfig {
             signals: Vec::new(),
             events: Vec::new(),
             poll: PollConfig::default(),
-        }
-    }
-}
-
-/// A message to the line in each language of the page: plain text, up to 280 characters.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct MessageConfig {
-    /// In Korean.
-    #[serde(rename = "ko-KR")]
-    #[schemars(extend("format" = "message"))]
-    pub korean: Option<String>,
-    /// In English.
-    #[serde(rename = "en-US")]
-    #[schemars(extend("format" = "message"))]
-    pub english: Option<String>,
-}
-
-impl MessageConfig {
-    /// The text in this language.
-    pub fn text(&self, language: Language) -> Option<&str> {
-        match language {
-            Language::English => self.english.as_deref(),
-            Language::Korean => self.korean.as_deref(),
         }
     }
 }
@@ -435,7 +413,6 @@ impl RoomConfig {
 
     /// The part that actions set.
     pub fn controls(&self) -> Controls {
-        let texts = Language::ALL.into_iter().filter_map(|language| Some((language, self.message.text(language)?)));
         Controls {
             new_users_per_minute: self.new_users_per_minute,
             max_new_users_per_minute: self.max_new_users_per_minute,
@@ -447,7 +424,11 @@ impl RoomConfig {
             passes_since: moment(self.passes_since.as_deref()),
             open_until: moment(self.open_to_all_until.as_deref()),
             passthrough: self.queueing_method == QueueingMethod::Passthrough,
-            message: texts.map(|(language, text)| (language.name().to_owned(), text.to_owned())).collect(),
+            message: self
+                .message
+                .iter()
+                .map(|(language, text)| (language.name().to_owned(), text.to_owned()))
+                .collect(),
         }
     }
 

@@ -4,9 +4,11 @@ use super::{Heading, Texts};
 
 pub(super) static TEXTS: Texts = Texts {
     thousands: ",",
-    seconds: ["about {a} to {b} seconds", "less than {b} seconds", "about {b} seconds"],
-    minutes: ["about {a} to {b} minutes", "less than {b} minutes", "about {b} minutes"],
-    hours: ["about {a} to {b} hours", "less than {b} hours", "about {b} hours"],
+    span: ["about {a} to {b}", "less than {b}", "about {b}"],
+    plurals: &["one", "other"],
+    seconds: &["{n} second", "{n} seconds"],
+    minutes: &["{n} minute", "{n} minutes"],
+    hours: &["{n} hour", "{n} hours"],
     unknown: "Not known yet.",
 
     title: "You are in line",

@@ -4,9 +4,11 @@ use super::{Heading, Texts};
 
 pub(super) static TEXTS: Texts = Texts {
     thousands: ",",
-    seconds: ["약 {a}~{b}초", "{b}초 이내", "약 {b}초"],
-    minutes: ["약 {a}~{b}분", "{b}분 이내", "약 {b}분"],
-    hours: ["약 {a}~{b}시간", "{b}시간 이내", "약 {b}시간"],
+    span: ["약 {a}~{b}", "{b} 이내", "약 {b}"],
+    plurals: &["other"],
+    seconds: &["{n}초"],
+    minutes: &["{n}분"],
+    hours: &["{n}시간"],
     unknown: "아직 알 수 없습니다.",
 
     title: "순서를 기다리고 있습니다",

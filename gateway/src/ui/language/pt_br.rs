@@ -1,0 +1,131 @@
+//! Portuguese, as in Brazil, with "você".
+
+use super::{Heading, Texts};
+
+pub(super) static TEXTS: Texts = Texts {
+    thousands: ".",
+    span: ["cerca de {a} a {b}", "menos de {b}", "cerca de {b}"],
+    plurals: &["one", "other"],
+    seconds: &["{n} segundo", "{n} segundos"],
+    minutes: &["{n} minuto", "{n} minutos"],
+    hours: &["{n} hora", "{n} horas"],
+    unknown: "Ainda não se sabe.",
+
+    title: "Você está na fila",
+    lead: "Há muita gente aqui agora, então todos entram por ordem.",
+    place: "Seu lugar na fila",
+    place_unit: "",
+    progress: "Quanto a fila já andou para você",
+    wait: "Espera estimada",
+    next: "O que acontece agora",
+    steps: [
+        "Você entra automaticamente quando chegar a sua vez.",
+        "Deixe esta página aberta ou volte mais tarde: seu lugar está guardado.",
+        "Atualizar a página não faz você perder o lugar.",
+    ],
+    ticket: "Senha",
+    updated: "Atualizado",
+    as_of: ["às ", ""],
+    standstill: [
+        "A loja está cheia no momento. A fila anda conforme as pessoas saem.",
+        "Pessoas cuja vez já tinha chegado voltaram e entram primeiro. Seu lugar está guardado.",
+        "A loja está recebendo menos pessoas no momento, então a fila anda mais devagar.",
+    ],
+    leave: "Sair da fila",
+    leave_warning: "Você abre mão do seu lugar. Se voltar, começará no fim da fila.",
+    leave_confirm: "Abrir mão do meu lugar",
+    arriving: "Um momento, por favor",
+    arriving_lead: "Você está prestes a receber seu lugar na fila. Esta página continua sozinha.",
+    arriving_note: "Se isso não acontecer, permita os cookies deste site e tente de novo.",
+    called: "Sua vez em instantes",
+    called_lead: "Você chegou ao início da fila. Fique aqui, você entra automaticamente.",
+    kept_note: "Não é possível consultar a fila no momento. Seu lugar está guardado e esta página continua tentando.",
+    paused_note: "Ninguém está entrando no momento. Seu lugar está guardado.",
+    before: "Ainda não começou",
+    before_lead: "Você tem um lugar na fila. No início, todos entram nesta ordem, e você entra automaticamente.",
+    starts_in: "Começa em",
+    over: "Este evento terminou",
+    over_lead: "Ninguém mais está entrando.",
+    over_note: "Seu lugar fica guardado caso haja outro.",
+    resting_note: "A loja não está respondendo no momento. Seu lugar está guardado e a fila continua sozinha.",
+    last_items_note: "Os últimos itens estão sendo pagos agora. Seu lugar está guardado: se algum voltar, a fila continua.",
+    sold_out: "Esgotado",
+    sold_out_note: "Tudo foi vendido. Seu lugar está guardado: se os itens voltarem, a fila continua na mesma ordem.",
+    may_end_note: "Há muitas pessoas na sua frente: tudo pode ser vendido antes da sua vez.",
+    ended_note: "Seu tempo dentro da loja terminou, então você está de novo na fila.",
+    held_title: "Ainda não enviado",
+    held_lead: "A loja ainda não recebeu seu formulário.",
+    form_kept: "Tudo o que você preencheu está guardado nesta página.",
+    form_kept_how: [
+        "Deixe esta página aberta: o formulário é enviado sozinho quando chegar a sua vez.",
+        "Deixe esta página aberta e aperte o botão de vez em quando: o formulário é enviado assim que chegar a sua vez.",
+    ],
+    form_part: "O que você preencheu está guardado nesta página, mas senhas, dados de cartão e arquivos não. Ficou de fora:",
+    form_part_how: [
+        "Deixe esta página aberta: ela avisa quando chegar a sua vez.",
+        "Deixe esta página aberta e aperte o botão de vez em quando: o formulário é enviado assim que chegar a sua vez.",
+    ],
+    form_lost: "Não foi possível guardar nesta página o que você preencheu.",
+    form_lost_how: [
+        "Quando chegar a sua vez, esta página carrega de novo: deixe o navegador reenviar o formulário, ou volte e envie de lá.",
+        "Recarregue esta página de vez em quando e deixe o navegador reenviar o formulário, ou volte e envie de lá.",
+    ],
+    form_turn: "É a sua vez. Volte para preencher o que ficou de fora, ou envie o formulário sem isso.",
+    form_send: "Enviar de novo",
+    gate_title: "Um momento, por favor",
+    gate_lead: "Você está dentro. Há muitas pessoas nesta etapa, então a loja atende uma depois da outra.",
+    gate_ahead: "Pessoas na sua frente nesta etapa",
+    gate_unit: "",
+    gate_how: "Deixe esta página aberta: ela continua sozinha quando chegar a sua vez.",
+    gate_order: "Quem entrou primeiro na loja vai primeiro.",
+    gate_away: "Não é possível consultar a sua vez no momento. Esta página continua tentando.",
+    pass_ending: "Seu tempo na loja termina em breve.",
+    pass_last: "Seu tempo na loja termina em breve e não pode ser prolongado. Conclua o que está fazendo.",
+    pass_ended: "Seu tempo na loja terminou. Talvez você tenha que esperar na fila de novo: guarde uma cópia do que digitou.",
+    pass_stay: "Continuar na loja",
+    pass_close: "Fechar",
+
+    not_open: Heading {
+        title: "Ainda não começou", lead: "Ninguém pode entrar antes do início. Volte nesse horário."
+    },
+    event_over: Heading {
+        title: "Este evento terminou",
+        lead: "Ninguém mais está entrando. Obrigado pelo seu interesse.",
+    },
+    suspended: Heading {
+        title: "Fechado no momento",
+        lead: "Ninguém novo está entrando agora. Se você estava na fila, seu lugar está guardado.",
+    },
+    full: Heading {
+        title: "Cheio no momento", lead: "Não há espaço no momento. Tente de novo um pouco mais tarde."
+    },
+    too_many: Heading {
+        title: "Um momento, por favor",
+        lead: "Vieram solicitações demais da sua conexão em pouco tempo.",
+    },
+    left: Heading {
+        title: "Você saiu da fila",
+        lead: "Seu lugar está livre para a próxima pessoa. Se voltar, você recebe um lugar novo.",
+    },
+    busy: Heading {
+        title: "Muito movimento no momento",
+        lead: "O site não conseguiu atender esta solicitação a tempo. Tente de novo em instantes.",
+    },
+    failed: Heading {
+        title: "Algo deu errado",
+        lead: "O site não respondeu como deveria. Tente de novo em instantes.",
+    },
+    ended: Heading {
+        title: "Seu tempo dentro da loja terminou",
+        lead: "O formulário não foi enviado. Volte para guardar uma cópia do que escreveu e depois pegue um lugar na fila.",
+    },
+    in_doubt: Heading {
+        title: "Veja primeiro os seus pedidos",
+        lead: "O que você enviou chegou à loja, mas nenhuma resposta voltou. Seu pedido pode ter sido aceito: veja os seus pedidos antes de enviar de novo.",
+    },
+    refreshes: "Esta página verifica de novo sozinha.",
+    try_again: "Tentar de novo",
+    go_back: "Voltar ao site",
+    error: "Erro",
+    request: "Solicitação",
+};
