@@ -19,4 +19,4 @@ countDown = (starts, words) => {
   ticks = setInterval(tick, 1000, words);
 };
 countDown(+element("weir").dataset.starts);
-for (const start of document.querySelectorAll("#starts")) start.textContent = new Date(start.dateTime).toLocaleString(lang, clockwork);
+for (const start of document.querySelectorAll("#starts")) start.textContent = new Date(start.dateTime).toLocaleString(latin);

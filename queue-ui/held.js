@@ -4,7 +4,7 @@ const show = (id, text) => { const e = element(id); if (e && e.textContent !== t
 const note = text => { show("note", text || ""); const e = element("note"); if (e) e.hidden = !text; };
 // As the page was rendered with, in every browser.
 const grouped = (number, sign) => String(number).replace(/\B(?=(\d{3})+$)/g, sign);
-const lang = document.documentElement.lang, clockwork = { numberingSystem: "latn" };
+const lang = document.documentElement.lang, latin = lang + "-u-nu-latn";
 const jitter = () => .85 + Math.random() * .3;
 // At their turn the same is asked for again: the page, or the form that it holds, which is sent by itself once and never twice.
 // Something was left out of it: they decide.

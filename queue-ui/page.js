@@ -22,7 +22,7 @@
 
   // The same words as the page was rendered with: rounded outwards, so that the range stays honest.
   const counted = (unit, number) => {
-    const forms = data[unit].split("|"), kind = forms[1] && window.Intl?.PluralRules && new Intl.PluralRules(lang).select(number);
+    const forms = data[unit].split("|"), kind = new Intl.PluralRules(lang).select(number);
     return (forms[data.plurals.split("|").indexOf(kind)] || forms.pop()).replace("{n}", number);
   };
   const span = (unit, low, high) => {
@@ -69,16 +69,15 @@
     }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
-  const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang, clockwork);
+  const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(latin);
   const ask = kind => fetch("/.weir/" + kind + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
 
   // What operators tell stands in a document of its own: it is asked for when it has another id.
   const listen = async (id = "") => {
     if (id === data.message) return;
-    const words = await (await ask("message/")).json();
-    data.message = words.id;
-    const [any] = Object.keys(words).filter(tag => tag !== "id").sort();
-    show("message", words[lang] || words.en || words[any] || "");
+    const { id: told, texts } = await (await ask("message/")).json();
+    data.message = told;
+    show("message", texts[lang] || texts.en || texts[Object.keys(texts).sort()[0]] || "");
   };
 
   const update = status => {

@@ -385,6 +385,10 @@ mod tests {
             for forms in [texts.seconds, texts.minutes, texts.hours] {
                 assert_eq!(forms.len(), texts.plurals.len(), "{language:?}");
             }
+            if texts.plurals == ["other"] {
+                // One form for all numbers, whatever category a release of the rules sets apart.
+                continue;
+            }
             let rules = RULES[language as usize].as_ref().expect("rules");
             for number in 0..1_000 {
                 let category = category(rules, number);
@@ -398,7 +402,7 @@ mod tests {
     fn every_text_is_written_in_every_language() {
         let english = serde_json::to_value(Language::English.texts()).expect("texts");
         let same_word = |language, name: &str| {
-            matches!((language, name), (Language::Spanish, "error") | (Language::French, "request"))
+            matches!((language, name), (Language::Spanish, "error") | (Language::French, "minutes"))
         };
         for language in Language::ALL.into_iter().filter(|&language| language != Language::English) {
             let texts = serde_json::to_value(language.texts()).expect("texts");

@@ -46,12 +46,10 @@ impl Message {
         of(language).or(of(Language::English)).or(self.texts.values().next()).map_or("", String::as_str)
     }
 
-    /// `GET /.weir/message/{room}`: the id, and the texts by the tags of their languages.
+    /// `GET /.weir/message/{room}`: `{"id": .., "texts": {..}}`, the texts by the tags of their languages.
     pub fn document(message: Option<&Self>) -> Bytes {
-        let mut told = Map::new();
-        told.insert("id".to_owned(), message.map_or("", Self::id).into());
-        told.extend(message.map(Self::texts).into_iter().flatten());
-        Bytes::from(json!(told).to_string())
+        let (id, texts) = message.map(|message| (message.id(), message.texts())).unwrap_or_default();
+        Bytes::from(json!({ "id": id, "texts": texts }).to_string())
     }
 
     /// The texts by tag.
@@ -82,12 +80,16 @@ mod tests {
     #[test]
     fn the_document_has_the_id_that_the_status_tells() {
         let both = |english: &'static str| {
-            Message::of(move |language| Some(if language == Language::English { english } else { "곧" }))
-                .expect("a message")
+            let text = move |language| match language {
+                Language::English => Some(english),
+                Language::Korean => Some("곧"),
+                _ => None,
+            };
+            Message::of(text).expect("a message")
         };
         let document: Value = serde_json::from_slice(&Message::document(Some(&both("soon")))).expect("JSON");
-        assert_eq!(document, json!({ "id": both("soon").id(), "en": "soon", "ko": "곧" }));
+        assert_eq!(document, json!({ "id": both("soon").id(), "texts": { "en": "soon", "ko": "곧" } }));
         assert_ne!(both("soon").id(), both("later").id());
-        assert_eq!(Message::document(None), "{\"id\":\"\"}");
+        assert_eq!(Message::document(None), "{\"id\":\"\",\"texts\":{}}");
     }
 }

@@ -1,11 +1,15 @@
 //! The waiting page in a real browser (Debian's Chromium and its driver), with JavaScript and without.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use gateway::ui::Language;
+use policy::outlook::Wait;
+use serde_json::json;
+
 use crate::common::browser::Browser;
 use crate::common::events::event;
 use crate::common::line::gateway;
 use crate::common::redis::RedisServer;
-use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true};
+use crate::common::{CLOSED, JSON, PAGE, Shop, Weir, config, request, until, until_true};
 
 /// A room in which no shopper is let in before [`open`]; then its line moves by up to five people a second, if they do not
 /// come back. Asked for every second, a place is seen to fall however long that takes.
@@ -49,6 +53,40 @@ fn open(weir: &Weir) {
     let file = weir.config_file();
     let closed = std::fs::read_to_string(&file).unwrap();
     std::fs::write(file, closed.replace("queue_all = true\n", "")).unwrap();
+}
+
+/// Numbers, units and their plurals, by what a page in that language gives its script.
+#[test]
+fn script_and_page_say_the_same_in_every_language() {
+    let script = include_str!("../../../queue-ui/page.js");
+    let (_, words) = script.split_once("  const counted =").expect("its words");
+    let (words, _) = words.split_once("  const wait =").expect("their end");
+    let waits = [
+        (0, 0),
+        (0, 7),
+        (23, 41),
+        (50, 120),
+        (90, 180),
+        (260, 400),
+        (60, 660),
+        (1_200, 1_260),
+        (7_300, 14_000),
+        (40_000, 80_000),
+    ];
+    let (browser, (_shop, weir)) = (Browser::open(true), line());
+    go(&browser, &weir);
+    for language in Language::ALL {
+        let html = weir.get("/launch/item", &[PAGE, ("Accept-Language", language.tag())]).body;
+        let told = waits.map(|(low, high)| language.wait(Some(Wait { low, high })));
+        let shown = browser.run(&format!(
+            "const data = new DOMParser().parseFromString({}, 'text/html').getElementById('weir').dataset, lang = {};
+             const counted ={words} return {}.map(([low, high]) => words(low, high));",
+            json!(html),
+            json!(language.tag()),
+            json!(waits)
+        ));
+        assert_eq!(shown, json!(told), "{language:?}");
+    }
 }
 
 #[test]
