@@ -14,6 +14,7 @@ mod connection;
 mod gauges;
 mod live;
 mod metrics;
+mod openapi;
 pub(crate) mod problem;
 mod shop;
 pub(crate) mod versions;
@@ -27,7 +28,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use policy::Millis;
@@ -38,6 +39,9 @@ use policy::line::segment::place_of;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::access::{Access, Gate, authorize};
 use self::problem::Problem;
@@ -47,12 +51,12 @@ use crate::line::rooms::{LiveRoom, RoomSettings};
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
 use crate::ops::live::Hour;
-use crate::ops::number;
+use crate::ops::{number, schema};
 use crate::shield::SignalStatus;
 use crate::upstream::RouteGate;
 
 /// Response of `GET /api/rooms/{name}/status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
 pub(crate) struct RoomStatus {
     /// Its name.
@@ -62,6 +66,7 @@ pub(crate) struct RoomStatus {
     /// `not_queueing`, `queueing`, `event_prequeueing` or `suspended`.
     status: &'static str,
     /// What an arriving visitor gets: `running`, `paused`, `last_call`, `closed`, `open_to_all` or `stop`.
+    #[schema(value_type = schema::RoomState)]
     state: &'static str,
     /// When `open_to_all` ends; `null`: the room is not open to all for a time.
     open_to_all_until: Option<String>,
@@ -137,7 +142,7 @@ pub(crate) struct RoomStatus {
 }
 
 /// The events of a room at this moment, by the clock of the store. Times are RFC 3339 in UTC.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct EventStatus {
     /// Whether one gathers people before its start.
     event_prequeueing: bool,
@@ -166,7 +171,7 @@ impl EventStatus {
 }
 
 /// The gate of a route with a class.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct GateStatus {
     /// Host and path of the route.
     route: String,
@@ -249,41 +254,41 @@ impl RoomStatus {
     }
 }
 
-const NO_PAGE: &str =
-    "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/live, /api/versions, /api/audit\n";
+const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/openapi.json, which describes the API\n";
 const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
 const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
 
 /// The routes, for operators as `access` defines them. Streams of `hour` end with `stop`.
 pub(crate) fn router(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Router {
     let streams = live::Streams::of(hour, fleet.name().to_owned(), stop);
-    let streams = Router::new().route("/api/live", get(live::tell)).with_state(Arc::new(streams));
-    let of_this_gateway = Router::new()
-        .route("/api/rooms", get(rooms))
-        .route("/api/rooms/{name}/status", get(room_status))
-        .route("/api/rooms/{name}/rate", put(shop::set_rate).delete(shop::end_rate))
-        .route("/api/rooms/{name}/stock", put(shop::set_stock))
+    let streams = OpenApiRouter::new().routes(routes!(live::tell)).with_state(Arc::new(streams));
+    let of_this_gateway = OpenApiRouter::new()
+        .routes(routes!(rooms))
+        .routes(routes!(room_status))
+        .routes(routes!(shop::set_rate, shop::end_rate))
+        .routes(routes!(shop::set_stock))
         .layer(DefaultBodyLimit::max(shop::LONGEST))
         .with_state(fleet.shared.clone());
-    let of_all = Router::new()
-        .route("/metrics", get(metrics::tell))
-        .route("/api/gateways", get(gateways))
-        .route("/api/versions", get(versions::list).post(versions::apply))
-        .route("/api/versions/in-force", put(versions::switch))
-        .route("/api/versions/{number}", get(versions::text))
-        .route("/api/audit", get(actions::audit))
+    let of_all = OpenApiRouter::new()
+        .routes(routes!(gateways))
+        .routes(routes!(versions::list, versions::apply))
+        .routes(routes!(versions::switch))
+        .routes(routes!(versions::text))
+        .routes(routes!(actions::audit))
         .layer(DefaultBodyLimit::max(LONGEST))
         .with_state(fleet.clone());
-    let actions = Router::new()
-        .route("/api/rooms/{name}/actions/{action}", post(actions::do_it))
+    let actions = OpenApiRouter::new()
+        .routes(routes!(actions::do_it))
         .layer(DefaultBodyLimit::max(actions::LONGEST))
         .with_state(fleet.clone());
+    let calls = openapi::begin().merge(of_this_gateway).merge(of_all).merge(actions).merge(streams);
+    let metrics = Router::new().route("/metrics", get(metrics::tell)).with_state(fleet.clone());
     let gate = Arc::new(Gate { access, fleet: fleet.clone() });
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(fleet.clone())
-        .merge(of_this_gateway.merge(of_all).merge(actions).merge(streams).layer(from_fn_with_state(gate, authorize)))
+        .merge(openapi::described(calls).merge(metrics).layer(from_fn_with_state(gate, authorize)))
         .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
         .layer(map_response(problem::in_one_form))
 }
@@ -302,10 +307,14 @@ async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
     }
 }
 
+/// The gateways on the store, this one included.
+#[utoipa::path(get, path = "/api/gateways", tag = "gateways", responses((status = OK, description = "one each", body = Vec<Member>)))]
 async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {
     Json(fleet.members())
 }
 
+/// The state of every room.
+#[utoipa::path(get, path = "/api/rooms", tag = "rooms", responses((status = OK, description = "by name", body = Vec<RoomStatus>)))]
 async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
     let site = shared.site.load();
     let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(room, &site)).collect();
@@ -313,6 +322,17 @@ async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
     Json(rooms)
 }
 
+/// The state of a room.
+#[utoipa::path(
+    get,
+    path = "/api/rooms/{name}/status",
+    tag = "rooms",
+    params(("name" = String, Path, description = "the room")),
+    responses(
+        (status = OK, description = "its state", body = RoomStatus),
+        (status = NOT_FOUND, description = "no room has that name"),
+    ),
+)]
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match named(&shared, &name) {
         Some(room) => Json(RoomStatus::of(&room, &shared.site.load())).into_response(),

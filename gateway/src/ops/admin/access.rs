@@ -132,6 +132,15 @@ impl Gate {
     }
 }
 
+/// The least role that may call this.
+pub(super) fn needed(method: &Method, path: &str) -> Role {
+    match *method {
+        Method::GET | Method::HEAD => Role::Viewer,
+        _ if path.starts_with("/api/versions") => Role::Admin,
+        _ => Role::Operator,
+    }
+}
+
 fn needs_token() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "an operator's token is needed")
         .mended_by("send it: Authorization: Bearer ...")
@@ -150,13 +159,8 @@ impl Asked {
     fn of(request: &Request, access: &Access) -> Self {
         let shown = request.headers().get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
         let (method, path) = (request.method(), request.uri().path());
-        let needed = match *method {
-            Method::GET | Method::HEAD => Role::Viewer,
-            _ if path.starts_with("/api/versions") => Role::Admin,
-            _ => Role::Operator,
-        };
         let (token, call) = (shown.map(<[u8]>::to_vec), format!("{method} {path}"));
-        Self { is_named: access.names(request), token, needed, call }
+        Self { is_named: access.names(request), token, needed: needed(method, path), call }
     }
 }
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::action::Refused;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ops::fleet::NotSwitched;
 
@@ -14,13 +15,15 @@ const LONGEST: usize = 64 << 10;
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An error, for programs and for people.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Problem {
     /// The words of the status code.
+    #[schema(value_type = String)]
     pub title: Box<str>,
     /// The status code.
     pub status: u16,
     /// What is wrong.
+    #[schema(value_type = String)]
     pub detail: Box<str>,
     /// The field that it is about, as a JSON pointer.
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
