@@ -9,4 +9,5 @@ pub mod operator;
 pub mod operators;
 pub(crate) mod reload;
 pub(crate) mod schema;
+pub(crate) mod sessions;
 pub(crate) mod steering;

@@ -1,7 +1,7 @@
 //! The operator's listener: health, metrics, the state of each room and each gateway, now and over the last hour (`live`), and the
 //! rooms by version.
 //!
-//! It binds loopback, or requires a token (`access`). `/healthz` and `/readyz` answer without one: probes have none.
+//! It binds loopback, or requires a token (`access`), which a browser trades for a session (`login`, `pages`). `/healthz` and `/readyz` answer without one: probes have none.
 //! Operators act here (`actions`), and each action is a line of the audit. Errors are problem details (`problem`).
 //!
 //! A program beside the shop says here what the shop itself may say in headers: a rate, and the stock (`shop`).
@@ -10,16 +10,20 @@
 
 pub(crate) mod access;
 pub(crate) mod actions;
+mod asked;
 mod connection;
 mod gauges;
 mod live;
+mod login;
 mod metrics;
 mod openapi;
+mod pages;
 pub(crate) mod problem;
 mod shop;
 pub(crate) mod versions;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -38,12 +42,14 @@ use policy::event::Phase;
 use policy::line::segment::place_of;
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::access::{Access, Gate, authorize};
+use self::login::LogIn;
 use self::problem::Problem;
 use crate::in_force::shared::Shared;
 use crate::in_force::site::Site;
@@ -258,8 +264,55 @@ const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/opena
 const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
 const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
 
-/// The routes, for operators as `access` defines them. Streams of `hour` end with `stop`.
-pub(crate) fn router(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Router {
+/// The listener, before it listens.
+pub(crate) struct Admin {
+    router: Router,
+    login: Arc<LogIn>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Admin {
+    /// For operators as `access` defines them. Streams of `hour` end with `stop`.
+    pub(crate) fn new(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Self {
+        let gate = Arc::new(Gate { access, fleet: fleet.clone() });
+        let login = Arc::new(LogIn::new(gate.clone()));
+        let calls = openapi::described(calls(fleet, hour, stop).merge(sessions(&login)));
+        let metrics = Router::new().route("/metrics", get(metrics::tell)).with_state(fleet.clone());
+        let guarded = calls.merge(metrics).merge(pages::router(login.clone()));
+        let router = Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .with_state(fleet.clone())
+            .merge(guarded.layer(from_fn_with_state(gate, authorize)))
+            .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
+            .layer(map_response(problem::in_one_form));
+        let tls = fleet.shared.admin_tls.as_ref().map(|tls| TlsAcceptor::from(tls.server.clone()));
+        Self { router, login, tls }
+    }
+
+    /// Tells the link of the first start in the log, where nobody could log in and this machine alone reaches the listener.
+    pub(crate) async fn tell_first_link(&self, at: SocketAddr) {
+        if !at.ip().is_loopback() {
+            return;
+        }
+        if let Some(secret) = self.login.first_link().await {
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            let link = format!("{scheme}://{at}/login?link={secret}");
+            tracing::info!(
+                link,
+                "there is no operator yet: this link logs in as admin, once, on this machine, for 15 minutes"
+            );
+        }
+    }
+
+    /// Serves operators until `stop`.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        connection::serve(listener, self.tls, self.router, stop).await;
+    }
+}
+
+/// The calls of the API, but for sessions.
+fn calls(fleet: &Arc<Fleet>, hour: Arc<Hour>, stop: CancellationToken) -> OpenApiRouter {
     let streams = live::Streams::of(hour, fleet.name().to_owned(), stop);
     let streams = OpenApiRouter::new().routes(routes!(live::tell)).with_state(Arc::new(streams));
     let of_this_gateway = OpenApiRouter::new()
@@ -281,21 +334,14 @@ pub(crate) fn router(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: 
         .routes(routes!(actions::do_it))
         .layer(DefaultBodyLimit::max(actions::LONGEST))
         .with_state(fleet.clone());
-    let calls = openapi::begin().merge(of_this_gateway).merge(of_all).merge(actions).merge(streams);
-    let metrics = Router::new().route("/metrics", get(metrics::tell)).with_state(fleet.clone());
-    let gate = Arc::new(Gate { access, fleet: fleet.clone() });
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .with_state(fleet.clone())
-        .merge(openapi::described(calls).merge(metrics).layer(from_fn_with_state(gate, authorize)))
-        .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
-        .layer(map_response(problem::in_one_form))
+    openapi::begin().merge(of_this_gateway).merge(of_all).merge(actions).merge(streams)
 }
 
-/// Serves the operator until `stop`.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    connection::serve(listener, router, stop).await;
+fn sessions(login: &Arc<LogIn>) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(login::log_in, login::who, login::log_out))
+        .layer(DefaultBodyLimit::max(login::LONGEST))
+        .with_state(login.clone())
 }
 
 async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {

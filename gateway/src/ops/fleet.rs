@@ -184,9 +184,6 @@ pub(crate) enum NotSwitched {
     /// This gateway does not belong to the fleet.
     #[error("this gateway has no key in common with the others: ask one of them")]
     Foreign,
-    /// It is asked by a page in a browser.
-    #[error("a browser may change nothing here; use weir apply")]
-    Browser,
     /// The text is larger than any rooms.
     #[error("the text of the rooms is longer than {LONGEST} bytes")]
     TooLong,

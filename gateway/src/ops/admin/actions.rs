@@ -28,7 +28,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::problem::Problem;
-use super::versions::{no_browser, tag};
+use super::versions::tag;
 use super::{named, no_room};
 use crate::line::store::registry::{Change, InForce};
 use crate::ops::fleet::arrival::Arrival;
@@ -150,7 +150,6 @@ pub(super) async fn do_it(
     headers: HeaderMap,
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    no_browser(&headers)?;
     let Json(asked) = body?;
     let order = Order {
         action: action_of(&action, &asked)?,

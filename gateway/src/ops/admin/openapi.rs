@@ -14,26 +14,30 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, Content, Ref, RefOr, Response as Described};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access;
+use super::asked::cookie_name;
 use super::live::About;
 use super::problem::Problem;
 use crate::ops::live::Sample;
+use crate::ops::operators::Role;
 use crate::ops::schema::ActionName;
 
 /// The scheme of `Authorization: Bearer`.
 const TOKEN: &str = "token";
+/// The scheme of the cookie of a session.
+const SESSION: &str = "session";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Weir",
-        description = "The API of a gateway's operators, at its admin listener. A call shows the token of an operator; the roles of a call are \
+        description = "The API of a gateway's operators, at its admin listener. A call shows the token of an operator, or the cookie of a session; the roles of a call are \
             the least one that it takes: a viewer looks, an operator acts on rooms, an admin changes them. Where the configuration names no \
             token and no operators, any caller on loopback is an admin. Errors are problem details (RFC 9457)."
     ),
@@ -57,6 +61,8 @@ pub(super) fn described(calls: OpenApiRouter) -> Router {
         calls.merge(OpenApiRouter::new().routes(routes!(tell)).with_state(text.clone())).split_for_parts();
     let components = api.components.get_or_insert_with(Components::new);
     components.add_security_scheme(TOKEN, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let cookie = ApiKeyValue::new(cookie_name(true));
+    components.add_security_scheme(SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in operations(item) {
             complete(operation, &method, path);
@@ -79,12 +85,13 @@ fn operations(item: &mut PathItem) -> Vec<(Method, &mut Operation)> {
 
 /// Adds what all calls have in common.
 fn complete(operation: &mut Operation, method: &Method, path: &str) {
-    let role = access::needed(method, path).name();
-    operation.security = Some(vec![SecurityRequirement::new(TOKEN, [role])]);
+    let way = |scheme, role: Role| SecurityRequirement::new(scheme, [role.name()]);
+    let ways = access::needed(method, path).map(|role| vec![way(TOKEN, role), way(SESSION, role)]);
+    operation.security = Some(ways.unwrap_or_default());
     let responses = &mut operation.responses.responses;
     for (status, why) in [
         ("401", "no token, or none that counts"),
-        ("403", "another role, or a `Host` or `Origin` that is not the listener's"),
+        ("403", "another role, a `Host` or `Origin` that is not the listener's, or a session in clear"),
         ("default", "any other error"),
     ] {
         responses.entry(status.to_owned()).or_insert_with(|| Described::new(why).into());

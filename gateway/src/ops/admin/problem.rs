@@ -68,7 +68,8 @@ impl Problem {
 /// What is refused before a call is understood, such as a query that cannot be read, a method or an address that is not there,
 /// in the same form.
 pub(super) async fn in_one_form(response: Response) -> Response {
-    let is_text = response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/"));
+    let is_text =
+        response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
     if !response.status().is_client_error() || !is_text {
         return response;
     }
@@ -109,7 +110,6 @@ impl From<NotSwitched> for Problem {
             NotSwitched::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             NotSwitched::Other(_) | NotSwitched::Undoes(_) => StatusCode::CONFLICT,
             NotSwitched::Unknown(_) => StatusCode::NOT_FOUND,
-            NotSwitched::Browser => StatusCode::FORBIDDEN,
             NotSwitched::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             NotSwitched::Unread(_) => StatusCode::BAD_REQUEST,
             NotSwitched::Foreign | NotSwitched::Busy | NotSwitched::Store(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -7,14 +7,14 @@
 //! ```
 //!
 //! Said to any gateway, it holds for all. A rate is never above the room's own, and ends with its `ttl`: a program that dies slows
-//! no room for ever. A browser may say nothing here.
+//! no room for ever.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use policy::Millis;
 use policy::cap::{Cap, CapKind, CapSource};
 use policy::origin::{self, BadWord, StockWord};
@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use super::versions::no_browser;
 use crate::in_force::shared::Shared;
 use crate::line::rooms::LiveRoom;
 use crate::ops::number;
@@ -108,8 +107,7 @@ fn named(shared: &Shared, name: &str) -> Result<Arc<LiveRoom>, Problem> {
 }
 
 /// A body that a program has sent.
-fn sent<T>(headers: &HeaderMap, body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    no_browser(headers)?;
+fn sent<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     Ok(body.map(|Json(body)| body)?)
 }
 
@@ -132,10 +130,9 @@ fn sent<T>(headers: &HeaderMap, body: Result<Json<T>, JsonRejection>) -> Result<
 pub(super) async fn set_rate(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
     body: Result<Json<RateBody>, JsonRejection>,
 ) -> Result<Json<Taken>, Problem> {
-    let body = sent(&headers, body)?;
+    let body = sent(body)?;
     let rate = origin::rate(&body.rate).map_err(bad)?;
     let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration).map_err(bad)?;
     if !(1..=LONGEST_TTL).contains(&ttl) {
@@ -159,9 +156,7 @@ pub(super) async fn set_rate(
 pub(super) async fn end_rate(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Json<Taken>, Problem> {
-    no_browser(&headers)?;
     cap(&shared, name, 0.0, 0)
 }
 
@@ -182,10 +177,9 @@ pub(super) async fn end_rate(
 pub(super) async fn set_stock(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
     body: Result<Json<StockBody>, JsonRejection>,
 ) -> Result<Json<StockBody>, Problem> {
-    let body = sent(&headers, body)?;
+    let body = sent(body)?;
     let word = StockWord::new(&body.sku, body.left, body.held).map_err(bad)?;
     if !named(&shared, &name)?.set_stock(level(&word, true)) {
         return Err(busy());
