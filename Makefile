@@ -58,7 +58,7 @@ mutants: ## Five faults in the queue of a room, one by one: the launches in virt
 	gateway/policy/mutants
 
 .PHONY: test-world
-test-world: differential clients locust real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
+test-world: differential clients locust openapi real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
@@ -76,6 +76,12 @@ locust: ## Users of Locust wait in the line, with deploy/locust/weir.py: a minut
 	@deploy/tools world
 	deploy/venv deploy/locust >/dev/null
 	cargo nextest run --workspace --locked --test world --run-ignored all users_of_locust
+
+.PHONY: openapi
+openapi: ## The description of the API, by a validator of OpenAPI: seconds
+	@deploy/tools world
+	deploy/venv gateway/tests/world/openapi >/dev/null
+	cargo nextest run --workspace --locked --test world --run-ignored all openapi::
 
 .PHONY: real-shop
 real-shop: ## A shop of django-oscar behind Weir and nginx, Chromium that buys something, and loadtest's crowd: some minutes

@@ -48,17 +48,18 @@ use crate::line::store::redis::Redis;
 use crate::line::store::registry::Registry;
 use crate::line::store::{Store, StoreError};
 use crate::log::Losses;
+use crate::ops::admin::Admin;
 use crate::ops::admin::access::Access;
 use crate::ops::fleet::guarded::Guarded;
 use crate::ops::fleet::trail::Trail;
 use crate::ops::fleet::{Fleet, Identity};
 use crate::ops::live::Hour;
 use crate::ops::operators::Operators;
-use crate::ops::{admin, capacity, live, reload, steering};
+use crate::ops::{capacity, live, reload, steering};
 use crate::request::listener::Door;
 use crate::request::worker::Worker;
 use crate::request::{edge, listener};
-use crate::settings::config::{Config, ListenConfig, StoreConfig, StoreKind};
+use crate::settings::config::{AdminTlsConfig, Config, ListenConfig, StoreConfig, StoreKind, TlsConfig};
 use crate::settings::secret::{Keyring, Source};
 use crate::settings::tls;
 use crate::settings::tls::Certificates;
@@ -101,12 +102,14 @@ impl Gateway {
         let admin = bind(listen.admin)?;
         let token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
         let operators = listen.admin_operators_file.as_deref().map(Operators::of);
-        let access = Access::new(token, operators, &listen.admin_hosts);
+        let access = Access::new(token, operators, &listen.admin_hosts, config.admin.clone());
         let Stores { lines, registry } = stores(&config.store)?;
         let trail = Trail::open(&config.store.audit_file);
         let alone = config.store.kind == StoreKind::Embedded;
         let (keyring, sealer) = Keyring::open(Source::of(&config.store.secret_file), alone)?;
-        let tls = tls_of(&config)?;
+        let tls = tls_of(&config.tls)?;
+        let admin_tls =
+            tls_of(&config.admin.tls.iter().map(AdminTlsConfig::pair).collect::<Vec<_>>())?.map(Tls::http1_only);
         let identity = Identity::of(config.node.name.as_ref(), &bound(&doors[0])?, admin.local_addr()?);
         let (rooms, mailbox) = rooms::rooms(random_incarnation());
         let site = Site::compile(config, None, &rooms, Arc::new(sealer))?;
@@ -114,6 +117,7 @@ impl Gateway {
             site: ArcSwap::from_pointee(site),
             rooms,
             tls,
+            admin_tls,
             seats: Arc::default(),
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
@@ -144,8 +148,9 @@ impl Gateway {
         let admin = tokio::net::TcpListener::from_std(admin)?;
         let hour = Arc::new(Hour::default());
         let live = tokio::spawn(live::run(hour.clone(), fleet.clone(), background.clone()));
-        let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access, hour, background.clone()));
-        let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
+        let (admin_at, operators) = (admin.local_addr()?, Admin::new(&fleet, access, hour, background.clone()));
+        operators.tell_first_link(admin_at).await;
+        let admin = tokio::spawn(operators.serve(admin, background.clone()));
         let housekeeping = tokio::spawn(housekeeping(shared.clone(), losses, background.clone()));
         let reload = tokio::spawn(reload.run(background.clone()));
         let steering = tokio::spawn(steering::run(shared.clone(), background.clone()));
@@ -309,11 +314,11 @@ fn stores(config: &StoreConfig) -> Result<Stores, StoreError> {
     })
 }
 
-fn tls_of(config: &Config) -> anyhow::Result<Option<Tls>> {
-    if config.tls.is_empty() {
+fn tls_of(pairs: &[TlsConfig]) -> anyhow::Result<Option<Tls>> {
+    if pairs.is_empty() {
         return Ok(None);
     }
-    let files: Vec<_> = config.tls.iter().map(|tls| (tls.certificate.clone(), tls.key.clone())).collect();
+    let files: Vec<_> = pairs.iter().map(|tls| (tls.certificate.clone(), tls.key.clone())).collect();
     let certificates = Certificates::load(&files)?;
     let server = tls::server_config(certificates.clone())?;
     Ok(Some(Tls { certificates, server }))

@@ -5,13 +5,12 @@ mod event;
 mod keys;
 mod operators;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use gateway::ops::operator::{self, Change, Operator};
+use gateway::ops::operator::{self, Address, Change, Operator};
 use gateway::settings::config::{self, Config, Diagnostic};
 
 #[global_allocator]
@@ -190,12 +189,15 @@ struct Reach {
     /// The configuration file of the gateway: its admin listener and token.
     #[arg(long, default_value = "weir.toml")]
     config: PathBuf,
-    /// Address of an admin listener, instead of the one in the file.
-    #[arg(long, value_parser = address)]
-    admin: Option<SocketAddr>,
+    /// Address of an admin listener, instead of the one in the file: 127.0.0.1:9090 or https://weir.internal:9090.
+    #[arg(long)]
+    admin: Option<Address>,
     /// File with the token that it asks for, with --admin.
     #[arg(long, requires = "admin")]
     token_file: Option<PathBuf>,
+    /// File with the authorities of its certificate, with --admin https://...; those of the system unless given.
+    #[arg(long, requires = "admin")]
+    ca_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -287,7 +289,7 @@ fn check(file: &Path) -> ExitCode {
 fn compare(file: &Path, config: &Config) -> anyhow::Result<Vec<String>> {
     let admin = config.listen.admin;
     anyhow::ensure!(admin.port() != 0, "the port of the admin listener is not written");
-    let gateway = Operator::at(admin, config.listen.admin_token_file.as_deref())?;
+    let gateway = Operator::of(config)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     block_on(gateway.compare(config, folder))
 }
@@ -331,21 +333,15 @@ impl Reach {
     }
 
     fn gateway(&self) -> anyhow::Result<Operator> {
-        if let Some(admin) = self.admin {
-            return Operator::at(admin, self.token_file.as_deref());
+        if let Some(admin) = &self.admin {
+            return Operator::at(admin.clone(), self.token_file.as_deref(), self.ca_file.as_deref());
         }
         let config = told_of(&self.config, Config::review(&self.config))
             .context("the configuration says where the admin listener is; or use --admin")?;
-        Operator::at(config.listen.admin, config.listen.admin_token_file.as_deref())
+        Operator::of(&config)
     }
 }
 
 fn block_on<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(asked)
-}
-
-/// An address with a port, with or without `http://` before it.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    bare.parse().map_err(|_| format!("{text:?} is not an address with a port, such as 127.0.0.1:9090"))
 }

@@ -8,4 +8,6 @@ pub(crate) mod number;
 pub mod operator;
 pub mod operators;
 pub(crate) mod reload;
+pub(crate) mod schema;
+pub(crate) mod sessions;
 pub(crate) mod steering;

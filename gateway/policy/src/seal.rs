@@ -61,6 +61,8 @@ struct Key {
     by_kind: [hmac::Key; 4],
     upstream: hmac::Key,
     pseudonym: hmac::Key,
+    /// Of sessions of operators: 32 bytes.
+    console: hmac::Tag,
 }
 
 impl Key {
@@ -72,6 +74,7 @@ impl Key {
             by_kind: ["ticket", "pass", "provisional", "arrival"].map(|kind| derived(&format!("weir/1/{kind}"))),
             upstream: derived("weir/1/upstream"),
             pseudonym: derived("weir/1/pseudonym"),
+            console: hmac::sign(&master, b"weir/1/console"),
         }
     }
 
@@ -138,6 +141,11 @@ impl Sealer {
             context.update(part.as_bytes());
         }
         URL_SAFE_NO_PAD.encode(context.sign())
+    }
+
+    /// The keys of sessions of operators, 32 bytes each: the first seals, all open.
+    pub fn console_keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter().map(|key| key.console.as_ref())
     }
 
     /// Stands for an address in the log: the same for as long as the same key seals, on every gateway that has it, and

@@ -19,6 +19,7 @@ use policy::seal::Sealer;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use crate::in_force::shared::Shared;
 use crate::in_force::site::{Files, Site};
@@ -70,7 +71,8 @@ struct Rooms {
 }
 
 /// A version that this gateway could not take, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RefusedVersion)]
 pub(crate) struct Refused {
     /// Its number.
     pub version: u64,
@@ -79,7 +81,8 @@ pub(crate) struct Refused {
 }
 
 /// A gateway's report of its rooms and keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RoomsAndKeys)]
 pub(crate) struct Report {
     /// The version of the rooms that is in force here; 0 are those of the file.
     pub rooms_version: u64,

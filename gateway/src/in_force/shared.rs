@@ -9,12 +9,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::client::proxy_header::ProxyHeaders;
 use crate::client::seats::Seats;
 use crate::in_force::site::Site;
 use crate::line::rooms::Rooms;
 use crate::settings::tls::Certificates;
+use crate::settings::tls::client::HTTP1;
 use crate::telemetry::{RequestMeters, StoreMeters, Unbelieved};
 
 /// State shared by all threads.
@@ -26,6 +28,8 @@ pub(crate) struct Shared {
     pub rooms: Arc<Rooms>,
     /// State of the TLS listeners, if there are any.
     pub tls: Option<Tls>,
+    /// The same of the operator's listener.
+    pub admin_tls: Option<Tls>,
     /// Open connections.
     pub seats: Arc<Seats>,
     /// Requests so far, to the second.
@@ -55,7 +59,21 @@ pub(crate) struct Tls {
     pub server: Arc<rustls::ServerConfig>,
 }
 
+impl Tls {
+    /// The same for a listener that speaks no HTTP/2.
+    pub(crate) fn http1_only(self) -> Self {
+        let mut server = rustls::ServerConfig::clone(&self.server);
+        server.alpn_protocols = vec![HTTP1.to_vec()];
+        Self { server: Arc::new(server), ..self }
+    }
+}
+
 impl Shared {
+    /// All certificates that are shown.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Arc<Certificates>> {
+        self.tls.iter().chain(&self.admin_tls).map(|tls| &tls.certificates)
+    }
+
     /// Whether new shoppers should be sent to this gateway.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed) && self.keys.get() != KeyState::Foreign && !self.keys.is_refused()
@@ -63,7 +81,7 @@ impl Shared {
 }
 
 /// The standing of a gateway's keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub(crate) enum KeyState {

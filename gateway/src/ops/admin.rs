@@ -1,7 +1,7 @@
 //! The operator's listener: health, metrics, the state of each room and each gateway, now and over the last hour (`live`), and the
 //! rooms by version.
 //!
-//! It binds loopback, or requires a token (`access`). `/healthz` and `/readyz` answer without one: probes have none.
+//! It binds loopback, or requires a token (`access`), which a browser trades for a session (`login`, `pages`). `/healthz` and `/readyz` answer without one: probes have none.
 //! Operators act here (`actions`), and each action is a line of the audit. Errors are problem details (`problem`).
 //!
 //! A program beside the shop says here what the shop itself may say in headers: a rate, and the stock (`shop`).
@@ -10,15 +10,20 @@
 
 pub(crate) mod access;
 pub(crate) mod actions;
+mod asked;
 mod connection;
 mod gauges;
 mod live;
+mod login;
 mod metrics;
+mod openapi;
+mod pages;
 pub(crate) mod problem;
 mod shop;
 pub(crate) mod versions;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -27,7 +32,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use policy::Millis;
@@ -37,9 +42,14 @@ use policy::event::Phase;
 use policy::line::segment::place_of;
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::access::{Access, Gate, authorize};
+use self::login::LogIn;
 use self::problem::Problem;
 use crate::in_force::shared::Shared;
 use crate::in_force::site::Site;
@@ -47,12 +57,12 @@ use crate::line::rooms::{LiveRoom, RoomSettings};
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
 use crate::ops::live::Hour;
-use crate::ops::number;
+use crate::ops::{number, schema};
 use crate::shield::SignalStatus;
 use crate::upstream::RouteGate;
 
 /// Response of `GET /api/rooms/{name}/status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "a document: each is a question of its own")]
 pub(crate) struct RoomStatus {
     /// Its name.
@@ -62,6 +72,7 @@ pub(crate) struct RoomStatus {
     /// `not_queueing`, `queueing`, `event_prequeueing` or `suspended`.
     status: &'static str,
     /// What an arriving visitor gets: `running`, `paused`, `last_call`, `closed`, `open_to_all` or `stop`.
+    #[schema(value_type = schema::RoomState)]
     state: &'static str,
     /// When `open_to_all` ends; `null`: the room is not open to all for a time.
     open_to_all_until: Option<String>,
@@ -137,7 +148,7 @@ pub(crate) struct RoomStatus {
 }
 
 /// The events of a room at this moment, by the clock of the store. Times are RFC 3339 in UTC.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct EventStatus {
     /// Whether one gathers people before its start.
     event_prequeueing: bool,
@@ -166,7 +177,7 @@ impl EventStatus {
 }
 
 /// The gate of a route with a class.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct GateStatus {
     /// Host and path of the route.
     route: String,
@@ -249,48 +260,88 @@ impl RoomStatus {
     }
 }
 
-const NO_PAGE: &str =
-    "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/live, /api/versions, /api/audit\n";
+const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/openapi.json, which describes the API\n";
 const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
 const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
 
-/// The routes, for operators as `access` defines them. Streams of `hour` end with `stop`.
-pub(crate) fn router(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Router {
-    let streams = live::Streams::of(hour, fleet.name().to_owned(), stop);
-    let streams = Router::new().route("/api/live", get(live::tell)).with_state(Arc::new(streams));
-    let of_this_gateway = Router::new()
-        .route("/api/rooms", get(rooms))
-        .route("/api/rooms/{name}/status", get(room_status))
-        .route("/api/rooms/{name}/rate", put(shop::set_rate).delete(shop::end_rate))
-        .route("/api/rooms/{name}/stock", put(shop::set_stock))
-        .layer(DefaultBodyLimit::max(shop::LONGEST))
-        .with_state(fleet.shared.clone());
-    let of_all = Router::new()
-        .route("/metrics", get(metrics::tell))
-        .route("/api/gateways", get(gateways))
-        .route("/api/versions", get(versions::list).post(versions::apply))
-        .route("/api/versions/in-force", put(versions::switch))
-        .route("/api/versions/{number}", get(versions::text))
-        .route("/api/audit", get(actions::audit))
-        .layer(DefaultBodyLimit::max(LONGEST))
-        .with_state(fleet.clone());
-    let actions = Router::new()
-        .route("/api/rooms/{name}/actions/{action}", post(actions::do_it))
-        .layer(DefaultBodyLimit::max(actions::LONGEST))
-        .with_state(fleet.clone());
-    let gate = Arc::new(Gate { access, fleet: fleet.clone() });
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .with_state(fleet.clone())
-        .merge(of_this_gateway.merge(of_all).merge(actions).merge(streams).layer(from_fn_with_state(gate, authorize)))
-        .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
-        .layer(map_response(problem::in_one_form))
+/// The listener, before it listens.
+pub(crate) struct Admin {
+    router: Router,
+    login: Arc<LogIn>,
+    tls: Option<TlsAcceptor>,
 }
 
-/// Serves the operator until `stop`.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    connection::serve(listener, router, stop).await;
+impl Admin {
+    /// For operators as `access` defines them. Streams of `hour` end with `stop`.
+    pub(crate) fn new(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Self {
+        let gate = Arc::new(Gate { access, fleet: fleet.clone() });
+        let login = Arc::new(LogIn::new(gate.clone()));
+        let calls = openapi::described(calls(fleet, hour, stop).merge(sessions(&login)));
+        let metrics = Router::new().route("/metrics", get(metrics::tell)).with_state(fleet.clone());
+        let guarded = calls.merge(metrics).merge(pages::router(login.clone()));
+        let router = Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .with_state(fleet.clone())
+            .merge(guarded.layer(from_fn_with_state(gate, authorize)))
+            .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
+            .layer(map_response(problem::in_one_form));
+        let tls = fleet.shared.admin_tls.as_ref().map(|tls| TlsAcceptor::from(tls.server.clone()));
+        Self { router, login, tls }
+    }
+
+    /// Tells the link of the first start in the log, where nobody could log in and this machine alone reaches the listener.
+    pub(crate) async fn tell_first_link(&self, at: SocketAddr) {
+        if !at.ip().is_loopback() {
+            return;
+        }
+        if let Some(secret) = self.login.first_link().await {
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            let link = format!("{scheme}://{at}/login?link={secret}");
+            tracing::info!(
+                link,
+                "there is no operator yet: this link logs in as admin, once, on this machine, for 15 minutes"
+            );
+        }
+    }
+
+    /// Serves operators until `stop`.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        connection::serve(listener, self.tls, self.router, stop).await;
+    }
+}
+
+/// The calls of the API, but for sessions.
+fn calls(fleet: &Arc<Fleet>, hour: Arc<Hour>, stop: CancellationToken) -> OpenApiRouter {
+    let streams = live::Streams::of(hour, fleet.name().to_owned(), stop);
+    let streams = OpenApiRouter::new().routes(routes!(live::tell)).with_state(Arc::new(streams));
+    let of_this_gateway = OpenApiRouter::new()
+        .routes(routes!(rooms))
+        .routes(routes!(room_status))
+        .routes(routes!(shop::set_rate, shop::end_rate))
+        .routes(routes!(shop::set_stock))
+        .layer(DefaultBodyLimit::max(shop::LONGEST))
+        .with_state(fleet.shared.clone());
+    let of_all = OpenApiRouter::new()
+        .routes(routes!(gateways))
+        .routes(routes!(versions::list, versions::apply))
+        .routes(routes!(versions::switch))
+        .routes(routes!(versions::text))
+        .routes(routes!(actions::audit))
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .with_state(fleet.clone());
+    let actions = OpenApiRouter::new()
+        .routes(routes!(actions::do_it))
+        .layer(DefaultBodyLimit::max(actions::LONGEST))
+        .with_state(fleet.clone());
+    openapi::begin().merge(of_this_gateway).merge(of_all).merge(actions).merge(streams)
+}
+
+fn sessions(login: &Arc<LogIn>) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(login::log_in, login::who, login::log_out))
+        .layer(DefaultBodyLimit::max(login::LONGEST))
+        .with_state(login.clone())
 }
 
 async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
@@ -302,10 +353,14 @@ async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
     }
 }
 
+/// The gateways on the store, this one included.
+#[utoipa::path(get, path = "/api/gateways", tag = "gateways", responses((status = OK, description = "one each", body = Vec<Member>)))]
 async fn gateways(State(fleet): State<Arc<Fleet>>) -> Json<Vec<Member>> {
     Json(fleet.members())
 }
 
+/// The state of every room.
+#[utoipa::path(get, path = "/api/rooms", tag = "rooms", responses((status = OK, description = "by name", body = Vec<RoomStatus>)))]
 async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
     let site = shared.site.load();
     let mut rooms: Vec<_> = shared.rooms.all().values().map(|room| RoomStatus::of(room, &site)).collect();
@@ -313,6 +368,17 @@ async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
     Json(rooms)
 }
 
+/// The state of a room.
+#[utoipa::path(
+    get,
+    path = "/api/rooms/{name}/status",
+    tag = "rooms",
+    params(("name" = String, Path, description = "the room")),
+    responses(
+        (status = OK, description = "its state", body = RoomStatus),
+        (status = NOT_FOUND, description = "no room has that name"),
+    ),
+)]
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match named(&shared, &name) {
         Some(room) => Json(RoomStatus::of(&room, &shared.site.load())).into_response(),

@@ -27,6 +27,7 @@ use policy::audit::{Entry, Head};
 use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use counted::RoomCounted;
 use keys::{Judge, KeyStanding, KeyState, Peer};
@@ -38,7 +39,7 @@ use crate::in_force::plan::{Next, Plan, Preview, Report};
 use crate::in_force::shared::Shared;
 use crate::line::store::StoreError;
 use crate::line::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Version};
-use crate::ops::number;
+use crate::ops::{number, schema};
 use crate::telemetry::{PROCESS, catalogue};
 
 /// The longest accepted text of rooms, in bytes.
@@ -47,7 +48,7 @@ pub(crate) const LONGEST: usize = 1 << 20;
 const BEAT: Duration = Duration::from_millis(500);
 
 /// A gateway's report of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Gateway {
     /// As configured, or its host and the port of its admin listener.
     pub name: String,
@@ -69,6 +70,7 @@ pub(crate) struct Gateway {
     pub key_state: KeyState,
     /// The last line of the audit that it saw.
     #[serde(default)]
+    #[schema(value_type = schema::AuditHead)]
     pub audit: Head,
     /// Whether the store fails to answer it for some room.
     pub store_away: bool,
@@ -102,7 +104,7 @@ pub(crate) struct Told {
 }
 
 /// A gateway, and its share of all joins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Member {
     /// Its report.
     #[serde(flatten)]
@@ -182,9 +184,6 @@ pub(crate) enum NotSwitched {
     /// This gateway does not belong to the fleet.
     #[error("this gateway has no key in common with the others: ask one of them")]
     Foreign,
-    /// It is asked by a page in a browser.
-    #[error("a browser may change nothing here; use weir apply")]
-    Browser,
     /// The text is larger than any rooms.
     #[error("the text of the rooms is longer than {LONGEST} bytes")]
     TooLong,

@@ -3,13 +3,13 @@
 //! They call a gateway and not the store: the embedded store belongs to the serving process, and
 //! a gateway knows best whether it can take the rooms.
 //!
-//! Out of scope: TLS and names; the admin listener is an address.
+//! Out of scope: a way through a single-sign-on proxy.
 
 mod actions;
 mod compare;
+mod reach;
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,46 +22,45 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use tokio::time::{sleep, timeout};
 
-use crate::fetch::fetch;
 pub use actions::Command;
+pub use reach::Address;
+use reach::Way;
 
 use crate::ops::admin::problem::Problem;
 use crate::ops::admin::versions::{Changed, Versions};
 use crate::ops::fleet::Member;
-use crate::settings::config::{RoomChange, What, shown};
+use crate::settings::config::{Config, RoomChange, What, shown};
 use crate::settings::secret::keys::shown as time_of;
 
 /// How long a gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer.
-const LONGEST: usize = 1 << 26;
 /// How long all gateways may take to be on a new version.
 const ARRIVAL: Duration = Duration::from_secs(5);
 
 /// The admin listener of a running gateway.
 #[derive(Debug)]
 pub struct Operator {
-    admin: SocketAddr,
+    admin: Way,
     token: Option<String>,
 }
 
 impl Operator {
-    /// A client of the admin listener at this address, with the token in this file.
+    /// A client of the admin listener at this address, with the token in this file. Its certificate is of these authorities, or of
+    /// those of the system.
     ///
     /// # Errors
-    /// If the file cannot be read.
-    pub fn at(admin: SocketAddr, token_file: Option<&Path>) -> anyhow::Result<Self> {
-        let read = |file: &Path| {
-            std::fs::read_to_string(file).with_context(|| format!("the admin token file {}", file.display()))
-        };
-        let token = token_file.map(read).transpose()?.map(|token| token.trim().to_owned());
-        // A listener on all addresses listens here, too.
-        let ip = match admin.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        Ok(Self { admin: SocketAddr::new(ip, admin.port()), token })
+    /// If a file cannot be read.
+    pub fn at(admin: Address, token_file: Option<&Path>, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(Self { admin: Way::to(admin, ca_file)?, token: token_file.map(token).transpose()? })
+    }
+
+    /// A client of the gateway of this configuration.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn of(config: &Config) -> anyhow::Result<Self> {
+        let token_file = config.listen.admin_token_file.as_deref();
+        Ok(Self { admin: Way::of(config)?, token: token_file.map(token).transpose()? })
     }
 
     /// Applies a text of rooms that was made from version `from`; by default the version in force. With
@@ -179,17 +178,23 @@ impl Operator {
 
     async fn sent(&self, request: Builder, body: String) -> anyhow::Result<(StatusCode, Bytes)> {
         let request = request.body(Full::new(Bytes::from(body)))?;
-        let answer = timeout(PATIENCE, fetch(self.admin, request, LONGEST)).await;
-        answer.context("no answer in time")?.with_context(|| format!("the admin listener at {}", self.admin))
+        let answer = timeout(PATIENCE, self.admin.ask(request)).await;
+        answer.context("no answer in time")?.with_context(|| format!("the admin listener at {}", self.admin.address))
     }
 
     fn request(&self, method: Method, path: &str) -> Builder {
-        let request = Request::builder().method(method).uri(path).header(header::HOST, self.admin.to_string());
+        let request = Request::builder().method(method).uri(path).header(header::HOST, self.admin.address.to_string());
         match &self.token {
             Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,
         }
     }
+}
+
+/// The token in a file.
+fn token(file: &Path) -> anyhow::Result<String> {
+    let read = std::fs::read_to_string(file).with_context(|| format!("the admin token file {}", file.display()))?;
+    Ok(read.trim().to_owned())
 }
 
 /// How a change of all rooms is meant.

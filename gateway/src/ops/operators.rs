@@ -8,7 +8,7 @@
 //! computed once: a token that was good is known by its SHA-256 as long as the file stays what it was. How often hashes are
 //! computed is bounded: each costs some milliseconds and 19 MiB.
 //!
-//! Out of scope: which call takes which role (`admin`), and log-in by a browser.
+//! Out of scope: which call takes which role, and log-in by a browser (`admin`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,6 +29,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::task::spawn_blocking;
+
+use crate::ops::sessions::Proof;
 
 /// Hashes that may be computed in a second, and at once.
 const HASHES: (u32, u32) = (2, 10);
@@ -86,6 +88,13 @@ struct Written {
     name: String,
     role: Role,
     hash: String,
+}
+
+impl Written {
+    /// What a session of this operator is given for: another role or token is another one.
+    fn proof(&self) -> Proof {
+        Proof::of(&format!("{} {} {}", self.name, self.role, self.hash))
+    }
 }
 
 fn read(text: &str) -> Result<Vec<Written>, String> {
@@ -161,6 +170,9 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
     write().with_context(|| file.display().to_string())
 }
 
+/// An operator whose token was good: name, role, and the proof for a session.
+type Operator = (String, Role, Proof);
+
 /// What a file looked like.
 type Stamp = Option<(SystemTime, u64)>;
 
@@ -168,7 +180,7 @@ type Stamp = Option<(SystemTime, u64)>;
 #[derive(Default)]
 struct Known {
     stamp: Stamp,
-    by_token: HashMap<[u8; 32], (String, Role)>,
+    by_token: HashMap<[u8; 32], Operator>,
 }
 
 /// The operators of a gateway.
@@ -182,7 +194,7 @@ pub(crate) struct Operators {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// Of this operator; `new`: for the first time.
-    Of { name: String, role: Role, new: bool },
+    Of { name: String, role: Role, proof: Proof, new: bool },
     /// Of nobody. Named is who it claims to be, if that is a name.
     Wrong(Option<String>),
     /// Too many wrong or new ones came lately.
@@ -204,28 +216,46 @@ impl Operators {
         let file = self.file.clone();
         let stamp = spawn_blocking(move || stamp_of(&file)).await.ok().flatten();
         let key = key_of(token);
-        if let Some((name, role)) = self.known(stamp, &key) {
-            return Shown::Of { name, role, new: false };
+        if let Some((name, role, proof)) = self.known(stamp, &key) {
+            return Shown::Of { name, role, proof, new: false };
         }
         if self.hashes.check().is_err() {
             return Shown::TooMany;
         }
         let (file, token) = (self.file.clone(), token.to_owned());
         let found = spawn_blocking(move || found(&file, &name, &token)).await.ok().flatten();
-        let Some((name, role)) = found else { return Shown::Wrong(claimed) };
+        let Some((name, role, proof)) = found else { return Shown::Wrong(claimed) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.by_token.len() >= KNOWN {
             known.by_token.clear();
         }
         // The file may be another by now: who was found in the old one is not known then.
         if known.stamp == stamp {
-            known.by_token.insert(key, (name.clone(), role));
+            known.by_token.insert(key, (name.clone(), role, proof));
         }
-        Shown::Of { name, role, new: true }
+        Shown::Of { name, role, proof, new: true }
+    }
+
+    /// The role of the operator of this name, and the proof that a session must have. Reads the file.
+    pub(crate) async fn standing(&self, name: &str) -> Option<(Role, Proof)> {
+        let operator = self.written().await.into_iter().find(|operator| operator.name == name)?;
+        Some((operator.role, operator.proof()))
+    }
+
+    /// Whether the file is there to be made, or has nobody. One that cannot be read has somebody.
+    pub(crate) async fn are_none(&self) -> bool {
+        let file = self.file.clone();
+        let none = move || contents(&file).is_ok_and(|text| read(&text).is_ok_and(|operators| operators.is_empty()));
+        spawn_blocking(none).await.unwrap_or(false)
+    }
+
+    async fn written(&self) -> Vec<Written> {
+        let file = self.file.clone();
+        spawn_blocking(move || read_file(&file)).await.ok().flatten().unwrap_or_default()
     }
 
     /// The operator of a token that was good before, if the file is the same.
-    fn known(&self, stamp: Stamp, key: &[u8; 32]) -> Option<(String, Role)> {
+    fn known(&self, stamp: Stamp, key: &[u8; 32]) -> Option<Operator> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.stamp != stamp {
             *known = Known { stamp, ..Known::default() };
@@ -250,18 +280,23 @@ fn stamp_of(file: &Path) -> Stamp {
     Some((about.modified().ok()?, about.len()))
 }
 
-/// Holds a token against the line of the operator that it names.
-fn found(file: &Path, name: &str, token: &[u8]) -> Option<(String, Role)> {
+/// What the file says, if it can be read.
+fn read_file(file: &Path) -> Option<Vec<Written>> {
     let text = std::fs::read_to_string(file).inspect_err(|error| {
         tracing::error!(file = %file.display(), %error, "the operators cannot be read");
     });
     let operators = read(&text.ok()?).inspect_err(|wrong| {
         tracing::error!(file = %file.display(), wrong, "the operators cannot be read");
     });
-    let operator = operators.ok()?.into_iter().find(|operator| operator.name == name)?;
+    operators.ok()
+}
+
+/// Holds a token against the line of the operator that it names.
+fn found(file: &Path, name: &str, token: &[u8]) -> Option<Operator> {
+    let operator = read_file(file)?.into_iter().find(|operator| operator.name == name)?;
     let hash = PasswordHash::new(&operator.hash).ok()?;
     Argon2::default().verify_password(token, &hash).ok()?;
-    Some((operator.name, operator.role))
+    Some((operator.name.clone(), operator.role, operator.proof()))
 }
 
 #[cfg(test)]
@@ -276,14 +311,23 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("kim operator $argon2id$v=19$") && !text.contains(&kim), "{text}");
         let operators = Operators::of(&file);
-        let of = |name: &str, role, new| Shown::Of { name: name.to_owned(), role, new };
-        assert_eq!(operators.show(kim.as_bytes()).await, of("kim", Role::Operator, true));
-        assert_eq!(operators.show(kim.as_bytes()).await, of("kim", Role::Operator, false));
+        let of = async |name: &str, role, new| {
+            let (_, proof) = operators.standing(name).await.unwrap();
+            Shown::Of { name: name.to_owned(), role, proof, new }
+        };
+        assert_eq!(operators.show(kim.as_bytes()).await, of("kim", Role::Operator, true).await);
+        assert_eq!(operators.show(kim.as_bytes()).await, of("kim", Role::Operator, false).await);
         let forged = format!("kim{}", lee.strip_prefix("lee").unwrap());
         assert_eq!(operators.show(forged.as_bytes()).await, Shown::Wrong(Some("kim".to_owned())));
         remove(&file, "kim").unwrap();
         assert_eq!(operators.show(kim.as_bytes()).await, Shown::Wrong(Some("kim".to_owned())));
-        assert_eq!(operators.show(lee.as_bytes()).await, of("lee", Role::Viewer, true));
+        assert_eq!(operators.show(lee.as_bytes()).await, of("lee", Role::Viewer, true).await);
+        assert!(operators.standing("kim").await.is_none() && !operators.are_none().await);
+        let before = operators.standing("lee").await;
+        std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace("viewer", "admin")).unwrap();
+        assert_ne!(operators.standing("lee").await, before, "another role is another proof");
+        remove(&file, "lee").unwrap();
+        assert!(operators.are_none().await);
         assert!(remove(&file, "kim").unwrap_err().to_string().contains("no operator is called"));
     }
 

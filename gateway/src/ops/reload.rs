@@ -40,7 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct ConfigWatcher {
     file: PathBuf,
     seen: Option<Arc<[u8]>>,
-    certificates: u64,
+    /// Fingerprints of the certificates that were read last, in their order.
+    certificates: Vec<u64>,
     /// The last pages that were applied or refused.
     pages: Stamp,
     shop: ShopFiles,
@@ -57,7 +58,7 @@ pub(crate) struct ConfigWatcher {
 impl ConfigWatcher {
     /// Watches `file`, whose present content is in force.
     pub(crate) fn new(file: &Path, shared: Arc<Shared>, plan: Arc<Plan>, keyring: Keyring) -> Self {
-        let certificates = shared.tls.as_ref().map_or(0, |tls| tls.certificates.fingerprint());
+        let certificates = shared.certificates().map(|certificates| certificates.fingerprint()).collect();
         let seen = std::fs::read(file).ok().map(Arc::from);
         let (reading, stalled, anew) = (None, false, false);
         let (pages, shop) = (shared.site.load().stamp, ShopFiles::of(&shared.site.load().config));
@@ -116,7 +117,7 @@ impl ConfigWatcher {
         let files = Files {
             configuration: self.file.clone(),
             seen: self.seen.clone(),
-            certificates: self.shared.tls.as_ref().map(|tls| (tls.certificates.clone(), self.certificates)),
+            certificates: self.shared.certificates().cloned().zip(self.certificates.iter().copied()).collect(),
             pages: (self.shared.site.load_full(), self.pages),
             shop: self.shop.clone(),
             keys: self.keyring.source().clone(),
@@ -135,9 +136,11 @@ impl ConfigWatcher {
             self.pages = pages;
             self.pages().await;
         }
-        if let Some((fingerprint, reloaded)) = found.certificates {
-            self.certificates = fingerprint;
-            self.say_of_certificates(&reloaded);
+        for Reloaded { at, fingerprint, taken } in found.certificates {
+            if let Some(last) = self.certificates.get_mut(at) {
+                *last = fingerprint;
+            }
+            self.say_of_certificates(at, &taken);
         }
         self.keys(Some(found.keys)).await;
     }
@@ -178,13 +181,13 @@ impl ConfigWatcher {
         }
     }
 
-    fn say_of_certificates(&self, reloaded: &Result<(), TlsError>) {
+    fn say_of_certificates(&self, at: usize, reloaded: &Result<(), TlsError>) {
         telemetry::reload("certificates", reloaded.is_ok());
         if let Err(error) = reloaded {
             tracing::error!(%error, "certificates refused; the old ones stay");
             return;
         }
-        for (file, end) in self.shared.tls.iter().flat_map(|tls| tls.certificates.ends()) {
+        for (file, end) in self.shared.certificates().nth(at).into_iter().flat_map(|certificates| certificates.ends()) {
             let until = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
             tracing::info!(file = %file.display(), %until, "certificates in force");
         }
@@ -210,7 +213,7 @@ struct Files {
     /// The content applied last.
     seen: Option<Arc<[u8]>>,
     /// With the fingerprint of those applied last.
-    certificates: Option<(Arc<Certificates>, u64)>,
+    certificates: Vec<(Arc<Certificates>, u64)>,
     /// The site in force, and the pages that were tried last.
     pages: (Arc<Site>, Stamp),
     /// Their state when the configuration was applied last.
@@ -223,12 +226,19 @@ struct Files {
 /// The content of the configuration file, and its parsed form.
 type ReadConfig = (Option<Arc<[u8]>>, Result<Config, Vec<Diagnostic>>);
 
+/// Certificates whose files have changed.
+struct Reloaded {
+    /// Which, in the order of all.
+    at: usize,
+    fingerprint: u64,
+    taken: Result<(), TlsError>,
+}
+
 /// The result of a reading.
 struct Found {
     /// The content, and its parsed form; if it has changed.
     configuration: Option<ReadConfig>,
-    /// The fingerprint, and the result of loading the certificates; if they have changed.
-    certificates: Option<(u64, Result<(), TlsError>)>,
+    certificates: Vec<Reloaded>,
     /// The pages, if they have changed.
     pages: Option<Stamp>,
     shop: ShopFiles,
@@ -245,10 +255,12 @@ impl Files {
             // Before they are read for use: a later change is seen as a change.
             shop = ShopFiles::of(config);
         }
-        let certificates = self.certificates.and_then(|(certificates, before)| {
+        let reload = |(at, (certificates, before)): (usize, (Arc<Certificates>, u64))| {
             let fingerprint = certificates.fingerprint();
-            (self.anew || fingerprint != before).then(|| (fingerprint, certificates.reload()))
-        });
+            let changed = self.anew || fingerprint != before;
+            changed.then(|| Reloaded { at, fingerprint, taken: certificates.reload() })
+        };
+        let certificates = self.certificates.into_iter().enumerate().filter_map(reload).collect();
         let (site, tried) = self.pages;
         let pages = Some(Stamp::of(&site.config.rooms)).filter(|pages| *pages != site.stamp && *pages != tried);
         Found { configuration, certificates, pages, shop, keys: self.keys.read() }

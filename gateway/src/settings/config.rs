@@ -3,13 +3,14 @@
 //! A file is valid as a whole or not at all. [`Config::load`] reports every problem at once, each with
 //! its line, and a [`Config`] holds plain data: units resolved, defaults filled in, names checked, files found.
 //!
-//! Each key is a field, with its documentation and what it may hold, in the section of its own file ([`brand`], [`listen`],
+//! Each key is a field, with its documentation and what it may hold, in the section of its own file ([`admin`], [`brand`], [`listen`],
 //! [`node`], [`redis`], [`upstream`], [`route`], [`room`], [`signal`], [`rooms`]). Files are held against the [`schema()`] that
 //! these types give ([`toml_diagnostics`]), and `check` holds what spans several keys. What can be used but should be known
 //! is a warning ([`Config::warnings`]): `weir check` tells it, the log tells it when the configuration comes in force.
 //!
 //! Out of scope: the compiled form that requests look at, and reloading.
 
+pub mod admin;
 pub mod brand;
 pub mod changes;
 mod check;
@@ -39,6 +40,7 @@ use serde_json::Value as Json;
 pub use toml_diagnostics::Diagnostic;
 use toml_diagnostics::{Document, position};
 
+pub use admin::{AdminConfig, AdminTlsConfig};
 pub use brand::BrandConfig;
 pub use event::EventConfig;
 pub use listen::{ListenConfig, TlsConfig};
@@ -61,6 +63,8 @@ pub use upstream::{HealthConfig, HttpVersion, ShopServer, UpstreamConfig, Upstre
 pub struct Config {
     /// Where connections arrive.
     pub listen: ListenConfig,
+    /// The operator's listener, beside its address and tokens.
+    pub admin: AdminConfig,
     /// Certificates for `listen.https`.
     pub tls: Vec<TlsConfig>,
     /// This gateway among others.
@@ -157,6 +161,7 @@ impl Config {
                 .files()
                 .chain(&mut self.listen.admin_token_file)
                 .chain(&mut self.listen.admin_operators_file)
+                .chain(self.admin.tls.iter_mut().flat_map(AdminTlsConfig::files))
                 .chain(tls)
                 .chain(shop),
         );

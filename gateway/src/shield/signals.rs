@@ -10,6 +10,7 @@ use policy::shield::governor::{Governor, Ruling};
 use policy::shield::orca;
 use policy::shield::signals::Advice;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::signal::Signal;
 use crate::line::rooms::LiveRoom;
@@ -40,7 +41,7 @@ struct Acting {
 }
 
 /// A signal, in the status of its room.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SignalStatus {
     /// `orca`, `prometheus`, `postgres` or `latency`.
     pub kind: &'static str,

@@ -28,6 +28,7 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in [
         "admin.token",
+        "ca.pem",
         "cert.pem",
         "key.pem",
         "page.html",

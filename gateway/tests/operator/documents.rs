@@ -127,7 +127,7 @@ fn every_configuration_in_the_documents_is_taken() {
 
 /// What `weir check` says of a part of a configuration, completed.
 fn checked_configuration(mut part: toml::Table) -> (i32, String) {
-    let sections = ["listen", "tls", "node", "store", "quota", "log", "metrics", "upstream", "route", "room"];
+    let sections = ["listen", "admin", "tls", "node", "store", "quota", "log", "metrics", "upstream", "route", "room"];
     if !part.keys().all(|key| sections.contains(&key.as_str())) {
         part = toml::Table::from_iter([("room".to_owned(), part.into())]);
     }

@@ -9,6 +9,8 @@ mod documents;
 mod events;
 mod launch;
 mod live;
+mod login;
+mod openapi;
 mod operations;
 mod privacy;
 mod process;

@@ -4,4 +4,5 @@ mod clients;
 #[path = "../common/mod.rs"]
 mod common;
 mod differential;
+mod openapi;
 mod real_shop;

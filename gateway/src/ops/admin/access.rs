@@ -2,38 +2,49 @@
 //!
 //! Every answer but those to probes is for the listener's own names: the `Host` must be an address, `localhost` or a name of
 //! `listen.admin_hosts`, so a page in the operator's browser whose own name points here (DNS rebinding) learns nothing. Where the
-//! configuration names a token or operators, one must be shown: the token is that of an admin, an operator has a role.
+//! configuration names a token or operators, one must be shown: a token, the cookie of a session, or the name in a header of a
+//! single-sign-on proxy. The token is that of an admin, an operator has a role.
 //!
-//! Out of scope: how a token is kept ([`crate::ops::operators`]).
+//! Cookies and headers come along with whatever page a browser shows: by them only a page of this listener changes anything. A token
+//! is shown by programs, and a browser that sends one is refused.
+//!
+//! Out of scope: how a token is kept ([`crate::ops::operators`]), what is in a session ([`crate::ops::sessions`]), and log-in (`login`).
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{Request, State};
-use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use policy::Millis;
 use policy::audit::Entry;
 
+use super::asked::{Asked, Shown};
 use super::problem::Problem;
 use crate::ops::fleet::Fleet;
-use crate::ops::operators::{Operators, Role, Shown};
+use crate::ops::operators::{self, Operators, Role};
+use crate::ops::sessions::{Proof, Session};
+use crate::settings::config::AdminConfig;
 
 /// Names of callers without a name of their own: the holder of the one token, and any caller of a listener without one.
-const ADMIN: &str = "admin";
-const LOCAL: &str = "local";
+pub(super) const ADMIN: &str = "admin";
+pub(super) const LOCAL: &str = "local";
 /// Refusals in a minute that are written into the audit: more tell nothing new.
 const NOTED: u32 = 10;
+/// An action in the audit.
+pub(super) const LOG_OUT: &str = "log-out";
 
 /// The test for an operator.
 pub(crate) struct Access {
     token: Option<Arc<str>>,
     operators: Option<Operators>,
     hosts: Vec<String>,
+    admin: AdminConfig,
     noted: DefaultDirectRateLimiter,
 }
 
@@ -41,86 +52,197 @@ pub(crate) struct Access {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) name: String,
-    role: Role,
+    pub(super) role: Role,
+    pub(super) by: By,
+}
+
+/// What a caller was known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum By {
+    /// A token.
+    Token,
+    /// A session.
+    Session(Session),
+    /// A header of a single-sign-on proxy.
+    Proxy,
+    /// Nothing: the listener asks for nothing.
+    Nothing,
 }
 
 /// The gate before all that an operator asks for.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     pub(super) access: Access,
     pub(super) fleet: Arc<Fleet>,
 }
 
-/// Lets the request on with its [`Caller`], or answers.
-pub(super) async fn authorize(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    let asked = Asked::of(&request, &gate.access);
-    match gate.caller(&asked).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => {
-            let mut response = problem.into_response();
-            if response.status() == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
-        }
+/// The least role that may call this; `None`: it is for the handler to say.
+pub(super) fn needed(method: &Method, path: &str) -> Option<Role> {
+    match (method.as_str(), path) {
+        (_, "/" | "/login" | "/logout") | ("POST", "/api/session") => None,
+        ("GET" | "HEAD", _) | (_, "/api/session") => Some(Role::Viewer),
+        _ if path.starts_with("/api/versions") => Some(Role::Admin),
+        _ => Some(Role::Operator),
     }
 }
 
-impl Gate {
-    async fn caller(&self, asked: &Asked) -> Result<Caller, Problem> {
-        if !asked.is_named {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "this Host is not the admin listener's");
-            return Err(
-                problem.mended_by("ask for it by address or as localhost, or list the name in listen.admin_hosts")
-            );
+/// Lets the request on with its [`Caller`], or answers.
+pub(super) async fn authorize(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let asked = Asked::of(&request, &gate.access.hosts, &gate.access.admin);
+    if !asked.is_named {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "this Host is not the admin listener's");
+        let how = "ask for it by address or as localhost, or list the name in listen.admin_hosts";
+        return problem.mended_by(how).into_response();
+    }
+    let Some(needed) = needed(request.method(), request.uri().path()) else {
+        request.extensions_mut().insert(asked);
+        return next.run(request).await;
+    };
+    match gate.caller(&asked, needed).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(asked);
+            next.run(request).await
         }
+        Err(problem) => refusal(problem),
+    }
+}
+
+/// The answer to a caller who is not let on.
+pub(super) fn refusal(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+impl Gate {
+    /// Who asks, if they have this role.
+    pub(super) async fn caller(&self, asked: &Asked, needed: Role) -> Result<Caller, Problem> {
         let caller = self.shown(asked).await?;
-        let needed = asked.needed;
+        if asked.changes {
+            comes_from(asked, &caller.by)?;
+        }
         if caller.role >= needed {
             return Ok(caller);
         }
-        let Caller { name, role } = caller;
+        let Caller { name, role, .. } = caller;
         let problem =
             Problem::new(StatusCode::FORBIDDEN, format!("{name} is a {role}, and this takes the role {needed}"));
         self.note(&name, "refused", Some(asked.call.clone()), Some(&problem)).await;
         Err(problem.mended_by("ask someone with that role, or weir operators add"))
     }
 
-    /// The caller whose token the request shows.
+    /// The caller whose token, session or name the request shows.
     async fn shown(&self, asked: &Asked) -> Result<Caller, Problem> {
-        let Access { token, operators, .. } = &self.access;
-        let named = |name: &str, role| Caller { name: name.to_owned(), role };
-        if token.is_none() && operators.is_none() {
-            return Ok(named(LOCAL, Role::Admin));
+        let named = |name: &str, role, by| Caller { name: name.to_owned(), role, by };
+        match &asked.shown {
+            Shown::Named(name) => self.of_proxy(name).await,
+            Shown::Spoofed(what) => Err(self.spoofed(what).await),
+            Shown::Token(token) => {
+                let (name, role, _) = self.by_token(token).await?;
+                Ok(named(&name, role, By::Token))
+            }
+            Shown::Cookies(texts) => {
+                if let Some(caller) = self.by_session(texts).await {
+                    return Ok(caller);
+                }
+                if self.is_open() {
+                    return Ok(named(LOCAL, Role::Admin, By::Nothing));
+                }
+                Err(if texts.is_empty() { needs_token() } else { ended() })
+            }
         }
-        let Some(shown) = &asked.token else { return Err(needs_token()) };
-        if token.as_ref().is_some_and(|token| verify_slices_are_equal(token.as_bytes(), shown).is_ok()) {
-            return Ok(named(ADMIN, Role::Admin));
+    }
+
+    /// Whether nothing must be shown.
+    pub(super) fn is_open(&self) -> bool {
+        self.access.token.is_none() && self.access.operators.is_none()
+    }
+
+    /// Whether nobody could show anything: there is no token, and no operator.
+    pub(super) async fn has_nobody(&self) -> bool {
+        match &self.access.operators {
+            _ if self.access.token.is_some() => false,
+            Some(operators) => operators.are_none().await,
+            None => true,
+        }
+    }
+
+    /// Whose token this is, and the proof for a session.
+    pub(super) async fn by_token(&self, shown: &[u8]) -> Result<(String, Role, Proof), Problem> {
+        let Access { token, operators, .. } = &self.access;
+        if let Some(token) = token
+            && verify_slices_are_equal(token.as_bytes(), shown).is_ok()
+        {
+            return Ok((ADMIN.to_owned(), Role::Admin, Proof::of(token)));
         }
         let Some(operators) = operators else { return Err(needs_token()) };
         match operators.show(shown).await {
-            Shown::Of { name, role, new } => {
+            operators::Shown::Of { name, role, proof, new } => {
                 if new {
                     self.note(&name, "log-in", None, None).await;
                 }
-                Ok(named(&name, role))
+                Ok((name, role, proof))
             }
-            Shown::Wrong(claimed) => {
+            operators::Shown::Wrong(claimed) => {
                 let problem = needs_token();
                 self.note(claimed.as_deref().unwrap_or("unknown"), "log-in", None, Some(&problem)).await;
                 Err(problem)
             }
-            Shown::TooMany => {
+            operators::Shown::TooMany => {
                 let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many tokens were tried");
                 Err(problem.mended_by("try again in some seconds"))
             }
         }
     }
 
+    /// The operator of the first of these cookies that is a session.
+    async fn by_session(&self, texts: &[String]) -> Option<Caller> {
+        let now = self.now();
+        let site = self.fleet.shared.site.load();
+        let session = texts.iter().find_map(|text| Session::open(text, &site.sealer, now))?;
+        let ended = self.fleet.trail.of_id(&session.id).is_some_and(|line| line.action == LOG_OUT);
+        let (role, proof) = self.standing(&session.name).await.filter(|_| !ended)?;
+        let name = session.name.clone();
+        (proof == session.proof).then_some(Caller { name, role, by: By::Session(session) })
+    }
+
+    /// What a name stands for now: its role, and the proof that a session of it must have.
+    async fn standing(&self, name: &str) -> Option<(Role, Proof)> {
+        let Access { token, operators, .. } = &self.access;
+        match name {
+            ADMIN => token.as_ref().map(|token| (Role::Admin, Proof::of(token))),
+            LOCAL => self.has_nobody().await.then(|| (Role::Admin, Proof::default())),
+            _ => operators.as_ref()?.standing(name).await,
+        }
+    }
+
+    /// The operator whom a trusted proxy names.
+    async fn of_proxy(&self, name: &str) -> Result<Caller, Problem> {
+        if let Some((role, _)) = self.standing(name).await.filter(|_| ![ADMIN, LOCAL].contains(&name)) {
+            return Ok(Caller { name: name.to_owned(), role, by: By::Proxy });
+        }
+        let problem = Problem::new(StatusCode::FORBIDDEN, format!("{name:?} is no operator"));
+        self.note("unknown", "refused", Some(format!("the proxy names {name:?}")), Some(&problem)).await;
+        Err(problem.mended_by("add them: weir operators add"))
+    }
+
+    /// A header that only a trusted proxy may send.
+    async fn spoofed(&self, what: &str) -> Problem {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "this address may not say who the operator is");
+        self.note("unknown", "refused", Some(what.to_owned()), Some(&problem)).await;
+        problem.mended_by("list the proxy in admin.trusted_identity_proxies, or leave the header out")
+    }
+
+    /// The time of sessions: the store's, so that all gateways have one; this machine's before the store has answered.
+    pub(super) fn now(&self) -> Millis {
+        let here = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        self.fleet.store_time().unwrap_or_else(here)
+    }
+
     /// Writes into the audit what came of a log-in, or what a role may not: some of a minute.
-    async fn note(&self, who: &str, action: &str, with: Option<String>, refused: Option<&Problem>) {
+    pub(super) async fn note(&self, who: &str, action: &str, with: Option<String>, refused: Option<&Problem>) {
         if self.access.noted.check().is_err() {
             return;
         }
@@ -132,51 +254,41 @@ impl Gate {
     }
 }
 
-fn needs_token() -> Problem {
+/// Whether a change may come from where it comes.
+fn comes_from(asked: &Asked, by: &By) -> Result<(), Problem> {
+    let (fine, what, how): (bool, _, Cow<'_, str>) = match by {
+        By::Session(_) | By::Proxy => (
+            asked.is_own_page,
+            "a change by a session comes from a page of this listener",
+            "send its Origin, and the same Host; a program shows a token".into(),
+        ),
+        By::Token | By::Nothing => (
+            !asked.has_origin,
+            "a browser may change nothing here without a session",
+            "log in at /login, or use the weir commands".into(),
+        ),
+    };
+    if fine { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, what).mended_by(how)) }
+}
+
+pub(super) fn needs_token() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "an operator's token is needed")
         .mended_by("send it: Authorization: Bearer ...")
 }
 
-/// What the test for an operator needs to know of a request, without its body.
-struct Asked {
-    is_named: bool,
-    token: Option<Vec<u8>>,
-    needed: Role,
-    /// Method and path.
-    call: String,
-}
-
-impl Asked {
-    fn of(request: &Request, access: &Access) -> Self {
-        let shown = request.headers().get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
-        let (method, path) = (request.method(), request.uri().path());
-        let needed = match *method {
-            Method::GET | Method::HEAD => Role::Viewer,
-            _ if path.starts_with("/api/versions") => Role::Admin,
-            _ => Role::Operator,
-        };
-        let (token, call) = (shown.map(<[u8]>::to_vec), format!("{method} {path}"));
-        Self { is_named: access.names(request), token, needed, call }
-    }
+fn ended() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "this session is over").mended_by("log in again at /login, or send a token")
 }
 
 impl Access {
-    /// The token and the operators that are listed, and names of the listener.
-    pub(crate) fn new(token: Option<Arc<str>>, operators: Option<Operators>, hosts: &[String]) -> Self {
+    /// The token and the operators that are listed, names of the listener, and who else says who an operator is.
+    pub(crate) fn new(
+        token: Option<Arc<str>>,
+        operators: Option<Operators>,
+        hosts: &[String],
+        admin: AdminConfig,
+    ) -> Self {
         let noted = Quota::per_minute(NonZeroU32::new(NOTED).unwrap_or(NonZeroU32::MIN));
-        Self { token, operators, hosts: hosts.to_vec(), noted: RateLimiter::direct(noted) }
-    }
-
-    /// Whether the request names this listener. One without a `Host` comes from no browser.
-    fn names(&self, request: &Request) -> bool {
-        let written = request.headers().get(header::HOST).map(|host| host.to_str().ok()?.parse::<Authority>().ok());
-        let host = match (request.uri().authority(), &written) {
-            (Some(authority), _) | (None, Some(Some(authority))) => authority.host(),
-            (None, Some(None)) => return false,
-            (None, None) => return true,
-        };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let named = |name: &str| host.eq_ignore_ascii_case(name);
-        bare.parse::<IpAddr>().is_ok() || named("localhost") || self.hosts.iter().any(|name| named(name))
+        Self { token, operators, hosts: hosts.to_vec(), admin, noted: RateLimiter::direct(noted) }
     }
 }

@@ -24,14 +24,16 @@ use policy::audit::{Entry, Head};
 use policy::event::Phase;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::problem::Problem;
-use super::versions::{no_browser, tag};
+use super::versions::tag;
 use super::{named, no_room};
 use crate::line::store::registry::{Change, InForce};
 use crate::ops::fleet::arrival::Arrival;
 use crate::ops::fleet::{Fleet, NotSwitched};
+use crate::ops::schema;
 use crate::settings::config::event::EventConfig;
 use crate::settings::config::{RoomChange, RoomConfig, edited, kept};
 use crate::telemetry::{PROCESS, catalogue};
@@ -46,8 +48,9 @@ const LONGEST_ID: usize = 64;
 const TRIES: usize = 8;
 
 /// The body of an action.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ActionRequest)]
 pub(crate) struct Asked {
     /// Why, for those who read the audit.
     pub why: String,
@@ -69,13 +72,15 @@ pub(crate) struct Asked {
 }
 
 /// What was done.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ActionResult)]
 pub(crate) struct Acted {
     /// The room.
     pub room: String,
     /// The action.
     pub action: String,
     /// The state of the room now, for programs.
+    #[schema(value_type = schema::RoomState)]
     pub state: String,
     /// The same for people.
     pub label: String,
@@ -95,6 +100,7 @@ pub(crate) struct Acted {
     /// What each gateway says.
     pub gateways: Vec<Arrival>,
     /// The last line of the audit.
+    #[schema(value_type = schema::AuditHead)]
     pub audit: Head,
 }
 
@@ -107,7 +113,36 @@ struct Order {
     if_match: Option<u64>,
 }
 
-/// `POST /api/rooms/{room}/actions/{action}`.
+/// Acts on a room: a new version of the rooms, made from the one in force.
+///
+/// The same `id` again is the same action, and gets its answer. `confirm` is the name of the room, typed, where an action asks for it.
+#[utoipa::path(
+    post,
+    path = "/api/rooms/{name}/actions/{action}",
+    tag = "actions",
+    operation_id = "act",
+    params(
+        ("name" = String, Path, description = "the room"),
+        ("action" = schema::ActionName, Path, description = "what is done"),
+        ("If-Match" = Option<String>, Header, description = "the version that must be in force, such as `\"7\"`"),
+    ),
+    request_body = Asked,
+    responses(
+        (
+            status = OK,
+            description = "what was done, and what each gateway says",
+            body = Acted,
+            headers(("ETag" = String, description = "the version in force")),
+        ),
+        (status = BAD_REQUEST, description = "no JSON, or an `If-Match` that is no version"),
+        (status = NOT_FOUND, description = "no room, or no action, has that name"),
+        (status = CONFLICT, description = "the state of the room does not allow it, or the id stands for another action"),
+        (status = PRECONDITION_FAILED, description = "another version is in force"),
+        (status = PAYLOAD_TOO_LARGE, description = "a body above 16 KiB"),
+        (status = UNSUPPORTED_MEDIA_TYPE, description = "a body that does not say that it is JSON"),
+        (status = UNPROCESSABLE_ENTITY, description = "a field that cannot be used: `where` and `how`"),
+    ),
+)]
 pub(super) async fn do_it(
     State(fleet): State<Arc<Fleet>>,
     Path((room, action)): Path<(String, String)>,
@@ -115,7 +150,6 @@ pub(super) async fn do_it(
     headers: HeaderMap,
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    no_browser(&headers)?;
     let Json(asked) = body?;
     let order = Order {
         action: action_of(&action, &asked)?,
@@ -444,15 +478,32 @@ fn room_of(fleet: &Fleet, name: &str) -> Option<RoomConfig> {
 }
 
 /// The query of the audit.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
     /// The first line, by its number.
     #[serde(default)]
     from: u64,
 }
 
-/// `GET /api/audit`: the last lines that this gateway saw, oldest first, as they are kept.
+/// The last lines of the audit that this gateway saw, oldest first, as they are kept: one JSON each.
+#[utoipa::path(
+    get,
+    path = "/api/audit",
+    tag = "audit",
+    params(AuditQuery),
+    responses(
+        (
+            status = OK,
+            description = "at most 1,000 lines, each naming the hash of the line before",
+            body = String,
+            content_type = "application/x-ndjson",
+            headers(("Weir-Audit-Head" = String, description = "number and hash of the last line")),
+        ),
+        (status = BAD_REQUEST, description = "a parameter that cannot be read"),
+    ),
+)]
 pub(super) async fn audit(State(fleet): State<Arc<Fleet>>, Query(asked): Query<AuditQuery>) -> Response {
     fleet.refresh().await;
     let lines: String = fleet.trail.recent(asked.from).iter().flat_map(|line| [line, "\n"]).collect();

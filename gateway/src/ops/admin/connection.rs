@@ -1,4 +1,4 @@
-//! Connections of the operator's listener: bounded in time and number.
+//! Connections of the operator's listener, in clear or over TLS: bounded in time and number.
 //!
 //! All of it holds before a token was shown. At the bound the longest open connection without a request in work gives
 //! way to a new one, so that probes and operators always get in.
@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,10 +23,11 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// Connections open at once.
@@ -47,14 +49,23 @@ const HEAD_SIZE: usize = 64 << 10;
 /// How long requests in work have at the end of the process.
 const END: Duration = Duration::from_secs(2);
 
-/// Serves until `stop`, then lets requests in work finish.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) address: Option<IpAddr>,
+    /// Whether the connection is over TLS.
+    pub(super) encrypted: bool,
+}
+
+/// Serves until `stop`, over TLS if there is any, then lets requests in work finish.
+pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
     let mut connections = Connections::default();
     let router = TowerToHyperService::new(router);
     loop {
         let accepted = tokio::select! { accepted = listener.accept() => accepted, () = stop.cancelled() => break };
         match accepted {
-            Ok((stream, _)) => connections.welcome(stream, &router, &stop),
+            Ok((stream, from)) => connections.welcome(Accepted { stream, from, tls: tls.clone() }, &router, &stop),
             Err(error) => {
                 tracing::warn!(%error, "no connection of an operator accepted");
                 sleep(NO_DESCRIPTOR).await;
@@ -62,6 +73,13 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         }
     }
     let _ = timeout(END, async { while connections.tasks.join_next().await.is_some() {} }).await;
+}
+
+/// A connection that was just accepted.
+struct Accepted {
+    stream: TcpStream,
+    from: SocketAddr,
+    tls: Option<TlsAcceptor>,
 }
 
 /// The open connections, the longest open first.
@@ -77,7 +95,7 @@ struct Open {
 }
 
 impl Connections {
-    fn welcome(&mut self, stream: TcpStream, router: &TowerToHyperService<Router>, stop: &CancellationToken) {
+    fn welcome(&mut self, accepted: Accepted, router: &TowerToHyperService<Router>, stop: &CancellationToken) {
         while self.tasks.try_join_next().is_some() {}
         self.open.retain(|open| !open.task.is_finished());
         if self.open.len() >= MOST {
@@ -85,7 +103,7 @@ impl Connections {
             self.open.remove(idle).task.abort();
         }
         let in_work = InWork::default();
-        let task = self.tasks.spawn(serve_one(stream, router.clone(), in_work.clone(), stop.clone()));
+        let task = self.tasks.spawn(serve_one(accepted, router.clone(), in_work.clone(), stop.clone()));
         self.open.push(Open { task, in_work });
     }
 }
@@ -123,11 +141,30 @@ impl InWork {
     }
 }
 
-async fn serve_one(stream: TcpStream, router: TowerToHyperService<Router>, in_work: InWork, stop: CancellationToken) {
+async fn serve_one(accepted: Accepted, router: TowerToHyperService<Router>, in_work: InWork, stop: CancellationToken) {
+    let Accepted { stream, from, tls } = accepted;
     // A kernel that has no such bound keeps the others.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(STALL));
+    let peer = Peer { address: Some(from.ip()), encrypted: tls.is_some() };
+    let Some(tls) = tls else { return serve_http(stream, peer, router, in_work, stop).await };
+    // One that speaks no TLS, or does not trust the certificate, is closed.
+    if let Some(Ok(Ok(stream))) = stop.run_until_cancelled(timeout(HEAD, tls.accept(stream))).await {
+        serve_http(stream, peer, router, in_work, stop).await;
+    }
+}
+
+async fn serve_http<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    peer: Peer,
+    router: TowerToHyperService<Router>,
+    in_work: InWork,
+    stop: CancellationToken,
+) {
     let working = in_work.clone();
-    let service = service_fn(move |request| Box::pin(answer(router.clone(), working.clone(), request)));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        Box::pin(answer(router.clone(), working.clone(), request))
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE);
     let mut connection = http.serve_connection(TokioIo::new(stream), service);
@@ -166,7 +203,7 @@ async fn answer(
 
 /// Closes a connection after its last answer. Reads and drops incoming bytes for a while: an earlier close would lose
 /// the answer, too (TCP reset).
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_err() {
         return;
     }

@@ -40,7 +40,7 @@ fn certificates(shared: &Shared, site: &Site, page: &mut Page) {
     let mut tell = |shown_to: &str, file: &Path, end: i64| {
         page.add(&catalogue::CERTIFICATE_END, &[shown_to, &file.to_string_lossy()], end);
     };
-    for (file, end) in shared.tls.iter().flat_map(|tls| tls.certificates.ends()) {
+    for (file, end) in shared.certificates().flat_map(|certificates| certificates.ends()) {
         tell("shoppers", &file, end);
     }
     for written in &site.config.upstreams {

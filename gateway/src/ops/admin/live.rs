@@ -24,6 +24,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::coop::consume_budget;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use super::connection::{InWork, Working};
 use super::problem::Problem;
@@ -42,8 +43,8 @@ const KEPT: &str =
     "the samples are kept in this gateway's memory: they survive a reload of the configuration, not a restart";
 
 /// The first event of a stream.
-#[derive(Debug, Serialize)]
-struct About<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct About<'a> {
     /// The gateway that tells this.
     gateway: &'a str,
     /// Time between two samples.
@@ -100,7 +101,22 @@ impl Streams {
     }
 }
 
-/// A stream of samples.
+/// A stream of samples, one a second for all rooms and gateways, as Server-Sent Events.
+///
+/// The first event is named `about` and has `About`; each other one has a `Sample`, and its time as id. It begins with the last hour, or
+/// after `Last-Event-ID`.
+#[utoipa::path(
+    get,
+    path = "/api/live",
+    tag = "live",
+    operation_id = "live",
+    params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last event that was seen, in milliseconds since 1970")),
+    responses(
+        (status = OK, description = "events, until either side ends the stream", body = String, content_type = "text/event-stream"),
+        (status = BAD_REQUEST, description = "`Last-Event-ID` is no id of this stream"),
+        (status = SERVICE_UNAVAILABLE, description = "as many streams as there may be are open", headers(("Retry-After" = u64, description = "seconds"))),
+    ),
+)]
 pub(super) async fn tell(State(streams): State<Arc<Streams>>, request: Request) -> Result<Response, Refused> {
     let last = last_event_id(request.headers())?;
     let place = streams.free.clone().try_acquire_owned().map_err(|_| Refused::Full)?;

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::action::Refused;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ops::fleet::NotSwitched;
 
@@ -14,13 +15,15 @@ const LONGEST: usize = 64 << 10;
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An error, for programs and for people.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Problem {
     /// The words of the status code.
+    #[schema(value_type = String)]
     pub title: Box<str>,
     /// The status code.
     pub status: u16,
     /// What is wrong.
+    #[schema(value_type = String)]
     pub detail: Box<str>,
     /// The field that it is about, as a JSON pointer.
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +68,8 @@ impl Problem {
 /// What is refused before a call is understood, such as a query that cannot be read, a method or an address that is not there,
 /// in the same form.
 pub(super) async fn in_one_form(response: Response) -> Response {
-    let is_text = response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/"));
+    let is_text =
+        response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
     if !response.status().is_client_error() || !is_text {
         return response;
     }
@@ -106,7 +110,6 @@ impl From<NotSwitched> for Problem {
             NotSwitched::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             NotSwitched::Other(_) | NotSwitched::Undoes(_) => StatusCode::CONFLICT,
             NotSwitched::Unknown(_) => StatusCode::NOT_FOUND,
-            NotSwitched::Browser => StatusCode::FORBIDDEN,
             NotSwitched::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             NotSwitched::Unread(_) => StatusCode::BAD_REQUEST,
             NotSwitched::Foreign | NotSwitched::Busy | NotSwitched::Store(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -7,22 +7,22 @@
 //! ```
 //!
 //! Said to any gateway, it holds for all. A rate is never above the room's own, and ends with its `ttl`: a program that dies slows
-//! no room for ever. A browser may say nothing here.
+//! no room for ever.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use policy::Millis;
 use policy::cap::{Cap, CapKind, CapSource};
 use policy::origin::{self, BadWord, StockWord};
 use policy::stock::Stock;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
-use super::versions::no_browser;
 use crate::in_force::shared::Shared;
 use crate::line::rooms::LiveRoom;
 use crate::ops::number;
@@ -36,7 +36,7 @@ const LONGEST_TTL: Millis = 86_400_000;
 const SOURCE: u32 = 0;
 
 /// The stock of a room, in its status.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StockStatus {
     /// `available`, `paused`, `in_checkout` or `sold_out`.
     state: &'static str,
@@ -56,29 +56,38 @@ impl From<Stock> for StockStatus {
 }
 
 /// The body of `PUT .../rate`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RateBody {
+    /// Such as `480/m` or `8/s`.
     rate: String,
+    /// How long it holds, such as `30s`, which is the default; at most 24 h.
     ttl: Option<String>,
 }
 
 /// The body of `PUT .../stock`, and of its response.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StockBody {
+    /// The product.
     sku: String,
+    /// Pieces that can still be ordered.
     left: u64,
+    /// Pieces in orders that are not paid yet.
     #[serde(default)]
     held: u64,
 }
 
 /// What was taken in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RateTaken)]
 pub(super) struct Taken {
+    /// The room.
     room: String,
+    /// New shoppers per minute; 0: what was said before is taken back.
     #[serde(serialize_with = "number::real")]
     per_minute: f64,
+    /// How long it holds, in milliseconds.
     ttl_ms: Millis,
 }
 
@@ -98,18 +107,32 @@ fn named(shared: &Shared, name: &str) -> Result<Arc<LiveRoom>, Problem> {
 }
 
 /// A body that a program has sent.
-fn sent<T>(headers: &HeaderMap, body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    no_browser(headers)?;
+fn sent<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     Ok(body.map(|Json(body)| body)?)
 }
 
+/// Says how many new shoppers the shop takes.
+///
+/// Never more than the room lets in, and until its `ttl` is over. The last word counts, said to whichever gateway.
+#[utoipa::path(
+    put,
+    path = "/api/rooms/{name}/rate",
+    tag = "shop",
+    params(("name" = String, Path, description = "the room")),
+    request_body = RateBody,
+    responses(
+        (status = OK, description = "what holds now", body = Taken),
+        (status = BAD_REQUEST, description = "no rate, or no `ttl`"),
+        (status = NOT_FOUND, description = "no room has that name"),
+        (status = UNPROCESSABLE_ENTITY, description = "a field that is missing or not known"),
+    ),
+)]
 pub(super) async fn set_rate(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
     body: Result<Json<RateBody>, JsonRejection>,
 ) -> Result<Json<Taken>, Problem> {
-    let body = sent(&headers, body)?;
+    let body = sent(body)?;
     let rate = origin::rate(&body.rate).map_err(bad)?;
     let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration).map_err(bad)?;
     if !(1..=LONGEST_TTL).contains(&ttl) {
@@ -119,22 +142,44 @@ pub(super) async fn set_rate(
     cap(&shared, name, rate, ttl)
 }
 
+/// Takes that back: the rate rises to the room's own, by a tenth of it a second.
+#[utoipa::path(
+    delete,
+    path = "/api/rooms/{name}/rate",
+    tag = "shop",
+    params(("name" = String, Path, description = "the room")),
+    responses(
+        (status = OK, description = "it was taken back", body = Taken),
+        (status = NOT_FOUND, description = "no room has that name"),
+    ),
+)]
 pub(super) async fn end_rate(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Json<Taken>, Problem> {
-    no_browser(&headers)?;
     cap(&shared, name, 0.0, 0)
 }
 
+/// Says what is left to sell.
+#[utoipa::path(
+    put,
+    path = "/api/rooms/{name}/stock",
+    tag = "shop",
+    params(("name" = String, Path, description = "the room")),
+    request_body = StockBody,
+    responses(
+        (status = OK, description = "what was said", body = StockBody),
+        (status = BAD_REQUEST, description = "no name of a product, or numbers that cannot be"),
+        (status = NOT_FOUND, description = "no room has that name"),
+        (status = UNPROCESSABLE_ENTITY, description = "a field that is missing or not known"),
+    ),
+)]
 pub(super) async fn set_stock(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
     body: Result<Json<StockBody>, JsonRejection>,
 ) -> Result<Json<StockBody>, Problem> {
-    let body = sent(&headers, body)?;
+    let body = sent(body)?;
     let word = StockWord::new(&body.sku, body.left, body.held).map_err(bad)?;
     if !named(&shared, &name)?.set_stock(level(&word, true)) {
         return Err(busy());

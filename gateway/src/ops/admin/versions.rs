@@ -1,20 +1,20 @@
 //! The rooms by version, for operators to read and change.
 //!
 //! Every change names the version that it was made from, and is refused if another is in force by then: of two
-//! operators who change at once, the second learns it. A browser may change nothing here: a request with an
-//! `Origin` is refused, so no page that an operator happens to open can act for them.
+//! operators who change at once, the second learns it.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::StringRejection;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use policy::action::State as RoomState;
 use policy::audit::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::actions::is_reason;
@@ -26,7 +26,7 @@ use crate::ops::fleet::{Fleet, NotSwitched};
 use crate::settings::config::{KeyChange, RoomChange, kept};
 
 /// Response of `GET /api/versions`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Versions {
     /// The version in force; 0 are the rooms of each gateway's own file.
     pub in_force: u64,
@@ -35,7 +35,8 @@ pub(crate) struct Versions {
 }
 
 /// A version in the list.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Version)]
 pub(crate) struct Listed {
     /// Its number.
     pub number: u64,
@@ -46,7 +47,7 @@ pub(crate) struct Listed {
 }
 
 /// The result of a change, or of its preview.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Changed {
     /// The version that was in force.
     pub from: u64,
@@ -60,11 +61,12 @@ pub(crate) struct Changed {
 }
 
 /// The query of a change.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct VersionQuery {
     /// The version that it was made from.
     from: Option<u64>,
-    /// The version to switch to.
+    /// The version to switch to; of `in-force` alone. Default: the one before the one in force; 0: each gateway's own file.
     to: Option<u64>,
     /// Only a preview.
     #[serde(default)]
@@ -76,7 +78,19 @@ pub(crate) struct VersionQuery {
     why: Option<String>,
 }
 
-/// `GET /api/versions`, with the version in force as its `ETag`.
+/// The stored versions of the rooms, with the version in force as the `ETag`.
+#[utoipa::path(
+    get,
+    path = "/api/versions",
+    tag = "versions",
+    operation_id = "versions",
+    responses((
+        status = OK,
+        description = "the versions",
+        body = Versions,
+        headers(("ETag" = String, description = "the version in force, such as `\"7\"`: `If-Match` of an action")),
+    )),
+)]
 pub(super) async fn list(State(fleet): State<Arc<Fleet>>) -> Result<Response, Problem> {
     let versions = fleet.versions().await.map_err(NotSwitched::from)?;
     let in_force = fleet.plan.wanted().0.number;
@@ -96,34 +110,71 @@ fn listed(version: &Version) -> Listed {
     Listed { number: version.number, made_ms: version.made, rooms: names.collect() }
 }
 
+/// The text of a version: `[[room]]` tables.
+#[utoipa::path(
+    get,
+    path = "/api/versions/{number}",
+    tag = "versions",
+    operation_id = "version",
+    params(("number" = u64, Path, description = "the version")),
+    responses(
+        (status = OK, description = "TOML", body = String, content_type = "text/plain; charset=utf-8"),
+        (status = BAD_REQUEST, description = "no number"),
+        (status = NOT_FOUND, description = "no version of that number is stored"),
+    ),
+)]
 pub(super) async fn text(State(fleet): State<Arc<Fleet>>, Path(number): Path<u64>) -> Result<String, Problem> {
     let versions = fleet.versions().await.map_err(NotSwitched::from)?;
     let found = versions.iter().find(|version| version.number == number);
     Ok(found.map(|version| version.text.to_string()).ok_or(NotSwitched::Unknown(number))?)
 }
 
-/// `POST /api/versions`: the text in the body is the next version.
+/// Puts rooms in force on every gateway: the text in the body is the next version.
+#[utoipa::path(
+    post,
+    path = "/api/versions",
+    tag = "versions",
+    operation_id = "apply",
+    params(VersionQuery),
+    request_body(content = String, description = "`[[room]]` tables in TOML, at most 1 MiB", content_type = "text/plain"),
+    responses(
+        (status = OK, description = "what it changed, or would change", body = Changed),
+        (status = CONFLICT, description = "another version is in force"),
+        (status = PAYLOAD_TOO_LARGE, description = "the text is too long"),
+        (status = UNPROCESSABLE_ENTITY, description = "what is wrong with the rooms: `problems`"),
+    ),
+)]
 pub(super) async fn apply(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<VersionQuery>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
     text: Result<String, StringRejection>,
 ) -> Result<Json<Changed>, Problem> {
-    no_browser(&headers)?;
     let text = text?;
     let preview = fleet.preview(&text, asked.from).await?;
     change(&fleet, &asked, caller, preview, Change::Add(kept(&text).into())).await
 }
 
-/// `PUT /api/versions/in-force`: a stored version is in force again.
+/// Puts a stored version in force again.
+#[utoipa::path(
+    put,
+    path = "/api/versions/in-force",
+    tag = "versions",
+    operation_id = "switch",
+    params(VersionQuery),
+    responses(
+        (status = OK, description = "what it changed, or would change", body = Changed),
+        (status = BAD_REQUEST, description = "a parameter that cannot be read"),
+        (status = NOT_FOUND, description = "no version of that number is stored"),
+        (status = CONFLICT, description = "another version is in force, or it would end what an operator has set"),
+        (status = UNPROCESSABLE_ENTITY, description = "why it cannot be in force any more: `problems`"),
+    ),
+)]
 pub(super) async fn switch(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<VersionQuery>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
 ) -> Result<Json<Changed>, Problem> {
-    no_browser(&headers)?;
     let to = match asked.to {
         Some(number) => number,
         None => before_the_one_in_force(&fleet).await.map_err(NotSwitched::from)?,
@@ -188,8 +239,4 @@ fn undone(changes: &[RoomChange]) -> Vec<String> {
         states.map(|state| format!("{state} of {:?}", change.room)).collect::<Vec<_>>()
     };
     changes.iter().flat_map(of_room).collect()
-}
-
-pub(super) fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {
-    if headers.contains_key(header::ORIGIN) { Err(NotSwitched::Browser) } else { Ok(()) }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use policy::lease::{LEASE, Unheard, unheard};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
+use utoipa::ToSchema;
 
 use super::{Fleet, Gateway};
 use crate::ops::number;
@@ -21,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(40);
 pub(super) const FORGOTTEN: Duration = Duration::from_millis(LEASE + 5_000);
 
 /// What became of a version at one gateway.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Arrival {
     /// Its name.
     pub gateway: String,

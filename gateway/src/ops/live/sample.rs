@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use policy::action::State;
 use policy::cap::CapKind;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::counting::Counted;
 #[cfg(test)]
@@ -18,32 +19,37 @@ use crate::ops::fleet::Gateway;
 #[cfg(test)]
 use crate::ops::fleet::peers;
 use crate::ops::number::{maybe_measured, measured};
+use crate::ops::schema;
 
 /// The most that an hour takes, in bytes.
 #[cfg(test)]
 const LARGEST: usize = 48 << 20;
 
 /// Rooms and gateways at a moment; rates are those of the second before.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sample {
     /// When, by this gateway's clock, in milliseconds since 1970.
     pub at_ms: u64,
     /// The busiest rooms, by name.
     #[serde(serialize_with = "each")]
+    #[schema(value_type = Vec<RoomSample>)]
     rooms: Box<[Arc<RoomSample>]>,
     /// Other rooms.
     rooms_left_out: usize,
     /// The gateways on the store, this one included, by name.
+    #[schema(value_type = Vec<GatewaySample>)]
     gateways: Box<[GatewaySample]>,
 }
 
 /// A room at a moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct RoomSample {
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     name: Arc<str>,
     /// As in `/api/rooms/{name}/status`.
     #[serde(serialize_with = "state")]
+    #[schema(value_type = schema::RoomState)]
     state: State,
     /// The status of its line.
     status: &'static str,
@@ -90,14 +96,15 @@ pub(super) struct RoomSample {
 }
 
 /// The ends of a range, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 struct WaitTold {
     low: u32,
     high: u32,
 }
 
 /// Newcomers who got no place, by reason.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[schema(as = RefusedPerSecond)]
 struct Refused {
     #[serde(serialize_with = "measured")]
     suspended: f32,
@@ -108,9 +115,10 @@ struct Refused {
 }
 
 /// A gateway at a moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GatewaySample {
     #[serde(serialize_with = "text")]
+    #[schema(value_type = String)]
     name: Arc<str>,
     /// The version of the rooms that is in force there.
     rooms_version: u64,
@@ -124,7 +132,7 @@ pub(super) struct GatewaySample {
 }
 
 /// What a gateway does.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 struct Load {
     #[serde(serialize_with = "measured")]
     requests_per_second: f32,

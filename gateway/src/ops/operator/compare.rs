@@ -40,7 +40,7 @@ impl Operator {
                 number => self.overridden(number, config, folder).await,
             }
         };
-        timeout(PATIENCE, compared).await.with_context(|| format!("no answer in time from {}", self.admin))?
+        timeout(PATIENCE, compared).await.with_context(|| format!("no answer in time from {}", self.admin.address))?
     }
 
     /// People who would lose a place because no room of the file has their line.
@@ -50,7 +50,7 @@ impl Operator {
         let told = |Live { name, line, waiting, claimants, active_users }: Live| {
             let (waiting, kept_by) = (waiting + claimants, format!("previous_name = {line:?}"));
             let loss = Loss { line, waiting, active_users, kept_by };
-            format!("room {name:?} is live at {} and not in this file: {loss}", self.admin)
+            format!("room {name:?} is live at {} and not in this file: {loss}", self.admin.address)
         };
         let lost = |room: &Live| !stays(room) && room.waiting + room.claimants + room.active_users > 0;
         Ok(live.into_iter().filter(lost).map(told).collect())
@@ -60,7 +60,7 @@ impl Operator {
     async fn overridden(&self, number: u64, config: &Config, folder: &Path) -> anyhow::Result<Vec<String>> {
         let name = format!("version {number} of the rooms");
         let text = self.text(number).await?;
-        let admin = self.admin;
+        let admin = &self.admin.address;
         let kept = match config.with_kept_rooms(&text, &name, folder) {
             Ok(kept) => kept,
             Err(problems) => {

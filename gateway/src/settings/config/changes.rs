@@ -33,7 +33,8 @@ enum What {
 }
 
 /// Keys that are read at the start alone; of a section without keys all.
-const AT_THE_START: [(&str, &[&str]); 5] = [
+const AT_THE_START: [(&str, &[&str]); 6] = [
+    ("admin", &[]),
     ("listen", &["http", "https", "proxy_protocol", "admin", "admin_token_file", "admin_operators_file", "workers"]),
     ("log", &["format", "level"]),
     ("node", &[]),

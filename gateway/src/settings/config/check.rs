@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use policy::room::{QueueingMethod, VISITS};
 use toml_diagnostics::{Document, join, nearest};
 
+use super::admin;
 use super::event;
 use super::redis;
 use super::room::{SameSite, Secure};
@@ -25,6 +26,7 @@ pub(super) fn all(config: &Config, document: &mut Document<'_>) {
     addresses(config, document);
     proxy_protocol(config, document);
     admission(config, document);
+    admin::check(config, document);
     files(config, document);
     redis::check(&config.store, document);
     shared_store(config, document);

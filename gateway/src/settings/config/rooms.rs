@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use toml_diagnostics::{Diagnostic, Document};
 use toml_edit::{DocumentMut, Item, TableLike, value};
+use utoipa::ToSchema;
 
 use super::room::written as moment;
 use super::signal::SignalConfig;
@@ -256,7 +257,7 @@ pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
 }
 
 /// What is different about a room.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RoomChange {
     /// Its name.
     pub room: String,
@@ -270,7 +271,7 @@ pub struct RoomChange {
 }
 
 /// Places and passes that count for nothing any more, because no room has their line or reads their cookie.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Loss {
     /// The line.
     pub line: String,
@@ -310,8 +311,9 @@ pub fn shown(value: &Json) -> String {
 }
 
 /// What became of a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = RoomChangeKind)]
 pub enum What {
     /// It is new.
     Added,
@@ -333,7 +335,7 @@ impl What {
 }
 
 /// A key with another value. What is absent is null.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct KeyChange {
     /// The key, such as `poll.min`.
     pub key: String,

@@ -12,7 +12,7 @@ use toml_diagnostics::{Diagnostic, Format, Formats, schema_of};
 
 use super::rooms::RoomsConfig;
 use super::units::{BYTES, MILLISECONDS, amount};
-use super::upstream::{is_absolute, is_name, is_server_name, is_timeout_header};
+use super::upstream::{is_absolute, is_identity_header, is_name, is_server_name, is_timeout_header};
 use super::value::Written as _;
 use super::{Config, ShopServer, brand, event, node, redis, room, route, signal, value};
 
@@ -39,6 +39,7 @@ pub(super) const FORMATS: Formats<'static> = &[
     ("absolute_path", Format::Text(is_absolute)),
     ("server_name", Format::Text(is_server_name)),
     ("timeout_header", Format::Text(is_timeout_header)),
+    ("identity_header", Format::Text(is_identity_header)),
     ("origin", Format::Text(room::is_origin)),
     ("message", Format::Text(room::is_message)),
     ("time_zone", Format::Text(room::is_time_zone)),

@@ -266,8 +266,18 @@ impl From<ShopServer> for String {
     }
 }
 
-/// A header that may say how long an answer is waited for: no name that has another meaning to HTTP, a shop or Weir.
+/// A header that may say how long an answer is waited for.
 pub(super) fn is_timeout_header(name: &str) -> Result<(), Diagnostic> {
+    is_free_header(name, "write a name of your own, such as \"x-request-timeout-ms\"")
+}
+
+/// A header that may name an operator.
+pub(super) fn is_identity_header(name: &str) -> Result<(), Diagnostic> {
+    is_free_header(name, "write the name that the proxy sends, such as \"X-Forwarded-User\"")
+}
+
+/// No name that has another meaning to HTTP, a shop or Weir.
+fn is_free_header(name: &str, how: &str) -> Result<(), Diagnostic> {
     const OF_HTTP: [&str; 12] = [
         "authorization",
         "connection",
@@ -282,7 +292,7 @@ pub(super) fn is_timeout_header(name: &str) -> Result<(), Diagnostic> {
         "transfer-encoding",
         "upgrade",
     ];
-    let wrong = |what| Diagnostic::new(what, "write a name of your own, such as \"x-request-timeout-ms\"");
+    let wrong = |what| Diagnostic::new(what, how);
     let plain = name.bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric());
     let parsed = name.parse::<HeaderName>().ok().filter(|_| plain);
     let parsed = parsed.ok_or_else(|| wrong(format!("{name:?} is no name of a header")))?;
