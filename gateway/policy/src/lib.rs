@@ -15,6 +15,7 @@
 //! - [`servers`]: which server of the shop is asked, and how often again
 //! - [`pass`]: the passes that live at once; [`gate`]: how many requests of a class, such as orders, are in work, and whose is next
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
+//! - [`draw`]: the order of an event, so that a sceptic can check it
 //! - [`admit`]: all the `if`s of a request
 //!
 //! Out of scope: sockets, HTTP, stores, logs, metrics, clocks, randomness, and state that threads share. Time comes in as
@@ -23,6 +24,7 @@
 pub mod admit;
 pub mod cap;
 pub mod dormancy;
+pub mod draw;
 pub mod gate;
 pub mod lease;
 pub mod line;
