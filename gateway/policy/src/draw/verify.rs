@@ -99,6 +99,11 @@ impl Drawn {
         drawn.map_or(Place::Unknown, |place| Place::Drawn(group.frozen.first + place))
     }
 
+    /// Whether every place is given, and none twice. More than `most` places are not gone through.
+    pub fn is_complete(&self, most: u64) -> bool {
+        self.count() > most || self.groups.iter().filter_map(|group| group.order).all(|order| order.is_complete())
+    }
+
     /// How many were drawn, or wait for it.
     pub fn count(&self) -> u64 {
         self.groups.iter().map(|group| group.frozen.count).sum()
