@@ -57,6 +57,10 @@ mutants: ## Five faults in the queue of a room, one by one: the launches in virt
 	@deploy/tools test
 	gateway/policy/mutants
 
+.PHONY: draw
+draw: ## What an insider gains in a draw, and whether its orders are uniform: 50 times as many draws as in make test, some minutes
+	WEIR_DRAW_ORDERS=50 cargo nextest run --workspace --locked --cargo-profile opt --no-capture -E 'package(policy) & test(/^draw::(uniform|threats::who_knows)/)'
+
 .PHONY: test-world
 test-world: differential clients locust real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
@@ -125,6 +129,10 @@ bench-instructions: build ## Instructions per request against the record: fails 
 siege: build ## Every attack of a crowd at the rate of one core, and pass holders beside it: writes benches/SIEGE.md, in twelve minutes
 	@deploy/tools bench
 	benches/siege
+
+.PHONY: bench-draw
+bench-draw: ## How long one place of a draw takes, and all of a million
+	cargo bench --locked -p benches --bench policy -- draw/
 
 .PHONY: bench-connections
 bench-connections: ## Memory of 20,000 idle connections, and of 5,000 with closed windows

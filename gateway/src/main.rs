@@ -1,6 +1,7 @@
 //! The command `weir`.
 
 mod keys;
+mod verify_draw;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,11 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// Check the published proof of a draw, on any computer and without a network.
+    ///
+    /// Exit code 0: the order is proved. 3: it was drawn without a public number, which does not bind the operator. 4: no draw took
+    /// place. 5: the proof is refused. 6: the draw is not over. 2: the file cannot be read as a proof.
+    VerifyDraw(verify_draw::Arguments),
 }
 
 /// The configuration file that is meant.
@@ -109,6 +115,7 @@ fn main() -> ExitCode {
         Command::Versions { number: Some(number), reach } => reach.ask(async |gateway| gateway.text(number).await),
         Command::Versions { number: None, reach } => reach.ask(async |gateway| gateway.versions().await),
         Command::Keys { command } => keys::run(&command),
+        Command::VerifyDraw(arguments) => return verify_draw::run(&arguments),
     };
     told(done)
 }

@@ -5,6 +5,7 @@ mod bounds;
 mod common;
 mod config;
 mod documents;
+mod draw;
 mod operations;
 mod privacy;
 mod process;

@@ -15,7 +15,7 @@ pub const MAX_REASON: usize = 1_120;
 pub const MAX_RECORDS: usize = 20_000;
 /// Most freezes: one, and one for each time that the store comes back with shoppers who had joined in time.
 pub const MAX_GROUPS: usize = 64;
-/// Time from one count to the next, in a pre-queue of up to 55 hours.
+/// Time from one count to the next, in a pre-queue of up to 27 hours.
 const EVERY: Millis = 10_000;
 
 /// The time from one count to the next, in a pre-queue of this length: 10 s, or longer where those would be too many records.
