@@ -101,3 +101,31 @@ fn joining_early_gains_nothing() {
         assert!(mean.abs() < 0.055, "{stretch:?}: {mean}");
     }
 }
+
+/// Whether an order is made of an even number of exchanges.
+fn is_even(places: &[u64]) -> bool {
+    let mut seen = vec![false; places.len()];
+    let mut cycle = |start: usize| {
+        let (mut at, mut length) = (start, 0);
+        while !seen[at] {
+            seen[at] = true;
+            (at, length) = (places[at] as usize, length + 1);
+        }
+        usize::from(length > 0)
+    };
+    let cycles: usize = (0..places.len()).map(&mut cycle).sum();
+    (places.len() - cycles).is_multiple_of(2)
+}
+
+#[test]
+fn a_crowd_of_256_is_drawn_in_even_and_in_odd_orders() {
+    // A network that used XOR would give even ones alone.
+    let order = |seed| {
+        let draw = Permutation::new(seed, 256);
+        (0..256).map(|number| draw.place(number).expect("below the count")).collect::<Vec<u64>>()
+    };
+    let even = seeds().take(400).filter(|&seed| is_even(&order(seed))).count();
+    // Of standard deviation 10.
+    assert!((140..=260).contains(&even), "{even} of 400 are even");
+    assert!(is_even(&[0, 1, 2]) && is_even(&[1, 2, 0]) && !is_even(&[1, 0, 2]));
+}
