@@ -1,7 +1,7 @@
 //! Every order is as likely as any other, and no place hangs on when its holder joined.
 //!
 //! The chi-square of n cells has mean n - 1 and variance 2(n - 1): a value more than six standard deviations above the mean fails.
-//! Seeds are fixed, so a test that passes once passes always. `WEIR_DRAW_ORDERS=50` draws that many times as often (`make draw`).
+//! Seeds are fixed, so a test that passes once passes always. `WEIR_DRAW_ORDERS=10` draws that many times as often (`make draw`).
 
 use policy::draw::hex::{Hash, Hex};
 use policy::draw::permutation::Permutation;
