@@ -96,7 +96,7 @@ fn steps(history: &History) -> String {
         };
         step(&mut text, *time, &format!("{what} of {} was frozen{next}", grouped(frozen.count)));
         if let Some(due) = history.beacon.and_then(|beacon| beacon.due(frozen.round)) {
-            step(&mut text, due, &format!("public number {} was due, from the beacon drand", grouped(frozen.round)));
+            step(&mut text, due, &format!("public number {} due, from the beacon drand", grouped(frozen.round)));
         }
     }
     let _ = writeln!(
@@ -134,6 +134,7 @@ fn complete(group: &Group, all: bool) -> String {
 
 fn void(voided: &Voided, about: &str, history: &History) -> String {
     let known = match (voided.after_outcome, history.frozen.is_empty()) {
+        _ if history.beacon.is_none() => "Who knew the secret number could know the order.",
         (_, true) => "The count was not final then: nobody could know an order.",
         (true, false) => "The order could be known then: whoever declared it may have disliked what came out.",
         (false, false) => "The public number was not out then: nobody could know the order.",
