@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use policy::Millis;
+use policy::draw::beacon::Beacon;
 use policy::draw::hex::Hex;
 use policy::draw::history::History;
 use policy::draw::verify::{Drawn, Group, Pending, Place, Verdict, Verified, Voided};
@@ -164,6 +165,13 @@ fn waits(pending: Pending, about: &str) -> String {
 
 fn remarks(history: &History) -> String {
     let mut text = String::new();
+    if let Some(other) = history.beacon.filter(|beacon| *beacon != Beacon::QUICKNET) {
+        let _ = writeln!(
+            text,
+            "  The public numbers are of the chain {}, which was named with --chain: who runs it could know them before.",
+            other.chain
+        );
+    }
     if history.moved_forward {
         text += "  The freeze was brought forward by the operator: who meant to join later came too late.\n";
     }
