@@ -137,7 +137,7 @@ fn void(voided: &Voided, about: &str, history: &History) -> String {
     let known = match (voided.after_outcome, history.frozen.is_empty()) {
         _ if history.beacon.is_none() => "Who knew the secret number could know the order.",
         (_, true) => "The count was not final then: nobody could know an order.",
-        (true, false) => "The order could be known then: whoever declared it may have disliked what came out.",
+        (true, false) => "The order could be known then: the operator may have disliked what came out.",
         (false, false) => "The public number was not out then: nobody could know the order.",
     };
     let would_be = voided.would_be.as_ref().map_or_else(String::new, |drawn| {

@@ -47,7 +47,7 @@ pub enum Unread {
     #[error("it is of version {0}, this program checks version {VERSION}: use the program of that time")]
     Version(u64),
     /// Cut off, altered by hand, or something else.
-    #[error("it is not such a document: {0}")]
+    #[error("it is not such a document")]
     Json(#[from] serde_json::Error),
 }
 
