@@ -7,6 +7,8 @@ const jitter = () => .85 + Math.random() * .3;
 // Something was left out of it: they decide.
 const held = element("held");
 let sent = false;
+// Of a page before a start.
+let countDown;
 const again = () => {
   if (!held) return location.reload();
   if (held.dataset.turn) {

@@ -1,8 +1,8 @@
 // Keeps the page true without loading it again: reads the status document, which is the same for
 // everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
 {
-  const page = document.getElementById("weir"), data = page.dataset, title = document.title;
-  const ticket = Number(data.ticket), line = Number(data.line), told = Number(data.poll);
+  const page = element("weir"), data = page.dataset, title = document.title, lang = document.documentElement.lang;
+  const ticket = +data.ticket, line = +data.line, told = +data.poll;
   let timer, newer, checked = Date.now(), failures = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
@@ -15,7 +15,7 @@
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
     const bar = element("progress");
     if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
-    const text = least.toLocaleString(document.documentElement.lang);
+    const text = least.toLocaleString(lang);
     show("position", text);
     document.title = text + " · " + title;
   };
@@ -65,10 +65,24 @@
     }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
   };
 
+  const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(lang);
+  const ask = kind => fetch("/.weir/" + kind + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+
+  // What operators tell stands in a document of its own: it is asked for when it has another id.
+  const listen = async (id = "") => {
+    if (id === data.message) return;
+    const words = await (await ask("message/")).json();
+    data.message = words.id;
+    show("message", words[lang] || "");
+  };
+
   const update = status => {
     const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
     const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
     const position = numbered && ahead(status);
+    // Before a start and after an end the page is another one; polls are spread, and so is this.
+    if (!held && !status.away && !status.unsure && (status.starts ? 1 : status.ended ? 2 : 0) != (data.stage || 0)) return again();
+    countDown?.(status.starts, words);
     if (numbered ? moving && !position : !status.away) return again();
     if (position && !status.unsure) {
       if (!data.position) return again();
@@ -78,6 +92,7 @@
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
+    listen(status.message).catch(() => {});
     note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
     show("reason", moving && data[status.reason] || "");
     show("stock", moving && left < least * units ? data.mayEnd : "");
@@ -87,8 +102,8 @@
       page.querySelector("h1").textContent = gone ? data.gone : data.title;
       page.querySelector(".lead").hidden = gone;
     }
-    const at = new Date(status.now), clock = element("updated");
-    if (clock) { clock.dateTime = at.toISOString(); clock.textContent = at.toLocaleTimeString(document.documentElement.lang); }
+    const clock = element("updated");
+    if (clock) { clock.dateTime = new Date(status.now).toISOString(); tell(clock); }
     const { min, max, share, stretch, pace } = status.poll;
     const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
@@ -96,7 +111,7 @@
   const check = async () => {
     checked = Date.now();
     try {
-      const answer = await fetch("/.weir/status/" + data.room, { credentials: "omit", signal: AbortSignal.timeout(10000) });
+      const answer = await ask("status/");
       if (answer.status === 404) return again();
       if (!answer.ok) throw answer.status;
       const status = await answer.json();
@@ -110,8 +125,7 @@
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
   const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
 
-  for (const clock of document.querySelectorAll("time"))
-    clock.textContent = new Date(clock.dateTime).toLocaleTimeString(document.documentElement.lang);
+  document.querySelectorAll("time").forEach(tell);
   if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
   addEventListener("online", () => { checked = 0; now(); });

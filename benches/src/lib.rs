@@ -12,6 +12,7 @@ use gateway::line::rooms::{Admission, LiveRoom};
 use gateway::line::store::{Store, Work};
 use hdrhistogram::Histogram;
 use jiff::tz::TimeZone;
+use policy::action::State;
 use policy::line::{Batch, Grant, Outcome};
 use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
@@ -25,6 +26,10 @@ pub fn terms(rules: Rules) -> gateway::line::rooms::RoomSettings {
         poll_budget: 2_000.0,
         zone: TimeZone::UTC,
         page: 0,
+        timetable: None,
+        event_pages: Vec::new(),
+        state: State::Running,
+        message: None,
     }
 }
 

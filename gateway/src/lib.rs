@@ -48,10 +48,13 @@ use crate::line::store::redis::Redis;
 use crate::line::store::registry::Registry;
 use crate::line::store::{Store, StoreError};
 use crate::log::Losses;
-use crate::ops::admin::Access;
+use crate::ops::admin::access::Access;
 use crate::ops::fleet::guarded::Guarded;
+use crate::ops::fleet::trail::Trail;
 use crate::ops::fleet::{Fleet, Identity};
-use crate::ops::{admin, capacity, reload, steering};
+use crate::ops::live::Hour;
+use crate::ops::operators::Operators;
+use crate::ops::{admin, capacity, live, reload, steering};
 use crate::request::listener::Door;
 use crate::request::worker::Worker;
 use crate::request::{edge, listener};
@@ -60,7 +63,7 @@ use crate::settings::secret::{Keyring, Source};
 use crate::settings::tls;
 use crate::settings::tls::Certificates;
 use crate::shield::Guards;
-use crate::telemetry::{StoreMeters, Unbelieved};
+use crate::telemetry::{RequestMeters, StoreMeters, Unbelieved};
 
 /// How often [`Shared::clock`] moves on.
 const TICK: Duration = Duration::from_millis(25);
@@ -97,8 +100,10 @@ impl Gateway {
         let doors = doors(listen)?;
         let admin = bind(listen.admin)?;
         let token = listen.admin_token_file.as_deref().map(read_token).transpose()?;
-        let access = Access { token, hosts: listen.admin_hosts.as_slice().into() };
+        let operators = listen.admin_operators_file.as_deref().map(Operators::of);
+        let access = Access::new(token, operators, &listen.admin_hosts);
         let Stores { lines, registry } = stores(&config.store)?;
+        let trail = Trail::open(&config.store.audit_file);
         let alone = config.store.kind == StoreKind::Embedded;
         let (keyring, sealer) = Keyring::open(Source::of(&config.store.secret_file), alone)?;
         let tls = tls_of(&config)?;
@@ -115,12 +120,13 @@ impl Gateway {
             keys: Arc::default(),
             unbelieved: Unbelieved::default(),
             proxy_headers: ProxyHeaders::default(),
+            request_meters: RequestMeters::default(),
             store_meters: StoreMeters::default(),
             clock: watch::Sender::new(Duration::ZERO),
         });
         let plan = Arc::new(Plan::new(file, shared.clone(), keyring.names()));
         let reload = reload::ConfigWatcher::new(file, shared.clone(), plan.clone(), keyring);
-        let fleet = Arc::new(Fleet::new(shared, plan, registry, identity));
+        let fleet = Arc::new(Fleet::new(shared, plan, registry, identity, trail));
         let store = Arc::new(Guarded::new(lines, fleet.standing().clone()));
         Ok(Self { fleet, store, mailbox, reload, admin, access, doors })
     }
@@ -136,7 +142,9 @@ impl Gateway {
             rooms::run(shared.rooms.clone(), mailbox, store, shared.store_meters.clone(), background.clone());
         let committer = tokio::spawn(committer);
         let admin = tokio::net::TcpListener::from_std(admin)?;
-        let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access));
+        let hour = Arc::new(Hour::default());
+        let live = tokio::spawn(live::run(hour.clone(), fleet.clone(), background.clone()));
+        let (admin_at, router) = (admin.local_addr()?, admin::router(&fleet, access, hour, background.clone()));
         let admin = tokio::spawn(admin::serve(admin, router, background.clone()));
         let housekeeping = tokio::spawn(housekeeping(shared.clone(), losses, background.clone()));
         let reload = tokio::spawn(reload.run(background.clone()));
@@ -157,7 +165,7 @@ impl Gateway {
         serving.cancel();
         let joined = tokio::task::spawn_blocking(|| workers.into_iter().try_for_each(join_worker)).await?;
         background.cancel();
-        let _ = tokio::join!(committer, admin, housekeeping, reload, fleet, steering);
+        let _ = tokio::join!(committer, admin, housekeeping, reload, fleet, steering, live);
         joined
     }
 }

@@ -1,6 +1,9 @@
 //! The command `weir`.
 
+mod audit;
+mod event;
 mod keys;
+mod operators;
 mod verify_draw;
 
 use std::net::SocketAddr;
@@ -9,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use gateway::ops::operator::Operator;
+use gateway::ops::operator::{self, Change, Operator};
 use gateway::settings::config::{self, Config, Diagnostic};
 
 #[global_allocator]
@@ -42,6 +45,9 @@ enum Command {
         /// Only show.
         #[arg(long)]
         dry_run: bool,
+        /// Why, for those who read the audit.
+        #[arg(long)]
+        why: Option<String>,
         #[command(flatten)]
         reach: Reach,
     },
@@ -53,8 +59,63 @@ enum Command {
         /// Only show.
         #[arg(long)]
         dry_run: bool,
+        /// Even if it ends a Pause, Close, Last call or Stop that an operator has set.
+        #[arg(long)]
+        undo: bool,
+        /// Why, for those who read the audit.
+        #[arg(long)]
+        why: Option<String>,
         #[command(flatten)]
         reach: Reach,
+    },
+    /// Let the line of a room stand; newcomers join it.
+    Pause(On),
+    /// Let it move again.
+    Resume(On),
+    /// Set how many new shoppers may enter a room in a minute.
+    Rate {
+        #[command(flatten)]
+        on: On,
+        /// A number, or a step such as +10% or -10%.
+        #[arg(allow_hyphen_values = true)]
+        to: String,
+    },
+    /// Set how many shoppers may be inside a room at once.
+    Seats {
+        #[command(flatten)]
+        on: On,
+        /// A number, or a step such as +10% or -10%.
+        #[arg(allow_hyphen_values = true)]
+        to: String,
+    },
+    /// Tell those who wait something; without a text, nothing any more.
+    Message {
+        #[command(flatten)]
+        on: On,
+        /// A text in a language of the page, such as en="We restock at 20:00".
+        #[arg(value_parser = text_in_a_language)]
+        texts: Vec<(String, String)>,
+    },
+    /// Close a room: newcomers get 503 and a page, the line stands, places and passes are kept.
+    Close(On),
+    /// Open a room again after close, last-call or stop.
+    Reopen(On),
+    /// Take no new places in a room, and serve those that it has given.
+    LastCall(On),
+    /// Stop a room: 503 for all but `return_paths`, and all passes end.
+    Stop(On),
+    /// Let everybody into a room for some minutes.
+    Open {
+        #[command(flatten)]
+        on: On,
+        /// For how long, at most 60; 0 ends it.
+        #[arg(long)]
+        minutes: u64,
+    },
+    /// Show or check what operators did.
+    Audit {
+        #[command(subcommand)]
+        command: audit::Command,
     },
     /// List the versions of the rooms, or print one.
     Versions {
@@ -62,6 +123,16 @@ enum Command {
         number: Option<u64>,
         #[command(flatten)]
         reach: Reach,
+    },
+    /// Look at the events of a file.
+    Event {
+        #[command(subcommand)]
+        command: event::Command,
+    },
+    /// Say who may do what at the admin listener.
+    Operators {
+        #[command(subcommand)]
+        command: operators::Command,
     },
     /// List or rotate the keys that seal tickets and passes.
     Keys {
@@ -73,6 +144,34 @@ enum Command {
     /// Exit code 0: the order is proved. 3: it was drawn without a public number, which does not bind the operator. 4: no draw took
     /// place. 5: the proof is refused. 6: the draw is not over. 2: the file cannot be read as a proof.
     VerifyDraw(verify_draw::Arguments),
+}
+
+/// The room of an action, and why.
+#[derive(Args)]
+struct On {
+    /// The name of the room.
+    room: String,
+    /// Why, for those who read the audit.
+    #[arg(long)]
+    why: String,
+    /// The version that must be in force.
+    #[arg(long)]
+    from: Option<u64>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl On {
+    /// Does this action, with what else it takes.
+    fn act(self, action: &'static str, more: operator::Command) -> anyhow::Result<String> {
+        let Self { room, why, from, reach } = self;
+        let command = operator::Command { action, room, why, from, ..more };
+        reach.ask(async |gateway| gateway.act(command).await)
+    }
+
+    fn just(self, action: &'static str) -> anyhow::Result<String> {
+        self.act(action, operator::Command::default())
+    }
 }
 
 /// The configuration file that is meant.
@@ -110,10 +209,32 @@ fn main() -> ExitCode {
         Command::Serve(file) => return serve(file.path()),
         Command::Check(file) => return check(file.path()),
         Command::Schema => serde_json::to_string_pretty(&config::schema()).map(|text| text + "\n").map_err(Into::into),
-        Command::Apply { rooms, from, dry_run, reach } => apply(&rooms, from, dry_run, &reach),
-        Command::Rollback { to, dry_run, reach } => reach.ask(async |gateway| gateway.rollback(to, dry_run).await),
+        Command::Apply { rooms, from, dry_run, why, reach } => {
+            apply(&rooms, &Change { from, dry_run, why, undo: false }, &reach)
+        }
+        Command::Rollback { to, dry_run, undo, why, reach } => {
+            let change = Change { from: None, dry_run, undo, why };
+            reach.ask(async |gateway| gateway.rollback(to, &change).await)
+        }
+        Command::Pause(on) => on.just("pause"),
+        Command::Resume(on) => on.just("resume"),
+        Command::Close(on) => on.just("close"),
+        Command::Reopen(on) => on.just("reopen"),
+        Command::LastCall(on) => on.just("last-call"),
+        Command::Stop(on) => on.just("stop"),
+        Command::Rate { on, to } => on.act("rate", with_amount(to)),
+        Command::Seats { on, to } => on.act("seats", with_amount(to)),
+        Command::Message { on, texts } => {
+            on.act("message", operator::Command { message: Some(texts), ..operator::Command::default() })
+        }
+        Command::Open { on, minutes } => {
+            on.act("open", operator::Command { minutes: Some(minutes), ..operator::Command::default() })
+        }
+        Command::Audit { command } => audit::run(command),
+        Command::Operators { command } => operators::run(command),
         Command::Versions { number: Some(number), reach } => reach.ask(async |gateway| gateway.text(number).await),
         Command::Versions { number: None, reach } => reach.ask(async |gateway| gateway.versions().await),
+        Command::Event { command } => event::run(&command),
         Command::Keys { command } => keys::run(&command),
         Command::VerifyDraw(arguments) => return verify_draw::run(&arguments),
     };
@@ -195,9 +316,19 @@ fn told_of(file: &Path, read: Result<Config, Vec<Diagnostic>>) -> Option<Config>
     None
 }
 
-fn apply(rooms: &Path, from: Option<u64>, dry_run: bool, reach: &Reach) -> anyhow::Result<String> {
+fn with_amount(to: String) -> operator::Command {
+    operator::Command { to: Some(to), ..operator::Command::default() }
+}
+
+/// `en="a text"`.
+fn text_in_a_language(written: &str) -> Result<(String, String), String> {
+    let parts = written.split_once('=').map(|(language, text)| (language.to_owned(), text.to_owned()));
+    parts.ok_or_else(|| "write the language before it, such as en=\"We restock at 20:00\"".to_owned())
+}
+
+fn apply(rooms: &Path, change: &Change, reach: &Reach) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(rooms).with_context(|| rooms.display().to_string())?;
-    reach.ask(async |gateway| gateway.apply(text, from, dry_run).await)
+    reach.ask(async |gateway| gateway.apply(text, change).await)
 }
 
 impl Reach {

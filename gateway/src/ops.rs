@@ -3,7 +3,9 @@
 pub(crate) mod admin;
 pub mod capacity;
 pub(crate) mod fleet;
+pub(crate) mod live;
 pub(crate) mod number;
 pub mod operator;
+pub mod operators;
 pub(crate) mod reload;
 pub(crate) mod steering;

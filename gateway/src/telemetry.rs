@@ -8,6 +8,7 @@
 //! Out of scope: tokens, cookies, bodies and addresses; and the access line.
 
 pub mod catalogue;
+mod durations;
 pub mod meters;
 mod page;
 mod seldom;
@@ -20,7 +21,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metrics::Counter;
 
 use self::catalogue::{Kind, Metric};
-pub use self::meters::{Disposition, RequestVerdict, StoreMeters, reason};
+pub use self::durations::Durations;
+pub use self::meters::{Disposition, JoinRefusal, RequestMeters, RequestVerdict, StoreMeters, reason};
 pub use self::page::{Page, Series};
 pub(crate) use self::seldom::Seldom;
 pub use self::waits::Waits;
@@ -29,7 +31,8 @@ pub use self::waits::Waits;
 pub static PROCESS: LazyLock<Series> = LazyLock::new(Series::default);
 
 /// Of these, what needs no label and may not have happened yet.
-const FROM_THE_START: [&Metric; 8] = [
+const FROM_THE_START: [&Metric; 9] = [
+    &catalogue::AUDIT_LINES,
     &catalogue::CONNECTIONS_REFUSED,
     &catalogue::CONNECTIONS_DEFERRED,
     &catalogue::UNREADABLE,
@@ -62,6 +65,9 @@ pub fn start() {
             PROCESS.counter(&catalogue::RELOADS, &[what, result]).increment(0);
         }
         PROCESS.gauge(&catalogue::RELOAD_OK, &[what]).set(1);
+    }
+    for action in policy::action::ACTIONS {
+        PROCESS.counter(&catalogue::ACTIONS, &[action]).increment(0);
     }
     for reason in EVICTED_FOR {
         PROCESS.counter(&catalogue::CONNECTIONS_EVICTED, &[reason]).increment(0);

@@ -12,6 +12,7 @@ mod gzip;
 mod held;
 mod json;
 mod language;
+mod message;
 mod notice;
 mod operators;
 mod page;
@@ -19,8 +20,12 @@ mod pass;
 mod status;
 mod template;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::tz::TimeZone;
+use policy::Millis;
+use policy::event::{Announcement, Phase, Times};
 use policy::line::View;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill, Wait};
@@ -32,9 +37,11 @@ pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
 pub use gate::{held_json, held_text, turn_json};
 pub use held::HeldForm;
 pub use language::Language;
+pub use message::Message;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
 pub use pass::{pass_script, pass_status};
+pub(crate) use status::{clock_of_day, iso};
 pub use template::{Coding, Filled, PageError};
 
 /// Seconds after which the holder of a provisional ticket polls again, before stretching.
@@ -54,7 +61,7 @@ pub enum State {
 }
 
 impl State {
-    /// The state of rules and line; events are ignored.
+    /// The state of rules and line, but for the pre-queue of an event.
     pub fn of(room: &Room, line: &View) -> Self {
         if room.suspended {
             Self::Suspended
@@ -72,6 +79,35 @@ impl State {
             Self::Queueing => "queueing",
             Self::EventPrequeueing => "event_prequeueing",
             Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// What the events of a room say at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventFacts {
+    /// The store's time of day.
+    pub utc: Millis,
+    /// What those who wait are told.
+    pub announcement: Announcement,
+    /// The times of the event that is in its pre-queue or runs, and where it is.
+    pub current: Option<(Times, Phase)>,
+}
+
+impl EventFacts {
+    /// Of a room without events.
+    pub const NONE: Self = Self { utc: 0, announcement: Announcement::None, current: None };
+
+    /// Whether an event gathers people before its start.
+    pub fn is_prequeueing(&self) -> bool {
+        self.current.is_some_and(|(_, phase)| phase == Phase::Prequeue)
+    }
+
+    /// When shoppers enter, and in how many milliseconds.
+    fn starts(&self) -> Option<(Millis, Millis)> {
+        match self.announcement {
+            Announcement::Starts(at) => Some((at, at.saturating_sub(self.utc))),
+            Announcement::None | Announcement::Ended => None,
         }
     }
 }
@@ -97,6 +133,10 @@ pub struct Facts<'a> {
     pub zone: &'a TimeZone,
     /// The id of the text of its waiting page: a page with another one loads itself again.
     pub page: u32,
+    /// What its events say.
+    pub event: EventFacts,
+    /// What operators tell those who wait.
+    pub message: Option<&'a Arc<Message>>,
 }
 
 impl Facts<'_> {
@@ -113,6 +153,9 @@ pub struct Snapshot {
     json: Bytes,
     updated: String,
     clock: String,
+    event: EventFacts,
+    /// The time of the start, as `2026-01-31T09:05:00.000Z` and in the room's zone.
+    starts: [String; 2],
     line: View,
     outlook: Outlook,
     standstill: Option<Standstill>,
@@ -121,6 +164,7 @@ pub struct Snapshot {
     open: bool,
     away: bool,
     rests: bool,
+    message: Option<Arc<Message>>,
 }
 
 impl Snapshot {
@@ -132,6 +176,11 @@ impl Snapshot {
             json: json::head(facts, &updated),
             updated,
             clock: status::clock(facts.line.now, facts.zone),
+            event: facts.event,
+            starts: facts
+                .event
+                .starts()
+                .map_or_else(Default::default, |(at, _)| [status::iso(at), status::date_and_clock(at, facts.zone)]),
             line: View { adopted: Vec::new(), ..facts.line.clone() },
             outlook: facts.line.outlook(&facts.room.rules),
             standstill: facts.standstill(),
@@ -140,6 +189,7 @@ impl Snapshot {
             open: facts.room.rules.open,
             away: facts.away,
             rests: facts.shop_rests,
+            message: facts.message.cloned(),
         }
     }
 
@@ -175,6 +225,23 @@ impl Snapshot {
     fn may_end_before(&self, standing: &QueuePosition) -> bool {
         let ahead = standing.position.filter(|_| self.moves()).unwrap_or(0);
         self.line.stock.is_some_and(|stock| stock.may_end_before(ahead))
+    }
+
+    /// What those who wait are told of the time.
+    pub fn announcement(&self) -> Announcement {
+        self.event.announcement
+    }
+
+    /// The time left until the start, as `1:02:03` or `2:03`.
+    fn push_countdown(&self, out: &mut Vec<u8>) {
+        let Some((_, left)) = self.event.starts() else { return };
+        let seconds = left.div_ceil(1_000);
+        let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        let text = match hours {
+            0 => format!("{minutes}:{seconds:02}"),
+            _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+        };
+        out.extend_from_slice(text.as_bytes());
     }
 
     /// The waiting JSON of a newcomer who is asked to confirm.
@@ -226,7 +293,11 @@ impl Snapshot {
                 }
             }
             Some(_) if self.away => PageState::Away,
-            Some(_) if !self.open => PageState::Paused,
+            Some(_) if !self.open => match self.event.announcement {
+                Announcement::Starts(_) => PageState::Before,
+                Announcement::Ended => PageState::Over,
+                Announcement::None => PageState::Paused,
+            },
             Some(_) if let Some(state) = self.line.stock.filter(Stock::stands) => match state.state {
                 StockState::SoldOut => PageState::SoldOut,
                 _ => PageState::LastItems,

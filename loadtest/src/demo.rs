@@ -102,6 +102,7 @@ impl Testbed {
             // A visit takes a few seconds, and a person with a browser may take longer.
             total_active_users: Some(u64::from(per_minute / 4).max(20)),
             session_duration: Span(Duration::from_mins(5)),
+            event_start: None,
         }
     }
 
@@ -115,6 +116,7 @@ impl Testbed {
             shield: Shield::default(),
             store: &Store::Own,
             one_address: true,
+            event_start_ms: None,
         }
     }
 

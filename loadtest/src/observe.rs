@@ -47,6 +47,8 @@ pub(crate) struct Observation {
 pub(crate) struct Ready {
     observers: Observers,
     settings: Check,
+    /// When the next event of the room starts, in milliseconds since 1970.
+    pub(crate) event_start_ms: Option<i64>,
     /// The last entry of the shop's log before the run.
     after: u64,
 }
@@ -63,7 +65,8 @@ impl Observers {
             shop::stats(shop).await?;
             after = shop::end_of_log(shop).await?;
         }
-        Ok(Ready { observers: self, settings: gateway::set_as_promised(room, &told), after })
+        let (settings, event_start_ms) = (gateway::set_as_promised(room, &told), gateway::event_start_ms(room, &told));
+        Ok(Ready { observers: self, settings, event_start_ms, after })
     }
 }
 

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use evidence::{Evidence, GatewaySample, Progress};
-use launch_model::scenario::Scenario;
+use launch_model::scenario::{Room, Scenario};
 use loadtest::live::Live;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -47,7 +47,8 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
         ready = ready(args, &scenario, wanted.as_ref()) => ready?,
         code = interrupts.next() => return Ok(code),
     };
-    let crowd = Crowd { scenario, sites, start_unix_us: unix_us() + AHEAD.as_micros() as i64 };
+    let start_unix_us = start(&scenario.room, observers.event_start_ms)?;
+    let crowd = Crowd { scenario, sites, start_unix_us };
     let observers = observers.observe(&crowd.scenario, instant_of(crowd.start_unix_us));
     let view = View::open(&crowd.scenario, observers.latest.clone());
     let run = Going { crowd: &crowd, testbed: testbed.as_mut(), interrupts: &mut interrupts, view };
@@ -63,6 +64,24 @@ pub(crate) async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     let report = Report::of(&crowd.scenario, &seen, checks, facts);
     tell::tell(&report, args.report.as_ref())?;
     Ok(ExitCode::from(report.verdict.exit_code()))
+}
+
+/// When the first visitor is sent: soon, or so long before the event of the room as the scenario says.
+fn start(room: &Room, event_start_ms: Option<i64>) -> anyhow::Result<i64> {
+    let soon = unix_us() + AHEAD.as_micros() as i64;
+    let Some(before) = room.event_start else { return Ok(soon) };
+    let Some(event) = event_start_ms else {
+        bail!(
+            "room {:?} has no event to come, and people are to be sent {before} before one: give it an event, and name \
+             its gateway with --admin",
+            room.name
+        );
+    };
+    let start = event * 1_000 - before.0.as_micros() as i64;
+    if start < soon {
+        bail!("the event of room {:?} starts sooner than in {before}: let it start later", room.name);
+    }
+    Ok(start)
 }
 
 /// Everything that a run needs before the first visitor is sent.

@@ -10,16 +10,21 @@ pub(crate) mod weir;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use launch_model::scenario::Scenario;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::hex::random_hex;
+use crate::worker::clock::unix_us;
 use redis::Redis;
 use weir::{Settings, Shield, Store, Weir};
 
 /// Any free port of loopback.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// How long it takes at most until all gateways and the crowd are ready: an event is set to start after that.
+const OPENS: Duration = Duration::from_secs(15);
 
 /// How a testbed is built.
 pub(crate) struct Wanted {
@@ -54,10 +59,11 @@ impl Testbed {
         let cancel = CancellationToken::new();
         let shop = shop::of(scenario, wanted.database.as_deref(), &cancel).await?;
         let redis = if wanted.in_redis() { Some(Redis::start().await?) } else { None };
+        let event_start_ms = scenario.room.event_start.map(|start| in_ms(OPENS + start.0));
         let mut testbed = Self { shop, gateways: Vec::new(), redis, _shop: cancel.drop_guard() };
         let store = testbed.store();
         for _ in 0..wanted.gateways {
-            let settings = testbed.settings(scenario, wanted, &store);
+            let settings = Settings { event_start_ms, ..testbed.settings(scenario, wanted, &store) };
             testbed.gateways.push(Weir::start(child::command_below_the_crowd(&wanted.weir), &settings).await?);
         }
         Ok(testbed)
@@ -80,6 +86,7 @@ impl Testbed {
             shield: Shield::of(&scenario.shop, wanted.gateways),
             store,
             one_address: false,
+            event_start_ms: None,
         }
     }
 
@@ -97,4 +104,9 @@ impl Testbed {
             redis.stop().await;
         }
     }
+}
+
+/// The moment after so long, in milliseconds since 1970.
+fn in_ms(from_now: Duration) -> i64 {
+    unix_us() / 1_000 + i64::try_from(from_now.as_millis()).unwrap_or(0)
 }

@@ -164,6 +164,8 @@ pub enum Ignored {
     Revoked,
     /// A pass that lost its seat.
     Evicted,
+    /// A pass of those who were inside when the pre-queue of an event began that makes them wait too.
+    Requeued,
 }
 
 /// A verdict, and why the token of the request did not count.
@@ -272,6 +274,7 @@ fn decide(context: AdmitContext<'_>, token: Option<Token>, intent: Intent) -> Ve
         Some(ticket) if intent.asks() || intent == Intent::Form => place(context, ticket),
         // Trades nothing, but the holder of a place still sees it.
         Some(ticket) => Verdict::Wait(ticket),
+        None if room.last_call => Verdict::Refuse(Refusal::Suspended),
         None => newcomer(context, arrival, intent),
     }
 }
@@ -306,7 +309,7 @@ fn newcomer(context: AdmitContext<'_>, arrival: Option<Token>, intent: Intent) -
 fn arrives(context: AdmitContext<'_>, arrival: Option<Token>, confirms: bool) -> Verdict {
     let reject = context.room.queueing_method == QueueingMethod::Reject;
     match (reject, context.store_away) {
-        _ if reject && context.shop_rests => Verdict::Refuse(Refusal::Full),
+        _ if reject && (context.shop_rests || !context.room.rules.open) => Verdict::Refuse(Refusal::Full),
         (true, true) => Verdict::Refuse(Refusal::Full),
         _ if let Some(Token { number, .. }) = arrival => Verdict::Arrive(Arrival { id: number, if_called: reject }),
         _ if confirms || context.room.join == Join::Confirmed => Verdict::Confirm,
@@ -341,9 +344,16 @@ fn valid(context: AdmitContext<'_>, credential: Credential) -> Result<Option<Tok
         }
         Kind::Pass if context.pass == PassState::Revoked => Err(Ignored::Revoked),
         Kind::Pass if context.pass == PassState::Evicted => Err(Ignored::Evicted),
+        Kind::Pass if is_requeued(context.room, line, &token) => Err(Ignored::Requeued),
         Kind::Arrival if is_ahead(&token, context.now) => Err(Ignored::Expired),
         _ => Ok(Some(token)),
     }
+}
+
+/// Whether the pass was given before the pre-queue of an event that makes those inside wait too. Passes carry the line's time, which is
+/// ahead of the time of day after a loss.
+pub fn is_requeued(room: &Room, line: &View, pass: &Token) -> bool {
+    room.passes_since > 0 && pass.admitted < room.passes_since + line.now.saturating_sub(line.utc)
 }
 
 /// Whether a clock that is ahead issued the arrival: it would outlive the line's record of it.

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
-use crate::room::Rules;
+use crate::room::{FailMode, Room, Rules};
 use crate::segment::Segments;
 use crate::view::View;
 
@@ -60,6 +60,38 @@ pub struct LeaseReport {
     pub lease: Lease,
     /// Spent since the last answer but one: the line must reserve the share up to now.
     pub spent: bool,
+}
+
+/// What a gateway may still do that has not heard of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unheard {
+    /// Nothing: without the store it lets no shopper in.
+    NoMore,
+    /// It lives on its lease.
+    UpTo {
+        /// New shoppers, at most.
+        most: u64,
+        /// Store time at which the lease ends.
+        until: Millis,
+    },
+    /// Nothing bounds it: the limits are given up while the store is away, or are only reported.
+    All,
+}
+
+/// What a gateway may let in by the rules of before, if the store heard it last at `heard` and does not hear it at `now`. An
+/// upper bound: as if the whole rate were lent to it.
+pub fn unheard(room: &Room, heard: Millis, now: Millis) -> Unheard {
+    let (rules, until) = (&room.rules, heard.saturating_add(LEASE));
+    match room.fail_mode {
+        _ if !rules.open => Unheard::NoMore,
+        FailMode::Open => Unheard::All,
+        _ if !rules.enforced => Unheard::All,
+        FailMode::Static if now < until => {
+            let most = (rules.rate * (until - now) as f64 / 1_000.0 + hold(rules.rate)).ceil() as u64;
+            Unheard::UpTo { most: rules.total_active_users.map_or(most, |seats| most.min(seats)), until }
+        }
+        FailMode::Static | FailMode::Closed => Unheard::NoMore,
+    }
 }
 
 /// Bucket size of a lease on this share, in tokens.

@@ -10,6 +10,7 @@
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the position and the wait to show
 //! - [`shield`]: how many the shop can take; [`origin`]: the words of a shop; [`cap`]: what slows a line; [`stock`]: what is left to sell
+//! - [`event`]: a room that opens at a time, and what it is before and after
 //! - [`lease`]: a gateway's budget while the store is away; [`dormancy`]: how often a line must be polled
 //! - [`queue`]: a gateway's side of a line: it gathers calls, sends them as a batch and answers them
 //! - [`servers`]: which server of the shop is asked, and how often again
@@ -17,14 +18,18 @@
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
 //! - [`draw`]: the order of an event, so that a sceptic can check it
 //! - [`admit`]: all the `if`s of a request
+//! - [`action`]: what operators do to a room; [`audit`]: the chain of lines that says who did it
 //!
 //! Out of scope: sockets, HTTP, stores, logs, metrics, clocks, randomness, and state that threads share. Time comes in as
 //! milliseconds of the store's clock and decisions go out as values.
 
+pub mod action;
 pub mod admit;
+pub mod audit;
 pub mod cap;
 pub mod dormancy;
 pub mod draw;
+pub mod event;
 pub mod gate;
 pub mod lease;
 pub mod line;

@@ -146,7 +146,9 @@ impl Line {
 
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
     pub fn apply(&mut self, rules: &Rules, batch: &Batch, at: impl Into<Stamp>) -> Outcome {
-        let now = self.repair(rules, &batch.seen, at.into());
+        let at = at.into();
+        let rules = rules.at(self.clock.tell_utc(at, batch.seen.utc));
+        let now = self.repair(rules, &batch.seen, at);
         let open = self.is_open(rules, &batch.stock, now);
         let rules = &Rules { open, ..self.capped(rules, &batch.caps, now) };
         self.leases.hears(batch.gateway, batch.lease, batch.seen.now);
@@ -310,8 +312,21 @@ impl Line {
             self.call(rules, lived, aside);
         } else {
             (self.bucket, self.visits) = (0.0, 0.0);
+            if rules.gathers {
+                self.skip_lead();
+            }
         }
         self.rate = rules.rate;
+    }
+
+    /// Skips the numbers that a calm line has called in advance: who comes next waits, at the first place and not among as many as
+    /// a burst that all are next.
+    fn skip_lead(&mut self) {
+        let calm = self.counters.segments.waiting() == 0;
+        let open = &mut self.counters.segments.open;
+        if calm && open.serving < open.base + segment::SPAN {
+            open.next = open.next.max(open.serving);
+        }
     }
 
     /// A revocation outlives its pass: a form that comes late must not go through with it.
@@ -408,6 +423,7 @@ impl Line {
             lost: c.lost,
             unsure: self.is_unsure(),
             now: c.now,
+            utc: self.clock.utc(),
             rate,
             capped_by,
             stock: self.stock(c.now),

@@ -49,6 +49,8 @@ pub use schedule::{GATHER, LEASE_STEP, back_off};
 
 /// A newcomer whose turn comes within this many seconds is held, not sent to the page.
 const SOON: f64 = 0.5;
+/// How far behind the store's the clock here may be.
+const CLOCKS: Millis = 1_000;
 /// Interval at which ended passes and claims are forgotten, in milliseconds.
 const TIDY: Millis = 1_000;
 
@@ -222,6 +224,23 @@ impl<R> RoomQueue<R> {
         Some(self.view.as_ref()?.now + now.saturating_sub(self.heard).as_millis() as Millis)
     }
 
+    /// The store's time of day, as far as known here: `None` before the first answer.
+    pub fn utc(&self, now: Duration) -> Option<Millis> {
+        Some(self.view.as_ref()?.utc + now.saturating_sub(self.heard).as_millis() as Millis)
+    }
+
+    /// The rules that hold by now, as far as known here.
+    fn in_force(&self, now: Duration) -> &Rules {
+        self.rules.at(self.utc(now).unwrap_or(0))
+    }
+
+    /// Whether a line that was open at the last answer may still be. Another event's beginning is the store's to say; an end of the
+    /// open time counts a second early, by which the clock here may lag.
+    fn stays_open(&self, now: Duration) -> bool {
+        let heard = self.view.as_ref().map_or(0, |view| view.utc);
+        self.rules.stays_open(heard, self.utc(now).unwrap_or(0) + CLOCKS)
+    }
+
     /// Whether the store has not answered the last call, or none yet.
     pub fn is_away(&self) -> bool {
         self.away
@@ -259,12 +278,12 @@ impl<R> RoomQueue<R> {
 
     /// Whether the room lives on its lease now, or will if no answer comes: then [`Self::on_lease`] is due each [`LEASE_STEP`].
     pub fn may_live_on_lease(&self, now: Duration) -> bool {
-        self.lending.holds() && self.lending.may_be_on(self.time(now))
+        self.lending.holds() && self.lending.may_be_on(self.time(now)) && self.stays_open(now)
     }
 
     /// Whether the room lives on its lease now.
     pub fn lives_on_lease(&self, now: Duration) -> bool {
-        self.lending.holds() && self.lending.is_on(self.time(now))
+        self.lending.holds() && self.lending.is_on(self.time(now)) && self.stays_open(now)
     }
 
     /// Passes in memory against a loss: live ones, and those that ended within the last second.
@@ -328,10 +347,12 @@ impl<R> RoomQueue<R> {
             releases,
             revocations_seen: self.revocations_seen,
         };
-        let rules = self.rules.clone();
+        let mut rules = self.rules.near(self.utc(now));
         let (confirmed, shop_rests) = (batch.confirmed.len(), self.shop_rests);
         self.in_flight = Some(InFlight { newcomers, renewals, confirmed, asks, rules: rules.clone(), shop_rests });
-        Some(Call { rules: Rules { lends: rules.lends && lends, ..rules }, batch })
+        rules.lends &= lends;
+        rules.scheduled.iter_mut().for_each(|scheduled| scheduled.rules.lends &= lends);
+        Some(Call { rules, batch })
     }
 
     /// A room that rejects is full while its shop rests.
@@ -362,7 +383,7 @@ impl<R> RoomQueue<R> {
         }
         let Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, .. } = outcome;
         self.lending.note(outcome.lease, view.now);
-        self.schedule.dormancy.note(&view, &flight.rules, flight.asks, flight.shop_rests);
+        self.schedule.dormancy.note(&view, flight.rules.at(view.utc), flight.asks, flight.shop_rests);
         self.revocations_seen = outcome.revocations_seen;
         self.see(view, now);
         let grants: HashMap<u64, Grant> = grants.into_iter().collect();
@@ -371,12 +392,21 @@ impl<R> RoomQueue<R> {
         self.seat(flight.newcomers, numbered, &grants, now, replies);
         let tidies = self.tidies();
         self.schedule.answered(now, !self.newcomers.is_empty(), self.asks());
+        self.wake_for_change(now);
         Some(Answered { lost, renewed, revoked, tidies })
+    }
+
+    /// Due when other rules hold, although nobody asks.
+    fn wake_for_change(&mut self, now: Duration) {
+        let utc = self.view.as_ref().map_or(0, |view| view.utc);
+        if let Some(change) = self.rules.next_change(utc) {
+            self.schedule.wake(now + Duration::from_millis(change - utc));
+        }
     }
 
     /// Takes in the line of an answer.
     fn see(&mut self, view: View, now: Duration) {
-        self.answered = (view.segments.clone(), lease::speed(&view, &self.rules));
+        self.answered = (view.segments.clone(), lease::speed(&view, self.rules.at(view.utc)));
         self.adopted = adopted_of(&view, self.gateway).unwrap_or(self.adopted);
         (self.view, self.heard, self.away) = (Some(view), now, false);
     }
@@ -397,7 +427,8 @@ impl<R> RoomQueue<R> {
         now: Duration,
         replies: &mut Vec<(R, Admission)>,
     ) {
-        let (held, rules) = (&mut self.held, &self.rules);
+        let utc = self.view.as_ref().map_or(0, |view| view.utc);
+        let (held, rules) = (&mut self.held, self.rules.at(utc));
         let line = self.view.as_ref().filter(|line| line.is_open(rules) && !self.shop_rests);
         let is_soon = |line: &View, number| (line.segments.ahead_of(number) as f64) < SOON * line.pace(rules);
         let mut enter =
@@ -453,13 +484,14 @@ impl<R> RoomQueue<R> {
         let called = self.lending.called(segments, *speed, time);
         let (mut grants, mut claimants) = (HashMap::new(), Vec::new());
         for number in self.held.numbers().filter(|&number| !self.shop_rests && called.is_called(number)) {
-            match self.memory.standing_of(&self.rules, number, time) {
+            match self.memory.standing_of(self.in_force(now), number, time) {
                 Some(grant) => drop(grants.insert(number, grant)),
                 None => claimants.push(number),
             }
         }
-        let open = self.view.as_ref().is_some_and(|view| view.is_open(&self.rules));
-        let granted = if open { self.lending.grant(&self.rules, claimants, time) } else { Vec::new() };
+        let rules = self.in_force(now).clone();
+        let open = self.view.as_ref().is_some_and(|view| view.is_open(&rules));
+        let granted = if open { self.lending.grant(&rules, claimants, time) } else { Vec::new() };
         self.memory.lent(&granted, &called);
         let pass = |&(number, expires): &(u64, Millis)| (number, Grant::Pass { expires, admitted: time });
         grants.extend(granted.iter().map(pass));

@@ -16,6 +16,7 @@ const FLOOR: f64 = 1.0 / 60.0;
 
 /// The limits of a line. Only numbers: the same rules can be sent to a store's script.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "rules of a room, each a switch of its own")]
 pub struct Rules {
     /// New shoppers per second, above 0 (`new_users_per_minute / 60`).
     pub rate: f64,
@@ -41,7 +42,25 @@ pub struct Rules {
     pub enforced: bool,
     /// Whether gateways get a part of the rate and of the seats as a lease, to go on without the store: [`FailMode::Static`].
     pub lends: bool,
+    /// A pre-queue: newcomers stand behind the numbers that the calm line has called in advance, so that they have an order.
+    #[serde(default)]
+    pub gathers: bool,
+    /// Other rules that come by time, earliest first ([`crate::event`]): whoever holds the clock applies those that are due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<ScheduledRules>,
 }
+
+/// Rules from some time on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduledRules {
+    /// The first moment at which they hold, by the clock of the store in UTC.
+    pub from: Millis,
+    /// The rules. None are scheduled in them.
+    pub rules: Rules,
+}
+
+/// Scheduled rules go to the store when they are due within this time, or were: its clock is not further from the one that was heard.
+const NEAR: Millis = 3_600_000;
 
 impl Rules {
     /// The rules of a room with this speed and every other field at its default.
@@ -65,11 +84,41 @@ impl Rules {
             open: true,
             enforced: true,
             lends: false,
+            gathers: false,
+            scheduled: Vec::new(),
         }
     }
 }
 
 impl Rules {
+    /// The rules that hold at this time of the store.
+    pub fn at(&self, utc: Millis) -> &Self {
+        let due = self.scheduled.partition_point(|scheduled| scheduled.from <= utc);
+        due.checked_sub(1).map_or(self, |last| &self.scheduled[last].rules)
+    }
+
+    /// The same rules for about this time, without what is scheduled long before or after it; `None`: the time is unknown.
+    #[must_use]
+    pub fn near(&self, utc: Option<Millis>) -> Self {
+        let Some(utc) = utc.filter(|_| !self.scheduled.is_empty()) else { return self.clone() };
+        let (begin, end) = (utc.saturating_sub(NEAR), utc.saturating_add(NEAR));
+        let near = self.scheduled.iter().filter(|scheduled| begin < scheduled.from && scheduled.from <= end);
+        Self { scheduled: near.cloned().collect(), ..self.at(begin).clone() }
+    }
+
+    /// When other rules hold after this time.
+    pub fn next_change(&self, utc: Millis) -> Option<Millis> {
+        self.scheduled.iter().map(|scheduled| scheduled.from).find(|&from| from > utc)
+    }
+
+    /// Whether a line that was open when the store last answered stays open: other rules that came since are those of an open
+    /// line as well.
+    pub fn stays_open(&self, heard: Millis, now: Millis) -> bool {
+        let came = self.scheduled.iter().filter(|scheduled| heard < scheduled.from && scheduled.from <= now);
+        let mut came = came.peekable();
+        came.peek().is_none() || self.at(heard).open && came.all(|scheduled| scheduled.rules.open)
+    }
+
     /// Beyond this no renewal moves the end of a pass that was given at `admitted`.
     pub fn latest_end(&self, admitted: Millis) -> Millis {
         self.max_session.map_or(Millis::MAX, |max| admitted.saturating_add(max))
@@ -114,6 +163,7 @@ pub enum FailMode {
 
 /// The input of `admit` about a room.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "rules of a room, each a switch of its own")]
 pub struct Room {
     /// The limits.
     pub rules: Rules,
@@ -123,12 +173,20 @@ pub struct Room {
     pub join: Join,
     /// Refuse every newcomer, let no shopper in from the line, keep places and passes.
     pub suspended: bool,
+    /// Refuse every newcomer, and let the line go on to its end.
+    pub last_call: bool,
+    /// Passes that were given before this time of the line were ended by a stop ([`crate::action::ended_by_stop`]); 0: none was.
+    pub stopped_until: Millis,
     /// Passes end `session` after they were given, whatever their holders do.
     pub disable_session_renewal: bool,
     /// A GET that asks for JSON takes a number and is answered in JSON.
     pub json_response_enabled: bool,
     /// What happens while the store does not answer.
     pub fail_mode: FailMode,
+    /// Shoppers enter during events alone: no rate is set for the time between.
+    pub events_only: bool,
+    /// Passes that were given before this time of the store, in UTC, do not count any more (`prequeue_active_users`); 0: all count.
+    pub passes_since: Millis,
 }
 
 impl Room {
@@ -139,9 +197,13 @@ impl Room {
             queueing_method: QueueingMethod::Fifo,
             join: Join::Direct,
             suspended: false,
+            last_call: false,
+            stopped_until: 0,
             disable_session_renewal: false,
             json_response_enabled: true,
             fail_mode: FailMode::Closed,
+            events_only: false,
+            passes_since: 0,
         }
     }
 

@@ -34,6 +34,10 @@ pub struct View {
     pub unsure: bool,
     /// Store time of this copy.
     pub now: Millis,
+    /// The clock of the store's server at that moment, which never goes back: by it events begin and end. `now` runs on across a
+    /// loss; this is the time of day.
+    #[serde(default)]
+    pub utc: Millis,
     /// New shoppers per second that the line lets in, 0 while unknown; and the kind of cap that keeps that below the room's rate.
     pub rate: f64,
     /// `None`: nothing does.

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use policy::Millis;
 use policy::cap::{Cap, CapKind, CapSource};
+use policy::event::Times;
 use policy::room::{QueueingMethod, Room};
 use policy::stock::StockLevel;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::sim::crowd::{Exit, Habit, Person};
-use crate::sim::{Plan, Upset, World, crowd_between, per_second};
+use crate::sim::{Plan, START, Upset, World, crowd_between, per_second};
 
 const SEEDS: u64 = 256;
 const THREADS: u64 = 2;
@@ -26,7 +27,7 @@ fn a_launch_keeps_its_promises_whatever_happens() {
         launch(seed.parse().unwrap_or_else(|_| panic!("WEIR_SIM_SEED={seed} is no number")));
         return;
     }
-    let (next, capped) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (next, capped, started) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         let mut failed = Vec::new();
         loop {
@@ -34,8 +35,9 @@ fn a_launch_keeps_its_promises_whatever_happens() {
             if seed >= SEEDS {
                 return failed;
             }
-            if let Ok(renewals) = std::panic::catch_unwind(|| launch(seed)) {
-                capped.fetch_add(renewals, Ordering::Relaxed);
+            if let Ok(launch) = std::panic::catch_unwind(|| launch(seed)) {
+                capped.fetch_add(launch.capped, Ordering::Relaxed);
+                started.fetch_add(launch.started, Ordering::Relaxed);
             } else {
                 println!("seed {seed} failed; run it alone with WEIR_SIM_SEED={seed}");
                 failed.push(seed);
@@ -48,16 +50,33 @@ fn a_launch_keeps_its_promises_whatever_happens() {
     });
     assert!(failed.is_empty(), "failing seeds: {failed:?} (WEIR_SIM_SEED=n runs one alone)");
     assert!(capped.into_inner() > 100, "hardly a renewal came to max_session");
+    assert!(started.into_inner() > 30, "hardly an event started before a line");
 }
 
-/// Renewals that `max_session` cut short.
-fn launch(seed: u64) -> u64 {
-    let world = World::run(plan(seed));
+/// What was rare in a launch.
+struct Rare {
+    /// Renewals that `max_session` cut short.
+    capped: u64,
+    /// Events at whose start the first shopper of a line entered.
+    started: u64,
+}
+
+fn launch(seed: u64) -> Rare {
+    let plan = plan(seed);
+    let event = plan.events.first().copied();
+    let world = World::run(plan);
     for (index, person) in world.crowd.iter().enumerate() {
         let satisfied = world.watch.satisfied(index as u32);
         assert!(satisfied || !person.must_enter(), "{index} stayed and was never let in: {person:?}");
     }
-    world.watch.capped
+    Rare { capped: world.watch.capped, started: u64::from(event.is_some_and(|event| starts(&world, event))) }
+}
+
+/// Whether people waited for the start, and one entered within two seconds of it.
+fn starts(world: &World, event: Times) -> bool {
+    let start = event.start - START;
+    let waited = world.watch.steps.iter().rfind(|step| step.now < start).is_some_and(|step| step.next > step.serving);
+    waited && world.watch.grants.iter().any(|at| (start..start + 2_000).contains(at))
 }
 
 /// The plan of a seed.
@@ -77,7 +96,9 @@ fn plan(seed: u64) -> Plan {
     upsets.push((STORM + 11_000, Upset::Change(Box::new(last))));
     upsets.push((STORM + 11_000, Upset::Stock(0, stock(1_000_000))));
     let sticky = seed.is_multiple_of(2);
-    Plan { seed, room, gateways, sticky, crowd, upsets, budget, forger: true, end: 3_600_000 }
+    let has_event = (seed / 2).is_multiple_of(4) && room.queueing_method == QueueingMethod::Fifo;
+    let events = if has_event { vec![draw_event(rng)] } else { Vec::new() };
+    Plan { seed, room, events, gateways, sticky, crowd, upsets, budget, forger: true, end: 3_600_000 }
 }
 
 fn draw_room(rng: &mut SmallRng) -> Room {
@@ -123,6 +144,13 @@ fn draw_crowd(rng: &mut SmallRng, room: &Room) -> Vec<Person> {
         *person = person.clone().staying(stay, exit);
     }
     crowd
+}
+
+/// An event whose pre-queue and start lie in the storm.
+fn draw_event(rng: &mut SmallRng) -> Times {
+    let prequeue = START + rng.random_range(2_000..20_000);
+    let start = prequeue + rng.random_range(5_000..30_000);
+    Times { prequeue: Some(prequeue), start, end: start + rng.random_range(5_000..30_000) }
 }
 
 fn draw_habit(rng: &mut SmallRng) -> Habit {

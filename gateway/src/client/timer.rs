@@ -72,9 +72,10 @@ mod tests {
     use super::*;
 
     /// Code that runs on the control thread, or in another process.
-    const HAVE_TIMERS: [&str; 15] = [
+    const HAVE_TIMERS: [&str; 17] = [
         "ops/admin/connection.rs",
         "ops/fleet.rs",
+        "ops/fleet/arrival.rs",
         "lib.rs",
         "ops/operator.rs",
         "ops/operator/compare.rs",
@@ -87,6 +88,7 @@ mod tests {
         "shield/postgres.rs",
         "shield/prometheus.rs",
         "upstream/health.rs",
+        "ops/live.rs",
         "ops/steering.rs",
     ];
 

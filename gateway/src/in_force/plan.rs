@@ -12,8 +12,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use policy::Millis;
 use policy::seal::Sealer;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
@@ -21,13 +22,18 @@ use tokio::time::timeout;
 
 use crate::in_force::shared::Shared;
 use crate::in_force::site::{Files, Site};
+use crate::line::rooms::LiveRoom;
 use crate::line::store::registry::{InForce, Version};
-use crate::settings::config::{Config, Loss, RoomChange, changes, difference, losses};
+use crate::settings::config::event::late_changes;
+use crate::settings::config::{
+    Config, Loss, RoomChange, RoomConfig, changes, difference, losses, review_rooms, rooms_alone,
+};
 use crate::telemetry::{self, Page, catalogue};
 
 /// The plan of this gateway.
 pub(crate) struct Plan {
     shared: Arc<Shared>,
+    path: PathBuf,
     folder: PathBuf,
     state: Mutex<State>,
     /// One change at a time.
@@ -36,6 +42,10 @@ pub(crate) struct Plan {
 
 /// How long the store may take to return the lines of new rooms.
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
+
+/// Names of rooms in problems: those that an operator sends, and those of this gateway's file.
+const OF_A_TEXT: &str = "rooms.toml";
+const OF_THE_FILE: &str = "the configuration file";
 
 /// How long reading the pages of the rooms may take.
 const FILES: Duration = Duration::from_secs(3);
@@ -107,7 +117,7 @@ impl Plan {
         let (file, folder) = (shared.site.load().config.clone(), path.parent().unwrap_or(Path::new("")).to_owned());
         let (wanted, taken) = (Rooms::default(), Rooms::default());
         let state = Mutex::new(State { file, wanted, taken, refused: None, keys });
-        Self { shared, folder, state, turn: tokio::sync::Mutex::default() }
+        Self { shared, path: path.to_owned(), folder, state, turn: tokio::sync::Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -126,6 +136,9 @@ impl Plan {
     /// All problems of it and the rooms in force together; nothing has changed then.
     pub(crate) async fn file(&self, file: Config) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
+        if self.lock().wanted.in_force.number == 0 {
+            self.refuse_late_changes(&file.rooms, OF_THE_FILE, false)?;
+        }
         self.take(file).await
     }
 
@@ -199,6 +212,60 @@ impl Plan {
         (state.wanted.in_force, state.wanted.version.clone())
     }
 
+    /// What is in force according to the store's last answer, as a text of rooms: the version's, or that of the file.
+    ///
+    /// # Errors
+    /// If this gateway could not take it, or the file cannot be read.
+    pub(crate) async fn text(&self) -> Result<(InForce, String), String> {
+        let (wanted, refused) = {
+            let state = self.lock();
+            (state.wanted.clone(), state.refused.is_some())
+        };
+        let number = wanted.in_force.number;
+        if refused {
+            return Err(format!("this gateway could not take version {number}, which is in force: ask another"));
+        }
+        if let Some(version) = wanted.version {
+            return Ok((wanted.in_force, version.text.to_string()));
+        }
+        let path = self.path.clone();
+        let read = spawn_blocking(move || std::fs::read_to_string(path)).await;
+        let text =
+            read.map_err(|error| error.to_string())?.map_err(|error| format!("{}: {error}", self.path.display()))?;
+        Ok((wanted.in_force, rooms_alone(&text).map_err(|error| error.to_string())?))
+    }
+
+    /// A room as one of these versions has it, or for number 0 as the file of this gateway does; `None`: that is not known.
+    pub(crate) fn room_in(&self, number: u64, versions: &[Version], room: &str) -> Option<RoomConfig> {
+        let rooms = match versions.iter().find(|version| version.number == number) {
+            Some(version) => review_rooms(&version.text, &version.name())?.ok()?.0,
+            None if number == 0 => self.lock().file.rooms.clone(),
+            None => return None,
+        };
+        rooms.into_iter().find(|known| known.name == room)
+    }
+
+    /// Compiles the rooms anew if one of them is not any more in the state that it was compiled in: an opening to all has ended.
+    pub(crate) async fn follow_time(&self) {
+        let now = self.shared.rooms.utc();
+        let over = |room: &LiveRoom, site: &Site| {
+            let written = site.by_name.get(&*room.title());
+            written.is_some_and(|written| written.config.controls().state(now) != room.settings().state)
+        };
+        let site = self.shared.site.load_full();
+        if !site.opens_to_all || !self.shared.rooms.all().values().any(|room| over(room, &site)) {
+            return;
+        }
+        let _turn = self.turn.lock().await;
+        let file = self.lock().file.clone();
+        match self.take(file).await {
+            Ok(()) => tracing::info!("an opening to all has ended"),
+            Err(why) => {
+                tracing::error!(why = why.join("; "), "an opening to all has ended, and the rooms cannot be read");
+            }
+        }
+    }
+
     /// This gateway's report of itself.
     pub(crate) fn report(&self) -> Report {
         let state = self.lock();
@@ -228,8 +295,26 @@ impl Plan {
             }
             (wanted, state.file.clone())
         };
+        let (name, comes_back) = match &next {
+            Next::Text(_) => (OF_A_TEXT.to_owned(), false),
+            Next::Kept(version) => (version.name(), true),
+            Next::File => (OF_THE_FILE.to_owned(), true),
+        };
         let (config, _) = self.read(file, next).await?;
+        self.refuse_late_changes(&config.rooms, &name, comes_back)?;
         Ok(Preview { from: wanted, changes: self.changes(&config), warnings: lines(&config.warnings) })
+    }
+
+    /// Refuses rooms whose events change something that has happened. Only before they come in force: what is in force in the store
+    /// every gateway takes.
+    fn refuse_late_changes(&self, next: &[RoomConfig], name: &str, comes_back: bool) -> Result<(), Vec<String>> {
+        let (now, rooms) = (Instant::now(), self.shared.rooms.all());
+        let heard = rooms.values().filter_map(|room| room.snapshot().utc(now)).max();
+        // Without a room the store has told no time yet.
+        let own = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis);
+        let before = self.shared.site.load();
+        let late = late_changes(&before.config.rooms, next, heard.unwrap_or_else(own), name, comes_back);
+        if late.is_empty() { Ok(()) } else { Err(lines(&late)) }
     }
 
     /// The differences from the rooms in force here, and the people who lose a place by them.
@@ -312,7 +397,7 @@ fn say_what_is_overridden(version: u64, before: &Config, now: &Config) {
 /// The configuration with other rooms, and the files that it names.
 fn read(file: Config, next: &Next, folder: &Path) -> Result<(Config, Files), Vec<String>> {
     let config = match next {
-        Next::Text(text) => file.with_rooms(text, "rooms.toml", folder),
+        Next::Text(text) => file.with_rooms(text, OF_A_TEXT, folder),
         Next::Kept(version) => file.with_kept_rooms(&version.text, &version.name(), folder),
         Next::File => Ok(file),
     };

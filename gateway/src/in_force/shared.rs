@@ -15,7 +15,7 @@ use crate::client::seats::Seats;
 use crate::in_force::site::Site;
 use crate::line::rooms::Rooms;
 use crate::settings::tls::Certificates;
-use crate::telemetry::{StoreMeters, Unbelieved};
+use crate::telemetry::{RequestMeters, StoreMeters, Unbelieved};
 
 /// State shared by all threads.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub unbelieved: Unbelieved,
     /// Results of PROXY headers.
     pub proxy_headers: ProxyHeaders,
+    /// How long requests took.
+    pub request_meters: RequestMeters,
     /// Results of the store's calls.
     pub store_meters: StoreMeters,
     /// Time since the start, moved on by the control thread: no worker arms a timer for it.

@@ -16,20 +16,24 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use http::HeaderValue;
 use jiff::tz::TimeZone;
+use policy::Millis;
+use policy::event::Timetable;
 use policy::pacer::{self, PollTable};
+use policy::room::Room;
 use policy::scope::{Literal, NormalPath, Table, bare_host};
 use policy::seal::Sealer;
 
 use crate::client::visitor;
-use crate::line::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms};
+use crate::line::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms, Snapshot};
 use crate::quota::{Quota, Quotas};
 use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, RouteConfig, UpstreamConfig};
 use crate::settings::tls::client::ClientTls;
 use crate::shield::RoomSignals;
-use crate::ui::{Language, Notices, WaitingPage};
+use crate::ui::{Language, Message, Notices, WaitingPage};
 use crate::upstream::{GateSettings, Part, PartSettings, RouteGate, Upstream};
 
 pub(crate) use cookie::Cookie;
+use files::RoomPages;
 pub(crate) use files::{Files, Stamp};
 use preflights::Preflights;
 
@@ -68,6 +72,8 @@ pub(crate) struct Site {
     pub sealer: Arc<Sealer>,
     /// `Strict-Transport-Security`, if anything is said of it.
     pub hsts: Option<HeaderValue>,
+    /// Whether a room is open to all for a time.
+    pub opens_to_all: bool,
     /// The files of its pages, as they were read.
     pub stamp: Stamp,
 }
@@ -99,7 +105,9 @@ pub(crate) struct SiteRoom {
     /// What was written.
     pub config: RoomConfig,
     /// Its waiting page.
-    pub page: WaitingPage,
+    page: WaitingPage,
+    /// Those of its events that have one, in the order of the timetable.
+    event_pages: Vec<Option<WaitingPage>>,
     /// Language of those who ask for none that there is, if it was set.
     pub language: Option<Language>,
     /// Its cookie.
@@ -156,6 +164,23 @@ impl SiteRoom {
     /// The time until the next one may pass.
     pub(crate) fn charge_preflight(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         self.preflights.charge(client, now)
+    }
+
+    /// The room at this moment, with the overrides of an event if one has begun.
+    pub(crate) fn in_force(&self, snapshot: &Snapshot, instant: Instant) -> &Room {
+        self.settings.in_force(snapshot, instant)
+    }
+
+    /// The waiting page of this moment.
+    pub(crate) fn page(&self, snapshot: &Snapshot, instant: Instant) -> &WaitingPage {
+        let event =
+            self.settings.event_at(snapshot.utc(instant)).and_then(|event| self.event_pages.get(event)?.as_ref());
+        event.unwrap_or(&self.page)
+    }
+
+    /// What all its pages have: the brand, and the pages that are ours.
+    pub(crate) fn own_page(&self) -> &WaitingPage {
+        &self.page
     }
 
     /// Whether the upstream may say this.
@@ -250,17 +275,17 @@ impl Site {
             let gate = gates.get(&route.name()).cloned();
             routes.push((route.scope().pattern()?, Route { upstream: find(&upstreams, name)?, gate }));
         }
-        let paired = config.rooms.iter().zip(&pages);
+        let (paired, now) = (config.rooms.iter().zip(&pages), rooms.utc());
         let settings: Vec<_> =
-            paired.map(|(room, page)| (room.line().to_owned(), room_settings(room, page.version()))).collect();
+            paired.map(|(room, pages)| (room.line().to_owned(), room_settings(room, pages, now))).collect();
         rooms.apply(settings.clone());
         let live = rooms.all();
         let mut scopes = Vec::new();
         let (mut by_name, mut by_line) = (HashMap::new(), HashMap::default());
-        for ((written, page), (line, settings)) in config.rooms.iter().zip(pages).zip(settings) {
+        for ((written, pages), (line, settings)) in config.rooms.iter().zip(pages).zip(settings) {
             let live = live.get(&*line).context("a room that was just made live")?.clone();
             let old = before.and_then(|site| site.by_line.get(&line));
-            let mut room = site_room(written, live, settings, page, config.quota.max_clients)?;
+            let mut room = site_room(written, live, settings, pages, config.quota.max_clients)?;
             room.part = part(written, old);
             room.signals = signals(written, old);
             let room = Arc::new(room);
@@ -282,6 +307,7 @@ impl Site {
         }
         let outside = before.map_or_else(|| Arc::new(RoomMeters::of("")), |site| site.outside.clone());
         let hsts = hsts(&config.listen);
+        let opens_to_all = config.rooms.iter().any(|room| room.open_to_all_until.is_some());
         Ok(Self {
             config,
             rooms,
@@ -295,6 +321,7 @@ impl Site {
             outside,
             sealer,
             hsts,
+            opens_to_all,
             stamp,
         })
     }
@@ -333,7 +360,7 @@ fn site_room(
     written: &RoomConfig,
     live: Arc<LiveRoom>,
     settings: RoomSettings,
-    page: WaitingPage,
+    pages: RoomPages,
     most_clients: usize,
 ) -> anyhow::Result<SiteRoom> {
     let literal = |path: &String| Literal::parse(path).map_err(anyhow::Error::from);
@@ -341,7 +368,8 @@ fn site_room(
         name: HeaderValue::try_from(&written.name)?,
         live,
         settings,
-        page,
+        page: pages.own,
+        event_pages: pages.of_events,
         language: written.default_template_language,
         cookie: Cookie::of(written),
         part: None,
@@ -446,10 +474,25 @@ fn find(upstreams: &BTreeMap<String, Arc<Upstream>>, name: &str) -> anyhow::Resu
     upstreams.get(name).cloned().with_context(|| format!("no upstream is named {name:?}"))
 }
 
-fn room_settings(room: &RoomConfig, page: u32) -> RoomSettings {
+/// The settings of a room at this store time.
+fn room_settings(room: &RoomConfig, pages: &RoomPages, now: Millis) -> RoomSettings {
     let polls = PollTable { min: room.poll.min.as_secs_f64(), max: room.poll.max.as_secs_f64(), ..PollTable::CALM };
-    let policy = room.policy();
-    let poll_budget = room.poll.budget.map_or(pacer::budget_for(policy.rules.rate), f64::from);
+    let (policy, timetable) = (room.policy_at(now), room.timetable_at(now));
+    let rate = timetable.as_ref().map_or(policy.rules.rate, Timetable::highest_rate);
+    let poll_budget = room.poll.budget.map_or(pacer::budget_for(rate), f64::from);
     let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
-    RoomSettings { name: room.name.as_str().into(), room: policy, polls, poll_budget, zone, page }
+    let rules = timetable.as_ref().map_or_else(|| policy.rules.clone(), Timetable::rules);
+    let page = pages.own.version();
+    RoomSettings {
+        name: room.name.as_str().into(),
+        room: Room { rules, ..policy },
+        timetable: timetable.map(Arc::new),
+        polls,
+        poll_budget,
+        zone,
+        page,
+        event_pages: pages.of_events.iter().map(|of| of.as_ref().map_or(page, WaitingPage::version)).collect(),
+        state: room.controls().state(now),
+        message: Message::of(|language| room.message.text(language)).map(Arc::new),
+    }
 }

@@ -29,7 +29,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use jiff::tz::TimeZone;
 use policy::Millis;
+use policy::action::State;
 use policy::cap::Cap;
+use policy::event::Timetable;
 use policy::line::{Arrival, Revoked, View};
 use policy::pacer::PollTable;
 use policy::queue;
@@ -70,16 +72,46 @@ const PARTS: usize = 8;
 pub struct RoomSettings {
     /// The name of the room for operators and the shop.
     pub name: Arc<str>,
-    /// The input of `admit`.
+    /// The input of `admit`, outside events. Its rules have those of its events scheduled.
     pub room: Room,
+    /// The room by time, if it has events.
+    pub timetable: Option<Arc<Timetable>>,
     /// Poll intervals before stretching.
     pub polls: PollTable,
     /// Polls per second of the whole line.
     pub poll_budget: f64,
     /// The time zone of displayed times.
     pub zone: TimeZone,
-    /// The id of the text of its waiting page.
+    /// The id of the text of its waiting page, and of that of each event, in the order of the timetable.
     pub page: u32,
+    /// See `page`.
+    pub event_pages: Vec<u32>,
+    /// What an arriving visitor gets.
+    pub state: State,
+    /// What operators tell those who wait.
+    pub message: Option<Arc<ui::Message>>,
+}
+
+impl RoomSettings {
+    /// The room at this instant, with the overrides of an event if one has begun.
+    pub fn in_force(&self, snapshot: &Snapshot, instant: Instant) -> &Room {
+        match self.timetable {
+            // For a request with a pass that is all.
+            None => &self.room,
+            Some(_) => self.room_at(snapshot.view.as_ref(), snapshot.utc(instant), snapshot.away),
+        }
+    }
+
+    /// The same, by the store's answer and what its time of day should be by now; `away`: it does not answer.
+    fn room_at(&self, view: Option<&View>, utc: Option<Millis>, away: bool) -> &Room {
+        let Some(timetable) = &self.timetable else { return &self.room };
+        timetable.room(view.map(|view| view.utc), utc.unwrap_or(0), away)
+    }
+
+    /// The event that is in its pre-queue or runs: its index in the timetable.
+    pub fn event_at(&self, utc: Option<Millis>) -> Option<usize> {
+        self.timetable.as_ref()?.at(utc?).event
+    }
 }
 
 /// A room at one moment.
@@ -116,6 +148,12 @@ impl Snapshot {
         view.now + millis(instant.saturating_duration_since(self.at))
     }
 
+    /// The store's time of day at `instant`; `None` before the first answer: events go by no other clock.
+    pub fn utc(&self, instant: Instant) -> Option<Millis> {
+        let since = instant.saturating_duration_since(self.at);
+        self.view.as_ref().map(|view| view.utc + since.as_millis() as u64)
+    }
+
     /// Tickets handed out and not called.
     pub fn waiting(&self) -> u64 {
         self.view.as_ref().map_or(0, View::waiting)
@@ -139,6 +177,8 @@ pub struct LiveRoom {
     /// Passes reported to the line since the last loss, with their ends.
     reported: DashMap<u64, Millis>,
     revocations: AtomicUsize,
+    /// As in its settings: passes that were given before were ended by a stop.
+    stopped_until: AtomicU64,
     renewals: Renewals,
     /// Used-up numbers of expired passes, and until when the line's answer holds.
     spent: DashMap<u64, Millis>,
@@ -181,9 +221,15 @@ impl LiveRoom {
         self.shop.store(shop);
     }
 
+    /// The upstream that the room protects, if known.
+    pub fn shop(&self) -> Option<Arc<Upstream>> {
+        self.shop.load_full()
+    }
+
     /// Whether no server of that can be reached. A room that only counts admits every shopper.
     fn shop_rests(&self) -> bool {
-        self.shop.load().as_ref().is_some_and(|shop| shop.rests()) && self.settings.load().room.rules.enforced
+        self.shop.load().as_ref().is_some_and(|shop| shop.rests())
+            && self.settings.load().in_force(&self.snapshot.load(), Instant::now()).rules.enforced
     }
 
     /// Takes a number, and claims it if it is called at once or very soon.
@@ -422,6 +468,7 @@ impl Rooms {
         for (line, settings) in settings {
             let known = self.known.get(&*line).map(|room| room.clone());
             let room = known.unwrap_or_else(|| Arc::new(self.begin(&line, settings.clone())));
+            room.stopped_until.store(settings.room.stopped_until, Ordering::Relaxed);
             // Equal settings are not replaced: no line has to take them in again.
             if **room.settings.load() != settings {
                 room.settings.store(Arc::new(settings));
@@ -430,6 +477,17 @@ impl Rooms {
             live.insert(room.name.clone(), room);
         }
         self.live.store(Arc::new(live));
+    }
+
+    /// The time of day of the store as far as any room knows it: the copy that came last tells it best.
+    pub fn utc(&self) -> Millis {
+        let (all, now) = (self.all(), Instant::now());
+        let snapshots = all.values().map(|room| room.snapshot.load_full()).filter(|snapshot| snapshot.view.is_some());
+        let latest = snapshots.max_by_key(|snapshot| snapshot.at);
+        latest.map_or_else(
+            || UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64),
+            |known| known.utc(now).unwrap_or_default(),
+        )
     }
 
     /// Reports the factor by which a worker wants polls to be stretched. The largest counts, and fades by a hundredth with
@@ -461,6 +519,7 @@ impl Rooms {
             confirmed: DashMap::with_shard_amount(PARTS),
             reported: DashMap::with_shard_amount(PARTS),
             revocations: AtomicUsize::new(0),
+            stopped_until: AtomicU64::new(0),
             renewals: Renewals::default(),
             spent: DashMap::with_shard_amount(PARTS),
             late: LateForms::default(),

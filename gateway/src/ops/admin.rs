@@ -1,43 +1,52 @@
-//! The operator's listener: health, metrics, the state of each room and each gateway, and the rooms by version.
+//! The operator's listener: health, metrics, the state of each room and each gateway, now and over the last hour (`live`), and the
+//! rooms by version.
 //!
-//! It binds loopback, or requires a token. `/healthz` and `/readyz` answer without one: probes have none. Where no token
-//! is required, the `Host` must be an address, `localhost` or a name of `listen.admin_hosts`: a page in the operator's
-//! browser whose own name points at this listener (DNS rebinding) learns nothing.
+//! It binds loopback, or requires a token (`access`). `/healthz` and `/readyz` answer without one: probes have none.
+//! Operators act here (`actions`), and each action is a line of the audit. Errors are problem details (`problem`).
 //!
 //! A program beside the shop says here what the shop itself may say in headers: a rate, and the stock (`shop`).
 //!
 //! Out of scope: any other change, and connections (`connection`).
 
+pub(crate) mod access;
+pub(crate) mod actions;
 mod connection;
 mod gauges;
+mod live;
 mod metrics;
+pub(crate) mod problem;
 mod shop;
 pub(crate) mod versions;
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::uri::Authority;
-use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use jiff::Timestamp;
+use policy::Millis;
+use policy::action::State as RoomState;
 use policy::cap::CapKind;
+use policy::event::Phase;
 use policy::line::segment::place_of;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::access::{Access, Gate, authorize};
+use self::problem::Problem;
 use crate::in_force::shared::Shared;
 use crate::in_force::site::Site;
-use crate::line::rooms::LiveRoom;
+use crate::line::rooms::{LiveRoom, RoomSettings};
 use crate::ops::fleet::keys::KeyState;
 use crate::ops::fleet::{Fleet, LONGEST, Member};
+use crate::ops::live::Hour;
 use crate::ops::number;
 use crate::shield::SignalStatus;
 use crate::upstream::RouteGate;
@@ -50,8 +59,14 @@ pub(crate) struct RoomStatus {
     name: String,
     /// The name of its line: a former one of the room, if it was renamed.
     line: String,
-    /// `not_queueing`, `queueing` or `suspended`.
+    /// `not_queueing`, `queueing`, `event_prequeueing` or `suspended`.
     status: &'static str,
+    /// What an arriving visitor gets: `running`, `paused`, `last_call`, `closed`, `open_to_all` or `stop`.
+    state: &'static str,
+    /// When `open_to_all` ends; `null`: the room is not open to all for a time.
+    open_to_all_until: Option<String>,
+    /// What operators tell those who wait, by language.
+    message: BTreeMap<String, String>,
     /// Whether the room is idle, so that the store is not polled for it.
     dormant: bool,
     /// Whether the store fails to answer: the fields below are then stale.
@@ -117,6 +132,37 @@ pub(crate) struct RoomStatus {
     second_passes: u64,
     /// The gates of this gateway at which its passes may be.
     gates: Vec<GateStatus>,
+    #[serde(flatten)]
+    events: EventStatus,
+}
+
+/// The events of a room at this moment, by the clock of the store. Times are RFC 3339 in UTC.
+#[derive(Debug, Default, Serialize)]
+struct EventStatus {
+    /// Whether one gathers people before its start.
+    event_prequeueing: bool,
+    /// The name of the one that is in its pre-queue or runs.
+    event_id: Option<String>,
+    /// When the next one begins its pre-queue, if it has one.
+    next_event_prequeue_start_time: Option<String>,
+    /// When the next one starts: the one in its pre-queue, or the next to come.
+    next_event_start_time: Option<String>,
+}
+
+impl EventStatus {
+    fn of(terms: &RoomSettings, utc: Option<Millis>) -> Self {
+        let (Some(timetable), Some(utc)) = (&terms.timetable, utc) else { return Self::default() };
+        let current = timetable.current(utc);
+        let gathers = current.filter(|(_, phase)| *phase == Phase::Prequeue).map(|(event, _)| event.times);
+        let next = timetable.next(utc).map(|event| event.times);
+        let written = |at: Millis| Some(Timestamp::from_millisecond(i64::try_from(at).ok()?).ok()?.to_string());
+        Self {
+            event_prequeueing: gathers.is_some(),
+            event_id: current.map(|(event, _)| event.name.clone()),
+            next_event_prequeue_start_time: next.and_then(|times| written(times.prequeue?)),
+            next_event_start_time: gathers.or(next).and_then(|times| written(times.start)),
+        }
+    }
 }
 
 /// The gate of a route with a class.
@@ -155,11 +201,19 @@ impl RoomStatus {
         let signals = of_site.and_then(|room| room.signals.as_ref());
         let (snapshot, terms) = (room.snapshot(), room.settings());
         let view = snapshot.view.clone().unwrap_or_default();
-        let (rules, open) = (&terms.room.rules, view.segments.open);
+        let now = Instant::now();
+        let in_force = terms.in_force(&snapshot, now);
+        let (rules, open) = (&in_force.rules, view.segments.open);
+        let events = EventStatus::of(&terms, snapshot.utc(now));
         Self {
             name: terms.name.to_string(),
             line: room.name.to_string(),
             status: snapshot.state.name(),
+            state: terms.state.with_left(view.waiting() + view.claimants + view.entering).name(),
+            open_to_all_until: (terms.state == RoomState::OpenToAll)
+                .then(|| of_site.and_then(|room| room.config.open_to_all_until.clone()))
+                .flatten(),
+            message: of_site.map(|room| room.config.controls().message).unwrap_or_default(),
             dormant: room.is_dormant(),
             store_away: snapshot.away,
             store_time_ms: view.now,
@@ -185,32 +239,25 @@ impl RoomStatus {
             no_shows: view.no_shows,
             over_limit: view.over_limit,
             limits_enforced: rules.enforced,
-            limits_given_up: snapshot.away && terms.room.fail_mode == policy::room::FailMode::Open,
+            limits_given_up: snapshot.away && in_force.fail_mode == policy::room::FailMode::Open,
             on_lease: snapshot.on_lease,
             shop_rests: snapshot.shop_rests,
             second_passes: view.second_passes,
             gates,
+            events,
         }
     }
 }
 
-const NO_PAGE: &str = "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/versions\n";
+const NO_PAGE: &str =
+    "no such page; try /healthz, /readyz, /metrics, /api/rooms, /api/gateways, /api/live, /api/versions, /api/audit\n";
 const OTHER_FORMAT: &str = "not ready: the store is in the format of another version of Weir, see the log\n";
 const FOREIGN_KEYS: &str = "not ready: no key in common with the other gateways on the store, see the log\n";
-const FOREIGN_HOST: &str = "this Host is not the admin listener's: ask for it by address or as localhost, or list the \
-                            name in listen.admin_hosts\n";
 
-/// The test for an operator.
-#[derive(Debug, Clone)]
-pub(crate) struct Access {
-    /// The token that an operator must show, if any.
-    pub token: Option<Arc<str>>,
-    /// Names of this listener, beside addresses and `localhost`; checked only if there is no token.
-    pub hosts: Arc<[String]>,
-}
-
-/// The routes, for operators as `access` defines them.
-pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
+/// The routes, for operators as `access` defines them. Streams of `hour` end with `stop`.
+pub(crate) fn router(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Router {
+    let streams = live::Streams::of(hour, fleet.name().to_owned(), stop);
+    let streams = Router::new().route("/api/live", get(live::tell)).with_state(Arc::new(streams));
     let of_this_gateway = Router::new()
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{name}/status", get(room_status))
@@ -224,49 +271,26 @@ pub(crate) fn router(fleet: &Arc<Fleet>, access: Access) -> Router {
         .route("/api/versions", get(versions::list).post(versions::apply))
         .route("/api/versions/in-force", put(versions::switch))
         .route("/api/versions/{number}", get(versions::text))
+        .route("/api/audit", get(actions::audit))
         .layer(DefaultBodyLimit::max(LONGEST))
         .with_state(fleet.clone());
+    let actions = Router::new()
+        .route("/api/rooms/{name}/actions/{action}", post(actions::do_it))
+        .layer(DefaultBodyLimit::max(actions::LONGEST))
+        .with_state(fleet.clone());
+    let gate = Arc::new(Gate { access, fleet: fleet.clone() });
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(fleet.clone())
-        .merge(of_this_gateway.merge(of_all).layer(from_fn_with_state(access, authorize)))
+        .merge(of_this_gateway.merge(of_all).merge(actions).merge(streams).layer(from_fn_with_state(gate, authorize)))
         .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
+        .layer(map_response(problem::in_one_form))
 }
 
 /// Serves the operator until `stop`.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     connection::serve(listener, router, stop).await;
-}
-
-async fn authorize(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
-    let allowed = match (&access.token, shown) {
-        (None, _) if access.names(&request) => true,
-        (None, _) => return (StatusCode::FORBIDDEN, FOREIGN_HOST).into_response(),
-        (Some(token), Some(shown)) => verify_slices_are_equal(token.as_bytes(), shown).is_ok(),
-        (Some(_), None) => false,
-    };
-    if allowed {
-        return next.run(request).await;
-    }
-    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, challenge, "an operator's token is needed: Authorization: Bearer ...\n").into_response()
-}
-
-impl Access {
-    /// Whether the request names this listener. One without a `Host` comes from no browser.
-    fn names(&self, request: &Request) -> bool {
-        let written = request.headers().get(header::HOST).map(|host| host.to_str().ok()?.parse::<Authority>().ok());
-        let host = match (request.uri().authority(), &written) {
-            (Some(authority), _) | (None, Some(Some(authority))) => authority.host(),
-            (None, Some(None)) => return false,
-            (None, None) => return true,
-        };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let named = |name: &str| host.eq_ignore_ascii_case(name);
-        bare.parse::<IpAddr>().is_ok() || named("localhost") || self.hosts.iter().any(|name| named(name))
-    }
 }
 
 async fn ready(State(fleet): State<Arc<Fleet>>) -> (StatusCode, &'static str) {
@@ -292,8 +316,13 @@ async fn rooms(State(shared): State<Arc<Shared>>) -> Json<Vec<RoomStatus>> {
 async fn room_status(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
     match named(&shared, &name) {
         Some(room) => Json(RoomStatus::of(&room, &shared.site.load())).into_response(),
-        None => (StatusCode::NOT_FOUND, format!("no room is named {name:?}; see /api/rooms\n")).into_response(),
+        None => no_room(&name).into_response(),
     }
+}
+
+fn no_room(name: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("no room is named {name:?}"))
+        .mended_by("see /api/rooms for their names")
 }
 
 /// The room of this name.

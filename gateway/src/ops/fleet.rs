@@ -3,30 +3,41 @@
 //! Twice a second each sends a heartbeat with its state to the registry of its store, and gets those of the others and
 //! the version of the rooms in force: one small call, however large the crowd. A switch is
 //! therefore in force everywhere within a second. A store that lost its versions gets them back
-//! from any gateway that remembers: the number of switches only grows.
+//! from any gateway that remembers: the number of switches only grows. The audit of what operators do goes the same way.
 //!
 //! Out of scope: who may change the rooms ([`crate::ops::admin`]), and how a version takes effect here ([`crate::in_force::plan`]).
 
+pub(crate) mod arrival;
+mod audit;
+pub(crate) mod counted;
 pub(crate) mod guarded;
 pub(crate) mod keys;
+pub(crate) mod peers;
 mod rates;
+pub(crate) mod trail;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use policy::Millis;
+use policy::audit::{Entry, Head};
 use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use counted::RoomCounted;
 use keys::{Judge, KeyStanding, KeyState, Peer};
+use peers::Peers;
 use rates::Rates;
+use trail::Trail;
 
 use crate::in_force::plan::{Next, Plan, Preview, Report};
 use crate::in_force::shared::Shared;
 use crate::line::store::StoreError;
-use crate::line::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Switched, Version};
+use crate::line::store::registry::{Change, Heartbeat, HeartbeatReply, InForce, Registry, SILENCE, Version};
 use crate::ops::number;
 use crate::telemetry::{PROCESS, catalogue};
 
@@ -56,6 +67,9 @@ pub(crate) struct Gateway {
     /// Whether its keys are those of the fleet; if not, it is not ready.
     #[serde(default)]
     pub key_state: KeyState,
+    /// The last line of the audit that it saw.
+    #[serde(default)]
+    pub audit: Head,
     /// Whether the store fails to answer it for some room.
     pub store_away: bool,
     /// Requests per second.
@@ -71,6 +85,20 @@ pub(crate) struct Gateway {
     pub connections: usize,
     /// Requests in flight at upstreams.
     pub in_flight: usize,
+}
+
+/// What a gateway tells the others with each heartbeat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// Its report of itself.
+    #[serde(flatten)]
+    pub gateway: Gateway,
+    /// Number of this heartbeat, from 1: the store repeats the last one of a gateway that is cut off. 0: it counts none.
+    #[serde(default)]
+    pub beat: u64,
+    /// What it counted of its busiest rooms in the last second.
+    #[serde(default)]
+    pub rooms: Vec<RoomCounted>,
 }
 
 /// A gateway, and its share of all joins.
@@ -116,6 +144,15 @@ pub(crate) struct Fleet {
     started: SystemTime,
     rates: Mutex<Rates>,
     heard: Mutex<Option<(Instant, Vec<Gateway>)>>,
+    peers: Mutex<Peers>,
+    beats: AtomicU64,
+    counted: Mutex<Vec<RoomCounted>>,
+    /// Every gateway that was heard lately, by name, and when.
+    known: Mutex<HashMap<String, (Gateway, Instant)>>,
+    /// The time of the store at an exchange.
+    clock: Mutex<Option<(Instant, Millis)>>,
+    /// The audit, as seen here.
+    pub trail: Trail,
     standing: Arc<KeyStanding>,
     judge: Mutex<Judge>,
     /// Gateways already logged as foreign, by their process.
@@ -136,6 +173,12 @@ pub(crate) enum NotSwitched {
     /// There is no such version.
     #[error("no version {0} is kept; see weir versions")]
     Unknown(u64),
+    /// An operator's action would end without a word.
+    #[error("this ends what an operator has set ({}): say that it may, with --undo (undo=true)", .0.join("; "))]
+    Undoes(Vec<String>),
+    /// Other operators were first, again and again.
+    #[error("others act at the same time: try again")]
+    Busy,
     /// This gateway does not belong to the fleet.
     #[error("this gateway has no key in common with the others: ask one of them")]
     Foreign,
@@ -155,12 +198,37 @@ pub(crate) enum NotSwitched {
 
 impl Fleet {
     /// A gateway unknown to the others so far.
-    pub(crate) fn new(shared: Arc<Shared>, plan: Arc<Plan>, registry: Arc<dyn Registry>, identity: Identity) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        plan: Arc<Plan>,
+        registry: Arc<dyn Registry>,
+        identity: Identity,
+        trail: Trail,
+    ) -> Self {
         let rates = Mutex::new(Rates::of(&shared));
         let (started, heard, turn) = (SystemTime::now(), Mutex::default(), tokio::sync::Mutex::default());
-        let (judge, strangers) = Default::default();
+        let (judge, strangers, known, clock) = Default::default();
+        let (peers, beats, counted) = Default::default();
         let standing = shared.keys.clone();
-        Self { shared, plan, registry, identity, started, rates, heard, standing, judge, strangers, turn }
+        Self {
+            shared,
+            plan,
+            registry,
+            identity,
+            started,
+            rates,
+            heard,
+            peers,
+            beats,
+            counted,
+            known,
+            clock,
+            trail,
+            standing,
+            judge,
+            strangers,
+            turn,
+        }
     }
 
     /// Whether this gateway belongs to the others.
@@ -174,17 +242,22 @@ impl Fleet {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = heartbeat.tick() => self.refresh().await,
+                _ = heartbeat.tick() => {
+                    self.refresh().await;
+                    self.plan.follow_time().await;
+                }
             }
         }
     }
 
-    /// One exchange; two if the first one decides whether this gateway belongs to the others, who must learn it.
+    /// One exchange; two if the others must learn what came of the first one: whether this gateway belongs to them, and which
+    /// rooms it has.
     pub(crate) async fn refresh(&self) {
         let _turn = self.turn.lock().await;
-        let before = self.standing.get();
+        let told = || (self.standing.get(), self.plan.report());
+        let before = told();
         self.exchange().await;
-        if self.standing.get() != before {
+        if told() != before {
             self.exchange().await;
         }
     }
@@ -192,23 +265,25 @@ impl Fleet {
     /// A store that does not answer changes nothing: the committer says so in the log.
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
-        let text = serde_json::to_string(&self.myself()).unwrap_or_default();
+        let text = serde_json::to_string(&self.tell()).unwrap_or_default();
         let answer =
             self.registry.exchange(Heartbeat { incarnation: self.shared.rooms.incarnation, text, knows }).await;
         let refused = matches!(answer, Err(StoreError::Format { .. }));
         let was_refused = self.standing.refuse(refused);
         match answer {
-            Ok(HeartbeatReply { in_force, gateways, .. }) if in_force.switch < knows.switch => {
-                self.hear(&gateways);
+            Ok(HeartbeatReply { in_force, gateways, audit, now, .. }) if in_force.switch < knows.switch => {
+                self.hear(&gateways, now);
+                self.follow(&audit).await;
                 if self.standing.get() == KeyState::Shared {
                     self.restore(in_force, knows, version).await;
                 }
             }
-            Ok(HeartbeatReply { in_force, version, gateways }) => {
-                self.hear(&gateways);
+            Ok(HeartbeatReply { in_force, version, gateways, audit, now }) => {
+                self.hear(&gateways, now);
                 if in_force != knows {
                     self.plan.switched(in_force, version).await;
                 }
+                self.follow(&audit).await;
             }
             Err(error) if refused => {
                 if !was_refused {
@@ -229,11 +304,50 @@ impl Fleet {
         }
     }
 
-    fn hear(&self, texts: &[String]) {
+    fn hear(&self, texts: &[String], now: Millis) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), now));
         // A gateway of another version of Weir may use another format.
-        let gateways: Vec<Gateway> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let told: Vec<Told> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let gateways: Vec<Gateway> = told.iter().map(|told| told.gateway.clone()).collect();
         self.judge(&gateways);
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), gateways));
+        self.remember(&gateways);
+        let (now, run) = (Instant::now(), self.incarnation());
+        let others = told.into_iter().filter(|told| told.gateway.run != run);
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).hear(others, now);
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, gateways));
+    }
+
+    /// The other gateways, as last heard.
+    pub(crate) fn peers(&self) -> Peers {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What this gateway counted of its rooms in the last second: the next heartbeat tells the others.
+    pub(crate) fn count(&self, rooms: Vec<RoomCounted>) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
+    }
+
+    fn tell(&self) -> Told {
+        let rooms = self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Told { gateway: self.myself(), beat: self.beats.fetch_add(1, Ordering::Relaxed) + 1, rooms }
+    }
+
+    /// Remembers when each gateway was heard, for as long as it may live on what it was lent.
+    fn remember(&self, gateways: &[Gateway]) {
+        let (mut known, now) = (self.known.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        // One that was started anew is listed twice for a while: the later one counts.
+        let mut gateways: Vec<&Gateway> = gateways.iter().collect();
+        gateways.sort_by_key(|gateway| gateway.started_ms);
+        known.extend(gateways.into_iter().map(|gateway| (gateway.name.clone(), (gateway.clone(), now))));
+        known.retain(|_, (_, heard)| now.duration_since(*heard) < arrival::FORGOTTEN);
+    }
+
+    /// Every gateway that was heard lately, this one as it is now, each with when it was heard.
+    fn known(&self) -> Vec<(Gateway, Instant)> {
+        let myself = self.myself();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = known.values().filter(|(gateway, _)| gateway.name != myself.name).cloned();
+        others.chain([(myself.clone(), Instant::now())]).collect()
     }
 
     /// Compares the keys of this gateway with those of the others.
@@ -289,7 +403,13 @@ impl Fleet {
         members(others.chain([myself.clone()]).collect())
     }
 
-    fn myself(&self) -> Gateway {
+    /// The name of this gateway.
+    pub(crate) fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The report of this gateway.
+    pub(crate) fn myself(&self) -> Gateway {
         let Identity { name, addresses, admin } = self.identity.clone();
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner).now(&self.shared);
         let site = self.shared.site.load();
@@ -302,6 +422,7 @@ impl Fleet {
             admin,
             plan: self.plan.report(),
             key_state: self.standing.get(),
+            audit: self.trail.head(),
             store_away: self.shared.rooms.all().values().any(|room| room.snapshot().away),
             requests_per_second: rates[0],
             joins_per_second: rates[1],
@@ -340,27 +461,18 @@ impl Fleet {
         self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Invalid)
     }
 
-    /// Makes a change that was made from version `from`, and applies it here at once.
+    /// Makes a change that was made from version `from`, and applies it here at once. The line of the audit says who made it.
     ///
     /// # Errors
     /// If another version is in force, or the store does not answer.
-    pub(crate) async fn switch(&self, from: u64, change: Change) -> Result<u64, NotSwitched> {
-        if self.standing.get() != KeyState::Shared {
-            return Err(NotSwitched::Foreign);
-        }
+    pub(crate) async fn switch(&self, from: u64, change: Change, entry: Entry) -> Result<u64, NotSwitched> {
         let (knows, _) = self.plan.wanted();
         if knows.number != from {
             return Err(NotSwitched::Other(knows.number));
         }
-        let to = if let Change::To(number) = change { number } else { 0 };
-        match self.registry.switch(knows, change).await? {
-            Switched::Now(in_force) => {
-                self.refresh().await;
-                Ok(in_force.number)
-            }
-            Switched::Other(in_force) => Err(NotSwitched::Other(in_force.number)),
-            Switched::Unknown => Err(NotSwitched::Unknown(to)),
-        }
+        let to = if let Change::To(number) = change { number } else { knows.switch + 1 };
+        let entry = Entry { from: Some(from), version: Some(to), ..entry };
+        self.record(&entry, knows, change).await.map(|in_force| in_force.number)
     }
 }
 

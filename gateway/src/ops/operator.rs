@@ -1,10 +1,11 @@
-//! The client of the admin listener, for `weir apply`, `rollback` and `versions`.
+//! The client of the admin listener, for `weir apply`, `rollback`, `versions`, and the actions on a room.
 //!
 //! They call a gateway and not the store: the embedded store belongs to the serving process, and
 //! a gateway knows best whether it can take the rooms.
 //!
 //! Out of scope: TLS and names; the admin listener is an address.
 
+mod actions;
 mod compare;
 
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use http::request::Builder;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use serde::de::DeserializeOwned;
@@ -21,7 +23,10 @@ use time::OffsetDateTime;
 use tokio::time::{sleep, timeout};
 
 use crate::fetch::fetch;
-use crate::ops::admin::versions::{Changed, Refusal, Versions};
+pub use actions::Command;
+
+use crate::ops::admin::problem::Problem;
+use crate::ops::admin::versions::{Changed, Versions};
 use crate::ops::fleet::Member;
 use crate::settings::config::{RoomChange, What, shown};
 use crate::settings::secret::keys::shown as time_of;
@@ -64,21 +69,21 @@ impl Operator {
     ///
     /// # Errors
     /// If the rooms are wrong, another version is in force, or not every gateway took them.
-    pub async fn apply(&self, text: String, from: Option<u64>, dry_run: bool) -> anyhow::Result<String> {
-        let query = query(from, dry_run);
+    pub async fn apply(&self, text: String, change: &Change) -> anyhow::Result<String> {
+        let query = change.query();
         let changed: Changed = self.ask(Method::POST, &format!("/api/versions?{query}"), text).await?;
-        self.told(changed, dry_run).await
+        self.told(changed, change.dry_run).await
     }
 
     /// Switches to a stored version; by default to the one before the one in force.
     ///
     /// # Errors
     /// As [`Operator::apply`].
-    pub async fn rollback(&self, to: Option<u64>, dry_run: bool) -> anyhow::Result<String> {
+    pub async fn rollback(&self, to: Option<u64>, change: &Change) -> anyhow::Result<String> {
         let to = to.map(|number| format!("to={number}&")).unwrap_or_default();
-        let path = format!("/api/versions/in-force?{to}{}", query(None, dry_run));
+        let path = format!("/api/versions/in-force?{to}{}", change.query());
         let changed: Changed = self.ask(Method::PUT, &path, String::new()).await?;
-        self.told(changed, dry_run).await
+        self.told(changed, change.dry_run).await
     }
 
     /// The stored versions, one a line.
@@ -155,29 +160,69 @@ impl Operator {
         serde_json::from_slice(&body).context("the gateway's answer is not one of this version of Weir")
     }
 
+    /// Posts an action on a room, made from version `from` if given.
+    async fn do_with<T: DeserializeOwned>(&self, path: &str, body: String, from: Option<u64>) -> anyhow::Result<T> {
+        let mut request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+        if let Some(from) = from {
+            request = request.header(header::IF_MATCH, format!("\"{from}\""));
+        }
+        let (status, body) = self.sent(request, body).await?;
+        if status != StatusCode::OK {
+            bail!(refusal(status, &body));
+        }
+        serde_json::from_slice(&body).context("the gateway's answer is not one of this version of Weir")
+    }
+
     async fn send(&self, method: Method, path: &str, body: String) -> anyhow::Result<(StatusCode, Bytes)> {
-        let answer = timeout(PATIENCE, self.exchange(method, path, body)).await;
+        self.sent(self.request(method, path), body).await
+    }
+
+    async fn sent(&self, request: Builder, body: String) -> anyhow::Result<(StatusCode, Bytes)> {
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        let answer = timeout(PATIENCE, fetch(self.admin, request, LONGEST)).await;
         answer.context("no answer in time")?.with_context(|| format!("the admin listener at {}", self.admin))
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: String) -> anyhow::Result<(StatusCode, Bytes)> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.admin.to_string());
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    fn request(&self, method: Method, path: &str) -> Builder {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, self.admin.to_string());
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
         }
-        fetch(self.admin, request.body(Full::new(Bytes::from(body)))?, LONGEST).await
     }
 }
 
-fn query(from: Option<u64>, dry_run: bool) -> String {
-    let from = from.map(|number| format!("from={number}&")).unwrap_or_default();
-    format!("{from}dry_run={dry_run}")
+/// How a change of all rooms is meant.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The version that it was made from.
+    pub from: Option<u64>,
+    /// Only a preview.
+    pub dry_run: bool,
+    /// Whether it may end what an operator has set by an action.
+    pub undo: bool,
+    /// Why, for those who read the audit.
+    pub why: Option<String>,
+}
+
+impl Change {
+    fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(from) = self.from {
+            query.append_pair("from", &from.to_string());
+        }
+        if let Some(why) = &self.why {
+            query.append_pair("why", why);
+        }
+        query.append_pair("dry_run", &self.dry_run.to_string()).append_pair("undo", &self.undo.to_string());
+        query.finish()
+    }
 }
 
 /// The error of a gateway.
 fn refusal(status: StatusCode, body: &[u8]) -> String {
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(Refusal { error, problems }) => problems.into_iter().chain([error]).collect::<Vec<_>>().join("\n"),
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.told(),
         Err(_) => format!("{status}: {}", String::from_utf8_lossy(body).trim()),
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policy::cap::{Cap, CapKind, CapSource};
 use policy::shield::feed_forward::{FeedForward, Second};
@@ -130,9 +130,10 @@ impl Stage {
         if self.steered.looks.len() < LOOKS {
             return None;
         }
-        let granted = self.room.live.snapshot().view.as_ref().map_or(0, |view| view.granted);
+        let snapshot = self.room.live.snapshot();
+        let granted = snapshot.view.as_ref().map_or(0, |view| view.granted);
         let second = self.steered.second(self.room.live.stage(self.class).counts(), granted)?;
-        self.steered.law.tick(&second, self.room.settings.room.rules.rate)
+        self.steered.law.tick(&second, self.room.in_force(&snapshot, Instant::now()).rules.rate)
     }
 }
 

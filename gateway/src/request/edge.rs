@@ -45,7 +45,7 @@ use crate::request::forward::{self, ForwardTarget, PassContext};
 use crate::request::reply::{self, Place};
 use crate::request::request_context::RequestContext;
 use crate::request::worker::Worker;
-use crate::telemetry::{self, RequestVerdict};
+use crate::telemetry::{self, JoinRefusal, RequestVerdict};
 
 /// Where a request goes on, or its answer here.
 type Decided<T> = ControlFlow<Box<Response<Body>>, T>;
@@ -161,7 +161,12 @@ async fn at_the_door<'a>(
     if let Some(ignored) = ignored {
         room.live.meters().ignored(ignored);
         cx.reason = telemetry::reason(ignored);
-        cx.ended = ignored == Ignored::Expired && cx.token().is_some_and(|token| token.kind == Kind::Pass);
+        if let (Ignored::Requeued, Some(pass)) = (ignored, cx.token()) {
+            // Its seat is free for those who wait. A full mailbox drops it: the next request says it again.
+            room.live.release(&pass);
+        }
+        cx.ended = matches!(ignored, Ignored::Expired | Ignored::Requeued)
+            && cx.token().is_some_and(|token| token.kind == Kind::Pass);
     }
     let answer = match verdict {
         Verdict::Enter { pass, renew } => {
@@ -223,8 +228,13 @@ async fn without_a_place<'a>(
         Verdict::Confirm => reply::confirm(cx, room),
         Verdict::Arrive(arrival) => return arrive(cx, room, arrival).await,
         Verdict::Return => return come_back(cx),
-        Verdict::Refuse(Refusal::Suspended) => reply::suspended(cx),
-        Verdict::Refuse(Refusal::Full) => reply::full(cx),
+        Verdict::Refuse(Refusal::Suspended) => {
+            if cx.intent.asks() {
+                room.live.meters().join_refused(JoinRefusal::Suspended);
+            }
+            reply::suspended(cx)
+        }
+        Verdict::Refuse(Refusal::Full) => full(cx, room),
         Verdict::Refuse(Refusal::Ended) => reply::ended(cx),
         Verdict::Refuse(Refusal::NeedsPass)
         | Verdict::Enter { .. }
@@ -259,7 +269,7 @@ fn context<'s>(
     said: Option<PassState>,
 ) -> AdmitContext<'s> {
     AdmitContext {
-        room: &room.settings.room,
+        room: room.in_force(snapshot, cx.started),
         line: snapshot.view.as_ref(),
         store_away: snapshot.away,
         on_lease: snapshot.on_lease,
@@ -270,7 +280,8 @@ fn context<'s>(
 }
 
 fn open(room: &SiteRoom) -> PassContext {
-    if room.settings.room.fail_mode == FailMode::Open && room.live.snapshot().away {
+    let snapshot = room.live.snapshot();
+    if snapshot.away && room.in_force(&snapshot, Instant::now()).fail_mode == FailMode::Open {
         room.live.meters().failed_open();
     }
     PassContext::anonymous()
@@ -333,10 +344,13 @@ async fn claim<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, ticket:
 
 /// A used-up place counts as none.
 async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decided<PassContext> {
-    match room.settings.room.join {
-        Join::Direct if cx.intent != Intent::Program => {
-            join(cx, room, room.settings.room.queueing_method == QueueingMethod::Reject).await
-        }
+    let (how, method) = {
+        let snapshot = room.live.snapshot();
+        let room = room.in_force(&snapshot, cx.started);
+        (room.join, room.queueing_method)
+    };
+    match how {
+        Join::Direct if cx.intent != Intent::Program => join(cx, room, method == QueueingMethod::Reject).await,
         _ => answered(reply::confirm(cx, room)),
     }
 }
@@ -344,6 +358,7 @@ async fn anew<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decid
 /// Trades an arrival for its number, under the quota of places that one address may confirm.
 async fn arrive<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, arrival: Arrival) -> Decided<PassContext> {
     if let Err(wait) = cx.charge_confirmed_join() {
+        room.live.meters().join_refused(JoinRefusal::Quota);
         return answered(reply::too_fast(cx, wait));
     }
     cx.verdict = RequestVerdict::Join;
@@ -365,28 +380,34 @@ async fn join<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, if_calle
 
 /// Every shopper enters a room that only counts: there the quota bounds the count.
 fn over_quota<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>) -> Decided<PassContext> {
-    if room.settings.room.queueing_method == QueueingMethod::Passthrough {
+    if room.in_force(&room.live.snapshot(), cx.started).queueing_method == QueueingMethod::Passthrough {
         cx.verdict = RequestVerdict::Open;
         return Continue(open(room));
     }
     answered(reply::confirm(cx, room))
 }
 
+/// A newcomer to a room that is full and keeps no line.
+fn full(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Body> {
+    room.live.meters().join_refused(JoinRefusal::Full);
+    reply::full(cx, room)
+}
+
 /// Acts on the result of a claim or a join.
 fn entered<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, admission: Admission) -> Decided<PassContext> {
     let snapshot = room.live.snapshot();
     let now = snapshot.store_time(cx.started);
+    // Where seats are counted, a pass that never comes back is the first to lose its seat.
+    let counted = room.in_force(&snapshot, cx.started).rules.total_active_users.is_some();
     drop(snapshot);
     let answer = match admission {
         Admission::Pass { number, expires, admitted } => {
-            // Where seats are counted, a pass that never comes back is the first to lose its seat.
-            let counted = room.settings.room.rules.total_active_users.is_some();
             let pass = if counted { Token::new_pass } else { Token::pass };
             let admitted = shown_admission(cx, room, number).map_or(admitted, |shown| shown.min(admitted)).min(now);
             return Continue(PassContext::admitted(Token { admitted, ..pass(number, now, expires) }));
         }
         Admission::Ticket(number) => reply::wait(cx, room, Place::New(Token::ticket(number, now))),
-        Admission::Full | Admission::Spent | Admission::Visit => reply::full(cx),
+        Admission::Full | Admission::Spent | Admission::Visit => full(cx, room),
         Admission::Away => later(cx, room),
     };
     answered(answer)

@@ -1,6 +1,7 @@
 //! The gateway's own endpoints: everything under `/.weir/`.
 //!
-//! `GET status/{room}` is the same for all callers and may be cached for a second, `GET logo/{room}` for a week.
+//! `GET status/{room}` is the same for all callers and may be cached for a second, and so is `GET message/{room}`, what operators tell
+//! those who wait; `GET logo/{room}` for a week.
 //! `POST leave/{room}` gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app.
 //! `GET gate/{room}/{path}` tells the holder of a pass whether the turn has come at the gate of that path, as soon as it has.
 //! `GET health` is for balancers, which also ask in HTTP/1.0 for any path without a `Host`, as no shopper does.
@@ -9,10 +10,11 @@
 //! `POST pass/{room}` renews that as any request would, from the shop's own pages only. The script cannot read the cookie.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{Method, Response};
 use policy::Millis;
-use policy::admit::{Credential, PassState};
+use policy::admit::{Credential, PassState, is_requeued};
 use policy::gate::Holder;
 use policy::scope::NormalPath;
 use policy::ticket::{Kind, Token};
@@ -43,6 +45,7 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
     let Some(room) = cx.site.asked(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
+        ("message", &(Method::GET | Method::HEAD)) => reply::message(room),
         ("logo", &(Method::GET | Method::HEAD)) => reply::logo(room),
         ("leave", &Method::POST) => {
             cx.look_at(room, head);
@@ -63,7 +66,7 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
             Box::pin(turn(cx, room, head, place)).await
         }
         ("gate", _) => reply::wrong_method("GET"),
-        ("status" | "logo", _) => reply::wrong_method("GET, HEAD"),
+        ("status" | "message" | "logo", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
         _ => reply::not_found(),
     }
@@ -111,7 +114,8 @@ async fn turn(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>
         return reply::turn(cx, room, Turn::GO, None);
     };
     cx.holds_pass(true);
-    if now < pass.expires && pass.past_half_life(now) && room.settings.room.may_renew(&pass) {
+    let may_renew = room.in_force(&room.live.snapshot(), cx.started).may_renew(&pass);
+    if now < pass.expires && pass.past_half_life(now) && may_renew {
         room.live.renew(&pass, now);
     }
     let turn = gate.ask(Holder::of(room.live.id, &pass)).await;
@@ -126,9 +130,17 @@ async fn turn(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>
 
 /// Whether this is a pass that lives, or one that forms still go through with.
 fn is_inside(room: &SiteRoom, pass: &Token, now: Millis) -> bool {
-    let untouched = matches!(room.live.pass_state(pass), PassState::Lives | PassState::Spent);
+    let untouched =
+        matches!(room.live.pass_state(pass), PassState::Lives | PassState::Spent) && !waits_again(room, pass);
     let grace = room.settings.room.rules.form_grace;
     pass.kind == Kind::Pass && untouched && now < pass.expires.saturating_add(grace)
+}
+
+/// Whether the pre-queue of an event has ended this pass.
+fn waits_again(room: &SiteRoom, pass: &Token) -> bool {
+    let snapshot = room.live.snapshot();
+    let in_force = room.in_force(&snapshot, Instant::now());
+    snapshot.view.as_ref().is_some_and(|line| is_requeued(in_force, line, pass))
 }
 
 fn is_of_the_shop(cx: &RequestContext<'_>, head: &Head<'_>) -> bool {
@@ -156,9 +168,10 @@ async fn pass(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>
     }
     let now = room.live.snapshot().store_time(cx.started);
     let shown = cx.token().filter(|pass| pass.kind == Kind::Pass && room.live.pass_state(pass) == PassState::Lives);
-    let lives = |pass: &Token| pass.expires > now;
+    let lives = |pass: &Token| pass.expires > now && !waits_again(room, pass);
+    let may_renew = |pass: &Token| room.in_force(&room.live.snapshot(), cx.started).may_renew(pass);
     let mut pass = shown.map(|pass| room.live.renewed(&pass).unwrap_or(pass)).filter(lives);
-    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && room.settings.room.may_renew(pass)) {
+    if let Some(known) = pass.filter(|pass| renews && pass.past_half_life(now) && may_renew(pass)) {
         pass = room.live.extend(&known, now).await;
     }
     reply::pass(cx, room, pass)

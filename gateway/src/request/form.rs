@@ -48,9 +48,9 @@ pub(crate) async fn give_back(
     let standing = (!unsent.arriving).then_some(&unsent.standing);
     // In the coding that the answer already declares.
     let told = cx.language_and_coding(room.language);
-    let page = room.page.holding(&form, &snapshot.answers, standing, told, cx.ended);
+    let page = room.own_page().holding(&form, &snapshot.answers, standing, told, cx.ended);
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, room.page.own_csp());
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, room.own_page().own_csp());
     response.headers_mut().remove(REFRESH);
     *response.body_mut() = Body::counted(Some(page.into()), charge);
     (!body.is_end_stream()).then_some(body)

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode, Uri};
 use policy::admit::Intent;
+use policy::event::Announcement;
 use policy::outlook::FRESH;
 use policy::ticket::{Kind, Token};
 
@@ -72,8 +73,8 @@ pub(crate) fn wait(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, place: Pla
         Wants::Json => answer(status, JSON, snapshot.answers.json_elsewhere(&to_program(), waiting_page(cx, room))),
         Wants::Page if cx.intent.asks() => {
             let told = cx.language_and_coding(room.language);
-            let body = room.page.fill(&snapshot.answers, &standing, told, cx.ended);
-            page(status, body, told.1, room.page.csp())
+            let shown = room.page(&snapshot, cx.started);
+            page(status, shown.fill(&snapshot.answers, &standing, told, cx.ended), told.1, shown.csp())
         }
         // A person has sent it, and no page may hold it.
         Wants::Page if cx.intent == Intent::Form => untold(cx, status, Notice::Ended { retry: SOON }),
@@ -99,8 +100,9 @@ pub(crate) fn confirm(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>) -> Resp
         Wants::Json => answer(queueing(cx, room), JSON, snapshot.answers.arriving_json()),
         Wants::Page => {
             let told = cx.language_and_coding(room.language);
-            let arriving = room.page.arriving(&snapshot.answers, told);
-            let mut response = page(queueing(cx, room), arriving, told.1, room.page.csp());
+            let shown = room.page(&snapshot, cx.started);
+            let arriving = shown.arriving(&snapshot.answers, told);
+            let mut response = page(queueing(cx, room), arriving, told.1, shown.csp());
             response.headers_mut().insert(header::REFRESH, HeaderValue::from(QueuePosition::ARRIVING.poll_after));
             response
         }
@@ -121,7 +123,17 @@ fn queueing(cx: &RequestContext<'_>, room: &SiteRoom) -> StatusCode {
 
 /// The status document of a room.
 pub(crate) fn status(room: &SiteRoom) -> Response<Body> {
-    let mut response = Response::new(Body::from(room.live.snapshot().answers.status()));
+    for_a_second(room.live.snapshot().answers.status())
+}
+
+/// What operators tell those who wait, by the settings that the status document was made of, or newer ones.
+pub(crate) fn message(room: &SiteRoom) -> Response<Body> {
+    for_a_second(ui::Message::document(room.live.settings().message.as_deref()))
+}
+
+/// JSON that is the same for all, for any script.
+fn for_a_second(document: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CACHE_CONTROL, A_SECOND);
@@ -131,7 +143,7 @@ pub(crate) fn status(room: &SiteRoom) -> Response<Body> {
 
 /// The logo of a room: its address changes with it. An SVG opened by itself runs no script.
 pub(crate) fn logo(room: &SiteRoom) -> Response<Body> {
-    let Some(logo) = room.page.logo() else { return not_found() };
+    let Some(logo) = room.own_page().logo() else { return not_found() };
     let mut response = answer(StatusCode::OK, HeaderValue::from_static(logo.kind), logo.bytes.clone());
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=604800"));
@@ -150,9 +162,10 @@ pub(crate) fn pass_script(gzip: bool) -> Response<Body> {
 
 /// The end of the shopper's pass, for that script; `None`: there is none. A newer text of the pass goes along.
 pub(crate) fn pass(cx: &RequestContext<'_>, room: &SiteRoom, pass: Option<Token>) -> Response<Body> {
-    let now = room.live.snapshot().store_time(Instant::now());
+    let snapshot = room.live.snapshot();
+    let now = snapshot.store_time(Instant::now());
     let (language, _) = cx.language_and_coding(room.language);
-    let told = pass.map(|pass| (pass, room.settings.room.may_renew(&pass)));
+    let told = pass.map(|pass| (pass, room.in_force(&snapshot, cx.started).may_renew(&pass)));
     let mut response = answer(StatusCode::OK, JSON, ui::pass_status(told, now, language));
     if let Some(pass) = pass.filter(|pass| cx.token() != Some(*pass)) {
         let sealed = cx.site.sealer.seal(room.live.id, &pass);
@@ -168,10 +181,17 @@ pub(crate) fn suspended(cx: &mut RequestContext<'_>) -> Response<Body> {
     notice(cx, StatusCode::SERVICE_UNAVAILABLE, Notice::Suspended { retry: LATER })
 }
 
-/// The room is full, and keeps no line.
-pub(crate) fn full(cx: &mut RequestContext<'_>) -> Response<Body> {
+/// The room is full, or lets nobody in at this time, and keeps no line.
+pub(crate) fn full(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Body> {
     cx.verdict = RequestVerdict::Full;
-    retry(notice(cx, StatusCode::SERVICE_UNAVAILABLE, Notice::Full), LATER)
+    let snapshot = room.live.snapshot();
+    let why = match snapshot.answers.announcement() {
+        _ if room.in_force(&snapshot, cx.started).rules.open => Notice::Full,
+        Announcement::Starts(_) => Notice::NotOpen { retry: LATER },
+        Announcement::Ended => Notice::EventOver,
+        Announcement::None => Notice::Suspended { retry: LATER },
+    };
+    retry(notice(cx, StatusCode::SERVICE_UNAVAILABLE, why), LATER)
 }
 
 /// Such a request takes no place, and came without a pass. Its body is not read.
@@ -192,7 +212,7 @@ fn without_pass(cx: &mut RequestContext<'_>, why: Notice<'_>) -> Response<Body> 
     cx.verdict = RequestVerdict::NeedsPass;
     let status = StatusCode::TOO_MANY_REQUESTS;
     // The names in `telemetry::reason` for tokens that did not count.
-    let ended = matches!(cx.reason, "expired" | "revoked" | "evicted" | "old_line");
+    let ended = matches!(cx.reason, "expired" | "revoked" | "evicted" | "requeued" | "old_line");
     let word = if ended { program::EXPIRED } else { why.status() };
     let response = if let (Wants::Json, Some(room)) = (cx.wants(), cx.room) {
         let page = waiting_page(cx, room);
@@ -277,12 +297,12 @@ pub(crate) fn held(cx: &mut RequestContext<'_>, error: &UpstreamError, standby: 
         Wants::Page if seen => {
             let told = cx.language_and_coding(room.language);
             let (form, charge) = form.unzip();
-            let filled = room.page.at_gate(form.as_ref(), ahead, seconds, told);
+            let filled = room.own_page().at_gate(form.as_ref(), ahead, seconds, told);
             let body = match charge {
                 Some(charge) => Body::counted(Some(filled.into()), charge),
                 None => Body::from(filled),
             };
-            page(status, body, told.1, room.page.own_csp())
+            page(status, body, told.1, room.own_page().own_csp())
         }
         Wants::Json => answer(status, JSON, ui::held_json(&room.live.name, path, ahead.unwrap_or_default(), seconds)),
         _ => answer(status, TEXT, ui::held_text(ahead.unwrap_or_default(), seconds)),
@@ -401,7 +421,7 @@ fn notice(cx: &RequestContext<'_>, status: StatusCode, notice: Notice<'_>) -> Re
 
 /// The same without a word for the outcome.
 fn untold(cx: &RequestContext<'_>, status: StatusCode, notice: Notice<'_>) -> Response<Body> {
-    let pages = cx.room.and_then(|room| room.page.notices()).unwrap_or(&cx.site.notices);
+    let pages = cx.room.and_then(|room| room.own_page().notices()).unwrap_or(&cx.site.notices);
     match cx.wants() {
         Wants::Page => {
             let set = cx.room.map_or(Some(Language::English), |room| room.language);

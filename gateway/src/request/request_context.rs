@@ -63,6 +63,8 @@ pub(crate) struct RequestContext<'a> {
     pub site: &'a Site,
     /// Arrival of its head.
     pub started: Instant,
+    /// The same, by the counter of the processor.
+    began: u64,
     /// The shopper's address, as far as it can be trusted.
     pub client: IpAddr,
     /// Whether the shopper's side is TLS.
@@ -114,6 +116,7 @@ impl<'a> RequestContext<'a> {
             worker,
             site,
             started: Instant::now(),
+            began: worker.pool.raw_time(),
             client: visitor::client_address(peer, headers, trusted),
             tls: visitor::is_tls(in_flight.connection().tls, peer, headers),
             room: None,
@@ -312,6 +315,7 @@ impl<'a> RequestContext<'a> {
     pub(crate) fn end(mut self, response: &mut Response<Body>) {
         let disposition = self.unanswered.unwrap_or_else(|| self.verdict.disposition());
         self.meters().answered(self.verdict, disposition, response.status());
+        self.worker.shared.request_meters.answered(disposition, self.worker.pool.since(self.began));
         let line = self.asked.take().and_then(|asked| self.line(&asked, response));
         if let Some(hsts) = self.site.hsts.as_ref().filter(|_| self.tls) {
             response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());

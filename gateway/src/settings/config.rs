@@ -14,6 +14,7 @@ pub mod brand;
 pub mod changes;
 mod check;
 mod classes;
+pub mod event;
 pub mod listen;
 pub mod node;
 mod opening;
@@ -38,12 +39,15 @@ pub use toml_diagnostics::Diagnostic;
 use toml_diagnostics::{Document, position};
 
 pub use brand::{BrandConfig, BrandTextConfig};
+pub use event::EventConfig;
 pub use listen::{ListenConfig, TlsConfig};
 pub use node::{LogClient, LogConfig, LogFormat, MetricsConfig, NodeConfig, QuotaConfig, StoreConfig, StoreKind};
 pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
-pub use room::{CookieConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
-pub use rooms::{KeyChange, Loss, RoomChange, What, difference, kept, losses, shown};
+pub use room::{CookieConfig, MessageConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
+pub use rooms::{
+    KeyChange, Loss, NotEdited, RoomChange, What, difference, edited, kept, losses, review_rooms, rooms_alone, shown,
+};
 pub use route::{RouteClass, RouteConfig, Scope, ScopeConfig};
 pub use signal::{SignalConfig, SignalKind};
 pub use units::Size;
@@ -139,10 +143,21 @@ impl Config {
         if self.store.secret_file == PathBuf::new() {
             self.store.secret_file = self.store.path.with_extension("secret");
         }
+        if self.store.audit_file == PathBuf::new() {
+            self.store.audit_file = self.store.path.with_extension("audit");
+        }
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         let shop = self.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut());
         let shop = shop.flat_map(|tls| [&mut tls.ca_file, &mut tls.certificate, &mut tls.key]).flatten();
-        beside(folder, self.store.files().chain(&mut self.listen.admin_token_file).chain(tls).chain(shop));
+        beside(
+            folder,
+            self.store
+                .files()
+                .chain(&mut self.listen.admin_token_file)
+                .chain(&mut self.listen.admin_operators_file)
+                .chain(tls)
+                .chain(shop),
+        );
         self.routes.iter_mut().for_each(|route| route::tidy(&mut route.path, route.exact));
         rooms::resolve(&mut self.rooms, folder);
     }

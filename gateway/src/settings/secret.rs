@@ -8,12 +8,12 @@
 
 pub mod keys;
 
-use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
+use policy::audit::hex;
 use policy::seal::{Sealer, WeakSecret};
 use time::OffsetDateTime;
 
@@ -170,13 +170,6 @@ fn none_seals(source: KeysError) -> SecretError {
 pub fn name(secret: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"weir/1/key-name");
     hex(&tag.as_ref()[..4])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A new secret.

@@ -133,7 +133,7 @@ impl RoomSignals {
         let (now, room) = (Instant::now(), live.title());
         let signals: Vec<_> = self.signals.iter().map(|signal| signal.second(&room, now)).collect();
         let Some(granted) = live.snapshot().view.as_ref().map(|view| view.granted) else { return };
-        let ceiling = live.settings().room.rules.rate;
+        let ceiling = live.settings().in_force(&live.snapshot(), now).rules.rate;
         let acting = &mut *self.acting.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, at) = acting.granted.replace((granted, now)).unwrap_or((granted, now));
         let seconds = now.saturating_duration_since(at).as_secs_f64().max(0.1);

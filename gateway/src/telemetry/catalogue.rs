@@ -74,6 +74,10 @@ macro_rules! metrics {
 metrics! {
     /// Always 1; which build this is.
     BUILD_INFO: Gauge "weir_build_info" in "info" ["version"];
+    /// Actions of operators that were done here, by action.
+    ACTIONS: Counter "weir_actions_total" in "actions" ["action"];
+    /// Number of the last line of the audit that this gateway saw.
+    AUDIT_LINES: Gauge "weir_audit_lines" in "lines" [];
     /// Whether new shoppers should be sent to this gateway, as `/readyz` says it.
     READY: Gauge "weir_ready" in "boolean" [];
     /// File descriptors that are open.
@@ -91,6 +95,10 @@ metrics! {
     REQUESTS: Counter "weir_requests_total" in "requests" ["room", "verdict"];
     /// Answers by room, what became of the request in one word, and class of the status that the shopper saw.
     RESPONSES: Counter "weir_responses_total" in "answers" ["room", "disposition", "status"];
+    /// From the head of a request to the head of its answer, by what became of the request.
+    REQUEST_SECONDS: Histogram "weir_request_seconds" in "seconds" ["disposition"];
+    /// Newcomers who asked for a place and got none, and why. Other requests that were turned away are in `weir_requests_total` alone.
+    JOINS_REFUSED: Counter "weir_joins_refused_total" in "users" ["room", "reason"];
     /// Requests that were to go on to the shop and got no answer of it, by the reason that the access line has too.
     UNANSWERED: Counter "weir_requests_unanswered_total" in "requests" ["room", "reason"];
     /// Tokens that were shown and did not count, and why.
@@ -151,6 +159,8 @@ metrics! {
     ROOM_STOCK_STATE: Gauge "weir_room_stock_state" in "boolean" ["room", "state"];
     /// New shoppers that a calm room may let in at once (burst).
     ROOM_BURST_LIMIT: Gauge "weir_room_burst_limit" in "users" ["room"];
+    /// Whether the room is in this state, by what an arriving visitor gets.
+    ROOM_STATE: Gauge "weir_room_state" in "boolean" ["room", "state"];
     /// Whether all newcomers wait and nobody is let in (`queue_all`).
     ROOM_QUEUE_ALL: Gauge "weir_room_queue_all" in "boolean" ["room"];
     /// Whether newcomers are refused and the line stands (suspended).
@@ -173,6 +183,8 @@ metrics! {
     ROOM_WAIT: Histogram "weir_room_wait_seconds" in "seconds" ["room"];
     /// Those who entered from the line, by their wait against the range that was shown with their number.
     ROOM_SHOWN_WAITS: Counter "weir_room_shown_waits_total" in "users" ["room", "entered"];
+    /// How far the wait of those who entered from the line lay outside the range that was shown with their number; 0 within it.
+    ROOM_WAIT_ERROR: Histogram "weir_room_wait_error_seconds" in "seconds" ["room"];
     /// Rooms in which nothing happens: the store is not asked for them.
     ROOMS_DORMANT: Gauge "weir_rooms_dormant" in "rooms" [];
     /// Segments of the line: one more for each loss of writes that is remembered.

@@ -149,13 +149,45 @@ pub(crate) fn class(status: StatusCode) -> usize {
     usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1
 }
 
+/// Why a newcomer who asked for a place got none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum JoinRefusal {
+    /// The room is suspended.
+    Suspended,
+    /// The room is full, and keeps no line.
+    Full,
+    /// The address has confirmed as many places as it may.
+    Quota,
+}
+
+/// Names of [`JoinRefusal`], in its order.
+pub const JOIN_REFUSALS: [&str; 3] = ["suspended", "full", "quota"];
+
+/// How long requests took, by disposition.
+#[derive(Debug)]
+pub struct RequestMeters([Histogram; DISPOSITIONS.len()]);
+
+impl RequestMeters {
+    /// Counts an answer whose head is ready after `took`.
+    pub fn answered(&self, disposition: Disposition, took: Duration) {
+        self.0[disposition as usize].record(took);
+    }
+}
+
+impl Default for RequestMeters {
+    fn default() -> Self {
+        Self(DISPOSITIONS.map(|(name, _)| PROCESS.histogram(&catalogue::REQUEST_SECONDS, &[name])))
+    }
+}
+
 /// Why a token did not count, in metrics and in the access line.
 pub fn reason(ignored: Ignored) -> &'static str {
     IGNORED[ignored as usize].1
 }
 
 /// Names of [`Ignored`], in its order.
-pub(crate) const IGNORED: [(Ignored, &str); 7] = [
+pub(crate) const IGNORED: [(Ignored, &str); 8] = [
     (Ignored::Malformed, "malformed"),
     (Ignored::Forged, "forged"),
     (Ignored::Foreign, "foreign"),
@@ -163,6 +195,7 @@ pub(crate) const IGNORED: [(Ignored, &str); 7] = [
     (Ignored::OldLine, "old_line"),
     (Ignored::Revoked, "revoked"),
     (Ignored::Evicted, "evicted"),
+    (Ignored::Requeued, "requeued"),
 ];
 
 /// Counters of the store.
@@ -201,6 +234,7 @@ mod tests {
             (RequestVerdict::BadRequest as usize, Disposition::Failed as usize),
             (VERDICTS.len() - 1, DISPOSITIONS.len() - 1)
         );
+        assert_eq!(JoinRefusal::Quota as usize, JOIN_REFUSALS.len() - 1);
         let classes = [100, 204, 304, 429, 599, 999].map(|code| StatusCode::from_u16(code).map(class).ok());
         assert_eq!(classes, [Some(0), Some(1), Some(2), Some(3), Some(4), Some(4)]);
     }

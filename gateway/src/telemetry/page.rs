@@ -15,7 +15,8 @@ use metrics_exporter_prometheus::LabelSet;
 use metrics_exporter_prometheus::formatting::{write_help_line, write_metric_line, write_type_line};
 use metrics_util::registry::{Registry, Storage};
 
-use super::catalogue::{ALL, Metric, ROOM_WAIT};
+use super::catalogue::{ALL, Metric, ROOM_WAIT, ROOM_WAIT_ERROR};
+use super::durations::Durations;
 
 /// The series of one owner. They are dropped with it.
 #[derive(Debug)]
@@ -42,6 +43,16 @@ impl Series {
     pub fn histogram(&self, metric: &Metric, labels: &[&str]) -> metrics::Histogram {
         self.0.get_or_create_histogram(&metric.key(labels), |kept| kept.clone().into())
     }
+
+    /// A counter so far; 0 if there is none.
+    pub fn count(&self, metric: &Metric, labels: &[&str]) -> u64 {
+        self.0.get_counter(&metric.key(labels)).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// The durations of a histogram so far; none if there is no such histogram.
+    pub fn durations(&self, metric: &Metric, labels: &[&str]) -> Durations {
+        self.0.get_histogram(&metric.key(labels)).map_or_else(Durations::default, |classes| classes.read())
+    }
 }
 
 /// Where values are kept.
@@ -62,7 +73,8 @@ impl Storage<Key> for Kept {
     }
 
     fn histogram(&self, key: &Key) -> Self::Histogram {
-        Arc::new(Classes::new(if key.name() == ROOM_WAIT.name { WAITS } else { LATENCIES }))
+        let of_waits = [ROOM_WAIT.name, ROOM_WAIT_ERROR.name].contains(&key.name());
+        Arc::new(Classes::new(if of_waits { WAITS } else { LATENCIES }))
     }
 }
 
@@ -87,6 +99,16 @@ impl Classes {
     fn new(bounds: &'static [f64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self { bounds, counts, micros: AtomicU64::new(0) }
+    }
+
+    fn read(&self) -> Durations {
+        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        Durations { bounds: self.bounds, counts, seconds: self.seconds() }
+    }
+
+    /// Their sum.
+    fn seconds(&self) -> f64 {
+        self.micros.load(Ordering::Relaxed) as f64 / 1e6
     }
 }
 
@@ -157,7 +179,7 @@ impl Page {
             let bound = classes.bounds.get(index).map_or("+Inf".to_owned(), f64::to_string);
             self.write(key, Some("bucket"), Some(("le", &bound)), sum);
         }
-        self.write(key, Some("sum"), None, classes.micros.load(Ordering::Relaxed) as f64 / 1e6);
+        self.write(key, Some("sum"), None, classes.seconds());
         self.write(key, Some("count"), None, sum);
     }
 

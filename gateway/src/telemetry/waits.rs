@@ -36,6 +36,7 @@ pub struct Waits {
     next: AtomicU64,
     due: AtomicU64,
     real: Histogram,
+    error: Histogram,
     against: [Counter; ENTERED.len()],
 }
 
@@ -83,8 +84,9 @@ impl Waits {
     pub fn of(room: &str, series: &Series) -> Self {
         let shown = Mutex::new(Samples { numbers: Vec::new(), step: 1, entered: 0 });
         let real = series.histogram(&catalogue::ROOM_WAIT, &[room]);
+        let error = series.histogram(&catalogue::ROOM_WAIT_ERROR, &[room]);
         let against = ENTERED.map(|entered| series.counter(&catalogue::ROOM_SHOWN_WAITS, &[room, entered]));
-        Self { shown, next: AtomicU64::new(0), due: AtomicU64::new(0), real, against }
+        Self { shown, next: AtomicU64::new(0), due: AtomicU64::new(0), real, error, against }
     }
 
     /// A newcomer got this number, and was shown this wait.
@@ -116,13 +118,17 @@ impl Waits {
         let wait = Duration::from_millis(now.saturating_sub(given));
         self.real.record(wait);
         let near = |neighbour: &ShownWait| given.saturating_sub(neighbour.at) <= NEAR;
-        let against = match neighbour.filter(near).and_then(|neighbour| neighbour.wait) {
-            None => 3,
-            Some(shown) if wait < Duration::from_secs(shown.low) => 0,
-            Some(shown) if wait > Duration::from_secs(shown.high) => 2,
-            Some(_) => 1,
+        let Some(shown) = neighbour.filter(near).and_then(|neighbour| neighbour.wait) else {
+            return self.against[3].increment(1);
+        };
+        let (low, high) = (Duration::from_secs(shown.low), Duration::from_secs(shown.high));
+        let against = match wait {
+            early if early < low => 0,
+            late if late > high => 2,
+            _ => 1,
         };
         self.against[against].increment(1);
+        self.error.record(low.saturating_sub(wait) + wait.saturating_sub(high));
     }
 }
 
@@ -159,6 +165,20 @@ mod tests {
             waits.entered(&Token::ticket(number, 0), after);
         }
         assert_eq!(counts(), [1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn an_error_is_the_distance_from_the_range_and_needs_one() {
+        let series = Series::default();
+        let waits = Waits::of("launch", &series);
+        waits.shown(5, RANGE, 0);
+        for after in [7_000, 10_000, 50_000, 54_500] {
+            waits.entered(&Token::ticket(5, 0), after);
+        }
+        waits.shown(9, None, 100);
+        waits.entered(&Token::ticket(9, 100), 90_000);
+        let errors = series.durations(&catalogue::ROOM_WAIT_ERROR, &["launch"]);
+        assert_eq!((errors.count(), errors.seconds()), (4, 3.0 + 4.5));
     }
 
     #[test]

@@ -2,15 +2,18 @@
 //!
 //! Cloudflare's shape, one object under `cfWaitingRoom`, so that an app written for it works
 //! unchanged; Weir's additions (`room`, `segment`, `ticket`, `position`, `waitLowSeconds`, `waitHighSeconds`,
-//! `pollAfterSeconds`, `status` as in `Weir-Status`, `reason`, `stockState` and `stockLeft`, `shopResting`, and `confirm` before there is a place) stand in
+//! `pollAfterSeconds`, `eventStartTime`, `status` as in `Weir-Status`, `reason`, `stockState` and `stockLeft`, `shopResting`, `message`, and `confirm`
+//! before there is a place) stand in
 //! the same object. The common part is written once per snapshot ([`head`]); a shopper adds a copy and numbers ([`waiting`]).
 
 use bytes::Bytes;
-use policy::outlook::Standstill;
+use policy::Millis;
+use policy::outlook::{Standstill, Wait};
 use policy::room::QueueingMethod;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::{Facts, Language, QueuePosition, State, push_number};
+use super::{Facts, Language, QueuePosition, push_number, status};
 
 /// Bytes reserved for the addition of [`waiting`] to the head.
 const TAIL: usize = 400;
@@ -35,9 +38,10 @@ struct Head<'a> {
     is_event_active: bool,
     is_event_prequeueing: bool,
     time_until_event_start: u64,
-    time_until_event_start_formatted: &'static str,
+    time_until_event_start_formatted: String,
+    event_start_time: Option<String>,
     time_until_event_end: u64,
-    time_until_event_end_formatted: &'static str,
+    time_until_event_end_formatted: String,
     shuffle_at_event_start: bool,
     #[serde(rename = "waitTime25Percentile")]
     wait_time_25: u64,
@@ -49,12 +53,17 @@ struct Head<'a> {
     stock_state: Option<&'static str>,
     stock_left: Option<u64>,
     shop_resting: bool,
+    /// What operators tell, by the tag of its language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Map<String, Value>>,
 }
 
 /// The beginning of the document, up to the part that differs by shopper.
 pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
     let queueing_method = facts.room.queueing_method;
-    let event = facts.state == State::EventPrequeueing;
+    let event = facts.event;
+    let starts = event.starts();
+    let ends = event.current.map(|(times, _)| times.end.saturating_sub(event.utc));
     let head = Head {
         in_waiting_room: true,
         status: "waiting",
@@ -67,12 +76,13 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
         is_random_queue: false,
         is_passthrough_queue: queueing_method == QueueingMethod::Passthrough,
         is_reject_queue: queueing_method == QueueingMethod::Reject,
-        is_event_active: event,
-        is_event_prequeueing: event,
-        time_until_event_start: 0,
-        time_until_event_start_formatted: "unavailable",
-        time_until_event_end: 0,
-        time_until_event_end_formatted: "unavailable",
+        is_event_active: event.current.is_some(),
+        is_event_prequeueing: event.is_prequeueing(),
+        time_until_event_start: minutes(starts.map(|(_, left)| left)),
+        time_until_event_start_formatted: formatted(starts.map(|(_, left)| left)),
+        event_start_time: starts.map(|(at, _)| status::iso(at)),
+        time_until_event_end: minutes(ends),
+        time_until_event_end_formatted: formatted(ends),
         shuffle_at_event_start: false,
         wait_time_25: 0,
         wait_time_50: 0,
@@ -81,6 +91,7 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
         stock_state: facts.line.stock.map(|stock| stock.state.name()),
         stock_left: facts.line.stock.map(|stock| stock.left),
         shop_resting: facts.shop_rests,
+        message: facts.message.map(|message| message.texts()),
     };
     let mut out = b"{\"cfWaitingRoom\":".to_vec();
     // Plain data in memory: it cannot fail.
@@ -89,6 +100,18 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
     out.pop();
     out.push(b',');
     Bytes::from(out)
+}
+
+/// In whole minutes, rounded up; 0 if there is no such time.
+fn minutes(left: Option<Millis>) -> u64 {
+    left.map_or(0, |left| left.div_ceil(60_000))
+}
+
+/// In words.
+fn formatted(left: Option<Millis>) -> String {
+    let up = |seconds: u64| if seconds < 120 { seconds.next_multiple_of(5) } else { seconds.next_multiple_of(60) };
+    let seconds = left.map(|left| up(left.div_ceil(1_000)));
+    seconds.map_or("unavailable".to_owned(), |left| Language::English.wait(Some(Wait { low: left, high: left })))
 }
 
 /// The whole document of one shopper.

@@ -55,6 +55,12 @@ pub(super) struct Texts {
     pub(super) called_lead: &'static str,
     pub(super) kept_note: &'static str,
     pub(super) paused_note: &'static str,
+    pub(super) before: &'static str,
+    pub(super) before_lead: &'static str,
+    pub(super) starts_in: &'static str,
+    pub(super) over: &'static str,
+    pub(super) over_lead: &'static str,
+    pub(super) over_note: &'static str,
     pub(super) resting_note: &'static str,
     pub(super) last_items_note: &'static str,
     pub(super) sold_out: &'static str,
@@ -90,6 +96,8 @@ pub(super) struct Texts {
     pub(super) pass_close: &'static str,
 
     pub(super) suspended: Heading,
+    pub(super) not_open: Heading,
+    pub(super) event_over: Heading,
     pub(super) full: Heading,
     pub(super) too_many: Heading,
     pub(super) left: Heading,
@@ -120,6 +128,14 @@ impl Language {
         match self {
             Self::English => "en",
             Self::Korean => "ko",
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::English => "en-US",
+            Self::Korean => "ko-KR",
         }
     }
 

@@ -24,6 +24,13 @@ pub enum Notice<'a> {
     },
     /// The room rejects newcomers over its limits.
     Full,
+    /// Shoppers enter at a time to come, and the room keeps no line until then.
+    NotOpen {
+        /// Seconds.
+        retry: u64,
+    },
+    /// The last event is over, and shoppers enter during events alone.
+    EventOver,
     /// Over a quota.
     TooMany {
         /// Seconds.
@@ -60,9 +67,9 @@ pub enum Notice<'a> {
 }
 
 /// Number of pages: [`Notice::index`] is below it.
-const PAGES: usize = 8;
+const PAGES: usize = 10;
 /// Number of notices that are the same for all their readers.
-const KINDS: usize = 7;
+const KINDS: usize = 9;
 
 impl Notice<'_> {
     fn index(self) -> usize {
@@ -75,6 +82,8 @@ impl Notice<'_> {
             Self::Failed { .. } => 5,
             Self::Ended { .. } => 6,
             Self::InDoubt { .. } => 7,
+            Self::NotOpen { .. } => 8,
+            Self::EventOver => 9,
         }
     }
 
@@ -88,6 +97,8 @@ impl Notice<'_> {
             Self::Left => 4,
             Self::Busy => 5,
             Self::Ended { .. } => 6,
+            Self::NotOpen { .. } => 7,
+            Self::EventOver => 8,
             Self::Failed { .. } | Self::InDoubt { .. } => return None,
         };
         let seconds = self.retry().unwrap_or(0);
@@ -100,6 +111,7 @@ impl Notice<'_> {
         let retry = SECONDS[step];
         match self {
             Self::Suspended { .. } => Self::Suspended { retry },
+            Self::NotOpen { .. } => Self::NotOpen { retry },
             Self::TooMany { .. } => Self::TooMany { retry },
             Self::NeedsPass { .. } => Self::NeedsPass { retry },
             Self::Ended { .. } => Self::Ended { retry },
@@ -112,6 +124,8 @@ impl Notice<'_> {
         match self {
             Self::Suspended { .. } => "suspended",
             Self::Full => "full",
+            Self::NotOpen { .. } => "not_started",
+            Self::EventOver => "event_over",
             Self::TooMany { .. } => "too_many_requests",
             Self::NeedsPass { .. } => "needs_pass",
             Self::Ended { .. } => "pass_ended",
@@ -125,7 +139,7 @@ impl Notice<'_> {
     /// The word of `Weir-Status`, for programs.
     pub fn status(self) -> &'static str {
         match self {
-            Self::Suspended { .. } | Self::Full => "queue-closed",
+            Self::Suspended { .. } | Self::Full | Self::NotOpen { .. } | Self::EventOver => "queue-closed",
             Self::TooMany { .. } => "too-fast",
             Self::NeedsPass { .. } => "needs-pass",
             Self::Ended { .. } => "expired",
@@ -139,10 +153,12 @@ impl Notice<'_> {
     /// Seconds after which another attempt makes sense, as in `Retry-After`.
     pub fn retry(self) -> Option<u64> {
         match self {
-            Self::Suspended { retry } | Self::TooMany { retry } | Self::NeedsPass { retry } | Self::Ended { retry } => {
-                Some(retry)
-            }
-            Self::Full | Self::Left | Self::Busy | Self::Failed { .. } | Self::InDoubt { .. } => None,
+            Self::Suspended { retry }
+            | Self::NotOpen { retry }
+            | Self::TooMany { retry }
+            | Self::NeedsPass { retry }
+            | Self::Ended { retry } => Some(retry),
+            Self::Full | Self::EventOver | Self::Left | Self::Busy | Self::Failed { .. } | Self::InDoubt { .. } => None,
         }
     }
 
@@ -154,6 +170,8 @@ impl Notice<'_> {
         match self {
             Self::Suspended { .. } => "The room is suspended.",
             Self::Full => "The room is full.",
+            Self::NotOpen { .. } => "It has not started yet.",
+            Self::EventOver => "The event is over.",
             Self::TooMany { .. } => "Too many requests.",
             Self::NeedsPass { .. } => "Not admitted yet: open the page, or ask for JSON, to take a place in line.",
             Self::Ended { .. } => {
@@ -201,8 +219,8 @@ impl Notice<'_> {
 }
 
 fn headings(texts: &Texts) -> [Heading; PAGES] {
-    let Texts { suspended, full, too_many, left, busy, failed, ended, in_doubt, .. } = *texts;
-    [suspended, full, too_many, left, busy, failed, ended, in_doubt]
+    let Texts { suspended, full, too_many, left, busy, failed, ended, in_doubt, not_open, event_over, .. } = *texts;
+    [suspended, full, too_many, left, busy, failed, ended, in_doubt, not_open, event_over]
 }
 
 /// The form of a notice.
@@ -256,7 +274,7 @@ impl Notices {
             for (index, heading) in headings(language.texts()).into_iter().enumerate() {
                 let variables = context! {
                     n => Value::from(Serde(heading)),
-                    refresh => index == 0 || index == 2,
+                    refresh => matches!(index, 0 | 2 | 8),
                     left => index == 3 || index == 7,
                     failed => index == 5 || index == 7,
                     retry => Slot::Retry.mark(),

@@ -32,6 +32,10 @@ pub(super) enum PageState {
     Unsure,
     /// No shopper is let in: no wait.
     Paused,
+    /// Shoppers enter at a time to come: a countdown.
+    Before,
+    /// The last event is over, and shoppers enter during events alone.
+    Over,
     /// The last items are in checkout: no wait.
     LastItems,
     /// Nothing is left: no wait.
@@ -51,11 +55,13 @@ pub(super) enum PageState {
 }
 
 impl PageState {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Moving,
         Self::Still,
         Self::Unsure,
         Self::Paused,
+        Self::Before,
+        Self::Over,
         Self::LastItems,
         Self::SoldOut,
         Self::AtRest,
@@ -70,6 +76,8 @@ impl PageState {
         match self {
             Self::Moving | Self::Still | Self::Unsure => "waiting",
             Self::Paused => "paused",
+            Self::Before => "before",
+            Self::Over => "ended",
             Self::LastItems => "last_items",
             Self::SoldOut => "sold_out",
             Self::AtRest | Self::CalledAtRest => "resting",
@@ -106,7 +114,13 @@ impl PageState {
             refresh => Slot::Refresh.mark(),
             why => Slot::Why.mark(),
             form => Slot::Form.mark(),
+            message => Slot::Message.mark(),
+            messageId => Slot::MessageId.mark(),
             shared => Slot::Shared.mark(),
+            startsAt => Slot::StartsAt.mark(),
+            starts => Slot::Starts.mark(),
+            countdown => Slot::Countdown.mark(),
+            startsIn => Slot::StartsIn.mark(),
         }
     }
 }
@@ -325,10 +339,26 @@ impl Faces {
                 push_escaped(out, language.texts().ended_note);
                 out.extend_from_slice(b"</p>");
             }
+            Slot::StartsAt => out.extend_from_slice(snapshot.starts[0].as_bytes()),
+            Slot::Starts => out.extend_from_slice(snapshot.starts[1].as_bytes()),
+            Slot::Countdown => snapshot.push_countdown(out),
+            Slot::StartsIn => {
+                if let Some((_, left)) = snapshot.event.starts() {
+                    push_number(out, left);
+                }
+            }
             Slot::Form => {
                 if let Some(form) = more.form {
                     form.push(out, language);
                 }
+            }
+            Slot::Message => {
+                if let Some(message) = &snapshot.message {
+                    message.push(out, language);
+                }
+            }
+            Slot::MessageId => {
+                out.extend_from_slice(snapshot.message.as_ref().map_or("", |message| message.id()).as_bytes());
             }
             Slot::Stock | Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request | Slot::Shared => {}
         })

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use policy::Millis;
+use policy::event::Announcement;
 use policy::line::Segment;
 use policy::line::segment::place_of;
 use policy::outlook::{Outlook, Standstill};
@@ -46,6 +47,9 @@ struct Document<'a> {
     /// Its state, items left, and the items that a shopper takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     stock: Option<(&'static str, u64, f64)>,
+    /// The id of what operators tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
     /// Tickets per second.
     speed: f64,
     /// New shoppers per second.
@@ -53,6 +57,12 @@ struct Document<'a> {
     /// Seconds, and seconds for each ticket ([`wait_line`]).
     wait: Option<(i64, f64, i64, f64)>,
     poll: Poll,
+    /// Milliseconds until shoppers enter, if that is a matter of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts: Option<Millis>,
+    /// The last event is over, and shoppers enter during events alone.
+    #[serde(skip_serializing_if = "Not::not")]
+    ended: bool,
     /// Store time.
     now: Millis,
 }
@@ -69,7 +79,7 @@ struct Poll {
 
 /// Renders the document. Numbers that JSON cannot carry become 0 or the largest sane value.
 pub(super) fn document(facts: &Facts<'_>) -> Bytes {
-    let Facts { name, room, line, poll, state, away, shop_rests, page, .. } = *facts;
+    let Facts { name, room, line, poll, state, away, shop_rests, page, message, .. } = *facts;
     let outlook = line.outlook(&room.rules);
     let (speed, rate) = (bounded(outlook.speed, 1e6), bounded(outlook.rate, 1e6));
     let wait = wait_line(&Outlook { speed, rate, ..outlook });
@@ -89,6 +99,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         entering: (line.told > 0 && line.waiting() > 0 && !line.unsure).then_some(line.told),
         reason: facts.standstill().map(Standstill::name),
         stock: line.stock.map(|stock| (stock.state.name(), stock.left, rounded(bounded(stock.units, 1e3), 2))),
+        message: message.map(|message| message.id()),
         speed: rounded(speed, 2),
         rate: rounded(rate, 2),
         wait: wait.map(|[low, low_each, high, high_each]| {
@@ -101,6 +112,8 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
             stretch: rounded(bounded(poll.stretch, 1e5), 2),
             pace: rounded(bounded(line.pace(&room.rules), 1e7), 2),
         },
+        starts: facts.event.starts().map(|(_, left)| left),
+        ended: facts.event.announcement == Announcement::Ended,
         now: line.now,
     };
     // Plain data in memory: it cannot fail.
@@ -138,7 +151,7 @@ fn five_digits(value: f64) -> f64 {
 }
 
 /// A time as `2026-01-31T09:05:00.000Z`.
-pub(super) fn iso(at: Millis) -> String {
+pub(crate) fn iso(at: Millis) -> String {
     format!("{:.3}", timestamp(at))
 }
 
@@ -147,6 +160,16 @@ pub(super) fn clock(at: Millis, zone: &TimeZone) -> String {
     let at = timestamp(at);
     let (there, time) = (zone.to_offset_info(at), zone.to_datetime(at).time());
     format!("{:02}:{:02}:{:02} {}", time.hour(), time.minute(), time.second(), there.abbreviation())
+}
+
+/// Day and time in this zone, as `2026-01-31 18:05:00 KST`.
+pub(super) fn date_and_clock(at: Millis, zone: &TimeZone) -> String {
+    format!("{} {}", zone.to_datetime(timestamp(at)).date(), clock(at, zone))
+}
+
+/// The time of day as `17:03:12 UTC`.
+pub(crate) fn clock_of_day(at: Millis) -> String {
+    clock(at, &TimeZone::UTC)
 }
 
 /// The same moment, or the last that the calendar has.

@@ -59,17 +59,18 @@ struct Assets {
     style: String,
     brand_style: String,
     page_script: String,
+    before_script: String,
     gate_script: String,
     notice_script: String,
 }
 
 /// A script of a page that waits, in a block of its own: an operator's page may have names like ours.
 macro_rules! waiting_script {
-    ($file:literal) => {
+    ($($file:literal),+) => {
         script(concat!(
             "\"use strict\";\n{\n",
             include_str!("../../../queue-ui/held.js"),
-            include_str!(concat!("../../../queue-ui/", $file)),
+            $(include_str!(concat!("../../../queue-ui/", $file)),)+
             "}\n"
         ))
     };
@@ -79,6 +80,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: style(include_str!("../../../queue-ui/page.css")),
     brand_style: style(include_str!("../../../queue-ui/brand.css")),
     page_script: waiting_script!("page.js"),
+    before_script: waiting_script!("page.js", "before.js"),
     gate_script: waiting_script!("gate.js"),
     notice_script: script(include_str!("../../../queue-ui/notice.js")),
 });
@@ -103,10 +105,11 @@ impl<'a> Look<'a> {
         let hash = |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
         let pictures = if logo.is_empty() { "data:" } else { "'self' data:" };
         let csp = format!(
-            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}' 'sha256-{}'; img-src {pictures}; connect-src 'self'; \
+            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}' 'sha256-{}' 'sha256-{}'; img-src {pictures}; connect-src 'self'; \
              form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
             hash(&style),
             hash(&ASSETS.page_script),
+            hash(&ASSETS.before_script),
             hash(&ASSETS.gate_script),
             hash(&ASSETS.notice_script)
         );
@@ -119,7 +122,7 @@ impl<'a> Look<'a> {
         let texts = Language::ALL.map(|language| serde_json::to_string(language.texts()).unwrap_or_default());
         let looks = [&self.style, &self.logo, &self.brand.name].into_iter().chain(&self.brand.lines).chain(&texts);
         let mut all = Context::new(&SHA256);
-        for part in [template, SHELL, &ASSETS.page_script].into_iter().chain(looks.map(String::as_str)) {
+        for part in [template, SHELL, &ASSETS.before_script].into_iter().chain(looks.map(String::as_str)) {
             all.update(&part.len().to_be_bytes());
             all.update(part.as_bytes());
         }
@@ -169,12 +172,19 @@ pub(super) enum Slot {
     Refresh,
     Why,
     Form,
+    /// The time of the start, for machines; for people; the time left until then; the same in milliseconds.
+    StartsAt,
+    Starts,
+    Countdown,
+    StartsIn,
+    Message,
+    MessageId,
     /// No value: the text after it is the same for all shoppers.
     Shared,
 }
 
 impl Slot {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 24] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -192,6 +202,12 @@ impl Slot {
         Self::Refresh,
         Self::Why,
         Self::Form,
+        Self::StartsAt,
+        Self::Starts,
+        Self::Countdown,
+        Self::StartsIn,
+        Self::Message,
+        Self::MessageId,
         Self::Shared,
     ];
 
@@ -332,9 +348,11 @@ pub(super) fn render(
     look: &Look<'_>,
     own: Value,
 ) -> Result<Segments, PageError> {
+    let before = own.get_attr("state").is_ok_and(|state| state.as_str() == Some("before"));
     let script = match name {
         NOTICE => &ASSETS.notice_script,
         GATE => &ASSETS.gate_script,
+        _ if before => &ASSETS.before_script,
         _ => &ASSETS.page_script,
     };
     Ok(Segments::cut(&templates.get_template(name)?.render(variables(language, look, script, own))?))

@@ -7,7 +7,7 @@ use metrics::{Counter, Histogram};
 
 use super::{Priority, UpstreamError};
 use crate::telemetry::meters::{CLASSES, class};
-use crate::telemetry::{Series, catalogue};
+use crate::telemetry::{Durations, Series, catalogue};
 
 /// Classes of traffic, in the order of [`Priority`].
 pub const TRAFFIC: [(Priority, &str); 5] = [
@@ -21,6 +21,8 @@ pub const TRAFFIC: [(Priority, &str); 5] = [
 /// Answers of a server of the shop, and their latency.
 #[derive(Debug)]
 pub struct ServerMeters {
+    upstream: Box<str>,
+    server: Box<str>,
     series: Series,
     latency: [Histogram; TRAFFIC.len()],
     responses: [[Counter; CLASSES.len()]; TRAFFIC.len()],
@@ -39,7 +41,22 @@ impl ServerMeters {
         });
         let failures =
             FAILURES.map(|reason| series.counter(&catalogue::UPSTREAM_FAILURES, &[upstream, server, reason]));
-        Self { series, latency, responses, failures }
+        Self { upstream: upstream.into(), server: server.into(), series, latency, responses, failures }
+    }
+
+    /// How long its answers took so far, of all classes of traffic.
+    pub fn latencies(&self) -> Durations {
+        let mut all = Durations::default();
+        for (_, who) in TRAFFIC {
+            all.add(&self.series.durations(&catalogue::UPSTREAM_LATENCY, &[&self.upstream, &self.server, who]));
+        }
+        all
+    }
+
+    /// Its answers so far with a status of 500 and above.
+    pub fn errors(&self) -> u64 {
+        let labels = TRAFFIC.map(|(_, who)| [&*self.upstream, &*self.server, who, CLASSES[CLASSES.len() - 1]]);
+        labels.iter().map(|labels| self.series.count(&catalogue::UPSTREAM_RESPONSES, labels)).sum()
     }
 
     /// Counts an answer whose head came after `after`.

@@ -98,9 +98,14 @@ impl Pool {
         self.answers.borrow_mut().push(Rc::downgrade(answer));
     }
 
-    /// Now, for [`Self::answered`].
-    pub(super) fn raw_time(&self) -> u64 {
+    /// Now, for [`Self::answered`] and [`Self::since`].
+    pub(crate) fn raw_time(&self) -> u64 {
         self.counter.raw()
+    }
+
+    /// The time since such a moment.
+    pub(crate) fn since(&self, began: u64) -> Duration {
+        self.counter.delta(began, self.counter.raw())
     }
 
     /// Now in milliseconds, the same for all workers. It wraps.

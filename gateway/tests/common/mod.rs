@@ -5,13 +5,16 @@
 #![allow(unreachable_pub, missing_docs, reason = "a module of each test file")]
 
 pub mod browser;
+pub mod events;
 pub mod fault;
 pub mod h2;
 pub mod line;
+pub mod live;
 pub mod orders;
 pub mod postgres;
 pub mod program;
 pub mod redis;
+pub mod speaker;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -592,6 +595,20 @@ pub fn until<T>(what: &str, mut there: impl FnMut() -> Option<T>) -> T {
         assert!(started.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A shopper who waits until it is their turn, on one connection.
+pub fn enters_in_turn(weir: &Weir) {
+    let mut kept = Kept::open(weir.http);
+    let mut answer = kept.get("/launch/item", &[JSON]);
+    let cookie = answer.cookie().unwrap();
+    until_true("it is their turn", || {
+        let ready = answer.is_shop();
+        if !ready {
+            answer = kept.get("/launch/item", &[JSON, ("Cookie", &cookie)]);
+        }
+        ready
+    });
 }
 
 /// Waits until this holds.

@@ -6,8 +6,9 @@
 #![allow(clippy::float_cmp, reason = "an overshoot is none or some")]
 
 mod account;
-mod clock;
+pub(crate) mod clock;
 mod crowd;
+mod events;
 mod failover;
 mod gateways;
 mod lending;
@@ -38,6 +39,7 @@ fn keeps_its_promises(launch: &Launch) {
     assert_eq!(account.places_lost, 0, "places lost, seed {seed}");
     assert_eq!(account.numbers_twice, 0, "numbers given twice, seed {seed}");
     assert_eq!(account.overshoot, 0.0, "passes beyond the limit, seed {seed}");
+    assert_eq!(account.too_early, 0, "passes before the start of the event, seed {seed}");
     assert_eq!(account.positions_grown, 0, "positions that grew, seed {seed}");
     assert_eq!(account.errors, 0, "answers 5xx, seed {seed}");
     // A shopper who claims on both sides of a cut may get a pass on each; one of them is by a lease.

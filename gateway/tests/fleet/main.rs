@@ -2,10 +2,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod events;
 mod faults;
 mod formats;
 mod keys;
 mod leases;
+mod live;
 mod losses;
 mod registry;
 mod rooms;

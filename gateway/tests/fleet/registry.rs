@@ -7,7 +7,10 @@ use crate::common::redis::RedisServer;
 use gateway::line::store::StoreError;
 use gateway::line::store::embedded::Embedded;
 use gateway::line::store::redis::Redis;
-use gateway::line::store::registry::{Change, Heartbeat, InForce, KEPT, Registry, Switched, Version};
+use gateway::line::store::registry::{
+    Change, Heartbeat, HeartbeatReply, InForce, KEPT, Link, Registry, Switched, Version,
+};
+use policy::audit::{Entry, Head};
 
 fn heartbeat(incarnation: u32, knows: InForce) -> Heartbeat {
     Heartbeat { incarnation, text: format!("{{\"run\": {incarnation}}}"), knows }
@@ -27,6 +30,31 @@ async fn now(registry: &dyn Registry, from: InForce, change: Change) -> InForce 
 
 fn numbers(versions: &[Version]) -> Vec<u64> {
     versions.iter().map(|version| version.number).collect()
+}
+
+/// A change and its line are one write, and a line stands only behind the one that it names.
+async fn audit(registry: &dyn Registry, from: InForce) {
+    let line = |behind: &Head, who: &str| {
+        let entry = Entry { who: who.to_owned(), ..Entry::default() };
+        Link { behind: behind.clone(), line: entry.behind(behind) }
+    };
+    let (nothing, none) = (Head::default(), InForce::default());
+    let known = registry.exchange(heartbeat(1, from)).await.unwrap();
+    assert!(known.audit == nothing && known.now > 1_700_000_000_000, "{known:?}");
+    let first = line(&nothing, "kim");
+    assert_eq!(registry.record(none, Change::Nothing, Some(first.clone())).await.unwrap(), Switched::Now(from));
+    let late = line(&nothing, "lee");
+    let behind = Switched::Behind(first.line.head.clone());
+    assert_eq!(registry.record(from, Change::To(1), Some(late)).await.unwrap(), behind);
+    let second = line(&first.line.head, "lee");
+    assert_eq!(registry.record(none, Change::To(1), Some(second.clone())).await.unwrap(), Switched::Other(from));
+    assert_eq!(registry.record(from, Change::To(9), Some(second.clone())).await.unwrap(), Switched::Unknown);
+    assert_eq!(registry.audit(0).await.unwrap(), std::slice::from_ref(&first.line.text), "no change, no line");
+    let Switched::Now(to) = registry.record(from, Change::To(1), Some(second.clone())).await.unwrap() else { panic!() };
+    assert_eq!((to.number, registry.exchange(heartbeat(1, to)).await.unwrap().audit), (1, second.line.head.clone()));
+    assert_eq!(registry.audit(2).await.unwrap(), [second.line.text]);
+    assert_eq!(registry.audit(3).await.unwrap(), Vec::<String>::new());
+    assert_eq!(now(registry, to, Change::Restore(from, None)).await, from);
 }
 
 /// Everything that a registry promises, on one that is empty.
@@ -71,6 +99,8 @@ async fn contract(registry: &dyn Registry) {
     assert_eq!(registry.switch(fifth, Change::Restore(fifth, None)).await.unwrap(), Switched::Other(ahead));
     assert_eq!(registry.exchange(heartbeat(1, nothing)).await.unwrap().version, Some(version));
 
+    audit(registry, ahead).await;
+
     // The newest are kept, and the one in force and the one before it, however old they are.
     let mut last = now(registry, ahead, Change::To(1)).await;
     let old = last;
@@ -93,7 +123,9 @@ async fn the_embedded_store_keeps_the_contract_and_keeps_it_over_a_restart() {
         (store.exchange(heartbeat(1, InForce::default())).await.unwrap(), store.versions().await.unwrap());
     drop(store);
     let store = Embedded::open(&file).unwrap();
-    assert_eq!(store.exchange(heartbeat(1, InForce::default())).await.unwrap(), before);
+    let after = store.exchange(heartbeat(1, InForce::default())).await.unwrap();
+    assert!(after.now >= before.now);
+    assert_eq!(HeartbeatReply { now: before.now, ..after }, before);
     assert_eq!(store.versions().await.unwrap(), kept);
 }
 
@@ -126,6 +158,20 @@ async fn gateways_hear_of_one_another_and_of_nobody_who_has_gone() {
     assert!(matches!(a.exchange(heartbeat(1, InForce::default())).await, Err(StoreError::Redis { .. })));
     server.restart();
     a.exchange(heartbeat(1, InForce::default())).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_operators_first_call_after_a_restart_of_redis_is_made() {
+    let mut server = RedisServer::durable();
+    let registry = Redis::at(&server.url()).unwrap();
+    let heard = registry.exchange(heartbeat(1, InForce::default())).await.unwrap();
+    let first = now(&registry, heard.in_force, add("first")).await;
+    server.kill();
+    server.restart();
+    let second = now(&registry, first, add("second")).await;
+    server.kill();
+    server.restart();
+    assert_eq!(numbers(&registry.versions().await.unwrap()), [first.number, second.number]);
 }
 
 #[tokio::test]

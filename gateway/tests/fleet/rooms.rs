@@ -203,7 +203,7 @@ fn a_change_of_the_rooms_reaches_those_that_are_left_alone_and_so_does_a_shop_th
     });
 
     // Opened again, they enter.
-    let (code, told) = weir(&["rollback", "--to", "0", "--admin", &admin], fleet.a.dir.path());
+    let (code, told) = weir(&["rollback", "--to", "0", "--undo", "--admin", &admin], fleet.a.dir.path());
     assert_eq!(code, 0, "{told}");
     for (weir, answer) in [(&fleet.b, one), (&fleet.a, other)] {
         line::pass_id(weir, &answer.cookie().unwrap());

@@ -204,11 +204,21 @@ fn whoever_enters_a_room_that_only_counts_is_never_asked_to_confirm() {
 
 #[test]
 fn a_room_that_rejects_gives_an_arrival_a_number_only_if_that_is_called() {
-    let (_shop, weir) = with_quota("", &format!("{}queueing_method = \"reject\"\n", confirmed()));
-    let first = weir.get("/launch/item", &[JSON]);
+    let rejects = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nqueueing_method = \"reject\"\n\
+                   join = \"confirmed\"\nnew_users_per_minute = 60000\ntotal_active_users = 1\n";
+    let (_shop, weir) = with_quota("", rejects);
+    let comes = || weir.get("/launch/item", &[JSON]);
+    until("the one that may enter is in", || Some(come_back(&weir, &comes())).filter(Answer::is_shop));
+    let first = comes();
     let (second, third) = (come_back(&weir, &first), come_back(&weir, &first));
     assert_eq!((first.status, second.status, third.status), (429, 503, 503));
-    assert_eq!(weir.room()["next"], 0);
+    assert_eq!(weir.room()["next"], 1);
+}
+
+#[test]
+fn a_room_that_rejects_and_lets_nobody_in_asks_nobody_to_confirm() {
+    let (_shop, weir) = with_quota("", &format!("{}queueing_method = \"reject\"\n", confirmed()));
+    assert_eq!((weir.get("/launch/item", &[JSON]).status, &weir.room()["next"]), (503, &0.into()));
 }
 
 #[test]

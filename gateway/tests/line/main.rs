@@ -4,6 +4,7 @@
 mod common;
 mod durable;
 mod embedded_store;
+mod events;
 mod format;
 mod forms;
 mod joins;

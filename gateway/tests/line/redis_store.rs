@@ -13,7 +13,7 @@ use policy::cap::{Cap, CapKind, CapSource};
 use policy::lease::{HeldLease, LeaseReport};
 use policy::line::segment::SPAN;
 use policy::line::{Adopt, Arrival, Batch, Grant, HighWater, Line, Memory, Outcome, Restore, Stamp};
-use policy::room::Rules;
+use policy::room::{Rules, ScheduledRules};
 use policy::stock::StockLevel;
 use policy::ticket::Token;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ fn kinds() -> Vec<Rules> {
     let slow = Rules { session: 5_000, max_session: Some(12_000), ..Rules::per_minute(7) };
     let seats = Rules { total_active_users: Some(5), session: 3_000, claim_window: 2_000, ..rules.clone() };
     let passthrough = Rules { enforced: false, total_active_users: Some(20), ..rules.clone() };
-    let closed = Rules { open: false, ..rules.clone() };
+    let closed = Rules { open: false, gathers: true, ..rules.clone() };
     let suspended = Rules { open: false, ..passthrough.clone() };
     let uneven = Rules { burst: 33.3, session: 12_345, max_session: Some(12_345), ..Rules::per_minute(9_999) };
     let lends = Rules { lends: true, ..rules.clone() };
@@ -39,7 +39,25 @@ fn kinds() -> Vec<Rules> {
     let hoarded_lends = Rules { lends: true, total_active_users: Some(40), ..Rules::per_minute(2_000) };
     let hoarded_lends = Rules { session: 90_000, ..hoarded_lends };
     let no_visits = Rules { visits: 0.0, ..rules.clone() };
+    // Events: the clock of the store says which rules hold.
+    let from = |after: Millis, rules: &Rules| ScheduledRules { from: T0 + after, rules: rules.clone() };
+    let phases = |gathers: &Rules, runs: &Rules| {
+        let events = (0..20).flat_map(|event| {
+            let begin = event * 40_000;
+            [from(begin + 2_000, gathers), from(begin + 5_000, runs), from(begin + 25_000, &rules)]
+        });
+        events.collect::<Vec<_>>()
+    };
+    let event = Rules { scheduled: phases(&closed, &fast), ..rules.clone() };
+    let lends_event = Rules {
+        scheduled: phases(&Rules { open: false, gathers: true, ..lends.clone() }, &lends_seats),
+        ..lends.clone()
+    };
+    let open_event = Rules { scheduled: phases(&closed, &passthrough), ..seats.clone() };
     vec![
+        event,
+        lends_event,
+        open_event,
         no_visits,
         rules,
         fast,
@@ -464,7 +482,7 @@ fn compare(cases: u32, losses: f64) {
                 pair.keep_copy(&steps[index..], &mut redis).await;
                 let (expected, found) = pair.step(step).await;
                 prop_assert_eq!(expected, found, "at step {}", index);
-                pair.line.check_invariants(&pair.rules);
+                pair.line.check_invariants(pair.rules.at(pair.line.view().utc));
             }
             Ok(())
         })

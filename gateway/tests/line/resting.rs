@@ -202,7 +202,7 @@ fn a_shop_that_fails_whoever_asks_does_not_stop_the_line() {
         let n = asked.fetch_add(1, Ordering::Relaxed);
         if (n / 10).is_multiple_of(2) { failure() } else { b"\0garbage\r\n\r\n".to_vec() }
     });
-    let weir = Weir::start(&config(shop, &line::room(1_200)));
+    let weir = Weir::start(&config(shop, &line::room(600)));
     let waiting = {
         let answers: Vec<Answer> = std::thread::scope(|scope| {
             let tabs: Vec<_> = (0..30).map(|_| scope.spawn(|| weir.get("/launch/item", &[JSON]))).collect();

@@ -1,31 +1,10 @@
 //! The words of a shop: how many new shoppers it takes, and what is left to sell. In headers of its answers, and by the API.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-
 use crate::common::line::{self, last_tickets, pass_id, tickets};
 use crate::common::redis::RedisServer;
-use crate::common::{Answer, JSON, PAGE, Weir, answering, config, request, until_true};
-
-/// A shop that says this with each of its answers, until it says something else.
-#[derive(Clone, Default)]
-struct Speaker(Arc<Mutex<String>>);
-
-impl Speaker {
-    fn open(&self) -> SocketAddr {
-        let said = self.0.clone();
-        answering(move |head| {
-            let body = format!("welcome to the shop\n{head}");
-            let said = said.lock().unwrap().clone();
-            format!("HTTP/1.1 200 OK\r\n{said}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-        })
-    }
-
-    fn says(&self, headers: &str) {
-        *self.0.lock().unwrap() = headers.lines().flat_map(|line| [line, "\r\n"]).collect();
-    }
-}
+use crate::common::speaker::Speaker;
+use crate::common::{Answer, JSON, PAGE, Weir, config, request, until_true};
 
 /// Ten enter in a second.
 fn room(commands: &str) -> String {
@@ -163,8 +142,8 @@ fn a_program_says_a_rate_by_the_api_and_takes_it_back() {
         ("rate=3", "JSON"),
     ] {
         let refused = put(&weir, "rate", body);
-        let error = refused.json()["error"].as_str().unwrap_or_default().to_owned();
-        assert!((400..=422).contains(&refused.status) && error.contains(says), "{body}: {refused:?}");
+        let told = refused.json()["detail"].is_string() && refused.body.contains(says);
+        assert!((400..=422).contains(&refused.status) && told, "{body}: {refused:?}");
     }
     let json = ("Content-Type", "application/json");
     let page = [json, ("Origin", "https://evil.example")];

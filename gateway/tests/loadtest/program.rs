@@ -270,6 +270,20 @@ fn a_launch_holds_at_three_gateways_on_redis() {
 }
 
 #[test]
+fn nobody_enters_a_launch_with_an_event_before_it_starts() {
+    let event = TINY.replace("[[arrivals]]", "event_start = \"3s\"\n\n[[arrivals]]").replace("\"4s\"", "\"8s\"");
+    let folder = folder(&event);
+    let output = run(folder.path(), &["--weir", WEIR]);
+    let told = report(folder.path());
+    held(&output, &told);
+    for id in ["event-early", "event-order", "settings"] {
+        assert_eq!(check(&told, id)["outcome"], "held", "{id}: {}", said(&output));
+    }
+    assert!(check(&told, "event-early")["detail"].as_str().unwrap().contains("had taken a place before it"));
+    assert!(told["orders"].as_u64() > Some(0), "and then people enter: {}", told["run"]);
+}
+
+#[test]
 fn a_gateway_that_is_set_otherwise_breaks_the_verdict() {
     let rooms = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 600\n";
     let weir = Weir::start(&config(crate::common::nobody(), rooms));
@@ -302,6 +316,18 @@ fn who_asks_in_a_wrong_way_is_told_so_with_exit_code_3() {
         assert!(said(&output).contains(hint), "{words:?}: {}", said(&output));
     }
     assert_eq!(loadtest(folder.path(), &["--help"]).output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_launch_with_an_event_is_not_sent_to_a_room_without_one() {
+    let event = TINY.replace("[[arrivals]]", "event_start = \"3s\"\n\n[[arrivals]]");
+    let folder = folder(&event);
+    let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 300\n";
+    let weir = Weir::start(&config(crate::common::nobody(), room));
+    let (target, admin) = (format!("http://{}", weir.http), weir.admin.to_string());
+    let output = run(folder.path(), &["--target", &target, "--admin", &admin]);
+    assert!(said(&output).contains("has no event to come"), "{}", said(&output));
+    assert_ne!(output.status.code(), Some(0));
 }
 
 #[test]

@@ -117,7 +117,10 @@ fn example_schema_and_reader_have_the_same_keys() {
     for path in described.keys() {
         let text: Vec<String> = path.split('.').map(str::to_owned).collect();
         let list = |name: &str| {
-            matches!(name, "tls" | "upstream" | "route" | "room" | "room.additional_routes" | "room.signal")
+            matches!(
+                name,
+                "tls" | "upstream" | "route" | "room" | "room.additional_routes" | "room.signal" | "room.event"
+            )
         };
         let header = |end: usize| {
             let name = text[..end].join(".");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use crate::common::browser::Browser;
+use crate::common::events::event;
 use crate::common::line::gateway;
 use crate::common::redis::RedisServer;
 use crate::common::{CLOSED, JSON, Shop, Weir, config, request, until, until_true};
@@ -74,6 +75,34 @@ fn with_javascript_the_page_counts_down_by_itself_and_enters_when_it_is_their_tu
     assert!(weir.metric(r#"weir_requests_total{room="",verdict="own"}"#) >= 1.0, "it asked for the status document");
     let theirs = |head: &&String| head.starts_with("GET /launch/item") && head.contains("Chrome");
     assert_eq!(shop.seen().iter().filter(theirs).count(), 1);
+}
+
+#[test]
+fn a_pause_and_what_operators_say_of_it_are_shown_within_a_poll_and_go_again() {
+    let browser = Browser::open(true);
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, &room().replace("queue_all = true\n", "").replace("= 60\n", "= 1\n")));
+    let act = |action: &str, body: &str| {
+        let path = format!("/api/rooms/launch/actions/{action}");
+        let answer = request(weir.admin, "POST", &path, &[("Content-Type", "application/json")], body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    crowd(&weir, 5);
+    go(&browser, &weir);
+    until_true("a place is shown", || browser.text("position").parse::<u64>().is_ok());
+    let shown = |id: &str| {
+        let text = "const e = document.getElementById('ID'); return e.hidden ? '' : e.textContent".replace("ID", id);
+        browser.run(&text).as_str().unwrap().to_owned()
+    };
+    assert_eq!((shown("note"), shown("message")), (String::new(), String::new()));
+    act("message", r#"{ "why": "a test", "message": { "en": "3 < 5: back at noon", "ko": "3 < 5: back at noon" } }"#);
+    act("pause", r#"{ "why": "a test" }"#);
+    until_true("the message is shown", || shown("message") == "3 < 5: back at noon");
+    until_true("and that the line stands", || !shown("note").is_empty());
+    act("message", r#"{ "why": "a test", "message": {} }"#);
+    act("resume", r#"{ "why": "a test" }"#);
+    until_true("it is as before", || shown("note").is_empty() && shown("message").is_empty());
+    assert_eq!(shop.seen().iter().filter(|head| head.contains("Chrome") && head.contains("/launch/item")).count(), 0);
 }
 
 #[test]
@@ -214,4 +243,25 @@ fn the_page_says_by_itself_that_all_is_sold_and_goes_on_after_a_restock() {
     let inside = || browser.source().contains("welcome to the shop");
     until_true("the line goes on", || inside() || heading() == title);
     until_true("they are inside", inside);
+}
+
+#[test]
+fn before_the_start_the_page_counts_down_by_itself_and_lets_them_in_with_javascript_and_without() {
+    for javascript in [true, false] {
+        let (browser, shop) = (Browser::open(javascript), Shop::open());
+        let room = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 6000\npoll.max = \"1s\"\n";
+        let weir = Weir::start(&config(shop.address, &(room.to_owned() + &event(15_000, 3_600_000, ""))));
+        go(&browser, &weir);
+        let left = || {
+            let text = browser.text("countdown");
+            let (minutes, seconds) = text.split_once(':')?;
+            Some(minutes.parse::<u64>().ok()? * 60 + seconds.parse::<u64>().ok()?)
+        };
+        let first = until("the time is told", left);
+        assert!(first <= 15, "{first}");
+        until_true("it counts down", || left().is_none_or(|now| now < first));
+        until_true("they are inside", || browser.source().contains("welcome to the shop"));
+        let at_start = weir.metric(r#"weir_requests_total{room="launch",verdict="claim"}"#);
+        assert!((at_start - 1.0).abs() < 0.5, "by the ticket that they took before: {at_start}");
+    }
 }

@@ -4,6 +4,8 @@ mod brand;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+mod events;
 mod gate;
+mod live;
 mod sites;
 mod ui;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! line' = arrivals - rate / h      while the line stands; h = share of tickets whose holder shows up when called
+//! line' = arrivals                 before the start of an event
 //! ```
 //!
 //! No-shows are called like all others, so the line moves faster than people enter. The burst of
@@ -72,7 +73,9 @@ impl Forecast {
         let away: f64 = [Persona::NoShow, Persona::StuffsLine].map(|persona| scenario.share(persona)).iter().sum();
         let shows = (1.0 - away).max(0.01) / tickets;
         let speed = scenario.room.rate() / shows;
-        let mut fluid = Fluid { arrivals: Arrivals::of(scenario), tickets, speed, shows, burst: scenario.room.burst() };
+        let opens = scenario.room.event_start.map_or(0.0, Span::seconds);
+        let burst = scenario.room.burst();
+        let mut fluid = Fluid { arrivals: Arrivals::of(scenario), tickets, speed, shows, burst, opens };
         let (line, let_in) = fluid.flow(seconds);
         let inside = scenario.room.rate() * stay(scenario);
         let most = |of: &dyn Fn(&Moment) -> f64| line.iter().map(of).fold(0.0, f64::max);
@@ -122,6 +125,8 @@ struct Fluid {
     speed: f64,
     shows: f64,
     burst: f64,
+    /// Seconds until the first may enter.
+    opens: f64,
 }
 
 impl Fluid {
@@ -136,7 +141,10 @@ impl Fluid {
             // Without a line a place costs one of the spare ones; in the line one ticket in so many is claimed.
             let came = now - arrived;
             arrived = now;
-            if waiting <= 0.0 && came <= spare {
+            if at <= self.opens {
+                waiting += came * self.tickets;
+                spare = 0.0;
+            } else if waiting <= 0.0 && came <= spare {
                 let_in += came;
                 spare = (spare - came + self.speed * self.shows * step).min(self.burst);
             } else {
@@ -146,7 +154,8 @@ impl Fluid {
                 waiting += came * self.tickets - called;
                 let_in += called * self.shows;
             }
-            line.push(Moment { at, arrived, waiting, wait: waiting / self.speed });
+            let wait = (self.opens - at).max(0.0) + waiting / self.speed;
+            line.push(Moment { at, arrived, waiting, wait });
         }
         (line, let_in)
     }
@@ -210,14 +219,17 @@ mod tests {
     use super::*;
 
     fn forecast(rate: f64, seconds: u32, closing: u32, no_show: f64) -> Forecast {
+        Forecast::of(&scenario(rate, seconds, closing, no_show))
+    }
+
+    fn scenario(rate: f64, seconds: u32, closing: u32, no_show: f64) -> Scenario {
         let text = format!(
             "name = 't'\nclosing = '{closing}s'\nspacing = 'even'\n[room]\nnew_users_per_minute = 600\n\
              [[arrivals]]\nkind = 'flat'\nrate = {rate:?}\nfor = '{seconds}s'\n\
              [shoppers]\npatient = {:?}\nno_show = {no_show:?}\n",
             1.0 - no_show
         );
-        let scenario = Scenario::parse(&text, std::path::Path::new("")).unwrap_or_else(|wrong| panic!("{wrong}"));
-        Forecast::of(&scenario)
+        Scenario::parse(&text, std::path::Path::new("")).unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
     #[test]
@@ -230,6 +242,21 @@ mod tests {
         let [(begin, Some(end))] = forecast.stands[..] else { panic!("{:?}", forecast.stands) };
         assert!(begin < 0.5 && (end - 109.0).abs() < 1.0, "{begin} {end}");
         assert!((forecast.let_in - 1_100.0).abs() < 5.0, "everybody: {}", forecast.let_in);
+    }
+
+    #[test]
+    fn before_an_event_starts_the_line_only_grows() {
+        let mut scenario = scenario(50.0, 10, 60, 0.0);
+        scenario.room.event_start = "20s".parse().ok();
+        let forecast = Forecast::of(&scenario);
+        let at = |seconds| forecast.at(seconds).unwrap();
+        assert!((at(10.0).waiting - 500.0).abs() < 5.0 && (at(19.9).waiting - 500.0).abs() < 1.0, "{:?}", at(19.9));
+        assert!(
+            (at(10.0).wait - 60.0).abs() < 1.0,
+            "ten seconds until the start, and 500 at 10 a second: {:?}",
+            at(10.0)
+        );
+        assert!((at(30.0).waiting - 400.0).abs() < 5.0, "{:?}", at(30.0));
     }
 
     #[test]

@@ -132,6 +132,10 @@ pub struct Room {
     /// Life of a pass.
     #[serde(default = "default::session")]
     pub session_duration: Span,
+    /// When an event of the room starts, counted from the start of the launch: its pre-queue has begun by then, and nobody enters
+    /// before; without it the room has no event.
+    #[serde(default)]
+    pub event_start: Option<Span>,
 }
 
 impl Scenario {

@@ -7,6 +7,8 @@ use evidence::{GatewaySample, micros};
 use launch_model::scenario::Room;
 use launch_model::span::Span;
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,9 @@ pub(crate) struct RoomStatus {
     session_duration_ms: u64,
     limits_enforced: bool,
     limits_given_up: bool,
+    /// In RFC 3339; none without an event to come.
+    #[serde(default)]
+    next_event_start_time: Option<String>,
 }
 
 impl RoomStatus {
@@ -42,6 +47,14 @@ impl RoomStatus {
     fn in_force(&self) -> f64 {
         self.allowed_per_minute.map_or(self.new_users_per_minute, |allowed| allowed.min(self.new_users_per_minute))
     }
+}
+
+/// When the next event of the room starts, in milliseconds since 1970, as the first gateway tells it.
+pub(crate) fn event_start_ms(room: &Room, gateways: &[(String, Vec<RoomStatus>)]) -> Option<i64> {
+    let (_, rooms) = gateways.first()?;
+    let told = rooms.iter().find(|told| told.name == room.name)?.next_event_start_time.as_ref()?;
+    let at = OffsetDateTime::parse(told, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// All rooms of a gateway.
@@ -172,6 +185,7 @@ mod tests {
             session_duration_ms: 300_000,
             limits_enforced: true,
             limits_given_up: false,
+            next_event_start_time: None,
         };
         change(&mut told);
         vec![("gateway:9090".into(), vec![told])]
@@ -183,6 +197,15 @@ mod tests {
         assert_eq!([None, Some(180.0), Some(600.0), Some(900.0)].map(in_force), [600.0, 180.0, 600.0, 600.0]);
         let cut = told(|room| room.allowed_per_minute = Some(180.0));
         assert_eq!(set_as_promised(&room(), &cut).outcome, Outcome::Held, "it is set as promised all the same");
+    }
+
+    #[test]
+    fn the_start_of_an_event_is_read_from_the_first_gateway() {
+        let start = |text: Option<&str>| {
+            event_start_ms(&room(), &told(|room| room.next_event_start_time = text.map(str::to_owned)))
+        };
+        assert_eq!(start(Some("2027-01-15T08:00:00.123Z")), Some(1_800_000_000_123));
+        assert_eq!([start(None), start(Some("soon")), event_start_ms(&room(), &[])], [None; 3]);
     }
 
     type Change = fn(&mut RoomStatus);

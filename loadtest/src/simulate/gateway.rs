@@ -11,6 +11,7 @@ use launch_model::scenario::Scenario;
 use launch_model::visit::{Cookies, QueueInfo};
 use policy::Millis;
 use policy::admit::{AdmitContext, Credential, Intent, PassState, Verdict, admit};
+use policy::event::{Event, Times, Timetable};
 use policy::line::{Line, Revoked, View};
 use policy::pacer::{PollTable, budget_for};
 use policy::queue::{Admission, LEASE_STEP, Op, RoomQueue, back_off};
@@ -71,6 +72,9 @@ struct Caller {
 
 pub(super) struct Gateway {
     room: Room,
+    /// The room by time, if it has an event.
+    timetable: Option<Timetable>,
+    event: Option<Times>,
     id: RoomId,
     other: RoomId,
     sealer: Sealer,
@@ -121,9 +125,14 @@ impl Gateway {
             fail_mode: if setup.rules.lends { FailMode::Static } else { FailMode::Closed },
             ..Room::new(setup.rules.clone())
         };
+        let event = scenario.room.event_start.map(|after| event(start + after.0.as_millis() as Millis));
+        let timetable = event.map(|times| timetable(&room, times));
+        let scheduled = timetable.as_ref().map_or_else(|| room.rules.clone(), Timetable::rules);
         Self {
-            queue: RoomQueue::new(RUN, room.rules.clone(), Duration::ZERO),
+            queue: RoomQueue::new(RUN, scheduled, Duration::ZERO),
             room,
+            timetable,
+            event,
             id: RoomId::of(&scenario.room.name),
             other: RoomId::of("another room"),
             sealer: sealer(),
@@ -191,8 +200,11 @@ impl Gateway {
             self.queue.take(Op::Shown { token }, clock(now));
         }
         let store_away = self.queue.is_away();
+        let heard = self.queue.view().map(|view| view.utc);
+        let utc = self.queue.utc(clock(now)).unwrap_or(0);
+        let room = self.timetable.as_ref().map_or(&self.room, |timetable| timetable.room(heard, utc, store_away));
         let scene = AdmitContext {
-            room: &self.room,
+            room,
             line: self.queue.view(),
             store_away,
             on_lease: store_away && self.queue.lives_on_lease(clock(now)),
@@ -228,7 +240,8 @@ impl Gateway {
 
     /// The answer to the holder of this ticket.
     pub(super) fn tell(&mut self, ticket: &Token) -> QueueInfo {
-        let (rules, view) = (&self.room.rules, self.queue.view().unwrap_or(&self.unknown));
+        let view = self.queue.view().unwrap_or(&self.unknown);
+        let rules = self.timetable.as_ref().map_or(&self.room.rules, |timetable| &timetable.at(view.utc).room.rules);
         let jitter = self.random.random_range(0.85..1.15);
         let (position, wait, interval) = if ticket.kind == Kind::Ticket {
             let ahead = view.segments.ahead_of(ticket.number);
@@ -302,8 +315,10 @@ impl Gateway {
         }
         self.due = Micros::MAX;
         while let Some((_, rules)) = self.changes.pop_if(|(then, _)| *then <= now) {
-            self.queue.set_rules(&rules, clock(now));
             self.room.rules = rules;
+            self.timetable = self.event.map(|times| timetable(&self.room, times));
+            let scheduled = self.timetable.as_ref().map_or_else(|| self.room.rules.clone(), Timetable::rules);
+            self.queue.set_rules(&scheduled, clock(now));
         }
         while let Some((_, token)) = self.returns.pop_front_if(|(then, _)| *then <= now) {
             self.queue.take(Op::Release { token }, clock(now));
@@ -414,6 +429,17 @@ impl Gateway {
             limits_given_up: false,
         }
     }
+}
+
+/// An event that starts then: its pre-queue has begun, and it outlasts the launch.
+fn event(start: Millis) -> Times {
+    Times { prequeue: Some(0), start, end: Millis::MAX }
+}
+
+/// The room with an event that changes nothing but when it opens.
+fn timetable(room: &Room, times: Times) -> Timetable {
+    let event = Event { name: String::new(), times, prequeue_active_users: false, room: room.clone() };
+    Timetable::new(room, vec![event])
 }
 
 #[expect(clippy::expect_used, reason = "the secret is a constant, and long enough")]

@@ -9,11 +9,17 @@ use std::time::Duration;
 use anyhow::bail;
 use launch_model::scenario::{self, Room, Word};
 use loadtest::gates::widths;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::child::{self, Child};
+
+/// A pre-queue, and an event, in milliseconds: each is longer than what of it a launch takes.
+const PREQUEUE: i64 = 3_600_000;
+const DAY: i64 = 86_400_000;
 
 /// The settings of a Weir.
 pub(crate) struct Settings<'a> {
@@ -29,6 +35,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) store: &'a Store,
     /// Whether all shoppers come from one address, so that no quota can tell them apart.
     pub(crate) one_address: bool,
+    /// When the event of the room starts, in milliseconds since 1970.
+    pub(crate) event_start_ms: Option<i64>,
 }
 
 /// How the gateway shields the stages of a purchase. The default is not at all.
@@ -125,7 +133,7 @@ upstream = "shop"
             store = self.store.text(folder),
             other = self.room.other.as_deref().map(other_room).unwrap_or_default(),
             gates = self.shield.routes(&self.room.path),
-            room = room_text(self.room, &self.shield),
+            room = room_text(self.room, &self.shield) + &self.event_start_ms.map(event).unwrap_or_default(),
         )
     }
 }
@@ -186,6 +194,19 @@ cookie_attributes = {{ samesite = "lax" }}
         burst = optional("burst", room.burst.map(|burst| burst.to_string())),
         session = room.session_duration,
         commands = shield.obeyed(),
+    )
+}
+
+/// An event that starts at this time, and outlasts the launch.
+fn event(start_ms: i64) -> String {
+    let written = |ms: i64| {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
+        at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    };
+    let [prequeue, start, end] = [start_ms - PREQUEUE, start_ms, start_ms + DAY].map(written);
+    format!(
+        "\n[[room.event]]\nname = \"launch\"\nprequeue_start_time = \"{prequeue}\"\nevent_start_time = \"{start}\"\n\
+         event_end_time = \"{end}\"\n"
     )
 }
 
@@ -293,6 +314,7 @@ mod tests {
             burst: None,
             total_active_users: Some(20),
             session_duration: "90s".parse().unwrap(),
+            event_start: None,
             other: Some("/other/item".into()),
         };
         let (store, folder) = (Store::Own, Path::new("/tmp/a \"b\"\\c\n"));
@@ -305,6 +327,7 @@ mod tests {
             shield: Shield::default(),
             store: &store,
             one_address,
+            event_start_ms: one_address.then_some(1_800_000_000_123),
         };
         let read: toml::Table = toml::from_str(&settings(false).text(folder)).unwrap();
         assert_eq!(read["store"]["path"].as_str(), Some("/tmp/a \"b\"\\c\n/weir.redb"));
@@ -320,6 +343,11 @@ mod tests {
             (read["route"].as_array().map(Vec::len), &room["enabled_origin_commands"]),
             (Some(1), &commands(&["revoke"]))
         );
+
+        let with_event: toml::Table = toml::from_str(&settings(true).text(folder)).unwrap();
+        assert!(read["room"][1].get("event").is_none());
+        let event = &with_event["room"][1]["event"][0];
+        assert_eq!(event["event_start_time"].as_str(), Some("2027-01-15T08:00:00.123Z"));
 
         let mut settings = settings(false);
         let shop = r#"tells = ["orca", "rate", "stock"]

@@ -97,6 +97,12 @@ impl<'a> Launch<'a> {
         launch
     }
 
+    /// Store time at which the event of the room starts, in milliseconds since 1970: the run was begun so long before it.
+    pub(crate) fn event_start(&self) -> Option<i64> {
+        let after = self.scenario.room.event_start?.0.as_micros();
+        Some((self.evidence.start_unix_us + i64::try_from(after).ok()?).div_euclid(1_000))
+    }
+
     /// New shoppers that the room promises.
     pub(crate) fn limit(&self) -> Limit {
         Limit { rate: self.scenario.room.rate(), burst: self.scenario.room.burst() }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `limits`, `seats` | promise 1: new shoppers in every window, passes at once |
 //! | `usage` | promise 2: the rate is used while people wait |
+//! | `event` | nobody enters before an event starts, and then who came first enters first |
 //! | `order` | promise 3: the order of grants is that of tickets |
 //! | `places`, `active` | promise 4: a place is kept, a number is given once, active shoppers stay in |
 //! | `intruders`, `late` | promise 5: no client reaches the shop without a right; forms that came after the end of their pass |
@@ -29,6 +30,7 @@
 mod active;
 mod check;
 mod errors;
+mod event;
 mod generator;
 mod intruders;
 mod joined;
@@ -60,11 +62,12 @@ use launch::Launch;
 /// Judges a launch.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
     let launch = Launch::of(scenario, evidence);
-    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 17] = [
+    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 18] = [
         limits::checks,
         seats::checks,
         usage::checks,
         order::checks,
+        event::checks,
         places::checks,
         active::checks,
         intruders::checks,

@@ -83,8 +83,19 @@ fn standing(launch: &Launch<'_>, visit: &Visit) -> Option<Claimed> {
     Some(Claimed { number, in_hand, granted, entered, index: visit.index })
 }
 
+/// The order of those who had their ticket in hand before this store time, at which an event starts.
+pub(crate) fn of_those_before(launch: &Launch<'_>, start: i64) -> Check {
+    let before: Vec<Claimed> = standings(launch).into_iter().filter(|standing| standing.in_hand < start).collect();
+    let check = Check::new("event-order", "Order of grants against order of tickets in the pre-queue (Kendall's tau)");
+    in_order(check.unit("tau"), launch, &before)
+}
+
 fn of_order(launch: &Launch<'_>, standings: &[Claimed]) -> Check {
     let check = Check::new("order", "Order of grants against order of tickets (Kendall's tau)").promise(3).unit("tau");
+    in_order(check, launch, standings)
+}
+
+fn in_order(check: Check, launch: &Launch<'_>, standings: &[Claimed]) -> Check {
     let times: Vec<i64> =
         standings.iter().filter(|standing| standing.entered).map(|standing| standing.granted).collect();
     if times.len() < 2 {

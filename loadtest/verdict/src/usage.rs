@@ -6,7 +6,7 @@
 //!
 //! A second counts if at its begin and its end so many people waited that the rate could be used: people who poll as
 //! told and were let in later, or still stood there at the end, at least 2.5 s of rate of them (a called shopper comes with
-//! the next poll, within so long). The first 5 s of the line are left out: the gateway learns how many come. In a room
+//! the next poll, within so long). The first 5 s of the line, or of an event, are left out: the gateway learns how many come. In a room
 //! with seats those seconds are left out in which every seat was taken: then seats are the bound, not the rate.
 //!
 //! Grants come in ticks of 100 ms, so the objective is asked for less one tick.
@@ -57,7 +57,7 @@ fn seconds(launch: &Launch<'_>) -> Vec<i64> {
     let enough = (ENOUGH * launch.limit().rate).ceil().max(1.0) as usize;
     let Some(begin) = waiting.joined.get(enough - 1).copied() else { return Vec::new() };
     let end = waiting.gone.last().copied().unwrap_or(begin);
-    let from = begin + SETTLING;
+    let from = launch.event_start().map_or(begin, |start| start.max(begin)) + SETTLING;
     let seats = launch.scenario.room.total_active_users.map(|seats| (Lives::of(launch), seats as usize));
     let free = |from: i64| {
         seats.as_ref().is_none_or(|(lives, seats)| (0..10).all(|tenth| lives.alive(from + tenth * 100) < *seats))

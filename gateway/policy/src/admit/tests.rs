@@ -247,6 +247,7 @@ fn every_kind_of_room_has_its_verdict() {
         (method(QueueingMethod::Passthrough), Join, Join),
         (closed, Join, Wait(called)),
         (suspended, Refuse(Refusal::Suspended), Wait(called)),
+        (Room { last_call: true, ..room() }, Refuse(Refusal::Suspended), Claim(called)),
     ];
     for (room, newcomer, holder) in table {
         assert_eq!(with(&room, Credential::None).0, newcomer, "{room:?}");

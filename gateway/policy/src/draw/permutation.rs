@@ -1,7 +1,7 @@
 //! The place of a number: a keyed Feistel permutation with cycle walking.
 //!
-//! Nothing is sorted or stored, and one place costs as much as another. A Feistel network permutes `2^bits` numbers; whoever lands
-//! at or above `count` goes on walking until below. Two things differ from the network of the textbooks, both because the order of a few must be uniform too
+//! Nothing is sorted or stored, and one place costs as much as another. A Feistel network permutes `2^bits` numbers; one that comes out
+//! at or above `count` goes through it again until below. Two things differ from the network of the textbooks, both because the order of a few must be uniform too
 //! (`docs/design/draw.md` has the figures):
 //!
 //! - rounds add instead of using XOR, with which only every other order of `2^bits` numbers can be reached;

@@ -233,3 +233,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_gateway_that_has_not_heard_of_a_change_is_bounded_by_what_it_may_hold() {
+    let room = |fail_mode| Room { fail_mode, ..Room::new(Rules::per_minute(600)) };
+    let told = |room: &Room| unheard(room, 1_000, 11_000);
+    assert_eq!(told(&room(FailMode::Closed)), Unheard::NoMore);
+    assert_eq!(told(&room(FailMode::Open)), Unheard::All);
+    assert_eq!(told(&room(FailMode::Static)), Unheard::UpTo { most: 202, until: 31_000 });
+    assert_eq!(unheard(&room(FailMode::Static), 1_000, 31_000), Unheard::NoMore, "its lease is over");
+    let (mut few, mut paused) = (room(FailMode::Static), room(FailMode::Open));
+    (few.rules.total_active_users, paused.rules.open) = (Some(7), false);
+    assert_eq!((told(&few), told(&paused)), (Unheard::UpTo { most: 7, until: 31_000 }, Unheard::NoMore));
+}

@@ -81,6 +81,8 @@ pub struct HighWater {
     pub active: u64,
     /// Store time of the last answer.
     pub now: Millis,
+    /// The time of day in the last answer.
+    pub utc: Millis,
     /// Gateways that hold leases, as last answered.
     pub gateways: u64,
     /// Provisional tickets with their numbers.

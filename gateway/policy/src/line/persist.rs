@@ -67,7 +67,7 @@ impl Line {
     pub fn restored(kept: Counters, at: impl Into<Stamp>, changes: impl IntoIterator<Item = Change>) -> Self {
         let at = at.into();
         let mut line = Self {
-            clock: Clock::of(at),
+            clock: Clock::of(Stamp { now: at.now.max(kept.now), ..at }),
             counters: Counters { now: at.now.max(kept.now), ..kept },
             rate: f64::INFINITY,
             // The shown places are unknown, but not below zero.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::line::{Arrival, Line};
+use crate::room::ScheduledRules;
 use crate::ticket::Token;
 
 const START: Millis = 1_800_000_000_000;
@@ -71,7 +72,7 @@ impl Room {
     fn answer(&mut self, call: &Call) -> Replies {
         let mut replies = Vec::new();
         let outcome = self.line.apply(&call.rules, &call.batch, START + self.millis());
-        self.line.check_invariants(&call.rules);
+        self.line.check_invariants(call.rules.at(outcome.view.utc));
         self.queue.answer(outcome, self.now, &mut replies).expect("a batch is in flight");
         replies
     }
@@ -391,4 +392,65 @@ fn a_gateway_tells_others_of_what_begins_at_it_and_follows_them_for_half_a_secon
     assert!(room.queue.is_dormant(room.now));
     assert!(room.queue.take(Op::Join { if_called: false, reply: "a" }, room.now), "it is news");
     assert!(!room.queue.take(Op::Join { if_called: false, reply: "b" }, room.now) && room.queue.stirs(room.now));
+}
+
+/// The same room with a pre-queue that begins, and an event that starts, so many milliseconds after it.
+fn with_event(rules: &Rules, begins: Millis, starts: Millis) -> Rules {
+    let from = |after: Millis, rules| ScheduledRules { from: START + after, rules };
+    let gathers = from(begins, Rules { open: false, ..rules.clone() });
+    Rules { scheduled: vec![gathers, from(starts, rules.clone())], ..rules.clone() }
+}
+
+#[test]
+fn a_lease_lets_nobody_in_in_a_pre_queue_and_starts_no_event() {
+    let mut room = Room::crowded(&with_event(&rules(), 6_000, 20_000), 40);
+    let first = room.first();
+    let heard = room.millis();
+    drop(room.batch());
+    room.fail();
+    room.claim(first, "early");
+    room.waits(1_000);
+    assert!(room.queue.lives_on_lease(room.now), "the pre-queue is far away");
+    room.lend();
+    room.waits(500);
+    let (granted, replies) = room.lend();
+    assert!(granted.is_some() && replies.iter().any(|(_, admission)| is_pass(admission, first)), "{replies:?}");
+    room.claim(first + 1, "late");
+    for millis in [5_050, 6_000, 12_000, 20_000, 25_000] {
+        room.now = Duration::from_millis(millis);
+        assert!(millis < heard + 30_000 && !room.queue.lives_on_lease(room.now), "after {millis} ms");
+        assert_eq!(room.lend().0, None);
+    }
+    let (_, replies) = room.fail();
+    assert_eq!(replies, [("late", Admission::Ticket(first + 1))], "nobody is held for a turn that does not come");
+}
+
+#[test]
+fn a_room_in_which_nothing_happens_is_asked_at_the_moment_in_which_an_event_begins() {
+    let change = 20 * 60_000;
+    let quiet = Rules { lends: false, ..rules() };
+    let mut room = Room::new(&with_event(&quiet, change, change + 60_000));
+    let mut asked = Vec::new();
+    while room.millis() < change + 61_000 {
+        room.now = room.queue.next_wakeup();
+        asked.push(room.millis());
+        room.commit();
+    }
+    assert!(
+        asked.contains(&change) && asked.contains(&(change + 60_000)),
+        "{:?}",
+        asked.iter().rev().take(20).collect::<Vec<_>>()
+    );
+    assert!(asked.len() < 200, "{} times in twenty minutes", asked.len());
+}
+
+#[test]
+fn only_rules_that_are_due_soon_go_to_the_store() {
+    let day = 24 * 3_600_000;
+    let mut room = Room::new(&with_event(&rules(), day, day + 60_000));
+    let call = room.batch().0;
+    assert_eq!((call.rules.scheduled.len(), call.rules.open), (0, true));
+    room.answer(&call);
+    let mut room = Room::new(&with_event(&rules(), 30_000, 90_000));
+    assert_eq!(room.batch().0.rules.scheduled.len(), 2);
 }

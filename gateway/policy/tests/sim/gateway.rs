@@ -155,8 +155,14 @@ pub fn decide(world: &mut World, id: u32, credential: Credential) -> Decision {
         ask(world, id, Op::Shown { token });
     }
     let queue = &world.gateways[id as usize].queue;
+    let room = match &world.timetable {
+        Some(timetable) => {
+            timetable.room(queue.view().map(|view| view.utc), queue.utc(at(now)).unwrap_or(0), queue.is_away())
+        }
+        None => &world.room,
+    };
     let context = AdmitContext {
-        room: &world.room,
+        room,
         line: queue.view(),
         store_away: queue.is_away(),
         on_lease: queue.is_away() && queue.lives_on_lease(at(now)),

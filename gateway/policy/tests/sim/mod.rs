@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use policy::Millis;
 use policy::cap::Cap;
+use policy::event::{self, Times, Timetable};
 use policy::pacer::PollTable;
 use policy::queue::Op;
 use policy::room::{Room, Rules};
@@ -70,6 +71,8 @@ pub struct Plan {
     pub seed: u64,
     /// The room at first.
     pub room: Room,
+    /// Its events, in store time; in them it is as it is without, but for their pre-queues.
+    pub events: Vec<Times>,
     /// Gateways.
     pub gateways: u32,
     /// A person's requests all come to one gateway; else to any.
@@ -92,6 +95,7 @@ impl Plan {
         Self {
             seed,
             room: Room::new(rules),
+            events: Vec::new(),
             gateways: 1,
             sticky: true,
             crowd: Vec::new(),
@@ -167,7 +171,11 @@ impl Agenda {
 pub struct World {
     pub agenda: Agenda,
     pub rng: SmallRng,
+    /// The room outside events; its rules have those of its events scheduled.
     pub room: Room,
+    /// The room by time, if it has events.
+    pub timetable: Option<Timetable>,
+    events: Vec<Times>,
     pub table: PollTable,
     pub budget: f64,
     pub crowd: Vec<Person>,
@@ -217,13 +225,16 @@ impl World {
         }
         let replicated = plan.upsets.iter().any(|(_, upset)| matches!(upset, Upset::Lose(_)));
         let store = Store::new(START, replicated);
-        let mut watch = Watch::new(&plan.room, plan.crowd.len(), START);
+        let (room, timetable) = by_time(plan.room, &plan.events);
+        let mut watch = Watch::new(&room, plan.crowd.len(), START);
         watch.roams = !plan.sticky;
-        let gateways = (0..plan.gateways).map(|id| Gateway::new(id, &plan.room.rules)).collect();
+        let gateways = (0..plan.gateways).map(|id| Gateway::new(id, &room.rules)).collect();
         Self {
             agenda,
             rng,
-            room: plan.room,
+            room,
+            timetable,
+            events: plan.events,
             table: PollTable::CALM,
             budget: plan.budget,
             open: plan.crowd.len(),
@@ -280,8 +291,8 @@ impl World {
                 self.wake();
             }
             Upset::Change(room) => {
-                self.watch.change(&room, self.store.clock(now));
-                self.room = *room;
+                (self.room, self.timetable) = by_time(*room, &self.events);
+                self.watch.change(&self.room, self.store.clock(now));
                 (0..self.gateways.len() as u32).for_each(|gateway| gateway::change(self, gateway));
             }
             Upset::Restart { torn } => {
@@ -319,6 +330,21 @@ impl World {
     pub fn network(&mut self) -> Millis {
         self.rng.random_range(15..90)
     }
+}
+
+/// The room with the rules of its events scheduled, and by time.
+fn by_time(room: Room, events: &[Times]) -> (Room, Option<Timetable>) {
+    if events.is_empty() {
+        return (room, None);
+    }
+    let event = |times: &Times| event::Event {
+        name: String::new(),
+        times: *times,
+        prequeue_active_users: false,
+        room: room.clone(),
+    };
+    let timetable = Timetable::new(&room, events.iter().map(event).collect());
+    (Room { rules: timetable.rules(), ..room }, Some(timetable))
 }
 
 /// A crowd of so many, arriving evenly between two instants; each drawn by `draw(place in the crowd 0..1)`.

@@ -182,6 +182,7 @@ impl Watch {
         self.time_passes(clock);
         let view = &outcome.view;
         assert!(view.now >= self.last.now && view.now <= self.clock, "the line lives in the store's time");
+        assert!(view.utc <= self.clock, "no event starts before its time");
         self.repairing = now < self.repaired;
         self.ends_passes(batch, outcome, now);
         self.checks_numbers(batch, outcome);
@@ -323,7 +324,8 @@ impl Watch {
                         self.spent.get(&number)
                     );
                     assert!(outcome.view.segments.is_called(number), "{number} was not called");
-                    assert!(room.rules.open, "{number} is let into a closed room");
+                    let utc = outcome.view.utc;
+                    assert!(room.rules.at(utc).open, "{number} is let into a closed room, or before the start: {utc}");
                     self.lives(number, expires);
                     self.admitted.insert(number, expires - room.rules.session);
                     self.counts(room, now);

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
 
-use crate::settings::config::{BrandConfig, Config, RoomConfig, UpstreamConfig, UpstreamTlsConfig};
+use crate::settings::config::{BrandConfig, Config, EventConfig, RoomConfig, UpstreamConfig, UpstreamTlsConfig};
 use crate::settings::tls::client::ClientTls;
 use crate::ui::{Brand, Colour, Language, Logo, WaitingPage};
 
@@ -14,11 +14,20 @@ use crate::ui::{Brand, Colour, Language, Logo, WaitingPage};
 #[derive(Debug)]
 pub(crate) struct Files {
     /// The waiting pages of all rooms, in their order.
-    pub(super) pages: Vec<WaitingPage>,
+    pub(super) pages: Vec<RoomPages>,
     /// By the name of the upstream, if it has servers with TLS.
     pub(super) tls: BTreeMap<String, ClientTls>,
     /// Stamp of the pages, taken before they were read: a change meanwhile gives another one.
     pub(super) stamp: Stamp,
+}
+
+/// The waiting pages of a room.
+#[derive(Debug)]
+pub(super) struct RoomPages {
+    /// Its own.
+    pub(super) own: WaitingPage,
+    /// Those of its events that have one, in the order of their timetable.
+    pub(super) of_events: Vec<Option<WaitingPage>>,
 }
 
 /// A stamp of the page files from the metadata of the file system, without reading them: it sees a replaced directory and a
@@ -29,7 +38,7 @@ pub(crate) struct Stamp(u64);
 impl Stamp {
     /// Takes the stamp of the pages and logos of these rooms, on a thread that may block.
     pub(crate) fn of(rooms: &[RoomConfig]) -> Self {
-        let named = rooms.iter().flat_map(|room| [&room.custom_page_html, &room.brand.logo]).flatten();
+        let named = rooms.iter().flat_map(|room| room.pages().map(|(_, file)| file).chain(&room.brand.logo));
         let mut hash = DefaultHasher::new();
         for file in named.collect::<BTreeSet<_>>() {
             let found = std::fs::metadata(file).ok();
@@ -48,7 +57,7 @@ impl Files {
         let stamp = Stamp::of(&config.rooms);
         Ok(Self {
             stamp,
-            pages: config.rooms.iter().map(page).collect::<anyhow::Result<_>>()?,
+            pages: config.rooms.iter().map(pages).collect::<anyhow::Result<_>>()?,
             tls: tls.collect::<anyhow::Result<_>>()?,
         })
     }
@@ -57,6 +66,15 @@ impl Files {
 fn tls(upstream: &UpstreamConfig) -> anyhow::Result<ClientTls> {
     let files = upstream.tls.as_ref().map(UpstreamTlsConfig::files).unwrap_or_default();
     ClientTls::load(&files).with_context(|| format!("tls of upstream {:?}", upstream.name))
+}
+
+fn pages(room: &RoomConfig) -> anyhow::Result<RoomPages> {
+    let mut held: Vec<_> = room.events.iter().filter(|event| !event.suspended).collect();
+    held.sort_by_key(|event| event.times().begin());
+    let of_event =
+        |event: &EventConfig| event.custom_page_html.is_some().then(|| page(&room.during(event))).transpose();
+    let of_events = held.into_iter().map(of_event).collect::<anyhow::Result<_>>()?;
+    Ok(RoomPages { own: page(room)?, of_events })
 }
 
 fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {

@@ -8,8 +8,8 @@ use policy::admit::Ignored;
 
 use crate::settings::tls::client::TlsFailure;
 use crate::telemetry::catalogue::{self, Metric};
-use crate::telemetry::meters::{CLASSES, DISPOSITIONS, IGNORED, VERDICTS, class};
-use crate::telemetry::{Disposition, RequestVerdict, Series, Waits};
+use crate::telemetry::meters::{CLASSES, DISPOSITIONS, IGNORED, JOIN_REFUSALS, VERDICTS, class};
+use crate::telemetry::{Disposition, Durations, JoinRefusal, RequestVerdict, Series, Waits};
 use crate::upstream::{Http2Failure, UpstreamError};
 
 /// Why the shop gave no answer, in metrics and in the access line; the first five are for want of room, and then comes one
@@ -105,6 +105,7 @@ struct RoomCounts {
     verdicts: [Counter; VERDICTS.len()],
     responses: [[OnceLock<Counter>; CLASSES.len()]; DISPOSITIONS.len()],
     ignored: [Counter; IGNORED.len()],
+    joins_refused: [OnceLock<Counter>; JOIN_REFUSALS.len()],
     unanswered: [OnceLock<Counter>; UNANSWERED.len()],
     tls: [OnceLock<Counter>; TlsFailure::ALL.len()],
     http2: [OnceLock<Counter>; Http2Failure::ALL.len()],
@@ -132,6 +133,21 @@ impl RoomMeters {
     /// Counts an ignored token.
     pub fn ignored(&self, ignored: Ignored) {
         self.counts().ignored[ignored as usize].increment(1);
+    }
+
+    /// Counts a newcomer who asked for a place and got none.
+    pub fn join_refused(&self, why: JoinRefusal) {
+        self.counts().joins_refused(&self.room, why as usize).increment(1);
+    }
+
+    /// Those so far, in the order of [`JOIN_REFUSALS`].
+    pub fn joins_refused(&self) -> [u64; JOIN_REFUSALS.len()] {
+        JOIN_REFUSALS.map(|reason| self.series().count(&catalogue::JOINS_REFUSED, &[&self.room, reason]))
+    }
+
+    /// The waits so far of those who entered from the line.
+    pub fn waited(&self) -> Durations {
+        self.series().durations(&catalogue::ROOM_WAIT, &[&self.room])
     }
 
     /// Counts a request let through because the store is away.
@@ -184,6 +200,7 @@ impl RoomCounts {
             verdicts: VERDICTS.map(|verdict| series.counter(&catalogue::REQUESTS, &[room, verdict])),
             responses: Default::default(),
             ignored: IGNORED.map(|(_, reason)| series.counter(&catalogue::TOKENS_IGNORED, &[room, reason])),
+            joins_refused: Default::default(),
             unanswered: Default::default(),
             tls: Default::default(),
             http2: Default::default(),
@@ -199,11 +216,19 @@ impl RoomCounts {
     fn of_room(room: &str) -> Self {
         let counts = Self::of(room);
         counts.waits(room);
+        for why in 0..JOIN_REFUSALS.len() {
+            counts.joins_refused(room, why);
+        }
         counts
     }
 
     fn waits(&self, room: &str) -> &Waits {
         self.waits.get_or_init(|| Waits::of(room, &self.series))
+    }
+
+    fn joins_refused(&self, room: &str, why: usize) -> &Counter {
+        let new = || self.series.counter(&catalogue::JOINS_REFUSED, &[room, JOIN_REFUSALS[why]]);
+        self.joins_refused[why].get_or_init(new)
     }
 
     fn response(&self, room: &str, disposition: usize, class: usize) -> &Counter {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use policy::Millis;
+use policy::action::ended_by_stop;
 use policy::admit::PassState;
 use policy::ticket::Token;
 use tokio::sync::oneshot;
@@ -25,6 +26,9 @@ const LOOK_AT_PASS: Duration = Duration::from_secs(1);
 impl LiveRoom {
     /// The state of the pass of a request, as last reported by the line.
     pub fn pass_state(&self, shown: &Token) -> PassState {
+        if ended_by_stop(shown, self.stopped_until.load(Ordering::Relaxed)) {
+            return PassState::Revoked;
+        }
         if self.revocations.load(Ordering::Relaxed) == 0 {
             return PassState::Lives;
         }

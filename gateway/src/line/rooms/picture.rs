@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use policy::Millis;
+use policy::event::Announcement;
 use policy::line::View;
 use policy::pacer::PollTable;
+use policy::room::Room;
 
 use super::{LiveRoom, RoomSettings, Snapshot};
 use crate::ui;
@@ -55,16 +58,43 @@ pub(super) fn publish(room: &LiveRoom, view: Option<View>, store: Reach) {
 /// The snapshot of a room from now on, with poll intervals stretched by this factor.
 fn picture(name: &str, settings: &RoomSettings, view: Option<View>, reaches: Reaches, stretch: f64) -> Snapshot {
     let Reaches { at, asked, store, shop_rests } = reaches;
-    let room = &settings.room;
+    let away = !matches!(store, Reach::Here { .. });
+    let utc = view.as_ref().map(|view| view.utc + at.elapsed().as_millis() as u64);
+    let room = settings.room_at(view.as_ref(), utc, away);
+    let event = event_facts(settings, room, utc);
     let unknown = View::default();
     let line = view.as_ref().unwrap_or(&unknown);
     let poll = line.poll_table(settings.polls, settings.poll_budget, &room.rules);
     let poll = PollTable { stretch: poll.stretch * stretch, ..poll };
-    let state = if shop_rests && !room.suspended { ui::State::Queueing } else { ui::State::of(room, line) };
-    // To waiting shoppers a line that moves is not away; a newcomer learns it by a place without a number.
-    let away = store == Reach::Away;
-    let (zone, page) = (&settings.zone, settings.page);
-    let answers = ui::Snapshot::new(&ui::Facts { name, room, line, poll, state, away, shop_rests, zone, page });
-    let (here, on_lease) = (matches!(store, Reach::Here { .. }), store == Reach::OnLease);
-    Snapshot { view, at, asked, away: !here, on_lease, shop_rests, state, answers }
+    let state = match () {
+        () if event.is_prequeueing() && !room.suspended => ui::State::EventPrequeueing,
+        () if shop_rests && !room.suspended => ui::State::Queueing,
+        () => ui::State::of(room, line),
+    };
+    let zone = &settings.zone;
+    let page = settings.event_at(utc).and_then(|event| settings.event_pages.get(event)).unwrap_or(&settings.page);
+    let facts = ui::Facts {
+        name,
+        room,
+        line,
+        poll,
+        state,
+        // To waiting shoppers a line that moves is not away; a newcomer learns it by a place without a number.
+        away: store == Reach::Away,
+        shop_rests,
+        zone,
+        page: *page,
+        event,
+        message: settings.message.as_ref(),
+    };
+    let answers = ui::Snapshot::new(&facts);
+    Snapshot { view, at, asked, away, on_lease: store == Reach::OnLease, shop_rests, state, answers }
+}
+
+/// What the events of the room say at this time. Those who wait for an operator are told of no event.
+fn event_facts(settings: &RoomSettings, room: &Room, utc: Option<Millis>) -> ui::EventFacts {
+    let (Some(timetable), Some(utc)) = (&settings.timetable, utc) else { return ui::EventFacts::NONE };
+    let announcement = if room.suspended { Announcement::None } else { timetable.announcement(utc) };
+    let current = timetable.current(utc).map(|(event, phase)| (event.times, phase));
+    ui::EventFacts { utc, announcement, current }
 }

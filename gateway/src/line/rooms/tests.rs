@@ -24,6 +24,10 @@ fn settings(queueing_method: QueueingMethod) -> RoomSettings {
         poll_budget: 2_000.0,
         zone: TimeZone::UTC,
         page: 0,
+        timetable: None,
+        event_pages: Vec::new(),
+        state: policy::action::State::Running,
+        message: None,
     }
 }
 

@@ -109,7 +109,7 @@ pub struct Redis {
     registry: registry::Scripts,
     /// The connection of commits...
     idle: Idle,
-    /// ...and of the registry.
+    /// ...and of the heartbeats: they never wait for a commit, and no commit for them.
     board_idle: Idle,
 }
 

@@ -1,8 +1,11 @@
-//! The registry: state shared by gateways besides lines. The live gateways, and the rooms in force.
+//! The registry: state shared by gateways besides lines. The live gateways, the rooms in force, and the audit.
 //!
 //! The rooms are kept as versions: texts that are written once and never changed. Which of them is in
 //! force is one small value beside them, so that a change of all rooms is one write. Every switch has
 //! a number that only grows: a gateway with a higher one than the store can give back what it lost.
+//!
+//! The audit is a chain of lines ([`policy::audit`]). A change and its line are one write, and a line is written only behind the
+//! one that it names: who has not seen the last one is told so, and says it again behind that.
 //!
 //! Out of scope: the meaning of a text ([`crate::settings::config`]), and when exchanges happen (`fleet`).
 
@@ -10,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::Millis;
+use policy::audit::{Head, Line};
 
 use super::Answer;
 
@@ -17,6 +21,11 @@ use super::Answer;
 pub const SILENCE: Duration = Duration::from_secs(5);
 /// Number of stored versions; the one in force and the one before it always are among them.
 pub const KEPT: usize = 20;
+
+/// Number of stored lines of the audit; gateways keep more.
+pub const KEPT_LINES: usize = 10_000;
+/// Lines of the audit in one answer.
+pub const PAGE_OF_LINES: usize = 500;
 
 /// The version of the rooms in force. Number 0 stands for the `[[room]]` tables of each gateway's own file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -65,6 +74,10 @@ pub struct HeartbeatReply {
     pub version: Option<Version>,
     /// The reports of all gateways heard within [`SILENCE`], this one included.
     pub gateways: Vec<String>,
+    /// The last line of the audit.
+    pub audit: Head,
+    /// The time of the store.
+    pub now: Millis,
 }
 
 /// A change of the version in force.
@@ -76,10 +89,21 @@ pub enum Change {
     To(u64),
     /// Gives back a version that the store has lost.
     Restore(InForce, Option<Version>),
+    /// Changes nothing, whatever is in force: for a line of the audit alone.
+    Nothing,
+}
+
+/// A line of the audit, and the head that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The last line so far.
+    pub behind: Head,
+    /// The next one.
+    pub line: Line,
 }
 
 /// The result of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Switched {
     /// This is in force now.
     Now(InForce),
@@ -87,6 +111,8 @@ pub enum Switched {
     Other(InForce),
     /// No such version is stored: nothing was changed.
     Unknown,
+    /// The audit has another last line: nothing was changed.
+    Behind(Head),
 }
 
 /// The port to state shared by gateways besides lines.
@@ -97,8 +123,16 @@ pub trait Registry: Send + Sync {
     /// Every stored version, oldest first.
     fn versions(&self) -> Answer<'_, Vec<Version>>;
 
-    /// Changes the version in force, if `from` still is. Atomic.
-    fn switch(&self, from: InForce, change: Change) -> Answer<'_, Switched>;
+    /// Changes the version in force, if `from` still is, and writes the line of the audit that says so. Atomic.
+    fn record(&self, from: InForce, change: Change, link: Option<Link>) -> Answer<'_, Switched>;
+
+    /// The same without a line.
+    fn switch(&self, from: InForce, change: Change) -> Answer<'_, Switched> {
+        self.record(from, change, None)
+    }
+
+    /// Lines of the audit from this number on, oldest first, at most [`PAGE_OF_LINES`].
+    fn audit(&self, from: u64) -> Answer<'_, Vec<String>>;
 }
 
 /// The numbers to forget among `kept`. `needed` are the version in force and the one before it.

@@ -21,6 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -33,10 +34,12 @@ const MOST: usize = 128;
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a request may take, with its body.
 const REQUEST: Duration = Duration::from_secs(30);
-/// The longest life of a connection; it is asked to end then, and has [`HEAD`] for that.
+/// The longest life of a connection without a request in work; it is asked to end then, and has [`HEAD`] for that.
 const LIFE: Duration = Duration::from_mins(5);
 /// How long incoming bytes are still read after the last answer, so that the answer arrives.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long bytes may wait for a peer that takes none, or that cannot be reached: the kernel ends the connection then.
+const STALL: Duration = Duration::from_secs(10);
 /// Pause when file descriptors run out.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 /// Bound on the head of a request, in bytes.
@@ -87,32 +90,49 @@ impl Connections {
     }
 }
 
-/// Unanswered requests of a connection.
+/// Requests in work of a connection: unanswered, or answered by a stream that goes on.
 #[derive(Clone, Default)]
-struct InWork(Arc<AtomicUsize>);
+pub(super) struct InWork(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+pub(super) struct Working(InWork);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl InWork {
     fn is_none(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    fn begin(&self) -> Self {
+    /// A request begins.
+    pub(super) fn begin(&self) -> Working {
         self.0.fetch_add(1, Ordering::Relaxed);
-        self.clone()
+        Working(self.clone())
     }
 
-    fn end(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// The connection is old, and no request is in work.
+    async fn retires(&self) {
+        sleep(LIFE).await;
+        while !self.is_none() {
+            sleep(HEAD).await;
+        }
     }
 }
 
 async fn serve_one(stream: TcpStream, router: TowerToHyperService<Router>, in_work: InWork, stop: CancellationToken) {
-    let service = service_fn(move |request| Box::pin(answer(router.clone(), in_work.begin(), request)));
+    // A kernel that has no such bound keeps the others.
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(STALL));
+    let working = in_work.clone();
+    let service = service_fn(move |request| Box::pin(answer(router.clone(), working.clone(), request)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE);
     let mut connection = http.serve_connection(TokioIo::new(stream), service);
     let over = async {
-        tokio::select! { () = stop.cancelled() => {} () = sleep(LIFE) => {} }
+        tokio::select! { () = stop.cancelled() => {} () = in_work.retires() => {} }
     };
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
@@ -133,10 +153,11 @@ async fn serve_one(stream: TcpStream, router: TowerToHyperService<Router>, in_wo
 async fn answer(
     router: TowerToHyperService<Router>,
     in_work: InWork,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    let _working = in_work.begin();
+    request.extensions_mut().insert(in_work);
     let answered = timeout(REQUEST, router.call(request)).await;
-    in_work.end();
     answered.unwrap_or_else(|_| {
         let late = format!("the request took longer than {REQUEST:?}\n");
         Ok((StatusCode::REQUEST_TIMEOUT, late).into_response())

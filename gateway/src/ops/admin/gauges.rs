@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use machine::Usage;
+use policy::action::State;
 use policy::cap::CapKind;
 use policy::stock::StockState;
 
@@ -99,13 +100,18 @@ pub(super) fn room(page: &mut Page, room: &SiteRoom) {
 fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     let (snapshot, terms) = (room.snapshot(), room.settings());
     let labels: &[&str] = &[name];
-    let rules = &terms.room.rules;
+    let in_force = terms.in_force(&snapshot, Instant::now());
+    let rules = &in_force.rules;
     page.add(&catalogue::ROOM_RATE_LIMIT, labels, rules.rate);
     page.add(&catalogue::ROOM_BURST_LIMIT, labels, rules.burst);
     if let Some(limit) = rules.total_active_users {
         page.add(&catalogue::ROOM_ACTIVE_LIMIT, labels, limit);
     }
-    page.flag(&catalogue::ROOM_SUSPENDED, labels, terms.room.suspended);
+    let left = snapshot.view.as_ref().map_or(1, |view| view.waiting() + view.claimants + view.entering);
+    for state in State::ALL {
+        page.flag(&catalogue::ROOM_STATE, &[name, state.name()], terms.state.with_left(left) == state);
+    }
+    page.flag(&catalogue::ROOM_SUSPENDED, labels, in_force.suspended);
     page.flag(&catalogue::ROOM_STORE_AWAY, labels, snapshot.away);
     page.flag(&catalogue::ROOM_SHOP_RESTS, labels, snapshot.shop_rests);
     page.flag(&catalogue::ROOM_ON_LEASE, labels, snapshot.on_lease);

@@ -15,14 +15,14 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use policy::Millis;
 use policy::cap::{Cap, CapKind, CapSource};
 use policy::origin::{self, BadWord, StockWord};
 use policy::stock::Stock;
 use serde::{Deserialize, Serialize};
 
-use super::versions::{Refusal, no_browser};
+use super::problem::Problem;
+use super::versions::no_browser;
 use crate::in_force::shared::Shared;
 use crate::line::rooms::LiveRoom;
 use crate::ops::number;
@@ -82,50 +82,25 @@ pub(super) struct Taken {
     ttl_ms: Millis,
 }
 
-/// Why nothing was taken in.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
-    /// A page in an operator's browser.
-    #[error("a browser may not do this")]
-    Browser,
-    /// No such room.
-    #[error("no room is named {0:?}; see /api/rooms")]
-    NoRoom(String),
-    /// It cannot be read, or makes no sense.
-    #[error("{1}")]
-    Wrong(StatusCode, String),
-    /// The mailbox of the lines is full.
-    #[error("the store is too busy to take it; say it again in a second")]
-    Busy,
+/// The mailbox of the lines is full.
+fn busy() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store is too busy to take it")
+        .mended_by("say it again in a second")
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = match &self {
-            Self::Browser => StatusCode::FORBIDDEN,
-            Self::NoRoom(_) => StatusCode::NOT_FOUND,
-            Self::Wrong(status, _) => *status,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        (status, Json(Refusal { error: self.to_string(), problems: Vec::new() })).into_response()
-    }
-}
-
-impl From<BadWord> for Refused {
-    fn from(bad: BadWord) -> Self {
-        Self::Wrong(StatusCode::BAD_REQUEST, bad.to_string())
-    }
+fn bad(bad: BadWord) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, bad.to_string())
 }
 
 /// The room of this name.
-fn named(shared: &Shared, name: &str) -> Result<Arc<LiveRoom>, Refused> {
-    super::named(shared, name).ok_or_else(|| Refused::NoRoom(name.to_owned()))
+fn named(shared: &Shared, name: &str) -> Result<Arc<LiveRoom>, Problem> {
+    super::named(shared, name).ok_or_else(|| super::no_room(name))
 }
 
 /// A body that a program has sent.
-fn sent<T>(headers: &HeaderMap, body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
-    no_browser(headers).map_err(|_| Refused::Browser)?;
-    body.map(|Json(body)| body).map_err(|rejection| Refused::Wrong(rejection.status(), rejection.body_text()))
+fn sent<T>(headers: &HeaderMap, body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    no_browser(headers)?;
+    Ok(body.map(|Json(body)| body)?)
 }
 
 pub(super) async fn set_rate(
@@ -133,13 +108,13 @@ pub(super) async fn set_rate(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Json<RateBody>, JsonRejection>,
-) -> Result<Json<Taken>, Refused> {
+) -> Result<Json<Taken>, Problem> {
     let body = sent(&headers, body)?;
-    let rate = origin::rate(&body.rate)?;
-    let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration)?;
+    let rate = origin::rate(&body.rate).map_err(bad)?;
+    let ttl = body.ttl.as_deref().map_or(Ok(origin::TTL), origin::duration).map_err(bad)?;
     if !(1..=LONGEST_TTL).contains(&ttl) {
-        let bounds = "a ttl is between 1ms and 24h; DELETE takes a rate back";
-        return Err(Refused::Wrong(StatusCode::BAD_REQUEST, bounds.to_owned()));
+        let bounds = Problem::new(StatusCode::BAD_REQUEST, "a ttl is between 1ms and 24h");
+        return Err(bounds.mended_by("write another one; DELETE takes a rate back").about("ttl"));
     }
     cap(&shared, name, rate, ttl)
 }
@@ -148,8 +123,8 @@ pub(super) async fn end_rate(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Taken>, Refused> {
-    no_browser(&headers).map_err(|_| Refused::Browser)?;
+) -> Result<Json<Taken>, Problem> {
+    no_browser(&headers)?;
     cap(&shared, name, 0.0, 0)
 }
 
@@ -158,19 +133,19 @@ pub(super) async fn set_stock(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Json<StockBody>, JsonRejection>,
-) -> Result<Json<StockBody>, Refused> {
+) -> Result<Json<StockBody>, Problem> {
     let body = sent(&headers, body)?;
-    let word = StockWord::new(&body.sku, body.left, body.held)?;
+    let word = StockWord::new(&body.sku, body.left, body.held).map_err(bad)?;
     if !named(&shared, &name)?.set_stock(level(&word, true)) {
-        return Err(Refused::Busy);
+        return Err(busy());
     }
     tracing::info!(room = name, sku = body.sku, left = body.left, held = body.held, "a program told the stock");
     Ok(Json(body))
 }
 
-fn cap(shared: &Shared, name: String, rate: f64, ttl: Millis) -> Result<Json<Taken>, Refused> {
+fn cap(shared: &Shared, name: String, rate: f64, ttl: Millis) -> Result<Json<Taken>, Problem> {
     if !named(shared, &name)?.set_cap(Cap { source: CapSource::new(CapKind::Api, SOURCE), rate, ttl }) {
-        return Err(Refused::Busy);
+        return Err(busy());
     }
     tracing::info!(room = name, per_minute = rate * 60.0, ttl_ms = ttl, "a program told the rate");
     Ok(Json(Taken { room: name, per_minute: rate * 60.0, ttl_ms: ttl }))

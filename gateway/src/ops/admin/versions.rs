@@ -8,16 +8,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::StringRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use policy::action::State as RoomState;
+use policy::audit::Entry;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::access::Caller;
+use super::actions::is_reason;
+use super::problem::Problem;
 use crate::in_force::plan::Preview;
 use crate::line::store::StoreError;
 use crate::line::store::registry::{Change, Version};
 use crate::ops::fleet::{Fleet, NotSwitched};
-use crate::settings::config::{RoomChange, kept};
+use crate::settings::config::{KeyChange, RoomChange, kept};
 
 /// Response of `GET /api/versions`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,15 +59,6 @@ pub(crate) struct Changed {
     pub warnings: Vec<String>,
 }
 
-/// The reason why nothing was changed.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Refusal {
-    /// In a sentence.
-    pub error: String,
-    /// All problems, one by one.
-    pub problems: Vec<String>,
-}
-
 /// The query of a change.
 #[derive(Debug, Deserialize)]
 pub(crate) struct VersionQuery {
@@ -72,29 +69,24 @@ pub(crate) struct VersionQuery {
     /// Only a preview.
     #[serde(default)]
     dry_run: bool,
+    /// Whether it may end what an operator has set by an action.
+    #[serde(default)]
+    undo: bool,
+    /// Why, for those who read the audit.
+    why: Option<String>,
 }
 
-impl IntoResponse for NotSwitched {
-    fn into_response(self) -> Response {
-        let status = match &self {
-            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Other(_) => StatusCode::CONFLICT,
-            Self::Unknown(_) => StatusCode::NOT_FOUND,
-            Self::Browser => StatusCode::FORBIDDEN,
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unread(_) => StatusCode::BAD_REQUEST,
-            Self::Foreign | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        let error = self.to_string();
-        let problems = if let Self::Invalid(problems) = self { problems } else { Vec::new() };
-        (status, Json(Refusal { error, problems })).into_response()
-    }
-}
-
-pub(super) async fn list(State(fleet): State<Arc<Fleet>>) -> Result<Json<Versions>, NotSwitched> {
-    let versions = fleet.versions().await?;
+/// `GET /api/versions`, with the version in force as its `ETag`.
+pub(super) async fn list(State(fleet): State<Arc<Fleet>>) -> Result<Response, Problem> {
+    let versions = fleet.versions().await.map_err(NotSwitched::from)?;
     let in_force = fleet.plan.wanted().0.number;
-    Ok(Json(Versions { in_force, versions: versions.iter().map(listed).collect() }))
+    let all = Json(Versions { in_force, versions: versions.iter().map(listed).collect() });
+    Ok(([tag(in_force)], all).into_response())
+}
+
+/// The `ETag` of a version of the rooms.
+pub(super) fn tag(version: u64) -> (header::HeaderName, HeaderValue) {
+    (header::ETAG, HeaderValue::try_from(format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"0\"")))
 }
 
 fn listed(version: &Version) -> Listed {
@@ -104,38 +96,40 @@ fn listed(version: &Version) -> Listed {
     Listed { number: version.number, made_ms: version.made, rooms: names.collect() }
 }
 
-pub(super) async fn text(State(fleet): State<Arc<Fleet>>, Path(number): Path<u64>) -> Result<String, NotSwitched> {
-    let versions = fleet.versions().await?;
+pub(super) async fn text(State(fleet): State<Arc<Fleet>>, Path(number): Path<u64>) -> Result<String, Problem> {
+    let versions = fleet.versions().await.map_err(NotSwitched::from)?;
     let found = versions.iter().find(|version| version.number == number);
-    found.map(|version| version.text.to_string()).ok_or(NotSwitched::Unknown(number))
+    Ok(found.map(|version| version.text.to_string()).ok_or(NotSwitched::Unknown(number))?)
 }
 
 /// `POST /api/versions`: the text in the body is the next version.
 pub(super) async fn apply(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<VersionQuery>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     text: Result<String, StringRejection>,
-) -> Result<Json<Changed>, NotSwitched> {
+) -> Result<Json<Changed>, Problem> {
     no_browser(&headers)?;
-    let text = text.map_err(|rejection| unread(&rejection))?;
+    let text = text?;
     let preview = fleet.preview(&text, asked.from).await?;
-    change(&fleet, &asked, preview, Change::Add(kept(&text).into())).await
+    change(&fleet, &asked, caller, preview, Change::Add(kept(&text).into())).await
 }
 
 /// `PUT /api/versions/in-force`: a stored version is in force again.
 pub(super) async fn switch(
     State(fleet): State<Arc<Fleet>>,
     Query(asked): Query<VersionQuery>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-) -> Result<Json<Changed>, NotSwitched> {
+) -> Result<Json<Changed>, Problem> {
     no_browser(&headers)?;
     let to = match asked.to {
         Some(number) => number,
-        None => before_the_one_in_force(&fleet).await?,
+        None => before_the_one_in_force(&fleet).await.map_err(NotSwitched::from)?,
     };
     let preview = fleet.preview_of(to, asked.from).await?;
-    change(&fleet, &asked, preview, Change::To(to)).await
+    change(&fleet, &asked, caller, preview, Change::To(to)).await
 }
 
 async fn before_the_one_in_force(fleet: &Fleet) -> Result<u64, StoreError> {
@@ -147,31 +141,53 @@ async fn before_the_one_in_force(fleet: &Fleet) -> Result<u64, StoreError> {
 async fn change(
     fleet: &Fleet,
     asked: &VersionQuery,
+    caller: Caller,
     preview: Preview,
     change: Change,
-) -> Result<Json<Changed>, NotSwitched> {
-    let Preview { from, changes, warnings } = preview;
+) -> Result<Json<Changed>, Problem> {
+    let Preview { from, changes, mut warnings } = preview;
+    asked.why.as_deref().map_or(Ok(()), is_reason)?;
     if asked.from.is_some_and(|asked| asked != from) {
-        return Err(NotSwitched::Other(from));
+        return Err(NotSwitched::Other(from).into());
     }
     let same = match change {
         Change::To(number) => number == from,
         // A version that this gateway has refused is replaced even without a difference.
         _ => changes.is_empty() && fleet.plan.report().refused.is_none(),
     };
+    // What an operator has set by an action ends with no older version unless it is said.
+    let undone = if matches!(change, Change::To(_)) { undone(&changes) } else { Vec::new() };
     if asked.dry_run || same {
+        warnings.extend(undone.iter().map(|what| format!("this ends what an operator has set: {what}")));
         return Ok(Json(Changed { from, in_force: from, changes, warnings }));
     }
-    let in_force = fleet.switch(from, change).await?;
+    if !undone.is_empty() && !asked.undo {
+        return Err(NotSwitched::Undoes(undone).into());
+    }
+    let action = if matches!(change, Change::To(_)) { "rollback" } else { "apply" };
+    let entry = Entry { who: caller.name, action: action.to_owned(), why: asked.why.clone(), ..Entry::default() };
+    let in_force = fleet.switch(from, change, entry).await?;
     tracing::info!(from, in_force, rooms_changed = changes.len(), "an operator changed the rooms");
     Ok(Json(Changed { from, in_force, changes, warnings }))
 }
 
-fn unread(rejection: &StringRejection) -> NotSwitched {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => NotSwitched::TooLong,
-        _ => NotSwitched::Unread(rejection.body_text()),
-    }
+/// The rooms that would not be Paused, Closed, in their Last call or stopped any more.
+fn undone(changes: &[RoomChange]) -> Vec<String> {
+    let ends = |key: &KeyChange| {
+        let state = match key.key.as_str() {
+            "queue_all" => RoomState::Paused,
+            "suspended" => RoomState::Closed,
+            "last_call" => RoomState::LastCall,
+            "stopped" => RoomState::Stop,
+            _ => return None,
+        };
+        (key.from == Value::Bool(true) && key.to != Value::Bool(true)).then_some(state.label())
+    };
+    let of_room = |change: &RoomChange| {
+        let states = change.keys.iter().filter_map(ends);
+        states.map(|state| format!("{state} of {:?}", change.room)).collect::<Vec<_>>()
+    };
+    changes.iter().flat_map(of_room).collect()
 }
 
 pub(super) fn no_browser(headers: &HeaderMap) -> Result<(), NotSwitched> {

@@ -34,7 +34,7 @@ enum What {
 
 /// Keys that are read at the start alone; of a section without keys all.
 const AT_THE_START: [(&str, &[&str]); 5] = [
-    ("listen", &["http", "https", "proxy_protocol", "admin", "admin_token_file", "workers"]),
+    ("listen", &["http", "https", "proxy_protocol", "admin", "admin_token_file", "admin_operators_file", "workers"]),
     ("log", &["format", "level"]),
     ("node", &[]),
     ("store", &[]),

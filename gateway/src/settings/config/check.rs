@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use policy::room::{QueueingMethod, VISITS};
 use toml_diagnostics::{Document, join, nearest};
 
+use super::event;
 use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
@@ -37,8 +38,10 @@ pub(super) fn rooms(config: &Config, document: &mut Document<'_>) {
     references(config, document);
     names(config, document);
     scopes(config, document);
-    let pages = keyed("room", &config.rooms, "custom_page_html", |room| room.custom_page_html.as_ref());
-    present(pages, document);
+    let pages = config.rooms.iter().enumerate();
+    let pages =
+        pages.flat_map(|(index, room)| room.pages().map(move |(key, file)| (format!("room.{index}.{key}"), file)));
+    present(pages.collect(), document);
     page::check(config, document);
     let logos = keyed("room", &config.rooms, "brand.logo", |room| room.brand.logo.as_ref());
     pictures(&logos, document);
@@ -51,6 +54,7 @@ pub(super) fn rooms(config: &Config, document: &mut Document<'_>) {
         idle_limit(config, room, &at, document);
         answered(config, room, &at, document);
         signal::check(room, &at, document);
+        event::check(room, &at, document);
     }
     opening::warn(config, document);
 }
@@ -339,9 +343,15 @@ fn exact(at: &str, scope: Scope<'_>, document: &mut Document<'_>) {
 }
 
 fn contradictions(room: &RoomConfig, at: &str, document: &mut Document<'_>) {
-    if room.queue_all && room.queueing_method == QueueingMethod::Passthrough {
-        let what = "\"passthrough\" lets everyone in, queue_all lets nobody in";
+    let nobody = room.new_users_per_minute == 0 && document.has(&format!("{at}.new_users_per_minute"));
+    if (room.queue_all || nobody) && room.queueing_method == QueueingMethod::Passthrough {
+        let other = if room.queue_all { "queue_all" } else { "new_users_per_minute = 0" };
+        let what = format!("\"passthrough\" lets everyone in, {other} lets nobody in");
         document.report(&format!("{at}.queueing_method"), what, "remove one of the two");
+    }
+    if let Some(most) = room.max_new_users_per_minute.filter(|most| room.new_users_per_minute > *most) {
+        let what = format!("is more than max_new_users_per_minute, which is {most}");
+        document.report(&format!("{at}.new_users_per_minute"), what, "lower one of the two, or raise the other");
     }
     if room.visits_per_minute.is_some_and(|visits| f64::from(visits) * VISITS > f64::from(room.new_users_per_minute)) {
         let fix = "four of five tokens are for shoppers; traffic of its own needs a path outside the room, or bypass";

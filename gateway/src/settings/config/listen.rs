@@ -41,7 +41,11 @@ pub struct ListenConfig {
     /// File with the token that the operator's API asks for.
     #[serde(with = "FileName")]
     pub admin_token_file: Option<PathBuf>,
-    /// Names by which the operator's API is asked without a token, beside addresses and localhost.
+    /// File of operators with a name and a role (`weir operators add`); each shows a token of their own. It is read again when it
+    /// changes, and made with the first of them.
+    #[serde(with = "FileName")]
+    pub admin_operators_file: Option<PathBuf>,
+    /// Names by which the operator's API is asked, beside addresses and localhost.
     pub admin_hosts: Vec<String>,
     /// Threads that serve shoppers.
     #[schemars(range(min = 1, max = 1_024), transform = default_is("one for each core"))]
@@ -107,6 +111,7 @@ impl Default for ListenConfig {
             proxy_protocol: Vec::new(),
             admin: local(9090),
             admin_token_file: None,
+            admin_operators_file: None,
             admin_hosts: Vec::new(),
             workers: cores(),
             max_connections: 50_000,

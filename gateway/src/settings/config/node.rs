@@ -68,6 +68,11 @@ pub struct StoreConfig {
     #[serde(with = "FileName")]
     #[schemars(transform = default_is("`path` with the ending .secret"))]
     pub secret_file: PathBuf,
+    /// File of the audit: every line of what operators did that this gateway saw, made with the first of them. At 16 MiB it is put
+    /// aside, with ".1" behind its name.
+    #[serde(with = "FileName")]
+    #[schemars(transform = default_is("`path` with the ending .audit"))]
+    pub audit_file: PathBuf,
 }
 
 impl Default for StoreConfig {
@@ -83,6 +88,7 @@ impl Default for StoreConfig {
             sentinel_login: LoginConfig::default(),
             tls: None,
             secret_file: PathBuf::new(),
+            audit_file: PathBuf::new(),
         }
     }
 }

@@ -15,9 +15,9 @@ type Found = Result<bool, String>;
 /// of elsewhere.
 pub(super) fn check(config: &Config, document: &mut Document<'_>) {
     let mut read: BTreeMap<&Path, Option<Found>> = BTreeMap::new();
-    for (index, room) in config.rooms.iter().enumerate() {
-        let Some(file) = room.custom_page_html.as_deref() else { continue };
-        let at = format!("room.{index}.custom_page_html");
+    let rooms = config.rooms.iter().enumerate();
+    for (index, key, file) in rooms.flat_map(|(index, room)| room.pages().map(move |(key, file)| (index, key, file))) {
+        let at = format!("room.{index}.{key}");
         match read.entry(file).or_insert_with(|| probe(file)) {
             None | Some(Ok(true)) => {}
             Some(Ok(false)) => {

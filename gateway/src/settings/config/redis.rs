@@ -49,7 +49,7 @@ impl StoreConfig {
     pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let logins = [&mut self.login, &mut self.sentinel_login].into_iter().map(|login| &mut login.password_file);
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.ca_file, &mut tls.certificate, &mut tls.key]);
-        [&mut self.path, &mut self.secret_file].into_iter().chain(logins.chain(tls).flatten())
+        [&mut self.path, &mut self.secret_file, &mut self.audit_file].into_iter().chain(logins.chain(tls).flatten())
     }
 }
 

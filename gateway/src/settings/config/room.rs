@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules};
+use jiff::Timestamp;
+use policy::Millis;
+use policy::action::{self, Controls, State};
+use policy::event::Timetable;
+use policy::room::{FailMode, Join, QueueingMethod, Room, Rules, VISITS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml_diagnostics::{Diagnostic, between, default_is, each};
 
 use super::brand::BrandConfig;
+use super::event::EventConfig;
 use super::route::{Scope, ScopeConfig, is_host};
 use super::signal::SignalConfig;
 use super::units::{mins, secs};
@@ -19,7 +24,7 @@ use crate::ui::Language;
 const SESSIONS: u32 = 4;
 
 /// Names that the types of [`policy::room`] have in files.
-const METHODS: [&str; 3] = ["fifo", "passthrough", "reject"];
+pub(super) const METHODS: [&str; 3] = ["fifo", "passthrough", "reject"];
 const JOINS: [&str; 2] = ["direct", "confirmed"];
 const FAIL_MODES: [&str; 3] = ["closed", "static", "open"];
 
@@ -60,9 +65,12 @@ pub struct RoomConfig {
     /// Origins besides the room's own hosts whose scripts may read the answers of Weir, as `https://app.example.com`.
     #[schemars(transform = each("origin"))]
     pub cors_origins: Vec<String>,
-    /// New shoppers that may enter in a minute.
-    #[schemars(range(min = 1, max = 60_000_000))]
+    /// New shoppers that may enter in a minute; 0: nobody, but during an event that says how many.
+    #[schemars(range(max = 60_000_000))]
     pub new_users_per_minute: u32,
+    /// The most that the room, an event of it or an operator's action may set that to; no default.
+    #[schemars(range(min = 1, max = 60_000_000))]
+    pub max_new_users_per_minute: Option<u32>,
     /// New shoppers in a minute below which nothing behind Weir slows the room: not a word of the shop, and no signal.
     #[schemars(range(min = 1, max = 60_000_000))]
     pub min_new_users_per_minute: u32,
@@ -118,6 +126,19 @@ pub struct RoomConfig {
     /// Newcomers get 503 and a clear page, the line stands, places and passes are kept. (At Cloudflare a
     /// suspended room lets everyone pass; here that is `queueing_method = "passthrough"`.)
     pub suspended: bool,
+    /// Newcomers get 503 and a clear page, and the line goes on until all who wait have had their turn. `weir last-call` sets it.
+    pub last_call: bool,
+    /// Newcomers and those inside get 503 and a clear page, but for `return_paths`; places are kept, passes are not. `weir stop`
+    /// sets it.
+    pub stopped: bool,
+    /// Passes that were given before this moment, in the time of the store, count for nothing. The end of a stop sets it.
+    #[schemars(extend("format" = "moment"))]
+    pub passes_since: Option<String>,
+    /// Until this moment, in the time of the store, every shopper enters and is only counted. `weir open` sets it.
+    #[schemars(extend("format" = "moment"))]
+    pub open_to_all_until: Option<String>,
+    /// What operators tell those who wait. `weir message` sets it.
+    pub message: MessageConfig,
     /// Status code of the waiting page and of the waiting JSON. 429 is stored by no cache and, in general, by no service
     /// worker, and no search engine takes it for the product; 200 is Cloudflare's default.
     #[schemars(extend("enum" = [200, 202, 429]))]
@@ -159,6 +180,10 @@ pub struct RoomConfig {
     #[serde(rename = "signal")]
     #[schemars(length(max = 8))]
     pub signals: Vec<SignalConfig>,
+    /// When the room opens, and what is different until it ends.
+    #[serde(rename = "event")]
+    #[schemars(length(max = 50))]
+    pub events: Vec<EventConfig>,
     /// How often waiting shoppers ask.
     pub poll: PollConfig,
 }
@@ -177,6 +202,7 @@ impl Default for RoomConfig {
             return_paths: Vec::new(),
             cors_origins: Vec::new(),
             new_users_per_minute: 0,
+            max_new_users_per_minute: None,
             min_new_users_per_minute: 1,
             total_active_users: None,
             burst: None,
@@ -193,6 +219,11 @@ impl Default for RoomConfig {
             join: Join::Direct,
             queue_all: false,
             suspended: false,
+            last_call: false,
+            stopped: false,
+            passes_since: None,
+            open_to_all_until: None,
+            message: MessageConfig::default(),
             queueing_status_code: 429,
             json_response_enabled: true,
             default_template_language: None,
@@ -206,7 +237,32 @@ impl Default for RoomConfig {
             claim_window: mins(5),
             preflights_per_second: None,
             signals: Vec::new(),
+            events: Vec::new(),
             poll: PollConfig::default(),
+        }
+    }
+}
+
+/// A message to the line in each language of the page: plain text, up to 280 characters.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MessageConfig {
+    /// In Korean.
+    #[serde(rename = "ko-KR")]
+    #[schemars(extend("format" = "message"))]
+    pub korean: Option<String>,
+    /// In English.
+    #[serde(rename = "en-US")]
+    #[schemars(extend("format" = "message"))]
+    pub english: Option<String>,
+}
+
+impl MessageConfig {
+    /// The text in this language.
+    pub fn text(&self, language: Language) -> Option<&str> {
+        match language {
+            Language::English => self.english.as_deref(),
+            Language::Korean => self.korean.as_deref(),
         }
     }
 }
@@ -336,9 +392,83 @@ impl RoomConfig {
         self.max_session.or_else(|| self.session_script.then(|| self.session_duration * SESSIONS))
     }
 
-    /// The rules that decide.
+    /// The room while an event of it runs.
+    #[must_use]
+    pub fn during(&self, event: &EventConfig) -> Self {
+        let new_users_per_minute = event.new_users_per_minute.unwrap_or(self.new_users_per_minute);
+        let total_active_users = event.total_active_users.or(self.total_active_users);
+        // At most a fifth of the rate, whatever that is.
+        let fifth = (f64::from(new_users_per_minute) / VISITS) as u32;
+        Self {
+            new_users_per_minute,
+            total_active_users,
+            visits_per_minute: self.visits_per_minute.map(|visits| visits.min(fifth)),
+            session_duration: event.session_duration.unwrap_or(self.session_duration),
+            disable_session_renewal: event.disable_session_renewal.unwrap_or(self.disable_session_renewal),
+            queueing_method: event.queueing_method.unwrap_or(self.queueing_method),
+            custom_page_html: event.custom_page_html.clone().or_else(|| self.custom_page_html.clone()),
+            events: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The room by time, if it has events that take place, while no opening to all is in force.
+    pub fn timetable(&self) -> Option<Timetable> {
+        self.timetable_at(Millis::MAX)
+    }
+
+    /// The room by time as it is decided on at this store time, if it has events that take place.
+    pub fn timetable_at(&self, now: Millis) -> Option<Timetable> {
+        let held = self.events.iter().filter(|event| !event.suspended);
+        let events: Vec<_> = held.map(|event| event.policy(self, now)).collect();
+        (!events.is_empty()).then(|| Timetable::new(&self.policy_at(now), events))
+    }
+
+    /// The templates of the room and of its events, by the keys that name them.
+    pub fn pages(&self) -> impl Iterator<Item = (String, &PathBuf)> {
+        let own = self.custom_page_html.as_ref().map(|file| ("custom_page_html".to_owned(), file));
+        let events = self.events.iter().enumerate().filter_map(|(index, event)| {
+            Some((format!("event.{index}.custom_page_html"), event.custom_page_html.as_ref()?))
+        });
+        own.into_iter().chain(events)
+    }
+
+    /// The part that actions set.
+    pub fn controls(&self) -> Controls {
+        let texts = Language::ALL.into_iter().filter_map(|language| Some((language, self.message.text(language)?)));
+        Controls {
+            new_users_per_minute: self.new_users_per_minute,
+            max_new_users_per_minute: self.max_new_users_per_minute,
+            total_active_users: self.total_active_users,
+            queue_all: self.queue_all,
+            last_call: self.last_call,
+            suspended: self.suspended,
+            stopped: self.stopped,
+            passes_since: moment(self.passes_since.as_deref()),
+            open_until: moment(self.open_to_all_until.as_deref()),
+            passthrough: self.queueing_method == QueueingMethod::Passthrough,
+            message: texts.map(|(language, text)| (language.name().to_owned(), text.to_owned())).collect(),
+        }
+    }
+
+    /// The room at this time of the store: in an event, an opening to all, or neither.
+    pub fn at(&self, utc: Millis) -> Room {
+        self.timetable_at(utc).map_or_else(|| self.policy_at(utc), |timetable| timetable.at(utc).room.clone())
+    }
+
+    /// The rules that decide while no opening to all is in force.
     pub fn policy(&self) -> Room {
-        let rules = Rules::per_minute(self.new_users_per_minute);
+        self.policy_at(Millis::MAX)
+    }
+
+    /// The rules that decide at this store time.
+    pub fn policy_at(&self, now: Millis) -> Room {
+        let controls = self.controls();
+        let open_to_all = controls.state(now) == State::OpenToAll;
+        let queueing_method = if open_to_all { QueueingMethod::Passthrough } else { self.queueing_method };
+        let enforced = queueing_method != QueueingMethod::Passthrough;
+        let nobody = self.new_users_per_minute == 0 && !open_to_all;
+        let rules = Rules::per_minute(self.new_users_per_minute.max(1));
         Room {
             rules: Rules {
                 floor: f64::from(self.min_new_users_per_minute) / 60.0,
@@ -349,19 +479,40 @@ impl RoomConfig {
                 max_session: self.max_session().map(|longest| longest.as_millis() as u64),
                 claim_window: self.claim_window.as_millis() as u64,
                 form_grace: self.form_grace.as_millis() as u64,
-                open: !(self.queue_all || self.suspended),
-                enforced: self.queueing_method != QueueingMethod::Passthrough,
-                lends: self.fail_mode == FailMode::Static && self.queueing_method != QueueingMethod::Passthrough,
+                open: !(self.queue_all || self.suspended || self.stopped || nobody),
+                enforced,
+                lends: self.fail_mode == FailMode::Static && enforced,
                 ..rules
             },
-            queueing_method: self.queueing_method,
+            queueing_method,
             join: self.join,
-            suspended: self.suspended,
+            suspended: self.suspended || self.stopped,
+            last_call: self.last_call,
+            stopped_until: if self.stopped { Millis::MAX } else { controls.passes_since },
             disable_session_renewal: self.disable_session_renewal,
             json_response_enabled: self.json_response_enabled,
-            fail_mode: self.fail_mode,
+            // Nobody enters, also while the store is away.
+            fail_mode: if nobody { FailMode::Closed } else { self.fail_mode },
+            events_only: nobody,
+            passes_since: 0,
         }
     }
+}
+
+/// A moment of the time of the store, in milliseconds; 0 for none.
+fn moment(text: Option<&str>) -> Millis {
+    let at: Option<Timestamp> = text.and_then(|text| text.parse().ok());
+    at.and_then(|at| Millis::try_from(at.as_millisecond()).ok()).unwrap_or(0)
+}
+
+/// A moment as it is written.
+pub(super) fn written(at: Millis) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    format!("{:.3}", at.unwrap_or(Timestamp::MAX))
+}
+
+pub(super) fn is_message(text: &str) -> Result<(), Diagnostic> {
+    action::is_plain(text).map_err(|refused| Diagnostic::new(refused.what, refused.how))
 }
 
 pub(super) fn is_time_zone(name: &str) -> Result<(), Diagnostic> {

@@ -9,13 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Component, Path};
 
+use policy::action::Controls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use toml_diagnostics::{Diagnostic, Document};
+use toml_edit::{DocumentMut, Item, TableLike, value};
 
+use super::room::written as moment;
 use super::signal::SignalConfig;
-use super::{Config, RoomConfig, beside, check, parse, route, schema};
+use super::{Config, RoomConfig, beside, check, event, parse, route, schema};
 
 /// The meaning of the keys. 1 is not written: `path` was the path alone, unless it ended in `/*`. 2: it covers what is below.
 const FORMAT: u32 = 2;
@@ -73,6 +76,28 @@ impl Config {
     }
 }
 
+/// Rooms, and warnings about them.
+pub type Reviewed = (Vec<RoomConfig>, Vec<Diagnostic>);
+
+/// The rooms of a text that holds nothing else, with warnings, as far as they can be judged without a gateway's file; `None`: it
+/// holds more.
+///
+/// # Errors
+/// What is wrong with the values, and with their events.
+pub fn review_rooms(text: &str, name: &str) -> Option<Result<Reviewed, Vec<Diagnostic>>> {
+    let table: toml::Table = text.parse().ok()?;
+    if !table.contains_key("room") || table.keys().any(|key| key != "room" && key != "format") {
+        return None;
+    }
+    let (RoomsConfig { mut rooms, .. }, mut document) = parse::<RoomsConfig>(text, name, &schema::ROOMS);
+    rooms.iter_mut().for_each(RoomConfig::fill);
+    if !document.is_broken() {
+        let check = |(index, room): (usize, &RoomConfig)| event::check(room, &format!("room.{index}"), &mut document);
+        rooms.iter().enumerate().for_each(check);
+    }
+    Some(document.review().map(|warnings| (rooms, warnings)))
+}
+
 /// A text as it is kept: it says for which meaning of the keys it was written.
 pub fn kept(text: &str) -> String {
     let written: toml::Table = text.parse().unwrap_or_default();
@@ -80,19 +105,109 @@ pub fn kept(text: &str) -> String {
     if written.contains_key("format") { text.to_owned() } else { format!("format = {FORMAT}\n{text}") }
 }
 
+/// Why a text of rooms cannot be edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotEdited {
+    /// It is no TOML: a file that was changed since it came in force.
+    #[error("the rooms cannot be read any more: {0}")]
+    Unread(String),
+    /// It has no such room.
+    #[error("the rooms have no room {0:?} any more")]
+    NoRoom(String),
+}
+
+/// The `[[room]]` tables of a configuration file as a text of their own.
+///
+/// # Errors
+/// If it is no TOML.
+pub fn rooms_alone(file: &str) -> Result<String, NotEdited> {
+    let mut document = read(file)?;
+    document.as_table_mut().retain(|key, _| key == "room");
+    Ok(document.to_string())
+}
+
+/// A text of rooms in which what differs between `before` and `after` was written into this room. Everything else stays as it
+/// is written, comments too.
+///
+/// # Errors
+/// If it is no TOML, or the room is not there.
+pub fn edited(text: &str, room: &str, before: &Controls, after: &Controls) -> Result<String, NotEdited> {
+    let mut document = read(text)?;
+    let table = table_of(document.get_mut("room"), room).ok_or_else(|| NotEdited::NoRoom(room.to_owned()))?;
+    let written = |value: &Option<toml_edit::Value>| value.as_ref().map(ToString::to_string);
+    let keys = keys_of(before).into_iter().zip(keys_of(after));
+    for (_, (key, to)) in keys.filter(|((_, old), (_, new))| written(old) != written(new)) {
+        match to {
+            Some(to) => drop(table.insert(key, value(to))),
+            None => drop(table.remove(key)),
+        }
+    }
+    if before.message != after.message {
+        let mut message = toml_edit::InlineTable::new();
+        after.message.iter().for_each(|(language, text)| drop(message.insert(language, text.as_str().into())));
+        if message.is_empty() {
+            table.remove("message")
+        } else {
+            table.insert("message", value(message))
+        };
+    }
+    Ok(document.to_string())
+}
+
+fn read(text: &str) -> Result<DocumentMut, NotEdited> {
+    text.trim_start_matches('\u{feff}')
+        .parse()
+        .map_err(|error: toml_edit::TomlError| NotEdited::Unread(error.to_string()))
+}
+
+/// The keys of a room that actions set, but for the message; `None`: not written.
+fn keys_of(controls: &Controls) -> Vec<(&'static str, Option<toml_edit::Value>)> {
+    let flag = |on: bool| on.then(|| toml_edit::Value::from(true));
+    let at = |millis| (millis > 0).then(|| toml_edit::Value::from(moment(millis)));
+    vec![
+        ("new_users_per_minute", Some(i64::from(controls.new_users_per_minute).into())),
+        (
+            "total_active_users",
+            controls.total_active_users.map(|seats| i64::try_from(seats).unwrap_or(i64::MAX).into()),
+        ),
+        ("queue_all", flag(controls.queue_all)),
+        ("last_call", flag(controls.last_call)),
+        ("suspended", flag(controls.suspended)),
+        ("stopped", flag(controls.stopped)),
+        ("passes_since", at(controls.passes_since)),
+        ("open_to_all_until", at(controls.open_until)),
+    ]
+}
+
+fn is_called(table: &dyn TableLike, name: &str) -> bool {
+    table.get("name").and_then(Item::as_str) == Some(name)
+}
+
+/// The table of a room, however the list is written.
+fn table_of<'d>(rooms: Option<&'d mut Item>, name: &str) -> Option<&'d mut dyn TableLike> {
+    match rooms? {
+        Item::ArrayOfTables(tables) => {
+            tables.iter_mut().find(|table| is_called(&**table, name)).map(|table| table as &mut dyn TableLike)
+        }
+        Item::Value(toml_edit::Value::Array(list)) => {
+            let tables = list.iter_mut().filter_map(toml_edit::Value::as_inline_table_mut);
+            tables.map(|table| table as &mut dyn TableLike).find(|table| is_called(&**table, name))
+        }
+        _ => None,
+    }
+}
+
 /// Names of files in a text of rooms: below the folder of the configuration, and called what they are. A logo is looked into.
 fn refuse_other_files(written: &RoomsConfig, document: &mut Document<'_>) {
     for (index, room) in written.rooms.iter().enumerate() {
-        let own = [
-            ("custom_page_html".to_owned(), room.custom_page_html.as_deref(), "a page", &["html", "htm"][..]),
-            ("brand.logo".to_owned(), room.brand.logo.as_deref(), "a logo", &[]),
-        ];
+        let pages = room.pages().map(|(key, file)| (key, Some(file.as_path()), "a page", &["html", "htm"][..]));
+        let logo = ("brand.logo".to_owned(), room.brand.logo.as_deref(), "a logo", &[][..]);
         let signals = room.signals.iter().enumerate().flat_map(|(index, signal)| {
             let at = |key| format!("signal.{index}.{key}");
             let files = [("password_file", &signal.password_file), ("token_file", &signal.token_file)];
             files.map(|(key, file)| (at(key), file.as_deref(), "a secret of a signal", &["signal"][..]))
         });
-        for (key, file, called, ends) in own.into_iter().chain(signals) {
+        for (key, file, called, ends) in pages.chain([logo]).chain(signals) {
             let Some(file) = file else { continue };
             let at = format!("room.{index}.{key}");
             let below = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -134,7 +249,8 @@ pub(super) fn resolve(rooms: &mut [RoomConfig], folder: &Path) {
     }
     let files = rooms.iter_mut().flat_map(|room| {
         let pages = [&mut room.custom_page_html, &mut room.brand.logo].into_iter().flatten();
-        pages.chain(room.signals.iter_mut().flat_map(SignalConfig::files))
+        let of_events = room.events.iter_mut().filter_map(|event| event.custom_page_html.as_mut());
+        pages.chain(of_events).chain(room.signals.iter_mut().flat_map(SignalConfig::files))
     });
     beside(folder, files);
 }
@@ -465,6 +581,47 @@ mod tests {
             assert!(kept_before(&marked).is_ok() && kept(&marked) == marked, "{marked}");
         }
         assert!(problems(&format!("format = 3\n{LAUNCH}")).contains("3 is not allowed; write 2"));
+    }
+
+    #[test]
+    fn what_an_action_sets_is_written_into_its_room_and_nothing_else_is_touched() {
+        use policy::action::{Action, Amount, act};
+        let file = format!(
+            "{FILE}{LAUNCH}# for the launch\n{}",
+            LAUNCH.replace("launch", "drop").replace("\"*\"", "\"b.example\"")
+        );
+        let alone = rooms_alone(&file).expect("TOML");
+        assert!(!alone.contains("[[upstream]]") && alone.contains("# for the launch"), "{alone}");
+        let (mut text, mut room) = (alone.clone(), rooms(&alone).expect("good").rooms[1].clone());
+        let message = BTreeMap::from([("en-US".to_owned(), "a \"quoted\" \\ word".to_owned())]);
+        let all =
+            [Action::Rate(Amount::To(90)), Action::Seats(Amount::To(7)), Action::Message(message), Action::Open(1)];
+        for action in
+            all.into_iter().chain([Action::LastCall, Action::Pause, Action::Stop, Action::Reopen, Action::Close])
+        {
+            let (before, now) = (room.controls(), 1_800_000_000_123);
+            let after = act(&before, &action, now).expect("done");
+            text = edited(&text, "drop", &before, &after).expect("edited");
+            let read = rooms(&text).expect(&text).rooms;
+            assert_eq!((&read[1].controls(), &read[0]), (&after, &rooms(&alone).expect("good").rooms[0]), "{action:?}");
+            room = read[1].clone();
+        }
+        let undone = [Action::Reopen, Action::Resume, Action::Message(BTreeMap::new()), Action::Rate(Amount::To(60))];
+        for action in undone {
+            let before = room.controls();
+            let after = act(&before, &action, 0).expect("done");
+            text = edited(&text, "drop", &before, &after).expect("edited");
+            room = rooms(&text).expect("good").rooms[1].clone();
+        }
+        let left: Vec<&str> = text.lines().filter(|line| !alone.contains(line)).collect();
+        assert_eq!(left, ["total_active_users = 7", "passes_since = \"2027-01-15T08:00:00.123Z\""], "{text}");
+
+        let inline = "room = [{ name = \"launch\", host = \"*\", new_users_per_minute = 60 }]\n";
+        let controls = rooms(inline).expect("good").rooms[0].controls();
+        let paused = Controls { queue_all: true, ..controls.clone() };
+        assert!(edited(inline, "launch", &controls, &paused).expect("edited").contains("queue_all = true"));
+        assert_eq!(edited(inline, "lunch", &controls, &paused), Err(NotEdited::NoRoom("lunch".to_owned())));
+        assert!(matches!(edited("[[room]\n", "x", &controls, &paused), Err(NotEdited::Unread(_))));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::rooms::RoomsConfig;
 use super::units::{BYTES, MILLISECONDS, amount};
 use super::upstream::{is_absolute, is_name, is_server_name, is_timeout_header};
 use super::value::Written as _;
-use super::{Config, ShopServer, brand, node, redis, room, route, signal, value};
+use super::{Config, ShopServer, brand, event, node, redis, room, route, signal, value};
 
 /// Of a whole file.
 pub(super) static CONFIG: LazyLock<Json> = LazyLock::new(|| with_lists_of_one(schema_of::<Config>()));
@@ -40,6 +40,7 @@ pub(super) const FORMATS: Formats<'static> = &[
     ("server_name", Format::Text(is_server_name)),
     ("timeout_header", Format::Text(is_timeout_header)),
     ("origin", Format::Text(room::is_origin)),
+    ("message", Format::Text(room::is_message)),
     ("time_zone", Format::Text(room::is_time_zone)),
     ("domain", Format::Text(room::is_domain)),
     ("cookie_suffix", Format::Text(room::is_cookie_suffix)),
@@ -47,6 +48,7 @@ pub(super) const FORMATS: Formats<'static> = &[
     ("short", Format::Text(|text| brand::is_short(text, 60))),
     ("line", Format::Text(|text| brand::is_short(text, 200))),
     ("redis_url", Format::Text(redis::is_url)),
+    ("moment", Format::Text(event::is_moment)),
     ("signal_url", Format::Text(signal::is_url)),
     ("filled", Format::Text(redis::is_filled)),
 ];

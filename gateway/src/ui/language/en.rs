@@ -39,6 +39,12 @@ pub(super) static TEXTS: Texts = Texts {
     called_lead: "You have reached the front of the line. Please stay here, you enter automatically.",
     kept_note: "The line cannot be reached at the moment. Your place is kept, and this page keeps trying.",
     paused_note: "Nobody is being let in at the moment. Your place is kept.",
+    before: "It has not started yet",
+    before_lead: "You have a place in line. At the start everyone enters in this order, and you enter automatically.",
+    starts_in: "It starts in",
+    over: "This event is over",
+    over_lead: "Nobody is being let in any more.",
+    over_note: "Your place is kept in case there is another one.",
     resting_note: "The shop is catching its breath. Your place is kept, and the line goes on by itself.",
     last_items_note: "The last items are in checkout right now. Your place is kept: if any come back, the line goes on.",
     sold_out: "Sold out",
@@ -77,6 +83,14 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Stay in the shop",
     pass_close: "Close",
 
+    not_open: Heading {
+        title: "It has not started yet",
+        lead: "Nobody can enter before the start. Please come back then.",
+    },
+    event_over: Heading {
+        title: "This event is over",
+        lead: "Nobody is being let in any more. Thank you for your interest.",
+    },
     suspended: Heading {
         title: "Closed for the moment",
         lead: "Nobody new is let in right now. If you were in line, your place is kept.",

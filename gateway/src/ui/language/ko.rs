@@ -39,6 +39,12 @@ pub(super) static TEXTS: Texts = Texts {
     called_lead: "차례가 되었습니다. 이 화면에서 잠시만 기다려 주시면 자동으로 입장합니다.",
     kept_note: "지금은 대기 상황을 확인할 수 없습니다. 순서는 유지되며, 자동으로 다시 확인합니다.",
     paused_note: "지금은 입장이 잠시 멈추어 있습니다. 순서는 유지됩니다.",
+    before: "아직 시작되지 않았습니다",
+    before_lead: "대기 순서를 받으셨습니다. 시작되면 이 순서대로 자동으로 입장합니다.",
+    starts_in: "시작까지 남은 시간",
+    over: "행사가 종료되었습니다",
+    over_lead: "더 이상 입장하실 수 없습니다.",
+    over_note: "다음 행사가 있을 경우를 위해 순서는 유지됩니다.",
     resting_note: "쇼핑몰이 잠시 숨을 고르고 있습니다. 순서는 유지되며, 입장은 자동으로 다시 시작됩니다.",
     last_items_note: "마지막 상품이 지금 결제되고 있습니다. 순서는 유지되며, 남는 상품이 나오면 다시 입장이 시작됩니다.",
     sold_out: "모두 판매되었습니다",
@@ -77,6 +83,14 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "계속 이용하기",
     pass_close: "닫기",
 
+    not_open: Heading {
+        title: "아직 시작되지 않았습니다",
+        lead: "시작 전에는 입장하실 수 없습니다. 시작 시간에 다시 방문해 주시기 바랍니다.",
+    },
+    event_over: Heading {
+        title: "행사가 종료되었습니다",
+        lead: "더 이상 입장하실 수 없습니다. 관심을 가져 주셔서 감사합니다.",
+    },
     suspended: Heading {
         title: "잠시 이용이 중단되었습니다",
         lead: "지금은 새로 입장하실 수 없습니다. 이미 기다리고 계셨다면 순서는 유지됩니다.",

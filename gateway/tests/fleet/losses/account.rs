@@ -35,6 +35,8 @@ pub(crate) struct Account {
     pub(crate) positions_grown: usize,
     /// Passes beyond `rate x T + burst` in the worst window of any length T.
     pub(crate) overshoot: f64,
+    /// Passes that were granted before the start of the event.
+    pub(crate) too_early: usize,
     pub(crate) errors: usize,
     pub(crate) unanswered: usize,
     /// People whose pass came from another gateway than their ticket.
@@ -58,6 +60,7 @@ impl Account {
             second_passes: count(|visit| passes(visit).len() > 1),
             positions_grown: count(|visit| visit.position_grew),
             overshoot: overshoot(&grants, rules),
+            too_early: grants.iter().filter(|grant| grant.at < rules.start).count(),
             errors: visits.iter().map(|visit| visit.errors).sum(),
             unanswered: visits.iter().map(|visit| visit.unanswered).sum(),
             moved: count(|visit| first(visit, Kind::Ticket) != first(visit, Kind::Pass)),
@@ -143,7 +146,7 @@ fn overshoot(grants: &[Grant], rules: Rules) -> f64 {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000, fail_mode: "closed" };
+    const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000, fail_mode: "closed", start: 0 };
 
     fn token(kind: Kind, number: u64, granted: Millis) -> Held {
         let token = Token { kind, incarnation: 0, number, issued: 0, expires: granted + RULES.session, admitted: 0 };
@@ -168,6 +171,8 @@ mod tests {
         let held = vec![token(Kind::Pass, 1, 0), token(Kind::Pass, 1, 500)];
         let twice = account(&[visit(held, true)]);
         assert_eq!((twice.second_passes, twice.grants.len()), (1, 2), "each is a grant");
+        let early = Account::of(&[sound()], Rules { start: 1_001, ..RULES });
+        assert_eq!(early.too_early, 1, "granted a millisecond before the start");
         assert_eq!(account(&[Visit { position_grew: true, ..sound() }]).positions_grown, 1);
     }
 

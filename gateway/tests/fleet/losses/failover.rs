@@ -12,10 +12,10 @@ use crate::common::redis::sentinel::Watched;
 use crate::common::{WEIR, until_true};
 
 /// The replica's lag.
-const BEHIND: Duration = Duration::from_secs(2);
+pub(super) const BEHIND: Duration = Duration::from_secs(2);
 
 /// Three gateways that find their Redis by these lines.
-fn stand(rules: Rules, store: &str) -> Stand {
+pub(super) fn stand(rules: Rules, store: &str) -> Stand {
     let mut stand = Stand::empty(rules);
     for _ in 0..3 {
         stand.add_by(Command::new(WEIR), store);

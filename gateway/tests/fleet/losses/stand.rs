@@ -10,6 +10,7 @@ use policy::Millis;
 
 use super::account::Account;
 use super::crowd::{Crowd, Plan};
+use crate::common::events::event_at;
 use crate::common::line::shared_store;
 use crate::common::{WEIR, Weir, answering, config, ok, until_true};
 
@@ -23,10 +24,15 @@ pub(crate) struct Rules {
     pub(crate) session: Millis,
     /// What happens while the store is away.
     pub(crate) fail_mode: &'static str,
+    /// The start of an event whose pre-queue has begun, by the clock of the store; 0: the room has none.
+    pub(crate) start: Millis,
 }
 
+/// As long as no launch lasts, in milliseconds.
+const HOUR: i64 = 3_600_000;
+
 /// A line that stands while Redis is away. Shoppers who come back have to wait for a quarter of a minute.
-pub(crate) const CLOSED: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_000, fail_mode: "closed" };
+pub(crate) const CLOSED: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_000, fail_mode: "closed", start: 0 };
 /// A line that is lent to its gateways: the burst has room for the buckets of three leases.
 pub(crate) const LENDING: Rules = Rules { fail_mode: "static", ..CLOSED };
 
@@ -99,6 +105,11 @@ impl Stand {
         self.gateways.iter().flatten().map(|weir| weir.http).collect()
     }
 
+    /// People in the line, as the first gateway knows it.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.gateway(0).room()["waiting"].as_u64().unwrap_or(0)
+    }
+
     /// Gateway number `index`; it lives.
     pub(crate) fn gateway(&self, index: usize) -> &Weir {
         self.gateways[index].as_ref().unwrap()
@@ -106,10 +117,22 @@ impl Stand {
 
     /// A launch that meets a loss when its line stands and people have gone in. The loss says from when its recovery
     /// counts, and whose.
-    pub(crate) fn launch(mut self, plan: &Plan, loss: impl FnOnce(&mut Self) -> Recovers) -> Launch {
+    pub(crate) fn launch(self, plan: &Plan, loss: impl FnOnce(&mut Self) -> Recovers) -> Launch {
+        let middle = |stand: &Self, crowd: &Crowd| {
+            until_true("the launch is in its middle", || crowd.entered() >= 80 && stand.waiting() > 200);
+        };
+        self.launch_when(middle, plan, loss)
+    }
+
+    /// The same, with a loss when this has happened.
+    pub(crate) fn launch_when(
+        mut self,
+        when: impl FnOnce(&Self, &Crowd),
+        plan: &Plan,
+        loss: impl FnOnce(&mut Self) -> Recovers,
+    ) -> Launch {
         let crowd = Crowd::send(&self.addresses(), plan);
-        let waiting = || self.gateway(0).room()["waiting"].as_u64().unwrap_or(0);
-        until_true("the launch is in its middle", || crowd.entered() >= 80 && waiting() > 200);
+        when(&self, &crowd);
         let recovers = loss(&mut self);
         let account = Account::of(&crowd.gone(), self.rules);
         let alive = || self.gateways.iter().flatten();
@@ -164,11 +187,12 @@ pub(crate) fn url(redis: SocketAddr) -> String {
 }
 
 fn room(rules: Rules) -> String {
-    let Rules { rate, burst, session, fail_mode } = rules;
+    let Rules { rate, burst, session, fail_mode, start } = rules;
+    let event = if start > 0 { event_at(start.cast_signed(), HOUR) } else { String::new() };
     format!(
         "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {}\n\
          visits_per_minute = 0\nburst = {burst}\n\
-         session_duration = \"{session}ms\"\nfail_mode = \"{fail_mode}\"\n",
+         session_duration = \"{session}ms\"\nfail_mode = \"{fail_mode}\"\n{event}",
         rate * 60.0
     )
 }

@@ -1,31 +1,12 @@
 //! What the servers of the shop report of their load.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
 use super::{allowed, ask, has_problem, inside, is, is_free, room, signal, slowed_by, while_busy};
 use crate::common::line::{gateway, last_tickets};
 use crate::common::redis::RedisServer;
-use crate::common::{JSON, PAGE, Weir, answering, config, until_true};
-
-/// A server of the shop that says these headers with each of its answers, until it says others.
-#[derive(Clone, Default)]
-struct Speaker(Arc<Mutex<String>>);
-
-impl Speaker {
-    fn open(&self) -> SocketAddr {
-        let said = self.0.clone();
-        answering(move |head| {
-            let body = format!("welcome to the shop\n{head}");
-            let said = said.lock().unwrap().clone();
-            format!("HTTP/1.1 200 OK\r\n{said}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-        })
-    }
-
-    fn says(&self, load: &str) {
-        *self.0.lock().unwrap() = if load.is_empty() { String::new() } else { format!("{load}\r\n") };
-    }
-}
+use crate::common::speaker::Speaker;
+use crate::common::{JSON, PAGE, Weir, config, until_true};
 
 fn two_servers(one: SocketAddr, other: SocketAddr, room: &str) -> String {
     config(one, room).replace(&format!("[\"{one}\"]"), &format!("[\"{one}\", \"{other}\"]"))

@@ -102,7 +102,7 @@ impl Checked {
 
     /// A command of `weir` or `loadtest`: its subcommands and options are in their help, and a launch ships.
     fn own(&mut self, program: &str, words: &[&str]) -> Result<(), String> {
-        let depth = if words[0] == "keys" { 2 } else { 1 };
+        let depth = if ["keys", "operators", "audit"].contains(&words[0]) { 2 } else { 1 };
         let subcommand: Vec<&str> = words.iter().copied().take(depth).take_while(|word| is_plain(word)).collect();
         let key = format!("{program} {}", subcommand.join(" "));
         if !self.help.contains_key(&key) {

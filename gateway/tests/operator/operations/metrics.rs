@@ -7,7 +7,9 @@ use gateway::telemetry::catalogue::{self, ALL, Metric};
 use gateway::telemetry::meters::{DISPOSITIONS, VERDICTS};
 
 use super::{path, run, text};
-use crate::common::{CLOSED, JSON, Kept, PAGE, ROOMY, Shop, Weir, answering, config, nobody, ok, request, until_true};
+use crate::common::{
+    CLOSED, JSON, PAGE, ROOMY, Shop, Weir, answering, config, enters_in_turn, nobody, ok, request, until_true,
+};
 
 /// Metrics that a gateway tells only where there is something to tell.
 const SOMETIMES: [&Metric; 16] = [
@@ -183,18 +185,7 @@ fn the_wait_of_who_enters_from_the_line_is_held_against_what_they_were_shown() {
     let shop = Shop::open();
     let open = CLOSED.replace("queue_all = true", "burst = 1\n[room.poll]\nmin = \"200ms\"\nmax = \"400ms\"");
     let weir = Weir::start(&config(shop.address, &open));
-    let come = || {
-        let mut kept = Kept::open(weir.http);
-        let mut answer = kept.get("/launch/item", &[JSON]);
-        let cookie = answer.cookie().unwrap();
-        until_true("it is their turn", || {
-            let ready = answer.is_shop();
-            if !ready {
-                answer = kept.get("/launch/item", &[JSON, ("Cookie", &cookie)]);
-            }
-            ready
-        });
-    };
+    let come = || enters_in_turn(&weir);
     std::thread::scope(|scope| (0..25).for_each(|_| drop(scope.spawn(come))));
     let claims = weir.metric("weir_requests_total{room=\"launch\",verdict=\"claim\"}");
     assert!(claims > 0.0, "some of them had to wait");

@@ -120,6 +120,12 @@ fn room(scenario: &Scenario, document: &mut Document<'_>) {
     if room.session_duration.0 < SHORTEST_SESSION {
         document.report_if_sound("room.session_duration", "is shorter than a gateway accepts", "write at least \"5s\"");
     }
+    if let Some(start) = room.event_start.filter(|_| document.is_sound("arrivals"))
+        && start.0 >= scenario.closes()
+    {
+        let what = format!("nobody is outside any more at {start}");
+        document.report_if_sound("room.event_start", what, "write a time before closing");
+    }
 }
 
 fn people(scenario: &Scenario, document: &mut Document<'_>) {

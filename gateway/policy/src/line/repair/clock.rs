@@ -10,17 +10,30 @@ pub(in crate::line) struct Clock {
     server: u64,
     /// How far the line is ahead of that server's clock.
     skew: Millis,
+    /// The time of day: the latest that any server or gateway has seen.
+    utc: Millis,
 }
 
 impl Clock {
     /// The clock of a server that begins a line, or goes on with it.
     pub(in crate::line) fn of(at: Stamp) -> Self {
-        Self { server: at.server, skew: 0 }
+        Self { server: at.server, skew: 0, utc: at.now }
     }
 
     /// Whether this server wrote the line last.
     pub(super) fn is_of(&self, server: u64) -> bool {
         self.server == server
+    }
+
+    /// The time of day by this server's clock. It stands where the last server was ahead, so no event begins twice.
+    pub(in crate::line) fn tell_utc(&mut self, at: Stamp, seen: Millis) -> Millis {
+        self.utc = self.utc.max(at.now).max(seen);
+        self.utc
+    }
+
+    /// As last told.
+    pub(in crate::line) fn utc(&self) -> Millis {
+        self.utc
     }
 
     /// The time: the server's, but not behind the latest of the line and of a gateway. After a loss it goes on from there.

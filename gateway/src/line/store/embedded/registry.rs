@@ -1,19 +1,23 @@
-//! The registry of a single gateway: the rooms by version, and no other gateway.
+//! The registry of a single gateway: the rooms by version, the audit, and no other gateway.
 
 use std::sync::Arc;
 
-use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use policy::audit::{Entry, Head};
+use redb::{ReadableDatabase as _, ReadableTable, ReadableTableMetadata as _, TableDefinition, WriteTransaction};
 
 use super::{Embedded, Open};
 use crate::line::store::Answer;
 use crate::line::store::registry::{
-    Change, Heartbeat, HeartbeatReply, InForce, Registry, Switched, Version, superfluous,
+    Change, Heartbeat, HeartbeatReply, InForce, KEPT_LINES, Link, PAGE_OF_LINES, Registry, Switched, Version,
+    superfluous,
 };
 
 /// By number: when it was made, and its text.
 const VERSIONS: TableDefinition<u64, (u64, &str)> = TableDefinition::new("versions");
 /// One row: number of the switch, number of the version.
 const IN_FORCE: TableDefinition<(), (u64, u64)> = TableDefinition::new("in_force");
+/// Lines of the audit by number.
+const AUDIT: TableDefinition<u64, &str> = TableDefinition::new("audit");
 
 impl Registry for Embedded {
     fn exchange(&self, heartbeat: Heartbeat) -> Answer<'_, HeartbeatReply> {
@@ -24,14 +28,18 @@ impl Registry for Embedded {
         self.call(|open| open.versions())
     }
 
-    fn switch(&self, from: InForce, change: Change) -> Answer<'_, Switched> {
-        self.call(move |open| open.switch(from, &change))
+    fn record(&self, from: InForce, change: Change, link: Option<Link>) -> Answer<'_, Switched> {
+        self.call(move |open| open.record(from, &change, link.as_ref()))
+    }
+
+    fn audit(&self, from: u64) -> Answer<'_, Vec<String>> {
+        self.call(move |open| open.audit(from))
     }
 }
 
 /// Makes the tables.
 pub(super) fn set_up(write: &WriteTransaction) -> Result<(), redb::Error> {
-    let _ = (write.open_table(VERSIONS)?, write.open_table(IN_FORCE)?);
+    let _ = (write.open_table(VERSIONS)?, write.open_table(IN_FORCE)?, write.open_table(AUDIT)?);
     Ok(())
 }
 
@@ -45,7 +53,8 @@ impl Open {
             known if known == heartbeat.knows => None,
             InForce { number, .. } => versions.get(number)?.map(|row| version_of(number, row.value())),
         };
-        Ok(HeartbeatReply { in_force, version, gateways: vec![heartbeat.text] })
+        let audit = head(&read.open_table(AUDIT)?)?;
+        Ok(HeartbeatReply { in_force, version, gateways: vec![heartbeat.text], audit, now: self.clock.now() })
     }
 
     fn versions(&self) -> Result<Vec<Version>, redb::Error> {
@@ -58,20 +67,53 @@ impl Open {
         Ok(versions)
     }
 
-    fn switch(&self, from: InForce, change: &Change) -> Result<Switched, redb::Error> {
+    fn record(&self, from: InForce, change: &Change, link: Option<&Link>) -> Result<Switched, redb::Error> {
         let write = self.database.begin_write()?;
-        let switched = change_in(&write, from, change, self.clock.now())?;
+        let behind = link.map_or(Ok(None), |link| link_in(&write, link))?;
+        let switched = match behind {
+            Some(head) => Switched::Behind(head),
+            None => change_in(&write, from, change, self.clock.now())?,
+        };
         match switched {
             Switched::Now(_) => write.commit()?,
             _ => write.abort()?,
         }
         Ok(switched)
     }
+
+    fn audit(&self, from: u64) -> Result<Vec<String>, redb::Error> {
+        let read = self.database.begin_read()?;
+        let lines = read.open_table(AUDIT)?;
+        lines.range(from..)?.take(PAGE_OF_LINES).map(|row| Ok(row?.1.value().to_owned())).collect()
+    }
+}
+
+/// The last line of the audit.
+fn head(lines: &impl ReadableTable<u64, &'static str>) -> Result<Head, redb::Error> {
+    let last = lines.last()?;
+    Ok(last.and_then(|(_, line)| Some(Entry::read(line.value())?.1)).unwrap_or_default())
+}
+
+/// Writes a line behind the last one; that one, if the line names another.
+fn link_in(write: &WriteTransaction, Link { behind, line }: &Link) -> Result<Option<Head>, redb::Error> {
+    let mut lines = write.open_table(AUDIT)?;
+    let present = head(&lines)?;
+    if present != *behind {
+        return Ok(Some(present));
+    }
+    lines.insert(line.head.number, line.text.as_str())?;
+    while lines.len()? > KEPT_LINES as u64 {
+        lines.pop_first()?;
+    }
+    Ok(None)
 }
 
 fn change_in(write: &WriteTransaction, from: InForce, change: &Change, now: u64) -> Result<Switched, redb::Error> {
     let (mut versions, mut row) = (write.open_table(VERSIONS)?, write.open_table(IN_FORCE)?);
     let present = row.get(())?.map_or_else(InForce::default, |row| in_force_of(row.value()));
+    if matches!(change, Change::Nothing) {
+        return Ok(Switched::Now(present));
+    }
     if present != from {
         return Ok(Switched::Other(present));
     }
@@ -89,6 +131,7 @@ fn change_in(write: &WriteTransaction, from: InForce, change: &Change, now: u64)
             }
             *lost
         }
+        Change::Nothing => present,
     };
     row.insert((), (next.switch, next.number))?;
     let kept = versions.iter()?.map(|row| Ok(row?.0.value())).collect::<Result<Vec<_>, redb::Error>>()?;

@@ -1,8 +1,9 @@
 -- A gateway reports itself, and gets the others and the version in force.
 --
--- KEYS: format, in_force ("switch number"), versions (hash: number -> "made text"), gateways (hash: incarnation -> "time text").
+-- KEYS: format, in_force ("switch number"), versions (hash: number -> "made text"), gateways (hash: incarnation -> "time text"),
+--   head of the audit ("number hash").
 -- ARGV: incarnation, text, switch that the gateway knows, milliseconds after which a silent gateway is forgotten.
--- Answer: switch, number, "made text" of the version in force or "", texts of the gateways.
+-- Answer: switch, number, "made text" of the version in force or "", texts of the gateways, head of the audit or "", time.
 
 local refused = claim_format()
 if refused then
@@ -29,4 +30,4 @@ local version = ''
 if switch ~= ARGV[3] then
   version = redis.call('HGET', KEYS[3], number) or ''
 end
-return { switch, number, version, texts }
+return { switch, number, version, texts, redis.call('GET', KEYS[5]) or '', string.format('%.0f', now) }

@@ -68,14 +68,23 @@ end
 
 local asked = cmsgpack.unpack(ARGV[1])
 local rules, batch = asked.rules, asked.batch
+local seen, restored = batch.seen, batch.restore
 local now, server = asked.now, asked.server -- tests only: a gateway leaves them to the server
+if not now then
+  local time = call('TIME')
+  now = time[1] * 1000 + floor(time[2] / 1000)
+end
+-- The time of day, and the rules that are due by it: policy/src/event.rs.
+local utc = max(tonumber(call('HGET', LINE, 'utc') or 0), now, seen.utc)
+for _, later in ipairs(rules.scheduled or {}) do
+  rules = later.from <= utc and later.rules or rules
+end
 local rate, burst, seats = rules.rate, rules.burst, rules.total_active_users
 local session, max_session = rules.session, rules.max_session
 local open, enforced, lends = rules.open, rules.enforced, rules.lends
 local visits = { rate = rules.visits, asked = batch.visits, given = 0 } -- requests that only look
 local gateway, shop_rests = int(batch.gateway), batch.shop_rests
 local arrivals, claims, renewals = batch.arrivals, batch.claims, batch.renewals
-local seen, restored = batch.seen, batch.restore
 
 local unlimited = open and not enforced
 

@@ -113,6 +113,14 @@ local function move(share)
   end
 end
 
+-- Skips the numbers that a calm line has called in advance.
+local function skip_lead()
+  local last = current()
+  if waiting() == 0 and last.serving < last.base + SPAN then
+    last.next = max(last.next, last.serving)
+  end
+end
+
 -- The line lives through some time.
 local function live()
   settle()
@@ -125,6 +133,9 @@ local function live()
     move(share)
   else
     s.bucket, s.visits = 0, 0
+    if rules.gathers then
+      skip_lead()
+    end
   end
   s.rate = rate
 end
@@ -531,6 +542,7 @@ local view = {
   lost = s.lost,
   unsure = is_unsure(),
   now = now,
+  utc = utc,
   rate = rate_in_force,
   capped_by = capped_by,
   stock = stock_now(),

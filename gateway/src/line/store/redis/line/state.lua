@@ -9,6 +9,7 @@ local FIELDS = {
   'places_told', 'places_called', 'places_moved',
   'idle', 'stood', 'easing',
   'sold', 'granted_before',
+  'utc',
 }
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
@@ -18,10 +19,6 @@ local LEASE_KEPT = 35000
 local GRACE = 30000
 local ARRIVAL_LIFE, MOST_ARRIVALS = 60000, 2 ^ 18
 
-if not now then
-  local time = call('TIME')
-  now = time[1] * 1000 + floor(time[2] / 1000)
-end
 if not server then
   -- 48 bits of the server's identity since its start.
   local id = string.match(call('INFO', 'server'), 'run_id:(%x+)')
@@ -87,6 +84,7 @@ do
     s.places_told = math.huge
     s.lenders_unknown_for = LEASE_KEPT
   end
+  s.utc = utc
 end
 
 -- The open segment, in which numbers are given.

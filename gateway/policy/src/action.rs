@@ -1,0 +1,374 @@
+//! What operators do to a room: each action leads from the room in force to the next one, or is refused.
+//!
+//! A state is named by what an arriving visitor sees, and computed from the room: nothing else says it.
+//!
+//! | state | arriving visitor | waiting visitor | inside |
+//! |---|---|---|---|
+//! | Running | joins, or enters | moves | keep their pass |
+//! | Paused | joins | keeps the place, stands | keep it |
+//! | Last call | 503 | served to the last; then Closed | keep it |
+//! | Closed | 503 | place kept | keep it |
+//! | Open to all | straight in, counted | straight in | keep it |
+//! | Stop | 503, but for `return_paths` | place kept | all passes end |
+//!
+//! Out of scope: who may act and how it is written down ([`crate::audit`]); what a version is, and the events of a room.
+
+use std::collections::BTreeMap;
+
+use crate::Millis;
+use crate::ticket::{Kind, Token};
+
+/// Most characters of a message to the line.
+pub const MESSAGE: usize = 280;
+/// The longest time for which a room is open to all, in minutes.
+pub const LONGEST_OPENING: u64 = 60;
+/// The largest step by a share, in percent.
+const LARGEST_STEP: i64 = 50;
+/// The largest rate, in new shoppers per minute.
+const FASTEST: u64 = 60_000_000;
+/// The largest number of seats.
+const MOST_SEATS: u64 = 1_000_000_000;
+
+/// What an arriving visitor gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// A place, or the shop.
+    Running,
+    /// A place in a line that stands.
+    Paused,
+    /// A page: the room takes no new places, and serves those that it has given.
+    LastCall,
+    /// A page: the line stands.
+    Closed,
+    /// The shop: nobody is held, all are counted.
+    OpenToAll,
+    /// A page, and those inside lose their passes.
+    Stop,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] = [Self::Running, Self::Paused, Self::LastCall, Self::Closed, Self::OpenToAll, Self::Stop];
+
+    /// Its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::LastCall => "last_call",
+            Self::Closed => "closed",
+            Self::OpenToAll => "open_to_all",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// Its name for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Paused => "Paused",
+            Self::LastCall => "Last call",
+            Self::Closed => "Closed",
+            Self::OpenToAll => "Open to all",
+            Self::Stop => "Stop",
+        }
+    }
+
+    /// The state of a room whose line has so many people left: a last call that has served all of them is Closed.
+    #[must_use]
+    pub fn with_left(self, left: u64) -> Self {
+        if self == Self::LastCall && left == 0 { Self::Closed } else { self }
+    }
+}
+
+/// The part of a room that actions set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "keys of a room, each a switch of its own")]
+pub struct Controls {
+    /// New shoppers per minute.
+    pub new_users_per_minute: u32,
+    /// The most that may be; `None`: only the bound of the configuration.
+    pub max_new_users_per_minute: Option<u32>,
+    /// Seats; `None` sets no bound.
+    pub total_active_users: Option<u64>,
+    /// All wait, and nobody is let in.
+    pub queue_all: bool,
+    /// No new places.
+    pub last_call: bool,
+    /// Newcomers are refused, and the line stands.
+    pub suspended: bool,
+    /// The same, and no pass counts.
+    pub stopped: bool,
+    /// Passes that were given before this store time count for nothing.
+    pub passes_since: Millis,
+    /// Until this store time everybody enters; 0: not at all.
+    pub open_until: Millis,
+    /// Everybody enters whatever the time: `passthrough`.
+    pub passthrough: bool,
+    /// What waiting shoppers are told, by language.
+    pub message: BTreeMap<String, String>,
+}
+
+impl Controls {
+    /// The state at this store time.
+    pub fn state(&self, now: Millis) -> State {
+        match () {
+            () if self.stopped => State::Stop,
+            () if self.suspended => State::Closed,
+            () if self.queue_all => State::Paused,
+            () if self.last_call => State::LastCall,
+            () if self.passthrough || now < self.open_until => State::OpenToAll,
+            () => State::Running,
+        }
+    }
+}
+
+/// Whether a pass counts for nothing because a Stop ended all that were given before `since`, in store time.
+pub fn ended_by_stop(pass: &Token, since: Millis) -> bool {
+    pass.kind == Kind::Pass && pass.admitted < since
+}
+
+/// A number, or a step from the present one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// This one.
+    To(u64),
+    /// So many percent more, or fewer.
+    By(i64),
+}
+
+impl Amount {
+    /// Of a text such as `480`, `+10%` or `-10%`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    pub fn read(text: &str) -> Result<Self, Refused> {
+        let amount = match text.trim().strip_suffix('%') {
+            Some(step) => step.trim_end().parse().ok().map(Self::By),
+            None => text.trim().parse().ok().map(Self::To),
+        };
+        let fits = |amount: &Self| !matches!(amount, Self::By(step) if *step == 0 || step.abs() > LARGEST_STEP);
+        amount.filter(fits).ok_or_else(|| {
+            let how =
+                format!("write a number, or a step of at most {LARGEST_STEP} percent such as \"+10%\" or \"-10%\"");
+            Refused::wrong("to", format!("{text:?} is no number and no step"), how)
+        })
+    }
+
+    /// From `present`, at least 1: a step moves by 1 at least.
+    fn from(self, present: u64) -> u64 {
+        match self {
+            Self::To(number) => number,
+            Self::By(percent) => {
+                let step = (present.saturating_mul(percent.unsigned_abs()) / 100).max(1);
+                if percent > 0 { present.saturating_add(step) } else { present.saturating_sub(step).max(1) }
+            }
+        }
+    }
+}
+
+/// What an operator does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The line stands; newcomers join it.
+    Pause,
+    /// It moves again.
+    Resume,
+    /// New shoppers per minute.
+    Rate(Amount),
+    /// Shoppers inside at once.
+    Seats(Amount),
+    /// What waiting shoppers are told, by language; nothing: no message any more.
+    Message(BTreeMap<String, String>),
+    /// Newcomers are refused, and the line stands.
+    Close,
+    /// The end of Close, Last call and Stop.
+    Reopen,
+    /// No new places.
+    LastCall,
+    /// Nobody enters, and all passes end.
+    Stop,
+    /// Everybody enters for so many minutes; 0 ends it.
+    Open(u64),
+}
+
+/// Names of the actions, as in addresses, commands and metrics.
+pub const ACTIONS: [&str; 10] =
+    ["pause", "resume", "rate", "seats", "message", "close", "reopen", "last-call", "stop", "open"];
+
+impl Action {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Rate(_) => "rate",
+            Self::Seats(_) => "seats",
+            Self::Message(_) => "message",
+            Self::Close => "close",
+            Self::Reopen => "reopen",
+            Self::LastCall => "last-call",
+            Self::Stop => "stop",
+            Self::Open(_) => "open",
+        }
+    }
+
+    /// Whether it is done only where the name of the room was typed.
+    pub fn asks_for_the_name(&self) -> bool {
+        matches!(self, Self::Close | Self::Reopen | Self::LastCall | Self::Stop | Self::Open(1..))
+    }
+
+    /// Holds what was typed against the name of the room.
+    ///
+    /// # Errors
+    /// If it must be that name and is not.
+    pub fn confirmed(&self, room: &str, typed: Option<&str>) -> Result<(), Refused> {
+        if !self.asks_for_the_name() || typed == Some(room) {
+            return Ok(());
+        }
+        let what = match typed {
+            Some(typed) => format!("{typed:?} was typed, and the room is called {room:?}"),
+            None => format!("{} is done only where the name of the room is typed", self.name()),
+        };
+        Err(Refused::wrong("confirm", what, format!("say \"confirm\": {room:?}")))
+    }
+}
+
+/// Why an action is not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {how}")]
+pub struct Refused {
+    /// The field of the request that it is about; `None`: the state of the room.
+    pub field: Option<&'static str>,
+    /// What is wrong.
+    pub what: String,
+    /// How to mend it.
+    pub how: String,
+}
+
+impl Refused {
+    /// A field that cannot be used.
+    pub fn wrong(field: &'static str, what: impl Into<String>, how: impl Into<String>) -> Self {
+        Self { field: Some(field), what: what.into(), how: how.into() }
+    }
+
+    /// The room is in a state in which that is not done.
+    fn in_state(state: State, how: &str) -> Self {
+        Self { field: None, what: format!("the room is in the state {}", state.label()), how: how.to_owned() }
+    }
+}
+
+/// The room after an action, at this store time. The same as before where nothing is to do.
+///
+/// # Errors
+/// Why it is not done; nothing has changed then.
+pub fn act(room: &Controls, action: &Action, now: Millis) -> Result<Controls, Refused> {
+    let (state, mut next) = (room.state(now), room.clone());
+    match action {
+        Action::Pause => match state {
+            State::Closed | State::Stop => return Err(Refused::in_state(state, "nobody is let in; reopen it first")),
+            State::OpenToAll if room.passthrough => {
+                return Err(Refused::in_state(state, "set its queueing_method to \"fifo\" in the rooms"));
+            }
+            _ => (next.queue_all, next.open_until) = (true, 0),
+        },
+        Action::Resume => match state {
+            State::Closed | State::Stop | State::LastCall => {
+                return Err(Refused::in_state(state, "reopen it to take newcomers again"));
+            }
+            _ => next.queue_all = false,
+        },
+        Action::Rate(amount) => next.new_users_per_minute = rate(room, *amount)?,
+        Action::Seats(amount) => next.total_active_users = Some(seats(room, *amount)?),
+        Action::Message(texts) => {
+            texts.values().try_for_each(|text| is_plain(text))?;
+            next.message.clone_from(texts);
+        }
+        Action::Close => (next.suspended, next.last_call, next.open_until) = (true, false, 0),
+        Action::LastCall => match state {
+            State::Closed | State::Stop => {
+                return Err(Refused::in_state(state, "there are no new places; reopen it first"));
+            }
+            _ => (next.last_call, next.open_until) = (true, 0),
+        },
+        Action::Stop => (next.stopped, next.open_until) = (true, 0),
+        Action::Reopen => {
+            if room.stopped {
+                next.passes_since = now;
+            }
+            (next.stopped, next.suspended, next.last_call) = (false, false, false);
+            if next == *room && state == State::Paused {
+                return Err(Refused::in_state(state, "resume it"));
+            }
+        }
+        Action::Open(0) => next.open_until = 0,
+        Action::Open(minutes) => next.open_until = opening(state, *minutes, now)?,
+    }
+    Ok(next)
+}
+
+fn rate(room: &Controls, amount: Amount) -> Result<u32, Refused> {
+    let wanted = amount.from(u64::from(room.new_users_per_minute));
+    let most = room.max_new_users_per_minute.map_or(FASTEST, u64::from);
+    match wanted {
+        0 => Err(Refused::wrong("to", "no new shoppers at all is not a rate", "write at least 1, or pause the room")),
+        _ if wanted > most => {
+            let what = format!("{wanted} new shoppers a minute are above the ceiling of the room, {most}");
+            Err(Refused::wrong("to", what, "ask for less, or raise max_new_users_per_minute in the rooms"))
+        }
+        _ => Ok(wanted as u32),
+    }
+}
+
+fn seats(room: &Controls, amount: Amount) -> Result<u64, Refused> {
+    if matches!((amount, room.total_active_users), (Amount::By(_), None)) {
+        return Err(Refused::wrong(
+            "to",
+            "the room has no bound on those inside, so there is nothing to step from",
+            "write a number",
+        ));
+    }
+    let wanted = amount.from(room.total_active_users.unwrap_or(1));
+    let fits = (1..=MOST_SEATS).contains(&wanted);
+    let wrong = || {
+        Refused::wrong(
+            "to",
+            format!("{wanted} seats"),
+            format!("write 1 to {MOST_SEATS}; close the room to let nobody in"),
+        )
+    };
+    fits.then_some(wanted).ok_or_else(wrong)
+}
+
+/// When an opening of so many minutes ends, in store time.
+fn opening(state: State, minutes: u64, now: Millis) -> Result<Millis, Refused> {
+    if minutes > LONGEST_OPENING {
+        let how = format!("write 1 to {LONGEST_OPENING}, and say it again before it ends");
+        return Err(Refused::wrong("minutes", format!("{minutes} minutes are too long"), how));
+    }
+    match state {
+        State::Running | State::OpenToAll => Ok(now + minutes * 60_000),
+        State::Paused => Err(Refused::in_state(state, "resume it first")),
+        State::LastCall | State::Closed | State::Stop => Err(Refused::in_state(state, "reopen it first")),
+    }
+}
+
+/// A text for the line: it is shown as it is written, so markup is a mistake.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn is_plain(text: &str) -> Result<(), Refused> {
+    let tag = |at: usize| text[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c));
+    let wrong = match () {
+        () if text.trim().is_empty() => Some("is empty".to_owned()),
+        () if text.chars().count() > MESSAGE => Some(format!("has {} characters", text.chars().count())),
+        () if text.contains(char::is_control) => Some("has control characters".to_owned()),
+        () if text.match_indices('<').any(|(at, _)| tag(at)) => Some("has markup".to_owned()),
+        () => None,
+    };
+    let how = || format!("write plain text on one line, 1 to {MESSAGE} characters");
+    wrong.map_or(Ok(()), |wrong| Err(Refused::wrong("message", format!("a message {wrong}"), how())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use super::*;
+
+const NOW: Millis = 1_000_000;
+
+fn running() -> Controls {
+    Controls { new_users_per_minute: 600, max_new_users_per_minute: Some(1_000), ..Controls::default() }
+}
+
+fn done(room: &Controls, action: &Action) -> Controls {
+    act(room, action, NOW).unwrap_or_else(|refused| panic!("{action:?}: {refused}"))
+}
+
+fn refusal(room: &Controls, action: &Action) -> String {
+    act(room, action, NOW).expect_err("refused").to_string()
+}
+
+#[test]
+fn every_state_is_reached_by_an_action_and_left_by_its_undo() {
+    let opened = Action::Open(5);
+    let pairs = [
+        (Action::Pause, State::Paused, Action::Resume),
+        (Action::LastCall, State::LastCall, Action::Reopen),
+        (Action::Close, State::Closed, Action::Reopen),
+        (opened, State::OpenToAll, Action::Open(0)),
+    ];
+    for (action, state, undo) in pairs {
+        let there = done(&running(), &action);
+        assert_eq!(there.state(NOW), state, "{action:?}");
+        assert_eq!(done(&there, &action), there, "{action:?} twice is one");
+        assert_eq!(done(&there, &undo), running(), "{undo:?}");
+    }
+    assert_eq!(running().state(NOW), State::Running);
+    assert_eq!(State::ALL.map(State::name).len(), 6);
+}
+
+#[test]
+fn a_stop_ends_the_passes_that_were_given_before_the_room_is_reopened() {
+    let stopped = done(&running(), &Action::Stop);
+    assert_eq!(stopped.state(NOW), State::Stop);
+    let open = act(&stopped, &Action::Reopen, NOW + 500).expect("reopened");
+    assert_eq!((open.state(NOW), open.passes_since), (State::Running, NOW + 500));
+    let pass = |given| Token::pass(1, given, given + 300_000);
+    assert!(ended_by_stop(&pass(NOW), open.passes_since) && !ended_by_stop(&pass(NOW + 500), open.passes_since));
+    assert!(!ended_by_stop(&Token::ticket(1, NOW), open.passes_since), "a place is kept");
+    let later = done(&done(&open, &Action::Close), &Action::Reopen);
+    assert_eq!(later.passes_since, open.passes_since, "a close ends no pass");
+}
+
+#[test]
+fn an_opening_ends_by_itself_and_is_bounded() {
+    let open = done(&running(), &Action::Open(60));
+    assert_eq!(
+        [NOW, NOW + 3_599_999, NOW + 3_600_000].map(|now| open.state(now)),
+        [State::OpenToAll, State::OpenToAll, State::Running]
+    );
+    assert!(refusal(&running(), &Action::Open(61)).contains("write 1 to 60"));
+    for (before, how) in [(Action::Pause, "resume it"), (Action::Stop, "reopen it"), (Action::Close, "reopen it")] {
+        assert!(refusal(&done(&running(), &before), &Action::Open(1)).contains(how));
+    }
+    for over in [Action::Pause, Action::Close, Action::Stop, Action::LastCall] {
+        assert_eq!(done(&open, &over).open_until, 0, "{over:?} is stronger");
+    }
+}
+
+#[test]
+fn a_last_call_that_has_served_all_is_closed() {
+    let called = done(&running(), &Action::LastCall).state(NOW);
+    assert_eq!((called.with_left(3), called.with_left(0)), (State::LastCall, State::Closed));
+    assert_eq!(State::Running.with_left(0), State::Running);
+}
+
+#[test]
+fn a_paused_room_stays_paused_behind_a_close_and_behind_a_last_call() {
+    let paused = done(&running(), &Action::Pause);
+    assert_eq!(done(&done(&paused, &Action::Close), &Action::Reopen).state(NOW), State::Paused);
+    let both = done(&paused, &Action::LastCall);
+    assert_eq!(both.state(NOW), State::Paused);
+    assert_eq!(done(&done(&running(), &Action::LastCall), &Action::Pause).state(NOW), State::Paused);
+    assert_eq!(done(&both, &Action::Resume).state(NOW), State::LastCall);
+    assert!(refusal(&paused, &Action::Reopen).contains("resume it"));
+}
+
+#[test]
+fn what_would_do_something_else_than_it_says_is_refused() {
+    let closed = done(&running(), &Action::Close);
+    for action in [Action::Pause, Action::Resume, Action::LastCall, Action::Open(1)] {
+        assert!(refusal(&closed, &action).contains("Closed"), "{action:?}");
+    }
+    let free = Controls { passthrough: true, ..running() };
+    assert!(refusal(&free, &Action::Pause).contains("queueing_method"));
+}
+
+#[test]
+fn a_rate_is_a_number_or_a_step_up_to_the_ceiling() {
+    let rate = |text: &str| {
+        Amount::read(text)
+            .and_then(|amount| act(&running(), &Action::Rate(amount), NOW))
+            .map(|room| room.new_users_per_minute)
+    };
+    assert_eq!(["480", " 1000 ", "+10%", "-10 %"].map(|text| rate(text).ok()), [480, 1000, 660, 540].map(Some));
+    for wrong in ["", "x", "1001", "0", "-5", "+51%", "0%", "1e3", "+99999999999999999999%", "18446744073709551616"] {
+        let refused = rate(wrong).expect_err(wrong);
+        assert!(refused.field == Some("to") && !refused.how.is_empty(), "{refused}");
+    }
+    let least = Controls { new_users_per_minute: 1, ..running() };
+    assert_eq!(done(&least, &Action::Rate(Amount::By(-10))).new_users_per_minute, 1);
+    assert_eq!(done(&least, &Action::Rate(Amount::By(10))).new_users_per_minute, 2);
+}
+
+#[test]
+fn seats_are_a_number_or_a_step_from_one() {
+    let ten = done(&running(), &Action::Seats(Amount::To(10)));
+    assert_eq!(done(&ten, &Action::Seats(Amount::By(10))).total_active_users, Some(11));
+    assert!(refusal(&running(), &Action::Seats(Amount::By(10))).contains("write a number"));
+    assert!(refusal(&ten, &Action::Seats(Amount::To(0))).contains("close the room"));
+}
+
+#[test]
+fn a_message_is_plain_and_short() {
+    let said = |text: &str| Action::Message(BTreeMap::from([("en-US".to_owned(), text.to_owned())]));
+    for good in ["We restock at 20:00", "3 < 5 and 5 > 3", &"가".repeat(280)] {
+        assert_eq!(done(&running(), &said(good)).message["en-US"], good);
+    }
+    for bad in ["", " ", "a\nb", "<b>now</b>", "</p>", "<!-- -->", &"x".repeat(281)] {
+        assert!(refusal(&running(), &said(bad)).contains("plain text"), "{bad:?}");
+    }
+    let none = done(&done(&running(), &said("x")), &Action::Message(BTreeMap::new()));
+    assert_eq!(none, running());
+}
+
+#[test]
+fn what_shuts_people_out_or_lets_all_in_asks_for_the_name() {
+    for action in [Action::Close, Action::Reopen, Action::LastCall, Action::Stop, Action::Open(1)] {
+        assert!(action.confirmed("launch", Some("launch")).is_ok());
+        for typed in [None, Some("lunch"), Some("")] {
+            let refused = action.confirmed("launch", typed).expect_err("the name was not typed");
+            assert!(refused.field == Some("confirm") && refused.how.contains("\"launch\""), "{refused}");
+        }
+    }
+    for action in [Action::Pause, Action::Resume, Action::Rate(Amount::To(1)), Action::Open(0)] {
+        assert!(action.confirmed("launch", None).is_ok(), "{action:?}");
+    }
+}

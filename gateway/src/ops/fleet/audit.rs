@@ -1,0 +1,130 @@
+//! The audit of all gateways: each line is written by the one that acted, and followed by the others.
+//!
+//! A gateway that does not find its own last line in the store any more has seen a loss. It says so in a line that names the head
+//! that was lost, unless another gateway with the same head has done it.
+//!
+//! Out of scope: what a line is ([`policy::audit`]), and the file of it here (`trail`).
+
+use std::time::Instant;
+
+use policy::Millis;
+use policy::audit::{Entry, Head};
+
+use super::{Fleet, KeyState, NotSwitched};
+use crate::line::store::StoreError;
+use crate::line::store::registry::{Change, InForce, Link, PAGE_OF_LINES, Switched};
+use crate::ui::iso;
+
+/// How often a line is said again because another gateway wrote one first.
+const TRIES: usize = 16;
+
+impl Fleet {
+    /// The time of the store, as of the last exchange and the time since; `None` before the first.
+    pub(crate) fn store_time(&self) -> Option<Millis> {
+        let clock = *self.clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        clock.map(|(at, now): (Instant, Millis)| now + at.elapsed().as_millis() as u64)
+    }
+
+    /// Makes a change from `from`, and writes down who did it in the same step. Applies it here at once.
+    ///
+    /// # Errors
+    /// If another version is in force, or the store does not answer.
+    pub(crate) async fn record(&self, entry: &Entry, from: InForce, change: Change) -> Result<InForce, NotSwitched> {
+        if self.standing.get() != KeyState::Shared {
+            return Err(NotSwitched::Foreign);
+        }
+        for _ in 0..TRIES {
+            let link = self.link(entry.clone());
+            match self.registry.record(from, change.clone(), Some(link)).await? {
+                Switched::Now(in_force) => {
+                    self.refresh().await;
+                    return Ok(in_force);
+                }
+                Switched::Other(in_force) => return Err(NotSwitched::Other(in_force.number)),
+                Switched::Unknown => return Err(NotSwitched::Unknown(entry.version.unwrap_or_default())),
+                Switched::Behind(_) => self.refresh().await,
+            }
+        }
+        Err(NotSwitched::Busy)
+    }
+
+    /// Writes down what changes nothing, such as a refusal.
+    ///
+    /// # Errors
+    /// As [`Fleet::record`].
+    pub(crate) async fn note(&self, entry: &Entry) -> Result<(), NotSwitched> {
+        self.record(entry, InForce::default(), Change::Nothing).await.map(drop)
+    }
+
+    fn link(&self, entry: Entry) -> Link {
+        let behind = self.trail.head();
+        let at = iso(self.store_time().unwrap_or_default());
+        let line = Entry { at, gateway: self.identity.name.clone(), ..entry }.behind(&behind);
+        Link { behind, line }
+    }
+
+    /// Takes in the lines that the store has and this gateway has not seen.
+    pub(super) async fn follow(&self, head: &Head) {
+        let mine = self.trail.head();
+        if *head == mine {
+            return;
+        }
+        if let Err(error) = self.catch_up(head, mine).await {
+            tracing::debug!(%error, "the audit could not be followed");
+        }
+    }
+
+    async fn catch_up(&self, head: &Head, mine: Head) -> Result<(), StoreError> {
+        let mut lines =
+            if head.number < mine.number { Vec::new() } else { self.registry.audit(mine.number.max(1)).await? };
+        let first = lines.first().and_then(|line| Entry::read(line)).map(|(_, head)| head);
+        match first {
+            _ if mine.number == 0 => {}
+            Some(first) if first == mine => drop(lines.remove(0)),
+            // The store keeps fewer lines than were written meanwhile.
+            Some(first) if first.number > mine.number => {}
+            _ => return self.fork(head, mine).await,
+        }
+        self.trail.take(lines).await;
+        Ok(())
+    }
+
+    /// The store does not have the last line of this gateway.
+    async fn fork(&self, head: &Head, mine: Head) -> Result<(), StoreError> {
+        if self.standing.get() != KeyState::Shared {
+            return Ok(());
+        }
+        let mut lines = self.chain().await?;
+        let tells = |line: &String| Entry::read(line).is_some_and(|(entry, _)| entry.lost.as_ref() == Some(&mine));
+        if !lines.iter().any(tells) {
+            let at = iso(self.store_time().unwrap_or_default());
+            let (gateway, who, action) = (self.identity.name.clone(), "weir".to_owned(), "fork".to_owned());
+            let line = Entry { at, gateway, who, action, lost: Some(mine), ..Entry::default() }.behind(head);
+            let link = Link { behind: head.clone(), line };
+            let written = self.registry.record(InForce::default(), Change::Nothing, Some(link.clone())).await?;
+            if !matches!(written, Switched::Now(_)) {
+                // Another gateway wrote a line meanwhile: at the next exchange this is looked at again.
+                return Ok(());
+            }
+            lines.push(link.line.text);
+        }
+        let known = self.trail.known().await;
+        lines.retain(|line| Entry::read(line).is_some_and(|(_, head)| !known.contains(&head.hash)));
+        self.trail.take(lines).await;
+        Ok(())
+    }
+
+    /// Every line that the store keeps.
+    async fn chain(&self) -> Result<Vec<String>, StoreError> {
+        let mut chain: Vec<String> = Vec::new();
+        loop {
+            let last = chain.last().and_then(|line| Entry::read(line)).map_or(0, |(entry, _)| entry.number);
+            let page = self.registry.audit(last + 1).await?;
+            let whole = page.len() < PAGE_OF_LINES;
+            chain.extend(page);
+            if whole {
+                return Ok(chain);
+            }
+        }
+    }
+}

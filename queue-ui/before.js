@@ -1,0 +1,22 @@
+// Counts down to the start, by the store's clock. The number is silent; a screen reader hears of it a few times.
+let due, left, ticks;
+const tick = words => {
+  const all = Math.max(0, Math.ceil((due - performance.now()) / 1000)), two = n => String(n).padStart(2, "0");
+  const h = Math.floor(all / 3600), m = Math.floor(all / 60) % 60;
+  show("countdown", (h ? h + ":" + two(m) : m) + ":" + two(all % 60));
+  const mark = words && [600, 300, 60, 30].find(mark => all <= mark && mark < left);
+  if (mark) show("say", element("left")?.textContent + ": " + words(mark, mark));
+  left = all;
+};
+// `starts`: milliseconds until then; none: it has started, or is put off. `words`: a time in words, once the page has them.
+countDown = (starts, words) => {
+  clearInterval(ticks);
+  const block = element("before");
+  if (block) block.hidden = !starts;
+  if (!starts) return;
+  due = performance.now() + starts;
+  tick(words);
+  ticks = setInterval(tick, 1000, words);
+};
+countDown(+element("weir").dataset.starts);
+for (const start of document.querySelectorAll("#starts")) start.textContent = new Date(start.dateTime).toLocaleString(document.documentElement.lang);
