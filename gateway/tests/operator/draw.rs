@@ -248,7 +248,7 @@ fn a_file_that_is_no_proof_is_told_with_its_name() {
         "it is of version 1, this program checks version 2",
     );
     unread(b"{\"version\":2}", "it is not the proof of a draw");
-    unread(&[b' '; 10_000_000], "larger than 8 MiB");
+    unread(&vec![b' '; 10_000_000], "larger than 8 MiB");
     let (code, told) = desk.ask(Path::new("nowhere.json"), &[]);
     assert!(code == 2 && told.contains("nowhere.json: "), "{told}");
     assert_eq!(Command::new(WEIR).arg("verify-draw").output().unwrap().status.code(), Some(2), "without a file");
@@ -302,8 +302,9 @@ fn the_program_of_the_document_comes_to_the_same_place() {
 fn every_test_that_the_document_of_threats_names_is_there() {
     let folder = root().join("gateway/policy/tests/draw");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let source: String =
+    let source: Vec<String> =
         files.map(|file| format!("mod {};\n{}", stem(&file), std::fs::read_to_string(&file).unwrap())).collect();
+    let source = source.concat();
     let rows = document("docs/design/draw.md").table("Threats");
     let names: Vec<&str> = rows.iter().flat_map(|row| row[2].split('`').skip(1).step_by(2)).collect();
     let is_there = |name: &str| source.contains(&format!("fn {name}(")) || source.contains(&format!("mod {name};"));
