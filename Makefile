@@ -132,7 +132,7 @@ siege: build ## Every attack of a crowd at the rate of one core, and pass holder
 
 .PHONY: bench-draw
 bench-draw: ## How long one place of a draw takes, and all of a million
-	cargo bench --locked -p benches --bench policy -- draw/
+	cargo bench --profile opt --locked -p benches --bench policy -- draw/
 
 .PHONY: bench-connections
 bench-connections: ## Memory of 20,000 idle connections, and of 5,000 with closed windows

@@ -14,6 +14,9 @@
 //! - [`permutation`]: the place of a number
 //! - [`history`]: the records in order, held against the rules; [`proof`]: the published document; [`verify`]: what it proves
 //!
+//! No gateway holds a draw yet: `weir verify-draw` is all that uses this module, and what makes records and secrets is used by
+//! tests alone.
+//!
 //! Reasons, threats and what is not proved: `docs/design/draw.md`. Out of scope: who holds a number, when a browser saw a
 //! record, and how a signature of the beacon is fetched.
 
