@@ -57,6 +57,10 @@ mutants: ## Five faults in the queue of a room, one by one: the launches in virt
 	@deploy/tools test
 	gateway/policy/mutants
 
+.PHONY: draw
+draw: ## What an insider gains in a draw, and whether its orders are uniform, by ten times as many draws as in make test: a minute
+	WEIR_DRAW_ORDERS=10 cargo nextest run --workspace --locked --test launches --no-capture -E 'test(/^draw::(uniform|threats::who_knows)/)'
+
 .PHONY: test-world
 test-world: differential clients locust openapi real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
@@ -131,6 +135,10 @@ bench-instructions: build ## Instructions per request against the record: fails 
 siege: build ## Every attack of a crowd at the rate of one core, and pass holders beside it: writes benches/SIEGE.md, in twelve minutes
 	@deploy/tools bench
 	benches/siege
+
+.PHONY: bench-draw
+bench-draw: ## How long one place of a draw takes, and all of a million
+	cargo bench --profile opt --locked -p benches --bench policy -- draw/
 
 .PHONY: bench-connections
 bench-connections: ## Memory of 20,000 idle connections, and of 5,000 with closed windows

@@ -12,6 +12,9 @@ use gateway::client::connection_cache::ConnectionCache;
 use gateway::client::visitor::{Head, credential, intent};
 use gateway::quota::{Client, Quota, Quotas};
 use policy::admit::{AdmitContext, Credential, Intent, PassState, admit};
+use policy::draw::beacon::Beacon;
+use policy::draw::hex::Hex;
+use policy::draw::permutation::Permutation;
 use policy::line::{Batch, Line, Segment, View};
 use policy::room::{Room, Rules};
 use policy::scope::{NormalPath, Pattern, Table};
@@ -137,5 +140,20 @@ fn called(rules: &Rules) -> Line {
     line
 }
 
-criterion_group!(policy, seal, decide, head, scope, quota, line);
+fn draw(c: &mut Criterion) {
+    let million = Permutation::new(Hex([7; 32]), 1_000_000);
+    // The slowest: they are walked over 254 others.
+    let two = Permutation::new(Hex([7; 32]), 2);
+    c.bench_function("draw/a place of 1,000,000", |b| b.iter(|| million.place(black_box(812))));
+    c.bench_function("draw/a place of 2", |b| b.iter(|| two.place(black_box(1))));
+    let round = "b75c69d0b72a5d906e854e808ba7e2accb1542ac355ae486d591aa9d43765482e26cd02df835d3546d23c4b13e0dfc92";
+    let Ok(signature) = round.parse() else { return };
+    c.bench_function("draw/a round of the beacon", |b| b.iter(|| Beacon::QUICKNET.check(black_box(123), &signature)));
+    let mut whole = c.benchmark_group("draw");
+    whole.sample_size(10).throughput(Throughput::Elements(1_000_000));
+    whole.bench_function("1,000,000 places", |b| b.iter(|| million.is_complete()));
+    whole.finish();
+}
+
+criterion_group!(policy, seal, decide, head, scope, quota, line, draw);
 criterion_main!(policy);

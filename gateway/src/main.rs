@@ -4,6 +4,7 @@ mod audit;
 mod event;
 mod keys;
 mod operators;
+mod verify_draw;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -137,6 +138,11 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// Check the published proof of a draw, on any computer and without a network.
+    ///
+    /// Exit code 0: the order is proved. 3: it was drawn without a public number, which does not bind the operator. 4: no draw took
+    /// place. 5: the proof is refused. 6: the draw is not over. 2: the file cannot be read as a proof.
+    VerifyDraw(verify_draw::Arguments),
 }
 
 /// The room of an action, and why.
@@ -232,6 +238,7 @@ fn main() -> ExitCode {
         Command::Versions { number: None, reach } => reach.ask(async |gateway| gateway.versions().await),
         Command::Event { command } => event::run(&command),
         Command::Keys { command } => keys::run(&command),
+        Command::VerifyDraw(arguments) => return verify_draw::run(&arguments),
     };
     told(done)
 }

@@ -16,6 +16,7 @@
 //! - [`servers`]: which server of the shop is asked, and how often again
 //! - [`pass`]: the passes that live at once; [`gate`]: how many requests of a class, such as orders, are in work, and whose is next
 //! - [`ticket`]: what a shopper holds; [`seal`]: its sealed text
+//! - [`draw`]: the order of an event, so that a sceptic can check it
 //! - [`admit`]: all the `if`s of a request
 //! - [`action`]: what operators do to a room; [`audit`]: the chain of lines that says who did it
 //!
@@ -27,6 +28,7 @@ pub mod admit;
 pub mod audit;
 pub mod cap;
 pub mod dormancy;
+pub mod draw;
 pub mod event;
 pub mod gate;
 pub mod lease;

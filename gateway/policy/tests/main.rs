@@ -1,6 +1,7 @@
 //! The policy as a whole: lines, leases and paths at random and in virtual time.
 
 mod dormancy;
+mod draw;
 mod gate;
 mod leases;
 mod promises;

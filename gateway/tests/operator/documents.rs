@@ -5,7 +5,7 @@
 
 mod arrows;
 mod commands;
-mod markdown;
+pub(crate) mod markdown;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

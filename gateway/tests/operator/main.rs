@@ -6,6 +6,7 @@ mod bounds;
 mod common;
 mod config;
 mod documents;
+mod draw;
 mod events;
 mod launch;
 mod live;
