@@ -256,11 +256,16 @@ impl Language {
     /// The language that an `Accept-Language` header prefers among ours. If there is none: the one that was `set`, else English
     /// for a shopper who names other languages, and Korean for one who names none.
     pub fn pick(accept: &str, set: Option<Self>) -> Self {
+        Self::pick_among(&Self::ALL, accept, set)
+    }
+
+    /// The same among some of ours.
+    pub(crate) fn pick_among(known: &[Self], accept: &str, set: Option<Self>) -> Self {
         let names_any = accept.contains(|c: char| c.is_ascii_alphabetic());
         let mut best = (0.0, set.unwrap_or(if names_any { Self::English } else { Self::Korean }));
         for range in accept.split(',').take(16) {
             let mut parts = range.split(';');
-            let language = parts.next().and_then(Self::from_tag);
+            let language = parts.next().and_then(Self::from_tag).filter(|language| known.contains(language));
             let quality = parts.find_map(|part| part.trim().strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
             if let Some(language) = language.filter(|_| quality > best.0) {
                 best = (quality, language);

@@ -70,7 +70,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn of(login: &'a LogIn, headers: &HeaderMap) -> Self {
         let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self { login, language: Language::pick(accepts, None) }
+        Self { login, language: Language::pick_among(&Texts::LANGUAGES, accepts, None) }
     }
 
     fn texts(&self) -> &'static Texts {

@@ -34,11 +34,12 @@ pub(super) struct Texts {
 }
 
 impl Texts {
+    /// What operators can read here.
+    pub(super) const LANGUAGES: [Language; 2] = [Language::English, Language::Korean];
+
+    /// The texts in one of them.
     pub(super) fn of(language: Language) -> &'static Self {
-        match language {
-            Language::English => &ENGLISH,
-            Language::Korean => &KOREAN,
-        }
+        if language == Language::Korean { &KOREAN } else { &ENGLISH }
     }
 }
 
