@@ -104,7 +104,7 @@ impl From<NotSwitched> for Problem {
     fn from(error: NotSwitched) -> Self {
         let status = match &error {
             NotSwitched::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            NotSwitched::Other(_) | NotSwitched::Undoes(_) => StatusCode::CONFLICT,
+            NotSwitched::Other(_) | NotSwitched::Undoes(_) | NotSwitched::Done => StatusCode::CONFLICT,
             NotSwitched::Unknown(_) => StatusCode::NOT_FOUND,
             NotSwitched::Browser => StatusCode::FORBIDDEN,
             NotSwitched::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
