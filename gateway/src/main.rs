@@ -111,6 +111,27 @@ enum Command {
         #[arg(long)]
         minutes: u64,
     },
+    /// Let some who wait in a room in now: the line stands until the rate has paid for them.
+    LetIn {
+        #[command(flatten)]
+        on: On,
+        /// How many: at most a minute of the rate.
+        shoppers: u64,
+    },
+    /// Start an event of a room now. It cannot be undone.
+    StartEvent {
+        #[command(flatten)]
+        on: On,
+        /// The event; default: the one in its pre-queue.
+        event: Option<String>,
+    },
+    /// End the pass of one shopper, or give up the place.
+    Revoke {
+        #[command(flatten)]
+        on: On,
+        /// Its id, as in `Weir-Pass-Id`, such as 5.42.
+        pass: String,
+    },
     /// Show or check what operators did.
     Audit {
         #[command(subcommand)]
@@ -231,6 +252,15 @@ fn main() -> ExitCode {
         }
         Command::Open { on, minutes } => {
             on.act("open", operator::Command { minutes: Some(minutes), ..operator::Command::default() })
+        }
+        Command::LetIn { on, shoppers } => {
+            on.act("let-in", operator::Command { shoppers: Some(shoppers), ..operator::Command::default() })
+        }
+        Command::StartEvent { on, event } => {
+            on.act("start-event", operator::Command { event, ..operator::Command::default() })
+        }
+        Command::Revoke { on, pass } => {
+            on.act("revoke", operator::Command { pass: Some(pass), ..operator::Command::default() })
         }
         Command::Audit { command } => audit::run(command),
         Command::Operators { command } => operators::run(command),

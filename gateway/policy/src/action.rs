@@ -11,12 +11,16 @@
 //! | Open to all | straight in, counted | straight in | keep it |
 //! | Stop | 503, but for `return_paths` | place kept | all passes end |
 //!
-//! Out of scope: who may act and how it is written down ([`crate::audit`]); what a version is, and the events of a room.
+//! Out of scope: who may act and how it is written down ([`crate::audit`]); what a version is; how an event is started
+//! ([`crate::event`]) and a pass ended ([`crate::line`]).
 
 use std::collections::BTreeMap;
 
 use crate::Millis;
+use crate::room::{LetIn, Rules};
+use crate::segment::SPAN;
 use crate::ticket::{Kind, Token};
+use crate::view::View;
 
 /// Most characters of a message to the line.
 pub const MESSAGE: usize = 280;
@@ -107,6 +111,8 @@ pub struct Controls {
     pub passthrough: bool,
     /// What waiting shoppers are told, by language.
     pub message: BTreeMap<String, String>,
+    /// The last order to let shoppers in before their time.
+    pub let_in: Option<LetIn>,
 }
 
 impl Controls {
@@ -190,11 +196,30 @@ pub enum Action {
     Stop,
     /// Everybody enters for so many minutes; 0 ends it.
     Open(u64),
+    /// So many shoppers of the line enter now, on the tokens of the time to come.
+    LetIn(u64),
+    /// The event of this name starts now; `None`: the one in its pre-queue.
+    StartEvent(Option<String>),
+    /// The pass of this number ends, or the place is given up.
+    Revoke(u64),
 }
 
 /// Names of the actions, as in addresses, commands and metrics.
-pub const ACTIONS: [&str; 10] =
-    ["pause", "resume", "rate", "seats", "message", "close", "reopen", "last-call", "stop", "open"];
+pub const ACTIONS: [&str; 13] = [
+    "pause",
+    "resume",
+    "rate",
+    "seats",
+    "message",
+    "close",
+    "reopen",
+    "last-call",
+    "stop",
+    "open",
+    "let-in",
+    "start-event",
+    "revoke",
+];
 
 impl Action {
     /// Its name.
@@ -210,12 +235,15 @@ impl Action {
             Self::LastCall => "last-call",
             Self::Stop => "stop",
             Self::Open(_) => "open",
+            Self::LetIn(_) => "let-in",
+            Self::StartEvent(_) => "start-event",
+            Self::Revoke(_) => "revoke",
         }
     }
 
     /// Whether it is done only where the name of the room was typed.
     pub fn asks_for_the_name(&self) -> bool {
-        matches!(self, Self::Close | Self::Reopen | Self::LastCall | Self::Stop | Self::Open(1..))
+        matches!(self, Self::Close | Self::Reopen | Self::LastCall | Self::Stop | Self::Open(1..) | Self::StartEvent(_))
     }
 
     /// Holds what was typed against the name of the room.
@@ -258,7 +286,8 @@ impl Refused {
     }
 }
 
-/// The room after an action, at this store time. The same as before where nothing is to do.
+/// The room after an action, at this store time. The same as before where nothing is to do, and where what it does is not set here: the
+/// start of an event, the end of a pass.
 ///
 /// # Errors
 /// Why it is not done; nothing has changed then.
@@ -303,6 +332,17 @@ pub fn act(room: &Controls, action: &Action, now: Millis) -> Result<Controls, Re
         }
         Action::Open(0) => next.open_until = 0,
         Action::Open(minutes) => next.open_until = opening(state, *minutes, now)?,
+        Action::LetIn(shoppers) => match state {
+            State::Running | State::LastCall => {
+                // An order is known by its time, so it is later than the last.
+                let at = room.let_in.map_or(now, |last| now.max(last.at + 1));
+                next.let_in = Some(LetIn { at, shoppers: *shoppers });
+            }
+            State::OpenToAll => return Err(Refused::in_state(state, "everybody enters")),
+            State::Paused => return Err(Refused::in_state(state, "resume it first")),
+            State::Closed | State::Stop => return Err(Refused::in_state(state, "reopen it first")),
+        },
+        Action::StartEvent(_) | Action::Revoke(_) => {}
     }
     Ok(next)
 }
@@ -351,6 +391,46 @@ fn opening(state: State, minutes: u64, now: Millis) -> Result<Millis, Refused> {
         State::Paused => Err(Refused::in_state(state, "resume it first")),
         State::LastCall | State::Closed | State::Stop => Err(Refused::in_state(state, "reopen it first")),
     }
+}
+
+/// Checks whether so many shoppers may be let in before their time, by the rules that hold and a copy of the line.
+///
+/// # Errors
+/// If nobody enters or waits, or if more than a minute of the rate would be owed.
+pub fn may_let_in(shoppers: u64, rules: &Rules, line: &View) -> Result<(), Refused> {
+    let now = |what: String, how: &str| Err(Refused { field: None, what, how: how.to_owned() });
+    if !line.is_open(rules) {
+        return now("nobody is let in at this moment".to_owned(), "wait until the room lets shoppers in");
+    }
+    if line.waiting() + line.claimants == 0 {
+        return now("nobody waits in the line".to_owned(), "there is nobody to let in");
+    }
+    let minute = (line.rate(rules) * 60.0).floor() as u64;
+    let left = minute.saturating_sub(line.owed);
+    if (1..=left).contains(&shoppers) {
+        return Ok(());
+    }
+    if left == 0 {
+        let what = format!("{} are owed for those let in before: a minute of the rate is the most", line.owed);
+        return now(what, "wait until the rate has paid some of it back");
+    }
+    let owed = if line.owed > 0 { format!(", and {} are owed for those before", line.owed) } else { String::new() };
+    let what = format!("{shoppers} shoppers; a minute of the rate is {minute}{owed}");
+    Err(Refused::wrong("shoppers", what, format!("write 1 to {left}")))
+}
+
+/// The number of a pass or place by its id for people, as in `Weir-Pass-Id`: unit of the segment and place within it, `5.42`.
+///
+/// # Errors
+/// If it is none.
+pub fn number_of(id: &str) -> Result<u64, Refused> {
+    let read = id.trim().split_once('.').and_then(|(unit, place)| Some((unit.parse().ok()?, place.parse().ok()?)));
+    let number = read
+        .filter(|(_, place)| (1..SPAN).contains(place))
+        .and_then(|(unit, place): (u64, u64)| unit.checked_mul(SPAN)?.checked_add(place));
+    number.ok_or_else(|| {
+        Refused::wrong("pass", format!("{id:?} is no id of a pass"), "write it as in Weir-Pass-Id, such as \"5.42\"")
+    })
 }
 
 /// A text for the line: it is shown as it is written, so markup is a mistake.

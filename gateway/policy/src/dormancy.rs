@@ -6,7 +6,7 @@
 //! ```text
 //! every 0.1 s   a request or a change in the last second, or people wait or claim
 //! every 0.9 s   the bucket fills, seats are counted and taken, an estimate fades, something is in recovery, a lease is held, a cap
-//!               on the rate ends, a zero of the stock becomes certain
+//!               on the rate ends, a debt is paid back, a zero of the stock becomes certain
 //! every 5 s     passes run out, or tickets may still become no-shows: figures that admit no shopper
 //! never         none of it: the line is dormant
 //! ```
@@ -91,7 +91,10 @@ impl Dormancy {
         if lost {
             self.settles = self.settles.max(view.now + SETTLED);
         }
-        if view.capped_by.is_some() || view.stock.is_some_and(|stock| stock.state == StockState::Paused) {
+        if view.owed > 0
+            || view.capped_by.is_some()
+            || view.stock.is_some_and(|stock| stock.state == StockState::Paused)
+        {
             self.settles = self.settles.max(view.now + settling(rules));
         }
         if self.rests != rests && !first {

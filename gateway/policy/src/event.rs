@@ -82,7 +82,39 @@ pub enum TooLate {
     End,
 }
 
+/// Why an event cannot be started before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotStarted {
+    /// It has started.
+    #[error("it runs already, and an event starts once")]
+    Running,
+    /// It is over.
+    #[error("it is over")]
+    Ended,
+    /// Its pre-queue is too short; when it is long enough.
+    #[error("its pre-queue lasts 30 s at least")]
+    Prequeue(Millis),
+}
+
 impl Times {
+    /// The times of an event that is started at this time of the store, before its own. The end stays as it was told to people. A
+    /// pre-queue that has not begun is left out.
+    ///
+    /// # Errors
+    /// If it has started before, or its pre-queue has just begun.
+    pub fn started(self, utc: Millis) -> Result<Self, NotStarted> {
+        let prequeue = match (self.phase(utc), self.prequeue) {
+            (Phase::Running, _) => return Err(NotStarted::Running),
+            (Phase::Ended, _) => return Err(NotStarted::Ended),
+            (Phase::Prequeue, Some(begun)) if utc < begun.saturating_add(LEAST_PREQUEUE) => {
+                return Err(NotStarted::Prequeue(begun.saturating_add(LEAST_PREQUEUE)));
+            }
+            (Phase::Prequeue, begun) => begun,
+            (Phase::Before, _) => None,
+        };
+        Ok(Self { prequeue, start: utc, ..self })
+    }
+
     /// Checks a change to these times at this time of the store; `before`: what they are so far, `None` for a new event.
     ///
     /// While an event runs its start stays: an earlier one would say what was not so, and a later one would let it start again.

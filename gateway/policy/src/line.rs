@@ -8,12 +8,12 @@
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
 //! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: requests that only look, without a number
-//! - `caps`: what keeps the rate below the operator's; `stock`: what is left to sell
+//! - `caps`: what keeps the rate below the operator's; `stock`: what is left to sell; `let_in`: shoppers let in before their time
 //! - [`crate::lease`]: loans to gateways, reserved here while they may spend them
 //! - `batch`, `persist`: input and stored form ([`crate::view`]: output); `memory`: a gateway's memory of a line
 //!
 //! Invariants ([`Line::check_invariants`]): counters only grow, a granted number was called, a live
-//! pass was granted, `0 <= bucket <= burst`, and live passes never exceed `total_active_users`.
+//! pass was granted, `bucket <= burst`, and below 0 only by what was let in, and live passes never exceed `total_active_users`.
 //!
 //! Out of scope: where the state is kept, who asks, and what time it is. Arithmetic is on
 //! integers below 2^53 and on f64 with `+ - x /`, so that a store's script can repeat it exactly.
@@ -22,6 +22,7 @@ mod arrivals;
 mod batch;
 mod caps;
 mod claims;
+mod let_in;
 mod memory;
 mod numbers;
 mod persist;
@@ -41,6 +42,7 @@ use crate::room::Rules;
 use crate::segment::base_at;
 use arrivals::Arrivals;
 use caps::Caps;
+use let_in::LettingIn;
 use repair::{Clock, LostSeats, Settling};
 use rest::Rest;
 use stock::Inventory;
@@ -50,6 +52,7 @@ pub use crate::segment::{self, Segment, Segments};
 pub use crate::ticket::{Adopt, Adopted};
 pub use crate::view::View;
 pub use batch::{Arrival, BadEntry, Batch, Grant, HighWater, Outcome, Restore, Revoked, Stamp};
+pub use let_in::Credit;
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
 pub use persist::{Change, Counters};
@@ -104,7 +107,7 @@ pub struct Line {
     counters: Counters,
     /// Fraction of a ticket that the pointer still has to move: less than one.
     carry: f64,
-    /// Tokens that a claim may take.
+    /// Tokens that a claim may take; below 0: what was let in before its time.
     bucket: f64,
     /// Tokens that a visit may take.
     visits: f64,
@@ -131,6 +134,7 @@ pub struct Line {
     rest: Rest,
     caps: Caps,
     inventory: Inventory,
+    letting_in: LettingIn,
     changes: Vec<Change>,
 }
 
@@ -140,8 +144,8 @@ impl Line {
         let at = at.into();
         let segments = Segment::at(base_at(at.now)).into();
         let counters = Counters { segments, now: at.now, lost: at.now, ..Counters::default() };
-        let (leases, clock) = (LeaseTable::begun(), Clock::of(at));
-        Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, clock, ..Self::default() }
+        let (leases, clock, letting_in) = (LeaseTable::begun(), Clock::of(at), LettingIn::begun(at.now));
+        Self { counters, rate: f64::INFINITY, places: Places::NONE, leases, clock, letting_in, ..Self::default() }
     }
 
     /// Runs the line up to now and answers a batch: the only way in which a line changes.
@@ -153,6 +157,9 @@ impl Line {
         let rules = &Rules { open, ..self.capped(rules, &batch.caps, now) };
         self.leases.hears(batch.gateway, batch.lease, batch.seen.now);
         self.advance(rules, now, batch.shop_rests);
+        if !batch.shop_rests {
+            self.take_order(rules);
+        }
         let rules = &self.eased(rules);
         self.restore(&batch.restore);
         for &number in &batch.confirmed {
@@ -160,6 +167,9 @@ impl Line {
         }
         for &number in &batch.releases {
             self.release(number);
+        }
+        for &number in &batch.ends {
+            self.end_pass(rules, number);
         }
         let renewed = self.renew_all(rules, &batch.renewals);
         if let Some(adopt) = batch.adopt {
@@ -184,6 +194,7 @@ impl Line {
         let lease = rules.lends.then(|| self.leases.lend(batch.gateway, rules, self.unseated(rules), now));
         let arrivals = batch.arrivals.iter().map(|arrival| self.arrivals.number(arrival.id)).collect();
         self.tell_places();
+        self.keep_credit();
         let (view, first) = (self.view(), first_given + arrived);
         Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, revocations_seen, lease }
     }
@@ -283,7 +294,7 @@ impl Line {
         }
         let (lived, stood) = self.rest.lives(elapsed);
         if stood {
-            (self.bucket, self.visits) = (0.0, 0.0);
+            (self.bucket, self.visits) = (self.bucket.min(0.0), 0.0);
             self.pacer.end();
         }
         self.live(&self.eased(rules), lived);
@@ -309,9 +320,15 @@ impl Line {
         if rules.open {
             self.fill(rules, lived, aside);
             self.fill_visits(rules, lived);
-            self.call(rules, lived, aside);
+            if self.lives_on_credit(rules, lived) {
+                // Places move up at once, and then not at all: neither is a speed.
+                self.places.moved = 0.0;
+            } else {
+                self.call(rules, lived, aside);
+            }
         } else {
-            (self.bucket, self.visits) = (0.0, 0.0);
+            (self.bucket, self.visits) = (self.bucket.min(0.0), 0.0);
+            self.letting_in.left = 0;
             if rules.gathers {
                 self.skip_lead();
             }
@@ -435,6 +452,7 @@ impl Line {
             claimants: self.claimants.len() as u64,
             entering: self.pacer.entering(self.claimants.len() as u64) as u64,
             told: self.told() as u64,
+            owed: self.owed(),
             active: self.taken(),
             granted: c.granted,
             no_shows: c.no_shows,
@@ -450,7 +468,7 @@ impl Line {
     /// # Panics
     /// If an invariant of this module does not hold.
     pub fn check_invariants(&self, rules: &Rules) {
-        assert!(self.bucket >= 0.0 && self.bucket <= rules.burst.max(1.0), "bucket {}", self.bucket);
+        assert!(self.bucket.is_finite() && self.bucket <= rules.burst.max(1.0), "bucket {}", self.bucket);
         assert!(self.visits >= 0.0 && self.visits <= rules.burst.max(1.0), "visits {}", self.visits);
         assert!((0.0..1.0).contains(&self.carry), "carry {}", self.carry);
         let segments = &self.counters.segments;

@@ -152,6 +152,7 @@ impl<R> RoomQueue<R> {
             Op::Renew { number, admitted } => self.reports.renewals.push((number, admitted)),
             Op::Confirm { number } => self.reports.confirm(number),
             Op::Release { token } => self.reports.release(token),
+            Op::End { number } => self.reports.end(number),
             Op::Shown { token } => self.reports.show(token),
             Op::Cap { cap } => self.words.hear_cap(cap, now),
             Op::Stock { level } => self.words.hear_stock(level, now),
@@ -345,11 +346,13 @@ impl<R> RoomQueue<R> {
             renewals: renewals.clone(),
             confirmed,
             releases,
+            ends: self.reports.ends().to_vec(),
             revocations_seen: self.revocations_seen,
         };
         let mut rules = self.rules.near(self.utc(now));
-        let (confirmed, shop_rests) = (batch.confirmed.len(), self.shop_rests);
-        self.in_flight = Some(InFlight { newcomers, renewals, confirmed, asks, rules: rules.clone(), shop_rests });
+        let (confirmed, ends, shop_rests) = (batch.confirmed.len(), batch.ends.len(), self.shop_rests);
+        self.in_flight =
+            Some(InFlight { newcomers, renewals, confirmed, ends, asks, rules: rules.clone(), shop_rests });
         rules.lends &= lends;
         rules.scheduled.iter_mut().for_each(|scheduled| scheduled.rules.lends &= lends);
         Some(Call { rules, batch })
@@ -375,8 +378,8 @@ impl<R> RoomQueue<R> {
     /// Hands out the store's answer to the batch in flight. `None`: there is none.
     pub fn answer(&mut self, outcome: Outcome, now: Duration, replies: &mut Vec<(R, Admission)>) -> Option<Answered> {
         let flight = self.in_flight.take()?;
-        let lost = self.memory.note(self.reports.releases(), &outcome);
-        self.reports.told(flight.confirmed);
+        let ended = self.reports.told(flight.confirmed, flight.ends);
+        let lost = self.memory.note(&ended, &outcome);
         self.words.told(now);
         if lost {
             self.words.lost();

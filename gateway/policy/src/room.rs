@@ -45,9 +45,21 @@ pub struct Rules {
     /// A pre-queue: newcomers stand behind the numbers that the calm line has called in advance, so that they have an order.
     #[serde(default)]
     pub gathers: bool,
+    /// The last order to let shoppers in before their time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_in: Option<LetIn>,
     /// Other rules that come by time, earliest first ([`crate::event`]): whoever holds the clock applies those that are due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<ScheduledRules>,
+}
+
+/// An order to let shoppers in now, on the tokens of the time to come: any window sees at most `rate x T + burst` and as many more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetIn {
+    /// When it was given, by the store's time of day: a line takes each order once, and none that is older than the last.
+    pub at: Millis,
+    /// How many; at most a minute of the rate.
+    pub shoppers: u64,
 }
 
 /// Rules from some time on.
@@ -85,6 +97,7 @@ impl Rules {
             enforced: true,
             lends: false,
             gathers: false,
+            let_in: None,
             scheduled: Vec::new(),
         }
     }

@@ -60,6 +60,9 @@ pub struct View {
     pub entering: u64,
     /// The part of that in a position: with it none grows when shoppers come back who were called long ago.
     pub told: u64,
+    /// Tokens that the line owes for shoppers let in before their time, or to be let in ([`crate::room::LetIn`]).
+    #[serde(default)]
+    pub owed: u64,
     /// Seats taken: live passes, and those that may live since a loss.
     pub active: u64,
     /// Passes given so far.
@@ -109,7 +112,11 @@ impl View {
 
     /// The common terms of every wait.
     pub fn outlook(&self, rules: &Rules) -> Outlook {
-        Outlook { entering: self.entering, speed: self.known_speed(rules), rate: self.rate(rules) }
+        Outlook {
+            entering: self.entering.saturating_add(self.owed),
+            speed: self.known_speed(rules),
+            rate: self.rate(rules),
+        }
     }
 
     /// Why places do not move up, or slower than the rate allows.

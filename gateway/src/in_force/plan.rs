@@ -25,7 +25,7 @@ use crate::in_force::shared::Shared;
 use crate::in_force::site::{Files, Site};
 use crate::line::rooms::LiveRoom;
 use crate::line::store::registry::{InForce, Version};
-use crate::settings::config::event::late_changes;
+use crate::settings::config::event::{late_changes, started_again};
 use crate::settings::config::{
     Config, Loss, RoomChange, RoomConfig, changes, difference, losses, review_rooms, rooms_alone,
 };
@@ -284,11 +284,16 @@ impl Plan {
     }
 
     /// The changes if these rooms came in force here. If the version in force was refused, only for an
-    /// operator who names it: the difference is to the rooms that stayed.
+    /// operator who names it: the difference is to the rooms that stayed. No event starts again that was started in a version of `kept`.
     ///
     /// # Errors
     /// All their problems on this gateway.
-    pub(crate) async fn preview(&self, next: Next, named: Option<u64>) -> Result<Preview, Vec<String>> {
+    pub(crate) async fn preview(
+        &self,
+        next: Next,
+        named: Option<u64>,
+        kept: &[Version],
+    ) -> Result<Preview, Vec<String>> {
         let (wanted, file) = {
             let state = self.lock();
             let wanted = state.wanted.in_force.number;
@@ -305,19 +310,28 @@ impl Plan {
         };
         let (config, _) = self.read(file, next).await?;
         self.refuse_late_changes(&config.rooms, &name, comes_back)?;
+        let again = started_again(&rooms_of(kept), &config.rooms, self.utc(), &name);
+        if !again.is_empty() {
+            return Err(lines(&again));
+        }
         Ok(Preview { from: wanted, changes: self.changes(&config), warnings: lines(&config.warnings) })
     }
 
     /// Refuses rooms whose events change something that has happened. Only before they come in force: what is in force in the store
     /// every gateway takes.
     fn refuse_late_changes(&self, next: &[RoomConfig], name: &str, comes_back: bool) -> Result<(), Vec<String>> {
+        let before = self.shared.site.load();
+        let late = late_changes(&before.config.rooms, next, self.utc(), name, comes_back);
+        if late.is_empty() { Ok(()) } else { Err(lines(&late)) }
+    }
+
+    /// The time of day of the store.
+    fn utc(&self) -> Millis {
         let (now, rooms) = (Instant::now(), self.shared.rooms.all());
         let heard = rooms.values().filter_map(|room| room.snapshot().utc(now)).max();
         // Without a room the store has told no time yet.
         let own = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis);
-        let before = self.shared.site.load();
-        let late = late_changes(&before.config.rooms, next, heard.unwrap_or_else(own), name, comes_back);
-        if late.is_empty() { Ok(()) } else { Err(lines(&late)) }
+        heard.unwrap_or_else(own)
     }
 
     /// The differences from the rooms in force here, and the people who lose a place by them.
@@ -407,6 +421,12 @@ fn read(file: Config, next: &Next, folder: &Path) -> Result<(Config, Files), Vec
     let config = config.map_err(|all| lines(&all))?;
     let files = Files::read(&config).map_err(|error| vec![format!("{error:#}")])?;
     Ok((config, files))
+}
+
+/// When each version was made, and its rooms, as far as they can be read.
+fn rooms_of(versions: &[Version]) -> Vec<(Millis, Vec<RoomConfig>)> {
+    let rooms = |version: &Version| Some((version.made, review_rooms(&version.text, &version.name())?.ok()?.0));
+    versions.iter().filter_map(rooms).collect()
 }
 
 fn lines(diagnostics: &[crate::settings::config::Diagnostic]) -> Vec<String> {

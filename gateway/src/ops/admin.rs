@@ -96,6 +96,8 @@ pub(crate) struct RoomStatus {
     lost_ms: u64,
     /// Tickets handed out and not called.
     waiting: u64,
+    /// Tokens that the rate has yet to pay for shoppers let in before their time.
+    owed: u64,
     /// Live passes.
     active_users: u64,
     /// Bound on live passes.
@@ -234,6 +236,7 @@ impl RoomStatus {
             earlier_segments: view.segments.before.len(),
             lost_ms: view.lost,
             waiting: snapshot.waiting(),
+            owed: view.owed,
             active_users: view.active,
             total_active_users: rules.total_active_users,
             admitted: view.granted,

@@ -181,6 +181,9 @@ pub(crate) enum NotSwitched {
     /// Other operators were first, again and again.
     #[error("others act at the same time: try again")]
     Busy,
+    /// An action with this one-time id was done meanwhile.
+    #[error("this was done before")]
+    Done,
     /// This gateway does not belong to the fleet.
     #[error("this gateway has no key in common with the others: ask one of them")]
     Foreign,
@@ -249,11 +252,11 @@ impl Fleet {
         }
     }
 
-    /// One exchange; two if the others must learn what came of the first one: whether this gateway belongs to them, and which
-    /// rooms it has.
+    /// One exchange; two if the others must learn what came of the first one: whether this gateway belongs to them, which
+    /// rooms it has, and what it has read of the audit.
     pub(crate) async fn refresh(&self) {
         let _turn = self.turn.lock().await;
-        let told = || (self.standing.get(), self.plan.report());
+        let told = || (self.standing.get(), self.plan.report(), self.trail.head());
         let before = told();
         self.exchange().await;
         if told() != before {
@@ -444,7 +447,7 @@ impl Fleet {
     /// # Errors
     /// Everything that is wrong with it.
     pub(crate) async fn preview(&self, text: &str, from: Option<u64>) -> Result<Preview, NotSwitched> {
-        self.plan.preview(Next::Text(text.into()), from).await.map_err(NotSwitched::Invalid)
+        self.plan.preview(Next::Text(text.into()), from, &[]).await.map_err(NotSwitched::Invalid)
     }
 
     /// The changes if this version came in force, in place of `from` if given.
@@ -452,12 +455,13 @@ impl Fleet {
     /// # Errors
     /// Everything that is wrong with it, or that it is not there.
     pub(crate) async fn preview_of(&self, number: u64, from: Option<u64>) -> Result<Preview, NotSwitched> {
-        if number == 0 {
-            return self.plan.preview(Next::File, from).await.map_err(NotSwitched::Invalid);
-        }
-        let mut versions = self.versions().await?.into_iter();
-        let version = versions.find(|version| version.number == number).ok_or(NotSwitched::Unknown(number))?;
-        self.plan.preview(Next::Kept(version), from).await.map_err(NotSwitched::Invalid)
+        let versions = self.versions().await?;
+        let next = match versions.iter().find(|version| version.number == number) {
+            _ if number == 0 => Next::File,
+            Some(version) => Next::Kept(version.clone()),
+            None => return Err(NotSwitched::Unknown(number)),
+        };
+        self.plan.preview(next, from, &versions).await.map_err(NotSwitched::Invalid)
     }
 
     /// Makes a change that was made from version `from`, and applies it here at once. The line of the audit says who made it.

@@ -173,6 +173,8 @@ metrics! {
     ROOM_SHOP_RESTS: Gauge "weir_room_shop_rests" in "boolean" ["room"];
     /// Called shoppers who wait for a token or a seat.
     ROOM_CLAIMANTS: Gauge "weir_room_claimants" in "users" ["room"];
+    /// Tokens that the rate has yet to pay for shoppers let in before their time (`weir let-in`).
+    ROOM_OWED: Gauge "weir_room_owed" in "users" ["room"];
     /// Speed of the line.
     ROOM_SPEED: Gauge "weir_room_speed_tickets_per_second" in "tickets per second" ["room"];
     /// Share of called tickets whose holders come.

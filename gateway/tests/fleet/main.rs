@@ -1,5 +1,6 @@
 //! Several gateways: one line, one registry, one set of keys, and what a launch loses when one of them or Redis fails.
 
+mod actions;
 #[path = "../common/mod.rs"]
 mod common;
 mod events;

@@ -13,7 +13,7 @@ use policy::cap::{Cap, CapKind, CapSource};
 use policy::lease::{HeldLease, LeaseReport};
 use policy::line::segment::SPAN;
 use policy::line::{Adopt, Arrival, Batch, Grant, HighWater, Line, Memory, Outcome, Restore, Stamp};
-use policy::room::{Rules, ScheduledRules};
+use policy::room::{LetIn, Rules, ScheduledRules};
 use policy::stock::StockLevel;
 use policy::ticket::Token;
 use proptest::prelude::*;
@@ -145,6 +145,7 @@ struct Step {
     renewals: Vec<Who>,
     confirmed: Vec<Who>,
     releases: Vec<Who>,
+    ends: Vec<Who>,
     /// The gateway has forgotten what it knew of revocations.
     forgetful: bool,
     /// The fault of the store before it.
@@ -157,6 +158,8 @@ struct Step {
     gives: Vec<Who>,
     /// The answer does not reach it.
     deaf: bool,
+    /// An order to let shoppers in, given so long ago.
+    let_in: Option<(u64, u64)>,
 }
 
 /// How a store loses what it had confirmed.
@@ -227,16 +230,19 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
         (joins, few.clone(), few, prop::option::weighted(0.06, adopt), arrivals),
         prop::collection::vec(who(), 0..6),
         (prop::collection::vec(who(), 0..3), prop::collection::vec(who(), 0..2)),
-        prop::collection::vec(who(), 0..2),
+        (
+            prop::collection::vec(who(), 0..2),
+            prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(who(), 1..3)],
+        ),
         (
             prop::option::weighted(losses, loss()),
             prop::bool::weighted(0.03),
             prop::option::weighted(0.08, (who(), any::<bool>())),
             (prop::collection::vec(who(), 0..3), prop::bool::weighted(0.1)),
         ),
-        (caps, stock),
+        (caps, stock, prop::option::weighted(0.08, (0..70_000_u64, prop_oneof![0..30_u64, 0..5_000_u64]))),
     )
-        .prop_map(|(a, b, claims, (renewals, confirmed), releases, faults, (caps, stock))| {
+        .prop_map(|(a, b, claims, (renewals, confirmed), (releases, ends), faults, (caps, stock, let_in))| {
             let (loss, restarted, shown, (gives, deaf)) = faults;
             let ((after, kind, gateway, forgetful, shop_rests), (joins, joins_if_called, visits, adopt, arrivals)) =
                 (a, b);
@@ -256,12 +262,14 @@ fn step(losses: f64) -> impl Strategy<Value = Step> {
                 renewals,
                 confirmed,
                 releases,
+                ends,
                 forgetful,
                 loss,
                 restarted,
                 shown,
                 gives,
                 deaf,
+                let_in,
             }
         })
 }
@@ -368,7 +376,12 @@ impl Pair {
     async fn step(&mut self, step: &Step) -> (Outcome, Outcome) {
         self.at.now = self.at.now.saturating_add_signed(step.after);
         if let Some(kind) = step.kind {
+            let order = self.rules.let_in;
             self.rules = kinds().swap_remove(kind);
+            self.order(order);
+        }
+        if let Some((ago, shoppers)) = step.let_in {
+            self.order(Some(LetIn { at: self.at.now.saturating_sub(ago), shoppers }));
         }
         let all = |who: &[Who]| who.iter().flat_map(|who| who.numbers(&self.line)).collect::<Vec<_>>();
         let known = self.revocations.get(&step.gateway).copied().unwrap_or(0);
@@ -389,6 +402,7 @@ impl Pair {
             renewals: all(&step.renewals).into_iter().map(|number| (number, self.given(number, step.after))).collect(),
             confirmed: all(&step.confirmed),
             releases: all(&step.releases),
+            ends: all(&step.ends),
             revocations_seen: if step.forgetful { 0 } else { known },
         };
         let (seen, restore, lease) = self.recall(step);
@@ -406,6 +420,12 @@ impl Pair {
         }
         self.revocations.insert(step.gateway, outcomes.0.revocations_seen);
         outcomes
+    }
+
+    /// The order stands in every version of the rules.
+    fn order(&mut self, order: Option<LetIn>) {
+        self.rules.let_in = order;
+        self.rules.scheduled.iter_mut().for_each(|later| later.rules.let_in = order);
     }
 
     /// What the line answers, and what the store does.

@@ -141,3 +141,54 @@ fn what_shuts_people_out_or_lets_all_in_asks_for_the_name() {
         assert!(action.confirmed("launch", None).is_ok(), "{action:?}");
     }
 }
+
+#[test]
+fn who_waits_is_let_in_while_the_room_runs_and_each_order_is_later_than_the_last() {
+    let room = Controls { new_users_per_minute: 60, ..Controls::default() };
+    let first = act(&room, &Action::LetIn(5), 100).expect("done");
+    assert_eq!(first.let_in, Some(LetIn { at: 100, shoppers: 5 }));
+    let second = act(&first, &Action::LetIn(5), 90).expect("done");
+    assert_eq!(
+        second.let_in,
+        Some(LetIn { at: 101, shoppers: 5 }),
+        "a clock that was set back gives no order that counts for none"
+    );
+    for closed in [
+        Controls { queue_all: true, ..room.clone() },
+        Controls { suspended: true, ..room.clone() },
+        Controls { stopped: true, ..room.clone() },
+        Controls { open_until: 200, ..room.clone() },
+    ] {
+        assert_eq!(act(&closed, &Action::LetIn(5), 100).expect_err("refused").field, None);
+    }
+}
+
+#[test]
+fn a_minute_of_the_rate_is_let_in_at_most_with_what_is_owed_and_only_where_people_wait() {
+    let rules = Rules::per_minute(60);
+    let segment = crate::segment::Segment { base: 0, next: 90, serving: 10 };
+    let line = View { segments: segment.into(), ..View::default() };
+    assert!(may_let_in(60, &rules, &line).is_ok() && may_let_in(1, &rules, &line).is_ok());
+    let told =
+        |shoppers, rules: &Rules, line: &View| may_let_in(shoppers, rules, line).expect_err("refused").to_string();
+    assert!(
+        told(61, &rules, &line).contains("a minute of the rate is 60")
+            && told(0, &rules, &line).contains("write 1 to 60")
+    );
+    let owes = View { owed: 50, ..line.clone() };
+    assert!(may_let_in(10, &rules, &owes).is_ok() && told(11, &rules, &owes).contains("write 1 to 10"));
+    assert!(told(1, &rules, &View { owed: 60, ..line.clone() }).contains("60 are owed"));
+    let slowed = View { rate: 0.5, ..line.clone() };
+    assert!(told(31, &rules, &slowed).contains("a minute of the rate is 30"), "the shop takes fewer");
+    assert!(told(1, &rules, &View::default()).contains("nobody waits"));
+    assert!(told(1, &Rules { open: false, ..rules }, &line).contains("nobody is let in"));
+}
+
+#[test]
+fn a_pass_is_named_as_the_shop_knows_it() {
+    assert_eq!((number_of("5.42"), number_of(" 0.1 ")), (Ok(5 * SPAN + 42), Ok(1)));
+    for wrong in ["", "5", "5.", ".42", "5.0", "5.33554432", "-5.42", "5.4.2", "x.y", "18446744073709551615.1", "5 .42"]
+    {
+        assert_eq!(number_of(wrong).expect_err(wrong).field, Some("pass"), "{wrong:?}");
+    }
+}

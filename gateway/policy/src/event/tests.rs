@@ -327,3 +327,23 @@ proptest! {
         prop_assert!(!(came && passed && table.rules().stays_open(T + heard, T + heard + on)));
     }
 }
+
+#[test]
+fn an_event_is_started_once_before_its_time_and_ends_as_it_was_told() {
+    let times = Times { prequeue: Some(T), start: T + 10 * MINUTE, end: T + 70 * MINUTE };
+    let now = T + 30_000;
+    let started = times.started(now).expect("it is started");
+    assert_eq!(started, Times { start: now, ..times });
+    assert_eq!((started.check(), started.check_change(Some(&times), now)), (Ok(()), Ok(())));
+    assert_eq!(times.started(now - 1), Err(NotStarted::Prequeue(now)));
+    // Before its pre-queue, and of an event without one.
+    let early = times.started(T - 1).expect("it is started");
+    assert_eq!(early, Times { prequeue: None, start: T - 1, ..times });
+    assert_eq!(early.check(), Ok(()));
+    let plain = Times { prequeue: None, ..times };
+    assert_eq!(plain.started(now), Ok(Times { start: now, ..plain }));
+    assert_eq!(started.started(now + 1), Err(NotStarted::Running));
+    assert_eq!(times.started(times.end), Err(NotStarted::Ended));
+    // A way back would start it a second time.
+    assert_eq!(times.check_change(Some(&started), now + 1), Err(TooLate::Start));
+}

@@ -54,6 +54,9 @@ pub struct Batch {
     /// Passes and tickets to end at once.
     #[serde(serialize_with = "texts")]
     pub releases: Vec<u64>,
+    /// Passes that operators end, also such that the line does not know.
+    #[serde(serialize_with = "texts")]
+    pub ends: Vec<u64>,
     /// How many revocations of this line the gateway knows already.
     pub revocations_seen: u64,
 }
@@ -85,6 +88,8 @@ pub struct HighWater {
     pub utc: Millis,
     /// Gateways that hold leases, as last answered.
     pub gateways: u64,
+    /// Tokens that the line owed for shoppers let in before their time, as last answered.
+    pub owed: u64,
     /// Provisional tickets with their numbers.
     pub adopted: Vec<Adopted>,
 }

@@ -65,9 +65,14 @@ impl Line {
         let tokens = match () {
             () if unlimited(rules) => u64::MAX,
             () if self.settling.is_on() => 0,
-            () => self.bucket.floor() as u64,
+            () => self.tokens().saturating_add(if rules.open { self.letting_in.left } else { 0 }),
         };
         tokens.min(self.free(rules).unwrap_or(u64::MAX))
+    }
+
+    /// Tokens in the bucket.
+    pub(super) fn tokens(&self) -> u64 {
+        self.bucket.max(0.0).floor() as u64
     }
 
     /// Gives the free tokens to the lowest claimants who are here. A token for another
@@ -96,12 +101,15 @@ impl Line {
 
     fn spend(&mut self, rules: &Rules) {
         if rules.enforced {
+            if self.bucket < 1.0 {
+                self.letting_in.left = self.letting_in.left.saturating_sub(1);
+            }
             self.bucket -= 1.0;
             return;
         }
         let seats = rules.total_active_users.is_some_and(|seats| self.taken() >= seats);
         self.counters.over_limit += u64::from(self.bucket < 1.0 || seats);
-        self.bucket = (self.bucket - 1.0).max(0.0);
+        self.bucket = (self.bucket - 1.0).max(self.bucket.min(0.0));
     }
 
     /// Extends passes, each at most to `max_session` after it was given; returns their new ends.
@@ -163,6 +171,17 @@ impl Line {
             self.confirm(number);
             self.changes.push(Change::Active(number, None));
             self.revoke(number, expires);
+        }
+    }
+
+    /// Ends a pass by the word of an operator. One that the line does not know, as of a gateway that lives on its lease, is void when
+    /// that tells of it: it ends a session from now at the latest.
+    pub(super) fn end_pass(&mut self, rules: &Rules, number: u64) {
+        let revoked = |revoked: &Revoked| revoked.number == number && !revoked.evicted;
+        let known = self.passes.expiry(number).is_some() || self.revoked.iter().any(revoked);
+        self.release(number);
+        if !known && self.is_given_and_called(number) {
+            self.revoke(number, self.counters.now + rules.session);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The stored form of a line, and its restoration.
 
 use super::batch::{Revoked, Stamp};
+use super::let_in::{Credit, LettingIn, MINUTE};
 use super::repair::Clock;
 use super::{Line, Places};
 use crate::Millis;
@@ -37,6 +38,8 @@ pub enum Change {
     Cap(u64, Option<(f64, Millis)>),
     /// The stock of this product: items left, items in checkout, and since when.
     Stock(u32, u64, u64, Millis),
+    /// Who may be let in before their time, and what is owed for those who were.
+    Credit(Credit),
 }
 
 /// The counters of a line: what a store must keep, besides the [`Change`]s, to continue after a restart.
@@ -66,6 +69,7 @@ impl Line {
     /// A line from its stored form, continued now by the same server.
     pub fn restored(kept: Counters, at: impl Into<Stamp>, changes: impl IntoIterator<Item = Change>) -> Self {
         let at = at.into();
+        let (begun, rested) = (kept.lost, at.now >= kept.now.saturating_add(MINUTE));
         let mut line = Self {
             clock: Clock::of(Stamp { now: at.now.max(kept.now), ..at }),
             counters: Counters { now: at.now.max(kept.now), ..kept },
@@ -73,10 +77,15 @@ impl Line {
             // The shown places are unknown, but not below zero.
             places: Places { told: 0.0, ..Places::NONE },
             pacer: Pacer::remembering(kept.memory),
+            letting_in: LettingIn::begun(begun),
             ..Self::default()
         };
         for change in changes {
             line.replay(change);
+        }
+        if rested {
+            // As long as the rate takes to pay it back.
+            line.bucket = 0.0;
         }
         line.inventory.begin_counting(line.counters.granted);
         line
@@ -113,6 +122,7 @@ impl Line {
             Change::Cap(source, Some((rate, until))) => self.caps.set(source, rate, until),
             Change::Cap(source, None) => self.caps.remove(source),
             Change::Stock(sku, left, held, since) => self.inventory.set(sku, left, held, since),
+            Change::Credit(credit) => self.owe(credit),
         }
     }
 

@@ -76,6 +76,7 @@ impl Line {
         if lost || seen.opened.is_some_and(|opened| opened < before) {
             self.lost_seats.remember(seen.active, now.saturating_add(rules.session));
             self.leases.remembers(seen.gateways);
+            self.bucket = self.bucket.min(-(seen.owed as f64));
         }
         if rules.lends && !self.counters.segments.before.is_empty() {
             self.leases.suspects();
@@ -139,6 +140,7 @@ impl Line {
     fn begin_anew(&mut self, furthest: u64) {
         self.open_segment(furthest);
         (self.bucket, self.visits) = (0.0, 0.0);
+        self.letting_in.lose(self.clock.utc());
         self.rest.idle = 0;
         self.leases.lose();
         self.counters.lost = self.counters.now;

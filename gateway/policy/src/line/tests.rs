@@ -448,3 +448,35 @@ fn arrivals_that_want_only_what_is_called_are_turned_away_and_leave_nothing_behi
     assert_eq!((more.arrivals, more.view.segments.open.next), (vec![None], 10));
     assert_eq!(step(&mut line, &rules, back([9], false), RESTED + 2).arrivals, [Some(11)]);
 }
+
+#[test]
+fn a_pass_that_an_operator_ends_frees_its_seat_once_and_one_that_is_not_known_yet_is_void_when_it_is() {
+    let rules = Rules { total_active_users: Some(2), ..rules() };
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(2), RESTED);
+    let ends = |number| Batch { ends: vec![number], ..Batch::default() };
+    for again in [0, 1] {
+        let outcome = step(&mut line, &rules, ends(1), RESTED + 10 + again);
+        assert_eq!(outcome.view.active, 1);
+        let known = Revoked { number: 1, expires: T0 + RESTED + 300_000, evicted: false };
+        assert_eq!(outcome.revoked, vec![known], "written down once");
+    }
+    assert_eq!(step(&mut line, &rules, claims([1]), RESTED + 20).grants, vec![(1, Grant::Spent)]);
+    // The third is called, and a gateway that is cut off has given it a pass.
+    let mut line = rested(&rules);
+    step(&mut line, &rules, joins(3), RESTED);
+    step(&mut line, &rules, ends(3), RESTED + 10);
+    let lent = Restore { lent: vec![(3, T0 + RESTED + 299_000)], ..Restore::default() };
+    let outcome = step(&mut line, &rules, Batch { restore: lent, ..Batch::default() }, RESTED + 500);
+    assert_eq!((outcome.view.active, outcome.view.second_passes), (2, 0));
+    // A place that is not called is given up, and leaves nothing behind.
+    let given = line.view().segments.open.next;
+    step(&mut line, &rules, joins(50), RESTED + 600);
+    let kept = line.revoked.len();
+    step(&mut line, &rules, ends(given + 40), RESTED + 700);
+    step(&mut line, &rules, ends(1 << 50), RESTED + 700);
+    assert_eq!((line.revoked.len(), line.claimed.has(given + 40)), (kept, true));
+    // Nothing of it is kept for longer than the pass could live and its forms could come.
+    step(&mut line, &rules, Batch::default(), RESTED + 10 + 300_000 + 120_000);
+    assert_eq!(line.revoked.len(), 0);
+}

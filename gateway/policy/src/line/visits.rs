@@ -28,7 +28,7 @@ impl Line {
         if self.stands() || !rules.open || unlimited(rules) {
             return 0;
         }
-        let visits = asked.min(self.visits.floor() as u64).min(self.places(rules));
+        let visits = asked.min(self.visits.floor() as u64).min(self.places(rules)).min(self.tokens());
         self.visits -= visits as f64;
         self.bucket -= visits as f64;
         visits

@@ -63,6 +63,8 @@ pub(super) struct Reports {
     confirmed: VecDeque<u64>,
     /// Numbers to give back, until the line has the report. A repeated report does no harm.
     releases: Vec<u64>,
+    /// Numbers whose passes operators end, until the line has the report.
+    ends: Vec<u64>,
     /// Tokens that the memory takes in first, with the batch that reports them: an answer to an earlier one does not cover them.
     returned: Vec<Token>,
     shown: Vec<Token>,
@@ -71,7 +73,8 @@ pub(super) struct Reports {
 impl Reports {
     /// Whether the line has every report, but for evidence.
     pub(super) fn is_empty(&self) -> bool {
-        self.renewals.is_empty() && self.confirmed.is_empty() && self.releases.is_empty() && self.returned.is_empty()
+        let numbers = self.releases.is_empty() && self.ends.is_empty() && self.returned.is_empty();
+        numbers && self.renewals.is_empty() && self.confirmed.is_empty()
     }
 
     /// Whether there is evidence to report.
@@ -85,6 +88,15 @@ impl Reports {
 
     pub(super) fn release(&mut self, token: Token) {
         self.returned.push(token);
+    }
+
+    pub(super) fn end(&mut self, number: u64) {
+        self.ends.push(number);
+    }
+
+    /// The passes that operators end.
+    pub(super) fn ends(&self) -> &[u64] {
+        &self.ends
     }
 
     pub(super) fn show(&mut self, token: Token) {
@@ -101,15 +113,11 @@ impl Reports {
         (self.confirmed.iter().take(CONFIRMED).copied().collect(), self.releases.clone())
     }
 
-    /// The numbers that the batch in flight gives back.
-    pub(super) fn releases(&self) -> &[u64] {
-        &self.releases
-    }
-
-    /// The line has taken in `confirmed` passes that came back, and all releases of its batch.
-    pub(super) fn told(&mut self, confirmed: usize) {
+    /// The line has taken in `confirmed` passes that came back, and all releases and the first `ends` ends of its batch. Returns the
+    /// numbers that it has ended.
+    pub(super) fn told(&mut self, confirmed: usize, ends: usize) -> Vec<u64> {
         self.confirmed.drain(..confirmed);
-        self.releases.clear();
+        self.releases.drain(..).chain(self.ends.drain(..ends)).collect()
     }
 }
 
@@ -118,8 +126,9 @@ impl Reports {
 pub(super) struct InFlight<R> {
     pub(super) newcomers: Newcomers<R>,
     pub(super) renewals: Vec<(u64, Millis)>,
-    /// Number of passes that it reported as back.
+    /// Number of passes that it reported as back, and that it ends.
     pub(super) confirmed: usize,
+    pub(super) ends: usize,
     /// Whether it asked or reported anything.
     pub(super) asks: bool,
     /// The rules sent to the line.

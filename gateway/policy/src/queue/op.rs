@@ -52,6 +52,11 @@ pub enum Op<R> {
         /// The pass or ticket.
         token: Token,
     },
+    /// End the pass of this number, by the word of an operator.
+    End {
+        /// Its number.
+        number: u64,
+    },
     /// A token that may be unknown to the line.
     Shown {
         /// The pass or ticket.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use policy::Millis;
 use policy::action::ended_by_stop;
 use policy::admit::PassState;
+use policy::line::Revoked;
 use policy::ticket::Token;
 use tokio::sync::oneshot;
 
@@ -38,6 +39,21 @@ impl LiveRoom {
             Some(revoked) if shown.expires <= revoked.expires => PassState::Evicted,
             _ => PassState::Lives,
         }
+    }
+
+    /// Ends the pass of this number by the word of an operator: here at once, and in the line, which tells the other gateways. Returns
+    /// `false` if the store is too busy to take it.
+    pub(crate) fn end_pass(self: &Arc<Self>, number: u64) -> bool {
+        let expires = self.snapshot().store_time(Instant::now()).saturating_add(self.longest_session());
+        self.revoke(Revoked { number, expires, evicted: false });
+        self.mailbox.try_send((self.clone(), Op::End { number })).is_ok()
+    }
+
+    /// The longest that a pass may live without a renewal, in any event.
+    pub(crate) fn longest_session(&self) -> Millis {
+        let settings = self.settings.load();
+        let events = settings.timetable.iter().flat_map(|timetable| timetable.periods());
+        events.map(|period| period.room.rules.session).fold(settings.room.rules.session, Millis::max)
     }
 
     /// Claims the number of a pass that has run out. A used-up one is remembered: a client that shows such a

@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use policy::Millis;
 use policy::line::segment::SPAN;
-use policy::line::{Adopt, Adopted, Change, Counters, Line, Outcome, Segment, Segments};
+use policy::line::{Adopt, Adopted, Change, Counters, Credit, Line, Outcome, Segment, Segments};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use super::{Answer, Commit, Store, StoreError, Work};
@@ -48,6 +48,8 @@ const ARRIVALS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new(
 const CAPS: TableDefinition<(&str, u64), (f64, u64)> = TableDefinition::new("caps");
 /// A product -> items left, items in checkout, and since when.
 const STOCK: TableDefinition<(&str, u32), (u64, u64, u64)> = TableDefinition::new("stock");
+/// When the last order to let shoppers in was given, how many may still come on it, since when, and the tokens owed.
+const CREDIT: TableDefinition<&str, (u64, u64, u64, f64)> = TableDefinition::new("credit");
 
 /// Numbers in one row of claimed bits.
 const BLOCK: u64 = 4_096;
@@ -172,6 +174,7 @@ impl Open {
             let _ = (setup.open_table(UNCONFIRMED)?, setup.open_table(EVICTED)?);
             let _ = (setup.open_table(ARRIVALS)?, setup.open_table(ADMITTED)?);
             let _ = (setup.open_table(CAPS)?, setup.open_table(STOCK)?);
+            setup.open_table(CREDIT)?;
             registry::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
@@ -306,6 +309,10 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
         let (left, held, since) = level.value();
         changes.push(Change::Stock(key.value().1, left, held, since));
     }
+    if let Some(row) = read.open_table(CREDIT)?.get(room)? {
+        let (ordered, left, since, debt) = row.value();
+        changes.push(Change::Credit(Credit { ordered, left, since, debt }));
+    }
     Ok(changes)
 }
 
@@ -353,6 +360,9 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
             Change::Cap(source, None) => drop(caps.remove((room, source))?),
             Change::Stock(sku, left, held, since) => drop(stock.insert((room, sku), (left, held, since))?),
             Change::Arrived(id, None) => drop(arrivals.remove((room, id))?),
+            Change::Credit(Credit { ordered, left, since, debt }) => {
+                drop(write.open_table(CREDIT)?.insert(room, (ordered, left, since, debt))?);
+            }
             Change::Forgotten(base) => {
                 let all = (room, base / BLOCK)..(room, (base + SPAN) / BLOCK);
                 write.open_table(CLAIMED)?.retain_in(all, |_, _| false)?;

@@ -1,10 +1,11 @@
 //! Actions of operators on a room: `POST /api/rooms/{room}/actions/{action}`, and the audit of all that was done.
 //!
 //! ```text
-//! {"why": "the payment provider is down", "id": "6f1c", "confirm": "launch", "to": "+10%", "minutes": 5, "message": {"en": "..."}}
+//! {"why": "the payment provider is down", "id": "6f1c", "confirm": "launch", "to": "+10%", "minutes": 5, "message": {"en": "..."},
+//!  "shoppers": 30, "event": "winter-drop", "pass": "5.42"}
 //! ```
 //!
-//! Each is a new version of the rooms, made from the one in force: `If-Match` says which that must be. The same `id` again is the
+//! Each but `revoke` is a new version of the rooms, made from the one in force: `If-Match` says which that must be. The same `id` again is the
 //! same action, and gets its answer. What an action means is in [`policy::action`].
 //!
 //! Out of scope: who may act (`access`).
@@ -19,9 +20,9 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::Millis;
-use policy::action::{ACTIONS, Action, Amount, Controls, Refused, act};
+use policy::action::{ACTIONS, Action, Amount, Controls, Refused, act, may_let_in, number_of};
 use policy::audit::{Entry, Head};
-use policy::event::Phase;
+use policy::event::{NotStarted, Phase, Times};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -30,12 +31,13 @@ use super::access::Caller;
 use super::problem::Problem;
 use super::versions::tag;
 use super::{named, no_room};
+use crate::line::rooms::Snapshot;
 use crate::line::store::registry::{Change, InForce};
-use crate::ops::fleet::arrival::Arrival;
+use crate::ops::fleet::arrival::{Arrival, Awaited};
 use crate::ops::fleet::{Fleet, NotSwitched};
 use crate::ops::schema;
 use crate::settings::config::event::EventConfig;
-use crate::settings::config::{RoomChange, RoomConfig, edited, kept};
+use crate::settings::config::{RoomChange, RoomConfig, edited, kept, with_start};
 use crate::telemetry::{PROCESS, catalogue};
 use crate::ui::{Language, iso};
 
@@ -69,6 +71,15 @@ pub(crate) struct Asked {
     /// Of message: a text by the tag of its language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<BTreeMap<String, String>>,
+    /// Of let-in: how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shoppers: Option<u64>,
+    /// Of start-event: its name; default: the one in its pre-queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Of revoke: the id of a pass or place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<String>,
 }
 
 /// What was done.
@@ -201,12 +212,21 @@ fn with_reason(asked: Asked) -> Result<Asked, Refused> {
 
 /// The action of this name with what was sent for it, and nothing that belongs to another one.
 fn action_of(name: &str, asked: &Asked) -> Result<Action, Problem> {
-    let given =
-        [("to", asked.to.is_some()), ("minutes", asked.minutes.is_some()), ("message", asked.message.is_some())];
+    let given = [
+        ("to", asked.to.is_some()),
+        ("minutes", asked.minutes.is_some()),
+        ("message", asked.message.is_some()),
+        ("shoppers", asked.shoppers.is_some()),
+        ("event", asked.event.is_some()),
+        ("pass", asked.pass.is_some()),
+    ];
     let takes = match name {
         "rate" | "seats" => Some("to"),
         "open" => Some("minutes"),
         "message" => Some("message"),
+        "let-in" => Some("shoppers"),
+        "start-event" => Some("event"),
+        "revoke" => Some("pass"),
         _ => None,
     };
     if let Some((field, _)) = given.into_iter().find(|(field, given)| *given && takes != Some(*field)) {
@@ -227,6 +247,15 @@ fn action_of(name: &str, asked: &Asked) -> Result<Action, Problem> {
             })?)
         }
         "message" => Action::Message(message(asked)?),
+        "let-in" => Action::LetIn(asked.shoppers.ok_or_else(|| {
+            Refused::wrong(
+                "shoppers",
+                "how many is missing",
+                "write at most a minute of the rate, such as \"shoppers\": 30",
+            )
+        })?),
+        "start-event" => Action::StartEvent(asked.event.clone()),
+        "revoke" => Action::Revoke(number_of(asked.pass.as_deref().unwrap_or_default())?),
         _ => {
             let problem = Problem::new(StatusCode::NOT_FOUND, format!("there is no action {name:?}"));
             return Err(problem.mended_by(format!("ask for one of {}", ACTIONS.join(", "))));
@@ -273,11 +302,13 @@ impl Order {
             let since = Instant::now();
             match self.once(fleet).await {
                 Ok((entry, changes)) => {
-                    if entry.from != entry.version {
+                    if entry.from != entry.version || matches!(self.action, Action::Revoke(_)) {
                         PROCESS.counter(&catalogue::ACTIONS, &[self.action.name()]).increment(1);
                     }
                     return self.told(fleet, entry, since, changes).await;
                 }
+                // The same came to another gateway at this moment.
+                Err(Stopped::Done) => {}
                 // Another operator was first, or this very action came twice: what was asked is asked of the newer version.
                 Err(Stopped::Overtaken(number)) => {
                     fleet.refresh().await;
@@ -323,16 +354,28 @@ impl Order {
         set_by_event(&room, &self.action, utc)
             .map_or(Ok(()), Err)
             .map_err(|refused| Stopped::Refused(refused.into()))?;
-        let known = named(&fleet.shared, &self.room).map(|room| room.snapshot());
-        let line = known.filter(|known| known.view.is_some()).map(|known| known.store_time(Instant::now()));
+        let known = named(&fleet.shared, &self.room).map(|room| room.snapshot().clone());
+        let known = known.filter(|known| known.view.is_some());
+        if let Action::Revoke(number) = self.action {
+            return self.revoke(fleet, knows, number, known.as_deref()).await;
+        }
+        // The clock by which an event starts may be ahead of the store's after a loss.
+        let line_utc = known.as_ref().and_then(|known| known.utc(Instant::now()));
+        let utc = line_utc.map_or(utc, |line| utc.max(line));
+        let line = known.as_ref().map(|known| known.store_time(Instant::now()));
         let after = self.after(&before, utc, line).map_err(|refused| Stopped::Refused(refused.into()))?;
+        self.is_fit(&room, known.as_deref(), utc).map_err(|refused| Stopped::Refused(refused.into()))?;
+        let started = self.event(&room, utc).map_err(|refused| Stopped::Refused(refused.into()))?;
         let mut entry = self.entry(knows);
-        if after == before {
+        if after == before && started.is_none() {
             entry.version = Some(knows.number);
             fleet.note(&entry).await.map_err(Stopped::failed)?;
             return Ok((entry, Vec::new()));
         }
-        let next = edited(&text, &self.room, &before, &after);
+        let next = match &started {
+            Some((event, times)) => with_start(&text, &self.room, event, times),
+            None => edited(&text, &self.room, &before, &after),
+        };
         let next = kept(&next.map_err(|error| Stopped::refused(NotSwitched::Unread(error.to_string())))?);
         let preview = fleet.preview(&next, Some(knows.number)).await.map_err(Stopped::refused)?;
         only_this_room(&preview.changes, &self.room)?;
@@ -353,6 +396,58 @@ impl Order {
             after.passes_since = after.passes_since.max(line.unwrap_or_default());
         }
         Ok(after)
+    }
+
+    /// Whether the line is in a state for it.
+    fn is_fit(&self, room: &RoomConfig, known: Option<&Snapshot>, utc: Millis) -> Result<(), Refused> {
+        let Action::LetIn(shoppers) = self.action else { return Ok(()) };
+        let line = known.and_then(|known| known.view.clone()).unwrap_or_default();
+        may_let_in(shoppers, &room.at(utc).rules, &line)
+    }
+
+    /// The event to start, and its times from now on.
+    fn event(&self, room: &RoomConfig, utc: Millis) -> Result<Option<(String, Times)>, Refused> {
+        let Action::StartEvent(name) = &self.action else { return Ok(None) };
+        let mut events = room.events.iter().filter(|event| !event.suspended);
+        let event = match name {
+            Some(name) => events.find(|event| event.name == *name).ok_or_else(|| {
+                let names: Vec<&str> = room.events.iter().map(|event| event.name.as_str()).collect();
+                let what = format!("the room has no event {name:?} that takes place");
+                Refused::wrong("event", what, format!("write one of its events: {}", names.join(", ")))
+            }),
+            None => events.find(|event| event.times().phase(utc) == Phase::Prequeue).ok_or_else(|| {
+                let what = "no event of the room is in its pre-queue";
+                Refused::wrong("event", what, "write the name of the event to start")
+            }),
+        }?;
+        let times = event.times().started(utc).map_err(|why| {
+            let how = match why {
+                NotStarted::Prequeue(until) => format!("say it again at {}", iso(until)),
+                NotStarted::Running | NotStarted::Ended => "look at /api/rooms for the events to come".to_owned(),
+            };
+            Refused { field: None, what: format!("the event {:?}: {why}", event.name), how }
+        })?;
+        Ok(Some((event.name.clone(), times)))
+    }
+
+    /// Writes down that a pass ends: each gateway that reads it ends the pass.
+    async fn revoke(
+        &self,
+        fleet: &Fleet,
+        knows: InForce,
+        number: u64,
+        known: Option<&Snapshot>,
+    ) -> Result<(Entry, Vec<RoomChange>), Stopped> {
+        let view = known.and_then(|known| known.view.as_ref());
+        if !view.is_some_and(|line| line.segments.has(number)) {
+            let what = format!("{} was given to nobody in this room", self.with().unwrap_or_default());
+            let how = "write the Weir-Pass-Id that the shop got, or the number on the page, of this room";
+            return Err(Stopped::Refused(Refused::wrong("pass", what, how).into()));
+        }
+        let entry = Entry { version: Some(knows.number), ..self.entry(knows) };
+        fleet.note(&entry).await.map_err(Stopped::failed)?;
+        // Whoever wrote behind it meanwhile, the line is not further on.
+        Ok((Entry { number: fleet.trail.head().number, ..entry }, Vec::new()))
     }
 
     fn entry(&self, knows: InForce) -> Entry {
@@ -376,7 +471,10 @@ impl Order {
             Action::Message(texts) => serde_json::to_string(texts).ok(),
             _ => None,
         };
-        to.or(minutes).or(message)
+        let number = self.asked.shoppers.map(|shoppers| shoppers.to_string());
+        let more =
+            number.or(self.asked.event.clone()).or(self.asked.pass.as_deref().map(|pass| pass.trim().to_owned()));
+        to.or(minutes).or(message).or(more)
     }
 
     async fn note_refusal(&self, fleet: &Fleet, problem: &Problem) {
@@ -398,7 +496,11 @@ impl Order {
         let (from, version) = (entry.from.unwrap_or_default(), entry.version.unwrap_or_default());
         let present = fleet.plan.wanted().0.number;
         // Done before, and something else is in force by now: where that is does not matter any more.
-        let gateways = if present == version { fleet.arrival(version, since, &self.room).await } else { Vec::new() };
+        let gateways = match self.action {
+            Action::Revoke(_) => fleet.arrival(Awaited::Line(entry.number), since).await,
+            _ if present == version => fleet.arrival(Awaited::Version(version, &self.room), since).await,
+            _ => Vec::new(),
+        };
         let controls = room_of(fleet, &self.room).ok_or_else(|| no_room(&self.room))?.controls();
         let state = controls.state(fleet.store_time().unwrap_or_default());
         tracing::info!(room = self.room, action = entry.action, state = state.label(), version, "an operator acted");
@@ -435,6 +537,8 @@ enum Stopped {
     Overtaken(u64),
     /// It may not be done: the audit says so.
     Refused(Problem),
+    /// It was done meanwhile.
+    Done,
     /// It could not be done.
     Failed(Problem),
 }
@@ -445,7 +549,7 @@ impl Stopped {
     }
 
     fn failed(error: NotSwitched) -> Self {
-        Self::Failed(error.into())
+        if matches!(error, NotSwitched::Done) { Self::Done } else { Self::Failed(error.into()) }
     }
 }
 

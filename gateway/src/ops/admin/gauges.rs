@@ -139,6 +139,7 @@ fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     }
     page.add(&catalogue::ROOM_ACTIVE, labels, view.active);
     page.add(&catalogue::ROOM_CLAIMANTS, labels, view.claimants);
+    page.add(&catalogue::ROOM_OWED, labels, view.owed);
     page.add(&catalogue::ROOM_SPEED, labels, view.speed);
     page.add(&catalogue::ROOM_SHOW_SHARE, labels, view.show_share);
     page.add(&catalogue::ROOM_SEGMENTS, labels, view.segments.before.len() + 1);

@@ -108,7 +108,7 @@ impl From<NotSwitched> for Problem {
     fn from(error: NotSwitched) -> Self {
         let status = match &error {
             NotSwitched::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            NotSwitched::Other(_) | NotSwitched::Undoes(_) => StatusCode::CONFLICT,
+            NotSwitched::Other(_) | NotSwitched::Undoes(_) | NotSwitched::Done => StatusCode::CONFLICT,
             NotSwitched::Unknown(_) => StatusCode::NOT_FOUND,
             NotSwitched::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             NotSwitched::Unread(_) => StatusCode::BAD_REQUEST,

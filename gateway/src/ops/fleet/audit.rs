@@ -1,5 +1,8 @@
 //! The audit of all gateways: each line is written by the one that acted, and followed by the others.
 //!
+//! A line may be an order to every gateway that reads it: to end a pass. The line of the room ends it once, and keeps that in mind for as
+//! long as the pass could live; each gateway turns it away from then on.
+//!
 //! A gateway that does not find its own last line in the store any more has seen a loss. It says so in a line that names the head
 //! that was lost, unless another gateway with the same head has done it.
 //!
@@ -7,7 +10,9 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use policy::Millis;
+use policy::action::number_of;
 use policy::audit::{Entry, Head};
 
 use super::{Fleet, KeyState, NotSwitched};
@@ -17,6 +22,8 @@ use crate::ui::iso;
 
 /// How often a line is said again because another gateway wrote one first.
 const TRIES: usize = 16;
+/// The action that every gateway does when it reads of it.
+const REVOKE: &str = "revoke";
 
 impl Fleet {
     /// The time of the store, as of the last exchange and the time since; `None` before the first.
@@ -42,7 +49,12 @@ impl Fleet {
                 }
                 Switched::Other(in_force) => return Err(NotSwitched::Other(in_force.number)),
                 Switched::Unknown => return Err(NotSwitched::Unknown(entry.version.unwrap_or_default())),
-                Switched::Behind(_) => self.refresh().await,
+                Switched::Behind(_) => {
+                    self.refresh().await;
+                    if entry.id.as_deref().is_some_and(|id| self.trail.of_id(id).is_some()) {
+                        return Err(NotSwitched::Done);
+                    }
+                }
             }
         }
         Err(NotSwitched::Busy)
@@ -85,7 +97,7 @@ impl Fleet {
             Some(first) if first.number > mine.number => {}
             _ => return self.fork(head, mine).await,
         }
-        self.trail.take(lines).await;
+        self.trail.take(lines, |entry| self.obey(entry)).await;
         Ok(())
     }
 
@@ -110,8 +122,28 @@ impl Fleet {
         }
         let known = self.trail.known().await;
         lines.retain(|line| Entry::read(line).is_some_and(|(_, head)| !known.contains(&head.hash)));
-        self.trail.take(lines).await;
+        self.trail.take(lines, |entry| self.obey(entry)).await;
         Ok(())
+    }
+
+    /// Does what a line says that is news to this gateway.
+    fn obey(&self, entry: &Entry) {
+        if entry.action != REVOKE || entry.refused.is_some() {
+            return;
+        }
+        let number = entry.with.as_deref().and_then(|pass| number_of(pass).ok());
+        let rooms = self.shared.rooms.all();
+        let room = entry.room.as_deref().and_then(|name| rooms.values().find(|room| *room.title() == *name));
+        let (Some(number), Some(room)) = (number, room) else { return };
+        if self.is_recent(entry, room.longest_session()) && !room.end_pass(number) {
+            tracing::error!(room = entry.room, pass = entry.with, "too busy to tell the line that a pass was revoked");
+        }
+    }
+
+    /// Whether a pass that was there when this line was written may still live.
+    fn is_recent(&self, entry: &Entry, session: Millis) -> bool {
+        let at = entry.at.parse::<Timestamp>().ok().and_then(|at| Millis::try_from(at.as_millisecond()).ok());
+        at.is_none_or(|at| self.store_time().unwrap_or_default() < at.saturating_add(session))
     }
 
     /// Every line that the store keeps.

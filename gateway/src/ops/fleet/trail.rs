@@ -87,8 +87,9 @@ impl Trail {
         kept.recent.iter().filter(|(entry, _)| entry.number >= from).map(|(_, line)| line.clone()).collect()
     }
 
-    /// Writes lines down. What cannot be written is told, and known all the same until the end of the process.
-    pub(crate) async fn take(&self, lines: Vec<String>) {
+    /// Writes lines down, and does what `obey` makes of each. What cannot be written is told, and known all the same until the end of
+    /// the process. A caller that stops waiting leaves nothing half done.
+    pub(crate) async fn take(&self, lines: Vec<String>, obey: impl Fn(&Entry)) {
         if lines.is_empty() {
             return;
         }
@@ -98,6 +99,7 @@ impl Trail {
             for line in &lines {
                 if let Some(entry) = kept.take(line) {
                     tell(entry);
+                    obey(entry);
                 } else {
                     tracing::error!(line, "the store holds a line of the audit that was changed");
                 }
@@ -165,8 +167,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, all) = (dir.path().join("weir.audit"), lines(5));
         let trail = Trail::open(&file);
-        trail.take(all[..2].to_vec()).await;
-        trail.take(all[2..].to_vec()).await;
+        trail.take(all[..2].to_vec(), |_| ()).await;
+        trail.take(all[2..].to_vec(), |_| ()).await;
         let again = Trail::open(&file);
         assert_eq!((again.head(), again.head().number), (trail.head(), 5));
         assert_eq!(again.of_id("3").unwrap().number, 3);
@@ -179,17 +181,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("weir.audit");
         let trail = Trail::open(&file);
-        trail.take(lines(RECENT + 10)).await;
+        trail.take(lines(RECENT + 10), |_| ()).await;
         assert_eq!(trail.recent(0).len(), RECENT);
         OpenOptions::new().append(true).open(&file).unwrap().set_len(LARGEST + 1).unwrap();
-        trail.take(lines(1)).await;
+        trail.take(lines(1), |_| ()).await;
         assert!(std::fs::metadata(&file).unwrap().len() < 1_000 && dir.path().join("weir.audit.1").exists());
     }
 
     #[tokio::test]
     async fn a_folder_that_takes_no_file_costs_no_line_in_memory() {
         let trail = Trail::open(Path::new("/proc/no-such/weir.audit"));
-        trail.take(lines(2)).await;
+        trail.take(lines(2), |_| ()).await;
         assert_eq!(trail.head().number, 2);
     }
 }

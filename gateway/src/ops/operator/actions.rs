@@ -24,6 +24,12 @@ pub struct Command {
     pub minutes: Option<u64>,
     /// Of message: language and text.
     pub message: Option<Vec<(String, String)>>,
+    /// Of let-in.
+    pub shoppers: Option<u64>,
+    /// Of start-event.
+    pub event: Option<String>,
+    /// Of revoke.
+    pub pass: Option<String>,
     /// The version that must be in force.
     pub from: Option<u64>,
 }
@@ -34,7 +40,7 @@ impl Operator {
     /// # Errors
     /// If it is refused, or a gateway did not take it.
     pub async fn act(&self, command: Command) -> anyhow::Result<String> {
-        let Command { action, room, why, to, minutes, message, from } = command;
+        let Command { action, room, why, to, minutes, message, shoppers, event, pass, from } = command;
         let asked = Asked {
             why,
             id: Some(one_time_id()?),
@@ -43,6 +49,9 @@ impl Operator {
             to: to.map(|to| json!(to)),
             minutes,
             message: message.map(|texts| texts.into_iter().collect()),
+            shoppers,
+            event,
+            pass,
         };
         let path = format!("/api/rooms/{}/actions/{action}", encoded(&room));
         let acted: Acted = self.do_with(&path, serde_json::to_string(&asked)?, from).await?;
@@ -68,9 +77,11 @@ impl Operator {
 
 /// What was done, for people.
 fn told(acted: &Acted) -> String {
-    let Acted { room, label, open_to_all_until, from, version, changes, gateways, audit, .. } = acted;
+    let Acted { room, action, label, open_to_all_until, from, version, changes, gateways, audit, .. } = acted;
     let until = open_to_all_until.as_deref().map(|until| format!(" until {until}")).unwrap_or_default();
-    let mut told = if from == version {
+    let mut told = if action == "revoke" {
+        format!("revoked in room {room:?}, which is {label}{until}\n")
+    } else if from == version {
         format!("nothing to do: room {room:?} is {label}{until}\n")
     } else {
         format!("{}room {room:?} is {label}{until}, version {version}\n", difference(changes))

@@ -100,6 +100,9 @@ impl Moment {
     }
 }
 
+/// The start of an event lies this close to the making of the version that started it: clocks are read on two machines.
+const AT_ONCE: Millis = 2_000;
+
 #[derive(JsonSchema)]
 #[schemars(with = "String", extend("format" = "moment"))]
 pub(super) struct Clock;
@@ -228,6 +231,38 @@ pub fn late_changes(
                 key: format!("room {:?}: event {:?}: {key}", room.name, event.name),
                 ..told
             }));
+        }
+    }
+    all
+}
+
+/// Events of `after` that were started before their time in one of these versions, and would start again: when each version was made,
+/// and its rooms. `name` is that of the text in diagnostics.
+pub fn started_again(
+    versions: &[(Millis, Vec<RoomConfig>)],
+    after: &[RoomConfig],
+    utc: Millis,
+    name: &str,
+) -> Vec<Diagnostic> {
+    let mut all = Vec::new();
+    for room in after {
+        let to_come = |event: &&EventConfig| !event.suspended && event.event_start_time.millis() > utc;
+        for event in room.events.iter().filter(to_come) {
+            let same = |(made, rooms): &(Millis, Vec<RoomConfig>)| {
+                let room = rooms.iter().find(|old| old.line() == room.line())?;
+                let old = room.events.iter().find(|old| old.name == event.name)?;
+                let started = !old.suspended && old.event_start_time.millis() <= made.saturating_add(AT_ONCE);
+                (started && old.times().end == event.times().end).then(|| old.event_start_time.text.clone())
+            };
+            if let Some(started) = versions.iter().find_map(same) {
+                let what = format!("the event was started at {started:?}, and an event starts once");
+                let fix = "leave it out, or set suspended = true, and apply the rooms";
+                all.push(Diagnostic {
+                    file: name.to_owned(),
+                    key: format!("room {:?}: event {:?}: event_start_time", room.name, event.name),
+                    ..Diagnostic::new(what, fix)
+                });
+            }
         }
     }
     all

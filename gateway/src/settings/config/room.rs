@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use policy::Millis;
 use policy::action::{self, Controls, State};
 use policy::event::Timetable;
-use policy::room::{FailMode, Join, QueueingMethod, Room, Rules, VISITS};
+use policy::room::{FailMode, Join, LetIn, QueueingMethod, Room, Rules, VISITS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml_diagnostics::{Diagnostic, between, default_is, each};
@@ -138,6 +138,12 @@ pub struct RoomConfig {
     /// Until this moment, in the time of the store, every shopper enters and is only counted. `weir open` sets it.
     #[schemars(extend("format" = "moment"))]
     pub open_to_all_until: Option<String>,
+    /// So many who waited were let in at `let_in_at`, before their time. `weir let-in` sets both; a line does it once.
+    #[schemars(range(max = 60_000_000))]
+    pub let_in: Option<u32>,
+    /// When that was ordered, in the time of the store.
+    #[schemars(extend("format" = "moment"))]
+    pub let_in_at: Option<String>,
     /// What operators tell those who wait: plain text, up to 280 characters. `weir message` sets it.
     #[schemars(transform = each_in("message"))]
     pub message: LocalizedText,
@@ -225,6 +231,8 @@ impl Default for RoomConfig {
             stopped: false,
             passes_since: None,
             open_to_all_until: None,
+            let_in: None,
+            let_in_at: None,
             message: LocalizedText::default(),
             queueing_status_code: 429,
             json_response_enabled: true,
@@ -424,6 +432,10 @@ impl RoomConfig {
             passes_since: moment(self.passes_since.as_deref()),
             open_until: moment(self.open_to_all_until.as_deref()),
             passthrough: self.queueing_method == QueueingMethod::Passthrough,
+            let_in: self
+                .let_in
+                .zip(self.let_in_at.as_deref())
+                .map(|(shoppers, at)| LetIn { at: moment(Some(at)), shoppers: u64::from(shoppers) }),
             message: self
                 .message
                 .iter()
@@ -463,6 +475,7 @@ impl RoomConfig {
                 open: !(self.queue_all || self.suspended || self.stopped || nobody),
                 enforced,
                 lends: self.fail_mode == FailMode::Static && enforced,
+                let_in: controls.let_in,
                 ..rules
             },
             queueing_method,

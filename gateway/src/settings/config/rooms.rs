@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::{Component, Path};
 
 use policy::action::Controls;
+use policy::event::Times;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -115,6 +116,9 @@ pub enum NotEdited {
     /// It has no such room.
     #[error("the rooms have no room {0:?} any more")]
     NoRoom(String),
+    /// The room has no such event.
+    #[error("room {0:?} has no event {1:?} any more")]
+    NoEvent(String, String),
 }
 
 /// The `[[room]]` tables of a configuration file as a text of their own.
@@ -155,6 +159,24 @@ pub fn edited(text: &str, room: &str, before: &Controls, after: &Controls) -> Re
     Ok(document.to_string())
 }
 
+/// A text of rooms in which this event of the room has these times: its start, and its pre-queue if it still has one. Everything else
+/// stays as it is written.
+///
+/// # Errors
+/// If it is no TOML, or room or event are not there.
+pub fn with_start(text: &str, room: &str, event: &str, times: &Times) -> Result<String, NotEdited> {
+    let mut document = read(text)?;
+    let table = table_of(document.get_mut("room"), room).ok_or_else(|| NotEdited::NoRoom(room.to_owned()))?;
+    let no_event = || NotEdited::NoEvent(room.to_owned(), event.to_owned());
+    let table = table_of(table.get_mut("event"), event).ok_or_else(no_event)?;
+    table.insert("event_start_time", value(moment(times.start)));
+    if times.prequeue.is_none() {
+        table.remove("prequeue_start_time");
+        table.remove("prequeue_active_users");
+    }
+    Ok(document.to_string())
+}
+
 fn read(text: &str) -> Result<DocumentMut, NotEdited> {
     text.trim_start_matches('\u{feff}')
         .parse()
@@ -177,6 +199,8 @@ fn keys_of(controls: &Controls) -> Vec<(&'static str, Option<toml_edit::Value>)>
         ("stopped", flag(controls.stopped)),
         ("passes_since", at(controls.passes_since)),
         ("open_to_all_until", at(controls.open_until)),
+        ("let_in", controls.let_in.map(|order| i64::try_from(order.shoppers).unwrap_or(i64::MAX).into())),
+        ("let_in_at", at(controls.let_in.map_or(0, |order| order.at))),
     ]
 }
 

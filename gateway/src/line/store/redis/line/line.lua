@@ -113,6 +113,50 @@ local function move(share)
   end
 end
 
+-- Shoppers let in before their time: policy/src/line/let_in.rs.
+local credit = {}
+
+local function debt()
+  return max(-s.bucket, 0)
+end
+
+-- Tokens that are promised or spent before their time.
+function credit.owed()
+  return math.ceil(s.credit + debt())
+end
+
+function credit.call()
+  local left = math.ceil(max(s.credit - claimants, 0) / show_share())
+  for _, segment in ipairs(segments) do
+    local called = min(waiting_in(segment), left)
+    segment.serving, left = segment.serving + called, left - called
+    s.places_called = s.places_called + called
+  end
+end
+
+-- Takes an order, once.
+function credit.order()
+  local order = rules.let_in
+  if not order or order.at <= s.ordered or utc >= order.at + 60000 or not open or not enforced then
+    return
+  end
+  local shoppers = min(order.shoppers, waiting() + claimants, max(floor(rate_in_force * 60000 / 1000) - credit.owed(), 0))
+  s.ordered, s.credit, s.credit_since = order.at, s.credit + shoppers, now
+  credit.call()
+end
+
+-- Whether the pointer does nothing else.
+function credit.lives()
+  local age = max(now - s.credit_since, 0)
+  if age >= 60000 then
+    s.credit = 0
+  end
+  if s.credit > 0 and floor(age / 10000) > floor(max(age - elapsed, 0) / 10000) then
+    credit.call()
+  end
+  return debt() > rate
+end
+
 -- Skips the numbers that a calm line has called in advance.
 local function skip_lead()
   local last = current()
@@ -130,9 +174,13 @@ local function live()
   local share, held_back = aside()
   if open then
     fill(share, held_back)
-    move(share)
+    if credit.lives() then
+      s.places_moved = 0
+    else
+      move(share)
+    end
   else
-    s.bucket, s.visits = 0, 0
+    s.bucket, s.visits, s.credit = min(s.bucket, 0), 0, 0
     if rules.gathers then
       skip_lead()
     end
@@ -145,7 +193,7 @@ local function wake()
   local idle = s.idle
   s.idle = 0
   if idle > 1000 then
-    s.stood, s.easing, s.bucket, s.visits, s.speed = s.stood + idle, 15000, 0, 0, 0
+    s.stood, s.easing, s.bucket, s.visits, s.speed = s.stood + idle, 15000, min(s.bucket, 0), 0, 0
   else
     elapsed = elapsed + idle
     s.easing = max(s.easing - elapsed, 0)
@@ -197,6 +245,19 @@ local function release(n_text)
     s.freed = s.freed + 1
     confirm(n)
     call('RPUSH', REVOKED, n_text .. ' ' .. ends)
+  end
+end
+
+-- Ends a pass by the word of an operator, also one that the line does not know.
+local function end_pass(n_text)
+  local known = call('ZSCORE', ACTIVE, n_text)
+  for _, entry in ipairs(call('LRANGE', REVOKED, 0, -1)) do
+    local revoked, _, evicted = string.match(entry, '(%S+) (%S+) ?(%S*)')
+    known = known or (revoked == n_text and evicted == '')
+  end
+  release(n_text)
+  if not known and is_given_and_called(tonumber(n_text)) then
+    call('RPUSH', REVOKED, n_text .. ' ' .. int(now + session))
   end
 end
 
@@ -317,7 +378,7 @@ end
 
 -- Passes that the bucket and the seats allow now.
 local function places()
-  local tokens = unlimited and math.huge or s.settling > 0 and 0 or floor(s.bucket)
+  local tokens = unlimited and math.huge or s.settling > 0 and 0 or floor(max(s.bucket, 0)) + (open and s.credit or 0)
   return min(tokens, free() or math.huge)
 end
 
@@ -378,13 +439,16 @@ end
 
 local function spend()
   if enforced then
+    if s.bucket < 1 then
+      s.credit = max(s.credit - 1, 0)
+    end
     s.bucket = s.bucket - 1
     return
   end
   if s.bucket < 1 or (seats and taken() >= seats) then
     s.over_limit = s.over_limit + 1
   end
-  s.bucket = max(s.bucket - 1, 0)
+  s.bucket = max(s.bucket - 1, min(s.bucket, 0))
 end
 
 local function arrive()
@@ -494,12 +558,18 @@ local function keep()
 end
 
 advance()
+if not shop_rests then
+  credit.order()
+end
 restore()
 for _, n_text in ipairs(batch.confirmed) do
   confirm(tonumber(n_text))
 end
 for _, n_text in ipairs(batch.releases) do
   release(n_text)
+end
+for _, n_text in ipairs(batch.ends) do
+  end_pass(n_text)
 end
 local renewed = renew()
 if batch.adopt then
@@ -509,7 +579,7 @@ claim()
 local first, joined_if_called = join()
 grant()
 if waiting() == 0 and claimants == 0 and open and not unlimited and not shop_rests then
-  visits.given = min(visits.asked, floor(s.visits), places())
+  visits.given = min(visits.asked, floor(s.visits), places(), floor(max(s.bucket, 0)))
   s.visits, s.bucket = s.visits - visits.given, s.bucket - visits.given
 end
 local lease = lends and lend(unseated()) or nil
@@ -554,6 +624,7 @@ local view = {
   claimants = claimants,
   entering = entering(),
   told = min(entering(), s.places_told),
+  owed = credit.owed(),
   active = taken(),
   granted = s.granted,
   no_shows = s.no_shows,

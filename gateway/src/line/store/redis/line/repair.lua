@@ -138,6 +138,7 @@ end
 local function begin_anew(furthest)
   open_segment(furthest)
   s.bucket, s.visits, s.lost, s.settling, s.idle = 0, 0, now, SETTLE, 0
+  s.ordered, s.credit = max(s.ordered, utc), 0
   lose_leases()
   s.sure = max(s.sure, now + UNSURE)
   s.remembered = call('ZCARD', ACTIVE) + s.missing
@@ -171,6 +172,7 @@ local function repair()
       s.remembered, s.missing_until = seen.active, now + session
     end
     s.lenders_before = max(s.lenders_before, seen.gateways)
+    s.bucket = min(s.bucket, -seen.owed)
   end
   -- People of an earlier line are here, and no gateway here knows it.
   if lends and #segments > 1 and s.lenders_unknown_for > 0 and s.lenders_before == 0 then

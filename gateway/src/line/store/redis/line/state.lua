@@ -10,6 +10,7 @@ local FIELDS = {
   'idle', 'stood', 'easing',
   'sold', 'granted_before',
   'utc',
+  'ordered', 'credit', 'credit_since',
 }
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
@@ -81,6 +82,7 @@ do
     local base = base_at(now)
     segments[1] = { base = base, next = base, serving = base, slot = 0 }
     s.lost, s.now, s.rate, s.server = now, now, math.huge, server
+    s.ordered = now
     s.places_told = math.huge
     s.lenders_unknown_for = LEASE_KEPT
   end
