@@ -247,13 +247,8 @@ impl Gate {
             return;
         }
         let refused = refused.map(|problem| problem.detail.to_string());
-        self.write(Entry { who: who.to_owned(), action: action.to_owned(), with, refused, ..Entry::default() }).await;
-    }
-
-    /// Writes a line into the audit.
-    pub(super) async fn write(&self, entry: Entry) {
+        let entry = Entry { who: who.to_owned(), action: action.to_owned(), with, refused, ..Entry::default() };
         if let Err(error) = self.fleet.note(&entry).await {
-            let Entry { who, action, .. } = &entry;
             tracing::warn!(%error, who, action, "this could not be written into the audit");
         }
     }

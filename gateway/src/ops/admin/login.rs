@@ -141,11 +141,14 @@ impl LogIn {
     }
 
     /// Ends the session of this caller, at every gateway.
-    pub(super) async fn end(&self, caller: &Caller) {
-        if let By::Session(session) = &caller.by {
-            let (who, action) = (caller.name.clone(), LOG_OUT.to_owned());
-            self.gate.write(Entry { who, action, id: Some(session.id.clone()), ..Entry::default() }).await;
-        }
+    ///
+    /// # Errors
+    /// If that cannot be written down now: the cookie is taken back, and a copy of it still counts.
+    pub(super) async fn end(&self, caller: &Caller) -> Result<(), Problem> {
+        let By::Session(session) = &caller.by else { return Ok(()) };
+        let (who, action) = (caller.name.clone(), LOG_OUT.to_owned());
+        let entry = Entry { who, action, id: Some(session.id.clone()), ..Entry::default() };
+        self.gate.fleet.note(&entry).await.map_err(Problem::from)
     }
 }
 
@@ -249,13 +252,16 @@ pub(super) async fn who(Extension(caller): Extension<Caller>) -> Json<Who> {
     path = "/api/session",
     tag = "session",
     operation_id = "log_out",
-    responses((status = NO_CONTENT, description = "there is no session any more", headers(("Set-Cookie" = String, description = "the cookie is taken back")))),
+    responses(
+        (status = NO_CONTENT, description = "there is no session any more", headers(("Set-Cookie" = String, description = "the cookie is taken back"))),
+        (status = SERVICE_UNAVAILABLE, description = "the store does not answer: the cookie is taken back, and a copy of it still counts"),
+    ),
 )]
 pub(super) async fn log_out(
     State(login): State<Arc<LogIn>>,
     Extension(caller): Extension<Caller>,
     Extension(asked): Extension<Asked>,
 ) -> Response {
-    login.end(&caller).await;
-    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, no_cookie(&asked))]).into_response()
+    let ended = login.end(&caller).await.map(|()| StatusCode::NO_CONTENT);
+    ([(header::SET_COOKIE, no_cookie(&asked))], ended).into_response()
 }

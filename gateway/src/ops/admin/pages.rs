@@ -217,7 +217,15 @@ async fn log_in(
 
 async fn log_out(State(login): State<Arc<LogIn>>, Extension(asked): Extension<Asked>) -> Response {
     match login.gate.caller(&asked, Role::Viewer).await {
-        Ok(caller) => login.end(&caller).await,
+        Ok(caller) => {
+            if let Err(problem) = login.end(&caller).await {
+                tracing::warn!(
+                    who = caller.name,
+                    problem = &*problem.detail,
+                    "a log-out could not be told to the other gateways"
+                );
+            }
+        }
         Err(problem) if problem.status == 401 => {}
         Err(problem) => return problem.into_response(),
     }
