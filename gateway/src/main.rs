@@ -216,7 +216,7 @@ struct Reach {
     /// The configuration file of the gateway: its admin listener and token.
     #[arg(long, default_value = "weir.toml")]
     config: PathBuf,
-    /// Address of an admin listener, instead of the one in the file: 127.0.0.1:9090 or https://weir.internal:9090.
+    /// Address of an admin listener, instead of the one in the file: `127.0.0.1:9090` or `https://weir.internal:9090`.
     #[arg(long)]
     admin: Option<Address>,
     /// File with the token that it asks for, with --admin.

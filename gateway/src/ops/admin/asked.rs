@@ -36,6 +36,7 @@ pub(super) enum Shown {
 
 /// A request, without its body.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(super) struct Asked {
     /// Whether it names this listener.
     pub(super) is_named: bool,
@@ -97,7 +98,9 @@ fn names(request: &Request, hosts: &[String]) -> bool {
 }
 
 fn shown(headers: &HeaderMap, peer: Peer, is_local: bool, admin: &AdminConfig) -> Shown {
-    if let Some(said) = admin.trusted_identity_header.as_deref().and_then(|name| said(headers, name)) {
+    let header = admin.trusted_identity_header.as_deref().filter(|name| headers.contains_key(*name));
+    if let Some(header) = header {
+        let said = only(headers, header);
         let trusted = |address: IpAddr| admin.trusted_identity_proxies.iter().any(|net| net.contains(&address));
         return match (peer.address.map(|address| address.to_canonical()), said) {
             (Some(address), Some(name)) if trusted(address) => Shown::Named(name),
@@ -115,12 +118,11 @@ fn shown(headers: &HeaderMap, peer: Peer, is_local: bool, admin: &AdminConfig) -
     }
 }
 
-/// The one text of a header, if it is there: `Some(None)` where it is more than one, or no text.
-fn said(headers: &HeaderMap, name: &str) -> Option<Option<String>> {
-    let name = HeaderName::try_from(name).ok()?;
+/// The text of a header, if it is one and no more.
+fn only(headers: &HeaderMap, name: &str) -> Option<String> {
     let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    Some(first.to_str().ok().filter(|_| values.next().is_none()).map(|text| text.trim().to_owned()))
+    let first = values.next().filter(|_| values.next().is_none())?;
+    Some(first.to_str().ok()?.trim().to_owned())
 }
 
 /// The name of the cookie on this connection.
