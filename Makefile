@@ -150,6 +150,11 @@ bench-rooms: build ## 2,000 rooms on three gateways and one Redis, idle and with
 	@deploy/tools bench
 	benches/rooms
 
+.PHONY: bench-actions
+bench-actions: build ## How soon an operator's action is in force on three gateways: writes benches/ACTIONS.md, in two minutes
+	@deploy/tools bench
+	benches/actions
+
 .PHONY: bench-shield
 bench-shield: build ## A shop on a PostgreSQL with a fault in mid-launch, behind Weir, two other ways and alone: writes benches/SHIELD.md, in 45 minutes
 	@deploy/tools bench

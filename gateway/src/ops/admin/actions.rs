@@ -446,8 +446,7 @@ impl Order {
         }
         let entry = Entry { version: Some(knows.number), ..self.entry(knows) };
         fleet.note(&entry).await.map_err(Stopped::failed)?;
-        // Whoever wrote behind it meanwhile, the line is not further on.
-        Ok((Entry { number: fleet.trail.head().number, ..entry }, Vec::new()))
+        Ok((entry, Vec::new()))
     }
 
     fn entry(&self, knows: InForce) -> Entry {
@@ -497,7 +496,7 @@ impl Order {
         let present = fleet.plan.wanted().0.number;
         // Done before, and something else is in force by now: where that is does not matter any more.
         let gateways = match self.action {
-            Action::Revoke(_) => fleet.arrival(Awaited::Line(entry.number), since).await,
+            Action::Revoke(_) => fleet.arrival(Awaited::Line(fleet.trail.head()), since).await,
             _ if present == version => fleet.arrival(Awaited::Version(version, &self.room), since).await,
             _ => Vec::new(),
         };

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use policy::audit::Head;
 use policy::lease::{LEASE, Unheard, unheard};
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout, timeout_at};
@@ -27,12 +28,12 @@ const LOOK: Duration = Duration::from_millis(40);
 pub(super) const FORGOTTEN: Duration = Duration::from_millis(LEASE + 5_000);
 
 /// What gateways are asked about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Awaited<'a> {
     /// This version of the rooms, which changes this room.
     Version(u64, &'a str),
-    /// A line of the audit that every gateway obeys.
-    Line(u64),
+    /// A line of the audit that every gateway obeys, or one behind it.
+    Line(Head),
 }
 
 /// What became of it at one gateway.
@@ -65,7 +66,7 @@ impl Fleet {
         loop {
             let known = self.known();
             let behind = known.iter().filter(|(gateway, _)| arrived.iter().all(|told| told.gateway != gateway.name));
-            let news: Vec<Arrival> = behind.filter_map(|(gateway, _)| said(gateway, awaited, since)).collect();
+            let news: Vec<Arrival> = behind.filter_map(|(gateway, _)| self.said(gateway, &awaited, since)).collect();
             arrived.extend(news);
             let silent: Vec<_> =
                 known.iter().filter(|(gateway, _)| arrived.iter().all(|told| told.gateway != gateway.name)).collect();
@@ -74,7 +75,7 @@ impl Fleet {
                     true => Vec::new(),
                     false => timeout(LAST_WORD, self.versions()).await.ok().and_then(Result::ok).unwrap_or_default(),
                 };
-                arrived.extend(silent.iter().map(|(gateway, heard)| match awaited {
+                arrived.extend(silent.iter().map(|(gateway, heard)| match &awaited {
                     Awaited::Version(_, room) => {
                         let acts_by = self.plan.room_in(gateway.plan.rooms_version, &versions, room);
                         self.not_heard(gateway, *heard, acts_by.as_ref())
@@ -112,6 +113,30 @@ impl Fleet {
         };
         Arrival { gateway: gateway.name.clone(), in_force_after: None, refused: Vec::new(), may_let_in, until, says }
     }
+
+    /// What a gateway has said of it; `None`: nothing yet.
+    fn said(&self, gateway: &Gateway, awaited: &Awaited<'_>, since: Instant) -> Option<Arrival> {
+        let plan = &gateway.plan;
+        let told = |in_force_after, refused, says| Arrival {
+            gateway: gateway.name.clone(),
+            in_force_after,
+            refused,
+            may_let_in: None,
+            until: None,
+            says,
+        };
+        let is_there = match awaited {
+            Awaited::Version(version, _) => plan.rooms_version == *version,
+            Awaited::Line(line) => self.trail.is_behind(&gateway.audit, line),
+        };
+        if is_there {
+            let after = (since.elapsed().as_secs_f64() * 100.0).round() / 100.0;
+            return Some(told(Some(after), Vec::new(), format!("in force after {after} s")));
+        }
+        let Awaited::Version(version, _) = awaited else { return None };
+        let refused = plan.refused.as_ref().filter(|refused| refused.version == *version)?;
+        Some(told(None, refused.why.clone(), format!("refused: {}", refused.why.join("; "))))
+    }
 }
 
 /// A gateway that has said nothing, of which no number is known.
@@ -124,28 +149,4 @@ fn not_there(gateway: &Gateway, says: &str) -> Arrival {
         until: None,
         says: says.to_owned(),
     }
-}
-
-/// What a gateway has said of it; `None`: nothing yet.
-fn said(gateway: &Gateway, awaited: Awaited<'_>, since: Instant) -> Option<Arrival> {
-    let plan = &gateway.plan;
-    let told = |in_force_after, refused, says| Arrival {
-        gateway: gateway.name.clone(),
-        in_force_after,
-        refused,
-        may_let_in: None,
-        until: None,
-        says,
-    };
-    let is_there = match awaited {
-        Awaited::Version(version, _) => plan.rooms_version == version,
-        Awaited::Line(number) => gateway.audit.number >= number,
-    };
-    if is_there {
-        let after = (since.elapsed().as_secs_f64() * 100.0).round() / 100.0;
-        return Some(told(Some(after), Vec::new(), format!("in force after {after} s")));
-    }
-    let Awaited::Version(version, _) = awaited else { return None };
-    let refused = plan.refused.as_ref().filter(|refused| refused.version == version)?;
-    Some(told(None, refused.why.clone(), format!("refused: {}", refused.why.join("; "))))
 }

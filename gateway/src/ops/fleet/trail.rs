@@ -81,6 +81,17 @@ impl Trail {
         kept.recent.iter().rev().map(|(entry, _)| entry).find(|entry| entry.id.as_deref() == Some(id)).cloned()
     }
 
+    /// Whether a gateway whose last line is `head` has read `line`, as far as both are among the last lines here. Numbers do not tell: after a
+    /// loss of the store they begin again.
+    pub(crate) fn is_behind(&self, head: &Head, line: &Head) -> bool {
+        let kept = self.lock();
+        let at = |head: &Head| {
+            let end = format!("{}\"}}", head.hash);
+            kept.recent.iter().rposition(|(_, line)| line.ends_with(&end))
+        };
+        at(line).is_some_and(|line| at(head).is_some_and(|head| head >= line))
+    }
+
     /// The last lines, oldest first, from this number on.
     pub(crate) fn recent(&self, from: u64) -> Vec<Arc<str>> {
         let kept = self.lock();
@@ -172,6 +183,14 @@ mod tests {
         let again = Trail::open(&file);
         assert_eq!((again.head(), again.head().number), (trail.head(), 5));
         assert_eq!(again.of_id("3").unwrap().number, 3);
+        let head = |number: usize| Entry::read(&all[number - 1]).unwrap().1;
+        assert!(again.is_behind(&head(4), &head(3)) && again.is_behind(&head(3), &head(3)));
+        let other = Head { number: 9, ..Head::default() };
+        assert!(
+            !again.is_behind(&head(2), &head(3))
+                && !again.is_behind(&other, &head(3))
+                && !again.is_behind(&head(4), &other)
+        );
         assert_eq!((again.of_id("6"), again.recent(4).len(), again.known().await.len()), (None, 2, 5));
         assert!(verify(std::fs::read_to_string(&file).unwrap().lines(), Some(&trail.head().hash)).is_ok());
     }
