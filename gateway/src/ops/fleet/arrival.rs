@@ -71,11 +71,8 @@ impl Fleet {
             let silent: Vec<_> =
                 known.iter().filter(|(gateway, _)| arrived.iter().all(|told| told.gateway != gateway.name)).collect();
             if silent.is_empty() || since.elapsed() >= PATIENCE {
-                let versions = if silent.is_empty() {
-                    Vec::new()
-                } else {
-                    timeout(LAST_WORD, self.versions()).await.ok().and_then(Result::ok).unwrap_or_default()
-                };
+                let versions = if silent.is_empty() { None } else { timeout(LAST_WORD, self.versions()).await.ok() };
+                let versions = versions.and_then(Result::ok).unwrap_or_default();
                 arrived.extend(silent.iter().map(|(gateway, heard)| match &awaited {
                     Awaited::Version(_, room) => {
                         let acts_by = self.plan.room_in(gateway.plan.rooms_version, &versions, room);
