@@ -45,6 +45,10 @@ pub struct Rules {
     /// A pre-queue: newcomers stand behind the numbers that the calm line has called in advance, so that they have an order.
     #[serde(default)]
     pub gathers: bool,
+    /// How long the order of newcomers stays open, until a draw decides it: `random` ([`crate::line::Round`]); `None`: the order of
+    /// arrival holds.
+    #[serde(default)]
+    pub round: Option<Millis>,
     /// Other rules that come by time, earliest first ([`crate::event`]): whoever holds the clock applies those that are due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<ScheduledRules>,
@@ -85,6 +89,7 @@ impl Rules {
             enforced: true,
             lends: false,
             gathers: false,
+            round: None,
             scheduled: Vec::new(),
         }
     }
@@ -125,13 +130,14 @@ impl Rules {
     }
 }
 
-/// How people beyond the limits are treated. Cloudflare's `queueing_method`, less `random`, which
-/// comes with the draw.
+/// How people beyond the limits are treated: Cloudflare's `queueing_method`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueingMethod {
     /// In order of arrival.
     Fifo,
+    /// Those who arrive in the same round in an order that is drawn, behind the round before.
+    Random,
     /// Every shopper enters; the limits are only reported.
     Passthrough,
     /// No line: over the limits a clear page, no number.

@@ -171,7 +171,7 @@ impl Memory {
         let first = self.seen.opened.replace(view.segments.open.base).is_none();
         (self.seen.granted, self.seen.active, self.seen.now) = (view.granted, view.active, view.now);
         self.seen.utc = self.seen.utc.max(view.utc);
-        self.seen.gateways = view.gateways;
+        (self.seen.gateways, self.seen.round) = (view.gateways, view.round);
         if self.seen.adopted != view.adopted {
             self.seen.adopted.clone_from(&view.adopted);
         }
