@@ -3,12 +3,12 @@
 {
   const page = element("weir"), data = page.dataset, title = document.title;
   const ticket = +data.ticket, line = +data.line, told = +data.poll;
-  let timer, newer, checked = Date.now(), failures = 0, said = 0;
+  let timer, newer, tried = Date.now(), fails = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
   const key = "weir." + data.room, me = data.line + "." + data.ticket;
-  const remembered = () => { try { const [who, first, least] = localStorage[key].split(" "); if (who === me) return [+first, +least]; } catch {} };
-  let [first, least] = remembered() || [0, Infinity];
+  const known = () => { try { const [who, first, least] = localStorage[key].split(" "); if (who === me) return [+first, +least]; } catch {} };
+  let [first, least] = known() || [0, Infinity];
   const place = position => {
     least = Math.min(least, Math.max(1, position));  // called while nobody is let in: next
     first = Math.max(first, least);
@@ -82,17 +82,17 @@
 
   const update = status => {
     const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
-    const numbered = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
-    const position = numbered && ahead(status);
+    const placed = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
+    const position = placed && ahead(status);
     // Before a start and after an end the page is another one; polls are spread, and so is this.
     if (!held && !status.away && !status.unsure && (status.starts ? 1 : status.ended ? 2 : 0) != (data.stage || 0)) return again();
     countDown?.(status.starts, words);
-    if (numbered ? moving && !position : !status.away) return again();
+    if (placed ? moving && !position : !status.away && status.round != line) return again();
     if (position && !status.unsure) {
       if (!data.position) return again();
       place(position + (status.entering || 0));
     }
-    const range = moving && numbered && status.wait;
+    const range = moving && placed && status.wait;
     const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
@@ -109,30 +109,30 @@
     const clock = element("updated");
     if (clock) { clock.dateTime = new Date(status.now).toISOString(); tell(clock); }
     const { min, max, share, stretch, pace } = status.poll;
-    const interval = numbered ? Math.min(max, Math.max(min, position / pace * share)) : 10;
+    const interval = placed ? Math.min(max, Math.max(min, position / pace * share)) : 10;
     plan(interval * stretch * (document.hidden ? 2 : 1));
   };
   const check = async () => {
-    checked = Date.now();
+    tried = Date.now();
     try {
       const answer = await ask("status/");
       if (answer.status === 404) return again();
       if (!answer.ok) throw answer.status;
       const status = await answer.json();
-      failures = 0;
+      fails = 0;
       update(status);
     } catch {
       note(data.kept);
-      plan(Math.max(told, Math.min(60, 3 * 2 ** failures++)));
+      plan(Math.max(told, Math.min(60, 3 * 2 ** fails++)));
     }
   };
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
-  const now = () => { if (!document.hidden && Date.now() - checked > 1000) { clearTimeout(timer); check(); } };
+  const now = () => { if (!document.hidden && Date.now() - tried > 1000) { clearTimeout(timer); check(); } };
 
   document.querySelectorAll("time").forEach(tell);
   if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);
-  addEventListener("online", () => { checked = 0; now(); });
+  addEventListener("online", () => { tried = 0; now(); });
   addEventListener("pageshow", now);
   addEventListener("offline", () => note(data.kept));
   // No place yet: it is given to whoever comes back with the cookie that came with this page, and that is done at once. Where

@@ -331,5 +331,6 @@ fn random_incarnation() -> u32 {
     if aws_lc_rs::rand::fill(&mut bytes).is_err() {
         return std::process::id();
     }
-    u32::from_ne_bytes(bytes)
+    // Rounds have the ids above.
+    u32::from_ne_bytes(bytes) % policy::line::FIRST_ROUND
 }

@@ -208,7 +208,7 @@ impl Snapshot {
             if ticket.is_some() { self.poll.after(ahead, self.pace) } else { PROVISIONAL * self.poll.stretch };
         let poll_tenths = (interval * jitter * 10.0).round() as u64;
         let position = ticket.and_then(|number| self.line.position(number));
-        QueuePosition { ticket, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
+        QueuePosition { ticket, round: None, position, wait, poll_after: ((poll_tenths + 5) / 10).max(1), poll_tenths }
     }
 
     /// The wait for the next newcomer, if one is shown.
@@ -285,6 +285,10 @@ impl Snapshot {
     fn state(&self, standing: &QueuePosition) -> page::PageState {
         use page::PageState;
         match standing.ticket {
+            None if standing.round.is_some() && !self.away => match self.event.announcement {
+                Announcement::Starts(_) if !self.open => PageState::BeforeDraw,
+                _ => PageState::Drawing,
+            },
             None => PageState::Provisional,
             Some(_) if standing.position.is_none() => {
                 if self.away {
@@ -317,6 +321,8 @@ impl Snapshot {
 pub struct QueuePosition {
     /// Number of the ticket; `None` while it is provisional.
     pub ticket: Option<u64>,
+    /// The round whose draw decides on the number.
+    pub round: Option<u32>,
     /// People ahead, the holder included: 1 is next, 0 is called. `None` while unknown.
     pub position: Option<u64>,
     /// The wait, if it is known.
@@ -330,7 +336,14 @@ pub struct QueuePosition {
 
 impl QueuePosition {
     /// No place yet: a shopper who comes back in a second gets one.
-    pub const ARRIVING: Self = Self { ticket: None, position: None, wait: None, poll_after: 1, poll_tenths: 10 };
+    pub const ARRIVING: Self =
+        Self { ticket: None, round: None, position: None, wait: None, poll_after: 1, poll_tenths: 10 };
+
+    /// The same in this round, if there is one.
+    #[must_use]
+    pub fn in_round(self, round: Option<u32>) -> Self {
+        Self { round, ..self }
+    }
 
     /// The text for a program that wants neither page nor JSON, before it has a place.
     pub fn arriving_text() -> Bytes {

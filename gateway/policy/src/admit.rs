@@ -5,7 +5,7 @@
 //! because the line itself decides a claim.
 
 use crate::Millis;
-use crate::line::Arrival;
+use crate::line::{Arrival, FIRST_ROUND, MOST_ADOPTED};
 use crate::room::{FailMode, Join, QueueingMethod, Room};
 use crate::seal::Rejected;
 use crate::ticket::{ARRIVAL_LIFE, Adopt, Kind, Token};
@@ -362,21 +362,26 @@ fn is_ahead(arrival: &Token, now: Millis) -> bool {
 }
 
 /// A provisional ticket becomes the ticket whose number it got when the store came back. One without a number stays
-/// provisional: its gateway may be on the way to number it, or dead. The tickets of an incarnation are numbered in order: where
+/// provisional: its round is not drawn, or its gateway may be on the way to number it, or dead. The tickets of an incarnation are numbered in order: where
 /// later ones have numbers and this one has none, its record was forgotten.
 fn provisional(line: &View, token: Token) -> Result<Token, Ignored> {
     let numbered = line.adopted.iter().find_map(|adopted| {
-        let of = adopted.adopt;
-        let index =
-            token.number.checked_sub(of.first).filter(|&i| of.incarnation == token.incarnation && i < of.count)?;
-        Some(Token { kind: Kind::Ticket, incarnation: 0, number: adopted.base + index, ..token })
+        let number = adopted.number_of(token.incarnation, token.number)?;
+        Some(Token { kind: Kind::Ticket, incarnation: 0, number, ..token })
     });
     let is_later = |of: Adopt| of.incarnation == token.incarnation && of.first > token.number;
     match numbered {
         Some(ticket) => Ok(ticket),
         None if line.adopted.iter().any(|adopted| is_later(adopted.adopt)) => Err(Ignored::OldLine),
+        None if is_forgotten_round(line, token.incarnation) => Err(Ignored::OldLine),
         None => Ok(token),
     }
+}
+
+/// Whether this is a round whose record had to go for later ones.
+fn is_forgotten_round(line: &View, id: u32) -> bool {
+    let known = line.adopted.iter().map(|adopted| adopted.adopt.incarnation).filter(|&known| known >= FIRST_ROUND);
+    id >= FIRST_ROUND && line.adopted.len() >= MOST_ADOPTED && known.min().is_some_and(|oldest| id < oldest)
 }
 
 #[cfg(test)]

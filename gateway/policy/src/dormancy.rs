@@ -71,7 +71,7 @@ impl Dormancy {
     /// Notes an answer of the line; `asked`: its batch held a request; `rests`: it said that the shop rests.
     pub fn note(&mut self, view: &View, rules: &Rules, asked: bool, rests: bool) {
         let open = &view.segments.open;
-        let shown = (open.base, view.segments.given(), view.granted, view.lost);
+        let shown = (open.base, view.segments.given() + view.round.waiting(), view.granted, view.lost);
         let before = self.shown.replace(shown);
         let first = before.is_none();
         let lost = before.is_some_and(|before| before.3 != view.lost);

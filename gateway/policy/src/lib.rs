@@ -10,6 +10,7 @@
 //! - [`mod@line`]: `next`, `serving` and the transitions between states
 //! - [`pacer`]: how fast `serving` moves, no-shows, the poll interval; [`outlook`]: the position and the wait to show
 //! - [`shield`]: how many the shop can take; [`origin`]: the words of a shop; [`cap`]: what slows a line; [`stock`]: what is left to sell
+//! - [`permutation`]: an order that a seed decides
 //! - [`event`]: a room that opens at a time, and what it is before and after
 //! - [`lease`]: a gateway's budget while the store is away; [`dormancy`]: how often a line must be polled
 //! - [`queue`]: a gateway's side of a line: it gathers calls, sends them as a batch and answers them
@@ -37,6 +38,7 @@ pub mod origin;
 pub mod outlook;
 pub mod pacer;
 pub mod pass;
+pub mod permutation;
 pub mod queue;
 pub mod room;
 pub mod scope;

@@ -7,6 +7,7 @@
 //! - `repair`: a store that lost writes ([`crate::segment`]: the number space, cut by time)
 //! - `claims`: claims, passes, places given up; `unconfirmed`: passes that never came back; `numbers`: one bit a number;
 //!   `arrivals`: newcomers who came back
+//! - `rounds`: newcomers whose order is drawn
 //! - `rest`: a shop that rests, and a line that stands meanwhile; `visits`: requests that only look, without a number
 //! - `caps`: what keeps the rate below the operator's; `stock`: what is left to sell; `let_in`: shoppers let in before their time
 //! - [`crate::lease`]: loans to gateways, reserved here while they may spend them
@@ -28,6 +29,7 @@ mod numbers;
 mod persist;
 mod repair;
 mod rest;
+mod rounds;
 mod stock;
 mod unconfirmed;
 mod visits;
@@ -49,13 +51,14 @@ use stock::Inventory;
 use unconfirmed::Unconfirmed;
 
 pub use crate::segment::{self, Segment, Segments};
-pub use crate::ticket::{Adopt, Adopted};
+pub use crate::ticket::{Adopt, Adopted, FIRST_ROUND, Round};
 pub use crate::view::View;
 pub use batch::{Arrival, BadEntry, Batch, Grant, HighWater, Outcome, Restore, Revoked, Stamp};
 pub use let_in::Credit;
 pub use memory::Memory;
 pub use numbers::{Chunk, Numbers};
 pub use persist::{Change, Counters};
+pub use rounds::Place;
 
 /// Time since the last transition counts for at most this much: a clock that jumps cannot call the
 /// whole line.
@@ -66,7 +69,7 @@ const CLAIMANT_KEPT: Millis = 300;
 const CLAIMANT_COUNTS: Millis = 2_000;
 /// Records of numbered provisional tickets, one for each cut-off of a gateway: ten gateways may be cut off fifty times
 /// in the day that a ticket lives. Beyond, the oldest is forgotten.
-const MOST_ADOPTED: usize = 512;
+pub(crate) const MOST_ADOPTED: usize = 512;
 /// The bucket of a standing line holds one token and this many seconds of rate: what a tick brings,
 /// and the part of a token that the tick before could not give.
 const STANDING_BURST: f64 = 0.1;
@@ -132,6 +135,11 @@ pub struct Line {
     settling: Settling,
     lost_seats: LostSeats,
     rest: Rest,
+    round: Round,
+    /// What had gathered when the store lost writes, until the end of the transition that notices.
+    lost_round: Round,
+    /// Numbers that no shopper has got.
+    skipped: u64,
     caps: Caps,
     inventory: Inventory,
     letting_in: LettingIn,
@@ -172,31 +180,48 @@ impl Line {
             self.end_pass(rules, number);
         }
         let renewed = self.renew_all(rules, &batch.renewals);
-        if let Some(adopt) = batch.adopt {
-            self.adopt(rules, adopt);
+        self.draw_lost(rules, batch);
+        self.draw(rules, batch);
+        // A gateway that has not heard of the round that gathers takes its places for lost ones.
+        if let Some(adopt) = batch.adopt.filter(|adopt| !self.round.gathers(adopt.incarnation)) {
+            self.adopt(rules, adopt, batch.seed);
         }
         let mut grants = self.claim(rules, batch);
         let spare = self.spare(rules);
         let fresh = self.fresh(&batch.arrivals, spare);
         let arrived = fresh.len() as u64;
         let joined_if_called = batch.joins_if_called.min(spare.saturating_sub(arrived));
-        let first_given = self.take(rules, arrived + joined_if_called + batch.joins);
-        self.trade(&fresh, first_given);
-        let open = self.counters.segments.open;
-        let called = first_given..=open.next.min(open.serving);
-        if !batch.shop_rests {
-            called.for_each(|number| self.names(number, batch.gateway));
+        let newcomers = arrived + joined_if_called + batch.joins;
+        let gathers = newcomers > 0 && self.gathers(rules);
+        let first_given = if gathers { self.gather(newcomers) } else { self.take(rules, newcomers) };
+        let round = if gathers { self.round.id } else { 0 };
+        self.trade(&fresh, round, first_given);
+        if !batch.shop_rests && !gathers {
+            let open = self.counters.segments.open;
+            (first_given..=open.next.min(open.serving)).for_each(|number| self.names(number, batch.gateway));
         }
         self.grant(rules, batch.gateway, &mut grants);
         let visits = if batch.shop_rests { 0 } else { self.visit(rules, batch.visits) };
         let revoked = self.revoked_since(batch);
         let revocations_seen = self.revocations_forgotten + self.revoked.len() as u64;
         let lease = rules.lends.then(|| self.leases.lend(batch.gateway, rules, self.unseated(rules), now));
-        let arrivals = batch.arrivals.iter().map(|arrival| self.arrivals.number(arrival.id)).collect();
+        let arrivals = batch.arrivals.iter().map(|arrival| self.arrivals.place(arrival.id)).collect();
         self.tell_places();
         self.keep_credit();
         let (view, first) = (self.view(), first_given + arrived);
-        Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, revocations_seen, lease }
+        Outcome {
+            view,
+            arrivals,
+            round,
+            first,
+            joined_if_called,
+            visits,
+            grants,
+            renewed,
+            revoked,
+            revocations_seen,
+            lease,
+        }
     }
 
     /// Numbers that could be given and granted now.
@@ -205,7 +230,8 @@ impl Line {
             return u64::MAX;
         }
         let open = &self.counters.segments.open;
-        let called = open.serving.saturating_sub(open.next);
+        // No newcomer passes by a round.
+        let called = if self.round.waiting() > 0 { 0 } else { open.serving.saturating_sub(open.next) };
         called.min(self.places(rules).saturating_sub(self.claimants.len() as u64))
     }
 
@@ -232,8 +258,8 @@ impl Line {
     }
 
     /// Numbers provisional tickets, once: after a lost answer a gateway asks again, perhaps
-    /// with more of them.
-    fn adopt(&mut self, rules: &Rules, Adopt { incarnation, first, count }: Adopt) {
+    /// with more of them. Those of a round get an order that the seed decides.
+    fn adopt(&mut self, rules: &Rules, Adopt { incarnation, first, count }: Adopt, seed: u64) {
         let known = self.adopted.iter().map(|known| known.adopt).filter(|known| known.incarnation == incarnation);
         let from = known.map(|known| known.first + known.count).fold(first, u64::max);
         let count = (first + count).saturating_sub(from);
@@ -241,7 +267,8 @@ impl Line {
             return;
         }
         let base = self.take(rules, count);
-        self.keep_adopted(Adopted { adopt: Adopt { incarnation, first: from, count }, base });
+        let seed = (incarnation >= FIRST_ROUND && count > 1).then_some(seed);
+        self.keep_adopted(Adopted { adopt: Adopt { incarnation, first: from, count }, base, seed });
     }
 
     fn keep_adopted(&mut self, adopted: Adopted) {
@@ -265,7 +292,7 @@ impl Line {
     }
 
     fn stands(&self) -> bool {
-        self.counters.segments.waiting() > 0 || !self.claimants.is_empty()
+        self.counters.segments.waiting() > 0 || self.round.waiting() > 0 || !self.claimants.is_empty()
     }
 
     /// Time passes: passes end, and unless the shop rests the line lives on.
@@ -341,8 +368,11 @@ impl Line {
     fn skip_lead(&mut self) {
         let calm = self.counters.segments.waiting() == 0;
         let open = &mut self.counters.segments.open;
-        if calm && open.serving < open.base + segment::SPAN {
-            open.next = open.next.max(open.serving);
+        let lead = open.serving.saturating_sub(open.next);
+        if calm && lead > 0 && open.serving < open.base + segment::SPAN {
+            open.next += lead;
+            self.skipped += lead;
+            self.changes.push(Change::Skipped(self.skipped));
         }
     }
 
@@ -460,6 +490,8 @@ impl Line {
             second_passes: c.second_passes,
             gateways: self.leases.holders(),
             adopted: self.adopted.clone(),
+            round: self.round,
+            skipped: self.skipped,
         }
     }
 

@@ -37,7 +37,7 @@ use std::time::Duration;
 use crate::Millis;
 use crate::dormancy;
 use crate::lease::{self, HeldLease};
-use crate::line::{Adopt, Batch, Grant, Memory, Outcome, Restore, Revoked, Segments, View};
+use crate::line::{Adopt, Batch, Grant, Memory, Outcome, Place, Restore, Revoked, Segments, View};
 use crate::room::Rules;
 use gathered::{InFlight, Newcomers, Reports};
 use held::HeldCallers;
@@ -59,7 +59,7 @@ const TIDY: Millis = 1_000;
 pub struct Call {
     /// What the line may let through.
     pub rules: Rules,
-    /// The batch for the line.
+    /// The batch for the line. A driver sets its seed, where rounds are drawn.
     pub batch: Batch,
 }
 
@@ -287,6 +287,13 @@ impl<R> RoomQueue<R> {
         self.lending.holds() && self.lending.is_on(self.time(now)) && self.stays_open(now)
     }
 
+    /// Whether a round may be drawn: then the next batch needs a seed.
+    pub fn draws(&self) -> bool {
+        self.view.as_ref().is_none_or(|view| view.round.id > 0)
+            || self.rules.round.is_some()
+            || self.rules.scheduled.iter().any(|scheduled| scheduled.rules.round.is_some())
+    }
+
     /// Passes in memory against a loss: live ones, and those that ended within the last second.
     pub fn remembered(&self) -> usize {
         self.memory.remembered()
@@ -348,6 +355,7 @@ impl<R> RoomQueue<R> {
             releases,
             ends: self.reports.ends().to_vec(),
             revocations_seen: self.revocations_seen,
+            seed: 0,
         };
         let mut rules = self.rules.near(self.utc(now));
         let (confirmed, ends, shop_rests) = (batch.confirmed.len(), batch.ends.len(), self.shop_rests);
@@ -384,14 +392,14 @@ impl<R> RoomQueue<R> {
         if lost {
             self.words.lost();
         }
-        let Outcome { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, .. } = outcome;
+        let Outcome { view, arrivals, round, first, joined_if_called, visits, grants, renewed, revoked, .. } = outcome;
         self.lending.note(outcome.lease, view.now);
         self.schedule.dormancy.note(&view, flight.rules.at(view.utc), flight.asks, flight.shop_rests);
         self.revocations_seen = outcome.revocations_seen;
         self.see(view, now);
         let grants: HashMap<u64, Grant> = grants.into_iter().collect();
         self.held.answer(&grants, now, self.shop_rests, replies);
-        let numbered = Numbered { arrivals, first, joined_if_called, visits };
+        let numbered = Numbered { arrivals, round, first, joined_if_called, visits };
         self.seat(flight.newcomers, numbered, &grants, now, replies);
         let tidies = self.tidies();
         self.schedule.answered(now, !self.newcomers.is_empty(), self.asks());
@@ -421,7 +429,7 @@ impl<R> RoomQueue<R> {
         true
     }
 
-    /// Newcomers get their numbers, or none: in at once, soon, or in line.
+    /// Newcomers get their places, or none: in at once, soon, or in line.
     fn seat(
         &mut self,
         newcomers: Newcomers<R>,
@@ -441,16 +449,22 @@ impl<R> RoomQueue<R> {
                 None if line.is_some_and(|line| is_soon(line, number)) => held.hold(number, reply, now),
                 None => replies.push((reply, Admission::Ticket(number))),
             };
-        for ((_, reply), number) in newcomers.arrivals.into_iter().zip(numbered.arrivals) {
-            match number {
-                Some(number) => enter(number, reply, replies),
+        for ((_, reply), place) in newcomers.arrivals.into_iter().zip(numbered.arrivals) {
+            match place {
+                Some(Place::Number(number)) => enter(number, reply, replies),
+                Some(Place::InRound { round, sequence }) => {
+                    replies.push((reply, Admission::InRound { round, sequence }));
+                }
                 None => replies.push((reply, Admission::Full)),
             }
         }
         let mut if_called = newcomers.joins_if_called.into_iter();
         let joins = if_called.by_ref().take(numbered.joined_if_called as usize).chain(newcomers.joins);
-        for (reply, number) in joins.zip(numbered.first..) {
-            enter(number, reply, replies);
+        for (reply, at) in joins.zip(numbered.first..) {
+            match numbered.round {
+                0 => enter(at, reply, replies),
+                round => replies.push((reply, Admission::InRound { round, sequence: at })),
+            }
         }
         replies.extend(if_called.map(|reply| (reply, Admission::Full)));
         let looks = |at| if at < numbered.visits { Admission::Visit } else { Admission::Full };
@@ -506,9 +520,10 @@ impl<R> RoomQueue<R> {
     }
 }
 
-/// The numbers of newcomers, as in an [`Outcome`].
+/// The places of newcomers, as in an [`Outcome`].
 struct Numbered {
-    arrivals: Vec<Option<u64>>,
+    arrivals: Vec<Option<Place>>,
+    round: u32,
     first: u64,
     joined_if_called: u64,
     visits: u64,

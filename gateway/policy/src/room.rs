@@ -48,6 +48,10 @@ pub struct Rules {
     /// The last order to let shoppers in before their time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_in: Option<LetIn>,
+    /// How long the order of newcomers stays open, until a draw decides it: `random` ([`crate::line::Round`]); `None`: the order of
+    /// arrival holds.
+    #[serde(default)]
+    pub round: Option<Millis>,
     /// Other rules that come by time, earliest first ([`crate::event`]): whoever holds the clock applies those that are due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<ScheduledRules>,
@@ -98,6 +102,7 @@ impl Rules {
             lends: false,
             gathers: false,
             let_in: None,
+            round: None,
             scheduled: Vec::new(),
         }
     }
@@ -138,13 +143,14 @@ impl Rules {
     }
 }
 
-/// How people beyond the limits are treated. Cloudflare's `queueing_method`, less `random`, which
-/// comes with the draw.
+/// How people beyond the limits are treated: Cloudflare's `queueing_method`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueingMethod {
     /// In order of arrival.
     Fifo,
+    /// Those who arrive in the same round in an order that is drawn, behind the round before.
+    Random,
     /// Every shopper enters; the limits are only reported.
     Passthrough,
     /// No line: over the limits a clear page, no number.

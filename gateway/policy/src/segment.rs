@@ -20,7 +20,7 @@ use crate::Millis;
 /// 2026-01-01T00:00:00Z, where units begin.
 pub const ORIGIN: Millis = 1_767_225_600_000;
 /// Length of a unit.
-const UNIT: Millis = 4_000;
+pub(crate) const UNIT: Millis = 4_000;
 const BITS: u32 = 25;
 /// Numbers of a segment, and the distance between two bases.
 pub const SPAN: u64 = 1 << BITS;

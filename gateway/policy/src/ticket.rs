@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
+use crate::permutation::Permutation;
 
 /// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +15,8 @@ pub enum Kind {
     Ticket = 1,
     /// The right to reach the upstream until it expires.
     Pass = 2,
-    /// A place kept while the store is away: `number` is the order of arrival within the gateway's `incarnation`.
+    /// A place without a number: kept while the store is away, `number` in the order of arrival within the gateway's `incarnation`;
+    /// or in a round that is not drawn, whose id stands for that ([`Round`]).
     Provisional = 3,
     /// No place yet: shown again within [`ARRIVAL_LIFE`], it gets one. `number` is its id.
     Arrival = 4,
@@ -95,7 +97,7 @@ impl Token {
         since <= span / 1_000
     }
 
-    /// A place kept by `incarnation` of a gateway while its store is away.
+    /// A place kept by `incarnation` of a gateway while its store is away, or one in the round of this id.
     pub fn provisional(incarnation: u32, sequence: u64, now: Millis) -> Self {
         Self { kind: Kind::Provisional, incarnation, ..Self::ticket(sequence, now) }
     }
@@ -127,14 +129,63 @@ pub struct Adopt {
     pub count: u64,
 }
 
-/// Provisional tickets with their numbers: sequence `first + i` is number `base + i`.
+/// Provisional tickets with their numbers, which are `base` and those that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Adopted {
     /// The provisional tickets.
     pub adopt: Adopt,
-    /// Number of the first.
+    /// The lowest of their numbers.
     pub base: u64,
+    /// What decides their order; `None`: they stand in the order of their sequence.
+    pub seed: Option<u64>,
+}
+
+impl Adopted {
+    /// The number of one of them; `None`: it is of others.
+    pub fn number_of(&self, incarnation: u32, sequence: u64) -> Option<u64> {
+        let index = sequence.checked_sub(self.adopt.first).filter(|_| self.adopt.incarnation == incarnation)?;
+        let order = |seed: u64| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&seed.to_be_bytes());
+            Permutation::new(key, self.adopt.count).place(index)
+        };
+        let place = self.seed.map_or((index < self.adopt.count).then_some(index), order)?;
+        Some(self.base + place)
+    }
+}
+
+/// Ids of rounds begin here; incarnations of gateways are below.
+pub const FIRST_ROUND: u32 = 1 << 31;
+
+/// The round of a line: the one that gathers, or the last one. Its places have the sequences from 1 on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// Its id, above that of any earlier round; 0: there was none.
+    pub id: u32,
+    /// Places in it.
+    pub gathered: u64,
+    /// Places that have a number: all or none, but for a line that has lost writes.
+    pub drawn: u64,
+    /// Line time of its first place.
+    pub began: Millis,
+}
+
+impl Round {
+    /// Places without a number.
+    pub fn waiting(&self) -> u64 {
+        self.gathered.saturating_sub(self.drawn)
+    }
+
+    /// Whether places of the round with this id will be drawn.
+    pub fn gathers(&self, id: u32) -> bool {
+        self.id == id && self.waiting() > 0
+    }
+
+    /// Whether this is later than what is known.
+    pub(crate) fn is_later_than(&self, known: &Self) -> bool {
+        (self.id, self.gathered) > (known.id, known.gathered)
+    }
 }
 
 #[cfg(test)]

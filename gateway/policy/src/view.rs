@@ -9,7 +9,7 @@ use crate::pacer::{self, FASTEST, PollTable};
 use crate::room::Rules;
 use crate::segment::{Segments, base_of};
 use crate::stock::{Stock, StockState};
-use crate::ticket::{Adopted, Kind, Token};
+use crate::ticket::{Adopted, Kind, Round, Token};
 
 /// The longest interval between polls, in seconds, while the speed of a line is not settled: with a longer one a
 /// shopper could be called by a faster line long before the next poll.
@@ -77,12 +77,23 @@ pub struct View {
     pub gateways: u64,
     /// Provisional tickets with their numbers.
     pub adopted: Vec<Adopted>,
+    /// The round that gathers, or the last one.
+    #[serde(default)]
+    pub round: Round,
+    /// Numbers that no shopper has got.
+    #[serde(default)]
+    pub skipped: u64,
 }
 
 impl View {
-    /// Tickets handed out and not called.
+    /// Places not called, with numbers and without.
     pub fn waiting(&self) -> u64 {
-        self.segments.waiting()
+        self.segments.waiting() + self.round.waiting()
+    }
+
+    /// Tickets handed out.
+    pub fn given(&self) -> u64 {
+        (self.segments.given() + self.round.waiting()).saturating_sub(self.skipped)
     }
 
     /// Whether the line lets shoppers in at all.

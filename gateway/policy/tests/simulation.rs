@@ -113,9 +113,11 @@ fn draw_room(rng: &mut SmallRng) -> Room {
     let queueing_method = match rng.random_range(0..20) {
         0 => QueueingMethod::Passthrough,
         1 => QueueingMethod::Reject,
+        2 | 3 => QueueingMethod::Random,
         _ => QueueingMethod::Fifo,
     };
     rules.enforced = queueing_method != QueueingMethod::Passthrough;
+    rules.round = (queueing_method == QueueingMethod::Random).then_some(10_000);
     Room { queueing_method, disable_session_renewal: rng.random_bool(0.2), ..Room::new(rules) }
 }
 

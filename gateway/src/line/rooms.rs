@@ -258,7 +258,7 @@ impl LiveRoom {
 
     /// Counts a taken place.
     fn counted(&self, admission: Admission) -> Admission {
-        if let Admission::Pass { .. } | Admission::Ticket(_) = admission {
+        if let Admission::Pass { .. } | Admission::Ticket(_) | Admission::InRound { .. } = admission {
             self.served[0].fetch_add(1, Ordering::Relaxed);
         }
         admission
@@ -370,7 +370,9 @@ impl LiveRoom {
     /// Asks for the number of a place that some gateway kept while the store was away; the next poll finds it.
     /// That gateway may be dead: the gateway that gets the ticket has its incarnation numbered up to there, in its order.
     pub fn adopt(self: &Arc<Self>, token: &Token) {
-        if token.kind == Kind::Provisional && !self.snapshot().away {
+        let snapshot = self.snapshot();
+        let gathers = snapshot.view.as_ref().is_some_and(|view| view.round.gathers(token.incarnation));
+        if token.kind == Kind::Provisional && !snapshot.away && !gathers {
             let op = Op::Adopt { incarnation: token.incarnation, last: token.number };
             // A full mailbox drops it: the next poll asks again.
             let _ = self.mailbox.try_send((self.clone(), op));

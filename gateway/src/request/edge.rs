@@ -336,7 +336,7 @@ async fn claim<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, ticket:
             without_a_place(cx, room, verdict).await
         }
         _ if cx.intent == Intent::Return => come_back(cx),
-        Admission::Ticket(_) | Admission::Full | Admission::Away | Admission::Visit => {
+        Admission::Ticket(_) | Admission::InRound { .. } | Admission::Full | Admission::Away | Admission::Visit => {
             answered(reply::wait(cx, room, Place::Held(ticket)))
         }
     }
@@ -407,6 +407,9 @@ fn entered<'a>(cx: &mut RequestContext<'a>, room: &'a Arc<SiteRoom>, admission: 
             return Continue(PassContext::admitted(Token { admitted, ..pass(number, now, expires) }));
         }
         Admission::Ticket(number) => reply::wait(cx, room, Place::New(Token::ticket(number, now))),
+        Admission::InRound { round, sequence } => {
+            reply::wait(cx, room, Place::New(Token::provisional(round, sequence, now)))
+        }
         Admission::Full | Admission::Spent | Admission::Visit => full(cx, room),
         Admission::Away => later(cx, room),
     };

@@ -12,6 +12,7 @@ use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode, Uri};
 use policy::admit::Intent;
 use policy::event::Announcement;
+use policy::line::FIRST_ROUND;
 use policy::outlook::FRESH;
 use policy::ticket::{Kind, Token};
 
@@ -59,7 +60,8 @@ pub(crate) fn wait(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, place: Pla
     cx.verdict = if matches!(place, Place::New(_)) { RequestVerdict::Queued } else { RequestVerdict::Wait };
     let status = queueing(cx, room);
     let ticket = (token.kind == Kind::Ticket).then_some(token.number);
-    let standing = snapshot.answers.standing(ticket, cx.worker.jitter());
+    let round = (token.kind == Kind::Provisional && token.incarnation >= FIRST_ROUND).then_some(token.incarnation);
+    let standing = snapshot.answers.standing(ticket, cx.worker.jitter()).in_round(round);
     cx.hold_form(standing, false);
     if let (Place::New(_), Some(number)) = (place, ticket) {
         room.live.meters().waits().shown(number, standing.wait, now);

@@ -73,7 +73,7 @@ pub(super) fn head(facts: &Facts<'_>, updated: &str) -> Bytes {
         last_updated: updated,
         queueing_method,
         is_fifo_queue: queueing_method == QueueingMethod::Fifo,
-        is_random_queue: false,
+        is_random_queue: queueing_method == QueueingMethod::Random,
         is_passthrough_queue: queueing_method == QueueingMethod::Passthrough,
         is_reject_queue: queueing_method == QueueingMethod::Reject,
         is_event_active: event.current.is_some(),

@@ -107,6 +107,7 @@ pub(super) struct Texts {
     pub(super) kept_note: &'static str,
     pub(super) paused_note: &'static str,
     pub(super) before: &'static str,
+    pub(super) drawing_lead: &'static str,
     pub(super) before_lead: &'static str,
     pub(super) starts_in: &'static str,
     pub(super) over: &'static str,

@@ -35,6 +35,10 @@ pub(super) enum PageState {
     Paused,
     /// Shoppers enter at a time to come: a countdown.
     Before,
+    /// The same, and the order of the round is not drawn yet: no position.
+    BeforeDraw,
+    /// The order of the round is not drawn yet: no position, no wait.
+    Drawing,
     /// The last event is over, and shoppers enter during events alone.
     Over,
     /// The last items are in checkout: no wait.
@@ -56,12 +60,14 @@ pub(super) enum PageState {
 }
 
 impl PageState {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Moving,
         Self::Still,
         Self::Unsure,
         Self::Paused,
         Self::Before,
+        Self::BeforeDraw,
+        Self::Drawing,
         Self::Over,
         Self::LastItems,
         Self::SoldOut,
@@ -77,7 +83,8 @@ impl PageState {
         match self {
             Self::Moving | Self::Still | Self::Unsure => "waiting",
             Self::Paused => "paused",
-            Self::Before => "before",
+            Self::Before | Self::BeforeDraw => "before",
+            Self::Drawing => "drawing",
             Self::Over => "ended",
             Self::LastItems => "last_items",
             Self::SoldOut => "sold_out",
@@ -98,8 +105,15 @@ impl PageState {
             waitTimeKnown => self == Self::Moving,
             positionKnown => !matches!(
                 self,
-                Self::Called | Self::CalledAtRest | Self::Unsure | Self::Provisional | Self::Arriving
+                Self::Called
+                    | Self::CalledAtRest
+                    | Self::Unsure
+                    | Self::Provisional
+                    | Self::Arriving
+                    | Self::BeforeDraw
+                    | Self::Drawing
             ),
+            drawing => matches!(self, Self::BeforeDraw | Self::Drawing),
             line => Slot::Line.mark(),
             ticket => Slot::Ticket.mark(),
             position => Slot::Position.mark(),
@@ -321,8 +335,9 @@ impl Faces {
     ) -> Filled {
         self.segments(language, state).fill(coding, |out, slot| match slot {
             Slot::Line => {
-                if let Some((segment, _)) = standing.place() {
-                    push_number(out, segment);
+                let line = standing.place().map(|(segment, _)| segment).or(standing.round.map(u64::from));
+                if let Some(line) = line {
+                    push_number(out, line);
                 }
             }
             Slot::Ticket => {

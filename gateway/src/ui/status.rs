@@ -40,6 +40,9 @@ struct Document<'a> {
     before: Vec<(u64, u64, u64)>,
     #[serde(skip_serializing_if = "Not::not")]
     unsure: bool,
+    /// The round that gathers newcomers without numbers: those of any other have theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    round: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entering: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +99,7 @@ pub(super) fn document(facts: &Facts<'_>) -> Bytes {
         next,
         before: line.segments.before.iter().filter(|segment| segment.waiting() > 0).map(told).collect(),
         unsure: line.unsure,
+        round: (line.round.waiting() > 0).then_some(line.round.id),
         entering: (line.told > 0 && line.waiting() > 0 && !line.unsure).then_some(line.told),
         reason: facts.standstill().map(Standstill::name),
         stock: line.stock.map(|stock| (stock.state.name(), stock.left, rounded(bounded(stock.units, 1e3), 2))),

@@ -178,3 +178,75 @@ fn a_failover_in_the_pre_queue_lets_nobody_in_early_and_the_event_starts_on_the_
     let SocketAddr::V4(master) = watched.master().spoken_to() else { panic!("an IPv4 address") };
     nobody_before(start_of(&room), &format!("redis://:{PASSWORD}@{master}"), &people);
 }
+
+/// So many people, one after the other at any of the gateways: none has a number yet.
+fn gather_at(gateways: &[&Weir], people: usize) -> Vec<(usize, String)> {
+    let come = |n: usize| {
+        let answer = comes(gateways[n % gateways.len()], None);
+        assert!(answer.is_line() && answer.number().is_none(), "{answer:?}");
+        let waiting = answer.waiting();
+        assert!(waiting["isRandomQueue"] == true && waiting["position"].is_null(), "{waiting}");
+        (n % gateways.len(), answer.cookie().unwrap())
+    };
+    (0..people).map(come).collect()
+}
+
+/// Their numbers once they are drawn, with the cookie that has them.
+fn drawn(gateways: &[&Weir], people: &[(usize, String)]) -> Vec<(usize, u64, String)> {
+    let number = |(at, cookie): &(usize, String)| {
+        let answer = until("the order is drawn", || {
+            let answer = comes(gateways[*at], Some(cookie));
+            answer.number().is_some().then_some(answer)
+        });
+        (*at, answer.ticket(), answer.cookie().unwrap_or(cookie.clone()))
+    };
+    people.iter().map(number).collect()
+}
+
+fn numbers(people: &[(usize, u64, String)]) -> Vec<u64> {
+    people.iter().map(|(_, number, _)| *number).collect()
+}
+
+const RANDOM: &str = "queueing_method = \"random\"\nrandom_round = \"5s\"\n";
+
+#[test]
+fn who_comes_to_any_of_three_gateways_in_the_same_round_stands_in_an_order_that_is_drawn_for_all() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(RANDOM);
+    let gateways = [(); 3].map(|()| gateway(redis.address, shop.address, &room));
+    let gateways = gateways.each_ref();
+    let people = gather_at(&gateways, 30);
+    let page = gateways[0].get("/launch/item", &[crate::common::PAGE, ("Cookie", &people[0].1)]);
+    assert!(page.body.contains("data-state=\"before\"") && !page.body.contains("id=\"position\""), "no place is told");
+    let people = drawn(&gateways, &people);
+    let given = numbers(&people);
+    let mut sorted = given.clone();
+    sorted.sort_unstable();
+    assert!(sorted.windows(2).all(|pair| pair[1] == pair[0] + 1), "each number once: {sorted:?}");
+    assert_ne!(given, sorted, "not the order of arrival");
+    all_enter(&gateways, &people);
+    nobody_before(start_of(&room), &redis.url(), &people);
+}
+
+#[test]
+fn a_store_that_is_started_empty_takes_back_what_was_drawn_and_draws_what_was_not() {
+    let (mut redis, shop) = (RedisServer::start(), Shop::open());
+    let room = room(RANDOM);
+    let (a, b) = (gateway(redis.address, shop.address, &room), gateway(redis.address, shop.address, &room));
+    let gateways = [&a, &b];
+    let first = drawn(&gateways, &gather_at(&gateways, 6));
+    let second = gather_at(&gateways, 6);
+    redis.kill();
+    redis.restart();
+    until_true("both are back", || gateways.iter().all(|weir| weir.room()["store_away"] == false));
+    let again: Vec<(usize, String)> = first.iter().map(|(at, _, cookie)| (*at, cookie.clone())).collect();
+    let all: Vec<_> = drawn(&gateways, &again).into_iter().chain(drawn(&gateways, &second)).collect();
+    assert_eq!(numbers(&all[..6]), numbers(&first), "what was drawn stays");
+    let mut sorted = numbers(&all);
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), 12, "no number twice");
+    assert!(numbers(&all[6..]).iter().all(|number| numbers(&first).iter().all(|before| before < number)));
+    all_enter(&gateways, &all);
+    nobody_before(start_of(&room), &redis.url(), &all);
+}

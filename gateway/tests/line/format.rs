@@ -41,7 +41,7 @@ async fn the_line_of_the_file(store: &Embedded) {
     let view = ask(store, batch.clone()).await.view;
     let base = view.segments.open.base;
     assert_eq!((view.segments.given(), view.granted, view.active), (50_023, 2, 1), "{view:?}");
-    let adopted = Adopted { adopt: Adopt { incarnation: 7, first: 1, count: 3 }, base: base + 21 };
+    let adopted = Adopted { adopt: Adopt { incarnation: 7, first: 1, count: 3 }, base: base + 21, seed: None };
     assert_eq!(view.adopted, [adopted]);
 
     let claims = vec![base + 1, base + 2, base + 50_023];

@@ -54,7 +54,15 @@ fn kinds() -> Vec<Rules> {
         ..lends.clone()
     };
     let open_event = Rules { scheduled: phases(&closed, &passthrough), ..seats.clone() };
+    let random = Rules { round: Some(6_000), ..rules.clone() };
+    let random_closed = Rules { round: Some(4_500), gathers: true, open: false, ..rules.clone() };
+    let random_lends = Rules { round: Some(60_000), ..lends_seats.clone() };
+    let random_event = Rules { scheduled: phases(&random_closed, &random), ..rules.clone() };
     vec![
+        random,
+        random_closed,
+        random_lends,
+        random_event,
         event,
         lends_event,
         open_event,
@@ -385,7 +393,11 @@ impl Pair {
         }
         let all = |who: &[Who]| who.iter().flat_map(|who| who.numbers(&self.line)).collect::<Vec<_>>();
         let known = self.revocations.get(&step.gateway).copied().unwrap_or(0);
+        // Some ask for places of the round, or of one that was lost.
+        let round = self.line.view().round.id;
+        let of_round = |adopt: Adopt| if adopt.count == 5 { Adopt { incarnation: round, ..adopt } } else { adopt };
         let batch = Batch {
+            seed: self.at.now.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             gateway: step.gateway,
             shop_rests: step.shop_rests,
             seen: HighWater::default(),
@@ -393,7 +405,7 @@ impl Pair {
             lease: None,
             caps: step.caps.clone(),
             stock: step.stock.clone(),
-            adopt: step.adopt,
+            adopt: step.adopt.map(of_round),
             arrivals: step.arrivals.clone(),
             joins: step.joins,
             joins_if_called: step.joins_if_called,

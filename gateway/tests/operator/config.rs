@@ -204,7 +204,7 @@ fn contradictions_are_refused() {
         let all = with(section, keys);
         assert!(all.len() == 1 && all[0].contains(what), "{keys} {section}: {all:?}");
     };
-    refused("", "queueing_method = \"random\"", "not built yet");
+    refused("", "queueing_method = \"random\"\nrandom_round = \"1s\"", "out of range");
     let url = "url = \"redis://127.0.0.1:6379\"";
     let redis = |more: &str| format!("[store]\nkind = \"redis\"\n{more}");
     refused(&redis("secret_file = \"../Cargo.toml\""), "", "needs the address");

@@ -71,11 +71,6 @@ fn what_is_wrong_with_an_event_is_told_with_its_line_and_how_to_mend_it() {
             "keeps no line",
         ),
         (
-            with("name = \"drop\"\n", "name = \"drop\"\nqueueing_method = \"random\"\n"),
-            "queueing_method",
-            "not built yet",
-        ),
-        (
             with("name = \"drop\"\n", "name = \"drop\"\nnew_users_per_minute = 0\nqueueing_method = \"passthrough\"\n"),
             "queueing_method",
             "lets nobody in",

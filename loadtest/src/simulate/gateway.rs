@@ -396,7 +396,13 @@ impl Gateway {
                     let ticket = Token::ticket(number, time);
                     Entry::Place(ticket, Cookie::Set(ticket))
                 }
-                (Admission::Ticket(_) | Admission::Away, Some(ticket)) => Entry::Place(ticket, Cookie::Kept),
+                (Admission::InRound { round, sequence }, None) => {
+                    let place = Token::provisional(round, sequence, time);
+                    Entry::Place(place, Cookie::Set(place))
+                }
+                (Admission::Ticket(_) | Admission::InRound { .. } | Admission::Away, Some(ticket)) => {
+                    Entry::Place(ticket, Cookie::Kept)
+                }
                 (Admission::Away, None) => {
                     let place = self.keep_place(now);
                     Entry::Place(place, Cookie::Set(place))

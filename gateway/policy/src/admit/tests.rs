@@ -13,7 +13,7 @@ fn room() -> Room {
 }
 
 fn view() -> View {
-    let adopted = vec![Adopted { adopt: Adopt { incarnation: 9, first: 1, count: 3 }, base: BASE + 31 }];
+    let adopted = vec![Adopted { adopt: Adopt { incarnation: 9, first: 1, count: 3 }, base: BASE + 31, seed: None }];
     let before = vec![Segment { base: 3 * SPAN, next: 3 * SPAN + 9, serving: 3 * SPAN + 4 }];
     let segments = Segments { before, open: Segment { base: BASE, next: BASE + 100, serving: BASE + 50 } };
     View { segments, forgotten: FORGOTTEN + SPAN, now: NOW, adopted, ..View::default() }
@@ -76,7 +76,7 @@ fn on(room: &Room, credential: Credential, intent: Intent, store_away: bool) -> 
 
 #[test]
 fn a_place_kept_before_those_that_have_numbers_was_forgotten_and_takes_a_new_one() {
-    let adopted = vec![Adopted { adopt: Adopt { incarnation: 9, first: 6, count: 3 }, base: BASE + 31 }];
+    let adopted = vec![Adopted { adopt: Adopt { incarnation: 9, first: 6, count: 3 }, base: BASE + 31, seed: None }];
     let (room, line) = (room(), View { adopted, ..view() });
     let shown = |incarnation, sequence| {
         let context = AdmitContext {

@@ -1,4 +1,4 @@
-//! Arrivals that came back, and the number given for each.
+//! Arrivals that came back, and the place given for each.
 //!
 //! A caller asked to confirm brings back an id, good for one number: shown again, by a second tab or after a lost answer, it
 //! gets the same number. The line keeps it for as long as an arrival may be shown; after that its seal has ended.
@@ -11,35 +11,36 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::Line;
 use super::batch::Arrival;
 use super::persist::Change;
+use super::rounds::Place;
 use crate::Millis;
 use crate::ticket::ARRIVAL_LIFE;
 
 /// Arrivals remembered at once; past that the oldest is forgotten. The same bound stands in `line.lua`.
 const MOST: usize = 1 << 18;
 
-/// Numbers of arrivals, and when they are forgotten.
+/// Places of arrivals, and when they are forgotten.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arrivals {
-    numbers: HashMap<u64, u64>,
+    places: HashMap<u64, Place>,
     /// The end of each, in order of arrival.
     ends: VecDeque<(Millis, u64)>,
 }
 
 impl Arrivals {
-    pub(super) fn set(&mut self, id: u64, number: u64, until: Millis) {
-        self.numbers.insert(id, number);
+    pub(super) fn set(&mut self, id: u64, place: Place, until: Millis) {
+        self.places.insert(id, place);
         self.ends.push_back((until, id));
     }
 
-    pub(super) fn number(&self, id: u64) -> Option<u64> {
-        self.numbers.get(&id).copied()
+    pub(super) fn place(&self, id: u64) -> Option<Place> {
+        self.places.get(&id).copied()
     }
 
     /// Removes an arrival that has ended, or that is over the bound.
     fn pop(&mut self, now: Millis) -> Option<u64> {
         let over = self.ends.len() > MOST;
         let (_, id) = self.ends.pop_front_if(|&mut (until, _)| over || until <= now)?;
-        self.numbers.remove(&id);
+        self.places.remove(&id);
         Some(id)
     }
 }
@@ -47,7 +48,10 @@ impl Arrivals {
 impl Line {
     /// The numbers of those traded before.
     pub(super) fn numbers_of<'a>(&'a self, arrivals: &'a [Arrival]) -> impl Iterator<Item = u64> + 'a {
-        arrivals.iter().filter_map(|arrival| self.arrivals.number(arrival.id))
+        arrivals.iter().filter_map(|arrival| match self.arrivals.place(arrival.id)? {
+            Place::Number(number) => Some(number),
+            Place::InRound { .. } => None,
+        })
     }
 
     /// The ids that get a number now, once each. `spare`: numbers that could be granted now.
@@ -55,19 +59,20 @@ impl Line {
         let (mut fresh, mut seen) = (Vec::new(), HashSet::new());
         for &Arrival { id, if_called } in arrivals {
             let fits = !if_called || (fresh.len() as u64) < spare;
-            if fits && self.arrivals.number(id).is_none() && seen.insert(id) {
+            if fits && self.arrivals.place(id).is_none() && seen.insert(id) {
                 fresh.push(id);
             }
         }
         fresh
     }
 
-    /// Gives these the numbers from `first` on.
-    pub(super) fn trade(&mut self, fresh: &[u64], first: u64) {
+    /// Gives these the numbers from `first` on, or those sequences of a round.
+    pub(super) fn trade(&mut self, fresh: &[u64], round: u32, first: u64) {
         let until = self.counters.now + ARRIVAL_LIFE;
-        for (&id, number) in fresh.iter().zip(first..) {
-            self.arrivals.set(id, number, until);
-            self.changes.push(Change::Arrived(id, Some((number, until))));
+        for (&id, at) in fresh.iter().zip(first..) {
+            let place = if round == 0 { Place::Number(at) } else { Place::InRound { round, sequence: at } };
+            self.arrivals.set(id, place, until);
+            self.changes.push(Change::Arrived(id, Some((place, until))));
         }
     }
 

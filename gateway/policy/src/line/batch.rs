@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::numbers::Chunk;
+use super::rounds::Place;
 use crate::Millis;
 use crate::cap::Cap;
 use crate::lease::{Lease, LeaseReport};
 use crate::segment::Segment;
 use crate::stock::StockLevel;
-use crate::ticket::{Adopt, Adopted};
+use crate::ticket::{Adopt, Adopted, Round};
 use crate::view::View;
 
 /// All calls of one gateway to one line at one moment.
@@ -59,6 +60,9 @@ pub struct Batch {
     pub ends: Vec<u64>,
     /// How many revocations of this line the gateway knows already.
     pub revocations_seen: u64,
+    /// What decides the order of a round that is drawn in this transition: no shopper can know it before.
+    #[serde(serialize_with = "text")]
+    pub seed: u64,
 }
 
 /// An arrival that came back.
@@ -92,6 +96,8 @@ pub struct HighWater {
     pub owed: u64,
     /// Provisional tickets with their numbers.
     pub adopted: Vec<Adopted>,
+    /// The round, as last answered.
+    pub round: Round,
 }
 
 /// A gateway's knowledge of claims and passes.
@@ -161,9 +167,11 @@ pub struct Revoked {
 pub struct Outcome {
     /// The line after it.
     pub view: View,
-    /// The number of each arrival, in their order; `None`: turned away. One that was shown before gets the same again.
-    pub arrivals: Vec<Option<u64>>,
-    /// Numbers given to `joins_if_called`, then `joins`: the first of them...
+    /// The place of each arrival, in their order; `None`: turned away. One that was shown before gets the same again.
+    pub arrivals: Vec<Option<Place>>,
+    /// The round in which newcomers of this batch got their places; 0: they got numbers.
+    pub round: u32,
+    /// Numbers, or sequences in the round, given to `joins_if_called`, then `joins`: the first of them...
     pub first: u64,
     /// ...how many of `joins_if_called` were given one (the rest are turned away)...
     pub joined_if_called: u64,
@@ -182,10 +190,11 @@ pub struct Outcome {
     pub lease: Option<Lease>,
 }
 
-/// `incarnation first count base`.
+/// `incarnation first count base`, and the seed if there is one.
 impl From<Adopted> for String {
-    fn from(Adopted { adopt: Adopt { incarnation, first, count }, base }: Adopted) -> Self {
-        format!("{incarnation} {first} {count} {base}")
+    fn from(Adopted { adopt: Adopt { incarnation, first, count }, base, seed }: Adopted) -> Self {
+        let seed = seed.map_or(String::new(), |seed| format!(" {seed}"));
+        format!("{incarnation} {first} {count} {base}{seed}")
     }
 }
 
@@ -193,8 +202,12 @@ impl TryFrom<String> for Adopted {
     type Error = BadEntry;
 
     fn try_from(text: String) -> Result<Self, BadEntry> {
-        let [incarnation, first, count, base] = numbers_in(&text).ok_or(BadEntry)?;
-        Ok(Self { adopt: Adopt { incarnation: incarnation.try_into().map_err(|_| BadEntry)?, first, count }, base })
+        let drawn = numbers_in(&text)
+            .map(|[incarnation, first, count, base, seed]| ([incarnation, first, count, base], Some(seed)));
+        let (numbers, seed) = drawn.or_else(|| Some((numbers_in(&text)?, None))).ok_or(BadEntry)?;
+        let [incarnation, first, count, base] = numbers;
+        let adopt = Adopt { incarnation: incarnation.try_into().map_err(|_| BadEntry)?, first, count };
+        Ok(Self { adopt, base, seed })
     }
 }
 
@@ -238,15 +251,17 @@ mod tests {
 
     #[test]
     fn entries_of_a_scripts_lists_are_read_or_refused() {
-        let adopted = Adopted { adopt: Adopt { incarnation: 7, first: 1, count: 12 }, base: 1 << 30 };
-        assert_eq!(Adopted::try_from(String::from(adopted)), Ok(adopted));
+        for seed in [None, Some(0), Some(u64::MAX)] {
+            let adopted = Adopted { adopt: Adopt { incarnation: 7, first: 1, count: 12 }, base: 1 << 30, seed };
+            assert_eq!(Adopted::try_from(String::from(adopted)), Ok(adopted));
+        }
         let revoked = |evicted| Revoked { number: 5, expires: 90, evicted };
         assert_eq!(Revoked::try_from("5 90".to_owned()), Ok(revoked(false)));
         assert_eq!(Revoked::try_from("5 90 1".to_owned()), Ok(revoked(true)));
         for wrong in ["", "5", "5 90 1 1", "5  90", "-5 90", "5 90.5", "5 99999999999999999999"] {
             assert_eq!(Revoked::try_from(wrong.to_owned()), Err(BadEntry), "{wrong:?}");
         }
-        for wrong in ["", "7 1 12", "4294967296 1 12 9", "7 1 12 9 9"] {
+        for wrong in ["", "7 1 12", "4294967296 1 12 9", "7 1 12 9 9 9"] {
             assert_eq!(Adopted::try_from(wrong.to_owned()), Err(BadEntry), "{wrong:?}");
         }
     }

@@ -172,6 +172,7 @@ impl Memory {
         (self.seen.granted, self.seen.active, self.seen.now) = (view.granted, view.active, view.now);
         self.seen.utc = self.seen.utc.max(view.utc);
         (self.seen.gateways, self.seen.owed) = (view.gateways, view.owed);
+        self.seen.round = view.round;
         if self.seen.adopted != view.adopted {
             self.seen.adopted.clone_from(&view.adopted);
         }

@@ -3,11 +3,12 @@
 use super::batch::{Revoked, Stamp};
 use super::let_in::{Credit, LettingIn, MINUTE};
 use super::repair::Clock;
+use super::rounds::Place;
 use super::{Line, Places};
 use crate::Millis;
 use crate::pacer::Pacer;
 use crate::segment::Segments;
-use crate::ticket::Adopted;
+use crate::ticket::{Adopted, Round};
 
 /// A change in a line besides its counters, for a store that writes differences.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,8 +31,12 @@ pub enum Change {
     Adopted(Adopted),
     /// There are too many such records: forget this one.
     AdoptionOver(Adopted),
-    /// This arrival got a number; number, and when to forget it.
-    Arrived(u64, Option<(u64, Millis)>),
+    /// This arrival got a place; the place, and when to forget it.
+    Arrived(u64, Option<(Place, Millis)>),
+    /// The round that gathers, or the last one.
+    Round(Round),
+    /// So many numbers were given to no shopper, in all.
+    Skipped(u64),
     /// The claims of the segment with this base are not needed any more.
     Forgotten(u64),
     /// A cap of this source: its rate, and its end; `None`: forget it.
@@ -116,8 +121,10 @@ impl Line {
             }
             Change::Adopted(adopted) => self.adopted.push(adopted),
             Change::AdoptionOver(over) => self.adopted.retain(|&known| known != over),
-            Change::Arrived(id, Some((number, until))) => self.arrivals.set(id, number, until),
+            Change::Arrived(id, Some((place, until))) => self.arrivals.set(id, place, until),
             Change::Arrived(..) => {}
+            Change::Round(round) => self.round = round,
+            Change::Skipped(skipped) => self.skipped = skipped,
             Change::Forgotten(base) => self.claimed.forget(base),
             Change::Cap(source, Some((rate, until))) => self.caps.set(source, rate, until),
             Change::Cap(source, None) => self.caps.remove(source),

@@ -13,6 +13,7 @@
 //!   gives back the claims, passes and revocations that it knows ([`Restore`]), so no claim is granted again;
 //! - taken seats, as far as remembered, whose passes no gateway has given back, count as taken
 //!   for the length of a session ([`LostSeats`]);
+//! - a round that gathers is over ([`super::rounds`]);
 //! - time goes on from where it was, whatever the clock of the other server says ([`Clock`]).
 //!
 //! If all is gone, store and gateways, the tokens that shoppers show are left. They raise the counters of their
@@ -95,7 +96,8 @@ impl Line {
         };
         !self.clock.is_of(server)
             || seen.segments.iter().any(further)
-            || seen.opened == Some(open.base) && seen.granted > self.counters.granted
+            || seen.opened == Some(open.base)
+                && (seen.granted > self.counters.granted || seen.round.is_later_than(&self.round))
     }
 
     /// Takes in the known counters of one segment.
@@ -139,6 +141,7 @@ impl Line {
 
     fn begin_anew(&mut self, furthest: u64) {
         self.open_segment(furthest);
+        self.lose_round();
         (self.bucket, self.visits) = (0.0, 0.0);
         self.letting_in.lose(self.clock.utc());
         self.rest.idle = 0;

@@ -23,6 +23,11 @@ fn rested(rules: &Rules) -> Line {
 /// The end of [`rested`].
 const RESTED: Millis = 20_000;
 
+#[expect(clippy::unnecessary_wraps, reason = "as an arrival is answered")]
+fn number(number: u64) -> Option<Place> {
+    Some(Place::Number(number))
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn step(line: &mut Line, rules: &Rules, batch: Batch, at: Millis) -> Outcome {
     let outcome = line.apply(rules, &batch, T0 + at);
@@ -299,7 +304,7 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
     let adopt = Adopt { incarnation: 9, first: 1, count: 5 };
     let batch = Batch { adopt: Some(adopt), joins: 2, ..Batch::default() };
     let outcome = step(&mut line, &rules, batch.clone(), RESTED + 1);
-    assert_eq!(outcome.view.adopted, vec![Adopted { adopt, base: 41 }]);
+    assert_eq!(outcome.view.adopted, vec![Adopted { adopt, base: 41, seed: None }]);
     assert_eq!((outcome.first, outcome.view.segments.open.next), (46, 47));
     let again = step(&mut line, &rules, Batch { joins: 0, ..batch }, RESTED + 2);
     assert_eq!(
@@ -309,7 +314,7 @@ fn provisional_tickets_are_numbered_once_in_order_and_before_the_newcomers() {
     );
     let more = Batch { adopt: Some(Adopt { count: 7, ..adopt }), ..Batch::default() };
     let more = step(&mut line, &rules, more, RESTED + 3).view;
-    let rest = Adopted { adopt: Adopt { first: 6, count: 2, ..adopt }, base: 48 };
+    let rest = Adopted { adopt: Adopt { first: 6, count: 2, ..adopt }, base: 48, seed: None };
     assert_eq!((more.adopted[1], more.segments.open.next), (rest, 49), "nor when more have come since");
     let restored = Line::restored(line.counters(), T0 + RESTED + 3, line.take_changes());
     assert_eq!(restored.view().adopted, more.adopted);
@@ -404,10 +409,10 @@ fn an_arrival_is_good_for_one_number_and_stands_before_those_who_come_without() 
     let rules = Rules { open: false, ..rules() };
     let mut line = line();
     let first = step(&mut line, &rules, Batch { joins: 2, ..back([71, 72, 71], false) }, 0);
-    assert_eq!((&first.arrivals, first.first), (&vec![Some(1), Some(2), Some(1)], 3));
+    assert_eq!((&first.arrivals, first.first), (&vec![number(1), number(2), number(1)], 3));
     assert_eq!(first.view.segments.open.next, 4);
     let again = step(&mut line, &rules, back([72, 73], false), 59_999);
-    assert_eq!(again.arrivals, [Some(2), Some(5)]);
+    assert_eq!(again.arrivals, [number(2), number(5)]);
 }
 
 #[test]
@@ -416,10 +421,10 @@ fn an_arrival_is_forgotten_after_a_minute_of_the_store() {
     let mut line = line();
     step(&mut line, &rules, back([7], false), 0);
     let changes = line.take_changes();
-    assert!(changes.contains(&Change::Arrived(7, Some((1, T0 + 60_000)))), "{changes:?}");
+    assert!(changes.contains(&Change::Arrived(7, Some((Place::Number(1), T0 + 60_000)))), "{changes:?}");
     let kept = Line::restored(line.counters(), T0 + 1_000, changes);
-    assert_eq!(step(&mut kept.clone(), &rules, back([7], false), 2_000).arrivals, [Some(1)], "also across a restart");
-    assert_eq!(step(&mut line, &rules, back([7], false), 60_000).arrivals, [Some(2)]);
+    assert_eq!(step(&mut kept.clone(), &rules, back([7], false), 2_000).arrivals, [number(1)], "also across a restart");
+    assert_eq!(step(&mut line, &rules, back([7], false), 60_000).arrivals, [number(2)]);
     assert!(line.take_changes().contains(&Change::Arrived(7, None)));
 }
 
@@ -428,7 +433,7 @@ fn an_arrival_that_is_called_at_once_gets_its_pass_in_the_same_call_and_the_same
     let rules = rules();
     let mut line = rested(&rules);
     let first = step(&mut line, &rules, back([7], false), RESTED);
-    assert_eq!((&first.arrivals, passes(&first)), (&vec![Some(1)], vec![1]));
+    assert_eq!((&first.arrivals, passes(&first)), (&vec![number(1)], vec![1]));
     let again = step(&mut line, &rules, back([7], false), RESTED + 5);
     assert_eq!((&again.arrivals, &again.grants), (&first.arrivals, &first.grants));
     assert_eq!((again.view.granted, again.view.active), (1, 1));
@@ -446,7 +451,7 @@ fn arrivals_that_want_only_what_is_called_are_turned_away_and_leave_nothing_behi
     assert_eq!((given, first.joined_if_called, passes(&first).len()), (8, 2, 10), "a burst of ten");
     let more = step(&mut line, &rules, back([9], true), RESTED + 1);
     assert_eq!((more.arrivals, more.view.segments.open.next), (vec![None], 10));
-    assert_eq!(step(&mut line, &rules, back([9], false), RESTED + 2).arrivals, [Some(11)]);
+    assert_eq!(step(&mut line, &rules, back([9], false), RESTED + 2).arrivals, [number(11)]);
 }
 
 #[test]

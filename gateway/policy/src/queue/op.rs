@@ -95,6 +95,13 @@ pub enum Admission {
     },
     /// A place in the line.
     Ticket(u64),
+    /// A place in a round that is not drawn.
+    InRound {
+        /// The round's id.
+        round: u32,
+        /// Its sequence.
+        sequence: u64,
+    },
     /// The room is full and has no place to wait.
     Full,
     /// The ticket was used up.

@@ -216,6 +216,11 @@ pub fn hears(world: &mut World, caller: Caller, admission: Admission) {
             }
             waits(world, tab);
         }
+        Admission::InRound { round, sequence } => {
+            let now = world.gateways[gateway_of(world, person) as usize].clock(world.agenda.now);
+            world.crowd[person as usize].cookie = Some(Token::provisional(round, sequence, now));
+            again(world, tab, 3_000);
+        }
         Admission::Spent => is_spent(world, person, claimed),
         Admission::Full => turned_away(world, person),
         Admission::Away if claimed.is_none() => keeps_a_place(world, tab),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use policy::line::Outcome;
+use policy::line::{Batch, Outcome};
 use policy::queue::{Admission, RoomQueue};
 use tokio::sync::oneshot;
 
@@ -23,6 +23,14 @@ fn send(replies: &mut Replies) {
     for (reply, admission) in replies.drain(..) {
         let _ = reply.send(admission);
     }
+}
+
+/// What decides the order of a round.
+fn random_seed() -> u64 {
+    let mut bytes = [0; 8];
+    // Without randomness the order of arrival, mixed, has to do.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u64::from_ne_bytes(bytes)
 }
 
 /// One room. Times are those of the committer's clock.
@@ -87,7 +95,9 @@ impl RoomDriver {
         self.queue.retain(|reply| !reply.is_closed());
         let call = self.queue.batch(now, replies);
         send(replies);
-        call.map(|call| Work { room: self.room.name.clone(), rules: call.rules, batch: call.batch })
+        let seed = if self.queue.draws() { random_seed() } else { 0 };
+        let batch = |batch: Batch| Batch { seed, ..batch };
+        call.map(|call| Work { room: self.room.name.clone(), rules: call.rules, batch: batch(call.batch) })
     }
 
     /// Hands out the store's answer to a call made at `asked`.

@@ -5,7 +5,7 @@
 //! dropped and read again before the next one, so memory is never ahead of the disk.
 //!
 //! Tables, all keyed by room: counters of the line and of its segments; claimed numbers in blocks of 4,096 bits; live
-//! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets; numbers of
+//! passes and those taken away with their ends; passes that have not come back; adopted provisional tickets, with the seeds of those drawn, and the round; numbers of
 //! arrivals; caps on the rate, and the stock. Beside them stand the rooms by version (`registry`), and the format of all of it (`format`).
 //!
 //! The store's clock is the wall clock at opening, then monotonic, and never behind an earlier reading.
@@ -20,7 +20,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use policy::Millis;
 use policy::line::segment::SPAN;
-use policy::line::{Adopt, Adopted, Change, Counters, Credit, Line, Outcome, Segment, Segments};
+use policy::line::{
+    Adopt, Adopted, Change, Counters, Credit, FIRST_ROUND, Line, Outcome, Place, Round, Segment, Segments,
+};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use super::{Answer, Commit, Store, StoreError, Work};
@@ -41,7 +43,13 @@ const UNCONFIRMED: TableDefinition<(&str, u64), u64> = TableDefinition::new("unc
 /// End and number of a pass that has lost its seat.
 const EVICTED: TableDefinition<(&str, u64, u64), ()> = TableDefinition::new("evicted");
 const ADOPTED: TableDefinition<(&str, u32, u64), (u64, u64)> = TableDefinition::new("adopted");
-/// Number of an arrival, and when it is forgotten.
+/// Seeds of those that were drawn.
+const SEEDS: TableDefinition<(&str, u32, u64), u64> = TableDefinition::new("seeds");
+/// Id of the round, places in it, those drawn, and when it began.
+const ROUND: TableDefinition<&str, (u32, u64, u64, u64)> = TableDefinition::new("round");
+/// Numbers that no shopper has got.
+const SKIPPED: TableDefinition<&str, u64> = TableDefinition::new("skipped");
+/// Number of an arrival, or its place in a round ([`row_of_place`]), and when it is forgotten.
 const ARRIVALS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("arrivals");
 
 /// Source of a cap -> its rate in new shoppers per second, and its end.
@@ -175,6 +183,7 @@ impl Open {
             let _ = (setup.open_table(ARRIVALS)?, setup.open_table(ADMITTED)?);
             let _ = (setup.open_table(CAPS)?, setup.open_table(STOCK)?);
             setup.open_table(CREDIT)?;
+            let _ = (setup.open_table(SEEDS)?, setup.open_table(ROUND)?, setup.open_table(SKIPPED)?);
             registry::set_up(&setup)?;
             let mut kept = 0;
             for row in counters.iter()? {
@@ -284,22 +293,28 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
         arrived.push((until, key.value().1, number));
     }
     arrived.sort_unstable();
-    changes.extend(arrived.into_iter().map(|(until, id, number)| Change::Arrived(id, Some((number, until)))));
+    changes.extend(arrived.into_iter().map(|(until, id, number)| Change::Arrived(id, Some((place_of(number), until)))));
     for row in read.open_table(REVOKED)?.range(all)? {
         let (key, expires) = row?;
         revoked.push((expires.value(), key.value().1));
     }
     revoked.sort_unstable();
     changes.extend(revoked.into_iter().map(|(expires, n)| Change::Revoked(n, Some(expires))));
-    let mut adopted = Vec::new();
+    let (mut adopted, seeds) = (Vec::new(), read.open_table(SEEDS)?);
     for row in read.open_table(ADOPTED)?.range((room, 0, 0)..=(room, u32::MAX, u64::MAX))? {
         let (key, value) = row?;
         let ((_, incarnation, first), (count, base)) = (key.value(), value.value());
-        adopted.push(Adopted { adopt: Adopt { incarnation, first, count }, base });
+        let seed = seeds.get((room, incarnation, first))?.map(|seed| seed.value());
+        adopted.push(Adopted { adopt: Adopt { incarnation, first, count }, base, seed });
     }
     // In order of numbering: the first is the first to be forgotten.
     adopted.sort_unstable_by_key(|adopted| adopted.base);
     changes.extend(adopted.into_iter().map(Change::Adopted));
+    if let Some(row) = read.open_table(ROUND)?.get(room)? {
+        let (id, gathered, drawn, began) = row.value();
+        changes.push(Change::Round(Round { id, gathered, drawn, began }));
+    }
+    changes.extend(read.open_table(SKIPPED)?.get(room)?.map(|skipped| Change::Skipped(skipped.value())));
     for row in read.open_table(CAPS)?.range((room, 0)..=(room, u64::MAX))? {
         let (key, cap) = row?;
         changes.push(Change::Cap(key.value().1, Some(cap.value())));
@@ -314,6 +329,21 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
         changes.push(Change::Credit(Credit { ordered, left, since, debt }));
     }
     Ok(changes)
+}
+
+/// A place of an arrival as one integer: numbers are below 2^53, and ids of rounds begin at 2^31.
+fn row_of_place(place: Place) -> u64 {
+    match place {
+        Place::Number(number) => number,
+        Place::InRound { round, sequence } => u64::from(round) << 32 | sequence,
+    }
+}
+
+fn place_of(row: u64) -> Place {
+    match (row >> 32) as u32 {
+        round @ FIRST_ROUND.. => Place::InRound { round, sequence: row & u64::from(u32::MAX) },
+        _ => Place::Number(row),
+    }
 }
 
 /// Writes the segments of a line; forgotten ones are removed.
@@ -355,7 +385,9 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
                 evicted.insert((room, expires, n), ())?;
             }
             Change::EvictionOver(n, expires) => drop(evicted.remove((room, expires, n))?),
-            Change::Arrived(id, Some(row)) => drop(arrivals.insert((room, id), row)?),
+            Change::Arrived(id, Some((place, until))) => {
+                drop(arrivals.insert((room, id), (row_of_place(place), until))?);
+            }
             Change::Cap(source, Some(cap)) => drop(caps.insert((room, source), cap)?),
             Change::Cap(source, None) => drop(caps.remove((room, source))?),
             Change::Stock(sku, left, held, since) => drop(stock.insert((room, sku), (left, held, since))?),
@@ -367,13 +399,22 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
                 let all = (room, base / BLOCK)..(room, (base + SPAN) / BLOCK);
                 write.open_table(CLAIMED)?.retain_in(all, |_, _| false)?;
             }
-            Change::Adopted(Adopted { adopt, base }) => {
-                let mut adopted = write.open_table(ADOPTED)?;
-                adopted.insert((room, adopt.incarnation, adopt.first), (adopt.count, base))?;
+            Change::Adopted(Adopted { adopt, base, seed }) => {
+                let (key, mut adopted) = ((room, adopt.incarnation, adopt.first), write.open_table(ADOPTED)?);
+                adopted.insert(key, (adopt.count, base))?;
+                if let Some(seed) = seed {
+                    write.open_table(SEEDS)?.insert(key, seed)?;
+                }
             }
             Change::AdoptionOver(Adopted { adopt, .. }) => {
-                drop(write.open_table(ADOPTED)?.remove((room, adopt.incarnation, adopt.first))?);
+                let key = (room, adopt.incarnation, adopt.first);
+                drop(write.open_table(ADOPTED)?.remove(key)?);
+                drop(write.open_table(SEEDS)?.remove(key)?);
             }
+            Change::Round(Round { id, gathered, drawn, began }) => {
+                write.open_table(ROUND)?.insert(room, (id, gathered, drawn, began))?;
+            }
+            Change::Skipped(skipped) => drop(write.open_table(SKIPPED)?.insert(room, skipped)?),
         }
     }
     let mut claimed = write.open_table(CLAIMED)?;

@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use policy::Millis;
 use policy::lease::Lease;
-use policy::line::{Batch, Grant, Outcome, Revoked, Stamp, View, segment};
+use policy::line::{Batch, Grant, Outcome, Place, Revoked, Stamp, View, segment};
 use policy::room::Rules;
 use redis::{RedisError, Script};
 use serde::{Deserialize, Serialize};
@@ -79,8 +79,9 @@ struct Question<'a> {
 #[derive(Deserialize)]
 struct Reply {
     view: View,
-    /// -1: turned away.
-    arrivals: Vec<i64>,
+    /// A number, or "round sequence"; empty: turned away.
+    arrivals: Vec<String>,
+    round: u32,
     first: u64,
     joined_if_called: u64,
     visits: u64,
@@ -222,11 +223,12 @@ fn in_this_format(script: &str) -> Script {
 
 /// The outcome; `None` if the reply does not fit the call.
 fn outcome(reply: Reply, renewals: &[(u64, Millis)]) -> Option<Outcome> {
-    let Reply { view, arrivals, first, joined_if_called, visits, grants, renewed, revoked, revocations_seen, lease } =
-        reply;
+    let Reply { view, arrivals, round, first, joined_if_called, visits, grants, renewed, revoked, .. } = reply;
+    let Reply { revocations_seen, lease, .. } = reply;
     Some(Outcome {
         view,
-        arrivals: arrivals.into_iter().map(|number| number.try_into().ok()).collect(),
+        arrivals: arrivals.iter().map(|text| place_of(text)).collect(),
+        round,
         first,
         joined_if_called,
         visits,
@@ -236,6 +238,15 @@ fn outcome(reply: Reply, renewals: &[(u64, Millis)]) -> Option<Outcome> {
         revocations_seen,
         lease,
     })
+}
+
+fn place_of(text: &str) -> Option<Place> {
+    match text.split_once(' ') {
+        Some((round, sequence)) => {
+            Some(Place::InRound { round: round.parse().ok()?, sequence: sequence.parse().ok()? })
+        }
+        None => text.parse().ok().map(Place::Number),
+    }
 }
 
 fn grant_of((number, expires, admitted): (Number, i64, i64)) -> Option<(u64, Grant)> {

@@ -143,7 +143,7 @@ fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     page.add(&catalogue::ROOM_SPEED, labels, view.speed);
     page.add(&catalogue::ROOM_SHOW_SHARE, labels, view.show_share);
     page.add(&catalogue::ROOM_SEGMENTS, labels, view.segments.before.len() + 1);
-    page.add(&catalogue::ROOM_TICKETS, labels, view.segments.given());
+    page.add(&catalogue::ROOM_TICKETS, labels, view.given());
     page.add(&catalogue::ROOM_CALLED, labels, view.segments.called());
     page.add(&catalogue::ROOM_ADMITTED, labels, view.granted);
     page.add(&catalogue::ROOM_NO_SHOWS, labels, view.no_shows);

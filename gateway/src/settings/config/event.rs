@@ -60,7 +60,7 @@ pub struct EventConfig {
     /// Passes end `session_duration` after they were given.
     pub disable_session_renewal: Option<bool>,
     /// How shoppers over the limits are treated.
-    #[schemars(with = "Option<String>", extend("enum" = METHODS, "format" = "queueing_method"))]
+    #[schemars(with = "Option<String>", extend("enum" = METHODS))]
     pub queueing_method: Option<QueueingMethod>,
     /// Template of its own waiting page.
     #[serde(with = "FileName")]

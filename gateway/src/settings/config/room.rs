@@ -25,7 +25,7 @@ use crate::ui::Language;
 const SESSIONS: u32 = 4;
 
 /// Names that the types of [`policy::room`] have in files.
-pub(super) const METHODS: [&str; 3] = ["fifo", "passthrough", "reject"];
+pub(super) const METHODS: [&str; 4] = ["fifo", "random", "passthrough", "reject"];
 const JOINS: [&str; 2] = ["direct", "confirmed"];
 const FAIL_MODES: [&str; 3] = ["closed", "static", "open"];
 
@@ -115,9 +115,15 @@ pub struct RoomConfig {
     /// Upgraded connections (`WebSocket`s) that a pass opened end with it. What moves on them renews no pass, so a page
     /// that only listens loses its connection after `session_duration`: not where that would surprise the shop.
     pub upgrades_end_with_pass: bool,
-    /// Shoppers over the limits wait in order, or all enter and are only counted, or are refused.
-    #[schemars(with = "String", extend("enum" = METHODS, "format" = "queueing_method"))]
+    /// Shoppers over the limits wait in order of arrival, or in an order that is drawn for those who came in the same `random_round`,
+    /// or all enter and are only counted, or are refused.
+    #[schemars(with = "String", extend("enum" = METHODS))]
     pub queueing_method: QueueingMethod,
+    /// How long newcomers of a room with `queueing_method = "random"` gather until their order is drawn; they stand behind all who
+    /// came before. So long may a shopper be without a number, and by so much be overtaken.
+    #[serde(with = "Time")]
+    #[schemars(transform = between("5s", "1h"))]
+    pub random_round: Duration,
     /// How a newcomer takes a place: "direct" with the first request; "confirmed" with the second, which shows the
     /// cookie of the first. A browser does that by itself; a script without cookies takes no place.
     #[schemars(with = "String", extend("enum" = JOINS))]
@@ -224,6 +230,7 @@ impl Default for RoomConfig {
             disable_session_renewal: false,
             upgrades_end_with_pass: false,
             queueing_method: QueueingMethod::Fifo,
+            random_round: mins(1),
             join: Join::Direct,
             queue_all: false,
             suspended: false,
@@ -476,6 +483,7 @@ impl RoomConfig {
                 enforced,
                 lends: self.fail_mode == FailMode::Static && enforced,
                 let_in: controls.let_in,
+                round: (queueing_method == QueueingMethod::Random).then_some(self.random_round.as_millis() as u64),
                 ..rules
             },
             queueing_method,
@@ -561,7 +569,7 @@ mod tests {
     #[test]
     fn the_names_in_a_file_are_those_of_the_policy() {
         use policy::room::{FailMode::*, Join::*, QueueingMethod::*};
-        assert_eq!(named::<QueueingMethod>(&METHODS), [Fifo, Passthrough, Reject]);
+        assert_eq!(named::<QueueingMethod>(&METHODS), [Fifo, Random, Passthrough, Reject]);
         assert_eq!(named::<Join>(&JOINS), [Direct, Confirmed]);
         assert_eq!(named::<FailMode>(&FAIL_MODES), [Closed, Static, Open]);
     }

@@ -7,8 +7,7 @@ use std::sync::LazyLock;
 use http::uri::Authority;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
-use toml::de::DeValue;
-use toml_diagnostics::{Diagnostic, Format, Formats, schema_of};
+use toml_diagnostics::{Format, Formats, schema_of};
 
 use super::rooms::RoomsConfig;
 use super::units::{BYTES, MILLISECONDS, amount};
@@ -30,7 +29,6 @@ pub(super) const FORMATS: Formats<'static> = &[
     ("server", Format::Value(|value| value::check(value, "a server", Authority::read))),
     ("shop_server", Format::Value(|value| value::check(value, "a server", ShopServer::try_from))),
     ("file", Format::Value(|value| value::check(value, "the name of a file", PathBuf::read))),
-    ("queueing_method", Format::Value(is_built)),
     ("name", Format::Text(is_name)),
     ("node_name", Format::Text(node::is_node_name)),
     ("host", Format::Text(route::is_host)),
@@ -97,15 +95,4 @@ fn for_each_property(schema: &mut Json, visit: &mut impl FnMut(&mut Json, bool))
 
 fn take(schema: &mut Json, keyword: &str) -> Option<(String, Json)> {
     schema.as_object_mut()?.remove_entry(keyword)
-}
-
-/// A name that is known, though it can be used only later.
-fn is_built(value: &DeValue<'_>) -> Result<u64, Diagnostic> {
-    match value.as_str() {
-        Some("random") => {
-            let what = "\"random\" is not built yet: it comes with the draw, later work";
-            Err(Diagnostic::new(what, "write \"fifo\", \"passthrough\" or \"reject\""))
-        }
-        _ => Ok(0),
-    }
 }

@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "Die Schlange ist gerade nicht erreichbar. Ihr Platz bleibt erhalten, und diese Seite versucht es weiter.",
     paused_note: "Im Moment wird niemand hineingelassen. Ihr Platz bleibt erhalten.",
     before: "Es hat noch nicht begonnen",
+    drawing_lead: "Die Reihenfolge derer, die zur selben Zeit kommen, wird ausgelost. Ihr Platz in der Schlange erscheint von selbst.",
     before_lead: "Sie haben einen Platz in der Schlange. Zum Start gehen alle in dieser Reihenfolge hinein, Sie automatisch.",
     starts_in: "Beginn in",
     over: "Diese Aktion ist vorbei",

@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "The line cannot be reached at the moment. Your place is kept, and this page keeps trying.",
     paused_note: "Nobody is being let in at the moment. Your place is kept.",
     before: "It has not started yet",
+    drawing_lead: "The order of those who come at the same time is drawn by lot. Your place in line follows by itself.",
     before_lead: "You have a place in line. At the start everyone enters in this order, and you enter automatically.",
     starts_in: "It starts in",
     over: "This event is over",

@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "No se puede consultar la cola en este momento. Tu puesto se conserva y esta página lo sigue intentando.",
     paused_note: "En este momento no entra nadie. Tu puesto se conserva.",
     before: "Todavía no ha empezado",
+    drawing_lead: "El orden de quienes llegan al mismo tiempo se decide por sorteo. Tu puesto en la cola aparecerá solo.",
     before_lead: "Ya tienes un puesto en la cola. Al comenzar, todos entran en este orden y tú entras automáticamente.",
     starts_in: "Empieza en",
     over: "Este evento ha terminado",

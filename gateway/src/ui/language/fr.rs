@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "La file n’est pas joignable pour le moment. Votre place est conservée et cette page réessaie.",
     paused_note: "Personne n’entre pour le moment. Votre place est conservée.",
     before: "Cela n’a pas encore commencé",
+    drawing_lead: "L’ordre de ceux qui arrivent en même temps est tiré au sort. Votre place dans la file s’affichera d’elle-même.",
     before_lead: "Vous avez une place dans la file. Au début, chacun entre dans cet ordre, et vous entrerez automatiquement.",
     starts_in: "Début dans",
     over: "Cet événement est terminé",

@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "Antrean tidak dapat dihubungi saat ini. Posisi Anda tetap disimpan dan halaman ini terus mencoba.",
     paused_note: "Saat ini tidak ada yang masuk. Posisi Anda tetap disimpan.",
     before: "Belum dimulai",
+    drawing_lead: "Urutan orang yang datang pada waktu yang sama diundi. Posisi Anda dalam antrean akan muncul sendiri.",
     before_lead: "Anda sudah memiliki posisi dalam antrean. Saat dimulai, semua masuk menurut urutan ini dan Anda masuk secara otomatis.",
     starts_in: "Dimulai dalam",
     over: "Acara ini telah berakhir",

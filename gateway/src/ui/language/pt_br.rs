@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "Não é possível consultar a fila no momento. Seu lugar está guardado e esta página continua tentando.",
     paused_note: "Ninguém está entrando no momento. Seu lugar está guardado.",
     before: "Ainda não começou",
+    drawing_lead: "A ordem de quem chega ao mesmo tempo é sorteada. Seu lugar na fila aparecerá sozinho.",
     before_lead: "Você tem um lugar na fila. No início, todos entram nesta ordem, e você entra automaticamente.",
     starts_in: "Começa em",
     over: "Este evento terminou",

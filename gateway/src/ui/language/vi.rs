@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "Hiện không thể xem tình trạng hàng chờ. Vị trí của bạn được giữ và trang này tiếp tục thử.",
     paused_note: "Hiện chưa cho ai vào. Vị trí của bạn được giữ.",
     before: "Chưa bắt đầu",
+    drawing_lead: "Thứ tự của những người đến cùng lúc được quyết định bằng bốc thăm. Vị trí của bạn sẽ tự động hiển thị.",
     before_lead: "Bạn đã có vị trí trong hàng. Khi bắt đầu, mọi người vào theo thứ tự này và bạn tự động được vào.",
     starts_in: "Bắt đầu sau",
     over: "Sự kiện đã kết thúc",

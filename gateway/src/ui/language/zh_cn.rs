@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "目前无法获取排队情况。您的位置已保留，本页面会继续尝试。",
     paused_note: "目前暂停进入。您的位置已保留。",
     before: "尚未开始",
+    drawing_lead: "同一时段到达的顾客按抽签决定顺序。抽签后，您的位置会自动显示。",
     before_lead: "您已取得排队位置。开始后将按此顺序自动进入。",
     starts_in: "距离开始还有",
     over: "活动已结束",

@@ -42,6 +42,7 @@ pub(super) static TEXTS: Texts = Texts {
     kept_note: "目前無法取得排隊狀況。您的順位已保留，本頁面會持續嘗試。",
     paused_note: "目前暫停進入。您的順位已保留。",
     before: "尚未開始",
+    drawing_lead: "同一時段到達的顧客以抽籤決定順序。抽籤後，您的順位會自動顯示。",
     before_lead: "您已取得排隊順位。開始後將依此順序自動進入。",
     starts_in: "距離開始還有",
     over: "活動已結束",

@@ -71,7 +71,7 @@ local function free()
 end
 
 local function fill(share, held_back)
-  local stands = waiting() > 0 or claimants > 0
+  local stands = waiting() > 0 or claimants > 0 or rounds.waiting() > 0
   local room = stands and min(burst, 1 + 0.1 * rate) or burst
   room = max(min(room, burst - held_back), 0)
   s.bucket = min(s.bucket + max(min(s.rate, rate) - share, 0) * elapsed / 1000, room)
@@ -160,8 +160,9 @@ end
 -- Skips the numbers that a calm line has called in advance.
 local function skip_lead()
   local last = current()
+  local lead = max(last.serving - last.next, 0)
   if waiting() == 0 and last.serving < last.base + SPAN then
-    last.next = max(last.next, last.serving)
+    last.next, s.skipped = last.next + lead, s.skipped + lead
   end
 end
 
@@ -315,7 +316,52 @@ local function adopt(asked_for)
   local count = asked_for.first + asked_for.count - first
   if count > 0 then
     local adopted = { own_incarnation, int(first), int(count), int(take(count)) }
+    if asked_for.incarnation >= rounds.FIRST and count > 1 then
+      adopted[5] = batch.seed
+    end
     keep_adopted(table.concat(adopted, ' '))
+  end
+end
+
+-- Whether a newcomer gets a place in a round.
+function rounds.gathers()
+  return rules.round and (rounds.waiting() > 0 or not open or waiting() >= rounds.SHORT * rate)
+end
+
+-- Gives `places` places in the round; returns the first.
+function rounds.gather(places)
+  if rounds.waiting() == 0 then
+    s.round, s.gathered, s.drawn, s.round_began = max(rounds.id_at(now), s.round + 1), 0, 0, now
+  end
+  s.gathered = s.gathered + places
+  return s.gathered - places + 1
+end
+
+-- Numbers those places of a round that have no number.
+function rounds.number(round)
+  if round.gathered > 0 then
+    adopt({ incarnation = round.id, first = 1, count = round.gathered })
+  end
+end
+
+-- Numbers the round, if it is over.
+function rounds.draw()
+  local lasted = max(now - s.round_began, 0)
+  local over = not rules.round or lasted >= rules.round
+  local dry = open and lasted >= rounds.LEAST and waiting() < rounds.DRY * rate
+  local later = batch.adopt and batch.adopt.incarnation < rounds.FIRST
+  if rounds.waiting() > 0 and (over or dry or later) then
+    rounds.number({ id = s.round, gathered = s.gathered })
+    s.drawn = s.gathered
+  end
+end
+
+-- Numbers what was gathered before a loss.
+function rounds.draw_lost()
+  rounds.number(rounds.lost)
+  local gathers = seen.round.id == s.round and rounds.waiting() > 0
+  if seen.opened and seen.opened < current().base and not gathers then
+    rounds.number(seen.round)
   end
 end
 
@@ -345,7 +391,10 @@ local function claim()
     before[n_text] = false
   end
   for _, arrival in ipairs(arrivals) do
-    claims[#claims + 1] = call('HGET', ARRIVED, arrival.id) or nil
+    local place = call('HGET', ARRIVED, arrival.id)
+    if place and not string.find(place, ' ') then
+      claims[#claims + 1] = place
+    end
   end
   for _, n_text in ipairs(claims) do
     local n = tonumber(n_text)
@@ -387,10 +436,11 @@ local function spare()
   if unlimited then
     return math.huge
   end
-  return min(max(current().serving - current().next, 0), max(places() - claimants, 0))
+  local called = rounds.waiting() > 0 and 0 or max(current().serving - current().next, 0)
+  return min(called, max(places() - claimants, 0))
 end
 
--- The ids of arrivals that get a number now, once each. `could`: numbers that could be granted now.
+-- The ids of arrivals that get a place now, once each. `could`: numbers that could be granted now.
 local function fresh(could)
   local ids, is_in = {}, {}
   for _, arrival in ipairs(arrivals) do
@@ -402,39 +452,43 @@ local function fresh(could)
   return ids
 end
 
--- Gives these the numbers from the first on.
-local function trade(ids, first)
+-- Gives these the numbers from the first on, or those places of a round.
+local function trade(ids, round, first)
   local numbers, ends = {}, {}
+  local of = round > 0 and int(round) .. ' ' or ''
   for i, id in ipairs(ids) do
-    numbers[2 * i - 1], numbers[2 * i] = id, int(first + i - 1)
+    numbers[2 * i - 1], numbers[2 * i] = id, of .. int(first + i - 1)
     ends[i] = id .. ' ' .. int(now + ARRIVAL_LIFE)
   end
   each('HSET', ARRIVED, numbers)
   each('RPUSH', ARRIVALS, ends)
 end
 
--- The number of each arrival, -1 where it was turned away.
-local function numbers_of_arrivals()
-  local numbers = {}
+-- The number of each arrival, or "round sequence"; empty where it was turned away.
+local function places_of_arrivals()
+  local texts = {}
   for i, arrival in ipairs(arrivals) do
-    numbers[i] = tonumber(call('HGET', ARRIVED, arrival.id) or -1)
+    texts[i] = call('HGET', ARRIVED, arrival.id) or ''
   end
-  return numbers
+  return texts
 end
 
 local function join()
   local could = spare()
   local ids = fresh(could)
   local joined_if_called = min(batch.joins_if_called, max(could - #ids, 0))
-  local first = take(#ids + joined_if_called + batch.joins)
-  trade(ids, first)
-  for n = first, shop_rests and 0 or min(current().next, current().serving) do
+  local newcomers = #ids + joined_if_called + batch.joins
+  local gathers = newcomers > 0 and rounds.gathers()
+  local first = gathers and rounds.gather(newcomers) or take(newcomers)
+  local round = gathers and s.round or 0
+  trade(ids, round, first)
+  for n = first, (shop_rests or gathers) and 0 or min(current().next, current().serving) do
     local n_text = int(n)
     name(n, n_text)
     claimants = claimants + 1
     shows(n, n_text)
   end
-  return first + #ids, joined_if_called
+  return first + #ids, joined_if_called, round
 end
 
 local function spend()
@@ -572,13 +626,16 @@ for _, n_text in ipairs(batch.ends) do
   end_pass(n_text)
 end
 local renewed = renew()
-if batch.adopt then
+rounds.draw_lost()
+rounds.draw()
+-- A gateway that has not heard of the round that gathers takes its places for lost ones.
+if batch.adopt and not (batch.adopt.incarnation == s.round and rounds.waiting() > 0) then
   adopt(batch.adopt)
 end
 claim()
-local first, joined_if_called = join()
+local first, joined_if_called, round = join()
 grant()
-if waiting() == 0 and claimants == 0 and open and not unlimited and not shop_rests then
+if waiting() == 0 and claimants == 0 and rounds.waiting() == 0 and open and not unlimited and not shop_rests then
   visits.given = min(visits.asked, floor(s.visits), places(), floor(max(s.bucket, 0)))
   s.visits, s.bucket = s.visits - visits.given, s.bucket - visits.given
 end
@@ -632,10 +689,13 @@ local view = {
   second_passes = s.second_passes,
   gateways = #leases + unknown_lenders(),
   adopted = call('LRANGE', ADOPTED, 0, -1),
+  round = { id = s.round, gathered = s.gathered, drawn = s.drawn, began = s.round_began },
+  skipped = s.skipped,
 }
 return cmsgpack.pack({
   view = view,
-  arrivals = numbers_of_arrivals(),
+  arrivals = places_of_arrivals(),
+  round = round,
   first = first,
   joined_if_called = joined_if_called,
   visits = visits.given,

@@ -72,7 +72,9 @@ end
 
 local function has_lost()
   local last = current()
-  local lost = s.server ~= server or (seen.opened == last.base and seen.granted > s.granted)
+  local round = seen.round
+  local later = round.id > s.round or (round.id == s.round and round.gathered > s.gathered)
+  local lost = s.server ~= server or (seen.opened == last.base and (seen.granted > s.granted or later))
   for _, known in ipairs(seen.segments) do
     lost = lost or (known.base > last.base and has_room())
     local further = known.next > last.next or (known.serving > last.serving and not lends)
@@ -116,7 +118,7 @@ local function learn_adopted()
     return
   end
   local function base(adopted)
-    return tonumber(string.match(adopted, '%S+$'))
+    return tonumber(string.match(adopted, '^%S+ %S+ %S+ (%S+)'))
   end
   local list, known = call('LRANGE', ADOPTED, 0, -1), {}
   for _, adopted in ipairs(list) do
@@ -137,6 +139,7 @@ end
 
 local function begin_anew(furthest)
   open_segment(furthest)
+  rounds.lose()
   s.bucket, s.visits, s.lost, s.settling, s.idle = 0, 0, now, SETTLE, 0
   s.ordered, s.credit = max(s.ordered, utc), 0
   lose_leases()

@@ -11,6 +11,8 @@ local FIELDS = {
   'sold', 'granted_before',
   'utc',
   'ordered', 'credit', 'credit_since',
+  'round', 'gathered', 'drawn', 'round_began',
+  'skipped',
 }
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
@@ -145,6 +147,23 @@ end
 -- The pass of this number came back, or has ended.
 local function confirm(n)
   call('ZREM', UNCONFIRMED, wide(n))
+end
+
+-- Newcomers whose order is drawn: policy/src/line/rounds.rs.
+local rounds = { lost = { id = 0, gathered = 0 }, FIRST = 2 ^ 31, SHORT = 10, DRY = 1, LEAST = UNIT }
+
+function rounds.waiting()
+  return max(s.gathered - s.drawn, 0)
+end
+
+function rounds.id_at(time)
+  return rounds.FIRST + floor(max(time - ORIGIN, 0) / UNIT)
+end
+
+-- The store has lost writes: the round ends, and a later one has another id.
+function rounds.lose()
+  rounds.lost = { id = s.round, gathered = s.gathered }
+  s.round, s.gathered, s.drawn, s.round_began = max(s.round, rounds.id_at(s.now)), 0, 0, 0
 end
 
 local active, claimants = 0, 0 -- sizes of ACTIVE, and of NAMED_BY and GONE; known once time has passed
