@@ -171,14 +171,37 @@ pub(super) struct Heading {
     pub(super) lead: &'static str,
 }
 
-/// Plural rules by language.
-static RULES: LazyLock<Vec<Option<PluralRules>>> = LazyLock::new(|| {
-    let rules = |language: Language| {
-        let id: LanguageIdentifier = language.tag().parse().ok()?;
-        PluralRules::try_new_cardinal(id.into()).ok()
-    };
-    Language::ALL.into_iter().map(rules).collect()
-});
+/// The plural rules of a language.
+struct Plurals {
+    rules: Option<PluralRules>,
+    /// The index in [`Texts::plurals`] of each number below this: a wait is seldom longer, and a rule takes its time.
+    small: [u8; 256],
+}
+
+/// By language.
+static PLURALS: LazyLock<Vec<Plurals>> = LazyLock::new(|| Language::ALL.into_iter().map(Plurals::of).collect());
+
+impl Plurals {
+    fn of(language: Language) -> Self {
+        let id: Option<LanguageIdentifier> = language.tag().parse().ok();
+        let rules = id.and_then(|id| PluralRules::try_new_cardinal(id.into()).ok());
+        let mut plurals = Self { rules, small: [0; 256] };
+        plurals.small = std::array::from_fn(|number| plurals.compute(language, number as u64) as u8);
+        plurals
+    }
+
+    /// The index of a number's form; that of the last form, which fits any number, where the language has no other.
+    fn compute(&self, language: Language, number: u64) -> usize {
+        let forms = language.texts().plurals;
+        let wanted = self.rules.as_ref().map_or("other", |rules| category(rules, number));
+        forms.iter().position(|&form| form == wanted).unwrap_or(forms.len() - 1)
+    }
+
+    fn index(&self, language: Language, number: u64) -> usize {
+        let small = usize::try_from(number).ok().and_then(|number| self.small.get(number));
+        small.map_or_else(|| self.compute(language, number), |&index| index.into())
+    }
+}
 
 /// The name of a number's category, as a browser's `Intl.PluralRules` gives it.
 fn category(rules: &PluralRules, number: u64) -> &'static str {
@@ -328,13 +351,7 @@ impl Language {
 
     /// A number with its unit, in the form that Unicode's plural rules of the language choose.
     fn push_counted(self, out: &mut Vec<u8>, forms: &[&str], number: u64) {
-        let form = if let [only] = forms {
-            only
-        } else {
-            let category = RULES[self as usize].as_ref().map_or("other", |rules| category(rules, number));
-            let at = self.texts().plurals.iter().position(|&it| it == category);
-            at.and_then(|at| forms.get(at)).or(forms.last()).copied().unwrap_or_default()
-        };
+        let form = forms.get(PLURALS[self as usize].index(self, number)).copied().unwrap_or_default();
         for piece in form.split(['{', '}']) {
             match piece {
                 "n" => push_number(out, number),
@@ -395,7 +412,7 @@ mod tests {
                 // One form for all numbers, whatever category a release of the rules sets apart.
                 continue;
             }
-            let rules = RULES[language as usize].as_ref().expect("rules");
+            let rules = PLURALS[language as usize].rules.as_ref().expect("rules");
             for number in 0..1_000 {
                 let category = category(rules, number);
                 assert!(texts.plurals.contains(&category), "{language:?} has no form for {number}: {category}");
