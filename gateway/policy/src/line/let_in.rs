@@ -11,7 +11,7 @@
 //!
 //! An order is known by its time ([`LetIn::at`]), and only a later one than the last counts: sent again, from another gateway, or
 //! with an older version of the rooms, it does nothing. A line that begins, or that has lost writes, takes no order from before:
-//! that may have been done. Credit that nobody uses lapses after a minute.
+//! that may have been done. Credit that nobody uses lapses a minute after the last order.
 //!
 //! The pointer calls as many as the credit is for, and again for those who did not come. Those calls teach the pacer nothing: who
 //! stands further back asks seldom, and comes late.

@@ -236,13 +236,18 @@ proptest! {
             prop_assert!(line.owed() <= u64::from(per_minute) + 1, "{} are owed", line.owed());
             entered.push((at, passes(&outcome) + outcome.visits));
         }
+        // Taken within a minute, and used within one of the last order.
+        let mut lasts: Vec<(Millis, Millis, u64)> = Vec::new();
+        for &(at, shoppers) in orders.iter().rev() {
+            let later = lasts.iter().filter(|&&(later, ..)| later < at + 2 * MINUTE).map(|&(_, until, _)| until);
+            lasts.push((at, later.fold(at + 2 * MINUTE, Millis::max), shoppers));
+        }
         for (first, &(from, _)) in entered.iter().enumerate() {
             let mut all = 0;
             for &(to, came) in &entered[first..] {
                 all += came;
-                // Taken within a minute, and used within one.
-                let counts = |&&(at, _): &&(Millis, u64)| at <= to && at + 2 * MINUTE > from;
-                let let_in: u64 = orders.iter().filter(counts).map(|(_, shoppers)| shoppers).sum();
+                let counts = |&&(at, until, _): &&(Millis, Millis, u64)| at <= to && until > from;
+                let let_in: u64 = lasts.iter().filter(counts).map(|&(.., shoppers)| shoppers).sum();
                 let most = whole.rate * (to - from) as f64 / 1_000.0 + burst + let_in as f64;
                 prop_assert!(all as f64 <= most + 1e-6, "{all} from {from} to {to}, of {most}");
             }
