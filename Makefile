@@ -155,6 +155,11 @@ bench-actions: build ## How soon an operator's action is in force on three gatew
 	@deploy/tools bench
 	benches/actions
 
+.PHONY: bench-events
+bench-events: ## How far apart an event starts at three gateways, by the store's clock: writes benches/EVENTS.md, in six minutes
+	@deploy/tools test
+	benches/events
+
 .PHONY: bench-shield
 bench-shield: build ## A shop on a PostgreSQL with a fault in mid-launch, behind Weir, two other ways and alone: writes benches/SHIELD.md, in 45 minutes
 	@deploy/tools bench

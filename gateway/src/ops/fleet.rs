@@ -9,6 +9,7 @@
 
 pub(crate) mod arrival;
 mod audit;
+mod clock;
 pub(crate) mod counted;
 pub(crate) mod guarded;
 pub(crate) mod keys;
@@ -22,13 +23,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use policy::Millis;
 use policy::audit::{Entry, Head};
 use serde::{Deserialize, Serialize};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
+use clock::Look;
 use counted::RoomCounted;
 use keys::{Judge, KeyStanding, KeyState, Peer};
 use peers::Peers;
@@ -151,8 +152,8 @@ pub(crate) struct Fleet {
     counted: Mutex<Vec<RoomCounted>>,
     /// Every gateway that was heard lately, by name, and when.
     known: Mutex<HashMap<String, (Gateway, Instant)>>,
-    /// The time of the store at an exchange.
-    clock: Mutex<Option<(Instant, Millis)>>,
+    /// The last look at the clock of the store.
+    clock: Mutex<Option<Look>>,
     /// The audit, as seen here.
     pub trail: Trail,
     standing: Arc<KeyStanding>,
@@ -268,20 +269,21 @@ impl Fleet {
     async fn exchange(&self) {
         let (knows, version) = self.plan.wanted();
         let text = serde_json::to_string(&self.tell()).unwrap_or_default();
+        let asked = Instant::now();
         let answer =
             self.registry.exchange(Heartbeat { incarnation: self.shared.rooms.incarnation, text, knows }).await;
         let refused = matches!(answer, Err(StoreError::Format { .. }));
         let was_refused = self.standing.refuse(refused);
         match answer {
             Ok(HeartbeatReply { in_force, gateways, audit, now, .. }) if in_force.switch < knows.switch => {
-                self.hear(&gateways, now);
+                self.hear(&gateways, Look { asked, answered: Instant::now(), showed: now });
                 self.follow(&audit).await;
                 if self.standing.get() == KeyState::Shared {
                     self.restore(in_force, knows, version).await;
                 }
             }
             Ok(HeartbeatReply { in_force, version, gateways, audit, now }) => {
-                self.hear(&gateways, now);
+                self.hear(&gateways, Look { asked, answered: Instant::now(), showed: now });
                 if in_force != knows {
                     self.plan.switched(in_force, version).await;
                 }
@@ -306,8 +308,14 @@ impl Fleet {
         }
     }
 
-    fn hear(&self, texts: &[String], now: Millis) {
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), now));
+    fn hear(&self, texts: &[String], look: Look) {
+        let before = self.clock.lock().unwrap_or_else(PoisonError::into_inner).replace(look);
+        if let Some(by) = before.and_then(|before| look.jump_since(&before)) {
+            let direction = if by > 0 { "ahead" } else { "back" };
+            PROCESS.counter(&catalogue::STORE_CLOCK_JUMPS, &[direction]).increment(1);
+            let by = format!("{:+.1} s", by as f64 / 1_000.0);
+            tracing::warn!(by, "the clock of the store has jumped: events begin and end by it");
+        }
         // A gateway of another version of Weir may use another format.
         let told: Vec<Told> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         let gateways: Vec<Gateway> = told.iter().map(|told| told.gateway.clone()).collect();

@@ -270,6 +270,8 @@ metrics! {
     /// Turns in the line of the route that were told and not used.
     ROUTE_MISSED: Counter "weir_route_turns_missed_total" in "turns" ["route", "class"];
 
+    /// Jumps of the store's clock by more than 2 s, ahead or back: events begin and end by it.
+    STORE_CLOCK_JUMPS: Counter "weir_store_clock_jumps_total" in "jumps" ["direction"];
     /// Calls of the store.
     STORE_CALLS: Counter "weir_store_calls_total" in "calls" ["result"];
     /// How long they took.

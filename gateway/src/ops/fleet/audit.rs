@@ -8,8 +8,6 @@
 //!
 //! Out of scope: what a line is ([`policy::audit`]), and the file of it here (`trail`).
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use policy::Millis;
 use policy::action::number_of;
@@ -28,8 +26,7 @@ const REVOKE: &str = "revoke";
 impl Fleet {
     /// The time of the store, as of the last exchange and the time since; `None` before the first.
     pub(crate) fn store_time(&self) -> Option<Millis> {
-        let clock = *self.clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        clock.map(|(at, now): (Instant, Millis)| now + at.elapsed().as_millis() as u64)
+        self.clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|look| look.now())
     }
 
     /// Makes a change from `from`, and writes down who did it in the same step. Applies it here at once.

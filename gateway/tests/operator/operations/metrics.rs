@@ -12,7 +12,8 @@ use crate::common::{
 };
 
 /// Metrics that a gateway tells only where there is something to tell.
-const SOMETIMES: [&Metric; 16] = [
+const SOMETIMES: [&Metric; 17] = [
+    &catalogue::STORE_CLOCK_JUMPS,
     &catalogue::UNANSWERED,
     &catalogue::SHOP_WORDS,
     &catalogue::ROOM_STOCK_LEFT,
