@@ -13,9 +13,8 @@ use gateway::client::visitor::{Head, credential, intent};
 use gateway::quota::{Client, Quota, Quotas};
 use policy::admit::{AdmitContext, Credential, Intent, PassState, admit};
 use policy::draw::beacon::Beacon;
-use policy::draw::hex::Hex;
-use policy::draw::permutation::Permutation;
 use policy::line::{Batch, Line, Segment, View};
+use policy::permutation::Permutation;
 use policy::room::{Room, Rules};
 use policy::scope::{NormalPath, Pattern, Table};
 use policy::seal::{RoomId, Sealer};
@@ -141,9 +140,9 @@ fn called(rules: &Rules) -> Line {
 }
 
 fn draw(c: &mut Criterion) {
-    let million = Permutation::new(Hex([7; 32]), 1_000_000);
+    let million = Permutation::new([7; 32], 1_000_000);
     // The slowest: they are walked over 254 others.
-    let two = Permutation::new(Hex([7; 32]), 2);
+    let two = Permutation::new([7; 32], 2);
     c.bench_function("draw/a place of 1,000,000", |b| b.iter(|| million.place(black_box(812))));
     c.bench_function("draw/a place of 2", |b| b.iter(|| two.place(black_box(1))));
     let round = "b75c69d0b72a5d906e854e808ba7e2accb1542ac355ae486d591aa9d43765482e26cd02df835d3546d23c4b13e0dfc92";

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! - [`record`]: what is published, signed and chained; [`secret`]: `K` and the signing key, from the gateways' secret
+//! - [`crate::permutation`]: the place of a number
 //! - [`beacon`]: drand's rounds and their signatures; [`freeze`]: how `R` follows from clocks, and the seed
-//! - [`permutation`]: the place of a number
 //! - [`history`]: the records in order, held against the rules; [`proof`]: the published document; [`verify`]: what it proves
 //!
 //! No gateway holds a draw yet: `weir verify-draw` is all that uses this module, and what makes records and secrets is used by
@@ -25,7 +25,6 @@ mod fields;
 pub mod freeze;
 pub mod hex;
 pub mod history;
-pub mod permutation;
 pub mod proof;
 pub mod record;
 pub mod refusal;

@@ -18,7 +18,7 @@ mod classes;
 pub mod event;
 pub mod listen;
 mod localized;
-mod node;
+pub mod node;
 mod opening;
 mod page;
 pub mod redis;

@@ -6,11 +6,11 @@
 use super::beacon::{Beacon, RoundSignature};
 use super::freeze;
 use super::history::History;
-use super::permutation::Permutation;
 use super::proof::{Proof, Round};
 use super::record::Frozen;
 use super::refusal::{Refusal, Why};
 use crate::Millis;
+use crate::permutation::Permutation;
 
 /// A proof that holds together.
 #[derive(Debug, Clone)]
@@ -164,7 +164,7 @@ fn order(history: &History, frozen: &Frozen, rounds: &[Round]) -> Option<Permuta
         None => None,
         Some(_) => Some(&rounds.iter().find(|round| round.round == frozen.round)?.signature),
     };
-    Some(Permutation::new(freeze::seed(&history.opened, frozen, signature), frozen.count))
+    Some(Permutation::new(freeze::seed(&history.opened, frozen, signature).0, frozen.count))
 }
 
 fn outcome_was_out(history: &History, time: Millis) -> bool {

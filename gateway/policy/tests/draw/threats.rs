@@ -2,9 +2,9 @@
 
 use policy::draw::beacon::BadSignature;
 use policy::draw::history::split;
-use policy::draw::permutation::Permutation;
 use policy::draw::record::Void;
 use policy::draw::verify::{Pending, Place};
+use policy::permutation::Permutation;
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn opened(draw: &Draw) -> &Opened {
 
 /// The place of number 0 among `count`, from 0 to 1, with this seed.
 fn share(seed: Hash, count: u64) -> f64 {
-    Permutation::new(seed, count).place(0).expect("below the count") as f64 / count as f64
+    Permutation::new(seed.0, count).place(0).expect("below the count") as f64 / count as f64
 }
 
 /// The count from 1,000 on, of as many as the insider can try, that promises number 0 the best place; and that place.

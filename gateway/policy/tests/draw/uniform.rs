@@ -4,7 +4,7 @@
 //! Seeds are fixed, so a test that passes once passes always. `WEIR_DRAW_ORDERS=10` draws that many times as often (`make draw`).
 
 use policy::draw::hex::{Hash, Hex};
-use policy::draw::permutation::Permutation;
+use policy::permutation::Permutation;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -38,7 +38,7 @@ fn all_orders_of_two_to_six_are_equally_likely() {
     for (count, orders, draws) in [(2, 2, 3_000), (3, 6, 3_000), (4, 24, 4_800), (5, 120, 6_000), (6, 720, 14_400)] {
         let mut cells = vec![0; orders];
         for seed in seeds().take(draws * times) {
-            let draw = Permutation::new(seed, count);
+            let draw = Permutation::new(seed.0, count);
             let places: Vec<u64> = (0..count).map(|number| draw.place(number).expect("below the count")).collect();
             cells[rank(&places)] += 1;
         }
@@ -63,7 +63,7 @@ fn among_a_million_any_number_gets_any_place() {
     for number in [0, 1, COUNT / 2, COUNT - 1] {
         let mut cells = vec![0; 100];
         for seed in seeds().take(20_000) {
-            let place = Permutation::new(seed, COUNT).place(number).expect("below the count");
+            let place = Permutation::new(seed.0, COUNT).place(number).expect("below the count");
             cells[(place * 100 / COUNT) as usize] += 1;
         }
         let excess = excess(&cells);
@@ -77,7 +77,7 @@ fn among_a_million_two_who_join_together_are_drawn_apart() {
     const COUNT: u64 = 1_000_000;
     let mut cells = vec![0; 100];
     for seed in seeds().take(20_000) {
-        let draw = Permutation::new(seed, COUNT);
+        let draw = Permutation::new(seed.0, COUNT);
         let [first, second] = [6, 7].map(|number| draw.place(number).expect("below the count") * 10 / COUNT);
         cells[(first * 10 + second) as usize] += 1;
     }
@@ -87,7 +87,7 @@ fn among_a_million_two_who_join_together_are_drawn_apart() {
 #[test]
 fn joining_early_gains_nothing() {
     const COUNT: u64 = 1_000_000;
-    let draw = Permutation::new(seeds().next().expect("without end"), COUNT);
+    let draw = Permutation::new(seeds().next().expect("without end").0, COUNT);
     // From -1/2 to 1/2, of variance 1/12.
     let centred = |value: u64| value as f64 / (COUNT - 1) as f64 - 0.5;
     let place = |number| centred(draw.place(number).expect("below the count"));
@@ -120,8 +120,8 @@ fn is_even(places: &[u64]) -> bool {
 #[test]
 fn a_crowd_of_256_is_drawn_in_even_and_in_odd_orders() {
     // A network that used XOR would give even ones alone.
-    let order = |seed| {
-        let draw = Permutation::new(seed, 256);
+    let order = |seed: Hash| {
+        let draw = Permutation::new(seed.0, 256);
         (0..256).map(|number| draw.place(number).expect("below the count")).collect::<Vec<u64>>()
     };
     let even = seeds().take(400).filter(|&seed| is_even(&order(seed))).count();
