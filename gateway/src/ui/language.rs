@@ -237,8 +237,13 @@ impl Language {
     pub fn tag(self) -> &'static str {
         match self {
             Self::ChineseSimplified | Self::ChineseTraditional | Self::Portuguese => self.name(),
-            _ => self.name().split_once('-').map_or("", |(primary, _)| primary),
+            _ => self.primary(),
         }
+    }
+
+    /// The first subtag of its tag. Two letters, in every one of these languages.
+    fn primary(self) -> &'static str {
+        self.name().get(..2).unwrap_or_default()
     }
 
     /// Its name in configurations.
@@ -273,8 +278,7 @@ impl Language {
         if primary.eq_ignore_ascii_case("zh") && subtags.any(is_traditional) {
             return Some(Self::ChineseTraditional);
         }
-        let of = |language: Self| language.name().split_once('-').map_or("", |(primary, _)| primary);
-        Self::ALL.into_iter().find(|&language| of(language).eq_ignore_ascii_case(primary))
+        Self::ALL.into_iter().find(|language| language.primary().eq_ignore_ascii_case(primary))
     }
 
     /// The language that an `Accept-Language` header prefers among ours. If there is none: the one that was `set`, else English
