@@ -307,8 +307,8 @@ fn requests_sent_ahead_wait_for_who_reads_no_answers() {
     });
     std::thread::sleep(Duration::from_secs(2));
     let grown = weir.peak().saturating_sub(before);
-    // All of the answers would be 20 MB.
-    assert!(grown < 4 << 10, "{grown} KiB");
+    // All of the answers would be 20 MB. Parts of the program that are read in meanwhile count too.
+    assert!(grown < 6 << 10, "{grown} KiB");
     let mut all = Vec::new();
     reader.read_to_end(&mut all).unwrap();
     sender.join().unwrap();
