@@ -292,10 +292,14 @@ fn requests_sent_ahead_wait_for_who_reads_no_answers() {
     let (_shop, weir) = listening("", CLOSED);
     weir.is_well();
     // What the first requests allocate once and for all does not count.
-    let mut first = from(1, weir.http);
-    first.write_all(&b"GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\n\r\n".repeat(200)).unwrap();
-    first.write_all(b"GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").unwrap();
-    first.read_to_end(&mut Vec::new()).unwrap();
+    for _ in 0..10 {
+        let mut first = from(1, weir.http);
+        first.write_all(&b"GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\n\r\n".repeat(200)).unwrap();
+        first
+            .write_all(b"GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        first.read_to_end(&mut Vec::new()).unwrap();
+    }
     let before = weir.resident();
     let mut reader = from(1, weir.http);
     let mut writer = reader.try_clone().unwrap();
@@ -307,8 +311,8 @@ fn requests_sent_ahead_wait_for_who_reads_no_answers() {
     });
     std::thread::sleep(Duration::from_secs(2));
     let grown = weir.peak().saturating_sub(before);
-    // All of the answers would be 20 MB. Parts of the program that are read in meanwhile count too.
-    assert!(grown < 6 << 10, "{grown} KiB");
+    // All of the answers would be 20 MB.
+    assert!(grown < 4 << 10, "{grown} KiB");
     let mut all = Vec::new();
     reader.read_to_end(&mut all).unwrap();
     sender.join().unwrap();
