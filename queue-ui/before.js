@@ -5,18 +5,18 @@ const tick = words => {
   const h = Math.floor(all / 3600), m = Math.floor(all / 60) % 60;
   show("countdown", (h ? h + ":" + two(m) : m) + ":" + two(all % 60));
   const mark = words && [600, 300, 60, 30].find(mark => all <= mark && mark < left);
-  if (mark) show("say", element("left")?.textContent + ": " + words(mark, mark));
+  if (mark) show("say", $("left")?.textContent + ": " + words(mark, mark));
   left = all;
 };
 // `starts`: milliseconds until then; none: it has started, or is put off. `words`: a time in words, once the page has them.
 countDown = (starts, words) => {
   clearInterval(ticks);
-  const block = element("before");
+  const block = $("before");
   if (block) block.hidden = !starts;
   if (!starts) return;
   due = performance.now() + starts;
   tick(words);
   ticks = setInterval(tick, 1000, words);
 };
-countDown(+element("weir").dataset.starts);
+countDown(+$("weir").dataset.starts);
 for (const start of document.querySelectorAll("#starts")) start.textContent = new Date(start.dateTime).toLocaleString(latin);

@@ -1,5 +1,5 @@
 // Waits at the gate of the page's own path: each question is held there until the turn has come, or for some seconds.
-const data = element("weir").dataset;
+const data = $("weir").dataset;
 let timer, asked = false, failures = 0;
 const check = async () => {
   if (asked) return;

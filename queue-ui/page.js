@@ -1,20 +1,21 @@
 // Keeps the page true without loading it again: reads the status document, which is the same for
 // everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
 {
-  const page = element("weir"), data = page.dataset, title = document.title;
+  const { ceil, floor, max, min } = Math;
+  const page = $("weir"), data = page.dataset, title = document.title;
   const ticket = +data.ticket, line = +data.line, told = +data.poll;
   let timer, newer, tried = Date.now(), fails = 0, said = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
   const key = "weir." + data.room, me = data.line + "." + data.ticket;
-  const known = () => { try { const [who, first, least] = localStorage[key].split(" "); if (who === me) return [+first, +least]; } catch {} };
-  let [first, least] = known() || [0, Infinity];
+  let first = 0, least = Infinity;
+  try { const [who, ...places] = localStorage[key].split(" "); if (who === me) [first, least] = places.map(Number); } catch {}
   const place = position => {
-    least = Math.min(least, Math.max(1, position));  // called while nobody is let in: next
-    first = Math.max(first, least);
+    least = min(least, max(1, position));  // called while nobody is let in: next
+    first = max(first, least);
     try { localStorage[key] = me + " " + first + " " + least; } catch {}
-    const bar = element("progress");
-    if (bar) { bar.hidden = false; bar.value = first ? Math.max(2, 100 - 100 * least / first) : 0; }
+    const bar = $("progress");
+    if (bar) { bar.hidden = false; bar.value = first ? max(2, 100 - 100 * least / first) : 0; }
     const text = grouped(least, data.thousands);
     show("position", text);
     document.title = text + " · " + title;
@@ -22,25 +23,25 @@
 
   // The same words as the page was rendered with: rounded outwards, so that the range stays honest.
   const counted = (unit, number) => {
-    const forms = data[unit].split("|"), kind = new Intl.PluralRules(lang).select(number);
-    return (forms[data.plurals.split("|").indexOf(kind)] || forms.pop()).replace("{n}", number);
+    const forms = data[unit].split("|"), kind = data.plurals?.split("|").indexOf(new Intl.PluralRules(lang).select(number));
+    return (forms[kind] || forms.pop()).replace("{n}", number);
   };
   const span = (unit, low, high) => {
     const [range, upTo, about] = data.span.split("|");
     return (low < 1 ? upTo : low < high ? range : about).replace("{a}", low).replace("{b}", counted(unit, high));
   };
   const words = (low, high) =>
-    high < 120 ? span("seconds", Math.floor(low / 5) * 5, Math.ceil(high / 5) * 5) :
-    low < 7200 ? span("minutes", Math.floor(low / 60), Math.ceil(high / 60)) :
-    span("hours", Math.floor(low / 3600), Math.ceil(high / 3600));
+    high < 120 ? span("seconds", floor(low / 5) * 5, ceil(high / 5) * 5) :
+    low < 7200 ? span("minutes", floor(low / 60), ceil(high / 60)) :
+    span("hours", floor(low / 3600), ceil(high / 3600));
   const wait = text => {
-    const e = element("wait");
+    const e = $("wait");
     if (!e || e.textContent === text) return;
     e.textContent = text;
     // A screen reader hears a change, but not every number.
     if (Date.now() - said > 30000) {
       said = Date.now();
-      show("say", ["place", "position", "expected", "wait"].map(id => element(id)?.textContent || "").join(" "));
+      show("say", ["place", "position", "expected", "wait"].map(id => $(id)?.textContent).join(" "));
     }
   };
 
@@ -50,7 +51,7 @@
     let sum = 0;
     for (const [segment, serving, next] of segments(status)) {
       if (segment === line) return ticket <= serving ? 0 : sum + ticket - serving;
-      if (segment < line) sum += Math.max(0, next - serving);
+      if (segment < line) sum += max(0, next - serving);
     }
     return line > status.segment ? sum + ticket : 0;
   };
@@ -60,13 +61,13 @@
   const renew = status => {
     if (held || !data.page || !status.page || status.page === data.page) return newer = clearTimeout(newer);
     if (newer) return;
-    const waiting = segments(status).reduce((sum, [, serving, next]) => sum + Math.max(0, next - serving), 0);
+    const waiting = segments(status).reduce((sum, [, serving, next]) => sum + max(0, next - serving), 0);
     let pause = 60000;
     try { pause -= Date.now() - (sessionStorage[key + ".page"] || 0); } catch {}
     newer = setTimeout(() => {
       try { sessionStorage[key + ".page"] = Date.now(); } catch {}
       again();
-    }, Math.max(2000, pause) + Math.random() * Math.min(600000, Math.max(4000, 2 * waiting)));
+    }, max(2000, pause) + Math.random() * min(600000, max(4000, 2 * waiting)));
   };
 
   const tell = clock => clock.textContent = new Date(clock.dateTime).toLocaleTimeString(latin);
@@ -81,36 +82,36 @@
   };
 
   const update = status => {
+    const { away, open, resting, unsure, starts, entering, reason, poll } = status;
     const [stock = "available", left, units] = status.stock || [], stands = stock !== "available", gone = stock === "sold_out";
-    const placed = ticket > 0, moving = status.open && !status.away && !status.resting && !stands;
+    const placed = ticket > 0, moving = open && !away && !resting && !stands;
     const position = placed && ahead(status);
     // Before a start and after an end the page is another one; polls are spread, and so is this.
-    if (!held && !status.away && !status.unsure && (status.starts ? 1 : status.ended ? 2 : 0) != (data.stage || 0)) return again();
-    countDown?.(status.starts, words);
-    if (placed ? moving && !position : !status.away && status.round != line) return again();
-    if (position && !status.unsure) {
+    if (!held && !away && !unsure && (starts ? 1 : status.ended ? 2 : 0) != (data.stage || 0)) return again();
+    countDown?.(starts, words);
+    if (placed ? moving && !position : !away && status.round != line) return again();
+    if (position && !unsure) {
       if (!data.position) return again();
-      place(position + (status.entering || 0));
+      place(position + (entering || 0));
     }
     const range = moving && placed && status.wait;
-    const [low, high] = range ? [Math.max(0, Math.floor(range[0] + range[1] * position)), Math.ceil(range[2] + range[3] * position)] : [];
+    const [low, high] = range ? [max(0, floor(range[0] + range[1] * position)), ceil(range[2] + range[3] * position)] : [];
     wait(range ? words(low, high) : data.unknown);
     renew(status);
     listen(status.message).catch(() => {});
-    note(status.away ? data.kept : !status.open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : status.resting ? data.resting : "");
-    show("reason", moving && data[status.reason] || "");
+    note(away ? data.kept : !open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : resting ? data.resting : "");
+    show("reason", moving && data[reason] || "");
     show("stock", moving && left < least * units ? data.mayEnd : "");
     // In the state "called" there is no such part.
-    for (const e of [element("expected"), element("wait")]) if (e) e.hidden = gone;
-    if (element("position")) {
+    for (const e of [$("expected"), $("wait")]) if (e) e.hidden = gone;
+    if ($("position")) {
       page.querySelector("h1").textContent = gone ? data.gone : data.title;
       page.querySelector(".lead").hidden = gone;
     }
-    const clock = element("updated");
+    const clock = $("updated");
     if (clock) { clock.dateTime = new Date(status.now).toISOString(); tell(clock); }
-    const { min, max, share, stretch, pace } = status.poll;
-    const interval = placed ? Math.min(max, Math.max(min, position / pace * share)) : 10;
-    plan(interval * stretch * (document.hidden ? 2 : 1));
+    const interval = placed ? min(poll.max, max(poll.min, position / poll.pace * poll.share)) : 10;
+    plan(interval * poll.stretch * (document.hidden ? 2 : 1));
   };
   const check = async () => {
     tried = Date.now();
@@ -123,7 +124,7 @@
       update(status);
     } catch {
       note(data.kept);
-      plan(Math.max(told, Math.min(60, 3 * 2 ** fails++)));
+      plan(max(told, min(60, 3 * 2 ** fails++)));
     }
   };
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
@@ -137,7 +138,6 @@
   addEventListener("offline", () => note(data.kept));
   // No place yet: it is given to whoever comes back with the cookie that came with this page, and that is done at once. Where
   // no cookie is kept that would go on for ever, so a second time is left to the answer's Refresh.
-  const arrives = () => { try { const last = +sessionStorage[key] || 0; sessionStorage[key] = Date.now(); return Date.now() - last > 10000; } catch {} };
   if (data.state !== "arriving") plan(told);
-  else if (arrives()) again();
+  else try { const last = +sessionStorage[key] || 0; if ((sessionStorage[key] = Date.now()) - last > 10000) again(); } catch {}
 }

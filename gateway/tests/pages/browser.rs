@@ -79,7 +79,7 @@ fn script_and_page_say_the_same_in_every_language() {
         let html = weir.get("/launch/item", &[PAGE, ("Accept-Language", language.tag())]).body;
         let told = waits.map(|(low, high)| language.wait(Some(Wait { low, high })));
         let shown = browser.run(&format!(
-            "const data = new DOMParser().parseFromString({}, 'text/html').getElementById('weir').dataset, lang = {};
+            "const data = new DOMParser().parseFromString({}, 'text/html').getElementById('weir').dataset, lang = {}, {{ ceil, floor }} = Math;
              const counted ={words} return {}.map(([low, high]) => words(low, high));",
             json!(html),
             json!(language.tag()),

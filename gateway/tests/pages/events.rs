@@ -16,7 +16,7 @@ const NOON_IN_SEOUL: u64 = 1_772_334_000_000;
 /// The base of the segment in which numbers are given.
 const BASE: u64 = 333_333 * SPAN;
 /// A page without compression, as every other one.
-const FIRST_FLIGHT: usize = 14_000;
+const FIRST_FLIGHT: usize = 13_500;
 
 fn snapshot(event: EventFacts, name: &str) -> Snapshot {
     let rules = Rules { open: event.announcement == Announcement::None, ..Rules::per_minute(600) };
