@@ -355,7 +355,7 @@ impl Line {
             }
         } else {
             (self.bucket, self.visits) = (self.bucket.min(0.0), 0.0);
-            self.letting_in.left = 0;
+            self.letting_in.end();
             if rules.gathers {
                 self.skip_lead();
             }

@@ -102,7 +102,7 @@ impl Line {
     fn spend(&mut self, rules: &Rules) {
         if rules.enforced {
             if self.bucket < 1.0 {
-                self.letting_in.left = self.letting_in.left.saturating_sub(1);
+                self.letting_in.spend();
             }
             self.bucket -= 1.0;
             return;

@@ -11,7 +11,8 @@
 //!
 //! An order is known by its time ([`LetIn::at`]), and only a later one than the last counts: sent again, from another gateway, or
 //! with an older version of the rooms, it does nothing. A line that begins, or that has lost writes, takes no order from before:
-//! that may have been done. Credit that nobody uses lapses a minute after the last order.
+//! that may have been done. Credit that nobody uses lapses after a minute.
+//! Of an order that comes while there is some left, what was left keeps its own end; that of several has the earliest.
 //!
 //! The pointer calls as many as the credit is for, and again for those who did not come. Those calls teach the pacer nothing: who
 //! stands further back asks seldom, and comes late.
@@ -35,10 +36,14 @@ const CALL_AHEAD: f64 = 1.0;
 pub struct Credit {
     /// When the last order that was taken was given, by the time of day; no earlier one counts.
     pub ordered: Millis,
-    /// Shoppers who may still enter on it.
+    /// Shoppers who may still enter on it, or on an earlier one.
     pub left: u64,
-    /// When it was given, in the time of the line.
+    /// When it was taken, in the time of the line.
     pub since: Millis,
+    /// Those of `left` who may on an earlier one.
+    pub earlier: u64,
+    /// When that was taken.
+    pub earlier_since: Millis,
     /// Tokens that the rate has to pay back.
     pub debt: f64,
 }
@@ -49,6 +54,8 @@ pub(super) struct LettingIn {
     pub(super) ordered: Millis,
     pub(super) left: u64,
     since: Millis,
+    earlier: u64,
+    earlier_since: Millis,
     /// As last told to a store that writes differences.
     told: Credit,
 }
@@ -61,15 +68,48 @@ impl LettingIn {
 
     /// A loss: what was ordered before may have been done.
     pub(super) fn lose(&mut self, utc: Millis) {
-        (self.ordered, self.left) = (self.ordered.max(utc), 0);
+        self.ordered = self.ordered.max(utc);
+        self.end();
+    }
+
+    /// Nobody enters on it any more.
+    pub(super) fn end(&mut self) {
+        (self.left, self.earlier) = (0, 0);
+    }
+
+    /// A shopper enters on it: on the earlier order first, which ends sooner.
+    pub(super) fn spend(&mut self) {
+        self.left = self.left.saturating_sub(1);
+        self.earlier = self.earlier.saturating_sub(1);
+    }
+
+    /// So many more may enter from now on.
+    fn add(&mut self, shoppers: u64, now: Millis) {
+        if self.earlier == 0 {
+            self.earlier_since = self.since;
+        }
+        self.earlier = self.left;
+        (self.left, self.since) = (self.left + shoppers, now);
+    }
+
+    /// What has lasted for a minute ends.
+    fn lapse(&mut self, now: Millis) {
+        let is_over = |since: Millis| now.saturating_sub(since) >= MINUTE;
+        if is_over(self.earlier_since) {
+            self.left -= self.earlier;
+            self.earlier = 0;
+        }
+        if is_over(self.since) {
+            self.end();
+        }
     }
 }
 
 impl Line {
     /// Goes on with the credit and the debt of before.
     pub(super) fn owe(&mut self, kept: Credit) {
-        let Credit { ordered, left, since, debt } = kept;
-        self.letting_in = LettingIn { ordered, left, since, told: kept };
+        let Credit { ordered, left, since, earlier, earlier_since, debt } = kept;
+        self.letting_in = LettingIn { ordered, left, since, earlier, earlier_since, told: kept };
         self.bucket = -debt;
     }
 
@@ -92,8 +132,7 @@ impl Line {
         let minute = (rules.rate * MINUTE as f64 / 1_000.0).floor() as u64;
         let shoppers = order.shoppers.min(people).min(minute.saturating_sub(self.owed()));
         self.letting_in.ordered = order.at;
-        self.letting_in.left += shoppers;
-        self.letting_in.since = now;
+        self.letting_in.add(shoppers, now);
         self.call_on_credit();
     }
 
@@ -101,9 +140,7 @@ impl Line {
     /// debt to pay.
     pub(super) fn lives_on_credit(&mut self, rules: &Rules, lived: Millis) -> bool {
         let age = self.counters.now.saturating_sub(self.letting_in.since);
-        if age >= MINUTE {
-            self.letting_in.left = 0;
-        }
+        self.letting_in.lapse(self.counters.now);
         if self.letting_in.left > 0 && age / ROUND > age.saturating_sub(lived) / ROUND {
             self.call_on_credit();
         }
@@ -121,8 +158,8 @@ impl Line {
 
     /// What has changed of it, for a store that writes differences.
     pub(super) fn keep_credit(&mut self) {
-        let LettingIn { ordered, left, since, told } = self.letting_in.clone();
-        let credit = Credit { ordered, left, since, debt: self.debt() };
+        let LettingIn { ordered, left, since, earlier, earlier_since, told } = self.letting_in.clone();
+        let credit = Credit { ordered, left, since, earlier, earlier_since, debt: self.debt() };
         if credit != told {
             self.letting_in.told = credit;
             self.changes.push(Change::Credit(credit));

@@ -56,8 +56,9 @@ const ARRIVALS: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new(
 const CAPS: TableDefinition<(&str, u64), (f64, u64)> = TableDefinition::new("caps");
 /// A product -> items left, items in checkout, and since when.
 const STOCK: TableDefinition<(&str, u32), (u64, u64, u64)> = TableDefinition::new("stock");
-/// When the last order to let shoppers in was given, how many may still come on it, since when, and the tokens owed.
-const CREDIT: TableDefinition<&str, (u64, u64, u64, f64)> = TableDefinition::new("credit");
+/// When the last order to let shoppers in was given, how many may still come, since when, how many of them on an earlier order, since
+/// when, and the tokens owed.
+const CREDIT: TableDefinition<&str, (u64, u64, u64, u64, u64, f64)> = TableDefinition::new("credit");
 
 /// Numbers in one row of claimed bits.
 const BLOCK: u64 = 4_096;
@@ -325,8 +326,8 @@ fn changes_of(read: &redb::ReadTransaction, room: &str) -> Result<Vec<Change>, r
         changes.push(Change::Stock(key.value().1, left, held, since));
     }
     if let Some(row) = read.open_table(CREDIT)?.get(room)? {
-        let (ordered, left, since, debt) = row.value();
-        changes.push(Change::Credit(Credit { ordered, left, since, debt }));
+        let (ordered, left, since, earlier, earlier_since, debt) = row.value();
+        changes.push(Change::Credit(Credit { ordered, left, since, earlier, earlier_since, debt }));
     }
     Ok(changes)
 }
@@ -392,8 +393,9 @@ fn keep(write: &WriteTransaction, room: &str, counters: &Counters, changes: &[Ch
             Change::Cap(source, None) => drop(caps.remove((room, source))?),
             Change::Stock(sku, left, held, since) => drop(stock.insert((room, sku), (left, held, since))?),
             Change::Arrived(id, None) => drop(arrivals.remove((room, id))?),
-            Change::Credit(Credit { ordered, left, since, debt }) => {
-                drop(write.open_table(CREDIT)?.insert(room, (ordered, left, since, debt))?);
+            Change::Credit(Credit { ordered, left, since, earlier, earlier_since, debt }) => {
+                let row = (ordered, left, since, earlier, earlier_since, debt);
+                drop(write.open_table(CREDIT)?.insert(room, row)?);
             }
             Change::Forgotten(base) => {
                 let all = (room, base / BLOCK)..(room, (base + SPAN) / BLOCK);

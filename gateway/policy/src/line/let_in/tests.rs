@@ -170,6 +170,24 @@ fn a_store_that_lost_its_writes_gives_no_order_again_and_knows_what_is_owed() {
 }
 
 #[test]
+fn an_order_does_not_prolong_the_one_before_and_adds_to_it() {
+    let rules = rules();
+    let mut line = standing(&rules, 10_000);
+    step(&mut line, &ordered(&rules, 10_000, 50), &Batch::default(), 10_000);
+    step(&mut line, &ordered(&rules, 40_000, 7), &Batch::default(), 40_000);
+    assert_eq!(line.letting_in.left, 57);
+    let third = ordered(&rules, 50_000, 5);
+    step(&mut line, &third, &Batch::default(), 50_000);
+    assert_eq!(line.letting_in.left, 62);
+    step(&mut line, &third, &Batch::default(), 69_900);
+    assert_eq!(line.letting_in.left, 62);
+    step(&mut line, &third, &Batch::default(), 70_000);
+    assert_eq!(line.letting_in.left, 5, "of several earlier ones the earliest end counts");
+    step(&mut line, &third, &Batch::default(), 110_000);
+    assert_eq!(line.letting_in.left, 0);
+}
+
+#[test]
 fn a_restart_keeps_what_is_owed_and_who_may_still_come() {
     let rules = rules();
     let mut line = standing(&rules, 1_000);
@@ -236,18 +254,13 @@ proptest! {
             prop_assert!(line.owed() <= u64::from(per_minute) + 1, "{} are owed", line.owed());
             entered.push((at, passes(&outcome) + outcome.visits));
         }
-        // Taken within a minute, and used within one of the last order.
-        let mut lasts: Vec<(Millis, Millis, u64)> = Vec::new();
-        for &(at, shoppers) in orders.iter().rev() {
-            let later = lasts.iter().filter(|&&(later, ..)| later < at + 2 * MINUTE).map(|&(_, until, _)| until);
-            lasts.push((at, later.fold(at + 2 * MINUTE, Millis::max), shoppers));
-        }
         for (first, &(from, _)) in entered.iter().enumerate() {
             let mut all = 0;
             for &(to, came) in &entered[first..] {
                 all += came;
-                let counts = |&&(at, until, _): &&(Millis, Millis, u64)| at <= to && until > from;
-                let let_in: u64 = lasts.iter().filter(counts).map(|&(.., shoppers)| shoppers).sum();
+                // Taken within a minute, and used within one.
+                let counts = |&&(at, _): &&(Millis, u64)| at <= to && at + 2 * MINUTE > from;
+                let let_in: u64 = orders.iter().filter(counts).map(|(_, shoppers)| shoppers).sum();
                 let most = whole.rate * (to - from) as f64 / 1_000.0 + burst + let_in as f64;
                 prop_assert!(all as f64 <= most + 1e-6, "{all} from {from} to {to}, of {most}");
             }

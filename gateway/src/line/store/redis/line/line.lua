@@ -141,6 +141,10 @@ function credit.order()
     return
   end
   local shoppers = min(order.shoppers, waiting() + claimants, max(floor(rate_in_force * 60000 / 1000) - credit.owed(), 0))
+  if s.credit_earlier == 0 then
+    s.earlier_since = s.credit_since
+  end
+  s.credit_earlier = s.credit
   s.ordered, s.credit, s.credit_since = order.at, s.credit + shoppers, now
   credit.call()
 end
@@ -148,8 +152,11 @@ end
 -- Whether the pointer does nothing else.
 function credit.lives()
   local age = max(now - s.credit_since, 0)
+  if max(now - s.earlier_since, 0) >= 60000 then
+    s.credit, s.credit_earlier = s.credit - s.credit_earlier, 0
+  end
   if age >= 60000 then
-    s.credit = 0
+    s.credit, s.credit_earlier = 0, 0
   end
   if s.credit > 0 and floor(age / 10000) > floor(max(age - elapsed, 0) / 10000) then
     credit.call()
@@ -181,7 +188,7 @@ local function live()
       move(share)
     end
   else
-    s.bucket, s.visits, s.credit = min(s.bucket, 0), 0, 0
+    s.bucket, s.visits, s.credit, s.credit_earlier = min(s.bucket, 0), 0, 0, 0
     if rules.gathers then
       skip_lead()
     end
@@ -494,7 +501,7 @@ end
 local function spend()
   if enforced then
     if s.bucket < 1 then
-      s.credit = max(s.credit - 1, 0)
+      s.credit, s.credit_earlier = max(s.credit - 1, 0), max(s.credit_earlier - 1, 0)
     end
     s.bucket = s.bucket - 1
     return

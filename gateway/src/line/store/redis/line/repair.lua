@@ -141,7 +141,7 @@ local function begin_anew(furthest)
   open_segment(furthest)
   rounds.lose()
   s.bucket, s.visits, s.lost, s.settling, s.idle = 0, 0, now, SETTLE, 0
-  s.ordered, s.credit = max(s.ordered, utc), 0
+  s.ordered, s.credit, s.credit_earlier = max(s.ordered, utc), 0, 0
   lose_leases()
   s.sure = max(s.sure, now + UNSURE)
   s.remembered = call('ZCARD', ACTIVE) + s.missing

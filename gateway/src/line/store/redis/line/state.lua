@@ -10,7 +10,7 @@ local FIELDS = {
   'idle', 'stood', 'easing',
   'sold', 'granted_before',
   'utc',
-  'ordered', 'credit', 'credit_since',
+  'ordered', 'credit', 'credit_since', 'credit_earlier', 'earlier_since',
   'round', 'gathered', 'drawn', 'round_began',
   'skipped',
 }
