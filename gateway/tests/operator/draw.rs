@@ -254,24 +254,18 @@ fn a_file_that_is_no_proof_is_told_with_its_name() {
     assert_eq!(Command::new(WEIR).arg("verify-draw").output().unwrap().status.code(), Some(2), "without a file");
 }
 
+/// As drand's servers describe the chain at `/info`.
+const QUICKNET: &str = include_str!("../../policy/tests/draw/quicknet.json");
+
 #[test]
 fn a_chain_that_is_not_known_has_to_be_named() {
     let desk = Desk::new();
-    let info = serde_json::json!({
-        "public_key": "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d1064510d1fec758c921cc22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a",
-        "period": 3,
-        "genesis_time": 1_692_803_367,
-        "hash": "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971",
-        "groupHash": "f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e",
-        "schemeID": "bls-unchained-g1-rfc9380",
-        "metadata": { "beaconID": "quicknet" },
-    });
-    let file = desk.file("chain.json", info.to_string());
+    let file = desk.file("chain.json", QUICKNET);
     assert_eq!(desk.told(&whole(), &["--chain", file.to_str().unwrap()]).0, 0, "quicknet by its own description");
     let foreign = Draw::opened(Method::Beacon { chain: Hex([5; 32]) }).proof(vec![]);
     let (code, told) = desk.told(&foreign, &[]);
     assert!(code == 5 && told.contains("its beacon 0505") && told.contains("is not a public one"), "{told}");
-    let lies = desk.file("chain.json", info.to_string().replace("1692803367", "1692803364"));
+    let lies = desk.file("chain.json", QUICKNET.replace("1692803367", "1692803364"));
     let (code, told) = desk.told(&whole(), &["--chain", lies.to_str().unwrap()]);
     assert!(code == 2 && told.contains("chain.json: its hash is not that of what it says"), "{told}");
 }

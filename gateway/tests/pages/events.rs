@@ -6,7 +6,7 @@ use gateway::ui::{Brand, Coding, EventFacts, Facts, HeldForm, Language, Snapshot
 use jiff::tz::TimeZone;
 use policy::event::{Announcement, Phase, Times};
 use policy::line::segment::SPAN;
-use policy::line::{Segment, View};
+use policy::line::{Round, Segment, View};
 use policy::pacer::PollTable;
 use policy::room::{Room, Rules};
 use serde_json::{Value, json};
@@ -19,11 +19,17 @@ const BASE: u64 = 333_333 * SPAN;
 const FIRST_FLIGHT: usize = 13_500;
 
 fn snapshot(event: EventFacts, name: &str) -> Snapshot {
+    snapshot_in(Round::default(), event, name)
+}
+
+/// While this round gathers.
+fn snapshot_in(round: Round, event: EventFacts, name: &str) -> Snapshot {
     let rules = Rules { open: event.announcement == Announcement::None, ..Rules::per_minute(600) };
     let line = View {
         segments: Segment { base: BASE, next: BASE + 20_000, serving: BASE }.into(),
         now: NOON_IN_SEOUL,
         utc: NOON_IN_SEOUL,
+        round,
         ..View::default()
     };
     Snapshot::new(&Facts {
@@ -158,6 +164,10 @@ fn document_and_json_tell_programs_of_start_and_end() {
 fn the_document_of_an_event_stays_under_400_bytes() {
     let start = 253_402_300_799_000;
     let far = EventFacts { announcement: Announcement::Starts(start), utc: 0, ..before() };
-    let status = snapshot(far, "a-room-name-of-thirty-two-letter").status();
-    assert!(status.len() < 400, "{} bytes", status.len());
+    let latest = Round { id: u32::MAX, gathered: 1 << 50, ..Round::default() };
+    for round in [Round::default(), latest] {
+        let status = snapshot_in(round, far, "a-room-name-of-thirty-two-letter").status();
+        assert!(status.len() < 400, "{} bytes", status.len());
+        assert_eq!(String::from_utf8_lossy(&status).contains("\"round\":4294967295"), round == latest);
+    }
 }

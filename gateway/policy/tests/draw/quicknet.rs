@@ -73,15 +73,7 @@ fn the_point_at_infinity_and_what_is_no_point_are_refused() {
 
 /// As drand's servers describe the chain at `/info`.
 fn info() -> serde_json::Value {
-    serde_json::json!({
-        "public_key": KEY,
-        "period": 3,
-        "genesis_time": 1_692_803_367,
-        "hash": "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971",
-        "groupHash": "f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e",
-        "schemeID": "bls-unchained-g1-rfc9380",
-        "metadata": { "beaconID": "quicknet" },
-    })
+    serde_json::from_str(include_str!("quicknet.json")).expect("JSON")
 }
 
 fn of(info: serde_json::Value) -> Result<Beacon, BadChain> {
