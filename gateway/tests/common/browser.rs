@@ -137,8 +137,12 @@ impl Browser {
         let found = || {
             self.call("POST", "/element", &by).as_object()?.iter().next().map(|(name, id)| (name.clone(), id.clone()))
         };
-        let (_, id) = super::until(selector, || found().filter(|(name, _)| name.starts_with("element-")));
-        let done = self.call("POST", &format!("/element/{}/{act}", id.as_str().unwrap()), how);
+        // A page that was left between the two calls has no such element any more: the next page may have it.
+        let done = super::until(selector, || {
+            let (_, id) = found().filter(|(name, _)| name.starts_with("element-"))?;
+            let done = self.call("POST", &format!("/element/{}/{act}", id.as_str()?), how);
+            (done["error"] != "stale element reference").then_some(done)
+        });
         assert!(done.is_null(), "{act} on {selector}: {done}");
     }
 

@@ -74,8 +74,11 @@ fn without_javascript_the_button_sends_it_again() {
     let browser = Browser::open(false);
     orders(&browser, &weir);
     assert!(browser.source().contains("press the button now and then"));
+    let held = || weir.metric("weir_route_requests_total{route=\"*/launch/order\",class=\"order\",result=\"held\"}");
+    assert_eq!(held(), 1.0);
     browser.click("#held button");
-    until_true("too early", || browser.source().contains("id=\"held\"") && shop.bodies().len() == 1);
+    until_true("too early", || held() == 2.0 && browser.source().contains("id=\"held\""));
+    assert_eq!(shop.bodies().len(), 1);
     shop.answer(2);
     until_true("the other one is done", || shop.in_work().0 == 0);
     browser.click("#held button");

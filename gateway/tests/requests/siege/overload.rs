@@ -11,6 +11,14 @@ use crate::common::{CLOSED, Kept, Shop};
 /// any machine.
 const CROWD: usize = 800;
 const AT_ONCE: usize = 10;
+/// Fields of each request: they cost who reads them more than who sends them.
+const FIELDS: usize = 60;
+
+/// A request without a pass, with more to read than to send.
+fn poll() -> String {
+    let fields: String = (0..FIELDS).map(|n| format!("X-Field-{n}: {n}\r\n")).collect();
+    format!("GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\n{fields}\r\n")
+}
 
 /// Ends the crowd with the test, also where that fails.
 struct Ends<'a>(&'a AtomicBool);
@@ -22,9 +30,9 @@ impl Drop for Ends<'_> {
 }
 
 /// Sends requests over so many connections, until it is told to stop. Returns the number of answers of each connection.
-fn flood(to: SocketAddr, text: &str, stop: &AtomicBool) -> Vec<u64> {
+fn flood(to: SocketAddr, stop: &AtomicBool) -> Vec<u64> {
     let mut connections: Vec<_> = (0..CROWD).map(|_| (Kept(BufReader::new(connect_from(3, to))), 0)).collect();
-    let text = text.repeat(AT_ONCE);
+    let text = poll().repeat(AT_ONCE);
     while !stop.load(Ordering::Relaxed) {
         for (connection, _) in &mut connections {
             connection.0.get_mut().write_all(text.as_bytes()).unwrap();
@@ -46,10 +54,9 @@ fn while_a_crowd_wants_more_than_the_processor_can_holders_are_served_and_the_cr
     let weir = Weir::start(&text);
     until_true("the room has saved up its burst", || weir.room()["serving"].as_u64().unwrap() >= 100);
     let pass = pass(&weir);
-    let status = "GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\n\r\n";
     let (stop, deferred) = (AtomicBool::new(false), AtomicU64::new(0));
     let answers = std::thread::scope(|scope| {
-        let crowd = scope.spawn(|| flood(weir.http, status, &stop));
+        let crowd = scope.spawn(|| flood(weir.http, &stop));
         let ends = Ends(&stop);
         let mut holder = Kept::open(weir.http);
         until_true("connections without a pass are deferred", || {
@@ -76,10 +83,9 @@ fn a_ticket_whose_poll_is_deferred_keeps_its_place() {
     let weir = Weir::start(&text);
     let waiting = weir.get("/launch/item", &[JSON]);
     let (ticket, cookie) = (waiting.ticket(), waiting.cookie().unwrap());
-    let status = "GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\n\r\n";
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let crowd = scope.spawn(|| flood(weir.http, status, &stop));
+        let crowd = scope.spawn(|| flood(weir.http, &stop));
         let ends = Ends(&stop);
         until_true("connections are deferred", || weir.metric("weir_connections_deferred_total") > 0.0);
         let again = weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]);
