@@ -94,6 +94,18 @@ def ports(count):
     raise RuntimeError(f"no {count} free ports of loopback between 10,000 and {lowest}")
 
 
+def weir():
+    """The gateway that is measured: the release build, or the binary that the variable WEIR names."""
+    return pathlib.Path(os.environ.get("WEIR", ROOT / "target/release/weir"))
+
+
+def machine():
+    """This machine and its Redis, in words."""
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    redis = subprocess.run(["redis-server", "--version"], capture_output=True, text=True).stdout.split()[2]
+    return f"{cpu.group(1) if cpu else 'unknown'}, {os.cpu_count()} cores; Redis {redis.removeprefix('v=')}"
+
+
 class Stand:
     """Processes and their directory; a context manager."""
 
@@ -129,9 +141,8 @@ class Stand:
         }
         text = WEIR.format(http=http_port, admin=admin, shop=shop, workers=workers, store=store, **places)
         (self.dir / "weir.toml").write_text(text)
-        binary = os.environ.get("WEIR", ROOT / "target/release/weir")
         env = {**os.environ, "WEIR_SECRET": secrets.token_hex(32)}
-        process = self.start([*before, binary, "serve", "--config", "weir.toml"], env=env)
+        process = self.start([*before, weir(), "serve", "--config", "weir.toml"], env=env)
         answers(http_port, process, "/.weir/status/launch")
         return process, http_port, admin
 

@@ -103,6 +103,7 @@ impl Testbed {
             total_active_users: Some(u64::from(per_minute / 4).max(20)),
             session_duration: Span(Duration::from_mins(5)),
             event_start: None,
+            random_round: None,
         }
     }
 

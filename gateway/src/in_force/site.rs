@@ -26,7 +26,9 @@ use policy::seal::Sealer;
 use crate::client::visitor;
 use crate::line::rooms::{LiveRoom, RoomMeters, RoomSettings, Rooms, Snapshot};
 use crate::quota::{Quota, Quotas};
-use crate::settings::config::{self, Config, OriginCommand, QuotaConfig, RoomConfig, RouteConfig, UpstreamConfig};
+use crate::settings::config::{
+    self, Config, OriginCommand, QuotaConfig, RoomConfig, RouteConfig, TemplateLanguage, UpstreamConfig,
+};
 use crate::settings::tls::client::ClientTls;
 use crate::shield::RoomSignals;
 use crate::ui::{Language, Message, Notices, WaitingPage};
@@ -370,7 +372,7 @@ fn site_room(
         settings,
         page: pages.own,
         event_pages: pages.of_events,
-        language: written.default_template_language,
+        language: written.default_template_language.as_ref().map(TemplateLanguage::of_page),
         cookie: Cookie::of(written),
         part: None,
         signals: None,

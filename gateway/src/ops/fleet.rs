@@ -13,6 +13,7 @@ mod clock;
 pub(crate) mod counted;
 pub(crate) mod guarded;
 pub(crate) mod keys;
+pub(crate) mod log_outs;
 pub(crate) mod peers;
 mod rates;
 pub(crate) mod trail;

@@ -8,7 +8,7 @@
 //! what it was given for: the operator's line (name, role, hash of the token), or the one token. A gateway that finds another one there
 //! does not take it, so an operator who was taken out, or has another role, is logged out at once.
 //!
-//! Out of scope: which session was ended by a log-out (`admin`), and cookies.
+//! Out of scope: which session was ended by a log-out (`fleet::log_outs`), and cookies.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -59,6 +59,11 @@ impl Session {
         let mut id = [0; LENGTH];
         aws_lc_rs::rand::fill(&mut id).ok()?;
         Some(Self { id: hex(&id), name: name.to_owned(), proof, ends: now + LIFE })
+    }
+
+    /// When it was begun, in milliseconds since 1970.
+    pub(crate) fn begun(&self) -> Millis {
+        self.ends.saturating_sub(LIFE)
     }
 
     /// The text of the cookie; `None`: the system gives no random bytes.

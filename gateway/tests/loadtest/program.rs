@@ -284,6 +284,19 @@ fn nobody_enters_a_launch_with_an_event_before_it_starts() {
 }
 
 #[test]
+fn nobody_is_overtaken_but_within_a_round_of_an_event_whose_order_is_drawn() {
+    let event = "event_start = \"6s\"\nrandom_round = \"5s\"\n\n[[arrivals]]";
+    let folder = folder(&TINY.replace("[[arrivals]]", event).replace("\"4s\"", "\"12s\""));
+    let output = run(folder.path(), &["--weir", WEIR]);
+    let told = report(folder.path());
+    held(&output, &told);
+    for id in ["event-early", "round-overtaking", "settings"] {
+        assert_eq!(check(&told, id)["outcome"], "held", "{id}: {}", said(&output));
+    }
+    assert!(told["orders"].as_u64() > Some(0), "and then people enter: {}", told["run"]);
+}
+
+#[test]
 fn a_gateway_that_is_set_otherwise_breaks_the_verdict() {
     let rooms = "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 600\n";
     let weir = Weir::start(&config(crate::common::nobody(), rooms));

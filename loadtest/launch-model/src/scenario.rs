@@ -136,6 +136,10 @@ pub struct Room {
     /// before; without it the room has no event.
     #[serde(default)]
     pub event_start: Option<Span>,
+    /// How long newcomers gather until their order is drawn, behind all who came before; without it they stand in the order in which they
+    /// come.
+    #[serde(default)]
+    pub random_round: Option<Span>,
 }
 
 impl Scenario {

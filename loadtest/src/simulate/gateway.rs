@@ -279,7 +279,8 @@ impl Gateway {
 
     /// Asks for the number of a place that was kept.
     pub(super) fn adopt(&mut self, token: &Token, now: Micros) {
-        if token.kind == Kind::Provisional && !self.queue.is_away() {
+        let gathers = self.view().round.gathers(token.incarnation);
+        if token.kind == Kind::Provisional && !self.queue.is_away() && !gathers {
             self.queue.take(Op::Adopt { incarnation: token.incarnation, last: token.number }, clock(now));
         }
     }
@@ -345,7 +346,10 @@ impl Gateway {
     /// Sends the batch, and returns what is known by then.
     fn commit(&mut self, now: Micros, moved: &mut Moved) {
         let (reachable, mut replies) = (self.is_reachable(now), Vec::new());
-        let Some(call) = self.queue.batch(clock(now), &mut replies) else { return };
+        let Some(mut call) = self.queue.batch(clock(now), &mut replies) else { return };
+        if self.room.rules.round.is_some() {
+            call.batch.seed = self.random.random();
+        }
         if !reachable {
             self.failures += 1;
             let retry_at = clock(now) + back_off(RUN, self.failures);

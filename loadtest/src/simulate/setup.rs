@@ -32,6 +32,7 @@ pub fn rules(scenario: &Scenario) -> Rules {
         burst: room.burst(),
         total_active_users: room.total_active_users,
         session: u64::try_from(room.session_duration.0.as_millis()).unwrap_or(u64::MAX),
+        round: room.random_round.map(|round| u64::try_from(round.0.as_millis()).unwrap_or(u64::MAX)),
         ..Rules::per_minute(60)
     }
 }

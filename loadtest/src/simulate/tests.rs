@@ -131,6 +131,26 @@ fn a_gateway_that_lets_in_twice_as_many_is_found() {
 }
 
 #[test]
+fn a_launch_with_an_event_and_an_order_that_is_drawn_holds_every_promise() {
+    let scenario = Scenario::find("event-drawn").unwrap();
+    let (_, checks) = run(&scenario, &Setup::of(&scenario, START));
+    for id in ["event-early", "event-order", "round-overtaking", "round-drawn"] {
+        let check = checks.iter().find(|check| check.id == id).unwrap();
+        assert_eq!(check.outcome, Held::Held, "{check:?}");
+    }
+    assert_eq!(Verdict::of(&checks), Verdict::Held, "{checks:#?}");
+}
+
+#[test]
+fn a_gateway_that_draws_no_order_or_gathers_for_longer_is_found() {
+    let scenario = Scenario::find("event-drawn").unwrap();
+    let none = found(&scenario, |rules| rules.round = None);
+    assert!(is_found(&none, &["round-drawn"]), "{none:?}");
+    let longer = found(&scenario, |rules| rules.round = Some(35_000));
+    assert!(is_found(&longer, &["round-overtaking"]), "{longer:?}");
+}
+
+#[test]
 fn a_gateway_that_lets_in_too_many_at_once_is_found() {
     let found = found(&launch("burst = 5"), |rules| rules.burst = 100.0);
     assert!(is_found(&found, &["limit-100ms"]), "{found:?}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use launch_model::scenario::{self, Room, Word};
+use launch_model::span::Span;
 use loadtest::gates::widths;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -180,7 +181,7 @@ upstream = "shop"
 new_users_per_minute = {rate}
 return_paths = {back}
 visits_per_minute = 0
-{seats}{burst}session_duration = "{session}"
+{seats}{burst}{order}session_duration = "{session}"
 default_template_language = "en-US"
 enabled_origin_commands = {commands}
 poll = {{ min = "1s", max = "30s", budget = 1000 }}
@@ -192,9 +193,15 @@ cookie_attributes = {{ samesite = "lax" }}
         rate = room.new_users_per_minute,
         seats = optional("total_active_users", room.total_active_users.map(|seats| seats.to_string())),
         burst = optional("burst", room.burst.map(|burst| burst.to_string())),
+        order = room.random_round.map_or_else(String::new, drawn),
         session = room.session_duration,
         commands = shield.obeyed(),
     )
+}
+
+/// An order that is drawn for those who come within this time.
+fn drawn(round: Span) -> String {
+    format!("queueing_method = \"random\"\nrandom_round = \"{round}\"\n")
 }
 
 /// An event that starts at this time, and outlasts the launch.
@@ -315,6 +322,7 @@ mod tests {
             total_active_users: Some(20),
             session_duration: "90s".parse().unwrap(),
             event_start: None,
+            random_round: None,
             other: Some("/other/item".into()),
         };
         let (store, folder) = (Store::Own, Path::new("/tmp/a \"b\"\\c\n"));
@@ -348,6 +356,14 @@ mod tests {
         assert!(read["room"][1].get("event").is_none());
         let event = &with_event["room"][1]["event"][0];
         assert_eq!(event["event_start_time"].as_str(), Some("2027-01-15T08:00:00.123Z"));
+
+        let with_rounds = Room { random_round: "10s".parse().ok(), ..settings(false).room.clone() };
+        let with_rounds = Settings { room: &with_rounds, ..settings(false) };
+        let drawn: toml::Table = toml::from_str(&with_rounds.text(folder)).unwrap();
+        let key = |room: &toml::Value, key: &str| room.get(key).and_then(|value| value.as_str().map(str::to_owned));
+        let order = |room| (key(room, "queueing_method"), key(room, "random_round"));
+        assert_eq!(order(&drawn["room"][1]), (Some("random".into()), Some("10s".into())));
+        assert_eq!(order(&read["room"][1]), (None, None));
 
         let mut settings = settings(false);
         let shop = r#"tells = ["orca", "rate", "stock"]

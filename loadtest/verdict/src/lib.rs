@@ -8,6 +8,7 @@
 //! | `limits`, `seats` | promise 1: new shoppers in every window, passes at once |
 //! | `usage` | promise 2: the rate is used while people wait |
 //! | `event` | nobody enters before an event starts, and then who came first enters first |
+//! | `rounds` | where an order is drawn: it is, and nobody is overtaken but within a round |
 //! | `order` | promise 3: the order of grants is that of tickets |
 //! | `places`, `active` | promise 4: a place is kept, a number is given once, active shoppers stay in |
 //! | `intruders`, `late` | promise 5: no client reaches the shop without a right; forms that came after the end of their pass |
@@ -43,6 +44,7 @@ mod pages;
 mod places;
 mod purchase;
 pub mod report;
+mod rounds;
 mod seats;
 mod served;
 mod siege;
@@ -62,12 +64,13 @@ use launch::Launch;
 /// Judges a launch.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Vec<Check> {
     let launch = Launch::of(scenario, evidence);
-    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 18] = [
+    let subjects: [fn(&Launch<'_>) -> Vec<Check>; 19] = [
         limits::checks,
         seats::checks,
         usage::checks,
         order::checks,
         event::checks,
+        rounds::checks,
         places::checks,
         active::checks,
         intruders::checks,

@@ -23,7 +23,7 @@ use crate::launch::Launch;
 use crate::windows::tau;
 
 /// Overtaking by less than this, in milliseconds, is not counted in the share: two gateways take turns at the store.
-const NOTICEABLE: i64 = 1_000;
+pub(crate) const NOTICEABLE: i64 = 1_000;
 
 /// A shopper in the order, in store time.
 #[derive(Debug, Clone, Copy)]

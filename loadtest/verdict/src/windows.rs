@@ -93,7 +93,7 @@ pub(crate) fn tau(values: &[i64]) -> f64 {
 }
 
 /// Pairs of which the later one is smaller.
-fn inversions(values: &[i64]) -> u64 {
+pub(crate) fn inversions(values: &[i64]) -> u64 {
     let mut sorted = values.to_vec();
     let mut merged = Vec::with_capacity(values.len());
     let mut found = 0;

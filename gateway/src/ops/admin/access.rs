@@ -36,8 +36,6 @@ pub(super) const ADMIN: &str = "admin";
 pub(super) const LOCAL: &str = "local";
 /// Refusals in a minute that are written into the audit: more tell nothing new.
 const NOTED: u32 = 10;
-/// An action in the audit.
-pub(super) const LOG_OUT: &str = "log-out";
 
 /// The test for an operator.
 pub(crate) struct Access {
@@ -202,8 +200,10 @@ impl Gate {
         let now = self.now();
         let site = self.fleet.shared.site.load();
         let session = texts.iter().find_map(|text| Session::open(text, &site.sealer, now))?;
-        let ended = self.fleet.trail.of_id(&session.id).is_some_and(|line| line.action == LOG_OUT);
-        let (role, proof) = self.standing(&session.name).await.filter(|_| !ended)?;
+        if self.fleet.trail.has_ended(&session) {
+            return None;
+        }
+        let (role, proof) = self.standing(&session.name).await?;
         let name = session.name.clone();
         (proof == session.proof).then_some(Caller { name, role, by: By::Session(session) })
     }

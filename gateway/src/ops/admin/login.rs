@@ -25,9 +25,10 @@ use policy::audit::{Entry, hex};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::access::{By, Caller, Gate, LOCAL, LOG_OUT, refusal};
+use super::access::{By, Caller, Gate, LOCAL, refusal};
 use super::asked::{Asked, cookie_name};
 use super::problem::Problem;
+use crate::ops::fleet::log_outs::LOG_OUT;
 use crate::ops::operators::Role;
 use crate::ops::sessions::{LIFE, Proof, Session};
 use crate::quota::{Client, Quota, Quotas};

@@ -8,11 +8,11 @@
 //!
 //! Out of scope: what a line is ([`policy::audit`]), and the file of it here (`trail`).
 
-use jiff::Timestamp;
 use policy::Millis;
 use policy::action::number_of;
 use policy::audit::{Entry, Head};
 
+use super::trail::time_of;
 use super::{Fleet, KeyState, NotSwitched};
 use crate::line::store::StoreError;
 use crate::line::store::registry::{Change, InForce, Link, PAGE_OF_LINES, Switched};
@@ -139,8 +139,7 @@ impl Fleet {
 
     /// Whether a pass that was there when this line was written may still live.
     fn is_recent(&self, entry: &Entry, session: Millis) -> bool {
-        let at = entry.at.parse::<Timestamp>().ok().and_then(|at| Millis::try_from(at.as_millisecond()).ok());
-        at.is_none_or(|at| self.store_time().unwrap_or_default() < at.saturating_add(session))
+        time_of(entry).is_none_or(|at| self.store_time().unwrap_or_default() < at.saturating_add(session))
     }
 
     /// Every line that the store keeps.

@@ -11,9 +11,13 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+use policy::Millis;
 use policy::audit::{Entry, Head, verify};
 use tokio::task::spawn_blocking;
 
+use super::log_outs::{LOG_OUT, LogOuts};
+use crate::ops::sessions::Session;
 use crate::telemetry::{PROCESS, catalogue};
 
 /// Bytes of the file; then it is put aside, and the one that was put aside before goes.
@@ -33,11 +37,13 @@ pub(crate) struct Trail {
 struct Kept {
     head: Head,
     recent: VecDeque<(Entry, Arc<str>)>,
+    log_outs: LogOuts,
 }
 
 impl Kept {
     fn take(&mut self, line: &str) -> Option<&Entry> {
         let (entry, head) = Entry::read(line)?;
+        self.note_log_out(&entry);
         self.head = head;
         if self.recent.len() == RECENT {
             self.recent.pop_front();
@@ -45,6 +51,21 @@ impl Kept {
         self.recent.push_back((entry, line.into()));
         self.recent.back().map(|(entry, _)| entry)
     }
+
+    fn note_log_out(&mut self, entry: &Entry) {
+        let Some(at) = time_of(entry) else { return };
+        if entry.number > self.head.number + 1 {
+            self.log_outs.miss(at);
+        }
+        if let (LOG_OUT, Some(id)) = (entry.action.as_str(), &entry.id) {
+            self.log_outs.end(id, at);
+        }
+    }
+}
+
+/// When a line was written, in milliseconds since 1970, by the clock of the store.
+pub(super) fn time_of(entry: &Entry) -> Option<Millis> {
+    Millis::try_from(entry.at.parse::<Timestamp>().ok()?.as_millisecond()).ok()
 }
 
 impl Trail {
@@ -79,6 +100,11 @@ impl Trail {
     pub(crate) fn of_id(&self, id: &str) -> Option<Entry> {
         let kept = self.lock();
         kept.recent.iter().rev().map(|(entry, _)| entry).find(|entry| entry.id.as_deref() == Some(id)).cloned()
+    }
+
+    /// Whether this session was ended by a log-out, or may have been in lines that were not seen here.
+    pub(crate) fn has_ended(&self, session: &Session) -> bool {
+        self.lock().log_outs.have_ended(session)
     }
 
     /// Whether a gateway whose last line is `head` has read `line`, as far as both are among the last lines here. Numbers do not tell: after a
@@ -162,6 +188,7 @@ fn append(file: &Path, lines: &[String]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::sessions::Proof;
 
     fn lines(number: usize) -> Vec<String> {
         let mut head = Head::default();
@@ -193,6 +220,34 @@ mod tests {
         );
         assert_eq!((again.of_id("6"), again.recent(4).len(), again.known().await.len()), (None, 2, 5));
         assert!(verify(std::fs::read_to_string(&file).unwrap().lines(), Some(&trail.head().hash)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_log_out_is_known_after_any_number_of_lines_and_in_a_new_process_and_gaps_end_what_was_begun_before() {
+        let session = |begun| Session::begin("kim", Proof::default(), begun).unwrap();
+        let (ended, other) = (session(1_000), session(1_000));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("weir.audit");
+        let mut head = Head::default();
+        let mut next = |at: &str, action: &str, id: &str| {
+            let (at, action, id) = (at.to_owned(), action.to_owned(), Some(id.to_owned()));
+            let line = Entry { at, action, id, ..Entry::default() }.behind(&head);
+            head = line.head;
+            line.text
+        };
+        let mut all = vec![next("1970-01-01T00:00:02.000Z", LOG_OUT, &ended.id)];
+        all.extend((0..RECENT + 10).map(|_| next("1970-01-01T00:00:03.000Z", "pause", "")));
+        let trail = Trail::open(&file);
+        trail.take(all.clone(), |_| ()).await;
+        assert!(trail.of_id(&ended.id).is_none(), "the line itself is not in memory");
+        for trail in [trail, Trail::open(&file)] {
+            assert!(trail.has_ended(&ended) && !trail.has_ended(&other));
+        }
+        // A gateway that has never seen the first line.
+        let late = Trail::open(&dir.path().join("late.audit"));
+        late.take(all[1..].to_vec(), |_| ()).await;
+        assert!([&ended, &other].into_iter().all(|session| late.has_ended(session)));
+        assert!(!late.has_ended(&session(3_001)), "who logged in since then goes on");
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use toml_diagnostics::{Document, join, nearest};
 
 use super::admin;
 use super::event;
+use super::language;
 use super::redis;
 use super::room::{SameSite, Secure};
 use super::route::{RouteConfig, Scope, bare, is_literal};
@@ -57,6 +58,7 @@ pub(super) fn rooms(config: &Config, document: &mut Document<'_>) {
         answered(config, room, &at, document);
         signal::check(room, &at, document);
         event::check(room, &at, document);
+        language::warn(room, &at, document);
     }
     opening::warn(config, document);
 }

@@ -14,12 +14,12 @@ use toml_diagnostics::{Diagnostic, between, default_is, each};
 
 use super::brand::BrandConfig;
 use super::event::EventConfig;
+use super::language::TemplateLanguage;
 use super::localized::{LocalizedText, each_in};
 use super::route::{Scope, ScopeConfig, is_host};
 use super::signal::SignalConfig;
 use super::units::{mins, secs};
 use super::value::{AsText as _, FileName, Time};
-use crate::ui::Language;
 
 /// So many times `session_duration` a pass lasts at most where the script renews it, if nothing else was written.
 const SESSIONS: u32 = 4;
@@ -159,9 +159,9 @@ pub struct RoomConfig {
     pub queueing_status_code: u16,
     /// A GET that accepts JSON takes a number and is answered in JSON.
     pub json_response_enabled: bool,
-    /// Language of the page for shoppers whose browser asks for none that it has. Default: English where it asks for
-    /// others, Korean where it asks for none.
-    pub default_template_language: Option<Language>,
+    /// Language of the page for shoppers whose browser asks for none that it has: one of Cloudflare's. A page that is not written in it
+    /// falls back to English, with a warning. Default: English where a browser asks for others, Korean where it asks for none.
+    pub default_template_language: Option<TemplateLanguage>,
     /// Time zone of the times on the page, by its IANA name, such as "Asia/Seoul". With JavaScript they are in the shopper's.
     #[schemars(extend("format" = "time_zone"))]
     pub time_zone: String,

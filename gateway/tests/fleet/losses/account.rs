@@ -11,6 +11,10 @@ use policy::ticket::{Kind, Token};
 use super::crowd::{Held, Visit};
 use super::stand::Rules;
 
+/// Milliseconds by which somebody may be overtaken without a draw: gateways take turns at the store, and at two of them who is first is a
+/// matter of batches.
+const TURNS: Millis = 1_000;
+
 /// A pass: when it was granted, and which gateway handed it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Grant {
@@ -37,6 +41,10 @@ pub(crate) struct Account {
     pub(crate) overshoot: f64,
     /// Passes that were granted before the start of the event.
     pub(crate) too_early: usize,
+    /// People behind somebody who came later than the room may draw them ahead.
+    pub(crate) overtaken: usize,
+    /// The most milliseconds by which somebody ahead of a shopper had come later.
+    pub(crate) longest_overtaking: Millis,
     pub(crate) errors: usize,
     pub(crate) unanswered: usize,
     /// People whose pass came from another gateway than their ticket.
@@ -51,6 +59,7 @@ impl Account {
         let grant = |pass: Held| Grant { at: pass.token.expires - rules.session, gateway: pass.gateway };
         let mut grants: Vec<Grant> = visits.iter().flat_map(passes).map(grant).collect();
         grants.sort();
+        let overtakings = overtakings(visits);
         Self {
             shoppers: visits.len(),
             entered: count(|visit| visit.entered),
@@ -61,6 +70,8 @@ impl Account {
             positions_grown: count(|visit| visit.position_grew),
             overshoot: overshoot(&grants, rules),
             too_early: grants.iter().filter(|grant| grant.at < rules.start).count(),
+            overtaken: overtakings.iter().filter(|&&by| by > rules.round + TURNS).count(),
+            longest_overtaking: overtakings.into_iter().max().unwrap_or(0),
             errors: visits.iter().map(|visit| visit.errors).sum(),
             unanswered: visits.iter().map(|visit| visit.unanswered).sum(),
             moved: count(|visit| first(visit, Kind::Ticket) != first(visit, Kind::Pass)),
@@ -120,6 +131,19 @@ fn numbers(visit: &Visit) -> HashSet<u64> {
     tokens.filter(|token: &Token| token.kind != Kind::Provisional).map(|token| token.number).collect()
 }
 
+/// For each shopper with a number, by how many milliseconds somebody with a lower number had come later. Shoppers came when the first
+/// thing that they held was sealed, by the clock of the store: a place in a round is sealed before its order is drawn.
+fn overtakings(visits: &[Visit]) -> Vec<Millis> {
+    let came = |visit: &Visit| Some((numbers(visit).into_iter().min()?, visit.held.first()?.token.issued));
+    let mut line: Vec<(u64, Millis)> = visits.iter().filter_map(came).collect();
+    line.sort_unstable();
+    let behind = |last: &mut Millis, (_, came): (u64, Millis)| {
+        *last = came.max(*last);
+        Some(*last - came)
+    };
+    line.into_iter().scan(0, behind).collect()
+}
+
 fn has_lost_their_place(visit: &Visit) -> bool {
     numbers(visit).len() > 1 || visit.thrown_out || (visit.shows && !visit.entered)
 }
@@ -146,7 +170,7 @@ fn overshoot(grants: &[Grant], rules: Rules) -> f64 {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000, fail_mode: "closed", start: 0 };
+    const RULES: Rules = Rules { rate: 10.0, burst: 2.0, session: 60_000, fail_mode: "closed", start: 0, round: 0 };
 
     fn token(kind: Kind, number: u64, granted: Millis) -> Held {
         let token = Token { kind, incarnation: 0, number, issued: 0, expires: granted + RULES.session, admitted: 0 };
@@ -174,6 +198,25 @@ mod tests {
         let early = Account::of(&[sound()], Rules { start: 1_001, ..RULES });
         assert_eq!(early.too_early, 1, "granted a millisecond before the start");
         assert_eq!(account(&[Visit { position_grew: true, ..sound() }]).positions_grown, 1);
+    }
+
+    #[test]
+    fn who_stands_behind_a_later_one_is_overtaken_unless_a_round_may_have_drawn_them_so() {
+        let came = |number: u64, issued: Millis| {
+            let ticket = token(Kind::Ticket, number, 0);
+            let place = Token { kind: Kind::Provisional, number: 7, issued, ..ticket.token };
+            let number = Held { token: Token { issued: 60_000, ..ticket.token }, ..ticket };
+            visit(vec![Held { token: place, ..ticket }, number], true)
+        };
+        let overtaken = |visits: &[Visit], round: Millis| {
+            let account = Account::of(visits, Rules { round, ..RULES });
+            (account.overtaken, account.longest_overtaking)
+        };
+        assert_eq!(overtaken(&[came(1, 1_000), came(2, 2_000), came(3, 3_000)], 0), (0, 0));
+        let drawn = [came(3, 1_000), came(2, 4_000), came(1, 5_500)];
+        assert_eq!(overtaken(&drawn, 5_000), (0, 4_500));
+        assert_eq!(overtaken(&drawn, 0), (2, 4_500));
+        assert_eq!(overtaken(&drawn, 3_000), (1, 4_500), "one of them by more than a round");
     }
 
     #[test]

@@ -26,13 +26,16 @@ pub(crate) struct Rules {
     pub(crate) fail_mode: &'static str,
     /// The start of an event whose pre-queue has begun, by the clock of the store; 0: the room has none.
     pub(crate) start: Millis,
+    /// How long newcomers gather until their order is drawn, in milliseconds; 0: they stand in the order in which they came.
+    pub(crate) round: Millis,
 }
 
 /// As long as no launch lasts, in milliseconds.
 const HOUR: i64 = 3_600_000;
 
 /// A line that stands while Redis is away. Shoppers who come back have to wait for a quarter of a minute.
-pub(crate) const CLOSED: Rules = Rules { rate: 40.0, burst: 10.0, session: 600_000, fail_mode: "closed", start: 0 };
+pub(crate) const CLOSED: Rules =
+    Rules { rate: 40.0, burst: 10.0, session: 600_000, fail_mode: "closed", start: 0, round: 0 };
 /// A line that is lent to its gateways: the burst has room for the buckets of three leases.
 pub(crate) const LENDING: Rules = Rules { fail_mode: "static", ..CLOSED };
 
@@ -187,12 +190,14 @@ pub(crate) fn url(redis: SocketAddr) -> String {
 }
 
 fn room(rules: Rules) -> String {
-    let Rules { rate, burst, session, fail_mode, start } = rules;
+    let Rules { rate, burst, session, fail_mode, start, round } = rules;
+    let drawn = |round| format!("queueing_method = \"random\"\nrandom_round = \"{round}ms\"\n");
+    let order = if round > 0 { drawn(round) } else { String::new() };
     let event = if start > 0 { event_at(start.cast_signed(), HOUR) } else { String::new() };
     format!(
         "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = {}\n\
          visits_per_minute = 0\nburst = {burst}\n\
-         session_duration = \"{session}ms\"\nfail_mode = \"{fail_mode}\"\n{event}",
+         session_duration = \"{session}ms\"\nfail_mode = \"{fail_mode}\"\n{order}{event}",
         rate * 60.0
     )
 }

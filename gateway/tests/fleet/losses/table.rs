@@ -42,6 +42,20 @@ pub(crate) fn row(loss: &str, launches: &[Launch]) {
     keep("losses", &row);
 }
 
+/// Adds what an event promises besides: nobody early, and the order.
+pub(crate) fn event(loss: &str, launches: &[Launch]) {
+    let worst = |count: fn(&Account) -> u64| launches.iter().map(|launch| count(&launch.account)).max().unwrap_or(0);
+    let row = format!(
+        "| {loss} | {} | {} | {} | {:.1} s |",
+        launches.len(),
+        worst(|account| account.too_early as u64),
+        worst(|account| account.overtaken as u64),
+        worst(|account| account.longest_overtaking) as f64 / 1e3,
+    );
+    println!("{row}");
+    keep("events", &row);
+}
+
 /// Adds the row of a launch that this machine does not allow.
 pub(crate) fn skipped(test: &str, why: &str) {
     println!("SKIPPED {test}: {why}");

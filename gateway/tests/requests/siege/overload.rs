@@ -16,7 +16,7 @@ const FIELDS: usize = 60;
 
 /// A request without a pass, with more to read than to send.
 fn poll() -> String {
-    let fields: String = (0..FIELDS).map(|n| format!("X-Field-{n}: {n}\r\n")).collect();
+    let fields = (0..FIELDS).map(|n| format!("X-Field-{n}: {n}\r\n")).collect::<Vec<_>>().concat();
     format!("GET /.weir/status/launch HTTP/1.1\r\nHost: shop.example\r\n{fields}\r\n")
 }
 

@@ -17,6 +17,8 @@ use crate::span::Span;
 pub const MOST_ARRIVALS: f64 = 20_000_000.0;
 /// A gateway accepts no shorter `session_duration`.
 const SHORTEST_SESSION: Duration = Duration::from_secs(5);
+/// And no shorter or longer `random_round`.
+const ROUNDS: [Span; 2] = [Span(Duration::from_secs(5)), Span(Duration::from_hours(1))];
 
 /// Looks at a scenario as a whole. Counts to be replayed are read from their files on the way.
 pub(super) fn check(mut scenario: Scenario, document: &mut Document<'_>, files: Files<'_>) -> Scenario {
@@ -119,6 +121,10 @@ fn room(scenario: &Scenario, document: &mut Document<'_>) {
     }
     if room.session_duration.0 < SHORTEST_SESSION {
         document.report_if_sound("room.session_duration", "is shorter than a gateway accepts", "write at least \"5s\"");
+    }
+    if let Some(round) = room.random_round.filter(|round| *round < ROUNDS[0] || *round > ROUNDS[1]) {
+        let fix = format!("write \"{}\" to \"{}\"", ROUNDS[0], ROUNDS[1]);
+        document.report_if_sound("room.random_round", format!("{round} is no time that a gateway accepts"), fix);
     }
     if let Some(start) = room.event_start.filter(|_| document.is_sound("arrivals"))
         && start.0 >= scenario.closes()

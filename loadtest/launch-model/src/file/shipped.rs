@@ -8,12 +8,13 @@ use toml_diagnostics::did_you_mean;
 use super::Diagnostics;
 
 /// Name and text of each, as in `loadtest/scenarios`.
-pub const ALL: [(&str, &str); 14] = [
+pub const ALL: [(&str, &str); 15] = [
     ("nike-launch", include_str!("../../../scenarios/nike-launch.toml")),
     ("double-eleven", include_str!("../../../scenarios/double-eleven.toml")),
     ("tv-spot", include_str!("../../../scenarios/tv-spot.toml")),
     ("sold-out", include_str!("../../../scenarios/sold-out.toml")),
     ("event", include_str!("../../../scenarios/event.toml")),
+    ("event-drawn", include_str!("../../../scenarios/event-drawn.toml")),
     ("calm-day", include_str!("../../../scenarios/calm-day.toml")),
     ("replay-day", include_str!("../../../scenarios/replay-day.toml")),
     ("slow-line", include_str!("../../../scenarios/slow-line.toml")),
