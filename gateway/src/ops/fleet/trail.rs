@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use policy::audit::{Entry, Head, verify};
 use tokio::task::spawn_blocking;
 
+use super::audit::GivenPlace;
 use crate::telemetry::{PROCESS, catalogue};
 
 /// Bytes of the file; then it is put aside, and the one that was put aside before goes.
@@ -79,6 +80,13 @@ impl Trail {
     pub(crate) fn of_id(&self, id: &str) -> Option<Entry> {
         let kept = self.lock();
         kept.recent.iter().rev().map(|(entry, _)| entry).find(|entry| entry.id.as_deref() == Some(id)).cloned()
+    }
+
+    /// The places that operators gave in this room, as far as they are among the last lines, and the last line of all.
+    pub(crate) fn given_in(&self, room: &str) -> (Vec<GivenPlace>, Head) {
+        let kept = self.lock();
+        let of_room = kept.recent.iter().map(|(entry, _)| entry).filter(|entry| entry.room.as_deref() == Some(room));
+        (of_room.filter_map(GivenPlace::of).collect(), kept.head.clone())
     }
 
     /// Whether a gateway whose last line is `head` has read `line`, as far as both are among the last lines here. Numbers do not tell: after a
