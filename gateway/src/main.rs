@@ -132,6 +132,8 @@ enum Command {
         /// Its id, as in `Weir-Pass-Id`, such as 5.42.
         pass: String,
     },
+    /// Give one shopper a place at the front of a room: prints the path of a page to send them.
+    GivePlace(On),
     /// Show or check what operators did.
     Audit {
         #[command(subcommand)]
@@ -262,6 +264,7 @@ fn main() -> ExitCode {
         Command::Revoke { on, pass } => {
             on.act("revoke", operator::Command { pass: Some(pass), ..operator::Command::default() })
         }
+        Command::GivePlace(on) => on.just("give-place"),
         Command::Audit { command } => audit::run(command),
         Command::Operators { command } => operators::run(command),
         Command::Versions { number: Some(number), reach } => reach.ask(async |gateway| gateway.text(number).await),

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::Millis;
 use crate::room::{LetIn, Rules};
-use crate::segment::SPAN;
+use crate::segment::{GIVEN, SPAN, base_of};
 use crate::ticket::{Kind, Token};
 use crate::view::View;
 
@@ -30,6 +30,8 @@ pub const LONGEST_OPENING: u64 = 60;
 const LARGEST_STEP: i64 = 50;
 /// The largest rate, in new shoppers per minute.
 const FASTEST: u64 = 60_000_000;
+/// The most places that operators give in a room within [`crate::ticket::TICKET_LIFE`], for which a code is good.
+pub const MOST_GIVEN: usize = 100;
 /// The largest number of seats.
 const MOST_SEATS: u64 = 1_000_000_000;
 
@@ -202,10 +204,12 @@ pub enum Action {
     StartEvent(Option<String>),
     /// The pass of this number ends, or the place is given up.
     Revoke(u64),
+    /// One shopper gets a code for a called place.
+    GivePlace,
 }
 
 /// Names of the actions, as in addresses, commands and metrics.
-pub const ACTIONS: [&str; 13] = [
+pub const ACTIONS: [&str; 14] = [
     "pause",
     "resume",
     "rate",
@@ -219,6 +223,7 @@ pub const ACTIONS: [&str; 13] = [
     "let-in",
     "start-event",
     "revoke",
+    "give-place",
 ];
 
 impl Action {
@@ -238,6 +243,7 @@ impl Action {
             Self::LetIn(_) => "let-in",
             Self::StartEvent(_) => "start-event",
             Self::Revoke(_) => "revoke",
+            Self::GivePlace => "give-place",
         }
     }
 
@@ -287,7 +293,7 @@ impl Refused {
 }
 
 /// The room after an action, at this store time. The same as before where nothing is to do, and where what it does is not set here: the
-/// start of an event, the end of a pass.
+/// start of an event, the end of a pass, a place by code.
 ///
 /// # Errors
 /// Why it is not done; nothing has changed then.
@@ -342,7 +348,7 @@ pub fn act(room: &Controls, action: &Action, now: Millis) -> Result<Controls, Re
             State::Paused => return Err(Refused::in_state(state, "resume it first")),
             State::Closed | State::Stop => return Err(Refused::in_state(state, "reopen it first")),
         },
-        Action::StartEvent(_) | Action::Revoke(_) => {}
+        Action::StartEvent(_) | Action::Revoke(_) | Action::GivePlace => {}
     }
     Ok(next)
 }
@@ -417,6 +423,46 @@ pub fn may_let_in(shoppers: u64, rules: &Rules, line: &View) -> Result<(), Refus
     let owed = if line.owed > 0 { format!(", and {} are owed for those before", line.owed) } else { String::new() };
     let what = format!("{shoppers} shoppers; a minute of the rate is {minute}{owed}");
     Err(Refused::wrong("shoppers", what, format!("write 1 to {left}")))
+}
+
+/// The number of the next place to give: behind those that the line knows, and those of the last lines of the audit, which may not have
+/// come to the line yet. `live`: places whose codes are still good.
+///
+/// # Errors
+/// If there are too many of these, or the line has had more than a segment holds.
+pub fn next_given(line: &View, named: impl IntoIterator<Item = u64>, live: usize) -> Result<u64, Refused> {
+    let refused = |what: String, how: &str| Err(Refused { field: None, what, how: how.to_owned() });
+    if live >= MOST_GIVEN {
+        return refused(
+            format!("{live} places were given within a day: that is the most"),
+            "let shoppers in by let-in",
+        );
+    }
+    let known = GIVEN + line.segments.given_by_operators();
+    match named.into_iter().fold(known, u64::max) + 1 {
+        number if number < GIVEN + SPAN => Ok(number),
+        _ => refused("the line has given all places that it can".to_owned(), "let shoppers in by let-in"),
+    }
+}
+
+/// Why the token of a code gives no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadCode {
+    /// It is none of a place that an operator gave.
+    Unknown,
+    /// It was good once: its time is over, or the place was given up or taken back.
+    Over,
+}
+
+/// Holds the token of a code against the time and the state of its place.
+///
+/// # Errors
+/// If it gives no place.
+pub fn is_code(token: &Token, now: Millis, is_revoked: bool) -> Result<(), BadCode> {
+    if token.kind != Kind::Ticket || base_of(token.number) != GIVEN {
+        return Err(BadCode::Unknown);
+    }
+    if is_revoked || token.expires <= now { Err(BadCode::Over) } else { Ok(()) }
 }
 
 /// The number of a pass or place by its id for people, as in `Weir-Pass-Id`: unit of the segment and place within it, `5.42`.

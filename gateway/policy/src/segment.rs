@@ -11,6 +11,9 @@
 //!
 //! Numbers stay below 2^53 until 2060, so that a script's doubles hold them exactly.
 //!
+//! One segment is none of the line's own: the places that operators give by code have their numbers in [`GIVEN`], before every line.
+//! All of them are called, so nobody waits in it, and it is never forgotten: a code is good once, whatever else a line forgets.
+//!
 //! Out of scope: when a segment is opened ([`crate::line`]).
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ const BITS: u32 = 25;
 pub const SPAN: u64 = 1 << BITS;
 /// Segments that a line keeps apart. A ninth takes the place of the oldest without waiters.
 pub const MOST: usize = 8;
+/// The base of the segment of places that operators give: an hour after the origin, when there was no line.
+pub const GIVEN: u64 = 1_024 << BITS;
 
 /// The base of a segment opened at this time.
 pub fn base_at(time: Millis) -> u64 {
@@ -59,9 +64,10 @@ impl Segment {
         Self { base, next: base, serving: base }
     }
 
-    /// The evidence in a ticket of this number.
+    /// The evidence in a ticket of this number. One that an operator gave is called.
     pub fn proved_by_ticket(number: u64) -> Self {
-        Self { next: number, ..Self::at(base_of(number)) }
+        let base = base_of(number);
+        if base == GIVEN { Self::proved_by_pass(number) } else { Self { next: number, ..Self::at(base) } }
     }
 
     /// The evidence in a pass of this number.
@@ -77,6 +83,11 @@ impl Segment {
     /// Whether no number of it was given, as far as known.
     pub fn is_empty(&self) -> bool {
         self.next == self.base
+    }
+
+    /// Whether it may be forgotten for a later one.
+    fn is_done(&self) -> bool {
+        self.waiting() == 0 && self.base != GIVEN
     }
 
     fn holds(&self, number: u64) -> bool {
@@ -147,6 +158,16 @@ impl Segments {
         own + self.iter().filter(|segment| segment.base < base).map(Segment::waiting).sum::<u64>()
     }
 
+    /// How many segments the line had before the open one.
+    pub fn earlier(&self) -> usize {
+        self.before.iter().filter(|segment| segment.base != GIVEN).count()
+    }
+
+    /// How many places operators gave.
+    pub fn given_by_operators(&self) -> u64 {
+        self.before.iter().find(|segment| segment.base == GIVEN).map_or(0, |given| given.next - given.base)
+    }
+
     /// Numbers given, in all segments.
     pub fn given(&self) -> u64 {
         self.iter().map(|segment| segment.next - segment.base).sum()
@@ -193,12 +214,12 @@ impl Segments {
 
     /// Whether there is, or can be made, room for one more.
     pub(crate) fn has_room(&self) -> bool {
-        !self.is_full() || self.before.iter().any(|segment| segment.waiting() == 0)
+        !self.is_full() || self.before.iter().any(Segment::is_done)
     }
 
     /// Forgets the oldest without waiters, if room for one more is needed; returns its base.
     pub(crate) fn make_room(&mut self) -> Option<u64> {
-        let done = self.before.iter().position(|segment| segment.waiting() == 0)?;
+        let done = self.before.iter().position(Segment::is_done)?;
         self.is_full().then(|| self.before.remove(done).base)
     }
 }

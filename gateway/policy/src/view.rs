@@ -7,7 +7,7 @@ use crate::cap::CapKind;
 use crate::outlook::{Outlook, Standstill};
 use crate::pacer::{self, FASTEST, PollTable};
 use crate::room::Rules;
-use crate::segment::{Segments, base_of};
+use crate::segment::{GIVEN, Segments, base_of};
 use crate::stock::{Stock, StockState};
 use crate::ticket::{Adopted, Kind, Round, Token};
 
@@ -147,6 +147,7 @@ impl View {
     pub fn forgot(&self, number: u64) -> bool {
         let base = base_of(number);
         base < self.segments.open.base
+            && base != GIVEN
             && self.segments.of(number).is_none()
             && (base < self.forgotten || !self.segments.has_room())
     }

@@ -3,6 +3,7 @@
 mod dormancy;
 mod draw;
 mod gate;
+mod given;
 mod leases;
 mod promises;
 mod scope;

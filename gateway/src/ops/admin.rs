@@ -233,7 +233,7 @@ impl RoomStatus {
             segment: place_of(open.base).0,
             next: open.next - open.base,
             serving: open.serving - open.base,
-            earlier_segments: view.segments.before.len(),
+            earlier_segments: view.segments.earlier(),
             lost_ms: view.lost,
             waiting: snapshot.waiting(),
             owed: view.owed,

@@ -3,6 +3,8 @@
 //! `GET status/{room}` is the same for all callers and may be cached for a second, and so is `GET message/{room}`, what operators tell
 //! those who wait; `GET logo/{room}` for a week.
 //! `POST leave/{room}` gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app.
+//! `GET place/{room}?code=...` is the page of a place that an operator gave: a button, because previews of links ask for it too.
+//! `POST` to the same takes the place.
 //! `GET gate/{room}/{path}` tells the holder of a pass whether the turn has come at the gate of that path, as soon as it has.
 //! `GET health` is for balancers, which also ask in HTTP/1.0 for any path without a `Host`, as no shopper does.
 //!
@@ -14,6 +16,7 @@ use std::time::Instant;
 
 use http::{Method, Response};
 use policy::Millis;
+use policy::action::{BadCode, is_code};
 use policy::admit::{Credential, PassState, is_requeued};
 use policy::gate::Holder;
 use policy::scope::NormalPath;
@@ -30,6 +33,10 @@ use crate::upstream::Turn;
 /// The prefix of these paths.
 pub(crate) const PREFIX: &str = "/.weir/";
 const SCRIPT: &str = "pass.js";
+/// The path of places that operators give, but for the room.
+pub(crate) const PLACE: &str = "/.weir/place/";
+/// The name of a code in a query: paths are in the log, and queries are not by default.
+pub(crate) const CODE: &str = "code";
 
 /// Answers `/.weir/{path}`.
 pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<'_>) -> Response<Body> {
@@ -51,6 +58,11 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
             cx.look_at(room, head);
             leave(cx, head)
         }
+        ("place", &(Method::GET | Method::HEAD | Method::POST)) => {
+            cx.look_at(room, head);
+            place_by_code(cx, room, head)
+        }
+        ("place", _) => reply::wrong_method("GET, HEAD, POST"),
         ("pass", method) if room.config.session_script => {
             let renews = *method == Method::POST;
             if !renews && *method != Method::GET {
@@ -95,6 +107,33 @@ fn leave(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
         }
         _ => reply::left(cx, room),
     }
+}
+
+/// The page of a place that an operator gave, or that place: a called ticket, which claims as any other.
+fn place_by_code(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>) -> Response<Body> {
+    if let Err(wait) = cx.charge() {
+        return reply::too_fast(cx, wait);
+    }
+    cx.read_intent(room, head);
+    let query = head.parts.uri.query().unwrap_or_default();
+    let code = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == CODE).map(|(_, code)| code);
+    let token = code.and_then(|code| cx.site.sealer.open(room.live.id, code.as_bytes()).ok());
+    let now = room.live.snapshot().store_time(cx.started);
+    let is_over = |token: &Token| room.live.pass_state(token) == PassState::Revoked;
+    let good = token.ok_or(BadCode::Unknown).and_then(|token| is_code(&token, now, is_over(&token)).map(|()| token));
+    let ticket = match good {
+        Ok(ticket) => ticket,
+        Err(why) => return reply::no_place(cx, why),
+    };
+    if head.parts.method != Method::POST {
+        return reply::place_offered(cx);
+    }
+    if !is_of_the_shop(cx, head) {
+        return reply::cross_site();
+    }
+    // Who is inside keeps the pass, and the place is there for another day.
+    let inside = cx.token().is_some_and(|pass| now < pass.expires && is_inside(room, &pass, now));
+    reply::place_taken(cx, room, (!inside).then(|| Token::ticket(ticket.number, now)))
 }
 
 /// Whether the turn of this shopper's pass has come at the gate of a path; the pass is renewed as by any request. Where there is

@@ -1,6 +1,6 @@
 //! Verdict or error -> answer: status, headers, and text. The one table of failures.
 //!
-//! Nothing here redirects but to the same address over TLS, and only the status document, a logo and the script may be cached.
+//! Nothing here redirects but to the same address over TLS, and from a place that was taken to the room; and only the status document, a logo and the script may be cached.
 
 mod program;
 
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode, Uri};
+use policy::action::BadCode;
 use policy::admit::Intent;
 use policy::event::Announcement;
 use policy::line::FIRST_ROUND;
@@ -249,6 +250,43 @@ pub(crate) fn preflights_over(cx: &mut RequestContext<'_>, wait: Duration) -> Re
 pub(crate) fn left(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Body> {
     let mut response = notice(cx, StatusCode::OK, Notice::Left);
     response.headers_mut().extend(cx.end_token(room));
+    response
+}
+
+/// A place that an operator gave waits to be taken.
+pub(crate) fn place_offered(cx: &RequestContext<'_>) -> Response<Body> {
+    without_referrer(notice(cx, StatusCode::OK, Notice::PlaceOffered))
+}
+
+/// The place is taken by this ticket, and the room is the next page; `None`: who is inside keeps the pass.
+pub(crate) fn place_taken(cx: &mut RequestContext<'_>, room: &SiteRoom, ticket: Option<Token>) -> Response<Body> {
+    let page = waiting_page(cx, room);
+    let mut response = match cx.wants() {
+        Wants::Page => text(StatusCode::SEE_OTHER, "The place is taken.\n"),
+        _ => answer(
+            StatusCode::OK,
+            JSON,
+            Notice::PlaceTaken.json_for(Notice::PlaceTaken.status(), &room.live.name, page),
+        ),
+    };
+    let to = HeaderValue::try_from(page).ok().filter(|_| cx.wants() == Wants::Page);
+    response.headers_mut().extend(to.map(|to| (header::LOCATION, to)));
+    response.headers_mut().extend(ticket.and_then(|ticket| cx.keep(room, &ticket)));
+    without_referrer(response)
+}
+
+/// A code that gives no place.
+pub(crate) fn no_place(cx: &RequestContext<'_>, why: BadCode) -> Response<Body> {
+    let status = match why {
+        BadCode::Unknown => StatusCode::NOT_FOUND,
+        BadCode::Over => StatusCode::GONE,
+    };
+    without_referrer(notice(cx, status, Notice::NoPlace))
+}
+
+/// The address of the page has the code, and no other page is told of it. Not `no-referrer`: a form would have no origin.
+fn without_referrer(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
 

@@ -175,6 +175,8 @@ metrics! {
     ROOM_CLAIMANTS: Gauge "weir_room_claimants" in "users" ["room"];
     /// Tokens that the rate has yet to pay for shoppers let in before their time (`weir let-in`).
     ROOM_OWED: Gauge "weir_room_owed" in "users" ["room"];
+    /// Places that operators gave by code (`weir give-place`).
+    ROOM_PLACES_GIVEN: Counter "weir_room_places_given_total" in "places" ["room"];
     /// Speed of the line.
     ROOM_SPEED: Gauge "weir_room_speed_tickets_per_second" in "tickets per second" ["room"];
     /// Share of called tickets whose holders come.

@@ -50,6 +50,12 @@ pub enum Notice<'a> {
     },
     /// The shopper gave up the place.
     Left,
+    /// A place that an operator gave can be taken.
+    PlaceOffered,
+    /// It is taken: for programs; a browser goes on to the room.
+    PlaceTaken,
+    /// A code that gives no place, or not any more.
+    NoPlace,
     /// The upstream is overloaded.
     Busy,
     /// The upstream or the gateway could not answer.
@@ -69,9 +75,9 @@ pub enum Notice<'a> {
 }
 
 /// Number of pages: [`Notice::index`] is below it.
-const PAGES: usize = 10;
+const PAGES: usize = 12;
 /// Number of notices that are the same for all their readers.
-const KINDS: usize = 9;
+const KINDS: usize = 12;
 
 impl Notice<'_> {
     fn index(self) -> usize {
@@ -86,6 +92,8 @@ impl Notice<'_> {
             Self::InDoubt { .. } => 7,
             Self::NotOpen { .. } => 8,
             Self::EventOver => 9,
+            Self::PlaceOffered | Self::PlaceTaken => 10,
+            Self::NoPlace => 11,
         }
     }
 
@@ -101,6 +109,9 @@ impl Notice<'_> {
             Self::Ended { .. } => 6,
             Self::NotOpen { .. } => 7,
             Self::EventOver => 8,
+            Self::PlaceOffered => 9,
+            Self::PlaceTaken => 10,
+            Self::NoPlace => 11,
             Self::Failed { .. } | Self::InDoubt { .. } => return None,
         };
         let seconds = self.retry().unwrap_or(0);
@@ -132,6 +143,9 @@ impl Notice<'_> {
             Self::NeedsPass { .. } => "needs_pass",
             Self::Ended { .. } => "pass_ended",
             Self::Left => "left",
+            Self::PlaceOffered => "place_offered",
+            Self::PlaceTaken => "place_taken",
+            Self::NoPlace => "no_place",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
             Self::InDoubt { .. } => "in_doubt",
@@ -146,6 +160,9 @@ impl Notice<'_> {
             Self::NeedsPass { .. } => "needs-pass",
             Self::Ended { .. } => "expired",
             Self::Left => "left",
+            Self::PlaceOffered => "place-offered",
+            Self::PlaceTaken => "place-taken",
+            Self::NoPlace => "no-place",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
             Self::InDoubt { .. } => "in-doubt",
@@ -160,7 +177,7 @@ impl Notice<'_> {
             | Self::TooMany { retry }
             | Self::NeedsPass { retry }
             | Self::Ended { retry } => Some(retry),
-            Self::Full | Self::EventOver | Self::Left | Self::Busy | Self::Failed { .. } | Self::InDoubt { .. } => None,
+            _ => None,
         }
     }
 
@@ -180,6 +197,9 @@ impl Notice<'_> {
                 "The time inside has ended, and this was not sent: open the page to take a place in line."
             }
             Self::Left => "You have left the line.",
+            Self::PlaceOffered => "A place is kept for you: POST to this address takes it.",
+            Self::PlaceTaken => "The place is yours: go on to the room with this token.",
+            Self::NoPlace => "This code gives no place, or not any more.",
             Self::Busy => "Too busy to answer in time.",
             Self::Failed { .. } => "The upstream did not answer as it should.",
             Self::InDoubt { .. } => {
@@ -221,8 +241,22 @@ impl Notice<'_> {
 }
 
 fn headings(texts: &Texts) -> [Heading; PAGES] {
-    let Texts { suspended, full, too_many, left, busy, failed, ended, in_doubt, not_open, event_over, .. } = *texts;
-    [suspended, full, too_many, left, busy, failed, ended, in_doubt, not_open, event_over]
+    let Texts {
+        suspended,
+        full,
+        too_many,
+        left,
+        busy,
+        failed,
+        ended,
+        in_doubt,
+        not_open,
+        event_over,
+        place_offered,
+        no_place,
+        ..
+    } = *texts;
+    [suspended, full, too_many, left, busy, failed, ended, in_doubt, not_open, event_over, place_offered, no_place]
 }
 
 /// The form of a notice.
@@ -280,7 +314,8 @@ impl Notices {
             let variables = context! {
                 n => Value::from(Serde(headings(language.texts())[index])),
                 refresh => matches!(index, 0 | 2 | 8),
-                left => index == 3 || index == 7,
+                left => matches!(index, 3 | 7 | 11),
+                offered => index == 10,
                 failed => index == 5 || index == 7,
                 retry => Slot::Retry.mark(),
                 status => Slot::Status.mark(),

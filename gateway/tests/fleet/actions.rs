@@ -230,6 +230,60 @@ fn a_revoked_pass_ends_at_every_gateway_and_its_seat_is_free_once() {
 }
 
 #[test]
+fn places_by_code_are_given_apart_by_three_gateways_and_outlive_the_store_and_a_gateway() {
+    let (redis, shop) = (RedisServer::start(), Shop::open());
+    let [a, b, c] = three(&redis, &shop, &room(600));
+    let why = |id: &str| json!({ "why": "their order failed", "id": id });
+    // The same action at two gateways is one place; two actions at one moment are two.
+    let both = at_once([&a, &b], "give-place", &why("one")).map(|answer| answer.json());
+    assert!(both[0]["place"]["code"].is_string() && both[0]["place"] == both[1]["place"], "{both:?}");
+    let says = both[0]["gateways"].as_array().unwrap();
+    assert!(says.len() == 3 && says.iter().all(|told| told["in_force_after"].is_number()), "{both:?}");
+    assert_eq!((&both[0]["version"], &both[0]["from"]), (&json!(0), &json!(0)));
+    let more: Vec<Json> = std::thread::scope(|scope| {
+        let give = |(at, weir): (usize, _)| scope.spawn(move || done(weir, "give-place", &why(&format!("more-{at}"))));
+        let all: Vec<_> = [&a, &b, &c].into_iter().enumerate().map(give).collect();
+        all.into_iter().map(|call| call.join().unwrap()["place"].clone()).collect()
+    });
+    let mut ids: Vec<&str> =
+        more.iter().chain([&both[0]["place"]]).map(|place| place["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "{more:?}");
+
+    let take = |weir: &Weir, place: &Json| {
+        let taken = weir.send("POST", place["path"].as_str().unwrap(), &[JSON], "");
+        assert_eq!(taken.status, 200, "{taken:?}");
+        taken.cookie().unwrap()
+    };
+    let enters = |weir: &Weir, place: &Json| pass_id(weir, &take(weir, place));
+    // One code in two hands, at two gateways.
+    assert_eq!(enters(&a, &more[0]), more[0]["id"]);
+    assert_eq!(enters(&c, &more[0]), more[0]["id"], "the same pass");
+    let admitted = |weir: &Weir| weir.room()["admitted"].as_u64().unwrap();
+    until_true("one has entered by two", || admitted(&b) == 1);
+
+    // The store loses everything, and the gateway that gave a place is gone.
+    let [_, place, third] = &more[..] else { panic!("three") };
+    let dir = b.kill();
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+    until_true("the line is given back", || {
+        c.room()["lost_ms"].as_u64() == a.room()["lost_ms"].as_u64() && c.room()["active_users"] == 1
+    });
+    assert_eq!(enters(&c, place), place["id"]);
+    assert_eq!(enters(&a, &more[0]), more[0]["id"], "still the same pass");
+    let b = Weir::start_in(dir);
+    assert_eq!(enters(&b, third), third["id"]);
+    until_true("three have entered", || admitted(&a) == 3);
+    let next = done(&b, "give-place", &why("after"));
+    assert!(!ids.contains(&next["place"]["id"].as_str().unwrap()), "no number is given twice: {next}");
+    until_true("all count them", || a.metric("weir_room_places_given_total{room=\"launch\"}") == 5.0);
+    for weir in [a, b, c] {
+        weir.is_well();
+    }
+}
+
+#[test]
 fn of_three_gateways_one_that_is_cut_off_is_told_of_and_the_others_have_it() {
     let (redis, shop) = (RedisServer::start(), Shop::open());
     let text = room(60).replace("burst = 1", "burst = 60") + "fail_mode = \"static\"\n";

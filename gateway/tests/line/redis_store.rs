@@ -11,7 +11,7 @@ use gateway::line::store::redis::Redis;
 use policy::Millis;
 use policy::cap::{Cap, CapKind, CapSource};
 use policy::lease::{HeldLease, LeaseReport};
-use policy::line::segment::SPAN;
+use policy::line::segment::{GIVEN, SPAN};
 use policy::line::{Adopt, Arrival, Batch, Grant, HighWater, Line, Memory, Outcome, Restore, Stamp};
 use policy::room::{LetIn, Rules, ScheduledRules};
 use policy::stock::StockLevel;
@@ -93,6 +93,8 @@ enum Who {
     Nonsense(u64),
     /// All called lately, but for some in ten who never come.
     Crowd(u64),
+    /// A place that an operator gives.
+    Given(u64),
 }
 
 impl Who {
@@ -116,6 +118,7 @@ impl Who {
                 vec![found.unwrap_or(segments.open.next + at)]
             }
             Self::Nonsense(number) => vec![number],
+            Self::Given(nth) => vec![GIVEN + nth],
             Self::Crowd(absent) => (called.saturating_sub(150).max(last.base) + 1..=called)
                 .filter(|n| n.wrapping_mul(2_654_435_761) % 10 >= absent)
                 .collect(),
@@ -129,6 +132,7 @@ fn who() -> impl Strategy<Value = Who> {
         2 => (0.0..1.1).prop_map(Who::Anyone),
         1 => prop_oneof![Just(0), Just(u64::MAX), Just(1 << 53), any::<u64>()].prop_map(Who::Nonsense),
         2 => (0..9_u64).prop_map(Who::Crowd),
+        1 => (1..20_u64).prop_map(Who::Given),
     ]
 }
 

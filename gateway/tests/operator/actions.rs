@@ -289,6 +289,9 @@ fn what_is_wrong_is_told_with_its_place_and_how_to_mend_it_and_nothing_is_half_a
         ("open", "{\"why\": \"x\", \"confirm\": \"launch\"}", 422, "#/minutes"),
         ("open", "{\"why\": \"x\", \"confirm\": \"launch\", \"minutes\": 61}", 422, "#/minutes"),
         ("open", "{\"why\": \"x\", \"confirm\": \"launch\", \"minutes\": -1}", 422, ""),
+        ("give-place", "{\"why\": \"\"}", 422, "#/why"),
+        ("give-place", "{\"why\": \"x\", \"shoppers\": 2}", 422, "#/shoppers"),
+        ("start-event", "{\"why\": \"x\", \"shuffle_at_event_start\": true}", 422, ""),
         ("message", "{\"why\": \"x\", \"message\": {\"xx\": \"y\"}}", 422, "#/message"),
         ("message", "{\"why\": \"x\", \"message\": {\"en\": \"<b>y\"}}", 422, "#/message"),
     ] {
@@ -297,6 +300,9 @@ fn what_is_wrong_is_told_with_its_place_and_how_to_mend_it_and_nothing_is_half_a
         assert_eq!(told["where"].as_str().unwrap_or_default(), at, "{action} {}: {told}", &body[..body.len().min(80)]);
         assert!(at.is_empty() || told["how"].is_string(), "{told}");
     }
+    let drawn = "{\"why\": \"x\", \"confirm\": \"launch\", \"shuffle_at_event_start\": true}";
+    let told = problem(&post(&weir, &format!("{url}start-event"), &[], drawn), 422);
+    assert!(told["detail"].as_str().unwrap().contains("unknown field `shuffle_at_event_start`"), "{told}");
     let typed = request(weir.admin, "POST", &format!("{url}pause"), &[], "{\"why\": \"x\"}");
     assert!(problem(&typed, 415)["how"].as_str().unwrap().contains("application/json"));
     problem(&post(&weir, "/api/rooms/lunch/actions/pause", &[], "{\"why\": \"x\"}"), 404);
@@ -317,6 +323,112 @@ fn what_is_wrong_is_told_with_its_place_and_how_to_mend_it_and_nothing_is_half_a
     let refused: Vec<Json> = audit(&weir).into_iter().filter(|line| line["refused"].is_string()).collect();
     assert!(refused.iter().any(|line| line["action"] == "rate" && line["with"] == "601"), "{refused:?}");
     assert!(refused.iter().all(|line| line["version"] == Json::Null), "{refused:?}");
+    weir.is_well();
+}
+
+/// The place that an action gave.
+fn given(to: &Weir, id: &str) -> Json {
+    done(to, "give-place", &json!({ "why": "lost in the outage", "id": id }))["place"].clone()
+}
+
+#[test]
+fn a_place_by_code_is_taken_by_a_button_once_and_every_other_code_is_refused_in_the_askers_form() {
+    let shop = Shop::open();
+    // Nobody enters by the rate while the others wait.
+    let two =
+        MOVING.to_owned() + &MOVING.replace("name = \"launch\"", "name = \"other\"").replace("\"/launch", "\"/other");
+    let weir = Weir::start(&config(shop.address, &two));
+    let place = given(&weir, "one");
+    assert_eq!(given(&weir, "one"), place, "the same action again is the same place");
+    let other = given(&weir, "two");
+    assert_ne!(other["code"], place["code"]);
+    let (path, code) = (place["path"].as_str().unwrap(), place["code"].as_str().unwrap());
+    assert_eq!(path, format!("/.weir/place/launch?code={code}"));
+
+    // A preview of the link, or a second look, takes nothing.
+    for language in ["en", "ko", "ar"] {
+        let page = weir.get(path, &[PAGE, ("Accept-Language", language)]);
+        assert_eq!((page.status, page.cookie()), (200, None), "{page:?}");
+        assert!(
+            page.body.contains("<form method=\"post\">") && page.body.contains(&format!("<html lang=\"{language}"))
+        );
+        assert_eq!(page.header("referrer-policy"), Some("strict-origin"));
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+    }
+    let elsewhere = [PAGE, ("Origin", "http://evil.example")];
+    assert_eq!(weir.send("POST", path, &elsewhere, "").status, 403);
+    assert_eq!(weir.send("PUT", path, &[PAGE], "").status, 405);
+
+    let pressed = weir.send("POST", path, &[PAGE, ("Origin", "http://shop.example")], "");
+    assert_eq!((pressed.status, pressed.header("location")), (303, Some("/launch")), "{pressed:?}");
+    let cookie = pressed.cookie().unwrap();
+    let program = weir.send("POST", path, &[JSON], "");
+    assert_eq!((program.status, &program.json()["waitingPage"]), (200, &json!("/launch")), "{program:?}");
+    until_true("the place is good for the shop", || weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).is_shop());
+    let id = place["id"].as_str().unwrap();
+    let pass = |cookie: &str| {
+        until("who has it is in", || {
+            crate::common::line::pass_id_of(&weir.get("/launch/headers", &[JSON, ("Cookie", cookie)]))
+        })
+    };
+    assert_eq!((pass(&cookie).as_str(), pass(&program.cookie().unwrap()).as_str()), (id, id), "one pass");
+
+    // Who is inside keeps the pass, and the code stays good.
+    let inside = weir.get("/launch/item", &[JSON, ("Cookie", &cookie)]).cookie().unwrap_or(cookie);
+    let kept = weir.send("POST", other["path"].as_str().unwrap(), &[PAGE, ("Cookie", &inside)], "");
+    assert_eq!((kept.status, kept.cookie()), (303, None), "{kept:?}");
+
+    let forged = code[..code.len() - 1].to_owned() + if code.ends_with('A') { "B" } else { "A" };
+    let altered = code.replacen(&code[30..31], if &code[30..31] == "x" { "y" } else { "x" }, 1);
+    let (_, ticket) = crate::common::line::tickets(&[&weir], 1).remove(0);
+    let ticket = ticket.split_once('=').unwrap().1.to_owned();
+    let too_long = "x".repeat(5_000);
+    for (room, code) in [
+        ("launch", ""),
+        ("launch", "x"),
+        ("launch", &code[..50]),
+        ("launch", &forged),
+        ("launch", &altered),
+        ("launch", &ticket),
+        ("launch", &too_long),
+        ("launch", "%00%ff"),
+        ("other", code),
+    ] {
+        let bad = format!("/.weir/place/{room}?code={code}");
+        for method in ["GET", "POST"] {
+            let program = weir.send(method, &bad, &[JSON], "");
+            assert_eq!((program.status, &program.json()["error"]), (404, &json!("no_place")), "{bad}: {program:?}");
+            let page = weir.send(method, &bad, &[PAGE, ("Accept-Language", "ko")], "");
+            assert!(page.status == 404 && page.body.contains("자리를 받을 수 없습니다") && page.cookie().is_none());
+        }
+    }
+    assert_eq!(weir.get("/.weir/place/launch", &[JSON]).status, 404);
+    assert_eq!(weir.get(&format!("/.weir/place/lunch?code={code}"), &[JSON]).status, 404);
+
+    // A place that is taken back.
+    let taken_back = json!({ "why": "a mistake", "pass": other["id"] });
+    done(&weir, "revoke", &taken_back);
+    let over = weir.get(other["path"].as_str().unwrap(), &[JSON]);
+    assert_eq!((over.status, &over.json()["error"]), (410, &json!("no_place")), "{over:?}");
+
+    // The command; who, why and which are in the audit, and the code is not.
+    let (exit, said) = operator(&weir, &["give-place", "launch", "--why", "by phone"]);
+    assert!(exit == 0 && said.contains("is given in room") && said.contains("/.weir/place/launch?code="), "{said}");
+    let lines: Vec<Json> = audit(&weir).into_iter().filter(|line| line["action"] == "give-place").collect();
+    assert_eq!(lines.iter().filter(|line| line["refused"] == Json::Null).count(), 3);
+    assert!(lines.iter().any(|line| line["with"] == place["id"] && line["why"] == "lost in the outage"), "{lines:?}");
+    assert!(!format!("{lines:?}").contains(code));
+    assert_eq!(weir.metric("weir_room_places_given_total{room=\"launch\"}"), 3.0);
+    weir.is_well();
+}
+
+#[test]
+fn no_more_than_a_hundred_codes_of_a_room_are_good_at_once() {
+    let shop = Shop::open();
+    let weir = Weir::start(&config(shop.address, MOVING));
+    let give = || act(&weir, "give-place", &json!({ "why": "many ask" }));
+    assert!((0..100).all(|_| give().status == 200));
+    assert!(problem(&give(), 409)["detail"].as_str().unwrap().contains("100 places were given within a day"));
     weir.is_well();
 }
 

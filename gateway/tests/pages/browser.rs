@@ -55,6 +55,24 @@ fn open(weir: &Weir) {
     std::fs::write(file, closed.replace("queue_all = true\n", "")).unwrap();
 }
 
+#[test]
+fn the_button_of_a_place_by_code_leads_to_the_room_with_javascript_and_without() {
+    for javascript in [true, false] {
+        let browser = Browser::open(javascript);
+        let (_shop, weir) = line();
+        let url = "/api/rooms/launch/actions/give-place";
+        let typed = [("Content-Type", "application/json")];
+        let given = request(weir.admin, "POST", url, &typed, "{\"why\": \"a test\"}").json()["place"].clone();
+        browser.go(&format!("http://{}{}", weir.http, given["path"].as_str().unwrap()));
+        assert!(browser.source().contains("A place is kept for you"), "{}", browser.source());
+        browser.click("button");
+        until_true("the page of the room is there", || browser.url() == format!("http://{}/launch", weir.http));
+        assert!(!browser.source().contains("A place is kept for you"));
+        open(&weir);
+        until_true("they are inside", || browser.source().contains("welcome to the shop"));
+    }
+}
+
 /// Numbers, units and their plurals, by what a page in that language gives its script.
 #[test]
 fn script_and_page_say_the_same_in_every_language() {

@@ -522,6 +522,8 @@ fn every_notice() {
         Notice::NeedsPass { retry: 3 },
         Notice::Ended { retry: 5 },
         Notice::Left,
+        Notice::PlaceOffered,
+        Notice::NoPlace,
         Notice::Busy,
         Notice::Failed { status: 502, request: "<script>\"'&" },
         Notice::InDoubt { status: 504, request: "27c8404300000001" },

@@ -192,3 +192,36 @@ fn a_pass_is_named_as_the_shop_knows_it() {
         assert_eq!(number_of(wrong).expect_err(wrong).field, Some("pass"), "{wrong:?}");
     }
 }
+
+#[test]
+fn places_are_given_in_order_behind_what_the_line_and_the_audit_know_and_no_more_than_a_hundred_a_day() {
+    let mut line = View::default();
+    line.segments.open = crate::segment::Segment::at(GIVEN + 9 * SPAN);
+    assert_eq!(next_given(&line, [], 0), Ok(GIVEN + 1));
+    assert_eq!(next_given(&line, [GIVEN + 4, GIVEN + 2], 2), Ok(GIVEN + 5));
+    let given = |next| crate::segment::Segment { base: GIVEN, next: GIVEN + next, serving: GIVEN + next };
+    line.segments.before = vec![given(7)];
+    assert_eq!(next_given(&line, [GIVEN + 4], MOST_GIVEN - 1), Ok(GIVEN + 8));
+    let refused = next_given(&line, [], MOST_GIVEN).expect_err("too many").to_string();
+    assert!(refused.contains("100 places were given within a day"), "{refused}");
+    line.segments.before = vec![given(SPAN - 1)];
+    assert!(next_given(&line, [], 0).expect_err("all").to_string().contains("all places that it can"));
+}
+
+#[test]
+fn a_code_is_the_ticket_of_a_given_place_until_its_day_is_over() {
+    let code = Token::ticket(GIVEN + 3, NOW);
+    let day = crate::ticket::TICKET_LIFE;
+    assert_eq!(is_code(&code, NOW + day - 1, false), Ok(()));
+    assert_eq!(is_code(&code, NOW + day, false), Err(BadCode::Over));
+    assert_eq!(is_code(&code, NOW, true), Err(BadCode::Over));
+    let others = [
+        Token::ticket(5 * SPAN + 3, NOW),
+        Token::pass(GIVEN + 3, NOW, NOW + 9),
+        Token::arrival(GIVEN + 3, NOW),
+        Token::provisional(7, GIVEN + 3, NOW),
+    ];
+    for other in others {
+        assert_eq!(is_code(&other, NOW, false), Err(BadCode::Unknown), "{other:?}");
+    }
+}

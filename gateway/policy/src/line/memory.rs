@@ -11,7 +11,7 @@ use super::batch::{Grant, HighWater, Outcome, Restore, Revoked};
 use super::numbers::Numbers;
 use crate::Millis;
 use crate::room::Rules;
-use crate::segment::{MOST, Segment, Segments};
+use crate::segment::{GIVEN, MOST, Segment, Segments};
 use crate::ticket::{Kind, Token};
 use crate::view::View;
 
@@ -190,7 +190,8 @@ impl Memory {
             Err(at) => segments.insert(at, *known),
         }
         if segments.len() > MOST {
-            segments.remove(0);
+            let oldest = segments.iter().position(|segment| segment.base != GIVEN);
+            segments.remove(oldest.unwrap_or(0));
         }
     }
 
@@ -209,7 +210,10 @@ impl Memory {
     pub fn tidy(&mut self, view: &View) {
         self.passes.retain(|_, pass| pass.expires > view.now);
         self.revoked.retain(|_, &mut expires| expires > view.now);
-        let gone = |segment: &Segment| segment.base < view.forgotten && view.segments.of(segment.base + 1).is_none();
+        let gone = |segment: &Segment| {
+            let is_there = segment.base == GIVEN || view.segments.of(segment.base + 1).is_some();
+            segment.base < view.forgotten && !is_there
+        };
         for segment in self.seen.segments.extract_if(.., |segment| gone(segment)) {
             self.claimed.forget(segment.base);
         }

@@ -20,6 +20,9 @@
 //! segment, or bring it back in front of the new one. While that may go on, no wait is shown
 //! ([`super::View::unsure`]).
 //!
+//! A number of the segment of places that operators give ([`GIVEN`]) is no sign of a loss, unless a gateway tells of it that has not seen
+//! the open segment: gateways learn of these numbers before the line.
+//!
 //! Out of scope: guesses of how much was lost, and any talk between gateways.
 
 mod clock;
@@ -33,7 +36,7 @@ use super::batch::{HighWater, Restore, Revoked, Stamp};
 use super::persist::Change;
 use crate::Millis;
 use crate::room::Rules;
-use crate::segment::{SPAN, Segment, base_at, base_of};
+use crate::segment::{GIVEN, SPAN, Segment, base_at, base_of};
 use crate::ticket::Adopted;
 
 pub(super) use clock::Clock;
@@ -65,7 +68,7 @@ impl Line {
         let before = self.counters.segments.open.base;
         let furthest = seen.segments.iter().map(|known| known.base).max().unwrap_or(0);
         for known in &seen.segments {
-            self.learn(known, now);
+            self.learn(known, seen.opened == Some(before), now);
         }
         self.counters.granted = self.counters.granted.max(seen.granted);
         for &adopted in &seen.adopted {
@@ -79,7 +82,7 @@ impl Line {
             self.leases.remembers(seen.gateways);
             self.bucket = self.bucket.min(-(seen.owed as f64));
         }
-        if rules.lends && !self.counters.segments.before.is_empty() {
+        if rules.lends && self.counters.segments.earlier() > 0 {
             self.leases.suspects();
         }
         now
@@ -100,16 +103,17 @@ impl Line {
                 && (seen.granted > self.counters.granted || seen.round.is_later_than(&self.round))
     }
 
-    /// Takes in the known counters of one segment.
-    fn learn(&mut self, known: &Segment, now: Millis) {
+    /// Takes in the known counters of one segment. `up_to_date`: of a gateway that knows of no other line than this.
+    fn learn(&mut self, known: &Segment, up_to_date: bool, now: Millis) {
         let open = self.counters.segments.open.base;
         if let Some(segment) = self.counters.segments.iter_mut().find(|segment| segment.base == known.base) {
-            if segment.learn(known) && known.base < open {
+            if segment.learn(known) && known.base < open && known.base != GIVEN {
                 self.settling.hear_news(now);
             }
             return;
         }
-        if known.is_empty() || known.base < self.counters.forgotten || !self.counters.segments.has_room() {
+        let is_forgotten = known.base < self.counters.forgotten && known.base != GIVEN;
+        if known.is_empty() || is_forgotten || !self.counters.segments.has_room() {
             return;
         }
         self.make_room();
@@ -118,8 +122,10 @@ impl Line {
         } else {
             self.counters.segments.insert(*known);
         }
-        self.counters.lost = now;
-        self.settling.begin(now);
+        if known.base != GIVEN || !up_to_date {
+            self.counters.lost = now;
+            self.settling.begin(now);
+        }
     }
 
     fn make_room(&mut self) {

@@ -2,6 +2,7 @@
 
 use policy::Millis;
 use policy::admit::{Credential, Refusal, Verdict};
+use policy::line::segment::{GIVEN, base_of};
 use policy::queue::{Admission, Op};
 use policy::room::QueueingMethod;
 use policy::seal::Rejected;
@@ -9,7 +10,7 @@ use policy::ticket::{Kind, Token};
 use rand::Rng as _;
 
 use super::gateway::{self, Caller, Tab};
-use super::{Event, World};
+use super::{Event, START, World};
 
 /// The behaviour of a ticket holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,12 @@ impl Person {
     #[must_use]
     pub fn staying(self, stay: Millis, exit: Exit) -> Self {
         Self { stay, exit, ..self }
+    }
+
+    /// Has the code of the `nth` place that an operator gave, and comes with the ticket of it.
+    #[must_use]
+    pub fn with_code(self, nth: u64) -> Self {
+        Self { cookie: Some(Token::ticket(GIVEN + nth, START)), ..self }
     }
 
     /// Reads the first page for so long before the next request.
@@ -279,7 +286,9 @@ fn holds_ticket(world: &mut World, person: u32, ticket: Token) {
     let id = gateway_of(world, person);
     if ticket.kind == Kind::Ticket {
         let ticket = gateway::numbered(ticket, world.gateways[id as usize].clock(now));
-        if world.crowd[person as usize].cookie.is_some_and(|shown| shown.kind == Kind::Provisional) {
+        let shopper = &world.crowd[person as usize];
+        let comes_by_code = shopper.state == State::Outside && base_of(ticket.number) == GIVEN;
+        if comes_by_code || shopper.cookie.is_some_and(|shown| shown.kind == Kind::Provisional) {
             world.watch.given(ticket.number, person, now);
         }
         world.crowd[person as usize].cookie = Some(ticket);

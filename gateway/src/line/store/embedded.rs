@@ -469,4 +469,23 @@ mod tests {
                 .collect::<Vec<_>>()
         );
     }
+
+    #[test]
+    fn who_may_be_let_in_and_what_is_owed_for_them_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("lines");
+        let earlier = Credit { ordered: 5, left: 9, since: 4, earlier: 0, earlier_since: 0, debt: 0.25 };
+        let credit = Credit { ordered: 7, left: 30, since: 6, earlier: 9, earlier_since: 4, debt: 2.5 };
+        for credit in [earlier, credit] {
+            let open = Open::new(&file).expect("it can be read").ok().expect("a file of this format");
+            let write = open.database.begin_write().expect("writable");
+            keep(&write, "launch", &Counters::default(), &[Change::Credit(credit)]).expect("it is kept");
+            write.commit().expect("it is written");
+            drop(open);
+            // A restart.
+            let open = Open::new(&file).expect("it can be read").ok().expect("a file of this format");
+            let read = changes_of(&open.database.begin_read().expect("readable"), "launch").expect("it is read");
+            assert_eq!(read, [Change::Credit(credit)]);
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //!  "shoppers": 30, "event": "winter-drop", "pass": "5.42"}
 //! ```
 //!
-//! Each but `revoke` is a new version of the rooms, made from the one in force: `If-Match` says which that must be. The same `id` again is the
+//! Each but `revoke` and `give-place` is a new version of the rooms, made from the one in force: `If-Match` says which that must be. The same `id` again is the
 //! same action, and gets its answer. What an action means is in [`policy::action`].
 //!
 //! Out of scope: who may act (`access`).
@@ -20,9 +20,10 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::Millis;
-use policy::action::{ACTIONS, Action, Amount, Controls, Refused, act, may_let_in, number_of};
+use policy::action::{ACTIONS, Action, Amount, Controls, Refused, act, may_let_in, next_given, number_of};
 use policy::audit::{Entry, Head};
 use policy::event::{NotStarted, Phase, Times};
+use policy::line::segment::place_of;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -36,6 +37,7 @@ use crate::line::store::registry::{Change, InForce};
 use crate::ops::fleet::arrival::{Arrival, Awaited};
 use crate::ops::fleet::{Fleet, NotSwitched};
 use crate::ops::schema;
+use crate::request::endpoints::{CODE, PLACE};
 use crate::settings::config::event::EventConfig;
 use crate::settings::config::{RoomChange, RoomConfig, edited, kept, with_start};
 use crate::telemetry::{PROCESS, catalogue};
@@ -108,11 +110,28 @@ pub(crate) struct Acted {
     pub version: u64,
     /// What is different.
     pub changes: Vec<RoomChange>,
+    /// Of give-place: what to send to the shopper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// What each gateway says.
     pub gateways: Vec<Arrival>,
     /// The last line of the audit.
     #[schema(value_type = schema::AuditHead)]
     pub audit: Head,
+}
+
+/// A place that was given. Who has the code has the place: it is in no log and no audit.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = GivenPlace)]
+pub(crate) struct Place {
+    /// Its id, as the shop gets it in `Weir-Pass-Id`; revoke takes it back.
+    pub id: String,
+    /// The code.
+    pub code: String,
+    /// The path of its page, on the host of the room.
+    pub path: String,
+    /// Until when the place can be taken.
+    pub until: String,
 }
 
 /// What was asked, read.
@@ -256,6 +275,7 @@ fn action_of(name: &str, asked: &Asked) -> Result<Action, Problem> {
         })?),
         "start-event" => Action::StartEvent(asked.event.clone()),
         "revoke" => Action::Revoke(number_of(asked.pass.as_deref().unwrap_or_default())?),
+        "give-place" => Action::GivePlace,
         _ => {
             let problem = Problem::new(StatusCode::NOT_FOUND, format!("there is no action {name:?}"));
             return Err(problem.mended_by(format!("ask for one of {}", ACTIONS.join(", "))));
@@ -302,7 +322,7 @@ impl Order {
             let since = Instant::now();
             match self.once(fleet).await {
                 Ok((entry, changes)) => {
-                    if entry.from != entry.version || matches!(self.action, Action::Revoke(_)) {
+                    if entry.from != entry.version || self.is_a_line_alone() {
                         PROCESS.counter(&catalogue::ACTIONS, &[self.action.name()]).increment(1);
                     }
                     return self.told(fleet, entry, since, changes).await;
@@ -326,11 +346,17 @@ impl Order {
         Err(NotSwitched::Busy.into())
     }
 
+    /// Whether it makes no version, but a line of the audit that gateways obey.
+    fn is_a_line_alone(&self) -> bool {
+        matches!(self.action, Action::Revoke(_) | Action::GivePlace)
+    }
+
     /// The line of the audit, if this very action was done before.
     fn done_before(&self, fleet: &Fleet) -> Result<Option<Entry>, Problem> {
         let Some(done) = self.asked.id.as_deref().and_then(|id| fleet.trail.of_id(id)) else { return Ok(None) };
-        let same =
-            done.action == self.action.name() && done.room.as_deref() == Some(&*self.room) && done.with == self.with();
+        // Which place is given, no caller says.
+        let with = done.with == self.with() || self.action == Action::GivePlace;
+        let same = done.action == self.action.name() && done.room.as_deref() == Some(&*self.room) && with;
         if !same {
             let what = format!("the id was used for {} at {}", done.action, done.at);
             let problem = Problem::new(StatusCode::CONFLICT, what).about("id");
@@ -358,6 +384,9 @@ impl Order {
         let known = known.filter(|known| known.view.is_some());
         if let Action::Revoke(number) = self.action {
             return self.revoke(fleet, knows, number, known.as_deref()).await;
+        }
+        if self.action == Action::GivePlace {
+            return self.give(fleet, knows, known.as_deref()).await;
         }
         // The clock by which an event starts may be ahead of the store's after a loss.
         let line_utc = known.as_ref().and_then(|known| known.utc(Instant::now()));
@@ -449,6 +478,39 @@ impl Order {
         Ok((entry, Vec::new()))
     }
 
+    /// Writes down the next place of those that operators give: each gateway that reads it tells the line. Of two gateways that take
+    /// the same number, the second finds the line of the first and takes the next.
+    async fn give(
+        &self,
+        fleet: &Fleet,
+        knows: InForce,
+        known: Option<&Snapshot>,
+    ) -> Result<(Entry, Vec<RoomChange>), Stopped> {
+        let line = known.and_then(|known| known.view.as_ref()).ok_or_else(|| Stopped::Failed(no_time()))?;
+        let (given, head) = fleet.trail.given_in(&self.room);
+        let now = fleet.store_time().unwrap_or_default();
+        let live = given.iter().filter(|given| given.ticket().expires > now).count();
+        let number = next_given(line, given.iter().map(|given| given.number), live)
+            .map_err(|refused| Stopped::Refused(refused.into()))?;
+        let entry = Entry { version: Some(knows.number), with: Some(id_of(number)), ..self.entry(knows) };
+        match fleet.note_behind(&entry, head).await {
+            Ok(true) => Ok((entry, Vec::new())),
+            Ok(false) => Err(Stopped::Done),
+            Err(error) => Err(Stopped::failed(error)),
+        }
+    }
+
+    /// What to send to the shopper for a place that was given.
+    fn place(&self, fleet: &Fleet, entry: &Entry) -> Option<Place> {
+        let number = entry.with.as_deref().and_then(|id| number_of(id).ok())?;
+        let (given, _) = fleet.trail.given_in(&self.room);
+        let ticket = given.iter().rev().find(|given| given.number == number)?.ticket();
+        let live = named(&fleet.shared, &self.room)?;
+        let code = fleet.shared.site.load().sealer.seal(live.id, &ticket);
+        let path = format!("{PLACE}{}?{CODE}={code}", live.name);
+        Some(Place { id: id_of(number), code, path, until: iso(ticket.expires) })
+    }
+
     fn entry(&self, knows: InForce) -> Entry {
         Entry {
             who: self.who.clone(),
@@ -495,11 +557,12 @@ impl Order {
         let (from, version) = (entry.from.unwrap_or_default(), entry.version.unwrap_or_default());
         let present = fleet.plan.wanted().0.number;
         // Done before, and something else is in force by now: where that is does not matter any more.
-        let gateways = match self.action {
-            Action::Revoke(_) => fleet.arrival(Awaited::Line(fleet.trail.head()), since).await,
-            _ if present == version => fleet.arrival(Awaited::Version(version, &self.room), since).await,
-            _ => Vec::new(),
+        let gateways = match () {
+            () if self.is_a_line_alone() => fleet.arrival(Awaited::Line(fleet.trail.head()), since).await,
+            () if present == version => fleet.arrival(Awaited::Version(version, &self.room), since).await,
+            () => Vec::new(),
         };
+        let place = if self.action == Action::GivePlace { self.place(fleet, &entry) } else { None };
         let controls = room_of(fleet, &self.room).ok_or_else(|| no_room(&self.room))?.controls();
         let state = controls.state(fleet.store_time().unwrap_or_default());
         tracing::info!(room = self.room, action = entry.action, state = state.label(), version, "an operator acted");
@@ -514,10 +577,17 @@ impl Order {
             from,
             version,
             changes,
+            place,
             gateways,
             audit: fleet.trail.head(),
         })
     }
+}
+
+/// The id of a number for people, as in `Weir-Pass-Id`.
+fn id_of(number: u64) -> String {
+    let (unit, place) = place_of(number);
+    format!("{unit}.{place}")
 }
 
 fn overtaken(number: u64) -> Problem {

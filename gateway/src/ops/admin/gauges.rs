@@ -140,9 +140,10 @@ fn line(page: &mut Page, name: &str, room: &LiveRoom) {
     page.add(&catalogue::ROOM_ACTIVE, labels, view.active);
     page.add(&catalogue::ROOM_CLAIMANTS, labels, view.claimants);
     page.add(&catalogue::ROOM_OWED, labels, view.owed);
+    page.add(&catalogue::ROOM_PLACES_GIVEN, labels, view.segments.given_by_operators());
     page.add(&catalogue::ROOM_SPEED, labels, view.speed);
     page.add(&catalogue::ROOM_SHOW_SHARE, labels, view.show_share);
-    page.add(&catalogue::ROOM_SEGMENTS, labels, view.segments.before.len() + 1);
+    page.add(&catalogue::ROOM_SEGMENTS, labels, view.segments.earlier() + 1);
     page.add(&catalogue::ROOM_TICKETS, labels, view.given());
     page.add(&catalogue::ROOM_CALLED, labels, view.segments.called());
     page.add(&catalogue::ROOM_ADMITTED, labels, view.granted);

@@ -1,7 +1,8 @@
 //! The audit of all gateways: each line is written by the one that acted, and followed by the others.
 //!
-//! A line may be an order to every gateway that reads it: to end a pass. The line of the room ends it once, and keeps that in mind for as
-//! long as the pass could live; each gateway turns it away from then on.
+//! A line may be an order to every gateway that reads it. To end a pass: the line of the room ends it once, and keeps that in mind for as
+//! long as the pass could live; each gateway turns it away from then on. To give a place: each gateway tells the line of the room its
+//! number, and remembers it against a loss of the store, so that the number is not given again.
 //!
 //! A gateway that does not find its own last line in the store any more has seen a loss. It says so in a line that names the head
 //! that was lost, unless another gateway with the same head has done it.
@@ -11,8 +12,9 @@
 use policy::Millis;
 use policy::action::number_of;
 use policy::audit::{Entry, Head};
+use policy::ticket::{TICKET_LIFE, Token};
 
-use super::trail::time_of;
+use super::log_outs::time_of;
 use super::{Fleet, KeyState, NotSwitched};
 use crate::line::store::StoreError;
 use crate::line::store::registry::{Change, InForce, Link, PAGE_OF_LINES, Switched};
@@ -20,8 +22,32 @@ use crate::ui::iso;
 
 /// How often a line is said again because another gateway wrote one first.
 const TRIES: usize = 16;
-/// The action that every gateway does when it reads of it.
+/// The actions that every gateway does when it reads of them.
 const REVOKE: &str = "revoke";
+const GIVE_PLACE: &str = "give-place";
+
+/// A place that an operator gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GivenPlace {
+    /// Its number.
+    pub number: u64,
+    /// When, by the clock of the store.
+    pub at: Millis,
+}
+
+impl GivenPlace {
+    /// Of a line of the audit; `None`: it gives none.
+    pub(super) fn of(entry: &Entry) -> Option<Self> {
+        let gives = entry.action == GIVE_PLACE && entry.refused.is_none();
+        let number = number_of(entry.with.as_deref().filter(|_| gives)?).ok()?;
+        Some(Self { number, at: time_of(entry)? })
+    }
+
+    /// The ticket of it, which is the code when it is sealed: the same each time.
+    pub(crate) fn ticket(self) -> Token {
+        Token::ticket(self.number, self.at)
+    }
+}
 
 impl Fleet {
     /// The time of the store, as of the last exchange and the time since; `None` before the first.
@@ -65,8 +91,26 @@ impl Fleet {
         self.record(entry, InForce::default(), Change::Nothing).await.map(drop)
     }
 
+    /// Writes down what is right only behind this head. Returns whether it was written: if not, another line came first, and is known
+    /// here now.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub(crate) async fn note_behind(&self, entry: &Entry, head: Head) -> Result<bool, NotSwitched> {
+        if self.standing.get() != KeyState::Shared {
+            return Err(NotSwitched::Foreign);
+        }
+        let link = self.link_behind(entry.clone(), head);
+        let written = self.registry.record(InForce::default(), Change::Nothing, Some(link)).await?;
+        self.refresh().await;
+        Ok(matches!(written, Switched::Now(_)))
+    }
+
     fn link(&self, entry: Entry) -> Link {
-        let behind = self.trail.head();
+        self.link_behind(entry, self.trail.head())
+    }
+
+    fn link_behind(&self, entry: Entry, behind: Head) -> Link {
         let at = iso(self.store_time().unwrap_or_default());
         let line = Entry { at, gateway: self.identity.name.clone(), ..entry }.behind(&behind);
         Link { behind, line }
@@ -125,13 +169,20 @@ impl Fleet {
 
     /// Does what a line says that is news to this gateway.
     fn obey(&self, entry: &Entry) {
-        if entry.action != REVOKE || entry.refused.is_some() {
+        if entry.refused.is_some() || ![REVOKE, GIVE_PLACE].contains(&&*entry.action) {
             return;
         }
         let number = entry.with.as_deref().and_then(|pass| number_of(pass).ok());
         let rooms = self.shared.rooms.all();
         let room = entry.room.as_deref().and_then(|name| rooms.values().find(|room| *room.title() == *name));
         let (Some(number), Some(room)) = (number, room) else { return };
+        if let Some(given) = GivenPlace::of(entry) {
+            if self.is_recent(entry, TICKET_LIFE) {
+                // A full mailbox drops it: the code tells of it again when it is used.
+                room.report_evidence(&given.ticket());
+            }
+            return;
+        }
         if self.is_recent(entry, room.longest_session()) && !room.end_pass(number) {
             tracing::error!(room = entry.room, pass = entry.with, "too busy to tell the line that a pass was revoked");
         }

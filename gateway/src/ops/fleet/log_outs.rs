@@ -7,7 +7,9 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
 use policy::Millis;
+use policy::audit::Entry;
 
 use crate::ops::sessions::{LIFE, Session};
 
@@ -46,6 +48,11 @@ impl LogOuts {
     pub(super) fn have_ended(&self, session: &Session) -> bool {
         session.begun() <= self.unknown_until || self.ended.iter().any(|(_, id)| **id == session.id)
     }
+}
+
+/// When a line was written, in milliseconds since 1970, by the clock of the store.
+pub(super) fn time_of(entry: &Entry) -> Option<Millis> {
+    Millis::try_from(entry.at.parse::<Timestamp>().ok()?.as_millisecond()).ok()
 }
 
 #[cfg(test)]

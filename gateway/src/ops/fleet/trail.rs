@@ -11,12 +11,11 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
-use policy::Millis;
 use policy::audit::{Entry, Head, verify};
 use tokio::task::spawn_blocking;
 
-use super::log_outs::{LOG_OUT, LogOuts};
+use super::audit::GivenPlace;
+use super::log_outs::{LOG_OUT, LogOuts, time_of};
 use crate::ops::sessions::Session;
 use crate::telemetry::{PROCESS, catalogue};
 
@@ -63,11 +62,6 @@ impl Kept {
     }
 }
 
-/// When a line was written, in milliseconds since 1970, by the clock of the store.
-pub(super) fn time_of(entry: &Entry) -> Option<Millis> {
-    Millis::try_from(entry.at.parse::<Timestamp>().ok()?.as_millisecond()).ok()
-}
-
 impl Trail {
     /// What this file holds; nothing if there is none. A file that is not whole is told of, and goes on with its last line.
     pub(crate) fn open(file: &Path) -> Self {
@@ -105,6 +99,13 @@ impl Trail {
     /// Whether this session was ended by a log-out, or may have been in lines that were not seen here.
     pub(crate) fn has_ended(&self, session: &Session) -> bool {
         self.lock().log_outs.have_ended(session)
+    }
+
+    /// The places that operators gave in this room, as far as they are among the last lines, and the last line of all.
+    pub(crate) fn given_in(&self, room: &str) -> (Vec<GivenPlace>, Head) {
+        let kept = self.lock();
+        let of_room = kept.recent.iter().map(|(entry, _)| entry).filter(|entry| entry.room.as_deref() == Some(room));
+        (of_room.filter_map(GivenPlace::of).collect(), kept.head.clone())
     }
 
     /// Whether a gateway whose last line is `head` has read `line`, as far as both are among the last lines here. Numbers do not tell: after a

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 
 use super::{Operator, difference, refusal};
-use crate::ops::admin::actions::{Acted, Asked};
+use crate::ops::admin::actions::{Acted, Asked, Place};
 
 /// An action with what it takes.
 #[derive(Debug, Default)]
@@ -77,10 +77,15 @@ impl Operator {
 
 /// What was done, for people.
 fn told(acted: &Acted) -> String {
-    let Acted { room, action, label, open_to_all_until, from, version, changes, gateways, audit, .. } = acted;
+    let Acted { room, action, label, open_to_all_until, from, version, changes, place, gateways, audit, .. } = acted;
     let until = open_to_all_until.as_deref().map(|until| format!(" until {until}")).unwrap_or_default();
     let mut told = if action == "revoke" {
         format!("revoked in room {room:?}, which is {label}{until}\n")
+    } else if let Some(place) = place {
+        let Place { id, path, until: end, .. } = place;
+        format!(
+            "place {id} is given in room {room:?}, which is {label}{until}; until {end} the shopper takes it at\n  {path}\non the host of the room\n"
+        )
     } else if from == version {
         format!("nothing to do: room {room:?} is {label}{until}\n")
     } else {

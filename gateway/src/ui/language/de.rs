@@ -94,6 +94,15 @@ pub(super) static TEXTS: Texts = Texts {
         title: "Diese Aktion ist vorbei",
         lead: "Es wird niemand mehr hineingelassen. Vielen Dank für Ihr Interesse.",
     },
+    place_offered: Heading {
+        title: "Ein Platz ist für Sie reserviert",
+        lead: "Mit der Taste nehmen Sie ihn in diesem Browser ein. Er gilt einmal.",
+    },
+    place_take: "Meinen Platz einnehmen",
+    no_place: Heading {
+        title: "Dieser Link gibt keinen Platz",
+        lead: "Er ist vielleicht unvollständig, zu alt oder zurückgenommen. Bitte fragen Sie dort nach, woher Sie ihn haben.",
+    },
     suspended: Heading {
         title: "Vorübergehend geschlossen",
         lead: "Im Moment wird niemand neu hineingelassen. Wenn Sie gewartet haben, bleibt Ihr Platz erhalten.",

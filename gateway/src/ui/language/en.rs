@@ -94,6 +94,15 @@ pub(super) static TEXTS: Texts = Texts {
         title: "This event is over",
         lead: "Nobody is being let in any more. Thank you for your interest.",
     },
+    place_offered: Heading {
+        title: "A place is kept for you",
+        lead: "Press the button to take it in this browser. It works once.",
+    },
+    place_take: "Take my place",
+    no_place: Heading {
+        title: "This link gives no place",
+        lead: "It may be incomplete, too old or taken back. Please ask those who sent it to you.",
+    },
     suspended: Heading {
         title: "Closed for the moment",
         lead: "Nobody new is let in right now. If you were in line, your place is kept.",

@@ -91,6 +91,15 @@ pub(super) static TEXTS: Texts = Texts {
         lead: "Nadie puede entrar antes del comienzo. Vuelve entonces, por favor.",
     },
     event_over: Heading { title: "Este evento ha terminado", lead: "Ya no entra nadie más. Gracias por tu interés." },
+    place_offered: Heading {
+        title: "Hay un lugar reservado para ti",
+        lead: "Pulsa el botón para usarlo en este navegador. Solo sirve una vez.",
+    },
+    place_take: "Tomar mi lugar",
+    no_place: Heading {
+        title: "Este enlace no da ningún lugar",
+        lead: "Puede estar incompleto, haber caducado o haber sido anulado. Pregunta a quien te lo envió.",
+    },
     suspended: Heading {
         title: "Cerrado por el momento",
         lead: "Ahora mismo no entra nadie nuevo. Si estabas en la cola, tu puesto se conserva.",

@@ -93,6 +93,15 @@ pub(super) static TEXTS: Texts = Texts {
     event_over: Heading {
         title: "Cet événement est terminé", lead: "Plus personne n’entre. Merci de votre intérêt."
     },
+    place_offered: Heading {
+        title: "Une place vous est réservée",
+        lead: "Appuyez sur le bouton pour la prendre dans ce navigateur. Elle ne sert qu’une fois.",
+    },
+    place_take: "Prendre ma place",
+    no_place: Heading {
+        title: "Ce lien ne donne aucune place",
+        lead: "Il est peut-être incomplet, trop ancien ou annulé. Demandez à la personne qui vous l’a envoyé.",
+    },
     suspended: Heading {
         title: "Fermé pour le moment",
         lead: "Personne de nouveau n’entre pour le moment. Si vous étiez dans la file, votre place est conservée.",

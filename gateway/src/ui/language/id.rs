@@ -94,6 +94,15 @@ pub(super) static TEXTS: Texts = Texts {
         title: "Acara ini telah berakhir",
         lead: "Tidak ada lagi yang masuk. Terima kasih atas minat Anda.",
     },
+    place_offered: Heading {
+        title: "Satu tempat disimpan untuk Anda",
+        lead: "Tekan tombol untuk mengambilnya di browser ini. Hanya berlaku sekali.",
+    },
+    place_take: "Ambil tempat saya",
+    no_place: Heading {
+        title: "Tautan ini tidak memberi tempat",
+        lead: "Tautan mungkin tidak lengkap, kedaluwarsa, atau sudah ditarik. Silakan tanyakan kepada pengirimnya.",
+    },
     suspended: Heading {
         title: "Ditutup untuk sementara",
         lead: "Saat ini tidak menerima pengunjung baru. Jika Anda sedang mengantre, posisi Anda tetap disimpan.",

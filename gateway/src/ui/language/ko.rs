@@ -94,6 +94,15 @@ pub(super) static TEXTS: Texts = Texts {
         title: "행사가 종료되었습니다",
         lead: "더 이상 입장하실 수 없습니다. 관심을 가져 주셔서 감사합니다.",
     },
+    place_offered: Heading {
+        title: "자리가 준비되어 있습니다",
+        lead: "이 브라우저에서 사용하려면 버튼을 눌러 주세요. 한 번만 사용할 수 있습니다.",
+    },
+    place_take: "자리 받기",
+    no_place: Heading {
+        title: "이 링크로는 자리를 받을 수 없습니다",
+        lead: "링크가 불완전하거나 기한이 지났거나 취소되었을 수 있습니다. 링크를 보낸 곳에 문의해 주세요.",
+    },
     suspended: Heading {
         title: "잠시 이용이 중단되었습니다",
         lead: "지금은 새로 입장하실 수 없습니다. 이미 기다리고 계셨다면 순서는 유지됩니다.",

@@ -93,6 +93,15 @@ pub(super) static TEXTS: Texts = Texts {
         title: "Este evento terminou",
         lead: "Ninguém mais está entrando. Obrigado pelo seu interesse.",
     },
+    place_offered: Heading {
+        title: "Um lugar está reservado para você",
+        lead: "Aperte o botão para usá-lo neste navegador. Só vale uma vez.",
+    },
+    place_take: "Usar meu lugar",
+    no_place: Heading {
+        title: "Este link não dá nenhum lugar",
+        lead: "Ele pode estar incompleto, vencido ou cancelado. Pergunte a quem o enviou.",
+    },
     suspended: Heading {
         title: "Fechado no momento",
         lead: "Ninguém novo está entrando agora. Se você estava na fila, seu lugar está guardado.",

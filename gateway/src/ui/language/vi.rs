@@ -92,6 +92,15 @@ pub(super) static TEXTS: Texts = Texts {
     event_over: Heading {
         title: "Sự kiện đã kết thúc", lead: "Không còn ai được vào nữa. Cảm ơn bạn đã quan tâm."
     },
+    place_offered: Heading {
+        title: "Một chỗ được giữ cho bạn",
+        lead: "Nhấn nút để nhận chỗ trong trình duyệt này. Chỉ dùng được một lần.",
+    },
+    place_take: "Nhận chỗ của tôi",
+    no_place: Heading {
+        title: "Liên kết này không có chỗ nào",
+        lead: "Liên kết có thể không đầy đủ, đã quá hạn hoặc đã bị thu hồi. Vui lòng hỏi người đã gửi cho bạn.",
+    },
     suspended: Heading {
         title: "Tạm thời đóng cửa",
         lead: "Hiện chưa nhận thêm người mới. Nếu bạn đang xếp hàng, vị trí của bạn được giữ.",

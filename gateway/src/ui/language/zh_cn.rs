@@ -85,6 +85,13 @@ pub(super) static TEXTS: Texts = Texts {
 
     not_open: Heading { title: "尚未开始", lead: "开始前无法进入。请届时再来。" },
     event_over: Heading { title: "活动已结束", lead: "现已不再放行。感谢您的关注。" },
+    place_offered: Heading {
+        title: "已为您保留一个位置", lead: "请按下按钮，在此浏览器中使用。只能使用一次。"
+    },
+    place_take: "领取位置",
+    no_place: Heading {
+        title: "此链接无法领取位置", lead: "链接可能不完整、已过期或已被收回。请联系发送链接的人。"
+    },
     suspended: Heading {
         title: "暂时关闭", lead: "目前不接受新的访客。如果您已在排队，您的位置会保留。"
     },

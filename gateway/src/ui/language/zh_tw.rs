@@ -88,6 +88,13 @@ pub(super) static TEXTS: Texts = Texts {
 
     not_open: Heading { title: "尚未開始", lead: "開始前無法進入。請屆時再來。" },
     event_over: Heading { title: "活動已結束", lead: "目前已不再開放進入。感謝您的關注。" },
+    place_offered: Heading {
+        title: "已為您保留一個位置", lead: "請按下按鈕，在此瀏覽器中使用。只能使用一次。"
+    },
+    place_take: "領取位置",
+    no_place: Heading {
+        title: "此連結無法領取位置", lead: "連結可能不完整、已過期或已被收回。請洽詢傳送連結的人。"
+    },
     suspended: Heading {
         title: "暫時關閉", lead: "目前不開放新的訪客進入。若您已在排隊，您的順位會保留。"
     },

@@ -12,10 +12,10 @@ local function free_slot()
   end
 end
 
--- The oldest segment without waiters, except the last: its index.
+-- The oldest segment without waiters, except the last and that of given places: its index.
 local function done()
   for i = 1, #segments - 1 do
-    if waiting_in(segments[i]) == 0 then
+    if waiting_in(segments[i]) == 0 and segments[i].base ~= GIVEN then
       return i
     end
   end
@@ -83,18 +83,19 @@ local function has_lost()
   return lost
 end
 
--- Takes in the known counters of one segment.
-local function learn(known)
+-- Takes in the known counters of one segment, from a gateway that knows of no other line or may do.
+local function learn(known, up_to_date)
   for _, segment in ipairs(segments) do
     if segment.base == known.base then
-      if (known.next > segment.next or known.serving > segment.serving) and segment ~= current() then
+      if (known.next > segment.next or known.serving > segment.serving) and segment ~= current() and known.base ~= GIVEN then
         s.sure = now + UNSURE
       end
       segment.next, segment.serving = max(segment.next, known.next), max(segment.serving, known.serving)
       return
     end
   end
-  if known.next == known.base or known.base < s.forgotten or not has_room() then
+  local forgotten = known.base < s.forgotten and known.base ~= GIVEN
+  if known.next == known.base or forgotten or not has_room() then
     return
   end
   make_room()
@@ -103,7 +104,9 @@ local function learn(known)
   else
     insert(known)
   end
-  s.lost, s.sure, s.settling = now, now + UNSURE, SETTLE
+  if known.base ~= GIVEN or not up_to_date then
+    s.lost, s.sure, s.settling = now, now + UNSURE, SETTLE
+  end
 end
 
 local MOST_ADOPTED = 512
@@ -162,7 +165,7 @@ local function repair()
     furthest = max(furthest, known.base)
   end
   for _, known in ipairs(seen.segments) do
-    learn(known)
+    learn(known, seen.opened == before)
   end
   s.granted = max(s.granted, seen.granted)
   learn_adopted()
@@ -178,7 +181,8 @@ local function repair()
     s.bucket = min(s.bucket, -seen.owed)
   end
   -- People of an earlier line are here, and no gateway here knows it.
-  if lends and #segments > 1 and s.lenders_unknown_for > 0 and s.lenders_before == 0 then
+  local earlier = #segments - (segments[1].base == GIVEN and 2 or 1)
+  if lends and earlier > 0 and s.lenders_unknown_for > 0 and s.lenders_before == 0 then
     s.lenders_before = s.lenders_told + 1
   end
 end

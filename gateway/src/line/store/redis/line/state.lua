@@ -17,6 +17,7 @@ local FIELDS = {
 local AGES, COHORT, SETTLED_STEP = 13, 200, 5000
 local SHOW_WITHIN = COHORT * AGES
 local SPAN, MOST, ORIGIN, UNIT = 2 ^ 25, 8, 1767225600000, 4000
+local GIVEN = 1024 * SPAN -- places that operators give: policy/src/segment.rs
 local SETTLE, SETTLE_STEP, SETTLE_MORE, UNSURE, ALL = 1000, 100, 300, 5000, 2 ^ 53
 local LEASE_KEPT = 35000
 local GRACE = 30000
