@@ -41,7 +41,7 @@ use crate::line::{Adopt, Batch, Grant, Memory, Outcome, Place, Restore, Revoked,
 use crate::room::Rules;
 use gathered::{InFlight, Newcomers, Reports};
 use held::HeldCallers;
-use schedule::Schedule;
+use schedule::{BUSY_TICK, Schedule};
 use words::Words;
 
 pub use op::{Admission, Op};
@@ -51,6 +51,8 @@ pub use schedule::{GATHER, LEASE_STEP, back_off};
 const SOON: f64 = 0.5;
 /// How far behind the store's the clock here may be.
 const CLOCKS: Millis = 1_000;
+/// A line that rules of a time have opened is looked at often for so long: until its pointer is under way.
+const OPENING: Millis = 500;
 /// Interval at which ended passes and claims are forgotten, in milliseconds.
 const TIDY: Millis = 1_000;
 
@@ -407,11 +409,16 @@ impl<R> RoomQueue<R> {
         Some(Answered { lost, renewed, revoked, tidies })
     }
 
-    /// Due when other rules hold, although nobody asks.
+    /// Due when other rules hold, although nobody asks. Where these have opened a line that stands, due often at first: its pointer begins to
+    /// move, and each gateway is to let the first of its shoppers in as soon as the others do.
     fn wake_for_change(&mut self, now: Duration) {
         let utc = self.view.as_ref().map_or(0, |view| view.utc);
         if let Some(change) = self.rules.next_change(utc) {
             self.schedule.wake(now + Duration::from_millis(change - utc));
+        }
+        let just_opened = |since: Millis| utc < since + OPENING && self.rules.at(utc).open;
+        if self.schedule.dormancy.stands() && self.rules.last_change(utc).is_some_and(just_opened) {
+            self.schedule.wake(now + BUSY_TICK);
         }
     }
 

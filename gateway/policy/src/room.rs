@@ -129,6 +129,11 @@ impl Rules {
         self.scheduled.iter().map(|scheduled| scheduled.from).find(|&from| from > utc)
     }
 
+    /// Since when the rules of this time have held; `None`: nothing was scheduled before.
+    pub fn last_change(&self, utc: Millis) -> Option<Millis> {
+        self.scheduled.iter().map(|scheduled| scheduled.from).rfind(|&from| from <= utc)
+    }
+
     /// Whether a line that was open when the store last answered stays open: other rules that came since are those of an open
     /// line as well.
     pub fn stays_open(&self, heard: Millis, now: Millis) -> bool {

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod encryption;
 pub mod sentinel;
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -12,10 +13,14 @@ use std::process::{Child, Command, Stdio};
 
 use super::{free_address, until};
 
+/// Variables that a program is started with.
+pub type Environment = Vec<(&'static str, OsString)>;
+
 pub struct RedisServer {
     pub address: SocketAddr,
     dir: tempfile::TempDir,
     options: String,
+    environment: Environment,
     child: Child,
 }
 
@@ -32,10 +37,16 @@ impl RedisServer {
 
     /// A server with these lines in its configuration. New ports are taken if another process has one.
     pub fn with(options: impl Fn() -> String) -> Self {
+        Self::within(&Environment::new(), options)
+    }
+
+    /// The same, with these variables.
+    pub fn within(environment: &Environment, options: impl Fn() -> String) -> Self {
         until("a Redis has a port of its own", || {
             let (address, dir, options) = (free_address(), tempfile::tempdir().unwrap(), options());
-            let child = spawn(address, dir.path(), &options);
-            let mut server = Self { address, dir, options, child };
+            let environment = environment.clone();
+            let child = spawn(address, dir.path(), &options, &environment);
+            let mut server = Self { address, dir, options, environment, child };
             server.answers().then_some(server)
         })
     }
@@ -68,7 +79,7 @@ impl RedisServer {
 
     /// Starts it again where it was.
     pub fn restart(&mut self) {
-        self.child = spawn(self.address, self.dir.path(), &self.options);
+        self.child = spawn(self.address, self.dir.path(), &self.options, &self.environment);
         assert!(self.answers(), "its port was taken");
     }
 
@@ -125,12 +136,13 @@ pub fn program() -> String {
     std::env::var("WEIR_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
-fn spawn(address: SocketAddr, dir: &Path, options: &str) -> Child {
+fn spawn(address: SocketAddr, dir: &Path, options: &str, environment: &Environment) -> Child {
     let file = dir.join("redis.conf");
     let own = format!("port {}\nbind 127.0.0.1\ndir {}\n", address.port(), dir.display());
     std::fs::write(&file, format!("{own}save \"\"\nappendfsync always\n{options}")).unwrap();
     let mut command = Command::new(program());
     command.arg(&file).args(options.contains("sentinel ").then_some("--sentinel"));
+    command.envs(environment.iter().cloned());
     command
         .stdout(Stdio::null())
         .spawn()

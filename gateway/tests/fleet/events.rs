@@ -107,6 +107,48 @@ fn an_event_starts_at_three_gateways_by_the_clock_of_the_store_and_by_no_other()
 }
 
 #[test]
+fn a_clock_of_the_store_that_jumps_is_told_starts_what_it_passes_and_starts_nothing_twice() {
+    let (clock, shop) = (Clock::new(), Shop::open());
+    let redis = clock.redis();
+    let half_an_hour = 1_800_000;
+    let event = event(half_an_hour, LONG + half_an_hour, "");
+    let room = format!(
+        "[[room]]\nname = \"launch\"\nhost = \"*\"\npath = \"/launch\"\nnew_users_per_minute = 6000\nburst = 1\n{event}"
+    );
+    let (a, b) = (gateway(redis.address, shop.address, &room), gateway(redis.address, shop.address, &room));
+    let gateways = [&a, &b];
+    let people = wait_at(&gateways, 3);
+    let jumps = |direction: &str| {
+        let name = format!("weir_store_clock_jumps_total{{direction=\"{direction}\"}}");
+        gateways.map(|weir| weir.metric(&name))
+    };
+    assert!(shop.seen().is_empty() && jumps("ahead") == [0.0; 2] && jumps("back") == [0.0; 2]);
+
+    clock.set("+1h");
+    all_enter(&gateways, &people);
+    until_true("both tell that the clock has jumped", || jumps("ahead") == [1.0; 2]);
+    assert!(a.log().contains("the clock of the store has jumped"), "{}", a.log());
+
+    // Before the start again, by that clock: the event has started all the same.
+    clock.set("+10m");
+    until_true("both tell that it has jumped back", || jumps("back") == [1.0; 2]);
+    for (at, number, cookie) in &people {
+        assert!(comes(gateways[*at], Some(cookie)).is_shop(), "{number} stays inside");
+    }
+    let waiting = until("a newcomer of a moment in which nobody is called waits", || {
+        let newcomer = comes(&a, None);
+        newcomer.is_line().then_some(newcomer)
+    });
+    assert_eq!(waiting.waiting()["isEventPrequeueing"], false, "{waiting:?}");
+
+    // A clock that goes on from where it was lets people in again.
+    clock.set("+1h");
+    until_true("who waited meanwhile is in", || comes(&b, Some(&waiting.cookie().unwrap())).is_shop());
+    until_true("both tell of that jump, too", || jumps("ahead") == [2.0; 2]);
+    gateways.iter().for_each(|weir| weir.is_well());
+}
+
+#[test]
 fn an_event_whose_start_passes_without_the_store_lets_nobody_in_and_starts_when_the_store_is_back() {
     for fail_mode in ["open", "static"] {
         let (mut redis, shop) = (RedisServer::durable(), Shop::open());

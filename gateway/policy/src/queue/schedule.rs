@@ -9,7 +9,7 @@ pub const GATHER: Duration = Duration::from_millis(4);
 /// A lease is lived on in steps of this length.
 pub const LEASE_STEP: Duration = Duration::from_millis(20);
 /// Time moves a line at least this often while requests are held for a token: a bucket of 0.1 s must not overflow.
-const BUSY_TICK: Duration = Duration::from_millis(20);
+pub(super) const BUSY_TICK: Duration = Duration::from_millis(20);
 /// An idle room is still polled this often: it bounds the effect of a missed report.
 const DORMANT: Duration = Duration::from_mins(30);
 /// Another gateway's report of activity in a room holds for this long.

@@ -445,6 +445,24 @@ fn a_room_in_which_nothing_happens_is_asked_at_the_moment_in_which_an_event_begi
 }
 
 #[test]
+fn a_line_that_an_event_has_opened_is_asked_often_until_its_pointer_is_under_way() {
+    let mut room = Room::crowded(&with_event(&Rules { lends: false, ..rules() }, 3_000, 10_000), 400);
+    let mut pauses = Vec::new();
+    while room.millis() < 11_000 {
+        room.commit();
+        let due = room.queue.next_wakeup();
+        pauses.push((room.millis(), (due - room.now).as_millis()));
+        room.now = due;
+    }
+    let most = |from: Millis, to: Millis| {
+        let within = pauses.iter().filter(|(at, _)| (from..to).contains(at));
+        within.map(|(_, pause)| *pause).max().unwrap()
+    };
+    assert!(pauses.iter().any(|(at, _)| *at == 10_000), "at its start");
+    assert_eq!((most(10_000, 10_500), most(10_500, 11_000), most(4_000, 9_000)), (20, 100, 100));
+}
+
+#[test]
 fn only_rules_that_are_due_soon_go_to_the_store() {
     let day = 24 * 3_600_000;
     let mut room = Room::new(&with_event(&rules(), day, day + 60_000));

@@ -1,15 +1,17 @@
-//! A gateway whose wall clock can be set while it runs, by libfaketime. Its monotonic clock goes on, as that of a
+//! A gateway or a Redis whose wall clock can be set while it runs, by libfaketime. Its monotonic clock goes on, as that of a
 //! real machine does.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::common::redis::{Environment, RedisServer};
 use crate::common::{WEIR, Weir, until};
 
-/// The clock of one gateway.
+/// The clock of one program.
 pub(crate) struct Clock {
     dir: tempfile::TempDir,
 }
@@ -25,11 +27,25 @@ impl Clock {
     /// A gateway that lives by this clock.
     pub(crate) fn weir(&self) -> Command {
         let mut command = Command::new(WEIR);
-        command.env("LD_PRELOAD", library()).env("FAKETIME_TIMESTAMP_FILE", self.file());
-        // It looks at the file once a second.
-        command.env("FAKETIME_CACHE_DURATION", "1").env("NO_FAKE_STAT", "1");
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
+        command.envs(self.environment(library().into_os_string()));
         command
+    }
+
+    /// A Redis that lives by it. The allocator that it brings asks for the time before libfaketime is ready: that of the C library is put in its
+    /// place.
+    pub(crate) fn redis(&self) -> RedisServer {
+        let mut libraries = library().into_os_string();
+        libraries.push(" libc.so.6");
+        RedisServer::within(&self.environment(libraries), String::new)
+    }
+
+    fn environment(&self, libraries: OsString) -> Environment {
+        // It looks at the file once a second.
+        let second = ("FAKETIME_CACHE_DURATION", "1".into());
+        let keeps =
+            ["NO_FAKE_STAT", "FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC"].map(|name| (name, "1".into()));
+        let clock = [("LD_PRELOAD", libraries), ("FAKETIME_TIMESTAMP_FILE", self.file().into_os_string()), second];
+        clock.into_iter().chain(keeps).collect()
     }
 
     /// Puts it on or back by this much, as `+1h`.
