@@ -41,7 +41,7 @@ pub use toml_diagnostics::Diagnostic;
 use toml_diagnostics::{Document, position};
 
 pub use admin::{AdminConfig, AdminTlsConfig};
-pub use brand::BrandConfig;
+pub use brand::{BrandConfig, FactsConfig};
 pub use event::EventConfig;
 pub use listen::{ListenConfig, TlsConfig};
 pub use localized::LocalizedText;

@@ -60,7 +60,7 @@ fn open(weir: &Weir) {
 fn script_and_page_say_the_same_in_every_language() {
     let script = include_str!("../../../queue-ui/page.js");
     let (_, words) = script.split_once("  const counted =").expect("its words");
-    let (words, _) = words.split_once("  const wait =").expect("their end");
+    let (words, _) = words.split_once("  // Tells `queue.js`").expect("their end");
     let waits = [
         (0, 0),
         (0, 7),
