@@ -62,7 +62,7 @@ draw: ## What an insider gains in a draw, and whether its orders are uniform, by
 	WEIR_DRAW_ORDERS=10 cargo nextest run --workspace --locked --test launches --no-capture -E 'test(/^draw::(uniform|threats::who_knows)/)'
 
 .PHONY: test-world
-test-world: differential clients locust openapi real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
+test-world: differential clients locust openapi page real-shop fuzz ## Tests against other people's programs and random bytes, longer than make test
 
 .PHONY: differential
 differential: ## Readings of a path by Node, Python, nginx and HAProxy against Weir's, over 10,000 spellings: some minutes
@@ -86,6 +86,16 @@ openapi: ## The description of the API, by a validator of OpenAPI: seconds
 	@deploy/tools world
 	deploy/venv gateway/tests/world/openapi >/dev/null
 	cargo nextest run --workspace --locked --test world --run-ignored all openapi::
+
+.PHONY: page
+page: ## What axe finds on the shopper's page in every state and language, and twenty browsers in order: minutes
+	@deploy/tools world
+	cargo nextest run --workspace --locked --test world --run-ignored all -E 'test(/^page::(axe|twenty)/)'
+
+.PHONY: pictures-page
+pictures-page: ## Pictures of every state of the shopper's page, in 13 languages and two widths, in target/pictures/page: minutes
+	@deploy/tools world
+	cargo nextest run --workspace --locked --test world --run-ignored all page::pictures
 
 .PHONY: real-shop
 real-shop: ## A shop of django-oscar behind Weir and nginx, Chromium that buys something, and loadtest's crowd: some minutes

@@ -1,7 +1,7 @@
 // What waiting pages have in common: elements by id, a note, and what is done at the shopper's turn.
 const $ = id => document.getElementById(id);
 const show = (id, text) => { const e = $(id); if (e && e.textContent !== text) e.textContent = text; };
-const note = text => { show("note", text || ""); const e = $("note"); if (e) e.hidden = !text; };
+const note = text => { const e = $("note"); if (e) e.hidden = !text; show("note", text || ""); };
 // As the page was rendered with, in every browser.
 const grouped = (number, sign = ",") => number.toLocaleString("en").replaceAll(",", sign);
 const lang = document.documentElement.lang, latin = lang + "-u-nu-latn";

@@ -2,9 +2,9 @@
 // everybody, works out this shopper's place and wait from it, and reloads the page at their turn.
 {
   const { ceil, floor, max, min } = Math;
-  const page = $("weir"), data = page.dataset, title = document.title;
+  const page = $("weir"), data = page.dataset, title = document.title, heading = page.querySelector("h1");
   const ticket = +data.ticket, line = +data.line, told = +data.poll;
-  let timer, newer, tried = Date.now(), fails = 0, said = 0;
+  let timer, newer, more, tried = Date.now(), fails = 0;
 
   // The position never grows, not even across reloads or gateways that know less.
   const key = "weir." + data.room, me = data.line + "." + data.ticket;
@@ -34,16 +34,18 @@
     high < 120 ? span("seconds", floor(low / 5) * 5, ceil(high / 5) * 5) :
     low < 7200 ? span("minutes", floor(low / 60), ceil(high / 60)) :
     span("hours", floor(low / 3600), ceil(high / 3600));
-  const wait = text => {
-    const e = $("wait");
-    if (!e || e.textContent === text) return;
-    e.textContent = text;
-    // A screen reader hears a change, but not every number.
-    if (Date.now() - said > 30000) {
-      said = Date.now();
-      show("say", ["place", "position", "expected", "wait"].map(id => $(id)?.textContent).join(" "));
-    }
-  };
+
+  // Tells `queue.js`. False: it does the rest.
+  const fire = (what, detail) => page.dispatchEvent(new CustomEvent("weir:" + what, { detail, cancelable: true }));
+  // That script has the words of states that are rare, and what helps those who stay. It comes with the first look at the line, so a crowd
+  // that came together does not ask for it together.
+  const load = () => more ||= new Promise(done => {
+    const script = document.createElement("script");
+    script.onload = done;
+    script.onerror = () => done(more = 0);
+    script.src = data.more;
+    document.head.append(script);
+  });
 
   const segments = status => [...status.before || [], [status.segment, status.serving, status.next]];
   // Numbers that are called until this one is, itself included; the place is behind those who are `entering` too; 0: it is called, or the gateway must look at it.
@@ -89,14 +91,15 @@
     // Before a start and after an end the page is another one; polls are spread, and so is this.
     if (!held && !away && !unsure && (starts ? 1 : status.ended ? 2 : 0) != (data.stage || 0)) return again();
     countDown?.(starts, words);
-    if (placed ? moving && !position : !away && status.round != line) return again();
+    if (placed && moving && !position) return fire("turn", again) && again();
+    if (!placed && !away && status.round != line) return again();
     if (position && !unsure) {
       if (!data.position) return again();
       place(position + (entering || 0));
     }
     const range = moving && placed && status.wait;
     const [low, high] = range ? [max(0, floor(range[0] + range[1] * position)), ceil(range[2] + range[3] * position)] : [];
-    wait(range ? words(low, high) : data.unknown);
+    show("wait", range ? words(low, high) : data.unknown);
     renew(status);
     listen(status.message).catch(() => {});
     note(away ? data.kept : !open ? data.paused : gone ? data.goneNote : stands ? data.lastItems : resting ? data.resting : "");
@@ -105,12 +108,13 @@
     // In the state "called" there is no such part.
     for (const e of [$("expected"), $("wait")]) if (e) e.hidden = gone;
     if ($("position")) {
-      page.querySelector("h1").textContent = gone ? data.gone : data.title;
+      heading.textContent = gone ? data.gone : data.title;
       page.querySelector(".lead").hidden = gone;
     }
     const clock = $("updated");
     if (clock) { clock.dateTime = new Date(status.now).toISOString(); tell(clock); }
     const interval = placed ? min(poll.max, max(poll.min, position / poll.pace * poll.share)) : 10;
+    fire("line", [status, high]);
     plan(interval * poll.stretch * (document.hidden ? 2 : 1));
   };
   const check = async () => {
@@ -120,6 +124,7 @@
       if (answer.status === 404) return again();
       if (!answer.ok) throw answer.status;
       const status = await answer.json();
+      if (data.more) await load();
       fails = 0;
       update(status);
     } catch {
@@ -130,6 +135,7 @@
   const plan = seconds => { clearTimeout(timer); timer = setTimeout(check, seconds * jitter() * 1000); };
   const now = () => { if (!document.hidden && Date.now() - tried > 1000) { clearTimeout(timer); check(); } };
 
+  data.title ||= heading.textContent;
   document.querySelectorAll("time").forEach(tell);
   if (ticket > 0 && +data.position) place(+data.position);
   document.addEventListener("visibilitychange", now);

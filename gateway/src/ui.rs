@@ -6,6 +6,7 @@
 //!
 //! Out of scope: sockets, headers, status codes, the store, the clock.
 
+mod answers;
 mod brand;
 mod gate;
 mod gzip;
@@ -18,6 +19,8 @@ mod on_demand;
 mod operators;
 mod page;
 mod pass;
+mod question;
+mod queue_script;
 mod status;
 mod template;
 
@@ -33,6 +36,7 @@ use policy::outlook::{Outlook, Standstill, Wait};
 use policy::pacer::PollTable;
 use policy::room::Room;
 use policy::stock::{Stock, StockState};
+use policy::ticket::TICKET_KEPT;
 
 pub use brand::{Brand, Colour, LOGO_BYTES, Logo, LogoError};
 pub use gate::{held_json, held_text, turn_json};
@@ -42,6 +46,8 @@ pub use message::Message;
 pub use notice::{Form, Notice, Notices};
 pub use page::WaitingPage;
 pub use pass::{pass_script, pass_status};
+pub use question::{QUESTIONS, Question};
+pub use queue_script::queue_script;
 pub(crate) use status::{clock_of_day, iso};
 pub use template::{Coding, Filled, PageError};
 
@@ -157,6 +163,8 @@ pub struct Snapshot {
     event: EventFacts,
     /// The time of the start, as `2026-01-31T09:05:00.000Z` and in the room's zone.
     starts: [String; 2],
+    /// Until when at least a turn that has come now is kept, in the room's zone.
+    turn_until: String,
     line: View,
     outlook: Outlook,
     standstill: Option<Standstill>,
@@ -182,6 +190,7 @@ impl Snapshot {
                 .event
                 .starts()
                 .map_or_else(Default::default, |(at, _)| [status::iso(at), status::date_and_clock(at, facts.zone)]),
+            turn_until: status::date_and_clock(facts.line.now.saturating_add(TICKET_KEPT), facts.zone),
             line: View { adopted: Vec::new(), ..facts.line.clone() },
             outlook: facts.line.outlook(&facts.room.rules),
             standstill: facts.standstill(),
@@ -231,6 +240,11 @@ impl Snapshot {
     /// What those who wait are told of the time.
     pub fn announcement(&self) -> Announcement {
         self.event.announcement
+    }
+
+    /// The time of the start, for machines and for people; empty if there is none.
+    pub fn starts(&self) -> &[String; 2] {
+        &self.starts
     }
 
     /// The time left until the start, as `1:02:03` or `2:03`.

@@ -54,6 +54,8 @@ pub const ARRIVAL_LIFE: Millis = 60 * 1000;
 
 /// A ticket older than this is sealed anew when its holder is seen: an hour.
 const REFRESH_AFTER: Millis = 60 * 60 * 1000;
+/// How long a ticket lasts at least after it was shown, be it for the last time.
+pub const TICKET_KEPT: Millis = TICKET_LIFE - REFRESH_AFTER;
 
 impl Token {
     /// A ticket for place `number`, sealed at `now`.

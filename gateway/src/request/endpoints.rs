@@ -1,7 +1,8 @@
 //! The gateway's own endpoints: everything under `/.weir/`.
 //!
 //! `GET status/{room}` is the same for all callers and may be cached for a second, and so is `GET message/{room}`, what operators tell
-//! those who wait; `GET logo/{room}` for a week.
+//! those who wait; `GET logo/{room}` for a week, `GET queue/{language}.js`, the second script of the waiting page, for ever.
+//! `GET answers/{room}/{question}` is what a shopper would ask a help desk.
 //! `POST leave/{room}` gives up a place or a pass; it needs the sealed token and comes from the shop's own pages, or from an app.
 //! `GET place/{room}?code=...` is the page of a place that an operator gave: a button, because previews of links ask for it too.
 //! `POST` to the same takes the place.
@@ -26,8 +27,9 @@ use crate::client::body::Body;
 use crate::client::visitor::{self, Head};
 use crate::in_force::site::SiteRoom;
 use crate::request::reply;
-use crate::request::request_context::RequestContext;
+use crate::request::request_context::{RequestContext, coding};
 use crate::telemetry::RequestVerdict;
+use crate::ui::Question;
 use crate::upstream::Turn;
 
 /// The prefix of these paths.
@@ -48,12 +50,23 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
         return script(cx, head);
     }
     let (action, rest) = path.split_once('/').unwrap_or((path, ""));
-    let (name, place) = if action == "gate" { rest.split_at(rest.find('/').unwrap_or(rest.len())) } else { (rest, "") };
+    if action == "queue" {
+        return queue_script(head, rest);
+    }
+    let (name, place) = if matches!(action, "gate" | "answers") {
+        rest.split_at(rest.find('/').unwrap_or(rest.len()))
+    } else {
+        (rest, "")
+    };
     let Some(room) = cx.site.asked(name) else { return reply::not_found() };
     match (action, &head.parts.method) {
         ("status", &(Method::GET | Method::HEAD)) => reply::status(room),
         ("message", &(Method::GET | Method::HEAD)) => reply::message(room),
         ("logo", &(Method::GET | Method::HEAD)) => reply::logo(room),
+        ("answers", &(Method::GET | Method::HEAD)) => {
+            cx.look_at(room, head);
+            answers(cx, room, head, place)
+        }
         ("leave", &Method::POST) => {
             cx.look_at(room, head);
             leave(cx, head)
@@ -78,7 +91,7 @@ pub(crate) async fn answer(cx: &mut RequestContext<'_>, path: &str, head: &Head<
             Box::pin(turn(cx, room, head, place)).await
         }
         ("gate", _) => reply::wrong_method("GET"),
-        ("status" | "message" | "logo", _) => reply::wrong_method("GET, HEAD"),
+        ("status" | "message" | "logo" | "answers", _) => reply::wrong_method("GET, HEAD"),
         ("leave", _) => reply::wrong_method("POST"),
         _ => reply::not_found(),
     }
@@ -90,6 +103,32 @@ pub(crate) fn checked(cx: &mut RequestContext<'_>, head: &Head<'_>) -> Response<
     match head.parts.method {
         Method::GET | Method::HEAD | Method::OPTIONS => reply::health(cx.worker.shared.is_ready()),
         _ => reply::wrong_method("GET, HEAD, OPTIONS"),
+    }
+}
+
+/// The page of answers, with the question of this path opened and counted.
+fn answers(cx: &mut RequestContext<'_>, room: &Arc<SiteRoom>, head: &Head<'_>, path: &str) -> Response<Body> {
+    if let Err(wait) = cx.charge() {
+        return reply::too_fast(cx, wait);
+    }
+    let opened = match path.trim_matches('/') {
+        "" => None,
+        name => match Question::of(name) {
+            None => return reply::not_found(),
+            opened => opened,
+        },
+    };
+    if let Some(question) = opened.filter(|_| head.parts.method == Method::GET) {
+        room.live.meters().answer_opened(question);
+    }
+    cx.take_coding(head);
+    reply::answers(cx, room, opened)
+}
+
+fn queue_script(head: &Head<'_>, file: &str) -> Response<Body> {
+    match head.parts.method {
+        Method::GET | Method::HEAD => reply::queue_script(file, head.parts.uri.query(), coding(head)),
+        _ => reply::wrong_method("GET, HEAD"),
     }
 }
 
@@ -192,7 +231,7 @@ fn script(cx: &RequestContext<'_>, head: &Head<'_>) -> Response<Body> {
         return reply::not_found();
     }
     match head.parts.method {
-        Method::GET | Method::HEAD => reply::pass_script(head.accept_encoding.is_some_and(visitor::takes_gzip)),
+        Method::GET | Method::HEAD => reply::pass_script(coding(head)),
         _ => reply::wrong_method("GET, HEAD"),
     }
 }

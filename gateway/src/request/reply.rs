@@ -1,6 +1,6 @@
 //! Verdict or error -> answer: status, headers, and text. The one table of failures.
 //!
-//! Nothing here redirects but to the same address over TLS, and from a place that was taken to the room; and only the status document, a logo and the script may be cached.
+//! Nothing here redirects but to the same address over TLS, and from a place that was taken to the room; and only the status document, a logo and the scripts may be cached.
 
 mod program;
 
@@ -22,7 +22,7 @@ use crate::client::buffer::Charge;
 use crate::in_force::site::SiteRoom;
 use crate::request::request_context::{RequestContext, Wants};
 use crate::telemetry::RequestVerdict;
-use crate::ui::{self, Coding, Form, HeldForm, Language, Notice, QueuePosition};
+use crate::ui::{self, Coding, Form, HeldForm, Language, Notice, Question, QueuePosition};
 use crate::upstream::{Turn, UpstreamError};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -32,6 +32,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const SCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// `Retry-After` of a suspended or full room, in seconds.
 const LATER: u64 = 30;
@@ -156,11 +157,35 @@ pub(crate) fn logo(room: &SiteRoom) -> Response<Body> {
 }
 
 /// The script for pages of the shop: the same for all rooms, and of this version.
-pub(crate) fn pass_script(gzip: bool) -> Response<Body> {
-    let coding = if gzip { Coding::Gzip } else { Coding::Identity };
+pub(crate) fn pass_script(coding: Coding) -> Response<Body> {
     let mut response = answer(StatusCode::OK, SCRIPT, ui::pass_script(coding));
     response.headers_mut().insert(header::CACHE_CONTROL, AN_HOUR);
     coded(response, coding)
+}
+
+/// The second script of the waiting page, in a language. Its address changes with it; at a gateway of another version it is not stored.
+pub(crate) fn queue_script(file: &str, version: Option<&str>, coding: Coding) -> Response<Body> {
+    let Some((script, is_current)) = ui::queue_script(file, version, coding) else { return not_found() };
+    let mut response = answer(StatusCode::OK, SCRIPT, script);
+    if is_current {
+        response.headers_mut().insert(header::CACHE_CONTROL, FOR_EVER);
+    }
+    coded(response, coding)
+}
+
+/// What a shopper would ask a help desk, answered from the line as it is.
+pub(crate) fn answers(cx: &RequestContext<'_>, room: &SiteRoom, opened: Option<Question>) -> Response<Body> {
+    let snapshot = room.live.snapshot();
+    let ticket = cx.token().filter(|token| token.kind == Kind::Ticket).map(|token| token.number);
+    let standing = snapshot.answers.standing(ticket, 1.0);
+    let (language, coding) = cx.language_and_coding(room.language);
+    let own = room.own_page();
+    if cx.wants() == Wants::Json {
+        return answer(StatusCode::OK, JSON, own.answers_json(&snapshot.answers, &standing, language));
+    }
+    let place = (&snapshot.answers, &standing);
+    let filled = own.answers(opened, place, waiting_page(cx, room), (language, coding));
+    page(StatusCode::OK, filled, coding, own.own_csp())
 }
 
 /// The end of the shopper's pass, for that script; `None`: there is none. A newer text of the pass goes along.
@@ -181,7 +206,15 @@ pub(crate) fn pass(cx: &RequestContext<'_>, room: &SiteRoom, pass: Option<Token>
 /// The room is suspended.
 pub(crate) fn suspended(cx: &mut RequestContext<'_>) -> Response<Body> {
     cx.verdict = RequestVerdict::Suspended;
-    notice(cx, StatusCode::SERVICE_UNAVAILABLE, Notice::Suspended { retry: LATER })
+    let settings = cx.room.map(|room| room.live.settings());
+    let message = settings.as_ref().and_then(|settings| settings.message.as_deref());
+    let is_last_call = |room: &SiteRoom| room.config.last_call && !room.config.suspended && !room.config.stopped;
+    let why = if cx.room.is_some_and(|room| is_last_call(room)) {
+        Notice::LastCall { retry: LATER, message }
+    } else {
+        Notice::Suspended { retry: LATER, message }
+    };
+    notice(cx, StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 /// The room is full, or lets nobody in at this time, and keeps no line.
@@ -190,9 +223,9 @@ pub(crate) fn full(cx: &mut RequestContext<'_>, room: &SiteRoom) -> Response<Bod
     let snapshot = room.live.snapshot();
     let why = match snapshot.answers.announcement() {
         _ if room.in_force(&snapshot, cx.started).rules.open => Notice::Full,
-        Announcement::Starts(_) => Notice::NotOpen { retry: LATER },
+        Announcement::Starts(_) => Notice::NotOpen { retry: LATER, starts: snapshot.answers.starts() },
         Announcement::Ended => Notice::EventOver,
-        Announcement::None => Notice::Suspended { retry: LATER },
+        Announcement::None => Notice::Suspended { retry: LATER, message: None },
     };
     retry(notice(cx, StatusCode::SERVICE_UNAVAILABLE, why), LATER)
 }

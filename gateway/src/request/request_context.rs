@@ -23,6 +23,11 @@ use crate::request::worker::Worker;
 use crate::telemetry::{Disposition, RequestVerdict};
 use crate::ui::{Coding, Language, QueuePosition};
 
+/// The coding that a visitor takes.
+pub(crate) fn coding(head: &Head<'_>) -> Coding {
+    if head.accept_encoding.is_some_and(visitor::takes_gzip) { Coding::Gzip } else { Coding::Identity }
+}
+
 /// The wanted form of the gateway's own answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wants {
@@ -187,14 +192,17 @@ impl<'a> RequestContext<'a> {
             }
             Intent::Page | Intent::Submit => {
                 self.wants = Some(Wants::Page);
-                if head.accept_encoding.is_some_and(visitor::takes_gzip) {
-                    self.coding = Coding::Gzip;
-                }
+                self.take_coding(head);
             }
             Intent::Json => self.wants = Some(Wants::Json),
             _ if self.by_header => self.wants = Some(Wants::Json),
             _ => {}
         }
+    }
+
+    /// Reads the coding of a page that the visitor takes.
+    pub(crate) fn take_coding(&mut self, head: &Head<'_>) {
+        self.coding = coding(head);
     }
 
     /// The form of the gateway's answer.

@@ -42,7 +42,7 @@ pub use toml_diagnostics::Diagnostic;
 use toml_diagnostics::{Document, position};
 
 pub use admin::{AdminConfig, AdminTlsConfig};
-pub use brand::BrandConfig;
+pub use brand::{BrandConfig, FactsConfig};
 pub use event::EventConfig;
 pub use language::TemplateLanguage;
 pub use listen::{ListenConfig, TlsConfig};

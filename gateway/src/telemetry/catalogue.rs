@@ -99,6 +99,8 @@ metrics! {
     REQUEST_SECONDS: Histogram "weir_request_seconds" in "seconds" ["disposition"];
     /// Newcomers who asked for a place and got none, and why. Other requests that were turned away are in `weir_requests_total` alone.
     JOINS_REFUSED: Counter "weir_joins_refused_total" in "users" ["room", "reason"];
+    /// Questions that shoppers opened on the page of answers: what else they might have asked a help desk.
+    ANSWERS_OPENED: Counter "weir_answers_opened_total" in "requests" ["room", "question"];
     /// Requests that were to go on to the shop and got no answer of it, by the reason that the access line has too.
     UNANSWERED: Counter "weir_requests_unanswered_total" in "requests" ["room", "reason"];
     /// Tokens that were shown and did not count, and why.

@@ -35,6 +35,8 @@ pub struct Brand {
     pub colour: Option<Colour>,
     /// A line of text by language; empty: none.
     pub lines: [String; Language::ALL.len()],
+    /// What the shop says of prices and of the stock, as `lines`.
+    pub facts: [[String; Language::ALL.len()]; 2],
 }
 
 impl Brand {
@@ -43,7 +45,12 @@ impl Brand {
         !self.name.is_empty()
             || self.logo.is_some()
             || self.colour.is_some()
-            || self.lines.iter().any(|l| !l.is_empty())
+            || self.lines.iter().chain(self.facts.iter().flatten()).any(|line| !line.is_empty())
+    }
+
+    /// The facts in a language, as far as there are any.
+    pub(super) fn facts_in(&self, language: Language) -> Vec<&str> {
+        self.facts.iter().map(|fact| fact[language as usize].as_str()).filter(|fact| !fact.is_empty()).collect()
     }
 
     /// The addition to the style of a page, in its form.

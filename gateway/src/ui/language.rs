@@ -23,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::push_number;
+use super::question::Question;
 
 /// A language that the page is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -146,7 +147,27 @@ pub(super) struct Texts {
     pub(super) pass_ended: &'static str,
     pub(super) pass_stay: &'static str,
     pub(super) pass_close: &'static str,
+    pub(super) check: &'static str,
+    /// The name of the page of answers, and the way back from it.
+    pub(super) answers: &'static str,
+    pub(super) answers_back: &'static str,
+    /// Before and after the time until which a turn is kept.
+    pub(super) turn_until: [&'static str; 2],
+    pub(super) entering: &'static str,
+    /// A switch, and what a page says that will call its shopper.
+    pub(super) notify: &'static str,
+    pub(super) notify_on: &'static str,
+    /// With `{n}`, a number.
+    pub(super) moved: &'static str,
+    /// In the order of `Question::ALL`.
+    pub(super) questions: [&'static str; Question::ALL.len()],
+    pub(super) answer_place: &'static str,
+    pub(super) answer_tab: &'static str,
+    pub(super) answer_moving: &'static str,
+    pub(super) answer_left: &'static str,
+    pub(super) answer_untold: &'static str,
 
+    pub(super) last_call: Heading,
     pub(super) suspended: Heading,
     pub(super) not_open: Heading,
     pub(super) event_over: Heading,

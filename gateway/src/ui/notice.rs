@@ -11,6 +11,7 @@ use minijinja::{Value, context};
 
 use super::brand::Brand;
 use super::language::{Heading, Texts};
+use super::message::Message;
 use super::on_demand::OnDemand;
 use super::page::Room;
 use super::template::{Coding, Filled, Look, NOTICE, Segments, Slot, ours, render};
@@ -23,6 +24,15 @@ pub enum Notice<'a> {
     Suspended {
         /// Seconds.
         retry: u64,
+        /// What operators tell.
+        message: Option<&'a Message>,
+    },
+    /// The room gives no more places, and those in line have their turn.
+    LastCall {
+        /// Seconds.
+        retry: u64,
+        /// What operators tell.
+        message: Option<&'a Message>,
     },
     /// The room rejects newcomers over its limits.
     Full,
@@ -30,6 +40,8 @@ pub enum Notice<'a> {
     NotOpen {
         /// Seconds.
         retry: u64,
+        /// The time of the start, for machines and for people.
+        starts: &'a [String; 2],
     },
     /// The last event is over, and shoppers enter during events alone.
     EventOver,
@@ -75,11 +87,11 @@ pub enum Notice<'a> {
 }
 
 /// Number of pages: [`Notice::index`] is below it.
-const PAGES: usize = 12;
+const PAGES: usize = 13;
 /// Number of notices that are the same for all their readers.
 const KINDS: usize = 12;
 
-impl Notice<'_> {
+impl<'a> Notice<'a> {
     fn index(self) -> usize {
         match self {
             Self::Suspended { .. } => 0,
@@ -92,27 +104,33 @@ impl Notice<'_> {
             Self::InDoubt { .. } => 7,
             Self::NotOpen { .. } => 8,
             Self::EventOver => 9,
-            Self::PlaceOffered | Self::PlaceTaken => 10,
-            Self::NoPlace => 11,
+            Self::LastCall { .. } => 10,
+            Self::PlaceOffered | Self::PlaceTaken => 11,
+            Self::NoPlace => 12,
         }
     }
 
-    /// Its index among the notices, and that of its seconds in [`SECONDS`]; `None` for one that names a request.
+    /// Its index among the notices, and that of its seconds in [`SECONDS`]; `None` for one that names a request or a time, or has words of
+    /// operators.
     fn kind(self) -> Option<(usize, usize)> {
         let kind = match self {
-            Self::Suspended { .. } => 0,
+            Self::Suspended { message: None, .. } => 0,
             Self::Full => 1,
             Self::TooMany { .. } => 2,
             Self::NeedsPass { .. } => 3,
             Self::Left => 4,
             Self::Busy => 5,
             Self::Ended { .. } => 6,
-            Self::NotOpen { .. } => 7,
+            Self::LastCall { message: None, .. } => 7,
             Self::EventOver => 8,
             Self::PlaceOffered => 9,
             Self::PlaceTaken => 10,
             Self::NoPlace => 11,
-            Self::Failed { .. } | Self::InDoubt { .. } => return None,
+            Self::Suspended { .. }
+            | Self::LastCall { .. }
+            | Self::NotOpen { .. }
+            | Self::Failed { .. }
+            | Self::InDoubt { .. } => return None,
         };
         let seconds = self.retry().unwrap_or(0);
         let step = SECONDS.iter().position(|&step| seconds <= step).unwrap_or(SECONDS.len() - 1);
@@ -123,8 +141,8 @@ impl Notice<'_> {
     fn rounded(self, step: usize) -> Self {
         let retry = SECONDS[step];
         match self {
-            Self::Suspended { .. } => Self::Suspended { retry },
-            Self::NotOpen { .. } => Self::NotOpen { retry },
+            Self::Suspended { message, .. } => Self::Suspended { retry, message },
+            Self::LastCall { message, .. } => Self::LastCall { retry, message },
             Self::TooMany { .. } => Self::TooMany { retry },
             Self::NeedsPass { .. } => Self::NeedsPass { retry },
             Self::Ended { .. } => Self::Ended { retry },
@@ -136,6 +154,7 @@ impl Notice<'_> {
     pub fn name(self) -> &'static str {
         match self {
             Self::Suspended { .. } => "suspended",
+            Self::LastCall { .. } => "last_call",
             Self::Full => "full",
             Self::NotOpen { .. } => "not_started",
             Self::EventOver => "event_over",
@@ -155,7 +174,9 @@ impl Notice<'_> {
     /// The word of `Weir-Status`, for programs.
     pub fn status(self) -> &'static str {
         match self {
-            Self::Suspended { .. } | Self::Full | Self::NotOpen { .. } | Self::EventOver => "queue-closed",
+            Self::Suspended { .. } | Self::LastCall { .. } | Self::Full | Self::NotOpen { .. } | Self::EventOver => {
+                "queue-closed"
+            }
             Self::TooMany { .. } => "too-fast",
             Self::NeedsPass { .. } => "needs-pass",
             Self::Ended { .. } => "expired",
@@ -172,8 +193,9 @@ impl Notice<'_> {
     /// Seconds after which another attempt makes sense, as in `Retry-After`.
     pub fn retry(self) -> Option<u64> {
         match self {
-            Self::Suspended { retry }
-            | Self::NotOpen { retry }
+            Self::Suspended { retry, .. }
+            | Self::LastCall { retry, .. }
+            | Self::NotOpen { retry, .. }
             | Self::TooMany { retry }
             | Self::NeedsPass { retry }
             | Self::Ended { retry } => Some(retry),
@@ -185,9 +207,18 @@ impl Notice<'_> {
         if let Self::Failed { request, .. } | Self::InDoubt { request, .. } = self { Some(request) } else { None }
     }
 
+    fn message(self) -> Option<&'a Message> {
+        if let Self::Suspended { message, .. } | Self::LastCall { message, .. } = self { message } else { None }
+    }
+
+    fn starts(self) -> Option<&'a [String; 2]> {
+        if let Self::NotOpen { starts, .. } = self { Some(starts) } else { None }
+    }
+
     fn sentence(self) -> &'static str {
         match self {
             Self::Suspended { .. } => "The room is suspended.",
+            Self::LastCall { .. } => "No new places are given any more.",
             Self::Full => "The room is full.",
             Self::NotOpen { .. } => "It has not started yet.",
             Self::EventOver => "The event is over.",
@@ -212,10 +243,13 @@ impl Notice<'_> {
     pub fn text(self) -> Bytes {
         let retry = self.retry().map(|seconds| format!(" Retry after {seconds} s.")).unwrap_or_default();
         let request = self.request().map(|id| format!(" Request {id}.")).unwrap_or_default();
-        Bytes::from(format!("{}{retry}{request}\n", self.sentence()))
+        let starts = self.starts().map(|[at, _]| format!(" It starts at {at}.")).unwrap_or_default();
+        let message = self.message().map(|message| format!(" {}", message.text(Language::English))).unwrap_or_default();
+        Bytes::from(format!("{}{starts}{message}{retry}{request}\n", self.sentence()))
     }
 
-    /// For programs: `{"error": name, "status": word, "message": sentence, "retryAfterSeconds": n | null, "request": id | null}`.
+    /// For programs: `{"error": name, "status": word, "message": sentence, "retryAfterSeconds": n | null, "request": id | null}`, with
+    /// `startsAt` where shoppers enter at a time to come, and `told`, what operators tell, by the tag of its language.
     pub fn json(self) -> Bytes {
         Bytes::from(self.value().to_string())
     }
@@ -230,13 +264,20 @@ impl Notice<'_> {
     }
 
     fn value(self) -> serde_json::Value {
-        serde_json::json!({
+        let mut value = serde_json::json!({
             "error": self.name(),
             "status": self.status(),
             "message": self.sentence(),
             "retryAfterSeconds": self.retry(),
             "request": self.request(),
-        })
+        });
+        if let Some([at, _]) = self.starts() {
+            value["startsAt"] = at.as_str().into();
+        }
+        if let Some(message) = self.message() {
+            value["told"] = message.texts().into();
+        }
+        value
     }
 }
 
@@ -252,11 +293,26 @@ fn headings(texts: &Texts) -> [Heading; PAGES] {
         in_doubt,
         not_open,
         event_over,
+        last_call,
         place_offered,
         no_place,
         ..
     } = *texts;
-    [suspended, full, too_many, left, busy, failed, ended, in_doubt, not_open, event_over, place_offered, no_place]
+    [
+        suspended,
+        full,
+        too_many,
+        left,
+        busy,
+        failed,
+        ended,
+        in_doubt,
+        not_open,
+        event_over,
+        last_call,
+        place_offered,
+        no_place,
+    ]
 }
 
 /// The form of a notice.
@@ -314,12 +370,17 @@ impl Notices {
             let variables = context! {
                 n => Value::from(Serde(headings(language.texts())[index])),
                 refresh => matches!(index, 0 | 2 | 8),
-                left => matches!(index, 3 | 7 | 11),
-                offered => index == 10,
+                closed => matches!(index, 0 | 10),
+                begins => index == 8,
+                left => matches!(index, 3 | 7 | 12),
+                offered => index == 11,
                 failed => index == 5 || index == 7,
                 retry => Slot::Retry.mark(),
                 status => Slot::Status.mark(),
                 request => Slot::Request.mark(),
+                message => Slot::Message.mark(),
+                startsAt => Slot::StartsAt.mark(),
+                starts => Slot::Starts.mark(),
             };
             let made = ours().and_then(|ours| render(ours, NOTICE, language, &Look::new(name, brand), variables));
             // A test makes every one of them.
@@ -356,6 +417,14 @@ impl Notices {
             }
             (Slot::Request, Notice::Failed { request, .. } | Notice::InDoubt { request, .. }) => {
                 push_escaped(out, request);
+            }
+            (Slot::Message, _) => {
+                if let Some(message) = notice.message() {
+                    message.push(out, language);
+                }
+            }
+            (Slot::StartsAt | Slot::Starts, Notice::NotOpen { starts: [at, told], .. }) => {
+                out.extend_from_slice(if slot == Slot::StartsAt { at } else { told }.as_bytes());
             }
             _ => {}
         })

@@ -6,14 +6,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use minijinja::{Value, context};
 
+use super::answers::AnswersPages;
 use super::brand::{Brand, Logo};
 use super::gate::GatePages;
 use super::held::HeldForm;
 use super::notice::{Notices, push_escaped};
 use super::on_demand::OnDemand;
+use super::question::Question;
+use super::queue_script::{queue_script_address, queue_script_code};
 use super::template::{
     Coding, Filled, Look, PAGE, PageError, Segments, Slot, WAITING, ours, render, templates, variables,
 };
@@ -96,11 +100,12 @@ impl PageState {
     }
 
     /// `held`: for a page that holds a form.
-    fn variables(self, room: &str, version: u32, held: bool) -> Value {
+    fn variables(self, language: Language, room: &str, version: u32, held: bool) -> Value {
         context! {
             room,
             held,
             page => format!("{version:06x}"),
+            more => Value::from_safe_string(queue_script_address(language)),
             state => self.state(),
             waitTimeKnown => self == Self::Moving,
             positionKnown => !matches!(
@@ -136,6 +141,7 @@ impl PageState {
             starts => Slot::Starts.mark(),
             countdown => Slot::Countdown.mark(),
             startsIn => Slot::StartsIn.mark(),
+            turnUntil => Slot::TurnUntil.mark(),
         }
     }
 }
@@ -178,6 +184,7 @@ pub struct WaitingPage {
     /// Ours with a held form: only its readers need that text, and an operator's page holds none.
     holding: Faces,
     at_gate: GatePages,
+    answers: AnswersPages,
     notices: Option<Notices>,
 }
 
@@ -195,7 +202,8 @@ impl WaitingPage {
             Some(source) => Faces::of_operators(source, &look, &room)?,
             None => Faces { held: false, ..holding.clone() },
         };
-        Ok(Self { shown, holding, at_gate: GatePages::new(room), notices })
+        let answers = AnswersPages::new(room.clone());
+        Ok(Self { shown, holding, at_gate: GatePages::new(room), answers, notices })
     }
 
     /// The id of its text: pages with the same text have the same number, at every gateway.
@@ -259,6 +267,23 @@ impl WaitingPage {
         self.at_gate.fill(form, ahead, poll_after, told)
     }
 
+    /// The page of answers, with a question opened, for the holder of a place; `back`: the path of the line. Always ours; to be sent with
+    /// [`Self::own_csp`].
+    pub fn answers(
+        &self,
+        opened: Option<Question>,
+        place: (&Snapshot, &QueuePosition),
+        back: &str,
+        told: (Language, Coding),
+    ) -> Filled {
+        self.answers.fill(opened, place, back, told)
+    }
+
+    /// Every answer for programs: `{"room": .., "lang": tag, "answers": [{"question": name, "title": .., "text": ..}]}`.
+    pub fn answers_json(&self, snapshot: &Snapshot, standing: &QueuePosition, language: Language) -> Bytes {
+        self.answers.json(snapshot, standing, language)
+    }
+
     /// The page of a newcomer who is asked to confirm.
     pub fn arriving(&self, snapshot: &Snapshot, told: (Language, Coding)) -> Filled {
         self.shown.fill(
@@ -278,20 +303,20 @@ impl Faces {
 
     /// Ours, not made yet.
     fn unmade(look: &Look<'_>, held: bool, room: &Arc<Room>) -> Self {
-        let (csp, version) = (look.csp.clone(), look.version(PAGE));
+        let (csp, version) = (look.csp.clone(), look.version([PAGE, queue_script_code()]));
         Self { pages: Self::none(), custom: None, polls: true, csp, version, held, room: room.clone() }
     }
 
     /// An operator's: each is made once now, so that an error shows before any shopper waits.
     fn of_operators(source: &str, look: &Look<'_>, room: &Arc<Room>) -> Result<Self, PageError> {
-        let (version, mut templates) = (look.version(source), templates()?);
-        let own = |state: PageState| state.variables(&room.name, version, false);
-        let given = variables(Language::English, look, "", own(PageState::Moving));
+        let (version, mut templates) = (look.version([source, queue_script_code()]), templates()?);
+        let own = |language, state: PageState| state.variables(language, &room.name, version, false);
+        let given = variables(Language::English, look, "", own(Language::English, PageState::Moving));
         operators::add(&mut templates, OPERATORS, source, &given)?;
         let faces = Language::ALL.into_iter().flat_map(|language| PageState::ALL.map(|state| (language, state)));
         let mut polls = true;
         for (language, state) in faces {
-            let made = render(&templates, OPERATORS, language, look, own(state))?;
+            let made = render(&templates, OPERATORS, language, look, own(language, state))?;
             if (language, state) == (Language::English, PageState::Moving) {
                 polls = operators::polls(made.text());
             }
@@ -318,7 +343,7 @@ impl Faces {
 
     fn make(&self, language: Language, state: PageState) -> Result<Segments, PageError> {
         let Room { name, brand } = &*self.room;
-        let (look, own) = (Look::new(name, brand), state.variables(name, self.version, self.held));
+        let (look, own) = (Look::new(name, brand), state.variables(language, name, self.version, self.held));
         let Some(source) = &self.custom else { return render(ours()?, WAITING, language, &look, own) };
         let mut templates = templates()?;
         operators::add(&mut templates, OPERATORS, source, &variables(language, &look, "", own.clone()))?;
@@ -400,7 +425,16 @@ impl Faces {
             Slot::MessageId => {
                 out.extend_from_slice(snapshot.message.as_ref().map_or("", |message| message.id()).as_bytes());
             }
-            Slot::Stock | Slot::Refresh | Slot::Why | Slot::Retry | Slot::Status | Slot::Request | Slot::Shared => {}
+            Slot::TurnUntil => out.extend_from_slice(snapshot.turn_until.as_bytes()),
+            Slot::Stock
+            | Slot::Refresh
+            | Slot::Why
+            | Slot::Retry
+            | Slot::Status
+            | Slot::Request
+            | Slot::Answer
+            | Slot::Back
+            | Slot::Shared => {}
         })
     }
 }

@@ -26,6 +26,8 @@ pub(super) const NOTICE: &str = "notice.html";
 pub(super) const WAITING: &str = "page.html";
 /// The template of the page at the gate of a route.
 pub(super) const GATE: &str = "gate.html";
+/// The template of the page of answers.
+pub(super) const ANSWERS: &str = "answers.html";
 const SHELL: &str = include_str!("../../../queue-ui/shell.html");
 /// The text of our own waiting page.
 pub(super) const PAGE: &str = include_str!("../../../queue-ui/page.html");
@@ -105,7 +107,7 @@ impl<'a> Look<'a> {
         let hash = |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()));
         let pictures = if logo.is_empty() { "data:" } else { "'self' data:" };
         let csp = format!(
-            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}' 'sha256-{}' 'sha256-{}'; img-src {pictures}; connect-src 'self'; \
+            "default-src 'none'; style-src 'sha256-{}'; script-src 'strict-dynamic' 'self' 'sha256-{}' 'sha256-{}' 'sha256-{}' 'sha256-{}'; img-src {pictures}; connect-src 'self'; \
              form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
             hash(&style),
             hash(&ASSETS.page_script),
@@ -117,13 +119,18 @@ impl<'a> Look<'a> {
         Self { brand, logo, style, csp }
     }
 
-    /// The id of the text of this template's page, in 24 bits: another template, style, script, wording or brand changes it.
-    pub(super) fn version(&self, template: &str) -> u32 {
+    /// The id of the text of a page of this template and script, in 24 bits: another template, style, script, wording or brand changes it.
+    pub(super) fn version(&self, own: [&str; 2]) -> u32 {
         static TEXTS: LazyLock<[String; Language::ALL.len()]> =
             LazyLock::new(|| Language::ALL.map(|language| serde_json::to_string(language.texts()).unwrap_or_default()));
-        let looks = [&self.style, &self.logo, &self.brand.name].into_iter().chain(&self.brand.lines).chain(&*TEXTS);
+        let facts = self.brand.facts.iter().flatten();
+        let looks = [&self.style, &self.logo, &self.brand.name]
+            .into_iter()
+            .chain(&self.brand.lines)
+            .chain(facts)
+            .chain(&*TEXTS);
         let mut all = Context::new(&SHA256);
-        for part in [template, SHELL, &ASSETS.before_script].into_iter().chain(looks.map(String::as_str)) {
+        for part in own.into_iter().chain([SHELL, &ASSETS.before_script]).chain(looks.map(String::as_str)) {
             all.update(&part.len().to_be_bytes());
             all.update(part.as_bytes());
         }
@@ -155,7 +162,7 @@ pub(super) fn script(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Slot {
-    // From here on letters: HTML escapes none of them.
+    // From here on characters that HTML does not escape.
     Line = b'A',
     Ticket,
     Position,
@@ -182,10 +189,13 @@ pub(super) enum Slot {
     MessageId,
     /// No value: the text after it is the same for all shoppers.
     Shared,
+    Answer,
+    Back,
+    TurnUntil,
 }
 
 impl Slot {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 27] = [
         Self::Line,
         Self::Ticket,
         Self::Position,
@@ -210,6 +220,9 @@ impl Slot {
         Self::Message,
         Self::MessageId,
         Self::Shared,
+        Self::Answer,
+        Self::Back,
+        Self::TurnUntil,
     ];
 
     /// Its placeholder while the template runs.
@@ -331,6 +344,7 @@ pub(super) fn templates() -> Result<Environment<'static>, PageError> {
     templates.add_template("shell.html", SHELL)?;
     templates.add_template(WAITING, PAGE)?;
     templates.add_template(GATE, include_str!("../../../queue-ui/gate.html"))?;
+    templates.add_template(ANSWERS, include_str!("../../../queue-ui/answers.html"))?;
     templates.add_template(NOTICE, include_str!("../../../queue-ui/notice.html"))?;
     Ok(templates)
 }
@@ -350,9 +364,10 @@ pub(super) fn render(
     own: Value,
 ) -> Result<Segments, PageError> {
     let before = own.get_attr("state").is_ok_and(|state| state.as_str() == Some("before"));
-    let script = match name {
+    let script: &str = match name {
         NOTICE => &ASSETS.notice_script,
         GATE => &ASSETS.gate_script,
+        ANSWERS => "",
         _ if before => &ASSETS.before_script,
         _ => &ASSETS.page_script,
     };
@@ -366,7 +381,12 @@ pub(super) fn variables(language: Language, look: &Look<'_>, script: &str, own: 
         lang => language.tag(),
         dir => language.direction(),
         t => Value::from(Serde(texts)),
-        brand => context! { name => &look.brand.name, logo => Value::from_safe_string(look.logo.clone()), text => &look.brand.lines[language as usize] },
+        brand => context! {
+            name => &look.brand.name,
+            logo => Value::from_safe_string(look.logo.clone()),
+            text => &look.brand.lines[language as usize],
+            facts => look.brand.facts_in(language).into_iter().map(Value::from).collect::<Vec<_>>(),
+        },
         style => Value::from_safe_string(look.style.clone()),
         script => Value::from_safe_string(script.to_owned()),
         ..own

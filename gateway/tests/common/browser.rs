@@ -154,6 +154,13 @@ impl Browser {
         assert_eq!(self.call("POST", "/goog/cdp/execute", &set), json!({}));
     }
 
+    /// Its reader prefers this, by the name of a media feature.
+    pub fn prefers(&self, feature: &str, value: &str) {
+        let features = json!({ "features": [{ "name": feature, "value": value }] });
+        let set = json!({ "cmd": "Emulation.setEmulatedMedia", "params": features });
+        assert_eq!(self.call("POST", "/goog/cdp/execute", &set), json!({}));
+    }
+
     /// A screenshot.
     pub fn picture(&self) -> Vec<u8> {
         let picture = self.call("GET", "/screenshot", &Value::Null);

@@ -78,7 +78,7 @@ fn the_button_of_a_place_by_code_leads_to_the_room_with_javascript_and_without()
 fn script_and_page_say_the_same_in_every_language() {
     let script = include_str!("../../../queue-ui/page.js");
     let (_, words) = script.split_once("  const counted =").expect("its words");
-    let (words, _) = words.split_once("  const wait =").expect("their end");
+    let (words, _) = words.split_once("  // Tells `queue.js`").expect("their end");
     let waits = [
         (0, 0),
         (0, 7),

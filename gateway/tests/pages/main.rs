@@ -8,4 +8,5 @@ mod events;
 mod gate;
 mod live;
 mod sites;
+mod stay;
 mod ui;

@@ -5,8 +5,8 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use gateway::ui::{
-    Brand, Coding, Colour, EventFacts, Facts, HeldForm, Language, Logo, Notice, Notices, QueuePosition, Snapshot,
-    State, WaitingPage,
+    Brand, Coding, Colour, EventFacts, Facts, Form, HeldForm, Language, Logo, Message, Notice, Notices, QUESTIONS,
+    Question, QueuePosition, Snapshot, State, WaitingPage, queue_script,
 };
 use http::HeaderValue;
 use jiff::tz::TimeZone;
@@ -283,8 +283,12 @@ fn where_places_stand_still_document_json_and_page_say_why_and_the_number_carrie
         for (language, time) in [(Language::English, "as of <time"), (Language::Korean, "</time> 기준")] {
             let html = Bytes::from(page.fill(&snapshot, &standing, (language, Coding::Identity), false));
             let html = String::from_utf8_lossy(&html);
-            let known = html.split(&format!("data-{name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
-            let reason = known.expect("the script knows it");
+            let script = html.split("data-more=\"/.weir/queue/").nth(1).and_then(|rest| rest.split('?').next());
+            let (script, _) = queue_script(script.expect("its address"), None, Coding::Identity).expect("it is there");
+            let (_, words) = std::str::from_utf8(&script).expect("text").split_once("const words=").expect("its words");
+            let words =
+                serde_json::Deserializer::from_str(words).into_iter::<Value>().next().expect("one").expect("JSON");
+            let reason = words["notes"][name].as_str().expect("the script knows it");
             assert!(html.contains(&format!("<p id=\"reason\" role=\"status\">{reason}</p>")), "{html}");
             assert!(html.contains(time) && html.contains("03:00:00 UTC"), "{html}");
         }
@@ -396,6 +400,10 @@ fn a_page_with_a_brand() {
             Language::English => "Limited, today at noon".to_owned(),
             _ => String::new(),
         }),
+        facts: [
+            Language::ALL.map(|_| "From 89 to 149 <euros>".to_owned()),
+            Language::ALL.map(|language| if language == Language::Korean { "남은 수량 적음" } else { "" }.to_owned()),
+        ],
     };
     let page = WaitingPage::new("launch", None, &brand).expect("our own template");
     let snapshot = snapshot_of(&room(), &line(), false);
@@ -515,8 +523,12 @@ fn the_page_at_a_gate_says_how_many_are_before_and_holds_the_form() {
 #[test]
 fn every_notice() {
     let notices = Notices::unbranded();
+    let starts = ["2026-03-01T11:00:00.000Z", "2026-03-01 20:00:00 KST"].map(str::to_owned);
     let all = [
-        Notice::Suspended { retry: 30 },
+        Notice::Suspended { retry: 30, message: None },
+        Notice::LastCall { retry: 30, message: None },
+        Notice::NotOpen { retry: 30, starts: &starts },
+        Notice::EventOver,
         Notice::Full,
         Notice::TooMany { retry: 3 },
         Notice::NeedsPass { retry: 3 },
@@ -543,6 +555,119 @@ fn every_notice() {
         );
         assert_eq!(parsed(&json)["error"], notice.name());
     }
+}
+
+#[test]
+fn a_closed_room_tells_what_operators_say_and_one_that_opens_later_tells_when() {
+    let message =
+        Message::of(|language| (language == Language::English).then_some("Back at <20:00>")).expect("a message");
+    let starts = ["2026-03-01T11:00:00.000Z", "2026-03-01 20:00:00 KST"].map(str::to_owned);
+    let notices = Notices::unbranded();
+    for closed in [
+        Notice::Suspended { retry: 30, message: Some(&message) },
+        Notice::LastCall { retry: 30, message: Some(&message) },
+    ] {
+        let shared = |form| String::from_utf8_lossy(&notices.shared(closed, form)).into_owned();
+        for language in Language::ALL {
+            let page = shared(Form::Page(language, Coding::Identity));
+            assert!(page.contains("<p id=\"message\">Back at &lt;20:00&gt;</p>"), "{page}");
+        }
+        assert_eq!(parsed(shared(Form::Json).as_bytes())["told"], json!({ "en": "Back at <20:00>" }));
+        assert!(shared(Form::Text).contains(" Back at <20:00> Retry after 30 s."), "{}", shared(Form::Text));
+    }
+    let later = Notice::NotOpen { retry: 30, starts: &starts };
+    let page = notices.shared(later, Form::Page(Language::Arabic, Coding::Identity));
+    let told = "<time datetime=\"2026-03-01T11:00:00.000Z\">2026-03-01 20:00:00 KST</time>";
+    assert!(String::from_utf8_lossy(&page).contains(told));
+    assert_eq!(parsed(&notices.shared(later, Form::Json))["startsAt"], starts[0]);
+    assert!(later.text().starts_with(b"It has not started yet. It starts at 2026-03-01T11:00:00.000Z."));
+}
+
+/// The text of the opened answer on a page.
+fn opened(page: &[u8]) -> Option<String> {
+    let page = std::str::from_utf8(page).expect("text");
+    assert_eq!(page.matches("<li><a href=\"/.weir/answers/launch/").count(), QUESTIONS.len(), "{page}");
+    let (_, rest) = page.split_once("aria-current=\"true\">")?;
+    let (_, answer) = rest.split_once("<p>")?;
+    Some(answer.split_once("</p>")?.0.to_owned())
+}
+
+#[test]
+fn every_question_is_answered_in_every_language_from_the_line_as_it_is() {
+    let brand =
+        Brand { facts: [Language::ALL.map(|_| "From 89 <euros>".to_owned()), Default::default()], ..Brand::default() };
+    let page = WaitingPage::new("launch", None, &brand).expect("our own template");
+    let mut paused = room();
+    paused.rules.open = false;
+    let stocked = |state, left| View { stock: Some(Stock { state, left, held: 3, units: 0.9 }), ..line() };
+    let places = [
+        ("moving", snapshot_of(&room(), &line(), false)),
+        ("still", snapshot_of(&room(), &View { speed: 0.0, ..line() }, false)),
+        ("paused", snapshot_of(&paused, &line(), false)),
+        ("away", snapshot_of(&room(), &line(), true)),
+        ("resting", at_rest(&room(), &line())),
+        ("plenty", snapshot_of(&room(), &stocked(StockState::Available, 1_000_000), false)),
+        ("few", snapshot_of(&room(), &stocked(StockState::Available, 40), false)),
+        ("sold_out", snapshot_of(&room(), &stocked(StockState::SoldOut, 0), false)),
+    ];
+    let mut english = Vec::new();
+    for (name, snapshot) in &places {
+        let standing = snapshot.standing(Some(BASE + 12_345), 1.0);
+        for language in Language::ALL {
+            let filled = |question, coding| {
+                Bytes::from(page.answers(question, (snapshot, &standing), "/a'b", (language, coding)))
+            };
+            assert_eq!(opened(&filled(None, Coding::Identity)), None);
+            for question in Question::ALL {
+                let html = filled(Some(question), Coding::Identity);
+                assert_fits(&html, language, "answers");
+                assert_eq!(unpacked(&filled(Some(question), Coding::Gzip)), html);
+                let text = opened(&html).expect("it is opened");
+                assert!(text.chars().count() > 5 && !text.contains('<') && !text.contains("  "), "{text}");
+                assert!(String::from_utf8_lossy(&html).contains("href=\"/a&#39;b\""));
+                if language == Language::English && question as usize >= Question::Wait as usize {
+                    english.push(format!("{name} {}: {text}", question.name()));
+                }
+            }
+        }
+        let told = parsed(&page.answers_json(snapshot, &standing, Language::German));
+        assert_eq!((&told["room"], &told["lang"]), (&json!("launch"), &json!("de")));
+        let names: Vec<_> =
+            told["answers"].as_array().expect("a list").iter().map(|answer| answer["question"].clone()).collect();
+        assert_eq!(names, QUESTIONS);
+    }
+    insta::assert_snapshot!("answers_en", english.join("\n"));
+    let stranger = places[0].1.standing(None, 1.0);
+    let told = parsed(&page.answers_json(&places[0].1, &stranger, Language::English));
+    let wait = told["answers"][Question::Wait as usize]["text"].as_str().expect("text");
+    assert!(wait.starts_with("Estimated wait: about "), "who has no place is told of a newcomer's wait: {wait}");
+}
+
+#[test]
+fn the_second_script_has_the_words_of_each_language_and_an_address_that_changes_with_it() {
+    let page = WaitingPage::new("launch", None, &Brand::default()).expect("our own template");
+    let snapshot = snapshot_of(&room(), &line(), false);
+    let mut seen = std::collections::BTreeSet::new();
+    for language in Language::ALL {
+        let told = (language, Coding::Identity);
+        let html = Bytes::from(page.fill(&snapshot, &snapshot.standing(Some(BASE + 12_345), 1.0), told, false));
+        let html = String::from_utf8_lossy(&html).into_owned();
+        let address =
+            html.split("data-more=\"/.weir/queue/").nth(1).and_then(|rest| rest.split('"').next()).expect("one");
+        let (file, version) = address.split_once('?').expect("a version");
+        let script = |version, coding| queue_script(file, version, coding).expect("it is there");
+        let (plain, kept) = script(Some(version), Coding::Identity);
+        assert!(kept && !script(Some("0"), Coding::Identity).1 && !script(None, Coding::Identity).1);
+        let (packed, _) = script(Some(version), Coding::Gzip);
+        assert_eq!(unpacked(&packed), plain);
+        assert!(packed.len() < 4_000, "{} bytes in {language:?}", packed.len());
+        assert!(seen.insert(version.to_owned()), "each has words of its own");
+        for word in ["goneNote", "resting", "capped", "returning", "full", "entering", "notifyOn"] {
+            assert!(String::from_utf8_lossy(&plain).contains(&format!("\"{word}\":\"")), "{word} in {language:?}");
+        }
+    }
+    assert_eq!(queue_script("nl.js", None, Coding::Identity), None);
+    assert_eq!(queue_script("en", None, Coding::Identity), None);
 }
 
 #[test]
@@ -600,8 +725,11 @@ fn the_policy_allows_exactly_the_style_and_script_that_are_sent() {
     let html = String::from_utf8_lossy(&html);
     let csp = page.csp();
     assert_allowed(&html, &csp);
-    let suspended =
-        Bytes::from(Notices::unbranded().page(Notice::Suspended { retry: 30 }, Language::English, Coding::Identity));
+    let suspended = Bytes::from(Notices::unbranded().page(
+        Notice::Suspended { retry: 30, message: None },
+        Language::English,
+        Coding::Identity,
+    ));
     let suspended = String::from_utf8_lossy(&suspended).into_owned();
     let script = suspended.split("<script>").nth(1).and_then(|rest| rest.split("</").next()).expect("it is there");
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, script.as_bytes());

@@ -5,4 +5,5 @@ mod clients;
 mod common;
 mod differential;
 mod openapi;
+mod page;
 mod real_shop;

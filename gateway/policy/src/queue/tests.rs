@@ -451,7 +451,7 @@ fn a_line_that_an_event_has_opened_is_asked_often_until_its_pointer_is_under_way
     while room.millis() < 11_000 {
         room.commit();
         let due = room.queue.next_wakeup();
-        pauses.push((room.millis(), (due - room.now).as_millis()));
+        pauses.push((room.millis(), due.saturating_sub(room.now).as_millis()));
         room.now = due;
     }
     let most = |from: Millis, to: Millis| {

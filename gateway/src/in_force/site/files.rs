@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
 
-use crate::settings::config::{BrandConfig, Config, EventConfig, RoomConfig, UpstreamConfig, UpstreamTlsConfig};
+use crate::settings::config::{
+    BrandConfig, Config, EventConfig, FactsConfig, RoomConfig, UpstreamConfig, UpstreamTlsConfig,
+};
 use crate::settings::tls::client::ClientTls;
 use crate::ui::{Brand, Colour, Logo, WaitingPage};
 
@@ -82,23 +84,20 @@ fn page(room: &RoomConfig) -> anyhow::Result<WaitingPage> {
         std::fs::read_to_string(file).with_context(|| format!("custom_page_html {}", file.display()))
     };
     let custom = room.custom_page_html.as_ref().map(read).transpose()?;
-    WaitingPage::new(room.line(), custom.as_deref(), &brand(&room.brand)?)
+    WaitingPage::new(room.line(), custom.as_deref(), &brand(&room.brand, &room.facts)?)
         .map_err(|error| anyhow::anyhow!("the waiting page of room {:?}: {error}", room.name))
 }
 
-fn brand(written: &BrandConfig) -> anyhow::Result<Brand> {
+fn brand(written: &BrandConfig, facts: &FactsConfig) -> anyhow::Result<Brand> {
     let read = |file: &std::path::PathBuf| -> anyhow::Result<Logo> {
         let bytes = std::fs::read(file).with_context(|| format!("brand.logo {}", file.display()))?;
         Logo::of(bytes).with_context(|| format!("brand.logo {}", file.display()))
     };
-    let mut brand = Brand {
+    Ok(Brand {
         name: written.name.clone().unwrap_or_default(),
         logo: written.logo.as_ref().map(read).transpose()?,
         colour: written.color.as_deref().and_then(Colour::parse),
-        ..Brand::default()
-    };
-    for (language, text) in written.text.iter() {
-        text.clone_into(&mut brand.lines[language as usize]);
-    }
-    Ok(brand)
+        lines: written.text.for_all(),
+        facts: [facts.price.for_all(), facts.stock.for_all()],
+    })
 }

@@ -10,6 +10,7 @@ use crate::settings::tls::client::TlsFailure;
 use crate::telemetry::catalogue::{self, Metric};
 use crate::telemetry::meters::{CLASSES, DISPOSITIONS, IGNORED, JOIN_REFUSALS, VERDICTS, class};
 use crate::telemetry::{Disposition, Durations, JoinRefusal, RequestVerdict, Series, Waits};
+use crate::ui::{QUESTIONS, Question};
 use crate::upstream::{Http2Failure, UpstreamError};
 
 /// Why the shop gave no answer, in metrics and in the access line; the first five are for want of room, and then comes one
@@ -106,6 +107,7 @@ struct RoomCounts {
     responses: [[OnceLock<Counter>; CLASSES.len()]; DISPOSITIONS.len()],
     ignored: [Counter; IGNORED.len()],
     joins_refused: [OnceLock<Counter>; JOIN_REFUSALS.len()],
+    answers_opened: [OnceLock<Counter>; QUESTIONS.len()],
     unanswered: [OnceLock<Counter>; UNANSWERED.len()],
     tls: [OnceLock<Counter>; TlsFailure::ALL.len()],
     http2: [OnceLock<Counter>; Http2Failure::ALL.len()],
@@ -138,6 +140,11 @@ impl RoomMeters {
     /// Counts a newcomer who asked for a place and got none.
     pub fn join_refused(&self, why: JoinRefusal) {
         self.counts().joins_refused(&self.room, why as usize).increment(1);
+    }
+
+    /// Counts a question that was opened on the page of answers.
+    pub fn answer_opened(&self, question: Question) {
+        self.counts().answers_opened(&self.room, question as usize).increment(1);
     }
 
     /// Those so far, in the order of [`JOIN_REFUSALS`].
@@ -201,6 +208,7 @@ impl RoomCounts {
             responses: Default::default(),
             ignored: IGNORED.map(|(_, reason)| series.counter(&catalogue::TOKENS_IGNORED, &[room, reason])),
             joins_refused: Default::default(),
+            answers_opened: Default::default(),
             unanswered: Default::default(),
             tls: Default::default(),
             http2: Default::default(),
@@ -229,6 +237,11 @@ impl RoomCounts {
     fn joins_refused(&self, room: &str, why: usize) -> &Counter {
         let new = || self.series.counter(&catalogue::JOINS_REFUSED, &[room, JOIN_REFUSALS[why]]);
         self.joins_refused[why].get_or_init(new)
+    }
+
+    fn answers_opened(&self, room: &str, question: usize) -> &Counter {
+        let new = || self.series.counter(&catalogue::ANSWERS_OPENED, &[room, QUESTIONS[question]]);
+        self.answers_opened[question].get_or_init(new)
     }
 
     fn response(&self, room: &str, disposition: usize, class: usize) -> &Counter {

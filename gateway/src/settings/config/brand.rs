@@ -28,6 +28,18 @@ pub struct BrandConfig {
     pub text: LocalizedText,
 }
 
+/// What the shop says of what it sells, to those who wait.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FactsConfig {
+    /// Prices, such as "From 89 to 149 euros": up to 200 characters.
+    #[schemars(transform = each_in("line"))]
+    pub price: LocalizedText,
+    /// What is left, such as "The cheapest are gone": up to 200 characters.
+    #[schemars(transform = each_in("line"))]
+    pub stock: LocalizedText,
+}
+
 pub(super) fn is_color(color: &str) -> Result<(), Diagnostic> {
     let wrong =
         || Diagnostic::new(format!("{color:?} is not a colour"), "write \"#\" and six digits, such as \"#0b6e82\"");

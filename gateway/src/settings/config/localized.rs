@@ -23,6 +23,14 @@ impl LocalizedText {
     pub fn iter(&self) -> impl Iterator<Item = (Language, &str)> {
         self.0.iter().map(|(&language, text)| (language, text.as_str()))
     }
+
+    /// The text for readers of each language, in the order of [`Language::ALL`]: where there is none in it the English one, else the first by
+    /// its language's name. Empty if there is none.
+    pub fn for_all(&self) -> [String; Language::ALL.len()] {
+        let first = self.0.iter().min_by_key(|(language, _)| language.name()).map(|(_, text)| text.as_str());
+        let others = self.text(Language::English).or(first).unwrap_or_default();
+        Language::ALL.map(|language| self.text(language).unwrap_or(others).to_owned())
+    }
 }
 
 impl JsonSchema for LocalizedText {

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml_diagnostics::{Diagnostic, between, default_is, each};
 
-use super::brand::BrandConfig;
+use super::brand::{BrandConfig, FactsConfig};
 use super::event::EventConfig;
 use super::language::TemplateLanguage;
 use super::localized::{LocalizedText, each_in};
@@ -167,6 +167,8 @@ pub struct RoomConfig {
     pub time_zone: String,
     /// The shop's brand on the page.
     pub brand: BrandConfig,
+    /// What the shop says of what it sells, on the page.
+    pub facts: FactsConfig,
     /// Template of the room's own waiting page.
     #[serde(with = "FileName")]
     pub custom_page_html: Option<PathBuf>,
@@ -246,6 +248,7 @@ impl Default for RoomConfig {
             default_template_language: None,
             time_zone: "UTC".to_owned(),
             brand: BrandConfig::default(),
+            facts: FactsConfig::default(),
             custom_page_html: None,
             cookie_suffix: String::new(),
             cookie_attributes: CookieConfig::default(),

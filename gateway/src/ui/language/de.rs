@@ -86,6 +86,31 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Im Shop bleiben",
     pass_close: "Schließen",
 
+    check: "Jetzt prüfen",
+    answers: "Fragen und Antworten",
+    answers_back: "Zurück zur Schlange",
+    turn_until: ["Ihr Aufruf gilt mindestens bis ", "."],
+    entering: "Sie sind an der Reihe und kommen jetzt hinein.",
+    notify: "Sagen Sie mir, wenn ich an der Reihe bin",
+    notify_on: "Lassen Sie diese Seite offen: Sie meldet sich mit einem Ton und, wenn Ihr Browser es erlaubt, mit einer Benachrichtigung.",
+    moved: "Aufgerufen, seit Sie diese Seite geöffnet haben: {n}",
+    questions: [
+        "Kann ich meinen Platz verlieren?",
+        "Darf ich diese Seite schließen?",
+        "Wie lange dauert es noch?",
+        "Wie viel ist noch da?",
+        "Warum steht die Schlange?",
+    ],
+    answer_place: "Nein. Ihr Platz gehört zu diesem Browser und bleibt erhalten, auch wenn Sie weg sind oder keine Verbindung haben. Sie verlieren ihn nur, wenn Sie die Schlange verlassen oder die Cookies dieser Website löschen.",
+    answer_tab: "Ja. Kommen Sie mit demselben Browser wieder: Ihr Platz bleibt erhalten, und wenn Sie inzwischen an der Reihe waren, kommen Sie zuerst hinein. Bei offener Seite kommen Sie von selbst hinein.",
+    answer_moving: "Sie steht nicht: Die Menschen kommen nacheinander hinein.",
+    answer_left: "Im Moment ist noch etwas da.",
+    answer_untold: "Der Shop teilt dieser Seite nicht mit, wie viel noch da ist.",
+
+    last_call: Heading {
+        title: "Die Schlange ist geschlossen",
+        lead: "Es werden keine neuen Plätze mehr vergeben. Wer schon wartet, kommt noch an die Reihe.",
+    },
     not_open: Heading {
         title: "Es hat noch nicht begonnen",
         lead: "Vor dem Start kommt niemand hinein. Bitte kommen Sie dann wieder.",

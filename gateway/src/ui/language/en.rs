@@ -86,6 +86,31 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Stay in the shop",
     pass_close: "Close",
 
+    check: "Check now",
+    answers: "Questions and answers",
+    answers_back: "Back to the line",
+    turn_until: ["Your turn is kept until ", "."],
+    entering: "It is your turn. You are entering now.",
+    notify: "Tell me when it is my turn",
+    notify_on: "Keep this page open: it calls you with a sound and, if your browser allows that, with a notification.",
+    moved: "People called since you opened this page: {n}",
+    questions: [
+        "Can I lose my place?",
+        "May I close this page?",
+        "How long will it take?",
+        "How much is left?",
+        "Why does the line stand still?",
+    ],
+    answer_place: "No. Your place belongs to this browser and is kept, also while you are away or without a connection. You lose it only if you leave the line or delete the cookies of this site.",
+    answer_tab: "Yes. Come back with the same browser: your place is kept, and if your turn has come meanwhile you go in first. With the page open you enter by yourself.",
+    answer_moving: "It does not stand still: people are being let in one after the other.",
+    answer_left: "There is still something left at the moment.",
+    answer_untold: "The shop does not tell this page how much is left.",
+
+    last_call: Heading {
+        title: "The line is closed",
+        lead: "No new places are given any more. Those who are in line still get their turn.",
+    },
     not_open: Heading {
         title: "It has not started yet",
         lead: "Nobody can enter before the start. Please come back then.",

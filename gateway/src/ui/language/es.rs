@@ -86,6 +86,31 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Seguir en la tienda",
     pass_close: "Cerrar",
 
+    check: "Comprobar ahora",
+    answers: "Preguntas y respuestas",
+    answers_back: "Volver a la cola",
+    turn_until: ["Tu turno se conserva hasta el ", "."],
+    entering: "Es tu turno. Estás entrando.",
+    notify: "Avisarme cuando sea mi turno",
+    notify_on: "Deja esta página abierta: te avisa con un sonido y, si tu navegador lo permite, con una notificación.",
+    moved: "Personas llamadas desde que abriste esta página: {n}",
+    questions: [
+        "¿Puedo perder mi puesto?",
+        "¿Puedo cerrar esta página?",
+        "¿Cuánto falta?",
+        "¿Cuánto queda?",
+        "¿Por qué no avanza la cola?",
+    ],
+    answer_place: "No. Tu puesto pertenece a este navegador y se conserva, también si te ausentas o pierdes la conexión. Solo lo pierdes si sales de la cola o borras las cookies de este sitio.",
+    answer_tab: "Sí. Vuelve con el mismo navegador: tu puesto se conserva y, si entretanto llegó tu turno, entras primero. Con la página abierta entras automáticamente.",
+    answer_moving: "No está parada: las personas van entrando una tras otra.",
+    answer_left: "En este momento todavía queda algo.",
+    answer_untold: "La tienda no comunica a esta página cuánto queda.",
+
+    last_call: Heading {
+        title: "La cola está cerrada",
+        lead: "Ya no se dan puestos nuevos. Quienes están en la cola conservan su turno.",
+    },
     not_open: Heading {
         title: "Todavía no ha empezado",
         lead: "Nadie puede entrar antes del comienzo. Vuelve entonces, por favor.",

@@ -86,6 +86,31 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Rester dans la boutique",
     pass_close: "Fermer",
 
+    check: "Vérifier maintenant",
+    answers: "Questions et réponses",
+    answers_back: "Retour à la file",
+    turn_until: ["Votre tour est conservé jusqu’au ", "."],
+    entering: "C’est votre tour. Vous entrez.",
+    notify: "Me prévenir quand ce sera mon tour",
+    notify_on: "Gardez cette page ouverte : elle vous prévient par un son et, si votre navigateur l’autorise, par une notification.",
+    moved: "Personnes appelées depuis que vous avez ouvert cette page : {n}",
+    questions: [
+        "Puis-je perdre ma place ?",
+        "Puis-je fermer cette page ?",
+        "Combien de temps encore ?",
+        "Combien en reste-t-il ?",
+        "Pourquoi la file n’avance-t-elle pas ?",
+    ],
+    answer_place: "Non. Votre place est liée à ce navigateur et reste conservée, même si vous vous absentez ou perdez la connexion. Vous ne la perdez que si vous quittez la file ou effacez les cookies de ce site.",
+    answer_tab: "Oui. Revenez avec le même navigateur : votre place est conservée et, si votre tour est passé entre-temps, vous entrez en premier. Avec la page ouverte, vous entrez automatiquement.",
+    answer_moving: "Elle avance : les personnes entrent l’une après l’autre.",
+    answer_left: "Il en reste encore pour le moment.",
+    answer_untold: "La boutique n’indique pas à cette page combien il en reste.",
+
+    last_call: Heading {
+        title: "La file est fermée",
+        lead: "Aucune nouvelle place n’est donnée. Celles et ceux qui attendent auront leur tour.",
+    },
     not_open: Heading {
         title: "Cela n’a pas encore commencé",
         lead: "Personne ne peut entrer avant le début. Revenez à ce moment-là.",

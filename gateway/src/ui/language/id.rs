@@ -86,6 +86,31 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Tetap di toko",
     pass_close: "Tutup",
 
+    check: "Periksa sekarang",
+    answers: "Tanya jawab",
+    answers_back: "Kembali ke antrean",
+    turn_until: ["Giliran Anda disimpan sampai ", "."],
+    entering: "Giliran Anda tiba. Anda sedang masuk.",
+    notify: "Beri tahu saya saat giliran saya tiba",
+    notify_on: "Biarkan halaman ini terbuka: Anda diberi tahu dengan suara dan, jika browser mengizinkan, dengan notifikasi.",
+    moved: "Orang yang dipanggil sejak Anda membuka halaman ini: {n}",
+    questions: [
+        "Bisakah posisi saya hilang?",
+        "Bolehkah saya menutup halaman ini?",
+        "Berapa lama lagi?",
+        "Berapa yang tersisa?",
+        "Mengapa antrean tidak bergerak?",
+    ],
+    answer_place: "Tidak. Posisi Anda melekat pada browser ini dan tetap disimpan, juga saat Anda pergi atau tidak terhubung. Posisi hanya hilang jika Anda keluar dari antrean atau menghapus cookie situs ini.",
+    answer_tab: "Boleh. Kembalilah dengan browser yang sama: posisi Anda tetap disimpan, dan jika giliran Anda sudah tiba, Anda masuk lebih dulu. Jika halaman terbuka, Anda masuk secara otomatis.",
+    answer_moving: "Antrean tidak berhenti: orang-orang masuk satu per satu.",
+    answer_left: "Saat ini masih ada yang tersisa.",
+    answer_untold: "Toko tidak memberi tahu halaman ini berapa yang tersisa.",
+
+    last_call: Heading {
+        title: "Antrean ditutup",
+        lead: "Tidak ada posisi baru lagi. Mereka yang sudah mengantre tetap mendapat giliran.",
+    },
     not_open: Heading {
         title: "Belum dimulai",
         lead: "Tidak ada yang dapat masuk sebelum dimulai. Silakan kembali pada waktunya.",

@@ -86,6 +86,31 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Continuar na loja",
     pass_close: "Fechar",
 
+    check: "Verificar agora",
+    answers: "Perguntas e respostas",
+    answers_back: "Voltar à fila",
+    turn_until: ["Sua vez está guardada até ", "."],
+    entering: "É a sua vez. Você está entrando.",
+    notify: "Avisar quando for a minha vez",
+    notify_on: "Deixe esta página aberta: ela avisa com um som e, se o navegador permitir, com uma notificação.",
+    moved: "Pessoas chamadas desde que você abriu esta página: {n}",
+    questions: [
+        "Posso perder o meu lugar?",
+        "Posso fechar esta página?",
+        "Quanto tempo falta?",
+        "Quanto ainda resta?",
+        "Por que a fila está parada?",
+    ],
+    answer_place: "Não. Seu lugar pertence a este navegador e fica guardado, mesmo se você se ausentar ou perder a conexão. Você só o perde se sair da fila ou apagar os cookies deste site.",
+    answer_tab: "Sim. Volte com o mesmo navegador: seu lugar está guardado e, se a sua vez tiver chegado nesse meio-tempo, você entra primeiro. Com a página aberta, você entra automaticamente.",
+    answer_moving: "Ela não está parada: as pessoas estão entrando uma após a outra.",
+    answer_left: "No momento ainda resta alguma coisa.",
+    answer_untold: "A loja não informa a esta página quanto ainda resta.",
+
+    last_call: Heading {
+        title: "A fila está fechada",
+        lead: "Não há mais lugares novos. Quem já está na fila ainda terá a sua vez.",
+    },
     not_open: Heading {
         title: "Ainda não começou", lead: "Ninguém pode entrar antes do início. Volte nesse horário."
     },

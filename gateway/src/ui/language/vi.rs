@@ -86,6 +86,31 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "Ở lại cửa hàng",
     pass_close: "Đóng",
 
+    check: "Kiểm tra ngay",
+    answers: "Câu hỏi thường gặp",
+    answers_back: "Quay lại hàng chờ",
+    turn_until: ["Lượt của bạn được giữ đến ", "."],
+    entering: "Đã đến lượt bạn. Bạn đang được vào.",
+    notify: "Báo cho tôi khi đến lượt",
+    notify_on: "Hãy để trang này mở: trang sẽ báo bằng âm thanh và, nếu trình duyệt cho phép, bằng thông báo.",
+    moved: "Số người được gọi từ khi bạn mở trang này: {n}",
+    questions: [
+        "Tôi có thể mất vị trí không?",
+        "Tôi có thể đóng trang này không?",
+        "Còn phải chờ bao lâu?",
+        "Còn lại bao nhiêu?",
+        "Vì sao hàng đứng yên?",
+    ],
+    answer_place: "Không. Vị trí của bạn gắn với trình duyệt này và được giữ, cả khi bạn rời đi hoặc mất kết nối. Bạn chỉ mất vị trí nếu rời khỏi hàng hoặc xóa cookie của trang này.",
+    answer_tab: "Có. Hãy quay lại bằng cùng trình duyệt: vị trí của bạn được giữ, và nếu đã đến lượt, bạn được vào trước. Nếu để trang mở, bạn sẽ tự động được vào.",
+    answer_moving: "Hàng không đứng yên: mọi người đang lần lượt được vào.",
+    answer_left: "Hiện vẫn còn hàng.",
+    answer_untold: "Cửa hàng không cho trang này biết còn lại bao nhiêu.",
+
+    last_call: Heading {
+        title: "Hàng chờ đã đóng",
+        lead: "Không còn cấp vị trí mới. Những người đang xếp hàng vẫn đến lượt mình.",
+    },
     not_open: Heading {
         title: "Chưa bắt đầu", lead: "Chưa ai được vào trước giờ bắt đầu. Vui lòng quay lại khi đó."
     },

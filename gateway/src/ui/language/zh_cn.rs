@@ -83,6 +83,24 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "继续停留",
     pass_close: "关闭",
 
+    check: "立即查看",
+    answers: "常见问题",
+    answers_back: "返回排队页面",
+    turn_until: ["您的轮次将保留至", "。"],
+    entering: "轮到您了，正在进入。",
+    notify: "轮到我时提醒我",
+    notify_on: "请保持此页面打开：届时会发出提示音；如果浏览器允许，还会发送通知。",
+    moved: "您打开此页面后已叫到的人数：{n}",
+    questions: ["我会失去位置吗？", "可以关闭此页面吗？", "还要等多久？", "还剩多少商品？", "为什么队伍不动？"],
+    answer_place: "不会。您的位置保存在此浏览器中，离开或断网期间也会保留。只有退出排队或删除本网站的Cookie才会失去位置。",
+    answer_tab: "可以。用同一浏览器再次打开即可：您的位置会保留；如果期间已轮到您，您将优先进入。保持页面打开则会自动进入。",
+    answer_moving: "队伍没有停：大家正在依次进入。",
+    answer_left: "目前还有商品。",
+    answer_untold: "商店没有向本页面提供剩余数量。",
+
+    last_call: Heading {
+        title: "排队已截止", lead: "不再发放新的位置。已在排队的人仍会依次进入。"
+    },
     not_open: Heading { title: "尚未开始", lead: "开始前无法进入。请届时再来。" },
     event_over: Heading { title: "活动已结束", lead: "现已不再放行。感谢您的关注。" },
     place_offered: Heading {

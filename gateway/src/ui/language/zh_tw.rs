@@ -86,6 +86,24 @@ pub(super) static TEXTS: Texts = Texts {
     pass_stay: "繼續停留",
     pass_close: "關閉",
 
+    check: "立即查看",
+    answers: "常見問題",
+    answers_back: "返回排隊頁面",
+    turn_until: ["您的順位將保留至", "。"],
+    entering: "輪到您了，正在進入。",
+    notify: "輪到我時通知我",
+    notify_on: "請讓此頁面保持開啟：屆時會發出提示音；若瀏覽器允許，也會發送通知。",
+    moved: "您開啟此頁面後已叫到的人數：{n}",
+    questions: ["我會失去順位嗎？", "可以關閉此頁面嗎？", "還要等多久？", "還剩多少商品？", "為什麼隊伍沒有前進？"],
+    answer_place: "不會。您的順位保存在此瀏覽器中，離開或斷線期間也會保留。只有離開隊伍或刪除本網站的Cookie才會失去順位。",
+    answer_tab: "可以。用同一個瀏覽器再次開啟即可：您的順位會保留；若期間已輪到您，您將優先進入。讓頁面保持開啟則會自動進入。",
+    answer_moving: "隊伍沒有停：大家正在依序進入。",
+    answer_left: "目前還有商品。",
+    answer_untold: "商店沒有向本頁面提供剩餘數量。",
+
+    last_call: Heading {
+        title: "排隊已截止", lead: "不再發放新的順位。已在排隊的人仍會依序進入。"
+    },
     not_open: Heading { title: "尚未開始", lead: "開始前無法進入。請屆時再來。" },
     event_over: Heading { title: "活動已結束", lead: "目前已不再開放進入。感謝您的關注。" },
     place_offered: Heading {
