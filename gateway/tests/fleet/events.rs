@@ -145,7 +145,9 @@ fn a_clock_of_the_store_that_jumps_is_told_starts_what_it_passes_and_starts_noth
     clock.set("+1h");
     until_true("who waited meanwhile is in", || comes(&b, Some(&waiting.cookie().unwrap())).is_shop());
     until_true("both tell of that jump, too", || jumps("ahead") == [2.0; 2]);
-    gateways.iter().for_each(|weir| weir.is_well());
+    for weir in &gateways {
+        weir.is_well();
+    }
 }
 
 #[test]
