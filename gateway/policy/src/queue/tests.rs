@@ -450,9 +450,9 @@ fn a_line_that_an_event_has_opened_is_asked_often_until_its_pointer_is_under_way
     let mut pauses = Vec::new();
     while room.millis() < 11_000 {
         room.commit();
-        let due = room.queue.next_wakeup();
-        pauses.push((room.millis(), due.saturating_sub(room.now).as_millis()));
-        room.now = due;
+        let due = room.due();
+        pauses.push((room.millis(), due.as_millis()));
+        room.now += due;
     }
     let most = |from: Millis, to: Millis| {
         let within = pauses.iter().filter(|(at, _)| (from..to).contains(at));

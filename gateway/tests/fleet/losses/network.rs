@@ -32,8 +32,13 @@ pub(crate) fn inside(test: &str) -> bool {
         return false;
     }
     let myself = std::env::current_exe().unwrap();
-    let status = unshare().arg(myself).args(["--exact", test, "--nocapture"]).env(INSIDE, "1").status().unwrap();
-    assert!(status.success(), "the test inside has failed");
+    let name = format!("losses::{test}");
+    let inside = unshare().arg(myself).args(["--exact", &name, "--nocapture"]).env(INSIDE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&inside.stdout) + String::from_utf8_lossy(&inside.stderr);
+    assert!(
+        inside.status.success() && said.contains("1 passed"),
+        "the test inside has failed, or there is none:\n{said}"
+    );
     false
 }
 
