@@ -25,6 +25,7 @@ use policy::Millis;
 use policy::audit::Entry;
 
 use super::asked::{Asked, Shown};
+use super::console;
 use super::problem::Problem;
 use crate::ops::fleet::Fleet;
 use crate::ops::operators::{self, Operators, Role};
@@ -80,7 +81,9 @@ pub(super) fn needed(method: &Method, path: &str) -> Option<Role> {
     match (method.as_str(), path) {
         (_, "/" | "/login" | "/logout") | ("POST", "/api/session") => None,
         ("GET" | "HEAD", _) | (_, "/api/session") => Some(Role::Viewer),
-        _ if path.starts_with("/api/versions") => Some(Role::Admin),
+        _ if path.starts_with("/api/versions") || path == "/console/change" || path == "/console/events" => {
+            Some(Role::Admin)
+        }
         _ => Some(Role::Operator),
     }
 }
@@ -103,6 +106,7 @@ pub(super) async fn authorize(State(gate): State<Arc<Gate>>, mut request: Reques
             request.extensions_mut().insert(asked);
             next.run(request).await
         }
+        Err(problem) if console::is_of(request.uri().path()) => console::refused(&problem, request.headers()),
         Err(problem) => refusal(problem),
     }
 }
