@@ -31,7 +31,7 @@ use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -290,7 +290,8 @@ impl Admin {
             .with_state(fleet.clone())
             .merge(guarded.layer(from_fn_with_state(gate, authorize)))
             .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
-            .layer(map_response(problem::in_one_form));
+            .layer(map_response(problem::in_one_form))
+            .layer(from_fn(console::in_its_form));
         let tls = fleet.shared.admin_tls.as_ref().map(|tls| TlsAcceptor::from(tls.server.clone()));
         Self { router, login, tls }
     }

@@ -25,7 +25,6 @@ use policy::Millis;
 use policy::audit::Entry;
 
 use super::asked::{Asked, Shown};
-use super::console;
 use super::problem::Problem;
 use crate::ops::fleet::Fleet;
 use crate::ops::operators::{self, Operators, Role};
@@ -106,7 +105,6 @@ pub(super) async fn authorize(State(gate): State<Arc<Gate>>, mut request: Reques
             request.extensions_mut().insert(asked);
             next.run(request).await
         }
-        Err(problem) if console::is_of(request.uri().path()) => console::refused(&problem, request.headers()),
         Err(problem) => refusal(problem),
     }
 }

@@ -29,8 +29,10 @@ use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::body::to_bytes;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
@@ -43,7 +45,7 @@ use policy::audit::hex;
 use self::done::Done;
 use super::access::{By, Caller};
 use super::live::Streams;
-use super::problem::Problem;
+use super::problem::{PROBLEM_JSON, Problem};
 use crate::ops::fleet::{Fleet, LONGEST};
 use crate::ops::operators::Role;
 use crate::ui::Language;
@@ -64,6 +66,7 @@ static PAGES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLoc
     pages.set_auto_escape_callback(|_| AutoEscape::Html);
     pages.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     pages.add_filter("number", |number: f64| texts::number(number));
+    pages.add_filter("query", |text: String| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
     pages.add_template("frame.html", include_str!("console/frame.html"))?;
     pages.add_template("arrivals.html", include_str!("console/arrivals.html"))?;
     pages.add_template("wall.html", include_str!("console/wall.html"))?;
@@ -112,18 +115,21 @@ pub(super) fn router(fleet: &Arc<Fleet>, streams: Arc<Streams>) -> Router {
         .with_state(console)
 }
 
-/// Whether this path is one of the console.
-pub(super) fn is_of(path: &str) -> bool {
-    path == "/console" || path.starts_with("/console/")
-}
-
-/// The answer to a caller who is not let on: the log-in, or a page that says why.
-pub(super) fn refused(problem: &Problem, headers: &HeaderMap) -> Response {
-    if problem.status == 401 {
+/// What is refused before or instead of a page of the console, as a page: the log-in for a caller who shows nothing, else why.
+pub(super) async fn in_its_form(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let headers = (path == "/console" || path.starts_with("/console/")).then(|| request.headers().clone());
+    let response = next.run(request).await;
+    let Some(headers) = headers.filter(|_| response.headers().get(header::CONTENT_TYPE) == Some(&PROBLEM_JSON)) else {
+        return response;
+    };
+    if response.status() == StatusCode::UNAUTHORIZED {
         return go("/login");
     }
-    let reader = Reader { language: language(headers), caller: None, gateway: String::new() };
-    reader.problem(problem)
+    let status = response.status();
+    let body = to_bytes(response.into_body(), LONGEST).await.unwrap_or_default();
+    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| Problem::new(status, status.as_str()));
+    Reader { language: language(&headers), caller: None, gateway: String::new() }.problem(&problem)
 }
 
 /// Another page of ours: no address is taken from the request.

@@ -12,7 +12,8 @@ use crate::ops::fleet::NotSwitched;
 
 /// Bytes of a text that is put into that form.
 const LONGEST: usize = 64 << 10;
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The type of an error.
+pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An error, for programs and for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]

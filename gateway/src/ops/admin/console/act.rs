@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::Value as Json;
 
 use super::done::{Answer, lines};
-use super::room::{RoomQuery, show};
+use super::room::{Filled, RoomQuery, show};
 use super::{Console, Form, Reader, go};
 use crate::ops::admin::access::Caller;
 use crate::ops::admin::actions::{Acted, Asked, act_on};
@@ -17,24 +17,6 @@ use crate::ops::admin::problem::Problem;
 
 /// What the audit says of an action for which no reason was typed.
 const NO_REASON: &str = "no reason given (console)";
-/// What the fields for a message are called, before the tag of their language.
-const MESSAGE: &str = "message.";
-
-/// What was typed into a form that was refused: it is not lost.
-#[derive(Debug, Default)]
-pub(super) struct Filled {
-    pub(super) why: String,
-    pub(super) message: BTreeMap<String, String>,
-}
-
-impl Filled {
-    fn of(form: &Form) -> Self {
-        let message =
-            form.0.iter().filter_map(|(name, text)| Some((name.strip_prefix(MESSAGE)?.to_owned(), text.clone())));
-        Self { why: form.field("why").unwrap_or_default().to_owned(), message: message.collect() }
-    }
-}
-
 /// The action of a form, and what is sent with it. A button may carry a value: `rate:+10%`.
 fn read(form: &Form) -> Result<(String, Asked), Problem> {
     let pressed = form.field("action").unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The events of all rooms. One is made or edited by a change of the rooms' text, which is shown before it is applied.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Query, State};
@@ -8,6 +9,7 @@ use axum::response::Response;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use super::change::Draft;
 use super::{Console, Form, Reader};
@@ -23,6 +25,17 @@ pub(super) struct EventsQuery {
     room: String,
     #[serde(default)]
     event: String,
+}
+
+/// What stands in the fields of the form: the event that is edited, or nothing.
+fn fields(event: Option<&EventConfig>) -> BTreeMap<&'static str, String> {
+    let written = event.and_then(|event| serde_json::to_value(event).ok()).unwrap_or_default();
+    let text = |key: &str| match &written[key] {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    ["name"].into_iter().chain(TEXTS).chain(NUMBERS).map(|key| (key, text(key))).collect()
 }
 
 /// Fields of the form that are texts of the event under the same name, and those that are numbers.
@@ -50,12 +63,14 @@ pub(super) async fn page(
     let rooms = &site.config.rooms;
     let utc = console.fleet.store_time().unwrap_or_default();
     let all = rooms.iter().flat_map(|room| room.events.iter().map(move |event| (room, event)));
-    let edited = all.clone().find(|(room, event)| room.name == query.room && event.name == query.event);
+    let mut every = all.clone();
+    let edited = every.find(|(room, event)| room.name == query.room && event.name == query.event);
     let own = context! {
         view => "events",
         title => reader.text("events"),
         events => all.map(|(room, event)| shown(room, event, &reader, utc)).collect::<Vec<_>>(),
         rooms => rooms.iter().map(|room| room.name.clone()).collect::<Vec<_>>(),
+        fields => Value::from(Serde(fields(edited.map(|(_, event)| event)))),
         edited => edited.map(|(room, event)| shown(room, event, &reader, utc)),
     };
     reader.page("events.html", StatusCode::OK, own)

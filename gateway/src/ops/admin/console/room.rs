@@ -1,5 +1,6 @@
 //! A room: what it does, what it did in the last hour, and what an operator can do to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Query, Request, State};
@@ -10,10 +11,9 @@ use minijinja::{Value, context};
 use policy::audit::Entry;
 use serde::Deserialize;
 
-use super::act::Filled;
 use super::chart::{Chart, Mark};
 use super::wall::{gateways, shown};
-use super::{Console, Reader, live, texts};
+use super::{Console, Form, Reader, live, texts};
 use crate::ops::admin::access::Caller;
 use crate::ops::admin::live::Refused;
 use crate::ops::admin::no_room;
@@ -26,6 +26,24 @@ const SPANS: [u64; 3] = [5, 15, 60];
 const MARKS: usize = 12;
 /// Languages in which there is always a field for a message.
 const SPOKEN: [Language; 2] = [Language::Korean, Language::English];
+
+/// What the fields for a message are called, before the tag of their language.
+const MESSAGE: &str = "message.";
+
+/// What was typed into a form that was refused: it is not lost.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    why: String,
+    pub(super) message: BTreeMap<String, String>,
+}
+
+impl Filled {
+    pub(super) fn of(form: &Form) -> Self {
+        let message =
+            form.0.iter().filter_map(|(name, text)| Some((name.strip_prefix(MESSAGE)?.to_owned(), text.clone())));
+        Self { why: form.field("why").unwrap_or_default().to_owned(), message: message.collect() }
+    }
+}
 
 /// The query of the page.
 #[derive(Debug, Default, Deserialize)]

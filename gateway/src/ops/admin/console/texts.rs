@@ -17,6 +17,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("audit", "Audit", "감사 기록"),
     ("views", "Views", "화면"),
     ("skip", "Skip to the content", "본문으로 건너뛰기"),
+    ("log_in", "Log in", "로그인"),
     ("log_out", "Log out", "로그아웃"),
     (
         "not_known",
