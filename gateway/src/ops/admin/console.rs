@@ -45,7 +45,7 @@ use policy::audit::hex;
 use self::done::Done;
 use super::access::{By, Caller};
 use super::live::Streams;
-use super::problem::{PROBLEM_JSON, Problem};
+use super::problem::Problem;
 use crate::ops::fleet::{Fleet, LONGEST};
 use crate::ops::operators::Role;
 use crate::ui::Language;
@@ -120,9 +120,9 @@ pub(super) async fn in_its_form(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let headers = (path == "/console" || path.starts_with("/console/")).then(|| request.headers().clone());
     let response = next.run(request).await;
-    let Some(headers) = headers.filter(|_| response.headers().get(header::CONTENT_TYPE) == Some(&PROBLEM_JSON)) else {
-        return response;
-    };
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_problem = kind.is_some_and(|kind| kind.as_bytes() == b"application/problem+json");
+    let Some(headers) = headers.filter(|_| is_problem) else { return response };
     if response.status() == StatusCode::UNAUTHORIZED {
         return go("/login");
     }

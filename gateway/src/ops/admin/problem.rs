@@ -12,8 +12,7 @@ use crate::ops::fleet::NotSwitched;
 
 /// Bytes of a text that is put into that form.
 const LONGEST: usize = 64 << 10;
-/// The type of an error.
-pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An error, for programs and for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
