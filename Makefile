@@ -115,6 +115,12 @@ pictures-shop: ## Pictures of that journey, on a desk and on a phone, in target/
 	@deploy/tools shop
 	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test world --run-ignored all real_shop::journey::pictures
 
+.PHONY: pictures-console
+pictures-console: ## Pictures of the operators' console, on a desk and on a phone, light and dark, in target/pictures
+	@deploy/tools test
+	mkdir -p target/pictures
+	WEIR_PICTURES=$(CURDIR)/target/pictures cargo nextest run --workspace --locked --test operator console::every_page
+
 .PHONY: try-compose
 try-compose: build ## deploy/compose.yaml with a container engine of its own, and a launch through it: half an hour, as root
 	@deploy/tools compose

@@ -57,7 +57,7 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<ExitCode> {
         weir = Weir::start(command(&program), &settings) => weir?,
         code = &mut interrupted => return code,
     };
-    testbed.welcome(args);
+    testbed.welcome(args, weir.console_link());
     let done = tokio::select! {
         done = testbed.play(args, &mut weir, &cancel) => done,
         code = &mut interrupted => code,
@@ -136,7 +136,7 @@ impl Testbed {
         }
     }
 
-    fn welcome(&self, args: &Demo) {
+    fn welcome(&self, args: &Demo, console: Option<String>) {
         let CrowdArgs { times, no_shows, seed, .. } = &args.crowd;
         let DemoSettings { capacity, rate, .. } = self.terms(args);
         println!(
@@ -149,6 +149,14 @@ impl Testbed {
         println!("  │");
         println!("  │     {}", bold(&format!("http://{}/launch/item", self.http)));
         println!("  │");
+        if let Some(link) = console {
+            println!(
+                "  │  The operators' console: watch the launch, pause it, slow it down, speak to the line. The link logs in once:"
+            );
+            println!("  │");
+            println!("  │     {}", bold(&link));
+            println!("  │");
+        }
         println!("  └─ Its shop: {}   the shop alone: {}   admin: {}", self.protected.1, self.alone.1, self.admin);
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod access;
 pub(crate) mod actions;
 mod asked;
 mod connection;
+mod console;
 mod gauges;
 mod live;
 mod login;
@@ -30,7 +31,7 @@ use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -279,16 +280,18 @@ impl Admin {
     pub(crate) fn new(fleet: &Arc<Fleet>, access: Access, hour: Arc<Hour>, stop: CancellationToken) -> Self {
         let gate = Arc::new(Gate { access, fleet: fleet.clone() });
         let login = Arc::new(LogIn::new(gate.clone()));
-        let calls = openapi::described(calls(fleet, hour, stop).merge(sessions(&login)));
+        let streams = Arc::new(live::Streams::of(hour, fleet.name().to_owned(), stop));
+        let calls = openapi::described(calls(fleet, streams.clone()).merge(sessions(&login)));
         let metrics = Router::new().route("/metrics", get(metrics::tell)).with_state(fleet.clone());
-        let guarded = calls.merge(metrics).merge(pages::router(login.clone()));
+        let guarded = calls.merge(metrics).merge(pages::router(login.clone())).merge(console::router(fleet, streams));
         let router = Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready))
             .with_state(fleet.clone())
             .merge(guarded.layer(from_fn_with_state(gate, authorize)))
             .fallback(async || (StatusCode::NOT_FOUND, NO_PAGE))
-            .layer(map_response(problem::in_one_form));
+            .layer(map_response(problem::in_one_form))
+            .layer(from_fn(console::in_its_form));
         let tls = fleet.shared.admin_tls.as_ref().map(|tls| TlsAcceptor::from(tls.server.clone()));
         Self { router, login, tls }
     }
@@ -315,9 +318,8 @@ impl Admin {
 }
 
 /// The calls of the API, but for sessions.
-fn calls(fleet: &Arc<Fleet>, hour: Arc<Hour>, stop: CancellationToken) -> OpenApiRouter {
-    let streams = live::Streams::of(hour, fleet.name().to_owned(), stop);
-    let streams = OpenApiRouter::new().routes(routes!(live::tell)).with_state(Arc::new(streams));
+fn calls(fleet: &Arc<Fleet>, streams: Arc<live::Streams>) -> OpenApiRouter {
+    let streams = OpenApiRouter::new().routes(routes!(live::tell)).with_state(streams);
     let of_this_gateway = OpenApiRouter::new()
         .routes(routes!(rooms))
         .routes(routes!(room_status))

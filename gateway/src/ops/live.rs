@@ -21,10 +21,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::hour::{Hour, Next, SAMPLES};
-pub(crate) use self::sample::Sample;
+pub(crate) use self::sample::{GatewaySample, RoomSample, Sample};
 
 use self::counting::Counting;
-use self::sample::{GatewaySample, RoomSample};
 use crate::line::rooms::LiveRoom;
 use crate::line::store::registry::SILENCE;
 use crate::ops::fleet::Fleet;

@@ -52,8 +52,8 @@ pub(crate) use redis::host_and_port;
 pub use redis::{LoginConfig, StoreTlsConfig};
 pub use room::{CookieConfig, OriginCommand, PollConfig, RoomConfig, SameSite, Secure};
 pub use rooms::{
-    KeyChange, Loss, NotEdited, RoomChange, What, difference, edited, kept, losses, review_rooms, rooms_alone, shown,
-    with_start,
+    KeyChange, Loss, NewRoom, NotEdited, RoomChange, What, difference, edited, kept, losses, review_rooms, rooms_alone,
+    shown, with_event, with_room, with_start,
 };
 pub use route::{RouteClass, RouteConfig, Scope, ScopeConfig};
 pub use signal::{SignalConfig, SignalKind};

@@ -146,12 +146,26 @@ impl Browser {
         assert!(done.is_null(), "{act} on {selector}: {done}");
     }
 
+    /// Types on the keyboard, wherever the focus is.
+    pub fn press(&self, keys: &str) {
+        let strokes =
+            keys.chars().flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key })));
+        let actions =
+            json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": strokes.collect::<Vec<_>>() }] });
+        let done = self.call("POST", "/actions", &actions);
+        assert!(done.is_null(), "{keys:?}: {done}");
+    }
+
+    /// The answer to a command of Chromium's own protocol.
+    pub fn command(&self, command: &str, params: &Value) -> Value {
+        self.call("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": params }))
+    }
+
     /// It looks through a screen of this size, as a phone's if it is narrow.
     pub fn screen(&self, width: u32, height: u32) {
         let phone = width < 500;
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": if phone { 2 } else { 1 }, "mobile": phone });
-        let set = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
-        assert_eq!(self.call("POST", "/goog/cdp/execute", &set), json!({}));
+        assert_eq!(self.command("Emulation.setDeviceMetricsOverride", &size), json!({}));
     }
 
     /// Its reader prefers this, by the name of a media feature.

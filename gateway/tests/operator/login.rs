@@ -223,7 +223,7 @@ fn the_pages_log_in_and_out_without_a_script() {
     assert_eq!((wrong.status, wrong.header("content-type")), (401, Some("text/html; charset=utf-8")), "{wrong:?}");
     assert!(wrong.body.contains("No operator has this token.") && !wrong.body.contains("<b>"), "{wrong:?}");
     let sent = send("/login", &[], &format!("token={}", tokens[1]));
-    assert_eq!((sent.status, sent.header("location")), (303, Some("/")), "{sent:?}");
+    assert_eq!((sent.status, sent.header("location")), (303, Some("/console")), "{sent:?}");
     let cookie = sent.cookie().unwrap();
     let home = page("/", &[("Cookie", &cookie), ("Accept-Language", "en")]);
     assert!(home.body.contains("<strong>kim</strong>") && home.body.contains("Operator<small>"), "{home:?}");
@@ -511,8 +511,9 @@ fn a_browser_without_scripts_logs_in_by_token_and_by_the_link_and_out() {
     picture(&browser, "wrong");
     browser.fill("#token", &tokens[1]);
     browser.click("button");
-    until_true("kim is in", || browser.source().contains("<strong>kim</strong>"));
-    assert_eq!(browser.url(), format!("{base}/"));
+    until_true("kim is in", || browser.url() == format!("{base}/console"));
+    browser.go(&base);
+    assert!(browser.source().contains("<strong>kim</strong>"));
     picture(&browser, "home");
     browser.click("button");
     until_true("kim is out", || browser.url() == format!("{base}/login"));
@@ -525,7 +526,9 @@ fn a_browser_without_scripts_logs_in_by_token_and_by_the_link_and_out() {
     korean.go(&link);
     picture(&korean, "link-ko");
     korean.click("button");
-    until_true("local is in", || korean.source().contains("<strong>local</strong>"));
+    until_true("local is in", || korean.url().ends_with("/console"));
+    korean.go(&format!("http://{}", first.admin));
+    assert!(korean.source().contains("<strong>local</strong>"));
     picture(&korean, "home-ko");
     korean.go(&link);
     korean.click("button");

@@ -5,6 +5,7 @@ mod bounds;
 #[path = "../common/mod.rs"]
 mod common;
 mod config;
+mod console;
 mod documents;
 mod draw;
 mod events;

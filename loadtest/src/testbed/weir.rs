@@ -271,6 +271,14 @@ impl Weir {
         Ok(weir)
     }
 
+    /// The address at which a browser logs in to the console, once.
+    pub(crate) fn console_link(&self) -> Option<String> {
+        self.child.log().lines().find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            Some(line["fields"]["link"].as_str()?.to_owned())
+        })
+    }
+
     /// An error if Weir has ended.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         self.child.check()

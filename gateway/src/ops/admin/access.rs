@@ -78,7 +78,9 @@ pub(super) fn needed(method: &Method, path: &str) -> Option<Role> {
     match (method.as_str(), path) {
         (_, "/" | "/login" | "/logout") | ("POST", "/api/session") => None,
         ("GET" | "HEAD", _) | (_, "/api/session") => Some(Role::Viewer),
-        _ if path.starts_with("/api/versions") => Some(Role::Admin),
+        _ if path.starts_with("/api/versions") || path == "/console/change" || path == "/console/events" => {
+            Some(Role::Admin)
+        }
         _ => Some(Role::Operator),
     }
 }

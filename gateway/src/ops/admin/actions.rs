@@ -181,15 +181,24 @@ pub(super) async fn do_it(
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(asked) = body?;
-    let order = Order {
-        action: action_of(&action, &asked)?,
-        if_match: if_match(&headers)?,
-        who: caller.name,
-        room,
-        asked: with_reason(asked)?,
-    };
-    let acted = order.run(&fleet).await?;
+    let acted = act_on(&fleet, room, &action, asked, caller.name, if_match(&headers)?).await?;
     Ok(([tag(acted.version)], Json(acted)).into_response())
+}
+
+/// Does what was asked to this room, for the caller of this name: the one way to act, for the API and the console.
+///
+/// # Errors
+/// If the action is not known, is not asked for rightly, or is refused.
+pub(super) async fn act_on(
+    fleet: &Fleet,
+    room: String,
+    action: &str,
+    asked: Asked,
+    who: String,
+    if_match: Option<u64>,
+) -> Result<Acted, Problem> {
+    let order = Order { action: action_of(action, &asked)?, if_match, who, room, asked: with_reason(asked)? };
+    order.run(fleet).await
 }
 
 /// The version that must be in force, if the caller names one.

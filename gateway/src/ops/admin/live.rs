@@ -88,16 +88,24 @@ impl IntoResponse for Refused {
 /// The streams of this listener.
 #[derive(Debug)]
 pub(super) struct Streams {
-    hour: Arc<Hour>,
+    pub(super) hour: Arc<Hour>,
     gateway: String,
     free: Arc<Semaphore>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl Streams {
     /// Streams of this hour, which end with `stop`.
     pub(super) fn of(hour: Arc<Hour>, gateway: String, stop: CancellationToken) -> Self {
         Self { hour, gateway, free: Arc::new(Semaphore::new(STREAMS)), stop }
+    }
+
+    /// A place among the streams that may be open at once.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Refused> {
+        self.free.clone().try_acquire_owned().map_err(|_| Refused::Full)
     }
 }
 
@@ -119,7 +127,7 @@ impl Streams {
 )]
 pub(super) async fn tell(State(streams): State<Arc<Streams>>, request: Request) -> Result<Response, Refused> {
     let last = last_event_id(request.headers())?;
-    let place = streams.free.clone().try_acquire_owned().map_err(|_| Refused::Full)?;
+    let place = streams.enter()?;
     let start = streams.hour.start(last);
     let about = About {
         gateway: &streams.gateway,

@@ -31,7 +31,7 @@ const TEMPLATE: &str = "page.html";
 const STYLE: &str = include_str!("pages/page.css");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const LOGIN: HeaderValue = HeaderValue::from_static("/login");
-const HOME: HeaderValue = HeaderValue::from_static("/");
+const CONSOLE: HeaderValue = HeaderValue::from_static("/console");
 
 static PAGES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
     let mut pages = Environment::new();
@@ -210,7 +210,7 @@ async fn log_in(
     let (token, link) = (field("token"), field("link"));
     let shown = if link.is_empty() { Shown::Token(token.trim()) } else { Shown::Link(&link) };
     match login.begin(&asked, shown).await {
-        Ok((session, _)) => go(HOME, login.cookie(&session, &asked)),
+        Ok((session, _)) => go(CONSOLE, login.cookie(&session, &asked)),
         Err(problem) => Reader::of(&login, &headers).form(&asked, &link, Some(&problem)).await,
     }
 }

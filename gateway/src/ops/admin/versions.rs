@@ -61,21 +61,21 @@ pub(crate) struct Changed {
 }
 
 /// The query of a change.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct VersionQuery {
     /// The version that it was made from.
-    from: Option<u64>,
+    pub(super) from: Option<u64>,
     /// The version to switch to; of `in-force` alone. Default: the one before the one in force; 0: each gateway's own file.
-    to: Option<u64>,
+    pub(super) to: Option<u64>,
     /// Only a preview.
     #[serde(default)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Whether it may end what an operator has set by an action.
     #[serde(default)]
-    undo: bool,
+    pub(super) undo: bool,
     /// Why, for those who read the audit.
-    why: Option<String>,
+    pub(super) why: Option<String>,
 }
 
 /// The stored versions of the rooms, with the version in force as the `ETag`.

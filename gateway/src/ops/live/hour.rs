@@ -78,6 +78,13 @@ impl Hour {
         samples.kept.get(at).map_or(Next::Later, |sample| Next::Sample(sample.clone()))
     }
 
+    /// The samples from this time on, oldest first.
+    pub(crate) fn from(&self, at_ms: u64) -> Vec<Arc<Sample>> {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = samples.kept.partition_point(|sample| sample.at_ms < at_ms);
+        samples.kept.range(first..).cloned().collect()
+    }
+
     /// The newest sample.
     pub(crate) fn newest(&self) -> Option<Arc<Sample>> {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner).kept.back().cloned()

@@ -33,20 +33,20 @@ pub(crate) struct Sample {
     /// The busiest rooms, by name.
     #[serde(serialize_with = "each")]
     #[schema(value_type = Vec<RoomSample>)]
-    rooms: Box<[Arc<RoomSample>]>,
+    pub rooms: Box<[Arc<RoomSample>]>,
     /// Other rooms.
     rooms_left_out: usize,
     /// The gateways on the store, this one included, by name.
     #[schema(value_type = Vec<GatewaySample>)]
-    gateways: Box<[GatewaySample]>,
+    pub gateways: Box<[GatewaySample]>,
 }
 
 /// A room at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct RoomSample {
+pub(crate) struct RoomSample {
     #[serde(serialize_with = "text")]
     #[schema(value_type = String)]
-    name: Arc<str>,
+    pub name: Arc<str>,
     /// As in `/api/rooms/{name}/status`.
     #[serde(serialize_with = "state")]
     #[schema(value_type = schema::RoomState)]
@@ -56,22 +56,22 @@ pub(super) struct RoomSample {
     /// Whether the store fails to answer this gateway: what a line shows is then stale.
     store_away: bool,
     /// Tickets handed out and not called.
-    waiting: u64,
+    pub waiting: u64,
     /// Live passes.
     inside: u64,
     /// Bound on them.
     seats: Option<u64>,
     /// Tickets handed out.
     #[serde(serialize_with = "measured")]
-    arrivals_per_second: f32,
+    pub arrivals_per_second: f32,
     /// Passes given.
     #[serde(serialize_with = "measured")]
-    admitted_per_second: f32,
+    pub admitted_per_second: f32,
     /// The operator's limit.
     new_users_per_minute: u32,
     /// The limit at this moment: less while a cap is in force.
     #[serde(serialize_with = "measured")]
-    allowed_per_minute: f32,
+    pub allowed_per_minute: f32,
     /// The kind of source whose cap that is.
     capped_by: Option<&'static str>,
     /// The wait that a newcomer is shown; none is told while the line stands.
@@ -92,7 +92,7 @@ pub(super) struct RoomSample {
     upstream_p95_seconds: Option<f32>,
     /// Answers of the shop with a status of 500 and above.
     #[serde(serialize_with = "measured")]
-    upstream_5xx_per_second: f32,
+    pub upstream_5xx_per_second: f32,
 }
 
 /// The ends of a range, in seconds.
@@ -116,17 +116,17 @@ struct Refused {
 
 /// A gateway at a moment.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct GatewaySample {
+pub(crate) struct GatewaySample {
     #[serde(serialize_with = "text")]
     #[schema(value_type = String)]
-    name: Arc<str>,
+    pub name: Arc<str>,
     /// The version of the rooms that is in force there.
-    rooms_version: u64,
+    pub rooms_version: u64,
     /// How long nothing new was heard of it; 0 for this gateway.
     #[serde(serialize_with = "measured")]
-    silent_seconds: f32,
+    pub silent_seconds: f32,
     /// Whether the store fails to answer it for some room.
-    store_away: bool,
+    pub store_away: bool,
     /// What it does; null when it was silent for too long to know.
     load: Option<Load>,
 }
@@ -174,6 +174,16 @@ impl Sample {
 }
 
 impl RoomSample {
+    /// The wait that a newcomer is shown, from and to, in seconds; none is told while the line stands.
+    pub(crate) fn wait_told(&self) -> Option<(u32, u32)> {
+        self.wait_told_seconds.map(|told| (told.low, told.high))
+    }
+
+    /// The 95th percentile of the shop's latency, in seconds.
+    pub(crate) fn upstream_p95(&self) -> Option<f32> {
+        self.upstream_p95_seconds
+    }
+
     /// The room, with what all gateways counted of it.
     pub(super) fn of(room: &LiveRoom, counted: &Counted, has_orders: bool) -> Self {
         let (snapshot, terms) = (room.snapshot(), room.settings());

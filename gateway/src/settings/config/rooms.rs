@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use toml_diagnostics::{Diagnostic, Document};
-use toml_edit::{DocumentMut, Item, TableLike, value};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, value};
 use utoipa::ToSchema;
 
 use super::room::written as moment;
@@ -175,6 +175,81 @@ pub fn with_start(text: &str, room: &str, event: &str, times: &Times) -> Result<
         table.remove("prequeue_active_users");
     }
     Ok(document.to_string())
+}
+
+/// A text of rooms in which this event of the room has these keys, and not those that are `None`; it is made if the room has none of this
+/// name. Everything else stays as it is written.
+///
+/// # Errors
+/// If it is no TOML, or the room is not there.
+pub fn with_event(
+    text: &str,
+    room: &str,
+    event: &str,
+    keys: &[(&str, Option<toml_edit::Value>)],
+) -> Result<String, NotEdited> {
+    let mut document = read(text)?;
+    let no_room = || NotEdited::NoRoom(room.to_owned());
+    let room = table_of(document.get_mut("room"), room).ok_or_else(no_room)?;
+    if table_of(room.get_mut("event"), event).is_none() {
+        let mut made = Table::new();
+        made.insert("name", value(event));
+        add_to(room, "event", made);
+    }
+    if let Some(table) = table_of(room.get_mut("event"), event) {
+        for (key, to) in keys {
+            match to {
+                Some(to) => drop(table.insert(key, value(to.clone()))),
+                None => drop(table.remove(key)),
+            }
+        }
+    }
+    Ok(document.to_string())
+}
+
+/// What a new room is made of; the rest is as by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewRoom {
+    /// Its name.
+    pub name: String,
+    /// Its host.
+    pub host: String,
+    /// Its path.
+    pub path: String,
+    /// New shoppers allowed per minute.
+    pub new_users_per_minute: u64,
+    /// Shoppers inside at once.
+    pub total_active_users: Option<u64>,
+}
+
+/// A text of rooms with one more behind them. Everything else stays as it is written.
+///
+/// # Errors
+/// If it is no TOML.
+pub fn with_room(text: &str, room: &NewRoom) -> Result<String, NotEdited> {
+    let mut document = read(text)?;
+    let number = |number: u64| value(i64::try_from(number).unwrap_or(i64::MAX));
+    let mut made = Table::new();
+    made.insert("name", value(&room.name));
+    made.insert("host", value(&room.host));
+    made.insert("path", value(&room.path));
+    made.insert("new_users_per_minute", number(room.new_users_per_minute));
+    room.total_active_users.map(|seats| made.insert("total_active_users", number(seats)));
+    add_to(document.as_table_mut(), "room", made);
+    Ok(document.to_string())
+}
+
+/// Puts a table behind a list of them, however the list is written.
+fn add_to(to: &mut dyn TableLike, list: &str, made: Table) {
+    match to.get_mut(list) {
+        Some(Item::ArrayOfTables(tables)) => tables.push(made),
+        Some(Item::Value(toml_edit::Value::Array(inline))) => inline.push(made.into_inline_table()),
+        _ => {
+            let mut tables = ArrayOfTables::new();
+            tables.push(made);
+            to.insert(list, Item::ArrayOfTables(tables));
+        }
+    }
 }
 
 fn read(text: &str) -> Result<DocumentMut, NotEdited> {

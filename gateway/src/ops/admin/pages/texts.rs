@@ -24,6 +24,7 @@ pub(super) struct Texts {
     role: &'static str,
     ends: &'static str,
     log_out: &'static str,
+    console: &'static str,
     api: &'static str,
     /// Each role, and what it may.
     pub(super) viewer: (&'static str, &'static str),
@@ -61,6 +62,7 @@ const ENGLISH: Texts = Texts {
     role: "Role",
     ends: "Until",
     log_out: "Log out",
+    console: "The console",
     api: "The API, described by OpenAPI",
     viewer: ("Viewer", "May look."),
     operator: ("Operator", "May look, and act on rooms."),
@@ -87,6 +89,7 @@ const KOREAN: Texts = Texts {
     role: "역할",
     ends: "만료 시각",
     log_out: "로그아웃",
+    console: "콘솔",
     api: "OpenAPI로 작성된 API 설명",
     viewer: ("조회자", "조회만 할 수 있습니다."),
     operator: ("운영자", "조회하고 대기실을 조작할 수 있습니다."),
