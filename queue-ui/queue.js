@@ -35,11 +35,11 @@ const turn = wanted => {
   on = wanted;
   button.setAttribute("aria-pressed", on);
   told.textContent = on ? words.notifyOn : "";
-  store(key, on ? "on" : "");
 };
 turn(stored(key) === "on");
 button.onclick = () => {
   turn(!on);
+  store(key, on ? "on" : "");
   if (!on) return;
   try { sound ??= new AudioContext(); sound.resume(); } catch {}
   try { Notification.requestPermission(); } catch {}

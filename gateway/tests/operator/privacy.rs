@@ -96,7 +96,8 @@ fn a_browser_in_line_keeps_one_cookie_and_what_the_document_lists() {
         keys.collect::<BTreeSet<_>>()
     };
     assert_eq!(listed("localStorage"), BTreeSet::from(["weir.launch".to_owned()]));
-    assert_eq!(listed("sessionStorage"), ["weir.launch", "weir.launch.page"].map(str::to_owned).into());
+    let of_a_tab = ["weir.launch", "weir.launch.page", "weir.notify.launch", "weir.notify.launch.rung"];
+    assert_eq!(listed("sessionStorage"), of_a_tab.map(str::to_owned).into());
     assert_eq!(kept("localStorage"), json!(["weir.launch"]));
     for key in kept("sessionStorage").as_array().unwrap() {
         assert!(listed("sessionStorage").contains(key.as_str().unwrap()), "{key}");

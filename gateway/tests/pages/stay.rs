@@ -168,3 +168,23 @@ fn on_a_screen_of_320_pixels_nothing_is_wider_than_it_in_any_language() {
         assert_eq!(wide, false, "{language:?}");
     }
 }
+
+#[test]
+fn the_countdown_goes_by_the_earliest_word_of_the_gateway_until_the_start_is_moved() {
+    let browser = Browser::open(true);
+    browser.go("about:blank");
+    let script = include_str!("../../../queue-ui/before.js");
+    let told = browser.run(&format!(
+        "document.body.innerHTML = '<main id=weir data-starts=61000><p id=countdown></main>';
+         const $ = id => document.getElementById(id), show = (id, text) => $(id) && ($(id).textContent = text), latin = 'en';
+         let countDown;
+         {script}
+         const shown = [$('countdown').textContent], at = [due];
+         for (const starts of [62000, 60000, 600000, 30000]) {{ countDown(starts); at.push(due); }}
+         shown.push($('countdown').textContent);
+         countDown(0);
+         return [shown, at[1] === at[0], at[2] < at[0], at[3] > at[0] + 500000, at[4] < at[0]]"
+    ));
+    let expected = serde_json::json!([["1:01", "0:30"], true, true, true, true]);
+    assert_eq!(told, expected, "late, early, put off, brought forward");
+}
