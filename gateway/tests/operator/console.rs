@@ -141,7 +141,10 @@ fn with_the_keyboard_alone_a_room_is_paused_explained_and_resumed_while_the_page
     log_in(&browser, &weir, &kim);
     crowd(&weir, 20);
     until_true("the wall moves by itself", || {
-        browser.run("return document.querySelector('td.big')?.textContent").as_str().is_some_and(|n| n.parse() > Ok(10))
+        browser
+            .run("return document.querySelector('td.big')?.textContent")
+            .as_str()
+            .is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n > 10))
     });
     // From the begin of the page to a link or field, and Enter.
     let to = |selector: &str| {

@@ -12,7 +12,8 @@ use crate::common::{
 };
 
 /// Metrics that a gateway tells only where there is something to tell.
-const SOMETIMES: [&Metric; 17] = [
+const SOMETIMES: [&Metric; 18] = [
+    &catalogue::ANSWERS_OPENED,
     &catalogue::STORE_CLOCK_JUMPS,
     &catalogue::UNANSWERED,
     &catalogue::SHOP_WORDS,

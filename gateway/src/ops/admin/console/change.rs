@@ -107,7 +107,7 @@ pub(super) async fn send(
 /// What comes after a form.
 enum Next {
     /// The page, with a draft.
-    Show(Draft),
+    Show(Box<Draft>),
     /// The page, after it was applied.
     Applied(String),
 }
@@ -118,7 +118,7 @@ async fn answer(console: &Console, caller: &Caller, form: &Form) -> Result<Next,
         let room = new_room(form)?;
         let text =
             with_room(&draft.text, &room).map_err(|error| Problem::from(NotSwitched::Unread(error.to_string())))?;
-        return Ok(Next::Show(draft.with(console, caller, text).await));
+        return Ok(Next::Show(Box::new(draft.with(console, caller, text).await)));
     }
     // Browsers send CRLF.
     let text = form.0.iter().find(|(name, _)| name == "text").map(|(_, text)| text.replace("\r\n", "\n"));
@@ -126,7 +126,7 @@ async fn answer(console: &Console, caller: &Caller, form: &Form) -> Result<Next,
     let why = form.field("why").unwrap_or_default().to_owned();
     let draft = Draft { from: form.number("from")?.unwrap_or_default(), why, ..Draft::default() };
     if form.field("do") != Some("apply") {
-        return Ok(Next::Show(draft.with(console, caller, text).await));
+        return Ok(Next::Show(Box::new(draft.with(console, caller, text).await)));
     }
     let id: String = form.field("id").unwrap_or_default().chars().filter(char::is_ascii_hexdigit).collect();
     if console.done.of(&id).is_some() {
@@ -145,7 +145,7 @@ async fn answer(console: &Console, caller: &Caller, form: &Form) -> Result<Next,
         }
         // The same form a second time, while the first is under way.
         Err(_) if console.done.of(&id).is_some() => Ok(Next::Applied(id)),
-        Err(problem) => Ok(Next::Show(Draft { text, problem: Some(problem), ..draft })),
+        Err(problem) => Ok(Next::Show(Box::new(Draft { text, problem: Some(problem), ..draft }))),
     }
 }
 

@@ -100,7 +100,9 @@ impl Chart<'_> {
             let _ = write!(svg, "<text class=\"scale\" x=\"2\" y=\"{y}\">{}</text>", texts::number(value));
         }
         let _ = write!(svg, "<svg class=\"plot\" viewBox=\"0 0 {} 100\" preserveAspectRatio=\"none\">", COLUMNS - 1);
-        curves.iter().for_each(|curve| curve.draw(&mut svg, top));
+        for curve in curves {
+            curve.draw(&mut svg, top);
+        }
         svg += "</svg>";
         for mark in self.marks.iter().filter(|mark| (self.begin..=self.end).contains(&mark.at_ms)) {
             let x = self.percent(mark.at_ms);
