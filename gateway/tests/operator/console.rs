@@ -10,6 +10,8 @@ use crate::common::browser::Browser;
 use crate::common::redis::RedisServer;
 use crate::common::{Answer, JSON, Kept, Shop, Weir, config, request, until_true, weir};
 
+/// What a browser on this machine calls the gateway.
+const HOST: (&str, &str) = ("Host", "localhost");
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const TOKEN: &str = "sixteen letters!";
 /// A room in which a crowd waits: one enters every two seconds.
@@ -71,12 +73,12 @@ fn session(to: &Weir, token: &str) -> String {
 }
 
 fn send(to: &Weir, cookie: &str, path: &str, body: &str) -> Answer {
-    let own = [("Cookie", cookie), ("Origin", "http://localhost"), ("Accept-Language", "en"), FORM];
+    let own = [HOST, ("Cookie", cookie), ("Origin", "http://localhost"), ("Accept-Language", "en"), FORM];
     request(to.admin, "POST", path, &own, body)
 }
 
 fn page(of: &Weir, cookie: &str, path: &str) -> Answer {
-    request(of.admin, "GET", path, &[("Cookie", cookie), ("Accept-Language", "en")], "")
+    request(of.admin, "GET", path, &[HOST, ("Cookie", cookie), ("Accept-Language", "en")], "")
 }
 
 /// People who join and wait.
@@ -118,7 +120,7 @@ fn without_a_script_an_operator_pauses_tells_the_line_why_slows_down_closes_and_
     assert!(source.contains("the payment provider is down") && source.contains("in force after"), "{source}");
     browser.fill("#message-en", "We are back at nine.");
     press("message", "We are back at nine.</p>");
-    assert_eq!(room(&weir)["message"]["en"], "We are back at nine.");
+    assert_eq!(room(&weir)["message"]["texts"]["en"], "We are back at nine.");
     press("rate:-10%", "new_users_per_minute 30 -&gt; 27");
     press("resume", "badge large running");
     browser.click("summary");
@@ -167,7 +169,7 @@ fn with_the_keyboard_alone_a_room_is_paused_explained_and_resumed_while_the_page
     browser.press("We repair the payment.");
     to("button[value=message]");
     browser.press("\u{E007}");
-    until_true("the line is told", || room(&weir)["message"]["en"] == "We repair the payment.");
+    until_true("the line is told", || room(&weir)["message"]["texts"]["en"] == "We repair the payment.");
     until_true("the page is there again", || browser.source().contains("We repair the payment.</p>"));
     to("button[value=resume]");
     browser.press("\u{E007}");
@@ -257,7 +259,7 @@ fn a_viewer_sees_no_form_and_a_forged_one_is_refused_and_nobody_else_sees_anythi
         let forms = seen.body.matches("<form method=\"post\"").count()
             + seen.body.matches("method=\"post\" action=\"/console").count();
         assert_eq!(forms, 0, "{path}: {}", seen.body);
-        let none = request(weir.admin, "GET", path, &[], "");
+        let none = request(weir.admin, "GET", path, &[HOST], "");
         assert_eq!((none.status, none.header("location")), (303, Some("/login")), "{path}");
         let policy = seen.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
@@ -266,7 +268,7 @@ fn a_viewer_sees_no_form_and_a_forged_one_is_refused_and_nobody_else_sees_anythi
     let act = "/console/rooms/launch/act";
     let forged = send(&weir, &vi, act, "id=1&action=pause&why=x");
     assert_eq!((forged.status, forged.header("content-type")), (403, Some("text/html; charset=utf-8")));
-    let evil = [("Cookie", kim.as_str()), ("Origin", "http://evil.example"), FORM];
+    let evil = [HOST, ("Cookie", kim.as_str()), ("Origin", "http://evil.example"), FORM];
     assert_eq!(request(weir.admin, "POST", act, &evil, "id=1&action=pause&why=x").status, 403);
     assert_eq!(room(&weir)["state"], "running");
     assert_eq!(page(&weir, &kim, "/console/rooms/none").status, 404);
@@ -274,7 +276,7 @@ fn a_viewer_sees_no_form_and_a_forged_one_is_refused_and_nobody_else_sees_anythi
     assert_eq!(send(&weir, &kim, act, "action=pause").status, 422, "a form has a one-time id");
     let twice = ["", ""].map(|_| send(&weir, &kim, act, "id=3&action=rate%3A%2B10%25").status);
     assert_eq!((twice, &room(&weir)["new_users_per_minute"]), ([303, 303], &json!(33)), "a double click is one action");
-    let korean = request(weir.admin, "GET", "/console", &[("Cookie", &vi), ("Accept-Language", "ko")], "").body;
+    let korean = request(weir.admin, "GET", "/console", &[HOST, ("Cookie", &vi), ("Accept-Language", "ko")], "").body;
     assert!(korean.contains("<html lang=\"ko\">") && korean.contains("현황판"), "{korean}");
     weir.is_well();
 }
@@ -312,7 +314,7 @@ fn unnamed(browser: &Browser) -> Vec<String> {
         ["link", "button", "textbox", "combobox", "checkbox", "image", "region", "navigation", "heading", "table"];
     let alone = ["table", "image"];
     let wants = nodes.iter().filter(|node| node["ignored"] == false && named.contains(&&*role(node)));
-    wants.filter(|node| name(node).is_empty() && !alone.contains(&&*role(node))).map(|node| node.to_string()).collect()
+    wants.filter(|node| name(node).is_empty() && !alone.contains(&&*role(node))).map(ToString::to_string).collect()
 }
 
 /// Texts whose contrast with what is behind them is below 4.5:1 (3:1 if large).

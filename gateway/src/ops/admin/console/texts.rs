@@ -186,6 +186,7 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("let-in", "Let in", "추가 입장"),
     ("start-event", "Event started", "이벤트 시작"),
     ("revoke", "Pass revoked", "입장 취소"),
+    ("give-place", "Place given", "자리 제공"),
     ("apply", "Rooms changed", "대기실 설정 변경"),
     ("rollback", "Rooms rolled back", "대기실 설정 되돌림"),
     ("log-in", "Log-in", "로그인"),
