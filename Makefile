@@ -43,7 +43,7 @@ lint: ## Format, clippy, documentation, licences
 	cargo deny --offline --all-features check --hide-inclusion-graph bans licenses sources
 
 # Tests wait more than they compute: for lines that move, passes that end, servers that come back.
-TEST_THREADS ?= $(shell echo $$((5 * $$(nproc))))
+TEST_THREADS ?= $(shell echo $$((4 * $$(nproc))))
 
 .PHONY: unit
 unit: ## The tests alone

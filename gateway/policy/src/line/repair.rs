@@ -75,7 +75,7 @@ impl Line {
             self.learn_adopted(adopted);
         }
         if lost {
-            self.begin_anew(furthest);
+            self.begin_anew(furthest, seen.round.id);
         }
         if lost || seen.opened.is_some_and(|opened| opened < before) {
             self.lost_seats.remember(seen.active, now.saturating_add(rules.session));
@@ -145,9 +145,9 @@ impl Line {
         }
     }
 
-    fn begin_anew(&mut self, furthest: u64) {
+    fn begin_anew(&mut self, furthest: u64, round: u32) {
         self.open_segment(furthest);
-        self.lose_round();
+        self.lose_round(round);
         (self.bucket, self.visits) = (0.0, 0.0);
         self.letting_in.lose(self.clock.utc());
         self.rest.idle = 0;

@@ -18,7 +18,8 @@
 //! A line of less than [`SHORT`] gathers nobody: who could enter in a moment would wait for a draw instead.
 //!
 //! A store that lost writes may not know how many a round had gathered. So its round is over, gateways bring the ones they know
-//! ([`HighWater`](super::HighWater)), each is drawn by itself, and a later one has another id.
+//! ([`HighWater`](super::HighWater)), each is drawn by itself, and a later one has another id: far beyond the last one that the gateway knows, and
+//! beyond what the time says. For of the last ones it may not have heard, and rounds that end early let ids run ahead of the time.
 //!
 //! Out of scope: where a seed comes from. Each batch has one, and the one that is there at the draw decides.
 
@@ -34,8 +35,12 @@ use crate::ticket::{FIRST_ROUND, Round};
 const SHORT: f64 = 10.0;
 /// ...and one with less than this, in seconds, gets the round that gathers, though that is not over.
 const DRY: f64 = 1.0;
-/// But a round lasts for this long: its id is the time of its beginning in this unit.
+/// But a round lasts for this long.
 const LEAST: Millis = UNIT;
+/// The id of a round is the time of its beginning in this unit, which is much shorter than a round: ids do not run ahead of the time for long.
+const ID_UNIT: Millis = 500;
+/// Ids that are left out after a loss: more rounds than begin until every gateway has heard of one.
+const LEFT_OUT: u32 = 16;
 
 /// What a newcomer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +58,7 @@ pub enum Place {
 
 /// The id of a round that begins at this time.
 fn id_at(time: Millis) -> u32 {
-    FIRST_ROUND.saturating_add((time.saturating_sub(ORIGIN) / UNIT) as u32)
+    FIRST_ROUND.saturating_add((time.saturating_sub(ORIGIN) / ID_UNIT) as u32)
 }
 
 impl Line {
@@ -88,9 +93,10 @@ impl Line {
         }
     }
 
-    /// The store has lost writes: the round ends, and any later one has another id than those that it may have forgotten.
-    pub(super) fn lose_round(&mut self) {
-        let id = self.round.id.max(id_at(self.counters.now));
+    /// The store has lost writes: the round ends, and any later one has another id than those that it may have forgotten. `known`: the last one
+    /// of which the gateway knows.
+    pub(super) fn lose_round(&mut self, known: u32) {
+        let id = self.round.id.max(known).max(id_at(self.counters.now)).saturating_add(LEFT_OUT);
         self.lost_round = std::mem::replace(&mut self.round, Round { id, ..Round::default() });
         self.changes.push(Change::Round(self.round));
     }

@@ -72,6 +72,28 @@ fn who_comes_in_the_same_round_stands_in_another_order_behind_all_before() {
 }
 
 #[test]
+fn after_a_loss_no_round_has_the_id_of_one_that_the_store_has_forgotten() {
+    for (early, lost) in (0..8).flat_map(|early| (0..6_000).step_by(250).map(move |lost| (early, lost))) {
+        let mut before = Watched::new();
+        let mut forgotten = before.step(&closed(), 0, 40).round;
+        let hardly_knows = before.gateway.clone();
+        // Places that gateways kept while the store was away end a round early: the next ones run ahead of the time.
+        for gateway in 1..=early {
+            let adopt = Some(Adopt { incarnation: gateway, first: 1, count: 5 });
+            before.line.apply(&closed(), &Batch { adopt, ..Batch::default() }, before.now + 1);
+            let next = before.step(&closed(), 2, 40).round;
+            assert!(next > forgotten, "each is another one");
+            forgotten = next;
+        }
+        for gateway in [before.gateway, hardly_knows] {
+            let line = Line::new(before.now + lost);
+            let mut anew = Watched { line, gateway, now: before.now, server: 0, places: Vec::new() };
+            assert!(anew.step(&closed(), lost, 40).round > forgotten, "{early} ended early, lost {lost} ms later");
+        }
+    }
+}
+
+#[test]
 fn another_seed_is_another_order() {
     let order = |seed| {
         let adopt = Adopt { incarnation: FIRST_ROUND, first: 1, count: 50 };

@@ -142,7 +142,7 @@ end
 
 local function begin_anew(furthest)
   open_segment(furthest)
-  rounds.lose()
+  rounds.lose(seen.round.id)
   s.bucket, s.visits, s.lost, s.settling, s.idle = 0, 0, now, SETTLE, 0
   s.ordered, s.credit, s.credit_earlier = max(s.ordered, utc), 0, 0
   lose_leases()

@@ -151,20 +151,20 @@ local function confirm(n)
 end
 
 -- Newcomers whose order is drawn: policy/src/line/rounds.rs.
-local rounds = { lost = { id = 0, gathered = 0 }, FIRST = 2 ^ 31, SHORT = 10, DRY = 1, LEAST = UNIT }
+local rounds = { lost = { id = 0, gathered = 0 }, FIRST = 2 ^ 31, SHORT = 10, DRY = 1, LEAST = UNIT, ID_UNIT = 500, LEFT_OUT = 16 }
 
 function rounds.waiting()
   return max(s.gathered - s.drawn, 0)
 end
 
 function rounds.id_at(time)
-  return rounds.FIRST + floor(max(time - ORIGIN, 0) / UNIT)
+  return rounds.FIRST + floor(max(time - ORIGIN, 0) / rounds.ID_UNIT)
 end
 
--- The store has lost writes: the round ends, and a later one has another id.
-function rounds.lose()
+-- The store has lost writes: the round ends, and a later one has another id, beyond the last one that the gateway knows.
+function rounds.lose(known)
   rounds.lost = { id = s.round, gathered = s.gathered }
-  s.round, s.gathered, s.drawn, s.round_began = max(s.round, rounds.id_at(s.now)), 0, 0, 0
+  s.round, s.gathered, s.drawn, s.round_began = max(s.round, known, rounds.id_at(s.now)) + rounds.LEFT_OUT, 0, 0, 0
 end
 
 local active, claimants = 0, 0 -- sizes of ACTIVE, and of NAMED_BY and GONE; known once time has passed
