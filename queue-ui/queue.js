@@ -30,7 +30,7 @@ const asking = make("p", {});
 asking.append(button);
 told.setAttribute("role", "status");
 $("answers")?.before(asking, told);
-let sound, on = false;
+let sound, on = false, ringing = false;
 const turn = wanted => {
   on = wanted;
   button.setAttribute("aria-pressed", on);
@@ -65,10 +65,13 @@ page.addEventListener("weir:turn", event => {
   if (data.state !== "entering") say(words.entering);
   data.state = "entering";
   document.title = page.querySelector("h1").textContent = words.entering;
+  // It rings: what looks at the line meanwhile, such as a tab that is looked at, does not enter a second time.
+  if (ringing) return event.preventDefault();
   // A called shopper for whom no seat is free looks again and again.
   const me = data.line + "." + data.ticket;
   if (!on || stored(key + ".rung") === me) return;
   store(key + ".rung", me);
+  ringing = true;
   event.preventDefault();
   ring();
   setTimeout(event.detail, 1000);

@@ -336,6 +336,10 @@ fn bare(page: &[u8]) -> String {
         let end = text.find(&format!("</{tag}>")).expect("it is closed");
         text.replace_range(start + tag.len() + 2..end, "...");
     }
+    // The version of the second script, in hexadecimal.
+    if let Some(at) = text.find(".js?").map(|at| at + ".js?".len()) {
+        text.replace_range(at..at + 12, "...");
+    }
     // Which text it has follows from style and script, too.
     let Some((before, version)) = text.split_once("data-page=\"") else { return text };
     format!("{before}data-page=\"...{}", &version[6..])
