@@ -282,36 +282,20 @@ impl<'a> Notice<'a> {
 }
 
 fn headings(texts: &Texts) -> [Heading; PAGES] {
-    let Texts {
-        suspended,
-        full,
-        too_many,
-        left,
-        busy,
-        failed,
-        ended,
-        in_doubt,
-        not_open,
-        event_over,
-        last_call,
-        place_offered,
-        no_place,
-        ..
-    } = *texts;
     [
-        suspended,
-        full,
-        too_many,
-        left,
-        busy,
-        failed,
-        ended,
-        in_doubt,
-        not_open,
-        event_over,
-        last_call,
-        place_offered,
-        no_place,
+        texts.suspended,
+        texts.full,
+        texts.too_many,
+        texts.left,
+        texts.busy,
+        texts.failed,
+        texts.ended,
+        texts.in_doubt,
+        texts.not_open,
+        texts.event_over,
+        texts.last_call,
+        texts.place_offered,
+        texts.no_place,
     ]
 }
 

@@ -566,10 +566,12 @@ impl Order {
         let (from, version) = (entry.from.unwrap_or_default(), entry.version.unwrap_or_default());
         let present = fleet.plan.wanted().0.number;
         // Done before, and something else is in force by now: where that is does not matter any more.
-        let gateways = match () {
-            () if self.is_a_line_alone() => fleet.arrival(Awaited::Line(fleet.trail.head()), since).await,
-            () if present == version => fleet.arrival(Awaited::Version(version, &self.room), since).await,
-            () => Vec::new(),
+        let gateways = if self.is_a_line_alone() {
+            fleet.arrival(Awaited::Line(fleet.trail.head()), since).await
+        } else if present == version {
+            fleet.arrival(Awaited::Version(version, &self.room), since).await
+        } else {
+            Vec::new()
         };
         let place = if self.action == Action::GivePlace { self.place(fleet, &entry) } else { None };
         let controls = room_of(fleet, &self.room).ok_or_else(|| no_room(&self.room))?.controls();

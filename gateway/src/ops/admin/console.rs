@@ -31,7 +31,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -45,13 +45,12 @@ use policy::audit::hex;
 use self::done::Done;
 use super::access::{By, Caller};
 use super::live::Streams;
+use super::pages::{heads, language};
 use super::problem::Problem;
 use crate::ops::fleet::{Fleet, LONGEST};
 use crate::ops::operators::Role;
 use crate::ui::Language;
 
-/// What operators can read here.
-const LANGUAGES: [Language; 2] = [Language::English, Language::Korean];
 /// Bytes of a form: a text of rooms, and what a browser makes of its signs.
 const LONGEST_FORM: usize = 3 * LONGEST;
 const STYLE: &str = include_str!("console/console.css");
@@ -139,11 +138,6 @@ fn go(to: &str) -> Response {
         .into_response()
 }
 
-fn language(headers: &HeaderMap) -> Language {
-    let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Language::pick_among(&LANGUAGES, accepts, None)
-}
-
 /// A text that stands for one sending of one form: a double click is one action.
 fn one_time_id() -> String {
     let mut id = [0; 16];
@@ -205,7 +199,7 @@ impl Reader {
             ..own
         };
         match self.render(template, own) {
-            Ok(text) => (status, heads(self.language), text).into_response(),
+            Ok(text) => (status, heads(self.language, &POLICY), text).into_response(),
             Err(error) => {
                 tracing::error!(error, template, "a page of the console cannot be made");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -218,19 +212,6 @@ impl Reader {
         let own = context! { view => "", title => self.text("refused"), problem => Value::from(Serde(problem)) };
         self.page("refused.html", status, own)
     }
-}
-
-fn heads(language: Language) -> [(HeaderName, HeaderValue); 7] {
-    [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag())),
-        (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::VARY, HeaderValue::from_static("accept-language, cookie")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        // Not "no-referrer": a browser would say Origin: null with the form.
-        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    ]
 }
 
 /// A form that was sent.

@@ -69,8 +69,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn of(login: &'a LogIn, headers: &HeaderMap) -> Self {
-        let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self { login, language: Language::pick_among(&Texts::LANGUAGES, accepts, None) }
+        Self { login, language: language(headers) }
     }
 
     fn texts(&self) -> &'static Texts {
@@ -91,7 +90,7 @@ impl<'a> Reader<'a> {
             page.map_err(|error| error.to_string())
         });
         match rendered {
-            Ok(text) => (status, heads(self.language), text).into_response(),
+            Ok(text) => (status, heads(self.language, &POLICY), text).into_response(),
             Err(error) => {
                 tracing::error!(error, "a page for operators cannot be made");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -147,11 +146,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn heads(language: Language) -> [(HeaderName, HeaderValue); 7] {
+/// The language of a page for operators.
+pub(super) fn language(headers: &HeaderMap) -> Language {
+    let accepts = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Language::pick_among(&Texts::LANGUAGES, accepts, None)
+}
+
+/// The header fields of a page for operators, with its content security policy.
+pub(super) fn heads(language: Language, policy: &HeaderValue) -> [(HeaderName, HeaderValue); 7] {
     [
         (header::CONTENT_TYPE, HTML),
         (header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag())),
-        (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
+        (header::CONTENT_SECURITY_POLICY, policy.clone()),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::VARY, HeaderValue::from_static("accept-language, cookie")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

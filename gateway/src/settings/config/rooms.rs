@@ -553,6 +553,25 @@ mod tests {
     }
 
     #[test]
+    fn an_event_and_a_room_are_added_and_changed_however_the_file_is_written() {
+        let start = |at: &str| [("event_start_time", Some(toml_edit::Value::from(at))), ("suspended", None)];
+        let noted = format!("# ours\n{LAUNCH}# kept\nburst = 5\n");
+        let inline = "room = [{ name = \"launch\", host = \"*\", event = [{ name = \"old\", suspended = true }] }]\n";
+        for (text, kept) in [(noted.as_str(), "# kept\nburst = 5\n"), (inline, "name = \"old\", suspended = true")] {
+            let made = with_event(text, "launch", "drop", &start("2099-12-01T20:00:00Z")).expect("it is made");
+            assert!(made.contains(kept) && made.contains("2099-12-01T20:00:00Z"), "{made}");
+            let moved = with_event(&made, "launch", "drop", &start("2099-12-02T20:00:00Z")).expect("it is changed");
+            assert!(moved.contains("12-02T") && !moved.contains("12-01T"), "in its place: {moved}");
+            let room = NewRoom { name: "tickets".to_owned(), host: "*".to_owned(), ..NewRoom::default() };
+            let more = with_room(&moved, &room).expect("it is made");
+            assert!(more.contains(kept) && with_event(&more, "tickets", "eve", &[]).is_ok(), "{more}");
+        }
+        let cleared = with_event(inline, "launch", "old", &start("2099-12-01T20:00:00Z")).expect("it is changed");
+        assert!(!cleared.contains("suspended"), "{cleared}");
+        assert!(matches!(with_event(LAUNCH, "none", "drop", &[]), Err(NotEdited::NoRoom(_))));
+    }
+
+    #[test]
     fn the_same_rooms_written_otherwise_are_no_difference() {
         let before = rooms(&format!("{LAUNCH}claim_window = \"60s\"\n")).expect("good").rooms;
         let after = format!(

@@ -17,6 +17,7 @@ use crate::ops::admin::problem::Problem;
 
 /// What the audit says of an action for which no reason was typed.
 const NO_REASON: &str = "no reason given (console)";
+
 /// The action of a form, and what is sent with it. A button may carry a value: `rate:+10%`.
 fn read(form: &Form) -> Result<(String, Asked), Problem> {
     let pressed = form.field("action").unwrap_or_default();
